@@ -1,0 +1,426 @@
+//! The local AWS engine as a child process: installed once, started on loopback, gone when its owner is gone.
+//!
+//! ```no_run
+//! let engine = local::engine::start(local::engine::Options::default())?;
+//! println!("KMS, SQS, DynamoDB, Lambda ... at {}", engine.endpoint());
+//! # Ok::<(), local::engine::Error>(())
+//! ```
+//!
+//! Clients sign with any credentials ([`ACCESS_KEY_ID`], [`SECRET_ACCESS_KEY`]) for [`REGION`]. Faults of the engine
+//! that matter to a test: a KMS ciphertext is not authenticated (a flipped byte decrypts), and nothing is throttled.
+
+mod install;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use install::{InstallError, Installed, VERSION, install};
+
+/// The region that the engine serves and that its clients sign for.
+pub const REGION: &str = "us-east-1";
+
+/// The account that the engine's ARNs name.
+pub const ACCOUNT: &str = "000000000000";
+
+/// Access key id for clients; the engine takes any.
+pub const ACCESS_KEY_ID: &str = "test";
+
+/// Secret access key for clients; the engine takes any.
+pub const SECRET_ACCESS_KEY: &str = "test";
+
+/// How long a start may take. It needs under a second; a machine busy with a build has been seen to need ten.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a clean stop may take before the process is killed. Writing its state took under a second.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// Binds the port, runs the engine, and ends it when standard input closes.
+const LAUNCHER: &str = include_str!("engine/launch.py");
+
+/// How an engine is started.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The TCP port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// Where the engine keeps its data between runs. Without one it starts empty and forgets everything at its end.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// A running engine. Dropping it stops it cleanly, so that data is kept where a state directory was given; if this
+/// process is killed, the engine sees its standard input close and stops by itself.
+#[derive(Debug)]
+pub struct Engine {
+    port: u16,
+    python: PathBuf,
+    log: PathBuf,
+    child: Child,
+    /// Held open for the engine's life: the launcher stops it at end of file.
+    lifeline: Option<ChildStdin>,
+    /// A directory of this engine alone, removed with it.
+    scratch: Option<PathBuf>,
+}
+
+/// Why no engine is running.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The engine's environment could not be made.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// The wanted port is taken.
+    #[error(
+        "port {port} on 127.0.0.1 is in use, so the local AWS engine cannot listen there; stop what uses it or choose another port"
+    )]
+    PortInUse {
+        /// The port that was asked for.
+        port: u16,
+    },
+    /// A directory, log file or process could not be made.
+    #[error("the local AWS engine could not be started: {what}: {source}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The process ended, or answered nothing in time.
+    #[error("the local AWS engine {what}; the end of its log {}:\n{tail}", log.display())]
+    NotReady {
+        /// What was seen.
+        what: String,
+        /// The whole log.
+        log: PathBuf,
+        /// Its last lines.
+        tail: String,
+    },
+}
+
+/// Starts an engine, installing it first where that was not done yet, and waits until it answers.
+///
+/// # Errors
+/// When it cannot be installed ([`install()`]), when the port is taken, or when it does not answer within a minute.
+pub fn start(options: Options) -> Result<Engine, Error> {
+    let installed = install()?;
+    if options.port != 0 && TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).is_err() {
+        return Err(Error::PortInUse { port: options.port });
+    }
+    let (home, scratch) = match &options.state_dir {
+        Some(kept) => (kept.clone(), None),
+        None => {
+            let own = scratch_dir(&installed.root)?;
+            (own.clone(), Some(own))
+        }
+    };
+    let temporary = home.join("tmp");
+    let state = home.join("state");
+    private_dir(&temporary)?;
+    private_dir(&state)?;
+    let log = home.join("engine.log");
+    let log_file = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .open(&log)
+        .map_err(io(format!("writing {}", log.display())))?;
+
+    let mut child = command(&installed, options.port, &temporary, &state)
+        .stderr(log_file)
+        .spawn()
+        .map_err(io(format!("running {}", installed.python.display())))?;
+    let lifeline = child.stdin.take();
+    let stdout = child.stdout.take();
+    let mut engine = Engine {
+        port: 0,
+        python: installed.python,
+        log,
+        child,
+        lifeline,
+        scratch,
+    };
+
+    // The launcher's one line of output is its port. End of file instead means that it died.
+    let mut line = String::new();
+    if let Some(stdout) = stdout {
+        BufReader::new(stdout)
+            .read_line(&mut line)
+            .map_err(io("reading its port".to_owned()))?;
+    }
+    engine.port = line
+        .trim()
+        .parse()
+        .map_err(|_| engine.not_ready("ended before it listened"))?;
+    engine.wait_until_healthy()?;
+    Ok(engine)
+}
+
+impl Engine {
+    /// Its address, for `endpoint_url`: `http://127.0.0.1:<port>`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The Python that runs it; boto3 and the SAM translator are installed there too.
+    pub fn python(&self) -> &Path {
+        &self.python
+    }
+
+    /// Its log file, with what functions wrote to standard output and error.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The last lines of its log, at most 4 KiB.
+    pub fn log_tail(&self) -> String {
+        tail(&self.log)
+            .unwrap_or_else(|error| format!("({} cannot be read: {error})", self.log.display()))
+    }
+
+    /// The process id, for a test that looks whether it ended.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether its process still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Stops it and waits until its data is written. Returns whether it ended by itself; one that had to be killed has
+    /// lost what was written since the last clean stop.
+    pub fn stop(mut self) -> bool {
+        self.end()
+    }
+
+    fn end(&mut self) -> bool {
+        drop(self.lifeline.take());
+        let deadline = Instant::now() + STOP_LIMIT;
+        let ended = loop {
+            match self.child.try_wait() {
+                Ok(Some(_)) => break true,
+                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
+                Ok(None) | Err(_) => break false,
+            }
+        };
+        if !ended {
+            // It may be gone by now; then there is nothing to kill and nothing to tell.
+            drop(self.child.kill());
+            drop(self.child.wait());
+        }
+        if let Some(scratch) = self.scratch.take() {
+            // A leftover is swept by the next start.
+            drop(fs::remove_dir_all(scratch));
+        }
+        ended
+    }
+
+    fn wait_until_healthy(&mut self) -> Result<(), Error> {
+        let deadline = Instant::now() + START_LIMIT;
+        while Instant::now() < deadline {
+            if healthy(self.port) {
+                return Ok(());
+            }
+            if !self.is_running() {
+                return Err(self.not_ready("ended while it started"));
+            }
+            thread::sleep(Duration::from_millis(25));
+        }
+        Err(self.not_ready("did not answer within a minute"))
+    }
+
+    fn not_ready(&self, what: &str) -> Error {
+        // A failed start removes its scratch directory, so the tail is read here.
+        Error::NotReady {
+            what: what.to_owned(),
+            log: self.log.clone(),
+            tail: self.log_tail(),
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The engine's process: an environment of its own, so that no profile, endpoint or credential of the person who
+/// starts it reaches the engine or the functions that it runs; a process group of its own, so that Ctrl-C in a terminal
+/// reaches the owner alone, who then stops the engine after what depends on it.
+fn command(installed: &Installed, port: u16, temporary: &Path, state: &Path) -> Command {
+    let mut command = Command::new(&installed.python);
+    command
+        .args(["-c", LAUNCHER])
+        .arg(port.to_string())
+        .env_clear()
+        .envs([
+            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+            ("LANG", "C.UTF-8"),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
+            ("AWS_DEFAULT_REGION", REGION),
+            ("MINISTACK_REGION", REGION),
+            ("MINISTACK_ACCOUNT_ID", ACCOUNT),
+            ("PERSIST_STATE", "1"),
+            // Listeners that nothing here needs, and the Docker daemon, which is none of the engine's business.
+            ("IOT_MTLS_ENABLED", "0"),
+            ("SFTP_ENABLED", "0"),
+            ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
+        ])
+        .env("STATE_DIR", state)
+        .env("TMPDIR", temporary)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .process_group(0);
+    command
+}
+
+fn healthy(port: u16) -> bool {
+    let answer = || -> std::io::Result<Vec<u8>> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(
+            b"GET /_ministack/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n",
+        )?;
+        let mut status = vec![0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(status)
+    };
+    answer().is_ok_and(|status| status == b"HTTP/1.1 200")
+}
+
+/// A new directory for one engine of this process. Directories of processes that are gone are removed on the way: a
+/// killed test run cannot do it itself.
+fn scratch_dir(root: &Path) -> Result<PathBuf, Error> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let runs = root.join("runs");
+    for entry in fs::read_dir(&runs).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name
+            .to_str()
+            .and_then(|name| name.split('-').next())
+            .and_then(|id| id.parse::<u32>().ok());
+        if owner.is_some_and(|id| !Path::new(&format!("/proc/{id}")).exists()) {
+            // Another process may sweep at the same time; whoever comes second finds nothing.
+            drop(fs::remove_dir_all(entry.path()));
+        }
+    }
+    let own = runs.join(format!(
+        "{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    ));
+    private_dir(&own)?;
+    Ok(own)
+}
+
+/// Keys and orders lie in there: for the owner's eyes only.
+fn private_dir(path: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(io(format!("making {}", path.display())))
+}
+
+fn tail(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(4096)))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn io(what: String) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::Io { what, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(port: u16, path: &str) -> String {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn two_engines_run_side_by_side_on_free_ports_of_loopback_and_leave_nothing() {
+        let one = start(Options::default()).unwrap();
+        let two = start(Options::default()).unwrap();
+        assert_ne!(one.port(), two.port());
+        assert!(get(one.port(), "/_ministack/health").contains(VERSION));
+        assert!(one.endpoint().starts_with("http://127.0.0.1:"));
+        let scratch = one.scratch.clone().unwrap();
+        assert!(scratch.exists());
+        assert!(one.stop(), "ends by itself");
+        assert!(!scratch.exists());
+    }
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let error = start(Options {
+            port,
+            state_dir: None,
+        })
+        .unwrap_err();
+        assert!(matches!(error, Error::PortInUse { port: named } if named == port));
+        assert!(error.to_string().contains(&port.to_string()));
+    }
+
+    #[test]
+    fn a_queue_is_still_there_after_a_clean_restart() {
+        let state_dir =
+            std::env::temp_dir().join(format!("local-engine-test-{}", std::process::id()));
+        let options = Options {
+            port: 0,
+            state_dir: Some(state_dir.clone()),
+        };
+        let engine = start(options.clone()).unwrap();
+        let created = get(
+            engine.port(),
+            "/?Action=CreateQueue&QueueName=kept&Version=2012-11-05",
+        );
+        assert!(created.contains("200"), "{created}");
+        assert!(engine.stop());
+
+        let engine = start(options).unwrap();
+        let listed = get(engine.port(), "/?Action=ListQueues&Version=2012-11-05");
+        assert!(listed.contains("/kept"), "{listed}");
+        drop(engine);
+        fs::remove_dir_all(state_dir).unwrap();
+    }
+
+    #[test]
+    fn an_engine_ends_when_its_lifeline_is_cut_as_when_the_owner_is_killed() {
+        let mut engine = start(Options::default()).unwrap();
+        drop(engine.lifeline.take());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while engine.is_running() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!engine.is_running());
+    }
+}
