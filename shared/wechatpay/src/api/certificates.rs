@@ -1,0 +1,40 @@
+//! Fetching platform certificates (manual page 4012551764). What to do with the answer: [`crate::certificates`].
+
+use serde::{Deserialize, Serialize};
+
+use super::{Call, Outgoing, Unreadable, read_json};
+use crate::resource::Sealed;
+
+/// Asks for the platform certificates that are valid now. A merchant in public-key mode is answered 404
+/// `RESOURCE_NOT_EXISTS`: there are none, and none are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Certificates;
+
+/// A platform certificate as it is delivered: encrypted under the APIv3 key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncryptedCertificate {
+    /// What `Wechatpay-Serial` says when it signs: 40 hexadecimal digits.
+    pub serial_no: String,
+    /// RFC 3339.
+    pub effective_time: String,
+    /// RFC 3339; may differ from the certificate's own end.
+    pub expire_time: String,
+    /// Opens to a PEM.
+    pub encrypt_certificate: Sealed,
+}
+
+impl Call for Certificates {
+    type Answer = Vec<EncryptedCertificate>;
+
+    fn outgoing(&self) -> Outgoing {
+        Outgoing::get("/v3/certificates".to_owned())
+    }
+
+    fn answer(status: u16, body: &[u8]) -> Result<Vec<EncryptedCertificate>, Unreadable> {
+        #[derive(Deserialize)]
+        struct Body {
+            data: Vec<EncryptedCertificate>,
+        }
+        read_json(status, body).map(|Body { data }| data)
+    }
+}

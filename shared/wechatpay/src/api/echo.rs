@@ -1,0 +1,58 @@
+//! The self-test of a merchant's set-up (manual page 4014551946): signing, verification, field encryption both ways,
+//! and a callback, all in one call. The best first call of a new deployment.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Call, Outgoing, Unreadable, read_json, write_json};
+use crate::sensitive::EncryptedField;
+
+/// The body of the self-test.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityEchoBody {
+    /// Comes back as it is.
+    pub echo_message: String,
+    /// Comes back encrypted to the merchant certificate. `Wechatpay-Serial` must name the key it is encrypted to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypted_echo_message: Option<EncryptedField>,
+    /// Where a callback is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_url: Option<String>,
+}
+
+/// Tests the merchant's set-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecurityEcho {
+    body: Vec<u8>,
+}
+
+impl SecurityEcho {
+    /// The body is serialised here, once.
+    #[must_use]
+    pub fn new(body: &SecurityEchoBody) -> Self {
+        Self {
+            body: write_json(body),
+        }
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityEchoAnswer {
+    /// The text that was sent.
+    pub echo_message: String,
+    /// For [`crate::LocalKey::open_sensitive`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypted_echo_message: Option<String>,
+}
+
+impl Call for SecurityEcho {
+    type Answer = SecurityEchoAnswer;
+
+    fn outgoing(&self) -> Outgoing {
+        Outgoing::post("/v3/security/echo", self.body.clone())
+    }
+
+    fn answer(status: u16, body: &[u8]) -> Result<SecurityEchoAnswer, Unreadable> {
+        read_json(status, body)
+    }
+}

@@ -1,0 +1,174 @@
+//! Refunds (manual pages 4012791862 to 4012791864).
+//!
+//! After any failure repeat with the *same* `out_refund_no` and the same parameters, or query: a new number can refund
+//! twice (page 4014959631).
+
+use serde::{Deserialize, Serialize};
+
+use super::path::escape;
+use super::{Call, Outgoing, Unreadable, read_json, write_json};
+use crate::sensitive::EncryptedField;
+use crate::wire::{Refund, RefundGoods, RefundSource};
+
+const PATH: &str = "/v3/refund/domestic/refunds";
+
+/// The body of a refund. Give `transaction_id` or `out_trade_no`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundBody {
+    /// WeChat Pay's number of the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
+    /// The merchant's order number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_trade_no: Option<String>,
+    /// 1 to 64 of digits, letters, `_`, `-`, `*`, `@` and `|`; one number refunds once.
+    pub out_refund_no: String,
+    /// To 80 *bytes*.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// To 256. Without it a URL set in the console gets the old v2 XML notice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_url: Option<String>,
+    /// `AVAILABLE` or `UNSETTLED`; special contracts only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funds_account: Option<String>,
+    /// How much.
+    pub amount: RefundBodyAmount,
+    /// Which goods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub goods_detail: Vec<RefundGoods>,
+}
+
+/// The amount of a refund, in fen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundBodyAmount {
+    /// To refund now, at most what was paid.
+    pub refund: i64,
+    /// The original order's total.
+    pub total: i64,
+    /// `CNY`
+    pub currency: String,
+    /// Which accounts it is taken from; orders with profit sharing only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<RefundSource>,
+}
+
+/// Asks for a refund. An answer means that it was accepted, not that the money is back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateRefund {
+    body: Vec<u8>,
+}
+
+impl CreateRefund {
+    /// A new refund. The body is serialised here, once.
+    #[must_use]
+    pub fn new(body: &RefundBody) -> Self {
+        Self {
+            body: write_json(body),
+        }
+    }
+
+    /// A refund that was sent before: these bytes go out again as they are.
+    #[must_use]
+    pub fn stored(body: Vec<u8>) -> Self {
+        Self { body }
+    }
+
+    /// The bytes to store, to send the same refund again.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Call for CreateRefund {
+    type Answer = Refund;
+
+    fn outgoing(&self) -> Outgoing {
+        Outgoing::post(PATH, self.body.clone())
+    }
+
+    fn answer(status: u16, body: &[u8]) -> Result<Refund, Unreadable> {
+        read_json(status, body)
+    }
+}
+
+/// Queries a refund by the merchant's number. Any age.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryRefund {
+    /// The merchant's number of the refund.
+    pub out_refund_no: String,
+}
+
+impl Call for QueryRefund {
+    type Answer = Refund;
+
+    fn outgoing(&self) -> Outgoing {
+        Outgoing::get(format!("{PATH}/{}", escape(&self.out_refund_no)))
+    }
+
+    fn answer(status: u16, body: &[u8]) -> Result<Refund, Unreadable> {
+        read_json(status, body)
+    }
+}
+
+/// Where the money of an abnormal refund goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AbnormalRefundTo {
+    /// To another bank card of the user. Debit cards of certain banks only.
+    UserBankCard {
+        /// Such as `ICBC_DEBIT`.
+        bank_type: String,
+        /// The card number, encrypted by [`crate::FieldKey::encrypt`].
+        bank_account: EncryptedField,
+        /// The holder's name, encrypted by [`crate::FieldKey::encrypt`].
+        real_name: EncryptedField,
+    },
+    /// To the merchant's own account.
+    MerchantBankCard,
+}
+
+/// The body of an abnormal refund.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbnormalRefundBody {
+    /// The merchant's number of the refund.
+    pub out_refund_no: String,
+    /// Where the money goes.
+    #[serde(flatten)]
+    pub to: AbnormalRefundTo,
+}
+
+/// Redirects a refund whose state is `ABNORMAL`. With a user's card, `Wechatpay-Serial` must name the key the fields
+/// were encrypted to ([`crate::FieldKey::serial`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplyAbnormalRefund {
+    refund_id: String,
+    body: Vec<u8>,
+}
+
+impl ApplyAbnormalRefund {
+    /// For the refund with WeChat Pay's number `refund_id`. The body is serialised here, once.
+    #[must_use]
+    pub fn new(refund_id: impl Into<String>, body: &AbnormalRefundBody) -> Self {
+        Self {
+            refund_id: refund_id.into(),
+            body: write_json(body),
+        }
+    }
+}
+
+impl Call for ApplyAbnormalRefund {
+    type Answer = Refund;
+
+    fn outgoing(&self) -> Outgoing {
+        Outgoing::post(
+            format!("{PATH}/{}/apply-abnormal-refund", escape(&self.refund_id)),
+            self.body.clone(),
+        )
+    }
+
+    fn answer(status: u16, body: &[u8]) -> Result<Refund, Unreadable> {
+        read_json(status, body)
+    }
+}

@@ -1,0 +1,144 @@
+//! Platform certificates: opening what `GET /v3/certificates` delivers, and the rules of their rotation (manual pages
+//! 4012551764, 4012069411, 4012068829).
+//!
+//! | Rule | Here |
+//! |---|---|
+//! | Ask again at least every 12 hours | [`POLL_AT_LEAST_EVERY_S`] |
+//! | Old and new certificates sign side by side, so load all | [`add_to`] |
+//! | Encrypt sensitive fields to the one with the latest start | [`newest`] |
+//! | The first download has no known key: decrypt, then verify with what came | [`open_download`] |
+//!
+//! A merchant in public-key mode has no platform certificate and is answered 404 `RESOURCE_NOT_EXISTS`.
+
+use crate::UnixSeconds;
+use crate::api::{Call, Certificates, EncryptedCertificate, Unreadable};
+use crate::keys::{self, KeyError};
+use crate::resource::{self, ApiV3Key, OpenError};
+use crate::time::{NotATime, parse_rfc3339};
+use crate::verify::{SignedHeaders, VerificationKeys, VerifyError, verify};
+
+/// The longest time between two downloads, in seconds (page 4012551764). WeChat's SDKs ask every hour.
+pub const POLL_AT_LEAST_EVERY_S: i64 = 12 * 60 * 60;
+
+/// A platform certificate, decrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlatformCertificate {
+    /// What `Wechatpay-Serial` says when it signs: upper-case hexadecimal, read from the certificate itself.
+    pub serial_no: String,
+    /// When WeChat Pay begins to use it.
+    pub effective: UnixSeconds,
+    /// When WeChat Pay stops using it.
+    pub expires: UnixSeconds,
+    /// The certificate, PEM.
+    pub pem: String,
+}
+
+/// Why a delivered certificate cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// It does not open under any APIv3 key.
+    #[error("the platform certificate does not open: {0}")]
+    Open(#[from] OpenError),
+    /// It opened, but is no certificate with an RSA key.
+    #[error("the platform certificate is unusable: {0}")]
+    Read(#[from] KeyError),
+    /// Its serial is not the one it was announced with.
+    #[error("the platform certificate's own serial {own} is not the announced {announced}")]
+    OtherSerial {
+        /// The serial in the JSON.
+        announced: String,
+        /// The serial in the certificate.
+        own: String,
+    },
+    /// Its times are no times.
+    #[error("the platform certificate's effective_time or expire_time is {0}")]
+    Time(#[from] NotATime),
+    /// The answer is not as documented.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The answer is not signed by a known certificate, nor by one it delivers.
+    #[error("the certificate download cannot be taken for WeChat Pay's: {0}")]
+    Unverified(#[from] VerifyError),
+}
+
+/// Decrypts one certificate of a verified answer.
+///
+/// # Errors
+/// [`CertificateError`] says what is wrong with it.
+pub fn decrypt(
+    delivered: &EncryptedCertificate,
+    apiv3_keys: &[ApiV3Key],
+) -> Result<PlatformCertificate, CertificateError> {
+    let bytes = resource::open(&delivered.encrypt_certificate, apiv3_keys)?;
+    let pem = String::from_utf8(bytes).map_err(|_| KeyError::NotPem {
+        expected: "CERTIFICATE",
+    })?;
+    let serial_no = keys::certificate(&pem)?.serial_no;
+    if !serial_no.eq_ignore_ascii_case(&delivered.serial_no) {
+        return Err(CertificateError::OtherSerial {
+            announced: delivered.serial_no.clone(),
+            own: serial_no,
+        });
+    }
+    Ok(PlatformCertificate {
+        serial_no,
+        effective: parse_rfc3339(&delivered.effective_time)?,
+        expires: parse_rfc3339(&delivered.expire_time)?,
+        pem,
+    })
+}
+
+/// Opens a whole download, the first one included: only who holds the APIv3 key can have encrypted the certificates,
+/// so they are decrypted first, and the answer must then be signed by one of them or by a key already in `known` (page
+/// 4012069411).
+///
+/// # Errors
+/// [`CertificateError`]; nothing of the download is to be used then.
+pub fn open_download(
+    status: u16,
+    headers: &SignedHeaders,
+    body: &[u8],
+    apiv3_keys: &[ApiV3Key],
+    known: &VerificationKeys,
+    now: UnixSeconds,
+) -> Result<Vec<PlatformCertificate>, CertificateError> {
+    let certificates = Certificates::answer(status, body)?
+        .iter()
+        .map(|delivered| decrypt(delivered, apiv3_keys))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut keys = known.clone();
+    add_to(&mut keys, &certificates, now)?;
+    verify(headers, body, &keys, now)?;
+    Ok(certificates)
+}
+
+/// Loads all certificates that have not expired, those too whose start is yet to come: WeChat Pay moves its traffic
+/// from the old to the new one little by little. Returns how many were loaded.
+///
+/// # Errors
+/// [`KeyError`] when a PEM was changed since it was decrypted.
+pub fn add_to(
+    keys: &mut VerificationKeys,
+    certificates: &[PlatformCertificate],
+    now: UnixSeconds,
+) -> Result<usize, KeyError> {
+    let mut loaded = 0;
+    for certificate in certificates.iter().filter(|it| now < it.expires) {
+        keys.add_certificate(&certificate.pem)?;
+        loaded += 1;
+    }
+    Ok(loaded)
+}
+
+/// The certificate to encrypt sensitive fields to, and to name in `Wechatpay-Serial`: of those in force, the one with
+/// the latest start (page 4012551764).
+#[must_use]
+pub fn newest(
+    certificates: &[PlatformCertificate],
+    now: UnixSeconds,
+) -> Option<&PlatformCertificate> {
+    certificates
+        .iter()
+        .filter(|it| it.effective <= now && now < it.expires)
+        .max_by_key(|it| it.effective)
+}

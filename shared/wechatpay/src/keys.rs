@@ -1,0 +1,113 @@
+//! Reading keys and certificates: PEM and DER in, the form the cryptography wants out.
+//!
+//! `rsa` and `x509-cert` read and convert; no private-key operation of `rsa` runs here (RUSTSEC-2023-0071).
+
+use rsa::RsaPublicKey;
+use rsa::pkcs1::DecodeRsaPrivateKey;
+use rsa::pkcs8::{DecodePublicKey, EncodePrivateKey, SecretDocument};
+use rsa::traits::PublicKeyParts;
+use x509_cert::Certificate;
+use x509_cert::der::{DecodePem, Encode};
+use zeroize::Zeroizing;
+
+/// Why a key or certificate cannot be used. The text says what was expected, never what was found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The text is no PEM of the kind that was asked for.
+    #[error("not a PEM \"{expected}\": give the whole file, BEGIN and END lines included")]
+    NotPem {
+        /// The label in the BEGIN line of the right kind of file.
+        expected: &'static str,
+    },
+    /// The bytes are no PKCS#8 RSA private key.
+    #[error("not a PKCS#8 RSA private key: WeChat Pay's apiclient_key.pem is one")]
+    NotAPrivateKey,
+    /// Not an RSA key, or one that is too weak to verify with (under 2048 bits).
+    #[error("not an RSA public key of 2048 bits or more")]
+    NotAPublicKey,
+    /// An APIv3 key of another length.
+    #[error(
+        "an APIv3 key has 32 bytes, this one has {0}: set it in the merchant console, and take it as it is shown"
+    )]
+    ApiV3KeyLength(usize),
+}
+
+/// The smallest modulus, in bytes, that is accepted: RSA-2048, the only size WeChat Pay uses.
+const SMALLEST_MODULUS: usize = 256;
+
+/// A PKCS#8 private key as DER. The PEM is decoded, its numbers are not looked at.
+pub(crate) fn private_key_der(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    const EXPECTED: &str = "PRIVATE KEY";
+    let (label, document) = SecretDocument::from_pem(pem.trim())
+        .map_err(|_| KeyError::NotPem { expected: EXPECTED })?;
+    if label != EXPECTED {
+        return Err(KeyError::NotPem { expected: EXPECTED });
+    }
+    Ok(Zeroizing::new(document.as_bytes().to_vec()))
+}
+
+/// A PKCS#1 private key (`BEGIN RSA PRIVATE KEY`), converted to PKCS#8 DER.
+pub(crate) fn private_key_der_from_pkcs1(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let key = rsa::RsaPrivateKey::from_pkcs1_pem(pem.trim()).map_err(|_| KeyError::NotPem {
+        expected: "RSA PRIVATE KEY",
+    })?;
+    let document = key.to_pkcs8_der().map_err(|_| KeyError::NotAPrivateKey)?;
+    Ok(Zeroizing::new(document.as_bytes().to_vec()))
+}
+
+/// An RSA public key from a `BEGIN PUBLIC KEY` PEM (SPKI), the form of WeChat Pay's `pub_key.pem`.
+pub(crate) fn public_key(pem: &str) -> Result<RsaPublicKey, KeyError> {
+    const EXPECTED: &str = "PUBLIC KEY";
+    let (label, document) = SecretDocument::from_pem(pem.trim())
+        .map_err(|_| KeyError::NotPem { expected: EXPECTED })?;
+    if label != EXPECTED {
+        return Err(KeyError::NotPem { expected: EXPECTED });
+    }
+    strong(
+        RsaPublicKey::from_public_key_der(document.as_bytes())
+            .map_err(|_| KeyError::NotAPublicKey)?,
+    )
+}
+
+/// What this crate needs of an X.509 certificate.
+pub(crate) struct ReadCertificate {
+    /// The serial number as `Wechatpay-Serial` has it: upper-case hexadecimal, no sign byte.
+    pub(crate) serial_no: String,
+    pub(crate) key: RsaPublicKey,
+}
+
+/// Reads a platform certificate. Its chain and its dates are not checked: it is trusted because it came encrypted
+/// under the APIv3 key, or from the merchant console.
+pub(crate) fn certificate(pem: &str) -> Result<ReadCertificate, KeyError> {
+    let certificate = Certificate::from_pem(pem.trim()).map_err(|_| KeyError::NotPem {
+        expected: "CERTIFICATE",
+    })?;
+    let content = certificate.tbs_certificate();
+    let spki = content
+        .subject_public_key_info()
+        .to_der()
+        .map_err(|_| KeyError::NotAPublicKey)?;
+    let key =
+        strong(RsaPublicKey::from_public_key_der(&spki).map_err(|_| KeyError::NotAPublicKey)?)?;
+    Ok(ReadCertificate {
+        serial_no: serial_as_hex(content.serial_number().as_bytes()),
+        key,
+    })
+}
+
+/// DER puts a zero byte before a number whose first bit is set; `openssl x509 -serial` and WeChat leave it out.
+fn serial_as_hex(bytes: &[u8]) -> String {
+    let digits = match bytes {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        all => all,
+    };
+    digits.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+fn strong(key: RsaPublicKey) -> Result<RsaPublicKey, KeyError> {
+    if key.size() < SMALLEST_MODULUS {
+        Err(KeyError::NotAPublicKey)
+    } else {
+        Ok(key)
+    }
+}
