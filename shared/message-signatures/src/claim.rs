@@ -9,7 +9,7 @@ use crate::profile::Profile;
 use crate::refusal::Refusal;
 use crate::request::Request;
 
-/// What a request says about its signature. Nothing of it is proved until [`verify`](crate::verify) says so.
+/// What a request says about its signature. Nothing of it is proved until [`verify()`](crate::verify()) says so.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
     /// The signature's label in the two dictionaries. Not covered by the signature: no decision may rest on it.

@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! A client calls [`sign`] and adds the fields that it returns.
+//! A client calls [`sign()`] and adds the fields that it returns.
 //!
 //! The crate is strict where RFC 9421 leaves room. What a signature must cover is a [`Profile`]; the algorithm is a
 //! property of the key, never of the request; only `@method`, `@authority`, `@path`, `@query` and whole header fields

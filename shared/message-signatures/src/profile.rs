@@ -27,7 +27,7 @@ impl Profile {
         window_s: 300,
     };
 
-    /// Names of the components that this request's signature must cover, in the order in which [`sign`](crate::sign)
+    /// Names of the components that this request's signature must cover, in the order in which [`sign()`](crate::sign())
     /// covers them.
     pub fn required(&self, request: &Request<'_>) -> impl Iterator<Item = &'static str> {
         let always = self.always.iter().copied();
