@@ -1,1 +1,18 @@
-//! Under construction.
+//! Everything that reaches AWS or the network, and the time, randomness and settings that come from outside.
+//!
+//! Adapters translate and carry; they decide nothing about orders or money. They are built once for each sandbox, make
+//! no call before they are needed, and take clock and randomness as values, so that the same code runs in tests on
+//! simulated time.
+
+pub mod aws;
+mod cache;
+pub mod clock;
+pub mod env;
+pub mod fields;
+pub mod keys_table;
+pub mod kms;
+pub mod random;
+pub mod signer;
+pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;

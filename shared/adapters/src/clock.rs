@@ -1,0 +1,178 @@
+//! The clock as a value: what time it is, and how to wait.
+//!
+//! Rules, signatures and SDK retries all take their time from one [`Clock`], so that a test can choose the hour and a
+//! simulated day of retries takes milliseconds. This is the only module that asks the operating system for the time.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+#[cfg(any(test, feature = "testing"))]
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep, TokioSleep};
+use aws_smithy_async::time::TimeSource;
+use wechatpay::UnixSeconds;
+
+/// Tells the time and waits. Clones share one clock.
+#[derive(Clone, Debug)]
+pub struct Clock(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    System,
+    /// Milliseconds since 1970 that only `set`, `advance` and `sleep` move.
+    #[cfg(any(test, feature = "testing"))]
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The clock of the machine.
+    pub fn system() -> Self {
+        Self(Kind::System)
+    }
+
+    /// Whole seconds since 1970.
+    pub fn now(&self) -> UnixSeconds {
+        UnixSeconds(self.now_ms().div_euclid(1000))
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        match &self.0 {
+            Kind::System => system_ms(),
+            #[cfg(any(test, feature = "testing"))]
+            Kind::Manual(now_ms) => now_ms.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Waits. A manual clock moves on by `duration` and returns at once.
+    pub async fn sleep(&self, duration: Duration) {
+        AsyncSleep::sleep(self, duration).await;
+    }
+
+    /// Whether time passes by itself. A time limit means nothing on a clock that stands still: waiting for it ends at
+    /// once, and would cut off every call.
+    pub fn passes_by_itself(&self) -> bool {
+        match &self.0 {
+            Kind::System => true,
+            #[cfg(any(test, feature = "testing"))]
+            Kind::Manual(_) => false,
+        }
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Clock {
+    /// A clock that stands still at `now` until it is moved.
+    pub fn manual(now: UnixSeconds) -> Self {
+        Self(Kind::Manual(Arc::new(AtomicI64::new(now.0.saturating_mul(1000)))))
+    }
+
+    /// Moves a manual clock, and all its clones, to `now`. The machine's clock takes no notice.
+    pub fn set(&self, now: UnixSeconds) {
+        match &self.0 {
+            Kind::System => {}
+            Kind::Manual(now_ms) => now_ms.store(now.0.saturating_mul(1000), Ordering::SeqCst),
+        }
+    }
+
+    /// Moves a manual clock, and all its clones, on by `duration`. The machine's clock takes no notice.
+    pub fn advance(&self, duration: Duration) {
+        match &self.0 {
+            Kind::System => {}
+            Kind::Manual(now_ms) => {
+                now_ms.fetch_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+/// The time that the AWS SDK signs requests with.
+impl TimeSource for Clock {
+    fn now(&self) -> SystemTime {
+        let now_ms = self.now_ms();
+        let distance = Duration::from_millis(now_ms.unsigned_abs());
+        let moved = if now_ms < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+        moved.unwrap_or(UNIX_EPOCH)
+    }
+}
+
+/// How the AWS SDK waits between its attempts.
+impl AsyncSleep for Clock {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        match &self.0 {
+            Kind::System => TokioSleep::new().sleep(duration),
+            #[cfg(any(test, feature = "testing"))]
+            Kind::Manual(_) => {
+                let clock = self.clone();
+                Sleep::new(async move {
+                    clock.advance(duration);
+                    tokio::task::yield_now().await;
+                })
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system for the time")]
+fn system_ms() -> i64 {
+    let now = SystemTime::now();
+    match now.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: UnixSeconds = UnixSeconds(1_785_556_800);
+
+    #[tokio::test]
+    async fn a_manual_clock_moves_only_when_it_is_moved() {
+        let clock = Clock::manual(NOON);
+        let twin = clock.clone();
+        assert_eq!(clock.now(), NOON);
+        clock.advance(Duration::from_millis(1500));
+        assert_eq!(twin.now(), UnixSeconds(NOON.0 + 1));
+        assert_eq!(twin.now_ms(), NOON.0 * 1000 + 1500);
+        clock.set(UnixSeconds(7));
+        assert_eq!(twin.now(), UnixSeconds(7));
+    }
+
+    #[tokio::test]
+    async fn sleeping_on_a_manual_clock_takes_no_time_but_moves_it() {
+        let clock = Clock::manual(NOON);
+        let started = std::time::Instant::now();
+        clock.sleep(Duration::from_secs(3600)).await;
+        assert!(started.elapsed() < Duration::from_secs(5));
+        assert_eq!(clock.now(), UnixSeconds(NOON.0 + 3600));
+    }
+
+    #[tokio::test]
+    async fn a_sleep_that_is_never_awaited_moves_nothing() {
+        let clock = Clock::manual(NOON);
+        drop(AsyncSleep::sleep(&clock, Duration::from_secs(9)));
+        assert_eq!(clock.now(), NOON);
+    }
+
+    #[tokio::test]
+    async fn the_machine_s_clock_agrees_with_itself_and_really_waits() {
+        let clock = Clock::system();
+        let before = clock.now_ms();
+        clock.sleep(Duration::from_millis(20)).await;
+        assert!(clock.now_ms() - before >= 19);
+        assert!(clock.now().0 > 1_700_000_000);
+        let sdk_time = TimeSource::now(&clock).duration_since(UNIX_EPOCH).expect("after 1970");
+        assert!(sdk_time.as_secs().abs_diff(u64::try_from(clock.now().0).expect("after 1970")) <= 1);
+    }
+
+    #[test]
+    fn the_sdk_s_time_of_a_manual_clock_may_lie_before_1970() {
+        let clock = Clock::manual(UnixSeconds(-10));
+        assert_eq!(TimeSource::now(&clock), UNIX_EPOCH - Duration::from_secs(10));
+    }
+}

@@ -1,0 +1,422 @@
+//! The `keys` table: whose signatures we trust and which secrets open what WeChat Pay sends.
+//!
+//! `merchant#<mchid>` holds WeChat Pay's verification keys, the sealed APIv3 keys and what belongs to the merchant's own
+//! key; `client#<keyid>` holds one key of an API client. Both are read when first needed and kept for a minute, so that
+//! a key that was added or revoked counts everywhere a minute later, and a busy sandbox reads them once a minute.
+//!
+//! Secrets are unsealed only by the function that asks for them ([`MerchantKeys::apiv3`], [`MerchantKeys::signer`],
+//! [`KeysTable::client_key`]), since each function's role may unseal only some, and once for each sandbox. Their KMS
+//! contexts are `{purpose: apiv3-key, mchid, version}`, `{purpose: merchant-key, mchid}` and
+//! `{purpose: client-key, keyid}`.
+
+mod item;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use message_signatures::VerifyingKey;
+use tokio::sync::{Mutex, OnceCell};
+use wechatpay::resource::ApiV3Key;
+use wechatpay::sign::LocalKey;
+use wechatpay::verify::VerificationKeys;
+use zeroize::Zeroizing;
+
+use crate::aws::AwsError;
+use crate::cache::{Memo, TimedCache};
+use crate::clock::Clock;
+use crate::kms::{Context, Kms, KmsError};
+use crate::signer::{KmsSigner, MerchantSigner};
+
+pub use item::{VerificationEntry, VerificationKind};
+pub use write::{NewApiV3Key, NewMerchant};
+
+/// How long a key that was read is used without reading it again.
+const FRESH_MS: i64 = 60_000;
+/// How long keys that were read go on serving when they cannot be read again.
+const STALE_MAX_MS: i64 = 15 * 60_000;
+/// How long after a failed reading the next one is tried, while there are keys to go on with. Each try may take
+/// seconds of an invocation that could do without.
+const RETRY_AFTER_MS: i64 = 10_000;
+/// How long a key id that nobody has is not asked for again.
+const MISSING_MS: i64 = 5_000;
+/// How many client keys a sandbox keeps. Unknown ids are kept apart, so that a flood of them pushes no client out.
+const CLIENT_KEYS_MAX: usize = 1024;
+/// How many unsealed secrets a sandbox keeps.
+const SECRETS_MAX: usize = 2048;
+/// The longest key id that is looked up.
+const KEYID_LENGTH_MAX: usize = 128;
+
+type Item = HashMap<String, AttributeValue>;
+
+/// Reads and writes the `keys` table for one merchant. Clones share what was read.
+#[derive(Clone, Debug)]
+pub struct KeysTable(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+    mchid: String,
+    vault: Vault,
+    clock: Clock,
+    merchant: Mutex<MerchantCache>,
+    clients: TimedCache<String, Arc<ClientKey>>,
+    missing: TimedCache<String, ()>,
+}
+
+/// The merchant's keys as the table holds them.
+#[derive(Debug)]
+pub struct MerchantKeys {
+    /// WeChat Pay's public keys and platform certificates, ready to verify with.
+    pub verification: VerificationKeys,
+    /// The same as they are stored, to be merged with newer ones.
+    pub entries: Vec<VerificationEntry>,
+    /// Which of them requests name in `Wechatpay-Serial`, so that answers and callbacks are signed with it.
+    pub response_serial: String,
+    /// The number of the merchant's own certificate, which requests name as `serial_no`.
+    pub signer_serial: String,
+    /// Counts the changes of the item.
+    pub version: u64,
+    mchid: String,
+    sealed_apiv3: Vec<SealedApiV3Key>,
+    sealed_signer: Option<Vec<u8>>,
+    apiv3: OnceCell<Vec<ApiV3Key>>,
+    local_key: OnceCell<Arc<LocalKey>>,
+    vault: Vault,
+}
+
+/// Who signs for the merchant: the setting `MERCHANT_SIGNER`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SignWith {
+    /// The KMS key `key_id`.
+    Kms {
+        /// `MERCHANT_SIGNING_KEY_ID`.
+        key_id: String,
+    },
+    /// The key that lies sealed in the merchant's item.
+    Sealed,
+}
+
+/// A live key of an API client.
+#[derive(Debug)]
+pub struct ClientKey {
+    /// Whose orders it may touch.
+    pub client_id: String,
+    /// The name by which requests choose it.
+    pub keyid: String,
+    /// What verifies their signatures.
+    pub key: VerifyingKey,
+}
+
+/// Keys that were not read, not unsealed or not written. Holds no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// DynamoDB did not do as asked.
+    #[error("the keys table is not to be had")]
+    Table(#[source] AwsError),
+    /// KMS did not seal or unseal.
+    #[error("a secret of {pk} was not sealed or unsealed")]
+    Secret {
+        /// The item.
+        pk: String,
+        /// What KMS said.
+        #[source]
+        source: KmsError,
+    },
+    /// There is no item for the merchant.
+    #[error("the keys table has no item {pk}; run the set-up that writes it")]
+    NoMerchant {
+        /// The item.
+        pk: String,
+    },
+    /// An item does not hold what it must.
+    #[error("item {pk} of the keys table: {what}")]
+    Damaged {
+        /// The item.
+        pk: String,
+        /// What is missing or wrong.
+        what: &'static str,
+    },
+    /// A key to be written, or one that was unsealed, is none.
+    #[error("{what} for {pk} is not usable")]
+    NotAKey {
+        /// The item.
+        pk: String,
+        /// Which key.
+        what: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A conditional write found a newer item.
+    #[error("item {pk} was changed meanwhile; read it again and decide anew")]
+    Changed {
+        /// The item.
+        pk: String,
+    },
+}
+
+impl KeysError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Table(error) => error.is_transient(),
+            Self::Secret { source, .. } => source.is_transient(),
+            Self::NoMerchant { .. } | Self::Damaged { .. } | Self::NotAKey { .. } | Self::Changed { .. } => false,
+        }
+    }
+}
+
+impl KeysTable {
+    /// Reads `table` for the merchant `mchid`; secrets are sealed under the KMS key `secrets_key_id`. Makes no call yet.
+    pub fn new(
+        client: aws_sdk_dynamodb::Client,
+        table: impl Into<String>,
+        mchid: impl Into<String>,
+        kms: Kms,
+        secrets_key_id: impl Into<String>,
+        clock: Clock,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            client,
+            table: table.into(),
+            mchid: mchid.into(),
+            vault: Vault { kms, key_id: secrets_key_id.into(), opened: Arc::new(Memo::new(SECRETS_MAX)) },
+            clock,
+            merchant: Mutex::new(MerchantCache::default()),
+            clients: TimedCache::new(CLIENT_KEYS_MAX),
+            missing: TimedCache::new(CLIENT_KEYS_MAX),
+        }))
+    }
+
+    /// The merchant's keys, at most a minute old. When they cannot be read again, those of the last 15 minutes serve on.
+    ///
+    /// # Errors
+    /// They cannot be read, and none of the last 15 minutes are at hand.
+    pub async fn merchant(&self) -> Result<Arc<MerchantKeys>, KeysError> {
+        let mut cache = self.0.merchant.lock().await;
+        let now_ms = self.0.clock.now_ms();
+        match &cache.read {
+            Some(read) if now_ms < read.fresh_until_ms => Ok(Arc::clone(&read.keys)),
+            Some(_) | None => self.read_merchant(&mut cache, now_ms).await,
+        }
+    }
+
+    /// The merchant's keys read again at once, because a serial was seen that they do not have. A sandbox does this once
+    /// a minute at most and otherwise gives what it has: anybody can send an unknown serial.
+    ///
+    /// # Errors
+    /// As [`KeysTable::merchant`].
+    pub async fn refresh_merchant(&self) -> Result<Arc<MerchantKeys>, KeysError> {
+        let mut cache = self.0.merchant.lock().await;
+        let now_ms = self.0.clock.now_ms();
+        match &cache.read {
+            Some(read) if now_ms < cache.no_refresh_before_ms => Ok(Arc::clone(&read.keys)),
+            Some(_) | None => {
+                cache.no_refresh_before_ms = now_ms.saturating_add(FRESH_MS);
+                self.read_merchant(&mut cache, now_ms).await
+            }
+        }
+    }
+
+    /// The live key of an API client, at most a minute old; `None` if there is none or it was revoked.
+    ///
+    /// # Errors
+    /// The key cannot be read or unsealed, or its item is damaged.
+    pub async fn client_key(&self, keyid: &str) -> Result<Option<Arc<ClientKey>>, KeysError> {
+        let Shared { clock, clients, missing, .. } = self.0.as_ref();
+        if !is_keyid(keyid) || missing.get(keyid, clock.now_ms()).is_some() {
+            return Ok(None);
+        }
+        if let Some(key) = clients.get(keyid, clock.now_ms()) {
+            return Ok(Some(key));
+        }
+        let read_at_ms = clock.now_ms();
+        match self.read_client_key(keyid).await? {
+            Some(key) => {
+                let key = Arc::new(key);
+                clients.put(keyid.to_owned(), Arc::clone(&key), read_at_ms.saturating_add(FRESH_MS));
+                Ok(Some(key))
+            }
+            None => {
+                missing.put(keyid.to_owned(), (), read_at_ms.saturating_add(MISSING_MS));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads the merchant's item into the cache. The caller holds the lock, so that others wait for this reading.
+    async fn read_merchant(&self, cache: &mut MerchantCache, now_ms: i64) -> Result<Arc<MerchantKeys>, KeysError> {
+        let failure = match self.fetch_merchant(cache).await {
+            Ok(read) => {
+                let keys = Arc::clone(&read.keys);
+                cache.read = Some(ReadMerchant { fresh_until_ms: now_ms.saturating_add(FRESH_MS), read_at_ms: now_ms, ..read });
+                return Ok(keys);
+            }
+            Err(failure) => failure,
+        };
+        match cache.read.as_mut().filter(|read| now_ms.saturating_sub(read.read_at_ms) < STALE_MAX_MS) {
+            Some(read) => {
+                let age_s = now_ms.saturating_sub(read.read_at_ms) / 1000;
+                let cause: &dyn std::error::Error = &failure;
+                tracing::warn!(cause, age_s, "merchant keys could not be read again; the ones at hand serve on");
+                read.fresh_until_ms = now_ms.saturating_add(RETRY_AFTER_MS);
+                Ok(Arc::clone(&read.keys))
+            }
+            None => Err(failure),
+        }
+    }
+
+    /// Reads the merchant's item. If it is what it was, the keys that were parsed and unsealed from it are kept.
+    async fn fetch_merchant(&self, cache: &MerchantCache) -> Result<ReadMerchant, KeysError> {
+        let pk = merchant_pk(&self.0.mchid);
+        let item = self.read_item(&pk).await?.ok_or(KeysError::NoMerchant { pk })?;
+        let keys = match &cache.read {
+            Some(read) if read.item == item => Arc::clone(&read.keys),
+            Some(_) | None => Arc::new(item::merchant(&item, &self.0.mchid, &self.0.vault)?),
+        };
+        Ok(ReadMerchant { keys, item, read_at_ms: 0, fresh_until_ms: 0 })
+    }
+
+    async fn read_client_key(&self, keyid: &str) -> Result<Option<ClientKey>, KeysError> {
+        let pk = client_pk(keyid);
+        let Some(item) = self.read_item(&pk).await? else { return Ok(None) };
+        item::client(&item, pk, keyid, &self.0.vault).await
+    }
+
+    async fn read_item(&self, pk: &str) -> Result<Option<Item>, KeysError> {
+        let answer = self
+            .0
+            .client
+            .get_item()
+            .table_name(&self.0.table)
+            .key("pk", AttributeValue::S(pk.to_owned()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| KeysError::Table(AwsError::new("GetItem", error)))?;
+        Ok(answer.item)
+    }
+}
+
+impl MerchantKeys {
+    /// The APIv3 keys that open what WeChat Pay encrypts, newest first. Unsealed at the first call.
+    ///
+    /// # Errors
+    /// KMS does not unseal one, or it is not 32 bytes long.
+    pub async fn apiv3(&self) -> Result<&[ApiV3Key], KeysError> {
+        let unseal = || async {
+            let mut keys = Vec::new();
+            for sealed in &self.sealed_apiv3 {
+                let context = apiv3_context(&self.mchid, sealed.version);
+                let plain = self.vault.unseal(&self.pk(), &context, &sealed.ciphertext).await?;
+                keys.push(ApiV3Key::new(&plain).map_err(|source| self.not_a_key("an APIv3 key", source))?);
+            }
+            Ok(keys)
+        };
+        self.apiv3.get_or_try_init(unseal).await.map(Vec::as_slice)
+    }
+
+    /// The signer that the settings chose. A sealed key is unsealed at the first call.
+    ///
+    /// # Errors
+    /// The item has no sealed key, KMS does not unseal it, or it is no PKCS#8 RSA key.
+    pub async fn signer(&self, with: &SignWith) -> Result<MerchantSigner, KeysError> {
+        match with {
+            SignWith::Kms { key_id } => {
+                Ok(MerchantSigner::Kms(KmsSigner::new(self.vault.kms.clone(), key_id, &self.signer_serial)))
+            }
+            SignWith::Sealed => self.local_key.get_or_try_init(|| self.unseal_signer()).await.cloned().map(MerchantSigner::Sealed),
+        }
+    }
+
+    async fn unseal_signer(&self) -> Result<Arc<LocalKey>, KeysError> {
+        let what = "it has no sealed merchant key; store one, or set MERCHANT_SIGNER to kms";
+        let sealed = self.sealed_signer.as_ref().ok_or_else(|| KeysError::Damaged { pk: self.pk(), what })?;
+        let der = self.vault.unseal(&self.pk(), &signer_context(&self.mchid), sealed).await?;
+        let key = LocalKey::from_pkcs8_der(&self.signer_serial, &der);
+        key.map(Arc::new).map_err(|source| self.not_a_key("the merchant key", source))
+    }
+
+    fn pk(&self) -> String {
+        merchant_pk(&self.mchid)
+    }
+
+    fn not_a_key(&self, what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> KeysError {
+        KeysError::NotAKey { pk: self.pk(), what, source: Box::new(source) }
+    }
+}
+
+#[derive(Debug, Default)]
+struct MerchantCache {
+    read: Option<ReadMerchant>,
+    no_refresh_before_ms: i64,
+}
+
+#[derive(Debug)]
+struct ReadMerchant {
+    keys: Arc<MerchantKeys>,
+    /// The item that `keys` were made from.
+    item: Item,
+    read_at_ms: i64,
+    fresh_until_ms: i64,
+}
+
+#[derive(Debug)]
+struct SealedApiV3Key {
+    version: u32,
+    ciphertext: Vec<u8>,
+}
+
+/// Seals secrets, and unseals each once.
+#[derive(Clone, Debug)]
+struct Vault {
+    kms: Kms,
+    key_id: String,
+    opened: Arc<Memo<(Context, Vec<u8>), Arc<Zeroizing<Vec<u8>>>>>,
+}
+
+impl Vault {
+    async fn seal(&self, pk: &str, context: &Context, secret: &[u8]) -> Result<Vec<u8>, KeysError> {
+        let sealed = self.kms.seal(&self.key_id, context, secret).await;
+        sealed.map_err(|source| KeysError::Secret { pk: pk.to_owned(), source })
+    }
+
+    /// Unseals under the context of the place where the secret was found. The context is remembered too: else a
+    /// ciphertext that somebody copied to another place would open there once it was opened in its own.
+    async fn unseal(&self, pk: &str, context: &Context, sealed: &[u8]) -> Result<Arc<Zeroizing<Vec<u8>>>, KeysError> {
+        let unseal = || async { self.kms.unseal(&self.key_id, context, sealed).await.map(Arc::new) };
+        let opened = self.opened.get_or_try_make(&(context.clone(), sealed.to_vec()), unseal).await;
+        opened.map_err(|source| KeysError::Secret { pk: pk.to_owned(), source })
+    }
+}
+
+fn merchant_pk(mchid: &str) -> String {
+    format!("merchant#{mchid}")
+}
+
+fn client_pk(keyid: &str) -> String {
+    format!("client#{keyid}")
+}
+
+fn apiv3_context(mchid: &str, version: u32) -> Context {
+    Context::of("apiv3-key").with("mchid", mchid).with("version", version.to_string())
+}
+
+fn signer_context(mchid: &str) -> Context {
+    Context::of("merchant-key").with("mchid", mchid)
+}
+
+fn client_context(keyid: &str) -> Context {
+    Context::of("client-key").with("keyid", keyid)
+}
+
+/// Key ids are visible ASCII; nothing else is looked up, whatever a request says.
+fn is_keyid(keyid: &str) -> bool {
+    (1..=KEYID_LENGTH_MAX).contains(&keyid.len()) && keyid.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,341 @@
+//! The wire between the AWS SDK and an engine: counts calls and breaks the ones that a test chose.
+//!
+//! It stands below the SDK, so retries, time-outs and error texts are the real ones. The engines of this project never
+//! throttle, conflict or lose an answer by themselves; here they do.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+
+/// An AWS service that the bundle calls.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Service {
+    /// Tables.
+    DynamoDb,
+    /// Queues.
+    Sqs,
+    /// Keys.
+    Kms,
+}
+
+/// One attempt of a call, as it went over the wire. An SDK retry is an attempt of its own.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Call {
+    /// The service.
+    pub service: Service,
+    /// The operation, such as `PutItem`.
+    pub operation: String,
+    /// The table (of a transaction: of its first item), the queue's URL or the key's id.
+    pub resource: String,
+    /// How many items a transaction writes; 1 for all else.
+    pub items: usize,
+}
+
+/// Which calls are meant. `None` means any.
+#[derive(Clone, Debug, Default)]
+pub struct Match {
+    service: Option<Service>,
+    operation: Option<String>,
+    resource: Option<String>,
+}
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// The connection fails; nothing was done.
+    Unreachable,
+    /// It is done, and the connection breaks before the answer.
+    LostAnswer,
+    /// It is done, and the answer comes too late for the caller.
+    TimedOut,
+    /// The caller dies before the call: it never returns. See [`Wire::until_death`].
+    DieBefore,
+    /// It is done, and the caller dies before the answer.
+    DieAfter,
+    /// The service answers 500; nothing was done.
+    ServiceFault,
+    /// The service asks for fewer calls; nothing was done.
+    Throttled,
+    /// Another transaction holds the item; nothing was done. For DynamoDB's writes.
+    Conflict,
+    /// The service does not allow it; nothing was done.
+    Denied,
+    /// It takes this much longer, by the clock given to [`Wire::new`].
+    Delay(Duration),
+}
+
+/// Counts and breaks calls. Clones share everything.
+#[derive(Clone)]
+pub struct Wire(Arc<Shared>);
+
+struct Shared {
+    inner: SharedHttpClient,
+    clock: Clock,
+    state: Mutex<State>,
+    died: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    calls: Vec<Call>,
+    rules: Vec<Rule>,
+    plan: Option<Box<dyn FnMut(&Call) -> Option<Fault> + Send>>,
+    dead: bool,
+}
+
+struct Rule {
+    which: Match,
+    /// How many matching calls pass before it strikes.
+    pass: usize,
+    /// How many it strikes then.
+    strikes: usize,
+    fault: Fault,
+}
+
+impl Match {
+    /// Any call.
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Calls of one operation.
+    pub fn operation(service: Service, operation: &str) -> Self {
+        Self { service: Some(service), operation: Some(operation.to_owned()), resource: None }
+    }
+
+    /// Calls to one service.
+    pub fn service(service: Service) -> Self {
+        Self { service: Some(service), operation: None, resource: None }
+    }
+
+    /// Only those to this table, queue URL or key.
+    #[must_use]
+    pub fn on(self, resource: &str) -> Self {
+        Self { resource: Some(resource.to_owned()), ..self }
+    }
+
+    fn fits(&self, call: &Call) -> bool {
+        self.service.is_none_or(|service| service == call.service)
+            && self.operation.as_ref().is_none_or(|operation| *operation == call.operation)
+            && self.resource.as_ref().is_none_or(|resource| *resource == call.resource)
+    }
+}
+
+impl Wire {
+    /// A wire to a local engine over plain HTTP. Delays pass on `clock`.
+    pub fn new(clock: Clock) -> Self {
+        Self::around(aws_smithy_http_client::Builder::new().build_http(), clock)
+    }
+
+    /// A wire in front of another client.
+    pub fn around(inner: SharedHttpClient, clock: Clock) -> Self {
+        Self(Arc::new(Shared { inner, clock, state: Mutex::default(), died: Notify::new() }))
+    }
+
+    /// The client to give to [`crate::aws::Aws::with_http_client`].
+    pub fn http_client(&self) -> SharedHttpClient {
+        SharedHttpClient::new(self.clone())
+    }
+
+    /// Breaks the next call that fits.
+    pub fn break_next(&self, which: Match, fault: Fault) {
+        self.break_after(which, 0, 1, fault);
+    }
+
+    /// Lets `pass` calls that fit go by, then breaks the following `strikes`.
+    pub fn break_after(&self, which: Match, pass: usize, strikes: usize, fault: Fault) {
+        self.state().rules.push(Rule { which, pass, strikes, fault });
+    }
+
+    /// Breaks every call that fits until [`Wire::mend`].
+    pub fn break_all(&self, which: Match, fault: Fault) {
+        self.break_after(which, 0, usize::MAX, fault);
+    }
+
+    /// Asks `plan` about each call that no rule strikes, e.g. to draw faults from a seed.
+    pub fn plan(&self, plan: impl FnMut(&Call) -> Option<Fault> + Send + 'static) {
+        self.state().plan = Some(Box::new(plan));
+    }
+
+    /// Ends all faults, and raises the dead. The record of calls stays.
+    pub fn mend(&self) {
+        let mut state = self.state();
+        state.rules.clear();
+        state.plan = None;
+        state.dead = false;
+    }
+
+    /// The calls so far, in the order in which they were sent.
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    /// How many calls so far fit.
+    pub fn count(&self, which: &Match) -> usize {
+        self.state().calls.iter().filter(|call| which.fits(call)).count()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget(&self) {
+        self.state().calls.clear();
+    }
+
+    /// Runs `work` until it ends or dies by [`Fault::DieBefore`] or [`Fault::DieAfter`]; `None` means that it died.
+    /// Whatever it was doing is dropped on the spot, as when a sandbox is killed.
+    pub async fn until_death<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let died = self.0.died.notified();
+        tokio::select! {
+            biased;
+            () = died => None,
+            value = work => Some(value),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records the call and decides on its fault.
+    fn take(&self, call: &Call) -> Option<Fault> {
+        let mut state = self.state();
+        state.calls.push(call.clone());
+        if state.dead {
+            return Some(Fault::DieBefore);
+        }
+        // Every rule that fits counts the call, the first that is due strikes.
+        let mut struck = None;
+        for rule in state.rules.iter_mut().filter(|rule| rule.which.fits(call)) {
+            if rule.pass > 0 {
+                rule.pass -= 1;
+            } else if rule.strikes > 0 && struck.is_none() {
+                rule.strikes -= 1;
+                struck = Some(rule.fault);
+            }
+        }
+        struck.or_else(|| state.plan.as_mut().and_then(|plan| plan(call)))
+    }
+
+    async fn die(&self) -> ! {
+        self.state().dead = true;
+        self.0.died.notify_waiters();
+        std::future::pending().await
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").finish_non_exhaustive()
+    }
+}
+
+impl HttpClient for Wire {
+    fn http_connector(&self, settings: &HttpConnectorSettings, parts: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(Tapped { wire: self.clone(), inner: self.0.inner.http_connector(settings, parts) })
+    }
+}
+
+/// A connector with the wire's ear on it.
+#[derive(Debug)]
+struct Tapped {
+    wire: Wire,
+    inner: SharedHttpConnector,
+}
+
+impl HttpConnector for Tapped {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (wire, inner) = (self.wire.clone(), self.inner.clone());
+        HttpConnectorFuture::new(async move {
+            let Some(call) = read_call(&request) else { return inner.call(request).await };
+            match wire.take(&call) {
+                None => inner.call(request).await,
+                Some(Fault::Delay(duration)) => {
+                    wire.0.clock.sleep(duration).await;
+                    inner.call(request).await
+                }
+                Some(Fault::Unreachable) => Err(ConnectorError::io("connection refused by the test".into())),
+                Some(Fault::LostAnswer) => {
+                    inner.call(request).await?;
+                    Err(ConnectorError::io("connection reset by the test".into()))
+                }
+                Some(Fault::TimedOut) => {
+                    inner.call(request).await?;
+                    Err(ConnectorError::timeout("too late by the test".into()))
+                }
+                Some(Fault::DieBefore) => wire.die().await,
+                Some(Fault::DieAfter) => {
+                    inner.call(request).await?;
+                    wire.die().await
+                }
+                Some(Fault::ServiceFault) => refusal(500, "InternalServerError", None),
+                Some(Fault::Throttled) => refusal(400, throttling_code(call.service), None),
+                Some(Fault::Denied) => refusal(400, "AccessDeniedException", None),
+                Some(Fault::Conflict) if call.operation == "TransactWriteItems" => {
+                    let reasons = vec![json!({"Code": "TransactionConflict", "Message": "by the test"}); call.items];
+                    refusal(400, "TransactionCanceledException", Some(reasons))
+                }
+                Some(Fault::Conflict) => refusal(400, "TransactionConflictException", None),
+            }
+        })
+    }
+}
+
+/// What a request is, from its target header and JSON body, which all three services use.
+fn read_call(request: &HttpRequest) -> Option<Call> {
+    let (prefix, operation) = request.headers().get("x-amz-target")?.split_once('.')?;
+    let service = match prefix {
+        "DynamoDB_20120810" => Service::DynamoDb,
+        "AmazonSQS" => Service::Sqs,
+        "TrentService" => Service::Kms,
+        _ => return None,
+    };
+    let body: Value = serde_json::from_slice(request.body().bytes()?).ok()?;
+    let transaction = body.get("TransactItems").and_then(Value::as_array);
+    let resource = ["TableName", "QueueUrl", "KeyId"]
+        .iter()
+        .find_map(|name| body.get(name))
+        .or_else(|| first_table(transaction?))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    Some(Call {
+        service,
+        operation: operation.to_owned(),
+        resource: resource.to_owned(),
+        items: transaction.map_or(1, Vec::len),
+    })
+}
+
+fn first_table(transaction: &[Value]) -> Option<&Value> {
+    transaction.first()?.as_object()?.values().next()?.get("TableName")
+}
+
+fn throttling_code(service: Service) -> &'static str {
+    match service {
+        Service::DynamoDb => "ProvisionedThroughputExceededException",
+        Service::Sqs => "RequestThrottled",
+        Service::Kms => "ThrottlingException",
+    }
+}
+
+fn refusal(status: u16, code: &str, reasons: Option<Vec<Value>>) -> Result<HttpResponse, ConnectorError> {
+    let mut body = json!({"__type": format!("test#{code}"), "message": "by the test"});
+    if let (Some(reasons), Some(fields)) = (reasons, body.as_object_mut()) {
+        fields.insert("CancellationReasons".to_owned(), Value::Array(reasons));
+    }
+    let status = status.try_into().map_err(|error| ConnectorError::other(Box::new(error), None))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(body.to_string()));
+    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    Ok(response)
+}
