@@ -1,0 +1,508 @@
+//! A merchant's request for an order, read and checked at the edge: after this file nothing about it can be wrong in form.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use wechatpay::{
+    UnixSeconds,
+    api::{H5Info, PrepayAmount, PrepayBody, PrepaySceneInfo},
+    time::format_rfc3339_beijing,
+    wire::Payer,
+};
+
+use crate::{
+    ids::{ClientId, IdempotencyKey, OrderNo},
+    money::Fen,
+    order::{Fingerprint, Product},
+};
+
+/// What is fixed for a deployment and goes into every order.
+#[derive(Clone, Debug)]
+pub struct Merchant {
+    /// The merchant number.
+    pub mchid: String,
+    /// The appids that orders may be made for; the first is the default.
+    pub appids: Vec<String>,
+    /// Where WeChat Pay sends its callbacks. From the settings only, never from a request.
+    pub notify_url: String,
+}
+
+/// A request that cannot become an order, and what to change.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadRequest {
+    /// The body is not the JSON object that the contract describes.
+    #[error("the body is not the JSON that this route takes: {0}")]
+    Json(String),
+    /// A field is out of bounds, missing or out of place.
+    #[error("`{field}` {problem}")]
+    Field {
+        /// The field's name.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Neither an order number nor an `Idempotency-Key`.
+    #[error(
+        "send `order_no` in the body or an Idempotency-Key header, so that a repeat finds the same order"
+    )]
+    NoNumber,
+    /// The `Idempotency-Key` is none.
+    #[error("{0}")]
+    Key(#[from] crate::ids::BadIdempotencyKey),
+}
+
+/// What a client asks for, checked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CreateOrder {
+    /// The order's number: the caller's own, or derived from its `Idempotency-Key`.
+    pub order_no: OrderNo,
+    /// The rest, whose every value counts for the fingerprint.
+    pub terms: Terms,
+}
+
+/// The terms of an order: everything that makes a repeat a repeat.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Terms {
+    /// Where the payer pays.
+    pub product: Product,
+    /// What is to be paid.
+    pub amount: Fen,
+    /// Shown in the payer's bill.
+    pub description: String,
+    /// The appid the order is made for.
+    pub appid: String,
+    /// JSAPI and mini program: the payer.
+    pub openid: Option<String>,
+    /// H5: the payer's own address and device.
+    pub h5: Option<H5Payer>,
+    /// Comes back with the payment.
+    pub attach: Option<String>,
+    /// Coupon marker.
+    pub goods_tag: Option<String>,
+    /// How long the order may be paid, in seconds.
+    pub expires_in_s: i64,
+}
+
+/// Who opens an H5 payment.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct H5Payer {
+    /// IPv4 or IPv6 address of the payer.
+    pub client_ip: String,
+    /// `iOS`, `Android` or `Wap`.
+    pub kind: String,
+}
+
+/// The JSON of the request, as it comes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    order_no: Option<String>,
+    product: String,
+    amount_fen: i64,
+    description: String,
+    appid: Option<String>,
+    openid: Option<String>,
+    payer_client_ip: Option<String>,
+    h5_type: Option<String>,
+    attach: Option<String>,
+    goods_tag: Option<String>,
+    expires_in_s: Option<i64>,
+}
+
+/// The default for `expires_in_s`: two hours, the life of a QR code.
+const EXPIRES_IN_S: i64 = 7200;
+/// The bounds of `expires_in_s`: WeChat Pay stretches anything shorter to a minute; seven days is its own default and safe in
+/// all variants of its pages (protocol reference, section 15).
+const EXPIRES_RANGE_S: std::ops::RangeInclusive<i64> = 60..=604_800;
+
+impl CreateOrder {
+    /// Reads a request body and the `Idempotency-Key` header of one client.
+    ///
+    /// # Errors
+    /// [`BadRequest`] names the first thing that is wrong.
+    pub fn read(
+        body: &[u8],
+        idempotency_key: Option<&str>,
+        client: &ClientId,
+        merchant: &Merchant,
+    ) -> Result<Self, BadRequest> {
+        let wire: Wire =
+            serde_json::from_slice(body).map_err(|error| BadRequest::Json(error.to_string()))?;
+        let key = idempotency_key.map(IdempotencyKey::parse).transpose()?;
+        let order_no = match (&wire.order_no, key) {
+            (Some(number), _) => {
+                OrderNo::chosen(number).map_err(|problem| bad("order_no", problem))?
+            }
+            (None, Some(key)) => OrderNo::derived(client, "POST /v1/orders", &key),
+            (None, None) => return Err(BadRequest::NoNumber),
+        };
+        let product = Product::named(&wire.product).ok_or_else(|| {
+            bad(
+                "product",
+                "must be one of native, jsapi, mini_program, app, h5",
+            )
+        })?;
+        let terms = Terms {
+            product,
+            amount: Fen::new(wire.amount_fen).ok_or_else(|| {
+                bad(
+                    "amount_fen",
+                    format!("must be a whole number from 1 to {}", Fen::MAX.get()),
+                )
+            })?,
+            description: text("description", &wire.description, 127)?,
+            appid: appid(wire.appid, &merchant.appids)?,
+            openid: openid(product, wire.openid.as_deref())?,
+            h5: h5_payer(
+                product,
+                wire.payer_client_ip.as_deref(),
+                wire.h5_type.as_deref(),
+            )?,
+            attach: wire
+                .attach
+                .map(|attach| text("attach", &attach, 128))
+                .transpose()?,
+            goods_tag: wire
+                .goods_tag
+                .map(|tag| text("goods_tag", &tag, 32))
+                .transpose()?,
+            expires_in_s: expires_in(wire.expires_in_s)?,
+        };
+        Ok(Self { order_no, terms })
+    }
+
+    /// The body for WeChat Pay's prepay call, with an absolute `time_expire`, so that it can be sent again byte for byte.
+    pub fn prepay_body(&self, merchant: &Merchant, expires_at: UnixSeconds) -> PrepayBody {
+        let terms = &self.terms;
+        PrepayBody {
+            appid: terms.appid.clone(),
+            mchid: merchant.mchid.clone(),
+            description: terms.description.clone(),
+            out_trade_no: self.order_no.as_str().to_owned(),
+            time_expire: Some(format_rfc3339_beijing(expires_at)),
+            attach: terms.attach.clone(),
+            notify_url: merchant.notify_url.clone(),
+            goods_tag: terms.goods_tag.clone(),
+            amount: PrepayAmount {
+                total: terms.amount.get(),
+                currency: Some("CNY".to_owned()),
+            },
+            payer: terms.openid.clone().map(|openid| Payer {
+                openid: Some(openid),
+            }),
+            scene_info: terms.h5.as_ref().map(|h5| PrepaySceneInfo {
+                payer_client_ip: h5.client_ip.clone(),
+                h5_info: Some(H5Info {
+                    kind: h5.kind.clone(),
+                    ..H5Info::default()
+                }),
+                ..PrepaySceneInfo::default()
+            }),
+            ..PrepayBody::default()
+        }
+    }
+}
+
+impl Terms {
+    /// The digest by which a repeat is told from another request under the same number.
+    pub fn fingerprint(&self) -> Fingerprint {
+        // Field order is the struct's, so equal terms give equal bytes. Terms hold no map and no float, so this cannot fail.
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        Fingerprint(Sha256::digest(bytes).into())
+    }
+}
+
+fn bad(field: &'static str, problem: impl ToString) -> BadRequest {
+    BadRequest::Field {
+        field,
+        problem: problem.to_string(),
+    }
+}
+
+/// A text of 1 to `most` characters that WeChat Pay's character set can carry: no control characters, nothing beyond the
+/// basic plane (section 1: no emoji).
+fn text(field: &'static str, value: &str, most: usize) -> Result<String, BadRequest> {
+    let length = value.chars().count();
+    if length == 0 || length > most {
+        return Err(bad(
+            field,
+            format!("must have 1 to {most} characters, it has {length}"),
+        ));
+    }
+    if value.chars().any(|c| c.len_utf8() > 3) {
+        return Err(bad(
+            field,
+            "holds an emoji or another 4-byte character, which WeChat Pay refuses: leave it out",
+        ));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(bad(field, "holds a control character: leave it out"));
+    }
+    Ok(value.to_owned())
+}
+
+fn appid(asked: Option<String>, allowed: &[String]) -> Result<String, BadRequest> {
+    match asked {
+        Some(appid) if allowed.contains(&appid) => Ok(appid),
+        Some(_) => Err(bad(
+            "appid",
+            "is not one of this merchant's; leave it out for the default",
+        )),
+        None => allowed
+            .first()
+            .cloned()
+            .ok_or_else(|| bad("appid", "is needed: this deployment has no default")),
+    }
+}
+
+fn openid(product: Product, openid: Option<&str>) -> Result<Option<String>, BadRequest> {
+    match (product, openid) {
+        (Product::Jsapi | Product::MiniProgram, Some(openid)) => {
+            let plain = (1..=128).contains(&openid.len())
+                && openid.bytes().all(|byte| byte.is_ascii_graphic());
+            if plain {
+                Ok(Some(openid.to_owned()))
+            } else {
+                Err(bad("openid", "must be 1 to 128 visible ASCII characters"))
+            }
+        }
+        (Product::Jsapi | Product::MiniProgram, None) => Err(bad(
+            "openid",
+            "is needed for this product: the payer's openid under this appid",
+        )),
+        (Product::Native | Product::App | Product::H5, None) => Ok(None),
+        (Product::Native | Product::App | Product::H5, Some(_)) => {
+            Err(bad("openid", "is only for jsapi and mini_program"))
+        }
+    }
+}
+
+fn h5_payer(
+    product: Product,
+    client_ip: Option<&str>,
+    kind: Option<&str>,
+) -> Result<Option<H5Payer>, BadRequest> {
+    match product {
+        Product::H5 => {
+            let ip: std::net::IpAddr = client_ip
+                .ok_or_else(|| {
+                    bad(
+                        "payer_client_ip",
+                        "is needed for h5: the payer's own address",
+                    )
+                })?
+                .parse()
+                .map_err(|_| bad("payer_client_ip", "must be an IPv4 or IPv6 address"))?;
+            if ip.is_loopback() || ip.is_unspecified() {
+                return Err(bad(
+                    "payer_client_ip",
+                    "must be the payer's own address, not this machine's",
+                ));
+            }
+            let kind =
+                kind.ok_or_else(|| bad("h5_type", "is needed for h5: iOS, Android or Wap"))?;
+            if !["iOS", "Android", "Wap"].contains(&kind) {
+                return Err(bad("h5_type", "must be iOS, Android or Wap"));
+            }
+            Ok(Some(H5Payer {
+                client_ip: ip.to_string(),
+                kind: kind.to_owned(),
+            }))
+        }
+        Product::Native | Product::Jsapi | Product::MiniProgram | Product::App => {
+            if client_ip.is_some() {
+                return Err(bad("payer_client_ip", "is only for h5"));
+            }
+            if kind.is_some() {
+                return Err(bad("h5_type", "is only for h5"));
+            }
+            Ok(None)
+        }
+    }
+}
+
+fn expires_in(asked: Option<i64>) -> Result<i64, BadRequest> {
+    let seconds = asked.unwrap_or(EXPIRES_IN_S);
+    if EXPIRES_RANGE_S.contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(bad(
+            "expires_in_s",
+            format!(
+                "must be {} to {} seconds",
+                EXPIRES_RANGE_S.start(),
+                EXPIRES_RANGE_S.end()
+            ),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn merchant() -> Merchant {
+        Merchant {
+            mchid: "1900000001".into(),
+            appids: vec!["wxa".into(), "wxb".into()],
+            notify_url: "https://pay.example/v1/callbacks/wechatpay".into(),
+        }
+    }
+
+    fn read(body: &Value, key: Option<&str>) -> Result<CreateOrder, BadRequest> {
+        CreateOrder::read(
+            body.to_string().as_bytes(),
+            key,
+            &ClientId::new("shop"),
+            &merchant(),
+        )
+    }
+
+    fn native() -> Value {
+        json!({"order_no": "ORDER-1", "product": "native", "amount_fen": 100, "description": "Tea"})
+    }
+
+    /// The good request with one key changed (`null` takes it away).
+    fn with(changes: Value) -> Value {
+        let mut body = native();
+        for (key, value) in changes.as_object().unwrap() {
+            if value.is_null() {
+                body.as_object_mut().unwrap().remove(key);
+            } else {
+                body[key] = value.clone();
+            }
+        }
+        body
+    }
+
+    #[test]
+    fn the_smallest_request_gets_the_defaults() {
+        let order = read(&native(), None).unwrap();
+        assert_eq!(order.order_no.as_str(), "ORDER-1");
+        assert_eq!(
+            (order.terms.appid.as_str(), order.terms.expires_in_s),
+            ("wxa", 7200)
+        );
+    }
+
+    #[test]
+    fn without_a_number_the_idempotency_key_names_the_order() {
+        let body = with(json!({"order_no": null}));
+        let order = read(&body, Some("k1")).unwrap();
+        assert_eq!(order, read(&body, Some("k1")).unwrap());
+        assert_ne!(order.order_no, read(&body, Some("k2")).unwrap().order_no);
+        assert_eq!(read(&body, None), Err(BadRequest::NoNumber));
+    }
+
+    #[test]
+    fn every_field_that_is_out_of_bounds_is_named() {
+        for (changes, field) in [
+            (json!({"amount_fen": 0}), "amount_fen"),
+            (json!({"amount_fen": -1}), "amount_fen"),
+            (json!({"amount_fen": 1_000_000_001}), "amount_fen"),
+            (json!({"description": ""}), "description"),
+            (json!({"description": "x".repeat(128)}), "description"),
+            (json!({"description": "tea 🍵"}), "description"),
+            (json!({"description": "a\nb"}), "description"),
+            (json!({"product": "cash"}), "product"),
+            (json!({"order_no": "x"}), "order_no"),
+            (json!({"order_no": "idem-aaaaaa"}), "order_no"),
+            (json!({"appid": "wxz"}), "appid"),
+            (json!({"openid": "o1"}), "openid"),
+            (json!({"product": "jsapi"}), "openid"),
+            (json!({"product": "mini_program", "openid": ""}), "openid"),
+            (json!({"product": "h5"}), "payer_client_ip"),
+            (
+                json!({"product": "h5", "payer_client_ip": "127.0.0.1", "h5_type": "Wap"}),
+                "payer_client_ip",
+            ),
+            (
+                json!({"product": "h5", "payer_client_ip": "203.0.113.7"}),
+                "h5_type",
+            ),
+            (
+                json!({"product": "h5", "payer_client_ip": "203.0.113.7", "h5_type": "Fridge"}),
+                "h5_type",
+            ),
+            (json!({"h5_type": "Wap"}), "h5_type"),
+            (json!({"payer_client_ip": "203.0.113.7"}), "payer_client_ip"),
+            (json!({"attach": "x".repeat(129)}), "attach"),
+            (json!({"goods_tag": "x".repeat(33)}), "goods_tag"),
+            (json!({"expires_in_s": 59}), "expires_in_s"),
+            (json!({"expires_in_s": 604_801}), "expires_in_s"),
+        ] {
+            match read(&with(changes.clone()), None) {
+                Err(BadRequest::Field { field: found, .. }) => {
+                    assert_eq!(found, field, "{changes}")
+                }
+                other => panic!("{changes}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn json_that_is_not_the_contracts_is_refused() {
+        for body in ["", "[]", "null", "{", r#"{"product":"native"}"#] {
+            let refused =
+                CreateOrder::read(body.as_bytes(), None, &ClientId::new("shop"), &merchant());
+            assert!(matches!(refused, Err(BadRequest::Json(_))), "{body}");
+        }
+        for changes in [
+            json!({"amount_fen": 1.5}),
+            json!({"amount_fen": "100"}),
+            json!({"notify_url": "https://evil.example/"}),
+        ] {
+            assert!(
+                matches!(read(&with(changes.clone()), None), Err(BadRequest::Json(_))),
+                "{changes}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_changes_with_every_term_and_not_with_the_number() {
+        let base = read(&native(), None).unwrap().terms.fingerprint();
+        assert_eq!(
+            base,
+            read(&with(json!({"order_no": "ORDER-2"})), None)
+                .unwrap()
+                .terms
+                .fingerprint()
+        );
+        for changes in [
+            json!({"amount_fen": 101}),
+            json!({"description": "Teb"}),
+            json!({"appid": "wxb"}),
+            json!({"attach": "a"}),
+            json!({"expires_in_s": 7201}),
+        ] {
+            assert_ne!(
+                base,
+                read(&with(changes.clone()), None)
+                    .unwrap()
+                    .terms
+                    .fingerprint(),
+                "{changes}"
+            );
+        }
+    }
+
+    #[test]
+    fn wechat_pay_is_sent_fen_an_absolute_expiry_and_our_own_notify_url() {
+        let order = read(&with(json!({"product": "jsapi", "openid": "oUser"})), None).unwrap();
+        let body = serde_json::to_value(order.prepay_body(&merchant(), UnixSeconds(1_785_556_801)))
+            .unwrap();
+        assert_eq!(body["amount"], json!({"total": 100, "currency": "CNY"}));
+        assert_eq!(body["time_expire"], "2026-08-01T12:00:01+08:00");
+        assert_eq!(body["notify_url"], merchant().notify_url);
+        assert_eq!(body["payer"], json!({"openid": "oUser"}));
+        assert!(
+            body.as_object()
+                .unwrap()
+                .values()
+                .all(|value| !value.is_null()),
+            "WeChat Pay refuses null"
+        );
+    }
+}

@@ -1,0 +1,296 @@
+//! The numbers that name things. Each has its own type, so that none can be handed over in another's place.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Why a text is not the number it should be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadNumber {
+    /// Too short or too long.
+    #[error("must have {min} to {max} characters")]
+    Length {
+        /// The fewest characters.
+        min: usize,
+        /// The most characters.
+        max: usize,
+    },
+    /// A character outside the alphabet.
+    #[error("may hold only digits, letters, `_` and `-`")]
+    Alphabet,
+    /// Begins with [`OrderNo::DERIVED_PREFIX`].
+    #[error("must not begin with `idem-`: such numbers are derived from Idempotency-Key")]
+    ReservedPrefix,
+}
+
+fn check(text: &str, min: usize, max: usize) -> Result<(), BadNumber> {
+    if text.len() < min || text.len() > max {
+        return Err(BadNumber::Length { min, max });
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if text.bytes().all(plain) {
+        Ok(())
+    } else {
+        Err(BadNumber::Alphabet)
+    }
+}
+
+/// The merchant's number of an order: WeChat Pay's `out_trade_no`, unique for each merchant number.
+///
+/// 6 to 32 of digits, letters, `_` and `-`. WeChat Pay would also take `*` and the bar; the set here is the one on which all
+/// its pages agree (protocol reference, section 15) and which needs no escaping in a path.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OrderNo(String);
+
+impl OrderNo {
+    /// What a number derived from an `Idempotency-Key` begins with. Callers may not use it, so the two kinds never meet.
+    pub const DERIVED_PREFIX: &str = "idem-";
+
+    /// An order number as WeChat Pay or our table gives it back.
+    ///
+    /// # Errors
+    /// When it has a wrong length or a character outside the alphabet.
+    pub fn parse(text: &str) -> Result<Self, BadNumber> {
+        check(text, 6, 32)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// An order number of the caller's own choice.
+    ///
+    /// # Errors
+    /// As [`OrderNo::parse`], and when it begins with the prefix of derived numbers.
+    pub fn chosen(text: &str) -> Result<Self, BadNumber> {
+        let number = Self::parse(text)?;
+        if text.starts_with(Self::DERIVED_PREFIX) {
+            Err(BadNumber::ReservedPrefix)
+        } else {
+            Ok(number)
+        }
+    }
+
+    /// The number that belongs to a client's `Idempotency-Key`: the same key of the same client always names the same order,
+    /// and nobody else's. `route` keeps keys of different routes apart.
+    pub fn derived(client: &ClientId, route: &str, key: &IdempotencyKey) -> Self {
+        let mut hash = Sha256::new();
+        for part in [client.as_str(), route, key.as_str()] {
+            // Each part behind its length: no two triples give the same text.
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut number = Self::DERIVED_PREFIX.to_owned();
+        number.extend(base32(&hash.finalize()).take(32 - Self::DERIVED_PREFIX.len()));
+        Self(number)
+    }
+
+    /// The number's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Lower-case base32 (RFC 4648 alphabet) without padding; bits that do not fill a character are left off.
+fn base32(bytes: &[u8]) -> impl Iterator<Item = char> {
+    let alphabet = "abcdefghijklmnopqrstuvwxyz234567"
+        .chars()
+        .collect::<Vec<_>>();
+    let (mut held, mut bits) = (0_u32, 0_u32);
+    let mut text = Vec::with_capacity(bytes.len() * 8 / 5);
+    for &byte in bytes {
+        held = (held << 8) | u32::from(byte);
+        bits += 8;
+        while bits >= 5 {
+            bits -= 5;
+            let five = usize::try_from((held >> bits) & 31).unwrap_or_default();
+            text.extend(alphabet.get(five));
+        }
+        held &= (1 << bits) - 1;
+    }
+    text.into_iter()
+}
+
+impl TryFrom<String> for OrderNo {
+    type Error = BadNumber;
+
+    fn try_from(text: String) -> Result<Self, BadNumber> {
+        Self::parse(&text)
+    }
+}
+
+impl From<OrderNo> for String {
+    fn from(number: OrderNo) -> Self {
+        number.0
+    }
+}
+
+impl fmt::Display for OrderNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// WeChat Pay's number of a payment (`transaction_id`, to 32 characters).
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TransactionId(String);
+
+impl TransactionId {
+    /// A transaction number as WeChat Pay gives it.
+    ///
+    /// # Errors
+    /// When it is empty, over 32 characters, or has a character outside the alphabet.
+    pub fn parse(text: &str) -> Result<Self, BadNumber> {
+        check(text, 1, 32)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The number's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TransactionId {
+    type Error = BadNumber;
+
+    fn try_from(text: String) -> Result<Self, BadNumber> {
+        Self::parse(&text)
+    }
+}
+
+impl From<TransactionId> for String {
+    fn from(number: TransactionId) -> Self {
+        number.0
+    }
+}
+
+impl fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A client of our own API. It sees and touches only its own orders.
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// The client that a verified key belongs to.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The value of an `Idempotency-Key` header: 1 to 255 visible ASCII characters, unquoted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct IdempotencyKey(String);
+
+/// An `Idempotency-Key` that is none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("Idempotency-Key must hold 1 to 255 visible ASCII characters")]
+pub struct BadIdempotencyKey;
+
+impl IdempotencyKey {
+    /// Reads the header. The draft has it as a structured-field string (`"abc"`), most clients send it bare (`abc`); both
+    /// name the same key.
+    ///
+    /// # Errors
+    /// When nothing is left, it is too long, or it holds a character that is not visible ASCII.
+    pub fn parse(header: &str) -> Result<Self, BadIdempotencyKey> {
+        let trimmed = header.trim();
+        let bare = trimmed
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+            .unwrap_or(trimmed);
+        let fits =
+            (1..=255).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits {
+            Ok(Self(bare.to_owned()))
+        } else {
+            Err(BadIdempotencyKey)
+        }
+    }
+
+    /// The key's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_number_keeps_to_the_common_alphabet_and_length() {
+        for (text, allowed) in [
+            ("ORDER1", true),
+            ("a_b-c-1", true),
+            ("short", false),
+            ("12345678901234567890123456789012", true),
+            ("123456789012345678901234567890123", false),
+            ("order*1", false),
+            ("order|1", false),
+            ("order 1", false),
+            ("订单号码", false),
+        ] {
+            assert_eq!(OrderNo::parse(text).is_ok(), allowed, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_caller_cannot_choose_a_derived_number() {
+        assert_eq!(
+            OrderNo::chosen("idem-abcdef"),
+            Err(BadNumber::ReservedPrefix)
+        );
+        assert!(OrderNo::parse("idem-abcdef").is_ok());
+    }
+
+    #[test]
+    fn a_derived_number_depends_on_client_route_and_key_and_on_nothing_else() {
+        let key = |text: &str| IdempotencyKey::parse(text).unwrap();
+        let derive = |client: &str, route: &str, text: &str| {
+            OrderNo::derived(&ClientId::new(client), route, &key(text))
+        };
+        let number = derive("shop", "orders", "k1");
+        assert_eq!(
+            number,
+            derive("shop", "orders", "\"k1\""),
+            "quoted or bare is the same key"
+        );
+        for other in [
+            derive("shop2", "orders", "k1"),
+            derive("shop", "refunds", "k1"),
+            derive("shop", "orders", "k2"),
+            derive("sho", "porders", "k1"),
+        ] {
+            assert_ne!(number, other);
+        }
+        assert_eq!(number.as_str().len(), 32);
+        assert!(OrderNo::parse(number.as_str()).is_ok());
+    }
+
+    #[test]
+    fn base32_matches_the_rfc() {
+        assert_eq!(base32(b"foobar").collect::<String>(), "mzxw6ytbo");
+        assert_eq!(base32(b"fooba").collect::<String>(), "mzxw6ytb");
+    }
+
+    #[test]
+    fn an_idempotency_key_is_visible_ascii() {
+        assert!(IdempotencyKey::parse("").is_err());
+        assert!(IdempotencyKey::parse("\"\"").is_err());
+        assert!(IdempotencyKey::parse("a b").is_err());
+        assert!(IdempotencyKey::parse("é").is_err());
+        assert!(IdempotencyKey::parse(&"k".repeat(256)).is_err());
+        assert!(IdempotencyKey::parse(&"k".repeat(255)).is_ok());
+    }
+}

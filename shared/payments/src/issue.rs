@@ -1,0 +1,162 @@
+//! Asking WeChat Pay for a prepay value: what each answer means for the order.
+
+use wechatpay::api::{ErrorCode, PrepayValue, Refusal, Repeat};
+
+use crate::order::Attempt;
+
+/// How long one holder of the attempt may spend on WeChat Pay in all, in milliseconds: two tries of up to 3 s and a query.
+/// Shorter than [`Attempt::LEASE_S`].
+pub const BUDGET_MS: u64 = 9_000;
+
+/// What came of one call to WeChat Pay.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer<T> {
+    /// A verified success.
+    Done(T),
+    /// An error answer. It is not signed, so it proves nothing about money that moved.
+    Refused(Refusal),
+    /// No answer that can be trusted: time-out, broken connection, or a signature that did not verify. The operation may have
+    /// happened or may happen yet.
+    Unknown(String),
+}
+
+/// What to do after a prepay call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Store this value.
+    Store(PrepayValue),
+    /// Send the very same call again, to the other host.
+    Repeat,
+    /// Ask WeChat Pay how the order stands: this answer is given for orders that exist there.
+    Query,
+    /// WeChat Pay will not take the order: `rejected`.
+    Reject(Refusal),
+    /// Nothing more can be learnt now; the order stays as it is, and a later attempt or the sweep goes on.
+    GiveUp(GiveUp),
+}
+
+/// Why an attempt ends without a result.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GiveUp {
+    /// WeChat Pay did not answer, or not believably, or asked us to come later.
+    Unknown(String),
+    /// WeChat Pay refuses, but an earlier try may have gone through, so the order cannot be called rejected.
+    RefusedAfterUnknown(Refusal),
+}
+
+/// Judges the answer to a prepay call.
+///
+/// `tries_left` is how often the same call may still be sent in this attempt; `clean` says that nothing unknown came before:
+/// no earlier attempt, and no unanswered try in this one. Only a clean refusal rejects an order (design, section 5).
+pub fn judge(answer: Answer<PrepayValue>, tries_left: u32, clean: bool) -> Next {
+    let refusal = match answer {
+        Answer::Done(value) => return Next::Store(value),
+        Answer::Unknown(cause) => {
+            return if tries_left > 0 {
+                Next::Repeat
+            } else {
+                Next::GiveUp(GiveUp::Unknown(cause))
+            };
+        }
+        Answer::Refused(refusal) => refusal,
+    };
+    if exists_at_wechat(&refusal.code) {
+        return Next::Query;
+    }
+    match refusal.repeat() {
+        Repeat::Yes if tries_left > 0 => Next::Repeat,
+        Repeat::Yes | Repeat::Later => Next::GiveUp(GiveUp::Unknown(refusal.raw_code)),
+        Repeat::AfterQuery => Next::Query,
+        Repeat::AfterReview | Repeat::AfterTopUp | Repeat::AfterChange | Repeat::No if clean => {
+            Next::Reject(refusal)
+        }
+        Repeat::AfterReview | Repeat::AfterTopUp | Repeat::AfterChange | Repeat::No => {
+            Next::GiveUp(GiveUp::RefusedAfterUnknown(refusal))
+        }
+    }
+}
+
+/// Whether nothing unknown came before this attempt: it is the first one.
+pub fn starts_clean(attempt: &Attempt) -> bool {
+    attempt.count <= 1
+}
+
+/// Answers that WeChat Pay gives when it already knows the number: the order's state decides, and a query tells it.
+fn exists_at_wechat(code: &ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::OutTradeNoUsed | ErrorCode::OrderPaid | ErrorCode::OrderClosed
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: &str) -> Answer<PrepayValue> {
+        Answer::Refused(Refusal {
+            status,
+            code: ErrorCode::parse(code),
+            raw_code: code.into(),
+            message: String::new(),
+            detail: None,
+        })
+    }
+
+    #[test]
+    fn each_answer_to_a_prepay_call_has_its_next_step() {
+        let value = PrepayValue::CodeUrl("weixin://x".into());
+        assert_eq!(
+            judge(Answer::Done(value.clone()), 0, false),
+            Next::Store(value)
+        );
+        assert_eq!(
+            judge(Answer::Unknown("time-out".into()), 1, true),
+            Next::Repeat
+        );
+        assert_eq!(
+            judge(Answer::Unknown("time-out".into()), 0, true),
+            Next::GiveUp(GiveUp::Unknown("time-out".into()))
+        );
+        for code in [
+            "OUT_TRADE_NO_USED",
+            "ORDERPAID",
+            "ORDER_PAID",
+            "ORDER_CLOSED",
+            "OUTTRADENOUSED",
+        ] {
+            assert_eq!(judge(refused(403, code), 1, true), Next::Query, "{code}");
+        }
+        assert_eq!(judge(refused(500, "SYSTEM_ERROR"), 1, true), Next::Repeat);
+        assert!(matches!(
+            judge(refused(500, "SYSTEM_ERROR"), 0, true),
+            Next::GiveUp(GiveUp::Unknown(_))
+        ));
+        assert!(matches!(
+            judge(refused(429, "FREQUENCY_LIMITED"), 1, true),
+            Next::GiveUp(GiveUp::Unknown(_))
+        ));
+    }
+
+    #[test]
+    fn only_a_refusal_with_nothing_unknown_before_it_rejects_the_order() {
+        for code in [
+            "PARAM_ERROR",
+            "APPID_MCHID_NOT_MATCH",
+            "NO_AUTH",
+            "MCH_NOT_EXISTS",
+        ] {
+            assert!(
+                matches!(judge(refused(400, code), 1, true), Next::Reject(_)),
+                "{code}"
+            );
+            assert!(
+                matches!(
+                    judge(refused(400, code), 1, false),
+                    Next::GiveUp(GiveUp::RefusedAfterUnknown(_))
+                ),
+                "{code}"
+            );
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! An order, as the table holds it, and the states it passes through.
+
+use serde::{Deserialize, Serialize};
+use wechatpay::{
+    UnixSeconds,
+    api::PrepayValue,
+    pay::{AppParams, JsapiParams, MiniProgramParams},
+};
+
+use crate::{
+    due::Due,
+    ids::{ClientId, OrderNo, TransactionId},
+    money::Fen,
+};
+
+/// Where the payer pays. What our API calls a product; WeChat Pay knows four, since a mini program pays by JSAPI.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Product {
+    /// A QR code that the payer scans.
+    Native,
+    /// A page inside WeChat.
+    Jsapi,
+    /// A mini program inside WeChat.
+    MiniProgram,
+    /// A mobile app of the merchant's.
+    App,
+    /// A page in a mobile browser outside WeChat.
+    H5,
+}
+
+impl Product {
+    /// The name in our API, table and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Jsapi => "jsapi",
+            Self::MiniProgram => "mini_program",
+            Self::App => "app",
+            Self::H5 => "h5",
+        }
+    }
+
+    /// The product by its name.
+    pub fn named(name: &str) -> Option<Self> {
+        [
+            Self::Native,
+            Self::Jsapi,
+            Self::MiniProgram,
+            Self::App,
+            Self::H5,
+        ]
+        .into_iter()
+        .find(|product| product.name() == name)
+    }
+
+    /// The product whose prepay route WeChat Pay is asked on.
+    pub const fn at_wechat(self) -> wechatpay::api::Product {
+        match self {
+            Self::Native => wechatpay::api::Product::Native,
+            Self::Jsapi | Self::MiniProgram => wechatpay::api::Product::Jsapi,
+            Self::App => wechatpay::api::Product::App,
+            Self::H5 => wechatpay::api::Product::H5,
+        }
+    }
+
+    /// How long WeChat Pay keeps a prepay value of this product alive, in seconds (section 5.1).
+    pub const fn prepay_life_s(self) -> i64 {
+        match self {
+            Self::Native | Self::Jsapi | Self::MiniProgram | Self::App => 7200,
+            Self::H5 => 300,
+        }
+    }
+}
+
+/// An order under a merchant number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Order {
+    /// The order's number, WeChat Pay's `out_trade_no`.
+    pub order_no: OrderNo,
+    /// Whose order it is.
+    pub client_id: ClientId,
+    /// Where the payer pays.
+    pub product: Product,
+    /// The appid that the order was made for.
+    pub appid: String,
+    /// What is to be paid.
+    pub amount: Fen,
+    /// SHA-256 of what the client asked for, so that a number reused for something else is noticed.
+    pub fingerprint: Fingerprint,
+    /// The exact body for WeChat Pay's prepay call, sealed. Every issue and renewal sends these very bytes: WeChat Pay
+    /// refuses another body under the same number.
+    pub sealed_body: Vec<u8>,
+    /// When the order was reserved.
+    pub created_at: UnixSeconds,
+    /// The last moment of payment (`time_expire`).
+    pub expires_at: UnixSeconds,
+    /// Who may call WeChat Pay for this order at present.
+    pub attempt: Attempt,
+    /// Where the order stands.
+    pub state: OrderState,
+    /// Counts the writes. Every change names the version it was decided on.
+    pub version: u64,
+    /// The trace that the order was made under (W3C trace id).
+    pub trace: String,
+    /// When the sweep looks at the order next. A non-final state always has one.
+    pub due: Option<Due>,
+}
+
+impl Order {
+    /// The prepay value that a payer can still use at `now`.
+    pub fn live_prepay(&self, now: UnixSeconds) -> Option<&Prepay> {
+        match &self.state {
+            OrderState::AwaitingPayment(prepay)
+                if prepay.expires_at > now && self.expires_at > now =>
+            {
+                Some(prepay)
+            }
+            OrderState::AwaitingPayment(_)
+            | OrderState::Reserved
+            | OrderState::Paid(_)
+            | OrderState::PartiallyRefunded(_)
+            | OrderState::Refunded(_)
+            | OrderState::Closing
+            | OrderState::Closed
+            | OrderState::Rejected
+            | OrderState::PaidAfterClose(_) => None,
+        }
+    }
+}
+
+/// SHA-256 of a client's request, the order number left out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// The lease under which WeChat Pay is called for an order. One holder at a time, so that no two prepay values are made and
+/// no caller is left with the dead one of them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attempt {
+    /// Who holds or last held it.
+    pub id: String,
+    /// Until when it is held; free from then on, by our clock.
+    pub until: UnixSeconds,
+    /// How many there were. The first one alone may reject an order: after it, something unknown may have happened.
+    pub count: u32,
+}
+
+impl Attempt {
+    /// How long a holder may take, in seconds. Longer than [`crate::issue::BUDGET_MS`], so that a holder has given up before
+    /// the next one begins.
+    pub const LEASE_S: i64 = 15;
+
+    /// The first lease, taken in the write that reserves the order.
+    pub fn first(id: String, now: UnixSeconds) -> Self {
+        Self {
+            id,
+            until: UnixSeconds(now.0.saturating_add(Self::LEASE_S)),
+            count: 1,
+        }
+    }
+
+    /// No lease yet: the queue takes the first one.
+    pub fn none(id: String) -> Self {
+        Self {
+            id,
+            until: UnixSeconds(0),
+            count: 0,
+        }
+    }
+
+    /// Seconds until it is free, at least one; `None` when it is free.
+    pub fn held_for_s(&self, now: UnixSeconds) -> Option<i64> {
+        let left = self.until.0.saturating_sub(now.0);
+        (left > 0).then_some(left)
+    }
+}
+
+/// Where an order stands.
+///
+/// ```text
+/// reserved -> awaiting_payment -> paid -> partially_refunded -> refunded
+///    |  \-> paid     |    \-> closing -> closed -> paid_after_close -> refunded
+///    |  \-> closing  |           \-> paid
+///    \-> rejected    \-> paid                 rejected -> paid_after_close
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum OrderState {
+    /// The number is ours; WeChat Pay was not yet asked, or its answer is not known. Passing.
+    Reserved,
+    /// WeChat Pay has the order, and a payer can pay with this value. Passing.
+    AwaitingPayment(Prepay),
+    /// Paid. Left only by refunds.
+    Paid(Payment),
+    /// Paid, and a part of it given back.
+    PartiallyRefunded(Payment),
+    /// Paid, and all of it given back. Final.
+    Refunded(Payment),
+    /// WeChat Pay is being asked to close it. Passing.
+    Closing,
+    /// Closed at WeChat Pay. Left only if money comes all the same.
+    Closed,
+    /// WeChat Pay refused the order for good. Left only if money comes all the same.
+    Rejected,
+    /// Money came after the close or the refusal; it is owed back to the payer.
+    PaidAfterClose(Payment),
+}
+
+impl OrderState {
+    /// The name in our API, table and logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::AwaitingPayment(_) => "awaiting_payment",
+            Self::Paid(_) => "paid",
+            Self::PartiallyRefunded(_) => "partially_refunded",
+            Self::Refunded(_) => "refunded",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+            Self::Rejected => "rejected",
+            Self::PaidAfterClose(_) => "paid_after_close",
+        }
+    }
+
+    /// The payment that is booked as *the* payment of the order.
+    pub const fn payment(&self) -> Option<&Payment> {
+        match self {
+            Self::Paid(payment)
+            | Self::PartiallyRefunded(payment)
+            | Self::Refunded(payment)
+            | Self::PaidAfterClose(payment) => Some(payment),
+            Self::Reserved
+            | Self::AwaitingPayment(_)
+            | Self::Closing
+            | Self::Closed
+            | Self::Rejected => None,
+        }
+    }
+}
+
+/// What a payer needs to pay, and until when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prepay {
+    /// What the client hands to the payer's device.
+    #[serde(flatten)]
+    pub params: PayParams,
+    /// When WeChat Pay stops taking it (Unix seconds).
+    pub expires_at: UnixSeconds,
+}
+
+impl Prepay {
+    /// Taken off a prepay value's life: what is handed out must still work when the payer gets to it.
+    const MARGIN_S: i64 = 30;
+
+    /// A value that WeChat Pay gave at `now`, which ends with its own life or with the order's, whichever is first.
+    pub fn issued(
+        params: PayParams,
+        product: Product,
+        now: UnixSeconds,
+        order_expires_at: UnixSeconds,
+    ) -> Self {
+        let life_ends = now
+            .0
+            .saturating_add(product.prepay_life_s())
+            .saturating_sub(Self::MARGIN_S);
+        Self {
+            params,
+            expires_at: UnixSeconds(life_ends.min(order_expires_at.0)),
+        }
+    }
+}
+
+/// What starts the payment on the payer's device, by product.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PayParams {
+    /// Native: the text to draw as a QR code.
+    CodeUrl(String),
+    /// H5: the page to open.
+    H5Url(String),
+    /// JSAPI: for `getBrandWCPayRequest`, signed.
+    Jsapi(JsapiParams),
+    /// Mini program: for `wx.requestPayment`, signed.
+    MiniProgram(MiniProgramParams),
+    /// APP: for `PayReq`, signed.
+    App(AppParams),
+}
+
+/// What WeChat Pay's answer still needs before a payer can use it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Handover {
+    /// Nothing: hand it over as it came.
+    AsIs(PayParams),
+    /// The merchant's second signature over this `prepay_id`.
+    Sign(String),
+}
+
+/// WeChat Pay answered one product's call with another product's value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("WeChat Pay answered a {0} order with another product's value")]
+pub struct WrongValue(pub &'static str);
+
+/// Money that arrived for an order.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Payment {
+    /// WeChat Pay's number of the payment.
+    pub transaction_id: TransactionId,
+    /// When it was paid, by WeChat Pay's clock (`success_time`).
+    pub paid_at: UnixSeconds,
+}
+
+/// The value as the payer can use it, or what must be signed first.
+///
+/// # Errors
+/// When the value is not of the product's kind.
+pub fn handover(product: Product, value: PrepayValue) -> Result<Handover, WrongValue> {
+    match (product, value) {
+        (Product::Native, PrepayValue::CodeUrl(url)) => Ok(Handover::AsIs(PayParams::CodeUrl(url))),
+        (Product::H5, PrepayValue::H5Url(url)) => Ok(Handover::AsIs(PayParams::H5Url(url))),
+        (Product::Jsapi | Product::MiniProgram | Product::App, PrepayValue::PrepayId(id)) => {
+            Ok(Handover::Sign(id))
+        }
+        (Product::Native, PrepayValue::PrepayId(_) | PrepayValue::H5Url(_))
+        | (Product::H5, PrepayValue::PrepayId(_) | PrepayValue::CodeUrl(_))
+        | (
+            Product::Jsapi | Product::MiniProgram | Product::App,
+            PrepayValue::CodeUrl(_) | PrepayValue::H5Url(_),
+        ) => Err(WrongValue(product.name())),
+    }
+}

@@ -1,0 +1,173 @@
+//! Reserving a number: what to do when the table already holds an order under it.
+
+use wechatpay::UnixSeconds;
+
+use crate::order::{Order, OrderState};
+
+/// What an old order under the same number means for the one who asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Existing {
+    /// It is the order of this very request: the first write had arrived, only its answer was lost.
+    Mine,
+    /// Another client's. Nothing of it may be shown.
+    OtherClient,
+    /// The same client's, but asked for on other terms.
+    OtherTerms,
+    /// The same order: show it as it stands now.
+    Show,
+    /// The same order, and somebody is asking WeChat Pay for it right now.
+    InProgress {
+        /// When it is worth asking again, in seconds.
+        retry_after_s: i64,
+    },
+    /// The same order, but nobody holds a prepay value that works: take the attempt and ask WeChat Pay (again).
+    Resume,
+}
+
+/// Judges the order found under a number against the one that was to be reserved, at `now`.
+pub fn judge(wanted: &Order, found: &Order, now: UnixSeconds) -> Existing {
+    if found.client_id != wanted.client_id {
+        return Existing::OtherClient;
+    }
+    if found.fingerprint != wanted.fingerprint {
+        return Existing::OtherTerms;
+    }
+    if found.attempt.id == wanted.attempt.id {
+        return Existing::Mine;
+    }
+    match &found.state {
+        OrderState::Reserved => resume(found, now),
+        OrderState::AwaitingPayment(_) if found.live_prepay(now).is_none() => resume(found, now),
+        OrderState::AwaitingPayment(_)
+        | OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::Closing
+        | OrderState::Closed
+        | OrderState::Rejected
+        | OrderState::PaidAfterClose(_) => Existing::Show,
+    }
+}
+
+/// An order that needs a prepay value: whose turn is it to get one?
+fn resume(found: &Order, now: UnixSeconds) -> Existing {
+    if found.expires_at <= now {
+        return Existing::Show; // it can no longer be paid, so there is nothing to renew
+    }
+    match found.attempt.held_for_s(now) {
+        Some(retry_after_s) => Existing::InProgress { retry_after_s },
+        None => Existing::Resume,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::ClientId,
+        order::{Attempt, Fingerprint, PayParams, Prepay},
+        settle::tests::{order, payment},
+    };
+
+    const NOW: UnixSeconds = UnixSeconds(1_000_000);
+
+    fn awaiting(expires_at: i64) -> OrderState {
+        OrderState::AwaitingPayment(Prepay {
+            params: PayParams::CodeUrl("weixin://x".into()),
+            expires_at: UnixSeconds(expires_at),
+        })
+    }
+
+    #[test]
+    fn an_order_found_under_the_number_is_judged_by_owner_terms_state_and_lease_in_that_order() {
+        let mut wanted = order(OrderState::Reserved);
+        wanted.attempt = Attempt::first("mine".into(), NOW);
+        let found = |state: OrderState, lease_until: i64| {
+            let mut found = order(state);
+            found.attempt = Attempt {
+                id: "theirs".into(),
+                until: UnixSeconds(lease_until),
+                count: 1,
+            };
+            found
+        };
+        let free = NOW.0;
+        for (name, found, expected) in [
+            (
+                "reserved and its maker at work",
+                found(OrderState::Reserved, NOW.0 + 7),
+                Existing::InProgress { retry_after_s: 7 },
+            ),
+            (
+                "reserved and its maker gone",
+                found(OrderState::Reserved, free),
+                Existing::Resume,
+            ),
+            (
+                "a live value",
+                found(awaiting(NOW.0 + 1), free),
+                Existing::Show,
+            ),
+            (
+                "an expired value",
+                found(awaiting(NOW.0), free),
+                Existing::Resume,
+            ),
+            (
+                "an expired value being renewed",
+                found(awaiting(NOW.0), NOW.0 + 3),
+                Existing::InProgress { retry_after_s: 3 },
+            ),
+            (
+                "paid",
+                found(OrderState::Paid(payment("420001")), free),
+                Existing::Show,
+            ),
+            ("closed", found(OrderState::Closed, free), Existing::Show),
+            (
+                "rejected",
+                found(OrderState::Rejected, free),
+                Existing::Show,
+            ),
+        ] {
+            assert_eq!(judge(&wanted, &found, NOW), expected, "{name}");
+            let stranger = Order {
+                client_id: ClientId::new("other"),
+                fingerprint: Fingerprint([9; 32]),
+                ..found.clone()
+            };
+            assert_eq!(
+                judge(&wanted, &stranger, NOW),
+                Existing::OtherClient,
+                "{name}, another client's"
+            );
+            let changed = Order {
+                fingerprint: Fingerprint([9; 32]),
+                ..found.clone()
+            };
+            assert_eq!(
+                judge(&wanted, &changed, NOW),
+                Existing::OtherTerms,
+                "{name}, on other terms"
+            );
+            let same = Order {
+                attempt: wanted.attempt.clone(),
+                ..found
+            };
+            assert_eq!(
+                judge(&wanted, &same, NOW),
+                Existing::Mine,
+                "{name}, by this very request"
+            );
+        }
+    }
+
+    #[test]
+    fn an_order_past_its_expiry_is_shown_and_not_renewed() {
+        let wanted = order(OrderState::Reserved);
+        let mut found = order(awaiting(NOW.0 - 10));
+        found.attempt.id = "theirs".into();
+        found.expires_at = NOW;
+        assert_eq!(judge(&wanted, &found, NOW), Existing::Show);
+    }
+}
