@@ -1,1 +1,7 @@
-//! Under construction.
+//! `manage-order`: what a client does with an order that exists. So far `GET /v1/orders/{order_no}`.
+//!
+//! The way of a request: [`handler`].
+
+pub mod desk;
+pub mod handler;
+pub mod settings;

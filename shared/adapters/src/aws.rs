@@ -59,14 +59,26 @@ impl AwsSettings {
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let region = reader.required("AWS_REGION", "an AWS region such as eu-central-1");
         let access_key = reader.required("AWS_ACCESS_KEY_ID", "an access key id, set by Lambda");
-        let secret_key = reader.required("AWS_SECRET_ACCESS_KEY", "a secret access key, set by Lambda");
+        let secret_key = reader.required(
+            "AWS_SECRET_ACCESS_KEY",
+            "a secret access key, set by Lambda",
+        );
         let session_token = reader.optional("AWS_SESSION_TOKEN");
-        let endpoint = reader.parsed_or("AWS_ENDPOINT_URL", "https://..., or http:// to a private address", None, |url| {
-            is_endpoint(url).then(|| Some(url.to_owned()))
-        });
+        let endpoint = reader.parsed_or(
+            "AWS_ENDPOINT_URL",
+            "https://..., or http:// to a private address",
+            None,
+            |url| is_endpoint(url).then(|| Some(url.to_owned())),
+        );
         Some(Self {
             region: region?,
-            credentials: Credentials::new(access_key?, secret_key?, session_token, None, "environment"),
+            credentials: Credentials::new(
+                access_key?,
+                secret_key?,
+                session_token,
+                None,
+                "environment",
+            ),
             endpoint: endpoint?,
         })
     }
@@ -91,7 +103,10 @@ pub struct Aws {
 impl Aws {
     /// Clients that go out over HTTPS, or over plain HTTP if the endpoint of a local engine says so.
     pub fn new(settings: &AwsSettings, clock: &Clock) -> Self {
-        let plain = settings.endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
+        let plain = settings
+            .endpoint
+            .as_deref()
+            .is_some_and(|url| url.starts_with("http://"));
         let http_client = if plain {
             aws_smithy_http_client::Builder::new().build_http()
         } else {
@@ -101,7 +116,11 @@ impl Aws {
     }
 
     /// Clients that go out through `http_client`, such as [`crate::testing::Wire`].
-    pub fn with_http_client(settings: &AwsSettings, clock: &Clock, http_client: SharedHttpClient) -> Self {
+    pub fn with_http_client(
+        settings: &AwsSettings,
+        clock: &Clock,
+        http_client: SharedHttpClient,
+    ) -> Self {
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))
@@ -116,13 +135,18 @@ impl Aws {
             // Answers are small and read whole within the limit of the attempt; watching their speed costs CPU.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(settings.endpoint.clone());
-        Self { config: config.build(), retry_partition: own_retry_partition() }
+        Self {
+            config: config.build(),
+            retry_partition: own_retry_partition(),
+        }
     }
 
     /// A DynamoDB client.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::config::Builder::from(&self.config);
-        aws_sdk_dynamodb::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())
+        aws_sdk_dynamodb::Client::from_conf(
+            config.retry_partition(self.retry_partition.clone()).build(),
+        )
     }
 
     /// An SQS client.
@@ -186,7 +210,13 @@ impl AwsError {
             | SdkError::ResponseError(_)
             | _) => other.into_source().ok(),
         };
-        Self { operation, kind, code, message, source }
+        Self {
+            operation,
+            kind,
+            code,
+            message,
+            source,
+        }
     }
 
     /// What may be concluded.
@@ -250,7 +280,9 @@ fn kind_of<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>) -> FailureK
         SdkError::DispatchFailure(failure) if failure.is_timeout() => FailureKind::TimedOut,
         SdkError::DispatchFailure(failure) if failure.is_user() => FailureKind::NotSent,
         SdkError::ServiceError(_) if code.is_some_and(is_throttling) => FailureKind::Throttled,
-        SdkError::ServiceError(service) if service.raw().status().as_u16() >= 500 => FailureKind::ServiceFault,
+        SdkError::ServiceError(service) if service.raw().status().as_u16() >= 500 => {
+            FailureKind::ServiceFault
+        }
         SdkError::ServiceError(_) => FailureKind::Refused,
         SdkError::ResponseError(_) => FailureKind::Unreadable,
         SdkError::DispatchFailure(_) | _ => FailureKind::Unreachable,
@@ -304,7 +336,9 @@ fn is_private_host(authority: &str) -> bool {
     if authority == "[::1]" || authority.starts_with("[::1]:") {
         return true;
     }
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let host = authority
+        .rsplit_once(':')
+        .map_or(authority, |(host, _)| host);
     match host.parse::<Ipv4Addr>() {
         Ok(address) => address.is_loopback() || address.is_private(),
         // The name under which a container of SAM CLI finds the machine it runs on.
@@ -320,14 +354,24 @@ struct PinnedHttps {
 }
 
 impl HttpClient for PinnedHttps {
-    fn http_connector(&self, settings: &HttpConnectorSettings, parts: &RuntimeComponents) -> SharedHttpConnector {
-        self.client.get_or_init(pinned_client).http_connector(settings, parts)
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        parts: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.client
+            .get_or_init(pinned_client)
+            .http_connector(settings, parts)
     }
 }
 
 fn pinned_client() -> SharedHttpClient {
-    let builder = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-    match TlsContext::builder().with_trust_store(pinned_roots()).build() {
+    let builder =
+        aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    match TlsContext::builder()
+        .with_trust_store(pinned_roots())
+        .build()
+    {
         Ok(context) => builder.tls_context(context).build_https(),
         // Not reached in this version of the client; its default would still verify, against the platform's store.
         Err(_) => builder.build_https(),
@@ -364,7 +408,10 @@ mod tests {
         assert_eq!(settings.region, "ap-southeast-1");
         assert_eq!(settings.credentials.session_token(), Some("token"));
         assert_eq!(settings.endpoint, None);
-        assert!(!format!("{settings:?}").contains("secret\""), "the secret key is redacted");
+        assert!(
+            !format!("{settings:?}").contains("secret\""),
+            "the secret key is redacted"
+        );
     }
 
     #[test]
@@ -389,7 +436,10 @@ mod tests {
 
     #[test]
     fn the_pinned_roots_can_be_loaded() {
-        let context = TlsContext::builder().with_trust_store(pinned_roots()).build().expect("a context");
+        let context = TlsContext::builder()
+            .with_trust_store(pinned_roots())
+            .build()
+            .expect("a context");
         // Building the connector parses each certificate and panics if one is unreadable.
         let connector = aws_smithy_http_client::Connector::builder()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))

@@ -16,11 +16,17 @@ pub(crate) struct Memo<K, V> {
 
 impl<K: Clone + Eq + Hash, V: Clone> Memo<K, V> {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { cells: Mutex::new(Bounded::new(limit)) }
+        Self {
+            cells: Mutex::new(Bounded::new(limit)),
+        }
     }
 
     /// The value for `key`, made by `make` if there is none. A failure is not kept: the next caller tries again.
-    pub(crate) async fn get_or_try_make<E, F>(&self, key: &K, make: impl FnOnce() -> F) -> Result<V, E>
+    pub(crate) async fn get_or_try_make<E, F>(
+        &self,
+        key: &K,
+        make: impl FnOnce() -> F,
+    ) -> Result<V, E>
     where
         F: Future<Output = Result<V, E>>,
     {
@@ -64,7 +70,9 @@ struct Timed<V> {
 
 impl<K: Clone + Eq + Hash, V: Clone> TimedCache<K, V> {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { entries: Mutex::new(Bounded::new(limit)) }
+        Self {
+            entries: Mutex::new(Bounded::new(limit)),
+        }
     }
 
     /// The value for `key`, if it is still good at `now_ms`.
@@ -74,7 +82,10 @@ impl<K: Clone + Eq + Hash, V: Clone> TimedCache<K, V> {
         Q: Eq + Hash + ?Sized,
     {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.get(key).filter(|entry| now_ms < entry.until_ms).map(|entry| entry.value.clone())
+        entries
+            .get(key)
+            .filter(|entry| now_ms < entry.until_ms)
+            .map(|entry| entry.value.clone())
     }
 
     pub(crate) fn put(&self, key: K, value: V, until_ms: i64) {
@@ -98,7 +109,11 @@ struct Bounded<K, V> {
 
 impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
     fn new(limit: usize) -> Self {
-        Self { entries: HashMap::new(), order: VecDeque::new(), limit }
+        Self {
+            entries: HashMap::new(),
+            order: VecDeque::new(),
+            limit,
+        }
     }
 
     fn get<Q>(&self, key: &Q) -> Option<&V>
@@ -146,8 +161,16 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_not_remembered() {
         let memo = Memo::new(4);
-        assert_eq!(memo.get_or_try_make(&1, || async { Err::<u8, _>("down") }).await, Err("down"));
-        assert_eq!(memo.get_or_try_make(&1, || async { Ok::<_, &str>(2) }).await, Ok(2));
+        assert_eq!(
+            memo.get_or_try_make(&1, || async { Err::<u8, _>("down") })
+                .await,
+            Err("down")
+        );
+        assert_eq!(
+            memo.get_or_try_make(&1, || async { Ok::<_, &str>(2) })
+                .await,
+            Ok(2)
+        );
     }
 
     #[tokio::test]
@@ -156,8 +179,16 @@ mod tests {
         for key in [1, 2, 3] {
             memo.put(key, key);
         }
-        assert_eq!(memo.get_or_try_make(&1, || async { Err::<i32, _>("gone") }).await, Err("gone"));
-        assert_eq!(memo.get_or_try_make(&3, || async { Err::<i32, _>("gone") }).await, Ok(3));
+        assert_eq!(
+            memo.get_or_try_make(&1, || async { Err::<i32, _>("gone") })
+                .await,
+            Err("gone")
+        );
+        assert_eq!(
+            memo.get_or_try_make(&3, || async { Err::<i32, _>("gone") })
+                .await,
+            Ok(3)
+        );
     }
 
     #[test]
@@ -166,9 +197,19 @@ mod tests {
         cache.put("old".to_owned(), 1, 1000);
         cache.put("new".to_owned(), 2, 1000);
         cache.put("new".to_owned(), 3, 2000);
-        assert_eq!((cache.get("old", 999), cache.get("old", 1000)), (Some(1), None));
+        assert_eq!(
+            (cache.get("old", 999), cache.get("old", 1000)),
+            (Some(1), None)
+        );
         assert_eq!(cache.get("new", 1999), Some(3));
         cache.put("newest".to_owned(), 4, 2000);
-        assert_eq!((cache.get("old", 0), cache.get("new", 0), cache.get("newest", 0)), (None, Some(3), Some(4)));
+        assert_eq!(
+            (
+                cache.get("old", 0),
+                cache.get("new", 0),
+                cache.get("newest", 0)
+            ),
+            (None, Some(3), Some(4))
+        );
     }
 }

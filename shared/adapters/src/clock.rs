@@ -67,7 +67,9 @@ impl Clock {
 impl Clock {
     /// A clock that stands still at `now` until it is moved.
     pub fn manual(now: UnixSeconds) -> Self {
-        Self(Kind::Manual(Arc::new(AtomicI64::new(now.0.saturating_mul(1000)))))
+        Self(Kind::Manual(Arc::new(AtomicI64::new(
+            now.0.saturating_mul(1000),
+        ))))
     }
 
     /// Moves a manual clock, and all its clones, to `now`. The machine's clock takes no notice.
@@ -83,7 +85,10 @@ impl Clock {
         match &self.0 {
             Kind::System => {}
             Kind::Manual(now_ms) => {
-                now_ms.fetch_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+                now_ms.fetch_add(
+                    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
+                    Ordering::SeqCst,
+                );
             }
         }
     }
@@ -94,7 +99,11 @@ impl TimeSource for Clock {
     fn now(&self) -> SystemTime {
         let now_ms = self.now_ms();
         let distance = Duration::from_millis(now_ms.unsigned_abs());
-        let moved = if now_ms < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+        let moved = if now_ms < 0 {
+            UNIX_EPOCH.checked_sub(distance)
+        } else {
+            UNIX_EPOCH.checked_add(distance)
+        };
         moved.unwrap_or(UNIX_EPOCH)
     }
 }
@@ -116,7 +125,10 @@ impl AsyncSleep for Clock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system for the time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that asks the operating system for the time"
+)]
 fn system_ms() -> i64 {
     let now = SystemTime::now();
     match now.duration_since(UNIX_EPOCH) {
@@ -166,13 +178,23 @@ mod tests {
         clock.sleep(Duration::from_millis(20)).await;
         assert!(clock.now_ms() - before >= 19);
         assert!(clock.now().0 > 1_700_000_000);
-        let sdk_time = TimeSource::now(&clock).duration_since(UNIX_EPOCH).expect("after 1970");
-        assert!(sdk_time.as_secs().abs_diff(u64::try_from(clock.now().0).expect("after 1970")) <= 1);
+        let sdk_time = TimeSource::now(&clock)
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970");
+        assert!(
+            sdk_time
+                .as_secs()
+                .abs_diff(u64::try_from(clock.now().0).expect("after 1970"))
+                <= 1
+        );
     }
 
     #[test]
     fn the_sdk_s_time_of_a_manual_clock_may_lie_before_1970() {
         let clock = Clock::manual(UnixSeconds(-10));
-        assert_eq!(TimeSource::now(&clock), UNIX_EPOCH - Duration::from_secs(10));
+        assert_eq!(
+            TimeSource::now(&clock),
+            UNIX_EPOCH - Duration::from_secs(10)
+        );
     }
 }

@@ -18,7 +18,10 @@ pub trait Vars {
 pub struct ProcessEnv;
 
 impl Vars for ProcessEnv {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the process environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the process environment"
+    )]
     fn get(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
@@ -50,7 +53,10 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Starts reading from `vars`.
     pub fn new(vars: &'a dyn Vars) -> Self {
-        Self { vars, faults: Vec::new() }
+        Self {
+            vars,
+            faults: Vec::new(),
+        }
     }
 
     /// A value that must be there.
@@ -100,7 +106,10 @@ impl<'a> Reader<'a> {
         choices: &[(&str, T)],
     ) -> Option<T> {
         self.parsed(name, expected, |value| {
-            choices.iter().find(|(word, _)| *word == value).map(|(_, choice)| choice.clone())
+            choices
+                .iter()
+                .find(|(word, _)| *word == value)
+                .map(|(_, choice)| choice.clone())
         })
     }
 
@@ -116,7 +125,9 @@ impl<'a> Reader<'a> {
     /// that names nothing: it means that a reader left out a value without a reason.
     pub fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, SettingsError> {
         if !self.faults.is_empty() {
-            return Err(SettingsError { faults: self.faults });
+            return Err(SettingsError {
+                faults: self.faults,
+            });
         }
         build().ok_or(SettingsError { faults: Vec::new() })
     }
@@ -125,7 +136,12 @@ impl<'a> Reader<'a> {
         self.vars.get(name).filter(|value| !value.is_empty())
     }
 
-    fn accepted<T>(&mut self, name: &'static str, expected: &'static str, parsed: Option<T>) -> Option<T> {
+    fn accepted<T>(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        parsed: Option<T>,
+    ) -> Option<T> {
         if parsed.is_none() {
             self.malformed(name, expected);
         }
@@ -133,7 +149,11 @@ impl<'a> Reader<'a> {
     }
 
     fn fault(&mut self, name: &'static str, problem: Problem, expected: &'static str) {
-        self.faults.push(Fault { name, problem, expected });
+        self.faults.push(Fault {
+            name,
+            problem,
+            expected,
+        });
     }
 }
 
@@ -153,7 +173,8 @@ impl SettingsError {
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.faults.is_empty() {
-            return f.write_str("settings could not be put together although each variable was read");
+            return f
+                .write_str("settings could not be put together although each variable was read");
         }
         f.write_str("set these environment variables and start again: ")?;
         for (position, fault) in self.faults.iter().enumerate() {
@@ -162,7 +183,11 @@ impl fmt::Display for SettingsError {
                 Problem::Missing => "is missing",
                 Problem::Malformed => "is malformed",
             };
-            write!(f, "{separator}{} {problem} (expected {})", fault.name, fault.expected)?;
+            write!(
+                f,
+                "{separator}{} {problem} (expected {})",
+                fault.name, fault.expected
+            )?;
         }
         Ok(())
     }
@@ -197,8 +222,11 @@ mod tests {
         let mut reader = Reader::new(vars);
         let table = reader.required("ORDERS_TABLE", "the name of the orders table");
         let port = reader.parsed_or("PORT", "a port number", 8080, |value| value.parse().ok());
-        let mode =
-            reader.choice("MERCHANT_SIGNER", "kms or sealed", &[("kms", Mode::Kms), ("sealed", Mode::Sealed)]);
+        let mode = reader.choice(
+            "MERCHANT_SIGNER",
+            "kms or sealed",
+            &[("kms", Mode::Kms), ("sealed", Mode::Sealed)],
+        );
         reader.finish(|| Some((table?, port?, mode?)))
     }
 
@@ -224,7 +252,11 @@ mod tests {
 
     #[test]
     fn an_empty_value_counts_as_missing() {
-        let vars = BTreeMap::from([("ORDERS_TABLE", ""), ("PORT", ""), ("MERCHANT_SIGNER", "kms")]);
+        let vars = BTreeMap::from([
+            ("ORDERS_TABLE", ""),
+            ("PORT", ""),
+            ("MERCHANT_SIGNER", "kms"),
+        ]);
         assert_eq!(read(&vars).expect_err("no table").names(), ["ORDERS_TABLE"]);
     }
 

@@ -117,11 +117,16 @@ impl FieldSeal {
     /// [`FieldError::DataKey`] if a data key is due and KMS gives none.
     pub async fn seal(&self, context: &str, plaintext: &[u8]) -> Result<Vec<u8>, FieldError> {
         let (key, sealed_key) = self.data_key().await?;
-        let sealed_key_length = u16::try_from(sealed_key.len()).map_err(|_| FieldError::NotSealed)?;
+        let sealed_key_length =
+            u16::try_from(sealed_key.len()).map_err(|_| FieldError::NotSealed)?;
         let nonce: [u8; NONCE_LEN] = self.0.random.bytes();
         let mut ciphertext = plaintext.to_vec();
-        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), authenticated(VERSION, context), &mut ciphertext)
-            .map_err(|_| FieldError::NotSealed)?;
+        key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            authenticated(VERSION, context),
+            &mut ciphertext,
+        )
+        .map_err(|_| FieldError::NotSealed)?;
         let mut envelope = vec![VERSION];
         envelope.extend(sealed_key_length.to_be_bytes());
         envelope.extend(sealed_key);
@@ -134,12 +139,20 @@ impl FieldSeal {
     ///
     /// # Errors
     /// [`FieldError::DataKey`] if KMS does not open the data key, else what is wrong with the envelope.
-    pub async fn open(&self, context: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, FieldError> {
+    pub async fn open(
+        &self,
+        context: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, FieldError> {
         let envelope = Envelope::read(sealed)?;
         let key = self.opened_key(envelope.sealed_key).await?;
         let mut field = Zeroizing::new(envelope.ciphertext.to_vec());
         let length = key
-            .open_in_place(Nonce::assume_unique_for_key(envelope.nonce), authenticated(VERSION, context), &mut field)
+            .open_in_place(
+                Nonce::assume_unique_for_key(envelope.nonce),
+                authenticated(VERSION, context),
+                &mut field,
+            )
             .map_err(|_| FieldError::NotAuthentic)?
             .len();
         field.truncate(length);
@@ -156,10 +169,19 @@ impl FieldSeal {
             in_use.uses += 1;
             return Ok((Arc::clone(&in_use.key), in_use.sealed.clone()));
         }
-        let made = shared.kms.data_key(&shared.key_id, &key_context()).await.map_err(FieldError::DataKey)?;
+        let made = shared
+            .kms
+            .data_key(&shared.key_id, &key_context())
+            .await
+            .map_err(FieldError::DataKey)?;
         let key = Arc::new(cipher(&made.plain)?);
         shared.opened.put(made.sealed.clone(), Arc::clone(&key));
-        let fresh = DataKeyInUse { key: Arc::clone(&key), sealed: made.sealed.clone(), made_at_ms: now_ms, uses: 1 };
+        let fresh = DataKeyInUse {
+            key: Arc::clone(&key),
+            sealed: made.sealed.clone(),
+            made_at_ms: now_ms,
+            uses: 1,
+        };
         *current = Some(fresh);
         Ok((key, made.sealed))
     }
@@ -174,14 +196,18 @@ impl FieldSeal {
                 .map_err(FieldError::DataKey)?;
             cipher(&plain).map(Arc::new)
         };
-        shared.opened.get_or_try_make(&sealed_key.to_vec(), open).await
+        shared
+            .opened
+            .get_or_try_make(&sealed_key.to_vec(), open)
+            .await
     }
 }
 
 impl DataKeyInUse {
     fn may_serve(&self, now_ms: i64) -> bool {
         let age_ms = now_ms.saturating_sub(self.made_at_ms);
-        self.uses < DATA_KEY_USES_MAX && u128::from(age_ms.unsigned_abs()) < DATA_KEY_AGE_MAX.as_millis()
+        self.uses < DATA_KEY_USES_MAX
+            && u128::from(age_ms.unsigned_abs()) < DATA_KEY_AGE_MAX.as_millis()
     }
 }
 
@@ -201,13 +227,20 @@ impl<'a> Envelope<'a> {
         let (length, rest) = rest.split_first_chunk::<2>().ok_or(FieldError::CutShort)?;
         let length = usize::from(u16::from_be_bytes(*length));
         let (sealed_key, rest) = rest.split_at_checked(length).ok_or(FieldError::CutShort)?;
-        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(FieldError::CutShort)?;
-        Ok(Self { sealed_key, nonce: *nonce, ciphertext })
+        let (nonce, ciphertext) = rest
+            .split_first_chunk::<NONCE_LEN>()
+            .ok_or(FieldError::CutShort)?;
+        Ok(Self {
+            sealed_key,
+            nonce: *nonce,
+            ciphertext,
+        })
     }
 }
 
 fn cipher(key: &[u8]) -> Result<LessSafeKey, FieldError> {
-    let unbound = UnboundKey::new(&AES_256_GCM, key).map_err(|_| FieldError::DataKeyLength { length: key.len() })?;
+    let unbound = UnboundKey::new(&AES_256_GCM, key)
+        .map_err(|_| FieldError::DataKeyLength { length: key.len() })?;
     Ok(LessSafeKey::new(unbound))
 }
 

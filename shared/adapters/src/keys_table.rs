@@ -164,7 +164,10 @@ impl KeysError {
         match self {
             Self::Table(error) => error.is_transient(),
             Self::Secret { source, .. } => source.is_transient(),
-            Self::NoMerchant { .. } | Self::Damaged { .. } | Self::NotAKey { .. } | Self::Changed { .. } => false,
+            Self::NoMerchant { .. }
+            | Self::Damaged { .. }
+            | Self::NotAKey { .. }
+            | Self::Changed { .. } => false,
         }
     }
 }
@@ -183,7 +186,11 @@ impl KeysTable {
             client,
             table: table.into(),
             mchid: mchid.into(),
-            vault: Vault { kms, key_id: secrets_key_id.into(), opened: Arc::new(Memo::new(SECRETS_MAX)) },
+            vault: Vault {
+                kms,
+                key_id: secrets_key_id.into(),
+                opened: Arc::new(Memo::new(SECRETS_MAX)),
+            },
             clock,
             merchant: Mutex::new(MerchantCache::default()),
             clients: TimedCache::new(CLIENT_KEYS_MAX),
@@ -226,7 +233,12 @@ impl KeysTable {
     /// # Errors
     /// The key cannot be read or unsealed, or its item is damaged.
     pub async fn client_key(&self, keyid: &str) -> Result<Option<Arc<ClientKey>>, KeysError> {
-        let Shared { clock, clients, missing, .. } = self.0.as_ref();
+        let Shared {
+            clock,
+            clients,
+            missing,
+            ..
+        } = self.0.as_ref();
         if !is_keyid(keyid) || missing.get(keyid, clock.now_ms()).is_some() {
             return Ok(None);
         }
@@ -237,7 +249,11 @@ impl KeysTable {
         match self.read_client_key(keyid).await? {
             Some(key) => {
                 let key = Arc::new(key);
-                clients.put(keyid.to_owned(), Arc::clone(&key), read_at_ms.saturating_add(FRESH_MS));
+                clients.put(
+                    keyid.to_owned(),
+                    Arc::clone(&key),
+                    read_at_ms.saturating_add(FRESH_MS),
+                );
                 Ok(Some(key))
             }
             None => {
@@ -248,20 +264,36 @@ impl KeysTable {
     }
 
     /// Reads the merchant's item into the cache. The caller holds the lock, so that others wait for this reading.
-    async fn read_merchant(&self, cache: &mut MerchantCache, now_ms: i64) -> Result<Arc<MerchantKeys>, KeysError> {
+    async fn read_merchant(
+        &self,
+        cache: &mut MerchantCache,
+        now_ms: i64,
+    ) -> Result<Arc<MerchantKeys>, KeysError> {
         let failure = match self.fetch_merchant(cache).await {
             Ok(read) => {
                 let keys = Arc::clone(&read.keys);
-                cache.read = Some(ReadMerchant { fresh_until_ms: now_ms.saturating_add(FRESH_MS), read_at_ms: now_ms, ..read });
+                cache.read = Some(ReadMerchant {
+                    fresh_until_ms: now_ms.saturating_add(FRESH_MS),
+                    read_at_ms: now_ms,
+                    ..read
+                });
                 return Ok(keys);
             }
             Err(failure) => failure,
         };
-        match cache.read.as_mut().filter(|read| now_ms.saturating_sub(read.read_at_ms) < STALE_MAX_MS) {
+        match cache
+            .read
+            .as_mut()
+            .filter(|read| now_ms.saturating_sub(read.read_at_ms) < STALE_MAX_MS)
+        {
             Some(read) => {
                 let age_s = now_ms.saturating_sub(read.read_at_ms) / 1000;
                 let cause: &dyn std::error::Error = &failure;
-                tracing::warn!(cause, age_s, "merchant keys could not be read again; the ones at hand serve on");
+                tracing::warn!(
+                    cause,
+                    age_s,
+                    "merchant keys could not be read again; the ones at hand serve on"
+                );
                 read.fresh_until_ms = now_ms.saturating_add(RETRY_AFTER_MS);
                 Ok(Arc::clone(&read.keys))
             }
@@ -272,17 +304,27 @@ impl KeysTable {
     /// Reads the merchant's item. If it is what it was, the keys that were parsed and unsealed from it are kept.
     async fn fetch_merchant(&self, cache: &MerchantCache) -> Result<ReadMerchant, KeysError> {
         let pk = merchant_pk(&self.0.mchid);
-        let item = self.read_item(&pk).await?.ok_or(KeysError::NoMerchant { pk })?;
+        let item = self
+            .read_item(&pk)
+            .await?
+            .ok_or(KeysError::NoMerchant { pk })?;
         let keys = match &cache.read {
             Some(read) if read.item == item => Arc::clone(&read.keys),
             Some(_) | None => Arc::new(item::merchant(&item, &self.0.mchid, &self.0.vault)?),
         };
-        Ok(ReadMerchant { keys, item, read_at_ms: 0, fresh_until_ms: 0 })
+        Ok(ReadMerchant {
+            keys,
+            item,
+            read_at_ms: 0,
+            fresh_until_ms: 0,
+        })
     }
 
     async fn read_client_key(&self, keyid: &str) -> Result<Option<ClientKey>, KeysError> {
         let pk = client_pk(keyid);
-        let Some(item) = self.read_item(&pk).await? else { return Ok(None) };
+        let Some(item) = self.read_item(&pk).await? else {
+            return Ok(None);
+        };
         item::client(&item, pk, keyid, &self.0.vault).await
     }
 
@@ -311,8 +353,14 @@ impl MerchantKeys {
             let mut keys = Vec::new();
             for sealed in &self.sealed_apiv3 {
                 let context = apiv3_context(&self.mchid, sealed.version);
-                let plain = self.vault.unseal(&self.pk(), &context, &sealed.ciphertext).await?;
-                keys.push(ApiV3Key::new(&plain).map_err(|source| self.not_a_key("an APIv3 key", source))?);
+                let plain = self
+                    .vault
+                    .unseal(&self.pk(), &context, &sealed.ciphertext)
+                    .await?;
+                keys.push(
+                    ApiV3Key::new(&plain)
+                        .map_err(|source| self.not_a_key("an APIv3 key", source))?,
+                );
             }
             Ok(keys)
         };
@@ -325,27 +373,52 @@ impl MerchantKeys {
     /// The item has no sealed key, KMS does not unseal it, or it is no PKCS#8 RSA key.
     pub async fn signer(&self, with: &SignWith) -> Result<MerchantSigner, KeysError> {
         match with {
-            SignWith::Kms { key_id } => {
-                Ok(MerchantSigner::Kms(KmsSigner::new(self.vault.kms.clone(), key_id, &self.signer_serial)))
-            }
-            SignWith::Sealed => self.local_key.get_or_try_init(|| self.unseal_signer()).await.cloned().map(MerchantSigner::Sealed),
+            SignWith::Kms { key_id } => Ok(MerchantSigner::Kms(KmsSigner::new(
+                self.vault.kms.clone(),
+                key_id,
+                &self.signer_serial,
+            ))),
+            SignWith::Sealed => self
+                .local_key
+                .get_or_try_init(|| self.unseal_signer())
+                .await
+                .cloned()
+                .map(MerchantSigner::Sealed),
         }
     }
 
     async fn unseal_signer(&self) -> Result<Arc<LocalKey>, KeysError> {
         let what = "it has no sealed merchant key; store one, or set MERCHANT_SIGNER to kms";
-        let sealed = self.sealed_signer.as_ref().ok_or_else(|| KeysError::Damaged { pk: self.pk(), what })?;
-        let der = self.vault.unseal(&self.pk(), &signer_context(&self.mchid), sealed).await?;
+        let sealed = self
+            .sealed_signer
+            .as_ref()
+            .ok_or_else(|| KeysError::Damaged {
+                pk: self.pk(),
+                what,
+            })?;
+        let der = self
+            .vault
+            .unseal(&self.pk(), &signer_context(&self.mchid), sealed)
+            .await?;
         let key = LocalKey::from_pkcs8_der(&self.signer_serial, &der);
-        key.map(Arc::new).map_err(|source| self.not_a_key("the merchant key", source))
+        key.map(Arc::new)
+            .map_err(|source| self.not_a_key("the merchant key", source))
     }
 
     fn pk(&self) -> String {
         merchant_pk(&self.mchid)
     }
 
-    fn not_a_key(&self, what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> KeysError {
-        KeysError::NotAKey { pk: self.pk(), what, source: Box::new(source) }
+    fn not_a_key(
+        &self,
+        what: &'static str,
+        source: impl std::error::Error + Send + Sync + 'static,
+    ) -> KeysError {
+        KeysError::NotAKey {
+            pk: self.pk(),
+            what,
+            source: Box::new(source),
+        }
     }
 }
 
@@ -375,21 +448,42 @@ struct SealedApiV3Key {
 struct Vault {
     kms: Kms,
     key_id: String,
-    opened: Arc<Memo<(Context, Vec<u8>), Arc<Zeroizing<Vec<u8>>>>>,
+    opened: Arc<Memo<(Context, Vec<u8>), Secret>>,
 }
+
+type Secret = Arc<Zeroizing<Vec<u8>>>;
 
 impl Vault {
     async fn seal(&self, pk: &str, context: &Context, secret: &[u8]) -> Result<Vec<u8>, KeysError> {
         let sealed = self.kms.seal(&self.key_id, context, secret).await;
-        sealed.map_err(|source| KeysError::Secret { pk: pk.to_owned(), source })
+        sealed.map_err(|source| KeysError::Secret {
+            pk: pk.to_owned(),
+            source,
+        })
     }
 
     /// Unseals under the context of the place where the secret was found. The context is remembered too: else a
     /// ciphertext that somebody copied to another place would open there once it was opened in its own.
-    async fn unseal(&self, pk: &str, context: &Context, sealed: &[u8]) -> Result<Arc<Zeroizing<Vec<u8>>>, KeysError> {
-        let unseal = || async { self.kms.unseal(&self.key_id, context, sealed).await.map(Arc::new) };
-        let opened = self.opened.get_or_try_make(&(context.clone(), sealed.to_vec()), unseal).await;
-        opened.map_err(|source| KeysError::Secret { pk: pk.to_owned(), source })
+    async fn unseal(
+        &self,
+        pk: &str,
+        context: &Context,
+        sealed: &[u8],
+    ) -> Result<Secret, KeysError> {
+        let unseal = || async {
+            self.kms
+                .unseal(&self.key_id, context, sealed)
+                .await
+                .map(Arc::new)
+        };
+        let opened = self
+            .opened
+            .get_or_try_make(&(context.clone(), sealed.to_vec()), unseal)
+            .await;
+        opened.map_err(|source| KeysError::Secret {
+            pk: pk.to_owned(),
+            source,
+        })
     }
 }
 
@@ -402,7 +496,9 @@ fn client_pk(keyid: &str) -> String {
 }
 
 fn apiv3_context(mchid: &str, version: u32) -> Context {
-    Context::of("apiv3-key").with("mchid", mchid).with("version", version.to_string())
+    Context::of("apiv3-key")
+        .with("mchid", mchid)
+        .with("version", version.to_string())
 }
 
 fn signer_context(mchid: &str) -> Context {
@@ -415,8 +511,6 @@ fn client_context(keyid: &str) -> Context {
 
 /// Key ids are visible ASCII; nothing else is looked up, whatever a request says.
 fn is_keyid(keyid: &str) -> bool {
-    (1..=KEYID_LENGTH_MAX).contains(&keyid.len()) && keyid.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=KEYID_LENGTH_MAX).contains(&keyid.len())
+        && keyid.bytes().all(|byte| byte.is_ascii_graphic())
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,7 @@
 //! function's role may be granted some contexts and not others.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{DataKeySpec, MessageType, SigningAlgorithmSpec};
@@ -35,7 +36,10 @@ impl Context {
     }
 
     fn pairs(&self) -> HashMap<String, String> {
-        self.0.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        self.0
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect()
     }
 }
 
@@ -45,6 +49,13 @@ pub struct DataKey {
     pub plain: Zeroizing<Vec<u8>>,
     /// What [`Kms::unseal`] turns into `plain` again.
     pub sealed: Vec<u8>,
+}
+
+/// Does not show the key.
+impl fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataKey").finish_non_exhaustive()
+    }
 }
 
 /// A call to KMS that gave nothing.
@@ -83,7 +94,12 @@ impl Kms {
     ///
     /// # Errors
     /// KMS could not be reached or refused.
-    pub async fn seal(&self, key_id: &str, context: &Context, plaintext: &[u8]) -> Result<Vec<u8>, KmsError> {
+    pub async fn seal(
+        &self,
+        key_id: &str,
+        context: &Context,
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, KmsError> {
         let sealed = self
             .client
             .encrypt()
@@ -158,6 +174,12 @@ impl Kms {
     }
 }
 
-fn present(operation: &'static str, field: &'static str, blob: Option<Blob>) -> Result<Vec<u8>, KmsError> {
-    blob.map(Blob::into_inner).filter(|bytes| !bytes.is_empty()).ok_or(KmsError::Incomplete { operation, field })
+fn present(
+    operation: &'static str,
+    field: &'static str,
+    blob: Option<Blob>,
+) -> Result<Vec<u8>, KmsError> {
+    blob.map(Blob::into_inner)
+        .filter(|bytes| !bytes.is_empty())
+        .ok_or(KmsError::Incomplete { operation, field })
 }

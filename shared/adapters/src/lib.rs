@@ -9,10 +9,15 @@ mod cache;
 pub mod clock;
 pub mod env;
 pub mod fields;
+pub mod guards;
 pub mod keys_table;
 pub mod kms;
+pub mod order_table;
+pub mod queues;
 pub mod random;
+pub mod settings;
 pub mod signer;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod wechat_api;

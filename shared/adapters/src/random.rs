@@ -18,7 +18,10 @@ enum Source {
     System,
     /// SHA-256 over seed, draw and block.
     #[cfg(any(test, feature = "testing"))]
-    Seeded { seed: u64, draws: Arc<AtomicU64> },
+    Seeded {
+        seed: u64,
+        draws: Arc<AtomicU64>,
+    },
 }
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -55,7 +58,9 @@ impl Random {
         match &self.0 {
             Source::System => fill(&mut bytes),
             #[cfg(any(test, feature = "testing"))]
-            Source::Seeded { seed, draws } => fill_seeded(*seed, draws.fetch_add(1, Ordering::SeqCst), &mut bytes),
+            Source::Seeded { seed, draws } => {
+                fill_seeded(*seed, draws.fetch_add(1, Ordering::SeqCst), &mut bytes)
+            }
         }
         bytes
     }
@@ -65,13 +70,22 @@ impl Random {
 impl Random {
     /// A source that gives the same values for the same seed, in the order in which they are drawn.
     pub fn seeded(seed: u64) -> Self {
-        Self(Source::Seeded { seed, draws: Arc::default() })
+        Self(Source::Seeded {
+            seed,
+            draws: Arc::default(),
+        })
     }
 }
 
 /// The letter for a byte. Bytes from 248 up have none: taking them modulo 62 would favour the first eight letters.
 fn letter(byte: u8) -> Option<char> {
-    if byte < 248 { ALPHABET.get(usize::from(byte % 62)).map(|letter| char::from(*letter)) } else { None }
+    if byte < 248 {
+        ALPHABET
+            .get(usize::from(byte % 62))
+            .map(|letter| char::from(*letter))
+    } else {
+        None
+    }
 }
 
 #[expect(
@@ -105,7 +119,10 @@ mod tests {
         assert_eq!(nonces.len(), 200);
         for nonce in nonces {
             assert_eq!(nonce.len(), 32);
-            assert!(nonce.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{nonce}");
+            assert!(
+                nonce.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+                "{nonce}"
+            );
         }
     }
 
@@ -126,7 +143,10 @@ mod tests {
         let random = Random::system();
         let id = random.id();
         assert_eq!(id.len(), 32);
-        assert!(id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)));
+        assert!(
+            id.bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        );
         assert_ne!(id, random.id());
     }
 

@@ -20,7 +20,11 @@ pub struct KmsSigner {
 impl KmsSigner {
     /// Signs with `key_id`, whose certificate at WeChat Pay has the number `serial_no`.
     pub fn new(kms: Kms, key_id: impl Into<String>, serial_no: impl Into<String>) -> Self {
-        Self { kms, key_id: key_id.into(), serial_no: serial_no.into() }
+        Self {
+            kms,
+            key_id: key_id.into(),
+            serial_no: serial_no.into(),
+        }
     }
 }
 
@@ -31,7 +35,10 @@ impl Signer for KmsSigner {
 
     async fn sign(&self, text: &[u8]) -> Result<Vec<u8>, SignError> {
         let digest = digest::digest(&digest::SHA256, text);
-        self.kms.sign_digest(&self.key_id, digest.as_ref()).await.map_err(SignError::new)
+        self.kms
+            .sign_digest(&self.key_id, digest.as_ref())
+            .await
+            .map_err(SignError::new)
     }
 }
 

@@ -5,8 +5,10 @@
 //! frozen. Other people's crates are kept to `info`, whatever is asked: at `debug` the AWS SDK prints requests and
 //! answers, and those hold what must never be in a log.
 
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -30,27 +32,82 @@ const OURS: [&str; 10] = [
 /// left out or not one of these). Only the first call in a process counts.
 pub fn init(vars: &dyn Vars) {
     let asked = vars.get("LOG_LEVEL").filter(|word| !word.is_empty());
-    let level = asked.as_deref().map(str::parse::<LevelFilter>);
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_ansi(false).with_span_list(false);
-    let started = tracing_subscriber::registry()
-        .with(lines)
-        .with(filter(level.as_ref().and_then(|level| level.as_ref().ok()).copied().unwrap_or(LevelFilter::INFO)))
-        .try_init();
-    if started.is_ok() && matches!(level, Some(Err(_))) {
-        tracing::warn!("LOG_LEVEL is none of error, warn, info, debug, trace, off; logging at info");
+    let level = asked.as_deref().map_or(Ok(LevelFilter::INFO), str::parse);
+    let started = lines(
+        std::io::stdout,
+        level.as_ref().copied().unwrap_or(LevelFilter::INFO),
+    )
+    .try_init();
+    if started.is_ok() && level.is_err() {
+        tracing::warn!(
+            "LOG_LEVEL is none of error, warn, info, debug, trace, off; logging at info"
+        );
     }
 }
 
+/// What turns events into lines on `writer`.
+fn lines<W>(writer: W, level: LevelFilter) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let json = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_ansi(false)
+        .with_span_list(false);
+    tracing_subscriber::registry()
+        .with(json.with_writer(writer))
+        .with(filter(level))
+}
+
 fn filter(level: LevelFilter) -> Targets {
-    OURS.iter().fold(Targets::new().with_default(level.min(LevelFilter::INFO)), |filter, name| {
-        filter.with_target(*name, level)
-    })
+    OURS.iter().fold(
+        Targets::new().with_default(level.min(LevelFilter::INFO)),
+        |filter, name| filter.with_target(*name, level),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
+    use std::sync::{Arc, Mutex};
     use tracing::Level;
+
+    /// Keeps what was written.
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_of_json_with_its_fields_and_those_of_its_span() {
+        let paper = Paper::default();
+        let writer = paper.clone();
+        tracing::subscriber::with_default(lines(move || writer.clone(), LevelFilter::INFO), || {
+            let span = tracing::info_span!("create", order_no = "A-1");
+            let _inside = span.enter();
+            tracing::info!(outcome = "stored", "order\nreserved");
+            tracing::debug!("not asked for");
+        });
+        let written =
+            String::from_utf8(paper.0.lock().expect("not poisoned").clone()).expect("text");
+        assert_eq!(written.lines().count(), 1, "{written}");
+        assert!(!written.contains('\u{1b}'), "{written}");
+        let line: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["message"], "order\nreserved");
+        assert_eq!(line["outcome"], "stored");
+        assert_eq!(line["span"]["order_no"], "A-1");
+    }
 
     #[test]
     fn only_our_crates_say_more_than_info() {

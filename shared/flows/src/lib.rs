@@ -1,1 +1,18 @@
-//! Under construction.
+//! Control flow that more than one function needs: authenticating an API request, getting a prepay value, settling news,
+//! asking WeChat Pay. A function's own flow stands in its `handler.rs`; these are the stretches that several share.
+//!
+//! A flow reads and writes through `adapters` and lets `payments` decide. Nothing here knows Lambda.
+//!
+//! [`problem`] is the one place where an error becomes an HTTP answer, [`verdict`] the one where it becomes the fate of a
+//! queue message.
+
+pub mod ask;
+pub mod gate;
+pub mod incoming;
+pub mod issue;
+pub mod open_callback;
+pub mod problem;
+pub mod settle;
+pub mod trace;
+pub mod verdict;
+pub mod view;

@@ -7,9 +7,11 @@
 use ::time::format_description::well_known::Rfc3339;
 use ::time::macros::offset;
 use ::time::{OffsetDateTime, UtcOffset};
+use serde::{Deserialize, Serialize};
 
 /// Whole seconds since 1970-01-01T00:00:00Z, the unit of `Wechatpay-Timestamp` and of the `Authorization` header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct UnixSeconds(pub i64);
 
 /// A text that is no RFC 3339 time.

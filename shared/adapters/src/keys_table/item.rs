@@ -11,7 +11,9 @@ use message_signatures::{Algorithm, VerifyingKey};
 use tokio::sync::OnceCell;
 use wechatpay::verify::VerificationKeys;
 
-use super::{ClientKey, Item, KeysError, MerchantKeys, SealedApiV3Key, Vault, client_context, merchant_pk};
+use super::{
+    ClientKey, Item, KeysError, MerchantKeys, SealedApiV3Key, Vault, client_context, merchant_pk,
+};
 
 /// One of WeChat Pay's keys as it is stored.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,7 +44,9 @@ impl VerificationKind {
     }
 
     fn parse(name: &str) -> Option<Self> {
-        [Self::PublicKey, Self::Certificate].into_iter().find(|kind| kind.name() == name)
+        [Self::PublicKey, Self::Certificate]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }
 
@@ -68,18 +72,30 @@ impl VerificationEntry {
 /// The merchant's keys, with nothing unsealed yet. One verification key that cannot be read does not put the others out
 /// of use; all of them unreadable does.
 pub(super) fn merchant(item: &Item, mchid: &str, vault: &Vault) -> Result<MerchantKeys, KeysError> {
-    let damaged = |what| KeysError::Damaged { pk: merchant_pk(mchid), what };
+    let damaged = |what| KeysError::Damaged {
+        pk: merchant_pk(mchid),
+        what,
+    };
     let stored = item.get("verification").and_then(|value| value.as_l().ok());
     let stored = stored.ok_or_else(|| damaged("it has no list `verification`"))?;
-    let entries: Vec<VerificationEntry> = stored.iter().filter_map(VerificationEntry::read).collect();
+    let entries: Vec<VerificationEntry> =
+        stored.iter().filter_map(VerificationEntry::read).collect();
     if entries.len() < stored.len() {
-        tracing::warn!(mchid, "the keys table holds a verification key without id, kind or pem; it is left out");
+        tracing::warn!(
+            mchid,
+            "the keys table holds a verification key without id, kind or pem; it is left out"
+        );
     }
     let mut verification = VerificationKeys::new();
     for entry in &entries {
         if let Err(cause) = entry.load(&mut verification) {
             let cause: &dyn std::error::Error = &cause;
-            tracing::warn!(mchid, serial = entry.id, cause, "a verification key cannot be read; it is left out");
+            tracing::warn!(
+                mchid,
+                serial = entry.id,
+                cause,
+                "a verification key cannot be read; it is left out"
+            );
         }
     }
     if verification.is_empty() {
@@ -90,11 +106,14 @@ pub(super) fn merchant(item: &Item, mchid: &str, vault: &Vault) -> Result<Mercha
     Ok(MerchantKeys {
         verification,
         entries,
-        response_serial: text(item, "response_serial").ok_or_else(|| damaged("it has no `response_serial`"))?,
-        signer_serial: text(signer, "serial_no").ok_or_else(|| damaged("its `signer` has no `serial_no`"))?,
+        response_serial: text(item, "response_serial")
+            .ok_or_else(|| damaged("it has no `response_serial`"))?,
+        signer_serial: text(signer, "serial_no")
+            .ok_or_else(|| damaged("its `signer` has no `serial_no`"))?,
         version: number(item, "version").ok_or_else(|| damaged("it has no `version`"))?,
         mchid: mchid.to_owned(),
-        sealed_apiv3: sealed_apiv3(item).ok_or_else(|| damaged("its APIv3 keys are not stored as they should be"))?,
+        sealed_apiv3: sealed_apiv3(item)
+            .ok_or_else(|| damaged("its APIv3 keys are not stored as they should be"))?,
         sealed_signer: bytes(signer, "sealed"),
         apiv3: OnceCell::new(),
         local_key: OnceCell::new(),
@@ -103,8 +122,16 @@ pub(super) fn merchant(item: &Item, mchid: &str, vault: &Vault) -> Result<Mercha
 }
 
 /// A client's key, unsealed if it is a secret; `None` if it was revoked.
-pub(super) async fn client(item: &Item, pk: String, keyid: &str, vault: &Vault) -> Result<Option<ClientKey>, KeysError> {
-    let damaged = |what| KeysError::Damaged { pk: pk.clone(), what };
+pub(super) async fn client(
+    item: &Item,
+    pk: String,
+    keyid: &str,
+    vault: &Vault,
+) -> Result<Option<ClientKey>, KeysError> {
+    let damaged = |what| KeysError::Damaged {
+        pk: pk.clone(),
+        what,
+    };
     match text(item, "state").as_deref() {
         Some("active") => {}
         Some("revoked") => return Ok(None),
@@ -114,7 +141,8 @@ pub(super) async fn client(item: &Item, pk: String, keyid: &str, vault: &Vault) 
     let algorithm = text(item, "algorithm").and_then(|name| Algorithm::parse(&name));
     let key = match algorithm.ok_or_else(|| damaged("its `algorithm` is unknown"))? {
         Algorithm::HmacSha256 => {
-            let sealed = bytes(item, "sealed_secret").ok_or_else(|| damaged("it has no `sealed_secret`"))?;
+            let sealed =
+                bytes(item, "sealed_secret").ok_or_else(|| damaged("it has no `sealed_secret`"))?;
             let secret = vault.unseal(&pk, &client_context(keyid), &sealed).await?;
             VerifyingKey::from_secret(&secret)
         }
@@ -123,15 +151,26 @@ pub(super) async fn client(item: &Item, pk: String, keyid: &str, vault: &Vault) 
             VerifyingKey::from_public_key_pem(algorithm, &pem)
         }
     };
-    let key = key.map_err(|source| KeysError::NotAKey { pk: pk.clone(), what: "the client's key", source: source.into() })?;
-    Ok(Some(ClientKey { client_id, keyid: keyid.to_owned(), key }))
+    let key = key.map_err(|source| KeysError::NotAKey {
+        pk: pk.clone(),
+        what: "the client's key",
+        source: source.into(),
+    })?;
+    Ok(Some(ClientKey {
+        client_id,
+        keyid: keyid.to_owned(),
+        key,
+    }))
 }
 
 pub(super) fn verification_value(entries: &[VerificationEntry]) -> AttributeValue {
     let stored = entries.iter().map(|entry| {
         AttributeValue::M(Item::from([
             ("id".to_owned(), AttributeValue::S(entry.id.clone())),
-            ("kind".to_owned(), AttributeValue::S(entry.kind.name().to_owned())),
+            (
+                "kind".to_owned(),
+                AttributeValue::S(entry.kind.name().to_owned()),
+            ),
             ("pem".to_owned(), AttributeValue::S(entry.pem.clone())),
         ]))
     });
@@ -141,15 +180,24 @@ pub(super) fn verification_value(entries: &[VerificationEntry]) -> AttributeValu
 pub(super) fn apiv3_value(keys: &[SealedApiV3Key]) -> AttributeValue {
     let stored = keys.iter().map(|key| {
         AttributeValue::M(Item::from([
-            ("version".to_owned(), AttributeValue::N(key.version.to_string())),
-            ("sealed".to_owned(), AttributeValue::B(Blob::new(key.ciphertext.as_slice()))),
+            (
+                "version".to_owned(),
+                AttributeValue::N(key.version.to_string()),
+            ),
+            (
+                "sealed".to_owned(),
+                AttributeValue::B(Blob::new(key.ciphertext.as_slice())),
+            ),
         ]))
     });
     AttributeValue::L(stored.collect())
 }
 
 pub(super) fn signer_value(serial_no: &str, sealed: Option<Vec<u8>>) -> AttributeValue {
-    let mut fields = Item::from([("serial_no".to_owned(), AttributeValue::S(serial_no.to_owned()))]);
+    let mut fields = Item::from([(
+        "serial_no".to_owned(),
+        AttributeValue::S(serial_no.to_owned()),
+    )]);
     if let Some(sealed) = sealed {
         fields.insert("sealed".to_owned(), AttributeValue::B(Blob::new(sealed)));
     }
@@ -162,13 +210,20 @@ fn sealed_apiv3(item: &Item) -> Option<Vec<SealedApiV3Key>> {
         .iter()
         .map(|value| {
             let fields = value.as_m().ok()?;
-            Some(SealedApiV3Key { version: number(fields, "version")?, ciphertext: bytes(fields, "sealed")? })
+            Some(SealedApiV3Key {
+                version: number(fields, "version")?,
+                ciphertext: bytes(fields, "sealed")?,
+            })
         })
         .collect()
 }
 
 fn text(item: &Item, name: &str) -> Option<String> {
-    item.get(name)?.as_s().ok().filter(|text| !text.is_empty()).cloned()
+    item.get(name)?
+        .as_s()
+        .ok()
+        .filter(|text| !text.is_empty())
+        .cloned()
 }
 
 fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
@@ -176,5 +231,8 @@ fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
 }
 
 fn bytes(item: &Item, name: &str) -> Option<Vec<u8>> {
-    item.get(name)?.as_b().ok().map(|blob| blob.as_ref().to_vec())
+    item.get(name)?
+        .as_b()
+        .ok()
+        .map(|blob| blob.as_ref().to_vec())
 }

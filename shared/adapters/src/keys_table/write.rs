@@ -12,8 +12,8 @@ use wechatpay::verify::VerificationKeys;
 
 use super::item::{VerificationEntry, apiv3_value, signer_value, verification_value};
 use super::{
-    KeysError, KeysTable, MerchantKeys, SealedApiV3Key, apiv3_context, client_context, client_pk, is_keyid, merchant_pk,
-    signer_context,
+    KeysError, KeysTable, MerchantKeys, SealedApiV3Key, apiv3_context, client_context, client_pk,
+    is_keyid, merchant_pk, signer_context,
 };
 use crate::aws::AwsError;
 
@@ -46,7 +46,9 @@ pub struct NewApiV3Key<'a> {
 /// Does not show the key.
 impl std::fmt::Debug for NewApiV3Key<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewApiV3Key").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("NewApiV3Key")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,7 +116,9 @@ impl KeysTable {
             .await;
         match written {
             Ok(_) => Ok(()),
-            Err(error) if is_refused_condition(error.as_service_error()) => Err(KeysError::Changed { pk }),
+            Err(error) if is_refused_condition(error.as_service_error()) => {
+                Err(KeysError::Changed { pk })
+            }
             Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
         }
     }
@@ -123,12 +127,29 @@ impl KeysTable {
     ///
     /// # Errors
     /// The id or the secret is not usable, KMS does not seal, or DynamoDB does not write.
-    pub async fn put_client_hmac(&self, keyid: &str, client_id: &str, secret: &[u8]) -> Result<(), KeysError> {
+    pub async fn put_client_hmac(
+        &self,
+        keyid: &str,
+        client_id: &str,
+        secret: &[u8],
+    ) -> Result<(), KeysError> {
         let pk = client_pk(keyid);
-        VerifyingKey::from_secret(secret).map_err(|source| not_a_key(&pk, "the client's secret", source))?;
-        let sealed = self.0.vault.seal(&pk, &client_context(keyid), secret).await?;
+        VerifyingKey::from_secret(secret)
+            .map_err(|source| not_a_key(&pk, "the client's secret", source))?;
+        let sealed = self
+            .0
+            .vault
+            .seal(&pk, &client_context(keyid), secret)
+            .await?;
         let value = AttributeValue::B(Blob::new(sealed));
-        self.put_client(keyid, client_id, Algorithm::HmacSha256, "sealed_secret", value).await
+        self.put_client(
+            keyid,
+            client_id,
+            Algorithm::HmacSha256,
+            "sealed_secret",
+            value,
+        )
+        .await
     }
 
     /// Writes a client's public key, a PEM `PUBLIC KEY`.
@@ -144,7 +165,14 @@ impl KeysTable {
     ) -> Result<(), KeysError> {
         VerifyingKey::from_public_key_pem(algorithm, pem)
             .map_err(|source| not_a_key(&client_pk(keyid), "the client's public key", source))?;
-        self.put_client(keyid, client_id, algorithm, "public_key", AttributeValue::S(pem.to_owned())).await
+        self.put_client(
+            keyid,
+            client_id,
+            algorithm,
+            "public_key",
+            AttributeValue::S(pem.to_owned()),
+        )
+        .await
     }
 
     /// Puts a client's key out of use. Sandboxes that have it forget it within a minute.
@@ -167,7 +195,9 @@ impl KeysTable {
             .await;
         match written {
             Ok(_) => Ok(()),
-            Err(error) if is_refused_condition(error.as_service_error()) => Err(KeysError::Changed { pk }),
+            Err(error) if is_refused_condition(error.as_service_error()) => {
+                Err(KeysError::Changed { pk })
+            }
             Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
         }
     }
@@ -182,7 +212,10 @@ impl KeysTable {
     ) -> Result<(), KeysError> {
         let pk = client_pk(keyid);
         if !is_keyid(keyid) {
-            return Err(KeysError::Damaged { pk, what: "a key id is 1 to 128 visible ASCII characters" });
+            return Err(KeysError::Damaged {
+                pk,
+                what: "a key id is 1 to 128 visible ASCII characters",
+            });
         }
         self.0
             .client
@@ -200,7 +233,11 @@ impl KeysTable {
     }
 
     /// The newest keys sealed, newest first.
-    async fn seal_apiv3(&self, pk: &str, keys: &[NewApiV3Key<'_>]) -> Result<Vec<SealedApiV3Key>, KeysError> {
+    async fn seal_apiv3(
+        &self,
+        pk: &str,
+        keys: &[NewApiV3Key<'_>],
+    ) -> Result<Vec<SealedApiV3Key>, KeysError> {
         let mut newest: Vec<&NewApiV3Key<'_>> = keys.iter().collect();
         newest.sort_by_key(|key| std::cmp::Reverse(key.version));
         newest.truncate(APIV3_KEYS_MAX);
@@ -209,25 +246,49 @@ impl KeysTable {
             ApiV3Key::new(key.bytes).map_err(|source| not_a_key(pk, "an APIv3 key", source))?;
             let context = apiv3_context(&self.0.mchid, key.version);
             let ciphertext = self.0.vault.seal(pk, &context, key.bytes).await?;
-            sealed.push(SealedApiV3Key { version: key.version, ciphertext });
+            sealed.push(SealedApiV3Key {
+                version: key.version,
+                ciphertext,
+            });
         }
         Ok(sealed)
     }
 
-    async fn seal_signer(&self, pk: &str, serial_no: &str, der: &[u8]) -> Result<Vec<u8>, KeysError> {
-        LocalKey::from_pkcs8_der(serial_no, der).map_err(|source| not_a_key(pk, "the merchant key", source))?;
-        self.0.vault.seal(pk, &signer_context(&self.0.mchid), der).await
+    async fn seal_signer(
+        &self,
+        pk: &str,
+        serial_no: &str,
+        der: &[u8],
+    ) -> Result<Vec<u8>, KeysError> {
+        LocalKey::from_pkcs8_der(serial_no, der)
+            .map_err(|source| not_a_key(pk, "the merchant key", source))?;
+        self.0
+            .vault
+            .seal(pk, &signer_context(&self.0.mchid), der)
+            .await
     }
 }
 
-fn check_verification(pk: &str, entries: &[VerificationEntry], response_serial: &str) -> Result<(), KeysError> {
+fn check_verification(
+    pk: &str,
+    entries: &[VerificationEntry],
+    response_serial: &str,
+) -> Result<(), KeysError> {
     let mut keys = VerificationKeys::new();
     for entry in entries {
-        entry.load(&mut keys).map_err(|source| not_a_key(pk, "a verification key", source))?;
+        entry
+            .load(&mut keys)
+            .map_err(|source| not_a_key(pk, "a verification key", source))?;
     }
-    if !keys.serials().any(|serial| serial.eq_ignore_ascii_case(response_serial)) {
+    if !keys
+        .serials()
+        .any(|serial| serial.eq_ignore_ascii_case(response_serial))
+    {
         let what = "`response_serial` names none of the verification keys";
-        return Err(KeysError::Damaged { pk: pk.to_owned(), what });
+        return Err(KeysError::Damaged {
+            pk: pk.to_owned(),
+            what,
+        });
     }
     Ok(())
 }
@@ -236,6 +297,14 @@ fn is_refused_condition(error: Option<&UpdateItemError>) -> bool {
     error.is_some_and(UpdateItemError::is_conditional_check_failed_exception)
 }
 
-fn not_a_key(pk: &str, what: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> KeysError {
-    KeysError::NotAKey { pk: pk.to_owned(), what, source: Box::new(source) }
+fn not_a_key(
+    pk: &str,
+    what: &'static str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> KeysError {
+    KeysError::NotAKey {
+        pk: pk.to_owned(),
+        what,
+        source: Box::new(source),
+    }
 }

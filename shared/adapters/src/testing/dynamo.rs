@@ -3,8 +3,9 @@
 use std::thread::JoinHandle;
 
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
-    ScalarAttributeType, StreamSpecification, StreamViewType, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType,
+    TimeToLiveSpecification,
 };
 use tokio::sync::oneshot;
 
@@ -36,14 +37,22 @@ impl DynamoEngine {
     ///
     /// # Panics
     /// When the machine gives no port or no memory: no test could go on.
-    #[expect(clippy::expect_used, reason = "a test that has no engine has nothing to test")]
+    #[expect(
+        clippy::expect_used,
+        reason = "a test that has no engine has nothing to test"
+    )]
     pub fn start() -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound port");
-        listener.set_nonblocking(true).expect("a socket that tokio takes");
+        listener
+            .set_nonblocking(true)
+            .expect("a socket that tokio takes");
         let (stop, stopped) = oneshot::channel::<()>();
         let server = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
                 let database = dynoxide::Database::memory().expect("a database in memory");
@@ -54,7 +63,11 @@ impl DynamoEngine {
                 }
             });
         });
-        Self { endpoint: format!("http://{address}"), stop: Some(stop), server: Some(server) }
+        Self {
+            endpoint: format!("http://{address}"),
+            stop: Some(stop),
+            server: Some(server),
+        }
     }
 
     /// Where it listens, for `AWS_ENDPOINT_URL`.
@@ -69,7 +82,12 @@ impl DynamoEngine {
 
     /// A client for it whose calls go over `wire`.
     pub fn client_over(&self, wire: &Wire, clock: &Clock) -> aws_sdk_dynamodb::Client {
-        Aws::with_http_client(&AwsSettings::local(self.endpoint()), clock, wire.http_client()).dynamodb()
+        Aws::with_http_client(
+            &AwsSettings::local(self.endpoint()),
+            clock,
+            wire.http_client(),
+        )
+        .dynamodb()
     }
 
     /// Makes `<prefix>orders`, `<prefix>guards` and `<prefix>keys` as the template does.
@@ -78,8 +96,11 @@ impl DynamoEngine {
     /// When the engine refuses.
     pub async fn create_tables(&self, prefix: &str) -> Tables {
         let client = self.client(&Clock::system());
-        let tables =
-            Tables { orders: format!("{prefix}orders"), guards: format!("{prefix}guards"), keys: format!("{prefix}keys") };
+        let tables = Tables {
+            orders: format!("{prefix}orders"),
+            guards: format!("{prefix}guards"),
+            keys: format!("{prefix}keys"),
+        };
         create_orders(&client, &tables.orders).await;
         create_guards(&client, &tables.guards).await;
         create_keys(&client, &tables.keys).await;
@@ -97,7 +118,10 @@ impl Drop for DynamoEngine {
     }
 }
 
-#[expect(clippy::expect_used, reason = "a test without its table has nothing to test")]
+#[expect(
+    clippy::expect_used,
+    reason = "a test without its table has nothing to test"
+)]
 async fn create_orders(client: &aws_sdk_dynamodb::Client, name: &str) {
     let stream = StreamSpecification::builder()
         .stream_enabled(true)
@@ -116,7 +140,10 @@ async fn create_orders(client: &aws_sdk_dynamodb::Client, name: &str) {
             attribute("day_shard", ScalarAttributeType::S),
             attribute("day_id", ScalarAttributeType::S),
         ]))
-        .set_key_schema(Some(vec![key("pk", KeyType::Hash), key("sk", KeyType::Range)]))
+        .set_key_schema(Some(vec![
+            key("pk", KeyType::Hash),
+            key("sk", KeyType::Range),
+        ]))
         .global_secondary_indexes(index("due", "due_shard", "due_at"))
         .global_secondary_indexes(index("day", "day_shard", "day_id"))
         .stream_specification(stream)
@@ -125,10 +152,17 @@ async fn create_orders(client: &aws_sdk_dynamodb::Client, name: &str) {
         .expect("the orders table");
 }
 
-#[expect(clippy::expect_used, reason = "a test without its table has nothing to test")]
+#[expect(
+    clippy::expect_used,
+    reason = "a test without its table has nothing to test"
+)]
 async fn create_guards(client: &aws_sdk_dynamodb::Client, name: &str) {
     create_with_pk(client, name).await;
-    let expiry = TimeToLiveSpecification::builder().enabled(true).attribute_name("expires_at").build().expect("complete");
+    let expiry = TimeToLiveSpecification::builder()
+        .enabled(true)
+        .attribute_name("expires_at")
+        .build()
+        .expect("complete");
     client
         .update_time_to_live()
         .table_name(name)
@@ -142,7 +176,10 @@ async fn create_keys(client: &aws_sdk_dynamodb::Client, name: &str) {
     create_with_pk(client, name).await;
 }
 
-#[expect(clippy::expect_used, reason = "a test without its table has nothing to test")]
+#[expect(
+    clippy::expect_used,
+    reason = "a test without its table has nothing to test"
+)]
 async fn create_with_pk(client: &aws_sdk_dynamodb::Client, name: &str) {
     client
         .create_table()
@@ -157,12 +194,20 @@ async fn create_with_pk(client: &aws_sdk_dynamodb::Client, name: &str) {
 
 #[expect(clippy::expect_used, reason = "both fields are set")]
 fn attribute(name: &str, kind: ScalarAttributeType) -> AttributeDefinition {
-    AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().expect("complete")
+    AttributeDefinition::builder()
+        .attribute_name(name)
+        .attribute_type(kind)
+        .build()
+        .expect("complete")
 }
 
 #[expect(clippy::expect_used, reason = "both fields are set")]
 fn key(name: &str, kind: KeyType) -> KeySchemaElement {
-    KeySchemaElement::builder().attribute_name(name).key_type(kind).build().expect("complete")
+    KeySchemaElement::builder()
+        .attribute_name(name)
+        .key_type(kind)
+        .build()
+        .expect("complete")
 }
 
 #[expect(clippy::expect_used, reason = "both fields are set")]
@@ -171,7 +216,11 @@ fn index(name: &str, hash: &str, range: &str) -> GlobalSecondaryIndex {
         .index_name(name)
         .key_schema(key(hash, KeyType::Hash))
         .key_schema(key(range, KeyType::Range))
-        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+        .projection(
+            Projection::builder()
+                .projection_type(ProjectionType::KeysOnly)
+                .build(),
+        )
         .build()
         .expect("complete")
 }

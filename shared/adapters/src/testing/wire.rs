@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -92,9 +93,11 @@ struct Shared {
 struct State {
     calls: Vec<Call>,
     rules: Vec<Rule>,
-    plan: Option<Box<dyn FnMut(&Call) -> Option<Fault> + Send>>,
+    plan: Option<Plan>,
     dead: bool,
 }
+
+type Plan = Box<dyn FnMut(&Call) -> Option<Fault> + Send>;
 
 struct Rule {
     which: Match,
@@ -113,24 +116,41 @@ impl Match {
 
     /// Calls of one operation.
     pub fn operation(service: Service, operation: &str) -> Self {
-        Self { service: Some(service), operation: Some(operation.to_owned()), resource: None }
+        Self {
+            service: Some(service),
+            operation: Some(operation.to_owned()),
+            resource: None,
+        }
     }
 
     /// Calls to one service.
     pub fn service(service: Service) -> Self {
-        Self { service: Some(service), operation: None, resource: None }
+        Self {
+            service: Some(service),
+            operation: None,
+            resource: None,
+        }
     }
 
     /// Only those to this table, queue URL or key.
     #[must_use]
     pub fn on(self, resource: &str) -> Self {
-        Self { resource: Some(resource.to_owned()), ..self }
+        Self {
+            resource: Some(resource.to_owned()),
+            ..self
+        }
     }
 
     fn fits(&self, call: &Call) -> bool {
         self.service.is_none_or(|service| service == call.service)
-            && self.operation.as_ref().is_none_or(|operation| *operation == call.operation)
-            && self.resource.as_ref().is_none_or(|resource| *resource == call.resource)
+            && self
+                .operation
+                .as_ref()
+                .is_none_or(|operation| *operation == call.operation)
+            && self
+                .resource
+                .as_ref()
+                .is_none_or(|resource| *resource == call.resource)
     }
 }
 
@@ -142,7 +162,12 @@ impl Wire {
 
     /// A wire in front of another client.
     pub fn around(inner: SharedHttpClient, clock: Clock) -> Self {
-        Self(Arc::new(Shared { inner, clock, state: Mutex::default(), died: Notify::new() }))
+        Self(Arc::new(Shared {
+            inner,
+            clock,
+            state: Mutex::default(),
+            died: Notify::new(),
+        }))
     }
 
     /// The client to give to [`crate::aws::Aws::with_http_client`].
@@ -157,7 +182,12 @@ impl Wire {
 
     /// Lets `pass` calls that fit go by, then breaks the following `strikes`.
     pub fn break_after(&self, which: Match, pass: usize, strikes: usize, fault: Fault) {
-        self.state().rules.push(Rule { which, pass, strikes, fault });
+        self.state().rules.push(Rule {
+            which,
+            pass,
+            strikes,
+            fault,
+        });
     }
 
     /// Breaks every call that fits until [`Wire::mend`].
@@ -185,7 +215,11 @@ impl Wire {
 
     /// How many calls so far fit.
     pub fn count(&self, which: &Match) -> usize {
-        self.state().calls.iter().filter(|call| which.fits(call)).count()
+        self.state()
+            .calls
+            .iter()
+            .filter(|call| which.fits(call))
+            .count()
     }
 
     /// Forgets the calls so far.
@@ -242,8 +276,15 @@ impl fmt::Debug for Wire {
 }
 
 impl HttpClient for Wire {
-    fn http_connector(&self, settings: &HttpConnectorSettings, parts: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Tapped { wire: self.clone(), inner: self.0.inner.http_connector(settings, parts) })
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        parts: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Tapped {
+            wire: self.clone(),
+            inner: self.0.inner.http_connector(settings, parts),
+        })
     }
 }
 
@@ -258,14 +299,18 @@ impl HttpConnector for Tapped {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (wire, inner) = (self.wire.clone(), self.inner.clone());
         HttpConnectorFuture::new(async move {
-            let Some(call) = read_call(&request) else { return inner.call(request).await };
+            let Some(call) = read_call(&request) else {
+                return inner.call(request).await;
+            };
             match wire.take(&call) {
                 None => inner.call(request).await,
                 Some(Fault::Delay(duration)) => {
                     wire.0.clock.sleep(duration).await;
                     inner.call(request).await
                 }
-                Some(Fault::Unreachable) => Err(ConnectorError::io("connection refused by the test".into())),
+                Some(Fault::Unreachable) => {
+                    Err(ConnectorError::io("connection refused by the test".into()))
+                }
                 Some(Fault::LostAnswer) => {
                     inner.call(request).await?;
                     Err(ConnectorError::io("connection reset by the test".into()))
@@ -283,7 +328,10 @@ impl HttpConnector for Tapped {
                 Some(Fault::Throttled) => refusal(400, throttling_code(call.service), None),
                 Some(Fault::Denied) => refusal(400, "AccessDeniedException", None),
                 Some(Fault::Conflict) if call.operation == "TransactWriteItems" => {
-                    let reasons = vec![json!({"Code": "TransactionConflict", "Message": "by the test"}); call.items];
+                    let reasons = vec![
+                        json!({"Code": "TransactionConflict", "Message": "by the test"});
+                        call.items
+                    ];
                     refusal(400, "TransactionCanceledException", Some(reasons))
                 }
                 Some(Fault::Conflict) => refusal(400, "TransactionConflictException", None),
@@ -318,7 +366,12 @@ fn read_call(request: &HttpRequest) -> Option<Call> {
 }
 
 fn first_table(transaction: &[Value]) -> Option<&Value> {
-    transaction.first()?.as_object()?.values().next()?.get("TableName")
+    transaction
+        .first()?
+        .as_object()?
+        .values()
+        .next()?
+        .get("TableName")
 }
 
 fn throttling_code(service: Service) -> &'static str {
@@ -329,13 +382,21 @@ fn throttling_code(service: Service) -> &'static str {
     }
 }
 
-fn refusal(status: u16, code: &str, reasons: Option<Vec<Value>>) -> Result<HttpResponse, ConnectorError> {
+fn refusal(
+    status: u16,
+    code: &str,
+    reasons: Option<Vec<Value>>,
+) -> Result<HttpResponse, ConnectorError> {
     let mut body = json!({"__type": format!("test#{code}"), "message": "by the test"});
     if let (Some(reasons), Some(fields)) = (reasons, body.as_object_mut()) {
         fields.insert("CancellationReasons".to_owned(), Value::Array(reasons));
     }
-    let status = status.try_into().map_err(|error| ConnectorError::other(Box::new(error), None))?;
+    let status = status
+        .try_into()
+        .map_err(|error| ConnectorError::other(Box::new(error), None))?;
     let mut response = HttpResponse::new(status, SdkBody::from(body.to_string()));
-    response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    response
+        .headers_mut()
+        .insert("content-type", "application/x-amz-json-1.0");
     Ok(response)
 }

@@ -1,0 +1,259 @@
+//! Request -> number reserved -> prepay value -> answer.
+
+use adapters::{
+    order_table::{Reserved, Written},
+    queues::PaymentRequest,
+};
+use flows::{
+    gate::Caller,
+    incoming::Incoming,
+    issue::{Issued, Issuing},
+    problem::Problem,
+    trace::Trace,
+    view,
+};
+use lambda_http::http::{Response, StatusCode, request::Parts};
+use payments::{
+    create::CreateOrder,
+    due,
+    ids::OrderNo,
+    journal::{Cause, Event},
+    order::{Attempt, Order, OrderState},
+    reserve::{self, Existing},
+};
+use tracing::info;
+use wechatpay::{UnixSeconds, api::Prepay};
+
+use crate::desk::Desk;
+
+/// The largest body of this route, in bytes.
+pub const BODY_MAX: usize = 16 * 1024;
+
+/// When a caller whose order went to the queue should look at it, in seconds.
+const LOOK_AFTER_S: i64 = 2;
+
+/// Answers one request.
+pub async fn create(desk: &Desk, parts: Parts, body: Vec<u8>) -> Response<String> {
+    let request_id = desk.random.id();
+    let incoming = Incoming::new(parts, body);
+    let trace = Trace::from_header(incoming.header("traceparent"), &desk.random);
+    let created = Request {
+        desk,
+        incoming: &incoming,
+        request_id: &request_id,
+        trace: &trace,
+    }
+    .create()
+    .await;
+    let mut answer = created.unwrap_or_else(|problem| problem.answer(&request_id));
+    answer.headers_mut().extend(trace.header());
+    answer
+}
+
+/// One request on its way.
+struct Request<'a> {
+    desk: &'a Desk,
+    incoming: &'a Incoming,
+    request_id: &'a str,
+    trace: &'a Trace,
+}
+
+impl Request<'_> {
+    async fn create(&self) -> Result<Response<String>, Problem> {
+        if self.incoming.body().len() > BODY_MAX {
+            return Err(Problem::too_large(BODY_MAX));
+        }
+        let caller = self.desk.gate.authenticate(self.incoming).await?;
+        if !self.incoming.is_json() {
+            return Err(Problem::not_json());
+        }
+        let asked = CreateOrder::read(
+            self.incoming.body(),
+            self.incoming.header("idempotency-key"),
+            &caller.client_id,
+            &self.desk.merchant,
+        )?;
+        let now = self.desk.clock.now();
+        let (wanted, body) = self.wanted(&asked, &caller, now).await?;
+        let first = Event {
+            version: 1,
+            from: None,
+            to: wanted.state.name().to_owned(),
+            cause: self.cause(),
+            at: now,
+            trace: self.trace.id().to_owned(),
+        };
+        // Side by side: both are conditional writes, and WeChat Pay is called only after both.
+        let (burnt, reserved) = futures_util::join!(
+            self.desk.gate.burn(&caller),
+            self.desk.orders.reserve(&wanted, &first)
+        );
+        burnt?;
+        match reserved.map_err(|error| Problem::unavailable(&error))? {
+            Reserved::New => {
+                info!(
+                    order_no = wanted.order_no.as_str(),
+                    request_id = self.request_id,
+                    trace_id = self.trace.id(),
+                    "order reserved"
+                );
+                self.carry_on(wanted, Some(body), StatusCode::CREATED).await
+            }
+            Reserved::Taken(found) => self.taken(&wanted, *found, body, now).await,
+        }
+    }
+
+    /// The order as it would be reserved, and the plain body for WeChat Pay.
+    async fn wanted(
+        &self,
+        asked: &CreateOrder,
+        caller: &Caller,
+        now: UnixSeconds,
+    ) -> Result<(Order, Vec<u8>), Problem> {
+        let expires_at = UnixSeconds(now.0.saturating_add(asked.terms.expires_in_s));
+        let call = Prepay::new(
+            asked.terms.product.at_wechat(),
+            &asked.prepay_body(&self.desk.merchant, expires_at),
+        );
+        let body = call.body().to_vec();
+        let context = Issuing::body_context(&asked.order_no);
+        let sealed_body = self
+            .desk
+            .fields
+            .seal(&context, &body)
+            .await
+            .map_err(|error| Problem::unavailable(&error))?;
+        let id = self.desk.random.id();
+        let attempt = if self.incoming.prefers_async() {
+            Attempt::none(id)
+        } else {
+            Attempt::first(id, now)
+        };
+        let order = Order {
+            order_no: asked.order_no.clone(),
+            client_id: caller.client_id.clone(),
+            product: asked.terms.product,
+            appid: asked.terms.appid.clone(),
+            amount: asked.terms.amount,
+            fingerprint: asked.terms.fingerprint(),
+            sealed_body,
+            created_at: now,
+            expires_at,
+            attempt,
+            state: OrderState::Reserved,
+            version: 1,
+            trace: self.trace.id().to_owned(),
+            due: Some(due::next_look(&asked.order_no, now, now)),
+        };
+        Ok((order, body))
+    }
+
+    /// The number was taken already: by this request, by an earlier one like it, or by something else.
+    async fn taken(
+        &self,
+        wanted: &Order,
+        found: Order,
+        body: Vec<u8>,
+        now: UnixSeconds,
+    ) -> Result<Response<String>, Problem> {
+        match reserve::judge(wanted, &found, now) {
+            Existing::Mine => self.carry_on(found, Some(body), StatusCode::CREATED).await,
+            Existing::OtherClient => Err(Problem::order_no_taken()),
+            Existing::OtherTerms => Err(Problem::key_reused()),
+            Existing::Show => Ok(view::replayed(self.show(&found, StatusCode::OK))),
+            Existing::InProgress { retry_after_s } => Err(Problem::in_progress(retry_after_s)),
+            Existing::Resume if self.incoming.prefers_async() => {
+                self.enqueue(&found.order_no, 0).await
+            }
+            Existing::Resume => {
+                let taken = self
+                    .desk
+                    .orders
+                    .take_attempt(&found, &wanted.attempt.id, now)
+                    .await;
+                match taken.map_err(|error| Problem::unavailable(&error))? {
+                    // The stored body is the one to send: this request's own has another `time_expire`.
+                    Written::Yes(order) => self
+                        .carry_on(*order, None, StatusCode::OK)
+                        .await
+                        .map(view::replayed),
+                    Written::No(found) => match reserve::judge(wanted, &found, now) {
+                        Existing::Show => Ok(view::replayed(self.show(&found, StatusCode::OK))),
+                        Existing::InProgress { retry_after_s } => {
+                            Err(Problem::in_progress(retry_after_s))
+                        }
+                        Existing::Mine
+                        | Existing::OtherClient
+                        | Existing::OtherTerms
+                        | Existing::Resume => Err(Problem::in_progress(1)),
+                    },
+                }
+            }
+        }
+    }
+
+    /// The number is ours: get a prepay value now, or let the queue do it.
+    async fn carry_on(
+        &self,
+        order: Order,
+        body: Option<Vec<u8>>,
+        status: StatusCode,
+    ) -> Result<Response<String>, Problem> {
+        if self.incoming.prefers_async() {
+            return self.enqueue(&order.order_no, 0).await;
+        }
+        let order_no = order.order_no.clone();
+        let lease_left_s = order
+            .attempt
+            .held_for_s(self.desk.clock.now())
+            .unwrap_or_default();
+        match self
+            .desk
+            .issuing
+            .issue(
+                order,
+                body,
+                self.desk.prepay_budget,
+                &self.cause(),
+                self.trace.id(),
+            )
+            .await
+        {
+            Ok(Issued::Order(order)) if order.state == OrderState::Reserved => {
+                self.enqueue(&order_no, lease_left_s).await
+            }
+            Ok(Issued::Order(order)) => Ok(self.show(&order, status)),
+            Ok(Issued::Rejected(refusal)) => Err(Problem::wechatpay_refused(&refusal)),
+            // WeChat Pay is slow or down. Once our lease is over, the queue tries again with the same bytes.
+            Ok(Issued::Later(_)) => self.enqueue(&order_no, lease_left_s).await,
+            Err(error) => Err(Problem::unavailable(&error)),
+        }
+    }
+
+    async fn enqueue(&self, order_no: &OrderNo, delay_s: i64) -> Result<Response<String>, Problem> {
+        let message = PaymentRequest::IssueV1 {
+            order_no: order_no.clone(),
+        };
+        let sent = self
+            .desk
+            .payment_requests
+            .send_request(&message, delay_s, &self.trace.traceparent())
+            .await;
+        sent.map_err(|error| Problem::unavailable(&error))?;
+        info!(
+            order_no = order_no.as_str(),
+            delay_s,
+            trace_id = self.trace.id(),
+            "order handed to the queue"
+        );
+        Ok(view::accepted(order_no.as_str(), delay_s.max(LOOK_AFTER_S)))
+    }
+
+    fn show(&self, order: &Order, status: StatusCode) -> Response<String> {
+        view::answer(status, &view::order(order, self.desk.clock.now()))
+    }
+
+    fn cause(&self) -> Cause {
+        Cause::Request(self.request_id.to_owned())
+    }
+}

@@ -1,0 +1,134 @@
+//! Raw bytes and headers -> verified and opened -> in the queue -> acknowledged.
+
+use adapters::queues::{PaymentResult, QueueError};
+use flows::{
+    open_callback::{OpenCallbackError, open_callback},
+    problem::Chain,
+    trace::Trace,
+};
+use lambda_http::http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
+use serde_json::json;
+use tracing::{error, info, warn};
+use wechatpay::{
+    callback::{Callback, CallbackError},
+    verify::{SignedHeaders, VerifyError},
+};
+
+use crate::desk::Desk;
+
+/// The largest callback that is looked at, in bytes. Real ones have about two thousand.
+pub const BODY_MAX: usize = 64 * 1024;
+
+/// Why a callback is not acknowledged. WeChat Pay then sends it again, up to 15 times in a day.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// Larger than any callback is.
+    #[error("the body has {length} bytes, the limit is {BODY_MAX}")]
+    TooLarge {
+        /// Its length.
+        length: usize,
+    },
+    /// Not WeChat Pay's, or it does not open.
+    #[error(transparent)]
+    Open(#[from] OpenCallbackError),
+    /// The body verified but is not text, so it cannot be JSON.
+    #[error("the body is not UTF-8")]
+    NotText,
+    /// The queue did not confirm it.
+    #[error("the callback is not in the queue")]
+    Queue(#[from] QueueError),
+}
+
+/// Answers one callback.
+pub async fn receive(desk: &Desk, parts: Parts, body: Vec<u8>) -> Response<String> {
+    let trace = Trace::from_header(None, &desk.random);
+    let length = body.len();
+    match accept(desk, &parts.headers, body, &trace).await {
+        Ok(callback) => {
+            info!(
+                notice_id = callback.id,
+                event_type = callback.event_type,
+                trace_id = trace.id(),
+                length,
+                "callback queued"
+            );
+            let mut answer = Response::new(String::new());
+            *answer.status_mut() = StatusCode::NO_CONTENT;
+            answer
+        }
+        Err(refusal) => refuse(&refusal, length),
+    }
+}
+
+async fn accept(
+    desk: &Desk,
+    headers: &HeaderMap,
+    body: Vec<u8>,
+    trace: &Trace,
+) -> Result<Callback, ReceiveError> {
+    if body.len() > BODY_MAX {
+        return Err(ReceiveError::TooLarge { length: body.len() });
+    }
+    let signed =
+        SignedHeaders::read(|name| headers.get(name).and_then(|value| value.to_str().ok()))
+            .map_err(|error| OpenCallbackError::Callback(CallbackError::Verify(error)))?;
+    let callback = open_callback(&desk.keys, &signed, &body, desk.clock.now()).await?;
+    let body = String::from_utf8(body).map_err(|_| ReceiveError::NotText)?;
+    let message = PaymentResult::CallbackV1 {
+        headers: signed,
+        body,
+    };
+    desk.payment_results
+        .send_result(&message, &trace.traceparent())
+        .await?;
+    Ok(callback)
+}
+
+/// The only place where a refusal becomes an HTTP status. Nothing of the callback is echoed.
+fn status_of(refusal: &ReceiveError) -> StatusCode {
+    match refusal {
+        ReceiveError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        ReceiveError::NotText => StatusCode::BAD_REQUEST,
+        ReceiveError::Open(OpenCallbackError::Callback(refusal)) => match refusal {
+            CallbackError::Verify(
+                VerifyError::MissingHeader { .. } | VerifyError::BadTimestamp,
+            )
+            | CallbackError::Envelope { .. } => StatusCode::BAD_REQUEST,
+            CallbackError::Verify(_) => StatusCode::UNAUTHORIZED,
+            // Verified, so it is WeChat Pay's; that it does not open is for us to mend.
+            CallbackError::Open(_) | CallbackError::Plaintext { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        },
+        ReceiveError::Open(OpenCallbackError::Keys(_)) | ReceiveError::Queue(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+/// A stable name for the log and for metrics.
+fn name_of(refusal: &ReceiveError) -> &'static str {
+    match refusal {
+        ReceiveError::TooLarge { .. } => "too_large",
+        ReceiveError::NotText => "not_text",
+        ReceiveError::Open(OpenCallbackError::Callback(refusal)) => refusal.name(),
+        ReceiveError::Open(OpenCallbackError::Keys(_)) => "keys_unavailable",
+        ReceiveError::Queue(_) => "queue_unavailable",
+    }
+}
+
+fn refuse(refusal: &ReceiveError, length: usize) -> Response<String> {
+    let (status, cause) = (status_of(refusal), name_of(refusal));
+    if status.is_server_error() {
+        error!(cause, error = %Chain(refusal), length, "callback not acknowledged");
+    } else {
+        warn!(cause, error = %Chain(refusal), length, "callback refused");
+    }
+    let mut answer = Response::new(json!({"code": "FAIL", "message": cause}).to_string());
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    answer
+}

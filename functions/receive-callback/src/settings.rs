@@ -1,0 +1,45 @@
+//! What `receive-callback` is told by its environment.
+
+use adapters::{
+    aws::AwsSettings,
+    env::{Reader, SettingsError, Vars},
+    settings::{KeysSettings, mchid},
+};
+
+/// The settings, read once per sandbox.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to reach AWS.
+    pub aws: AwsSettings,
+    /// The keys.
+    pub keys: KeysSettings,
+    /// The merchant number.
+    pub mchid: String,
+    /// `PAYMENT_RESULTS_QUEUE_URL`.
+    pub payment_results_url: String,
+}
+
+impl Settings {
+    /// Reads them all.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names everything that is missing or malformed.
+    pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(vars);
+        let aws = AwsSettings::read(&mut reader);
+        let keys = KeysSettings::read(&mut reader);
+        let mchid = mchid(&mut reader);
+        let payment_results_url = reader.required(
+            "PAYMENT_RESULTS_QUEUE_URL",
+            "the URL of the queue payment-results",
+        );
+        reader.finish(|| {
+            Some(Self {
+                aws: aws?,
+                keys: keys?,
+                mchid: mchid?,
+                payment_results_url: payment_results_url?,
+            })
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! Schedule -> what is due -> each order read again, claimed, asked about, settled -> a report.
+
+use std::time::Duration;
+
+use adapters::{
+    order_table::TableError,
+    queues::{PaymentRequest, QueueError},
+    wechat_api::Host,
+};
+use flows::{
+    ask::{AskError, Asked},
+    problem::Chain,
+    settle::Settled,
+    trace::Trace,
+};
+use futures_util::{StreamExt, stream};
+use payments::{
+    due::{self, SHARDS},
+    ids::OrderNo,
+    journal::Cause,
+    order::{Order, OrderState},
+};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use crate::desk::Desk;
+
+/// What the schedule asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum Task {
+    /// Look at whatever is due.
+    Sweep,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Report {
+    /// Orders that were due and claimed by this run.
+    pub claimed: u32,
+    /// Orders that this run brought to another state.
+    pub settled: u32,
+    /// Orders that are still to be paid.
+    pub open: u32,
+    /// Reserved orders handed to the queue, since nobody had got them a prepay value.
+    pub resumed: u32,
+    /// Payments parked for a person.
+    pub parked: u32,
+    /// Orders that could not be looked at; they are due again.
+    pub failed: u32,
+    /// Parts of the index that hold more than one run takes.
+    pub parts_with_more: u32,
+}
+
+/// Orders taken from each part of the index in one run: with 16 parts some 800 a minute and run, under WeChat Pay's limits.
+const PER_SHARD: i32 = 50;
+/// How many are asked about at once.
+const SIDE_BY_SIDE: usize = 8;
+/// One question's time.
+const ASK_WITHIN: Duration = Duration::from_secs(3);
+/// Nothing is begun with less time left than this, in milliseconds.
+const BEGIN_BEFORE_DEADLINE_MS: i64 = 5_000;
+
+/// What looking at one order came to.
+enum Look {
+    NotOurs,
+    Settled,
+    Open,
+    Resumed,
+    Parked,
+    Failed,
+}
+
+/// Why one order could not be looked at.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// Runs one task. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
+///
+/// # Errors
+/// When the index itself cannot be read; single orders that fail are counted in the report and come due again.
+pub async fn run(desk: &Desk, task: Task, deadline_ms: i64) -> Result<Report, TableError> {
+    match task {
+        Task::Sweep => sweep(desk, deadline_ms).await,
+    }
+}
+
+/// Looks at what is due, a bounded piece of it. Safe to run twice at once: each order is claimed by a conditional write.
+async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, TableError> {
+    let trace = Trace::from_header(None, &desk.random);
+    let cause = Cause::Sweep(desk.random.id());
+    let mut report = Report::default();
+    for shard in 0..SHARDS {
+        if no_time_left(desk, deadline_ms) {
+            report.parts_with_more = report.parts_with_more.saturating_add(1);
+            continue;
+        }
+        let page = desk.orders.due(shard, desk.clock.now(), PER_SHARD).await?;
+        report.parts_with_more = report.parts_with_more.saturating_add(u32::from(page.more));
+        let (cause, trace) = (&cause, &trace);
+        let looks = stream::iter(page.orders).map(|(order_no, _)| async move {
+            if no_time_left(desk, deadline_ms) {
+                return Look::NotOurs;
+            }
+            look(desk, &order_no, cause, trace).await.unwrap_or_else(|error| {
+                warn!(order_no = order_no.as_str(), error = %Chain(&error), "order could not be looked at");
+                Look::Failed
+            })
+        });
+        let mut looks = looks.buffer_unordered(SIDE_BY_SIDE);
+        while let Some(look) = looks.next().await {
+            report.count(&look);
+        }
+    }
+    info!(?report, trace_id = trace.id(), "sweep done");
+    Ok(report)
+}
+
+fn no_time_left(desk: &Desk, deadline_ms: i64) -> bool {
+    deadline_ms.saturating_sub(desk.clock.now_ms()) < BEGIN_BEFORE_DEADLINE_MS
+}
+
+/// One order: read again, since the index lags; claimed, since another run may be at it; asked about, settled.
+async fn look(
+    desk: &Desk,
+    order_no: &OrderNo,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<Look, LookError> {
+    let now = desk.clock.now();
+    let Some(order) = desk.orders.read(order_no).await? else {
+        return Ok(Look::NotOurs);
+    };
+    if order.due.is_none_or(|due| due.at > now) {
+        return Ok(Look::NotOurs);
+    }
+    if !desk
+        .orders
+        .claim(&order, due::next_look(order_no, order.created_at, now))
+        .await?
+    {
+        return Ok(Look::NotOurs);
+    }
+    match desk
+        .asking
+        .ask(order_no, Host::Main, ASK_WITHIN, cause, trace.id())
+        .await?
+    {
+        Asked::Settled(Settled::Changed(_)) => Ok(Look::Settled),
+        Asked::Settled(Settled::AlreadyDone) => Ok(Look::Open),
+        Asked::Settled(Settled::Parked(_)) => Ok(Look::Parked),
+        // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
+        Asked::Settled(Settled::StillOpen) | Asked::NotThere => resume(desk, &order, trace).await,
+        Asked::Refused(_) | Asked::Unknown(_) => Ok(Look::Failed),
+    }
+}
+
+async fn resume(desk: &Desk, order: &Order, trace: &Trace) -> Result<Look, LookError> {
+    if order.state != OrderState::Reserved || order.expires_at <= desk.clock.now() {
+        return Ok(Look::Open);
+    }
+    let message = PaymentRequest::IssueV1 {
+        order_no: order.order_no.clone(),
+    };
+    desk.payment_requests
+        .send_request(&message, 0, &trace.traceparent())
+        .await?;
+    Ok(Look::Resumed)
+}
+
+impl Report {
+    fn count(&mut self, look: &Look) {
+        let counter = match look {
+            Look::NotOurs => return,
+            Look::Settled => &mut self.settled,
+            Look::Open => &mut self.open,
+            Look::Resumed => &mut self.resumed,
+            Look::Parked => &mut self.parked,
+            Look::Failed => &mut self.failed,
+        };
+        *counter = counter.saturating_add(1);
+        self.claimed = self.claimed.saturating_add(1);
+    }
+}

@@ -1,0 +1,144 @@
+//! Settings that several functions share, read in groups. Each function's own `settings.rs` picks the groups it needs; all
+//! that is missing or malformed is reported at once.
+
+use payments::create::Merchant;
+
+use crate::{env::Reader, keys_table::SignWith, wechat_api::Hosts};
+
+/// The keys: their table and the KMS key that seals secrets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct KeysSettings {
+    /// `KEYS_TABLE`.
+    pub table: String,
+    /// `SECRETS_KEY_ID`.
+    pub secrets_key_id: String,
+}
+
+impl KeysSettings {
+    /// Reads the group.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let table = reader.required("KEYS_TABLE", "the name of the keys table");
+        let secrets_key_id = reader.required(
+            "SECRETS_KEY_ID",
+            "the id or ARN of the KMS key that seals secrets",
+        );
+        Some(Self {
+            table: table?,
+            secrets_key_id: secrets_key_id?,
+        })
+    }
+}
+
+/// WeChat Pay: where it is and how we sign.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WechatSettings {
+    /// `WECHATPAY_BASE_URL` and `WECHATPAY_BACKUP_URL`.
+    pub hosts: Hosts,
+    /// `MERCHANT_SIGNER`, with `MERCHANT_SIGNING_KEY_ID` when it is `kms`.
+    pub sign_with: SignWith,
+}
+
+impl WechatSettings {
+    /// Reads the group.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let expected = "an https URL without a path (http only on loopback, for the simulator)";
+        let host = |reader: &mut Reader<'_>, name, default: &str| {
+            reader.parsed_or(name, expected, default.to_owned(), |url| {
+                secure_or_loopback(url).then(|| url.trim_end_matches('/').to_owned())
+            })
+        };
+        let main = host(
+            reader,
+            "WECHATPAY_BASE_URL",
+            "https://api.mch.weixin.qq.com",
+        );
+        let backup = host(
+            reader,
+            "WECHATPAY_BACKUP_URL",
+            "https://api2.mch.weixin.qq.com",
+        );
+        let by_kms = reader.choice(
+            "MERCHANT_SIGNER",
+            "`kms` or `sealed`",
+            &[("kms", true), ("sealed", false)],
+        );
+        let sign_with = match by_kms {
+            Some(true) => reader
+                .required(
+                    "MERCHANT_SIGNING_KEY_ID",
+                    "the id or ARN of the merchant's RSA key in KMS (MERCHANT_SIGNER is kms)",
+                )
+                .map(|key_id| SignWith::Kms { key_id }),
+            Some(false) => Some(SignWith::Sealed),
+            None => None,
+        };
+        Some(Self {
+            hosts: Hosts {
+                main: main?,
+                backup: backup?,
+            },
+            sign_with: sign_with?,
+        })
+    }
+}
+
+/// Reads `WECHATPAY_MCHID`.
+pub fn mchid(reader: &mut Reader<'_>) -> Option<String> {
+    reader.parsed(
+        "WECHATPAY_MCHID",
+        "the merchant number, 8 to 10 digits",
+        |text| {
+            let digits =
+                (8..=10).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.to_owned())
+        },
+    )
+}
+
+/// Reads what goes into every order: `WECHATPAY_MCHID`, `WECHATPAY_APPIDS`, `NOTIFY_URL`.
+pub fn merchant(reader: &mut Reader<'_>) -> Option<Merchant> {
+    let mchid = mchid(reader);
+    let appids = reader.parsed(
+        "WECHATPAY_APPIDS",
+        "one appid or more, separated by commas, the default first",
+        |text| {
+            let appids: Vec<String> = text
+                .split(',')
+                .map(|appid| appid.trim().to_owned())
+                .collect();
+            appids
+                .iter()
+                .all(|appid| (1..=32).contains(&appid.len()))
+                .then_some(appids)
+        },
+    );
+    let expected = "the absolute https URL of POST /v1/callbacks/wechatpay, without a query (http only on loopback)";
+    let notify_url = reader.parsed("NOTIFY_URL", expected, |url| {
+        (secure_or_loopback(url) && !url.contains(['?', '#']) && url.len() <= 255)
+            .then(|| url.to_owned())
+    });
+    Some(Merchant {
+        mchid: mchid?,
+        appids: appids?,
+        notify_url: notify_url?,
+    })
+}
+
+/// Plain HTTP is for a simulator on this very machine; money travels by HTTPS.
+fn secure_or_loopback(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else {
+        return url
+            .strip_prefix("https://")
+            .is_some_and(|rest| !rest.is_empty());
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority
+        .rsplit_once(':')
+        .map_or(authority, |(host, _)| host);
+    ["127.0.0.1", "localhost", "[::1]"].contains(&host) || is_docker_host(host)
+}
+
+/// `sam local` runs functions in containers, which reach their own host at this address.
+fn is_docker_host(host: &str) -> bool {
+    host == "172.17.0.1" || host == "host.docker.internal"
+}

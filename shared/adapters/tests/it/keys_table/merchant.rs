@@ -1,0 +1,447 @@
+//! The merchant's item.
+
+use std::sync::Arc;
+
+use adapters::keys_table::{KeysError, NewApiV3Key, NewMerchant, SignWith};
+use adapters::signer::MerchantSigner;
+use adapters::testing::{Fault, Match, Service};
+use aws_sdk_dynamodb::types::AttributeValue;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join_all;
+use wechatpay::{LocalKey, SignedHeaders, Signer, UnixSeconds, VerificationKeys};
+
+use super::{
+    APIV3_KEY, Bench, MCHID, PUBLIC_KEY_ID, SIGNER_SERIAL, certificate, merchant, public_key,
+};
+use crate::bench::{NOW, chain, rsa_key};
+
+const PLATFORM_KEY: &str = include_str!("../../../../wechatpay/vectors/keys/platform.pem");
+
+/// Whether `keys` take what WeChat Pay signed and named `serial`.
+async fn trusts(keys: &VerificationKeys, serial: &str) -> bool {
+    let signer = LocalKey::from_pkcs8_pem("", PLATFORM_KEY).expect("the platform's key");
+    let UnixSeconds(now) = NOW;
+    let signature = signer
+        .sign(format!("{now}\nnonce\n{{}}\n").as_bytes())
+        .await
+        .expect("signed");
+    let headers = SignedHeaders {
+        timestamp: now.to_string(),
+        nonce: "nonce".to_owned(),
+        serial: serial.to_owned(),
+        signature: STANDARD.encode(signature),
+        signature_type: None,
+    };
+    wechatpay::verify(&headers, b"{}", keys, NOW).is_ok()
+}
+
+#[tokio::test]
+async fn a_merchant_that_was_written_is_read_with_every_key_usable() {
+    let bench = Bench::new().await;
+    let (private, _) = rsa_key();
+    let verification = [public_key(), certificate()];
+    let new = NewMerchant {
+        signer_pkcs8: Some(&private),
+        ..merchant(&verification)
+    };
+    bench.sandbox().put_merchant(&new).await.expect("written");
+
+    let keys = bench.sandbox().merchant().await.expect("read");
+    assert!(trusts(&keys.verification, PUBLIC_KEY_ID).await);
+    assert!(trusts(&keys.verification, &certificate().id).await);
+    assert!(!trusts(&keys.verification, "PUB_KEY_ID_9").await);
+    assert_eq!(keys.response_serial, PUBLIC_KEY_ID);
+    assert_eq!(keys.signer_serial, SIGNER_SERIAL);
+    assert_eq!(
+        (keys.version, keys.entries.as_slice()),
+        (1, &verification[..])
+    );
+    assert_eq!(keys.apiv3().await.expect("unsealed").len(), 1);
+
+    let signer = keys.signer(&SignWith::Sealed).await.expect("unsealed");
+    let direct = LocalKey::from_pkcs8_der(SIGNER_SERIAL, &private).expect("a key");
+    assert_eq!(
+        signer.sign(b"text").await.expect("signed"),
+        direct.sign(b"text").await.expect("signed")
+    );
+    assert_eq!(signer.serial_no(), SIGNER_SERIAL);
+}
+
+#[tokio::test]
+async fn nothing_secret_lies_open_in_the_table_or_shows_in_a_debug_text() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let stored = format!(
+        "{:?}",
+        bench.attribute(&format!("merchant#{MCHID}"), "apiv3").await
+    );
+    let keys = bench.sandbox().merchant().await.expect("read");
+    keys.apiv3().await.expect("unsealed");
+    let secret = format!("{APIV3_KEY:?}");
+    for shown in [
+        stored,
+        format!("{keys:?}"),
+        format!("{:?}", merchant(&[public_key()])),
+    ] {
+        assert!(
+            !shown.contains("0123456789abcdef") && !shown.contains(secret.trim_matches(['[', ']'])),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_signer_is_the_one_that_the_settings_chose() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let keys = bench.sandbox().merchant().await.expect("read");
+    let (key_id, _) = bench.kms.signing_key().await;
+    let signer = keys
+        .signer(&SignWith::Kms { key_id })
+        .await
+        .expect("no call is needed");
+    assert!(matches!(signer, MerchantSigner::Kms(_)));
+    assert_eq!(signer.serial_no(), SIGNER_SERIAL);
+    signer.sign(b"text").await.expect("signed");
+
+    let missing = keys
+        .signer(&SignWith::Sealed)
+        .await
+        .expect_err("none was stored");
+    assert!(matches!(missing, KeysError::Damaged { .. }), "{missing}");
+}
+
+#[tokio::test]
+async fn the_newest_two_apiv3_keys_are_kept_newest_first() {
+    let bench = Bench::new().await;
+    let (old, middle, new) = ([1; 32], [2; 32], [3; 32]);
+    let apiv3 =
+        [(2, &middle), (1, &old), (3, &new)].map(|(version, bytes)| NewApiV3Key { version, bytes });
+    let verification = [public_key()];
+    bench
+        .sandbox()
+        .put_merchant(&NewMerchant {
+            apiv3: &apiv3,
+            ..merchant(&verification)
+        })
+        .await
+        .expect("written");
+    let keys = bench.sandbox().merchant().await.expect("read");
+    let unsealed = keys.apiv3().await.expect("unsealed");
+    assert_eq!(unsealed.len(), 2);
+    for (key, expected) in unsealed.iter().zip([new, middle]) {
+        assert!(opens(key, &expected));
+    }
+}
+
+/// Whether `key` opens what was encrypted under `bytes`.
+fn opens(key: &wechatpay::ApiV3Key, bytes: &[u8; 32]) -> bool {
+    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+    let cipher = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, bytes).expect("a key"));
+    let mut text = b"plain".to_vec();
+    let nonce = Nonce::assume_unique_for_key(*b"123456789012");
+    cipher
+        .seal_in_place_append_tag(nonce, Aad::from(b"aad"), &mut text)
+        .expect("sealed");
+    let sealed = wechatpay::Sealed {
+        algorithm: "AEAD_AES_256_GCM".to_owned(),
+        ciphertext: STANDARD.encode(text),
+        associated_data: Some("aad".to_owned()),
+        nonce: "123456789012".to_owned(),
+    };
+    wechatpay::resource::open(&sealed, std::slice::from_ref(key))
+        .is_ok_and(|plain| plain == b"plain")
+}
+
+#[tokio::test]
+async fn nothing_is_called_before_the_first_reading_and_nothing_unsealed_before_it_is_asked_for() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let sandbox = bench.sandbox();
+    assert!(bench.wire.calls().is_empty());
+    let keys = sandbox.merchant().await.expect("read");
+    assert!(bench.kms.wire.calls().is_empty());
+    keys.apiv3().await.expect("unsealed");
+    keys.apiv3().await.expect("unsealed");
+    assert_eq!((bench.reads(), bench.kms.asked("Decrypt")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_hundred_callers_at_once_read_once_and_again_only_after_a_minute() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let sandbox = bench.sandbox();
+    let keys = join_all((0..100).map(|_| sandbox.merchant())).await;
+    assert!(keys.iter().all(Result::is_ok));
+    assert_eq!(bench.reads(), 1);
+    bench.kms.pass(59);
+    sandbox.merchant().await.expect("kept");
+    assert_eq!(bench.reads(), 1);
+    bench.kms.pass(1);
+    join_all((0..100).map(|_| sandbox.merchant())).await;
+    assert_eq!(bench.reads(), 2);
+}
+
+#[tokio::test]
+async fn an_item_that_is_as_it_was_is_not_parsed_or_unsealed_again() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let sandbox = bench.sandbox();
+    let first = sandbox.merchant().await.expect("read");
+    first.apiv3().await.expect("unsealed");
+    bench.kms.pass(60);
+    let second = sandbox.merchant().await.expect("read");
+    assert_eq!(bench.reads(), 2);
+    assert!(Arc::ptr_eq(&first, &second));
+}
+
+#[tokio::test]
+async fn new_verification_keys_count_after_a_minute_and_secrets_stay_unsealed() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let sandbox = bench.sandbox();
+    let before = sandbox.merchant().await.expect("read");
+    before.apiv3().await.expect("unsealed");
+
+    let writer = bench.sandbox();
+    let seen = writer.merchant().await.expect("read");
+    let verification = [public_key(), certificate()];
+    writer
+        .set_verification_keys(&seen, &verification, &certificate().id)
+        .await
+        .expect("written");
+
+    bench.kms.pass(60);
+    let after = sandbox.merchant().await.expect("read");
+    assert!(trusts(&after.verification, &certificate().id).await);
+    assert_eq!(
+        (after.response_serial.as_str(), after.version),
+        (certificate().id.as_str(), 2)
+    );
+    after.apiv3().await.expect("unsealed");
+    assert_eq!(bench.kms.asked("Decrypt"), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_serial_makes_a_sandbox_read_at_once_but_once_a_minute_only() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let sandbox = bench.sandbox();
+    let old = sandbox.merchant().await.expect("read");
+    bench
+        .sandbox()
+        .set_verification_keys(&old, &[certificate()], &certificate().id)
+        .await
+        .expect("written");
+
+    let refreshed = sandbox.refresh_merchant().await.expect("read");
+    assert!(trusts(&refreshed.verification, &certificate().id).await);
+    assert_eq!(bench.reads(), 2);
+    join_all((0..50).map(|_| sandbox.refresh_merchant())).await;
+    bench.kms.pass(59);
+    sandbox.refresh_merchant().await.expect("kept");
+    assert_eq!(bench.reads(), 2);
+    bench.kms.pass(1);
+    sandbox.refresh_merchant().await.expect("read");
+    assert_eq!(bench.reads(), 3);
+}
+
+#[tokio::test]
+async fn when_the_table_is_away_keys_serve_for_fifteen_minutes_and_it_is_tried_each_ten_seconds() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let sandbox = bench.sandbox();
+    sandbox.merchant().await.expect("read");
+    bench
+        .wire
+        .break_all(Match::service(Service::DynamoDb), Fault::Denied);
+    bench.kms.pass(60);
+    sandbox.merchant().await.expect("serves on");
+    bench.kms.pass(9);
+    sandbox.merchant().await.expect("serves on");
+    assert_eq!(bench.reads(), 2);
+    bench.kms.pass(1);
+    sandbox.merchant().await.expect("serves on");
+    assert_eq!(bench.reads(), 3);
+
+    bench.kms.pass(15 * 60 - 70 - 1);
+    sandbox.merchant().await.expect("serves on");
+    bench.kms.pass(10);
+    let failure = sandbox.merchant().await.expect_err("too old");
+    assert!(matches!(failure, KeysError::Table(_)), "{failure}");
+
+    bench.wire.mend();
+    sandbox.merchant().await.expect("read");
+}
+
+#[tokio::test]
+async fn a_first_reading_that_fails_is_an_error_and_the_next_one_tries_again() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let sandbox = bench.sandbox();
+    bench
+        .wire
+        .break_after(Match::any(), 0, 3, Fault::ServiceFault);
+    let failure = sandbox.merchant().await.expect_err("away");
+    assert!(failure.is_transient(), "{}", chain(&failure));
+    sandbox.merchant().await.expect("read");
+}
+
+#[tokio::test]
+async fn an_unsealing_that_fails_is_tried_again() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let keys = bench.sandbox().merchant().await.expect("read");
+    bench
+        .kms
+        .wire
+        .break_after(Match::any(), 0, 3, Fault::Throttled);
+    let failure = keys.apiv3().await.expect_err("throttled");
+    assert!(failure.is_transient(), "{}", chain(&failure));
+    keys.apiv3().await.expect("unsealed");
+}
+
+#[tokio::test]
+async fn without_an_item_the_error_says_what_to_do() {
+    let bench = Bench::new().await;
+    let failure = bench.sandbox().merchant().await.expect_err("no item");
+    assert!(matches!(failure, KeysError::NoMerchant { .. }) && !failure.is_transient());
+    assert!(
+        failure.to_string().contains("merchant#1900000001"),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn one_unreadable_verification_key_is_left_out_and_none_readable_is_an_error() {
+    let bench = Bench::new().await;
+    let pk = format!("merchant#{MCHID}");
+    bench
+        .sandbox()
+        .put_merchant(&merchant(&[public_key(), certificate()]))
+        .await
+        .expect("written");
+    let AttributeValue::L(mut stored) = bench.attribute(&pk, "verification").await else {
+        panic!("a list")
+    };
+    if let AttributeValue::M(first) = &mut stored[0] {
+        first.insert("pem".to_owned(), AttributeValue::S("no key".to_owned()));
+    }
+    bench
+        .set(&pk, "verification", AttributeValue::L(stored.clone()))
+        .await;
+    let keys = bench.sandbox().merchant().await.expect("read");
+    assert_eq!(
+        keys.verification.serials().collect::<Vec<_>>(),
+        [certificate().id]
+    );
+
+    stored.truncate(1);
+    bench
+        .set(&pk, "verification", AttributeValue::L(stored))
+        .await;
+    let failure = bench.sandbox().merchant().await.expect_err("no key");
+    assert!(matches!(failure, KeysError::Damaged { .. }), "{failure}");
+}
+
+#[tokio::test]
+async fn a_damaged_item_is_named_with_what_it_lacks() {
+    let bench = Bench::new().await;
+    let pk = format!("merchant#{MCHID}");
+    for attribute in [
+        "verification",
+        "response_serial",
+        "apiv3",
+        "signer",
+        "version",
+    ] {
+        bench.put_merchant().await;
+        bench.set(&pk, attribute, AttributeValue::Bool(true)).await;
+        let failure = bench.sandbox().merchant().await.expect_err(attribute);
+        assert!(
+            matches!(&failure, KeysError::Damaged { .. }),
+            "{attribute}: {failure}"
+        );
+        // A number that is none cannot be counted on; a person starts the item anew.
+        bench
+            .set(&pk, "version", AttributeValue::N("1".to_owned()))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn two_refreshers_do_not_overwrite_each_other() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let (one, two) = (bench.sandbox(), bench.sandbox());
+    let (seen_by_one, seen_by_two) = (
+        one.merchant().await.expect("read"),
+        two.merchant().await.expect("read"),
+    );
+    one.set_verification_keys(&seen_by_one, &[certificate()], &certificate().id)
+        .await
+        .expect("written");
+    let late = two
+        .set_verification_keys(&seen_by_two, &[public_key()], PUBLIC_KEY_ID)
+        .await
+        .expect_err("too late");
+    assert!(matches!(late, KeysError::Changed { .. }), "{late}");
+    bench.kms.pass(60);
+    assert_eq!(two.merchant().await.expect("read").entries, [certificate()]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_not_written() {
+    let bench = Bench::new().await;
+    let verification = [public_key()];
+    let mut broken = public_key();
+    broken.pem = "no key".to_owned();
+    let no_key = [broken];
+    let good = merchant(&verification);
+    let short = [NewApiV3Key {
+        version: 1,
+        bytes: b"short",
+    }];
+    for (name, new) in [
+        ("a broken verification key", merchant(&no_key)),
+        (
+            "a response serial that is not there",
+            NewMerchant {
+                response_serial: "PUB_KEY_ID_9",
+                ..merchant(&verification)
+            },
+        ),
+        (
+            "no verification key",
+            NewMerchant {
+                verification: &[],
+                ..merchant(&verification)
+            },
+        ),
+        (
+            "a short APIv3 key",
+            NewMerchant {
+                apiv3: &short,
+                ..merchant(&verification)
+            },
+        ),
+        (
+            "a broken merchant key",
+            NewMerchant {
+                signer_pkcs8: Some(b"no key"),
+                ..good
+            },
+        ),
+    ] {
+        let refused = bench.sandbox().put_merchant(&new).await.expect_err(name);
+        assert!(!refused.is_transient(), "{name}");
+        assert!(
+            matches!(
+                bench.sandbox().merchant().await,
+                Err(KeysError::NoMerchant { .. })
+            ),
+            "{name}"
+        );
+    }
+}

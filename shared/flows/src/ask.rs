@@ -1,0 +1,86 @@
+//! Asking WeChat Pay how an order stands, and settling what it says. The way on after every unknown outcome.
+
+use std::time::Duration;
+
+use adapters::wechat_api::{Host, NotSent, WechatApi};
+use payments::{
+    ids::OrderNo,
+    issue::Answer,
+    journal::Cause,
+    notice::{TradeNotice, UnreadableNotice},
+};
+use wechatpay::api::{ErrorCode, QueryByOutTradeNo, Refusal};
+
+use crate::settle::{SettleError, Settled, Settling};
+
+/// Asks and settles.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    wechat: WechatApi,
+    settling: Settling,
+}
+
+/// What came of asking.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// WeChat Pay told how the order stands, and that is settled.
+    Settled(Settled),
+    /// WeChat Pay does not know the order (yet).
+    NotThere,
+    /// WeChat Pay refused to tell.
+    Refused(Refusal),
+    /// No answer that can be trusted.
+    Unknown(String),
+}
+
+/// Why asking failed on our side.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The question could not be sent.
+    #[error("WeChat Pay could not be asked")]
+    NotSent(#[from] NotSent),
+    /// The answer could not be settled now.
+    #[error("WeChat Pay's answer could not be settled")]
+    Settle(#[from] SettleError),
+    /// The answer is signed but is no news about an order. A person has to look at it.
+    #[error("WeChat Pay's answer about the order cannot be read")]
+    Unreadable(#[from] UnreadableNotice),
+}
+
+impl Asking {
+    /// Asks through this client, settles by this path.
+    pub fn new(wechat: WechatApi, settling: Settling) -> Self {
+        Self { wechat, settling }
+    }
+
+    /// Asks once, within the time given, and settles the answer.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn ask(
+        &self,
+        order_no: &OrderNo,
+        host: Host,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Asked, AskError> {
+        let query = QueryByOutTradeNo {
+            mchid: self.wechat.mchid().to_owned(),
+            out_trade_no: order_no.as_str().to_owned(),
+        };
+        match self.wechat.call(&query, host, within).await? {
+            Answer::Done(transaction) => {
+                let notice = TradeNotice::try_from(transaction)?;
+                Ok(Asked::Settled(
+                    self.settling.settle(&notice, cause, trace).await?,
+                ))
+            }
+            Answer::Refused(refusal) if refusal.code == ErrorCode::OrderNotExist => {
+                Ok(Asked::NotThere)
+            }
+            Answer::Refused(refusal) => Ok(Asked::Refused(refusal)),
+            Answer::Unknown(cause) => Ok(Asked::Unknown(cause)),
+        }
+    }
+}

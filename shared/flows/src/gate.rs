@@ -1,0 +1,109 @@
+//! The gate of the merchant API: who is asking, and is it asked for the first time?
+
+use adapters::{
+    clock::Clock,
+    guards::{Burnt, Guards, GuardsError},
+    keys_table::{KeysError, KeysTable},
+    random::Random,
+};
+use message_signatures::{Profile, Refusal, claim, verify};
+use payments::ids::ClientId;
+
+use crate::incoming::Incoming;
+
+/// Authenticates requests by HTTP Message Signatures (RFC 9421) against the clients' keys.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    keys: KeysTable,
+    guards: Guards,
+    clock: Clock,
+    random: Random,
+}
+
+/// Who sent a request whose signature is right.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The client.
+    pub client_id: ClientId,
+    keyid: String,
+    nonce: Option<String>,
+}
+
+/// Why a request does not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The request is not believed.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The clients' keys could not be read.
+    #[error("the key of the client could not be read")]
+    Keys(#[source] KeysError),
+    /// The nonce could not be burnt, so a replay could not be told.
+    #[error("the nonce could not be burnt")]
+    Guards(#[source] GuardsError),
+}
+
+impl Gate {
+    /// A gate over the clients' keys and the burnt nonces.
+    pub fn new(keys: KeysTable, guards: Guards, clock: Clock, random: Random) -> Self {
+        Self {
+            keys,
+            guards,
+            clock,
+            random,
+        }
+    }
+
+    /// Checks the signature of a request. What changes something must [`Gate::burn`] its nonce besides.
+    ///
+    /// # Errors
+    /// [`GateError`].
+    pub async fn authenticate(&self, incoming: &Incoming) -> Result<Caller, GateError> {
+        let profile = Profile::MERCHANT_API;
+        let claimed = incoming
+            .signed(|request| claim(request, &profile))
+            .map_err(GateError::Refused)?;
+        let key = self
+            .keys
+            .client_key(&claimed.keyid)
+            .await
+            .map_err(GateError::Keys)?;
+        let key = key.ok_or_else(|| {
+            GateError::Refused(Refusal::UnknownKey {
+                keyid: claimed.keyid.clone(),
+            })
+        })?;
+        let now = self.clock.now();
+        incoming
+            .signed(|request| verify(request, &claimed, &key.key, now.0, &profile))
+            .map_err(GateError::Refused)?;
+        Ok(Caller {
+            client_id: ClientId::new(&key.client_id),
+            keyid: claimed.keyid,
+            nonce: claimed.nonce,
+        })
+    }
+
+    /// Uses up the nonce of a request that changes something. May run beside the first write of the request: that write is
+    /// conditional, and nothing leaves for WeChat Pay before both are done.
+    ///
+    /// # Errors
+    /// [`GateError`]; [`Refusal::NonceSeen`] when the nonce was used before.
+    pub async fn burn(&self, caller: &Caller) -> Result<(), GateError> {
+        let nonce =
+            caller
+                .nonce
+                .as_deref()
+                .ok_or(GateError::Refused(Refusal::ParameterMissing {
+                    parameter: "nonce",
+                }))?;
+        let burnt = self
+            .guards
+            .burn_nonce(&caller.keyid, nonce, &self.random.id(), self.clock.now())
+            .await;
+        match burnt.map_err(GateError::Guards)? {
+            Burnt::Fresh => Ok(()),
+            Burnt::Seen => Err(GateError::Refused(Refusal::NonceSeen)),
+        }
+    }
+}

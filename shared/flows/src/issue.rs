@@ -1,0 +1,330 @@
+//! Getting a prepay value for an order: from `reserved` to `awaiting_payment`, or a fresh value for an expired one.
+
+use std::time::Duration;
+
+use adapters::{
+    clock::Clock,
+    fields::{FieldError, FieldSeal},
+    order_table::{Applied, OrderTable, TableError, Written},
+    random::Random,
+    wechat_api::{Host, NotSent, WechatApi},
+};
+use payments::{
+    due,
+    ids::OrderNo,
+    issue::{self, GiveUp, Next},
+    journal::Cause,
+    order::{Handover, Order, OrderState, PayParams, Prepay, Product, WrongValue, handover},
+    settle::Change,
+};
+use tracing::{info, warn};
+use wechatpay::{
+    api::{Prepay as PrepayCall, PrepayValue, Refusal},
+    pay,
+    sign::SignError,
+};
+
+use crate::ask::{AskError, Asked, Asking};
+
+/// Gets prepay values.
+#[derive(Clone, Debug)]
+pub struct Issuing {
+    orders: OrderTable,
+    wechat: WechatApi,
+    fields: FieldSeal,
+    asking: Asking,
+    clock: Clock,
+    random: Random,
+}
+
+/// What an attempt came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Issued {
+    /// The order as it stands now: with a value, or moved on in the meantime (paid, closed).
+    Order(Box<Order>),
+    /// WeChat Pay refused the order for good.
+    Rejected(Refusal),
+    /// Nothing is known for certain. A later attempt or the sweep goes on.
+    Later(GiveUp),
+}
+
+/// Why an attempt failed on our side. The order stays as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The stored body could not be opened or sealed.
+    #[error("the order's stored body could not be opened")]
+    Body(#[from] FieldError),
+    /// The call could not be sent.
+    #[error("WeChat Pay could not be called")]
+    NotSent(#[from] NotSent),
+    /// The client-side parameters could not be signed.
+    #[error("the parameters for the payer could not be signed")]
+    Sign(#[from] SignError),
+    /// WeChat Pay's value does not fit the product.
+    #[error(transparent)]
+    WrongValue(#[from] WrongValue),
+    /// The table did not do its part.
+    #[error("the order could not be written")]
+    Table(#[from] TableError),
+    /// The query that had to decide failed on our side.
+    #[error("WeChat Pay's view of the order could not be settled")]
+    Ask(#[from] AskError),
+}
+
+/// One call's share of the time, at most: WeChat Pay counts 3 s as normal (section 1.2).
+const CALL_MS_MAX: u64 = 3_000;
+/// Below this there is no use in beginning another call.
+const CALL_MS_MIN: u64 = 200;
+
+impl Issuing {
+    /// An issuing flow over these parts.
+    pub fn new(
+        orders: OrderTable,
+        wechat: WechatApi,
+        fields: FieldSeal,
+        asking: Asking,
+        clock: Clock,
+        random: Random,
+    ) -> Self {
+        Self {
+            orders,
+            wechat,
+            fields,
+            asking,
+            clock,
+            random,
+        }
+    }
+
+    /// The context under which an order's WeChat body is sealed: a body moved to another order does not open.
+    pub fn body_context(order_no: &OrderNo) -> String {
+        format!("orders/{order_no}/wechat_body")
+    }
+
+    /// Calls WeChat Pay under the attempt that `order` holds, within the time given.
+    ///
+    /// `body` is the plain prepay body when the caller has it at hand; else the stored one is opened. Either way it is the
+    /// same bytes.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub async fn issue(
+        &self,
+        order: Order,
+        body: Option<Vec<u8>>,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Issued, IssueError> {
+        let body = match body {
+            Some(body) => body,
+            None => self
+                .fields
+                .open(&Self::body_context(&order.order_no), &order.sealed_body)
+                .await?
+                .to_vec(),
+        };
+        let call = PrepayCall::stored(order.product.at_wechat(), body);
+        let deadline_ms = self
+            .clock
+            .now_ms()
+            .saturating_add(i64::try_from(within.as_millis()).unwrap_or(i64::MAX));
+        let mut clean = issue::starts_clean(&order.attempt) && order.state == OrderState::Reserved;
+        let mut hosts = [Host::Main, Host::Backup].into_iter();
+        let mut last_cause = "there was no time left to ask".to_owned();
+        while let Some(host) = hosts.next() {
+            let Some(share) = self.share(deadline_ms) else {
+                break;
+            };
+            let answer = self.wechat.call(&call, host, share).await?;
+            let tries_left = u32::try_from(hosts.len()).unwrap_or_default();
+            match issue::judge(answer, tries_left, clean) {
+                Next::Store(value) => return self.store(order, value, cause, trace).await,
+                Next::Repeat => {
+                    clean = false;
+                    "the main host gave no answer that counts".clone_into(&mut last_cause);
+                }
+                Next::Query => return self.ask(order, clean, deadline_ms, cause, trace).await,
+                Next::Reject(refusal) => return self.reject(&order, refusal, cause, trace).await,
+                Next::GiveUp(reason) => return Ok(give_up(&order, reason)),
+            }
+        }
+        Ok(give_up(&order, GiveUp::Unknown(last_cause)))
+    }
+
+    /// What is left of the time, cut to one call's share; `None` when it is not worth beginning.
+    fn share(&self, deadline_ms: i64) -> Option<Duration> {
+        let left_ms =
+            u64::try_from(deadline_ms.saturating_sub(self.clock.now_ms())).unwrap_or_default();
+        (left_ms >= CALL_MS_MIN).then(|| Duration::from_millis(left_ms.min(CALL_MS_MAX)))
+    }
+
+    async fn store(
+        &self,
+        order: Order,
+        value: PrepayValue,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Issued, IssueError> {
+        let now = self.clock.now();
+        let params = match handover(order.product, value)? {
+            Handover::AsIs(params) => params,
+            Handover::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
+        };
+        let prepay = Prepay::issued(params, order.product, now, order.expires_at);
+        let change = Change::new(
+            &order,
+            OrderState::AwaitingPayment(prepay.clone()),
+            cause.clone(),
+            trace,
+            now,
+        );
+        let event = (order.state == OrderState::Reserved).then_some(&change.event);
+        let next_look = due::next_look(&order.order_no, order.created_at, now);
+        let order_no = order.order_no.as_str();
+        match self
+            .orders
+            .store_prepay(&order, &prepay, event, next_look)
+            .await?
+        {
+            Written::Yes(order) => {
+                info!(
+                    order_no,
+                    product = order.product.name(),
+                    renewed = event.is_none(),
+                    "prepay value stored"
+                );
+                Ok(Issued::Order(order))
+            }
+            // Paid before the value was stored, or our lease ran out and somebody else's value is the live one. Ours is dropped:
+            // nobody is given it.
+            Written::No(found) => {
+                warn!(
+                    order_no,
+                    state = found.state.name(),
+                    "the order moved on while its prepay value was on the way"
+                );
+                Ok(Issued::Order(found))
+            }
+        }
+    }
+
+    async fn sign(&self, order: &Order, prepay_id: &str) -> Result<PayParams, IssueError> {
+        let signer = self.wechat.signer().await?;
+        let (now, nonce) = (self.clock.now(), self.random.nonce());
+        Ok(match order.product {
+            Product::Jsapi => {
+                PayParams::Jsapi(pay::jsapi(&signer, &order.appid, prepay_id, now, &nonce).await?)
+            }
+            Product::MiniProgram => PayParams::MiniProgram(
+                pay::mini_program(&signer, &order.appid, prepay_id, now, &nonce).await?,
+            ),
+            Product::App => PayParams::App(
+                pay::app(
+                    &signer,
+                    &order.appid,
+                    self.wechat.mchid(),
+                    prepay_id,
+                    now,
+                    &nonce,
+                )
+                .await?,
+            ),
+            Product::Native | Product::H5 => return Err(WrongValue(order.product.name()).into()),
+        })
+    }
+
+    /// WeChat Pay knows the number already: how does the order stand there?
+    async fn ask(
+        &self,
+        order: Order,
+        clean: bool,
+        deadline_ms: i64,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Issued, IssueError> {
+        let Some(share) = self.share(deadline_ms) else {
+            return Ok(give_up(
+                &order,
+                GiveUp::Unknown("there was no time left to query".to_owned()),
+            ));
+        };
+        match self
+            .asking
+            .ask(&order.order_no, Host::Main, share, cause, trace)
+            .await?
+        {
+            Asked::Settled(_) => match self.orders.read(&order.order_no).await? {
+                // Nothing of ours was ever sent under this number, and WeChat Pay has an open order of that name: another
+                // system of the merchant's uses the number.
+                Some(found) if clean && found.state == OrderState::Reserved => {
+                    self.reject(&found, number_used_elsewhere(), cause, trace)
+                        .await
+                }
+                Some(found) => Ok(Issued::Order(Box::new(found))),
+                None => Ok(give_up(
+                    &order,
+                    GiveUp::Unknown("the order is gone from the table".to_owned()),
+                )),
+            },
+            Asked::NotThere => Ok(give_up(
+                &order,
+                GiveUp::Unknown("WeChat Pay does not show the order yet".to_owned()),
+            )),
+            Asked::Refused(refusal) => Ok(give_up(&order, GiveUp::RefusedAfterUnknown(refusal))),
+            Asked::Unknown(reason) => Ok(give_up(&order, GiveUp::Unknown(reason))),
+        }
+    }
+
+    async fn reject(
+        &self,
+        order: &Order,
+        refusal: Refusal,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Issued, IssueError> {
+        let change = Change::new(
+            order,
+            OrderState::Rejected,
+            cause.clone(),
+            trace,
+            self.clock.now(),
+        );
+        match self.orders.apply(&change, None).await? {
+            Applied::Yes => {
+                warn!(
+                    order_no = order.order_no.as_str(),
+                    code = refusal.raw_code,
+                    message = refusal.message,
+                    "WeChat Pay refused the order"
+                );
+                Ok(Issued::Rejected(refusal))
+            }
+            Applied::Stale => match self.orders.read(&order.order_no).await? {
+                Some(found) => Ok(Issued::Order(Box::new(found))),
+                None => Ok(Issued::Rejected(refusal)),
+            },
+        }
+    }
+}
+
+fn give_up(order: &Order, reason: GiveUp) -> Issued {
+    warn!(
+        order_no = order.order_no.as_str(),
+        ?reason,
+        "no prepay value for now"
+    );
+    Issued::Later(reason)
+}
+
+/// The refusal for a number that another system of the merchant's uses at WeChat Pay.
+fn number_used_elsewhere() -> Refusal {
+    Refusal {
+        status: 403,
+        code: wechatpay::api::ErrorCode::OutTradeNoUsed,
+        raw_code: "OUT_TRADE_NO_USED".to_owned(),
+        message: "the number is in use at WeChat Pay for an order that was not made here"
+            .to_owned(),
+        detail: None,
+    }
+}

@@ -1,0 +1,255 @@
+//! The one place where an error becomes an HTTP answer: `application/problem+json` (RFC 9457).
+//!
+//! What the caller reads stands here; what the log says is the error's own chain. A caller is told what to do next, never
+//! what our insides look like.
+
+use std::error::Error;
+
+use http::{Response, StatusCode, header};
+use payments::{create::BadRequest, ids::BadNumber};
+use serde_json::json;
+use tracing::{error, info};
+use wechatpay::api::Refusal;
+
+use crate::gate::GateError;
+
+/// An error answer of the merchant API.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// A stable name that programs may branch on.
+    pub code: &'static str,
+    /// The kind of problem, in words.
+    pub title: &'static str,
+    /// This very problem, and what to do.
+    pub detail: String,
+    /// When it is worth asking again, in seconds.
+    pub retry_after_s: Option<i64>,
+}
+
+impl Problem {
+    /// Where the problem types are described.
+    const TYPES: &str = "https://errors.wechatpay-on-lambda.dev/";
+
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code,
+            title,
+            detail: detail.into(),
+            retry_after_s: None,
+        }
+    }
+
+    fn retry_after(self, seconds: i64) -> Self {
+        Self {
+            retry_after_s: Some(seconds.max(1)),
+            ..self
+        }
+    }
+
+    /// Something of ours failed and may work the next time. The cause goes to the log only.
+    pub fn unavailable(cause: &(dyn Error + 'static)) -> Self {
+        error!(error = %Chain(cause), "request failed on our side");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            "Temporarily unavailable",
+            "Something behind this API did not answer. Send the same request again, newly signed, with the same order number or Idempotency-Key.",
+        )
+        .retry_after(1)
+    }
+
+    /// The number is another client's. Nothing is told about that order.
+    pub fn order_no_taken() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "order_no_taken",
+            "Order number taken",
+            "This order number is in use. Choose another one.",
+        )
+    }
+
+    /// The number or key was used before, for something else.
+    pub fn key_reused() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "Used before with another body",
+            "An order with this number or Idempotency-Key exists on other terms. Repeat the first request unchanged, or choose a new number.",
+        )
+    }
+
+    /// The same request is being worked on.
+    pub fn in_progress(retry_after_s: i64) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "in_progress",
+            "In progress",
+            "The same order is being created right now. Ask again after Retry-After.",
+        )
+        .retry_after(retry_after_s)
+    }
+
+    /// No such order, as far as this client may know.
+    pub fn order_not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "order_not_found",
+            "Order not found",
+            "This client has no order of that number.",
+        )
+    }
+
+    /// WeChat Pay does not take the order.
+    pub fn wechatpay_refused(refusal: &Refusal) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "wechatpay_refused",
+            "Refused by WeChat Pay",
+            format!(
+                "WeChat Pay refused the order with {}: {}. Correct the cause and use a new order number.",
+                refusal.raw_code, refusal.message
+            ),
+        )
+    }
+
+    /// The body is larger than the route takes.
+    pub fn too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "Body too large",
+            format!("The body may have {limit} bytes."),
+        )
+    }
+
+    /// The body is not declared as JSON.
+    pub fn not_json() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "Not JSON",
+            "Send the body with Content-Type: application/json.",
+        )
+    }
+
+    /// No route of this API.
+    pub fn no_route() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no_route",
+            "No such route",
+            "See the API contract for the routes and methods there are.",
+        )
+    }
+
+    /// The answer on the wire. `request_id` is the one in our log.
+    pub fn answer(&self, request_id: &str) -> Response<String> {
+        info!(
+            request_id,
+            status = self.status.as_u16(),
+            code = self.code,
+            "answered with a problem"
+        );
+        let body = json!({
+            "type": format!("{}{}", Self::TYPES, self.code),
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": self.code,
+            "instance": format!("urn:request:{request_id}"),
+        });
+        let mut answer = Response::new(body.to_string());
+        *answer.status_mut() = self.status;
+        answer.headers_mut().insert(
+            header::CONTENT_TYPE,
+            header::HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = self.retry_after_s {
+            answer
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            answer.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                header::HeaderValue::from_static("Signature"),
+            );
+        }
+        answer
+    }
+}
+
+impl From<GateError> for Problem {
+    fn from(error: GateError) -> Self {
+        match error {
+            GateError::Refused(refusal) => Self::new(
+                StatusCode::UNAUTHORIZED,
+                refusal.name(),
+                "Not authenticated",
+                refusal.to_string(),
+            ),
+            GateError::Keys(_) | GateError::Guards(_) => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<BadRequest> for Problem {
+    fn from(bad: BadRequest) -> Self {
+        let detail = bad.to_string();
+        match bad {
+            BadRequest::Json(_) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "malformed",
+                "Malformed body",
+                detail,
+            ),
+            BadRequest::Field { .. } => Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "Invalid request",
+                detail,
+            ),
+            BadRequest::NoNumber => Self::new(
+                StatusCode::BAD_REQUEST,
+                "missing_idempotency_key",
+                "No number to repeat by",
+                detail,
+            ),
+            BadRequest::Key(_) => Self::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_idempotency_key",
+                "Invalid Idempotency-Key",
+                detail,
+            ),
+        }
+    }
+}
+
+impl From<BadNumber> for Problem {
+    fn from(_: BadNumber) -> Self {
+        Self::order_not_found() // a path that cannot be an order number names none
+    }
+}
+
+/// An error with all that lies behind it, on one line of the log.
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}

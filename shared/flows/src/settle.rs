@@ -1,0 +1,150 @@
+//! Settling news about money: a consistent read, a decision, one transaction.
+
+use std::time::Duration;
+
+use adapters::{
+    clock::Clock,
+    order_table::{Applied, Kept, OrderTable, TableError},
+    random::Random,
+};
+use payments::{
+    due,
+    journal::Cause,
+    notice::TradeNotice,
+    settle::{self, Change, Parked, Settlement},
+};
+use tracing::{error, info};
+
+/// Settles news, whoever brought it.
+#[derive(Clone, Debug)]
+pub struct Settling {
+    orders: OrderTable,
+    mchid: String,
+    clock: Clock,
+    random: Random,
+}
+
+/// What news did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Settled {
+    /// It changed the order.
+    Changed(Box<Change>),
+    /// The order said so already.
+    AlreadyDone,
+    /// It changes nothing.
+    StillOpen,
+    /// The money waits for a person.
+    Parked(Parked),
+}
+
+/// Why news could not be settled now. It has to come again.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The table did not do its part.
+    #[error("the order could not be settled now")]
+    Table(#[from] TableError),
+    /// Others kept changing the order between our reading and our writing.
+    #[error("the order changed {TRIES} times while it was being settled")]
+    Contended,
+}
+
+/// How often the news is judged anew because the order moved on, within one call.
+const TRIES: u32 = 6;
+
+impl Settling {
+    /// Settles into this table, for this merchant number.
+    pub fn new(orders: OrderTable, mchid: impl Into<String>, clock: Clock, random: Random) -> Self {
+        Self {
+            orders,
+            mchid: mchid.into(),
+            clock,
+            random,
+        }
+    }
+
+    /// Reads the order, lets the rules judge the notice, and writes what they say. A conflict with another transaction is
+    /// read and judged again; it is never taken for "already done".
+    ///
+    /// # Errors
+    /// [`SettleError`].
+    pub async fn settle(
+        &self,
+        notice: &TradeNotice,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Settled, SettleError> {
+        for round in 0..TRIES {
+            if round > 0 {
+                self.pause(round).await;
+            }
+            let found = match self.orders.read(&notice.order_no).await {
+                Err(TableError::Conflict) => continue,
+                read => read?,
+            };
+            let now = self.clock.now();
+            let settlement = match &found {
+                Some(order) => settle::judge(order, &self.mchid, notice, cause.clone(), trace, now),
+                None => settle::judge_unknown(notice),
+            };
+            match settlement {
+                Settlement::AlreadyDone => return Ok(Settled::AlreadyDone),
+                Settlement::StillOpen => return Ok(Settled::StillOpen),
+                Settlement::Park(parked) => return self.park(parked, cause).await,
+                Settlement::Change(change) => {
+                    if self.apply(&change).await? {
+                        return Ok(Settled::Changed(change));
+                    }
+                }
+            }
+        }
+        Err(SettleError::Contended)
+    }
+
+    /// Writes a change; `false` when the order moved on or is held at this moment.
+    async fn apply(&self, change: &Change) -> Result<bool, SettleError> {
+        let next_look = due::after_change(&change.from, &change.to, change.event.at);
+        match self.orders.apply(change, next_look).await {
+            Ok(Applied::Yes) => {
+                let order_no = change.from.order_no.as_str();
+                let settlement_delay_s = change
+                    .books()
+                    .map(|payment| change.event.at.0.saturating_sub(payment.paid_at.0));
+                info!(
+                    order_no,
+                    from = change.from.state.name(),
+                    to = change.to.name(),
+                    settlement_delay_s,
+                    "order changed"
+                );
+                Ok(true)
+            }
+            Ok(Applied::Stale) | Err(TableError::Conflict) => Ok(false),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn park(&self, parked: Parked, cause: &Cause) -> Result<Settled, SettleError> {
+        let kept = self.orders.park(&parked, cause, self.clock.now()).await?;
+        if kept == Kept::New {
+            error!(
+                order_no = parked.order_no.as_str(),
+                transaction_id = parked.transaction_id.as_str(),
+                reason = parked.reason.name(),
+                what_to_do = %parked.reason,
+                "money parked for a person"
+            );
+        }
+        Ok(Settled::Parked(parked))
+    }
+
+    /// A short wait with jitter, so that two who collided do not collide again: 20 to 40 ms, doubling.
+    async fn pause(&self, round: u32) {
+        let [jitter] = self.random.bytes::<1>();
+        let base_ms = 20_u64.saturating_mul(2_u64.saturating_pow(round.saturating_sub(1)));
+        self.clock
+            .sleep(Duration::from_millis(base_ms.saturating_add(
+                base_ms.saturating_mul(u64::from(jitter)) / 255,
+            )))
+            .await;
+    }
+}

@@ -1,0 +1,92 @@
+//! The one place where an error becomes the fate of a queue message.
+
+use std::error::Error;
+
+use adapters::{keys_table::KeysError, order_table::TableError};
+use tracing::{error, warn};
+
+use crate::{
+    ask::AskError, issue::IssueError, open_callback::OpenCallbackError, problem::Chain,
+    settle::SettleError,
+};
+
+/// What happens to a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It is dealt with: SQS deletes it. Money that could not be applied is on record by then.
+    Done,
+    /// It comes again; after the queue's limit it goes to the dead-letter queue, which is alarmed.
+    Retry,
+}
+
+impl Verdict {
+    /// Something that passes: the message comes again.
+    fn retry(cause: &(dyn Error + 'static)) -> Self {
+        warn!(error = %Chain(cause), "message comes again");
+        Self::Retry
+    }
+
+    /// Something that does not pass by itself: it comes again, and when the queue gives up a person finds it in the
+    /// dead-letter queue, unchanged. Nothing about money is dropped for being unreadable.
+    pub fn for_a_person(cause: &(dyn Error + 'static)) -> Self {
+        error!(error = %Chain(cause), "message needs a person");
+        Self::Retry
+    }
+}
+
+impl From<TableError> for Verdict {
+    fn from(error: TableError) -> Self {
+        match &error {
+            TableError::Unavailable(_) | TableError::Unbuilt(_) | TableError::Conflict => {
+                Self::retry(&error)
+            }
+            TableError::Damaged { .. } => Self::for_a_person(&error),
+        }
+    }
+}
+
+impl From<KeysError> for Verdict {
+    fn from(error: KeysError) -> Self {
+        Self::retry(&error)
+    }
+}
+
+impl From<OpenCallbackError> for Verdict {
+    fn from(error: OpenCallbackError) -> Self {
+        match error {
+            OpenCallbackError::Keys(error) => error.into(),
+            // Whoever wrote it to the queue, it is not WeChat Pay's word: nothing is applied.
+            OpenCallbackError::Callback(_) => Self::for_a_person(&error),
+        }
+    }
+}
+
+impl From<SettleError> for Verdict {
+    fn from(error: SettleError) -> Self {
+        match &error {
+            SettleError::Table(_) | SettleError::Contended => Self::retry(&error),
+        }
+    }
+}
+
+impl From<IssueError> for Verdict {
+    fn from(error: IssueError) -> Self {
+        match &error {
+            IssueError::Body(_)
+            | IssueError::NotSent(_)
+            | IssueError::Sign(_)
+            | IssueError::Table(_)
+            | IssueError::Ask(_) => Self::retry(&error),
+            IssueError::WrongValue(_) => Self::for_a_person(&error),
+        }
+    }
+}
+
+impl From<AskError> for Verdict {
+    fn from(error: AskError) -> Self {
+        match &error {
+            AskError::NotSent(_) | AskError::Settle(_) => Self::retry(&error),
+            AskError::Unreadable(_) => Self::for_a_person(&error),
+        }
+    }
+}
