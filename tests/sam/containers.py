@@ -1,0 +1,120 @@
+"""`sam local invoke` and `sam local start-api` on a Docker engine."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from failure import Failed, tail
+
+SAM = Path(sys.executable).with_name("sam")
+
+# SAM builds its image on the first call, then takes about 2 s for each.
+CALL_LIMIT_S = 180
+
+
+class Invoker:
+    """Calls `sam local invoke`, one container for each event."""
+
+    def __init__(self, docker, proof, work):
+        self.docker = docker
+        self.proof = proof
+        self.work = work
+
+    def __call__(self, function, event):
+        log = self.work / f"invoke-{function}.log"
+        with log.open("w") as output:
+            finished = subprocess.run(
+                sam(self.proof, "invoke", self.proof.functions[function].logical_id, "--event", str(event)),
+                env=environment(self.docker),
+                stdout=subprocess.PIPE,
+                stderr=output,
+                timeout=CALL_LIMIT_S,
+                check=False,
+            )
+        lines = finished.stdout.decode(errors="replace").strip().splitlines()
+        if finished.returncode != 0 or not lines:
+            raise Failed(f"`sam local invoke` of {function} ended with {finished.returncode}:\n{tail(log)}")
+        return json.loads(lines[-1])
+
+
+@contextlib.contextmanager
+def api(docker, proof, work):
+    """Runs `sam local start-api` and yields what calls it."""
+    port = free_port()
+    log = work / "start-api.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            sam(proof, "start-api", "--host", "127.0.0.1", "--port", str(port)),
+            env=environment(docker),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + CALL_LIMIT_S
+        while not listens(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise Failed(f"`sam local start-api` does not listen:\n{tail(log)}")
+            time.sleep(0.2)
+        yield Api(port, log)
+    finally:
+        process.send_signal(signal.SIGINT)  # it removes its containers on this one
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@dataclass
+class Api:
+    """The HTTP API as `sam local start-api` serves it."""
+
+    port: int
+    log: Path
+
+    def get(self, path):
+        """GETs a path; returns status, headers and body as a function's answer names them."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=CALL_LIMIT_S) as answer:
+                status, headers, body = answer.status, answer.headers, answer.read()
+        except urllib.error.HTTPError as answer:
+            status, headers, body = answer.code, answer.headers, answer.read()
+        except OSError as error:
+            raise Failed(f"GET {path}: {error}; the end of its log:\n{tail(self.log)}") from error
+        return {"statusCode": status, "headers": dict(headers), "body": body.decode()}
+
+
+def sam(proof, command, *arguments):
+    """A `sam local` command line on the proof's template, which never asks a registry for a newer image."""
+    overrides = ["--parameter-overrides", "Architecture=x86_64"]
+    return [str(SAM), "local", command, *arguments, "--template", str(proof.path), "--skip-pull-image", *overrides]
+
+
+def environment(docker):
+    """SAM's own variables: no telemetry, and credentials that any local engine takes."""
+    return docker.environment | {
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

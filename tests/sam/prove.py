@@ -1,0 +1,154 @@
+"""Proves that SAM's local testing works: invokes each function with its event file and calls the API once.
+
+Run it after `sam build`, with the Python that the SAM CLI is installed in:
+
+    sam build --parameter-overrides Architecture=x86_64
+    <venv>/bin/python tests/sam/prove.py [--engine auto|docker|emulator]
+
+The functions run against a local AWS engine with empty tables, so their calls are real. They run in containers
+if a Docker engine answers or can be started (as root), else under the runtime interface emulator that comes with the
+SAM CLI, where `sam local start-api` cannot run; the output says which. Exit status 0 means that every answer was right.
+"""
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+from pathlib import Path
+
+import containers
+import docker_engine
+import emulator
+import local_aws
+import template
+from failure import Failed
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "target" / "sam-proof"
+EVENTS = ROOT / "tests" / "fixtures" / "events"
+
+
+def problem(status, code):
+    """An RFC 9457 problem."""
+
+    def check(answer):
+        body = json.loads(answer["body"])
+        assert answer["statusCode"] == status, f"the status is not {status}"
+        assert content_type(answer) == "application/problem+json", "it is no application/problem+json"
+        assert body["status"] == status, f"the problem does not repeat the status {status}"
+        assert body["code"] == code, f"the code is not {code}"
+        return f"{status} {code}"
+
+    return check
+
+
+def not_acknowledged(status, cause):
+    """What WeChat Pay is answered when its callback is not taken: anything but 200 and 204 makes it come again."""
+
+    def check(answer):
+        assert answer["statusCode"] == status, f"the status is not {status}"
+        assert json.loads(answer["body"]) == {"code": "FAIL", "message": cause}, f"the cause is not {cause}"
+        return f"{status} {cause}"
+
+    return check
+
+
+def exactly(expected, words):
+    """One answer and no other."""
+
+    def check(answer):
+        assert answer == expected, f"it is not {json.dumps(expected)}"
+        return words
+
+    return check
+
+
+def sweep_of_nothing(answer):
+    """The report of a sweep over an empty index: it has counters, and all of them are zero."""
+    assert answer and set(answer.values()) == {0}, "an empty table gave something to do"
+    return "nothing was due"
+
+
+def content_type(answer):
+    return {name.lower(): value for name, value in answer["headers"].items()}["content-type"]
+
+
+# Function, what its event file holds, and what a working function answers.
+INVOCATIONS = [
+    ("create-order", "an order without a signature", problem(401, "no_signature")),
+    # Its key is looked up in the keys table and not found there.
+    ("manage-order", "a query signed with an unknown key", problem(401, "unknown_key")),
+    ("receive-callback", "a callback without WeChat's headers", not_acknowledged(400, "missing_header")),
+    # The order of the second message is looked up and not found, so nothing is left to do for it.
+    (
+        "process-payment",
+        "garbage, and a request for no order",
+        exactly(
+            {"batchItemFailures": [{"itemIdentifier": "11111111-1111-4111-8111-111111111111"}]},
+            "the garbage comes again, the other is done",
+        ),
+    ),
+    ("reconcile", "the minute's sweep", sweep_of_nothing),
+]
+API_CALL = ("/v1/orders/SAM-PROOF-0001", "a query without a signature", problem(401, "no_signature"))
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--engine", choices=["auto", "docker", "emulator"], default="auto")
+    options.add_argument("--build", type=Path, default=ROOT / ".aws-sam" / "build", help="what `sam build` made")
+    chosen = options.parse_args()
+    WORK.mkdir(parents=True, exist_ok=True)
+
+    with contextlib.ExitStack() as stack:
+        docker = stack.enter_context(docker_engine.found_or_started(WORK)) if chosen.engine != "emulator" else None
+        if chosen.engine == "docker" and not docker:
+            raise Failed("no Docker engine answers, and none could be started")
+
+        endpoint = stack.enter_context(local_aws.started(ROOT, WORK, docker.host_address if docker else "127.0.0.1"))
+        proof = template.for_local_engine(chosen.build / "template.yaml", endpoint)
+        if docker:
+            print(f"engine: Docker {docker.version}, {docker.origin}; base image {docker.image_origin}", flush=True)
+            invoke = containers.Invoker(docker, proof, WORK)
+        else:
+            print("engine: the SAM CLI's runtime interface emulator, without containers", flush=True)
+            invoke = emulator.Invoker(proof, WORK)
+
+        for function, holds, check in INVOCATIONS:
+            with verdict(function, holds, check) as answered:
+                answered(invoke(function, EVENTS / f"{function}.json"))
+        unplayed = proof.functions.keys() - {function for function, _, _ in INVOCATIONS}
+        if unplayed:
+            raise Failed(f"no event is played to {', '.join(sorted(unplayed))}")
+
+        if docker:
+            path, holds, check = API_CALL
+            api = stack.enter_context(containers.api(docker, proof, WORK))
+            with verdict("start-api", holds, check) as answered:
+                answered(api.get(path))
+        else:
+            print("  start-api          not run: it needs a Docker engine")
+    print("SAM local testing works")
+
+
+@contextlib.contextmanager
+def verdict(function, holds, check):
+    """Times a call, checks its answer and prints one line. The answers hold no secrets, so a wrong one is shown whole."""
+    started = time.monotonic()
+
+    def answered(answer):
+        ms = round(1000 * (time.monotonic() - started))
+        try:
+            print(f"  {function:<18} {holds:<40} {check(answer):<44} {ms:>6} ms", flush=True)
+        except (AssertionError, KeyError, TypeError, ValueError) as wrong:
+            raise Failed(f"{function}, given {holds}: {wrong!r}; it answered {json.dumps(answer)}") from wrong
+
+    yield answered
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as failure:
+        sys.exit(f"the proof failed: {failure}")
