@@ -233,3 +233,29 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CallbackError> {
         column: error.column(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plaintext_of_unknown_kind_is_not_shown() {
+        let shown = format!("{:?}", Plaintext::Unknown(b"phone 13800000000".to_vec()));
+        assert_eq!(shown, "Unknown(17 bytes)");
+    }
+
+    #[test]
+    fn a_combined_payment_is_never_taken_for_a_single_one() {
+        let combined = include_bytes!("../vectors/callback-combined/plaintext").to_vec();
+        let Ok(Plaintext::CombinedTransaction(combined)) = plaintext("transaction", combined)
+        else {
+            panic!("not a combined payment");
+        };
+        let totals: Vec<i64> = combined
+            .sub_orders
+            .iter()
+            .map(|order| order.amount.total_amount)
+            .collect();
+        assert_eq!(totals, [10, 20]);
+    }
+}

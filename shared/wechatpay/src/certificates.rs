@@ -61,6 +61,21 @@ pub enum CertificateError {
     Unverified(#[from] VerifyError),
 }
 
+impl CertificateError {
+    /// A stable name for metrics and logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Open(error) => error.name(),
+            Self::Read(_) => "unusable_certificate",
+            Self::OtherSerial { .. } => "other_serial",
+            Self::Time(NotATime) => "bad_time",
+            Self::Unreadable(_) => "unreadable",
+            Self::Unverified(error) => error.name(),
+        }
+    }
+}
+
 /// Decrypts one certificate of a verified answer.
 ///
 /// # Errors
@@ -141,4 +156,54 @@ pub fn newest(
         .iter()
         .filter(|it| it.effective <= now && now < it.expires)
         .max_by_key(|it| it.effective)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = include_str!("../vectors/keys/platform-certificate.pem");
+    const NEW: &str = include_str!("../vectors/keys/platform-next-certificate.pem");
+
+    fn certificate(pem: &str, effective: i64, expires: i64) -> PlatformCertificate {
+        PlatformCertificate {
+            serial_no: keys::certificate(pem).expect("a certificate").serial_no,
+            effective: UnixSeconds(effective),
+            expires: UnixSeconds(expires),
+            pem: pem.to_owned(),
+        }
+    }
+
+    #[test]
+    fn fields_are_encrypted_to_the_certificate_in_force_with_the_latest_start() {
+        let both = [certificate(OLD, 100, 1000), certificate(NEW, 800, 2000)];
+        let serial_at = |now| newest(&both, UnixSeconds(now)).map(|it| it.effective.0);
+        assert_eq!(serial_at(99), None);
+        assert_eq!(serial_at(799), Some(100));
+        assert_eq!(serial_at(800), Some(800));
+        assert_eq!(serial_at(1999), Some(800));
+        assert_eq!(serial_at(2000), None);
+    }
+
+    #[test]
+    fn all_certificates_that_have_not_expired_are_loaded() {
+        let both = [certificate(OLD, 100, 1000), certificate(NEW, 800, 2000)];
+        for (now, loaded) in [(500, 2), (999, 2), (1000, 1), (2000, 0)] {
+            let mut keys = VerificationKeys::new();
+            assert_eq!(
+                add_to(&mut keys, &both, UnixSeconds(now)),
+                Ok(loaded),
+                "at {now}"
+            );
+            assert_eq!(keys.serials().count(), loaded, "at {now}");
+        }
+    }
+
+    #[test]
+    fn loading_again_replaces() {
+        let both = [certificate(OLD, 100, 1000), certificate(OLD, 100, 1000)];
+        let mut keys = VerificationKeys::new();
+        assert_eq!(add_to(&mut keys, &both, UnixSeconds(500)), Ok(2));
+        assert_eq!(keys.serials().count(), 1);
+    }
 }

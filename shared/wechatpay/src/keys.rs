@@ -111,3 +111,77 @@ fn strong(key: RsaPublicKey) -> Result<RsaPublicKey, KeyError> {
         Ok(key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rsa::pkcs1::EncodeRsaPrivateKey;
+    use rsa::pkcs8::{DecodePrivateKey, LineEnding};
+
+    const PRIVATE: &str = include_str!("../vectors/keys/platform.pem");
+    const PUBLIC: &str = include_str!("../vectors/keys/platform-public.pem");
+    const CERTIFICATE: &str = include_str!("../vectors/keys/platform-certificate.pem");
+
+    #[test]
+    fn each_kind_of_file_is_told_from_the_others() {
+        assert_eq!(
+            private_key_der(PUBLIC),
+            Err(KeyError::NotPem {
+                expected: "PRIVATE KEY"
+            })
+        );
+        assert_eq!(
+            private_key_der(""),
+            Err(KeyError::NotPem {
+                expected: "PRIVATE KEY"
+            })
+        );
+        assert_eq!(
+            public_key(CERTIFICATE),
+            Err(KeyError::NotPem {
+                expected: "PUBLIC KEY"
+            })
+        );
+        assert!(matches!(
+            certificate(PUBLIC),
+            Err(KeyError::NotPem {
+                expected: "CERTIFICATE"
+            })
+        ));
+    }
+
+    #[test]
+    fn line_ends_of_windows_and_blank_lines_around_do_no_harm() {
+        let windows = format!("\r\n{}\r\n\r\n", PUBLIC.trim().replace('\n', "\r\n"));
+        assert_eq!(public_key(&windows), public_key(PUBLIC));
+        assert!(public_key(PUBLIC).is_ok());
+    }
+
+    #[test]
+    fn an_old_pkcs1_file_gives_the_same_key() {
+        let key = rsa::RsaPrivateKey::from_pkcs8_pem(PRIVATE).expect("a key");
+        let pkcs1 = key.to_pkcs1_pem(LineEnding::LF).expect("PEM");
+        assert_eq!(private_key_der_from_pkcs1(&pkcs1), private_key_der(PRIVATE));
+        assert!(private_key_der(&pkcs1).is_err());
+    }
+
+    #[test]
+    fn a_short_key_is_refused() {
+        // RSA-1024, made for this test.
+        let weak = "-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDmqL7hFGz7Hm74tB9uGKMQwxIP
+BJTSooSmTFJ4R7f42Bc3+gtUbrfz/IXWYGOhXk11PeO0WbzborIebJn5J2LEKU+S
+f6RFWuW+Ni8c+6mbcm9zEVz9LmixwrZJBZXDGzkiQ0V8GE94lE5CmlHvZopyQG34
+w4oj0K9g8z66cj550wIDAQAB
+-----END PUBLIC KEY-----";
+        assert_eq!(public_key(weak), Err(KeyError::NotAPublicKey));
+    }
+
+    #[test]
+    fn the_sign_byte_of_der_is_no_part_of_a_serial() {
+        let next = include_str!("../vectors/keys/platform-next-certificate.pem");
+        let read = certificate(next).expect("a certificate");
+        assert_eq!(read.serial_no, "E3A1F09EFDC096DE15EBE81A47057A72A4D0E1");
+        assert_eq!(serial_as_hex(&[0]), "00");
+    }
+}

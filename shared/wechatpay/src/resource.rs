@@ -156,3 +156,22 @@ pub(crate) fn open_parts(parts: &Parts<'_>, keys: &[ApiV3Key]) -> Result<Vec<u8>
     }
     Err(OpenError::WrongKeyOrChanged { tried: keys.len() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_apiv3_key_has_32_bytes_and_is_not_shown() {
+        assert!(matches!(
+            ApiV3Key::new(&[b'k'; 31]),
+            Err(KeyError::ApiV3KeyLength(31))
+        ));
+        assert!(matches!(
+            ApiV3Key::new(&[b'k'; 33]),
+            Err(KeyError::ApiV3KeyLength(33))
+        ));
+        let key = ApiV3Key::new(&[b'k'; 32]).expect("32 bytes");
+        assert_eq!(format!("{key:?}"), "ApiV3Key(redacted)");
+    }
+}

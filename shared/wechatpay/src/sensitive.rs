@@ -72,6 +72,18 @@ pub enum OpenFieldError {
     NotText,
 }
 
+impl OpenFieldError {
+    /// A stable name for metrics and logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotBase64 => "not_base64",
+            Self::WrongKey => "wrong_key",
+            Self::NotText => "not_text",
+        }
+    }
+}
+
 impl FieldKey {
     /// From WeChat Pay's public key file (`pub_key.pem`) and its id (`PUB_KEY_ID_...`).
     ///
@@ -165,3 +177,72 @@ impl TryCryptoRng for AwsLcRandom {}
 #[derive(Debug, thiserror::Error)]
 #[error("no random numbers")]
 struct RandomFailed;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LocalKey;
+
+    fn keys() -> (FieldKey, LocalKey) {
+        let public = include_str!("../vectors/keys/platform-public.pem");
+        let private = include_str!("../vectors/keys/platform.pem");
+        let field_key = FieldKey::from_public_key("PUB_KEY_ID_1", public).expect("a public key");
+        (
+            field_key,
+            LocalKey::from_pkcs8_pem("5157", private).expect("a private key"),
+        )
+    }
+
+    #[test]
+    fn who_holds_the_private_key_opens_the_field() {
+        let (field_key, local_key) = keys();
+        for plain in ["张三", "6222020200000000000", &"x".repeat(214)] {
+            let field = field_key.encrypt(plain).expect("it fits");
+            assert_eq!(
+                local_key.open_sensitive(field.as_str()).as_deref(),
+                Ok(plain)
+            );
+        }
+    }
+
+    #[test]
+    fn the_same_field_never_looks_the_same() {
+        let (field_key, _) = keys();
+        assert_ne!(field_key.encrypt("张三"), field_key.encrypt("张三"));
+    }
+
+    #[test]
+    fn an_empty_field_stays_empty() {
+        let (field_key, local_key) = keys();
+        assert_eq!(
+            field_key.encrypt("").map(|field| field.as_str().to_owned()),
+            Ok(String::new())
+        );
+        assert_eq!(local_key.open_sensitive(""), Ok(String::new()));
+    }
+
+    #[test]
+    fn a_field_that_does_not_fit_is_refused() {
+        let (field_key, _) = keys();
+        let too_long = EncryptFieldError::TooLong {
+            length: 215,
+            most: 214,
+        };
+        assert_eq!(field_key.encrypt(&"x".repeat(215)), Err(too_long));
+    }
+
+    #[test]
+    fn a_certificate_brings_its_own_serial() {
+        let pem = include_str!("../vectors/keys/platform-certificate.pem");
+        let field_key = FieldKey::from_certificate(pem).expect("a certificate");
+        assert_eq!(
+            field_key.serial(),
+            "5157F09EFDC096DE15EBE81A47057A72A4D0E1B2"
+        );
+        let field = field_key.encrypt("李四").expect("it fits");
+        assert_eq!(
+            keys().1.open_sensitive(field.as_str()).as_deref(),
+            Ok("李四")
+        );
+    }
+}

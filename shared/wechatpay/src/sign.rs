@@ -155,3 +155,48 @@ impl fmt::Debug for LocalKey {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Call, Certificates};
+
+    /// A signer that is far away and out of order.
+    struct Unreachable;
+
+    impl Signer for Unreachable {
+        fn serial_no(&self) -> &str {
+            "5157"
+        }
+
+        async fn sign(&self, _text: &[u8]) -> Result<Vec<u8>, SignError> {
+            tokio::task::yield_now().await;
+            Err(SignError::new("the key service is throttled"))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_cause_of_a_remote_signers_failure_is_kept() {
+        let at = UnixSeconds(0);
+        let error = authorization(
+            &Unreachable,
+            "1900007291",
+            &Certificates.outgoing(),
+            at,
+            "n",
+        )
+        .await;
+        let error = error.expect_err("it is out of order");
+        assert_eq!(
+            error.source().map(ToString::to_string).as_deref(),
+            Some("the key service is throttled")
+        );
+    }
+
+    #[test]
+    fn a_key_shows_its_serial_only() {
+        let key = LocalKey::from_pkcs8_pem("5157", include_str!("../vectors/keys/platform.pem"))
+            .expect("a key");
+        assert_eq!(format!("{key:?}"), "LocalKey { serial_no: \"5157\", .. }");
+    }
+}

@@ -330,3 +330,77 @@ fn list(serials: &[String]) -> String {
         serials.join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_of_an_attacker_is_cut_and_escaped_before_it_is_shown() {
+        let headers = SignedHeaders {
+            timestamp: "0".to_owned(),
+            nonce: "n".to_owned(),
+            serial: format!("x\n\u{1b}[31m{}", "y".repeat(10_000)),
+            signature: "AAAA".to_owned(),
+            signature_type: None,
+        };
+        let error =
+            verify(&headers, b"", &VerificationKeys::new(), UnixSeconds(0)).expect_err("no key");
+        let says = error.to_string();
+        assert!(
+            says.len() < 500 && !says.contains(['\n', '\u{1b}']),
+            "{says}"
+        );
+    }
+
+    #[test]
+    fn a_time_at_the_end_of_the_number_range_is_only_stale() {
+        let headers = |timestamp: &str| SignedHeaders {
+            timestamp: timestamp.to_owned(),
+            nonce: "n".to_owned(),
+            serial: "s".to_owned(),
+            signature: "AAAA".to_owned(),
+            signature_type: None,
+        };
+        let verdict = |timestamp: &str, now| {
+            verify(
+                &headers(timestamp),
+                b"",
+                &VerificationKeys::new(),
+                UnixSeconds(now),
+            )
+            .expect_err("no key")
+            .name()
+        };
+        assert_eq!(verdict("9223372036854775807", i64::MIN), "from_the_future");
+        assert_eq!(verdict("0", i64::MAX), "stale");
+    }
+
+    #[test]
+    fn signatures_are_not_shown() {
+        let headers = SignedHeaders {
+            timestamp: "0".to_owned(),
+            nonce: "n".to_owned(),
+            serial: "s".to_owned(),
+            signature: "c2VjcmV0".to_owned(),
+            signature_type: None,
+        };
+        assert!(!format!("{headers:?}").contains("c2VjcmV0"));
+    }
+
+    #[test]
+    fn headers_survive_a_queue() {
+        let headers = SignedHeaders {
+            timestamp: "0".to_owned(),
+            nonce: "n".to_owned(),
+            serial: "s".to_owned(),
+            signature: "AAAA".to_owned(),
+            signature_type: None,
+        };
+        let text = serde_json::to_string(&headers).expect("JSON");
+        assert_eq!(
+            serde_json::from_str::<SignedHeaders>(&text).expect("JSON"),
+            headers
+        );
+    }
+}

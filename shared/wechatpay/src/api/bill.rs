@@ -150,3 +150,75 @@ impl BillLink {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(download_url: &str) -> BillLink {
+        BillLink {
+            hash_type: "SHA1".to_owned(),
+            hash_value: "79bb0f45fc4c42234a918000b2668d689e2bde04".to_owned(),
+            download_url: download_url.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_requests_say_all_their_parameters() {
+        let bill = TradeBill {
+            bill_date: "2026-08-01".to_owned(),
+            bill_type: BillType::All,
+            gzip: true,
+        };
+        let expected = "/v3/bill/tradebill?bill_date=2026-08-01&bill_type=ALL&tar_type=GZIP";
+        assert_eq!(bill.outgoing().path_and_query, expected);
+        let bill = TradeBill {
+            bill_type: BillType::Refund,
+            gzip: false,
+            ..bill
+        };
+        assert_eq!(
+            bill.outgoing().path_and_query,
+            "/v3/bill/tradebill?bill_date=2026-08-01&bill_type=REFUND"
+        );
+        let bill = FundFlowBill {
+            bill_date: "2026-08-01".to_owned(),
+            account_type: AccountType::Basic,
+            gzip: true,
+        };
+        let expected =
+            "/v3/bill/fundflowbill?bill_date=2026-08-01&account_type=BASIC&tar_type=GZIP";
+        assert_eq!(bill.outgoing().path_and_query, expected);
+    }
+
+    #[test]
+    fn path_and_query_of_the_file_stay_as_they_were_given() {
+        let download = link(
+            " https://api.mch.weixin.qq.com/v3/billdownload/file?token=a%2Fb+c==&tartype=gzip\n",
+        )
+        .download()
+        .expect("a URL");
+        assert_eq!(download.origin, "https://api.mch.weixin.qq.com");
+        assert_eq!(
+            download.outgoing.path_and_query,
+            "/v3/billdownload/file?token=a%2Fb+c==&tartype=gzip"
+        );
+        assert_eq!(download.outgoing.body, b"");
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        for url in [
+            "",
+            "https://",
+            "https:///x",
+            "https://host",
+            "ftp://host/x",
+            "/v3/x",
+            "https://h/a b",
+            "https://h/a#b",
+        ] {
+            assert_eq!(link(url).download(), Err(BadDownloadUrl), "{url}");
+        }
+    }
+}

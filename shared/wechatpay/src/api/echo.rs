@@ -56,3 +56,30 @@ impl Call for SecurityEcho {
         read_json(status, body)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_self_test_sends_what_it_is_given() {
+        let body = SecurityEchoBody {
+            echo_message: "hello".to_owned(),
+            ..SecurityEchoBody::default()
+        };
+        let outgoing = SecurityEcho::new(&body).outgoing();
+        assert_eq!(outgoing.path_and_query, "/v3/security/echo");
+        assert_eq!(outgoing.body, br#"{"echo_message":"hello"}"#);
+        let answer = SecurityEcho::answer(
+            200,
+            br#"{"echo_message":"hello","encrypted_echo_message":"AAAA"}"#,
+        );
+        assert_eq!(
+            answer
+                .expect("documented")
+                .encrypted_echo_message
+                .as_deref(),
+            Some("AAAA")
+        );
+    }
+}

@@ -234,6 +234,13 @@ pub enum PrepayValue {
     CodeUrl(String),
 }
 
+/// Other keys may be added at any time, which an enumeration read on its own would refuse.
+#[derive(Deserialize)]
+struct ValueOnTheWire {
+    #[serde(flatten)]
+    value: PrepayValue,
+}
+
 impl Call for Prepay {
     type Answer = PrepayValue;
 
@@ -242,6 +249,95 @@ impl Call for Prepay {
     }
 
     fn answer(status: u16, body: &[u8]) -> Result<PrepayValue, Unreadable> {
-        read_json(status, body)
+        read_json(status, body).map(|ValueOnTheWire { value }| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_written_as_in_the_manual_and_absent_fields_are_left_out() {
+        let body = PrepayBody {
+            appid: "wxd678efh567hg6787".to_owned(),
+            mchid: "1900007291".to_owned(),
+            description: "Image形象店-深圳腾大-QQ公仔".to_owned(),
+            out_trade_no: "1217752501201407033233368018".to_owned(),
+            notify_url: "https://www.weixin.qq.com/wxpay/pay.php".to_owned(),
+            amount: PrepayAmount {
+                total: 100,
+                currency: Some("CNY".to_owned()),
+            },
+            payer: Some(Payer {
+                openid: Some("oUpF8uMuAJO_M2pxb1Q9zNjWeS6o".to_owned()),
+            }),
+            ..PrepayBody::default()
+        };
+        let outgoing = Prepay::new(Product::Jsapi, &body).outgoing();
+        assert_eq!(outgoing.path_and_query, "/v3/pay/transactions/jsapi");
+        // Key order is irrelevant to WeChat; this is the text of the manual's second signing example.
+        let manual = include_bytes!("../../vectors/request-manual-post/body");
+        assert_eq!(outgoing.body, manual);
+    }
+
+    #[test]
+    fn all_fields_have_wechats_names() {
+        let body = r#"{"appid":"a","mchid":"m","description":"d","out_trade_no":"o","time_expire":"t","attach":"x","notify_url":"u","goods_tag":"g","support_fapiao":true,"amount":{"total":1,"currency":"CNY"},"detail":{"cost_price":2,"invoice_id":"i","goods_detail":[{"merchant_goods_id":"1","wechatpay_goods_id":"2","goods_name":"n","quantity":1,"unit_price":1}]},"scene_info":{"payer_client_ip":"::1","device_id":"dev","store_info":{"id":"s","name":"n","area_code":"1","address":"a"},"h5_info":{"type":"iOS","app_name":"n","app_url":"u","bundle_id":"b","package_name":"p"}},"settle_info":{"profit_sharing":false}}"#;
+        let read: PrepayBody = serde_json::from_str(body).expect("documented");
+        assert_eq!(Prepay::new(Product::H5, &read).body(), body.as_bytes());
+    }
+
+    #[test]
+    fn stored_bytes_go_out_as_they_are() {
+        let bytes = b"{ \"appid\" : \"a\" }\n".to_vec();
+        assert_eq!(
+            Prepay::stored(Product::Native, bytes.clone())
+                .outgoing()
+                .body,
+            bytes
+        );
+    }
+
+    #[test]
+    fn each_product_answers_its_value() {
+        for (body, value) in [
+            (
+                r#"{"prepay_id":"wx1"}"#,
+                PrepayValue::PrepayId("wx1".to_owned()),
+            ),
+            (
+                r#"{"h5_url":"https://wx.tenpay.com/x"}"#,
+                PrepayValue::H5Url("https://wx.tenpay.com/x".to_owned()),
+            ),
+            (
+                r#"{"code_url":"weixin://x"}"#,
+                PrepayValue::CodeUrl("weixin://x".to_owned()),
+            ),
+            (
+                r#"{"a_new_field":[1],"code_url":"weixin://x"}"#,
+                PrepayValue::CodeUrl("weixin://x".to_owned()),
+            ),
+        ] {
+            assert_eq!(Prepay::answer(200, body.as_bytes()), Ok(value), "{body}");
+        }
+        assert!(Prepay::answer(200, b"{}").is_err());
+        assert!(Prepay::answer(204, b"").is_err());
+    }
+
+    #[test]
+    fn no_openid_is_shown() {
+        let body = br#"{"payer":{"openid":"oUpF8"}}"#.to_vec();
+        let prepay = Prepay::stored(Product::Jsapi, body);
+        assert!(!format!("{prepay:?} {:?}", prepay.outgoing()).contains("oUpF8"));
+        assert!(
+            !format!(
+                "{:?}",
+                Payer {
+                    openid: Some("oUpF8".to_owned())
+                }
+            )
+            .contains("oUpF8")
+        );
     }
 }

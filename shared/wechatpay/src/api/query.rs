@@ -89,3 +89,66 @@ impl Call for Close {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::TradeState;
+
+    #[test]
+    fn numbers_are_escaped_into_the_path() {
+        let query = QueryByOutTradeNo {
+            mchid: "1900007291".to_owned(),
+            out_trade_no: "a*b|c1".to_owned(),
+        };
+        let expected = "/v3/pay/transactions/out-trade-no/a%2Ab%7Cc1?mchid=1900007291";
+        assert_eq!(query.outgoing().path_and_query, expected);
+        let query = QueryByTransactionId {
+            mchid: "1900007291".to_owned(),
+            transaction_id: "4200".to_owned(),
+        };
+        assert_eq!(
+            query.outgoing().path_and_query,
+            "/v3/pay/transactions/id/4200?mchid=1900007291"
+        );
+        let close = Close {
+            mchid: "1900007291".to_owned(),
+            out_trade_no: "ORDER1".to_owned(),
+        }
+        .outgoing();
+        assert_eq!(
+            close.path_and_query,
+            "/v3/pay/transactions/out-trade-no/ORDER1/close"
+        );
+        assert_eq!(close.body, br#"{"mchid":"1900007291"}"#);
+    }
+
+    #[test]
+    fn an_unpaid_order_reads_without_what_only_paid_ones_have() {
+        let body = r#"{"amount":{"payer_currency":"CNY","total":1},"appid":"wx1","mchid":"1900007291","out_trade_no":"ORDER1","promotion_detail":[],"scene_info":{"device_id":""},"trade_state":"NOTPAY","trade_state_desc":"订单未支付"}"#;
+        let transaction = QueryByOutTradeNo::answer(200, body.as_bytes()).expect("documented");
+        assert_eq!(transaction.trade_state, TradeState::NotPay);
+        assert_eq!(transaction.transaction_id, None);
+    }
+
+    #[test]
+    fn a_state_nobody_knows_is_kept() {
+        let body = br#"{"appid":"wx1","mchid":"m","out_trade_no":"o","trade_state":"ACCEPT"}"#;
+        let transaction = QueryByTransactionId::answer(200, body).expect("readable");
+        assert_eq!(
+            transaction.trade_state,
+            TradeState::Unknown("ACCEPT".to_owned())
+        );
+        assert!(
+            serde_json::to_string(&transaction)
+                .expect("JSON")
+                .contains(r#""trade_state":"ACCEPT""#)
+        );
+    }
+
+    #[test]
+    fn only_a_204_means_closed() {
+        assert_eq!(Close::answer(204, b""), Ok(()));
+        assert!(Close::answer(202, b"").is_err());
+    }
+}

@@ -172,3 +172,87 @@ impl Call for ApplyAbnormalRefund {
         read_json(status, body)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::RefundStatus;
+
+    #[test]
+    fn a_refund_is_written_with_wechats_names() {
+        let body = RefundBody {
+            transaction_id: Some("4200".to_owned()),
+            out_refund_no: "R@1".to_owned(),
+            notify_url: Some("https://example.com/n".to_owned()),
+            amount: RefundBodyAmount {
+                refund: 40,
+                total: 100,
+                currency: "CNY".to_owned(),
+                from: Vec::new(),
+            },
+            ..RefundBody::default()
+        };
+        let create = CreateRefund::new(&body);
+        let outgoing = create.outgoing();
+        assert_eq!(outgoing.path_and_query, "/v3/refund/domestic/refunds");
+        assert_eq!(
+            String::from_utf8_lossy(&outgoing.body),
+            r#"{"transaction_id":"4200","out_refund_no":"R@1","notify_url":"https://example.com/n","amount":{"refund":40,"total":100,"currency":"CNY"}}"#
+        );
+        assert_eq!(CreateRefund::stored(create.body().to_vec()), create);
+        let query = QueryRefund {
+            out_refund_no: "R@1".to_owned(),
+        }
+        .outgoing();
+        assert_eq!(query.path_and_query, "/v3/refund/domestic/refunds/R%401");
+    }
+
+    #[test]
+    fn an_abnormal_refund_says_where_the_money_goes() {
+        let body = AbnormalRefundBody {
+            out_refund_no: "R1".to_owned(),
+            to: AbnormalRefundTo::MerchantBankCard,
+        };
+        let outgoing = ApplyAbnormalRefund::new("5000", &body).outgoing();
+        assert_eq!(
+            outgoing.path_and_query,
+            "/v3/refund/domestic/refunds/5000/apply-abnormal-refund"
+        );
+        assert_eq!(
+            outgoing.body,
+            br#"{"out_refund_no":"R1","type":"MERCHANT_BANK_CARD"}"#
+        );
+
+        let field = |text: &str| serde_json::from_value(text.into()).expect("a text");
+        let to = AbnormalRefundTo::UserBankCard {
+            bank_type: "ICBC_DEBIT".to_owned(),
+            bank_account: field("YQ=="),
+            real_name: field("Yg=="),
+        };
+        let outgoing =
+            ApplyAbnormalRefund::new("5000", &AbnormalRefundBody { to, ..body }).outgoing();
+        assert_eq!(
+            String::from_utf8_lossy(&outgoing.body),
+            r#"{"out_refund_no":"R1","type":"USER_BANK_CARD","bank_type":"ICBC_DEBIT","bank_account":"YQ==","real_name":"Yg=="}"#
+        );
+    }
+
+    #[test]
+    fn the_manuals_answer_reads() {
+        let body = r#"{"refund_id":"50000000382019052709732678859","out_refund_no":"1217752501201407033233368018","transaction_id":"1217752501201407033233368018","out_trade_no":"1217752501201407033233368018","channel":"ORIGINAL","user_received_account":"招商银行信用卡0403","success_time":"2020-12-01T16:18:12+08:00","create_time":"2020-12-01T16:18:12+08:00","status":"SUCCESS","funds_account":"UNSETTLED","amount":{"total":100,"refund":100,"from":[{"account":"AVAILABLE","amount":444}],"payer_total":90,"payer_refund":90,"settlement_refund":100,"settlement_total":100,"discount_refund":10,"currency":"CNY","refund_fee":100},"promotion_detail":[{"promotion_id":"109519","scope":"GLOBAL","type":"COUPON","amount":5,"refund_amount":100,"goods_detail":[{"merchant_goods_id":"1217752501201407033233368018","wechatpay_goods_id":"1001","goods_name":"iPhone6s 16G","unit_price":528800,"refund_amount":528800,"refund_quantity":1}]}]}"#;
+        let refund = CreateRefund::answer(200, body.as_bytes()).expect("documented");
+        assert_eq!(refund.status, RefundStatus::Success);
+        assert_eq!(
+            refund.amount.from,
+            [RefundSource {
+                account: "AVAILABLE".to_owned(),
+                amount: 444
+            }]
+        );
+        let again = serde_json::to_value(&refund).expect("JSON");
+        assert_eq!(
+            again,
+            serde_json::from_str::<serde_json::Value>(body).expect("JSON")
+        );
+    }
+}

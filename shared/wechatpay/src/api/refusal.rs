@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 /// An answer that is no 2xx. It is not signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,14 +50,14 @@ impl Refusal {
     /// Reads an error answer. Whatever the body is, there is a result: gateways answer in HTML too.
     #[must_use]
     pub fn read(status: u16, body: &[u8]) -> Self {
-        let body: Body = serde_json::from_slice(body).unwrap_or_default();
-        let raw_code = body.code.unwrap_or_default();
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let raw_code = text(&body, "code").unwrap_or_default();
         Self {
             status,
             code: ErrorCode::parse(&raw_code),
             raw_code,
-            message: body.message.unwrap_or_default(),
-            detail: body.detail.as_ref().and_then(RefusalDetail::read),
+            message: text(&body, "message").unwrap_or_default(),
+            detail: body.get("detail").and_then(RefusalDetail::read),
         }
     }
 
@@ -75,37 +75,30 @@ impl Refusal {
     }
 }
 
-#[derive(Default, Deserialize)]
-struct Body {
-    #[serde(default)]
-    code: Option<String>,
-    #[serde(default)]
-    message: Option<String>,
-    #[serde(default)]
-    detail: Option<serde_json::Value>,
-}
-
 impl RefusalDetail {
-    /// Values are texts as a rule, but numbers were seen; objects with other keys (`SIGN_ERROR`) say nothing here.
-    fn read(detail: &serde_json::Value) -> Option<Self> {
-        let text = |key: &str| match detail.get(key)? {
-            serde_json::Value::String(text) => Some(text.clone()),
-            serde_json::Value::Null => None,
-            other @ (serde_json::Value::Bool(_)
-            | serde_json::Value::Number(_)
-            | serde_json::Value::Array(_)
-            | serde_json::Value::Object(_)) => Some(other.to_string()),
-        };
+    /// An object with other keys, as `SIGN_ERROR` may have, says nothing here.
+    fn read(detail: &Value) -> Option<Self> {
         let read = Self {
-            field: text("field"),
-            value: text("value"),
-            issue: text("issue"),
-            location: text("location"),
+            field: text(detail, "field"),
+            value: text(detail, "value"),
+            issue: text(detail, "issue"),
+            location: text(detail, "location"),
         };
         if read == Self::default() {
             None
         } else {
             Some(read)
+        }
+    }
+}
+
+/// Values are texts as a rule, but numbers were seen.
+fn text(object: &Value, key: &str) -> Option<String> {
+    match object.get(key)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Null => None,
+        other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Some(other.to_string())
         }
     }
 }
@@ -251,4 +244,165 @@ error_codes! {
     StatementCreating = "STATEMENTCREATING" => Repeat::Later,
     /// Scan-code payments: the user is typing the password; query after 5 s.
     UserPaying = "USERPAYING" => Repeat::AfterQuery,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_whatever_their_underscores_and_case() {
+        for raw in [
+            "ORDER_NOT_EXIST",
+            "ORDERNOTEXIST",
+            "order_not_exist",
+            "ORDER_NOTEXIST",
+        ] {
+            assert_eq!(ErrorCode::parse(raw), ErrorCode::OrderNotExist, "{raw}");
+        }
+        for raw in [
+            "FREQUENCY_LIMITED",
+            "FREQUENCY_LIMIT_EXCEED",
+            "RATELIMIT_EXCEEDED",
+            "RATE_LIMITED",
+            "FREQENCY_LIMIT",
+        ] {
+            assert_eq!(ErrorCode::parse(raw), ErrorCode::FrequencyLimited, "{raw}");
+        }
+        assert_eq!(
+            ErrorCode::parse("A_NEW_ONE"),
+            ErrorCode::Unknown("A_NEW_ONE".to_owned())
+        );
+    }
+
+    /// Section by section, the manual's error tables (pages 4012791856, 4012791859, 4012791860, 4012791862, 4012716434,
+    /// 4013421222), spelled as they stand there.
+    #[test]
+    fn every_code_of_the_manual_says_whether_to_repeat() {
+        use Repeat::{AfterChange, AfterQuery, AfterReview, AfterTopUp, Later, No, Yes};
+        let table = [
+            ("SYSTEM_ERROR", Yes),
+            ("SYSTEMERROR", Yes),
+            ("BANK_ERROR", Yes),
+            ("SERVICE_UNAVAILABLE", Yes),
+            ("BIZ_ERR_NEED_RETRY", Yes),
+            ("FREQUENCY_LIMITED", Later),
+            ("PARAM_ERROR", AfterChange),
+            ("INVALID_REQUEST", AfterQuery),
+            ("SIGN_ERROR", AfterChange),
+            ("NO_AUTH", AfterChange),
+            ("NOAUTH", AfterChange),
+            ("REQUEST_BLOCKED", AfterChange),
+            ("RULE_LIMIT", AfterReview),
+            ("RULELIMIT", AfterReview),
+            ("TRADE_ERROR", AfterQuery),
+            ("APPID_MCHID_NOT_MATCH", AfterChange),
+            ("MCH_NOT_EXISTS", AfterChange),
+            ("OPENID_MISMATCH", AfterChange),
+            ("ORDER_CLOSED", AfterChange),
+            ("ORDERPAID", AfterQuery),
+            ("ORDER_PAID", AfterQuery),
+            ("ORDER_REVERSED", AfterChange),
+            ("OUT_TRADE_NO_USED", AfterQuery),
+            ("ORDER_NOT_EXIST", Later),
+            ("INVALID_TRANSACTIONID", AfterChange),
+            ("NOT_ENOUGH", AfterTopUp),
+            ("NOTENOUGH", AfterTopUp),
+            ("ACCOUNT_ERROR", No),
+            ("USER_ACCOUNT_ABNORMAL", No),
+            ("RESOURCE_NOT_EXISTS", AfterQuery),
+            ("NOT_FOUND", AfterChange),
+            ("TRADE_OVERDUE", No),
+            ("REFUND_FEE_MISMATCH", AfterChange),
+            ("ALREADY_EXISTS", AfterQuery),
+            ("NO_STATEMENT_EXIST", No),
+            ("STATEMENT_CREATING", Later),
+            ("USERPAYING", AfterQuery),
+        ];
+        for (raw, repeat) in &table {
+            assert_eq!(ErrorCode::parse(raw).repeat(), Some(*repeat), "{raw}");
+        }
+        for code in ErrorCode::all() {
+            assert!(
+                table.iter().any(|(raw, _)| ErrorCode::parse(raw) == code),
+                "{code:?} is not in the table"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_repeated_by_its_status() {
+        for (status, repeat) in [
+            (400, Repeat::AfterChange),
+            (404, Repeat::AfterChange),
+            (429, Repeat::Later),
+            (500, Repeat::Yes),
+            (503, Repeat::Yes),
+        ] {
+            assert_eq!(
+                Refusal::read(status, br#"{"code":"NEW"}"#).repeat(),
+                repeat,
+                "{status}"
+            );
+            assert_eq!(
+                Refusal::read(status, b"<html>").repeat(),
+                repeat,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_refund_is_repeated_without_a_query() {
+        for code in ErrorCode::all() {
+            let for_refund = code.repeat().map(Repeat::for_refund);
+            assert!(
+                !matches!(for_refund, Some(Repeat::Yes | Repeat::Later)),
+                "{code:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_detail_names_the_field() {
+        let body = br#"{"code":"PARAM_ERROR","message":"m","detail":{"location":"body","value":1,"issue":"i","field":"/amount/currency"}}"#;
+        let refusal = Refusal::read(400, body);
+        assert_eq!(
+            (refusal.raw_code.as_str(), refusal.message.as_str()),
+            ("PARAM_ERROR", "m")
+        );
+        let detail = refusal.detail.expect("there is one");
+        assert_eq!(detail.field.as_deref(), Some("/amount/currency"));
+        assert_eq!(detail.value.as_deref(), Some("1"));
+        assert_eq!(detail.issue.as_deref(), Some("i"));
+        assert_eq!(detail.location.as_deref(), Some("body"));
+    }
+
+    #[test]
+    fn a_strange_body_is_still_a_refusal() {
+        for body in [
+            &b""[..],
+            b"<html>",
+            b"[]",
+            b"null",
+            br#"{"code":null}"#,
+            br#"{"code":"","detail":[]}"#,
+        ] {
+            let refusal = Refusal::read(502, body);
+            assert_eq!(refusal.code, ErrorCode::Unknown(String::new()));
+            assert_eq!(refusal.detail, None);
+        }
+    }
+
+    #[test]
+    fn a_body_of_odd_types_keeps_what_can_be_read() {
+        let refusal = Refusal::read(400, br#"{"code":"PARAM_ERROR","message":7}"#);
+        assert_eq!(refusal.code, ErrorCode::ParamError);
+    }
+
+    #[test]
+    fn the_value_wechat_saw_is_not_shown() {
+        let refusal = Refusal::read(400, br#"{"code":"PARAM_ERROR","message":"m","detail":{"field":"/payer/openid","value":"oUpF8"}}"#);
+        assert!(!format!("{refusal:?} {refusal}").contains("oUpF8"));
+    }
 }
