@@ -1,1 +1,62 @@
-//! Under construction.
+//! A WeChat Pay APIv3 to develop and test against.
+//!
+//! WeChat Pay has no sandbox for its v3 API. This one listens on 127.0.0.1, verifies every request's signature, keeps
+//! orders, refunds and bills by WeChat Pay's rules, signs its answers, delivers sealed callbacks with the official
+//! ladder of repeats, and goes wrong on purpose when told to ([`Fault`]). It shares no cryptographic code with the
+//! product it tests, so an error on one side cannot hide on the other.
+//!
+//! ```no_run
+//! use wechatpay_simulator::{Config, PayOptions, Simulator};
+//!
+//! let simulator = Simulator::start(Config::for_tests())?;
+//! println!("{}", simulator.base_url); // takes the place of https://api.mch.weixin.qq.com
+//! // ... create an order there, then:
+//! simulator.admin().pay("ORDER-1001", &PayOptions::default())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It runs on threads of its own: a caller may block, or end its own runtime, without stopping it.
+
+mod admin;
+mod admin_http;
+mod api;
+mod authorization;
+mod bill_text;
+mod books;
+mod callbacks;
+mod certificate;
+mod clock;
+mod config;
+mod details;
+mod endpoint;
+mod faults;
+mod gateway;
+mod ids;
+mod keys;
+mod ledger;
+mod order;
+mod phone;
+mod post;
+mod refund;
+mod refusal;
+mod schema;
+mod server;
+mod sim;
+mod start;
+mod state_file;
+
+pub use admin::{Admin, OrderView, SettleError};
+pub use books::{PayError, PayOptions};
+pub use callbacks::{
+    Callback, CallbackStatus, Damage, ECHO_LADDER_S, PAYMENT_LADDER_S, SignedCallback, Try,
+};
+pub use certificate::CertificateError;
+pub use config::{Config, GivenMerchant, Keys, Log, Merchant, SigningMode, Time};
+pub use details::ClientDetails;
+pub use endpoint::{Endpoint, Product};
+pub use faults::{ActiveRule, BadRule, Fault, Rule};
+pub use keys::KeyError;
+pub use order::{Attempt, AttemptOutcome, Order, Payment, Prepay, TradeState};
+pub use refund::{Refund, RefundEnd, RefundOutcome, RefundStatus};
+pub use start::{Running, Simulator, StartError};
+pub use state_file::StateError;

@@ -1,0 +1,90 @@
+//! What each endpoint does with a request whose signature is right.
+
+pub(crate) mod bills;
+mod certificates;
+mod echo;
+mod prepay;
+mod refunds;
+pub(crate) mod transactions;
+
+use http::HeaderMap;
+use serde_json::Value;
+
+use crate::{
+    endpoint::{Endpoint, Product, Route},
+    refusal::Refusal,
+    sim::{Sim, World},
+};
+
+/// A request after its signature was verified.
+pub(crate) struct Call<'a> {
+    pub(crate) route: &'a Route,
+    pub(crate) query: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
+}
+
+/// A 2xx answer.
+pub(crate) enum Reply {
+    /// 200 with JSON.
+    Json(Value),
+    /// 204 with nothing.
+    Nothing,
+    /// 200 with a file; the only answer that is not signed.
+    File(Vec<u8>),
+}
+
+/// Does what the endpoint does.
+pub(crate) fn handle(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+    match call.route.endpoint {
+        Endpoint::PrepayJsapi => prepay::prepay(sim, world, Product::Jsapi, call.body),
+        Endpoint::PrepayApp => prepay::prepay(sim, world, Product::App, call.body),
+        Endpoint::PrepayH5 => prepay::prepay(sim, world, Product::H5, call.body),
+        Endpoint::PrepayNative => prepay::prepay(sim, world, Product::Native, call.body),
+        Endpoint::QueryByOutTradeNo | Endpoint::QueryByTransactionId => {
+            transactions::query(sim, world, call)
+        }
+        Endpoint::Close => transactions::close(sim, world, call),
+        Endpoint::CreateRefund => refunds::create(sim, world, call.body),
+        Endpoint::QueryRefund => refunds::query(world, call),
+        Endpoint::AbnormalRefund => refunds::apply_abnormal(sim, world, call),
+        Endpoint::TradeBill => bills::trade_bill(sim, world, call.query),
+        Endpoint::FundFlowBill => bills::fund_flow_bill(sim, world, call.query),
+        Endpoint::BillFile => bills::file(sim, world, call.query),
+        Endpoint::Certificates => certificates::list(sim, world),
+        Endpoint::SecurityEcho => echo::echo(sim, world, call),
+        Endpoint::Unknown => Err(Refusal::new(
+            404,
+            "NOT_FOUND",
+            268_435_460,
+            "请求的资源不存在",
+            "There is no such path and method here",
+        )),
+    }
+}
+
+/// The key that `Wechatpay-Serial` names, for sensitive fields.
+fn serial_header<'a>(call: &Call<'a>) -> Option<&'a str> {
+    call.headers
+        .get("wechatpay-serial")
+        .and_then(|serial| serial.to_str().ok())
+}
+
+/// Refuses a `notify_url` that WeChat Pay would refuse. Loopback addresses are fine here.
+fn check_notify_url(value: &Value) -> Result<(), Refusal> {
+    let Some(url) = value.pointer("/notify_url") else {
+        return Ok(());
+    };
+    let text = url.as_str().unwrap_or_default();
+    let wrong = |issue: &str| Err(Refusal::field("/notify_url", Some(url), issue));
+    match text.parse::<http::Uri>() {
+        Ok(uri) if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() => {
+            wrong("应为绝对URL (must be an absolute http or https URL)")
+        }
+        Ok(uri) if uri.query().is_some() || text.contains(['?', '#']) => {
+            wrong("不允许携带参数 (must have neither query nor fragment)")
+        }
+        Ok(_) => Ok(()),
+        Err(_) => wrong("不是URL (is not a URL)"),
+    }
+}

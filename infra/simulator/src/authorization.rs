@@ -1,0 +1,116 @@
+//! Checks the signature of a request, as WeChat Pay does, and refuses with its words.
+
+use serde_json::json;
+
+use crate::{clock, keys::MerchantKey, refusal::Refusal};
+
+const SCHEME: &str = "WECHATPAY2-SHA256-RSA2048";
+
+/// Seconds that a request's timestamp may be off, either way.
+const AGE_LIMIT_S: i64 = 300;
+
+/// Whose signature is expected.
+pub(crate) struct Expected<'a> {
+    pub(crate) mchid: &'a str,
+    pub(crate) serial: &'a str,
+    pub(crate) key: &'a MerchantKey,
+}
+
+/// The parts of a request that were signed.
+pub(crate) struct SignedRequest<'a> {
+    pub(crate) method: &'a str,
+    /// As it came over the wire.
+    pub(crate) path_and_query: &'a str,
+    pub(crate) body: &'a [u8],
+}
+
+/// Refuses with 401 `SIGN_ERROR` unless `header` is a right and recent signature of `request`.
+pub(crate) fn check(
+    header: Option<&str>,
+    request: &SignedRequest<'_>,
+    expected: &Expected<'_>,
+    now_ms: i64,
+) -> Result<(), Refusal> {
+    let header = header.ok_or_else(|| {
+        Refusal::sign(
+            "Http头缺少Authorization，请参考《微信支付商户REST API签名规则》",
+            "The Authorization header is missing",
+        )
+    })?;
+    let (scheme, parameters) = header.split_once(' ').unwrap_or((header, ""));
+    if scheme != SCHEME {
+        return Err(Refusal::sign(
+            "Http头Authorization认证类型不正确",
+            format!("The scheme in Authorization is not {SCHEME}"),
+        ));
+    }
+    let parameter = |name: &'static str| {
+        parameters
+            .split(',')
+            .filter_map(|part| part.split_once('='))
+            .find(|(key, _)| *key == name)
+            .and_then(|(_, value)| value.strip_prefix('"')?.strip_suffix('"'))
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| {
+                Refusal::sign(
+                    format!("Http头Authorization值格式错误，缺少{name}，请参考《微信支付商户REST API签名规则》"),
+                    format!("The Authorization header is malformed: {name}=\"...\" is missing"),
+                )
+            })
+    };
+    let (mchid, nonce) = (parameter("mchid")?, parameter("nonce_str")?);
+    let (serial, timestamp) = (parameter("serial_no")?, parameter("timestamp")?);
+    let signature = parameter("signature")?;
+
+    if mchid != expected.mchid {
+        return Err(Refusal::sign(
+            "商户号不存在或商户未设置API证书",
+            format!("No merchant {mchid} here"),
+        ));
+    }
+    if !serial.eq_ignore_ascii_case(expected.serial) {
+        return Err(Refusal::sign(
+            "商户证书序列号有误。请使用签名私钥匹配的证书序列号",
+            "serial_no is not the serial of the merchant certificate whose key signs",
+        ));
+    }
+    let age_s = timestamp
+        .parse::<i64>()
+        .ok()
+        .map(|at| clock::seconds(now_ms).saturating_sub(at).saturating_abs());
+    if age_s.is_none_or(|age_s| age_s > AGE_LIMIT_S) {
+        return Err(Refusal::sign(
+            "Http头Authorization中的timestamp与发起请求的时间不得超过5分钟",
+            "The timestamp in Authorization is more than five minutes off; set the clock",
+        ));
+    }
+    let text = text_to_sign(request, timestamp, nonce);
+    if expected.key.verifies(&text, signature) {
+        return Ok(());
+    }
+    let shown = String::from_utf8_lossy(&text);
+    Err(
+        Refusal::sign("错误的签名，验签失败", "The signature is wrong").with_detail(json!({
+            "field": "signature",
+            "issue": "sign not match",
+            "location": "authorization",
+            "sign_information": {
+                "method": request.method,
+                "url": request.path_and_query,
+                "sign_message_length": text.len(),
+                "truncated_sign_message": shown.chars().take(200).collect::<String>(),
+            },
+        })),
+    )
+}
+
+fn text_to_sign(request: &SignedRequest<'_>, timestamp: &str, nonce: &str) -> Vec<u8> {
+    let mut text = format!(
+        "{}\n{}\n{timestamp}\n{nonce}\n",
+        request.method, request.path_and_query
+    )
+    .into_bytes();
+    text.extend_from_slice(request.body);
+    text.push(b'\n');
+    text
+}

@@ -1,0 +1,288 @@
+//! Callbacks: what is told, to whom, how often it was tried, and the signed message of one try.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    clock,
+    ids::Ids,
+    keys::{self, PlatformKey},
+};
+
+/// The prefix of a deliberately wrong signature.
+pub(crate) const PROBE: &str = "WECHATPAY/SIGNTEST/";
+
+/// Seconds to wait before each repeat of a payment or refund callback: 24 h 4 min in all.
+pub const PAYMENT_LADDER_S: [i64; 15] = [
+    15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10_800, 10_800, 10_800, 21_600, 21_600,
+];
+
+/// The same for `/v3/security/echo`.
+pub const ECHO_LADDER_S: [i64; 9] = [15, 15, 30, 180, 1800, 1800, 1800, 1800, 3600];
+
+/// A callback and the story of its delivery.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Callback {
+    /// The `id` in the envelope; the same at each try.
+    pub id: String,
+    /// The order, refund or echo it is about.
+    pub about: String,
+    /// `TRANSACTION.SUCCESS` and so on.
+    pub event_type: String,
+    /// `transaction`, `refund` or `security`.
+    pub original_type: String,
+    /// The human text in the envelope.
+    pub summary: String,
+    /// Where it is posted.
+    pub url: String,
+    /// What is sealed in `resource`.
+    pub plaintext: Value,
+    /// When it came about, Unix milliseconds.
+    pub created_ms: i64,
+    /// When it is tried next; `None` once delivered, given up or lost, and during a try.
+    pub due_ms: Option<i64>,
+    /// Where it stands.
+    pub status: CallbackStatus,
+    /// Every try so far. A duplicated callback has more than one try at the same time.
+    pub tries: Vec<Try>,
+    /// How often it was tried, where copies sent at once count once.
+    pub rounds: usize,
+    /// What the faults have drawn for it.
+    #[serde(default)]
+    pub(crate) misfortune: Misfortune,
+}
+
+/// Where a callback stands.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackStatus {
+    /// It will be tried, or tried again.
+    Waiting,
+    /// It was answered with 200 or 204.
+    Delivered,
+    /// A fault swallowed it: it is never tried.
+    Lost,
+    /// The ladder has come to its end.
+    GivenUp,
+}
+
+/// One try to deliver.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Try {
+    /// When, Unix milliseconds.
+    pub at_ms: i64,
+    /// Whether it carried a probe instead of a signature.
+    pub probe: bool,
+    /// The status that was answered.
+    pub status: Option<u16>,
+    /// Why nothing was answered.
+    pub failure: Option<String>,
+}
+
+impl Try {
+    /// Whether WeChat Pay takes the callback for delivered.
+    pub fn is_success(&self) -> bool {
+        matches!(self.status, Some(200 | 204))
+    }
+}
+
+/// What faults do to one callback.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Misfortune {
+    /// The next try carries a probe. Repeats are not probed.
+    pub(crate) probe: bool,
+    /// Copies sent at the same time, besides the first.
+    pub(crate) more_copies: u32,
+    /// Held back until a later callback has gone out.
+    pub(crate) held: bool,
+}
+
+impl Callback {
+    pub(crate) fn ladder_s(&self) -> &'static [i64] {
+        if self.original_type == "security" {
+            &ECHO_LADDER_S
+        } else {
+            &PAYMENT_LADDER_S
+        }
+    }
+
+    /// The wait before the next try after a failed one; `None` at the ladder's end.
+    pub(crate) fn wait_ms(&self) -> Option<i64> {
+        let step = self.rounds.checked_sub(1)?;
+        self.ladder_s()
+            .get(step)
+            .map(|seconds| seconds.saturating_mul(1000))
+    }
+}
+
+/// A callback ready to be posted: give it to a handler, or post it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct SignedCallback {
+    /// Where it would be posted.
+    pub url: String,
+    /// All headers.
+    pub headers: Vec<(String, String)>,
+    /// The exact bytes that were signed; always UTF-8.
+    pub body: String,
+}
+
+/// Ways in which a callback can be wrong, for [`Admin::signed_callback`](crate::Admin::signed_callback).
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Damage {
+    /// Nothing is wrong.
+    #[default]
+    None,
+    /// The signature is one over another body.
+    WrongSignature,
+    /// `Wechatpay-Timestamp` is so many seconds old (below 0: in the future); the signature covers it.
+    Stale(i64),
+    /// `Wechatpay-Serial` names a key that nobody knows.
+    UnknownSerial,
+    /// The signature is a probe (`WECHATPAY/SIGNTEST/...`, not Base64).
+    Probe,
+    /// The ciphertext lacks its last bytes; rightly signed.
+    CutCiphertext,
+    /// Sealed under another APIv3 key; rightly signed.
+    ForeignApiv3Key,
+}
+
+/// Everything that goes into one message besides the callback.
+pub(crate) struct Sender<'a> {
+    pub(crate) key: PlatformKey,
+    pub(crate) apiv3_key: &'a str,
+    pub(crate) now_ms: i64,
+    pub(crate) gcm_nonce: String,
+    pub(crate) nonce: String,
+    pub(crate) request_id: String,
+}
+
+impl Sender<'_> {
+    /// Seals and signs. `None` only if the APIv3 key has not 32 bytes, which is checked at the start.
+    pub(crate) fn message(&self, callback: &Callback, damage: &Damage) -> Option<SignedCallback> {
+        let apiv3_key = match damage {
+            Damage::ForeignApiv3Key => "ThisKeyBelongsToAnotherMerchant0",
+            Damage::None
+            | Damage::WrongSignature
+            | Damage::Stale(_)
+            | Damage::UnknownSerial
+            | Damage::Probe
+            | Damage::CutCiphertext => self.apiv3_key,
+        };
+        let plaintext = callback.plaintext.to_string();
+        let mut resource = keys::seal(
+            apiv3_key,
+            &self.gcm_nonce,
+            &callback.original_type,
+            plaintext.as_bytes(),
+        )?;
+        if let Some(resource) = resource.as_object_mut() {
+            resource.insert("original_type".to_owned(), json!(callback.original_type));
+            if *damage == Damage::CutCiphertext
+                && let Some(Value::String(ciphertext)) = resource.get_mut("ciphertext")
+            {
+                ciphertext.truncate(ciphertext.len().saturating_sub(8));
+            }
+        }
+        let body = json!({
+            "id": callback.id,
+            "create_time": clock::rfc3339(callback.created_ms),
+            "resource_type": "encrypt-resource",
+            "event_type": callback.event_type,
+            "summary": callback.summary,
+            "resource": resource,
+        })
+        .to_string();
+        let age_s = if let Damage::Stale(age_s) = damage {
+            *age_s
+        } else {
+            0
+        };
+        let timestamp = clock::seconds(self.now_ms).saturating_sub(age_s);
+        let signed_body = if *damage == Damage::WrongSignature {
+            "another body"
+        } else {
+            &body
+        };
+        let text = format!("{timestamp}\n{}\n{signed_body}\n", self.nonce);
+        let signature = self.key.sign(text.as_bytes());
+        let signature = if *damage == Damage::Probe {
+            probe(&signature)
+        } else {
+            signature
+        };
+        let serial = match damage {
+            Damage::UnknownSerial => "PUB_KEY_ID_0000000000000000000000000000000000".to_owned(),
+            Damage::None
+            | Damage::WrongSignature
+            | Damage::Stale(_)
+            | Damage::Probe
+            | Damage::CutCiphertext
+            | Damage::ForeignApiv3Key => self.key.serial.clone(),
+        };
+        let headers = [
+            ("Content-Type", "application/json"),
+            ("Accept", "*/*"),
+            ("User-Agent", "Mozilla/4.0"),
+            ("Pragma", "no-cache"),
+            ("Request-ID", &format!("{}-0", self.request_id)),
+            ("Wechatpay-Timestamp", &timestamp.to_string()),
+            ("Wechatpay-Nonce", &self.nonce),
+            ("Wechatpay-Serial", &serial),
+            ("Wechatpay-Signature", &signature),
+            ("Wechatpay-Signature-Type", "WECHATPAY2-SHA256-RSA2048"),
+        ];
+        Some(SignedCallback {
+            url: callback.url.clone(),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+            body,
+        })
+    }
+}
+
+/// A probe of the same length as a signature; not valid Base64, as the real ones.
+pub(crate) fn probe(signature: &str) -> String {
+    let tail: String = signature
+        .chars()
+        .take(signature.len().saturating_sub(PROBE.len()))
+        .collect();
+    format!("{PROBE}{tail}")
+}
+
+/// A callback that was just made; nothing was tried yet.
+pub(crate) fn new(
+    ids: &mut Ids,
+    about: &str,
+    (event_type, original_type, summary): (&str, &str, &str),
+    url: &str,
+    plaintext: Value,
+    now_ms: i64,
+) -> Callback {
+    Callback {
+        id: ids.callback_id(),
+        about: about.to_owned(),
+        event_type: event_type.to_owned(),
+        original_type: original_type.to_owned(),
+        summary: summary.to_owned(),
+        url: url.to_owned(),
+        plaintext,
+        created_ms: now_ms,
+        due_ms: Some(now_ms),
+        status: CallbackStatus::Waiting,
+        tries: Vec::new(),
+        rounds: 0,
+        misfortune: Misfortune::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ladder_of_payments_takes_a_day_and_four_minutes() {
+        assert_eq!(PAYMENT_LADDER_S.iter().sum::<i64>(), 24 * 3600 + 4 * 60);
+    }
+}

@@ -1,0 +1,89 @@
+//! Issues the platform certificates: X.509 v3, signed by their own key, since there is no Tenpay root here.
+
+use std::{str::FromStr, time::Duration};
+
+use rsa::{RsaPrivateKey, RsaPublicKey, pkcs1v15, sha2::Sha256};
+use x509_cert::{
+    TbsCertificate,
+    builder::{Builder, CertificateBuilder, profile::BuilderProfile},
+    der::{DateTime, EncodePem, pem::LineEnding},
+    ext::{Extension, ToExtension, pkix::BasicConstraints},
+    name::Name,
+    serial_number::SerialNumber,
+    spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef},
+    time::Validity,
+};
+
+const SUBJECT: &str =
+    "CN=Tenpay.com sign (simulated),OU=wechatpay-simulator,O=Tenpay.com (simulated),C=CN";
+
+/// Why no certificate could be issued.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot issue a platform certificate")]
+pub struct CertificateError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+/// A certificate over `key` as PEM, with the serial `serial_hex`, valid from `from_ms` to `to_ms`.
+pub(crate) fn issue(
+    key: &RsaPrivateKey,
+    serial_hex: &str,
+    from_ms: i64,
+    to_ms: i64,
+) -> Result<String, CertificateError> {
+    try_issue(key, serial_hex, from_ms, to_ms).map_err(CertificateError)
+}
+
+fn try_issue(
+    key: &RsaPrivateKey,
+    serial_hex: &str,
+    from_ms: i64,
+    to_ms: i64,
+) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+    let serial = SerialNumber::new(&from_hex(serial_hex).ok_or("the serial is not hex")?)?;
+    let validity = Validity::new(moment(from_ms)?, moment(to_ms)?);
+    let spki = SubjectPublicKeyInfo::from_key(&RsaPublicKey::from(key))?;
+    let profile = SelfIssued(Name::from_str(SUBJECT)?);
+    let signer = pkcs1v15::SigningKey::<Sha256>::new(key.clone());
+    let certificate = CertificateBuilder::new(profile, serial, validity, spki)?
+        .build::<_, pkcs1v15::Signature>(&signer)?;
+    Ok(certificate.to_pem(LineEnding::LF)?)
+}
+
+fn moment(ms: i64) -> Result<x509_cert::time::Time, Box<dyn std::error::Error + Send + Sync>> {
+    let since_epoch = Duration::from_millis(u64::try_from(ms)?);
+    Ok(DateTime::from_unix_duration(since_epoch)?.into())
+}
+
+fn from_hex(hex: &str) -> Option<Vec<u8>> {
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| {
+            hex.get(at..at.checked_add(2)?)
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+        })
+        .collect()
+}
+
+struct SelfIssued(Name);
+
+impl BuilderProfile for SelfIssued {
+    fn get_issuer(&self, subject: &Name) -> Name {
+        subject.clone()
+    }
+
+    fn get_subject(&self) -> Name {
+        self.0.clone()
+    }
+
+    fn build_extensions(
+        &self,
+        _: SubjectPublicKeyInfoRef<'_>,
+        _: SubjectPublicKeyInfoRef<'_>,
+        tbs: &TbsCertificate,
+    ) -> x509_cert::builder::Result<Vec<Extension>> {
+        let leaf = BasicConstraints {
+            ca: false,
+            path_len_constraint: None,
+        };
+        Ok(vec![leaf.to_extension(tbs.subject(), &[])?])
+    }
+}

@@ -1,0 +1,379 @@
+//! The way of one request under `/v3/`: count, draw faults, headers, signature, operation, signed answer.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use http::{HeaderMap, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    api::{
+        self, Call, Reply,
+        transactions::{self, Moment},
+    },
+    authorization::{self, Expected, SignedRequest},
+    callbacks, clock,
+    config::SigningMode,
+    endpoint::{self, Endpoint, Route},
+    faults::Fault,
+    keys::PlatformKey,
+    refusal::Refusal,
+    server::{IDLE, Wire},
+    sim::Sim,
+};
+
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// A request with its body read.
+struct Arrived {
+    method: Method,
+    path_and_query: String,
+    query: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    route: Route,
+}
+
+impl Arrived {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The same for a repeat of the same request, whatever its signature.
+    fn fingerprint(&self) -> Vec<u8> {
+        let head = format!("{}\n{}\n", self.method, self.path_and_query);
+        Sha256::new()
+            .chain_update(head.as_bytes())
+            .chain_update(&self.body)
+            .finalize()
+            .to_vec()
+    }
+}
+
+/// Serves one request.
+pub(crate) async fn serve(
+    State(sim): State<Arc<Sim>>,
+    Extension(wire): Extension<Arc<Wire>>,
+    request: Request,
+) -> Response {
+    if wire.is_stale() {
+        sim.log("a request came on a connection that was closed in the meantime (fault: stale_keep_alive)");
+        return wire.close().await;
+    }
+    let arrived = match read(request).await {
+        Ok(arrived) => arrived,
+        Err(refusal) => return answer(&sim, None, Err(refusal), false),
+    };
+    let faults = {
+        let mut world = sim.world();
+        let count = world.requests.entry(arrived.route.endpoint).or_default();
+        *count = count.saturating_add(1);
+        world.faults.draw_for_request(arrived.route.endpoint)
+    };
+    if faults.contains(&Fault::ResetBefore) {
+        log(&sim, &arrived, "connection reset, nothing done", &faults);
+        return wire.reset().await;
+    }
+    let mut outcome = match faults.iter().find_map(refused_before) {
+        Some(refusal) => Err(refusal),
+        None => operate(&sim, &arrived, &faults),
+    };
+    for fault in &faults {
+        match fault {
+            Fault::ServerErrorAfter { status } => outcome = Err(Refusal::system_error(*status)),
+            Fault::SlowAnswer { delay_ms } => {
+                tokio::time::sleep(Duration::from_millis(*delay_ms)).await
+            }
+            Fault::TimeOutAfterOperation { hold_ms } => {
+                log(&sim, &arrived, "done, but no answer", &faults);
+                tokio::time::sleep(Duration::from_millis(*hold_ms)).await;
+                return wire.close().await;
+            }
+            Fault::ResetAfter => {
+                log(&sim, &arrived, "done, but connection reset", &faults);
+                return wire.reset().await;
+            }
+            Fault::StaleKeepAlive => wire.make_stale(),
+            Fault::ProbeResponse
+            | Fault::TooManyRequests
+            | Fault::ServerErrorBefore { .. }
+            | Fault::ResetBefore
+            | Fault::RotatePublicKey
+            | Fault::RotateCertificate
+            | Fault::PayBeforeClose
+            | Fault::PayAfterClose
+            | Fault::ProbeCallback
+            | Fault::LostCallback
+            | Fault::DuplicateCallback { .. }
+            | Fault::OutOfOrderCallback
+            | Fault::SlowCallback { .. } => {}
+        }
+    }
+    let told = match &outcome {
+        Ok(_) => "done".to_owned(),
+        Err(refusal) => format!("{} {}", refusal.status, refusal.code),
+    };
+    log(&sim, &arrived, &told, &faults);
+    let probe =
+        faults.contains(&Fault::ProbeResponse) && outcome.is_ok() && first_probe(&sim, &arrived);
+    answer(&sim, Some(&arrived), outcome, probe)
+}
+
+async fn read(request: Request) -> Result<Arrived, Refusal> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, BODY_BYTES_MAX)
+        .collect()
+        .await
+        .map_err(|_| {
+            Refusal::new(
+                413,
+                "PARAM_ERROR",
+                268_435_461,
+                "请求体过大",
+                "The body is larger than 1 MiB, or was cut",
+            )
+        })?
+        .to_bytes()
+        .to_vec();
+    let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    Ok(Arrived {
+        route: endpoint::find(&parts.method, parts.uri.path()),
+        path_and_query: path_and_query.to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        method: parts.method,
+        headers: parts.headers,
+        body,
+    })
+}
+
+fn refused_before(fault: &Fault) -> Option<Refusal> {
+    match fault {
+        Fault::TooManyRequests => Some(Refusal::frequency_limited()),
+        Fault::ServerErrorBefore { status } => Some(Refusal::system_error(*status)),
+        Fault::ProbeResponse
+        | Fault::SlowAnswer { .. }
+        | Fault::TimeOutAfterOperation { .. }
+        | Fault::ServerErrorAfter { .. }
+        | Fault::ResetBefore
+        | Fault::ResetAfter
+        | Fault::StaleKeepAlive
+        | Fault::RotatePublicKey
+        | Fault::RotateCertificate
+        | Fault::PayBeforeClose
+        | Fault::PayAfterClose
+        | Fault::ProbeCallback
+        | Fault::LostCallback
+        | Fault::DuplicateCallback { .. }
+        | Fault::OutOfOrderCallback
+        | Fault::SlowCallback { .. } => None,
+    }
+}
+
+/// Headers, signature, then the operation, with the faults that belong inside it.
+fn operate(sim: &Sim, arrived: &Arrived, faults: &[Fault]) -> Result<Reply, Refusal> {
+    check_headers(arrived)?;
+    let signed = SignedRequest {
+        method: arrived.method.as_str(),
+        path_and_query: &arrived.path_and_query,
+        body: &arrived.body,
+    };
+    let expected = Expected {
+        mchid: &sim.merchant.mchid,
+        serial: &sim.merchant.serial,
+        key: &sim.merchant.key,
+    };
+    authorization::check(
+        arrived.header("authorization"),
+        &signed,
+        &expected,
+        sim.now_ms(),
+    )?;
+
+    let mut world = sim.world();
+    if let Some(serial) = arrived.header("wechatpay-serial")
+        && world.keys.find(serial).is_none()
+    {
+        return Err(Refusal::header(
+            "平台证书序列号Wechatpay-Serial错误",
+            "Wechatpay-Serial names neither a WeChat Pay public key nor a platform certificate",
+        ));
+    }
+    for (fault, mode) in [
+        (Fault::RotatePublicKey, SigningMode::PublicKey),
+        (Fault::RotateCertificate, SigningMode::Certificate),
+    ] {
+        if faults.contains(&fault) {
+            let crate::sim::World { keys, ids, .. } = &mut *world;
+            keys.rotate(mode, ids, sim.now_ms())
+                .map_err(|_| Refusal::system_error(500))?;
+        }
+    }
+    if faults.contains(&Fault::PayBeforeClose) {
+        transactions::pay_at_close(sim, &mut world, &arrived.route.number, Moment::Before);
+    }
+    let call = Call {
+        route: &arrived.route,
+        query: &arrived.query,
+        headers: &arrived.headers,
+        body: &arrived.body,
+    };
+    let outcome = api::handle(sim, &mut world, &call);
+    if faults.contains(&Fault::PayAfterClose) && outcome.is_ok() {
+        transactions::pay_at_close(sim, &mut world, &arrived.route.number, Moment::After);
+    }
+    drop(world);
+    sim.touched();
+    outcome
+}
+
+fn check_headers(arrived: &Arrived) -> Result<(), Refusal> {
+    let accept = arrived.header("accept").unwrap_or_default();
+    if arrived.header("user-agent").is_none_or(str::is_empty) || accept.is_empty() {
+        return Err(Refusal::header(
+            "Http头缺少Accept或User-Agent",
+            "The header Accept or User-Agent is missing",
+        ));
+    }
+    let content_type = arrived.header("content-type").unwrap_or_default();
+    if arrived.method == Method::POST
+        && !content_type
+            .to_ascii_lowercase()
+            .starts_with("application/json")
+    {
+        return Err(Refusal::header(
+            "Http头Content-Type应为application/json",
+            "The header Content-Type must be application/json",
+        ));
+    }
+    Ok(())
+}
+
+/// A probed request's repeat is not probed.
+fn first_probe(sim: &Sim, arrived: &Arrived) -> bool {
+    let fingerprint = arrived.fingerprint();
+    let mut world = sim.world();
+    // Taken out again, so that a third request may be probed.
+    if world.probed.remove(&fingerprint) {
+        false
+    } else {
+        world.probed.insert(fingerprint)
+    }
+}
+
+fn answer(
+    sim: &Sim,
+    arrived: Option<&Arrived>,
+    outcome: Result<Reply, Refusal>,
+    probe: bool,
+) -> Response {
+    let (status, body, internal) = match outcome {
+        Ok(Reply::File(bytes)) => {
+            return response(
+                StatusCode::OK,
+                Body::from(bytes),
+                &[(header::CONTENT_TYPE.as_str(), "text/plain")],
+            );
+        }
+        Ok(Reply::Json(value)) => (StatusCode::OK, value.to_string().into_bytes(), 0),
+        Ok(Reply::Nothing) => (StatusCode::NO_CONTENT, Vec::new(), 0),
+        Err(refusal) => {
+            let language = arrived.and_then(|arrived| arrived.header("accept-language"));
+            let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
+            (status, refusal.body(language), refusal.internal)
+        }
+    };
+    let (key, nonce, request_id) = {
+        let mut world = sim.world();
+        let named = arrived.and_then(|arrived| arrived.header("wechatpay-serial"));
+        let key = signing_key(sim, &world.keys, named).cloned();
+        (key, world.ids.nonce(), world.ids.request_id())
+    };
+    let request_id = format!("{request_id}-{internal}");
+    let mut headers = vec![
+        ("Request-ID", request_id.as_str()),
+        ("Content-Language", "zh-CN"),
+        ("Cache-Control", "no-cache, must-revalidate"),
+        ("X-Content-Type-Options", "nosniff"),
+    ];
+    if !body.is_empty() {
+        headers.push(("Content-Type", "application/json; charset=utf-8"));
+    }
+    let timestamp = clock::seconds(sim.now_ms()).to_string();
+    let signature = match &key {
+        Some(key) if status.is_success() => {
+            let mut text = format!("{timestamp}\n{nonce}\n").into_bytes();
+            text.extend_from_slice(&body);
+            text.push(b'\n');
+            let signature = key.sign(&text);
+            Some((
+                if probe {
+                    callbacks::probe(&signature)
+                } else {
+                    signature
+                },
+                key,
+            ))
+        }
+        Some(_) | None => None,
+    };
+    if let Some((signature, key)) = &signature {
+        headers.extend([
+            ("Wechatpay-Timestamp", timestamp.as_str()),
+            ("Wechatpay-Nonce", nonce.as_str()),
+            ("Wechatpay-Serial", key.serial.as_str()),
+            ("Wechatpay-Signature", signature.as_str()),
+            ("Wechatpay-Signature-Type", "WECHATPAY2-SHA256-RSA2048"),
+        ]);
+    }
+    response(status, Body::from(body), &headers)
+}
+
+/// The newest key of the mode that the request's `Wechatpay-Serial` names, else of the configured one. So a client that
+/// names an old key learns of the new one.
+fn signing_key<'a>(
+    sim: &Sim,
+    keys: &'a crate::keys::Keyring,
+    named: Option<&str>,
+) -> Option<&'a PlatformKey> {
+    let mode = named
+        .and_then(|serial| keys.find(serial))
+        .map_or(sim.signing_mode, PlatformKey::mode);
+    keys.newest(mode)
+}
+
+fn response(status: StatusCode, body: Body, headers: &[(&str, &str)]) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let idle = format!("timeout={}", IDLE.as_secs());
+    for (name, value) in headers.iter().chain(&[("Keep-Alive", idle.as_str())]) {
+        if let (Ok(name), Ok(value)) = (
+            header::HeaderName::from_bytes(name.as_bytes()),
+            header::HeaderValue::from_str(value),
+        ) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn log(sim: &Sim, arrived: &Arrived, told: &str, faults: &[Fault]) {
+    let faults = if faults.is_empty() {
+        String::new()
+    } else {
+        format!(" (faults: {faults:?})")
+    };
+    // A link's token opens its file.
+    let is_file = arrived.route.endpoint == Endpoint::BillFile;
+    let path = if is_file {
+        "/v3/billdownload/file"
+    } else {
+        &arrived.path_and_query
+    };
+    sim.log(&format!("{} {path} -> {told}{faults}", arrived.method));
+}

@@ -1,0 +1,122 @@
+//! Numbers and identifiers in the shapes of the real ones, drawn from the seed.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha20Rng;
+
+use crate::clock;
+
+const DIGITS: &[u8] = b"0123456789";
+const HEX: &[u8] = b"0123456789abcdef";
+const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+pub(crate) struct Ids(ChaCha20Rng);
+
+impl Ids {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(ChaCha20Rng::seed_from_u64(seed))
+    }
+
+    /// `wx` + 14 digits of Beijing time + 20 hex digits.
+    pub(crate) fn prepay_id(&mut self, now_ms: i64) -> String {
+        format!("wx{}{}", clock::compact_time(now_ms), self.text(HEX, 20))
+    }
+
+    /// `weixin://wxpay/bizpayurl?pr=JyC91EIz1`
+    pub(crate) fn code_url(&mut self) -> String {
+        format!("weixin://wxpay/bizpayurl?pr={}", self.text(LETTERS, 9))
+    }
+
+    /// 28 digits: `4200`, six digits, the Beijing day, ten digits.
+    pub(crate) fn transaction_id(&mut self, now_ms: i64) -> String {
+        let six = self.digits(6);
+        format!("4200{six}{}{}", clock::compact_day(now_ms), self.digits(10))
+    }
+
+    /// 29 digits: `50`, nine digits, the Beijing day, ten digits.
+    pub(crate) fn refund_id(&mut self, now_ms: i64) -> String {
+        let nine = self.digits(9);
+        format!("50{nine}{}{}", clock::compact_day(now_ms), self.digits(10))
+    }
+
+    /// Number of a movement of funds, as in a fund bill.
+    pub(crate) fn flow_id(&mut self, now_ms: i64) -> String {
+        let ten = self.digits(10);
+        format!("{ten}{}{}", clock::compact_day(now_ms), self.digits(10))
+    }
+
+    /// A payer as seen by one appid: `o` and 27 characters.
+    pub(crate) fn openid(&mut self) -> String {
+        format!("o{}", self.text(LETTERS, 27))
+    }
+
+    /// UUID-shaped, 36 characters, as the `id` of a callback.
+    pub(crate) fn callback_id(&mut self) -> String {
+        let parts: Vec<String> = [8, 4, 4, 4, 12]
+            .iter()
+            .map(|n| self.text(HEX, *n))
+            .collect();
+        parts.join("-")
+    }
+
+    /// What precedes the last `-` of a `Request-ID`.
+    pub(crate) fn request_id(&mut self) -> String {
+        format!("08{}", self.text(HEX, 30).to_uppercase())
+    }
+
+    /// A nonce of a signature: 32 characters.
+    pub(crate) fn nonce(&mut self) -> String {
+        self.text(LETTERS, 32)
+    }
+
+    /// A nonce of AES-256-GCM: 12 characters.
+    pub(crate) fn gcm_nonce(&mut self) -> String {
+        self.text(LETTERS, 12)
+    }
+
+    pub(crate) fn digits(&mut self, count: usize) -> String {
+        self.text(DIGITS, count)
+    }
+
+    pub(crate) fn letters(&mut self, count: usize) -> String {
+        self.text(LETTERS, count)
+    }
+
+    /// A certificate's serial: 40 upper-case hex digits, the first below 8 so that the number is positive.
+    pub(crate) fn certificate_serial(&mut self) -> String {
+        format!("5{}", self.text(HEX, 39).to_uppercase())
+    }
+
+    /// Appid: `wx` and 16 hex digits.
+    pub(crate) fn appid(&mut self) -> String {
+        format!("wx{}", self.text(HEX, 16))
+    }
+
+    fn text(&mut self, alphabet: &[u8], count: usize) -> String {
+        (0..count)
+            .filter_map(|_| {
+                alphabet
+                    .get(self.0.random_range(0..alphabet.len()))
+                    .copied()
+            })
+            .map(char::from)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_numbers_in_the_real_lengths() {
+        let mut ids = Ids::new(7);
+        let prepay_id = ids.prepay_id(1_785_556_801_000);
+        assert_eq!(prepay_id.len(), 36);
+        assert!(prepay_id.starts_with("wx20260801120001"), "{prepay_id}");
+        assert_eq!(ids.transaction_id(1_785_556_801_000).len(), 28);
+        assert_eq!(ids.refund_id(1_785_556_801_000).len(), 29);
+        assert_eq!(ids.callback_id().len(), 36);
+        assert_eq!(Ids::new(7).prepay_id(1_785_556_801_000), prepay_id);
+        assert_ne!(Ids::new(8).prepay_id(1_785_556_801_000), prepay_id);
+    }
+}

@@ -1,0 +1,383 @@
+//! Keys of both sides, and the four things done with them: sign, verify, seal (AES-256-GCM) and OAEP.
+
+use std::sync::Arc;
+
+use aes_gcm::{
+    Aes256Gcm, KeyInit,
+    aead::{Aead, Payload},
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use rsa::{
+    Oaep, RsaPrivateKey, RsaPublicKey,
+    pkcs1v15::{Signature, SigningKey, VerifyingKey},
+    pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, LineEnding},
+    sha2::Sha256,
+    signature::{SignatureEncoding, Signer, Verifier},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha1::Sha1;
+
+use crate::{
+    certificate::{self, CertificateError},
+    config::{Keys, SigningMode},
+    ids::Ids,
+};
+
+/// The keys in `test-keys/`. Published, therefore worthless: for tests only.
+pub(crate) const PUBLISHED_MERCHANT_KEY: &str = include_str!("../test-keys/merchant.pem");
+const PUBLISHED: [&str; 4] = [
+    include_str!("../test-keys/public-key-1.pem"),
+    include_str!("../test-keys/platform-1.pem"),
+    include_str!("../test-keys/public-key-2.pem"),
+    include_str!("../test-keys/platform-2.pem"),
+];
+
+const FIVE_YEARS_MS: i64 = 1_826 * 86_400_000;
+
+/// Why a key could not be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The generator gave none.
+    #[error("cannot make an RSA key; try again")]
+    Generate(#[source] rsa::Error),
+    /// A private key's PEM.
+    #[error("a private key is not PKCS#8 PEM; delete the state file to have new ones made")]
+    Private(#[source] rsa::pkcs8::Error),
+    /// The merchant's public key.
+    #[error(
+        "merchant_public_key is not SPKI PEM; make it with `openssl rsa -in apiclient_key.pem -pubout`"
+    )]
+    Public(#[source] rsa::pkcs8::spki::Error),
+    /// A key could not be written as PEM.
+    #[error("cannot write a key as PEM")]
+    Write(#[source] rsa::pkcs8::Error),
+    /// A platform certificate could not be issued.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+/// A key with which WeChat Pay signs, under the name that goes into `Wechatpay-Serial`.
+#[derive(Clone)]
+pub(crate) struct PlatformKey {
+    pub(crate) serial: String,
+    key: Arc<SigningKey<Sha256>>,
+    /// Only in certificate mode.
+    pub(crate) certificate: Option<IssuedCertificate>,
+}
+
+/// A platform certificate as `/v3/certificates` lists it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct IssuedCertificate {
+    pub(crate) pem: String,
+    pub(crate) from_ms: i64,
+    pub(crate) to_ms: i64,
+}
+
+impl PlatformKey {
+    pub(crate) fn mode(&self) -> SigningMode {
+        match self.certificate {
+            Some(_) => SigningMode::Certificate,
+            None => SigningMode::PublicKey,
+        }
+    }
+
+    /// RSASSA-PKCS1-v1_5 with SHA-256, Base64.
+    pub(crate) fn sign(&self, text: &[u8]) -> String {
+        BASE64.encode(self.key.sign(text).to_bytes())
+    }
+
+    /// Opens a sensitive field that a client encrypted to this key (OAEP, SHA-1).
+    pub(crate) fn open(&self, base64: &str) -> Option<Vec<u8>> {
+        let sealed = BASE64.decode(base64).ok()?;
+        let private: &RsaPrivateKey = self.key.as_ref().as_ref();
+        private.decrypt(Oaep::<Sha1>::new(), &sealed).ok()
+    }
+
+    /// The public half as SPKI PEM.
+    pub(crate) fn public_pem(&self) -> String {
+        let private: &RsaPrivateKey = self.key.as_ref().as_ref();
+        RsaPublicKey::from(private)
+            .to_public_key_pem(LineEnding::LF)
+            .unwrap_or_default()
+    }
+}
+
+/// The merchant's public key: checks its signatures, and encrypts to it.
+pub(crate) struct MerchantKey(RsaPublicKey);
+
+impl MerchantKey {
+    pub(crate) fn from_public_pem(pem: &str) -> Result<Self, KeyError> {
+        RsaPublicKey::from_public_key_pem(pem.trim())
+            .map(Self)
+            .map_err(KeyError::Public)
+    }
+
+    pub(crate) fn from_private_pem(pem: &str) -> Result<Self, KeyError> {
+        Ok(Self(RsaPublicKey::from(&private_key(pem)?)))
+    }
+
+    pub(crate) fn verifies(&self, text: &[u8], signature_base64: &str) -> bool {
+        BASE64
+            .decode(signature_base64)
+            .ok()
+            .and_then(|bytes| Signature::try_from(bytes.as_slice()).ok())
+            .is_some_and(|signature| {
+                VerifyingKey::<Sha256>::new(self.0.clone())
+                    .verify(text, &signature)
+                    .is_ok()
+            })
+    }
+
+    /// OAEP with SHA-1, Base64. `None` if `plain` is longer than 214 bytes.
+    pub(crate) fn encrypt(&self, plain: &[u8]) -> Option<String> {
+        let sealed = self
+            .0
+            .encrypt(&mut rand::rng(), Oaep::<Sha1>::new(), plain)
+            .ok()?;
+        Some(BASE64.encode(sealed))
+    }
+}
+
+/// WeChat Pay's keys: every one that was ever in use, the newest of its kind last.
+pub(crate) struct Keyring {
+    public_keys: Vec<PlatformKey>,
+    certificates: Vec<PlatformKey>,
+    source: Keys,
+}
+
+/// A [`Keyring`] as the state file keeps it.
+#[derive(Clone, Deserialize, Serialize)]
+pub(crate) struct StoredKey {
+    serial: String,
+    private_key: String,
+    certificate: Option<IssuedCertificate>,
+}
+
+impl Keyring {
+    /// One key of each mode.
+    pub(crate) fn new(source: Keys, ids: &mut Ids, now_ms: i64) -> Result<Self, KeyError> {
+        let mut keys = Self {
+            public_keys: Vec::new(),
+            certificates: Vec::new(),
+            source,
+        };
+        keys.rotate(SigningMode::PublicKey, ids, now_ms)?;
+        keys.rotate(SigningMode::Certificate, ids, now_ms)?;
+        Ok(keys)
+    }
+
+    pub(crate) fn restore(stored: Vec<StoredKey>, source: Keys) -> Result<Self, KeyError> {
+        let mut keys = Self {
+            public_keys: Vec::new(),
+            certificates: Vec::new(),
+            source,
+        };
+        for stored in stored {
+            let key = PlatformKey {
+                serial: stored.serial,
+                key: Arc::new(SigningKey::new(private_key(&stored.private_key)?)),
+                certificate: stored.certificate,
+            };
+            match key.certificate {
+                Some(_) => keys.certificates.push(key),
+                None => keys.public_keys.push(key),
+            }
+        }
+        Ok(keys)
+    }
+
+    pub(crate) fn store(&self) -> Vec<StoredKey> {
+        self.public_keys
+            .iter()
+            .chain(&self.certificates)
+            .map(|key| StoredKey {
+                serial: key.serial.clone(),
+                private_key: private_pem(key.key.as_ref().as_ref()).unwrap_or_default(),
+                certificate: key.certificate.clone(),
+            })
+            .collect()
+    }
+
+    /// Makes a new key of that mode, which signs from now on. Its predecessors stay usable for whoever names them.
+    pub(crate) fn rotate(
+        &mut self,
+        mode: SigningMode,
+        ids: &mut Ids,
+        now_ms: i64,
+    ) -> Result<String, KeyError> {
+        let private = self.next_private_key()?;
+        let (serial, certificate) = match mode {
+            SigningMode::PublicKey => (format!("PUB_KEY_ID_0{}", ids.digits(33)), None),
+            SigningMode::Certificate => {
+                let serial = ids.certificate_serial();
+                let to_ms = now_ms.saturating_add(FIVE_YEARS_MS);
+                let pem = certificate::issue(&private, &serial, now_ms, to_ms)?;
+                let issued = IssuedCertificate {
+                    pem,
+                    from_ms: now_ms,
+                    to_ms,
+                };
+                (serial, Some(issued))
+            }
+        };
+        let key = PlatformKey {
+            serial: serial.clone(),
+            key: Arc::new(SigningKey::new(private)),
+            certificate,
+        };
+        match mode {
+            SigningMode::PublicKey => self.public_keys.push(key),
+            SigningMode::Certificate => self.certificates.push(key),
+        }
+        Ok(serial)
+    }
+
+    /// The published keys first, if they were asked for; then new ones.
+    fn next_private_key(&self) -> Result<RsaPrivateKey, KeyError> {
+        let used = self
+            .public_keys
+            .len()
+            .saturating_add(self.certificates.len());
+        match self.source {
+            Keys::Published => PUBLISHED
+                .get(used)
+                .map_or_else(generate, |pem| private_key(pem)),
+            Keys::Generated => generate(),
+        }
+    }
+
+    pub(crate) fn newest(&self, mode: SigningMode) -> Option<&PlatformKey> {
+        match mode {
+            SigningMode::PublicKey => self.public_keys.last(),
+            SigningMode::Certificate => self.certificates.last(),
+        }
+    }
+
+    /// The key with that serial, whatever its mode or age. Upper and lower case are the same.
+    pub(crate) fn find(&self, serial: &str) -> Option<&PlatformKey> {
+        self.public_keys
+            .iter()
+            .chain(&self.certificates)
+            .find(|key| key.serial.eq_ignore_ascii_case(serial))
+    }
+
+    /// Certificates that are valid, the newest two: old and new side by side.
+    pub(crate) fn valid_certificates(
+        &self,
+        now_ms: i64,
+    ) -> impl Iterator<Item = (&str, &IssuedCertificate)> {
+        self.certificates
+            .iter()
+            .rev()
+            .take(2)
+            .filter_map(|key| {
+                key.certificate
+                    .as_ref()
+                    .map(|issued| (key.serial.as_str(), issued))
+            })
+            .filter(move |(_, issued)| issued.to_ms > now_ms)
+    }
+}
+
+/// A new RSA-2048 key.
+pub(crate) fn generate() -> Result<RsaPrivateKey, KeyError> {
+    RsaPrivateKey::new(&mut rand::rng(), 2048).map_err(KeyError::Generate)
+}
+
+/// PKCS#8 PEM.
+pub(crate) fn private_pem(key: &RsaPrivateKey) -> Result<String, KeyError> {
+    key.to_pkcs8_pem(LineEnding::LF)
+        .map(|pem| pem.as_str().to_owned())
+        .map_err(KeyError::Write)
+}
+
+fn private_key(pem: &str) -> Result<RsaPrivateKey, KeyError> {
+    RsaPrivateKey::from_pkcs8_pem(pem.trim()).map_err(KeyError::Private)
+}
+
+/// Seals `plaintext` as WeChat Pay does in callbacks and `/v3/certificates`: `AEAD_AES_256_GCM`, the tag at the end.
+/// `nonce` must have 12 characters and `apiv3_key` 32; otherwise nothing comes out.
+pub(crate) fn seal(
+    apiv3_key: &str,
+    nonce: &str,
+    associated_data: &str,
+    plaintext: &[u8],
+) -> Option<Value> {
+    let cipher = Aes256Gcm::new_from_slice(apiv3_key.as_bytes()).ok()?;
+    let nonce_bytes: &[u8; 12] = nonce.as_bytes().try_into().ok()?;
+    let payload = Payload {
+        msg: plaintext,
+        aad: associated_data.as_bytes(),
+    };
+    let sealed = cipher.encrypt(nonce_bytes.into(), payload).ok()?;
+    Some(json!({
+        "algorithm": "AEAD_AES_256_GCM",
+        "nonce": nonce,
+        "associated_data": associated_data,
+        "ciphertext": BASE64.encode(sealed),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealing_gives_the_ciphertext_of_the_known_vector() {
+        let sealed = seal(
+            "a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb",
+            "uluk4a9R25RW",
+            "associatedData",
+            b"message",
+        )
+        .unwrap();
+        assert_eq!(sealed["ciphertext"], "ulwSiIajGClcvcOYvOQ7+l+0PAbzzwI=");
+        assert!(seal("too short", "uluk4a9R25RW", "", b"message").is_none());
+        assert!(
+            seal(
+                "a7cde1ZJB1kG2e7VfTs3jQzaWizur8Gb",
+                "11 is short",
+                "",
+                b"message"
+            )
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn a_rotated_key_signs_and_its_predecessor_can_still_be_named() {
+        let mut ids = Ids::new(1);
+        let mut keys = Keyring::new(Keys::Published, &mut ids, 1_785_556_801_000).unwrap();
+        let old = keys.newest(SigningMode::PublicKey).unwrap().serial.clone();
+        let new = keys
+            .rotate(SigningMode::PublicKey, &mut ids, 1_785_556_801_000)
+            .unwrap();
+        assert_ne!(old, new);
+        assert_eq!(keys.newest(SigningMode::PublicKey).unwrap().serial, new);
+        assert_eq!(keys.find(&old.to_lowercase()).unwrap().serial, old);
+        assert_ne!(
+            keys.find(&old).unwrap().public_pem(),
+            keys.find(&new).unwrap().public_pem()
+        );
+
+        let restored = Keyring::restore(keys.store(), Keys::Published).unwrap();
+        assert_eq!(restored.newest(SigningMode::PublicKey).unwrap().serial, new);
+        assert_eq!(
+            restored.newest(SigningMode::Certificate).unwrap().serial,
+            keys.newest(SigningMode::Certificate).unwrap().serial
+        );
+    }
+
+    #[test]
+    fn a_field_encrypted_to_the_merchant_is_opened_by_its_private_key_only() {
+        let merchant = MerchantKey::from_private_pem(PUBLISHED[0]).unwrap();
+        let keys = Keyring::new(Keys::Published, &mut Ids::new(1), 1_785_556_801_000).unwrap();
+        let sealed = merchant.encrypt("张三".as_bytes()).unwrap();
+        let same_key = keys.newest(SigningMode::PublicKey).unwrap();
+        let other_key = keys.newest(SigningMode::Certificate).unwrap();
+        assert_eq!(same_key.open(&sealed).unwrap(), "张三".as_bytes());
+        assert_eq!(other_key.open(&sealed), None);
+        assert_eq!(same_key.open("not base64!"), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! Refunds as WeChat Pay keeps them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{clock, order::Order};
+
+/// A refund. Times are Unix milliseconds, amounts are fen.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Refund {
+    /// The merchant's number.
+    pub out_refund_no: String,
+    /// WeChat Pay's number.
+    pub refund_id: String,
+    /// The order it belongs to.
+    pub out_trade_no: String,
+    /// The payment it gives back.
+    pub transaction_id: String,
+    /// How much.
+    pub refund_fen: i64,
+    /// The part of it that the payer gets (the rest was a coupon's).
+    pub payer_refund_fen: i64,
+    /// Where the callback goes; without it there is none.
+    pub notify_url: Option<String>,
+    /// The request that created it; a repeat must be equal to it.
+    pub request: Value,
+    /// When it was accepted.
+    pub created_ms: i64,
+    /// Where it stands.
+    pub status: RefundStatus,
+    /// When it came to `Success`.
+    pub success_ms: Option<i64>,
+    /// When and how it ends, while it is `Processing`; `None` waits for the admin.
+    pub ends: Option<RefundEnd>,
+}
+
+/// When and how a refund ends.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RefundEnd {
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// What it becomes.
+    pub status: RefundStatus,
+}
+
+/// `status` of a refund.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RefundStatus {
+    /// Accepted.
+    Processing,
+    /// The money is with the payer.
+    Success,
+    /// Failed for good; the money is with the merchant.
+    Closed,
+    /// The payer's account is gone; the merchant must say where the money goes.
+    Abnormal,
+}
+
+impl RefundStatus {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Processing => "PROCESSING",
+            Self::Success => "SUCCESS",
+            Self::Closed => "CLOSED",
+            Self::Abnormal => "ABNORMAL",
+        }
+    }
+
+    /// `event_type` and `summary` of the callback that tells it; `Processing` is not told.
+    pub(crate) fn event(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Processing => None,
+            Self::Success => Some(("REFUND.SUCCESS", "退款成功")),
+            Self::Closed => Some(("REFUND.CLOSED", "退款关闭")),
+            Self::Abnormal => Some(("REFUND.ABNORMAL", "退款异常")),
+        }
+    }
+}
+
+/// What the next refunds come to.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundOutcome {
+    /// `SUCCESS`, after the time set in the configuration.
+    #[default]
+    Success,
+    /// `ABNORMAL`, after the same time.
+    Abnormal,
+    /// `CLOSED`, after the same time.
+    Closed,
+    /// `PROCESSING` until [`Admin::settle_refund`](crate::Admin::settle_refund).
+    Hold,
+}
+
+impl RefundOutcome {
+    pub(crate) fn end(self, at_ms: i64) -> Option<RefundEnd> {
+        let status = match self {
+            Self::Success => RefundStatus::Success,
+            Self::Abnormal => RefundStatus::Abnormal,
+            Self::Closed => RefundStatus::Closed,
+            Self::Hold => return None,
+        };
+        Some(RefundEnd { at_ms, status })
+    }
+}
+
+impl Refund {
+    /// The refund as creation and query answer it.
+    pub(crate) fn answer(&self, order: &Order) -> Value {
+        let discount_fen = self.refund_fen.saturating_sub(self.payer_refund_fen);
+        let mut answer = json!({
+            "refund_id": self.refund_id,
+            "out_refund_no": self.out_refund_no,
+            "transaction_id": self.transaction_id,
+            "out_trade_no": self.out_trade_no,
+            "channel": "ORIGINAL",
+            "user_received_account": "支付用户零钱",
+            "create_time": clock::rfc3339(self.created_ms),
+            "status": self.status.as_str(),
+            "funds_account": "AVAILABLE",
+            "amount": {
+                "total": order.total_fen,
+                "refund": self.refund_fen,
+                "payer_total": order.payer_total_fen(),
+                "payer_refund": self.payer_refund_fen,
+                "settlement_total": order.payer_total_fen(),
+                "settlement_refund": self.payer_refund_fen,
+                "discount_refund": discount_fen,
+                "currency": "CNY",
+            },
+        });
+        if let (Some(success_ms), Some(answer)) = (self.success_ms, answer.as_object_mut()) {
+            answer.insert("success_time".to_owned(), json!(clock::rfc3339(success_ms)));
+        }
+        answer
+    }
+
+    /// What the callback carries: `refund_status`, and fewer amounts than the query.
+    pub(crate) fn notice(&self, order: &Order) -> Value {
+        let mut notice = json!({
+            "mchid": order.mchid,
+            "out_trade_no": self.out_trade_no,
+            "transaction_id": self.transaction_id,
+            "out_refund_no": self.out_refund_no,
+            "refund_id": self.refund_id,
+            "refund_status": self.status.as_str(),
+            "user_received_account": "支付用户零钱",
+            "amount": {
+                "total": order.total_fen,
+                "refund": self.refund_fen,
+                "payer_total": order.payer_total_fen(),
+                "payer_refund": self.payer_refund_fen,
+            },
+        });
+        if let (Some(success_ms), Some(notice)) = (self.success_ms, notice.as_object_mut()) {
+            notice.insert("success_time".to_owned(), json!(clock::rfc3339(success_ms)));
+        }
+        notice
+    }
+}
