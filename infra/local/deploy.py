@@ -1,0 +1,278 @@
+"""Deploys the SAM template on the local AWS engine: what `sam deploy` does on AWS, plus a few named adaptations.
+
+Reads one JSON object from standard input:
+
+    {"template": path, "stack": name, "endpoint": url, "region": name, "parameters": {name: value},
+     "binaries": {package: path of the compiled function}}
+
+and prints one to standard output:
+
+    {"changed": bool, "adaptations": [sentence, ...], "outputs": {name: value}, "resources": {logical id: physical id}}
+
+A failure is told on standard error, with exit status 1. Every function in ADAPTATIONS bridges one thing that the engine
+lacks; its doc string says what, and is shown to the reader when it applied. Nothing else of the template is changed.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+BUCKET = "local-deployments"
+DIGEST_TAG = "local-digest"
+
+
+class Failure(Exception):
+    """Something that the reader can act on; printed without a traceback."""
+
+
+def main():
+    order = json.load(sys.stdin)
+    # The SAM translator asks boto3 for a region when it is imported.
+    os.environ["AWS_DEFAULT_REGION"] = order["region"]
+    try:
+        print(json.dumps(deploy(order)))
+    except Failure as failure:
+        sys.exit(str(failure))
+
+
+def deploy(order):
+    packages = {name: package(path) for name, path in order["binaries"].items()}
+    keys = {name: f"{name}-{hashlib.sha256(content).hexdigest()}.zip" for name, content in packages.items()}
+    template = translate(read_template(order["template"]), order["parameters"], keys, order["region"])
+    adaptations = adapt(template)
+    times_to_live = take_times_to_live(template)
+    if times_to_live:
+        adaptations.append(take_times_to_live.__doc__)
+
+    stack = Stack(order)
+    changed = stack.bring_to(template, order["parameters"], packages, keys)
+    resources = stack.resources()
+    stack.set_times_to_live({resources[table]: spec for table, spec in times_to_live.items()})
+    return {
+        "changed": changed,
+        "adaptations": [" ".join(text.split()) for text in adaptations],
+        "outputs": stack.outputs(),
+        "resources": resources,
+    }
+
+
+# --- What `sam package` does ---------------------------------------------------------------------------------------
+
+
+def package(path):
+    """A deployment package: the compiled function as `bootstrap`, without debug information. The bytes depend on
+    nothing but the program, so an unchanged function is not deployed again."""
+    content = io.BytesIO()
+    with tempfile.TemporaryDirectory() as scratch:
+        stripped = os.path.join(scratch, "bootstrap")
+        if not (shutil.which("strip") and quiet(["strip", "--strip-debug", "-o", stripped, path])):
+            stripped = path
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            entry = zipfile.ZipInfo("bootstrap")
+            entry.external_attr = 0o100755 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with open(stripped, "rb") as program:
+                archive.writestr(entry, program.read())
+    return content.getvalue()
+
+
+def quiet(command):
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def read_template(path):
+    from samtranslator.yaml_helper import yaml_parse
+
+    with open(path, encoding="utf-8") as file:
+        return yaml_parse(file.read())
+
+
+def translate(template, parameters, keys, region):
+    """The plain CloudFormation template that AWS would make of the SAM template: the same library that AWS runs."""
+    from samtranslator.sdk.parameter import SamParameterValues
+    from samtranslator.public.exceptions import InvalidDocumentException
+    from samtranslator.translator.transform import transform
+
+    known = template.get("Parameters", {})
+    missing = [name for name, definition in known.items() if "Default" not in definition and name not in parameters]
+    if missing:
+        raise Failure(f"the template's parameters {missing} have no default and no value was given")
+    unknown = [name for name in parameters if name not in known]
+    if unknown:
+        raise Failure(f"values were given for {unknown}, which the template has no parameters for")
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            function = os.path.basename(resource["Properties"]["CodeUri"].rstrip("/"))
+            if function not in keys:
+                raise Failure(f"function {name} of the template needs the program {function}, which was not built")
+            resource["Properties"]["CodeUri"] = {"Bucket": BUCKET, "Key": keys[function]}
+
+    # The given values become the defaults, so that an adaptation sees the value that holds.
+    for name, value in parameters.items():
+        template["Parameters"][name]["Default"] = value
+    values = SamParameterValues({})
+    values.add_default_parameter_values(template)
+    values.add_pseudo_parameter_values()
+    try:
+        return transform(template, values.parameter_values, AwsManagedPolicies())
+    except InvalidDocumentException as error:
+        raise Failure("the template cannot be translated: " + "; ".join(c.message for c in error.causes)) from error
+
+
+class AwsManagedPolicies:
+    """The managed policies that SAM adds by itself. The translator would ask IAM for the whole list."""
+
+    def load(self):
+        return {
+            name: f"arn:aws:iam::aws:policy/service-role/{name}"
+            for name in ("AWSLambdaBasicExecutionRole", "AWSLambdaSQSQueueExecutionRole", "AWSXRayDaemonWriteAccess")
+        }
+
+
+# --- What the engine lacks -----------------------------------------------------------------------------------------
+
+
+def numbers_as_numbers(template):
+    """Parameters of type Number: the engine hands their values on as text, and its queue poller fails on a concurrency
+    that is text, so each reference to one is replaced by the number."""
+    numbers = {
+        name: int(definition["Default"])
+        for name, definition in template.get("Parameters", {}).items()
+        if definition["Type"] == "Number"
+    }
+    replaced = 0
+
+    def walk(node):
+        nonlocal replaced
+        if isinstance(node, list):
+            return [walk(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if list(node) == ["Ref"] and node["Ref"] in numbers:
+            replaced += 1
+            return numbers[node["Ref"]]
+        return {key: walk(value) for key, value in node.items()}
+
+    template["Resources"] = walk(template["Resources"])
+    return replaced > 0
+
+
+ADAPTATIONS = [numbers_as_numbers]
+
+
+def adapt(template):
+    """Applies every adaptation and gives the sentences of those that changed something."""
+    return [adaptation.__doc__ for adaptation in ADAPTATIONS if adaptation(template)]
+
+
+def take_times_to_live(template):
+    """Time to live: the engine's CloudFormation drops TimeToLiveSpecification of tables, so it is set by
+    UpdateTimeToLive after the deployment."""
+    return {
+        name: resource["Properties"]["TimeToLiveSpecification"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::DynamoDB::Table" and "TimeToLiveSpecification" in resource["Properties"]
+    }
+
+
+# --- The stack on the engine ---------------------------------------------------------------------------------------
+
+
+class Stack:
+    def __init__(self, order):
+        import boto3
+
+        self.name = order["stack"]
+        session = boto3.Session(
+            aws_access_key_id="test", aws_secret_access_key="test", region_name=order["region"]
+        )
+        self.client = lambda service: session.client(service, endpoint_url=order["endpoint"])
+        self.cloudformation = self.client("cloudformation")
+
+    def description(self):
+        """What the engine says about the stack, or None if there is none."""
+        from botocore.exceptions import ClientError
+
+        try:
+            return self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+
+    def bring_to(self, template, parameters, packages, keys):
+        """Creates or updates the stack; gives whether anything was to be done."""
+        text = json.dumps(template, sort_keys=True)
+        digest = hashlib.sha256((text + json.dumps(parameters, sort_keys=True)).encode()).hexdigest()
+        found = self.description()
+        if found and {"Key": DIGEST_TAG, "Value": digest} in found.get("Tags", []):
+            return False
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket=BUCKET)
+        for name, key in keys.items():
+            s3.put_object(Bucket=BUCKET, Key=key, Body=packages[name])
+        s3.put_object(Bucket=BUCKET, Key="template.json", Body=text.encode())
+        change = self.cloudformation.update_stack if found else self.cloudformation.create_stack
+        change(
+            StackName=self.name,
+            TemplateURL=f"{s3.meta.endpoint_url}/{BUCKET}/template.json",
+            Parameters=[{"ParameterKey": n, "ParameterValue": v} for n, v in parameters.items()],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Tags=[{"Key": DIGEST_TAG, "Value": digest}],
+        )
+        self.wait()
+        # The functions have their code; the copies would only stay in the engine's memory.
+        for key in [*keys.values(), "template.json"]:
+            s3.delete_object(Bucket=BUCKET, Key=key)
+        return True
+
+    def wait(self):
+        import time
+
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            status = self.description()["StackStatus"]
+            if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+                return
+            if not status.endswith("_IN_PROGRESS"):
+                raise Failure(f"the stack ended in {status}: {self.causes()}")
+            time.sleep(0.1)
+        raise Failure("the stack was not deployed within two minutes")
+
+    def causes(self):
+        events = self.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
+        told = [
+            f"{event['LogicalResourceId']} ({event.get('ResourceType')}): {event['ResourceStatusReason']}"
+            for event in events
+            if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
+        ]
+        return "; ".join(told[:5]) or "the engine gives no reason"
+
+    def outputs(self):
+        return {o["OutputKey"]: o["OutputValue"] for o in self.description().get("Outputs", [])}
+
+    def resources(self):
+        pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=self.name)
+        return {
+            r["LogicalResourceId"]: r["PhysicalResourceId"]
+            for page in pages
+            for r in page["StackResourceSummaries"]
+            if r["ResourceStatus"] != "DELETE_COMPLETE"
+        }
+
+    def set_times_to_live(self, specifications):
+        dynamodb = self.client("dynamodb")
+        for table, specification in specifications.items():
+            found = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+            if found.get("TimeToLiveStatus") not in ("ENABLED", "ENABLING"):
+                dynamodb.update_time_to_live(TableName=table, TimeToLiveSpecification=specification)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Tests of what `deploy.py` decides by itself, without an engine. `cargo test -p local` runs them."""
+
+import copy
+import os
+import tempfile
+import unittest
+
+os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+
+import deploy  # noqa: E402
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+FUNCTIONS = ["create-order", "manage-order", "receive-callback", "process-payment", "reconcile"]
+KEYS = {name: f"{name}-0.zip" for name in FUNCTIONS}
+
+
+def translated(parameters):
+    template = deploy.read_template(os.path.join(ROOT, "template.yaml"))
+    return deploy.translate(template, {"Mchid": "1900000001", "Appids": "wx1", **parameters}, KEYS, "us-east-1")
+
+
+class Translation(unittest.TestCase):
+    def test_the_real_template_becomes_plain_cloudformation_with_a_package_for_each_function(self):
+        resources = translated({})["Resources"].values()
+        self.assertFalse([r["Type"] for r in resources if r["Type"].startswith("AWS::Serverless")])
+        codes = [r["Properties"]["Code"] for r in resources if r["Type"] == "AWS::Lambda::Function"]
+        self.assertEqual(sorted(code["S3Key"] for code in codes), sorted(KEYS.values()))
+
+    def test_a_missing_and_an_unknown_parameter_are_named(self):
+        template = deploy.read_template(os.path.join(ROOT, "template.yaml"))
+        with self.assertRaisesRegex(deploy.Failure, "Mchid"):
+            deploy.translate(copy.deepcopy(template), {"Appids": "wx1"}, KEYS, "us-east-1")
+        with self.assertRaisesRegex(deploy.Failure, "Colour"):
+            deploy.translate(template, {"Mchid": "1", "Appids": "wx1", "Colour": "red"}, KEYS, "us-east-1")
+
+    def test_a_function_that_was_not_built_is_named(self):
+        template = deploy.read_template(os.path.join(ROOT, "template.yaml"))
+        built = {name: key for name, key in KEYS.items() if name != "reconcile"}
+        with self.assertRaisesRegex(deploy.Failure, "reconcile"):
+            deploy.translate(template, {"Mchid": "1", "Appids": "wx1"}, built, "us-east-1")
+
+
+class Adaptations(unittest.TestCase):
+    def test_references_to_number_parameters_become_the_number_that_holds(self):
+        template = translated({"PaymentResultsConcurrency": "7"})
+        self.assertTrue(deploy.numbers_as_numbers(template))
+        sources = [r for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
+        concurrencies = {r["Properties"]["ScalingConfig"]["MaximumConcurrency"] for r in sources}
+        self.assertEqual(concurrencies, {5, 7})
+
+    def test_references_to_other_parameters_stay(self):
+        template = {
+            "Parameters": {"Name": {"Type": "String", "Default": "3"}},
+            "Resources": {"Thing": {"Properties": {"Name": {"Ref": "Name"}}}},
+        }
+        before = copy.deepcopy(template)
+        self.assertFalse(deploy.numbers_as_numbers(template))
+        self.assertEqual(template, before)
+
+    def test_only_tables_with_a_time_to_live_get_one_set(self):
+        times = deploy.take_times_to_live(translated({}))
+        self.assertEqual(times, {"GuardsTable": {"AttributeName": "expires_at", "Enabled": True}})
+
+    def test_every_adaptation_says_why(self):
+        for adaptation in [*deploy.ADAPTATIONS, deploy.take_times_to_live]:
+            self.assertIn("engine", adaptation.__doc__)
+
+
+class Packages(unittest.TestCase):
+    def test_the_same_program_gives_the_same_bytes_and_an_executable_bootstrap(self):
+        import io
+        import zipfile
+
+        with tempfile.NamedTemporaryFile() as program:
+            program.write(b"#!/bin/sh\n")
+            program.flush()
+            content = deploy.package(program.name)
+            os.utime(program.name, (0, 0))
+            self.assertEqual(content, deploy.package(program.name))
+        entry = zipfile.ZipFile(io.BytesIO(content)).infolist()[0]
+        self.assertEqual((entry.filename, entry.external_attr >> 16), ("bootstrap", 0o100755))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,209 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use crate::functions::root;
+use crate::product::Product;
+
+/// What `cargo local --help` prints.
+pub(crate) const HELP: &str = "\
+Runs the whole bundle on this machine and plays a payment.
+
+Builds the functions, starts a local AWS engine and the WeChat Pay simulator, makes keys, deploys
+template.yaml, plays a payment and leaves everything running until Ctrl-C. Data is kept in .local/.
+
+Usage: cargo local [options]
+
+  --once               end after the play, with one line of JSON as the last line of standard output
+  --product NAME       what to play: native (default), jsapi, mini_program, app, h5, or all
+  --sealed-key         sign with a private key sealed in the keys table, instead of by KMS
+  --release            build the functions as they are deployed (slower to build)
+  --bins DIR           deploy the compiled functions in DIR instead of building them
+  --fresh              forget what earlier runs left in the state directory
+  --state DIR          the state directory (default .local of the repository)
+  --port N             the API (default 8080)
+  --simulator-port N   the WeChat Pay simulator (default 8081)
+  --engine-port N      the AWS engine (default 4566)
+                       0 takes a free port; all listen on 127.0.0.1 only
+  --help               this text
+";
+
+/// What was asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Arguments {
+    pub(crate) once: bool,
+    pub(crate) products: Vec<Product>,
+    pub(crate) sealed_key: bool,
+    pub(crate) release: bool,
+    pub(crate) bins: Option<PathBuf>,
+    pub(crate) fresh: bool,
+    pub(crate) state: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) simulator_port: u16,
+    pub(crate) engine_port: u16,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self {
+            once: false,
+            products: vec![Product::Native],
+            sealed_key: false,
+            release: false,
+            bins: None,
+            fresh: false,
+            state: root().join(".local"),
+            port: 8080,
+            simulator_port: 8081,
+            engine_port: 4566,
+        }
+    }
+}
+
+/// A command line that was understood.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Command {
+    /// Print [`HELP`].
+    Help,
+    /// Do it.
+    Run(Arguments),
+}
+
+/// Reads the command line, without the program's name.
+///
+/// # Errors
+/// A sentence for the person who typed it.
+pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
+    let mut arguments = Arguments::default();
+    while let Some(word) = words.next() {
+        // `--port=9` is `--port 9`.
+        let (flag, mut attached) = match word.split_once('=') {
+            Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
+            None => (word, None),
+        };
+        let mut value = || {
+            attached
+                .take()
+                .or_else(|| words.next())
+                .ok_or_else(|| format!("{flag} needs a value; see cargo local --help"))
+        };
+        match flag.as_str() {
+            "--help" | "-h" => return Ok(Command::Help),
+            "--once" => arguments.once = true,
+            "--sealed-key" => arguments.sealed_key = true,
+            "--release" => arguments.release = true,
+            "--fresh" => arguments.fresh = true,
+            "--bins" => arguments.bins = Some(PathBuf::from(value()?)),
+            "--state" => arguments.state = PathBuf::from(value()?),
+            "--product" => arguments.products = products(&value()?)?,
+            "--port" => arguments.port = port(&flag, &value()?)?,
+            "--simulator-port" => arguments.simulator_port = port(&flag, &value()?)?,
+            "--engine-port" => arguments.engine_port = port(&flag, &value()?)?,
+            unknown => {
+                return Err(format!(
+                    "{unknown} is not an option; see cargo local --help"
+                ));
+            }
+        }
+        if let Some(value) = attached {
+            return Err(format!("{flag} takes no value, but got {value}"));
+        }
+    }
+    let ports = [
+        arguments.port,
+        arguments.simulator_port,
+        arguments.engine_port,
+    ];
+    if has_twice(ports) {
+        return Err(format!("the three ports {ports:?} must differ"));
+    }
+    Ok(Command::Run(arguments))
+}
+
+fn port(flag: &str, value: &str) -> Result<u16, String> {
+    value
+        .parse()
+        .map_err(|_| format!("{flag} takes a port from 0 to 65535, not {value}"))
+}
+
+fn products(value: &str) -> Result<Vec<Product>, String> {
+    if value == "all" {
+        return Ok(Product::ALL.to_vec());
+    }
+    match Product::ALL
+        .into_iter()
+        .find(|product| product.name() == value)
+    {
+        Some(product) => Ok(vec![product]),
+        None => Err(format!(
+            "--product takes native, jsapi, mini_program, app, h5 or all, not {value}"
+        )),
+    }
+}
+
+fn has_twice([one, two, three]: [u16; 3]) -> bool {
+    let same = |left, right| left == right && left != 0;
+    same(one, two) || same(one, three) || same(two, three)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn nothing_means_the_defaults() {
+        assert_eq!(run(""), Ok(Command::Run(Arguments::default())));
+    }
+
+    #[test]
+    fn every_option_is_taken_in_both_spellings() {
+        let expected = Arguments {
+            once: true,
+            products: vec![Product::Jsapi],
+            sealed_key: true,
+            release: true,
+            bins: Some(PathBuf::from("out")),
+            fresh: true,
+            state: PathBuf::from("elsewhere"),
+            port: 1,
+            simulator_port: 2,
+            engine_port: 3,
+        };
+        for line in [
+            "--once --product jsapi --sealed-key --release --bins out --fresh --state elsewhere --port 1 --simulator-port 2 --engine-port 3",
+            "--once --product=jsapi --sealed-key --release --bins=out --fresh --state=elsewhere --port=1 --simulator-port=2 --engine-port=3",
+        ] {
+            assert_eq!(run(line), Ok(Command::Run(expected.clone())), "{line}");
+        }
+        assert_eq!(run("--port 1 --help"), Ok(Command::Help));
+    }
+
+    #[test]
+    fn all_products_are_played_by_one_word() {
+        let Ok(Command::Run(arguments)) = run("--product all") else {
+            panic!("not understood")
+        };
+        assert_eq!(arguments.products, Product::ALL);
+    }
+
+    #[test]
+    fn a_line_that_makes_no_sense_is_told_why() {
+        for (line, expected) in [
+            ("--fast", "--fast is not an option"),
+            ("once", "once is not an option"),
+            ("--port", "--port needs a value"),
+            ("--port 70000", "0 to 65535"),
+            ("--product cash", "not cash"),
+            ("--once=yes", "--once takes no value"),
+            ("--port 5 --engine-port 5", "must differ"),
+        ] {
+            let told = run(line).unwrap_err();
+            assert!(told.contains(expected), "{line}: {told}");
+        }
+        assert!(run("--port 0 --engine-port 0 --simulator-port 0").is_ok());
+    }
+}

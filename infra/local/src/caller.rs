@@ -1,0 +1,147 @@
+//! The merchant's back end, played with the bundled client's library: makes orders and reads them.
+
+use adapters::clock::Clock;
+use adapters::random::Random;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use client::{Answer, Call, Client, NewOrder, Sender, Settings, SignedCall};
+
+use crate::failure::Failure;
+use crate::state::StateDir;
+
+/// The settings file that `cargo client` reads.
+const FILE: &str = "client.json";
+
+/// Whose orders this client's are.
+pub(crate) const CLIENT_ID: &str = "local-shop";
+
+/// Calls the API with one client key.
+pub(crate) struct Caller {
+    client: Client,
+    sender: Sender,
+    keyid: String,
+    secret: Vec<u8>,
+    clock: Clock,
+    random: Random,
+}
+
+impl Caller {
+    /// The client of earlier runs, or a new one; its settings file then names this run's `url`.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be written.
+    pub(crate) fn known(
+        state: &StateDir,
+        url: &str,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, Failure> {
+        let api_url = url.to_owned();
+        let settings = match state.read::<Settings>(FILE)? {
+            Some(settings) => Settings {
+                api_url,
+                ..settings
+            },
+            None => Settings {
+                api_url,
+                keyid: format!("local-{}", random.id()),
+                algorithm: "hmac-sha256".to_owned(),
+                secret_base64: Some(STANDARD.encode(random.bytes::<32>())),
+                private_key_file: None,
+            },
+        };
+        state.write(FILE, &settings)?;
+        let damaged = |error: &dyn std::error::Error| {
+            Failure::because(
+                format!("{FILE} is damaged (--fresh makes a new one)"),
+                error,
+            )
+        };
+        let client = Client::new(&settings, &state.join("")).map_err(|error| damaged(&error))?;
+        let secret = STANDARD
+            .decode(settings.secret_base64.unwrap_or_default())
+            .map_err(|error| damaged(&error))?;
+        let sender = Sender::new()
+            .map_err(|error| Failure::because("the API client cannot be made", &error))?;
+        Ok(Self {
+            client,
+            sender,
+            keyid: settings.keyid,
+            secret,
+            clock,
+            random,
+        })
+    }
+
+    /// By which name requests choose the key.
+    pub(crate) fn keyid(&self) -> &str {
+        &self.keyid
+    }
+
+    /// The shared secret, for the keys table.
+    pub(crate) fn secret(&self) -> &[u8] {
+        &self.secret
+    }
+
+    /// `POST /v1/orders`.
+    ///
+    /// # Errors
+    /// There was no answer. One with any status is no error.
+    pub(crate) async fn create(&self, order: &NewOrder) -> Result<Answer, Failure> {
+        self.send(&create_call(order)?).await
+    }
+
+    /// `GET /v1/orders/{order_no}`.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub(crate) async fn get(&self, order_no: &str) -> Result<Answer, Failure> {
+        self.send(&Call::get_order(order_no)).await
+    }
+
+    /// A command for a shell that creates the order. Its signature is good for five minutes and for one time.
+    ///
+    /// # Errors
+    /// The order cannot be signed.
+    pub(crate) fn curl_create(&self, order: &NewOrder) -> Result<String, Failure> {
+        Ok(self.sign(&create_call(order)?)?.curl())
+    }
+
+    async fn send(&self, call: &Call) -> Result<Answer, Failure> {
+        let signed = self.sign(call)?;
+        let answer = self.sender.send(&signed).await;
+        answer.map_err(|error| Failure::because("the API did not answer", &error))
+    }
+
+    fn sign(&self, call: &Call) -> Result<SignedCall, Failure> {
+        self.client
+            .sign(call, self.clock.now(), &self.random.nonce())
+            .map_err(|error| Failure::because("a request cannot be signed", &error))
+    }
+}
+
+fn create_call(order: &NewOrder) -> Result<Call, Failure> {
+    Call::create_order(order).map_err(|error| Failure::because("an order is no JSON", &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_stays_the_same_and_the_address_follows_the_run() {
+        let path = std::env::temp_dir().join(format!("local-caller-test-{}", std::process::id()));
+        let state = StateDir::take(&path, false).unwrap();
+        let known = |url| Caller::known(&state, url, Clock::system(), Random::system()).unwrap();
+        let first = known("http://127.0.0.1:1");
+        let second = known("http://127.0.0.1:2");
+        assert_eq!(
+            (first.keyid(), first.secret()),
+            (second.keyid(), second.secret())
+        );
+        assert_eq!(first.secret().len(), 32);
+        let read_by_the_client = Client::load(&state.join(FILE)).unwrap();
+        assert_eq!(read_by_the_client.api().to_string(), "http://127.0.0.1:2");
+        std::fs::remove_dir_all(path).unwrap();
+    }
+}

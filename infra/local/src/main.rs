@@ -1,0 +1,109 @@
+//! `cargo local`: the whole bundle on this machine, and a payment through it.
+//!
+//! Builds the functions, starts the local AWS engine and the WeChat Pay simulator, makes keys, deploys `template.yaml`,
+//! plays a payment and leaves everything running until Ctrl-C. Everything is real but WeChat: Lambda runtime and
+//! compiled functions, API Gateway's payloads, SQS, DynamoDB, KMS. All of it listens on loopback only.
+//!
+//! Progress goes to standard error, results to standard output.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a program for people: its results are its output"
+)]
+
+mod arguments;
+mod caller;
+mod deploy;
+mod failure;
+mod functions;
+mod http;
+mod logs;
+mod merchant;
+mod play;
+mod prerequisites;
+mod product;
+mod progress;
+mod proxy;
+mod run;
+mod state;
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::{Arguments, Command, HELP};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    match arguments::parse(std::env::args().skip(1)) {
+        Ok(Command::Help) => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Run(arguments)) => start(&arguments),
+        Err(told) => {
+            eprintln!("{told}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn start(arguments: &Arguments) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("no threads can be had from the system: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\ncargo local ended early: {failure}");
+            if arguments.once {
+                println!("{}", json!({ "ok": false, "cause": failure.to_string() }));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let stack = tokio::select! {
+        stack = run::start(arguments) => stack?,
+        // Whatever was started by then is stopped by being dropped.
+        () = interrupted() => return Err(Failure::new("it was interrupted")),
+    };
+    if arguments.once {
+        let summary = stack.summary();
+        stack.stop().await?;
+        println!("{summary}");
+        return Ok(());
+    }
+    println!("{}", stack.invitation()?);
+    interrupted().await;
+    eprintln!("\nstopping ...");
+    stack.stop().await?;
+    eprintln!("stopped; data is kept for the next run");
+    Ok(())
+}
+
+/// Ends when a person or the system wants the program to end.
+async fn interrupted() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        // Without handlers the signals end the process by themselves; the engine follows it.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,299 @@
+//! The API's own address: `http://127.0.0.1:<port>/v1/...`.
+//!
+//! The engine serves an HTTP API under `/_aws/execute-api/<api id>/<stage>`. API Gateway serves the `$default` stage at
+//! the root, and the path is part of what clients sign. So this stands in front and adds the prefix, nothing else:
+//! method, authority, path, query, header fields and body arrive at the function as they were sent.
+
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Bytes;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::failure::Failure;
+use crate::http::Http;
+
+/// API Gateway takes no larger body.
+const BODY_MAX: usize = 10 * 1024 * 1024;
+
+/// Fields that belong to one connection, not to the request (RFC 9110 section 7.6.1).
+const OF_THE_CONNECTION: [HeaderName; 4] = [
+    CONNECTION,
+    TRANSFER_ENCODING,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// The port, taken but not yet served: callers learn early whether it is free.
+#[derive(Debug)]
+pub(crate) struct Port {
+    listener: TcpListener,
+    number: u16,
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Target {
+    http: Http,
+    /// `http://127.0.0.1:4566/_aws/execute-api/<api id>/$default`.
+    prefix: String,
+}
+
+impl Port {
+    /// Takes the port on 127.0.0.1; 0 takes a free one.
+    ///
+    /// # Errors
+    /// It is in use.
+    pub(crate) async fn take(port: u16) -> Result<Self, Failure> {
+        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+        let listener = bound.map_err(|error| {
+            if error.kind() == ErrorKind::AddrInUse {
+                Failure::new(format!(
+                    "port {port} on 127.0.0.1 is in use, so the API cannot listen there; choose another with --port"
+                ))
+            } else {
+                Failure::because(format!("cannot listen on 127.0.0.1:{port}"), &error)
+            }
+        })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| Failure::because("the API's port is unknown", &error))?;
+        Ok(Self {
+            listener,
+            number: address.port(),
+        })
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.number)
+    }
+
+    /// Serves `prefix`, the API's address at the engine.
+    pub(crate) fn serve(self, http: Http, prefix: String) -> Proxy {
+        let target = Arc::new(Target { http, prefix });
+        let app = Router::new().fallback(forward).with_state(target);
+        let (stop, stopped) = oneshot::channel();
+        let served = axum::serve(self.listener, app).with_graceful_shutdown(async {
+            // A dropped sender means stop, too.
+            drop(stopped.await);
+        });
+        let task = tokio::spawn(async {
+            if let Err(error) = served.await {
+                eprintln!("the API proxy ended: {error}");
+            }
+        });
+        Proxy { stop, task }
+    }
+}
+
+impl Proxy {
+    /// Takes no more requests. An idle connection that a client keeps open does not hold this up.
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        let Self { mut task, .. } = self;
+        let limit = std::time::Duration::from_secs(2);
+        if tokio::time::timeout(limit, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+}
+
+async fn forward(State(target): State<Arc<Target>>, request: Request<Body>) -> Response {
+    let (head, body) = request.into_parts();
+    let body = match Limited::new(body, BODY_MAX).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return gateway_error(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long"),
+    };
+    let Some(request) = retarget(&target.prefix, head, body) else {
+        return gateway_error(StatusCode::BAD_REQUEST, "Bad Request");
+    };
+    match target.http.send(request).await {
+        Ok(answer) => {
+            let (mut head, body) = answer.into_parts();
+            drop_connection_fields(&mut head.headers);
+            Response::from_parts(head, Body::from(body))
+        }
+        Err(error) => {
+            let cause = Failure::because("the local AWS engine did not answer", &error);
+            eprintln!("{cause}");
+            gateway_error(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+        }
+    }
+}
+
+/// The request as it goes on to the engine; `None` if its target is not a path.
+fn retarget(prefix: &str, mut head: Parts, body: Bytes) -> Option<Request<Bytes>> {
+    let target = head.uri.path_and_query()?;
+    let uri: Uri = format!("{prefix}{target}").parse().ok()?;
+    head.uri = uri;
+    drop_connection_fields(&mut head.headers);
+    // The length is that of the body, which may have come in chunks.
+    head.headers.remove(CONTENT_LENGTH);
+    Some(Request::from_parts(head, body))
+}
+
+fn drop_connection_fields(headers: &mut HeaderMap) {
+    for name in OF_THE_CONNECTION {
+        headers.remove(name);
+    }
+}
+
+/// An error in API Gateway's own words.
+fn gateway_error(status: StatusCode, message: &str) -> Response {
+    let body = serde_json::json!({ "message": message }).to_string();
+    (status, [("content-type", "application/json")], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    /// Answers one request with 201 and `{}`, and gives the bytes that came.
+    async fn engine() -> (u16, JoinHandle<String>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let task = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"\"end\"}") {
+                let mut buffer = [0; 1024];
+                let count = stream.read(&mut buffer).await.unwrap();
+                assert_ne!(
+                    count,
+                    0,
+                    "the request broke off: {}",
+                    String::from_utf8_lossy(&seen)
+                );
+                seen.extend_from_slice(&buffer[..count]);
+            }
+            stream
+                .write_all(b"HTTP/1.1 201 Created\r\nX-Kept: yes\r\nKeep-Alive: timeout=75\r\nContent-Length: 2\r\n\r\n{}")
+                .await
+                .unwrap();
+            String::from_utf8(seen).unwrap()
+        });
+        (port, task)
+    }
+
+    async fn through_the_proxy(request: &str) -> (String, String) {
+        let (engine_port, seen) = engine().await;
+        let port = Port::take(0).await.unwrap();
+        let number = port.number;
+        let proxy = port.serve(
+            Http::new(),
+            format!("http://127.0.0.1:{engine_port}/_aws/execute-api/a1/$default"),
+        );
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, number))
+            .await
+            .unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let seen = seen.await.unwrap();
+        proxy.stop().await;
+        (seen, answer)
+    }
+
+    #[tokio::test]
+    async fn what_was_signed_arrives_as_it_was_sent() {
+        let body = "{ \"a\" : 1.0,\n \"b\":\"\u{5145}\u{503c} end\"}";
+        let body = body.replace(" end\"}", "\",\"c\":\"end\"}");
+        let request = format!(
+            "POST /v1/orders/a%2Fb?x=%E4%BD%A0&&y HTTP/1.1\r\nHost: pay.example:8443\r\nSignature: sig1=:YWJj:\r\n\
+             Content-Digest: sha-256=:x:\r\nPrefer: respond-async\r\nPrefer: wait=1\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let (seen, answer) = through_the_proxy(&request).await;
+        let seen_lower = seen.to_lowercase();
+        assert!(
+            seen.starts_with(
+                "POST /_aws/execute-api/a1/$default/v1/orders/a%2Fb?x=%E4%BD%A0&&y HTTP/1.1\r\n"
+            ),
+            "{seen}"
+        );
+        for field in [
+            "host: pay.example:8443",
+            "signature: sig1=:ywjj:",
+            "content-digest: sha-256=:x:",
+            "prefer: respond-async",
+            "prefer: wait=1",
+        ] {
+            assert!(
+                seen_lower.contains(&format!("\r\n{field}\r\n")),
+                "{field} in {seen}"
+            );
+        }
+        assert!(seen.contains("YWJj"), "values keep their case: {seen}");
+        assert_eq!(seen_lower.matches("\r\nhost:").count(), 1, "{seen}");
+        assert!(seen.ends_with(&format!("\r\n\r\n{body}")), "{seen}");
+        let answer = answer.to_lowercase();
+        assert!(
+            answer.starts_with("http/1.1 201 created") && answer.contains("x-kept: yes"),
+            "{answer}"
+        );
+        assert!(!answer.contains("keep-alive"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_body_in_chunks_arrives_whole() {
+        let (seen, _) = through_the_proxy(
+            "POST /v1/orders HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\n{\"a\":\r\n6\r\n\"end\"}\r\n0\r\n\r\n",
+        )
+        .await;
+        assert!(seen.ends_with("\r\n\r\n{\"a\":\"end\"}"), "{seen}");
+        assert!(seen.to_lowercase().contains("content-length: 11"), "{seen}");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_gone_is_503_in_the_gateways_words() {
+        let port = Port::take(0).await.unwrap();
+        let url = format!("{}/v1/orders", port.url());
+        // A port that was free a moment ago.
+        let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let proxy = port.serve(Http::new(), format!("http://127.0.0.1:{gone}/x"));
+        let answer = Http::new()
+            .send(Request::get(url).body(Bytes::new()).unwrap())
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.body(), "{\"message\":\"Service Unavailable\"}");
+        proxy.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_told_with_the_flag_that_changes_it() {
+        let taken = Port::take(0).await.unwrap();
+        let told = Port::take(taken.number).await.unwrap_err().to_string();
+        assert!(
+            told.contains(&taken.number.to_string()) && told.contains("--port"),
+            "{told}"
+        );
+    }
+}
