@@ -9,7 +9,8 @@
 //! the `aes-gcm` crate; that one stays where WeChat Pay's own format needs it.
 //!
 //! An envelope, version 1: `01`, length of the encrypted data key (2 bytes, big-endian), encrypted data key, nonce
-//! (12 bytes), ciphertext with its 16-byte tag. An envelope names all that is needed to open it, so fields sealed under
+//! (12 bytes), ciphertext with its 16-byte tag. Everything in front of the nonce is authenticated with the context, so
+//! that one changed byte anywhere closes the field, whatever KMS makes of a changed data key. An envelope names all that is needed to open it, so fields sealed under
 //! older data keys, or before a rotation of the KMS key, stay readable.
 
 use std::sync::Arc;
@@ -117,19 +118,19 @@ impl FieldSeal {
     /// [`FieldError::DataKey`] if a data key is due and KMS gives none.
     pub async fn seal(&self, context: &str, plaintext: &[u8]) -> Result<Vec<u8>, FieldError> {
         let (key, sealed_key) = self.data_key().await?;
-        let sealed_key_length =
-            u16::try_from(sealed_key.len()).map_err(|_| FieldError::NotSealed)?;
+        let key_length = u16::try_from(sealed_key.len()).map_err(|_| FieldError::NotSealed)?;
         let nonce: [u8; NONCE_LEN] = self.0.random.bytes();
+        let mut envelope = vec![VERSION];
+        envelope.extend(key_length.to_be_bytes());
+        envelope.extend(sealed_key);
+        let authenticated = authenticated(&envelope, context);
         let mut ciphertext = plaintext.to_vec();
         key.seal_in_place_append_tag(
             Nonce::assume_unique_for_key(nonce),
-            authenticated(VERSION, context),
+            authenticated,
             &mut ciphertext,
         )
         .map_err(|_| FieldError::NotSealed)?;
-        let mut envelope = vec![VERSION];
-        envelope.extend(sealed_key_length.to_be_bytes());
-        envelope.extend(sealed_key);
         envelope.extend(nonce);
         envelope.extend(ciphertext);
         Ok(envelope)
@@ -150,7 +151,7 @@ impl FieldSeal {
         let length = key
             .open_in_place(
                 Nonce::assume_unique_for_key(envelope.nonce),
-                authenticated(VERSION, context),
+                authenticated(envelope.header, context),
                 &mut field,
             )
             .map_err(|_| FieldError::NotAuthentic)?
@@ -213,6 +214,8 @@ impl DataKeyInUse {
 
 /// An envelope taken apart.
 struct Envelope<'a> {
+    /// All that stands in front of the nonce.
+    header: &'a [u8],
     sealed_key: &'a [u8],
     nonce: [u8; NONCE_LEN],
     ciphertext: &'a [u8],
@@ -224,13 +227,19 @@ impl<'a> Envelope<'a> {
         if *version != VERSION {
             return Err(FieldError::Version { version: *version });
         }
-        let (length, rest) = rest.split_first_chunk::<2>().ok_or(FieldError::CutShort)?;
-        let length = usize::from(u16::from_be_bytes(*length));
-        let (sealed_key, rest) = rest.split_at_checked(length).ok_or(FieldError::CutShort)?;
+        let (key_length, rest) = rest.split_first_chunk::<2>().ok_or(FieldError::CutShort)?;
+        let key_length = usize::from(u16::from_be_bytes(*key_length));
+        let (sealed_key, rest) = rest
+            .split_at_checked(key_length)
+            .ok_or(FieldError::CutShort)?;
+        let header = sealed
+            .get(..sealed.len() - rest.len())
+            .ok_or(FieldError::CutShort)?;
         let (nonce, ciphertext) = rest
             .split_first_chunk::<NONCE_LEN>()
             .ok_or(FieldError::CutShort)?;
         Ok(Self {
+            header,
             sealed_key,
             nonce: *nonce,
             ciphertext,
@@ -244,11 +253,10 @@ fn cipher(key: &[u8]) -> Result<LessSafeKey, FieldError> {
     Ok(LessSafeKey::new(unbound))
 }
 
-/// What is authenticated with a field: the version, so that no other layout can be read into it, and the context.
-fn authenticated(version: u8, context: &str) -> Aad<Vec<u8>> {
-    let mut text = vec![version];
-    text.extend(context.as_bytes());
-    Aad::from(text)
+/// What is authenticated with a field: the envelope's header, so that no byte of it can be changed and no other layout be
+/// read into it, whatever KMS checks by itself; and the context.
+fn authenticated(header: &[u8], context: &str) -> Aad<Vec<u8>> {
+    Aad::from([header, context.as_bytes()].concat())
 }
 
 /// The context of the data keys themselves.

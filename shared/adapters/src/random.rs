@@ -59,7 +59,7 @@ impl Random {
             Source::System => fill(&mut bytes),
             #[cfg(any(test, feature = "testing"))]
             Source::Seeded { seed, draws } => {
-                fill_seeded(*seed, draws.fetch_add(1, Ordering::SeqCst), &mut bytes)
+                fill_seeded(*seed, draws.fetch_add(1, Ordering::SeqCst), &mut bytes);
             }
         }
         bytes

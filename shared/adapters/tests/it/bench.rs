@@ -17,18 +17,18 @@ use local::engine;
 use wechatpay::UnixSeconds;
 
 /// When the tests take place, unless they move the clock.
-pub const NOW: UnixSeconds = UnixSeconds(1_785_556_800);
+pub(crate) const NOW: UnixSeconds = UnixSeconds(1_785_556_800);
 
 /// KMS on the local engine, over a wire of one's own.
-pub struct KmsBench {
-    pub clock: Clock,
-    pub wire: Wire,
-    pub kms: Kms,
+pub(crate) struct KmsBench {
+    pub(crate) clock: Clock,
+    pub(crate) wire: Wire,
+    pub(crate) kms: Kms,
     client: aws_sdk_kms::Client,
 }
 
 impl KmsBench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = Clock::manual(NOW);
         let wire = Wire::new(clock.clone());
         let settings = AwsSettings::local(kms_endpoint());
@@ -43,13 +43,13 @@ impl KmsBench {
     }
 
     /// A new key for secrets or fields.
-    pub async fn symmetric_key(&self) -> String {
+    pub(crate) async fn symmetric_key(&self) -> String {
         let made = self.client.create_key().send().await.expect("a key");
         made.key_metadata.expect("its metadata").key_id
     }
 
     /// A new RSA key for signatures, and its public key as DER.
-    pub async fn signing_key(&self) -> (String, Vec<u8>) {
+    pub(crate) async fn signing_key(&self) -> (String, Vec<u8>) {
         let create = self
             .client
             .create_key()
@@ -73,7 +73,7 @@ impl KmsBench {
     }
 
     /// Forgets the key, as when a person deletes it.
-    pub async fn disable(&self, key_id: &str) {
+    pub(crate) async fn disable(&self, key_id: &str) {
         self.client
             .disable_key()
             .key_id(key_id)
@@ -83,11 +83,11 @@ impl KmsBench {
     }
 
     /// How often KMS was asked for this.
-    pub fn asked(&self, operation: &str) -> usize {
+    pub(crate) fn asked(&self, operation: &str) -> usize {
         self.wire.count(&Match::operation(Service::Kms, operation))
     }
 
-    pub fn pass(&self, seconds: u64) {
+    pub(crate) fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
 }
@@ -101,7 +101,7 @@ fn kms_endpoint() -> String {
 }
 
 /// A fresh RSA-2048 key: PKCS#8 and public DER.
-pub fn rsa_key() -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn rsa_key() -> (Vec<u8>, Vec<u8>) {
     let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key pair");
     let private = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair)
         .expect("PKCS#8")
@@ -115,7 +115,7 @@ pub fn rsa_key() -> (Vec<u8>, Vec<u8>) {
 }
 
 /// One PEM block.
-pub fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let mut text = format!("-----BEGIN {label}-----\n");
     for line in STANDARD.encode(der).as_bytes().chunks(64) {
         text.push_str(&String::from_utf8_lossy(line));
@@ -126,7 +126,7 @@ pub fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// An error with all its causes, as it would be logged.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -7,8 +7,9 @@ use adapters::aws::{Aws, AwsError, AwsSettings, FailureKind};
 use adapters::clock::Clock;
 use adapters::testing::{Call, DynamoEngine, Fault, Match, Service, Tables, Wire};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
 
 use crate::bench::NOW;
@@ -197,15 +198,12 @@ async fn a_conflict_in_a_transaction_names_a_reason_for_each_item() {
         .await
         .expect_err("conflict")
         .into_service_error();
-    let reasons = error
-        .as_transaction_canceled()
-        .map(|cancelled| cancelled.cancellation_reasons().to_vec());
-    let codes: Vec<_> = reasons
-        .unwrap_or_default()
-        .into_iter()
-        .map(|reason| reason.code)
-        .collect();
-    assert_eq!(codes, vec![Some("TransactionConflict".to_owned()); 2]);
+    let TransactWriteItemsError::TransactionCanceledException(cancelled) = error else {
+        panic!("{error:?}")
+    };
+    let reasons = cancelled.cancellation_reasons().iter();
+    let codes: Vec<_> = reasons.map(CancellationReason::code).collect();
+    assert_eq!(codes, [Some("TransactionConflict"); 2]);
     assert!(!bench.is_there("a").await);
 
     bench.wire.forget();

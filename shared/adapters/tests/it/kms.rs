@@ -30,44 +30,60 @@ async fn what_was_sealed_opens_under_the_same_key_and_context() {
 }
 
 #[tokio::test]
-async fn another_context_or_another_key_opens_nothing() {
+async fn another_context_opens_nothing() {
     let bench = KmsBench::new();
-    let (key, other_key) = (bench.symmetric_key().await, bench.symmetric_key().await);
+    let key = bench.symmetric_key().await;
     let sealed = bench
         .kms
         .seal(&key, &context(), b"secret")
         .await
         .expect("sealed");
-    for (name, key, context) in [
+    for (name, context) in [
         (
             "another version",
-            &key,
             Context::of("apiv3-key")
                 .with("mchid", "1900000001")
                 .with("version", "4"),
         ),
         (
             "a pair less",
-            &key,
             Context::of("apiv3-key").with("mchid", "1900000001"),
         ),
         (
             "another purpose",
-            &key,
             Context::of("client-key")
                 .with("mchid", "1900000001")
                 .with("version", "3"),
         ),
-        ("another key", &other_key, context()),
     ] {
         let refused = bench
             .kms
-            .unseal(key, &context, &sealed)
+            .unseal(&key, &context, &sealed)
             .await
             .expect_err(name);
         assert!(!refused.is_transient(), "{name}: {refused}");
         assert!(!chain(&refused).contains("secret"), "{name}");
     }
+}
+
+/// KMS would find the key by itself. Naming it keeps out what somebody sealed under a key of his own (KMS checks that;
+/// the local engine does not).
+#[tokio::test]
+async fn unsealing_names_the_key_that_must_have_sealed() {
+    let bench = KmsBench::new();
+    let key = bench.symmetric_key().await;
+    let sealed = bench
+        .kms
+        .seal(&key, &context(), b"secret")
+        .await
+        .expect("sealed");
+    bench
+        .kms
+        .unseal(&key, &context(), &sealed)
+        .await
+        .expect("opened");
+    let decrypt = Match::operation(Service::Kms, "Decrypt").on(&key);
+    assert_eq!(bench.wire.count(&decrypt), 1);
 }
 
 #[tokio::test]
