@@ -76,7 +76,7 @@ fn chain(error: &dyn Error) -> String {
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         // Some errors of ours already tell their cause.
-        if !text.ends_with(&cause_text) {
+        if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
         }
