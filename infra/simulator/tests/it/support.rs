@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use rsa::{
     RsaPrivateKey, RsaPublicKey,
     pkcs1v15::{Signature, SigningKey, VerifyingKey},
-    pkcs8::{DecodePrivateKey, DecodePublicKey},
+    pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePublicKey, LineEnding},
     sha2::Sha256,
     signature::{SignatureEncoding, Signer, Verifier},
 };
@@ -166,9 +166,27 @@ fn certificate_key(pem: &str) -> RsaPublicKey {
     RsaPublicKey::from_public_key_der(&spki).unwrap()
 }
 
+/// A certificate's public key as SPKI PEM.
+pub(crate) fn public_pem_of(certificate: &str) -> String {
+    certificate_key(certificate)
+        .to_public_key_pem(LineEnding::LF)
+        .unwrap()
+}
+
+/// The public half as SPKI PEM.
+pub(crate) fn public_pem(key: &RsaPrivateKey) -> String {
+    RsaPublicKey::from(key)
+        .to_public_key_pem(LineEnding::LF)
+        .unwrap()
+}
+
 impl Merchant {
     pub(crate) fn of(simulator: Running) -> Self {
         let key = RsaPrivateKey::from_pkcs8_pem(simulator.merchant_private_key().unwrap()).unwrap();
+        Self::with_key(simulator, key)
+    }
+
+    pub(crate) fn with_key(simulator: Running, key: RsaPrivateKey) -> Self {
         Self {
             simulator,
             key: SigningKey::new(key),

@@ -1,0 +1,349 @@
+//! Bills: links, files, hashes, and what is in them.
+
+use std::{collections::BTreeMap, io::Read, time::Duration};
+
+use flate2::read::GzDecoder;
+use serde_json::json;
+use sha1::{Digest, Sha1};
+use wechatpay_simulator::{PayOptions, SigningMode};
+
+use crate::support::{Answer, Ask, Merchant, at_noon};
+
+/// Two payments and a partial refund on 3 August; then it is noon of the 4th.
+async fn on_the_next_day() -> Merchant {
+    let merchant = at_noon();
+    merchant.native(&merchant.order("ORDER-1001", 1200)).await;
+    merchant
+        .admin()
+        .pay("ORDER-1001", &PayOptions::default())
+        .unwrap();
+    merchant.native(&merchant.order("ORDER-1002", 500)).await;
+    merchant.admin().advance(Duration::from_secs(60)).await;
+    let with_coupon = PayOptions {
+        coupon_fen: 100,
+        ..PayOptions::default()
+    };
+    merchant.admin().pay("ORDER-1002", &with_coupon).unwrap();
+    merchant.native(&merchant.order("ORDER-1003", 900)).await;
+    merchant.admin().advance(Duration::from_secs(60)).await;
+    let refund = json!({
+        "out_trade_no": "ORDER-1001",
+        "out_refund_no": "RF-1001-1",
+        "amount": {"refund": 300, "total": 1200, "currency": "CNY"},
+    });
+    assert_eq!(
+        merchant
+            .ask(&Ask::post("/v3/refund/domestic/refunds", &refund))
+            .await
+            .status,
+        200
+    );
+    merchant
+        .admin()
+        .advance(Duration::from_secs(86_400 - 120))
+        .await;
+    merchant
+}
+
+async fn step_one(merchant: &Merchant, path_and_query: &str) -> Answer {
+    merchant.ask(&Ask::get(path_and_query)).await
+}
+
+/// Fetches the file that a link leads to; its hash must be right.
+async fn fetch(merchant: &Merchant, path_and_query: &str) -> Vec<u8> {
+    let link = step_one(merchant, path_and_query).await;
+    assert_eq!(link.status, 200, "{}", link.json());
+    assert!(link.is_signed(merchant.admin(), SigningMode::PublicKey));
+    let url = link.json()["download_url"].as_str().unwrap().to_owned();
+    let file = merchant
+        .ask(&Ask::get(
+            url.strip_prefix(&merchant.simulator.base_url).unwrap(),
+        ))
+        .await;
+    assert_eq!(file.status, 200);
+    assert!(
+        file.header("wechatpay-signature").is_empty(),
+        "files are not signed"
+    );
+    let text = if path_and_query.contains("GZIP") {
+        let mut text = Vec::new();
+        GzDecoder::new(file.body.as_slice())
+            .read_to_end(&mut text)
+            .unwrap();
+        text
+    } else {
+        file.body
+    };
+    let hash: String = Sha1::digest(&text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(
+        link.json(),
+        json!({"hash_type": "SHA1", "hash_value": hash, "download_url": url})
+    );
+    text
+}
+
+/// Rows by column name, and the summary.
+fn parse(bytes: &[u8]) -> (Vec<BTreeMap<String, String>>, Vec<String>) {
+    let text = std::str::from_utf8(bytes)
+        .unwrap()
+        .strip_prefix('\u{feff}')
+        .unwrap();
+    let lines: Vec<&str> = text.strip_suffix("\r\n").unwrap().split("\r\n").collect();
+    let values = |line: &str| -> Vec<String> {
+        line.strip_prefix('`')
+            .unwrap()
+            .split(",`")
+            .map(str::to_owned)
+            .collect()
+    };
+    let names: Vec<&str> = lines[0].split(',').collect();
+    let rows = lines[1..lines.len() - 2].iter().map(|line| {
+        let values = values(line);
+        assert_eq!(values.len(), names.len(), "{line}");
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .zip(values)
+            .collect()
+    });
+    (rows.collect(), values(lines[lines.len() - 1]))
+}
+
+#[tokio::test]
+async fn the_trade_bill_has_the_days_payments_and_refunds_and_right_sums() {
+    let merchant = on_the_next_day().await;
+    let (rows, summary) = parse(&fetch(&merchant, "/v3/bill/tradebill?bill_date=2026-08-03").await);
+    assert_eq!(rows.len(), 3, "an unpaid order is in no bill");
+    let pick = |row: usize, names: &[&str]| -> Vec<String> {
+        names.iter().map(|name| rows[row][*name].clone()).collect()
+    };
+    let names = [
+        "交易时间",
+        "商户订单号",
+        "交易类型",
+        "交易状态",
+        "应结订单金额",
+        "代金券金额",
+        "订单金额",
+        "手续费",
+        "商品名称",
+        "商户退款单号",
+    ];
+    assert_eq!(
+        pick(0, &names),
+        [
+            "2026-08-03 12:00:00",
+            "ORDER-1001",
+            "NATIVE",
+            "SUCCESS",
+            "12.00",
+            "0.00",
+            "12.00",
+            "0.07000",
+            "Tea\\  green",
+            "0"
+        ]
+    );
+    assert_eq!(
+        pick(1, &names),
+        [
+            "2026-08-03 12:01:00",
+            "ORDER-1002",
+            "NATIVE",
+            "SUCCESS",
+            "4.00",
+            "1.00",
+            "5.00",
+            "0.02000",
+            "Tea\\  green",
+            "0"
+        ]
+    );
+    assert_eq!(
+        pick(2, &names),
+        [
+            "2026-08-03 12:02:00",
+            "ORDER-1001",
+            "NATIVE",
+            "REFUND",
+            "0.00",
+            "0.00",
+            "0.00",
+            "-0.02000",
+            "Tea\\  green",
+            "RF-1001-1"
+        ]
+    );
+    assert_eq!(
+        pick(2, &["退款金额", "申请退款金额", "退款状态", "退款类型"]),
+        ["3.00", "3.00", "SUCCESS", "ORIGINAL"]
+    );
+    assert_eq!(
+        summary,
+        ["3.0", "16.00", "3.00", "0.00", "0.07", "17.00", "3.00"]
+    );
+}
+
+#[tokio::test]
+async fn the_success_and_refund_bills_have_their_own_columns_and_rows() {
+    let merchant = on_the_next_day().await;
+    let (rows, summary) = parse(
+        &fetch(
+            &merchant,
+            "/v3/bill/tradebill?bill_date=2026-08-03&bill_type=SUCCESS",
+        )
+        .await,
+    );
+    assert_eq!((rows.len(), rows[0].len()), (2, 20));
+    assert_eq!(summary, ["2.0", "16.00", "0.09", "17.00"]);
+    let (rows, _) = parse(
+        &fetch(
+            &merchant,
+            "/v3/bill/tradebill?bill_date=2026-08-03&bill_type=REFUND",
+        )
+        .await,
+    );
+    assert_eq!((rows.len(), rows[0].len()), (1, 29));
+    assert_eq!(rows[0]["退款成功时间"], "2026-08-03 12:02:05");
+}
+
+#[tokio::test]
+async fn the_fund_bill_has_each_movement_with_the_balance_after_it() {
+    let merchant = on_the_next_day().await;
+    let (rows, summary) =
+        parse(&fetch(&merchant, "/v3/bill/fundflowbill?bill_date=2026-08-03").await);
+    let moved: Vec<(&str, &str, &str, &str)> = rows
+        .iter()
+        .map(|row| {
+            (
+                row["业务类型"].as_str(),
+                row["收支类型"].as_str(),
+                row["收支金额(元)"].as_str(),
+                row["账户结余(元)"].as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        moved,
+        [
+            ("交易", "收入", "12.00", "100012.00"),
+            ("扣除交易手续费", "支出", "0.07", "100011.93"),
+            ("交易", "收入", "4.00", "100015.93"),
+            ("扣除交易手续费", "支出", "0.02", "100015.91"),
+            ("退款", "支出", "3.00", "100012.91"),
+            ("退还交易手续费", "收入", "0.02", "100012.93"),
+        ]
+    );
+    assert_eq!(summary, ["6.0", "3.0", "16.02", "3.0", "3.09"]);
+}
+
+#[tokio::test]
+async fn a_zipped_bill_has_the_hash_of_its_unzipped_text() {
+    let merchant = on_the_next_day().await;
+    let plain = fetch(&merchant, "/v3/bill/tradebill?bill_date=2026-08-03").await;
+    assert_eq!(
+        fetch(
+            &merchant,
+            "/v3/bill/tradebill?bill_date=2026-08-03&tar_type=GZIP"
+        )
+        .await,
+        plain
+    );
+}
+
+#[tokio::test]
+async fn a_bill_once_made_does_not_change() {
+    let merchant = on_the_next_day().await;
+    let before = fetch(
+        &merchant,
+        "/v3/bill/tradebill?bill_date=2026-08-03&bill_type=REFUND",
+    )
+    .await;
+    let refund = json!({
+        "out_trade_no": "ORDER-1002",
+        "out_refund_no": "RF-1002-1",
+        "amount": {"refund": 500, "total": 500, "currency": "CNY"},
+    });
+    merchant
+        .ask(&Ask::post("/v3/refund/domestic/refunds", &refund))
+        .await;
+    assert_eq!(
+        fetch(
+            &merchant,
+            "/v3/bill/tradebill?bill_date=2026-08-03&bill_type=REFUND"
+        )
+        .await,
+        before
+    );
+    merchant.admin().allow_bills_of_today(true);
+    let (rows, _) = parse(&fetch(&merchant, "/v3/bill/tradebill?bill_date=2026-08-04").await);
+    assert_eq!(rows[0]["退款状态"], "PROCESSING");
+    merchant.admin().advance(Duration::from_secs(5)).await;
+    let (rows, _) = parse(&fetch(&merchant, "/v3/bill/tradebill?bill_date=2026-08-04").await);
+    assert_eq!(
+        rows[0]["退款状态"], "SUCCESS",
+        "the running day's bill follows the books"
+    );
+}
+
+#[tokio::test]
+async fn wrong_days_and_parameters_are_refused_with_their_codes() {
+    let merchant = on_the_next_day().await;
+    for (query, code) in [
+        ("tradebill", "PARAM_ERROR"),
+        ("tradebill?bill_date=20260803", "PARAM_ERROR"),
+        ("tradebill?bill_date=2026-08-04", "PARAM_ERROR"),
+        ("tradebill?bill_date=2026-08-05", "PARAM_ERROR"),
+        ("tradebill?bill_date=2026-05-01", "PARAM_ERROR"),
+        (
+            "tradebill?bill_date=2026-08-03&bill_type=NONE",
+            "PARAM_ERROR",
+        ),
+        ("tradebill?bill_date=2026-08-03&tar_type=ZIP", "PARAM_ERROR"),
+        ("tradebill?bill_date=2026-08-03&sub=1", "PARAM_ERROR"),
+        ("tradebill?bill_date=2026-08-02", "NO_STATEMENT_EXIST"),
+        ("fundflowbill?bill_date=2026-08-02", "NO_STATEMENT_EXIST"),
+        (
+            "fundflowbill?bill_date=2026-08-03&account_type=FEES",
+            "NO_STATEMENT_EXIST",
+        ),
+    ] {
+        let answer = step_one(&merchant, &format!("/v3/bill/{query}")).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, code),
+            "{query}"
+        );
+    }
+    merchant
+        .admin()
+        .advance(Duration::from_secs(13 * 3600))
+        .await;
+    let early = step_one(&merchant, "/v3/bill/tradebill?bill_date=2026-08-04").await;
+    assert_eq!(
+        (early.status, early.code().as_str()),
+        (400, "STATEMENT_CREATING")
+    );
+}
+
+#[tokio::test]
+async fn a_link_is_dead_after_five_minutes() {
+    let merchant = on_the_next_day().await;
+    let link = step_one(&merchant, "/v3/bill/tradebill?bill_date=2026-08-03")
+        .await
+        .json();
+    let url = link["download_url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix(&merchant.simulator.base_url)
+        .unwrap()
+        .to_owned();
+    merchant.admin().advance(Duration::from_secs(299)).await;
+    assert_eq!(merchant.ask(&Ask::get(&url)).await.status, 200);
+    merchant.admin().advance(Duration::from_secs(1)).await;
+    let answer = merchant.ask(&Ask::get(&url)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (403, "NO_AUTH"));
+}

@@ -1,0 +1,209 @@
+//! The page at `/phone`, in a real browser: a person scans or taps, and pays, cancels or fails.
+
+use serde_json::json;
+use wechatpay_simulator::{AttemptOutcome, Config, SigningMode, TradeState};
+
+use crate::{
+    browser::Browser,
+    support::{Ask, Merchant, Receiver, started},
+};
+
+async fn browser() -> Option<Browser> {
+    let browser = Browser::start().await;
+    if browser.is_none() {
+        println!(
+            "skipped: no Chromium found; install it (Debian: apt-get install chromium) to test /phone"
+        );
+    }
+    browser
+}
+
+async fn native(
+    merchant: &Merchant,
+    receiver: &Receiver,
+    number: &str,
+    description: &str,
+    total_fen: i64,
+) -> String {
+    let mut order = merchant.order(number, total_fen);
+    order["notify_url"] = json!(receiver.url);
+    order["description"] = json!(description);
+    merchant.native(&order).await
+}
+
+#[tokio::test]
+async fn a_person_taps_an_order_pays_it_and_the_merchant_is_told() {
+    let Some(mut browser) = browser().await else {
+        return;
+    };
+    let (merchant, receiver) = (started(Config::for_tests()), Receiver::start().await);
+    browser.open(&merchant.simulator.details.phone_url).await;
+    browser
+        .wait("document.getElementById('nothing').checkVisibility()")
+        .await;
+    browser.picture("empty").await;
+
+    native(
+        &merchant,
+        &receiver,
+        "ORDER-1001",
+        "Jasmine tea <b>500 g</b>",
+        12_845,
+    )
+    .await;
+    native(&merchant, &receiver, "ORDER-1002", "手冲咖啡 两杯", 5_600).await;
+    browser
+        .wait("document.querySelectorAll('#open button').length === 2")
+        .await;
+    browser.picture("open").await;
+    let text = browser
+        .value("document.getElementById('open').innerText")
+        .await;
+    let text = text.as_str().unwrap();
+    assert!(
+        text.contains("¥128.45") && text.contains("Jasmine tea <b>500 g</b>"),
+        "{text}"
+    );
+
+    browser.click("#open [data-number='ORDER-1001']").await;
+    browser
+        .wait("document.getElementById('pay-qr').naturalWidth > 100")
+        .await;
+    browser.picture("sheet").await;
+    let names = browser.names().await;
+    assert!(
+        names.iter().all(|(_, name)| !name.is_empty()),
+        "all have a name: {names:?}"
+    );
+    let pay = (
+        "button".to_owned(),
+        "Pay 128.45 yuan for Jasmine tea <b>500 g</b>".to_owned(),
+    );
+    assert!(names.contains(&pay), "{names:?}");
+
+    browser.click("#do-pay").await;
+    browser
+        .wait("document.getElementById('result-title').innerText === 'Paid'")
+        .await;
+    browser.picture("paid").await;
+    let order = merchant.admin().order("ORDER-1001").unwrap();
+    assert_eq!(order.trade_state, TradeState::Success);
+    let shown = browser
+        .value("document.getElementById('result-text').innerText")
+        .await;
+    assert!(
+        shown
+            .as_str()
+            .unwrap()
+            .contains(&order.order.payment.unwrap().transaction_id),
+        "{shown}"
+    );
+    let received = receiver.wait_for(1).await;
+    let opened = merchant.open(&received[0], SigningMode::PublicKey);
+    assert_eq!(opened["plain"]["amount"]["payer_total"], 12_845);
+
+    browser.click("#result-done").await;
+    browser.wait("document.querySelector('#past [data-number=\"ORDER-1001\"]')?.innerText.includes('Paid')").await;
+    browser
+        .wait("document.querySelectorAll('#open button').length === 1")
+        .await;
+    browser.picture("after").await;
+    assert_eq!(
+        browser.value("document.documentElement.scrollWidth").await,
+        390,
+        "nothing sticks out sideways"
+    );
+}
+
+#[tokio::test]
+async fn a_person_scans_a_code_cancels_and_lets_it_fail_and_the_order_stays_open() {
+    let Some(mut browser) = browser().await else {
+        return;
+    };
+    let (merchant, receiver) = (started(Config::for_tests()), Receiver::start().await);
+    let dead = native(&merchant, &receiver, "ORDER-1001", "Tea", 100).await;
+    let live = native(&merchant, &receiver, "ORDER-1001", "Tea", 100).await;
+    browser.open(&merchant.simulator.details.phone_url).await;
+    browser
+        .wait("document.querySelectorAll('#open button').length === 1")
+        .await;
+
+    browser.click("#value").await;
+    browser.write(&dead).await;
+    browser.click("#scan button").await;
+    browser
+        .wait("document.getElementById('problem').innerText.includes('replaced by a newer one')")
+        .await;
+    browser
+        .value("document.getElementById('value').value = ''")
+        .await;
+    browser.click("#value").await;
+    browser.write(&live).await;
+    browser.click("#scan button").await;
+
+    browser.click("#do-cancel").await;
+    browser
+        .wait("document.getElementById('result-title').innerText === 'Cancelled'")
+        .await;
+    browser.click("#result-done").await;
+    browser
+        .wait("document.querySelector('#open .state').innerText.includes('cancelled')")
+        .await;
+    browser.click("#open button").await;
+    browser.click("#do-fail").await;
+    browser
+        .wait("document.getElementById('result-title').innerText === 'Payment failed'")
+        .await;
+    browser.picture("failed").await;
+
+    let order = merchant.admin().order(&live).unwrap();
+    let outcomes: Vec<AttemptOutcome> = order
+        .order
+        .attempts
+        .iter()
+        .map(|attempt| attempt.outcome)
+        .collect();
+    assert_eq!(
+        outcomes,
+        [AttemptOutcome::Cancelled, AttemptOutcome::Failed]
+    );
+    assert_eq!(
+        (order.trade_state, order.payable),
+        (TradeState::NotPay, true)
+    );
+    assert!(receiver.received().is_empty());
+}
+
+#[tokio::test]
+async fn an_h5_url_opens_its_order_and_leads_back_to_the_shop() {
+    let Some(mut browser) = browser().await else {
+        return;
+    };
+    let merchant = started(Config::for_tests());
+    let mut order = merchant.order("ORDER-1001", 990);
+    order["scene_info"] = json!({"payer_client_ip": "14.23.150.211", "h5_info": {"type": "Wap"}});
+    let answer = merchant
+        .ask(&Ask::post("/v3/pay/transactions/h5", &order))
+        .await
+        .json();
+    let url = answer["h5_url"].as_str().unwrap();
+    browser
+        .open(&format!(
+            "{url}&redirect_url=https%3A%2F%2Fshop.example.com%2Fthanks"
+        ))
+        .await;
+    browser.click("#do-pay").await;
+    browser
+        .wait("document.getElementById('result-title').innerText === 'Paid'")
+        .await;
+    assert_eq!(
+        browser
+            .value("document.getElementById('result-back').href")
+            .await,
+        "https://shop.example.com/thanks"
+    );
+    assert_eq!(
+        merchant.admin().order("ORDER-1001").unwrap().trade_state,
+        TradeState::Success
+    );
+}
