@@ -1,0 +1,184 @@
+//! The gate of the merchant API: requests that are not signed, not fresh, not whole or not new do not pass.
+
+use aws_lc_rs::{
+    encoding::AsDer,
+    rand::SystemRandom,
+    signature::{Ed25519KeyPair, KeyPair},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use http::Request;
+use message_signatures::{Algorithm, SigningKey};
+
+use crate::support::{Bench, Client, api::Draft, native};
+
+async fn refused(bench: &Bench, request: Request<Vec<u8>>, code: &str) {
+    let answer = bench.send(request).await;
+    assert_eq!((answer.status, answer.code()), (401, code), "{answer:?}");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/problem+json")
+    );
+    assert!(answer.header("www-authenticate").is_some());
+}
+
+fn draft(bench: &Bench, created_s: i64, nonce: Option<&str>) -> Draft<'static> {
+    Draft {
+        method: "POST",
+        path: "/v1/orders",
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: native("ORDER-1").to_string().into_bytes(),
+        created_s: bench.clock.now().0 + created_s,
+        nonce: nonce.map(str::to_owned),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unsigned_stale_early_and_altered_requests_are_401_with_their_cause() {
+    let bench = Bench::start().await;
+    let unsigned = Request::post("/v1/orders")
+        .header("host", "api.example.com")
+        .body(native("ORDER-1").to_string().into_bytes())
+        .unwrap();
+    refused(&bench, unsigned, "no_signature").await;
+    refused(
+        &bench,
+        bench.client.sign(draft(&bench, -301, Some("n1"))),
+        "signature_stale",
+    )
+    .await;
+    refused(
+        &bench,
+        bench.client.sign(draft(&bench, 301, Some("n2"))),
+        "signature_from_the_future",
+    )
+    .await;
+
+    let sign = || {
+        bench.client.post_with(
+            "/v1/orders",
+            &native("ORDER-1"),
+            &[("idempotency-key", "k1")],
+            &bench,
+        )
+    };
+    let mut other_body = sign();
+    *other_body.body_mut() = native("ORDER-1")
+        .to_string()
+        .replace("100", "1")
+        .into_bytes();
+    refused(&bench, other_body, "digest_mismatch").await;
+    let mut other_host = sign();
+    other_host
+        .headers_mut()
+        .insert("host", "evil.example.com".parse().unwrap());
+    refused(&bench, other_host, "wrong_signature").await;
+    let mut other_key = sign();
+    other_key
+        .headers_mut()
+        .insert("idempotency-key", "k2".parse().unwrap());
+    refused(&bench, other_key, "wrong_signature").await;
+    let mut other_query = sign();
+    *other_query.uri_mut() = "/v1/orders?dry_run=1".parse().unwrap();
+    refused(&bench, other_query, "wrong_signature").await;
+    let mut smuggled = bench.client.post("/v1/orders", &native("ORDER-1"), &bench);
+    smuggled
+        .headers_mut()
+        .insert("prefer", "respond-async".parse().unwrap());
+    refused(&bench, smuggled, "component_not_covered").await;
+    let get = bench.client.get("/v1/orders/ORDER-1", &bench);
+    let mut other_path = get;
+    *other_path.uri_mut() = "/v1/orders/ORDER-2".parse().unwrap();
+    refused(&bench, other_path, "wrong_signature").await;
+
+    assert!(bench.wechat.admin().orders().is_empty());
+    assert!(
+        bench.items("").await.is_empty(),
+        "no refused request has left a trace"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_request_is_refused_and_a_new_signature_is_a_repeat() {
+    let bench = Bench::start().await;
+    let replay = || bench.client.sign(draft(&bench, 0, Some("once-only")));
+    assert_eq!(bench.send(replay()).await.status, 201);
+    refused(&bench, replay(), "nonce_seen").await;
+    assert_eq!(bench.post_order(&native("ORDER-1")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nonce_of_one_client_does_not_burn_another_clients() {
+    let bench = Bench::start().await;
+    assert_eq!(
+        bench
+            .send(bench.client.sign(draft(&bench, 0, Some("same-nonce"))))
+            .await
+            .status,
+        201
+    );
+    let other = bench.another_client("other").await;
+    let answer = bench
+        .send(other.sign(draft(&bench, 0, Some("same-nonce"))))
+        .await;
+    assert_eq!((answer.status, answer.code()), (409, "order_no_taken"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_or_revoked_key_is_refused() {
+    let bench = Bench::start().await;
+    let stranger = Client::with_key("nobody-key", SigningKey::from_secret(&[7; 32]).unwrap());
+    refused(
+        &bench,
+        stranger.post("/v1/orders", &native("ORDER-1"), &bench),
+        "unknown_key",
+    )
+    .await;
+    bench.keys.revoke_client(&bench.client.keyid).await.unwrap();
+    refused(
+        &bench,
+        bench.client.post("/v1/orders", &native("ORDER-1"), &bench),
+        "unknown_key",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_sign_by_a_key_that_we_know_the_public_half_of() {
+    let bench = Bench::start().await;
+    let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
+    let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8.as_ref()).unwrap();
+    let spki =
+        AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(pair.public_key()).unwrap();
+    let pem = |label: &str, der: &[u8]| {
+        format!(
+            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+            BASE64.encode(der)
+        )
+    };
+    bench
+        .keys
+        .put_client_public(
+            "ed-key",
+            "shop",
+            Algorithm::Ed25519,
+            &pem("PUBLIC KEY", spki.as_ref()),
+        )
+        .await
+        .unwrap();
+    let key =
+        SigningKey::from_private_key_pem(Algorithm::Ed25519, &pem("PRIVATE KEY", pkcs8.as_ref()))
+            .unwrap();
+    let client = Client::with_key("ed-key", key);
+    assert_eq!(
+        bench
+            .send(client.post("/v1/orders", &native("ORDER-1"), &bench))
+            .await
+            .status,
+        201
+    );
+    assert_eq!(
+        bench.get_order("ORDER-1").await.status,
+        200,
+        "two keys of one client see the same orders"
+    );
+}

@@ -1,0 +1,455 @@
+//! From WeChat Pay's callback to a paid order, whatever comes instead of a good one.
+
+use std::time::Duration;
+
+use adapters::{
+    keys_table::{VerificationEntry, VerificationKind},
+    testing::{Fault as AwsFault, Match, Service},
+};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SigningMode};
+
+use crate::support::{Bench, native};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_arrives_as_a_callback_and_the_merchant_reads_it() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    assert_eq!(
+        bench.get_order("ORDER-1").await.body["state"],
+        "awaiting_payment",
+        "the queue has it, nobody has worked it off"
+    );
+    assert_eq!(bench.work_off().await, 0);
+    let shown = bench.get_order("ORDER-1").await;
+    assert_eq!(shown.body["state"], "paid");
+    let payment = bench
+        .wechat
+        .admin()
+        .order("ORDER-1")
+        .unwrap()
+        .order
+        .payment
+        .unwrap();
+    assert_eq!(shown.body["transaction_id"], json!(payment.transaction_id));
+    assert!(shown.body["paid_at"].as_str().unwrap().ends_with("+08:00"));
+    assert!(shown.body.get("prepay").is_none());
+    let journal = bench.journal("ORDER-1").await;
+    assert_eq!(
+        journal
+            .iter()
+            .map(|event| event.to.as_str())
+            .collect::<Vec<_>>(),
+        ["reserved", "awaiting_payment", "paid"]
+    );
+    assert_eq!(
+        journal
+            .iter()
+            .map(|event| event.version)
+            .collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert!(
+        bench.order("ORDER-1").await.due.is_none(),
+        "a final state is not looked at again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_in_certificate_mode_is_taken_too() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wechat
+        .admin()
+        .pay("ORDER-1", &PayOptions::default())
+        .unwrap();
+    bench
+        .wechat
+        .admin()
+        .rotate(SigningMode::Certificate)
+        .unwrap();
+    let (id, pem) = bench
+        .wechat
+        .admin()
+        .newest_key(SigningMode::Certificate)
+        .unwrap();
+    let seen = bench.keys.merchant().await.unwrap();
+    let mut entries = seen.entries.clone();
+    entries.push(VerificationEntry {
+        id,
+        kind: VerificationKind::Certificate,
+        pem,
+    });
+    bench
+        .keys
+        .set_verification_keys(&seen, &entries, &seen.response_serial)
+        .await
+        .unwrap();
+    bench.deliver().await;
+    bench.work_off().await;
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_callback_a_hundred_times_at_once_settles_once() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wechat
+        .admin()
+        .pay("ORDER-1", &PayOptions::default())
+        .unwrap();
+    let callback = bench
+        .wechat
+        .admin()
+        .signed_callback("ORDER-1", &Damage::None)
+        .unwrap();
+    let answers = join_all((0..100).map(|_| bench.receive(&callback))).await;
+    assert!(answers.iter().all(|answer| answer.status == 204));
+    while bench.work_off().await > 0 {}
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    let paid = bench
+        .journal("ORDER-1")
+        .await
+        .into_iter()
+        .filter(|event| event.to == "paid")
+        .count();
+    assert_eq!(paid, 1);
+    assert!(
+        bench.items("payment#").await.is_empty(),
+        "nothing was parked"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_differs_from_the_order_is_parked_and_never_applied() {
+    for (alter, reason) in [
+        (json!({"amount": {"total": 99}}), "amount"),
+        (json!({"amount": {"currency": "USD"}}), "currency"),
+        (json!({"mchid": "1900000002"}), "mchid"),
+        (json!({"appid": "wx00000000000000bb"}), "appid"),
+        (json!({"out_trade_no": "ORDER-9"}), "unknown_order"),
+    ] {
+        let bench = Bench::start().await;
+        bench.post_order(&native("ORDER-1")).await;
+        bench
+            .wechat
+            .admin()
+            .pay(
+                "ORDER-1",
+                &PayOptions {
+                    alter: Some(alter),
+                    ..PayOptions::default()
+                },
+            )
+            .unwrap();
+        bench.deliver().await;
+        assert_eq!(bench.work_off().await, 0);
+        assert_eq!(
+            bench.get_order("ORDER-1").await.body["state"],
+            "awaiting_payment",
+            "{reason}"
+        );
+        let parked = bench.items("payment#").await;
+        assert_eq!(parked.len(), 1, "{reason}");
+        assert_eq!(
+            (parked[0]["reason"].as_str(), parked[0]["state"].as_str()),
+            (reason, "parked")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_different_payment_is_parked_beside_the_first() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    bench.work_off().await;
+    let first = bench.get_order("ORDER-1").await;
+    bench.post_order(&native("ORDER-2")).await;
+    let disguise = json!({"out_trade_no": "ORDER-1"});
+    bench
+        .wechat
+        .admin()
+        .pay(
+            "ORDER-2",
+            &PayOptions {
+                alter: Some(disguise),
+                ..PayOptions::default()
+            },
+        )
+        .unwrap();
+    bench.deliver().await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order("ORDER-1").await.body, first.body);
+    let parked = bench.items("payment#").await;
+    assert_eq!(
+        (parked.len(), parked[0]["reason"].as_str()),
+        (1, "second_payment")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bad_callback_gets_its_status_and_its_name_and_changes_nothing() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wechat
+        .admin()
+        .pay("ORDER-1", &PayOptions::default())
+        .unwrap();
+    for (damage, status, name) in [
+        (Damage::WrongSignature, 401, "wrong_signature"),
+        (Damage::Stale(301), 401, "stale"),
+        (Damage::Stale(-301), 401, "from_the_future"),
+        (Damage::UnknownSerial, 401, "unknown_serial"),
+        (Damage::Probe, 401, "probe"),
+        (Damage::CutCiphertext, 500, "does_not_open"),
+        (Damage::ForeignApiv3Key, 500, "does_not_open"),
+    ] {
+        let callback = bench
+            .wechat
+            .admin()
+            .signed_callback("ORDER-1", &damage)
+            .unwrap();
+        let answer = bench.receive(&callback).await;
+        assert_eq!(
+            (
+                answer.status,
+                answer.body["message"].as_str(),
+                answer.body["code"].as_str()
+            ),
+            (status, Some(name), Some("FAIL")),
+            "{damage:?}"
+        );
+    }
+    let good = bench
+        .wechat
+        .admin()
+        .signed_callback("ORDER-1", &Damage::None)
+        .unwrap();
+    for (name, status, expected) in [
+        ("wechatpay-signature", 400, "missing_header"),
+        ("wechatpay-timestamp", 400, "missing_header"),
+    ] {
+        let mut callback = good.clone();
+        callback
+            .headers
+            .retain(|(header, _)| !header.eq_ignore_ascii_case(name));
+        let answer = bench.receive(&callback).await;
+        assert_eq!(
+            (answer.status, answer.body["message"].as_str()),
+            (status, Some(expected)),
+            "without {name}"
+        );
+    }
+    let mut changed = good.clone();
+    changed.body = changed.body.replace("encrypt-resource", "encrypt-resourcf");
+    assert_eq!(bench.receive(&changed).await.status, 401);
+    let mut huge = good;
+    huge.body = "x".repeat(64 * 1024 + 1);
+    assert_eq!(bench.receive(&huge).await.status, 413);
+    assert_eq!(bench.work_off().await, 0, "nothing reached the queue");
+    assert_eq!(
+        bench.get_order("ORDER-1").await.body["state"],
+        "awaiting_payment"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_the_queue_did_not_take_is_not_acknowledged_and_comes_again() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wire
+        .break_all(Match::service(Service::Sqs), AwsFault::ServiceFault);
+    bench.pay("ORDER-1").await;
+    let tries = bench.wechat.admin().callbacks()[0].tries.clone();
+    assert_eq!(
+        tries.iter().map(|one| one.status).collect::<Vec<_>>(),
+        [Some(503)]
+    );
+    bench.wire.mend();
+    bench.advance(Duration::from_secs(15)).await;
+    assert!(
+        bench.wechat.admin().callbacks()[0]
+            .tries
+            .last()
+            .unwrap()
+            .is_success()
+    );
+    bench.work_off().await;
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forged_message_in_the_results_queue_pays_nothing() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wechat
+        .admin()
+        .pay("ORDER-1", &PayOptions::default())
+        .unwrap();
+    let forged = bench
+        .wechat
+        .admin()
+        .signed_callback("ORDER-1", &Damage::WrongSignature)
+        .unwrap();
+    let header = |name: &str| {
+        forged
+            .headers
+            .iter()
+            .find(|(header, _)| header.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone())
+            .unwrap()
+    };
+    let message = json!({
+        "v": "callback.v1",
+        "headers": {
+            "timestamp": header("wechatpay-timestamp"), "nonce": header("wechatpay-nonce"),
+            "serial": header("wechatpay-serial"), "signature": header("wechatpay-signature"),
+        },
+        "body": forged.body,
+    });
+    for body in [
+        message.to_string(),
+        "not JSON".to_owned(),
+        json!({"v": "callback.v9"}).to_string(),
+        json!({"v": "issue.v1", "order_no": "NO-SUCH"}).to_string(),
+    ] {
+        bench.forge_result(&body).await;
+    }
+    assert_eq!(
+        bench.work_off().await,
+        3,
+        "what cannot be believed goes to the dead-letter queue in the end"
+    );
+    assert_eq!(
+        bench.get_order("ORDER-1").await.body["state"],
+        "awaiting_payment"
+    );
+    assert!(bench.items("payment#").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_before_the_prepay_value_was_stored_is_booked() {
+    let bench = Bench::start().await;
+    bench.wire.break_all(
+        Match::operation(Service::DynamoDb, "UpdateItem").on(&bench.tables.orders),
+        AwsFault::ServiceFault,
+    );
+    let answer = bench.post_order(&native("ORDER-1")).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    bench.wire.mend();
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "reserved");
+    bench.pay("ORDER-1").await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    let repeat = bench.post_order(&native("ORDER-1")).await;
+    assert_eq!(
+        (repeat.status, &repeat.body["state"]),
+        (200, &json!("paid")),
+        "a repeat shows that it is paid"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_is_refused_and_the_real_callback_that_follows_is_taken() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::times(Fault::ProbeCallback, 1))
+        .unwrap();
+    bench.pay("ORDER-1").await;
+    bench.advance(Duration::from_secs(15)).await;
+    let statuses: Vec<Option<u16>> = bench.wechat.admin().callbacks()[0]
+        .tries
+        .iter()
+        .map(|one| one.status)
+        .collect();
+    assert_eq!(statuses, [Some(401), Some(204)]);
+    bench.work_off().await;
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicated_and_reordered_callbacks_end_in_the_same_orders() {
+    let bench = Bench::start().await;
+    let admin = bench.wechat.admin();
+    admin
+        .add_fault(Rule::always(Fault::DuplicateCallback { copies: 3 }))
+        .unwrap();
+    admin
+        .add_fault(Rule::times(Fault::OutOfOrderCallback, 1))
+        .unwrap();
+    for order_no in ["ORDER-1", "ORDER-2"] {
+        bench.post_order(&native(order_no)).await;
+        bench.pay(order_no).await;
+    }
+    bench.advance(Duration::from_secs(61)).await;
+    while bench.work_off().await > 0 {}
+    for order_no in ["ORDER-1", "ORDER-2"] {
+        assert_eq!(bench.get_order(order_no).await.body["state"], "paid");
+        assert_eq!(bench.journal(order_no).await.len(), 3);
+    }
+    assert!(bench.items("payment#").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_with_another_transaction_is_tried_again_and_never_taken_for_done() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    let transaction = Match::operation(Service::DynamoDb, "TransactWriteItems");
+    bench
+        .wire
+        .break_after(transaction.clone(), 0, 2, AwsFault::Conflict);
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    assert!(bench.wire.count(&transaction) >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_whose_answer_was_lost_is_not_booked_twice() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    bench.wire.break_next(
+        Match::operation(Service::DynamoDb, "TransactWriteItems"),
+        AwsFault::LostAnswer,
+    );
+    while bench.work_off().await > 0 {}
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(bench.journal("ORDER-1").await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verified_notice_about_something_else_is_parked_and_acknowledged() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    let alter: Value = json!({"trade_state": "SOMETHING_NEW"});
+    bench
+        .wechat
+        .admin()
+        .pay(
+            "ORDER-1",
+            &PayOptions {
+                alter: Some(alter),
+                ..PayOptions::default()
+            },
+        )
+        .unwrap();
+    bench.deliver().await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.items("notice#").await.len(), 1);
+    assert_eq!(
+        bench.get_order("ORDER-1").await.body["state"],
+        "awaiting_payment"
+    );
+}

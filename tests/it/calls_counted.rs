@@ -1,0 +1,104 @@
+//! What each flow costs in calls, when warm. A call that is added makes a sentence here untrue.
+
+use adapters::testing::{Call, Service};
+use serde_json::json;
+use wechatpay_simulator::{Damage, Endpoint, PayOptions};
+
+use crate::support::{Bench, Wishes, native};
+
+/// The calls so far as `operation table`, sorted.
+fn calls(bench: &Bench) -> Vec<String> {
+    let name = |call: &Call| {
+        let resource = match call.service {
+            Service::DynamoDb => format!(" {}", call.resource),
+            Service::Sqs | Service::Kms => String::new(),
+        };
+        format!("{}{resource}", call.operation)
+    };
+    let mut calls: Vec<String> = bench.wire.calls().iter().map(name).collect();
+    calls.sort();
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creating_an_order_is_three_writes_one_call_to_wechat_pay_and_a_signature_for_each_text() {
+    for (product, signer, signatures) in [
+        ("native", "kms", 1),
+        ("jsapi", "kms", 2),
+        ("native", "sealed", 0),
+        ("jsapi", "sealed", 0),
+    ] {
+        let bench = Bench::with(Wishes {
+            signer,
+            ..Wishes::default()
+        })
+        .await;
+        let mut body = native("WARM-1");
+        if product == "jsapi" {
+            body["product"] = json!("jsapi");
+            body["openid"] = json!("oUser");
+        }
+        assert_eq!(bench.post_order(&body).await.status, 201);
+        bench.wire.forget();
+        bench.wechat.admin().reset_requests();
+        body["order_no"] = json!("ORDER-1");
+        assert_eq!(bench.post_order(&body).await.status, 201);
+        let mut expected = vec!["PutItem guards".to_owned(), "PutItem orders".to_owned()];
+        expected.extend((0..signatures).map(|_| "Sign".to_owned()));
+        expected.push("UpdateItem orders".to_owned());
+        assert_eq!(calls(&bench), expected, "{product} by {signer}");
+        assert_eq!(bench.wechat.admin().requests().values().sum::<u64>(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receiving_a_callback_is_one_message_and_settling_it_one_read_and_one_transaction() {
+    let bench = Bench::start().await;
+    for order_no in ["WARM-1", "ORDER-1"] {
+        bench.post_order(&native(order_no)).await;
+        bench
+            .wechat
+            .admin()
+            .pay(order_no, &PayOptions::default())
+            .unwrap();
+    }
+    let callback = |order_no: &str| {
+        bench
+            .wechat
+            .admin()
+            .signed_callback(order_no, &Damage::None)
+            .unwrap()
+    };
+    bench.receive(&callback("WARM-1")).await;
+    bench.work_off().await;
+    bench.wire.forget();
+    assert_eq!(bench.receive(&callback("ORDER-1")).await.status, 204);
+    assert_eq!(calls(&bench), ["SendMessage"]);
+    bench.wire.forget();
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(
+        calls(&bench),
+        ["GetItem orders", "TransactWriteItems orders"]
+    );
+    assert!(
+        bench.wire.calls().iter().any(|call| call.items == 2),
+        "order and event in one transaction"
+    );
+    assert!(
+        !bench
+            .wechat
+            .admin()
+            .requests()
+            .contains_key(&Endpoint::QueryByOutTradeNo)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn showing_an_order_is_one_read() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.get_order("ORDER-1").await;
+    bench.wire.forget();
+    bench.get_order("ORDER-1").await;
+    assert_eq!(calls(&bench), ["GetItem orders"]);
+}

@@ -1,0 +1,406 @@
+//! The contract `infra/openapi.yaml`: generated requests are taken exactly when it says so, and every answer is one that it
+//! describes.
+
+use std::sync::LazyLock;
+
+use adapters::testing::{Fault as AwsFault, Match, Service};
+use jsonschema::Validator;
+use proptest::{
+    prelude::*,
+    sample::select,
+    strategy::ValueTree,
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use serde_json::{Map, Value, json};
+use wechatpay_simulator::{Damage, PayOptions};
+
+use crate::support::{APPIDS, Answer, Bench, FOREIGN_APPID, native};
+
+static CONTRACT: LazyLock<Value> = LazyLock::new(|| {
+    let text = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../infra/openapi.yaml"
+    ))
+    .expect("the contract");
+    serde_saphyr::from_str(&text).expect("YAML")
+});
+
+/// A validator for one schema of the contract, with all that it refers to.
+fn validator(schema: &Value) -> Validator {
+    let whole = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "allOf": [schema],
+        "components": CONTRACT["components"],
+    });
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(&whole)
+        .expect("a schema")
+}
+
+/// Follows a `$ref` inside the contract.
+fn resolved(value: &Value) -> &Value {
+    match value["$ref"].as_str() {
+        Some(pointer) => CONTRACT
+            .pointer(pointer.trim_start_matches('#'))
+            .expect("a reference that leads somewhere"),
+        None => value,
+    }
+}
+
+/// Holds an answer to what the contract says for this route, method and status.
+fn conforms(route: &str, method: &str, answer: &Answer) {
+    let about = format!(
+        "{method} {route} answered {}: {}",
+        answer.status, answer.body
+    );
+    let described = &CONTRACT["paths"][route][method]["responses"][answer.status.to_string()];
+    assert!(
+        !described.is_null(),
+        "the contract knows no such status: {about}"
+    );
+    let described = resolved(described);
+    for (name, header) in described["headers"].as_object().into_iter().flatten() {
+        let header = resolved(header);
+        let sent = answer.header(name);
+        assert!(
+            sent.is_some() || header["required"] != json!(true),
+            "header {name} is missing: {about}"
+        );
+        let Some(sent) = sent else { continue };
+        let value = sent
+            .parse::<i64>()
+            .map_or_else(|_| json!(sent), |number| json!(number));
+        assert!(
+            validator(&header["schema"]).is_valid(&value),
+            "header {name} is {sent}: {about}"
+        );
+    }
+    let Some(content) = described["content"].as_object() else {
+        assert!(
+            answer.body.is_null(),
+            "a body that the contract does not know: {about}"
+        );
+        return;
+    };
+    let kind = answer.header("content-type").expect("a content type");
+    let schema = &content
+        .get(kind)
+        .unwrap_or_else(|| panic!("content type {kind}: {about}"))["schema"];
+    if let Err(error) = validator(schema).validate(&answer.body) {
+        panic!("{error} at {}: {about}", error.instance_path());
+    }
+}
+
+/// Values for one member, good and bad, that the contract alone can judge.
+fn member(name: &'static str) -> BoxedStrategy<Option<Value>> {
+    let text = |most: usize| {
+        prop_oneof![
+            20 => proptest::string::string_regex(&format!("[a-zA-Z0-9 茶é]{{1,{most}}}")).unwrap().prop_map(Value::from),
+            1 => Just(json!("")),
+            1 => Just(json!("x".repeat(most + 1))),
+            1 => Just(json!("a\u{7}b")),
+            1 => Just(json!(7)),
+        ]
+        .boxed()
+    };
+    let good_or_bad = |good: Vec<Value>, bad: Vec<Value>| {
+        prop_oneof![12 => select(good), 1 => select(bad)].boxed()
+    };
+    let values = match name {
+        "product" => good_or_bad(
+            ["native", "jsapi", "mini_program", "app", "h5"]
+                .map(Value::from)
+                .to_vec(),
+            vec![json!("NATIVE"), json!(""), json!(1)],
+        ),
+        "amount_fen" => good_or_bad(
+            vec![json!(1), json!(100), json!(1_000_000_000)],
+            vec![
+                json!(0),
+                json!(-1),
+                json!(1_000_000_001),
+                json!(1.5),
+                json!("100"),
+            ],
+        ),
+        "description" => text(127),
+        "attach" => text(128),
+        "goods_tag" => text(32),
+        "appid" => good_or_bad(
+            APPIDS.map(Value::from).to_vec(),
+            vec![json!(""), json!("x".repeat(33)), json!([])],
+        ),
+        "openid" => good_or_bad(
+            vec![json!("oUser-1")],
+            vec![
+                json!(""),
+                json!("o user"),
+                json!("o".repeat(129)),
+                json!("öpen"),
+            ],
+        ),
+        "payer_client_ip" => good_or_bad(
+            vec![json!("203.0.113.7"), json!("2001:db8::1")],
+            vec![json!("203.0.113"), json!("host"), json!("")],
+        ),
+        "h5_type" => good_or_bad(
+            vec![json!("iOS"), json!("Android"), json!("Wap")],
+            vec![json!("ios"), json!("")],
+        ),
+        "expires_in_s" => good_or_bad(
+            vec![json!(60), json!(604_800)],
+            vec![json!(59), json!(604_801), json!("7200")],
+        ),
+        "order_no" => good_or_bad(
+            vec![json!("ORDER_no-1")],
+            vec![
+                json!("short"),
+                json!("idem-abcdef"),
+                json!("has space"),
+                json!("x".repeat(33)),
+            ],
+        ),
+        _ => Just(json!("?")).boxed(),
+    };
+    let present = match name {
+        "product" | "amount_fen" | "description" | "order_no" => 0.97,
+        "openid" => 0.45,
+        "payer_client_ip" | "h5_type" => 0.3,
+        "unknown_member" => 0.04,
+        _ => 0.25,
+    };
+    proptest::option::weighted(present, values).boxed()
+}
+
+const MEMBERS: [&str; 12] = [
+    "product",
+    "amount_fen",
+    "description",
+    "attach",
+    "goods_tag",
+    "appid",
+    "openid",
+    "payer_client_ip",
+    "h5_type",
+    "expires_in_s",
+    "order_no",
+    "unknown_member",
+];
+
+/// Leaves out what is out of place for the product, and adds what it needs.
+fn fit_product(body: &mut Map<String, Value>) {
+    let product = body
+        .get("product")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    for (name, products, value) in [
+        ("openid", &["jsapi", "mini_program"][..], "oUser-1"),
+        ("payer_client_ip", &["h5"], "203.0.113.7"),
+        ("h5_type", &["h5"], "Wap"),
+    ] {
+        if products.contains(&product.as_str()) {
+            body.entry(name).or_insert_with(|| json!(value));
+        } else {
+            body.remove(name);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_requests_are_taken_exactly_when_the_contract_takes_them() {
+    let bench = Bench::start().await;
+    let schema = validator(&json!({"$ref": "#/components/schemas/CreateOrder"}));
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]),
+    );
+    let requests = MEMBERS.map(member).to_vec();
+    let (mut taken, mut refused) = (0, 0);
+    for n in 0..400 {
+        let values = requests.new_tree(&mut runner).expect("a value").current();
+        let mut body: Map<String, Value> = MEMBERS
+            .iter()
+            .zip(values)
+            .filter_map(|(name, value)| Some(((*name).to_owned(), value?)))
+            .collect();
+        if body.get("order_no") == Some(&json!("ORDER_no-1")) {
+            body.insert("order_no".to_owned(), json!(format!("ORDER-{n}"))); // each its own order
+        }
+        if n % 2 == 0 {
+            fit_product(&mut body); // drawn at random alone, few would have the members of their product
+        }
+        let numbered = body.contains_key("order_no");
+        let body = Value::Object(body);
+        let answer = bench.post_order(&body).await;
+        conforms("/v1/orders", "post", &answer);
+        let expected = if schema.is_valid(&body) && numbered {
+            201
+        } else {
+            400
+        };
+        assert_eq!(
+            answer.status, expected,
+            "{body} was answered with {}",
+            answer.body
+        );
+        if expected == 201 {
+            taken += 1;
+            let order_no = answer.body["order_no"].as_str().expect("a number");
+            conforms(
+                "/v1/orders/{order_no}",
+                "get",
+                &bench.get_order(order_no).await,
+            );
+        } else {
+            refused += 1;
+        }
+    }
+    assert!(
+        taken > 30 && refused > 100,
+        "{taken} taken and {refused} refused: the generator has lost its balance"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_answer_is_described_by_the_contract() {
+    let bench = Bench::start().await;
+    let mut seen = Vec::new();
+    let mut post = async |request: http::Request<Vec<u8>>, status: u16| {
+        let answer = bench.send(request).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        conforms("/v1/orders", "post", &answer);
+        seen.push((status, answer.code().to_owned()));
+    };
+    let signed = |body: &Value| bench.client.post("/v1/orders", body, &bench);
+    post(signed(&native("ORDER-1")), 201).await;
+    post(signed(&native("ORDER-1")), 200).await;
+    post(
+        bench.client.post_with(
+            "/v1/orders",
+            &native("ORDER-2"),
+            &[("prefer", "respond-async")],
+            &bench,
+        ),
+        202,
+    )
+    .await;
+    let mut no_number = native("unused");
+    no_number.as_object_mut().unwrap().remove("order_no");
+    post(signed(&no_number), 400).await;
+    post(
+        bench.client.post_with(
+            "/v1/orders",
+            &no_number,
+            &[("idempotency-key", "a b")],
+            &bench,
+        ),
+        400,
+    )
+    .await;
+    post(signed(&json!([])), 400).await;
+    post(
+        http::Request::post("/v1/orders").body(Vec::new()).unwrap(),
+        401,
+    )
+    .await;
+    let other = bench.another_client("other").await;
+    post(other.post("/v1/orders", &native("ORDER-1"), &bench), 409).await;
+    let mut large = native("ORDER-3");
+    large["attach"] = json!("x".repeat(17_000));
+    post(signed(&large), 413).await;
+    let draft = crate::support::api::Draft {
+        method: "POST",
+        path: "/v1/orders",
+        headers: vec![("content-type", "text/plain".to_owned())],
+        body: native("ORDER-3").to_string().into_bytes(),
+        created_s: bench.clock.now().0,
+        nonce: Some("text".to_owned()),
+    };
+    post(bench.client.sign(draft), 415).await;
+    let mut changed = native("ORDER-1");
+    changed["amount_fen"] = json!(101);
+    post(signed(&changed), 422).await;
+    let mut foreign = native("ORDER-4");
+    foreign["appid"] = json!(FOREIGN_APPID);
+    post(signed(&foreign), 422).await;
+    bench.wire.break_all(
+        Match::operation(Service::DynamoDb, "PutItem"),
+        AwsFault::ServiceFault,
+    );
+    post(signed(&native("ORDER-5")), 503).await;
+    bench.wire.mend();
+    for (code, status) in [
+        ("malformed", 400),
+        ("missing_idempotency_key", 400),
+        ("invalid_idempotency_key", 400),
+        ("order_no_taken", 409),
+        ("wechatpay_refused", 422),
+    ] {
+        assert!(
+            seen.contains(&(status, code.to_owned())),
+            "{code} was not seen in {seen:?}"
+        );
+    }
+
+    for (path, status) in [
+        ("/v1/orders/ORDER-1", 200),
+        ("/v1/orders/ORDER-99", 404),
+        ("/v1/orders/x", 404),
+    ] {
+        let answer = bench.send(bench.client.get(path, &bench)).await;
+        assert_eq!(answer.status, status);
+        conforms("/v1/orders/{order_no}", "get", &answer);
+    }
+    conforms(
+        "/v1/orders/{order_no}",
+        "get",
+        &bench
+            .send(
+                http::Request::get("/v1/orders/ORDER-1")
+                    .body(Vec::new())
+                    .unwrap(),
+            )
+            .await,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_to_a_callback_is_described_by_the_contract() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wechat
+        .admin()
+        .pay("ORDER-1", &PayOptions::default())
+        .unwrap();
+    let callback = |damage: &Damage| {
+        bench
+            .wechat
+            .admin()
+            .signed_callback("ORDER-1", damage)
+            .unwrap()
+    };
+    let mut bare = callback(&Damage::None);
+    bare.headers.clear();
+    let mut huge = callback(&Damage::None);
+    huge.body = "x".repeat(70_000);
+    for (callback, status) in [
+        (callback(&Damage::None), 204),
+        (bare, 400),
+        (callback(&Damage::Probe), 401),
+        (huge, 413),
+        (callback(&Damage::ForeignApiv3Key), 500),
+    ] {
+        let answer = bench.receive(&callback).await;
+        assert_eq!(answer.status, status);
+        conforms("/v1/callbacks/wechatpay", "post", &answer);
+    }
+    bench
+        .wire
+        .break_all(Match::service(Service::Sqs), AwsFault::ServiceFault);
+    let answer = bench.receive(&callback(&Damage::None)).await;
+    assert_eq!(answer.status, 503);
+    conforms("/v1/callbacks/wechatpay", "post", &answer);
+}

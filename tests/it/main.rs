@@ -1,0 +1,15 @@
+//! Tests across crates. Everything of ours is real: the handlers as they are deployed, the adapters, the AWS SDK. DynamoDB is
+//! an engine in memory for each test; KMS and SQS are the local engine, started once; WeChat Pay is the simulator, over real
+//! HTTP. Clocks stand still until a test moves them.
+//!
+//! [`support`] sets a scene; each further module holds the sentences about one part.
+
+mod api_signatures;
+mod callbacks;
+mod calls_counted;
+mod contract;
+mod create_order;
+mod settings;
+mod signers;
+mod support;
+mod sweep;

@@ -1,0 +1,105 @@
+//! Settings: a function that is set up wrongly says everything that is wrong at once, and says no value.
+
+use std::collections::BTreeMap;
+
+macro_rules! refused {
+    ($function:ident, $vars:expr) => {
+        $function::settings::Settings::read($vars)
+            .expect_err(stringify!($function))
+            .to_string()
+    };
+}
+
+#[test]
+fn each_function_names_everything_that_is_missing_at_once() {
+    let nothing = BTreeMap::<String, String>::new();
+    let common = [
+        "AWS_REGION",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "KEYS_TABLE",
+        "SECRETS_KEY_ID",
+        "WECHATPAY_MCHID",
+    ];
+    for (error, own) in [
+        (
+            refused!(create_order, &nothing),
+            &[
+                "WECHATPAY_APPIDS",
+                "NOTIFY_URL",
+                "MERCHANT_SIGNER",
+                "ORDERS_TABLE",
+                "GUARDS_TABLE",
+                "FIELDS_KEY_ID",
+                "PAYMENT_REQUESTS_QUEUE_URL",
+            ][..],
+        ),
+        (
+            refused!(manage_order, &nothing),
+            &["ORDERS_TABLE", "GUARDS_TABLE"],
+        ),
+        (
+            refused!(receive_callback, &nothing),
+            &["PAYMENT_RESULTS_QUEUE_URL"],
+        ),
+        (
+            refused!(process_payment, &nothing),
+            &["MERCHANT_SIGNER", "ORDERS_TABLE", "FIELDS_KEY_ID"],
+        ),
+        (
+            refused!(reconcile, &nothing),
+            &[
+                "MERCHANT_SIGNER",
+                "ORDERS_TABLE",
+                "PAYMENT_REQUESTS_QUEUE_URL",
+            ],
+        ),
+    ] {
+        for name in common.iter().chain(own) {
+            assert!(error.contains(name), "{name} is not named in: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_malformed_is_named_without_its_value() {
+    let mut vars: BTreeMap<String, String> = [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("KEYS_TABLE", "keys"),
+        ("SECRETS_KEY_ID", "key"),
+        ("ORDERS_TABLE", "orders"),
+        ("GUARDS_TABLE", "guards"),
+        ("FIELDS_KEY_ID", "key"),
+        ("PAYMENT_REQUESTS_QUEUE_URL", "https://sqs.example/q"),
+        ("MERCHANT_SIGNER", "kms"),
+        ("MERCHANT_SIGNING_KEY_ID", "key"),
+        ("WECHATPAY_MCHID", "1900000001"),
+        ("WECHATPAY_APPIDS", "wxa"),
+        ("NOTIFY_URL", "https://pay.example/v1/callbacks/wechatpay"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    assert!(create_order::settings::Settings::read(&vars).is_ok());
+    for (name, wrong) in [
+        ("WECHATPAY_MCHID", "19-wrong"),
+        ("WECHATPAY_APPIDS", "wxa,,wrong"),
+        ("NOTIFY_URL", "http://pay.wrong.example/cb"),
+        ("NOTIFY_URL", "https://pay.example/cb?wrong=1"),
+        ("WECHATPAY_BASE_URL", "http://wrong.example"),
+        ("WECHATPAY_BASE_URL", "ftp://wrong.example"),
+        ("MERCHANT_SIGNER", "wrong"),
+        ("PREPAY_BUDGET_MS", "wrong"),
+        ("PREPAY_BUDGET_MS", "99999"),
+    ] {
+        let kept = vars.insert(name.to_owned(), wrong.to_owned());
+        let error = refused!(create_order, &vars);
+        assert!(error.contains(name), "{name} is not named in: {error}");
+        assert!(!error.contains(wrong), "a value is shown: {error}");
+        match kept {
+            Some(value) => vars.insert(name.to_owned(), value),
+            None => vars.remove(name),
+        };
+    }
+}

@@ -1,0 +1,346 @@
+//! The scene of a test: one merchant, one set of tables and queues, one WeChat Pay, and the five functions over them.
+
+pub(crate) mod api;
+mod aws;
+mod callbacks;
+mod queues;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use adapters::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+    keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
+    kms::Kms,
+    order_table::OrderTable,
+    random::Random,
+    testing::{DynamoEngine, Tables, Wire},
+};
+use payments::{ids::OrderNo, journal::Event, order::Order};
+use serde_json::Value;
+use wechatpay::UnixSeconds;
+use wechatpay_simulator::{
+    Config, GivenMerchant, PayOptions, Running, SigningMode, Simulator, Time,
+};
+
+pub(crate) use api::{Answer, Client};
+pub(crate) use aws::LocalAws;
+
+/// The merchant of all tests.
+pub(crate) const MCHID: &str = "1900000001";
+/// Its appids at WeChat Pay.
+pub(crate) const APPIDS: [&str; 2] = ["wx00000000000000aa", "wx00000000000000bb"];
+/// An appid in our settings that WeChat Pay does not know.
+pub(crate) const FOREIGN_APPID: &str = "wx00000000000000zz";
+const APIV3_KEY: &str = "0123456789abcdefghijklmnopqrstuv";
+const MERCHANT_SERIAL: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
+
+/// A scene.
+pub(crate) struct Bench {
+    /// Everybody's clock but the simulator's own, which [`Bench::advance`] moves along.
+    pub(crate) clock: Clock,
+    /// All calls to AWS go over it.
+    pub(crate) wire: Wire,
+    /// WeChat Pay.
+    pub(crate) wechat: Running,
+    /// The tables.
+    pub(crate) tables: Tables,
+    /// The keys table, for changes in the middle of a test.
+    pub(crate) keys: KeysTable,
+    /// The orders table.
+    pub(crate) orders: OrderTable,
+    /// The client that most tests use.
+    pub(crate) client: Client,
+    create_order: Arc<create_order::desk::Desk>,
+    manage_order: Arc<manage_order::desk::Desk>,
+    receive_callback: Arc<receive_callback::desk::Desk>,
+    process_payment: Arc<process_payment::desk::Desk>,
+    reconcile: reconcile::desk::Desk,
+    queues: queues::Queues,
+    random: Random,
+    _engine: DynamoEngine,
+}
+
+/// What a test may want otherwise.
+pub(crate) struct Wishes {
+    /// `MERCHANT_SIGNER`.
+    pub(crate) signer: &'static str,
+    /// `PREPAY_BUDGET_MS`.
+    pub(crate) prepay_budget_ms: u32,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            signer: "kms",
+            prepay_budget_ms: 4500,
+        }
+    }
+}
+
+impl Bench {
+    /// The usual scene.
+    pub(crate) async fn start() -> Self {
+        Self::with(Wishes::default()).await
+    }
+
+    /// A scene with wishes.
+    pub(crate) async fn with(wishes: Wishes) -> Self {
+        let start_s = Clock::system().now();
+        let clock = Clock::manual(start_s);
+        let random = Random::system();
+        let engine = DynamoEngine::start();
+        let tables = engine.create_tables("").await;
+        let local = LocalAws::get().await;
+        let wire = Wire::around(local.split(engine.endpoint()), clock.clone());
+        let aws = Aws::with_http_client(
+            &AwsSettings::local(&local.endpoint),
+            &clock,
+            wire.http_client(),
+        );
+        let queues = queues::Queues::create(local, &random.id()).await;
+        let callbacks = callbacks::Listener::bind().await;
+        let public_key = if wishes.signer == "kms" {
+            &local.merchant_public_key
+        } else {
+            &local.sealed_public_key
+        };
+        let wechat = start_wechat(public_key, start_s);
+        let keys = KeysTable::new(
+            aws.dynamodb(),
+            &tables.keys,
+            MCHID,
+            Kms::new(aws.kms()),
+            &local.secrets_key_id,
+            clock.clone(),
+        );
+        write_merchant(&keys, &wechat, local).await;
+        let client = Client::register(&keys, "shop", &random).await;
+        let vars = vars(&wishes, local, &tables, &queues, &wechat, &callbacks.url);
+        let receive_callback = Arc::new(open!(receive_callback, &vars, &aws, &clock, &random));
+        callbacks.serve(Arc::clone(&receive_callback));
+        Self {
+            create_order: Arc::new(open!(create_order, &vars, &aws, &clock, &random)),
+            manage_order: Arc::new(open!(manage_order, &vars, &aws, &clock, &random)),
+            process_payment: Arc::new(open!(process_payment, &vars, &aws, &clock, &random)),
+            reconcile: open!(reconcile, &vars, &aws, &clock, &random),
+            receive_callback,
+            orders: OrderTable::new(aws.dynamodb(), &tables.orders, MCHID),
+            clock,
+            wire,
+            wechat,
+            tables,
+            keys,
+            client,
+            queues,
+            random,
+            _engine: engine,
+        }
+    }
+
+    /// Another client of the API, with a key of its own.
+    pub(crate) async fn another_client(&self, name: &str) -> Client {
+        Client::register(&self.keys, name, &self.random).await
+    }
+
+    /// Time passes, here and at WeChat Pay. Callbacks that are due go out.
+    pub(crate) async fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+        self.wechat.admin().advance(by).await;
+    }
+
+    /// WeChat Pay sends what is due.
+    pub(crate) async fn deliver(&self) {
+        self.advance(Duration::ZERO).await;
+    }
+
+    /// The payer pays, and the callback goes out.
+    pub(crate) async fn pay(&self, order: &str) {
+        self.wechat
+            .admin()
+            .pay(order, &PayOptions::default())
+            .expect("an order that can be paid");
+        self.deliver().await;
+    }
+
+    /// A request of the usual client.
+    pub(crate) async fn post_order(&self, body: &Value) -> Answer {
+        self.send(self.client.post("/v1/orders", body, self)).await
+    }
+
+    /// What the usual client is shown of an order.
+    pub(crate) async fn get_order(&self, order_no: &str) -> Answer {
+        self.send(self.client.get(&format!("/v1/orders/{order_no}"), self))
+            .await
+    }
+
+    /// Hands a request to the function that its route belongs to.
+    pub(crate) async fn send(&self, request: http::Request<Vec<u8>>) -> Answer {
+        let (parts, body) = request.into_parts();
+        Answer::of(
+            if parts.method == http::Method::POST && parts.uri.path() == "/v1/orders" {
+                create_order::handler::create(&self.create_order, parts, body).await
+            } else {
+                manage_order::handler::manage(&self.manage_order, parts, body).await
+            },
+        )
+    }
+
+    /// Hands a callback to its function, without the network in between.
+    pub(crate) async fn receive(&self, callback: &wechatpay_simulator::SignedCallback) -> Answer {
+        let mut request = http::Request::post("/v1/callbacks/wechatpay");
+        for (name, value) in &callback.headers {
+            request = request.header(name, value);
+        }
+        let (parts, ()) = request.body(()).expect("a request").into_parts();
+        Answer::of(
+            receive_callback::handler::receive(
+                &self.receive_callback,
+                parts,
+                callback.body.clone().into_bytes(),
+            )
+            .await,
+        )
+    }
+
+    /// Works off both queues until they are empty or every message that is left failed. Says how many failed.
+    pub(crate) async fn work_off(&self) -> usize {
+        self.queues
+            .work_off(&self.process_payment, &self.clock)
+            .await
+    }
+
+    /// Puts a message into the results queue, as somebody might who has got hold of it.
+    pub(crate) async fn forge_result(&self, body: &str) {
+        self.queues.send_result(body).await;
+    }
+
+    /// One run of the sweep.
+    pub(crate) async fn sweep(&self) -> reconcile::handler::Report {
+        let deadline_ms = self.clock.now_ms() + 60_000;
+        reconcile::handler::run(
+            &self.reconcile,
+            reconcile::handler::Task::Sweep,
+            deadline_ms,
+        )
+        .await
+        .expect("a run")
+    }
+
+    /// The order as the table has it.
+    pub(crate) async fn order(&self, order_no: &str) -> Order {
+        self.orders
+            .read(&number(order_no))
+            .await
+            .expect("a table")
+            .expect("an order")
+    }
+
+    /// The order's journal.
+    pub(crate) async fn journal(&self, order_no: &str) -> Vec<Event> {
+        self.orders
+            .journal(&number(order_no))
+            .await
+            .expect("a table")
+    }
+
+    /// Everything in the orders table whose sort key begins so.
+    pub(crate) async fn items(&self, sk_prefix: &str) -> Vec<BTreeMap<String, String>> {
+        aws::items(&self._engine, &self.tables.orders, sk_prefix).await
+    }
+}
+
+/// An order number.
+pub(crate) fn number(text: &str) -> OrderNo {
+    OrderNo::parse(text).expect("an order number")
+}
+
+/// A good request for a QR code.
+pub(crate) fn native(order_no: &str) -> Value {
+    serde_json::json!({"order_no": order_no, "product": "native", "amount_fen": 100, "description": "Tea"})
+}
+
+fn start_wechat(merchant_public_key: &str, start_s: UnixSeconds) -> Running {
+    let merchant = GivenMerchant {
+        mchid: MCHID.to_owned(),
+        appids: APPIDS.map(str::to_owned).to_vec(),
+        merchant_serial: MERCHANT_SERIAL.to_owned(),
+        merchant_public_key: merchant_public_key.to_owned(),
+        merchant_private_key_file: None,
+        apiv3_key: APIV3_KEY.to_owned(),
+    };
+    Simulator::start(Config {
+        merchant: wechatpay_simulator::Merchant::Given(merchant),
+        time: Time::Manual { start_s: start_s.0 },
+        ..Config::for_tests()
+    })
+    .expect("a simulator")
+}
+
+/// What set-up writes on AWS: WeChat Pay's key and certificate, the APIv3 key, the merchant's serial.
+async fn write_merchant(keys: &KeysTable, wechat: &Running, local: &LocalAws) {
+    let entry = |mode, kind| {
+        let (id, pem) = wechat.admin().newest_key(mode).expect("a key");
+        VerificationEntry { id, kind, pem }
+    };
+    let verification = [
+        entry(SigningMode::PublicKey, VerificationKind::PublicKey),
+        entry(SigningMode::Certificate, VerificationKind::Certificate),
+    ];
+    keys.put_merchant(&NewMerchant {
+        verification: &verification,
+        response_serial: &verification[0].id,
+        apiv3: &[NewApiV3Key {
+            version: 1,
+            bytes: APIV3_KEY.as_bytes(),
+        }],
+        signer_serial: MERCHANT_SERIAL,
+        signer_pkcs8: Some(&local.merchant_pkcs8),
+    })
+    .await
+    .expect("the merchant's keys");
+}
+
+/// The environment of all functions; each reads its share.
+fn vars(
+    wishes: &Wishes,
+    local: &LocalAws,
+    tables: &Tables,
+    queues: &queues::Queues,
+    wechat: &Running,
+    notify_url: &str,
+) -> BTreeMap<String, String> {
+    let appids = [APPIDS[0], APPIDS[1], FOREIGN_APPID].join(",");
+    let budget = wishes.prepay_budget_ms.to_string();
+    [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("ORDERS_TABLE", &tables.orders),
+        ("GUARDS_TABLE", &tables.guards),
+        ("KEYS_TABLE", &tables.keys),
+        ("PAYMENT_REQUESTS_QUEUE_URL", &queues.requests_url),
+        ("PAYMENT_RESULTS_QUEUE_URL", &queues.results_url),
+        ("MERCHANT_SIGNER", wishes.signer),
+        ("MERCHANT_SIGNING_KEY_ID", &local.merchant_key_id),
+        ("SECRETS_KEY_ID", &local.secrets_key_id),
+        ("FIELDS_KEY_ID", &local.fields_key_id),
+        ("WECHATPAY_MCHID", MCHID),
+        ("WECHATPAY_APPIDS", &appids),
+        ("WECHATPAY_BASE_URL", &wechat.base_url),
+        ("WECHATPAY_BACKUP_URL", &wechat.base_url),
+        ("NOTIFY_URL", notify_url),
+        ("PREPAY_BUDGET_MS", &budget),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// Opens a function's desk from its settings, as its `main` does.
+macro_rules! open {
+    ($function:ident, $vars:expr, $aws:expr, $clock:expr, $random:expr) => {{
+        let settings = $function::settings::Settings::read($vars).expect("complete settings");
+        $function::desk::Desk::open(settings, $aws, $clock.clone(), $random.clone())
+    }};
+}
+use open;

@@ -1,0 +1,153 @@
+//! SQS and what Lambda does with it: receives a batch, calls the function, deletes what did not fail.
+
+use std::{collections::HashMap, sync::Arc};
+
+use adapters::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+};
+use aws_sdk_sqs::{
+    Client,
+    types::{Message, MessageSystemAttributeName},
+};
+use process_payment::{
+    desk::Desk,
+    event::{Attributes, Batch, MessageAttribute, Record},
+    handler,
+};
+
+use super::LocalAws;
+
+/// The two queues of one scene.
+pub(crate) struct Queues {
+    pub(crate) requests_url: String,
+    pub(crate) results_url: String,
+    client: Client,
+}
+
+impl Queues {
+    pub(crate) async fn create(local: &LocalAws, id: &str) -> Self {
+        let client = Aws::new(&AwsSettings::local(&local.endpoint), &Clock::system()).sqs();
+        let create = async |name: &str| {
+            let made = client
+                .create_queue()
+                .queue_name(format!("{name}-{id}"))
+                .send()
+                .await
+                .expect("a queue");
+            made.queue_url().expect("a URL").to_owned()
+        };
+        Self {
+            requests_url: create("payment-requests").await,
+            results_url: create("payment-results").await,
+            client: client.clone(),
+        }
+    }
+
+    pub(crate) async fn send_result(&self, body: &str) {
+        self.client
+            .send_message()
+            .queue_url(&self.results_url)
+            .message_body(body)
+            .send()
+            .await
+            .expect("a message");
+    }
+
+    /// Works off both queues, in batches side by side, until nothing is left that is visible. Delayed messages are seen at
+    /// once: the test's clock is not SQS's. Failed ones go back for the next call.
+    pub(crate) async fn work_off(&self, desk: &Arc<Desk>, clock: &Clock) -> usize {
+        let mut failed = 0;
+        for url in [&self.requests_url, &self.results_url] {
+            let mut batches = Vec::new();
+            loop {
+                let messages = self.receive(url).await;
+                if messages.is_empty() {
+                    break;
+                }
+                batches.push(messages);
+            }
+            let works = batches
+                .into_iter()
+                .map(|messages| self.work(url, messages, desk, clock));
+            failed += futures_util::future::join_all(works)
+                .await
+                .into_iter()
+                .sum::<usize>();
+        }
+        failed
+    }
+
+    async fn receive(&self, url: &str) -> Vec<Message> {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(10)
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::All)
+            .send()
+            .await;
+        received.expect("messages").messages.unwrap_or_default()
+    }
+
+    async fn work(&self, url: &str, messages: Vec<Message>, desk: &Desk, clock: &Clock) -> usize {
+        let records = messages
+            .iter()
+            .map(|message| record(message, clock))
+            .collect();
+        let answer = handler::process(desk, Batch { records }, clock.now_ms() + 30_000).await;
+        let failed: Vec<&str> = answer
+            .batch_item_failures
+            .iter()
+            .map(|failure| failure.item_identifier.as_str())
+            .collect();
+        for message in &messages {
+            let receipt = message.receipt_handle().expect("a receipt");
+            if failed.contains(&message.message_id().expect("an id")) {
+                self.client
+                    .change_message_visibility()
+                    .queue_url(url)
+                    .receipt_handle(receipt)
+                    .visibility_timeout(0)
+                    .send()
+                    .await
+                    .expect("visible again");
+            } else {
+                self.client
+                    .delete_message()
+                    .queue_url(url)
+                    .receipt_handle(receipt)
+                    .send()
+                    .await
+                    .expect("deleted");
+            }
+        }
+        failed.len()
+    }
+}
+
+/// A message as Lambda hands it over. `SentTimestamp` is by the test's clock, which is the one that callbacks are dated by.
+fn record(message: &Message, clock: &Clock) -> Record {
+    let attributes = message.message_attributes().into_iter().flatten();
+    let message_attributes: HashMap<String, MessageAttribute> = attributes
+        .map(|(name, value)| {
+            (
+                name.clone(),
+                MessageAttribute {
+                    string_value: value.string_value().map(str::to_owned),
+                },
+            )
+        })
+        .collect();
+    Record {
+        message_id: message.message_id().expect("an id").to_owned(),
+        body: message.body().expect("a body").to_owned(),
+        attributes: Attributes {
+            sent_timestamp: clock.now_ms().to_string(),
+            approximate_receive_count: "1".to_owned(),
+        },
+        message_attributes,
+        queue_arn: String::new(),
+    }
+}

@@ -1,0 +1,104 @@
+//! The sweep: what was lost is found, and settled by the path that all news takes.
+
+use std::time::Duration;
+
+use adapters::testing::{Fault as AwsFault, Match, Service};
+use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule};
+
+use crate::support::{Bench, native};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_callback_was_lost_is_found_and_settled() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::always(Fault::LostCallback))
+        .unwrap();
+    bench.pay("ORDER-1").await;
+    assert_eq!(
+        bench.sweep().await.claimed,
+        0,
+        "the callback has its time first"
+    );
+    bench.advance(Duration::from_secs(60)).await;
+    let report = bench.sweep().await;
+    assert_eq!((report.claimed, report.settled), (1, 1));
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(bench.sweep().await.claimed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_creator_died_is_handed_to_the_queue_and_gets_its_value() {
+    let bench = Bench::start().await;
+    bench.wire.break_next(
+        Match::operation(Service::DynamoDb, "UpdateItem").on(&bench.tables.orders),
+        AwsFault::DieBefore,
+    );
+    let died = bench
+        .wire
+        .until_death(bench.post_order(&native("ORDER-1")))
+        .await;
+    assert!(died.is_none());
+    bench.wire.mend();
+    bench.advance(Duration::from_secs(60)).await;
+    let report = bench.sweep().await;
+    assert_eq!((report.claimed, report.resumed), (1, 1));
+    assert_eq!(bench.work_off().await, 0);
+    let shown = bench.get_order("ORDER-1").await;
+    assert_eq!(shown.body["state"], "awaiting_payment");
+    assert!(
+        bench
+            .wechat
+            .admin()
+            .order(shown.code_url())
+            .unwrap()
+            .payable
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_sweeps_at_once_ask_about_each_order_once() {
+    let bench = Bench::start().await;
+    for n in 0..6 {
+        bench.post_order(&native(&format!("ORDER-{n}"))).await;
+    }
+    bench.advance(Duration::from_secs(60)).await;
+    bench.wechat.admin().reset_requests();
+    let (one, other) = futures_util::join!(bench.sweep(), bench.sweep());
+    assert_eq!(one.claimed + other.claimed, 6);
+    assert_eq!(
+        bench.wechat.admin().requests()[&Endpoint::QueryByOutTradeNo],
+        6
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unpaid_order_is_asked_about_again_on_the_ladder_and_a_failed_question_is_repeated() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.advance(Duration::from_secs(60)).await;
+    assert_eq!(bench.sweep().await.open, 1);
+    assert_eq!(bench.sweep().await.claimed, 0);
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::always(Fault::ServerErrorBefore { status: 500 }))
+        .unwrap();
+    bench.advance(Duration::from_secs(120)).await;
+    assert_eq!(bench.sweep().await.failed, 1);
+    bench.wechat.admin().clear_faults(None);
+    bench
+        .wechat
+        .admin()
+        .pay("ORDER-1", &PayOptions::default())
+        .unwrap();
+    bench.advance(Duration::from_secs(120)).await;
+    assert_eq!(
+        bench.sweep().await.settled + u32::from(bench.work_off().await == 0),
+        2,
+        "the sweep settles it, the callback finds it done"
+    );
+    assert_eq!(bench.journal("ORDER-1").await.len(), 3);
+}
