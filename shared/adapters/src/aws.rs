@@ -115,7 +115,7 @@ impl Aws {
         Self::with_http_client(settings, clock, http_client)
     }
 
-    /// Clients that go out through `http_client`, such as [`crate::testing::Wire`].
+    /// Clients that go out through `http_client`, such as `testing::Wire`.
     pub fn with_http_client(
         settings: &AwsSettings,
         clock: &Clock,
@@ -346,8 +346,8 @@ fn is_private_host(authority: &str) -> bool {
     }
 }
 
-/// An HTTPS client that trusts Mozilla's roots, which it reads at its first call: the 140 certificates take about a
-/// millisecond, and no cold start should pay that before it knows that it must call.
+/// An HTTPS client that trusts Mozilla's roots, and reads them at its first call: no cold start should pay for parsing
+/// them all before it knows that it must call.
 #[derive(Debug, Default)]
 struct PinnedHttps {
     client: OnceLock<SharedHttpClient>,
@@ -435,7 +435,15 @@ mod tests {
     }
 
     #[test]
-    fn the_pinned_roots_can_be_loaded() {
+    fn the_pinned_roots_can_be_loaded_and_amazon_s_are_among_them() {
+        let named = |name: &[u8]| {
+            let mut roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+            roots.any(|root| root.windows(name.len()).any(|window| window == name))
+        };
+        for number in ["1", "2", "3", "4"] {
+            let name = format!("Amazon Root CA {number}");
+            assert!(named(name.as_bytes()), "{name}");
+        }
         let context = TlsContext::builder()
             .with_trust_store(pinned_roots())
             .build()

@@ -263,3 +263,42 @@ fn authenticated(header: &[u8], context: &str) -> Aad<Vec<u8>> {
 fn key_context() -> Context {
     Context::of("field")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_key_is_put_aside_after_an_hour_or_a_million_fields() {
+        let hour_ms = 3_600_000;
+        for (uses, age_ms, serves) in [
+            (1, 0, true),
+            ((1 << 20) - 1, 0, true),
+            (1 << 20, 0, false),
+            (1, hour_ms - 1, true),
+            (1, hour_ms, false),
+            (1, -hour_ms, false), // the clock was set back: nobody knows how old the key is
+        ] {
+            let in_use = DataKeyInUse {
+                key: Arc::new(cipher(&[7; 32]).expect("a key")),
+                sealed: Vec::new(),
+                made_at_ms: 1_785_556_800_000,
+                uses,
+            };
+            assert_eq!(
+                in_use.may_serve(1_785_556_800_000 + age_ms),
+                serves,
+                "{uses} uses, {age_ms} ms"
+            );
+        }
+    }
+
+    #[test]
+    fn a_data_key_of_another_length_is_refused() {
+        let refused = cipher(&[7; 16]).expect_err("AES-128");
+        assert!(
+            matches!(refused, FieldError::DataKeyLength { length: 16 }),
+            "{refused}"
+        );
+    }
+}

@@ -6,13 +6,16 @@ use std::time::Duration;
 use adapters::aws::{Aws, AwsError, AwsSettings, FailureKind};
 use adapters::clock::Clock;
 use adapters::testing::{Call, DynamoEngine, Fault, Match, Service, Tables, Wire};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
 };
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::bench::NOW;
+use crate::bench::{NOW, chain};
 
 struct Bench {
     clock: Clock,
@@ -164,7 +167,7 @@ async fn a_refused_write_s_error_shows_nothing_of_the_item_that_it_met() {
         .condition_expression("attribute_not_exists(pk)")
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
     let failure = AwsError::new("PutItem", put.send().await.expect_err("refused"));
-    let shown = format!("{failure} {failure:?} {}", crate::bench::chain(&failure));
+    let shown = format!("{failure} {failure:?} {}", chain(&failure));
     assert!(
         !shown.contains("show-me") && !shown.contains("nor-me"),
         "{shown}"
@@ -349,4 +352,50 @@ async fn a_silent_service_is_given_up_after_the_limit_of_the_call() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[tokio::test]
+async fn a_service_whose_certificate_is_signed_by_nobody_we_know_gets_no_request() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("https://{}", listener.local_addr().expect("its address"));
+    // It serves one handshake and tells what it read.
+    let server = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a connection");
+        let mut tls = rustls::ServerConnection::new(self_signed()).expect("a server");
+        let handshake = tls.complete_io(&mut socket);
+        (
+            handshake.is_ok(),
+            tls.process_new_packets()
+                .map(|state| state.plaintext_bytes_to_read()),
+        )
+    });
+    let client = Aws::new(&AwsSettings::local(endpoint), &Clock::manual(NOW)).dynamodb();
+    let call = client.list_tables().customize().config_override(
+        aws_sdk_dynamodb::config::Config::builder().retry_config(RetryConfig::disabled()),
+    );
+    let failure = AwsError::new("ListTables", call.send().await.expect_err("not trusted"));
+    assert_eq!(failure.kind(), FailureKind::Unreachable);
+    assert!(
+        chain(&failure).contains("invalid peer certificate"),
+        "{}",
+        chain(&failure)
+    );
+    let (handshake, read) = server.join().expect("the server");
+    assert!(!handshake && !matches!(read, Ok(1..)), "{read:?}");
+}
+
+/// A TLS server with a certificate of its own making.
+fn self_signed() -> std::sync::Arc<rustls::ServerConfig> {
+    let certificate = include_bytes!("../../../wechatpay/vectors/keys/platform-certificate.pem");
+    let key = include_bytes!("../../../wechatpay/vectors/keys/platform.pem");
+    let certificate = CertificateDer::from_pem_slice(certificate).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(key).expect("a key");
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a certificate with its key");
+    std::sync::Arc::new(config)
 }
