@@ -4,7 +4,7 @@
 
 use rsa::RsaPublicKey;
 use rsa::pkcs1::DecodeRsaPrivateKey;
-use rsa::pkcs8::{DecodePublicKey, EncodePrivateKey, SecretDocument};
+use rsa::pkcs8::{DecodePublicKey, Document, EncodePrivateKey, SecretDocument};
 use rsa::traits::PublicKeyParts;
 use x509_cert::Certificate;
 use x509_cert::der::{DecodePem, Encode};
@@ -58,8 +58,8 @@ pub(crate) fn private_key_der_from_pkcs1(pem: &str) -> Result<Zeroizing<Vec<u8>>
 /// An RSA public key from a `BEGIN PUBLIC KEY` PEM (SPKI), the form of WeChat Pay's `pub_key.pem`.
 pub(crate) fn public_key(pem: &str) -> Result<RsaPublicKey, KeyError> {
     const EXPECTED: &str = "PUBLIC KEY";
-    let (label, document) = SecretDocument::from_pem(pem.trim())
-        .map_err(|_| KeyError::NotPem { expected: EXPECTED })?;
+    let (label, document) =
+        Document::from_pem(pem.trim()).map_err(|_| KeyError::NotPem { expected: EXPECTED })?;
     if label != EXPECTED {
         return Err(KeyError::NotPem { expected: EXPECTED });
     }

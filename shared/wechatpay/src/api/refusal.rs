@@ -7,9 +7,11 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::verify::shown;
+
 /// An answer that is no 2xx. It is not signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("WeChat Pay refused: HTTP {status} {raw_code}")]
+#[error("WeChat Pay refused with HTTP {status} {}: {}", shown(.raw_code), self.repeat())]
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
@@ -134,6 +136,23 @@ impl Repeat {
             | Self::AfterChange
             | Self::No => self,
         }
+    }
+}
+
+/// The next step in words.
+impl fmt::Display for Repeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Yes => "repeat the same request, with growing pauses",
+            Self::Later => "repeat the same request later",
+            Self::AfterQuery => "query before anything else",
+            Self::AfterTopUp => "fill up the merchant's balance, then repeat the same request",
+            Self::AfterReview => "a person has to read WeChat Pay's message",
+            Self::AfterChange => {
+                "the same request will be refused again, something has to change first"
+            }
+            Self::No => "do not repeat it",
+        })
     }
 }
 
@@ -398,6 +417,15 @@ mod tests {
     fn a_body_of_odd_types_keeps_what_can_be_read() {
         let refusal = Refusal::read(400, br#"{"code":"PARAM_ERROR","message":7}"#);
         assert_eq!(refusal.code, ErrorCode::ParamError);
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do_and_shows_no_more_than_a_piece_of_a_strange_code() {
+        let says = Refusal::read(403, br#"{"code":"NOT_ENOUGH","message":"m"}"#).to_string();
+        let expected = "WeChat Pay refused with HTTP 403 NOT_ENOUGH: fill up the merchant's balance, then repeat the same request";
+        assert_eq!(says, expected);
+        let body = format!(r#"{{"code":"{}"}}"#, "x".repeat(10_000));
+        assert!(Refusal::read(502, body.as_bytes()).to_string().len() < 200);
     }
 
     #[test]
