@@ -5,10 +5,12 @@
 //! [`support`] sets a scene; each further module holds the sentences about one part.
 
 mod api_signatures;
+mod batches;
 mod callbacks;
 mod calls_counted;
 mod contract;
 mod create_order;
+mod one_command;
 mod settings;
 mod signers;
 mod support;

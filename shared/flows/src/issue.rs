@@ -295,7 +295,6 @@ impl Issuing {
                 warn!(
                     order_no = order.order_no.as_str(),
                     code = refusal.raw_code,
-                    message = refusal.message,
                     "WeChat Pay refused the order"
                 );
                 Ok(Issued::Rejected(refusal))

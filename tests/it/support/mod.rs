@@ -210,6 +210,11 @@ impl Bench {
             .await
     }
 
+    /// Hands one batch of these bodies to `process-payment`, with so much time left. Gives the positions that failed.
+    pub(crate) async fn process_batch(&self, bodies: &[String], left_ms: i64) -> Vec<usize> {
+        queues::process_batch(&self.process_payment, &self.clock, bodies, left_ms).await
+    }
+
     /// Puts a message into the results queue, as somebody might who has got hold of it.
     pub(crate) async fn forge_result(&self, body: &str) {
         self.queues.send_result(body).await;

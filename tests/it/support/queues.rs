@@ -127,6 +127,33 @@ impl Queues {
     }
 }
 
+/// One batch, handed to the function directly; message ids are positions.
+pub(crate) async fn process_batch(
+    desk: &Desk,
+    clock: &Clock,
+    bodies: &[String],
+    left_ms: i64,
+) -> Vec<usize> {
+    let records = bodies.iter().enumerate().map(|(position, body)| Record {
+        message_id: position.to_string(),
+        body: body.clone(),
+        attributes: Attributes {
+            sent_timestamp: clock.now_ms().to_string(),
+            approximate_receive_count: "1".to_owned(),
+        },
+        message_attributes: HashMap::new(),
+        queue_arn: String::new(),
+    });
+    let batch = Batch {
+        records: records.collect(),
+    };
+    let answer = handler::process(desk, batch, clock.now_ms() + left_ms).await;
+    let failed = answer.batch_item_failures.iter();
+    failed
+        .map(|failure| failure.item_identifier.parse().expect("a position"))
+        .collect()
+}
+
 /// A message as Lambda hands it over. `SentTimestamp` is by the test's clock, which is the one that callbacks are dated by.
 fn record(message: &Message, clock: &Clock) -> Record {
     let attributes = message.message_attributes().into_iter().flatten();

@@ -1,0 +1,132 @@
+//! Batches of queue messages: each record has its own fate.
+
+use std::time::Duration;
+
+use adapters::testing::{Fault, Match, Service};
+use serde_json::json;
+
+use crate::support::{Bench, native};
+
+/// Bodies of payment requests for these orders.
+fn requests(order_nos: &[&str]) -> Vec<String> {
+    order_nos
+        .iter()
+        .map(|order_no| json!({"v": "issue.v1", "order_no": order_no}).to_string())
+        .collect()
+}
+
+/// Orders that wait for the queue.
+async fn reserve(bench: &Bench, order_nos: &[&str]) {
+    for order_no in order_nos {
+        let asked = bench.client.post_with(
+            "/v1/orders",
+            &native(order_no),
+            &[("prefer", "respond-async")],
+            bench,
+        );
+        assert_eq!(bench.send(asked).await.status, 202);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_record_does_not_hold_up_the_others() {
+    let bench = Bench::start().await;
+    reserve(&bench, &["ORDER-1", "ORDER-2"]).await;
+    let mut bodies = requests(&["ORDER-1", "unused", "ORDER-2"]);
+    bodies[1] = "not a message".to_owned();
+    assert_eq!(bench.process_batch(&bodies, 30_000).await, [1]);
+    for order_no in ["ORDER-1", "ORDER-2"] {
+        assert_eq!(
+            bench.get_order(order_no).await.body["state"],
+            "awaiting_payment"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_record_is_begun_when_the_time_is_nearly_up() {
+    let bench = Bench::start().await;
+    reserve(&bench, &["ORDER-1", "ORDER-2"]).await;
+    assert_eq!(
+        bench
+            .process_batch(&requests(&["ORDER-1", "ORDER-2"]), 2_000)
+            .await,
+        [0, 1]
+    );
+    assert!(bench.wechat.admin().requests().is_empty());
+    assert!(
+        bench
+            .process_batch(&requests(&["ORDER-1", "ORDER-2"]), 30_000)
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batchs_records_are_worked_on_side_by_side() {
+    let bench = Bench::start().await;
+    let order_nos = [
+        "ORDER-1", "ORDER-2", "ORDER-3", "ORDER-4", "ORDER-5", "ORDER-6", "ORDER-7", "ORDER-8",
+    ];
+    reserve(&bench, &order_nos).await;
+    bench.wire.break_all(
+        Match::operation(Service::DynamoDb, "GetItem").on(&bench.tables.orders),
+        Fault::TimedOut,
+    );
+    let asked = tokio::time::timeout(
+        Duration::from_secs(60),
+        bench.process_batch(&requests(&order_nos), 30_000),
+    )
+    .await;
+    assert_eq!(
+        asked.expect("an answer").len(),
+        8,
+        "every record has a verdict although none could be read"
+    );
+    bench.wire.mend();
+    // The first read of each record is sent before any record has its second: nobody waits for a neighbour.
+    bench.wire.forget();
+    assert!(
+        bench
+            .process_batch(&requests(&order_nos), 30_000)
+            .await
+            .is_empty()
+    );
+    let first_eight = bench.wire.calls().into_iter().take(8);
+    assert!(
+        first_eight
+            .into_iter()
+            .filter(|call| call.operation == "GetItem")
+            .count()
+            >= 7
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_request_twice_gets_one_value() {
+    let bench = Bench::start().await;
+    reserve(&bench, &["ORDER-1"]).await;
+    let failed = bench
+        .process_batch(&requests(&["ORDER-1", "ORDER-1", "ORDER-1"]), 30_000)
+        .await;
+    assert!(
+        failed.len() <= 2,
+        "one of them did it; who met its lease comes again"
+    );
+    assert!(
+        bench
+            .process_batch(&requests(&["ORDER-1"]), 30_000)
+            .await
+            .is_empty(),
+        "and finds it done"
+    );
+    let shown = bench.get_order("ORDER-1").await;
+    assert!(
+        bench
+            .wechat
+            .admin()
+            .order(shown.code_url())
+            .unwrap()
+            .payable
+    );
+}
