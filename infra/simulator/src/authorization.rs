@@ -114,3 +114,50 @@ fn text_to_sign(request: &SignedRequest<'_>, timestamp: &str, nonce: &str) -> Ve
     text.push(b'\n');
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The test key that WeChat Pay's manual publishes (page 4012365334).
+    const KEY: &str = include_str!("../test-keys/manual.pem");
+    const HEAD: &str = "WECHATPAY2-SHA256-RSA2048 mchid=\"1900007291\",nonce_str=\"593BEC0C930BF1AFEB40B4A08C8FB242\",\
+                        timestamp=\"1554208460\",serial_no=\"408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB\"";
+    const QUERY: &str = "Lc9VXxmeonkdV8Xk9tmigQFLhl0vRWTerdmoRu01aAnYwIrD/5nsSwE1WlmZGLRlAFTNQ3QsMa0+VRDlJp1Wp5p0nO8EK68b5sJBbjouxaFciIfq1zfDWWz+jqhcMoKXI1A6dPm1AW7D4d30WsMTNzp6g23OXakIsh9LO3lUmwvTuE0BY8ncf6tNGk4wKmvXwERd/ZpoQY3MAVKz+Nakwc+2XBmzT66KcUehU5kr4IvGa/lEU5RZb/q00zP9VLdBhC/jQSX3X1UcJLCtEc4gTmib4tnmAT+bHF/e17ZAuxDNcx6rqT8gNEXqaJGG+1OflMSTU2tpyG65G4dMKdFcoA==";
+    const PREPAY: &str = "jnks4dlrPw3ZX+ozVvSK39oa0t7OMBsg83BHAwd8BRdUFiVaQNTLTvci+wURgP1OQBbKYhFGvt7iqYpDSTQkp7Uq1sltaQKyncCyrA1g88m5bsKERQfPyT0ahSwKTYJ1CAn9QiJuSJRq1QsQs07eehbU/k9BCS51jTyc1Jpsi2H77HF9f/BnjXAOP3/sPObg6V5Ee4EzwLox684hhuMuIwHo7D8KFk3LIHOKDcNI4It1aCXydFWNpNK+SG86VUDe5kwoDpw4Ulqfu9z8OFDGbDs9TCxEv8iqQzbpxOlEVoOe2kalSYM5kApQb3nZcxdUtoE0liJGW3RGUNE0t4v01A==";
+    const PREPAY_BODY: &str = r#"{"appid":"wxd678efh567hg6787","mchid":"1900007291","description":"Image形象店-深圳腾大-QQ公仔","out_trade_no":"1217752501201407033233368018","notify_url":"https://www.weixin.qq.com/wxpay/pay.php","amount":{"total":100,"currency":"CNY"},"payer":{"openid":"oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"}}"#;
+
+    #[test]
+    fn the_manuals_own_signatures_are_right_and_one_changed_byte_is_not() {
+        let key = MerchantKey::from_private_pem(KEY).unwrap();
+        let expected = Expected {
+            mchid: "1900007291",
+            serial: "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
+            key: &key,
+        };
+        let verdict = |method, path_and_query, body: &str, signature: &str| {
+            let request = SignedRequest {
+                method,
+                path_and_query,
+                body: body.as_bytes(),
+            };
+            let header = format!("{HEAD},signature=\"{signature}\"");
+            check(Some(&header), &request, &expected, 1_554_208_460_000)
+                .map_err(|refusal| refusal.code)
+        };
+        let (query, prepay) = (
+            "/v3/refund/domestic/refunds/123123123123",
+            "/v3/pay/transactions/jsapi",
+        );
+        assert_eq!(verdict("GET", query, "", QUERY), Ok(()));
+        assert_eq!(verdict("POST", prepay, PREPAY_BODY, PREPAY), Ok(()));
+        assert_eq!(
+            verdict("POST", prepay, &PREPAY_BODY.replace("100", "101"), PREPAY),
+            Err("SIGN_ERROR")
+        );
+        assert_eq!(
+            verdict("GET", "/v3/refund/domestic/refunds/123123123124", "", QUERY),
+            Err("SIGN_ERROR")
+        );
+    }
+}

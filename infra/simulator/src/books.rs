@@ -68,6 +68,15 @@ pub enum PayError {
 }
 
 impl Books {
+    /// After a restart: what was on its way is tried again.
+    pub(crate) fn resume(&mut self, now_ms: i64) {
+        for callback in &mut self.callbacks {
+            if callback.status == CallbackStatus::Waiting {
+                callback.due_ms.get_or_insert(now_ms);
+            }
+        }
+    }
+
     pub(crate) fn state(&self, order: &Order, now_ms: i64) -> TradeState {
         let has_refund = self
             .refunds
@@ -125,7 +134,7 @@ impl Books {
         });
         let mut plaintext = order.transaction(TradeState::Success);
         if let Some(patch) = &options.alter {
-            merge(&mut plaintext, patch);
+            callbacks::merge(&mut plaintext, patch);
         }
         let (url, settled_fen) = (order.notify_url.clone(), order.payer_total_fen());
         let transaction_id = order
@@ -334,22 +343,33 @@ fn strike(callback: &mut Callback, fault: &Fault) {
     }
 }
 
-/// JSON merge patch (RFC 7396).
-fn merge(target: &mut Value, patch: &Value) {
-    let Some(patch) = patch.as_object() else {
-        *target = patch.clone();
-        return;
-    };
-    if !target.is_object() {
-        *target = Value::Object(serde_json::Map::new());
-    }
-    if let Some(target) = target.as_object_mut() {
-        for (key, value) in patch {
-            if value.is_null() {
-                target.remove(key);
-            } else {
-                merge(target.entry(key.clone()).or_insert(Value::Null), value);
-            }
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_callback_that_was_under_way_when_the_simulator_stopped_is_tried_again() {
+        let event = ("TRANSACTION.SUCCESS", "transaction", "");
+        let mut books = Books::default();
+        for status in [
+            CallbackStatus::Waiting,
+            CallbackStatus::Delivered,
+            CallbackStatus::Lost,
+        ] {
+            let mut callback =
+                callbacks::new(&mut Ids::new(1), "ORDER-1001", event, "", json!({}), 5);
+            callback.due_ms = None;
+            callback.status = status;
+            books.callbacks.push(callback);
         }
+        books.resume(7);
+        let due: Vec<Option<i64>> = books
+            .callbacks
+            .iter()
+            .map(|callback| callback.due_ms)
+            .collect();
+        assert_eq!(due, [Some(7), None, None]);
     }
 }

@@ -145,6 +145,9 @@ pub enum Damage {
     CutCiphertext,
     /// Sealed under another APIv3 key; rightly signed.
     ForeignApiv3Key,
+    /// The plaintext is changed by this JSON merge patch (RFC 7396), then rightly sealed and signed: news that does
+    /// not fit its order.
+    Altered(Value),
 }
 
 /// Everything that goes into one message besides the callback.
@@ -160,16 +163,16 @@ pub(crate) struct Sender<'a> {
 impl Sender<'_> {
     /// Seals and signs. `None` only if the APIv3 key has not 32 bytes, which is checked at the start.
     pub(crate) fn message(&self, callback: &Callback, damage: &Damage) -> Option<SignedCallback> {
-        let apiv3_key = match damage {
-            Damage::ForeignApiv3Key => "ThisKeyBelongsToAnotherMerchant0",
-            Damage::None
-            | Damage::WrongSignature
-            | Damage::Stale(_)
-            | Damage::UnknownSerial
-            | Damage::Probe
-            | Damage::CutCiphertext => self.apiv3_key,
+        let apiv3_key = if *damage == Damage::ForeignApiv3Key {
+            "ThisKeyBelongsToAnotherMerchant0"
+        } else {
+            self.apiv3_key
         };
-        let plaintext = callback.plaintext.to_string();
+        let mut plaintext = callback.plaintext.clone();
+        if let Damage::Altered(patch) = damage {
+            merge(&mut plaintext, patch);
+        }
+        let plaintext = plaintext.to_string();
         let mut resource = keys::seal(
             apiv3_key,
             &self.gcm_nonce,
@@ -211,14 +214,10 @@ impl Sender<'_> {
         } else {
             signature
         };
-        let serial = match damage {
-            Damage::UnknownSerial => "PUB_KEY_ID_0000000000000000000000000000000000".to_owned(),
-            Damage::None
-            | Damage::WrongSignature
-            | Damage::Stale(_)
-            | Damage::Probe
-            | Damage::CutCiphertext
-            | Damage::ForeignApiv3Key => self.key.serial.clone(),
+        let serial = if *damage == Damage::UnknownSerial {
+            "PUB_KEY_ID_0000000000000000000000000000000000"
+        } else {
+            &self.key.serial
         };
         let headers = [
             ("Content-Type", "application/json"),
@@ -228,7 +227,7 @@ impl Sender<'_> {
             ("Request-ID", &format!("{}-0", self.request_id)),
             ("Wechatpay-Timestamp", &timestamp.to_string()),
             ("Wechatpay-Nonce", &self.nonce),
-            ("Wechatpay-Serial", &serial),
+            ("Wechatpay-Serial", serial),
             ("Wechatpay-Signature", &signature),
             ("Wechatpay-Signature-Type", "WECHATPAY2-SHA256-RSA2048"),
         ];
@@ -274,6 +273,26 @@ pub(crate) fn new(
         tries: Vec::new(),
         rounds: 0,
         misfortune: Misfortune::default(),
+    }
+}
+
+/// JSON merge patch (RFC 7396).
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    if let Some(target) = target.as_object_mut() {
+        for (key, value) in patch {
+            if value.is_null() {
+                target.remove(key);
+            } else {
+                merge(target.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
     }
 }
 

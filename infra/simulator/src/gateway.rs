@@ -88,7 +88,7 @@ pub(crate) async fn serve(
         match fault {
             Fault::ServerErrorAfter { status } => outcome = Err(Refusal::system_error(*status)),
             Fault::SlowAnswer { delay_ms } => {
-                tokio::time::sleep(Duration::from_millis(*delay_ms)).await
+                tokio::time::sleep(Duration::from_millis(*delay_ms)).await;
             }
             Fault::TimeOutAfterOperation { hold_ms } => {
                 log(&sim, &arrived, "done, but no answer", &faults);

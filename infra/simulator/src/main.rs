@@ -97,7 +97,7 @@ fn read_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Option<
             "--state" => {
                 config.state_file = Some(value()?)
                     .filter(|file| file != "none")
-                    .map(PathBuf::from)
+                    .map(PathBuf::from);
             }
             "--speed" => {
                 config.time = Time::System {

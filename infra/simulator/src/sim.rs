@@ -194,7 +194,7 @@ impl Sim {
             } else if callback.status != CallbackStatus::Delivered {
                 match callback.wait_ms() {
                     Some(wait_ms) => {
-                        callback.due_ms = Some(now_ms.saturating_add(self.clock.sped_up(wait_ms)))
+                        callback.due_ms = Some(now_ms.saturating_add(self.clock.sped_up(wait_ms)));
                     }
                     None => callback.status = CallbackStatus::GivenUp,
                 }

@@ -156,8 +156,10 @@ impl Simulator {
             refund_takes_ms: config.refund_takes_ms,
             log: config.log,
         };
+        let mut books = stored.map_or_else(Books::default, |stored| stored.books);
+        books.resume(fixed.clock.now_ms());
         let world = World {
-            books: stored.map_or_else(Books::default, |stored| stored.books),
+            books,
             keys,
             ids,
             faults: Faults::new(seed),

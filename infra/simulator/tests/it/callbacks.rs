@@ -225,6 +225,12 @@ async fn each_kind_of_damage_breaks_exactly_what_it_says() {
         let is_probe = header("wechatpay-signature").starts_with("WECHATPAY/SIGNTEST/");
         assert_eq!(is_probe, damage == Damage::Probe);
     }
+    let altered = Damage::Altered(json!({"transaction_id": "4200000000202608030000000001"}));
+    let opened = merchant.open(&signed(&altered), SigningMode::PublicKey);
+    assert_eq!(
+        opened["plain"]["transaction_id"],
+        "4200000000202608030000000001"
+    );
     assert!(receiver.received().is_empty(), "nothing was sent");
 }
 

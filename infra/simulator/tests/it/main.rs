@@ -1,4 +1,11 @@
 //! The simulator over real HTTP, asked by a client that signs with `rsa` and trusts nothing.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails; clippy.toml allows it in tests, but not in their helpers"
+)]
 
 mod browser;
 mod support;

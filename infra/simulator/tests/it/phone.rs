@@ -1,5 +1,7 @@
 //! The page at `/phone`, in a real browser: a person scans or taps, and pays, cancels or fails.
 
+use std::io::Write;
+
 use serde_json::json;
 use wechatpay_simulator::{AttemptOutcome, Config, SigningMode, TradeState};
 
@@ -11,8 +13,9 @@ use crate::{
 async fn browser() -> Option<Browser> {
     let browser = Browser::start().await;
     if browser.is_none() {
-        println!(
-            "skipped: no Chromium found; install it (Debian: apt-get install chromium) to test /phone"
+        // Past the harness, which keeps the output of tests that pass to itself.
+        let _written = std::io::stdout().write_all(
+            b"skipped: no Chromium found; install it (Debian: apt-get install chromium) to test /phone\n",
         );
     }
     browser
