@@ -7,7 +7,7 @@ Reads one JSON object from standard input:
 
 and prints one to standard output:
 
-    {"changed": bool, "adaptations": [sentence, ...], "outputs": {name: value}, "resources": {logical id: physical id}}
+    {"changed": bool, "adaptations": [sentence, ...], "outputs": {name: value}}
 
 A failure is told on standard error, with exit status 1. Every function in ADAPTATIONS bridges one thing that the engine
 lacks; its doc string says what, and is shown to the reader when it applied. Nothing else of the template is changed.
@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 
 BUCKET = "local-deployments"
@@ -42,8 +43,7 @@ def main():
 
 
 def deploy(order):
-    packages = {name: package(path) for name, path in order["binaries"].items()}
-    keys = {name: f"{name}-{hashlib.sha256(content).hexdigest()}.zip" for name, content in packages.items()}
+    keys = {name: f"{name}-{digest_of(path)}.zip" for name, path in order["binaries"].items()}
     template = translate(read_template(order["template"]), order["parameters"], keys, order["region"])
     adaptations = adapt(template)
     times_to_live = take_times_to_live(template)
@@ -51,32 +51,36 @@ def deploy(order):
         adaptations.append(take_times_to_live.__doc__)
 
     stack = Stack(order)
-    changed = stack.bring_to(template, order["parameters"], packages, keys)
+    changed = stack.bring_to(template, order["parameters"], order["binaries"], keys)
     resources = stack.resources()
     stack.set_times_to_live({resources[table]: spec for table, spec in times_to_live.items()})
     return {
         "changed": changed,
         "adaptations": [" ".join(text.split()) for text in adaptations],
         "outputs": stack.outputs(),
-        "resources": resources,
     }
 
 
 # --- What `sam package` does ---------------------------------------------------------------------------------------
 
 
+def digest_of(path):
+    """Names a deployment package by its program, so that an unchanged function is not deployed again."""
+    with open(path, "rb") as program:
+        return hashlib.sha256(program.read()).hexdigest()
+
+
 def package(path):
-    """A deployment package: the compiled function as `bootstrap`, without debug information. The bytes depend on
-    nothing but the program, so an unchanged function is not deployed again."""
+    """A deployment package: the compiled function as `bootstrap`, stripped, as a release build is."""
     content = io.BytesIO()
     with tempfile.TemporaryDirectory() as scratch:
         stripped = os.path.join(scratch, "bootstrap")
-        if not (shutil.which("strip") and quiet(["strip", "--strip-debug", "-o", stripped, path])):
+        if not (shutil.which("strip") and quiet(["strip", "-o", stripped, path])):
             stripped = path
-        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        # Not compressed: it goes no further than this machine's memory, and compressing would take most of the time.
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
             entry = zipfile.ZipInfo("bootstrap")
             entry.external_attr = 0o100755 << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
             with open(stripped, "rb") as program:
                 archive.writestr(entry, program.read())
     return content.getvalue()
@@ -138,32 +142,19 @@ class AwsManagedPolicies:
 # --- What the engine lacks -----------------------------------------------------------------------------------------
 
 
-def numbers_as_numbers(template):
-    """Parameters of type Number: the engine hands their values on as text, and its queue poller fails on a concurrency
-    that is text, so each reference to one is replaced by the number."""
-    numbers = {
-        name: int(definition["Default"])
-        for name, definition in template.get("Parameters", {}).items()
-        if definition["Type"] == "Number"
-    }
-    replaced = 0
-
-    def walk(node):
-        nonlocal replaced
-        if isinstance(node, list):
-            return [walk(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        if list(node) == ["Ref"] and node["Ref"] in numbers:
-            replaced += 1
-            return numbers[node["Ref"]]
-        return {key: walk(value) for key, value in node.items()}
-
-    template["Resources"] = walk(template["Resources"])
-    return replaced > 0
+def concurrency_as_number(template):
+    """Concurrency of the queue sources: the engine hands the values of Number parameters on as text, and its queue
+    poller fails on a MaximumConcurrency that is text, so the reference is replaced by the number."""
+    sources = [r for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
+    scalings = [s["Properties"]["ScalingConfig"] for s in sources if "ScalingConfig" in s["Properties"]]
+    references = [s for s in scalings if isinstance(s["MaximumConcurrency"], dict)]
+    for scaling in references:
+        parameter = template["Parameters"][scaling["MaximumConcurrency"]["Ref"]]
+        scaling["MaximumConcurrency"] = int(parameter["Default"])
+    return bool(references)
 
 
-ADAPTATIONS = [numbers_as_numbers]
+ADAPTATIONS = [concurrency_as_number]
 
 
 def adapt(template):
@@ -206,7 +197,7 @@ class Stack:
                 return None
             raise
 
-    def bring_to(self, template, parameters, packages, keys):
+    def bring_to(self, template, parameters, binaries, keys):
         """Creates or updates the stack; gives whether anything was to be done."""
         text = json.dumps(template, sort_keys=True)
         digest = hashlib.sha256((text + json.dumps(parameters, sort_keys=True)).encode()).hexdigest()
@@ -215,8 +206,8 @@ class Stack:
             return False
         s3 = self.client("s3")
         s3.create_bucket(Bucket=BUCKET)
-        for name, key in keys.items():
-            s3.put_object(Bucket=BUCKET, Key=key, Body=packages[name])
+        for name, path in binaries.items():
+            s3.put_object(Bucket=BUCKET, Key=keys[name], Body=package(path))
         s3.put_object(Bucket=BUCKET, Key="template.json", Body=text.encode())
         change = self.cloudformation.update_stack if found else self.cloudformation.create_stack
         change(
@@ -233,15 +224,13 @@ class Stack:
         return True
 
     def wait(self):
-        import time
-
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             status = self.description()["StackStatus"]
             if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
                 return
             if not status.endswith("_IN_PROGRESS"):
-                raise Failure(f"the stack ended in {status}: {self.causes()}")
+                raise Failure(f"the stack ended in {status}: {self.causes()} (--fresh begins with a new one)")
             time.sleep(0.1)
         raise Failure("the stack was not deployed within two minutes")
 

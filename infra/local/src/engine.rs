@@ -64,8 +64,8 @@ pub struct Engine {
     child: Child,
     /// Held open for the engine's life: the launcher stops it at end of file.
     lifeline: Option<ChildStdin>,
-    /// A directory of this engine alone, removed with it.
-    scratch: Option<PathBuf>,
+    /// What is of no use without the engine: all it wrote, or beside kept data only the functions it unpacked.
+    scratch: PathBuf,
 }
 
 /// Why no engine is running.
@@ -111,15 +111,14 @@ pub fn start(options: Options) -> Result<Engine, Error> {
     if options.port != 0 && TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).is_err() {
         return Err(Error::PortInUse { port: options.port });
     }
-    let (home, scratch) = match &options.state_dir {
-        Some(kept) => (kept.clone(), None),
-        None => {
-            let own = scratch_dir(&installed.root)?;
-            (own.clone(), Some(own))
-        }
+    let home = match &options.state_dir {
+        Some(kept) => kept.clone(),
+        None => scratch_dir(&installed.root)?,
     };
     let temporary = home.join("tmp");
     let state = home.join("state");
+    // A run that was killed leaves it behind.
+    drop(fs::remove_dir_all(&temporary));
     private_dir(&temporary)?;
     private_dir(&state)?;
     let log = home.join("engine.log");
@@ -142,7 +141,11 @@ pub fn start(options: Options) -> Result<Engine, Error> {
         log,
         child,
         lifeline,
-        scratch,
+        scratch: if options.state_dir.is_some() {
+            temporary
+        } else {
+            home
+        },
     };
 
     // The launcher's one line of output is its port. End of file instead means that it died.
@@ -218,10 +221,8 @@ impl Engine {
             drop(self.child.kill());
             drop(self.child.wait());
         }
-        if let Some(scratch) = self.scratch.take() {
-            // A leftover is swept by the next start.
-            drop(fs::remove_dir_all(scratch));
-        }
+        // A leftover is swept by the next start.
+        drop(fs::remove_dir_all(&self.scratch));
         ended
     }
 
@@ -371,7 +372,7 @@ mod tests {
         assert_ne!(one.port(), two.port());
         assert!(get(one.port(), "/_ministack/health").contains(VERSION));
         assert!(one.endpoint().starts_with("http://127.0.0.1:"));
-        let scratch = one.scratch.clone().unwrap();
+        let scratch = one.scratch.clone();
         assert!(scratch.exists());
         assert!(one.stop(), "ends by itself");
         assert!(!scratch.exists());

@@ -50,7 +50,7 @@ impl Product {
                 ..order
             },
             Self::H5 => NewOrder {
-                payer_client_ip: Some("127.0.0.1".to_owned()),
+                payer_client_ip: Some("203.0.113.7".to_owned()),
                 h5_type: Some("Wap".to_owned()),
                 ..order
             },

@@ -9,14 +9,17 @@ use adapters::aws::{Aws, AwsSettings};
 use adapters::clock::Clock;
 use adapters::random::Random;
 use local::engine::{self, Engine};
+use serde::Serialize;
 use serde_json::{Value, json};
-use wechatpay_simulator::{Config, Log, Merchant as SimulatorMerchant, Running, Simulator};
+use wechatpay_simulator::{
+    Config, GivenMerchant, Log, Merchant as SimulatorMerchant, Running, Simulator,
+};
 
 use crate::arguments::Arguments;
 use crate::caller::Caller;
 use crate::deploy::{self, Deployed};
 use crate::failure::Failure;
-use crate::functions;
+use crate::functions::{self, Programs};
 use crate::http::Http;
 use crate::merchant::{APPID, MCHID, Merchant};
 use crate::play::{self, Stage, Step};
@@ -27,13 +30,10 @@ use crate::proxy::{Port, Proxy};
 use crate::state::StateDir;
 
 /// The stages before the play.
-const STAGES: usize = 7;
+const STAGES: usize = 8;
 
 /// Remembers the last order that was paid, for the next run to read.
 const PLAYED: &str = "played.json";
-
-/// The template's names of the two addresses and the two ways to sign.
-type Parameters = BTreeMap<&'static str, String>;
 
 /// Everything that runs, and what was played with it.
 pub(crate) struct Stack {
@@ -44,9 +44,28 @@ pub(crate) struct Stack {
     state: StateDir,
     api_url: String,
     adaptations: Vec<String>,
+    last_order: Option<LastOrder>,
     steps: Vec<Step>,
     /// Whether the simulator's log is shown.
     shows_log: Arc<AtomicBool>,
+}
+
+/// The order that the run before this one paid last, as the API answers for it now.
+#[derive(Debug, Serialize)]
+struct LastOrder {
+    order_no: String,
+    /// None if it is gone.
+    state: Option<String>,
+}
+
+/// What a run holds before it starts anything.
+struct Ground {
+    state: StateDir,
+    port: Port,
+    simulator_port: u16,
+    clock: Clock,
+    random: Random,
+    http: Http,
 }
 
 /// Starts everything and plays.
@@ -55,109 +74,52 @@ pub(crate) struct Stack {
 /// The first stage or step that went wrong. What was started is stopped by then.
 pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
     let mut progress = Progress::new(STAGES + arguments.products.len());
-    let clock = Clock::system();
-    let random = Random::system();
-    let http = Http::new();
+    let ground = take_ground(arguments, &mut progress).await?;
+    let api_url = ground.port.url();
+    let programs = programs(arguments, &mut progress).await?;
+    let engine = start_engine(arguments, &ground.state, &mut progress).await?;
+    let aws = Aws::new(&AwsSettings::local(engine.endpoint()), &ground.clock);
 
-    let (state, port, simulator_port) = progress
-        .stage("looking for what is needed", Output::Silent, async {
-            prerequisites::check(arguments.bins.is_none())?;
-            let state = StateDir::take(&arguments.state, arguments.fresh)?;
-            let port = Port::take(arguments.port).await?;
-            Ok((state, port, simulator_port(arguments.simulator_port)?))
-        })
-        .await?;
-    let api_url = port.url();
-
-    let programs = match &arguments.bins {
-        Some(directory) => {
-            let name = format!("taking the functions from {}", directory.display());
-            let found = async { functions::find(directory) };
-            progress.stage(name, Output::Silent, found).await?
-        }
-        None => {
-            let build = functions::build(arguments.release);
-            progress
-                .stage("building the functions", Output::Talks, build)
-                .await?
-        }
-    };
-
-    let options = engine::Options {
-        port: arguments.engine_port,
-        state_dir: Some(state.join("engine")),
-    };
-    let started = start_engine(options);
-    let engine = progress
-        .stage("starting the local AWS engine", Output::Silent, started)
-        .await?;
-    let aws = Aws::new(&AwsSettings::local(engine.endpoint()), &clock);
-
-    let parameters = parameters(arguments.sealed_key, &api_url, simulator_port);
-    let deployed = deploy::deploy(&engine, &parameters, &programs);
-    let deployed = progress
-        .stage("deploying template.yaml", Output::Silent, deployed)
-        .await?;
-    tell_adaptations(&progress, &deployed);
-
+    let parameters = parameters(arguments.sealed_key, &api_url, ground.simulator_port);
+    let deployed = deploy(&engine, &parameters, &programs, &mut progress).await?;
     let merchant = async {
         if arguments.sealed_key {
-            Merchant::with_sealed_key(&state, &random)
+            Merchant::with_sealed_key(&ground.state, &ground.random)
         } else {
-            Merchant::with_kms_key(&state, &random, &aws, &deployed).await
+            Merchant::with_kms_key(&ground.state, &ground.random, &aws, &deployed).await
         }
     };
     let merchant = progress
         .stage("making the merchant's keys", Output::Silent, merchant)
         .await?;
-
     let shows_log = Arc::new(AtomicBool::new(false));
-    let simulator = async {
-        let config = Config {
-            port: simulator_port,
-            merchant: SimulatorMerchant::Given(merchant.given()),
-            state_file: Some(state.join("simulator.json")),
-            details_file: Some(state.join("wechatpay.json")),
-            log: Some(log_to_stderr(&shows_log)),
-            ..Config::default()
-        };
-        // Making its RSA keys for the first time takes a second.
-        match tokio::task::spawn_blocking(|| Simulator::start(config)).await {
-            Ok(Ok(running)) => Ok(running),
-            Ok(Err(error)) => Err(Failure::because(
-                "the WeChat Pay simulator did not start",
-                &error,
-            )),
-            Err(error) => Err(Failure::because(
-                "the WeChat Pay simulator was cut off",
-                &error,
-            )),
-        }
-    };
-    let simulator = progress
-        .stage(
-            "starting the WeChat Pay simulator",
-            Output::Silent,
-            simulator,
-        )
-        .await?;
+    let simulator = start_simulator(&ground, merchant.given(), &shows_log, &mut progress).await?;
 
-    let caller = Caller::known(&state, &api_url, clock.clone(), random.clone())?;
+    let Ground {
+        state,
+        port,
+        clock,
+        random,
+        http,
+        ..
+    } = ground;
+    let caller = Caller::known(&state, &api_url, clock.clone(), random)?;
     let prefix = format!(
         "{}/_aws/execute-api/{}/$default",
         engine.endpoint(),
         deployed.output("ApiId")?
     );
+    let opened = async {
+        merchant
+            .store(&aws, &deployed, &simulator.details, &caller)
+            .await?;
+        Ok(port.serve(http.clone(), prefix))
+    };
     let proxy = progress
         .stage(
             "storing the keys and opening the API",
             Output::Silent,
-            async {
-                merchant
-                    .store(&aws, &deployed, &simulator.details, &caller)
-                    .await?;
-                Ok(port.serve(http.clone(), prefix))
-            },
+            opened,
         )
         .await?;
 
@@ -169,17 +131,20 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
         state,
         api_url,
         adaptations: deployed.adaptations,
+        last_order: None,
         steps: Vec::new(),
         shows_log,
     };
-    stack.play(arguments, &http, &clock, &mut progress).await?;
+    stack
+        .play(&arguments.products, &http, &clock, &mut progress)
+        .await?;
     Ok(stack)
 }
 
 impl Stack {
     async fn play(
         &mut self,
-        arguments: &Arguments,
+        products: &[Product],
         http: &Http,
         clock: &Clock,
         progress: &mut Progress,
@@ -192,8 +157,8 @@ impl Stack {
             engine_url: &engine_url,
             clock,
         };
-        self.read_last_order(&stage, progress).await?;
-        for product in &arguments.products {
+        self.last_order = self.read_last_order(&stage, progress).await?;
+        for product in products {
             let order_no = format!("play-{}-{}", product.name(), clock.now_ms());
             let name = format!("playing a payment: {}", product.name());
             let played = play::play(&stage, *product, &order_no, tell);
@@ -205,12 +170,16 @@ impl Stack {
     }
 
     /// Shows that data survives: the order that the last run paid is still paid.
-    async fn read_last_order(&self, stage: &Stage<'_>, progress: &Progress) -> Result<(), Failure> {
+    async fn read_last_order(
+        &self,
+        stage: &Stage<'_>,
+        progress: &Progress,
+    ) -> Result<Option<LastOrder>, Failure> {
         let Some(order_no) = self.state.read::<String>(PLAYED)? else {
-            return Ok(());
+            return Ok(None);
         };
-        let state = play::read_order(stage, &order_no).await?;
-        let state = state
+        let order = play::read_order(stage, &order_no).await?;
+        let state = order
             .as_ref()
             .and_then(|order| order.get("state"))
             .and_then(Value::as_str);
@@ -220,7 +189,8 @@ impl Stack {
                 "order {order_no} of the last run is gone: the engine keeps its data only when it is stopped cleanly"
             )),
         }
-        Ok(())
+        let state = state.map(str::to_owned);
+        Ok(Some(LastOrder { order_no, state }))
     }
 
     /// The result as one JSON object.
@@ -230,6 +200,7 @@ impl Stack {
             "api_url": self.api_url,
             "phone_url": self.simulator.details.phone_url,
             "adaptations": self.adaptations,
+            "last_order": self.last_order,
             "steps": self.steps,
         })
     }
@@ -242,18 +213,18 @@ impl Stack {
         self.shows_log.store(true, Ordering::Relaxed);
         let order_no = format!("tea-{}", Clock::system().now_ms());
         let curl = self.caller.curl_create(&Product::Native.order(&order_no))?;
-        let phone = &self.simulator.details.phone_url;
-        let state = self.state.join("");
         Ok(format!(
-            "\nRunning until Ctrl-C; data stays in {state}\n\
-             \n  API    {api}\n  phone  {phone}   (a person pays here)\n  engine {engine}   (log: {log})\n\
+            "\nRunning until Ctrl-C. Data stays in {state}\n\
+             \n  API    {api}\n  phone  {phone}   a person pays here\n  engine {engine}   its log: {log}\n\
              \nCreate an order with the bundled client, then pay it on the phone page:\n\
-             \n  cargo client create --product native --amount-fen 1 --description 'A cup of tea' --order-no {order_no}\n\
+             \n  cargo client create --product native --amount-fen 1 --description 'A cup of tea' --settings {settings}\n\
              \nor with this signed request, which is good for five minutes and for one time:\n\n{curl}\n",
-            state = state.display(),
+            state = self.state.path().display(),
             api = self.api_url,
+            phone = self.simulator.details.phone_url,
             engine = self.engine.endpoint(),
             log = self.engine.log().display(),
+            settings = self.state.join("client.json").display(),
         ))
     }
 
@@ -265,32 +236,135 @@ impl Stack {
         self.proxy.stop().await;
         self.simulator.stop();
         let engine = self.engine;
-        let clean = tokio::task::spawn_blocking(move || engine.stop())
-            .await
-            .unwrap_or(false);
-        if clean {
-            Ok(())
-        } else {
-            Err(Failure::new(
+        match tokio::task::spawn_blocking(move || engine.stop()).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(_) => Err(Failure::new(
                 "the local AWS engine did not stop by itself and was killed; data of this run is lost",
-            ))
+            )),
         }
     }
 }
 
-async fn start_engine(options: engine::Options) -> Result<Engine, Failure> {
-    let started = tokio::task::spawn_blocking(move || engine::start(options)).await;
-    match started {
-        Ok(Ok(engine)) => Ok(engine),
-        Ok(Err(error @ engine::Error::PortInUse { .. })) => {
-            Err(Failure::new(format!("{error} with --engine-port")))
+async fn take_ground(arguments: &Arguments, progress: &mut Progress) -> Result<Ground, Failure> {
+    let ground = async {
+        prerequisites::check(arguments.bins.is_none())?;
+        Ok(Ground {
+            state: StateDir::take(&arguments.state, arguments.fresh)?,
+            port: Port::take(arguments.port).await?,
+            simulator_port: simulator_port(arguments.simulator_port)?,
+            clock: Clock::system(),
+            random: Random::system(),
+            http: Http::new(),
+        })
+    };
+    progress
+        .stage("looking for what is needed", Output::Silent, ground)
+        .await
+}
+
+async fn programs(arguments: &Arguments, progress: &mut Progress) -> Result<Programs, Failure> {
+    match &arguments.bins {
+        Some(directory) => {
+            let name = format!("taking the functions from {}", directory.display());
+            let found = async { functions::find(directory) };
+            progress.stage(name, Output::Silent, found).await
         }
-        Ok(Err(error)) => Err(Failure::new(error.to_string())),
-        Err(error) => Err(Failure::because(
-            "starting the local AWS engine was cut off",
-            &error,
-        )),
+        None => {
+            let built = functions::build(arguments.release);
+            progress
+                .stage("building the functions", Output::Talks, built)
+                .await
+        }
     }
+}
+
+async fn start_engine(
+    arguments: &Arguments,
+    state: &StateDir,
+    progress: &mut Progress,
+) -> Result<Engine, Failure> {
+    let installed = blocking(engine::install);
+    let installed = async {
+        installed
+            .await?
+            .map_err(|error| Failure::new(error.to_string()))
+    };
+    progress
+        .stage(
+            "installing the local AWS engine, unless that was done",
+            Output::Talks,
+            installed,
+        )
+        .await?;
+
+    let options = engine::Options {
+        port: arguments.engine_port,
+        state_dir: Some(state.join("engine")),
+    };
+    let started = blocking(|| engine::start(options));
+    let started = async {
+        started.await?.map_err(|error| match error {
+            engine::Error::PortInUse { .. } => Failure::new(format!("{error} with --engine-port")),
+            engine::Error::Install(_)
+            | engine::Error::Io { .. }
+            | engine::Error::NotReady { .. } => Failure::new(error.to_string()),
+        })
+    };
+    progress
+        .stage("starting the local AWS engine", Output::Silent, started)
+        .await
+}
+
+async fn deploy(
+    engine: &Engine,
+    parameters: &BTreeMap<&str, String>,
+    programs: &Programs,
+    progress: &mut Progress,
+) -> Result<Deployed, Failure> {
+    let deployed = deploy::deploy(engine, parameters, programs);
+    let deployed = progress
+        .stage("deploying template.yaml", Output::Silent, deployed)
+        .await?;
+    if !deployed.changed {
+        progress.note("nothing had changed since the last run");
+    }
+    for adaptation in &deployed.adaptations {
+        progress.note(format!("adapted to the engine: {adaptation}"));
+    }
+    Ok(deployed)
+}
+
+async fn start_simulator(
+    ground: &Ground,
+    merchant: GivenMerchant,
+    shows_log: &Arc<AtomicBool>,
+    progress: &mut Progress,
+) -> Result<Running, Failure> {
+    let config = Config {
+        port: ground.simulator_port,
+        merchant: SimulatorMerchant::Given(merchant),
+        state_file: Some(ground.state.join("simulator.json")),
+        details_file: Some(ground.state.join("wechatpay.json")),
+        log: Some(log_to_stderr(shows_log)),
+        ..Config::default()
+    };
+    // Making its RSA keys for the first time takes a second.
+    let started = blocking(|| Simulator::start(config));
+    let started = async {
+        let started = started.await?;
+        started.map_err(|error| Failure::because("the WeChat Pay simulator did not start", &error))
+    };
+    progress
+        .stage("starting the WeChat Pay simulator", Output::Silent, started)
+        .await
+}
+
+/// Does work that blocks on a thread of its own.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::because("a thread ended early", &error))
 }
 
 /// The simulator's port, known before it starts: the functions are told its address when they are deployed, and its
@@ -306,7 +380,12 @@ fn simulator_port(port: u16) -> Result<u16, Failure> {
     })
 }
 
-fn parameters(sealed_key: bool, api_url: &str, simulator_port: u16) -> Parameters {
+/// The template's parameters whose values here are not those of a deployment.
+fn parameters(
+    sealed_key: bool,
+    api_url: &str,
+    simulator_port: u16,
+) -> BTreeMap<&'static str, String> {
     let wechatpay = format!("http://127.0.0.1:{simulator_port}");
     BTreeMap::from([
         ("Mchid", MCHID.to_owned()),
@@ -323,20 +402,11 @@ fn parameters(sealed_key: bool, api_url: &str, simulator_port: u16) -> Parameter
     ])
 }
 
-fn tell_adaptations(progress: &Progress, deployed: &Deployed) {
-    if !deployed.changed {
-        progress.note("nothing had changed since the last run");
-    }
-    for adaptation in &deployed.adaptations {
-        progress.note(format!("adapted to the engine: {adaptation}"));
-    }
-}
-
 fn log_to_stderr(shown: &Arc<AtomicBool>) -> Log {
     let shown = Arc::clone(shown);
     Log::new(move |line| {
         if shown.load(Ordering::Relaxed) {
-            eprintln!("wechat pay: {line}");
+            eprintln!("WeChat Pay: {line}");
         }
     })
 }
