@@ -1,0 +1,347 @@
+//! `cargo measure coldstart`: from exec to the first request for an event, beside a program that does nothing else;
+//! then the first invocation, the memory, and the size of the package.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use serde_json::{Value, json};
+
+use crate::aws::{Call, Services};
+use crate::deployment::{Signer, environment};
+use crate::failure::{During, Failure};
+use crate::process::Running;
+use crate::report::{Report, Table};
+use crate::runtime_api::RuntimeApi;
+use crate::stats::{median, ns, ratio};
+use crate::wechat::Wechat;
+use crate::{Outcome, clock, event, paths, progress};
+
+/// Starts of each program.
+const RUNS: u32 = 20;
+
+/// The functions, in the order in which each has what it needs: an order is made before it is read and settled.
+const FUNCTIONS: [Function; 5] = [
+    Function {
+        name: "create-order",
+        event: create,
+        answers: r#""statusCode":201"#,
+    },
+    Function {
+        name: "manage-order",
+        event: read,
+        answers: r#""statusCode":200"#,
+    },
+    Function {
+        name: "receive-callback",
+        event: callback,
+        answers: r#""statusCode":204"#,
+    },
+    Function {
+        name: "process-payment",
+        event: queued_callback,
+        answers: r#""batchItemFailures":[]"#,
+    },
+    Function {
+        name: "reconcile",
+        event: sweep,
+        answers: r#""claimed":0"#,
+    },
+];
+
+/// At most this much of the floor's time.
+const START_AT_MOST: f64 = 3.0;
+/// Memory, in MiB.
+const MEMORY_AT_MOST_MIB: f64 = 16.0;
+/// A package, in MB of a million bytes.
+const ZIP_AT_MOST_MB: f64 = 4.0;
+
+/// What a `zip` file holds beside the compressed bytes: local header, central header and end record, with the name
+/// `bootstrap` twice.
+const ZIP_HEADERS: u64 = 30 + 46 + 22 + 2 * 9;
+
+/// A function under measurement.
+struct Function {
+    name: &'static str,
+    event: fn(&Wechat, &str) -> Outcome<String>,
+    /// What a right answer holds.
+    answers: &'static str,
+}
+
+/// What was measured of one function, start by start.
+#[derive(Default)]
+struct Starts {
+    start: Vec<Duration>,
+    first: Vec<Duration>,
+    /// How long KMS itself had a call of the first invocation.
+    kms: Vec<Duration>,
+    /// The calls of the last first invocation, with the time since its event.
+    timeline: Vec<Value>,
+    kms_calls: usize,
+    memory_started: Vec<u64>,
+    memory_invoked: Vec<u64>,
+}
+
+/// Runs the benchmark.
+pub(crate) fn measure() -> Outcome<Report> {
+    let release = build()?;
+    let wechat = Arc::new(Wechat::new()?);
+    let services = Services::start(Arc::clone(&wechat))?;
+    let mut floor = Vec::new();
+    let mut measured: Vec<Starts> = FUNCTIONS.iter().map(|_| Starts::default()).collect();
+
+    progress(format!("starting each program {RUNS} times, in turns"));
+    for run in 0..RUNS {
+        let order_no = format!("COLDSTART-{run:04}");
+        floor.push(start_floor(&release, &services)?);
+        for (function, starts) in FUNCTIONS.iter().zip(&mut measured) {
+            let event = (function.event)(&wechat, &order_no)?;
+            start(function, event, &release, &services, starts)
+                .map_err(|failure| Failure::new(format!("{}: {failure}", function.name)))?;
+        }
+    }
+
+    progress("compressing the packages");
+    let mut report = Report::new("coldstart");
+    let floor = median(&floor).unwrap_or_default();
+    report.figure("floor_ns", ns(floor));
+    let mut table = Table::new(
+        format!("medians of {RUNS} starts; memory is the highest of all"),
+        &[
+            "",
+            "to first next",
+            "ratio",
+            "first invocation",
+            "of it KMS",
+            "calls",
+            "MiB started",
+            "MiB invoked",
+            "zip MB",
+        ],
+    );
+    table.row([
+        "floor: std, one blocking GET",
+        &format!("{floor:.2?}"),
+        "1",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+    ]);
+    for (function, starts) in FUNCTIONS.iter().zip(&measured) {
+        let zipped = zipped(&release.join(function.name))?;
+        tell(function, starts, floor, zipped, &mut table, &mut report);
+    }
+    report.table(table);
+    report.note(
+        "the services answer over plain HTTP on this machine: a first invocation has no TLS handshake and no network in \
+         it. KMS is the time from its having the request to its answer; on AWS that is a round trip.",
+    );
+    Ok(report)
+}
+
+fn tell(
+    function: &Function,
+    starts: &Starts,
+    floor: Duration,
+    zipped: u64,
+    table: &mut Table,
+    report: &mut Report,
+) {
+    let name = function.name;
+    let start = median(&starts.start).unwrap_or_default();
+    let (first, kms) = (
+        median(&starts.first).unwrap_or_default(),
+        median(&starts.kms).unwrap_or_default(),
+    );
+    let highest = |samples: &[u64]| samples.iter().copied().max().unwrap_or_default();
+    let (started, invoked) = (
+        highest(&starts.memory_started),
+        highest(&starts.memory_invoked),
+    );
+    let ratio = ratio(start, floor);
+    let (started_mib, invoked_mib) = (hundredths(started, 1 << 20), hundredths(invoked, 1 << 20));
+    let zip_mb = hundredths(zipped, 1_000_000);
+    table.row([
+        name.to_owned(),
+        format!("{start:.2?}"),
+        ratio.map_or_else(String::new, |ratio| ratio.to_string()),
+        format!("{first:.2?}"),
+        format!("{kms:.2?}"),
+        format!("{} ({} KMS)", starts.timeline.len(), starts.kms_calls),
+        started_mib.clone(),
+        invoked_mib.clone(),
+        zip_mb.clone(),
+    ]);
+    report.figure(
+        name,
+        json!({
+            "start_ns": ns(start), "start_ratio": ratio, "first_invocation_ns": ns(first), "kms_ns": ns(kms),
+            "first_invocation_without_kms_ns": ns(first.saturating_sub(kms)),
+            "calls": starts.timeline, "kms_calls": starts.kms_calls,
+            "memory_started_bytes": started, "memory_invoked_bytes": invoked, "zip_bytes": zipped,
+        }),
+    );
+    report.limit(
+        format!("{name}: exec to first next, to the floor"),
+        ratio,
+        START_AT_MOST,
+    );
+    report.limit_in(
+        " MiB",
+        format!("{name}: peak memory"),
+        invoked_mib.parse().ok(),
+        MEMORY_AT_MOST_MIB,
+    );
+    report.limit_in(
+        " MB",
+        format!("{name}: package"),
+        zip_mb.parse().ok(),
+        ZIP_AT_MOST_MB,
+    );
+}
+
+fn create(_: &Wechat, order_no: &str) -> Outcome<String> {
+    event::create(order_no)
+}
+
+fn read(_: &Wechat, order_no: &str) -> Outcome<String> {
+    event::read(order_no)
+}
+
+fn callback(wechat: &Wechat, order_no: &str) -> Outcome<String> {
+    Ok(event::callback(&wechat.notice(order_no, clock::now())?))
+}
+
+fn queued_callback(wechat: &Wechat, order_no: &str) -> Outcome<String> {
+    event::queued_callback(&wechat.notice(order_no, clock::now())?)
+}
+
+fn sweep(_: &Wechat, _: &str) -> Outcome<String> {
+    Ok(event::sweep())
+}
+
+/// Builds the functions as they are deployed, and the floor. The first time takes minutes.
+pub(crate) fn build() -> Outcome<PathBuf> {
+    progress(
+        "building the five functions and the floor in release mode (the first time takes about ten minutes)",
+    );
+    let mut functions = vec!["build", "--release"];
+    for function in &FUNCTIONS {
+        functions.extend(["--package", function.name]);
+    }
+    // Apart from each other: what this tool needs of a shared crate must not find its way into the functions.
+    for arguments in [
+        functions.as_slice(),
+        &[
+            "build",
+            "--release",
+            "--package",
+            "measure",
+            "--bin",
+            "floor",
+        ],
+    ] {
+        let status = Command::new("cargo")
+            .args(arguments)
+            .current_dir(paths::root()?)
+            .status()
+            .during("running cargo")?;
+        if !status.success() {
+            return Err(Failure::new(
+                "the release build failed; cargo's own words are above",
+            ));
+        }
+    }
+    paths::release()
+}
+
+fn start_floor(release: &Path, services: &Services) -> Outcome<Duration> {
+    let runtime_api = RuntimeApi::start()?;
+    let environment = environment("floor", &services.url(), &runtime_api.host(), Signer::Kms);
+    let begin = Instant::now();
+    let running = Running::start(&release.join("floor"), &[], &environment)?;
+    let next = runtime_api.next()?;
+    drop(running);
+    Ok(next.saturating_duration_since(begin))
+}
+
+/// One start and one invocation.
+fn start(
+    function: &Function,
+    event: String,
+    release: &Path,
+    services: &Services,
+    starts: &mut Starts,
+) -> Outcome<()> {
+    let runtime_api = RuntimeApi::start()?;
+    let environment = environment(
+        function.name,
+        &services.url(),
+        &runtime_api.host(),
+        Signer::Kms,
+    );
+    let begin = Instant::now();
+    let running = Running::start(&release.join(function.name), &[], &environment)?;
+    let next = runtime_api.next()?;
+    starts.start.push(next.saturating_duration_since(begin));
+    starts.memory_started.push(running.peak_memory()?);
+
+    services.take_calls();
+    let invocation = runtime_api.invoke(event)?;
+    if !invocation.body.contains(function.answers) {
+        return Err(Failure::new(format!(
+            "answered {} instead of {}",
+            invocation.body, function.answers
+        )));
+    }
+    let calls = services.take_calls();
+    let kms: Vec<&Call> = calls.iter().filter(|call| call.is_kms()).collect();
+    starts
+        .first
+        .push(invocation.to.saturating_duration_since(invocation.from));
+    starts.kms.push(kms.iter().map(|call| call.took).sum());
+    starts.kms_calls = kms.len();
+    let timeline = calls.iter().map(|call| {
+        let asked = call.asked.saturating_duration_since(invocation.from);
+        json!({"call": call.operation, "asked_ns": ns(asked), "took_ns": ns(call.took)})
+    });
+    starts.timeline = timeline.collect();
+    starts.memory_invoked.push(running.peak_memory()?);
+    Ok(())
+}
+
+/// The size of the package that is deployed: a `zip` file with the program in it.
+fn zipped(program: &Path) -> Outcome<u64> {
+    let bytes = std::fs::read(program).during(format!("reading {}", program.display()))?;
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&bytes).during("compressing")?;
+    let compressed = encoder.finish().during("compressing")?;
+    Ok(u64::try_from(compressed.len())
+        .unwrap_or(u64::MAX)
+        .saturating_add(ZIP_HEADERS))
+}
+
+/// `value` in units of `unit`, with two decimals, cut.
+fn hundredths(value: u64, unit: u64) -> String {
+    let hundredths = value.saturating_mul(100) / unit;
+    format!("{}.{:02}", hundredths / 100, hundredths % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_two_decimals() {
+        assert_eq!(hundredths(3_999_999, 1_000_000), "3.99");
+        assert_eq!(hundredths(16 << 20, 1 << 20), "16.00");
+        assert_eq!(hundredths(5_000, 1_000_000), "0.00");
+    }
+}

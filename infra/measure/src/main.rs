@@ -1,0 +1,84 @@
+//! `cargo measure callback | coldstart | warm`: the benchmarks of the bundle, each against a yardstick in the same run.
+//!
+//! What a machine does in a microsecond says little on another machine, or on this one an hour later. So each
+//! benchmark runs its yardstick beside the thing measured, in turns: two SDKs of other languages, a program that does
+//! nothing, the cryptographic library alone. What is held to a limit is the ratio.
+//!
+//! Progress goes to standard error; the table, and as its last line all figures as one JSON object, to standard
+//! output. A missed limit is printed as such and is no error: figures are for people to read. See `README.md` here.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a program for people: its tables are its output"
+)]
+
+mod aws;
+mod callback;
+mod clock;
+mod coldstart;
+mod deployment;
+mod event;
+mod failure;
+mod http;
+mod paths;
+mod peers;
+mod process;
+mod report;
+mod runtime_api;
+mod stats;
+mod warm;
+mod wechat;
+
+use std::process::ExitCode;
+
+use failure::Failure;
+use report::Report;
+
+const USAGE: &str = "\
+usage: cargo measure <benchmark>
+
+  callback   open a payment notice: verify, decrypt, parse; beside the SDKs wechatpayv3 (Python) and
+             wechatpay-axios-plugin (Node). Signing and verifying beside aws-lc-rs alone.
+  coldstart  start each function on a Runtime API of our own, beside a program that does nothing:
+             time to the first request for an event, memory, package size, first invocation.
+  warm       5,000 events for create-order and receive-callback: CPU for an invocation, beside
+             receive-callback written in Python and in Node.
+
+Each ends with one line of JSON. Figures of two runs compare only by their ratios.";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let measured = match words
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        ["callback"] => callback::measure(),
+        ["coldstart"] => coldstart::measure(),
+        ["warm"] => warm::measure(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match measured.and_then(|report: Report| report.print()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("measure: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells what is being done.
+fn progress(what: impl std::fmt::Display) {
+    eprintln!("- {what}");
+}
+
+/// Alias of what all parts give back.
+type Outcome<T> = Result<T, Failure>;

@@ -1,0 +1,99 @@
+//! Programs under measurement: started with nothing but the environment they are given, and read through `/proc`.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::Outcome;
+use crate::deployment::Environment;
+use crate::failure::{During, Failure};
+
+/// A running program. It is killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+}
+
+impl Running {
+    /// Starts `program` with an environment of its own. What it logs is thrown away, as cheaply as can be; what it says
+    /// on standard error is shown, since that is where a start fails.
+    pub(crate) fn start(
+        program: &Path,
+        arguments: &[&str],
+        environment: &Environment,
+    ) -> Outcome<Self> {
+        let child = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .envs(environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .during(format!("starting {}", program.display()))?;
+        Ok(Self { child })
+    }
+
+    /// The most memory that was resident so far (`VmHWM`), in bytes.
+    pub(crate) fn peak_memory(&self) -> Outcome<u64> {
+        let status = self.proc("status")?;
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = kib.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kib.map(|kib| kib.saturating_mul(1024))
+            .ok_or_else(|| Failure::new("the kernel tells no VmHWM"))
+    }
+
+    /// CPU time of all its threads so far, user and system.
+    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+        cpu_of(&self.proc("stat")?)
+            .ok_or_else(|| Failure::new("/proc/<pid>/stat is not as documented"))
+    }
+
+    fn proc(&self, file: &str) -> Outcome<String> {
+        let path = format!("/proc/{}/{file}", self.child.id());
+        std::fs::read_to_string(&path).during(format!("reading {path} (the benchmarks need Linux)"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// `utime` and `stime`, fields 14 and 15 of `/proc/<pid>/stat`, in ticks of a hundredth of a second. The second field
+/// is the program's name in brackets and may hold anything, so counting begins behind it.
+fn cpu_of(stat: &str) -> Option<Duration> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_whitespace().skip(11);
+    let utime: u64 = fields.next()?.parse().ok()?;
+    let stime: u64 = fields.next()?.parse().ok()?;
+    Some(Duration::from_millis(
+        utime.saturating_add(stime).saturating_mul(10),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_read_behind_the_name_whatever_the_name_is() {
+        let stat = "7 (a) 1 (b) S 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20 0 1 0 1";
+        assert_eq!(cpu_of(stat), Some(Duration::from_millis(1750)));
+        assert_eq!(cpu_of("nothing"), None);
+    }
+
+    #[test]
+    fn a_running_program_has_memory_and_ends_when_dropped() {
+        let environment = Environment::default();
+        let sleeper =
+            Running::start(Path::new("/bin/sleep"), &["60"], &environment).expect("started");
+        assert!(sleeper.peak_memory().expect("VmHWM") > 0);
+        assert!(sleeper.cpu().expect("ticks") < Duration::from_secs(1));
+        let path = format!("/proc/{}", sleeper.child.id());
+        drop(sleeper);
+        assert!(!Path::new(&path).exists());
+    }
+}

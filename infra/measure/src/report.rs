@@ -1,0 +1,216 @@
+//! What a benchmark found: a table for people and one line of JSON with everything.
+
+use serde_json::{Map, Value, json};
+
+use crate::Outcome;
+use crate::failure::During;
+
+/// A report as it grows.
+#[derive(Debug)]
+pub(crate) struct Report {
+    benchmark: &'static str,
+    tables: Vec<Table>,
+    figures: Map<String, Value>,
+    limits: Vec<Limit>,
+    notes: Vec<String>,
+}
+
+/// A table, its first row the heads of the columns. The first column is text, the others are figures.
+#[derive(Debug)]
+pub(crate) struct Table {
+    title: String,
+    rows: Vec<Vec<String>>,
+}
+
+/// A figure held to the limit.
+#[derive(Debug)]
+struct Limit {
+    what: String,
+    value: f64,
+    at_most: f64,
+    unit: &'static str,
+}
+
+impl Report {
+    pub(crate) fn new(benchmark: &'static str) -> Self {
+        Self {
+            benchmark,
+            tables: Vec::new(),
+            figures: Map::new(),
+            limits: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn table(&mut self, table: Table) {
+        self.tables.push(table);
+    }
+
+    /// A figure, or an object of figures, by its name in the JSON.
+    pub(crate) fn figure(&mut self, name: impl Into<String>, value: impl Into<Value>) {
+        self.figures.insert(name.into(), value.into());
+    }
+
+    /// A ratio that shall not exceed a limit; nothing is said of one that could not be measured.
+    pub(crate) fn limit(&mut self, what: impl Into<String>, value: Option<f64>, at_most: f64) {
+        self.limit_in("", what, value, at_most);
+    }
+
+    /// A figure in a unit, such as megabytes.
+    pub(crate) fn limit_in(
+        &mut self,
+        unit: &'static str,
+        what: impl Into<String>,
+        value: Option<f64>,
+        at_most: f64,
+    ) {
+        let what = what.into();
+        match value {
+            Some(value) => self.limits.push(Limit {
+                what,
+                value,
+                at_most,
+                unit,
+            }),
+            None => self.note(format!("not measured: {what}")),
+        }
+    }
+
+    /// Something a reader has to know, such as a peer that could not be installed.
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    /// Prints all of it. A limit that was missed is no failure of the program.
+    pub(crate) fn print(&self) -> Outcome<()> {
+        for table in &self.tables {
+            println!("\n{}", table.text());
+        }
+        if !self.limits.is_empty() {
+            println!("\n{}", self.limits_table().text());
+        }
+        for note in &self.notes {
+            println!("\nnote: {note}");
+        }
+        let missed = self.limits.iter().filter(|limit| !limit.met()).count();
+        match missed {
+            0 => println!("\nAll limits met."),
+            1 => println!("\nMISSED: one limit, see above."),
+            more => println!("\nMISSED: {more} limits, see above."),
+        }
+        println!(
+            "{}",
+            serde_json::to_string(&self.json()).during("writing the figures")?
+        );
+        Ok(())
+    }
+
+    fn limits_table(&self) -> Table {
+        let mut table = Table::new("limits", &["", "measured", "at most", ""]);
+        for limit in &self.limits {
+            let verdict = if limit.met() { "met" } else { "MISSED" };
+            let unit = limit.unit;
+            let (value, at_most) = (limit.value, limit.at_most);
+            table.row([
+                &limit.what,
+                &format!("{value}{unit}"),
+                &format!("{at_most}{unit}"),
+                verdict,
+            ]);
+        }
+        table
+    }
+
+    fn json(&self) -> Value {
+        let limits = self.limits.iter().map(|limit| {
+            json!({"what": limit.what, "value": limit.value, "at_most": limit.at_most, "unit": limit.unit.trim(), "met": limit.met()})
+        });
+        json!({
+            "benchmark": self.benchmark,
+            "figures": self.figures,
+            "limits": limits.collect::<Vec<_>>(),
+            "all_met": self.limits.iter().all(Limit::met),
+            "notes": self.notes,
+        })
+    }
+}
+
+impl Limit {
+    fn met(&self) -> bool {
+        self.value <= self.at_most
+    }
+}
+
+impl Table {
+    pub(crate) fn new(title: impl Into<String>, heads: &[&str]) -> Self {
+        let mut table = Self {
+            title: title.into(),
+            rows: Vec::new(),
+        };
+        table.row(heads);
+        table
+    }
+
+    pub(crate) fn row<T: ToString>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows
+            .push(cells.into_iter().map(|cell| cell.to_string()).collect());
+    }
+
+    fn text(&self) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
+        let width = |column| {
+            let cells = self
+                .rows
+                .iter()
+                .filter_map(|row: &Vec<String>| row.get(column));
+            cells
+                .map(|cell: &String| cell.chars().count())
+                .max()
+                .unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut text = self.title.clone();
+        for row in &self.rows {
+            text.push_str("\n ");
+            for (position, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let aligned = if position == 0 {
+                    format!(" {cell:<width$}")
+                } else {
+                    format!("  {cell:>width$}")
+                };
+                text.push_str(&aligned);
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missed_limit_is_told_in_table_and_json() {
+        let mut report = Report::new("test");
+        report.limit("fine", Some(0.4), 0.4);
+        report.limit("too slow", Some(0.401), 0.4);
+        report.limit("unknown", None, 1.0);
+        let text = report.limits_table().text();
+        assert!(
+            text.contains("too slow") && text.contains("MISSED"),
+            "{text}"
+        );
+        let json = report.json();
+        assert_eq!(json["all_met"], false);
+        assert_eq!(json["limits"][0]["met"], true);
+        assert_eq!(json["limits"][1]["met"], false);
+        assert_eq!(json["notes"][0], "not measured: unknown");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new("t", &["", "ms"]);
+        table.row(["long name", "1"]);
+        assert_eq!(table.text(), "t\n             ms\n  long name   1");
+    }
+}

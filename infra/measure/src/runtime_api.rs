@@ -1,0 +1,149 @@
+//! A Lambda Runtime API for one process: hands out one event at a time and takes the answers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+use crate::clock::now_ms;
+use crate::failure::Failure;
+use crate::http::{Answer, Request, Server};
+
+/// Longer than any start or invocation here; what takes longer has hung.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the function is told that it has.
+const DEADLINE_MS: i64 = 29_000;
+
+/// One process's Runtime API. It stops when it is dropped.
+#[derive(Debug)]
+pub(crate) struct RuntimeApi {
+    server: Server,
+    events: Sender<String>,
+    seen: Receiver<Seen>,
+}
+
+/// What the process did.
+#[derive(Debug)]
+enum Seen {
+    /// It asked for an event.
+    Next { at: Instant },
+    /// It was given one.
+    HandedOut { at: Instant },
+    /// It answered.
+    Answered { at: Instant, body: String },
+    /// It reported an error, of an invocation or of its start.
+    Failed { body: String },
+}
+
+/// A finished invocation.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// What the function answered.
+    pub(crate) body: String,
+    /// When the event was handed out.
+    pub(crate) from: Instant,
+    /// When the whole answer was here.
+    pub(crate) to: Instant,
+}
+
+impl RuntimeApi {
+    pub(crate) fn start() -> Outcome<Self> {
+        let (events, waiting) = mpsc::channel();
+        let (sees, seen) = mpsc::channel();
+        let (waiting, sees) = (Mutex::new(waiting), Mutex::new(sees));
+        let count = AtomicU64::new(0);
+        let server = Server::start(move |request| {
+            let see = |what| {
+                let sees = sees.lock().unwrap_or_else(PoisonError::into_inner);
+                sees.send(what).ok() // nobody listens any more when the benchmark is over
+            };
+            answer(&request, &see, &waiting, &count)
+        })?;
+        Ok(Self {
+            server,
+            events,
+            seen,
+        })
+    }
+
+    /// The value of `AWS_LAMBDA_RUNTIME_API`.
+    pub(crate) fn host(&self) -> String {
+        self.server.host()
+    }
+
+    /// Waits until the process asks for its next event.
+    pub(crate) fn next(&self) -> Outcome<Instant> {
+        loop {
+            match self.see("ask for an event")? {
+                Seen::Next { at } => return Ok(at),
+                Seen::HandedOut { .. } | Seen::Answered { .. } => {}
+                Seen::Failed { body } => return Err(failed(&body)),
+            }
+        }
+    }
+
+    /// Hands out one event and waits for its answer.
+    pub(crate) fn invoke(&self, event: String) -> Outcome<Invocation> {
+        let mut from = Instant::now();
+        drop(self.events.send(event)); // if the server is gone, so is the process, and waiting will tell
+        loop {
+            match self.see("answer")? {
+                Seen::Next { .. } => {}
+                Seen::HandedOut { at } => from = at,
+                Seen::Answered { at, body } => return Ok(Invocation { body, from, to: at }),
+                Seen::Failed { body } => return Err(failed(&body)),
+            }
+        }
+    }
+
+    fn see(&self, what: &str) -> Outcome<Seen> {
+        let seen = self.seen.recv_timeout(PATIENCE);
+        seen.map_err(|_| Failure::new(format!("the function did not {what} within {PATIENCE:?}")))
+    }
+}
+
+fn failed(body: &str) -> Failure {
+    Failure::new(format!("the function reported an error: {body}"))
+}
+
+fn answer(
+    request: &Request,
+    see: &impl Fn(Seen) -> Option<()>,
+    waiting: &Mutex<Receiver<String>>,
+    count: &AtomicU64,
+) -> Option<Answer> {
+    let at = request.read_at;
+    let body = || String::from_utf8_lossy(&request.body).into_owned();
+    if request.path.ends_with("/invocation/next") {
+        see(Seen::Next { at })?;
+        // No event ever comes when the benchmark is over: then the connection is closed.
+        let event = waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv()
+            .ok()?;
+        let id = format!(
+            "8476a536-e9f4-11e8-9739-{:012x}",
+            count.fetch_add(1, Ordering::Relaxed)
+        );
+        let answer = Answer::json(200, event)
+            .with("Lambda-Runtime-Aws-Request-Id", id)
+            .with(
+                "Lambda-Runtime-Deadline-Ms",
+                now_ms().saturating_add(DEADLINE_MS).to_string(),
+            )
+            .with(
+                "Lambda-Runtime-Invoked-Function-Arn",
+                "arn:aws:lambda:us-east-1:000000000000:function:measured",
+            );
+        see(Seen::HandedOut { at: Instant::now() })?;
+        return Some(answer);
+    }
+    if request.path.ends_with("/response") {
+        see(Seen::Answered { at, body: body() })?;
+    } else {
+        see(Seen::Failed { body: body() })?;
+    }
+    Some(Answer::json(202, r#"{"status":"OK"}"#))
+}
