@@ -36,7 +36,9 @@ async fn exchange(message: &SignedCallback) -> Result<u16, String> {
     let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80)))
         .await
         .map_err(|error| format!("cannot connect: {error}"))?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+    let (mut sender, connection) = http1::Builder::new()
+        .title_case_headers(true)
+        .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| format!("no HTTP there: {error}"))?;
     let driver = tokio::spawn(connection);

@@ -79,6 +79,8 @@ async fn connection(stream: TcpStream, router: Router) {
     let service = TowerToHyperService::new(router.layer(Extension(Arc::clone(&wire))));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // As WeChat Pay writes them: `Wechatpay-Signature`. Some clients compare names with their case.
+        .title_case_headers(true)
         .header_read_timeout(IDLE)
         .serve_connection(TokioIo::new(socket), service);
     tokio::select! {
