@@ -4,6 +4,16 @@
 //!
 //! [`support`] sets a scene; each further module holds the sentences about one part.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "what a scene or a test cannot do without ends the test, with what it was"
+)]
+
 mod api_signatures;
 mod batches;
 mod callbacks;

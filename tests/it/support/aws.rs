@@ -146,9 +146,9 @@ pub(crate) async fn items(
         .send()
         .await
         .expect("a scan");
-    let plain = |value: &AttributeValue| match value {
-        AttributeValue::S(text) | AttributeValue::N(text) => text.clone(),
-        other => format!("{other:?}"),
+    let plain = |value: &AttributeValue| {
+        let text = value.as_s().or_else(|_| value.as_n()).cloned();
+        text.unwrap_or_else(|other| format!("{other:?}"))
     };
     let items = scanned.items().iter().map(|item| {
         item.iter()
