@@ -2,6 +2,7 @@
 
 use http::Request;
 use hyper::body::Bytes;
+use local::engine::Engine;
 use serde_json::{Value, json};
 
 use crate::deploy::STACK;
@@ -10,43 +11,58 @@ use crate::http::Http;
 /// Lines shown to the reader.
 const LINES: usize = 20;
 
-/// The last lines that the function logged since `since_ms` (Unix milliseconds), or why there are none.
-pub(crate) async fn tail(http: &Http, engine_url: &str, function: &str, since_ms: i64) -> String {
-    let group = format!("/aws/lambda/{STACK}-{function}");
-    let body = json!({ "logGroupName": group, "startTime": since_ms });
+/// The last lines that the function logged since `since_ms` (Unix milliseconds). One that ended before it could log is
+/// told by the engine's own log.
+pub(crate) async fn tail(http: &Http, engine: &Engine, function: &str, since_ms: i64) -> String {
+    let name = format!("{STACK}-{function}");
+    let logged = logged(http, &engine.endpoint(), &name, since_ms).await;
+    if logged.is_empty() {
+        let log = std::fs::read_to_string(engine.log()).unwrap_or_default();
+        let about = last_lines(log.lines().filter(|line| line.contains(&name)));
+        format!(
+            "{function} logged nothing since the play began; the engine says:\n{}",
+            about.join("\n")
+        )
+    } else {
+        format!("the end of the log of {function}:\n{}", logged.join("\n"))
+    }
+}
+
+async fn logged(http: &Http, engine_url: &str, name: &str, since_ms: i64) -> Vec<String> {
+    let body = json!({ "logGroupName": format!("/aws/lambda/{name}"), "startTime": since_ms });
     let request = Request::post(engine_url)
         .header("x-amz-target", "Logs_20140328.FilterLogEvents")
         .header("content-type", "application/x-amz-json-1.1")
         .body(Bytes::from(body.to_string()));
-    let lines = match request {
-        Err(_) => None,
-        Ok(request) => match http.send(request).await {
-            Err(_) => None,
-            Ok(answer) => Some(messages(answer.body())),
-        },
+    let Ok(request) = request else {
+        return Vec::new();
     };
-    match lines.as_deref() {
-        None => format!("the log of {function} cannot be read"),
-        Some([]) => format!("{function} logged nothing since the play began"),
-        Some(lines) => format!("the end of the log of {function}:\n{}", lines.join("\n")),
-    }
+    // This is the tail of another failure, which is told in any case.
+    let answer = http.send(request).await;
+    answer
+        .map(|answer| messages(answer.body()))
+        .unwrap_or_default()
 }
 
 fn messages(answer: &[u8]) -> Vec<String> {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     let events = answer.get("events").and_then(Value::as_array);
-    let lines: Vec<String> = events
+    let lines = events
         .into_iter()
         .flatten()
         .filter_map(|event| event.get("message")?.as_str())
         .map(str::trim_end)
-        .filter(|line| !is_of_the_platform(line))
-        .map(str::to_owned)
-        .collect();
-    lines
-        .get(lines.len().saturating_sub(LINES)..)
-        .unwrap_or_default()
-        .to_vec()
+        .filter(|line| !is_of_the_platform(line));
+    last_lines(lines)
+}
+
+fn last_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let lines: Vec<&str> = lines.collect();
+    let last = lines.get(lines.len().saturating_sub(LINES)..);
+    last.unwrap_or_default()
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
 }
 
 /// Lines that Lambda writes around each invocation.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use adapters::clock::Clock;
 use client::Answer;
+use local::engine::Engine;
 use serde::Serialize;
 use serde_json::Value;
 use wechatpay_simulator::{Admin, CallbackStatus, PayOptions};
@@ -36,7 +37,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) http: &'a Http,
     pub(crate) caller: &'a Caller,
     pub(crate) simulator: &'a Admin,
-    pub(crate) engine_url: &'a str,
+    pub(crate) engine: &'a Engine,
     pub(crate) clock: &'a Clock,
 }
 
@@ -260,7 +261,7 @@ impl Play<'_> {
 
     async fn with_log(&self, failure: Failure, function: &str) -> Failure {
         let stage = self.stage;
-        let log = logs::tail(stage.http, stage.engine_url, function, self.since_ms).await;
+        let log = logs::tail(stage.http, stage.engine, function, self.since_ms).await;
         Failure::new(format!("{failure}\n{log}"))
     }
 }

@@ -149,12 +149,11 @@ impl Stack {
         clock: &Clock,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
-        let engine_url = self.engine.endpoint();
         let stage = Stage {
             http,
             caller: &self.caller,
             simulator: self.simulator.admin(),
-            engine_url: &engine_url,
+            engine: &self.engine,
             clock,
         };
         self.last_order = self.read_last_order(&stage, progress).await?;
