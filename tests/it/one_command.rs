@@ -71,6 +71,10 @@ fn a_payment_of_each_product_goes_through_compiled_functions_and_data_survives_a
     let (names, paid) = steps(&first);
     assert!(paid >= 5, "an order of each product is paid: {names:?}");
     let again = play(&state, &["--sealed-key"]);
+    assert_eq!(
+        again["last_order"]["state"], "paid",
+        "what was paid is still there"
+    );
     assert!(
         steps(&again).1 >= 1,
         "the second run, signing by the sealed key, pays too"
