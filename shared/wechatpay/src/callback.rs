@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::names::names;
 use crate::resource::{self, ApiV3Key, OpenError};
 use crate::verify::{SignedHeaders, VerificationKeys, VerifyError, verify};
 use crate::{UnixSeconds, wire};
@@ -95,18 +96,10 @@ pub enum CallbackError {
     },
 }
 
-impl CallbackError {
-    /// A stable name for metrics and logs.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Verify(error) => error.name(),
-            Self::Envelope { .. } => "envelope",
-            Self::Open(error) => error.name(),
-            Self::Plaintext { .. } => "plaintext",
-        }
-    }
-}
+names!(CallbackError {
+    Envelope = "envelope",
+    Plaintext = "plaintext",
+} of Verify | Open);
 
 /// Opens a callback: `body` is the raw bytes as received, `apiv3_keys` are tried in order.
 ///

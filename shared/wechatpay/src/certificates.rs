@@ -13,6 +13,7 @@
 use crate::UnixSeconds;
 use crate::api::{Call, Certificates, EncryptedCertificate, Unreadable};
 use crate::keys::{self, KeyError};
+use crate::names::names;
 use crate::resource::{self, ApiV3Key, OpenError};
 use crate::time::{NotATime, parse_rfc3339};
 use crate::verify::{SignedHeaders, VerificationKeys, VerifyError, verify};
@@ -61,20 +62,12 @@ pub enum CertificateError {
     Unverified(#[from] VerifyError),
 }
 
-impl CertificateError {
-    /// A stable name for metrics and logs.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Open(error) => error.name(),
-            Self::Read(_) => "unusable_certificate",
-            Self::OtherSerial { .. } => "other_serial",
-            Self::Time(NotATime) => "bad_time",
-            Self::Unreadable(_) => "unreadable",
-            Self::Unverified(error) => error.name(),
-        }
-    }
-}
+names!(CertificateError {
+    Read = "unusable_certificate",
+    OtherSerial = "other_serial",
+    Time = "bad_time",
+    Unreadable = "unreadable",
+} of Open | Unverified);
 
 /// Decrypts one certificate of a verified answer.
 ///

@@ -110,6 +110,7 @@ pub mod callback;
 pub mod canonical;
 pub mod certificates;
 mod keys;
+mod names;
 mod open_enum;
 pub mod pay;
 pub mod resource;

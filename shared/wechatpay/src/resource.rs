@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::keys::KeyError;
+use crate::names::names;
 
 /// The only algorithm of resources that is supported.
 pub const ALGORITHM: &str = "AEAD_AES_256_GCM";
@@ -86,19 +87,13 @@ pub enum OpenError {
     },
 }
 
-impl OpenError {
-    /// A stable name for metrics and logs.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::UnsupportedAlgorithm => "unsupported_algorithm",
-            Self::NotBase64 => "ciphertext_not_base64",
-            Self::NonceLength { .. } => "nonce_length",
-            Self::NoKey => "no_apiv3_key",
-            Self::WrongKeyOrChanged { .. } => "does_not_open",
-        }
-    }
-}
+names!(OpenError {
+    UnsupportedAlgorithm = "unsupported_algorithm",
+    NotBase64 = "ciphertext_not_base64",
+    NonceLength = "nonce_length",
+    NoKey = "no_apiv3_key",
+    WrongKeyOrChanged = "does_not_open",
+});
 
 /// Opens a resource with the first of `keys` that fits: give the current APIv3 key, then the one before it, so that a
 /// change in the merchant console loses no callback.

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 
 use crate::keys::{self, KeyError};
+use crate::names::names;
 
 /// A field that was encrypted for WeChat Pay: Base64, ready for the request body. Its plain text cannot be had back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,17 +73,11 @@ pub enum OpenFieldError {
     NotText,
 }
 
-impl OpenFieldError {
-    /// A stable name for metrics and logs.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::NotBase64 => "not_base64",
-            Self::WrongKey => "wrong_key",
-            Self::NotText => "not_text",
-        }
-    }
-}
+names!(OpenFieldError {
+    NotBase64 = "not_base64",
+    WrongKey = "wrong_key",
+    NotText = "not_text",
+});
 
 impl FieldKey {
     /// From WeChat Pay's public key file (`pub_key.pem`) and its id (`PUB_KEY_ID_...`).

@@ -16,6 +16,7 @@ use rsa::pkcs8::EncodePublicKey;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{self, KeyError};
+use crate::names::names;
 use crate::{UnixSeconds, canonical};
 
 /// How far a message's timestamp may be from now, in seconds, in both directions (page 4013053420).
@@ -100,23 +101,17 @@ pub enum VerifyError {
     },
 }
 
-impl VerifyError {
-    /// A stable name for metrics and logs.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::MissingHeader { .. } => "missing_header",
-            Self::BadTimestamp => "bad_timestamp",
-            Self::Stale { .. } => "stale",
-            Self::FromTheFuture { .. } => "from_the_future",
-            Self::UnsupportedType { .. } => "unsupported_signature_type",
-            Self::UnknownSerial { .. } => "unknown_serial",
-            Self::Probe { .. } => "probe",
-            Self::NotBase64 { .. } => "signature_not_base64",
-            Self::WrongSignature { .. } => "wrong_signature",
-        }
-    }
-}
+names!(VerifyError {
+    MissingHeader = "missing_header",
+    BadTimestamp = "bad_timestamp",
+    Stale = "stale",
+    FromTheFuture = "from_the_future",
+    UnsupportedType = "unsupported_signature_type",
+    UnknownSerial = "unknown_serial",
+    Probe = "probe",
+    NotBase64 = "signature_not_base64",
+    WrongSignature = "wrong_signature",
+});
 
 /// The signature headers of a response or a callback, as they came.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

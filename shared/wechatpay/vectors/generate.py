@@ -225,20 +225,21 @@ def field(name, about, make, plaintext=None, expect="ok", key="manual-merchant")
     case(name, about, "field", expect, files=files, key=key, field=text)
 
 
-def encrypt(name, plaintext, digest):
+def encrypt(name, plaintext, digest, charset="utf-8"):
     oaep = padding.OAEP(mgf=padding.MGF1(digest()), algorithm=digest(), label=None)
-    return b64(private_key(name).public_key().encrypt(plaintext.encode(), oaep))
+    return b64(private_key(name).public_key().encrypt(plaintext.encode(charset), oaep))
 
 
-def delivered(name, serial, start, end, key=APIV3_KEY):
-    pem = (KEYS / f"{name}-certificate.pem").read_bytes()
+def delivered(file, serial, start, end, key=APIV3_KEY):
+    pem = (KEYS / file).read_bytes()
     sealed = seal(pem, aad="certificate", key=key)
     del sealed["original_type"]
     return {"serial_no": serial, "effective_time": start, "expire_time": end, "encrypt_certificate": sealed}
 
 
-def certificates(name, about, data, expect="ok", keys=(), **how):
-    body = compact({"data": data})
+def certificates(name, about, data, expect="ok", keys=(), raw=None, **how):
+    """A download of `data`, signed by a delivered key as a rule; `raw` replaces the body."""
+    body = compact({"data": data}) if raw is None else raw
     headers, text = signed(body, **how)
     rest = {"serials": [it["serial_no"] for it in data], "newest": data[-1]["serial_no"]} if expect == "ok" else {}
     case(name, about, "certificates", expect, files={"text": text, "body": body}, headers=headers, now=NOW,
@@ -535,15 +536,17 @@ field("field-refused-other-key", "encrypted to another certificate", lambda: enc
 field("field-refused-sha256", "OAEP with SHA-256 is not what WeChat Pay does",
       lambda: encrypt("manual-merchant", "张三", hashes.SHA256), expect="wrong_key")
 field("field-refused-plain", "sent in plain", lambda: "张三", expect="not_base64")
+field("field-refused-not-text", "opens to bytes that are no UTF-8",
+      lambda: encrypt("manual-merchant", "张三", hashes.SHA1, charset="gbk"), expect="not_text")
 field("field-refused-short", "Base64, but too short", lambda: "AAAA", expect="wrong_key")
 
-FIRST = delivered("platform", OLD, "2022-01-01T08:00:00+08:00", "2026-12-31T08:00:00+08:00")
-SECOND = delivered("platform-next", NEW, "2026-07-01T08:00:00+08:00", "2031-06-30T08:00:00+08:00")
+FIRST = delivered("platform-certificate.pem", OLD, "2022-01-01T08:00:00+08:00", "2026-12-31T08:00:00+08:00")
+SECOND = delivered("platform-next-certificate.pem", NEW, "2026-07-01T08:00:00+08:00", "2031-06-30T08:00:00+08:00")
 certificates("certificates-first-download", "no key is known yet: one of the delivered ones signs", [FIRST], serial=OLD)
 certificates("certificates-rotation", "old and new side by side, the new one signs", [FIRST, SECOND],
              by="platform-next", serial=NEW)
 certificates("certificates-refused-foreign-apiv3-key", "sealed under another merchant's key",
-             [delivered("platform", OLD, "2022-01-01T08:00:00+08:00", "2026-12-31T08:00:00+08:00", OLDER_APIV3_KEY)],
+             [delivered("platform-certificate.pem", OLD, "2022-01-01T08:00:00+08:00", "2026-12-31T08:00:00+08:00", OLDER_APIV3_KEY)],
              "does_not_open", serial=OLD)
 certificates("certificates-refused-other-serial", "the announced serial is not the certificate's own",
              [FIRST | {"serial_no": NEW}], "other_serial", serial=OLD)
@@ -551,6 +554,11 @@ certificates("certificates-refused-stranger", "signed by a key that was not deli
              by="stranger", serial=NEW)
 certificates("certificates-refused-expired", "an expired certificate is not trusted",
              [FIRST | {"expire_time": "2026-08-01T12:00:01+08:00"}], "unknown_serial", serial=OLD)
+certificates("certificates-refused-not-a-certificate", "opens to a public key, which is no certificate",
+             [delivered("platform-public.pem", OLD, FIRST["effective_time"], FIRST["expire_time"])],
+             "unusable_certificate", serial=OLD)
+certificates("certificates-refused-not-json", "signed, but no JSON", [], "unreadable", raw=b"<xml></xml>")
+certificates("certificates-refused-no-data", "signed JSON without certificates", [], "unreadable", raw=b"{}")
 certificates("certificates-refused-time", "a time that is none", [FIRST | {"effective_time": "1640995200"}],
              "bad_time", serial=OLD)
 

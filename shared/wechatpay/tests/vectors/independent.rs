@@ -112,21 +112,24 @@ impl Protocol for Independent {
         let plain = private_key(&input.key)
             .decrypt(Oaep::<Sha1>::new(), &sealed)
             .map_err(|_| refuse("wrong_key"))?;
-        Ok(String::from_utf8(plain).expect("the cases hold UTF-8"))
+        String::from_utf8(plain).map_err(|_| refuse("not_text"))
     }
 
     fn certificates(&self, input: &CertificatesInput, body: &[u8]) -> Outcome<OpenedCertificates> {
-        let answer: Value = serde_json::from_slice(body).expect("the cases hold JSON");
+        let answer: Value = serde_json::from_slice(body).map_err(|_| refuse("unreadable"))?;
+        let data = answer["data"]
+            .as_array()
+            .ok_or_else(|| refuse("unreadable"))?;
         let mut keys = public_keys(&input.message);
         let mut serials = Vec::new();
         let mut newest = (i64::MIN, String::new());
-        for delivered in answer["data"].as_array().expect("the cases hold data") {
+        for delivered in data {
             let announced = delivered["serial_no"].as_str().expect("a serial");
             let resource: Resource =
                 serde_json::from_value(delivered["encrypt_certificate"].clone())
                     .expect("a resource");
-            let pem = String::from_utf8(open(&resource, &input.apiv3_keys)?).expect("PEM");
-            let (own, key) = certificate(&pem);
+            let pem = open(&resource, &input.apiv3_keys)?;
+            let (own, key) = certificate(&pem).ok_or_else(|| refuse("unusable_certificate"))?;
             if own != announced {
                 return Err(refuse("other_serial"));
             }
@@ -276,15 +279,18 @@ fn public_keys(input: &MessageInput) -> Vec<(String, RsaPublicKey)> {
                 id.clone(),
                 RsaPublicKey::from_public_key_pem(&key_file(public_key)).expect("the key reads"),
             ),
-            KeyFile::Certificate { certificate: file } => certificate(&key_file(file)),
+            KeyFile::Certificate { certificate: file } => {
+                certificate(key_file(file).as_bytes()).expect("the certificate reads")
+            }
         })
         .collect()
 }
 
-fn certificate(pem: &str) -> (String, RsaPublicKey) {
-    let certificate = Certificate::from_pem(pem).expect("the certificate reads");
+/// The serial and the key, if it is a certificate with an RSA key.
+fn certificate(pem: &[u8]) -> Option<(String, RsaPublicKey)> {
+    let certificate = Certificate::from_pem(pem).ok()?;
     let content = certificate.tbs_certificate();
-    let spki = content.subject_public_key_info().to_der().expect("DER");
+    let spki = content.subject_public_key_info().to_der().ok()?;
     let serial: String = content
         .serial_number()
         .as_bytes()
@@ -292,10 +298,8 @@ fn certificate(pem: &str) -> (String, RsaPublicKey) {
         .map(|byte| format!("{byte:02X}"))
         .collect();
     let serial = serial.strip_prefix("00").unwrap_or(&serial).to_owned();
-    (
-        serial,
-        RsaPublicKey::from_public_key_der(&spki).expect("an RSA key"),
-    )
+    let key = RsaPublicKey::from_public_key_der(&spki).ok()?;
+    Some((serial, key))
 }
 
 /// `2026-08-01T08:00:00+08:00` only, by the calendar's own arithmetic.

@@ -13,30 +13,6 @@ use crate::cases::{
 };
 use crate::{OpenedCallback, OpenedCertificates, Outcome, Protocol, Refused, SignedText};
 
-/// The stable name of every refusal there is.
-pub(crate) const ALL_NAMES: &[&str] = &[
-    "missing_header",
-    "bad_timestamp",
-    "stale",
-    "from_the_future",
-    "unsupported_signature_type",
-    "unknown_serial",
-    "probe",
-    "signature_not_base64",
-    "wrong_signature",
-    "envelope",
-    "plaintext",
-    "unsupported_algorithm",
-    "ciphertext_not_base64",
-    "nonce_length",
-    "no_apiv3_key",
-    "does_not_open",
-    "not_base64",
-    "wrong_key",
-    "other_serial",
-    "bad_time",
-];
-
 pub(crate) struct Crate;
 
 impl Protocol for Crate {
