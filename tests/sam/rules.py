@@ -60,6 +60,17 @@ CALLS = {
     },
 }
 
+# Which items of a table each function reaches by their key: none of another merchant's, and clients' keys only where a
+# client's signature is verified.
+MERCHANT, CLIENTS, ORDERS = "merchant#${Mchid}", "client#*", "order#${Mchid}#*"
+ITEMS = {
+    "CreateOrder": {"KeysTable": {MERCHANT, CLIENTS}, "OrdersTable": {ORDERS}, "GuardsTable": {"nonce#*"}},
+    "ManageOrder": {"KeysTable": {CLIENTS}, "OrdersTable": {ORDERS}},
+    "ReceiveCallback": {"KeysTable": {MERCHANT}},
+    "ProcessPayment": {"KeysTable": {MERCHANT}, "OrdersTable": {ORDERS, "notice#${Mchid}"}},
+    "Reconcile": {"KeysTable": {MERCHANT}, "OrdersTable": {ORDERS}},
+}
+
 # Who may put a message into a queue.
 SENDERS = {"PaymentRequestsQueue": {"CreateOrderRole", "ReconcileRole"}, "PaymentResultsQueue": {"ReceiveCallbackRole"}}
 
@@ -76,15 +87,37 @@ def main():
 
 def violations(parameters, resources):
     """Yields a sentence for each rule that is broken."""
-    yield from concurrency(parameters)
+    yield from throttling(resources)
+    yield from concurrency(parameters, resources["ProcessPayment"]["Properties"])
     yield from queues(resources)
     yield from tables_and_keys(resources)
+    yield from logs(resources)
     yield from schedule(resources)
+    yield from permissions(resources)
     yield from roles(resources)
+    yield from items(resources)
     yield from secrets(resources)
 
 
-def concurrency(parameters):
+def throttling(resources):
+    stage = resources["ApiStage"]["Properties"]
+    callback = resources["ReceiveCallbackRoute"]["Properties"]["RouteKey"]
+    for name, settings in (
+        ("Api", stage.get("DefaultRouteSettings")),
+        ("Callback", stage.get("RouteSettings", {}).get(callback)),
+    ):
+        if settings != {f"Throttling{kind}Limit": {"Ref": f"{name}{kind}Limit"} for kind in ("Rate", "Burst")}:
+            yield f"the stage does not throttle by {name}RateLimit and {name}BurstLimit where it should"
+
+
+def concurrency(parameters, consumer):
+    reservation = {"Fn::If": ["ReservesConcurrency", {"Ref": "ProcessPaymentConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    if consumer.get("ReservedConcurrentExecutions") != reservation:
+        yield "process-payment does not reserve ProcessPaymentConcurrency"
+    sources = [event["Properties"] for event in consumer["Events"].values()]
+    limited = {source["Queue"]["Fn::GetAtt"][0]: source.get("ScalingConfig") for source in sources}
+    if limited != {name: {"MaximumConcurrency": {"Ref": name.replace("Queue", "Concurrency")}} for name in SENDERS}:
+        yield "process-payment does not take from both queues, each with its own MaximumConcurrency"
     reserved, *sources = (
         parameters[f"{name}Concurrency"]["Default"] for name in ("ProcessPayment", "PaymentRequests", "PaymentResults")
     )
@@ -109,6 +142,16 @@ def queues(resources):
         named = {arn["Fn::GetAtt"][0] for arn in excepted if "Fn::GetAtt" in arn}
         if deny["Effect"] != "Deny" or named != senders:
             yield f"the policy of {name} lets {sorted(named)} send"
+        redrive = queue.get("RedrivePolicy", {})
+        if redrive.get("deadLetterTargetArn") != {"Fn::GetAtt": [name.replace("Queue", "Dlq"), "Arn"]}:
+            yield f"{name} has no dead-letter queue, or another's"
+        # SQS and Lambda lose a few receipts themselves; AWS asks for 5 at least.
+        if not 5 <= redrive.get("maxReceiveCount", 0) <= 10:
+            yield f"{name} gives a message up after too few or too many tries"
+        arn = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + queue["QueueName"]["Fn::Sub"]
+        only = {"redrivePermission": "byQueue", "sourceQueueArns": [{"Fn::Sub": arn}]}
+        if dead.get("RedriveAllowPolicy") != only:
+            yield f"the dead-letter queue of {name} is open to other queues, or closed to {name}"
     for name, resource in of_type(resources, "AWS::SQS::Queue"):
         if resource["Properties"]["KmsMasterKeyId"] != {"Fn::GetAtt": ["StorageKey", "Arn"]}:
             yield f"{name} is not encrypted with the storage key"
@@ -126,12 +169,38 @@ def tables_and_keys(resources):
             yield f"{name} would be lost with the stack"
 
 
+def logs(resources):
+    for name, resource in of_type(resources, "AWS::Logs::LogGroup"):
+        if resource["Properties"].get("RetentionInDays") != {"Ref": "LogRetentionDays"}:
+            yield f"{name} is not deleted after LogRetentionDays"
+        if resource["Properties"].get("KmsKeyId") != {"Fn::GetAtt": ["StorageKey", "Arn"]}:
+            yield f"{name} is not encrypted with the storage key"
+    for name, resource in of_type(resources, "AWS::Serverless::Function"):
+        # Into any other group Lambda would write too, and make it first: never deleted, not encrypted with our key.
+        if resource["Properties"].get("LoggingConfig") != {"LogGroup": {"Ref": f"{name}Logs"}}:
+            yield f"{name} does not write to {name}Logs"
+
+
 def schedule(resources):
     once = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
     if resources["SweepSchedule"]["Properties"]["Target"]["RetryPolicy"] != once:
         yield "the schedule would repeat a sweep that failed"
     if resources["Reconcile"]["Properties"]["EventInvokeConfig"] != once:
         yield "Lambda would repeat a sweep that failed"
+    invoke = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": {"Fn::GetAtt": ["Reconcile", "Arn"]}}
+    if list(statements(resources["SweepScheduleRole"])) != [invoke]:
+        yield "the schedule may do more than invoke reconcile"
+
+
+def permissions(resources):
+    """Nothing gives a role permissions past the `Policies` that the rules below read."""
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::IAM::Role":
+            beside = resource["Properties"].keys() - {"Description", "AssumeRolePolicyDocument", "Policies"}
+            if beside:
+                yield f"{name} has {', '.join(sorted(beside))} beside its Policies"
+        elif resource["Type"].startswith("AWS::IAM::"):
+            yield f"{name} is of the type {resource['Type']}; roles get permissions by their own Policies alone"
 
 
 def roles(resources):
@@ -148,6 +217,18 @@ def roles(resources):
             yield f"{function} may do {sorted(logs)} with its logs"
         if allowed != CALLS[function]:
             yield f"{function} may do {allowed}, its calls are {CALLS[function]}"
+
+
+def items(resources):
+    for function, tables in ITEMS.items():
+        reached = {}
+        for grant in statements(resources[f"{function}Role"]):
+            keys = grant.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", "*")
+            patterns = {key["Fn::Sub"] if isinstance(key, dict) else key for key in as_list(keys)}
+            for table in filter(lambda name: name.endswith("Table"), map(name_of, as_list(grant["Resource"]))):
+                reached.setdefault(table, set()).update(patterns)
+        if reached != tables:
+            yield f"{function} reaches the items {reached}, its own are {tables}"
 
 
 def secrets(resources):
