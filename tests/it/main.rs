@@ -22,6 +22,5 @@ mod contract;
 mod create_order;
 mod one_command;
 mod settings;
-mod signers;
 mod support;
 mod sweep;
