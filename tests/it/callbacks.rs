@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SigningMode};
 
-use crate::support::{Bench, native};
+use crate::support::{Bench, MAX_RECEIVE_COUNT, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_arrives_as_a_callback_and_the_merchant_reads_it() {
@@ -286,7 +286,7 @@ async fn a_callback_that_the_queue_did_not_take_is_not_acknowledged_and_comes_ag
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forged_message_in_the_results_queue_pays_nothing() {
+async fn a_forged_or_unknown_message_pays_nothing_and_ends_unchanged_in_its_dead_letter_queue() {
     let bench = Bench::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
@@ -315,19 +315,30 @@ async fn a_forged_message_in_the_results_queue_pays_nothing() {
         },
         "body": forged.body,
     });
-    for body in [
+    let mut results = [
         message.to_string(),
         "not JSON".to_owned(),
         json!({"v": "callback.v9"}).to_string(),
-        json!({"v": "issue.v1", "order_no": "NO-SUCH"}).to_string(),
-    ] {
-        bench.forge_result(&body).await;
+    ];
+    let requests = [json!({"v": "issue.v9", "order_no": "ORDER-1"}).to_string()];
+    for body in &results {
+        bench.forge_result(body).await;
     }
-    assert_eq!(
-        bench.work_off().await,
-        3,
-        "what cannot be believed goes to the dead-letter queue in the end"
-    );
+    for body in &requests {
+        bench.forge_request(body).await;
+    }
+    // Understood, and nothing to do.
+    bench
+        .forge_request(&json!({"v": "issue.v1", "order_no": "NO-SUCH"}).to_string())
+        .await;
+    for _ in 0..MAX_RECEIVE_COUNT {
+        assert_eq!(bench.work_off().await, results.len() + requests.len());
+    }
+    assert_eq!(bench.work_off().await, 0, "SQS has put them away");
+    results.sort();
+    let [dead_requests, dead_results] = bench.dead_letters().await;
+    assert_eq!(dead_requests, requests);
+    assert_eq!(dead_results, results);
     assert_eq!(
         bench.get_order("ORDER-1").await.body["state"],
         "awaiting_payment"

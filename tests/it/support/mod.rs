@@ -25,6 +25,7 @@ use wechatpay_simulator::{
 
 pub(crate) use api::{Answer, Client};
 pub(crate) use aws::LocalAws;
+pub(crate) use queues::MAX_RECEIVE_COUNT;
 
 /// The merchant of all tests.
 pub(crate) const MCHID: &str = "1900000001";
@@ -217,7 +218,20 @@ impl Bench {
 
     /// Puts a message into the results queue, as somebody might who has got hold of it.
     pub(crate) async fn forge_result(&self, body: &str) {
-        self.queues.send_result(body).await;
+        self.queues.send(&self.queues.results_url, body).await;
+    }
+
+    /// The same for the requests queue.
+    pub(crate) async fn forge_request(&self, body: &str) {
+        self.queues.send(&self.queues.requests_url, body).await;
+    }
+
+    /// What the dead-letter queues hold: of requests and of results, each sorted.
+    pub(crate) async fn dead_letters(&self) -> [Vec<String>; 2] {
+        [
+            self.queues.dead_letters(&self.queues.requests_url).await,
+            self.queues.dead_letters(&self.queues.results_url).await,
+        ]
     }
 
     /// One run of the sweep.

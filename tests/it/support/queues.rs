@@ -8,17 +8,21 @@ use adapters::{
 };
 use aws_sdk_sqs::{
     Client,
-    types::{Message, MessageSystemAttributeName},
+    types::{Message, MessageSystemAttributeName, QueueAttributeName},
 };
 use process_payment::{
     desk::Desk,
     event::{Attributes, Batch, MessageAttribute, Record},
     handler,
 };
+use serde_json::json;
 
 use super::LocalAws;
 
-/// The two queues of one scene.
+/// How often a message is received before it goes to the dead-letter queue, as in `template.yaml`.
+pub(crate) const MAX_RECEIVE_COUNT: usize = 8;
+
+/// The two queues of one scene, each with its dead-letter queue.
 pub(crate) struct Queues {
     pub(crate) requests_url: String,
     pub(crate) results_url: String,
@@ -28,30 +32,35 @@ pub(crate) struct Queues {
 impl Queues {
     pub(crate) async fn create(local: &LocalAws, id: &str) -> Self {
         let client = Aws::new(&AwsSettings::local(&local.endpoint), &Clock::system()).sqs();
-        let create = async |name: &str| {
-            let made = client
-                .create_queue()
-                .queue_name(format!("{name}-{id}"))
-                .send()
-                .await
-                .expect("a queue");
-            made.queue_url().expect("a URL").to_owned()
-        };
         Self {
-            requests_url: create("payment-requests").await,
-            results_url: create("payment-results").await,
-            client: client.clone(),
+            requests_url: create(&client, &format!("payment-requests-{id}")).await,
+            results_url: create(&client, &format!("payment-results-{id}")).await,
+            client,
         }
     }
 
-    pub(crate) async fn send_result(&self, body: &str) {
+    /// Puts a message into one of the queues.
+    pub(crate) async fn send(&self, url: &str, body: &str) {
         self.client
             .send_message()
-            .queue_url(&self.results_url)
+            .queue_url(url)
             .message_body(body)
             .send()
             .await
             .expect("a message");
+    }
+
+    /// The bodies in the dead-letter queue of one of the queues, sorted. They stay there.
+    pub(crate) async fn dead_letters(&self, url: &str) -> Vec<String> {
+        let mut bodies = Vec::new();
+        loop {
+            let messages = self.receive(&format!("{url}{DEAD_LETTERS}")).await;
+            if messages.is_empty() {
+                bodies.sort();
+                return bodies;
+            }
+            bodies.extend(messages.into_iter().filter_map(|message| message.body));
+        }
     }
 
     /// Works off both queues, in batches side by side, until nothing is left that is visible. Delayed messages are seen at
@@ -125,6 +134,39 @@ impl Queues {
         }
         failed.len()
     }
+}
+
+/// What a dead-letter queue is called, after its queue's name.
+const DEAD_LETTERS: &str = "-dlq";
+
+/// Makes a queue and its dead-letter queue. Gives the queue's URL.
+async fn create(client: &Client, name: &str) -> String {
+    let dead_letters = client
+        .create_queue()
+        .queue_name(format!("{name}{DEAD_LETTERS}"))
+        .send()
+        .await
+        .expect("a dead-letter queue");
+    let described = client
+        .get_queue_attributes()
+        .set_queue_url(dead_letters.queue_url)
+        .attribute_names(QueueAttributeName::QueueArn)
+        .send()
+        .await
+        .expect("its attributes");
+    let arn = described
+        .attributes()
+        .and_then(|attributes| attributes.get(&QueueAttributeName::QueueArn))
+        .expect("its ARN");
+    let redrive = json!({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT});
+    let made = client
+        .create_queue()
+        .queue_name(name)
+        .attributes(QueueAttributeName::RedrivePolicy, redrive.to_string())
+        .send()
+        .await
+        .expect("a queue");
+    made.queue_url.expect("a URL")
 }
 
 /// One batch, handed to the function directly; message ids are positions.
