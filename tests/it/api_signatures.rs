@@ -1,5 +1,6 @@
 //! The gate of the merchant API: requests that are not signed, not fresh, not whole or not new do not pass.
 
+use adapters::testing::{Fault, Match, Service};
 use aws_lc_rs::{
     encoding::AsDer,
     rand::SystemRandom,
@@ -181,4 +182,38 @@ async fn a_client_may_sign_by_a_key_that_we_know_the_public_half_of() {
         200,
         "two keys of one client see the same orders"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_nonce_and_the_order_are_written_side_by_side_and_wechat_pay_is_asked_after_both() {
+    let bench = Bench::start().await;
+    assert_eq!(bench.post_order(&native("WARM-1")).await.status, 201);
+    for (order_no, held) in [
+        ("ORDER-1", &bench.tables.guards),
+        ("ORDER-2", &bench.tables.orders),
+    ] {
+        bench.wire.forget();
+        bench.wechat.admin().reset_requests();
+        let write = Match::operation(Service::DynamoDb, "PutItem");
+        bench.wire.break_all(write.clone().on(held), Fault::Held);
+        let look = async {
+            let calls = bench.on_the_wire(&Match::any(), 2).await;
+            let asked = bench.wechat.admin().requests();
+            let writes = bench.wire.count(&write);
+            bench.wire.mend();
+            (calls, writes, asked.values().sum::<u64>())
+        };
+        let order = native(order_no);
+        let (answer, seen) = futures_util::join!(bench.post_order(&order), look);
+        assert_eq!(
+            seen,
+            (2, 2, 0),
+            "while the write to `{held}` was held back, the other was sent, and nothing else"
+        );
+        assert_eq!(answer.status, 201);
+        for table in [&bench.tables.guards, &bench.tables.orders] {
+            assert_eq!(bench.wire.count(&write.clone().on(table)), 1);
+        }
+        assert_eq!(bench.wechat.admin().requests().values().sum::<u64>(), 1);
+    }
 }

@@ -1,7 +1,5 @@
 //! Batches of queue messages: each record has its own fate.
 
-use std::time::Duration;
-
 use adapters::testing::{Fault, Match, Service};
 use serde_json::json;
 
@@ -26,6 +24,10 @@ async fn reserve(bench: &Bench, order_nos: &[&str]) {
         );
         assert_eq!(bench.send(asked).await.status, 202);
     }
+}
+
+fn reads_of_orders(bench: &Bench) -> Match {
+    Match::operation(Service::DynamoDb, "GetItem").on(&bench.tables.orders)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,43 +65,43 @@ async fn no_record_is_begun_when_the_time_is_nearly_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batchs_records_are_worked_on_side_by_side() {
+async fn every_record_has_its_verdict_although_none_could_be_read() {
     let bench = Bench::start().await;
-    let order_nos = [
-        "ORDER-1", "ORDER-2", "ORDER-3", "ORDER-4", "ORDER-5", "ORDER-6", "ORDER-7", "ORDER-8",
-    ];
+    let order_nos = ["ORDER-1", "ORDER-2", "ORDER-3"];
     reserve(&bench, &order_nos).await;
-    bench.wire.break_all(
-        Match::operation(Service::DynamoDb, "GetItem").on(&bench.tables.orders),
-        Fault::TimedOut,
-    );
-    let asked = tokio::time::timeout(
-        Duration::from_secs(60),
-        bench.process_batch(&requests(&order_nos), 30_000),
-    )
-    .await;
-    assert_eq!(
-        asked.expect("an answer").len(),
-        8,
-        "every record has a verdict although none could be read"
-    );
+    bench
+        .wire
+        .break_all(reads_of_orders(&bench), Fault::TimedOut);
+    let failed = bench.process_batch(&requests(&order_nos), 30_000).await;
+    assert_eq!(failed.len(), order_nos.len());
     bench.wire.mend();
-    // The first read of each record is sent before any record has its second: nobody waits for a neighbour.
-    bench.wire.forget();
     assert!(
         bench
             .process_batch(&requests(&order_nos), 30_000)
             .await
             .is_empty()
     );
-    let first_eight = bench.wire.calls().into_iter().take(8);
-    assert!(
-        first_eight
-            .into_iter()
-            .filter(|call| call.operation == "GetItem")
-            .count()
-            >= 7
-    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_records_of_a_batch_are_worked_on_side_by_side_and_no_more() {
+    let bench = Bench::start().await;
+    let order_nos: Vec<String> = (1..=12).map(|n| format!("ORDER-{n}")).collect();
+    let order_nos: Vec<&str> = order_nos.iter().map(String::as_str).collect();
+    reserve(&bench, &order_nos).await;
+    bench.wire.forget();
+    let reads = reads_of_orders(&bench);
+    bench.wire.break_all(reads.clone(), Fault::Held);
+    let look = async {
+        let begun = bench.on_the_wire(&reads, 8).await;
+        bench.wire.mend();
+        begun
+    };
+    let bodies = requests(&order_nos);
+    let (failed, begun) = futures_util::join!(bench.process_batch(&bodies, 30_000), look);
+    assert_eq!(begun, 8, "so many were read before any had an answer");
+    assert!(failed.is_empty());
+    assert_eq!(bench.wire.count(&reads), 12, "the others took their turn");
 }
 
 #[tokio::test(flavor = "multi_thread")]

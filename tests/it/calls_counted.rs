@@ -6,14 +6,15 @@ use wechatpay_simulator::{Damage, Endpoint, PayOptions};
 
 use crate::support::{Bench, Wishes, native};
 
-/// The calls so far as `operation table`, sorted.
+/// The calls so far as `operation table`, sorted; a read as `GetItem table, consistent` if it is.
 fn calls(bench: &Bench) -> Vec<String> {
     let name = |call: &Call| {
         let resource = match call.service {
             Service::DynamoDb => format!(" {}", call.resource),
             Service::Sqs | Service::Kms => String::new(),
         };
-        format!("{}{resource}", call.operation)
+        let consistent = if call.consistent { ", consistent" } else { "" };
+        format!("{}{resource}{consistent}", call.operation)
     };
     let mut calls: Vec<String> = bench.wire.calls().iter().map(name).collect();
     calls.sort();
@@ -52,7 +53,7 @@ async fn creating_an_order_is_three_writes_one_call_to_wechat_pay_and_a_signatur
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn receiving_a_callback_is_one_message_and_settling_it_one_read_and_one_transaction() {
+async fn a_callback_is_one_message_and_its_settling_one_consistent_read_and_one_transaction() {
     let bench = Bench::start().await;
     for order_no in ["WARM-1", "ORDER-1"] {
         bench.post_order(&native(order_no)).await;
@@ -78,7 +79,7 @@ async fn receiving_a_callback_is_one_message_and_settling_it_one_read_and_one_tr
     assert_eq!(bench.work_off().await, 0);
     assert_eq!(
         calls(&bench),
-        ["GetItem orders", "TransactWriteItems orders"]
+        ["GetItem orders, consistent", "TransactWriteItems orders"]
     );
     assert!(
         bench.wire.calls().iter().any(|call| call.items == 2),
@@ -94,11 +95,15 @@ async fn receiving_a_callback_is_one_message_and_settling_it_one_read_and_one_tr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn showing_an_order_is_one_read() {
+async fn showing_an_order_is_one_consistent_read() {
     let bench = Bench::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.get_order("ORDER-1").await;
     bench.wire.forget();
     bench.get_order("ORDER-1").await;
-    assert_eq!(calls(&bench), ["GetItem orders"]);
+    assert_eq!(
+        calls(&bench),
+        ["GetItem orders, consistent"],
+        "who was told that an order was paid is never shown it unpaid"
+    );
 }

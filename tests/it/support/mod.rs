@@ -14,7 +14,7 @@ use adapters::{
     kms::Kms,
     order_table::OrderTable,
     random::Random,
-    testing::{DynamoEngine, Tables, Wire},
+    testing::{DynamoEngine, Match, Tables, Wire},
 };
 use payments::{ids::OrderNo, journal::Event, order::Order};
 use serde_json::Value;
@@ -232,6 +232,20 @@ impl Bench {
             self.queues.dead_letters(&self.queues.requests_url).await,
             self.queues.dead_letters(&self.queues.results_url).await,
         ]
+    }
+
+    /// Waits in real time until `enough` calls are on the wire that fit, and then a moment for one too many. Says how many
+    /// there are then.
+    pub(crate) async fn on_the_wire(&self, which: &Match, enough: usize) -> usize {
+        let is_enough = async {
+            while self.wire.count(which) < enough {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // The count tells whether it took too long.
+        drop(tokio::time::timeout(Duration::from_secs(20), is_enough).await);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        self.wire.count(which)
     }
 
     /// One run of the sweep.

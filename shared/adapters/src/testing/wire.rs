@@ -17,7 +17,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 
@@ -43,6 +43,8 @@ pub struct Call {
     pub resource: String,
     /// How many items a transaction writes; 1 for all else.
     pub items: usize,
+    /// Whether it is a read that must see every write before it (`ConsistentRead`).
+    pub consistent: bool,
 }
 
 /// Which calls are meant. `None` means any.
@@ -76,6 +78,8 @@ pub enum Fault {
     Denied,
     /// It takes this much longer, by the clock given to [`Wire::new`].
     Delay(Duration),
+    /// It is held back until [`Wire::mend`]. What is sent meanwhile did not wait for it.
+    Held,
 }
 
 /// Counts and breaks calls. Clones share everything.
@@ -87,6 +91,7 @@ struct Shared {
     clock: Clock,
     state: Mutex<State>,
     died: Notify,
+    mended: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -167,6 +172,7 @@ impl Wire {
             clock,
             state: Mutex::default(),
             died: Notify::new(),
+            mended: watch::Sender::new(()),
         }))
     }
 
@@ -200,12 +206,13 @@ impl Wire {
         self.state().plan = Some(Box::new(plan));
     }
 
-    /// Ends all faults, and raises the dead. The record of calls stays.
+    /// Ends all faults, lets go of the calls held back, and raises the dead. The record of calls stays.
     pub fn mend(&self) {
         let mut state = self.state();
         state.rules.clear();
         state.plan = None;
         state.dead = false;
+        self.0.mended.send_replace(());
     }
 
     /// The calls so far, in the order in which they were sent.
@@ -302,10 +309,17 @@ impl HttpConnector for Tapped {
             let Some(call) = read_call(&request) else {
                 return inner.call(request).await;
             };
+            // Listens before the call is on record: who sees it there and mends is heard.
+            let mut mended = wire.0.mended.subscribe();
             match wire.take(&call) {
                 None => inner.call(request).await,
                 Some(Fault::Delay(duration)) => {
                     wire.0.clock.sleep(duration).await;
+                    inner.call(request).await
+                }
+                Some(Fault::Held) => {
+                    let mended = mended.changed().await;
+                    mended.map_err(|error| ConnectorError::other(Box::new(error), None))?;
                     inner.call(request).await
                 }
                 Some(Fault::Unreachable) => {
@@ -362,6 +376,7 @@ fn read_call(request: &HttpRequest) -> Option<Call> {
         operation: operation.to_owned(),
         resource: resource.to_owned(),
         items: transaction.map_or(1, Vec::len),
+        consistent: body.get("ConsistentRead") == Some(&Value::Bool(true)),
     })
 }
 
