@@ -164,7 +164,8 @@ fn member(name: &'static str) -> BoxedStrategy<Option<Value>> {
         _ => Just(json!("?")).boxed(),
     };
     let present = match name {
-        "product" | "amount_fen" | "description" | "order_no" => 0.97,
+        "product" | "amount_fen" | "description" => 0.97,
+        "order_no" => 0.75,
         "openid" => 0.45,
         "payer_client_ip" | "h5_type" => 0.3,
         "unknown_member" => 0.04,
@@ -187,6 +188,37 @@ const MEMBERS: [&str; 12] = [
     "order_no",
     "unknown_member",
 ];
+
+/// Values of `Idempotency-Key`, good and bad. `####` stands for the request's number, so that each names its own order.
+fn idempotency_key() -> BoxedStrategy<Option<String>> {
+    let longest = format!("{}####", "k".repeat(251));
+    let quoted = |key: &str| format!("\"{key}\"");
+    let good = vec![
+        "cart-####".to_owned(),
+        quoted("cart-####"),
+        "\"cart-####".to_owned(),
+        longest.clone(),
+        quoted(&longest),
+    ];
+    let bad = vec![
+        String::new(),
+        "cart ####".to_owned(),
+        quoted("cart ####"),
+        format!("k{longest}"),
+        quoted(&format!("k{longest}")),
+    ];
+    proptest::option::weighted(0.5, prop_oneof![3 => select(good), 1 => select(bad)]).boxed()
+}
+
+/// Values of `Prefer`, and whether they ask for an answer at once.
+fn prefer() -> BoxedStrategy<Option<(&'static str, bool)>> {
+    let values = vec![
+        ("respond-async", true),
+        ("return=minimal, Respond-Async", true),
+        ("return=minimal", false),
+    ];
+    proptest::option::weighted(0.3, select(values)).boxed()
+}
 
 /// Leaves out what is out of place for the product, and adds what it needs.
 fn fit_product(body: &mut Map<String, Value>) {
@@ -212,14 +244,15 @@ fn fit_product(body: &mut Map<String, Value>) {
 async fn generated_requests_are_taken_exactly_when_the_contract_takes_them() {
     let bench = Bench::start().await;
     let schema = validator(&json!({"$ref": "#/components/schemas/CreateOrder"}));
+    let key_schema = validator(&CONTRACT["components"]["parameters"]["IdempotencyKey"]["schema"]);
     let mut runner = TestRunner::new_with_rng(
         Config::default(),
         TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]),
     );
-    let requests = MEMBERS.map(member).to_vec();
-    let (mut taken, mut refused) = (0, 0);
+    let requests = (MEMBERS.map(member).to_vec(), idempotency_key(), prefer());
+    let (mut taken, mut refused, mut by_key, mut deferred, mut bad_keys) = (0, 0, 0, 0, 0);
     for n in 0..400 {
-        let values = requests.new_tree(&mut runner).expect("a value").current();
+        let (values, key, prefer) = requests.new_tree(&mut runner).expect("a value").current();
         let mut body: Map<String, Value> = MEMBERS
             .iter()
             .zip(values)
@@ -231,35 +264,53 @@ async fn generated_requests_are_taken_exactly_when_the_contract_takes_them() {
         if n % 2 == 0 {
             fit_product(&mut body); // drawn at random alone, few would have the members of their product
         }
+        let key = key.map(|key| key.replace("####", &format!("{n:04}")));
+        let is_async = prefer.is_some_and(|(_, is_async)| is_async);
+        let headers: Vec<(&str, &str)> = key
+            .iter()
+            .map(|key| ("idempotency-key", key.as_str()))
+            .chain(prefer.map(|(value, _)| ("prefer", value)))
+            .collect();
         let numbered = body.contains_key("order_no");
         let body = Value::Object(body);
-        let answer = bench.post_order(&body).await;
+        let request = bench
+            .client
+            .post_with("/v1/orders", &body, &headers, &bench);
+        let answer = bench.send(request).await;
         conforms("/v1/orders", "post", &answer);
-        let expected = if schema.is_valid(&body) && numbered {
-            201
-        } else {
+        let key_fits = key.as_ref().map(|key| key_schema.is_valid(&json!(key)));
+        let is_named = numbered || key.is_some();
+        let expected = if !schema.is_valid(&body) || key_fits == Some(false) || !is_named {
             400
+        } else if is_async {
+            202
+        } else {
+            201
         };
         assert_eq!(
             answer.status, expected,
-            "{body} was answered with {}",
+            "{body} with {headers:?} was answered with {}",
             answer.body
         );
-        if expected == 201 {
+        if expected == 400 {
+            refused += 1;
+            bad_keys += usize::from(answer.code() == "invalid_idempotency_key");
+        } else {
             taken += 1;
+            by_key += usize::from(!numbered);
+            deferred += usize::from(is_async);
             let order_no = answer.body["order_no"].as_str().expect("a number");
             conforms(
                 "/v1/orders/{order_no}",
                 "get",
                 &bench.get_order(order_no).await,
             );
-        } else {
-            refused += 1;
         }
     }
     assert!(
-        taken > 30 && refused > 100,
-        "{taken} taken and {refused} refused: the generator has lost its balance"
+        taken > 30 && refused > 100 && by_key > 5 && deferred > 10 && bad_keys > 10,
+        "{taken} taken ({by_key} by their key, {deferred} deferred) and {refused} refused ({bad_keys} for their key): \
+         the generator has lost its balance"
     );
 }
 
