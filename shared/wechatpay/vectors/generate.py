@@ -2,7 +2,8 @@
 """Writes the cases of this folder: one folder each, see README.md.
 
 Needs the PyPI package `cryptography`. It is a third implementation beside the two that are tested, so a case that it
-wrote is not the tested code's own opinion. Values marked "manual" are WeChat Pay's own, copied and not computed.
+wrote is not the tested code's own opinion. Values of the manual and of the SDKs are WeChat Pay's own, copied and not
+computed.
 
 Run it after adding a case; the existing ones come out the same, byte for byte. Keys, certificates and encrypted
 fields hold random numbers and are therefore made only where they are missing.
@@ -129,6 +130,12 @@ def request(name, about, method, path, body, signature=None, at=MANUAL_TIME, non
     )
 
 
+def signature(name, about, key, text, signature):
+    text = text.encode()
+    assert signature == sign(key, text), name
+    case(name, about, "signature", files={"text": text}, key=key, signature=signature)
+
+
 def payment(name, about, product, package, signature):
     prepay_id = "wx201410272009395522657a690389285100"
     appid = "wx2421b1c4370ec43b"
@@ -237,13 +244,14 @@ def delivered(file, serial, start, end, key=APIV3_KEY):
     return {"serial_no": serial, "effective_time": start, "expire_time": end, "encrypt_certificate": sealed}
 
 
-def certificates(name, about, data, expect="ok", keys=(), raw=None, **how):
-    """A download of `data`, signed by a delivered key as a rule; `raw` replaces the body."""
+def certificates(name, about, data, expect="ok", keys=(), raw=None, serials=None, apiv3_key=APIV3_KEY, **how):
+    """A download of `data`, signed by a delivered key as a rule; `raw` replaces the body. The last one is the newest."""
     body = compact({"data": data}) if raw is None else raw
     headers, text = signed(body, **how)
-    rest = {"serials": [it["serial_no"] for it in data], "newest": data[-1]["serial_no"]} if expect == "ok" else {}
+    serials = serials or [it["serial_no"] for it in data]
+    rest = {"serials": serials, "newest": serials[-1]} if expect == "ok" else {}
     case(name, about, "certificates", expect, files={"text": text, "body": body}, headers=headers, now=NOW,
-         keys=list(keys), apiv3_keys=[APIV3_KEY], **rest)
+         keys=list(keys), apiv3_keys=[apiv3_key], **rest)
 
 
 OLD_SERIAL = 0x5157F09EFDC096DE15EBE81A47057A72A4D0E1B2
@@ -260,6 +268,7 @@ NEW = f"{NEW_SERIAL:X}"
 # Requests and payments
 
 OFFICIAL = json.loads((HERE / "manual.json").read_text())
+SDK = json.loads((HERE / "sdk.json").read_text())
 PREPAY_BODY = OFFICIAL["prepay_body"].encode()
 assert hashlib.sha256(PREPAY_BODY).hexdigest() == "1bffd7f50c227c0e65ccb4bde7d38ffcfee86dffd297f62e549571612b76f5e6"
 UPLOAD_META = compact({
@@ -284,6 +293,10 @@ payment("payment-manual-jsapi", "manual: JSAPI signs prepay_id=...", "jsapi",
         "prepay_id=wx201410272009395522657a690389285100", OFFICIAL["signatures"]["jsapi"])
 payment("payment-manual-mini-program", "manual: a mini program signs as JSAPI does", "mini_program",
         "prepay_id=wx201410272009395522657a690389285100", OFFICIAL["signatures"]["jsapi"])
+
+signature("signature-go", "the signature of WeChat Pay's Go SDK", **{
+    item: SDK["go"][item] for item in ("key", "text", "signature")
+})
 
 # Responses
 
@@ -528,6 +541,8 @@ resource("resource-empty-plaintext", "sealed nothing: only a tag",
 
 field("field-name", "a name encrypted to the merchant certificate", lambda: encrypt("manual-merchant", "张三", hashes.SHA1),
       "张三")
+field("field-java", "the field of WeChat Pay's Java SDK", lambda: SDK["java_field"]["field"],
+      SDK["java_field"]["plaintext"], key=SDK["java_field"]["key"])
 field("field-longest", "214 bytes, the most that fit", lambda: encrypt("manual-merchant", "x" * 214, hashes.SHA1),
       "x" * 214)
 field("field-empty", "an empty field stays empty", lambda: "", "")
@@ -543,6 +558,9 @@ field("field-refused-short", "Base64, but too short", lambda: "AAAA", expect="wr
 FIRST = delivered("platform-certificate.pem", OLD, "2022-01-01T08:00:00+08:00", "2026-12-31T08:00:00+08:00")
 SECOND = delivered("platform-next-certificate.pem", NEW, "2026-07-01T08:00:00+08:00", "2031-06-30T08:00:00+08:00")
 certificates("certificates-first-download", "no key is known yet: one of the delivered ones signs", [FIRST], serial=OLD)
+certificates("certificates-java", "the download of WeChat Pay's Java SDK; the signature is ours, by a key known before", [],
+             keys=[PUBLIC_KEY], apiv3_key=SDK["java_certificates"]["apiv3_key"],
+             raw=SDK["java_certificates"]["body"].encode(), serials=[SDK["java_certificates"]["serial_no"]])
 certificates("certificates-rotation", "old and new side by side, the new one signs", [FIRST, SECOND],
              by="platform-next", serial=NEW)
 certificates("certificates-refused-foreign-apiv3-key", "sealed under another merchant's key",

@@ -28,6 +28,7 @@ pub(crate) struct Head {
 pub(crate) enum Input {
     Request(RequestInput),
     Payment(PaymentInput),
+    Signature(SignatureInput),
     Message(MessageInput),
     Callback(CallbackInput),
     Resource(ResourceInput),
@@ -56,6 +57,12 @@ pub(crate) struct PaymentInput {
     pub(crate) prepay_id: String,
     pub(crate) timestamp: i64,
     pub(crate) nonce: String,
+    pub(crate) signature: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct SignatureInput {
+    pub(crate) key: String,
     pub(crate) signature: String,
 }
 

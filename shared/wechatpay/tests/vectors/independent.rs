@@ -15,7 +15,7 @@ use x509_cert::der::{DecodePem, Encode};
 
 use crate::cases::{
     CallbackInput, CertificatesInput, FieldInput, KeyFile, MessageInput, PaymentInput,
-    RequestInput, Resource, ResourceInput, key_file,
+    RequestInput, Resource, ResourceInput, SignatureInput, key_file,
 };
 use crate::{OpenedCallback, OpenedCertificates, Outcome, Protocol, Refused, SignedText};
 
@@ -57,6 +57,10 @@ impl Protocol for Independent {
             result: sign(&input.key, &text),
             text,
         }
+    }
+
+    fn signature(&self, input: &SignatureInput, text: &[u8]) -> String {
+        sign(&input.key, text)
     }
 
     fn message(&self, input: &MessageInput, body: &[u8]) -> Outcome<()> {

@@ -15,13 +15,15 @@ mod product;
 
 use cases::{
     CallbackInput, Case, CertificatesInput, FieldInput, Input, MessageInput, PaymentInput,
-    RequestInput, ResourceInput,
+    RequestInput, ResourceInput, SignatureInput,
 };
 
 /// An implementation of the protocol, as far as the cases ask for it.
 trait Protocol {
     fn request(&self, input: &RequestInput, body: Vec<u8>) -> SignedText;
     fn payment(&self, input: &PaymentInput) -> SignedText;
+    /// The signature over `text` as it is, in Base64.
+    fn signature(&self, input: &SignatureInput, text: &[u8]) -> String;
     fn message(&self, input: &MessageInput, body: &[u8]) -> Outcome<()>;
     fn message_text(&self, input: &MessageInput, body: &[u8]) -> Vec<u8>;
     fn callback(&self, input: &CallbackInput, body: &[u8]) -> Outcome<OpenedCallback>;
@@ -107,6 +109,14 @@ fn check(protocol: &impl Protocol, case: &Case) -> Result<(), String> {
             same(
                 "signature",
                 signed.result.as_bytes(),
+                input.signature.as_bytes(),
+            )
+        }
+        Input::Signature(input) => {
+            let signature = protocol.signature(input, &case.bytes("text"));
+            same(
+                "signature",
+                signature.as_bytes(),
                 input.signature.as_bytes(),
             )
         }
@@ -212,7 +222,7 @@ fn secrets(case: &Case) -> Vec<String> {
         Input::Certificates(input) => (Some(&input.message.headers), input.apiv3_keys.clone()),
         Input::Resource(input) => (None, input.apiv3_keys.clone()),
         Input::Field(input) => (None, vec![input.field.clone()]),
-        Input::Request(_) | Input::Payment(_) => (None, Vec::new()),
+        Input::Request(_) | Input::Payment(_) | Input::Signature(_) => (None, Vec::new()),
     };
     let mut secrets = keys;
     secrets.extend(

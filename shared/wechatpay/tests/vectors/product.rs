@@ -1,15 +1,17 @@
 //! The crate, through its public functions only.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use wechatpay::api::{Method, Outgoing};
 use wechatpay::resource::Sealed;
 use wechatpay::{
-    ApiV3Key, CallbackError, LocalKey, Plaintext, SignError, SignedHeaders, UnixSeconds,
+    ApiV3Key, CallbackError, LocalKey, Plaintext, SignError, SignedHeaders, Signer, UnixSeconds,
     VerificationKeys, VerifyError, callback, canonical, certificates, pay, resource, sign, verify,
 };
 
 use crate::cases::{
     CallbackInput, CertificatesInput, FieldInput, KeyFile, MessageInput, PaymentInput,
-    RequestInput, Resource, ResourceInput, key_file,
+    RequestInput, Resource, ResourceInput, SignatureInput, key_file,
 };
 use crate::{OpenedCallback, OpenedCertificates, Outcome, Protocol, Refused, SignedText};
 
@@ -69,6 +71,10 @@ impl Protocol for Crate {
             text: canonical::payment(appid, at, nonce, &package),
             result,
         }
+    }
+
+    fn signature(&self, input: &SignatureInput, text: &[u8]) -> String {
+        BASE64.encode(wait(local_key(&input.key, "").sign(text)))
     }
 
     fn message(&self, input: &MessageInput, body: &[u8]) -> Outcome<()> {
