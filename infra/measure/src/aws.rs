@@ -120,7 +120,11 @@ impl State {
             "TrentService.Sign" => {
                 json!({"KeyId": "merchant", "Signature": self.signature, "SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256"})
             }
-            "AmazonSQS.SendMessage" => json!({"MessageId": "5fea7756-0ea4-451a-a703-a558b933e274"}),
+            // The digest is there for those SDKs that check it by default.
+            "AmazonSQS.SendMessage" => json!({
+                "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274",
+                "MD5OfMessageBody": format!("{:x}", md5::compute(text(&asked, "/MessageBody"))),
+            }),
             other => return Err(Failure::new(format!("{other} is not canned"))),
         };
         Ok(Answer::json(200, answer).with("content-type", "application/x-amz-json-1.0"))

@@ -328,9 +328,9 @@ fn zipped(program: &Path) -> Outcome<u64> {
         .saturating_add(ZIP_HEADERS))
 }
 
-/// `value` in units of `unit`, with two decimals, cut.
+/// `value` in units of `unit`, with two decimals, rounded up: what is over a limit must not look as if it met it.
 fn hundredths(value: u64, unit: u64) -> String {
-    let hundredths = value.saturating_mul(100) / unit;
+    let hundredths = value.saturating_mul(100).div_ceil(unit);
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
@@ -339,9 +339,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_two_decimals() {
-        assert_eq!(hundredths(3_999_999, 1_000_000), "3.99");
+    fn sizes_have_two_decimals_and_are_rounded_up() {
+        assert_eq!(hundredths(3_990_000, 1_000_000), "3.99");
+        assert_eq!(hundredths(4_000_001, 1_000_000), "4.01");
         assert_eq!(hundredths(16 << 20, 1 << 20), "16.00");
-        assert_eq!(hundredths(5_000, 1_000_000), "0.00");
     }
 }

@@ -51,6 +51,7 @@ pub(crate) fn environment(
         ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/measured"),
         ("AWS_LAMBDA_LOG_STREAM_NAME", "measured"),
         ("AWS_REGION", "us-east-1"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "ASIAMEASURE000000000"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
         ("AWS_SESSION_TOKEN", "token"),

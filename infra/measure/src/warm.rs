@@ -110,8 +110,8 @@ fn tell(workers: &[Worker], report: &mut Report) {
         let calls = format!("{}.{:02}", worker.calls / 5_000, worker.calls % 5_000 / 50);
         table.row([
             worker.name.to_owned(),
-            format!("{cpu:.0?}"),
-            format!("{wall:.0?}"),
+            micros(cpu),
+            micros(wall),
             calls,
             against.map_or_else(String::new, |ratio| ratio.to_string()),
         ]);
@@ -132,6 +132,10 @@ fn tell(workers: &[Worker], report: &mut Report) {
             AT_MOST,
         );
     }
+}
+
+fn micros(time: Duration) -> String {
+    format!("{} µs", time.as_micros())
 }
 
 const RECEIVE_CALLBACK: &str = "receive-callback";

@@ -128,6 +128,8 @@ impl Wechat {
                 "goods_detail": [
                     {"goods_id": "M1006", "quantity": 1, "unit_price": 6_600, "discount_amount": 60, "goods_remark": "商品备注信息"},
                     {"goods_id": "M1007", "quantity": 2, "unit_price": 1_144, "discount_amount": 40, "goods_remark": "商品备注信息"},
+                    {"goods_id": "M1008", "quantity": 2, "unit_price": 2_290, "discount_amount": 40, "goods_remark": "商品备注信息"},
+                    {"goods_id": "M1009", "quantity": 2, "unit_price": 1_000, "discount_amount": 40, "goods_remark": "商品备注信息"},
                 ],
             }],
         });

@@ -9,10 +9,16 @@ const readline = require('node:readline');
 const { Aes: { AesGcm }, Formatter, Rsa } = require('wechatpay-axios-plugin');
 
 const given = JSON.parse(readFileSync(process.argv[2], 'utf8'));
-const publicKey = Rsa.from(given.public_key_pem, Rsa.KEY_TYPE_PUBLIC);
+const publicKeys = new Map([[given.public_key_id, Rsa.from(given.public_key_pem, Rsa.KEY_TYPE_PUBLIC)]]);
+const WINDOW_S = 300;
 
-// As the package's own guide has it: the header's text, the signature, then the resource.
+// As the package's own guide has it: age, the header's text, the signature, then the resource.
 function open(headers, body) {
+  const age = Formatter.timestamp() - Number(headers['Wechatpay-Timestamp']);
+  const publicKey = publicKeys.get(headers['Wechatpay-Serial']);
+  if (Math.abs(age) > WINDOW_S || publicKey === undefined) {
+    return undefined;
+  }
   const text = Formatter.response(headers['Wechatpay-Timestamp'], headers['Wechatpay-Nonce'], body);
   if (!Rsa.verify(text, headers['Wechatpay-Signature'], publicKey)) {
     return undefined;

@@ -14,8 +14,7 @@ const WINDOW_S = 300;
 
 const dynamodb = new DynamoDBClient({});
 const kms = new KMSClient({});
-// The other SDKs compute no MD5 of what they send, so this one need not either.
-const sqs = new SQSClient({ md5: false });
+const sqs = new SQSClient({});
 const mchid = process.env.WECHATPAY_MCHID;
 
 let kept = { freshUntil: 0 };
