@@ -20,6 +20,8 @@ mod callbacks;
 mod calls_counted;
 mod contract;
 mod create_order;
+mod late_news;
+mod leases;
 mod one_command;
 mod settings;
 mod support;

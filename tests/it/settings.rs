@@ -34,10 +34,7 @@ fn each_function_names_everything_that_is_missing_at_once() {
                 "PAYMENT_REQUESTS_QUEUE_URL",
             ][..],
         ),
-        (
-            refused!(manage_order, &nothing),
-            &["ORDERS_TABLE", "GUARDS_TABLE"],
-        ),
+        (refused!(manage_order, &nothing), &["ORDERS_TABLE"]),
         (
             refused!(receive_callback, &nothing),
             &["PAYMENT_RESULTS_QUEUE_URL"],

@@ -6,7 +6,12 @@ use adapters::{
     aws::Aws, clock::Clock, fields::FieldSeal, guards::Guards, keys_table::KeysTable, kms::Kms,
     order_table::OrderTable, queues::Queue, random::Random, wechat_api::WechatApi,
 };
-use flows::{ask::Asking, gate::Gate, issue::Issuing, settle::Settling};
+use flows::{
+    ask::Asking,
+    gate::{Gate, Nonces},
+    issue::Issuing,
+    settle::Settling,
+};
 use payments::create::Merchant;
 
 use crate::settings::Settings;
@@ -15,6 +20,7 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub struct Desk {
     pub(crate) gate: Gate,
+    pub(crate) nonces: Nonces,
     pub(crate) orders: OrderTable,
     pub(crate) issuing: Issuing,
     pub(crate) fields: FieldSeal,
@@ -58,7 +64,8 @@ impl Desk {
         let settling = Settling::new(orders.clone(), mchid, clock.clone(), random.clone());
         let asking = Asking::new(wechat.clone(), settling);
         Self {
-            gate: Gate::new(keys, guards, clock.clone(), random.clone()),
+            gate: Gate::new(keys, clock.clone()),
+            nonces: Nonces::new(guards, clock.clone(), random.clone()),
             issuing: Issuing::new(
                 orders.clone(),
                 wechat,

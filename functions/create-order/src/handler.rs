@@ -85,7 +85,7 @@ impl Request<'_> {
         };
         // Side by side: both are conditional writes, and WeChat Pay is called only after both.
         let (burnt, reserved) = futures_util::join!(
-            self.desk.gate.burn(&caller),
+            self.desk.nonces.burn(&caller),
             self.desk.orders.reserve(&wanted, &first)
         );
         burnt?;
@@ -163,13 +163,13 @@ impl Request<'_> {
             Existing::Show => Ok(view::replayed(self.show(&found, StatusCode::OK))),
             Existing::InProgress { retry_after_s } => Err(Problem::in_progress(retry_after_s)),
             Existing::Resume if self.incoming.prefers_async() => {
-                self.enqueue(&found.order_no, 0).await
+                self.enqueue(&found.order_no, found.state.name(), 0).await
             }
             Existing::Resume => {
                 let taken = self
                     .desk
                     .orders
-                    .take_attempt(&found, &wanted.attempt.id, now)
+                    .take_attempt(&found, &wanted.attempt.id, self.desk.clock.now())
                     .await;
                 match taken.map_err(|error| Problem::unavailable(&error))? {
                     // The stored body is the one to send: this request's own has another `time_expire`.
@@ -200,9 +200,9 @@ impl Request<'_> {
         status: StatusCode,
     ) -> Result<Response<String>, Problem> {
         if self.incoming.prefers_async() {
-            return self.enqueue(&order.order_no, 0).await;
+            return self.enqueue(&order.order_no, order.state.name(), 0).await;
         }
-        let order_no = order.order_no.clone();
+        let (order_no, state) = (order.order_no.clone(), order.state.name());
         let lease_left_s = order
             .attempt
             .held_for_s(self.desk.clock.now())
@@ -220,17 +220,22 @@ impl Request<'_> {
             .await
         {
             Ok(Issued::Order(order)) if order.state == OrderState::Reserved => {
-                self.enqueue(&order_no, lease_left_s).await
+                self.enqueue(&order_no, state, lease_left_s).await
             }
             Ok(Issued::Order(order)) => Ok(self.show(&order, status)),
             Ok(Issued::Rejected(refusal)) => Err(Problem::wechatpay_refused(&refusal)),
             // WeChat Pay is slow or down. Once our lease is over, the queue tries again with the same bytes.
-            Ok(Issued::Later(_)) => self.enqueue(&order_no, lease_left_s).await,
+            Ok(Issued::Later(_)) => self.enqueue(&order_no, state, lease_left_s).await,
             Err(error) => Err(Problem::unavailable(&error)),
         }
     }
 
-    async fn enqueue(&self, order_no: &OrderNo, delay_s: i64) -> Result<Response<String>, Problem> {
+    async fn enqueue(
+        &self,
+        order_no: &OrderNo,
+        state: &str,
+        delay_s: i64,
+    ) -> Result<Response<String>, Problem> {
         let message = PaymentRequest::IssueV1 {
             order_no: order_no.clone(),
         };
@@ -246,7 +251,11 @@ impl Request<'_> {
             trace_id = self.trace.id(),
             "order handed to the queue"
         );
-        Ok(view::accepted(order_no.as_str(), delay_s.max(LOOK_AFTER_S)))
+        Ok(view::accepted(
+            order_no.as_str(),
+            state,
+            delay_s.max(LOOK_AFTER_S),
+        ))
     }
 
     fn show(&self, order: &Order, status: StatusCode) -> Response<String> {

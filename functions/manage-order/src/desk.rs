@@ -1,8 +1,8 @@
 //! What `manage-order` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, guards::Guards, keys_table::KeysTable, kms::Kms,
-    order_table::OrderTable, random::Random,
+    aws::Aws, clock::Clock, keys_table::KeysTable, kms::Kms, order_table::OrderTable,
+    random::Random,
 };
 use flows::gate::Gate;
 
@@ -29,9 +29,8 @@ impl Desk {
             keys.secrets_key_id,
             clock.clone(),
         );
-        let guards = Guards::new(aws.dynamodb(), settings.guards_table);
         Self {
-            gate: Gate::new(keys, guards, clock.clone(), random.clone()),
+            gate: Gate::new(keys, clock.clone()),
             orders: OrderTable::new(aws.dynamodb(), settings.orders_table, mchid),
             clock,
             random,

@@ -17,8 +17,6 @@ pub struct Settings {
     pub mchid: String,
     /// `ORDERS_TABLE`.
     pub orders_table: String,
-    /// `GUARDS_TABLE`.
-    pub guards_table: String,
 }
 
 impl Settings {
@@ -32,14 +30,12 @@ impl Settings {
         let keys = KeysSettings::read(&mut reader);
         let mchid = mchid(&mut reader);
         let orders_table = reader.required("ORDERS_TABLE", "the name of the orders table");
-        let guards_table = reader.required("GUARDS_TABLE", "the name of the guards table");
         reader.finish(|| {
             Some(Self {
                 aws: aws?,
                 keys: keys?,
                 mchid: mchid?,
                 orders_table: orders_table?,
-                guards_table: guards_table?,
             })
         })
     }

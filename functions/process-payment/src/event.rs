@@ -22,27 +22,9 @@ pub struct Record {
     pub message_id: String,
     /// What was sent.
     pub body: String,
-    /// What SQS itself says about the message.
-    #[serde(default)]
-    pub attributes: Attributes,
     /// What the sender said besides.
     #[serde(default)]
     pub message_attributes: HashMap<String, MessageAttribute>,
-    /// Which queue it comes from (ARN).
-    #[serde(rename = "eventSourceARN", default)]
-    pub queue_arn: String,
-}
-
-/// What SQS says about a message. It sets these; a sender cannot.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Attributes {
-    /// When it was sent, in milliseconds since 1970, as text.
-    #[serde(default)]
-    pub sent_timestamp: String,
-    /// How often it was received, this time included, as text.
-    #[serde(default)]
-    pub approximate_receive_count: String,
 }
 
 /// One attribute that the sender set.
@@ -70,15 +52,6 @@ pub struct Failure {
 }
 
 impl Record {
-    /// When the message was put in the queue (Unix seconds), by SQS's clock.
-    pub fn sent_at_s(&self) -> Option<i64> {
-        self.attributes
-            .sent_timestamp
-            .parse::<i64>()
-            .ok()
-            .map(|ms| ms.div_euclid(1000))
-    }
-
     /// The trace that the sender works under.
     pub fn traceparent(&self) -> Option<&str> {
         self.message_attributes

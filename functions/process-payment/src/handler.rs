@@ -7,7 +7,7 @@ use adapters::{
     queues::{PaymentRequest, PaymentResult},
 };
 use flows::{
-    issue::Issued, open_callback::open_callback, settle::Settled, trace::Trace, verdict::Verdict,
+    issue::Issued, open_callback::reopen_callback, settle::Settled, trace::Trace, verdict::Verdict,
 };
 use futures_util::{StreamExt, stream};
 use payments::{
@@ -97,16 +97,7 @@ async fn callback(
     body: &[u8],
     trace: &Trace,
 ) -> Verdict {
-    let Some(sent_at) = record.sent_at_s() else {
-        error!(
-            message_id = record.message_id,
-            "SQS gave no SentTimestamp: the callback's age cannot be judged"
-        );
-        return Verdict::Retry;
-    };
-    // Against the time at which SQS got the message: SQS sets that, so a forger cannot, and a message may wait in the queue for
-    // longer than the window.
-    let callback = match open_callback(&desk.keys, headers, body, UnixSeconds(sent_at)).await {
+    let callback = match reopen_callback(&desk.keys, headers, body).await {
         Ok(callback) => callback,
         Err(error) => return error.into(),
     };
@@ -127,7 +118,7 @@ async fn callback(
                 "a notice about `{}` is not handled here: find out what WeChat Pay tells with it",
                 callback.original_type
             );
-            return park(desk, &callback.id, &callback.event_type, &problem).await;
+            return park(desk, record, &callback.id, &callback.event_type, &problem).await;
         }
     };
     match TradeNotice::try_from(transaction) {
@@ -136,17 +127,15 @@ async fn callback(
             .settle(&notice, &Cause::Notice(callback.id), trace.id())
             .await
         {
-            Ok(
-                Settled::Changed(_)
-                | Settled::AlreadyDone
-                | Settled::StillOpen
-                | Settled::Parked(_),
-            ) => Verdict::Done,
+            Ok(Settled::Changed | Settled::AlreadyDone | Settled::StillOpen | Settled::Parked) => {
+                Verdict::Done
+            }
             Err(error) => error.into(),
         },
         Err(unreadable) => {
             park(
                 desk,
+                record,
                 &callback.id,
                 &callback.event_type,
                 &unreadable.to_string(),
@@ -156,13 +145,25 @@ async fn callback(
     }
 }
 
-async fn park(desk: &Desk, notice_id: &str, event_type: &str, problem: &str) -> Verdict {
+async fn park(
+    desk: &Desk,
+    record: &Record,
+    notice_id: &str,
+    event_type: &str,
+    problem: &str,
+) -> Verdict {
     match desk
         .orders
-        .park_unreadable(notice_id, event_type, problem, desk.clock.now())
+        .park_unreadable(
+            notice_id,
+            event_type,
+            problem,
+            &record.body,
+            desk.clock.now(),
+        )
         .await
     {
-        Ok(Kept::New) => {
+        Ok(Kept::Waiting) => {
             error!(
                 notice_id,
                 event_type,
@@ -171,7 +172,7 @@ async fn park(desk: &Desk, notice_id: &str, event_type: &str, problem: &str) -> 
             );
             Verdict::Done
         }
-        Ok(Kept::Known) => Verdict::Done,
+        Ok(Kept::Decided) => Verdict::Done,
         Err(error) => error.into(),
     }
 }

@@ -92,13 +92,12 @@ fn status_of(refusal: &ReceiveError) -> StatusCode {
         ReceiveError::Open(OpenCallbackError::Callback(refusal)) => match refusal {
             CallbackError::Verify(
                 VerifyError::MissingHeader { .. } | VerifyError::BadTimestamp,
-            )
-            | CallbackError::Envelope { .. } => StatusCode::BAD_REQUEST,
+            ) => StatusCode::BAD_REQUEST,
             CallbackError::Verify(_) => StatusCode::UNAUTHORIZED,
             // Verified, so it is WeChat Pay's; that it does not open is for us to mend.
-            CallbackError::Open(_) | CallbackError::Plaintext { .. } => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            CallbackError::Envelope { .. }
+            | CallbackError::Open(_)
+            | CallbackError::Plaintext { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         },
         ReceiveError::Open(OpenCallbackError::Keys(_)) | ReceiveError::Queue(_) => {
             StatusCode::SERVICE_UNAVAILABLE

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use adapters::{
-    order_table::TableError,
+    order_table::{Applied, TableError},
     queues::{PaymentRequest, QueueError},
     wechat_api::Host,
 };
@@ -19,9 +19,11 @@ use payments::{
     ids::OrderNo,
     journal::Cause,
     order::{Order, OrderState},
+    settle::Change,
 };
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
+use wechatpay::UnixSeconds;
 
 use crate::desk::Desk;
 
@@ -48,8 +50,12 @@ pub struct Report {
     pub parked: u32,
     /// Orders that could not be looked at; they are due again.
     pub failed: u32,
+    /// Reserved orders that WeChat Pay never got and that can no longer be paid.
+    pub expired: u32,
     /// Parts of the index that hold more than one run takes.
     pub parts_with_more: u32,
+    /// Parts of the index that could not be read.
+    pub parts_unreadable: u32,
 }
 
 /// Orders taken from each part of the index in one run: with 16 parts some 800 a minute and run, under WeChat Pay's limits.
@@ -61,12 +67,16 @@ const ASK_WITHIN: Duration = Duration::from_secs(3);
 /// Nothing is begun with less time left than this, in milliseconds.
 const BEGIN_BEFORE_DEADLINE_MS: i64 = 5_000;
 
+/// How long after its expiry a reserved order that WeChat Pay does not know is given up, in seconds.
+const NEVER_ARRIVED_AFTER_S: i64 = 300;
+
 /// What looking at one order came to.
 enum Look {
     NotOurs,
     Settled,
     Open,
     Resumed,
+    Expired,
     Parked,
     Failed,
 }
@@ -97,15 +107,24 @@ async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, TableError> {
     let trace = Trace::from_header(None, &desk.random);
     let cause = Cause::Sweep(desk.random.id());
     let mut report = Report::default();
-    for shard in 0..SHARDS {
+    let (cause, trace) = (&cause, &trace);
+    let mut unreadable = None;
+    for shard in shards_from(desk.clock.now()) {
         if no_time_left(desk, deadline_ms) {
             report.parts_with_more = report.parts_with_more.saturating_add(1);
             continue;
         }
-        let page = desk.orders.due(shard, desk.clock.now(), PER_SHARD).await?;
+        let page = match desk.orders.due(shard, desk.clock.now(), PER_SHARD).await {
+            Ok(page) => page,
+            Err(error) => {
+                warn!(shard, error = %Chain(&error), "a part of the index could not be read");
+                report.parts_unreadable = report.parts_unreadable.saturating_add(1);
+                unreadable = Some(error);
+                continue;
+            }
+        };
         report.parts_with_more = report.parts_with_more.saturating_add(u32::from(page.more));
-        let (cause, trace) = (&cause, &trace);
-        let looks = stream::iter(page.orders).map(|(order_no, _)| async move {
+        let looks = stream::iter(page.orders).map(|order_no| async move {
             if no_time_left(desk, deadline_ms) {
                 return Look::NotOurs;
             }
@@ -119,8 +138,19 @@ async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, TableError> {
             report.count(&look);
         }
     }
+    if let Some(error) = unreadable.filter(|_| report.parts_unreadable == u32::from(SHARDS)) {
+        return Err(error);
+    }
     info!(?report, trace_id = trace.id(), "sweep done");
     Ok(report)
+}
+
+/// All parts of the index, each minute beginning at another one: when WeChat Pay is slow and a run does not get through, none
+/// is always the last.
+fn shards_from(now: UnixSeconds) -> impl Iterator<Item = u8> {
+    let first =
+        u8::try_from(now.0.div_euclid(60).rem_euclid(i64::from(SHARDS))).unwrap_or_default();
+    (0..SHARDS).map(move |step| first.saturating_add(step) % SHARDS)
 }
 
 fn no_time_left(desk: &Desk, deadline_ms: i64) -> bool {
@@ -148,17 +178,64 @@ async fn look(
     {
         return Ok(Look::NotOurs);
     }
+    match ask(desk, order_no, cause, trace).await? {
+        Asked::Settled(Settled::Changed) => Ok(Look::Settled),
+        Asked::Settled(Settled::AlreadyDone) => Ok(Look::Open),
+        Asked::Settled(Settled::Parked) => Ok(Look::Parked),
+        Asked::NotThere if never_arrived(&order, now) => expire(desk, &order, cause, trace).await,
+        // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
+        Asked::Settled(Settled::StillOpen) | Asked::NotThere => resume(desk, &order, trace).await,
+        Asked::Refused(_) | Asked::Unknown(_) => Ok(Look::Failed),
+    }
+}
+
+/// Asks the main host, and the other one when there is no answer: this order's next look may be an hour away.
+async fn ask(
+    desk: &Desk,
+    order_no: &OrderNo,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<Asked, AskError> {
     match desk
         .asking
         .ask(order_no, Host::Main, ASK_WITHIN, cause, trace.id())
         .await?
     {
-        Asked::Settled(Settled::Changed(_)) => Ok(Look::Settled),
-        Asked::Settled(Settled::AlreadyDone) => Ok(Look::Open),
-        Asked::Settled(Settled::Parked(_)) => Ok(Look::Parked),
-        // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
-        Asked::Settled(Settled::StillOpen) | Asked::NotThere => resume(desk, &order, trace).await,
-        Asked::Refused(_) | Asked::Unknown(_) => Ok(Look::Failed),
+        Asked::Unknown(_) => {
+            desk.asking
+                .ask(order_no, Host::Backup, ASK_WITHIN, cause, trace.id())
+                .await
+        }
+        asked => Ok(asked),
+    }
+}
+
+/// Whether an order that WeChat Pay does not know will never be there: nobody is calling for it, and nobody will, since it can
+/// no longer be paid.
+fn never_arrived(order: &Order, now: UnixSeconds) -> bool {
+    let over_since_s = now.0.saturating_sub(order.expires_at.0);
+    order.state == OrderState::Reserved
+        && order.attempt.held_for_s(now).is_none()
+        && over_since_s >= NEVER_ARRIVED_AFTER_S
+}
+
+/// Ends an order that never came to WeChat Pay. Should money come for it all the same, it is booked as paid after close.
+async fn expire(
+    desk: &Desk,
+    order: &Order,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<Look, LookError> {
+    let change = Change::new(
+        order,
+        OrderState::Closed,
+        cause.clone(),
+        trace.id(),
+        desk.clock.now(),
+    );
+    match desk.orders.apply(&change, None).await? {
+        Applied::Yes => Ok(Look::Expired),
+        Applied::Stale => Ok(Look::Open),
     }
 }
 
@@ -182,10 +259,27 @@ impl Report {
             Look::Settled => &mut self.settled,
             Look::Open => &mut self.open,
             Look::Resumed => &mut self.resumed,
+            Look::Expired => &mut self.expired,
             Look::Parked => &mut self.parked,
             Look::Failed => &mut self.failed,
         };
         *counter = counter.saturating_add(1);
         self.claimed = self.claimed.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_minute_a_run_begins_at_the_next_part_and_reads_all() {
+        for minute in 0..40 {
+            let parts: Vec<u8> = shards_from(UnixSeconds(minute * 60 + 7)).collect();
+            let mut sorted = parts.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..SHARDS).collect::<Vec<u8>>());
+            assert_eq!(i64::from(parts[0]), minute % i64::from(SHARDS));
+        }
     }
 }

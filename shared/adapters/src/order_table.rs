@@ -89,20 +89,21 @@ pub enum Applied {
     Stale,
 }
 
-/// Whether a record for a person is new.
+/// How a record for a person stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kept {
-    /// It was written now.
-    New,
-    /// It was there already.
-    Known,
+    /// Nobody has decided about it yet. Say so again, however often the news comes: who wrote the record first may have died
+    /// before saying it.
+    Waiting,
+    /// A person has decided.
+    Decided,
 }
 
 /// A piece of the due index.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DuePage {
-    /// Orders that are due, with the due time that the index shows. The index lags: read each again before acting.
-    pub orders: Vec<(OrderNo, UnixSeconds)>,
+    /// Orders that are due as the index shows it. The index lags: read each again before acting.
+    pub orders: Vec<OrderNo>,
     /// Whether the part holds more that is due.
     pub more: bool,
 }
@@ -161,7 +162,7 @@ impl OrderTable {
         got.item().map(item::read).transpose()
     }
 
-    /// Takes the right to call WeChat Pay for an order, if nobody holds it at `now` and the order still needs a prepay value.
+    /// Takes the right to call WeChat Pay for an order, if its lease still is the one in `order` and is over at `now`.
     ///
     /// # Errors
     /// [`TableError`].
@@ -179,16 +180,20 @@ impl OrderTable {
             "take the attempt",
             &order.order_no,
             "SET attempt_id = :id, attempt_until = :until, attempt_count = :count",
-            "(attempt_until <= :now AND #state IN (:reserved, :awaiting)) OR attempt_id = :id",
+            // On the very lease that was seen: one that was taken or ended since then may have brought a live value, which
+            // another call to WeChat Pay would kill in its holder's hands.
+            "#state IN (:reserved, :awaiting) AND (attempt_id = :id OR \
+             (attempt_id = :seen_id AND attempt_until = :seen_until AND attempt_until <= :now))",
             [
                 (":id", text(&attempt.id)),
                 (":until", number(attempt.until.0)),
+                (":seen_id", text(&order.attempt.id)),
+                (":seen_until", number(order.attempt.until.0)),
                 (":count", number(attempt.count)),
                 (":now", number(now.0)),
                 (":reserved", text("reserved")),
                 (":awaiting", text("awaiting_payment")),
             ],
-            true,
         )
         .await
     }
@@ -229,7 +234,6 @@ impl OrderTable {
                 &set,
                 condition,
                 values,
-                true,
             )
             .await?;
         Ok(match written {
@@ -358,7 +362,8 @@ impl OrderTable {
         self.keep("park money", record).await
     }
 
-    /// Keeps the id of a verified notice that cannot be read as news about an order, once, so that a person sees it.
+    /// Keeps a verified notice that cannot be read as news about an order, once, so that a person sees it: as it came, still
+    /// encrypted, with what is known of it.
     ///
     /// # Errors
     /// [`TableError`].
@@ -367,6 +372,7 @@ impl OrderTable {
         notice_id: &str,
         event_type: &str,
         problem: &str,
+        message: &str,
         now: UnixSeconds,
     ) -> Result<Kept, TableError> {
         let record = Item::from([
@@ -375,6 +381,7 @@ impl OrderTable {
             ("state".to_owned(), text("parked")),
             ("event_type".to_owned(), text(event_type)),
             ("what_to_do".to_owned(), text(problem)),
+            ("message".to_owned(), text(message)),
             ("at".to_owned(), number(now.0)),
         ]);
         self.keep("park a notice", record).await
@@ -428,7 +435,6 @@ impl OrderTable {
                     (":seen", number(seen.at.0)),
                     (":version", number(order.version)),
                 ],
-                false,
             )
             .await?;
         Ok(matches!(written, Written::Yes(_)))
@@ -466,18 +472,26 @@ impl OrderTable {
             .table_name(&self.table)
             .set_item(Some(record))
             .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         let Err(error) = put else {
-            return Ok(Kept::New);
+            return Ok(Kept::Waiting);
         };
         match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Kept::Known),
+            Some(PutItemError::ConditionalCheckFailedException(found)) => {
+                let state = found
+                    .item()
+                    .and_then(|item| item.get("state"))
+                    .and_then(|state| state.as_s().ok());
+                let waits = state.is_none_or(|state| state == "parked");
+                Ok(if waits { Kept::Waiting } else { Kept::Decided })
+            }
             Some(_) | None => Err(unavailable(operation, error)),
         }
     }
 
-    /// One conditional update of an order's item. `names_state` says whether the expressions use `#state`.
+    /// One conditional update of an order's item.
     async fn update(
         &self,
         operation: &'static str,
@@ -485,7 +499,6 @@ impl OrderTable {
         set: &str,
         condition: &str,
         values: impl IntoIterator<Item = (&'static str, AttributeValue)>,
-        names_state: bool,
     ) -> Result<Written, TableError> {
         let mut update = self
             .client
@@ -497,7 +510,7 @@ impl OrderTable {
             .condition_expression(condition)
             .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        if names_state {
+        if set.contains("#state") || condition.contains("#state") {
             update = update.expression_attribute_names("#state", "state");
         }
         for (name, value) in values {

@@ -44,7 +44,9 @@ impl WechatSettings {
         let expected = "an https URL without a path (http only on loopback, for the simulator)";
         let host = |reader: &mut Reader<'_>, name, default: &str| {
             reader.parsed_or(name, expected, default.to_owned(), |url| {
-                secure_or_loopback(url).then(|| url.trim_end_matches('/').to_owned())
+                let host = url.trim_end_matches('/');
+                (secure_or_loopback(host) && host.matches('/').count() == 2)
+                    .then(|| host.to_owned())
             })
         };
         let main = host(
@@ -126,6 +128,9 @@ pub fn merchant(reader: &mut Reader<'_>) -> Option<Merchant> {
 
 /// Plain HTTP is for a simulator on this very machine; money travels by HTTPS.
 fn secure_or_loopback(url: &str) -> bool {
+    if url.contains('@') {
+        return false; // what stands before it would be read as the host by some, as a user by others
+    }
     let Some(rest) = url.strip_prefix("http://") else {
         return url
             .strip_prefix("https://")

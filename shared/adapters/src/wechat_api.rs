@@ -16,7 +16,7 @@ use wechatpay::{
 
 use crate::{
     clock::Clock,
-    keys_table::{KeysError, KeysTable, SignWith},
+    keys_table::{KeysError, KeysTable, MerchantKeys, SignWith},
     random::Random,
     signer::MerchantSigner,
 };
@@ -67,6 +67,9 @@ pub enum NotSent {
     /// The HTTP client could not be built.
     #[error("the HTTP client could not be built")]
     Client(#[source] reqwest::Error),
+    /// Reading keys and signing took all the time there was.
+    #[error("there was no time left to send the request")]
+    TooLate,
 }
 
 /// How long a connection may take, in seconds: over one is bad (section 1.2).
@@ -129,6 +132,7 @@ impl WechatApi {
         within: Duration,
     ) -> Result<Answer<C::Answer>, NotSent> {
         let outgoing = call.outgoing();
+        let began_ms = self.0.clock.now_ms();
         let keys = self.0.keys.merchant().await?;
         let signer = keys.signer(&self.0.sign_with).await?;
         let authorization = authorization(
@@ -145,6 +149,12 @@ impl WechatApi {
             .get_or_try_init(|| async { build_client() })
             .await
             .map_err(NotSent::Client)?;
+        let spent_ms = self.0.clock.now_ms().saturating_sub(began_ms);
+        let spent = Duration::from_millis(u64::try_from(spent_ms).unwrap_or_default());
+        let left = within
+            .checked_sub(spent)
+            .filter(|left| !left.is_zero())
+            .ok_or(NotSent::TooLate)?;
         let base = match host {
             Host::Main => &self.0.hosts.main,
             Host::Backup => &self.0.hosts.backup,
@@ -160,7 +170,7 @@ impl WechatApi {
             .header("accept", "application/json")
             .header("content-type", "application/json")
             .body(outgoing.body)
-            .timeout(within)
+            .timeout(left)
             .send()
             .await;
         let received = match sent {
@@ -168,7 +178,7 @@ impl WechatApi {
             Err(error) => Err(error),
         };
         Ok(match received {
-            Ok(Some(received)) => self.judge::<C>(&received).await?,
+            Ok(Some(received)) => self.judge::<C>(&keys, &received).await,
             Ok(None) => {
                 Answer::Unknown("WeChat Pay's answer is longer than any known one".to_owned())
             }
@@ -186,9 +196,8 @@ impl WechatApi {
     }
 
     /// Verifies and reads. A serial that is not known makes the keys be read anew, once: WeChat Pay may have rotated them.
-    async fn judge<C: Call>(&self, received: &Received) -> Result<Answer<C::Answer>, NotSent> {
+    async fn judge<C: Call>(&self, keys: &MerchantKeys, received: &Received) -> Answer<C::Answer> {
         let now = self.0.clock.now();
-        let keys = self.0.keys.merchant().await?;
         let read = |keys: &wechatpay::verify::VerificationKeys| {
             read_answer::<C>(
                 received.status,
@@ -200,12 +209,16 @@ impl WechatApi {
         };
         let answer = match read(&keys.verification) {
             Err(CallFailure::Unverified(VerifyError::UnknownSerial { .. })) => {
-                read(&self.0.keys.refresh_merchant().await?.verification)
+                match self.0.keys.refresh_merchant().await {
+                    Ok(keys) => read(&keys.verification),
+                    // The call was made: what came of it cannot be told without keys.
+                    Err(error) => return Answer::Unknown(error.to_string()),
+                }
             }
             answer => answer,
         };
         let request_id = received.request_id.as_deref().unwrap_or("none");
-        Ok(match answer {
+        match answer {
             Ok(value) => {
                 debug!(
                     wechat_request_id = request_id,
@@ -217,8 +230,7 @@ impl WechatApi {
             Err(CallFailure::Refused(refusal)) => {
                 warn!(
                     wechat_request_id = request_id,
-                    status = refusal.status,
-                    code = refusal.raw_code,
+                    %refusal,
                     "WeChat Pay refused"
                 );
                 Answer::Refused(*refusal)
@@ -231,7 +243,7 @@ impl WechatApi {
                 warn!(wechat_request_id = request_id, %error, "a verified answer could not be read");
                 Answer::Unknown("unreadable answer".to_owned())
             }
-        })
+        }
     }
 }
 

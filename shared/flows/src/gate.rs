@@ -15,6 +15,12 @@ use crate::incoming::Incoming;
 #[derive(Clone, Debug)]
 pub struct Gate {
     keys: KeysTable,
+    clock: Clock,
+}
+
+/// Burns nonces, so that a signed request changes something once only.
+#[derive(Clone, Debug)]
+pub struct Nonces {
     guards: Guards,
     clock: Clock,
     random: Random,
@@ -44,17 +50,12 @@ pub enum GateError {
 }
 
 impl Gate {
-    /// A gate over the clients' keys and the burnt nonces.
-    pub fn new(keys: KeysTable, guards: Guards, clock: Clock, random: Random) -> Self {
-        Self {
-            keys,
-            guards,
-            clock,
-            random,
-        }
+    /// A gate over the clients' keys.
+    pub fn new(keys: KeysTable, clock: Clock) -> Self {
+        Self { keys, clock }
     }
 
-    /// Checks the signature of a request. What changes something must [`Gate::burn`] its nonce besides.
+    /// Checks the signature of a request. What changes something must [burn](Nonces::burn) its nonce besides.
     ///
     /// # Errors
     /// [`GateError`].
@@ -83,9 +84,21 @@ impl Gate {
             nonce: claimed.nonce,
         })
     }
+}
 
-    /// Uses up the nonce of a request that changes something. May run beside the first write of the request: that write is
-    /// conditional, and nothing leaves for WeChat Pay before both are done.
+impl Nonces {
+    /// Nonces are burnt in this table.
+    pub fn new(guards: Guards, clock: Clock, random: Random) -> Self {
+        Self {
+            guards,
+            clock,
+            random,
+        }
+    }
+
+    /// Uses up the nonce of a request that changes something. May run beside the conditional write that reserves the order:
+    /// the caller waits for both before it answers or calls WeChat Pay. A reservation whose request is then refused is still
+    /// the client's own signed request; the sweep looks after it like after any other.
     ///
     /// # Errors
     /// [`GateError`]; [`Refusal::NonceSeen`] when the nonce was used before.

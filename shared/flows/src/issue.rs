@@ -73,6 +73,8 @@ pub enum IssueError {
 
 /// One call's share of the time, at most: WeChat Pay counts 3 s as normal (section 1.2).
 const CALL_MS_MAX: u64 = 3_000;
+/// The pause before a write is tried again that met another transaction.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 /// Below this there is no use in beginning another call.
 const CALL_MS_MIN: u64 = 200;
 
@@ -116,6 +118,11 @@ impl Issuing {
         cause: &Cause,
         trace: &str,
     ) -> Result<Issued, IssueError> {
+        // Never beyond the lease: from then on another may be given a value, which a call of ours would kill.
+        let now_ms = self.clock.now_ms();
+        let deadline_ms = now_ms
+            .saturating_add(i64::try_from(within.as_millis()).unwrap_or(i64::MAX))
+            .min(order.attempt.until.0.saturating_mul(1000));
         let body = match body {
             Some(body) => body,
             None => self
@@ -125,10 +132,6 @@ impl Issuing {
                 .to_vec(),
         };
         let call = PrepayCall::stored(order.product.at_wechat(), body);
-        let deadline_ms = self
-            .clock
-            .now_ms()
-            .saturating_add(i64::try_from(within.as_millis()).unwrap_or(i64::MAX));
         let mut clean = issue::starts_clean(&order.attempt) && order.state == OrderState::Reserved;
         let mut hosts = [Host::Main, Host::Backup].into_iter();
         let mut last_cause = "there was no time left to ask".to_owned();
@@ -136,7 +139,10 @@ impl Issuing {
             let Some(share) = self.share(deadline_ms) else {
                 break;
             };
-            let answer = self.wechat.call(&call, host, share).await?;
+            let answer = match self.wechat.call(&call, host, share).await {
+                Err(NotSent::TooLate) => break,
+                answer => answer?,
+            };
             let tries_left = u32::try_from(hosts.len()).unwrap_or_default();
             match issue::judge(answer, tries_left, clean) {
                 Next::Store(value) => return self.store(order, value, cause, trace).await,
@@ -144,7 +150,15 @@ impl Issuing {
                     clean = false;
                     "the main host gave no answer that counts".clone_into(&mut last_cause);
                 }
-                Next::Query => return self.ask(order, clean, deadline_ms, cause, trace).await,
+                Next::Query(refusal) => {
+                    let doubt = Doubt {
+                        host,
+                        clean,
+                        refusal,
+                        deadline_ms,
+                    };
+                    return self.ask(order, doubt, cause, trace).await;
+                }
                 Next::Reject(refusal) => return self.reject(&order, refusal, cause, trace).await,
                 Next::GiveUp(reason) => return Ok(give_up(&order, reason)),
             }
@@ -234,30 +248,29 @@ impl Issuing {
         })
     }
 
-    /// WeChat Pay knows the number already: how does the order stand there?
+    /// Asks how the order stands at WeChat Pay, since the answer to the prepay call did not tell.
     async fn ask(
         &self,
         order: Order,
-        clean: bool,
-        deadline_ms: i64,
+        doubt: Doubt,
         cause: &Cause,
         trace: &str,
     ) -> Result<Issued, IssueError> {
-        let Some(share) = self.share(deadline_ms) else {
+        let Some(share) = self.share(doubt.deadline_ms) else {
             return Ok(give_up(
                 &order,
                 GiveUp::Unknown("there was no time left to query".to_owned()),
             ));
         };
-        match self
+        let asked = self
             .asking
-            .ask(&order.order_no, Host::Main, share, cause, trace)
-            .await?
-        {
-            Asked::Settled(_) => match self.orders.read(&order.order_no).await? {
+            .ask(&order.order_no, doubt.host, share, cause, trace)
+            .await?;
+        match (asked, doubt.refusal) {
+            (Asked::Settled(_), _) => match self.orders.read(&order.order_no).await? {
                 // Nothing of ours was ever sent under this number, and WeChat Pay has an open order of that name: another
                 // system of the merchant's uses the number.
-                Some(found) if clean && found.state == OrderState::Reserved => {
+                Some(found) if doubt.clean && found.state == OrderState::Reserved => {
                     self.reject(&found, number_used_elsewhere(), cause, trace)
                         .await
                 }
@@ -267,15 +280,22 @@ impl Issuing {
                     GiveUp::Unknown("the order is gone from the table".to_owned()),
                 )),
             },
-            Asked::NotThere => Ok(give_up(
+            // The order was refused and does not exist: that decides.
+            (Asked::NotThere, Some(refusal)) if doubt.clean => {
+                self.reject(&order, refusal, cause, trace).await
+            }
+            (Asked::NotThere, _) => Ok(give_up(
                 &order,
                 GiveUp::Unknown("WeChat Pay does not show the order yet".to_owned()),
             )),
-            Asked::Refused(refusal) => Ok(give_up(&order, GiveUp::RefusedAfterUnknown(refusal))),
-            Asked::Unknown(reason) => Ok(give_up(&order, GiveUp::Unknown(reason))),
+            (Asked::Refused(refusal), _) => {
+                Ok(give_up(&order, GiveUp::RefusedAfterUnknown(refusal)))
+            }
+            (Asked::Unknown(reason), _) => Ok(give_up(&order, GiveUp::Unknown(reason))),
         }
     }
 
+    /// Rejects the order, unless it moves on meanwhile.
     async fn reject(
         &self,
         order: &Order,
@@ -290,13 +310,17 @@ impl Issuing {
             trace,
             self.clock.now(),
         );
-        match self.orders.apply(&change, None).await? {
+        let applied = match self.orders.apply(&change, None).await {
+            // Somebody holds the item for a moment, the sweep for instance: once more, or the refusal would be lost.
+            Err(TableError::Conflict) => {
+                self.clock.sleep(CONFLICT_PAUSE).await;
+                self.orders.apply(&change, None).await?
+            }
+            applied => applied?,
+        };
+        match applied {
             Applied::Yes => {
-                warn!(
-                    order_no = order.order_no.as_str(),
-                    code = refusal.raw_code,
-                    "WeChat Pay refused the order"
-                );
+                warn!(order_no = order.order_no.as_str(), %refusal, "the order is rejected");
                 Ok(Issued::Rejected(refusal))
             }
             Applied::Stale => match self.orders.read(&order.order_no).await? {
@@ -305,6 +329,17 @@ impl Issuing {
             },
         }
     }
+}
+
+/// What is to be found out by a query, and how.
+struct Doubt {
+    /// The host that answered the prepay call.
+    host: Host,
+    /// Whether nothing unknown came before.
+    clean: bool,
+    /// The refusal that counts if the order does not exist.
+    refusal: Option<Refusal>,
+    deadline_ms: i64,
 }
 
 fn give_up(order: &Order, reason: GiveUp) -> Issued {

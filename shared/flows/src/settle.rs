@@ -25,16 +25,16 @@ pub struct Settling {
 }
 
 /// What news did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Settled {
     /// It changed the order.
-    Changed(Box<Change>),
+    Changed,
     /// The order said so already.
     AlreadyDone,
     /// It changes nothing.
     StillOpen,
     /// The money waits for a person.
-    Parked(Parked),
+    Parked,
 }
 
 /// Why news could not be settled now. It has to come again.
@@ -77,10 +77,7 @@ impl Settling {
             if round > 0 {
                 self.pause(round).await;
             }
-            let found = match self.orders.read(&notice.order_no).await {
-                Err(TableError::Conflict) => continue,
-                read => read?,
-            };
+            let found = self.orders.read(&notice.order_no).await?;
             let now = self.clock.now();
             let settlement = match &found {
                 Some(order) => settle::judge(order, &self.mchid, notice, cause.clone(), trace, now),
@@ -89,10 +86,16 @@ impl Settling {
             match settlement {
                 Settlement::AlreadyDone => return Ok(Settled::AlreadyDone),
                 Settlement::StillOpen => return Ok(Settled::StillOpen),
-                Settlement::Park(parked) => return self.park(parked, cause).await,
+                Settlement::Park(parked) => {
+                    self.park(&parked, cause).await?;
+                    return Ok(Settled::Parked);
+                }
                 Settlement::Change(change) => {
+                    if let Some(parked) = &change.parked {
+                        self.park(parked, cause).await?;
+                    }
                     if self.apply(&change).await? {
-                        return Ok(Settled::Changed(change));
+                        return Ok(Settled::Changed);
                     }
                 }
             }
@@ -123,9 +126,10 @@ impl Settling {
         }
     }
 
-    async fn park(&self, parked: Parked, cause: &Cause) -> Result<Settled, SettleError> {
-        let kept = self.orders.park(&parked, cause, self.clock.now()).await?;
-        if kept == Kept::New {
+    /// Keeps money for a person, and says so each time until somebody has decided.
+    async fn park(&self, parked: &Parked, cause: &Cause) -> Result<(), SettleError> {
+        let kept = self.orders.park(parked, cause, self.clock.now()).await?;
+        if kept == Kept::Waiting {
             error!(
                 order_no = parked.order_no.as_str(),
                 transaction_id = parked.transaction_id.as_str(),
@@ -134,7 +138,7 @@ impl Settling {
                 "money parked for a person"
             );
         }
-        Ok(Settled::Parked(parked))
+        Ok(())
     }
 
     /// A short wait with jitter, so that two who collided do not collide again: 20 to 40 ms, doubling.

@@ -55,11 +55,11 @@ pub fn answer(status: StatusCode, body: &Value) -> Response<String> {
     answer
 }
 
-/// 202: the order is reserved, and where to look for what becomes of it.
-pub fn accepted(order_no: &str, retry_after_s: i64) -> Response<String> {
+/// 202: how the order stands, and where to look for what becomes of it.
+pub fn accepted(order_no: &str, state: &str, retry_after_s: i64) -> Response<String> {
     let mut answer = answer(
         StatusCode::ACCEPTED,
-        &json!({"order_no": order_no, "state": "reserved"}),
+        &json!({"order_no": order_no, "state": state}),
     );
     let location = HeaderValue::from_str(&format!("/v1/orders/{order_no}"));
     answer

@@ -434,7 +434,7 @@ mod tests {
         ] {
             match read(&with(changes.clone()), None) {
                 Err(BadRequest::Field { field: found, .. }) => {
-                    assert_eq!(found, field, "{changes}")
+                    assert_eq!(found, field, "{changes}");
                 }
                 other => panic!("{changes}: {other:?}"),
             }

@@ -27,8 +27,9 @@ pub enum Next {
     Store(PrepayValue),
     /// Send the very same call again, to the other host.
     Repeat,
-    /// Ask WeChat Pay how the order stands: this answer is given for orders that exist there.
-    Query,
+    /// Ask WeChat Pay how the order stands. With the refusal that decides if the order does not exist there; without one
+    /// when the answer is only given for orders that do exist.
+    Query(Option<Refusal>),
     /// WeChat Pay will not take the order: `rejected`.
     Reject(Refusal),
     /// Nothing more can be learnt now; the order stays as it is, and a later attempt or the sweep goes on.
@@ -36,12 +37,24 @@ pub enum Next {
 }
 
 /// Why an attempt ends without a result.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum GiveUp {
     /// WeChat Pay did not answer, or not believably, or asked us to come later.
     Unknown(String),
     /// WeChat Pay refuses, but an earlier try may have gone through, so the order cannot be called rejected.
     RefusedAfterUnknown(Refusal),
+}
+
+/// Shows codes only: WeChat Pay's free text may repeat what a payer or client wrote.
+impl std::fmt::Debug for GiveUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown(cause) => write!(f, "unknown outcome: {cause}"),
+            Self::RefusedAfterUnknown(refusal) => {
+                write!(f, "after an unknown outcome: {refusal}")
+            }
+        }
+    }
 }
 
 /// Judges the answer to a prepay call.
@@ -61,12 +74,15 @@ pub fn judge(answer: Answer<PrepayValue>, tries_left: u32, clean: bool) -> Next 
         Answer::Refused(refusal) => refusal,
     };
     if exists_at_wechat(&refusal.code) {
-        return Next::Query;
+        return Next::Query(None);
+    }
+    if says_nothing_about_the_order(&refusal) {
+        return Next::GiveUp(GiveUp::Unknown(refusal.to_string()));
     }
     match refusal.repeat() {
         Repeat::Yes if tries_left > 0 => Next::Repeat,
-        Repeat::Yes | Repeat::Later => Next::GiveUp(GiveUp::Unknown(refusal.raw_code)),
-        Repeat::AfterQuery => Next::Query,
+        Repeat::Yes | Repeat::Later => Next::GiveUp(GiveUp::Unknown(refusal.to_string())),
+        Repeat::AfterQuery => Next::Query(Some(refusal)),
         Repeat::AfterReview | Repeat::AfterTopUp | Repeat::AfterChange | Repeat::No if clean => {
             Next::Reject(refusal)
         }
@@ -74,6 +90,13 @@ pub fn judge(answer: Answer<PrepayValue>, tries_left: u32, clean: bool) -> Next 
             Next::GiveUp(GiveUp::RefusedAfterUnknown(refusal))
         }
     }
+}
+
+/// Refusals that would burn a good order's number: a page of some proxy's, without any code of WeChat Pay's, and a signature
+/// that is not taken, which is about our clock, serial or certificate and passes when that is mended.
+fn says_nothing_about_the_order(refusal: &Refusal) -> bool {
+    let no_code = refusal.raw_code.is_empty() && refusal.status < 500 && refusal.status != 429;
+    no_code || refusal.code == ErrorCode::SignError
 }
 
 /// Whether nothing unknown came before this attempt: it is the first one.
@@ -125,7 +148,11 @@ mod tests {
             "ORDER_CLOSED",
             "OUTTRADENOUSED",
         ] {
-            assert_eq!(judge(refused(403, code), 1, true), Next::Query, "{code}");
+            assert_eq!(
+                judge(refused(403, code), 1, true),
+                Next::Query(None),
+                "{code}"
+            );
         }
         assert_eq!(judge(refused(500, "SYSTEM_ERROR"), 1, true), Next::Repeat);
         assert!(matches!(
@@ -136,6 +163,23 @@ mod tests {
             judge(refused(429, "FREQUENCY_LIMITED"), 1, true),
             Next::GiveUp(GiveUp::Unknown(_))
         ));
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_about_the_order_rejects_nothing() {
+        for (status, code) in [(302, ""), (403, ""), (404, ""), (401, "SIGN_ERROR")] {
+            let next = judge(refused(status, code), 1, true);
+            assert!(
+                matches!(next, Next::GiveUp(GiveUp::Unknown(_))),
+                "{status} {code}: {next:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_invalid_request_is_decided_by_a_query() {
+        let next = judge(refused(400, "INVALID_REQUEST"), 1, true);
+        assert!(matches!(next, Next::Query(Some(_))), "{next:?}");
     }
 
     #[test]

@@ -63,14 +63,6 @@ impl Product {
             Self::H5 => wechatpay::api::Product::H5,
         }
     }
-
-    /// How long WeChat Pay keeps a prepay value of this product alive, in seconds (section 5.1).
-    pub const fn prepay_life_s(self) -> i64 {
-        match self {
-            Self::Native | Self::Jsapi | Self::MiniProgram | Self::App => 7200,
-            Self::H5 => 300,
-        }
-    }
 }
 
 /// An order under a merchant number.
@@ -260,7 +252,7 @@ impl Prepay {
     ) -> Self {
         let life_ends = now
             .0
-            .saturating_add(product.prepay_life_s())
+            .saturating_add(product.at_wechat().value_life_s())
             .saturating_sub(Self::MARGIN_S);
         Self {
             params,

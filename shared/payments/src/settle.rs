@@ -32,6 +32,8 @@ pub struct Change {
     pub to: OrderState,
     /// The event that goes with it.
     pub event: Event,
+    /// What a person has to see besides. It is kept before the change is written, so that a crash in between loses neither.
+    pub parked: Option<Parked>,
 }
 
 /// Money that is not applied to an order, and why.
@@ -69,6 +71,11 @@ pub enum ParkReason {
         /// The payment that is booked.
         paid_by: TransactionId,
     },
+    /// WeChat Pay says that money of this payment was given back, and it was not us.
+    #[error(
+        "the payment was refunded outside this system, in part or whole: look it up at WeChat Pay before anything is delivered"
+    )]
+    RefundedElsewhere,
 }
 
 impl ParkReason {
@@ -78,6 +85,7 @@ impl ParkReason {
             Self::UnknownOrder => "unknown_order",
             Self::Differs { field } => field,
             Self::SecondPayment { .. } => "second_payment",
+            Self::RefundedElsewhere => "refunded_elsewhere",
         }
     }
 }
@@ -85,7 +93,7 @@ impl ParkReason {
 /// Judges a notice about an order that nobody here knows: money is parked, anything else concerns us not.
 pub fn judge_unknown(notice: &TradeNotice) -> Settlement {
     match &notice.outcome {
-        Outcome::Paid(money) => park(notice, money, ParkReason::UnknownOrder),
+        Outcome::Paid(money) => Settlement::Park(parked(notice, money, ParkReason::UnknownOrder)),
         Outcome::Unpaid | Outcome::Closed => Settlement::StillOpen,
     }
 }
@@ -101,7 +109,7 @@ pub fn judge(
 ) -> Settlement {
     match &notice.outcome {
         Outcome::Paid(money) => match difference(order, mchid, notice, money) {
-            Some(field) => park(notice, money, ParkReason::Differs { field }),
+            Some(field) => Settlement::Park(parked(notice, money, ParkReason::Differs { field })),
             None => paid(order, notice, money, cause, trace, now),
         },
         Outcome::Unpaid => Settlement::StillOpen,
@@ -135,39 +143,43 @@ fn paid(
     trace: &str,
     now: UnixSeconds,
 ) -> Settlement {
-    match &order.state {
-        OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing => change(
-            order,
-            OrderState::Paid(money.payment.clone()),
-            cause,
-            trace,
-            now,
-        ),
+    let refunded = money
+        .refunded
+        .then(|| parked(notice, money, ParkReason::RefundedElsewhere));
+    let to = match &order.state {
+        OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing => {
+            OrderState::Paid(money.payment.clone())
+        }
         // Owed back to the payer: the order was given up before the money came.
-        OrderState::Closed | OrderState::Rejected => change(
-            order,
-            OrderState::PaidAfterClose(money.payment.clone()),
-            cause,
-            trace,
-            now,
-        ),
+        OrderState::Closed | OrderState::Rejected => {
+            OrderState::PaidAfterClose(money.payment.clone())
+        }
         OrderState::Paid(booked)
         | OrderState::PartiallyRefunded(booked)
         | OrderState::Refunded(booked)
         | OrderState::PaidAfterClose(booked) => {
-            if booked.transaction_id == money.payment.transaction_id {
-                Settlement::AlreadyDone
-            } else {
-                park(
+            if booked.transaction_id != money.payment.transaction_id {
+                let paid_by = booked.transaction_id.clone();
+                return Settlement::Park(parked(
                     notice,
                     money,
-                    ParkReason::SecondPayment {
-                        paid_by: booked.transaction_id.clone(),
-                    },
-                )
+                    ParkReason::SecondPayment { paid_by },
+                ));
             }
+            // Only in `paid` does a refund surprise us; the other states know of one.
+            return match refunded {
+                Some(parked) if matches!(order.state, OrderState::Paid(_)) => {
+                    Settlement::Park(parked)
+                }
+                Some(_) | None => Settlement::AlreadyDone,
+            };
         }
-    }
+    };
+    let change = Change::new(order, to, cause, trace, now);
+    Settlement::Change(Box::new(Change {
+        parked: refunded,
+        ..change
+    }))
 }
 
 fn closed(order: &Order, cause: Cause, trace: &str, now: UnixSeconds) -> Settlement {
@@ -210,6 +222,7 @@ impl Change {
             from: order.clone(),
             to,
             event,
+            parked: None,
         }
     }
 
@@ -223,14 +236,14 @@ impl Change {
     }
 }
 
-fn park(notice: &TradeNotice, money: &Money, reason: ParkReason) -> Settlement {
-    Settlement::Park(Parked {
+fn parked(notice: &TradeNotice, money: &Money, reason: ParkReason) -> Parked {
+    Parked {
         order_no: notice.order_no.clone(),
         transaction_id: money.payment.transaction_id.clone(),
         amount: money.total,
         paid_at: money.payment.paid_at,
         reason,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -342,12 +355,14 @@ pub(crate) mod tests {
                     assert_eq!(change.event.from.as_deref(), Some(state.name()));
                     assert_eq!(change.books(), Some(&payment("420001")));
                 }
-                other => assert_eq!(
-                    (other, becomes),
-                    (Settlement::AlreadyDone, ""),
-                    "from {}",
-                    state.name()
-                ),
+                other @ (Settlement::AlreadyDone | Settlement::StillOpen | Settlement::Park(_)) => {
+                    assert_eq!(
+                        (other, becomes),
+                        (Settlement::AlreadyDone, ""),
+                        "from {}",
+                        state.name()
+                    );
+                }
             }
         }
     }
@@ -437,12 +452,42 @@ pub(crate) mod tests {
                     "from {}",
                     state.name()
                 ),
-                other => assert!(
-                    !open && other == Settlement::AlreadyDone,
-                    "from {}",
-                    state.name()
-                ),
+                other @ (Settlement::AlreadyDone | Settlement::StillOpen | Settlement::Park(_)) => {
+                    assert!(
+                        !open && other == Settlement::AlreadyDone,
+                        "from {}",
+                        state.name()
+                    );
+                }
             }
+        }
+    }
+
+    #[test]
+    fn money_that_was_refunded_elsewhere_is_booked_and_shown_to_a_person() {
+        let refunded = Money {
+            refunded: true,
+            ..money("420001", 100)
+        };
+        for state in every_state() {
+            let reason = match settle(&state, &notice(Outcome::Paid(refunded.clone()))) {
+                Settlement::Change(change) => change.parked.map(|parked| parked.reason),
+                Settlement::Park(parked) => Some(parked.reason),
+                Settlement::AlreadyDone => None,
+                Settlement::StillOpen => panic!("{}", state.name()),
+            };
+            let known = matches!(
+                state,
+                OrderState::PartiallyRefunded(_)
+                    | OrderState::Refunded(_)
+                    | OrderState::PaidAfterClose(_)
+            );
+            assert_eq!(
+                reason,
+                (!known).then_some(ParkReason::RefundedElsewhere),
+                "from {}",
+                state.name()
+            );
         }
     }
 

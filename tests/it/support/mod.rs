@@ -68,6 +68,8 @@ pub(crate) struct Wishes {
     pub(crate) signer: &'static str,
     /// `PREPAY_BUDGET_MS`.
     pub(crate) prepay_budget_ms: u32,
+    /// Nobody listens where the main host should be.
+    pub(crate) main_host_is_down: bool,
 }
 
 impl Default for Wishes {
@@ -75,6 +77,7 @@ impl Default for Wishes {
         Self {
             signer: "kms",
             prepay_budget_ms: 4500,
+            main_host_is_down: false,
         }
     }
 }
@@ -345,6 +348,11 @@ fn vars(
 ) -> BTreeMap<String, String> {
     let appids = [APPIDS[0], APPIDS[1], FOREIGN_APPID].join(",");
     let budget = wishes.prepay_budget_ms.to_string();
+    let main = if wishes.main_host_is_down {
+        "http://127.0.0.1:9"
+    } else {
+        wechat.base_url.as_str()
+    };
     [
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "local"),
@@ -360,7 +368,7 @@ fn vars(
         ("FIELDS_KEY_ID", &local.fields_key_id),
         ("WECHATPAY_MCHID", MCHID),
         ("WECHATPAY_APPIDS", &appids),
-        ("WECHATPAY_BASE_URL", &wechat.base_url),
+        ("WECHATPAY_BASE_URL", main),
         ("WECHATPAY_BACKUP_URL", &wechat.base_url),
         ("NOTIFY_URL", notify_url),
         ("PREPAY_BUDGET_MS", &budget),

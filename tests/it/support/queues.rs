@@ -12,7 +12,7 @@ use aws_sdk_sqs::{
 };
 use process_payment::{
     desk::Desk,
-    event::{Attributes, Batch, MessageAttribute, Record},
+    event::{Batch, MessageAttribute, Record},
     handler,
 };
 use serde_json::json;
@@ -101,10 +101,7 @@ impl Queues {
     }
 
     async fn work(&self, url: &str, messages: Vec<Message>, desk: &Desk, clock: &Clock) -> usize {
-        let records = messages
-            .iter()
-            .map(|message| record(message, clock))
-            .collect();
+        let records = messages.iter().map(|message| record(message)).collect();
         let answer = handler::process(desk, Batch { records }, clock.now_ms() + 30_000).await;
         let failed: Vec<&str> = answer
             .batch_item_failures
@@ -179,12 +176,7 @@ pub(crate) async fn process_batch(
     let records = bodies.iter().enumerate().map(|(position, body)| Record {
         message_id: position.to_string(),
         body: body.clone(),
-        attributes: Attributes {
-            sent_timestamp: clock.now_ms().to_string(),
-            approximate_receive_count: "1".to_owned(),
-        },
         message_attributes: HashMap::new(),
-        queue_arn: String::new(),
     });
     let batch = Batch {
         records: records.collect(),
@@ -196,8 +188,8 @@ pub(crate) async fn process_batch(
         .collect()
 }
 
-/// A message as Lambda hands it over. `SentTimestamp` is by the test's clock, which is the one that callbacks are dated by.
-fn record(message: &Message, clock: &Clock) -> Record {
+/// A message as Lambda hands it over.
+fn record(message: &Message) -> Record {
     let attributes = message.message_attributes().into_iter().flatten();
     let message_attributes: HashMap<String, MessageAttribute> = attributes
         .map(|(name, value)| {
@@ -212,11 +204,6 @@ fn record(message: &Message, clock: &Clock) -> Record {
     Record {
         message_id: message.message_id().expect("an id").to_owned(),
         body: message.body().expect("a body").to_owned(),
-        attributes: Attributes {
-            sent_timestamp: clock.now_ms().to_string(),
-            approximate_receive_count: "1".to_owned(),
-        },
         message_attributes,
-        queue_arn: String::new(),
     }
 }

@@ -156,11 +156,10 @@ pub(super) fn prepay_text(prepay: &Prepay) -> String {
     serde_json::to_string(prepay).unwrap_or_default()
 }
 
-/// The order and due time of a hit in the due index.
-pub(super) fn due_key(item: &Item, pk_prefix: &str) -> Option<(OrderNo, UnixSeconds)> {
+/// The order of a hit in the due index.
+pub(super) fn due_key(item: &Item, pk_prefix: &str) -> Option<OrderNo> {
     let number = item.get("pk")?.as_s().ok()?.strip_prefix(pk_prefix)?;
-    let due_at = item.get("due_at")?.as_n().ok()?.parse().ok()?;
-    Some((OrderNo::parse(number).ok()?, UnixSeconds(due_at)))
+    OrderNo::parse(number).ok()
 }
 
 fn event_attributes(event: &Event) -> Item {

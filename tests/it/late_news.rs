@@ -1,0 +1,128 @@
+//! News that comes late, or says more than that an order is paid.
+
+use std::time::Duration;
+
+use serde_json::json;
+use wechatpay_simulator::{Damage, PayOptions};
+
+use crate::support::{Bench, Wishes, native};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_lay_in_a_queue_for_hours_is_still_booked() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wechat
+        .admin()
+        .pay("ORDER-1", &PayOptions::default())
+        .unwrap();
+    let callback = bench
+        .wechat
+        .admin()
+        .signed_callback("ORDER-1", &Damage::None)
+        .unwrap();
+    assert_eq!(bench.receive(&callback).await.status, 204);
+    bench.clock.advance(Duration::from_secs(6 * 3600)); // a dead-letter queue that a person moved back
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(
+        bench.receive(&callback).await.status,
+        401,
+        "at the door, it is a replay by now"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_was_refunded_elsewhere_is_booked_and_a_person_is_told() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    let alter = Some(json!({"trade_state": "REFUND"}));
+    bench
+        .wechat
+        .admin()
+        .pay(
+            "ORDER-1",
+            &PayOptions {
+                alter,
+                ..PayOptions::default()
+            },
+        )
+        .unwrap();
+    bench.deliver().await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    let parked = bench.items("payment#").await;
+    assert_eq!(
+        (parked.len(), parked[0]["reason"].as_str()),
+        (1, "refunded_elsewhere")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_that_cannot_be_applied_is_kept_as_it_came() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    let alter = Some(json!({"trade_state": "SOMETHING_NEW"}));
+    bench
+        .wechat
+        .admin()
+        .pay(
+            "ORDER-1",
+            &PayOptions {
+                alter,
+                ..PayOptions::default()
+            },
+        )
+        .unwrap();
+    bench.deliver().await;
+    assert_eq!(bench.work_off().await, 0);
+    let kept = &bench.items("notice#").await[0];
+    assert!(
+        kept["message"].contains("ciphertext"),
+        "the callback itself is there to be opened again"
+    );
+    assert!(
+        !kept["message"].contains("SOMETHING_NEW"),
+        "and lies there encrypted"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_main_host_down_orders_are_made_and_found_through_the_other() {
+    let bench = Bench::with(Wishes {
+        main_host_is_down: true,
+        ..Wishes::default()
+    })
+    .await;
+    let answer = bench.post_order(&native("ORDER-1")).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    bench
+        .wechat
+        .admin()
+        .pay("ORDER-1", &PayOptions::default())
+        .unwrap();
+    bench.clock.advance(Duration::from_secs(60));
+    assert_eq!(bench.sweep().await.settled, 1);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_never_came_to_wechat_pay_ends_after_its_expiry() {
+    let bench = Bench::start().await;
+    let mut body = native("ORDER-1");
+    body["expires_in_s"] = json!(60);
+    let asked = bench
+        .client
+        .post_with("/v1/orders", &body, &[("prefer", "respond-async")], &bench);
+    assert_eq!(bench.send(asked).await.status, 202);
+    bench.advance(Duration::from_secs(120)).await;
+    assert_eq!(
+        bench.sweep().await.open,
+        1,
+        "past its expiry, but perhaps still on the way"
+    );
+    bench.advance(Duration::from_secs(300)).await;
+    assert_eq!(bench.sweep().await.expired, 1);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "closed");
+    assert!(bench.order("ORDER-1").await.due.is_none());
+}
