@@ -10,8 +10,13 @@ use crate::{
     support::{Ask, Merchant, Receiver, started},
 };
 
+/// `None`, where there is no browser, skips a test on a developer's machine; CI sets `REQUIRE_BROWSER` and fails it.
 async fn browser() -> Option<Browser> {
     let browser = Browser::start().await;
+    assert!(
+        browser.is_some() || std::env::var_os("REQUIRE_BROWSER").is_none(),
+        "no Chromium found, and REQUIRE_BROWSER is set: install one (Debian: apt-get install chromium)"
+    );
     if browser.is_none() {
         // Past the harness, which keeps the output of tests that pass to itself.
         let _written = std::io::stdout().write_all(
