@@ -2,6 +2,9 @@
 
 The started one keeps to itself: its own socket, its data under target/, no rule in the host's firewall (a container
 reaches the host by the bridge, and the host a container by Docker's own proxy, without any).
+
+The proof goes on without one only where there is nothing to start, where the caller may not, or where the kernel
+forbids containers (as some sandboxes do). Any other way in which Docker breaks is a failure.
 """
 
 import contextlib
@@ -25,6 +28,9 @@ BRIDGE = "172.17.0.1"
 
 # A machine that was busy with a build has taken 8 s.
 START_LIMIT_S = 60
+
+# What programs print when a system call is forbidden (EPERM, EACCES), missing (ENOSYS) or cut out (EOPNOTSUPP).
+KERNEL_REFUSALS = ("operation not permitted", "permission denied", "function not implemented", "not supported")
 
 
 @dataclass
@@ -54,6 +60,13 @@ class Unavailable(Exception):
     """Why there is no engine here; the proof then goes on without one."""
 
 
+def broken(what):
+    """The exception for an engine that does not work: not to be had under a kernel that forbids it, else a fault."""
+    if any(words in what.lower() for words in KERNEL_REFUSALS):
+        return Unavailable(f"the kernel forbids it: {what}")
+    return Failed(f"Docker does not work here (`--engine emulator` does without): {what}")
+
+
 def open_engine(work, stack):
     """Finds or starts the engine and sees to its base image; what must be undone is put on `stack`."""
     if platform.machine() != "x86_64":
@@ -65,12 +78,14 @@ def open_engine(work, stack):
         environment["DOCKER_HOST"] = f"unix://{socket}"
         client, origin = connect(environment["DOCKER_HOST"]), "started for this proof"
         if client is None:
-            raise Unavailable("dockerd was started, but does not answer")
+            raise Failed("dockerd was started, but does not answer")
     stack.callback(client.close)
 
     gateways = [config.get("Gateway") for config in client.networks.get("bridge").attrs["IPAM"]["Config"] or []]
     host_address = next((gateway for gateway in gateways if gateway), BRIDGE)
-    return Engine(client.version()["Version"], origin, base_image(client, work), host_address, environment)
+    image_origin = base_image(client, work)
+    try_container(client)
+    return Engine(client.version()["Version"], origin, image_origin, host_address, environment)
 
 
 def connect(address):
@@ -112,9 +127,9 @@ def started(work):
         deadline = time.monotonic() + START_LIMIT_S
         while not connect(f"unix://{socket}"):
             if process.poll() is not None:
-                raise Unavailable(f"dockerd ended with status {process.returncode}:\n{tail(log, 3)}")
+                raise broken(f"dockerd ended with status {process.returncode}: {tail(log, 1)}")
             if time.monotonic() > deadline:
-                raise Unavailable(f"dockerd did not answer within {START_LIMIT_S} s:\n{tail(log, 3)}")
+                raise Failed(f"dockerd did not answer within {START_LIMIT_S} s:\n{tail(log, 3)}")
             time.sleep(0.2)
         yield socket
     finally:
@@ -138,8 +153,10 @@ def base_image(client, work):
         print(f"{image} cannot be pulled ({first_line(refused)}); making a Debian root file system instead", flush=True)
 
     # A static or glibc bootstrap needs nothing of Amazon Linux but a C library that is new enough.
+    if os.geteuid() != 0:
+        raise Unavailable("its base image can't be pulled, and only root can make one")
     if not shutil.which("debootstrap"):
-        raise Unavailable("its base image can't be pulled, and debootstrap is not installed to make one")
+        raise broken("its base image can't be pulled, and debootstrap is not installed to make one")
     with tempfile.TemporaryDirectory(prefix="rootfs-", dir=work) as folder:
         archive = work / "rootfs.tar"
         log = work / "debootstrap.log"
@@ -151,12 +168,20 @@ def base_image(client, work):
                 subprocess.run(packed, stdout=output, stderr=subprocess.STDOUT, check=True)
             client.api.import_image_from_file(str(archive), repository=REPOSITORY, tag=TAG)
         except subprocess.CalledProcessError as error:
-            raise Unavailable(f"{error.cmd[0]} failed:\n{tail(log, 3)}") from error
+            raise broken(f"{error.cmd[0]} failed:\n{tail(log, 3)}") from error
         except docker.errors.APIError as error:
-            raise Failed(f"the base image could not be imported: {first_line(error)}") from error
+            raise broken(f"the base image could not be imported: {first_line(error)}") from error
         finally:
             archive.unlink(missing_ok=True)
     return "made by debootstrap"
+
+
+def try_container(client):
+    """Runs one container: an engine may answer where the kernel then lets it start none."""
+    try:
+        client.containers.run(f"{REPOSITORY}:{TAG}", entrypoint=["/bin/sh", "-c", "exit 0"], remove=True)
+    except (docker.errors.APIError, docker.errors.ContainerError) as error:
+        raise broken(f"a container that does nothing cannot be run: {first_line(error)}") from error
 
 
 def first_line(error):

@@ -6,8 +6,9 @@ Run it after `sam build`, with the Python that the SAM CLI is installed in:
     <venv>/bin/python tests/sam/prove.py [--engine auto|docker|emulator]
 
 The functions run against a local AWS engine with empty tables, so their calls are real. They run in containers
-if a Docker engine answers or can be started (as root), else under the runtime interface emulator that comes with the
-SAM CLI, where `sam local start-api` cannot run; the output says which. Exit status 0 means that every answer was right.
+if a Docker engine answers or can be started (as root). Where none is installed, or the kernel forbids containers, they
+run under the runtime interface emulator that comes with the SAM CLI, without `sam local invoke` and `start-api`. The
+output says which. Exit status 0 means that every answer was right.
 """
 
 import argparse
@@ -112,7 +113,7 @@ def main():
             print(f"engine: Docker {docker.version}, {docker.origin}; base image {docker.image_origin}", flush=True)
             invoke = containers.Invoker(docker, proof, WORK)
         else:
-            print("engine: the SAM CLI's runtime interface emulator, without containers", flush=True)
+            print("engine: the runtime interface emulator of the SAM CLI, WITHOUT containers", flush=True)
             invoke = emulator.Invoker(proof, WORK)
 
         for function, holds, check in INVOCATIONS:
@@ -127,9 +128,10 @@ def main():
             api = stack.enter_context(containers.api(docker, proof, WORK))
             with verdict("start-api", holds, check) as answered:
                 answered(api.get(path))
-        else:
-            print("  start-api          not run: it needs a Docker engine")
-    print("SAM local testing works")
+    if docker:
+        print("SAM local testing works: `sam local invoke` and `sam local start-api`, in Docker containers")
+    else:
+        print("the functions that SAM built work; NOT run: `sam local invoke` and `start-api`, for want of Docker")
 
 
 @contextlib.contextmanager
