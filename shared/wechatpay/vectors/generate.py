@@ -245,7 +245,7 @@ def delivered(file, serial, start, end, key=APIV3_KEY):
 
 
 def certificates(name, about, data, expect="ok", keys=(), raw=None, serials=None, apiv3_key=APIV3_KEY, **how):
-    """A download of `data`, signed by a delivered key as a rule; `raw` replaces the body. The last one is the newest."""
+    """A download of `data`, the newest last, signed by a delivered key as a rule; `raw` replaces the body."""
     body = compact({"data": data}) if raw is None else raw
     headers, text = signed(body, **how)
     serials = serials or [it["serial_no"] for it in data]
@@ -558,8 +558,8 @@ field("field-refused-short", "Base64, but too short", lambda: "AAAA", expect="wr
 FIRST = delivered("platform-certificate.pem", OLD, "2022-01-01T08:00:00+08:00", "2026-12-31T08:00:00+08:00")
 SECOND = delivered("platform-next-certificate.pem", NEW, "2026-07-01T08:00:00+08:00", "2031-06-30T08:00:00+08:00")
 certificates("certificates-first-download", "no key is known yet: one of the delivered ones signs", [FIRST], serial=OLD)
-certificates("certificates-java", "the download of WeChat Pay's Java SDK; the signature is ours, by a key known before", [],
-             keys=[PUBLIC_KEY], apiv3_key=SDK["java_certificates"]["apiv3_key"],
+certificates("certificates-java", "the download of WeChat Pay's Java SDK; the signature is ours, by a key known before",
+             [], keys=[PUBLIC_KEY], apiv3_key=SDK["java_certificates"]["apiv3_key"],
              raw=SDK["java_certificates"]["body"].encode(), serials=[SDK["java_certificates"]["serial_no"]])
 certificates("certificates-rotation", "old and new side by side, the new one signs", [FIRST, SECOND],
              by="platform-next", serial=NEW)

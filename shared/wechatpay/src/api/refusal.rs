@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::verify::shown;
 
-/// An answer that is no 2xx. It is not signed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// An answer that is no 2xx. It is not signed. Neither its text nor its `Debug` shows the free texts, which may quote a
+/// personal value of the request.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("WeChat Pay refused with HTTP {status} {}: {}", shown(.raw_code), self.repeat())]
 pub struct Refusal {
     /// The HTTP status.
@@ -19,7 +20,7 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// The code as it was spelled; empty if the body had none.
     pub raw_code: String,
-    /// For people. May hold unchecked text: escape it before showing, and do not log it with personal data.
+    /// For people. May hold anything, personal values too: escape it before showing, and do not log it.
     pub message: String,
     /// With `PARAM_ERROR` and `INVALID_REQUEST`: which field.
     pub detail: Option<RefusalDetail>,
@@ -30,20 +31,29 @@ pub struct Refusal {
 pub struct RefusalDetail {
     /// A JSON pointer such as `/amount/currency`, or a name.
     pub field: Option<String>,
-    /// The value WeChat saw. May be personal, so `Debug` leaves it out.
+    /// The value WeChat saw. May be personal: do not log it.
     pub value: Option<String>,
-    /// What is wrong with it.
+    /// What is wrong with it, in free text that may quote the value.
     pub issue: Option<String>,
     /// `body`, `url` or `query`.
     pub location: Option<String>,
 }
 
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusal")
+            .field("status", &self.status)
+            .field("raw_code", &shown(&self.raw_code))
+            .field("detail", &self.detail)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for RefusalDetail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RefusalDetail")
-            .field("field", &self.field)
-            .field("issue", &self.issue)
-            .field("location", &self.location)
+            .field("field", &self.field.as_deref().map(shown))
+            .field("location", &self.location.as_deref().map(shown))
             .finish_non_exhaustive()
     }
 }
@@ -268,6 +278,7 @@ error_codes! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::CallFailure;
 
     #[test]
     fn codes_are_read_whatever_their_underscores_and_case() {
@@ -425,12 +436,18 @@ mod tests {
         let expected = "WeChat Pay refused with HTTP 403 NOT_ENOUGH: fill up the merchant's balance, then repeat the same request";
         assert_eq!(says, expected);
         let body = format!(r#"{{"code":"{}"}}"#, "x".repeat(10_000));
-        assert!(Refusal::read(502, body.as_bytes()).to_string().len() < 200);
+        let refusal = Refusal::read(502, body.as_bytes());
+        assert!(refusal.to_string().len() < 200);
+        assert!(format!("{refusal:?}").len() < 200);
     }
 
     #[test]
-    fn the_value_wechat_saw_is_not_shown() {
-        let refusal = Refusal::read(400, br#"{"code":"PARAM_ERROR","message":"m","detail":{"field":"/payer/openid","value":"oUpF8"}}"#);
-        assert!(!format!("{refusal:?} {refusal}").contains("oUpF8"));
+    fn the_value_wechat_saw_is_shown_nowhere_not_even_where_a_text_quotes_it() {
+        let body = br#"{"code":"PARAM_ERROR","message":"oUpF8 is wrong","detail":{"field":"/payer/openid","value":"oUpF8","issue":"oUpF8 is no openid","location":"body"}}"#;
+        let refusal = Refusal::read(400, body);
+        let failure = CallFailure::Refused(Box::new(refusal.clone()));
+        let shown = format!("{refusal} {refusal:?} {failure} {failure:?}");
+        assert!(!shown.contains("oUpF8"), "{shown}");
+        assert!(shown.contains("/payer/openid"), "{shown}");
     }
 }
