@@ -1,5 +1,15 @@
 //! Reading keys and certificates: PEM and DER in, the form the cryptography wants out.
 //!
+//! The forms are those of manual page 4024350132 and the pages on the single kinds (4012072428, 4013053057, 4012072195):
+//!
+//! | Key | Its form | More on page |
+//! |---|---|---|
+//! | merchant's private key, `apiclient_key.pem` | PKCS#8, RSA-2048 | 4012365334 (an example) |
+//! | WeChat Pay's public key, `pub_key.pem` | SPKI, has an id `PUB_KEY_ID_...` | 4013053420 (an example) |
+//! | platform certificate | X.509 as PEM, out of `GET /v3/certificates` | 4012551764, 4012069411 |
+//! | serial number | hexadecimal, upper case, as `openssl x509 -serial` prints it | |
+//! | APIv3 key | 32 characters, used as 32 bytes | 4012071382 |
+//!
 //! `rsa` and `x509-cert` read and convert; no private-key operation of `rsa` runs here (RUSTSEC-2023-0071).
 
 use rsa::RsaPublicKey;
@@ -32,10 +42,11 @@ pub enum KeyError {
     ApiV3KeyLength(usize),
 }
 
-/// The smallest modulus, in bytes, that is accepted: RSA-2048, the only size WeChat Pay uses.
+/// The smallest modulus, in bytes, that is accepted: RSA-2048, the only size WeChat Pay uses (pages 4012365334 and
+/// 4013053249: `WECHATPAY2-SHA256-RSA2048`).
 const SMALLEST_MODULUS: usize = 256;
 
-/// A PKCS#8 private key as DER. The PEM is decoded, its numbers are not looked at.
+/// A PKCS#8 private key (`apiclient_key.pem`) as DER. The PEM is decoded, its numbers are not looked at.
 pub(crate) fn private_key_der(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     const EXPECTED: &str = "PRIVATE KEY";
     let (label, document) = SecretDocument::from_pem(pem.trim())
@@ -46,7 +57,8 @@ pub(crate) fn private_key_der(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError>
     Ok(Zeroizing::new(document.as_bytes().to_vec()))
 }
 
-/// A PKCS#1 private key (`BEGIN RSA PRIVATE KEY`), converted to PKCS#8 DER.
+/// A PKCS#1 private key (`BEGIN RSA PRIVATE KEY`, RFC 8017), converted to PKCS#8 DER. The manual does not know this
+/// form; older versions of OpenSSL write it when a key is exported.
 pub(crate) fn private_key_der_from_pkcs1(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let key = rsa::RsaPrivateKey::from_pkcs1_pem(pem.trim()).map_err(|_| KeyError::NotPem {
         expected: "RSA PRIVATE KEY",
@@ -77,7 +89,7 @@ pub(crate) struct ReadCertificate {
 }
 
 /// Reads a platform certificate. Its chain and its dates are not checked: it is trusted because it came encrypted
-/// under the APIv3 key, or from the merchant console.
+/// under the APIv3 key, or from the merchant console. (Page 4012069411 has the root for those who check the chain.)
 pub(crate) fn certificate(pem: &str) -> Result<ReadCertificate, KeyError> {
     let certificate = Certificate::from_pem(pem.trim()).map_err(|_| KeyError::NotPem {
         expected: "CERTIFICATE",
