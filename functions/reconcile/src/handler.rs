@@ -206,7 +206,7 @@ async fn ask(
                 .ask(order_no, Host::Backup, ASK_WITHIN, cause, trace.id())
                 .await
         }
-        asked => Ok(asked),
+        asked @ (Asked::Settled(_) | Asked::NotThere | Asked::Refused(_)) => Ok(asked),
     }
 }
 

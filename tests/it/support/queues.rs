@@ -101,7 +101,7 @@ impl Queues {
     }
 
     async fn work(&self, url: &str, messages: Vec<Message>, desk: &Desk, clock: &Clock) -> usize {
-        let records = messages.iter().map(|message| record(message)).collect();
+        let records = messages.iter().map(record).collect();
         let answer = handler::process(desk, Batch { records }, clock.now_ms() + 30_000).await;
         let failed: Vec<&str> = answer
             .batch_item_failures
