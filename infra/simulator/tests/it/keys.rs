@@ -108,6 +108,10 @@ async fn an_echo_comes_back_encrypted_to_the_merchant_in_both_modes() {
             .decode(answer.json()["encrypted_echo_message"].as_str().unwrap())
             .unwrap();
         assert_ne!(back, sealed);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the client's key is made for the test"
+        )]
         let opened = merchant
             .private_key()
             .decrypt(Oaep::<Sha1>::new(), &back)

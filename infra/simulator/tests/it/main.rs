@@ -6,6 +6,10 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on fails; clippy.toml allows it in tests, but not in their helpers"
 )]
+#![expect(
+    clippy::disallowed_types,
+    reason = "the client's key is made for the test"
+)]
 
 mod browser;
 mod support;
