@@ -202,6 +202,7 @@ fn idempotency_key() -> BoxedStrategy<Option<String>> {
     ];
     let bad = vec![
         String::new(),
+        quoted(""),
         "cart ####".to_owned(),
         quoted("cart ####"),
         format!("k{longest}"),
