@@ -26,7 +26,8 @@ pub(crate) struct Table {
 #[derive(Debug)]
 struct Limit {
     what: String,
-    value: f64,
+    /// `None` when it could not be measured here.
+    value: Option<f64>,
     at_most: f64,
     unit: &'static str,
 }
@@ -51,7 +52,7 @@ impl Report {
         self.figures.insert(name.into(), value.into());
     }
 
-    /// A ratio that shall not exceed a limit; nothing is said of one that could not be measured.
+    /// A ratio that shall not exceed a limit. One that could not be measured is told as such, and is not met.
     pub(crate) fn limit(&mut self, what: impl Into<String>, value: Option<f64>, at_most: f64) {
         self.limit_in("", what, value, at_most);
     }
@@ -65,15 +66,12 @@ impl Report {
         at_most: f64,
     ) {
         let what = what.into();
-        match value {
-            Some(value) => self.limits.push(Limit {
-                what,
-                value,
-                at_most,
-                unit,
-            }),
-            None => self.note(format!("not measured: {what}")),
-        }
+        self.limits.push(Limit {
+            what,
+            value,
+            at_most,
+            unit,
+        });
     }
 
     /// Something a reader has to know, such as a peer that could not be installed.
@@ -92,11 +90,17 @@ impl Report {
         for note in &self.notes {
             println!("\nnote: {note}");
         }
-        let missed = self.limits.iter().filter(|limit| !limit.met()).count();
-        match missed {
-            0 => println!("\nAll limits met."),
-            1 => println!("\nMISSED: one limit, see above."),
-            more => println!("\nMISSED: {more} limits, see above."),
+        let count = |verdict| {
+            let limits = self.limits.iter();
+            limits.filter(|limit| limit.verdict() == verdict).count()
+        };
+        let (missed, unmeasured) = (count(Verdict::Missed), count(Verdict::NotMeasured));
+        match (missed, unmeasured) {
+            (0, 0) => println!("\nAll limits met."),
+            _ => println!(
+                "\n{missed} of {} limits MISSED, {unmeasured} not measured.",
+                self.limits.len()
+            ),
         }
         println!(
             "{}",
@@ -108,14 +112,13 @@ impl Report {
     fn limits_table(&self) -> Table {
         let mut table = Table::new("limits", &["", "measured", "at most", ""]);
         for limit in &self.limits {
-            let verdict = if limit.met() { "met" } else { "MISSED" };
             let unit = limit.unit;
-            let (value, at_most) = (limit.value, limit.at_most);
+            let value = limit.value.map(|value| format!("{value}{unit}"));
             table.row([
-                &limit.what,
-                &format!("{value}{unit}"),
-                &format!("{at_most}{unit}"),
-                verdict,
+                limit.what.as_str(),
+                value.as_deref().unwrap_or_default(),
+                &format!("{}{unit}", limit.at_most),
+                limit.verdict().name(),
             ]);
         }
         table
@@ -123,21 +126,43 @@ impl Report {
 
     fn json(&self) -> Value {
         let limits = self.limits.iter().map(|limit| {
-            json!({"what": limit.what, "value": limit.value, "at_most": limit.at_most, "unit": limit.unit.trim(), "met": limit.met()})
+            json!({"what": limit.what, "value": limit.value, "at_most": limit.at_most, "unit": limit.unit.trim(), "verdict": limit.verdict().name()})
         });
         json!({
             "benchmark": self.benchmark,
             "figures": self.figures,
             "limits": limits.collect::<Vec<_>>(),
-            "all_met": self.limits.iter().all(Limit::met),
+            "all_met": self.limits.iter().all(|limit| limit.verdict() == Verdict::Met),
             "notes": self.notes,
         })
     }
 }
 
+/// What came of a limit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    Met,
+    Missed,
+    NotMeasured,
+}
+
+impl Verdict {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::Missed => "MISSED",
+            Self::NotMeasured => "not measured",
+        }
+    }
+}
+
 impl Limit {
-    fn met(&self) -> bool {
-        self.value <= self.at_most
+    fn verdict(&self) -> Verdict {
+        match self.value {
+            Some(value) if value <= self.at_most => Verdict::Met,
+            Some(_) => Verdict::Missed,
+            None => Verdict::NotMeasured,
+        }
     }
 }
 
@@ -190,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missed_limit_is_told_in_table_and_json() {
+    fn a_missed_limit_and_one_not_measured_are_told_in_table_and_json() {
         let mut report = Report::new("test");
         report.limit("fine", Some(0.4), 0.4);
         report.limit("too slow", Some(0.401), 0.4);
@@ -202,9 +227,9 @@ mod tests {
         );
         let json = report.json();
         assert_eq!(json["all_met"], false);
-        assert_eq!(json["limits"][0]["met"], true);
-        assert_eq!(json["limits"][1]["met"], false);
-        assert_eq!(json["notes"][0], "not measured: unknown");
+        assert_eq!(json["limits"][0]["verdict"], "met");
+        assert_eq!(json["limits"][1]["verdict"], "MISSED");
+        assert_eq!(json["limits"][2]["verdict"], "not measured");
     }
 
     #[test]

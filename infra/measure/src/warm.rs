@@ -126,12 +126,13 @@ fn tell(workers: &[Worker], report: &mut Report) {
         .filter(|worker| worker.feed == Feed::Callbacks && worker.key != RECEIVE_CALLBACK)
     {
         let ratio = ours.and_then(|ours| ratio(ours, worker.cpu / count));
-        report.limit(
-            format!("receive-callback, CPU to {}", worker.name),
-            ratio,
-            AT_MOST,
-        );
+        report.limit(to(worker.name), ratio, AT_MOST);
     }
+}
+
+/// The name of a limit.
+fn to(peer: &str) -> String {
+    format!("receive-callback, CPU to {peer}")
 }
 
 fn micros(time: Duration) -> String {
@@ -180,6 +181,7 @@ fn programs(report: &mut Report) -> Outcome<Vec<Start>> {
             Ok(peer) => peer,
             Err(cause) => {
                 report.note(format!("{name} could not be measured: {cause}"));
+                report.limit(to(name), None, AT_MOST);
                 continue;
             }
         };
