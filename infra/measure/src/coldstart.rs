@@ -72,6 +72,23 @@ struct Function {
     answers: &'static str,
 }
 
+/// The starts of one program. On a busy machine the median holds more waiting for a processor than work, and that makes
+/// all programs alike; the fastest start shows the work. Both are held to the limit.
+#[derive(Clone, Copy)]
+struct Start {
+    median: Duration,
+    fastest: Duration,
+}
+
+impl Start {
+    fn of(samples: &[Duration]) -> Self {
+        Self {
+            median: median(samples).unwrap_or_default(),
+            fastest: samples.iter().min().copied().unwrap_or_default(),
+        }
+    }
+}
+
 /// What was measured of one function, start by start.
 #[derive(Default)]
 struct Starts {
@@ -97,8 +114,9 @@ pub(crate) fn measure() -> Outcome<Report> {
     progress(format!("starting each program {RUNS} times, in turns"));
     for run in 0..RUNS {
         let order_no = format!("COLDSTART-{run:04}");
-        floor.push(start_floor(&release, &services)?);
         for (function, starts) in FUNCTIONS.iter().zip(&mut measured) {
+            // The floor right before each: what else the machine does then weighs on both.
+            floor.push(start_floor(&release, &services)?);
             let event = (function.event)(&wechat, &order_no)?;
             start(function, event, &release, &services, starts)
                 .map_err(|failure| Failure::new(format!("{}: {failure}", function.name)))?;
@@ -107,13 +125,16 @@ pub(crate) fn measure() -> Outcome<Report> {
 
     progress("compressing the packages");
     let mut report = Report::new("coldstart");
-    let floor = median(&floor).unwrap_or_default();
-    report.figure("floor_ns", ns(floor));
+    let floor = Start::of(&floor);
+    report.figure("floor_ns", ns(floor.median));
+    report.figure("floor_fastest_ns", ns(floor.fastest));
     let mut table = Table::new(
         format!("medians of {RUNS} starts; memory is the highest of all"),
         &[
             "",
             "to first next",
+            "ratio",
+            "fastest",
             "ratio",
             "first invocation",
             "of it KMS",
@@ -123,17 +144,15 @@ pub(crate) fn measure() -> Outcome<Report> {
             "zip MB",
         ],
     );
-    table.row([
-        "floor: std, one blocking GET",
-        &format!("{floor:.2?}"),
-        "1",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-    ]);
+    let mut row = vec![
+        "floor: std, one blocking GET".to_owned(),
+        format!("{:.2?}", floor.median),
+        "1".to_owned(),
+        format!("{:.2?}", floor.fastest),
+        "1".to_owned(),
+    ];
+    row.resize(11, String::new());
+    table.row(row);
     for (function, starts) in FUNCTIONS.iter().zip(&measured) {
         let zipped = zipped(&release.join(function.name))?;
         tell(function, starts, floor, zipped, &mut table, &mut report);
@@ -149,13 +168,13 @@ pub(crate) fn measure() -> Outcome<Report> {
 fn tell(
     function: &Function,
     starts: &Starts,
-    floor: Duration,
+    floor: Start,
     zipped: u64,
     table: &mut Table,
     report: &mut Report,
 ) {
     let name = function.name;
-    let start = median(&starts.start).unwrap_or_default();
+    let start = Start::of(&starts.start);
     let (first, kms) = (
         median(&starts.first).unwrap_or_default(),
         median(&starts.kms).unwrap_or_default(),
@@ -165,13 +184,16 @@ fn tell(
         highest(&starts.memory_started),
         highest(&starts.memory_invoked),
     );
-    let ratio = ratio(start, floor);
+    let medians = ratio(start.median, floor.median);
+    let fastest = ratio(start.fastest, floor.fastest);
     let (started_mib, invoked_mib) = (hundredths(started, 1 << 20), hundredths(invoked, 1 << 20));
     let zip_mb = hundredths(zipped, 1_000_000);
     table.row([
         name.to_owned(),
-        format!("{start:.2?}"),
-        ratio.map_or_else(String::new, |ratio| ratio.to_string()),
+        format!("{:.2?}", start.median),
+        shown(medians),
+        format!("{:.2?}", start.fastest),
+        shown(fastest),
         format!("{first:.2?}"),
         format!("{kms:.2?}"),
         format!("{} ({} KMS)", starts.timeline.len(), starts.kms_calls),
@@ -182,15 +204,21 @@ fn tell(
     report.figure(
         name,
         json!({
-            "start_ns": ns(start), "start_ratio": ratio, "first_invocation_ns": ns(first), "kms_ns": ns(kms),
+            "start_ns": ns(start.median), "start_ratio": medians,
+            "start_fastest_ns": ns(start.fastest), "start_fastest_ratio": fastest, "first_invocation_ns": ns(first), "kms_ns": ns(kms),
             "first_invocation_without_kms_ns": ns(first.saturating_sub(kms)),
             "calls": starts.timeline, "kms_calls": starts.kms_calls,
             "memory_started_bytes": started, "memory_invoked_bytes": invoked, "zip_bytes": zipped,
         }),
     );
     report.limit(
-        format!("{name}: exec to first next, to the floor"),
-        ratio,
+        format!("{name}: exec to first next, to the floor, medians"),
+        medians,
+        START_AT_MOST,
+    );
+    report.limit(
+        format!("{name}: exec to first next, to the floor, fastest"),
+        fastest,
         START_AT_MOST,
     );
     report.limit_in(
@@ -205,6 +233,10 @@ fn tell(
         zip_mb.parse().ok(),
         ZIP_AT_MOST_MB,
     );
+}
+
+fn shown(ratio: Option<f64>) -> String {
+    ratio.map_or_else(String::new, |ratio| ratio.to_string())
 }
 
 fn create(_: &Wechat, order_no: &str) -> Outcome<String> {

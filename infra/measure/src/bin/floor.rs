@@ -11,10 +11,10 @@ use std::net::TcpStream;
 fn main() -> std::io::Result<()> {
     let host = std::env::var("AWS_LAMBDA_RUNTIME_API").map_err(std::io::Error::other)?;
     let mut stream = TcpStream::connect(&host)?;
-    write!(
-        stream,
-        "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: {host}\r\n\r\n"
-    )?;
+    // In one piece: written in several, the later ones would wait for the first to be acknowledged.
+    let request =
+        format!("GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut event = Vec::new();
     stream.read_to_end(&mut event)?;
     Ok(())
