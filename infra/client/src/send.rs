@@ -1,11 +1,9 @@
 //! Sending a signed call.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use rustls::{ClientConfig, RootCertStore};
 
 use crate::signed::SignedCall;
 
@@ -58,7 +56,8 @@ impl Sender {
     /// [`SendError::Setup`].
     pub fn new() -> Result<Self, SendError> {
         let build = |builder: reqwest::ClientBuilder| {
-            let tls = tls_config().map_err(|source| SendError::Setup(source.into()))?;
+            let tls =
+                adapters::tls::client_config().map_err(|source| SendError::Setup(source.into()))?;
             let builder = builder
                 .redirect(Policy::none())
                 .timeout(TIME_LIMIT)
@@ -135,12 +134,4 @@ impl Answer {
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
-}
-
-fn tls_config() -> Result<ClientConfig, rustls::Error> {
-    let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

@@ -20,4 +20,5 @@ pub mod signer;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tls;
 pub mod wechat_api;

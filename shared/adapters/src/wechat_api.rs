@@ -3,7 +3,7 @@
 //! Whether to try again, on which host and what an answer means for an order is for the rules and the flows. Here a call is
 //! made once, and it comes back as one of three: a verified success, an (unsigned) refusal, or unknown.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use payments::issue::Answer;
 use tokio::sync::OnceCell;
@@ -19,6 +19,7 @@ use crate::{
     keys_table::{KeysError, KeysTable, MerchantKeys, SignWith},
     random::Random,
     signer::MerchantSigner,
+    tls,
 };
 
 /// WeChat Pay's interfaces for one merchant. Cheap to clone; clones share the connections.
@@ -66,7 +67,7 @@ pub enum NotSent {
     Sign(#[from] SignError),
     /// The HTTP client could not be built.
     #[error("the HTTP client could not be built")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] Box<dyn Error + Send + Sync>),
     /// Reading keys and signing took all the time there was.
     #[error("there was no time left to send the request")]
     TooLate,
@@ -147,8 +148,7 @@ impl WechatApi {
             .0
             .http
             .get_or_try_init(|| async { build_client() })
-            .await
-            .map_err(NotSent::Client)?;
+            .await?;
         let spent_ms = self.0.clock.now_ms().saturating_sub(began_ms);
         let spent = Duration::from_millis(u64::try_from(spent_ms).unwrap_or_default());
         let left = within
@@ -283,27 +283,17 @@ impl Received {
     }
 }
 
-/// One client for each sandbox: TLS by the library that the AWS SDK has linked already, trust roots pinned to Mozilla's set
-/// (scanning the platform's store is most of a cold start), no redirects, no proxy from the environment.
-fn build_client() -> Result<reqwest::Client, reqwest::Error> {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::aws_lc_rs::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .map(|builder| builder.with_root_certificates(roots).with_no_client_auth());
-    let builder = reqwest::Client::builder()
+/// One client for each sandbox: pinned TLS, no redirects, no proxy from the environment.
+fn build_client() -> Result<reqwest::Client, NotSent> {
+    let tls = tls::client_config().map_err(|error| NotSent::Client(error.into()))?;
+    reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(CONNECT_WITHIN)
         .pool_idle_timeout(IDLE_MAX)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        .http1_only();
-    match tls {
-        Ok(tls) => builder.tls_backend_preconfigured(tls).build(),
-        // Cannot be with this provider; without a TLS set-up of ours the client refuses to be built and says so.
-        Err(_) => builder.build(),
-    }
+        .http1_only()
+        .tls_backend_preconfigured(tls)
+        .build()
+        .map_err(|error| NotSent::Client(error.into()))
 }
