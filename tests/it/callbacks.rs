@@ -7,7 +7,7 @@ use adapters::{
     testing::{Fault as AwsFault, Match, Service},
 };
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SigningMode};
 
 use crate::support::{Bench, MAX_RECEIVE_COUNT, native};
@@ -135,18 +135,7 @@ async fn money_that_differs_from_the_order_is_parked_and_never_applied() {
     ] {
         let bench = Bench::start().await;
         bench.post_order(&native("ORDER-1")).await;
-        bench
-            .wechat
-            .admin()
-            .pay(
-                "ORDER-1",
-                &PayOptions {
-                    alter: Some(alter),
-                    ..PayOptions::default()
-                },
-            )
-            .unwrap();
-        bench.deliver().await;
+        bench.pay_altered("ORDER-1", alter).await;
         assert_eq!(bench.work_off().await, 0);
         assert_eq!(
             bench.get_order("ORDER-1").await.body["state"],
@@ -171,18 +160,7 @@ async fn a_second_different_payment_is_parked_beside_the_first() {
     let first = bench.get_order("ORDER-1").await;
     bench.post_order(&native("ORDER-2")).await;
     let disguise = json!({"out_trade_no": "ORDER-1"});
-    bench
-        .wechat
-        .admin()
-        .pay(
-            "ORDER-2",
-            &PayOptions {
-                alter: Some(disguise),
-                ..PayOptions::default()
-            },
-        )
-        .unwrap();
-    bench.deliver().await;
+    bench.pay_altered("ORDER-2", disguise).await;
     assert_eq!(bench.work_off().await, 0);
     assert_eq!(bench.get_order("ORDER-1").await.body, first.body);
     let parked = bench.items("payment#").await;
@@ -444,19 +422,8 @@ async fn a_settlement_whose_answer_was_lost_is_not_booked_twice() {
 async fn a_verified_notice_about_something_else_is_parked_and_acknowledged() {
     let bench = Bench::start().await;
     bench.post_order(&native("ORDER-1")).await;
-    let alter: Value = json!({"trade_state": "SOMETHING_NEW"});
-    bench
-        .wechat
-        .admin()
-        .pay(
-            "ORDER-1",
-            &PayOptions {
-                alter: Some(alter),
-                ..PayOptions::default()
-            },
-        )
-        .unwrap();
-    bench.deliver().await;
+    let alter = json!({"trade_state": "SOMETHING_NEW"});
+    bench.pay_altered("ORDER-1", alter).await;
     assert_eq!(bench.work_off().await, 0);
     assert_eq!(bench.items("notice#").await.len(), 1);
     assert_eq!(

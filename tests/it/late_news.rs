@@ -36,19 +36,8 @@ async fn a_callback_that_lay_in_a_queue_for_hours_is_still_booked() {
 async fn money_that_was_refunded_elsewhere_is_booked_and_a_person_is_told() {
     let bench = Bench::start().await;
     bench.post_order(&native("ORDER-1")).await;
-    let alter = Some(json!({"trade_state": "REFUND"}));
-    bench
-        .wechat
-        .admin()
-        .pay(
-            "ORDER-1",
-            &PayOptions {
-                alter,
-                ..PayOptions::default()
-            },
-        )
-        .unwrap();
-    bench.deliver().await;
+    let alter = json!({"trade_state": "REFUND"});
+    bench.pay_altered("ORDER-1", alter).await;
     assert_eq!(bench.work_off().await, 0);
     assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
     let parked = bench.items("payment#").await;
@@ -62,19 +51,8 @@ async fn money_that_was_refunded_elsewhere_is_booked_and_a_person_is_told() {
 async fn a_notice_that_cannot_be_applied_is_kept_as_it_came() {
     let bench = Bench::start().await;
     bench.post_order(&native("ORDER-1")).await;
-    let alter = Some(json!({"trade_state": "SOMETHING_NEW"}));
-    bench
-        .wechat
-        .admin()
-        .pay(
-            "ORDER-1",
-            &PayOptions {
-                alter,
-                ..PayOptions::default()
-            },
-        )
-        .unwrap();
-    bench.deliver().await;
+    let alter = json!({"trade_state": "SOMETHING_NEW"});
+    bench.pay_altered("ORDER-1", alter).await;
     assert_eq!(bench.work_off().await, 0);
     let kept = &bench.items("notice#").await[0];
     assert!(

@@ -10,16 +10,10 @@ use flows::{
     issue::Issued, open_callback::reopen_callback, settle::Settled, trace::Trace, verdict::Verdict,
 };
 use futures_util::{StreamExt, stream};
-use payments::{
-    ids::OrderNo,
-    issue::BUDGET_MS,
-    journal::Cause,
-    notice::TradeNotice,
-    order::{Order, OrderState},
-};
+use payments::{ids::OrderNo, issue::BUDGET_MS, journal::Cause, notice::TradeNotice};
 use serde::Deserialize;
 use tracing::{error, info, warn};
-use wechatpay::{UnixSeconds, callback::Plaintext, verify::SignedHeaders};
+use wechatpay::{callback::Plaintext, verify::SignedHeaders};
 
 use crate::desk::Desk;
 use crate::event::{Answer, Batch, Failure, Record};
@@ -196,7 +190,7 @@ async fn issue(
         }
         Err(error) => return error.into(),
     };
-    if !needs_value(&order, desk.clock.now()) {
+    if !order.needs_prepay(desk.clock.now()) {
         return Verdict::Done;
     }
     let order = match desk
@@ -206,7 +200,7 @@ async fn issue(
     {
         Ok(Written::Yes(order)) => order,
         Ok(Written::No(found)) => {
-            return if needs_value(&found, desk.clock.now()) {
+            return if found.needs_prepay(desk.clock.now()) {
                 Verdict::Retry
             } else {
                 Verdict::Done
@@ -224,25 +218,9 @@ async fn issue(
         .issue(*order, None, within, &cause, trace.id())
         .await
     {
-        Ok(Issued::Order(order)) if needs_value(&order, desk.clock.now()) => Verdict::Retry,
+        Ok(Issued::Order(order)) if order.needs_prepay(desk.clock.now()) => Verdict::Retry,
         Ok(Issued::Order(_) | Issued::Rejected(_)) => Verdict::Done,
         Ok(Issued::Later(_)) => Verdict::Retry,
         Err(error) => error.into(),
-    }
-}
-
-/// Whether an order still waits for a value that a payer can use.
-fn needs_value(order: &Order, now: UnixSeconds) -> bool {
-    match &order.state {
-        OrderState::Reserved | OrderState::AwaitingPayment(_) => {
-            order.expires_at > now && order.live_prepay(now).is_none()
-        }
-        OrderState::Paid(_)
-        | OrderState::PartiallyRefunded(_)
-        | OrderState::Refunded(_)
-        | OrderState::Closing
-        | OrderState::Closed
-        | OrderState::Rejected
-        | OrderState::PaidAfterClose(_) => false,
     }
 }

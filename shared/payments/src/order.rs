@@ -100,6 +100,22 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether the order can still be paid at `now` but nobody holds a value to pay it with.
+    pub fn needs_prepay(&self, now: UnixSeconds) -> bool {
+        match &self.state {
+            OrderState::Reserved | OrderState::AwaitingPayment(_) => {
+                self.expires_at > now && self.live_prepay(now).is_none()
+            }
+            OrderState::Paid(_)
+            | OrderState::PartiallyRefunded(_)
+            | OrderState::Refunded(_)
+            | OrderState::Closing
+            | OrderState::Closed
+            | OrderState::Rejected
+            | OrderState::PaidAfterClose(_) => false,
+        }
+    }
+
     /// The prepay value that a payer can still use at `now`.
     pub fn live_prepay(&self, now: UnixSeconds) -> Option<&Prepay> {
         match &self.state {

@@ -2,7 +2,7 @@
 
 use wechatpay::UnixSeconds;
 
-use crate::order::{Order, OrderState};
+use crate::order::Order;
 
 /// What an old order under the same number means for the one who asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,24 +35,8 @@ pub fn judge(wanted: &Order, found: &Order, now: UnixSeconds) -> Existing {
     if found.attempt.id == wanted.attempt.id {
         return Existing::Mine;
     }
-    match &found.state {
-        OrderState::Reserved => resume(found, now),
-        OrderState::AwaitingPayment(_) if found.live_prepay(now).is_none() => resume(found, now),
-        OrderState::AwaitingPayment(_)
-        | OrderState::Paid(_)
-        | OrderState::PartiallyRefunded(_)
-        | OrderState::Refunded(_)
-        | OrderState::Closing
-        | OrderState::Closed
-        | OrderState::Rejected
-        | OrderState::PaidAfterClose(_) => Existing::Show,
-    }
-}
-
-/// An order that needs a prepay value: whose turn is it to get one?
-fn resume(found: &Order, now: UnixSeconds) -> Existing {
-    if found.expires_at <= now {
-        return Existing::Show; // it can no longer be paid, so there is nothing to renew
+    if !found.needs_prepay(now) {
+        return Existing::Show; // it has a live value, or is final, or can no longer be paid
     }
     match found.attempt.held_for_s(now) {
         Some(retry_after_s) => Existing::InProgress { retry_after_s },
@@ -65,7 +49,7 @@ mod tests {
     use super::*;
     use crate::{
         ids::ClientId,
-        order::{Attempt, Fingerprint, PayParams, Prepay},
+        order::{Attempt, Fingerprint, OrderState, PayParams, Prepay},
         settle::tests::{order, payment},
     };
 

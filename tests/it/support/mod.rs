@@ -167,6 +167,19 @@ impl Bench {
         self.deliver().await;
     }
 
+    /// The payer pays, and the callback that goes out says something else in these places (JSON merge patch).
+    pub(crate) async fn pay_altered(&self, order: &str, alter: Value) {
+        let options = PayOptions {
+            alter: Some(alter),
+            ..PayOptions::default()
+        };
+        self.wechat
+            .admin()
+            .pay(order, &options)
+            .expect("an order that can be paid");
+        self.deliver().await;
+    }
+
     /// A request of the usual client.
     pub(crate) async fn post_order(&self, body: &Value) -> Answer {
         self.send(self.client.post("/v1/orders", body, self)).await
