@@ -12,6 +12,7 @@ pub mod fields;
 pub mod guards;
 pub mod keys_table;
 pub mod kms;
+pub mod notices;
 pub mod order_table;
 pub mod queues;
 pub mod random;

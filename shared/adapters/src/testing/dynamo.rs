@@ -30,6 +30,8 @@ pub struct Tables {
     pub guards: String,
     /// Keys of the merchant and of API clients.
     pub keys: String,
+    /// The ledger of notices that failed or wait for a person.
+    pub notices: String,
 }
 
 impl DynamoEngine {
@@ -90,7 +92,7 @@ impl DynamoEngine {
         .dynamodb()
     }
 
-    /// Makes `<prefix>orders`, `<prefix>guards` and `<prefix>keys` as the template does.
+    /// Makes `<prefix>orders`, `<prefix>guards`, `<prefix>keys` and `<prefix>notices` as the template does.
     ///
     /// # Panics
     /// When the engine refuses.
@@ -100,10 +102,12 @@ impl DynamoEngine {
             orders: format!("{prefix}orders"),
             guards: format!("{prefix}guards"),
             keys: format!("{prefix}keys"),
+            notices: format!("{prefix}notices"),
         };
         create_orders(&client, &tables.orders).await;
         create_guards(&client, &tables.guards).await;
         create_keys(&client, &tables.keys).await;
+        create_notices(&client, &tables.notices).await;
         tables
     }
 }
@@ -144,20 +148,65 @@ async fn create_orders(client: &aws_sdk_dynamodb::Client, name: &str) {
             key("pk", KeyType::Hash),
             key("sk", KeyType::Range),
         ]))
-        .global_secondary_indexes(index("due", "due_shard", "due_at"))
-        .global_secondary_indexes(index("day", "day_shard", "day_id"))
+        .global_secondary_indexes(index(
+            "due",
+            "due_shard",
+            "due_at",
+            ProjectionType::KeysOnly,
+        ))
+        .global_secondary_indexes(index(
+            "day",
+            "day_shard",
+            "day_id",
+            ProjectionType::KeysOnly,
+        ))
         .stream_specification(stream)
         .send()
         .await
         .expect("the orders table");
 }
 
+async fn create_guards(client: &aws_sdk_dynamodb::Client, name: &str) {
+    create_with_pk(client, name).await;
+    expire(client, name).await;
+}
+
+async fn create_keys(client: &aws_sdk_dynamodb::Client, name: &str) {
+    create_with_pk(client, name).await;
+}
+
 #[expect(
     clippy::expect_used,
     reason = "a test without its table has nothing to test"
 )]
-async fn create_guards(client: &aws_sdk_dynamodb::Client, name: &str) {
-    create_with_pk(client, name).await;
+async fn create_notices(client: &aws_sdk_dynamodb::Client, name: &str) {
+    client
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_attribute_definitions(Some(vec![
+            attribute("pk", ScalarAttributeType::S),
+            attribute("status", ScalarAttributeType::S),
+            attribute("updated_at", ScalarAttributeType::N),
+        ]))
+        .key_schema(key("pk", KeyType::Hash))
+        .global_secondary_indexes(index(
+            "by_status",
+            "status",
+            "updated_at",
+            ProjectionType::All,
+        ))
+        .send()
+        .await
+        .expect("the notices table");
+    expire(client, name).await;
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "a test without its table has nothing to test"
+)]
+async fn expire(client: &aws_sdk_dynamodb::Client, name: &str) {
     let expiry = TimeToLiveSpecification::builder()
         .enabled(true)
         .attribute_name("expires_at")
@@ -169,11 +218,7 @@ async fn create_guards(client: &aws_sdk_dynamodb::Client, name: &str) {
         .time_to_live_specification(expiry)
         .send()
         .await
-        .expect("expiry of the guards table");
-}
-
-async fn create_keys(client: &aws_sdk_dynamodb::Client, name: &str) {
-    create_with_pk(client, name).await;
+        .expect("expiry of the table");
 }
 
 #[expect(
@@ -211,16 +256,12 @@ fn key(name: &str, kind: KeyType) -> KeySchemaElement {
 }
 
 #[expect(clippy::expect_used, reason = "both fields are set")]
-fn index(name: &str, hash: &str, range: &str) -> GlobalSecondaryIndex {
+fn index(name: &str, hash: &str, range: &str, projection: ProjectionType) -> GlobalSecondaryIndex {
     GlobalSecondaryIndex::builder()
         .index_name(name)
         .key_schema(key(hash, KeyType::Hash))
         .key_schema(key(range, KeyType::Range))
-        .projection(
-            Projection::builder()
-                .projection_type(ProjectionType::KeysOnly)
-                .build(),
-        )
+        .projection(Projection::builder().projection_type(projection).build())
         .build()
         .expect("complete")
 }

@@ -6,4 +6,5 @@ mod calls;
 mod fields;
 mod keys_table;
 mod kms;
+mod notices;
 mod signers;

@@ -1,0 +1,98 @@
+//! How a notice lies in the table.
+//!
+//! | attribute | holds |
+//! |---|---|
+//! | `pk` | `<mchid>#<notice_id>` |
+//! | `notice_id`, `event_type` | WeChat Pay's; `message#<id>` and empty for a message that cannot be opened |
+//! | `order_no` | the order it is about; absent while it is not known |
+//! | `status` | `pending`, `parked`, `ok`, `decided`; with `updated_at` the index `by_status` |
+//! | `retries`, `next_retry_at`, `last_error` | how often it failed, when it comes again, why it failed last |
+//! | `what_to_do` | what a person must find out or decide |
+//! | `message` | the queue's message as it came, still encrypted |
+//! | `first_seen_at`, `updated_at` | Unix seconds |
+//! | `decided_by`, `decided_why` | who decided, and why so |
+//! | `expires_at` | Unix seconds; only with `ok` and `decided` |
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use payments::ids::OrderNo;
+use wechatpay::UnixSeconds;
+
+use super::{Notice, NoticeStatus, NoticesError};
+
+/// A DynamoDB item.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// Reads a record.
+pub(super) fn read(item: &Item) -> Result<Notice, NoticesError> {
+    let order_no = match optional(item, "order_no") {
+        Some(number) => Some(OrderNo::parse(number).map_err(|_not_one| damaged(item, "order_no"))?),
+        None => None,
+    };
+    Ok(Notice {
+        notice_id: text(item, "notice_id")?,
+        order_no,
+        event_type: text(item, "event_type")?,
+        status: status(item)?,
+        // A notice that was parked at its first try has not failed.
+        retries: number(item, "retries")?.unwrap_or(0),
+        next_retry_at: number(item, "next_retry_at")?.map(UnixSeconds),
+        last_error: optional(item, "last_error").map(str::to_owned),
+        what_to_do: optional(item, "what_to_do").map(str::to_owned),
+        message: text(item, "message")?,
+        first_seen_at: time(item, "first_seen_at")?,
+        updated_at: time(item, "updated_at")?,
+        decided_by: optional(item, "decided_by").map(str::to_owned),
+        decided_why: optional(item, "decided_why").map(str::to_owned),
+    })
+}
+
+/// How a record stands.
+pub(super) fn status(item: &Item) -> Result<NoticeStatus, NoticesError> {
+    optional(item, "status")
+        .and_then(NoticeStatus::named)
+        .ok_or_else(|| damaged(item, "status"))
+}
+
+/// A record's key.
+pub(super) fn pk(item: &Item) -> Option<&str> {
+    optional(item, "pk")
+}
+
+fn damaged(item: &Item, attribute: &'static str) -> NoticesError {
+    NoticesError::Damaged {
+        notice_id: optional(item, "notice_id")
+            .or_else(|| pk(item))
+            .unwrap_or("?")
+            .to_owned(),
+        attribute,
+    }
+}
+
+fn optional<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+fn text(item: &Item, name: &'static str) -> Result<String, NoticesError> {
+    optional(item, name)
+        .map(str::to_owned)
+        .ok_or_else(|| damaged(item, name))
+}
+
+fn number<T: std::str::FromStr>(
+    item: &Item,
+    name: &'static str,
+) -> Result<Option<T>, NoticesError> {
+    let Some(value) = item.get(name) else {
+        return Ok(None);
+    };
+    let parsed = value.as_n().ok().and_then(|text| text.parse().ok());
+    parsed.map(Some).ok_or_else(|| damaged(item, name))
+}
+
+fn time(item: &Item, name: &'static str) -> Result<UnixSeconds, NoticesError> {
+    number(item, name)?
+        .map(UnixSeconds)
+        .ok_or_else(|| damaged(item, name))
+}
