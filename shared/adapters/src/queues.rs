@@ -55,6 +55,9 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// The attribute of a message that [`Queue::redrive`] sent: it has failed before, although SQS counts from 1 again.
+    pub const REDRIVEN: &str = "redriven";
+
     /// SQS delays a message by 15 minutes at most.
     const DELAY_S_MAX: i64 = 900;
 
@@ -76,7 +79,7 @@ impl Queue {
         delay_s: i64,
         traceparent: &str,
     ) -> Result<(), QueueError> {
-        self.send(serde_json::to_string(request), delay_s, traceparent)
+        self.send(serde_json::to_string(request), delay_s, traceparent, None)
             .await
     }
 
@@ -89,7 +92,18 @@ impl Queue {
         result: &PaymentResult,
         traceparent: &str,
     ) -> Result<(), QueueError> {
-        self.send(serde_json::to_string(result), 0, traceparent)
+        self.send(serde_json::to_string(result), 0, traceparent, None)
+            .await
+    }
+
+    /// Sends a message that was kept, once more and byte for byte, because a person asks for it. For SQS it is a new message
+    /// that has all its tries before it; its attribute [`Queue::REDRIVEN`] says what it is.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn redrive(&self, message: &str, traceparent: &str) -> Result<(), QueueError> {
+        let again = (Self::REDRIVEN, "true");
+        self.send(Ok(message.to_owned()), 0, traceparent, Some(again))
             .await
     }
 
@@ -98,27 +112,29 @@ impl Queue {
         body: Result<String, serde_json::Error>,
         delay_s: i64,
         traceparent: &str,
+        more: Option<(&str, &str)>,
     ) -> Result<(), QueueError> {
         let failed = |source: Box<dyn Error + Send + Sync>| QueueError {
             queue: self.url.clone(),
             source,
         };
         let body = body.map_err(|error| failed(error.into()))?;
-        let trace = MessageAttributeValue::builder()
-            .data_type("String")
-            .string_value(traceparent)
-            .build()
-            .map_err(|error| failed(error.into()))?;
         let delay_s = i32::try_from(delay_s.clamp(0, Self::DELAY_S_MAX)).unwrap_or_default();
-        self.client
+        let mut message = self
+            .client
             .send_message()
             .queue_url(&self.url)
             .message_body(body)
-            .message_attributes("traceparent", trace)
-            .delay_seconds(delay_s)
-            .send()
-            .await
-            .map_err(|error| failed(error.into()))?;
+            .delay_seconds(delay_s);
+        for (name, value) in more.into_iter().chain([("traceparent", traceparent)]) {
+            let value = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(value)
+                .build()
+                .map_err(|error| failed(error.into()))?;
+            message = message.message_attributes(name, value);
+        }
+        message.send().await.map_err(|error| failed(error.into()))?;
         Ok(())
     }
 }

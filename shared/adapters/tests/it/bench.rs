@@ -31,7 +31,7 @@ impl KmsBench {
     pub(crate) fn new() -> Self {
         let clock = Clock::manual(NOW);
         let wire = Wire::new(clock.clone());
-        let settings = AwsSettings::local(kms_endpoint());
+        let settings = AwsSettings::local(engine_endpoint());
         let aws = Aws::with_http_client(&settings, &clock, wire.http_client());
         let client = Aws::new(&settings, &Clock::system()).kms();
         Self {
@@ -93,7 +93,7 @@ impl KmsBench {
 }
 
 /// One engine for the whole test process. It ends with it.
-fn kms_endpoint() -> String {
+pub(crate) fn engine_endpoint() -> String {
     static ENGINE: OnceLock<engine::Engine> = OnceLock::new();
     ENGINE
         .get_or_init(|| engine::start(engine::Options::default()).expect("the local engine"))

@@ -1,4 +1,4 @@
-//! The adapters over the real SDK: DynamoDB in this process, KMS by the pinned local engine, faults on the wire.
+//! The adapters over the real SDK: DynamoDB in this process, KMS and SQS by the pinned local engine, faults on the wire.
 #![cfg(test)] // so that what clippy.toml allows in tests holds for their helpers too
 
 mod bench;
@@ -7,4 +7,5 @@ mod fields;
 mod keys_table;
 mod kms;
 mod notices;
+mod queues;
 mod signers;
