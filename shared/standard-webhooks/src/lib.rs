@@ -1,0 +1,58 @@
+//! Webhooks signed by the [Standard Webhooks] specification 1.0.0: bytes, secrets and a time in, values out. No socket, no
+//! clock, no store of secrets.
+//!
+//! Who sends signs each attempt anew, with the time of the attempt and the id of what happened:
+//!
+//! ```
+//! # use standard_webhooks::*;
+//! # fn demo(secrets: &[Secret], now_s: i64) -> Result<(), SignError> {
+//! let body = br#"{"type":"order.changed"}"#;
+//! for (name, value) in sign("ORDER-1_2", now_s, body, secrets)?.iter() {
+//!     println!("{name}: {value}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Who receives verifies before anything else is done with the body, and drops what it has seen under the same id:
+//!
+//! ```
+//! # use standard_webhooks::*;
+//! # fn demo<'a>(header: impl Fn(&str) -> Option<&'a str>, body: &[u8], secrets: &[Secret], now_s: i64) -> Result<(), Refusal> {
+//! let received = Received::read(header)?;
+//! verify(&received, body, secrets, now_s)?;
+//! // `received.id` is now known to be the sender's: the same id again is the same event again.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A secret is changed without a gap: while both sides move over, the sender signs with the old and the new one, and one
+//! signature that fits is enough.
+//!
+//! The crate is strict where the specification leaves room. Ids hold no full stop, which would make two different messages
+//! one signed text; times are plain digits; every input has a limit ([`limits`]).
+//!
+//! Not supported: asymmetric signatures (`v1a`). They are skipped, not refused, so that a sender may add them.
+//!
+//! [Standard Webhooks]: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+
+pub mod limits;
+mod refusal;
+mod secret;
+mod sign;
+mod verify;
+
+pub use refusal::Refusal;
+pub use secret::{Secret, SecretError};
+pub use sign::{SignError, SignedHeaders, sign};
+pub use verify::{Received, verify};
+
+/// The id of what happened: the same for every attempt.
+pub const ID: &str = "webhook-id";
+/// When this attempt was made, in seconds since 1970.
+pub const TIMESTAMP: &str = "webhook-timestamp";
+/// The signatures, separated by spaces.
+pub const SIGNATURE: &str = "webhook-signature";
+
+/// What the symmetric signatures of the specification are marked with: HMAC-SHA256.
+const VERSION: &str = "v1";
