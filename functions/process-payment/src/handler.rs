@@ -7,7 +7,12 @@ use adapters::{
     queues::{PaymentRequest, PaymentResult},
 };
 use flows::{
-    issue::Issued, open_callback::reopen_callback, settle::Settled, trace::Trace, verdict::Verdict,
+    issue::Issued,
+    open_callback::reopen_callback,
+    settle::Settled,
+    sqs_event::{Answer, Batch, Failure, Record},
+    trace::Trace,
+    verdict::Verdict,
 };
 use futures_util::{StreamExt, stream};
 use payments::{ids::OrderNo, issue::BUDGET_MS, journal::Cause, notice::TradeNotice};
@@ -16,7 +21,6 @@ use tracing::{error, info, warn};
 use wechatpay::{callback::Plaintext, verify::SignedHeaders};
 
 use crate::desk::Desk;
-use crate::event::{Answer, Batch, Failure, Record};
 
 /// How many records of a batch are worked on at once. More would only queue up behind the connections to DynamoDB.
 const SIDE_BY_SIDE: usize = 8;

@@ -3,6 +3,5 @@
 //! The way of a batch: [`handler`].
 
 pub mod desk;
-pub mod event;
 pub mod handler;
 pub mod settings;

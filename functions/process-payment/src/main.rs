@@ -1,8 +1,9 @@
 //! Starts `process-payment`. Whatever is built once per sandbox is built here; [`handler`] does the work.
 
 use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetry};
+use flows::sqs_event::Batch;
 use lambda_runtime::{LambdaEvent, service_fn};
-use process_payment::{desk::Desk, event::Batch, handler, settings::Settings};
+use process_payment::{desk::Desk, handler, settings::Settings};
 
 // One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
 #[tokio::main(flavor = "current_thread")]

@@ -1,7 +1,8 @@
 //! Control flow that more than one function needs: authenticating an API request, getting a prepay value, settling news,
 //! asking WeChat Pay. A function's own flow stands in its `handler.rs`; these are the stretches that several share.
 //!
-//! A flow reads and writes through `adapters` and lets `payments` decide. Nothing here knows Lambda.
+//! A flow reads and writes through `adapters` and lets `payments` decide. Nothing here runs in Lambda's runtime; what SQS
+//! hands to a function there, and the answer it expects, is [`sqs_event`].
 //!
 //! [`problem`] is the one place where an error becomes an HTTP answer, [`verdict`] the one where it becomes the fate of a
 //! queue message.
@@ -13,6 +14,7 @@ pub mod issue;
 pub mod open_callback;
 pub mod problem;
 pub mod settle;
+pub mod sqs_event;
 pub mod trace;
 pub mod verdict;
 pub mod view;

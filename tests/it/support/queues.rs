@@ -10,11 +10,8 @@ use aws_sdk_sqs::{
     Client,
     types::{Message, MessageSystemAttributeName, QueueAttributeName},
 };
-use process_payment::{
-    desk::Desk,
-    event::{Batch, MessageAttribute, Record},
-    handler,
-};
+use flows::sqs_event::{Batch, MessageAttribute, Record, SystemAttributes};
+use process_payment::{desk::Desk, handler};
 use serde_json::json;
 
 use super::LocalAws;
@@ -175,7 +172,9 @@ pub(crate) async fn process_batch(
 ) -> Vec<usize> {
     let records = bodies.iter().enumerate().map(|(position, body)| Record {
         message_id: position.to_string(),
+        receipt_handle: String::new(),
         body: body.clone(),
+        attributes: SystemAttributes::default(),
         message_attributes: HashMap::new(),
     });
     let batch = Batch {
@@ -203,7 +202,14 @@ fn record(message: &Message) -> Record {
         .collect();
     Record {
         message_id: message.message_id().expect("an id").to_owned(),
+        receipt_handle: message.receipt_handle().expect("a receipt").to_owned(),
         body: message.body().expect("a body").to_owned(),
+        attributes: SystemAttributes {
+            approximate_receive_count: message
+                .attributes()
+                .and_then(|told| told.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+                .cloned(),
+        },
         message_attributes,
     }
 }

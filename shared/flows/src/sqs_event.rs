@@ -1,0 +1,125 @@
+//! The event that SQS gives to Lambda, as far as it is used, and the answer that it expects.
+//!
+//! Bodies stay text here: one body that cannot be read must not fail the batch it came in.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A batch.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Batch {
+    /// Its messages, all of one queue.
+    #[serde(rename = "Records")]
+    pub records: Vec<Record>,
+}
+
+/// A message.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// SQS's id of the message. Required: an empty id in the answer would mean "the whole batch failed".
+    pub message_id: String,
+    /// Names this receipt of it, for [`adapters::queues::Queue::come_back_in`].
+    pub receipt_handle: String,
+    /// What was sent.
+    pub body: String,
+    /// What SQS says about it.
+    #[serde(default)]
+    pub attributes: SystemAttributes,
+    /// What the sender said besides.
+    #[serde(default)]
+    pub message_attributes: HashMap<String, MessageAttribute>,
+}
+
+/// What SQS says about a message, as far as it is used.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SystemAttributes {
+    /// How often it was received by now, as SQS writes it. See [`Record::receive_count`].
+    pub approximate_receive_count: Option<String>,
+}
+
+/// One attribute that the sender set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageAttribute {
+    /// Its value, if it is a text.
+    pub string_value: Option<String>,
+}
+
+/// Which messages come again (`ReportBatchItemFailures`).
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answer {
+    /// The failed ones. None means that all are done.
+    pub batch_item_failures: Vec<Failure>,
+}
+
+/// One message that comes again.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// Its id.
+    pub item_identifier: String,
+}
+
+impl Record {
+    /// The trace that the sender works under.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.message_attributes
+            .get("traceparent")?
+            .string_value
+            .as_deref()
+    }
+
+    /// How often the message was received by now, this time included. SQS counts approximately, and counts a receipt whose
+    /// record was never begun.
+    pub fn receive_count(&self) -> u32 {
+        let told = self.attributes.approximate_receive_count.as_deref();
+        told.and_then(|count| count.parse().ok()).unwrap_or(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_read_as_lambda_hands_it_over() {
+        let event = include_str!("../../../tests/fixtures/events/process-payment.json");
+        let batch: Batch = serde_json::from_str(&event.replace(
+            r#""ApproximateReceiveCount": "1""#,
+            r#""ApproximateReceiveCount": "3""#,
+        ))
+        .unwrap();
+        let record = &batch.records[0];
+        assert_eq!(record.message_id, "11111111-1111-4111-8111-111111111111");
+        assert_eq!(record.receipt_handle, "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a");
+        assert_eq!(record.body, "not a message of ours");
+        assert_eq!(record.receive_count(), 3);
+        assert_eq!(record.traceparent(), None);
+    }
+
+    #[test]
+    fn a_message_whose_count_is_not_told_was_received_once() {
+        let mut record: Record =
+            serde_json::from_str(r#"{"messageId":"m","receiptHandle":"r","body":""}"#).unwrap();
+        assert_eq!(record.receive_count(), 1);
+        record.attributes.approximate_receive_count = Some("many".to_owned());
+        assert_eq!(record.receive_count(), 1);
+    }
+
+    #[test]
+    fn an_answer_has_the_shape_that_lambda_expects() {
+        let failed = Answer {
+            batch_item_failures: vec![Failure {
+                item_identifier: "m".to_owned(),
+            }],
+        };
+        assert_eq!(
+            serde_json::to_string(&failed).unwrap(),
+            r#"{"batchItemFailures":[{"itemIdentifier":"m"}]}"#
+        );
+    }
+}
