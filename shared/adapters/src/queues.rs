@@ -1,13 +1,15 @@
-//! The two queues in front of `process-payment`, and the messages in them.
+//! The two queues in front of `process-payment`, the one in front of `send-webhook`, and the messages in them.
 //!
 //! A message body is a tagged, versioned enum: an older message is still read after a deploy, and one that nobody knows is
 //! told apart from one that is damaged. Nothing readable about a payer ever lies in a queue: a callback is carried as it
-//! came, still encrypted, and a payment request is an order number.
+//! came, still encrypted, a payment request is an order number, and an event of an order holds none of it.
+//!
+//! A message that failed comes again when it is visible again; [`Queue::come_back_in`] says when that is.
 
 use std::error::Error;
 
 use aws_sdk_sqs::{Client, types::MessageAttributeValue};
-use payments::ids::OrderNo;
+use payments::{ids::OrderNo, webhook::OutgoingEvent};
 use serde::{Deserialize, Serialize};
 use wechatpay::verify::SignedHeaders;
 
@@ -38,16 +40,38 @@ pub enum PaymentResult {
     },
 }
 
-/// SQS did not take a message, or did not say so. It may be in the queue all the same.
+/// A message in `webhooks`: an event as EventBridge hands it to SQS, as far as it is read. Replays have the same shape, so
+/// that whoever looks into the queue finds one kind of message.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct WebhookMessage {
+    /// The kind of event, and so the shape of `detail`.
+    #[serde(rename = "detail-type")]
+    pub kind: EventKind,
+    /// The event.
+    pub detail: OutgoingEvent,
+    /// Somebody asked for this event once more.
+    #[serde(default)]
+    pub replay: bool,
+}
+
+/// What `detail-type` may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// [`payments::webhook::EVENT_TYPE`].
+    #[serde(rename = "order.changed")]
+    OrderChanged,
+}
+
+/// SQS did not do as asked, or did not say so. A message may be in the queue all the same.
 #[derive(Debug, thiserror::Error)]
-#[error("queue {queue} did not confirm the message")]
+#[error("queue {queue} did not confirm what it was asked to do with a message")]
 pub struct QueueError {
     queue: String,
     #[source]
     source: Box<dyn Error + Send + Sync>,
 }
 
-/// One queue, to be sent to.
+/// One queue: to be sent to, and told when a message is to come again.
 #[derive(Clone, Debug)]
 pub struct Queue {
     client: Client,
@@ -60,6 +84,9 @@ impl Queue {
 
     /// SQS delays a message by 15 minutes at most.
     const DELAY_S_MAX: i64 = 900;
+
+    /// SQS hides a message for 12 hours at most.
+    const HIDDEN_S_MAX: i32 = 43_200;
 
     /// The queue by its URL.
     pub fn new(client: Client, url: impl Into<String>) -> Self {
@@ -107,6 +134,42 @@ impl Queue {
             .await
     }
 
+    /// Sends an event to its order's client once more. Returns when SQS has it.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn send_webhook(
+        &self,
+        event: &OutgoingEvent,
+        traceparent: &str,
+    ) -> Result<(), QueueError> {
+        let message = WebhookMessage {
+            kind: EventKind::OrderChanged,
+            detail: event.clone(),
+            replay: true,
+        };
+        self.send(serde_json::to_string(&message), 0, traceparent)
+            .await
+    }
+
+    /// Hides a message that was received for `after_s` seconds from now; then it comes again, unless it was deleted, or has
+    /// been received as often as the queue allows and goes to its dead-letter queue. `receipt_handle` is the one of its
+    /// latest receipt.
+    ///
+    /// # Errors
+    /// [`QueueError`]: it comes again after the queue's own visibility time-out.
+    pub async fn come_back_in(&self, receipt_handle: &str, after_s: i32) -> Result<(), QueueError> {
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt_handle)
+            .visibility_timeout(after_s.clamp(0, Self::HIDDEN_S_MAX))
+            .send()
+            .await
+            .map_err(|error| self.failed(error.into()))?;
+        Ok(())
+    }
+
     async fn send(
         &self,
         body: Result<String, serde_json::Error>,
@@ -114,11 +177,7 @@ impl Queue {
         traceparent: &str,
         more: Option<(&str, &str)>,
     ) -> Result<(), QueueError> {
-        let failed = |source: Box<dyn Error + Send + Sync>| QueueError {
-            queue: self.url.clone(),
-            source,
-        };
-        let body = body.map_err(|error| failed(error.into()))?;
+        let body = body.map_err(|error| self.failed(error.into()))?;
         let delay_s = i32::try_from(delay_s.clamp(0, Self::DELAY_S_MAX)).unwrap_or_default();
         let mut message = self
             .client
@@ -131,11 +190,21 @@ impl Queue {
                 .data_type("String")
                 .string_value(value)
                 .build()
-                .map_err(|error| failed(error.into()))?;
+                .map_err(|error| self.failed(error.into()))?;
             message = message.message_attributes(name, value);
         }
-        message.send().await.map_err(|error| failed(error.into()))?;
+        message
+            .send()
+            .await
+            .map_err(|error| self.failed(error.into()))?;
         Ok(())
+    }
+
+    fn failed(&self, source: Box<dyn Error + Send + Sync>) -> QueueError {
+        QueueError {
+            queue: self.url.clone(),
+            source,
+        }
     }
 }
 
@@ -157,6 +226,37 @@ mod tests {
             serde_json::from_str::<PaymentResult>(r#"{"v":"issue.v1","order_no":"ORDER-1"}"#)
                 .is_err(),
             "a message of the other queue"
+        );
+    }
+
+    /// What the rule of the bus puts into the queue.
+    #[test]
+    fn an_event_is_read_as_eventbridge_wraps_it_and_a_replay_is_told_apart() {
+        let detail = r#"{"order_no":"ORDER-1","client_id":"shop","version":2,"subject":"order","subject_id":"ORDER-1","from":"reserved","to":"awaiting_payment","amount_fen":100,"cause_kind":"request","cause_id":"r-1","at":1785556801,"trace":"0af7651916cd43dd8448eb211c80319c"}"#;
+        let wrapped = format!(
+            r#"{{"version":"0","id":"6a7e8feb-b491-4cf7-a9f1-bf3703467718","detail-type":"order.changed","source":"wechatpay-on-lambda","account":"111122223333","time":"2026-08-01T04:00:01Z","region":"us-east-1","resources":[],"detail":{detail}}}"#
+        );
+        let message: WebhookMessage = serde_json::from_str(&wrapped).unwrap();
+        assert!(!message.replay);
+        assert_eq!(message.detail.webhook_id(), "ORDER-1_2");
+        let replay = WebhookMessage {
+            replay: true,
+            ..message
+        };
+        let written = serde_json::to_string(&replay).unwrap();
+        assert_eq!(
+            written,
+            format!(r#"{{"detail-type":"order.changed","detail":{detail},"replay":true}}"#)
+        );
+        assert_eq!(
+            serde_json::from_str::<WebhookMessage>(&written).unwrap(),
+            replay
+        );
+        let of_another_kind = wrapped.replace("order.changed", "order.deleted");
+        assert!(serde_json::from_str::<WebhookMessage>(&of_another_kind).is_err());
+        assert_eq!(
+            serde_json::to_value(EventKind::OrderChanged).unwrap(),
+            payments::webhook::EVENT_TYPE
         );
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! The way through the files follows an order's life: [`create`] reads a merchant's request, [`reserve`] judges what the
 //! table already holds under that number, [`issue`] judges WeChat Pay's answer to the prepay call, [`notice`] reads news
-//! about money, [`settle`] says what that news does to the order, [`journal`] is what is written about it.
+//! about money, [`settle`] says what that news does to the order, [`journal`] is what is written about it, [`webhook`] what the merchant's
+//! system is told.
 
 pub mod create;
 pub mod due;
@@ -18,3 +19,4 @@ pub mod notice;
 pub mod order;
 pub mod reserve;
 pub mod settle;
+pub mod webhook;
