@@ -5,6 +5,7 @@
 //! simulated time.
 
 pub mod aws;
+pub mod backoff;
 mod cache;
 pub mod clock;
 pub mod env;

@@ -1,8 +1,7 @@
 //! Settling news about money: a consistent read, a decision, one transaction.
 
-use std::time::Duration;
-
 use adapters::{
+    backoff::Backoff,
     clock::Clock,
     order_table::{Applied, Kept, OrderTable, TableError},
     random::Random,
@@ -50,6 +49,11 @@ pub enum SettleError {
 
 /// How often the news is judged anew because the order moved on, within one call.
 const TRIES: u32 = 6;
+/// The pause before each further judgement.
+const BETWEEN_ROUNDS: Backoff = Backoff {
+    first_ms: 20,
+    max_ms: 640,
+};
 
 impl Settling {
     /// Settles into this table, for this merchant number.
@@ -141,14 +145,10 @@ impl Settling {
         Ok(())
     }
 
-    /// A short wait with jitter, so that two who collided do not collide again: 20 to 40 ms, doubling.
+    /// A short wait, so that two who collided do not collide again.
     async fn pause(&self, round: u32) {
-        let [jitter] = self.random.bytes::<1>();
-        let base_ms = 20_u64.saturating_mul(2_u64.saturating_pow(round.saturating_sub(1)));
         self.clock
-            .sleep(Duration::from_millis(base_ms.saturating_add(
-                base_ms.saturating_mul(u64::from(jitter)) / 255,
-            )))
+            .sleep(BETWEEN_ROUNDS.pause(round, &self.random))
             .await;
     }
 }
