@@ -3,6 +3,8 @@
 //! Whether to try again, on which host and what an answer means for an order is for the rules and the flows. Here a call is
 //! made once, and it comes back as one of three: a verified success, an (unsigned) refusal, or unknown.
 
+mod wire;
+
 use std::{error::Error, sync::Arc, time::Duration};
 
 use payments::issue::Answer;
@@ -11,7 +13,7 @@ use tracing::{debug, warn};
 use wechatpay::{
     api::{Call, CallFailure, Method, read_answer},
     sign::{SignError, authorization},
-    verify::{SignedHeaders, VerifyError},
+    verify::VerifyError,
 };
 
 use crate::{
@@ -19,8 +21,9 @@ use crate::{
     keys_table::{KeysError, KeysTable, MerchantKeys, SignWith},
     random::Random,
     signer::MerchantSigner,
-    tls,
 };
+
+use wire::{Received, build_client};
 
 /// WeChat Pay's interfaces for one merchant. Cheap to clone; clones share the connections.
 #[derive(Clone, Debug)]
@@ -72,15 +75,6 @@ pub enum NotSent {
     #[error("there was no time left to send the request")]
     TooLate,
 }
-
-/// How long a connection may take, in seconds: over one is bad (section 1.2).
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-/// WeChat Pay closes idle connections after 8 s; a request sent into that moment is lost (section 1).
-const IDLE_MAX: Duration = Duration::from_secs(7);
-/// Larger than any answer of the interfaces that are called here.
-const ANSWER_MAX: usize = 1024 * 1024;
-/// WeChat Pay refuses requests without one (section 1).
-const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION"));
 
 impl WechatApi {
     /// The interfaces at these hosts. Nothing is built or read before the first call.
@@ -245,55 +239,4 @@ impl WechatApi {
             }
         }
     }
-}
-
-/// An answer as far as it is used.
-struct Received {
-    status: u16,
-    headers: Result<SignedHeaders, VerifyError>,
-    request_id: Option<String>,
-    body: Vec<u8>,
-}
-
-impl Received {
-    /// Reads the whole answer; `None` when it is too long.
-    async fn read(mut response: reqwest::Response) -> Result<Option<Self>, reqwest::Error> {
-        let status = response.status().as_u16();
-        let text = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let headers = SignedHeaders::read(text);
-        let request_id = text("request-id").map(str::to_owned);
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len().saturating_add(chunk.len()) > ANSWER_MAX {
-                return Ok(None);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Some(Self {
-            status,
-            headers,
-            request_id,
-            body,
-        }))
-    }
-}
-
-/// One client for each sandbox: pinned TLS, no redirects, no proxy from the environment.
-fn build_client() -> Result<reqwest::Client, NotSent> {
-    let tls = tls::client_config().map_err(|error| NotSent::Client(error.into()))?;
-    reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_WITHIN)
-        .pool_idle_timeout(IDLE_MAX)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .http1_only()
-        .tls_backend_preconfigured(tls)
-        .build()
-        .map_err(|error| NotSent::Client(error.into()))
 }

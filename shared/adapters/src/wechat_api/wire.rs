@@ -1,0 +1,70 @@
+//! The HTTP client, and an answer as far as it is used.
+
+use std::time::Duration;
+
+use wechatpay::verify::{SignedHeaders, VerifyError};
+
+use super::NotSent;
+use crate::tls;
+
+/// How long a connection may take, in seconds: over one is bad (section 1.2).
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// WeChat Pay closes idle connections after 8 s; a request sent into that moment is lost (section 1).
+const IDLE_MAX: Duration = Duration::from_secs(7);
+/// Larger than any answer of the interfaces that are called here.
+const ANSWER_MAX: usize = 1024 * 1024;
+/// WeChat Pay refuses requests without one (section 1).
+const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION"));
+
+/// An answer as far as it is used.
+pub(super) struct Received {
+    pub(super) status: u16,
+    pub(super) headers: Result<SignedHeaders, VerifyError>,
+    pub(super) request_id: Option<String>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Received {
+    /// Reads the whole answer; `None` when it is too long.
+    pub(super) async fn read(
+        mut response: reqwest::Response,
+    ) -> Result<Option<Self>, reqwest::Error> {
+        let status = response.status().as_u16();
+        let text = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let headers = SignedHeaders::read(text);
+        let request_id = text("request-id").map(str::to_owned);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len().saturating_add(chunk.len()) > ANSWER_MAX {
+                return Ok(None);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Some(Self {
+            status,
+            headers,
+            request_id,
+            body,
+        }))
+    }
+}
+
+/// One client for each sandbox: pinned TLS, no redirects, no proxy from the environment.
+pub(super) fn build_client() -> Result<reqwest::Client, NotSent> {
+    let tls = tls::client_config().map_err(|error| NotSent::Client(error.into()))?;
+    reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(CONNECT_WITHIN)
+        .pool_idle_timeout(IDLE_MAX)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .http1_only()
+        .tls_backend_preconfigured(tls)
+        .build()
+        .map_err(|error| NotSent::Client(error.into()))
+}
