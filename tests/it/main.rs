@@ -24,5 +24,6 @@ mod late_news;
 mod leases;
 mod one_command;
 mod settings;
+mod strain;
 mod support;
 mod sweep;

@@ -87,6 +87,9 @@ fn what_is_malformed_is_named_without_its_value() {
         ("WECHATPAY_BASE_URL", "http://wrong.example"),
         ("WECHATPAY_BASE_URL", "ftp://wrong.example"),
         ("MERCHANT_SIGNER", "wrong"),
+        ("WECHATPAY_CALLS_PER_S", "wrong"),
+        ("WECHATPAY_CALLS_PER_S", "10001"),
+        ("MERCHANT_SIGNATURES_PER_S", "-10"),
         ("PREPAY_BUDGET_MS", "wrong"),
         ("PREPAY_BUDGET_MS", "99999"),
     ] {

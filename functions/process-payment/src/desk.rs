@@ -39,14 +39,7 @@ impl Desk {
         );
         let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, &mchid);
         let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
-        let wechat = WechatApi::new(
-            wechat.hosts,
-            &mchid,
-            wechat.sign_with,
-            keys.clone(),
-            clock.clone(),
-            random.clone(),
-        );
+        let wechat = WechatApi::new(wechat, &mchid, keys.clone(), clock.clone(), random.clone());
         let settling = Settling::new(orders.clone(), &mchid, clock.clone(), random.clone());
         let asking = Asking::new(wechat.clone(), settling.clone());
         Self {

@@ -36,14 +36,7 @@ impl Desk {
             clock.clone(),
         );
         let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, &mchid);
-        let wechat = WechatApi::new(
-            wechat.hosts,
-            &mchid,
-            wechat.sign_with,
-            keys,
-            clock.clone(),
-            random.clone(),
-        );
+        let wechat = WechatApi::new(wechat, &mchid, keys, clock.clone(), random.clone());
         Self {
             asking: Asking::new(
                 wechat,

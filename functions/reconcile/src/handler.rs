@@ -5,7 +5,6 @@ use std::time::Duration;
 use adapters::{
     order_table::{Applied, TableError},
     queues::{PaymentRequest, QueueError},
-    wechat_api::Host,
 };
 use flows::{
     ask::{AskError, Asked},
@@ -178,7 +177,11 @@ async fn look(
     {
         return Ok(Look::NotOurs);
     }
-    match ask(desk, order_no, cause, trace).await? {
+    match desk
+        .asking
+        .ask(order_no, ASK_WITHIN, cause, trace.id())
+        .await?
+    {
         Asked::Settled(Settled::Changed) => Ok(Look::Settled),
         Asked::Settled(Settled::AlreadyDone) => Ok(Look::Open),
         Asked::Settled(Settled::Parked) => Ok(Look::Parked),
@@ -186,27 +189,6 @@ async fn look(
         // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
         Asked::Settled(Settled::StillOpen) | Asked::NotThere => resume(desk, &order, trace).await,
         Asked::Refused(_) | Asked::Unknown(_) => Ok(Look::Failed),
-    }
-}
-
-/// Asks the main host, and the other one when there is no answer: this order's next look may be an hour away.
-async fn ask(
-    desk: &Desk,
-    order_no: &OrderNo,
-    cause: &Cause,
-    trace: &Trace,
-) -> Result<Asked, AskError> {
-    match desk
-        .asking
-        .ask(order_no, Host::Main, ASK_WITHIN, cause, trace.id())
-        .await?
-    {
-        Asked::Unknown(_) => {
-            desk.asking
-                .ask(order_no, Host::Backup, ASK_WITHIN, cause, trace.id())
-                .await
-        }
-        asked @ (Asked::Settled(_) | Asked::NotThere | Asked::Refused(_)) => Ok(asked),
     }
 }
 

@@ -1,37 +1,58 @@
 //! Calls WeChat Pay: signs, sends, and takes the answer apart as far as it can be trusted.
 //!
-//! Whether to try again, on which host and what an answer means for an order is for the rules and the flows. Here a call is
-//! made once, and it comes back as one of three: a verified success, an (unsigned) refusal, or unknown.
+//! A call comes back as one of three: a verified success, an (unsigned) refusal, or unknown. What that means for an order, and
+//! whether to act again, is for the rules and the flows. Here is only what protects WeChat Pay and us from one another under
+//! strain: the host that answers is asked first ([`WechatApi::hosts`]), calls and signatures keep to a rate ([`Limits`]), and
+//! what may be sent twice is sent to the other host when the first gives no answer that counts ([`WechatApi::call_either`]).
 
+mod breaker;
+mod bucket;
+mod hosts;
 mod wire;
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use payments::issue::Answer;
 use tokio::sync::OnceCell;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 use wechatpay::{
-    api::{Call, CallFailure, Method, read_answer},
+    api::{Call, CallFailure, Method, Outgoing, Repeat, read_answer},
     sign::{SignError, authorization},
     verify::VerifyError,
 };
 
 use crate::{
+    backoff::Backoff,
     clock::Clock,
     keys_table::{KeysError, KeysTable, MerchantKeys, SignWith},
     random::Random,
+    settings::WechatSettings,
     signer::MerchantSigner,
 };
 
+use breaker::{Seen, Turn};
+use bucket::Bucket;
+use hosts::Failover;
 use wire::{Received, build_client};
 
-/// WeChat Pay's interfaces for one merchant. Cheap to clone; clones share the connections.
+pub use hosts::{Host, Hosts};
+
+/// WeChat Pay's interfaces for one merchant. Cheap to clone; clones share the connections, what is known about the hosts, and
+/// the limits.
 #[derive(Clone, Debug)]
 pub struct WechatApi(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     hosts: Hosts,
+    failover: Mutex<Failover>,
+    calls: Mutex<Bucket>,
+    /// Only for a key in KMS, which has a quota; a sealed one signs as fast as the processor can.
+    kms_signatures: Option<Mutex<Bucket>>,
     mchid: String,
     sign_with: SignWith,
     keys: KeysTable,
@@ -41,22 +62,14 @@ struct Shared {
     http: OnceCell<reqwest::Client>,
 }
 
-/// WeChat Pay's two hosts, without a slash at the end.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Hosts {
-    /// The main host.
-    pub main: String,
-    /// The same operator in another city. One `Authorization` is good on either: the host is not signed (section 1).
-    pub backup: String,
-}
-
-/// Which host to call.
+/// What one sandbox may use of quotas that all sandboxes share: the quota divided by how many run at once. Two seconds' worth
+/// may be used at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Host {
-    /// The main host.
-    Main,
-    /// The other one.
-    Backup,
+pub struct Limits {
+    /// `WECHATPAY_CALLS_PER_S`: calls to WeChat Pay.
+    pub calls_per_s: u32,
+    /// `MERCHANT_SIGNATURES_PER_S`: signatures by KMS.
+    pub signatures_per_s: u32,
 }
 
 /// The call never left: nothing happened at WeChat Pay.
@@ -74,20 +87,48 @@ pub enum NotSent {
     /// Reading keys and signing took all the time there was.
     #[error("there was no time left to send the request")]
     TooLate,
+    /// The limits would have made it wait longer than there was time.
+    #[error("there are more calls at once than the limits allow")]
+    Busy,
 }
 
+/// One call's share of a longer time, at most: WeChat Pay counts 3 s as normal (section 1.2).
+pub const CALL_MAX: Duration = Duration::from_secs(3);
+/// Below this there is no use in beginning another call.
+pub const CALL_MIN: Duration = Duration::from_millis(200);
+/// The pause before the same call goes to the other host. A host that is gone needs none; one that is overloaded shall not get
+/// all calls of a second over again in the same moment.
+pub const BETWEEN_HOSTS: Backoff = Backoff {
+    first_ms: 50,
+    max_ms: 400,
+};
+
+/// How long a signature that is no part of a call may wait for its turn.
+const SIGN_WITHIN: Duration = Duration::from_secs(2);
+
 impl WechatApi {
-    /// The interfaces at these hosts. Nothing is built or read before the first call.
+    /// The interfaces as the settings have them. Nothing is built or read before the first call.
     pub fn new(
-        hosts: Hosts,
+        settings: WechatSettings,
         mchid: impl Into<String>,
-        sign_with: SignWith,
         keys: KeysTable,
         clock: Clock,
         random: Random,
     ) -> Self {
+        let WechatSettings {
+            hosts,
+            sign_with,
+            limits,
+        } = settings;
+        let kms_signatures = match sign_with {
+            SignWith::Kms { .. } => Some(Mutex::new(Bucket::new(limits.signatures_per_s))),
+            SignWith::Sealed => None,
+        };
         Self(Arc::new(Shared {
             hosts,
+            failover: Mutex::default(),
+            calls: Mutex::new(Bucket::new(limits.calls_per_s)),
+            kms_signatures,
             mchid: mchid.into(),
             sign_with,
             keys,
@@ -102,21 +143,32 @@ impl WechatApi {
         &self.0.mchid
     }
 
-    /// The merchant's signer, for the parameters that a payer's device needs.
+    /// The merchant's signer, for the parameters that a payer's device needs. Ask for it anew for each signature: each counts
+    /// towards the limit.
     ///
     /// # Errors
-    /// [`NotSent::Keys`].
+    /// [`NotSent::Keys`], and [`NotSent::Busy`] when its turn would come too late.
     pub async fn signer(&self) -> Result<MerchantSigner, NotSent> {
-        Ok(self
-            .0
-            .keys
-            .merchant()
-            .await?
-            .signer(&self.0.sign_with)
-            .await?)
+        let keys = self.0.keys.merchant().await?;
+        self.signer_by(&keys, self.deadline_ms(SIGN_WITHIN)).await
     }
 
-    /// Makes one call, within the time given.
+    /// The host to ask first, and the other one.
+    ///
+    /// The main host comes first as long as it answers: by its last 100 calls of at most 10 minutes, nine in ten (plan 1 of
+    /// section 1.2). Only connections and answers that did not come in time count against a host; a refusal is an answer. A main
+    /// host that was given up is tried again after a minute, by one caller at a time: whoever is told to ask it first then. So
+    /// call this once for each thing that is to be done, and then do it.
+    pub fn hosts(&self) -> [Host; 2] {
+        self.failover().order(self.0.clock.now_ms())
+    }
+
+    /// Whether neither host answers and it is too early to try one again: a call now would most likely be lost time.
+    pub fn is_down(&self) -> bool {
+        self.failover().is_down(self.0.clock.now_ms())
+    }
+
+    /// Makes one call to one host, within the time given, which includes waiting for the limits.
     ///
     /// # Errors
     /// [`NotSent`] when nothing left for WeChat Pay; whatever happened after that is an [`Answer`].
@@ -126,10 +178,11 @@ impl WechatApi {
         host: Host,
         within: Duration,
     ) -> Result<Answer<C::Answer>, NotSent> {
+        let deadline_ms = self.deadline_ms(within);
+        self.wait_for(&self.0.calls, deadline_ms).await?;
         let outgoing = call.outgoing();
-        let began_ms = self.0.clock.now_ms();
         let keys = self.0.keys.merchant().await?;
-        let signer = keys.signer(&self.0.sign_with).await?;
+        let signer = self.signer_by(&keys, deadline_ms).await?;
         let authorization = authorization(
             &signer,
             &self.0.mchid,
@@ -143,34 +196,21 @@ impl WechatApi {
             .http
             .get_or_try_init(|| async { build_client() })
             .await?;
-        let spent_ms = self.0.clock.now_ms().saturating_sub(began_ms);
-        let spent = Duration::from_millis(u64::try_from(spent_ms).unwrap_or_default());
-        let left = within
-            .checked_sub(spent)
-            .filter(|left| !left.is_zero())
-            .ok_or(NotSent::TooLate)?;
-        let base = match host {
-            Host::Main => &self.0.hosts.main,
-            Host::Backup => &self.0.hosts.backup,
-        };
-        let method = match outgoing.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
-        };
-        let sent = http
-            .request(method, format!("{base}{}", outgoing.path_and_query))
+        let left = self.left(deadline_ms);
+        if left.is_zero() {
+            return Err(NotSent::TooLate);
+        }
+        let request = self
+            .request(http, host, outgoing)
             .header("authorization", authorization)
             .header("wechatpay-serial", &keys.response_serial)
-            .header("accept", "application/json")
-            .header("content-type", "application/json")
-            .body(outgoing.body)
-            .timeout(left)
-            .send()
-            .await;
-        let received = match sent {
+            .timeout(left);
+        let sent_at_ms = self.0.clock.now_ms();
+        let received = match request.send().await {
             Ok(response) => Received::read(response).await,
             Err(error) => Err(error),
         };
+        self.watch(host, sent_at_ms, received.as_ref().err());
         Ok(match received {
             Ok(Some(received)) => self.judge::<C>(&keys, &received).await,
             Ok(None) => {
@@ -187,6 +227,145 @@ impl WechatApi {
                 })
             }
         })
+    }
+
+    /// Makes a call that may be made twice (a query, a close): to the host that is asked first, and when that gives no answer
+    /// that counts, or an error after which the same may be sent again, the very same call to the other one. All within the time
+    /// given, of which the first host gets two thirds, at most [`CALL_MAX`].
+    ///
+    /// The answer is the last one that came. Where the first call was not answered it may have been executed, so a refusal can be
+    /// about what that one did.
+    ///
+    /// # Errors
+    /// [`NotSent`] when nothing left for WeChat Pay at all.
+    pub async fn call_either<C: Call>(
+        &self,
+        call: &C,
+        within: Duration,
+    ) -> Result<Answer<C::Answer>, NotSent> {
+        let deadline_ms = self.deadline_ms(within);
+        let [first, other] = self.hosts_for_a_question();
+        let answer = self.call(call, first, first_share(within)).await?;
+        if !goes_to_the_other_host(&answer) {
+            return Ok(answer);
+        }
+        let pause = BETWEEN_HOSTS.pause(1, &self.0.random);
+        if self.left(deadline_ms) < pause.saturating_add(CALL_MIN) {
+            return Ok(answer);
+        }
+        self.0.clock.sleep(pause).await;
+        match self
+            .call(call, other, self.left(deadline_ms).min(CALL_MAX))
+            .await
+        {
+            Ok(answer) => Ok(answer),
+            // The first call did leave, so its outcome stands.
+            Err(error) => {
+                warn!(host = ?other, %error, "the call was not repeated");
+                Ok(answer)
+            }
+        }
+    }
+
+    /// As [`WechatApi::hosts`], but one call in a hundred goes to the backup host first: a host that is never used is found dead
+    /// when it is needed (section 1.2).
+    fn hosts_for_a_question(&self) -> [Host; 2] {
+        let now_ms = self.0.clock.now_ms();
+        if u16::from_be_bytes(self.0.random.bytes()) < ONE_IN_A_HUNDRED {
+            self.failover().order_to_warm_the_backup(now_ms)
+        } else {
+            self.failover().order(now_ms)
+        }
+    }
+
+    fn request(
+        &self,
+        http: &reqwest::Client,
+        host: Host,
+        outgoing: Outgoing,
+    ) -> reqwest::RequestBuilder {
+        let base = match host {
+            Host::Main => &self.0.hosts.main,
+            Host::Backup => &self.0.hosts.backup,
+        };
+        let method = match outgoing.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
+        http.request(method, format!("{base}{}", outgoing.path_and_query))
+            .header("accept", "application/json")
+            .header("content-type", "application/json")
+            .body(outgoing.body)
+    }
+
+    /// Tells the host's breaker how a call went. A connection that broke says nothing: WeChat Pay closes idle ones, and a request
+    /// that is sent into that moment is lost with a host that is well.
+    fn watch(&self, host: Host, sent_at_ms: i64, error: Option<&reqwest::Error>) {
+        let answered = match error {
+            None => true,
+            Some(error) if error.is_connect() || error.is_timeout() => false,
+            Some(_) => return,
+        };
+        let seen = Seen {
+            sent_at_ms,
+            at_ms: self.0.clock.now_ms(),
+            answered,
+        };
+        match self.failover().record(host, seen) {
+            Some(Turn::Opened { unanswered, of }) => {
+                warn!(
+                    ?host,
+                    unanswered,
+                    of,
+                    "a host of WeChat Pay does not answer: the other is asked first"
+                );
+            }
+            Some(Turn::Closed) => info!(?host, "a host of WeChat Pay answers again"),
+            None => {}
+        }
+    }
+
+    /// The signer, when it is its turn.
+    async fn signer_by(
+        &self,
+        keys: &MerchantKeys,
+        deadline_ms: i64,
+    ) -> Result<MerchantSigner, NotSent> {
+        if let Some(signatures) = &self.0.kms_signatures {
+            self.wait_for(signatures, deadline_ms).await?;
+        }
+        Ok(keys.signer(&self.0.sign_with).await?)
+    }
+
+    /// Takes a token, and waits until it counts.
+    async fn wait_for(&self, bucket: &Mutex<Bucket>, deadline_ms: i64) -> Result<(), NotSent> {
+        let now_ms = self.0.clock.now_ms();
+        let wait_ms = bucket
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(now_ms, deadline_ms.saturating_sub(now_ms))
+            .ok_or(NotSent::Busy)?;
+        if wait_ms > 0 {
+            debug!(wait_ms, "a call is held back to keep to the limits");
+            self.0.clock.sleep(millis(wait_ms)).await;
+        }
+        Ok(())
+    }
+
+    fn failover(&self) -> MutexGuard<'_, Failover> {
+        self.0
+            .failover
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deadline_ms(&self, within: Duration) -> i64 {
+        let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+        self.0.clock.now_ms().saturating_add(within_ms)
+    }
+
+    fn left(&self, deadline_ms: i64) -> Duration {
+        millis(deadline_ms.saturating_sub(self.0.clock.now_ms()))
     }
 
     /// Verifies and reads. A serial that is not known makes the keys be read anew, once: WeChat Pay may have rotated them.
@@ -237,6 +416,57 @@ impl WechatApi {
                 warn!(wechat_request_id = request_id, %error, "a verified answer could not be read");
                 Answer::Unknown("unreadable answer".to_owned())
             }
+        }
+    }
+}
+
+/// Of 65,536.
+const ONE_IN_A_HUNDRED: u16 = 655;
+
+/// What the first of two hosts gets of the time. All of it when there is not enough for two.
+fn first_share(within: Duration) -> Duration {
+    let share = within.saturating_mul(2) / 3;
+    if within.saturating_sub(share) < CALL_MIN {
+        within.min(CALL_MAX)
+    } else {
+        share.min(CALL_MAX)
+    }
+}
+
+/// Whether the same call is to be made again, to the other host.
+fn goes_to_the_other_host<T>(answer: &Answer<T>) -> bool {
+    match answer {
+        Answer::Done(_) => false,
+        Answer::Refused(refusal) => refusal.repeat() == Repeat::Yes,
+        Answer::Unknown(_) => true,
+    }
+}
+
+/// Milliseconds as a duration; none when they are negative.
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_host_gets_two_thirds_of_the_time_and_no_more_than_three_seconds() {
+        for (within_ms, share_ms) in [
+            (9000, 3000),
+            (4500, 3000),
+            (3000, 2000),
+            (600, 400),
+            (599, 599),
+            (500, 500),
+            (10, 10),
+        ] {
+            assert_eq!(
+                first_share(Duration::from_millis(within_ms)).as_millis(),
+                share_ms,
+                "{within_ms}"
+            );
         }
     }
 }

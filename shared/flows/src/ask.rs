@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapters::wechat_api::{Host, NotSent, WechatApi};
+use adapters::wechat_api::{NotSent, WechatApi};
 use payments::{
     ids::OrderNo,
     issue::Answer,
@@ -53,14 +53,15 @@ impl Asking {
         Self { wechat, settling }
     }
 
-    /// Asks once, within the time given, and settles the answer.
+    /// Asks, and settles the answer. A host that does not answer, or not believably, or with an error of its own is not asked
+    /// twice: the other one is. All within the time given; with 4.5 s even a slow first host gets the 3 s that WeChat Pay counts
+    /// as normal.
     ///
     /// # Errors
     /// [`AskError`].
     pub async fn ask(
         &self,
         order_no: &OrderNo,
-        host: Host,
         within: Duration,
         cause: &Cause,
         trace: &str,
@@ -69,7 +70,7 @@ impl Asking {
             mchid: self.wechat.mchid().to_owned(),
             out_trade_no: order_no.as_str().to_owned(),
         };
-        match self.wechat.call(&query, host, within).await? {
+        match self.wechat.call_either(&query, within).await? {
             Answer::Done(transaction) => {
                 let notice = TradeNotice::try_from(transaction)?;
                 Ok(Asked::Settled(

@@ -7,7 +7,7 @@ use adapters::{
     fields::{FieldError, FieldSeal},
     order_table::{Applied, OrderTable, TableError, Written},
     random::Random,
-    wechat_api::{Host, NotSent, WechatApi},
+    wechat_api::{BETWEEN_HOSTS, CALL_MAX, CALL_MIN, NotSent, WechatApi},
 };
 use payments::{
     due,
@@ -71,12 +71,8 @@ pub enum IssueError {
     Ask(#[from] AskError),
 }
 
-/// One call's share of the time, at most: WeChat Pay counts 3 s as normal (section 1.2).
-const CALL_MS_MAX: u64 = 3_000;
 /// The pause before a write is tried again that met another transaction.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
-/// Below this there is no use in beginning another call.
-const CALL_MS_MIN: u64 = 200;
 
 impl Issuing {
     /// An issuing flow over these parts.
@@ -103,7 +99,8 @@ impl Issuing {
         format!("orders/{order_no}/wechat_body")
     }
 
-    /// Calls WeChat Pay under the attempt that `order` holds, within the time given.
+    /// Calls WeChat Pay under the attempt that `order` holds, within the time given: one host, and the other one with the same
+    /// bytes when the first gives no answer that counts. While neither host answers, nothing is tried.
     ///
     /// `body` is the plain prepay body when the caller has it at hand; else the stored one is opened. Either way it is the
     /// same bytes.
@@ -123,6 +120,13 @@ impl Issuing {
         let deadline_ms = now_ms
             .saturating_add(i64::try_from(within.as_millis()).unwrap_or(i64::MAX))
             .min(order.attempt.until.0.saturating_mul(1000));
+        if self.wechat.is_down() {
+            return Ok(give_up(
+                &order,
+                GiveUp::Unknown("neither host of WeChat Pay answers at present".to_owned()),
+            ));
+        }
+        let mut clean = issue::starts_clean(&order.attempt) && order.state == OrderState::Reserved;
         let body = match body {
             Some(body) => body,
             None => self
@@ -132,8 +136,7 @@ impl Issuing {
                 .to_vec(),
         };
         let call = PrepayCall::stored(order.product.at_wechat(), body);
-        let mut clean = issue::starts_clean(&order.attempt) && order.state == OrderState::Reserved;
-        let mut hosts = [Host::Main, Host::Backup].into_iter();
+        let mut hosts = self.wechat.hosts().into_iter();
         let mut last_cause = "there was no time left to ask".to_owned();
         while let Some(host) = hosts.next() {
             let Some(share) = self.share(deadline_ms) else {
@@ -141,6 +144,10 @@ impl Issuing {
             };
             let answer = match self.wechat.call(&call, host, share).await {
                 Err(NotSent::TooLate) => break,
+                Err(busy @ NotSent::Busy) => {
+                    last_cause = busy.to_string();
+                    break;
+                }
                 answer => answer?,
             };
             let tries_left = u32::try_from(hosts.len()).unwrap_or_default();
@@ -148,11 +155,11 @@ impl Issuing {
                 Next::Store(value) => return self.store(order, value, cause, trace).await,
                 Next::Repeat => {
                     clean = false;
-                    "the main host gave no answer that counts".clone_into(&mut last_cause);
+                    "the first host gave no answer that counts".clone_into(&mut last_cause);
+                    self.clock.sleep(BETWEEN_HOSTS.pause(1, &self.random)).await;
                 }
                 Next::Query(refusal) => {
                     let doubt = Doubt {
-                        host,
                         clean,
                         refusal,
                         deadline_ms,
@@ -170,7 +177,8 @@ impl Issuing {
     fn share(&self, deadline_ms: i64) -> Option<Duration> {
         let left_ms =
             u64::try_from(deadline_ms.saturating_sub(self.clock.now_ms())).unwrap_or_default();
-        (left_ms >= CALL_MS_MIN).then(|| Duration::from_millis(left_ms.min(CALL_MS_MAX)))
+        let left = Duration::from_millis(left_ms);
+        (left >= CALL_MIN).then(|| left.min(CALL_MAX))
     }
 
     async fn store(
@@ -264,7 +272,7 @@ impl Issuing {
         };
         let asked = self
             .asking
-            .ask(&order.order_no, doubt.host, share, cause, trace)
+            .ask(&order.order_no, share, cause, trace)
             .await?;
         match (asked, doubt.refusal) {
             (Asked::Settled(_), _) => match self.orders.read(&order.order_no).await? {
@@ -333,8 +341,6 @@ impl Issuing {
 
 /// What is to be found out by a query, and how.
 struct Doubt {
-    /// The host that answered the prepay call.
-    host: Host,
     /// Whether nothing unknown came before.
     clean: bool,
     /// The refusal that counts if the order does not exist.

@@ -109,7 +109,7 @@ impl Bench {
         } else {
             &local.sealed_public_key
         };
-        let wechat = start_wechat(public_key, start_s);
+        let wechat = start_wechat(public_key, start_s, 0);
         let keys = KeysTable::new(
             aws.dynamodb(),
             &tables.keys,
@@ -309,7 +309,8 @@ pub(crate) fn native(order_no: &str) -> Value {
     serde_json::json!({"order_no": order_no, "product": "native", "amount_fen": 100, "description": "Tea"})
 }
 
-fn start_wechat(merchant_public_key: &str, start_s: UnixSeconds) -> Running {
+/// WeChat Pay at this port, or at a free one for 0. All have the same keys.
+pub(crate) fn start_wechat(merchant_public_key: &str, start_s: UnixSeconds, port: u16) -> Running {
     let merchant = GivenMerchant {
         mchid: MCHID.to_owned(),
         appids: APPIDS.map(str::to_owned).to_vec(),
@@ -319,6 +320,7 @@ fn start_wechat(merchant_public_key: &str, start_s: UnixSeconds) -> Running {
         apiv3_key: APIV3_KEY.to_owned(),
     };
     Simulator::start(Config {
+        port,
         merchant: wechatpay_simulator::Merchant::Given(merchant),
         time: Time::Manual { start_s: start_s.0 },
         ..Config::for_tests()

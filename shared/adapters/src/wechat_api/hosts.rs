@@ -1,0 +1,157 @@
+//! WeChat Pay's two hosts, and which of them to ask first.
+//!
+//! What is known about them lies in the sandbox's memory and nowhere else. An item that all share would cost a read for each
+//! call and a write for each failure, just when things go badly, and it would let one sandbox with a network of its own trouble
+//! turn all others away from a good host. A sandbox learns by three calls.
+
+use super::breaker::{Breaker, Seen, Turn};
+
+/// WeChat Pay's two hosts, without a slash at the end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hosts {
+    /// The main host.
+    pub main: String,
+    /// The same operator in another city. One `Authorization` is good on either: the host is not signed (section 1).
+    pub backup: String,
+}
+
+/// Which host to call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Host {
+    /// The main host.
+    Main,
+    /// The other one.
+    Backup,
+}
+
+/// A breaker for each host, and the order that follows.
+#[derive(Debug, Default)]
+pub(super) struct Failover {
+    main: Breaker,
+    backup: Breaker,
+}
+
+/// The main host first, as long as nothing is known against it.
+const MAIN_FIRST: [Host; 2] = [Host::Main, Host::Backup];
+const BACKUP_FIRST: [Host; 2] = [Host::Backup, Host::Main];
+
+impl Failover {
+    /// The host to ask first, and the other one. When the main host does not answer it is the backup, but for one caller at a
+    /// time who tries the main host again; when neither does, it is the main host, which is nearer.
+    pub(super) fn order(&mut self, now_ms: i64) -> [Host; 2] {
+        if self.main.admits(now_ms) || !self.backup.admits(now_ms) {
+            MAIN_FIRST
+        } else {
+            BACKUP_FIRST
+        }
+    }
+
+    /// The same for a caller who may just as well ask the backup host first, to find out whether it is there when it is needed.
+    /// That is only done while both hosts are well.
+    pub(super) fn order_to_warm_the_backup(&mut self, now_ms: i64) -> [Host; 2] {
+        if self.main.is_closed() && self.backup.is_closed() {
+            BACKUP_FIRST
+        } else {
+            self.order(now_ms)
+        }
+    }
+
+    /// Whether neither host answers and neither is to be tried again yet.
+    pub(super) fn is_down(&self, now_ms: i64) -> bool {
+        self.main.is_shut(now_ms) && self.backup.is_shut(now_ms)
+    }
+
+    /// Takes note of a call.
+    pub(super) fn record(&mut self, host: Host, seen: Seen) -> Option<Turn> {
+        match host {
+            Host::Main => self.main.record(seen),
+            Host::Backup => self.backup.record(seen),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: i64 = 1_785_556_800_000;
+
+    fn kill(failover: &mut Failover, host: Host, at_ms: i64) {
+        for _ in 0..3 {
+            record(failover, host, at_ms, false);
+        }
+    }
+
+    fn record(failover: &mut Failover, host: Host, at_ms: i64, answered: bool) {
+        failover.record(
+            host,
+            Seen {
+                sent_at_ms: at_ms,
+                at_ms,
+                answered,
+            },
+        );
+    }
+
+    #[test]
+    fn the_main_host_is_asked_first_unless_it_alone_is_dead() {
+        for (name, dead, first) in [
+            ("all well", &[][..], Host::Main),
+            ("main dead", &[Host::Main], Host::Backup),
+            ("backup dead", &[Host::Backup], Host::Main),
+            ("both dead", &[Host::Main, Host::Backup], Host::Main),
+        ] {
+            let mut failover = Failover::default();
+            for &host in dead {
+                kill(&mut failover, host, NOW_MS);
+            }
+            let [asked_first, other] = failover.order(NOW_MS);
+            assert_eq!(asked_first, first, "{name}");
+            assert_ne!(other, first, "{name}");
+            assert_eq!(failover.is_down(NOW_MS), dead.len() == 2, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_dead_main_host_is_tried_by_one_caller_after_a_minute_and_asked_first_again_when_it_answers()
+     {
+        let mut failover = Failover::default();
+        kill(&mut failover, Host::Main, NOW_MS);
+        let later_ms = NOW_MS + 60_000;
+        for _ in 0..3 {
+            assert_eq!(failover.order(later_ms), MAIN_FIRST);
+            assert_eq!(failover.order(later_ms), BACKUP_FIRST, "the others wait");
+            record(&mut failover, Host::Main, later_ms, true);
+        }
+        assert_eq!(failover.order(later_ms), MAIN_FIRST);
+        assert_eq!(failover.order(later_ms), MAIN_FIRST, "for everybody");
+    }
+
+    #[test]
+    fn with_both_dead_each_is_tried_again_in_its_turn() {
+        let mut failover = Failover::default();
+        kill(&mut failover, Host::Main, NOW_MS);
+        kill(&mut failover, Host::Backup, NOW_MS + 10_000);
+        assert!(failover.is_down(NOW_MS + 59_999));
+        assert_eq!(failover.order(NOW_MS + 60_000), MAIN_FIRST);
+        record(&mut failover, Host::Main, NOW_MS + 60_000, false);
+        assert!(failover.is_down(NOW_MS + 69_999));
+        assert_eq!(failover.order(NOW_MS + 70_000), BACKUP_FIRST);
+        assert!(failover.is_down(NOW_MS + 70_000), "its try is on the way");
+    }
+
+    #[test]
+    fn the_backup_is_only_kept_warm_while_both_hosts_are_well() {
+        let mut failover = Failover::default();
+        assert_eq!(failover.order_to_warm_the_backup(NOW_MS), BACKUP_FIRST);
+        kill(&mut failover, Host::Backup, NOW_MS);
+        assert_eq!(failover.order_to_warm_the_backup(NOW_MS), MAIN_FIRST);
+        let mut failover = Failover::default();
+        kill(&mut failover, Host::Main, NOW_MS);
+        assert_eq!(
+            failover.order_to_warm_the_backup(NOW_MS + 60_000),
+            MAIN_FIRST,
+            "its turn to try the main host is not wasted"
+        );
+    }
+}

@@ -1,0 +1,373 @@
+//! WeChat Pay under strain: hosts that do not answer, limits that hold calls back, and answers after which nothing may be done
+//! before WeChat Pay was asked.
+
+use std::{net::TcpListener, time::Duration};
+
+use adapters::{
+    keys_table::SignWith,
+    random::Random,
+    settings::WechatSettings,
+    wechat_api::{Host, Hosts, Limits, NotSent, WechatApi},
+};
+use payments::issue::Answer;
+use wechatpay::{
+    Signer,
+    api::{ErrorCode, QueryByOutTradeNo},
+};
+use wechatpay_simulator::{Endpoint, Fault, Rule, Running};
+
+use crate::support::{Bench, LocalAws, MCHID, Wishes, native, start_wechat};
+
+const MAIN_FIRST: [Host; 2] = [Host::Main, Host::Backup];
+const BACKUP_FIRST: [Host; 2] = [Host::Backup, Host::Main];
+const WITHIN: Duration = Duration::from_secs(4);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Two hosts with books of their own, and a client of both. The backup is the usual scene's WeChat Pay.
+struct TwoHosts {
+    bench: Bench,
+    main_port: u16,
+    main: Option<Running>,
+    wechat: WechatApi,
+}
+
+impl TwoHosts {
+    /// Both hosts up.
+    async fn start() -> Self {
+        let mut hosts = Self::without_main().await;
+        hosts.start_main().await;
+        hosts
+    }
+
+    /// Nobody listens where the main host should be.
+    async fn without_main() -> Self {
+        let bench = Bench::start().await;
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let main_port = free.local_addr().unwrap().port();
+        let limits = Limits {
+            calls_per_s: 1000,
+            signatures_per_s: 1000,
+        };
+        let main = format!("http://127.0.0.1:{main_port}");
+        let wechat = client(&bench, main, signed_by_kms().await, limits);
+        Self {
+            bench,
+            main_port,
+            main: None,
+            wechat,
+        }
+    }
+
+    async fn start_main(&mut self) {
+        let public_key = &LocalAws::get().await.merchant_public_key;
+        let now = self.bench.clock.now();
+        self.main = Some(start_wechat(public_key, now, self.main_port));
+    }
+
+    fn at_main(&self) -> &wechatpay_simulator::Admin {
+        self.main.as_ref().unwrap().admin()
+    }
+
+    /// Asks about an order that neither host knows; gives the code of the refusal, or what is unknown.
+    async fn ask(&self) -> Result<ErrorCode, String> {
+        match self.wechat.call_either(&query("ORDER-9"), WITHIN).await {
+            Ok(Answer::Refused(refusal)) => Ok(refusal.code),
+            Ok(Answer::Unknown(cause)) => Err(cause),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Questions that came to the main host and to the backup.
+    fn asked(&self) -> (u64, u64) {
+        let count = |at: &Running| {
+            let requests = at.admin().requests();
+            requests
+                .get(&Endpoint::QueryByOutTradeNo)
+                .copied()
+                .unwrap_or_default()
+        };
+        (
+            self.main.as_ref().map(count).unwrap_or_default(),
+            count(&self.bench.wechat),
+        )
+    }
+}
+
+fn client(bench: &Bench, main: String, sign_with: SignWith, limits: Limits) -> WechatApi {
+    let settings = WechatSettings {
+        hosts: Hosts {
+            main,
+            backup: bench.wechat.base_url.clone(),
+        },
+        sign_with,
+        limits,
+    };
+    WechatApi::new(
+        settings,
+        MCHID,
+        bench.keys.clone(),
+        bench.clock.clone(),
+        Random::seeded(1),
+    )
+}
+
+async fn signed_by_kms() -> SignWith {
+    SignWith::Kms {
+        key_id: LocalAws::get().await.merchant_key_id.clone(),
+    }
+}
+
+fn query(order_no: &str) -> QueryByOutTradeNo {
+    QueryByOutTradeNo {
+        mchid: MCHID.to_owned(),
+        out_trade_no: order_no.to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_main_host_answers_it_alone_is_asked() {
+    let hosts = TwoHosts::start().await;
+    for _ in 0..10 {
+        assert_eq!(hosts.ask().await, Ok(ErrorCode::OrderNotExist));
+    }
+    assert_eq!(hosts.asked(), (10, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_three_refused_connections_the_backup_host_is_asked_first() {
+    let hosts = TwoHosts::without_main().await;
+    for n in 1..=6 {
+        let before_ms = hosts.bench.clock.now_ms();
+        let order = hosts.wechat.hosts();
+        assert_eq!(
+            order,
+            if n <= 3 { MAIN_FIRST } else { BACKUP_FIRST },
+            "question {n}"
+        );
+        assert_eq!(
+            hosts.ask().await,
+            Ok(ErrorCode::OrderNotExist),
+            "question {n} is answered all the same"
+        );
+        let paused_ms = hosts.bench.clock.now_ms() - before_ms;
+        let pause_ms = if n <= 3 { 50..=100 } else { 0..=0 };
+        assert!(
+            pause_ms.contains(&paused_ms),
+            "question {n}: a pause of {paused_ms} ms"
+        );
+    }
+    assert_eq!(hosts.asked(), (0, 6));
+    assert!(!hosts.wechat.is_down());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_three_time_outs_the_main_host_is_left_alone() {
+    let hosts = TwoHosts::start().await;
+    let silence = Fault::SlowAnswer { delay_ms: 60_000 };
+    hosts.at_main().add_fault(Rule::always(silence)).unwrap();
+    for _ in 0..3 {
+        let answer = hosts
+            .wechat
+            .call(&query("ORDER-9"), Host::Main, Duration::from_millis(300))
+            .await;
+        let Ok(Answer::Unknown(cause)) = answer else {
+            panic!("{answer:?}")
+        };
+        assert_eq!(cause, "time-out");
+    }
+    for _ in 0..5 {
+        assert_eq!(hosts.ask().await, Ok(ErrorCode::OrderNotExist));
+    }
+    assert_eq!(hosts.asked(), (3, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_main_host_answers_it_is_not_given_up_for_it() {
+    let hosts = TwoHosts::start().await;
+    for (fault, asked) in [
+        (Fault::ServerErrorBefore { status: 500 }, (5, 5)),
+        (Fault::ServerErrorBefore { status: 503 }, (5, 5)),
+        (Fault::TooManyRequests, (5, 0)),
+        (Fault::ResetBefore, (5, 5)),
+    ] {
+        hosts.at_main().clear_faults(None);
+        hosts.at_main().reset_requests();
+        hosts.bench.wechat.admin().reset_requests();
+        hosts
+            .at_main()
+            .add_fault(Rule::always(fault.clone()))
+            .unwrap();
+        for _ in 0..5 {
+            let asked = hosts.wechat.call_either(&query("ORDER-9"), WITHIN).await;
+            assert!(asked.is_ok(), "{fault:?}: {asked:?}");
+        }
+        assert_eq!(hosts.asked(), asked, "{fault:?}");
+        assert_eq!(hosts.wechat.hosts(), MAIN_FIRST, "{fault:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_main_host_that_came_back_is_tried_after_a_minute_and_then_asked_first_again() {
+    let mut hosts = TwoHosts::without_main().await;
+    for _ in 0..3 {
+        assert_eq!(hosts.ask().await, Ok(ErrorCode::OrderNotExist));
+    }
+    hosts.start_main().await;
+    hosts
+        .bench
+        .clock
+        .advance(MINUTE - Duration::from_millis(500));
+    assert_eq!(hosts.ask().await, Ok(ErrorCode::OrderNotExist));
+    assert_eq!(hosts.asked(), (0, 4), "not yet");
+    hosts.bench.clock.advance(Duration::from_millis(500));
+    for n in 1..=5 {
+        assert_eq!(hosts.ask().await, Ok(ErrorCode::OrderNotExist));
+        assert_eq!(hosts.asked(), (n, 4));
+    }
+    assert_eq!(
+        [hosts.wechat.hosts(), hosts.wechat.hosts()],
+        [MAIN_FIRST; 2],
+        "for everybody, not only for one who tries it"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_neither_host_there_the_outcome_is_unknown_and_orders_go_to_the_queue_untried() {
+    let bench = Bench::with(Wishes {
+        main_host_is_down: true,
+        prepay_budget_ms: 500,
+        ..Wishes::default()
+    })
+    .await;
+    let admin = bench.wechat.admin();
+    assert_eq!(bench.post_order(&native("WARM-1")).await.status, 201);
+    admin
+        .add_fault(Rule::always(Fault::SlowAnswer { delay_ms: 60_000 }))
+        .unwrap();
+    admin.reset_requests();
+    for n in 1..=5 {
+        let answer = bench.post_order(&native(&format!("ORDER-{n}"))).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+    }
+    assert_eq!(
+        admin.requests()[&Endpoint::PrepayNative],
+        3,
+        "then it was known that nobody would answer"
+    );
+    admin.clear_faults(None);
+    bench.advance(MINUTE).await;
+    let answer = bench.post_order(&native("ORDER-6")).await;
+    assert_eq!(answer.status, 201, "tried again: {answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_question_in_a_hundred_goes_to_the_backup_host_first() {
+    let hosts = TwoHosts::start().await;
+    for _ in 0..400 {
+        assert_eq!(hosts.ask().await, Ok(ErrorCode::OrderNotExist));
+    }
+    let (main, backup) = hosts.asked();
+    assert_eq!(main + backup, 400);
+    assert!((1..=12).contains(&backup), "{backup} of 400");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_over_the_limit_wait_by_the_clock_and_those_that_cannot_are_not_sent() {
+    let bench = Bench::start().await;
+    let few = Limits {
+        calls_per_s: 1,
+        signatures_per_s: 1000,
+    };
+    let main = bench.wechat.base_url.clone();
+    let wechat = client(&bench, main, signed_by_kms().await, few);
+    let call = async |within_ms| {
+        let before_ms = bench.clock.now_ms();
+        let within = Duration::from_millis(within_ms);
+        let answer = wechat.call(&query("ORDER-9"), Host::Main, within).await;
+        let waited_ms = bench.clock.now_ms() - before_ms;
+        (answer.map(|_| waited_ms), bench.wechat.admin().requests())
+    };
+    for (n, within_ms, waited_ms) in [(1, 3000, 0), (2, 3000, 0), (3, 3000, 1000)] {
+        let (waited, requests) = call(within_ms).await;
+        assert_eq!(waited.unwrap(), waited_ms, "call {n}");
+        assert_eq!(requests[&Endpoint::QueryByOutTradeNo], n);
+    }
+    let (answer, requests) = call(500).await;
+    assert!(matches!(answer, Err(NotSent::Busy)), "{answer:?}");
+    assert_eq!(
+        requests[&Endpoint::QueryByOutTradeNo],
+        3,
+        "it never left, so nothing happened"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_signatures_by_kms_are_counted() {
+    let few = Limits {
+        calls_per_s: 1000,
+        signatures_per_s: 1,
+    };
+    for (signer, waited_ms) in [("kms", 1000), ("sealed", 0)] {
+        let bench = Bench::with(Wishes {
+            signer,
+            ..Wishes::default()
+        })
+        .await;
+        let sign_with = match signer {
+            "kms" => signed_by_kms().await,
+            _ => SignWith::Sealed,
+        };
+        let wechat = client(&bench, bench.wechat.base_url.clone(), sign_with, few);
+        let before_ms = bench.clock.now_ms();
+        wechat.signer().await.unwrap().sign(b"text").await.unwrap();
+        wechat.signer().await.unwrap().sign(b"text").await.unwrap();
+        let called = wechat.call(&query("ORDER-9"), Host::Main, WITHIN).await;
+        assert!(called.is_ok(), "{signer}: {called:?}");
+        assert_eq!(bench.clock.now_ms() - before_ms, waited_ms, "{signer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_not_to_be_believed_is_followed_by_the_same_question_and_by_nothing_else()
+{
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    let admin = bench.wechat.admin();
+    admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
+    bench.pay("ORDER-1").await;
+    bench.advance(MINUTE).await;
+    admin.reset_requests();
+    admin
+        .add_fault(Rule::times(Fault::ProbeResponse, 1))
+        .unwrap();
+    assert_eq!(bench.sweep().await.settled, 1);
+    assert_eq!(
+        admin.requests(),
+        [(Endpoint::QueryByOutTradeNo, 2)].into(),
+        "asked again, on the other host"
+    );
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_question_has_no_answer_nothing_is_done_about_the_order() {
+    let bench = Bench::start().await;
+    let asked = bench.client.post_with(
+        "/v1/orders",
+        &native("ORDER-1"),
+        &[("prefer", "respond-async")],
+        &bench,
+    );
+    assert_eq!(bench.send(asked).await.status, 202);
+    let admin = bench.wechat.admin();
+    admin
+        .add_fault(Rule::always(Fault::TimeOutAfterOperation { hold_ms: 10 }))
+        .unwrap();
+    bench.advance(MINUTE).await;
+    let report = bench.sweep().await;
+    assert_eq!((report.failed, report.resumed), (1, 0));
+    assert_eq!(
+        admin.requests().into_keys().collect::<Vec<_>>(),
+        [Endpoint::QueryByOutTradeNo]
+    );
+}
