@@ -14,7 +14,7 @@ use wechatpay::{
     Signer,
     api::{ErrorCode, QueryByOutTradeNo},
 };
-use wechatpay_simulator::{Endpoint, Fault, Rule, Running};
+use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule, Running};
 
 use crate::support::{Bench, LocalAws, MCHID, Wishes, native, start_wechat};
 
@@ -370,4 +370,71 @@ async fn while_a_question_has_no_answer_nothing_is_done_about_the_order() {
         admin.requests().into_keys().collect::<Vec<_>>(),
         [Endpoint::QueryByOutTradeNo]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_making_was_not_answered_is_asked_about_before_it_is_sent_again() {
+    for (fault, exists) in [
+        (Fault::ResetBefore, false),
+        (Fault::ResetAfter, true),
+        (Fault::ServerErrorAfter { status: 500 }, true),
+    ] {
+        let bench = Bench::start().await;
+        let admin = bench.wechat.admin();
+        let rule = Rule::always(fault.clone()).at(Endpoint::PrepayNative);
+        admin.add_fault(rule).unwrap();
+        let accepted = bench.post_order(&native("ORDER-1")).await;
+        assert_eq!(accepted.status, 202, "{fault:?}");
+        assert_eq!(admin.orders().len(), usize::from(exists), "{fault:?}");
+        admin.clear_faults(None);
+
+        bench.advance(Duration::from_secs(16)).await;
+        let silence = Rule::always(Fault::TimeOutAfterOperation { hold_ms: 10 });
+        admin
+            .add_fault(silence.at(Endpoint::QueryByOutTradeNo))
+            .unwrap();
+        admin.reset_requests();
+        assert_eq!(bench.work_off().await, 1, "{fault:?}: no answer, no act");
+        assert!(
+            !admin.requests().contains_key(&Endpoint::PrepayNative),
+            "{fault:?}"
+        );
+        admin.clear_faults(None);
+
+        bench.advance(Duration::from_secs(16)).await;
+        admin.reset_requests();
+        assert_eq!(bench.work_off().await, 0, "{fault:?}");
+        assert_eq!(
+            admin.requests(),
+            [
+                (Endpoint::PrepayNative, 1),
+                (Endpoint::QueryByOutTradeNo, 1)
+            ]
+            .into(),
+            "{fault:?}"
+        );
+        assert_eq!(admin.orders().len(), 1, "{fault:?}");
+        let shown = bench.get_order("ORDER-1").await;
+        assert!(
+            admin.order(shown.code_url()).unwrap().payable,
+            "{fault:?}: the value that is shown is the live one"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_came_for_an_order_whose_making_was_not_answered_is_found_by_the_question() {
+    let bench = Bench::start().await;
+    let admin = bench.wechat.admin();
+    admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
+    let rule = Rule::always(Fault::ResetAfter).at(Endpoint::PrepayNative);
+    let id = admin.add_fault(rule).unwrap();
+    assert_eq!(bench.post_order(&native("ORDER-1")).await.status, 202);
+    admin.clear_faults(Some(id));
+    admin.pay("ORDER-1", &PayOptions::default()).unwrap();
+    bench.advance(Duration::from_secs(16)).await;
+    admin.reset_requests();
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(admin.requests(), [(Endpoint::QueryByOutTradeNo, 1)].into());
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
 }

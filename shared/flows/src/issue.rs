@@ -24,7 +24,10 @@ use wechatpay::{
     sign::SignError,
 };
 
-use crate::ask::{AskError, Asked, Asking};
+use crate::{
+    ask::{AskError, Asked, Asking},
+    settle::Settled,
+};
 
 /// Gets prepay values.
 #[derive(Clone, Debug)]
@@ -100,7 +103,8 @@ impl Issuing {
     }
 
     /// Calls WeChat Pay under the attempt that `order` holds, within the time given: one host, and the other one with the same
-    /// bytes when the first gives no answer that counts. While neither host answers, nothing is tried.
+    /// bytes when the first gives no answer that counts. Where an earlier attempt did not learn what came of it, WeChat Pay is
+    /// asked first. While neither host answers, nothing is tried.
     ///
     /// `body` is the plain prepay body when the caller has it at hand; else the stored one is opened. Either way it is the
     /// same bytes.
@@ -127,6 +131,12 @@ impl Issuing {
             ));
         }
         let mut clean = issue::starts_clean(&order.attempt) && order.state == OrderState::Reserved;
+        if order.state == OrderState::Reserved
+            && !clean
+            && let Some(known) = self.ask_first(&order, deadline_ms, cause, trace).await?
+        {
+            return Ok(known);
+        }
         let body = match body {
             Some(body) => body,
             None => self
@@ -171,6 +181,46 @@ impl Issuing {
             }
         }
         Ok(give_up(&order, GiveUp::Unknown(last_cause)))
+    }
+
+    /// Asks what came of an earlier attempt, which is not known here. `None` when it left no more than an open order, or none:
+    /// then the same bytes may be sent again.
+    async fn ask_first(
+        &self,
+        order: &Order,
+        deadline_ms: i64,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Option<Issued>, IssueError> {
+        let Some(share) = self.share(deadline_ms) else {
+            let reason = "there was no time left to query".to_owned();
+            return Ok(Some(give_up(order, GiveUp::Unknown(reason))));
+        };
+        let asked = self
+            .asking
+            .ask(&order.order_no, share, cause, trace)
+            .await?;
+        match asked {
+            Asked::NotThere | Asked::Settled(Settled::StillOpen) => Ok(None),
+            Asked::Settled(Settled::Changed | Settled::AlreadyDone | Settled::Parked) => {
+                Ok(Some(self.as_it_stands(order).await?))
+            }
+            Asked::Refused(refusal) => {
+                Ok(Some(give_up(order, GiveUp::RefusedAfterUnknown(refusal))))
+            }
+            Asked::Unknown(reason) => Ok(Some(give_up(order, GiveUp::Unknown(reason)))),
+        }
+    }
+
+    /// The order as the table has it by now.
+    async fn as_it_stands(&self, order: &Order) -> Result<Issued, IssueError> {
+        Ok(match self.orders.read(&order.order_no).await? {
+            Some(found) => Issued::Order(Box::new(found)),
+            None => give_up(
+                order,
+                GiveUp::Unknown("the order is gone from the table".to_owned()),
+            ),
+        })
     }
 
     /// What is left of the time, cut to one call's share; `None` when it is not worth beginning.
