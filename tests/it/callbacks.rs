@@ -425,7 +425,7 @@ async fn a_verified_notice_about_something_else_is_parked_and_acknowledged() {
     let alter = json!({"trade_state": "SOMETHING_NEW"});
     bench.pay_altered("ORDER-1", alter).await;
     assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.items("notice#").await.len(), 1);
+    assert_eq!(bench.notices().await.len(), 1);
     assert_eq!(
         bench.get_order("ORDER-1").await.body["state"],
         "awaiting_payment"

@@ -54,7 +54,8 @@ async fn a_notice_that_cannot_be_applied_is_kept_as_it_came() {
     let alter = json!({"trade_state": "SOMETHING_NEW"});
     bench.pay_altered("ORDER-1", alter).await;
     assert_eq!(bench.work_off().await, 0);
-    let kept = &bench.items("notice#").await[0];
+    let kept = &bench.notices().await[0];
+    assert_eq!(kept["status"], "parked");
     assert!(
         kept["message"].contains("ciphertext"),
         "the callback itself is there to be opened again"
@@ -82,25 +83,4 @@ async fn with_the_main_host_down_orders_are_made_and_found_through_the_other() {
     bench.clock.advance(Duration::from_secs(60));
     assert_eq!(bench.sweep().await.settled, 1);
     assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_never_came_to_wechat_pay_ends_after_its_expiry() {
-    let bench = Bench::start().await;
-    let mut body = native("ORDER-1");
-    body["expires_in_s"] = json!(60);
-    let asked = bench
-        .client
-        .post_with("/v1/orders", &body, &[("prefer", "respond-async")], &bench);
-    assert_eq!(bench.send(asked).await.status, 202);
-    bench.advance(Duration::from_secs(120)).await;
-    assert_eq!(
-        bench.sweep().await.open,
-        1,
-        "past its expiry, but perhaps still on the way"
-    );
-    bench.advance(Duration::from_secs(300)).await;
-    assert_eq!(bench.sweep().await.expired, 1);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "closed");
-    assert!(bench.order("ORDER-1").await.due.is_none());
 }

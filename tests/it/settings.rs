@@ -21,38 +21,41 @@ fn each_function_names_everything_that_is_missing_at_once() {
         "SECRETS_KEY_ID",
         "WECHATPAY_MCHID",
     ];
-    for (error, own) in [
+    let core = [
+        "NOTIFY_URL",
+        "MERCHANT_SIGNER",
+        "ORDERS_TABLE",
+        "GUARDS_TABLE",
+        "PAYMENT_REQUESTS_QUEUE_URL",
+    ];
+    for (error, shared, own) in [
         (
             refused!(create_order, &nothing),
-            &[
-                "WECHATPAY_APPIDS",
-                "NOTIFY_URL",
-                "MERCHANT_SIGNER",
-                "ORDERS_TABLE",
-                "GUARDS_TABLE",
-                "FIELDS_KEY_ID",
-                "PAYMENT_REQUESTS_QUEUE_URL",
-            ][..],
+            &core[..],
+            &["WECHATPAY_APPIDS", "FIELDS_KEY_ID"][..],
         ),
-        (refused!(manage_order, &nothing), &["ORDERS_TABLE"]),
+        (
+            refused!(manage_order, &nothing),
+            &core,
+            &["WEBHOOKS_QUEUE_URL"],
+        ),
         (
             refused!(receive_callback, &nothing),
+            &[],
             &["PAYMENT_RESULTS_QUEUE_URL"],
         ),
         (
             refused!(process_payment, &nothing),
-            &["MERCHANT_SIGNER", "ORDERS_TABLE", "FIELDS_KEY_ID"],
-        ),
-        (
-            refused!(reconcile, &nothing),
+            &core,
             &[
-                "MERCHANT_SIGNER",
-                "ORDERS_TABLE",
-                "PAYMENT_REQUESTS_QUEUE_URL",
+                "NOTICES_TABLE",
+                "FIELDS_KEY_ID",
+                "PAYMENT_RESULTS_QUEUE_URL",
             ],
         ),
+        (refused!(reconcile, &nothing), &core, &[]),
     ] {
-        for name in common.iter().chain(own) {
+        for name in common.iter().chain(shared).chain(own) {
             assert!(error.contains(name), "{name} is not named in: {error}");
         }
     }

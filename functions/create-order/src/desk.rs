@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use adapters::{
-    aws::Aws, clock::Clock, fields::FieldSeal, guards::Guards, keys_table::KeysTable, kms::Kms,
-    order_table::OrderTable, queues::Queue, random::Random, wechat_api::WechatApi,
+    aws::Aws, clock::Clock, fields::FieldSeal, guards::Guards, kms::Kms, order_table::OrderTable,
+    queues::Queue, random::Random,
 };
 use flows::{
-    ask::Asking,
     gate::{Gate, Nonces},
     issue::Issuing,
-    settle::Settling,
+    parts::Parts,
 };
 use payments::create::Merchant;
 
@@ -21,6 +20,7 @@ use crate::settings::Settings;
 pub struct Desk {
     pub(crate) gate: Gate,
     pub(crate) nonces: Nonces,
+    pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
     pub(crate) issuing: Issuing,
     pub(crate) fields: FieldSeal,
@@ -34,42 +34,29 @@ pub struct Desk {
 impl Desk {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
-        let Settings {
-            keys,
-            wechat,
-            merchant,
-            ..
-        } = settings;
         let kms = Kms::new(aws.kms());
-        let mchid = &merchant.mchid;
-        let keys = KeysTable::new(
-            aws.dynamodb(),
-            keys.table,
-            mchid,
-            kms.clone(),
-            keys.secrets_key_id,
-            clock.clone(),
-        );
-        let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, mchid);
-        let guards = Guards::new(aws.dynamodb(), settings.guards_table);
+        let merchant = Merchant {
+            mchid: settings.core.facts.mchid.clone(),
+            appids: settings.appids,
+            notify_url: settings.core.facts.notify_url.clone(),
+        };
+        let parts = Parts::open(settings.core, aws, &kms, &clock, &random);
         let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
-        let wechat = WechatApi::new(wechat, mchid, keys.clone(), clock.clone(), random.clone());
-        let settling = Settling::new(orders.clone(), mchid, clock.clone(), random.clone());
-        let asking = Asking::new(wechat.clone(), settling);
         Self {
-            gate: Gate::new(keys, clock.clone()),
-            nonces: Nonces::new(guards, clock.clone(), random.clone()),
+            gate: Gate::new(parts.keys, clock.clone()),
+            nonces: Nonces::new(parts.guards.clone(), clock.clone(), random.clone()),
+            guards: parts.guards,
             issuing: Issuing::new(
-                orders.clone(),
-                wechat,
+                parts.orders.clone(),
+                parts.wechat,
                 fields.clone(),
-                asking,
+                parts.asking,
                 clock.clone(),
                 random.clone(),
             ),
-            orders,
+            orders: parts.orders,
             fields,
-            payment_requests: Queue::new(aws.sqs(), settings.payment_requests_url),
+            payment_requests: parts.payment_requests,
             merchant,
             prepay_budget: settings.prepay_budget,
             clock,

@@ -1,6 +1,7 @@
 //! Request -> number reserved -> prepay value -> answer.
 
 use adapters::{
+    guards::{Lease, LeaseOf},
     order_table::{Reserved, Written},
     queues::PaymentRequest,
 };
@@ -8,20 +9,20 @@ use flows::{
     gate::Caller,
     incoming::Incoming,
     issue::{Issued, Issuing},
-    problem::Problem,
+    problem::{Chain, Problem},
     trace::Trace,
     view,
 };
 use lambda_http::http::{Response, StatusCode, request::Parts};
 use payments::{
-    create::CreateOrder,
+    create::{CreateOrder, Payer},
     due,
     ids::OrderNo,
-    journal::{Cause, Event},
-    order::{Attempt, Order, OrderState},
+    journal::{Because, Cause, Subject},
+    order::{Attempt, Order, OrderState, RefundTally},
     reserve::{self, Existing},
 };
-use tracing::info;
+use tracing::{info, warn};
 use wechatpay::{UnixSeconds, api::Prepay};
 
 use crate::desk::Desk;
@@ -73,19 +74,45 @@ impl Request<'_> {
             &caller.client_id,
             &self.desk.merchant,
         )?;
-        let now = self.desk.clock.now();
-        let (wanted, body) = self.wanted(&asked, &caller, now).await?;
-        let first = Event {
-            version: 1,
-            from: None,
-            to: wanted.state.name().to_owned(),
-            cause: self.cause(),
-            at: now,
-            trace: self.trace.id().to_owned(),
+        let Some(payer) = &asked.payer else {
+            return self.submit(&asked, &caller).await;
         };
+        // One payer, one submission at a time: two taps on one button do not become two orders.
+        let payer = payer.key(&caller.client_id);
+        let lease = LeaseOf::Payer(&payer);
+        let now = self.desk.clock.now();
+        let taken = self
+            .desk
+            .guards
+            .lease(&lease, self.request_id, Payer::HOLDS_S, now)
+            .await;
+        if let Lease::Held { until } = taken.map_err(|error| Problem::unavailable(&error))? {
+            return Err(Problem::submitted_just_now(until.0.saturating_sub(now.0)));
+        }
+        let answer = self.submit(&asked, &caller).await;
+        if let Err(error) = self.desk.guards.release(&lease, self.request_id).await {
+            warn!(error = %Chain(&error), "a payer's lease was not given back: it ends by the clock");
+        }
+        answer
+    }
+
+    /// Reserves the order and carries it on.
+    async fn submit(
+        &self,
+        asked: &CreateOrder,
+        caller: &Caller,
+    ) -> Result<Response<String>, Problem> {
+        let now = self.desk.clock.now();
+        let (wanted, body) = self.wanted(asked, caller, now).await?;
+        let because = Because {
+            cause: self.cause(),
+            trace: self.trace.id().to_owned(),
+            at: now,
+        };
+        let first = because.event(1, Subject::Order, None, wanted.state.name());
         // Side by side: both are conditional writes, and WeChat Pay is called only after both.
         let (burnt, reserved) = futures_util::join!(
-            self.desk.nonces.burn(&caller),
+            self.desk.nonces.burn(caller),
             self.desk.orders.reserve(&wanted, &first)
         );
         burnt?;
@@ -141,11 +168,13 @@ impl Request<'_> {
             expires_at,
             attempt,
             state: OrderState::Reserved,
+            refunds: RefundTally::NONE,
             version: 1,
             trace: self.trace.id().to_owned(),
-            due: Some(due::next_look(&asked.order_no, now, now)),
+            due: None,
         };
-        Ok((order, body))
+        let due = due::order_look(&order, &order.state, now);
+        Ok((Order { due, ..order }, body))
     }
 
     /// The number was taken already: by this request, by an earlier one like it, or by something else.

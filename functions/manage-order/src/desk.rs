@@ -1,10 +1,16 @@
 //! What `manage-order` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, keys_table::KeysTable, kms::Kms, order_table::OrderTable,
+    aws::Aws, clock::Clock, guards::Guards, kms::Kms, order_table::OrderTable, queues::Queue,
     random::Random,
 };
-use flows::gate::Gate;
+use flows::{
+    ask::Asking,
+    close::Closing,
+    gate::{Gate, Nonces},
+    parts::Parts,
+    refund::Refunding,
+};
 
 use crate::settings::Settings;
 
@@ -12,7 +18,14 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub struct Desk {
     pub(crate) gate: Gate,
+    pub(crate) nonces: Nonces,
+    pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
+    pub(crate) asking: Asking,
+    pub(crate) closing: Closing,
+    pub(crate) refunding: Refunding,
+    pub(crate) webhooks: Queue,
+    pub(crate) mchid: String,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
 }
@@ -20,18 +33,18 @@ pub struct Desk {
 impl Desk {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
-        let Settings { keys, mchid, .. } = settings;
-        let keys = KeysTable::new(
-            aws.dynamodb(),
-            keys.table,
-            &mchid,
-            Kms::new(aws.kms()),
-            keys.secrets_key_id,
-            clock.clone(),
-        );
+        let mchid = settings.core.facts.mchid.clone();
+        let parts = Parts::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
         Self {
-            gate: Gate::new(keys, clock.clone()),
-            orders: OrderTable::new(aws.dynamodb(), settings.orders_table, mchid),
+            closing: parts.closing(),
+            refunding: parts.refunding(),
+            gate: Gate::new(parts.keys, clock.clone()),
+            nonces: Nonces::new(parts.guards.clone(), clock.clone(), random.clone()),
+            guards: parts.guards,
+            orders: parts.orders,
+            asking: parts.asking,
+            webhooks: Queue::new(aws.sqs(), settings.webhooks_url),
+            mchid,
             clock,
             random,
         }

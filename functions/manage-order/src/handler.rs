@@ -1,60 +1,416 @@
-//! Request -> who asks -> the order, if it is theirs -> answer.
+//! Request -> who asks -> the order, if it is theirs -> shown, closed, given back, told of again -> answer.
 
-use flows::{incoming::Incoming, problem::Problem, trace::Trace, view};
+use std::time::Duration;
+
+use adapters::guards::{Lease, LeaseOf};
+use flows::{
+    gate::Caller,
+    incoming::Incoming,
+    problem::{Chain, Problem},
+    refund::{AbnormalTo, Decided, RefundOf, TakenOn},
+    trace::Trace,
+    view,
+};
 use lambda_http::http::{Response, StatusCode, request::Parts};
-use payments::ids::OrderNo;
+use payments::{
+    close::{Closable, judge_order},
+    ids::{OrderNo, RefundNo},
+    journal::Cause,
+    order::{Order, OrderState},
+    refund::WantedRefund,
+};
+use tracing::{info, warn};
 
-use crate::desk::Desk;
+use crate::{
+    asked::{AbnormalAsked, ReleaseAsked},
+    desk::Desk,
+    route::{Route, route},
+};
+
+/// The largest body of these routes, in bytes.
+const BODY_MAX: usize = 16 * 1024;
+
+/// How long WeChat Pay may take, when it is asked because a client looks at its order.
+const LOOK_WITHIN: Duration = Duration::from_millis(1_500);
+/// An order of this age is asked about at a look: by then the callback should be there (section 5.6).
+const LOOK_FROM_AGE_S: i64 = 5;
+/// And not more often than this, in seconds, however often it is looked at.
+const LOOK_AGAIN_S: i64 = 10;
+/// How long WeChat Pay may take for what changes something.
+const ACT_WITHIN: Duration = Duration::from_secs(8);
+/// When it is worth looking at something that is not done yet, in seconds.
+const LOOK_AFTER_S: i64 = 2;
 
 /// Answers one request.
 pub async fn manage(desk: &Desk, parts: Parts, body: Vec<u8>) -> Response<String> {
     let request_id = desk.random.id();
     let incoming = Incoming::new(parts, body);
     let trace = Trace::from_header(incoming.header("traceparent"), &desk.random);
-    let mut answer = match route(&incoming) {
-        Ok(Route::Show(order_no)) => show(desk, &incoming, order_no).await,
-        Err(problem) => Err(problem),
+    let answered = Request {
+        desk,
+        incoming: &incoming,
+        cause: Cause::Request(request_id.clone()),
+        trace: &trace,
     }
-    .unwrap_or_else(|problem| problem.answer(&request_id));
+    .answer()
+    .await;
+    let mut answer = answered.unwrap_or_else(|problem| problem.answer(&request_id));
     answer.headers_mut().extend(trace.header());
     answer
 }
 
-/// What is asked for.
-enum Route<'a> {
-    /// `GET /v1/orders/{order_no}`
-    Show(&'a str),
+/// One request on its way.
+struct Request<'a> {
+    desk: &'a Desk,
+    incoming: &'a Incoming,
+    cause: Cause,
+    trace: &'a Trace,
 }
 
-fn route(incoming: &Incoming) -> Result<Route<'_>, Problem> {
-    let rest = incoming
-        .path()
-        .strip_prefix("/v1/orders/")
-        .ok_or_else(Problem::no_route)?;
-    match (incoming.method(), rest.split_once('/')) {
-        ("GET", None) if !rest.is_empty() => Ok(Route::Show(rest)),
-        _ => Err(Problem::no_route()),
+impl Request<'_> {
+    async fn answer(&self) -> Result<Response<String>, Problem> {
+        let route =
+            route(self.incoming.method(), self.incoming.path()).ok_or_else(Problem::no_route)?;
+        if self.incoming.body().len() > BODY_MAX {
+            return Err(Problem::too_large(BODY_MAX));
+        }
+        let caller = self.desk.gate.authenticate(self.incoming).await?;
+        match route {
+            Route::Show { order_no } => self.show(&caller, order_no).await,
+            Route::Events { order_no } => self.events(&caller, order_no).await,
+            Route::Refunds { order_no } => self.refunds(&caller, order_no).await,
+            Route::ShowRefund {
+                order_no,
+                refund_no,
+            } => self.show_refund(&caller, order_no, refund_no).await,
+            Route::Close { order_no } => {
+                self.desk.nonces.burn(&caller).await?;
+                self.close(&caller, order_no).await
+            }
+            Route::Refund { order_no } => {
+                self.desk.nonces.burn(&caller).await?;
+                self.refund(&caller, order_no).await
+            }
+            Route::Retry {
+                order_no,
+                refund_no,
+            } => {
+                self.desk.nonces.burn(&caller).await?;
+                self.retry(&caller, order_no, refund_no).await
+            }
+            Route::Release {
+                order_no,
+                refund_no,
+            } => {
+                self.desk.nonces.burn(&caller).await?;
+                self.release(&caller, order_no, refund_no).await
+            }
+            Route::Abnormal {
+                order_no,
+                refund_no,
+            } => {
+                self.desk.nonces.burn(&caller).await?;
+                self.redirect(&caller, order_no, refund_no).await
+            }
+            Route::Replay { order_no, version } => {
+                self.desk.nonces.burn(&caller).await?;
+                self.replay(&caller, order_no, version).await
+            }
+        }
+    }
+
+    /// The order as it stands. While it is to be paid WeChat Pay is asked first, now and then: who shows a payer a page that
+    /// waits for the payment need not wait for a callback that may be late.
+    async fn show(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
+        let mut order = self.order(caller, order_no).await?;
+        if self.is_worth_asking(&order).await {
+            let asked = self
+                .desk
+                .asking
+                .ask(&order.order_no, LOOK_WITHIN, &self.cause, self.trace.id())
+                .await;
+            match asked {
+                Ok(_) => order = self.order(caller, order_no).await?,
+                // What the table has is shown all the same: the callback and the sweep go on.
+                Err(error) => warn!(order_no, error = %Chain(&error), "WeChat Pay was not asked"),
+            }
+        }
+        Ok(self.shown(StatusCode::OK, &order))
+    }
+
+    async fn is_worth_asking(&self, order: &Order) -> bool {
+        let now = self.desk.clock.now();
+        let unpaid = match &order.state {
+            OrderState::AwaitingPayment(_) | OrderState::Closing => true,
+            OrderState::Reserved
+            | OrderState::Paid(_)
+            | OrderState::PartiallyRefunded(_)
+            | OrderState::Refunded(_)
+            | OrderState::Closed
+            | OrderState::Rejected
+            | OrderState::PaidAfterClose(_) => false,
+        };
+        if !unpaid || now.0.saturating_sub(order.created_at.0) < LOOK_FROM_AGE_S {
+            return false;
+        }
+        let lease = LeaseOf::Look {
+            mchid: &self.desk.mchid,
+            order_no: &order.order_no,
+        };
+        let holder = self.desk.random.id();
+        match self
+            .desk
+            .guards
+            .lease(&lease, &holder, LOOK_AGAIN_S, now)
+            .await
+        {
+            Ok(lease) => lease == Lease::Ours,
+            Err(error) => {
+                warn!(error = %Chain(&error), "WeChat Pay is not asked: the rate cannot be told");
+                false
+            }
+        }
+    }
+
+    /// What happened to the order and its refunds, oldest first.
+    async fn events(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
+        let order = self.order(caller, order_no).await?;
+        let journal = self.desk.orders.journal(&order.order_no).await;
+        let journal = journal.map_err(|error| Problem::unavailable(&error))?;
+        Ok(view::answer(
+            StatusCode::OK,
+            &view::events(&order.order_no, &journal),
+        ))
+    }
+
+    async fn refunds(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
+        let order = self.order(caller, order_no).await?;
+        let refunds = self.desk.orders.refunds(&order.order_no).await;
+        let refunds = refunds.map_err(|error| Problem::unavailable(&error))?;
+        Ok(view::answer(
+            StatusCode::OK,
+            &view::refunds(&order.order_no, &refunds),
+        ))
+    }
+
+    async fn show_refund(
+        &self,
+        caller: &Caller,
+        order_no: &str,
+        refund_no: &str,
+    ) -> Result<Response<String>, Problem> {
+        let order = self.order(caller, order_no).await?;
+        let refund_no = RefundNo::parse(refund_no).map_err(|_| Problem::refund_not_found())?;
+        let found = self.desk.orders.refund(&order.order_no, &refund_no).await;
+        let refund = found
+            .map_err(|error| Problem::unavailable(&error))?
+            .ok_or_else(Problem::refund_not_found)?;
+        Ok(view::answer(StatusCode::OK, &view::refund(&refund)))
+    }
+
+    /// Closes the order, at WeChat Pay first.
+    async fn close(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
+        let order = self.order(caller, order_no).await?;
+        let before = judge_order(&order);
+        let closed = self
+            .desk
+            .closing
+            .close(order, ACT_WITHIN, &self.cause, self.trace.id())
+            .await;
+        let order = closed.map_err(|error| Problem::unavailable(&error))?;
+        match judge_order(&order) {
+            Closable::Paid => Err(Problem::order_paid()),
+            Closable::Over if before == Closable::Over => {
+                Ok(view::replayed(self.shown(StatusCode::OK, &order)))
+            }
+            Closable::Over => Ok(self.shown(StatusCode::OK, &order)),
+            // WeChat Pay's word is out; the sweep goes on.
+            Closable::Closing | Closable::Open => Ok(view::accepted(
+                order.order_no.as_str(),
+                order.state.name(),
+                LOOK_AFTER_S,
+            )),
+        }
+    }
+
+    /// Takes a refund on; the queue does the rest.
+    async fn refund(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
+        if !self.incoming.is_json() {
+            return Err(Problem::not_json());
+        }
+        let order_no = OrderNo::parse(order_no)?;
+        let wanted = WantedRefund::read(
+            self.incoming.body(),
+            self.incoming.header("idempotency-key"),
+            &caller.client_id,
+            &order_no,
+        )?;
+        let taken = self
+            .desk
+            .refunding
+            .take_on(
+                &caller.client_id,
+                &order_no,
+                &wanted,
+                &self.cause,
+                self.trace.id(),
+            )
+            .await;
+        match taken.map_err(|error| Problem::unavailable(&error))? {
+            TakenOn::New(refund) => {
+                info!(
+                    order_no = order_no.as_str(),
+                    refund_no = refund.refund_no.as_str(),
+                    amount_fen = refund.amount.get(),
+                    trace_id = self.trace.id(),
+                    "refund taken on"
+                );
+                Ok(view::refund_accepted(&refund, LOOK_AFTER_S))
+            }
+            TakenOn::Known(refund) => Ok(view::replayed(view::answer(
+                StatusCode::OK,
+                &view::refund(&refund),
+            ))),
+            TakenOn::OtherTerms => Err(Problem::refund_reused()),
+            TakenOn::NoOrder => Err(Problem::order_not_found()),
+            TakenOn::Refused(refused) => Err(refused.into()),
+        }
+    }
+
+    async fn retry(
+        &self,
+        caller: &Caller,
+        order_no: &str,
+        refund_no: &str,
+    ) -> Result<Response<String>, Problem> {
+        let (order_no, refund_no) = refund_named(order_no, refund_no)?;
+        let of = refund_of(caller, &order_no, &refund_no);
+        let decided = self
+            .desk
+            .refunding
+            .retry(&of, &self.cause, self.trace.id())
+            .await;
+        decided_answer(
+            decided.map_err(|error| Problem::unavailable(&error))?,
+            "refused",
+        )
+    }
+
+    async fn release(
+        &self,
+        caller: &Caller,
+        order_no: &str,
+        refund_no: &str,
+    ) -> Result<Response<String>, Problem> {
+        let asked = ReleaseAsked::read(self.incoming.body())?;
+        let (order_no, refund_no) = refund_named(order_no, refund_no)?;
+        let of = refund_of(caller, &order_no, &refund_no);
+        let decided = self
+            .desk
+            .refunding
+            .release(
+                &of,
+                &asked.decided,
+                ACT_WITHIN,
+                &self.cause,
+                self.trace.id(),
+            )
+            .await;
+        decided_answer(
+            decided.map_err(|error| Problem::unavailable(&error))?,
+            "refused",
+        )
+    }
+
+    async fn redirect(
+        &self,
+        caller: &Caller,
+        order_no: &str,
+        refund_no: &str,
+    ) -> Result<Response<String>, Problem> {
+        let to: AbnormalTo = AbnormalAsked::read(self.incoming.body())?.into();
+        let (order_no, refund_no) = refund_named(order_no, refund_no)?;
+        let of = refund_of(caller, &order_no, &refund_no);
+        let decided = self
+            .desk
+            .refunding
+            .redirect(&of, &to, ACT_WITHIN, &self.cause, self.trace.id())
+            .await;
+        decided_answer(
+            decided.map_err(|error| Problem::unavailable(&error))?,
+            "abnormal",
+        )
+    }
+
+    /// Sends the webhook of one event once more.
+    async fn replay(
+        &self,
+        caller: &Caller,
+        order_no: &str,
+        version: &str,
+    ) -> Result<Response<String>, Problem> {
+        let order = self.order(caller, order_no).await?;
+        let version: u64 = version.parse().map_err(|_| Problem::event_not_found())?;
+        let found = self.desk.orders.outgoing_event(&order, version).await;
+        let event = found
+            .map_err(|error| Problem::unavailable(&error))?
+            .ok_or_else(Problem::event_not_found)?;
+        let sent = self
+            .desk
+            .webhooks
+            .send_webhook(&event, &self.trace.traceparent())
+            .await;
+        sent.map_err(|error| Problem::unavailable(&error))?;
+        info!(
+            order_no,
+            version,
+            trace_id = self.trace.id(),
+            "event sent again"
+        );
+        Ok(view::event_accepted(&order.order_no, version))
+    }
+
+    /// An order of this client's. Another client's does not exist for it.
+    async fn order(&self, caller: &Caller, order_no: &str) -> Result<Order, Problem> {
+        let order_no = OrderNo::parse(order_no)?;
+        let found = self.desk.orders.read(&order_no).await;
+        found
+            .map_err(|error| Problem::unavailable(&error))?
+            .filter(|order| order.client_id == caller.client_id)
+            .ok_or_else(Problem::order_not_found)
+    }
+
+    fn shown(&self, status: StatusCode, order: &Order) -> Response<String> {
+        view::answer(status, &view::order(order, self.desk.clock.now()))
     }
 }
 
-/// The order as it stands. Another client's order does not exist for this one.
-async fn show(
-    desk: &Desk,
-    incoming: &Incoming,
-    order_no: &str,
-) -> Result<Response<String>, Problem> {
-    let caller = desk.gate.authenticate(incoming).await?;
-    let order_no = OrderNo::parse(order_no)?;
-    let found = desk
-        .orders
-        .read(&order_no)
-        .await
-        .map_err(|error| Problem::unavailable(&error))?;
-    match found {
-        Some(order) if order.client_id == caller.client_id => Ok(view::answer(
-            StatusCode::OK,
-            &view::order(&order, desk.clock.now()),
-        )),
-        Some(_) | None => Err(Problem::order_not_found()),
+fn refund_named(order_no: &str, refund_no: &str) -> Result<(OrderNo, RefundNo), Problem> {
+    Ok((
+        OrderNo::parse(order_no)?,
+        RefundNo::parse(refund_no).map_err(|_| Problem::refund_not_found())?,
+    ))
+}
+
+fn refund_of<'a>(
+    caller: &'a Caller,
+    order_no: &'a OrderNo,
+    refund_no: &'a RefundNo,
+) -> RefundOf<'a> {
+    RefundOf {
+        client: &caller.client_id,
+        order_no,
+        refund_no,
+    }
+}
+
+/// `needs` is the state in which this can be decided.
+fn decided_answer(decided: Decided, needs: &'static str) -> Result<Response<String>, Problem> {
+    match decided {
+        Decided::Done(refund) => Ok(view::refund_accepted(&refund, LOOK_AFTER_S)),
+        Decided::NotNow(refund) => Err(Problem::refund_state(needs, refund.state.name())),
+        Decided::Refused(refusal) => Err(Problem::wechatpay_refused_refund(&refusal)),
+        Decided::Unknown => Err(Problem::wechatpay_silent()),
+        Decided::NoRefund => Err(Problem::refund_not_found()),
     }
 }

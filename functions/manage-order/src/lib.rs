@@ -2,6 +2,8 @@
 //!
 //! The way of a request: [`handler`].
 
+mod asked;
 pub mod desk;
 pub mod handler;
+mod route;
 pub mod settings;

@@ -3,7 +3,7 @@
 use adapters::{
     aws::AwsSettings,
     env::{Reader, SettingsError, Vars},
-    settings::{KeysSettings, mchid},
+    settings::CoreSettings,
 };
 
 /// The settings, read once per sandbox.
@@ -11,12 +11,10 @@ use adapters::{
 pub struct Settings {
     /// How to reach AWS.
     pub aws: AwsSettings,
-    /// The keys.
-    pub keys: KeysSettings,
-    /// The merchant number.
-    pub mchid: String,
-    /// `ORDERS_TABLE`.
-    pub orders_table: String,
+    /// Tables, queue, keys and WeChat Pay.
+    pub core: CoreSettings,
+    /// `WEBHOOKS_QUEUE_URL`.
+    pub webhooks_url: String,
 }
 
 impl Settings {
@@ -27,15 +25,13 @@ impl Settings {
     pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(vars);
         let aws = AwsSettings::read(&mut reader);
-        let keys = KeysSettings::read(&mut reader);
-        let mchid = mchid(&mut reader);
-        let orders_table = reader.required("ORDERS_TABLE", "the name of the orders table");
+        let core = CoreSettings::read(&mut reader);
+        let webhooks_url = reader.required("WEBHOOKS_QUEUE_URL", "the URL of the queue webhooks");
         reader.finish(|| {
             Some(Self {
                 aws: aws?,
-                keys: keys?,
-                mchid: mchid?,
-                orders_table: orders_table?,
+                core: core?,
+                webhooks_url: webhooks_url?,
             })
         })
     }

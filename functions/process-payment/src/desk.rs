@@ -1,10 +1,10 @@
 //! What `process-payment` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, fields::FieldSeal, keys_table::KeysTable, kms::Kms,
-    order_table::OrderTable, random::Random, wechat_api::WechatApi,
+    aws::Aws, clock::Clock, fields::FieldSeal, keys_table::KeysTable, kms::Kms, notices::Notices,
+    order_table::OrderTable, queues::Queue, random::Random,
 };
-use flows::{ask::Asking, issue::Issuing, settle::Settling};
+use flows::{issue::Issuing, parts::Parts, refund::Refunding, settle::Settling};
 
 use crate::settings::Settings;
 
@@ -15,6 +15,10 @@ pub struct Desk {
     pub(crate) orders: OrderTable,
     pub(crate) issuing: Issuing,
     pub(crate) settling: Settling,
+    pub(crate) refunding: Refunding,
+    pub(crate) notices: Notices,
+    pub(crate) payment_requests: Queue,
+    pub(crate) payment_results: Queue,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
 }
@@ -22,38 +26,26 @@ pub struct Desk {
 impl Desk {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
-        let Settings {
-            keys,
-            wechat,
-            mchid,
-            ..
-        } = settings;
         let kms = Kms::new(aws.kms());
-        let keys = KeysTable::new(
-            aws.dynamodb(),
-            keys.table,
-            &mchid,
-            kms.clone(),
-            keys.secrets_key_id,
-            clock.clone(),
-        );
-        let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, &mchid);
+        let mchid = settings.core.facts.mchid.clone();
+        let parts = Parts::open(settings.core, aws, &kms, &clock, &random);
         let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
-        let wechat = WechatApi::new(wechat, &mchid, keys.clone(), clock.clone(), random.clone());
-        let settling = Settling::new(orders.clone(), &mchid, clock.clone(), random.clone());
-        let asking = Asking::new(wechat.clone(), settling.clone());
         Self {
-            keys,
+            refunding: parts.refunding(),
             issuing: Issuing::new(
-                orders.clone(),
-                wechat,
+                parts.orders.clone(),
+                parts.wechat,
                 fields,
-                asking,
+                parts.asking,
                 clock.clone(),
                 random.clone(),
             ),
-            orders,
-            settling,
+            keys: parts.keys,
+            orders: parts.orders,
+            settling: parts.settling,
+            notices: Notices::new(aws.dynamodb(), settings.notices_table, mchid),
+            payment_requests: parts.payment_requests,
+            payment_results: Queue::new(aws.sqs(), settings.payment_results_url),
             clock,
             random,
         }

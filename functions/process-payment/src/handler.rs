@@ -1,26 +1,40 @@
-//! Batch -> each record on its own, side by side -> a verdict for each.
+//! Batch -> each record on its own, side by side -> a verdict for each. What failed comes again after a pause that grows, and
+//! stands in the ledger of notices meanwhile.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use adapters::{
-    order_table::{Kept, Written},
-    queues::{PaymentRequest, PaymentResult},
+    order_table::Written,
+    queues::{PaymentRequest, PaymentResult, Queue},
 };
 use flows::{
     issue::Issued,
     open_callback::reopen_callback,
+    problem::Chain,
     settle::Settled,
     sqs_event::{Answer, Batch, Failure, Record},
     trace::Trace,
     verdict::Verdict,
 };
 use futures_util::{StreamExt, stream};
-use payments::{ids::OrderNo, issue::BUDGET_MS, journal::Cause, notice::TradeNotice};
+use payments::{
+    ids::{OrderNo, RefundNo},
+    issue::BUDGET_MS,
+    journal::Cause,
+    notice::{TradeNotice, retry_after_s},
+    refund_news::RefundNews,
+};
 use serde::Deserialize;
 use tracing::{error, info, warn};
-use wechatpay::{callback::Plaintext, verify::SignedHeaders};
+use wechatpay::{
+    callback::{Callback, Plaintext},
+    verify::SignedHeaders,
+};
 
-use crate::desk::Desk;
+use crate::{
+    desk::Desk,
+    ledger::{self, Entry},
+};
 
 /// How many records of a batch are worked on at once. More would only queue up behind the connections to DynamoDB.
 const SIDE_BY_SIDE: usize = 8;
@@ -35,6 +49,16 @@ const BEGIN_BEFORE_DEADLINE_MS: i64 = 3_000;
 enum Message {
     Request(PaymentRequest),
     Result(PaymentResult),
+}
+
+/// What a verified callback came to.
+enum Outcome {
+    /// It is dealt with.
+    Settled,
+    /// Nothing is applied; a person has to do this.
+    Parked { what_to_do: String },
+    /// It has to come again, for this reason.
+    Failed { problem: String },
 }
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
@@ -69,21 +93,43 @@ pub async fn process(desk: &Desk, batch: Batch, deadline_ms: i64) -> Answer {
 
 async fn process_one(desk: &Desk, record: &Record, deadline_ms: i64) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &desk.random);
-    match serde_json::from_str(&record.body) {
-        Ok(Message::Result(PaymentResult::CallbackV1 { headers, body })) => {
-            callback(desk, record, &headers, body.as_bytes(), &trace).await
-        }
-        Ok(Message::Request(PaymentRequest::IssueV1 { order_no })) => {
-            issue(desk, record, &order_no, deadline_ms, &trace).await
-        }
+    let (verdict, queue) = match serde_json::from_str(&record.body) {
+        Ok(Message::Result(PaymentResult::CallbackV1 { headers, body })) => (
+            callback(desk, record, &headers, body.as_bytes(), &trace).await,
+            &desk.payment_results,
+        ),
+        Ok(Message::Request(PaymentRequest::IssueV1 { order_no })) => (
+            issue(desk, record, &order_no, deadline_ms, &trace).await,
+            &desk.payment_requests,
+        ),
+        Ok(Message::Request(PaymentRequest::RefundV1 {
+            order_no,
+            refund_no,
+        })) => (
+            refund(desk, record, &order_no, &refund_no, deadline_ms, &trace).await,
+            &desk.payment_requests,
+        ),
         Err(error) => {
             error!(
                 message_id = record.message_id,
                 length = record.body.len(),
                 "unknown message"
             );
-            Verdict::for_a_person(&error)
+            return Verdict::for_a_person(&error);
         }
+    };
+    if verdict == Verdict::Retry {
+        come_again(queue, record).await;
+    }
+    verdict
+}
+
+/// Hides a message that failed for a while that grows with its failures. Where that does not work, it comes again after the
+/// queue's own time.
+async fn come_again(queue: &Queue, record: &Record) {
+    let after_s = retry_after_s(record.receive_count());
+    if let Err(error) = queue.come_back_in(&record.receipt_handle, after_s).await {
+        warn!(message_id = record.message_id, %error, "the pause before the next try could not be set");
     }
 }
 
@@ -97,7 +143,10 @@ async fn callback(
 ) -> Verdict {
     let callback = match reopen_callback(&desk.keys, headers, body).await {
         Ok(callback) => callback,
-        Err(error) => return error.into(),
+        Err(error) => {
+            ledger::failed(desk, &Entry::unopened(record), &Chain(&error).to_string()).await;
+            return error.into();
+        }
     };
     info!(
         notice_id = callback.id,
@@ -105,74 +154,65 @@ async fn callback(
         trace_id = trace.id(),
         "notice taken from the queue"
     );
-    let transaction = match callback.plaintext {
-        Plaintext::Transaction(transaction) => transaction,
-        Plaintext::SecurityEcho(_) => return Verdict::Done,
-        Plaintext::CombinedTransaction(_)
-        | Plaintext::ProfitSharing(_)
-        | Plaintext::Refund(_)
-        | Plaintext::Unknown(_) => {
-            let problem = format!(
-                "a notice about `{}` is not handled here: find out what WeChat Pay tells with it",
-                callback.original_type
-            );
-            return park(desk, record, &callback.id, &callback.event_type, &problem).await;
+    let entry = Entry::of(record, &callback);
+    match settle(desk, &callback, trace).await {
+        Outcome::Settled => {
+            ledger::settled(desk, &entry).await;
+            Verdict::Done
         }
-    };
-    match TradeNotice::try_from(transaction) {
-        Ok(notice) => match desk
-            .settling
-            .settle(&notice, &Cause::Notice(callback.id), trace.id())
-            .await
-        {
-            Ok(Settled::Changed | Settled::AlreadyDone | Settled::StillOpen | Settled::Parked) => {
-                Verdict::Done
-            }
-            Err(error) => error.into(),
-        },
-        Err(unreadable) => {
-            park(
-                desk,
-                record,
-                &callback.id,
-                &callback.event_type,
-                &unreadable.to_string(),
-            )
-            .await
+        Outcome::Parked { what_to_do } => ledger::parked(desk, &entry, &what_to_do).await,
+        Outcome::Failed { problem } => {
+            ledger::failed(desk, &entry, &problem).await;
+            Verdict::Retry
         }
     }
 }
 
-async fn park(
-    desk: &Desk,
-    record: &Record,
-    notice_id: &str,
-    event_type: &str,
-    problem: &str,
-) -> Verdict {
-    match desk
-        .orders
-        .park_unreadable(
-            notice_id,
-            event_type,
-            problem,
-            &record.body,
-            desk.clock.now(),
-        )
-        .await
-    {
-        Ok(Kept::Waiting) => {
-            error!(
-                notice_id,
-                event_type,
-                what_to_do = problem,
-                "notice parked for a person"
-            );
-            Verdict::Done
+/// Settles what a callback tells, by what kind of news it is: `TRANSACTION.SUCCESS` alone does not make it a payment
+/// (section 7.5).
+async fn settle(desk: &Desk, callback: &Callback, trace: &Trace) -> Outcome {
+    let cause = Cause::Notice(callback.id.clone());
+    let settled = match &callback.plaintext {
+        Plaintext::Transaction(transaction) => match TradeNotice::try_from(transaction.clone()) {
+            Ok(notice) => desk
+                .settling
+                .settle(&notice, &cause, trace.id())
+                .await
+                .map_err(failed),
+            Err(unreadable) => return parked(unreadable.to_string()),
+        },
+        Plaintext::Refund(refund) => match RefundNews::try_from(refund.clone()) {
+            Ok(news) => desk
+                .refunding
+                .settle(&news, &cause, trace.id())
+                .await
+                .map_err(failed),
+            Err(unreadable) => return parked(unreadable.to_string()),
+        },
+        Plaintext::SecurityEcho(_) => return Outcome::Settled,
+        Plaintext::CombinedTransaction(_) | Plaintext::ProfitSharing(_) | Plaintext::Unknown(_) => {
+            return parked(format!(
+                "a notice about `{}` is not handled here: find out what WeChat Pay tells with it",
+                callback.original_type
+            ));
         }
-        Ok(Kept::Decided) => Verdict::Done,
-        Err(error) => error.into(),
+    };
+    match settled {
+        Ok(Settled::Changed | Settled::AlreadyDone | Settled::StillOpen) => Outcome::Settled,
+        Ok(Settled::Parked { what_to_do }) => parked(what_to_do),
+        Err(outcome) => outcome,
     }
+}
+
+fn parked(what_to_do: String) -> Outcome {
+    Outcome::Parked { what_to_do }
+}
+
+/// Says what went wrong, for the log and for the ledger.
+fn failed(error: impl Error + Into<Verdict> + 'static) -> Outcome {
+    let problem = Chain(&error).to_string();
+    let _: Verdict = error.into(); // which logs it
+    Outcome::Failed { problem }
 }
 
 /// A payment request: take the attempt and get a prepay value.
@@ -212,10 +252,7 @@ async fn issue(
         }
         Err(error) => return error.into(),
     };
-    let left_ms = deadline_ms
-        .saturating_sub(desk.clock.now_ms())
-        .saturating_sub(BEGIN_BEFORE_DEADLINE_MS / 2);
-    let within = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default().min(BUDGET_MS));
+    let within = time_left(desk, deadline_ms);
     let cause = Cause::Message(record.message_id.clone());
     match desk
         .issuing
@@ -227,4 +264,43 @@ async fn issue(
         Ok(Issued::Later(_)) => Verdict::Retry,
         Err(error) => error.into(),
     }
+}
+
+/// A refund whose money is set aside. Whatever WeChat Pay says, the refund is due again unless it is over: the message is done
+/// once somebody has looked.
+async fn refund(
+    desk: &Desk,
+    record: &Record,
+    order_no: &OrderNo,
+    refund_no: &RefundNo,
+    deadline_ms: i64,
+    trace: &Trace,
+) -> Verdict {
+    let cause = Cause::Message(record.message_id.clone());
+    let within = time_left(desk, deadline_ms);
+    match desk
+        .refunding
+        .drive(order_no, refund_no, within, &cause, trace.id())
+        .await
+    {
+        Ok(driven) => {
+            info!(
+                order_no = order_no.as_str(),
+                refund_no = refund_no.as_str(),
+                ?driven,
+                trace_id = trace.id(),
+                "refund looked at"
+            );
+            Verdict::Done
+        }
+        Err(error) => error.into(),
+    }
+}
+
+/// What WeChat Pay may take of the time that is left for this invocation.
+fn time_left(desk: &Desk, deadline_ms: i64) -> Duration {
+    let left_ms = deadline_ms
+        .saturating_sub(desk.clock.now_ms())
+        .saturating_sub(BEGIN_BEFORE_DEADLINE_MS / 2);
+    Duration::from_millis(u64::try_from(left_ms).unwrap_or_default().min(BUDGET_MS))
 }

@@ -1,7 +1,9 @@
-//! `process-payment`: works off both queues. A callback becomes a settled payment; a payment request becomes a prepay value.
+//! `process-payment`: works off both queues. A callback becomes a settled payment or refund; a payment request
+//! becomes a prepay value or a refund at WeChat Pay.
 //!
 //! The way of a batch: [`handler`].
 
 pub mod desk;
 pub mod handler;
+mod ledger;
 pub mod settings;

@@ -3,7 +3,7 @@
 use adapters::{
     aws::AwsSettings,
     env::{Reader, SettingsError, Vars},
-    settings::{KeysSettings, WechatSettings, mchid},
+    settings::{CoreSettings, fields_key_id},
 };
 
 /// The settings, read once per sandbox.
@@ -11,16 +11,14 @@ use adapters::{
 pub struct Settings {
     /// How to reach AWS.
     pub aws: AwsSettings,
-    /// The keys.
-    pub keys: KeysSettings,
-    /// WeChat Pay.
-    pub wechat: WechatSettings,
-    /// The merchant number.
-    pub mchid: String,
-    /// `ORDERS_TABLE`.
-    pub orders_table: String,
+    /// Tables, queue, keys and WeChat Pay.
+    pub core: CoreSettings,
     /// `FIELDS_KEY_ID`: the KMS key of stored personal fields.
     pub fields_key_id: String,
+    /// `NOTICES_TABLE`.
+    pub notices_table: String,
+    /// `PAYMENT_RESULTS_QUEUE_URL`.
+    pub payment_results_url: String,
 }
 
 impl Settings {
@@ -31,22 +29,20 @@ impl Settings {
     pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(vars);
         let aws = AwsSettings::read(&mut reader);
-        let keys = KeysSettings::read(&mut reader);
-        let wechat = WechatSettings::read(&mut reader);
-        let mchid = mchid(&mut reader);
-        let orders_table = reader.required("ORDERS_TABLE", "the name of the orders table");
-        let fields_key_id = reader.required(
-            "FIELDS_KEY_ID",
-            "the id or ARN of the KMS key that seals personal fields",
+        let core = CoreSettings::read(&mut reader);
+        let fields_key_id = fields_key_id(&mut reader);
+        let notices_table = reader.required("NOTICES_TABLE", "the name of the notices table");
+        let payment_results_url = reader.required(
+            "PAYMENT_RESULTS_QUEUE_URL",
+            "the URL of the queue payment-results",
         );
         reader.finish(|| {
             Some(Self {
                 aws: aws?,
-                keys: keys?,
-                wechat: wechat?,
-                mchid: mchid?,
-                orders_table: orders_table?,
+                core: core?,
                 fields_key_id: fields_key_id?,
+                notices_table: notices_table?,
+                payment_results_url: payment_results_url?,
             })
         })
     }

@@ -1,10 +1,9 @@
 //! What `reconcile` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, keys_table::KeysTable, kms::Kms, order_table::OrderTable,
-    queues::Queue, random::Random, wechat_api::WechatApi,
+    aws::Aws, clock::Clock, kms::Kms, order_table::OrderTable, queues::Queue, random::Random,
 };
-use flows::{ask::Asking, settle::Settling};
+use flows::{ask::Asking, close::Closing, parts::Parts, refund::Refunding};
 
 use crate::settings::Settings;
 
@@ -13,6 +12,8 @@ use crate::settings::Settings;
 pub struct Desk {
     pub(crate) orders: OrderTable,
     pub(crate) asking: Asking,
+    pub(crate) closing: Closing,
+    pub(crate) refunding: Refunding,
     pub(crate) payment_requests: Queue,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -21,29 +22,13 @@ pub struct Desk {
 impl Desk {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
-        let Settings {
-            keys,
-            wechat,
-            mchid,
-            ..
-        } = settings;
-        let keys = KeysTable::new(
-            aws.dynamodb(),
-            keys.table,
-            &mchid,
-            Kms::new(aws.kms()),
-            keys.secrets_key_id,
-            clock.clone(),
-        );
-        let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, &mchid);
-        let wechat = WechatApi::new(wechat, &mchid, keys, clock.clone(), random.clone());
+        let parts = Parts::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
         Self {
-            asking: Asking::new(
-                wechat,
-                Settling::new(orders.clone(), &mchid, clock.clone(), random.clone()),
-            ),
-            orders,
-            payment_requests: Queue::new(aws.sqs(), settings.payment_requests_url),
+            closing: parts.closing(),
+            refunding: parts.refunding(),
+            orders: parts.orders,
+            asking: parts.asking,
+            payment_requests: parts.payment_requests,
             clock,
             random,
         }

@@ -1,24 +1,26 @@
-//! Schedule -> what is due -> each order read again, claimed, asked about, settled -> a report.
+//! Schedule -> what is due, a page at a time from each part of the index -> each order and refund read again, claimed, asked
+//! about, settled, closed or sent -> a report.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use adapters::{
-    order_table::{Applied, TableError},
+    order_table::{DueFrom, DueItem, TableError},
     queues::{PaymentRequest, QueueError},
 };
 use flows::{
     ask::{AskError, Asked},
+    close::CloseError,
     problem::Chain,
+    refund::{Driven, RefundError},
     settle::Settled,
     trace::Trace,
 };
 use futures_util::{StreamExt, stream};
 use payments::{
     due::{self, SHARDS},
-    ids::OrderNo,
+    ids::{OrderNo, RefundNo},
     journal::Cause,
     order::{Order, OrderState},
-    settle::Change,
 };
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -34,53 +36,63 @@ pub enum Task {
     Sweep,
 }
 
-/// What a run did.
+/// What a run did, how far it got, and what is left.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Report {
-    /// Orders that were due and claimed by this run.
+    /// Orders and refunds that were due and claimed by this run.
     pub claimed: u32,
-    /// Orders that this run brought to another state.
+    /// Orders that this run settled by WeChat Pay's word.
     pub settled: u32,
     /// Orders that are still to be paid.
     pub open: u32,
     /// Reserved orders handed to the queue, since nobody had got them a prepay value.
     pub resumed: u32,
-    /// Payments parked for a person.
+    /// Orders that were being closed or could no longer be paid, and are closed now.
+    pub closed: u32,
+    /// Orders that WeChat Pay has not closed yet.
+    pub closing: u32,
+    /// Refunds that this run brought to another state.
+    pub refunds_moved: u32,
+    /// Refunds that are on their way.
+    pub refunds_open: u32,
+    /// Payments and refunds parked for a person.
     pub parked: u32,
-    /// Orders that could not be looked at; they are due again.
+    /// Orders and refunds that could not be looked at; they are due again.
     pub failed: u32,
-    /// Reserved orders that WeChat Pay never got and that can no longer be paid.
-    pub expired: u32,
-    /// Parts of the index that hold more than one run takes.
+    /// Pages of the index that were read.
+    pub pages: u32,
+    /// Parts of the index that hold more than this run got to.
     pub parts_with_more: u32,
     /// Parts of the index that could not be read.
     pub parts_unreadable: u32,
 }
 
-/// Orders taken from each part of the index in one run: with 16 parts some 800 a minute and run, under WeChat Pay's limits.
-const PER_SHARD: i32 = 50;
+/// Taken from a part of the index at a time, so that no part waits for another that is full.
+const PAGE: i32 = 50;
+/// What one run looks at, at most: a minute's share of what WeChat Pay takes from this function.
+const RUN_MAX: u32 = 4_000;
 /// How many are asked about at once.
 const SIDE_BY_SIDE: usize = 8;
-/// One question's time.
-const ASK_WITHIN: Duration = Duration::from_secs(3);
+/// One look's time with WeChat Pay.
+const LOOK_WITHIN: Duration = Duration::from_secs(6);
 /// Nothing is begun with less time left than this, in milliseconds.
-const BEGIN_BEFORE_DEADLINE_MS: i64 = 5_000;
+const BEGIN_BEFORE_DEADLINE_MS: i64 = 8_000;
 
-/// How long after its expiry a reserved order that WeChat Pay does not know is given up, in seconds.
-const NEVER_ARRIVED_AFTER_S: i64 = 300;
-
-/// What looking at one order came to.
+/// What looking at something that is due came to.
 enum Look {
     NotOurs,
     Settled,
     Open,
     Resumed,
-    Expired,
+    Closed,
+    Closing,
+    RefundMoved,
+    RefundOpen,
     Parked,
     Failed,
 }
 
-/// Why one order could not be looked at.
+/// Why something could not be looked at.
 #[derive(Debug, thiserror::Error)]
 enum LookError {
     #[error(transparent)]
@@ -88,32 +100,38 @@ enum LookError {
     #[error(transparent)]
     Ask(#[from] AskError),
     #[error(transparent)]
+    Close(#[from] CloseError),
+    #[error(transparent)]
+    Refund(#[from] RefundError),
+    #[error("the order could not be handed to the queue")]
     Queue(#[from] QueueError),
 }
 
 /// Runs one task. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 ///
 /// # Errors
-/// When the index itself cannot be read; single orders that fail are counted in the report and come due again.
+/// When no part of the index could be read.
 pub async fn run(desk: &Desk, task: Task, deadline_ms: i64) -> Result<Report, TableError> {
     match task {
         Task::Sweep => sweep(desk, deadline_ms).await,
     }
 }
 
-/// Looks at what is due, a bounded piece of it. Safe to run twice at once: each order is claimed by a conditional write.
 async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, TableError> {
     let trace = Trace::from_header(None, &desk.random);
     let cause = Cause::Sweep(desk.random.id());
+    let began_at = desk.clock.now();
     let mut report = Report::default();
-    let (cause, trace) = (&cause, &trace);
     let mut unreadable = None;
-    for shard in shards_from(desk.clock.now()) {
-        if no_time_left(desk, deadline_ms) {
+    let mut places: VecDeque<(u8, Option<DueFrom>)> =
+        shards_from(began_at).map(|shard| (shard, None)).collect();
+    while let Some((shard, from)) = places.pop_front() {
+        if no_time_left(desk, deadline_ms) || report.claimed >= RUN_MAX {
             report.parts_with_more = report.parts_with_more.saturating_add(1);
             continue;
         }
-        let page = match desk.orders.due(shard, desk.clock.now(), PER_SHARD).await {
+        // What becomes due while the run goes on is the next run's.
+        let page = match desk.orders.due(shard, began_at, PAGE, from).await {
             Ok(page) => page,
             Err(error) => {
                 warn!(shard, error = %Chain(&error), "a part of the index could not be read");
@@ -122,20 +140,11 @@ async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, TableError> {
                 continue;
             }
         };
-        report.parts_with_more = report.parts_with_more.saturating_add(u32::from(page.more));
-        let looks = stream::iter(page.orders).map(|order_no| async move {
-            if no_time_left(desk, deadline_ms) {
-                return Look::NotOurs;
-            }
-            look(desk, &order_no, cause, trace).await.unwrap_or_else(|error| {
-                warn!(order_no = order_no.as_str(), error = %Chain(&error), "order could not be looked at");
-                Look::Failed
-            })
-        });
-        let mut looks = looks.buffer_unordered(SIDE_BY_SIDE);
-        while let Some(look) = looks.next().await {
-            report.count(&look);
+        report.pages = report.pages.saturating_add(1);
+        if let Some(next) = page.next {
+            places.push_back((shard, Some(next)));
         }
+        look_at(desk, page.items, &cause, &trace, deadline_ms, &mut report).await;
     }
     if let Some(error) = unreadable.filter(|_| report.parts_unreadable == u32::from(SHARDS)) {
         return Err(error);
@@ -156,8 +165,39 @@ fn no_time_left(desk: &Desk, deadline_ms: i64) -> bool {
     deadline_ms.saturating_sub(desk.clock.now_ms()) < BEGIN_BEFORE_DEADLINE_MS
 }
 
-/// One order: read again, since the index lags; claimed, since another run may be at it; asked about, settled.
-async fn look(
+/// Looks at one page, side by side up to a bound.
+async fn look_at(
+    desk: &Desk,
+    items: Vec<DueItem>,
+    cause: &Cause,
+    trace: &Trace,
+    deadline_ms: i64,
+    report: &mut Report,
+) {
+    let looks = stream::iter(items).map(|item| async move {
+        if no_time_left(desk, deadline_ms) {
+            return Look::NotOurs; // it was not claimed, so the next run finds it
+        }
+        let looked = match &item {
+            DueItem::Order(order_no) => order(desk, order_no, cause, trace).await,
+            DueItem::Refund(order_no, refund_no) => {
+                refund(desk, order_no, refund_no, cause, trace).await
+            }
+        };
+        looked.unwrap_or_else(|error| {
+            let order_no = item.order_no().as_str();
+            warn!(order_no, error = %Chain(&error), "what is due could not be looked at");
+            Look::Failed
+        })
+    });
+    let mut looks = looks.buffer_unordered(SIDE_BY_SIDE);
+    while let Some(look) = looks.next().await {
+        report.count(&look);
+    }
+}
+
+/// One order: read again, since the index lags; claimed, since another run may be at it; then asked about or closed.
+async fn order(
     desk: &Desk,
     order_no: &OrderNo,
     cause: &Cause,
@@ -167,62 +207,65 @@ async fn look(
     let Some(order) = desk.orders.read(order_no).await? else {
         return Ok(Look::NotOurs);
     };
-    if order.due.is_none_or(|due| due.at > now) {
+    let next = match (order.due, due::order_look(&order, &order.state, now)) {
+        (Some(due), Some(next)) if due.at <= now => next,
+        _ => return Ok(Look::NotOurs),
+    };
+    if !desk.orders.claim(&order, next).await? {
         return Ok(Look::NotOurs);
     }
-    if !desk
-        .orders
-        .claim(&order, due::next_look(order_no, order.created_at, now))
-        .await?
-    {
-        return Ok(Look::NotOurs);
+    match &order.state {
+        OrderState::Closing => close(desk, order, cause, trace).await,
+        OrderState::Reserved | OrderState::AwaitingPayment(_) if due::is_over(&order, now) => {
+            close(desk, order, cause, trace).await
+        }
+        OrderState::Reserved
+        | OrderState::AwaitingPayment(_)
+        | OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::Closed
+        | OrderState::Rejected
+        | OrderState::PaidAfterClose(_) => ask(desk, &order, cause, trace).await,
     }
-    match desk
+}
+
+/// Asks how an order stands that is still to be paid.
+async fn ask(desk: &Desk, order: &Order, cause: &Cause, trace: &Trace) -> Result<Look, LookError> {
+    let asked = desk
         .asking
-        .ask(order_no, ASK_WITHIN, cause, trace.id())
-        .await?
-    {
+        .ask(&order.order_no, LOOK_WITHIN, cause, trace.id())
+        .await?;
+    match asked {
         Asked::Settled(Settled::Changed) => Ok(Look::Settled),
         Asked::Settled(Settled::AlreadyDone) => Ok(Look::Open),
-        Asked::Settled(Settled::Parked) => Ok(Look::Parked),
-        Asked::NotThere if never_arrived(&order, now) => expire(desk, &order, cause, trace).await,
+        Asked::Settled(Settled::Parked { .. }) => Ok(Look::Parked),
         // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
-        Asked::Settled(Settled::StillOpen) | Asked::NotThere => resume(desk, &order, trace).await,
+        Asked::Settled(Settled::StillOpen) | Asked::NotThere => resume(desk, order, trace).await,
         Asked::Refused(_) | Asked::Unknown(_) => Ok(Look::Failed),
     }
 }
 
-/// Whether an order that WeChat Pay does not know will never be there: nobody is calling for it, and nobody will, since it can
-/// no longer be paid.
-fn never_arrived(order: &Order, now: UnixSeconds) -> bool {
-    let over_since_s = now.0.saturating_sub(order.expires_at.0);
-    order.state == OrderState::Reserved
-        && order.attempt.held_for_s(now).is_none()
-        && over_since_s >= NEVER_ARRIVED_AFTER_S
-}
-
-/// Ends an order that never came to WeChat Pay. Should money come for it all the same, it is booked as paid after close.
-async fn expire(
-    desk: &Desk,
-    order: &Order,
-    cause: &Cause,
-    trace: &Trace,
-) -> Result<Look, LookError> {
-    let change = Change::new(
-        order,
-        OrderState::Closed,
-        cause.clone(),
-        trace.id(),
-        desk.clock.now(),
-    );
-    match desk.orders.apply(&change, None).await? {
-        Applied::Yes => Ok(Look::Expired),
-        Applied::Stale => Ok(Look::Open),
-    }
+/// Closes an order that can no longer be paid, or whose closing was left half done.
+async fn close(desk: &Desk, order: Order, cause: &Cause, trace: &Trace) -> Result<Look, LookError> {
+    let order = desk
+        .closing
+        .close(order, LOOK_WITHIN, cause, trace.id())
+        .await?;
+    Ok(match &order.state {
+        OrderState::Closed | OrderState::Rejected => Look::Closed,
+        OrderState::Closing | OrderState::Reserved | OrderState::AwaitingPayment(_) => {
+            Look::Closing
+        }
+        OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::PaidAfterClose(_) => Look::Settled,
+    })
 }
 
 async fn resume(desk: &Desk, order: &Order, trace: &Trace) -> Result<Look, LookError> {
-    if order.state != OrderState::Reserved || order.expires_at <= desk.clock.now() {
+    if order.state != OrderState::Reserved {
         return Ok(Look::Open);
     }
     let message = PaymentRequest::IssueV1 {
@@ -234,6 +277,26 @@ async fn resume(desk: &Desk, order: &Order, trace: &Trace) -> Result<Look, LookE
     Ok(Look::Resumed)
 }
 
+/// One refund: the flow reads it again and claims it.
+async fn refund(
+    desk: &Desk,
+    order_no: &OrderNo,
+    refund_no: &RefundNo,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<Look, LookError> {
+    let driven = desk
+        .refunding
+        .drive(order_no, refund_no, LOOK_WITHIN, cause, trace.id())
+        .await?;
+    Ok(match driven {
+        Driven::NotOurs => Look::NotOurs,
+        Driven::Moved => Look::RefundMoved,
+        Driven::Open => Look::RefundOpen,
+        Driven::Parked => Look::Parked,
+    })
+}
+
 impl Report {
     fn count(&mut self, look: &Look) {
         let counter = match look {
@@ -241,7 +304,10 @@ impl Report {
             Look::Settled => &mut self.settled,
             Look::Open => &mut self.open,
             Look::Resumed => &mut self.resumed,
-            Look::Expired => &mut self.expired,
+            Look::Closed => &mut self.closed,
+            Look::Closing => &mut self.closing,
+            Look::RefundMoved => &mut self.refunds_moved,
+            Look::RefundOpen => &mut self.refunds_open,
             Look::Parked => &mut self.parked,
             Look::Failed => &mut self.failed,
         };

@@ -3,7 +3,7 @@
 use adapters::{
     aws::AwsSettings,
     env::{Reader, SettingsError, Vars},
-    settings::{KeysSettings, WechatSettings, mchid},
+    settings::CoreSettings,
 };
 
 /// The settings, read once per sandbox.
@@ -11,16 +11,8 @@ use adapters::{
 pub struct Settings {
     /// How to reach AWS.
     pub aws: AwsSettings,
-    /// The keys.
-    pub keys: KeysSettings,
-    /// WeChat Pay.
-    pub wechat: WechatSettings,
-    /// The merchant number.
-    pub mchid: String,
-    /// `ORDERS_TABLE`.
-    pub orders_table: String,
-    /// `PAYMENT_REQUESTS_QUEUE_URL`.
-    pub payment_requests_url: String,
+    /// Tables, queue, keys and WeChat Pay.
+    pub core: CoreSettings,
 }
 
 impl Settings {
@@ -31,22 +23,11 @@ impl Settings {
     pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(vars);
         let aws = AwsSettings::read(&mut reader);
-        let keys = KeysSettings::read(&mut reader);
-        let wechat = WechatSettings::read(&mut reader);
-        let mchid = mchid(&mut reader);
-        let orders_table = reader.required("ORDERS_TABLE", "the name of the orders table");
-        let payment_requests_url = reader.required(
-            "PAYMENT_REQUESTS_QUEUE_URL",
-            "the URL of the queue payment-requests",
-        );
+        let core = CoreSettings::read(&mut reader);
         reader.finish(|| {
             Some(Self {
                 aws: aws?,
-                keys: keys?,
-                wechat: wechat?,
-                mchid: mchid?,
-                orders_table: orders_table?,
-                payment_requests_url: payment_requests_url?,
+                core: core?,
             })
         })
     }

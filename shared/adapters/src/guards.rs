@@ -1,12 +1,22 @@
-//! The `guards` table: marks that keep things from happening twice. So far: the nonces of signed API requests.
+//! The `guards` table: marks that keep things from happening twice or too often: nonces of signed API requests, leases, pauses.
+//!
+//! | `pk` | what it keeps |
+//! |---|---|
+//! | `nonce#...` | a signed request that changes something works once |
+//! | `submit#...` | one payer's next order waits until the one before is answered |
+//! | `ask#...` | WeChat Pay is not asked about an order at every look that a client takes at it |
+//! | `pause#...` | what rests until a time, such as a merchant's refunds |
 //!
 //! A mark is over when the clock says so (`expires_at <= now`); DynamoDB's own time-to-live only cleans up, some time later.
 
 use aws_sdk_dynamodb::{
     Client,
-    operation::put_item::PutItemError,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::{delete_item::DeleteItemError, put_item::PutItemError},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
+use payments::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
 use crate::aws::AwsError;
@@ -30,6 +40,41 @@ pub enum Burnt {
     Fresh,
     /// It was used before: the request is a repeat, or somebody replays it.
     Seen,
+}
+
+/// What came of asking for a lease.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lease {
+    /// It is ours until it expires or is given back.
+    Ours,
+    /// Somebody else has it until then.
+    Held {
+        /// When it is free by itself.
+        until: UnixSeconds,
+    },
+}
+
+/// What a lease is for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LeaseOf<'a> {
+    /// Submitting orders of one payer, by the digest that names him.
+    Payer(&'a str),
+    /// Asking WeChat Pay about an order because a client looks at it.
+    Look {
+        /// The merchant number.
+        mchid: &'a str,
+        /// The order.
+        order_no: &'a OrderNo,
+    },
+}
+
+impl LeaseOf<'_> {
+    fn pk(&self) -> String {
+        match self {
+            Self::Payer(digest) => format!("submit#{digest}"),
+            Self::Look { mchid, order_no } => format!("ask#{mchid}#{order_no}"),
+        }
+    }
 }
 
 impl Guards {
@@ -57,25 +102,120 @@ impl Guards {
         holder: &str,
         now: UnixSeconds,
     ) -> Result<Burnt, GuardsError> {
-        let expires_at = now.0.saturating_add(Self::NONCE_KEPT_S);
+        // Behind its length, the key id cannot run into the nonce: no two pairs share a mark.
+        let pk = format!("nonce#{}#{keyid}#{nonce}", keyid.len());
+        let marked = self
+            .mark("burn a nonce", pk, holder, Self::NONCE_KEPT_S, now)
+            .await?;
+        Ok(match marked {
+            Lease::Ours => Burnt::Fresh,
+            Lease::Held { .. } => Burnt::Seen,
+        })
+    }
+
+    /// Takes a lease for `for_s` seconds from `now`, if it is free by the clock or `holder`'s already.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn lease(
+        &self,
+        of: &LeaseOf<'_>,
+        holder: &str,
+        for_s: i64,
+        now: UnixSeconds,
+    ) -> Result<Lease, GuardsError> {
+        self.mark("take a lease", of.pk(), holder, for_s, now).await
+    }
+
+    /// Gives a lease back, if it still is `holder`'s.
+    ///
+    /// # Errors
+    /// [`GuardsError`]; the lease then ends by the clock.
+    pub async fn release(&self, of: &LeaseOf<'_>, holder: &str) -> Result<(), GuardsError> {
+        let deleted = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("pk", text(of.pk()))
+            .condition_expression("holder = :holder")
+            .expression_attribute_values(":holder", text(holder))
+            .send()
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(()) // it expired, and somebody else has it
+            }
+            Err(error) => Err(failed("give a lease back", error)),
+        }
+    }
+
+    /// Lets a merchant's refunds rest until `until`.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn pause_refunds(&self, mchid: &str, until: UnixSeconds) -> Result<(), GuardsError> {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .item("pk", text(refund_pause(mchid)))
+            .item("expires_at", number(until.0))
+            .send()
+            .await
+            .map_err(|error| failed("pause refunds", error))?;
+        Ok(())
+    }
+
+    /// Until when a merchant's refunds rest; `None` when they do not, at `now`.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn refunds_paused_until(
+        &self,
+        mchid: &str,
+        now: UnixSeconds,
+    ) -> Result<Option<UnixSeconds>, GuardsError> {
+        let got = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", text(refund_pause(mchid)))
+            .send()
+            .await
+            .map_err(|error| failed("look for a pause of refunds", error))?;
+        let until = got.item().and_then(expires_at);
+        Ok(until.filter(|until| *until > now))
+    }
+
+    /// Sets a mark, if there is none that still holds at `now`. A mark of the same `holder` is its own: the answer to an
+    /// earlier write was lost.
+    async fn mark(
+        &self,
+        operation: &'static str,
+        pk: String,
+        holder: &str,
+        for_s: i64,
+        now: UnixSeconds,
+    ) -> Result<Lease, GuardsError> {
+        let until = now.0.saturating_add(for_s);
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
-            // Behind its length, the key id cannot run into the nonce: no two pairs share a mark.
-            .item(
-                "pk",
-                AttributeValue::S(format!("nonce#{}#{keyid}#{nonce}", keyid.len())),
-            )
-            .item("holder", AttributeValue::S(holder.to_owned()))
-            .item("expires_at", AttributeValue::N(expires_at.to_string()))
+            .item("pk", text(pk))
+            .item("holder", text(holder))
+            .item("expires_at", number(until))
             .condition_expression("attribute_not_exists(pk) OR expires_at <= :now")
-            .expression_attribute_values(":now", AttributeValue::N(now.0.to_string()))
+            .expression_attribute_values(":now", number(now.0))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         let Err(error) = put else {
-            return Ok(Burnt::Fresh);
+            return Ok(Lease::Ours);
         };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(found)) => {
@@ -84,12 +224,41 @@ impl Guards {
                     .and_then(|item| item.get("holder"))
                     .and_then(|value| value.as_s().ok());
                 Ok(if found_holder.is_some_and(|found| found == holder) {
-                    Burnt::Fresh
+                    Lease::Ours
                 } else {
-                    Burnt::Seen
+                    Lease::Held {
+                        until: found
+                            .item()
+                            .and_then(expires_at)
+                            .unwrap_or(UnixSeconds(until)),
+                    }
                 })
             }
-            Some(_) | None => Err(GuardsError(AwsError::new("burn a nonce", error))),
+            Some(_) | None => Err(failed(operation, error)),
         }
     }
+}
+
+fn refund_pause(mchid: &str) -> String {
+    format!("pause#refunds#{mchid}")
+}
+
+fn expires_at(item: &std::collections::HashMap<String, AttributeValue>) -> Option<UnixSeconds> {
+    let seconds = item.get("expires_at")?.as_n().ok()?;
+    seconds.parse().ok().map(UnixSeconds)
+}
+
+fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn failed<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> GuardsError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    GuardsError(AwsError::new(operation, error))
 }

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use message_signatures::VerifyingKey;
 use tokio::sync::{Mutex, OnceCell};
+use wechatpay::FieldKey;
 use wechatpay::resource::ApiV3Key;
 use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;
@@ -365,6 +366,27 @@ impl MerchantKeys {
             Ok(keys)
         };
         self.apiv3.get_or_try_init(unseal).await.map(Vec::as_slice)
+    }
+
+    /// The key that personal fields are encrypted to: the one that `response_serial` names, since the header of a request has
+    /// to name that key.
+    ///
+    /// # Errors
+    /// There is no such entry, or it does not read.
+    pub fn field_key(&self) -> Result<FieldKey, KeysError> {
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| entry.id == self.response_serial)
+            .ok_or_else(|| KeysError::Damaged {
+                pk: self.pk(),
+                what: "no verification key has the id that response_serial names",
+            })?;
+        match entry.kind {
+            VerificationKind::PublicKey => FieldKey::from_public_key(&entry.id, &entry.pem),
+            VerificationKind::Certificate => FieldKey::from_certificate(&entry.pem),
+        }
+        .map_err(|source| self.not_a_key("WeChat Pay's key", source))
     }
 
     /// The signer that the settings chose. A sealed key is unsealed at the first call.

@@ -9,7 +9,10 @@
 use std::error::Error;
 
 use aws_sdk_sqs::{Client, types::MessageAttributeValue};
-use payments::{ids::OrderNo, webhook::OutgoingEvent};
+use payments::{
+    ids::{OrderNo, RefundNo},
+    webhook::OutgoingEvent,
+};
 use serde::{Deserialize, Serialize};
 use wechatpay::verify::SignedHeaders;
 
@@ -22,6 +25,14 @@ pub enum PaymentRequest {
     IssueV1 {
         /// The order.
         order_no: OrderNo,
+    },
+    /// Send this refund to WeChat Pay, if it is due.
+    #[serde(rename = "refund.v1")]
+    RefundV1 {
+        /// The order.
+        order_no: OrderNo,
+        /// The refund.
+        refund_no: RefundNo,
     },
 }
 
@@ -96,7 +107,7 @@ impl Queue {
         }
     }
 
-    /// Sends a request for a prepay value, to be seen after `delay_s` seconds. Returns when SQS has it.
+    /// Sends a payment request, to be seen after `delay_s` seconds. Returns when SQS has it.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -148,7 +159,7 @@ impl Queue {
             detail: event.clone(),
             replay: true,
         };
-        self.send(serde_json::to_string(&message), 0, traceparent)
+        self.send(serde_json::to_string(&message), 0, traceparent, None)
             .await
     }
 

@@ -1,7 +1,7 @@
 //! Settings that several functions share, read in groups. Each function's own `settings.rs` picks the groups it needs; all
 //! that is missing or malformed is reported at once.
 
-use payments::create::Merchant;
+use payments::settle::MerchantFacts;
 
 use crate::{
     env::Reader,
@@ -116,6 +116,58 @@ const CALLS_PER_S: u32 = 50;
 /// who needs more seals the key.
 const SIGNATURES_PER_S: u32 = 50;
 
+/// What every function is told that changes orders and talks to WeChat Pay.
+#[derive(Clone, Debug)]
+pub struct CoreSettings {
+    /// The keys.
+    pub keys: KeysSettings,
+    /// WeChat Pay.
+    pub wechat: WechatSettings,
+    /// `WECHATPAY_MCHID` and `NOTIFY_URL`.
+    pub facts: MerchantFacts,
+    /// `ORDERS_TABLE`.
+    pub orders_table: String,
+    /// `GUARDS_TABLE`.
+    pub guards_table: String,
+    /// `PAYMENT_REQUESTS_QUEUE_URL`.
+    pub payment_requests_url: String,
+}
+
+impl CoreSettings {
+    /// Reads the group.
+    pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let keys = KeysSettings::read(reader);
+        let wechat = WechatSettings::read(reader);
+        let mchid = mchid(reader);
+        let notify_url = notify_url(reader);
+        let orders_table = reader.required("ORDERS_TABLE", "the name of the orders table");
+        let guards_table = reader.required("GUARDS_TABLE", "the name of the guards table");
+        let payment_requests_url = reader.required(
+            "PAYMENT_REQUESTS_QUEUE_URL",
+            "the URL of the queue payment-requests",
+        );
+        Some(Self {
+            keys: keys?,
+            wechat: wechat?,
+            facts: MerchantFacts {
+                mchid: mchid?,
+                notify_url: notify_url?,
+            },
+            orders_table: orders_table?,
+            guards_table: guards_table?,
+            payment_requests_url: payment_requests_url?,
+        })
+    }
+}
+
+/// Reads `FIELDS_KEY_ID`.
+pub fn fields_key_id(reader: &mut Reader<'_>) -> Option<String> {
+    reader.required(
+        "FIELDS_KEY_ID",
+        "the id or ARN of the KMS key that seals personal fields",
+    )
+}
+
 /// Reads `WECHATPAY_MCHID`.
 pub fn mchid(reader: &mut Reader<'_>) -> Option<String> {
     reader.parsed(
@@ -129,10 +181,9 @@ pub fn mchid(reader: &mut Reader<'_>) -> Option<String> {
     )
 }
 
-/// Reads what goes into every order: `WECHATPAY_MCHID`, `WECHATPAY_APPIDS`, `NOTIFY_URL`.
-pub fn merchant(reader: &mut Reader<'_>) -> Option<Merchant> {
-    let mchid = mchid(reader);
-    let appids = reader.parsed(
+/// Reads `WECHATPAY_APPIDS`: the appids that orders may be made for, the default first.
+pub fn appids(reader: &mut Reader<'_>) -> Option<Vec<String>> {
+    reader.parsed(
         "WECHATPAY_APPIDS",
         "one appid or more, separated by commas, the default first",
         |text| {
@@ -145,16 +196,15 @@ pub fn merchant(reader: &mut Reader<'_>) -> Option<Merchant> {
                 .all(|appid| (1..=32).contains(&appid.len()))
                 .then_some(appids)
         },
-    );
+    )
+}
+
+/// Reads `NOTIFY_URL`: where WeChat Pay sends its callbacks.
+pub fn notify_url(reader: &mut Reader<'_>) -> Option<String> {
     let expected = "the absolute https URL of POST /v1/callbacks/wechatpay, without a query (http only on loopback)";
-    let notify_url = reader.parsed("NOTIFY_URL", expected, |url| {
+    reader.parsed("NOTIFY_URL", expected, |url| {
         (secure_or_loopback(url) && !url.contains(['?', '#']) && url.len() <= 255)
             .then(|| url.to_owned())
-    });
-    Some(Merchant {
-        mchid: mchid?,
-        appids: appids?,
-        notify_url: notify_url?,
     })
 }
 

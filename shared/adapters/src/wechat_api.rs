@@ -20,6 +20,7 @@ use payments::issue::Answer;
 use tokio::sync::OnceCell;
 use tracing::{debug, info, warn};
 use wechatpay::{
+    FieldKey,
     api::{Call, CallFailure, Method, Outgoing, Repeat, read_answer},
     sign::{SignError, authorization},
     verify::VerifyError,
@@ -166,6 +167,14 @@ impl WechatApi {
     /// Whether neither host answers and it is too early to try one again: a call now would most likely be lost time.
     pub fn is_down(&self) -> bool {
         self.failover().is_down(self.0.clock.now_ms())
+    }
+
+    /// The key that personal fields are encrypted to for WeChat Pay: the one that `Wechatpay-Serial` of every call names.
+    ///
+    /// # Errors
+    /// [`NotSent::Keys`].
+    pub async fn field_key(&self) -> Result<FieldKey, NotSent> {
+        Ok(self.0.keys.merchant().await?.field_key()?)
     }
 
     /// Makes one call to one host, within the time given, which includes waiting for the limits.

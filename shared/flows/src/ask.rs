@@ -11,7 +11,10 @@ use payments::{
 };
 use wechatpay::api::{ErrorCode, QueryByOutTradeNo, Refusal};
 
-use crate::settle::{SettleError, Settled, Settling};
+use crate::{
+    books::BooksError,
+    settle::{Settled, Settling},
+};
 
 /// Asks and settles.
 #[derive(Clone, Debug)]
@@ -41,7 +44,7 @@ pub enum AskError {
     NotSent(#[from] NotSent),
     /// The answer could not be settled now.
     #[error("WeChat Pay's answer could not be settled")]
-    Settle(#[from] SettleError),
+    Settle(#[from] BooksError),
     /// The answer is signed but is no news about an order. A person has to look at it.
     #[error("WeChat Pay's answer about the order cannot be read")]
     Unreadable(#[from] UnreadableNotice),

@@ -13,7 +13,7 @@ use payments::{
     due,
     ids::OrderNo,
     issue::{self, GiveUp, Next},
-    journal::Cause,
+    journal::{Because, Cause},
     order::{Handover, Order, OrderState, PayParams, Prepay, Product, WrongValue, handover},
     settle::Change,
 };
@@ -202,7 +202,7 @@ impl Issuing {
             .await?;
         match asked {
             Asked::NotThere | Asked::Settled(Settled::StillOpen) => Ok(None),
-            Asked::Settled(Settled::Changed | Settled::AlreadyDone | Settled::Parked) => {
+            Asked::Settled(Settled::Changed | Settled::AlreadyDone | Settled::Parked { .. }) => {
                 Ok(Some(self.as_it_stands(order).await?))
             }
             Asked::Refused(refusal) => {
@@ -244,15 +244,16 @@ impl Issuing {
             Handover::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
         };
         let prepay = Prepay::issued(params, order.product, now, order.expires_at);
-        let change = Change::new(
-            &order,
-            OrderState::AwaitingPayment(prepay.clone()),
-            cause.clone(),
-            trace,
-            now,
-        );
-        let event = (order.state == OrderState::Reserved).then_some(&change.event);
-        let next_look = due::next_look(&order.order_no, order.created_at, now);
+        let because = Because {
+            cause: cause.clone(),
+            trace: trace.to_owned(),
+            at: now,
+        };
+        let awaiting = OrderState::AwaitingPayment(prepay.clone());
+        let next_look = due::order_look(&order, &awaiting, now);
+        let change = Change::new(&order, awaiting, &because);
+        // Renewing a value changes no state and has no event.
+        let event = change.events.first();
         let order_no = order.order_no.as_str();
         match self
             .orders
@@ -361,18 +362,17 @@ impl Issuing {
         cause: &Cause,
         trace: &str,
     ) -> Result<Issued, IssueError> {
-        let change = Change::new(
-            order,
-            OrderState::Rejected,
-            cause.clone(),
-            trace,
-            self.clock.now(),
-        );
-        let applied = match self.orders.apply(&change, None).await {
+        let because = Because {
+            cause: cause.clone(),
+            trace: trace.to_owned(),
+            at: self.clock.now(),
+        };
+        let change = Change::new(order, OrderState::Rejected, &because);
+        let applied = match self.orders.apply(&change).await {
             // Somebody holds the item for a moment, the sweep for instance: once more, or the refusal would be lost.
             Err(TableError::Conflict) => {
                 self.clock.sleep(CONFLICT_PAUSE).await;
-                self.orders.apply(&change, None).await?
+                self.orders.apply(&change).await?
             }
             applied => applied?,
         };

@@ -1,5 +1,5 @@
 //! Control flow that more than one function needs: authenticating an API request, getting a prepay value, settling news,
-//! asking WeChat Pay. A function's own flow stands in its `handler.rs`; these are the stretches that several share.
+//! asking WeChat Pay, closing, giving money back. A function's own flow stands in its `handler.rs`; these are the stretches that several share.
 //!
 //! A flow reads and writes through `adapters` and lets `payments` decide. Nothing here runs in Lambda's runtime; what SQS
 //! hands to a function there, and the answer it expects, is [`sqs_event`].
@@ -8,11 +8,15 @@
 //! queue message.
 
 pub mod ask;
+pub mod books;
+pub mod close;
 pub mod gate;
 pub mod incoming;
 pub mod issue;
 pub mod open_callback;
+pub mod parts;
 pub mod problem;
+pub mod refund;
 pub mod settle;
 pub mod sqs_event;
 pub mod trace;

@@ -6,7 +6,7 @@
 use std::error::Error;
 
 use http::{Response, StatusCode, header};
-use payments::{create::BadRequest, ids::BadNumber};
+use payments::{ids::BadNumber, refund::RefundRefused, request::BadRequest};
 use serde_json::json;
 use tracing::{error, info};
 use wechatpay::api::Refusal;
@@ -105,6 +105,91 @@ impl Problem {
             "Order not found",
             "This client has no order of that number.",
         )
+    }
+
+    /// The same payer's last order is being submitted at this moment.
+    pub fn submitted_just_now(retry_after_s: i64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "submitted_just_now",
+            "Submitted just now",
+            "An order of the same payer is being submitted at this moment. If it is the same one, repeat it with its number or Idempotency-Key after Retry-After.",
+        )
+        .retry_after(retry_after_s)
+    }
+
+    /// The order is paid, so it cannot be closed.
+    pub fn order_paid() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "order_paid",
+            "Order paid",
+            "The order is paid, so it cannot be closed. Give the money back with POST .../refunds instead.",
+        )
+    }
+
+    /// No such refund, as far as this client may know.
+    pub fn refund_not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "refund_not_found",
+            "Refund not found",
+            "This client has no refund of that number under that order.",
+        )
+    }
+
+    /// No such event, as far as this client may know.
+    pub fn event_not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "event_not_found",
+            "Event not found",
+            "The order has no event of that version. GET .../events lists them.",
+        )
+    }
+
+    /// The refund's number or key was used before, for something else.
+    pub fn refund_reused() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "Used before with another body",
+            "A refund with this number or Idempotency-Key exists on other terms. Repeat the first request unchanged, or choose a new number.",
+        )
+    }
+
+    /// A decision that the refund is not in the state for.
+    pub fn refund_state(needs: &'static str, is: &'static str) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "refund_state",
+            "Refund in another state",
+            format!("This can be done while the refund is `{needs}`; it is `{is}`."),
+        )
+    }
+
+    /// WeChat Pay does not take what was asked about a refund.
+    pub fn wechatpay_refused_refund(refusal: &Refusal) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "wechatpay_refused",
+            "Refused by WeChat Pay",
+            format!(
+                "WeChat Pay refused with {}: {}. Correct the cause and ask again.",
+                refusal.raw_code, refusal.message
+            ),
+        )
+    }
+
+    /// WeChat Pay did not answer believably, so nothing is known.
+    pub fn wechatpay_silent() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "wechatpay_silent",
+            "No answer from WeChat Pay",
+            "WeChat Pay gave no answer that can be trusted. Look at the refund after Retry-After before asking again.",
+        )
+        .retry_after(60)
     }
 
     /// WeChat Pay does not take the order.
@@ -217,7 +302,7 @@ impl From<BadRequest> for Problem {
                 "Invalid request",
                 detail,
             ),
-            BadRequest::NoNumber => Self::new(
+            BadRequest::NoNumber { .. } => Self::new(
                 StatusCode::BAD_REQUEST,
                 "missing_idempotency_key",
                 "No number to repeat by",
@@ -228,6 +313,44 @@ impl From<BadRequest> for Problem {
                 "invalid_idempotency_key",
                 "Invalid Idempotency-Key",
                 detail,
+            ),
+        }
+    }
+}
+
+impl From<RefundRefused> for Problem {
+    fn from(refused: RefundRefused) -> Self {
+        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+        match refused {
+            RefundRefused::NotPaid => Self::new(
+                StatusCode::CONFLICT,
+                "order_not_paid",
+                "Order not paid",
+                "The order has no payment that could be given back. POST .../close ends an unpaid order.",
+            ),
+            RefundRefused::Exceeds { left_fen } => Self::new(
+                unprocessable,
+                "refund_exceeds_payment",
+                "More than is left",
+                format!("Of the payment {left_fen} fen are left to be given back."),
+            ),
+            RefundRefused::TooMany => Self::new(
+                unprocessable,
+                "refund_limit_reached",
+                "Too many refunds",
+                "WeChat Pay takes 50 refunds for an order, and the order had them. Pay the rest back by other means.",
+            ),
+            RefundRefused::TooLate => Self::new(
+                unprocessable,
+                "refund_too_late",
+                "Too late",
+                "WeChat Pay takes refunds for 365 days after the payment. Pay it back by other means.",
+            ),
+            RefundRefused::NoSuchPayment => Self::new(
+                unprocessable,
+                "no_such_payment",
+                "No such payment",
+                "The order has no parked payment of that transaction_id which could be given back. Leave it out to give back the order's own payment.",
             ),
         }
     }

@@ -43,6 +43,11 @@ impl Trace {
     }
 }
 
+/// The header to send on with what belongs to a trace that is only known by its id.
+pub(crate) fn traceparent_of(trace_id: &str, random: &Random) -> String {
+    format!("00-{trace_id}-{}-01", hex(&random.bytes::<8>()))
+}
+
 fn trace_id_of(header: &str) -> Option<&str> {
     let mut parts = header.split('-');
     let (version, trace_id, parent, flags) =

@@ -2,12 +2,12 @@
 
 use std::error::Error;
 
-use adapters::{keys_table::KeysError, order_table::TableError};
+use adapters::{keys_table::KeysError, notices::NoticesError, order_table::TableError};
 use tracing::{error, warn};
 
 use crate::{
-    ask::AskError, issue::IssueError, open_callback::OpenCallbackError, problem::Chain,
-    settle::SettleError,
+    ask::AskError, books::BooksError, issue::IssueError, open_callback::OpenCallbackError,
+    problem::Chain, refund::RefundError,
 };
 
 /// What happens to a message.
@@ -51,6 +51,15 @@ impl From<KeysError> for Verdict {
     }
 }
 
+impl From<NoticesError> for Verdict {
+    fn from(error: NoticesError) -> Self {
+        match &error {
+            NoticesError::Unavailable(_) => Self::retry(&error),
+            NoticesError::Damaged { .. } => Self::for_a_person(&error),
+        }
+    }
+}
+
 impl From<OpenCallbackError> for Verdict {
     fn from(error: OpenCallbackError) -> Self {
         match error {
@@ -61,10 +70,22 @@ impl From<OpenCallbackError> for Verdict {
     }
 }
 
-impl From<SettleError> for Verdict {
-    fn from(error: SettleError) -> Self {
+impl From<BooksError> for Verdict {
+    fn from(error: BooksError) -> Self {
+        match error {
+            BooksError::Table(error) => error.into(),
+            BooksError::Contended => Self::retry(&error),
+        }
+    }
+}
+
+impl From<RefundError> for Verdict {
+    fn from(error: RefundError) -> Self {
         match &error {
-            SettleError::Table(_) | SettleError::Contended => Self::retry(&error),
+            RefundError::Books(_) | RefundError::Guards(_) | RefundError::NotSent(_) => {
+                Self::retry(&error)
+            }
+            RefundError::Unreadable(_) | RefundError::Field(_) => Self::for_a_person(&error),
         }
     }
 }

@@ -1,9 +1,16 @@
-//! An order as our API shows it.
+//! Orders, refunds and events as our API shows them.
 
 use http::{HeaderName, Response, StatusCode, header, header::HeaderValue};
-use payments::order::Order;
+use payments::{
+    ids::OrderNo,
+    journal::Event,
+    order::Order,
+    refund::{Refund, RefundState},
+};
 use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
+
+use crate::books::what_to_do;
 
 /// The order as JSON, as it stands at `now`: a prepay value is shown only while a payer can use it.
 pub fn order(order: &Order, now: UnixSeconds) -> Value {
@@ -37,7 +44,76 @@ pub fn order(order: &Order, now: UnixSeconds) -> Value {
         put("transaction_id", json!(payment.transaction_id));
         put("paid_at", json!(format_rfc3339_beijing(payment.paid_at)));
     }
+    for (name, fen) in [
+        ("refund_committed_fen", order.refunds.committed_fen),
+        ("refunded_fen", order.refunds.refunded_fen),
+    ] {
+        if fen > 0 {
+            put(name, json!(fen));
+        }
+    }
     Value::Object(view)
+}
+
+/// A refund as JSON.
+pub fn refund(refund: &Refund) -> Value {
+    let mut view = Map::new();
+    let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
+    put("order_no", json!(refund.order_no));
+    put("refund_no", json!(refund.refund_no));
+    put("out_refund_no", json!(refund.out_refund_no));
+    put("state", json!(refund.state.name()));
+    put("amount_fen", json!(refund.amount));
+    put("currency", json!("CNY"));
+    put("transaction_id", json!(refund.transaction_id));
+    if let Some(refund_id) = &refund.refund_id {
+        put("refund_id", json!(refund_id));
+    }
+    if let Some(reason) = &refund.reason {
+        put("reason", json!(reason));
+    }
+    put(
+        "created_at",
+        json!(format_rfc3339_beijing(refund.created_at)),
+    );
+    if let RefundState::Succeeded(at) = &refund.state {
+        put("succeeded_at", json!(format_rfc3339_beijing(*at)));
+    }
+    if let Some(trouble) = &refund.trouble {
+        put("trouble", json!(trouble));
+    }
+    if let Some(what_to_do) = what_to_do(refund) {
+        put("what_to_do", json!(what_to_do));
+    }
+    Value::Object(view)
+}
+
+/// All refunds of an order as JSON.
+pub fn refunds(order_no: &OrderNo, refunds: &[Refund]) -> Value {
+    let refunds: Vec<Value> = refunds.iter().map(refund).collect();
+    json!({"order_no": order_no, "refunds": refunds})
+}
+
+/// The journal of an order as JSON, oldest first.
+pub fn events(order_no: &OrderNo, journal: &[Event]) -> Value {
+    let events: Vec<Value> = journal.iter().map(|event| shown(order_no, event)).collect();
+    json!({"order_no": order_no, "events": events})
+}
+
+fn shown(order_no: &OrderNo, event: &Event) -> Value {
+    let mut view = json!({
+        "version": event.version,
+        "subject": event.subject.kind(),
+        "subject_id": event.subject.id(order_no),
+        "to": event.to,
+        "cause": {"kind": event.cause.kind(), "id": event.cause.id()},
+        "at": format_rfc3339_beijing(event.at),
+        "trace_id": event.trace,
+    });
+    if let (Some(from), Some(fields)) = (&event.from, view.as_object_mut()) {
+        fields.insert("from".to_owned(), json!(from));
+    }
+    view
 }
 
 /// An answer with a JSON body.
@@ -57,11 +133,30 @@ pub fn answer(status: StatusCode, body: &Value) -> Response<String> {
 
 /// 202: how the order stands, and where to look for what becomes of it.
 pub fn accepted(order_no: &str, state: &str, retry_after_s: i64) -> Response<String> {
-    let mut answer = answer(
-        StatusCode::ACCEPTED,
+    look_later(
         &json!({"order_no": order_no, "state": state}),
-    );
-    let location = HeaderValue::from_str(&format!("/v1/orders/{order_no}"));
+        &format!("/v1/orders/{order_no}"),
+        retry_after_s,
+    )
+}
+
+/// 202: how the refund stands, and where to look for what becomes of it.
+pub fn refund_accepted(of: &Refund, retry_after_s: i64) -> Response<String> {
+    let location = format!("/v1/orders/{}/refunds/{}", of.order_no, of.refund_no);
+    look_later(&refund(of), &location, retry_after_s)
+}
+
+/// 202: the event is on its way once more.
+pub fn event_accepted(order_no: &OrderNo, version: u64) -> Response<String> {
+    answer(
+        StatusCode::ACCEPTED,
+        &json!({"order_no": order_no, "version": version}),
+    )
+}
+
+fn look_later(body: &Value, location: &str, retry_after_s: i64) -> Response<String> {
+    let mut answer = answer(StatusCode::ACCEPTED, body);
+    let location = HeaderValue::from_str(location);
     answer
         .headers_mut()
         .extend(location.ok().map(|location| (header::LOCATION, location)));

@@ -1,18 +1,18 @@
 //! A merchant's request for an order, read and checked at the edge: after this file nothing about it can be wrong in form.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use wechatpay::{
     UnixSeconds,
     api::{H5Info, PrepayAmount, PrepayBody, PrepaySceneInfo},
     time::format_rfc3339_beijing,
-    wire::Payer,
+    wire::Payer as WirePayer,
 };
 
 use crate::{
     ids::{ClientId, IdempotencyKey, OrderNo},
     money::Fen,
     order::{Fingerprint, Product},
+    request::{BadRequest, bad, fingerprint, text},
 };
 
 /// What is fixed for a deployment and goes into every order.
@@ -26,37 +26,31 @@ pub struct Merchant {
     pub notify_url: String,
 }
 
-/// A request that cannot become an order, and what to change.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum BadRequest {
-    /// The body is not the JSON object that the contract describes.
-    #[error("the body is not the JSON that this route takes: {0}")]
-    Json(String),
-    /// A field is out of bounds, missing or out of place.
-    #[error("`{field}` {problem}")]
-    Field {
-        /// The field's name.
-        field: &'static str,
-        /// What is wrong and what would be right.
-        problem: String,
-    },
-    /// Neither an order number nor an `Idempotency-Key`.
-    #[error(
-        "send `order_no` in the body or an Idempotency-Key header, so that a repeat finds the same order"
-    )]
-    NoNumber,
-    /// The `Idempotency-Key` is none.
-    #[error("{0}")]
-    Key(#[from] crate::ids::BadIdempotencyKey),
-}
-
 /// What a client asks for, checked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CreateOrder {
     /// The order's number: the caller's own, or derived from its `Idempotency-Key`.
     pub order_no: OrderNo,
+    /// Who pays, if the client says so: for the submit guard only, which WeChat Pay is not told of.
+    pub payer: Option<Payer>,
     /// The rest, whose every value counts for the fingerprint.
     pub terms: Terms,
+}
+
+/// Somebody who pays, in the client's own words or by openid. No two orders of one payer are submitted at the same moment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Payer(String);
+
+impl Payer {
+    /// How long one submission may hold up the next one of the same payer, in seconds: longer than any request takes. It is
+    /// free again as soon as the request is answered.
+    pub const HOLDS_S: i64 = 15;
+
+    /// A digest that names this payer of this client, and tells neither.
+    pub fn key(&self, client: &ClientId) -> String {
+        let Fingerprint(digest) = fingerprint(&(client, &self.0));
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// The terms of an order: everything that makes a repeat a repeat.
@@ -101,6 +95,7 @@ struct Wire {
     description: String,
     appid: Option<String>,
     openid: Option<String>,
+    payer_id: Option<String>,
     payer_client_ip: Option<String>,
     h5_type: Option<String>,
     attach: Option<String>,
@@ -133,7 +128,7 @@ impl CreateOrder {
                 OrderNo::chosen(number).map_err(|problem| bad("order_no", problem))?
             }
             (None, Some(key)) => OrderNo::derived(client, "POST /v1/orders", &key),
-            (None, None) => return Err(BadRequest::NoNumber),
+            (None, None) => return Err(BadRequest::NoNumber { field: "order_no" }),
         };
         let product = Product::named(&wire.product).ok_or_else(|| {
             bad(
@@ -167,7 +162,12 @@ impl CreateOrder {
                 .transpose()?,
             expires_in_s: expires_in(wire.expires_in_s)?,
         };
-        Ok(Self { order_no, terms })
+        let payer = payer(wire.payer_id, terms.openid.as_deref())?;
+        Ok(Self {
+            order_no,
+            payer,
+            terms,
+        })
     }
 
     /// The body for WeChat Pay's prepay call, with an absolute `time_expire`, so that it can be sent again byte for byte.
@@ -186,7 +186,7 @@ impl CreateOrder {
                 total: terms.amount.get(),
                 currency: Some("CNY".to_owned()),
             },
-            payer: terms.openid.clone().map(|openid| Payer {
+            payer: terms.openid.clone().map(|openid| WirePayer {
                 openid: Some(openid),
             }),
             scene_info: terms.h5.as_ref().map(|h5| PrepaySceneInfo {
@@ -205,39 +205,8 @@ impl CreateOrder {
 impl Terms {
     /// The digest by which a repeat is told from another request under the same number.
     pub fn fingerprint(&self) -> Fingerprint {
-        // Field order is the struct's, so equal terms give equal bytes. Terms hold no map and no float, so this cannot fail.
-        let bytes = serde_json::to_vec(self).unwrap_or_default();
-        Fingerprint(Sha256::digest(bytes).into())
+        fingerprint(self)
     }
-}
-
-fn bad(field: &'static str, problem: impl ToString) -> BadRequest {
-    BadRequest::Field {
-        field,
-        problem: problem.to_string(),
-    }
-}
-
-/// A text of 1 to `most` characters that WeChat Pay's character set can carry: no control characters, nothing beyond the
-/// basic plane (section 1: no emoji).
-fn text(field: &'static str, value: &str, most: usize) -> Result<String, BadRequest> {
-    let length = value.chars().count();
-    if length == 0 || length > most {
-        return Err(bad(
-            field,
-            format!("must have 1 to {most} characters, it has {length}"),
-        ));
-    }
-    if value.chars().any(|c| c.len_utf8() > 3) {
-        return Err(bad(
-            field,
-            "holds an emoji or another 4-byte character, which WeChat Pay refuses: leave it out",
-        ));
-    }
-    if value.chars().any(char::is_control) {
-        return Err(bad(field, "holds a control character: leave it out"));
-    }
-    Ok(value.to_owned())
 }
 
 fn appid(asked: Option<String>, allowed: &[String]) -> Result<String, BadRequest> {
@@ -273,6 +242,19 @@ fn openid(product: Product, openid: Option<&str>) -> Result<Option<String>, BadR
         (Product::Native | Product::App | Product::H5, Some(_)) => {
             Err(bad("openid", "is only for jsapi and mini_program"))
         }
+    }
+}
+
+/// The client's own word for the payer, else the openid. The kinds do not meet: an openid cannot be passed off as the other.
+fn payer(payer_id: Option<String>, openid: Option<&str>) -> Result<Option<Payer>, BadRequest> {
+    match payer_id {
+        Some(id)
+            if (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            Ok(Some(Payer(format!("id:{id}"))))
+        }
+        Some(_) => Err(bad("payer_id", "must be 1 to 64 visible ASCII characters")),
+        None => Ok(openid.map(|openid| Payer(format!("openid:{openid}")))),
     }
 }
 
@@ -392,7 +374,10 @@ mod tests {
         let order = read(&body, Some("k1")).unwrap();
         assert_eq!(order, read(&body, Some("k1")).unwrap());
         assert_ne!(order.order_no, read(&body, Some("k2")).unwrap().order_no);
-        assert_eq!(read(&body, None), Err(BadRequest::NoNumber));
+        assert_eq!(
+            read(&body, None),
+            Err(BadRequest::NoNumber { field: "order_no" })
+        );
     }
 
     #[test]

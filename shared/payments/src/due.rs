@@ -1,4 +1,5 @@
-//! When the sweep looks at an order next. The sweep alone could finish everything; callbacks and queues only make it fast.
+//! When the sweep looks at an order or a refund next. The sweep alone could finish everything; callbacks and queues only make
+//! it fast.
 
 use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
@@ -6,9 +7,10 @@ use wechatpay::UnixSeconds;
 use crate::{
     ids::OrderNo,
     order::{Order, OrderState},
+    refund::{Refund, RefundState},
 };
 
-/// The place of an order in the sparse index of what is due.
+/// The place of an order or a refund in the sparse index of what is due.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Due {
     /// Which part of the index.
@@ -29,55 +31,156 @@ pub fn shard_of(order_no: &OrderNo) -> u8 {
 
 /// Ages of an order, in seconds, at which WeChat Pay is asked about it: its own ladder from the 1-minute step on (section
 /// 5.6). Younger orders are the callback's, and the client's own GET's.
-const LADDER_S: [i64; 5] = [60, 180, 300, 600, 1800];
+const ORDER_LADDER_S: [i64; 5] = [60, 180, 300, 600, 1800];
 
-/// After the ladder: once an hour, until the state is final.
+/// Ages of a refund at which WeChat Pay is asked about it: each minute for five, then after 5, 10, 20 and 30 more (section
+/// 6.2). Money back to a bank card takes days, so hours follow.
+const REFUND_LADDER_S: [i64; 9] = [60, 120, 180, 240, 300, 600, 1200, 2400, 4200];
+
+/// After either ladder: once an hour, until the state is final.
 const HOURLY_S: i64 = 3600;
 
-/// When an order that has no final state is looked at again, given that it was looked at (or written) at `now`.
-pub fn next_look(order_no: &OrderNo, created_at: UnixSeconds, now: UnixSeconds) -> Due {
-    let age_s = now.0.saturating_sub(created_at.0);
-    let step = LADDER_S.into_iter().find(|&step| step > age_s);
-    let at = step.map_or_else(
-        || now.0.saturating_add(HOURLY_S),
-        |step| created_at.0.saturating_add(step),
-    );
+/// How long after its last moment of payment an order is closed, in seconds: the callback of a payment in that moment has its
+/// time first.
+const CLOSE_AFTER_S: i64 = 10;
+
+/// The shortest time between two tries to close an order.
+const CLOSE_AGAIN_S: i64 = 60;
+
+/// A refund that waits for a person is still asked about, since the person may act at WeChat Pay.
+const ABNORMAL_S: i64 = 6 * HOURLY_S;
+
+/// How long a merchant's refunds rest after its balance was found too low, in seconds: failing refunds have a quota of 6 a
+/// second (section 6.2), which all orders share.
+pub const BALANCE_PAUSE_S: i64 = 600;
+
+/// When an order that has, or is about to have, `state` is looked at next, given that it was looked at or written at `now`;
+/// `None` when nothing more can happen to it by itself.
+pub fn order_look(order: &Order, state: &OrderState, now: UnixSeconds) -> Option<Due> {
+    let at = match state {
+        OrderState::Reserved | OrderState::AwaitingPayment(_) => {
+            let by_age = step(&ORDER_LADDER_S, order.created_at, now);
+            let close_at = order.expires_at.0.saturating_add(CLOSE_AFTER_S);
+            if close_at > now.0 {
+                by_age.min(close_at)
+            } else {
+                close_again(order, now)
+            }
+        }
+        OrderState::Closing => close_again(order, now),
+        // Its refund, which is due by itself, is what there is to do.
+        OrderState::PaidAfterClose(_)
+        | OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::Closed
+        | OrderState::Rejected => return None,
+    };
+    Some(on(&order.order_no, at))
+}
+
+/// Whether an order that is still to be paid is past the time in which it could be.
+pub fn is_over(order: &Order, now: UnixSeconds) -> bool {
+    order.expires_at.0.saturating_add(CLOSE_AFTER_S) <= now.0
+}
+
+/// When a refund that has, or is about to have, `state` is looked at next; `None` when nothing more can happen to it by itself.
+pub fn refund_look(refund: &Refund, state: &RefundState, now: UnixSeconds) -> Option<Due> {
+    let at = match state {
+        RefundState::Reserved | RefundState::Processing => {
+            step(&REFUND_LADDER_S, refund.slot_at, now)
+        }
+        RefundState::Abnormal => now.0.saturating_add(ABNORMAL_S),
+        RefundState::Succeeded(_) | RefundState::Closed | RefundState::Refused(_) => return None,
+    };
+    Some(on(&refund.order_no, at))
+}
+
+/// A place in the index.
+pub fn on(order_no: &OrderNo, at: i64) -> Due {
     Due {
         shard: shard_of(order_no),
         at: UnixSeconds(at),
     }
 }
 
-/// When an order that is about to have `state` is looked at next; `None` when nothing more can happen by itself.
-pub fn after_change(order: &Order, state: &OrderState, now: UnixSeconds) -> Option<Due> {
-    match state {
-        OrderState::Reserved
-        | OrderState::AwaitingPayment(_)
-        | OrderState::Closing
-        | OrderState::PaidAfterClose(_) => Some(next_look(&order.order_no, order.created_at, now)),
-        OrderState::Paid(_)
-        | OrderState::PartiallyRefunded(_)
-        | OrderState::Refunded(_)
-        | OrderState::Closed
-        | OrderState::Rejected => None,
-    }
+/// The next step of a ladder of ages after `now`, then hours.
+fn step(ladder_s: &[i64], since: UnixSeconds, now: UnixSeconds) -> i64 {
+    let age_s = now.0.saturating_sub(since.0);
+    ladder_s
+        .iter()
+        .find(|&&step| step > age_s)
+        .map_or(now.0.saturating_add(HOURLY_S), |step| {
+            since.0.saturating_add(*step)
+        })
+}
+
+/// Pauses that grow with the order's age, from a minute to an hour, and never end before whoever may still be calling WeChat Pay
+/// for the order has given up.
+fn close_again(order: &Order, now: UnixSeconds) -> i64 {
+    let since = order.expires_at.0.min(now.0).max(order.created_at.0);
+    let pause_s = (now.0.saturating_sub(since) / 8).clamp(CLOSE_AGAIN_S, HOURLY_S);
+    now.0.saturating_add(pause_s).max(order.attempt.until.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{refund::tests::refund, settle::tests::order};
 
     #[test]
     fn an_order_is_asked_about_after_one_three_five_ten_and_thirty_minutes_and_then_hourly() {
-        let number = OrderNo::parse("ORDER-1").unwrap();
-        let made = UnixSeconds(1_000_000);
-        let mut now = made;
+        let mut order = order(OrderState::Reserved);
+        order.expires_at = UnixSeconds(order.created_at.0 + 100_000);
+        let mut now = order.created_at;
         let mut ages = Vec::new();
         for _ in 0..8 {
-            now = next_look(&number, made, now).at;
-            ages.push(now.0 - made.0);
+            now = order_look(&order, &order.state, now).unwrap().at;
+            ages.push(now.0 - order.created_at.0);
         }
         assert_eq!(ages, [60, 180, 300, 600, 1800, 5400, 9000, 12600]);
+    }
+
+    #[test]
+    fn an_order_is_looked_at_when_it_can_no_longer_be_paid_and_then_at_growing_pauses() {
+        let mut order = order(OrderState::Reserved);
+        order.expires_at = UnixSeconds(order.created_at.0 + 400);
+        let mut now = UnixSeconds(order.created_at.0 + 300);
+        let mut after_expiry = Vec::new();
+        for _ in 0..4 {
+            now = order_look(&order, &order.state, now).unwrap().at;
+            after_expiry.push(now.0 - order.expires_at.0);
+        }
+        assert_eq!(after_expiry, [10, 70, 130, 190]);
+        assert!(!is_over(&order, UnixSeconds(order.expires_at.0 + 9)));
+        assert!(is_over(&order, UnixSeconds(order.expires_at.0 + 10)));
+        let late = UnixSeconds(order.expires_at.0 + 100_000);
+        let next = order_look(&order, &OrderState::Closing, late).unwrap().at;
+        assert_eq!(next.0 - late.0, 3600);
+    }
+
+    #[test]
+    fn an_order_is_not_closed_again_while_somebody_may_be_calling_wechat_pay_for_it() {
+        let mut order = order(OrderState::Closing);
+        let now = UnixSeconds(order.created_at.0 + 5);
+        order.attempt.until = UnixSeconds(now.0 + 500);
+        let next = order_look(&order, &order.state, now).unwrap().at;
+        assert_eq!(next, order.attempt.until);
+    }
+
+    #[test]
+    fn a_refund_is_asked_about_on_wechats_ladder_and_rarely_while_a_person_is_asked() {
+        let refund = refund(RefundState::Processing);
+        let mut now = refund.slot_at;
+        let mut ages = Vec::new();
+        for _ in 0..10 {
+            now = refund_look(&refund, &refund.state, now).unwrap().at;
+            ages.push(now.0 - refund.slot_at.0);
+        }
+        assert_eq!(ages, [60, 120, 180, 240, 300, 600, 1200, 2400, 4200, 7800]);
+        let abnormal = refund_look(&refund, &RefundState::Abnormal, now).unwrap();
+        assert_eq!(abnormal.at.0 - now.0, 21_600);
+        assert_eq!(refund_look(&refund, &RefundState::Closed, now), None);
     }
 
     #[test]

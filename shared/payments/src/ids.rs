@@ -19,9 +19,37 @@ pub enum BadNumber {
     /// A character outside the alphabet.
     #[error("may hold only digits, letters, `_` and `-`")]
     Alphabet,
-    /// Begins with [`OrderNo::DERIVED_PREFIX`].
-    #[error("must not begin with `idem-`: such numbers are derived from Idempotency-Key")]
-    ReservedPrefix,
+    /// Begins with a prefix of numbers that are made here.
+    #[error("must not begin with `{prefix}`: such numbers are made here")]
+    ReservedPrefix {
+        /// The prefix.
+        prefix: &'static str,
+    },
+}
+
+/// To and from text, by the type's own `parse`.
+macro_rules! text_type {
+    ($name:ident) => {
+        impl TryFrom<String> for $name {
+            type Error = BadNumber;
+
+            fn try_from(text: String) -> Result<Self, BadNumber> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(number: $name) -> Self {
+                number.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
 }
 
 fn check(text: &str, min: usize, max: usize) -> Result<(), BadNumber> {
@@ -64,7 +92,9 @@ impl OrderNo {
     pub fn chosen(text: &str) -> Result<Self, BadNumber> {
         let number = Self::parse(text)?;
         if text.starts_with(Self::DERIVED_PREFIX) {
-            Err(BadNumber::ReservedPrefix)
+            Err(BadNumber::ReservedPrefix {
+                prefix: Self::DERIVED_PREFIX,
+            })
         } else {
             Ok(number)
         }
@@ -73,21 +103,30 @@ impl OrderNo {
     /// The number that belongs to a client's `Idempotency-Key`: the same key of the same client always names the same order,
     /// and nobody else's. `route` keeps keys of different routes apart.
     pub fn derived(client: &ClientId, route: &str, key: &IdempotencyKey) -> Self {
-        let mut hash = Sha256::new();
-        for part in [client.as_str(), route, key.as_str()] {
-            // Each part behind its length: no two triples give the same text.
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let mut number = Self::DERIVED_PREFIX.to_owned();
-        number.extend(base32(&hash.finalize()).take(32 - Self::DERIVED_PREFIX.len()));
-        Self(number)
+        Self(derived(&[client.as_str(), route, key.as_str()]))
     }
 
     /// The number's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A number of 32 characters that these parts always give, and no others.
+fn derived(parts: &[&str]) -> String {
+    let mut number = OrderNo::DERIVED_PREFIX.to_owned();
+    number.extend(base32(&digest_of(parts)).take(32 - OrderNo::DERIVED_PREFIX.len()));
+    number
+}
+
+/// SHA-256 over the parts, each behind its length: no two lists give the same text.
+fn digest_of(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
 }
 
 /// Lower-case base32 (RFC 4648 alphabet) without padding; bits that do not fill a character are left off.
@@ -110,25 +149,7 @@ fn base32(bytes: &[u8]) -> impl Iterator<Item = char> {
     text.into_iter()
 }
 
-impl TryFrom<String> for OrderNo {
-    type Error = BadNumber;
-
-    fn try_from(text: String) -> Result<Self, BadNumber> {
-        Self::parse(&text)
-    }
-}
-
-impl From<OrderNo> for String {
-    fn from(number: OrderNo) -> Self {
-        number.0
-    }
-}
-
-impl fmt::Display for OrderNo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_type!(OrderNo);
 
 /// WeChat Pay's number of a payment (`transaction_id`, to 32 characters).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -151,25 +172,137 @@ impl TransactionId {
     }
 }
 
-impl TryFrom<String> for TransactionId {
-    type Error = BadNumber;
+text_type!(TransactionId);
 
-    fn try_from(text: String) -> Result<Self, BadNumber> {
-        Self::parse(&text)
+/// A refund's number under its order: the caller's own, or derived.
+///
+/// 1 to 40 of digits, letters, `_` and `-`. It need be unique under its order only; WeChat Pay is given an [`OutRefundNo`].
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RefundNo(String);
+
+impl RefundNo {
+    /// What the number of a refund of late money begins with.
+    const LATE_PREFIX: &str = "auto-";
+    /// What the number of a refund that was made in WeChat Pay's console begins with.
+    const CONSOLE_PREFIX: &str = "console-";
+
+    /// A refund number as our table gives it back.
+    ///
+    /// # Errors
+    /// When it has a wrong length or a character outside the alphabet.
+    pub fn parse(text: &str) -> Result<Self, BadNumber> {
+        check(text, 1, 40)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// A refund number of the caller's own choice.
+    ///
+    /// # Errors
+    /// As [`RefundNo::parse`], and when it begins with a prefix of numbers that are made here.
+    pub fn chosen(text: &str) -> Result<Self, BadNumber> {
+        let number = Self::parse(text)?;
+        let reserved = [
+            OrderNo::DERIVED_PREFIX,
+            Self::LATE_PREFIX,
+            Self::CONSOLE_PREFIX,
+        ];
+        match reserved.into_iter().find(|prefix| text.starts_with(prefix)) {
+            Some(prefix) => Err(BadNumber::ReservedPrefix { prefix }),
+            None => Ok(number),
+        }
+    }
+
+    /// The number that belongs to a client's `Idempotency-Key` under one order.
+    pub fn derived(client: &ClientId, order_no: &OrderNo, key: &IdempotencyKey) -> Self {
+        Self(derived(&[
+            client.as_str(),
+            "refunds",
+            order_no.as_str(),
+            key.as_str(),
+        ]))
+    }
+
+    /// The number of the refund that gives late money back: the same payment always has the same one, so that it is refunded
+    /// once, whoever comes upon it and however often (invariant 5).
+    pub fn of_late_money(transaction_id: &TransactionId) -> Self {
+        Self(format!("{}{transaction_id}", Self::LATE_PREFIX))
+    }
+
+    /// Whether it is the number of a refund of late money.
+    pub fn is_of_late_money(&self) -> bool {
+        self.0.starts_with(Self::LATE_PREFIX)
+    }
+
+    /// The number of a refund that was made in WeChat Pay's console, by WeChat Pay's number of it.
+    pub fn of_console_refund(refund_id: &RefundId) -> Self {
+        Self(format!("{}{refund_id}", Self::CONSOLE_PREFIX))
+    }
+
+    /// The number's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
-impl From<TransactionId> for String {
-    fn from(number: TransactionId) -> Self {
-        number.0
+text_type!(RefundNo);
+
+/// WeChat Pay's number of a refund (`refund_id`, to 32 characters).
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RefundId(String);
+
+impl RefundId {
+    /// A refund's number as WeChat Pay gives it.
+    ///
+    /// # Errors
+    /// When it is empty, over 32 characters, or has a character outside the alphabet.
+    pub fn parse(text: &str) -> Result<Self, BadNumber> {
+        check(text, 1, 32)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The number's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
-impl fmt::Display for TransactionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+text_type!(RefundId);
+
+/// The number that WeChat Pay knows a refund by (`out_refund_no`). It refunds once, it is unique for the *merchant*, and it
+/// never changes: under a new one the same refund could be paid twice (section 6.2).
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OutRefundNo(String);
+
+impl OutRefundNo {
+    /// The number of a refund of ours: a digest of order and refund number, since refund numbers of different orders may be
+    /// equal.
+    pub fn of(order_no: &OrderNo, refund_no: &RefundNo) -> Self {
+        let digest = digest_of(&[order_no.as_str(), refund_no.as_str()]);
+        let mut number = "r-".to_owned();
+        number.extend(base32(&digest).take(40));
+        Self(number)
+    }
+
+    /// A number as WeChat Pay or our table gives it: 1 to 64 of digits, letters, `_`, `-`, `*`, `@` and the bar.
+    ///
+    /// # Errors
+    /// When it has a wrong length or a character outside the alphabet.
+    pub fn parse(text: &str) -> Result<Self, BadNumber> {
+        let plain = text.replace(['*', '@', '|'], "_");
+        check(&plain, 1, 64)?;
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The number's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
+
+text_type!(OutRefundNo);
 
 /// A client of our own API. It sees and touches only its own orders.
 #[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
@@ -249,9 +382,13 @@ mod tests {
     fn a_caller_cannot_choose_a_derived_number() {
         assert_eq!(
             OrderNo::chosen("idem-abcdef"),
-            Err(BadNumber::ReservedPrefix)
+            Err(BadNumber::ReservedPrefix { prefix: "idem-" })
         );
         assert!(OrderNo::parse("idem-abcdef").is_ok());
+        for made_here in ["idem-1", "auto-420001", "console-500001"] {
+            assert!(RefundNo::chosen(made_here).is_err(), "{made_here}");
+            assert!(RefundNo::parse(made_here).is_ok(), "{made_here}");
+        }
     }
 
     #[test]
@@ -276,6 +413,23 @@ mod tests {
         }
         assert_eq!(number.as_str().len(), 32);
         assert!(OrderNo::parse(number.as_str()).is_ok());
+    }
+
+    #[test]
+    fn a_refund_has_one_number_at_wechat_that_no_other_refund_has() {
+        let order = |text: &str| OrderNo::parse(text).unwrap();
+        let refund = |text: &str| RefundNo::parse(text).unwrap();
+        let number = OutRefundNo::of(&order("ORDER-1"), &refund("R1"));
+        assert_eq!(number, OutRefundNo::of(&order("ORDER-1"), &refund("R1")));
+        for (order_no, refund_no) in [("ORDER-1", "R2"), ("ORDER-2", "R1"), ("ORDER-1R", "1")] {
+            assert_ne!(
+                number,
+                OutRefundNo::of(&order(order_no), &refund(refund_no))
+            );
+        }
+        assert!(OutRefundNo::parse(number.as_str()).is_ok());
+        assert!(OutRefundNo::parse("made@console*1|2").is_ok());
+        assert!(OutRefundNo::parse("with space").is_err());
     }
 
     #[test]

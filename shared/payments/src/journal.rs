@@ -1,7 +1,9 @@
-//! The journal: one event for every change of an order, written with the change itself.
+//! The journal: one event for every change of an order, its refunds and its further payments, written with the change itself.
 
 use serde::{Deserialize, Serialize};
 use wechatpay::UnixSeconds;
+
+use crate::ids::{OrderNo, RefundNo, TransactionId};
 
 /// Why an order changed, and where that can be looked up.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -17,11 +19,74 @@ pub enum Cause {
     Sweep(String),
 }
 
-/// One change of an order.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+impl Cause {
+    /// What kind of thing it was, as tables, the API and events call it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "request",
+            Self::Message(_) => "message",
+            Self::Notice(_) => "notice",
+            Self::Sweep(_) => "sweep",
+        }
+    }
+
+    /// Which one it was.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Request(id) | Self::Message(id) | Self::Notice(id) | Self::Sweep(id) => id,
+        }
+    }
+
+    /// A cause by its parts; `None` for a kind that there is not.
+    pub fn of(kind: &str, id: String) -> Option<Self> {
+        match kind {
+            "request" => Some(Self::Request(id)),
+            "message" => Some(Self::Message(id)),
+            "notice" => Some(Self::Notice(id)),
+            "sweep" => Some(Self::Sweep(id)),
+            _ => None,
+        }
+    }
+}
+
+/// What an event is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Subject {
+    /// The order itself.
+    Order,
+    /// One of its refunds.
+    Refund(RefundNo),
+    /// A payment that is not the order's booked one.
+    Payment(TransactionId),
+}
+
+impl Subject {
+    /// The name of its kind, as tables, the API and events call it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Refund(_) => "refund",
+            Self::Payment(_) => "payment",
+        }
+    }
+
+    /// Its number, under this order.
+    pub fn id<'a>(&'a self, order_no: &'a OrderNo) -> &'a str {
+        match self {
+            Self::Order => order_no.as_str(),
+            Self::Refund(refund_no) => refund_no.as_str(),
+            Self::Payment(transaction_id) => transaction_id.as_str(),
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
-    /// The version that the order has after it.
+    /// The version that the order has after it. Each change of anything under an order counts the order's version up.
     pub version: u64,
+    /// What changed.
+    pub subject: Subject,
     /// The state before it; `None` for the first.
     pub from: Option<String>,
     /// The state after it.
@@ -32,4 +97,36 @@ pub struct Event {
     pub at: UnixSeconds,
     /// The trace it happened under.
     pub trace: String,
+}
+
+/// Why, when and under which trace something changes: what all events of one change share.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Because {
+    /// Why.
+    pub cause: Cause,
+    /// The trace.
+    pub trace: String,
+    /// When, by our clock.
+    pub at: UnixSeconds,
+}
+
+impl Because {
+    /// The event of one change that follows `version`.
+    pub fn event(
+        &self,
+        version: u64,
+        subject: Subject,
+        from: Option<&'static str>,
+        to: &'static str,
+    ) -> Event {
+        Event {
+            version,
+            subject,
+            from: from.map(str::to_owned),
+            to: to.to_owned(),
+            cause: self.cause.clone(),
+            at: self.at,
+            trace: self.trace.clone(),
+        }
+    }
 }

@@ -6,9 +6,11 @@
 //!
 //! The way through the files follows an order's life: [`create`] reads a merchant's request, [`reserve`] judges what the
 //! table already holds under that number, [`issue`] judges WeChat Pay's answer to the prepay call, [`notice`] reads news
-//! about money, [`settle`] says what that news does to the order, [`journal`] is what is written about it, [`webhook`] what the merchant's
-//! system is told.
+//! about money, [`settle`] says what that news does to the order, [`journal`] is what is written about it. [`refund`] takes
+//! refunds on, [`refund_news`] says what WeChat Pay's word does to them, [`close`] what its answer to a close means, and
+//! [`webhook`] what the merchant's system is told.
 
+pub mod close;
 pub mod create;
 pub mod due;
 pub mod ids;
@@ -17,6 +19,9 @@ pub mod journal;
 pub mod money;
 pub mod notice;
 pub mod order;
+pub mod refund;
+pub mod refund_news;
+pub mod request;
 pub mod reserve;
 pub mod settle;
 pub mod webhook;

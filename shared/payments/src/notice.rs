@@ -63,6 +63,19 @@ pub enum UnreadableNotice {
     UnknownState(String),
 }
 
+/// Seconds from one failure to settle a notice to the next try, by how often its message was received. Half a day in all: enough
+/// for any outage of ours, and short of the four days for which the queue keeps a message.
+const RETRY_S: [i32; 8] = [10, 30, 120, 600, 1_800, 3_600, 10_800, 21_600];
+
+/// When a message that was received `times` and failed is tried again, in seconds.
+pub fn retry_after_s(times: u32) -> i32 {
+    let failed_before = usize::try_from(times)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(1);
+    let [.., longest] = RETRY_S;
+    RETRY_S.get(failed_before).copied().unwrap_or(longest)
+}
+
 impl TryFrom<Transaction> for TradeNotice {
     type Error = UnreadableNotice;
 
@@ -126,6 +139,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn a_message_that_fails_comes_again_after_pauses_that_grow() {
+        let pauses: Vec<i32> = (1..=9).map(retry_after_s).collect();
+        assert_eq!(
+            pauses,
+            [10, 30, 120, 600, 1800, 3600, 10_800, 21_600, 21_600]
+        );
+        assert_eq!(retry_after_s(0), 10);
+        assert!(pauses.iter().take(8).sum::<i32>() < 43_200);
+    }
 
     fn wire(changes: &Value) -> Transaction {
         let mut body = json!({

@@ -91,7 +91,9 @@ pub struct Order {
     pub attempt: Attempt,
     /// Where the order stands.
     pub state: OrderState,
-    /// Counts the writes. Every change names the version it was decided on.
+    /// What was given back of its payment, and what is about to be.
+    pub refunds: RefundTally,
+    /// Counts the changes of the order and of all that lies under it. Every change names the version it was decided on.
     pub version: u64,
     /// The trace that the order was made under (W3C trace id).
     pub trace: String,
@@ -135,6 +137,30 @@ impl Order {
             | OrderState::PaidAfterClose(_) => None,
         }
     }
+}
+
+/// What was given back of an order's booked payment, and what is about to be. `refunded_fen <= committed_fen <=` the payment,
+/// always (invariant 6).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RefundTally {
+    /// Fen that refunds have taken for themselves, whether the money is back or on its way.
+    pub committed_fen: i64,
+    /// Fen that are back with the payer.
+    pub refunded_fen: i64,
+    /// How many refunds there were, failed ones too.
+    pub count: u32,
+    /// Before this time no further refund of the order goes to WeChat Pay: it takes one a minute for each order.
+    pub next_at: UnixSeconds,
+}
+
+impl RefundTally {
+    /// Of an order that nothing was given back of.
+    pub const NONE: Self = Self {
+        committed_fen: 0,
+        refunded_fen: 0,
+        count: 0,
+        next_at: UnixSeconds(0),
+    };
 }
 
 /// SHA-256 of a client's request, the order number left out.

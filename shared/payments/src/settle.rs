@@ -3,12 +3,23 @@
 use wechatpay::UnixSeconds;
 
 use crate::{
+    due::{self, Due},
     ids::{OrderNo, TransactionId},
-    journal::{Cause, Event},
+    journal::{Because, Event, Subject},
     money::Fen,
     notice::{Money, Outcome, TradeNotice},
-    order::{Order, OrderState, Payment},
+    order::{Order, OrderState, Payment, RefundTally},
+    refund::{self, ParkedChange, ParkedState, RefundChange},
 };
+
+/// What is fixed for a deployment and goes into judging.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MerchantFacts {
+    /// The merchant number.
+    pub mchid: String,
+    /// Where WeChat Pay sends its callbacks, of refunds too.
+    pub notify_url: String,
+}
 
 /// What news does to an order.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,16 +34,22 @@ pub enum Settlement {
     Park(Parked),
 }
 
-/// A change of an order, to be written in one transaction on the version it was decided on.
+/// A change of an order and of what lies under it, to be written in one transaction on the version it was decided on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The state before; its version is the one that must still hold.
+    /// The order before; its version is the one that must still hold.
     pub from: Order,
     /// The state afterwards.
     pub to: OrderState,
-    /// The event that goes with it.
-    pub event: Event,
-    /// What a person has to see besides. It is kept before the change is written, so that a crash in between loses neither.
+    /// What is given back afterwards.
+    pub refunds: RefundTally,
+    /// The events that go with it, at least one, each a version further.
+    pub events: Vec<Event>,
+    /// The refund that comes into being or moves with it.
+    pub refund: Option<RefundChange>,
+    /// The parked payment that moves with it.
+    pub parked_payment: Option<ParkedChange>,
+    /// The money that is kept for a person with it, if it is not kept already.
     pub parked: Option<Parked>,
 }
 
@@ -98,22 +115,20 @@ pub fn judge_unknown(notice: &TradeNotice) -> Settlement {
     }
 }
 
-/// Judges what a notice does to the order as it was read, at `now`. `mchid` is ours.
+/// Judges what a notice does to the order as it was read.
 pub fn judge(
     order: &Order,
-    mchid: &str,
+    facts: &MerchantFacts,
     notice: &TradeNotice,
-    cause: Cause,
-    trace: &str,
-    now: UnixSeconds,
+    because: &Because,
 ) -> Settlement {
     match &notice.outcome {
-        Outcome::Paid(money) => match difference(order, mchid, notice, money) {
+        Outcome::Paid(money) => match difference(order, &facts.mchid, notice, money) {
             Some(field) => Settlement::Park(parked(notice, money, ParkReason::Differs { field })),
-            None => paid(order, notice, money, cause, trace, now),
+            None => paid(order, notice, money, facts, because),
         },
         Outcome::Unpaid => Settlement::StillOpen,
-        Outcome::Closed => closed(order, cause, trace, now),
+        Outcome::Closed => closed(order, because),
     }
 }
 
@@ -139,20 +154,26 @@ fn paid(
     order: &Order,
     notice: &TradeNotice,
     money: &Money,
-    cause: Cause,
-    trace: &str,
-    now: UnixSeconds,
+    facts: &MerchantFacts,
+    because: &Because,
 ) -> Settlement {
-    let refunded = money
-        .refunded
+    // WeChat Pay says `REFUND` from the first refund on, of ours too.
+    let refunded_elsewhere = (money.refunded && order.refunds.committed_fen == 0)
         .then(|| parked(notice, money, ParkReason::RefundedElsewhere));
-    let to = match &order.state {
+    let change = match &order.state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing => {
-            OrderState::Paid(money.payment.clone())
+            Change::new(order, OrderState::Paid(money.payment.clone()), because)
         }
-        // Owed back to the payer: the order was given up before the money came.
+        // Owed back to the payer: the order was given up before the money came. What was given back already, and not by us,
+        // is not given back again.
         OrderState::Closed | OrderState::Rejected => {
-            OrderState::PaidAfterClose(money.payment.clone())
+            let booked = OrderState::PaidAfterClose(money.payment.clone());
+            let change = Change::new(order, booked, because);
+            if money.refunded {
+                change
+            } else {
+                refund::of_late_money(change, &money.payment, &facts.notify_url, because)
+            }
         }
         OrderState::Paid(booked)
         | OrderState::PartiallyRefunded(booked)
@@ -166,8 +187,8 @@ fn paid(
                     ParkReason::SecondPayment { paid_by },
                 ));
             }
-            // Only in `paid` does a refund surprise us; the other states know of one.
-            return match refunded {
+            return match refunded_elsewhere {
+                // Booked, and nothing known of a refund. Once parked, it is parked.
                 Some(parked) if matches!(order.state, OrderState::Paid(_)) => {
                     Settlement::Park(parked)
                 }
@@ -175,17 +196,16 @@ fn paid(
             };
         }
     };
-    let change = Change::new(order, to, cause, trace, now);
-    Settlement::Change(Box::new(Change {
-        parked: refunded,
-        ..change
+    Settlement::Change(Box::new(match refunded_elsewhere {
+        Some(parked) => change.parking(parked, because),
+        None => change,
     }))
 }
 
-fn closed(order: &Order, cause: Cause, trace: &str, now: UnixSeconds) -> Settlement {
+fn closed(order: &Order, because: &Because) -> Settlement {
     match &order.state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing => {
-            change(order, OrderState::Closed, cause, trace, now)
+            Settlement::Change(Box::new(Change::new(order, OrderState::Closed, because)))
         }
         // Final states are never left by an older message (invariant 5).
         OrderState::Paid(_)
@@ -197,33 +217,77 @@ fn closed(order: &Order, cause: Cause, trace: &str, now: UnixSeconds) -> Settlem
     }
 }
 
-fn change(
-    order: &Order,
-    to: OrderState,
-    cause: Cause,
-    trace: &str,
-    now: UnixSeconds,
-) -> Settlement {
-    Settlement::Change(Box::new(Change::new(order, to, cause, trace, now)))
-}
-
 impl Change {
-    /// The change from the order as it was read to another state, with its event.
-    pub fn new(order: &Order, to: OrderState, cause: Cause, trace: &str, now: UnixSeconds) -> Self {
-        let event = Event {
-            version: order.version.saturating_add(1),
-            from: Some(order.state.name().to_owned()),
-            to: to.name().to_owned(),
-            cause,
-            at: now,
-            trace: trace.to_owned(),
-        };
-        Self {
+    /// The change from the order as it was read to another state, with its event; none when the state stays.
+    pub fn new(order: &Order, to: OrderState, because: &Because) -> Self {
+        let (from, becomes) = (order.state.name(), to.name());
+        let change = Self {
             from: order.clone(),
             to,
-            event,
+            refunds: order.refunds,
+            events: Vec::new(),
+            refund: None,
+            parked_payment: None,
             parked: None,
+        };
+        if from == becomes {
+            change
+        } else {
+            change.noting(Subject::Order, Some(from), becomes, because)
         }
+    }
+
+    /// The change that keeps money for a person and leaves the order as it is.
+    pub fn to_park(order: &Order, parked: Parked, because: &Because) -> Self {
+        Self::new(order, order.state.clone(), because).parking(parked, because)
+    }
+
+    /// The change, with money that is kept for a person.
+    fn parking(self, parked: Parked, because: &Because) -> Self {
+        let subject = Subject::Payment(parked.transaction_id.clone());
+        let parked_name = ParkedState::Parked.name();
+        Self {
+            parked: Some(parked),
+            ..self.noting(subject, None, parked_name, because)
+        }
+    }
+
+    /// The change with one more event.
+    #[must_use]
+    pub(crate) fn noting(
+        mut self,
+        subject: Subject,
+        from: Option<&'static str>,
+        to: &'static str,
+        because: &Because,
+    ) -> Self {
+        let version = self.version().saturating_add(1);
+        self.events.push(because.event(version, subject, from, to));
+        self
+    }
+
+    /// The version that the order has afterwards.
+    pub fn version(&self) -> u64 {
+        self.events
+            .last()
+            .map_or(self.from.version, |event| event.version)
+    }
+
+    /// The order as it stands once the change is written.
+    pub fn order_after(&self) -> Order {
+        Order {
+            state: self.to.clone(),
+            refunds: self.refunds,
+            version: self.version(),
+            due: self.due(),
+            ..self.from.clone()
+        }
+    }
+
+    /// When the sweep looks at the order next, after the change.
+    pub fn due(&self) -> Option<Due> {
+        let decided_at = self.events.last()?.at;
+        due::order_look(&self.from, &self.to, decided_at)
     }
 
     /// The payment that this change books, if it books one.
@@ -251,7 +315,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::{
         ids::ClientId,
+        journal::Cause,
         order::{Attempt, Fingerprint, PayParams, Prepay, Product},
+        refund::PaymentKind,
     };
 
     const MCHID: &str = "1900000001";
@@ -277,7 +343,8 @@ pub(crate) mod tests {
             expires_at: UnixSeconds(1_007_200),
             attempt: Attempt::none("none".into()),
             state,
-            version: 4,
+            refunds: RefundTally::NONE,
+            version: 5,
             trace: "0af7651916cd43dd8448eb211c80319c".into(),
             due: None,
         }
@@ -302,14 +369,22 @@ pub(crate) mod tests {
     }
 
     fn settle(state: &OrderState, notice: &TradeNotice) -> Settlement {
-        judge(
-            &order(state.clone()),
-            MCHID,
-            notice,
-            Cause::Notice("EV-1".into()),
-            "t",
-            NOW,
-        )
+        judge(&order(state.clone()), &facts(), notice, &because())
+    }
+
+    fn facts() -> MerchantFacts {
+        MerchantFacts {
+            mchid: MCHID.into(),
+            notify_url: "https://n".into(),
+        }
+    }
+
+    fn because() -> Because {
+        Because {
+            cause: Cause::Notice("EV-1".into()),
+            trace: "t".into(),
+            at: NOW,
+        }
     }
 
     fn awaiting() -> OrderState {
@@ -351,8 +426,8 @@ pub(crate) mod tests {
             match settle(state, &notice(Outcome::Paid(money("420001", 100)))) {
                 Settlement::Change(change) => {
                     assert_eq!(change.to.name(), becomes, "from {}", state.name());
-                    assert_eq!(change.event.version, 5);
-                    assert_eq!(change.event.from.as_deref(), Some(state.name()));
+                    assert_eq!(change.events[0].version, 6);
+                    assert_eq!(change.events[0].from.as_deref(), Some(state.name()));
                     assert_eq!(change.books(), Some(&payment("420001")));
                 }
                 other @ (Settlement::AlreadyDone | Settlement::StillOpen | Settlement::Park(_)) => {
@@ -365,6 +440,66 @@ pub(crate) mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn late_money_is_booked_and_given_back_in_one_change_under_the_same_number_each_time() {
+        for state in [OrderState::Closed, OrderState::Rejected] {
+            let late = || match settle(&state, &notice(Outcome::Paid(money("420001", 100)))) {
+                Settlement::Change(change) => change,
+                other @ (Settlement::AlreadyDone | Settlement::StillOpen | Settlement::Park(_)) => {
+                    panic!("{other:?}")
+                }
+            };
+            let change = late();
+            let Some(RefundChange::New(refund)) = &change.refund else {
+                panic!("{:?}", change.refund)
+            };
+            assert_eq!(refund.refund_no.as_str(), "auto-420001");
+            assert_eq!((refund.amount.get(), refund.of), (100, PaymentKind::Booked));
+            assert!(refund.due.is_some());
+            assert_eq!(change.refunds.committed_fen, 100);
+            let told: Vec<_> = change
+                .events
+                .iter()
+                .map(|event| (event.version, event.to.as_str()))
+                .collect();
+            assert_eq!(told, [(6, "paid_after_close"), (7, "reserved")]);
+            assert_eq!(late().refund, change.refund);
+        }
+    }
+
+    #[test]
+    fn late_money_that_was_refunded_elsewhere_is_not_given_back_twice() {
+        let refunded = Money {
+            refunded: true,
+            ..money("420001", 100)
+        };
+        let Settlement::Change(change) =
+            settle(&OrderState::Closed, &notice(Outcome::Paid(refunded)))
+        else {
+            panic!()
+        };
+        assert_eq!(change.refund, None);
+        assert_eq!(
+            change.parked.map(|parked| parked.reason),
+            Some(ParkReason::RefundedElsewhere)
+        );
+    }
+
+    #[test]
+    fn our_own_refund_on_its_way_is_no_refund_from_elsewhere() {
+        let mut order = order(OrderState::Paid(payment("420001")));
+        order.refunds.committed_fen = 40;
+        let refunded = Money {
+            refunded: true,
+            ..money("420001", 100)
+        };
+        let notice = notice(Outcome::Paid(refunded));
+        assert_eq!(
+            judge(&order, &facts(), &notice, &because()),
+            Settlement::AlreadyDone
+        );
     }
 
     #[test]

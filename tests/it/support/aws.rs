@@ -137,7 +137,8 @@ fn pem(label: &str, der: &[u8]) -> String {
 pub(crate) async fn items(
     engine: &DynamoEngine,
     table: &str,
-    sk_prefix: &str,
+    key: &str,
+    prefix: &str,
 ) -> Vec<BTreeMap<String, String>> {
     let scanned = engine
         .client(&Clock::system())
@@ -156,7 +157,7 @@ pub(crate) async fn items(
             .collect::<BTreeMap<_, _>>()
     });
     items
-        .filter(|item| item.get("sk").is_some_and(|sk| sk.starts_with(sk_prefix)))
+        .filter(|item| item.get(key).is_some_and(|value| value.starts_with(prefix)))
         .collect()
 }
 

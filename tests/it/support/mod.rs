@@ -17,7 +17,7 @@ use adapters::{
     testing::{DynamoEngine, Match, Tables, Wire},
 };
 use payments::{ids::OrderNo, journal::Event, order::Order};
-use serde_json::Value;
+use serde_json::{Value, json};
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{
     Config, GivenMerchant, PayOptions, Running, SigningMode, Simulator, Time,
@@ -191,6 +191,35 @@ impl Bench {
             .await
     }
 
+    /// A request of the usual client to change something under an order.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(self.client.post(path, body, self)).await
+    }
+
+    /// What the usual client reads there.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.client.get(path, self)).await
+    }
+
+    /// The usual client closes an order.
+    pub(crate) async fn close(&self, order_no: &str) -> Answer {
+        self.post(&format!("/v1/orders/{order_no}/close"), &json!({}))
+            .await
+    }
+
+    /// The usual client asks for a refund.
+    pub(crate) async fn refund(&self, order_no: &str, refund_no: &str, fen: i64) -> Answer {
+        let body = json!({"refund_no": refund_no, "amount_fen": fen});
+        self.post(&format!("/v1/orders/{order_no}/refunds"), &body)
+            .await
+    }
+
+    /// What the usual client is shown of a refund.
+    pub(crate) async fn get_refund(&self, order_no: &str, refund_no: &str) -> Answer {
+        self.get(&format!("/v1/orders/{order_no}/refunds/{refund_no}"))
+            .await
+    }
+
     /// Hands a request to the function that its route belongs to.
     pub(crate) async fn send(&self, request: http::Request<Vec<u8>>) -> Answer {
         let (parts, body) = request.into_parts();
@@ -293,9 +322,19 @@ impl Bench {
             .expect("a table")
     }
 
+    /// Everything in the ledger of notices.
+    pub(crate) async fn notices(&self) -> Vec<BTreeMap<String, String>> {
+        aws::items(&self._engine, &self.tables.notices, "pk", "").await
+    }
+
+    /// What went into the queue of webhooks.
+    pub(crate) async fn webhooks(&self) -> Vec<Value> {
+        self.queues.bodies(&self.queues.webhooks_url).await
+    }
+
     /// Everything in the orders table whose sort key begins so.
     pub(crate) async fn items(&self, sk_prefix: &str) -> Vec<BTreeMap<String, String>> {
-        aws::items(&self._engine, &self.tables.orders, sk_prefix).await
+        aws::items(&self._engine, &self.tables.orders, "sk", sk_prefix).await
     }
 }
 
@@ -306,7 +345,7 @@ pub(crate) fn number(text: &str) -> OrderNo {
 
 /// A good request for a QR code.
 pub(crate) fn native(order_no: &str) -> Value {
-    serde_json::json!({"order_no": order_no, "product": "native", "amount_fen": 100, "description": "Tea"})
+    json!({"order_no": order_no, "product": "native", "amount_fen": 100, "description": "Tea"})
 }
 
 /// WeChat Pay at this port, or at a free one for 0. All have the same keys.
@@ -374,9 +413,11 @@ fn vars(
         ("AWS_SECRET_ACCESS_KEY", "local"),
         ("ORDERS_TABLE", &tables.orders),
         ("GUARDS_TABLE", &tables.guards),
+        ("NOTICES_TABLE", &tables.notices),
         ("KEYS_TABLE", &tables.keys),
         ("PAYMENT_REQUESTS_QUEUE_URL", &queues.requests_url),
         ("PAYMENT_RESULTS_QUEUE_URL", &queues.results_url),
+        ("WEBHOOKS_QUEUE_URL", &queues.webhooks_url),
         ("MERCHANT_SIGNER", wishes.signer),
         ("MERCHANT_SIGNING_KEY_ID", &local.merchant_key_id),
         ("SECRETS_KEY_ID", &local.secrets_key_id),

@@ -12,7 +12,7 @@ use aws_sdk_sqs::{
 };
 use flows::sqs_event::{Batch, MessageAttribute, Record, SystemAttributes};
 use process_payment::{desk::Desk, handler};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::LocalAws;
 
@@ -23,6 +23,7 @@ pub(crate) const MAX_RECEIVE_COUNT: usize = 8;
 pub(crate) struct Queues {
     pub(crate) requests_url: String,
     pub(crate) results_url: String,
+    pub(crate) webhooks_url: String,
     client: Client,
 }
 
@@ -32,6 +33,7 @@ impl Queues {
         Self {
             requests_url: create(&client, &format!("payment-requests-{id}")).await,
             results_url: create(&client, &format!("payment-results-{id}")).await,
+            webhooks_url: create(&client, &format!("webhooks-{id}")).await,
             client,
         }
     }
@@ -45,6 +47,17 @@ impl Queues {
             .send()
             .await
             .expect("a message");
+    }
+
+    /// What a queue holds, as JSON. It stays there, unseen for a while.
+    pub(crate) async fn bodies(&self, url: &str) -> Vec<Value> {
+        let messages = self.receive(url).await;
+        let bodies = messages
+            .iter()
+            .filter_map(|message| message.body.as_deref());
+        bodies
+            .map(|body| serde_json::from_str(body).expect("JSON"))
+            .collect()
     }
 
     /// The bodies in the dead-letter queue of one of the queues, sorted. They stay there.

@@ -10,33 +10,41 @@
 //! | `state`, `version` | where it stands, and after how many changes |
 //! | `prepay` | JSON: value or signed parameters, with its expiry |
 //! | `transaction_id`, `paid_at` | the booked payment |
+//! | `refund_committed_fen`, `refunded_fen`, `refund_count`, `next_refund_at` | what is given back of it |
+//! | `subject`, `subject_id`, `from`, `to`, `cause_kind`, `cause_id`, `at` | the latest of the early events, for the stream |
 //! | `early_events` | the events up to `awaiting_payment`; later ones are items of their own, `event#<version>` |
 //! | `due_shard`, `due_at` | the sparse index of what the sweep looks at |
 //! | `day_shard`, `day_id` | the index by Beijing day of payment |
+//!
+//! What the table's stream tells the world about a change are the attributes that an event's item and an order's item both
+//! have: `order_no`, `client_id`, `version`, `subject`, `subject_id`, `from` (empty for none), `to`, `amount_fen`, `cause_kind`,
+//! `cause_id`, `at`, `trace`.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use payments::{
     due::Due,
-    ids::{ClientId, OrderNo, TransactionId},
-    journal::{Cause, Event},
+    ids::{ClientId, OrderNo, RefundNo, TransactionId},
+    journal::{Cause, Event, Subject},
     money::Fen,
-    order::{Attempt, Fingerprint, Order, OrderState, Payment, Prepay, Product},
+    order::{Attempt, Fingerprint, Order, OrderState, Payment, Prepay, Product, RefundTally},
+    refund::{ParkedPayment, ParkedState},
+    webhook::OutgoingEvent,
 };
 use wechatpay::UnixSeconds;
 
-use super::{TableError, due_shard, number, text};
+use super::{DueItem, TableError, due_shard, number, refund_item, text};
 
 /// A DynamoDB item.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The item of a new order, its first event inside.
 pub(super) fn write(order: &Order, pk: &str, event: &Event) -> Item {
-    let mut item = Item::from([
+    let mut item = event_attributes(&order.order_no, event);
+    item.extend([
         ("pk".to_owned(), text(pk)),
         ("sk".to_owned(), text("order")),
-        ("order_no".to_owned(), text(order.order_no.as_str())),
         ("client_id".to_owned(), text(order.client_id.as_str())),
         ("product".to_owned(), text(order.product.name())),
         ("appid".to_owned(), text(&order.appid)),
@@ -104,6 +112,7 @@ pub(super) fn read(item: &Item) -> Result<Order, TableError> {
             count: fields.number("attempt_count")?,
         },
         state: fields.state()?,
+        refunds: fields.refunds()?,
         version: fields.number("version")?,
         trace: fields.text("trace")?.to_owned(),
         due: fields.due()?,
@@ -130,25 +139,75 @@ pub(super) fn events(item: &Item) -> Result<Vec<Event>, TableError> {
 }
 
 /// The item of a later event.
-pub(super) fn event_item(pk: &str, event: &Event) -> Item {
-    let mut item = event_attributes(event);
-    item.insert("pk".to_owned(), text(pk));
-    item.insert(
-        "sk".to_owned(),
-        text(format!("event#{:010}", event.version)),
-    );
+pub(super) fn event_item(pk: &str, order: &Order, event: &Event, amount: Fen) -> Item {
+    let mut item = event_attributes(&order.order_no, event);
+    item.extend([
+        ("pk".to_owned(), text(pk)),
+        ("sk".to_owned(), text(event_sk(event.version))),
+        ("client_id".to_owned(), text(order.client_id.as_str())),
+        ("amount_fen".to_owned(), number(amount.get())),
+    ]);
     item
+}
+
+/// The sort key of a later event: sorted by text, events are sorted by version.
+pub(super) fn event_sk(version: u64) -> String {
+    format!("event#{version:010}")
+}
+
+/// An event as the merchant's systems are told of it. `item` is the one that holds it: the amount is that of what changed.
+pub(super) fn outgoing(
+    item: &Item,
+    order: &Order,
+    event: &Event,
+) -> Result<OutgoingEvent, TableError> {
+    let fields = Fields { item };
+    Ok(OutgoingEvent {
+        order_no: order.order_no.clone(),
+        client_id: order.client_id.clone(),
+        version: event.version,
+        subject: event.subject.kind().to_owned(),
+        subject_id: event.subject.id(&order.order_no).to_owned(),
+        from: event.from.clone().unwrap_or_default(),
+        to: event.to.clone(),
+        amount_fen: fields.number("amount_fen")?,
+        cause_kind: event.cause.kind().to_owned(),
+        cause_id: event.cause.id().to_owned(),
+        at: event.at,
+        trace: event.trace.clone(),
+    })
 }
 
 /// An event as a value inside an order's item.
 pub(super) fn event_map(event: &Event) -> AttributeValue {
-    AttributeValue::M(event_attributes(event))
+    let mut map = event_attributes_alone(event);
+    map.insert("subject".to_owned(), text(event.subject.kind()));
+    AttributeValue::M(map)
+}
+
+/// The sort key of a parked payment.
+pub(super) fn payment_sk(transaction_id: &TransactionId) -> String {
+    format!("payment#{transaction_id}")
+}
+
+/// Reads a parked payment's item.
+pub(super) fn parked_payment(item: &Item) -> Result<ParkedPayment, TableError> {
+    let fields = Fields { item };
+    let reason = fields.text("reason")?;
+    Ok(ParkedPayment {
+        transaction_id: fields.parsed("transaction_id", |text| TransactionId::parse(text).ok())?,
+        amount: fields.fen("amount_fen")?,
+        paid_at: UnixSeconds(fields.number("paid_at")?),
+        // In another currency, of another merchant or appid: whatever it is, a refund of ours is no cure. What was refunded
+        // elsewhere already is not to be refunded again.
+        refundable: ["second_payment", "amount"].contains(&reason),
+        state: fields.parsed("state", ParkedState::named)?,
+    })
 }
 
 /// What caused a record, as one text: `notice:EV-1`.
 pub(super) fn cause_text(cause: &Cause) -> String {
-    let (kind, id) = cause_parts(cause);
-    format!("{kind}:{id}")
+    format!("{}:{}", cause.kind(), cause.id())
 }
 
 /// A prepay value as one text. It cannot fail: the type holds strings and whole numbers only.
@@ -156,40 +215,65 @@ pub(super) fn prepay_text(prepay: &Prepay) -> String {
     serde_json::to_string(prepay).unwrap_or_default()
 }
 
-/// The order of a hit in the due index.
-pub(super) fn due_key(item: &Item, pk_prefix: &str) -> Option<OrderNo> {
+/// What a hit in the due index is; `None` for another merchant's.
+pub(super) fn due_key(item: &Item, pk_prefix: &str) -> Option<DueItem> {
     let number = item.get("pk")?.as_s().ok()?.strip_prefix(pk_prefix)?;
-    OrderNo::parse(number).ok()
+    let order_no = OrderNo::parse(number).ok()?;
+    let sk = item.get("sk")?.as_s().ok()?;
+    match sk.strip_prefix(refund_item::SK_PREFIX) {
+        Some(refund_no) => Some(DueItem::Refund(order_no, RefundNo::parse(refund_no).ok()?)),
+        None => Some(DueItem::Order(order_no)),
+    }
 }
 
-fn event_attributes(event: &Event) -> Item {
-    let (kind, id) = cause_parts(&event.cause);
-    let mut item = Item::from([
-        ("version".to_owned(), number(event.version)),
-        ("to".to_owned(), text(&event.to)),
-        ("cause_kind".to_owned(), text(kind)),
-        ("cause_id".to_owned(), text(id)),
-        ("at".to_owned(), number(event.at.0)),
-        ("trace".to_owned(), text(&event.trace)),
+/// An event with what it is about.
+fn event_attributes(order_no: &OrderNo, event: &Event) -> Item {
+    let mut item = event_attributes_alone(event);
+    item.extend([
+        ("order_no".to_owned(), text(order_no.as_str())),
+        ("subject".to_owned(), text(event.subject.kind())),
+        ("subject_id".to_owned(), text(event.subject.id(order_no))),
     ]);
-    if let Some(from) = &event.from {
-        item.insert("from".to_owned(), text(from));
-    }
     item
 }
 
+fn event_attributes_alone(event: &Event) -> Item {
+    Item::from([
+        ("version".to_owned(), number(event.version)),
+        (
+            "from".to_owned(),
+            text(event.from.as_deref().unwrap_or_default()),
+        ),
+        ("to".to_owned(), text(&event.to)),
+        ("cause_kind".to_owned(), text(event.cause.kind())),
+        ("cause_id".to_owned(), text(event.cause.id())),
+        ("at".to_owned(), number(event.at.0)),
+        ("trace".to_owned(), text(&event.trace)),
+    ])
+}
+
 fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
-    let id = fields.text("cause_id")?.to_owned();
-    let cause = match fields.text("cause_kind")? {
-        "request" => Cause::Request(id),
-        "message" => Cause::Message(id),
-        "notice" => Cause::Notice(id),
-        "sweep" => Cause::Sweep(id),
-        _ => return Err(fields.damaged("cause_kind")),
+    let cause = Cause::of(
+        fields.text("cause_kind")?,
+        fields.text("cause_id")?.to_owned(),
+    )
+    .ok_or_else(|| fields.damaged("cause_kind"))?;
+    let subject = match fields.text("subject")? {
+        "order" => Subject::Order,
+        "refund" => {
+            Subject::Refund(fields.parsed("subject_id", |text| RefundNo::parse(text).ok())?)
+        }
+        "payment" => {
+            Subject::Payment(fields.parsed("subject_id", |text| TransactionId::parse(text).ok())?)
+        }
+        _ => return Err(fields.damaged("subject")),
     };
     Ok(Event {
         version: fields.number("version")?,
-        from: fields.optional("from").map(str::to_owned),
+        subject,
+        from: Some(fields.text("from")?)
+            .filter(|from| !from.is_empty())
+            .map(str::to_owned),
         to: fields.text("to")?.to_owned(),
         cause,
         at: UnixSeconds(fields.number("at")?),
@@ -197,37 +281,28 @@ fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
     })
 }
 
-fn cause_parts(cause: &Cause) -> (&'static str, &str) {
-    match cause {
-        Cause::Request(id) => ("request", id),
-        Cause::Message(id) => ("message", id),
-        Cause::Notice(id) => ("notice", id),
-        Cause::Sweep(id) => ("sweep", id),
-    }
-}
-
 /// An item's attributes by name and type; what is missing or of another type is named in the error.
-struct Fields<'a> {
-    item: &'a Item,
+pub(super) struct Fields<'a> {
+    pub(super) item: &'a Item,
 }
 
 impl<'a> Fields<'a> {
-    fn damaged(&self, attribute: &'static str) -> TableError {
+    pub(super) fn damaged(&self, attribute: &'static str) -> TableError {
         TableError::Damaged {
             order_no: self.optional("order_no").unwrap_or("?").to_owned(),
             attribute,
         }
     }
 
-    fn optional(&self, name: &str) -> Option<&'a str> {
+    pub(super) fn optional(&self, name: &str) -> Option<&'a str> {
         self.item.get(name)?.as_s().ok().map(String::as_str)
     }
 
-    fn text(&self, name: &'static str) -> Result<&'a str, TableError> {
+    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, TableError> {
         self.optional(name).ok_or_else(|| self.damaged(name))
     }
 
-    fn parsed<T>(
+    pub(super) fn parsed<T>(
         &self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
@@ -235,14 +310,14 @@ impl<'a> Fields<'a> {
         parse(self.text(name)?).ok_or_else(|| self.damaged(name))
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, TableError> {
+    pub(super) fn number<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, TableError> {
         let number = self.item.get(name).and_then(|value| value.as_n().ok());
         number
             .and_then(|text| text.parse().ok())
             .ok_or_else(|| self.damaged(name))
     }
 
-    fn bytes(&self, name: &'static str) -> Result<&'a [u8], TableError> {
+    pub(super) fn bytes(&self, name: &'static str) -> Result<&'a [u8], TableError> {
         let blob = self.item.get(name).and_then(|value| value.as_b().ok());
         blob.map(AsRef::as_ref).ok_or_else(|| self.damaged(name))
     }
@@ -272,7 +347,20 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn due(&self) -> Result<Option<Due>, TableError> {
+    /// An order that nothing was given back of has no such attributes.
+    fn refunds(&self) -> Result<RefundTally, TableError> {
+        if !self.item.contains_key("refund_count") {
+            return Ok(RefundTally::NONE);
+        }
+        Ok(RefundTally {
+            committed_fen: self.number("refund_committed_fen")?,
+            refunded_fen: self.number("refunded_fen")?,
+            count: self.number("refund_count")?,
+            next_at: UnixSeconds(self.number("next_refund_at")?),
+        })
+    }
+
+    pub(super) fn due(&self) -> Result<Option<Due>, TableError> {
         let Some(shard) = self.optional("due_shard") else {
             return Ok(None);
         };

@@ -1,0 +1,155 @@
+//! Which of the function's routes a request is for.
+
+/// What is asked for. Numbers are as they stand in the path, not checked yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Route<'a> {
+    /// `GET /v1/orders/{order_no}`
+    Show { order_no: &'a str },
+    /// `GET /v1/orders/{order_no}/events`
+    Events { order_no: &'a str },
+    /// `POST /v1/orders/{order_no}/events/{version}/replay`
+    Replay { order_no: &'a str, version: &'a str },
+    /// `POST /v1/orders/{order_no}/close`
+    Close { order_no: &'a str },
+    /// `POST /v1/orders/{order_no}/refunds`
+    Refund { order_no: &'a str },
+    /// `GET /v1/orders/{order_no}/refunds`
+    Refunds { order_no: &'a str },
+    /// `GET /v1/orders/{order_no}/refunds/{refund_no}`
+    ShowRefund {
+        order_no: &'a str,
+        refund_no: &'a str,
+    },
+    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/retry`
+    Retry {
+        order_no: &'a str,
+        refund_no: &'a str,
+    },
+    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/release`
+    Release {
+        order_no: &'a str,
+        refund_no: &'a str,
+    },
+    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/abnormal`
+    Abnormal {
+        order_no: &'a str,
+        refund_no: &'a str,
+    },
+}
+
+/// Reads method and path; `None` for no route of this function.
+pub(crate) fn route<'a>(method: &str, path: &'a str) -> Option<Route<'a>> {
+    let parts: Vec<&str> = path.strip_prefix("/v1/orders/")?.split('/').collect();
+    if parts.iter().any(|part| part.is_empty()) {
+        return None;
+    }
+    Some(match (method, parts.as_slice()) {
+        ("GET", &[order_no]) => Route::Show { order_no },
+        ("GET", &[order_no, "events"]) => Route::Events { order_no },
+        ("POST", &[order_no, "events", version, "replay"]) => Route::Replay { order_no, version },
+        ("POST", &[order_no, "close"]) => Route::Close { order_no },
+        ("POST", &[order_no, "refunds"]) => Route::Refund { order_no },
+        ("GET", &[order_no, "refunds"]) => Route::Refunds { order_no },
+        ("GET", &[order_no, "refunds", refund_no]) => Route::ShowRefund {
+            order_no,
+            refund_no,
+        },
+        ("POST", &[order_no, "refunds", refund_no, "retry"]) => Route::Retry {
+            order_no,
+            refund_no,
+        },
+        ("POST", &[order_no, "refunds", refund_no, "release"]) => Route::Release {
+            order_no,
+            refund_no,
+        },
+        ("POST", &[order_no, "refunds", refund_no, "abnormal"]) => Route::Abnormal {
+            order_no,
+            refund_no,
+        },
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_route_is_told_by_method_and_path_and_nothing_else_is_one() {
+        let order_no = "ORDER-1";
+        let refund_no = "R1";
+        for (method, path, expected) in [
+            ("GET", "/v1/orders/ORDER-1", Some(Route::Show { order_no })),
+            (
+                "GET",
+                "/v1/orders/ORDER-1/events",
+                Some(Route::Events { order_no }),
+            ),
+            (
+                "POST",
+                "/v1/orders/ORDER-1/events/3/replay",
+                Some(Route::Replay {
+                    order_no,
+                    version: "3",
+                }),
+            ),
+            (
+                "POST",
+                "/v1/orders/ORDER-1/close",
+                Some(Route::Close { order_no }),
+            ),
+            (
+                "POST",
+                "/v1/orders/ORDER-1/refunds",
+                Some(Route::Refund { order_no }),
+            ),
+            (
+                "GET",
+                "/v1/orders/ORDER-1/refunds",
+                Some(Route::Refunds { order_no }),
+            ),
+            (
+                "GET",
+                "/v1/orders/ORDER-1/refunds/R1",
+                Some(Route::ShowRefund {
+                    order_no,
+                    refund_no,
+                }),
+            ),
+            (
+                "POST",
+                "/v1/orders/ORDER-1/refunds/R1/retry",
+                Some(Route::Retry {
+                    order_no,
+                    refund_no,
+                }),
+            ),
+            (
+                "POST",
+                "/v1/orders/ORDER-1/refunds/R1/release",
+                Some(Route::Release {
+                    order_no,
+                    refund_no,
+                }),
+            ),
+            (
+                "POST",
+                "/v1/orders/ORDER-1/refunds/R1/abnormal",
+                Some(Route::Abnormal {
+                    order_no,
+                    refund_no,
+                }),
+            ),
+            ("POST", "/v1/orders/ORDER-1", None),
+            ("GET", "/v1/orders/", None),
+            ("GET", "/v1/orders/ORDER-1/", None),
+            ("GET", "/v1/orders//close", None),
+            ("GET", "/v1/orders/ORDER-1/close", None),
+            ("POST", "/v1/orders/ORDER-1/refunds/R1", None),
+            ("DELETE", "/v1/orders/ORDER-1/refunds/R1", None),
+            ("GET", "/v2/orders/ORDER-1", None),
+        ] {
+            assert_eq!(route(method, path), expected, "{method} {path}");
+        }
+    }
+}

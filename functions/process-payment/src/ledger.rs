@@ -1,0 +1,128 @@
+//! What is written into the ledger of notices: every callback that did not settle at its first try. One that did is not in it,
+//! so the usual way costs no write.
+
+use adapters::{
+    notices::{FailedNotice, ParkedNotice},
+    order_table::Kept,
+    queues::Queue,
+};
+use flows::{problem::Chain, sqs_event::Record, verdict::Verdict};
+use payments::{ids::OrderNo, notice::retry_after_s};
+use tracing::{error, warn};
+use wechatpay::{
+    UnixSeconds,
+    callback::{Callback, Plaintext},
+};
+
+use crate::desk::Desk;
+
+/// A callback as the ledger names it.
+pub(crate) struct Entry<'a> {
+    notice_id: String,
+    order_no: Option<OrderNo>,
+    event_type: &'a str,
+    record: &'a Record,
+}
+
+impl<'a> Entry<'a> {
+    /// A callback that was opened.
+    pub(crate) fn of(record: &'a Record, callback: &'a Callback) -> Self {
+        let number = match &callback.plaintext {
+            Plaintext::Transaction(transaction) => Some(&transaction.out_trade_no),
+            Plaintext::Refund(refund) => Some(&refund.out_trade_no),
+            Plaintext::CombinedTransaction(_)
+            | Plaintext::ProfitSharing(_)
+            | Plaintext::SecurityEcho(_)
+            | Plaintext::Unknown(_) => None,
+        };
+        Self {
+            notice_id: callback.id.clone(),
+            order_no: number.and_then(|number| OrderNo::parse(number).ok()),
+            event_type: &callback.event_type,
+            record,
+        }
+    }
+
+    /// A callback that does not open, so that nothing is known of it but its message.
+    pub(crate) fn unopened(record: &'a Record) -> Self {
+        Self {
+            notice_id: format!("message#{}", record.message_id),
+            order_no: None,
+            event_type: "",
+            record,
+        }
+    }
+
+    /// Whether there may be a record of it already.
+    fn was_seen(&self) -> bool {
+        self.record.receive_count() > 1
+            || self.record.message_attributes.contains_key(Queue::REDRIVEN)
+    }
+}
+
+/// It has to come again. A ledger that does not take it changes nothing about that.
+pub(crate) async fn failed(desk: &Desk, entry: &Entry<'_>, problem: &str) {
+    let now = desk.clock.now();
+    let retries = entry.record.receive_count();
+    let next_retry_at = UnixSeconds(now.0.saturating_add(i64::from(retry_after_s(retries))));
+    let written = desk
+        .notices
+        .failed(&FailedNotice {
+            notice_id: &entry.notice_id,
+            order_no: entry.order_no.as_ref(),
+            event_type: entry.event_type,
+            message: &entry.record.body,
+            retries,
+            next_retry_at,
+            last_error: problem,
+            now,
+        })
+        .await;
+    if let Err(error) = written {
+        warn!(notice_id = entry.notice_id, error = %Chain(&error), "the ledger was not told of a failure");
+    }
+}
+
+/// It settled. Only one that failed before has a record.
+pub(crate) async fn settled(desk: &Desk, entry: &Entry<'_>) {
+    if !entry.was_seen() {
+        return;
+    }
+    let now = desk.clock.now();
+    let written = desk
+        .notices
+        .settled(&entry.notice_id, entry.order_no.as_ref(), now)
+        .await;
+    if let Err(error) = written {
+        warn!(notice_id = entry.notice_id, error = %Chain(&error), "the ledger was not told of a success");
+    }
+}
+
+/// A person has to decide: the message is done once the ledger has it, and it is said each time until somebody has decided.
+pub(crate) async fn parked(desk: &Desk, entry: &Entry<'_>, what_to_do: &str) -> Verdict {
+    let kept = desk
+        .notices
+        .parked(&ParkedNotice {
+            notice_id: &entry.notice_id,
+            order_no: entry.order_no.as_ref(),
+            event_type: entry.event_type,
+            message: &entry.record.body,
+            what_to_do,
+            now: desk.clock.now(),
+        })
+        .await;
+    match kept {
+        Ok(Kept::Waiting) => {
+            error!(
+                notice_id = entry.notice_id,
+                event_type = entry.event_type,
+                order_no = entry.order_no.as_ref().map(OrderNo::as_str),
+                what_to_do,
+                "notice parked for a person"
+            );
+            Verdict::Done
+        }
+        Ok(Kept::Decided) => Verdict::Done,
+        Err(error) => error.into(),
+    }
+}

@@ -1,0 +1,243 @@
+//! Writing what the rules decided: an order, its events, and the refund or parked payment that moves with it, in one transaction
+//! on the version that was read.
+
+use aws_sdk_dynamodb::{
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{Put, TransactWriteItem, Update},
+};
+use payments::{
+    due::{self, Due},
+    ids::OrderNo,
+    journal::Subject,
+    money::Fen,
+    order::OrderState,
+    refund::{ParkedChange, Refund, RefundChange},
+    settle::Change,
+};
+use wechatpay::{UnixSeconds, time::beijing_day};
+
+use super::{
+    Applied, OrderTable, TableError, due_shard, item, number, refund_item, text, unavailable,
+};
+
+impl OrderTable {
+    /// Writes a change, if the order still has the version it was decided on and what moves with it still stands as it was
+    /// read.
+    ///
+    /// # Errors
+    /// [`TableError`]; [`TableError::Conflict`] asks to read and decide again.
+    pub async fn apply(&self, change: &Change) -> Result<Applied, TableError> {
+        let order = &change.from;
+        let pk = self.pk(&order.order_no);
+        let mut writes = vec![
+            TransactWriteItem::builder()
+                .update(self.order_update(&pk, change)?)
+                .build(),
+        ];
+        match &change.refund {
+            Some(RefundChange::New(refund)) => {
+                let put = self.new_item(refund_item::write(refund, &pk))?;
+                writes.push(TransactWriteItem::builder().put(put).build());
+            }
+            Some(RefundChange::Moves(from, to)) => {
+                let update = self.refund_update(&pk, from, to)?;
+                writes.push(TransactWriteItem::builder().update(update).build());
+            }
+            None => {}
+        }
+        if let Some(parked) = &change.parked_payment {
+            let update = self.parked_update(&pk, parked)?;
+            writes.push(TransactWriteItem::builder().update(update).build());
+        }
+        if let (Some(parked), Some(event)) = (&change.parked, change.events.last()) {
+            let put = self.new_item(self.parked_item(parked, &event.cause, event.at))?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        for event in &change.events {
+            let amount = amount_of(&event.subject, change);
+            let put = self.new_item(item::event_item(&pk, order, event, amount))?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        self.transact(writes).await
+    }
+
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Applied, TableError> {
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await;
+        let Err(error) = sent else {
+            return Ok(Applied::Yes);
+        };
+        let reasons = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                cancelled.cancellation_reasons()
+            }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+                return Err(TableError::Conflict);
+            }
+            Some(_) | None => &[],
+        };
+        let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+        if has("ConditionalCheckFailed") {
+            Ok(Applied::Stale)
+        } else if has("TransactionConflict") {
+            Err(TableError::Conflict)
+        } else {
+            Err(unavailable("write a change", error))
+        }
+    }
+
+    fn new_item(&self, item: item::Item) -> Result<Put, TableError> {
+        Ok(Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()?)
+    }
+
+    fn order_update(&self, pk: &str, change: &Change) -> Result<Update, TableError> {
+        let mut set = "SET #state = :to, version = :next".to_owned();
+        // A prepay value belongs to the state that a payer can pay in.
+        let mut remove = match &change.to {
+            OrderState::AwaitingPayment(_) => Vec::new(),
+            OrderState::Reserved
+            | OrderState::Paid(_)
+            | OrderState::PartiallyRefunded(_)
+            | OrderState::Refunded(_)
+            | OrderState::Closing
+            | OrderState::Closed
+            | OrderState::Rejected
+            | OrderState::PaidAfterClose(_) => vec!["prepay"],
+        };
+        let mut update = Update::builder()
+            .table_name(&self.table)
+            .key("pk", text(pk))
+            .key("sk", text("order"))
+            .condition_expression("version = :version")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":version", number(change.from.version))
+            .expression_attribute_values(":to", text(change.to.name()))
+            .expression_attribute_values(":next", number(change.version()));
+        if let Some(payment) = change.to.payment() {
+            set.push_str(", transaction_id = :transaction_id, paid_at = :paid_at, day_shard = :day_shard, day_id = :day_id");
+            update = update
+                .expression_attribute_values(
+                    ":transaction_id",
+                    text(payment.transaction_id.as_str()),
+                )
+                .expression_attribute_values(":paid_at", number(payment.paid_at.0))
+                .expression_attribute_values(
+                    ":day_shard",
+                    text(day_shard(payment.paid_at, &change.from.order_no)),
+                )
+                .expression_attribute_values(":day_id", text(change.from.order_no.as_str()));
+        }
+        if change.refunds != change.from.refunds {
+            set.push_str(", refund_committed_fen = :committed, refunded_fen = :refunded, refund_count = :count, next_refund_at = :next_refund_at");
+            let tally = change.refunds;
+            update = update
+                .expression_attribute_values(":committed", number(tally.committed_fen))
+                .expression_attribute_values(":refunded", number(tally.refunded_fen))
+                .expression_attribute_values(":count", number(tally.count))
+                .expression_attribute_values(":next_refund_at", number(tally.next_at.0));
+        }
+        let (set, remove, update) = with_due(change.due(), set, &mut remove, update);
+        Ok(update
+            .update_expression(set_and_remove(set, remove))
+            .build()?)
+    }
+
+    fn refund_update(&self, pk: &str, from: &Refund, to: &Refund) -> Result<Update, TableError> {
+        let mut set = "SET #state = :to, slot_at = :slot_at".to_owned();
+        let mut remove = Vec::new();
+        let mut update = Update::builder()
+            .table_name(&self.table)
+            .key("pk", text(pk))
+            .key("sk", text(refund_item::sk(&from.refund_no)))
+            .condition_expression("#state = :from")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":from", text(from.state.name()))
+            .expression_attribute_values(":to", text(to.state.name()))
+            .expression_attribute_values(":slot_at", number(to.slot_at.0));
+        for (name, value) in refund_item::state_attributes(to) {
+            match value {
+                Some(value) => {
+                    set.push_str(&format!(", {name} = :{name}"));
+                    update = update.expression_attribute_values(format!(":{name}"), value);
+                }
+                None => remove.push(name),
+            }
+        }
+        let (set, remove, update) = with_due(to.due, set, &mut remove, update);
+        Ok(update
+            .update_expression(set_and_remove(set, remove))
+            .build()?)
+    }
+
+    fn parked_update(&self, pk: &str, change: &ParkedChange) -> Result<Update, TableError> {
+        Ok(Update::builder()
+            .table_name(&self.table)
+            .key("pk", text(pk))
+            .key("sk", text(item::payment_sk(&change.transaction_id)))
+            .update_expression("SET #state = :to")
+            .condition_expression("#state = :from")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":from", text(change.from.name()))
+            .expression_attribute_values(":to", text(change.to.name()))
+            .build()?)
+    }
+}
+
+/// The money that an event is about.
+fn amount_of(subject: &Subject, change: &Change) -> Fen {
+    match (subject, &change.refund) {
+        (Subject::Refund(_), Some(RefundChange::New(refund) | RefundChange::Moves(_, refund))) => {
+            refund.amount
+        }
+        (Subject::Payment(_), _) => change
+            .parked
+            .as_ref()
+            .map_or(change.from.amount, |parked| parked.amount),
+        (Subject::Refund(_) | Subject::Order, _) => change.from.amount,
+    }
+}
+
+type Building<'a> = (
+    String,
+    &'a mut Vec<&'static str>,
+    aws_sdk_dynamodb::types::builders::UpdateBuilder,
+);
+
+/// Sets the place in the due index, or takes it away.
+fn with_due<'a>(
+    due: Option<Due>,
+    mut set: String,
+    remove: &'a mut Vec<&'static str>,
+    update: aws_sdk_dynamodb::types::builders::UpdateBuilder,
+) -> Building<'a> {
+    let Some(due) = due else {
+        remove.extend(["due_shard", "due_at"]);
+        return (set, remove, update);
+    };
+    set.push_str(", due_shard = :due_shard, due_at = :due_at");
+    let update = update
+        .expression_attribute_values(":due_shard", text(due_shard(due.shard)))
+        .expression_attribute_values(":due_at", number(due.at.0));
+    (set, remove, update)
+}
+
+fn set_and_remove(set: String, remove: &[&str]) -> String {
+    if remove.is_empty() {
+        set
+    } else {
+        format!("{set} REMOVE {}", remove.join(", "))
+    }
+}
+
+/// The part of the day index: Beijing day of WeChat Pay's own time, never of our clock.
+pub(super) fn day_shard(at: UnixSeconds, order_no: &OrderNo) -> String {
+    format!("{}#{}", beijing_day(at), due::shard_of(order_no))
+}

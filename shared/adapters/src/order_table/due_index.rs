@@ -1,0 +1,173 @@
+//! The sparse index of what is due: orders and refunds whose state is not final.
+
+use payments::{
+    due::Due,
+    ids::{OrderNo, RefundNo},
+    order::Order,
+    refund::Refund,
+};
+use wechatpay::UnixSeconds;
+
+use super::{
+    OrderTable, TableError, Written, due_shard, item, number, refund_item, text, unavailable,
+};
+
+/// Something that is due.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum DueItem {
+    /// An order.
+    Order(OrderNo),
+    /// A refund of an order.
+    Refund(OrderNo, RefundNo),
+}
+
+impl DueItem {
+    /// The order that it is, or belongs to.
+    pub fn order_no(&self) -> &OrderNo {
+        match self {
+            Self::Order(order_no) | Self::Refund(order_no, _) => order_no,
+        }
+    }
+}
+
+/// A piece of the due index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DuePage {
+    /// What is due as the index shows it, oldest first. The index lags: read each again before acting.
+    pub items: Vec<DueItem>,
+    /// Where the next page of this part begins, if it holds more that is due.
+    pub next: Option<DueFrom>,
+}
+
+/// A place in one part of the due index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DueFrom(item::Item);
+
+impl OrderTable {
+    /// What is due at `now` in one part of the index, oldest first, `most` at a time.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn due(
+        &self,
+        shard: u8,
+        now: UnixSeconds,
+        most: i32,
+        from: Option<DueFrom>,
+    ) -> Result<DuePage, TableError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name("due")
+            .key_condition_expression("due_shard = :shard AND due_at <= :now")
+            .expression_attribute_values(":shard", text(due_shard(shard)))
+            .expression_attribute_values(":now", number(now.0))
+            .limit(most)
+            .set_exclusive_start_key(from.map(|DueFrom(key)| key))
+            .send()
+            .await
+            .map_err(|error| unavailable("list what is due", error))?;
+        let items = page
+            .items()
+            .iter()
+            .filter_map(|found| item::due_key(found, &self.pk_prefix()))
+            .collect();
+        Ok(DuePage {
+            items,
+            next: page.last_evaluated_key().cloned().map(DueFrom),
+        })
+    }
+
+    /// Claims a due order by moving its due time on; `false` when somebody else did so first.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn claim(&self, order: &Order, next: Due) -> Result<bool, TableError> {
+        let Some(seen) = order.due else {
+            return Ok(false);
+        };
+        let written = self
+            .update(
+                "claim a due order",
+                &order.order_no,
+                "SET due_shard = :due_shard, due_at = :due_at",
+                "due_at = :seen AND version = :version",
+                [
+                    (":due_shard", text(due_shard(next.shard))),
+                    (":due_at", number(next.at.0)),
+                    (":seen", number(seen.at.0)),
+                    (":version", number(order.version)),
+                ],
+            )
+            .await?;
+        Ok(matches!(written, Written::Yes(_)))
+    }
+
+    /// Claims a refund by counting the try and moving its due time on; `false` when somebody else did so first, or when it
+    /// moved on.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn claim_refund(&self, refund: &Refund, next: Due) -> Result<bool, TableError> {
+        let tried = number(refund.tries.saturating_add(1));
+        self.update_refund(
+            "claim a due refund",
+            refund,
+            "SET tries = :tried, due_shard = :due_shard, due_at = :due_at",
+            next,
+            [(":tried", tried)],
+        )
+        .await
+    }
+
+    /// Notes why a refund is not getting on (WeChat Pay's code), and when it is looked at again; `false` when it moved on
+    /// meanwhile. `refund` is the refund as it was claimed.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn hold_refund(
+        &self,
+        refund: &Refund,
+        trouble: &str,
+        next: Due,
+    ) -> Result<bool, TableError> {
+        self.update_refund(
+            "note what holds a refund up",
+            refund,
+            "SET trouble = :trouble, due_shard = :due_shard, due_at = :due_at",
+            next,
+            [(":trouble", text(trouble))],
+        )
+        .await
+    }
+
+    /// A write to a refund that changes no state, so it has no event: it holds if the refund still is in that state and at
+    /// that try.
+    async fn update_refund(
+        &self,
+        operation: &'static str,
+        refund: &Refund,
+        set: &str,
+        next: Due,
+        values: impl IntoIterator<Item = (&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
+    ) -> Result<bool, TableError> {
+        let mut update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(self.pk(&refund.order_no)))
+            .key("sk", text(refund_item::sk(&refund.refund_no)))
+            .update_expression(set)
+            .condition_expression("#state = :state AND tries = :tries")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":state", text(refund.state.name()))
+            .expression_attribute_values(":tries", number(refund.tries))
+            .expression_attribute_values(":due_shard", text(due_shard(next.shard)))
+            .expression_attribute_values(":due_at", number(next.at.0));
+        for (name, value) in values {
+            update = update.expression_attribute_values(name, value);
+        }
+        super::conditional(operation, update.send().await)
+    }
+}

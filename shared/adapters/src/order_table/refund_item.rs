@@ -1,0 +1,173 @@
+//! How a refund lies in the table.
+//!
+//! | attribute | holds |
+//! |---|---|
+//! | `pk`, `sk` | the order's `pk`, `refund#<refund_no>` |
+//! | `order_no`, `refund_no`, `out_refund_no`, `transaction_id` | its numbers |
+//! | `payment_kind` | `booked`, or `parked` for a payment that is not the order's booked one |
+//! | `amount_fen`, `total_fen`, `reason`, `notify_url` | what goes to WeChat Pay, always as the same bytes |
+//! | `fingerprint` | SHA-256 of what was asked for |
+//! | `state` | where it stands; `succeeded_at` and `refused_code` with the states that have them |
+//! | `refund_id` | WeChat Pay's number of it |
+//! | `trouble` | why it is not getting on, as WeChat Pay's code |
+//! | `decided_by`, `decided_why` | who gave its money free, if a person did |
+//! | `created_at`, `slot_at`, `tries` | Unix seconds; how often somebody set out to send it |
+//! | `due_shard`, `due_at` | the sparse index of what the sweep looks at |
+
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
+use payments::{
+    ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
+    money::Fen,
+    order::Fingerprint,
+    refund::{Decided, PaymentKind, Refund, RefundState},
+};
+use wechatpay::UnixSeconds;
+
+use super::{
+    TableError, due_shard,
+    item::{Fields, Item},
+    number, text,
+};
+
+/// What the sort key of a refund begins with.
+pub(super) const SK_PREFIX: &str = "refund#";
+
+/// The sort key of a refund.
+pub(super) fn sk(refund_no: &RefundNo) -> String {
+    format!("{SK_PREFIX}{refund_no}")
+}
+
+/// The item of a new refund.
+pub(super) fn write(refund: &Refund, pk: &str) -> Item {
+    let kind = match refund.of {
+        PaymentKind::Booked => "booked",
+        PaymentKind::Parked => "parked",
+    };
+    let mut item = Item::from([
+        ("pk".to_owned(), text(pk)),
+        ("sk".to_owned(), text(sk(&refund.refund_no))),
+        ("order_no".to_owned(), text(refund.order_no.as_str())),
+        ("refund_no".to_owned(), text(refund.refund_no.as_str())),
+        (
+            "out_refund_no".to_owned(),
+            text(refund.out_refund_no.as_str()),
+        ),
+        (
+            "transaction_id".to_owned(),
+            text(refund.transaction_id.as_str()),
+        ),
+        ("payment_kind".to_owned(), text(kind)),
+        ("amount_fen".to_owned(), number(refund.amount.get())),
+        ("total_fen".to_owned(), number(refund.total.get())),
+        ("notify_url".to_owned(), text(&refund.notify_url)),
+        (
+            "fingerprint".to_owned(),
+            AttributeValue::B(Blob::new(refund.fingerprint.0)),
+        ),
+        ("state".to_owned(), text(refund.state.name())),
+        ("created_at".to_owned(), number(refund.created_at.0)),
+        ("slot_at".to_owned(), number(refund.slot_at.0)),
+        ("tries".to_owned(), number(refund.tries)),
+    ]);
+    if let Some(reason) = &refund.reason {
+        item.insert("reason".to_owned(), text(reason));
+    }
+    for (name, value) in state_attributes(refund) {
+        item.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    if let Some(due) = refund.due {
+        item.insert("due_shard".to_owned(), text(due_shard(due.shard)));
+        item.insert("due_at".to_owned(), number(due.at.0));
+    }
+    item
+}
+
+/// The attributes that come and go with the state; `None` where one is not there.
+pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 6] {
+    let (succeeded_at, refused_code) = match &refund.state {
+        RefundState::Succeeded(at) => (Some(number(at.0)), None),
+        RefundState::Refused(code) => (None, Some(text(code))),
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Closed
+        | RefundState::Abnormal => (None, None),
+    };
+    [
+        ("succeeded_at", succeeded_at),
+        ("refused_code", refused_code),
+        (
+            "refund_id",
+            refund.refund_id.as_ref().map(|id| text(id.as_str())),
+        ),
+        ("trouble", refund.trouble.as_ref().map(text)),
+        (
+            "decided_by",
+            refund.decided.as_ref().map(|decided| text(&decided.who)),
+        ),
+        (
+            "decided_why",
+            refund.decided.as_ref().map(|decided| text(&decided.why)),
+        ),
+    ]
+}
+
+/// Reads a refund's item.
+pub(super) fn read(item: &Item) -> Result<Refund, TableError> {
+    let fields = Fields { item };
+    Ok(Refund {
+        order_no: fields.parsed("order_no", |text| OrderNo::parse(text).ok())?,
+        refund_no: fields.parsed("refund_no", |text| RefundNo::parse(text).ok())?,
+        out_refund_no: fields.parsed("out_refund_no", |text| OutRefundNo::parse(text).ok())?,
+        transaction_id: fields.parsed("transaction_id", |text| TransactionId::parse(text).ok())?,
+        of: fields.parsed("payment_kind", |text| match text {
+            "booked" => Some(PaymentKind::Booked),
+            "parked" => Some(PaymentKind::Parked),
+            _ => None,
+        })?,
+        amount: fields.fen("amount_fen")?,
+        total: fields.fen("total_fen")?,
+        reason: fields.optional("reason").map(str::to_owned),
+        notify_url: fields.text("notify_url")?.to_owned(),
+        fingerprint: Fingerprint(
+            fields
+                .bytes("fingerprint")?
+                .try_into()
+                .map_err(|_| fields.damaged("fingerprint"))?,
+        ),
+        state: state(&fields)?,
+        refund_id: fields
+            .optional("refund_id")
+            .map(|id| RefundId::parse(id).map_err(|_| fields.damaged("refund_id")))
+            .transpose()?,
+        trouble: fields.optional("trouble").map(str::to_owned),
+        decided: fields
+            .optional("decided_by")
+            .zip(fields.optional("decided_why"))
+            .map(|(who, why)| Decided {
+                who: who.to_owned(),
+                why: why.to_owned(),
+            }),
+        created_at: UnixSeconds(fields.number("created_at")?),
+        slot_at: UnixSeconds(fields.number("slot_at")?),
+        tries: fields.number("tries")?,
+        due: fields.due()?,
+    })
+}
+
+fn state(fields: &Fields<'_>) -> Result<RefundState, TableError> {
+    Ok(match fields.text("state")? {
+        "reserved" => RefundState::Reserved,
+        "processing" => RefundState::Processing,
+        "succeeded" => RefundState::Succeeded(UnixSeconds(fields.number("succeeded_at")?)),
+        "closed" => RefundState::Closed,
+        "refused" => RefundState::Refused(fields.text("refused_code")?.to_owned()),
+        "abnormal" => RefundState::Abnormal,
+        _ => return Err(fields.damaged("state")),
+    })
+}
+
+impl Fields<'_> {
+    pub(super) fn fen(&self, name: &'static str) -> Result<Fen, TableError> {
+        Fen::new(self.number(name)?).ok_or_else(|| self.damaged(name))
+    }
+}

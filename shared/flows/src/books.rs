@@ -1,0 +1,197 @@
+//! The books: where every change that the rules decide on is written, whoever brought the news.
+
+use adapters::{
+    backoff::Backoff,
+    clock::Clock,
+    order_table::{Applied, OrderTable, TableError},
+    queues::{PaymentRequest, Queue},
+    random::Random,
+};
+use payments::{
+    journal::{Because, Cause},
+    refund::{Refund, RefundChange, RefundState},
+    settle::{Change, MerchantFacts},
+};
+use tracing::{error, info, warn};
+
+use crate::problem::Chain;
+
+/// The orders table with what is needed to change it by the rules. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Books {
+    pub(crate) orders: OrderTable,
+    pub(crate) facts: MerchantFacts,
+    pub(crate) clock: Clock,
+    requests: Queue,
+    random: Random,
+}
+
+/// Why something could not be written now. It has to come again.
+#[derive(Debug, thiserror::Error)]
+pub enum BooksError {
+    /// The table did not do its part.
+    #[error("the order could not be read or written now")]
+    Table(#[from] TableError),
+    /// Others kept changing the order between our reading and our writing.
+    #[error("the order changed {TRIES} times while it was being written")]
+    Contended,
+}
+
+/// How often something is judged anew because the order moved on, within one call.
+pub(crate) const TRIES: u32 = 6;
+
+/// The pause before each further judgement.
+const BETWEEN_ROUNDS: Backoff = Backoff {
+    first_ms: 20,
+    max_ms: 640,
+};
+
+impl Books {
+    /// The books in this table; `requests` is where new refunds are announced.
+    pub fn new(
+        orders: OrderTable,
+        facts: MerchantFacts,
+        requests: Queue,
+        clock: Clock,
+        random: Random,
+    ) -> Self {
+        Self {
+            orders,
+            facts,
+            clock,
+            requests,
+            random,
+        }
+    }
+
+    /// What the events of a change that is decided now have in common.
+    pub(crate) fn because(&self, cause: &Cause, trace: &str) -> Because {
+        Because {
+            cause: cause.clone(),
+            trace: trace.to_owned(),
+            at: self.clock.now(),
+        }
+    }
+
+    /// Writes a change; `false` when the order moved on or is held at this moment: read and decide again.
+    pub(crate) async fn write(&self, change: &Change) -> Result<bool, TableError> {
+        match self.orders.apply(change).await {
+            Ok(Applied::Yes) => {
+                log(change);
+                self.announce(change).await;
+                Ok(true)
+            }
+            Ok(Applied::Stale) | Err(TableError::Conflict) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Hands a refund that is to go to WeChat Pay to the queue. The sweep would find it too, so a queue that does not answer
+    /// costs time and nothing else.
+    async fn announce(&self, change: &Change) {
+        let (Some(RefundChange::New(refund) | RefundChange::Moves(_, refund)), Some(event)) =
+            (&change.refund, change.events.last())
+        else {
+            return;
+        };
+        if refund.state != RefundState::Reserved {
+            return;
+        }
+        let message = PaymentRequest::RefundV1 {
+            order_no: refund.order_no.clone(),
+            refund_no: refund.refund_no.clone(),
+        };
+        let delay_s = refund.slot_at.0.saturating_sub(self.clock.now().0);
+        let traceparent = crate::trace::traceparent_of(&event.trace, &self.random);
+        if let Err(error) = self
+            .requests
+            .send_request(&message, delay_s, &traceparent)
+            .await
+        {
+            warn!(
+                order_no = refund.order_no.as_str(),
+                refund_no = refund.refund_no.as_str(),
+                error = %Chain(&error),
+                "the queue was not told of a refund: the sweep will find it"
+            );
+        }
+    }
+
+    /// Waits before round `round` of read, judge and write, so that two who collided do not collide again. Not before the first.
+    pub(crate) async fn pause(&self, round: u32) {
+        if round > 0 {
+            self.clock
+                .sleep(BETWEEN_ROUNDS.pause(round, &self.random))
+                .await;
+        }
+    }
+}
+
+/// One line for each change; an error where a person has to act.
+fn log(change: &Change) {
+    let order_no = change.from.order_no.as_str();
+    if change.from.state.name() != change.to.name() {
+        let settlement_delay_s = change
+            .books()
+            .zip(change.events.first())
+            .map(|(payment, event)| event.at.0.saturating_sub(payment.paid_at.0));
+        info!(
+            order_no,
+            from = change.from.state.name(),
+            to = change.to.name(),
+            settlement_delay_s,
+            "order changed"
+        );
+    }
+    let (from, to) = match &change.refund {
+        None => return,
+        Some(RefundChange::New(refund)) => (None, refund),
+        Some(RefundChange::Moves(from, to)) => (Some(from.state.name()), to),
+    };
+    info!(
+        order_no,
+        refund_no = to.refund_no.as_str(),
+        from,
+        to = to.state.name(),
+        amount_fen = to.amount.get(),
+        "refund changed"
+    );
+    if let Some(what_to_do) = what_to_do(to) {
+        error!(
+            order_no,
+            refund_no = to.refund_no.as_str(),
+            state = to.state.name(),
+            trouble = to.trouble,
+            what_to_do,
+            "refund needs a person"
+        );
+    }
+}
+
+/// What a person has to do about a refund as it stands; `None` when it gets on by itself or is over.
+pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
+    match &refund.state {
+        RefundState::Abnormal => Some(
+            "the payer's account cannot take the money: say where it goes with POST .../abnormal, or settle it in WeChat Pay's console",
+        ),
+        RefundState::Refused(_) => Some(
+            "WeChat Pay does not take this refund: mend the cause and send POST .../retry, or give the reserved money free with POST .../release",
+        ),
+        RefundState::Reserved if refund.trouble.as_deref().is_some_and(is_low_balance) => Some(
+            "the merchant's balance at WeChat Pay is too low: fill it up; the refund then goes on by itself",
+        ),
+        // Late money whose refund failed for good is still owed to the payer.
+        RefundState::Closed if refund.refund_no.is_of_late_money() => Some(
+            "WeChat Pay could not give late money back: find out why in its console, then ask for a new refund of this order",
+        ),
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Succeeded(_)
+        | RefundState::Closed => None,
+    }
+}
+
+/// `NOT_ENOUGH`, in either spelling.
+fn is_low_balance(code: &str) -> bool {
+    code.replace('_', "").eq_ignore_ascii_case("NOTENOUGH")
+}

@@ -1,0 +1,153 @@
+//! Closing an order: `closing` here, closed at WeChat Pay, closed here. Whoever dies in between, the sweep goes on.
+
+use std::time::Duration;
+
+use adapters::wechat_api::{NotSent, WechatApi};
+use payments::{
+    close::{self, AfterClose, Closable},
+    journal::Cause,
+    order::{Order, OrderState},
+    settle::Change,
+};
+use tracing::info;
+use wechatpay::api::Close;
+
+use crate::{
+    ask::{AskError, Asking},
+    books::{Books, BooksError, TRIES},
+};
+
+/// Closes orders.
+#[derive(Clone, Debug)]
+pub struct Closing {
+    books: Books,
+    wechat: WechatApi,
+    asking: Asking,
+}
+
+/// Why closing failed on our side. The order stays as it is; one that is `closing` is due again.
+#[derive(Debug, thiserror::Error)]
+pub enum CloseError {
+    /// The order could not be read or written.
+    #[error("the order could not be closed in the table")]
+    Books(#[from] BooksError),
+    /// The call could not be sent.
+    #[error("WeChat Pay could not be asked to close the order")]
+    NotSent(#[from] NotSent),
+    /// The question that had to decide failed on our side.
+    #[error("WeChat Pay's view of the order could not be settled")]
+    Ask(#[from] AskError),
+}
+
+impl From<adapters::order_table::TableError> for CloseError {
+    fn from(error: adapters::order_table::TableError) -> Self {
+        Self::Books(error.into())
+    }
+}
+
+impl Closing {
+    /// Closes in these books, through this client.
+    pub fn new(books: Books, wechat: WechatApi, asking: Asking) -> Self {
+        Self {
+            books,
+            wechat,
+            asking,
+        }
+    }
+
+    /// Closes an order, within the time given, and gives it as it stands then: closed, paid a moment before, or `closing` if
+    /// WeChat Pay's word is still out.
+    ///
+    /// # Errors
+    /// [`CloseError`].
+    pub async fn close(
+        &self,
+        order: Order,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Order, CloseError> {
+        let began_ms = self.books.clock.now_ms();
+        let order = self.begin(order, cause, trace).await?;
+        if order.state != OrderState::Closing {
+            return Ok(order);
+        }
+        let asked_at = self.books.clock.now();
+        let call = Close {
+            mchid: self.wechat.mchid().to_owned(),
+            out_trade_no: order.order_no.as_str().to_owned(),
+        };
+        // Half of the time, so that the other half is left for the question.
+        let answer = self.wechat.call_either(&call, within / 2).await?;
+        match close::judge_answer(&order, asked_at, &answer) {
+            AfterClose::Closed => self.end(order, cause, trace).await,
+            AfterClose::Wait => {
+                info!(
+                    order_no = order.order_no.as_str(),
+                    "somebody may still be making the order at WeChat Pay: it is closed again later"
+                );
+                Ok(order)
+            }
+            AfterClose::Ask => {
+                let spent_ms = self.books.clock.now_ms().saturating_sub(began_ms);
+                let spent = Duration::from_millis(u64::try_from(spent_ms).unwrap_or_default());
+                let left = within.saturating_sub(spent);
+                self.asking.ask(&order.order_no, left, cause, trace).await?;
+                self.reread(order).await
+            }
+        }
+    }
+
+    /// To `closing`, from where nobody is given the right to call WeChat Pay for a prepay value any more.
+    async fn begin(
+        &self,
+        mut order: Order,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Order, CloseError> {
+        for round in 0..TRIES {
+            if round > 0 {
+                self.books.pause(round).await;
+                order = self.reread(order).await?;
+            }
+            match close::judge_order(&order) {
+                Closable::Closing | Closable::Over | Closable::Paid => return Ok(order),
+                Closable::Open => {}
+            }
+            let because = self.books.because(cause, trace);
+            let change = Change::new(&order, OrderState::Closing, &because);
+            if self.books.write(&change).await? {
+                return Ok(change.order_after());
+            }
+        }
+        Err(BooksError::Contended.into())
+    }
+
+    /// From `closing` to `closed`, unless money came meanwhile.
+    async fn end(&self, mut order: Order, cause: &Cause, trace: &str) -> Result<Order, CloseError> {
+        for round in 0..TRIES {
+            if round > 0 {
+                self.books.pause(round).await;
+                order = self.reread(order).await?;
+            }
+            if order.state != OrderState::Closing {
+                return Ok(order);
+            }
+            let because = self.books.because(cause, trace);
+            let change = Change::new(&order, OrderState::Closed, &because);
+            if self.books.write(&change).await? {
+                return Ok(change.order_after());
+            }
+        }
+        Err(BooksError::Contended.into())
+    }
+
+    async fn reread(&self, order: Order) -> Result<Order, CloseError> {
+        Ok(self
+            .books
+            .orders
+            .read(&order.order_no)
+            .await?
+            .unwrap_or(order))
+    }
+}

@@ -1,0 +1,88 @@
+//! The parts that every function works with that changes orders and talks to WeChat Pay; built once per sandbox.
+
+use adapters::{
+    aws::Aws, clock::Clock, guards::Guards, keys_table::KeysTable, kms::Kms,
+    order_table::OrderTable, queues::Queue, random::Random, settings::CoreSettings,
+    wechat_api::WechatApi,
+};
+
+use crate::{ask::Asking, books::Books, close::Closing, refund::Refunding, settle::Settling};
+
+/// The parts. Building them makes no call.
+#[derive(Debug)]
+pub struct Parts {
+    /// Keys of the merchant, of WeChat Pay and of the API's clients.
+    pub keys: KeysTable,
+    /// Orders, to be read.
+    pub orders: OrderTable,
+    /// Leases, nonces and pauses.
+    pub guards: Guards,
+    /// WeChat Pay.
+    pub wechat: WechatApi,
+    /// Orders, to be changed.
+    pub books: Books,
+    /// Settles news about payments.
+    pub settling: Settling,
+    /// Asks WeChat Pay about orders.
+    pub asking: Asking,
+    /// Where prepay values and refunds are asked for.
+    pub payment_requests: Queue,
+}
+
+impl Parts {
+    /// Puts the parts together.
+    pub fn open(
+        settings: CoreSettings,
+        aws: &Aws,
+        kms: &Kms,
+        clock: &Clock,
+        random: &Random,
+    ) -> Self {
+        let mchid = settings.facts.mchid.clone();
+        let keys = KeysTable::new(
+            aws.dynamodb(),
+            settings.keys.table,
+            &mchid,
+            kms.clone(),
+            settings.keys.secrets_key_id,
+            clock.clone(),
+        );
+        let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, &mchid);
+        let wechat = WechatApi::new(
+            settings.wechat,
+            &mchid,
+            keys.clone(),
+            clock.clone(),
+            random.clone(),
+        );
+        let payment_requests = Queue::new(aws.sqs(), settings.payment_requests_url);
+        let books = Books::new(
+            orders.clone(),
+            settings.facts,
+            payment_requests.clone(),
+            clock.clone(),
+            random.clone(),
+        );
+        let settling = Settling::new(books.clone());
+        Self {
+            guards: Guards::new(aws.dynamodb(), settings.guards_table),
+            asking: Asking::new(wechat.clone(), settling.clone()),
+            keys,
+            orders,
+            wechat,
+            books,
+            settling,
+            payment_requests,
+        }
+    }
+
+    /// Closes orders.
+    pub fn closing(&self) -> Closing {
+        Closing::new(self.books.clone(), self.wechat.clone(), self.asking.clone())
+    }
+
+    /// Gets refunds done.
+    pub fn refunding(&self) -> Refunding {
+        Refunding::new(self.books.clone(), self.wechat.clone(), self.guards.clone())
+    }
+}

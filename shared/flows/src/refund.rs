@@ -1,0 +1,647 @@
+//! Refunds: taking them on, and getting them done at WeChat Pay.
+//!
+//! The money is set aside by a conditional write before WeChat Pay is asked. Then whoever comes first, the queue or the sweep,
+//! claims the refund and sends it. From the second try on WeChat Pay is asked how the refund stands before it is sent again,
+//! always under the same number and as the same bytes.
+
+use std::time::Duration;
+
+use adapters::{
+    guards::{Guards, GuardsError},
+    order_table::{Kept, TableError},
+    wechat_api::{NotSent, WechatApi},
+};
+use payments::{
+    due::{self, BALANCE_PAUSE_S},
+    ids::{ClientId, OrderNo, RefundNo},
+    issue::Answer,
+    journal::Cause,
+    notice::UnreadableNotice,
+    order::Order,
+    refund::{self, Refund, RefundRefused, RefundState, WantedRefund},
+    refund_news::{self, AfterRefusal, ParkedRefund, RefundNews, RefundSettlement, judge_refusal},
+};
+use tracing::{error, info, warn};
+use wechatpay::{
+    api::{
+        AbnormalRefundBody, AbnormalRefundTo, ApplyAbnormalRefund, ErrorCode, QueryRefund, Refusal,
+    },
+    sensitive::EncryptFieldError,
+    wire,
+};
+
+use crate::{
+    books::{Books, BooksError, TRIES},
+    settle::Settled,
+};
+
+/// Gets refunds done.
+#[derive(Clone, Debug)]
+pub struct Refunding {
+    books: Books,
+    wechat: WechatApi,
+    guards: Guards,
+}
+
+/// A refund that a client names.
+#[derive(Clone, Copy, Debug)]
+pub struct RefundOf<'a> {
+    /// The client. It sees its own orders only.
+    pub client: &'a ClientId,
+    /// The order.
+    pub order_no: &'a OrderNo,
+    /// The refund.
+    pub refund_no: &'a RefundNo,
+}
+
+/// What came of asking for a refund.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TakenOn {
+    /// Its money is set aside; the queue goes on.
+    New(Box<Refund>),
+    /// It was asked for before: this is how it stands.
+    Known(Box<Refund>),
+    /// Another refund of the order has this number.
+    OtherTerms,
+    /// This client has no such order.
+    NoOrder,
+    /// The rules do not allow it.
+    Refused(RefundRefused),
+}
+
+/// What came of looking at a refund.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Driven {
+    /// There was nothing to do: it is not due, or not any more, or somebody else is at it.
+    NotOurs,
+    /// Its state changed.
+    Moved,
+    /// It is on its way, or WeChat Pay's word is still out. It is due again.
+    Open,
+    /// What WeChat Pay says does not fit the books; a person looks at it.
+    Parked,
+}
+
+/// What came of a person's decision about a refund.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decided {
+    /// It is done; this is the refund then.
+    Done(Box<Refund>),
+    /// The refund does not stand where this can be decided; this is it.
+    NotNow(Box<Refund>),
+    /// WeChat Pay does not take it.
+    Refused(Refusal),
+    /// WeChat Pay's word is out: nothing is known. Ask again later.
+    Unknown,
+    /// This client has no such refund.
+    NoRefund,
+}
+
+/// Where the money of a refund goes that could not be paid out.
+#[derive(Clone, PartialEq, Eq)]
+pub enum AbnormalTo {
+    /// To the merchant's own account; the merchant pays the payer by other means.
+    Merchant,
+    /// To another bank card of the payer's. Held only until it is encrypted for WeChat Pay.
+    UserCard {
+        /// Such as `ICBC_DEBIT`.
+        bank_type: String,
+        /// The card's number.
+        bank_account: String,
+        /// The holder's name.
+        real_name: String,
+    },
+}
+
+/// Does not show whose card it is.
+impl std::fmt::Debug for AbnormalTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Merchant => "Merchant",
+            Self::UserCard { .. } => "UserCard(..)",
+        })
+    }
+}
+
+/// Why a refund could not be dealt with on our side. It stays as it is and is due again.
+#[derive(Debug, thiserror::Error)]
+pub enum RefundError {
+    /// The refund could not be read or written.
+    #[error("the refund could not be read or written")]
+    Books(#[from] BooksError),
+    /// The guards table did not do its part.
+    #[error("it could not be told whether refunds are paused")]
+    Guards(#[from] GuardsError),
+    /// The call could not be sent.
+    #[error("WeChat Pay could not be asked about the refund")]
+    NotSent(#[from] NotSent),
+    /// WeChat Pay's word is signed but is no news about a refund. A person has to look at it.
+    #[error("WeChat Pay's answer about the refund cannot be read")]
+    Unreadable(#[from] UnreadableNotice),
+    /// A field of the payer's card could not be encrypted.
+    #[error("a field of the card could not be encrypted for WeChat Pay")]
+    Field(#[from] EncryptFieldError),
+}
+
+impl From<TableError> for RefundError {
+    fn from(error: TableError) -> Self {
+        Self::Books(error.into())
+    }
+}
+
+/// How the refund that news is about is found.
+enum Which<'a> {
+    /// By our number: we asked about it.
+    Ours(&'a RefundNo),
+    /// By the number at WeChat Pay: it told us.
+    Named,
+}
+
+/// How a refund stands at WeChat Pay, as far as a question told.
+enum Asked {
+    /// It told.
+    News(Box<RefundNews>),
+    /// It knows no such refund.
+    NotThere,
+    /// No answer that can be trusted, or one that is about something else.
+    Unknown,
+}
+
+impl Refunding {
+    /// Refunds in these books, through this client.
+    pub fn new(books: Books, wechat: WechatApi, guards: Guards) -> Self {
+        Self {
+            books,
+            wechat,
+            guards,
+        }
+    }
+
+    /// Takes a client's refund on: its money is set aside, and the queue is told.
+    ///
+    /// # Errors
+    /// [`RefundError`].
+    pub async fn take_on(
+        &self,
+        client: &ClientId,
+        order_no: &OrderNo,
+        wanted: &WantedRefund,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<TakenOn, RefundError> {
+        let books = &self.books;
+        for round in 0..TRIES {
+            books.pause(round).await;
+            let (order, known) = futures_util::try_join!(
+                books.orders.read(order_no),
+                books.orders.refund(order_no, &wanted.refund_no)
+            )?;
+            let Some(order) = order.filter(|order| order.client_id == *client) else {
+                return Ok(TakenOn::NoOrder);
+            };
+            if let Some(refund) = known {
+                return Ok(if refund.fingerprint == wanted.terms.fingerprint() {
+                    TakenOn::Known(Box::new(refund))
+                } else {
+                    TakenOn::OtherTerms
+                });
+            }
+            let parked = match &wanted.terms.transaction_id {
+                Some(id) => books.orders.parked_payment(order_no, id).await?,
+                None => None,
+            };
+            let because = books.because(cause, trace);
+            let notify_url = &books.facts.notify_url;
+            let change =
+                match refund::reserve(&order, parked.as_ref(), wanted, notify_url, &because) {
+                    Ok(change) => change,
+                    Err(refused) => return Ok(TakenOn::Refused(refused)),
+                };
+            if books.write(&change).await? {
+                return Ok(
+                    match books.orders.refund(order_no, &wanted.refund_no).await? {
+                        Some(refund) => TakenOn::New(Box::new(refund)),
+                        None => TakenOn::NoOrder,
+                    },
+                );
+            }
+        }
+        Err(BooksError::Contended.into())
+    }
+
+    /// Looks at a refund that may be due: claims it, asks WeChat Pay or sends it, and settles the answer.
+    ///
+    /// # Errors
+    /// [`RefundError`].
+    pub async fn drive(
+        &self,
+        order_no: &OrderNo,
+        refund_no: &RefundNo,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Driven, RefundError> {
+        let now = self.books.clock.now();
+        let Some(seen) = self.books.orders.refund(order_no, refund_no).await? else {
+            return Ok(Driven::NotOurs);
+        };
+        let next = match (seen.due, due::refund_look(&seen, &seen.state, now)) {
+            (Some(due), Some(next)) if due.at <= now => next,
+            _ => return Ok(Driven::NotOurs),
+        };
+        if !self.books.orders.claim_refund(&seen, next).await? {
+            return Ok(Driven::NotOurs);
+        }
+        let claimed = Refund {
+            tries: seen.tries.saturating_add(1),
+            due: Some(next),
+            ..seen.clone()
+        };
+        let never_sent = seen.state == RefundState::Reserved && seen.tries == 0;
+        if !never_sent {
+            match self.ask(&claimed, within / 2).await? {
+                Asked::News(news) => {
+                    let which = Which::Ours(refund_no);
+                    return Ok(driven(
+                        self.settle_found(&news, &which, cause, trace).await?,
+                    ));
+                }
+                Asked::NotThere if claimed.state == RefundState::Reserved => {}
+                Asked::NotThere => {
+                    error!(
+                        order_no = order_no.as_str(),
+                        refund_no = refund_no.as_str(),
+                        state = claimed.state.name(),
+                        "WeChat Pay accepted the refund before and does not know it now"
+                    );
+                    return Ok(Driven::Open);
+                }
+                Asked::Unknown => return Ok(Driven::Open),
+            }
+        }
+        self.send(&claimed, within / 2, cause, trace).await
+    }
+
+    /// Settles WeChat Pay's notice about a refund, one of ours or one that was made in its console.
+    ///
+    /// # Errors
+    /// [`RefundError`].
+    pub async fn settle(
+        &self,
+        news: &RefundNews,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Settled, RefundError> {
+        self.settle_found(news, &Which::Named, cause, trace).await
+    }
+
+    /// A person sends a refused refund off once more.
+    ///
+    /// # Errors
+    /// [`RefundError`].
+    pub async fn retry(
+        &self,
+        of: &RefundOf<'_>,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Decided, RefundError> {
+        for round in 0..TRIES {
+            self.books.pause(round).await;
+            let Some((order, refund)) = self.both(of).await? else {
+                return Ok(Decided::NoRefund);
+            };
+            let because = self.books.because(cause, trace);
+            let Some(change) = refund::retrying(&order, &refund, &because) else {
+                return Ok(Decided::NotNow(Box::new(refund)));
+            };
+            if self.books.write(&change).await? {
+                return Ok(Decided::Done(Box::new(self.reread(refund).await?)));
+            }
+        }
+        Err(BooksError::Contended.into())
+    }
+
+    /// A person gives the money of a refused refund free, once WeChat Pay says that it knows no such refund.
+    ///
+    /// # Errors
+    /// [`RefundError`].
+    pub async fn release(
+        &self,
+        of: &RefundOf<'_>,
+        decided: &refund::Decided,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Decided, RefundError> {
+        for round in 0..TRIES {
+            self.books.pause(round).await;
+            let Some((order, refund)) = self.both(of).await? else {
+                return Ok(Decided::NoRefund);
+            };
+            let because = self.books.because(cause, trace);
+            let Some(change) = refund::releasing(&order, &refund, decided.clone(), &because) else {
+                return Ok(Decided::NotNow(Box::new(refund)));
+            };
+            match self.ask(&refund, within).await? {
+                Asked::NotThere => {}
+                Asked::Unknown => return Ok(Decided::Unknown),
+                Asked::News(news) => {
+                    let which = Which::Ours(of.refund_no);
+                    self.settle_found(&news, &which, cause, trace).await?;
+                    let refund = self.reread(refund).await?;
+                    return Ok(Decided::NotNow(Box::new(refund)));
+                }
+            }
+            if self.books.write(&change).await? {
+                return Ok(Decided::Done(Box::new(self.reread(refund).await?)));
+            }
+        }
+        Err(BooksError::Contended.into())
+    }
+
+    /// Says where the money of an abnormal refund goes.
+    ///
+    /// # Errors
+    /// [`RefundError`].
+    pub async fn redirect(
+        &self,
+        of: &RefundOf<'_>,
+        to: &AbnormalTo,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Decided, RefundError> {
+        let Some((_, refund)) = self.both(of).await? else {
+            return Ok(Decided::NoRefund);
+        };
+        let (RefundState::Abnormal, Some(refund_id)) = (&refund.state, &refund.refund_id) else {
+            return Ok(Decided::NotNow(Box::new(refund)));
+        };
+        let to = match to {
+            AbnormalTo::Merchant => AbnormalRefundTo::MerchantBankCard,
+            AbnormalTo::UserCard {
+                bank_type,
+                bank_account,
+                real_name,
+            } => {
+                let key = self.wechat.field_key().await?;
+                AbnormalRefundTo::UserBankCard {
+                    bank_type: bank_type.clone(),
+                    bank_account: key.encrypt(bank_account)?,
+                    real_name: key.encrypt(real_name)?,
+                }
+            }
+        };
+        let call = ApplyAbnormalRefund::new(
+            refund_id.as_str(),
+            &AbnormalRefundBody {
+                out_refund_no: refund.out_refund_no.as_str().to_owned(),
+                to,
+            },
+        );
+        let [host, _] = self.wechat.hosts();
+        match self.wechat.call(&call, host, within).await? {
+            Answer::Done(answer) => {
+                self.settle_found(&news(answer)?, &Which::Ours(of.refund_no), cause, trace)
+                    .await?;
+                self.look_soon(&refund).await?;
+                Ok(Decided::Done(Box::new(self.reread(refund).await?)))
+            }
+            Answer::Refused(refusal) => Ok(Decided::Refused(refusal)),
+            Answer::Unknown(_) => {
+                self.look_soon(&refund).await?;
+                Ok(Decided::Unknown)
+            }
+        }
+    }
+
+    /// Sends a refund, whose money is set aside, for the first time or because WeChat Pay says that it never got it.
+    async fn send(
+        &self,
+        claimed: &Refund,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Driven, RefundError> {
+        let now = self.books.clock.now();
+        let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
+        let mchid = self.wechat.mchid();
+        if let Some(until) = self.guards.refunds_paused_until(mchid, now).await? {
+            let trouble = claimed.trouble.as_deref().unwrap_or(LOW_BALANCE);
+            let next = due::on(order_no, until.0);
+            self.books
+                .orders
+                .hold_refund(claimed, trouble, next)
+                .await?;
+            return Ok(Driven::Open);
+        }
+        let [host, _] = self.wechat.hosts();
+        let refusal = match self.wechat.call(&claimed.request(), host, within).await? {
+            Answer::Done(answer) => {
+                let which = Which::Ours(refund_no);
+                let settled = self
+                    .settle_found(&news(answer)?, &which, cause, trace)
+                    .await?;
+                return Ok(driven(settled));
+            }
+            // Whether it was accepted is not known: the next look asks first.
+            Answer::Unknown(_) => return Ok(Driven::Open),
+            Answer::Refused(refusal) => refusal,
+        };
+        match judge_refusal(&refusal) {
+            AfterRefusal::Later => Ok(Driven::Open),
+            AfterRefusal::Pause => {
+                let until = wechatpay::UnixSeconds(now.0.saturating_add(BALANCE_PAUSE_S));
+                error!(
+                    order_no = order_no.as_str(),
+                    refund_no = refund_no.as_str(),
+                    pause_s = BALANCE_PAUSE_S,
+                    what_to_do =
+                        "fill up the merchant's balance at WeChat Pay; refunds go on by themselves",
+                    "all refunds rest: the balance is too low"
+                );
+                self.guards.pause_refunds(mchid, until).await?;
+                let next = due::on(order_no, until.0);
+                self.books
+                    .orders
+                    .hold_refund(claimed, &refusal.raw_code, next)
+                    .await?;
+                Ok(Driven::Open)
+            }
+            AfterRefusal::Refuse { code } => self.refuse(claimed, code, within, cause, trace).await,
+        }
+    }
+
+    /// WeChat Pay does not take a refund: noted once a question confirms that it is not there.
+    async fn refuse(
+        &self,
+        claimed: &Refund,
+        code: String,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Driven, RefundError> {
+        let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
+        match self.ask(claimed, within).await? {
+            Asked::Unknown => return Ok(Driven::Open),
+            Asked::News(news) => {
+                let which = Which::Ours(refund_no);
+                return Ok(driven(
+                    self.settle_found(&news, &which, cause, trace).await?,
+                ));
+            }
+            Asked::NotThere => {}
+        }
+        for round in 0..TRIES {
+            self.books.pause(round).await;
+            let (order, refund) = futures_util::try_join!(
+                self.books.orders.read(order_no),
+                self.books.orders.refund(order_no, refund_no)
+            )?;
+            let (Some(order), Some(refund)) = (order, refund) else {
+                return Ok(Driven::NotOurs);
+            };
+            if refund.state != RefundState::Reserved {
+                return Ok(Driven::Open); // news came meanwhile
+            }
+            let because = self.books.because(cause, trace);
+            let state = RefundState::Refused(code.clone());
+            let change = refund::moving(&order, &refund, state, None, &because);
+            if self.books.write(&change).await? {
+                return Ok(Driven::Moved);
+            }
+        }
+        Err(BooksError::Contended.into())
+    }
+
+    /// Asks WeChat Pay how a refund stands.
+    async fn ask(&self, refund: &Refund, within: Duration) -> Result<Asked, RefundError> {
+        let query = QueryRefund {
+            out_refund_no: refund.out_refund_no.as_str().to_owned(),
+        };
+        Ok(match self.wechat.call_either(&query, within).await? {
+            Answer::Done(answer) => Asked::News(Box::new(news(answer)?)),
+            Answer::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
+                Asked::NotThere
+            }
+            Answer::Refused(_) | Answer::Unknown(_) => Asked::Unknown,
+        })
+    }
+
+    async fn settle_found(
+        &self,
+        news: &RefundNews,
+        which: &Which<'_>,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Settled, RefundError> {
+        let books = &self.books;
+        for round in 0..TRIES {
+            books.pause(round).await;
+            let (order, found) = match which {
+                Which::Ours(refund_no) => futures_util::try_join!(
+                    books.orders.read(&news.order_no),
+                    books.orders.refund(&news.order_no, refund_no)
+                )?,
+                Which::Named => futures_util::try_join!(
+                    books.orders.read(&news.order_no),
+                    books
+                        .orders
+                        .refund_known_as(&news.order_no, &news.out_refund_no)
+                )?,
+            };
+            let settlement = match (&order, which, &found) {
+                (Some(order), Which::Named, _) | (Some(order), Which::Ours(_), Some(_)) => {
+                    let because = books.because(cause, trace);
+                    refund_news::judge(order, found.as_ref(), &books.facts, news, &because)
+                }
+                // Asked about one refund, told about one of another order.
+                (Some(_), Which::Ours(_), None) | (None, _, _) => refund_news::judge_unknown(news),
+            };
+            match settlement {
+                RefundSettlement::AlreadyDone => return Ok(Settled::AlreadyDone),
+                RefundSettlement::StillOpen => return Ok(Settled::StillOpen),
+                RefundSettlement::Park(parked) => {
+                    self.park(&parked, cause).await?;
+                    return Ok(Settled::Parked {
+                        what_to_do: parked.reason.to_string(),
+                    });
+                }
+                RefundSettlement::Change(change) => {
+                    if books.write(&change).await? {
+                        return Ok(Settled::Changed);
+                    }
+                }
+            }
+        }
+        Err(BooksError::Contended.into())
+    }
+
+    /// Keeps a refund for a person, and says so each time until somebody has decided.
+    async fn park(&self, parked: &ParkedRefund, cause: &Cause) -> Result<(), TableError> {
+        let now = self.books.clock.now();
+        if self.books.orders.park_refund(parked, cause, now).await? == Kept::Waiting {
+            error!(
+                order_no = parked.order_no.as_str(),
+                refund_id = parked.refund_id.as_str(),
+                reason = parked.reason.name(),
+                what_to_do = %parked.reason,
+                "refund parked for a person"
+            );
+        }
+        Ok(())
+    }
+
+    /// An order of this client's and one of its refunds.
+    async fn both(&self, of: &RefundOf<'_>) -> Result<Option<(Order, Refund)>, RefundError> {
+        let (order, refund) = futures_util::try_join!(
+            self.books.orders.read(of.order_no),
+            self.books.orders.refund(of.order_no, of.refund_no)
+        )?;
+        Ok(order
+            .filter(|order| order.client_id == *of.client)
+            .zip(refund))
+    }
+
+    /// The refund as the table has it after a decision.
+    async fn reread(&self, before: Refund) -> Result<Refund, RefundError> {
+        let found = self
+            .books
+            .orders
+            .refund(&before.order_no, &before.refund_no)
+            .await?;
+        Ok(found.unwrap_or(before))
+    }
+
+    /// A refund that was rarely looked at gets on again: the next look is in a minute.
+    async fn look_soon(&self, refund: &Refund) -> Result<(), RefundError> {
+        let at = self.books.clock.now().0.saturating_add(60);
+        let next = due::on(&refund.order_no, at);
+        let trouble = refund.trouble.as_deref().unwrap_or("REDIRECTED");
+        let held = self.books.orders.hold_refund(refund, trouble, next).await?;
+        info!(
+            order_no = refund.order_no.as_str(),
+            refund_no = refund.refund_no.as_str(),
+            held,
+            "refund redirected"
+        );
+        Ok(())
+    }
+}
+
+/// WeChat Pay's code for a balance that is too low.
+const LOW_BALANCE: &str = "NOT_ENOUGH";
+
+fn news(answer: wire::Refund) -> Result<RefundNews, UnreadableNotice> {
+    RefundNews::try_from(answer).inspect_err(|unreadable| {
+        warn!(%unreadable, "a verified answer about a refund cannot be read");
+    })
+}
+
+fn driven(settled: Settled) -> Driven {
+    match settled {
+        Settled::Changed => Driven::Moved,
+        Settled::AlreadyDone | Settled::StillOpen => Driven::Open,
+        Settled::Parked { .. } => Driven::Parked,
+    }
+}

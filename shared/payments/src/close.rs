@@ -1,0 +1,110 @@
+//! Closing an order: who may, and what WeChat Pay's answer means. Nothing is closed here alone: WeChat Pay is closed first.
+
+use wechatpay::{
+    UnixSeconds,
+    api::{ErrorCode, Refusal},
+};
+
+use crate::{
+    issue::Answer,
+    order::{Order, OrderState},
+};
+
+/// Whether an order can be closed as it stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Closable {
+    /// Yes: it goes to `closing` first.
+    Open,
+    /// It is being closed.
+    Closing,
+    /// It can no longer be paid: there is nothing to close.
+    Over,
+    /// It is paid.
+    Paid,
+}
+
+/// Judges whether an order can be closed.
+pub fn judge_order(order: &Order) -> Closable {
+    match &order.state {
+        OrderState::Reserved | OrderState::AwaitingPayment(_) => Closable::Open,
+        OrderState::Closing => Closable::Closing,
+        OrderState::Closed | OrderState::Rejected => Closable::Over,
+        OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::PaidAfterClose(_) => Closable::Paid,
+    }
+}
+
+/// What to do after WeChat Pay was asked to close.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AfterClose {
+    /// It is closed there: close it here.
+    Closed,
+    /// Ask how it stands: it may have been paid a moment before (section 5.5).
+    Ask,
+    /// WeChat Pay does not know it, but somebody may be about to make it there: close again once he has given up.
+    Wait,
+}
+
+/// Judges the answer to a close that was sent at `asked_at`, of an order as it was read before that.
+pub fn judge_answer(order: &Order, asked_at: UnixSeconds, answer: &Answer<()>) -> AfterClose {
+    match answer {
+        Answer::Done(()) => AfterClose::Closed,
+        Answer::Refused(Refusal {
+            code: ErrorCode::OrderNotExist,
+            ..
+        }) => {
+            // `closing` gives nobody the right to call WeChat Pay any more; who had it before has given up by then.
+            if order.attempt.held_for_s(asked_at).is_some() {
+                AfterClose::Wait
+            } else {
+                AfterClose::Closed
+            }
+        }
+        Answer::Refused(_) | Answer::Unknown(_) => AfterClose::Ask,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{order::Attempt, settle::tests::order};
+
+    const NOW: UnixSeconds = UnixSeconds(1_000_000);
+
+    fn refused(status: u16, code: &str) -> Answer<()> {
+        Answer::Refused(Refusal::read(
+            status,
+            format!(r#"{{"code":"{code}"}}"#).as_bytes(),
+        ))
+    }
+
+    #[test]
+    fn an_order_that_wechat_does_not_know_is_closed_only_when_nobody_can_be_making_it() {
+        let mut order = order(OrderState::Closing);
+        let unknown = refused(404, "ORDER_NOT_EXIST");
+        order.attempt = Attempt::first("a".into(), NOW);
+        assert_eq!(judge_answer(&order, NOW, &unknown), AfterClose::Wait);
+        let later = UnixSeconds(NOW.0 + Attempt::LEASE_S);
+        assert_eq!(judge_answer(&order, later, &unknown), AfterClose::Closed);
+    }
+
+    #[test]
+    fn whatever_is_no_success_leads_to_a_question() {
+        let order = order(OrderState::Closing);
+        assert_eq!(
+            judge_answer(&order, NOW, &Answer::Done(())),
+            AfterClose::Closed
+        );
+        for answer in [
+            refused(400, "ORDERPAID"),
+            refused(403, "TRADE_ERROR"),
+            refused(403, "RULE_LIMIT"),
+            refused(500, "SYSTEM_ERROR"),
+            Answer::Unknown("time-out".into()),
+        ] {
+            assert_eq!(judge_answer(&order, NOW, &answer), AfterClose::Ask);
+        }
+    }
+}

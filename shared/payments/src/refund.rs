@@ -1,0 +1,941 @@
+//! Refunds: what a client may ask for, what is reserved before WeChat Pay is asked, and what its answers and notices do.
+//!
+//! ```text
+//! reserved -> processing -> succeeded
+//!    |   |        |  \-> closed          (a new refund may be asked for)
+//!    |   |        \-> abnormal -> succeeded
+//!    |   \-> refused -> reserved         (a person tries again, under the same number)
+//!    |          \-> closed               (a person gives the reserved money free)
+//!    \-> succeeded | closed | abnormal   (an answer that skips a step)
+//! ```
+
+use serde::{Deserialize, Serialize};
+use wechatpay::{
+    UnixSeconds,
+    api::{CreateRefund, RefundBody, RefundBodyAmount},
+};
+
+use crate::{
+    due::{self, Due},
+    ids::{ClientId, IdempotencyKey, OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
+    journal::{Because, Subject},
+    money::Fen,
+    order::{Fingerprint, Order, OrderState, Payment, RefundTally},
+    request::{BadRequest, bad, fingerprint, text},
+    settle::Change,
+};
+
+/// A refund, as the table holds it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refund {
+    /// The order.
+    pub order_no: OrderNo,
+    /// Its number under the order.
+    pub refund_no: RefundNo,
+    /// Its number at WeChat Pay. It never changes.
+    pub out_refund_no: OutRefundNo,
+    /// The payment that it gives back.
+    pub transaction_id: TransactionId,
+    /// Whether that is the order's booked payment or another one.
+    pub of: PaymentKind,
+    /// How much.
+    pub amount: Fen,
+    /// The whole of the payment.
+    pub total: Fen,
+    /// What the payer is told.
+    pub reason: Option<String>,
+    /// Where WeChat Pay sends its notice. Kept, since a repeat sends the same request.
+    pub notify_url: String,
+    /// What was asked for, so that a number reused for something else is noticed.
+    pub fingerprint: Fingerprint,
+    /// Where it stands.
+    pub state: RefundState,
+    /// WeChat Pay's number of it, once it has one.
+    pub refund_id: Option<RefundId>,
+    /// Why it is not getting on, as WeChat Pay's code: it waits for somebody to fill up the balance, say.
+    pub trouble: Option<String>,
+    /// Who gave its money free, if a person did.
+    pub decided: Option<Decided>,
+    /// When it was asked for.
+    pub created_at: UnixSeconds,
+    /// From when on it may go to WeChat Pay.
+    pub slot_at: UnixSeconds,
+    /// How often somebody set out to send it. From the second time on WeChat Pay is asked first.
+    pub tries: u32,
+    /// When the sweep looks at it next. A state that is not final always has one.
+    pub due: Option<Due>,
+}
+
+/// A person's decision.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Decided {
+    /// Who decided.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Which payment of an order a refund gives back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PaymentKind {
+    /// The one that is booked.
+    Booked,
+    /// Another one, which is parked.
+    Parked,
+}
+
+/// Where a refund stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RefundState {
+    /// The money is set aside; WeChat Pay was not yet asked, or its answer is not known. Passing.
+    Reserved,
+    /// WeChat Pay accepted it. Passing.
+    Processing,
+    /// The money is back, since then by WeChat Pay's clock. Final.
+    Succeeded(UnixSeconds),
+    /// It failed for good and its money is free again. Final; another try is another refund.
+    Closed,
+    /// WeChat Pay does not take it, for this reason (its code). The money stays set aside until a person decides.
+    Refused(String),
+    /// WeChat Pay could not pay it out: a person says where the money goes. Left by success only.
+    Abnormal,
+}
+
+impl RefundState {
+    /// The name in our API, table and logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Processing => "processing",
+            Self::Succeeded(_) => "succeeded",
+            Self::Closed => "closed",
+            Self::Refused(_) => "refused",
+            Self::Abnormal => "abnormal",
+        }
+    }
+}
+
+/// A payment for an order that is not its booked one, as it is parked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ParkedPayment {
+    /// The payment.
+    pub transaction_id: TransactionId,
+    /// What was paid.
+    pub amount: Fen,
+    /// When it was paid.
+    pub paid_at: UnixSeconds,
+    /// Whether it is money of this merchant in our currency, so that a refund by us can work.
+    pub refundable: bool,
+    /// Where it stands.
+    pub state: ParkedState,
+}
+
+/// Where a parked payment stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ParkedState {
+    /// It waits for a person.
+    Parked,
+    /// A refund gives it back.
+    Refunding,
+    /// It was given back. Final.
+    Refunded,
+}
+
+impl ParkedState {
+    /// The name in tables and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Parked => "parked",
+            Self::Refunding => "refunding",
+            Self::Refunded => "refunded",
+        }
+    }
+
+    /// The state by its name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Parked, Self::Refunding, Self::Refunded]
+            .into_iter()
+            .find(|state| state.name() == name)
+    }
+}
+
+/// What a change does to a refund.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RefundChange {
+    /// It comes into being.
+    New(Box<Refund>),
+    /// It goes from the first to the second.
+    Moves(Box<Refund>, Box<Refund>),
+}
+
+/// What a change does to a parked payment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ParkedChange {
+    /// Which.
+    pub transaction_id: TransactionId,
+    /// The state that it must still have.
+    pub from: ParkedState,
+    /// The state that it has then.
+    pub to: ParkedState,
+}
+
+/// A refund that a client asks for, checked in form.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WantedRefund {
+    /// Its number: the caller's own, or derived from its `Idempotency-Key`.
+    pub refund_no: RefundNo,
+    /// The rest, whose every value counts for the fingerprint.
+    pub terms: RefundTerms,
+}
+
+/// What makes a repeat of a refund a repeat.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct RefundTerms {
+    /// How much.
+    pub amount: Fen,
+    /// What the payer is told, to 80 bytes.
+    pub reason: Option<String>,
+    /// A parked payment; the booked one unless told.
+    pub transaction_id: Option<TransactionId>,
+}
+
+/// The JSON of the request, as it comes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    refund_no: Option<String>,
+    amount_fen: i64,
+    reason: Option<String>,
+    transaction_id: Option<String>,
+}
+
+/// Why a refund is not taken on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RefundRefused {
+    /// There is no payment to give back.
+    NotPaid,
+    /// More than is left of the payment.
+    Exceeds {
+        /// What is left, in fen.
+        left_fen: i64,
+    },
+    /// The order had as many refunds as WeChat Pay takes.
+    TooMany,
+    /// The payment is too long ago.
+    TooLate,
+    /// No such parked payment, or it is not ours to give back.
+    NoSuchPayment,
+}
+
+/// WeChat Pay takes this many refunds for an order (section 6.2).
+pub const REFUNDS_MAX: u32 = 50;
+/// And for this long after the payment, in seconds: 365 days.
+pub const REFUNDABLE_S: i64 = 365 * 24 * 3600;
+/// And one a minute for each order.
+const SLOT_S: i64 = 60;
+
+impl WantedRefund {
+    /// Reads a request body and the `Idempotency-Key` header of one client, for one of its orders.
+    ///
+    /// # Errors
+    /// [`BadRequest`] names the first thing that is wrong.
+    pub fn read(
+        body: &[u8],
+        idempotency_key: Option<&str>,
+        client: &ClientId,
+        order_no: &OrderNo,
+    ) -> Result<Self, BadRequest> {
+        let wire: Wire =
+            serde_json::from_slice(body).map_err(|error| BadRequest::Json(error.to_string()))?;
+        let key = idempotency_key.map(IdempotencyKey::parse).transpose()?;
+        let refund_no = match (&wire.refund_no, key) {
+            (Some(number), _) => {
+                RefundNo::chosen(number).map_err(|problem| bad("refund_no", problem))?
+            }
+            (None, Some(key)) => RefundNo::derived(client, order_no, &key),
+            (None, None) => return Err(BadRequest::NoNumber { field: "refund_no" }),
+        };
+        let reason = wire
+            .reason
+            .map(|reason| text("reason", &reason, 80))
+            .transpose()?;
+        if reason.as_ref().is_some_and(|reason| reason.len() > 80) {
+            return Err(bad("reason", "must have 80 bytes at most, as UTF-8"));
+        }
+        let transaction_id = wire
+            .transaction_id
+            .map(|id| TransactionId::parse(&id))
+            .transpose()
+            .map_err(|problem| bad("transaction_id", problem))?;
+        Ok(Self {
+            refund_no,
+            terms: RefundTerms {
+                amount: Fen::new(wire.amount_fen).ok_or_else(|| {
+                    bad(
+                        "amount_fen",
+                        format!("must be a whole number from 1 to {}", Fen::MAX.get()),
+                    )
+                })?,
+                reason,
+                transaction_id,
+            },
+        })
+    }
+}
+
+impl RefundTerms {
+    /// The digest by which a repeat is told from another refund under the same number.
+    pub fn fingerprint(&self) -> Fingerprint {
+        fingerprint(self)
+    }
+}
+
+impl Refund {
+    /// The request for WeChat Pay. The same refund always gives the same bytes.
+    pub fn request(&self) -> CreateRefund {
+        CreateRefund::new(&RefundBody {
+            transaction_id: Some(self.transaction_id.as_str().to_owned()),
+            out_refund_no: self.out_refund_no.as_str().to_owned(),
+            reason: self.reason.clone(),
+            notify_url: Some(self.notify_url.clone()),
+            amount: RefundBodyAmount {
+                refund: self.amount.get(),
+                total: self.total.get(),
+                currency: "CNY".to_owned(),
+                ..RefundBodyAmount::default()
+            },
+            ..RefundBody::default()
+        })
+    }
+}
+
+/// Takes on a refund of an order: sets its money aside, before WeChat Pay is asked. `parked` is the payment that the terms
+/// name, as it was read; the write holds only if order and payment still are as they were read.
+///
+/// # Errors
+/// [`RefundRefused`].
+pub fn reserve(
+    order: &Order,
+    parked: Option<&ParkedPayment>,
+    wanted: &WantedRefund,
+    notify_url: &str,
+    because: &Because,
+) -> Result<Change, RefundRefused> {
+    let amount = wanted.terms.amount;
+    let (payment, total, of) = if wanted.terms.transaction_id.is_some() {
+        let parked = parked
+            .filter(|parked| parked.refundable)
+            .ok_or(RefundRefused::NoSuchPayment)?;
+        // Given back whole or not at all: nothing of it was ever owed to anybody here.
+        let left_fen = match parked.state {
+            ParkedState::Parked => parked.amount.get(),
+            ParkedState::Refunding | ParkedState::Refunded => 0,
+        };
+        if amount.get() != left_fen {
+            return Err(RefundRefused::Exceeds { left_fen });
+        }
+        let payment = Payment {
+            transaction_id: parked.transaction_id.clone(),
+            paid_at: parked.paid_at,
+        };
+        (payment, parked.amount, PaymentKind::Parked)
+    } else {
+        let payment = order.state.payment().ok_or(RefundRefused::NotPaid)?;
+        let left_fen = order
+            .amount
+            .get()
+            .saturating_sub(order.refunds.committed_fen);
+        if amount.get() > left_fen {
+            return Err(RefundRefused::Exceeds { left_fen });
+        }
+        (payment.clone(), order.amount, PaymentKind::Booked)
+    };
+    if order.refunds.count >= REFUNDS_MAX {
+        return Err(RefundRefused::TooMany);
+    }
+    if because.at.0.saturating_sub(payment.paid_at.0) > REFUNDABLE_S {
+        return Err(RefundRefused::TooLate);
+    }
+    let slot_at = UnixSeconds(because.at.0.max(order.refunds.next_at.0));
+    let refund = Refund {
+        order_no: order.order_no.clone(),
+        out_refund_no: OutRefundNo::of(&order.order_no, &wanted.refund_no),
+        refund_no: wanted.refund_no.clone(),
+        transaction_id: payment.transaction_id,
+        of,
+        amount,
+        total,
+        reason: wanted.terms.reason.clone(),
+        notify_url: notify_url.to_owned(),
+        fingerprint: wanted.terms.fingerprint(),
+        state: RefundState::Reserved,
+        refund_id: None,
+        trouble: None,
+        decided: None,
+        created_at: because.at,
+        slot_at,
+        tries: 0,
+        due: Some(due::on(&order.order_no, slot_at.0)),
+    };
+    let change = Change::new(order, order.state.clone(), because);
+    Ok(taking_on(change, refund, because))
+}
+
+/// The refund that gives late money back, to be taken on in the very change that books that money (invariant 5).
+pub(crate) fn of_late_money(
+    change: Change,
+    payment: &Payment,
+    notify_url: &str,
+    because: &Because,
+) -> Change {
+    let refund_no = RefundNo::of_late_money(&payment.transaction_id);
+    let order = &change.from;
+    let terms = RefundTerms {
+        amount: order.amount,
+        reason: None,
+        transaction_id: None,
+    };
+    let refund = Refund {
+        order_no: order.order_no.clone(),
+        out_refund_no: OutRefundNo::of(&order.order_no, &refund_no),
+        refund_no,
+        transaction_id: payment.transaction_id.clone(),
+        of: PaymentKind::Booked,
+        amount: order.amount,
+        total: order.amount,
+        reason: None,
+        notify_url: notify_url.to_owned(),
+        fingerprint: terms.fingerprint(),
+        state: RefundState::Reserved,
+        refund_id: None,
+        trouble: None,
+        decided: None,
+        created_at: because.at,
+        slot_at: because.at,
+        tries: 0,
+        due: Some(due::on(&order.order_no, because.at.0)),
+    };
+    taking_on(change, refund, because)
+}
+
+/// Adds a new refund to a change: its money, its place among the order's refunds, its event.
+pub(crate) fn taking_on(change: Change, refund: Refund, because: &Because) -> Change {
+    let committed_fen = match refund.of {
+        PaymentKind::Booked => refund.amount.get(),
+        PaymentKind::Parked => 0,
+    };
+    let parked_payment = match refund.of {
+        PaymentKind::Booked => None,
+        PaymentKind::Parked => Some(ParkedChange {
+            transaction_id: refund.transaction_id.clone(),
+            from: ParkedState::Parked,
+            to: ParkedState::Refunding,
+        }),
+    };
+    let tally = change.refunds;
+    let mut change = change.noting(
+        Subject::Refund(refund.refund_no.clone()),
+        None,
+        refund.state.name(),
+        because,
+    );
+    change.refunds = RefundTally {
+        committed_fen: tally.committed_fen.saturating_add(committed_fen),
+        count: tally.count.saturating_add(1),
+        next_at: UnixSeconds(refund.slot_at.0.saturating_add(SLOT_S)),
+        ..tally
+    };
+    change.parked_payment = parked_payment;
+    change.refund = Some(RefundChange::New(Box::new(refund)));
+    change
+}
+
+/// What happens to an order and one of its refunds when the refund goes to `state`. The money follows: what succeeded is
+/// refunded, what was closed is free again.
+pub fn moving(
+    order: &Order,
+    refund: &Refund,
+    state: RefundState,
+    refund_id: Option<&RefundId>,
+    because: &Because,
+) -> Change {
+    let amount_fen = match refund.of {
+        PaymentKind::Booked => refund.amount.get(),
+        PaymentKind::Parked => 0,
+    };
+    let mut refunds = order.refunds;
+    let parked = match &state {
+        RefundState::Succeeded(_) => {
+            refunds.refunded_fen = refunds.refunded_fen.saturating_add(amount_fen);
+            Some(ParkedState::Refunded)
+        }
+        RefundState::Closed => {
+            refunds.committed_fen = refunds.committed_fen.saturating_sub(amount_fen);
+            Some(ParkedState::Parked)
+        }
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Refused(_)
+        | RefundState::Abnormal => None,
+    };
+    let parked_payment = match refund.of {
+        PaymentKind::Booked => None,
+        PaymentKind::Parked => parked.map(|to| ParkedChange {
+            transaction_id: refund.transaction_id.clone(),
+            from: ParkedState::Refunding,
+            to,
+        }),
+    };
+    let order_state = match (&state, refund.of) {
+        (RefundState::Succeeded(_), PaymentKind::Booked) => {
+            after_refund(order, refunds.refunded_fen)
+        }
+        (
+            RefundState::Succeeded(_)
+            | RefundState::Reserved
+            | RefundState::Processing
+            | RefundState::Closed
+            | RefundState::Refused(_)
+            | RefundState::Abnormal,
+            _,
+        ) => order.state.clone(),
+    };
+    let trouble = match &state {
+        RefundState::Refused(code) => Some(code.clone()),
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Succeeded(_)
+        | RefundState::Closed
+        | RefundState::Abnormal => None,
+    };
+    let moved = Refund {
+        due: due::refund_look(refund, &state, because.at),
+        refund_id: refund_id.or(refund.refund_id.as_ref()).cloned(),
+        trouble,
+        state,
+        ..refund.clone()
+    };
+    let mut change = Change::new(order, order_state, because).noting(
+        Subject::Refund(refund.refund_no.clone()),
+        Some(refund.state.name()),
+        moved.state.name(),
+        because,
+    );
+    change.refunds = refunds;
+    change.parked_payment = parked_payment;
+    change.refund = Some(RefundChange::Moves(
+        Box::new(refund.clone()),
+        Box::new(moved),
+    ));
+    change
+}
+
+/// Where an order stands once this much of its payment is back.
+pub(crate) fn after_refund(order: &Order, refunded_fen: i64) -> OrderState {
+    match &order.state {
+        OrderState::Paid(payment)
+        | OrderState::PartiallyRefunded(payment)
+        | OrderState::PaidAfterClose(payment)
+        | OrderState::Refunded(payment)
+            if refunded_fen >= order.amount.get() =>
+        {
+            OrderState::Refunded(payment.clone())
+        }
+        OrderState::Paid(payment) | OrderState::PartiallyRefunded(payment) => {
+            OrderState::PartiallyRefunded(payment.clone())
+        }
+        OrderState::PaidAfterClose(_)
+        | OrderState::Refunded(_)
+        | OrderState::Reserved
+        | OrderState::AwaitingPayment(_)
+        | OrderState::Closing
+        | OrderState::Closed
+        | OrderState::Rejected => order.state.clone(),
+    }
+}
+
+/// A person gives the money of a refused refund free, having made sure that WeChat Pay has no such refund; `None` when it is not
+/// refused.
+pub fn releasing(
+    order: &Order,
+    refund: &Refund,
+    decided: Decided,
+    because: &Because,
+) -> Option<Change> {
+    match &refund.state {
+        RefundState::Refused(_) => {
+            let decided = Refund {
+                decided: Some(decided),
+                ..refund.clone()
+            };
+            Some(moving(order, &decided, RefundState::Closed, None, because))
+        }
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Succeeded(_)
+        | RefundState::Closed
+        | RefundState::Abnormal => None,
+    }
+}
+
+/// A person sends a refused refund off once more, under the same number; `None` when it is not refused.
+pub fn retrying(order: &Order, refund: &Refund, because: &Because) -> Option<Change> {
+    match &refund.state {
+        RefundState::Refused(_) => {
+            let again = Refund {
+                slot_at: because.at,
+                ..refund.clone()
+            };
+            let mut change = moving(order, &again, RefundState::Reserved, None, because);
+            if let Some(RefundChange::Moves(from, to)) = &mut change.refund {
+                **from = refund.clone();
+                to.due = Some(due::on(&order.order_no, because.at.0));
+            }
+            Some(change)
+        }
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Succeeded(_)
+        | RefundState::Closed
+        | RefundState::Abnormal => None,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{
+        journal::Cause,
+        settle::tests::{order, payment},
+    };
+
+    const NOW: UnixSeconds = UnixSeconds(1_000_000);
+
+    pub(crate) fn because() -> Because {
+        Because {
+            cause: Cause::Request("req-1".into()),
+            trace: "t".into(),
+            at: NOW,
+        }
+    }
+
+    fn wanted(refund_no: &str, fen: i64) -> WantedRefund {
+        WantedRefund {
+            refund_no: RefundNo::parse(refund_no).unwrap(),
+            terms: RefundTerms {
+                amount: Fen::new(fen).unwrap(),
+                reason: None,
+                transaction_id: None,
+            },
+        }
+    }
+
+    fn paid() -> Order {
+        order(OrderState::Paid(payment("420001")))
+    }
+
+    /// What the table holds after a change.
+    fn after(change: &Change) -> Order {
+        Order {
+            state: change.to.clone(),
+            refunds: change.refunds,
+            version: change.version(),
+            ..change.from.clone()
+        }
+    }
+
+    pub(crate) fn new_refund(change: &Change) -> Refund {
+        match &change.refund {
+            Some(RefundChange::New(refund)) => (**refund).clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn refund(state: RefundState) -> Refund {
+        let change = reserve(&paid(), None, &wanted("R1", 40), "https://n", &because()).unwrap();
+        Refund {
+            state,
+            ..new_refund(&change)
+        }
+    }
+
+    fn reserve_on(order: &Order, refund_no: &str, fen: i64) -> Result<Change, RefundRefused> {
+        reserve(
+            order,
+            None,
+            &wanted(refund_no, fen),
+            "https://n",
+            &because(),
+        )
+    }
+
+    #[test]
+    fn refunds_never_pass_the_payment_and_take_slots_a_minute_apart() {
+        let first = reserve_on(&paid(), "R1", 40).unwrap();
+        assert_eq!(new_refund(&first).slot_at, NOW);
+        let order = after(&first);
+        let second = reserve_on(&order, "R2", 60).unwrap();
+        assert_eq!(new_refund(&second).slot_at.0, NOW.0 + 60);
+        assert_eq!(second.refunds.committed_fen, 100);
+        assert_eq!(
+            reserve_on(&order, "R2", 61),
+            Err(RefundRefused::Exceeds { left_fen: 60 })
+        );
+        assert_eq!(
+            reserve_on(&after(&second), "R3", 1),
+            Err(RefundRefused::Exceeds { left_fen: 0 })
+        );
+    }
+
+    #[test]
+    fn only_a_paid_order_gives_back_for_a_year_and_fifty_times() {
+        for state in [
+            OrderState::Reserved,
+            OrderState::Closing,
+            OrderState::Closed,
+            OrderState::Rejected,
+        ] {
+            assert_eq!(
+                reserve_on(&order(state), "R1", 1),
+                Err(RefundRefused::NotPaid)
+            );
+        }
+        let mut old = paid();
+        old.state = OrderState::Paid(Payment {
+            paid_at: UnixSeconds(NOW.0 - REFUNDABLE_S),
+            ..payment("420001")
+        });
+        assert!(reserve_on(&old, "R1", 1).is_ok());
+        old.state = OrderState::Paid(Payment {
+            paid_at: UnixSeconds(NOW.0 - REFUNDABLE_S - 1),
+            ..payment("420001")
+        });
+        assert_eq!(reserve_on(&old, "R1", 1), Err(RefundRefused::TooLate));
+        let mut often = paid();
+        often.refunds.count = 49;
+        let fiftieth = reserve_on(&often, "R1", 1).unwrap();
+        assert_eq!(
+            reserve_on(&after(&fiftieth), "R2", 1),
+            Err(RefundRefused::TooMany)
+        );
+    }
+
+    #[test]
+    fn a_parked_payment_is_given_back_whole_and_once_and_touches_no_other_money() {
+        let parked = ParkedPayment {
+            transaction_id: TransactionId::parse("420002").unwrap(),
+            amount: Fen::new(70).unwrap(),
+            paid_at: NOW,
+            refundable: true,
+            state: ParkedState::Parked,
+        };
+        let mut asked = wanted("R1", 70);
+        asked.terms.transaction_id = Some(parked.transaction_id.clone());
+        let change = reserve(&paid(), Some(&parked), &asked, "https://n", &because()).unwrap();
+        assert_eq!(change.refunds.committed_fen, 0);
+        let refund = new_refund(&change);
+        assert_eq!((refund.total.get(), refund.of), (70, PaymentKind::Parked));
+        let done = moving(
+            &after(&change),
+            &refund,
+            RefundState::Succeeded(NOW),
+            None,
+            &because(),
+        );
+        assert_eq!(done.to, OrderState::Paid(payment("420001")));
+        assert_eq!(done.refunds.refunded_fen, 0);
+        assert_eq!(
+            done.parked_payment.map(|change| (change.from, change.to)),
+            Some((ParkedState::Refunding, ParkedState::Refunded))
+        );
+        let refused = |parked: Option<&ParkedPayment>, fen| {
+            let mut asked = wanted("R2", fen);
+            asked.terms.transaction_id = Some(TransactionId::parse("420002").unwrap());
+            reserve(&paid(), parked, &asked, "https://n", &because()).unwrap_err()
+        };
+        assert_eq!(
+            refused(Some(&parked), 69),
+            RefundRefused::Exceeds { left_fen: 70 }
+        );
+        let taken = ParkedPayment {
+            state: ParkedState::Refunding,
+            ..parked.clone()
+        };
+        assert_eq!(
+            refused(Some(&taken), 70),
+            RefundRefused::Exceeds { left_fen: 0 }
+        );
+        let foreign = ParkedPayment {
+            refundable: false,
+            ..parked
+        };
+        assert_eq!(refused(Some(&foreign), 70), RefundRefused::NoSuchPayment);
+        assert_eq!(refused(None, 70), RefundRefused::NoSuchPayment);
+    }
+
+    #[test]
+    fn money_follows_the_refund_that_moves_it() {
+        let reserved = reserve_on(&paid(), "R1", 40).unwrap();
+        let (order, refund) = (after(&reserved), new_refund(&reserved));
+        let to = |state| moving(&order, &refund, state, None, &because());
+        let done = to(RefundState::Succeeded(NOW));
+        assert_eq!(done.to.name(), "partially_refunded");
+        assert_eq!(
+            (done.refunds.committed_fen, done.refunds.refunded_fen),
+            (40, 40)
+        );
+        let names: Vec<_> = done
+            .events
+            .iter()
+            .map(|event| (event.version, event.subject.kind(), event.to.as_str()))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                (7, "order", "partially_refunded"),
+                (8, "refund", "succeeded")
+            ]
+        );
+        let closed = to(RefundState::Closed);
+        assert_eq!(
+            (closed.to.name(), closed.refunds.committed_fen),
+            ("paid", 0)
+        );
+        for waiting in [
+            RefundState::Processing,
+            RefundState::Abnormal,
+            RefundState::Refused("NO_AUTH".into()),
+        ] {
+            let change = to(waiting);
+            assert_eq!(
+                (change.to.name(), change.refunds.committed_fen),
+                ("paid", 40)
+            );
+        }
+        let rest = reserve_on(&after(&done), "R2", 60).unwrap();
+        let all = moving(
+            &after(&rest),
+            &new_refund(&rest),
+            RefundState::Succeeded(NOW),
+            None,
+            &because(),
+        );
+        assert_eq!(all.to.name(), "refunded");
+    }
+
+    #[test]
+    fn a_refused_refund_goes_out_again_under_the_same_number_and_no_other_does() {
+        let refused = refund(RefundState::Refused("NO_AUTH".into()));
+        let change = retrying(&paid(), &refused, &because()).unwrap();
+        let Some(RefundChange::Moves(from, to)) = change.refund else {
+            panic!()
+        };
+        assert_eq!(*from, refused);
+        assert_eq!(to.out_refund_no, refused.out_refund_no);
+        assert_eq!(
+            (to.state.clone(), to.due.unwrap().at),
+            (RefundState::Reserved, NOW)
+        );
+        for state in [
+            RefundState::Reserved,
+            RefundState::Processing,
+            RefundState::Succeeded(NOW),
+            RefundState::Closed,
+            RefundState::Abnormal,
+        ] {
+            assert_eq!(retrying(&paid(), &refund(state), &because()), None);
+        }
+    }
+
+    #[test]
+    fn only_a_persons_word_frees_the_money_of_a_refused_refund() {
+        let mut order = paid();
+        order.refunds.committed_fen = 40;
+        let decided = || Decided {
+            who: "Li".into(),
+            why: "paid in cash".into(),
+        };
+        let refused = refund(RefundState::Refused("NO_AUTH".into()));
+        let change = releasing(&order, &refused, decided(), &because()).unwrap();
+        assert_eq!(change.refunds.committed_fen, 0);
+        let Some(RefundChange::Moves(_, to)) = change.refund else {
+            panic!()
+        };
+        assert_eq!(
+            (to.state, to.decided),
+            (RefundState::Closed, Some(decided()))
+        );
+        for state in [
+            RefundState::Reserved,
+            RefundState::Processing,
+            RefundState::Abnormal,
+        ] {
+            assert_eq!(
+                releasing(&order, &refund(state), decided(), &because()),
+                None
+            );
+        }
+    }
+
+    #[test]
+    fn a_refund_always_goes_out_as_the_same_bytes_and_names_where_its_notice_goes() {
+        let one = refund(RefundState::Reserved);
+        let later = Refund {
+            tries: 7,
+            refund_id: RefundId::parse("500001").ok(),
+            ..refund(RefundState::Processing)
+        };
+        assert_eq!(one.request(), later.request());
+        assert!(
+            String::from_utf8_lossy(one.request().body()).contains(r#""notify_url":"https://n""#)
+        );
+    }
+
+    #[test]
+    fn a_request_for_a_refund_is_checked_field_by_field() {
+        let read = |body: &str, key| {
+            WantedRefund::read(
+                body.as_bytes(),
+                key,
+                &ClientId::new("shop"),
+                &OrderNo::parse("ORDER-1").unwrap(),
+            )
+        };
+        let good = read(
+            r#"{"refund_no":"R1","amount_fen":40,"reason":"broken"}"#,
+            None,
+        )
+        .unwrap();
+        assert_eq!(good.refund_no.as_str(), "R1");
+        assert_eq!(
+            read(r#"{"amount_fen":40}"#, None),
+            Err(BadRequest::NoNumber { field: "refund_no" })
+        );
+        let by_key = |key| read(r#"{"amount_fen":40}"#, Some(key)).unwrap().refund_no;
+        assert_eq!(by_key("k1"), by_key("k1"));
+        assert_ne!(by_key("k1"), by_key("k2"));
+        for (body, field) in [
+            (r#"{"refund_no":"R1","amount_fen":0}"#, "amount_fen"),
+            (r#"{"refund_no":"R 1","amount_fen":1}"#, "refund_no"),
+            (r#"{"refund_no":"auto-1","amount_fen":1}"#, "refund_no"),
+            (r#"{"refund_no":"R1","amount_fen":1,"reason":""}"#, "reason"),
+            (
+                r#"{"refund_no":"R1","amount_fen":1,"reason":"一二三四五六七八九十一二三四五六七八九十一二三四五六七"}"#,
+                "reason",
+            ),
+            (
+                r#"{"refund_no":"R1","amount_fen":1,"transaction_id":"a b"}"#,
+                "transaction_id",
+            ),
+        ] {
+            assert!(
+                matches!(read(body, None), Err(BadRequest::Field { field: named, .. }) if named == field),
+                "{body}"
+            );
+        }
+        assert!(matches!(
+            read(r#"{"refund_no":"R1","amount_fen":1.5}"#, None),
+            Err(BadRequest::Json(_))
+        ));
+    }
+}

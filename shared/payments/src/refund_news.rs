@@ -1,0 +1,700 @@
+//! News about refunds: WeChat Pay's words turned into our own types, from a notice or from an answer alike, and what they do.
+
+use wechatpay::{
+    UnixSeconds,
+    api::{ErrorCode, Refusal, Repeat},
+    time::parse_rfc3339,
+    wire::{self, RefundStatus},
+};
+
+use crate::{
+    due,
+    ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
+    journal::Because,
+    money::Fen,
+    notice::UnreadableNotice,
+    order::{Order, Payment},
+    refund::{PaymentKind, Refund, RefundState, RefundTerms, moving, taking_on},
+    settle::{Change, MerchantFacts},
+};
+
+/// What WeChat Pay says about one refund, typed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RefundNews {
+    /// The merchant number it names; an answer names none, it is ours.
+    pub mchid: Option<String>,
+    /// The order it names.
+    pub order_no: OrderNo,
+    /// The payment it names.
+    pub transaction_id: TransactionId,
+    /// The refund it names, by the number that WeChat Pay was given.
+    pub out_refund_no: OutRefundNo,
+    /// WeChat Pay's own number of it.
+    pub refund_id: RefundId,
+    /// How it stands.
+    pub status: NewsStatus,
+    /// How much.
+    pub amount: Fen,
+    /// Of how much.
+    pub total: Fen,
+}
+
+/// How a refund stands at WeChat Pay.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NewsStatus {
+    /// Accepted.
+    Processing,
+    /// The money is back, since then.
+    Succeeded(UnixSeconds),
+    /// It failed for good.
+    Closed,
+    /// It cannot be paid out.
+    Abnormal,
+}
+
+/// What news does to a refund and its order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RefundSettlement {
+    /// Write this change.
+    Change(Box<Change>),
+    /// The books say so already, or say something later.
+    AlreadyDone,
+    /// It is still on its way.
+    StillOpen,
+    /// A person has to decide; nothing is applied.
+    Park(ParkedRefund),
+}
+
+/// A refund that does not fit the books, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ParkedRefund {
+    /// The order that WeChat Pay names.
+    pub order_no: OrderNo,
+    /// The payment that it names.
+    pub transaction_id: TransactionId,
+    /// Its own number of the refund.
+    pub refund_id: RefundId,
+    /// The number that it was given.
+    pub out_refund_no: OutRefundNo,
+    /// How much, as reported.
+    pub amount: Fen,
+    /// Why it was not applied.
+    pub reason: RefundParkReason,
+}
+
+/// Why a refund was parked.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RefundParkReason {
+    /// Nothing is known of the order.
+    #[error(
+        "no order has this number: find out who made the payment and the refund at WeChat Pay, then book both by hand"
+    )]
+    UnknownOrder,
+    /// A value differs from ours.
+    #[error("{field} differs from ours: compare both sides before anything is booked")]
+    Differs {
+        /// Which one.
+        field: &'static str,
+    },
+    /// A refund that was not made here, of money that is not there.
+    #[error(
+        "a refund made outside this system gives back more than the books hold for this order: look it up in WeChat Pay's console and book it by hand"
+    )]
+    ExceedsPayment,
+    /// A refund that was not made here, of a payment that is not the booked one.
+    #[error(
+        "a refund made outside this system is of a payment that is not the order's booked one: look it up in WeChat Pay's console and book it by hand"
+    )]
+    OtherPayment,
+    /// It was given up, its money is free, and now it is paid all the same.
+    #[error(
+        "the refund was closed here and its money set free, but WeChat Pay paid it: check whether the payer was refunded twice"
+    )]
+    PaidAfterClose,
+}
+
+impl RefundParkReason {
+    /// A stable name for tables and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::UnknownOrder => "unknown_order",
+            Self::Differs { field } => field,
+            Self::ExceedsPayment => "exceeds_payment",
+            Self::OtherPayment => "other_payment",
+            Self::PaidAfterClose => "paid_after_close",
+        }
+    }
+}
+
+impl TryFrom<wire::RefundNotice> for RefundNews {
+    type Error = UnreadableNotice;
+
+    fn try_from(wire: wire::RefundNotice) -> Result<Self, UnreadableNotice> {
+        Raw {
+            mchid: Some(wire.mchid),
+            out_trade_no: &wire.out_trade_no,
+            transaction_id: &wire.transaction_id,
+            out_refund_no: &wire.out_refund_no,
+            refund_id: &wire.refund_id,
+            status: &wire.refund_status,
+            success_time: wire.success_time.as_deref(),
+            refund_fen: wire.amount.refund,
+            total_fen: wire.amount.total,
+        }
+        .read()
+    }
+}
+
+impl TryFrom<wire::Refund> for RefundNews {
+    type Error = UnreadableNotice;
+
+    fn try_from(wire: wire::Refund) -> Result<Self, UnreadableNotice> {
+        Raw {
+            mchid: None,
+            out_trade_no: &wire.out_trade_no,
+            transaction_id: &wire.transaction_id,
+            out_refund_no: &wire.out_refund_no,
+            refund_id: &wire.refund_id,
+            status: &wire.status,
+            success_time: wire.success_time.as_deref(),
+            refund_fen: wire.amount.refund,
+            total_fen: wire.amount.total,
+        }
+        .read()
+    }
+}
+
+/// What a notice and an answer have in common, under their different names.
+struct Raw<'a> {
+    mchid: Option<String>,
+    out_trade_no: &'a str,
+    transaction_id: &'a str,
+    out_refund_no: &'a str,
+    refund_id: &'a str,
+    status: &'a RefundStatus,
+    success_time: Option<&'a str>,
+    refund_fen: i64,
+    total_fen: i64,
+}
+
+impl Raw<'_> {
+    fn read(self) -> Result<RefundNews, UnreadableNotice> {
+        let invalid = UnreadableNotice::Invalid;
+        let status = match self.status {
+            RefundStatus::Success => {
+                let at = self
+                    .success_time
+                    .ok_or(UnreadableNotice::Missing("success_time"))?;
+                NewsStatus::Succeeded(parse_rfc3339(at).map_err(|_| invalid("success_time"))?)
+            }
+            RefundStatus::Closed => NewsStatus::Closed,
+            RefundStatus::Processing => NewsStatus::Processing,
+            RefundStatus::Abnormal => NewsStatus::Abnormal,
+            RefundStatus::Unknown(state) => {
+                return Err(UnreadableNotice::UnknownState(state.clone()));
+            }
+        };
+        Ok(RefundNews {
+            mchid: self.mchid,
+            order_no: OrderNo::parse(self.out_trade_no).map_err(|_| invalid("out_trade_no"))?,
+            transaction_id: TransactionId::parse(self.transaction_id)
+                .map_err(|_| invalid("transaction_id"))?,
+            out_refund_no: OutRefundNo::parse(self.out_refund_no)
+                .map_err(|_| invalid("out_refund_no"))?,
+            refund_id: RefundId::parse(self.refund_id).map_err(|_| invalid("refund_id"))?,
+            status,
+            amount: Fen::new(self.refund_fen).ok_or(invalid("amount.refund"))?,
+            total: Fen::new(self.total_fen).ok_or(invalid("amount.total"))?,
+        })
+    }
+}
+
+impl RefundNews {
+    fn parked(&self, reason: RefundParkReason) -> RefundSettlement {
+        RefundSettlement::Park(ParkedRefund {
+            order_no: self.order_no.clone(),
+            transaction_id: self.transaction_id.clone(),
+            refund_id: self.refund_id.clone(),
+            out_refund_no: self.out_refund_no.clone(),
+            amount: self.amount,
+            reason,
+        })
+    }
+}
+
+/// Judges news of a refund under an order that nobody here knows.
+pub fn judge_unknown(news: &RefundNews) -> RefundSettlement {
+    news.parked(RefundParkReason::UnknownOrder)
+}
+
+/// Judges what news does to the order and the refund as they were read. `found` is the refund that has the number the news
+/// names, if there is one; without one the refund was made outside this system.
+pub fn judge(
+    order: &Order,
+    found: Option<&Refund>,
+    facts: &MerchantFacts,
+    news: &RefundNews,
+    because: &Because,
+) -> RefundSettlement {
+    match found {
+        Some(refund) => match difference(order, refund, facts, news) {
+            Some(field) => news.parked(RefundParkReason::Differs { field }),
+            None => known(order, refund, news, because),
+        },
+        None => made_elsewhere(order, facts, news, because),
+    }
+}
+
+/// Invariant 7: a result applies only if all of these are equal to ours. The first that is not, by name.
+fn difference(
+    order: &Order,
+    refund: &Refund,
+    facts: &MerchantFacts,
+    news: &RefundNews,
+) -> Option<&'static str> {
+    let same_id = refund
+        .refund_id
+        .as_ref()
+        .is_none_or(|id| *id == news.refund_id);
+    [
+        (is_ours(facts, news), "mchid"),
+        (news.order_no == order.order_no, "out_trade_no"),
+        (news.out_refund_no == refund.out_refund_no, "out_refund_no"),
+        (
+            news.transaction_id == refund.transaction_id,
+            "transaction_id",
+        ),
+        (same_id, "refund_id"),
+        (news.amount == refund.amount, "amount.refund"),
+        (news.total == refund.total, "amount.total"),
+    ]
+    .into_iter()
+    .find_map(|(equal, field)| (!equal).then_some(field))
+}
+
+fn is_ours(facts: &MerchantFacts, news: &RefundNews) -> bool {
+    news.mchid
+        .as_ref()
+        .is_none_or(|mchid| *mchid == facts.mchid)
+}
+
+fn known(order: &Order, refund: &Refund, news: &RefundNews, because: &Because) -> RefundSettlement {
+    let to = match (&refund.state, news.status) {
+        // Final states are never left by an older message (invariant 5).
+        (RefundState::Succeeded(_), _)
+        | (
+            RefundState::Closed,
+            NewsStatus::Closed | NewsStatus::Processing | NewsStatus::Abnormal,
+        )
+        | (RefundState::Abnormal, NewsStatus::Abnormal) => return RefundSettlement::AlreadyDone,
+        (RefundState::Closed, NewsStatus::Succeeded(_)) => {
+            return news.parked(RefundParkReason::PaidAfterClose);
+        }
+        (RefundState::Processing | RefundState::Abnormal, NewsStatus::Processing) => {
+            return RefundSettlement::StillOpen;
+        }
+        (
+            RefundState::Reserved
+            | RefundState::Processing
+            | RefundState::Refused(_)
+            | RefundState::Abnormal,
+            NewsStatus::Succeeded(at),
+        ) => RefundState::Succeeded(at),
+        (
+            RefundState::Reserved
+            | RefundState::Processing
+            | RefundState::Refused(_)
+            | RefundState::Abnormal,
+            NewsStatus::Closed,
+        ) => RefundState::Closed,
+        (
+            RefundState::Reserved | RefundState::Processing | RefundState::Refused(_),
+            NewsStatus::Abnormal,
+        ) => RefundState::Abnormal,
+        (RefundState::Reserved | RefundState::Refused(_), NewsStatus::Processing) => {
+            RefundState::Processing
+        }
+    };
+    RefundSettlement::Change(Box::new(moving(
+        order,
+        refund,
+        to,
+        Some(&news.refund_id),
+        because,
+    )))
+}
+
+/// A refund made in WeChat Pay's console: taken into the books if it is of the booked payment and the money is there, else a
+/// person has to look.
+fn made_elsewhere(
+    order: &Order,
+    facts: &MerchantFacts,
+    news: &RefundNews,
+    because: &Because,
+) -> RefundSettlement {
+    let state = match news.status {
+        NewsStatus::Closed => return RefundSettlement::AlreadyDone, // nothing moved, and nothing of ours waits for it
+        NewsStatus::Processing => RefundState::Processing,
+        NewsStatus::Succeeded(at) => RefundState::Succeeded(at),
+        NewsStatus::Abnormal => RefundState::Abnormal,
+    };
+    if !is_ours(facts, news) {
+        return news.parked(RefundParkReason::Differs { field: "mchid" });
+    }
+    let Some(payment) = order
+        .state
+        .payment()
+        .filter(|payment| payment.transaction_id == news.transaction_id)
+    else {
+        return news.parked(RefundParkReason::OtherPayment);
+    };
+    if news.total != order.amount {
+        return news.parked(RefundParkReason::Differs {
+            field: "amount.total",
+        });
+    }
+    let left_fen = order
+        .amount
+        .get()
+        .saturating_sub(order.refunds.committed_fen);
+    if news.amount.get() > left_fen {
+        return news.parked(RefundParkReason::ExceedsPayment);
+    }
+    RefundSettlement::Change(Box::new(imported(
+        order, payment, state, facts, news, because,
+    )))
+}
+
+fn imported(
+    order: &Order,
+    payment: &Payment,
+    state: RefundState,
+    facts: &MerchantFacts,
+    news: &RefundNews,
+    because: &Because,
+) -> Change {
+    let terms = RefundTerms {
+        amount: news.amount,
+        reason: None,
+        transaction_id: None,
+    };
+    let refund = Refund {
+        order_no: order.order_no.clone(),
+        refund_no: RefundNo::of_console_refund(&news.refund_id),
+        out_refund_no: news.out_refund_no.clone(),
+        transaction_id: payment.transaction_id.clone(),
+        of: PaymentKind::Booked,
+        amount: news.amount,
+        total: news.total,
+        reason: None,
+        notify_url: facts.notify_url.clone(),
+        fingerprint: terms.fingerprint(),
+        state: state.clone(),
+        refund_id: Some(news.refund_id.clone()),
+        trouble: None,
+        decided: None,
+        created_at: because.at,
+        slot_at: because.at,
+        tries: 1, // it is at WeChat Pay: whoever looks at it asks
+        due: None,
+    };
+    let refund = Refund {
+        due: due::refund_look(&refund, &state, because.at),
+        ..refund
+    };
+    let refunded_fen = match state {
+        RefundState::Succeeded(_) => order.refunds.refunded_fen.saturating_add(news.amount.get()),
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Closed
+        | RefundState::Refused(_)
+        | RefundState::Abnormal => order.refunds.refunded_fen,
+    };
+    let to = if refunded_fen > order.refunds.refunded_fen {
+        crate::refund::after_refund(order, refunded_fen)
+    } else {
+        order.state.clone()
+    };
+    let mut change = taking_on(Change::new(order, to, because), refund, because);
+    change.refunds.refunded_fen = refunded_fen;
+    change
+}
+
+/// What to do after WeChat Pay refused to take a refund.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AfterRefusal {
+    /// It may have been accepted all the same: ask later, then repeat.
+    Later,
+    /// The merchant's balance is too low: all its refunds rest a while.
+    Pause,
+    /// WeChat Pay will not take it as it is, if asking confirms that it is not there.
+    Refuse {
+        /// WeChat Pay's code.
+        code: String,
+    },
+}
+
+/// Judges a refusal of a refund. Error answers are not signed, so none of them proves that no money moves: even the firmest
+/// only leads to a question (section 3.2).
+pub fn judge_refusal(refusal: &Refusal) -> AfterRefusal {
+    if refusal.raw_code.is_empty() || refusal.code == ErrorCode::SignError {
+        return AfterRefusal::Later; // some proxy's page, or about our own clock, serial or certificate
+    }
+    match refusal.repeat() {
+        Repeat::AfterTopUp => AfterRefusal::Pause,
+        Repeat::Yes | Repeat::Later => AfterRefusal::Later,
+        Repeat::AfterQuery | Repeat::AfterReview | Repeat::AfterChange | Repeat::No => {
+            AfterRefusal::Refuse {
+                code: refusal.raw_code.clone(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        order::OrderState,
+        refund::tests::{because, new_refund, refund},
+        settle::tests::{order, payment},
+    };
+
+    const AT: UnixSeconds = UnixSeconds(1_000_100);
+
+    fn facts() -> MerchantFacts {
+        MerchantFacts {
+            mchid: "1900000001".into(),
+            notify_url: "https://n".into(),
+        }
+    }
+
+    /// The paid order that the refund of 40 fen belongs to.
+    fn paid() -> Order {
+        let mut order = order(OrderState::Paid(payment("420001")));
+        order.refunds.committed_fen = 40;
+        order.refunds.count = 1;
+        order
+    }
+
+    fn news(status: NewsStatus) -> RefundNews {
+        let refund = refund(RefundState::Reserved);
+        RefundNews {
+            mchid: Some("1900000001".into()),
+            order_no: refund.order_no,
+            transaction_id: refund.transaction_id,
+            out_refund_no: refund.out_refund_no,
+            refund_id: RefundId::parse("500001").unwrap(),
+            status,
+            amount: refund.amount,
+            total: refund.total,
+        }
+    }
+
+    fn judged(state: RefundState, status: NewsStatus) -> String {
+        let found = refund(state);
+        match judge(&paid(), Some(&found), &facts(), &news(status), &because()) {
+            RefundSettlement::Change(change) => change.events.last().unwrap().to.clone(),
+            RefundSettlement::AlreadyDone => "done".into(),
+            RefundSettlement::StillOpen => "open".into(),
+            RefundSettlement::Park(parked) => format!("parked: {}", parked.reason.name()),
+        }
+    }
+
+    #[test]
+    fn news_does_to_each_state_of_a_refund_what_the_design_says() {
+        let all = [
+            NewsStatus::Processing,
+            NewsStatus::Succeeded(AT),
+            NewsStatus::Closed,
+            NewsStatus::Abnormal,
+        ];
+        for (state, becomes) in [
+            (
+                RefundState::Reserved,
+                ["processing", "succeeded", "closed", "abnormal"],
+            ),
+            (
+                RefundState::Processing,
+                ["open", "succeeded", "closed", "abnormal"],
+            ),
+            (
+                RefundState::Refused("NO_AUTH".into()),
+                ["processing", "succeeded", "closed", "abnormal"],
+            ),
+            (
+                RefundState::Abnormal,
+                ["open", "succeeded", "closed", "done"],
+            ),
+            (RefundState::Succeeded(AT), ["done"; 4]),
+            (
+                RefundState::Closed,
+                ["done", "parked: paid_after_close", "done", "done"],
+            ),
+        ] {
+            for (status, becomes) in all.into_iter().zip(becomes) {
+                assert_eq!(
+                    judged(state.clone(), status),
+                    becomes,
+                    "{} by {status:?}",
+                    state.name()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_result_that_differs_in_anything_is_parked() {
+        let good = news(NewsStatus::Succeeded(AT));
+        let mut other_id = refund(RefundState::Processing);
+        other_id.refund_id = RefundId::parse("500009").ok();
+        for (news, field) in [
+            (
+                RefundNews {
+                    mchid: Some("1900000002".into()),
+                    ..good.clone()
+                },
+                "mchid",
+            ),
+            (
+                RefundNews {
+                    transaction_id: TransactionId::parse("420009").unwrap(),
+                    ..good.clone()
+                },
+                "transaction_id",
+            ),
+            (
+                RefundNews {
+                    amount: Fen::new(41).unwrap(),
+                    ..good.clone()
+                },
+                "amount.refund",
+            ),
+            (
+                RefundNews {
+                    total: Fen::new(99).unwrap(),
+                    ..good.clone()
+                },
+                "amount.total",
+            ),
+            (
+                RefundNews {
+                    order_no: OrderNo::parse("ORDER-2").unwrap(),
+                    ..good.clone()
+                },
+                "out_trade_no",
+            ),
+        ] {
+            let found = refund(RefundState::Processing);
+            let RefundSettlement::Park(parked) =
+                judge(&paid(), Some(&found), &facts(), &news, &because())
+            else {
+                panic!("{field}")
+            };
+            assert_eq!(parked.reason, RefundParkReason::Differs { field });
+        }
+        assert!(matches!(
+            judge(&paid(), Some(&other_id), &facts(), &good, &because()),
+            RefundSettlement::Park(_)
+        ));
+    }
+
+    fn from_the_console(fen: i64, status: NewsStatus) -> RefundNews {
+        RefundNews {
+            out_refund_no: OutRefundNo::parse("console@1").unwrap(),
+            amount: Fen::new(fen).unwrap(),
+            ..news(status)
+        }
+    }
+
+    #[test]
+    fn a_refund_made_in_the_console_is_taken_into_the_books_if_the_money_is_there() {
+        let news = from_the_console(60, NewsStatus::Succeeded(AT));
+        let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &news, &because())
+        else {
+            panic!()
+        };
+        let imported = new_refund(&change);
+        assert_eq!(imported.refund_no.as_str(), "console-500001");
+        assert_eq!(imported.out_refund_no.as_str(), "console@1");
+        assert_eq!(
+            (change.refunds.committed_fen, change.refunds.refunded_fen),
+            (100, 60)
+        );
+        assert_eq!(change.to.name(), "partially_refunded");
+        for (news, reason) in [
+            (
+                from_the_console(61, NewsStatus::Succeeded(AT)),
+                RefundParkReason::ExceedsPayment,
+            ),
+            (
+                RefundNews {
+                    transaction_id: TransactionId::parse("420009").unwrap(),
+                    ..from_the_console(1, NewsStatus::Succeeded(AT))
+                },
+                RefundParkReason::OtherPayment,
+            ),
+        ] {
+            let RefundSettlement::Park(parked) = judge(&paid(), None, &facts(), &news, &because())
+            else {
+                panic!("{reason:?}")
+            };
+            assert_eq!(parked.reason, reason);
+        }
+        assert_eq!(
+            judge(
+                &paid(),
+                None,
+                &facts(),
+                &from_the_console(1, NewsStatus::Closed),
+                &because()
+            ),
+            RefundSettlement::AlreadyDone
+        );
+    }
+
+    #[test]
+    fn a_console_refund_that_is_on_its_way_holds_its_money_and_is_asked_about() {
+        let news = from_the_console(60, NewsStatus::Processing);
+        let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &news, &because())
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (change.refunds.committed_fen, change.refunds.refunded_fen),
+            (100, 0)
+        );
+        assert_eq!(change.to.name(), "paid");
+        let imported = new_refund(&change);
+        assert!(imported.due.is_some() && imported.tries > 0);
+    }
+
+    #[test]
+    fn no_refusal_frees_money_and_only_a_firm_one_stops_the_refund() {
+        let refusal = |status: u16, code: &str| {
+            Refusal::read(status, format!(r#"{{"code":"{code}"}}"#).as_bytes())
+        };
+        for (status, code, expected) in [
+            (403, "NOT_ENOUGH", AfterRefusal::Pause),
+            (500, "SYSTEM_ERROR", AfterRefusal::Later),
+            (429, "FREQUENCY_LIMITED", AfterRefusal::Later),
+            (401, "SIGN_ERROR", AfterRefusal::Later),
+            (502, "", AfterRefusal::Later),
+            (400, "", AfterRefusal::Later),
+        ] {
+            assert_eq!(judge_refusal(&refusal(status, code)), expected, "{code}");
+        }
+        for (status, code) in [
+            (400, "INVALID_REQUEST"),
+            (403, "USER_ACCOUNT_ABNORMAL"),
+            (404, "RESOURCE_NOT_EXISTS"),
+            (403, "NO_AUTH"),
+            (403, "TRADE_OVERDUE"),
+        ] {
+            assert_eq!(
+                judge_refusal(&refusal(status, code)),
+                AfterRefusal::Refuse { code: code.into() }
+            );
+        }
+    }
+}

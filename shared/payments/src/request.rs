@@ -1,0 +1,73 @@
+//! What every client's request has in common: how it can be wrong, and how its parts are checked at the edge.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::order::Fingerprint;
+
+/// A request that cannot be carried out, and what to change.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadRequest {
+    /// The body is not the JSON object that the contract describes.
+    #[error("the body is not the JSON that this route takes: {0}")]
+    Json(String),
+    /// A field is out of bounds, missing or out of place.
+    #[error("`{field}` {problem}")]
+    Field {
+        /// The field's name.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// Neither a number in the body nor an `Idempotency-Key`.
+    #[error(
+        "send `{field}` in the body or an Idempotency-Key header, so that a repeat finds the same one"
+    )]
+    NoNumber {
+        /// The field that would hold the number.
+        field: &'static str,
+    },
+    /// The `Idempotency-Key` is none.
+    #[error("{0}")]
+    Key(#[from] crate::ids::BadIdempotencyKey),
+}
+
+/// The digest by which a repeat is told from another request under the same number.
+pub(crate) fn fingerprint(terms: &impl Serialize) -> Fingerprint {
+    // Field order is the type's, so equal terms give equal bytes. Terms hold no map and no float, so this cannot fail.
+    let bytes = serde_json::to_vec(terms).unwrap_or_default();
+    Fingerprint(Sha256::digest(bytes).into())
+}
+
+/// A field that is wrong, and how.
+pub fn bad(field: &'static str, problem: impl ToString) -> BadRequest {
+    BadRequest::Field {
+        field,
+        problem: problem.to_string(),
+    }
+}
+
+/// A text of 1 to `most` characters that WeChat Pay's character set can carry: no control characters, nothing beyond the
+/// basic plane (section 1: no emoji).
+///
+/// # Errors
+/// [`BadRequest::Field`].
+pub fn text(field: &'static str, value: &str, most: usize) -> Result<String, BadRequest> {
+    let length = value.chars().count();
+    if length == 0 || length > most {
+        return Err(bad(
+            field,
+            format!("must have 1 to {most} characters, it has {length}"),
+        ));
+    }
+    if value.chars().any(|c| c.len_utf8() > 3) {
+        return Err(bad(
+            field,
+            "holds an emoji or another 4-byte character, which WeChat Pay refuses: leave it out",
+        ));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(bad(field, "holds a control character: leave it out"));
+    }
+    Ok(value.to_owned())
+}
