@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -15,9 +15,14 @@ use crate::{
     faults::{ActiveRule, BadRule, Rule},
     keys::KeyError,
     ledger::{Occasion, Reason},
-    order::{AttemptOutcome, Order, TradeState},
-    refund::{Refund, RefundOutcome, RefundStatus},
+    notices::{self, Notice},
+    order::{AttemptOutcome, Order},
+    refund::{Refund, RefundOutcome, RefundSource, RefundStatus},
+    refunding::{self, Wanted},
+    schema,
+    settings::{BadSettings, Settings},
     sim::{Sim, World},
+    views::{ConsoleRefund, ConsoleRefundError, OrderView, SettleError},
 };
 
 /// A handle on a running simulator; clones are handles on the same one.
@@ -28,38 +33,16 @@ pub struct Admin {
     pub(crate) runtime: Handle,
 }
 
-/// An order and what follows from it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct OrderView {
-    /// The order.
-    #[serde(flatten)]
-    pub order: Order,
-    /// Where it stands.
-    pub trade_state: TradeState,
-    /// Whether a payer could pay it now.
-    pub payable: bool,
-}
-
-/// Why a refund cannot be settled by the admin.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum SettleError {
-    /// There is none.
-    #[error("there is no refund with this number")]
-    Unknown,
-    /// It has ended.
-    #[error("only a refund that is PROCESSING can be settled, and not as PROCESSING")]
-    NotProcessing,
-}
-
 impl Admin {
     /// All orders, the oldest first.
     pub fn orders(&self) -> Vec<OrderView> {
         let world = self.sim.world();
+        let now_ms = self.sim.now_ms();
         let mut orders: Vec<OrderView> = world
             .books
             .orders
-            .values()
-            .map(|order| self.view(&world, order))
+            .iter()
+            .map(|order| OrderView::of(&world.books, order, now_ms))
             .collect();
         orders.sort_by_key(|view| view.order.created_ms);
         orders
@@ -77,18 +60,7 @@ impl Admin {
             .orders
             .get(&number)
             .ok_or(PayError::Unknown(number))?;
-        Ok(self.view(&world, found))
-    }
-
-    fn view(&self, world: &World, order: &Order) -> OrderView {
-        let now_ms = self.sim.now_ms();
-        let trade_state = world.books.state(order, now_ms);
-        OrderView {
-            payable: trade_state == TradeState::NotPay
-                && now_ms < order.expires_ms.min(order.prepay.expires_ms),
-            trade_state,
-            order: order.clone(),
-        }
+        Ok(OrderView::of(&world.books, found, self.sim.now_ms()))
     }
 
     /// The payer pays; the callback goes out (with a manual clock: at the next [`Admin::advance`]). `order` is a
@@ -104,9 +76,46 @@ impl Admin {
             books.pay(order, options, &mut tools)?;
             number
         };
-        self.sim.log(&format!("the payer paid {number}"));
+        self.paid(&number, "the payer paid")
+    }
+
+    /// Money comes in a second time for an order that is paid: another `transaction_id` under the same number, told by
+    /// a callback of its own.
+    ///
+    /// # Errors
+    /// If the order is not paid yet.
+    pub fn pay_again(&self, order: &str, options: &PayOptions) -> Result<OrderView, PayError> {
+        let number = self.pay_against_the_rules(order, true, options)?;
+        self.paid(&number, "the payer paid once more for")
+    }
+
+    /// Money comes in that was under way while the order was closed, or ran out. An order that is neither is paid as
+    /// by [`Admin::pay`].
+    ///
+    /// # Errors
+    /// If the order is paid already.
+    pub fn pay_late(&self, order: &str, options: &PayOptions) -> Result<OrderView, PayError> {
+        let number = self.pay_against_the_rules(order, false, options)?;
+        self.paid(&number, "the payer's money came late for")
+    }
+
+    fn pay_against_the_rules(
+        &self,
+        order: &str,
+        again: bool,
+        options: &PayOptions,
+    ) -> Result<String, PayError> {
+        let mut world = self.sim.world();
+        let number = world.books.find(order)?;
+        let (books, mut tools) = world.parts(&self.sim.clock);
+        books.pay_against_the_rules(&number, again, options, &mut tools)?;
+        Ok(number)
+    }
+
+    fn paid(&self, number: &str, how: &str) -> Result<OrderView, PayError> {
+        self.sim.log(&format!("{how} {number}"));
         self.sim.touched();
-        self.order(&number)
+        self.order(number)
     }
 
     /// The payer turns away. The order stays unpaid.
@@ -136,9 +145,52 @@ impl Admin {
 
     /// All refunds, the oldest first.
     pub fn refunds(&self) -> Vec<Refund> {
-        let mut refunds: Vec<Refund> = self.sim.world().books.refunds.values().cloned().collect();
+        let mut refunds: Vec<Refund> = self.sim.world().books.refunds.iter().cloned().collect();
         refunds.sort_by_key(|refund| refund.created_ms);
         refunds
+    }
+
+    /// The refund with this number.
+    pub fn refund(&self, out_refund_no: &str) -> Option<Refund> {
+        self.sim.world().books.refunds.get(out_refund_no).cloned()
+    }
+
+    /// All refunds of an order, whichever of its payments they give back, the oldest first; none if there is no such
+    /// order.
+    pub fn refunds_of(&self, order: &str) -> Vec<Refund> {
+        let world = self.sim.world();
+        let number = world.books.find(order).unwrap_or_default();
+        let payments = world.books.orders.get(&number).into_iter();
+        let mut refunds: Vec<Refund> = payments
+            .flat_map(Order::payments)
+            .flat_map(|payment| world.books.refunds.of(&payment.transaction_id))
+            .cloned()
+            .collect();
+        refunds.sort_by_key(|refund| refund.created_ms);
+        refunds
+    }
+
+    /// The merchant's staff refund in WeChat Pay's console, by the same rules as over the API.
+    ///
+    /// # Errors
+    /// If there is no such payment, or a rule of refunds is against it.
+    pub fn console_refund(&self, wish: &ConsoleRefund) -> Result<Refund, ConsoleRefundError> {
+        let refund = {
+            let mut world = self.sim.world();
+            let wanted = wanted(&mut world, wish)?;
+            refunding::accept(&self.sim, &mut world, wanted).map_err(|refusal| {
+                ConsoleRefundError::Refused {
+                    code: refusal.code.to_owned(),
+                    message: refusal.in_english().to_owned(),
+                }
+            })?
+        };
+        self.sim.log(&format!(
+            "the merchant's staff refund {} fen of {}",
+            refund.refund_fen, refund.out_trade_no
+        ));
+        self.sim.touched();
+        Ok(refund)
     }
 
     /// What refunds that are accepted from now on come to.
@@ -147,7 +199,8 @@ impl Admin {
         self.sim.touched();
     }
 
-    /// Ends a refund now, whatever was planned for it.
+    /// Ends a refund now, whatever was planned for it. One that is `ABNORMAL` can be ended as `SUCCESS`: the merchant's
+    /// staff said in the console where the money goes.
     ///
     /// # Errors
     /// If there is none, or it has ended.
@@ -163,7 +216,10 @@ impl Admin {
                 .refunds
                 .get(out_refund_no)
                 .ok_or(SettleError::Unknown)?;
-            if refund.status != RefundStatus::Processing || status == RefundStatus::Processing {
+            let mends = refund.status == RefundStatus::Abnormal && status == RefundStatus::Success;
+            let ends =
+                refund.status == RefundStatus::Processing && status != RefundStatus::Processing;
+            if !mends && !ends {
                 return Err(SettleError::NotProcessing);
             }
             let (books, mut tools) = world.parts(&self.sim.clock);
@@ -194,6 +250,27 @@ impl Admin {
             .book(ids, &occasion, Reason::Adjustment, difference_fen);
         drop(world);
         self.sim.touched();
+    }
+
+    /// The merchant's balance in fen.
+    pub fn balance_fen(&self) -> i64 {
+        self.sim.world().books.ledger.balance_fen
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Settings {
+        self.sim.world().books.settings.clone()
+    }
+
+    /// Puts other settings in force; what has happened stays as it is.
+    ///
+    /// # Errors
+    /// If the URL or the key cannot be one.
+    pub fn set_settings(&self, settings: Settings) -> Result<(), BadSettings> {
+        settings.check()?;
+        self.sim.world().books.settings = settings;
+        self.sim.touched();
+        Ok(())
     }
 
     /// Whether a bill of the running day may be asked for.
@@ -246,17 +323,48 @@ impl Admin {
 
     /// All callbacks, the oldest first, with every try.
     pub fn callbacks(&self) -> Vec<Callback> {
-        self.sim.world().books.callbacks.clone()
+        self.sim.world().books.callbacks.iter().cloned().collect()
+    }
+
+    /// The callbacks about one order, refund or echo, the oldest first, with every try.
+    pub fn callbacks_about(&self, about: &str) -> Vec<Callback> {
+        let world = self.sim.world();
+        world.books.callbacks.about(about).cloned().collect()
+    }
+
+    /// The callback with this id.
+    pub fn callback(&self, id: &str) -> Option<Callback> {
+        self.sim.world().books.callbacks.get(id).cloned()
+    }
+
+    /// Sends a notice that nothing in the books brings about, to the `notify_url` of the order or refund that it is
+    /// about; with a manual clock at the next [`Admin::advance`]. `alter` is a merge patch over its plaintext. `None` if
+    /// there is no such order or refund.
+    pub fn send_notice(
+        &self,
+        notice: &Notice,
+        about: &str,
+        alter: Option<&Value>,
+    ) -> Option<Callback> {
+        let sent = {
+            let mut world = self.sim.world();
+            let (books, mut tools) = world.parts(&self.sim.clock);
+            let id = notices::send(books, notice, about, alter, &mut tools)?;
+            books.callbacks.get(&id).cloned()
+        };
+        self.sim.touched();
+        sent
     }
 
     /// Sends a callback once more, now, whatever became of it. `None` if there is no such callback.
     pub async fn redeliver(&self, id: &str) -> Option<Try> {
-        if let Some(callback) = self.sim.world().books.callback_mut(id) {
+        self.sim.world().books.callbacks.change(id, |callback| {
             if callback.status == CallbackStatus::Lost {
                 callback.status = CallbackStatus::Waiting;
             }
             callback.due_ms = None;
-        }
+            callback.misfortune.held = false;
+        })?;
         let (sim, id) = (Arc::clone(&self.sim), id.to_owned());
         self.runtime
             .spawn(async move { sim.deliver(&id).await })
@@ -264,20 +372,46 @@ impl Admin {
             .ok()?
     }
 
-    /// The newest callback about `about` (an order, refund or echo), sealed and signed now and not sent: to be handed
-    /// to a handler, damaged or not.
+    /// A callback, sealed and signed now and not sent: to be handed to a handler, damaged or not. `about` is its id, or
+    /// what it is about (an order, refund or echo), where the newest counts. A refund of which nothing was told is told
+    /// as it stands, and as `SUCCESS` while it is `PROCESSING`.
     pub fn signed_callback(&self, about: &str, damage: &Damage) -> Option<SignedCallback> {
-        let id = {
+        let (id, status) = {
             let world = self.sim.world();
-            let newest = world
-                .books
-                .callbacks
-                .iter()
-                .rev()
-                .find(|callback| callback.about == about);
-            newest?.id.clone()
+            let callbacks = &world.books.callbacks;
+            let newest = callbacks
+                .get(about)
+                .or_else(|| callbacks.about(about).next_back());
+            let refund = world.books.refunds.get(about);
+            (
+                newest.map(|callback| callback.id.clone()),
+                refund.map(|refund| refund.status),
+            )
         };
-        self.sim.signed(&id, damage)
+        match (id, status) {
+            (Some(id), _) => self.sim.signed(&id, damage),
+            (None, Some(RefundStatus::Processing)) => {
+                let status = RefundStatus::Success;
+                self.signed_notice(&Notice::Refund { status }, about, damage)
+            }
+            (None, Some(status)) => self.signed_notice(&Notice::Refund { status }, about, damage),
+            (None, None) => None,
+        }
+    }
+
+    /// What [`Admin::send_notice`] would send, sealed and signed now and not sent.
+    pub fn signed_notice(
+        &self,
+        notice: &Notice,
+        about: &str,
+        damage: &Damage,
+    ) -> Option<SignedCallback> {
+        let callback = {
+            let mut world = self.sim.world();
+            let World { books, ids, .. } = &mut *world;
+            notices::make(books, ids, notice, about, None, self.sim.now_ms())?
+        };
+        self.sim.sign(&callback, damage)
     }
 
     /// Requests received since the start (or since [`Admin::reset_requests`]), by endpoint; also refused ones.
@@ -318,4 +452,38 @@ impl Admin {
                 .await;
         }
     }
+}
+
+/// A refund in the console as the books take it.
+fn wanted(world: &mut World, wish: &ConsoleRefund) -> Result<Wanted, ConsoleRefundError> {
+    let unknown = || ConsoleRefundError::Unknown(wish.order.clone());
+    let number = world.books.find(&wish.order).map_err(|_| unknown())?;
+    let order = world.books.orders.get(&number).ok_or_else(unknown)?;
+    let payment = match &wish.transaction_id {
+        Some(transaction_id) => order.payment_with(transaction_id),
+        None => order.payment.as_ref(),
+    };
+    let transaction_id = payment.ok_or_else(unknown)?.transaction_id.clone();
+    let total_fen = order.total_fen;
+    let out_refund_no = wish
+        .out_refund_no
+        .clone()
+        .unwrap_or_else(|| format!("CONSOLE-{}", world.ids.digits(16)));
+    let is_number = schema::is_number(&out_refund_no, "_-|*@", 1, 64);
+    if !is_number || world.books.refunds.get(&out_refund_no).is_some() {
+        return Err(ConsoleRefundError::Number);
+    }
+    if wish.refund_fen < 1 {
+        return Err(ConsoleRefundError::Amount);
+    }
+    Ok(Wanted {
+        out_refund_no,
+        transaction_id,
+        refund_fen: wish.refund_fen,
+        total_fen,
+        notify_url: wish.notify_url.clone(),
+        request: json!(null),
+        source: RefundSource::Console,
+        outcome: world.books.next_refunds,
+    })
 }

@@ -5,22 +5,25 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    admin::{Admin, SettleError},
+    admin::Admin,
     books::{PayError, PayOptions},
-    callbacks::Damage,
+    callbacks::{self, Damage},
     config::SigningMode,
     details::ClientDetails,
     faults::Rule,
+    notices::Notice,
     refund::{RefundOutcome, RefundStatus},
+    settings::Settings,
+    views::{ConsoleRefund, ConsoleRefundError, OrderView, SettleError},
 };
 
 /// What the routes share.
@@ -41,7 +44,9 @@ pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
         .route("/admin/refunds", get(refunds))
         .route("/admin/refunds/outcome", post(refund_outcome))
         .route("/admin/refunds/settle", post(settle_refund))
-        .route("/admin/balance", post(balance))
+        .route("/admin/refunds/console", post(console_refund))
+        .route("/admin/settings", get(settings).post(change_settings))
+        .route("/admin/balance", get(show_balance).post(balance))
         .route("/admin/bills", post(bills))
         .route(
             "/admin/faults",
@@ -49,9 +54,10 @@ pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
         )
         .route("/admin/faults/{id}", axum::routing::delete(clear_fault))
         .route("/admin/rotate", post(rotate))
-        .route("/admin/callbacks", get(callbacks))
+        .route("/admin/callbacks", get(all_callbacks))
         .route("/admin/callbacks/{id}/redeliver", post(redeliver))
         .route("/admin/callbacks/sign", post(sign_callback))
+        .route("/admin/callbacks/send", post(send_notice))
         .route("/admin/requests", get(requests).delete(reset_requests))
         .route("/admin/time", get(time).post(advance))
         .with_state(Desk {
@@ -64,6 +70,12 @@ pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
 #[derive(Deserialize)]
 struct Pay {
     order: String,
+    /// A second time, although it is paid.
+    #[serde(default)]
+    again: bool,
+    /// Although it is closed, or has run out.
+    #[serde(default)]
+    late: bool,
     #[serde(flatten)]
     options: PayOptions,
 }
@@ -109,8 +121,32 @@ struct Rotate {
 #[serde(deny_unknown_fields)]
 struct Sign {
     about: String,
+    /// Instead of the newest callback about it.
+    notice: Option<Notice>,
     #[serde(default)]
     damage: Damage,
+}
+
+#[derive(Deserialize)]
+struct SendNotice {
+    about: String,
+    alter: Option<Value>,
+    #[serde(flatten)]
+    notice: Notice,
+}
+
+/// Keeps a list to one order.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfOrder {
+    order: Option<String>,
+}
+
+/// Keeps a list to what is about one order, refund or echo.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AboutWhat {
+    about: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -123,12 +159,20 @@ async fn show_details(State(desk): State<Desk>) -> Json<ClientDetails> {
     Json(desk.details.as_ref().clone())
 }
 
-async fn orders(State(desk): State<Desk>) -> Response {
-    Json(desk.admin.orders()).into_response()
+async fn orders(State(desk): State<Desk>, Query(of): Query<OfOrder>) -> Response {
+    let orders = match of.order {
+        Some(order) => desk.admin.order(&order).into_iter().collect(),
+        None => desk.admin.orders(),
+    };
+    Json(orders).into_response()
 }
 
 async fn pay(State(desk): State<Desk>, Json(pay): Json<Pay>) -> Response {
-    order_or(desk.admin.pay(&pay.order, &pay.options))
+    order_or(match (pay.again, pay.late) {
+        (true, _) => desk.admin.pay_again(&pay.order, &pay.options),
+        (false, true) => desk.admin.pay_late(&pay.order, &pay.options),
+        (false, false) => desk.admin.pay(&pay.order, &pay.options),
+    })
 }
 
 async fn cancel(State(desk): State<Desk>, Json(which): Json<WhichOrder>) -> Response {
@@ -139,7 +183,7 @@ async fn fail(State(desk): State<Desk>, Json(which): Json<WhichOrder>) -> Respon
     order_or(desk.admin.fail(&which.order))
 }
 
-fn order_or(outcome: Result<crate::admin::OrderView, PayError>) -> Response {
+fn order_or(outcome: Result<OrderView, PayError>) -> Response {
     match outcome {
         Ok(order) => Json(order).into_response(),
         Err(error) => {
@@ -149,15 +193,36 @@ fn order_or(outcome: Result<crate::admin::OrderView, PayError>) -> Response {
                 PayError::Replaced
                 | PayError::Expired
                 | PayError::Closed
-                | PayError::AlreadyPaid => StatusCode::CONFLICT,
+                | PayError::AlreadyPaid
+                | PayError::NotPaid => StatusCode::CONFLICT,
             };
             refused(status, &error)
         }
     }
 }
 
-async fn refunds(State(desk): State<Desk>) -> Response {
-    Json(desk.admin.refunds()).into_response()
+async fn refunds(State(desk): State<Desk>, Query(of): Query<OfOrder>) -> Response {
+    let refunds = match of.order {
+        Some(order) => desk.admin.refunds_of(&order),
+        None => desk.admin.refunds(),
+    };
+    Json(refunds).into_response()
+}
+
+async fn console_refund(State(desk): State<Desk>, Json(wish): Json<ConsoleRefund>) -> Response {
+    match desk.admin.console_refund(&wish) {
+        Ok(refund) => Json(refund).into_response(),
+        Err(error) => {
+            let status = match error {
+                ConsoleRefundError::Unknown(_) => StatusCode::NOT_FOUND,
+                ConsoleRefundError::Amount => StatusCode::BAD_REQUEST,
+                ConsoleRefundError::Number | ConsoleRefundError::Refused { .. } => {
+                    StatusCode::CONFLICT
+                }
+            };
+            refused(status, &error)
+        }
+    }
 }
 
 async fn refund_outcome(State(desk): State<Desk>, Json(outcome): Json<Outcome>) -> StatusCode {
@@ -174,6 +239,28 @@ async fn settle_refund(State(desk): State<Desk>, Json(settle): Json<Settle>) -> 
         Err(error @ SettleError::Unknown) => refused(StatusCode::NOT_FOUND, &error),
         Err(error @ SettleError::NotProcessing) => refused(StatusCode::CONFLICT, &error),
     }
+}
+
+async fn settings(State(desk): State<Desk>) -> Json<Settings> {
+    Json(desk.admin.settings())
+}
+
+/// A merge patch over the settings in force.
+async fn change_settings(State(desk): State<Desk>, Json(patch): Json<Value>) -> Response {
+    let mut wanted = json!(desk.admin.settings());
+    callbacks::merge(&mut wanted, &patch);
+    let settings: Settings = match serde_json::from_value(wanted) {
+        Ok(settings) => settings,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+    };
+    match desk.admin.set_settings(settings) {
+        Ok(()) => Json(desk.admin.settings()).into_response(),
+        Err(error) => refused(StatusCode::BAD_REQUEST, &error),
+    }
+}
+
+async fn show_balance(State(desk): State<Desk>) -> Response {
+    Json(json!({ "fen": desk.admin.balance_fen() })).into_response()
 }
 
 async fn balance(State(desk): State<Desk>, Json(balance): Json<Balance>) -> StatusCode {
@@ -215,8 +302,12 @@ async fn rotate(State(desk): State<Desk>, Json(rotate): Json<Rotate>) -> Respons
     }
 }
 
-async fn callbacks(State(desk): State<Desk>) -> Response {
-    Json(desk.admin.callbacks()).into_response()
+async fn all_callbacks(State(desk): State<Desk>, Query(what): Query<AboutWhat>) -> Response {
+    let callbacks = match what.about {
+        Some(about) => desk.admin.callbacks_about(&about),
+        None => desk.admin.callbacks(),
+    };
+    Json(callbacks).into_response()
 }
 
 async fn redeliver(State(desk): State<Desk>, Path(id): Path<String>) -> Response {
@@ -227,11 +318,28 @@ async fn redeliver(State(desk): State<Desk>, Path(id): Path<String>) -> Response
 }
 
 async fn sign_callback(State(desk): State<Desk>, Json(sign): Json<Sign>) -> Response {
-    match desk.admin.signed_callback(&sign.about, &sign.damage) {
+    let signed = match &sign.notice {
+        Some(notice) => desk.admin.signed_notice(notice, &sign.about, &sign.damage),
+        None => desk.admin.signed_callback(&sign.about, &sign.damage),
+    };
+    match signed {
         Some(callback) => Json(callback).into_response(),
         None => refused(
             StatusCode::NOT_FOUND,
-            &"there is no callback about this; pay the order first",
+            &"there is no callback about this; pay or refund the order first",
+        ),
+    }
+}
+
+async fn send_notice(State(desk): State<Desk>, Json(send): Json<SendNotice>) -> Response {
+    match desk
+        .admin
+        .send_notice(&send.notice, &send.about, send.alter.as_ref())
+    {
+        Some(callback) => (StatusCode::CREATED, Json(callback)).into_response(),
+        None => refused(
+            StatusCode::NOT_FOUND,
+            &"about names no order (for a refund's notice: no refund) that is known here",
         ),
     }
 }

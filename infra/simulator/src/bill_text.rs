@@ -113,21 +113,18 @@ pub(crate) fn trade(books: &Books, mchid: &str, start_ms: i64, kind: TradeBill) 
     let day = start_ms..start_ms.saturating_add(DAY_MS);
     let paid = books
         .orders
-        .values()
-        .filter_map(|order| Some((order, order.payment.as_ref()?)));
+        .iter()
+        .flat_map(|order| order.payments().map(move |payment| (order, payment)));
     let payments = paid
         .filter(|(_, payment)| kind != TradeBill::Refund && day.contains(&payment.paid_ms))
         .map(|(order, payment)| (payment.paid_ms, Row::Payment(order, payment)));
     let refunds = books
         .refunds
-        .values()
+        .iter()
         .filter(|refund| kind != TradeBill::Success && day.contains(&refund.created_ms))
         .filter_map(|refund| {
-            let order = books.orders.get(&refund.out_trade_no)?;
-            Some((
-                refund.created_ms,
-                Row::Refund(order, order.payment.as_ref()?, refund),
-            ))
+            let (order, payment) = books.orders.with_transaction(&refund.transaction_id)?;
+            Some((refund.created_ms, Row::Refund(order, payment, refund)))
         });
     let mut rows: Vec<(i64, Row<'_>)> = payments.chain(refunds).collect();
     if rows.is_empty() {
@@ -261,10 +258,10 @@ impl Row<'_> {
     }
 
     fn fee_fen(&self) -> i64 {
-        let (order, _, refund) = self.parts();
+        let (order, payment, refund) = self.parts();
         match refund {
             Some(refund) => ledger::fee_fen(refund.payer_refund_fen).saturating_neg(),
-            None => ledger::fee_fen(order.payer_total_fen()),
+            None => ledger::fee_fen(order.payer_total_fen(payment)),
         }
     }
 
@@ -272,7 +269,7 @@ impl Row<'_> {
     fn amount_fen(&self, column: &str) -> i64 {
         let (order, payment, refund) = self.parts();
         match (column, refund) {
-            ("应结订单金额", None) => order.payer_total_fen(),
+            ("应结订单金额", None) => order.payer_total_fen(payment),
             ("代金券金额", None) => payment.coupon_fen,
             ("订单金额", None) => order.total_fen,
             ("退款金额", Some(refund)) => refund.payer_refund_fen,

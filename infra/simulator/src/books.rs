@@ -6,13 +6,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    callbacks::{self, Callback, CallbackStatus},
+    callbacks::{self, Callback, CallbackStatus, News, NoticeFormat},
     clock::Clock,
     faults::{Fault, Faults},
     ids::Ids,
     ledger::{self, Ledger, Occasion, Reason},
     order::{Attempt, AttemptOutcome, Order, Payment, TradeState},
+    outbox::Outbox,
     refund::{Refund, RefundOutcome, RefundStatus},
+    settings::Settings,
+    shelf::{Orders, Refunds},
+    v2_notice,
 };
 
 /// A held callback goes out by itself after this long.
@@ -20,13 +24,15 @@ const HELD_MS: i64 = 60_000;
 
 #[derive(Clone, Default, Deserialize, Serialize)]
 pub(crate) struct Books {
-    pub(crate) orders: BTreeMap<String, Order>,
-    pub(crate) refunds: BTreeMap<String, Refund>,
-    pub(crate) callbacks: Vec<Callback>,
+    pub(crate) orders: Orders,
+    pub(crate) refunds: Refunds,
+    pub(crate) callbacks: Outbox,
     /// Snapshots of bills by kind and day; a bill never changes once it was made.
     pub(crate) bills: BTreeMap<String, String>,
     pub(crate) ledger: Ledger,
     pub(crate) next_refunds: RefundOutcome,
+    #[serde(default)]
+    pub(crate) settings: Settings,
 }
 
 /// How a payer pays.
@@ -62,38 +68,40 @@ pub enum PayError {
     /// It is paid already.
     #[error("the order is paid already")]
     AlreadyPaid,
+    /// It is not paid, and was to be paid again.
+    #[error("the order is not paid yet; pay it before you pay it again")]
+    NotPaid,
     /// The coupon.
     #[error("coupon_fen must be from 0 to below the order's total")]
     Coupon,
 }
 
 impl Books {
-    /// After a restart: what was on its way is tried again.
-    pub(crate) fn resume(&mut self, now_ms: i64) {
-        for callback in &mut self.callbacks {
-            if callback.status == CallbackStatus::Waiting {
-                callback.due_ms.get_or_insert(now_ms);
-            }
-        }
+    pub(crate) fn state(&self, order: &Order, now_ms: i64) -> TradeState {
+        let has_refund = order
+            .payment
+            .as_ref()
+            .is_some_and(|payment| self.payment_state(payment) == TradeState::Refund);
+        order.state(has_refund, now_ms)
     }
 
-    pub(crate) fn state(&self, order: &Order, now_ms: i64) -> TradeState {
-        let has_refund = self
-            .refunds
-            .values()
-            .any(|refund| refund.out_trade_no == order.out_trade_no);
-        order.state(has_refund, now_ms)
+    /// The state that a query by the payment's own number answers.
+    pub(crate) fn payment_state(&self, payment: &Payment) -> TradeState {
+        match self.refunds.of(&payment.transaction_id).next() {
+            Some(_) => TradeState::Refund,
+            None => TradeState::Success,
+        }
     }
 
     /// The number of the order that has this number, this live prepay value, or this id behind one.
     pub(crate) fn find(&self, value: &str) -> Result<String, PayError> {
-        if let Some(order) = self.orders.values().find(|order| order.is_named(value)) {
-            return Ok(order.out_trade_no.clone());
+        if self.orders.get(value).is_some() {
+            return Ok(value.to_owned());
         }
-        let dead = |order: &Order| order.dead_values.iter().any(|dead| dead == value);
-        match self.orders.values().any(dead) {
-            true => Err(PayError::Replaced),
-            false => Err(PayError::Unknown(value.to_owned())),
+        match self.orders.with_value(value) {
+            Some(order) if order.is_paid_by(value) => Ok(order.out_trade_no.clone()),
+            Some(_) => Err(PayError::Replaced),
+            None => Err(PayError::Unknown(value.to_owned())),
         }
     }
 
@@ -108,7 +116,27 @@ impl Books {
         self.book_payment(&number, options, tools)
     }
 
-    /// Books a payment, whatever the order's state: also for money that comes after a close.
+    /// Money comes that WeChat Pay would not let in: after the close, after the order has run out, or a second time.
+    pub(crate) fn pay_against_the_rules(
+        &mut self,
+        value: &str,
+        again: bool,
+        options: &PayOptions,
+        tools: &mut Tools<'_>,
+    ) -> Result<(), PayError> {
+        let number = self.find(value)?;
+        let is_paid = self
+            .orders
+            .get(&number)
+            .is_some_and(|order| order.payment.is_some());
+        match (is_paid, again) {
+            (true, false) => Err(PayError::AlreadyPaid),
+            (false, true) => Err(PayError::NotPaid),
+            (true, true) | (false, false) => self.book_payment(&number, options, tools),
+        }
+    }
+
+    /// Books a payment, whatever the order's state: also for money that comes after a close, or a second time.
     pub(crate) fn book_payment(
         &mut self,
         number: &str,
@@ -117,12 +145,12 @@ impl Books {
     ) -> Result<(), PayError> {
         let now_ms = tools.clock.now_ms();
         let unknown = || PayError::Unknown(number.to_owned());
-        let order = self.orders.get_mut(number).ok_or_else(unknown)?;
+        let order = self.orders.get(number).ok_or_else(unknown)?;
         if options.coupon_fen < 0 || options.coupon_fen >= order.total_fen {
             return Err(PayError::Coupon);
         }
         let openid = options.openid.clone().or_else(|| order.openid.clone());
-        order.payment = Some(Payment {
+        let payment = Payment {
             transaction_id: tools.ids.transaction_id(now_ms),
             openid: openid.unwrap_or_else(|| tools.ids.openid()),
             paid_ms: now_ms,
@@ -131,28 +159,30 @@ impl Books {
                 .clone()
                 .unwrap_or_else(|| "OTHERS".to_owned()),
             coupon_fen: options.coupon_fen,
-        });
-        let mut plaintext = order.transaction(TradeState::Success);
+        };
+        let mut plaintext = order.transaction(TradeState::Success, Some(&payment));
         if let Some(patch) = &options.alter {
             callbacks::merge(&mut plaintext, patch);
         }
-        let (url, settled_fen) = (order.notify_url.clone(), order.payer_total_fen());
-        let transaction_id = order
-            .payment
-            .as_ref()
-            .map_or("", |payment| &payment.transaction_id)
-            .to_owned();
+        let (url, settled_fen) = (order.notify_url.clone(), order.payer_total_fen(&payment));
         let occasion = Occasion {
             at_ms: now_ms,
-            business_id: &transaction_id,
+            business_id: &payment.transaction_id,
             voucher: number,
         };
         self.ledger
             .book(tools.ids, &occasion, Reason::Payment, settled_fen);
         let fee_fen = ledger::fee_fen(settled_fen).saturating_neg();
         self.ledger.book(tools.ids, &occasion, Reason::Fee, fee_fen);
-        let event = ("TRANSACTION.SUCCESS", "transaction", "支付成功");
-        self.tell(number, event, &url, plaintext, tools);
+        self.orders.add_payment(number, payment);
+        let news = News {
+            about: number,
+            event: ("TRANSACTION.SUCCESS", "transaction", "支付成功"),
+            url: &url,
+            plaintext,
+            format: NoticeFormat::V3,
+        };
+        self.tell(news, tools);
         Ok(())
     }
 
@@ -164,12 +194,11 @@ impl Books {
         now_ms: i64,
     ) -> Result<(), PayError> {
         let number = self.payable(value, now_ms)?;
-        if let Some(order) = self.orders.get_mut(&number) {
-            order.attempts.push(Attempt {
-                outcome,
-                at_ms: now_ms,
-            });
-        }
+        let attempt = Attempt {
+            outcome,
+            at_ms: now_ms,
+        };
+        self.orders.add_attempt(&number, attempt);
         Ok(())
     }
 
@@ -189,117 +218,114 @@ impl Books {
         }
     }
 
+    /// Puts an accepted refund into the books; the money leaves at once.
+    pub(crate) fn open_refund(&mut self, refund: Refund, tools: &mut Tools<'_>) {
+        let occasion = Occasion {
+            at_ms: refund.created_ms,
+            business_id: &refund.refund_id,
+            voucher: &refund.out_refund_no,
+        };
+        let out_fen = refund.payer_refund_fen.saturating_neg();
+        let fee_fen = ledger::fee_fen(refund.payer_refund_fen);
+        self.ledger
+            .book(tools.ids, &occasion, Reason::Refund, out_fen);
+        self.ledger
+            .book(tools.ids, &occasion, Reason::RefundedFee, fee_fen);
+        self.refunds.insert(refund);
+    }
+
     /// Ends a refund, moves the money and tells the merchant.
     pub(crate) fn end_refund(&mut self, number: &str, status: RefundStatus, tools: &mut Tools<'_>) {
         let now_ms = tools.clock.now_ms();
-        let Some(refund) = self.refunds.get_mut(number) else {
+        let changed = self.refunds.change(number, |refund| {
+            refund.status = status;
+            refund.ends = None;
+            if status == RefundStatus::Success {
+                refund.success_ms = Some(now_ms);
+            }
+        });
+        let Some(refund) = changed.cloned() else {
             return;
         };
-        refund.status = status;
-        refund.ends = None;
-        match status {
-            RefundStatus::Success => refund.success_ms = Some(now_ms),
-            RefundStatus::Closed => {
-                let occasion = Occasion {
-                    at_ms: now_ms,
-                    business_id: &refund.refund_id,
-                    voucher: number,
-                };
-                let fee_fen = ledger::fee_fen(refund.payer_refund_fen).saturating_neg();
-                self.ledger.book(
-                    tools.ids,
-                    &occasion,
-                    Reason::RefundClosed,
-                    refund.payer_refund_fen,
-                );
-                self.ledger.book(tools.ids, &occasion, Reason::Fee, fee_fen);
-            }
-            RefundStatus::Processing | RefundStatus::Abnormal => {}
+        if status == RefundStatus::Closed {
+            let occasion = Occasion {
+                at_ms: now_ms,
+                business_id: &refund.refund_id,
+                voucher: number,
+            };
+            let back_fen = refund.payer_refund_fen;
+            let fee_fen = ledger::fee_fen(back_fen).saturating_neg();
+            self.ledger
+                .book(tools.ids, &occasion, Reason::RefundClosed, back_fen);
+            self.ledger.book(tools.ids, &occasion, Reason::Fee, fee_fen);
         }
-        let notice = self
-            .orders
-            .get(&refund.out_trade_no)
-            .map(|order| refund.notice(order));
-        let url = refund.notify_url.clone();
-        if let (Some((event_type, summary)), Some(url), Some(notice)) =
-            (status.event(), url, notice)
+        self.tell_of_refund(&refund, tools);
+    }
+
+    /// The notice of a refund's end: to the URL that it named, else in the old form to the one set in the console.
+    fn tell_of_refund(&mut self, refund: &Refund, tools: &mut Tools<'_>) {
+        let Some((event_type, summary)) = refund.status.event() else {
+            return;
+        };
+        let Some((order, payment)) = self.orders.with_transaction(&refund.transaction_id) else {
+            return;
+        };
+        let (url, plaintext, format) = match (&refund.notify_url, &self.settings.console_refund_url)
         {
-            self.tell(number, (event_type, "refund", summary), &url, notice, tools);
-        }
+            (Some(url), _) => (
+                url.clone(),
+                refund.notice(order, payment, refund.status),
+                NoticeFormat::V3,
+            ),
+            (None, Some(url)) => (
+                url.clone(),
+                v2_notice::tree(refund, order, payment),
+                NoticeFormat::V2Xml,
+            ),
+            (None, None) => return,
+        };
+        let news = News {
+            about: &refund.out_refund_no,
+            event: (event_type, "refund", summary),
+            url: &url,
+            plaintext,
+            format,
+        };
+        self.tell(news, tools);
     }
 
     /// Makes a callback, and lets the faults at it.
-    pub(crate) fn tell(
-        &mut self,
-        about: &str,
-        event: (&str, &str, &str),
-        url: &str,
-        plaintext: Value,
-        tools: &mut Tools<'_>,
-    ) {
-        let now_ms = tools.clock.now_ms();
-        let mut callback = callbacks::new(tools.ids, about, event, url, plaintext, now_ms);
+    pub(crate) fn tell(&mut self, news: News<'_>, tools: &mut Tools<'_>) {
+        let callback = callbacks::new(tools.ids, news, tools.clock.now_ms());
+        self.post(callback, tools);
+    }
+
+    /// Lets the faults at a new callback, and puts it into the outbox. Gives its id.
+    pub(crate) fn post(&mut self, mut callback: Callback, tools: &mut Tools<'_>) -> String {
         for fault in tools.faults.draw_for_callback() {
             strike(&mut callback, &fault);
         }
+        let id = callback.id.clone();
         self.callbacks.push(callback);
+        id
     }
 
     /// Refunds whose time has come.
     pub(crate) fn end_due_refunds(&mut self, tools: &mut Tools<'_>) {
         let now_ms = tools.clock.now_ms();
-        let due: Vec<(String, RefundStatus)> = self
+        while let Some((number, end)) = self
             .refunds
-            .iter()
-            .filter_map(|(number, refund)| {
-                let end = refund.ends.filter(|end| end.at_ms <= now_ms)?;
-                Some((number.clone(), end.status))
-            })
-            .collect();
-        for (number, status) in due {
-            self.end_refund(&number, status, tools);
+            .due(now_ms)
+            .and_then(|refund| Some((refund.out_refund_no.clone(), refund.ends?)))
+        {
+            self.end_refund(&number, end.status, tools);
         }
     }
 
     /// The next moment at which a refund ends or a callback is due.
     pub(crate) fn next_due_ms(&self) -> Option<i64> {
-        let refunds = self
-            .refunds
-            .values()
-            .filter_map(|refund| refund.ends.map(|end| end.at_ms));
-        let callbacks = self.callbacks.iter().filter_map(|callback| callback.due_ms);
-        refunds.chain(callbacks).min()
-    }
-
-    /// Takes the callbacks that are due, the one that waits longest first, and marks them as on their way.
-    pub(crate) fn take_due_callbacks(&mut self, now_ms: i64) -> Vec<String> {
-        let mut due: Vec<(i64, String)> = Vec::new();
-        for callback in &mut self.callbacks {
-            if let Some(due_ms) = callback.due_ms.filter(|due_ms| *due_ms <= now_ms) {
-                callback.due_ms = None;
-                due.push((due_ms, callback.id.clone()));
-            }
-        }
-        due.sort_by_key(|(due_ms, _)| *due_ms);
-        due.into_iter().map(|(_, id)| id).collect()
-    }
-
-    pub(crate) fn callback_mut(&mut self, id: &str) -> Option<&mut Callback> {
-        self.callbacks.iter_mut().find(|callback| callback.id == id)
-    }
-
-    /// Lets go of callbacks that were held back for the sake of this one.
-    pub(crate) fn release_held(&mut self, went_out: &str, now_ms: i64) {
-        let at = self
-            .callbacks
-            .iter()
-            .position(|callback| callback.id == went_out);
-        for callback in self.callbacks.iter_mut().take(at.unwrap_or(0)) {
-            if callback.misfortune.held && callback.status == CallbackStatus::Waiting {
-                callback.misfortune.held = false;
-                callback.due_ms = Some(now_ms);
-            }
-        }
+        let moments = [self.refunds.next_due_ms(), self.callbacks.next_due_ms()];
+        moments.into_iter().flatten().min()
     }
 }
 
@@ -313,6 +339,7 @@ pub(crate) struct Tools<'a> {
 fn strike(callback: &mut Callback, fault: &Fault) {
     match fault {
         Fault::ProbeCallback => callback.misfortune.probe = true,
+        Fault::RenamedCallback => callback.misfortune.renamed = true,
         Fault::LostCallback => {
             callback.status = CallbackStatus::Lost;
             callback.due_ms = None;
@@ -331,6 +358,7 @@ fn strike(callback: &mut Callback, fault: &Fault) {
         | Fault::SlowAnswer { .. }
         | Fault::TimeOutAfterOperation { .. }
         | Fault::TooManyRequests
+        | Fault::TooManyRequestsAfter
         | Fault::ServerErrorBefore { .. }
         | Fault::ServerErrorAfter { .. }
         | Fault::ResetBefore
@@ -339,37 +367,7 @@ fn strike(callback: &mut Callback, fault: &Fault) {
         | Fault::RotatePublicKey
         | Fault::RotateCertificate
         | Fault::PayBeforeClose
-        | Fault::PayAfterClose => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_callback_that_was_under_way_when_the_simulator_stopped_is_tried_again() {
-        let event = ("TRANSACTION.SUCCESS", "transaction", "");
-        let mut books = Books::default();
-        for status in [
-            CallbackStatus::Waiting,
-            CallbackStatus::Delivered,
-            CallbackStatus::Lost,
-        ] {
-            let mut callback =
-                callbacks::new(&mut Ids::new(1), "ORDER-1001", event, "", json!({}), 5);
-            callback.due_ms = None;
-            callback.status = status;
-            books.callbacks.push(callback);
-        }
-        books.resume(7);
-        let due: Vec<Option<i64>> = books
-            .callbacks
-            .iter()
-            .map(|callback| callback.due_ms)
-            .collect();
-        assert_eq!(due, [Some(7), None, None]);
+        | Fault::PayAfterClose
+        | Fault::RefundComesTo { .. } => {}
     }
 }

@@ -7,7 +7,11 @@ use crate::{
     clock,
     ids::Ids,
     keys::{self, PlatformKey},
+    v2_notice,
 };
+
+/// The key that another merchant's callback would be sealed with.
+const FOREIGN_KEY: &str = "ThisKeyBelongsToAnotherMerchant0";
 
 /// The prefix of a deliberately wrong signature.
 pub(crate) const PROBE: &str = "WECHATPAY/SIGNTEST/";
@@ -35,8 +39,11 @@ pub struct Callback {
     pub summary: String,
     /// Where it is posted.
     pub url: String,
-    /// What is sealed in `resource`.
+    /// What is sealed in `resource`; of a v2 notice its elements, with `req_info` open.
     pub plaintext: Value,
+    /// In which of WeChat Pay's two forms it is sent.
+    #[serde(default)]
+    pub format: NoticeFormat,
     /// When it came about, Unix milliseconds.
     pub created_ms: i64,
     /// When it is tried next; `None` once delivered, given up or lost, and during a try.
@@ -52,13 +59,25 @@ pub struct Callback {
     pub(crate) misfortune: Misfortune,
 }
 
+/// The form of a callback.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeFormat {
+    /// JSON, sealed with the APIv3 key and signed.
+    #[default]
+    V3,
+    /// XML, sealed with the APIv2 key and not signed: a refund that was asked for without `notify_url`, or in the
+    /// console.
+    V2Xml,
+}
+
 /// Where a callback stands.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallbackStatus {
     /// It will be tried, or tried again.
     Waiting,
-    /// It was answered with 200 or 204.
+    /// It was answered with 200 or 204; a v2 notice with 200 and `<return_code>SUCCESS`.
     Delivered,
     /// A fault swallowed it: it is never tried.
     Lost,
@@ -75,14 +94,14 @@ pub struct Try {
     pub probe: bool,
     /// The status that was answered.
     pub status: Option<u16>,
-    /// Why nothing was answered.
+    /// Why nothing was answered, or what the answer lacks.
     pub failure: Option<String>,
 }
 
 impl Try {
     /// Whether WeChat Pay takes the callback for delivered.
     pub fn is_success(&self) -> bool {
-        matches!(self.status, Some(200 | 204))
+        self.failure.is_none() && matches!(self.status, Some(200 | 204))
     }
 }
 
@@ -94,10 +113,18 @@ pub(crate) struct Misfortune {
     /// Copies sent at the same time, besides the first.
     pub(crate) more_copies: u32,
     /// Held back until a later callback has gone out.
+    #[serde(default)]
     pub(crate) held: bool,
+    /// Each try carries an `id` of its own.
+    #[serde(default)]
+    pub(crate) renamed: bool,
 }
 
 impl Callback {
+    pub(crate) fn is_held(&self) -> bool {
+        self.misfortune.held && self.status == CallbackStatus::Waiting
+    }
+
     pub(crate) fn ladder_s(&self) -> &'static [i64] {
         if self.original_type == "security" {
             &ECHO_LADDER_S
@@ -148,12 +175,17 @@ pub enum Damage {
     /// The plaintext is changed by this JSON merge patch (RFC 7396), then rightly sealed and signed: news that does
     /// not fit its order.
     Altered(Value),
+    /// The ciphertext is one of the plaintext changed by this JSON merge patch, but the tag is still that of the true
+    /// one; rightly signed. Whoever knows the plaintext can do so without the key, and only a receiver that checks the
+    /// tag notices.
+    ForgedTag(Value),
 }
 
 /// Everything that goes into one message besides the callback.
 pub(crate) struct Sender<'a> {
     pub(crate) key: PlatformKey,
     pub(crate) apiv3_key: &'a str,
+    pub(crate) apiv2_key: &'a str,
     pub(crate) now_ms: i64,
     pub(crate) gcm_nonce: String,
     pub(crate) nonce: String,
@@ -163,37 +195,68 @@ pub(crate) struct Sender<'a> {
 impl Sender<'_> {
     /// Seals and signs. `None` only if the APIv3 key has not 32 bytes, which is checked at the start.
     pub(crate) fn message(&self, callback: &Callback, damage: &Damage) -> Option<SignedCallback> {
+        match callback.format {
+            NoticeFormat::V3 => self.v3(callback, damage),
+            NoticeFormat::V2Xml => {
+                let key = if *damage == Damage::ForeignApiv3Key {
+                    FOREIGN_KEY
+                } else {
+                    self.apiv2_key
+                };
+                let tree = altered(callback, damage);
+                v2_notice::message(&callback.url, &tree, key, &self.nonce, damage)
+            }
+        }
+    }
+
+    /// The sealed plaintext, with what the damage does to it.
+    fn resource(&self, callback: &Callback, damage: &Damage) -> Option<Value> {
         let apiv3_key = if *damage == Damage::ForeignApiv3Key {
-            "ThisKeyBelongsToAnotherMerchant0"
+            FOREIGN_KEY
         } else {
             self.apiv3_key
         };
-        let mut plaintext = callback.plaintext.clone();
-        if let Damage::Altered(patch) = damage {
-            merge(&mut plaintext, patch);
-        }
-        let plaintext = plaintext.to_string();
-        let mut resource = keys::seal(
-            apiv3_key,
-            &self.gcm_nonce,
-            &callback.original_type,
-            plaintext.as_bytes(),
-        )?;
-        if let Some(resource) = resource.as_object_mut() {
-            resource.insert("original_type".to_owned(), json!(callback.original_type));
-            if *damage == Damage::CutCiphertext
-                && let Some(Value::String(ciphertext)) = resource.get_mut("ciphertext")
-            {
-                ciphertext.truncate(ciphertext.len().saturating_sub(8));
+        let seal = |plaintext: &Value| {
+            keys::seal(
+                apiv3_key,
+                &self.gcm_nonce,
+                &callback.original_type,
+                plaintext.to_string().as_bytes(),
+            )
+        };
+        let mut resource = seal(&altered(callback, damage))?;
+        let ciphertext = resource.get("ciphertext")?.as_str()?;
+        let ciphertext = match damage {
+            Damage::CutCiphertext => {
+                let kept = ciphertext.len().saturating_sub(8);
+                ciphertext.get(..kept)?.to_owned()
             }
-        }
+            Damage::ForgedTag(_) => {
+                let truth = seal(&callback.plaintext)?;
+                keys::with_tag_of(ciphertext, truth.get("ciphertext")?.as_str()?)?
+            }
+            Damage::None
+            | Damage::WrongSignature
+            | Damage::Stale(_)
+            | Damage::UnknownSerial
+            | Damage::Probe
+            | Damage::ForeignApiv3Key
+            | Damage::Altered(_) => ciphertext.to_owned(),
+        };
+        let resource_map = resource.as_object_mut()?;
+        resource_map.insert("ciphertext".to_owned(), json!(ciphertext));
+        resource_map.insert("original_type".to_owned(), json!(callback.original_type));
+        Some(resource)
+    }
+
+    fn v3(&self, callback: &Callback, damage: &Damage) -> Option<SignedCallback> {
         let body = json!({
             "id": callback.id,
             "create_time": clock::rfc3339(callback.created_ms),
             "resource_type": "encrypt-resource",
             "event_type": callback.event_type,
             "summary": callback.summary,
-            "resource": resource,
+            "resource": self.resource(callback, damage)?,
         })
         .to_string();
         let age_s = if let Damage::Stale(age_s) = damage {
@@ -241,6 +304,15 @@ impl Sender<'_> {
     }
 }
 
+/// The callback's plaintext, changed as the damage says.
+fn altered(callback: &Callback, damage: &Damage) -> Value {
+    let mut plaintext = callback.plaintext.clone();
+    if let Damage::Altered(patch) | Damage::ForgedTag(patch) = damage {
+        merge(&mut plaintext, patch);
+    }
+    plaintext
+}
+
 /// A probe of the same length as a signature; not valid Base64, as the real ones.
 pub(crate) fn probe(signature: &str) -> String {
     let tail: String = signature
@@ -250,23 +322,28 @@ pub(crate) fn probe(signature: &str) -> String {
     format!("{PROBE}{tail}")
 }
 
+/// What a new callback tells, and to whom.
+pub(crate) struct News<'a> {
+    pub(crate) about: &'a str,
+    /// `event_type`, `original_type` and `summary`.
+    pub(crate) event: (&'a str, &'a str, &'a str),
+    pub(crate) url: &'a str,
+    pub(crate) plaintext: Value,
+    pub(crate) format: NoticeFormat,
+}
+
 /// A callback that was just made; nothing was tried yet.
-pub(crate) fn new(
-    ids: &mut Ids,
-    about: &str,
-    (event_type, original_type, summary): (&str, &str, &str),
-    url: &str,
-    plaintext: Value,
-    now_ms: i64,
-) -> Callback {
+pub(crate) fn new(ids: &mut Ids, news: News<'_>, now_ms: i64) -> Callback {
+    let (event_type, original_type, summary) = news.event;
     Callback {
         id: ids.callback_id(),
-        about: about.to_owned(),
+        about: news.about.to_owned(),
         event_type: event_type.to_owned(),
         original_type: original_type.to_owned(),
         summary: summary.to_owned(),
-        url: url.to_owned(),
-        plaintext,
+        url: news.url.to_owned(),
+        plaintext: news.plaintext,
+        format: news.format,
         created_ms: now_ms,
         due_ms: Some(now_ms),
         status: CallbackStatus::Waiting,

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::Endpoint;
+use crate::{endpoint::Endpoint, refund::RefundOutcome};
 
 /// Something that goes wrong on purpose.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -29,6 +29,8 @@ pub enum Fault {
     },
     /// 429 `FREQUENCY_LIMITED`; nothing was done.
     TooManyRequests,
+    /// 429 `FREQUENCY_LIMITED` although the operation was done, as WeChat Pay's refund pages warn.
+    TooManyRequestsAfter,
     /// A 5xx; nothing was done.
     ServerErrorBefore {
         /// 500, 502 or 503; 500 unless told.
@@ -55,6 +57,12 @@ pub enum Fault {
     PayBeforeClose,
     /// The close succeeds, and yet the payer's money arrives just after it.
     PayAfterClose,
+    /// A new refund comes to something else than
+    /// [`Admin::set_refund_outcome`](crate::Admin::set_refund_outcome) says.
+    RefundComesTo {
+        /// What it comes to.
+        outcome: RefundOutcome,
+    },
     /// A callback's first try carries a probe for a signature.
     ProbeCallback,
     /// A callback is never sent, not even repeated.
@@ -67,6 +75,8 @@ pub enum Fault {
     },
     /// A callback is held back until a later one went out (or for a minute of the simulator's time).
     OutOfOrderCallback,
+    /// Each try of a callback carries another `id`: WeChat Pay does not promise that it stays the same.
+    RenamedCallback,
     /// A callback starts late.
     SlowCallback {
         /// Milliseconds of the simulator's time.
@@ -94,11 +104,13 @@ impl Fault {
             | Self::LostCallback
             | Self::DuplicateCallback { .. }
             | Self::OutOfOrderCallback
+            | Self::RenamedCallback
             | Self::SlowCallback { .. } => true,
             Self::ProbeResponse
             | Self::SlowAnswer { .. }
             | Self::TimeOutAfterOperation { .. }
             | Self::TooManyRequests
+            | Self::TooManyRequestsAfter
             | Self::ServerErrorBefore { .. }
             | Self::ServerErrorAfter { .. }
             | Self::ResetBefore
@@ -107,7 +119,8 @@ impl Fault {
             | Self::RotatePublicKey
             | Self::RotateCertificate
             | Self::PayBeforeClose
-            | Self::PayAfterClose => false,
+            | Self::PayAfterClose
+            | Self::RefundComesTo { .. } => false,
         }
     }
 
@@ -115,10 +128,12 @@ impl Fault {
     fn fits(&self, endpoint: Endpoint) -> bool {
         match self {
             Self::PayBeforeClose | Self::PayAfterClose => endpoint == Endpoint::Close,
+            Self::RefundComesTo { .. } => endpoint == Endpoint::CreateRefund,
             Self::ProbeResponse => endpoint != Endpoint::BillFile && endpoint != Endpoint::Unknown,
             Self::SlowAnswer { .. }
             | Self::TimeOutAfterOperation { .. }
             | Self::TooManyRequests
+            | Self::TooManyRequestsAfter
             | Self::ServerErrorBefore { .. }
             | Self::ServerErrorAfter { .. }
             | Self::ResetBefore
@@ -130,6 +145,7 @@ impl Fault {
             | Self::LostCallback
             | Self::DuplicateCallback { .. }
             | Self::OutOfOrderCallback
+            | Self::RenamedCallback
             | Self::SlowCallback { .. } => false,
         }
     }

@@ -23,6 +23,7 @@ use crate::{
     endpoint::{self, Endpoint, Route},
     faults::Fault,
     keys::PlatformKey,
+    refund::RefundOutcome,
     refusal::Refusal,
     server::{IDLE, Wire},
     sim::Sim,
@@ -87,6 +88,7 @@ pub(crate) async fn serve(
     for fault in &faults {
         match fault {
             Fault::ServerErrorAfter { status } => outcome = Err(Refusal::system_error(*status)),
+            Fault::TooManyRequestsAfter => outcome = Err(Refusal::frequency_limited()),
             Fault::SlowAnswer { delay_ms } => {
                 tokio::time::sleep(Duration::from_millis(*delay_ms)).await;
             }
@@ -108,10 +110,12 @@ pub(crate) async fn serve(
             | Fault::RotateCertificate
             | Fault::PayBeforeClose
             | Fault::PayAfterClose
+            | Fault::RefundComesTo { .. }
             | Fault::ProbeCallback
             | Fault::LostCallback
             | Fault::DuplicateCallback { .. }
             | Fault::OutOfOrderCallback
+            | Fault::RenamedCallback
             | Fault::SlowCallback { .. } => {}
         }
     }
@@ -159,6 +163,7 @@ fn refused_before(fault: &Fault) -> Option<Refusal> {
         Fault::ProbeResponse
         | Fault::SlowAnswer { .. }
         | Fault::TimeOutAfterOperation { .. }
+        | Fault::TooManyRequestsAfter
         | Fault::ServerErrorAfter { .. }
         | Fault::ResetBefore
         | Fault::ResetAfter
@@ -167,11 +172,21 @@ fn refused_before(fault: &Fault) -> Option<Refusal> {
         | Fault::RotateCertificate
         | Fault::PayBeforeClose
         | Fault::PayAfterClose
+        | Fault::RefundComesTo { .. }
         | Fault::ProbeCallback
         | Fault::LostCallback
         | Fault::DuplicateCallback { .. }
         | Fault::OutOfOrderCallback
+        | Fault::RenamedCallback
         | Fault::SlowCallback { .. } => None,
+    }
+}
+
+fn refund_outcome(fault: &Fault) -> Option<RefundOutcome> {
+    if let Fault::RefundComesTo { outcome } = fault {
+        Some(*outcome)
+    } else {
+        None
     }
 }
 
@@ -222,6 +237,7 @@ fn operate(sim: &Sim, arrived: &Arrived, faults: &[Fault]) -> Result<Reply, Refu
         query: &arrived.query,
         headers: &arrived.headers,
         body: &arrived.body,
+        refund_comes_to: faults.iter().find_map(refund_outcome),
     };
     let outcome = api::handle(sim, &mut world, &call);
     if faults.contains(&Fault::PayAfterClose) && outcome.is_ok() {
@@ -285,7 +301,8 @@ fn answer(
         Err(refusal) => {
             let language = arrived.and_then(|arrived| arrived.header("accept-language"));
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
-            (status, refusal.body(language), refusal.internal)
+            let bare = sim.world().books.settings.bare_codes;
+            (status, refusal.body(language, bare), refusal.internal)
         }
     };
     let (key, nonce, request_id) = {

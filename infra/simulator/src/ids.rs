@@ -9,11 +9,24 @@ const DIGITS: &[u8] = b"0123456789";
 const HEX: &[u8] = b"0123456789abcdef";
 const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-pub(crate) struct Ids(ChaCha20Rng);
+/// Above the streams that fault rules are numbered by.
+const WIRE_STREAM: u64 = 1 << 63;
+
+pub(crate) struct Ids {
+    /// For numbers that stay in the books.
+    business: ChaCha20Rng,
+    /// For what each message has of its own, so that how often a thing was asked or told changes no number in the books.
+    wire: ChaCha20Rng,
+}
 
 impl Ids {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(ChaCha20Rng::seed_from_u64(seed))
+        let mut wire = ChaCha20Rng::seed_from_u64(seed);
+        wire.set_stream(WIRE_STREAM);
+        Self {
+            business: ChaCha20Rng::seed_from_u64(seed),
+            wire,
+        }
     }
 
     /// `wx` + 14 digits of Beijing time + 20 hex digits.
@@ -51,26 +64,27 @@ impl Ids {
 
     /// UUID-shaped, 36 characters, as the `id` of a callback.
     pub(crate) fn callback_id(&mut self) -> String {
-        let parts: Vec<String> = [8, 4, 4, 4, 12]
-            .iter()
-            .map(|n| self.text(HEX, *n))
-            .collect();
-        parts.join("-")
+        uuid(&mut self.business)
+    }
+
+    /// The same for a single try of a callback.
+    pub(crate) fn try_id(&mut self) -> String {
+        uuid(&mut self.wire)
     }
 
     /// What precedes the last `-` of a `Request-ID`.
     pub(crate) fn request_id(&mut self) -> String {
-        format!("08{}", self.text(HEX, 30).to_uppercase())
+        format!("08{}", text(&mut self.wire, HEX, 30).to_uppercase())
     }
 
     /// A nonce of a signature: 32 characters.
     pub(crate) fn nonce(&mut self) -> String {
-        self.text(LETTERS, 32)
+        text(&mut self.wire, LETTERS, 32)
     }
 
     /// A nonce of AES-256-GCM: 12 characters.
     pub(crate) fn gcm_nonce(&mut self) -> String {
-        self.text(LETTERS, 12)
+        text(&mut self.wire, LETTERS, 12)
     }
 
     pub(crate) fn digits(&mut self, count: usize) -> String {
@@ -92,15 +106,20 @@ impl Ids {
     }
 
     fn text(&mut self, alphabet: &[u8], count: usize) -> String {
-        (0..count)
-            .filter_map(|_| {
-                alphabet
-                    .get(self.0.random_range(0..alphabet.len()))
-                    .copied()
-            })
-            .map(char::from)
-            .collect()
+        text(&mut self.business, alphabet, count)
     }
+}
+
+fn uuid(rng: &mut ChaCha20Rng) -> String {
+    let parts = [8, 4, 4, 4, 12].map(|count| text(rng, HEX, count));
+    parts.join("-")
+}
+
+fn text(rng: &mut ChaCha20Rng, alphabet: &[u8], count: usize) -> String {
+    (0..count)
+        .filter_map(|_| alphabet.get(rng.random_range(0..alphabet.len())).copied())
+        .map(char::from)
+        .collect()
 }
 
 #[cfg(test)]
@@ -118,5 +137,10 @@ mod tests {
         assert_eq!(ids.callback_id().len(), 36);
         assert_eq!(Ids::new(7).prepay_id(1_785_556_801_000), prepay_id);
         assert_ne!(Ids::new(8).prepay_id(1_785_556_801_000), prepay_id);
+
+        let mut talkative = Ids::new(7);
+        talkative.nonce();
+        talkative.request_id();
+        assert_eq!(talkative.prepay_id(1_785_556_801_000), prepay_id);
     }
 }

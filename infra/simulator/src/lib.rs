@@ -38,21 +38,30 @@ mod gateway;
 mod ids;
 mod keys;
 mod ledger;
+mod notices;
 mod order;
+mod outbox;
 mod phone;
 mod post;
+mod quota;
 mod refund;
+mod refunding;
 mod refusal;
 mod schema;
 mod server;
+mod settings;
+mod shelf;
 mod sim;
 mod start;
 mod state_file;
+mod v2_notice;
+mod views;
 
-pub use admin::{Admin, OrderView, SettleError};
+pub use admin::Admin;
 pub use books::{PayError, PayOptions};
 pub use callbacks::{
-    Callback, CallbackStatus, Damage, ECHO_LADDER_S, PAYMENT_LADDER_S, SignedCallback, Try,
+    Callback, CallbackStatus, Damage, ECHO_LADDER_S, NoticeFormat, PAYMENT_LADDER_S,
+    SignedCallback, Try,
 };
 pub use certificate::CertificateError;
 pub use config::{Config, GivenMerchant, Keys, Log, Merchant, SigningMode, Time};
@@ -60,7 +69,10 @@ pub use details::ClientDetails;
 pub use endpoint::{Endpoint, Product};
 pub use faults::{ActiveRule, BadRule, Fault, Rule};
 pub use keys::KeyError;
+pub use notices::Notice;
 pub use order::{Attempt, AttemptOutcome, Order, Payment, Prepay, TradeState};
-pub use refund::{Refund, RefundEnd, RefundOutcome, RefundStatus};
+pub use refund::{Refund, RefundEnd, RefundOutcome, RefundSource, RefundStatus};
+pub use settings::{BadSettings, ChangedRefund, PaidClose, Settings};
 pub use start::{Running, Simulator, StartError};
 pub use state_file::StateError;
+pub use views::{ConsoleRefund, ConsoleRefundError, OrderView, PaymentView, SettleError};

@@ -48,6 +48,9 @@ pub struct Order {
     pub closed_ms: Option<i64>,
     /// The payment, once there is one.
     pub payment: Option<Payment>,
+    /// Money that came although the order was paid already; each has a number of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_payments: Vec<Payment>,
     /// Payers' attempts that came to nothing: what happened, and when.
     pub attempts: Vec<Attempt>,
 }
@@ -152,22 +155,28 @@ impl Order {
         self.expires_ms.saturating_sub(self.created_ms)
     }
 
-    /// Whether `value` is this order's number or its live prepay value (or the id behind that).
-    pub(crate) fn is_named(&self, value: &str) -> bool {
-        value == self.out_trade_no || value == self.prepay.value || value == self.prepay.prepay_id
+    /// Whether `value` is its live prepay value, or the id behind that.
+    pub(crate) fn is_paid_by(&self, value: &str) -> bool {
+        value == self.prepay.value || value == self.prepay.prepay_id
+    }
+
+    /// Every payment, the first first.
+    pub(crate) fn payments(&self) -> impl Iterator<Item = &Payment> {
+        self.payment.iter().chain(&self.more_payments)
+    }
+
+    pub(crate) fn payment_with(&self, transaction_id: &str) -> Option<&Payment> {
+        self.payments()
+            .find(|payment| payment.transaction_id == transaction_id)
     }
 
     /// What the payer pays: the total less the coupon.
-    pub(crate) fn payer_total_fen(&self) -> i64 {
-        let coupon_fen = self
-            .payment
-            .as_ref()
-            .map_or(0, |payment| payment.coupon_fen);
-        self.total_fen.saturating_sub(coupon_fen)
+    pub(crate) fn payer_total_fen(&self, payment: &Payment) -> i64 {
+        self.total_fen.saturating_sub(payment.coupon_fen)
     }
 
-    /// The order as queries answer it and as the payment callback carries it.
-    pub(crate) fn transaction(&self, state: TradeState) -> Value {
+    /// The order as queries answer it and as the callback about `payment` carries it.
+    pub(crate) fn transaction(&self, state: TradeState, payment: Option<&Payment>) -> Value {
         let mut answer = json!({
             "appid": self.appid,
             "mchid": self.mchid,
@@ -176,7 +185,7 @@ impl Order {
             "trade_state_desc": self.state_in_words(state),
             "amount": {"total": self.total_fen, "currency": "CNY"},
         });
-        if let (Some(payment), Some(answer)) = (&self.payment, answer.as_object_mut()) {
+        if let (Some(payment), Some(answer)) = (payment, answer.as_object_mut()) {
             let mut add = |key: &str, value: Value| answer.insert(key.to_owned(), value);
             add("transaction_id", json!(payment.transaction_id));
             add("trade_type", json!(trade_type(self.product)));
@@ -187,7 +196,7 @@ impl Order {
                 "amount",
                 json!({
                     "total": self.total_fen,
-                    "payer_total": self.payer_total_fen(),
+                    "payer_total": self.payer_total_fen(payment),
                     "currency": "CNY",
                     "payer_currency": "CNY",
                 }),

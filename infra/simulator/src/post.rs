@@ -3,22 +3,35 @@
 use std::time::Duration;
 
 use http::{Request, Uri};
-use http_body_util::Full;
-use hyper::{body::Bytes, client::conn::http1};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    body::{Bytes, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use crate::callbacks::SignedCallback;
 
-/// The status of the answer, or why there was none within `limit`.
-pub(crate) async fn send(message: &SignedCallback, limit: Duration) -> Result<u16, String> {
+/// What of an answer is read: a v2 notice's says in its body whether the notice was taken.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+/// An answer to a callback.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// Empty if it was cut, or longer than can be of interest.
+    pub(crate) body: Vec<u8>,
+}
+
+/// The answer, or why there was none within `limit`.
+pub(crate) async fn send(message: &SignedCallback, limit: Duration) -> Result<Answer, String> {
     match tokio::time::timeout(limit, exchange(message)).await {
         Ok(answer) => answer,
         Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
     }
 }
 
-async fn exchange(message: &SignedCallback) -> Result<u16, String> {
+async fn exchange(message: &SignedCallback) -> Result<Answer, String> {
     let uri: Uri = message
         .url
         .parse()
@@ -50,9 +63,17 @@ async fn exchange(message: &SignedCallback) -> Result<u16, String> {
     let request = request
         .body(Full::new(Bytes::from(message.body.clone())))
         .map_err(|error| error.to_string())?;
-    let answer = sender.send_request(request).await;
+    let answer = read(sender.send_request(request).await).await;
     driver.abort();
-    answer
-        .map(|answer| answer.status().as_u16())
-        .map_err(|error| format!("no answer: {error}"))
+    answer.map_err(|error| format!("no answer: {error}"))
+}
+
+async fn read(answer: hyper::Result<http::Response<Incoming>>) -> hyper::Result<Answer> {
+    let answer = answer?;
+    let status = answer.status().as_u16();
+    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await
+        .map_or(Vec::new(), |body| body.to_bytes().to_vec());
+    Ok(Answer { status, body })
 }

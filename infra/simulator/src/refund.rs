@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{clock, order::Order};
+use crate::{
+    clock,
+    order::{Order, Payment},
+};
 
 /// A refund. Times are Unix milliseconds, amounts are fen.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -20,10 +23,13 @@ pub struct Refund {
     pub refund_fen: i64,
     /// The part of it that the payer gets (the rest was a coupon's).
     pub payer_refund_fen: i64,
-    /// Where the callback goes; without it there is none.
+    /// Where the callback goes. Without it a v2 notice goes to [`Settings::console_refund_url`](crate::Settings).
     pub notify_url: Option<String>,
-    /// The request that created it; a repeat must be equal to it.
+    /// The request that created it; a repeat must be equal to it. `null` for one made in the console.
     pub request: Value,
+    /// Who asked for it.
+    #[serde(default)]
+    pub source: RefundSource,
     /// When it was accepted.
     pub created_ms: i64,
     /// Where it stands.
@@ -32,6 +38,17 @@ pub struct Refund {
     pub success_ms: Option<i64>,
     /// When and how it ends, while it is `Processing`; `None` waits for the admin.
     pub ends: Option<RefundEnd>,
+}
+
+/// Who asked for a refund.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundSource {
+    /// The merchant's back end, over the API.
+    #[default]
+    Api,
+    /// The merchant's staff, in WeChat Pay's console: the back end knows nothing of it.
+    Console,
 }
 
 /// When and how a refund ends.
@@ -92,6 +109,8 @@ pub enum RefundOutcome {
     Closed,
     /// `PROCESSING` until [`Admin::settle_refund`](crate::Admin::settle_refund).
     Hold,
+    /// Not accepted: 403 `USER_ACCOUNT_ABNORMAL`, the payer's account is gone for good.
+    Refused,
 }
 
 impl RefundOutcome {
@@ -100,7 +119,7 @@ impl RefundOutcome {
             Self::Success => RefundStatus::Success,
             Self::Abnormal => RefundStatus::Abnormal,
             Self::Closed => RefundStatus::Closed,
-            Self::Hold => return None,
+            Self::Hold | Self::Refused => return None,
         };
         Some(RefundEnd { at_ms, status })
     }
@@ -108,8 +127,9 @@ impl RefundOutcome {
 
 impl Refund {
     /// The refund as creation and query answer it.
-    pub(crate) fn answer(&self, order: &Order) -> Value {
+    pub(crate) fn answer(&self, order: &Order, payment: &Payment) -> Value {
         let discount_fen = self.refund_fen.saturating_sub(self.payer_refund_fen);
+        let payer_total_fen = order.payer_total_fen(payment);
         let mut answer = json!({
             "refund_id": self.refund_id,
             "out_refund_no": self.out_refund_no,
@@ -123,9 +143,9 @@ impl Refund {
             "amount": {
                 "total": order.total_fen,
                 "refund": self.refund_fen,
-                "payer_total": order.payer_total_fen(),
+                "payer_total": payer_total_fen,
                 "payer_refund": self.payer_refund_fen,
-                "settlement_total": order.payer_total_fen(),
+                "settlement_total": payer_total_fen,
                 "settlement_refund": self.payer_refund_fen,
                 "discount_refund": discount_fen,
                 "currency": "CNY",
@@ -137,24 +157,25 @@ impl Refund {
         answer
     }
 
-    /// What the callback carries: `refund_status`, and fewer amounts than the query.
-    pub(crate) fn notice(&self, order: &Order) -> Value {
+    /// What the callback that tells `status` carries: `refund_status`, and fewer amounts than the query.
+    pub(crate) fn notice(&self, order: &Order, payment: &Payment, status: RefundStatus) -> Value {
         let mut notice = json!({
             "mchid": order.mchid,
             "out_trade_no": self.out_trade_no,
             "transaction_id": self.transaction_id,
             "out_refund_no": self.out_refund_no,
             "refund_id": self.refund_id,
-            "refund_status": self.status.as_str(),
+            "refund_status": status.as_str(),
             "user_received_account": "支付用户零钱",
             "amount": {
                 "total": order.total_fen,
                 "refund": self.refund_fen,
-                "payer_total": order.payer_total_fen(),
+                "payer_total": order.payer_total_fen(payment),
                 "payer_refund": self.payer_refund_fen,
             },
         });
-        if let (Some(success_ms), Some(notice)) = (self.success_ms, notice.as_object_mut()) {
+        if let (RefundStatus::Success, Some(notice)) = (status, notice.as_object_mut()) {
+            let success_ms = self.success_ms.unwrap_or(self.created_ms);
             notice.insert("success_time".to_owned(), json!(clock::rfc3339(success_ms)));
         }
         notice

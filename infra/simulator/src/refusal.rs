@@ -119,6 +119,10 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn in_english(&self) -> &str {
+        &self.message.1
+    }
+
     pub(crate) fn with_detail(mut self, detail: Value) -> Self {
         self.detail = Some(detail);
         self
@@ -129,8 +133,8 @@ impl Refusal {
         self
     }
 
-    /// The answer's body, in the language that `Accept-Language` asks for.
-    pub(crate) fn body(&self, accept_language: Option<&str>) -> Vec<u8> {
+    /// The answer's body, in the language that `Accept-Language` asks for; `bare` leaves the underscores out of the code.
+    pub(crate) fn body(&self, accept_language: Option<&str>, bare: bool) -> Vec<u8> {
         let english = accept_language
             .is_some_and(|languages| languages.trim().to_ascii_lowercase().starts_with("en"));
         let message = if english {
@@ -138,7 +142,12 @@ impl Refusal {
         } else {
             &self.message.0
         };
-        let mut body = json!({"code": self.code, "message": message});
+        let code = if bare {
+            self.code.replace('_', "")
+        } else {
+            self.code.to_owned()
+        };
+        let mut body = json!({"code": code, "message": message});
         if let (Some(detail), Some(body)) = (&self.detail, body.as_object_mut()) {
             body.insert("detail".to_owned(), detail.clone());
         }
@@ -153,10 +162,13 @@ mod tests {
     #[test]
     fn the_message_is_chinese_unless_english_is_asked_for() {
         let refusal = Refusal::order_not_exist();
-        let read = |language| -> Value { serde_json::from_slice(&refusal.body(language)).unwrap() };
+        let read =
+            |language| -> Value { serde_json::from_slice(&refusal.body(language, false)).unwrap() };
         assert_eq!(read(None)["message"], "订单不存在");
         assert_eq!(read(Some("zh-CN"))["message"], "订单不存在");
         assert_eq!(read(Some("en"))["message"], "The order does not exist");
         assert_eq!(read(None).get("detail"), None);
+        let bare: Value = serde_json::from_slice(&refusal.body(None, true)).unwrap();
+        assert_eq!(bare["code"], "ORDERNOTEXIST");
     }
 }

@@ -218,7 +218,7 @@ mod tests {
             (r#"{"name":"😀"}"#, "/name"),
         ] {
             let refusal = read(body.as_bytes(), FIELDS).unwrap_err();
-            let answer: Value = serde_json::from_slice(&refusal.body(None)).unwrap();
+            let answer: Value = serde_json::from_slice(&refusal.body(None, false)).unwrap();
             assert_eq!(
                 (refusal.status, refusal.code),
                 (400, "PARAM_ERROR"),

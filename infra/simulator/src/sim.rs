@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::{
     api::bills::Download,
     books::{Books, Tools},
-    callbacks::{CallbackStatus, Damage, Sender, SignedCallback, Try},
+    callbacks::{Callback, CallbackStatus, Damage, NoticeFormat, Sender, SignedCallback, Try},
     clock::Clock,
     config::{Log, SigningMode},
     endpoint::Endpoint,
@@ -22,6 +22,8 @@ use crate::{
     ids::Ids,
     keys::{Keyring, MerchantKey},
     post,
+    quota::Quotas,
+    v2_notice,
 };
 
 /// Real time that a receiver has for its answer.
@@ -65,6 +67,7 @@ pub(crate) struct World {
     /// Links to bill files that are still good.
     pub(crate) downloads: BTreeMap<String, Download>,
     pub(crate) bills_of_today: bool,
+    pub(crate) quotas: Quotas,
 }
 
 impl World {
@@ -129,33 +132,46 @@ impl Sim {
         }
     }
 
-    /// Signs one message for a callback with the newest key of the configured mode.
+    /// Signs one message for a callback of the books.
     pub(crate) fn signed(&self, id: &str, damage: &Damage) -> Option<SignedCallback> {
-        let (callback, sender) = {
+        let callback = {
             let mut world = self.world();
-            let callback = world.books.callback_mut(id)?.clone();
-            let sender = Sender {
+            let mut callback = world.books.callbacks.get(id)?.clone();
+            if callback.misfortune.renamed {
+                callback.id = world.ids.try_id();
+            }
+            callback
+        };
+        self.sign(&callback, damage)
+    }
+
+    /// Signs one message with the newest key of the configured mode.
+    pub(crate) fn sign(&self, callback: &Callback, damage: &Damage) -> Option<SignedCallback> {
+        let apiv2_key;
+        let sender = {
+            let mut world = self.world();
+            apiv2_key = world.books.settings.apiv2_key.clone();
+            Sender {
                 key: world.keys.newest(self.signing_mode)?.clone(),
                 apiv3_key: &self.merchant.apiv3_key,
+                apiv2_key: &apiv2_key,
                 now_ms: self.now_ms(),
                 gcm_nonce: world.ids.gcm_nonce(),
                 nonce: world.ids.nonce(),
                 request_id: world.ids.request_id(),
-            };
-            (callback, sender)
+            }
         };
-        sender.message(&callback, damage)
+        sender.message(callback, damage)
     }
 
     /// Tries to deliver a callback once (all copies at once), and plans the next try if it fails.
     pub(crate) async fn deliver(self: &Arc<Self>, id: &str) -> Option<Try> {
-        let (copies, probe) = {
-            let mut world = self.world();
-            let callback = world.books.callback_mut(id)?;
+        let (copies, probe, format) = self.world().books.callbacks.change(id, |callback| {
             callback.rounds = callback.rounds.saturating_add(1);
             let copies = std::mem::take(&mut callback.misfortune.more_copies).saturating_add(1);
-            (copies, std::mem::take(&mut callback.misfortune.probe))
-        };
+            let probe = std::mem::take(&mut callback.misfortune.probe);
+            (copies, probe, callback.format)
+        })?;
         let damage = if probe { Damage::Probe } else { Damage::None };
         let at_ms = self.now_ms();
         let posts: Vec<_> = (0..copies)
@@ -167,12 +183,7 @@ impl Sim {
             let answer = post
                 .await
                 .unwrap_or_else(|_| Err("the simulator is stopping".to_owned()));
-            tries.push(Try {
-                at_ms,
-                probe,
-                status: answer.as_ref().ok().copied(),
-                failure: answer.err(),
-            });
+            tries.push(outcome(at_ms, probe, format, answer));
         }
         self.record(id, tries)
     }
@@ -186,35 +197,42 @@ impl Sim {
         let line = {
             let mut world = self.world();
             let now_ms = self.now_ms();
-            let callback = world.books.callback_mut(id)?;
-            callback.tries.extend(tries);
-            if best.is_success() {
-                callback.status = CallbackStatus::Delivered;
-                callback.due_ms = None;
-            } else if callback.status != CallbackStatus::Delivered {
-                match callback.wait_ms() {
-                    Some(wait_ms) => {
-                        callback.due_ms = Some(now_ms.saturating_add(self.clock.sped_up(wait_ms)));
-                    }
-                    None => callback.status = CallbackStatus::GivenUp,
-                }
-            }
-            let outcome = match (&best.status, &best.failure) {
-                (Some(status), _) => format!("answered {status}"),
-                (None, failure) => failure.clone().unwrap_or_default(),
-            };
-            let next = callback.due_ms.map(|due_ms| due_ms.saturating_sub(now_ms));
-            let next = next.map_or(String::new(), |ms| format!(", again in {ms} ms"));
-            let line = format!(
-                "callback {} {} -> {}: {outcome}{next}",
-                callback.event_type, callback.about, callback.url
-            );
-            world.books.release_held(id, now_ms);
+            let line = world.books.callbacks.change(id, |callback| {
+                self.plan_next(callback, tries, &best, now_ms);
+                let outcome = match (&best.status, &best.failure) {
+                    (Some(status), None) => format!("answered {status}"),
+                    (Some(status), Some(failure)) => format!("answered {status}, {failure}"),
+                    (None, failure) => failure.clone().unwrap_or_default(),
+                };
+                let next = callback.due_ms.map(|due_ms| due_ms.saturating_sub(now_ms));
+                let next = next.map_or(String::new(), |ms| format!(", again in {ms} ms"));
+                format!(
+                    "callback {} {} -> {}: {outcome}{next}",
+                    callback.event_type, callback.about, callback.url
+                )
+            })?;
+            world.books.callbacks.release_held(id, now_ms);
             line
         };
         self.log(&line);
         self.touched();
         Some(best)
+    }
+
+    /// Writes down the tries of one round, and when the next one is.
+    fn plan_next(&self, callback: &mut Callback, tries: Vec<Try>, best: &Try, now_ms: i64) {
+        callback.tries.extend(tries);
+        if best.is_success() {
+            callback.status = CallbackStatus::Delivered;
+            callback.due_ms = None;
+        } else if callback.status != CallbackStatus::Delivered {
+            match callback.wait_ms() {
+                Some(wait_ms) => {
+                    callback.due_ms = Some(now_ms.saturating_add(self.clock.sped_up(wait_ms)));
+                }
+                None => callback.status = CallbackStatus::GivenUp,
+            }
+        }
     }
 
     /// Ends the refunds whose time has come and takes the callbacks that are due.
@@ -223,7 +241,7 @@ impl Sim {
         let mut world = self.world();
         let (books, mut tools) = world.parts(&self.clock);
         books.end_due_refunds(&mut tools);
-        books.take_due_callbacks(now_ms)
+        books.callbacks.take_due(now_ms)
     }
 
     /// Follows the system clock: delivers what is due, each callback on its own.
@@ -258,5 +276,31 @@ impl Sim {
             }
         }
         self.clock.move_to(target_ms);
+    }
+}
+
+/// One try by what was answered. A v2 notice must be told SUCCESS in so many words.
+fn outcome(
+    at_ms: i64,
+    probe: bool,
+    format: NoticeFormat,
+    answer: Result<post::Answer, String>,
+) -> Try {
+    let (status, failure) = match answer {
+        Ok(answer)
+            if format == NoticeFormat::V2Xml
+                && !v2_notice::is_taken(answer.status, &answer.body) =>
+        {
+            let lacks = "a v2 notice wants <return_code>SUCCESS</return_code>".to_owned();
+            (Some(answer.status), Some(lacks))
+        }
+        Ok(answer) => (Some(answer.status), None),
+        Err(failure) => (None, Some(failure)),
+    };
+    Try {
+        at_ms,
+        probe,
+        status,
+        failure,
     }
 }

@@ -21,7 +21,9 @@ use crate::{
     gateway,
     ids::Ids,
     keys::{self, KeyError, Keyring, MerchantKey},
-    phone, server,
+    phone,
+    quota::Quotas,
+    server,
     sim::{Account, Fixed, Sim, World},
     state_file::{self, StateError, Stored, StoredMerchant, Writer},
 };
@@ -157,7 +159,7 @@ impl Simulator {
             log: config.log,
         };
         let mut books = stored.map_or_else(Books::default, |stored| stored.books);
-        books.resume(fixed.clock.now_ms());
+        books.callbacks.resume(fixed.clock.now_ms());
         let world = World {
             books,
             keys,
@@ -167,6 +169,7 @@ impl Simulator {
             probed: std::collections::BTreeSet::new(),
             downloads: std::collections::BTreeMap::new(),
             bills_of_today: config.bills_of_today,
+            quotas: Quotas::default(),
         };
         let sim = Arc::new(Sim::new(fixed, world));
         let runtime = Builder::new_multi_thread()

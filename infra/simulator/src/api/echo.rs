@@ -4,6 +4,7 @@ use serde_json::{Map, json};
 
 use super::{Call, Reply, check_notify_url, serial_header};
 use crate::{
+    callbacks::{News, NoticeFormat},
     refusal::Refusal,
     schema::{self, Field, Kind, optional, required},
     sim::{Sim, World},
@@ -43,8 +44,14 @@ pub(super) fn echo(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Repl
     }
     if let Some(url) = schema::optional_text(&request, "/notify_url") {
         let (books, mut tools) = world.parts(&sim.clock);
-        let event = ("SECURITY_ECHO.SUCCESS", "security", "安全回显");
-        books.tell(message, event, &url, notice.into(), &mut tools);
+        let news = News {
+            about: message,
+            event: ("SECURITY_ECHO.SUCCESS", "security", "安全回显"),
+            url: &url,
+            plaintext: notice.into(),
+            format: NoticeFormat::V3,
+        };
+        books.tell(news, &mut tools);
     }
     Ok(Reply::Json(answer.into()))
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     endpoint::{Endpoint, Product, Route},
+    refund::RefundOutcome,
     refusal::Refusal,
     sim::{Sim, World},
 };
@@ -22,6 +23,8 @@ pub(crate) struct Call<'a> {
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
+    /// A fault's word on what a new refund comes to.
+    pub(crate) refund_comes_to: Option<RefundOutcome>,
 }
 
 /// A 2xx answer.
@@ -45,8 +48,8 @@ pub(crate) fn handle(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Re
             transactions::query(sim, world, call)
         }
         Endpoint::Close => transactions::close(sim, world, call),
-        Endpoint::CreateRefund => refunds::create(sim, world, call.body),
-        Endpoint::QueryRefund => refunds::query(world, call),
+        Endpoint::CreateRefund => refunds::create(sim, world, call),
+        Endpoint::QueryRefund => refunds::query(sim, world, call),
         Endpoint::AbnormalRefund => refunds::apply_abnormal(sim, world, call),
         Endpoint::TradeBill => bills::trade_bill(sim, world, call.query),
         Endpoint::FundFlowBill => bills::fund_flow_bill(sim, world, call.query),

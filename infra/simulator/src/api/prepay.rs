@@ -99,17 +99,12 @@ pub(super) fn prepay(
             now_ms,
         )?;
         let prepay = new_value(&mut world.ids, &sim.base_url, product, now_ms);
-        if let Some(order) = world.books.orders.get_mut(&number) {
-            let old = std::mem::replace(&mut order.prepay, prepay.clone());
-            order.dead_values.push(old.value);
-            order.dead_values.push(old.prepay_id);
-            order.dead_values.dedup();
-        }
+        world.books.orders.renew(&number, prepay.clone());
         prepay
     } else {
         let prepay = new_value(&mut world.ids, &sim.base_url, product, now_ms);
         let order = new_order(product, request, prepay.clone(), now_ms);
-        world.books.orders.insert(number, order);
+        world.books.orders.insert(order);
         prepay
     };
     let key = match product {
@@ -297,6 +292,7 @@ fn new_order(product: Product, request: Value, prepay: Prepay, now_ms: i64) -> O
         expires_ms: expires_ms(&request, now_ms),
         closed_ms: None,
         payment: None,
+        more_payments: Vec::new(),
         attempts: Vec::new(),
         request,
     }

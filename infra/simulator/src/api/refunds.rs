@@ -4,18 +4,13 @@ use serde_json::Value;
 
 use super::{Call, Reply, check_notify_url, serial_header};
 use crate::{
-    clock::DAY_MS,
-    ledger::{self, Occasion, Reason},
-    order::Order,
-    refund::{Refund, RefundEnd, RefundOutcome, RefundStatus},
+    refund::{Refund, RefundOutcome, RefundSource, RefundStatus},
+    refunding::{self, Wanted},
     refusal::Refusal,
     schema::{self, Field, Kind, optional, required},
+    settings::ChangedRefund,
     sim::{Sim, World},
 };
-
-const REFUNDS_MAX: usize = 50;
-const BETWEEN_REFUNDS_MS: i64 = 60_000;
-const REFUNDABLE_FOR_MS: i64 = 365 * DAY_MS;
 
 const FROM: &[Field] = &[
     required("account", Kind::OneOf(&["AVAILABLE", "UNAVAILABLE"])),
@@ -56,8 +51,21 @@ const ABNORMAL: &[Field] = &[
     optional("real_name", Kind::Text(1024)),
 ];
 
-pub(super) fn create(sim: &Sim, world: &mut World, body: &[u8]) -> Result<Reply, Refusal> {
-    let request = schema::read(body, REFUND)?;
+pub(super) fn create(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+    let quotas = world.books.settings.refund_quotas;
+    let now_ms = sim.now_ms();
+    if quotas && !world.quotas.admit_refund(now_ms) {
+        return Err(Refusal::frequency_limited());
+    }
+    let outcome = create_admitted(sim, world, call);
+    if quotas && outcome.is_err() {
+        world.quotas.refund_failed(now_ms);
+    }
+    outcome
+}
+
+fn create_admitted(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+    let request = schema::read(call.body, REFUND)?;
     check_notify_url(&request)?;
     let number = schema::text(&request, "/out_refund_no").to_owned();
     if !schema::is_number(&number, "_-|*@", 1, 64) {
@@ -67,40 +75,30 @@ pub(super) fn create(sim: &Sim, world: &mut World, body: &[u8]) -> Result<Reply,
             "应为1至64位数字、大小写字母或_-|*@ (1 to 64 digits, letters, or _-|*@)",
         ));
     }
-    let order = find_order(world, &request)?.clone();
+    let transaction_id = find_payment(world, &request)?;
     if let Some(known) = world.books.refunds.get(&number) {
         return if known.request == request {
-            Ok(Reply::Json(known.answer(&order)))
+            answer(world, known)
         } else {
-            Err(Refusal::changed_re_entry())
+            Err(changed(world, known, &request))
         };
     }
-    let refund = accept(sim, world, &order, request, number)?;
-    let answer = refund.answer(&order);
-    let occasion = Occasion {
-        at_ms: refund.created_ms,
-        business_id: &refund.refund_id,
-        voucher: &refund.out_refund_no,
+    let wanted = Wanted {
+        out_refund_no: number,
+        transaction_id,
+        refund_fen: schema::integer(&request, "/amount/refund"),
+        total_fen: schema::integer(&request, "/amount/total"),
+        notify_url: schema::optional_text(&request, "/notify_url"),
+        request,
+        source: RefundSource::Api,
+        outcome: call.refund_comes_to.unwrap_or(world.books.next_refunds),
     };
-    let out_fen = refund.payer_refund_fen.saturating_neg();
-    let fee_fen = ledger::fee_fen(refund.payer_refund_fen);
-    world
-        .books
-        .ledger
-        .book(&mut world.ids, &occasion, Reason::Refund, out_fen);
-    world
-        .books
-        .ledger
-        .book(&mut world.ids, &occasion, Reason::RefundedFee, fee_fen);
-    world
-        .books
-        .refunds
-        .insert(refund.out_refund_no.clone(), refund);
-    Ok(Reply::Json(answer))
+    let refund = refunding::accept(sim, world, wanted)?;
+    answer(world, &refund)
 }
 
-/// The paid order that the request names by either number.
-fn find_order<'a>(world: &'a World, request: &Value) -> Result<&'a Order, Refusal> {
+/// `transaction_id` of the payment that the request names by either number.
+fn find_payment(world: &World, request: &Value) -> Result<String, Refusal> {
     let transaction_id = schema::text(request, "/transaction_id");
     let out_trade_no = schema::text(request, "/out_trade_no");
     if transaction_id.is_empty() && out_trade_no.is_empty() {
@@ -110,139 +108,55 @@ fn find_order<'a>(world: &'a World, request: &Value) -> Result<&'a Order, Refusa
             "与out_trade_no二选一 (one of transaction_id and out_trade_no is required)",
         ));
     }
-    world
+    let orders = &world.books.orders;
+    let found = if transaction_id.is_empty() {
+        let order = orders.get(out_trade_no);
+        order.and_then(|order| Some((order, order.payment.as_ref()?)))
+    } else {
+        orders.with_transaction(transaction_id)
+    };
+    found
+        .filter(|(order, _)| out_trade_no.is_empty() || order.out_trade_no == out_trade_no)
+        .map(|(_, payment)| payment.transaction_id.clone())
+        .ok_or_else(refunding::no_such_payment)
+}
+
+/// What a known number with other parameters is refused with.
+fn changed(world: &World, known: &Refund, request: &Value) -> Refusal {
+    let other_amount = ["/amount/refund", "/amount/total"]
+        .iter()
+        .any(|pointer| known.request.pointer(pointer) != request.pointer(pointer));
+    match world.books.settings.changed_refund {
+        ChangedRefund::FeeMismatch if other_amount => Refusal::new(
+            400,
+            "REFUND_FEE_MISMATCH",
+            268_498_688,
+            "订单金额或退款金额与之前请求不一致",
+            "The amounts differ from those of the first request with this number",
+        ),
+        ChangedRefund::FeeMismatch | ChangedRefund::InvalidRequest => Refusal::changed_re_entry(),
+    }
+}
+
+fn answer(world: &World, refund: &Refund) -> Result<Reply, Refusal> {
+    let (order, payment) = world
         .books
         .orders
-        .values()
-        .filter(|order| out_trade_no.is_empty() || order.out_trade_no == out_trade_no)
-        .find(|order| {
-            let paid_as = order
-                .payment
-                .as_ref()
-                .map(|payment| payment.transaction_id.as_str());
-            paid_as.is_some_and(|paid_as| transaction_id.is_empty() || paid_as == transaction_id)
-        })
-        .ok_or_else(|| {
-            Refusal::new(
-                404,
-                "RESOURCE_NOT_EXISTS",
-                268_512_771,
-                "订单不存在或未支付",
-                "There is no paid order with this number",
-            )
-        })
+        .with_transaction(&refund.transaction_id)
+        .ok_or_else(no_such_refund)?;
+    Ok(Reply::Json(refund.answer(order, payment)))
 }
 
-/// Holds a new refund to the rules and makes it.
-fn accept(
-    sim: &Sim,
-    world: &mut World,
-    order: &Order,
-    request: Value,
-    number: String,
-) -> Result<Refund, Refusal> {
-    let now_ms = sim.now_ms();
-    let refund_fen = schema::integer(&request, "/amount/refund");
-    let earlier: Vec<&Refund> = world
-        .books
-        .refunds
-        .values()
-        .filter(|refund| refund.out_trade_no == order.out_trade_no)
-        .collect();
-    let standing = || {
-        earlier
-            .iter()
-            .filter(|refund| refund.status != RefundStatus::Closed)
-    };
-    let refunded_fen: i64 = standing().map(|refund| refund.refund_fen).sum();
-    let payer_refunded_fen: i64 = standing().map(|refund| refund.payer_refund_fen).sum();
-    let paid_ms = order
-        .payment
-        .as_ref()
-        .map_or(now_ms, |payment| payment.paid_ms);
-
-    if schema::integer(&request, "/amount/total") != order.total_fen {
-        return Err(Refusal::invalid(
-            "订单金额或退款金额与之前请求不一致，请核实后再试",
-            "amount.total is not the order's total",
-        ));
-    }
-    if refund_fen.saturating_add(refunded_fen) > order.total_fen {
-        return Err(Refusal::invalid(
-            "申请退款金额大于订单可退金额",
-            "The refunds together would exceed the order's total",
-        ));
-    }
-    if earlier.len() >= REFUNDS_MAX {
-        return Err(Refusal::invalid(
-            "退款次数超过50次限制",
-            "The order has its 50 refunds already",
-        ));
-    }
-    if now_ms > paid_ms.saturating_add(REFUNDABLE_FOR_MS) {
-        return Err(Refusal::new(
-            403,
-            "TRADE_OVERDUE",
-            268_498_690,
-            "订单已经超过可退款的最大期限",
-            "The payment is more than 365 days old",
-        ));
-    }
-    let last_ms = earlier.iter().map(|refund| refund.created_ms).max();
-    let next_ms =
-        last_ms.map(|last_ms| last_ms.saturating_add(sim.clock.sped_up(BETWEEN_REFUNDS_MS)));
-    if next_ms.is_some_and(|next_ms| now_ms < next_ms) {
+pub(super) fn query(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+    if world.books.settings.refund_quotas && !world.quotas.admit_query(sim.now_ms()) {
         return Err(Refusal::frequency_limited());
     }
-    let payer_total_fen = order.payer_total_fen();
-    let payer_refund_fen =
-        ledger::share(refund_fen, payer_total_fen.into(), order.total_fen.into())
-            .min(payer_total_fen.saturating_sub(payer_refunded_fen));
-    if payer_refund_fen > world.books.ledger.balance_fen {
-        return Err(Refusal::new(
-            403,
-            "NOT_ENOUGH",
-            268_447_915,
-            "基本账户余额不足，请充值后重新发起",
-            "The merchant's balance is too low; top it up and send the same refund again",
-        ));
-    }
-    let ends = end(sim, world.books.next_refunds, now_ms);
-    Ok(Refund {
-        out_refund_no: number,
-        refund_id: world.ids.refund_id(now_ms),
-        out_trade_no: order.out_trade_no.clone(),
-        transaction_id: order
-            .payment
-            .as_ref()
-            .map_or(String::new(), |payment| payment.transaction_id.clone()),
-        refund_fen,
-        payer_refund_fen,
-        notify_url: schema::optional_text(&request, "/notify_url"),
-        request,
-        created_ms: now_ms,
-        status: RefundStatus::Processing,
-        success_ms: None,
-        ends,
-    })
-}
-
-fn end(sim: &Sim, outcome: RefundOutcome, now_ms: i64) -> Option<RefundEnd> {
-    outcome.end(now_ms.saturating_add(sim.clock.sped_up(sim.refund_takes_ms)))
-}
-
-pub(super) fn query(world: &World, call: &Call<'_>) -> Result<Reply, Refusal> {
     let refund = world
         .books
         .refunds
         .get(&call.route.number)
         .ok_or_else(no_such_refund)?;
-    let order = world
-        .books
-        .orders
-        .get(&refund.out_trade_no)
-        .ok_or_else(no_such_refund)?;
-    Ok(Reply::Json(refund.answer(order)))
+    answer(world, refund)
 }
 
 pub(super) fn apply_abnormal(
@@ -250,16 +164,15 @@ pub(super) fn apply_abnormal(
     world: &mut World,
     call: &Call<'_>,
 ) -> Result<Reply, Refusal> {
+    if world.books.settings.refund_quotas && !world.quotas.admit_abnormal(sim.now_ms()) {
+        return Err(Refusal::frequency_limited());
+    }
     let request = schema::read(call.body, ABNORMAL)?;
     if schema::text(&request, "/type") == "USER_BANK_CARD" {
         check_bank_card(world, &request, serial_header(call))?;
     }
     let number = schema::text(&request, "/out_refund_no");
-    let refund = world
-        .books
-        .refunds
-        .get_mut(number)
-        .ok_or_else(no_such_refund)?;
+    let refund = world.books.refunds.get(number).ok_or_else(no_such_refund)?;
     if refund.refund_id != call.route.number {
         return Err(Refusal::invalid(
             "refund_id与out_refund_no不匹配",
@@ -272,15 +185,21 @@ pub(super) fn apply_abnormal(
             "The refund is not ABNORMAL",
         ));
     }
-    refund.status = RefundStatus::Processing;
-    refund.ends = end(sim, RefundOutcome::Success, sim.now_ms());
-    let refund = refund.clone();
-    let order = world
-        .books
-        .orders
-        .get(&refund.out_trade_no)
-        .ok_or_else(no_such_refund)?;
-    Ok(Reply::Json(refund.answer(order)))
+    // The staff at WeChat Pay mend what they are told to mend, unless the admin wants to decide.
+    let outcome = match world.books.next_refunds {
+        RefundOutcome::Hold => RefundOutcome::Hold,
+        RefundOutcome::Success
+        | RefundOutcome::Abnormal
+        | RefundOutcome::Closed
+        | RefundOutcome::Refused => RefundOutcome::Success,
+    };
+    let ends = refunding::end(sim, outcome, sim.now_ms());
+    world.books.refunds.change(number, |refund| {
+        refund.status = RefundStatus::Processing;
+        refund.ends = ends;
+    });
+    let refund = world.books.refunds.get(number).ok_or_else(no_such_refund)?;
+    answer(world, refund)
 }
 
 /// A user's card needs three fields, two of them encrypted to the key that the header names.

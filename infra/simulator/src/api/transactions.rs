@@ -4,9 +4,10 @@ use super::{Call, Reply};
 use crate::{
     books::PayOptions,
     endpoint::{self, Endpoint},
-    order::{Order, TradeState},
+    order::TradeState,
     refusal::Refusal,
     schema::{self, Kind, required},
+    settings::PaidClose,
     sim::{Sim, World},
 };
 
@@ -27,20 +28,20 @@ pub(super) fn query(sim: &Sim, world: &World, call: &Call<'_>) -> Result<Reply, 
         }
     }
     let number = &call.route.number;
-    let order = if call.route.endpoint == Endpoint::QueryByTransactionId {
-        let has_it = |order: &&Order| {
-            order
-                .payment
-                .as_ref()
-                .is_some_and(|payment| payment.transaction_id == *number)
-        };
-        world.books.orders.values().find(has_it)
-    } else {
-        world.books.orders.get(number)
-    };
-    let order = order.ok_or_else(Refusal::order_not_exist)?;
+    let orders = &world.books.orders;
+    if call.route.endpoint == Endpoint::QueryByTransactionId {
+        let (order, payment) = orders
+            .with_transaction(number)
+            .ok_or_else(Refusal::order_not_exist)?;
+        let state = world.books.payment_state(payment);
+        return Ok(Reply::Json(order.transaction(state, Some(payment))));
+    }
+    // Paid twice, it answers with the first payment.
+    let order = orders.get(number).ok_or_else(Refusal::order_not_exist)?;
     let state = world.books.state(order, sim.now_ms());
-    Ok(Reply::Json(order.transaction(state)))
+    Ok(Reply::Json(
+        order.transaction(state, order.payment.as_ref()),
+    ))
 }
 
 pub(super) fn close(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -59,17 +60,21 @@ pub(super) fn close(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Rep
         .get(&call.route.number)
         .ok_or_else(Refusal::order_not_exist)?;
     match world.books.state(order, now_ms) {
-        TradeState::Success | TradeState::Refund => Err(Refusal::new(
-            403,
-            "TRADE_ERROR",
-            268_498_689,
-            "该订单已支付，无法关闭",
-            "The order is paid, it cannot be closed",
-        )),
+        TradeState::Success | TradeState::Refund => {
+            let (status, code) = match world.books.settings.paid_close {
+                PaidClose::TradeError => (403, "TRADE_ERROR"),
+                PaidClose::OrderPaid => (400, "ORDERPAID"),
+            };
+            Err(Refusal::new(
+                status,
+                code,
+                268_498_689,
+                "该订单已支付，无法关闭",
+                "The order is paid, it cannot be closed",
+            ))
+        }
         TradeState::NotPay | TradeState::Closed => {
-            if let Some(order) = world.books.orders.get_mut(&call.route.number) {
-                order.closed_ms.get_or_insert(now_ms);
-            }
+            world.books.orders.close(&call.route.number, now_ms);
             Ok(Reply::Nothing)
         }
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Read, time::Duration};
 use flate2::read::GzDecoder;
 use serde_json::json;
 use sha1::{Digest, Sha1};
-use wechatpay_simulator::{PayOptions, SigningMode};
+use wechatpay_simulator::{ConsoleRefund, PayOptions, SigningMode};
 
 use crate::support::{Answer, Ask, Merchant, at_noon};
 
@@ -185,6 +185,41 @@ async fn the_trade_bill_has_the_days_payments_and_refunds_and_right_sums() {
         summary,
         ["3.0", "16.00", "3.00", "0.00", "0.07", "17.00", "3.00"]
     );
+}
+
+#[tokio::test]
+async fn an_order_that_was_paid_twice_has_a_row_for_each_payment_and_its_refund() {
+    let merchant = at_noon();
+    merchant.native(&merchant.order("ORDER-1001", 1200)).await;
+    let options = PayOptions::default();
+    merchant.admin().pay("ORDER-1001", &options).unwrap();
+    merchant.admin().advance(Duration::from_secs(1)).await;
+    let view = merchant.admin().pay_again("ORDER-1001", &options).unwrap();
+    let second = view.payments[1].payment.transaction_id.clone();
+    merchant.admin().advance(Duration::from_secs(1)).await;
+    let wish = ConsoleRefund {
+        order: "ORDER-1001".to_owned(),
+        transaction_id: Some(second.clone()),
+        refund_fen: 1200,
+        ..ConsoleRefund::default()
+    };
+    merchant.admin().console_refund(&wish).unwrap();
+    merchant.admin().advance(Duration::from_secs(86_400)).await;
+    let (rows, summary) = parse(&fetch(&merchant, "/v3/bill/tradebill?bill_date=2026-08-03").await);
+    let numbers: Vec<(&str, &str)> = rows
+        .iter()
+        .map(|row| (row["微信订单号"].as_str(), row["交易状态"].as_str()))
+        .collect();
+    let first = view.payments[0].payment.transaction_id.as_str();
+    assert_eq!(
+        numbers,
+        [
+            (first, "SUCCESS"),
+            (second.as_str(), "SUCCESS"),
+            (second.as_str(), "REFUND")
+        ]
+    );
+    assert_eq!((&*summary[5], &*summary[6]), ("24.00", "12.00"));
 }
 
 #[tokio::test]

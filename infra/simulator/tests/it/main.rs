@@ -16,10 +16,14 @@ mod support;
 
 mod bills;
 mod callbacks;
+mod console;
 mod faults;
 mod keys;
+mod late_money;
+mod notices;
 mod orders;
 mod phone;
 mod program;
+mod refund_limits;
 mod refunds;
 mod requests;

@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::{Value, json};
 use wechatpay_simulator::{
-    ClientDetails, Config, GivenMerchant, Keys, Merchant as Whose, PayOptions, Simulator,
-    StartError, TradeState,
+    ClientDetails, Config, ConsoleRefund, GivenMerchant, Keys, Merchant as Whose, PayOptions,
+    RefundOutcome, RefundStatus, Settings, Simulator, StartError, TradeState,
 };
 
 use crate::support::{Ask, Merchant, started};
@@ -186,13 +186,24 @@ async fn orders_keys_and_merchant_survive_a_restart() {
         .admin()
         .pay("ORDER-1001", &PayOptions::default())
         .unwrap();
-    let code_url = first
+    let paid_twice = first
         .admin()
-        .order("ORDER-1002")
-        .unwrap()
-        .order
-        .prepay
-        .value;
+        .pay_again("ORDER-1001", &PayOptions::default())
+        .unwrap();
+    first.admin().set_refund_outcome(RefundOutcome::Hold);
+    let wish = ConsoleRefund {
+        order: "ORDER-1001".to_owned(),
+        refund_fen: 30,
+        ..ConsoleRefund::default()
+    };
+    let refund = first.admin().console_refund(&wish).unwrap();
+    let settings = Settings {
+        refund_quotas: true,
+        ..Settings::default()
+    };
+    first.admin().set_settings(settings.clone()).unwrap();
+    let code_url = first.admin().order("ORDER-1002").unwrap().live_value;
+    let code_url = code_url.unwrap();
     first.simulator.stop();
     #[cfg(unix)]
     assert_eq!(
@@ -206,7 +217,15 @@ async fn orders_keys_and_merchant_survive_a_restart() {
     known.admin_url = format!("{}/admin", known.base_url);
     known.phone_url = format!("{}/phone", known.base_url);
     assert_eq!(second.simulator.details, known);
-    assert_eq!(second.state("ORDER-1001").await, "SUCCESS");
+    assert_eq!(second.state("ORDER-1001").await, "REFUND");
+    let view = second.admin().order("ORDER-1001").unwrap();
+    assert_eq!(view.payments[1], paid_twice.payments[1]);
+    assert_eq!(view.refund_committed_fen, 30);
+    assert_eq!(second.admin().settings(), settings);
+    second
+        .admin()
+        .settle_refund(&refund.out_refund_no, RefundStatus::Success)
+        .unwrap();
     assert!(
         second
             .admin()
@@ -326,6 +345,80 @@ async fn every_admin_call_over_http_does_what_the_handle_does() {
             post("/admin/pay", &json!({"order": "ORDER-1001"})).with("content-type", "text/plain"),
             415,
         ),
+        (
+            post("/admin/pay", &json!({"order": "ORDER-1001", "again": true})),
+            200,
+        ),
+        (
+            post("/admin/pay", &json!({"order": "ORDER-1001", "late": true})),
+            409,
+        ),
+        (Ask::get("/admin/orders?order=ORDER-1001"), 200),
+        (Ask::get("/admin/orders?order=ORDER-9999"), 200),
+        (Ask::get("/admin/balance"), 200),
+        (
+            post(
+                "/admin/refunds/console",
+                &json!({"order": "ORDER-1001", "refund_fen": 400}),
+            ),
+            409,
+        ),
+        (
+            post("/admin/refunds/outcome", &json!({"outcome": "hold"})),
+            204,
+        ),
+        (
+            post(
+                "/admin/refunds/console",
+                &json!({"order": "ORDER-1001", "refund_fen": 4, "out_refund_no": "RF-1"}),
+            ),
+            200,
+        ),
+        (
+            post(
+                "/admin/refunds/console",
+                &json!({"order": "ORDER-9999", "refund_fen": 4}),
+            ),
+            404,
+        ),
+        (Ask::get("/admin/refunds?order=ORDER-1001"), 200),
+        (Ask::get("/admin/settings"), 200),
+        (
+            post(
+                "/admin/settings",
+                &json!({"console_refund_url": "http://127.0.0.1:9/", "paid_close": "ORDERPAID"}),
+            ),
+            200,
+        ),
+        (
+            post("/admin/settings", &json!({"console_refund_url": null})),
+            200,
+        ),
+        (post("/admin/settings", &json!({"colour": "red"})), 400),
+        (post("/admin/settings", &json!({"apiv2_key": "short"})), 400),
+        (
+            post(
+                "/admin/callbacks/send",
+                &json!({"kind": "profit_sharing", "about": "ORDER-1001", "alter": {"order_id": "7"}}),
+            ),
+            201,
+        ),
+        (
+            post(
+                "/admin/callbacks/send",
+                &json!({"kind": "combined", "about": "ORDER-9999"}),
+            ),
+            404,
+        ),
+        (
+            post(
+                "/admin/callbacks/sign",
+                &json!({"about": "RF-1", "notice": {"kind": "refund", "status": "CLOSED"},
+                    "damage": {"forged_tag": {"amount": {"refund": 9}}}}),
+            ),
+            200,
+        ),
+        (Ask::get("/admin/callbacks?about=ORDER-1001"), 200),
     ] {
         let answer = merchant.ask(&ask).await;
         assert_eq!(
@@ -366,9 +459,20 @@ async fn every_admin_call_over_http_does_what_the_handle_does() {
             .starts_with("WECHATPAY/SIGNTEST/")
     );
     assert_eq!(told[21], json!({"prepay_native": 1}));
+    assert_eq!(told[25]["payments"].as_array().unwrap().len(), 2);
+    assert_eq!(told[27][0]["received_fen"], 200);
+    assert_eq!(told[28], json!([]));
+    assert_eq!(told[34][0]["source"], "console");
+    assert_eq!(told[35]["paid_close"], "TRADE_ERROR");
+    assert_eq!(told[36]["console_refund_url"], "http://127.0.0.1:9/");
+    let url_gone = (&told[37]["console_refund_url"], &told[37]["paid_close"]);
+    assert_eq!(url_gone, (&json!(null), &json!("ORDERPAID")));
+    assert_eq!(told[40]["plaintext"]["order_id"], "7");
+    assert!(told[42]["body"].as_str().unwrap().contains("REFUND.CLOSED"));
+    assert_eq!(told[43].as_array().unwrap().len(), 3);
     assert_eq!(
         merchant.admin().order("ORDER-1001").unwrap().trade_state,
-        TradeState::Success
+        TradeState::Refund
     );
 
     let mut delete = Ask::get("/admin/faults/1");

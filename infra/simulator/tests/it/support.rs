@@ -377,6 +377,8 @@ pub(crate) struct Receiver {
     received: Arc<Mutex<Vec<Received>>>,
     /// Statuses of the next answers; 204 when there are no more. 0 cuts the connection.
     answers: Arc<Mutex<VecDeque<u16>>>,
+    /// The body of every answer.
+    says: Arc<Mutex<String>>,
 }
 
 impl Receiver {
@@ -389,6 +391,7 @@ impl Receiver {
             ),
             received: Arc::default(),
             answers: Arc::default(),
+            says: Arc::default(),
         };
         let mine = receiver.clone();
         tokio::spawn(async move {
@@ -402,6 +405,10 @@ impl Receiver {
 
     pub(crate) fn will_answer(&self, statuses: &[u16]) {
         self.answers.lock().unwrap().extend(statuses);
+    }
+
+    pub(crate) fn will_say(&self, body: &str) {
+        body.clone_into(&mut self.says.lock().unwrap());
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -455,8 +462,11 @@ impl Receiver {
         });
         let status = self.answers.lock().unwrap().pop_front().unwrap_or(204);
         if status != 0 {
-            let answer =
-                format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let body = self.says.lock().unwrap().clone();
+            let answer = format!(
+                "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
             let _sent = stream.write_all(answer.as_bytes()).await;
         }
     }
