@@ -23,4 +23,5 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tls;
+pub mod webhook_http;
 pub mod wechat_api;

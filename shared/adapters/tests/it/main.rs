@@ -1,4 +1,5 @@
-//! The adapters over the real SDK: DynamoDB in this process, KMS and SQS by the pinned local engine, faults on the wire.
+//! The adapters over the real SDK: DynamoDB in this process, KMS and SQS by the pinned local engine, faults on the wire, receivers
+//! of webhooks on this machine.
 #![cfg(test)] // so that what clippy.toml allows in tests holds for their helpers too
 
 mod bench;
@@ -9,3 +10,4 @@ mod kms;
 mod notices;
 mod queues;
 mod signers;
+mod webhook_http;
