@@ -1,15 +1,17 @@
 //! The `keys` table: whose signatures we trust and which secrets open what WeChat Pay sends.
 //!
 //! `merchant#<mchid>` holds WeChat Pay's verification keys, the sealed APIv3 keys and what belongs to the merchant's own
-//! key; `client#<keyid>` holds one key of an API client. Both are read when first needed and kept for a minute, so that
-//! a key that was added or revoked counts everywhere a minute later, and a busy sandbox reads them once a minute.
+//! key; `client#<keyid>` holds one key of an API client; `webhook#<client_id>` holds where a client is told of changes, and
+//! the secrets that sign this. All are read when first needed and kept for a minute, so that a key that was added or
+//! revoked counts everywhere a minute later, and a busy sandbox reads them once a minute.
 //!
 //! Secrets are unsealed only by the function that asks for them ([`MerchantKeys::apiv3`], [`MerchantKeys::signer`],
-//! [`KeysTable::client_key`]), since each function's role may unseal only some, and once for each sandbox. Their KMS
-//! contexts are `{purpose: apiv3-key, mchid, version}`, `{purpose: merchant-key, mchid}` and
-//! `{purpose: client-key, keyid}`.
+//! [`KeysTable::client_key`], [`KeysTable::webhook`]), since each function's role may unseal only some, and once for each
+//! sandbox. Their KMS contexts are `{purpose: apiv3-key, mchid, version}`, `{purpose: merchant-key, mchid}`,
+//! `{purpose: client-key, keyid}` and `{purpose: webhook-secret, client_id}`.
 
 mod item;
+mod webhook;
 mod write;
 
 use std::collections::HashMap;
@@ -31,6 +33,7 @@ use crate::kms::{Context, Kms, KmsError};
 use crate::signer::{KmsSigner, MerchantSigner};
 
 pub use item::{VerificationEntry, VerificationKind};
+pub use webhook::{Endpoint, StoredUrl, Webhook};
 pub use write::{NewApiV3Key, NewMerchant};
 
 /// How long a key that was read is used without reading it again.
@@ -44,6 +47,8 @@ const RETRY_AFTER_MS: i64 = 10_000;
 const MISSING_MS: i64 = 5_000;
 /// How many client keys a sandbox keeps. Unknown ids are kept apart, so that a flood of them pushes no client out.
 const CLIENT_KEYS_MAX: usize = 1024;
+/// Of how many clients a sandbox keeps how they are told of changes.
+const WEBHOOKS_MAX: usize = 1024;
 /// How many unsealed secrets a sandbox keeps.
 const SECRETS_MAX: usize = 2048;
 /// The longest key id that is looked up.
@@ -65,6 +70,7 @@ struct Shared {
     merchant: Mutex<MerchantCache>,
     clients: TimedCache<String, Arc<ClientKey>>,
     missing: TimedCache<String, ()>,
+    webhooks: TimedCache<String, Option<Arc<Webhook>>>,
 }
 
 /// The merchant's keys as the table holds them.
@@ -196,6 +202,7 @@ impl KeysTable {
             merchant: Mutex::new(MerchantCache::default()),
             clients: TimedCache::new(CLIENT_KEYS_MAX),
             missing: TimedCache::new(CLIENT_KEYS_MAX),
+            webhooks: TimedCache::new(WEBHOOKS_MAX),
         }))
     }
 

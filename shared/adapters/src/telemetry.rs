@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::env::Vars;
 
 /// Our crates: only these may say more than `info`.
-const OURS: [&str; 10] = [
+const OURS: [&str; 12] = [
     "adapters",
     "create_order",
     "flows",
@@ -25,6 +25,8 @@ const OURS: [&str; 10] = [
     "process_payment",
     "receive_callback",
     "reconcile",
+    "send_webhook",
+    "standard_webhooks",
     "wechatpay",
 ];
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `merchant#<mchid>` | `version` N; `verification` L of M { `id` S, `kind` S (`public_key`, `certificate`), `pem` S }; `response_serial` S; `apiv3` L of M { `version` N, `sealed` B }, newest first; `signer` M { `serial_no` S, `sealed` B (PKCS#8, only for the sealed signer) } |
 //! | `client#<keyid>` | `client_id` S; `algorithm` S; `sealed_secret` B (for `hmac-sha256`) or `public_key` S (PEM); `state` S (`active`, `revoked`) |
+//! | `webhook#<client_id>` | see [`super::webhook`] |
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -218,7 +219,7 @@ fn sealed_apiv3(item: &Item) -> Option<Vec<SealedApiV3Key>> {
         .collect()
 }
 
-fn text(item: &Item, name: &str) -> Option<String> {
+pub(super) fn text(item: &Item, name: &str) -> Option<String> {
     item.get(name)?
         .as_s()
         .ok()
@@ -226,7 +227,7 @@ fn text(item: &Item, name: &str) -> Option<String> {
         .cloned()
 }
 
-fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
+pub(super) fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T> {
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 

@@ -2,6 +2,7 @@
 
 mod clients;
 mod merchant;
+mod webhooks;
 
 use adapters::keys_table::{
     KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,

@@ -1,0 +1,289 @@
+//! Where API clients want to be told of changes, and with which secrets that is signed.
+//!
+//! `webhook#<client_id>`: `client_id` S; `url` S; `secrets` L of B (sealed, newest first, two at most); `state` S (`active`,
+//! `disabled`); when disabled `why` S and `since` N (Unix seconds); `version` N, which counts the changes.
+//!
+//! Whether a webhook may go to the URL is judged anew each time one is sent; the table is not trusted for it.
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use standard_webhooks::Secret;
+use wechatpay::UnixSeconds;
+
+use super::item::{number, text};
+use super::{FRESH_MS, Item, KeysError, KeysTable, MISSING_MS, Vault, is_keyid};
+use crate::aws::AwsError;
+use crate::kms::Context;
+use crate::webhook_http::WebhookUrl;
+
+/// How many secrets sign: the one in use and, while the receiver moves over to it, the one before.
+const SECRETS_KEPT: usize = 2;
+
+/// How a client is told of changes of its orders.
+#[derive(Debug)]
+pub enum Webhook {
+    /// By POST.
+    Active(Endpoint),
+    /// Not any more, until it is set up anew.
+    Disabled {
+        /// What put an end to it.
+        why: String,
+        /// When (Unix seconds).
+        since: UnixSeconds,
+    },
+}
+
+/// A receiver of webhooks.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// As it was set up.
+    pub url: StoredUrl,
+    /// The secrets to sign with, newest first.
+    pub secrets: Vec<Secret>,
+}
+
+/// A URL as the table has it. Its `Debug` shows nothing: path and query may hold what lets one in.
+#[derive(Clone, Eq, PartialEq)]
+pub struct StoredUrl(String);
+
+impl StoredUrl {
+    /// The URL's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for StoredUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoredUrl(..)")
+    }
+}
+
+impl KeysTable {
+    /// How a client is told of changes, at most a minute old; `None` if it never asked for that. That it is not told is
+    /// looked up every five seconds, so that little is lost after it was set up.
+    ///
+    /// # Errors
+    /// The item cannot be read, a secret not be unsealed, or the item is damaged.
+    pub async fn webhook(&self, client_id: &str) -> Result<Option<Arc<Webhook>>, KeysError> {
+        let now_ms = self.0.clock.now_ms();
+        if let Some(kept) = self.0.webhooks.get(client_id, now_ms) {
+            return Ok(kept);
+        }
+        let pk = webhook_pk(client_id);
+        let webhook = match self.read_item(&pk).await? {
+            Some(item) => Some(Arc::new(read(&item, &pk, client_id, &self.0.vault).await?)),
+            None => None,
+        };
+        let good_for_ms = match webhook.as_deref() {
+            Some(Webhook::Active(_)) => FRESH_MS,
+            Some(Webhook::Disabled { .. }) | None => MISSING_MS,
+        };
+        self.0.webhooks.put(
+            client_id.to_owned(),
+            webhook.clone(),
+            now_ms.saturating_add(good_for_ms),
+        );
+        Ok(webhook)
+    }
+
+    /// Sets up where a client is told of changes, or changes it. The secret is sealed; the newest one before it goes on
+    /// signing beside it, so that the receiver can move over in its own time.
+    ///
+    /// # Errors
+    /// The client's id is not usable, KMS does not seal, DynamoDB does not write, or [`KeysError::Changed`] if somebody else
+    /// changed it at the same time.
+    pub async fn put_webhook(
+        &self,
+        client_id: &str,
+        url: &WebhookUrl,
+        secret: &Secret,
+    ) -> Result<(), KeysError> {
+        let pk = webhook_pk(client_id);
+        if !is_keyid(client_id) {
+            return Err(KeysError::Damaged {
+                pk,
+                what: "a client's id is 1 to 128 visible ASCII characters",
+            });
+        }
+        let found = self.read_item(&pk).await?;
+        let context = webhook_context(client_id);
+        let mut secrets = vec![self.0.vault.seal(&pk, &context, secret.as_bytes()).await?];
+        secrets.extend(found.as_ref().and_then(sealed_secrets).unwrap_or_default());
+        secrets.truncate(SECRETS_KEPT);
+        let secrets = secrets
+            .into_iter()
+            .map(|sealed| AttributeValue::B(Blob::new(sealed)));
+        let seen: Option<u64> = found.as_ref().and_then(|item| number(item, "version"));
+        let version = seen.unwrap_or_default().saturating_add(1);
+        let put = self
+            .0
+            .client
+            .put_item()
+            .table_name(&self.0.table)
+            .item("pk", AttributeValue::S(pk.clone()))
+            .item("client_id", AttributeValue::S(client_id.to_owned()))
+            .item("url", AttributeValue::S(url.as_str().to_owned()))
+            .item("secrets", AttributeValue::L(secrets.collect()))
+            .item("state", AttributeValue::S("active".to_owned()))
+            .item("version", AttributeValue::N(version.to_string()));
+        let put = match seen {
+            Some(seen) => put
+                .condition_expression("version = :seen")
+                .expression_attribute_values(":seen", AttributeValue::N(seen.to_string())),
+            None => put.condition_expression("attribute_not_exists(version)"),
+        };
+        let written = put.send().await;
+        self.forget_webhook(client_id);
+        match written {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+            {
+                Err(KeysError::Changed { pk })
+            }
+            Err(error) => Err(KeysError::Table(AwsError::new("PutItem", error))),
+        }
+    }
+
+    /// Ends the webhooks of a client that go to `url`. One that is disabled already stays as it is.
+    ///
+    /// # Errors
+    /// [`KeysError::Changed`] if they go elsewhere by now or are removed, or DynamoDB does not write.
+    pub async fn disable_webhook(
+        &self,
+        client_id: &str,
+        url: &StoredUrl,
+        why: &str,
+        now: UnixSeconds,
+    ) -> Result<(), KeysError> {
+        let pk = webhook_pk(client_id);
+        let written = self
+            .0
+            .client
+            .update_item()
+            .table_name(&self.0.table)
+            .key("pk", AttributeValue::S(pk.clone()))
+            .update_expression(
+                "SET #state = :disabled, why = :why, since = :now, version = version + :one",
+            )
+            .condition_expression("#url = :url AND #state = :active")
+            .expression_attribute_names("#url", "url")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":url", AttributeValue::S(url.0.clone()))
+            .expression_attribute_values(":active", AttributeValue::S("active".to_owned()))
+            .expression_attribute_values(":disabled", AttributeValue::S("disabled".to_owned()))
+            .expression_attribute_values(":why", AttributeValue::S(why.to_owned()))
+            .expression_attribute_values(":now", AttributeValue::N(now.0.to_string()))
+            .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        self.forget_webhook(client_id);
+        let Err(error) = written else { return Ok(()) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                let goes_there =
+                    |item: &Item| text(item, "url").is_some_and(|found| found == url.0);
+                if refused.item().is_some_and(goes_there) {
+                    Ok(()) // by another sandbox, or by a write of ours whose answer was lost
+                } else {
+                    Err(KeysError::Changed { pk })
+                }
+            }
+            Some(_) | None => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
+        }
+    }
+
+    /// Removes a client's webhooks with their secrets. Sandboxes that have them forget them within a minute.
+    ///
+    /// # Errors
+    /// [`KeysError::Changed`] if there are none, or DynamoDB does not write.
+    pub async fn remove_webhook(&self, client_id: &str) -> Result<(), KeysError> {
+        let pk = webhook_pk(client_id);
+        let removed = self
+            .0
+            .client
+            .delete_item()
+            .table_name(&self.0.table)
+            .key("pk", AttributeValue::S(pk.clone()))
+            .condition_expression("attribute_exists(pk)")
+            .send()
+            .await;
+        self.forget_webhook(client_id);
+        match removed {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Err(KeysError::Changed { pk })
+            }
+            Err(error) => Err(KeysError::Table(AwsError::new("DeleteItem", error))),
+        }
+    }
+
+    /// What was changed here is read anew here.
+    fn forget_webhook(&self, client_id: &str) {
+        self.0.webhooks.put(client_id.to_owned(), None, i64::MIN);
+    }
+}
+
+async fn read(item: &Item, pk: &str, client_id: &str, vault: &Vault) -> Result<Webhook, KeysError> {
+    let damaged = |what| KeysError::Damaged {
+        pk: pk.to_owned(),
+        what,
+    };
+    match text(item, "state").as_deref() {
+        Some("active") => {}
+        Some("disabled") => {
+            return Ok(Webhook::Disabled {
+                why: text(item, "why").unwrap_or_default(),
+                since: UnixSeconds(number(item, "since").unwrap_or_default()),
+            });
+        }
+        Some(_) | None => return Err(damaged("its `state` is neither active nor disabled")),
+    }
+    let url = text(item, "url").ok_or_else(|| damaged("it has no `url`"))?;
+    let sealed = sealed_secrets(item).filter(|sealed| !sealed.is_empty());
+    let mut secrets = Vec::new();
+    for sealed in sealed.ok_or_else(|| damaged("it has no list `secrets`"))? {
+        let plain = vault
+            .unseal(pk, &webhook_context(client_id), &sealed)
+            .await?;
+        let secret = Secret::new(&plain).map_err(|source| KeysError::NotAKey {
+            pk: pk.to_owned(),
+            what: "a webhook secret",
+            source: source.into(),
+        })?;
+        secrets.push(secret);
+    }
+    Ok(Webhook::Active(Endpoint {
+        url: StoredUrl(url),
+        secrets,
+    }))
+}
+
+fn sealed_secrets(item: &Item) -> Option<Vec<Vec<u8>>> {
+    let stored = item.get("secrets")?.as_l().ok()?;
+    stored
+        .iter()
+        .map(|sealed| sealed.as_b().ok().map(|blob| blob.as_ref().to_vec()))
+        .collect()
+}
+
+fn webhook_pk(client_id: &str) -> String {
+    format!("webhook#{client_id}")
+}
+
+fn webhook_context(client_id: &str) -> Context {
+    Context::of("webhook-secret").with("client_id", client_id)
+}
