@@ -27,3 +27,4 @@ mod settings;
 mod strain;
 mod support;
 mod sweep;
+mod webhooks;

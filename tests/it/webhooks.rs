@@ -1,0 +1,750 @@
+//! Webhooks: from the queue of events to a receiver on this machine, over real HTTP, and what becomes of an event that the
+//! receiver does not take.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use adapters::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+    keys_table::{KeysTable, Webhook},
+    kms::Kms,
+    queues::Queue,
+    random::Random,
+    testing::{DynamoEngine, Fault, Match, Service, Wire},
+    webhook_http::{Reach, WebhookUrl},
+};
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+        SharedHttpConnector,
+    },
+    orchestrator::HttpRequest,
+    runtime_components::RuntimeComponents,
+};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use flows::sqs_event::{Answer, Batch, Record, SystemAttributes};
+use futures_util::future::join_all;
+use payments::{ids::ClientId, webhook::OutgoingEvent};
+use send_webhook::{desk::Desk, handler, settings::Settings};
+use serde_json::{Value, json};
+use standard_webhooks::{Received, Secret, verify};
+
+use crate::support::{LocalAws, MAX_RECEIVE_COUNT, MCHID};
+
+/// A batch has so much time, unless the test says otherwise.
+const PLENTY_MS: i64 = 30_000;
+
+/// One client of the API with a webhook, its receiver, and the function between queue and receiver.
+struct Scene {
+    desk: Desk,
+    clock: Clock,
+    wire: Wire,
+    keys: KeysTable,
+    queue: Queue,
+    queue_url: String,
+    sqs: aws_sdk_sqs::Client,
+    hidden: Hidden,
+    receiver: Receiver,
+    _engine: DynamoEngine,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let scene = Self::without_webhook("true").await;
+        scene.set_up("shop", &scene.receiver.url(), 1).await;
+        scene
+    }
+
+    /// `allow_loopback` is the setting.
+    async fn without_webhook(allow_loopback: &str) -> Self {
+        let clock = Clock::manual(Clock::system().now());
+        let engine = DynamoEngine::start();
+        let tables = engine.create_tables("").await;
+        let local = LocalAws::get().await;
+        let hidden = Hidden::default();
+        let watched = Watched {
+            hidden: hidden.clone(),
+            inner: local.split(engine.endpoint()),
+        };
+        let wire = Wire::around(SharedHttpClient::new(watched), clock.clone());
+        let aws = Aws::with_http_client(
+            &AwsSettings::local(&local.endpoint),
+            &clock,
+            wire.http_client(),
+        );
+        let sqs = Aws::new(&AwsSettings::local(&local.endpoint), &Clock::system()).sqs();
+        let queue_url = create_queue(&sqs, &format!("webhooks-{}", Random::system().id())).await;
+        let vars: BTreeMap<&str, &str> = [
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("KEYS_TABLE", &tables.keys),
+            ("SECRETS_KEY_ID", &local.secrets_key_id),
+            ("WECHATPAY_MCHID", MCHID),
+            ("WEBHOOKS_QUEUE_URL", &queue_url),
+            ("WEBHOOK_ALLOW_LOOPBACK", allow_loopback),
+        ]
+        .into();
+        let settings = Settings::read(&vars).expect("complete settings");
+        Self {
+            desk: Desk::open(settings, &aws, clock.clone()),
+            keys: KeysTable::new(
+                aws.dynamodb(),
+                &tables.keys,
+                MCHID,
+                Kms::new(aws.kms()),
+                &local.secrets_key_id,
+                clock.clone(),
+            ),
+            queue: Queue::new(aws.sqs(), &queue_url),
+            queue_url,
+            sqs,
+            clock,
+            wire,
+            hidden,
+            receiver: Receiver::start().await,
+            _engine: engine,
+        }
+    }
+
+    /// What `cargo client setup webhook` does. The secret is this byte, 32 times.
+    async fn set_up(&self, client_id: &str, url: &str, byte: u8) {
+        let url = WebhookUrl::parse(url, Reach::PublicAndLoopback).expect("a URL");
+        self.keys
+            .put_webhook(client_id, &url, &secret(byte))
+            .await
+            .expect("written");
+    }
+
+    /// The rule of the bus puts an event into the queue.
+    async fn publish(&self, event: &OutgoingEvent) {
+        self.send(&on_the_bus(event)).await;
+    }
+
+    async fn send(&self, body: &str) {
+        let sent = self.sqs.send_message().queue_url(&self.queue_url);
+        sent.message_body(body).send().await.expect("a message");
+    }
+
+    /// Lambda takes what is visible, hands it over, and deletes what did not fail. Says how many failed.
+    async fn work_off(&self) -> usize {
+        let messages = receive(&self.sqs, &self.queue_url).await;
+        let records = messages.iter().map(record).collect();
+        let answer = self.process(records, PLENTY_MS).await;
+        let failed = failed(&answer);
+        for message in &messages {
+            if !failed.contains(&message.message_id().expect("an id")) {
+                let deleted = self.sqs.delete_message().queue_url(&self.queue_url);
+                let receipt = message.receipt_handle().expect("a receipt");
+                deleted.receipt_handle(receipt).send().await.expect("gone");
+            }
+        }
+        failed.len()
+    }
+
+    async fn process(&self, records: Vec<Record>, left_ms: i64) -> Answer {
+        handler::process(&self.desk, Batch { records }, self.clock.now_ms() + left_ms).await
+    }
+
+    /// Whether the receiver would believe this webhook with the secret of this byte.
+    fn believes(&self, got: &Got, byte: u8) -> bool {
+        let received = Received::read(|name| got.header(name)).expect("all headers");
+        verify(&received, &got.body, &[secret(byte)], self.clock.now().0).is_ok()
+    }
+}
+
+fn secret(byte: u8) -> Secret {
+    Secret::new(&[byte; 32]).expect("a secret")
+}
+
+fn event(order_no: &str, version: u64) -> OutgoingEvent {
+    serde_json::from_value(json!({
+        "order_no": order_no,
+        "client_id": "shop",
+        "version": version,
+        "subject": "order",
+        "subject_id": order_no,
+        "from": "awaiting_payment",
+        "to": "paid",
+        "amount_fen": 100,
+        "cause_kind": "notice",
+        "cause_id": "notice-1",
+        "at": 1_785_556_801,
+        "trace": "0af7651916cd43dd8448eb211c80319c",
+    }))
+    .expect("an event")
+}
+
+/// An event as EventBridge wraps it.
+fn on_the_bus(event: &OutgoingEvent) -> String {
+    json!({
+        "version": "0",
+        "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+        "detail-type": "order.changed",
+        "source": "wechatpay-on-lambda",
+        "account": "111122223333",
+        "time": "2026-08-01T04:00:01Z",
+        "region": "us-east-1",
+        "resources": [],
+        "detail": event,
+    })
+    .to_string()
+}
+
+/// A record that was not in the queue, received so often.
+fn record_of(id: &str, body: String, receive_count: usize) -> Record {
+    Record {
+        message_id: id.to_owned(),
+        receipt_handle: "a receipt that has lapsed".to_owned(),
+        body,
+        attributes: SystemAttributes {
+            approximate_receive_count: Some(receive_count.to_string()),
+        },
+        message_attributes: Default::default(),
+    }
+}
+
+/// A message as Lambda hands it over.
+fn record(message: &Message) -> Record {
+    let count = MessageSystemAttributeName::ApproximateReceiveCount;
+    Record {
+        message_id: message.message_id().expect("an id").to_owned(),
+        receipt_handle: message.receipt_handle().expect("a receipt").to_owned(),
+        body: message.body().expect("a body").to_owned(),
+        attributes: SystemAttributes {
+            approximate_receive_count: message
+                .attributes()
+                .and_then(|told| told.get(&count))
+                .cloned(),
+        },
+        message_attributes: Default::default(),
+    }
+}
+
+fn failed(answer: &Answer) -> Vec<&str> {
+    answer
+        .batch_item_failures
+        .iter()
+        .map(|failure| failure.item_identifier.as_str())
+        .collect()
+}
+
+async fn receive(sqs: &aws_sdk_sqs::Client, url: &str) -> Vec<Message> {
+    let received = sqs
+        .receive_message()
+        .queue_url(url)
+        .max_number_of_messages(10)
+        .message_system_attribute_names(MessageSystemAttributeName::All)
+        .send()
+        .await;
+    received.expect("messages").messages.unwrap_or_default()
+}
+
+/// Makes a queue and its dead-letter queue as the template does.
+async fn create_queue(sqs: &aws_sdk_sqs::Client, name: &str) -> String {
+    let create = |name: String| sqs.create_queue().queue_name(name);
+    let dead = create(format!("{name}-dlq")).send().await.expect("a queue");
+    let described = sqs
+        .get_queue_attributes()
+        .set_queue_url(dead.queue_url)
+        .attribute_names(QueueAttributeName::QueueArn)
+        .send()
+        .await
+        .expect("its attributes");
+    let arn = &described.attributes().expect("some")[&QueueAttributeName::QueueArn];
+    let redrive = json!({"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVE_COUNT});
+    let made = create(name.to_owned())
+        .attributes(QueueAttributeName::RedrivePolicy, redrive.to_string())
+        .send()
+        .await;
+    made.expect("a queue").queue_url.expect("a URL")
+}
+
+/// What a receiver got.
+#[derive(Clone, Debug)]
+struct Got {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Got {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn id(&self) -> &str {
+        self.header("webhook-id").expect("an id")
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
+
+/// A merchant's system. It answers as it is told to, in turn, then 204.
+#[derive(Clone)]
+struct Receiver {
+    port: u16,
+    state: Arc<Mutex<ReceiverState>>,
+}
+
+#[derive(Default)]
+struct ReceiverState {
+    got: Vec<Got>,
+    answers: VecDeque<Response>,
+    /// Nobody is answered before so many are there.
+    wait_for: usize,
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let receiver = Self {
+            port: listener.local_addr().expect("bound").port(),
+            state: Arc::default(),
+        };
+        let router = Router::new()
+            .fallback(take)
+            .with_state(Arc::clone(&receiver.state));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        receiver
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/hooks?token=t0k3n", self.port)
+    }
+
+    fn answer_next(&self, answer: impl IntoResponse) {
+        let mut state = self.state.lock().expect("not poisoned");
+        state.answers.push_back(answer.into_response());
+    }
+
+    fn wait_for(&self, count: usize) {
+        self.state.lock().expect("not poisoned").wait_for = count;
+    }
+
+    fn got(&self) -> Vec<Got> {
+        self.state.lock().expect("not poisoned").got.clone()
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.got().iter().map(|got| got.id().to_owned()).collect()
+    }
+}
+
+async fn take(
+    State(state): State<Arc<Mutex<ReceiverState>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let answer = {
+        let mut state = state.lock().expect("not poisoned");
+        state.got.push(Got { headers, body });
+        state.answers.pop_front()
+    };
+    loop {
+        let enough = {
+            let state = state.lock().expect("not poisoned");
+            state.got.len() >= state.wait_for
+        };
+        if enough {
+            return answer.unwrap_or_else(|| StatusCode::NO_CONTENT.into_response());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// For how long messages were hidden, in seconds, in the order in which that was asked for.
+#[derive(Clone, Default)]
+struct Hidden(Arc<Mutex<Vec<i64>>>);
+
+impl Hidden {
+    fn seconds(&self) -> Vec<i64> {
+        self.0.lock().expect("not poisoned").clone()
+    }
+}
+
+/// Reads along what SQS is asked.
+#[derive(Clone)]
+struct Watched {
+    hidden: Hidden,
+    inner: SharedHttpClient,
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
+}
+
+#[derive(Debug)]
+struct WatchedConnector {
+    watched: Watched,
+    inner: SharedHttpConnector,
+}
+
+impl HttpClient for Watched {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(WatchedConnector {
+            watched: self.clone(),
+            inner: self.inner.http_connector(settings, components),
+        })
+    }
+}
+
+impl HttpConnector for WatchedConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body: Option<Value> = request
+            .body()
+            .bytes()
+            .and_then(|bytes| serde_json::from_slice(bytes).ok());
+        if let Some(seconds) = body.and_then(|body| body["VisibilityTimeout"].as_i64()) {
+            let mut hidden = self.watched.hidden.0.lock().expect("not poisoned");
+            hidden.push(seconds);
+        }
+        self.inner.call(request)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_reaches_the_receiver_signed() {
+    let scene = Scene::start().await;
+    scene.publish(&event("ORDER-1", 3)).await;
+    assert_eq!(scene.work_off().await, 0);
+    let [got] = &scene.receiver.got()[..] else {
+        panic!("one webhook")
+    };
+    assert!(scene.believes(got, 1));
+    assert!(!scene.believes(got, 2));
+    assert_eq!(got.id(), "ORDER-1_3");
+    assert_eq!(got.header("content-type"), Some("application/json"));
+    assert_eq!(
+        got.json(),
+        json!({
+            "type": "order.changed",
+            "timestamp": "2026-08-01T12:00:01+08:00",
+            "data": {
+                "order_no": "ORDER-1",
+                "version": 3,
+                "subject": "order",
+                "subject_id": "ORDER-1",
+                "from": "awaiting_payment",
+                "to": "paid",
+                "amount_fen": 100,
+                "currency": "CNY",
+                "cause": {"kind": "notice", "id": "notice-1"},
+                "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            },
+        })
+    );
+    assert_eq!(scene.work_off().await, 0);
+    assert_eq!(scene.receiver.got().len(), 1, "the message is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_attempt_comes_again_after_five_seconds_under_the_same_id_and_signed_anew() {
+    let scene = Scene::start().await;
+    scene
+        .receiver
+        .answer_next(StatusCode::INTERNAL_SERVER_ERROR);
+    scene.publish(&event("ORDER-1", 3)).await;
+    assert_eq!(scene.work_off().await, 1);
+    assert_eq!(scene.work_off().await, 0);
+    assert_eq!(scene.receiver.got().len(), 1, "it is hidden");
+    // SQS has a clock of its own.
+    tokio::time::sleep(Duration::from_millis(5_500)).await;
+    scene.clock.advance(Duration::from_secs(5));
+    assert_eq!(scene.work_off().await, 0);
+    let got = scene.receiver.got();
+    let [first, second] = &got[..] else {
+        panic!("two attempts")
+    };
+    assert_eq!((first.id(), &first.body), (second.id(), &second.body));
+    let time = |got: &Got| got.header("webhook-timestamp").unwrap().parse::<i64>();
+    assert_eq!(time(second).unwrap() - time(first).unwrap(), 5);
+    assert!(scene.believes(first, 1) && scene.believes(second, 1));
+    assert_eq!(scene.hidden.seconds(), [5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_failure_hides_the_message_for_the_next_step_until_it_is_a_dead_letter() {
+    let scene = Scene::start().await;
+    scene.publish(&event("ORDER-1", 3)).await;
+    for _ in 1..=MAX_RECEIVE_COUNT {
+        scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
+        let messages = receive(&scene.sqs, &scene.queue_url).await;
+        let [message] = &messages[..] else {
+            panic!("one message")
+        };
+        let answer = scene.process(vec![record(message)], PLENTY_MS).await;
+        assert_eq!(failed(&answer), [message.message_id().unwrap()]);
+        // The hours pass.
+        scene
+            .sqs
+            .change_message_visibility()
+            .queue_url(&scene.queue_url)
+            .receipt_handle(message.receipt_handle().unwrap())
+            .visibility_timeout(0)
+            .send()
+            .await
+            .expect("visible");
+    }
+    assert_eq!(
+        scene.hidden.seconds(),
+        [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 0]
+    );
+    assert_eq!(scene.receiver.got().len(), 8);
+    assert!(receive(&scene.sqs, &scene.queue_url).await.is_empty());
+    let dead = receive(&scene.sqs, &format!("{}-dlq", scene.queue_url)).await;
+    assert_eq!(
+        dead[0].body(),
+        Some(on_the_bus(&event("ORDER-1", 3)).as_str())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_gone_gets_no_more_until_it_is_set_up_anew() {
+    let scene = Scene::start().await;
+    scene.receiver.answer_next(StatusCode::GONE);
+    scene.publish(&event("ORDER-1", 3)).await;
+    assert_eq!(scene.work_off().await, 0, "done with: not tried again");
+    scene.publish(&event("ORDER-2", 3)).await;
+    assert_eq!(scene.work_off().await, 0);
+    assert_eq!(scene.receiver.ids(), ["ORDER-1_3"]);
+    let webhook = scene.keys.webhook("shop").await.expect("read");
+    assert!(
+        matches!(webhook.as_deref(), Some(Webhook::Disabled { why, .. }) if why.contains("410")),
+        "{webhook:?}"
+    );
+    scene.set_up("shop", &scene.receiver.url(), 2).await;
+    scene.clock.advance(Duration::from_secs(60));
+    scene.publish(&event("ORDER-3", 3)).await;
+    assert_eq!(scene.work_off().await, 0);
+    assert_eq!(scene.receiver.ids(), ["ORDER-1_3", "ORDER-3_3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_place_s_410_does_not_end_the_new_one() {
+    let scene = Scene::start().await;
+    let new = Receiver::start().await;
+    scene.publish(&event("ORDER-1", 3)).await;
+    assert_eq!(scene.work_off().await, 0, "the function has the old place");
+    scene.set_up("shop", &new.url(), 2).await;
+    scene.receiver.answer_next(StatusCode::GONE);
+    scene.publish(&event("ORDER-2", 3)).await;
+    assert_eq!(scene.work_off().await, 1, "it is tried again");
+    let again = record_of("again", on_the_bus(&event("ORDER-2", 3)), 2);
+    let answer = scene.process(vec![again], PLENTY_MS).await;
+    assert!(failed(&answer).is_empty());
+    assert_eq!(new.ids(), ["ORDER-2_3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_a_failure_and_is_not_followed() {
+    let scene = Scene::start().await;
+    let elsewhere = Receiver::start().await;
+    for status in [StatusCode::FOUND, StatusCode::TEMPORARY_REDIRECT] {
+        let to = [(header::LOCATION, elsewhere.url())];
+        scene.receiver.answer_next((status, to));
+        scene.publish(&event("ORDER-1", 3)).await;
+        assert_eq!(scene.work_off().await, 1);
+    }
+    assert_eq!(scene.receiver.got().len(), 2);
+    assert!(elsewhere.got().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_address_is_refused_by_name_and_by_number() {
+    let scene = Scene::without_webhook("false").await;
+    let trap = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    trap.set_nonblocking(true).expect("a socket");
+    let port = trap.local_addr().expect("bound").port();
+    for (client_id, url) in [
+        ("by-name", format!("https://localhost:{port}/")),
+        ("by-number", format!("https://127.0.0.1:{port}/")),
+        ("by-odd-number", format!("https://2130706433:{port}/")),
+        ("in-the-clear", format!("http://127.0.0.1:{port}/")),
+    ] {
+        scene.set_up(client_id, &url, 1).await;
+        let mut event = event("ORDER-1", 3);
+        event.client_id = ClientId::new(client_id);
+        scene.publish(&event).await;
+        assert_eq!(scene.work_off().await, 1, "{url}");
+        // Not even a connection was opened.
+        let nobody = trap.accept().expect_err("nobody came");
+        assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock, "{url}");
+    }
+    assert_eq!(scene.hidden.seconds(), [5; 4], "a person may still mend it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_bad_record_does_not_hold_up_the_others() {
+    let scene = Scene::start().await;
+    let of_another_kind = on_the_bus(&event("ORDER-9", 1)).replace("order.changed", "order.lost");
+    let batch = vec![
+        record_of("1", on_the_bus(&event("ORDER-1", 2)), 1),
+        record_of("2", "not a message".to_owned(), 1),
+        record_of("3", of_another_kind, 1),
+        record_of("4", on_the_bus(&event("ORDER-2", 2)), 1),
+    ];
+    let answer = scene.process(batch, PLENTY_MS).await;
+    let mut failed = failed(&answer);
+    failed.sort_unstable();
+    assert_eq!(failed, ["2", "3"]);
+    let mut ids = scene.receiver.ids();
+    ids.sort_unstable();
+    assert_eq!(ids, ["ORDER-1_2", "ORDER-2_2"]);
+    assert!(scene.hidden.seconds().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_event_has_the_same_id_when_it_is_delivered_twice_and_when_it_is_replayed() {
+    let scene = Scene::start().await;
+    let event = event("ORDER-1", 3);
+    scene.publish(&event).await;
+    scene.publish(&event).await;
+    assert_eq!(scene.work_off().await, 0);
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    scene
+        .queue
+        .send_webhook(&event, traceparent)
+        .await
+        .expect("queued");
+    assert_eq!(scene.work_off().await, 0);
+    assert_eq!(scene.receiver.ids(), ["ORDER-1_3"; 3]);
+    let got = scene.receiver.got();
+    assert!(got.iter().all(|other| other.body == got[0].body));
+    assert!(got.iter().all(|got| scene.believes(got, 1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_secret_is_changed_both_sign() {
+    let scene = Scene::start().await;
+    scene.set_up("shop", &scene.receiver.url(), 2).await;
+    scene.publish(&event("ORDER-1", 3)).await;
+    assert_eq!(scene.work_off().await, 0);
+    let got = &scene.receiver.got()[0];
+    let signatures = got.header("webhook-signature").unwrap();
+    assert_eq!(signatures.split(' ').count(), 2);
+    assert!(scene.believes(got, 1) && scene.believes(got, 2));
+    assert!(!scene.believes(got, 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_told_of_its_own_orders_only() {
+    let scene = Scene::start().await;
+    let kiosk = Receiver::start().await;
+    scene.set_up("kiosk", &kiosk.url(), 7).await;
+    let mut of_kiosk = event("ORDER-2", 2);
+    of_kiosk.client_id = ClientId::new("kiosk");
+    let mut of_nobody = event("ORDER-3", 2);
+    of_nobody.client_id = ClientId::new("without-webhook");
+    for event in [&event("ORDER-1", 2), &of_kiosk, &of_nobody] {
+        scene.publish(event).await;
+    }
+    assert_eq!(scene.work_off().await, 0, "who has no webhook is not told");
+    assert_eq!(scene.receiver.ids(), ["ORDER-1_2"]);
+    assert_eq!(kiosk.ids(), ["ORDER-2_2"]);
+    assert!(scene.believes(&kiosk.got()[0], 7) && !scene.believes(&kiosk.got()[0], 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_receivers_of_a_batch_are_waited_for_side_by_side() {
+    let scene = Scene::start().await;
+    scene.receiver.wait_for(10);
+    join_all((1..=10).map(async |n| scene.publish(&event(&format!("ORDER-{n}"), 1)).await)).await;
+    let mut messages = Vec::new();
+    while messages.len() < 10 {
+        messages.extend(receive(&scene.sqs, &scene.queue_url).await);
+    }
+    let records = messages.iter().map(record).collect();
+    let answer = scene.process(records, PLENTY_MS).await;
+    assert!(failed(&answer).is_empty(), "none waited for another's end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends() {
+    let scene = Scene::start().await;
+    scene.receiver.wait_for(usize::MAX);
+    let slow = record_of("slow", on_the_bus(&event("ORDER-1", 3)), 1);
+    let began = std::time::Instant::now();
+    let answer = scene.process(vec![slow], 8_000).await;
+    assert_eq!(failed(&answer), ["slow"]);
+    assert!(began.elapsed() < Duration::from_millis(7_500));
+    assert_eq!(scene.hidden.seconds()[0], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_event_is_begun_when_the_time_is_nearly_up() {
+    let scene = Scene::start().await;
+    let late = record_of("late", on_the_bus(&event("ORDER-1", 3)), 1);
+    let answer = scene.process(vec![late], 7_999).await;
+    assert_eq!(failed(&answer), ["late"]);
+    assert!(scene.receiver.got().is_empty() && scene.hidden.seconds().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_on_our_side_is_tried_again_too() {
+    for down in [
+        Match::service(Service::DynamoDb),
+        Match::service(Service::Kms),
+        Match::operation(Service::Sqs, "ChangeMessageVisibility"),
+    ] {
+        let scene = Scene::start().await;
+        scene.wire.break_all(down.clone(), Fault::ServiceFault);
+        scene
+            .receiver
+            .answer_next(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = on_the_bus(&event("ORDER-1", 3));
+        let answer = scene
+            .process(vec![record_of("1", body.clone(), 1)], PLENTY_MS)
+            .await;
+        assert_eq!(failed(&answer), ["1"], "{down:?}");
+        scene.wire.mend();
+        scene.receiver.answer_next(StatusCode::OK);
+        scene
+            .process(vec![record_of("1", body, 2)], PLENTY_MS)
+            .await;
+        let last = scene.receiver.got().pop().expect("a webhook");
+        assert!(scene.believes(&last, 1), "{down:?}");
+    }
+}
+
+#[test]
+fn the_function_names_everything_that_is_missing_or_malformed_at_once() {
+    let nothing = BTreeMap::<String, String>::new();
+    let error = Settings::read(&nothing).expect_err("nothing is set");
+    assert_eq!(
+        error.names(),
+        [
+            "AWS_REGION",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "KEYS_TABLE",
+            "SECRETS_KEY_ID",
+            "WECHATPAY_MCHID",
+            "WEBHOOKS_QUEUE_URL",
+        ]
+    );
+    let odd = BTreeMap::from([("WEBHOOK_ALLOW_LOOPBACK", "yes")]);
+    let error = Settings::read(&odd).expect_err("neither true nor false");
+    assert!(error.names().contains(&"WEBHOOK_ALLOW_LOOPBACK"));
+}
