@@ -8,6 +8,7 @@
 mod args;
 mod orders;
 mod register;
+mod webhook;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -38,6 +39,9 @@ each takes --mchid M --keys-table T --secrets-key-id K (the stack's outputs Keys
       makes a shared secret, registers it and writes the settings file
   cargo client setup client --keyid ID --client-id WHOSE --algorithm ed25519|rsa-v1_5-sha256 --public-key-file F
   cargo client setup revoke --keyid ID
+  cargo client setup webhook --client WHOSE --url URL [--secret-file F, with whsec_... in it]
+      posts each change of the client's orders there, signed (Standard Webhooks); makes a secret and shows it once
+  cargo client setup webhook --client WHOSE --off
 ";
 
 #[tokio::main(flavor = "current_thread")]

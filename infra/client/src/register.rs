@@ -23,17 +23,23 @@ use zeroize::Zeroizing;
 
 use crate::args::{Args, UsageError};
 use crate::orders::default_settings;
+use crate::webhook;
 
 /// Which deployment: options of every `setup` command.
-const DEPLOYMENT: [&str; 3] = ["mchid", "keys-table", "secrets-key-id"];
+pub(crate) const DEPLOYMENT: [&str; 3] = ["mchid", "keys-table", "secrets-key-id"];
 
 pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn Error>> {
     match raw.next().as_deref() {
         Some("merchant") => merchant(raw).await?,
         Some("client") => client(raw).await?,
         Some("revoke") => revoke(raw).await?,
+        Some("webhook") => webhook::run(raw).await?,
         Some(other) => return Err(UsageError::Command(format!("setup {other}")).into()),
-        None => return Err(UsageError::Missing("merchant, client or revoke".to_owned()).into()),
+        None => {
+            return Err(
+                UsageError::Missing("merchant, client, revoke or webhook".to_owned()).into(),
+            );
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -184,7 +190,7 @@ fn platform_key((name, value): (String, String)) -> Result<PlatformKey, UsageErr
     })
 }
 
-fn keys_table(args: &mut Args) -> Result<KeysTable, Box<dyn Error>> {
+pub(crate) fn keys_table(args: &mut Args) -> Result<KeysTable, Box<dyn Error>> {
     let (mchid, table) = (args.required("mchid")?, args.required("keys-table")?);
     let secrets_key_id = args.required("secrets-key-id")?;
     let mut reader = Reader::new(&ProcessEnv);

@@ -5,3 +5,4 @@
 mod calls;
 mod server;
 mod setup;
+mod webhook;

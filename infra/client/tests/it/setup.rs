@@ -29,7 +29,7 @@ const MCHID: &str = "1900000109";
 const APIV3_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// AWS as one endpoint.
-struct Cloud {
+pub(crate) struct Cloud {
     endpoint: String,
     keys_table: String,
     folder: PathBuf,
@@ -37,7 +37,7 @@ struct Cloud {
 }
 
 impl Cloud {
-    async fn start(name: &str) -> Self {
+    pub(crate) async fn start(name: &str) -> Self {
         let engine = DynamoEngine::start();
         let keys_table = engine.create_tables("").await.keys;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -60,7 +60,7 @@ impl Cloud {
         }
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.folder.join(name);
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
@@ -70,7 +70,7 @@ impl Cloud {
         self.folder.join(name).to_str().unwrap().to_owned()
     }
 
-    fn setup(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn setup(&self, arguments: &[&str]) -> Output {
         let deployment = [
             "--mchid",
             MCHID,
@@ -92,7 +92,7 @@ impl Cloud {
     }
 
     /// The table as functions see it.
-    fn keys(&self) -> KeysTable {
+    pub(crate) fn keys(&self) -> KeysTable {
         let clock = Clock::system();
         let aws = Aws::new(&AwsSettings::local(&self.endpoint), &clock);
         KeysTable::new(
@@ -175,7 +175,7 @@ fn kms(operation: &str, asked: &Value) -> (&'static str, Value) {
     }
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
