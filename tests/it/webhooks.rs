@@ -460,6 +460,54 @@ async fn an_event_reaches_the_receiver_signed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_webhook_is_as_the_contract_says() {
+    let text = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../infra/openapi.yaml"
+    ));
+    let contract: Value = serde_saphyr::from_str(&text.expect("the contract")).expect("YAML");
+    let validator = |schema: &Value| {
+        let whole = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "allOf": [schema],
+            "components": contract["components"],
+        });
+        let options = jsonschema::options().should_validate_formats(true);
+        options.build(&whole).expect("a schema")
+    };
+    let described = &contract["webhooks"]["orderChanged"]["post"];
+
+    let scene = Scene::start().await;
+    let mut first = event("ORDER-1", 1);
+    first.from.clear();
+    scene.publish(&first).await;
+    assert_eq!(scene.work_off().await, 0);
+    scene.set_up("shop", &scene.receiver.url(), 2).await;
+    scene.clock.advance(Duration::from_secs(60));
+    scene.publish(&event("ORDER-1", 2)).await;
+    assert_eq!(scene.work_off().await, 0);
+
+    let body = validator(&described["requestBody"]["content"]["application/json"]["schema"]);
+    let got = scene.receiver.got();
+    assert_eq!(got.len(), 2);
+    for got in got {
+        body.validate(&got.json()).expect("a body of the contract");
+        let headers = described["parameters"].as_array().expect("headers");
+        assert_eq!(headers.len(), 3);
+        for header in headers {
+            let name = header["name"].as_str().expect("a name");
+            let sent = json!(got.header(name).expect(name));
+            let valid = validator(&header["schema"]).is_valid(&sent);
+            assert!(valid, "{name} is {sent}");
+        }
+    }
+    let mut wrong = event("ORDER-1", 1);
+    wrong.version = 0;
+    let wrong: Value = serde_json::from_str(&wrong.body()).expect("JSON");
+    assert!(!body.is_valid(&wrong), "the schema refuses something");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failed_attempt_comes_again_after_five_seconds_under_the_same_id_and_signed_anew() {
     let scene = Scene::start().await;
     scene
