@@ -91,6 +91,15 @@ INVOCATIONS = [
         ),
     ),
     ("reconcile", "the minute's sweep", sweep_of_nothing),
+    # The webhook of the second one's client is looked up and not found: there is nobody to send it to.
+    (
+        "send-webhook",
+        "garbage, and an event of nobody's",
+        exactly(
+            {"batchItemFailures": [{"itemIdentifier": "11111111-1111-4111-8111-111111111111"}]},
+            "the garbage comes again, the other is done",
+        ),
+    ),
 ]
 API_CALL = ("/v1/orders/SAM-PROOF-0001", "a query without a signature", problem(401, "no_signature"))
 

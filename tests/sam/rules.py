@@ -1,78 +1,61 @@
 """Holds template.yaml to what a linter cannot know: numbers that belong together, and how little each role may do.
 
     <venv>/bin/python tests/sam/rules.py      (with the Python that the SAM CLI is installed in)
+
+`rules_test.py` beside it changes the template in thousands of ways and looks whether a rule speaks up.
 """
 
+import json
 import sys
+from fnmatch import fnmatchcase
+from itertools import chain
 from pathlib import Path
 
+import rules_alarms
+import rules_events
+import rules_queues
+import rules_roles
+from reading import arn, of_type
 from samcli.yamlhelper import yaml_parse
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 
-# The calls each function may make, and nothing beside: an addition here is an addition to what a stolen role can do.
-CALLS = {
-    "CreateOrder": {
-        "KeysTable": {"dynamodb:GetItem"},
-        "OrdersTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-        "GuardsTable": {"dynamodb:PutItem"},
-        "PaymentRequestsQueue": {"sqs:SendMessage"},
-        "SecretsKey": {"kms:Decrypt"},
-        "FieldsKey": {"kms:Decrypt", "kms:GenerateDataKey"},
-        "MerchantSigningKey": {"kms:Sign"},
-    },
-    "ManageOrder": {
-        "KeysTable": {"dynamodb:GetItem"},
-        "OrdersTable": {"dynamodb:GetItem"},
-        "SecretsKey": {"kms:Decrypt"},
-    },
-    "ReceiveCallback": {
-        "KeysTable": {"dynamodb:GetItem"},
-        "PaymentResultsQueue": {"sqs:SendMessage"},
-        "SecretsKey": {"kms:Decrypt"},
-    },
-    "ProcessPayment": {
-        "KeysTable": {"dynamodb:GetItem"},
-        "OrdersTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-        "PaymentRequestsQueue": {
-            "sqs:ChangeMessageVisibility",
-            "sqs:DeleteMessage",
-            "sqs:GetQueueAttributes",
-            "sqs:ReceiveMessage",
-        },
-        "PaymentResultsQueue": {
-            "sqs:ChangeMessageVisibility",
-            "sqs:DeleteMessage",
-            "sqs:GetQueueAttributes",
-            "sqs:ReceiveMessage",
-        },
-        "SecretsKey": {"kms:Decrypt"},
-        "FieldsKey": {"kms:Decrypt", "kms:GenerateDataKey"},
-        "MerchantSigningKey": {"kms:Sign"},
-    },
-    "Reconcile": {
-        "KeysTable": {"dynamodb:GetItem"},
-        "OrdersTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
-        "OrdersTable/index/due": {"dynamodb:Query"},
-        "PaymentRequestsQueue": {"sqs:SendMessage"},
-        "SecretsKey": {"kms:Decrypt"},
-        "MerchantSigningKey": {"kms:Sign"},
-    },
+# The API: which function answers which route.
+ROUTES = {
+    "POST /v1/orders": "CreateOrder",
+    "GET /v1/orders/{order_no}": "ManageOrder",
+    "POST /v1/orders/{order_no}/close": "ManageOrder",
+    "POST /v1/orders/{order_no}/refunds": "ManageOrder",
+    "GET /v1/orders/{order_no}/refunds": "ManageOrder",
+    "GET /v1/orders/{order_no}/refunds/{refund_no}": "ManageOrder",
+    "POST /v1/orders/{order_no}/refunds/{refund_no}/abnormal": "ManageOrder",
+    "POST /v1/orders/{order_no}/refunds/{refund_no}/retry": "ManageOrder",
+    "POST /v1/orders/{order_no}/refunds/{refund_no}/release": "ManageOrder",
+    "GET /v1/orders/{order_no}/events": "ManageOrder",
+    "POST /v1/orders/{order_no}/events/{version}/replay": "ManageOrder",
+    "POST /v1/callbacks/wechatpay": "ReceiveCallback",
 }
 
-# Which items of a table each function reaches by their key: none of another merchant's, and clients' keys only where a
-# client's signature is verified.
-MERCHANT, CLIENTS, ORDERS = "merchant#${Mchid}", "client#*", "order#${Mchid}#*"
-ITEMS = {
-    "CreateOrder": {"KeysTable": {MERCHANT, CLIENTS}, "OrdersTable": {ORDERS}, "GuardsTable": {"nonce#*"}},
-    "ManageOrder": {"KeysTable": {CLIENTS}, "OrdersTable": {ORDERS}},
-    "ReceiveCallback": {"KeysTable": {MERCHANT}},
-    "ProcessPayment": {"KeysTable": {MERCHANT}, "OrdersTable": {ORDERS, "notice#${Mchid}"}},
-    "Reconcile": {"KeysTable": {MERCHANT}, "OrdersTable": {ORDERS}},
+# What each function may be called for, as the end of an ARN.
+CALLED_FOR = {
+    "CreateOrder": ["POST/v1/orders"],
+    "ManageOrder": ["GET/v1/orders/*", "POST/v1/orders/*"],
+    "ReceiveCallback": ["POST/v1/callbacks/wechatpay"],
 }
 
-# Who may put a message into a queue.
-SENDERS = {"PaymentRequestsQueue": {"CreateOrderRole", "ReconcileRole"}, "PaymentResultsQueue": {"ReceiveCallbackRole"}}
+# Seconds; what is called through the API must end before API Gateway gives up, which is after 30.
+TIMEOUTS_S = {
+    "CreateOrder": 15,
+    "ManageOrder": 15,
+    "ReceiveCallback": 5,
+    "ProcessPayment": 30,
+    "Reconcile": 50,
+    "SendWebhook": 30,
+}
+
+# Runs that are kept free for a function and are the most that it gets. Those that clients start are capped, so that a
+# slow WeChat cannot take from those that callbacks need.
+RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment"]
 
 
 def main():
@@ -87,19 +70,13 @@ def main():
 
 def violations(parameters, resources):
     """Yields a sentence for each rule that is broken."""
-    yield from throttling(resources)
-    yield from concurrency(parameters, resources["ProcessPayment"]["Properties"])
-    yield from queues(resources)
-    yield from tables_and_keys(resources)
-    yield from logs(resources)
-    yield from schedule(resources)
-    yield from permissions(resources)
-    yield from roles(resources)
-    yield from items(resources)
-    yield from secrets(resources)
+    own = (throttling, routes, permissions, concurrency, tables, keys, logs, schedule)
+    others = (rules_roles, rules_queues, rules_events, rules_alarms)
+    for rule in chain(own, (module.violations for module in others)):
+        yield from rule(parameters, resources)
 
 
-def throttling(resources):
+def throttling(_parameters, resources):
     stage = resources["ApiStage"]["Properties"]
     callback = resources["ReceiveCallbackRoute"]["Properties"]["RouteKey"]
     for name, settings in (
@@ -110,70 +87,114 @@ def throttling(resources):
             yield f"the stage does not throttle by {name}RateLimit and {name}BurstLimit where it should"
 
 
-def concurrency(parameters, consumer):
-    reservation = {"Fn::If": ["ReservesConcurrency", {"Ref": "ProcessPaymentConcurrency"}, {"Ref": "AWS::NoValue"}]}
-    if consumer.get("ReservedConcurrentExecutions") != reservation:
-        yield "process-payment does not reserve ProcessPaymentConcurrency"
-    sources = [event["Properties"] for event in consumer["Events"].values()]
-    limited = {source["Queue"]["Fn::GetAtt"][0]: source.get("ScalingConfig") for source in sources}
-    if limited != {name: {"MaximumConcurrency": {"Ref": name.replace("Queue", "Concurrency")}} for name in SENDERS}:
-        yield "process-payment does not take from both queues, each with its own MaximumConcurrency"
+def routes(_parameters, resources):
+    api = {"Ref": "Api"}
+    found = {}
+    for name, resource in of_type(resources, "AWS::ApiGatewayV2::Route"):
+        route = resource["Properties"]
+        if route.keys() != {"ApiId", "RouteKey", "Target"} or route["ApiId"] != api:
+            yield f"{name} is a route of another form"
+        found[route["RouteKey"]] = route["Target"]["Fn::Sub"]
+    if found != {key: f"integrations/${{{function}Integration}}" for key, function in ROUTES.items()}:
+        yield "the API's routes are not those of the contract, or lead to another function"
+    for function in CALLED_FOR:
+        kebab = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in function).lstrip("-")
+        lambda_arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}-" + kebab
+        if resources[f"{function}Integration"]["Properties"] != {
+            "ApiId": api,
+            "IntegrationType": "AWS_PROXY",
+            "PayloadFormatVersion": "2.0",
+            "IntegrationUri": {"Fn::Sub": lambda_arn},
+        }:
+            yield f"the integration of {function} is not a call of it"
+        if resources[function]["Properties"]["FunctionName"] != {"Fn::Sub": f"${{AWS::StackName}}-{kebab}"}:
+            yield f"{function} has another name than its integration calls"
+
+
+def permissions(_parameters, resources):
+    """Lambda lets the API call each function for its own routes, and nobody else."""
+    execute = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/*/"
+    expected = [
+        {
+            "FunctionName": {"Ref": function},
+            "Action": "lambda:InvokeFunction",
+            "Principal": "apigateway.amazonaws.com",
+            "SourceArn": {"Fn::Sub": execute + pattern},
+        }
+        for function, patterns in CALLED_FOR.items()
+        for pattern in patterns
+    ]
+    found = [resource["Properties"] for _, resource in of_type(resources, "AWS::Lambda::Permission")]
+    if sorted(map(in_one_line, found)) != sorted(map(in_one_line, expected)):
+        yield "somebody else than the API may call a function, or the API may not call one"
+    for key, function in ROUTES.items():
+        path = key.replace(" ", "")
+        callers = {name for name, patterns in CALLED_FOR.items() if any(fnmatchcase(path, each) for each in patterns)}
+        if callers != {function}:
+            yield f"the permissions for {key} are those of {sorted(callers)}"
+
+
+def in_one_line(value):
+    return json.dumps(value, sort_keys=True)
+
+
+def concurrency(parameters, resources):
+    for name, resource in of_type(resources, "AWS::Serverless::Function"):
+        properties = resource["Properties"]
+        if properties["Timeout"] != TIMEOUTS_S[name]:
+            yield f"{name} may run for {properties['Timeout']} s, not {TIMEOUTS_S[name]}"
+        reservation = {"Fn::If": ["ReservesConcurrency", {"Ref": f"{name}Concurrency"}, {"Ref": "AWS::NoValue"}]}
+        if properties.get("ReservedConcurrentExecutions") != (reservation if name in RESERVED else None):
+            yield f"{name} does not reserve {name}Concurrency, or has no business to"
     reserved, *sources = (
         parameters[f"{name}Concurrency"]["Default"] for name in ("ProcessPayment", "PaymentRequests", "PaymentResults")
     )
     if reserved < sum(sources):
         yield f"process-payment reserves {reserved} runs, its queues may ask for {sum(sources)}"
+    if parameters["WebhookAllowLoopback"]["Default"] != "false":
+        yield "webhooks may reach what is meant to be out of reach"
 
 
-def queues(resources):
-    consumer = resources["ProcessPayment"]["Properties"]
-    for event in consumer["Events"].values():
-        if event["Properties"]["FunctionResponseTypes"] != ["ReportBatchItemFailures"]:
-            yield "one bad message would bring back its whole batch: report item failures"
-    for name, senders in SENDERS.items():
-        queue = resources[name]["Properties"]
-        dead = resources[name.replace("Queue", "Dlq")]["Properties"]
-        if queue["VisibilityTimeout"] < 6 * consumer["Timeout"]:
-            yield f"{name} shows a message again before six times the function's time-out"
-        if dead["MessageRetentionPeriod"] <= queue["MessageRetentionPeriod"]:
-            yield f"the dead-letter queue of {name} must keep messages longer than the queue does"
-        deny = statement(resources[f"{name}Policy"], "OnlyTheNamedRolesSend")
-        excepted = deny["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
-        named = {arn["Fn::GetAtt"][0] for arn in excepted if "Fn::GetAtt" in arn}
-        if deny["Effect"] != "Deny" or named != senders:
-            yield f"the policy of {name} lets {sorted(named)} send"
-        redrive = queue.get("RedrivePolicy", {})
-        if redrive.get("deadLetterTargetArn") != {"Fn::GetAtt": [name.replace("Queue", "Dlq"), "Arn"]}:
-            yield f"{name} has no dead-letter queue, or another's"
-        # SQS and Lambda lose a few receipts themselves; AWS asks for 5 at least.
-        if not 5 <= redrive.get("maxReceiveCount", 0) <= 10:
-            yield f"{name} gives a message up after too few or too many tries"
-        arn = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + queue["QueueName"]["Fn::Sub"]
-        only = {"redrivePermission": "byQueue", "sourceQueueArns": [{"Fn::Sub": arn}]}
-        if dead.get("RedriveAllowPolicy") != only:
-            yield f"the dead-letter queue of {name} is open to other queues, or closed to {name}"
-    for name, resource in of_type(resources, "AWS::SQS::Queue"):
-        if resource["Properties"]["KmsMasterKeyId"] != {"Fn::GetAtt": ["StorageKey", "Arn"]}:
-            yield f"{name} is not encrypted with the storage key"
-        tls = statement(resources[f"{name}Policy"], "OnlyByTls")
-        if tls["Effect"] != "Deny" or tls["Condition"] != {"Bool": {"aws:SecureTransport": "false"}}:
-            yield f"{name} takes calls without TLS"
-
-
-def tables_and_keys(resources):
+def tables(_parameters, resources):
     for name, resource in of_type(resources, "AWS::DynamoDB::Table"):
-        if resource["Properties"]["SSESpecification"].get("KMSMasterKeyId") != {"Fn::GetAtt": ["StorageKey", "Arn"]}:
+        properties = resource["Properties"]
+        if properties.get("SSESpecification") != {
+            "SSEEnabled": True,
+            "SSEType": "KMS",
+            "KMSMasterKeyId": arn("StorageKey"),
+        }:
             yield f"{name} is not encrypted with the storage key"
-    for name in ("OrdersTable", "KeysTable", "MerchantSigningKey", "SecretsKey", "FieldsKey", "StorageKey"):
-        if {resources[name].get("DeletionPolicy"), resources[name].get("UpdateReplacePolicy")} != {"Retain"}:
+        if name == "GuardsTable":
+            if properties.get("TimeToLiveSpecification") != {"AttributeName": "expires_at", "Enabled": True}:
+                yield "what is over stays in the guards table"
+            continue
+        if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
             yield f"{name} would be lost with the stack"
+        if properties.get("DeletionProtectionEnabled") != {"Ref": "DeletionProtection"}:
+            yield f"{name} can be deleted whatever DeletionProtection says"
+        if properties.get("PointInTimeRecoverySpecification") != {"PointInTimeRecoveryEnabled": True}:
+            yield f"{name} cannot be brought back to an earlier moment"
 
 
-def logs(resources):
+def keys(_parameters, resources):
+    for name, resource in of_type(resources, "AWS::KMS::Key"):
+        if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
+            yield f"{name} would be lost with the stack"
+    # Whoever else a key policy lets in is a service that stores for this account.
+    said = resources["StorageKey"]["Properties"]["KeyPolicy"]["Statement"]
+    events = [each for each in said if each["Principal"] == {"Service": "events.amazonaws.com"}]
+    own_account = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    if [(each["Effect"], each["Action"], each["Condition"]) for each in events] != [
+        ("Allow", ["kms:Decrypt", "kms:GenerateDataKey"], own_account)
+    ]:
+        yield "the rule cannot write to an encrypted queue, or EventBridge may do more with the key than that"
+
+
+def logs(_parameters, resources):
     for name, resource in of_type(resources, "AWS::Logs::LogGroup"):
         if resource["Properties"].get("RetentionInDays") != {"Ref": "LogRetentionDays"}:
             yield f"{name} is not deleted after LogRetentionDays"
-        if resource["Properties"].get("KmsKeyId") != {"Fn::GetAtt": ["StorageKey", "Arn"]}:
+        if resource["Properties"].get("KmsKeyId") != arn("StorageKey"):
             yield f"{name} is not encrypted with the storage key"
     for name, resource in of_type(resources, "AWS::Serverless::Function"):
         # Into any other group Lambda would write too, and make it first: never deleted, not encrypted with our key.
@@ -181,98 +202,12 @@ def logs(resources):
             yield f"{name} does not write to {name}Logs"
 
 
-def schedule(resources):
+def schedule(_parameters, resources):
     once = {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}
     if resources["SweepSchedule"]["Properties"]["Target"]["RetryPolicy"] != once:
         yield "the schedule would repeat a sweep that failed"
     if resources["Reconcile"]["Properties"]["EventInvokeConfig"] != once:
         yield "Lambda would repeat a sweep that failed"
-    invoke = {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": {"Fn::GetAtt": ["Reconcile", "Arn"]}}
-    if list(statements(resources["SweepScheduleRole"])) != [invoke]:
-        yield "the schedule may do more than invoke reconcile"
-
-
-def permissions(resources):
-    """Nothing gives a role permissions past the `Policies` that the rules below read."""
-    for name, resource in resources.items():
-        if resource["Type"] == "AWS::IAM::Role":
-            beside = resource["Properties"].keys() - {"Description", "AssumeRolePolicyDocument", "Policies"}
-            if beside:
-                yield f"{name} has {', '.join(sorted(beside))} beside its Policies"
-        elif resource["Type"].startswith("AWS::IAM::"):
-            yield f"{name} is of the type {resource['Type']}; roles get permissions by their own Policies alone"
-
-
-def roles(resources):
-    for function, resource in of_type(resources, "AWS::Serverless::Function"):
-        role = resource["Properties"]["Role"]["Fn::GetAtt"][0]
-        if role != f"{function}Role":
-            yield f"{function} runs as {role}"
-        allowed = {}
-        for grant in statements(resources[role]):
-            for target in as_list(grant["Resource"]):
-                allowed.setdefault(name_of(target), set()).update(as_list(grant["Action"]))
-        logs = allowed.pop(f"{function}Logs", set())
-        if logs != {"logs:CreateLogStream", "logs:PutLogEvents"}:
-            yield f"{function} may do {sorted(logs)} with its logs"
-        if allowed != CALLS[function]:
-            yield f"{function} may do {allowed}, its calls are {CALLS[function]}"
-
-
-def items(resources):
-    for function, tables in ITEMS.items():
-        reached = {}
-        for grant in statements(resources[f"{function}Role"]):
-            keys = grant.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", "*")
-            patterns = {key["Fn::Sub"] if isinstance(key, dict) else key for key in as_list(keys)}
-            for table in filter(lambda name: name.endswith("Table"), map(name_of, as_list(grant["Resource"]))):
-                reached.setdefault(table, set()).update(patterns)
-        if reached != tables:
-            yield f"{function} reaches the items {reached}, its own are {tables}"
-
-
-def secrets(resources):
-    """A secret opens only for a function that uses secrets of this purpose, and only for this merchant's."""
-    for function in CALLS:
-        for grant in statements(resources[f"{function}Role"]):
-            context = grant.get("Condition", {}).get("StringEquals", {})
-            if name_of(as_list(grant["Resource"])[0]) != "SecretsKey":
-                continue
-            purpose = context.get("kms:EncryptionContext:purpose")
-            if purpose is None:
-                yield f"{function} opens secrets of any purpose"
-            if purpose != "client-key" and context.get("kms:EncryptionContext:mchid") != {"Ref": "Mchid"}:
-                yield f"{function} opens secrets of any merchant"
-
-
-def statements(role):
-    """A role's statements; of a choice, both."""
-    for policy in role["Properties"]["Policies"]:
-        for entry in policy["PolicyDocument"]["Statement"]:
-            yield from entry["Fn::If"][1:] if "Fn::If" in entry else [entry]
-
-
-def statement(policy, sid):
-    return next(entry for entry in policy["Properties"]["PolicyDocument"]["Statement"] if entry["Sid"] == sid)
-
-
-def name_of(target):
-    """The logical id that an ARN is made of, with what follows it; a text as it is, so `*` matches no rule."""
-    match target:
-        case {"Fn::GetAtt": [name, "Arn"]}:
-            return name
-        case {"Fn::Sub": text}:
-            return text.replace("${", "").replace(".Arn}", "")
-        case _:
-            return str(target)
-
-
-def of_type(resources, kind):
-    return ((name, resource) for name, resource in resources.items() if resource["Type"] == kind)
-
-
-def as_list(value):
-    return value if isinstance(value, list) else [value]
 
 
 if __name__ == "__main__":

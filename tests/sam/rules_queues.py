@@ -1,0 +1,118 @@
+"""Queues: who sends, who takes, how often a message is tried, and that none is lost on the way."""
+
+from reading import arn, of_type, own_arn
+
+DAY_S = 24 * 3600
+
+# By queue: who takes from it, which roles may send to it, and how long all pauses between its tries are together.
+QUEUES = {
+    "PaymentRequestsQueue": (
+        "ProcessPayment",
+        ["CreateOrderRole", "ManageOrderRole", "ProcessPaymentRole", "ReconcileRole"],
+        8 * 180,
+    ),
+    "PaymentResultsQueue": ("ProcessPayment", ["ReceiveCallbackRole"], 12 * 3600),
+    # 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h.
+    "WebhooksQueue": ("SendWebhook", ["ManageOrderRole"], 5 + 300 + 1800 + (2 + 5 + 10 + 10) * 3600),
+}
+
+OPERATOR = {"Fn::If": ["HasOperator", {"Ref": "OperatorRoleArn"}, {"Ref": "AWS::NoValue"}]}
+OF_AN_ACCOUNT = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
+
+
+def violations(_parameters, resources):
+    for name, (function, senders, pauses_s) in QUEUES.items():
+        yield from queue(resources, name, function, pauses_s)
+        yield from policy(resources, name, [*by_the_rule(name), only(name, senders, by_rule=name in RULE_SENDS)])
+        dead = name.replace("Queue", "Dlq")
+        yield from policy(resources, dead, [*by_the_rule(dead), nobody(dead)])
+    # The Pipe sends by its role, and nothing moves from there into a queue.
+    yield from policy(resources, "OrderEventsDlq", [only("OrderEventsDlq", ["OrderEventsPipeRole"], operator=False)])
+    if resources["OrderEventsDlq"]["Properties"].get("RedriveAllowPolicy") != {"redrivePermission": "denyAll"}:
+        yield "OrderEventsDlq is open to a queue"
+    for name, resource in of_type(resources, "AWS::SQS::Queue"):
+        if resource["Properties"].get("KmsMasterKeyId") != arn("StorageKey"):
+            yield f"{name} is not encrypted with the storage key"
+        kept = {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} == {"Retain"}
+        if name.endswith("Dlq") and not kept:
+            yield f"{name} would be lost with the stack"
+        # A message's age is counted from its first sending.
+        if name.endswith("Dlq") and resource["Properties"].get("MessageRetentionPeriod") != 14 * DAY_S:
+            yield f"{name} does not keep messages for as long as SQS can"
+        if f"{name}Policy" not in resources:
+            yield f"{name} has no policy"
+    yield from sources(resources)
+
+
+def queue(resources, name, function, pauses_s):
+    properties = resources[name]["Properties"]
+    dead = resources[name.replace("Queue", "Dlq")]["Properties"]
+    if properties["VisibilityTimeout"] < 6 * resources[function]["Properties"]["Timeout"]:
+        yield f"{name} shows a message again before six times the function's time-out"
+    if not pauses_s + DAY_S <= properties["MessageRetentionPeriod"] < dead["MessageRetentionPeriod"]:
+        yield f"{name} drops a message between its tries, or keeps it as long as its dead-letter queue"
+    redrive = properties.get("RedrivePolicy", {})
+    if redrive.get("deadLetterTargetArn") != arn(name.replace("Queue", "Dlq")):
+        yield f"{name} has no dead-letter queue, or another's"
+    # The pauses of results and webhooks are written for eight tries.
+    if redrive.get("maxReceiveCount") != 8:
+        yield f"{name} gives a message up after too few or too many tries"
+    own = own_arn("sqs", properties["QueueName"]["Fn::Sub"])
+    if dead.get("RedriveAllowPolicy") != {"redrivePermission": "byQueue", "sourceQueueArns": [own]}:
+        yield f"the dead-letter queue of {name} is open to other queues, or closed to {name}"
+
+
+def sources(resources):
+    """Each function takes from its queues and no others, a bounded number of batches at once, message by message."""
+    for function, resource in of_type(resources, "AWS::Serverless::Function"):
+        events = resource["Properties"].get("Events", {}).values()
+        expected = [name for name, (consumer, _, _) in QUEUES.items() if consumer == function]
+        found = []
+        for event in events:
+            properties = dict(event["Properties"])
+            name = properties.pop("Queue")["Fn::GetAtt"][0]
+            found.append(name)
+            bounded = {"MaximumConcurrency": {"Ref": name.replace("Queue", "Concurrency")}}
+            item_by_item = {"BatchSize": 10, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
+            if event["Type"] != "SQS" or properties != {**item_by_item, "ScalingConfig": bounded}:
+                yield f"{function} takes from {name} without a bound, or one bad message brings back its whole batch"
+        if found != expected:
+            yield f"{function} takes from {found}, its queues are {expected}"
+
+
+# What the rule of the bus may send to.
+RULE_SENDS = {"WebhooksQueue", "WebhooksDlq"}
+
+
+def by_the_rule(name):
+    if name not in RULE_SENDS:
+        return []
+    condition = {"ArnEquals": {"aws:SourceArn": arn("WebhooksRule")}}
+    return [statement(name, "Allow", {"Service": "events.amazonaws.com"}, "sqs:SendMessage", condition)]
+
+
+def only(name, senders, by_rule=False, operator=True):
+    """Of principals of accounts, the named roles. A service's own call has no `aws:PrincipalArn`: where one is to come
+    through, the Deny must not be about services."""
+    roles = [arn(sender) for sender in senders] + ([OPERATOR] if operator else [])
+    condition = {"ArnNotEquals": {"aws:PrincipalArn": roles}} | (OF_AN_ACCOUNT if by_rule else {})
+    return statement(name, "Deny", "*", "sqs:SendMessage", condition)
+
+
+def nobody(name):
+    return statement(name, "Deny", "*", "sqs:SendMessage", OF_AN_ACCOUNT)
+
+
+def statement(name, effect, principal, action, condition):
+    return {"Effect": effect, "Principal": principal, "Action": action, "Resource": arn(name), "Condition": condition}
+
+
+def policy(resources, name, expected):
+    properties = resources[f"{name}Policy"]["Properties"]
+    tls = statement(name, "Deny", "*", "sqs:*", {"Bool": {"aws:SecureTransport": "false"}})
+    found = [
+        {key: value for key, value in each.items() if key != "Sid"}
+        for each in properties["PolicyDocument"]["Statement"]
+    ]
+    if properties["Queues"] != [{"Ref": name}] or found != [*expected, tls]:
+        yield f"the policy of {name} does not let in those who send to it, or lets in others"

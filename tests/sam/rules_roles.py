@@ -1,0 +1,171 @@
+"""How little each role may do. An addition here is an addition to what a stolen role can do."""
+
+from reading import as_list, differences, grant, grants, name_of, of_type, own_arn, statements
+
+READ, WRITE = {"GetItem"}, {"GetItem", "PutItem", "UpdateItem"}
+
+# Whose items: none of another merchant's, and clients' keys only where a client's signature is verified.
+MERCHANT, CLIENTS, ORDERS, NOTICES = "merchant#${Mchid}", "client#*", "order#${Mchid}#*", "${Mchid}#*"
+
+
+def items(table, calls, *keys):
+    """Calls on the items of a table whose key is one of `keys`."""
+    leading = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)}}
+    return grant(table, {f"dynamodb:{call}" for call in calls}, leading)
+
+
+def sends(queue):
+    return grant(queue, {"sqs:SendMessage"})
+
+
+def takes(queue):
+    calls = {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"}
+    return grant(queue, {f"sqs:{call}" for call in calls})
+
+
+def unseals(purpose, when="always", **context):
+    """What is sealed for one purpose opens for no other; a merchant's secrets open for this merchant only."""
+    bound = {f"kms:EncryptionContext:{name}": value for name, value in {"purpose": purpose, **context}.items()}
+    return grant("SecretsKey", {"kms:Decrypt"}, {"StringEquals": bound}, when)
+
+
+OWN = {"Ref": "Mchid"}
+CLIENT_KEYS, WEBHOOK_SECRETS = unseals("client-key"), unseals("webhook-secret")
+APIV3_KEYS = unseals("apiv3-key", mchid=OWN)
+SIGN = [
+    grant(
+        "MerchantSigningKey",
+        {"kms:Sign"},
+        {"StringEquals": {"kms:SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256", "kms:MessageType": "DIGEST"}},
+        "SignsWithKms",
+    ),
+    unseals("merchant-key", "not SignsWithKms", mchid=OWN),
+]
+FIELDS = grant(
+    "FieldsKey", {"kms:GenerateDataKey", "kms:Decrypt"}, {"StringEquals": {"kms:EncryptionContext:purpose": "field"}}
+)
+
+# By function; each may also write its own log.
+GRANTS = {
+    "CreateOrder": [
+        items("KeysTable", READ, MERCHANT, CLIENTS),
+        items("OrdersTable", WRITE, ORDERS),
+        items("GuardsTable", {"PutItem"}, "nonce#*"),
+        items("GuardsTable", {"PutItem", "DeleteItem"}, "submit#*"),
+        sends("PaymentRequestsQueue"),
+        CLIENT_KEYS,
+        FIELDS,
+        *SIGN,
+    ],
+    "ManageOrder": [
+        items("KeysTable", READ, MERCHANT, CLIENTS),
+        items("OrdersTable", WRITE | {"Query"}, ORDERS),
+        items("GuardsTable", {"PutItem"}, "nonce#*"),
+        items("GuardsTable", WRITE | {"DeleteItem"}, "ask#*"),
+        sends("PaymentRequestsQueue"),
+        sends("WebhooksQueue"),
+        CLIENT_KEYS,
+        FIELDS,
+        *SIGN,
+    ],
+    "ReceiveCallback": [items("KeysTable", READ, MERCHANT), sends("PaymentResultsQueue"), APIV3_KEYS],
+    "ProcessPayment": [
+        items("KeysTable", READ, MERCHANT),
+        items("OrdersTable", WRITE | {"Query"}, ORDERS),
+        items("OrdersTable", {"PutItem"}, "notice#${Mchid}"),
+        items("GuardsTable", {"GetItem", "PutItem"}, "pause#*"),
+        items("NoticesTable", WRITE, NOTICES),
+        sends("PaymentRequestsQueue"),
+        takes("PaymentRequestsQueue"),
+        takes("PaymentResultsQueue"),
+        APIV3_KEYS,
+        FIELDS,
+        *SIGN,
+    ],
+    "Reconcile": [
+        items("KeysTable", READ, MERCHANT),
+        items("OrdersTable", WRITE | {"Query"}, ORDERS),
+        grant("OrdersTable/index/due", {"dynamodb:Query"}),
+        items("GuardsTable", {"GetItem", "PutItem"}, "pause#*"),
+        sends("PaymentRequestsQueue"),
+        FIELDS,
+        *SIGN,
+    ],
+    "SendWebhook": [
+        items("KeysTable", {"GetItem", "UpdateItem"}, "webhook#*"),
+        takes("WebhooksQueue"),
+        WEBHOOK_SECRETS,
+    ],
+}
+
+STREAM = {"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"}
+# Of roles that are no function's: who may take them on, for whom, and what they may do.
+SERVICES = {
+    "SweepScheduleRole": (
+        "scheduler",
+        {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+        [grant("Reconcile", {"lambda:InvokeFunction"})],
+    ),
+    "OrderEventsPipeRole": (
+        "pipes",
+        {
+            "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+            "ArnEquals": {"aws:SourceArn": own_arn("pipes", "pipe/${AWS::StackName}-order-events")},
+        },
+        [
+            grant("OrdersTable/stream", {f"dynamodb:{call}" for call in STREAM}),
+            grant("OrderEventsBus", {"events:PutEvents"}),
+            sends("OrderEventsDlq"),
+        ],
+    ),
+}
+
+
+def violations(_parameters, resources):
+    yield from nothing_beside(resources)
+    expected = dict(SERVICES)
+    for function, resource in of_type(resources, "AWS::Serverless::Function"):
+        role = resource["Properties"]["Role"]["Fn::GetAtt"][0]
+        if role != f"{function}Role":
+            yield f"{function} runs as {role}"
+        log = grant(f"{function}Logs", {"logs:CreateLogStream", "logs:PutLogEvents"})
+        expected[f"{function}Role"] = ("lambda", None, [log, *GRANTS.get(function, [])])
+    for name, role in of_type(resources, "AWS::IAM::Role"):
+        if name not in expected:
+            yield f"{name} is no role that these rules know"
+            continue
+        service, condition, allowed = expected.pop(name)
+        trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        if condition:
+            trust["Condition"] = condition
+        if role["Properties"]["AssumeRolePolicyDocument"] != {"Version": "2012-10-17", "Statement": [trust]}:
+            yield f"{name} can be taken on by somebody else than {service}, or for another"
+        for difference in differences(list(grants(role)), allowed):
+            yield f"{name} {difference}"
+    yield from (f"{name} is missing" for name in expected)
+    yield from settings(resources)
+
+
+def nothing_beside(resources):
+    """Nothing gives a role permissions past the `Policies` that are read here."""
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::IAM::Role":
+            beside = resource["Properties"].keys() - {"Description", "AssumeRolePolicyDocument", "Policies"}
+            if beside:
+                yield f"{name} has {', '.join(sorted(beside))} beside its Policies"
+        elif resource["Type"].startswith("AWS::IAM::"):
+            yield f"{name} is of the type {resource['Type']}; roles get permissions by their own Policies alone"
+
+
+def settings(resources):
+    """A function is told of what its role may use, and of nothing else. All are told of the keys table and its key."""
+    for function, resource in of_type(resources, "AWS::Serverless::Function"):
+        told = {"KeysTable", "SecretsKey"}
+        for value in resource["Properties"]["Environment"]["Variables"].values():
+            if isinstance(value, dict) and value.get("Ref", "").endswith(("Table", "Queue", "Key")):
+                told.add(value["Ref"])
+        statements_of_role = statements(resources[f"{function}Role"])
+        targets = [name_of(target) for statement, _ in statements_of_role for target in as_list(statement["Resource"])]
+        used = {target.split("/")[0] for target in targets} - {f"{function}Logs"}
+        if told != used:
+            yield f"{function} is told of {sorted(told - used)} without using it, or not of {sorted(used - told)}"

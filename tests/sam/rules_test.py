@@ -1,0 +1,160 @@
+"""Tests of the rules: whatever is changed in the template's permissions, queues, limits and alarms, one speaks up.
+
+    <venv>/bin/python tests/sam/rules_test.py
+
+with the Python that the SAM CLI is installed in.
+"""
+
+import copy
+import unittest
+
+import rules
+from samcli.yamlhelper import yaml_parse
+
+# The types of which every value counts.
+HELD = {
+    "AWS::IAM::Role",
+    "AWS::SQS::Queue",
+    "AWS::SQS::QueuePolicy",
+    "AWS::Lambda::Permission",
+    "AWS::ApiGatewayV2::Route",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::Pipes::Pipe",
+    "AWS::Events::EventBus",
+    "AWS::Events::Rule",
+    "AWS::Events::Archive",
+    "AWS::CloudWatch::Alarm",
+    "AWS::Logs::MetricFilter",
+}
+
+# Values that are a name, a text for people, or a number of which other values are as good.
+FREE = {
+    "Description",
+    "PolicyName",
+    "Sid",
+    "Version",
+    "QueueName",
+    "AlarmName",
+    "AlarmDescription",
+    "MaximumRecordAgeInSeconds",
+    "MaximumRetryAttempts",
+    "ParallelizationFactor",
+}
+
+
+def document():
+    return yaml_parse(rules.TEMPLATE.read_text())
+
+
+class Mutations(unittest.TestCase):
+    def setUp(self):
+        self.parameters, self.resources = document()["Parameters"], document()["Resources"]
+
+    def broken(self, resources):
+        """Whether a rule is broken; one that cannot even read what was made of the template is one, too."""
+        try:
+            return next(rules.violations(self.parameters, resources), None)
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+            return repr(error)
+
+    def test_the_template_keeps_the_rules(self):
+        self.assertEqual(list(rules.violations(self.parameters, self.resources)), [])
+
+    def test_no_value_can_be_changed_and_none_be_left_out(self):
+        unseen, tried = [], 0
+        for name, resource in self.resources.items():
+            if resource["Type"] not in HELD:
+                continue
+            for path in paths(resource["Properties"]):
+                if FREE & set(path):
+                    continue
+                for change in (left_out, altered):
+                    changed = {**self.resources, name: copy.deepcopy(resource)}
+                    change(changed[name]["Properties"], path)
+                    tried += 1
+                    if not self.broken(changed):
+                        unseen.append(f"{name}: {'/'.join(map(str, path))} {change.__name__}")
+        self.assertEqual(unseen, [])
+        self.assertGreater(tried, 2000)
+
+    def test_no_resource_can_be_left_out(self):
+        for name, resource in self.resources.items():
+            if resource["Type"] in HELD:
+                rest = {other: value for other, value in self.resources.items() if other != name}
+                self.assertTrue(self.broken(rest), name)
+
+    def test_no_statement_can_be_added_to_a_role_or_a_queues_policy(self):
+        anything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        for name, resource in self.resources.items():
+            changed = {**self.resources, name: copy.deepcopy(resource)}
+            properties = changed[name]["Properties"]
+            match resource["Type"]:
+                case "AWS::IAM::Role":
+                    properties["Policies"][0]["PolicyDocument"]["Statement"].append(anything)
+                case "AWS::SQS::QueuePolicy":
+                    properties["PolicyDocument"]["Statement"].append({**anything, "Principal": "*"})
+                case _:
+                    continue
+            self.assertTrue(self.broken(changed), name)
+
+    def test_a_new_role_queue_alarm_or_permission_is_not_let_in_unseen(self):
+        for kind in ("AWS::IAM::Role", "AWS::SQS::Queue", "AWS::CloudWatch::Alarm", "AWS::Lambda::Permission"):
+            name = next(name for name, resource in self.resources.items() if resource["Type"] == kind)
+            self.assertTrue(self.broken({**self.resources, "Another": self.resources[name]}), kind)
+
+    def test_limits_of_a_function_hold(self):
+        for name, resource in self.resources.items():
+            if resource["Type"] != "AWS::Serverless::Function":
+                continue
+            for field in ("Role", "Timeout", "LoggingConfig", "ReservedConcurrentExecutions"):
+                changed = {**self.resources, name: copy.deepcopy(resource)}
+                changed[name]["Properties"][field] = {"Fn::GetAtt": ["Another", "Arn"]}
+                self.assertTrue(self.broken(changed), f"{name} {field}")
+            for index, _ in enumerate(resource["Properties"].get("Events", {})):
+                changed = {**self.resources, name: copy.deepcopy(resource)}
+                list(changed[name]["Properties"]["Events"].values())[index]["Properties"]["BatchSize"] = 1
+                self.assertTrue(self.broken(changed), f"{name} {index}")
+            # One it uses, but is not told of.
+            changed = {**self.resources, name: copy.deepcopy(resource)}
+            changed[name]["Properties"]["Environment"]["Variables"] = {"ANOTHER_TABLE": {"Ref": "NoticesTable"}}
+            self.assertTrue(self.broken(changed), name)
+
+    def test_what_is_kept_cannot_be_lost_with_the_stack(self):
+        for name, resource in self.resources.items():
+            for field in {"DeletionPolicy", "UpdateReplacePolicy"} & resource.keys():
+                if resource[field] == "Retain":
+                    changed = {**self.resources, name: {**resource, field: "Delete"}}
+                    self.assertTrue(self.broken(changed), f"{name} {field}")
+
+
+def paths(value, path=()):
+    """Where each text, number and truth value lies."""
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield from paths(inner, (*path, key))
+        case list():
+            for index, inner in enumerate(value):
+                yield from paths(inner, (*path, index))
+        case _:
+            yield path
+
+
+def holder(value, path):
+    for step in path[:-1]:
+        value = value[step]
+    return value, path[-1]
+
+
+def left_out(value, path):
+    inner, last = holder(value, path)
+    del inner[last]
+
+
+def altered(value, path):
+    inner, last = holder(value, path)
+    inner[last] = 0 if isinstance(inner[last], int) and inner[last] != 0 else f"{inner[last]}x"
+
+
+if __name__ == "__main__":
+    unittest.main()
