@@ -11,6 +11,7 @@ and prints one to standard output:
 
 A failure is told on standard error, with exit status 1. Every function in ADAPTATIONS bridges one thing that the engine
 lacks; its doc string says what, and is shown to the reader when it applied. Nothing else of the template is changed.
+What was added to the engine itself (src/engine/additions.py) is shown beside them, where the template uses it.
 """
 
 import hashlib
@@ -23,6 +24,10 @@ import sys
 import tempfile
 import time
 import zipfile
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "src", "engine"))
+
+from additions import ADDITIONS  # noqa: E402
 
 BUCKET = "local-deployments"
 DIGEST_TAG = "local-digest"
@@ -45,7 +50,7 @@ def main():
 def deploy(order):
     keys = {name: f"{name}-{digest_of(path)}.zip" for name, path in order["binaries"].items()}
     template = translate(read_template(order["template"]), order["parameters"], keys, order["region"])
-    adaptations = adapt(template)
+    adaptations = adapt(template) + added(template)
     times_to_live = take_times_to_live(template)
     if times_to_live:
         adaptations.append(take_times_to_live.__doc__)
@@ -160,6 +165,12 @@ ADAPTATIONS = [concurrency_as_number]
 def adapt(template):
     """Applies every adaptation and gives the sentences of those that changed something."""
     return [adaptation.__doc__ for adaptation in ADAPTATIONS if adaptation(template)]
+
+
+def added(template):
+    """The sentences of what the launcher added to the engine for resources that this template has."""
+    types = {resource["Type"] for resource in template["Resources"].values()}
+    return [addition.__doc__ for kind, addition in ADDITIONS if kind in types]
 
 
 def take_times_to_live(template):

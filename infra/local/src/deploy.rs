@@ -94,16 +94,30 @@ pub(crate) fn architecture() -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn the_tests_of_the_deployment_script_pass() {
+    fn python_tests_pass(file: &str) {
         let installed = local::engine::install().unwrap();
         let output = std::process::Command::new(installed.python)
-            .args(["-B", "deploy_test.py"])
+            .args(["-B", file])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
         assert!(said.contains("OK"), "{said}");
+    }
+
+    #[test]
+    fn the_tests_of_the_deployment_script_pass() {
+        python_tests_pass("deploy_test.py");
+    }
+
+    #[test]
+    fn the_tests_of_what_is_added_to_the_engine_pass() {
+        python_tests_pass("additions_test.py");
+    }
+
+    #[test]
+    fn events_leave_the_orders_table_for_the_webhooks_queue_on_the_engine() {
+        python_tests_pass("engine_test.py");
     }
 }

@@ -42,8 +42,8 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long a clean stop may take before the process is killed. Writing its state took under a second.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
-/// Binds the port, runs the engine, and ends it when standard input closes.
-const LAUNCHER: &str = include_str!("engine/launch.py");
+/// Binds the port, adds to the engine what it lacks (`additions.py`), runs it, and ends it when standard input closes.
+const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/launch.py");
 
 /// How an engine is started.
 #[derive(Clone, Debug, Default)]
@@ -262,7 +262,7 @@ impl Drop for Engine {
 fn command(installed: &Installed, port: u16, temporary: &Path, state: &Path) -> Command {
     let mut command = Command::new(&installed.python);
     command
-        .args(["-c", LAUNCHER])
+        .args(["-B", LAUNCHER])
         .arg(port.to_string())
         .env_clear()
         .envs([

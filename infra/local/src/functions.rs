@@ -10,12 +10,13 @@ use tokio::process::Command;
 use crate::failure::Failure;
 
 /// The functions' packages; each makes one program of the same name.
-pub(crate) const PACKAGES: [&str; 5] = [
+pub(crate) const PACKAGES: [&str; 6] = [
     "create-order",
     "manage-order",
     "receive-callback",
     "process-payment",
     "reconcile",
+    "send-webhook",
 ];
 
 /// Programs by package.
@@ -123,7 +124,7 @@ mod tests {
         let told = complete(programs).unwrap_err().to_string();
         assert_eq!(
             told,
-            "no program for create-order, manage-order, receive-callback, process-payment"
+            "no program for create-order, manage-order, receive-callback, process-payment, send-webhook"
         );
     }
 

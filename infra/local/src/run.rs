@@ -398,6 +398,8 @@ fn parameters(
         // Neither host may be the real one.
         ("WechatpayBaseUrl", wechatpay.clone()),
         ("WechatpayBackupUrl", wechatpay),
+        // A merchant's system that takes webhooks is on this machine, too.
+        ("WebhookAllowLoopback", "true".to_owned()),
     ])
 }
 
@@ -431,6 +433,12 @@ mod tests {
             assert!(parameters[name].starts_with("http://127.0.0.1:"), "{name}");
         }
         assert_eq!(parameters["MerchantSigner"], "kms");
+    }
+
+    #[test]
+    fn webhooks_may_go_to_this_machine() {
+        let parameters = parameters(false, "http://127.0.0.1:8080", 8081);
+        assert_eq!(parameters["WebhookAllowLoopback"], "true");
     }
 
     #[test]

@@ -27,6 +27,7 @@ def end_with_owner():
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+import additions  # noqa: E402
 from hypercorn.asyncio import serve  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 from ministack.app import app  # noqa: E402
@@ -35,6 +36,8 @@ from ministack.services import sqs  # noqa: E402
 # The engine finds an event source's queue by a URL that holds the port. Kept data is to work on any port, so this one
 # stays the same; clients are answered with the real one.
 sqs.DEFAULT_PORT = "4566"
+
+additions.add_all()
 
 config = Config()
 config.bind = [f"fd://{listener.fileno()}"]

@@ -1,0 +1,387 @@
+"""Tests of what is added to the engine (src/engine/additions.py), with the engine and the real template deployed on it.
+`cargo test -p local` runs them. No function is built for them: but for one they fail when they are called."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+
+import boto3
+import deploy
+from deploy_test import FUNCTIONS, ROOT
+
+LAUNCHER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "src", "engine", "launch.py")
+LIMIT_S = 60
+
+# Longer than the engine takes from one look into a stream to the next.
+QUIET_S = 2.5
+
+
+class Engine:
+    """The engine as `src/engine.rs` runs it, with data that it keeps in `home`."""
+
+    def __init__(self, home):
+        environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "MINISTACK_REGION": "us-east-1",
+            "MINISTACK_ACCOUNT_ID": "000000000000",
+            "PERSIST_STATE": "1",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "DOCKER_HOST": "unix:///nonexistent/docker.sock",
+            "STATE_DIR": os.path.join(home, "state"),
+            "TMPDIR": home,
+        }
+        self.log = os.path.join(home, "engine.log")
+        with open(self.log, "a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-B", LAUNCHER, "0"],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        self.endpoint = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
+        deadline = time.monotonic() + LIMIT_S
+        while self.get("/_ministack/health")[0] != 200:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the engine does not answer: {self.said()}")
+            time.sleep(0.05)
+        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+        self.client = lambda service: session.client(service, endpoint_url=self.endpoint)
+
+    def get(self, path, method="GET"):
+        request = urllib.request.Request(self.endpoint + path, method=method, data=b"" if method == "POST" else None)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            return answer.code, answer.read().decode()
+        except OSError as error:
+            return 0, str(error)
+
+    def said(self):
+        with open(self.log, encoding="utf-8") as log:
+            return log.read()[-4000:]
+
+    def stop(self):
+        """Cuts its lifeline, as its owner does, and waits until its data is written."""
+        self.process.stdin.close()
+        self.process.wait(timeout=LIMIT_S)
+        self.process.stdout.close()
+
+
+FAILS = "#!/bin/sh\nexit 1\n"
+
+# A function that hides each message for a second when it gets it first, and takes it the next time. It writes down
+# which time it is, and when.
+HIDES = f"""#!{sys.executable}
+import json, os, time, urllib.parse, urllib.request
+RUNTIME = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
+QUEUE = os.environ["PAYMENT_RESULTS_QUEUE_URL"]
+while True:
+    with urllib.request.urlopen(RUNTIME + "next") as event:
+        request_id, batch = event.headers["Lambda-Runtime-Aws-Request-Id"], json.load(event)
+    failures = []
+    for record in batch["Records"]:
+        times = record["attributes"]["ApproximateReceiveCount"]
+        with open("WRITTEN", "a") as written:
+            print(times, time.time(), file=written)
+        if times == "1":
+            hide = dict(Action="ChangeMessageVisibility", QueueUrl=QUEUE, ReceiptHandle=record["receiptHandle"])
+            form = urllib.parse.urlencode(dict(hide, VisibilityTimeout=1, Version="2012-11-05"))
+            urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"], form.encode()).read()
+            failures.append(dict(itemIdentifier=record["messageId"]))
+    answer = json.dumps(dict(batchItemFailures=failures)).encode()
+    urllib.request.urlopen(RUNTIME + request_id + "/response", answer).read()
+"""
+
+
+class Stack:
+    """The template's tables and queues on an engine, by their outputs."""
+
+    def __init__(self, engine, home):
+        self.written = os.path.join(home, "written")
+        fails = program(os.path.join(home, "fails"), FAILS)
+        hides = program(os.path.join(home, "hides"), HIDES.replace("WRITTEN", self.written))
+        self.engine = engine
+        self.deployed = deploy.deploy(
+            {
+                "template": os.path.join(ROOT, "template.yaml"),
+                "stack": "wechatpay",
+                "endpoint": engine.endpoint,
+                "region": "us-east-1",
+                "parameters": {"Mchid": "1900000001", "Appids": "wx1", "Architecture": "x86_64"},
+                "binaries": {name: fails for name in FUNCTIONS} | {"process-payment": hides},
+            }
+        )
+        self.outputs = self.deployed["outputs"]
+        self.dynamodb, self.sqs = engine.client("dynamodb"), engine.client("sqs")
+
+    def put(self, item):
+        self.dynamodb.put_item(TableName=self.outputs["OrdersTableName"], Item=typed(item))
+
+    def update(self, pk, **values):
+        """Changes attributes of an order's item."""
+        self.dynamodb.update_item(
+            TableName=self.outputs["OrdersTableName"],
+            Key=typed({"pk": pk, "sk": "order"}),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+            ExpressionAttributeNames={f"#{name}": name for name in values},
+            ExpressionAttributeValues={f":{name}": value for name, value in typed(values).items()},
+        )
+
+    def webhooks(self, count):
+        """Takes `count` messages out of the webhooks queue, and looks that no more come."""
+        taken, quiet_since = [], None
+        deadline = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline:
+            url = self.outputs["WebhooksQueueUrl"]
+            got = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+            for message in got:
+                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                taken.append(json.loads(message["Body"]))
+            if len(taken) < count or got:
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since > QUIET_S:
+                break
+            time.sleep(0.1)
+        return taken
+
+    def leave_the_queue_alone(self):
+        """Switches off what calls `send-webhook`, so that what arrives stays to be seen."""
+        functions = self.engine.client("lambda")
+        for source in functions.list_event_source_mappings()["EventSourceMappings"]:
+            if source["EventSourceArn"].endswith(":wechatpay-webhooks"):
+                functions.update_event_source_mapping(UUID=source["UUID"], Enabled=False)
+
+
+def program(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, 0o755)
+    return path
+
+
+def typed(item):
+    """The item as DynamoDB writes it: texts and numbers."""
+    return {name: {"N": str(value)} if isinstance(value, int) else {"S": value} for name, value in item.items()}
+
+
+def change(order_no, version, old, new):
+    """What an item says of its event: of an item of its own, or of an order's item with the first two."""
+    return {
+        "order_no": order_no,
+        "client_id": "shop",
+        "version": version,
+        "subject": "order",
+        "subject_id": order_no,
+        "from": old,
+        "to": new,
+        "amount_fen": 100,
+        "cause_kind": "request",
+        "cause_id": f"r-{version}",
+        "at": 1_785_556_800 + version,
+        "trace": "0af7651916cd43dd8448eb211c80319c",
+    }
+
+
+def order_item(order_no):
+    item = change(order_no, 1, "", "reserved")
+    return item | {"pk": f"order#1900000001#{order_no}", "sk": "order", "state": "reserved", "sealed_body": "secret"}
+
+
+def event_item(order_no, version, old, new):
+    return change(order_no, version, old, new) | {
+        "pk": f"order#1900000001#{order_no}",
+        "sk": f"event#{version:010}",
+    }
+
+
+class OnTheEngine(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.engine = Engine(cls.folder.name)
+        cls.stack = Stack(cls.engine, cls.folder.name)
+        cls.stack.leave_the_queue_alone()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.engine.stop()
+        cls.folder.cleanup()
+
+    def test_an_events_item_arrives_as_an_event_that_holds_what_the_template_names_and_nothing_else(self):
+        item = event_item("EVENT-1", 3, "awaiting_payment", "paid")
+        self.stack.put(item | {"openid": "oPayer"})
+        [event] = self.stack.webhooks(1)
+        self.assertEqual(
+            event.pop("detail"),
+            {name: str(value) for name, value in change("EVENT-1", 3, "awaiting_payment", "paid").items()},
+        )
+        self.assertRegex(event.pop("id"), "^[0-9a-f-]{36}$")
+        self.assertRegex(event.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+        self.assertEqual(
+            event,
+            {
+                "version": "0",
+                "detail-type": "order.changed",
+                "source": "wechatpay-on-lambda",
+                "account": "000000000000",
+                "region": "us-east-1",
+                "resources": [],
+            },
+        )
+
+    def test_an_order_gives_its_first_two_events_and_no_other_change_of_an_item_gives_any(self):
+        item = order_item("ORDER-1")
+        self.stack.put(item)
+        self.stack.update(item["pk"], attempt_until=5)
+        self.stack.update(item["pk"], **change("ORDER-1", 2, "reserved", "awaiting_payment"), state="awaiting_payment")
+        self.stack.update(item["pk"], due_at=7)
+        self.stack.put(event_item("ORDER-1", 3, "awaiting_payment", "paid"))
+        self.stack.update(item["pk"], state="paid")
+        self.stack.put(event_item("ORDER-1", 1, "x", "y") | {"sk": "refund#R-1"})
+        self.stack.put(event_item("ORDER-1", 1, "x", "y") | {"sk": "payment#T-1"})
+        details = [event["detail"] for event in self.stack.webhooks(3)]
+        self.assertEqual(
+            [(each["version"], each["from"], each["to"]) for each in details],
+            [
+                ("1", "", "reserved"),
+                ("2", "reserved", "awaiting_payment"),
+                ("3", "awaiting_payment", "paid"),
+            ],
+        )
+        self.assertNotIn("secret", json.dumps(details))
+
+    def test_what_one_transaction_writes_gives_each_of_its_events(self):
+        table = self.stack.outputs["OrdersTableName"]
+        items = [event_item("TRANSACTION-1", version, "paid", "refunded") for version in (4, 5)]
+        self.stack.dynamodb.transact_write_items(
+            TransactItems=[{"Put": {"TableName": table, "Item": typed(item)}} for item in items]
+        )
+        versions = {event["detail"]["version"] for event in self.stack.webhooks(2)}
+        self.assertEqual(versions, {"4", "5"})
+
+    def test_the_archive_keeps_the_events_for_the_days_of_its_parameter(self):
+        events = self.engine.client("events")
+        [archive] = events.list_archives()["Archives"]
+        self.assertEqual((archive["RetentionDays"], archive["State"]), (30, "ENABLED"))
+        self.assertEqual(archive["EventSourceArn"], self.stack.outputs["OrderEventsBusArn"])
+        self.stack.put(event_item("ARCHIVE-1", 6, "paid", "refunded"))
+        self.stack.webhooks(1)
+        self.assertEqual(events.list_archives()["Archives"][0]["EventCount"], archive["EventCount"] + 1)
+        self.assertTrue(self.stack.outputs["OrderEventsArchiveArn"].endswith(archive["ArchiveName"]))
+
+    def test_every_route_of_the_contract_leads_to_a_function(self):
+        api = self.stack.outputs["ApiId"]
+        for method, path in (
+            ("POST", "/v1/orders"),
+            ("GET", "/v1/orders/A-000001"),
+            ("POST", "/v1/orders/A-000001/close"),
+            ("POST", "/v1/orders/A-000001/refunds"),
+            ("GET", "/v1/orders/A-000001/refunds"),
+            ("GET", "/v1/orders/A-000001/refunds/R-1"),
+            ("POST", "/v1/orders/A-000001/refunds/R-1/abnormal"),
+            ("POST", "/v1/orders/A-000001/refunds/R-1/retry"),
+            ("POST", "/v1/orders/A-000001/refunds/R-1/release"),
+            ("GET", "/v1/orders/A-000001/events"),
+            ("POST", "/v1/orders/A-000001/events/3/replay"),
+            ("POST", "/v1/callbacks/wechatpay"),
+        ):
+            status, body = self.engine.get(f"/_aws/execute-api/{api}/$default{path}", method)
+            # The function cannot start, which is more than is said of a route that is not there.
+            self.assertIn(status, (500, 502), f"{method} {path}: {body}")
+        status, _ = self.engine.get(f"/_aws/execute-api/{api}/$default/v1/orders/A-000001/others")
+        self.assertEqual(status, 404)
+
+    def test_notices_are_found_by_their_status_in_the_order_of_their_last_change(self):
+        table = self.stack.outputs["NoticesTableName"]
+        for notice, status, at in (("N-1", "parked", 3), ("N-2", "pending", 2), ("N-3", "parked", 1)):
+            item = typed({"pk": f"1900000001#{notice}", "status": status, "updated_at": at})
+            self.stack.dynamodb.put_item(TableName=table, Item=item)
+        found = self.stack.dynamodb.query(
+            TableName=table,
+            IndexName="by_status",
+            KeyConditionExpression="#status = :parked",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":parked": {"S": "parked"}},
+        )
+        self.assertEqual([item["pk"]["S"] for item in found["Items"]], ["1900000001#N-3", "1900000001#N-1"])
+
+    def test_a_message_can_be_put_off_for_as_long_as_the_longest_pause_between_two_tries(self):
+        url = self.stack.outputs["PaymentResultsDlqUrl"]
+        self.stack.sqs.send_message(QueueUrl=url, MessageBody="later")
+        [message] = self.stack.sqs.receive_message(QueueUrl=url, VisibilityTimeout=1)["Messages"]
+        self.stack.sqs.change_message_visibility(
+            QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=36_000
+        )
+        time.sleep(1.2)
+        self.assertNotIn("Messages", self.stack.sqs.receive_message(QueueUrl=url))
+
+    def test_a_message_that_a_function_hides_comes_back_when_it_said(self):
+        self.stack.sqs.send_message(QueueUrl=self.stack.outputs["PaymentResultsQueueUrl"], MessageBody="hide me")
+        deadline = time.monotonic() + LIMIT_S
+        seen = []
+        while len(seen) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+            if os.path.exists(self.stack.written):
+                with open(self.stack.written, encoding="utf-8") as written:
+                    seen = [line.split() for line in written]
+        self.assertEqual([times for times, _ in seen], ["1", "2"], self.engine.said())
+        pause_s = float(seen[1][1]) - float(seen[0][1])
+        self.assertGreater(pause_s, 0.9)
+        # The queue's own time-out is three minutes.
+        self.assertLess(pause_s, 30)
+
+    def test_the_reader_is_told_what_was_added_to_the_engine(self):
+        told = " ".join(self.stack.deployed["adaptations"])
+        for subject in ("Pipes: ", "Streams: ", "Archives: ", "Concurrency ", "Time to live: "):
+            self.assertIn(subject, told)
+
+
+class OverARestart(unittest.TestCase):
+    def test_no_event_is_lost_or_sent_twice_when_the_engine_is_stopped_and_started_again(self):
+        with tempfile.TemporaryDirectory() as home:
+            engine = Engine(home)
+            try:
+                stack = Stack(engine, home)
+                stack.leave_the_queue_alone()
+                for version in range(3, 6):
+                    stack.put(event_item("RESTART-1", version, "a", "b"))
+                first = stack.webhooks(3)
+                # Some of these the Pipe has taken when the engine stops, some it has not.
+                for version in range(6, 30):
+                    stack.put(event_item("RESTART-1", version, "a", "b"))
+                    if version == 18:
+                        time.sleep(1.1)
+            finally:
+                engine.stop()
+            engine = Engine(home)
+            try:
+                stack = Stack(engine, home)
+                self.assertFalse(stack.deployed["changed"])
+                for version in range(30, 33):
+                    stack.put(event_item("RESTART-1", version, "a", "b"))
+                events = first + stack.webhooks(27)
+            finally:
+                engine.stop()
+            versions = [int(event["detail"]["version"]) for event in events]
+            self.assertEqual(sorted(versions), list(range(3, 33)))
+
+
+if __name__ == "__main__":
+    unittest.main()

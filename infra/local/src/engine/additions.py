@@ -1,0 +1,317 @@
+"""What the template needs and the engine lacks, added to the engine as it starts.
+
+`ADDITIONS` names each by the type of resource it is for; its doc string says what it bridges, and `deploy.py` shows it
+to the reader of a deployment that has such a resource. The engine is changed by wrapping its own functions, for the
+pinned version, and what is not one of these resources goes through as before.
+"""
+
+import json
+import logging
+import re
+import threading
+import time
+
+logger = logging.getLogger("additions")
+
+# Held while a Pipe delivers, and while the engine reads or writes its data: what is written never holds a position
+# without the deliveries before it, and nothing goes to a bus whose rules are not read yet.
+DELIVERY = threading.RLock()
+
+# In one process a failure seldom passes by itself, so fewer tries than a Pipe asks for will do.
+TRIES_MAX = 5
+PAUSE_S = 0.05
+
+
+class NotDelivered(Exception):
+    """A record that could not be made an event, or an event that the bus did not take."""
+
+
+def add_all():
+    for _, addition in ADDITIONS:
+        addition()
+
+
+# --- Pipes from a table's stream to a bus --------------------------------------------------------------------------
+
+
+def pipes_to_event_buses():
+    """Pipes: the engine brings stream records to SNS and Step Functions only, and forgets a Pipe's filters, input
+    template and dead-letter queue; so it is taught to keep them, and to bring what they let through to a bus."""
+    from ministack.services import pipes
+
+    poll = pipes._poll_pipe
+
+    def poll_pipe(dynamodb, pipe, account_id):
+        with DELIVERY:
+            if leads_to_a_bus(pipe):
+                deliver_what_is_new(dynamodb, pipe, account_id)
+            else:
+                poll(dynamodb, pipe, account_id)
+
+    pipes._poll_pipe = poll_pipe
+    when_cloudformation_is_loaded(keep_parameters_of_pipes)
+
+
+def keep_parameters_of_pipes(provisioners):
+    from ministack.services import pipes
+
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Pipes::Pipe"]
+    create, update = handlers["create"], handlers["update"]
+
+    def keep(name, properties):
+        pipe = pipes._pipes[name]
+        for part in ("SourceParameters", "TargetParameters"):
+            pipe[part] = properties.get(part) or {}
+
+    # Under the lock: between being made and having its filters a Pipe would let everything through.
+    def create_pipe(logical_id, properties, stack):
+        check(properties)
+        with DELIVERY:
+            name, attributes = create(logical_id, properties, stack)
+            keep(name, properties)
+        return name, attributes
+
+    def update_pipe(name, old, new, stack, logical_id=None):
+        check(new)
+        with DELIVERY:
+            name, attributes = update(name, old, new, stack, logical_id)
+            keep(name, new)
+        return name, attributes
+
+    handlers["create"], handlers["update"] = create_pipe, update_pipe
+
+
+def check(properties):
+    """A filter or template that cannot be read here fails the deployment, not the first record."""
+    for pattern in patterns(properties.get("SourceParameters") or {}):
+        json.loads(pattern)
+    template = (properties.get("TargetParameters") or {}).get("InputTemplate") or "{}"
+    filled = PLACEHOLDER.sub('"a text"', template)
+    if "<$" in filled or "<aws." in filled:
+        raise ValueError(f"of an input template only paths that stand for whole values are known here: {template}")
+    json.loads(filled)
+
+
+def leads_to_a_bus(pipe):
+    target = pipe.get("Target", "")
+    return "TargetParameters" in pipe and target.startswith("arn:") and ":event-bus/" in target
+
+
+def deliver_what_is_new(dynamodb, pipe, account_id):
+    """Brings the records after the Pipe's position to its bus, one by one, and moves the position past each."""
+    from ministack.services import pipes
+
+    source = pipes._dynamodb_stream_source(pipe.get("Source", ""))
+    if pipe.get("CurrentState") != "RUNNING" or source is None or source[0].account_id != account_id:
+        return
+    stream, table = source
+    scope = {"account_id": account_id, "region": stream.region}
+    position = max(int(pipes._positions.get(pipe["Arn"], 0)), dynamodb.stream_start_position(table, **scope))
+    count = dynamodb.stream_end_position(table, **scope) - position
+    for record in dynamodb.stream_records_since(table, position, max(count, 0), **scope):
+        if is_let_through(record, pipe["SourceParameters"]):
+            deliver(pipe, record)
+        position += 1
+        pipes._positions[pipe["Arn"]] = position
+
+
+def is_let_through(record, source_parameters):
+    """Whether one of the filters matches; their language is that of Lambda's event sources, which the engine knows."""
+    from ministack.services import lambda_svc
+
+    wanted = [json.loads(pattern) for pattern in patterns(source_parameters)]
+    return not wanted or any(lambda_svc._match_esm_filter(record, pattern) for pattern in wanted)
+
+
+def patterns(source_parameters):
+    return [each["Pattern"] for each in (source_parameters.get("FilterCriteria") or {}).get("Filters") or []]
+
+
+def deliver(pipe, record):
+    stream = pipe["SourceParameters"].get("DynamoDBStreamParameters") or {}
+    age_max_s = int(stream.get("MaximumRecordAgeInSeconds", -1))
+    if 0 <= age_max_s < time.time() - record["dynamodb"]["ApproximateCreationDateTime"]:
+        give_up(pipe, record, "MaximumRecordAgeExceeded", 0)
+        return
+    retries = int(stream.get("MaximumRetryAttempts", -1))
+    tries = TRIES_MAX if retries < 0 else min(retries + 1, TRIES_MAX)
+    for tried in range(1, tries + 1):
+        try:
+            put(pipe, record)
+            return
+        except Exception as error:  # whatever it is, the records after this one are still to be brought
+            logger.error("Pipe %s: try %d of a record failed: %r", pipe["Name"], tried, error)
+            if tried < tries:
+                time.sleep(PAUSE_S)
+    give_up(pipe, record, "RetryAttemptsExhausted", tries)
+
+
+def put(pipe, record):
+    from ministack.services import eventbridge
+
+    parameters = pipe["TargetParameters"]
+    template = parameters.get("InputTemplate")
+    named = parameters.get("EventBridgeEventBusParameters") or {}
+    event = {
+        "EventBusName": pipe["Target"],
+        "Source": named.get("Source", f"Pipe {pipe['Name']}"),
+        "DetailType": named.get("DetailType", "Event from aws:dynamodb"),
+        "Detail": fill(template, record) if template else json.dumps(record),
+    }
+    status, _headers, body = eventbridge._put_events({"Entries": [event]})
+    answer = json.loads(body)
+    if status >= 400 or answer.get("FailedEntryCount"):
+        raise NotDelivered(f"the bus answered {status}: {answer}")
+
+
+PLACEHOLDER = re.compile(r'"<\$\.([\w.-]+)>"|<\$\.([\w.-]+)>')
+
+
+def fill(template, record):
+    """The template with the record's values, as JSON. One in quotes becomes a text, and where there is none, an empty
+    text."""
+
+    def value(match):
+        quoted, bare = match.groups()
+        found = at(record, quoted or bare)
+        if quoted:
+            found = "" if found is None else found if isinstance(found, str) else json.dumps(found)
+        return json.dumps(found, ensure_ascii=False)
+
+    filled = PLACEHOLDER.sub(value, template)
+    try:
+        return json.dumps(json.loads(filled), ensure_ascii=False)
+    except ValueError as error:
+        raise NotDelivered(f"the input template gives no JSON: {error}") from error
+
+
+def at(record, path):
+    for step in path.split("."):
+        record = record.get(step) if isinstance(record, dict) else None
+    return record
+
+
+def give_up(pipe, record, condition, tries):
+    """Tells the dead-letter queue where the record is, as a Pipe does: not what it holds."""
+    from ministack.core.arn import parse_arn
+    from ministack.services import eventbridge
+
+    stream = pipe["SourceParameters"].get("DynamoDBStreamParameters") or {}
+    queue = (stream.get("DeadLetterConfig") or {}).get("Arn")
+    logger.error("Pipe %s: a record was given up (%s)", pipe["Name"], condition)
+    if not queue:
+        return
+    number = record["dynamodb"]["SequenceNumber"]
+    told = {
+        "context": {"partnerResourceArn": pipe["Arn"], "condition": condition, "approximateInvokeCount": tries},
+        "version": "1.0",
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "DDBStreamBatchInfo": {
+            "startSequenceNumber": number,
+            "endSequenceNumber": number,
+            "batchSize": 1,
+            "streamArn": pipe["Source"],
+        },
+    }
+    eventbridge._dispatch_to_sqs(parse_arn(queue), json.dumps(told))
+
+
+# --- Streams over a restart ----------------------------------------------------------------------------------------
+
+
+def streams_over_a_restart():
+    """Streams: when it stops the engine keeps a Pipe's position but not the stream that it is a position in, and would
+    leave out as many changes as there were before; so it keeps the streams too."""
+    from ministack import app as server
+    from ministack.services import dynamodb
+
+    state, restore = dynamodb.get_state, dynamodb.load_persisted_state
+    kept = {"stream_records": "_stream_records", "stream_trimmed": "_stream_trimmed"}
+
+    def get_state():
+        return state() | {name: getattr(dynamodb, store) for name, store in kept.items()}
+
+    def load_persisted_state(data):
+        restore(data)
+        for name, store in kept.items():
+            getattr(dynamodb, store).update(data.get(name, {}))
+
+    def without_deliveries(function):
+        def guarded(*arguments):
+            with DELIVERY:
+                return function(*arguments)
+
+        return guarded
+
+    dynamodb.get_state, dynamodb.load_persisted_state = get_state, load_persisted_state
+    server.save_all = without_deliveries(server.save_all)
+    server._load_persisted_state = without_deliveries(server._load_persisted_state)
+
+
+# --- Archives ------------------------------------------------------------------------------------------------------
+
+
+def archives_by_cloudformation():
+    """Archives: the engine has them but its CloudFormation does not know their type, so it is added there."""
+    when_cloudformation_is_loaded(know_archives)
+
+
+def know_archives(provisioners):
+    from ministack.services import eventbridge
+
+    def request(name, properties):
+        pattern = properties.get("EventPattern") or ""
+        return {
+            "ArchiveName": name,
+            "EventSourceArn": properties["SourceArn"],
+            "Description": properties.get("Description", ""),
+            "EventPattern": pattern if isinstance(pattern, str) else json.dumps(pattern),
+            "RetentionDays": int(properties.get("RetentionDays") or 0),
+        }
+
+    def answer(name, told):
+        status, _headers, body = told
+        if status >= 400:
+            raise ValueError(f"AWS::Events::Archive {name}: {body!r}")
+        return name, {"Arn": json.loads(body)["ArchiveArn"], "ArchiveName": name}
+
+    def create(logical_id, properties, stack):
+        name = properties.get("ArchiveName") or provisioners._physical_name(stack, logical_id, max_len=48)
+        return answer(name, eventbridge._create_archive(request(name, properties)))
+
+    def update(name, _old, new, _stack):
+        return answer(name, eventbridge._update_archive(request(name, new)))
+
+    def delete(name, _properties):
+        eventbridge._delete_archive({"ArchiveName": name})
+
+    handlers = {"create": create, "update": update, "delete": delete}
+    provisioners._RESOURCE_HANDLERS.setdefault("AWS::Events::Archive", handlers)
+
+
+# --- The engine's CloudFormation -----------------------------------------------------------------------------------
+
+
+def when_cloudformation_is_loaded(change):
+    """Changes it as soon as the engine has use for it: it takes as long to load as all the rest of the engine."""
+    from ministack import app as server
+
+    load, waiting = server._get_module, [change]
+
+    def get_module(name):
+        module = load(name)
+        if name == "cloudformation" and waiting:
+            from ministack.services.cloudformation import provisioners
+
+            waiting.pop()(provisioners)
+        return module
+
+    server._get_module = get_module
+
+
+# By the type of resource that needs it.
+ADDITIONS = [
+    ("AWS::Pipes::Pipe", pipes_to_event_buses),
+    ("AWS::Pipes::Pipe", streams_over_a_restart),
+    ("AWS::Events::Archive", archives_by_cloudformation),
+]
