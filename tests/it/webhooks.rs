@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    fmt,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -19,14 +18,6 @@ use adapters::{
     webhook_http::{Reach, WebhookUrl},
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
-use aws_smithy_runtime_api::client::{
-    http::{
-        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
-        SharedHttpConnector,
-    },
-    orchestrator::HttpRequest,
-    runtime_components::RuntimeComponents,
-};
 use axum::{
     Router,
     body::Bytes,
@@ -41,7 +32,7 @@ use send_webhook::{desk::Desk, handler, settings::Settings};
 use serde_json::{Value, json};
 use standard_webhooks::{Received, Secret, verify};
 
-use crate::support::{LocalAws, MAX_RECEIVE_COUNT, MCHID};
+use crate::support::{Hidden, LocalAws, MAX_RECEIVE_COUNT, MCHID};
 
 /// A batch has so much time, unless the test says otherwise.
 const PLENTY_MS: i64 = 30_000;
@@ -74,11 +65,8 @@ impl Scene {
         let tables = engine.create_tables("").await;
         let local = LocalAws::get().await;
         let hidden = Hidden::default();
-        let watched = Watched {
-            hidden: hidden.clone(),
-            inner: local.split(engine.endpoint()),
-        };
-        let wire = Wire::around(SharedHttpClient::new(watched), clock.clone());
+        let split = local.split(engine.endpoint(), hidden.clone());
+        let wire = Wire::around(split, clock.clone());
         let aws = Aws::with_http_client(
             &AwsSettings::local(&local.endpoint),
             &clock,
@@ -368,62 +356,6 @@ async fn take(
     }
 }
 
-/// For how long messages were hidden, in seconds, in the order in which that was asked for.
-#[derive(Clone, Default)]
-struct Hidden(Arc<Mutex<Vec<i64>>>);
-
-impl Hidden {
-    fn seconds(&self) -> Vec<i64> {
-        self.0.lock().expect("not poisoned").clone()
-    }
-}
-
-/// Reads along what SQS is asked.
-#[derive(Clone)]
-struct Watched {
-    hidden: Hidden,
-    inner: SharedHttpClient,
-}
-
-impl fmt::Debug for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Watched")
-    }
-}
-
-#[derive(Debug)]
-struct WatchedConnector {
-    watched: Watched,
-    inner: SharedHttpConnector,
-}
-
-impl HttpClient for Watched {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(WatchedConnector {
-            watched: self.clone(),
-            inner: self.inner.http_connector(settings, components),
-        })
-    }
-}
-
-impl HttpConnector for WatchedConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let body: Option<Value> = request
-            .body()
-            .bytes()
-            .and_then(|bytes| serde_json::from_slice(bytes).ok());
-        if let Some(seconds) = body.and_then(|body| body["VisibilityTimeout"].as_i64()) {
-            let mut hidden = self.watched.hidden.0.lock().expect("not poisoned");
-            hidden.push(seconds);
-        }
-        self.inner.call(request)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_reaches_the_receiver_signed() {
     let scene = Scene::start().await;
@@ -529,7 +461,7 @@ async fn a_failed_attempt_comes_again_after_five_seconds_under_the_same_id_and_s
     let time = |got: &Got| got.header("webhook-timestamp").unwrap().parse::<i64>();
     assert_eq!(time(second).unwrap() - time(first).unwrap(), 5);
     assert!(scene.believes(first, 1) && scene.believes(second, 1));
-    assert_eq!(scene.hidden.seconds(), [5]);
+    assert_eq!(scene.hidden.times_s(), [5]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -556,7 +488,7 @@ async fn each_failure_hides_the_message_for_the_next_step_until_it_is_a_dead_let
             .expect("visible");
     }
     assert_eq!(
-        scene.hidden.seconds(),
+        scene.hidden.times_s(),
         [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000, 0]
     );
     assert_eq!(scene.receiver.got().len(), 8);
@@ -640,7 +572,7 @@ async fn a_private_address_is_refused_by_name_and_by_number() {
         let nobody = trap.accept().expect_err("nobody came");
         assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock, "{url}");
     }
-    assert_eq!(scene.hidden.seconds(), [5; 4], "a person may still mend it");
+    assert_eq!(scene.hidden.times_s(), [5; 4], "a person may still mend it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -660,7 +592,7 @@ async fn one_bad_record_does_not_hold_up_the_others() {
     let mut ids = scene.receiver.ids();
     ids.sort_unstable();
     assert_eq!(ids, ["ORDER-1_2", "ORDER-2_2"]);
-    assert!(scene.hidden.seconds().is_empty());
+    assert!(scene.hidden.times_s().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -737,7 +669,7 @@ async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends() {
     let answer = scene.process(vec![slow], 8_000).await;
     assert_eq!(failed(&answer), ["slow"]);
     assert!(began.elapsed() < Duration::from_millis(7_500));
-    assert_eq!(scene.hidden.seconds()[0], 5);
+    assert_eq!(scene.hidden.times_s()[0], 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -746,7 +678,7 @@ async fn no_event_is_begun_when_the_time_is_nearly_up() {
     let late = record_of("late", on_the_bus(&event("ORDER-1", 3)), 1);
     let answer = scene.process(vec![late], 7_999).await;
     assert_eq!(failed(&answer), ["late"]);
-    assert!(scene.receiver.got().is_empty() && scene.hidden.seconds().is_empty());
+    assert!(scene.receiver.got().is_empty() && scene.hidden.times_s().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,10 @@
 //! KMS and SQS by the local engine: started once for the whole binary, with the keys that the template makes.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 use adapters::{
     aws::{Aws, AwsSettings},
@@ -100,9 +104,11 @@ impl LocalAws {
     }
 
     /// An HTTP client that sends DynamoDB's calls to `dynamodb` and all others to the local engine.
-    pub(crate) fn split(&self, dynamodb: &str) -> SharedHttpClient {
+    /// `hidden` notes for how long messages were hidden.
+    pub(crate) fn split(&self, dynamodb: &str, hidden: Hidden) -> SharedHttpClient {
         SharedHttpClient::new(Split {
             dynamodb: dynamodb.to_owned(),
+            hidden,
             inner: aws_smithy_http_client::Builder::new().build_http(),
         })
     }
@@ -165,6 +171,7 @@ pub(crate) async fn items(
 #[derive(Clone)]
 struct Split {
     dynamodb: String,
+    hidden: Hidden,
     inner: SharedHttpClient,
 }
 
@@ -177,6 +184,7 @@ impl fmt::Debug for Split {
 #[derive(Debug)]
 struct SplitConnector {
     dynamodb: String,
+    hidden: Hidden,
     inner: SharedHttpConnector,
 }
 
@@ -189,6 +197,7 @@ impl HttpClient for Split {
         let inner = self.inner.http_connector(settings, components);
         SharedHttpConnector::new(SplitConnector {
             dynamodb: self.dynamodb.clone(),
+            hidden: self.hidden.clone(),
             inner,
         })
     }
@@ -206,7 +215,28 @@ impl HttpConnector for SplitConnector {
                 .expect("a URI");
         }
         undelay(&mut request);
+        self.hidden.note(&request);
         self.inner.call(request)
+    }
+}
+
+/// For how long the functions hid messages that failed, in seconds, in order. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hidden(Arc<Mutex<Vec<i64>>>);
+
+impl Hidden {
+    /// The times so far.
+    pub(crate) fn times_s(&self) -> Vec<i64> {
+        self.0.lock().expect("no panic").clone()
+    }
+
+    fn note(&self, request: &HttpRequest) {
+        let body = request
+            .body()
+            .bytes()
+            .and_then(|bytes| serde_json::from_slice::<serde_json::Value>(bytes).ok());
+        let time_s = body.and_then(|body| body["VisibilityTimeout"].as_i64());
+        self.0.lock().expect("no panic").extend(time_s);
     }
 }
 

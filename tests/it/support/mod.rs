@@ -13,6 +13,7 @@ use adapters::{
     keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
     kms::Kms,
     order_table::OrderTable,
+    queues::Queue,
     random::Random,
     testing::{DynamoEngine, Match, Tables, Wire},
 };
@@ -24,7 +25,7 @@ use wechatpay_simulator::{
 };
 
 pub(crate) use api::{Answer, Client};
-pub(crate) use aws::LocalAws;
+pub(crate) use aws::{Hidden, LocalAws};
 pub(crate) use queues::MAX_RECEIVE_COUNT;
 
 /// The merchant of all tests.
@@ -52,6 +53,10 @@ pub(crate) struct Bench {
     pub(crate) orders: OrderTable,
     /// The client that most tests use.
     pub(crate) client: Client,
+    /// Where callbacks arrive.
+    pub(crate) notify_url: String,
+    /// For how long failed messages were hidden.
+    pub(crate) hidden: Hidden,
     create_order: Arc<create_order::desk::Desk>,
     manage_order: Arc<manage_order::desk::Desk>,
     receive_callback: Arc<receive_callback::desk::Desk>,
@@ -96,7 +101,11 @@ impl Bench {
         let engine = DynamoEngine::start();
         let tables = engine.create_tables("").await;
         let local = LocalAws::get().await;
-        let wire = Wire::around(local.split(engine.endpoint()), clock.clone());
+        let hidden = Hidden::default();
+        let wire = Wire::around(
+            local.split(engine.endpoint(), hidden.clone()),
+            clock.clone(),
+        );
         let aws = Aws::with_http_client(
             &AwsSettings::local(&local.endpoint),
             &clock,
@@ -121,6 +130,7 @@ impl Bench {
         write_merchant(&keys, &wechat, local).await;
         let client = Client::register(&keys, "shop", &random).await;
         let vars = vars(&wishes, local, &tables, &queues, &wechat, &callbacks.url);
+        let notify_url = callbacks.url.clone();
         let receive_callback = Arc::new(open!(receive_callback, &vars, &aws, &clock, &random));
         callbacks.serve(Arc::clone(&receive_callback));
         Self {
@@ -136,6 +146,8 @@ impl Bench {
             tables,
             keys,
             client,
+            notify_url,
+            hidden,
             queues,
             random,
             _engine: engine,
@@ -247,6 +259,17 @@ impl Bench {
             )
             .await,
         )
+    }
+
+    /// Sends a message of the results queue round again, as `cargo client notices redrive` does.
+    pub(crate) async fn redrive(&self, message: &str) {
+        Queue::new(self.queues.client(), &self.queues.results_url)
+            .redrive(
+                message,
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            )
+            .await
+            .expect("a message");
     }
 
     /// Works off both queues until they are empty or every message that is left failed. Says how many failed.

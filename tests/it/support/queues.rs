@@ -38,6 +38,11 @@ impl Queues {
         }
     }
 
+    /// SQS, past the wire.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Puts a message into one of the queues.
     pub(crate) async fn send(&self, url: &str, body: &str) {
         self.client

@@ -1,0 +1,140 @@
+//! Late and double money: booked, given back or parked, never lost and never applied twice.
+
+use std::time::Duration;
+
+use serde_json::json;
+use wechatpay_simulator::{Fault, Notice, Rule};
+
+use crate::support::{Bench, native};
+
+async fn settle(bench: &Bench, minutes: u32) {
+    for _ in 0..minutes {
+        bench.work_off().await;
+        bench.advance(Duration::from_secs(60)).await;
+        bench.sweep().await;
+        bench.work_off().await;
+    }
+}
+
+/// An order that was closed, and then money for it arrives.
+async fn paid_after_close() -> Bench {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::times(Fault::PayAfterClose, 1))
+        .unwrap();
+    assert_eq!(bench.close("ORDER-1").await.body["state"], "closed");
+    bench.deliver().await;
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_after_the_close_is_booked_and_gives_itself_back() {
+    let bench = paid_after_close().await;
+    settle(&bench, 3).await;
+    let order = bench.get_order("ORDER-1").await.body;
+    assert_eq!(order["state"], "refunded");
+    let told: Vec<String> = bench
+        .journal("ORDER-1")
+        .await
+        .into_iter()
+        .map(|event| event.to)
+        .collect();
+    assert_eq!(
+        told[3..],
+        [
+            "closed",
+            "paid_after_close",
+            "reserved",
+            "processing",
+            "refunded",
+            "succeeded"
+        ]
+    );
+    let refunds = bench.wechat.admin().refunds_of("ORDER-1");
+    assert_eq!(refunds.len(), 1, "once, however often the news came");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_money_whose_news_comes_often_and_in_any_order_is_given_back_once() {
+    let bench = paid_after_close().await;
+    let id = bench.wechat.admin().callbacks()[0].id.clone();
+    for _ in 0..3 {
+        bench.wechat.admin().redeliver(&id).await;
+    }
+    settle(&bench, 4).await;
+    bench.wechat.admin().redeliver(&id).await;
+    settle(&bench, 1).await;
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "refunded");
+    assert_eq!(
+        bench.wechat.admin().order("ORDER-1").unwrap().refunded_fen,
+        100
+    );
+    assert_eq!(bench.items("refund#").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_payment_is_parked_and_given_back_by_its_number() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    bench.work_off().await;
+    bench
+        .wechat
+        .admin()
+        .pay_again("ORDER-1", &Default::default())
+        .unwrap();
+    bench.deliver().await;
+    bench.work_off().await;
+    let parked = &bench.items("payment#").await[0];
+    assert_eq!(parked["reason"], "second_payment");
+    let second = parked["transaction_id"].clone();
+    let journal = bench.journal("ORDER-1").await;
+    assert_eq!(
+        journal
+            .last()
+            .map(|event| (event.subject.kind(), event.to.as_str())),
+        Some(("payment", "parked"))
+    );
+    let ask = |fen: i64| json!({"refund_no": "R1", "amount_fen": fen, "transaction_id": second});
+    let path = "/v1/orders/ORDER-1/refunds";
+    assert_eq!(
+        bench.post(path, &ask(99)).await.body["code"],
+        "refund_exceeds_payment",
+        "whole or not at all"
+    );
+    assert_eq!(bench.post(path, &ask(100)).await.status, 202);
+    settle(&bench, 3).await;
+    assert_eq!(bench.items("payment#").await[0]["state"], "refunded");
+    let order = bench.get_order("ORDER-1").await.body;
+    assert_eq!(order["state"], "paid", "the order's own money is untouched");
+    let view = bench.wechat.admin().order("ORDER-1").unwrap();
+    assert_eq!((view.received_fen, view.refunded_fen), (200, 100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notices_that_only_look_like_payments_are_parked_and_pay_nothing() {
+    for notice in [Notice::ProfitSharing, Notice::Combined] {
+        let bench = Bench::start().await;
+        bench.post_order(&native("ORDER-1")).await;
+        bench
+            .wechat
+            .admin()
+            .send_notice(&notice, "ORDER-1", None)
+            .unwrap();
+        bench.deliver().await;
+        assert_eq!(bench.work_off().await, 0);
+        assert_eq!(
+            bench.get_order("ORDER-1").await.body["state"],
+            "awaiting_payment"
+        );
+        let kept = &bench.notices().await[0];
+        assert_eq!(
+            (kept["status"].as_str(), kept["event_type"].as_str()),
+            ("parked", "TRANSACTION.SUCCESS")
+        );
+        assert!(kept["what_to_do"].contains("not handled here"));
+    }
+}

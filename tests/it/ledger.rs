@@ -1,0 +1,95 @@
+//! The ledger of notices: every callback that did not settle at its first try, and nothing else.
+
+use adapters::testing::{Fault, Match, Service};
+use serde_json::json;
+
+use crate::support::{Bench, MAX_RECEIVE_COUNT, native};
+
+fn transactions() -> Match {
+    Match::operation(Service::DynamoDb, "TransactWriteItems")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_settles_at_once_is_not_in_the_ledger() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    assert_eq!(bench.work_off().await, 0);
+    assert!(bench.notices().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_fails_stands_in_the_ledger_until_it_settles() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    bench.wire.break_all(transactions(), Fault::ServiceFault);
+    assert_eq!(bench.work_off().await, 1);
+    let record = bench.notices().await.remove(0);
+    assert_eq!(
+        (
+            record["status"].as_str(),
+            record["retries"].as_str(),
+            record["order_no"].as_str()
+        ),
+        ("pending", "1", "ORDER-1")
+    );
+    let now = bench.clock.now().0;
+    let next: i64 = record["next_retry_at"].parse().unwrap();
+    assert!((1..=60).contains(&(next - now)), "{next} at {now}");
+    assert!(
+        record["last_error"].contains("did not answer")
+            || record["last_error"].contains("could not")
+    );
+    assert!(record["message"].contains("ciphertext"));
+    assert!(!format!("{record:?}").contains("openid"));
+    bench.wire.mend();
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(bench.notices().await[0]["status"], "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_fails_hides_for_longer_each_time_and_ends_in_the_dead_letter_queue() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    bench.wire.break_all(transactions(), Fault::ServiceFault);
+    for _ in 0..MAX_RECEIVE_COUNT {
+        assert_eq!(bench.work_off().await, 1);
+    }
+    let hidden: Vec<i64> = bench.hidden.times_s();
+    assert_eq!(hidden.first(), Some(&10));
+    assert!(
+        hidden.windows(2).all(|pair| pair[0] < pair[1]),
+        "{hidden:?}"
+    );
+    assert_eq!(bench.work_off().await, 0);
+    let [_, results] = bench.dead_letters().await;
+    assert_eq!(results.len(), 1);
+    assert_eq!(bench.notices().await[0]["retries"], "8");
+    bench.wire.mend();
+    // A person sends it round again, from the ledger.
+    let message = bench.notices().await[0]["message"].clone();
+    bench.redrive(&message).await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(bench.notices().await[0]["status"], "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parked_notice_says_what_a_person_must_decide_and_is_not_parked_twice() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .pay_altered("ORDER-1", json!({"amount": {"total": 99}}))
+        .await;
+    assert_eq!(bench.work_off().await, 0);
+    let record = &bench.notices().await[0];
+    assert_eq!(record["status"], "parked");
+    assert!(record["what_to_do"].contains("amount differs"));
+    let id = bench.wechat.admin().callbacks()[0].id.clone();
+    bench.wechat.admin().redeliver(&id).await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.notices().await.len(), 1);
+}

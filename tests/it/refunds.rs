@@ -1,0 +1,491 @@
+//! Refunds: set aside first, sent under one number, asked about before they are sent again.
+
+use std::time::Duration;
+
+use adapters::testing::{Fault as AwsFault, Match, Service};
+use futures_util::future::join_all;
+use serde_json::json;
+use wechatpay_simulator::{
+    ConsoleRefund, Endpoint, Fault, RefundOutcome, RefundStatus, Rule, Settings,
+};
+
+use crate::support::{Bench, native};
+
+/// A paid order of 100 fen.
+async fn paid() -> Bench {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    bench.work_off().await;
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    bench
+}
+
+/// Queue, callbacks and sweep do their work for so many simulated minutes.
+async fn minutes(bench: &Bench, minutes: u32) {
+    for _ in 0..minutes {
+        bench.work_off().await;
+        bench.advance(Duration::from_secs(60)).await;
+        bench.sweep().await;
+        bench.work_off().await;
+    }
+}
+
+/// Fen that WeChat Pay gave back of an order.
+fn given_back(bench: &Bench) -> i64 {
+    bench.wechat.admin().order("ORDER-1").unwrap().refunded_fen
+}
+
+async fn state(bench: &Bench, refund_no: &str) -> String {
+    let refund = bench.get_refund("ORDER-1", refund_no).await;
+    refund.body["state"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_taken_on_sent_by_the_queue_and_done_by_its_notice() {
+    let bench = paid().await;
+    let taken = bench.refund("ORDER-1", "R1", 40).await;
+    assert_eq!(
+        (taken.status, &taken.body["state"]),
+        (202, &json!("reserved"))
+    );
+    assert_eq!(taken.headers["location"], "/v1/orders/ORDER-1/refunds/R1");
+    bench.work_off().await;
+    minutes(&bench, 2).await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["state"], "succeeded");
+    assert!(refund["refund_id"].is_string() && refund["succeeded_at"].is_string());
+    let order = bench.get_order("ORDER-1").await.body;
+    assert_eq!(
+        (&order["state"], &order["refunded_fen"]),
+        (&json!("partially_refunded"), &json!(40))
+    );
+    bench.refund("ORDER-1", "R2", 60).await;
+    minutes(&bench, 3).await;
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "refunded");
+    assert_eq!(given_back(&bench), 100);
+    let sent = &bench.wechat.admin().refunds()[0];
+    assert!(sent.request.to_string().contains("notify_url"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_of_a_refund_is_the_same_refund_and_another_body_is_refused() {
+    let bench = paid().await;
+    bench.refund("ORDER-1", "R1", 40).await;
+    let again = bench.refund("ORDER-1", "R1", 40).await;
+    assert_eq!(again.status, 200);
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    let other = bench.refund("ORDER-1", "R1", 41).await;
+    assert_eq!(
+        (other.status, &other.body["code"]),
+        (422, &json!("idempotency_key_reused"))
+    );
+    let by_key = |key: &str| {
+        bench.client.post_with(
+            "/v1/orders/ORDER-1/refunds",
+            &json!({"amount_fen": 10}),
+            &[("idempotency-key", key)],
+            &bench,
+        )
+    };
+    let first = bench.send(by_key("k1")).await;
+    let second = bench.send(by_key("k1")).await;
+    assert_eq!((first.status, second.status), (202, 200));
+    assert_eq!(first.body["refund_no"], second.body["refund_no"]);
+    minutes(&bench, 4).await;
+    assert_eq!(given_back(&bench), 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn racing_partial_refunds_never_pass_the_paid_sum() {
+    let bench = paid().await;
+    let asks = (0..16).map(|n| {
+        let bench = &bench;
+        async move { bench.refund("ORDER-1", &format!("R{n}"), 30).await }
+    });
+    let answers = join_all(asks).await;
+    let taken = answers.iter().filter(|answer| answer.status == 202).count();
+    assert!(
+        (1..=3).contains(&taken),
+        "{taken} refunds of 30 were taken on for 100"
+    );
+    for answer in answers.iter().filter(|answer| answer.status == 422) {
+        assert_eq!(answer.body["code"], "refund_exceeds_payment");
+    }
+    minutes(&bench, 8).await;
+    assert_eq!(given_back(&bench), 30 * i64::try_from(taken).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refunds_of_one_order_go_out_a_minute_apart() {
+    let bench = paid().await;
+    for refund_no in ["R1", "R2", "R3"] {
+        assert_eq!(bench.refund("ORDER-1", refund_no, 10).await.status, 202);
+    }
+    bench.work_off().await;
+    assert_eq!(bench.wechat.admin().requests()[&Endpoint::CreateRefund], 1);
+    minutes(&bench, 1).await;
+    assert_eq!(bench.wechat.admin().requests()[&Endpoint::CreateRefund], 2);
+    minutes(&bench, 2).await;
+    assert_eq!(given_back(&bench), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_whose_answer_was_lost_is_asked_about_and_not_sent_again() {
+    for fault in [
+        Fault::ServerErrorAfter { status: 500 },
+        Fault::ResetAfter,
+        Fault::ProbeResponse,
+        Fault::TooManyRequestsAfter,
+    ] {
+        let bench = paid().await;
+        bench
+            .wechat
+            .admin()
+            .add_fault(Rule::times(fault, 1).at(Endpoint::CreateRefund))
+            .unwrap();
+        bench.refund("ORDER-1", "R1", 100).await;
+        minutes(&bench, 3).await;
+        assert_eq!(state(&bench, "R1").await, "succeeded");
+        assert_eq!(bench.wechat.admin().requests()[&Endpoint::CreateRefund], 1);
+        assert_eq!(given_back(&bench), 100);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_never_arrived_is_sent_again_under_the_same_number() {
+    let bench = paid().await;
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::times(Fault::ResetBefore, 1).at(Endpoint::CreateRefund))
+        .unwrap();
+    let number = bench.refund("ORDER-1", "R1", 100).await.body["out_refund_no"].clone();
+    minutes(&bench, 3).await;
+    assert_eq!(state(&bench, "R1").await, "succeeded");
+    let refunds = bench.wechat.admin().refunds_of("ORDER-1");
+    assert_eq!(refunds.len(), 1);
+    assert_eq!(number, refunds[0].out_refund_no.as_str());
+    assert!(bench.wechat.admin().requests()[&Endpoint::QueryRefund] >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_notices_the_sweep_finds_what_became_of_a_refund() {
+    let bench = paid().await;
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::always(Fault::LostCallback))
+        .unwrap();
+    bench.refund("ORDER-1", "R1", 100).await;
+    minutes(&bench, 3).await;
+    assert_eq!(state(&bench, "R1").await, "succeeded");
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "refunded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_refund_frees_its_money_and_a_new_number_is_right() {
+    let bench = paid().await;
+    bench
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Closed);
+    bench.refund("ORDER-1", "R1", 100).await;
+    minutes(&bench, 2).await;
+    assert_eq!(state(&bench, "R1").await, "closed");
+    assert!(
+        bench
+            .get_order("ORDER-1")
+            .await
+            .body
+            .get("refund_committed_fen")
+            .is_none()
+    );
+    bench
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Success);
+    assert_eq!(bench.refund("ORDER-1", "R2", 100).await.status, 202);
+    minutes(&bench, 3).await;
+    assert_eq!(given_back(&bench), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abnormal_refund_waits_for_a_person_who_says_where_the_money_goes() {
+    let bench = paid().await;
+    bench
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Abnormal);
+    bench.refund("ORDER-1", "R1", 100).await;
+    minutes(&bench, 2).await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["state"], "abnormal");
+    assert!(refund["what_to_do"].as_str().unwrap().contains("abnormal"));
+    bench
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Success);
+    let card = json!({
+        "to": "user", "bank_type": "ICBC_DEBIT", "bank_account": "6222020200012345678", "real_name": "李雷"
+    });
+    let answer = bench
+        .post("/v1/orders/ORDER-1/refunds/R1/abnormal", &card)
+        .await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    minutes(&bench, 3).await;
+    assert_eq!(state(&bench, "R1").await, "succeeded");
+    let held = format!("{:?}", bench.items("").await);
+    assert!(!held.contains("6222020200012345678") && !held.contains("李雷"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_refund_keeps_its_money_until_a_person_decides() {
+    let bench = paid().await;
+    bench
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Refused);
+    bench.refund("ORDER-1", "R1", 100).await;
+    minutes(&bench, 2).await;
+    assert_eq!(state(&bench, "R1").await, "refused");
+    let order = bench.get_order("ORDER-1").await.body;
+    assert_eq!(order["refund_committed_fen"], 100);
+    assert_eq!(
+        bench.refund("ORDER-1", "R2", 1).await.body["code"],
+        "refund_exceeds_payment"
+    );
+    bench
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Success);
+    let retried = bench
+        .post("/v1/orders/ORDER-1/refunds/R1/retry", &json!({}))
+        .await;
+    assert_eq!(retried.status, 202, "{retried:?}");
+    minutes(&bench, 3).await;
+    assert_eq!(state(&bench, "R1").await, "succeeded");
+    assert_eq!(bench.wechat.admin().refunds_of("ORDER-1").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_can_give_the_money_of_a_refused_refund_free_and_is_on_record() {
+    let bench = paid().await;
+    bench
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Refused);
+    bench.refund("ORDER-1", "R1", 100).await;
+    let release = json!({"who": "Li", "why": "paid back in cash"});
+    let path = "/v1/orders/ORDER-1/refunds/R1/release";
+    assert_eq!(
+        bench.post(path, &release).await.body["code"],
+        "refund_state",
+        "not before WeChat Pay refused it"
+    );
+    minutes(&bench, 2).await;
+    assert_eq!(bench.post(path, &release).await.status, 202);
+    assert_eq!(state(&bench, "R1").await, "closed");
+    let kept = &bench.items("refund#").await[0];
+    assert_eq!(
+        (kept["decided_by"].as_str(), kept["decided_why"].as_str()),
+        ("Li", "paid back in cash")
+    );
+    assert!(
+        bench
+            .get_order("ORDER-1")
+            .await
+            .body
+            .get("refund_committed_fen")
+            .is_none()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_low_balance_lets_all_refunds_rest_and_they_go_on_by_themselves() {
+    let bench = paid().await;
+    bench.post_order(&native("ORDER-2")).await;
+    bench.pay("ORDER-2").await;
+    bench.work_off().await;
+    bench.wechat.admin().set_balance(0);
+    bench.refund("ORDER-1", "R1", 100).await;
+    bench.work_off().await;
+    bench.refund("ORDER-2", "R1", 100).await;
+    minutes(&bench, 2).await;
+    assert_eq!(
+        bench.wechat.admin().requests()[&Endpoint::CreateRefund],
+        1,
+        "failing refunds have a small quota: the second is not even tried"
+    );
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(
+        (&refund["state"], &refund["trouble"]),
+        (&json!("reserved"), &json!("NOT_ENOUGH"))
+    );
+    bench.wechat.admin().set_balance(10_000);
+    minutes(&bench, 14).await;
+    assert_eq!(state(&bench, "R1").await, "succeeded");
+    assert_eq!(
+        bench.wechat.admin().order("ORDER-2").unwrap().refunded_fen,
+        100
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_paid_order_of_ones_own_gives_back_and_not_more_than_it_holds() {
+    let bench = paid().await;
+    bench.post_order(&native("ORDER-2")).await;
+    for (order_no, refund_no, fen, status, code) in [
+        ("ORDER-2", "R1", 1, 409, "order_not_paid"),
+        ("ORDER-9", "R1", 1, 404, "order_not_found"),
+        ("ORDER-1", "R1", 101, 422, "refund_exceeds_payment"),
+        ("ORDER-1", "R1", 0, 400, "invalid_request"),
+        ("ORDER-1", "auto-1", 1, 400, "invalid_request"),
+    ] {
+        let answer = bench.refund(order_no, refund_no, fen).await;
+        assert_eq!(
+            (answer.status, &answer.body["code"]),
+            (status, &json!(code))
+        );
+    }
+    let stranger = bench.another_client("stranger").await;
+    for request in [
+        stranger.post(
+            "/v1/orders/ORDER-1/refunds",
+            &json!({"refund_no": "R1", "amount_fen": 1}),
+            &bench,
+        ),
+        stranger.get("/v1/orders/ORDER-1/refunds", &bench),
+        stranger.get("/v1/orders/ORDER-1/events", &bench),
+    ] {
+        assert_eq!(bench.send(request).await.status, 404);
+    }
+    bench.clock.advance(Duration::from_secs(366 * 24 * 3600));
+    assert_eq!(
+        bench.refund("ORDER-1", "R1", 1).await.body["code"],
+        "refund_too_late"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_dies_between_setting_aside_and_sending_leaves_it_to_the_sweep() {
+    let bench = paid().await;
+    bench.wire.break_next(
+        Match::operation(Service::DynamoDb, "TransactWriteItems"),
+        AwsFault::DieAfter,
+    );
+    let died = bench
+        .wire
+        .until_death(bench.refund("ORDER-1", "R1", 100))
+        .await;
+    assert!(died.is_none());
+    bench.wire.mend();
+    minutes(&bench, 3).await;
+    assert_eq!(state(&bench, "R1").await, "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_made_in_the_console_is_taken_into_the_books() {
+    let bench = paid().await;
+    let notify_url = Some(bench.notify_url.clone());
+    bench
+        .wechat
+        .admin()
+        .console_refund(&ConsoleRefund {
+            order: "ORDER-1".to_owned(),
+            refund_fen: 30,
+            out_refund_no: Some("console@1".to_owned()),
+            notify_url,
+            ..ConsoleRefund::default()
+        })
+        .unwrap();
+    minutes(&bench, 2).await;
+    let order = bench.get_order("ORDER-1").await.body;
+    assert_eq!(
+        (&order["state"], &order["refunded_fen"]),
+        (&json!("partially_refunded"), &json!(30))
+    );
+    let refunds = bench.get("/v1/orders/ORDER-1/refunds").await.body;
+    assert_eq!(refunds["refunds"][0]["out_refund_no"], "console@1");
+    assert_eq!(
+        bench.refund("ORDER-1", "R1", 71).await.body["code"],
+        "refund_exceeds_payment"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_console_refund_of_money_that_is_set_aside_already_is_parked_for_a_person() {
+    let bench = paid().await;
+    bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);
+    bench.refund("ORDER-1", "R1", 100).await;
+    let notify_url = Some(bench.notify_url.clone());
+    bench
+        .wechat
+        .admin()
+        .console_refund(&ConsoleRefund {
+            order: "ORDER-1".to_owned(),
+            refund_fen: 100,
+            notify_url,
+            ..ConsoleRefund::default()
+        })
+        .unwrap();
+    let out_refund_no = bench.wechat.admin().refunds_of("ORDER-1")[0]
+        .out_refund_no
+        .clone();
+    bench
+        .wechat
+        .admin()
+        .settle_refund(&out_refund_no, RefundStatus::Success)
+        .unwrap();
+    bench.deliver().await;
+    bench.work_off().await;
+    let parked = bench.items("parked-refund#").await;
+    assert_eq!(
+        (parked.len(), parked[0]["reason"].as_str()),
+        (1, "exceeds_payment")
+    );
+    assert_eq!(bench.notices().await[0]["status"], "parked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_notice_that_differs_in_its_amount_is_parked_and_applied_to_nothing() {
+    let bench = paid().await;
+    bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);
+    bench.refund("ORDER-1", "R1", 40).await;
+    bench.work_off().await;
+    let out_refund_no = bench.wechat.admin().refunds_of("ORDER-1")[0]
+        .out_refund_no
+        .clone();
+    let altered = wechatpay_simulator::Damage::Altered(json!({"amount": {"refund": 41}}));
+    let callback = bench
+        .wechat
+        .admin()
+        .signed_callback(&out_refund_no, &altered)
+        .unwrap();
+    assert_eq!(bench.receive(&callback).await.status, 204);
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(state(&bench, "R1").await, "processing");
+    assert_eq!(
+        bench.items("parked-refund#").await[0]["reason"],
+        "amount.refund"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spellings_of_codes_without_underscores_change_nothing() {
+    let bench = paid().await;
+    bench
+        .wechat
+        .admin()
+        .set_settings(Settings {
+            bare_codes: true,
+            ..Settings::default()
+        })
+        .unwrap();
+    bench.wechat.admin().set_balance(0);
+    bench.refund("ORDER-1", "R1", 100).await;
+    bench.work_off().await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["trouble"], "NOTENOUGH");
+    assert!(refund["what_to_do"].as_str().unwrap().contains("balance"));
+}
