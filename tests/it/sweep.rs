@@ -5,7 +5,7 @@ use std::time::Duration;
 use adapters::testing::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule};
 
-use crate::support::{Bench, native};
+use crate::support::{Bench, Wishes, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_callback_was_lost_is_found_and_settled() {
@@ -101,4 +101,29 @@ async fn an_unpaid_order_is_asked_about_again_on_the_ladder_and_a_failed_questio
         "the sweep settles it, the callback finds it done"
     );
     assert_eq!(bench.journal("ORDER-1").await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
+    let bench = Bench::with(Wishes {
+        both_hosts_are_down: true,
+        ..Wishes::default()
+    })
+    .await;
+    for n in 0..40 {
+        let asked = bench.client.post_with(
+            "/v1/orders",
+            &native(&format!("ORDER-{n}")),
+            &[("prefer", "respond-async")],
+            &bench,
+        );
+        assert_eq!(bench.send(asked).await.status, 202);
+    }
+    bench.advance(Duration::from_secs(60)).await;
+    let report = bench.sweep().await;
+    assert!(report.wechat_down, "{report:?}");
+    assert!(
+        report.claimed < 40,
+        "the others are due at the next run, not at the next step of their ladder: {report:?}"
+    );
 }

@@ -2,6 +2,7 @@
 
 use adapters::{
     aws::Aws, clock::Clock, kms::Kms, order_table::OrderTable, queues::Queue, random::Random,
+    wechat_api::WechatApi,
 };
 use flows::{ask::Asking, close::Closing, parts::Parts, refund::Refunding};
 
@@ -14,6 +15,7 @@ pub struct Desk {
     pub(crate) asking: Asking,
     pub(crate) closing: Closing,
     pub(crate) refunding: Refunding,
+    pub(crate) wechat: WechatApi,
     pub(crate) payment_requests: Queue,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -28,6 +30,7 @@ impl Desk {
             refunding: parts.refunding(),
             orders: parts.orders,
             asking: parts.asking,
+            wechat: parts.wechat,
             payment_requests: parts.payment_requests,
             clock,
             random,

@@ -65,6 +65,8 @@ pub struct Report {
     pub parts_with_more: u32,
     /// Parts of the index that could not be read.
     pub parts_unreadable: u32,
+    /// The run ended early, since neither host of WeChat Pay answers: what is due keeps its place for a run that can ask.
+    pub wechat_down: bool,
 }
 
 /// Taken from a part of the index at a time, so that no part waits for another that is full.
@@ -126,7 +128,9 @@ async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, TableError> {
     let mut places: VecDeque<(u8, Option<DueFrom>)> =
         shards_from(began_at).map(|shard| (shard, None)).collect();
     while let Some((shard, from)) = places.pop_front() {
-        if no_time_left(desk, deadline_ms) || report.claimed >= RUN_MAX {
+        report.wechat_down |= desk.wechat.is_down();
+        let ends = report.wechat_down || report.claimed >= RUN_MAX;
+        if ends || no_time_left(desk, deadline_ms) {
             report.parts_with_more = report.parts_with_more.saturating_add(1);
             continue;
         }
@@ -175,7 +179,7 @@ async fn look_at(
     report: &mut Report,
 ) {
     let looks = stream::iter(items).map(|item| async move {
-        if no_time_left(desk, deadline_ms) {
+        if no_time_left(desk, deadline_ms) || desk.wechat.is_down() {
             return Look::NotOurs; // it was not claimed, so the next run finds it
         }
         let looked = match &item {

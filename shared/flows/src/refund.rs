@@ -18,7 +18,7 @@ use payments::{
     journal::Cause,
     notice::UnreadableNotice,
     order::Order,
-    refund::{self, Refund, RefundRefused, RefundState, WantedRefund},
+    refund::{self, Refund, RefundChange, RefundRefused, RefundState, WantedRefund},
     refund_news::{self, AfterRefusal, ParkedRefund, RefundNews, RefundSettlement, judge_refusal},
 };
 use tracing::{error, info, warn};
@@ -217,13 +217,10 @@ impl Refunding {
                     Ok(change) => change,
                     Err(refused) => return Ok(TakenOn::Refused(refused)),
                 };
-            if books.write(&change).await? {
-                return Ok(
-                    match books.orders.refund(order_no, &wanted.refund_no).await? {
-                        Some(refund) => TakenOn::New(Box::new(refund)),
-                        None => TakenOn::NoOrder,
-                    },
-                );
+            if books.write(&change).await?
+                && let Some(RefundChange::New(refund)) = change.refund
+            {
+                return Ok(TakenOn::New(refund));
             }
         }
         Err(BooksError::Contended.into())

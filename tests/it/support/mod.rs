@@ -75,6 +75,8 @@ pub(crate) struct Wishes {
     pub(crate) prepay_budget_ms: u32,
     /// Nobody listens where the main host should be.
     pub(crate) main_host_is_down: bool,
+    /// Nor where the other one should be.
+    pub(crate) both_hosts_are_down: bool,
 }
 
 impl Default for Wishes {
@@ -83,6 +85,7 @@ impl Default for Wishes {
             signer: "kms",
             prepay_budget_ms: 4500,
             main_host_is_down: false,
+            both_hosts_are_down: false,
         }
     }
 }
@@ -425,11 +428,15 @@ fn vars(
 ) -> BTreeMap<String, String> {
     let appids = [APPIDS[0], APPIDS[1], FOREIGN_APPID].join(",");
     let budget = wishes.prepay_budget_ms.to_string();
-    let main = if wishes.main_host_is_down {
-        "http://127.0.0.1:9"
-    } else {
-        wechat.base_url.as_str()
+    let host = |is_down: bool| {
+        if is_down {
+            "http://127.0.0.1:9"
+        } else {
+            wechat.base_url.as_str()
+        }
     };
+    let main = host(wishes.main_host_is_down || wishes.both_hosts_are_down);
+    let backup = host(wishes.both_hosts_are_down);
     [
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "local"),
@@ -448,7 +455,7 @@ fn vars(
         ("WECHATPAY_MCHID", MCHID),
         ("WECHATPAY_APPIDS", &appids),
         ("WECHATPAY_BASE_URL", main),
-        ("WECHATPAY_BACKUP_URL", &wechat.base_url),
+        ("WECHATPAY_BACKUP_URL", backup),
         ("NOTIFY_URL", notify_url),
         ("PREPAY_BUDGET_MS", &budget),
     ]
