@@ -30,6 +30,12 @@ pub(crate) enum UsageError {
         expected: &'static str,
         given: String,
     },
+    #[error("{what} {expected}, not `{given}`")]
+    Word {
+        what: &'static str,
+        expected: &'static str,
+        given: String,
+    },
     #[error("there is no command `{0}`")]
     Command(String),
     #[error("{0}")]

@@ -1,9 +1,11 @@
 //! Calls of the merchant API, before they are signed. `infra/openapi.yaml` describes them.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 /// A call of the API.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Call {
     /// The method.
     pub method: String,
@@ -33,6 +35,9 @@ pub struct NewOrder {
     /// The payer, for `jsapi` and `mini_program`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub openid: Option<String>,
+    /// The caller's own id of the payer, who then cannot submit two orders at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payer_id: Option<String>,
     /// The payer's address, for `h5`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payer_client_ip: Option<String>,
@@ -48,6 +53,53 @@ pub struct NewOrder {
     /// How long the order may be paid, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<i64>,
+}
+
+/// What a client asks for with `POST /v1/orders/{order_no}/refunds`. What is left out is not sent.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct NewRefund {
+    /// Whole fen.
+    pub amount_fen: i64,
+    /// The caller's own number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refund_no: Option<String>,
+    /// What the payer is told, to 80 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// A second payment for the order, to give that back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
+}
+
+/// Where the money of an abnormal refund goes.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "to", rename_all = "snake_case")]
+pub enum RefundTo {
+    /// To the merchant's own account.
+    Merchant,
+    /// To another debit card of the payer's.
+    User(Card),
+}
+
+/// A payer's debit card.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// WeChat Pay's name of the bank, such as `ICBC_DEBIT`.
+    pub bank_type: String,
+    /// The card's number.
+    pub bank_account: String,
+    /// The card holder's name.
+    pub real_name: String,
+}
+
+/// Shows neither number nor name.
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Card")
+            .field("bank_type", &self.bank_type)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Call {
@@ -80,6 +132,74 @@ impl Call {
         Self::new("GET", &format!("/v1/orders/{order_no}"), "")
     }
 
+    /// `POST /v1/orders/{order_no}/close`.
+    #[must_use]
+    pub fn close_order(order_no: &str) -> Self {
+        Self::new("POST", &format!("/v1/orders/{order_no}/close"), "")
+    }
+
+    /// `POST /v1/orders/{order_no}/refunds`.
+    ///
+    /// # Errors
+    /// As [`Call::create_order`].
+    pub fn create_refund(order_no: &str, refund: &NewRefund) -> Result<Self, serde_json::Error> {
+        let target = format!("/v1/orders/{order_no}/refunds");
+        serde_json::to_string(refund).map(|body| Self::new("POST", &target, body))
+    }
+
+    /// `GET /v1/orders/{order_no}/refunds`.
+    #[must_use]
+    pub fn list_refunds(order_no: &str) -> Self {
+        Self::new("GET", &format!("/v1/orders/{order_no}/refunds"), "")
+    }
+
+    /// `GET /v1/orders/{order_no}/refunds/{refund_no}`.
+    #[must_use]
+    pub fn get_refund(order_no: &str, refund_no: &str) -> Self {
+        Self::new("GET", &refund(order_no, refund_no), "")
+    }
+
+    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/retry`.
+    #[must_use]
+    pub fn retry_refund(order_no: &str, refund_no: &str) -> Self {
+        let target = format!("{}/retry", refund(order_no, refund_no));
+        Self::new("POST", &target, "")
+    }
+
+    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/release`: `who` decides it, and `why`.
+    #[must_use]
+    pub fn release_refund(order_no: &str, refund_no: &str, who: &str, why: &str) -> Self {
+        let target = format!("{}/release", refund(order_no, refund_no));
+        let body = serde_json::json!({"who": who, "why": why});
+        Self::new("POST", &target, body.to_string())
+    }
+
+    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/abnormal`.
+    ///
+    /// # Errors
+    /// As [`Call::create_order`].
+    pub fn redirect_refund(
+        order_no: &str,
+        refund_no: &str,
+        to: &RefundTo,
+    ) -> Result<Self, serde_json::Error> {
+        let target = format!("{}/abnormal", refund(order_no, refund_no));
+        serde_json::to_string(to).map(|body| Self::new("POST", &target, body))
+    }
+
+    /// `GET /v1/orders/{order_no}/events`.
+    #[must_use]
+    pub fn list_events(order_no: &str) -> Self {
+        Self::new("GET", &format!("/v1/orders/{order_no}/events"), "")
+    }
+
+    /// `POST /v1/orders/{order_no}/events/{version}/replay`.
+    #[must_use]
+    pub fn replay_event(order_no: &str, version: u64) -> Self {
+        let target = format!("/v1/orders/{order_no}/events/{version}/replay");
+        Self::new("POST", &target, "")
+    }
+
     /// The same call with one more header field.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -98,6 +218,21 @@ impl Call {
     pub fn idempotency_key(self, key: &str) -> Self {
         self.header("Idempotency-Key", key)
     }
+}
+
+/// Leaves the body out, which may hold a payer's card or openid.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
+}
+
+fn refund(order_no: &str, refund_no: &str) -> String {
+    format!("/v1/orders/{order_no}/refunds/{refund_no}")
 }
 
 #[cfg(test)]
@@ -127,5 +262,47 @@ mod tests {
             headers.map(|(name, value)| (name.to_owned(), value.to_owned()))
         );
         assert_eq!(Call::get_order("tea-0001").headers, []);
+    }
+    #[test]
+    fn a_refund_goes_to_the_payer_the_merchant_or_another_card() {
+        let refund = NewRefund {
+            amount_fen: 40,
+            reason: Some("One cup was cold".to_owned()),
+            ..NewRefund::default()
+        };
+        let call = Call::create_refund("tea-0001", &refund).unwrap();
+        assert_eq!(call.target, "/v1/orders/tea-0001/refunds");
+        assert_eq!(
+            call.body,
+            r#"{"amount_fen":40,"reason":"One cup was cold"}"#
+        );
+        let redirect = |to| Call::redirect_refund("tea-0001", "r1", &to).unwrap();
+        let call = redirect(RefundTo::Merchant);
+        assert_eq!(call.target, "/v1/orders/tea-0001/refunds/r1/abnormal");
+        assert_eq!(call.body, r#"{"to":"merchant"}"#);
+        let call = redirect(RefundTo::User(card()));
+        assert_eq!(
+            call.body,
+            r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"6222020000000000000","real_name":"张三"}"#
+        );
+    }
+
+    #[test]
+    fn a_card_is_not_shown() {
+        let to = RefundTo::User(card());
+        let call = Call::redirect_refund("tea-0001", "r1", &to).unwrap();
+        let shown = format!("{to:?} {call:?}");
+        assert!(
+            !shown.contains("6222") && !shown.contains("张三"),
+            "{shown}"
+        );
+    }
+
+    fn card() -> Card {
+        Card {
+            bank_type: "ICBC_DEBIT".to_owned(),
+            bank_account: "6222020000000000000".to_owned(),
+            real_name: "张三".to_owned(),
+        }
     }
 }

@@ -21,7 +21,7 @@ mod setup;
 mod signed;
 
 pub use api_url::{ApiUrl, ApiUrlError};
-pub use call::{Call, NewOrder};
+pub use call::{Call, Card, NewOrder, NewRefund, RefundTo};
 pub use send::{Answer, SendError, Sender};
 pub use settings::{Client, Settings, SettingsError};
 pub use setup::{ApiClientKey, MerchantFiles, PlatformKey, SetupError, put_client, put_merchant};

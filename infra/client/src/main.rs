@@ -1,12 +1,17 @@
-//! `cargo client`: makes and reads orders, shows signed requests, and gives a deployment its keys.
+//! `cargo client`: works with orders over the API, shows signed requests, and looks after a deployment's keys and notices.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program for people"
 )]
 
+mod api;
 mod args;
+mod cloud;
+mod events;
+mod notices;
 mod orders;
+mod refunds;
 mod register;
 mod webhook;
 
@@ -16,22 +21,55 @@ use std::process::ExitCode;
 use args::UsageError;
 
 const HELP: &str = "\
-Makes and reads orders over the merchant API, with signed requests.
+Works with orders over the merchant API, by signed requests, and looks after a deployment.
 
+Orders:
   cargo client create --product native|jsapi|mini_program|app|h5 --amount-fen N --description TEXT
-      [--order-no NO | --idempotency-key KEY] [--appid ID] [--openid ID] [--payer-client-ip IP]
+      [--order-no NO | --idempotency-key KEY] [--appid ID] [--openid ID] [--payer-id ID] [--payer-client-ip IP]
       [--h5-type iOS|Android|Wap] [--attach TEXT] [--goods-tag TEXT] [--expires-in-s N] [--async]
   cargo client get ORDER_NO
+  cargo client close ORDER_NO
   cargo client sign METHOD PATH [--body JSON] [--idempotency-key KEY] [--prefer VALUE]
       prints a curl command that is good for 300 s
 
-All three read --settings FILE (default: .local/client.json, which `cargo local` writes):
+Refunds:
+  cargo client refund ORDER_NO --amount-fen N [--refund-no NO | --idempotency-key KEY] [--reason TEXT]
+      [--transaction-id ID, to give a second payment for the order back]
+  cargo client refunds ORDER_NO
+  cargo client refund-status ORDER_NO REFUND_NO
+  cargo client refund-retry ORDER_NO REFUND_NO
+      sends a `refused` refund to WeChat Pay once more, under the number it had
+  cargo client refund-release ORDER_NO REFUND_NO --who NAME --why TEXT
+      gives a `refused` refund up and its money free; look first that no money of it went back
+  cargo client refund-abnormal ORDER_NO REFUND_NO --to merchant
+  cargo client refund-abnormal ORDER_NO REFUND_NO --to user --card-file FILE
+      says where the money of an `abnormal` refund goes; FILE holds
+      {\"bank_type\": \"ICBC_DEBIT\", \"bank_account\": \"...\", \"real_name\": \"...\"}
+
+Events:
+  cargo client events ORDER_NO
+  cargo client replay ORDER_NO VERSION
+      sends the webhook of an event once more
+
+All of these read --settings FILE (default: .local/client.json, which `cargo local` writes):
   {\"api_url\": \"https://...\", \"keyid\": \"...\", \"algorithm\": \"hmac-sha256\", \"secret_base64\": \"...\"}
   or \"ed25519\" / \"rsa-v1_5-sha256\" with \"private_key_file\": \"key.pem\" beside the settings.
 
-Keys of a deployment on AWS; credentials from AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN;
-each takes --mchid M --keys-table T --secrets-key-id K (the stack's outputs KeysTableName, SecretsKeyId):
+What follows works in a deployment's AWS account; credentials from AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+AWS_SESSION_TOKEN.
 
+Callbacks that did not settle; each takes --mchid M --notices-table T (the stack's output NoticesTableName), or the
+variables WECHATPAY_MCHID, NOTICES_TABLE:
+  cargo client notices list [--status pending|parked|ok|decided] [--most N]
+      those that are parked for a person or come again, unless told otherwise
+  cargo client notices show NOTICE_ID
+  cargo client notices redrive NOTICE_ID --queue-url URL (the output PaymentResultsQueueUrl, or the variable
+      PAYMENT_RESULTS_QUEUE_URL)
+      sends its message to the queue once more, when its cause is put right
+  cargo client notices decide NOTICE_ID --who NAME --why TEXT
+      writes down what a person did about it
+
+Keys; each takes --mchid M --keys-table T --secrets-key-id K (the outputs KeysTableName, SecretsKeyId):
   cargo client setup merchant --merchant-serial S --apiv3-key-file F [--apiv3-key-version N]
       [--previous-apiv3-key-file F] [--merchant-key-file apiclient_key.pem, for MERCHANT_SIGNER=sealed]
       --wechatpay-public-key ID=FILE and/or --platform-certificate FILE, the one in use first
@@ -63,7 +101,17 @@ async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn 
     match raw.next().as_deref() {
         Some("create") => orders::create(raw).await,
         Some("get") => orders::get(raw).await,
+        Some("close") => orders::close(raw).await,
         Some("sign") => orders::sign(raw),
+        Some("refund") => refunds::create(raw).await,
+        Some("refunds") => refunds::list(raw).await,
+        Some("refund-status") => refunds::status(raw).await,
+        Some("refund-retry") => refunds::retry(raw).await,
+        Some("refund-release") => refunds::release(raw).await,
+        Some("refund-abnormal") => refunds::redirect(raw).await,
+        Some("events") => events::list(raw).await,
+        Some("replay") => events::replay(raw).await,
+        Some("notices") => notices::run(raw).await,
         Some("setup") => register::run(raw).await,
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");

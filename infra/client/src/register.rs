@@ -7,9 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use adapters::aws::{Aws, AwsSettings};
 use adapters::clock::Clock;
-use adapters::env::{ProcessEnv, Reader};
 use adapters::keys_table::KeysTable;
 use adapters::kms::Kms;
 use adapters::random::Random;
@@ -21,8 +19,9 @@ use client::{
 use message_signatures::Algorithm;
 use zeroize::Zeroizing;
 
+use crate::api::default_settings;
 use crate::args::{Args, UsageError};
-use crate::orders::default_settings;
+use crate::cloud;
 use crate::webhook;
 
 /// Which deployment: options of every `setup` command.
@@ -193,11 +192,8 @@ fn platform_key((name, value): (String, String)) -> Result<PlatformKey, UsageErr
 pub(crate) fn keys_table(args: &mut Args) -> Result<KeysTable, Box<dyn Error>> {
     let (mchid, table) = (args.required("mchid")?, args.required("keys-table")?);
     let secrets_key_id = args.required("secrets-key-id")?;
-    let mut reader = Reader::new(&ProcessEnv);
-    let settings = AwsSettings::read(&mut reader);
-    let settings = reader.finish(|| settings)?;
     let clock = Clock::system();
-    let aws = Aws::new(&settings, &clock);
+    let aws = cloud::connect(&clock)?;
     Ok(KeysTable::new(
         aws.dynamodb(),
         table,

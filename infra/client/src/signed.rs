@@ -1,7 +1,9 @@
 //! A signed call, and how it looks as a `curl` command.
 
+use std::fmt;
+
 /// A call with all its header fields, ready to be sent as it is.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct SignedCall {
     /// The method.
     pub method: String,
@@ -40,6 +42,16 @@ impl SignedCall {
         }
         argument("--url", &self.url);
         command
+    }
+}
+
+/// Leaves out the body, as [`crate::Call`] does, and the signature.
+impl fmt::Debug for SignedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedCall")
+            .field("method", &self.method)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 

@@ -62,6 +62,8 @@ async fn a_sent_call_arrives_as_it_was_signed() {
     for call in [
         order(),
         Call::get_order("tea-0001"),
+        Call::close_order("tea-0001"),
+        Call::release_refund("tea-0001", "r1", "李娜", "Paid \"in cash\""),
         Call::new("GET", "/v1/a%20b?x=%2F&y", ""),
     ] {
         let signed = client.sign(&call, Clock::system().now(), "n1").unwrap();
@@ -180,8 +182,99 @@ fn the_program_signs_with_a_private_key_file_beside_its_settings() {
 }
 
 #[test]
+fn each_command_makes_its_call_of_the_api() {
+    let folder = folder("commands");
+    let file = folder.join("client.json");
+    let settings = settings(format!("http://{}", server::start(key())));
+    std::fs::write(&file, serde_json::to_string(&settings).unwrap()).unwrap();
+    let card = folder.join("card.json");
+    let text =
+        r#"{"bank_type":"ICBC_DEBIT","bank_account":"6222020000000000000","real_name":"张三"}"#;
+    std::fs::write(&card, text).unwrap();
+    let card = card.to_str().unwrap();
+
+    let order = "/v1/orders/tea-0001";
+    for (line, call, body) in [
+        ("close tea-0001", format!("POST {order}/close"), ""),
+        (
+            "refund tea-0001 --amount-fen 40 --refund-no r1 --reason cold --transaction-id 4200",
+            format!("POST {order}/refunds"),
+            r#"{"amount_fen":40,"refund_no":"r1","reason":"cold","transaction_id":"4200"}"#,
+        ),
+        ("refunds tea-0001", format!("GET {order}/refunds"), ""),
+        (
+            "refund-status tea-0001 r1",
+            format!("GET {order}/refunds/r1"),
+            "",
+        ),
+        (
+            "refund-retry tea-0001 r1",
+            format!("POST {order}/refunds/r1/retry"),
+            "",
+        ),
+        (
+            "refund-release tea-0001 r1 --who li --why cash",
+            format!("POST {order}/refunds/r1/release"),
+            r#"{"who":"li","why":"cash"}"#,
+        ),
+        (
+            "refund-abnormal tea-0001 r1 --to merchant",
+            format!("POST {order}/refunds/r1/abnormal"),
+            r#"{"to":"merchant"}"#,
+        ),
+        (
+            &format!("refund-abnormal tea-0001 r1 --to user --card-file {card}"),
+            format!("POST {order}/refunds/r1/abnormal"),
+            &text.replacen('{', r#"{"to":"user","#, 1),
+        ),
+        ("events tea-0001", format!("GET {order}/events"), ""),
+        (
+            "replay tea-0001 3",
+            format!("POST {order}/events/3/replay"),
+            "",
+        ),
+    ] {
+        let output = run(&file, &line.split(' ').collect::<Vec<_>>());
+        assert!(output.status.success(), "{line}: {output:?}");
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (answer["call"].as_str(), answer["body"].as_str()),
+            (Some(call.as_str()), Some(body)),
+            "{line}"
+        );
+        assert!(answer["idempotency_key"].is_null(), "{line}");
+    }
+}
+
+#[test]
+fn a_refund_without_a_number_has_a_key_by_which_it_can_be_repeated() {
+    let file = folder("refund-key").join("client.json");
+    let settings = settings(format!("http://{}", server::start(key())));
+    std::fs::write(&file, serde_json::to_string(&settings).unwrap()).unwrap();
+    let refund = ["refund", "tea-0001", "--amount-fen", "40"];
+    let keys_of = |arguments: &[&str]| {
+        let output = run(&file, arguments);
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["body"], r#"{"amount_fen":40}"#);
+        let key = answer["idempotency_key"].as_str().unwrap().to_owned();
+        (key, String::from_utf8(output.stderr).unwrap())
+    };
+    let (key, told) = keys_of(&refund);
+    let repeat = format!("repeat with --idempotency-key {key})");
+    assert!(told.contains(&repeat), "{told}");
+    let (again, told) = keys_of(&[&refund[..], &["--idempotency-key", &key]].concat());
+    assert_eq!(again, key);
+    assert!(!told.contains("repeat with"), "{told}");
+}
+
+#[test]
 fn the_program_says_what_to_do_instead_of_doing_half() {
-    let file = folder("usage").join("client.json");
+    let folder = folder("usage");
+    let file = folder.join("client.json");
+    let card = folder.join("card.json");
+    std::fs::write(&card, r#"{"bank_type":"ICBC_DEBIT","bank_account":6222}"#).unwrap();
+    let card = card.to_str().unwrap();
+    let redirect = ["refund-abnormal", "tea-0001", "r1", "--to"];
     for (arguments, status, told) in [
         (
             vec!["create", "--product", "native"],
@@ -196,11 +289,59 @@ fn the_program_says_what_to_do_instead_of_doing_half() {
         (vec!["get"], 2, "ORDER_NO is missing"),
         (vec!["get", "tea-0001"], 1, "`cargo local` writes them"),
         (vec!["sign", "GET", "v1"], 2, "PATH begins with a slash"),
+        (vec!["close", "tea-0001/x"], 2, "ORDER_NO has only digits"),
+        (vec!["refund", "tea-0001"], 2, "--amount-fen is missing"),
+        (
+            vec![
+                "refund",
+                "tea-0001",
+                "--amount-fen",
+                "1",
+                "--refund-no",
+                "r",
+                "--idempotency-key",
+                "k",
+            ],
+            2,
+            "not both",
+        ),
+        (vec!["refund-status", "tea-0001"], 2, "REFUND_NO is missing"),
+        (
+            vec!["refund-release", "tea-0001", "r1", "--who", "li"],
+            2,
+            "--why is missing",
+        ),
+        (
+            [&redirect[..], &["bank"]].concat(),
+            2,
+            "--to is merchant or user, not `bank`",
+        ),
+        (
+            [&redirect[..], &["user"]].concat(),
+            2,
+            "--card-file is missing",
+        ),
+        (
+            [&redirect[..], &["merchant", "--card-file", card]].concat(),
+            2,
+            "--card-file goes with --to user only",
+        ),
+        (
+            [&redirect[..], &["user", "--card-file", card]].concat(),
+            1,
+            "(line 1, column 45)",
+        ),
+        (
+            vec!["replay", "tea-0001", "last"],
+            2,
+            "`cargo client events` shows",
+        ),
     ] {
         let output = run(&file, &arguments);
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {error}");
         assert!(error.contains(told), "{arguments:?}: {error}");
+        assert!(!error.contains("6222"), "{error}");
     }
 }
 

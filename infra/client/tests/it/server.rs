@@ -65,7 +65,12 @@ fn answer(mut stream: TcpStream, key: &VerifyingKey) {
     let (status, answer) = match verdict {
         Ok(claim) => (
             "201 Created",
-            json!({ "keyid": claim.keyid, "body": String::from_utf8(body).unwrap() }),
+            json!({
+                "call": format!("{method} {target}"),
+                "keyid": claim.keyid,
+                "idempotency_key": field("idempotency-key"),
+                "body": String::from_utf8(body).unwrap(),
+            }),
         ),
         Err(refusal) => ("401 Unauthorized", json!({ "code": refusal.name() })),
     };

@@ -1,187 +1,20 @@
-//! The set-up commands, run as programs: DynamoDB is the embedded engine, the key service a stand-in that puts a secret
-//! and its context behind a prefix.
+//! The set-up commands, run as programs.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::thread;
+use std::path::Path;
 
-use adapters::aws::{Aws, AwsSettings};
 use adapters::clock::Clock;
-use adapters::keys_table::{KeysTable, SignWith};
-use adapters::kms::Kms;
-use adapters::testing::DynamoEngine;
+use adapters::keys_table::SignWith;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use client::{Call, Client};
 use message_signatures::{Algorithm, Profile, claim, verify};
-use serde_json::{Value, json};
 use wechatpay::sign::Signer;
 
+use crate::cloud::{Cloud, told};
 use crate::server::pem;
 
-const MCHID: &str = "1900000109";
 const APIV3_KEY: &str = "0123456789abcdef0123456789abcdef";
-
-/// AWS as one endpoint.
-pub(crate) struct Cloud {
-    endpoint: String,
-    keys_table: String,
-    folder: PathBuf,
-    _engine: DynamoEngine,
-}
-
-impl Cloud {
-    pub(crate) async fn start(name: &str) -> Self {
-        let engine = DynamoEngine::start();
-        let keys_table = engine.create_tables("").await.keys;
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let dynamodb = engine.endpoint().trim_start_matches("http://").to_owned();
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let dynamodb = dynamodb.clone();
-                thread::spawn(move || answer(stream.unwrap(), &dynamodb));
-            }
-        });
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("client-setup-{name}"));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        Self {
-            endpoint,
-            keys_table,
-            folder,
-            _engine: engine,
-        }
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str) -> String {
-        let path = self.folder.join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.folder.join(name).to_str().unwrap().to_owned()
-    }
-
-    pub(crate) fn setup(&self, arguments: &[&str]) -> Output {
-        let deployment = [
-            "--mchid",
-            MCHID,
-            "--keys-table",
-            &self.keys_table,
-            "--secrets-key-id",
-            "secrets",
-        ];
-        Command::new(env!("CARGO_BIN_EXE_client"))
-            .arg("setup")
-            .args(arguments)
-            .args(deployment)
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", "local")
-            .env("AWS_SECRET_ACCESS_KEY", "local")
-            .env("AWS_ENDPOINT_URL", &self.endpoint)
-            .output()
-            .unwrap()
-    }
-
-    /// The table as functions see it.
-    pub(crate) fn keys(&self) -> KeysTable {
-        let clock = Clock::system();
-        let aws = Aws::new(&AwsSettings::local(&self.endpoint), &clock);
-        KeysTable::new(
-            aws.dynamodb(),
-            &self.keys_table,
-            MCHID,
-            Kms::new(aws.kms()),
-            "secrets",
-            clock,
-        )
-    }
-}
-
-/// Answers KMS calls here and lets the engine answer all others.
-fn answer(mut stream: TcpStream, dynamodb: &str) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut head = String::new();
-    let mut fields = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap() == 0 {
-            return; // the connection is closed
-        }
-        if line == "\r\n" {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':') {
-            fields.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-        }
-        if !line.to_ascii_lowercase().starts_with("connection:") {
-            head.push_str(&line);
-        }
-    }
-    let mut body = vec![0; fields["content-length"].parse().unwrap()];
-    reader.read_exact(&mut body).unwrap();
-    let Some(operation) = fields["x-amz-target"].strip_prefix("TrentService.") else {
-        let mut engine = TcpStream::connect(dynamodb).unwrap();
-        engine
-            .write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())
-            .unwrap();
-        engine.write_all(&body).unwrap();
-        let mut whole = Vec::new();
-        engine.read_to_end(&mut whole).unwrap();
-        return stream.write_all(&whole).unwrap();
-    };
-    let asked: Value = serde_json::from_slice(&body).unwrap();
-    let (status, answer) = kms(operation, &asked);
-    let answer = answer.to_string();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        answer.len()
-    );
-    stream
-        .write_all(format!("{head}{answer}").as_bytes())
-        .unwrap();
-}
-
-fn kms(operation: &str, asked: &Value) -> (&'static str, Value) {
-    let decode = |field: &str| STANDARD.decode(asked[field].as_str().unwrap()).unwrap();
-    let prefix = format!("sealed {}:", asked["EncryptionContext"]).into_bytes();
-    match operation {
-        "Encrypt" => {
-            let sealed = [prefix, decode("Plaintext")].concat();
-            (
-                "200 OK",
-                json!({ "CiphertextBlob": STANDARD.encode(sealed), "KeyId": asked["KeyId"] }),
-            )
-        }
-        "Decrypt" => match decode("CiphertextBlob").strip_prefix(prefix.as_slice()) {
-            Some(plain) => (
-                "200 OK",
-                json!({ "Plaintext": STANDARD.encode(plain), "KeyId": asked["KeyId"] }),
-            ),
-            None => (
-                "400 Bad Request",
-                json!({ "__type": "InvalidCiphertextException" }),
-            ),
-        },
-        other => panic!("KMS is not asked for {other}"),
-    }
-}
-
-pub(crate) fn told(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
-}
 
 #[tokio::test]
 async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_revoked() {

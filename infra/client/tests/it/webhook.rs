@@ -3,7 +3,7 @@
 use adapters::keys_table::{Endpoint, Webhook};
 use standard_webhooks::Secret;
 
-use crate::setup::{Cloud, told};
+use crate::cloud::{Cloud, told};
 
 const URL: &str = "https://shop.example/hooks?token=t0k3n";
 const GIVEN: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

@@ -1,0 +1,139 @@
+//! One call of the API, from the command line to the answer on the screen.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use adapters::clock::Clock;
+use adapters::random::Random;
+use client::{Answer, Call, Client, Sender, SignedCall};
+
+use crate::args::{Args, UsageError};
+
+pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+/// `.local/client.json` of this repository.
+pub(crate) fn default_settings() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.local/client.json")
+}
+
+/// The next word as a number in a path. A slash or a question mark in it would make another call of this one.
+pub(crate) fn number(args: &mut Args, what: &'static str) -> Result<String, UsageError> {
+    let given = args.word(what)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if !given.is_empty() && given.bytes().all(plain) {
+        Ok(given)
+    } else {
+        Err(UsageError::Word {
+            what,
+            expected: "has only digits, letters, `_` and `-`",
+            given,
+        })
+    }
+}
+
+/// The key given, or a new one if nothing else names what is asked for: then it is shown, so that the same can be asked for
+/// again. `number` is the option that would name it, if it was given.
+pub(crate) fn idempotency_key(
+    args: &mut Args,
+    number: Option<&str>,
+) -> Result<Option<String>, UsageError> {
+    let given = args.optional("idempotency-key")?;
+    match (&given, number) {
+        (Some(_), Some(_)) => Err(UsageError::Conflict(
+            "give a number or --idempotency-key, not both",
+        )),
+        (Some(_), None) | (None, Some(_)) => Ok(given),
+        (None, None) => {
+            let key = Random::system().id();
+            eprintln!("Idempotency-Key: {key} (repeat with --idempotency-key {key})");
+            Ok(Some(key))
+        }
+    }
+}
+
+/// Signs the call by the settings that the command line names, the last thing that it may name.
+pub(crate) fn signed(mut args: Args, call: &Call) -> Result<SignedCall, Box<dyn Error>> {
+    let settings = args
+        .optional("settings")?
+        .map_or_else(default_settings, PathBuf::from);
+    args.finish()?;
+    let client = Client::load(&settings)?;
+    Ok(client.sign(call, Clock::system().now(), &Random::system().nonce())?)
+}
+
+/// Signs the call, sends it, and shows the answer.
+pub(crate) async fn send(args: Args, call: &Call) -> Outcome {
+    let answer = Sender::new()?.send(&signed(args, call)?).await?;
+    show(&answer);
+    Ok(if answer.is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The status and what belongs to it goes to standard error, the body to standard output.
+fn show(answer: &Answer) {
+    eprintln!("HTTP {}", answer.status);
+    for name in ["location", "retry-after", "idempotent-replayed"] {
+        if let Some(value) = answer.header(name) {
+            eprintln!("{name}: {value}");
+        }
+    }
+    if let Some(command) = answer.header("location").and_then(reading) {
+        eprintln!("`{command}` shows what becomes of it");
+    }
+    let pretty =
+        serde_json::from_str::<serde_json::Value>(&answer.body).map(|json| format!("{json:#}"));
+    println!("{}", pretty.unwrap_or_else(|_| answer.body.clone()));
+}
+
+/// The command that reads what lies at a path of the API.
+fn reading(location: &str) -> Option<String> {
+    let mut parts = location.strip_prefix("/v1/orders/")?.split('/');
+    match (parts.next()?, parts.next(), parts.next(), parts.next()) {
+        (order_no, None, None, None) => Some(format!("cargo client get {order_no}")),
+        (order_no, Some("refunds"), Some(refund_no), None) => {
+            Some(format!("cargo client refund-status {order_no} {refund_no}"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_told_as_the_command_that_reads_it() {
+        for (location, command) in [
+            ("/v1/orders/tea-0001", Some("cargo client get tea-0001")),
+            (
+                "/v1/orders/tea-0001/refunds/r1",
+                Some("cargo client refund-status tea-0001 r1"),
+            ),
+            ("/v1/orders/tea-0001/refunds", None),
+            ("/v1/orders/tea-0001/refunds/r1/retry", None),
+            ("/there", None),
+        ] {
+            assert_eq!(reading(location).as_deref(), command, "{location}");
+        }
+    }
+
+    #[test]
+    fn a_number_cannot_lead_to_another_route() {
+        let args = |word: &str| Args::parse([word.to_owned()].into_iter(), &[], &[]).unwrap();
+        assert_eq!(
+            number(&mut args("tea-0001"), "ORDER_NO").as_deref(),
+            Ok("tea-0001")
+        );
+        for word in ["tea/close", "tea?x=1", "..", "tea 1", "茶", ""] {
+            let refused = number(&mut args(word), "ORDER_NO").unwrap_err();
+            assert!(
+                refused.to_string().starts_with("ORDER_NO has only"),
+                "{refused}"
+            );
+        }
+    }
+}

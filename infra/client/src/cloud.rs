@@ -1,0 +1,13 @@
+//! The AWS account that a command works in.
+
+use adapters::aws::{Aws, AwsSettings};
+use adapters::clock::Clock;
+use adapters::env::{ProcessEnv, Reader, SettingsError};
+
+/// Clients for the account that the environment names.
+pub(crate) fn connect(clock: &Clock) -> Result<Aws, SettingsError> {
+    let mut reader = Reader::new(&ProcessEnv);
+    let settings = AwsSettings::read(&mut reader);
+    let settings = reader.finish(|| settings)?;
+    Ok(Aws::new(&settings, clock))
+}

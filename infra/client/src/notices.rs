@@ -1,0 +1,239 @@
+//! `notices`: callbacks that did not settle, as the ledger holds them. It is read from the deployment's table, not over the
+//! API: a notice may belong to no client's order.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use adapters::aws::Aws;
+use adapters::clock::Clock;
+use adapters::env::{ProcessEnv, Vars};
+use adapters::notices::{Decision, Notice, NoticeStatus, Notices};
+use adapters::queues::Queue;
+use adapters::random::Random;
+use serde_json::{Map, Value, json};
+use wechatpay::UnixSeconds;
+use wechatpay::time::format_rfc3339_beijing;
+
+use crate::api::Outcome;
+use crate::args::{Args, UsageError};
+use crate::cloud;
+
+/// Which ledger: options of every command here.
+const LEDGER: [&str; 2] = ["mchid", "notices-table"];
+/// How many notices are listed unless told.
+const MOST: usize = 100;
+
+pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Outcome {
+    match raw.next().as_deref() {
+        Some("list") => list(raw).await?,
+        Some("show") => show(raw).await?,
+        Some("redrive") => redrive(raw).await?,
+        Some("decide") => decide(raw).await?,
+        Some(other) => return Err(UsageError::Command(format!("notices {other}")).into()),
+        None => {
+            return Err(UsageError::Missing("list, show, redrive or decide".to_owned()).into());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let mut args = Args::parse(raw, &[&LEDGER[..], &["status", "most"]].concat(), &[])?;
+    let given = args.optional("status")?;
+    let statuses = match given.as_deref().map(NoticeStatus::named) {
+        None => vec![NoticeStatus::Parked, NoticeStatus::Pending],
+        Some(Some(status)) => vec![status],
+        Some(None) => {
+            return Err(UsageError::Value {
+                name: "status",
+                expected: "is pending, parked, ok or decided",
+                given: given.unwrap_or_default(),
+            }
+            .into());
+        }
+    };
+    let most = args.number("most")?.unwrap_or(MOST);
+    let (notices, _aws) = open(args)?;
+    let mut listed = Vec::new();
+    let mut more = false;
+    for status in statuses {
+        let mut next = None;
+        loop {
+            let page = notices.list(status, next).await?;
+            listed.extend(page.notices.iter().map(summary));
+            next = page.next;
+            if next.is_none() || listed.len() > most {
+                break;
+            }
+        }
+        more |= next.is_some() || listed.len() > most;
+        listed.truncate(most);
+    }
+    println!("{:#}", Value::Array(listed));
+    if more {
+        eprintln!(
+            "there are more than these {most}: --most N shows more, --status those of one kind"
+        );
+    }
+    Ok(())
+}
+
+async fn show(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let mut args = Args::parse(raw, &LEDGER, &[])?;
+    let id = args.word("NOTICE_ID")?;
+    let (notices, _aws) = open(args)?;
+    let notice = read(&notices, &id).await?;
+    let mut shown = summary(&notice);
+    if let Some(fields) = shown.as_object_mut() {
+        fields.insert("message".to_owned(), json!(notice.message));
+    }
+    println!("{shown:#}");
+    Ok(())
+}
+
+async fn redrive(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let mut args = Args::parse(raw, &[&LEDGER[..], &["queue-url"]].concat(), &[])?;
+    let id = args.word("NOTICE_ID")?;
+    let queue_url = setting(&mut args, "queue-url", "PAYMENT_RESULTS_QUEUE_URL")?;
+    let (notices, aws) = open(args)?;
+    let notice = read(&notices, &id).await?;
+    match notice.status {
+        NoticeStatus::Pending | NoticeStatus::Parked => {}
+        NoticeStatus::Settled => {
+            return Err(format!("notice {id} has settled: there is nothing to send again").into());
+        }
+        NoticeStatus::Decided => {
+            return Err(format!(
+                "notice {id} was decided by {}: what was put right by hand must not settle as well",
+                notice.decided_by.unwrap_or_default()
+            )
+            .into());
+        }
+    }
+    let random = Random::system();
+    let (trace_id, span_id) = (random.id(), random.id());
+    let span_id = span_id.get(..16).unwrap_or_default();
+    Queue::new(aws.sqs(), queue_url)
+        .redrive(&notice.message, &format!("00-{trace_id}-{span_id}-01"))
+        .await?;
+    println!("Notice {id} is in the queue again, under the trace {trace_id}.");
+    println!(
+        "{}",
+        match notice.status {
+            NoticeStatus::Parked =>
+                "It stays parked, whatever comes of it, until its decision is written down.",
+            NoticeStatus::Pending | NoticeStatus::Settled | NoticeStatus::Decided =>
+                "If it lies in the dead-letter queue, that copy stays there: purge it once this one has settled.",
+        }
+    );
+    Ok(())
+}
+
+async fn decide(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let mut args = Args::parse(raw, &[&LEDGER[..], &["who", "why"]].concat(), &[])?;
+    let id = args.word("NOTICE_ID")?;
+    let (who, why) = (args.required("who")?, args.required("why")?);
+    for (name, text) in [("who", &who), ("why", &why)] {
+        if text.trim().is_empty() {
+            let expected = "says it for whoever asks later";
+            let given = text.clone();
+            return Err(UsageError::Value {
+                name,
+                expected,
+                given,
+            }
+            .into());
+        }
+    }
+    let (notices, _aws) = open(args)?;
+    match notices
+        .decide(&id, &who, &why, Clock::system().now())
+        .await?
+    {
+        Decision::Written => {
+            println!("It is written down that {who} decided about notice {id}.");
+            Ok(())
+        }
+        Decision::Closed(found) => {
+            let by = found
+                .decided_by
+                .map(|who| format!(" by {who}"))
+                .unwrap_or_default();
+            Err(format!(
+                "notice {id} is `{}`{by} since {}: there is nothing to decide",
+                found.status.name(),
+                format_rfc3339_beijing(found.updated_at)
+            )
+            .into())
+        }
+        Decision::Unknown => Err(unknown(&id)),
+    }
+}
+
+async fn read(notices: &Notices, id: &str) -> Result<Notice, Box<dyn Error>> {
+    notices.get(id).await?.ok_or_else(|| unknown(id))
+}
+
+fn unknown(id: &str) -> Box<dyn Error> {
+    format!(
+        "this merchant's ledger has no notice {id}; `cargo client notices list` shows those that wait \
+         (a callback that settled at its first try has no record)"
+    )
+    .into()
+}
+
+/// All but the message.
+fn summary(notice: &Notice) -> Value {
+    let time = |at: UnixSeconds| json!(format_rfc3339_beijing(at));
+    let mut shown = Map::new();
+    let fields = [
+        ("notice_id", Some(json!(notice.notice_id))),
+        ("status", Some(json!(notice.status.name()))),
+        (
+            "order_no",
+            notice.order_no.as_ref().map(|number| json!(number)),
+        ),
+        ("event_type", Some(json!(notice.event_type))),
+        (
+            "what_to_do",
+            notice.what_to_do.as_ref().map(|text| json!(text)),
+        ),
+        (
+            "last_error",
+            notice.last_error.as_ref().map(|text| json!(text)),
+        ),
+        ("retries", Some(json!(notice.retries))),
+        ("next_retry_at", notice.next_retry_at.map(time)),
+        ("first_seen_at", Some(time(notice.first_seen_at))),
+        ("updated_at", Some(time(notice.updated_at))),
+        (
+            "decided_by",
+            notice.decided_by.as_ref().map(|who| json!(who)),
+        ),
+        (
+            "decided_why",
+            notice.decided_why.as_ref().map(|why| json!(why)),
+        ),
+    ];
+    for (name, value) in fields {
+        shown.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    Value::Object(shown)
+}
+
+/// The ledger that the command line names, the last thing that it may name.
+fn open(mut args: Args) -> Result<(Notices, Aws), Box<dyn Error>> {
+    let mchid = setting(&mut args, "mchid", "WECHATPAY_MCHID")?;
+    let table = setting(&mut args, "notices-table", "NOTICES_TABLE")?;
+    args.finish()?;
+    let aws = cloud::connect(&Clock::system())?;
+    Ok((Notices::new(aws.dynamodb(), table, mchid), aws))
+}
+
+/// An option, or the variable by which the functions have it.
+fn setting(args: &mut Args, name: &'static str, variable: &str) -> Result<String, UsageError> {
+    let given = args.optional(name)?.or_else(|| ProcessEnv.get(variable));
+    given
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| UsageError::Missing(format!("--{name} (or the variable {variable})")))
+}

@@ -1,0 +1,107 @@
+//! `refund`, `refunds`, `refund-status`, and what a person does with a refund that does not get on: `refund-retry`,
+//! `refund-release`, `refund-abnormal`.
+
+use std::error::Error;
+use std::path::Path;
+
+use client::{Call, Card, NewRefund, RefundTo};
+
+use crate::api::{Outcome, idempotency_key, number, send};
+use crate::args::{Args, UsageError};
+
+pub(crate) async fn create(raw: impl Iterator<Item = String>) -> Outcome {
+    let options = [
+        "amount-fen",
+        "refund-no",
+        "idempotency-key",
+        "reason",
+        "transaction-id",
+        "settings",
+    ];
+    let mut args = Args::parse(raw, &options, &[])?;
+    let order_no = number(&mut args, "ORDER_NO")?;
+    let refund = NewRefund {
+        amount_fen: args
+            .number("amount-fen")?
+            .ok_or(UsageError::Missing("--amount-fen".to_owned()))?,
+        refund_no: args.optional("refund-no")?,
+        reason: args.optional("reason")?,
+        transaction_id: args.optional("transaction-id")?,
+    };
+    let mut call = Call::create_refund(&order_no, &refund)?;
+    if let Some(key) = idempotency_key(&mut args, refund.refund_no.as_deref())? {
+        call = call.idempotency_key(&key);
+    }
+    send(args, &call).await
+}
+
+pub(crate) async fn list(raw: impl Iterator<Item = String>) -> Outcome {
+    let mut args = Args::parse(raw, &["settings"], &[])?;
+    let call = Call::list_refunds(&number(&mut args, "ORDER_NO")?);
+    send(args, &call).await
+}
+
+pub(crate) async fn status(raw: impl Iterator<Item = String>) -> Outcome {
+    let mut args = Args::parse(raw, &["settings"], &[])?;
+    let (order_no, refund_no) = refund(&mut args)?;
+    send(args, &Call::get_refund(&order_no, &refund_no)).await
+}
+
+pub(crate) async fn retry(raw: impl Iterator<Item = String>) -> Outcome {
+    let mut args = Args::parse(raw, &["settings"], &[])?;
+    let (order_no, refund_no) = refund(&mut args)?;
+    send(args, &Call::retry_refund(&order_no, &refund_no)).await
+}
+
+pub(crate) async fn release(raw: impl Iterator<Item = String>) -> Outcome {
+    let mut args = Args::parse(raw, &["who", "why", "settings"], &[])?;
+    let (order_no, refund_no) = refund(&mut args)?;
+    let (who, why) = (args.required("who")?, args.required("why")?);
+    let call = Call::release_refund(&order_no, &refund_no, &who, &why);
+    send(args, &call).await
+}
+
+pub(crate) async fn redirect(raw: impl Iterator<Item = String>) -> Outcome {
+    let mut args = Args::parse(raw, &["to", "card-file", "settings"], &[])?;
+    let (order_no, refund_no) = refund(&mut args)?;
+    let (to, card_file) = (args.required("to")?, args.optional("card-file")?);
+    let to = match (to.as_str(), card_file) {
+        ("merchant", None) => RefundTo::Merchant,
+        ("merchant", Some(_)) => {
+            return Err(UsageError::Conflict("--card-file goes with --to user only").into());
+        }
+        ("user", Some(file)) => RefundTo::User(read_card(file.as_ref())?),
+        ("user", None) => return Err(UsageError::Missing("--card-file".to_owned()).into()),
+        _ => {
+            return Err(UsageError::Value {
+                name: "to",
+                expected: "is merchant or user",
+                given: to,
+            }
+            .into());
+        }
+    };
+    let call = Call::redirect_refund(&order_no, &refund_no, &to)?;
+    send(args, &call).await
+}
+
+fn refund(args: &mut Args) -> Result<(String, String), UsageError> {
+    Ok((number(args, "ORDER_NO")?, number(args, "REFUND_NO")?))
+}
+
+/// Reads a card from a file, since a command line is seen by every process of the machine and kept in the shell's history.
+/// What is wrong with the file is told without its content.
+fn read_card(file: &Path) -> Result<Card, Box<dyn Error>> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("the card {} cannot be read: {error}", file.display()))?;
+    let card = serde_json::from_str(&text).map_err(|error| {
+        format!(
+            "the card {} is not JSON with the texts bank_type, bank_account and real_name and nothing else \
+             (line {}, column {})",
+            file.display(),
+            error.line(),
+            error.column()
+        )
+    })?;
+    Ok(card)
+}

@@ -1,0 +1,204 @@
+//! AWS as one endpoint: DynamoDB is the embedded engine, the key service a stand-in that puts a secret and its context behind
+//! a prefix, the queue service one that keeps what it was sent.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use adapters::aws::{Aws, AwsSettings};
+use adapters::clock::Clock;
+use adapters::keys_table::KeysTable;
+use adapters::kms::Kms;
+use adapters::testing::{DynamoEngine, Tables};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+pub(crate) const MCHID: &str = "1900000109";
+
+/// AWS as one endpoint.
+pub(crate) struct Cloud {
+    pub(crate) endpoint: String,
+    pub(crate) tables: Tables,
+    folder: PathBuf,
+    sent: Arc<Mutex<Vec<Value>>>,
+    _engine: DynamoEngine,
+}
+
+impl Cloud {
+    pub(crate) async fn start(name: &str) -> Self {
+        let engine = DynamoEngine::start();
+        let tables = engine.create_tables("").await;
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let queue = Arc::clone(&sent);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let dynamodb = engine.endpoint().trim_start_matches("http://").to_owned();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (dynamodb, queue) = (dynamodb.clone(), Arc::clone(&queue));
+                thread::spawn(move || answer(stream.unwrap(), &dynamodb, &queue));
+            }
+        });
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("client-cloud-{name}"));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Self {
+            endpoint,
+            tables,
+            folder,
+            sent,
+            _engine: engine,
+        }
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.folder.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Runs the program with this account's credentials.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_client"))
+            .args(arguments)
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "local")
+            .env("AWS_SECRET_ACCESS_KEY", "local")
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .env_remove("WECHATPAY_MCHID")
+            .env_remove("NOTICES_TABLE")
+            .env_remove("PAYMENT_RESULTS_QUEUE_URL")
+            .output()
+            .unwrap()
+    }
+
+    /// Runs `setup` for the merchant.
+    pub(crate) fn setup(&self, arguments: &[&str]) -> Output {
+        let deployment = [
+            "--mchid",
+            MCHID,
+            "--keys-table",
+            &self.tables.keys,
+            "--secrets-key-id",
+            "secrets",
+        ];
+        self.run(&[&["setup"], arguments, &deployment].concat())
+    }
+
+    /// The keys table as functions see it.
+    pub(crate) fn keys(&self) -> KeysTable {
+        let aws = self.aws();
+        KeysTable::new(
+            aws.dynamodb(),
+            &self.tables.keys,
+            MCHID,
+            Kms::new(aws.kms()),
+            "secrets",
+            Clock::system(),
+        )
+    }
+
+    /// Clients for it.
+    pub(crate) fn aws(&self) -> Aws {
+        Aws::new(&AwsSettings::local(&self.endpoint), &Clock::system())
+    }
+
+    /// What the queues were sent.
+    pub(crate) fn sent(&self) -> Vec<Value> {
+        self.sent.lock().unwrap().clone()
+    }
+}
+
+/// Answers KMS and SQS calls here and lets the engine answer all others.
+fn answer(mut stream: TcpStream, dynamodb: &str, queue: &Mutex<Vec<Value>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut head = String::new();
+    let mut fields = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap() == 0 {
+            return; // the connection is closed
+        }
+        if line == "\r\n" {
+            break;
+        }
+        if let Some((name, value)) = line.split_once(':') {
+            fields.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        }
+        if !line.to_ascii_lowercase().starts_with("connection:") {
+            head.push_str(&line);
+        }
+    }
+    let mut body = vec![0; fields["content-length"].parse().unwrap()];
+    reader.read_exact(&mut body).unwrap();
+    let (service, operation) = fields["x-amz-target"].split_once('.').unwrap();
+    if service.starts_with("DynamoDB") {
+        let mut engine = TcpStream::connect(dynamodb).unwrap();
+        engine
+            .write_all(format!("{head}Connection: close\r\n\r\n").as_bytes())
+            .unwrap();
+        engine.write_all(&body).unwrap();
+        let mut whole = Vec::new();
+        engine.read_to_end(&mut whole).unwrap();
+        return stream.write_all(&whole).unwrap();
+    }
+    let asked: Value = serde_json::from_slice(&body).unwrap();
+    let (status, answer) = match (service, operation) {
+        ("TrentService", operation) => kms(operation, &asked),
+        ("AmazonSQS", "SendMessage") => {
+            queue.lock().unwrap().push(asked);
+            ("200 OK", json!({ "MessageId": "m-1" }))
+        }
+        other => panic!("nobody here is asked for {other:?}"),
+    };
+    let answer = answer.to_string();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        answer.len()
+    );
+    stream
+        .write_all(format!("{head}{answer}").as_bytes())
+        .unwrap();
+}
+
+fn kms(operation: &str, asked: &Value) -> (&'static str, Value) {
+    let decode = |field: &str| STANDARD.decode(asked[field].as_str().unwrap()).unwrap();
+    let prefix = format!("sealed {}:", asked["EncryptionContext"]).into_bytes();
+    match operation {
+        "Encrypt" => {
+            let sealed = [prefix, decode("Plaintext")].concat();
+            (
+                "200 OK",
+                json!({ "CiphertextBlob": STANDARD.encode(sealed), "KeyId": asked["KeyId"] }),
+            )
+        }
+        "Decrypt" => match decode("CiphertextBlob").strip_prefix(prefix.as_slice()) {
+            Some(plain) => (
+                "200 OK",
+                json!({ "Plaintext": STANDARD.encode(plain), "KeyId": asked["KeyId"] }),
+            ),
+            None => (
+                "400 Bad Request",
+                json!({ "__type": "InvalidCiphertextException" }),
+            ),
+        },
+        other => panic!("KMS is not asked for {other}"),
+    }
+}
+
+pub(crate) fn told(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}

@@ -1,0 +1,246 @@
+//! The ledger of notices as an operator sees it.
+
+use std::process::Output;
+
+use adapters::clock::Clock;
+use adapters::notices::{FailedNotice, NoticeStatus, Notices, ParkedNotice};
+use adapters::order_table::Kept;
+use payments::ids::OrderNo;
+use serde_json::{Value, json};
+use wechatpay::UnixSeconds;
+
+use crate::cloud::{Cloud, MCHID, told};
+
+const QUEUE: &str = "http://127.0.0.1/payment-results";
+const MESSAGE: &str = r#"{"v":"callback.v1","headers":{},"body":"still encrypted"}"#;
+
+/// An account whose ledger holds `FAILED`, which comes again, and `PARKED`, which waits for a person.
+struct Ledger {
+    cloud: Cloud,
+    notices: Notices,
+}
+
+impl Ledger {
+    async fn start(name: &str) -> Self {
+        let cloud = Cloud::start(name).await;
+        let notices = Notices::new(cloud.aws().dynamodb(), &cloud.tables.notices, MCHID);
+        let order_no = OrderNo::parse("tea-0001").unwrap();
+        let failed = FailedNotice {
+            notice_id: "FAILED",
+            order_no: Some(&order_no),
+            event_type: "TRANSACTION.SUCCESS",
+            message: MESSAGE,
+            retries: 3,
+            next_retry_at: UnixSeconds(1_785_556_860),
+            last_error: "the orders table did not answer",
+            now: UnixSeconds(1_785_556_800),
+        };
+        notices.failed(&failed).await.unwrap();
+        let parked = ParkedNotice {
+            notice_id: "PARKED",
+            order_no: None,
+            event_type: "TRANSACTION.SUCCESS",
+            message: MESSAGE,
+            what_to_do: "find out whose money it is",
+            now: UnixSeconds(1_785_556_801),
+        };
+        assert_eq!(notices.parked(&parked).await.unwrap(), Kept::Waiting);
+        Self { cloud, notices }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let ledger = [
+            "--mchid",
+            MCHID,
+            "--notices-table",
+            &self.cloud.tables.notices,
+        ];
+        self.cloud.run(&[&["notices"], arguments, &ledger].concat())
+    }
+
+    fn listed(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.run(&[&["list"], arguments].concat());
+        assert!(output.status.success(), "{}", told(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    async fn status(&self, notice_id: &str) -> NoticeStatus {
+        let found = self.notices.get(notice_id).await.unwrap();
+        found.unwrap().status
+    }
+}
+
+#[tokio::test]
+async fn what_waits_is_listed_with_what_is_to_be_done_and_without_messages() {
+    let ledger = Ledger::start("list").await;
+    let parked = json!({
+        "notice_id": "PARKED",
+        "status": "parked",
+        "event_type": "TRANSACTION.SUCCESS",
+        "what_to_do": "find out whose money it is",
+        "retries": 0,
+        "first_seen_at": "2026-08-01T12:00:01+08:00",
+        "updated_at": "2026-08-01T12:00:01+08:00",
+    });
+    let failed = json!({
+        "notice_id": "FAILED",
+        "status": "pending",
+        "order_no": "tea-0001",
+        "event_type": "TRANSACTION.SUCCESS",
+        "last_error": "the orders table did not answer",
+        "retries": 3,
+        "next_retry_at": "2026-08-01T12:01:00+08:00",
+        "first_seen_at": "2026-08-01T12:00:00+08:00",
+        "updated_at": "2026-08-01T12:00:00+08:00",
+    });
+    assert_eq!(ledger.listed(&[]), [parked.clone(), failed.clone()]);
+    assert_eq!(ledger.listed(&["--status", "pending"]), [failed]);
+    assert!(ledger.listed(&["--status", "decided"]).is_empty());
+
+    let output = ledger.run(&["list", "--most", "1"]);
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown, json!([parked]));
+    assert!(
+        told(&output).contains("more than these 1"),
+        "{}",
+        told(&output)
+    );
+}
+
+#[tokio::test]
+async fn a_notice_is_shown_with_its_message() {
+    let ledger = Ledger::start("show").await;
+    let output = ledger.run(&["show", "PARKED"]);
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown["what_to_do"], "find out whose money it is");
+    assert_eq!(shown["message"], MESSAGE);
+}
+
+#[tokio::test]
+async fn a_redriven_notice_goes_to_the_queue_as_it_came_and_stays_what_it_is() {
+    let ledger = Ledger::start("redrive").await;
+    let output = ledger.run(&["redrive", "FAILED", "--queue-url", QUEUE]);
+    assert!(output.status.success(), "{}", told(&output));
+    let sent = ledger.cloud.sent();
+    let [message] = sent.as_slice() else {
+        panic!("one message, not {sent:?}");
+    };
+    assert_eq!(message["QueueUrl"], QUEUE);
+    assert_eq!(message["MessageBody"], MESSAGE);
+    let attributes = &message["MessageAttributes"];
+    assert_eq!(attributes["redriven"]["StringValue"], "true");
+    let traceparent = attributes["traceparent"]["StringValue"].as_str().unwrap();
+    let parts: Vec<usize> = traceparent.split('-').map(str::len).collect();
+    assert_eq!(parts, [2, 32, 16, 2]);
+    assert!(
+        told(&output).contains(&traceparent[3..35]),
+        "{}",
+        told(&output)
+    );
+    assert_eq!(ledger.status("FAILED").await, NoticeStatus::Pending);
+
+    let output = ledger.run(&["redrive", "PARKED", "--queue-url", QUEUE]);
+    assert!(told(&output).contains("stays parked"), "{}", told(&output));
+    assert_eq!(ledger.status("PARKED").await, NoticeStatus::Parked);
+    assert_eq!(ledger.cloud.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn a_decision_ends_a_notice_for_good() {
+    let ledger = Ledger::start("decide").await;
+    let decide = |why: &str| ledger.run(&["decide", "PARKED", "--who", "li", "--why", why]);
+    let output = decide("refunded by hand");
+    assert!(output.status.success(), "{}", told(&output));
+    let notice = ledger.notices.get("PARKED").await.unwrap().unwrap();
+    assert_eq!(notice.status, NoticeStatus::Decided);
+    assert_eq!(notice.decided_why.as_deref(), Some("refunded by hand"));
+
+    let again = decide("kept");
+    assert!(!again.status.success(), "{}", told(&again));
+    assert!(
+        told(&again).contains("`decided` by li since"),
+        "{}",
+        told(&again)
+    );
+    let redriven = ledger.run(&["redrive", "PARKED", "--queue-url", QUEUE]);
+    assert!(!redriven.status.success());
+    assert!(
+        told(&redriven).contains("was decided by li"),
+        "{}",
+        told(&redriven)
+    );
+    assert!(ledger.cloud.sent().is_empty());
+}
+
+#[tokio::test]
+async fn what_settled_is_not_sent_again() {
+    let ledger = Ledger::start("settled").await;
+    let now = Clock::system().now();
+    ledger.notices.settled("FAILED", None, now).await.unwrap();
+    let output = ledger.run(&["redrive", "FAILED", "--queue-url", QUEUE]);
+    assert!(told(&output).contains("has settled"), "{}", told(&output));
+    assert!(ledger.cloud.sent().is_empty());
+}
+
+#[tokio::test]
+async fn the_commands_say_what_they_need() {
+    let ledger = Ledger::start("usage").await;
+    for (arguments, status, reason) in [
+        (
+            vec!["show", "NOBODY"],
+            1,
+            "`cargo client notices list` shows",
+        ),
+        (
+            vec!["decide", "NOBODY", "--who", "li", "--why", "x"],
+            1,
+            "has no notice NOBODY",
+        ),
+        (
+            vec!["decide", "PARKED", "--who", "li"],
+            2,
+            "--why is missing",
+        ),
+        (
+            vec!["decide", "PARKED", "--who", " ", "--why", "x"],
+            2,
+            "whoever asks later",
+        ),
+        (
+            vec!["redrive", "PARKED"],
+            2,
+            "the variable PAYMENT_RESULTS_QUEUE_URL",
+        ),
+        (
+            vec!["list", "--status", "lost"],
+            2,
+            "is pending, parked, ok or decided",
+        ),
+        (vec!["drop", "PARKED"], 2, "no command `notices drop`"),
+    ] {
+        let output = ledger.run(&arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{arguments:?}: {}",
+            told(&output)
+        );
+        assert!(
+            told(&output).contains(reason),
+            "{arguments:?}: {}",
+            told(&output)
+        );
+    }
+    let output = ledger.cloud.run(&["notices"]);
+    assert!(
+        told(&output).contains("list, show, redrive or decide is missing"),
+        "{}",
+        told(&output)
+    );
+    let output = ledger.cloud.run(&["notices", "list"]);
+    assert!(
+        told(&output).contains("the variable WECHATPAY_MCHID"),
+        "{}",
+        told(&output)
+    );
+}
