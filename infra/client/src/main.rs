@@ -40,7 +40,7 @@ Refunds:
   cargo client refund-retry ORDER_NO REFUND_NO
       sends a `refused` refund to WeChat Pay once more, under the number it had
   cargo client refund-release ORDER_NO REFUND_NO --who NAME --why TEXT
-      gives a `refused` refund up and its money free; look first that no money of it went back
+      gives a `refused` refund up and its money free, unless WeChat Pay knows it after all
   cargo client refund-abnormal ORDER_NO REFUND_NO --to merchant
   cargo client refund-abnormal ORDER_NO REFUND_NO --to user --card-file FILE
       says where the money of an `abnormal` refund goes; FILE holds
