@@ -27,7 +27,8 @@ struct ReleaseWire {
 #[derive(Deserialize)]
 #[serde(tag = "to", rename_all = "snake_case", deny_unknown_fields)]
 enum AbnormalWire {
-    Merchant,
+    // With braces: without them serde takes any further member, a card's too.
+    Merchant {},
     User {
         bank_type: String,
         bank_account: String,
@@ -59,7 +60,7 @@ impl AbnormalAsked {
             )
         })?;
         Ok(Self(match wire {
-            AbnormalWire::Merchant => AbnormalTo::Merchant,
+            AbnormalWire::Merchant {} => AbnormalTo::Merchant,
             AbnormalWire::User {
                 bank_type,
                 bank_account,
@@ -103,6 +104,7 @@ mod tests {
         assert!(AbnormalAsked::read(card.as_bytes()).is_ok());
         for body in [
             r#"{"to":"nobody"}"#,
+            r#"{"to":"merchant","bank_account":"6222001"}"#,
             r#"{"to":"user","bank_account":"6222001"}"#,
             r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"","real_name":"Li"}"#,
         ] {

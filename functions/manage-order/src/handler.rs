@@ -17,7 +17,7 @@ use payments::{
     ids::{OrderNo, RefundNo},
     journal::Cause,
     order::{Order, OrderState},
-    refund::WantedRefund,
+    refund::{Refund, WantedRefund},
 };
 use tracing::{info, warn};
 
@@ -290,10 +290,9 @@ impl Request<'_> {
             .refunding
             .retry(&of, &self.cause, self.trace.id())
             .await;
-        decided_answer(
-            decided.map_err(|error| Problem::unavailable(&error))?,
-            "refused",
-        )
+        let decided = decided.map_err(|error| Problem::unavailable(&error))?;
+        let refund = decided_refund(decided, "refused")?;
+        Ok(view::refund_accepted(&refund, LOOK_AFTER_S))
     }
 
     async fn release(
@@ -302,6 +301,9 @@ impl Request<'_> {
         order_no: &str,
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
+        if !self.incoming.is_json() {
+            return Err(Problem::not_json());
+        }
         let asked = ReleaseAsked::read(self.incoming.body())?;
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
@@ -316,10 +318,9 @@ impl Request<'_> {
                 self.trace.id(),
             )
             .await;
-        decided_answer(
-            decided.map_err(|error| Problem::unavailable(&error))?,
-            "refused",
-        )
+        let decided = decided.map_err(|error| Problem::unavailable(&error))?;
+        let refund = decided_refund(decided, "refused")?;
+        Ok(view::answer(StatusCode::OK, &view::refund(&refund)))
     }
 
     async fn redirect(
@@ -328,6 +329,9 @@ impl Request<'_> {
         order_no: &str,
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
+        if !self.incoming.is_json() {
+            return Err(Problem::not_json());
+        }
         let to: AbnormalTo = AbnormalAsked::read(self.incoming.body())?.into();
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
@@ -336,10 +340,9 @@ impl Request<'_> {
             .refunding
             .redirect(&of, &to, ACT_WITHIN, &self.cause, self.trace.id())
             .await;
-        decided_answer(
-            decided.map_err(|error| Problem::unavailable(&error))?,
-            "abnormal",
-        )
+        let decided = decided.map_err(|error| Problem::unavailable(&error))?;
+        let refund = decided_refund(decided, "abnormal")?;
+        Ok(view::refund_accepted(&refund, LOOK_AFTER_S))
     }
 
     /// Sends the webhook of one event once more.
@@ -404,10 +407,10 @@ fn refund_of<'a>(
     }
 }
 
-/// `needs` is the state in which this can be decided.
-fn decided_answer(decided: Decided, needs: &'static str) -> Result<Response<String>, Problem> {
+/// The refund after a decision. `needs` is the state in which this can be decided.
+fn decided_refund(decided: Decided, needs: &'static str) -> Result<Box<Refund>, Problem> {
     match decided {
-        Decided::Done(refund) => Ok(view::refund_accepted(&refund, LOOK_AFTER_S)),
+        Decided::Done(refund) => Ok(refund),
         Decided::NotNow(refund) => Err(Problem::refund_state(needs, refund.state.name())),
         Decided::Refused(refusal) => Err(Problem::wechatpay_refused_refund(&refusal)),
         Decided::Unknown => Err(Problem::wechatpay_silent()),

@@ -404,7 +404,14 @@ impl Refunding {
                 self.look_soon(&refund).await?;
                 Ok(Decided::Done(Box::new(self.reread(refund).await?)))
             }
-            Answer::Refused(refusal) => Ok(Decided::Refused(refusal)),
+            Answer::Refused(refusal) => match judge_refusal(&refusal) {
+                AfterRefusal::Refuse { .. } | AfterRefusal::Pause => Ok(Decided::Refused(refusal)),
+                // A 5xx or 429, signed or not, may have been carried out.
+                AfterRefusal::Later => {
+                    self.look_soon(&refund).await?;
+                    Ok(Decided::Unknown)
+                }
+            },
             Answer::Unknown(_) => {
                 self.look_soon(&refund).await?;
                 Ok(Decided::Unknown)
