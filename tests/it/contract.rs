@@ -1,20 +1,21 @@
 //! The contract `infra/openapi.yaml`: generated requests are taken exactly when it says so, and every answer is one that it
 //! describes.
 
+mod callbacks;
+mod close;
+mod decisions;
+mod events;
+mod orders;
+mod refunds;
+mod values;
+
 use std::sync::LazyLock;
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
+use adapters::random::Random;
 use jsonschema::Validator;
-use proptest::{
-    prelude::*,
-    sample::select,
-    strategy::ValueTree,
-    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
-};
-use serde_json::{Map, Value, json};
-use wechatpay_simulator::{Damage, PayOptions};
+use serde_json::{Value, json};
 
-use crate::support::{APPIDS, Answer, Bench, FOREIGN_APPID, native};
+use crate::support::{Answer, Bench, api::Draft, native};
 
 static CONTRACT: LazyLock<Value> = LazyLock::new(|| {
     let text = std::fs::read_to_string(concat!(
@@ -92,367 +93,112 @@ fn conforms(route: &str, method: &str, answer: &Answer) {
     }
 }
 
-/// Values for one member, good and bad, that the contract alone can judge.
-fn member(name: &'static str) -> BoxedStrategy<Option<Value>> {
-    let text = |most: usize| {
-        prop_oneof![
-            20 => proptest::string::string_regex(&format!("[a-zA-Z0-9 茶é]{{1,{most}}}")).unwrap().prop_map(Value::from),
-            1 => Just(json!("")),
-            1 => Just(json!("x".repeat(most + 1))),
-            1 => Just(json!("a\u{7}b")),
-            1 => Just(json!(7)),
-        ]
-        .boxed()
-    };
-    let good_or_bad = |good: Vec<Value>, bad: Vec<Value>| {
-        prop_oneof![12 => select(good), 1 => select(bad)].boxed()
-    };
-    let values = match name {
-        "product" => good_or_bad(
-            ["native", "jsapi", "mini_program", "app", "h5"]
-                .map(Value::from)
-                .to_vec(),
-            vec![json!("NATIVE"), json!(""), json!(1)],
-        ),
-        "amount_fen" => good_or_bad(
-            vec![json!(1), json!(100), json!(1_000_000_000)],
-            vec![
-                json!(0),
-                json!(-1),
-                json!(1_000_000_001),
-                json!(1.5),
-                json!("100"),
-            ],
-        ),
-        "description" => text(127),
-        "attach" => text(128),
-        "goods_tag" => text(32),
-        "appid" => good_or_bad(
-            APPIDS.map(Value::from).to_vec(),
-            vec![json!(""), json!("x".repeat(33)), json!([])],
-        ),
-        "openid" => good_or_bad(
-            vec![json!("oUser-1")],
-            vec![
-                json!(""),
-                json!("o user"),
-                json!("o".repeat(129)),
-                json!("öpen"),
-            ],
-        ),
-        "payer_client_ip" => good_or_bad(
-            vec![json!("203.0.113.7"), json!("2001:db8::1")],
-            vec![json!("203.0.113"), json!("host"), json!("")],
-        ),
-        "h5_type" => good_or_bad(
-            vec![json!("iOS"), json!("Android"), json!("Wap")],
-            vec![json!("ios"), json!("")],
-        ),
-        "expires_in_s" => good_or_bad(
-            vec![json!(60), json!(604_800)],
-            vec![json!(59), json!(604_801), json!("7200")],
-        ),
-        "order_no" => good_or_bad(
-            vec![json!("ORDER_no-1")],
-            vec![
-                json!("short"),
-                json!("idem-abcdef"),
-                json!("has space"),
-                json!("x".repeat(33)),
-            ],
-        ),
-        _ => Just(json!("?")).boxed(),
-    };
-    let present = match name {
-        "product" | "amount_fen" | "description" => 0.97,
-        "order_no" => 0.75,
-        "openid" => 0.45,
-        "payer_client_ip" | "h5_type" => 0.3,
-        "unknown_member" => 0.04,
-        _ => 0.25,
-    };
-    proptest::option::weighted(present, values).boxed()
+/// Sends a request of this route, which gets this status, and holds the answer to the contract.
+async fn held(bench: &Bench, route: &str, request: http::Request<Vec<u8>>, status: u16) -> Answer {
+    let method = request.method().as_str().to_ascii_lowercase();
+    let answer = bench.send(request).await;
+    assert_eq!(answer.status, status, "{method} {route}: {answer:?}");
+    conforms(route, &method, &answer);
+    answer
 }
 
-const MEMBERS: [&str; 12] = [
-    "product",
-    "amount_fen",
-    "description",
-    "attach",
-    "goods_tag",
-    "appid",
-    "openid",
-    "payer_client_ip",
-    "h5_type",
-    "expires_in_s",
-    "order_no",
-    "unknown_member",
-];
-
-/// Values of `Idempotency-Key`, good and bad. `####` stands for the request's number, so that each names its own order.
-fn idempotency_key() -> BoxedStrategy<Option<String>> {
-    let longest = format!("{}####", "k".repeat(251));
-    let quoted = |key: &str| format!("\"{key}\"");
-    let good = vec![
-        "cart-####".to_owned(),
-        quoted("cart-####"),
-        "\"cart-####".to_owned(),
-        longest.clone(),
-        quoted(&longest),
-    ];
-    let bad = vec![
-        String::new(),
-        quoted(""),
-        "cart ####".to_owned(),
-        quoted("cart ####"),
-        format!("k{longest}"),
-        quoted(&format!("k{longest}")),
-    ];
-    proptest::option::weighted(0.5, prop_oneof![3 => select(good), 1 => select(bad)]).boxed()
+/// A signed POST of the usual client without a body, and so without a content type.
+fn bare_post(bench: &Bench, path: &str) -> http::Request<Vec<u8>> {
+    bench.client.sign(Draft {
+        method: "POST",
+        path,
+        headers: Vec::new(),
+        body: Vec::new(),
+        created_s: bench.clock.now().0,
+        nonce: Some(Random::system().nonce()),
+    })
 }
 
-/// Values of `Prefer`, and whether they ask for an answer at once.
-fn prefer() -> BoxedStrategy<Option<(&'static str, bool)>> {
-    let values = vec![
-        ("respond-async", true),
-        ("return=minimal, Respond-Async", true),
-        ("return=minimal", false),
-    ];
-    proptest::option::weighted(0.3, select(values)).boxed()
+/// A POST of the usual client whose body is declared as something else than JSON.
+fn text_post(bench: &Bench, path: &str, body: &Value) -> http::Request<Vec<u8>> {
+    bench.client.sign(Draft {
+        method: "POST",
+        path,
+        headers: vec![("content-type", "text/plain".to_owned())],
+        body: body.to_string().into_bytes(),
+        created_s: bench.clock.now().0,
+        nonce: Some(Random::system().nonce()),
+    })
 }
 
-/// Leaves out what is out of place for the product, and adds what it needs.
-fn fit_product(body: &mut Map<String, Value>) {
-    let product = body
-        .get("product")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    for (name, products, value) in [
-        ("openid", &["jsapi", "mini_program"][..], "oUser-1"),
-        ("payer_client_ip", &["h5"], "203.0.113.7"),
-        ("h5_type", &["h5"], "Wap"),
-    ] {
-        if products.contains(&product.as_str()) {
-            body.entry(name).or_insert_with(|| json!(value));
-        } else {
-            body.remove(name);
+/// A request that nobody signed.
+fn unsigned(method: &str, path: &str) -> http::Request<Vec<u8>> {
+    let request = http::Request::builder().method(method).uri(path);
+    request.body(Vec::new()).expect("a request")
+}
+
+/// An order of so many fen that is paid.
+async fn paid(bench: &Bench, order_no: &str, amount_fen: i64) {
+    let mut order = native(order_no);
+    order["amount_fen"] = json!(amount_fen);
+    assert_eq!(bench.post_order(&order).await.status, 201);
+    bench.pay(order_no).await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order(order_no).await.body["state"], "paid");
+}
+
+/// Every value in the contract that stands beside a schema as an example of it, with where it stands.
+fn examples(value: &Value, path: &str, found: &mut Vec<(String, Value, Value)>) {
+    if let Some(fields) = value.as_object() {
+        if let Some(schema) = fields.get("schema") {
+            let named = fields.get("examples").and_then(Value::as_object);
+            let named = named.into_iter().flatten();
+            let named = named.map(|(name, example)| (name.as_str(), &resolved(example)["value"]));
+            let only = fields.get("example").map(|example| ("example", example));
+            for (name, example) in named.chain(only) {
+                found.push((format!("{path}/{name}"), schema.clone(), example.clone()));
+            }
         }
+        for (name, inner) in fields {
+            examples(inner, &format!("{path}/{name}"), found);
+        }
+    }
+    for inner in value.as_array().into_iter().flatten() {
+        examples(inner, path, found);
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn generated_requests_are_taken_exactly_when_the_contract_takes_them() {
-    let bench = Bench::start().await;
-    let schema = validator(&json!({"$ref": "#/components/schemas/CreateOrder"}));
-    let key_schema = validator(&CONTRACT["components"]["parameters"]["IdempotencyKey"]["schema"]);
-    let mut runner = TestRunner::new_with_rng(
-        Config::default(),
-        TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]),
-    );
-    let requests = (MEMBERS.map(member).to_vec(), idempotency_key(), prefer());
-    let (mut taken, mut refused, mut by_key, mut deferred, mut bad_keys) = (0, 0, 0, 0, 0);
-    for n in 0..400 {
-        let (values, key, prefer) = requests.new_tree(&mut runner).expect("a value").current();
-        let mut body: Map<String, Value> = MEMBERS
-            .iter()
-            .zip(values)
-            .filter_map(|(name, value)| Some(((*name).to_owned(), value?)))
-            .collect();
-        if body.get("order_no") == Some(&json!("ORDER_no-1")) {
-            body.insert("order_no".to_owned(), json!(format!("ORDER-{n}"))); // each its own order
+/// Every `$ref` of the contract.
+fn references<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
+    if value["$ref"].is_string() {
+        found.push(value);
+    }
+    let inner = value
+        .as_object()
+        .into_iter()
+        .flat_map(|fields| fields.values());
+    for inner in inner.chain(value.as_array().into_iter().flatten()) {
+        references(inner, found);
+    }
+}
+
+#[test]
+fn every_example_of_the_contract_fits_its_schema() {
+    let mut found = Vec::new();
+    examples(&CONTRACT, "", &mut found);
+    for (path, schema, example) in &found {
+        if let Err(error) = validator(schema).validate(example) {
+            panic!("{path}: {error} at {}", error.instance_path());
         }
-        if n % 2 == 0 {
-            fit_product(&mut body); // drawn at random alone, few would have the members of their product
-        }
-        let key = key.map(|key| key.replace("####", &format!("{n:04}")));
-        let is_async = prefer.is_some_and(|(_, is_async)| is_async);
-        let headers: Vec<(&str, &str)> = key
-            .iter()
-            .map(|key| ("idempotency-key", key.as_str()))
-            .chain(prefer.map(|(value, _)| ("prefer", value)))
-            .collect();
-        let numbered = body.contains_key("order_no");
-        let body = Value::Object(body);
-        let request = bench
-            .client
-            .post_with("/v1/orders", &body, &headers, &bench);
-        let answer = bench.send(request).await;
-        conforms("/v1/orders", "post", &answer);
-        let key_fits = key.as_ref().map(|key| key_schema.is_valid(&json!(key)));
-        let is_named = numbered || key.is_some();
-        let expected = if !schema.is_valid(&body) || key_fits == Some(false) || !is_named {
-            400
-        } else if is_async {
-            202
-        } else {
-            201
-        };
-        assert_eq!(
-            answer.status, expected,
-            "{body} with {headers:?} was answered with {}",
-            answer.body
-        );
-        if expected == 400 {
-            refused += 1;
-            bad_keys += usize::from(answer.code() == "invalid_idempotency_key");
-        } else {
-            taken += 1;
-            by_key += usize::from(!numbered);
-            deferred += usize::from(is_async);
-            let order_no = answer.body["order_no"].as_str().expect("a number");
-            conforms(
-                "/v1/orders/{order_no}",
-                "get",
-                &bench.get_order(order_no).await,
-            );
-        }
+    }
+    assert!(found.len() > 40, "only {} examples were found", found.len());
+}
+
+#[test]
+fn every_reference_of_the_contract_leads_somewhere() {
+    let mut found = Vec::new();
+    references(&CONTRACT, &mut found);
+    for reference in &found {
+        assert!(resolved(reference).is_object(), "{reference}");
     }
     assert!(
-        taken > 30 && refused > 100 && by_key > 5 && deferred > 10 && bad_keys > 10,
-        "{taken} taken ({by_key} by their key, {deferred} deferred) and {refused} refused ({bad_keys} for their key): \
-         the generator has lost its balance"
+        found.len() > 200,
+        "only {} references were found",
+        found.len()
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_answer_is_described_by_the_contract() {
-    let bench = Bench::start().await;
-    let mut seen = Vec::new();
-    let mut post = async |request: http::Request<Vec<u8>>, status: u16| {
-        let answer = bench.send(request).await;
-        assert_eq!(answer.status, status, "{answer:?}");
-        conforms("/v1/orders", "post", &answer);
-        seen.push((status, answer.code().to_owned()));
-    };
-    let signed = |body: &Value| bench.client.post("/v1/orders", body, &bench);
-    post(signed(&native("ORDER-1")), 201).await;
-    post(signed(&native("ORDER-1")), 200).await;
-    post(
-        bench.client.post_with(
-            "/v1/orders",
-            &native("ORDER-2"),
-            &[("prefer", "respond-async")],
-            &bench,
-        ),
-        202,
-    )
-    .await;
-    let mut no_number = native("unused");
-    no_number.as_object_mut().unwrap().remove("order_no");
-    post(signed(&no_number), 400).await;
-    post(
-        bench.client.post_with(
-            "/v1/orders",
-            &no_number,
-            &[("idempotency-key", "a b")],
-            &bench,
-        ),
-        400,
-    )
-    .await;
-    post(signed(&json!([])), 400).await;
-    post(
-        http::Request::post("/v1/orders").body(Vec::new()).unwrap(),
-        401,
-    )
-    .await;
-    let other = bench.another_client("other").await;
-    post(other.post("/v1/orders", &native("ORDER-1"), &bench), 409).await;
-    let mut large = native("ORDER-3");
-    large["attach"] = json!("x".repeat(17_000));
-    post(signed(&large), 413).await;
-    let draft = crate::support::api::Draft {
-        method: "POST",
-        path: "/v1/orders",
-        headers: vec![("content-type", "text/plain".to_owned())],
-        body: native("ORDER-3").to_string().into_bytes(),
-        created_s: bench.clock.now().0,
-        nonce: Some("text".to_owned()),
-    };
-    post(bench.client.sign(draft), 415).await;
-    let mut changed = native("ORDER-1");
-    changed["amount_fen"] = json!(101);
-    post(signed(&changed), 422).await;
-    let mut foreign = native("ORDER-4");
-    foreign["appid"] = json!(FOREIGN_APPID);
-    post(signed(&foreign), 422).await;
-    bench.wire.break_all(
-        Match::operation(Service::DynamoDb, "PutItem"),
-        AwsFault::ServiceFault,
-    );
-    post(signed(&native("ORDER-5")), 503).await;
-    bench.wire.mend();
-    for (code, status) in [
-        ("malformed", 400),
-        ("missing_idempotency_key", 400),
-        ("invalid_idempotency_key", 400),
-        ("order_no_taken", 409),
-        ("wechatpay_refused", 422),
-    ] {
-        assert!(
-            seen.contains(&(status, code.to_owned())),
-            "{code} was not seen in {seen:?}"
-        );
-    }
-
-    for (path, status) in [
-        ("/v1/orders/ORDER-1", 200),
-        ("/v1/orders/ORDER-99", 404),
-        ("/v1/orders/x", 404),
-    ] {
-        let answer = bench.send(bench.client.get(path, &bench)).await;
-        assert_eq!(answer.status, status);
-        conforms("/v1/orders/{order_no}", "get", &answer);
-    }
-    conforms(
-        "/v1/orders/{order_no}",
-        "get",
-        &bench
-            .send(
-                http::Request::get("/v1/orders/ORDER-1")
-                    .body(Vec::new())
-                    .unwrap(),
-            )
-            .await,
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_answer_to_a_callback_is_described_by_the_contract() {
-    let bench = Bench::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
-        .wechat
-        .admin()
-        .pay("ORDER-1", &PayOptions::default())
-        .unwrap();
-    let callback = |damage: &Damage| {
-        bench
-            .wechat
-            .admin()
-            .signed_callback("ORDER-1", damage)
-            .unwrap()
-    };
-    let mut bare = callback(&Damage::None);
-    bare.headers.clear();
-    let mut huge = callback(&Damage::None);
-    huge.body = "x".repeat(70_000);
-    for (callback, status) in [
-        (callback(&Damage::None), 204),
-        (bare, 400),
-        (callback(&Damage::Probe), 401),
-        (huge, 413),
-        (callback(&Damage::ForeignApiv3Key), 500),
-    ] {
-        let answer = bench.receive(&callback).await;
-        assert_eq!(answer.status, status);
-        conforms("/v1/callbacks/wechatpay", "post", &answer);
-    }
-    bench
-        .wire
-        .break_all(Match::service(Service::Sqs), AwsFault::ServiceFault);
-    let answer = bench.receive(&callback(&Damage::None)).await;
-    assert_eq!(answer.status, 503);
-    conforms("/v1/callbacks/wechatpay", "post", &answer);
 }

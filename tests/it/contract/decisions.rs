@@ -1,0 +1,240 @@
+//! What a person decides about a refund: `retry`, `release` and `abnormal` under
+//! `/v1/orders/{order_no}/refunds/{refund_no}`.
+
+use adapters::testing::{Fault as AwsFault, Match, Service};
+use proptest::{prelude::*, strategy::ValueTree};
+use serde_json::{Value, json};
+use wechatpay_simulator::{Endpoint, Fault, RefundOutcome, Rule};
+
+use super::refunds::{REFUND, REFUNDED_IN};
+use super::values::{good_or_bad, object, runner, text};
+use super::{CONTRACT, bare_post, conforms, held, paid, text_post, unsigned, validator};
+use crate::support::{Answer, Bench};
+
+const RETRY: &str = "/v1/orders/{order_no}/refunds/{refund_no}/retry";
+const RELEASE: &str = "/v1/orders/{order_no}/refunds/{refund_no}/release";
+const ABNORMAL: &str = "/v1/orders/{order_no}/refunds/{refund_no}/abnormal";
+
+/// A route's path for a refund.
+fn path(route: &str, order_no: &str, refund_no: &str) -> String {
+    route
+        .replace("{order_no}", order_no)
+        .replace("{refund_no}", refund_no)
+}
+
+/// Bodies of these members are taken by the route exactly when the schema takes them: what a refund in another state is
+/// answered comes after that.
+async fn decisions(
+    route: &str,
+    schema: &str,
+    members: &[&str],
+    values: Vec<BoxedStrategy<Option<Value>>>,
+) {
+    let bench = Bench::start().await;
+    paid(&bench, "ORDER-1", 100).await;
+    assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
+    let schema = validator(&CONTRACT["components"]["schemas"][schema]);
+    let mut runner = runner();
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..200 {
+        let drawn = values.new_tree(&mut runner).expect("a value").current();
+        let body = Value::Object(object(members, drawn));
+        let post = bench
+            .client
+            .post(&path(route, "ORDER-1", "R1"), &body, &bench);
+        let answer = bench.send(post).await;
+        conforms(route, "post", &answer);
+        let expected = if schema.is_valid(&body) { 409 } else { 400 };
+        assert_eq!(answer.status, expected, "{body}: {}", answer.body);
+        taken += usize::from(expected == 409);
+        refused += usize::from(expected == 400);
+    }
+    assert!(
+        taken > 30 && refused > 30,
+        "{taken} taken, {refused} refused"
+    );
+}
+
+fn mostly(values: BoxedStrategy<Value>) -> BoxedStrategy<Option<Value>> {
+    proptest::option::weighted(0.9, values).boxed()
+}
+
+fn seldom(values: BoxedStrategy<Value>) -> BoxedStrategy<Option<Value>> {
+    proptest::option::weighted(0.05, values).boxed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_releases_are_taken_exactly_when_the_contract_takes_them() {
+    let unknown = seldom(Just(json!("?")).boxed());
+    let values = vec![mostly(text(64)), mostly(text(256)), unknown];
+    decisions(
+        RELEASE,
+        "ReleaseRefund",
+        &["who", "why", "unknown_member"],
+        values,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generated_redirections_are_taken_exactly_when_the_contract_takes_them() {
+    let user = vec![
+        mostly(good_or_bad(vec![json!("user")], vec![json!("bank")])),
+        mostly(text(16)),
+        mostly(text(64)),
+        mostly(text(64)),
+        seldom(Just(json!("?")).boxed()),
+    ];
+    let members = [
+        "to",
+        "bank_type",
+        "bank_account",
+        "real_name",
+        "unknown_member",
+    ];
+    decisions(ABNORMAL, "RedirectRefund", &members, user).await;
+    let merchant = vec![
+        mostly(good_or_bad(
+            vec![json!("merchant")],
+            vec![json!(1), json!("")],
+        )),
+        seldom(text(16)),
+        seldom(text(64)),
+        seldom(text(64)),
+        proptest::option::weighted(0.2, Just(json!("?"))).boxed(),
+    ];
+    decisions(ABNORMAL, "RedirectRefund", &members, merchant).await;
+}
+
+/// A refund of a paid order that came to this.
+async fn refunded(bench: &Bench, order_no: &str, outcome: RefundOutcome, state: &str) {
+    paid(bench, order_no, 100).await;
+    bench.wechat.admin().set_refund_outcome(outcome);
+    assert_eq!(bench.refund(order_no, "R1", 40).await.status, 202);
+    assert_eq!(bench.work_off().await, 0);
+    bench.advance(REFUNDED_IN).await;
+    assert_eq!(bench.work_off().await, 0);
+    let path = path(REFUND, order_no, "R1");
+    let shown = held(bench, REFUND, bench.client.get(&path, bench), 200).await;
+    assert_eq!(shown.body["state"], state, "{}", shown.body);
+    assert!(shown.body["what_to_do"].is_string(), "{}", shown.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_about_a_refused_refund_is_described_by_the_contract() {
+    let bench = Bench::start().await;
+    refunded(&bench, "ORDER-1", RefundOutcome::Refused, "refused").await;
+    let decision = json!({"who": "li", "why": "Paid in cash"});
+    let retry = async |order_no: &str, refund_no: &str, status| -> Answer {
+        let request = bare_post(&bench, &path(RETRY, order_no, refund_no));
+        held(&bench, RETRY, request, status).await
+    };
+    let release = async |order_no: &str, refund_no: &str, status| -> Answer {
+        let request = bench
+            .client
+            .post(&path(RELEASE, order_no, refund_no), &decision, &bench);
+        held(&bench, RELEASE, request, status).await
+    };
+    let again = retry("ORDER-1", "R1", 202).await;
+    assert_eq!(again.body["state"], "reserved");
+    assert_eq!(retry("ORDER-1", "R1", 409).await.code(), "refund_state");
+    assert_eq!(release("ORDER-1", "R1", 409).await.code(), "refund_state");
+    assert_eq!(bench.work_off().await, 0);
+
+    let silent = Rule::always(Fault::ServerErrorBefore { status: 500 }).at(Endpoint::QueryRefund);
+    bench.wechat.admin().add_fault(silent).expect("a rule");
+    assert_eq!(
+        release("ORDER-1", "R1", 503).await.code(),
+        "wechatpay_silent"
+    );
+    bench.wechat.admin().clear_faults(None);
+    let released = release("ORDER-1", "R1", 200).await;
+    assert_eq!(released.body["state"], "closed");
+
+    for (order_no, refund_no) in [
+        ("ORDER-1", "R9"),
+        ("ORDER-1", "has.stop"),
+        ("ORDER-9", "R1"),
+        ("x", "R1"),
+    ] {
+        retry(order_no, refund_no, 404).await;
+        release(order_no, refund_no, 404).await;
+    }
+    let target = path(RELEASE, "ORDER-1", "R1");
+    let post = |body: &Value| bench.client.post(&target, body, &bench);
+    assert_eq!(
+        held(&bench, RELEASE, post(&json!([])), 400).await.code(),
+        "malformed"
+    );
+    let nobody = json!({"who": "", "why": "x"});
+    assert_eq!(
+        held(&bench, RELEASE, post(&nobody), 400).await.code(),
+        "invalid_request"
+    );
+    let large = json!({"who": "li", "why": "x".repeat(17_000)});
+    held(&bench, RELEASE, post(&large), 413).await;
+    held(&bench, RELEASE, text_post(&bench, &target, &decision), 415).await;
+    held(&bench, RELEASE, unsigned("POST", &target), 401).await;
+    held(
+        &bench,
+        RETRY,
+        unsigned("POST", &path(RETRY, "ORDER-1", "R1")),
+        401,
+    )
+    .await;
+    bench.wire.break_all(
+        Match::service(Service::DynamoDb).on(&bench.tables.orders),
+        AwsFault::ServiceFault,
+    );
+    retry("ORDER-1", "R1", 503).await;
+    release("ORDER-1", "R1", 503).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_about_an_abnormal_refund_is_described_by_the_contract() {
+    let bench = Bench::start().await;
+    refunded(&bench, "ORDER-1", RefundOutcome::Abnormal, "abnormal").await;
+    let target = path(ABNORMAL, "ORDER-1", "R1");
+    let merchant = json!({"to": "merchant"});
+    let post = |body: &Value| bench.client.post(&target, body, &bench);
+
+    let silent =
+        Rule::always(Fault::ServerErrorBefore { status: 500 }).at(Endpoint::AbnormalRefund);
+    bench.wechat.admin().add_fault(silent).expect("a rule");
+    let answer = held(&bench, ABNORMAL, post(&merchant), 503).await;
+    assert_eq!(answer.code(), "wechatpay_silent");
+    bench.wechat.admin().clear_faults(None);
+    let card = json!({"to": "user", "bank_type": "ICBC_DEBIT", "bank_account": "6222020000000000000", "real_name": "张三"});
+    held(&bench, ABNORMAL, post(&card), 202).await;
+    let again = held(&bench, ABNORMAL, post(&merchant), 422).await;
+    assert_eq!(again.code(), "wechatpay_refused");
+
+    assert_eq!(
+        held(&bench, ABNORMAL, post(&json!({"to": "bank"})), 400)
+            .await
+            .code(),
+        "invalid_request"
+    );
+    let mut large = card.clone();
+    large["real_name"] = json!("x".repeat(17_000));
+    held(&bench, ABNORMAL, post(&large), 413).await;
+    held(&bench, ABNORMAL, text_post(&bench, &target, &merchant), 415).await;
+    held(&bench, ABNORMAL, unsigned("POST", &target), 401).await;
+    for (order_no, refund_no) in [
+        ("ORDER-1", "R9"),
+        ("ORDER-1", "has.stop"),
+        ("ORDER-9", "R1"),
+        ("x", "R1"),
+    ] {
+        let request = bench
+            .client
+            .post(&path(ABNORMAL, order_no, refund_no), &merchant, &bench);
+        held(&bench, ABNORMAL, request, 404).await;
+    }
+    bench.advance(REFUNDED_IN).await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(
+        held(&bench, ABNORMAL, post(&merchant), 409).await.code(),
+        "refund_state"
+    );
+}

@@ -1,0 +1,100 @@
+//! `GET /v1/orders/{order_no}/events` and the replay of one of them.
+
+use adapters::testing::{Fault as AwsFault, Match, Service};
+use serde_json::json;
+
+use super::{CONTRACT, bare_post, held, paid, unsigned, validator};
+use crate::support::Bench;
+
+const EVENTS: &str = "/v1/orders/{order_no}/events";
+const REPLAY: &str = "/v1/orders/{order_no}/events/{version}/replay";
+
+fn replay_of(order_no: &str, version: &str) -> String {
+    REPLAY
+        .replace("{order_no}", order_no)
+        .replace("{version}", version)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_and_its_replays_are_as_the_contract_says() {
+    let bench = Bench::start().await;
+    paid(&bench, "ORDER-1", 100).await;
+    assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
+    assert_eq!(bench.work_off().await, 0);
+
+    let events = EVENTS.replace("{order_no}", "ORDER-1");
+    let told = held(&bench, EVENTS, bench.client.get(&events, &bench), 200).await;
+    let told = told.body["events"].as_array().expect("events").clone();
+    let steps: Vec<_> = told
+        .iter()
+        .map(|event| (&event["version"], &event["subject"], &event["to"]))
+        .collect();
+    assert_eq!(
+        json!(steps),
+        json!([
+            [1, "order", "reserved"],
+            [2, "order", "awaiting_payment"],
+            [3, "order", "paid"],
+            [4, "refund", "reserved"],
+            [5, "refund", "processing"],
+        ])
+    );
+
+    let schema = &CONTRACT["components"]["schemas"]["OrderChanged"]["properties"]["data"];
+    for event in &told {
+        let version = event["version"].to_string();
+        let replay = bare_post(&bench, &replay_of("ORDER-1", &version));
+        held(&bench, REPLAY, replay, 202).await;
+        let sent = bench.webhooks().await;
+        let of_this = sent
+            .iter()
+            .find(|message| message["detail"]["version"] == event["version"]);
+        let detail = &of_this.expect("a webhook")["detail"];
+        for member in ["subject", "subject_id", "to"] {
+            assert_eq!(detail[member], event[member], "{member} of {version}");
+        }
+        assert!(validator(&schema["properties"]["amount_fen"]).is_valid(&detail["amount_fen"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_of_the_events_is_described_by_the_contract() {
+    let bench = Bench::start().await;
+    paid(&bench, "ORDER-1", 100).await;
+    let events = |order_no: &str| EVENTS.replace("{order_no}", order_no);
+    for order_no in ["ORDER-99", "x"] {
+        let request = bench.client.get(&events(order_no), &bench);
+        let answer = held(&bench, EVENTS, request, 404).await;
+        assert_eq!(answer.code(), "order_not_found");
+        let replay = bare_post(&bench, &replay_of(order_no, "1"));
+        let answer = held(&bench, REPLAY, replay, 404).await;
+        assert_eq!(answer.code(), "order_not_found");
+    }
+    for version in ["0", "99", "last", "-1", "1.5", "18446744073709551616"] {
+        let replay = bare_post(&bench, &replay_of("ORDER-1", version));
+        let answer = held(&bench, REPLAY, replay, 404).await;
+        assert_eq!(answer.code(), "event_not_found", "{version}");
+    }
+    held(&bench, EVENTS, unsigned("GET", &events("ORDER-1")), 401).await;
+    held(
+        &bench,
+        REPLAY,
+        unsigned("POST", &replay_of("ORDER-1", "1")),
+        401,
+    )
+    .await;
+    bench
+        .wire
+        .break_all(Match::service(Service::Sqs), AwsFault::ServiceFault);
+    held(
+        &bench,
+        REPLAY,
+        bare_post(&bench, &replay_of("ORDER-1", "1")),
+        503,
+    )
+    .await;
+    let reads = Match::operation(Service::DynamoDb, "Query");
+    bench.wire.break_all(reads, AwsFault::ServiceFault);
+    let request = bench.client.get(&events("ORDER-1"), &bench);
+    held(&bench, EVENTS, request, 503).await;
+}
