@@ -20,6 +20,8 @@ pub(crate) const AUTHORITY: &str = "api.example.com";
 pub(crate) const ORDERS_TABLE: &str = "orders";
 pub(crate) const KEYS_TABLE: &str = "keys";
 pub(crate) const RESULTS_QUEUE_ARN: &str = "arn:aws:sqs:us-east-1:000000000000:payment-results";
+/// The queue that feeds `send-webhook`.
+pub(crate) const WEBHOOKS_QUEUE_ARN: &str = "arn:aws:sqs:us-east-1:000000000000:webhooks";
 
 /// Who signs for the merchant: the setting `MERCHANT_SIGNER`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +45,7 @@ pub(crate) fn environment(
         Signer::Sealed => "sealed",
     };
     let (requests, results) = (queue("payment-requests"), queue("payment-results"));
+    let webhooks = queue("webhooks");
     let pairs = [
         ("AWS_LAMBDA_RUNTIME_API", runtime_api),
         ("AWS_LAMBDA_FUNCTION_NAME", name),
@@ -59,6 +62,7 @@ pub(crate) fn environment(
         ("KEYS_TABLE", KEYS_TABLE),
         ("ORDERS_TABLE", ORDERS_TABLE),
         ("GUARDS_TABLE", "guards"),
+        ("NOTICES_TABLE", "notices"),
         ("SECRETS_KEY_ID", "secrets"),
         ("FIELDS_KEY_ID", "fields"),
         ("MERCHANT_SIGNING_KEY_ID", "merchant"),
@@ -76,6 +80,8 @@ pub(crate) fn environment(
         ),
         ("PAYMENT_REQUESTS_QUEUE_URL", &requests),
         ("PAYMENT_RESULTS_QUEUE_URL", &results),
+        ("WEBHOOKS_QUEUE_URL", &webhooks),
+        ("WEBHOOK_ALLOW_LOOPBACK", "true"),
     ];
     pairs
         .into_iter()

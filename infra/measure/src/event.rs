@@ -5,7 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::Outcome;
 use crate::clock::{now, now_ms};
-use crate::deployment::{AUTHORITY, CLIENT_KEYID, CLIENT_SECRET, RESULTS_QUEUE_ARN};
+use crate::deployment::{
+    AUTHORITY, CLIENT_KEYID, CLIENT_SECRET, RESULTS_QUEUE_ARN, WEBHOOKS_QUEUE_ARN,
+};
 use crate::failure::During;
 use crate::wechat::{AMOUNT_FEN, Notice, random_hex};
 
@@ -47,8 +49,23 @@ pub(crate) fn callback(notice: &Notice) -> String {
 }
 
 /// The same callback as SQS brings it to `process-payment`.
-pub(crate) fn queued_callback(notice: &Notice) -> Outcome<String> {
+pub(crate) fn queued_callback(notice: &Notice) -> String {
     let message = json!({"v": "callback.v1", "headers": notice.headers, "body": notice.body});
+    batch(&message, RESULTS_QUEUE_ARN)
+}
+
+/// An event of an order as SQS brings it to `send-webhook`.
+pub(crate) fn queued_event(order_no: &str) -> String {
+    let event = json!({"detail-type": "order.changed", "source": "wechatpay-on-lambda", "detail": {
+        "order_no": order_no, "client_id": "measure", "version": "3", "subject": "order", "subject_id": order_no,
+        "from": "awaiting_payment", "to": "paid", "amount_fen": "100", "cause_kind": "notice", "cause_id": "EV-1",
+        "at": "1785556800", "trace": "0af7651916cd43dd8448eb211c80319c",
+    }});
+    batch(&event, WEBHOOKS_QUEUE_ARN)
+}
+
+/// A batch of one message.
+fn batch(message: &Value, queue_arn: &str) -> String {
     let sent_ms = now_ms().to_string();
     let batch = json!({"Records": [{
         "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
@@ -64,10 +81,10 @@ pub(crate) fn queued_callback(notice: &Notice) -> Outcome<String> {
         }},
         "md5OfBody": "098f6bcd4621d373cade4e832627b4f6",
         "eventSource": "aws:sqs",
-        "eventSourceARN": RESULTS_QUEUE_ARN,
+        "eventSourceARN": queue_arn,
         "awsRegion": "us-east-1",
     }]});
-    Ok(batch.to_string())
+    batch.to_string()
 }
 
 /// What the schedule sends to `reconcile` once a minute.

@@ -1,4 +1,4 @@
-//! The scene of a test: one merchant, one set of tables and queues, one WeChat Pay, and the five functions over them.
+//! The scene of a test: one merchant, one set of tables and queues, one WeChat Pay, and the functions over them.
 
 pub(crate) mod api;
 mod aws;
