@@ -190,7 +190,7 @@ async fn an_order_that_never_came_to_wechat_pay_is_closed_once_nobody_can_be_mak
         refused.body["state"], "closing",
         "and nobody else sets out: {refused:?}"
     );
-    bench.advance(Duration::from_secs(60)).await;
+    bench.advance(Duration::from_secs(75)).await;
     assert_eq!(bench.sweep().await.closed, 1);
     assert_eq!(bench.get_order("ORDER-1").await.body["state"], "closed");
 }

@@ -164,9 +164,10 @@ def tables(_parameters, resources):
             "KMSMasterKeyId": arn("StorageKey"),
         }:
             yield f"{name} is not encrypted with the storage key"
-        if name == "GuardsTable":
+        if name in ("GuardsTable", "NoticesTable"):
             if properties.get("TimeToLiveSpecification") != {"AttributeName": "expires_at", "Enabled": True}:
-                yield "what is over stays in the guards table"
+                yield f"what is over stays in {name}"
+        if name == "GuardsTable":
             continue
         if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
             yield f"{name} would be lost with the stack"

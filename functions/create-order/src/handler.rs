@@ -75,7 +75,7 @@ impl Request<'_> {
             &self.desk.merchant,
         )?;
         let Some(payer) = &asked.payer else {
-            return self.submit(&asked, &caller).await;
+            return Box::pin(self.submit(&asked, &caller)).await;
         };
         // One payer, one submission at a time: two taps on one button do not become two orders.
         let payer = payer.key(&caller.client_id);
@@ -89,7 +89,7 @@ impl Request<'_> {
         if let Lease::Held { until } = taken.map_err(|error| Problem::unavailable(&error))? {
             return Err(Problem::submitted_just_now(until.0.saturating_sub(now.0)));
         }
-        let answer = self.submit(&asked, &caller).await;
+        let answer = Box::pin(self.submit(&asked, &caller)).await;
         if let Err(error) = self.desk.guards.release(&lease, self.request_id).await {
             warn!(error = %Chain(&error), "a payer's lease was not given back: it ends by the clock");
         }
@@ -167,6 +167,7 @@ impl Request<'_> {
             created_at: now,
             expires_at,
             attempt,
+            issued: false,
             state: OrderState::Reserved,
             refunds: RefundTally::NONE,
             version: 1,

@@ -412,6 +412,7 @@ fn decided_refund(decided: Decided, needs: &'static str) -> Result<Box<Refund>, 
     match decided {
         Decided::Done(refund) => Ok(refund),
         Decided::NotNow(refund) => Err(Problem::refund_state(needs, refund.state.name())),
+        Decided::UnderWay => Err(Problem::refund_under_way()),
         Decided::Refused(refusal) => Err(Problem::wechatpay_refused_refund(&refusal)),
         Decided::Unknown => Err(Problem::wechatpay_silent()),
         Decided::NoRefund => Err(Problem::refund_not_found()),

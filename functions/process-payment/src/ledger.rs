@@ -46,7 +46,7 @@ impl<'a> Entry<'a> {
     /// A callback that does not open, so that nothing is known of it but its message.
     pub(crate) fn unopened(record: &'a Record) -> Self {
         Self {
-            notice_id: format!("message#{}", record.message_id),
+            notice_id: by_message(record),
             order_no: None,
             event_type: "",
             record,
@@ -89,13 +89,21 @@ pub(crate) async fn settled(desk: &Desk, entry: &Entry<'_>) {
         return;
     }
     let now = desk.clock.now();
-    let written = desk
-        .notices
-        .settled(&entry.notice_id, entry.order_no.as_ref(), now)
-        .await;
-    if let Err(error) = written {
-        warn!(notice_id = entry.notice_id, error = %Chain(&error), "the ledger was not told of a success");
+    // While it did not open it was known by its message.
+    for notice_id in [&entry.notice_id, &by_message(entry.record)] {
+        let written = desk
+            .notices
+            .settled(notice_id, entry.order_no.as_ref(), now)
+            .await;
+        if let Err(error) = written {
+            warn!(notice_id, error = %Chain(&error), "the ledger was not told of a success");
+        }
     }
+}
+
+/// What a callback is called that does not open.
+fn by_message(record: &Record) -> String {
+    format!("message#{}", record.message_id)
 }
 
 /// A person has to decide: the message is done once the ledger has it, and it is said each time until somebody has decided.

@@ -9,6 +9,7 @@ use adapters::{
 };
 use flows::{
     ask::{AskError, Asked},
+    books::BooksError,
     close::CloseError,
     problem::Chain,
     refund::{Driven, RefundError},
@@ -23,7 +24,7 @@ use payments::{
     order::{Order, OrderState},
 };
 use serde::{Deserialize, Serialize};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use wechatpay::UnixSeconds;
 
 use crate::desk::Desk;
@@ -109,6 +110,38 @@ enum LookError {
     Queue(#[from] QueueError),
 }
 
+impl LookError {
+    /// Whether it does not pass by itself: WeChat Pay's signed word cannot be read, or an item of ours cannot.
+    fn needs_a_person(&self) -> bool {
+        let of_table = |error: &TableError| matches!(error, TableError::Damaged { .. });
+        let of_books = |error: &BooksError| match error {
+            BooksError::Table(error) => of_table(error),
+            BooksError::Contended => false,
+        };
+        let of_ask = |error: &AskError| match error {
+            AskError::Unreadable(_) => true,
+            AskError::Settle(error) => of_books(error),
+            AskError::NotSent(_) => false,
+        };
+        match self {
+            Self::Table(error) => of_table(error),
+            Self::Ask(error) | Self::Close(CloseError::Ask(error)) => of_ask(error),
+            Self::Close(CloseError::Books(error)) | Self::Refund(RefundError::Books(error)) => {
+                of_books(error)
+            }
+            Self::Refund(RefundError::Unreadable(_)) => true,
+            Self::Close(CloseError::NotSent(_))
+            | Self::Refund(
+                RefundError::Guards(_)
+                | RefundError::NotSent(_)
+                | RefundError::NotYet
+                | RefundError::Field(_),
+            )
+            | Self::Queue(_) => false,
+        }
+    }
+}
+
 /// Runs one task. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 ///
 /// # Errors
@@ -190,7 +223,11 @@ async fn look_at(
         };
         looked.unwrap_or_else(|error| {
             let order_no = item.order_no().as_str();
-            warn!(order_no, error = %Chain(&error), "what is due could not be looked at");
+            if error.needs_a_person() {
+                error!(order_no, error = %Chain(&error), "what is due needs a person");
+            } else {
+                warn!(order_no, error = %Chain(&error), "what is due could not be looked at");
+            }
             Look::Failed
         })
     });

@@ -204,8 +204,11 @@ impl OrderTable {
             (":awaiting", text("awaiting_payment")),
             (":prepay", text(item::prepay_text(prepay))),
             (":free", number(0)),
+            (":issued", AttributeValue::Bool(true)),
         ];
-        let mut set = "SET #state = :awaiting, prepay = :prepay, attempt_until = :free".to_owned();
+        let mut set =
+            "SET #state = :awaiting, prepay = :prepay, issued = :issued, attempt_until = :free"
+                .to_owned();
         if let Some(due) = due {
             set.push_str(", due_shard = :due_shard, due_at = :due_at");
             values.push((":due_shard", text(due_shard(due.shard))));

@@ -9,11 +9,11 @@ use payments::{
     order::{Order, OrderState},
     settle::Change,
 };
-use tracing::info;
+use tracing::{error, info};
 use wechatpay::api::Close;
 
 use crate::{
-    ask::{AskError, Asking},
+    ask::{AskError, Asked, Asking},
     books::{Books, BooksError, TRIES},
 };
 
@@ -45,6 +45,9 @@ impl From<adapters::order_table::TableError> for CloseError {
     }
 }
 
+/// How long an order that can no longer be paid may stay open before a person is told, in seconds.
+const STUCK_S: i64 = 3600;
+
 impl Closing {
     /// Closes in these books, through this client.
     pub fn new(books: Books, wechat: WechatApi, asking: Asking) -> Self {
@@ -72,6 +75,8 @@ impl Closing {
         if order.state != OrderState::Closing {
             return Ok(order);
         }
+        // Read again: somebody may have been given the right to call WeChat Pay while the state changed.
+        let order = self.reread(order).await?;
         let asked_at = self.books.clock.now();
         let call = Close {
             mchid: self.wechat.mchid().to_owned(),
@@ -92,9 +97,31 @@ impl Closing {
                 let spent_ms = self.books.clock.now_ms().saturating_sub(began_ms);
                 let spent = Duration::from_millis(u64::try_from(spent_ms).unwrap_or_default());
                 let left = within.saturating_sub(spent);
-                self.asking.ask(&order.order_no, left, cause, trace).await?;
-                self.reread(order).await
+                let asked = self.asking.ask(&order.order_no, left, cause, trace).await?;
+                if order.issued && asked == Asked::NotThere {
+                    error!(
+                        order_no = order.order_no.as_str(),
+                        what_to_do = "look the order up in WeChat Pay's console: it is not closed here before it is closed there",
+                        "WeChat Pay had the order and does not know it now"
+                    );
+                }
+                let order = self.reread(order).await?;
+                self.say_if_stuck(&order);
+                Ok(order)
             }
+        }
+    }
+
+    /// An order that could not be closed for an hour after its time needs somebody who looks why.
+    fn say_if_stuck(&self, order: &Order) {
+        let over_for_s = self.books.clock.now().0.saturating_sub(order.expires_at.0);
+        if order.state == OrderState::Closing && over_for_s > STUCK_S {
+            error!(
+                order_no = order.order_no.as_str(),
+                over_for_s,
+                what_to_do = "find out from the lines above why WeChat Pay does not close it",
+                "an order cannot be closed"
+            );
         }
     }
 

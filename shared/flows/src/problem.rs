@@ -168,6 +168,16 @@ impl Problem {
         )
     }
 
+    /// The money of an abnormal refund is on its way already.
+    pub fn refund_under_way() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "refund_state",
+            "Refund under way",
+            "WeChat Pay was told before where the money goes, and is paying it out. Look at the refund again later.",
+        )
+    }
+
     /// WeChat Pay does not take what was asked about a refund.
     pub fn wechatpay_refused_refund(refusal: &Refusal) -> Self {
         Self::new(

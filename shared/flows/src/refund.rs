@@ -17,9 +17,11 @@ use payments::{
     issue::Answer,
     journal::Cause,
     notice::UnreadableNotice,
-    order::Order,
+    order::{Order, OrderState},
     refund::{self, Refund, RefundChange, RefundRefused, RefundState, WantedRefund},
-    refund_news::{self, AfterRefusal, ParkedRefund, RefundNews, RefundSettlement, judge_refusal},
+    refund_news::{
+        self, AfterRefusal, NewsStatus, ParkedRefund, RefundNews, RefundSettlement, judge_refusal,
+    },
 };
 use tracing::{error, info, warn};
 use wechatpay::{
@@ -31,7 +33,7 @@ use wechatpay::{
 };
 
 use crate::{
-    books::{Books, BooksError, TRIES},
+    books::{Books, BooksError, TRIES, what_to_do},
     settle::Settled,
 };
 
@@ -89,6 +91,8 @@ pub enum Decided {
     Done(Box<Refund>),
     /// The refund does not stand where this can be decided; this is it.
     NotNow(Box<Refund>),
+    /// It was redirected before, and WeChat Pay is paying it out.
+    UnderWay,
     /// WeChat Pay does not take it.
     Refused(Refusal),
     /// WeChat Pay's word is out: nothing is known. Ask again later.
@@ -138,6 +142,9 @@ pub enum RefundError {
     /// WeChat Pay's word is signed but is no news about a refund. A person has to look at it.
     #[error("WeChat Pay's answer about the refund cannot be read")]
     Unreadable(#[from] UnreadableNotice),
+    /// A refund that was made in the console gives back a payment that is not booked yet. It has to come again.
+    #[error("the refund is of a payment that is not booked yet")]
+    NotYet,
     /// A field of the payer's card could not be encrypted.
     #[error("a field of the card could not be encrypted for WeChat Pay")]
     Field(#[from] EncryptFieldError),
@@ -254,16 +261,25 @@ impl Refunding {
             due: Some(next),
             ..seen.clone()
         };
+        if claimed.state == RefundState::Closed {
+            return self.still_owed(&claimed).await;
+        }
         let never_sent = seen.state == RefundState::Reserved && seen.tries == 0;
         if !never_sent {
             match self.ask(&claimed, within / 2).await? {
                 Asked::News(news) => {
                     let which = Which::Ours(refund_no);
-                    return Ok(driven(
-                        self.settle_found(&news, &which, cause, trace).await?,
-                    ));
+                    let settled = self.settle_found(&news, &which, cause, trace).await?;
+                    if settled == Settled::AlreadyDone {
+                        say_who_is_needed(&claimed);
+                    }
+                    return Ok(driven(settled));
                 }
                 Asked::NotThere if claimed.state == RefundState::Reserved => {}
+                Asked::NotThere if matches!(claimed.state, RefundState::Refused(_)) => {
+                    say_who_is_needed(&claimed);
+                    return Ok(Driven::Open);
+                }
                 Asked::NotThere => {
                     error!(
                         order_no = order_no.as_str(),
@@ -277,6 +293,21 @@ impl Refunding {
             }
         }
         self.send(&claimed, within / 2, cause, trace).await
+    }
+
+    /// The refund of late money failed for good. Until the order is given back otherwise, the money is owed.
+    async fn still_owed(&self, refund: &Refund) -> Result<Driven, RefundError> {
+        let order = self.books.orders.read(&refund.order_no).await?;
+        let owed = order.is_some_and(|order| {
+            matches!(order.state, OrderState::PaidAfterClose(_))
+                && order.refunds.committed_fen < order.amount.get()
+        });
+        if owed {
+            say_who_is_needed(refund);
+        } else {
+            self.books.orders.end_looks(refund).await?;
+        }
+        Ok(Driven::Open)
     }
 
     /// Settles WeChat Pay's notice about a refund, one of ours or one that was made in its console.
@@ -330,6 +361,8 @@ impl Refunding {
         cause: &Cause,
         trace: &str,
     ) -> Result<Decided, RefundError> {
+        let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+        let deadline_ms = self.books.clock.now_ms().saturating_add(within_ms);
         for round in 0..TRIES {
             self.books.pause(round).await;
             let Some((order, refund)) = self.both(of).await? else {
@@ -339,7 +372,12 @@ impl Refunding {
             let Some(change) = refund::releasing(&order, &refund, decided.clone(), &because) else {
                 return Ok(Decided::NotNow(Box::new(refund)));
             };
-            match self.ask(&refund, within).await? {
+            let left_ms = deadline_ms.saturating_sub(self.books.clock.now_ms());
+            let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
+            if left.is_zero() {
+                return Ok(Decided::Unknown);
+            }
+            match self.ask(&refund, left).await? {
                 Asked::NotThere => {}
                 Asked::Unknown => return Ok(Decided::Unknown),
                 Asked::News(news) => {
@@ -374,6 +412,21 @@ impl Refunding {
         let (RefundState::Abnormal, Some(refund_id)) = (&refund.state, &refund.refund_id) else {
             return Ok(Decided::NotNow(Box::new(refund)));
         };
+        // It may have been redirected before, without our hearing of it.
+        match self.ask(&refund, within / 2).await? {
+            Asked::News(news) if news.status == NewsStatus::Abnormal => {}
+            Asked::News(news) => {
+                let which = Which::Ours(of.refund_no);
+                self.settle_found(&news, &which, cause, trace).await?;
+                let refund = self.reread(refund).await?;
+                return Ok(if refund.state == RefundState::Abnormal {
+                    Decided::UnderWay
+                } else {
+                    Decided::NotNow(Box::new(refund))
+                });
+            }
+            Asked::NotThere | Asked::Unknown => return Ok(Decided::Unknown),
+        }
         let to = match to {
             AbnormalTo::Merchant => AbnormalRefundTo::MerchantBankCard,
             AbnormalTo::UserCard {
@@ -453,7 +506,10 @@ impl Refunding {
             Answer::Refused(refusal) => refusal,
         };
         match judge_refusal(&refusal) {
-            AfterRefusal::Later => Ok(Driven::Open),
+            AfterRefusal::Later => {
+                self.note_delay(claimed, &refusal).await?;
+                Ok(Driven::Open)
+            }
             AfterRefusal::Pause => {
                 let until = wechatpay::UnixSeconds(now.0.saturating_add(BALANCE_PAUSE_S));
                 error!(
@@ -465,7 +521,8 @@ impl Refunding {
                     "all refunds rest: the balance is too low"
                 );
                 self.guards.pause_refunds(mchid, until).await?;
-                let next = due::on(order_no, until.0);
+                // After the others, which may be smaller.
+                let next = due::on(order_no, until.0.saturating_add(BALANCE_PAUSE_S / 2));
                 self.books
                     .orders
                     .hold_refund(claimed, &refusal.raw_code, next)
@@ -474,6 +531,27 @@ impl Refunding {
             }
             AfterRefusal::Refuse { code } => self.refuse(claimed, code, within, cause, trace).await,
         }
+    }
+
+    /// WeChat Pay asks to come later. A person is told at once where it is about our own signature, else when it lasts.
+    async fn note_delay(&self, claimed: &Refund, refusal: &Refusal) -> Result<(), RefundError> {
+        let waits_s = self.books.clock.now().0.saturating_sub(claimed.slot_at.0);
+        if refusal.code == ErrorCode::SignError || waits_s > LASTS_S {
+            error!(
+                order_no = claimed.order_no.as_str(),
+                refund_no = claimed.refund_no.as_str(),
+                waits_s,
+                %refusal,
+                "a refund does not get on"
+            );
+        }
+        if let Some(due) = claimed.due {
+            self.books
+                .orders
+                .hold_refund(claimed, &refusal.raw_code, due)
+                .await?;
+        }
+        Ok(())
     }
 
     /// WeChat Pay does not take a refund: noted once a question confirms that it is not there.
@@ -565,6 +643,7 @@ impl Refunding {
             match settlement {
                 RefundSettlement::AlreadyDone => return Ok(Settled::AlreadyDone),
                 RefundSettlement::StillOpen => return Ok(Settled::StillOpen),
+                RefundSettlement::NotYet => return Err(RefundError::NotYet),
                 RefundSettlement::Park(parked) => {
                     self.park(&parked, cause).await?;
                     return Ok(Settled::Parked {
@@ -630,6 +709,22 @@ impl Refunding {
             "refund redirected"
         );
         Ok(())
+    }
+}
+
+/// How long a refund may be put off by WeChat Pay before a person is told, in seconds.
+const LASTS_S: i64 = 3600;
+
+/// Says what a person has to do about a refund, each time that it is looked at.
+fn say_who_is_needed(refund: &Refund) {
+    if let Some(what_to_do) = what_to_do(refund) {
+        error!(
+            order_no = refund.order_no.as_str(),
+            refund_no = refund.refund_no.as_str(),
+            state = refund.state.name(),
+            what_to_do,
+            "refund needs a person"
+        );
     }
 }
 

@@ -69,16 +69,41 @@ impl Settling {
                     }
                 }
                 Settlement::Change(change) => {
+                    let change = self.with_what_is_kept(*change, &because).await?;
                     if books.write(&change).await? {
-                        if let Some(parked) = &change.parked {
-                            say(parked, Kept::Waiting);
-                        }
-                        return Ok(Settled::Changed);
+                        let Some(parked) = &change.parked else {
+                            return Ok(Settled::Changed);
+                        };
+                        say(parked, Kept::Waiting);
+                        return Ok(Settled::Parked {
+                            what_to_do: parked.reason.to_string(),
+                        });
                     }
                 }
             }
         }
         Err(BooksError::Contended)
+    }
+
+    /// The change as it can be written: there may be a record of its payment, from before the order was known here or from an
+    /// earlier telling. Only rare changes are looked up.
+    async fn with_what_is_kept(
+        &self,
+        change: Change,
+        because: &Because,
+    ) -> Result<Change, TableError> {
+        let Self(books) = self;
+        let named = match (&change.parked, change.books()) {
+            (Some(parked), _) => parked.transaction_id.clone(),
+            (None, Some(payment)) if change.books_older_money() => payment.transaction_id.clone(),
+            (None, _) => return Ok(change),
+        };
+        let kept = books.orders.kept(&change.from.order_no, &named).await?;
+        Ok(match (kept, change.parked.is_some()) {
+            (Some(_), true) => change.kept_already(),
+            (Some(Kept::Waiting), false) => change.unparking(&named, because),
+            (Some(Kept::Decided), false) | (None, _) => change,
+        })
     }
 
     /// Keeps money for a person, once; `None` when the order moved on meanwhile.

@@ -82,9 +82,10 @@ impl From<BooksError> for Verdict {
 impl From<RefundError> for Verdict {
     fn from(error: RefundError) -> Self {
         match &error {
-            RefundError::Books(_) | RefundError::Guards(_) | RefundError::NotSent(_) => {
-                Self::retry(&error)
-            }
+            RefundError::Books(_)
+            | RefundError::Guards(_)
+            | RefundError::NotSent(_)
+            | RefundError::NotYet => Self::retry(&error),
             RefundError::Unreadable(_) | RefundError::Field(_) => Self::for_a_person(&error),
         }
     }

@@ -55,8 +55,10 @@ pub fn judge_answer(order: &Order, asked_at: UnixSeconds, answer: &Answer<()>) -
             code: ErrorCode::OrderNotExist,
             ..
         }) => {
-            // `closing` gives nobody the right to call WeChat Pay any more; who had it before has given up by then.
-            if order.attempt.held_for_s(asked_at).is_some() {
+            // An error answer is not signed; that WeChat Pay has the order was. Nothing is closed on such a word alone.
+            if order.issued {
+                AfterClose::Ask
+            } else if asked_at.0 < nobody_is_making_it_from(order).0 {
                 AfterClose::Wait
             } else {
                 AfterClose::Closed
@@ -65,6 +67,15 @@ pub fn judge_answer(order: &Order, asked_at: UnixSeconds, answer: &Answer<()>) -
         Answer::Refused(_) | Answer::Unknown(_) => AfterClose::Ask,
     }
 }
+
+/// From when on nobody can be making an order at WeChat Pay any more that is `closing` and never had a prepay value: who had the
+/// right to has given up, and what he sent last has arrived or never will.
+pub fn nobody_is_making_it_from(order: &Order) -> UnixSeconds {
+    UnixSeconds(order.attempt.until.0.saturating_add(ARRIVES_WITHIN_S))
+}
+
+/// How long a call may be under way after its caller gave it up, in seconds.
+const ARRIVES_WITHIN_S: i64 = 60;
 
 #[cfg(test)]
 mod tests {
@@ -86,8 +97,24 @@ mod tests {
         let unknown = refused(404, "ORDER_NOT_EXIST");
         order.attempt = Attempt::first("a".into(), NOW);
         assert_eq!(judge_answer(&order, NOW, &unknown), AfterClose::Wait);
-        let later = UnixSeconds(NOW.0 + Attempt::LEASE_S);
+        let given_up = UnixSeconds(NOW.0 + Attempt::LEASE_S);
+        assert_eq!(judge_answer(&order, given_up, &unknown), AfterClose::Wait);
+        let later = UnixSeconds(given_up.0 + ARRIVES_WITHIN_S);
         assert_eq!(judge_answer(&order, later, &unknown), AfterClose::Closed);
+        order.attempt = Attempt::none("a".into());
+        assert_eq!(
+            judge_answer(&order, NOW, &unknown),
+            AfterClose::Closed,
+            "nobody ever set out to make it"
+        );
+    }
+
+    #[test]
+    fn an_order_that_wechat_once_had_is_not_closed_because_an_error_says_that_it_has_it_not() {
+        let mut order = order(OrderState::Closing);
+        order.issued = true;
+        let unknown = refused(404, "ORDER_NOT_EXIST");
+        assert_eq!(judge_answer(&order, NOW, &unknown), AfterClose::Ask);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
 
 use crate::{
+    close::nobody_is_making_it_from,
     ids::OrderNo,
     order::{Order, OrderState},
     refund::{Refund, RefundState},
@@ -37,6 +38,9 @@ const ORDER_LADDER_S: [i64; 5] = [60, 180, 300, 600, 1800];
 /// 6.2). Money back to a bank card takes days, so hours follow.
 const REFUND_LADDER_S: [i64; 9] = [60, 120, 180, 240, 300, 600, 1200, 2400, 4200];
 
+/// No look begins sooner than this after another, in seconds: one takes less, with all its calls to WeChat Pay.
+const LOOK_TAKES_S: i64 = 30;
+
 /// After either ladder: once an hour, until the state is final.
 const HOURLY_S: i64 = 3600;
 
@@ -47,8 +51,9 @@ const CLOSE_AFTER_S: i64 = 10;
 /// The shortest time between two tries to close an order.
 const CLOSE_AGAIN_S: i64 = 60;
 
-/// A refund that waits for a person is still asked about, since the person may act at WeChat Pay.
-const ABNORMAL_S: i64 = 6 * HOURLY_S;
+/// A refund that waits for a person is looked at all the same, since the person may act at WeChat Pay; and is told of again
+/// until somebody has decided.
+const PERSON_S: i64 = 6 * HOURLY_S;
 
 /// How long a merchant's refunds rest after its balance was found too low, in seconds: failing refunds have a quota of 6 a
 /// second (section 6.2), which all orders share.
@@ -90,8 +95,12 @@ pub fn refund_look(refund: &Refund, state: &RefundState, now: UnixSeconds) -> Op
         RefundState::Reserved | RefundState::Processing => {
             step(&REFUND_LADDER_S, refund.slot_at, now)
         }
-        RefundState::Abnormal => now.0.saturating_add(ABNORMAL_S),
-        RefundState::Succeeded(_) | RefundState::Closed | RefundState::Refused(_) => return None,
+        RefundState::Abnormal | RefundState::Refused(_) => now.0.saturating_add(PERSON_S),
+        // What came late and could not be given back is still owed.
+        RefundState::Closed if refund.refund_no.is_of_late_money() => {
+            now.0.saturating_add(PERSON_S)
+        }
+        RefundState::Succeeded(_) | RefundState::Closed => return None,
     };
     Some(on(&refund.order_no, at))
 }
@@ -109,7 +118,7 @@ fn step(ladder_s: &[i64], since: UnixSeconds, now: UnixSeconds) -> i64 {
     let age_s = now.0.saturating_sub(since.0);
     ladder_s
         .iter()
-        .find(|&&step| step > age_s)
+        .find(|&&step| step > age_s.saturating_add(LOOK_TAKES_S))
         .map_or(now.0.saturating_add(HOURLY_S), |step| {
             since.0.saturating_add(*step)
         })
@@ -120,7 +129,9 @@ fn step(ladder_s: &[i64], since: UnixSeconds, now: UnixSeconds) -> i64 {
 fn close_again(order: &Order, now: UnixSeconds) -> i64 {
     let since = order.expires_at.0.min(now.0).max(order.created_at.0);
     let pause_s = (now.0.saturating_sub(since) / 8).clamp(CLOSE_AGAIN_S, HOURLY_S);
-    now.0.saturating_add(pause_s).max(order.attempt.until.0)
+    now.0
+        .saturating_add(pause_s)
+        .max(nobody_is_making_it_from(order).0)
 }
 
 #[cfg(test)]
@@ -165,7 +176,7 @@ mod tests {
         let now = UnixSeconds(order.created_at.0 + 5);
         order.attempt.until = UnixSeconds(now.0 + 500);
         let next = order_look(&order, &order.state, now).unwrap().at;
-        assert_eq!(next, order.attempt.until);
+        assert_eq!(next, nobody_is_making_it_from(&order));
     }
 
     #[test]
@@ -178,8 +189,13 @@ mod tests {
             ages.push(now.0 - refund.slot_at.0);
         }
         assert_eq!(ages, [60, 120, 180, 240, 300, 600, 1200, 2400, 4200, 7800]);
-        let abnormal = refund_look(&refund, &RefundState::Abnormal, now).unwrap();
-        assert_eq!(abnormal.at.0 - now.0, 21_600);
+        for state in [
+            RefundState::Abnormal,
+            RefundState::Refused("NO_AUTH".into()),
+        ] {
+            let waits = refund_look(&refund, &state, now).unwrap();
+            assert_eq!(waits.at.0 - now.0, 21_600);
+        }
         assert_eq!(refund_look(&refund, &RefundState::Closed, now), None);
     }
 

@@ -89,6 +89,8 @@ pub struct Order {
     pub expires_at: UnixSeconds,
     /// Who may call WeChat Pay for this order at present.
     pub attempt: Attempt,
+    /// Whether it ever had a prepay value: WeChat Pay said, signed, that it has the order.
+    pub issued: bool,
     /// Where the order stands.
     pub state: OrderState,
     /// What was given back of its payment, and what is about to be.

@@ -139,6 +139,8 @@ pub enum ParkedState {
     Refunding,
     /// It was given back. Final.
     Refunded,
+    /// It turned out to be the order's own payment, and is booked as that. Final.
+    Booked,
 }
 
 impl ParkedState {
@@ -148,12 +150,13 @@ impl ParkedState {
             Self::Parked => "parked",
             Self::Refunding => "refunding",
             Self::Refunded => "refunded",
+            Self::Booked => "booked",
         }
     }
 
     /// The state by its name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Parked, Self::Refunding, Self::Refunded]
+        [Self::Parked, Self::Refunding, Self::Refunded, Self::Booked]
             .into_iter()
             .find(|state| state.name() == name)
     }
@@ -177,6 +180,18 @@ pub struct ParkedChange {
     pub from: ParkedState,
     /// The state that it has then.
     pub to: ParkedState,
+}
+
+impl ParkedChange {
+    /// The change of an order with the event of this one.
+    pub(crate) fn noted(&self, change: Change, because: &Because) -> Change {
+        change.noting(
+            Subject::Payment(self.transaction_id.clone()),
+            Some(self.from.name()),
+            self.to.name(),
+            because,
+        )
+    }
 }
 
 /// A refund that a client asks for, checked in form.
@@ -329,7 +344,7 @@ pub fn reserve(
         // Given back whole or not at all: nothing of it was ever owed to anybody here.
         let left_fen = match parked.state {
             ParkedState::Parked => parked.amount.get(),
-            ParkedState::Refunding | ParkedState::Refunded => 0,
+            ParkedState::Refunding | ParkedState::Refunded | ParkedState::Booked => 0,
         };
         if amount.get() != left_fen {
             return Err(RefundRefused::Exceeds { left_fen });
@@ -442,12 +457,20 @@ pub(crate) fn taking_on(change: Change, refund: Refund, because: &Because) -> Ch
     change.refunds = RefundTally {
         committed_fen: tally.committed_fen.saturating_add(committed_fen),
         count: tally.count.saturating_add(1),
-        next_at: UnixSeconds(refund.slot_at.0.saturating_add(SLOT_S)),
+        next_at: after_slot(&tally, refund.slot_at),
         ..tally
     };
+    if let Some(parked) = &parked_payment {
+        change = parked.noted(change, because);
+    }
     change.parked_payment = parked_payment;
     change.refund = Some(RefundChange::New(Box::new(refund)));
     change
+}
+
+/// From when on the next refund may go out, once one goes out at `slot_at`. Never earlier than it was.
+fn after_slot(tally: &RefundTally, slot_at: UnixSeconds) -> UnixSeconds {
+    UnixSeconds(slot_at.0.saturating_add(SLOT_S).max(tally.next_at.0))
 }
 
 /// What happens to an order and one of its refunds when the refund goes to `state`. The money follows: what succeeded is
@@ -521,6 +544,9 @@ pub fn moving(
         moved.state.name(),
         because,
     );
+    if let Some(parked) = &parked_payment {
+        change = parked.noted(change, because);
+    }
     change.refunds = refunds;
     change.parked_payment = parked_payment;
     change.refund = Some(RefundChange::Moves(
@@ -582,14 +608,16 @@ pub fn releasing(
 pub fn retrying(order: &Order, refund: &Refund, because: &Because) -> Option<Change> {
     match &refund.state {
         RefundState::Refused(_) => {
+            let slot_at = UnixSeconds(because.at.0.max(order.refunds.next_at.0));
             let again = Refund {
-                slot_at: because.at,
+                slot_at,
                 ..refund.clone()
             };
             let mut change = moving(order, &again, RefundState::Reserved, None, because);
+            change.refunds.next_at = after_slot(&order.refunds, slot_at);
             if let Some(RefundChange::Moves(from, to)) = &mut change.refund {
                 **from = refund.clone();
-                to.due = Some(due::on(&order.order_no, because.at.0));
+                to.due = Some(due::on(&order.order_no, slot_at.0));
             }
             Some(change)
         }

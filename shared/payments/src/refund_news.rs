@@ -61,6 +61,8 @@ pub enum RefundSettlement {
     AlreadyDone,
     /// It is still on its way.
     StillOpen,
+    /// It gives back a payment that the books do not have yet: it has to come again after that.
+    NotYet,
     /// A person has to decide; nothing is applied.
     Park(ParkedRefund),
 }
@@ -108,7 +110,7 @@ pub enum RefundParkReason {
     OtherPayment,
     /// It was given up, its money is free, and now it is paid all the same.
     #[error(
-        "the refund was closed here and its money set free, but WeChat Pay paid it: check whether the payer was refunded twice"
+        "the refund was closed here and its money set free, but WeChat Pay pays it: check whether the payer was refunded twice"
     )]
     PaidAfterClose,
 }
@@ -279,6 +281,14 @@ fn is_ours(facts: &MerchantFacts, news: &RefundNews) -> bool {
 }
 
 fn known(order: &Order, refund: &Refund, news: &RefundNews, because: &Because) -> RefundSettlement {
+    // Its money was given free on the word that WeChat Pay has no such refund: now it moves all the same.
+    let moves = match news.status {
+        NewsStatus::Processing | NewsStatus::Succeeded(_) | NewsStatus::Abnormal => true,
+        NewsStatus::Closed => false,
+    };
+    if moves && refund.decided.is_some() {
+        return news.parked(RefundParkReason::PaidAfterClose);
+    }
     let to = match (&refund.state, news.status) {
         // Final states are never left by an older message (invariant 5).
         (RefundState::Succeeded(_), _)
@@ -341,13 +351,12 @@ fn made_elsewhere(
     if !is_ours(facts, news) {
         return news.parked(RefundParkReason::Differs { field: "mchid" });
     }
-    let Some(payment) = order
-        .state
-        .payment()
-        .filter(|payment| payment.transaction_id == news.transaction_id)
-    else {
-        return news.parked(RefundParkReason::OtherPayment);
+    let Some(payment) = order.state.payment() else {
+        return RefundSettlement::NotYet; // the news of the payment comes, or is asked for by the sweep
     };
+    if payment.transaction_id != news.transaction_id {
+        return news.parked(RefundParkReason::OtherPayment);
+    }
     if news.total != order.amount {
         return news.parked(RefundParkReason::Differs {
             field: "amount.total",
@@ -497,6 +506,7 @@ mod tests {
             RefundSettlement::Change(change) => change.events.last().unwrap().to.clone(),
             RefundSettlement::AlreadyDone => "done".into(),
             RefundSettlement::StillOpen => "open".into(),
+            RefundSettlement::NotYet => "not yet".into(),
             RefundSettlement::Park(parked) => format!("parked: {}", parked.reason.name()),
         }
     }
@@ -651,6 +661,35 @@ mod tests {
             ),
             RefundSettlement::AlreadyDone
         );
+    }
+
+    #[test]
+    fn a_console_refund_that_is_told_before_its_payment_comes_again() {
+        let unpaid = order(OrderState::Reserved);
+        let news = from_the_console(60, NewsStatus::Succeeded(AT));
+        assert_eq!(
+            judge(&unpaid, None, &facts(), &news, &because()),
+            RefundSettlement::NotYet
+        );
+    }
+
+    #[test]
+    fn a_refund_whose_money_a_person_gave_free_is_parked_when_it_moves_all_the_same() {
+        let mut released = refund(RefundState::Closed);
+        released.decided = Some(crate::refund::Decided {
+            who: "Li".into(),
+            why: "paid in cash".into(),
+        });
+        for status in [NewsStatus::Processing, NewsStatus::Abnormal] {
+            let judged = judge(
+                &paid(),
+                Some(&released),
+                &facts(),
+                &news(status),
+                &because(),
+            );
+            assert!(matches!(judged, RefundSettlement::Park(_)), "{judged:?}");
+        }
     }
 
     #[test]

@@ -189,7 +189,12 @@ fn paid(
             }
             return match refunded_elsewhere {
                 // Booked, and nothing known of a refund. Once parked, it is parked.
-                Some(parked) if matches!(order.state, OrderState::Paid(_)) => {
+                Some(parked)
+                    if matches!(
+                        order.state,
+                        OrderState::Paid(_) | OrderState::PaidAfterClose(_)
+                    ) =>
+                {
                     Settlement::Park(parked)
                 }
                 Some(_) | None => Settlement::AlreadyDone,
@@ -240,6 +245,34 @@ impl Change {
     /// The change that keeps money for a person and leaves the order as it is.
     pub fn to_park(order: &Order, parked: Parked, because: &Because) -> Self {
         Self::new(order, order.state.clone(), because).parking(parked, because)
+    }
+
+    /// The change without keeping its money for a person, since that is kept already.
+    #[must_use]
+    pub fn kept_already(mut self) -> Self {
+        if self.parked.take().is_some() {
+            self.events.pop();
+        }
+        self
+    }
+
+    /// The change that books a payment which was parked before its order was known here: it is parked no longer.
+    #[must_use]
+    pub fn unparking(self, transaction_id: &TransactionId, because: &Because) -> Self {
+        let parked = ParkedChange {
+            transaction_id: transaction_id.clone(),
+            from: ParkedState::Parked,
+            to: ParkedState::Booked,
+        };
+        let mut change = parked.noted(self, because);
+        change.parked_payment = Some(parked);
+        change
+    }
+
+    /// Whether the payment that this change books is older than its order: it may have been parked for want of one.
+    pub fn books_older_money(&self) -> bool {
+        self.books()
+            .is_some_and(|payment| payment.paid_at < self.from.created_at)
     }
 
     /// The change, with money that is kept for a person.
@@ -342,6 +375,7 @@ pub(crate) mod tests {
             created_at: UnixSeconds(999_000),
             expires_at: UnixSeconds(1_007_200),
             attempt: Attempt::none("none".into()),
+            issued: false,
             state,
             refunds: RefundTally::NONE,
             version: 5,
@@ -488,6 +522,45 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn money_that_is_kept_already_is_booked_without_being_kept_again() {
+        let refunded = Money {
+            refunded: true,
+            ..money("420001", 100)
+        };
+        let Settlement::Change(change) = settle(&awaiting(), &notice(Outcome::Paid(refunded)))
+        else {
+            panic!()
+        };
+        assert_eq!(change.version(), 7, "booked, and parked");
+        let change = change.kept_already();
+        assert_eq!((change.version(), change.parked), (6, None));
+        assert_eq!(change.to.name(), "paid");
+    }
+
+    #[test]
+    fn money_that_was_parked_before_its_order_was_known_is_parked_no_longer_once_booked() {
+        let mut order = order(OrderState::Reserved);
+        order.created_at = UnixSeconds(payment("420001").paid_at.0 + 1);
+        let notice = notice(Outcome::Paid(money("420001", 100)));
+        let Settlement::Change(change) = judge(&order, &facts(), &notice, &because()) else {
+            panic!()
+        };
+        assert!(change.books_older_money());
+        let transaction_id = TransactionId::parse("420001").unwrap();
+        let change = change.unparking(&transaction_id, &because());
+        assert_eq!(
+            change.parked_payment.map(|parked| (parked.from, parked.to)),
+            Some((ParkedState::Parked, ParkedState::Booked))
+        );
+        let told: Vec<_> = change
+            .events
+            .iter()
+            .map(|event| event.to.as_str())
+            .collect();
+        assert_eq!(told, ["paid", "booked"]);
+    }
+
+    #[test]
     fn our_own_refund_on_its_way_is_no_refund_from_elsewhere() {
         let mut order = order(OrderState::Paid(payment("420001")));
         order.refunds.committed_fen = 40;
@@ -613,9 +686,7 @@ pub(crate) mod tests {
             };
             let known = matches!(
                 state,
-                OrderState::PartiallyRefunded(_)
-                    | OrderState::Refunded(_)
-                    | OrderState::PaidAfterClose(_)
+                OrderState::PartiallyRefunded(_) | OrderState::Refunded(_)
             );
             assert_eq!(
                 reason,

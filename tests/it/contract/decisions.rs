@@ -206,8 +206,8 @@ async fn every_answer_about_an_abnormal_refund_is_described_by_the_contract() {
     bench.wechat.admin().clear_faults(None);
     let card = json!({"to": "user", "bank_type": "ICBC_DEBIT", "bank_account": "6222020000000000000", "real_name": "张三"});
     held(&bench, ABNORMAL, post(&card), 202).await;
-    let again = held(&bench, ABNORMAL, post(&merchant), 422).await;
-    assert_eq!(again.code(), "wechatpay_refused");
+    let again = held(&bench, ABNORMAL, post(&merchant), 409).await;
+    assert_eq!(again.code(), "refund_state", "it is being paid out");
 
     assert_eq!(
         held(&bench, ABNORMAL, post(&json!({"to": "bank"})), 400)

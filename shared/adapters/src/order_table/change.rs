@@ -197,6 +197,12 @@ fn amount_of(subject: &Subject, change: &Change) -> Fen {
         (Subject::Refund(_), Some(RefundChange::New(refund) | RefundChange::Moves(_, refund))) => {
             refund.amount
         }
+        // A payment that is given back, whole.
+        (Subject::Payment(_), Some(RefundChange::New(refund) | RefundChange::Moves(_, refund)))
+            if change.parked_payment.is_some() =>
+        {
+            refund.amount
+        }
         (Subject::Payment(_), _) => change
             .parked
             .as_ref()

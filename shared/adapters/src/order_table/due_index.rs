@@ -142,6 +142,28 @@ impl OrderTable {
         .await
     }
 
+    /// Takes a refund out of the index of what is due, since nothing is left to do about it.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn end_looks(&self, refund: &Refund) -> Result<(), TableError> {
+        let ended = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(self.pk(&refund.order_no)))
+            .key("sk", text(refund_item::sk(&refund.refund_no)))
+            .update_expression("REMOVE due_shard, due_at")
+            .condition_expression("#state = :state AND tries = :tries")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":state", text(refund.state.name()))
+            .expression_attribute_values(":tries", number(refund.tries))
+            .send()
+            .await;
+        // One that moved on meanwhile has its own due time.
+        super::conditional("end the looks at a refund", ended).map(|_| ())
+    }
+
     /// A write to a refund that changes no state, so it has no event: it holds if the refund still is in that state and at
     /// that try.
     async fn update_refund(

@@ -8,6 +8,7 @@
 //! | `created_at`, `expires_at` | Unix seconds |
 //! | `attempt_id`, `attempt_until`, `attempt_count` | the lease for calling WeChat Pay |
 //! | `state`, `version` | where it stands, and after how many changes |
+//! | `issued` | true once it had a prepay value |
 //! | `prepay` | JSON: value or signed parameters, with its expiry |
 //! | `transaction_id`, `paid_at` | the booked payment |
 //! | `refund_committed_fen`, `refunded_fen`, `refund_count`, `next_refund_at` | what is given back of it |
@@ -111,6 +112,7 @@ pub(super) fn read(item: &Item) -> Result<Order, TableError> {
             until: UnixSeconds(fields.number("attempt_until")?),
             count: fields.number("attempt_count")?,
         },
+        issued: item.contains_key("issued"),
         state: fields.state()?,
         refunds: fields.refunds()?,
         version: fields.number("version")?,
