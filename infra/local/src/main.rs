@@ -20,6 +20,7 @@ mod http;
 mod logs;
 mod merchant;
 mod play;
+mod port;
 mod prerequisites;
 mod product;
 mod progress;

@@ -4,8 +4,6 @@
 //! the root, and the path is part of what clients sign. So this stands in front and adds the prefix, nothing else:
 //! method, authority, path, query, header fields and body arrive at the function as they were sent.
 
-use std::io::ErrorKind;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,9 +15,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
 use crate::http::Http;
@@ -35,20 +30,6 @@ const OF_THE_CONNECTION: [HeaderName; 4] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// The port, taken but not yet served: callers learn early whether it is free.
-#[derive(Debug)]
-pub(crate) struct Port {
-    listener: TcpListener,
-    number: u16,
-}
-
-/// A running proxy.
-#[derive(Debug)]
-pub(crate) struct Proxy {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
-
 #[derive(Debug)]
 struct Target {
     http: Http,
@@ -56,64 +37,10 @@ struct Target {
     prefix: String,
 }
 
-impl Port {
-    /// Takes the port on 127.0.0.1; 0 takes a free one.
-    ///
-    /// # Errors
-    /// It is in use.
-    pub(crate) async fn take(port: u16) -> Result<Self, Failure> {
-        let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-        let listener = bound.map_err(|error| {
-            if error.kind() == ErrorKind::AddrInUse {
-                Failure::new(format!(
-                    "port {port} on 127.0.0.1 is in use, so the API cannot listen there; choose another with --port"
-                ))
-            } else {
-                Failure::because(format!("cannot listen on 127.0.0.1:{port}"), &error)
-            }
-        })?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| Failure::because("the API's port is unknown", &error))?;
-        Ok(Self {
-            listener,
-            number: address.port(),
-        })
-    }
-
-    /// `http://127.0.0.1:<port>`.
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.number)
-    }
-
-    /// Serves `prefix`, the API's address at the engine.
-    pub(crate) fn serve(self, http: Http, prefix: String) -> Proxy {
-        let target = Arc::new(Target { http, prefix });
-        let app = Router::new().fallback(forward).with_state(target);
-        let (stop, stopped) = oneshot::channel();
-        let served = axum::serve(self.listener, app).with_graceful_shutdown(async {
-            // A dropped sender means stop, too.
-            drop(stopped.await);
-        });
-        let task = tokio::spawn(async {
-            if let Err(error) = served.await {
-                eprintln!("the API proxy ended: {error}");
-            }
-        });
-        Proxy { stop, task }
-    }
-}
-
-impl Proxy {
-    /// Takes no more requests. An idle connection that a client keeps open does not hold this up.
-    pub(crate) async fn stop(self) {
-        drop(self.stop);
-        let Self { mut task, .. } = self;
-        let limit = std::time::Duration::from_secs(2);
-        if tokio::time::timeout(limit, &mut task).await.is_err() {
-            task.abort();
-        }
-    }
+/// The API itself; `prefix` is its address at the engine.
+pub(crate) fn app(http: Http, prefix: String) -> Router {
+    let target = Arc::new(Target { http, prefix });
+    Router::new().fallback(forward).with_state(target)
 }
 
 async fn forward(State(target): State<Arc<Target>>, request: Request<Body>) -> Response {
@@ -164,9 +91,17 @@ fn gateway_error(status: StatusCode, message: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::port::{Port, Serving};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::JoinHandle;
+
+    fn serve(port: Port, prefix: String) -> Serving {
+        port.serve(app(Http::new(), prefix), "the API")
+    }
 
     /// Answers one request with 201 and `{}`, and gives the bytes that came.
     async fn engine() -> (u16, JoinHandle<String>) {
@@ -197,15 +132,14 @@ mod tests {
 
     async fn through_the_proxy(request: &str) -> (String, String) {
         let (engine_port, seen) = engine().await;
-        let port = Port::take(0).await.unwrap();
-        let number = port.number;
-        let proxy = port.serve(
-            Http::new(),
+        let port = Port::bind(0).await.unwrap();
+        let url = port.url();
+        let proxy = serve(
+            port,
             format!("http://127.0.0.1:{engine_port}/_aws/execute-api/a1/$default"),
         );
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, number))
-            .await
-            .unwrap();
+        let address = url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -268,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_engine_that_is_gone_is_503_in_the_gateways_words() {
-        let port = Port::take(0).await.unwrap();
+        let port = Port::bind(0).await.unwrap();
         let url = format!("{}/v1/orders", port.url());
         // A port that was free a moment ago.
         let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
@@ -277,7 +211,7 @@ mod tests {
             .local_addr()
             .unwrap()
             .port();
-        let proxy = port.serve(Http::new(), format!("http://127.0.0.1:{gone}/x"));
+        let proxy = serve(port, format!("http://127.0.0.1:{gone}/x"));
         let answer = Http::new()
             .send(Request::get(url).body(Bytes::new()).unwrap())
             .await
@@ -285,15 +219,5 @@ mod tests {
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(answer.body(), "{\"message\":\"Service Unavailable\"}");
         proxy.stop().await;
-    }
-
-    #[tokio::test]
-    async fn a_port_in_use_is_told_with_the_flag_that_changes_it() {
-        let taken = Port::take(0).await.unwrap();
-        let told = Port::take(taken.number).await.unwrap_err().to_string();
-        assert!(
-            told.contains(&taken.number.to_string()) && told.contains("--port"),
-            "{told}"
-        );
     }
 }

@@ -23,10 +23,11 @@ use crate::functions::{self, Programs};
 use crate::http::Http;
 use crate::merchant::{APPID, MCHID, Merchant};
 use crate::play::{self, Stage, Step};
+use crate::port::{Port, Serving};
 use crate::prerequisites;
 use crate::product::Product;
 use crate::progress::{Output, Progress};
-use crate::proxy::{Port, Proxy};
+use crate::proxy;
 use crate::state::StateDir;
 
 /// The stages before the play.
@@ -39,7 +40,7 @@ const PLAYED: &str = "played.json";
 pub(crate) struct Stack {
     engine: Engine,
     simulator: Running,
-    proxy: Proxy,
+    api: Serving,
     caller: Caller,
     state: StateDir,
     api_url: String,
@@ -113,9 +114,9 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
         merchant
             .store(&aws, &deployed, &simulator.details, &caller)
             .await?;
-        Ok(port.serve(http.clone(), prefix))
+        Ok(port.serve(proxy::app(http.clone(), prefix), "the API"))
     };
-    let proxy = progress
+    let api = progress
         .stage(
             "storing the keys and opening the API",
             Output::Silent,
@@ -126,7 +127,7 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
     let mut stack = Stack {
         engine,
         simulator,
-        proxy,
+        api,
         caller,
         state,
         api_url,
@@ -232,7 +233,7 @@ impl Stack {
     /// # Errors
     /// The engine had to be killed, so that data is lost.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        self.proxy.stop().await;
+        self.api.stop().await;
         self.simulator.stop();
         let engine = self.engine;
         match tokio::task::spawn_blocking(move || engine.stop()).await {
@@ -249,7 +250,7 @@ async fn take_ground(arguments: &Arguments, progress: &mut Progress) -> Result<G
         prerequisites::check(arguments.bins.is_none())?;
         Ok(Ground {
             state: StateDir::take(&arguments.state, arguments.fresh)?,
-            port: Port::take(arguments.port).await?,
+            port: Port::of_the_api(arguments.port).await?,
             simulator_port: simulator_port(arguments.simulator_port)?,
             clock: Clock::system(),
             random: Random::system(),
