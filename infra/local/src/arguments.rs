@@ -7,15 +7,16 @@ use crate::product::Product;
 
 /// What `cargo local --help` prints.
 pub(crate) const HELP: &str = "\
-Runs the whole bundle on this machine and plays a payment.
+Runs the whole bundle on this machine and plays the life of an order.
 
-Builds the functions, starts a local AWS engine and the WeChat Pay simulator, makes keys, deploys
-template.yaml, plays a payment and leaves everything running until Ctrl-C. Data is kept in .local/.
+Builds the functions, starts a local AWS engine, the WeChat Pay simulator and a receiver of webhooks,
+makes keys, deploys template.yaml, plays a payment and what comes after it (a webhook, a refund, a
+close, late money) and leaves everything running until Ctrl-C. Data is kept in .local/.
 
 Usage: cargo local [options]
 
   --once               end after the play, with one line of JSON as the last line of standard output
-  --product NAME       what to play: native (default), jsapi, mini_program, app, h5, or all
+  --product NAME       what to pay with: native (default), jsapi, mini_program, app, h5, or all
   --sealed-key         sign with a private key sealed in the keys table, instead of by KMS
   --release            build the functions as they are deployed (slower to build)
   --bins DIR           deploy the compiled functions in DIR instead of building them

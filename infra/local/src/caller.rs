@@ -1,10 +1,11 @@
-//! The merchant's back end, played with the bundled client's library: makes orders and reads them.
+//! The merchant's back end, played with the bundled client's library: makes orders, closes them, gives money back, and reads
+//! all of it.
 
 use adapters::clock::Clock;
 use adapters::random::Random;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use client::{Answer, Call, Client, NewOrder, Sender, Settings, SignedCall};
+use client::{Answer, Call, Client, NewOrder, NewRefund, Sender, Settings, SignedCall};
 
 use crate::failure::Failure;
 use crate::state::StateDir;
@@ -97,6 +98,56 @@ impl Caller {
     /// There was no answer.
     pub(crate) async fn get(&self, order_no: &str) -> Result<Answer, Failure> {
         self.send(&Call::get_order(order_no)).await
+    }
+
+    /// `POST /v1/orders/{order_no}/close`.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub(crate) async fn close(&self, order_no: &str) -> Result<Answer, Failure> {
+        self.send(&Call::close_order(order_no)).await
+    }
+
+    /// `POST /v1/orders/{order_no}/refunds`.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub(crate) async fn refund(
+        &self,
+        order_no: &str,
+        refund: &NewRefund,
+    ) -> Result<Answer, Failure> {
+        let call = Call::create_refund(order_no, refund)
+            .map_err(|error| Failure::because("a refund is no JSON", &error))?;
+        self.send(&call).await
+    }
+
+    /// `GET /v1/orders/{order_no}/refunds`.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub(crate) async fn refunds(&self, order_no: &str) -> Result<Answer, Failure> {
+        self.send(&Call::list_refunds(order_no)).await
+    }
+
+    /// `GET /v1/orders/{order_no}/refunds/{refund_no}`.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub(crate) async fn get_refund(
+        &self,
+        order_no: &str,
+        refund_no: &str,
+    ) -> Result<Answer, Failure> {
+        self.send(&Call::get_refund(order_no, refund_no)).await
+    }
+
+    /// `GET /v1/orders/{order_no}/events`.
+    ///
+    /// # Errors
+    /// There was no answer.
+    pub(crate) async fn events(&self, order_no: &str) -> Result<Answer, Failure> {
+        self.send(&Call::list_events(order_no)).await
     }
 
     /// A command for a shell that creates the order. Its signature is good for five minutes and for one time.

@@ -1,7 +1,7 @@
-//! `cargo local`: the whole bundle on this machine, and a payment through it.
+//! `cargo local`: the whole bundle on this machine, and the whole life of an order through it.
 //!
 //! Builds the functions, starts the local AWS engine and the WeChat Pay simulator, makes keys, deploys `template.yaml`,
-//! plays a payment and leaves everything running until Ctrl-C. Everything is real but WeChat: Lambda runtime and
+//! plays a payment and what comes after it, and leaves everything running until Ctrl-C. Everything is real but WeChat: Lambda runtime and
 //! compiled functions, API Gateway's payloads, SQS, DynamoDB, KMS. All of it listens on loopback only.
 //!
 //! Progress goes to standard error, results to standard output.
@@ -17,6 +17,7 @@ mod deploy;
 mod failure;
 mod functions;
 mod http;
+mod invitation;
 mod logs;
 mod merchant;
 mod play;
@@ -25,6 +26,7 @@ mod prerequisites;
 mod product;
 mod progress;
 mod proxy;
+mod receiver;
 mod run;
 mod state;
 

@@ -127,19 +127,10 @@ impl Merchant {
     /// KMS does not seal or DynamoDB does not write.
     pub(crate) async fn store(
         &self,
-        aws: &Aws,
-        deployed: &Deployed,
+        keys: &KeysTable,
         wechatpay: &ClientDetails,
         caller: &Caller,
     ) -> Result<(), Failure> {
-        let keys = KeysTable::new(
-            aws.dynamodb(),
-            deployed.output("KeysTableName")?,
-            MCHID,
-            Kms::new(aws.kms()),
-            deployed.output("SecretsKeyId")?,
-            Clock::system(),
-        );
         let verification = [
             VerificationEntry {
                 id: wechatpay.wechatpay_public_key_id.clone(),
@@ -169,6 +160,21 @@ impl Merchant {
             .await
             .map_err(|error| Failure::because("the API client's key was not stored", &error))
     }
+}
+
+/// The keys table of the deployed stack.
+///
+/// # Errors
+/// The template has no such outputs.
+pub(crate) fn keys_table(aws: &Aws, deployed: &Deployed) -> Result<KeysTable, Failure> {
+    Ok(KeysTable::new(
+        aws.dynamodb(),
+        deployed.output("KeysTableName")?,
+        MCHID,
+        Kms::new(aws.kms()),
+        deployed.output("SecretsKeyId")?,
+        Clock::system(),
+    ))
 }
 
 fn kept(state: &StateDir, random: &Random) -> Result<Kept, Failure> {

@@ -55,6 +55,11 @@ impl Port {
         Ok(Self { listener, number })
     }
 
+    /// Which one.
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+
     /// `http://127.0.0.1:<port>`.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.number)

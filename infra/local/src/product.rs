@@ -2,6 +2,9 @@
 
 use client::NewOrder;
 
+/// What an order costs.
+pub(crate) const AMOUNT_FEN: i64 = 100;
+
 /// A product of the merchant API.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Product {
@@ -33,11 +36,11 @@ impl Product {
         }
     }
 
-    /// An order of it over one fen.
+    /// An order of it over [`AMOUNT_FEN`].
     pub(crate) fn order(self, order_no: &str) -> NewOrder {
         let order = NewOrder {
             product: self.name().to_owned(),
-            amount_fen: 1,
+            amount_fen: AMOUNT_FEN,
             description: "A cup of tea".to_owned(),
             order_no: Some(order_no.to_owned()),
             ..NewOrder::default()

@@ -21,17 +21,23 @@ use crate::deploy::{self, Deployed};
 use crate::failure::Failure;
 use crate::functions::{self, Programs};
 use crate::http::Http;
-use crate::merchant::{APPID, MCHID, Merchant};
-use crate::play::{self, Stage, Step};
+use crate::invitation::Invitation;
+use crate::merchant::{self, APPID, MCHID, Merchant};
+use crate::play::{self, Stage, Step, later, payment};
 use crate::port::{Port, Serving};
 use crate::prerequisites;
 use crate::product::Product;
 use crate::progress::{Output, Progress};
 use crate::proxy;
+use crate::receiver::Receiver;
 use crate::state::StateDir;
 
-/// The stages before the play.
+/// The stages before the plays.
 const STAGES: usize = 8;
+
+/// How long WeChat Pay takes for a refund here (milliseconds). The real one takes minutes,
+/// into a bank card days.
+const REFUND_TAKES_MS: i64 = 1_000;
 
 /// Remembers the last order that was paid, for the next run to read.
 const PLAYED: &str = "played.json";
@@ -41,13 +47,14 @@ pub(crate) struct Stack {
     engine: Engine,
     simulator: Running,
     api: Serving,
+    receiver: Receiver,
     caller: Caller,
     state: StateDir,
     api_url: String,
     adaptations: Vec<String>,
     last_order: Option<LastOrder>,
     steps: Vec<Step>,
-    /// Whether the simulator's log is shown.
+    /// Whether the simulator's log and webhooks are shown.
     shows_log: Arc<AtomicBool>,
 }
 
@@ -63,7 +70,9 @@ struct LastOrder {
 struct Ground {
     state: StateDir,
     port: Port,
+    receiver: Receiver,
     simulator_port: u16,
+    shows_log: Arc<AtomicBool>,
     clock: Clock,
     random: Random,
     http: Http,
@@ -74,7 +83,8 @@ struct Ground {
 /// # Errors
 /// The first stage or step that went wrong. What was started is stopped by then.
 pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
-    let mut progress = Progress::new(STAGES + arguments.products.len());
+    // One play for each product, and one of what comes later.
+    let mut progress = Progress::new(STAGES + arguments.products.len() + 1);
     let ground = take_ground(arguments, &mut progress).await?;
     let api_url = ground.port.url();
     let programs = programs(arguments, &mut progress).await?;
@@ -93,12 +103,13 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
     let merchant = progress
         .stage("making the merchant's keys", Output::Silent, merchant)
         .await?;
-    let shows_log = Arc::new(AtomicBool::new(false));
-    let simulator = start_simulator(&ground, merchant.given(), &shows_log, &mut progress).await?;
+    let simulator = start_simulator(&ground, merchant.given(), &mut progress).await?;
 
     let Ground {
         state,
         port,
+        receiver,
+        shows_log,
         clock,
         random,
         http,
@@ -111,14 +122,14 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
         deployed.output("ApiId")?
     );
     let opened = async {
-        merchant
-            .store(&aws, &deployed, &simulator.details, &caller)
-            .await?;
+        let keys = merchant::keys_table(&aws, &deployed)?;
+        merchant.store(&keys, &simulator.details, &caller).await?;
+        receiver.register(&keys).await?;
         Ok(port.serve(proxy::app(http.clone(), prefix), "the API"))
     };
     let api = progress
         .stage(
-            "storing the keys and opening the API",
+            "storing the keys, registering the webhook and opening the API",
             Output::Silent,
             opened,
         )
@@ -128,6 +139,7 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
         engine,
         simulator,
         api,
+        receiver,
         caller,
         state,
         api_url,
@@ -154,17 +166,26 @@ impl Stack {
             http,
             caller: &self.caller,
             simulator: self.simulator.admin(),
+            receiver: &self.receiver,
             engine: &self.engine,
             clock,
         };
         self.last_order = self.read_last_order(&stage, progress).await?;
+        let mut paid = None;
         for product in products {
             let order_no = format!("play-{}-{}", product.name(), clock.now_ms());
             let name = format!("playing a payment: {}", product.name());
-            let played = play::play(&stage, *product, &order_no, tell);
+            let played = payment::play(&stage, *product, &order_no, tell);
             let steps = progress.stage(name, Output::Talks, played).await?;
             self.steps.extend(steps);
             self.state.write(PLAYED, &order_no)?;
+            paid = Some((*product, order_no));
+        }
+        if let Some((product, order_no)) = paid {
+            let name = "playing what comes later: told, refunded, closed, paid too late";
+            let played = later::play(&stage, product, &order_no, tell);
+            let steps = progress.stage(name, Output::Talks, played).await?;
+            self.steps.extend(steps);
         }
         Ok(())
     }
@@ -202,30 +223,28 @@ impl Stack {
             "adaptations": self.adaptations,
             "last_order": self.last_order,
             "steps": self.steps,
+            "webhooks": self.receiver.counts(),
         })
     }
 
-    /// What a person can do now. From here on the simulator's log is shown.
+    /// What a person can do now. From here on the simulator's log and webhooks are shown.
     ///
     /// # Errors
     /// The sample request cannot be signed.
     pub(crate) fn invitation(&self) -> Result<String, Failure> {
         self.shows_log.store(true, Ordering::Relaxed);
         let order_no = format!("tea-{}", Clock::system().now_ms());
-        let curl = self.caller.curl_create(&Product::Native.order(&order_no))?;
-        Ok(format!(
-            "\nRunning until Ctrl-C. Data stays in {state}\n\
-             \n  API    {api}\n  phone  {phone}   a person pays here\n  engine {engine}   its log: {log}\n\
-             \nCreate an order with the bundled client, then pay it on the phone page:\n\
-             \n  cargo client create --product native --amount-fen 1 --description 'A cup of tea' --settings {settings}\n\
-             \nor with this signed request, which is good for five minutes and for one time:\n\n{curl}\n",
-            state = self.state.path().display(),
-            api = self.api_url,
-            phone = self.simulator.details.phone_url,
-            engine = self.engine.endpoint(),
-            log = self.engine.log().display(),
-            settings = self.state.join("client.json").display(),
-        ))
+        let invitation = Invitation {
+            state: self.state.path(),
+            settings: &self.state.join("client.json"),
+            api_url: &self.api_url,
+            phone_url: &self.simulator.details.phone_url,
+            webhooks_url: self.receiver.url(),
+            engine_url: &self.engine.endpoint(),
+            engine_log: self.engine.log(),
+            curl: &self.caller.curl_create(&Product::Native.order(&order_no))?,
+        };
+        Ok(invitation.to_string())
     }
 
     /// Stops everything, what depends on others first.
@@ -236,7 +255,10 @@ impl Stack {
         self.api.stop().await;
         self.simulator.stop();
         let engine = self.engine;
-        match tokio::task::spawn_blocking(move || engine.stop()).await {
+        let stopped = tokio::task::spawn_blocking(move || engine.stop()).await;
+        // After the engine: what it still sends is taken.
+        self.receiver.stop().await;
+        match stopped {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(Failure::new(
                 "the local AWS engine did not stop by itself and was killed; data of this run is lost",
@@ -248,12 +270,22 @@ impl Stack {
 async fn take_ground(arguments: &Arguments, progress: &mut Progress) -> Result<Ground, Failure> {
     let ground = async {
         prerequisites::check(arguments.bins.is_none())?;
+        let state = StateDir::take(&arguments.state, arguments.fresh)?;
+        let (clock, random) = (Clock::system(), Random::system());
+        let shows_log = Arc::new(AtomicBool::new(false));
+        let port = Port::of_the_api(arguments.port).await?;
+        let simulator_port = simulator_port(arguments.simulator_port)?;
+        // Before the engine, which sends at once what the last run left in its queues.
+        let shown = Arc::clone(&shows_log);
+        let receiver = Receiver::open(&state, clock.clone(), &random, shown).await?;
         Ok(Ground {
-            state: StateDir::take(&arguments.state, arguments.fresh)?,
-            port: Port::of_the_api(arguments.port).await?,
-            simulator_port: simulator_port(arguments.simulator_port)?,
-            clock: Clock::system(),
-            random: Random::system(),
+            state,
+            port,
+            receiver,
+            simulator_port,
+            shows_log,
+            clock,
+            random,
             http: Http::new(),
         })
     };
@@ -337,7 +369,6 @@ async fn deploy(
 async fn start_simulator(
     ground: &Ground,
     merchant: GivenMerchant,
-    shows_log: &Arc<AtomicBool>,
     progress: &mut Progress,
 ) -> Result<Running, Failure> {
     let config = Config {
@@ -345,7 +376,8 @@ async fn start_simulator(
         merchant: SimulatorMerchant::Given(merchant),
         state_file: Some(ground.state.join("simulator.json")),
         details_file: Some(ground.state.join("wechatpay.json")),
-        log: Some(log_to_stderr(shows_log)),
+        log: Some(log_to_stderr(&ground.shows_log)),
+        refund_takes_ms: REFUND_TAKES_MS,
         ..Config::default()
     };
     // Making its RSA keys for the first time takes a second.
@@ -420,7 +452,7 @@ fn tell(step: &Step) {
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    println!("  {:<17} {:>6} ms  {}", step.name, step.ms, ids.join("  "));
+    println!("  {:<19} {:>6} ms  {}", step.name, step.ms, ids.join("  "));
 }
 
 #[cfg(test)]

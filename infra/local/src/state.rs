@@ -7,6 +7,7 @@
 //! | `merchant.json` | the merchant's secrets outside AWS: APIv3 key, and the private key for `--sealed-key` |
 //! | `client.json` | the API client's key; `cargo client` reads it |
 //! | `wechatpay.json` | what an SDK needs to talk to the simulator |
+//! | `webhook.json` | port and secret of the receiver of webhooks |
 //! | `played.json` | the number of the last order that was played, which the next run reads again |
 //!
 //! All of it is made up for this machine and worth nothing elsewhere; still only the owner may read it.
@@ -116,6 +117,7 @@ impl StateDir {
             "merchant.json",
             "client.json",
             "wechatpay.json",
+            "webhook.json",
             "played.json",
         ] {
             let path = self.join(name);

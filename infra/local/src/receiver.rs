@@ -1,0 +1,477 @@
+//! The merchant's system that is told of changes: takes webhooks on this machine, verifies each, and keeps the newest.
+//!
+//! Address and secret stay the same from run to run. What a run left in the queue goes out as soon as the engine starts again,
+//! before anything could be registered anew, and a function that looked the address up goes by it for a minute.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use adapters::clock::Clock;
+use adapters::keys_table::{KeysTable, Webhook};
+use adapters::random::Random;
+use adapters::webhook_http::{Reach, WebhookUrl};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::routing::post;
+use axum::{Json, Router};
+use http::{HeaderMap, StatusCode};
+use hyper::body::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use standard_webhooks::{Received, Refusal, Secret, verify};
+
+use crate::caller::CLIENT_ID;
+use crate::failure::Failure;
+use crate::port::{Port, Serving};
+use crate::state::StateDir;
+
+/// What the next run needs.
+const FILE: &str = "webhook.json";
+
+/// Where webhooks are posted, and where those that came are listed.
+const PATH: &str = "/webhooks";
+
+/// The largest body that is read, in bytes; an event has some 400.
+const BODY_MAX: usize = 16 * 1024;
+
+/// How many webhooks are kept.
+const KEPT_MAX: usize = 200;
+
+/// The first of the ports to choose from, and how many there are. The system gives none of them to a connection that goes out
+/// (Linux begins at 32768), so that the next run can have the same one.
+const PORTS: (u16, u16) = (20_000, 10_000);
+
+/// How many ports are tried.
+const PORT_TRIES: usize = 50;
+
+/// A running receiver.
+pub(crate) struct Receiver {
+    url: String,
+    inbox: Arc<Inbox>,
+    serving: Serving,
+}
+
+/// What came.
+struct Inbox {
+    secret: Secret,
+    clock: Clock,
+    /// Whether each webhook is told on standard error.
+    shown: Arc<AtomicBool>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// The newest first.
+    webhooks: VecDeque<Delivery>,
+    counts: Counts,
+}
+
+/// How many came.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub(crate) struct Counts {
+    /// Verified webhooks, also those that came again.
+    pub(crate) verified: u64,
+    /// What was not believed.
+    pub(crate) refused: u64,
+    /// Why the last of these was not.
+    pub(crate) last_refusal: Option<String>,
+}
+
+/// A webhook that was verified.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub(crate) struct Delivery {
+    /// The same for every attempt and replay.
+    pub(crate) webhook_id: String,
+    /// When it came first (Unix milliseconds).
+    pub(crate) at_ms: i64,
+    /// How often it came.
+    pub(crate) times: u32,
+    /// What it tells.
+    #[serde(flatten)]
+    pub(crate) change: Change,
+}
+
+/// A change of an order, as its webhook tells it. The rest is in the contract, `infra/openapi.yaml`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Change {
+    pub(crate) order_no: String,
+    pub(crate) version: u64,
+    pub(crate) subject: String,
+    pub(crate) subject_id: String,
+    pub(crate) from: Option<String>,
+    pub(crate) to: String,
+}
+
+/// Why a request is no webhook of ours.
+#[derive(Debug, thiserror::Error)]
+enum NotBelieved {
+    #[error(transparent)]
+    Signature(#[from] Refusal),
+    #[error("its body does not tell a change of an order")]
+    Body(#[from] serde_json::Error),
+}
+
+/// What a run leaves for the next one.
+#[derive(Deserialize, Serialize)]
+struct Settings {
+    port: u16,
+    secret: String,
+}
+
+impl Receiver {
+    /// Listens at the address of earlier runs, or at a new one.
+    ///
+    /// # Errors
+    /// The state directory fails, or no port is to be had.
+    pub(crate) async fn open(
+        state: &StateDir,
+        clock: Clock,
+        random: &Random,
+        shown: Arc<AtomicBool>,
+    ) -> Result<Self, Failure> {
+        let known = state.read::<Settings>(FILE)?;
+        let unusable = |error| {
+            let what = format!("the secret in {FILE} is damaged (--fresh makes a new one)");
+            Failure::because(what, &error)
+        };
+        let secret = match &known {
+            Some(known) => Secret::parse(&known.secret),
+            None => Secret::new(&random.bytes::<32>()),
+        };
+        let secret = secret.map_err(unusable)?;
+        let port = take_port(known.map(|known| known.port), random).await?;
+        let settings = Settings {
+            port: port.number(),
+            secret: secret.to_text().to_string(),
+        };
+        state.write(FILE, &settings)?;
+        let url = format!("{}{PATH}", port.url());
+        let inbox = Arc::new(Inbox {
+            secret,
+            clock,
+            shown,
+            kept: Mutex::default(),
+        });
+        let app = Router::new()
+            .route(PATH, post(take).get(list))
+            .layer(DefaultBodyLimit::max(BODY_MAX))
+            .with_state(Arc::clone(&inbox));
+        let serving = port.serve(app, "the receiver of webhooks");
+        Ok(Self {
+            url,
+            inbox,
+            serving,
+        })
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Has changes of the client's orders posted here, as `cargo client setup webhook` does, unless they are already.
+    ///
+    /// # Errors
+    /// DynamoDB or KMS does not do its part.
+    pub(crate) async fn register(&self, keys: &KeysTable) -> Result<(), Failure> {
+        let failed = |error: &dyn std::error::Error| {
+            Failure::because("the webhook was not registered", error)
+        };
+        let known = keys
+            .webhook(CLIENT_ID)
+            .await
+            .map_err(|error| failed(&error))?;
+        if known.is_some_and(|webhook| self.is_registered_as(&webhook)) {
+            return Ok(());
+        }
+        let url = WebhookUrl::parse(&self.url, Reach::PublicAndLoopback)
+            .map_err(|error| failed(&error))?;
+        keys.put_webhook(CLIENT_ID, &url, &self.inbox.secret)
+            .await
+            .map_err(|error| failed(&error))
+    }
+
+    fn is_registered_as(&self, webhook: &Webhook) -> bool {
+        match webhook {
+            Webhook::Active(endpoint) => {
+                let signs = endpoint.secrets.first().map(Secret::as_bytes);
+                endpoint.url.as_str() == self.url && signs == Some(self.inbox.secret.as_bytes())
+            }
+            Webhook::Disabled { .. } => false,
+        }
+    }
+
+    /// The newest webhook that told that the order came to this state.
+    pub(crate) fn told(&self, order_no: &str, state: &str) -> Option<Delivery> {
+        let kept = self.inbox.kept();
+        let tells = |webhook: &&Delivery| {
+            let change = &webhook.change;
+            change.order_no == order_no && change.subject == "order" && change.to == state
+        };
+        kept.webhooks.iter().find(tells).cloned()
+    }
+
+    /// How many came.
+    pub(crate) fn counts(&self) -> Counts {
+        self.inbox.kept().counts.clone()
+    }
+
+    /// Takes no more.
+    pub(crate) async fn stop(self) {
+        self.serving.stop().await;
+    }
+}
+
+/// The port of the last run. If somebody else has it by now, or there was no last run, one of [`PORTS`].
+async fn take_port(known: Option<u16>, random: &Random) -> Result<Port, Failure> {
+    if let Some(number) = known
+        && let Ok(port) = Port::bind(number).await
+    {
+        return Ok(port);
+    }
+    let (first, count) = PORTS;
+    for _ in 0..PORT_TRIES {
+        let drawn = u16::from_be_bytes(random.bytes::<2>());
+        if let Ok(port) = Port::bind(first.saturating_add(drawn % count)).await {
+            return Ok(port);
+        }
+    }
+    Err(Failure::new(format!(
+        "no port from {first} on is free for the receiver of webhooks"
+    )))
+}
+
+async fn take(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    match inbox.take(&headers, &body) {
+        Ok(()) => StatusCode::NO_CONTENT,
+        Err(why) => {
+            inbox.refuse(&why);
+            StatusCode::UNAUTHORIZED
+        }
+    }
+}
+
+/// What came, the newest first.
+async fn list(State(inbox): State<Arc<Inbox>>) -> Json<Vec<Delivery>> {
+    Json(inbox.kept().webhooks.iter().cloned().collect())
+}
+
+impl Inbox {
+    fn take(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), NotBelieved> {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let received = Received::read(header)?;
+        let secrets = std::slice::from_ref(&self.secret);
+        verify(&received, body, secrets, self.clock.now().0)?;
+        let mut event: Value = serde_json::from_slice(body)?;
+        let change = event.get_mut("data").map(Value::take).unwrap_or_default();
+        self.keep(received.id, serde_json::from_value(change)?);
+        Ok(())
+    }
+
+    fn keep(&self, webhook_id: &str, change: Change) {
+        let mut kept = self.kept();
+        kept.counts.verified = kept.counts.verified.saturating_add(1);
+        let known = kept
+            .webhooks
+            .iter_mut()
+            .find(|known| known.webhook_id == webhook_id);
+        let times = match known {
+            Some(known) => {
+                known.times = known.times.saturating_add(1);
+                known.times
+            }
+            None => {
+                kept.webhooks.truncate(KEPT_MAX.saturating_sub(1));
+                kept.webhooks.push_front(Delivery {
+                    webhook_id: webhook_id.to_owned(),
+                    at_ms: self.clock.now_ms(),
+                    times: 1,
+                    change: change.clone(),
+                });
+                1
+            }
+        };
+        drop(kept);
+        let from = change.from.as_deref().unwrap_or("nothing");
+        let again = match times {
+            1 => String::new(),
+            times => format!(", for the {times}. time"),
+        };
+        self.tell(&format!(
+            "{} {}: {from} -> {} (webhook-id {webhook_id}, verified{again})",
+            change.subject, change.subject_id, change.to
+        ));
+    }
+
+    fn refuse(&self, why: &NotBelieved) {
+        let mut kept = self.kept();
+        kept.counts.refused = kept.counts.refused.saturating_add(1);
+        kept.counts.last_refusal = Some(why.to_string());
+        drop(kept);
+        self.tell(&format!("refused: {why}"));
+    }
+
+    fn tell(&self, line: &str) {
+        if self.shown.load(Ordering::Relaxed) {
+            eprintln!("webhook: {line}");
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::http::Http;
+    use http::Request;
+    use serde_json::json;
+
+    struct Scene {
+        receiver: Receiver,
+        http: Http,
+        path: PathBuf,
+    }
+
+    impl Scene {
+        async fn open(name: &str) -> Self {
+            let id = std::process::id();
+            let path = std::env::temp_dir().join(format!("local-receiver-test-{id}-{name}"));
+            Self {
+                receiver: open(&path).await,
+                http: Http::new(),
+                path,
+            }
+        }
+
+        async fn post(&self, version: u64, secret: &Secret) -> StatusCode {
+            let body = json!({
+                "type": "order.changed",
+                "timestamp": "2026-08-01T12:00:01+08:00",
+                "data": {
+                    "order_no": "ORDER-1",
+                    "version": version,
+                    "subject": "order",
+                    "subject_id": "ORDER-1",
+                    "from": "awaiting_payment",
+                    "to": "paid",
+                    "amount_fen": 100,
+                },
+            })
+            .to_string();
+            let id = format!("ORDER-1_{version}");
+            let now_s = Clock::system().now().0;
+            let secrets = std::slice::from_ref(secret);
+            let signed = standard_webhooks::sign(&id, now_s, body.as_bytes(), secrets).unwrap();
+            let request = Request::post(self.receiver.url());
+            let request = signed.iter().fold(request, |request, (name, value)| {
+                request.header(name, value)
+            });
+            self.send(request.body(Bytes::from(body)).unwrap()).await.0
+        }
+
+        async fn send(&self, request: Request<Bytes>) -> (StatusCode, Value) {
+            let answer = self.http.send(request).await.unwrap();
+            let body = serde_json::from_slice(answer.body()).unwrap_or_default();
+            (answer.status(), body)
+        }
+
+        fn secret(&self) -> &Secret {
+            &self.receiver.inbox.secret
+        }
+
+        async fn end(self) {
+            self.receiver.stop().await;
+            std::fs::remove_dir_all(self.path).unwrap();
+        }
+    }
+
+    async fn open(path: &std::path::Path) -> Receiver {
+        let state = StateDir::take(path, false).unwrap();
+        let shown = Arc::default();
+        Receiver::open(&state, Clock::system(), &Random::system(), shown)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_signed_with_the_secret_is_kept_once_however_often_it_comes() {
+        let scene = Scene::open("kept").await;
+        for version in [3, 3, 4] {
+            let status = scene.post(version, scene.secret()).await;
+            assert_eq!(status, StatusCode::NO_CONTENT);
+        }
+        let told = scene.receiver.told("ORDER-1", "paid").unwrap();
+        assert_eq!(told.webhook_id, "ORDER-1_4");
+        assert_eq!(scene.receiver.told("ORDER-1", "closed"), None);
+        assert_eq!(scene.receiver.told("ORDER-2", "paid"), None);
+        let asked = Request::get(scene.receiver.url());
+        let (_, listed) = scene.send(asked.body(Bytes::new()).unwrap()).await;
+        let of = |name: &str| -> Vec<Value> {
+            let listed = listed.as_array().unwrap();
+            listed.iter().map(|webhook| webhook[name].clone()).collect()
+        };
+        assert_eq!(of("webhook_id"), ["ORDER-1_4", "ORDER-1_3"]);
+        assert_eq!(of("times"), [1, 2]);
+        assert_eq!(scene.receiver.counts().verified, 3);
+        scene.end().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_not_signed_with_the_secret_is_refused_and_not_kept() {
+        let scene = Scene::open("refused").await;
+        let foreign = Secret::new(&[7; 32]).unwrap();
+        assert_eq!(scene.post(3, &foreign).await, StatusCode::UNAUTHORIZED);
+        let bare = Request::post(scene.receiver.url());
+        let (status, _) = scene.send(bare.body(Bytes::from("{}")).unwrap()).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+        assert_eq!(scene.receiver.told("ORDER-1", "paid"), None);
+        let counts = scene.receiver.counts();
+        assert_eq!((counts.verified, counts.refused), (0, 2));
+        assert!(counts.last_refusal.unwrap().contains("header"));
+        scene.end().await;
+    }
+
+    #[tokio::test]
+    async fn only_the_newest_are_kept() {
+        let scene = Scene::open("newest").await;
+        let change = Change {
+            order_no: "ORDER-1".to_owned(),
+            version: 1,
+            subject: "order".to_owned(),
+            subject_id: "ORDER-1".to_owned(),
+            from: None,
+            to: "reserved".to_owned(),
+        };
+        for n in 0..KEPT_MAX + 5 {
+            scene.receiver.inbox.keep(&n.to_string(), change.clone());
+        }
+        let newest_first: Vec<String> = {
+            let kept = scene.receiver.inbox.kept();
+            let ids = kept.webhooks.iter().map(|kept| kept.webhook_id.clone());
+            ids.collect()
+        };
+        assert_eq!(newest_first.len(), KEPT_MAX);
+        assert_eq!(newest_first[0], (KEPT_MAX + 4).to_string());
+        scene.end().await;
+    }
+
+    #[tokio::test]
+    async fn address_and_secret_are_those_of_the_last_run() {
+        let scene = Scene::open("again").await;
+        let url = scene.receiver.url().to_owned();
+        let secret = scene.secret().to_text();
+        scene.receiver.stop().await;
+        let again = open(&scene.path).await;
+        assert_eq!(again.url(), url);
+        assert_eq!(again.inbox.secret.to_text(), secret);
+        assert_eq!(again.inbox.kept().webhooks.len(), 0);
+        again.stop().await;
+        std::fs::remove_dir_all(scene.path).unwrap();
+    }
+}
