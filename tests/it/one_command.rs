@@ -7,9 +7,10 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// `cargo local` on free ports.
 fn cargo_local(state: &Path) -> Command {
@@ -108,8 +109,51 @@ fn get(url: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// The names of the steps, and each order's transaction number.
-fn steps(played: &Value) -> (Vec<&str>, usize) {
+/// The address of this name.
+fn address<'a>(invitation: &'a str, name: &str) -> &'a str {
+    let mut words = invitation.split_whitespace();
+    words
+        .by_ref()
+        .find(|word| *word == name)
+        .and_then(|_| words.next())
+        .expect("an address")
+}
+
+/// Waits until the receiver lists a webhook whose id begins so.
+fn await_webhook(receiver: &str, id: &str) {
+    let wanted = format!("\"webhook_id\":\"{id}");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !get(receiver).expect("the list").contains(&wanted) {
+        assert!(Instant::now() < deadline, "no webhook {id} came");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The steps of each payment.
+const PAYMENT: [&str; 6] = [
+    "create_order",
+    "prepay_at_wechat",
+    "user_pays",
+    "callback",
+    "booked",
+    "merchant_reads",
+];
+
+/// The steps of what comes later, once.
+const LATER: [&str; 9] = [
+    "webhook",
+    "refund",
+    "refund_done",
+    "timeline",
+    "create_order_2",
+    "close",
+    "create_order_3",
+    "late_money",
+    "late_money_refunded",
+];
+
+/// A play that went well has these steps: so many payments, and what comes later.
+fn is_whole(played: &Value, payments: usize) {
     assert_eq!(played["ok"], true, "{played}");
     let steps = played["steps"].as_array().expect("steps");
     assert!(
@@ -118,44 +162,117 @@ fn steps(played: &Value) -> (Vec<&str>, usize) {
             .all(|step| step["ms"].is_i64() && step["ids"].is_object()),
         "{played}"
     );
-    let paid = steps
+    let names: Vec<&str> = steps
         .iter()
-        .filter(|step| step["ids"]["transaction_id"].is_string());
-    (
-        steps
-            .iter()
-            .filter_map(|step| step["name"].as_str())
-            .collect(),
-        paid.count(),
-    )
+        .filter_map(|step| step["name"].as_str())
+        .collect();
+    let expected: Vec<&str> = std::iter::repeat_n(PAYMENT, payments)
+        .flatten()
+        .chain(LATER)
+        .collect();
+    assert_eq!(names, expected);
+}
+
+/// What the last step of this name told.
+fn ids<'a>(played: &'a Value, name: &str) -> &'a Value {
+    let steps = played["steps"].as_array().expect("steps");
+    let step = steps.iter().rfind(|step| step["name"] == name);
+    &step.expect("the step")["ids"]
+}
+
+/// An order that was paid was told of and given back in part, one was closed, and one whose money came late was given back
+/// whole. The simulator's own books, as it left them in its file, say so too.
+fn whole_life_was_played(state: &Path, played: &Value) {
+    let paid = &ids(played, "merchant_reads")["order_no"];
+    let webhook = ids(played, "webhook");
+    assert_eq!(
+        (&webhook["signature"], &webhook["state"]),
+        (&json!("verified"), &json!("paid"))
+    );
+    let of_this_order = format!("{}_", paid.as_str().expect("a number"));
+    let webhook_id = webhook["webhook_id"].as_str().expect("an id");
+    assert!(webhook_id.starts_with(&of_this_order), "{webhook_id}");
+    let came = &played["webhooks"];
+    assert_eq!(
+        (&came["refused"], came["verified"].as_u64() > Some(0)),
+        (&json!(0), true)
+    );
+
+    assert_eq!(ids(played, "refund")["state"], "reserved");
+    assert_eq!(ids(played, "refund_done")["state"], "succeeded");
+    let timeline = ids(played, "timeline");
+    for (subject, first, last) in [
+        ("order", "reserved>", ">paid>partially_refunded"),
+        ("refund", "reserved>", ">succeeded"),
+    ] {
+        let states = timeline[subject].as_str().expect("states");
+        assert!(
+            states.starts_with(first) && states.ends_with(last),
+            "{timeline}"
+        );
+    }
+    assert_eq!(ids(played, "close")["state"], "closed");
+    assert_eq!(ids(played, "late_money")["state"], "closed");
+    assert_eq!(ids(played, "late_money_refunded")["state"], "refunded");
+
+    let file = std::fs::read_to_string(state.join("simulator.json")).expect("the simulator's file");
+    let simulator: Value = serde_json::from_str(&file).expect("JSON");
+    for (step, order_no, fen) in [
+        ("refund_done", paid, 40),
+        (
+            "late_money_refunded",
+            &ids(played, "late_money")["order_no"],
+            100,
+        ),
+    ] {
+        let number = ids(played, step)["out_refund_no"]
+            .as_str()
+            .expect("a number");
+        let refund = &simulator["books"]["refunds"][number];
+        assert_eq!(
+            (
+                &refund["out_trade_no"],
+                &refund["refund_fen"],
+                &refund["status"]
+            ),
+            (order_no, &json!(fen), &json!("SUCCESS")),
+            "{step}: {refund}"
+        );
+    }
 }
 
 #[test]
-fn a_payment_of_each_product_goes_through_compiled_functions_and_data_survives_a_restart() {
+fn the_whole_life_of_an_order_goes_through_compiled_functions_and_data_survives_a_restart() {
     let state = state_dir("one-command");
     let first = play(&state, &["--product", "all"]);
-    let (names, paid) = steps(&first);
-    assert!(paid >= 5, "an order of each product is paid: {names:?}");
+    is_whole(&first, 5);
+    whole_life_was_played(&state, &first);
     let again = play(&state, &["--sealed-key"]);
     assert_eq!(
-        again["last_order"]["state"], "paid",
-        "what was paid is still there"
+        again["last_order"]["order_no"],
+        ids(&first, "merchant_reads")["order_no"]
     );
-    assert!(
-        steps(&again).1 >= 1,
-        "the second run, signing by the sealed key, pays too"
+    assert_eq!(
+        again["last_order"]["state"], "partially_refunded",
+        "what was paid, and given back in part, is still there"
     );
+    is_whole(&again, 1);
+    // The second run signs by the sealed key; its webhooks go where those of the first went.
+    whole_life_was_played(&state, &again);
     std::fs::remove_dir_all(&state).expect("the state directory");
 }
 
 #[test]
-fn what_is_left_running_takes_orders_and_payers_and_ends_well_at_ctrl_c() {
+fn what_is_left_running_takes_orders_payers_and_webhooks_and_ends_well_at_ctrl_c() {
     let state = state_dir("left-running");
     let mut running = LeftRunning::start(&state);
     let text = running.read_invitation();
     let (_, invitation) = text
         .split_once("Running until Ctrl-C.")
         .expect("the line that says so");
+
+    let webhooks = address(invitation, "webhooks");
+    await_webhook(webhooks, "play-late-");
 
     let curl = &invitation[invitation.find("curl ").expect("a command")..];
     if Command::new("curl").arg("--version").output().is_ok() {
@@ -166,20 +283,20 @@ fn what_is_left_running_takes_orders_and_payers_and_ends_well_at_ctrl_c() {
         let order: Value = serde_json::from_str(body).expect("JSON");
         assert_eq!(order["state"], "awaiting_payment");
         assert!(order["prepay"]["code_url"].is_string(), "{order}");
+        let order_no = order["order_no"].as_str().expect("a number");
+        await_webhook(webhooks, &format!("{order_no}_2"));
     } else {
         println!("curl is not installed here: the printed command was not tried");
     }
 
-    let phone = invitation
-        .split_whitespace()
-        .skip_while(|word| *word != "phone")
-        .nth(1)
-        .expect("the phone's address");
+    let phone = address(invitation, "phone");
     let page = get(phone).expect("the phone page");
     assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
     assert!(page.contains("<html"), "{page}");
 
     assert_eq!(running.interrupt().code(), Some(0));
-    assert!(get(phone).is_err(), "nobody listens any more");
+    for url in [phone, webhooks] {
+        assert!(get(url).is_err(), "nobody listens at {url} any more");
+    }
     std::fs::remove_dir_all(&state).expect("the state directory");
 }
