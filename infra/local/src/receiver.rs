@@ -296,7 +296,7 @@ impl Inbox {
         let from = change.from.as_deref().unwrap_or("nothing");
         let again = match times {
             1 => String::new(),
-            times => format!(", for the {times}. time"),
+            times => format!(", {times} times by now"),
         };
         self.tell(&format!(
             "{} {}: {from} -> {} (webhook-id {webhook_id}, verified{again})",
