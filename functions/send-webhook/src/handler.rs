@@ -9,10 +9,9 @@ use adapters::{
 };
 use flows::{
     problem::Chain,
-    sqs_event::{Answer, Batch, Failure, Record},
+    sqs_event::{Answer, Batch, Record, work_off},
     verdict::Verdict,
 };
-use futures_util::{StreamExt, stream};
 use payments::webhook::{Answered, OutgoingEvent, next_attempt_after_s};
 use standard_webhooks::{SignError, sign};
 use tracing::{error, info, warn};
@@ -55,32 +54,16 @@ enum NotDelivered {
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 pub async fn process(desk: &Desk, batch: Batch, deadline_ms: i64) -> Answer {
-    let count = batch.records.len();
-    let verdicts = stream::iter(batch.records).map(|record| async move {
-        let verdict = if deadline_ms.saturating_sub(desk.clock.now_ms()) < BEGIN_BEFORE_DEADLINE_MS
-        {
-            warn!(
-                message_id = record.message_id,
-                "no time left in this invocation: the message comes again"
-            );
-            Verdict::Retry
-        } else {
-            process_one(desk, &record, deadline_ms).await
-        };
-        (record.message_id, verdict)
-    });
-    let verdicts: Vec<(String, Verdict)> = verdicts.buffer_unordered(SIDE_BY_SIDE).collect().await;
-    let batch_item_failures: Vec<Failure> = verdicts
-        .into_iter()
-        .filter_map(|(item_identifier, verdict)| match verdict {
-            Verdict::Done => None,
-            Verdict::Retry => Some(Failure { item_identifier }),
-        })
-        .collect();
-    info!(count, failed = batch_item_failures.len(), "batch done");
-    Answer {
-        batch_item_failures,
-    }
+    let work = async |record: &Record| process_one(desk, record, deadline_ms).await;
+    work_off(
+        batch,
+        &desk.clock,
+        deadline_ms,
+        BEGIN_BEFORE_DEADLINE_MS,
+        SIDE_BY_SIDE,
+        work,
+    )
+    .await
 }
 
 async fn process_one(desk: &Desk, record: &Record, deadline_ms: i64) -> Verdict {

@@ -1,10 +1,15 @@
-//! The event that SQS gives to Lambda, as far as it is used, and the answer that it expects.
+//! The event that SQS gives to Lambda, as far as it is used, the answer that it expects, and how a batch becomes one.
 //!
 //! Bodies stay text here: one body that cannot be read must not fail the batch it came in.
 
 use std::collections::HashMap;
 
+use adapters::clock::Clock;
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use crate::verdict::Verdict;
 
 /// A batch.
 #[derive(Clone, Debug, Deserialize)]
@@ -78,6 +83,45 @@ impl Record {
     pub fn receive_count(&self) -> u32 {
         let told = self.attributes.approximate_receive_count.as_deref();
         told.and_then(|count| count.parse().ok()).unwrap_or(1)
+    }
+}
+
+/// Works off a batch: each record on its own, `side_by_side` at once, with a verdict for each. No record is begun with less than
+/// `least_ms` left before `deadline_ms` (Unix milliseconds): one that is cut off in the middle helps nobody, and its message
+/// comes again all the same.
+pub async fn work_off(
+    batch: Batch,
+    clock: &Clock,
+    deadline_ms: i64,
+    least_ms: i64,
+    side_by_side: usize,
+    work: impl AsyncFn(&Record) -> Verdict,
+) -> Answer {
+    let count = batch.records.len();
+    let work = &work;
+    let verdicts = stream::iter(batch.records).map(|record| async move {
+        let verdict = if deadline_ms.saturating_sub(clock.now_ms()) < least_ms {
+            warn!(
+                message_id = record.message_id,
+                "no time left in this invocation: the message comes again"
+            );
+            Verdict::Retry
+        } else {
+            work(&record).await
+        };
+        (record.message_id, verdict)
+    });
+    let verdicts: Vec<(String, Verdict)> = verdicts.buffer_unordered(side_by_side).collect().await;
+    let batch_item_failures: Vec<Failure> = verdicts
+        .into_iter()
+        .filter_map(|(item_identifier, verdict)| match verdict {
+            Verdict::Done => None,
+            Verdict::Retry => Some(Failure { item_identifier }),
+        })
+        .collect();
+    info!(count, failed = batch_item_failures.len(), "batch done");
+    Answer {
+        batch_item_failures,
     }
 }
 
