@@ -6,8 +6,9 @@ use adapters::{
     keys_table::{VerificationEntry, VerificationKind},
     testing::{Fault as AwsFault, Match, Service},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SigningMode};
 
 use crate::support::{Bench, MAX_RECEIVE_COUNT, native};
@@ -235,6 +236,41 @@ async fn every_bad_callback_gets_its_status_and_its_name_and_changes_nothing() {
         bench.get_order("ORDER-1").await.body["state"],
         "awaiting_payment"
     );
+}
+
+/// The gateway does so with what it takes for no text.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_in_base64_is_taken_and_one_that_is_no_base64_is_refused() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .wechat
+        .admin()
+        .pay("ORDER-1", &PayOptions::default())
+        .unwrap();
+    let callback = bench
+        .wechat
+        .admin()
+        .signed_callback("ORDER-1", &Damage::None)
+        .unwrap();
+    let headers: Map<String, Value> = callback
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), json!(value)))
+        .collect();
+    let event = |body: &str| {
+        let event = json!({"headers": headers, "body": body, "isBase64Encoded": true});
+        serde_json::from_value(event).unwrap()
+    };
+    let answer = bench.receive_event(event(&callback.body)).await;
+    assert_eq!(
+        (answer.status, answer.body["message"].as_str()),
+        (400, Some("not_base64"))
+    );
+    let wrapped = STANDARD.encode(&callback.body);
+    assert_eq!(bench.receive_event(event(&wrapped)).await.status, 204);
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]

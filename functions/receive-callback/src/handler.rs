@@ -6,7 +6,7 @@ use flows::{
     problem::Chain,
     trace::Trace,
 };
-use lambda_http::http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 use tracing::{error, info, warn};
 use wechatpay::{
@@ -14,7 +14,10 @@ use wechatpay::{
     verify::{SignedHeaders, VerifyError},
 };
 
-use crate::desk::Desk;
+use crate::{
+    desk::Desk,
+    event::{Event, Headers, NotBase64},
+};
 
 /// The largest callback that is looked at, in bytes. Real ones have about two thousand.
 pub const BODY_MAX: usize = 64 * 1024;
@@ -31,6 +34,9 @@ pub enum ReceiveError {
     /// Not WeChat Pay's, or it does not open.
     #[error(transparent)]
     Open(#[from] OpenCallbackError),
+    /// The gateway's wrapping of the body does not come off.
+    #[error(transparent)]
+    NotBase64(#[from] NotBase64),
     /// The body verified but is not text, so it cannot be JSON.
     #[error("the body is not UTF-8")]
     NotText,
@@ -40,10 +46,15 @@ pub enum ReceiveError {
 }
 
 /// Answers one callback.
-pub async fn receive(desk: &Desk, parts: Parts, body: Vec<u8>) -> Response<String> {
+pub async fn receive(desk: &Desk, event: Event) -> Response<String> {
     let trace = Trace::from_header(None, &desk.random);
+    let length = event.body.as_deref().map_or(0, str::len);
+    let (headers, body) = match event.into_parts() {
+        Ok(parts) => parts,
+        Err(refusal) => return refuse(&refusal.into(), length),
+    };
     let length = body.len();
-    match accept(desk, &parts.headers, body, &trace).await {
+    match accept(desk, &headers, body, &trace).await {
         Ok(callback) => {
             info!(
                 notice_id = callback.id,
@@ -62,16 +73,15 @@ pub async fn receive(desk: &Desk, parts: Parts, body: Vec<u8>) -> Response<Strin
 
 async fn accept(
     desk: &Desk,
-    headers: &HeaderMap,
+    headers: &Headers,
     body: Vec<u8>,
     trace: &Trace,
 ) -> Result<Callback, ReceiveError> {
     if body.len() > BODY_MAX {
         return Err(ReceiveError::TooLarge { length: body.len() });
     }
-    let signed =
-        SignedHeaders::read(|name| headers.get(name).and_then(|value| value.to_str().ok()))
-            .map_err(|error| OpenCallbackError::Callback(CallbackError::Verify(error)))?;
+    let signed = SignedHeaders::read(|name| headers.get(name))
+        .map_err(|error| OpenCallbackError::Callback(CallbackError::Verify(error)))?;
     let callback = open_callback(&desk.keys, &signed, &body, desk.clock.now()).await?;
     let body = String::from_utf8(body).map_err(|_| ReceiveError::NotText)?;
     let message = PaymentResult::CallbackV1 {
@@ -88,7 +98,7 @@ async fn accept(
 fn status_of(refusal: &ReceiveError) -> StatusCode {
     match refusal {
         ReceiveError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-        ReceiveError::NotText => StatusCode::BAD_REQUEST,
+        ReceiveError::NotBase64(_) | ReceiveError::NotText => StatusCode::BAD_REQUEST,
         ReceiveError::Open(OpenCallbackError::Callback(refusal)) => match refusal {
             CallbackError::Verify(
                 VerifyError::MissingHeader { .. } | VerifyError::BadTimestamp,
@@ -109,6 +119,7 @@ fn status_of(refusal: &ReceiveError) -> StatusCode {
 fn name_of(refusal: &ReceiveError) -> &'static str {
     match refusal {
         ReceiveError::TooLarge { .. } => "too_large",
+        ReceiveError::NotBase64(_) => "not_base64",
         ReceiveError::NotText => "not_text",
         ReceiveError::Open(OpenCallbackError::Callback(refusal)) => refusal.name(),
         ReceiveError::Open(OpenCallbackError::Keys(_)) => "keys_unavailable",

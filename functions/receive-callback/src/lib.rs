@@ -2,8 +2,9 @@
 //! it came, and only then says that it arrived. It writes no table: a mark set before the queue has the message would lose
 //! a payment if the queue then failed.
 //!
-//! The way of a callback: [`handler`].
+//! The way of a callback: [`handler`]. What Lambda hands over and expects: [`event`].
 
 pub mod desk;
+pub mod event;
 pub mod handler;
 pub mod settings;

@@ -1,20 +1,26 @@
 //! Starts `receive-callback`. Whatever is built once per sandbox is built here; [`handler`] does the work.
 
 use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetry};
-use lambda_http::{Request, service_fn};
-use receive_callback::{desk::Desk, handler, settings::Settings};
+use lambda_runtime::{LambdaEvent, service_fn};
+use receive_callback::{
+    desk::Desk,
+    event::{Answer, Event},
+    handler,
+    settings::Settings,
+};
 
 // One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), lambda_http::Error> {
+async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init(&ProcessEnv);
     let settings = Settings::read(&ProcessEnv)?;
     let (clock, random) = (Clock::system(), Random::system());
     let aws = Aws::new(&settings.aws, &clock);
     let desk = &Desk::open(settings, &aws, clock, random);
-    lambda_http::run(service_fn(async move |request: Request| {
-        let (parts, body) = request.into_parts();
-        Ok::<_, lambda_http::Error>(handler::receive(desk, parts, body.to_vec()).await)
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Event>| {
+        // Boxed, since the runtime's own futures around this one are as deep as the compiler will go.
+        let answer = Box::pin(handler::receive(desk, event.payload)).await;
+        Ok::<_, lambda_runtime::Error>(Answer::from(answer))
     }))
     .await
 }

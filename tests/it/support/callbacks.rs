@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{Router, body::Bytes, extract::State, http::request::Parts, routing::post};
-use receive_callback::{desk::Desk, handler};
+use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use receive_callback::{desk::Desk, event::Event, handler};
+use serde_json::{Map, json};
 use tokio::net::TcpListener;
 
 /// Where callbacks arrive.
@@ -34,8 +36,26 @@ impl Listener {
 
 async fn receive(
     State(desk): State<Arc<Desk>>,
-    parts: Parts,
+    headers: HeaderMap,
     body: Bytes,
 ) -> http::Response<String> {
-    handler::receive(&desk, parts, body.to_vec()).await
+    let headers = headers.iter().map(|(name, value)| {
+        let value = value.to_str().expect("a header is text");
+        (name.as_str(), value)
+    });
+    handler::receive(&desk, event(headers, &body)).await
+}
+
+/// The event that the gateway makes of a request: a body that is text stays text, any other goes in Base64.
+pub(crate) fn event<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, body: &[u8]) -> Event {
+    let headers: Map<_, _> = headers
+        .map(|(name, value)| (name.to_ascii_lowercase(), json!(value)))
+        .collect();
+    let event = match str::from_utf8(body) {
+        Ok(text) => json!({"headers": headers, "body": text, "isBase64Encoded": false}),
+        Err(_) => {
+            json!({"headers": headers, "body": STANDARD.encode(body), "isBase64Encoded": true})
+        }
+    };
+    serde_json::from_value(event).expect("an event")
 }

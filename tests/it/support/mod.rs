@@ -249,19 +249,15 @@ impl Bench {
 
     /// Hands a callback to its function, without the network in between.
     pub(crate) async fn receive(&self, callback: &wechatpay_simulator::SignedCallback) -> Answer {
-        let mut request = http::Request::post("/v1/callbacks/wechatpay");
-        for (name, value) in &callback.headers {
-            request = request.header(name, value);
-        }
-        let (parts, ()) = request.body(()).expect("a request").into_parts();
-        Answer::of(
-            receive_callback::handler::receive(
-                &self.receive_callback,
-                parts,
-                callback.body.clone().into_bytes(),
-            )
-            .await,
-        )
+        let headers = callback.headers.iter();
+        let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
+        self.receive_event(callbacks::event(headers, callback.body.as_bytes()))
+            .await
+    }
+
+    /// Hands an event of the gateway to the function that takes callbacks.
+    pub(crate) async fn receive_event(&self, event: receive_callback::event::Event) -> Answer {
+        Answer::of(receive_callback::handler::receive(&self.receive_callback, event).await)
     }
 
     /// Sends a message of the results queue round again, as `cargo client notices redrive` does.
