@@ -10,6 +10,8 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "museum")]
+use wechatpay::museum::{self, Exhibit};
 use wechatpay::{
     UnixSeconds,
     api::{CreateRefund, RefundBody, RefundBodyAmount},
@@ -308,9 +310,16 @@ impl RefundTerms {
 impl Refund {
     /// The request for WeChat Pay. The same refund always gives the same bytes.
     pub fn request(&self) -> CreateRefund {
+        let out_refund_no = self.out_refund_no.as_str().to_owned();
+        #[cfg(feature = "museum")]
+        let out_refund_no = if museum::shows(Exhibit::RefundRenumbered) && self.tries > 1 {
+            format!("{out_refund_no}-{}", self.tries)
+        } else {
+            out_refund_no
+        };
         CreateRefund::new(&RefundBody {
             transaction_id: Some(self.transaction_id.as_str().to_owned()),
-            out_refund_no: self.out_refund_no.as_str().to_owned(),
+            out_refund_no,
             reason: self.reason.clone(),
             notify_url: Some(self.notify_url.clone()),
             amount: RefundBodyAmount {

@@ -110,6 +110,8 @@ pub mod callback;
 pub mod canonical;
 pub mod certificates;
 mod keys;
+#[cfg(feature = "museum")]
+pub mod museum;
 mod names;
 mod open_enum;
 pub mod pay;

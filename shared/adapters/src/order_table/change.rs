@@ -14,6 +14,8 @@ use payments::{
     refund::{ParkedChange, Refund, RefundChange},
     settle::Change,
 };
+#[cfg(feature = "museum")]
+use wechatpay::museum::{self, Exhibit};
 use wechatpay::{UnixSeconds, time::beijing_day};
 
 use super::{
@@ -91,11 +93,17 @@ impl OrderTable {
     }
 
     fn new_item(&self, item: item::Item) -> Result<Put, TableError> {
-        Ok(Put::builder()
+        let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()?)
+            .condition_expression("attribute_not_exists(pk)");
+        #[cfg(feature = "museum")]
+        let put = if museum::shows(Exhibit::LostUpdate) {
+            put.set_condition_expression(None)
+        } else {
+            put
+        };
+        Ok(put.build()?)
     }
 
     fn order_update(&self, pk: &str, change: &Change) -> Result<Update, TableError> {
@@ -121,6 +129,10 @@ impl OrderTable {
             .expression_attribute_values(":version", number(change.from.version))
             .expression_attribute_values(":to", text(change.to.name()))
             .expression_attribute_values(":next", number(change.version()));
+        #[cfg(feature = "museum")]
+        if museum::shows(Exhibit::LostUpdate) {
+            update = update.condition_expression("version >= :version");
+        }
         if let Some(payment) = change.to.payment() {
             set.push_str(", transaction_id = :transaction_id, paid_at = :paid_at, day_shard = :day_shard, day_id = :day_id");
             update = update
