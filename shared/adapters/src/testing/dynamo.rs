@@ -97,17 +97,26 @@ impl DynamoEngine {
     /// # Panics
     /// When the engine refuses.
     pub async fn create_tables(&self, prefix: &str) -> Tables {
-        let client = self.client(&Clock::system());
-        let tables = Tables {
+        Tables::create(&self.client(&Clock::system()), prefix).await
+    }
+}
+
+impl Tables {
+    /// Makes the tables through any client, as [`DynamoEngine::create_tables`] does.
+    ///
+    /// # Panics
+    /// When the engine refuses.
+    pub async fn create(client: &aws_sdk_dynamodb::Client, prefix: &str) -> Self {
+        let tables = Self {
             orders: format!("{prefix}orders"),
             guards: format!("{prefix}guards"),
             keys: format!("{prefix}keys"),
             notices: format!("{prefix}notices"),
         };
-        create_orders(&client, &tables.orders).await;
-        create_guards(&client, &tables.guards).await;
-        create_keys(&client, &tables.keys).await;
-        create_notices(&client, &tables.notices).await;
+        create_orders(client, &tables.orders).await;
+        create_guards(client, &tables.guards).await;
+        create_keys(client, &tables.keys).await;
+        create_notices(client, &tables.notices).await;
         tables
     }
 }

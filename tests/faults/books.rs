@@ -1,0 +1,134 @@
+//! Our books as anybody can read them: the items of the tables as plain JSON, without a word of the product's own code.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::scene::{MCHID, Scene};
+
+/// An item: attribute names and plain values.
+pub(crate) type Item = Map<String, Value>;
+
+/// Everything about orders.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    /// By order number.
+    pub(crate) orders: BTreeMap<String, OrderBook>,
+    /// The ledger of notices.
+    pub(crate) notices: Vec<Item>,
+}
+
+/// One order number's items.
+#[derive(Debug, Default)]
+pub(crate) struct OrderBook {
+    pub(crate) order: Option<Item>,
+    /// By version.
+    pub(crate) events: Vec<Item>,
+    pub(crate) payments: Vec<Item>,
+    pub(crate) refunds: Vec<Item>,
+    /// Refunds that wait for a person, since they do not fit the books.
+    pub(crate) parked_refunds: Vec<Item>,
+}
+
+impl Books {
+    /// Reads the orders table.
+    pub(crate) fn read(scene: &Scene) -> Self {
+        let mut books = Self::default();
+        let prefix = format!("order#{MCHID}#");
+        for item in scene
+            .cloud
+            .scan(&scene.tables.orders)
+            .iter()
+            .map(plain_item)
+        {
+            let Some(number) = text(&item, "pk").strip_prefix(&prefix).map(str::to_owned) else {
+                continue;
+            };
+            let book = books.orders.entry(number).or_default();
+            let sk = text(&item, "sk").to_owned();
+            match sk.split('#').next().unwrap_or_default() {
+                "order" => {
+                    let early = item.get("early_events").and_then(Value::as_array);
+                    book.events.extend(
+                        early
+                            .into_iter()
+                            .flatten()
+                            .filter_map(Value::as_object)
+                            .cloned(),
+                    );
+                    book.order = Some(item);
+                }
+                "event" => book.events.push(item),
+                "payment" => book.payments.push(item),
+                "refund" => book.refunds.push(item),
+                "parked-refund" => book.parked_refunds.push(item),
+                other => panic!("an item of a kind that the harness does not know: {other}"),
+            }
+        }
+        books.notices = scene
+            .cloud
+            .scan(&scene.tables.notices)
+            .iter()
+            .map(plain_item)
+            .collect();
+        for book in books.orders.values_mut() {
+            book.events.sort_by_key(|event| number(event, "version"));
+        }
+        books
+    }
+
+    /// When the sweep has to look at something next, in Unix seconds, and whether that something is on its way to another state
+    /// rather than waiting for a payer. What waits for a person waits, however often it is looked at.
+    pub(crate) fn due(&self) -> impl Iterator<Item = (i64, bool)> {
+        let items = self
+            .orders
+            .values()
+            .flat_map(|book| book.order.iter().chain(&book.refunds));
+        let items = items.filter(|item| text(item, "state") != "abnormal");
+        items.filter_map(|item| {
+            let due_s = item.get("due_at")?.as_i64()?;
+            Some((due_s, text(item, "state") != "awaiting_payment"))
+        })
+    }
+}
+
+impl OrderBook {
+    pub(crate) fn state(&self) -> &str {
+        self.order
+            .as_ref()
+            .map_or("none", |order| text(order, "state"))
+    }
+}
+
+/// A text attribute; empty when there is none.
+pub(crate) fn text<'a>(item: &'a Item, name: &str) -> &'a str {
+    item.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A number attribute; 0 when there is none.
+pub(crate) fn number(item: &Item, name: &str) -> i64 {
+    item.get(name).and_then(Value::as_i64).unwrap_or_default()
+}
+
+/// An item of DynamoDB's JSON as plain JSON. Binary values stay Base64.
+fn plain_item(item: &Value) -> Item {
+    let attributes = item.as_object().into_iter().flatten();
+    attributes
+        .map(|(name, value)| (name.clone(), plain(value)))
+        .collect()
+}
+
+fn plain(value: &Value) -> Value {
+    let Some((kind, inner)) = value.as_object().and_then(|value| value.iter().next()) else {
+        return Value::Null;
+    };
+    match (kind.as_str(), inner) {
+        ("N", Value::String(digits)) => digits
+            .parse()
+            .map_or(Value::Null, |number: i64| number.into()),
+        ("L", Value::Array(list)) => list.iter().map(plain).collect(),
+        ("M", map) => Value::Object(plain_item(map)),
+        ("NULL", _) => Value::Null,
+        (_, inner) => inner.clone(),
+    }
+}

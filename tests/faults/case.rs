@@ -1,0 +1,131 @@
+//! One case: a scene, a script, a flow or a seed, and what the checks say in the end.
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    checks,
+    director::{InOrder, Script, on_side},
+    flows::{Flow, Race, Step},
+    logs, museum,
+    play::{Asked, Play, Until, Violation},
+    scene::Scene,
+};
+
+/// What came of a case.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) violations: Vec<Violation>,
+    /// Every step, call and fault.
+    pub(crate) steps: Vec<String>,
+    /// How many calls were made.
+    pub(crate) calls: u64,
+}
+
+/// Real time after which a case is held to hang. The slowest takes a second or two.
+const HANGS_AFTER: Duration = Duration::from_secs(120);
+
+thread_local! {
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps what a panic says, for the case it happens in. To be called once.
+pub(crate) fn keep_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        PANIC.with(|kept| *kept.borrow_mut() = Some(panic.to_string().replace('\n', " ")));
+    }));
+}
+
+/// Plays a flow by a script.
+pub(crate) fn flow(flow: &Flow, script: Box<dyn Script>) -> Outcome {
+    run(async {
+        let mut play = Play::new(Scene::set(1).await);
+        (flow.before)(&mut play).await;
+        play.scene.recycle(); // every function starts cold: its first calls are crash points, too
+        play.scene.director.follow(script);
+        (flow.acts)(&mut play).await;
+        end(&mut play, flow.after, flow.ends).await;
+        play
+    })
+}
+
+/// Plays a race by a script.
+pub(crate) fn race(race: &Race, script: Box<dyn Script>) -> Outcome {
+    run(async {
+        let mut play = Play::new(Scene::set(1).await);
+        (race.before)(&mut play).await;
+        play.scene.director.follow(script);
+        let (scene, asked) = (Arc::clone(&play.scene), Asked::default());
+        let [one, other] = race.sides;
+        let both = async {
+            futures_util::join!(
+                on_side(0, one(&scene, &asked)),
+                on_side(1, other(&scene, &asked))
+            )
+        };
+        scene.act("both sides at once", both).await;
+        play.take_answers(asked);
+        end(&mut play, race.after, race.ends).await;
+        play
+    })
+}
+
+/// From here on nothing goes wrong any more: everything comes to rest, and the checks have their word.
+async fn end(play: &mut Play, after: Step, ends: &[(&str, &str)]) {
+    play.scene.director.follow(Box::new(InOrder));
+    play.scene
+        .director
+        .tell("-- nothing goes wrong from here on");
+    checks::at_any_moment(play);
+    play.calm(Until::Soon).await;
+    after(play).await;
+    play.calm(Until::TheEnd).await;
+    checks::at_rest(play);
+    for (name, expected) in ends {
+        let state = play.state(name);
+        let fits = expected.split('|').any(|one| one == state);
+        play.require("the flow ends as it should", fits, || {
+            format!("{name} is {state}, not {expected}")
+        });
+    }
+}
+
+/// Runs a case on a runtime of its own, whatever becomes of it.
+pub(crate) fn run(case: impl Future<Output = Play>) -> Outcome {
+    logs::forget();
+    museum::enter();
+    let ran = catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let play = tokio::time::timeout(HANGS_AFTER, case).await.ok()?;
+            Some(Outcome {
+                steps: play.scene.director.steps(),
+                calls: play.scene.director.calls(),
+                violations: play.violations,
+            })
+        })
+    }));
+    let broken = |check, found: String| Outcome {
+        violations: vec![Violation { check, found }],
+        ..Outcome::default()
+    };
+    match ran {
+        Ok(Some(outcome)) => outcome,
+        Ok(None) => broken(
+            "nothing hangs",
+            format!("no end after {} s", HANGS_AFTER.as_secs()),
+        ),
+        Err(_) => {
+            let said = PANIC.with(|kept| kept.borrow_mut().take());
+            broken("nothing panics", said.unwrap_or_default())
+        }
+    }
+}

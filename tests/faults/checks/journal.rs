@@ -1,0 +1,167 @@
+//! The journal, the states, and what is due.
+
+use super::{Findings, state};
+use crate::books::{Books, Item, number, text};
+
+/// Where an order's state may lead (section 5 of the design).
+const ORDER_STEPS: &[(&str, &[&str])] = &[
+    ("", &["reserved"]),
+    (
+        "reserved",
+        &["awaiting_payment", "paid", "closing", "closed", "rejected"],
+    ),
+    ("awaiting_payment", &["paid", "closing", "closed"]),
+    ("closing", &["closed", "paid"]),
+    ("closed", &["paid_after_close"]),
+    ("rejected", &["paid_after_close"]),
+    ("paid", &["partially_refunded", "refunded"]),
+    ("partially_refunded", &["refunded"]),
+    ("paid_after_close", &["refunded"]),
+];
+
+/// Where a refund's state may lead. One that was made in WeChat Pay's console begins where it was found.
+const REFUND_STEPS: &[(&str, &[&str])] = &[
+    ("", &["reserved", "processing", "succeeded", "abnormal"]),
+    (
+        "reserved",
+        &["processing", "succeeded", "closed", "refused", "abnormal"],
+    ),
+    ("processing", &["succeeded", "closed", "abnormal"]),
+    ("abnormal", &["succeeded", "closed"]),
+    (
+        "refused",
+        &["reserved", "processing", "succeeded", "closed", "abnormal"],
+    ),
+];
+
+/// States that something still has to be done about, and the sweep has to see to it.
+const ON_THE_WAY: [&str; 3] = ["reserved", "awaiting_payment", "closing"];
+
+/// Every change has one event, in one unbroken chain of versions, and each leads from where the one before it led to.
+pub(super) fn events_follow_each_other(books: &Books, found: &mut Findings) {
+    for (order_no, book) in &books.orders {
+        let Some(order) = &book.order else {
+            continue;
+        };
+        let versions: Vec<i64> = book
+            .events
+            .iter()
+            .map(|event| number(event, "version"))
+            .collect();
+        let unbroken = versions.iter().copied().eq(1..=number(order, "version"));
+        if !unbroken {
+            found.add(
+                "each change has one event",
+                format!(
+                    "{order_no} has version {} and events {versions:?}",
+                    number(order, "version")
+                ),
+            );
+        }
+        chain(
+            order_no,
+            order,
+            "order",
+            &events_of(&book.events, "order", order_no),
+            ORDER_STEPS,
+            found,
+        );
+        for refund in &book.refunds {
+            let refund_no = text(refund, "refund_no");
+            let events = events_of(&book.events, "refund", refund_no);
+            chain(
+                &format!("{order_no} {refund_no}"),
+                refund,
+                "refund",
+                &events,
+                REFUND_STEPS,
+                found,
+            );
+        }
+    }
+}
+
+/// The events about one subject. An event without a subject is about its order.
+fn events_of<'a>(events: &'a [Item], subject: &str, subject_id: &str) -> Vec<&'a Item> {
+    let about = |event: &&Item| match text(event, "subject") {
+        "" | "order" => subject == "order",
+        other => other == subject && text(event, "subject_id") == subject_id,
+    };
+    events.iter().filter(about).collect()
+}
+
+fn chain(
+    name: &str,
+    item: &Item,
+    kind: &str,
+    events: &[&Item],
+    steps: &[(&str, &[&str])],
+    found: &mut Findings,
+) {
+    let mut before = "";
+    for event in events {
+        let (from, to) = (text(event, "from"), text(event, "to"));
+        let allowed = steps
+            .iter()
+            .find(|(state, _)| *state == from)
+            .is_some_and(|(_, next)| next.contains(&to));
+        if from != before || !allowed {
+            found.add(
+                "a state is left only as the design says",
+                format!("{kind} {name}: from {before:?} comes an event {from:?} -> {to:?}"),
+            );
+        }
+        before = to;
+    }
+    if before != state(item) {
+        found.add(
+            "the last event says the state",
+            format!(
+                "{kind} {name} is {:?}, its last event says {before:?}",
+                state(item)
+            ),
+        );
+    }
+}
+
+/// What is not final has a time at which the sweep looks at it.
+pub(super) fn what_is_not_final_is_due(books: &Books, found: &mut Findings) {
+    for (order_no, book) in &books.orders {
+        let refunds = book
+            .refunds
+            .iter()
+            .filter(|refund| ["reserved", "processing", "abnormal"].contains(&state(refund)));
+        let orders = book
+            .order
+            .iter()
+            .filter(|order| ON_THE_WAY.contains(&state(order)));
+        for item in orders.chain(refunds) {
+            if !item.contains_key("due_at") || !item.contains_key("due_shard") {
+                found.add(
+                    "what is not final is due",
+                    format!("{order_no}: {} without a due time", state(item)),
+                );
+            }
+        }
+    }
+}
+
+/// Once everything rests, nothing waits for anything but a person.
+pub(super) fn nothing_is_left_half_way(books: &Books, found: &mut Findings) {
+    for (order_no, book) in &books.orders {
+        let order = book
+            .order
+            .iter()
+            .filter(|order| ON_THE_WAY.contains(&state(order)));
+        let refunds = book
+            .refunds
+            .iter()
+            .filter(|refund| ["reserved", "processing"].contains(&state(refund)));
+        for item in order.chain(refunds) {
+            found.add(
+                "nothing is left half way",
+                format!("{order_no} {} is still {}", text(item, "sk"), state(item)),
+            );
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The invariants of the design, held against what anybody outside can see: WeChat Pay's books, the items of our tables, the
+//! messages, the answers that clients got, the log.
+//!
+//! A check knows nothing of how the product works. It compares two sides, or one side with a rule.
+
+mod journal;
+mod money;
+pub(crate) mod secrets;
+mod traffic;
+
+use serde_json::Value;
+
+use crate::{
+    books::{Books, Item, text},
+    play::{Play, Violation},
+};
+
+/// Holds what must be true at every moment, also between a crash and what mends it.
+pub(crate) fn at_any_moment(play: &mut Play) {
+    let books = Books::read(&play.scene);
+    let mut found = Findings::default();
+    journal::events_follow_each_other(&books, &mut found);
+    journal::what_is_not_final_is_due(&books, &mut found);
+    money::no_more_is_refunded_than_was_paid(&play.scene, &books, &mut found);
+    money::what_is_booked_was_paid(&play.scene, &books, &mut found);
+    money::refunds_keep_their_numbers(&play.scene, &books, &mut found);
+    traffic::what_was_acknowledged_was_queued(&play.scene, &mut found);
+    found.hand_to(play);
+}
+
+/// Holds what must be true once everything has come to rest.
+pub(crate) fn at_rest(play: &mut Play) {
+    at_any_moment(play);
+    let books = Books::read(&play.scene);
+    let mut found = Findings::default();
+    money::every_payment_is_booked_or_parked(&play.scene, &books, &mut found);
+    money::both_sides_say_the_same(&play.scene, &books, &mut found);
+    journal::nothing_is_left_half_way(&books, &mut found);
+    traffic::every_value_shown_was_alive(&play.scene, &mut found);
+    traffic::every_callback_was_acknowledged(&play.scene, &mut found);
+    traffic::every_queue_is_empty(&play.scene, &mut found);
+    traffic::every_notice_is_settled_or_parked(&books, &mut found);
+    traffic::every_wish_was_answered(&play.wishes, &mut found);
+    secrets::nothing_readable_left_the_tables(&play.scene, &mut found);
+    found.hand_to(play);
+}
+
+/// What checks have found.
+#[derive(Debug, Default)]
+struct Findings(Vec<Violation>);
+
+impl Findings {
+    fn add(&mut self, check: &'static str, found: impl Into<String>) {
+        self.0.push(Violation {
+            check,
+            found: found.into(),
+        });
+    }
+
+    fn hand_to(self, play: &mut Play) {
+        for violation in self.0 {
+            if !play.violations.contains(&violation) {
+                play.violations.push(violation);
+            }
+        }
+    }
+}
+
+/// The state of an item, for people.
+fn state(item: &Item) -> &str {
+    text(item, "state")
+}
+
+/// A field of JSON as text, for comparisons.
+fn field<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_default()
+}

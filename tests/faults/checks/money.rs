@@ -1,0 +1,296 @@
+//! Money: every yuan at WeChat Pay is booked, parked or given back, and nothing else is.
+
+use std::collections::BTreeMap;
+
+use wechatpay_simulator::{OrderView, PaymentView, Refund, RefundStatus, TradeState};
+
+use super::{Findings, field, state};
+use crate::{
+    books::{Books, Item, OrderBook, number, text},
+    scene::Scene,
+};
+
+/// States in which an order has its payment.
+const PAID: [&str; 4] = ["paid", "partially_refunded", "refunded", "paid_after_close"];
+
+/// The payments that WeChat Pay has, with their orders.
+fn payments(orders: &[OrderView]) -> impl Iterator<Item = (&OrderView, &PaymentView)> {
+    orders
+        .iter()
+        .flat_map(|view| view.payments.iter().map(move |payment| (view, payment)))
+}
+
+/// Our order, if it has this payment for its own.
+fn booked_by<'a>(book: &'a OrderBook, transaction_id: &str) -> Option<&'a Item> {
+    let order = book.order.as_ref()?;
+    let booked = PAID.contains(&state(order)) && text(order, "transaction_id") == transaction_id;
+    booked.then_some(order)
+}
+
+/// A payment at WeChat Pay is *the* payment of our order, or waits for a person. None is dropped.
+pub(super) fn every_payment_is_booked_or_parked(
+    scene: &Scene,
+    books: &Books,
+    found: &mut Findings,
+) {
+    for (view, PaymentView { payment, .. }) in payments(&scene.wechat().orders()) {
+        let (order_no, id) = (&view.order.out_trade_no, payment.transaction_id.as_str());
+        let book = books.orders.get(order_no);
+        let booked = book.is_some_and(|book| booked_by(book, id).is_some());
+        let parked = book.is_some_and(|book| {
+            book.payments
+                .iter()
+                .any(|payment| text(payment, "transaction_id") == id)
+        });
+        if !booked && !parked {
+            found.add(
+                "every payment is booked or parked",
+                format!(
+                    "WeChat Pay has payment {id} for {order_no}, which is {} here and has it neither booked nor parked",
+                    book.map_or("unknown", |book| book.state())
+                ),
+            );
+        }
+    }
+}
+
+/// What we hold for paid was paid: this payment, this amount, for this order.
+pub(super) fn what_is_booked_was_paid(scene: &Scene, books: &Books, found: &mut Findings) {
+    let orders = scene.wechat().orders();
+    for (order_no, book) in &books.orders {
+        let Some(order) = book
+            .order
+            .as_ref()
+            .filter(|order| PAID.contains(&state(order)))
+        else {
+            continue;
+        };
+        let (id, amount_fen) = (text(order, "transaction_id"), number(order, "amount_fen"));
+        let was_paid = payments(&orders).any(|(view, PaymentView { payment, .. })| {
+            view.order.out_trade_no == *order_no
+                && payment.transaction_id == id
+                && view.order.total_fen == amount_fen
+        });
+        if !was_paid {
+            found.add(
+                "what is booked was paid",
+                format!("{order_no} is {} by {amount_fen} fen of {id:?}, which WeChat Pay does not have", state(order)),
+            );
+        }
+    }
+}
+
+/// Refunds never pass the payment, neither in our books nor at WeChat Pay.
+pub(super) fn no_more_is_refunded_than_was_paid(
+    scene: &Scene,
+    books: &Books,
+    found: &mut Findings,
+) {
+    const CHECK: &str = "no more is refunded than was paid";
+    for (view, payment) in payments(&scene.wechat().orders()) {
+        if payment.refund_committed_fen > view.order.total_fen {
+            found.add(
+                CHECK,
+                format!(
+                    "{}: WeChat Pay gives back {} of {} fen",
+                    view.order.out_trade_no, payment.refund_committed_fen, view.order.total_fen
+                ),
+            );
+        }
+    }
+    for (order_no, book) in &books.orders {
+        let Some(order) = &book.order else {
+            continue;
+        };
+        let paid_fen = number(order, "amount_fen");
+        let committed_fen = number(order, "refund_committed_fen");
+        let refunds = || {
+            book.refunds
+                .iter()
+                .filter(|refund| text(refund, "payment_kind") == "booked")
+        };
+        let sum = |refunds: Vec<&Item>| {
+            refunds
+                .into_iter()
+                .map(|refund| number(refund, "amount_fen"))
+                .sum::<i64>()
+        };
+        let held_fen = sum(refunds()
+            .filter(|refund| state(refund) != "closed")
+            .collect());
+        let back_fen = sum(refunds()
+            .filter(|refund| state(refund) == "succeeded")
+            .collect());
+        if committed_fen > paid_fen
+            || held_fen != committed_fen
+            || back_fen != number(order, "refunded_fen")
+        {
+            found.add(
+                CHECK,
+                format!(
+                    "{order_no}: of {paid_fen} fen {committed_fen} are committed and {} refunded, the refunds hold {held_fen} and gave back {back_fen}",
+                    number(order, "refunded_fen")
+                ),
+            );
+        }
+    }
+}
+
+/// A refund is asked for under one number, whatever happens: the one that our books have for it.
+pub(super) fn refunds_keep_their_numbers(scene: &Scene, books: &Books, found: &mut Findings) {
+    let refunds: Vec<&Item> = books
+        .orders
+        .values()
+        .flat_map(|book| &book.refunds)
+        .collect();
+    let mut asked: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for exchange in scene
+        .exchanges
+        .all()
+        .iter()
+        .filter(|exchange| exchange.endpoint == "refund")
+    {
+        let out_refund_no = field(&exchange.asked, "out_refund_no");
+        let bodies = asked.entry(out_refund_no.to_owned()).or_default();
+        let body = exchange.asked.to_string();
+        if !bodies.contains(&body) {
+            bodies.push(body);
+        }
+    }
+    for (out_refund_no, bodies) in asked {
+        let ours = refunds
+            .iter()
+            .filter(|refund| text(refund, "out_refund_no") == out_refund_no)
+            .count();
+        if ours != 1 || bodies.len() != 1 {
+            found.add(
+                "a refund keeps its number and its bytes",
+                format!("WeChat Pay was asked for {out_refund_no}, which {ours} refunds here have, as {bodies:?}"),
+            );
+        }
+    }
+}
+
+/// What is over here is over there, and the same in money.
+pub(super) fn both_sides_say_the_same(scene: &Scene, books: &Books, found: &mut Findings) {
+    let orders = scene.wechat().orders();
+    let refunds = scene.wechat().refunds();
+    for (order_no, book) in &books.orders {
+        let there = orders
+            .iter()
+            .find(|view| view.order.out_trade_no == *order_no);
+        order_agrees(order_no, book, there, &refunds, found);
+        for refund in &book.refunds {
+            refund_agrees(order_no, refund, &refunds, found);
+        }
+    }
+    for refund in &refunds {
+        let book = books.orders.get(&refund.out_trade_no);
+        let known = book.is_some_and(|book| {
+            let ours = book
+                .refunds
+                .iter()
+                .any(|ours| text(ours, "out_refund_no") == refund.out_refund_no);
+            ours || book
+                .parked_refunds
+                .iter()
+                .any(|parked| text(parked, "refund_id") == refund.refund_id)
+        });
+        if !known && refund.status != RefundStatus::Closed {
+            found.add(
+                "every refund is booked or parked",
+                format!(
+                    "WeChat Pay has refund {} of {}, which nobody here knows",
+                    refund.out_refund_no, refund.out_trade_no
+                ),
+            );
+        }
+    }
+}
+
+fn order_agrees(
+    order_no: &str,
+    book: &OrderBook,
+    there: Option<&OrderView>,
+    refunds: &[Refund],
+    found: &mut Findings,
+) {
+    let Some(order) = &book.order else {
+        return; // money for an order of nobody's is parked; another check sees to it
+    };
+    let here = state(order);
+    let agrees = if PAID.contains(&here) {
+        let payment = there.and_then(|view| {
+            let id = text(order, "transaction_id");
+            view.payments
+                .iter()
+                .find(|payment| payment.payment.transaction_id == id)
+        });
+        let (paid_fen, back_fen) = (number(order, "amount_fen"), number(order, "refunded_fen"));
+        let fits = match here {
+            "paid" => back_fen == 0,
+            "partially_refunded" => 0 < back_fen && back_fen < paid_fen,
+            "refunded" => back_fen == paid_fen,
+            _ => back_fen < paid_fen, // after a close, what is owed back is not back yet
+        };
+        let parked_fen = parked_fen(book, text(order, "transaction_id"), refunds);
+        fits && payment.is_some_and(|payment| payment.refunded_fen == back_fen + parked_fen)
+    } else if ["closed", "rejected"].contains(&here) {
+        there.is_none_or(|view| view.trade_state == TradeState::Closed)
+    } else {
+        true // half way; another check sees to it
+    };
+    if !agrees {
+        let there = there.map(|view| (view.trade_state, view.received_fen, view.refunded_fen));
+        found.add(
+            "both sides say the same",
+            format!(
+                "{order_no} is {here}, {} fen given back, here; at WeChat Pay {there:?}",
+                number(order, "refunded_fen")
+            ),
+        );
+    }
+}
+
+/// What went back of a payment by refunds that were not made here, do not fit the books, and wait for a person.
+fn parked_fen(book: &OrderBook, transaction_id: &str, refunds: &[Refund]) -> i64 {
+    let parked = |refund: &&Refund| {
+        let is_it = |parked: &Item| text(parked, "refund_id") == refund.refund_id;
+        refund.status == RefundStatus::Success
+            && refund.transaction_id == transaction_id
+            && book.parked_refunds.iter().any(is_it)
+    };
+    refunds
+        .iter()
+        .filter(parked)
+        .map(|refund| refund.refund_fen)
+        .sum()
+}
+
+fn refund_agrees(order_no: &str, refund: &Item, refunds: &[Refund], found: &mut Findings) {
+    let number_there = text(refund, "out_refund_no");
+    let there = refunds
+        .iter()
+        .find(|there| there.out_refund_no == number_there);
+    let agrees = match (state(refund), there) {
+        ("succeeded", Some(there)) => there.status == RefundStatus::Success,
+        ("abnormal", Some(there)) => there.status == RefundStatus::Abnormal,
+        ("processing", Some(there)) => there.status == RefundStatus::Processing,
+        ("closed", Some(there)) => there.status == RefundStatus::Closed,
+        ("closed" | "refused" | "reserved", None) => true,
+        _ => false,
+    };
+    let same_amount = there.is_none_or(|there| there.refund_fen == number(refund, "amount_fen"));
+    if !agrees || !same_amount {
+        found.add(
+            "both sides say the same",
+            format!(
+                "{order_no} refund {} of {} fen is {} here; at WeChat Pay {:?}",
+                text(refund, "refund_no"),
+                number(refund, "amount_fen"),
+                state(refund),
+                there.map(|there| (there.status, there.refund_fen))
+            ),
+        );
+    }
+}

@@ -1,0 +1,394 @@
+//! AWS in this process: DynamoDB, SQS and KMS behind the HTTP connector of the real SDK.
+//!
+//! The SDK signs, serialises, repeats and parses as it does when deployed; only what it would have sent over the network is
+//! handed to an engine here, after it has waited for its turn ([`Director`]) and met its fault. No engine of this project
+//! throttles, conflicts or loses an answer by itself.
+
+mod queues;
+mod secrets;
+mod tables;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use adapters::clock::Clock;
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+        SharedHttpConnector,
+    },
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+use serde_json::{Value, json};
+
+use crate::{
+    call::{Call, Fault, Function, Service},
+    director::{Director, Line},
+};
+
+pub(crate) use queues::{Message, Queues};
+
+/// How long the SDK waits for the answer to one attempt (`ATTEMPT_LIMIT` of the adapters), in milliseconds.
+const ATTEMPT_LIMIT_MS: i64 = 3_000;
+
+/// An answer of an engine.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    fn good(body: impl ToString) -> Self {
+        Self {
+            status: 200,
+            body: body.to_string(),
+        }
+    }
+
+    fn bad(code: &str) -> Self {
+        Self {
+            status: 400,
+            body: json!({"__type": code, "message": "by the harness"}).to_string(),
+        }
+    }
+}
+
+/// The engines of one scene.
+pub(crate) struct Cloud {
+    tables: tables::Tables,
+    queues: Mutex<queues::Queues>,
+    secrets: Mutex<secrets::Secrets>,
+    /// What each index was last read as, by the question without its time.
+    indexes: Mutex<BTreeMap<String, String>>,
+    /// The scene's own clock; those of the sandboxes may differ from it.
+    clock: Clock,
+}
+
+impl Cloud {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self {
+            tables: tables::Tables::new(),
+            queues: Mutex::default(),
+            secrets: Mutex::default(),
+            indexes: Mutex::default(),
+            clock,
+        }
+    }
+
+    pub(crate) fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything in a table, in DynamoDB's JSON.
+    pub(crate) fn scan(&self, table: &str) -> Vec<Value> {
+        let reply = self
+            .tables
+            .answer("Scan", &json!({"TableName": table}).to_string());
+        let mut scanned: Value = serde_json::from_str(&reply.body).expect("JSON");
+        assert!(
+            scanned.get("LastEvaluatedKey").is_none(),
+            "a scene fits into one page"
+        );
+        match scanned["Items"].take() {
+            Value::Array(items) => items,
+            other @ (Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_)) => panic!("not a list of items: {other}"),
+        }
+    }
+
+    fn answer(&self, asked: &Asked) -> HttpResponse {
+        let Asked {
+            operation, body, ..
+        } = asked;
+        let reply = match asked.service {
+            Service::DynamoDb => self.tables.answer(operation, body),
+            Service::Sqs => self.queues().answer(operation, body, self.clock.now_ms()),
+            Service::Kms => {
+                let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+                secrets.answer(operation, body)
+            }
+            Service::WechatPay => unreachable!("WeChat Pay is no service of AWS"),
+        };
+        if let Some(question) = asked.question_to_index() {
+            self.indexes().insert(question, reply.body.clone());
+        }
+        response(reply)
+    }
+
+    /// The answer that an index gave the last time that this was asked, however long ago.
+    fn answer_of_old(&self, asked: &Asked) -> HttpResponse {
+        let old = asked
+            .question_to_index()
+            .and_then(|question| self.indexes().get(&question).cloned());
+        let empty = || json!({"Items": [], "Count": 0, "ScannedCount": 0}).to_string();
+        response(Reply {
+            status: 200,
+            body: old.unwrap_or_else(empty),
+        })
+    }
+
+    fn indexes(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.indexes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The way of one sandbox to the engines: what it is given for an HTTP client.
+#[derive(Clone)]
+pub(crate) struct Outlet {
+    pub(crate) cloud: Arc<Cloud>,
+    /// Who calls, for the director; `None` for the scene itself, whose calls are neither counted nor struck.
+    pub(crate) caller: Option<Caller>,
+}
+
+/// A sandbox as a caller.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) function: Function,
+    pub(crate) line: Line,
+    pub(crate) director: Director,
+    /// The sandbox's clock: a time-out passes on it.
+    pub(crate) clock: Clock,
+}
+
+impl Outlet {
+    pub(crate) fn http_client(self) -> SharedHttpClient {
+        SharedHttpClient::new(self)
+    }
+
+    async fn carry(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let asked = Asked::read(&request);
+        let Some(caller) = &self.caller else {
+            return Ok(self.cloud.answer(&asked));
+        };
+        let asked_ms = self.cloud.clock.now_ms();
+        let (fate, turn) = caller
+            .director
+            .pass(&caller.line, asked.call(caller.function))
+            .await;
+        // Others had so much time before this call that its caller has given it up.
+        let waited_ms = self.cloud.clock.now_ms() - asked_ms;
+        if fate.is_none() && waited_ms > ATTEMPT_LIMIT_MS {
+            advance(&caller.clock, waited_ms);
+            return Err(ConnectorError::timeout("too late, by the harness".into()));
+        }
+        let answer = match fate {
+            Some(Fault::Stale) => self.cloud.answer_of_old(&asked),
+            None => self.cloud.answer(&asked),
+            Some(fault) if fault.takes_effect() => self.cloud.answer(&asked),
+            Some(_) => refusal(500, "InternalServerError", None),
+        };
+        match fate {
+            None | Some(Fault::Stale) => Ok(answer),
+            Some(Fault::DieBefore | Fault::DieAfter) => {
+                caller.line.cut();
+                drop(turn);
+                std::future::pending().await
+            }
+            Some(Fault::TimedOut) => {
+                advance(&caller.clock, ATTEMPT_LIMIT_MS);
+                Err(ConnectorError::timeout("too late, by the harness".into()))
+            }
+            Some(Fault::ServerError | Fault::ServerErrorAfter) => {
+                Ok(refusal(500, "InternalServerError", None))
+            }
+            Some(Fault::Throttled) => Ok(refusal(400, asked.throttling_code(), None)),
+            Some(Fault::Conflict) => Ok(asked.conflict()),
+            Some(Fault::Unreachable | Fault::LostAnswer | Fault::Probe) => Err(ConnectorError::io(
+                "connection reset, by the harness".into(),
+            )),
+        }
+    }
+}
+
+impl fmt::Debug for Outlet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outlet")
+    }
+}
+
+impl HttpClient for Outlet {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Outlet {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.clone().carry(request))
+    }
+}
+
+/// What a request of the SDK's asks for.
+struct Asked {
+    service: Service,
+    operation: String,
+    body: String,
+}
+
+impl Asked {
+    fn read(request: &HttpRequest) -> Self {
+        let target = request.headers().get("x-amz-target").expect("a target");
+        let (prefix, operation) = target.split_once('.').expect("a service and an operation");
+        let service = match prefix {
+            "DynamoDB_20120810" => Service::DynamoDb,
+            "AmazonSQS" => Service::Sqs,
+            "TrentService" => Service::Kms,
+            other => panic!("no function has called {other} so far"),
+        };
+        let body = request.body().bytes().expect("a body at hand");
+        Self {
+            service,
+            operation: operation.to_owned(),
+            body: String::from_utf8(body.to_vec()).expect("JSON is text"),
+        }
+    }
+
+    fn call(&self, function: Function) -> Call {
+        let body: Value = serde_json::from_str(&self.body).expect("JSON");
+        let transaction = body["TransactItems"].as_array();
+        let about = match self.service {
+            Service::DynamoDb => match transaction {
+                Some(items) => items
+                    .iter()
+                    .map(item_of_transaction)
+                    .collect::<Vec<_>>()
+                    .join(" + "),
+                None => item(&body),
+            },
+            Service::Sqs => body["QueueUrl"]
+                .as_str()
+                .and_then(|url| url.rsplit('/').next())
+                .unwrap_or_default()
+                .to_owned(),
+            Service::Kms => match body["EncryptionContext"]["purpose"].as_str() {
+                Some(purpose) => purpose.to_owned(),
+                None => body["KeyId"].as_str().unwrap_or_default().to_owned(),
+            },
+            Service::WechatPay => String::new(),
+        };
+        let reads = [
+            "GetItem",
+            "Query",
+            "Scan",
+            "BatchGetItem",
+            "TransactGetItems",
+            "Decrypt",
+            "Encrypt",
+            "GenerateDataKey",
+        ];
+        Call {
+            function,
+            service: self.service,
+            operation: self.operation.clone(),
+            about,
+            writes: !reads.contains(&self.operation.as_str()),
+            reads_index: body.get("IndexName").is_some(),
+        }
+    }
+
+    /// What is asked of an index, if something is: its name and part, without the time until which.
+    fn question_to_index(&self) -> Option<String> {
+        let body: Value = serde_json::from_str(&self.body).expect("JSON");
+        let index = body.get("IndexName")?.as_str()?;
+        let values = body["ExpressionAttributeValues"]
+            .as_object()
+            .into_iter()
+            .flatten();
+        let texts: Vec<&str> = values
+            .filter_map(|(_, value)| value["S"].as_str())
+            .collect();
+        Some(format!("{} {index} {texts:?}", body["TableName"]))
+    }
+
+    fn throttling_code(&self) -> &'static str {
+        match self.service {
+            Service::DynamoDb => "ProvisionedThroughputExceededException",
+            Service::Sqs => "RequestThrottled",
+            Service::Kms | Service::WechatPay => "ThrottlingException",
+        }
+    }
+
+    fn conflict(&self) -> HttpResponse {
+        let body: Value = serde_json::from_str(&self.body).expect("JSON");
+        match body["TransactItems"].as_array() {
+            Some(items) => {
+                let reason = json!({"Code": "TransactionConflict", "Message": "by the harness"});
+                refusal(
+                    400,
+                    "TransactionCanceledException",
+                    Some(vec![reason; items.len()]),
+                )
+            }
+            None => refusal(400, "TransactionConflictException", None),
+        }
+    }
+}
+
+/// `orders ORDER-1 refund#R-1`: the table, and the keys without the merchant's number.
+fn item(request: &Value) -> String {
+    let table = request["TableName"].as_str().unwrap_or_default();
+    let keys = ["Key", "Item"].iter().find_map(|name| request.get(name));
+    let part = |name: &str| keys.and_then(|keys| keys[name]["S"].as_str());
+    let pk = part("pk")
+        .map(|pk| pk.split('#').skip(2).collect::<Vec<_>>().join("#"))
+        .filter(|rest| !rest.is_empty());
+    let pk = pk.or_else(|| part("pk").map(str::to_owned));
+    let index = request["IndexName"]
+        .as_str()
+        .map(|index| format!("by {index}"));
+    let words = [
+        Some(table.to_owned()),
+        index,
+        pk,
+        part("sk").filter(|sk| *sk != "order").map(str::to_owned),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn item_of_transaction(entry: &Value) -> String {
+    entry
+        .as_object()
+        .and_then(|entry| entry.values().next())
+        .map(item)
+        .unwrap_or_default()
+}
+
+fn refusal(status: u16, code: &str, reasons: Option<Vec<Value>>) -> HttpResponse {
+    let mut body = json!({"__type": format!("harness#{code}"), "message": "by the harness"});
+    if let Some(reasons) = reasons {
+        body["CancellationReasons"] = Value::Array(reasons);
+    }
+    response(Reply {
+        status,
+        body: body.to_string(),
+    })
+}
+
+fn response(reply: Reply) -> HttpResponse {
+    let status = reply.status.try_into().expect("a status");
+    let mut response = HttpResponse::new(status, SdkBody::from(reply.body));
+    response
+        .headers_mut()
+        .insert("content-type", "application/x-amz-json-1.0");
+    response
+}
+
+/// Time passes on a sandbox's clock.
+pub(crate) fn advance(clock: &Clock, ms: i64) {
+    clock.advance(std::time::Duration::from_millis(
+        u64::try_from(ms).unwrap_or_default(),
+    ));
+}

@@ -1,0 +1,196 @@
+//! SQS in this process, on the clock of the scene.
+//!
+//! The local engine's queues follow the machine's clock, so that a message which comes again after an hour would take an hour,
+//! and a run could not be repeated step by step. Here time is the scene's: delays, visibility time-outs and the dead-letter
+//! queue do what they do at AWS, in milliseconds that pass when the scene says so.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Reply;
+
+/// How often a message is received before it goes to the dead-letter queue, as in `template.yaml`.
+const MAX_RECEIVE_COUNT: u32 = 8;
+/// How long a message that was received is not seen by others unless it is deleted: six times the function's time-out.
+const VISIBILITY_MS: i64 = 180_000;
+
+/// A message in a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) body: String,
+    /// As they were sent: `{"traceparent": {"StringValue": ..., "DataType": "String"}}`.
+    pub(crate) attributes: Value,
+    pub(crate) sent_ms: i64,
+    /// When it is seen (again).
+    pub(crate) visible_ms: i64,
+    pub(crate) receive_count: u32,
+    /// Names this receipt of it.
+    pub(crate) receipt: String,
+}
+
+/// All queues of one scene, by their URLs.
+#[derive(Default)]
+pub(crate) struct Queues {
+    queues: BTreeMap<String, Queue>,
+    made: u64,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: Vec<Message>,
+    dead: Vec<Message>,
+    /// The bodies of all messages that were ever taken.
+    taken: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request {
+    queue_url: String,
+    #[serde(default)]
+    message_body: String,
+    #[serde(default)]
+    delay_seconds: i64,
+    #[serde(default)]
+    message_attributes: Value,
+    #[serde(default)]
+    receipt_handle: String,
+    #[serde(default)]
+    visibility_timeout: i64,
+}
+
+impl Queues {
+    /// Does what a request asks for, at `now_ms`.
+    pub(crate) fn answer(&mut self, operation: &str, body: &str, now_ms: i64) -> Reply {
+        let request: Request = serde_json::from_str(body).expect("a request of the SDK's");
+        match operation {
+            "SendMessage" => {
+                self.made += 1;
+                let id = format!("message-{}", self.made);
+                let queue = self.queues.entry(request.queue_url).or_default();
+                queue.taken.push(request.message_body.clone());
+                queue.messages.push(Message {
+                    id: id.clone(),
+                    body: request.message_body,
+                    attributes: request.message_attributes,
+                    sent_ms: now_ms,
+                    visible_ms: now_ms + request.delay_seconds * 1000,
+                    receive_count: 0,
+                    receipt: String::new(),
+                });
+                Reply::good(json!({"MessageId": id}))
+            }
+            "ChangeMessageVisibility" => {
+                let queue = self.queues.entry(request.queue_url).or_default();
+                let mut messages = queue.messages.iter_mut();
+                match messages.find(|message| message.receipt == request.receipt_handle) {
+                    Some(message) => {
+                        message.visible_ms = now_ms + request.visibility_timeout * 1000;
+                        Reply::good(json!({}))
+                    }
+                    None => Reply::bad("ReceiptHandleIsInvalid"),
+                }
+            }
+            other => panic!("no function has called SQS's {other} so far: answer it here"),
+        }
+    }
+
+    /// Receives up to `most` messages that are to be seen at `now_ms`, the oldest first. One that was received too often goes to
+    /// the dead-letter queue instead. If `again`, all of them can be received once more at once: SQS delivers at least once.
+    pub(crate) fn receive(
+        &mut self,
+        url: &str,
+        most: usize,
+        again: bool,
+        now_ms: i64,
+    ) -> Vec<Message> {
+        let queue = self.queues.entry(url.to_owned()).or_default();
+        let mut received = Vec::new();
+        let mut at = 0;
+        while at < queue.messages.len() && received.len() < most {
+            if queue.messages[at].visible_ms > now_ms {
+                at += 1;
+            } else if queue.messages[at].receive_count >= MAX_RECEIVE_COUNT {
+                queue.dead.push(queue.messages.remove(at));
+            } else {
+                self.made += 1;
+                let message = &mut queue.messages[at];
+                message.receive_count += 1;
+                message.visible_ms = if again {
+                    now_ms
+                } else {
+                    now_ms + VISIBILITY_MS
+                };
+                message.receipt = format!("receipt-{}", self.made);
+                received.push(message.clone());
+                at += 1;
+            }
+        }
+        received
+    }
+
+    /// Deletes a message, whoever received it last.
+    pub(crate) fn delete(&mut self, url: &str, id: &str) {
+        if let Some(queue) = self.queues.get_mut(url) {
+            queue.messages.retain(|message| message.id != id);
+        }
+    }
+
+    /// Deletes every message of a queue.
+    pub(crate) fn purge(&mut self, url: &str) {
+        if let Some(queue) = self.queues.get_mut(url) {
+            queue.messages.clear();
+        }
+    }
+
+    /// Changes the body of every message of a queue.
+    pub(crate) fn rewrite(&mut self, url: &str, change: impl Fn(&str) -> String) {
+        if let Some(queue) = self.queues.get_mut(url) {
+            for message in &mut queue.messages {
+                message.body = change(&message.body);
+            }
+        }
+    }
+
+    /// The messages in all queues, with their queues' URLs.
+    pub(crate) fn waiting(&self) -> Vec<(&str, &Message)> {
+        let queues = self.queues.iter();
+        queues
+            .flat_map(|(url, queue)| {
+                queue
+                    .messages
+                    .iter()
+                    .map(move |message| (url.as_str(), message))
+            })
+            .collect()
+    }
+
+    /// The messages in all dead-letter queues, with the URLs of the queues they come from.
+    pub(crate) fn dead(&self) -> Vec<(&str, &Message)> {
+        let queues = self.queues.iter();
+        queues
+            .flat_map(|(url, queue)| {
+                queue
+                    .dead
+                    .iter()
+                    .map(move |message| (url.as_str(), message))
+            })
+            .collect()
+    }
+
+    /// The bodies of all messages that were ever taken into any queue, with the queues' URLs.
+    pub(crate) fn taken(&self) -> Vec<(&str, &str)> {
+        let queues = self.queues.iter();
+        queues
+            .flat_map(|(url, queue)| {
+                queue
+                    .taken
+                    .iter()
+                    .map(move |body| (url.as_str(), body.as_str()))
+            })
+            .collect()
+    }
+}

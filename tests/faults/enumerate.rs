@@ -1,0 +1,97 @@
+//! Every crash point, enumerated: each flow is played once unharmed and its calls are counted; then it is played again for every
+//! call and everything that can happen to that call.
+
+use std::time::Instant;
+
+use crate::{
+    call::{Call, Strike},
+    case::{self, Outcome},
+    flows::Flow,
+    report::Report,
+    script::{Record, Shelf, StrikeOne, take},
+    workers,
+};
+
+/// One flow with one call struck.
+struct Case {
+    at: usize,
+    call: Call,
+    strike: Strike,
+}
+
+/// Plays a flow unharmed. Gives its calls and what came of it.
+pub(crate) fn record(flow: &Flow) -> (Vec<Call>, Outcome) {
+    let calls = Shelf::default();
+    let outcome = case::flow(flow, Box::new(Record(Shelf::clone(&calls))));
+    (take(&calls), outcome)
+}
+
+/// Plays a flow with the call at this position struck. Gives the call, too.
+pub(crate) fn strike(flow: &Flow, at: usize, strike: Strike) -> (Option<Call>, Outcome) {
+    let struck = Shelf::default();
+    let script = StrikeOne::new(at, strike, Shelf::clone(&struck));
+    let outcome = case::flow(flow, Box::new(script));
+    (take(&struck), outcome)
+}
+
+/// Plays a flow with every call struck in every way.
+pub(crate) fn every_point(flow: &Flow, threads: usize, report: &mut Report) {
+    let (began, before) = (Instant::now(), report.violations());
+    let mut calls = Vec::new();
+    workers::each(
+        1,
+        &[flow],
+        |flow| record(flow),
+        |_, (recorded, outcome)| {
+            let replay = format!("--flow {} --unharmed", flow.name);
+            report.case(&format!("{} unharmed", flow.name), &outcome, &replay);
+            calls = recorded;
+            true
+        },
+    );
+    let cases: Vec<Case> = calls
+        .iter()
+        .enumerate()
+        .flat_map(|(at, call)| {
+            Strike::at(call).map(move |strike| Case {
+                at,
+                call: call.clone(),
+                strike,
+            })
+        })
+        .collect();
+    if report.wants_more() {
+        workers::each(
+            threads,
+            &cases,
+            |case| strike(flow, case.at, case.strike),
+            |position, (struck, outcome)| {
+                tell(flow, &cases[position], struck.as_ref(), &outcome, report);
+                report.wants_more()
+            },
+        );
+    }
+    report.flow(calls.len());
+    report.tell(&format!(
+        "flow {}: {} calls, {} cases, {} violations ({:.1} s)",
+        flow.name,
+        calls.len(),
+        cases.len() + 1,
+        report.violations() - before,
+        began.elapsed().as_secs_f64()
+    ));
+}
+
+fn tell(flow: &Flow, case: &Case, struck: Option<&Call>, outcome: &Outcome, report: &mut Report) {
+    let Case { at, call, strike } = case;
+    let name = format!("{} call {at} ({call}) {strike}", flow.name);
+    let replay = format!("--flow {} --call {at} --fault {strike}", flow.name);
+    if struck == Some(call) {
+        report.strike(*strike);
+        report.case(&name, outcome, &replay);
+    } else {
+        report.harness_fault(&format!(
+            "{name}: struck {struck:?} instead | cargo faults {replay}"
+        ));
+    }
+}

@@ -1,0 +1,214 @@
+//! What somebody may send who is not WeChat Pay, and what WeChat Pay itself must not be believed.
+
+use serde_json::json;
+use wechatpay_simulator::{Damage, Notice, PayOptions};
+
+use super::{CREATE, Flow, PAID, Step};
+use crate::{
+    play::{Play, Until},
+    scene::RESULTS,
+};
+
+/// A payment at WeChat Pay whose callback is not sent by itself.
+const PAID_UNSEEN: Step = |play| {
+    Box::pin(async move {
+        CREATE(play).await;
+        play.scene
+            .wechat()
+            .pay("ORDER-1", &PayOptions::default())
+            .expect("an order that can be paid");
+    })
+};
+
+pub(super) const FLOWS: &[Flow] = &[
+    Flow {
+        name: "forged-callback",
+        before: PAID_UNSEEN,
+        acts: |play| {
+            Box::pin(async move {
+                // Each of them must be turned away at the door.
+                for damage in [
+                    Damage::WrongSignature,
+                    Damage::UnknownSerial,
+                    Damage::Probe,
+                    Damage::ForeignApiv3Key,
+                    Damage::CutCiphertext,
+                    Damage::ForgedTag(json!({"amount": {"total": 900}})),
+                    Damage::Stale(3_600),
+                    Damage::Stale(-3_600),
+                ] {
+                    play.must_be_refused(&damage).await;
+                }
+            })
+        },
+        after: CALLBACK_COMES,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        name: "altered-callback",
+        before: PAID_UNSEEN,
+        acts: |play| {
+            Box::pin(async move {
+                // Rightly signed and sealed, and yet not what we asked for: kept for a person, never booked.
+                for patch in [
+                    json!({"amount": {"total": 1}}),
+                    json!({"amount": {"currency": "USD"}}),
+                    json!({"mchid": "1900000002"}),
+                    json!({"appid": "wx00000000000000bb"}),
+                ] {
+                    play.must_not_be_booked(&Damage::Altered(patch)).await;
+                }
+            })
+        },
+        after: CALLBACK_COMES,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        name: "other-notices",
+        before: CREATE,
+        acts: |play| {
+            Box::pin(async move {
+                // `TRANSACTION.SUCCESS` in name, and no payment of this order.
+                for notice in [Notice::ProfitSharing, Notice::Combined] {
+                    let callback =
+                        play.scene
+                            .wechat()
+                            .signed_notice(&notice, "ORDER-1", &Damage::None);
+                    let callback = callback.expect("a notice about an order");
+                    play.scene
+                        .act(
+                            "a notice of another kind",
+                            play.scene.receive_signed(&callback),
+                        )
+                        .await;
+                    play.poll().await;
+                    play.must_be_unpaid("a notice of another kind");
+                }
+            })
+        },
+        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        name: "forged-message",
+        before: PAID_UNSEEN,
+        acts: |play| {
+            Box::pin(async move {
+                // Whoever can write to the queue cannot make an order paid.
+                play.forge_message().await;
+                play.poll().await;
+                play.must_be_unpaid("a forged message");
+                play.scene.cloud.queues().purge(RESULTS);
+            })
+        },
+        after: CALLBACK_COMES,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        // Old news about an order that has moved on.
+        name: "old-news",
+        before: |play| {
+            Box::pin(async move {
+                PAID(play).await;
+                play.wish(super::refund("ORDER-1", "R1", 100)).await;
+                play.calm(Until::Soon).await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                let old = play
+                    .scene
+                    .wechat()
+                    .signed_callback("ORDER-1", &Damage::None)
+                    .expect("a callback");
+                play.scene
+                    .act(
+                        "the callback of the payment comes again",
+                        play.scene.receive_signed(&old),
+                    )
+                    .await;
+                play.poll().await;
+            })
+        },
+        after: super::NOTHING,
+        ends: &[("ORDER-1", "refunded"), ("ORDER-1 R1", "succeeded")],
+    },
+];
+
+/// The true callback comes after all.
+const CALLBACK_COMES: Step = |play| {
+    Box::pin(async move {
+        play.deliver().await;
+        play.poll().await;
+    })
+};
+
+impl Play {
+    /// A callback with this damage must not be acknowledged.
+    async fn must_be_refused(&mut self, damage: &Damage) {
+        let callback = self
+            .scene
+            .wechat()
+            .signed_callback("ORDER-1", damage)
+            .expect("a callback");
+        let what = format!("a callback with {damage:?}");
+        let status = self
+            .scene
+            .act(what.clone(), self.scene.receive_signed(&callback))
+            .await;
+        self.require("what is not WeChat Pay's is refused", status >= 400, || {
+            format!("{what} was acknowledged with {status}")
+        });
+    }
+
+    /// A callback with this damage must not make the order paid.
+    async fn must_not_be_booked(&mut self, damage: &Damage) {
+        let callback = self
+            .scene
+            .wechat()
+            .signed_callback("ORDER-1", damage)
+            .expect("a callback");
+        let what = format!("a callback with {damage:?}");
+        self.scene
+            .act(what.clone(), self.scene.receive_signed(&callback))
+            .await;
+        self.poll().await;
+        self.must_be_unpaid(&what);
+    }
+
+    /// A message lies in the queue as if a callback had come, but for its signature.
+    async fn forge_message(&mut self) {
+        let callback = self
+            .scene
+            .wechat()
+            .signed_callback("ORDER-1", &Damage::None)
+            .expect("a callback");
+        self.scene
+            .act("a callback arrives", self.scene.receive_signed(&callback))
+            .await;
+        let signature = callback
+            .headers
+            .iter()
+            .find(|(name, _)| name == "Wechatpay-Signature");
+        let good = signature
+            .map(|(_, value)| value.as_str())
+            .expect("a signature");
+        let bad = format!("{}{}", &good[1..], &good[..1]);
+        self.scene
+            .cloud
+            .queues()
+            .rewrite(RESULTS, |body| body.replace(good, &bad));
+        self.scene
+            .director
+            .tell("    somebody changes the signature in the queue");
+    }
+
+    fn must_be_unpaid(&mut self, after: &str) {
+        let state = self.state("ORDER-1");
+        self.require(
+            "what differs is never booked",
+            state == "awaiting_payment",
+            || format!("ORDER-1 is {state} after {after}"),
+        );
+    }
+}

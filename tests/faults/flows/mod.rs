@@ -1,0 +1,112 @@
+//! The flows whose every crash point is tried: what happens before, what is struck, what happens afterwards, and how it ends.
+//!
+//! A flow is a value. Another one is added by writing down its three parts and the state that each order must have in the end;
+//! its calls are found by playing it.
+
+mod attacks;
+mod orders;
+mod races;
+mod refunds;
+
+use std::pin::Pin;
+
+use serde_json::{Value, json};
+
+use crate::{
+    checks::secrets::DESCRIPTION,
+    client::Wish,
+    play::{Play, Until},
+};
+
+pub(crate) use races::{RACES, Race};
+
+/// A flow.
+pub(crate) struct Flow {
+    pub(crate) name: &'static str,
+    /// What happens before; nothing goes wrong there.
+    pub(crate) before: Step,
+    /// What is struck.
+    pub(crate) acts: Step,
+    /// What happens once everything has calmed down.
+    pub(crate) after: Step,
+    /// In which state each order and refund must be in the end: `ORDER-1` or `ORDER-1 R1`, and one state or several, with bars
+    /// between them.
+    pub(crate) ends: &'static [(&'static str, &'static str)],
+}
+
+/// A part of a flow.
+pub(crate) type Step = for<'a> fn(&'a mut Play) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// All flows.
+pub(crate) fn all() -> impl Iterator<Item = &'static Flow> {
+    orders::FLOWS
+        .iter()
+        .chain(refunds::FLOWS)
+        .chain(attacks::FLOWS)
+}
+
+/// Nothing happens.
+const NOTHING: Step = |_| Box::pin(async {});
+
+/// The client creates the order.
+const CREATE: Step = |play| {
+    Box::pin(async move {
+        play.wish(create("ORDER-1")).await;
+    })
+};
+
+/// The client creates the order, and the queue is to get its prepay value.
+const CREATE_LATER: Step = |play| {
+    Box::pin(async move {
+        play.wish(create("ORDER-1").with("prefer", "respond-async"))
+            .await;
+    })
+};
+
+/// The order is created and paid.
+const PAID: Step = |play| {
+    Box::pin(async move {
+        play.wish(create("ORDER-1")).await;
+        play.pay("ORDER-1").await;
+        play.poll().await;
+    })
+};
+
+/// The order is created and closed.
+const CLOSED: Step = |play| {
+    Box::pin(async move {
+        play.wish(create("ORDER-1")).await;
+        play.wish(close("ORDER-1")).await;
+        play.calm(Until::Soon).await;
+    })
+};
+
+/// A good request for an order of 100 fen that is paid by QR code.
+fn order(order_no: &str) -> Value {
+    json!({"order_no": order_no, "product": "native", "amount_fen": 100, "description": DESCRIPTION})
+}
+
+/// The wish for an order.
+fn create(order_no: &str) -> Wish {
+    Wish::post("/v1/orders", order(order_no))
+}
+
+/// The wish to close an order. Being paid meanwhile is an answer, too.
+fn close(order_no: &str) -> Wish {
+    Wish::bare_post(format!("/v1/orders/{order_no}/close")).or("order_paid")
+}
+
+/// The wish for a refund.
+fn refund(order_no: &str, refund_no: &str, amount_fen: i64) -> Wish {
+    let body = json!({"refund_no": refund_no, "amount_fen": amount_fen, "reason": "wrong size"});
+    Wish::post(format!("/v1/orders/{order_no}/refunds"), body)
+}
+
+/// A person's decision about a refund. That it was decided before is an answer, too.
+fn decide(order_no: &str, refund_no: &str, what: &str, body: Value) -> Wish {
+    Wish::post(
+        format!("/v1/orders/{order_no}/refunds/{refund_no}/{what}"),
+        body,
+    )
+    .or("refund_state")
+}

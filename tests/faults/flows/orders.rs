@@ -1,0 +1,309 @@
+//! Orders: made, paid, renewed, closed, paid late and paid twice.
+
+use std::time::Duration;
+
+use wechatpay_simulator::{Fault, PayOptions, Rule};
+
+use super::{CLOSED, CREATE, CREATE_LATER, Flow, NOTHING, PAID, close, create, order, refund};
+use crate::{
+    client::Wish,
+    play::{Play, Until},
+};
+
+/// A day, which is longer than a QR code lives.
+const DAY_S: i64 = 86_400;
+
+pub(super) const FLOWS: &[Flow] = &[
+    Flow {
+        name: "create",
+        before: NOTHING,
+        acts: CREATE,
+        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        name: "create-jsapi",
+        before: NOTHING,
+        acts: |play| {
+            Box::pin(async move {
+                let mut body = order("ORDER-1");
+                body["product"] = "jsapi".into();
+                body["openid"] = crate::checks::secrets::OPENID.into();
+                body["payer_id"] = "payer-1".into();
+                play.wish(Wish::post("/v1/orders", body)).await;
+            })
+        },
+        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        name: "create-async",
+        before: NOTHING,
+        acts: |play| {
+            Box::pin(async move {
+                CREATE_LATER(play).await;
+                play.poll().await;
+            })
+        },
+        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        // Whoever wanted the order asks once and never again, and nobody pays.
+        name: "create-abandoned",
+        before: NOTHING,
+        acts: |play| {
+            Box::pin(async move {
+                play.wish(create("ORDER-1").once()).await;
+            })
+        },
+        after: NOTHING,
+        ends: &[("ORDER-1", "none|closed")],
+    },
+    Flow {
+        name: "callback",
+        before: CREATE,
+        acts: |play| {
+            Box::pin(async move {
+                play.pay("ORDER-1").await;
+                play.poll().await;
+            })
+        },
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        // The payment is there before the prepay value is stored.
+        name: "callback-first",
+        before: CREATE_LATER,
+        acts: |play| {
+            Box::pin(async move {
+                play.poll_requests().await;
+                if play
+                    .scene
+                    .wechat()
+                    .pay("ORDER-1", &PayOptions::default())
+                    .is_ok()
+                {
+                    play.deliver().await;
+                }
+                play.poll().await;
+            })
+        },
+        after: |play| Box::pin(play.pay_unless_paid("ORDER-1")),
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        name: "lost-callback",
+        before: |play| {
+            Box::pin(async move {
+                CREATE(play).await;
+                play.wechat_fault(Rule::always(Fault::LostCallback));
+                play.pay("ORDER-1").await;
+                play.pass(Duration::from_secs(60)).await;
+            })
+        },
+        acts: |play| Box::pin(play.sweep()),
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        name: "look",
+        before: |play| {
+            Box::pin(async move {
+                CREATE(play).await;
+                play.wechat_fault(Rule::always(Fault::LostCallback));
+                play.pay("ORDER-1").await;
+                play.pass(Duration::from_secs(10)).await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.wish(Wish::get("/v1/orders/ORDER-1")).await;
+            })
+        },
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        name: "renewal",
+        before: |play| {
+            Box::pin(async move {
+                play.wish(create_for("ORDER-1", DAY_S)).await;
+                play.pass(Duration::from_secs(7_200)).await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.wish(create_for("ORDER-1", DAY_S)).await;
+            })
+        },
+        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        name: "close",
+        before: CREATE,
+        acts: CLOSE,
+        after: NOTHING,
+        ends: &[("ORDER-1", "closed")],
+    },
+    Flow {
+        // The order is closed before anybody has told WeChat Pay of it.
+        name: "close-reserved",
+        before: CREATE_LATER,
+        acts: CLOSE,
+        after: NOTHING,
+        ends: &[("ORDER-1", "closed")],
+    },
+    Flow {
+        name: "close-paid",
+        before: |play| {
+            Box::pin(async move {
+                CREATE(play).await;
+                play.wechat_fault(Rule::times(Fault::PayBeforeClose, 1));
+            })
+        },
+        acts: CLOSE,
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Flow {
+        name: "close-then-money",
+        before: |play| {
+            Box::pin(async move {
+                CREATE(play).await;
+                play.wechat_fault(Rule::times(Fault::PayAfterClose, 1));
+            })
+        },
+        acts: CLOSE,
+        after: NOTHING,
+        // Where the close is struck, the money may be found before the order is closed here.
+        ends: &[("ORDER-1", "refunded|paid|closed")],
+    },
+    Flow {
+        name: "expiry",
+        before: |play| {
+            Box::pin(async move {
+                CREATE(play).await;
+                play.pass(Duration::from_secs(7_210)).await;
+            })
+        },
+        acts: |play| Box::pin(play.sweep()),
+        after: NOTHING,
+        ends: &[("ORDER-1", "closed")],
+    },
+    Flow {
+        name: "expiry-reserved",
+        before: |play| {
+            Box::pin(async move {
+                CREATE_LATER(play).await;
+                play.pass(Duration::from_secs(7_210)).await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.sweep().await;
+                play.poll().await;
+            })
+        },
+        after: NOTHING,
+        ends: &[("ORDER-1", "closed")],
+    },
+    Flow {
+        name: "late-money",
+        before: |play| {
+            Box::pin(async move {
+                CLOSED(play).await;
+                play.money_comes_late("ORDER-1");
+            })
+        },
+        acts: LATE_MONEY,
+        after: NOTHING,
+        ends: &[("ORDER-1", "refunded")],
+    },
+    Flow {
+        // WeChat Pay refused the order, and yet money comes: another system of the merchant's has used its number.
+        name: "double-money",
+        before: |play| {
+            Box::pin(async move {
+                PAID(play).await;
+                play.money_comes_again("ORDER-1");
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.deliver().await;
+                play.poll().await;
+            })
+        },
+        after: |play| {
+            Box::pin(async move {
+                let parked = play.parked_payment("ORDER-1");
+                let mut wish = refund("ORDER-1", "R1", 100);
+                if let Some(body) = &mut wish.body {
+                    body["transaction_id"] = parked.into();
+                }
+                play.wish(wish).await;
+                play.calm(Until::Soon).await;
+            })
+        },
+        ends: &[("ORDER-1", "paid"), ("ORDER-1 R1", "succeeded")],
+    },
+];
+
+/// The client closes the order.
+const CLOSE: super::Step = |play| {
+    Box::pin(async move {
+        play.wish(close("ORDER-1")).await;
+    })
+};
+
+/// WeChat Pay tells of the money, it is booked and given back by itself, and WeChat Pay tells of that.
+const LATE_MONEY: super::Step = |play| {
+    Box::pin(async move {
+        play.deliver().await;
+        play.poll().await;
+        play.poll().await;
+        play.pass(Duration::from_secs(6)).await;
+        play.poll().await;
+    })
+};
+
+/// The wish for an order that can be paid for so long.
+fn create_for(order_no: &str, expires_in_s: i64) -> Wish {
+    let mut body = order(order_no);
+    body["expires_in_s"] = expires_in_s.into();
+    Wish::post("/v1/orders", body)
+}
+
+impl Play {
+    /// Something goes wrong at WeChat Pay from now on.
+    pub(crate) fn wechat_fault(&self, rule: Rule) {
+        self.scene.wechat().add_fault(rule).expect("a rule");
+    }
+
+    /// Money comes for an order that cannot be paid any more.
+    pub(crate) fn money_comes_late(&self, order_no: &str) {
+        self.scene.director.tell(format!(
+            "{} money comes late for {order_no}",
+            self.scene.time()
+        ));
+        self.scene
+            .wechat()
+            .pay_late(order_no, &PayOptions::default())
+            .expect("an order that is not paid");
+    }
+
+    /// A second payment comes for an order that is paid.
+    pub(crate) fn money_comes_again(&self, order_no: &str) {
+        self.scene.director.tell(format!(
+            "{} a second payment comes for {order_no}",
+            self.scene.time()
+        ));
+        self.scene
+            .wechat()
+            .pay_again(order_no, &PayOptions::default())
+            .expect("an order that is paid");
+    }
+}

@@ -1,0 +1,321 @@
+//! Two who act at the same time, interleaved at each of their calls.
+
+use std::time::Duration;
+
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use wechatpay_simulator::{Damage, Fault, RefundOutcome, Rule};
+
+use super::{CLOSED, CREATE, CREATE_LATER, NOTHING, PAID, Step, close, create, decide, refund};
+use crate::{
+    client::Wish,
+    play::{Asked, Until},
+    scene::{Poll, REQUESTS, RESULTS, Scene},
+};
+
+/// A race: one side is stopped at a call, the other runs to its end, then the first goes on. Played for every call of each side.
+pub(crate) struct Race {
+    pub(crate) name: &'static str,
+    pub(crate) before: Step,
+    pub(crate) sides: [Side; 2],
+    pub(crate) after: Step,
+    pub(crate) ends: &'static [(&'static str, &'static str)],
+}
+
+/// One side of a race.
+pub(crate) type Side = for<'a> fn(&'a Scene, &'a Asked) -> LocalBoxFuture<'a, ()>;
+
+const ASK_CREATE: Side = |scene, asked| asked.ask(scene, create("ORDER-1")).boxed_local();
+const ASK_CLOSE: Side = |scene, asked| asked.ask(scene, close("ORDER-1")).boxed_local();
+const LOOK: Side = |scene, asked| {
+    asked
+        .ask(scene, Wish::get("/v1/orders/ORDER-1"))
+        .boxed_local()
+};
+const SWEEP: Side = |scene, _| scene.sweep().boxed_local();
+const POLL_REQUESTS: Side = |scene, _| poll(scene, REQUESTS).boxed_local();
+const POLL_RESULTS: Side = |scene, _| poll(scene, RESULTS).boxed_local();
+
+/// Takes messages that another may receive at the same time.
+async fn poll(scene: &Scene, url: &str) {
+    let how = Poll {
+        again: true,
+        ..Poll::default()
+    };
+    scene.poll_as(url, &how).await;
+}
+
+/// The order is created and paid, and the callback waits in the queue.
+const PAID_AND_QUEUED: Step = |play| {
+    Box::pin(async move {
+        play.wish(create("ORDER-1")).await;
+        play.pay("ORDER-1").await;
+    })
+};
+
+/// Ten hours of QR code: the first value has run out.
+const RUN_OUT: Step = |play| {
+    Box::pin(async move {
+        let mut wish = create("ORDER-1");
+        if let Some(body) = &mut wish.body {
+            body["expires_in_s"] = 86_400.into();
+        }
+        play.wish(wish).await;
+        play.pass(Duration::from_secs(7_200)).await;
+    })
+};
+
+const RENEW: Side = |scene, asked| {
+    let mut wish = create("ORDER-1");
+    if let Some(body) = &mut wish.body {
+        body["expires_in_s"] = 86_400.into();
+    }
+    asked.ask(scene, wish).boxed_local()
+};
+
+pub(crate) const RACES: &[Race] = &[
+    Race {
+        name: "create-and-create",
+        before: NOTHING,
+        sides: [ASK_CREATE, ASK_CREATE],
+        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        ends: &[("ORDER-1", "paid")],
+    },
+    Race {
+        name: "create-and-queue",
+        before: CREATE_LATER,
+        sides: [ASK_CREATE, POLL_REQUESTS],
+        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        ends: &[("ORDER-1", "paid")],
+    },
+    Race {
+        name: "renewal-and-renewal",
+        before: RUN_OUT,
+        sides: [RENEW, RENEW],
+        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        ends: &[("ORDER-1", "paid")],
+    },
+    Race {
+        name: "close-and-create",
+        before: CREATE_LATER,
+        sides: [ASK_CLOSE, ASK_CREATE],
+        after: NOTHING,
+        ends: &[("ORDER-1", "closed")],
+    },
+    Race {
+        name: "close-and-queue",
+        before: CREATE_LATER,
+        sides: [ASK_CLOSE, POLL_REQUESTS],
+        after: NOTHING,
+        ends: &[("ORDER-1", "closed")],
+    },
+    Race {
+        name: "close-and-close",
+        before: CREATE,
+        sides: [ASK_CLOSE, ASK_CLOSE],
+        after: NOTHING,
+        ends: &[("ORDER-1", "closed")],
+    },
+    Race {
+        name: "close-and-callback",
+        before: PAID_AND_QUEUED,
+        sides: [ASK_CLOSE, POLL_RESULTS],
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Race {
+        name: "look-and-callback",
+        before: |play| {
+            Box::pin(async move {
+                PAID_AND_QUEUED(play).await;
+                play.pass(Duration::from_secs(10)).await;
+            })
+        },
+        sides: [LOOK, POLL_RESULTS],
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Race {
+        name: "callback-twice",
+        before: PAID_AND_QUEUED,
+        sides: [POLL_RESULTS, POLL_RESULTS],
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Race {
+        name: "sweep-and-callback",
+        before: |play| {
+            Box::pin(async move {
+                PAID_AND_QUEUED(play).await;
+                play.pass(Duration::from_secs(60)).await;
+            })
+        },
+        sides: [SWEEP, POLL_RESULTS],
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Race {
+        name: "sweep-and-sweep",
+        before: |play| {
+            Box::pin(async move {
+                play.wechat_fault(Rule::always(Fault::LostCallback));
+                PAID_AND_QUEUED(play).await;
+                play.pass(Duration::from_secs(60)).await;
+            })
+        },
+        sides: [SWEEP, SWEEP],
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Race {
+        name: "expiry-and-late-callback",
+        before: |play| {
+            Box::pin(async move {
+                CREATE(play).await;
+                play.pass(Duration::from_secs(7_198)).await;
+                play.wechat_fault(Rule::times(Fault::SlowCallback { delay_ms: 11_000 }, 1));
+                play.money_comes_late("ORDER-1");
+                play.pass(Duration::from_secs(12)).await;
+            })
+        },
+        sides: [SWEEP, POLL_RESULTS],
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+    Race {
+        name: "late-money-twice",
+        before: |play| {
+            Box::pin(async move {
+                CLOSED(play).await;
+                play.money_comes_late("ORDER-1");
+                play.deliver().await;
+            })
+        },
+        sides: [POLL_RESULTS, POLL_RESULTS],
+        after: NOTHING,
+        ends: &[("ORDER-1", "refunded")],
+    },
+    Race {
+        name: "refund-and-refund",
+        before: PAID,
+        sides: [
+            |scene, asked| {
+                asked
+                    .ask(
+                        scene,
+                        refund("ORDER-1", "R1", 60).or("refund_exceeds_payment"),
+                    )
+                    .boxed_local()
+            },
+            |scene, asked| {
+                asked
+                    .ask(
+                        scene,
+                        refund("ORDER-1", "R2", 60).or("refund_exceeds_payment"),
+                    )
+                    .boxed_local()
+            },
+        ],
+        after: NOTHING,
+        ends: &[("ORDER-1", "partially_refunded")],
+    },
+    Race {
+        name: "refund-twice",
+        before: PAID,
+        sides: [
+            |scene, asked| asked.ask(scene, refund("ORDER-1", "R1", 60)).boxed_local(),
+            |scene, asked| asked.ask(scene, refund("ORDER-1", "R1", 60)).boxed_local(),
+        ],
+        after: NOTHING,
+        ends: &[
+            ("ORDER-1", "partially_refunded"),
+            ("ORDER-1 R1", "succeeded"),
+        ],
+    },
+    Race {
+        name: "refund-by-queue-and-sweep",
+        before: |play| {
+            Box::pin(async move {
+                PAID(play).await;
+                play.wish(refund("ORDER-1", "R1", 100)).await;
+            })
+        },
+        sides: [POLL_REQUESTS, SWEEP],
+        after: NOTHING,
+        ends: &[("ORDER-1", "refunded"), ("ORDER-1 R1", "succeeded")],
+    },
+    Race {
+        name: "refund-notice-and-sweep",
+        before: |play| {
+            Box::pin(async move {
+                PAID(play).await;
+                play.wish(refund("ORDER-1", "R1", 100)).await;
+                play.poll().await;
+                play.pass(Duration::from_secs(60)).await;
+            })
+        },
+        sides: [POLL_RESULTS, SWEEP],
+        after: NOTHING,
+        ends: &[("ORDER-1", "refunded"), ("ORDER-1 R1", "succeeded")],
+    },
+    Race {
+        name: "retry-and-release",
+        before: |play| {
+            Box::pin(async move {
+                PAID(play).await;
+                play.scene
+                    .wechat()
+                    .set_refund_outcome(RefundOutcome::Refused);
+                play.wish(refund("ORDER-1", "R1", 100)).await;
+                play.poll_requests().await;
+                play.scene
+                    .wechat()
+                    .set_refund_outcome(RefundOutcome::Success);
+            })
+        },
+        sides: [
+            |scene, asked| {
+                asked
+                    .ask(
+                        scene,
+                        decide("ORDER-1", "R1", "retry", serde_json::json!({})),
+                    )
+                    .boxed_local()
+            },
+            |scene, asked| {
+                let body = serde_json::json!({"who": "Li", "why": "paid back in cash"});
+                asked
+                    .ask(scene, decide("ORDER-1", "R1", "release", body))
+                    .boxed_local()
+            },
+        ],
+        after: NOTHING,
+        ends: &[
+            ("ORDER-1", "refunded|paid"),
+            ("ORDER-1 R1", "succeeded|closed"),
+        ],
+    },
+    Race {
+        name: "callback-and-copy",
+        before: |play| {
+            Box::pin(async move {
+                PAID_AND_QUEUED(play).await;
+                play.calm(Until::Soon).await;
+            })
+        },
+        sides: [
+            |scene, _| copy(scene).boxed_local(),
+            |scene, _| copy(scene).boxed_local(),
+        ],
+        after: NOTHING,
+        ends: &[("ORDER-1", "paid")],
+    },
+];
+
+/// The callback of the payment once more.
+async fn copy(scene: &Scene) {
+    let copy = scene
+        .wechat()
+        .signed_callback("ORDER-1", &Damage::None)
+        .expect("a callback");
+    scene.receive_signed(&copy).await;
+}

@@ -1,0 +1,101 @@
+//! Every interleaving of two who act at the same time, with two switches between them: one side makes some calls, the other
+//! some, then the first goes on to its end, then the other.
+
+use std::{fmt, time::Instant};
+
+use crate::{
+    case::{self, Outcome},
+    flows::Race,
+    report::Report,
+    script::{Interleave, Reached, Shelf, take},
+    workers,
+};
+
+/// How two sides are interleaved.
+#[derive(Clone, Copy)]
+pub(crate) struct Switches {
+    /// The side that begins.
+    pub(crate) side: usize,
+    /// How many calls it makes, and then the other, before each goes on to its end.
+    pub(crate) calls: [usize; 2],
+}
+
+impl Switches {
+    /// From `side,calls,calls`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let numbers: Option<Vec<usize>> =
+            text.split(',').map(|number| number.parse().ok()).collect();
+        match numbers?.as_slice() {
+            [side @ (0 | 1), first, second] => Some(Self {
+                side: *side,
+                calls: [*first, *second],
+            }),
+            _ => None,
+        }
+    }
+
+    /// Those to be played next, when each side was stopped or came to its end before: how many calls a side has depends on
+    /// what the other does meanwhile, so each is stopped one call later until it has none.
+    fn further(self, reached: Reached) -> impl Iterator<Item = Self> {
+        let [first, second] = self.calls;
+        let more_of_second = reached.second.then_some([first, second + 1]);
+        let more_of_first = (reached.first && second == 1).then_some([first + 1, 1]);
+        let further = more_of_second.into_iter().chain(more_of_first);
+        further.map(move |calls| Self { calls, ..self })
+    }
+}
+
+impl fmt::Display for Switches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second] = self.calls;
+        write!(f, "{},{first},{second}", self.side)
+    }
+}
+
+/// Plays a race in every way.
+pub(crate) fn every_way(race: &Race, threads: usize, report: &mut Report) {
+    let (began, before) = (Instant::now(), report.violations());
+    let mut cases = 0;
+    let mut jobs: Vec<Switches> = [0, 1]
+        .map(|side| Switches {
+            side,
+            calls: [0, 1],
+        })
+        .into();
+    while !jobs.is_empty() && report.wants_more() {
+        let mut further = Vec::new();
+        workers::each(
+            threads,
+            &jobs,
+            |switches| play(race, *switches),
+            |position, (reached, outcome)| {
+                let switches = jobs[position];
+                let name = format!("race {} switched {switches}", race.name);
+                report.case(
+                    &name,
+                    &outcome,
+                    &format!("--race {} --switches {switches}", race.name),
+                );
+                cases += 1;
+                further.extend(switches.further(reached));
+                report.wants_more()
+            },
+        );
+        jobs = further;
+    }
+    report.race();
+    report.tell(&format!(
+        "race {}: {cases} cases, {} violations ({:.1} s)",
+        race.name,
+        report.violations() - before,
+        began.elapsed().as_secs_f64()
+    ));
+}
+
+/// Plays a race in one way. Gives whether each side was stopped.
+pub(crate) fn play(race: &Race, switches: Switches) -> (Reached, Outcome) {
+    let reached = Shelf::default();
+    let script = Interleave::new(switches.side, switches.calls, Shelf::clone(&reached));
+    let outcome = case::race(race, Box::new(script));
+    (take(&reached), outcome)
+}

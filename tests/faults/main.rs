@@ -1,0 +1,173 @@
+//! The fault harness: every crash point of every flow, every pair of callers interleaved, seeded random runs, and a museum of
+//! bugs that it must find. `cargo faults --help` says how to use it.
+//!
+//! What runs is what is deployed: the handlers, the adapters, the AWS SDK, reqwest. Below the SDK's HTTP connector are engines
+//! in this process ([`cloud`]), between reqwest and the simulator a relay ([`relay`]); both hand each call to a director
+//! ([`director`]) which lets one through at a time and says what happens to it. Clocks stand still until a scene moves them.
+//! So a case is repeated step by step by its name, and a random run by its seed.
+//!
+//! The way of one case: [`scene`] sets it, [`flows`] or [`seeds`] say what is played, [`script`] what goes wrong, [`play`] lets
+//! everything go on until it rests, [`checks`] hold what anybody can see against the invariants of the design.
+
+#![expect(
+    clippy::expect_used,
+    clippy::float_arithmetic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "what a scene cannot do without ends the case, with what it was; progress is for people"
+)]
+
+mod books;
+mod call;
+mod case;
+mod checks;
+mod client;
+mod cloud;
+mod director;
+mod enumerate;
+mod exchanges;
+mod flows;
+mod interleave;
+mod logs;
+mod museum;
+mod options;
+mod play;
+mod relay;
+mod report;
+mod sandbox;
+mod scene;
+mod script;
+mod seeds;
+mod workers;
+
+use std::process::ExitCode;
+
+use call::Strike;
+use case::Outcome;
+use flows::{Flow, RACES, Race};
+use options::{Options, What};
+use report::Report;
+
+fn main() -> ExitCode {
+    let options = match Options::read(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(wrong) => {
+            println!("{wrong}\n\n{}", options::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    case::keep_panics();
+    match run(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(wrong) => {
+            println!("{wrong}; --list names them");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Does what was asked for; whether nothing was found.
+fn run(options: &Options) -> Result<bool, String> {
+    let mut report = Report::default();
+    let threads = options.threads;
+    if let Some(name) = &options.exhibit {
+        let exhibit = museum::named(name).ok_or_else(|| format!("there is no exhibit {name}"))?;
+        museum::switch(Some(exhibit));
+    }
+    match &options.what {
+        What::Help => {
+            println!("{}", options::USAGE);
+            return Ok(true);
+        }
+        What::List => {
+            list();
+            return Ok(true);
+        }
+        What::Seed(seed) => return Ok(show(|| seeds::play(*seed))),
+        What::Unharmed(name) => {
+            let flow = flow(name)?;
+            return Ok(show(|| enumerate::record(flow).1));
+        }
+        What::Strike {
+            flow: name,
+            call,
+            strike,
+        } => {
+            let flow = flow(name)?;
+            return Ok(show(|| enumerate::strike(flow, *call, *strike).1));
+        }
+        What::Interleave {
+            race: name,
+            switches,
+        } => {
+            let race = race(name)?;
+            return Ok(show(|| interleave::play(race, *switches).1));
+        }
+        What::Flow(name) => enumerate::every_point(flow(name)?, threads, &mut report),
+        What::Race(name) => interleave::every_way(race(name)?, threads, &mut report),
+        What::All(part) => {
+            let named = |name: &str| name.contains(part.as_str());
+            for flow in flows::all().filter(|flow| named(flow.name)) {
+                enumerate::every_point(flow, threads, &mut report);
+            }
+            for race in RACES.iter().filter(|race| named(race.name)) {
+                interleave::every_way(race, threads, &mut report);
+            }
+            if named("seeds") {
+                seeds::run(options.from, options.seeds, threads, &mut report);
+            }
+            if named("museum") {
+                museum::walk(threads, &mut report);
+            }
+        }
+    }
+    Ok(report.close())
+}
+
+/// Plays one case and prints its steps, its log and what was found.
+fn show(case: impl FnOnce() -> Outcome) -> bool {
+    let (outcome, log) = logs::kept(|| (case(), logs::read()));
+    for step in &outcome.steps {
+        println!("{step}");
+    }
+    println!("\n{log}");
+    for violation in &outcome.violations {
+        println!("VIOLATION {}: {}", violation.check, violation.found);
+    }
+    println!(
+        "{} calls, {} violations",
+        outcome.calls,
+        outcome.violations.len()
+    );
+    outcome.violations.is_empty()
+}
+
+fn flow(name: &str) -> Result<&'static Flow, String> {
+    flows::all()
+        .find(|flow| flow.name == name)
+        .ok_or_else(|| format!("there is no flow {name}"))
+}
+
+fn race(name: &str) -> Result<&'static Race, String> {
+    RACES
+        .iter()
+        .find(|race| race.name == name)
+        .ok_or_else(|| format!("there is no race {name}"))
+}
+
+fn list() {
+    let names = |names: Vec<&str>| names.join("\n  ");
+    println!(
+        "Flows:\n  {}",
+        names(flows::all().map(|flow| flow.name).collect())
+    );
+    println!(
+        "Races:\n  {}",
+        names(RACES.iter().map(|race| race.name).collect())
+    );
+    println!("Exhibits:\n  {}", names(museum::names().collect()));
+    println!("Faults:\n  {}", names(Strike::names().collect()));
+}

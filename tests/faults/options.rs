@@ -1,0 +1,188 @@
+//! What the harness is told by its command line.
+
+use std::collections::VecDeque;
+
+use crate::{call::Strike, interleave::Switches};
+
+/// What `--help` prints.
+pub(crate) const USAGE: &str = "\
+The fault harness: the real handlers over the real AWS SDK, and something goes wrong at every call.
+
+Usage: cargo faults [OPTIONS]
+
+Without options it plays every flow with every call struck in every way, every pair of callers interleaved at every call, a
+good many random runs, and the museum of known bugs, which it must find.
+
+  --seeds N       so many random runs (default: 20000; within `cargo test` 1000)
+  --from N        the seed of the first of them (default: 1)
+  --seed N        plays one random run and prints its steps
+  --flow NAME     plays one flow with every call struck; with --call and --fault one case, printed
+  --call N        the call that is struck, counted from 0
+  --fault NAME    what happens to it
+  --race NAME     plays one race, interleaved in every way; with --switches one case, printed
+  --switches S,N,M  side S (0 or 1) makes N calls, then the other M, then the first the rest, then the other
+  --unharmed      plays the flow with nothing struck, printed
+  --exhibit NAME  switches on one of the museum's bugs, in whatever is played
+  --threads N     plays so many cases at a time (default: 2)
+  --list          lists flows, races, faults and exhibits
+  --help          prints this
+
+The last line is JSON. The exit status is 1 when something was found, and each finding ends with the command that plays it again.";
+
+/// What is to be done.
+pub(crate) struct Options {
+    pub(crate) what: What,
+    pub(crate) seeds: u64,
+    pub(crate) from: u64,
+    pub(crate) threads: usize,
+    pub(crate) exhibit: Option<String>,
+}
+
+/// Which cases.
+pub(crate) enum What {
+    Help,
+    List,
+    /// Everything whose name holds this; everything if it is empty.
+    All(String),
+    Seed(u64),
+    Flow(String),
+    Unharmed(String),
+    Strike {
+        flow: String,
+        call: usize,
+        strike: Strike,
+    },
+    Race(String),
+    Interleave {
+        race: String,
+        switches: Switches,
+    },
+}
+
+/// What `cargo test` takes and hands on to every test program; it changes nothing here.
+const OF_CARGO_TEST: [&str; 7] = [
+    "--nocapture",
+    "--no-capture",
+    "--quiet",
+    "-q",
+    "--show-output",
+    "--exact",
+    "--include-ignored",
+];
+
+impl Options {
+    /// Reads the arguments, the program's name left out.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(crate) fn read(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut rest: VecDeque<String> = arguments
+            .flat_map(|argument| match argument.split_once('=') {
+                Some((name, value)) if name.starts_with("--") => {
+                    vec![name.to_owned(), value.to_owned()]
+                }
+                Some(_) | None => vec![argument],
+            })
+            .collect();
+        let mut given = Given::default();
+        while let Some(argument) = rest.pop_front() {
+            let mut value = || {
+                rest.pop_front()
+                    .ok_or_else(|| format!("{argument} needs a value"))
+            };
+            match argument.as_str() {
+                "--help" | "-h" => given.help = true,
+                "--list" => given.list = true,
+                "--long" => given.long = true,
+                "--unharmed" => given.unharmed = true,
+                "--seeds" => given.seeds = Some(number(&argument, &value()?)?),
+                "--from" => given.from = Some(number(&argument, &value()?)?),
+                "--seed" => given.seed = Some(number(&argument, &value()?)?),
+                "--call" => given.call = Some(number(&argument, &value()?)?),
+                "--switches" => given.switches = Some(value()?),
+                "--threads" => given.threads = Some(number(&argument, &value()?)?),
+                "--test-threads" => given.threads = Some(number(&argument, &value()?)?),
+                "--flow" => given.flow = Some(value()?),
+                "--race" => given.race = Some(value()?),
+                "--fault" => given.fault = Some(value()?),
+                "--exhibit" => given.exhibit = Some(value()?),
+                known if OF_CARGO_TEST.contains(&known) => {}
+                other if other.starts_with('-') => {
+                    return Err(format!("there is no option {other}"));
+                }
+                filter => given.filter.push_str(filter),
+            }
+        }
+        given.options()
+    }
+}
+
+fn number<N: std::str::FromStr>(name: &str, text: &str) -> Result<N, String> {
+    text.parse()
+        .map_err(|_| format!("{name} takes a whole number, not {text}"))
+}
+
+/// The options as they were given.
+#[derive(Default)]
+struct Given {
+    help: bool,
+    list: bool,
+    long: bool,
+    unharmed: bool,
+    seeds: Option<u64>,
+    from: Option<u64>,
+    seed: Option<u64>,
+    call: Option<usize>,
+    switches: Option<String>,
+    threads: Option<usize>,
+    flow: Option<String>,
+    race: Option<String>,
+    fault: Option<String>,
+    exhibit: Option<String>,
+    filter: String,
+}
+
+impl Given {
+    fn options(self) -> Result<Options, String> {
+        let strike = match &self.fault {
+            Some(name) => Some(
+                Strike::named(name)
+                    .ok_or_else(|| format!("there is no fault {name}; --list names them"))?,
+            ),
+            None => None,
+        };
+        let what = match (self.flow, self.race, self.seed, self.call) {
+            _ if self.help => What::Help,
+            _ if self.list => What::List,
+            (Some(flow), None, None, None) if self.unharmed => What::Unharmed(flow),
+            (Some(flow), None, None, None) => What::Flow(flow),
+            (Some(flow), None, None, Some(call)) => {
+                let strike = strike.ok_or("--call needs --fault with a flow")?;
+                What::Strike { flow, call, strike }
+            }
+            (None, Some(race), None, None) => match self.switches {
+                None => What::Race(race),
+                Some(text) => {
+                    let switches = Switches::parse(&text)
+                        .ok_or("--switches takes a side and two numbers, as 0,3,2")?;
+                    What::Interleave { race, switches }
+                }
+            },
+            (None, None, Some(seed), None) => What::Seed(seed),
+            (None, None, None, None) => What::All(self.filter),
+            _ => {
+                return Err(
+                    "--flow, --race and --seed go alone, and --call with one of the first two"
+                        .to_owned(),
+                );
+            }
+        };
+        Ok(Options {
+            what,
+            seeds: self.seeds.unwrap_or(if self.long { 20_000 } else { 1_000 }),
+            from: self.from.unwrap_or(1),
+            threads: self.threads.unwrap_or(2).max(1),
+            exhibit: self.exhibit,
+        })
+    }
+}

@@ -1,0 +1,361 @@
+//! What is played in a scene: a client's wishes and their repeats, a payer, queues and the sweep as they go on by themselves,
+//! and the time until everything has come to rest.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use wechatpay_simulator::PayOptions;
+
+use crate::{
+    books::{Books, text},
+    client::{Answer, Wish},
+    scene::{REQUESTS, RESULTS, Scene},
+};
+
+/// All queues that Lambda polls.
+const QUEUES: [&str; 2] = [REQUESTS, RESULTS];
+/// How many times something may be due before a scene is held to be restless.
+const ROUNDS_MAX: u32 = 2_000;
+/// How long a scene is given to do what does not wait for a payer.
+const SOON: Duration = Duration::from_secs(20 * 60);
+/// How long a scene is given to come to its end: WeChat Pay closes unpaid orders after seven days by itself.
+const IN_THE_END: Duration = Duration::from_secs(9 * 24 * 3600);
+
+/// A scene being played.
+pub(crate) struct Play {
+    pub(crate) scene: Arc<Scene>,
+    pub(crate) wishes: Vec<Wish>,
+    pub(crate) violations: Vec<Violation>,
+}
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Violation {
+    /// The check that found it.
+    pub(crate) check: &'static str,
+    /// What was found.
+    pub(crate) found: String,
+}
+
+/// What clients asked for at the same time as something else happened, and what they were answered.
+#[derive(Default)]
+pub(crate) struct Asked(Mutex<Vec<(Wish, Option<Answer>)>>);
+
+impl Asked {
+    /// A client asks for something, once.
+    pub(crate) async fn ask(&self, scene: &Scene, wish: Wish) {
+        let answer = scene.ask(&wish).await;
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.push((wish, answer));
+    }
+}
+
+/// Until when things are let run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Until {
+    /// Until nothing is on its way any more; what waits for a payer may wait.
+    Soon,
+    /// Until nothing is left to be done.
+    TheEnd,
+}
+
+impl Play {
+    pub(crate) fn new(scene: Arc<Scene>) -> Self {
+        Self {
+            scene,
+            wishes: Vec::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    /// Notes a violation unless `holds`.
+    pub(crate) fn require(
+        &mut self,
+        check: &'static str,
+        holds: bool,
+        found: impl FnOnce() -> String,
+    ) {
+        if !holds {
+            self.violations.push(Violation {
+                check,
+                found: found(),
+            });
+        }
+    }
+
+    /// The client asks for something, once. What has no answer that counts is asked for again when time passes. Gives the
+    /// position of the wish.
+    pub(crate) async fn wish(&mut self, wish: Wish) -> usize {
+        self.wishes.push(wish);
+        let position = self.wishes.len() - 1;
+        self.ask_again(position).await;
+        position
+    }
+
+    async fn ask_again(&mut self, position: usize) {
+        let wish = self.wishes[position].clone();
+        let name = format!("{} {}", wish.method, wish.path);
+        let answer = self.scene.act(name, self.scene.ask(&wish)).await;
+        self.tell_answer(&wish, answer.as_ref());
+        self.wishes[position].take(answer, self.scene.clock.now_ms());
+    }
+
+    /// Takes what clients were answered while something else happened. What has no answer that counts is asked for again.
+    pub(crate) fn take_answers(&mut self, asked: Asked) {
+        for (mut wish, answer) in asked.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.tell_answer(&wish, answer.as_ref());
+            wish.take(answer, self.scene.clock.now_ms());
+            self.wishes.push(wish);
+        }
+    }
+
+    fn tell_answer(&self, wish: &Wish, answer: Option<&Answer>) {
+        let told = answer.map_or("no answer".to_owned(), |answer| {
+            let state = answer.body["state"].as_str().unwrap_or_default();
+            format!("{} {}{state}", answer.status, answer.code())
+        });
+        self.scene
+            .director
+            .tell(format!("    {} {} -> {told}", wish.method, wish.path));
+    }
+
+    /// What the client is shown of an order, asked for until there is an answer.
+    pub(crate) async fn shown(&mut self, order_no: &str) -> Answer {
+        let position = self.wish(Wish::get(format!("/v1/orders/{order_no}"))).await;
+        self.wishes[position]
+            .answer
+            .clone()
+            .expect("nothing is struck here, so the first answer counts")
+    }
+
+    /// A payer pays by the value that the client is shown.
+    pub(crate) async fn pay_as_shown(&mut self, order_no: &str) {
+        let shown = self.shown(order_no).await;
+        let value = self
+            .scene
+            .shown()
+            .into_iter()
+            .rev()
+            .find(|shown| shown.order_no == order_no);
+        let paid = match &value {
+            Some(shown) => self
+                .scene
+                .wechat()
+                .pay(&shown.value, &PayOptions::default())
+                .err()
+                .map(|error| error.to_string()),
+            None => Some("no value was ever shown".to_owned()),
+        };
+        self.scene
+            .director
+            .tell(format!("{} the payer pays {order_no}", self.scene.time()));
+        self.require(
+            "the value that is shown can be paid with",
+            paid.is_none(),
+            || {
+                format!(
+                    "{order_no}, shown as {}: {}",
+                    shown.body,
+                    paid.unwrap_or_default()
+                )
+            },
+        );
+        self.deliver().await;
+    }
+
+    /// A payer pays an order by its number.
+    pub(crate) async fn pay(&mut self, order_no: &str) {
+        self.scene
+            .director
+            .tell(format!("{} the payer pays {order_no}", self.scene.time()));
+        self.scene
+            .wechat()
+            .pay(order_no, &PayOptions::default())
+            .expect("an order that can be paid");
+        self.deliver().await;
+    }
+
+    /// The payer pays, unless that was done before.
+    pub(crate) async fn pay_unless_paid(&mut self, order_no: &str) {
+        if self.state(order_no) != "paid" {
+            self.pay_as_shown(order_no).await;
+        }
+    }
+
+    /// The state of an order (`ORDER-1`) or of a refund (`ORDER-1 R1`) in our books; `none` when there is none.
+    pub(crate) fn state(&self, name: &str) -> String {
+        let books = Books::read(&self.scene);
+        let (order_no, refund_no) = name
+            .split_once(' ')
+            .map_or((name, None), |(order, refund)| (order, Some(refund)));
+        let Some(book) = books.orders.get(order_no) else {
+            return "none".to_owned();
+        };
+        match refund_no {
+            None => book.state().to_owned(),
+            Some(refund_no) => {
+                let refund = book
+                    .refunds
+                    .iter()
+                    .find(|refund| text(refund, "refund_no") == refund_no);
+                refund
+                    .map_or("none", |refund| text(refund, "state"))
+                    .to_owned()
+            }
+        }
+    }
+
+    /// The payment of an order that is parked.
+    pub(crate) fn parked_payment(&self, order_no: &str) -> String {
+        let books = Books::read(&self.scene);
+        let parked = books
+            .orders
+            .get(order_no)
+            .and_then(|book| book.payments.first());
+        parked
+            .map_or("none", |payment| text(payment, "transaction_id"))
+            .to_owned()
+    }
+
+    /// WeChat Pay sends what is due.
+    pub(crate) async fn deliver(&self) {
+        self.scene
+            .act("WeChat Pay sends what is due", self.scene.deliver())
+            .await;
+    }
+
+    /// Time passes.
+    pub(crate) async fn pass(&self, by: Duration) {
+        self.scene
+            .act(format!("{} s pass", by.as_secs()), self.scene.pass(by))
+            .await;
+    }
+
+    /// Lambda polls every queue once.
+    pub(crate) async fn poll(&self) -> usize {
+        let mut count = 0;
+        for url in QUEUES {
+            let name = url.rsplit('/').next().unwrap_or_default();
+            count += self
+                .scene
+                .act(format!("Lambda polls {name}"), self.scene.poll(url))
+                .await;
+        }
+        count
+    }
+
+    /// Lambda polls the queue of requests once.
+    pub(crate) async fn poll_requests(&self) {
+        self.scene
+            .act("Lambda polls payment-requests", self.scene.poll(REQUESTS))
+            .await;
+    }
+
+    /// One run of the sweep.
+    pub(crate) async fn sweep(&self) {
+        self.scene.act("the sweep runs", self.scene.sweep()).await;
+    }
+
+    /// Lets everything go on by itself: WeChat Pay repeats its callbacks, the client its requests, SQS its messages, and the sweep
+    /// runs in each minute in which something is due.
+    pub(crate) async fn calm(&mut self, until: Until) {
+        let given = match until {
+            Until::Soon => SOON,
+            Until::TheEnd => IN_THE_END,
+        };
+        let end_ms = self.scene.clock.now_ms() + i64::try_from(given.as_millis()).expect("days");
+        for _ in 0..ROUNDS_MAX {
+            self.deliver().await;
+            self.repeat_wishes().await;
+            while self.poll().await > 0 {}
+            let now_ms = self.scene.clock.now_ms();
+            if Books::read(&self.scene)
+                .due()
+                .any(|(due_s, _)| due_s * 1000 <= now_ms)
+            {
+                self.sweep().await;
+                self.next_minute().await;
+                continue;
+            }
+            match self.next_ms(until) {
+                Some(next_ms) if next_ms <= end_ms => {
+                    let wait_ms = u64::try_from(next_ms - now_ms).unwrap_or_default();
+                    self.pass(Duration::from_millis(wait_ms)).await;
+                }
+                Some(_) | None => return,
+            }
+        }
+        self.violations.push(Violation {
+            check: "everything comes to rest",
+            found: format!("something was due {ROUNDS_MAX} times"),
+        });
+    }
+
+    /// The sweep runs once a minute.
+    async fn next_minute(&self) {
+        let into_ms = self.scene.clock.now_ms() % 60_000;
+        let wait_ms = u64::try_from(60_000 - into_ms).expect("less than a minute");
+        // What WeChat Pay sends within the minute is sent on the way.
+        self.step_by_step(Duration::from_millis(wait_ms)).await;
+    }
+
+    /// Passes time, but stops wherever WeChat Pay has something to send: it signs with its own time.
+    pub(crate) async fn step_by_step(&self, by: Duration) {
+        let end_ms = self.scene.clock.now_ms() + i64::try_from(by.as_millis()).expect("a minute");
+        while let Some(next_ms) = self.next_at_wechat_ms().filter(|next_ms| *next_ms < end_ms) {
+            let wait_ms = u64::try_from(next_ms - self.scene.clock.now_ms()).unwrap_or_default();
+            self.pass(Duration::from_millis(wait_ms)).await;
+        }
+        let left_ms = u64::try_from(end_ms - self.scene.clock.now_ms()).unwrap_or_default();
+        self.pass(Duration::from_millis(left_ms)).await;
+    }
+
+    async fn repeat_wishes(&mut self) {
+        for position in 0..self.wishes.len() {
+            let wish = &self.wishes[position];
+            if wish.is_open() && wish.again_ms <= self.scene.clock.now_ms() {
+                self.ask_again(position).await;
+            }
+        }
+    }
+
+    /// When something happens next, in Unix milliseconds.
+    fn next_ms(&self, until: Until) -> Option<i64> {
+        let wishes = self.wishes.iter().filter(|wish| wish.is_open());
+        let messages: Vec<i64> = self
+            .scene
+            .cloud
+            .queues()
+            .waiting()
+            .iter()
+            .map(|(_, message)| message.visible_ms)
+            .collect();
+        let books = Books::read(&self.scene);
+        let due = books
+            .due()
+            .filter(|(_, moves)| *moves || until == Until::TheEnd);
+        // The sweep runs at the next full minute.
+        let due = due.map(|(due_s, _)| (due_s + 59) / 60 * 60_000);
+        wishes
+            .map(|wish| wish.again_ms)
+            .chain(messages)
+            .chain(self.next_at_wechat_ms())
+            .chain(due)
+            .min()
+    }
+
+    fn next_at_wechat_ms(&self) -> Option<i64> {
+        let wechat = self.scene.wechat();
+        let callbacks = wechat
+            .callbacks()
+            .into_iter()
+            .filter_map(|callback| callback.due_ms);
+        let refunds = wechat
+            .refunds()
+            .into_iter()
+            .filter_map(|refund| refund.ends.map(|end| end.at_ms));
+        callbacks.chain(refunds).min()
+    }
+}

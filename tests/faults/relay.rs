@@ -1,0 +1,273 @@
+//! The wire between reqwest and the simulator: a loopback relay in front of WeChat Pay, one for each sandbox.
+//!
+//! It reads whole requests and answers byte by byte, gives each call its turn, and lets it meet its fault: the connection
+//! breaks before or after, an answer is replaced, the sandbox dies. It keeps what went over it, for the checks.
+
+use std::sync::Arc;
+
+use adapters::clock::Clock;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use crate::{
+    call::{Call, Fault, Function, Service},
+    cloud::advance,
+    director::{Director, Line},
+    exchanges::{Exchange, Exchanges},
+};
+
+/// One call's share of the time at most, which a caller waits for an answer (`CALL_MS_MAX` of the flows), in milliseconds.
+const CALL_LIMIT_MS: i64 = 3_000;
+
+/// A relay at work. It ends, and its connections with it, when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    /// What takes the place of WeChat Pay's address.
+    pub(crate) url: String,
+    accepting: JoinHandle<()>,
+}
+
+/// What a relay needs to know.
+#[derive(Clone)]
+pub(crate) struct Ends {
+    pub(crate) function: Function,
+    pub(crate) line: Line,
+    pub(crate) director: Director,
+    /// The sandbox's clock: a time-out passes on it.
+    pub(crate) clock: Clock,
+    pub(crate) scene_clock: Clock,
+    /// `127.0.0.1:port` of the simulator.
+    pub(crate) simulator: String,
+    pub(crate) exchanges: Arc<Exchanges>,
+}
+
+impl Relay {
+    pub(crate) async fn open(ends: Ends) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let accepting = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(stream, ends.clone()));
+            }
+        });
+        Self { url, accepting }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// Serves one connection until either end, or a fault, closes it.
+async fn serve(mut stream: TcpStream, ends: Ends) {
+    while let Some(request) = read(&mut stream).await {
+        let Some(answer) = ends.carry(&request).await else {
+            return;
+        };
+        if stream.write_all(&answer).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Ends {
+    /// Carries one request to the simulator and its answer back; `None` breaks the connection.
+    async fn carry(&self, request: &Message) -> Option<Vec<u8>> {
+        let asked_ms = self.scene_clock.now_ms();
+        let (fate, turn) = self.director.pass(&self.line, self.call(request)).await;
+        // Others had so much time before this call that its caller has given it up.
+        let waited_ms = self.scene_clock.now_ms() - asked_ms;
+        if fate.is_none() && waited_ms > CALL_LIMIT_MS {
+            advance(&self.clock, waited_ms);
+            return None;
+        }
+        let answer = match fate {
+            None => Some(self.send(request).await),
+            Some(fault) if fault.takes_effect() => Some(self.send(request).await),
+            Some(_) => None,
+        };
+        match fate {
+            None => answer.map(|answer| answer.bytes),
+            Some(Fault::Probe) => answer.map(|answer| answer.probed()),
+            Some(Fault::DieBefore | Fault::DieAfter) => {
+                self.line.cut();
+                drop(turn);
+                None
+            }
+            Some(Fault::ServerError | Fault::ServerErrorAfter) => {
+                Some(refusal("500 Internal Server Error", "SYSTEM_ERROR"))
+            }
+            Some(Fault::Throttled) => Some(refusal("429 Too Many Requests", "FREQUENCY_LIMITED")),
+            Some(Fault::TimedOut) => {
+                advance(&self.clock, CALL_LIMIT_MS);
+                None
+            }
+            Some(Fault::Unreachable | Fault::LostAnswer | Fault::Conflict | Fault::Stale) => None,
+        }
+    }
+
+    async fn send(&self, request: &Message) -> Message {
+        let mut stream = TcpStream::connect(&self.simulator)
+            .await
+            .expect("the simulator");
+        stream
+            .write_all(&request.bytes)
+            .await
+            .expect("the simulator takes a request");
+        let answer = read(&mut stream).await.expect("the simulator answers");
+        let (method, path) = request.method_and_path();
+        self.exchanges.add(Exchange {
+            at_ms: self.clock.now_ms(),
+            endpoint: endpoint(method, path),
+            asked: serde_json::from_slice(request.body()).unwrap_or(Value::Null),
+            answered: serde_json::from_slice(answer.body()).unwrap_or(Value::Null),
+        });
+        answer
+    }
+
+    fn call(&self, request: &Message) -> Call {
+        let (method, path) = request.method_and_path();
+        let body: Value = serde_json::from_slice(request.body()).unwrap_or(Value::Null);
+        let named = ["out_refund_no", "out_trade_no"]
+            .iter()
+            .find_map(|name| body[*name].as_str());
+        let about = named.map_or_else(|| number_in(path).to_owned(), str::to_owned);
+        Call {
+            function: self.function,
+            service: Service::WechatPay,
+            operation: endpoint(method, path).to_owned(),
+            about,
+            writes: method == "POST",
+            reads_index: false,
+        }
+    }
+}
+
+/// A short name for what is called.
+fn endpoint(method: &str, path: &str) -> &'static str {
+    let path = path.split('?').next().unwrap_or_default();
+    let segments: Vec<&str> = path.split('/').skip(2).collect();
+    match (method, segments.as_slice()) {
+        ("POST", ["pay", "transactions", _]) => "prepay",
+        ("POST", ["pay", "transactions", "out-trade-no", _, "close"]) => "close",
+        ("GET", ["pay", "transactions", "out-trade-no", _]) => "query",
+        ("GET", ["pay", "transactions", "id", _]) => "query-by-id",
+        ("POST", ["refund", "domestic", "refunds"]) => "refund",
+        ("GET", ["refund", "domestic", "refunds", _]) => "query-refund",
+        ("POST", ["refund", "domestic", "refunds", _, "apply-abnormal-refund"]) => {
+            "abnormal-refund"
+        }
+        _ => "other",
+    }
+}
+
+/// The number in a path: the segment behind `out-trade-no`, `id` or `refunds`.
+fn number_in(path: &str) -> &str {
+    let mut segments = path.split(['/', '?']);
+    segments.find(|segment| ["out-trade-no", "id", "refunds"].contains(segment));
+    segments.next().unwrap_or_default()
+}
+
+/// A request or an answer as it was on the wire.
+struct Message {
+    bytes: Vec<u8>,
+    /// How long the head is, with the empty line.
+    head: usize,
+}
+
+/// Reads one message; `None` when the connection ends first.
+async fn read(stream: &mut TcpStream) -> Option<Message> {
+    let mut bytes = Vec::new();
+    loop {
+        if let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            let message = Message {
+                head: head + 4,
+                bytes,
+            };
+            let missing = (message.head + message.body_length()).checked_sub(message.bytes.len());
+            match missing {
+                Some(0) | None => return Some(message),
+                Some(missing) => {
+                    let mut bytes = message.bytes;
+                    let known = bytes.len();
+                    bytes.resize(known + missing, 0);
+                    stream.read_exact(&mut bytes[known..]).await.ok()?;
+                    return Some(Message {
+                        head: message.head,
+                        bytes,
+                    });
+                }
+            }
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+impl Message {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.head]).expect("a head of ASCII")
+    }
+
+    fn body(&self) -> &[u8] {
+        &self.bytes[self.head..]
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self
+            .text()
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "));
+        lines
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    fn body_length(&self) -> usize {
+        self.header("content-length")
+            .map_or(0, |length| length.parse().expect("a length"))
+    }
+
+    fn method_and_path(&self) -> (&str, &str) {
+        let mut words = self.text().split(' ');
+        (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        )
+    }
+
+    /// The same answer with a probe for a signature. An answer without a signature stays as it is.
+    fn probed(&self) -> Vec<u8> {
+        let lines = self
+            .text()
+            .trim_end()
+            .lines()
+            .map(|line| match line.split_once(": ") {
+                Some((name, value)) if name.eq_ignore_ascii_case("wechatpay-signature") => {
+                    format!(
+                        "{name}: WECHATPAY/SIGNTEST/{}",
+                        &value[..value.len().saturating_sub(20)]
+                    )
+                }
+                Some(_) | None => line.to_owned(),
+            });
+        let head = lines.collect::<Vec<_>>().join("\r\n");
+        [head.as_bytes(), b"\r\n\r\n", self.body()].concat()
+    }
+}
+
+/// An error answer of WeChat Pay's, unsigned as all of them.
+fn refusal(status: &str, code: &str) -> Vec<u8> {
+    let body = format!(r#"{{"code":"{code}","message":"by the harness"}}"#);
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+}

@@ -1,0 +1,145 @@
+//! What a run found, for people as it goes on and in one line of JSON at its end.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::json;
+
+use crate::{call::Strike, case::Outcome};
+
+/// What a run has found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    flows: usize,
+    races: usize,
+    calls: usize,
+    strikes: BTreeSet<String>,
+    cases: usize,
+    seeds: usize,
+    seeds_took: Duration,
+    violations: usize,
+    exhibits: usize,
+    passed: usize,
+    failed: usize,
+    /// Nothing is told, and the first find ends the run.
+    quiet: bool,
+    /// The first case in which something was found, and the check that found it.
+    first_find: Option<(String, &'static str)>,
+}
+
+impl Report {
+    /// A report that tells nothing and is content with the first find.
+    pub(crate) fn of_first_find() -> Self {
+        Self {
+            quiet: true,
+            ..Self::default()
+        }
+    }
+
+    /// The first case in which something was found, and the check that found it.
+    pub(crate) fn first_find(&self) -> Option<&(String, &'static str)> {
+        self.first_find.as_ref()
+    }
+
+    /// Whether further cases are wanted.
+    pub(crate) fn wants_more(&self) -> bool {
+        !self.quiet || self.first_find.is_none()
+    }
+
+    /// Tells how far the run is.
+    pub(crate) fn tell(&self, line: &str) {
+        if !self.quiet {
+            println!("{line}");
+        }
+    }
+
+    /// Counts a flow and its calls.
+    pub(crate) fn flow(&mut self, calls: usize) {
+        self.flows += 1;
+        self.calls += calls;
+    }
+
+    /// Counts a race.
+    pub(crate) fn race(&mut self) {
+        self.races += 1;
+    }
+
+    /// Counts a kind of fault.
+    pub(crate) fn strike(&mut self, strike: Strike) {
+        self.strikes.insert(strike.to_string());
+    }
+
+    /// Counts a case, and tells each violation with the command that plays it again.
+    pub(crate) fn case(&mut self, name: &str, outcome: &Outcome, replay: &str) {
+        self.cases += 1;
+        self.count(outcome.violations.is_empty());
+        self.violations += outcome.violations.len();
+        for violation in &outcome.violations {
+            self.first_find
+                .get_or_insert_with(|| (name.to_owned(), violation.check));
+            self.tell(&format!(
+                "VIOLATION {name}: {}: {} | cargo faults {replay}",
+                violation.check, violation.found
+            ));
+        }
+    }
+
+    /// The harness itself did not do what it should: a case was not the one that was asked for, say.
+    pub(crate) fn harness_fault(&mut self, what: &str) {
+        self.count(false);
+        self.violations += 1;
+        self.tell(&format!("HARNESS {what}"));
+    }
+
+    /// Counts the seeds that were run, and their time.
+    pub(crate) fn seeds(&mut self, count: usize, took: Duration) {
+        self.seeds += count;
+        self.seeds_took += took;
+    }
+
+    /// Counts an exhibit of the museum.
+    pub(crate) fn exhibit(&mut self, caught: bool) {
+        self.count(caught);
+        self.exhibits += usize::from(caught);
+    }
+
+    pub(crate) fn violations(&self) -> usize {
+        self.violations
+    }
+
+    /// Ends the run: the count that people look for, the line for machines. Whether all is well.
+    pub(crate) fn close(&self) -> bool {
+        println!("{} passed, {} failed", self.passed, self.failed);
+        let line = json!({
+            "flows": self.flows,
+            "races": self.races,
+            "calls": self.calls,
+            "faults": self.strikes.len(),
+            "cases": self.cases,
+            "seeds": self.seeds,
+            "violations": self.violations,
+            "exhibits": self.exhibits,
+            "seeds_per_s": per_second(self.seeds, self.seeds_took),
+        });
+        println!("{line}");
+        self.failed == 0
+    }
+
+    fn count(&mut self, well: bool) {
+        if well {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+        }
+    }
+}
+
+/// So many a second, to one decimal.
+pub(crate) fn per_second(count: usize, took: Duration) -> f64 {
+    let count = u32::try_from(count).map_or(f64::MAX, f64::from);
+    let took_s = took.as_secs_f64();
+    if took_s > 0.0 {
+        (count / took_s * 10.0).round() / 10.0
+    } else {
+        0.0
+    }
+}

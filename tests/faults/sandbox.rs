@@ -1,0 +1,137 @@
+//! The functions as they run at AWS: sandboxes that are built when they are needed, kept while they live, and gone when they die.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use adapters::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+    random::Random,
+};
+
+use crate::{
+    call::Function,
+    cloud::{Caller, Cloud, Outlet},
+    director::{Director, Line},
+    exchanges::Exchanges,
+    relay::{Ends, Relay},
+};
+
+/// A sandbox of one function.
+pub(crate) struct Sandbox {
+    pub(crate) function: Function,
+    pub(crate) line: Line,
+    /// Its own clock.
+    pub(crate) clock: Clock,
+    /// How far its clock is ahead of the scene's, in milliseconds.
+    pub(crate) ahead_ms: i64,
+    pub(crate) desk: Desk,
+    _relay: Relay,
+}
+
+/// What a function works with.
+pub(crate) enum Desk {
+    CreateOrder(create_order::desk::Desk),
+    ManageOrder(manage_order::desk::Desk),
+    ReceiveCallback(receive_callback::desk::Desk),
+    ProcessPayment(process_payment::desk::Desk),
+    Reconcile(reconcile::desk::Desk),
+}
+
+/// Where sandboxes of one scene are built.
+pub(crate) struct Site {
+    pub(crate) cloud: Arc<Cloud>,
+    pub(crate) director: Director,
+    pub(crate) exchanges: Arc<Exchanges>,
+    /// `127.0.0.1:port` of the simulator.
+    pub(crate) simulator: String,
+    /// The environment of all functions but WeChat Pay's address, which is the sandbox's own relay.
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) random: Random,
+    pub(crate) scene_clock: Clock,
+}
+
+/// Opens a function's desk from its settings, as its `main` does.
+macro_rules! open {
+    ($function:ident, $variables:expr, $aws:expr, $clock:expr, $random:expr) => {{
+        let settings = $function::settings::Settings::read($variables).expect("complete settings");
+        $function::desk::Desk::open(settings, $aws, $clock.clone(), $random.clone())
+    }};
+}
+
+impl Site {
+    /// Builds a sandbox whose clock shows `now_ms` and so much more.
+    pub(crate) async fn build(&self, function: Function, now_ms: i64, ahead_ms: i64) -> Sandbox {
+        let clock = clock_at(now_ms + ahead_ms);
+        let line = self.director.line();
+        let caller = Caller {
+            function,
+            line: line.clone(),
+            director: self.director.clone(),
+            clock: clock.clone(),
+        };
+        let outlet = Outlet {
+            cloud: Arc::clone(&self.cloud),
+            caller: Some(caller),
+        };
+        let aws = Aws::with_http_client(
+            &AwsSettings::local("http://aws.invalid"),
+            &clock,
+            outlet.http_client(),
+        );
+        let relay = Relay::open(Ends {
+            function,
+            line: line.clone(),
+            director: self.director.clone(),
+            clock: clock.clone(),
+            scene_clock: self.scene_clock.clone(),
+            simulator: self.simulator.clone(),
+            exchanges: Arc::clone(&self.exchanges),
+        })
+        .await;
+        let mut environment = self.environment.clone();
+        for host in ["WECHATPAY_BASE_URL", "WECHATPAY_BACKUP_URL"] {
+            environment.insert(host.to_owned(), relay.url.clone());
+        }
+        let (variables, random) = (&environment, &self.random);
+        let desk = match function {
+            Function::CreateOrder => {
+                Desk::CreateOrder(open!(create_order, variables, &aws, clock, random))
+            }
+            Function::ManageOrder => {
+                Desk::ManageOrder(open!(manage_order, variables, &aws, clock, random))
+            }
+            Function::ReceiveCallback => {
+                Desk::ReceiveCallback(open!(receive_callback, variables, &aws, clock, random))
+            }
+            Function::ProcessPayment => {
+                Desk::ProcessPayment(open!(process_payment, variables, &aws, clock, random))
+            }
+            Function::Reconcile => {
+                Desk::Reconcile(open!(reconcile, variables, &aws, clock, random))
+            }
+        };
+        Sandbox {
+            function,
+            line,
+            clock,
+            ahead_ms,
+            desk,
+            _relay: relay,
+        }
+    }
+}
+
+/// A clock that stands still at this millisecond.
+pub(crate) fn clock_at(now_ms: i64) -> Clock {
+    let clock = Clock::manual(wechatpay::UnixSeconds(0));
+    move_to(&clock, now_ms);
+    clock
+}
+
+/// Moves a clock on to this millisecond; never back.
+pub(crate) fn move_to(clock: &Clock, now_ms: i64) {
+    let ahead_ms = now_ms - clock.now_ms();
+    clock.advance(std::time::Duration::from_millis(
+        u64::try_from(ahead_ms).unwrap_or_default(),
+    ));
+}

@@ -1,0 +1,617 @@
+//! A scene: one merchant and one client, the tables and queues, WeChat Pay, and the functions. Everything in it is new, and its
+//! clock begins at the same second each time.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use adapters::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+    keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
+    kms::Kms,
+    random::Random,
+    testing::Tables,
+};
+use aws_lc_rs::{
+    encoding::AsDer,
+    rsa::{KeyPair, KeySize},
+    signature::KeyPair as _,
+};
+use axum::{Router, extract::State, http::HeaderMap, routing::post};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde_json::{Map, Value, json};
+use tokio::{net::TcpListener, task::JoinHandle};
+use wechatpay_simulator::{
+    Admin, Config, GivenMerchant, Running, SignedCallback, SigningMode, Simulator, Time,
+};
+
+use crate::{
+    call::Function,
+    client::{Answer, Client, Wish},
+    cloud::{Cloud, Message, Outlet},
+    director::Director,
+    exchanges::Exchanges,
+    sandbox::{Desk, Sandbox, Site, clock_at, move_to},
+};
+
+/// The merchant of all scenes.
+pub(crate) const MCHID: &str = "1900000001";
+pub(crate) const APPID: &str = "wx00000000000000aa";
+pub(crate) const APIV3_KEY: &str = "0123456789abcdefghijklmnopqrstuv";
+const MERCHANT_SERIAL: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
+/// When each scene begins: noon of 1 August 2026 in Beijing.
+const BEGIN_S: i64 = 1_785_556_800;
+/// How long Lambda lets an invocation run.
+const INVOCATION_MS: i64 = 30_000;
+
+/// Where messages wait.
+pub(crate) const REQUESTS: &str = "http://aws.invalid/000000000000/payment-requests";
+pub(crate) const RESULTS: &str = "http://aws.invalid/000000000000/payment-results";
+pub(crate) const WEBHOOKS: &str = "http://aws.invalid/000000000000/webhooks";
+
+/// A scene.
+pub(crate) struct Scene {
+    /// The scene's own clock. A sandbox may be ahead of it or behind.
+    pub(crate) clock: Clock,
+    pub(crate) director: Director,
+    pub(crate) cloud: Arc<Cloud>,
+    pub(crate) exchanges: Arc<Exchanges>,
+    pub(crate) tables: Tables,
+    pub(crate) client: Client,
+    pub(crate) random: Random,
+    /// Where WeChat Pay sends its callbacks.
+    pub(crate) notify_url: String,
+    wechat: Running,
+    site: Site,
+    state: Mutex<Kept>,
+    listening: OnceLock<JoinHandle<()>>,
+}
+
+/// What a scene keeps while it runs.
+#[derive(Default)]
+struct Kept {
+    idle: Vec<Sandbox>,
+    /// How far the clocks of sandboxes to come are ahead, in milliseconds; the last one goes on for all further.
+    ahead_ms: Vec<i64>,
+    simulated_ms: i64,
+    callbacks: Vec<Received>,
+    shown: Vec<Shown>,
+}
+
+/// A callback that was answered.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    /// The notice's id.
+    pub(crate) id: String,
+    /// Whether it was acknowledged.
+    pub(crate) acknowledged: bool,
+}
+
+/// A prepay value that a client was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) order_no: String,
+    pub(crate) value: String,
+    /// Until when it is to work, as the client was told; Unix milliseconds.
+    pub(crate) until_ms: i64,
+}
+
+/// How messages are taken from a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Poll {
+    /// How many at most.
+    pub(crate) most: usize,
+    /// Whether another may receive them at the same time.
+    pub(crate) again: bool,
+    /// Whether the newest comes first.
+    pub(crate) backwards: bool,
+}
+
+impl Default for Poll {
+    fn default() -> Self {
+        Self {
+            most: 10,
+            again: false,
+            backwards: false,
+        }
+    }
+}
+
+impl Scene {
+    /// Sets a scene. Sandboxes are built when they are needed.
+    pub(crate) async fn set(seed: u64) -> Arc<Self> {
+        fastrand::seed(seed);
+        let clock = clock_at(BEGIN_S * 1000);
+        let random = Random::seeded(seed);
+        let cloud = Arc::new(Cloud::new(clock.clone()));
+        let director = Director::new();
+        let exchanges = Arc::<Exchanges>::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let notify_url = format!(
+            "http://{}/v1/callbacks/wechatpay",
+            listener.local_addr().expect("an address")
+        );
+        let wechat = start_wechat();
+        let outlet = Outlet {
+            cloud: Arc::clone(&cloud),
+            caller: None,
+        };
+        let aws = Aws::with_http_client(
+            &AwsSettings::local("http://aws.invalid"),
+            &clock,
+            outlet.http_client(),
+        );
+        let tables = Tables::create(&aws.dynamodb(), "").await;
+        let keys = KeysTable::new(
+            aws.dynamodb(),
+            &tables.keys,
+            MCHID,
+            Kms::new(aws.kms()),
+            "secrets",
+            clock.clone(),
+        );
+        write_merchant(&keys, wechat.admin()).await;
+        let secret = [7; 32];
+        keys.put_client_hmac("shop-key", "shop", &secret)
+            .await
+            .expect("a client's key");
+        let site = Site {
+            cloud: Arc::clone(&cloud),
+            director: director.clone(),
+            exchanges: Arc::clone(&exchanges),
+            simulator: wechat.addr.to_string(),
+            environment: environment(&tables, &notify_url),
+            random: random.clone(),
+            scene_clock: clock.clone(),
+        };
+        let scene = Arc::new(Self {
+            clock,
+            director,
+            cloud,
+            exchanges,
+            tables,
+            client: Client::new("shop-key", &secret),
+            random,
+            notify_url,
+            wechat,
+            site,
+            state: Mutex::new(Kept {
+                simulated_ms: BEGIN_S * 1000,
+                ..Kept::default()
+            }),
+            listening: OnceLock::new(),
+        });
+        let listening = listen(listener, Arc::downgrade(&scene));
+        scene.listening.set(listening).expect("set once");
+        scene
+    }
+
+    /// WeChat Pay's own side.
+    pub(crate) fn wechat(&self) -> &Admin {
+        self.wechat.admin()
+    }
+
+    /// How far the clocks of the sandboxes to come are ahead of the scene's, in milliseconds; the last one goes on.
+    pub(crate) fn skew(&self, ahead_ms: Vec<i64>) {
+        self.state().ahead_ms = ahead_ms;
+    }
+
+    /// Runs `work` in a sandbox of `function`: an idle one, or a new one. `None` when the sandbox dies.
+    async fn within<T>(
+        &self,
+        function: Function,
+        work: impl AsyncFnOnce(&Sandbox) -> T,
+    ) -> Option<T> {
+        let idle = {
+            let mut state = self.state();
+            let at = state
+                .idle
+                .iter()
+                .position(|sandbox| sandbox.function == function);
+            at.map(|at| state.idle.remove(at))
+        };
+        let now_ms = self.clock.now_ms();
+        let sandbox = match idle {
+            Some(sandbox) => sandbox,
+            None => {
+                let ahead_ms = self.next_skew();
+                self.site.build(function, now_ms, ahead_ms).await
+            }
+        };
+        sandbox.line.take_side();
+        move_to(&sandbox.clock, now_ms + sandbox.ahead_ms);
+        let done = sandbox.line.live(work(&sandbox)).await;
+        move_to(&self.clock, sandbox.clock.now_ms() - sandbox.ahead_ms);
+        if done.is_some() {
+            self.state().idle.push(sandbox);
+        }
+        done
+    }
+
+    fn next_skew(&self) -> i64 {
+        let mut state = self.state();
+        if state.ahead_ms.len() > 1 {
+            state.ahead_ms.remove(0)
+        } else {
+            state.ahead_ms.first().copied().unwrap_or(0)
+        }
+    }
+
+    /// All sandboxes that are idle are gone, as they are after a while or a deployment.
+    pub(crate) fn recycle(&self) {
+        self.state().idle.clear();
+    }
+
+    /// A client asks, once. `None` when no answer came.
+    pub(crate) async fn ask(&self, wish: &Wish) -> Option<Answer> {
+        let request = self
+            .client
+            .request(wish, self.clock.now().0, &self.random.nonce());
+        let function = if wish.method == "POST" && wish.path == "/v1/orders" {
+            Function::CreateOrder
+        } else {
+            Function::ManageOrder
+        };
+        let answer = self
+            .within(function, async |sandbox| {
+                let (parts, body) = request.into_parts();
+                Answer::of(match &sandbox.desk {
+                    Desk::CreateOrder(desk) => {
+                        create_order::handler::create(desk, parts, body).await
+                    }
+                    Desk::ManageOrder(desk) => {
+                        manage_order::handler::manage(desk, parts, body).await
+                    }
+                    Desk::ReceiveCallback(_) | Desk::ProcessPayment(_) | Desk::Reconcile(_) => {
+                        unreachable!("no function of the API")
+                    }
+                })
+            })
+            .await;
+        if let Some(answer) = &answer {
+            self.remember_value(answer);
+        }
+        answer
+    }
+
+    /// Hands a callback to its function, as the gateway does. The status that WeChat Pay gets; 500 when the sandbox dies.
+    pub(crate) async fn receive(&self, headers: Map<String, Value>, body: &str) -> u16 {
+        let envelope: Value = serde_json::from_str(body).unwrap_or(Value::Null);
+        let event =
+            json!({"version": "2.0", "headers": headers, "body": body, "isBase64Encoded": false});
+        let event = serde_json::from_value(event).expect("an event of the gateway's");
+        let answer = self
+            .within(Function::ReceiveCallback, async |sandbox| {
+                match &sandbox.desk {
+                    Desk::ReceiveCallback(desk) => {
+                        receive_callback::handler::receive(desk, event).await
+                    }
+                    Desk::CreateOrder(_)
+                    | Desk::ManageOrder(_)
+                    | Desk::ProcessPayment(_)
+                    | Desk::Reconcile(_) => {
+                        unreachable!("not the function of callbacks")
+                    }
+                }
+            })
+            .await;
+        let status = answer.map_or(500, |answer| answer.status().as_u16());
+        self.state().callbacks.push(Received {
+            id: envelope["id"].as_str().unwrap_or_default().to_owned(),
+            acknowledged: status == 200 || status == 204,
+        });
+        status
+    }
+
+    /// The same for a callback that is handed over instead of sent.
+    pub(crate) async fn receive_signed(&self, callback: &SignedCallback) -> u16 {
+        let headers = callback
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_lowercase(), json!(value)));
+        self.receive(headers.collect(), &callback.body).await
+    }
+
+    /// Lambda takes one batch from a queue. How many messages there were.
+    pub(crate) async fn poll(&self, url: &str) -> usize {
+        self.poll_as(url, &Poll::default()).await
+    }
+
+    /// The same, with the liberties that SQS may take.
+    pub(crate) async fn poll_as(&self, url: &str, how: &Poll) -> usize {
+        let now_ms = self.clock.now_ms();
+        let mut messages = self
+            .cloud
+            .queues()
+            .receive(url, how.most, how.again, now_ms);
+        if how.backwards {
+            messages.reverse();
+        }
+        if messages.is_empty() {
+            return 0;
+        }
+        let records: Vec<Value> = messages
+            .iter()
+            .map(|message| record(url, message))
+            .collect();
+        let batch = serde_json::from_value(json!({"Records": records})).expect("a batch");
+        let answer = self
+            .within(Function::ProcessPayment, async |sandbox| {
+                match &sandbox.desk {
+                    Desk::ProcessPayment(desk) => {
+                        let deadline_ms = sandbox.clock.now_ms() + INVOCATION_MS;
+                        process_payment::handler::process(desk, batch, deadline_ms).await
+                    }
+                    Desk::CreateOrder(_)
+                    | Desk::ManageOrder(_)
+                    | Desk::ReceiveCallback(_)
+                    | Desk::Reconcile(_) => {
+                        unreachable!("not the function of queues")
+                    }
+                }
+            })
+            .await;
+        let Some(answer) = answer else {
+            return messages.len();
+        };
+        let answer = serde_json::to_value(answer).expect("JSON");
+        let failures = answer["batchItemFailures"].as_array().expect("failures");
+        let failed: Vec<&str> = failures
+            .iter()
+            .filter_map(|failure| failure["itemIdentifier"].as_str())
+            .collect();
+        for message in &messages {
+            if !failed.contains(&message.id.as_str()) {
+                self.cloud.queues().delete(url, &message.id);
+            }
+        }
+        messages.len()
+    }
+
+    /// One run of the sweep.
+    pub(crate) async fn sweep(&self) {
+        let task = serde_json::from_value(json!({"task": "sweep"})).expect("a task");
+        self.within(Function::Reconcile, async |sandbox| match &sandbox.desk {
+            Desk::Reconcile(desk) => {
+                let deadline_ms = sandbox.clock.now_ms() + 2 * INVOCATION_MS;
+                drop(reconcile::handler::run(desk, task, deadline_ms).await);
+            }
+            Desk::CreateOrder(_)
+            | Desk::ManageOrder(_)
+            | Desk::ReceiveCallback(_)
+            | Desk::ProcessPayment(_) => {
+                unreachable!("not the function of the sweep")
+            }
+        })
+        .await;
+    }
+
+    /// Time passes; what WeChat Pay has to tell until then arrives on the way.
+    pub(crate) async fn pass(&self, by: Duration) {
+        self.clock.advance(by);
+        self.deliver().await;
+    }
+
+    /// WeChat Pay's clock catches up, and the callbacks that are due go out.
+    pub(crate) async fn deliver(&self) {
+        let behind_ms = {
+            let mut state = self.state();
+            let behind_ms = self.clock.now_ms() - state.simulated_ms;
+            state.simulated_ms += behind_ms;
+            u64::try_from(behind_ms).expect("time passes forward")
+        };
+        self.wechat()
+            .advance(Duration::from_millis(behind_ms))
+            .await;
+    }
+
+    /// Runs `work` with its calls taking turns.
+    pub(crate) async fn act<T>(&self, what: impl Into<String>, work: impl Future<Output = T>) -> T {
+        self.director
+            .tell(format!("{} {}", self.time(), what.into()));
+        self.director.run(work).await
+    }
+
+    /// The scene's time as `+00:01:02.345` since its beginning.
+    pub(crate) fn time(&self) -> String {
+        let ms = self.clock.now_ms() - BEGIN_S * 1000;
+        let (s, ms) = (ms / 1000, ms % 1000);
+        format!("+{:02}:{:02}:{:02}.{ms:03}", s / 3600, s / 60 % 60, s % 60)
+    }
+
+    /// The callbacks that were answered so far.
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.state().callbacks.clone()
+    }
+
+    /// The prepay values that the client was given so far.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        self.state().shown.clone()
+    }
+
+    fn remember_value(&self, answer: &Answer) {
+        let prepay = &answer.body["prepay"];
+        let params = ["jsapi", "mini_program", "app"]
+            .iter()
+            .find_map(|name| prepay.get(name));
+        let value = ["code_url", "h5_url"]
+            .iter()
+            .find_map(|name| prepay[*name].as_str())
+            .or_else(|| {
+                let params = params?;
+                params["prepayid"]
+                    .as_str()
+                    .or_else(|| params["package"].as_str()?.strip_prefix("prepay_id="))
+            });
+        let (Some(value), Some(until)) = (value, prepay["expires_at"].as_str()) else {
+            return;
+        };
+        let until = wechatpay::time::parse_rfc3339(until).expect("a time");
+        self.state().shown.push(Shown {
+            order_no: answer.body["order_no"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+            value: value.to_owned(),
+            until_ms: until.0 * 1000,
+        });
+    }
+
+    fn state(&self) -> MutexGuard<'_, Kept> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if let Some(listening) = self.listening.get() {
+            listening.abort();
+        }
+    }
+}
+
+/// A message as Lambda hands it to a function.
+fn record(url: &str, message: &Message) -> Value {
+    let attributes = message
+        .attributes
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| {
+            let value = json!({"stringValue": value["StringValue"], "dataType": value["DataType"]});
+            (name.clone(), value)
+        });
+    json!({
+        "messageId": message.id,
+        "receiptHandle": message.receipt,
+        "body": message.body,
+        "attributes": {
+            "ApproximateReceiveCount": message.receive_count.to_string(),
+            "SentTimestamp": message.sent_ms.to_string(),
+        },
+        "messageAttributes": attributes.collect::<serde_json::Map<_, _>>(),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": format!("arn:aws:sqs:us-east-1:000000000000:{}", url.rsplit('/').next().unwrap_or_default()),
+        "awsRegion": "us-east-1",
+    })
+}
+
+/// Where callbacks arrive, over real HTTP.
+fn listen(listener: TcpListener, scene: std::sync::Weak<Scene>) -> JoinHandle<()> {
+    let app = Router::new()
+        .route("/v1/callbacks/wechatpay", post(arrive))
+        .with_state(scene);
+    tokio::spawn(async move { axum::serve(listener, app).await.expect("a listener") })
+}
+
+async fn arrive(
+    State(scene): State<std::sync::Weak<Scene>>,
+    headers: HeaderMap,
+    body: String,
+) -> http::StatusCode {
+    let texts = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), json!(value.to_str().ok()?))));
+    let status = match scene.upgrade() {
+        Some(scene) => scene.receive(texts.collect(), &body).await,
+        None => 503,
+    };
+    http::StatusCode::from_u16(status).expect("a status")
+}
+
+/// The merchant's RSA key: made once, since that takes a while.
+struct MerchantKey {
+    pkcs8: Vec<u8>,
+    public_pem: String,
+}
+
+fn merchant_key() -> &'static MerchantKey {
+    static KEY: OnceLock<MerchantKey> = OnceLock::new();
+    KEY.get_or_init(|| {
+        let pair = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key");
+        let pkcs8 = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).expect("PKCS#8");
+        let public = AsDer::<aws_lc_rs::encoding::PublicKeyX509Der<'_>>::as_der(pair.public_key())
+            .expect("SPKI");
+        let text = BASE64.encode(public.as_ref());
+        let lines: Vec<&str> = text
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).expect("ASCII"))
+            .collect();
+        MerchantKey {
+            pkcs8: pkcs8.as_ref().to_vec(),
+            public_pem: format!(
+                "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
+                lines.join("\n")
+            ),
+        }
+    })
+}
+
+fn start_wechat() -> Running {
+    let merchant = GivenMerchant {
+        mchid: MCHID.to_owned(),
+        appids: vec![APPID.to_owned()],
+        merchant_serial: MERCHANT_SERIAL.to_owned(),
+        merchant_public_key: merchant_key().public_pem.clone(),
+        merchant_private_key_file: None,
+        apiv3_key: APIV3_KEY.to_owned(),
+    };
+    Simulator::start(Config {
+        merchant: wechatpay_simulator::Merchant::Given(merchant),
+        time: Time::Manual { start_s: BEGIN_S },
+        ..Config::for_tests()
+    })
+    .expect("a simulator")
+}
+
+/// What set-up writes on AWS: WeChat Pay's key, the APIv3 key, the merchant's own key and its serial.
+async fn write_merchant(keys: &KeysTable, wechat: &Admin) {
+    let (id, pem) = wechat.newest_key(SigningMode::PublicKey).expect("a key");
+    let verification = [VerificationEntry {
+        id,
+        kind: VerificationKind::PublicKey,
+        pem,
+    }];
+    keys.put_merchant(&NewMerchant {
+        verification: &verification,
+        response_serial: &verification[0].id,
+        apiv3: &[NewApiV3Key {
+            version: 1,
+            bytes: APIV3_KEY.as_bytes(),
+        }],
+        signer_serial: MERCHANT_SERIAL,
+        signer_pkcs8: Some(&merchant_key().pkcs8),
+    })
+    .await
+    .expect("the merchant's keys");
+}
+
+/// The environment of all functions; each reads its share.
+fn environment(tables: &Tables, notify_url: &str) -> BTreeMap<String, String> {
+    [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+        ("ORDERS_TABLE", &tables.orders),
+        ("GUARDS_TABLE", &tables.guards),
+        ("KEYS_TABLE", &tables.keys),
+        ("PAYMENT_REQUESTS_QUEUE_URL", REQUESTS),
+        ("PAYMENT_RESULTS_QUEUE_URL", RESULTS),
+        ("MERCHANT_SIGNER", "sealed"),
+        ("SECRETS_KEY_ID", "secrets"),
+        ("FIELDS_KEY_ID", "fields"),
+        ("WECHATPAY_MCHID", MCHID),
+        ("WECHATPAY_APPIDS", APPID),
+        ("NOTIFY_URL", notify_url),
+        ("NOTICES_TABLE", &tables.notices),
+        ("WEBHOOKS_QUEUE_URL", WEBHOOKS),
+        ("WEBHOOK_ALLOW_LOOPBACK", "true"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}

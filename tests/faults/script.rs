@@ -1,0 +1,137 @@
+//! Scripts that a scene is played by: none, one that records, one that strikes a single call.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{
+    call::{Call, Fault, Strike},
+    director::{Asking, Script},
+};
+
+/// A place to leave something for whoever wrote the script.
+pub(crate) type Shelf<T> = Arc<Mutex<T>>;
+
+/// Takes what was left.
+pub(crate) fn take<T: Default>(shelf: &Shelf<T>) -> T {
+    std::mem::take(&mut *shelf.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Lets every call through, in the order of arrival, and writes it down.
+#[derive(Default)]
+pub(crate) struct Record(pub(crate) Shelf<Vec<Call>>);
+
+impl Script for Record {
+    fn choose(&mut self, _: &[Asking]) -> usize {
+        0
+    }
+
+    fn fate(&mut self, call: &Call, _: u64) -> Option<Fault> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(call.clone());
+        None
+    }
+}
+
+/// Strikes one call, by its position.
+pub(crate) struct StrikeOne {
+    at: usize,
+    strike: Strike,
+    seen: usize,
+    /// The call that was struck, by whom it was made, and how many further attempts are struck.
+    again: Option<(u64, Call, u32)>,
+    struck: Shelf<Option<Call>>,
+}
+
+impl StrikeOne {
+    /// Strikes the call at this position, counted from 0, and leaves it on the shelf.
+    pub(crate) fn new(at: usize, strike: Strike, struck: Shelf<Option<Call>>) -> Self {
+        Self {
+            at,
+            strike,
+            seen: 0,
+            again: None,
+            struck,
+        }
+    }
+}
+
+impl Script for StrikeOne {
+    fn choose(&mut self, _: &[Asking]) -> usize {
+        0
+    }
+
+    fn fate(&mut self, call: &Call, line: u64) -> Option<Fault> {
+        let position = self.seen;
+        self.seen += 1;
+        if position == self.at {
+            self.again = Some((line, call.clone(), self.strike.attempts - 1));
+            *self.struck.lock().unwrap_or_else(PoisonError::into_inner) = Some(call.clone());
+            return Some(self.strike.fault);
+        }
+        match &mut self.again {
+            Some((struck_line, struck, left))
+                if *left > 0 && *struck_line == line && struck == call =>
+            {
+                *left -= 1;
+                Some(self.strike.fault)
+            }
+            Some(_) | None => None,
+        }
+    }
+}
+
+/// Interleaves two sides: one makes so many calls, the other so many, then the first the rest of its own, then the other.
+/// Reading an index is no point to stop at.
+pub(crate) struct Interleave {
+    first: usize,
+    left: [usize; 2],
+    reached: Shelf<Reached>,
+}
+
+/// Whether each side was stopped at a call, in the order in which they run. One that has none left ended before that.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Reached {
+    pub(crate) first: bool,
+    pub(crate) second: bool,
+}
+
+impl Interleave {
+    /// Side `first` makes `calls[0]` calls, the other `calls[1]`, and so on.
+    pub(crate) fn new(first: usize, calls: [usize; 2], reached: Shelf<Reached>) -> Self {
+        Self {
+            first,
+            left: calls,
+            reached,
+        }
+    }
+}
+
+impl Script for Interleave {
+    fn choose(&mut self, waiting: &[Asking]) -> usize {
+        let of = |side| waiting.iter().position(|asking| asking.side == side);
+        let sides = [of(self.first), of(1 - self.first)];
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        for (turn, at) in sides.into_iter().enumerate() {
+            let Some(at) = at else {
+                continue;
+            };
+            if waiting[at].call.reads_index {
+                return at;
+            }
+            if self.left[turn] > 0 {
+                self.left[turn] -= 1;
+                return at;
+            }
+            match turn {
+                0 => reached.first = true,
+                _ => reached.second = true,
+            }
+        }
+        sides.into_iter().flatten().next().unwrap_or_default()
+    }
+
+    fn fate(&mut self, _: &Call, _: u64) -> Option<Fault> {
+        None
+    }
+}
