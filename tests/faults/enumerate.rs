@@ -49,9 +49,7 @@ pub(crate) fn every_point(flow: &Flow, threads: usize, report: &mut Report) {
             true
         },
     );
-    let cases: Vec<Case> = calls
-        .iter()
-        .enumerate()
+    let cases: Vec<Case> = points(&calls)
         .flat_map(|(at, call)| {
             Strike::at(call).map(move |strike| Case {
                 at,
@@ -80,6 +78,16 @@ pub(crate) fn every_point(flow: &Flow, threads: usize, report: &mut Report) {
         report.violations() - before,
         began.elapsed().as_secs_f64()
     ));
+}
+
+/// The calls that are struck. An index is read in many parts, of which most hold nothing: between them nothing changes, so of
+/// such reads in a row only the first is struck, and each that something follows from.
+fn points(calls: &[Call]) -> impl Iterator<Item = (usize, &Call)> {
+    calls.iter().enumerate().filter(|(at, call)| {
+        let in_a_row = |other: Option<&Call>| other == Some(call) && call.reads_index;
+        let before = at.checked_sub(1).and_then(|before| calls.get(before));
+        !in_a_row(before) || !in_a_row(calls.get(at + 1))
+    })
 }
 
 fn tell(flow: &Flow, case: &Case, struck: Option<&Call>, outcome: &Outcome, report: &mut Report) {

@@ -35,6 +35,8 @@ const FAULTS_MAX: usize = 4;
 
 /// How often progress is told.
 const TELL_EACH: usize = 250;
+/// So many seeds are played twice, to see that the same seed is the same run.
+const PLAYED_TWICE: u64 = 10;
 
 /// Plays so many seeds, beginning with `from`.
 pub(crate) fn run(from: u64, count: u64, threads: usize, report: &mut Report) {
@@ -44,9 +46,17 @@ pub(crate) fn run(from: u64, count: u64, threads: usize, report: &mut Report) {
     workers::each(
         threads,
         &seeds,
-        |seed| play(*seed),
-        |position, outcome| {
+        |seed| {
+            let outcome = play(*seed);
+            let again = *seed < from.saturating_add(PLAYED_TWICE);
+            let differs = again && play(*seed).steps != outcome.steps;
+            (outcome, differs)
+        },
+        |position, (outcome, differs)| {
             let seed = seeds[position];
+            if differs {
+                report.harness_fault(&format!("seed {seed} was another run the second time"));
+            }
             report.case(&format!("seed {seed}"), &outcome, &format!("--seed {seed}"));
             done += 1;
             if done % TELL_EACH == 0 || done == seeds.len() {

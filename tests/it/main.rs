@@ -21,6 +21,7 @@ mod calls_counted;
 mod close;
 mod contract;
 mod create_order;
+mod deployed;
 mod late_money;
 mod late_news;
 mod leases;

@@ -5,6 +5,7 @@
 
 mod journal;
 mod money;
+mod outbox;
 pub(crate) mod secrets;
 mod traffic;
 
@@ -36,6 +37,7 @@ pub(crate) fn at_rest(play: &mut Play) {
     money::every_payment_is_booked_or_parked(&play.scene, &books, &mut found);
     money::both_sides_say_the_same(&play.scene, &books, &mut found);
     journal::nothing_is_left_half_way(&books, &mut found);
+    outbox::every_change_leaves_once(&play.scene, &books, &mut found);
     traffic::every_value_shown_was_alive(&play.scene, &mut found);
     traffic::every_callback_was_acknowledged(&play.scene, &mut found);
     traffic::every_queue_is_empty(&play.scene, &mut found);

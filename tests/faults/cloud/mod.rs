@@ -105,6 +105,37 @@ impl Cloud {
         }
     }
 
+    /// Everything that a table's stream holds, oldest first, as a pipe gets it.
+    pub(crate) fn stream(&self, table: &str) -> Vec<Value> {
+        let ask = |operation: &str, request: Value| -> Value {
+            let reply = self.tables.answer(operation, &request.to_string());
+            serde_json::from_str(&reply.body).expect("JSON")
+        };
+        let listed = ask("ListStreams", json!({"TableName": table}));
+        let arn = &listed["Streams"][0]["StreamArn"];
+        let described = ask("DescribeStream", json!({"StreamArn": arn}));
+        let shards = described["StreamDescription"]["Shards"]
+            .as_array()
+            .expect("shards");
+        let mut records = Vec::new();
+        for shard in shards {
+            let from = json!({"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"});
+            let mut next = ask("GetShardIterator", from)["ShardIterator"].take();
+            while !next.is_null() {
+                let mut page = ask("GetRecords", json!({"ShardIterator": next}));
+                let Value::Array(mut found) = page["Records"].take() else {
+                    break;
+                };
+                if found.is_empty() {
+                    break; // the shard goes on as long as the table does
+                }
+                records.append(&mut found);
+                next = page["NextShardIterator"].take();
+            }
+        }
+        records
+    }
+
     fn answer(&self, asked: &Asked) -> HttpResponse {
         let Asked {
             operation, body, ..

@@ -27,6 +27,10 @@ impl Tables {
             "BatchWriteItem" => with(body, |request| engine.batch_write_item(request)),
             "Query" => with(body, |request| engine.query(request)),
             "Scan" => with(body, |request| engine.scan(request)),
+            "ListStreams" => with(body, |request| engine.list_streams(request)),
+            "DescribeStream" => with(body, |request| engine.describe_stream(request)),
+            "GetShardIterator" => with(body, |request| engine.get_shard_iterator(request)),
+            "GetRecords" => with(body, |request| engine.get_records(request)),
             "TransactGetItems" => with(body, |request| engine.transact_get_items(request)),
             "TransactWriteItems" => with(body, |request| engine.transact_write_items(request)),
             other => panic!(

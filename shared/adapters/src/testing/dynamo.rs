@@ -138,7 +138,7 @@ impl Drop for DynamoEngine {
 async fn create_orders(client: &aws_sdk_dynamodb::Client, name: &str) {
     let stream = StreamSpecification::builder()
         .stream_enabled(true)
-        .stream_view_type(StreamViewType::NewImage)
+        .stream_view_type(StreamViewType::NewAndOldImages)
         .build()
         .expect("complete");
     client
