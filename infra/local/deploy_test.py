@@ -51,7 +51,8 @@ class Adaptations(unittest.TestCase):
 
     def test_only_tables_with_a_time_to_live_get_one_set(self):
         times = deploy.take_times_to_live(translated({}))
-        self.assertEqual(times, {"GuardsTable": {"AttributeName": "expires_at", "Enabled": True}})
+        expires = {"AttributeName": "expires_at", "Enabled": True}
+        self.assertEqual(times, {"GuardsTable": expires, "NoticesTable": expires})
 
     def test_every_adaptation_says_why(self):
         for adaptation in [*deploy.ADAPTATIONS, deploy.take_times_to_live]:
