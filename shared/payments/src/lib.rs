@@ -19,6 +19,7 @@ pub mod journal;
 pub mod money;
 pub mod notice;
 pub mod order;
+pub mod reconcile;
 pub mod refund;
 pub mod refund_news;
 pub mod request;
