@@ -193,8 +193,10 @@ pub struct Run {
 /// What came of one part of a day.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct PartDone {
-    /// Both sides' totals.
-    pub totals: Totals,
+    /// What the bill comes to, by WeChat Pay's word for the product (`NATIVE`, `JSAPI`, `APP`, `MWEB`, ...).
+    pub there: Totals,
+    /// What our books come to, by the same words.
+    pub here: Totals,
     /// Differences found in this part, by kind, those decided about among them.
     pub differences: BTreeMap<Kind, u32>,
     /// Trades of this day that wait for the next day's bills before anything is said of them.
@@ -219,11 +221,20 @@ impl Run {
         }
     }
 
-    /// Both sides' totals, of all parts that are done.
-    pub fn totals(&self) -> Totals {
+    /// What the bill comes to, of all parts that are done.
+    pub fn there(&self) -> Totals {
+        self.sum(|part| &part.there)
+    }
+
+    /// What our books come to, of all parts that are done.
+    pub fn here(&self) -> Totals {
+        self.sum(|part| &part.here)
+    }
+
+    fn sum(&self, side: impl Fn(&PartDone) -> &Totals) -> Totals {
         let mut all = Totals::default();
         for part in self.parts_done.values() {
-            all.add(&part.totals);
+            all.add(side(part));
         }
         all
     }

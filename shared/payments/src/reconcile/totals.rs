@@ -1,57 +1,184 @@
-//! Both sides' totals of a day, by product.
+//! What a day comes to, on either side.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Both sides' totals, by WeChat Pay's word for the product: `NATIVE`, `JSAPI`, `APP`, `MWEB` and whatever else the bill has.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Totals {
-    /// What the bill says.
-    pub there: BTreeMap<String, Sums>,
-    /// What our books say.
-    pub here: BTreeMap<String, Sums>,
-}
+/// Kinds of trade that are told apart. WeChat Pay may add some; what goes beyond is added up under [`OTHERS`].
+const KINDS_AT_MOST: usize = 64;
 
-/// Counts and sums of one product. Amounts are in fen.
+/// The name of what is not told apart.
+pub const OTHERS: &str = "others";
+
+/// Counts and sums of one kind of trade. A sum that does not fit stays at its limit, which is 92 million billion yuan.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sums {
     /// Payments.
     pub payments: u64,
-    /// What was to be paid for them, coupons and all (`amount.total`).
-    pub paid_fen: i64,
+    /// What was ordered (订单金额), in fen.
+    pub payments_fen: i64,
+    /// Payments that the merchant is settled for (应结订单金额: without free coupons), in fen. Of the books: nothing, they do
+    /// not know.
+    pub settlement_fen: i64,
     /// Refunds.
     pub refunds: u64,
-    /// What was given back (`amount.refund`).
-    pub refunded_fen: i64,
-    /// What is settled to the merchant's account before fees: payments less refunds, without free coupons. The bill only.
-    pub settled_fen: i64,
-    /// Fees less fees given back, in 1/100000 yuan. The bill only.
-    pub fee_e5: i64,
+    /// What was asked to be given back (申请退款金额), in fen.
+    pub refunds_fen: i64,
+    /// What the merchant gives back of it (退款金额: without free coupons), in fen. Of the books: nothing.
+    pub refunds_settlement_fen: i64,
+    /// Fees, those of refunds taken off, in 1/100000 yuan. Of the books: nothing.
+    pub fees: i64,
 }
 
-impl Totals {
-    /// Adds another part's totals.
+impl Sums {
+    /// Adds what another part of the day comes to.
     pub fn add(&mut self, other: &Self) {
+        self.payments = self.payments.saturating_add(other.payments);
+        self.refunds = self.refunds.saturating_add(other.refunds);
         for (mine, others) in [
-            (&mut self.there, &other.there),
-            (&mut self.here, &other.here),
+            (&mut self.payments_fen, other.payments_fen),
+            (&mut self.settlement_fen, other.settlement_fen),
+            (&mut self.refunds_fen, other.refunds_fen),
+            (
+                &mut self.refunds_settlement_fen,
+                other.refunds_settlement_fen,
+            ),
+            (&mut self.fees, other.fees),
         ] {
-            for (product, sums) in others {
-                mine.entry(product.clone()).or_default().add(sums);
-            }
+            *mine = mine.saturating_add(others);
         }
     }
 }
 
-impl Sums {
-    /// Adds another's.
+/// What a day comes to, by kind of trade: by WeChat Pay's 交易类型 there, by product here.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Totals(pub BTreeMap<String, Sums>);
+
+impl Totals {
+    /// Adds what another part of the day comes to: a big day is matched in parts.
     pub fn add(&mut self, other: &Self) {
-        self.payments = self.payments.saturating_add(other.payments);
-        self.paid_fen = self.paid_fen.saturating_add(other.paid_fen);
-        self.refunds = self.refunds.saturating_add(other.refunds);
-        self.refunded_fen = self.refunded_fen.saturating_add(other.refunded_fen);
-        self.settled_fen = self.settled_fen.saturating_add(other.settled_fen);
-        self.fee_e5 = self.fee_e5.saturating_add(other.fee_e5);
+        for (kind, sums) in &other.0 {
+            self.0.entry(kind.clone()).or_default().add(sums);
+        }
+    }
+
+    /// All kinds together.
+    pub fn all(&self) -> Sums {
+        let mut all = Sums::default();
+        for sums in self.0.values() {
+            all.add(sums);
+        }
+        all
+    }
+}
+
+/// Totals in the making. There are a handful of kinds and a million rows, most of them of the same kind as the row before.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    kinds: Vec<(String, Sums)>,
+    last: usize,
+}
+
+impl Tally {
+    /// Adds to a kind.
+    #[inline]
+    pub(crate) fn add(&mut self, kind: &str, sums: &Sums) {
+        let is_last = self
+            .kinds
+            .get(self.last)
+            .is_some_and(|(name, _)| name == kind);
+        if !is_last {
+            self.last = self.place(kind);
+        }
+        if let Some((_, mine)) = self.kinds.get_mut(self.last) {
+            mine.add(sums);
+        }
+    }
+
+    fn place(&mut self, kind: &str) -> usize {
+        let find = |kinds: &[(String, Sums)], kind| kinds.iter().position(|(name, _)| name == kind);
+        if let Some(place) = find(&self.kinds, kind) {
+            return place;
+        }
+        let kind = if self.kinds.len() < KINDS_AT_MOST {
+            kind
+        } else {
+            OTHERS
+        };
+        find(&self.kinds, kind).unwrap_or_else(|| {
+            self.kinds.push((kind.to_owned(), Sums::default()));
+            self.kinds.len() - 1
+        })
+    }
+
+    /// The totals so far.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for (kind, sums) in &self.kinds {
+            totals.0.entry(kind.clone()).or_default().add(sums);
+        }
+        totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payment(fen: i64) -> Sums {
+        Sums {
+            payments: 1,
+            payments_fen: fen,
+            ..Sums::default()
+        }
+    }
+
+    #[test]
+    fn parts_of_a_day_add_up_to_the_day() {
+        let (mut day, mut first, mut second) =
+            (Tally::default(), Tally::default(), Tally::default());
+        for (position, kind) in ["NATIVE", "JSAPI", "NATIVE", "APP"].iter().enumerate() {
+            let sums = payment(i64::try_from(position).unwrap() + 1);
+            day.add(kind, &sums);
+            let part = if position < 2 {
+                &mut first
+            } else {
+                &mut second
+            };
+            part.add(kind, &sums);
+        }
+        let mut joined = first.totals();
+        joined.add(&second.totals());
+        assert_eq!(joined, day.totals());
+        assert_eq!(joined.all().payments_fen, 10);
+        assert_eq!(joined.0["NATIVE"].payments, 2);
+    }
+
+    #[test]
+    fn totals_go_through_json_and_back() {
+        let mut tally = Tally::default();
+        tally.add("FACE", &payment(5));
+        let text = serde_json::to_string(&tally.totals()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Totals>(&text).unwrap(),
+            tally.totals()
+        );
+    }
+
+    #[test]
+    fn a_bill_that_names_a_new_kind_in_each_row_takes_no_more_memory_for_it() {
+        let mut tally = Tally::default();
+        for row in 0..1000 {
+            tally.add(&format!("KIND{row}"), &payment(1));
+        }
+        let totals = tally.totals();
+        assert_eq!(totals.0.len(), KINDS_AT_MOST + 1);
+        assert_eq!(totals.all().payments, 1000);
+        assert_eq!(
+            totals.0[OTHERS].payments,
+            1000 - u64::try_from(KINDS_AT_MOST).unwrap()
+        );
     }
 }

@@ -1,0 +1,56 @@
+//! A row of the trade bill, kept: the bill streams past, and only rows that somebody has to look at stay.
+
+use serde::{Deserialize, Serialize};
+
+/// What a row is about (交易状态).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineKind {
+    /// A payment.
+    Payment,
+    /// A refund, in the day it was accepted.
+    Refund,
+    /// A payment that was reversed.
+    Revoked,
+}
+
+/// A row of the trade bill with what a judge or a person needs of it (protocol reference, section 8.4).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct BillLine {
+    /// Its line in the file, from 1 on.
+    pub line: u64,
+    /// What it is about.
+    pub kind: LineKind,
+    /// When it was paid or accepted, as the bill has it, in Beijing time (交易时间).
+    pub at: String,
+    /// 公众账号ID.
+    pub appid: String,
+    /// 商户号.
+    pub mchid: String,
+    /// 微信订单号; of a refund, that of the payment.
+    pub transaction_id: String,
+    /// 商户订单号.
+    pub order_no: String,
+    /// 微信退款单号.
+    pub refund_id: String,
+    /// 商户退款单号.
+    pub out_refund_no: String,
+    /// 交易类型.
+    pub trade_type: String,
+    /// 货币种类.
+    pub currency: String,
+    /// 退款状态; empty of a payment.
+    pub refund_state: String,
+    /// 订单金额, in fen.
+    pub total_fen: i64,
+    /// 应结订单金额, in fen.
+    pub settlement_fen: i64,
+    /// 申请退款金额, in fen.
+    pub requested_refund_fen: i64,
+    /// 退款金额, in fen.
+    pub refund_fen: i64,
+    /// 手续费, in 1/100000 yuan; below zero where it is given back.
+    pub fee: i64,
+    /// 费率, such as `0.60%`.
+    pub rate: String,
+}

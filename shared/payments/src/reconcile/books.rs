@@ -1,0 +1,408 @@
+//! What the books say of a day, as a table of fingerprints: 16 bytes a slot, so that a million lines fit beside a function's
+//! other needs, and a bill of any size streams past it.
+//!
+//! An entry says only whether a row of the bill agrees with the line it names. What a line holds in full stays in the table of
+//! orders, where each candidate for a difference is looked up again by a consistent read.
+
+use crate::{
+    order::Product,
+    reconcile::{
+        fingerprint::{Part, Prints},
+        table::{Slot, Table},
+        totals::{OTHERS, Sums, Tally, Totals},
+    },
+    refund::RefundState,
+};
+
+/// One booked thing, as the index of a day gives it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BookLine<'a> {
+    /// A payment that is booked or parked.
+    Payment {
+        /// WeChat Pay's number of it.
+        transaction_id: &'a str,
+        /// The order.
+        order_no: &'a str,
+        /// What was paid, in fen.
+        amount_fen: i64,
+        /// The appid of the order.
+        appid: &'a str,
+        /// The product, for the totals.
+        product: Product,
+    },
+    /// A refund.
+    Refund {
+        /// The number that WeChat Pay was given.
+        out_refund_no: &'a str,
+        /// WeChat Pay's number of it, if the books know it.
+        refund_id: Option<&'a str>,
+        /// The payment that it gives back.
+        transaction_id: &'a str,
+        /// The order.
+        order_no: &'a str,
+        /// How much, in fen.
+        amount_fen: i64,
+        /// Where it stands.
+        state: BookedRefund,
+        /// The product of the order, for the totals; what is not known is counted under [`OTHERS`].
+        product: Option<Product>,
+    },
+}
+
+/// Where a refund of ours stands: [`RefundState`] without what it carries.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum BookedRefund {
+    /// Not yet, or not surely, at WeChat Pay.
+    Reserved,
+    /// Accepted.
+    Processing,
+    /// The money is back.
+    Succeeded,
+    /// It failed for good.
+    Closed,
+    /// WeChat Pay does not take it.
+    Refused,
+    /// It could not be paid out.
+    Abnormal,
+}
+
+impl From<&RefundState> for BookedRefund {
+    fn from(state: &RefundState) -> Self {
+        match state {
+            RefundState::Reserved => Self::Reserved,
+            RefundState::Processing => Self::Processing,
+            RefundState::Succeeded(_) => Self::Succeeded,
+            RefundState::Closed => Self::Closed,
+            RefundState::Refused(_) => Self::Refused,
+            RefundState::Abnormal => Self::Abnormal,
+        }
+    }
+}
+
+impl BookedRefund {
+    /// Whether a refund that stood in the bill's words (退款状态, protocol reference, section 8.4) as `in_bill` when the bill
+    /// was made can stand like this now. The bill is a snapshot, so ours may be later, never earlier.
+    pub fn can_follow(self, in_bill: &str) -> bool {
+        match self {
+            Self::Reserved | Self::Refused => false,
+            Self::Processing => in_bill == "PROCESSING",
+            Self::Succeeded => matches!(in_bill, "PROCESSING" | "SUCCESS" | "CHANGE"),
+            Self::Closed => matches!(in_bill, "PROCESSING" | "FAIL"),
+            Self::Abnormal => matches!(in_bill, "PROCESSING" | "CHANGE"),
+        }
+    }
+
+    /// Never zero, which stands for a payment.
+    const fn code(self) -> u64 {
+        match self {
+            Self::Reserved => 1,
+            Self::Processing => 2,
+            Self::Succeeded => 3,
+            Self::Closed => 4,
+            Self::Refused => 5,
+            Self::Abnormal => 6,
+        }
+    }
+
+    const fn coded(code: u64) -> Option<Self> {
+        match code {
+            1 => Some(Self::Reserved),
+            2 => Some(Self::Processing),
+            3 => Some(Self::Succeeded),
+            4 => Some(Self::Closed),
+            5 => Some(Self::Refused),
+            6 => Some(Self::Abnormal),
+            _ => None,
+        }
+    }
+}
+
+/// What came of [`DayBooks::insert`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Inserted {
+    /// It is in.
+    New,
+    /// It was in already, the very same: an index that is read in pages may give a line twice.
+    Again,
+    /// Another line of the same number was in already. Whatever row names it becomes a candidate.
+    Twice,
+    /// A number is longer than any that WeChat Pay takes; it is not in.
+    TooLong,
+}
+
+/// A line of the books: what it is found by, then what must agree in 48 bits, and its marks in the 16 below.
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    id: u64,
+    rest: u64,
+}
+
+const TAKEN: u64 = 1;
+const SEEN: u64 = 1 << 1;
+const TWICE: u64 = 1 << 2;
+const HAS_REFUND_ID: u64 = 1 << 3;
+const STATE_AT: u32 = 4;
+const STATE: u64 = 7 << STATE_AT;
+const SHARD_AT: u32 = 8;
+const MARKS: u64 = 0xffff;
+
+impl Slot for Line {
+    #[inline]
+    fn is_free(&self) -> bool {
+        self.rest & TAKEN == 0
+    }
+
+    #[inline]
+    fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Line {
+    fn shard(self) -> usize {
+        usize::try_from((self.rest & MARKS) >> SHARD_AT).unwrap_or_default()
+    }
+}
+
+/// What the books say of a row's number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Found {
+    /// Nothing.
+    Unknown,
+    /// A line that agrees with the row in what is fingerprinted, and no row before named it. Of a refund: where it stands.
+    Same(Option<BookedRefund>),
+    /// A line that says something else, or one that was named before.
+    Different,
+}
+
+/// What a row of the bill is looked up by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    pub(crate) id: u64,
+    pub(crate) agree: Part,
+    /// WeChat Pay's number of a refund, which is left out where the books do not know it.
+    pub(crate) refund_id: Part,
+}
+
+impl Probe {
+    const fn new(id: u64, agree: Part, refund_id: Part) -> Self {
+        Self {
+            id,
+            agree,
+            refund_id,
+        }
+    }
+}
+
+/// The books of a day.
+#[derive(Debug)]
+pub struct DayBooks {
+    prints: Box<Prints>,
+    table: Table<Line>,
+    twice: u64,
+    unseen: Box<[u64; 256]>,
+    tally: Tally,
+}
+
+impl DayBooks {
+    /// Empty books with room for `lines`; they grow when there are more, which takes twice the memory for a moment.
+    /// `key` must be random and new for each run.
+    pub fn with_capacity(lines: usize, key: [u64; 2]) -> Self {
+        Self {
+            prints: Box::new(Prints::new(key)),
+            table: Table::with_capacity(lines),
+            twice: 0,
+            unseen: Box::new([0; 256]),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Enters a line. `shard` is the part of the index that it was read from ([`crate::due::shard_of`]).
+    pub fn insert(&mut self, line: &BookLine<'_>, shard: u8) -> Inserted {
+        let Some((id, rest)) = self.line_of(line) else {
+            return Inserted::TooLong;
+        };
+        let rest = rest | u64::from(shard) << SHARD_AT;
+        if let Some(there) = self.table.insert(Line { id, rest }) {
+            if (there.rest ^ rest) & !(SEEN | TWICE) == 0 {
+                return Inserted::Again;
+            }
+            there.rest |= TWICE;
+            self.twice = self.twice.saturating_add(1);
+            self.count(line);
+            return Inserted::Twice;
+        }
+        if let Some(unseen) = self.unseen.get_mut(usize::from(shard)) {
+            *unseen = unseen.saturating_add(1);
+        }
+        self.count(line);
+        Inserted::New
+    }
+
+    /// Lines that no row has named so far.
+    pub fn unseen(&self) -> u64 {
+        self.unseen.iter().sum()
+    }
+
+    /// Those of them that were read from one part of the index.
+    pub fn unseen_in(&self, shard: u8) -> u64 {
+        self.unseen
+            .get(usize::from(shard))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Whether this is a line that no row has named: asked on a second pass through the index, part by part. A line that
+    /// never was entered is none.
+    pub fn is_unseen(&self, line: &BookLine<'_>) -> bool {
+        self.line_of(line)
+            .and_then(|(id, _)| self.table.get(id))
+            .is_some_and(|line| line.rest & SEEN == 0)
+    }
+
+    /// Lines that were entered, those of the same number counted once.
+    pub fn lines(&self) -> u64 {
+        u64::try_from(self.table.len()).unwrap_or(u64::MAX)
+    }
+
+    /// Lines beyond the first of a number.
+    pub fn twice(&self) -> u64 {
+        self.twice
+    }
+
+    /// What the lines come to, by product.
+    pub fn totals(&self) -> Totals {
+        self.tally.totals()
+    }
+
+    /// Brings the line of a row into the cache. What it gives must be used, or the compiler leaves it out.
+    #[inline]
+    pub(crate) fn touch(&self, probe: &Probe) -> u64 {
+        self.table.touch(probe.id).map_or(0, |line| line.rest)
+    }
+
+    /// Looks a row up and marks its line as seen.
+    #[inline]
+    pub(crate) fn look_up(&mut self, probe: &Probe) -> Found {
+        let Some(line) = self.table.get_mut(probe.id) else {
+            return Found::Unknown;
+        };
+        let agree = if line.rest & HAS_REFUND_ID == 0 {
+            probe.agree
+        } else {
+            probe.agree.and(probe.refund_id)
+        };
+        let same = (agree.cut() ^ line.rest) & !MARKS == 0;
+        let fresh = line.rest & (SEEN | TWICE) == 0;
+        if line.rest & SEEN == 0 {
+            line.rest |= SEEN;
+            if let Some(unseen) = self.unseen.get_mut(line.shard()) {
+                *unseen = unseen.saturating_sub(1);
+            }
+        }
+        if same && fresh {
+            Found::Same(BookedRefund::coded((line.rest & STATE) >> STATE_AT))
+        } else {
+            Found::Different
+        }
+    }
+
+    /// What a payment row is looked up by; `None` when one of its texts is longer than any of ours.
+    #[inline]
+    pub(crate) fn payment(
+        &self,
+        transaction_id: &str,
+        order_no: &str,
+        appid: &str,
+        amount_fen: i64,
+    ) -> Option<Probe> {
+        let agree = self.prints.of_payment(order_no, appid, amount_fen)?;
+        let id = self.prints.payment(transaction_id)?;
+        Some(Probe::new(id, agree, Part::default()))
+    }
+
+    /// What a refund row is looked up by.
+    #[inline]
+    pub(crate) fn refund(
+        &self,
+        out_refund_no: &str,
+        order_no: &str,
+        transaction_id: &str,
+        amount_fen: i64,
+        refund_id: &str,
+    ) -> Option<Probe> {
+        let agree = self
+            .prints
+            .of_refund(order_no, transaction_id, amount_fen)?;
+        let id = self.prints.refund(out_refund_no)?;
+        Some(Probe::new(id, agree, self.prints.refund_id(refund_id)?))
+    }
+
+    fn line_of(&self, line: &BookLine<'_>) -> Option<(u64, u64)> {
+        match *line {
+            BookLine::Payment {
+                transaction_id,
+                order_no,
+                amount_fen,
+                appid,
+                product: _,
+            } => {
+                let probe = self.payment(transaction_id, order_no, appid, amount_fen)?;
+                Some((probe.id, (probe.agree.cut() & !MARKS) | TAKEN))
+            }
+            BookLine::Refund {
+                out_refund_no,
+                refund_id,
+                transaction_id,
+                order_no,
+                amount_fen,
+                state,
+                product: _,
+            } => {
+                let probe = self.refund(
+                    out_refund_no,
+                    order_no,
+                    transaction_id,
+                    amount_fen,
+                    refund_id.unwrap_or_default(),
+                )?;
+                let (agree, mark) = match refund_id {
+                    Some(_) => (probe.agree.and(probe.refund_id), HAS_REFUND_ID),
+                    None => (probe.agree, 0),
+                };
+                let marks = TAKEN | mark | state.code() << STATE_AT;
+                Some((probe.id, (agree.cut() & !MARKS) | marks))
+            }
+        }
+    }
+
+    fn count(&mut self, line: &BookLine<'_>) {
+        match *line {
+            BookLine::Payment {
+                amount_fen,
+                product,
+                ..
+            } => {
+                let sums = Sums {
+                    payments: 1,
+                    payments_fen: amount_fen,
+                    ..Sums::default()
+                };
+                self.tally.add(product.trade_type(), &sums);
+            }
+            BookLine::Refund {
+                amount_fen,
+                product,
+                ..
+            } => {
+                let sums = Sums {
+                    refunds: 1,
+                    refunds_fen: amount_fen,
+                    ..Sums::default()
+                };
+                let kind = product.map_or(OTHERS, Product::trade_type);
+                self.tally.add(kind, &sums);
+            }
+        }
+    }
+}

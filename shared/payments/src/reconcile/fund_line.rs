@@ -1,0 +1,36 @@
+//! A row of a fund bill, kept.
+
+use serde::{Deserialize, Serialize};
+
+/// Which way money went (收支类型).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flow {
+    /// 收入: to the merchant.
+    In,
+    /// 支出: from the merchant.
+    Out,
+}
+
+/// A movement of money with what a person needs of it (protocol reference, section 8.5).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct FundLine {
+    /// Its line in the file, from 1 on.
+    pub line: u64,
+    /// When the balance changed, as the bill has it, in Beijing time (记账时间).
+    pub at: String,
+    /// 微信支付业务单号: of a payment, a refund, a transfer.
+    pub business_id: String,
+    /// 资金流水单号.
+    pub flow_id: String,
+    /// 业务名称.
+    pub business_name: String,
+    /// 业务类型.
+    pub business_type: String,
+    /// Which way.
+    pub flow: Flow,
+    /// 收支金额, in fen.
+    pub amount_fen: i64,
+    /// 业务凭证号, mostly the merchant's own number.
+    pub voucher: String,
+}

@@ -1,0 +1,314 @@
+//! The third side: what the trade bill says was earned and given back, against how the balance moved.
+//!
+//! For each payment the balance rises by what is settled less the fee, for each refund it falls by what is given back less
+//! the fee that comes back with it. A merchant may be settled the day after, so a run lays the trade rows of two days
+//! against the movements of two days; what has not moved on the later day is carried over to the next run.
+//!
+//! The table keeps, of each expected movement, what is still missing of it. That is all that is needed: on a second pass
+//! over the trade bill [`FundBooks::funding`] says of each row what moved.
+
+use serde::{Deserialize, Serialize};
+
+use crate::reconcile::{
+    bill_line::{BillLine, LineKind},
+    fee::FEE_UNITS_IN_A_FEN,
+    fingerprint::Prints,
+    fund_line::{Flow, FundLine},
+    matcher::TooManyDifferences,
+    table::{Slot, Table},
+};
+
+/// 业务类型 of movements that belong to a payment or a refund (protocol reference, section 8.5). The set is open; all others,
+/// such as withdrawals, transfers and profit sharing, have no row in the trade bill.
+const OF_TRADES: [&str; 5] = [
+    "交易",
+    "扣除交易手续费",
+    "退款",
+    "退款关闭",
+    "退还交易手续费",
+];
+
+/// Which of the two days of a run a row is from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FundDay {
+    /// The day before. Its movements were judged by the run before, so one without a trade is not told again.
+    Before,
+    /// The day of the run.
+    Same,
+}
+
+/// How a row of the trade bill was moved. Amounts are in 1/100000 yuan, below zero where money went from the merchant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Funding {
+    /// As it should be, to less than a fen; or nothing moved and nothing should.
+    AsExpected,
+    /// Nothing moved yet.
+    Missing {
+        /// What should have.
+        expected: i64,
+    },
+    /// Something else moved.
+    Off {
+        /// What should have.
+        expected: i64,
+        /// What did, in all.
+        moved: i64,
+    },
+}
+
+/// Movements that belong to no payment and no refund.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moved {
+    /// How many went to the merchant.
+    pub count_in: u64,
+    /// What they come to, in fen.
+    pub in_fen: i64,
+    /// How many went from the merchant.
+    pub count_out: u64,
+    /// What they come to, in fen.
+    pub out_fen: i64,
+}
+
+impl Moved {
+    fn add(&mut self, flow: Flow, fen: i64) {
+        let (count, sum) = match flow {
+            Flow::In => (&mut self.count_in, &mut self.in_fen),
+            Flow::Out => (&mut self.count_out, &mut self.out_fen),
+        };
+        *count = count.saturating_add(1);
+        *sum = sum.saturating_add(fen);
+    }
+}
+
+/// An expected movement: what is missing of it, in 1/100000 yuan, and its marks in the 8 bits below.
+#[derive(Clone, Copy, Debug, Default)]
+struct Expected {
+    id: u64,
+    rest: i64,
+}
+
+const TAKEN: i64 = 1;
+const MOVED: i64 = 1 << 1;
+const BEFORE: i64 = 1 << 2;
+/// Nothing need move.
+const OPTIONAL: i64 = 1 << 3;
+/// Whatever moves is right: reversals.
+const ANY: i64 = 1 << 4;
+const MARKS: i64 = 0xff;
+/// The most that can be missing: 2.8 million million yuan less than what 56 bits hold.
+const LIMIT: i64 = (1 << 54) - 1;
+
+impl Slot for Expected {
+    fn is_free(&self) -> bool {
+        self.rest & TAKEN == 0
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Expected {
+    fn new(id: u64, missing: i64, marks: i64) -> Self {
+        Self {
+            id,
+            rest: (missing.clamp(-LIMIT, LIMIT) << 8) | marks | TAKEN,
+        }
+    }
+
+    const fn missing(self) -> i64 {
+        self.rest >> 8
+    }
+
+    const fn has(self, mark: i64) -> bool {
+        self.rest & mark != 0
+    }
+
+    fn moved(self, by: i64) -> Self {
+        let missing = self.missing().saturating_sub(by);
+        Self::new(self.id, missing, (self.rest & MARKS) | MOVED)
+    }
+
+    /// Less than a fen off: fees are charged in whole fen, and nobody says how they are rounded.
+    const fn is_met(self) -> bool {
+        self.missing().abs() < FEE_UNITS_IN_A_FEN || self.has(ANY)
+    }
+}
+
+/// Expected movements of money, and those that came.
+#[derive(Debug)]
+pub struct FundBooks {
+    prints: Box<Prints>,
+    table: Table<Expected>,
+    at_most: usize,
+    without_trade: Vec<FundLine>,
+    of_trades: Moved,
+    others: Moved,
+}
+
+/// What came of laying movements against trades.
+#[derive(Debug)]
+pub struct Funded {
+    /// What [`FundBooks::funding`] is asked of on a second pass over the trade bill.
+    pub books: FundBooks,
+    /// Movements of the run's own day whose payment or refund no row names.
+    pub without_trade: Vec<FundLine>,
+    /// Rows of the day before that nothing has moved for.
+    pub missing_before: u64,
+    /// Rows of the run's own day that nothing has moved for; they may be settled tomorrow.
+    pub missing: u64,
+    /// Rows that something else moved for.
+    pub off: u64,
+    /// All that moved for payments and refunds on the run's own day.
+    pub of_trades: Moved,
+    /// All else that moved on the run's own day.
+    pub others: Moved,
+}
+
+impl FundBooks {
+    /// Empty books with room for the rows of two days. `key` must be random and new for each run; of movements without a
+    /// trade, `at_most` are kept.
+    pub fn with_capacity(rows: usize, key: [u64; 2], at_most: usize) -> Self {
+        Self {
+            prints: Box::new(Prints::new(key)),
+            table: Table::with_capacity(rows),
+            at_most,
+            without_trade: Vec::new(),
+            of_trades: Moved::default(),
+            others: Moved::default(),
+        }
+    }
+
+    /// Expects what a row of the trade bill must move. A row that came before changes nothing.
+    pub fn expect(&mut self, row: &BillLine, day: FundDay) {
+        let Some(id) = self.id_of(row) else {
+            return; // too long for a number of WeChat Pay's: the matcher has it among its candidates
+        };
+        let expected = expected(row);
+        let mut marks = match day {
+            FundDay::Before => BEFORE,
+            FundDay::Same => 0,
+        };
+        if expected == 0 {
+            marks |= OPTIONAL;
+        }
+        if row.kind == LineKind::Revoked {
+            marks |= ANY | OPTIONAL;
+        }
+        self.table.insert(Expected::new(id, expected, marks));
+    }
+
+    /// Takes the next movement, after all rows of the trade bills.
+    ///
+    /// # Errors
+    /// [`TooManyDifferences`] when more belong to no trade than [`FundBooks::with_capacity`] was told.
+    pub fn take(&mut self, row: &FundLine, day: FundDay) -> Result<(), TooManyDifferences> {
+        let of_trade = OF_TRADES.contains(&row.business_type.as_str());
+        if day == FundDay::Same {
+            let moved = if of_trade {
+                &mut self.of_trades
+            } else {
+                &mut self.others
+            };
+            moved.add(row.flow, row.amount_fen);
+        }
+        if !of_trade {
+            return Ok(());
+        }
+        let units = row.amount_fen.saturating_mul(FEE_UNITS_IN_A_FEN);
+        let by = match row.flow {
+            Flow::In => units,
+            Flow::Out => units.saturating_neg(),
+        };
+        let expected = self
+            .prints
+            .payment(&row.business_id)
+            .and_then(|id| self.table.get_mut(id));
+        if let Some(expected) = expected {
+            *expected = expected.moved(by);
+            return Ok(());
+        }
+        if day == FundDay::Before {
+            return Ok(());
+        }
+        if self.without_trade.len() >= self.at_most {
+            return Err(TooManyDifferences {
+                at_most: self.at_most,
+            });
+        }
+        self.without_trade.push(row.clone());
+        Ok(())
+    }
+
+    /// Ends the pass over the movements.
+    pub fn finish(mut self) -> Funded {
+        let (mut missing_before, mut missing, mut off) = (0_u64, 0_u64, 0_u64);
+        for expected in self.table.iter() {
+            let count = match (expected.has(MOVED), expected.is_met()) {
+                (true, true) => continue,
+                (true, false) => &mut off,
+                (false, _) if expected.has(OPTIONAL) => continue,
+                (false, _) if expected.has(BEFORE) => &mut missing_before,
+                (false, _) => &mut missing,
+            };
+            *count = count.saturating_add(1);
+        }
+        Funded {
+            without_trade: std::mem::take(&mut self.without_trade),
+            missing_before,
+            missing,
+            off,
+            of_trades: self.of_trades,
+            others: self.others,
+            books: self,
+        }
+    }
+
+    /// How a row of the trade bill was moved. A row that never was expected is as expected.
+    pub fn funding(&self, row: &BillLine) -> Funding {
+        let Some(slot) = self.id_of(row).and_then(|id| self.table.get(id)) else {
+            return Funding::AsExpected;
+        };
+        let expected = expected(row);
+        if slot.has(MOVED) {
+            let moved = expected.saturating_sub(slot.missing());
+            // A refund that was on its way may have failed since: then it came back whole.
+            let came_back = row.kind == LineKind::Refund
+                && row.refund_state != "SUCCESS"
+                && moved.abs() < FEE_UNITS_IN_A_FEN;
+            if slot.is_met() || came_back {
+                Funding::AsExpected
+            } else {
+                Funding::Off { expected, moved }
+            }
+        } else if slot.has(OPTIONAL) {
+            Funding::AsExpected
+        } else {
+            Funding::Missing { expected }
+        }
+    }
+
+    /// What a row's movements are booked under: the payment's number, or the refund's.
+    fn id_of(&self, row: &BillLine) -> Option<u64> {
+        match row.kind {
+            LineKind::Payment | LineKind::Revoked => self.prints.payment(&row.transaction_id),
+            LineKind::Refund => self.prints.payment(&row.refund_id),
+        }
+    }
+}
+
+/// What a row moves in all, in 1/100000 yuan.
+fn expected(row: &BillLine) -> i64 {
+    let units = |fen: i64| fen.saturating_mul(FEE_UNITS_IN_A_FEN);
+    match row.kind {
+        LineKind::Payment if row.settlement_fen <= 0 => 0,
+        LineKind::Payment => units(row.settlement_fen).saturating_sub(row.fee),
+        LineKind::Refund if row.refund_state == "FAIL" => 0,
+        // The fee of a refund is below zero: it comes back.
+        LineKind::Refund => units(row.refund_fen)
+            .saturating_neg()
+            .saturating_sub(row.fee),
+        LineKind::Revoked => 0,
+    }
+}
