@@ -83,7 +83,7 @@ GRANTS = {
     ],
     "Reconcile": [
         items("KeysTable", READ, MERCHANT),
-        items("OrdersTable", WRITE, ORDERS),
+        items("OrdersTable", WRITE | {"Query"}, ORDERS),
         grant("OrdersTable/index/due", {"dynamodb:Query"}),
         grant("OrdersTable/index/day", {"dynamodb:Query"}),
         items("ReconciliationTable", WRITE | {"DeleteItem", "Query"}, DAYS),

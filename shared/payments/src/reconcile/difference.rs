@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
 
-use super::run::BillDate;
+use super::run::{BillDate, BillName};
 
 /// What differs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -225,6 +225,9 @@ pub struct About {
     /// `refund_id`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_id: Option<String>,
+    /// The bill, where it is about that as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bill: Option<BillName>,
     /// The row of the bill, 1 is its header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
@@ -526,6 +529,7 @@ fn id(kind: Kind, about: &About) -> String {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part.as_bytes());
     }
+    hash.update(about.bill.map_or("", BillName::name).as_bytes());
     let hash: String = hash
         .finalize()
         .iter()
