@@ -32,6 +32,8 @@ pub struct Tables {
     pub keys: String,
     /// The ledger of notices that failed or wait for a person.
     pub notices: String,
+    /// What was found of each reconciled day.
+    pub reconciliation: String,
 }
 
 impl DynamoEngine {
@@ -92,7 +94,8 @@ impl DynamoEngine {
         .dynamodb()
     }
 
-    /// Makes `<prefix>orders`, `<prefix>guards`, `<prefix>keys` and `<prefix>notices` as the template does.
+    /// Makes `<prefix>orders`, `<prefix>guards`, `<prefix>keys`, `<prefix>notices` and `<prefix>reconciliation` as the
+    /// template does.
     ///
     /// # Panics
     /// When the engine refuses.
@@ -112,11 +115,13 @@ impl Tables {
             guards: format!("{prefix}guards"),
             keys: format!("{prefix}keys"),
             notices: format!("{prefix}notices"),
+            reconciliation: format!("{prefix}reconciliation"),
         };
         create_orders(client, &tables.orders).await;
         create_guards(client, &tables.guards).await;
         create_keys(client, &tables.keys).await;
         create_notices(client, &tables.notices).await;
+        create_reconciliation(client, &tables.reconciliation).await;
         tables
     }
 }
@@ -209,6 +214,28 @@ async fn create_notices(client: &aws_sdk_dynamodb::Client, name: &str) {
         .await
         .expect("the notices table");
     expire(client, name).await;
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "a test without its table has nothing to test"
+)]
+async fn create_reconciliation(client: &aws_sdk_dynamodb::Client, name: &str) {
+    client
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_attribute_definitions(Some(vec![
+            attribute("pk", ScalarAttributeType::S),
+            attribute("sk", ScalarAttributeType::S),
+        ]))
+        .set_key_schema(Some(vec![
+            key("pk", KeyType::Hash),
+            key("sk", KeyType::Range),
+        ]))
+        .send()
+        .await
+        .expect("the reconciliation table");
 }
 
 #[expect(

@@ -9,5 +9,6 @@ mod keys_table;
 mod kms;
 mod notices;
 mod queues;
+mod reconciliation;
 mod signers;
 mod webhook_http;

@@ -5,6 +5,7 @@
 //! once its order was read consistently. [`difference`] says which kinds there are, what each means, and who may do what about
 //! it; [`run`] is what is kept of a day.
 
+pub mod carried;
 pub mod difference;
 pub mod run;
 pub mod totals;
