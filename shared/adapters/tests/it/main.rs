@@ -4,6 +4,7 @@
 
 mod bench;
 mod calls;
+mod days;
 mod fields;
 mod keys_table;
 mod kms;
