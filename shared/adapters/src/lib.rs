@@ -17,6 +17,7 @@ pub mod notices;
 pub mod order_table;
 pub mod queues;
 pub mod random;
+pub mod reconciliation;
 pub mod settings;
 pub mod signer;
 pub mod telemetry;

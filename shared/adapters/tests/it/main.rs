@@ -4,10 +4,12 @@
 
 mod bench;
 mod calls;
+mod days;
 mod fields;
 mod keys_table;
 mod kms;
 mod notices;
 mod queues;
+mod reconciliation;
 mod signers;
 mod webhook_http;

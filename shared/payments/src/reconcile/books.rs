@@ -92,6 +92,23 @@ impl BookedRefund {
         }
     }
 
+    /// The state by its name in our table.
+    pub fn named(name: &str) -> Option<Self> {
+        [
+            (RefundState::Reserved.name(), Self::Reserved),
+            (RefundState::Processing.name(), Self::Processing),
+            (
+                RefundState::Succeeded(wechatpay::UnixSeconds(0)).name(),
+                Self::Succeeded,
+            ),
+            (RefundState::Closed.name(), Self::Closed),
+            (RefundState::Refused(String::new()).name(), Self::Refused),
+            (RefundState::Abnormal.name(), Self::Abnormal),
+        ]
+        .into_iter()
+        .find_map(|(its_name, state)| (its_name == name).then_some(state))
+    }
+
     /// Never zero, which stands for a payment.
     const fn code(self) -> u64 {
         match self {

@@ -12,6 +12,7 @@
 pub mod adopt;
 pub mod bill_line;
 pub mod books;
+pub mod carried;
 pub mod difference;
 mod fee;
 mod fingerprint;
