@@ -88,6 +88,7 @@ GRANTS = {
         grant("OrdersTable/index/day", {"dynamodb:Query"}),
         items("ReconciliationTable", WRITE | {"DeleteItem", "Query"}, DAYS),
         grant("EvidenceBucket/bills/${Mchid}/*", {"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}),
+        grant("EvidenceBucket", {"s3:ListBucket"}, {"StringLike": {"s3:prefix": "bills/${Mchid}/*"}}),
         items("GuardsTable", {"GetItem", "PutItem"}, "pause#*"),
         sends("PaymentRequestsQueue"),
         sends("ReconcileWorkQueue"),

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use adapters::{
-    bill_file::{BillFileError, BillSource, Unzip},
+    bill_file::{BillFileError, BillSource, Unzip, UnzipError},
     evidence::Keeping,
 };
 use payments::{
@@ -312,7 +312,7 @@ async fn open<C: Call<Answer = BillLink>>(
     Ok(Some(Opened {
         name: bill.name(),
         source: BillSource::Wechat(bytes),
-        keeping: Some(desk.evidence.begin(&kept_as)),
+        keeping: Some(desk.evidence.begin(&kept_as, &sha1)),
         sha1,
         kept_as,
     }))
@@ -418,32 +418,29 @@ fn of_file(bill: &'static str, source: BillFileError) -> DayError {
     }
 }
 
+fn of_gzip(bill: &'static str, source: UnzipError) -> DayError {
+    BrokenBill::Gzip { bill, source }.into()
+}
+
 impl Opened {
     /// Reads the file to its end, keeps it, and says what its text is: all of it, in pieces.
     async fn pass(mut self, mut each: impl FnMut(&[u8])) -> Result<(), DayError> {
-        let mut unzip = Unzip::gzip();
+        let mut unzip = Unzip::new();
         let read = self.stream(&mut unzip, &mut each).await;
-        let found = match read {
-            Ok(()) => unzip
-                .finish(&mut each)
-                .map_err(|source| of_file(self.name, source)),
+        let whole = match read.map(|()| unzip.finish()) {
+            Ok(Ok(found)) if found.is(&self.sha1) => Ok(()),
+            Ok(Ok(found)) => Err(BrokenBill::Hash {
+                bill: self.name,
+                found: found.as_str().to_owned(),
+                expected: self.sha1.clone(),
+            }
+            .into()),
+            Ok(Err(source)) => Err(of_gzip(self.name, source)),
             Err(error) => Err(error),
         };
-        let whole = found.and_then(|found| {
-            if found == self.sha1 {
-                Ok(())
-            } else {
-                Err(BrokenBill::Hash {
-                    bill: self.name,
-                    found,
-                    expected: self.sha1.clone(),
-                }
-                .into())
-            }
-        });
         match (whole, self.keeping) {
             (Ok(()), Some(keeping)) => {
-                keeping.keep(&self.sha1).await?;
+                keeping.keep().await?;
                 Ok(())
             }
             (Ok(()), None) => Ok(()),
@@ -470,9 +467,13 @@ impl Opened {
             if let Some(keeping) = &mut self.keeping {
                 keeping.write(&chunk).await?;
             }
+            let mut all = |text: &[u8]| -> Result<(), UnzipError> {
+                each(text);
+                Ok(())
+            };
             unzip
-                .feed(&chunk, each)
-                .map_err(|source| of_file(name, source))?;
+                .feed(&chunk, &mut all)
+                .map_err(|source| of_gzip(name, source))?;
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ impl Desk {
             wechat: parts.wechat,
             payment_requests: parts.payment_requests,
             reconciliations: ReconciliationTable::new(aws.dynamodb(), table, &mchid),
-            evidence: Evidence::new(aws.s3(), settings.evidence_bucket),
+            evidence: Evidence::new(aws.s3(), settings.evidence_bucket, ""),
             work: Queue::new(aws.sqs(), settings.work_queue_url),
             repairs: settings.repairs,
             lines_max: settings.lines_max,

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use adapters::{
-    bill_file::BillFileError, evidence::EvidenceError, order_table::TableError, queues::QueueError,
+    bill_file::{BillFileError, UnzipError}, evidence::EvidenceError, order_table::TableError, queues::QueueError,
     reconciliation::ReconciliationError, wechat_api::NotSent,
 };
 use flows::{ask::AskError, books::BooksError, refund::RefundError};
@@ -36,7 +36,7 @@ pub(crate) enum DayError {
 /// What is wrong with a bill.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BrokenBill {
-    /// The link, the download or the compression.
+    /// The link or the download.
     #[error("bill {bill} could not be fetched whole")]
     File {
         /// Which bill.
@@ -44,6 +44,15 @@ pub(crate) enum BrokenBill {
         /// What happened.
         #[source]
         source: BillFileError,
+    },
+    /// Its compression: it was cut or altered on its way.
+    #[error("bill {bill} cannot be unpacked")]
+    Gzip {
+        /// Which bill.
+        bill: &'static str,
+        /// What is wrong.
+        #[source]
+        source: UnzipError,
     },
     /// Its text.
     #[error("bill {bill} cannot be read")]

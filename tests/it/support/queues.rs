@@ -227,6 +227,10 @@ fn record(message: &Message) -> Record {
                 .attributes()
                 .and_then(|told| told.get(&MessageSystemAttributeName::ApproximateReceiveCount))
                 .cloned(),
+            sent_timestamp: message
+                .attributes()
+                .and_then(|told| told.get(&MessageSystemAttributeName::SentTimestamp))
+                .cloned(),
         },
         message_attributes,
     }

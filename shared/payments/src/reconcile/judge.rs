@@ -244,6 +244,7 @@ pub fn about_row(row: &BillLine) -> About {
         out_refund_no: some(&row.out_refund_no),
         refund_id: some(&row.refund_id),
         line: Some(row.line),
+        ..About::default()
     }
 }
 

@@ -6,8 +6,8 @@
 //!
 //! The way of a row: [`bill_line`] is what is kept of it, [`books`] what our side of the day is found by, [`matcher`] lays one
 //! against the other, [`funds`] both against the movements of the account. [`difference`] says which kinds of differences there
-//! are, what each means, and who may do what about it; [`adopt`] is how money of nobody's is given back; [`carried`] is what is judged with the next day; [`run`] is what is kept
-//! of a day, with its [`totals`].
+//! are, what each means, and who may do what about it; [`carried`] is what is judged with the next day; [`adopt`] is how money of
+//! nobody's is given back; [`run`] is what is kept of a day, with its [`totals`].
 
 pub mod adopt;
 pub mod bill_line;
