@@ -116,7 +116,7 @@ pub struct WantedDifference {
     /// The order whose payment (or refund) it is about; one of the day is picked by the seed unless it is named.
     #[serde(default)]
     pub order: Option<String>,
-    /// Which payment, for an order that was paid again; the first that has no difference yet unless told.
+    /// Which payment, for an order that was paid again; the first of that day unless told.
     #[serde(default)]
     pub transaction_id: Option<String>,
     /// The refund that it is about.
