@@ -169,7 +169,7 @@ mod tests {
     }
 
     fn verified(claims: &Value) -> RequestContext {
-        let context = json!({"authorizer": {"jwt": {"claims": claims}}, "http": {}});
+        let context = json!({"authorizer": {"jwt": {"claims": claims}}, "http": {"method": "GET"}});
         RequestContext::ApiGatewayV2(serde_json::from_value(context).unwrap())
     }
 
