@@ -19,6 +19,8 @@ mod batches;
 mod callbacks;
 mod calls_counted;
 mod close;
+mod console;
+mod console_page;
 mod contract;
 mod create_order;
 mod deployed;

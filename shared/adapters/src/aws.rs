@@ -83,6 +83,16 @@ impl AwsSettings {
         })
     }
 
+    /// Whether all of AWS is an engine on this machine, so that nothing of what is done here is real.
+    pub fn is_on_this_machine(&self) -> bool {
+        let endpoint = self.endpoint.as_deref().unwrap_or_default();
+        let rest = endpoint
+            .strip_prefix("http://")
+            .or_else(|| endpoint.strip_prefix("https://"));
+        let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+        authority.is_some_and(is_on_this_machine)
+    }
+
     /// Settings for an engine on this machine, which takes any credentials.
     pub fn local(endpoint: impl Into<String>) -> Self {
         Self {
@@ -344,6 +354,18 @@ fn is_private_host(authority: &str) -> bool {
         // The name under which a container of SAM CLI finds the machine it runs on.
         Err(_) => host == "localhost" || host == "host.docker.internal",
     }
+}
+
+/// The machine itself, also by the names under which a container of SAM CLI finds the one it runs on.
+fn is_on_this_machine(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        Some(_) | None => authority,
+    };
+    let is_loopback = host
+        .parse::<Ipv4Addr>()
+        .is_ok_and(|address| address.is_loopback());
+    is_loopback || ["localhost", "[::1]", "172.17.0.1", "host.docker.internal"].contains(&host)
 }
 
 /// An HTTPS client that trusts Mozilla's roots, and reads them at its first call: no cold start should pay for parsing

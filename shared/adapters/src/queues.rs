@@ -11,6 +11,7 @@ use std::error::Error;
 use aws_sdk_sqs::{Client, types::MessageAttributeValue};
 use payments::{
     ids::{OrderNo, RefundNo},
+    reconcile::run::BillDate,
     webhook::OutgoingEvent,
 };
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,30 @@ pub struct WebhookMessage {
     /// Somebody asked for this event once more.
     #[serde(default)]
     pub replay: bool,
+}
+
+/// A message in `reconcile-work`.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "v")]
+pub enum ReconcileWork {
+    /// Reconcile this day.
+    #[serde(rename = "day.v1")]
+    DayV1 {
+        /// The day.
+        date: BillDate,
+        /// Whether it only looks.
+        dry_run: bool,
+        /// The run's id.
+        run_id: String,
+    },
+    /// Give back the money of this difference, which is approved.
+    #[serde(rename = "apply.v1")]
+    ApplyV1 {
+        /// Its day.
+        date: BillDate,
+        /// Its id.
+        id: String,
+    },
 }
 
 /// What `detail-type` may be.
@@ -118,6 +143,20 @@ impl Queue {
         traceparent: &str,
     ) -> Result<(), QueueError> {
         self.send(serde_json::to_string(request), delay_s, traceparent, None)
+            .await
+    }
+
+    /// Sends work on a reconciliation, to be seen after `delay_s` seconds. Returns when SQS has it.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn send_work(
+        &self,
+        work: &ReconcileWork,
+        delay_s: i64,
+        traceparent: &str,
+    ) -> Result<(), QueueError> {
+        self.send(serde_json::to_string(work), delay_s, traceparent, None)
             .await
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 mod aws;
 mod callbacks;
+mod console;
 mod queues;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -15,6 +16,7 @@ use adapters::{
     order_table::OrderTable,
     queues::Queue,
     random::Random,
+    reconciliation::ReconciliationTable,
     testing::{DynamoEngine, Match, Tables, Wire},
 };
 use payments::{ids::OrderNo, journal::Event, order::Order};
@@ -62,6 +64,9 @@ pub(crate) struct Bench {
     receive_callback: Arc<receive_callback::desk::Desk>,
     process_payment: Arc<process_payment::desk::Desk>,
     reconcile: reconcile::desk::Desk,
+    /// The reconciliation table.
+    pub(crate) reconciliation: ReconciliationTable,
+    console: console::Consoles,
     queues: queues::Queues,
     random: Random,
     _engine: DynamoEngine,
@@ -141,6 +146,8 @@ impl Bench {
             manage_order: Arc::new(open!(manage_order, &vars, &aws, &clock, &random)),
             process_payment: Arc::new(open!(process_payment, &vars, &aws, &clock, &random)),
             reconcile: open!(reconcile, &vars, &aws, &clock, &random),
+            console: console::Consoles::open(&vars, local, &aws, &clock, &random),
+            reconciliation: ReconciliationTable::new(aws.dynamodb(), &tables.reconciliation, MCHID),
             receive_callback,
             orders: OrderTable::new(aws.dynamodb(), &tables.orders, MCHID),
             clock,
@@ -441,9 +448,11 @@ fn vars(
         ("GUARDS_TABLE", &tables.guards),
         ("NOTICES_TABLE", &tables.notices),
         ("KEYS_TABLE", &tables.keys),
+        ("RECONCILIATION_TABLE", &tables.reconciliation),
         ("PAYMENT_REQUESTS_QUEUE_URL", &queues.requests_url),
         ("PAYMENT_RESULTS_QUEUE_URL", &queues.results_url),
         ("WEBHOOKS_QUEUE_URL", &queues.webhooks_url),
+        ("RECONCILE_WORK_QUEUE_URL", &queues.work_url),
         ("MERCHANT_SIGNER", wishes.signer),
         ("MERCHANT_SIGNING_KEY_ID", &local.merchant_key_id),
         ("SECRETS_KEY_ID", &local.secrets_key_id),

@@ -24,6 +24,7 @@ pub(crate) struct Queues {
     pub(crate) requests_url: String,
     pub(crate) results_url: String,
     pub(crate) webhooks_url: String,
+    pub(crate) work_url: String,
     client: Client,
 }
 
@@ -34,6 +35,7 @@ impl Queues {
             requests_url: create(&client, &format!("payment-requests-{id}")).await,
             results_url: create(&client, &format!("payment-results-{id}")).await,
             webhooks_url: create(&client, &format!("webhooks-{id}")).await,
+            work_url: create(&client, &format!("reconcile-work-{id}")).await,
             client,
         }
     }
