@@ -249,4 +249,59 @@ mod tests {
         );
         assert_eq!(share(5, 1, 0), 0);
     }
+
+    fn occasion(at_ms: i64) -> Occasion<'static> {
+        Occasion {
+            at_ms,
+            business_id: "4200",
+            voucher: "ORDER-1001",
+        }
+    }
+
+    fn booked(ledger: &Ledger) -> Vec<(i64, i64)> {
+        let movements = ledger.movements.iter();
+        movements
+            .map(|movement| (movement.at_ms, movement.balance_fen))
+            .collect()
+    }
+
+    #[test]
+    fn what_was_put_off_is_booked_in_its_time_and_before_what_comes_later() {
+        let (mut ledger, mut ids) = (Ledger::default(), Ids::new(1));
+        ledger.book_later(&occasion(50), Reason::Payment, 100);
+        ledger.book_later(&occasion(90), Reason::Payment, 7);
+        assert_eq!(ledger.next_due_ms(), Some(50));
+        ledger.book(&mut ids, &occasion(60), Reason::Refund, -30);
+        assert_eq!(
+            booked(&ledger),
+            [(50, FIRST_BALANCE_FEN + 100), (60, FIRST_BALANCE_FEN + 70)]
+        );
+        assert_eq!(ledger.next_due_ms(), Some(90));
+        ledger.book_due(&mut ids, 89);
+        assert_eq!(ledger.movements.len(), 2);
+        ledger.book_due(&mut ids, 90);
+        assert_eq!(ledger.balance_fen, FIRST_BALANCE_FEN + 77);
+        assert_eq!(ledger.next_due_ms(), None);
+    }
+
+    #[test]
+    fn a_movement_in_the_past_lifts_the_balances_after_it_on_its_own_account() {
+        let (mut ledger, mut ids) = (Ledger::default(), Ids::new(1));
+        ledger.book(&mut ids, &occasion(10), Reason::Payment, 100);
+        ledger.book(&mut ids, &occasion(30), Reason::Payment, 1);
+        let fees = FundAccount::Fees;
+        ledger.book_on(fees, &mut ids, &occasion(40), Reason::Adjustment, 5);
+        ledger.book(&mut ids, &occasion(20), Reason::Payment, 1000);
+        ledger.put_in_order();
+        assert_eq!(
+            booked(&ledger),
+            [
+                (10, FIRST_BALANCE_FEN + 100),
+                (20, FIRST_BALANCE_FEN + 1100),
+                (30, FIRST_BALANCE_FEN + 1101),
+                (40, 5),
+            ]
+        );
+        assert_eq!(ledger.balance_fen, FIRST_BALANCE_FEN + 1101);
+    }
 }

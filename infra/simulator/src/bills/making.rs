@@ -129,7 +129,8 @@ pub(crate) fn make(sim: &Sim, world: &mut World, wanted: &DayToMake) -> Result<M
     if !(1..=ORDERS_MAX).contains(&wanted.orders) || wanted.refunds > wanted.orders {
         return Err(MakeError::Count);
     }
-    let name = |at: usize| number(&day, wanted.seed, at);
+    let prefix = format!("MADE-{}-{}", clock::compact_day(day.start_ms), wanted.seed);
+    let name = |at: usize| number(&prefix, at);
     if world.books.orders.get(&name(0)).is_some() {
         return Err(MakeError::MadeAlready);
     }
@@ -171,9 +172,8 @@ pub(crate) fn make(sim: &Sim, world: &mut World, wanted: &DayToMake) -> Result<M
 }
 
 /// `MADE-20260803-1-0000001`: within the 32 characters of an order's number.
-fn number(day: &Day, seed: u32, at: usize) -> String {
-    let compact = clock::compact_day(day.start_ms);
-    format!("MADE-{compact}-{seed}-{:07}", at.saturating_add(1))
+fn number(prefix: &str, at: usize) -> String {
+    format!("{prefix}-{:07}", at.saturating_add(1))
 }
 
 /// Which orders are refunded: just as many as wanted, spread over the day.

@@ -101,7 +101,7 @@ pub(crate) fn hash(text: &[u8]) -> String {
 }
 
 fn zip(text: &[u8]) -> io::Result<Bytes> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(text)?;
     encoder.finish().map(Bytes::from)
 }
