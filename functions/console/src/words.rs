@@ -125,10 +125,10 @@ pub(crate) fn run(date: BillDate, run: Option<&Run>, needing: usize) -> RunWords
     match run.state {
         RunState::Waiting => RunWords {
             tone: Tone::Wait,
-            headline: "Waiting for WeChat Pay's bill",
+            headline: "Waiting for WeChat Pay’s bill",
             detail: or(
                 trouble(),
-                "WeChat Pay makes a day's bill by 10:00 of the next day. The run comes back by itself; there is nothing to do.",
+                "WeChat Pay makes a day’s bill by 10:00 of the next day. The run comes back by itself; there is nothing to do.",
             ),
         },
         RunState::Running => RunWords {
@@ -164,7 +164,7 @@ pub(crate) fn run(date: BillDate, run: Option<&Run>, needing: usize) -> RunWords
         RunState::Done => RunWords {
             tone: Tone::Good,
             headline: "Both sides agree",
-            detail: "WeChat Pay's bills and our books say the same of every trade of this day."
+            detail: "WeChat Pay’s bills and our books say the same of every trade of this day."
                 .to_owned(),
         },
     }

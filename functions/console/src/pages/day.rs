@@ -50,7 +50,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
             }
         }
         section.card {
-            h2 { "Last days" }
+            h2 { (view.chart.len()) " days" }
             (chart::chart(view.chart, view.date))
         }
         section.card #differences {

@@ -46,7 +46,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
     let day = format!("/console/{}", one.date);
     let body = html! {
         p.back { a href=(day) { "← " (words::long_day(one.date)) } }
-        div.title {
+        div.title.left {
             h1 { (words::kind_title(one.kind)) }
             (chip(words::state(one.state)))
         }
@@ -228,7 +228,8 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
     for event in view.journal.iter().flatten() {
         all.push(of_the_order(event));
     }
-    all.sort_by_key(|happened| happened.at);
+    // An order was there before anything was found about it.
+    all.sort_by_key(|happened| (happened.at, !happened.in_the_books));
     html! {
         ol.timeline {
             @for happened in &all {

@@ -28,12 +28,21 @@ pub(super) fn figures(run: &Run) -> Markup {
                 @if agree {
                     p { "Payments and refunds agree, in number and sum." }
                 } @else {
-                    p { "Payments " (more(there.payments, here.payments)) ", " (yuan_signed(there.paid_fen.saturating_sub(here.paid_fen))) }
-                    p { "Refunds " (more(there.refunds, here.refunds)) ", " (yuan_signed(there.refunded_fen.saturating_sub(here.refunded_fen))) }
+                    p { (differs("payment", there.payments, here.payments, there.paid_fen, here.paid_fen)) }
+                    p { (differs("refund", there.refunds, here.refunds, there.refunded_fen, here.refunded_fen)) }
                 }
             }
         }
     }
+}
+
+/// `+5 payments, +¥206.50`, or that they agree.
+fn differs(what: &str, there: u64, here: u64, there_fen: i64, here_fen: i64) -> String {
+    if (there, there_fen) == (here, here_fen) {
+        return format!("The {what}s agree");
+    }
+    let fen = yuan_signed(there_fen.saturating_sub(here_fen));
+    format!("{} {what}s, {fen}", more(there, here))
 }
 
 fn figure(title: &str, sums: &Sums) -> Markup {

@@ -158,7 +158,7 @@ impl From<NotDecided> for Problem {
             NotDecided::SamePerson => (
                 StatusCode::FORBIDDEN,
                 "same_person",
-                "A second person has to",
+                "A second person has to approve",
             ),
             NotDecided::NoReason => (
                 StatusCode::BAD_REQUEST,
