@@ -23,6 +23,7 @@ mod console;
 mod console_page;
 mod contract;
 mod create_order;
+mod days;
 mod deployed;
 mod late_money;
 mod late_news;

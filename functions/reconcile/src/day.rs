@@ -135,7 +135,9 @@ async fn whole(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), DayError> {
                     run_id: run.id.clone(),
                     part,
                 };
-                desk.work.send_work(&message, &trace.traceparent()).await?;
+                desk.work
+                    .send_reconcile(&message, 0, &trace.traceparent())
+                    .await?;
             }
             info!(date = %run.date, parts, rows = facts.rows, "the day is split");
             Ok(())

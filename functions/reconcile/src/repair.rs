@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
-use adapters::reconciliation::{Found, Saved};
+use adapters::reconciliation::Saved;
 use flows::{ask::Asked, settle::Settled, trace::Trace};
 use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
     journal::Cause,
     notice::TradeNotice,
     order::Order,
-    reconcile::difference::{Difference, Kind, Remedy, State},
+    reconcile::{
+        books::BookedRefund,
+        difference::{Difference, Kind, Remedy, State},
+    },
 };
 use tracing::{info, warn};
 
@@ -168,16 +171,30 @@ async fn refund(
         .refunding
         .learn(&out_refund_no, ASK_WITHIN, cause, trace.id())
         .await?;
-    Ok(match learnt {
-        Some(Settled::Changed) => Outcome::Repaired("WeChat Pay confirms the refund: it is booked"),
-        Some(Settled::AlreadyDone) => {
-            Outcome::Repaired("WeChat Pay says of the refund what our books say")
-        }
-        Some(Settled::StillOpen) => Outcome::Stays(
-            "WeChat Pay says of the refund that it is on its way, the bill says more".into(),
-        ),
-        Some(Settled::Parked { what_to_do }) => Outcome::Stays(what_to_do),
+    match learnt {
+        Some(Settled::Changed | Settled::AlreadyDone | Settled::StillOpen) => {}
+        Some(Settled::Parked { what_to_do }) => return Ok(Outcome::Stays(what_to_do)),
         None => return Err(unanswered(number)),
+    }
+    let refund = match order_no(difference) {
+        Some(order_no) => {
+            desk.orders
+                .refund_known_as(&order_no, &out_refund_no)
+                .await?
+        }
+        None => None,
+    };
+    let in_bill = difference.there.as_ref().and_then(|there| there.state.as_deref());
+    let follows = refund.is_some_and(|refund| {
+        BookedRefund::from(&refund.state).can_follow(in_bill.unwrap_or_default())
+    });
+    Ok(if follows {
+        Outcome::Repaired("WeChat Pay confirms the refund: it is booked")
+    } else {
+        Outcome::Stays(
+            "WeChat Pay, asked about the refund, says something else than its bill: open a case with it"
+                .into(),
+        )
     })
 }
 

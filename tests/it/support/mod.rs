@@ -4,6 +4,7 @@ pub(crate) mod api;
 mod aws;
 mod callbacks;
 mod console;
+mod days;
 mod queues;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ use adapters::{
     testing::{DynamoEngine, Match, Tables, Wire},
 };
 use payments::{ids::OrderNo, journal::Event, order::Order};
+use reconcile::handler;
 use serde_json::{Value, json};
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{
@@ -28,6 +30,7 @@ use wechatpay_simulator::{
 
 pub(crate) use api::{Answer, Client};
 pub(crate) use aws::{Hidden, LocalAws};
+pub(crate) use days::native_for;
 pub(crate) use queues::MAX_RECEIVE_COUNT;
 
 /// The merchant of all tests.
@@ -82,6 +85,8 @@ pub(crate) struct Wishes {
     pub(crate) main_host_is_down: bool,
     /// Nor where the other one should be.
     pub(crate) both_hosts_are_down: bool,
+    /// `RECONCILE_LINES_MAX`.
+    pub(crate) lines_max: u64,
 }
 
 impl Default for Wishes {
@@ -91,6 +96,7 @@ impl Default for Wishes {
             prepay_budget_ms: 4500,
             main_host_is_down: false,
             both_hosts_are_down: false,
+            lines_max: 1_000_000,
         }
     }
 }
@@ -323,15 +329,13 @@ impl Bench {
     }
 
     /// One run of the sweep.
-    pub(crate) async fn sweep(&self) -> reconcile::handler::Report {
+    pub(crate) async fn sweep(&self) -> reconcile::Report {
         let deadline_ms = self.clock.now_ms() + 60_000;
-        reconcile::handler::run(
-            &self.reconcile,
-            reconcile::handler::Task::Sweep,
-            deadline_ms,
-        )
-        .await
-        .expect("a run")
+        let event = handler::Event::Task(handler::Task::Sweep);
+        match handler::run(&self.reconcile, event, deadline_ms).await {
+            Ok(handler::Answer::Sweep(report)) => report,
+            other => panic!("not a sweep: {other:?}"),
+        }
     }
 
     /// The order as the table has it.
@@ -453,6 +457,9 @@ fn vars(
         ("PAYMENT_RESULTS_QUEUE_URL", &queues.results_url),
         ("WEBHOOKS_QUEUE_URL", &queues.webhooks_url),
         ("RECONCILE_WORK_QUEUE_URL", &queues.work_url),
+        ("RECONCILE_REPAIRS", "true"),
+        ("RECONCILE_LINES_MAX", &wishes.lines_max.to_string()),
+        ("EVIDENCE_BUCKET", &queues.bucket),
         ("MERCHANT_SIGNER", wishes.signer),
         ("MERCHANT_SIGNING_KEY_ID", &local.merchant_key_id),
         ("SECRETS_KEY_ID", &local.secrets_key_id),

@@ -125,8 +125,10 @@ fn link(
     } else {
         bill.hash().to_owned()
     };
-    let foreign = call.faults.iter().find_map(foreign_host);
-    let host = foreign.unwrap_or(&sim.base_url);
+    let host = match call.faults.iter().find_map(foreign_host) {
+        Some(foreign) => foreign.to_owned(),
+        None => host_as_called(call).unwrap_or_else(|| sim.base_url.clone()),
+    };
     let token = world.ids.letters(48);
     world
         .downloads
@@ -145,6 +147,12 @@ fn link(
         "hash_value": hash,
         "download_url": format!("{host}/v3/billdownload/file?token={token}{tar}"),
     })))
+}
+
+/// The address by which the merchant called: from a container, or through a relay, it is not the simulator's own.
+fn host_as_called(call: &Call<'_>) -> Option<String> {
+    let host = call.headers.get(http::header::HOST)?.to_str().ok()?;
+    Some(format!("http://{host}"))
 }
 
 fn foreign_host(fault: &Fault) -> Option<&str> {
