@@ -87,6 +87,7 @@
 //! | Platform certificates and their rotation | [`certificates`] |
 //! | Sensitive fields, RSA-OAEP with SHA-1 | [`sensitive`] |
 //! | Prepay, query, close, refunds, bills, certificates, self-test; error codes and repeats | [`api`] |
+//! | Bills: reading the files | [`bill`] |
 //!
 //! # What is not
 //!
@@ -106,6 +107,7 @@
 //! `https://pay.weixin.qq.com/doc/v3/merchant/4012365334`.
 
 pub mod api;
+pub mod bill;
 pub mod callback;
 pub mod canonical;
 pub mod certificates;

@@ -29,6 +29,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use crate::bill::BillError;
     use crate::certificates::CertificateError;
     use crate::{CallbackError, OpenError, OpenFieldError, VerifyError};
 
@@ -45,7 +46,7 @@ mod tests {
 
     #[test]
     fn no_two_refusals_have_the_same_name() {
-        let names = all_names();
+        let names = [&all_names(), BillError::NAMES].concat();
         let distinct: BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len(), "{names:?}");
     }

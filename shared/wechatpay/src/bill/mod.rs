@@ -1,0 +1,75 @@
+//! Bills (账单): reading the files. Uncompressed bytes in, rows out, in one pass and without holding the file.
+//!
+//! Where a file is to be had says [`api::TradeBill`](crate::api::TradeBill); unpacking it, and comparing its SHA-1 with
+//! [`BillLink::hash_value`](crate::BillLink::hash_value), is the caller's. What is read here is a text of four parts: a
+//! header, the rows, the header of the summary, and one summary row (manual pages 4013071246 and 4013071249).
+//!
+//! ```
+//! use wechatpay::bill::{TradeBillReader, TradeKind, yuan_of_fen};
+//!
+//! # let file = "\
+//! # 交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注
+//! # `2026-08-01 10:00:05,`wx00000000000000aa,`1900000001,`0,`,`4200000000202608010000000001,`ORDER-1001,`oUserAAAA,`NATIVE,`SUCCESS,`OTHERS,`CNY,`12.00,`0.00,`0,`0,`0.00,`0.00,`,`,`Tea\\ cup,`shop=7,`0.07000,`0.60%,`12.00,`0.00,`
+//! # `2026-08-01 18:45:10,`wx00000000000000aa,`1900000001,`0,`,`4200000000202608010000000001,`ORDER-1001,`oUserAAAA,`NATIVE,`REFUND,`OTHERS,`CNY,`0.00,`0.00,`50000000012026080100000000001,`RF-1001-1,`3.00,`0.00,`ORIGINAL,`PROCESSING,`Tea\\ cup,`shop=7,`-0.02000,`0.60%,`0.00,`3.00,`
+//! # 总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额
+//! # `2.0,`12.00,`3.00,`0.00,`0.05,`12.00,`3.00
+//! # ";
+//! let mut orders = Vec::new();
+//! let mut each = |row: &wechatpay::bill::TradeRow<'_>| {
+//!     if row.kind == TradeKind::Payment {
+//!         orders.push((row.out_trade_no().to_owned(), yuan_of_fen(row.total_fen)));
+//!     }
+//! };
+//! let mut reader = TradeBillReader::new();
+//! for chunk in file.as_bytes().chunks(100) {
+//!     reader.feed(chunk, &mut each)?; // as it comes off the wire
+//! }
+//! let proved = reader.finish(&mut each)?; // only now may the rows be believed
+//! assert_eq!(proved.rows, 2);
+//! assert_eq!(proved.fee.to_string(), "0.05");
+//! assert_eq!(orders, [("ORDER-1001".to_owned(), "12.00".to_owned())]);
+//! # Ok::<(), wechatpay::bill::BillError>(())
+//! ```
+//!
+//! # What is accepted
+//!
+//! - A byte order mark or none; lines that end in LF or CR LF; a last line without an end.
+//! - Columns in any order, since they are found by name, and more of them than are known: `unknown()` of a row has those.
+//! - A comma and a backtick separate two fields. A comma alone, or a backtick after anything else, is text: merchants'
+//!   commas come escaped, their backticks as `` \` `` in rows of payments.
+//!
+//! # What is proved
+//!
+//! The summary row must say the number of rows and the sum of each amount that both have; a column of rows whose sum the
+//! summary should have and has not is refused. Coupons (代金券金额) and balances (账户结余) have no sum. Fees of
+//! five decimals are summed up to two by WeChat Pay: there, less than a fen of difference passes.
+//!
+//! A bill that was cut anywhere is refused. Only the line end after the summary row may be missing; then the row's last
+//! value must have all its decimals (a summary that ended in a column unknown here could still have lost a part of that).
+//!
+//! Bytes of any kind give an error, never a panic, and no line is held that is longer than [`LINE_BYTES_MAX`].
+
+mod columns;
+mod error;
+mod escape;
+mod fund;
+mod marks;
+mod moment;
+mod money;
+mod reader;
+mod record;
+mod row;
+mod sums;
+#[cfg(test)]
+mod tests;
+mod trade;
+
+pub use error::{BillError, Column};
+pub use escape::unescape;
+pub use fund::{Direction, FundBillReader, FundRow, FundSummary};
+pub use money::{Fee, fen_of_yuan, yuan_of_fen};
+pub use row::TradeRow;
+pub use trade::{TradeBillReader, TradeKind, TradeSummary};
+
+/// No line of a bill is longer, its end included: the fields' limits come to a few thousand bytes.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
