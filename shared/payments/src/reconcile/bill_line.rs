@@ -1,6 +1,7 @@
 //! A row of the trade bill, kept: the bill streams past, and only rows that somebody has to look at stay.
 
 use serde::{Deserialize, Serialize};
+use wechatpay::bill::{TradeKind, TradeRow};
 
 /// What a row is about (交易状态).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
@@ -12,6 +13,16 @@ pub enum LineKind {
     Refund,
     /// A payment that was reversed.
     Revoked,
+}
+
+impl From<TradeKind> for LineKind {
+    fn from(kind: TradeKind) -> Self {
+        match kind {
+            TradeKind::Payment => Self::Payment,
+            TradeKind::Refund => Self::Refund,
+            TradeKind::Revoked => Self::Revoked,
+        }
+    }
 }
 
 /// A row of the trade bill with what a judge or a person needs of it (protocol reference, section 8.4).
@@ -53,4 +64,29 @@ pub struct BillLine {
     pub fee: i64,
     /// 费率, such as `0.60%`.
     pub rate: String,
+}
+
+impl From<&TradeRow<'_>> for BillLine {
+    fn from(row: &TradeRow<'_>) -> Self {
+        Self {
+            line: row.line,
+            kind: row.kind.into(),
+            at: row.at().to_owned(),
+            appid: row.appid().to_owned(),
+            mchid: row.mchid().to_owned(),
+            transaction_id: row.transaction_id().to_owned(),
+            order_no: row.out_trade_no().to_owned(),
+            refund_id: row.refund_id().to_owned(),
+            out_refund_no: row.out_refund_no().to_owned(),
+            trade_type: row.trade_type().to_owned(),
+            currency: row.currency().to_owned(),
+            refund_state: row.refund_state().to_owned(),
+            total_fen: row.total_fen,
+            settlement_fen: row.settlement_fen,
+            requested_refund_fen: row.requested_refund_fen,
+            refund_fen: row.refund_fen,
+            fee: row.fee.units(),
+            rate: row.rate().to_owned(),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     reconcile::{
         fingerprint::{Part, Prints},
         table::{Slot, Table},
-        totals::{OTHERS, Sums, Tally, Totals},
+        totals::{OTHERS, Tally, Totals},
     },
     refund::RefundState,
 };
@@ -400,25 +400,18 @@ impl DayBooks {
                 product,
                 ..
             } => {
-                let sums = Sums {
-                    payments: 1,
-                    payments_fen: amount_fen,
-                    ..Sums::default()
-                };
-                self.tally.add(product.trade_type(), &sums);
+                if let Some(sums) = self.tally.of(product.trade_type()) {
+                    sums.pay(amount_fen, 0, 0);
+                }
             }
             BookLine::Refund {
                 amount_fen,
                 product,
                 ..
             } => {
-                let sums = Sums {
-                    refunds: 1,
-                    refunds_fen: amount_fen,
-                    ..Sums::default()
-                };
-                let kind = product.map_or(OTHERS, Product::trade_type);
-                self.tally.add(kind, &sums);
+                if let Some(sums) = self.tally.of(product.map_or(OTHERS, Product::trade_type)) {
+                    sums.refund(amount_fen, 0, 0);
+                }
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A row of a fund bill, kept.
 
 use serde::{Deserialize, Serialize};
+use wechatpay::bill::{Direction, FundRow};
 
 /// Which way money went (收支类型).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
@@ -10,6 +11,15 @@ pub enum Flow {
     In,
     /// 支出: from the merchant.
     Out,
+}
+
+impl From<Direction> for Flow {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::In => Self::In,
+            Direction::Out => Self::Out,
+        }
+    }
 }
 
 /// A movement of money with what a person needs of it (protocol reference, section 8.5).
@@ -33,4 +43,20 @@ pub struct FundLine {
     pub amount_fen: i64,
     /// 业务凭证号, mostly the merchant's own number.
     pub voucher: String,
+}
+
+impl From<&FundRow<'_>> for FundLine {
+    fn from(row: &FundRow<'_>) -> Self {
+        Self {
+            line: row.line,
+            at: row.at().to_owned(),
+            business_id: row.business_id().to_owned(),
+            flow_id: row.flow_id().to_owned(),
+            business_name: row.business_name().to_owned(),
+            business_type: row.business_type().to_owned(),
+            flow: row.direction.into(),
+            amount_fen: row.amount_fen,
+            voucher: row.voucher().to_owned(),
+        }
+    }
 }

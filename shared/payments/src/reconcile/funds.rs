@@ -9,14 +9,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use wechatpay::bill::{Direction, Fee, FundRow, TradeKind, TradeRow};
+
 use crate::reconcile::{
-    bill_line::{BillLine, LineKind},
-    fee::FEE_UNITS_IN_A_FEN,
     fingerprint::Prints,
-    fund_line::{Flow, FundLine},
+    fund_line::FundLine,
     matcher::TooManyDifferences,
     table::{Slot, Table},
 };
+
+/// One fen in the unit of fees, 1/100000 yuan.
+const FEN: i64 = Fee::CENT.units();
 
 /// 业务类型 of movements that belong to a payment or a refund (protocol reference, section 8.5). The set is open; all others,
 /// such as withdrawals, transfers and profit sharing, have no row in the trade bill.
@@ -71,10 +74,10 @@ pub struct Moved {
 }
 
 impl Moved {
-    fn add(&mut self, flow: Flow, fen: i64) {
+    fn add(&mut self, flow: Direction, fen: i64) {
         let (count, sum) = match flow {
-            Flow::In => (&mut self.count_in, &mut self.in_fen),
-            Flow::Out => (&mut self.count_out, &mut self.out_fen),
+            Direction::In => (&mut self.count_in, &mut self.in_fen),
+            Direction::Out => (&mut self.count_out, &mut self.out_fen),
         };
         *count = count.saturating_add(1);
         *sum = sum.saturating_add(fen);
@@ -132,7 +135,7 @@ impl Expected {
 
     /// Less than a fen off: fees are charged in whole fen, and nobody says how they are rounded.
     const fn is_met(self) -> bool {
-        self.missing().abs() < FEE_UNITS_IN_A_FEN || self.has(ANY)
+        self.missing().abs() < FEN || self.has(ANY)
     }
 }
 
@@ -181,7 +184,7 @@ impl FundBooks {
     }
 
     /// Expects what a row of the trade bill must move. A row that came before changes nothing.
-    pub fn expect(&mut self, row: &BillLine, day: FundDay) {
+    pub fn expect(&mut self, row: &TradeRow<'_>, day: FundDay) {
         let Some(id) = self.id_of(row) else {
             return; // too long for a number of WeChat Pay's: the matcher has it among its candidates
         };
@@ -193,7 +196,7 @@ impl FundBooks {
         if expected == 0 {
             marks |= OPTIONAL;
         }
-        if row.kind == LineKind::Revoked {
+        if row.kind == TradeKind::Revoked {
             marks |= ANY | OPTIONAL;
         }
         self.table.insert(Expected::new(id, expected, marks));
@@ -203,27 +206,27 @@ impl FundBooks {
     ///
     /// # Errors
     /// [`TooManyDifferences`] when more belong to no trade than [`FundBooks::with_capacity`] was told.
-    pub fn take(&mut self, row: &FundLine, day: FundDay) -> Result<(), TooManyDifferences> {
-        let of_trade = OF_TRADES.contains(&row.business_type.as_str());
+    pub fn take(&mut self, row: &FundRow<'_>, day: FundDay) -> Result<(), TooManyDifferences> {
+        let of_trade = OF_TRADES.contains(&row.business_type());
         if day == FundDay::Same {
             let moved = if of_trade {
                 &mut self.of_trades
             } else {
                 &mut self.others
             };
-            moved.add(row.flow, row.amount_fen);
+            moved.add(row.direction, row.amount_fen);
         }
         if !of_trade {
             return Ok(());
         }
-        let units = row.amount_fen.saturating_mul(FEE_UNITS_IN_A_FEN);
-        let by = match row.flow {
-            Flow::In => units,
-            Flow::Out => units.saturating_neg(),
+        let units = row.amount_fen.saturating_mul(FEN);
+        let by = match row.direction {
+            Direction::In => units,
+            Direction::Out => units.saturating_neg(),
         };
         let expected = self
             .prints
-            .payment(&row.business_id)
+            .payment(row.business_id())
             .and_then(|id| self.table.get_mut(id));
         if let Some(expected) = expected {
             *expected = expected.moved(by);
@@ -237,7 +240,7 @@ impl FundBooks {
                 at_most: self.at_most,
             });
         }
-        self.without_trade.push(row.clone());
+        self.without_trade.push(row.into());
         Ok(())
     }
 
@@ -266,7 +269,7 @@ impl FundBooks {
     }
 
     /// How a row of the trade bill was moved. A row that never was expected is as expected.
-    pub fn funding(&self, row: &BillLine) -> Funding {
+    pub fn funding(&self, row: &TradeRow<'_>) -> Funding {
         let Some(slot) = self.id_of(row).and_then(|id| self.table.get(id)) else {
             return Funding::AsExpected;
         };
@@ -274,9 +277,9 @@ impl FundBooks {
         if slot.has(MOVED) {
             let moved = expected.saturating_sub(slot.missing());
             // A refund that was on its way may have failed since: then it came back whole.
-            let came_back = row.kind == LineKind::Refund
-                && row.refund_state != "SUCCESS"
-                && moved.abs() < FEE_UNITS_IN_A_FEN;
+            let came_back = row.kind == TradeKind::Refund
+                && row.refund_state() != "SUCCESS"
+                && moved.abs() < FEN;
             if slot.is_met() || came_back {
                 Funding::AsExpected
             } else {
@@ -290,25 +293,25 @@ impl FundBooks {
     }
 
     /// What a row's movements are booked under: the payment's number, or the refund's.
-    fn id_of(&self, row: &BillLine) -> Option<u64> {
+    fn id_of(&self, row: &TradeRow<'_>) -> Option<u64> {
         match row.kind {
-            LineKind::Payment | LineKind::Revoked => self.prints.payment(&row.transaction_id),
-            LineKind::Refund => self.prints.payment(&row.refund_id),
+            TradeKind::Payment | TradeKind::Revoked => self.prints.payment(row.transaction_id()),
+            TradeKind::Refund => self.prints.payment(row.refund_id()),
         }
     }
 }
 
 /// What a row moves in all, in 1/100000 yuan.
-fn expected(row: &BillLine) -> i64 {
-    let units = |fen: i64| fen.saturating_mul(FEE_UNITS_IN_A_FEN);
+fn expected(row: &TradeRow<'_>) -> i64 {
+    let units = |fen: i64| fen.saturating_mul(FEN);
     match row.kind {
-        LineKind::Payment if row.settlement_fen <= 0 => 0,
-        LineKind::Payment => units(row.settlement_fen).saturating_sub(row.fee),
-        LineKind::Refund if row.refund_state == "FAIL" => 0,
+        TradeKind::Payment if row.settlement_fen <= 0 => 0,
+        TradeKind::Payment => units(row.settlement_fen).saturating_sub(row.fee.units()),
+        TradeKind::Refund if row.refund_state() == "FAIL" => 0,
         // The fee of a refund is below zero: it comes back.
-        LineKind::Refund => units(row.refund_fen)
+        TradeKind::Refund => units(row.refund_fen)
             .saturating_neg()
-            .saturating_sub(row.fee),
-        LineKind::Revoked => 0,
+            .saturating_sub(row.fee.units()),
+        TradeKind::Revoked => 0,
     }
 }

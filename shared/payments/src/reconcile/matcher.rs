@@ -1,11 +1,18 @@
 //! Lays the rows of a trade bill against the books of the day.
 
+use std::{hint::black_box, slice};
+
+use wechatpay::bill::{TradeKind, TradeRow};
+
 use crate::reconcile::{
-    bill_line::{BillLine, LineKind},
-    books::{DayBooks, Found},
-    fee::{LastRate, is_at_rate},
-    totals::{Sums, Tally, Totals},
+    bill_line::BillLine,
+    books::{DayBooks, Found, Probe},
+    fee::LastRate,
+    totals::{Tally, Totals},
 };
+
+/// How many rows are looked up together, at most.
+const BATCH_ROWS: usize = 64;
 
 /// The one currency that this merchant is paid in.
 const CURRENCY: &str = "CNY";
@@ -68,94 +75,100 @@ impl Matcher {
     ///
     /// # Errors
     /// [`TooManyDifferences`] when more would have to be kept than [`Matcher::new`] was told.
-    pub fn take(&mut self, row: &BillLine) -> Result<(), TooManyDifferences> {
-        self.rows = self.rows.saturating_add(1);
-        self.count(row);
-        if !self.is_at_its_rate(row) {
-            self.has_room()?;
-            self.off_rate.push(row.clone());
-        }
-        if !self.is_same(row) {
-            self.has_room()?;
-            self.candidates.push(row.clone());
+    pub fn take(&mut self, row: &TradeRow<'_>) -> Result<(), TooManyDifferences> {
+        self.take_batch(slice::from_ref(row))
+    }
+
+    /// Takes the next rows. Each is somewhere else in the books, so that a processor would wait for the memory at each: with
+    /// some rows at a time ([`feed_batches`](wechatpay::bill::TradeBillReader::feed_batches)) it waits for all of them
+    /// together.
+    ///
+    /// # Errors
+    /// As [`Matcher::take`].
+    pub fn take_batch(&mut self, rows: &[TradeRow<'_>]) -> Result<(), TooManyDifferences> {
+        for rows in rows.chunks(BATCH_ROWS) {
+            let mut probes = [None; BATCH_ROWS];
+            for (probe, row) in probes.iter_mut().zip(rows) {
+                *probe = self.probe(row);
+            }
+            let touched = probes.iter().flatten();
+            black_box(touched.fold(0, |all, probe| all ^ self.books.touch(probe)));
+            for (probe, row) in probes.iter().zip(rows) {
+                self.judge(row, probe.as_ref())?;
+            }
         }
         Ok(())
     }
 
     /// Ends the pass.
-    ///
-    /// # Errors
-    /// As [`Matcher::take`].
-    pub fn finish(self) -> Result<Matched, TooManyDifferences> {
-        Ok(Matched {
+    pub fn finish(self) -> Matched {
+        Matched {
             books: self.books,
             candidates: self.candidates,
             off_rate: self.off_rate,
             totals: self.tally.totals(),
             rows: self.rows,
-        })
-    }
-
-    fn is_same(&mut self, row: &BillLine) -> bool {
-        let probe = match row.kind {
-            LineKind::Payment => self.books.payment(
-                &row.transaction_id,
-                &row.order_no,
-                &row.appid,
-                row.total_fen,
-            ),
-            LineKind::Refund => self.books.refund(
-                &row.out_refund_no,
-                &row.order_no,
-                &row.transaction_id,
-                row.requested_refund_fen,
-                &row.refund_id,
-            ),
-            LineKind::Revoked => return false,
-        };
-        let Some(probe) = probe else {
-            return false;
-        };
-        let ours = row.mchid == self.mchid && row.currency == CURRENCY;
-        match self.books.look_up(&probe) {
-            Found::Unknown | Found::Different => false,
-            Found::Same(None) => ours,
-            Found::Same(Some(state)) => ours && state.can_follow(&row.refund_state),
         }
     }
 
-    /// A refund that failed gives no fee back.
-    fn is_at_its_rate(&mut self, row: &BillLine) -> bool {
-        let base_fen = match row.kind {
-            LineKind::Payment => row.settlement_fen,
-            LineKind::Refund if row.refund_state == "FAIL" && row.fee == 0 => return true,
-            LineKind::Refund => row.refund_fen.saturating_neg(),
-            LineKind::Revoked => return true,
-        };
-        self.last_rate
-            .read(&row.rate)
-            .is_some_and(|rate| is_at_rate(row.fee, base_fen, rate))
+    /// What a row is looked up by; `None` when the books cannot have it.
+    #[inline]
+    fn probe(&self, row: &TradeRow<'_>) -> Option<Probe> {
+        match row.kind {
+            TradeKind::Payment => self.books.payment(
+                row.transaction_id(),
+                row.out_trade_no(),
+                row.appid(),
+                row.total_fen,
+            ),
+            TradeKind::Refund => self.books.refund(
+                row.out_refund_no(),
+                row.out_trade_no(),
+                row.transaction_id(),
+                row.requested_refund_fen,
+                row.refund_id(),
+            ),
+            TradeKind::Revoked => None,
+        }
     }
 
-    fn count(&mut self, row: &BillLine) {
-        let sums = match row.kind {
-            LineKind::Payment => Sums {
-                payments: 1,
-                payments_fen: row.total_fen,
-                settlement_fen: row.settlement_fen,
-                fees: row.fee,
-                ..Sums::default()
-            },
-            LineKind::Refund => Sums {
-                refunds: 1,
-                refunds_fen: row.requested_refund_fen,
-                refunds_settlement_fen: row.refund_fen,
-                fees: row.fee,
-                ..Sums::default()
-            },
-            LineKind::Revoked => Sums::default(),
+    #[inline]
+    fn judge(
+        &mut self,
+        row: &TradeRow<'_>,
+        probe: Option<&Probe>,
+    ) -> Result<(), TooManyDifferences> {
+        self.count(row);
+        let found = probe.map_or(Found::Unknown, |probe| self.books.look_up(probe));
+        let fits = match found {
+            Found::Unknown | Found::Different => false,
+            Found::Same(None) => true,
+            Found::Same(Some(state)) => state.can_follow(row.refund_state()),
         };
-        self.tally.add(&row.trade_type, &sums);
+        if !fits || row.mchid() != self.mchid || row.currency() != CURRENCY {
+            self.has_room()?;
+            self.candidates.push(row.into());
+        }
+        if !self.last_rate.is_kept_by(row) {
+            self.has_room()?;
+            self.off_rate.push(row.into());
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn count(&mut self, row: &TradeRow<'_>) {
+        self.rows = self.rows.saturating_add(1);
+        let Some(sums) = self.tally.of(row.trade_type()) else {
+            return;
+        };
+        let fee = row.fee.units();
+        match row.kind {
+            TradeKind::Payment => sums.pay(row.total_fen, row.settlement_fen, fee),
+            TradeKind::Refund => sums.refund(row.requested_refund_fen, row.refund_fen, fee),
+            // It takes back a payment of the same bill, or of one before, that the rows do not name the amount of in one way.
+            TradeKind::Revoked => {}
+        }
     }
 
     fn has_room(&self) -> Result<(), TooManyDifferences> {

@@ -32,6 +32,24 @@ pub struct Sums {
 }
 
 impl Sums {
+    /// Counts a payment.
+    #[inline]
+    pub(crate) fn pay(&mut self, total_fen: i64, settlement_fen: i64, fee: i64) {
+        self.payments = self.payments.saturating_add(1);
+        self.payments_fen = self.payments_fen.saturating_add(total_fen);
+        self.settlement_fen = self.settlement_fen.saturating_add(settlement_fen);
+        self.fees = self.fees.saturating_add(fee);
+    }
+
+    /// Counts a refund.
+    #[inline]
+    pub(crate) fn refund(&mut self, requested_fen: i64, settlement_fen: i64, fee: i64) {
+        self.refunds = self.refunds.saturating_add(1);
+        self.refunds_fen = self.refunds_fen.saturating_add(requested_fen);
+        self.refunds_settlement_fen = self.refunds_settlement_fen.saturating_add(settlement_fen);
+        self.fees = self.fees.saturating_add(fee);
+    }
+
     /// Adds what another part of the day comes to.
     pub fn add(&mut self, other: &Self) {
         self.payments = self.payments.saturating_add(other.payments);
@@ -82,9 +100,9 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds to a kind.
+    /// The sums of a kind.
     #[inline]
-    pub(crate) fn add(&mut self, kind: &str, sums: &Sums) {
+    pub(crate) fn of(&mut self, kind: &str) -> Option<&mut Sums> {
         let is_last = self
             .kinds
             .get(self.last)
@@ -92,9 +110,7 @@ impl Tally {
         if !is_last {
             self.last = self.place(kind);
         }
-        if let Some((_, mine)) = self.kinds.get_mut(self.last) {
-            mine.add(sums);
-        }
+        self.kinds.get_mut(self.last).map(|(_, sums)| sums)
     }
 
     fn place(&mut self, kind: &str) -> usize {
@@ -127,12 +143,8 @@ impl Tally {
 mod tests {
     use super::*;
 
-    fn payment(fen: i64) -> Sums {
-        Sums {
-            payments: 1,
-            payments_fen: fen,
-            ..Sums::default()
-        }
+    fn pay(tally: &mut Tally, kind: &str, fen: i64) {
+        tally.of(kind).unwrap().pay(fen, fen, 0);
     }
 
     #[test]
@@ -159,7 +171,7 @@ mod tests {
     #[test]
     fn totals_go_through_json_and_back() {
         let mut tally = Tally::default();
-        tally.add("FACE", &payment(5));
+        pay(&mut tally, "FACE", 5);
         let text = serde_json::to_string(&tally.totals()).unwrap();
         assert_eq!(
             serde_json::from_str::<Totals>(&text).unwrap(),
@@ -171,7 +183,7 @@ mod tests {
     fn a_bill_that_names_a_new_kind_in_each_row_takes_no_more_memory_for_it() {
         let mut tally = Tally::default();
         for row in 0..1000 {
-            tally.add(&format!("KIND{row}"), &payment(1));
+            pay(&mut tally, &format!("KIND{row}"), 1);
         }
         let totals = tally.totals();
         assert_eq!(totals.0.len(), KINDS_AT_MOST + 1);

@@ -146,7 +146,7 @@ impl FundBillReader {
         bytes: &[u8],
         each: &mut impl FnMut(&FundRow<'_>),
     ) -> Result<(), BillError> {
-        self.feed_dyn(bytes, each)
+        self.feed_dyn(bytes, &mut |rows| rows.iter().for_each(&mut *each))
     }
 
     /// Ends the bill: proves the summary row against the sums and the counts of the rows.
@@ -154,19 +154,19 @@ impl FundBillReader {
     /// # Errors
     /// [`BillError`] when the bill is cut or its summary says something else.
     pub fn finish(self, each: &mut impl FnMut(&FundRow<'_>)) -> Result<FundSummary, BillError> {
-        self.finish_dyn(each)
+        self.finish_dyn(&mut |rows| rows.iter().for_each(&mut *each))
     }
 
     // As in `TradeBillReader`: compiled here, not at the caller's.
     fn feed_dyn(
         &mut self,
         bytes: &[u8],
-        each: &mut dyn FnMut(&FundRow<'_>),
+        each: &mut dyn FnMut(&[FundRow<'_>]),
     ) -> Result<(), BillError> {
         self.0.feed(bytes, each)
     }
 
-    fn finish_dyn(self, each: &mut dyn FnMut(&FundRow<'_>)) -> Result<FundSummary, BillError> {
+    fn finish_dyn(self, each: &mut dyn FnMut(&[FundRow<'_>])) -> Result<FundSummary, BillError> {
         self.0.finish(each)
     }
 }
@@ -232,11 +232,11 @@ impl Columns {
 #[derive(Debug, Default)]
 struct Fund {
     columns: Columns,
-    sums: FundSummary,
 }
 
 impl Format for Fund {
     type Row<'a> = FundRow<'a>;
+    type Sums = FundSummary;
     type Summary = FundSummary;
     const SUMMARY_STARTS: &'static str = "资金流水总笔数";
 
@@ -245,7 +245,11 @@ impl Format for Fund {
         Ok(())
     }
 
-    fn row<'a>(&'a mut self, record: Record<'a>) -> Result<FundRow<'a>, BillError> {
+    fn row<'a>(
+        &'a self,
+        sums: &mut FundSummary,
+        record: Record<'a>,
+    ) -> Result<FundRow<'a>, BillError> {
         let columns = &self.columns;
         let direction = match record.field(columns.direction) {
             "收入" => Direction::In,
@@ -261,8 +265,8 @@ impl Format for Fund {
             _ => Some(record.fen(columns.balance)?),
         };
         let (count, sum) = match direction {
-            Direction::In => (&mut self.sums.in_count, &mut self.sums.in_fen),
-            Direction::Out => (&mut self.sums.out_count, &mut self.sums.out_fen),
+            Direction::In => (&mut sums.in_count, &mut sums.in_fen),
+            Direction::Out => (&mut sums.out_count, &mut sums.out_fen),
         };
         *count += 1;
         *sum = sum
@@ -278,8 +282,12 @@ impl Format for Fund {
         })
     }
 
-    fn summary(&self, summary: &SummaryRow<'_>) -> Result<FundSummary, BillError> {
-        let (sums, amount) = (self.sums, self.columns.amount);
+    fn summary(
+        &self,
+        sums: &FundSummary,
+        summary: &SummaryRow<'_>,
+    ) -> Result<FundSummary, BillError> {
+        let (sums, amount) = (*sums, self.columns.amount);
         summary.prove_count("rows", &["资金流水总笔数"], summary.rows)?;
         summary.prove_count("in_count", &["收入笔数"], sums.in_count)?;
         summary.prove_fen("in", &["收入金额"], amount, sums.in_fen)?;

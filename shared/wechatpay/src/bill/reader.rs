@@ -12,10 +12,15 @@ use super::record::{Header, Record};
 /// How much is checked, marked and read in one go: small enough to stay in the nearest cache between the three.
 const REGION_BYTES: usize = 16 * 1024;
 
+/// How many rows are handed over at a time, at most: about what a region has.
+const BATCH_ROWS: usize = 64;
+
 /// A kind of bill.
 pub(super) trait Format: 'static {
     /// A detail row.
     type Row<'a>;
+    /// What the rows come to so far.
+    type Sums: Default;
     /// What the summary row proves.
     type Summary;
     /// How the header of the summary starts.
@@ -25,10 +30,18 @@ pub(super) trait Format: 'static {
     fn header(&mut self, header: &Header) -> Result<(), BillError>;
 
     /// Reads a row and adds it to the sums.
-    fn row<'a>(&'a mut self, record: Record<'a>) -> Result<Self::Row<'a>, BillError>;
+    fn row<'a>(
+        &'a self,
+        sums: &mut Self::Sums,
+        record: Record<'a>,
+    ) -> Result<Self::Row<'a>, BillError>;
 
     /// Holds the summary row against the sums. Comes last.
-    fn summary(&self, summary: &SummaryRow<'_>) -> Result<Self::Summary, BillError>;
+    fn summary(
+        &self,
+        sums: &Self::Sums,
+        summary: &SummaryRow<'_>,
+    ) -> Result<Self::Summary, BillError>;
 }
 
 /// The summary row, and what else its reader must know.
@@ -52,6 +65,7 @@ enum Part {
 /// Reads a bill of one kind.
 pub(super) struct Reader<F: Format> {
     format: F,
+    sums: F::Sums,
     part: Part,
     header: Header,
     summary_header: Header,
@@ -86,6 +100,7 @@ impl<F: Format> Reader<F> {
     pub(super) fn new(format: F) -> Self {
         Self {
             format,
+            sums: F::Sums::default(),
             part: Part::Header,
             header: Header::default(),
             summary_header: Header::default(),
@@ -103,7 +118,7 @@ impl<F: Format> Reader<F> {
     pub(super) fn feed(
         &mut self,
         bytes: &[u8],
-        each: &mut dyn FnMut(&F::Row<'_>),
+        each: &mut dyn FnMut(&[F::Row<'_>]),
     ) -> Result<(), BillError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -114,7 +129,7 @@ impl<F: Format> Reader<F> {
 
     pub(super) fn finish(
         mut self,
-        each: &mut dyn FnMut(&F::Row<'_>),
+        each: &mut dyn FnMut(&[F::Row<'_>]),
     ) -> Result<F::Summary, BillError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -138,7 +153,7 @@ impl<F: Format> Reader<F> {
     fn chunk(
         &mut self,
         mut bytes: &[u8],
-        each: &mut dyn FnMut(&F::Row<'_>),
+        each: &mut dyn FnMut(&[F::Row<'_>]),
     ) -> Result<(), BillError> {
         if !self.carry.is_empty() {
             let room = LINE_BYTES_MAX.saturating_sub(self.carry.len());
@@ -171,7 +186,11 @@ impl<F: Format> Reader<F> {
     }
 
     /// Reads whole lines.
-    fn region(&mut self, bytes: &[u8], each: &mut dyn FnMut(&F::Row<'_>)) -> Result<(), BillError> {
+    fn region(
+        &mut self,
+        bytes: &[u8],
+        each: &mut dyn FnMut(&[F::Row<'_>]),
+    ) -> Result<(), BillError> {
         let error = match std::str::from_utf8(bytes) {
             Ok(text) => return self.lines(text, each),
             Err(error) => error,
@@ -185,10 +204,28 @@ impl<F: Format> Reader<F> {
         })
     }
 
-    fn lines(&mut self, text: &str, each: &mut dyn FnMut(&F::Row<'_>)) -> Result<(), BillError> {
+    /// Reads the first line, and gives the others back.
+    fn header<'t>(&mut self, text: &'t str) -> Result<&'t str, BillError> {
+        let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let names = line.strip_prefix('\u{feff}').unwrap_or(line);
+        self.line += 1;
+        self.header = Header::read(self.line, names);
+        self.format.header(&self.header)?;
+        self.part = Part::Rows;
+        Ok(rest)
+    }
+
+    fn lines(&mut self, text: &str, each: &mut dyn FnMut(&[F::Row<'_>])) -> Result<(), BillError> {
+        let text = match self.part {
+            Part::Header => self.header(text)?,
+            Part::Rows | Part::Summary | Part::End => text,
+        };
         let bytes = text.as_bytes();
         let mut marks = self.marks.of(bytes);
         let mut start = 0;
+        // Rows that were read and not yet handed over.
+        let mut rows = Vec::with_capacity(BATCH_ROWS);
         while start < bytes.len() {
             self.line += 1;
             let plain = match self.part {
@@ -203,11 +240,25 @@ impl<F: Format> Reader<F> {
                     marks: of_row,
                     end: without_cr(bytes, start, line_feed),
                 };
-                each(&self.format.row(record)?);
+                if rows.len() == BATCH_ROWS {
+                    each(&rows);
+                    rows.clear();
+                }
+                match self.format.row(&mut self.sums, record) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => {
+                        each(&rows);
+                        return Err(error);
+                    }
+                }
                 self.rows += 1;
                 marks = after;
                 start = line_feed + 1;
                 continue;
+            }
+            if !rows.is_empty() {
+                each(&rows);
+                rows.clear();
             }
 
             self.separators.clear();
@@ -230,19 +281,12 @@ impl<F: Format> Reader<F> {
             let header = match self.part {
                 Part::Rows if line.starts_with('`') => &self.header,
                 Part::Summary if line.starts_with('`') => &self.summary_header,
-                Part::Header => {
-                    let names = line.strip_prefix('\u{feff}').unwrap_or(line);
-                    self.header = Header::read(self.line, names);
-                    self.format.header(&self.header)?;
-                    self.part = Part::Rows;
-                    continue;
-                }
                 Part::Rows if line.starts_with(F::SUMMARY_STARTS) => {
                     self.summary_header = Header::read(self.line, line);
                     self.part = Part::Summary;
                     continue;
                 }
-                Part::Rows | Part::Summary => {
+                Part::Header | Part::Rows | Part::Summary => {
                     return Err(BillError::UnexpectedLine {
                         line: self.line,
                         found: shown(line),
@@ -270,16 +314,23 @@ impl<F: Format> Reader<F> {
                 end,
             };
             if self.part == Part::Rows {
-                each(&self.format.row(record)?);
+                let row = self.format.row(&mut self.sums, record)?;
+                each(std::slice::from_ref(&row));
                 self.rows += 1;
             } else {
-                self.summary = Some(self.format.summary(&SummaryRow {
-                    record,
-                    rows: self.rows,
-                    unterminated: self.unterminated,
-                })?);
+                self.summary = Some(self.format.summary(
+                    &self.sums,
+                    &SummaryRow {
+                        record,
+                        rows: self.rows,
+                        unterminated: self.unterminated,
+                    },
+                )?);
                 self.part = Part::End;
             }
+        }
+        if !rows.is_empty() {
+            each(&rows);
         }
         Ok(())
     }

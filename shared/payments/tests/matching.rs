@@ -1,0 +1,417 @@
+//! Random days on both sides: the matcher must find what a slow and plain one finds, no more and no less.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use payments::{
+    order::Product,
+    reconcile::{
+        bill_line::{BillLine, LineKind},
+        books::{BookLine, BookedRefund, DayBooks, Inserted},
+        matcher::{Matched, Matcher},
+        totals::Sums,
+    },
+};
+use proptest::prelude::*;
+use wechatpay::bill::{Fee, TradeBillReader, TradeRow, yuan_of_fen};
+
+const MCHID: &str = "1900000001";
+const APPID: &str = "wx00000000000000aa";
+
+/// A line of the books, owned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Booked {
+    id: String,
+    refund: Option<(Option<String>, String, BookedRefund)>,
+    order_no: String,
+    fen: i64,
+    appid: String,
+    product: Product,
+    shard: u8,
+}
+
+impl Booked {
+    fn line(&self) -> BookLine<'_> {
+        match &self.refund {
+            None => BookLine::Payment {
+                transaction_id: &self.id,
+                order_no: &self.order_no,
+                amount_fen: self.fen,
+                appid: &self.appid,
+                product: self.product,
+            },
+            Some((refund_id, transaction_id, state)) => BookLine::Refund {
+                out_refund_no: &self.id,
+                refund_id: refund_id.as_deref(),
+                transaction_id,
+                order_no: &self.order_no,
+                amount_fen: self.fen,
+                state: *state,
+                product: Some(self.product),
+            },
+        }
+    }
+}
+
+/// What is wrong with a line, on one side or the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Fault {
+    None,
+    AbsentThere,
+    AbsentHere,
+    Amount,
+    OrderNo,
+    Appid,
+    Mchid,
+    Currency,
+    RefundId,
+    RefundOf,
+    RefundState(usize),
+    TwiceThere,
+    TwiceHere,
+    AgainHere,
+    Revoked,
+    Fee,
+    Long,
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        8 => Just(Fault::None),
+        1 => Just(Fault::AbsentThere),
+        1 => Just(Fault::AbsentHere),
+        1 => Just(Fault::Amount),
+        1 => Just(Fault::OrderNo),
+        1 => Just(Fault::Appid),
+        1 => Just(Fault::Mchid),
+        1 => Just(Fault::Currency),
+        1 => Just(Fault::RefundId),
+        1 => Just(Fault::RefundOf),
+        3 => (0..STATES_THERE.len()).prop_map(Fault::RefundState),
+        1 => Just(Fault::TwiceThere),
+        1 => Just(Fault::TwiceHere),
+        1 => Just(Fault::AgainHere),
+        1 => Just(Fault::Revoked),
+        1 => Just(Fault::Fee),
+        1 => Just(Fault::Long),
+    ]
+}
+
+const STATES_THERE: [&str; 5] = ["PROCESSING", "SUCCESS", "FAIL", "CHANGE", "NEW"];
+const STATES_HERE: [BookedRefund; 6] = [
+    BookedRefund::Reserved,
+    BookedRefund::Processing,
+    BookedRefund::Succeeded,
+    BookedRefund::Closed,
+    BookedRefund::Refused,
+    BookedRefund::Abnormal,
+];
+const PRODUCTS: [(Product, &str); 5] = [
+    (Product::Native, "NATIVE"),
+    (Product::Jsapi, "JSAPI"),
+    (Product::MiniProgram, "JSAPI"),
+    (Product::App, "APP"),
+    (Product::H5, "MWEB"),
+];
+
+/// What a line is drawn from: whether it is a refund and of which payment, amount, product, our state, what is wrong.
+type Drawn = (Option<usize>, i64, usize, usize, bool, Fault);
+
+fn drawn() -> impl Strategy<Value = Vec<Drawn>> {
+    let line = (
+        proptest::option::of(0_usize..30),
+        1_i64..1_000_000,
+        0..PRODUCTS.len(),
+        0..STATES_HERE.len(),
+        any::<bool>(),
+        fault(),
+    );
+    proptest::collection::vec(line, 0..200)
+}
+
+/// Both sides of a day, the rows in another order than the lines.
+fn sides(drawn: &[Drawn], order: u64) -> (Vec<Booked>, Vec<BillLine>) {
+    let (mut here, mut there) = (Vec::new(), Vec::new());
+    for (position, &(of, fen, product, state, knows_id, fault)) in drawn.iter().enumerate() {
+        let (product, trade_type) = PRODUCTS[product];
+        let state = STATES_HERE[state];
+        let order_no = format!("ORDER-{}", of.unwrap_or(position));
+        let transaction_id = format!("42000000002026080100{:08}", of.unwrap_or(position));
+        let refund_id = format!("503000000020260801{position:011}");
+        let out_refund_no = format!("r-{position:040}");
+        let booked = Booked {
+            id: if of.is_some() {
+                out_refund_no.clone()
+            } else {
+                transaction_id.clone()
+            },
+            refund: of.map(|_| {
+                (
+                    knows_id.then(|| refund_id.clone()),
+                    transaction_id.clone(),
+                    state,
+                )
+            }),
+            order_no: order_no.clone(),
+            fen,
+            appid: APPID.to_owned(),
+            product,
+            shard: u8::try_from(position % 16).unwrap(),
+        };
+        let is_refund = of.is_some();
+        let (paid, refunded) = if is_refund { (0, fen) } else { (fen, 0) };
+        let mut row = BillLine {
+            line: 0,
+            kind: if is_refund {
+                LineKind::Refund
+            } else {
+                LineKind::Payment
+            },
+            at: "2026-08-01 10:00:05".to_owned(),
+            appid: APPID.to_owned(),
+            mchid: MCHID.to_owned(),
+            transaction_id,
+            order_no,
+            refund_id: if is_refund { refund_id } else { String::new() },
+            out_refund_no: if is_refund {
+                out_refund_no
+            } else {
+                String::new()
+            },
+            trade_type: trade_type.to_owned(),
+            currency: "CNY".to_owned(),
+            refund_state: if is_refund {
+                STATES_THERE[position % 2].to_owned()
+            } else {
+                String::new()
+            },
+            total_fen: paid,
+            settlement_fen: paid,
+            requested_refund_fen: refunded,
+            refund_fen: refunded,
+            fee: (paid - refunded) * 6,
+            rate: "0.60%".to_owned(),
+        };
+        match fault {
+            Fault::None | Fault::AbsentThere | Fault::AbsentHere => {}
+            Fault::Amount if is_refund => row.requested_refund_fen += 1,
+            Fault::Amount => row.total_fen += 1,
+            Fault::OrderNo => row.order_no.push('x'),
+            Fault::Appid => row.appid.push('x'),
+            Fault::Mchid => row.mchid = "1900000002".to_owned(),
+            Fault::Currency => row.currency = "USD".to_owned(),
+            Fault::RefundId => row.refund_id.push('1'),
+            Fault::RefundOf => row.transaction_id.replace_range(0..1, "5"),
+            Fault::RefundState(state) => row.refund_state = STATES_THERE[state].to_owned(),
+            Fault::TwiceThere => there.push(row.clone()),
+            Fault::TwiceHere => here.push(Booked {
+                fen: fen + 1,
+                ..booked.clone()
+            }),
+            Fault::AgainHere => here.push(booked.clone()),
+            Fault::Revoked => row.kind = LineKind::Revoked,
+            Fault::Fee => row.fee += 1000,
+            Fault::Long => row.order_no = "9".repeat(100),
+        }
+        if fault != Fault::AbsentHere {
+            here.push(booked);
+        }
+        if fault != Fault::AbsentThere {
+            there.push(row);
+        }
+    }
+    let mut random = fastrand::Rng::with_seed(order);
+    random.shuffle(&mut here);
+    random.shuffle(&mut there);
+    for (line, row) in (2..).zip(&mut there) {
+        row.line = line;
+    }
+    (here, there)
+}
+
+/// What both matchers must agree on.
+#[derive(Debug, Default, Eq, PartialEq)]
+struct Verdict {
+    candidates: BTreeSet<u64>,
+    off_rate: BTreeSet<u64>,
+    unseen: BTreeSet<String>,
+    unseen_in: BTreeMap<u8, u64>,
+}
+
+/// Everything as text, one thing after the other.
+fn plainly(here: &[Booked], there: &[BillLine]) -> Verdict {
+    let mut books: HashMap<(bool, &str), Vec<&Booked>> = HashMap::new();
+    for booked in here {
+        let lines = books
+            .entry((booked.refund.is_some(), &booked.id))
+            .or_default();
+        if !lines.contains(&booked) {
+            lines.push(booked);
+        }
+    }
+    let mut seen: BTreeSet<(bool, &str)> = BTreeSet::new();
+    let mut verdict = Verdict::default();
+    for row in there {
+        let (is_refund, base) = match row.kind {
+            LineKind::Payment => (false, row.settlement_fen),
+            LineKind::Refund => (true, -row.refund_fen),
+            LineKind::Revoked => {
+                verdict.candidates.insert(row.line);
+                continue;
+            }
+        };
+        let fails = row.refund_state == "FAIL" && row.fee == 0;
+        if !fails && (row.fee - base * 6).abs() >= 1000 {
+            verdict.off_rate.insert(row.line);
+        }
+        let id = if is_refund {
+            row.out_refund_no.as_str()
+        } else {
+            row.transaction_id.as_str()
+        };
+        let key = (is_refund, id);
+        let fits = match books.get(&key).map(Vec::as_slice) {
+            Some([booked]) => fits(booked, row),
+            _ => false,
+        };
+        let too_long = row.order_no.len() > 64;
+        let first = too_long || seen.insert(key);
+        if !fits || !first || row.mchid != MCHID || row.currency != "CNY" {
+            verdict.candidates.insert(row.line);
+        }
+    }
+    for (key, lines) in &books {
+        if !seen.contains(key) {
+            verdict.unseen.insert(lines[0].id.clone());
+            let shard = lines[0].shard;
+            *verdict.unseen_in.entry(shard).or_default() += 1;
+        }
+    }
+    verdict
+}
+
+fn fits(booked: &Booked, row: &BillLine) -> bool {
+    let same = booked.order_no == row.order_no;
+    match &booked.refund {
+        None => same && booked.fen == row.total_fen && booked.appid == row.appid,
+        Some((refund_id, transaction_id, state)) => {
+            let allowed: &[&str] = match state {
+                BookedRefund::Reserved | BookedRefund::Refused => &[],
+                BookedRefund::Processing => &["PROCESSING"],
+                BookedRefund::Succeeded => &["PROCESSING", "SUCCESS", "CHANGE"],
+                BookedRefund::Closed => &["PROCESSING", "FAIL"],
+                BookedRefund::Abnormal => &["PROCESSING", "CHANGE"],
+            };
+            same && booked.fen == row.requested_refund_fen
+                && *transaction_id == row.transaction_id
+                && refund_id.as_ref().is_none_or(|id| *id == row.refund_id)
+                && allowed.contains(&row.refund_state.as_str())
+        }
+    }
+}
+
+/// The bill that has these rows.
+fn bill(rows: &[BillLine]) -> String {
+    let mut text = "交易时间,公众账号ID,商户号,微信订单号,商户订单号,交易类型,交易状态,货币种类,应结订单金额,微信退款单号,商户退款单号,退款金额,退款状态,手续费,费率,订单金额,申请退款金额\n".to_owned();
+    let or_zero = |id: &str| if id.is_empty() { "0" } else { id }.to_owned();
+    for row in rows {
+        let state = match row.kind {
+            LineKind::Payment => "SUCCESS",
+            LineKind::Refund => "REFUND",
+            LineKind::Revoked => "REVOKED",
+        };
+        let fields = [
+            row.at.clone(),
+            row.appid.clone(),
+            row.mchid.clone(),
+            row.transaction_id.clone(),
+            row.order_no.clone(),
+            row.trade_type.clone(),
+            state.to_owned(),
+            row.currency.clone(),
+            yuan_of_fen(row.settlement_fen),
+            or_zero(&row.refund_id),
+            or_zero(&row.out_refund_no),
+            yuan_of_fen(row.refund_fen),
+            row.refund_state.clone(),
+            Fee::from_units(row.fee).to_string(),
+            row.rate.clone(),
+            yuan_of_fen(row.total_fen),
+            yuan_of_fen(row.requested_refund_fen),
+        ];
+        for (position, field) in fields.iter().enumerate() {
+            text.push_str(if position == 0 { "`" } else { ",`" });
+            text.push_str(field);
+        }
+        text.push('\n');
+    }
+    let sum = |of: fn(&BillLine) -> i64| rows.iter().map(of).sum::<i64>();
+    text.push_str("总交易单数,应结订单总金额,退款总金额,手续费总金额,订单总金额,申请退款总金额\n");
+    let sums = [
+        format!("{}.0", rows.len()),
+        yuan_of_fen(sum(|row| row.settlement_fen)),
+        yuan_of_fen(sum(|row| row.refund_fen)),
+        Fee::from_units(sum(|row| row.fee)).to_string(),
+        yuan_of_fen(sum(|row| row.total_fen)),
+        yuan_of_fen(sum(|row| row.requested_refund_fen)),
+    ];
+    text.push('`');
+    text.push_str(&sums.join(",`"));
+    text.push('\n');
+    text
+}
+
+fn run(here: &[Booked], there: &[BillLine], room: usize, key: [u64; 2]) -> Matched {
+    let mut books = DayBooks::with_capacity(room, key);
+    for booked in here {
+        assert_ne!(
+            books.insert(&booked.line(), booked.shard),
+            Inserted::TooLong
+        );
+    }
+    let mut matcher = Matcher::new(books, MCHID, 1000);
+    let mut reader = TradeBillReader::new();
+    let text = bill(there);
+    let mut batch = |rows: &[TradeRow<'_>]| matcher.take_batch(rows).unwrap();
+    for chunk in text.as_bytes().chunks(5000) {
+        reader.feed_batches(chunk, &mut batch).unwrap();
+    }
+    reader
+        .finish(&mut |row| panic!("{row:?} came late"))
+        .unwrap();
+    matcher.finish()
+}
+
+fn verdict(matched: &Matched, here: &[Booked]) -> Verdict {
+    let lines = |rows: &[BillLine]| rows.iter().map(|row| row.line).collect::<BTreeSet<_>>();
+    Verdict {
+        candidates: lines(&matched.candidates),
+        off_rate: lines(&matched.off_rate),
+        unseen: here
+            .iter()
+            .filter(|booked| matched.books.is_unseen(&booked.line()))
+            .map(|booked| booked.id.clone())
+            .collect(),
+        unseen_in: (0..16)
+            .map(|shard| (shard, matched.books.unseen_in(shard)))
+            .filter(|(_, unseen)| *unseen > 0)
+            .collect(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_matcher_finds_what_a_slow_and_plain_one_finds(
+        drawn in drawn(), order: u64, key: [u64; 2], room in 0_usize..300,
+    ) {
+        let (here, there) = sides(&drawn, order);
+        let matched = run(&here, &there, room, key);
+        prop_assert_eq!(verdict(&matched, &here), plainly(&here, &there));
+        prop_assert_eq!(matched.rows, u64::try_from(there.len()).unwrap());
+        prop_assert_eq!(matched.books.unseen(), (0..16).map(|shard| matched.books.unseen_in(shard)).sum::<u64>());
+        let paid: i64 = there.iter().filter(|row| row.kind == LineKind::Payment).map(|row| row.total_fen).sum();
+        let Sums { payments_fen, .. } = matched.totals.all();
+        prop_assert_eq!(payments_fen, paid);
+    }
+}
