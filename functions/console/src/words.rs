@@ -70,15 +70,18 @@ pub(crate) const fn button(decision: Decision) -> &'static str {
     }
 }
 
-/// What the page says after a decision.
-pub(crate) const fn done(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Propose => {
+/// What the page says after a decision, by where the difference stands now.
+pub(crate) const fn done(decision: Decision, state: State) -> &'static str {
+    match (decision, state) {
+        (Decision::Propose, _) => {
             "The refund is proposed. A second, different person has to approve it."
         }
-        Decision::Approve => "Your approval is kept.",
-        Decision::Reject => "The refund is rejected. No money moves.",
-        Decision::Explain => "The difference is explained and closed.",
+        (Decision::Approve, State::Proposed) => {
+            "Your approval is kept. A second, different person has to approve it too."
+        }
+        (Decision::Approve, _) => "The refund is approved by two persons, and on its way.",
+        (Decision::Reject, _) => "The refund is rejected. No money moves.",
+        (Decision::Explain, _) => "The difference is explained and closed.",
     }
 }
 

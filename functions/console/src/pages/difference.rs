@@ -66,8 +66,12 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
         }
         div.columns {
             section.card {
-                h2 { "What to do" }
-                p { (list::sentence(one.kind.what_to_do())) }
+                @if is_undecided(one.state) {
+                    h2 { "What to do" }
+                    p { (list::sentence(one.kind.what_to_do())) }
+                } @else {
+                    h2 { "Where it stands" }
+                }
                 dl.facts {
                     div { dt { "Who acts next" } dd { (words::next(one)) } }
                 }
@@ -84,6 +88,14 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
         }
     };
     layout(&format!("{name}, {}", one.date), Some(view.viewer), body)
+}
+
+/// Whether a person still has something to decide, or may.
+fn is_undecided(state: State) -> bool {
+    match state {
+        State::Open | State::Proposed | State::Rejected => true,
+        State::Approved | State::Repaired | State::Explained => false,
+    }
 }
 
 fn side(title: &str, side: Option<&Side>) -> Markup {
