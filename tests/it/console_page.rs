@@ -92,6 +92,14 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
     );
     pictures(&mut browser, "day").await;
     is_narrow_enough(&mut browser, "day").await;
+    let print = json!({"media": "print"});
+    browser.command("Emulation.setEmulatedMedia", print).await;
+    browser
+        .whole_picture(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-day-print.png"))
+        .await;
+    browser
+        .command("Emulation.setEmulatedMedia", json!({"media": ""}))
+        .await;
 
     browser.click("a[href*='duplicate-payment']").await;
     browser.wait("document.querySelector('#why')").await;

@@ -45,6 +45,7 @@ pub async fn serve(desk: &Desk, mut parts: Parts, body: Vec<u8>) -> Response<Str
     answer.headers_mut().extend(trace.header());
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // With less, browsers would leave out where a form of ours comes from.
         (REFERRER_POLICY, "same-origin"),
     ] {
         set(&mut answer, name, value);

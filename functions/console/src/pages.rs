@@ -28,7 +28,7 @@ use crate::{
 /// Nothing runs, nothing comes from elsewhere, nobody puts the page into a frame.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
-/// Two strokes that meet: both sides agree.
+/// Two strokes alike: both sides agree.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' rx='8' fill='%230f6b4f'/%3E%3Cpath d='M8 12h16M8 20h16' stroke='%23fff' stroke-width='3.5' stroke-linecap='round'/%3E%3C/svg%3E";
 
 /// An answer with a page.
@@ -97,7 +97,7 @@ fn layout(title: &str, viewer: Option<&Viewer>, body: Markup) -> Markup {
                         span { "Reconciliation" }
                     }
                     @if let Some(name) = viewer.and_then(Viewer::name) {
-                        p.person { span.hidden { "Signed in as " } (name) }
+                        p.person { "You are " (name) }
                     }
                 }
                 main #main { (body) }
@@ -128,3 +128,6 @@ fn moment(at: wechatpay::UnixSeconds) -> Markup {
     let machine = wechatpay::time::format_rfc3339_beijing(at);
     html! { time datetime=(machine) { (words::moment(at)) } }
 }
+
+#[cfg(test)]
+mod tests;

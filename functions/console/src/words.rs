@@ -70,15 +70,18 @@ pub(crate) const fn button(decision: Decision) -> &'static str {
     }
 }
 
-/// What the page says after a decision.
-pub(crate) const fn done(decision: Decision) -> &'static str {
-    match decision {
-        Decision::Propose => {
+/// What the page says after a decision, by where the difference stands now.
+pub(crate) const fn done(decision: Decision, state: State) -> &'static str {
+    match (decision, state) {
+        (Decision::Propose, _) => {
             "The refund is proposed. A second, different person has to approve it."
         }
-        Decision::Approve => "Your approval is kept.",
-        Decision::Reject => "The refund is rejected. No money moves.",
-        Decision::Explain => "The difference is explained and closed.",
+        (Decision::Approve, State::Proposed) => {
+            "Your approval is kept. A second, different person has to approve it too."
+        }
+        (Decision::Approve, _) => "The refund is approved by two persons, and on its way.",
+        (Decision::Reject, _) => "The refund is rejected. No money moves.",
+        (Decision::Explain, _) => "The difference is explained and closed.",
     }
 }
 
@@ -110,17 +113,20 @@ pub(crate) struct RunWords {
     pub(crate) detail: String,
 }
 
-/// A day's run in words. `needing` differences of it need somebody.
-pub(crate) fn run(date: BillDate, run: Option<&Run>, needing: usize) -> RunWords {
+/// A day's run in words, with what is left of what it found.
+pub(crate) fn run(run: Option<&Run>, found: &[Difference]) -> RunWords {
     let Some(run) = run else {
         return RunWords {
             tone: Tone::Quiet,
             headline: "Not reconciled",
-            detail: format!(
-                "No run has looked at {date}. The daily run does so on the next day at 10:30 in Beijing; you may start one below."
-            ),
+            detail: "No run has looked at this day. The daily run does so on the next day, once WeChat Pay has made its bill."
+                .to_owned(),
         };
     };
+    let under_way = found.iter().filter(|one| one.state == State::Approved);
+    let under_way = under_way.count();
+    let waiting = found.iter().filter(|one| one.state.needs_somebody());
+    let waiting = waiting.count().saturating_sub(under_way);
     let trouble = || run.trouble.clone().unwrap_or_default();
     match run.state {
         RunState::Waiting => RunWords {
@@ -148,15 +154,20 @@ pub(crate) fn run(date: BillDate, run: Option<&Run>, needing: usize) -> RunWords
                 "The run ended without a verdict. Run it again; if it fails again, look into the log of the function reconcile.",
             ),
         },
-        RunState::Done if needing > 0 => RunWords {
+        RunState::Done if waiting > 0 => RunWords {
             tone: Tone::Bad,
             headline: "Done, with open differences",
-            detail: match needing {
+            detail: match waiting {
                 1 => "One difference still needs somebody.".to_owned(),
                 more => format!("{more} differences still need somebody."),
             },
         },
-        RunState::Done if run.differences().values().any(|count| *count > 0) => RunWords {
+        RunState::Done if under_way > 0 => RunWords {
+            tone: Tone::Wait,
+            headline: "Done, refunds are on their way",
+            detail: "Everything is decided. What is approved is being given back.".to_owned(),
+        },
+        RunState::Done if !found.is_empty() => RunWords {
             tone: Tone::Good,
             headline: "Done",
             detail: "Every difference that was found is repaired, explained or decided.".to_owned(),

@@ -169,7 +169,7 @@ async fn decisions_and_runs_are_as_the_contract_says() {
     let approved = wang.post(DECIDE, &decision("approve", 2), 200).await.body;
     assert_eq!(approved["state"], "approved");
     let work = json!({"v": "apply.v1", "date": bench.day(1), "id": id});
-    assert_eq!(bench.reconcile_work().await, [work.clone()]);
+    assert_eq!(bench.reconcile_work().await, std::slice::from_ref(&work));
     let over = wang.post(DECIDE, &decision("explain", 3), 409).await;
     assert_eq!(over.code(), "difference_state");
     assert_eq!(bench.reconcile_work().await, [work], "it is started again");

@@ -122,20 +122,18 @@ impl Bench {
             at: Some(at),
             note: None,
         };
-        let here = match kind {
-            Kind::PaidThereUnpaidHere => Some(Side {
-                amount_fen: Some(12_850),
-                state: Some("closed".to_owned()),
-                at: None,
-                note: None,
-            }),
-            Kind::AmountDiffers => Some(Side {
-                amount_fen: Some(12_800),
-                state: Some("paid".to_owned()),
-                at: Some(at),
-                note: Some("ordered for 128.00".to_owned()),
-            }),
-            _ => None,
+        let ours = |fen, state: &str, note: Option<&str>| Side {
+            amount_fen: Some(fen),
+            state: Some(state.to_owned()),
+            at: None,
+            note: note.map(str::to_owned),
+        };
+        let here = if kind == Kind::PaidThereUnpaidHere {
+            Some(ours(12_850, "closed", None))
+        } else if kind == Kind::AmountDiffers {
+            Some(ours(12_800, "paid", Some("ordered for 128.00")))
+        } else {
+            None
         };
         Difference::found(
             date,

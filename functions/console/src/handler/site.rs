@@ -169,7 +169,7 @@ impl Request<'_> {
             difference,
             journal: self.journal(difference).await,
             now: self.desk.clock.now(),
-            done: done.map(words::done),
+            done: done.map(|decision| words::done(decision, difference.state)),
             draft,
         }
     }

@@ -110,13 +110,17 @@ impl Stack {
 pub(super) fn chart(days: &[ChartDay], chosen: BillDate) -> Markup {
     let count = i64::try_from(days.len()).unwrap_or(30);
     let width = LEFT + SLOT * count + 4;
-    let top = round_up(days.iter().map(|day| day.sums.sum()).max().unwrap_or(0));
+    let highest = days.iter().map(|day| day.sums.sum()).max().unwrap_or(0);
+    let top = round_up(highest);
     let base = TOP + HEIGHT;
+    let lines = [(base, 0), (TOP + HEIGHT / 2, top / 2), (TOP, top)];
+    // Where nothing was paid there is no scale.
+    let lines = lines.into_iter().take(if highest > 0 { 3 } else { 1 });
     html! {
         div.chart tabindex="0" role="region" aria-label="Chart of the last days" {
             svg viewBox=(format!("0 0 {width} {}", base + BOTTOM)) role="group"
                 aria-label="What was paid on each day; each column leads to its day" {
-                @for (y, fen) in [(TOP, top), (TOP + HEIGHT / 2, top / 2), (base, 0)] {
+                @for (y, fen) in lines {
                     line.grid x1=(LEFT) x2=(width) y1=(y) y2=(y) {}
                     text.axis x=(LEFT - 8) y=(y + 4) text-anchor="end" { (short_yuan(fen)) }
                 }

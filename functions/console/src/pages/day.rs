@@ -1,17 +1,10 @@
 //! The page of one day.
 
 use maud::{Markup, html};
-use payments::reconcile::run::{BillDate, BillName, Run, RunState};
+use payments::reconcile::run::{BILLS_LAST_DAYS, BillDate, BillName, Run, RunState};
 
 use super::{chart, layout, list, moment, notice, products};
-use crate::{
-    asked::Filter,
-    listing::{Day, needing},
-    money::count,
-    pages::ChartDay,
-    person::Viewer,
-    words,
-};
+use crate::{asked::Filter, listing::Day, money::count, pages::ChartDay, person::Viewer, words};
 
 /// What the page shows.
 pub(crate) struct DayView<'a> {
@@ -99,7 +92,7 @@ fn head(view: &DayView<'_>) -> Markup {
 }
 
 fn state(view: &DayView<'_>) -> Markup {
-    let words = words::run(view.date, view.run, needing(&view.day.items));
+    let words = words::run(view.run, &view.day.items);
     let is_preview = view.run.is_some_and(|run| run.dry_run);
     let under_way = view.run.is_some_and(|run| match run.state {
         RunState::Running => true,
@@ -123,7 +116,12 @@ fn state(view: &DayView<'_>) -> Markup {
                     }
                 }
             }
-            @if view.has_bill && !under_way {
+            @if !view.has_bill {
+                p.meta {
+                    @if view.has_next { "WeChat Pay keeps bills for " (BILLS_LAST_DAYS) " days: this day has none any more." }
+                    @else { "The day is not over: there is no bill yet." }
+                }
+            } @else if !under_way {
                 form.actions method="post" action=(format!("/console/{}", view.date)) {
                     button type="submit" name="dry_run" value="true" { "Preview" }
                     button.main type="submit" name="dry_run" value="false" {

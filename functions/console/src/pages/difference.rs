@@ -3,7 +3,7 @@
 use flows::problem::Problem;
 use maud::{Markup, html};
 use payments::{
-    journal::Event,
+    journal::{Event, Subject},
     reconcile::difference::{
         Decision, Difference, NotDecided, PERSONS, REASON_MAX, Side, State, Step, Who,
     },
@@ -66,8 +66,12 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
         }
         div.columns {
             section.card {
-                h2 { "What to do" }
-                p { (list::sentence(one.kind.what_to_do())) }
+                @if is_undecided(one.state) {
+                    h2 { "What to do" }
+                    p { (list::sentence(one.kind.what_to_do())) }
+                } @else {
+                    h2 { "Where it stands" }
+                }
                 dl.facts {
                     div { dt { "Who acts next" } dd { (words::next(one)) } }
                 }
@@ -84,6 +88,14 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
         }
     };
     layout(&format!("{name}, {}", one.date), Some(view.viewer), body)
+}
+
+/// Whether a person still has something to decide, or may.
+fn is_undecided(state: State) -> bool {
+    match state {
+        State::Open | State::Proposed | State::Rejected => true,
+        State::Approved | State::Repaired | State::Explained => false,
+    }
 }
 
 fn side(title: &str, side: Option<&Side>) -> Markup {
@@ -272,17 +284,16 @@ fn by(who: &Who) -> Markup {
 }
 
 fn of_the_order(event: &Event) -> Happened {
-    let from = event
-        .from
-        .as_deref()
-        .map_or(String::new(), |from| format!("{from} → "));
+    let subject = match &event.subject {
+        Subject::Order => "Order".to_owned(),
+        Subject::Refund(refund_no) => format!("Refund {refund_no}"),
+        Subject::Payment(transaction_id) => format!("Payment {transaction_id}"),
+    };
+    let from = event.from.as_deref();
+    let from = from.map_or(String::new(), |from| format!("{from} → "));
     Happened {
         at: event.at,
-        what: format!(
-            "{}: {from}{}",
-            list::sentence(event.subject.kind()).trim_end_matches('.'),
-            event.to
-        ),
+        what: format!("{subject}: {from}{}", event.to),
         who: html! { "by " (event.cause.kind()) " " code { (event.cause.id()) } },
         why: None,
         in_the_books: true,

@@ -23,7 +23,7 @@ pub(super) fn figures(run: &Run) -> Markup {
             (figure("WeChat Pay’s bill", &there))
             (figure("Our books", &here))
             section.figure.good[agree].bad[!agree] {
-                h2 { "Difference" }
+                h2 { "Difference" @if !agree { " · + if the bill has more" } }
                 p.sum { (yuan_signed(net(&there).saturating_sub(net(&here)))) }
                 @if agree {
                     p { "Payments and refunds agree, in number and sum." }
