@@ -290,7 +290,7 @@ async fn open<C: Call<Answer = BillLink>>(
     if let Some(kept) = kept(desk, run, date, bill).await? {
         return Ok(Some(kept));
     }
-    let Some(link) = link(desk, date, bill, call).await? else {
+    let Some(link) = link(desk, run, date, bill, call).await? else {
         return Ok(None);
     };
     let sha1 = link.hash_value.trim().to_ascii_lowercase();
@@ -358,6 +358,7 @@ fn name_of_kept(desk: &Desk, date: BillDate, bill: BillName, sha1: &str) -> Stri
 /// Asks WeChat Pay where a bill is. `None` when it says that nothing happened on the day, and can be believed.
 async fn link<C: Call<Answer = BillLink>>(
     desk: &Desk,
+    run: &Run,
     date: BillDate,
     bill: BillName,
     call: &C,
@@ -367,7 +368,7 @@ async fn link<C: Call<Answer = BillLink>>(
         Answer::Done(link) => Err(refused(bill, &format!("hash_type {}", link.hash_type))),
         Answer::Refused(refusal) => match refusal.code {
             ErrorCode::StatementCreating => Err(DayError::NotReady),
-            ErrorCode::NoStatementExist if is_believed(desk, date) => Ok(None),
+            ErrorCode::NoStatementExist if is_believed(desk, run, date) => Ok(None),
             ErrorCode::NoStatementExist => Err(DayError::NotReady),
             _ => Err(of_refusal(bill, &refusal)),
         },
@@ -380,10 +381,11 @@ async fn link<C: Call<Answer = BillLink>>(
 /// The one that WeChat Pay has.
 const HASH_TYPE: &str = "SHA1";
 
-/// Before 10:00 of the next day the bill may only not be made yet. The present day is asked for with a simulator alone.
-fn is_believed(desk: &Desk, date: BillDate) -> bool {
+/// Before 10:00 of the next day the bill may only not be made yet. The present day is reconciled with a simulator alone, which
+/// has every bill at once.
+fn is_believed(desk: &Desk, run: &Run, date: BillDate) -> bool {
     let now = desk.clock.now();
-    now.0 >= date.ends_at().0.saturating_add(BELIEVED_FROM_S) || date == BillDate::of(now)
+    now.0 >= date.ends_at().0.saturating_add(BELIEVED_FROM_S) || run.date == BillDate::of(now)
 }
 
 fn of_refusal(bill: BillName, refusal: &Refusal) -> DayError {

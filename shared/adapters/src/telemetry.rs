@@ -15,8 +15,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::env::Vars;
 
 /// Our crates: only these may say more than `info`.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     "adapters",
+    "console",
     "create_order",
     "flows",
     "manage_order",

@@ -29,7 +29,7 @@ pub(super) fn trade_bill(sim: &Sim, world: &mut World, call: &Call<'_>) -> Resul
     let day = day(sim, world, query)?;
     let bill_type = one_of(query, "bill_type", &["ALL", "SUCCESS", "REFUND"])?;
     let gzip = gzip(query)?;
-    ready(sim, call, &day)?;
+    ready(sim, world, call, &day)?;
     // All three kinds are made in one go, so that they agree.
     for kind in TradeBill::KINDS {
         let key = format!("trade/{}/{}", day.name, kind.as_str());
@@ -59,7 +59,7 @@ pub(super) fn fund_flow_bill(
         _ => FundAccount::Basic,
     };
     let gzip = gzip(query)?;
-    ready(sim, call, &day)?;
+    ready(sim, world, call, &day)?;
     let World { books, ids, .. } = &mut *world;
     books.ledger.book_due(ids, sim.now_ms());
     let key = format!("fund/{}/{account_type}", day.name);
@@ -193,11 +193,12 @@ fn day(sim: &Sim, world: &World, query: &str) -> Result<Day, Refusal> {
     Ok(day)
 }
 
-/// Yesterday's bill is being made until 10:00. Faults may say otherwise.
-fn ready(sim: &Sim, call: &Call<'_>, day: &Day) -> Result<(), Refusal> {
+/// Yesterday's bill is being made until 10:00, unless bills may be asked for while their day runs. Faults may say otherwise.
+fn ready(sim: &Sim, world: &World, call: &Call<'_>, day: &Day) -> Result<(), Refusal> {
     let now_ms = sim.now_ms();
     let yesterday = clock::day(now_ms.saturating_sub(DAY_MS)) == day.name;
-    let early = yesterday && clock::hour(now_ms) < READY_AT_HOUR;
+    let early =
+        yesterday && clock::hour(now_ms) < READY_AT_HOUR && !world.bills_of_today;
     if call.faults.contains(&Fault::NoStatement) {
         return Err(no_statement());
     }
