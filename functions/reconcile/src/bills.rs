@@ -82,7 +82,7 @@ pub(crate) async fn trades(
     Ok(Trades {
         facts: read.facts,
         summary_differs: read.summary_differs,
-        matched: matcher.finish()?,
+        matched: matcher.finish(),
     })
 }
 

@@ -95,7 +95,7 @@ impl Bench {
     pub(crate) async fn send_work(&self, work: &ReconcileWork) {
         let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         Queue::new(self.queues.client(), &self.queues.work_url)
-            .send_reconcile(work, 0, traceparent)
+            .send_work(work, 0, traceparent)
             .await
             .expect("a message");
     }
