@@ -55,46 +55,37 @@ fn bills(run: &Run) -> Value {
 }
 
 fn totals(run: &Run) -> Value {
-    let totals = run.totals();
-    let products: BTreeSet<&String> = totals.there.keys().chain(totals.here.keys()).collect();
+    let (of_bill, of_books) = (run.there(), run.here());
+    let products: BTreeSet<&String> = of_bill.0.keys().chain(of_books.0.keys()).collect();
     let sums = |side: &BTreeMap<String, Sums>, product: &str| {
         side.get(product).copied().unwrap_or_default()
     };
     let by_product = products.into_iter().map(|product| {
-        let mut view = both(&sums(&totals.there, product), &sums(&totals.here, product));
+        let mut view = both(&sums(&of_bill.0, product), &sums(&of_books.0, product));
         view.insert("product".to_owned(), json!(product));
         Value::Object(view)
     });
     let by_product: Vec<Value> = by_product.collect();
-    let (there, here) = (all(&totals.there), all(&totals.here));
+    let (there, here) = (of_bill.all(), of_books.all());
     let mut view = both(&there, &here);
     view.insert("by_product".to_owned(), json!(by_product));
     Value::Object(view)
 }
 
-/// The sum over all products.
-pub(crate) fn all(side: &BTreeMap<String, Sums>) -> Sums {
-    let mut all = Sums::default();
-    for sums in side.values() {
-        all.add(sums);
-    }
-    all
-}
-
 fn both(there: &Sums, here: &Sums) -> Map<String, Value> {
     let mut bill = counts(there);
     for (name, value) in [
-        ("settled_fen", json!(there.settled_fen)),
-        ("fee_e5", json!(there.fee_e5)),
-        ("fee_yuan", json!(decimal_of_e5(there.fee_e5))),
+        ("settled_fen", json!(there.settled_fen())),
+        ("fee_e5", json!(there.fees)),
+        ("fee_yuan", json!(decimal_of_e5(there.fees))),
     ] {
         bill.insert(name.to_owned(), value);
     }
     let difference = json!({
         "payments": signed(there.payments, here.payments),
-        "paid_fen": there.paid_fen.saturating_sub(here.paid_fen),
+        "paid_fen": there.payments_fen.saturating_sub(here.payments_fen),
         "refunds": signed(there.refunds, here.refunds),
-        "refunded_fen": there.refunded_fen.saturating_sub(here.refunded_fen),
+        "refunded_fen": there.refunds_fen.saturating_sub(here.refunds_fen),
     });
     Map::from_iter([
         ("there".to_owned(), Value::Object(bill)),
@@ -106,9 +97,9 @@ fn both(there: &Sums, here: &Sums) -> Map<String, Value> {
 fn counts(sums: &Sums) -> Map<String, Value> {
     Map::from_iter([
         ("payments".to_owned(), json!(sums.payments)),
-        ("paid_fen".to_owned(), json!(sums.paid_fen)),
+        ("paid_fen".to_owned(), json!(sums.payments_fen)),
         ("refunds".to_owned(), json!(sums.refunds)),
-        ("refunded_fen".to_owned(), json!(sums.refunded_fen)),
+        ("refunded_fen".to_owned(), json!(sums.refunds_fen)),
     ])
 }
 

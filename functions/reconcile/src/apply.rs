@@ -3,12 +3,7 @@
 use std::time::Duration;
 
 use adapters::{order_table::Reserved, reconciliation::Saved};
-use flows::{
-    ask::Asked,
-    refund::TakenOn,
-    settle::Settled,
-    trace::Trace,
-};
+use flows::{ask::Asked, refund::TakenOn, settle::Settled, trace::Trace};
 use payments::{
     ids::{OrderNo, RefundNo, TransactionId},
     journal::{Because, Cause},
@@ -88,7 +83,9 @@ async fn second_payment(
         .map(|parked| parked.amount)
         .or_else(|| amount.and_then(Fen::new));
     let (Some(order), Some(amount)) = (order, amount) else {
-        return Ok("our books have no such payment any more: refund it in WeChat Pay's console".into());
+        return Ok(
+            "our books have no such payment any more: refund it in WeChat Pay's console".into(),
+        );
     };
     let refund_no = RefundNo::of_second_payment(transaction_id);
     let wanted = WantedRefund {
@@ -108,7 +105,9 @@ async fn second_payment(
             format!("refund {refund_no} gives the second payment back")
         }
         TakenOn::OtherTerms | TakenOn::NoOrder | TakenOn::Refused(_) => {
-            format!("the refund was not taken on ({taken:?}): look the payment up in WeChat Pay's console")
+            format!(
+                "the refund was not taken on ({taken:?}): look the payment up in WeChat Pay's console"
+            )
         }
     })
 }

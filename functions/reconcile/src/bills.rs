@@ -21,7 +21,9 @@ use payments::{
 };
 use tracing::info;
 use wechatpay::{
-    api::{AccountType, BillLink, BillType, Call, ErrorCode, FundFlowBill, Refusal, Repeat, TradeBill},
+    api::{
+        AccountType, BillLink, BillType, Call, ErrorCode, FundFlowBill, Refusal, Repeat, TradeBill,
+    },
     bill::{BillError, FundBillReader, FundRow, TradeBillReader, TradeRow},
 };
 
@@ -373,7 +375,11 @@ async fn link<C: Call<Answer = BillLink>>(
             _ => Err(of_refusal(bill, &refusal)),
         },
         Answer::Unknown(what) => Err(DayError::Passing(
-            format!("WeChat Pay did not say where bill {} is ({what})", bill.name()).into(),
+            format!(
+                "WeChat Pay did not say where bill {} is ({what})",
+                bill.name()
+            )
+            .into(),
         )),
     }
 }

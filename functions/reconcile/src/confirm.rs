@@ -53,7 +53,13 @@ impl Finding {
     }
 
     /// Notes a difference.
-    pub(crate) fn add(&mut self, kind: Kind, about: About, there: Option<Side>, here: Option<Side>) {
+    pub(crate) fn add(
+        &mut self,
+        kind: Kind,
+        about: About,
+        there: Option<Side>,
+        here: Option<Side>,
+    ) {
         let difference =
             Difference::found(self.date, kind, about, there, here, &self.run_id, self.at);
         self.differences

@@ -117,9 +117,7 @@ async fn begin(desk: &Desk, day: &Day) -> Result<Option<Run>, DayError> {
 /// The whole day in one go, or, where the books are too many, its split.
 async fn whole(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), DayError> {
     match our_books::load_if_they_fit(desk, run.date).await? {
-        Loaded::Books(books) => {
-            one_part(desk, run, Part::WHOLE, *books, trace).await
-        }
+        Loaded::Books(books) => one_part(desk, run, Part::WHOLE, *books, trace).await,
         Loaded::TooMany => {
             // The bill is fetched once, for all parts.
             let facts = bills::fetch(desk, run).await?;

@@ -3,8 +3,12 @@
 use std::error::Error;
 
 use adapters::{
-    bill_file::{BillFileError, UnzipError}, evidence::EvidenceError, order_table::TableError, queues::QueueError,
-    reconciliation::ReconciliationError, wechat_api::NotSent,
+    bill_file::{BillFileError, UnzipError},
+    evidence::EvidenceError,
+    order_table::TableError,
+    queues::QueueError,
+    reconciliation::ReconciliationError,
+    wechat_api::NotSent,
 };
 use flows::{ask::AskError, books::BooksError, refund::RefundError};
 use payments::reconcile::matcher::TooManyDifferences;
@@ -14,7 +18,9 @@ use wechatpay::bill::BillError;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DayError {
     /// WeChat Pay still makes the bill.
-    #[error("WeChat Pay still makes the bill of this day: it is ready from 10:00 of the next day on")]
+    #[error(
+        "WeChat Pay still makes the bill of this day: it is ready from 10:00 of the next day on"
+    )]
     NotReady,
     /// The bill is of no use, so nothing is said about the day.
     #[error("a bill of the day is of no use")]
@@ -76,7 +82,9 @@ pub(crate) enum BrokenBill {
         expected: String,
     },
     /// WeChat Pay refuses to give it.
-    #[error("WeChat Pay refuses bill {bill} with {code}: see the protocol's page of bills for what the code asks for")]
+    #[error(
+        "WeChat Pay refuses bill {bill} with {code}: see the protocol's page of bills for what the code asks for"
+    )]
     Refused {
         /// Which bill.
         bill: &'static str,

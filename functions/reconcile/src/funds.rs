@@ -149,7 +149,11 @@ async fn name_them(
                     format!("expected {}, moved {}", yuan(expected), yuan(moved))
                 }
                 (Funding::Missing { expected }, FundDay::Before) => {
-                    format!("expected {}, nothing moved until {}", yuan(expected), run.date)
+                    format!(
+                        "expected {}, nothing moved until {}",
+                        yuan(expected),
+                        run.date
+                    )
                 }
             };
             let row = BillLine::from(row);
@@ -157,7 +161,12 @@ async fn name_them(
                 note: Some(here),
                 ..side_of_row(&row)
             };
-            finding.add(Kind::TradeWithoutFundFlow, about_row(&row), Some(there), None);
+            finding.add(
+                Kind::TradeWithoutFundFlow,
+                about_row(&row),
+                Some(there),
+                None,
+            );
             Ok(())
         })
         .await?;

@@ -161,7 +161,11 @@ async fn verdict(desk: &Desk, record: &Record, error: &DayError) -> Verdict {
             AGAIN_S
         }
     };
-    if let Err(error) = desk.work.come_back_in(&record.receipt_handle, again_s).await {
+    if let Err(error) = desk
+        .work
+        .come_back_in(&record.receipt_handle, again_s)
+        .await
+    {
         warn!(message_id = record.message_id, %error, "the pause before the next try could not be set");
     }
     Verdict::Retry

@@ -8,7 +8,11 @@ use payments::reconcile::{
 };
 use tracing::warn;
 
-use crate::{desk::Desk, error::DayError, part::{LINES, Part}};
+use crate::{
+    desk::Desk,
+    error::DayError,
+    part::{LINES, Part},
+};
 
 /// Lines that are asked for at a time; DynamoDB gives 1 MB at most.
 const PAGE: i32 = 5_000;
@@ -45,7 +49,10 @@ async fn read(
     part: Part,
     at_most: u64,
 ) -> Result<Option<DayBooks>, DayError> {
-    let mut books = DayBooks::with_capacity(usize::try_from(FIRST_ROOM.min(LINES)).unwrap_or(0), desk.hash_key());
+    let mut books = DayBooks::with_capacity(
+        usize::try_from(FIRST_ROOM.min(LINES)).unwrap_or(0),
+        desk.hash_key(),
+    );
     // All parts of the index side by side, each a page at a time.
     let mut pages: FuturesUnordered<_> = part
         .shards()
@@ -86,7 +93,10 @@ fn enter(books: &mut DayBooks, line: &DayLine, shard: u8) {
     match books.insert(&line, shard) {
         Inserted::New | Inserted::Again => {}
         Inserted::Twice | Inserted::TooLong => {
-            warn!(shard, "two lines of the books have one number, or one is too long: whatever row names it is looked at");
+            warn!(
+                shard,
+                "two lines of the books have one number, or one is too long: whatever row names it is looked at"
+            );
         }
     }
 }

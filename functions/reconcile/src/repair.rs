@@ -163,7 +163,11 @@ async fn refund(
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Outcome, DayError> {
-    let number = difference.about.out_refund_no.as_deref().unwrap_or_default();
+    let number = difference
+        .about
+        .out_refund_no
+        .as_deref()
+        .unwrap_or_default();
     let Ok(out_refund_no) = OutRefundNo::parse(number) else {
         return Ok(Outcome::ForAPerson);
     };
@@ -184,7 +188,10 @@ async fn refund(
         }
         None => None,
     };
-    let in_bill = difference.there.as_ref().and_then(|there| there.state.as_deref());
+    let in_bill = difference
+        .there
+        .as_ref()
+        .and_then(|there| there.state.as_deref());
     let follows = refund.is_some_and(|refund| {
         BookedRefund::from(&refund.state).can_follow(in_bill.unwrap_or_default())
     });
@@ -258,5 +265,7 @@ fn order_no(difference: &Difference) -> Option<OrderNo> {
 
 /// WeChat Pay gave no answer that counts: the day comes again.
 pub(crate) fn unanswered(what: &str) -> DayError {
-    DayError::Passing(format!("WeChat Pay did not answer a question about a difference ({what})").into())
+    DayError::Passing(
+        format!("WeChat Pay did not answer a question about a difference ({what})").into(),
+    )
 }

@@ -18,7 +18,11 @@ async fn a_bill_that_is_still_being_made_is_asked_for_again() {
     let run = bench.run_of(day).await;
     assert_eq!(run.state, RunState::Waiting);
     assert!(run.trouble.unwrap().contains("10:00"));
-    assert_eq!(bench.hidden.times_s().last(), Some(&1_800), "in half an hour");
+    assert_eq!(
+        bench.hidden.times_s().last(),
+        Some(&1_800),
+        "in half an hour"
+    );
 
     bench.until(day.plus_days(1), 10, 0).await;
     let run = bench.reconcile(day, false).await;
@@ -43,7 +47,11 @@ async fn no_bill_is_an_empty_day_but_not_before_ten() {
     bench.until(day.plus_days(1), 10, 30).await;
     let run = bench.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    assert!(run.bills.values().all(|bill| bill.rows == 0 && bill.sha1.is_none()));
+    assert!(
+        run.bills
+            .values()
+            .all(|bill| bill.rows == 0 && bill.sha1.is_none())
+    );
     assert_eq!(bench.evidence().await, Vec::<String>::new());
 }
 
@@ -73,11 +81,7 @@ async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
         ),
     ] {
         let name = format!("{fault:?}");
-        let id = bench
-            .wechat
-            .admin()
-            .add_fault(Rule::always(fault))
-            .unwrap();
+        let id = bench.wechat.admin().add_fault(Rule::always(fault)).unwrap();
         bench.begin_day(day, false).await;
         assert_eq!(bench.work_off_days().await, 1, "{name}");
         let run = bench.run_of(day).await;
@@ -87,11 +91,17 @@ async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
         assert_eq!(bench.told(day).await, Vec::<String>::new(), "{name}");
         assert_eq!(bench.order("LOST-1").await.state.name(), "awaiting_payment");
         let kept = bench.evidence().await;
-        assert!(kept.iter().all(|key| !key.contains("trade")), "{name}: {kept:?}");
+        assert!(
+            kept.iter().all(|key| !key.contains("trade")),
+            "{name}: {kept:?}"
+        );
         bench.wechat.admin().clear_faults(Some(id));
     }
     bench.reconcile(day, false).await;
-    assert_eq!(bench.told(day).await, ["paid_there_unpaid_here LOST-1 repaired"]);
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 repaired"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

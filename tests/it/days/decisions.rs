@@ -23,21 +23,38 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
     assert_eq!(admin.refunds().len(), 0, "nothing moves before");
 
     bench.two_approve(&proposed).await;
-    assert_eq!(bench.told(day).await, ["duplicate_payment TWICE-1 repaired"]);
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 repaired"]
+    );
     assert_eq!(bench.work_off().await, 0);
     bench.advance(std::time::Duration::from_secs(60)).await;
     assert_eq!(bench.work_off().await, 0);
     let [refund] = admin.refunds().try_into().unwrap();
-    assert_eq!(Some(refund.transaction_id.as_str()), proposed.about.transaction_id.as_deref());
-    assert_eq!((refund.status, refund.refund_fen), (RefundStatus::Success, 100));
+    assert_eq!(
+        Some(refund.transaction_id.as_str()),
+        proposed.about.transaction_id.as_deref()
+    );
+    assert_eq!(
+        (refund.status, refund.refund_fen),
+        (RefundStatus::Success, 100)
+    );
     assert_eq!(bench.order("TWICE-1").await.state.name(), "paid");
 
     // However often it is run and sent again, that was it.
-    bench.send_work(&adapters::queues::ReconcileWork::ApplyV1 { date: day, id: proposed.id }).await;
+    bench
+        .send_work(&adapters::queues::ReconcileWork::ApplyV1 {
+            date: day,
+            id: proposed.id,
+        })
+        .await;
     bench.reconcile(day, false).await;
     assert_eq!(bench.work_off().await, 0);
     assert_eq!(admin.refunds().len(), 1);
-    assert_eq!(bench.told(day).await, ["duplicate_payment TWICE-1 repaired"]);
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 repaired"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,18 +70,27 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
     assert_eq!(proposed.state, State::Proposed);
 
     bench.two_approve(&proposed).await;
-    assert_eq!(bench.told(day).await, ["unknown_order_there FOREIGN-1 repaired"]);
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 repaired"]
+    );
     assert_eq!(bench.work_off().await, 0);
     bench.advance(std::time::Duration::from_secs(60)).await;
     assert_eq!(bench.work_off().await, 0);
     let admin = bench.wechat.admin();
     let [refund] = admin.refunds().try_into().unwrap();
-    assert_eq!((refund.status, refund.refund_fen), (RefundStatus::Success, 500));
+    assert_eq!(
+        (refund.status, refund.refund_fen),
+        (RefundStatus::Success, 500)
+    );
     assert_eq!(bench.order("FOREIGN-1").await.state.name(), "refunded");
 
     bench.reconcile(day, false).await;
     assert_eq!(admin.refunds().len(), 1);
-    assert_eq!(bench.told(day).await, ["unknown_order_there FOREIGN-1 repaired"]);
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 repaired"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +116,10 @@ async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_th
         bench.reconciliation.save_difference(&stands).await.unwrap();
     }
     bench.reconcile(day, false).await;
-    assert_eq!(bench.told(day).await, ["duplicate_payment TWICE-1 repaired"]);
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 repaired"]
+    );
     assert_eq!(bench.work_off().await, 0);
     assert_eq!(admin.refunds().len(), 1);
 }

@@ -21,11 +21,20 @@ async fn a_day_on_which_both_sides_agree_has_no_differences() {
     assert_eq!((there.payments, there.payments_fen), (2, 200));
     assert_eq!((there.refunds, there.refunds_fen), (1, 40));
     assert_eq!(
-        (here.payments, here.payments_fen, here.refunds, here.refunds_fen),
+        (
+            here.payments,
+            here.payments_fen,
+            here.refunds,
+            here.refunds_fen
+        ),
         (2, 200, 1, 40)
     );
     assert_eq!(run.bills.len(), 4);
-    assert_eq!(bench.evidence().await.len(), 2, "trades and the basic account");
+    assert_eq!(
+        bench.evidence().await.len(),
+        2,
+        "trades and the basic account"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +54,10 @@ async fn a_payment_whose_news_was_lost_is_found_in_the_bill_and_settled() {
     assert_eq!(bench.order("LOST-1").await.state.name(), "awaiting_payment");
 
     bench.reconcile(day, false).await;
-    assert_eq!(bench.told(day).await, ["paid_there_unpaid_here LOST-1 repaired"]);
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 repaired"]
+    );
     assert_eq!(bench.order("LOST-1").await.state.name(), "paid");
     let journal = bench.journal("LOST-1").await;
     assert_eq!(journal.last().unwrap().cause.kind(), "reconciliation");
@@ -106,10 +118,19 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     let of_refund =
         |difference, number: &str| WantedDifference::picked(&date, difference).of_refund(number);
     bench.plant(of_refund(Difference::DropRefund, &absent));
-    bench.plant(of_refund(Difference::AlterRefundAmount { fen: None }, &other_amount));
-    bench.plant(of_refund(Difference::AlterRefundState { state: None }, &other_state));
+    bench.plant(of_refund(
+        Difference::AlterRefundAmount { fen: None },
+        &other_amount,
+    ));
+    bench.plant(of_refund(
+        Difference::AlterRefundState { state: None },
+        &other_state,
+    ));
     bench.plant(of(Difference::AlterFee { fen: Some(5) }, "FEE-00001"));
-    bench.plant(of(Difference::FundWithoutTrade { fen: Some(77) }, "GHOST-1"));
+    bench.plant(of(
+        Difference::FundWithoutTrade { fen: Some(77) },
+        "GHOST-1",
+    ));
     bench.plant(of(Difference::TradeWithoutFund, "NOFUND-1"));
     bench.plant(WantedDifference::picked(
         &date,
@@ -178,12 +199,18 @@ async fn a_difference_that_is_gone_when_the_day_is_run_again_is_over() {
     bench.paid_in_silence("LOST-1").await;
     bench.until(day.plus_days(1), 10, 30).await;
     bench.reconcile(day, true).await;
-    assert_eq!(bench.told(day).await, ["paid_there_unpaid_here LOST-1 open"]);
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 open"]
+    );
 
     // The sweep settles it meanwhile.
     assert_eq!(bench.sweep().await.settled, 1);
     bench.reconcile(day, true).await;
-    assert_eq!(bench.told(day).await, ["paid_there_unpaid_here LOST-1 repaired"]);
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 repaired"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,7 +11,8 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
     bench.paid("NOON-1").await;
     bench.until(day, 23, 58).await;
     bench.paid("LATE-1").await;
-    let drop = |order| WantedDifference::picked(&day.to_string(), Difference::DropPayment).of_order(order);
+    let drop =
+        |order| WantedDifference::picked(&day.to_string(), Difference::DropPayment).of_order(order);
     bench.plant(drop("LATE-1"));
     bench.until(day.plus_days(1), 10, 30).await;
 

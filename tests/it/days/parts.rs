@@ -35,7 +35,11 @@ async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
     let run = bench.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
     let (there, here) = (run.there().all(), run.here().all());
-    (bench.told(day).await, run.parts, [there.payments, here.payments])
+    (
+        bench.told(day).await,
+        run.parts,
+        [there.payments, here.payments],
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -173,28 +173,27 @@ impl Bench {
         let side = |paid: [i64; 2], is_bill: bool| {
             let sums = |paid_fen: i64, payments: i64, refunded_fen: i64| Sums {
                 payments: payments.unsigned_abs(),
-                paid_fen,
+                payments_fen: paid_fen,
+                settlement_fen: if is_bill { paid_fen } else { 0 },
                 refunds: u64::from(refunded_fen > 0),
-                refunded_fen,
-                settled_fen: if is_bill { paid_fen - refunded_fen } else { 0 },
-                fee_e5: if is_bill {
+                refunds_fen: refunded_fen,
+                refunds_settlement_fen: if is_bill { refunded_fen } else { 0 },
+                fees: if is_bill {
                     (paid_fen - refunded_fen) * 6
                 } else {
                     0
                 },
             };
-            BTreeMap::from([
+            Totals(BTreeMap::from([
                 ("NATIVE".to_owned(), sums(paid[0], paid[0] / 4_000, 3_950)),
                 ("JSAPI".to_owned(), sums(paid[1], paid[1] / 2_500, 0)),
-            ])
+            ]))
         };
         run.parts_done.insert(
             0,
             PartDone {
-                totals: Totals {
-                    there: side(there, true),
-                    here: side(here, false),
-                },
+                there: side(there, true),
+                here: side(here, false),
                 differences: BTreeMap::new(),
                 carried: 3,
             },

@@ -33,7 +33,11 @@ impl Bench {
         self.post_order(&native(order_no)).await;
         self.pay(order_no).await;
         assert_eq!(self.work_off().await, 0);
-        assert_eq!(self.order(order_no).await.state.name(), "paid", "{order_no}");
+        assert_eq!(
+            self.order(order_no).await.state.name(),
+            "paid",
+            "{order_no}"
+        );
     }
 
     /// An order that is paid, and we are never told.

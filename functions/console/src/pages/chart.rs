@@ -80,17 +80,17 @@ impl ChartDay {
 
 impl Stack {
     fn of(run: &Run) -> Self {
-        let totals = run.totals();
+        let (of_bill, of_books) = (run.there(), run.here());
         let mut stack = Self::default();
-        let products = totals.there.keys().chain(totals.here.keys());
+        let products = of_bill.0.keys().chain(of_books.0.keys());
         for product in std::collections::BTreeSet::from_iter(products) {
             let paid = |side: &std::collections::BTreeMap<_, _>| {
                 side.get(product)
                     .map_or(0, |sums: &payments::reconcile::totals::Sums| {
-                        sums.paid_fen.max(0)
+                        sums.payments_fen.max(0)
                     })
             };
-            let (there, here) = (paid(&totals.there), paid(&totals.here));
+            let (there, here) = (paid(&of_bill.0), paid(&of_books.0));
             let agreed = there.min(here);
             stack.agreed = stack.agreed.saturating_add(agreed);
             stack.there = stack.there.saturating_add(there - agreed);

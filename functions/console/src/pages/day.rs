@@ -34,7 +34,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
             (products::figures(run))
             section.card {
                 h2 { "By product" }
-                @if run.totals().there.is_empty() && run.totals().here.is_empty() {
+                @if run.there().0.is_empty() && run.here().0.is_empty() {
                     p.empty { "Nothing was paid or given back on this day, on either side." }
                 } @else {
                     (products::table(run))

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use payments::reconcile::{run::Run, totals::Sums};
 
 use crate::{
-    json::{all, signed},
+    json::signed,
     money::{count, yuan, yuan_of_e5, yuan_signed},
 };
 
@@ -15,8 +15,8 @@ const BAR: i64 = 100;
 
 /// The bill's sum, ours, and the difference.
 pub(super) fn figures(run: &Run) -> Markup {
-    let totals = run.totals();
-    let (there, here) = (all(&totals.there), all(&totals.here));
+    let (of_bill, of_books) = (run.there(), run.here());
+    let (there, here) = (of_bill.all(), of_books.all());
     let agree = agree(&there, &here);
     html! {
         div.figures {
@@ -28,8 +28,8 @@ pub(super) fn figures(run: &Run) -> Markup {
                 @if agree {
                     p { "Payments and refunds agree, in number and sum." }
                 } @else {
-                    p { (differs("payment", there.payments, here.payments, there.paid_fen, here.paid_fen)) }
-                    p { (differs("refund", there.refunds, here.refunds, there.refunded_fen, here.refunded_fen)) }
+                    p { (differs("payment", there.payments, here.payments, there.payments_fen, here.payments_fen)) }
+                    p { (differs("refund", there.refunds, here.refunds, there.refunds_fen, here.refunds_fen)) }
                 }
             }
         }
@@ -50,29 +50,29 @@ fn figure(title: &str, sums: &Sums) -> Markup {
         section.figure {
             h2 { (title) }
             p.sum { (yuan(net(sums))) }
-            p { (yuan(sums.paid_fen)) " in " (plural(sums.payments, "payment")) }
-            p { (yuan(sums.refunded_fen)) " in " (plural(sums.refunds, "refund")) }
+            p { (yuan(sums.payments_fen)) " in " (plural(sums.payments, "payment")) }
+            p { (yuan(sums.refunds_fen)) " in " (plural(sums.refunds, "refund")) }
         }
     }
 }
 
 /// The table by product.
 pub(super) fn table(run: &Run) -> Markup {
-    let totals = run.totals();
-    let products: BTreeSet<&String> = totals.there.keys().chain(totals.here.keys()).collect();
+    let (of_bill, of_books) = (run.there(), run.here());
+    let products: BTreeSet<&String> = of_bill.0.keys().chain(of_books.0.keys()).collect();
     let of = |side: &BTreeMap<String, Sums>, product: &str| {
         side.get(product).copied().unwrap_or_default()
     };
     let rows: Vec<(&String, Sums, Sums)> = products
         .into_iter()
         .map(|product| {
-            let (there, here) = (of(&totals.there, product), of(&totals.here, product));
+            let (there, here) = (of(&of_bill.0, product), of(&of_books.0, product));
             (product, there, here)
         })
         .collect();
     let longest = rows
         .iter()
-        .map(|(_, there, here)| there.paid_fen.max(here.paid_fen))
+        .map(|(_, there, here)| there.payments_fen.max(here.payments_fen))
         .max()
         .unwrap_or_default();
     html! {
@@ -94,7 +94,7 @@ pub(super) fn table(run: &Run) -> Markup {
                         td.number role="cell" data-label="Bill" { (side(there)) }
                         td.number role="cell" data-label="Our books" { (side(here)) }
                         td.number role="cell" data-label="Difference" { (difference(there, here)) }
-                        td.bars role="cell" { (bars(there.paid_fen, here.paid_fen, longest)) }
+                        td.bars role="cell" { (bars(there.payments_fen, here.payments_fen, longest)) }
                     }
                 }
             }
@@ -104,11 +104,11 @@ pub(super) fn table(run: &Run) -> Markup {
 
 /// What is only in the bill: fees and what goes to the account.
 pub(super) fn fees(run: &Run) -> Markup {
-    let there = all(&run.totals().there);
+    let there = run.there().all();
     html! {
         dl.facts {
-            div { dt { "Fees, less fees given back" } dd { (yuan_of_e5(there.fee_e5)) } }
-            div { dt { "Settled to the account, before fees" } dd { (yuan(there.settled_fen)) } }
+            div { dt { "Fees, less fees given back" } dd { (yuan_of_e5(there.fees)) } }
+            div { dt { "Settled to the account, before fees" } dd { (yuan(there.settled_fen())) } }
             div {
                 dt { "Left to the next day’s bills" }
                 dd { (plural(run.carried(), "trade")) }
@@ -119,10 +119,10 @@ pub(super) fn fees(run: &Run) -> Markup {
 
 fn side(sums: &Sums) -> Markup {
     html! {
-        span.amount { (yuan(sums.paid_fen)) }
+        span.amount { (yuan(sums.payments_fen)) }
         small { (plural(sums.payments, "payment")) }
         @if sums.refunds > 0 {
-            small { "− " (yuan(sums.refunded_fen)) " in " (plural(sums.refunds, "refund")) }
+            small { "− " (yuan(sums.refunds_fen)) " in " (plural(sums.refunds, "refund")) }
         }
     }
 }
@@ -131,9 +131,9 @@ fn difference(there: &Sums, here: &Sums) -> Markup {
     if agree(there, here) {
         return html! { span.amount.good { "None" } };
     }
-    let refunded = there.refunded_fen.saturating_sub(here.refunded_fen);
+    let refunded = there.refunds_fen.saturating_sub(here.refunds_fen);
     html! {
-        span.amount.bad { (yuan_signed(there.paid_fen.saturating_sub(here.paid_fen))) }
+        span.amount.bad { (yuan_signed(there.payments_fen.saturating_sub(here.payments_fen))) }
         small { (more(there.payments, here.payments)) " payments" }
         @if refunded != 0 || there.refunds != here.refunds {
             small { (yuan_signed(refunded)) " in " (more(there.refunds, here.refunds)) " refunds" }
@@ -162,19 +162,19 @@ fn length(fen: i64, longest: i64) -> i64 {
 fn agree(there: &Sums, here: &Sums) -> bool {
     (
         there.payments,
-        there.paid_fen,
+        there.payments_fen,
         there.refunds,
-        there.refunded_fen,
+        there.refunds_fen,
     ) == (
         here.payments,
-        here.paid_fen,
+        here.payments_fen,
         here.refunds,
-        here.refunded_fen,
+        here.refunds_fen,
     )
 }
 
 fn net(sums: &Sums) -> i64 {
-    sums.paid_fen.saturating_sub(sums.refunded_fen)
+    sums.payments_fen.saturating_sub(sums.refunds_fen)
 }
 
 /// `+2`, `−1`, `±0`: how many the bill has more.

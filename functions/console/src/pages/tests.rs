@@ -86,7 +86,7 @@ fn whatever_others_wrote_is_text_on_the_page() {
     let mut failed = run(RunState::Failed);
     failed.trouble = Some(EVIL.to_owned());
     let mut part = PartDone::default();
-    part.totals.there.insert(EVIL.to_owned(), Sums::default());
+    part.of_bill.0.insert(EVIL.to_owned(), Sums::default());
     failed.parts_done.insert(0, part);
     let items = vec![found(Kind::UnknownOrderThere)];
     let escaped = "&lt;img src=x onerror=&quot;alert('1')&quot;&gt;&amp;";
@@ -109,21 +109,21 @@ fn both_sides_and_their_difference_are_told_to_the_fen() {
     let mut part = PartDone::default();
     let sums = |payments, paid_fen, refunds, refunded_fen| Sums {
         payments,
-        paid_fen,
+        payments_fen: paid_fen,
+        settlement_fen: paid_fen,
         refunds,
-        refunded_fen,
-        settled_fen: paid_fen - refunded_fen,
-        fee_e5: 74_081,
+        refunds_fen: refunded_fen,
+        refunds_settlement_fen: refunded_fen,
+        fees: 74_081,
     };
-    let totals = &mut part.totals;
-    totals
-        .there
+    part.there
+        .0
         .insert("NATIVE".to_owned(), sums(2, 123_457, 0, 0));
-    totals
-        .here
+    part.here
+        .0
         .insert("NATIVE".to_owned(), sums(1, 23_457, 1, 7));
-    totals
-        .here
+    part.here
+        .0
         .insert("JSAPI".to_owned(), sums(1, 100_000, 0, 0));
     done.parts_done.insert(0, part);
     let page = page(Some(&done), Vec::new());

@@ -41,7 +41,9 @@ pub(crate) async fn play(
     play.pay_in_silence(&lost)?;
 
     stage.simulator.allow_bills_of_today(true);
-    let done = play.reconcile(&staff, true, &[(&lost, "open"), (&twice, "open")]).await;
+    let done = play
+        .reconcile(&staff, true, &[(&lost, "open"), (&twice, "open")])
+        .await;
     let done = match done {
         Ok(()) => {
             play.reconcile(&staff, false, &[(&lost, "repaired"), (&twice, "proposed")])
@@ -83,8 +85,12 @@ impl Staff<'_> {
             .uri(&url)
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::COOKIE, format!("console_you={person}"))
-            .body(Bytes::from(body.map(|body| body.to_string()).unwrap_or_default()))
-            .map_err(|error| Failure::because("a request to the console cannot be built", &error))?;
+            .body(Bytes::from(
+                body.map(|body| body.to_string()).unwrap_or_default(),
+            ))
+            .map_err(|error| {
+                Failure::because("a request to the console cannot be built", &error)
+            })?;
         let answer = self
             .stage
             .http
@@ -94,7 +100,9 @@ impl Staff<'_> {
         let status = answer.status();
         let body = String::from_utf8_lossy(answer.body()).into_owned();
         if !status.is_success() {
-            return Err(Failure::new(format!("{url} was answered with {status}: {body}")));
+            return Err(Failure::new(format!(
+                "{url} was answered with {status}: {body}"
+            )));
         }
         serde_json::from_str(&body)
             .map_err(|error| Failure::because("the console answered no JSON", &error))
@@ -128,7 +136,8 @@ impl Play<'_> {
         let simulator = self.stage.simulator;
         let paid = simulator.pay(order_no, &PayOptions::default());
         paid.map_err(|error| Failure::because("the payer could not pay", &error))?;
-        self.await_state(order_no, "paid", "process-payment").await?;
+        self.await_state(order_no, "paid", "process-payment")
+            .await?;
         let ms = elapsed_ms(begin);
         let again = self.in_silence(|| simulator.pay_again(order_no, &PayOptions::default()))?;
         again.map_err(|error| Failure::because("the payer could not pay twice", &error))?;
@@ -222,7 +231,15 @@ impl Play<'_> {
                 }
             }
         }
-        self.done(if dry_run { "day_previewed" } else { "day_reconciled" }, ids, ms);
+        self.done(
+            if dry_run {
+                "day_previewed"
+            } else {
+                "day_reconciled"
+            },
+            ids,
+            ms,
+        );
         Ok(())
     }
 
@@ -259,10 +276,7 @@ impl Play<'_> {
         }
         let ids = BTreeMap::from([
             ("persons", "li, wang".to_owned()),
-            (
-                "page",
-                format!("{}/console/{}", staff.api_url, staff.date),
-            ),
+            ("page", format!("{}/console/{}", staff.api_url, staff.date)),
         ]);
         self.done("refund_approved", ids, elapsed_ms(begin));
         Ok(())

@@ -197,8 +197,7 @@ fn day(sim: &Sim, world: &World, query: &str) -> Result<Day, Refusal> {
 fn ready(sim: &Sim, world: &World, call: &Call<'_>, day: &Day) -> Result<(), Refusal> {
     let now_ms = sim.now_ms();
     let yesterday = clock::day(now_ms.saturating_sub(DAY_MS)) == day.name;
-    let early =
-        yesterday && clock::hour(now_ms) < READY_AT_HOUR && !world.bills_of_today;
+    let early = yesterday && clock::hour(now_ms) < READY_AT_HOUR && !world.bills_of_today;
     if call.faults.contains(&Fault::NoStatement) {
         return Err(no_statement());
     }

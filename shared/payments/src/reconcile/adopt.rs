@@ -89,7 +89,10 @@ mod tests {
         };
         let (order, event) = adopt(&notice, &money, Some("MWEB"), &because);
         assert_eq!(order.product, Product::H5);
-        assert_eq!((event.version, event.to.as_str()), (order.version, "closed"));
+        assert_eq!(
+            (event.version, event.to.as_str()),
+            (order.version, "closed")
+        );
 
         let facts = MerchantFacts {
             mchid: "1900000001".into(),

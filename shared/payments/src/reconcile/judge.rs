@@ -86,7 +86,10 @@ pub fn judge_absent_refund(refund: Option<&Refund>, date: BillDate) -> Option<(K
     if matches!(state, BookedRefund::Reserved | BookedRefund::Refused) {
         return None; // nothing says that WeChat Pay ever accepted it
     }
-    if refund.accepted_at.is_some_and(|at| BillDate::of(at) != date) {
+    if refund
+        .accepted_at
+        .is_some_and(|at| BillDate::of(at) != date)
+    {
         return None; // the index had it here before WeChat Pay's time was known
     }
     Some((Kind::RefundHereAbsentThere, side_of_refund(refund)))
@@ -339,8 +342,18 @@ mod tests {
         };
         for (name, row, read, expected) in [
             ("booked since", row(), known(paid.clone()), "agrees"),
-            ("unpaid", row(), known(OrderState::Reserved), "paid_there_unpaid_here"),
-            ("closed", row(), known(OrderState::Closed), "paid_there_unpaid_here"),
+            (
+                "unpaid",
+                row(),
+                known(OrderState::Reserved),
+                "paid_there_unpaid_here",
+            ),
+            (
+                "closed",
+                row(),
+                known(OrderState::Closed),
+                "paid_there_unpaid_here",
+            ),
             ("nobody's", row(), Read::default(), "unknown_order_there"),
             ("paid by another", row(), known(other), "duplicate_payment"),
             (
@@ -400,9 +413,15 @@ mod tests {
             parked: Some(parked(state)),
             ..Read::default()
         };
-        assert_eq!(kind(&row(), &second(ParkedState::Parked)), "duplicate_payment");
+        assert_eq!(
+            kind(&row(), &second(ParkedState::Parked)),
+            "duplicate_payment"
+        );
         assert_eq!(kind(&row(), &second(ParkedState::Refunding)), "agrees");
-        assert_eq!(kind(&row(), &nobodys(ParkedState::Parked)), "unknown_order_there");
+        assert_eq!(
+            kind(&row(), &nobodys(ParkedState::Parked)),
+            "unknown_order_there"
+        );
         assert_eq!(kind(&row(), &nobodys(ParkedState::Refunded)), "agrees");
     }
 
@@ -419,18 +438,40 @@ mod tests {
         other_payment.transaction_id = "420009".into();
         let done = RefundState::Succeeded(UnixSeconds(7));
         for (row, read, expected) in [
-            (refund_row("PROCESSING"), read(RefundState::Processing), "agrees"),
+            (
+                refund_row("PROCESSING"),
+                read(RefundState::Processing),
+                "agrees",
+            ),
             (refund_row("PROCESSING"), read(done.clone()), "agrees"),
-            (refund_row("SUCCESS"), read(RefundState::Processing), "refund_state_differs"),
-            (refund_row("SUCCESS"), read(RefundState::Reserved), "refund_state_differs"),
+            (
+                refund_row("SUCCESS"),
+                read(RefundState::Processing),
+                "refund_state_differs",
+            ),
+            (
+                refund_row("SUCCESS"),
+                read(RefundState::Reserved),
+                "refund_state_differs",
+            ),
             (refund_row("FAIL"), read(RefundState::Closed), "agrees"),
             (refund_row("CHANGE"), read(RefundState::Abnormal), "agrees"),
-            (refund_row("SUCCESS"), none.clone(), "refund_there_unknown_here"),
+            (
+                refund_row("SUCCESS"),
+                none.clone(),
+                "refund_there_unknown_here",
+            ),
             (refund_row("FAIL"), none, "agrees"),
             (other_amount, read(done.clone()), "refund_amount_differs"),
             (other_payment, read(done), "refund_there_unknown_here"),
         ] {
-            assert_eq!(kind(&row, &read), expected, "{} {:?}", row.refund_state, read.refund);
+            assert_eq!(
+                kind(&row, &read),
+                expected,
+                "{} {:?}",
+                row.refund_state,
+                read.refund
+            );
         }
     }
 
