@@ -1,0 +1,266 @@
+//! The programs under measurement, each in a process of its own: the floor, and ours. Each tells what it took as one line of
+//! JSON, which [`super::run`] reads.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
+use flate2::{Decompress, FlushDecompress, Status};
+use payments::order::Product;
+use payments::reconcile::bill_line::{BillLine, LineKind};
+use payments::reconcile::books::{BookLine, BookedRefund, DayBooks};
+use payments::reconcile::matcher::Matcher;
+use serde_json::{Value, json};
+use wechatpay::bill::{TradeBillReader, TradeRow};
+
+use super::day::{DIFFERENCES, MCHID};
+use crate::failure::{During, Failure};
+use crate::process::own_peak_memory;
+use crate::stats::ns;
+use crate::{Outcome, clock};
+
+/// As it would come off the wire.
+const READ_BYTES: usize = 64 * 1024;
+/// What is hashed and parsed in one go: it stays in the second-level cache between the three.
+const UNPACKED_BYTES: usize = 128 * 1024;
+/// 15 bits of window, the most that deflate has.
+const WINDOW_BITS: u8 = 15;
+
+/// CPU and wall time since some moment.
+struct Since {
+    cpu: Duration,
+    wall: Instant,
+}
+
+impl Since {
+    fn now() -> Outcome<Self> {
+        Ok(Self {
+            cpu: cpu()?,
+            wall: Instant::now(),
+        })
+    }
+
+    fn took(&self) -> Outcome<Value> {
+        let wall = self.wall.elapsed();
+        Ok(json!({"cpu_ns": ns(cpu()?.saturating_sub(self.cpu)), "wall_ns": ns(wall)}))
+    }
+}
+
+fn cpu() -> Outcome<Duration> {
+    clock::thread_cpu()
+        .ok_or_else(|| Failure::new("the kernel tells no /proc/thread-self/schedstat"))
+}
+
+/// Unpacks and hashes, no more: what no reconciliation can do without.
+pub(crate) fn floor(bill: &Path) -> Outcome<Value> {
+    let start = Since::now()?;
+    let sha1 = unpack(bill, |_| Ok(()))?;
+    let took = start.took()?;
+    Ok(json!({"whole": took, "peak_bytes": own_peak_memory()?, "sha1": sha1}))
+}
+
+/// Reconciles the day: loads the books, unpacks, hashes, parses and matches the bill, lists what differs.
+pub(crate) fn ours(rows: usize, bill: &Path, books: &Path, found: &Path) -> Outcome<Value> {
+    let start = Since::now()?;
+    let day_books = load(rows, books)?;
+    let loaded = start.took()?;
+
+    let pass = Since::now()?;
+    let mut matcher = Matcher::new(
+        day_books,
+        MCHID,
+        usize::try_from(2 * DIFFERENCES).unwrap_or_default(),
+    );
+    let mut reader = TradeBillReader::new();
+    let mut overflow = None;
+    let mut each = |rows: &[TradeRow<'_>]| {
+        if overflow.is_none() {
+            overflow = matcher.take_batch(rows).err();
+        }
+    };
+    let sha1 = unpack(bill, |bytes| {
+        reader
+            .feed_batches(bytes, &mut each)
+            .during("reading the bill")
+    })?;
+    let proved = reader
+        .finish(&mut |row| each(std::slice::from_ref(row)))
+        .during("reading the bill")?;
+    if let Some(overflow) = overflow {
+        return Err(overflow).during("matching");
+    }
+    let matched = matcher.finish();
+    let passed = pass.took()?;
+
+    let list = Since::now()?;
+    let mut differences: Vec<String> = matched.candidates.iter().map(there).collect();
+    let mut lines = BookLines::open(books)?;
+    while let Some((shard, line)) = lines.next()? {
+        if matched.books.unseen_in(shard) > 0 && matched.books.is_unseen(&line) {
+            differences.push(format!("here {}\n", id(&line)));
+        }
+    }
+    differences.sort_unstable();
+    let mut file = File::create(found)
+        .map(BufWriter::new)
+        .during(format!("making {}", found.display()))?;
+    for difference in &differences {
+        file.write_all(difference.as_bytes())
+            .during("listing the differences")?;
+    }
+    file.flush().during("listing the differences")?;
+    let listed = list.took()?;
+    Ok(json!({
+        "whole": start.took()?, "load": loaded, "pass": passed, "list": listed,
+        "peak_bytes": own_peak_memory()?, "sha1": sha1, "rows": proved.rows, "off_rate": matched.off_rate.len(),
+    }))
+}
+
+/// Streams the file through gunzip and SHA-1, and gives the text to `each`, piece by piece.
+fn unpack(bill: &Path, mut each: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<String> {
+    let mut file = File::open(bill).during(format!("opening {}", bill.display()))?;
+    let mut unpacker = Decompress::new_gzip(WINDOW_BITS);
+    let mut hash = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+    let (mut packed, mut text) = (vec![0; READ_BYTES], vec![0; UNPACKED_BYTES]);
+    loop {
+        let read = file.read(&mut packed).during("reading the bill")?;
+        let mut rest = packed.get(..read).unwrap_or_default();
+        loop {
+            let (taken, given) = (unpacker.total_in(), unpacker.total_out());
+            let status = unpacker
+                .decompress(rest, &mut text, FlushDecompress::None)
+                .during("unpacking the bill")?;
+            let count = |now: u64, before: u64| {
+                usize::try_from(now.wrapping_sub(before)).unwrap_or_default()
+            };
+            rest = rest
+                .get(count(unpacker.total_in(), taken)..)
+                .unwrap_or_default();
+            let piece = text
+                .get(..count(unpacker.total_out(), given))
+                .unwrap_or_default();
+            hash.update(piece);
+            each(piece)?;
+            if status == Status::StreamEnd {
+                let digest = hash.finish();
+                return Ok(digest
+                    .as_ref()
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect());
+            }
+            // A full piece may have more behind it, whether or not there is more to take.
+            if rest.is_empty() && piece.len() < UNPACKED_BYTES {
+                break;
+            }
+        }
+        if read == 0 {
+            return Err(Failure::new("the bill is cut"));
+        }
+    }
+}
+
+/// Room for `rows` is a good guess, as that of the day before would be.
+fn load(rows: usize, books: &Path) -> Outcome<DayBooks> {
+    let mut lines = BookLines::open(books)?;
+    let mut day_books = DayBooks::with_capacity(rows, random_key()?);
+    while let Some((shard, line)) = lines.next()? {
+        day_books.insert(&line, shard);
+    }
+    Ok(day_books)
+}
+
+fn random_key() -> Outcome<[u64; 2]> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).during("drawing a key")?;
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
+    Ok(std::array::from_fn(|_| words.next().unwrap_or_default()))
+}
+
+/// The books, line by line.
+struct BookLines {
+    file: BufReader<File>,
+    line: String,
+}
+
+impl BookLines {
+    fn open(books: &Path) -> Outcome<Self> {
+        let file = File::open(books).during(format!("opening {}", books.display()))?;
+        let mut lines = Self {
+            file: BufReader::with_capacity(READ_BYTES, file),
+            line: String::new(),
+        };
+        lines.read()?; // the header
+        Ok(lines)
+    }
+
+    fn read(&mut self) -> Outcome<bool> {
+        self.line.clear();
+        let read = self
+            .file
+            .read_line(&mut self.line)
+            .during("reading the books")?;
+        Ok(read > 0)
+    }
+
+    fn next(&mut self) -> Outcome<Option<(u8, BookLine<'_>)>> {
+        if !self.read()? {
+            return Ok(None);
+        }
+        let text = self.line.trim_end();
+        book_line(text)
+            .map(Some)
+            .ok_or_else(|| Failure::new(format!("no line of the books: {text}")))
+    }
+}
+
+/// A line as [`super::day`] writes it.
+fn book_line(text: &str) -> Option<(u8, BookLine<'_>)> {
+    let mut fields = text.split(',');
+    let mut next = || fields.next();
+    let (shard, kind, id, order_no) = (next()?.parse().ok()?, next()?, next()?, next()?);
+    let (amount_fen, appid, product) = (next()?.parse().ok()?, next()?, Product::named(next()?)?);
+    let (transaction_id, refund_id, state) = (next()?, next()?, next()?);
+    let line = match kind {
+        "payment" => BookLine::Payment {
+            transaction_id: id,
+            order_no,
+            amount_fen,
+            appid,
+            product,
+        },
+        "refund" => BookLine::Refund {
+            out_refund_no: id,
+            refund_id: Some(refund_id),
+            transaction_id,
+            order_no,
+            amount_fen,
+            state: match state {
+                "processing" => BookedRefund::Processing,
+                "succeeded" => BookedRefund::Succeeded,
+                _ => return None,
+            },
+            product: Some(product),
+        },
+        _ => return None,
+    };
+    Some((shard, line))
+}
+
+fn id<'a>(line: &BookLine<'a>) -> &'a str {
+    match line {
+        BookLine::Payment { transaction_id, .. } => transaction_id,
+        BookLine::Refund { out_refund_no, .. } => out_refund_no,
+    }
+}
+
+fn there(row: &BillLine) -> String {
+    let id = match row.kind {
+        LineKind::Payment | LineKind::Revoked => &row.transaction_id,
+        LineKind::Refund => &row.out_refund_no,
+    };
+    format!("there {id}\n")
+}
