@@ -65,8 +65,6 @@ pub(super) struct Reader<F: Format> {
     /// Set at the end, for a line that has no line feed.
     unterminated: bool,
     marks: Marks,
-    /// The separators of a line that is not plain.
-    separators: Vec<u32>,
     failed: Option<BillError>,
 }
 
@@ -95,7 +93,6 @@ impl<F: Format> Reader<F> {
             carry: Vec::new(),
             unterminated: false,
             marks: Marks::default(),
-            separators: Vec::new(),
             failed: None,
         }
     }
@@ -172,7 +169,7 @@ impl<F: Format> Reader<F> {
 
     /// Reads whole lines.
     fn region(&mut self, bytes: &[u8], each: &mut dyn FnMut(&F::Row<'_>)) -> Result<(), BillError> {
-        let error = match std::str::from_utf8(bytes) {
+        let error = match simdutf8::compat::from_utf8(bytes) {
             Ok(text) => return self.lines(text, each),
             Err(error) => error,
         };
@@ -186,127 +183,134 @@ impl<F: Format> Reader<F> {
     }
 
     fn lines(&mut self, text: &str, each: &mut dyn FnMut(&F::Row<'_>)) -> Result<(), BillError> {
+        let mut marks = mem::take(&mut self.marks);
+        let (fields, line_feeds) = marks.of(text.as_bytes());
+        let read = self.marked_lines(text, fields, line_feeds, each);
+        self.marks = marks; // its buffers are worth keeping
+        read
+    }
+
+    fn marked_lines(
+        &mut self,
+        text: &str,
+        mut fields: &[u32],
+        line_feeds: &[u32],
+        each: &mut dyn FnMut(&F::Row<'_>),
+    ) -> Result<(), BillError> {
         let bytes = text.as_bytes();
-        let mut marks = self.marks.of(bytes);
         let mut start = 0;
-        while start < bytes.len() {
+        for line_feed in line_feeds {
             self.line += 1;
-            let plain = match self.part {
-                Part::Rows => plain_row(bytes, start, marks, self.header.names.len()),
-                Part::Header | Part::Summary | Part::End => None,
-            };
-            if let Some((of_row, line_feed, after)) = plain {
-                let record = Record {
-                    line: self.line,
-                    header: &self.header,
-                    text,
-                    marks: of_row,
-                    end: without_cr(bytes, start, line_feed),
-                };
-                each(&self.format.row(record)?);
-                self.rows += 1;
-                marks = after;
-                start = line_feed + 1;
-                continue;
-            }
-
-            self.separators.clear();
-            let mut line_feed = bytes.len();
-            while let Some((mark, after)) = marks.split_first() {
-                marks = after;
-                let at = index(*mark);
-                if bytes.get(at) == Some(&b'\n') {
-                    line_feed = at;
-                    break;
-                }
-                if at == start || bytes.get(at.wrapping_sub(1)) == Some(&b',') {
-                    self.separators.push(*mark);
-                }
-            }
-            let end = without_cr(bytes, start, line_feed);
-            let line = text.get(start..end).unwrap_or_default();
-            start = line_feed + 1;
-
-            let header = match self.part {
-                Part::Rows if line.starts_with('`') => &self.header,
-                Part::Summary if line.starts_with('`') => &self.summary_header,
-                Part::Header => {
-                    let names = line.strip_prefix('\u{feff}').unwrap_or(line);
-                    self.header = Header::read(self.line, names);
-                    self.format.header(&self.header)?;
-                    self.part = Part::Rows;
-                    continue;
-                }
-                Part::Rows if line.starts_with(F::SUMMARY_STARTS) => {
-                    self.summary_header = Header::read(self.line, line);
-                    self.part = Part::Summary;
-                    continue;
-                }
-                Part::Rows | Part::Summary => {
-                    return Err(BillError::UnexpectedLine {
-                        line: self.line,
-                        found: shown(line),
-                    });
-                }
-                Part::End if line.is_empty() => continue,
-                Part::End => return Err(BillError::AfterSummary { line: self.line }),
-            };
-            let (found, expected) = (self.separators.len(), header.names.len());
-            if found < expected && self.unterminated {
-                return Err(BillError::Cut { line: self.line });
-            }
-            if found != expected {
-                return Err(BillError::RowHasOtherFieldCount {
-                    line: self.line,
-                    found,
-                    expected,
-                });
-            }
-            let record = Record {
-                line: self.line,
-                header,
+            let columns = self.header.names.len();
+            let (of_line, after) = split(fields, *line_feed, columns);
+            fields = after;
+            let line_feed = index(*line_feed);
+            let line = Line {
+                number: self.line,
                 text,
-                marks: &self.separators,
-                end,
+                start,
+                end: without_cr(bytes, start, line_feed),
+                fields: of_line,
+                unterminated: self.unterminated,
             };
-            if self.part == Part::Rows {
-                each(&self.format.row(record)?);
+            if self.part == Part::Rows && bytes.get(start) == Some(&b'`') {
+                each(&self.format.row(line.record(&self.header)?)?);
                 self.rows += 1;
             } else {
+                self.other_line(&line)?;
+            }
+            start = line_feed + 1;
+        }
+        Ok(())
+    }
+
+    /// Reads a line that is no detail row: there are four in a bill.
+    #[cold]
+    fn other_line(&mut self, line: &Line<'_>) -> Result<(), BillError> {
+        let text = line.whole();
+        match self.part {
+            Part::Header => {
+                let names = text.strip_prefix('\u{feff}').unwrap_or(text);
+                self.header = Header::read(line.number, names);
+                self.format.header(&self.header)?;
+                self.part = Part::Rows;
+            }
+            Part::Rows if text.starts_with(F::SUMMARY_STARTS) => {
+                self.summary_header = Header::read(line.number, text);
+                self.part = Part::Summary;
+            }
+            Part::Summary if text.starts_with('`') => {
                 self.summary = Some(self.format.summary(&SummaryRow {
-                    record,
+                    record: line.record(&self.summary_header)?,
                     rows: self.rows,
-                    unterminated: self.unterminated,
+                    unterminated: line.unterminated,
                 })?);
                 self.part = Part::End;
             }
+            Part::Rows | Part::Summary => {
+                return Err(BillError::UnexpectedLine {
+                    line: line.number,
+                    found: shown(text),
+                });
+            }
+            Part::End if text.is_empty() => {}
+            Part::End => return Err(BillError::AfterSummary { line: line.number }),
         }
         Ok(())
     }
 }
 
-/// The row that starts at `start`, if all its marks are what they seem: a backtick that starts the line, backticks behind
-/// commas, one for each further column, and a line feed. Rows in whose texts backticks stand are not plain. Gives the
-/// backticks, the line feed, and the marks after it.
-#[inline]
-fn plain_row<'m>(
-    bytes: &[u8],
+/// One line among others.
+struct Line<'a> {
+    number: u64,
+    text: &'a str,
     start: usize,
-    marks: &'m [u32],
-    columns: usize,
-) -> Option<(&'m [u32], usize, &'m [u32])> {
-    let (backticks, after) = marks.split_at_checked(columns)?;
-    let (line_feed, after) = after.split_first()?;
-    let (first, others) = backticks.split_first()?;
-    let line_feed = index(*line_feed);
-    let plain = index(*first) == start
-        && bytes.get(start) == Some(&b'`')
-        && bytes.get(line_feed) == Some(&b'\n')
-        && others.iter().all(|mark| {
-            let at = index(*mark);
-            bytes.get(at.wrapping_sub(1)..=at) == Some(b",`")
-        });
-    plain.then_some((backticks, line_feed, after))
+    end: usize,
+    fields: &'a [u32],
+    unterminated: bool,
+}
+
+impl<'a> Line<'a> {
+    fn whole(&self) -> &'a str {
+        self.text.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The line as a row: it must have a field for each column.
+    #[inline]
+    fn record(&self, header: &'a Header) -> Result<Record<'a>, BillError> {
+        let (found, expected) = (self.fields.len(), header.names.len());
+        if found == expected {
+            return Ok(Record {
+                line: self.number,
+                header,
+                text: self.text,
+                marks: self.fields,
+                end: self.end,
+            });
+        }
+        if found < expected && self.unterminated {
+            return Err(BillError::Cut { line: self.number });
+        }
+        Err(BillError::RowHasOtherFieldCount {
+            line: self.number,
+            found,
+            expected,
+        })
+    }
+}
+
+/// Parts the fields before the line feed from the others. That there are as many as columns is the first guess, which makes
+/// a row's cost independent of their number.
+#[inline]
+fn split(fields: &[u32], line_feed: u32, columns: usize) -> (&[u32], &[u32]) {
+    if let Some((before, after)) = fields.split_at_checked(columns)
+        && before.last().is_some_and(|last| *last < line_feed)
+        && after.first().is_none_or(|next| *next > line_feed)
+    {
+        return (before, after);
+    }
+    let before = fields.iter().take_while(|at| **at < line_feed).count();
+    fields.split_at_checked(before).unwrap_or_default()
 }
 
 /// Where the line ends whose line feed is there.
