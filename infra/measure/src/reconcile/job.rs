@@ -2,7 +2,7 @@
 //! JSON, which [`super::run`] reads.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use flate2::{Decompress, FlushDecompress, Status};
 use payments::order::Product;
 use payments::reconcile::bill_line::{BillLine, LineKind};
-use payments::reconcile::books::{BookLine, BookedRefund, DayBooks};
+use payments::reconcile::books::{BookLine, BookedRefund, DayBooks, Inserted};
 use payments::reconcile::matcher::Matcher;
 use serde_json::{Value, json};
 use wechatpay::bill::{TradeBillReader, TradeRow};
@@ -96,12 +96,13 @@ pub(crate) fn ours(rows: usize, bill: &Path, books: &Path, found: &Path) -> Outc
 
     let list = Since::now()?;
     let mut differences: Vec<String> = matched.candidates.iter().map(there).collect();
-    let mut lines = BookLines::open(books)?;
-    while let Some((shard, line)) = lines.next()? {
-        if matched.books.unseen_in(shard) > 0 && matched.books.is_unseen(&line) {
-            differences.push(format!("here {}\n", id(&line)));
+    // Only parts of the index that have unseen lines are read again; here each has.
+    each_line(books, |shard, line| {
+        if matched.books.unseen_in(shard) > 0 && matched.books.is_unseen(line) {
+            differences.push(format!("here {}\n", id(line)));
         }
-    }
+        Ok(())
+    })?;
     differences.sort_unstable();
     let mut file = File::create(found)
         .map(BufWriter::new)
@@ -164,11 +165,14 @@ fn unpack(bill: &Path, mut each: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<St
 
 /// Room for `rows` is a good guess, as that of the day before would be.
 fn load(rows: usize, books: &Path) -> Outcome<DayBooks> {
-    let mut lines = BookLines::open(books)?;
     let mut day_books = DayBooks::with_capacity(rows, random_key()?);
-    while let Some((shard, line)) = lines.next()? {
-        day_books.insert(&line, shard);
-    }
+    each_line(books, |shard, line| match day_books.insert(line, shard) {
+        Inserted::New => Ok(()),
+        Inserted::Again | Inserted::Twice | Inserted::TooLong => Err(Failure::new(format!(
+            "the books are not as they were made: {}",
+            id(line)
+        ))),
+    })?;
     Ok(day_books)
 }
 
@@ -180,50 +184,50 @@ fn random_key() -> Outcome<[u64; 2]> {
     Ok(std::array::from_fn(|_| words.next().unwrap_or_default()))
 }
 
-/// The books, line by line.
-struct BookLines {
-    file: BufReader<File>,
-    line: String,
-}
-
-impl BookLines {
-    fn open(books: &Path) -> Outcome<Self> {
-        let file = File::open(books).during(format!("opening {}", books.display()))?;
-        let mut lines = Self {
-            file: BufReader::with_capacity(READ_BYTES, file),
-            line: String::new(),
-        };
-        lines.read()?; // the header
-        Ok(lines)
-    }
-
-    fn read(&mut self) -> Outcome<bool> {
-        self.line.clear();
-        let read = self
-            .file
-            .read_line(&mut self.line)
-            .during("reading the books")?;
-        Ok(read > 0)
-    }
-
-    fn next(&mut self) -> Outcome<Option<(u8, BookLine<'_>)>> {
-        if !self.read()? {
-            return Ok(None);
+/// Reads the books, line by line.
+fn each_line(books: &Path, mut each: impl FnMut(u8, &BookLine<'_>) -> Outcome<()>) -> Outcome<()> {
+    let mut file = File::open(books).during(format!("opening {}", books.display()))?;
+    let (mut buffer, mut kept, mut is_header) = (vec![0; READ_BYTES], 0, true);
+    loop {
+        let into = buffer.get_mut(kept..).unwrap_or_default();
+        let read = file.read(into).during("reading the books")?;
+        let filled = kept.saturating_add(read);
+        let bytes = buffer.get(..filled).unwrap_or_default();
+        let whole = bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at.saturating_add(1));
+        let (text, rest) = bytes.split_at_checked(whole).unwrap_or_default();
+        let text = std::str::from_utf8(text).during("reading the books")?;
+        for line in text.lines().skip(usize::from(is_header)) {
+            match book_line(line) {
+                Some((shard, line)) => each(shard, &line)?,
+                None => return Err(Failure::new(format!("no line of the books: {line}"))),
+            }
         }
-        let text = self.line.trim_end();
-        book_line(text)
-            .map(Some)
-            .ok_or_else(|| Failure::new(format!("no line of the books: {text}")))
+        is_header = false;
+        kept = rest.len();
+        if read == 0 {
+            return Ok(());
+        }
+        buffer.copy_within(whole..filled, 0);
     }
 }
 
 /// A line as [`super::day`] writes it.
 fn book_line(text: &str) -> Option<(u8, BookLine<'_>)> {
-    let mut fields = text.split(',');
-    let mut next = || fields.next();
+    let mut rest = text;
+    let mut next = || {
+        let end = rest
+            .bytes()
+            .position(|byte| byte == b',')
+            .unwrap_or(rest.len());
+        let field = rest.get(..end);
+        rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
+        field
+    };
     let (shard, kind, id, order_no) = (next()?.parse().ok()?, next()?, next()?, next()?);
     let (amount_fen, appid, product) = (next()?.parse().ok()?, next()?, Product::named(next()?)?);
-    let (transaction_id, refund_id, state) = (next()?, next()?, next()?);
     let line = match kind {
         "payment" => BookLine::Payment {
             transaction_id: id,
@@ -234,11 +238,11 @@ fn book_line(text: &str) -> Option<(u8, BookLine<'_>)> {
         },
         "refund" => BookLine::Refund {
             out_refund_no: id,
-            refund_id: Some(refund_id),
-            transaction_id,
+            transaction_id: next()?,
+            refund_id: Some(next()?),
             order_no,
             amount_fen,
-            state: match state {
+            state: match next()? {
                 "processing" => BookedRefund::Processing,
                 "succeeded" => BookedRefund::Succeeded,
                 _ => return None,

@@ -255,8 +255,11 @@ impl DayBooks {
     /// Whether this is a line that no row has named: asked on a second pass through the index, part by part. A line that
     /// never was entered is none.
     pub fn is_unseen(&self, line: &BookLine<'_>) -> bool {
-        self.line_of(line)
-            .and_then(|(id, _)| self.table.get(id))
+        let id = match line {
+            BookLine::Payment { transaction_id, .. } => self.prints.payment(transaction_id),
+            BookLine::Refund { out_refund_no, .. } => self.prints.refund(out_refund_no),
+        };
+        id.and_then(|id| self.table.get(id))
             .is_some_and(|line| line.rest & SEEN == 0)
     }
 

@@ -8,6 +8,7 @@ use crate::reconcile::{
     bill_line::BillLine,
     books::{DayBooks, Found, Probe},
     fee::LastRate,
+    short::same,
     totals::{Tally, Totals},
 };
 
@@ -145,7 +146,7 @@ impl Matcher {
             Found::Same(None) => true,
             Found::Same(Some(state)) => state.can_follow(row.refund_state()),
         };
-        if !fits || row.mchid() != self.mchid || row.currency() != CURRENCY {
+        if !fits || !same(row.mchid(), &self.mchid) || row.currency() != CURRENCY {
             self.has_room()?;
             self.candidates.push(row.into());
         }

@@ -10,5 +10,6 @@ mod fingerprint;
 pub mod fund_line;
 pub mod funds;
 pub mod matcher;
+mod short;
 mod table;
 pub mod totals;
