@@ -97,9 +97,10 @@ pub(crate) fn ours(rows: usize, bill: &Path, books: &Path, found: &Path) -> Outc
     let list = Since::now()?;
     let mut differences: Vec<String> = matched.candidates.iter().map(there).collect();
     // Only parts of the index that have unseen lines are read again; here each has.
-    each_line(books, |shard, line| {
-        if matched.books.unseen_in(shard) > 0 && matched.books.is_unseen(line) {
-            differences.push(format!("here {}\n", id(line)));
+    each_page(books, |shard, lines| {
+        if matched.books.unseen_in(shard) > 0 {
+            let mut tell = |line: &BookLine<'_>| differences.push(format!("here {}\n", id(line)));
+            matched.books.unseen_among(lines, &mut tell);
         }
         Ok(())
     })?;
@@ -166,12 +167,20 @@ fn unpack(bill: &Path, mut each: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<St
 /// Room for `rows` is a good guess, as that of the day before would be.
 fn load(rows: usize, books: &Path) -> Outcome<DayBooks> {
     let mut day_books = DayBooks::with_capacity(rows, random_key()?);
-    each_line(books, |shard, line| match day_books.insert(line, shard) {
-        Inserted::New => Ok(()),
-        Inserted::Again | Inserted::Twice | Inserted::TooLong => Err(Failure::new(format!(
-            "the books are not as they were made: {}",
-            id(line)
-        ))),
+    let mut wrong = None;
+    each_page(books, |shard, lines| {
+        day_books.insert_batch(lines, shard, |line, inserted| match inserted {
+            Inserted::New => {}
+            Inserted::Again | Inserted::Twice | Inserted::TooLong => {
+                wrong = Some(id(line).to_owned());
+            }
+        });
+        match &wrong {
+            None => Ok(()),
+            Some(id) => Err(Failure::new(format!(
+                "the books are not as they were made: {id}"
+            ))),
+        }
     })?;
     Ok(day_books)
 }
@@ -184,8 +193,11 @@ fn random_key() -> Outcome<[u64; 2]> {
     Ok(std::array::from_fn(|_| words.next().unwrap_or_default()))
 }
 
-/// Reads the books, line by line.
-fn each_line(books: &Path, mut each: impl FnMut(u8, &BookLine<'_>) -> Outcome<()>) -> Outcome<()> {
+/// Reads the books, some lines of one part of the index at a time.
+fn each_page(
+    books: &Path,
+    mut each: impl FnMut(u8, &[BookLine<'_>]) -> Outcome<()>,
+) -> Outcome<()> {
     let mut file = File::open(books).during(format!("opening {}", books.display()))?;
     let (mut buffer, mut kept, mut is_header) = (vec![0; READ_BYTES], 0, true);
     loop {
@@ -193,23 +205,28 @@ fn each_line(books: &Path, mut each: impl FnMut(u8, &BookLine<'_>) -> Outcome<()
         let read = file.read(into).during("reading the books")?;
         let filled = kept.saturating_add(read);
         let bytes = buffer.get(..filled).unwrap_or_default();
-        let whole = bytes
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at.saturating_add(1));
-        let (text, rest) = bytes.split_at_checked(whole).unwrap_or_default();
+        let last = bytes.iter().rposition(|byte| *byte == b'\n');
+        let whole = last.map_or(0, |at| at.saturating_add(1));
+        let text = bytes.get(..whole).unwrap_or_default();
         let text = std::str::from_utf8(text).during("reading the books")?;
+        let (mut page, mut of_shard) = (Vec::with_capacity(whole / 64), 0);
         for line in text.lines().skip(usize::from(is_header)) {
-            match book_line(line) {
-                Some((shard, line)) => each(shard, &line)?,
-                None => return Err(Failure::new(format!("no line of the books: {line}"))),
+            let Some((shard, line)) = book_line(line) else {
+                return Err(Failure::new(format!("no line of the books: {line}")));
+            };
+            if shard != of_shard {
+                each(of_shard, &page)?;
+                page.clear();
+                of_shard = shard;
             }
+            page.push(line);
         }
-        is_header = false;
-        kept = rest.len();
+        each(of_shard, &page)?;
         if read == 0 {
             return Ok(());
         }
+        is_header = false;
+        kept = filled.saturating_sub(whole);
         buffer.copy_within(whole..filled, 0);
     }
 }

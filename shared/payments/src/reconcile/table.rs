@@ -99,14 +99,16 @@ impl<S: Slot> Table<S> {
     }
 
     /// Goes on with the lines after a full one, past the end to the first.
-    #[cold]
     fn find_after(&self, home: usize, id: u64) -> Option<(usize, usize)> {
-        let lines = self.lines.iter().enumerate();
-        let (after, before) = (lines.clone().skip(home.saturating_add(1)), lines.take(home));
-        after
-            .chain(before)
-            .map(|(at, line)| (at, place_in(line, id)))
-            .find(|(_, place)| *place < TOGETHER)
+        for step in 1..self.lines.len() {
+            let at = home.saturating_add(step);
+            let at = at.checked_sub(self.lines.len()).unwrap_or(at);
+            let place = place_in(self.lines.get(at)?, id);
+            if place < TOGETHER {
+                return Some((at, place));
+            }
+        }
+        None
     }
 
     fn grow(&mut self) {
