@@ -34,7 +34,7 @@ pub(crate) fn time(work: impl FnOnce()) -> Duration {
 }
 
 /// CPU time of this thread so far; `None` where the kernel does not tell.
-fn thread_cpu() -> Option<Duration> {
+pub(crate) fn thread_cpu() -> Option<Duration> {
     std::thread::yield_now(); // the kernel brings its account up to date when a thread yields
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split_whitespace()

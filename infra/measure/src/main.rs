@@ -1,4 +1,4 @@
-//! `cargo measure callback | coldstart | warm`: the benchmarks of the bundle, each against a yardstick in the same run.
+//! `cargo measure callback | coldstart | warm | reconcile`: the benchmarks of the bundle, each against a yardstick in the same run.
 //!
 //! What a machine does in a microsecond says little on another machine, or on this one an hour later. So each
 //! benchmark runs its yardstick beside the thing measured, in turns: two SDKs of other languages, a program that does
@@ -23,6 +23,7 @@ mod http;
 mod paths;
 mod peers;
 mod process;
+mod reconcile;
 mod report;
 mod runtime_api;
 mod stats;
@@ -43,6 +44,9 @@ usage: cargo measure <benchmark>
              time to the first request for an event, memory, package size, first invocation.
   warm       5,000 events for create-order and receive-callback: CPU for an invocation, beside
              receive-callback written in Python and in Node.
+  reconcile [--rows N,...]
+             a day's trade bill against the books, beside gunzip and SHA-1 of the same file alone, and beside
+             DuckDB and polars doing the same job on one thread; with 100,000, 1 and 10 million rows.
 
 Each ends with one line of JSON. Figures of two runs compare only by their ratios.";
 
@@ -57,6 +61,18 @@ fn main() -> ExitCode {
         ["callback"] => callback::measure(),
         ["coldstart"] => coldstart::measure(),
         ["warm"] => warm::measure(),
+        ["reconcile"] => reconcile::measure(&reconcile::SIZES),
+        ["reconcile", "--rows", sizes] => match reconcile::sizes(sizes) {
+            Some(sizes) => reconcile::measure(&sizes),
+            None => {
+                eprintln!("{USAGE}");
+                return ExitCode::from(2);
+            }
+        },
+        // What `reconcile` runs, each in a process of its own.
+        ["reconcile-part", part, arguments @ ..] => {
+            return reconcile::part(part, arguments);
+        }
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

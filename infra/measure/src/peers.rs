@@ -35,8 +35,41 @@ pub(crate) struct Found {
 pub(crate) fn install() -> Vec<Found> {
     let found = |name, key, peer: Outcome<Peer>| Found { name, key, peer };
     vec![
-        found("Python wechatpayv3", "python", install_python()),
+        found(
+            "Python wechatpayv3",
+            "python",
+            install_python(
+                "Python wechatpayv3",
+                "wechatpayv3, awslambdaric, boto3",
+                "requirements.txt",
+                "venv",
+            ),
+        ),
         found("Node wechatpay-axios-plugin", "node", install_node()),
+    ]
+}
+
+/// Installs the engines that reconcile a day beside ours.
+pub(crate) fn engines() -> Vec<Found> {
+    let install = |name| {
+        install_python(
+            name,
+            "DuckDB, polars",
+            "requirements-reconcile.txt",
+            "venv-reconcile",
+        )
+    };
+    vec![
+        Found {
+            name: "DuckDB",
+            key: "duckdb",
+            peer: install("DuckDB"),
+        },
+        Found {
+            name: "polars",
+            key: "polars",
+            peer: install("polars"),
+        },
     ]
 }
 
@@ -106,21 +139,27 @@ impl Drop for Asked {
     }
 }
 
-fn install_python() -> Outcome<Peer> {
+/// A Python with the packages that `pinned` names, in an environment of its own.
+fn install_python(
+    name: &'static str,
+    packages: &str,
+    pinned: &str,
+    environment: &str,
+) -> Outcome<Peer> {
     let directory = paths::scratch()?.join("python");
-    let program = directory.join("venv/bin/python");
+    let venv = directory.join(environment);
+    let program = venv.join("bin/python");
     let peer = Peer {
-        name: "Python wechatpayv3",
+        name,
         key: "python",
         program,
         directory,
         extension: "py",
     };
-    if copied(&peer, "requirements.txt")? && peer.program.exists() {
+    if copied(&peer, pinned)? && peer.program.exists() {
         return Ok(peer);
     }
-    progress("installing the Python peer (wechatpayv3, awslambdaric, boto3), once");
-    let venv = peer.directory.join("venv");
+    progress(format!("installing Python peers ({packages}), once"));
     run(Command::new("python3")
         .args(["-m", "venv", "--clear"])
         .arg(&venv))?;
@@ -135,8 +174,8 @@ fn install_python() -> Outcome<Peer> {
     ];
     run(Command::new(&peer.program)
         .args(pip)
-        .arg(peer.directory.join("requirements.txt")))?;
-    installed(&peer, "requirements.txt")?;
+        .arg(peer.directory.join(pinned)))?;
+    installed(&peer, pinned)?;
     Ok(peer)
 }
 

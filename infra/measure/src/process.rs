@@ -1,8 +1,11 @@
 //! Programs under measurement: started with nothing but the environment they are given, and read through `/proc`.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::Outcome;
 use crate::deployment::Environment;
@@ -36,11 +39,7 @@ impl Running {
 
     /// The most memory that was resident so far (`VmHWM`), in bytes.
     pub(crate) fn peak_memory(&self) -> Outcome<u64> {
-        let status = self.proc("status")?;
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = kib.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.map(|kib| kib.saturating_mul(1024))
-            .ok_or_else(|| Failure::new("the kernel tells no VmHWM"))
+        peak_of(&self.proc("status")?)
     }
 
     /// CPU time of all its threads so far, user and system.
@@ -60,6 +59,69 @@ impl Drop for Running {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The most memory that this program itself had resident so far, in bytes.
+pub(crate) fn own_peak_memory() -> Outcome<u64> {
+    let path = "/proc/self/status";
+    peak_of(&std::fs::read_to_string(path).during(format!("reading {path}"))?)
+}
+
+fn peak_of(status: &str) -> Outcome<u64> {
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = kib.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.map(|kib| kib.saturating_mul(1024))
+        .ok_or_else(|| Failure::new("the kernel tells no VmHWM"))
+}
+
+/// Runs a program to its end on one processor, if `taskset` is there to hold it to one, and gives the last line that it
+/// prints, which is JSON.
+pub(crate) fn ask_on_one_cpu(
+    program: &Path,
+    arguments: &[&OsStr],
+    one_cpu: Option<&str>,
+) -> Outcome<Value> {
+    let mut command = match one_cpu {
+        Some(cpu) => {
+            let mut command = Command::new("taskset");
+            command.args(["-c", cpu]).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
+    let name = program.display();
+    let output = command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .during(format!("running {name}"))?;
+    if !output.status.success() {
+        let status = output.status;
+        return Err(Failure::new(format!(
+            "{name} ended with {status}; its own words are above"
+        )));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let last = text.lines().next_back().unwrap_or_default();
+    serde_json::from_str(last).during(format!("hearing {name}"))
+}
+
+/// The last processor that this program may run on, if there is a `taskset` to hold others to it.
+pub(crate) fn one_cpu() -> Option<String> {
+    let taskset = Command::new("taskset")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !taskset.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let mut lines = status.lines();
+    let cpus = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let last = cpus.trim().rsplit([',', '-']).next()?;
+    Some(last.to_owned())
 }
 
 /// `utime` and `stime`, fields 14 and 15 of `/proc/<pid>/stat`, in ticks of a hundredth of a second. The second field

@@ -3,6 +3,8 @@
 
 use wechatpay::bill::{TradeKind, TradeRow};
 
+use crate::reconcile::short::same;
+
 /// The rate of the row before. A merchant has a handful of rates, so most rows have that one too.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastRate {
@@ -30,7 +32,7 @@ impl LastRate {
     #[inline]
     fn of(&mut self, row: &TradeRow<'_>) -> Option<i64> {
         let text = row.rate();
-        if text != self.text {
+        if !same(text, &self.text) {
             self.ppm = row.rate_ppm();
             text.clone_into(&mut self.text);
         }

@@ -99,7 +99,7 @@ const OPTIONAL: i64 = 1 << 3;
 /// Whatever moves is right: reversals.
 const ANY: i64 = 1 << 4;
 const MARKS: i64 = 0xff;
-/// The most that can be missing: 2.8 million million yuan less than what 56 bits hold.
+/// The most that can be missing in the bits above the marks: 180 thousand million yuan.
 const LIMIT: i64 = (1 << 54) - 1;
 
 impl Slot for Expected {
@@ -161,7 +161,8 @@ pub struct Funded {
     pub missing_before: u64,
     /// Rows of the run's own day that nothing has moved for; they may be settled tomorrow.
     pub missing: u64,
-    /// Rows that something else moved for.
+    /// Rows that something else moved for. Refunds that have failed since and came back whole are counted too:
+    /// [`FundBooks::funding`] knows them.
     pub off: u64,
     /// All that moved for payments and refunds on the run's own day.
     pub of_trades: Moved,
@@ -183,7 +184,8 @@ impl FundBooks {
         }
     }
 
-    /// Expects what a row of the trade bill must move. A row that came before changes nothing.
+    /// Expects what a row of the trade bill must move. A row of a number that came before changes nothing, unless it takes the
+    /// payment back.
     pub fn expect(&mut self, row: &TradeRow<'_>, day: FundDay) {
         let Some(id) = self.id_of(row) else {
             return; // too long for a number of WeChat Pay's: the matcher has it among its candidates
@@ -199,7 +201,12 @@ impl FundBooks {
         if row.kind == TradeKind::Revoked {
             marks |= ANY | OPTIONAL;
         }
-        self.table.insert(Expected::new(id, expected, marks));
+        let new = Expected::new(id, expected, marks);
+        if let Some(there) = self.table.insert(new)
+            && row.kind == TradeKind::Revoked
+        {
+            there.rest |= ANY | OPTIONAL;
+        }
     }
 
     /// Takes the next movement, after all rows of the trade bills.
@@ -292,7 +299,8 @@ impl FundBooks {
         }
     }
 
-    /// What a row's movements are booked under: the payment's number, or the refund's.
+    /// What a row's movements are booked under: WeChat Pay's number of the payment or of the refund. Both come out of one
+    /// series, so one key does for both.
     fn id_of(&self, row: &TradeRow<'_>) -> Option<u64> {
         match row.kind {
             TradeKind::Payment | TradeKind::Revoked => self.prints.payment(row.transaction_id()),

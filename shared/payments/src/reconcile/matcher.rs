@@ -1,6 +1,6 @@
 //! Lays the rows of a trade bill against the books of the day.
 
-use std::{hint::black_box, slice};
+use std::slice;
 
 use wechatpay::bill::{TradeKind, TradeRow};
 
@@ -8,6 +8,7 @@ use crate::reconcile::{
     bill_line::BillLine,
     books::{DayBooks, Found, Probe},
     fee::LastRate,
+    short::same,
     totals::{Tally, Totals},
 };
 
@@ -91,8 +92,8 @@ impl Matcher {
             for (probe, row) in probes.iter_mut().zip(rows) {
                 *probe = self.probe(row);
             }
-            let touched = probes.iter().flatten();
-            black_box(touched.fold(0, |all, probe| all ^ self.books.touch(probe)));
+            self.books
+                .touch(probes.iter().flatten().map(|probe| probe.id));
             for (probe, row) in probes.iter().zip(rows) {
                 self.judge(row, probe.as_ref())?;
             }
@@ -145,7 +146,7 @@ impl Matcher {
             Found::Same(None) => true,
             Found::Same(Some(state)) => state.can_follow(row.refund_state()),
         };
-        if !fits || row.mchid() != self.mchid || row.currency() != CURRENCY {
+        if !fits || !same(row.mchid(), &self.mchid) || row.currency() != CURRENCY {
             self.has_room()?;
             self.candidates.push(row.into());
         }
@@ -166,7 +167,7 @@ impl Matcher {
         match row.kind {
             TradeKind::Payment => sums.pay(row.total_fen, row.settlement_fen, fee),
             TradeKind::Refund => sums.refund(row.requested_refund_fen, row.refund_fen, fee),
-            // It takes back a payment of the same bill, or of one before, that the rows do not name the amount of in one way.
+            // Which of its amounts say what, the manual leaves open: a person looks at each.
             TradeKind::Revoked => {}
         }
     }

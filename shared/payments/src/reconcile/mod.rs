@@ -21,5 +21,6 @@ pub mod funds;
 pub mod judge;
 pub mod matcher;
 pub mod run;
+mod short;
 mod table;
 pub mod totals;

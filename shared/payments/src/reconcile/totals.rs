@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::reconcile::short::same;
+
 /// Kinds of trade that are told apart. WeChat Pay may add some; what goes beyond is added up under [`OTHERS`].
 const KINDS_AT_MOST: usize = 64;
 
@@ -112,7 +114,7 @@ impl Tally {
         let is_last = self
             .kinds
             .get(self.last)
-            .is_some_and(|(name, _)| name == kind);
+            .is_some_and(|(name, _)| same(name, kind));
         if !is_last {
             self.last = self.place(kind);
         }
@@ -120,7 +122,8 @@ impl Tally {
     }
 
     fn place(&mut self, kind: &str) -> usize {
-        let find = |kinds: &[(String, Sums)], kind| kinds.iter().position(|(name, _)| name == kind);
+        let find =
+            |kinds: &[(String, Sums)], kind| kinds.iter().position(|(name, _)| same(name, kind));
         if let Some(place) = find(&self.kinds, kind) {
             return place;
         }

@@ -7,13 +7,7 @@
 //! ```
 //! use wechatpay::bill::{TradeBillReader, TradeKind, yuan_of_fen};
 //!
-//! # let file = "\
-//! # 交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注
-//! # `2026-08-01 10:00:05,`wx00000000000000aa,`1900000001,`0,`,`4200000000202608010000000001,`ORDER-1001,`oUserAAAA,`NATIVE,`SUCCESS,`OTHERS,`CNY,`12.00,`0.00,`0,`0,`0.00,`0.00,`,`,`Tea\\ cup,`shop=7,`0.07000,`0.60%,`12.00,`0.00,`
-//! # `2026-08-01 18:45:10,`wx00000000000000aa,`1900000001,`0,`,`4200000000202608010000000001,`ORDER-1001,`oUserAAAA,`NATIVE,`REFUND,`OTHERS,`CNY,`0.00,`0.00,`50000000012026080100000000001,`RF-1001-1,`3.00,`0.00,`ORIGINAL,`PROCESSING,`Tea\\ cup,`shop=7,`-0.02000,`0.60%,`0.00,`3.00,`
-//! # 总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额
-//! # `2.0,`12.00,`3.00,`0.00,`0.05,`12.00,`3.00
-//! # ";
+//! # let file = include_str!("../../tests/bills/all.csv");
 //! let mut orders = Vec::new();
 //! let mut each = |row: &wechatpay::bill::TradeRow<'_>| {
 //!     if row.kind == TradeKind::Payment {
@@ -25,9 +19,9 @@
 //!     reader.feed(chunk, &mut each)?; // as it comes off the wire
 //! }
 //! let proved = reader.finish(&mut each)?; // only now may the rows be believed
-//! assert_eq!(proved.rows, 2);
-//! assert_eq!(proved.fee.to_string(), "0.05");
-//! assert_eq!(orders, [("ORDER-1001".to_owned(), "12.00".to_owned())]);
+//! assert_eq!(proved.rows, 3);
+//! assert_eq!(proved.fee.to_string(), "0.07");
+//! assert_eq!(orders[0], ("ORDER-1001".to_owned(), "12.00".to_owned()));
 //! # Ok::<(), wechatpay::bill::BillError>(())
 //! ```
 //!

@@ -79,8 +79,6 @@ pub(super) struct Reader<F: Format> {
     /// Set at the end, for a line that has no line feed.
     unterminated: bool,
     marks: Marks,
-    /// The separators of a line that is not plain.
-    separators: Vec<u32>,
     failed: Option<BillError>,
 }
 
@@ -110,7 +108,6 @@ impl<F: Format> Reader<F> {
             carry: Vec::new(),
             unterminated: false,
             marks: Marks::default(),
-            separators: Vec::new(),
             failed: None,
         }
     }
@@ -191,7 +188,7 @@ impl<F: Format> Reader<F> {
         bytes: &[u8],
         each: &mut dyn FnMut(&[F::Row<'_>]),
     ) -> Result<(), BillError> {
-        let error = match std::str::from_utf8(bytes) {
+        let error = match simdutf8::compat::from_utf8(bytes) {
             Ok(text) => return self.lines(text, each),
             Err(error) => error,
         };
@@ -204,160 +201,198 @@ impl<F: Format> Reader<F> {
         })
     }
 
-    /// Reads the first line, and gives the others back.
-    fn header<'t>(&mut self, text: &'t str) -> Result<&'t str, BillError> {
-        let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        let names = line.strip_prefix('\u{feff}').unwrap_or(line);
-        self.line += 1;
-        self.header = Header::read(self.line, names);
-        self.format.header(&self.header)?;
-        self.part = Part::Rows;
-        Ok(rest)
+    fn lines(&mut self, text: &str, each: &mut dyn FnMut(&[F::Row<'_>])) -> Result<(), BillError> {
+        let mut marks = mem::take(&mut self.marks);
+        let (fields, line_feeds) = marks.of(text.as_bytes());
+        let lines = Lines {
+            text,
+            start: 0,
+            fields,
+            line_feeds,
+        };
+        let read = self.marked_lines(lines, each);
+        self.marks = marks; // its buffers are worth keeping
+        read
     }
 
-    fn lines(&mut self, text: &str, each: &mut dyn FnMut(&[F::Row<'_>])) -> Result<(), BillError> {
-        let text = match self.part {
-            Part::Header => self.header(text)?,
-            Part::Rows | Part::Summary | Part::End => text,
-        };
-        let bytes = text.as_bytes();
-        let mut marks = self.marks.of(bytes);
-        let mut start = 0;
-        // Rows that were read and not yet handed over.
-        let mut rows = Vec::with_capacity(BATCH_ROWS);
-        while start < bytes.len() {
-            self.line += 1;
-            let plain = match self.part {
-                Part::Rows => plain_row(bytes, start, marks, self.header.names.len()),
-                Part::Header | Part::Summary | Part::End => None,
-            };
-            if let Some((of_row, line_feed, after)) = plain {
-                let record = Record {
-                    line: self.line,
-                    header: &self.header,
-                    text,
-                    marks: of_row,
-                    end: without_cr(bytes, start, line_feed),
-                };
-                if rows.len() == BATCH_ROWS {
-                    each(&rows);
-                    rows.clear();
-                }
-                match self.format.row(&mut self.sums, record) {
-                    Ok(row) => rows.push(row),
-                    Err(error) => {
-                        each(&rows);
-                        return Err(error);
-                    }
-                }
-                self.rows += 1;
-                marks = after;
-                start = line_feed + 1;
-                continue;
-            }
-            if !rows.is_empty() {
-                each(&rows);
-                rows.clear();
-            }
-
-            self.separators.clear();
-            let mut line_feed = bytes.len();
-            while let Some((mark, after)) = marks.split_first() {
-                marks = after;
-                let at = index(*mark);
-                if bytes.get(at) == Some(&b'\n') {
-                    line_feed = at;
-                    break;
-                }
-                if at == start || bytes.get(at.wrapping_sub(1)) == Some(&b',') {
-                    self.separators.push(*mark);
-                }
-            }
-            let end = without_cr(bytes, start, line_feed);
-            let line = text.get(start..end).unwrap_or_default();
-            start = line_feed + 1;
-
-            let header = match self.part {
-                Part::Rows if line.starts_with('`') => &self.header,
-                Part::Summary if line.starts_with('`') => &self.summary_header,
-                Part::Rows if line.starts_with(F::SUMMARY_STARTS) => {
-                    self.summary_header = Header::read(self.line, line);
-                    self.part = Part::Summary;
-                    continue;
-                }
-                Part::Header | Part::Rows | Part::Summary => {
-                    return Err(BillError::UnexpectedLine {
-                        line: self.line,
-                        found: shown(line),
-                    });
-                }
-                Part::End if line.is_empty() => continue,
-                Part::End => return Err(BillError::AfterSummary { line: self.line }),
-            };
-            let (found, expected) = (self.separators.len(), header.names.len());
-            if found < expected && self.unterminated {
-                return Err(BillError::Cut { line: self.line });
-            }
-            if found != expected {
-                return Err(BillError::RowHasOtherFieldCount {
-                    line: self.line,
-                    found,
-                    expected,
-                });
-            }
-            let record = Record {
-                line: self.line,
-                header,
-                text,
-                marks: &self.separators,
-                end,
-            };
+    fn marked_lines(
+        &mut self,
+        mut lines: Lines<'_>,
+        each: &mut dyn FnMut(&[F::Row<'_>]),
+    ) -> Result<(), BillError> {
+        loop {
             if self.part == Part::Rows {
-                let row = self.format.row(&mut self.sums, record)?;
-                each(std::slice::from_ref(&row));
-                self.rows += 1;
-            } else {
-                self.summary = Some(self.format.summary(
-                    &self.sums,
-                    &SummaryRow {
-                        record,
-                        rows: self.rows,
-                        unterminated: self.unterminated,
-                    },
-                )?);
-                self.part = Part::End;
+                self.rows(&mut lines, each)?;
+            }
+            let Some(line) = lines.next(self.header.names.len()) else {
+                return Ok(());
+            };
+            self.line += 1;
+            self.other_line(&line)?;
+        }
+    }
+
+    /// Reads detail rows, up to a line that is none.
+    fn rows(
+        &mut self,
+        lines: &mut Lines<'_>,
+        each: &mut dyn FnMut(&[F::Row<'_>]),
+    ) -> Result<(), BillError> {
+        let columns = self.header.names.len();
+        let mut batch = Vec::with_capacity(BATCH_ROWS);
+        while lines.is_at_row()
+            && let Some(line) = lines.next(columns)
+        {
+            self.line += 1;
+            let row = line
+                .record(self.line, &self.header, self.unterminated)
+                .and_then(|record| self.format.row(&mut self.sums, record));
+            match row {
+                Ok(row) => batch.push(row),
+                Err(error) => {
+                    hand_over(&mut batch, each);
+                    return Err(error);
+                }
+            }
+            self.rows += 1;
+            if batch.len() == BATCH_ROWS {
+                hand_over(&mut batch, each);
             }
         }
-        if !rows.is_empty() {
-            each(&rows);
+        hand_over(&mut batch, each);
+        Ok(())
+    }
+
+    /// Reads a line that is no detail row: there are four in a bill.
+    #[cold]
+    fn other_line(&mut self, line: &Line<'_>) -> Result<(), BillError> {
+        let (text, number) = (line.whole(), self.line);
+        match self.part {
+            Part::Header => {
+                let names = text.strip_prefix('\u{feff}').unwrap_or(text);
+                self.header = Header::read(number, names);
+                self.format.header(&self.header)?;
+                self.part = Part::Rows;
+            }
+            Part::Rows if text.starts_with(F::SUMMARY_STARTS) => {
+                self.summary_header = Header::read(number, text);
+                self.part = Part::Summary;
+            }
+            Part::Summary if text.starts_with('`') => {
+                let summary = SummaryRow {
+                    record: line.record(number, &self.summary_header, self.unterminated)?,
+                    rows: self.rows,
+                    unterminated: self.unterminated,
+                };
+                self.summary = Some(self.format.summary(&self.sums, &summary)?);
+                self.part = Part::End;
+            }
+            Part::Rows | Part::Summary => {
+                return Err(BillError::UnexpectedLine {
+                    line: number,
+                    found: shown(text),
+                });
+            }
+            Part::End if text.is_empty() => {}
+            Part::End => return Err(BillError::AfterSummary { line: number }),
         }
         Ok(())
     }
 }
 
-/// The row that starts at `start`, if all its marks are what they seem: a backtick that starts the line, backticks behind
-/// commas, one for each further column, and a line feed. Rows in whose texts backticks stand are not plain. Gives the
-/// backticks, the line feed, and the marks after it.
-#[inline]
-fn plain_row<'m>(
-    bytes: &[u8],
+fn hand_over<Row>(batch: &mut Vec<Row>, each: &mut dyn FnMut(&[Row])) {
+    if !batch.is_empty() {
+        each(batch);
+        batch.clear();
+    }
+}
+
+/// Whole lines, from one of them on.
+struct Lines<'a> {
+    text: &'a str,
     start: usize,
-    marks: &'m [u32],
-    columns: usize,
-) -> Option<(&'m [u32], usize, &'m [u32])> {
-    let (backticks, after) = marks.split_at_checked(columns)?;
-    let (line_feed, after) = after.split_first()?;
-    let (first, others) = backticks.split_first()?;
-    let line_feed = index(*line_feed);
-    let plain = index(*first) == start
-        && bytes.get(start) == Some(&b'`')
-        && bytes.get(line_feed) == Some(&b'\n')
-        && others.iter().all(|mark| {
-            let at = index(*mark);
-            bytes.get(at.wrapping_sub(1)..=at) == Some(b",`")
-        });
-    plain.then_some((backticks, line_feed, after))
+    fields: &'a [u32],
+    line_feeds: &'a [u32],
+}
+
+impl<'a> Lines<'a> {
+    /// Whether the next line is written like a row.
+    #[inline]
+    fn is_at_row(&self) -> bool {
+        self.text.as_bytes().get(self.start) == Some(&b'`')
+    }
+
+    #[inline]
+    fn next(&mut self, columns: usize) -> Option<Line<'a>> {
+        let (line_feed, after) = self.line_feeds.split_first()?;
+        self.line_feeds = after;
+        let (fields, after) = split(self.fields, *line_feed, columns);
+        self.fields = after;
+        let (start, line_feed) = (self.start, index(*line_feed));
+        self.start = line_feed + 1;
+        Some(Line {
+            text: self.text,
+            start,
+            end: without_cr(self.text.as_bytes(), start, line_feed),
+            fields,
+        })
+    }
+}
+
+/// One line among others.
+struct Line<'a> {
+    text: &'a str,
+    start: usize,
+    end: usize,
+    fields: &'a [u32],
+}
+
+impl<'a> Line<'a> {
+    fn whole(&self) -> &'a str {
+        self.text.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The line as a row: it must have a field for each column.
+    #[inline]
+    fn record(
+        &self,
+        number: u64,
+        header: &'a Header,
+        unterminated: bool,
+    ) -> Result<Record<'a>, BillError> {
+        let (found, expected) = (self.fields.len(), header.names.len());
+        if found == expected {
+            return Ok(Record {
+                line: number,
+                header,
+                text: self.text,
+                marks: self.fields,
+                end: self.end,
+            });
+        }
+        if found < expected && unterminated {
+            return Err(BillError::Cut { line: number });
+        }
+        Err(BillError::RowHasOtherFieldCount {
+            line: number,
+            found,
+            expected,
+        })
+    }
+}
+
+/// Parts the fields before the line feed from the others. That there are as many as columns is the first guess, which makes
+/// a row's cost independent of their number.
+#[inline]
+fn split(fields: &[u32], line_feed: u32, columns: usize) -> (&[u32], &[u32]) {
+    if let Some((before, after)) = fields.split_at_checked(columns)
+        && before.last().is_some_and(|last| *last < line_feed)
+        && after.first().is_none_or(|next| *next > line_feed)
+    {
+        return (before, after);
+    }
+    let before = fields.iter().take_while(|at| **at < line_feed).count();
+    fields.split_at_checked(before).unwrap_or_default()
 }
 
 /// Where the line ends whose line feed is there.

@@ -2,7 +2,7 @@
 
 use super::error::{BillError, Column, shown};
 use super::marks::index;
-use super::money::{Fee, fen_of_yuan};
+use super::money::{Fee, decimal_within};
 
 /// The index of a column that the header has not.
 pub(super) const ABSENT: usize = usize::MAX;
@@ -85,14 +85,21 @@ impl<'a> Record<'a> {
     /// The text behind the backtick and before the comma; empty for [`ABSENT`].
     #[inline]
     pub(super) fn field(&self, at: usize) -> &'a str {
+        let (from, to) = self.place(at);
+        self.text.get(from..to).unwrap_or_default()
+    }
+
+    /// Where in `text` the field is.
+    #[inline]
+    fn place(&self, at: usize) -> (usize, usize) {
         let Some(mark) = self.marks.get(at) else {
-            return "";
+            return (0, 0);
         };
-        let end = match self.marks.get(at + 1) {
+        let to = match self.marks.get(at + 1) {
             Some(next) => index(*next).wrapping_sub(1),
             None => self.end,
         };
-        self.text.get(index(*mark) + 1..end).unwrap_or_default()
+        (index(*mark) + 1, to)
     }
 
     /// Yuan, in fen; 0 for a column that the bill has not.
@@ -101,7 +108,8 @@ impl<'a> Record<'a> {
         if at == ABSENT {
             return Ok(0);
         }
-        fen_of_yuan(self.field(at)).ok_or_else(|| self.not_money(at))
+        let (from, to) = self.place(at);
+        decimal_within::<2>(self.text.as_bytes(), from, to).ok_or_else(|| self.not_money(at))
     }
 
     /// A fee; 0 for a column that the bill has not.
@@ -110,7 +118,8 @@ impl<'a> Record<'a> {
         if at == ABSENT {
             return Ok(Fee::default());
         }
-        Fee::parse(self.field(at)).ok_or_else(|| self.not_money(at))
+        let (from, to) = self.place(at);
+        Fee::within(self.text.as_bytes(), from, to).ok_or_else(|| self.not_money(at))
     }
 
     /// Headers and fields of some columns.

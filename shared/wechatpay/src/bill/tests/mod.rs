@@ -1,47 +1,17 @@
 //! Whole bills of all formats, and bills with one thing wrong.
 
+mod faults;
+
 use super::*;
 use crate::UnixSeconds;
 
-const ALL: &str = "\
-交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注
-`2026-08-01 10:00:05,`wx00000000000000aa,`1900000001,`0,`,`4200000000202608010000000001,`ORDER-1001,`oUserAAAA,`NATIVE,`SUCCESS,`OTHERS,`CNY,`12.00,`0.00,`0,`0,`0.00,`0.00,`,`,`Tea\\ cup,`shop=7,`0.07000,`0.60%,`12.00,`0.00,`
-`2026-08-01 11:30:00,`wx00000000000000aa,`1900000001,`0,`till-2,`4200000000202608010000000002,`ORDER-1002,`oUserBBBB,`JSAPI,`SUCCESS,`CMB_DEBIT,`CNY,`4.00,`1.00,`0,`0,`0.00,`0.00,`,`,`Scone,`,`0.02000,`0.60%,`5.00,`0.00,`
-`2026-08-01 18:45:10,`wx00000000000000aa,`1900000001,`0,`,`4200000000202608010000000001,`ORDER-1001,`oUserAAAA,`NATIVE,`REFUND,`OTHERS,`CNY,`0.00,`0.00,`50000000012026080100000000001,`RF-1001-1,`3.00,`0.00,`ORIGINAL,`PROCESSING,`Tea\\ cup,`shop=7,`-0.02000,`0.60%,`0.00,`3.00,`
-总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额
-`3.0,`16.00,`3.00,`0.00,`0.07,`17.00,`3.00
-";
+const ALL: &str = include_str!("../../../tests/bills/all.csv");
+const SUCCESS: &str = include_str!("../../../tests/bills/success.csv");
+const REFUND: &str = include_str!("../../../tests/bills/refund.csv");
 
-const SUCCESS: &str = "\
-交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,商品名称,商户数据包,手续费,费率,订单金额,费率备注
-`2026-08-01 10:00:05,`wx00000000000000aa,`1900000001,`0,`,`4200000000202608010000000001,`ORDER-1001,`oUserAAAA,`FACE,`SUCCESS,`OTHERS,`CNY,`12.00,`0.00,`Tea\\ cup,`shop=7,`0.07200,`0.60%,`12.00,`promotion
-总交易单数,应结订单总金额,手续费总金额,订单总金额
-`1.0,`12.00,`0.07,`12.00
-";
-
-const REFUND: &str = "\
-交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,退款申请时间,退款成功时间,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注
-`2026-08-01 18:45:10,`wx00000000000000aa,`1900000001,`0,`,`4200000000202608010000000001,`ORDER-1001,`oUserAAAA,`NATIVE,`REFUND,`OTHERS,`CNY,`0.00,`0.00,`2026-08-01 18:45:09,`2026-08-01 18:46:00,`50000000012026080100000000001,`RF-1001-1,`3.00,`1.00,`ORIGINAL,`SUCCESS,`Tea\\ cup,`shop=7,`-0.02000,`0.60%,`0.00,`4.00,`
-总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额
-`1.0,`0.00,`3.00,`1.00,`-0.02,`0.00,`4.00
-";
-
-/// As merchants of the first years still get it: whole yuan without decimals, five decimals in the summary's fee.
-const OLD: &str = "\
-交易时间,公众账号ID,商户号,子商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,总金额,企业红包金额,微信退款单号,商户退款单号,退款金额,企业红包退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率
-`2026-08-01 10:00:05,`wx00000000000000aa,`1900000001,`0,`,`4200000000202608010000000001,`ORDER-1001,`oUserAAAA,`NATIVE,`SUCCESS,`CFT,`CNY,`12.00,`1.00,`0,`0,`0,`0,`,`,`Tea,`,`0.07200,`0.60%
-`2026-08-01 18:45:10,`wx00000000000000aa,`1900000001,`0,`,`4200000000202608010000000001,`ORDER-1001,`oUserAAAA,`NATIVE,`REVOKED,`CFT,`CNY,`0.00,`0.00,`50000000012026080100000000001,`RF-1001-1,`12.00,`1.00,`ORIGINAL,`SUCCESS,`Tea,`,`-0.07200,`0.60%
-总交易单数,总交易额,总退款金额,总企业红包退款金额,手续费总金额
-`2,`12.00,`12.00,`1.00,`0.00000
-";
-
-const FUND: &str = "\
-记账时间,微信支付业务单号,资金流水单号,业务名称,业务类型,收支类型,收支金额(元),账户结余(元),资金变更提交申请人,备注,业务凭证号
-`2026-08-02 00:05:11,`4200000000202608010000000001,`1000000001202608020000000001,`交易,`交易,`收入,`12.00,`112.00,`system,`结算订单,`ORDER-1001
-`2026-08-02 00:05:11,`4200000000202608010000000001,`1000000001202608020000000002,`交易,`扣除交易手续费,`支出,`0.07,`111.93,`system,`,`ORDER-1001
-资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额
-`2.0,`1.0,`12.00,`1.0,`0.07
-";
+/// As some merchants of the first years still get it: whole yuan without decimals, and five in the summary's fee.
+const OLD: &str = include_str!("../../../tests/bills/old.csv");
+const FUND: &str = include_str!("../../../tests/bills/fund.csv");
 
 /// Reads a trade bill; `show` makes a text of each row.
 fn trade(
@@ -283,4 +253,134 @@ fn a_balance_may_be_negative_or_absent_and_an_amount_may_not() {
         summary.expect_err("a negative amount").to_string(),
         "line 2, column 7 (收支金额(元)): \"-12.00\" is not an amount in yuan such as 12.00"
     );
+}
+
+#[test]
+fn byte_order_mark_and_line_ends_make_no_difference() {
+    let all = |row: &TradeRow<'_>| format!("{row:?} {} {}", row.at(), row.rate_note());
+    let expected = trade(ALL.as_bytes(), all);
+    for mark in ["", "\u{feff}"] {
+        for line_end in ["\n", "\r\n"] {
+            for end in ["", "\r", "\n", "\r\n", "\r\n\r\n"] {
+                let bill = mark.to_owned() + &ALL.trim_end().replace('\n', line_end) + end;
+                assert_eq!(
+                    trade(bill.as_bytes(), all),
+                    expected,
+                    "{line_end:?} {end:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_of_any_size_give_what_the_whole_gives() {
+    for bill in [ALL.to_owned(), ALL.replace('\n', "\r\n"), OLD.to_owned()] {
+        let expected = trade(bill.as_bytes(), amounts);
+        for size in 1..bill.len() {
+            let mut rows = Vec::new();
+            let mut each = |row: &TradeRow<'_>| rows.push(amounts(row));
+            let mut reader = TradeBillReader::new();
+            for chunk in bill.as_bytes().chunks(size) {
+                reader.feed(chunk, &mut each).expect("a part of a bill");
+                reader.feed(b"", &mut each).expect("nothing");
+            }
+            let summary = reader.finish(&mut each);
+            assert_eq!((rows, summary), expected, "{size}");
+        }
+    }
+}
+
+#[test]
+fn only_a_comma_and_a_backtick_separate() {
+    for text in [
+        r"\\",
+        r"a\\",
+        r"\`",
+        r"\`\`",
+        r"it\'s \`so\`",
+        r"\\\`",
+        r"\ \`",
+        "a`b",
+        "``",
+        "a,b",
+        ",",
+        "`,",
+        "a,",
+        r"\140",
+        "a\rb",
+        "茶杯，`热`",
+    ] {
+        let bill = ALL.replace(r"Tea\ cup", text);
+        let (rows, summary) = trade(bill.as_bytes(), |row| {
+            format!("{} {}", row.description(), row.attach())
+        });
+        assert_eq!(rows[0], format!("{text} shop=7"));
+        assert!(summary.is_ok(), "{text}");
+    }
+    // The last column has no comma behind it.
+    let bill = SUCCESS.replace("promotion", r"\`,\`");
+    let (rows, _) = trade(bill.as_bytes(), |row| row.rate_note().to_owned());
+    assert_eq!(rows, [r"\`,\`"]);
+}
+
+#[test]
+fn unknown_columns_are_kept_and_the_order_of_columns_is_free() {
+    let turned = |line: &str, separator: &str, new| {
+        let line = line.strip_prefix('`').unwrap_or(line);
+        let mut fields: Vec<_> = line.split(separator).collect();
+        fields.reverse();
+        fields.insert(3, new);
+        fields.join(separator)
+    };
+    let mut lines = ALL.lines();
+    let mut bill = turned(lines.next().expect("a header"), ",", "终端类型");
+    for row in lines.take(3) {
+        bill = bill + "\n`" + &turned(row, ",`", "counter 3");
+    }
+    bill += "\n总交易单数,应结订单总金额,实收总金额,申请退款总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额";
+    bill += "\n`3.0,`16.00,`1.00,`3.00,`3.00,`0.00,`0.07,`17.00\n";
+    let (rows, summary) = trade(bill.as_bytes(), |row| {
+        format!(
+            "{} {:?}",
+            row.transaction_id(),
+            row.unknown().collect::<Vec<_>>()
+        )
+    });
+    assert_eq!(
+        rows[0],
+        "4200000000202608010000000001 [(\"终端类型\", \"counter 3\")]"
+    );
+    assert_eq!(summary, trade(ALL.as_bytes(), amounts).1);
+}
+
+#[test]
+fn a_day_without_trades_has_a_summary_of_nothing() {
+    let names = ALL.lines().next().expect("a header");
+    let sums = ALL.lines().rev().nth(1).expect("a header of the summary");
+    let bill = format!("{names}\r\n{sums}\r\n`0.0,`0.00,`0.00,`0.00,`0.00,`0.00,`0.00\r\n");
+    assert_eq!(
+        trade(bill.as_bytes(), amounts),
+        (vec![], Ok(TradeSummary::default()))
+    );
+}
+
+#[test]
+fn fees_are_proved_to_the_last_decimal_that_the_summary_has() {
+    // 0.07200 in the row
+    for (in_summary, proved) in [
+        ("0.07", true),
+        ("0.08", true), // rounded up
+        ("0.06", false),
+        ("0.09", false),
+        ("0.072", true),
+        ("0.071", false),
+        ("0.07200", true),
+        ("0.07201", false),
+        ("-0.07", false),
+    ] {
+        let bill = SUCCESS.replace("`0.07,", &format!("`{in_summary},"));
+        let (_, summary) = trade(bill.as_bytes(), amounts);
+        assert_eq!(summary.is_ok(), proved, "{in_summary}");
+    }
 }

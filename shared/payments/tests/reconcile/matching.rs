@@ -12,7 +12,9 @@ use payments::{
     },
 };
 use proptest::prelude::*;
-use wechatpay::bill::{Fee, TradeBillReader, TradeRow, yuan_of_fen};
+use wechatpay::bill::{TradeBillReader, TradeRow};
+
+use crate::bills::trade_bill;
 
 const MCHID: &str = "1900000001";
 const APPID: &str = "wx00000000000000aa";
@@ -309,57 +311,6 @@ fn fits(booked: &Booked, row: &BillLine) -> bool {
     }
 }
 
-/// The bill that has these rows.
-fn bill(rows: &[BillLine]) -> String {
-    let mut text = "交易时间,公众账号ID,商户号,微信订单号,商户订单号,交易类型,交易状态,货币种类,应结订单金额,微信退款单号,商户退款单号,退款金额,退款状态,手续费,费率,订单金额,申请退款金额\n".to_owned();
-    let or_zero = |id: &str| if id.is_empty() { "0" } else { id }.to_owned();
-    for row in rows {
-        let state = match row.kind {
-            LineKind::Payment => "SUCCESS",
-            LineKind::Refund => "REFUND",
-            LineKind::Revoked => "REVOKED",
-        };
-        let fields = [
-            row.at.clone(),
-            row.appid.clone(),
-            row.mchid.clone(),
-            row.transaction_id.clone(),
-            row.order_no.clone(),
-            row.trade_type.clone(),
-            state.to_owned(),
-            row.currency.clone(),
-            yuan_of_fen(row.settlement_fen),
-            or_zero(&row.refund_id),
-            or_zero(&row.out_refund_no),
-            yuan_of_fen(row.refund_fen),
-            row.refund_state.clone(),
-            Fee::from_units(row.fee).to_string(),
-            row.rate.clone(),
-            yuan_of_fen(row.total_fen),
-            yuan_of_fen(row.requested_refund_fen),
-        ];
-        for (position, field) in fields.iter().enumerate() {
-            text.push_str(if position == 0 { "`" } else { ",`" });
-            text.push_str(field);
-        }
-        text.push('\n');
-    }
-    let sum = |of: fn(&BillLine) -> i64| rows.iter().map(of).sum::<i64>();
-    text.push_str("总交易单数,应结订单总金额,退款总金额,手续费总金额,订单总金额,申请退款总金额\n");
-    let sums = [
-        format!("{}.0", rows.len()),
-        yuan_of_fen(sum(|row| row.settlement_fen)),
-        yuan_of_fen(sum(|row| row.refund_fen)),
-        Fee::from_units(sum(|row| row.fee)).to_string(),
-        yuan_of_fen(sum(|row| row.total_fen)),
-        yuan_of_fen(sum(|row| row.requested_refund_fen)),
-    ];
-    text.push('`');
-    text.push_str(&sums.join(",`"));
-    text.push('\n');
-    text
-}
-
 fn run(here: &[Booked], there: &[BillLine], room: usize, key: [u64; 2]) -> Matched {
     let mut books = DayBooks::with_capacity(room, key);
     for booked in here {
@@ -370,7 +321,7 @@ fn run(here: &[Booked], there: &[BillLine], room: usize, key: [u64; 2]) -> Match
     }
     let mut matcher = Matcher::new(books, MCHID, 1000);
     let mut reader = TradeBillReader::new();
-    let text = bill(there);
+    let text = trade_bill(there);
     let mut batch = |rows: &[TradeRow<'_>]| matcher.take_batch(rows).unwrap();
     for chunk in text.as_bytes().chunks(5000) {
         reader.feed_batches(chunk, &mut batch).unwrap();
