@@ -163,7 +163,8 @@ impl Keeping {
         while !chunk.is_empty() {
             // A full part waits for the first byte behind it: a file of just one part needs no upload in parts.
             if self.part.len() == Evidence::PART {
-                self.send_part().await?;
+                // A call's future has kilobytes; boxed, it is only there while it is needed.
+                Box::pin(self.send_part()).await?;
             }
             let room = Evidence::PART.saturating_sub(self.part.len());
             let (now, later) = chunk.split_at_checked(room).unwrap_or((chunk, &[]));
@@ -179,15 +180,15 @@ impl Keeping {
     /// [`EvidenceError`]: nothing was kept, or it is not known. To keep the same again is safe.
     pub async fn keep(mut self) -> Result<Kept, EvidenceError> {
         if self.upload.is_none() {
-            return self.put().await;
+            return Box::pin(self.put()).await;
         }
-        let completed = match self.send_part().await {
-            Ok(()) => self.complete().await,
+        let completed = match Box::pin(self.send_part()).await {
+            Ok(()) => Box::pin(self.complete()).await,
             Err(error) => Err(error),
         };
         match &completed {
             Ok(Kept::New) => {}
-            Ok(Kept::Already) | Err(_) => self.give_up().await,
+            Ok(Kept::Already) | Err(_) => Box::pin(self.give_up()).await,
         }
         completed
     }

@@ -7,24 +7,23 @@
 //!
 //! No order is changed by what stands here, and no money moves by it alone: the table tells what was found and decided.
 
+mod batch;
+mod carried;
 mod item;
-
-use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::{
     Client,
-    config::{AsyncSleep, http::HttpResponse},
+    config::http::HttpResponse,
     error::{BuildError, ProvideErrorMetadata, SdkError},
-    operation::{put_item::PutItemError, update_item::UpdateItemError},
-    types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure},
+    operation::put_item::PutItemError,
+    types::ReturnValuesOnConditionCheckFailure,
 };
 use payments::reconcile::{
-    carried::Carried,
     difference::Difference,
     run::{BillDate, Run},
 };
 
-use crate::{aws::AwsError, backoff::Backoff, random::Random};
+use crate::{aws::AwsError, random::Random};
 
 use item::{Item, number, text};
 
@@ -105,14 +104,6 @@ impl ReconciliationError {
 }
 
 impl ReconciliationTable {
-    /// How many items DynamoDB takes in one batch of reads.
-    const BATCH_MAX: usize = 100;
-    /// How often what a batch left unread is asked for again.
-    const BATCH_REPEATS: u32 = 4;
-    const BATCH_PAUSE: Backoff = Backoff {
-        first_ms: 50,
-        max_ms: 800,
-    };
     /// Longer than any id that a difference or a carried trade has. Ids come from addresses of the API, and DynamoDB refuses
     /// long keys with an error.
     const ID_LENGTH_MAX: usize = 128;
@@ -149,28 +140,6 @@ impl ReconciliationTable {
         })
     }
 
-    /// What is kept of several days, the earliest first; days that were never run are left out.
-    ///
-    /// # Errors
-    /// [`ReconciliationError`].
-    pub async fn runs(&self, dates: &[BillDate]) -> Result<Vec<Run>, ReconciliationError> {
-        let dates: Vec<BillDate> = BTreeSet::from_iter(dates.iter().copied())
-            .into_iter()
-            .collect();
-        let mut runs = Vec::with_capacity(dates.len());
-        for batch in dates.chunks(Self::BATCH_MAX) {
-            let keys = batch
-                .iter()
-                .map(|date| self.key(*date, item::RUN_SK.to_owned()))
-                .collect();
-            for found in self.batch(keys).await? {
-                runs.push(item::read_run(&found)?);
-            }
-        }
-        runs.sort_unstable_by_key(|run| run.date);
-        Ok(runs)
-    }
-
     /// Writes down a difference that a run found, unless it is known already.
     ///
     /// # Errors
@@ -178,8 +147,16 @@ impl ReconciliationTable {
     pub async fn find(&self, difference: &Difference) -> Result<Found, ReconciliationError> {
         let item = item::difference(self.pk(difference.date), difference);
         let found = match self.put("write down a difference", item, 1).await? {
-            Put::Done | Put::Missing => return Ok(Found::New),
+            Put::Done => return Ok(Found::New),
             Put::Found(found) => item::read_difference(&found)?,
+            // Something is there, and DynamoDB did not show it with its refusal.
+            Put::Missing => self
+                .difference(difference.date, &difference.id)
+                .await?
+                .ok_or_else(|| ReconciliationError::Damaged {
+                    item: format!("{} {}", self.pk(difference.date), difference.id),
+                    attribute: "pk",
+                })?,
         };
         // The first answer was lost and the SDK asked again: what is found is what we wrote.
         Ok(if found == *difference {
@@ -258,88 +235,6 @@ impl ReconciliationTable {
         Ok(DifferencePage { items, next })
     }
 
-    /// Leaves a trade to the next day's run. One that the next day has judged already stays judged.
-    ///
-    /// # Errors
-    /// [`ReconciliationError`].
-    pub async fn carry(&self, carried: &Carried) -> Result<(), ReconciliationError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item::carried(self.pk(carried.date), carried)))
-            .condition_expression("attribute_not_exists(pk) OR #state = :waiting")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":waiting", text(item::carried_state(false)))
-            .send()
-            .await;
-        match put {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(unavailable("carry a trade", error)),
-        }
-    }
-
-    /// All trades that were left to a day's run, judged or not, in the order of their ids. Read consistently.
-    ///
-    /// # Errors
-    /// [`ReconciliationError`].
-    pub async fn carried(&self, date: BillDate) -> Result<Vec<Carried>, ReconciliationError> {
-        const PAGE: i32 = 500;
-        let (mut all, mut from) = (Vec::new(), None);
-        loop {
-            let (found, next) = self
-                .list("list carried trades", date, item::CARRIED, from, PAGE)
-                .await?;
-            for found in &found {
-                all.push(item::read_carried(found)?);
-            }
-            if next.is_none() {
-                return Ok(all);
-            }
-            from = next;
-        }
-    }
-
-    /// Writes down that the day's run has judged a carried trade. Does nothing when there is none.
-    ///
-    /// # Errors
-    /// [`ReconciliationError`].
-    pub async fn settle_carried(
-        &self,
-        date: BillDate,
-        id: &str,
-    ) -> Result<(), ReconciliationError> {
-        let update = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(self.key(date, format!("{}{id}", item::CARRIED))))
-            .update_expression("SET #state = :settled")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":settled", text(item::carried_state(true)))
-            .send()
-            .await;
-        match update {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
-            {
-                Ok(())
-            }
-            Err(error) => Err(unavailable("settle a carried trade", error)),
-        }
-    }
-
     async fn get(
         &self,
         operation: &'static str,
@@ -413,46 +308,6 @@ impl ReconciliationTable {
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
-    /// Reads items by their keys, at most [`Self::BATCH_MAX`]. DynamoDB may leave some unread when it is busy, or when they are
-    /// large; these are asked for again after a pause.
-    async fn batch(&self, keys: Vec<Item>) -> Result<Vec<Item>, ReconciliationError> {
-        let (mut items, mut left, mut repeats) = (Vec::with_capacity(keys.len()), keys, 0);
-        while !left.is_empty() {
-            if repeats > Self::BATCH_REPEATS {
-                return Err(ReconciliationError::Busy { left: left.len() });
-            }
-            if repeats > 0
-                // The clock that the client was made with.
-                && let Some(sleep) = self.client.config().sleep_impl()
-            {
-                let pause = Self::BATCH_PAUSE.pause(repeats, &self.random);
-                sleep.sleep(pause).await;
-            }
-            let keys = KeysAndAttributes::builder()
-                .set_keys(Some(left))
-                .consistent_read(true)
-                .build()?;
-            let got = self
-                .client
-                .batch_get_item()
-                .request_items(&self.table, keys)
-                .send()
-                .await
-                .map_err(|error| unavailable("read runs", error))?;
-            let before = items.len();
-            items.extend(got.responses.unwrap_or_default().into_values().flatten());
-            left = got
-                .unprocessed_keys
-                .unwrap_or_default()
-                .into_values()
-                .flat_map(|unread| unread.keys)
-                .collect();
-            // Large items come bit by bit: only batches that bring nothing count as a repeat in vain.
-            repeats = if items.len() > before { 1 } else { repeats + 1 };
-        }
-        Ok(items)
-    }
-
     fn key(&self, date: BillDate, sk: String) -> Item {
         Item::from([
             ("pk".to_owned(), text(self.pk(date))),
@@ -470,7 +325,7 @@ enum Put {
     Done,
     /// The condition did not hold: this was found.
     Found(Item),
-    /// The condition did not hold, since nothing was found.
+    /// The condition did not hold, and nothing was shown: there is nothing to put it over.
     Missing,
 }
 

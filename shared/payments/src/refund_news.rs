@@ -749,21 +749,16 @@ mod tests {
             accepted_at: Some(UnixSeconds(at)),
             ..news(status)
         };
-        let moved = |found: &Refund, news: &RefundNews| match judge(
-            &paid(),
-            Some(found),
-            &facts(),
-            news,
-            &because(),
-        ) {
-            RefundSettlement::Change(change) => match change.refund {
-                Some(crate::refund::RefundChange::Moves(from, to)) => {
-                    assert_eq!(*from, *found, "as it was read");
-                    *to
-                }
-                other => panic!("{other:?}"),
-            },
-            other => panic!("{other:?}"),
+        let moved = |found: &Refund, news: &RefundNews| {
+            let settlement = judge(&paid(), Some(found), &facts(), news, &because());
+            let RefundSettlement::Change(change) = settlement else {
+                panic!("{settlement:?}")
+            };
+            let Some(crate::refund::RefundChange::Moves(from, to)) = change.refund else {
+                panic!("{change:?}")
+            };
+            assert_eq!(*from, *found, "as it was read");
+            *to
         };
         let reserved = refund(RefundState::Reserved);
         let abnormal = moved(&reserved, &news(NewsStatus::Abnormal));

@@ -84,10 +84,11 @@ impl Bench {
 
     /// The refund after news about it.
     async fn news(&self, order: &Order, refund: &Refund, news: &RefundNews) -> (Order, Refund) {
-        match refund_news::judge(order, Some(refund), &facts(), news, &because()) {
-            RefundSettlement::Change(change) => self.write(&change).await,
-            other => panic!("{other:?}"),
-        }
+        let settlement = refund_news::judge(order, Some(refund), &facts(), news, &because());
+        let RefundSettlement::Change(change) = settlement else {
+            panic!("{settlement:?}")
+        };
+        self.write(&change).await;
         let table = self.table();
         let read = table.refund(&refund.order_no, &refund.refund_no).await;
         let refund = read.expect("read").expect("a refund");
@@ -373,9 +374,11 @@ async fn a_full_day_comes_page_by_page_each_line_once_and_only_this_merchants() 
         .day("2026-08-01")
         .await
         .into_iter()
-        .map(|line| match line {
-            DayLine::Payment { order_no, .. } => order_no.as_str().to_owned(),
-            other => panic!("{other:?}"),
+        .map(|line| {
+            let DayLine::Payment { order_no, .. } = &line else {
+                panic!("{line:?}")
+            };
+            order_no.as_str().to_owned()
         })
         .collect();
     listed.sort_unstable();
