@@ -153,7 +153,7 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
     );
     assert_eq!(
         bench.reconcile_work().await,
-        [json!({"v": "apply.v1", "date": yesterday, "id": id})]
+        [json!({"v": "apply-difference.v1", "date": yesterday, "id": id})]
     );
 }
 
@@ -180,7 +180,7 @@ async fn a_day_that_was_never_run_says_so_and_is_run_by_a_button() {
     assert_eq!(work.len(), 1);
     assert_eq!(
         (&work[0]["v"], &work[0]["dry_run"]),
-        (&json!("day.v1"), &json!(true))
+        (&json!("reconcile-day.v1"), &json!(true))
     );
     assert_eq!(work[0]["date"], json!(day));
 }

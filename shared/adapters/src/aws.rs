@@ -44,6 +44,10 @@ const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
 /// Time for a call with all its attempts, well below the time-out of a function behind API Gateway (29 s).
 const CALL_LIMIT: Duration = Duration::from_secs(8);
 const ATTEMPTS_MAX: u32 = 3;
+/// Time for one attempt at S3, which may send 8 MB: at 1 MB/s, a fraction of what a small function has.
+const S3_ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
+/// Time for a call to S3 with all its attempts. No client waits for one.
+const S3_CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// How to reach AWS, as Lambda tells it to a function.
 #[derive(Clone, Debug)]
@@ -108,6 +112,8 @@ impl AwsSettings {
 pub struct Aws {
     config: SdkConfig,
     retry_partition: RetryPartition,
+    /// Whether calls are limited in time.
+    limits_pass: bool,
 }
 
 impl Aws {
@@ -148,6 +154,7 @@ impl Aws {
         Self {
             config: config.build(),
             retry_partition: own_retry_partition(),
+            limits_pass: clock.passes_by_itself(),
         }
     }
 
@@ -163,6 +170,17 @@ impl Aws {
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let config = aws_sdk_sqs::config::Builder::from(&self.config);
         aws_sdk_sqs::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())
+    }
+
+    /// An S3 client. A local engine has its buckets in the path, since no name on this machine leads to a bucket.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let mut config = aws_sdk_s3::config::Builder::from(&self.config)
+            .retry_partition(self.retry_partition.clone())
+            .force_path_style(self.config.endpoint_url().is_some());
+        if self.limits_pass {
+            config = config.timeout_config(s3_time_limits());
+        }
+        aws_sdk_s3::Client::from_conf(config.build())
     }
 
     /// A KMS client.
@@ -323,6 +341,14 @@ fn time_limits(clock: &Clock) -> TimeoutConfig {
         .connect_timeout(CONNECT_LIMIT)
         .operation_attempt_timeout(ATTEMPT_LIMIT)
         .operation_timeout(CALL_LIMIT)
+        .build()
+}
+
+fn s3_time_limits() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_LIMIT)
+        .operation_attempt_timeout(S3_ATTEMPT_LIMIT)
+        .operation_timeout(S3_CALL_LIMIT)
         .build()
 }
 

@@ -168,7 +168,7 @@ async fn decisions_and_runs_are_as_the_contract_says() {
     assert!(bench.reconcile_work().await.is_empty());
     let approved = wang.post(DECIDE, &decision("approve", 2), 200).await.body;
     assert_eq!(approved["state"], "approved");
-    let work = json!({"v": "apply.v1", "date": bench.day(1), "id": id});
+    let work = json!({"v": "apply-difference.v1", "date": bench.day(1), "id": id});
     assert_eq!(bench.reconcile_work().await, std::slice::from_ref(&work));
     let over = wang.post(DECIDE, &decision("explain", 3), 409).await;
     assert_eq!(over.code(), "difference_state");
@@ -193,8 +193,7 @@ async fn decisions_and_runs_are_as_the_contract_says() {
         run.header("location"),
         Some(format!("/v1/reconciliations/{}", bench.day(1)).as_str())
     );
-    let asked =
-        json!({"v": "day.v1", "date": bench.day(1), "dry_run": true, "run_id": run.body["run_id"]});
+    let asked = json!({"v": "reconcile-day.v1", "date": bench.day(1), "dry_run": true, "run_id": run.body["run_id"]});
     assert_eq!(bench.reconcile_work().await, [asked]);
     for (days_ago, status) in [(0, 422), (-1, 422), (89, 202), (90, 422)] {
         let day = Ask {

@@ -36,6 +36,21 @@ pub struct Tables {
     pub reconciliation: String,
 }
 
+/// What the index by day carries beside the keys, as in the template.
+const DAY_ATTRIBUTES: [&str; 11] = [
+    "order_no",
+    "transaction_id",
+    "amount_fen",
+    "state",
+    "paid_at",
+    "product",
+    "appid",
+    "refund_no",
+    "out_refund_no",
+    "refund_id",
+    "day_at",
+];
+
 impl DynamoEngine {
     /// Starts an empty engine on a free port of 127.0.0.1.
     ///
@@ -166,13 +181,13 @@ async fn create_orders(client: &aws_sdk_dynamodb::Client, name: &str) {
             "due",
             "due_shard",
             "due_at",
-            ProjectionType::KeysOnly,
+            projection(ProjectionType::KeysOnly, &[]),
         ))
         .global_secondary_indexes(index(
             "day",
             "day_shard",
             "day_id",
-            ProjectionType::KeysOnly,
+            projection(ProjectionType::Include, &DAY_ATTRIBUTES),
         ))
         .stream_specification(stream)
         .send()
@@ -208,7 +223,7 @@ async fn create_notices(client: &aws_sdk_dynamodb::Client, name: &str) {
             "by_status",
             "status",
             "updated_at",
-            ProjectionType::All,
+            projection(ProjectionType::All, &[]),
         ))
         .send()
         .await
@@ -292,12 +307,20 @@ fn key(name: &str, kind: KeyType) -> KeySchemaElement {
 }
 
 #[expect(clippy::expect_used, reason = "both fields are set")]
-fn index(name: &str, hash: &str, range: &str, projection: ProjectionType) -> GlobalSecondaryIndex {
+fn index(name: &str, hash: &str, range: &str, projection: Projection) -> GlobalSecondaryIndex {
     GlobalSecondaryIndex::builder()
         .index_name(name)
         .key_schema(key(hash, KeyType::Hash))
         .key_schema(key(range, KeyType::Range))
-        .projection(Projection::builder().projection_type(projection).build())
+        .projection(projection)
         .build()
         .expect("complete")
+}
+
+fn projection(kind: ProjectionType, attributes: &[&str]) -> Projection {
+    let mut projection = Projection::builder().projection_type(kind);
+    for name in attributes {
+        projection = projection.non_key_attributes(*name);
+    }
+    projection.build()
 }

@@ -3,7 +3,10 @@
 #![cfg(test)] // so that what clippy.toml allows in tests holds for their helpers too
 
 mod bench;
+mod bill_file;
 mod calls;
+mod days;
+mod evidence;
 mod fields;
 mod keys_table;
 mod kms;
