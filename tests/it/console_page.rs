@@ -91,6 +91,9 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
         "the stylesheet is in force"
     );
     pictures(&mut browser, "day").await;
+    browser
+        .value("document.querySelector('details').open = true")
+        .await;
     is_narrow_enough(&mut browser, "day").await;
     let print = json!({"media": "print"});
     browser.command("Emulation.setEmulatedMedia", print).await;

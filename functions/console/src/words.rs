@@ -114,7 +114,7 @@ pub(crate) struct RunWords {
 }
 
 /// A day's run in words, with what is left of what it found.
-pub(crate) fn run(run: Option<&Run>, found: &[Difference]) -> RunWords {
+pub(crate) fn run(run: Option<&Run>, found: &[Difference], now: UnixSeconds) -> RunWords {
     let Some(run) = run else {
         return RunWords {
             tone: Tone::Quiet,
@@ -136,6 +136,12 @@ pub(crate) fn run(run: Option<&Run>, found: &[Difference]) -> RunWords {
                 trouble(),
                 "WeChat Pay makes a day’s bill by 10:00 of the next day. The run comes back by itself; there is nothing to do.",
             ),
+        },
+        RunState::Running if is_stuck(run, now) => RunWords {
+            tone: Tone::Bad,
+            headline: "Stuck",
+            detail: "It wrote nothing for a quarter of an hour, longer than a run may be silent. Run it again; if that sticks too, look into the log of the function reconcile and the dead letters of its queue."
+                .to_owned(),
         },
         RunState::Running => RunWords {
             tone: Tone::Wait,
@@ -179,6 +185,11 @@ pub(crate) fn run(run: Option<&Run>, found: &[Difference]) -> RunWords {
                 .to_owned(),
         },
     }
+}
+
+/// Whether a run that is under way is silent for longer than a Lambda function may run.
+pub(crate) fn is_stuck(run: &Run, now: UnixSeconds) -> bool {
+    now.0.saturating_sub(run.updated_at.0) > 900
 }
 
 /// A bill's name.

@@ -170,20 +170,6 @@ impl Queue {
             .await
     }
 
-    /// Sends work on a reconciliation, to be seen after `delay_s` seconds. Returns when SQS has it.
-    ///
-    /// # Errors
-    /// [`QueueError`].
-    pub async fn send_work(
-        &self,
-        work: &ReconcileWork,
-        delay_s: i64,
-        traceparent: &str,
-    ) -> Result<(), QueueError> {
-        self.send(serde_json::to_string(work), delay_s, traceparent, None)
-            .await
-    }
-
     /// Sends a callback on. Returns when SQS has it: only then may WeChat Pay be told that it arrived.
     ///
     /// # Errors

@@ -165,7 +165,7 @@ async fn bills_in_every_form_that_wechat_pay_has_are_read() {
         serde_json::json!({"bill_bom": false, "bill_line_ends": "LF_BETWEEN"}),
     ] {
         let bench = Bench::start().await;
-        bench.wechat.admin().change_settings(&settings).unwrap();
+        bench.at_wechat(&settings);
         let day = bench.fresh_day().await;
         bench.paid("ORDER-1").await;
         bench.refunded("ORDER-1", "R1", 40).await;

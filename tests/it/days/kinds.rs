@@ -136,7 +136,7 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
         &date,
         Difference::SummaryOff {
             bill: SummaryOf::Trade,
-            fen: 1,
+            fen: Some(1),
             count: 0,
         },
     ));
@@ -217,11 +217,7 @@ async fn a_difference_that_is_gone_when_the_day_is_run_again_is_over() {
 async fn a_merchant_who_is_settled_the_next_day_has_no_differences() {
     let bench = Bench::start().await;
     let day = bench.fresh_day().await;
-    bench
-        .wechat
-        .admin()
-        .change_settings(&serde_json::json!({"settle_next_day": true}))
-        .unwrap();
+    bench.at_wechat(&serde_json::json!({"settle_next_day": true}));
     bench.paid("ORDER-1").await;
     bench.paid("ORDER-2").await;
     bench.until(day.plus_days(1), 10, 30).await;

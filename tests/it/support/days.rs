@@ -79,6 +79,17 @@ impl Bench {
             .expect("a difference that fits")
     }
 
+    /// WeChat Pay goes another of its ways.
+    pub(crate) fn at_wechat(&self, changes: &serde_json::Value) {
+        let admin = self.wechat.admin();
+        let mut settings = serde_json::to_value(admin.settings()).expect("settings");
+        for (name, value) in changes.as_object().expect("settings by name") {
+            settings[name] = value.clone();
+        }
+        let settings = serde_json::from_value(settings).expect("settings");
+        admin.set_settings(settings).expect("settings that go together");
+    }
+
     /// Reconciles a day, with all its parts. The day's record then.
     pub(crate) async fn reconcile(&self, date: BillDate, dry_run: bool) -> Run {
         self.begin_day(date, dry_run).await;

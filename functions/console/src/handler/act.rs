@@ -151,6 +151,6 @@ impl Request<'_> {
 
     async fn send(&self, work: &ReconcileWork) -> Result<(), adapters::queues::QueueError> {
         let traceparent = self.trace.traceparent();
-        self.desk.work.send_work(work, 0, &traceparent).await
+        self.desk.work.send_reconcile(work, 0, &traceparent).await
     }
 }

@@ -95,6 +95,7 @@ impl Request<'_> {
             chart: &chart,
             has_bill: self.desk.has_bill_of(date),
             has_next: date < today,
+            now: self.desk.clock.now(),
             done: query.get("done").and_then(|done| match done {
                 "run" => Some("A run is on its way. Load the page anew in a minute."),
                 "preview" => Some(

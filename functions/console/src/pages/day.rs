@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 use payments::reconcile::run::{BILLS_LAST_DAYS, BillDate, BillName, Run, RunState};
 
+use wechatpay::UnixSeconds;
+
 use super::{chart, layout, list, moment, notice, products};
 use crate::{asked::Filter, listing::Day, money::count, pages::ChartDay, person::Viewer, words};
 
@@ -18,6 +20,7 @@ pub(crate) struct DayView<'a> {
     pub(crate) has_bill: bool,
     /// Whether the next day has begun.
     pub(crate) has_next: bool,
+    pub(crate) now: UnixSeconds,
     /// What was done just now.
     pub(crate) done: Option<&'static str>,
 }
@@ -92,10 +95,10 @@ fn head(view: &DayView<'_>) -> Markup {
 }
 
 fn state(view: &DayView<'_>) -> Markup {
-    let words = words::run(view.run, &view.day.items);
+    let words = words::run(view.run, &view.day.items, view.now);
     let is_preview = view.run.is_some_and(|run| run.dry_run);
     let under_way = view.run.is_some_and(|run| match run.state {
-        RunState::Running => true,
+        RunState::Running => !words::is_stuck(run, view.now),
         RunState::Waiting | RunState::Done | RunState::Failed => false,
     });
     html! {

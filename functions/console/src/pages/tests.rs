@@ -64,6 +64,7 @@ fn page(run: Option<&Run>, items: Vec<Difference>) -> String {
         chart: &chart,
         has_bill: true,
         has_next: true,
+        now: NOW,
         done: None,
     };
     day(&view).into_string()
@@ -171,6 +172,16 @@ fn a_day_without_run_trade_or_difference_says_which_of_them_it_is() {
     let mut quiet = run(RunState::Done);
     quiet.parts_done.insert(0, PartDone::default());
     assert!(page(Some(&quiet), Vec::new()).contains("Nothing was paid or given back"));
+}
+
+#[test]
+fn a_run_that_is_silent_for_too_long_may_be_run_again() {
+    let mut silent = run(RunState::Running);
+    let button = "name=\"dry_run\"";
+    assert!(!page(Some(&silent), Vec::new()).contains(button));
+    silent.updated_at = UnixSeconds(NOW.0 - 901);
+    let page = page(Some(&silent), Vec::new());
+    assert!(page.contains("Stuck") && page.contains(button), "{page}");
 }
 
 #[test]
