@@ -134,7 +134,7 @@ async fn whole(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), DayError> {
                     part,
                 };
                 desk.work
-                    .send_work(&message, 0, &trace.traceparent())
+                    .send_reconcile(&message, 0, &trace.traceparent())
                     .await?;
             }
             info!(date = %run.date, parts, rows = facts.rows, "the day is split");

@@ -170,6 +170,20 @@ impl Queue {
             .await
     }
 
+    /// Sends a piece of a reconciliation, to be seen after `delay_s` seconds. Returns when SQS has it.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn send_reconcile(
+        &self,
+        work: &ReconcileWork,
+        delay_s: i64,
+        traceparent: &str,
+    ) -> Result<(), QueueError> {
+        self.send(serde_json::to_string(work), delay_s, traceparent, None)
+            .await
+    }
+
     /// Sends a callback on. Returns when SQS has it: only then may WeChat Pay be told that it arrived.
     ///
     /// # Errors

@@ -87,7 +87,9 @@ impl Bench {
             settings[name] = value.clone();
         }
         let settings = serde_json::from_value(settings).expect("settings");
-        admin.set_settings(settings).expect("settings that go together");
+        admin
+            .set_settings(settings)
+            .expect("settings that go together");
     }
 
     /// Reconciles a day, with all its parts. The day's record then.
@@ -110,7 +112,7 @@ impl Bench {
     pub(crate) async fn send_work(&self, work: &ReconcileWork) {
         let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         Queue::new(self.queues.client(), &self.queues.work_url)
-            .send_work(work, 0, traceparent)
+            .send_reconcile(work, 0, traceparent)
             .await
             .expect("a message");
     }
