@@ -249,9 +249,9 @@ async fn read<C: Call<Answer = BillLink>>(
         })
     };
     let (rows, summary_differs) = match broken {
-        Some(TextError::Bill(error)) => return Err(of_bill(error)),
         Some(TextError::Each(error)) => return Err(error),
-        None => match text.finish() {
+        // A reader that has refused a text refuses it again at its end.
+        Some(TextError::Bill(_)) | None => match text.finish() {
             Ok(rows) => (rows, None),
             Err((rows, TextError::Bill(error @ BillError::SummaryDiffers { .. }))) => {
                 (rows, Some(error.to_string()))

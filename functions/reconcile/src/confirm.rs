@@ -129,6 +129,21 @@ pub(crate) async fn rows(
     Ok(())
 }
 
+/// Rows that the bill has twice: its sum is too high by each.
+pub(crate) fn repeated(rows: &[BillLine], finding: &mut Finding) {
+    for row in rows {
+        let kind = match row.kind {
+            LineKind::Payment | LineKind::Revoked => Kind::AmountDiffers,
+            LineKind::Refund => Kind::RefundAmountDiffers,
+        };
+        let there = Side {
+            note: Some("the bill has this row more than once".to_owned()),
+            ..side_of_row(row)
+        };
+        finding.add(kind, about_row(row), Some(there), None);
+    }
+}
+
 /// Rows whose fee is not their own rate's.
 pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Finding) {
     for row in rows {

@@ -164,6 +164,7 @@ async fn one_part(
         finding.summary(BillName::Trade, what);
     }
     confirm::rows(desk, &matched.candidates, &mut finding).await?;
+    confirm::repeated(&matched.repeated, &mut finding);
     confirm::off_rate(&matched.off_rate, &mut finding);
     confirm::absent(desk, part, &matched.books, &mut finding).await?;
     confirm::carried(desk, part, &mut finding).await?;
@@ -219,24 +220,37 @@ async fn agree_again(
         .iter()
         .map(|difference| difference.id.as_str())
         .collect();
+    for difference in all_differences(desk, run.date).await? {
+        let gone = part.has_difference(&difference) && !found.contains(difference.id.as_str());
+        if gone && difference.state.needs_somebody() && !repair::is_under_way(&difference) {
+            let why = "a later run finds that both sides agree";
+            let repaired = difference.repaired(&run.id, why, desk.clock.now());
+            // Somebody decided meanwhile: the next run looks again.
+            let _: Saved = desk.reconciliations.save_difference(&repaired).await?;
+        }
+    }
+    Ok(())
+}
+
+/// All differences of a day.
+///
+/// # Errors
+/// [`DayError`].
+pub(crate) async fn all_differences(
+    desk: &Desk,
+    date: BillDate,
+) -> Result<Vec<Difference>, DayError> {
+    let mut all = Vec::new();
     let mut after: Option<String> = None;
     loop {
         let page = desk
             .reconciliations
-            .differences(run.date, after.as_deref(), PAGE)
+            .differences(date, after.as_deref(), PAGE)
             .await?;
-        for difference in &page.items {
-            let gone = part.has_difference(difference) && !found.contains(difference.id.as_str());
-            if gone && difference.state.needs_somebody() && !repair::is_under_way(difference) {
-                let why = "a later run finds that both sides agree";
-                let repaired = difference.repaired(&run.id, why, desk.clock.now());
-                // Somebody decided meanwhile: the next run looks again.
-                let _: Saved = desk.reconciliations.save_difference(&repaired).await?;
-            }
-        }
+        all.extend(page.items);
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok(()),
+            None => return Ok(all),
         }
     }
 }
@@ -263,24 +277,9 @@ async fn close_if_whole(desk: &Desk, run: &Run) -> Result<(), DayError> {
         run.trouble = None;
     })
     .await?;
-    let mut open = 0_u64;
-    let mut after: Option<String> = None;
-    loop {
-        let page = desk
-            .reconciliations
-            .differences(run.date, after.as_deref(), PAGE)
-            .await?;
-        let need = page
-            .items
-            .iter()
-            .filter(|one| one.state.needs_somebody())
-            .count();
-        open = open.saturating_add(u64::try_from(need).unwrap_or(u64::MAX));
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
-    }
+    let all = all_differences(desk, run.date).await?;
+    let open = all.iter().filter(|one| one.state.needs_somebody()).count();
+    let open = u64::try_from(open).unwrap_or(u64::MAX);
     metrics::day_done(desk, &run, open);
     info!(
         date = %run.date,

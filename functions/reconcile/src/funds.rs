@@ -9,7 +9,7 @@ use payments::{
     ids::{OrderNo, TransactionId},
     reconcile::{
         bill_line::BillLine,
-        difference::{About, Kind, Side},
+        difference::{About, Difference, Kind, Side},
         fund_line::{Flow, FundLine},
         funds::{FundBooks, FundDay, Funding},
         judge::{about_row, beijing, side_of_row},
@@ -24,6 +24,7 @@ use wechatpay::{
 use crate::{
     bills::{self, DIFFERENCES_MAX},
     confirm::Finding,
+    day,
     desk::Desk,
     error::DayError,
     part::Part,
@@ -126,6 +127,30 @@ pub(crate) async fn judge(
 /// Room to begin with; a bigger day makes it grow.
 const FIRST_ROOM: usize = 8_192;
 
+/// Whether a difference that is told says why the account moved otherwise: it is the same thing from its other side.
+fn explains(known: &Difference, about: &About) -> bool {
+    let same = known.about.transaction_id == about.transaction_id
+        && known.about.refund_id == about.refund_id;
+    let explains = match known.kind {
+        Kind::AmountDiffers
+        | Kind::StatusDiffers
+        | Kind::IdentityDiffers
+        | Kind::RefundAmountDiffers
+        | Kind::RefundStateDiffers
+        | Kind::FeeOffTheRate
+        | Kind::TradeWithoutFundFlow => true,
+        Kind::PaidThereUnpaidHere
+        | Kind::PaidHereAbsentThere
+        | Kind::UnknownOrderThere
+        | Kind::DuplicatePayment
+        | Kind::RefundThereUnknownHere
+        | Kind::RefundHereAbsentThere
+        | Kind::FundFlowWithoutTrade
+        | Kind::SummaryDiffers => false,
+    };
+    same && explains
+}
+
 /// A second pass over the trade bills, for the rows whose movements are missing or off.
 async fn name_them(
     desk: &Desk,
@@ -135,6 +160,7 @@ async fn name_them(
     days: &[(BillDate, FundDay)],
     finding: &mut Finding,
 ) -> Result<(), DayError> {
+    let told_before = day::all_differences(desk, run.date.plus_days(-1)).await?;
     for (date, day) in days.iter().copied() {
         bills::read_trade(desk, run, date, |row| {
             if !part.has(id_of(row)) {
@@ -144,7 +170,7 @@ async fn name_them(
                 (Funding::AsExpected, _) | (Funding::Missing { .. }, FundDay::Same) => {
                     return Ok(());
                 }
-                // What is off on the day before was told by that day's run, unless it moved today.
+                // Of the day before: it moved today, or that day's run has told of it.
                 (Funding::Off { expected, moved }, _) => {
                     format!("expected {}, moved {}", yuan(expected), yuan(moved))
                 }
@@ -157,6 +183,15 @@ async fn name_them(
                 }
             };
             let row = BillLine::from(row);
+            let about = about_row(&row);
+            let here_too = finding.differences.values();
+            if told_before
+                .iter()
+                .chain(here_too)
+                .any(|known| explains(known, &about))
+            {
+                return Ok(());
+            }
             let there = Side {
                 note: Some(here),
                 ..side_of_row(&row)

@@ -106,10 +106,6 @@ async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_breaks_off_or_a_link_that_ran_out_is_asked_for_anew() {
-    let bench = Bench::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
-    bench.until(day.plus_days(1), 10, 30).await;
     for fault in [
         Fault::CutFile {
             keep_bytes: None,
@@ -117,6 +113,10 @@ async fn a_file_that_breaks_off_or_a_link_that_ran_out_is_asked_for_anew() {
         },
         Fault::ExpiredLink,
     ] {
+        let bench = Bench::start().await;
+        let day = bench.fresh_day().await;
+        bench.paid("ORDER-1").await;
+        bench.until(day.plus_days(1), 10, 30).await;
         let name = format!("{fault:?}");
         bench
             .wechat

@@ -1,10 +1,10 @@
 //! Days: orders paid at a time of one, its bills, and the work of reconciling it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use adapters::queues::{Queue, ReconcileWork};
 use payments::reconcile::{
-    difference::{Difference, State},
+    difference::Difference,
     run::{BillDate, Run},
 };
 use serde_json::json;
@@ -151,15 +151,6 @@ impl Bench {
             .collect();
         told.sort();
         told
-    }
-
-    /// How many differences stand in each state.
-    pub(crate) async fn states(&self, date: BillDate) -> BTreeMap<&'static str, usize> {
-        let mut states = BTreeMap::new();
-        for one in self.differences_of(date).await {
-            *states.entry(State::name(one.state)).or_default() += 1;
-        }
-        states
     }
 
     /// What is kept of bills.

@@ -193,7 +193,9 @@ pub(crate) enum Found {
     Unknown,
     /// A line that agrees with the row in what is fingerprinted, and no row before named it. Of a refund: where it stands.
     Same(Option<BookedRefund>),
-    /// A line that says something else, or one that was named before.
+    /// The same line once more.
+    Again,
+    /// A line that says something else.
     Different,
 }
 
@@ -372,6 +374,7 @@ impl DayBooks {
         };
         let same = (agree.cut() ^ line.rest) & !MARKS == 0;
         let fresh = line.rest & (SEEN | TWICE) == 0;
+        let again = same && line.rest & (SEEN | TWICE) == SEEN;
         if line.rest & SEEN == 0 {
             line.rest |= SEEN;
             if let Some(unseen) = self.unseen.get_mut(line.shard()) {
@@ -380,6 +383,8 @@ impl DayBooks {
         }
         if same && fresh {
             Found::Same(BookedRefund::coded((line.rest & STATE) >> STATE_AT))
+        } else if again {
+            Found::Again
         } else {
             Found::Different
         }
