@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use http::{Method, Request, header};
 use hyper::body::Bytes;
-use payments::reconcile::run::BillDate;
+use wechatpay::time::beijing_day;
 use serde_json::{Value, json};
 use wechatpay_simulator::{Fault, PayOptions, RefundStatus, Rule};
 
@@ -30,7 +30,7 @@ pub(crate) async fn play(
     let staff = Staff {
         stage,
         api_url,
-        date: BillDate::of(stage.clock.now()).to_string(),
+        date: beijing_day(stage.clock.now()),
     };
     let mut play = Play::new(stage, product, told);
     let twice = format!("play-twice-{now_ms}");
