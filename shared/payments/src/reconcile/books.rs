@@ -353,7 +353,7 @@ impl DayBooks {
         } else {
             probe.agree.and(probe.refund_id)
         };
-        let same = (agree.cut() ^ line.rest) & !MARKS == 0;
+        let same = (self.prints.cut(agree) ^ line.rest) & !MARKS == 0;
         let fresh = line.rest & (SEEN | TWICE) == 0;
         if line.rest & SEEN == 0 {
             line.rest |= SEEN;
@@ -409,7 +409,7 @@ impl DayBooks {
                 product: _,
             } => {
                 let probe = self.payment(transaction_id, order_no, appid, amount_fen)?;
-                Some((probe.id, (probe.agree.cut() & !MARKS) | TAKEN))
+                Some((probe.id, (self.prints.cut(probe.agree) & !MARKS) | TAKEN))
             }
             BookLine::Refund {
                 out_refund_no,
@@ -432,7 +432,7 @@ impl DayBooks {
                     None => (probe.agree, 0),
                 };
                 let marks = TAKEN | mark | state.code() << STATE_AT;
-                Some((probe.id, (agree.cut() & !MARKS) | marks))
+                Some((probe.id, (self.prints.cut(agree) & !MARKS) | marks))
             }
         }
     }
