@@ -4,6 +4,8 @@
 //! together in one line of the cache, and all four are compared before anything is decided. Half full, one search in thirty
 //! has to look at a second line.
 
+use std::hint::black_box;
+
 /// What a table is made of. The default is a free slot.
 pub(crate) trait Slot: Copy + Default {
     /// Whether nothing is in it.
@@ -38,12 +40,23 @@ impl<S: Slot> Table<S> {
         }
     }
 
-    /// The first slot of the line that a search for `id` begins at. Looked at early, the line is in the cache when the search
-    /// comes.
+    /// The line that a search for `id` begins at, for [`Table::touch`].
     #[inline]
-    pub(crate) fn touch(&self, id: u64) -> Option<&S> {
-        let Line(slots) = self.lines.get(home(id, self.lines.len()))?;
-        slots.first()
+    pub(crate) fn home(&self, id: u64) -> usize {
+        home(id, self.lines.len())
+    }
+
+    /// Brings lines into the cache, all at once: a processor goes on to the next load while it waits for one, though not far.
+    /// So there must be little else to do between two of them.
+    #[inline]
+    pub(crate) fn touch(&self, homes: &[usize]) {
+        let of = |home: &usize| {
+            self.lines
+                .get(*home)
+                .map_or(0, |Line([slot, ..])| slot.id())
+        };
+        // What nobody needs would not be loaded.
+        black_box(homes.iter().fold(0, |all, home| all ^ of(home)));
     }
 
     /// The slot of `id`.
