@@ -11,7 +11,7 @@ fn calls(bench: &Bench) -> Vec<String> {
     let name = |call: &Call| {
         let resource = match call.service {
             Service::DynamoDb => format!(" {}", call.resource),
-            Service::Sqs | Service::Kms => String::new(),
+            Service::Sqs | Service::Kms | Service::S3 => String::new(),
         };
         let consistent = if call.consistent { ", consistent" } else { "" };
         format!("{}{resource}{consistent}", call.operation)

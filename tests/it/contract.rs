@@ -6,6 +6,7 @@ mod close;
 mod decisions;
 mod events;
 mod orders;
+mod reconciliations;
 mod refunds;
 mod values;
 

@@ -62,6 +62,24 @@ fn each_function_names_everything_that_is_missing_at_once() {
 }
 
 #[test]
+fn the_console_names_everything_that_is_missing_and_needs_no_key() {
+    let error = refused!(console, &BTreeMap::<String, String>::new());
+    for name in [
+        "AWS_REGION",
+        "WECHATPAY_MCHID",
+        "RECONCILIATION_TABLE",
+        "ORDERS_TABLE",
+        "RECONCILE_WORK_QUEUE_URL",
+        "CONSOLE_AUTH",
+    ] {
+        assert!(error.contains(name), "{name} is not named in: {error}");
+    }
+    for key in ["KEYS_TABLE", "SECRETS_KEY_ID", "FIELDS_KEY_ID"] {
+        assert!(!error.contains(key), "{error}");
+    }
+}
+
+#[test]
 fn what_is_malformed_is_named_without_its_value() {
     let mut vars: BTreeMap<String, String> = [
         ("AWS_REGION", "us-east-1"),

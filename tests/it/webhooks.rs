@@ -199,6 +199,7 @@ fn record_of(id: &str, body: String, receive_count: usize) -> Record {
         body,
         attributes: SystemAttributes {
             approximate_receive_count: Some(receive_count.to_string()),
+            ..SystemAttributes::default()
         },
         message_attributes: Default::default(),
     }
@@ -216,6 +217,7 @@ fn record(message: &Message) -> Record {
                 .attributes()
                 .and_then(|told| told.get(&count))
                 .cloned(),
+            ..SystemAttributes::default()
         },
         message_attributes: Default::default(),
     }

@@ -101,6 +101,7 @@ INVOCATIONS = [
             "the garbage comes again, the other is done",
         ),
     ),
+    ("console", "a day without a token", problem(401, "no_person")),
 ]
 API_CALL = ("/v1/orders/SAM-PROOF-0001", "a query without a signature", problem(401, "no_signature"))
 

@@ -1,6 +1,7 @@
 """How the rules read the template: short forms of its references, and of what a policy says."""
 
 import json
+import re
 
 
 def of_type(resources, kind):
@@ -29,7 +30,7 @@ def name_of(target):
         case {"Fn::GetAtt": [name, "StreamArn"]}:
             return f"{name}/stream"
         case {"Fn::Sub": text}:
-            return text.replace("${", "").replace(".Arn}", "")
+            return re.sub(r"\$\{(\w+)\.Arn\}", r"\1", text)
         case _:
             return str(target)
 

@@ -34,6 +34,28 @@ ROUTES = {
     "GET /v1/orders/{order_no}/events": "ManageOrder",
     "POST /v1/orders/{order_no}/events/{version}/replay": "ManageOrder",
     "POST /v1/callbacks/wechatpay": "ReceiveCallback",
+    "GET /v1/reconciliations/{date}": "Console",
+    "POST /v1/reconciliations/{date}": "Console",
+    "GET /v1/reconciliations/{date}/differences": "Console",
+    "GET /v1/reconciliations/{date}/differences.csv": "Console",
+    "GET /v1/reconciliations/{date}/differences/{id}": "Console",
+    "POST /v1/reconciliations/{date}/differences/{id}/decisions": "Console",
+    "GET /console": "Console",
+    "GET /console/{proxy+}": "Console",
+    "POST /console/{proxy+}": "Console",
+}
+
+# Nobody comes to the console without a token, but on a developer's machine; and it has no address without an issuer.
+FOR_STAFF = {
+    "AuthorizationType": {"Fn::If": ["ConsoleIsOnLoopback", "NONE", "JWT"]},
+    "AuthorizerId": {"Fn::If": ["ConsoleIsOnLoopback", {"Ref": "AWS::NoValue"}, {"Ref": "ConsoleAuthorizer"}]},
+}
+AUTHORIZER = {
+    "ApiId": {"Ref": "Api"},
+    "Name": {"Fn::Sub": "${AWS::StackName}-console"},
+    "AuthorizerType": "JWT",
+    "IdentitySource": ["$request.header.Authorization"],
+    "JwtConfiguration": {"Issuer": {"Ref": "ConsoleIssuer"}, "Audience": [{"Ref": "ConsoleAudience"}]},
 }
 
 # What each function may be called for, as the end of an ARN.
@@ -41,6 +63,13 @@ CALLED_FOR = {
     "CreateOrder": ["POST/v1/orders"],
     "ManageOrder": ["GET/v1/orders/*", "POST/v1/orders/*"],
     "ReceiveCallback": ["POST/v1/callbacks/wechatpay"],
+    "Console": [
+        "GET/v1/reconciliations/*",
+        "POST/v1/reconciliations/*",
+        "GET/console",
+        "GET/console/*",
+        "POST/console/*",
+    ],
 }
 
 # Seconds; what is called through the API must end before API Gateway gives up, which is after 30.
@@ -49,8 +78,9 @@ TIMEOUTS_S = {
     "ManageOrder": 15,
     "ReceiveCallback": 5,
     "ProcessPayment": 30,
-    "Reconcile": 50,
+    "Reconcile": 900,
     "SendWebhook": 30,
+    "Console": 15,
 }
 
 # Runs that are kept free for a function and are the most that it gets. Those that clients start are capped, so that a
@@ -70,7 +100,7 @@ def main():
 
 def violations(parameters, resources):
     """Yields a sentence for each rule that is broken."""
-    own = (throttling, routes, permissions, concurrency, tables, keys, logs, schedule)
+    own = (throttling, routes, permissions, concurrency, tables, evidence, keys, logs, schedule)
     others = (rules_roles, rules_queues, rules_events, rules_alarms)
     for rule in chain(own, (module.violations for module in others)):
         yield from rule(parameters, resources)
@@ -92,9 +122,15 @@ def routes(_parameters, resources):
     found = {}
     for name, resource in of_type(resources, "AWS::ApiGatewayV2::Route"):
         route = resource["Properties"]
-        if route.keys() != {"ApiId", "RouteKey", "Target"} or route["ApiId"] != api:
+        staff = ROUTES.get(route["RouteKey"]) == "Console"
+        beside = {key: value for key, value in route.items() if key not in ("ApiId", "RouteKey", "Target")}
+        if route["ApiId"] != api or beside != (FOR_STAFF if staff else {}):
             yield f"{name} is a route of another form"
+        if resource.get("Condition") != ("HasConsole" if staff else None):
+            yield f"{name} is there when it should not be, or the other way round"
         found[route["RouteKey"]] = route["Target"]["Fn::Sub"]
+    if resources["ConsoleAuthorizer"]["Properties"] != AUTHORIZER:
+        yield "the console takes tokens of somebody else"
     if found != {key: f"integrations/${{{function}Integration}}" for key, function in ROUTES.items()}:
         yield "the API's routes are not those of the contract, or lead to another function"
     for function in CALLED_FOR:
@@ -153,6 +189,8 @@ def concurrency(parameters, resources):
         yield f"process-payment reserves {reserved} runs, its queues may ask for {sum(sources)}"
     if parameters["WebhookAllowLoopback"]["Default"] != "false":
         yield "webhooks may reach what is meant to be out of reach"
+    if parameters["ConsoleOnLoopback"]["Default"] != "false":
+        yield "the console is open to everybody"
 
 
 def tables(_parameters, resources):
@@ -175,6 +213,48 @@ def tables(_parameters, resources):
             yield f"{name} can be deleted whatever DeletionProtection says"
         if properties.get("PointInTimeRecoverySpecification") != {"PointInTimeRecoveryEnabled": True}:
             yield f"{name} cannot be brought back to an earlier moment"
+
+
+def evidence(_parameters, resources):
+    """Bills are kept whatever becomes of the stack, and nobody but reconcile writes there."""
+    resource = resources["EvidenceBucket"]
+    properties = resource["Properties"]
+    if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
+        yield "the evidence would be lost with the stack"
+    encryption = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": arn("StorageKey")}
+    if properties["BucketEncryption"]["ServerSideEncryptionConfiguration"] != [
+        {"BucketKeyEnabled": True, "ServerSideEncryptionByDefault": encryption}
+    ]:
+        yield "the evidence is not encrypted with the storage key"
+    shut = {"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"}
+    if properties["PublicAccessBlockConfiguration"] != dict.fromkeys(shut, True):
+        yield "the evidence can be made public"
+    if properties["VersioningConfiguration"] != {"Status": "Enabled"}:
+        yield "evidence can be written over"
+    locked = {"Mode": "COMPLIANCE", "Days": {"Ref": "EvidenceLockDays"}}
+    lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": locked}}
+    if properties["ObjectLockConfiguration"] != {"Fn::If": ["LocksEvidence", lock, {"Ref": "AWS::NoValue"}]}:
+        yield "EvidenceLockDays locks nothing"
+    policy = resources["EvidenceBucketPolicy"]["Properties"]
+    said = policy["PolicyDocument"]["Statement"]
+    inside = {"Fn::Sub": "${EvidenceBucket.Arn}/*"}
+    if [{key: value for key, value in each.items() if key != "Sid"} for each in said] != [
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [arn("EvidenceBucket"), inside],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": inside,
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": arn("ReconcileRole")}},
+        },
+    ] or policy["Bucket"] != {"Ref": "EvidenceBucket"}:
+        yield "somebody else than reconcile may write evidence"
 
 
 def keys(_parameters, resources):
@@ -209,6 +289,11 @@ def schedule(_parameters, resources):
         yield "the schedule would repeat a sweep that failed"
     if resources["Reconcile"]["Properties"]["EventInvokeConfig"] != once:
         yield "Lambda would repeat a sweep that failed"
+    daily = resources["DailySchedule"]["Properties"]
+    if daily["ScheduleExpressionTimezone"] != "Asia/Shanghai":
+        yield "the day is reconciled by another clock than Beijing's"
+    if daily["Target"]["Arn"] != arn("ReconcileWorkQueue"):
+        yield "the daily schedule does not lead to the queue"
 
 
 if __name__ == "__main__":

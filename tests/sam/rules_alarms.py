@@ -9,6 +9,8 @@ RUNBOOKS = Path(__file__).resolve().parents[2] / "infra" / "runbooks"
 
 ACTION = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
 ERROR_LINES = ({"Ref": "AWS::StackName"}, "ErrorLines")
+# The namespace of the functions' embedded metrics (shared/adapters/src/metrics.rs).
+METRICS = "WechatPayOnLambda"
 
 
 def violations(_parameters, resources):
@@ -45,8 +47,8 @@ def expected(resources):
             metric = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
             found[f"{name}Alarm"] = above(*metric, queue, 0, "Maximum", period_s=60)
         else:
-            # The second retry of a webhook is due after 5 minutes; then SQS leaves it out.
-            minutes = (15, 5) if name == "WebhooksQueue" else (5, 3)
+            # The second retry of a webhook is due after 5 minutes, that of a bill after an hour; then SQS leaves it out.
+            minutes = {"WebhooksQueue": (15, 5), "ReconcileWorkQueue": (180, 3)}.get(name, (5, 3))
             metric = ("AWS/SQS", "ApproximateAgeOfOldestMessage")
             limit = above(*metric, queue, 60 * minutes[0], "Maximum", period_s=60, periods=minutes[1])
             found[f"{name.removesuffix('Queue')}AgeAlarm"] = limit
@@ -56,6 +58,12 @@ def expected(resources):
             found[f"{name}{metric}Alarm"] = above("AWS/Lambda", metric, function, 0)
     sweep = [{"Name": "FunctionName", "Value": {"Ref": "Reconcile"}}]
     found["SweepMissingAlarm"] = above("AWS/Lambda", "Invocations", sweep, 1) | {
+        "ComparisonOperator": "LessThanThreshold",
+        "TreatMissingData": "breaching",
+    }
+    merchant = [{"Name": "Mchid", "Value": {"Ref": "Mchid"}}]
+    found["OpenDifferencesAlarm"] = above(METRICS, "OpenDifferences", merchant, 0, "Maximum")
+    found["ReconciliationMissingAlarm"] = above(METRICS, "DaysReconciled", merchant, 1, period_s=86400) | {
         "ComparisonOperator": "LessThanThreshold",
         "TreatMissingData": "breaching",
     }

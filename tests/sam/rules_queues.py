@@ -14,7 +14,14 @@ QUEUES = {
     "PaymentResultsQueue": ("ProcessPayment", ["ReceiveCallbackRole"], 12 * 3600),
     # 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h.
     "WebhooksQueue": ("SendWebhook", ["ManageOrderRole"], 5 + 300 + 1800 + (2 + 5 + 10 + 10) * 3600),
+    # A bill that is late is asked for each half hour.
+    "ReconcileWorkQueue": ("Reconcile", ["ConsoleRole", "DailyScheduleRole", "ReconcileRole"], 50 * 1800),
 }
+
+# The pauses of requests, results and webhooks are written for eight tries; a late bill may need a day.
+TRIES = {"ReconcileWorkQueue": 50}
+# One message of these is minutes of work.
+ONE_BY_ONE = {"ReconcileWorkQueue"}
 
 OPERATOR = {"Fn::If": ["HasOperator", {"Ref": "OperatorRoleArn"}, {"Ref": "AWS::NoValue"}]}
 OF_AN_ACCOUNT = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
@@ -54,8 +61,7 @@ def queue(resources, name, function, pauses_s):
     redrive = properties.get("RedrivePolicy", {})
     if redrive.get("deadLetterTargetArn") != arn(name.replace("Queue", "Dlq")):
         yield f"{name} has no dead-letter queue, or another's"
-    # The pauses of results and webhooks are written for eight tries.
-    if redrive.get("maxReceiveCount") != 8:
+    if redrive.get("maxReceiveCount") != TRIES.get(name, 8):
         yield f"{name} gives a message up after too few or too many tries"
     own = own_arn("sqs", properties["QueueName"]["Fn::Sub"])
     if dead.get("RedriveAllowPolicy") != {"redrivePermission": "byQueue", "sourceQueueArns": [own]}:
@@ -73,7 +79,8 @@ def sources(resources):
             name = properties.pop("Queue")["Fn::GetAtt"][0]
             found.append(name)
             bounded = {"MaximumConcurrency": {"Ref": name.replace("Queue", "Concurrency")}}
-            item_by_item = {"BatchSize": 10, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
+            batch = 1 if name in ONE_BY_ONE else 10
+            item_by_item = {"BatchSize": batch, "FunctionResponseTypes": ["ReportBatchItemFailures"]}
             if event["Type"] != "SQS" or properties != {**item_by_item, "ScalingConfig": bounded}:
                 yield f"{function} takes from {name} without a bound, or one bad message brings back its whole batch"
         if found != expected:

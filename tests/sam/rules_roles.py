@@ -3,6 +3,7 @@
 from reading import as_list, differences, grant, grants, name_of, of_type, own_arn, statements
 
 READ, WRITE = {"GetItem"}, {"GetItem", "PutItem", "UpdateItem"}
+DAYS = "day#${Mchid}#*"
 
 # Whose items: none of another merchant's, and clients' keys only where a client's signature is verified.
 MERCHANT, CLIENTS, ORDERS, NOTICES = "merchant#${Mchid}", "client#*", "order#${Mchid}#*", "${Mchid}#*"
@@ -82,11 +83,22 @@ GRANTS = {
     ],
     "Reconcile": [
         items("KeysTable", READ, MERCHANT),
-        items("OrdersTable", WRITE, ORDERS),
+        items("OrdersTable", WRITE | {"Query"}, ORDERS),
         grant("OrdersTable/index/due", {"dynamodb:Query"}),
+        grant("OrdersTable/index/day", {"dynamodb:Query"}),
+        items("ReconciliationTable", WRITE | {"DeleteItem", "Query"}, DAYS),
+        grant("EvidenceBucket/bills/${Mchid}/*", {"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}),
+        grant("EvidenceBucket", {"s3:ListBucket"}, {"StringLike": {"s3:prefix": "bills/${Mchid}/*"}}),
         items("GuardsTable", {"GetItem", "PutItem"}, "pause#*"),
         sends("PaymentRequestsQueue"),
+        sends("ReconcileWorkQueue"),
+        takes("ReconcileWorkQueue"),
         *SIGN,
+    ],
+    "Console": [
+        items("ReconciliationTable", WRITE | {"BatchGetItem", "Query"}, DAYS),
+        items("OrdersTable", READ | {"Query"}, ORDERS),
+        sends("ReconcileWorkQueue"),
     ],
     "SendWebhook": [
         items("KeysTable", {"GetItem", "UpdateItem"}, "webhook#*"),
@@ -102,6 +114,11 @@ SERVICES = {
         "scheduler",
         {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
         [grant("Reconcile", {"lambda:InvokeFunction"})],
+    ),
+    "DailyScheduleRole": (
+        "scheduler",
+        {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+        [sends("ReconcileWorkQueue")],
     ),
     "OrderEventsPipeRole": (
         "pipes",
@@ -155,11 +172,12 @@ def nothing_beside(resources):
 
 
 def settings(resources):
-    """A function is told of what its role may use, and of nothing else. All are told of the keys table and its key."""
+    """A function is told of what its role may use, and of nothing else. All are told of the keys table and its key; the
+    console verifies no signature and seals nothing, so its role does not let it have them."""
     for function, resource in of_type(resources, "AWS::Serverless::Function"):
-        told = {"KeysTable", "SecretsKey"}
+        told = set() if function == "Console" else {"KeysTable", "SecretsKey"}
         for value in resource["Properties"]["Environment"]["Variables"].values():
-            if isinstance(value, dict) and value.get("Ref", "").endswith(("Table", "Queue", "Key")):
+            if isinstance(value, dict) and value.get("Ref", "").endswith(("Table", "Queue", "Key", "Bucket")):
                 told.add(value["Ref"])
         statements_of_role = statements(resources[f"{function}Role"])
         targets = [name_of(target) for statement, _ in statements_of_role for target in as_list(statement["Resource"])]

@@ -19,6 +19,8 @@ HELD = {
     "AWS::Lambda::Permission",
     "AWS::ApiGatewayV2::Route",
     "AWS::ApiGatewayV2::Integration",
+    "AWS::ApiGatewayV2::Authorizer",
+    "AWS::S3::BucketPolicy",
     "AWS::Pipes::Pipe",
     "AWS::Events::EventBus",
     "AWS::Events::Rule",
@@ -112,7 +114,7 @@ class Mutations(unittest.TestCase):
                 self.assertTrue(self.broken(changed), f"{name} {field}")
             for index, _ in enumerate(resource["Properties"].get("Events", {})):
                 changed = {**self.resources, name: copy.deepcopy(resource)}
-                list(changed[name]["Properties"]["Events"].values())[index]["Properties"]["BatchSize"] = 1
+                list(changed[name]["Properties"]["Events"].values())[index]["Properties"]["BatchSize"] = 7
                 self.assertTrue(self.broken(changed), f"{name} {index}")
             # One it uses, but is not told of.
             changed = {**self.resources, name: copy.deepcopy(resource)}

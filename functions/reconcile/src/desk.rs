@@ -1,10 +1,10 @@
 //! What `reconcile` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, kms::Kms, order_table::OrderTable, queues::Queue, random::Random,
-    wechat_api::WechatApi,
+    aws::Aws, clock::Clock, evidence::Evidence, kms::Kms, order_table::OrderTable, queues::Queue,
+    random::Random, reconciliation::ReconciliationTable, wechat_api::WechatApi,
 };
-use flows::{ask::Asking, close::Closing, parts::Parts, refund::Refunding};
+use flows::{ask::Asking, close::Closing, parts::Parts, refund::Refunding, settle::Settling};
 
 use crate::settings::Settings;
 
@@ -13,10 +13,20 @@ use crate::settings::Settings;
 pub struct Desk {
     pub(crate) orders: OrderTable,
     pub(crate) asking: Asking,
+    pub(crate) settling: Settling,
     pub(crate) closing: Closing,
     pub(crate) refunding: Refunding,
     pub(crate) wechat: WechatApi,
     pub(crate) payment_requests: Queue,
+    pub(crate) reconciliations: ReconciliationTable,
+    pub(crate) evidence: Evidence,
+    /// Its own queue: days and parts of days.
+    pub(crate) work: Queue,
+    /// Whether the daily run repairs, or only looks.
+    pub(crate) repairs: bool,
+    /// Lines of a day that one run holds; a bigger day is split.
+    pub(crate) lines_max: u64,
+    pub(crate) mchid: String,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
 }
@@ -24,16 +34,33 @@ pub struct Desk {
 impl Desk {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
+        let mchid = settings.core.facts.mchid.clone();
         let parts = Parts::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
+        let table = &settings.reconciliation_table;
         Self {
             closing: parts.closing(),
             refunding: parts.refunding(),
             orders: parts.orders,
             asking: parts.asking,
+            settling: parts.settling,
             wechat: parts.wechat,
             payment_requests: parts.payment_requests,
+            reconciliations: ReconciliationTable::new(aws.dynamodb(), table, &mchid),
+            evidence: Evidence::new(aws.s3(), settings.evidence_bucket, ""),
+            work: Queue::new(aws.sqs(), settings.work_queue_url),
+            repairs: settings.repairs,
+            lines_max: settings.lines_max,
+            mchid,
             clock,
             random,
         }
+    }
+
+    /// A key for the fingerprints of one pass: nobody can make numbers whose fingerprints meet.
+    pub(crate) fn hash_key(&self) -> [u64; 2] {
+        [
+            u64::from_be_bytes(self.random.bytes()),
+            u64::from_be_bytes(self.random.bytes()),
+        ]
     }
 }

@@ -1,33 +1,34 @@
-//! Schedule -> what is due, a page at a time from each part of the index -> each order and refund read again, claimed, asked
-//! about, settled, closed or sent -> a report.
+//! Event -> the minute's sweep, or a piece of work on a day's reconciliation.
 
-use std::{collections::VecDeque, time::Duration};
-
-use adapters::{
-    order_table::{DueFrom, DueItem, TableError},
-    queues::{PaymentRequest, QueueError},
-};
+use adapters::{order_table::TableError, queues::ReconcileWork};
 use flows::{
-    ask::{AskError, Asked},
-    books::BooksError,
-    close::CloseError,
     problem::Chain,
-    refund::{Driven, RefundError},
-    settle::Settled,
+    sqs_event::{self, Batch, Record, work_off},
     trace::Trace,
+    verdict::Verdict,
 };
-use futures_util::{StreamExt, stream};
-use payments::{
-    due::{self, SHARDS},
-    ids::{OrderNo, RefundNo},
-    journal::Cause,
-    order::{Order, OrderState},
-};
+use payments::{journal::Cause, reconcile::run::BillDate};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 use wechatpay::UnixSeconds;
 
-use crate::desk::Desk;
+use crate::{
+    apply,
+    day::{self, Day},
+    desk::Desk,
+    error::DayError,
+    sweep::{self, Report},
+};
+
+/// What the function is called with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// Messages of its work queue.
+    Work(Batch),
+    /// The schedule of each minute.
+    Task(Task),
+}
 
 /// What the schedule asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
@@ -37,338 +38,135 @@ pub enum Task {
     Sweep,
 }
 
-/// What a run did, how far it got, and what is left.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Report {
-    /// Orders and refunds that were due and claimed by this run.
-    pub claimed: u32,
-    /// Orders that this run settled by WeChat Pay's word.
-    pub settled: u32,
-    /// Orders that are still to be paid.
-    pub open: u32,
-    /// Reserved orders handed to the queue, since nobody had got them a prepay value.
-    pub resumed: u32,
-    /// Orders that were being closed or could no longer be paid, and are closed now.
-    pub closed: u32,
-    /// Orders that WeChat Pay has not closed yet.
-    pub closing: u32,
-    /// Refunds that this run brought to another state.
-    pub refunds_moved: u32,
-    /// Refunds that are on their way.
-    pub refunds_open: u32,
-    /// Payments and refunds parked for a person.
-    pub parked: u32,
-    /// Orders and refunds that could not be looked at; they are due again.
-    pub failed: u32,
-    /// Pages of the index that were read.
-    pub pages: u32,
-    /// Parts of the index that hold more than this run got to.
-    pub parts_with_more: u32,
-    /// Parts of the index that could not be read.
-    pub parts_unreadable: u32,
-    /// The run ended early, since neither host of WeChat Pay answers: what is due keeps its place for a run that can ask.
-    pub wechat_down: bool,
+/// What it answers.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Which messages come again.
+    Work(sqs_event::Answer),
+    /// How far the sweep got.
+    Sweep(Report),
 }
 
-/// Taken from a part of the index at a time, so that no part waits for another that is full.
-const PAGE: i32 = 50;
-/// What one run looks at, at most: a minute's share of what WeChat Pay takes from this function.
-const RUN_MAX: u32 = 4_000;
-/// How many are asked about at once.
-const SIDE_BY_SIDE: usize = 8;
-/// One look's time with WeChat Pay.
-const LOOK_WITHIN: Duration = Duration::from_secs(6);
-/// Nothing is begun with less time left than this, in milliseconds.
-const BEGIN_BEFORE_DEADLINE_MS: i64 = 8_000;
+/// A sweep ends before the next minute's begins, though the function may run for longer than that.
+const SWEEP_MS: i64 = 50_000;
 
-/// What looking at something that is due came to.
-enum Look {
-    NotOurs,
-    Settled,
-    Open,
-    Resumed,
-    Closed,
-    Closing,
-    RefundMoved,
-    RefundOpen,
-    Parked,
-    Failed,
-}
+/// No work on a day is begun with less time left than this, in milliseconds.
+const BEGIN_BEFORE_DEADLINE_MS: i64 = 30_000;
 
-/// Why something could not be looked at.
-#[derive(Debug, thiserror::Error)]
-enum LookError {
-    #[error(transparent)]
-    Table(#[from] TableError),
-    #[error(transparent)]
-    Ask(#[from] AskError),
-    #[error(transparent)]
-    Close(#[from] CloseError),
-    #[error(transparent)]
-    Refund(#[from] RefundError),
-    #[error("the order could not be handed to the queue")]
-    Queue(#[from] QueueError),
-}
+/// When a bill that is not there yet is asked for again (section 8.2), and a broken one, in seconds.
+const BILL_AGAIN_S: i32 = 1_800;
 
-impl LookError {
-    /// Whether it does not pass by itself: WeChat Pay's signed word cannot be read, or an item of ours cannot.
-    fn needs_a_person(&self) -> bool {
-        let of_table = |error: &TableError| matches!(error, TableError::Damaged { .. });
-        let of_books = |error: &BooksError| match error {
-            BooksError::Table(error) => of_table(error),
-            BooksError::Contended => false,
-        };
-        let of_ask = |error: &AskError| match error {
-            AskError::Unreadable(_) => true,
-            AskError::Settle(error) => of_books(error),
-            AskError::NotSent(_) => false,
-        };
-        match self {
-            Self::Table(error) => of_table(error),
-            Self::Ask(error) | Self::Close(CloseError::Ask(error)) => of_ask(error),
-            Self::Close(CloseError::Books(error)) | Self::Refund(RefundError::Books(error)) => {
-                of_books(error)
-            }
-            Self::Refund(RefundError::Unreadable(_)) => true,
-            Self::Close(CloseError::NotSent(_))
-            | Self::Refund(
-                RefundError::Guards(_)
-                | RefundError::NotSent(_)
-                | RefundError::NotYet
-                | RefundError::Field(_),
-            )
-            | Self::Queue(_) => false,
-        }
-    }
-}
+/// When something that passes is tried again, in seconds.
+const AGAIN_S: i32 = 120;
 
-/// Runs one task. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
+/// How often a bill is fetched anew that was broken, before it is left to a person.
+const BROKEN_TRIES: u32 = 4;
+
+/// Does what the event asks for. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 ///
 /// # Errors
-/// When no part of the index could be read.
-pub async fn run(desk: &Desk, task: Task, deadline_ms: i64) -> Result<Report, TableError> {
-    match task {
-        Task::Sweep => sweep(desk, deadline_ms).await,
-    }
-}
-
-async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, TableError> {
-    let trace = Trace::from_header(None, &desk.random);
-    let cause = Cause::Sweep(desk.random.id());
-    let began_at = desk.clock.now();
-    let mut report = Report::default();
-    let mut unreadable = None;
-    let mut places: VecDeque<(u8, Option<DueFrom>)> =
-        shards_from(began_at).map(|shard| (shard, None)).collect();
-    while let Some((shard, from)) = places.pop_front() {
-        report.wechat_down |= desk.wechat.is_down();
-        let ends = report.wechat_down || report.claimed >= RUN_MAX;
-        if ends || no_time_left(desk, deadline_ms) {
-            report.parts_with_more = report.parts_with_more.saturating_add(1);
-            continue;
+/// When a sweep could read no part of its index.
+pub async fn run(desk: &Desk, event: Event, deadline_ms: i64) -> Result<Answer, TableError> {
+    match event {
+        Event::Task(Task::Sweep) => {
+            let ends_ms = deadline_ms.min(desk.clock.now_ms().saturating_add(SWEEP_MS));
+            Ok(Answer::Sweep(sweep::sweep(desk, ends_ms).await?))
         }
-        // What becomes due while the run goes on is the next run's.
-        let page = match desk.orders.due(shard, began_at, PAGE, from).await {
-            Ok(page) => page,
-            Err(error) => {
-                warn!(shard, error = %Chain(&error), "a part of the index could not be read");
-                report.parts_unreadable = report.parts_unreadable.saturating_add(1);
-                unreadable = Some(error);
-                continue;
-            }
-        };
-        report.pages = report.pages.saturating_add(1);
-        if let Some(next) = page.next {
-            places.push_back((shard, Some(next)));
+        Event::Work(batch) => {
+            let work = async |record: &Record| work_on(desk, record).await;
+            let clock = &desk.clock;
+            let answer = work_off(batch, clock, deadline_ms, BEGIN_BEFORE_DEADLINE_MS, 1, work);
+            Ok(Answer::Work(answer.await))
         }
-        look_at(desk, page.items, &cause, &trace, deadline_ms, &mut report).await;
     }
-    if let Some(error) = unreadable.filter(|_| report.parts_unreadable == u32::from(SHARDS)) {
-        return Err(error);
-    }
-    info!(?report, trace_id = trace.id(), "sweep done");
-    Ok(report)
 }
 
-/// All parts of the index, each minute beginning at another one: when WeChat Pay is slow and a run does not get through, none
-/// is always the last.
-fn shards_from(now: UnixSeconds) -> impl Iterator<Item = u8> {
-    let first =
-        u8::try_from(now.0.div_euclid(60).rem_euclid(i64::from(SHARDS))).unwrap_or_default();
-    (0..SHARDS).map(move |step| first.saturating_add(step) % SHARDS)
-}
-
-fn no_time_left(desk: &Desk, deadline_ms: i64) -> bool {
-    deadline_ms.saturating_sub(desk.clock.now_ms()) < BEGIN_BEFORE_DEADLINE_MS
-}
-
-/// Looks at one page, side by side up to a bound.
-async fn look_at(
-    desk: &Desk,
-    items: Vec<DueItem>,
-    cause: &Cause,
-    trace: &Trace,
-    deadline_ms: i64,
-    report: &mut Report,
-) {
-    let looks = stream::iter(items).map(|item| async move {
-        if no_time_left(desk, deadline_ms) || desk.wechat.is_down() {
-            return Look::NotOurs; // it was not claimed, so the next run finds it
+/// One message: a day, a part of one, or a decision that is to be carried out.
+async fn work_on(desk: &Desk, record: &Record) -> Verdict {
+    let trace = Trace::from_header(record.traceparent(), &desk.random);
+    let done = match serde_json::from_str(&record.body) {
+        Ok(ReconcileWork::DailyV1) => {
+            let day = Day {
+                date: yesterday(desk, record),
+                run_id: record.message_id.clone(),
+                dry_run: !desk.repairs,
+            };
+            day::reconcile(desk, &day, &trace).await
         }
-        let looked = match &item {
-            DueItem::Order(order_no) => order(desk, order_no, cause, trace).await,
-            DueItem::Refund(order_no, refund_no) => {
-                refund(desk, order_no, refund_no, cause, trace).await
-            }
-        };
-        looked.unwrap_or_else(|error| {
-            let order_no = item.order_no().as_str();
-            if error.needs_a_person() {
-                error!(order_no, error = %Chain(&error), "what is due needs a person");
-            } else {
-                warn!(order_no, error = %Chain(&error), "what is due could not be looked at");
-            }
-            Look::Failed
-        })
-    });
-    let mut looks = looks.buffer_unordered(SIDE_BY_SIDE);
-    while let Some(look) = looks.next().await {
-        report.count(&look);
-    }
-}
-
-/// One order: read again, since the index lags; claimed, since another run may be at it; then asked about or closed.
-async fn order(
-    desk: &Desk,
-    order_no: &OrderNo,
-    cause: &Cause,
-    trace: &Trace,
-) -> Result<Look, LookError> {
-    let now = desk.clock.now();
-    let Some(order) = desk.orders.read(order_no).await? else {
-        return Ok(Look::NotOurs);
+        Ok(ReconcileWork::DayV1 {
+            date,
+            dry_run,
+            run_id,
+        }) => {
+            let day = Day {
+                date,
+                run_id,
+                dry_run,
+            };
+            day::reconcile(desk, &day, &trace).await
+        }
+        Ok(ReconcileWork::PartV1 { date, run_id, part }) => {
+            day::reconcile_part(desk, date, &run_id, part, &trace).await
+        }
+        Ok(ReconcileWork::ApplyV1 { date, id }) => {
+            let cause = Cause::Reconciliation(record.message_id.clone());
+            apply::approved(desk, date, &id, &cause, &trace).await
+        }
+        Err(error) => {
+            error!(
+                message_id = record.message_id,
+                length = record.body.len(),
+                "unknown message"
+            );
+            return Verdict::for_a_person(&error);
+        }
     };
-    let next = match (order.due, due::order_look(&order, &order.state, now)) {
-        (Some(due), Some(next)) if due.at <= now => next,
-        _ => return Ok(Look::NotOurs),
+    match done {
+        Ok(()) => Verdict::Done,
+        Err(error) => verdict(desk, record, &error).await,
+    }
+}
+
+/// The day before the one on which the schedule sent its message, however long that lay in the queue.
+fn yesterday(desk: &Desk, record: &Record) -> BillDate {
+    let sent_at = record
+        .sent_at_ms()
+        .map_or(desk.clock.now(), |ms| UnixSeconds(ms.div_euclid(1000)));
+    BillDate::of(sent_at).plus_days(-1)
+}
+
+/// What becomes of a message whose work did not come to its end. What a person has to know stands in the day's record by then.
+async fn verdict(desk: &Desk, record: &Record, error: &DayError) -> Verdict {
+    let text = Chain(error).to_string();
+    let again_s = match error {
+        DayError::NotReady => {
+            info!("the bill is not there yet: it is asked for again");
+            BILL_AGAIN_S
+        }
+        DayError::Superseded => {
+            info!("another run has taken the day over");
+            return Verdict::Done;
+        }
+        DayError::Bill(_) if record.receive_count() < BROKEN_TRIES => {
+            warn!(error = text, "the bill is of no use: it is fetched anew");
+            BILL_AGAIN_S
+        }
+        DayError::Bill(_) | DayError::TooMany(_) | DayError::Damaged(_) => {
+            error!(error = text, "the day needs a person");
+            return Verdict::Done;
+        }
+        DayError::Passing(_) => {
+            warn!(error = text, "the day comes again");
+            AGAIN_S
+        }
     };
-    if !desk.orders.claim(&order, next).await? {
-        return Ok(Look::NotOurs);
+    if let Err(error) = desk
+        .work
+        .come_back_in(&record.receipt_handle, again_s)
+        .await
+    {
+        warn!(message_id = record.message_id, %error, "the pause before the next try could not be set");
     }
-    match &order.state {
-        OrderState::Closing => close(desk, order, cause, trace).await,
-        OrderState::Reserved | OrderState::AwaitingPayment(_) if due::is_over(&order, now) => {
-            close(desk, order, cause, trace).await
-        }
-        OrderState::Reserved
-        | OrderState::AwaitingPayment(_)
-        | OrderState::Paid(_)
-        | OrderState::PartiallyRefunded(_)
-        | OrderState::Refunded(_)
-        | OrderState::Closed
-        | OrderState::Rejected
-        | OrderState::PaidAfterClose(_) => ask(desk, &order, cause, trace).await,
-    }
-}
-
-/// Asks how an order stands that is still to be paid.
-async fn ask(desk: &Desk, order: &Order, cause: &Cause, trace: &Trace) -> Result<Look, LookError> {
-    let asked = desk
-        .asking
-        .ask(&order.order_no, LOOK_WITHIN, cause, trace.id())
-        .await?;
-    match asked {
-        Asked::Settled(Settled::Changed) => Ok(Look::Settled),
-        Asked::Settled(Settled::AlreadyDone) => Ok(Look::Open),
-        Asked::Settled(Settled::Parked { .. }) => Ok(Look::Parked),
-        // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
-        Asked::Settled(Settled::StillOpen) | Asked::NotThere => resume(desk, order, trace).await,
-        Asked::Refused(_) | Asked::Unknown(_) => Ok(Look::Failed),
-    }
-}
-
-/// Closes an order that can no longer be paid, or whose closing was left half done.
-async fn close(desk: &Desk, order: Order, cause: &Cause, trace: &Trace) -> Result<Look, LookError> {
-    let order = desk
-        .closing
-        .close(order, LOOK_WITHIN, cause, trace.id())
-        .await?;
-    Ok(match &order.state {
-        OrderState::Closed | OrderState::Rejected => Look::Closed,
-        OrderState::Closing | OrderState::Reserved | OrderState::AwaitingPayment(_) => {
-            Look::Closing
-        }
-        OrderState::Paid(_)
-        | OrderState::PartiallyRefunded(_)
-        | OrderState::Refunded(_)
-        | OrderState::PaidAfterClose(_) => Look::Settled,
-    })
-}
-
-async fn resume(desk: &Desk, order: &Order, trace: &Trace) -> Result<Look, LookError> {
-    if order.state != OrderState::Reserved {
-        return Ok(Look::Open);
-    }
-    let message = PaymentRequest::IssueV1 {
-        order_no: order.order_no.clone(),
-    };
-    desk.payment_requests
-        .send_request(&message, 0, &trace.traceparent())
-        .await?;
-    Ok(Look::Resumed)
-}
-
-/// One refund: the flow reads it again and claims it.
-async fn refund(
-    desk: &Desk,
-    order_no: &OrderNo,
-    refund_no: &RefundNo,
-    cause: &Cause,
-    trace: &Trace,
-) -> Result<Look, LookError> {
-    let driven = desk
-        .refunding
-        .drive(order_no, refund_no, LOOK_WITHIN, cause, trace.id())
-        .await?;
-    Ok(match driven {
-        Driven::NotOurs => Look::NotOurs,
-        Driven::Moved => Look::RefundMoved,
-        Driven::Open => Look::RefundOpen,
-        Driven::Parked => Look::Parked,
-    })
-}
-
-impl Report {
-    fn count(&mut self, look: &Look) {
-        let counter = match look {
-            Look::NotOurs => return,
-            Look::Settled => &mut self.settled,
-            Look::Open => &mut self.open,
-            Look::Resumed => &mut self.resumed,
-            Look::Closed => &mut self.closed,
-            Look::Closing => &mut self.closing,
-            Look::RefundMoved => &mut self.refunds_moved,
-            Look::RefundOpen => &mut self.refunds_open,
-            Look::Parked => &mut self.parked,
-            Look::Failed => &mut self.failed,
-        };
-        *counter = counter.saturating_add(1);
-        self.claimed = self.claimed.saturating_add(1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_minute_a_run_begins_at_the_next_part_and_reads_all() {
-        for minute in 0..40 {
-            let parts: Vec<u8> = shards_from(UnixSeconds(minute * 60 + 7)).collect();
-            let mut sorted = parts.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, (0..SHARDS).collect::<Vec<u8>>());
-            assert_eq!(i64::from(parts[0]), minute % i64::from(SHARDS));
-        }
-    }
+    Verdict::Retry
 }

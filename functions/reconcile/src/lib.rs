@@ -1,8 +1,23 @@
-//! `reconcile`: finds what got lost and settles it by the path that all news takes. So far its first duty: the sweep, once a
-//! minute, over orders that have no final state and whose time to be looked at has come.
+//! `reconcile`: finds what got lost and settles it by the path that all news takes. Once a minute it looks at orders and refunds
+//! that have no final state and whose time has come (`sweep`); once a day, or when a person asks, it holds WeChat Pay's bills of a
+//! day against the books (`day`).
 //!
-//! The way of a run: [`handler`].
+//! The way of a day: [`handler`] takes its message, `day` has the control flow, `our_books` reads our side, `bills` and `funds`
+//! WeChat Pay's, `confirm` says what really differs, `repair` and `apply` what is done about it.
 
+mod apply;
+mod bills;
+mod confirm;
+mod day;
 pub mod desk;
+mod error;
+mod funds;
 pub mod handler;
+mod metrics;
+mod our_books;
+mod part;
+mod repair;
 pub mod settings;
+mod sweep;
+
+pub use sweep::Report;

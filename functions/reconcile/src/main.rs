@@ -4,7 +4,7 @@ use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetr
 use lambda_runtime::{LambdaEvent, service_fn};
 use reconcile::{
     desk::Desk,
-    handler::{self, Task},
+    handler::{self, Event},
     settings::Settings,
 };
 
@@ -16,7 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let (clock, random) = (Clock::system(), Random::system());
     let aws = Aws::new(&settings.aws, &clock);
     let desk = &Desk::open(settings, &aws, clock, random);
-    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Task>| {
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Event>| {
         let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
         Ok::<_, lambda_runtime::Error>(handler::run(desk, event.payload, deadline_ms).await?)
     }))

@@ -10,13 +10,14 @@ use tokio::process::Command;
 use crate::failure::Failure;
 
 /// The functions' packages; each makes one program of the same name.
-pub(crate) const PACKAGES: [&str; 6] = [
+pub(crate) const PACKAGES: [&str; 7] = [
     "create-order",
     "manage-order",
     "receive-callback",
     "process-payment",
     "reconcile",
     "send-webhook",
+    "console",
 ];
 
 /// Programs by package.
@@ -124,7 +125,7 @@ mod tests {
         let told = complete(programs).unwrap_err().to_string();
         assert_eq!(
             told,
-            "no program for create-order, manage-order, receive-callback, process-payment, send-webhook"
+            "no program for create-order, manage-order, receive-callback, process-payment, send-webhook, console"
         );
     }
 

@@ -1,5 +1,6 @@
 //! Plays orders and tells every step: what a merchant's back end, WeChat Pay and a payer would do.
 
+pub(crate) mod day;
 pub(crate) mod later;
 pub(crate) mod payment;
 

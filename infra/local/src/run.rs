@@ -23,7 +23,7 @@ use crate::functions::{self, Programs};
 use crate::http::Http;
 use crate::invitation::Invitation;
 use crate::merchant::{self, APPID, MCHID, Merchant};
-use crate::play::{self, Stage, Step, later, payment};
+use crate::play::{self, Stage, Step, day, later, payment};
 use crate::port::{Port, Serving};
 use crate::prerequisites;
 use crate::product::Product;
@@ -83,8 +83,8 @@ struct Ground {
 /// # Errors
 /// The first stage or step that went wrong. What was started is stopped by then.
 pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
-    // One play for each product, and one of what comes later.
-    let mut progress = Progress::new(STAGES + arguments.products.len() + 1);
+    // One play for each product, one of what comes later, and one of the day's end.
+    let mut progress = Progress::new(STAGES + arguments.products.len() + 2);
     let ground = take_ground(arguments, &mut progress).await?;
     let api_url = ground.port.url();
     let programs = programs(arguments, &mut progress).await?;
@@ -186,6 +186,10 @@ impl Stack {
             let played = later::play(&stage, product, &order_no, tell);
             let steps = progress.stage(name, Output::Talks, played).await?;
             self.steps.extend(steps);
+            let name = "playing the day's end: bills against the books";
+            let played = day::play(&stage, product, &self.api_url, tell);
+            let steps = progress.stage(name, Output::Talks, played).await?;
+            self.steps.extend(steps);
         }
         Ok(())
     }
@@ -220,6 +224,7 @@ impl Stack {
             "ok": true,
             "api_url": self.api_url,
             "phone_url": self.simulator.details.phone_url,
+            "console_url": format!("{}/console", self.api_url),
             "adaptations": self.adaptations,
             "last_order": self.last_order,
             "steps": self.steps,
@@ -433,6 +438,8 @@ fn parameters(
         ("WechatpayBackupUrl", wechatpay),
         // A merchant's system that takes webhooks is on this machine, too.
         ("WebhookAllowLoopback", "true".to_owned()),
+        // So are the finance staff.
+        ("ConsoleOnLoopback", "true".to_owned()),
     ])
 }
 

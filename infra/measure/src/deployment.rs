@@ -46,6 +46,7 @@ pub(crate) fn environment(
     };
     let (requests, results) = (queue("payment-requests"), queue("payment-results"));
     let webhooks = queue("webhooks");
+    let work = queue("reconcile-work");
     let pairs = [
         ("AWS_LAMBDA_RUNTIME_API", runtime_api),
         ("AWS_LAMBDA_FUNCTION_NAME", name),
@@ -82,6 +83,12 @@ pub(crate) fn environment(
         ("PAYMENT_RESULTS_QUEUE_URL", &results),
         ("WEBHOOKS_QUEUE_URL", &webhooks),
         ("WEBHOOK_ALLOW_LOOPBACK", "true"),
+        ("RECONCILIATION_TABLE", "reconciliation"),
+        ("RECONCILE_WORK_QUEUE_URL", &work),
+        ("RECONCILE_REPAIRS", "true"),
+        ("RECONCILE_TODAY", "false"),
+        ("EVIDENCE_BUCKET", "evidence"),
+        ("CONSOLE_AUTH", "loopback"),
     ];
     pairs
         .into_iter()

@@ -92,6 +92,11 @@ pub(crate) fn sweep() -> String {
     json!({"task": "sweep"}).to_string()
 }
 
+/// A look at a reconciled day.
+pub(crate) fn day() -> String {
+    http_event("GET", "/v1/reconciliations/2026-08-01", Map::new(), "")
+}
+
 fn signed(method: &str, path: &str, body: &str) -> Outcome<String> {
     let request = Request {
         method,

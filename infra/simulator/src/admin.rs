@@ -12,13 +12,13 @@ use crate::{
     clock,
     config::SigningMode,
     endpoint::Endpoint,
-    faults::{ActiveRule, BadRule, Rule},
     keys::KeyError,
     ledger::{Occasion, Reason},
     notices::{self, Notice},
     order::{AttemptOutcome, Order},
     refund::{Refund, RefundOutcome, RefundSource, RefundStatus},
     refunding::{self, Wanted},
+    rules::{ActiveRule, BadRule, Rule},
     schema,
     settings::{BadSettings, Settings},
     sim::{Sim, World},
@@ -262,20 +262,20 @@ impl Admin {
         self.sim.world().books.settings.clone()
     }
 
-    /// Puts other settings in force; what has happened stays as it is.
+    /// Puts other settings in force; what has happened stays as it is, but bills are made anew in another format.
     ///
     /// # Errors
     /// If the URL or the key cannot be one.
     pub fn set_settings(&self, settings: Settings) -> Result<(), BadSettings> {
         settings.check()?;
-        self.sim.world().books.settings = settings;
+        let mut world = self.sim.world();
+        if world.books.settings.bill_format() != settings.bill_format() {
+            world.books.bills.clear();
+        }
+        world.books.settings = settings;
+        drop(world);
         self.sim.touched();
         Ok(())
-    }
-
-    /// Whether a bill of the running day may be asked for.
-    pub fn allow_bills_of_today(&self, allowed: bool) {
-        self.sim.world().bills_of_today = allowed;
     }
 
     /// Puts a fault in force and gives its number.

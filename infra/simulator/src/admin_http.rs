@@ -15,21 +15,22 @@ use serde_json::{Value, json};
 
 use crate::{
     admin::Admin,
+    bills,
     books::{PayError, PayOptions},
     callbacks::{self, Damage},
     config::SigningMode,
     details::ClientDetails,
-    faults::Rule,
     notices::Notice,
     refund::{RefundOutcome, RefundStatus},
+    rules::Rule,
     settings::Settings,
     views::{ConsoleRefund, ConsoleRefundError, OrderView, SettleError},
 };
 
 /// What the routes share.
 #[derive(Clone)]
-struct Desk {
-    admin: Admin,
+pub(crate) struct Desk {
+    pub(crate) admin: Admin,
     details: Arc<ClientDetails>,
 }
 
@@ -47,7 +48,6 @@ pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
         .route("/admin/refunds/console", post(console_refund))
         .route("/admin/settings", get(settings).post(change_settings))
         .route("/admin/balance", get(show_balance).post(balance))
-        .route("/admin/bills", post(bills))
         .route(
             "/admin/faults",
             get(faults).post(add_fault).delete(clear_faults),
@@ -60,6 +60,7 @@ pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
         .route("/admin/callbacks/send", post(send_notice))
         .route("/admin/requests", get(requests).delete(reset_requests))
         .route("/admin/time", get(time).post(advance))
+        .merge(bills::routes())
         .with_state(Desk {
             admin,
             details: Arc::new(details),
@@ -103,12 +104,6 @@ struct Settle {
 #[serde(deny_unknown_fields)]
 struct Balance {
     fen: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Bills {
-    of_today: bool,
 }
 
 #[derive(Deserialize)]
@@ -268,11 +263,6 @@ async fn balance(State(desk): State<Desk>, Json(balance): Json<Balance>) -> Stat
     StatusCode::NO_CONTENT
 }
 
-async fn bills(State(desk): State<Desk>, Json(bills): Json<Bills>) -> StatusCode {
-    desk.admin.allow_bills_of_today(bills.of_today);
-    StatusCode::NO_CONTENT
-}
-
 async fn faults(State(desk): State<Desk>) -> Response {
     Json(desk.admin.faults()).into_response()
 }
@@ -371,6 +361,6 @@ async fn advance(State(desk): State<Desk>, Json(advance): Json<Advance>) -> Resp
     Json(json!({ "now_s": desk.admin.now_s(), "manual": true })).into_response()
 }
 
-fn refused(status: StatusCode, error: &dyn std::fmt::Display) -> Response {
+pub(crate) fn refused(status: StatusCode, error: &dyn std::fmt::Display) -> Response {
     (status, Json(json!({ "error": error.to_string() }))).into_response()
 }

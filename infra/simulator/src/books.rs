@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    bills::{Bill, differences::PlantedDifference},
     callbacks::{self, Callback, CallbackStatus, News, NoticeFormat},
-    clock::Clock,
-    faults::{Fault, Faults},
+    clock::{self, Clock, DAY_MS},
+    faults::Fault,
     ids::Ids,
     ledger::{self, Ledger, Occasion, Reason},
     order::{Attempt, AttemptOutcome, Order, Payment, TradeState},
     outbox::Outbox,
     refund::{Refund, RefundOutcome, RefundStatus},
+    rules::Faults,
     settings::Settings,
     shelf::{Orders, Refunds},
     v2_notice,
@@ -21,14 +23,20 @@ use crate::{
 
 /// A held callback goes out by itself after this long.
 const HELD_MS: i64 = 60_000;
+/// When the money of the day before is booked, after midnight.
+const SETTLED_AT_MS: i64 = 300_000;
 
 #[derive(Clone, Default, Deserialize, Serialize)]
 pub(crate) struct Books {
     pub(crate) orders: Orders,
     pub(crate) refunds: Refunds,
     pub(crate) callbacks: Outbox,
-    /// Snapshots of bills by kind and day; a bill never changes once it was made.
-    pub(crate) bills: BTreeMap<String, String>,
+    /// Snapshots of bills by kind, day and type; a bill never changes once it was made, unless the admin puts something
+    /// into its day.
+    pub(crate) bills: BTreeMap<String, Bill>,
+    /// What is in bills on purpose.
+    #[serde(default)]
+    pub(crate) differences: Vec<PlantedDifference>,
     pub(crate) ledger: Ledger,
     pub(crate) next_refunds: RefundOutcome,
     #[serde(default)]
@@ -164,17 +172,8 @@ impl Books {
         if let Some(patch) = &options.alter {
             callbacks::merge(&mut plaintext, patch);
         }
-        let (url, settled_fen) = (order.notify_url.clone(), order.payer_total_fen(&payment));
-        let occasion = Occasion {
-            at_ms: now_ms,
-            business_id: &payment.transaction_id,
-            voucher: number,
-        };
-        self.ledger
-            .book(tools.ids, &occasion, Reason::Payment, settled_fen);
-        let fee_fen = ledger::fee_fen(settled_fen).saturating_neg();
-        self.ledger.book(tools.ids, &occasion, Reason::Fee, fee_fen);
-        self.orders.add_payment(number, payment);
+        let url = order.notify_url.clone();
+        self.enter_payment(number, payment, now_ms, tools.ids);
         let news = News {
             about: number,
             event: ("TRANSACTION.SUCCESS", "transaction", "支付成功"),
@@ -184,6 +183,47 @@ impl Books {
         };
         self.tell(news, tools);
         Ok(())
+    }
+
+    /// The order has a payment; its money comes onto the account, at once or on the next day.
+    pub(crate) fn enter_payment(
+        &mut self,
+        number: &str,
+        payment: Payment,
+        now_ms: i64,
+        ids: &mut Ids,
+    ) {
+        let Some(order) = self.orders.get(number) else {
+            return;
+        };
+        let settled_fen = order.payer_total_fen(&payment);
+        let next_day_ms = clock::day_start_ms(payment.paid_ms)
+            .saturating_add(DAY_MS)
+            .saturating_add(SETTLED_AT_MS);
+        let occasion = Occasion {
+            at_ms: if self.settings.settle_next_day {
+                next_day_ms
+            } else {
+                payment.paid_ms
+            },
+            business_id: &payment.transaction_id,
+            voucher: number,
+        };
+        let fee_fen = ledger::fee_fen(settled_fen).saturating_neg();
+        for (reason, fen) in [(Reason::Payment, settled_fen), (Reason::Fee, fee_fen)] {
+            if occasion.at_ms > now_ms {
+                self.ledger.book_later(&occasion, reason, fen);
+            } else {
+                self.ledger.book(ids, &occasion, reason, fen);
+            }
+        }
+        self.orders.add_payment(number, payment);
+    }
+
+    /// Bills of that day and of later ones are made anew.
+    pub(crate) fn forget_bills_since(&mut self, day: &str) {
+        self.bills
+            .retain(|key, _| key.split('/').nth(1).is_some_and(|its_day| its_day < day));
     }
 
     /// The payer turns away, or the bank refuses. The order stays unpaid.
@@ -322,9 +362,13 @@ impl Books {
         }
     }
 
-    /// The next moment at which a refund ends or a callback is due.
+    /// The next moment at which a refund ends, a callback is due, or money is booked.
     pub(crate) fn next_due_ms(&self) -> Option<i64> {
-        let moments = [self.refunds.next_due_ms(), self.callbacks.next_due_ms()];
+        let moments = [
+            self.refunds.next_due_ms(),
+            self.callbacks.next_due_ms(),
+            self.ledger.next_due_ms(),
+        ];
         moments.into_iter().flatten().min()
     }
 }
@@ -368,6 +412,13 @@ fn strike(callback: &mut Callback, fault: &Fault) {
         | Fault::RotateCertificate
         | Fault::PayBeforeClose
         | Fault::PayAfterClose
-        | Fault::RefundComesTo { .. } => {}
+        | Fault::RefundComesTo { .. }
+        | Fault::WrongHash
+        | Fault::ForeignHost { .. }
+        | Fault::StatementCreating
+        | Fault::NoStatement
+        | Fault::AlteredByte { .. }
+        | Fault::CutFile { .. }
+        | Fault::ExpiredLink => {}
     }
 }

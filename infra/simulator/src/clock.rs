@@ -127,6 +127,13 @@ pub(crate) fn parse_day_ms(text: &str) -> Option<i64> {
     seconds.checked_sub(i64::from(BEIJING_S))?.checked_mul(1000)
 }
 
+/// The first millisecond of the Beijing day.
+pub(crate) fn day_start_ms(ms: i64) -> i64 {
+    let beijing_ms = i64::from(BEIJING_S).saturating_mul(1000);
+    let into_the_day_ms = ms.saturating_add(beijing_ms).rem_euclid(DAY_MS);
+    ms.saturating_sub(into_the_day_ms)
+}
+
 fn in_beijing(ms: i64) -> OffsetDateTime {
     let offset = UtcOffset::from_whole_seconds(BEIJING_S).unwrap_or(UtcOffset::UTC);
     OffsetDateTime::from_unix_timestamp(seconds(ms))
@@ -173,5 +180,9 @@ mod tests {
             Some("2026-08-01T00:00:00+08:00")
         );
         assert_eq!(parse_day_ms("2026-13-01"), None);
+        let start_ms = parse_day_ms("2026-08-01").unwrap();
+        for ms in [start_ms, start_ms + 1, start_ms + DAY_MS - 1] {
+            assert_eq!(day_start_ms(ms), start_ms);
+        }
     }
 }

@@ -1,10 +1,5 @@
-//! Faults: what goes wrong on purpose, how often, and where.
-//!
-//! Each rule draws from a stream of its own, taken from the simulator's seed and the rule's number, so the same rules
-//! on the same sequence of requests always strike at the same places.
+//! Faults: what goes wrong on purpose. How often and where is said by the [rules](crate::rules).
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha20Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{endpoint::Endpoint, refund::RefundOutcome};
@@ -82,6 +77,41 @@ pub enum Fault {
         /// Milliseconds of the simulator's time.
         delay_ms: i64,
     },
+    /// The `hash_value` of a bill is that of another text.
+    WrongHash,
+    /// The `download_url` of a bill leads to another host.
+    ForeignHost {
+        /// Scheme and host, to which path and query are added; `https://bills.example` unless told.
+        #[serde(default = "a_foreign_host")]
+        base_url: String,
+    },
+    /// 400 `STATEMENT_CREATING`, whatever the hour.
+    StatementCreating,
+    /// 400 `NO_STATEMENT_EXIST`, whatever happened on the day.
+    NoStatement,
+    /// One byte of a bill's file is another one.
+    AlteredByte {
+        /// Whether it is a byte of the gzip stream. Unless told it is a digit of the text, so that the file can be
+        /// unzipped and read, and only its hash shows it. A file that is not zipped has only its text.
+        #[serde(default)]
+        zipped: bool,
+    },
+    /// A bill's file ends early.
+    CutFile {
+        /// The bytes that come; half of them unless told.
+        #[serde(default)]
+        keep_bytes: Option<usize>,
+        /// Whether the connection dies then, so that less comes than `Content-Length` says. Unless told,
+        /// `Content-Length` is that of what comes.
+        #[serde(default)]
+        dies: bool,
+    },
+    /// A bill's link is dead: 403 `NO_AUTH`.
+    ExpiredLink,
+}
+
+fn a_foreign_host() -> String {
+    "https://bills.example".to_owned()
 }
 
 fn half_a_minute_ms() -> u64 {
@@ -98,7 +128,7 @@ fn one() -> u32 {
 
 impl Fault {
     /// Whether it strikes callbacks; the others strike requests.
-    fn is_of_callbacks(&self) -> bool {
+    pub(crate) fn is_of_callbacks(&self) -> bool {
         match self {
             Self::ProbeCallback
             | Self::LostCallback
@@ -120,15 +150,31 @@ impl Fault {
             | Self::RotateCertificate
             | Self::PayBeforeClose
             | Self::PayAfterClose
-            | Self::RefundComesTo { .. } => false,
+            | Self::RefundComesTo { .. }
+            | Self::WrongHash
+            | Self::ForeignHost { .. }
+            | Self::StatementCreating
+            | Self::NoStatement
+            | Self::AlteredByte { .. }
+            | Self::CutFile { .. }
+            | Self::ExpiredLink => false,
         }
     }
 
     /// Whether it can strike at `endpoint` at all. A draw elsewhere would be wasted.
-    fn fits(&self, endpoint: Endpoint) -> bool {
+    pub(crate) fn fits(&self, endpoint: Endpoint) -> bool {
         match self {
             Self::PayBeforeClose | Self::PayAfterClose => endpoint == Endpoint::Close,
             Self::RefundComesTo { .. } => endpoint == Endpoint::CreateRefund,
+            Self::WrongHash
+            | Self::ForeignHost { .. }
+            | Self::StatementCreating
+            | Self::NoStatement => {
+                matches!(endpoint, Endpoint::TradeBill | Endpoint::FundFlowBill)
+            }
+            Self::AlteredByte { .. } | Self::CutFile { .. } | Self::ExpiredLink => {
+                endpoint == Endpoint::BillFile
+            }
             Self::ProbeResponse => endpoint != Endpoint::BillFile && endpoint != Endpoint::Unknown,
             Self::SlowAnswer { .. }
             | Self::TimeOutAfterOperation { .. }
@@ -148,285 +194,5 @@ impl Fault {
             | Self::RenamedCallback
             | Self::SlowCallback { .. } => false,
         }
-    }
-}
-
-/// A fault with its chances.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Rule {
-    /// What goes wrong.
-    #[serde(flatten)]
-    pub fault: Fault,
-    /// The chance at each request (or callback) that the rule looks at: 0 to 1. 1 unless told.
-    #[serde(default = "always")]
-    pub probability: f64,
-    /// The rule ends after it struck so often. `None`: never.
-    #[serde(default)]
-    pub times: Option<u32>,
-    /// The rule ends after it looked at so many requests (or callbacks). `None`: never.
-    #[serde(default)]
-    pub requests: Option<u32>,
-    /// Only these endpoints; empty means all. Callback faults take no notice of it.
-    #[serde(default)]
-    pub endpoints: Vec<Endpoint>,
-}
-
-fn always() -> f64 {
-    1.0
-}
-
-impl Rule {
-    /// `fault` at every request.
-    pub fn always(fault: Fault) -> Self {
-        Self {
-            fault,
-            probability: 1.0,
-            times: None,
-            requests: None,
-            endpoints: Vec::new(),
-        }
-    }
-
-    /// `fault` the next `times` times.
-    pub fn times(fault: Fault, times: u32) -> Self {
-        Self {
-            times: Some(times),
-            ..Self::always(fault)
-        }
-    }
-
-    /// The same rule, only at `endpoint` (and those named before).
-    #[must_use]
-    pub fn at(mut self, endpoint: Endpoint) -> Self {
-        self.endpoints.push(endpoint);
-        self
-    }
-
-    /// The same rule with another chance, 0 to 1.
-    #[must_use]
-    pub fn with_probability(mut self, probability: f64) -> Self {
-        self.probability = probability;
-        self
-    }
-
-    /// The same rule, ended after it looked at so many requests (or callbacks).
-    #[must_use]
-    pub fn within(mut self, requests: u32) -> Self {
-        self.requests = Some(requests);
-        self
-    }
-}
-
-/// A rule in force.
-#[derive(Clone, Debug, Serialize)]
-pub struct ActiveRule {
-    /// Its number, for clearing it.
-    pub id: u64,
-    /// The rule.
-    #[serde(flatten)]
-    pub rule: Rule,
-    /// How many requests (or callbacks) it has looked at.
-    pub seen: u32,
-    /// How often it struck.
-    pub struck: u32,
-    #[serde(skip)]
-    rng: ChaCha20Rng,
-}
-
-/// A rule that cannot be.
-#[derive(Debug, thiserror::Error)]
-pub enum BadRule {
-    /// The chance.
-    #[error("probability is {0}, but must be from 0 to 1")]
-    Probability(f64),
-    /// The status of a server error.
-    #[error("status is {0}, but must be 500, 502 or 503")]
-    Status(u16),
-}
-
-/// All rules in force.
-pub(crate) struct Faults {
-    seed: u64,
-    made: u64,
-    rules: Vec<ActiveRule>,
-}
-
-impl Faults {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            made: 0,
-            rules: Vec::new(),
-        }
-    }
-
-    pub(crate) fn add(&mut self, rule: Rule) -> Result<u64, BadRule> {
-        if !(0.0..=1.0).contains(&rule.probability) {
-            return Err(BadRule::Probability(rule.probability));
-        }
-        if let Fault::ServerErrorBefore { status } | Fault::ServerErrorAfter { status } = rule.fault
-            && ![500, 502, 503].contains(&status)
-        {
-            return Err(BadRule::Status(status));
-        }
-        self.made = self.made.saturating_add(1);
-        let mut rng = ChaCha20Rng::seed_from_u64(self.seed);
-        rng.set_stream(self.made);
-        self.rules.push(ActiveRule {
-            id: self.made,
-            rule,
-            seen: 0,
-            struck: 0,
-            rng,
-        });
-        Ok(self.made)
-    }
-
-    /// Ends one rule, or all. Says how many ended.
-    pub(crate) fn clear(&mut self, id: Option<u64>) -> usize {
-        let before = self.rules.len();
-        self.rules.retain(|rule| id.is_some_and(|id| id != rule.id));
-        before.saturating_sub(self.rules.len())
-    }
-
-    pub(crate) fn rules(&self) -> Vec<ActiveRule> {
-        self.rules.clone()
-    }
-
-    /// What strikes a request to `endpoint`.
-    pub(crate) fn draw_for_request(&mut self, endpoint: Endpoint) -> Vec<Fault> {
-        self.draw(|rule| {
-            let named = rule.endpoints.is_empty() || rule.endpoints.contains(&endpoint);
-            named && !rule.fault.is_of_callbacks() && rule.fault.fits(endpoint)
-        })
-    }
-
-    /// What strikes a new callback.
-    pub(crate) fn draw_for_callback(&mut self) -> Vec<Fault> {
-        self.draw(|rule| rule.fault.is_of_callbacks())
-    }
-
-    fn draw(&mut self, concerns: impl Fn(&Rule) -> bool) -> Vec<Fault> {
-        self.rules
-            .iter_mut()
-            .filter(|active| concerns(&active.rule))
-            .filter_map(ActiveRule::draw)
-            .collect()
-    }
-}
-
-impl ActiveRule {
-    fn draw(&mut self) -> Option<Fault> {
-        let over = self.rule.requests.is_some_and(|most| self.seen >= most)
-            || self.rule.times.is_some_and(|most| self.struck >= most);
-        if over {
-            return None;
-        }
-        self.seen = self.seen.saturating_add(1);
-        if !self.rng.random_bool(self.rule.probability) {
-            return None;
-        }
-        self.struck = self.struck.saturating_add(1);
-        Some(self.rule.fault.clone())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn strikes(seed: u64) -> Vec<bool> {
-        let mut faults = Faults::new(seed);
-        faults
-            .add(Rule::always(Fault::TooManyRequests).with_probability(0.5))
-            .unwrap();
-        (0..64)
-            .map(|_| !faults.draw_for_request(Endpoint::Close).is_empty())
-            .collect()
-    }
-
-    #[test]
-    fn the_same_seed_strikes_at_the_same_requests() {
-        assert_eq!(strikes(1), strikes(1));
-        assert_ne!(strikes(1), strikes(2));
-        assert!(strikes(1).contains(&true) && strikes(1).contains(&false));
-    }
-
-    #[test]
-    fn a_rule_ends_after_its_times_and_after_its_requests() {
-        let mut faults = Faults::new(1);
-        faults.add(Rule::times(Fault::ResetBefore, 2)).unwrap();
-        let struck = |faults: &mut Faults| faults.draw_for_request(Endpoint::PrepayNative).len();
-        assert_eq!(
-            [
-                struck(&mut faults),
-                struck(&mut faults),
-                struck(&mut faults)
-            ],
-            [1, 1, 0]
-        );
-
-        let id = faults
-            .add(
-                Rule::always(Fault::ResetBefore)
-                    .with_probability(0.0)
-                    .within(1),
-            )
-            .unwrap();
-        assert_eq!([struck(&mut faults), struck(&mut faults)], [0, 0]);
-        let rule = faults
-            .rules()
-            .into_iter()
-            .find(|rule| rule.id == id)
-            .unwrap();
-        assert_eq!((rule.seen, rule.struck), (1, 0));
-    }
-
-    #[test]
-    fn a_rule_keeps_to_its_endpoints_and_to_those_where_it_makes_sense() {
-        let mut faults = Faults::new(1);
-        faults
-            .add(Rule::always(Fault::ResetBefore).at(Endpoint::CreateRefund))
-            .unwrap();
-        faults.add(Rule::always(Fault::PayAfterClose)).unwrap();
-        faults.add(Rule::always(Fault::LostCallback)).unwrap();
-        assert_eq!(faults.draw_for_request(Endpoint::PrepayNative), []);
-        assert_eq!(
-            faults.draw_for_request(Endpoint::CreateRefund),
-            [Fault::ResetBefore]
-        );
-        assert_eq!(
-            faults.draw_for_request(Endpoint::Close),
-            [Fault::PayAfterClose]
-        );
-        assert_eq!(faults.draw_for_callback(), [Fault::LostCallback]);
-        assert_eq!(faults.clear(None), 3);
-    }
-
-    #[test]
-    fn a_rule_that_cannot_be_is_refused() {
-        let mut faults = Faults::new(1);
-        assert!(
-            faults
-                .add(Rule::always(Fault::ResetBefore).with_probability(1.5))
-                .is_err()
-        );
-        assert!(
-            faults
-                .add(Rule::always(Fault::ServerErrorAfter { status: 400 }))
-                .is_err()
-        );
-    }
-
-    #[test]
-    fn a_rule_is_read_from_the_json_of_the_admin_call() {
-        let rule: Rule = serde_json::from_str(
-            r#"{"fault":"slow_answer","delay_ms":20,"times":3,"endpoints":["prepay_native"]}"#,
-        )
-        .unwrap();
-        assert_eq!(
-            rule,
-            Rule::times(Fault::SlowAnswer { delay_ms: 20 }, 3).at(Endpoint::PrepayNative)
-        );
     }
 }

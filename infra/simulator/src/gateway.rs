@@ -69,7 +69,7 @@ pub(crate) async fn serve(
     }
     let arrived = match read(request).await {
         Ok(arrived) => arrived,
-        Err(refusal) => return answer(&sim, None, Err(refusal), false),
+        Err(refusal) => return answer(&sim, None, Err(refusal), false).await,
     };
     let faults = {
         let mut world = sim.world();
@@ -116,7 +116,14 @@ pub(crate) async fn serve(
             | Fault::DuplicateCallback { .. }
             | Fault::OutOfOrderCallback
             | Fault::RenamedCallback
-            | Fault::SlowCallback { .. } => {}
+            | Fault::SlowCallback { .. }
+            | Fault::WrongHash
+            | Fault::ForeignHost { .. }
+            | Fault::StatementCreating
+            | Fault::NoStatement
+            | Fault::AlteredByte { .. }
+            | Fault::CutFile { .. }
+            | Fault::ExpiredLink => {}
         }
     }
     let told = match &outcome {
@@ -126,7 +133,7 @@ pub(crate) async fn serve(
     log(&sim, &arrived, &told, &faults);
     let probe =
         faults.contains(&Fault::ProbeResponse) && outcome.is_ok() && first_probe(&sim, &arrived);
-    answer(&sim, Some(&arrived), outcome, probe)
+    answer(&sim, Some(&arrived), outcome, probe).await
 }
 
 async fn read(request: Request) -> Result<Arrived, Refusal> {
@@ -178,7 +185,14 @@ fn refused_before(fault: &Fault) -> Option<Refusal> {
         | Fault::DuplicateCallback { .. }
         | Fault::OutOfOrderCallback
         | Fault::RenamedCallback
-        | Fault::SlowCallback { .. } => None,
+        | Fault::SlowCallback { .. }
+        | Fault::WrongHash
+        | Fault::ForeignHost { .. }
+        | Fault::StatementCreating
+        | Fault::NoStatement
+        | Fault::AlteredByte { .. }
+        | Fault::CutFile { .. }
+        | Fault::ExpiredLink => None,
     }
 }
 
@@ -238,6 +252,7 @@ fn operate(sim: &Sim, arrived: &Arrived, faults: &[Fault]) -> Result<Reply, Refu
         headers: &arrived.headers,
         body: &arrived.body,
         refund_comes_to: faults.iter().find_map(refund_outcome),
+        faults,
     };
     let outcome = api::handle(sim, &mut world, &call);
     if faults.contains(&Fault::PayAfterClose) && outcome.is_ok() {
@@ -282,22 +297,31 @@ fn first_probe(sim: &Sim, arrived: &Arrived) -> bool {
     }
 }
 
-fn answer(
+async fn answer(
     sim: &Sim,
     arrived: Option<&Arrived>,
     outcome: Result<Reply, Refusal>,
     probe: bool,
 ) -> Response {
+    let outcome = match outcome {
+        Ok(Reply::File(file)) => match file.send().await {
+            Ok(sent) => {
+                let length = sent.length.to_string();
+                let headers = [
+                    (header::CONTENT_TYPE.as_str(), "text/plain"),
+                    (header::CONTENT_LENGTH.as_str(), length.as_str()),
+                ];
+                return response(StatusCode::OK, sent.body, &headers);
+            }
+            Err(refusal) => Err(refusal),
+        },
+        Ok(Reply::Json(value)) => Ok(Some(value)),
+        Ok(Reply::Nothing) => Ok(None),
+        Err(refusal) => Err(refusal),
+    };
     let (status, body, internal) = match outcome {
-        Ok(Reply::File(bytes)) => {
-            return response(
-                StatusCode::OK,
-                Body::from(bytes),
-                &[(header::CONTENT_TYPE.as_str(), "text/plain")],
-            );
-        }
-        Ok(Reply::Json(value)) => (StatusCode::OK, value.to_string().into_bytes(), 0),
-        Ok(Reply::Nothing) => (StatusCode::NO_CONTENT, Vec::new(), 0),
+        Ok(Some(value)) => (StatusCode::OK, value.to_string().into_bytes(), 0),
+        Ok(None) => (StatusCode::NO_CONTENT, Vec::new(), 0),
         Err(refusal) => {
             let language = arrived.and_then(|arrived| arrived.header("accept-language"));
             let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);

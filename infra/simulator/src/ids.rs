@@ -3,7 +3,7 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;
 
-use crate::clock;
+use crate::clock::{self, DAY_MS};
 
 const DIGITS: &[u8] = b"0123456789";
 const HEX: &[u8] = b"0123456789abcdef";
@@ -11,22 +11,44 @@ const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrs
 
 /// Above the streams that fault rules are numbered by.
 const WIRE_STREAM: u64 = 1 << 63;
+const CHOICE_STREAM: u64 = WIRE_STREAM + 1;
+/// The streams of days that are filled begin here.
+const DAY_STREAMS: u64 = WIRE_STREAM + 2;
 
 pub(crate) struct Ids {
     /// For numbers that stay in the books.
     business: ChaCha20Rng,
     /// For what each message has of its own, so that how often a thing was asked or told changes no number in the books.
     wire: ChaCha20Rng,
+    /// For choices that the admin leaves to the seed.
+    choice: ChaCha20Rng,
 }
 
 impl Ids {
     pub(crate) fn new(seed: u64) -> Self {
-        let mut wire = ChaCha20Rng::seed_from_u64(seed);
-        wire.set_stream(WIRE_STREAM);
         Self {
             business: ChaCha20Rng::seed_from_u64(seed),
-            wire,
+            wire: stream(seed, WIRE_STREAM),
+            choice: stream(seed, CHOICE_STREAM),
         }
+    }
+
+    /// For a day that is filled by a seed of its own: numbers, and a generator for everything else. Each day has its
+    /// own, so that numbers without a date in them are not drawn twice.
+    pub(crate) fn for_a_day(seed: u32, start_ms: i64) -> (Self, ChaCha20Rng) {
+        let day = u64::try_from(start_ms.div_euclid(DAY_MS)).unwrap_or(0);
+        let first = DAY_STREAMS.saturating_add(day.saturating_mul(2));
+        let seed = u64::from(seed);
+        let ids = Self {
+            business: stream(seed, first),
+            ..Self::new(seed)
+        };
+        (ids, stream(seed, first.saturating_add(1)))
+    }
+
+    /// One of `count` choices, from 0.
+    pub(crate) fn pick(&mut self, count: usize) -> usize {
+        self.choice.random_range(0..count.max(1))
     }
 
     /// `wx` + 14 digits of Beijing time + 20 hex digits.
@@ -108,6 +130,12 @@ impl Ids {
     fn text(&mut self, alphabet: &[u8], count: usize) -> String {
         text(&mut self.business, alphabet, count)
     }
+}
+
+fn stream(seed: u64, stream: u64) -> ChaCha20Rng {
+    let mut rng = ChaCha20Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
+    rng
 }
 
 fn uuid(rng: &mut ChaCha20Rng) -> String {

@@ -1,5 +1,7 @@
 //! The merchant's account at WeChat Pay: every movement of money, with the balance after it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Ids;
@@ -12,13 +14,41 @@ const FIRST_BALANCE_FEN: i64 = 10_000_000;
 
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Ledger {
+    /// Of the basic account.
     pub(crate) balance_fen: i64,
     pub(crate) movements: Vec<Movement>,
+    /// What is booked later, by its time.
+    #[serde(default)]
+    later: BTreeMap<i64, Vec<Later>>,
+}
+
+/// A movement of the basic account that is yet to come.
+#[derive(Clone, Deserialize, Serialize)]
+struct Later {
+    business_id: String,
+    reason: Reason,
+    amount_fen: i64,
+    voucher: String,
+}
+
+/// `account_type`: the merchant's accounts, each with a fund bill of its own.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum FundAccount {
+    /// Where payments go and refunds come from.
+    #[default]
+    Basic,
+    /// For red packets and transfers.
+    Operation,
+    /// For fees that are not taken at once.
+    Fees,
 }
 
 /// One row of a fund bill.
 #[derive(Clone, Deserialize, Serialize)]
 pub(crate) struct Movement {
+    #[serde(default)]
+    pub(crate) account: FundAccount,
     pub(crate) at_ms: i64,
     /// `transaction_id` or `refund_id`.
     pub(crate) business_id: String,
@@ -70,14 +100,28 @@ impl Default for Ledger {
         Self {
             balance_fen: FIRST_BALANCE_FEN,
             movements: Vec::new(),
+            later: BTreeMap::new(),
         }
     }
 }
 
 impl Ledger {
-    /// Moves `amount_fen` in (or out, below 0); 0 is no movement.
+    /// Moves `amount_fen` into the basic account (or out, below 0); 0 is no movement.
     pub(crate) fn book(
         &mut self,
+        ids: &mut Ids,
+        occasion: &Occasion<'_>,
+        reason: Reason,
+        amount_fen: i64,
+    ) {
+        self.book_due(ids, occasion.at_ms);
+        self.book_on(FundAccount::Basic, ids, occasion, reason, amount_fen);
+    }
+
+    /// The same for any account.
+    pub(crate) fn book_on(
+        &mut self,
+        account: FundAccount,
         ids: &mut Ids,
         occasion: &Occasion<'_>,
         reason: Reason,
@@ -86,16 +130,90 @@ impl Ledger {
         if amount_fen == 0 {
             return;
         }
-        self.balance_fen = self.balance_fen.saturating_add(amount_fen);
+        let balance_fen = self.balance_of(account).saturating_add(amount_fen);
+        if account == FundAccount::Basic {
+            self.balance_fen = balance_fen;
+        }
         self.movements.push(Movement {
+            account,
             at_ms: occasion.at_ms,
             business_id: occasion.business_id.to_owned(),
             flow_id: ids.flow_id(occasion.at_ms),
             reason,
             amount_fen,
-            balance_fen: self.balance_fen,
+            balance_fen,
             voucher: occasion.voucher.to_owned(),
         });
+    }
+
+    fn balance_of(&self, account: FundAccount) -> i64 {
+        if account == FundAccount::Basic {
+            return self.balance_fen;
+        }
+        let mut backwards = self.movements.iter().rev();
+        backwards
+            .find(|movement| movement.account == account)
+            .map_or(0, |movement| movement.balance_fen)
+    }
+
+    /// Moves `amount_fen` when the occasion comes.
+    pub(crate) fn book_later(&mut self, occasion: &Occasion<'_>, reason: Reason, amount_fen: i64) {
+        self.later.entry(occasion.at_ms).or_default().push(Later {
+            business_id: occasion.business_id.to_owned(),
+            reason,
+            amount_fen,
+            voucher: occasion.voucher.to_owned(),
+        });
+    }
+
+    /// Books what was put off until now or before.
+    pub(crate) fn book_due(&mut self, ids: &mut Ids, now_ms: i64) {
+        while let Some((at_ms, due)) = self.later.pop_first() {
+            if at_ms > now_ms {
+                self.later.insert(at_ms, due);
+                return;
+            }
+            for later in due {
+                let occasion = Occasion {
+                    at_ms,
+                    business_id: &later.business_id,
+                    voucher: &later.voucher,
+                };
+                let basic = FundAccount::Basic;
+                self.book_on(basic, ids, &occasion, later.reason, later.amount_fen);
+            }
+        }
+    }
+
+    /// The next moment at which something is booked that was put off.
+    pub(crate) fn next_due_ms(&self) -> Option<i64> {
+        self.later.keys().next().copied()
+    }
+
+    /// Brings movements that were booked into the past to their places, and all balances to what they then were.
+    pub(crate) fn put_in_order(&mut self) {
+        self.movements.sort_by_key(|movement| movement.at_ms);
+        for account in [
+            FundAccount::Basic,
+            FundAccount::Operation,
+            FundAccount::Fees,
+        ] {
+            let those = |movement: &&mut Movement| movement.account == account;
+            let moved_fen: i64 = self
+                .movements
+                .iter_mut()
+                .filter(those)
+                .map(|movement| movement.amount_fen)
+                .sum();
+            let mut balance_fen = match account {
+                FundAccount::Basic => self.balance_fen.saturating_sub(moved_fen),
+                FundAccount::Operation | FundAccount::Fees => 0,
+            };
+            for movement in self.movements.iter_mut().filter(those) {
+                balance_fen = balance_fen.saturating_add(movement.amount_fen);
+                movement.balance_fen = balance_fen;
+            }
+        }
     }
 }
 
@@ -130,5 +248,60 @@ mod tests {
             9_999_999_999
         );
         assert_eq!(share(5, 1, 0), 0);
+    }
+
+    fn occasion(at_ms: i64) -> Occasion<'static> {
+        Occasion {
+            at_ms,
+            business_id: "4200",
+            voucher: "ORDER-1001",
+        }
+    }
+
+    fn booked(ledger: &Ledger) -> Vec<(i64, i64)> {
+        let movements = ledger.movements.iter();
+        movements
+            .map(|movement| (movement.at_ms, movement.balance_fen))
+            .collect()
+    }
+
+    #[test]
+    fn what_was_put_off_is_booked_in_its_time_and_before_what_comes_later() {
+        let (mut ledger, mut ids) = (Ledger::default(), Ids::new(1));
+        ledger.book_later(&occasion(50), Reason::Payment, 100);
+        ledger.book_later(&occasion(90), Reason::Payment, 7);
+        assert_eq!(ledger.next_due_ms(), Some(50));
+        ledger.book(&mut ids, &occasion(60), Reason::Refund, -30);
+        assert_eq!(
+            booked(&ledger),
+            [(50, FIRST_BALANCE_FEN + 100), (60, FIRST_BALANCE_FEN + 70)]
+        );
+        assert_eq!(ledger.next_due_ms(), Some(90));
+        ledger.book_due(&mut ids, 89);
+        assert_eq!(ledger.movements.len(), 2);
+        ledger.book_due(&mut ids, 90);
+        assert_eq!(ledger.balance_fen, FIRST_BALANCE_FEN + 77);
+        assert_eq!(ledger.next_due_ms(), None);
+    }
+
+    #[test]
+    fn a_movement_in_the_past_lifts_the_balances_after_it_on_its_own_account() {
+        let (mut ledger, mut ids) = (Ledger::default(), Ids::new(1));
+        ledger.book(&mut ids, &occasion(10), Reason::Payment, 100);
+        ledger.book(&mut ids, &occasion(30), Reason::Payment, 1);
+        let fees = FundAccount::Fees;
+        ledger.book_on(fees, &mut ids, &occasion(40), Reason::Adjustment, 5);
+        ledger.book(&mut ids, &occasion(20), Reason::Payment, 1000);
+        ledger.put_in_order();
+        assert_eq!(
+            booked(&ledger),
+            [
+                (10, FIRST_BALANCE_FEN + 100),
+                (20, FIRST_BALANCE_FEN + 1100),
+                (30, FIRST_BALANCE_FEN + 1101),
+                (40, 5),
+            ]
+        );
+        assert_eq!(ledger.balance_fen, FIRST_BALANCE_FEN + 1101);
     }
 }

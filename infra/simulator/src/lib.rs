@@ -25,7 +25,7 @@ mod admin;
 mod admin_http;
 mod api;
 mod authorization;
-mod bill_text;
+mod bills;
 mod books;
 mod callbacks;
 mod certificate;
@@ -47,6 +47,7 @@ mod quota;
 mod refund;
 mod refunding;
 mod refusal;
+mod rules;
 mod schema;
 mod server;
 mod settings;
@@ -58,6 +59,11 @@ mod v2_notice;
 mod views;
 
 pub use admin::Admin;
+pub use bills::{
+    differences::{Difference, PlantedDifference, SummaryOf, WantedDifference},
+    making::{DayToMake, MadeDay, MakeError},
+    planting::DifferenceError,
+};
 pub use books::{PayError, PayOptions};
 pub use callbacks::{
     Callback, CallbackStatus, Damage, ECHO_LADDER_S, NoticeFormat, PAYMENT_LADDER_S,
@@ -67,12 +73,14 @@ pub use certificate::CertificateError;
 pub use config::{Config, GivenMerchant, Keys, Log, Merchant, SigningMode, Time};
 pub use details::ClientDetails;
 pub use endpoint::{Endpoint, Product};
-pub use faults::{ActiveRule, BadRule, Fault, Rule};
+pub use faults::Fault;
 pub use keys::KeyError;
+pub use ledger::FundAccount;
 pub use notices::Notice;
 pub use order::{Attempt, AttemptOutcome, Order, Payment, Prepay, TradeState};
 pub use refund::{Refund, RefundEnd, RefundOutcome, RefundSource, RefundStatus};
-pub use settings::{BadSettings, ChangedRefund, PaidClose, Settings};
+pub use rules::{ActiveRule, BadRule, Rule};
+pub use settings::{BadSettings, ChangedRefund, LineEnds, PaidClose, Settings};
 pub use start::{Running, Simulator, StartError};
 pub use state_file::StateError;
 pub use views::{ConsoleRefund, ConsoleRefundError, OrderView, PaymentView, SettleError};

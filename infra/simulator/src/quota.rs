@@ -1,4 +1,4 @@
-//! WeChat Pay's quotas of the refund calls, counted over the last second.
+//! WeChat Pay's quotas of the calls for refunds and fund bills, counted over the last second.
 
 use std::collections::VecDeque;
 
@@ -10,6 +10,7 @@ const REFUNDS: usize = 150;
 const FAILED_REFUNDS: usize = 6;
 const QUERIES: usize = 300;
 const ABNORMAL: usize = 150;
+const FUND_BILLS: usize = 3;
 
 /// What was called within the last second.
 #[derive(Default)]
@@ -18,6 +19,7 @@ pub(crate) struct Quotas {
     failed_refunds: Window,
     queries: Window,
     abnormal: Window,
+    fund_bills: Window,
 }
 
 impl Quotas {
@@ -37,6 +39,10 @@ impl Quotas {
 
     pub(crate) fn admit_abnormal(&mut self, now_ms: i64) -> bool {
         self.abnormal.admit(ABNORMAL, now_ms)
+    }
+
+    pub(crate) fn admit_fund_bill(&mut self, now_ms: i64) -> bool {
+        self.fund_bills.admit(FUND_BILLS, now_ms)
     }
 }
 

@@ -20,6 +20,44 @@ pub struct Settings {
     /// Refunds are held to WeChat Pay's quotas, by the simulator's clock: 150 a second, of which 6 may fail, 300 queries
     /// and 150 `apply-abnormal-refund`; above it 429. A manual clock that stands still counts as one second.
     pub refund_quotas: bool,
+    /// A second takes 3 requests for fund bills, counted as `refund_quotas` are; above it 429.
+    pub fund_bill_quota: bool,
+    /// The money of a payment, and its fee, are booked at 00:05 of the next Beijing day, as for a merchant that is
+    /// settled a day later. Payments that were made before are booked already.
+    pub settle_next_day: bool,
+    /// Trade bills are those of an old merchant, with 24 columns (`ALL`).
+    pub old_bill_format: bool,
+    /// The brackets in the headers of fund bills are full-width ones: `收支金额（元）`.
+    pub full_width_brackets: bool,
+    /// Fees in trade bills have two decimals, as the manual says, and not five, as real files have.
+    pub short_fees: bool,
+    /// Bills begin with a byte order mark.
+    pub bill_bom: bool,
+    /// How lines of bills end.
+    pub bill_line_ends: LineEnds,
+}
+
+/// How bills are written: the settings about it.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+pub(crate) struct BillFormat {
+    pub(crate) old: bool,
+    pub(crate) full_width_brackets: bool,
+    pub(crate) short_fees: bool,
+    pub(crate) bom: bool,
+    pub(crate) line_ends: LineEnds,
+}
+
+/// How lines of bills end.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum LineEnds {
+    /// CR and LF after each line.
+    #[default]
+    Crlf,
+    /// LF after each line.
+    Lf,
+    /// LF between lines, and nothing after the last.
+    LfBetween,
 }
 
 impl Default for Settings {
@@ -31,6 +69,13 @@ impl Default for Settings {
             changed_refund: ChangedRefund::default(),
             bare_codes: false,
             refund_quotas: false,
+            fund_bill_quota: false,
+            settle_next_day: false,
+            old_bill_format: false,
+            full_width_brackets: false,
+            short_fees: false,
+            bill_bom: true,
+            bill_line_ends: LineEnds::default(),
         }
     }
 }
@@ -71,6 +116,16 @@ pub enum BadSettings {
 }
 
 impl Settings {
+    pub(crate) fn bill_format(&self) -> BillFormat {
+        BillFormat {
+            old: self.old_bill_format,
+            full_width_brackets: self.full_width_brackets,
+            short_fees: self.short_fees,
+            bom: self.bill_bom,
+            line_ends: self.bill_line_ends,
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), BadSettings> {
         let right = |url: &String| {
             let uri = url.parse::<http::Uri>();

@@ -124,6 +124,7 @@ impl Orders {
 pub(crate) struct Refunds {
     by_number: BTreeMap<String, Refund>,
     by_transaction: BTreeMap<String, Vec<String>>,
+    by_id: BTreeMap<String, String>,
     due: BTreeSet<(i64, String)>,
 }
 
@@ -158,6 +159,12 @@ impl Refunds {
         self.by_number.get(number)
     }
 
+    /// The refund with WeChat Pay's number.
+    pub(crate) fn with_id(&self, refund_id: &str) -> Option<&Refund> {
+        let number = self.by_id.get(refund_id)?;
+        self.by_number.get(number)
+    }
+
     /// The refunds of one payment, the oldest first.
     pub(crate) fn of(&self, transaction_id: &str) -> impl Iterator<Item = &Refund> {
         self.by_transaction
@@ -173,6 +180,7 @@ impl Refunds {
             .entry(refund.transaction_id.clone())
             .or_default()
             .push(number.clone());
+        self.by_id.insert(refund.refund_id.clone(), number.clone());
         if let Some(end) = refund.ends {
             self.due.insert((end.at_ms, number.clone()));
         }

@@ -12,17 +12,17 @@ use std::{
 use tokio::sync::Notify;
 
 use crate::{
-    api::bills::Download,
+    bills::download::Download,
     books::{Books, Tools},
     callbacks::{Callback, CallbackStatus, Damage, NoticeFormat, Sender, SignedCallback, Try},
     clock::Clock,
     config::{Log, SigningMode},
     endpoint::Endpoint,
-    faults::Faults,
     ids::Ids,
     keys::{Keyring, MerchantKey},
     post,
     quota::Quotas,
+    rules::Faults,
     v2_notice,
 };
 
@@ -235,11 +235,12 @@ impl Sim {
         }
     }
 
-    /// Ends the refunds whose time has come and takes the callbacks that are due.
+    /// Books the money and ends the refunds whose time has come, and takes the callbacks that are due.
     pub(crate) fn take_due(&self) -> Vec<String> {
         let now_ms = self.now_ms();
         let mut world = self.world();
         let (books, mut tools) = world.parts(&self.clock);
+        books.ledger.book_due(tools.ids, now_ms);
         books.end_due_refunds(&mut tools);
         books.callbacks.take_due(now_ms)
     }

@@ -44,6 +44,10 @@ const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
 /// Time for a call with all its attempts, well below the time-out of a function behind API Gateway (29 s).
 const CALL_LIMIT: Duration = Duration::from_secs(8);
 const ATTEMPTS_MAX: u32 = 3;
+/// Time for one attempt at S3, which may send 8 MB: at 1 MB/s, a fraction of what a small function has.
+const S3_ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
+/// Time for a call to S3 with all its attempts. No client waits for one.
+const S3_CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// How to reach AWS, as Lambda tells it to a function.
 #[derive(Clone, Debug)]
@@ -83,6 +87,16 @@ impl AwsSettings {
         })
     }
 
+    /// Whether all of AWS is an engine on this machine, so that nothing of what is done here is real.
+    pub fn is_on_this_machine(&self) -> bool {
+        let endpoint = self.endpoint.as_deref().unwrap_or_default();
+        let rest = endpoint
+            .strip_prefix("http://")
+            .or_else(|| endpoint.strip_prefix("https://"));
+        let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+        authority.is_some_and(is_on_this_machine)
+    }
+
     /// Settings for an engine on this machine, which takes any credentials.
     pub fn local(endpoint: impl Into<String>) -> Self {
         Self {
@@ -98,6 +112,8 @@ impl AwsSettings {
 pub struct Aws {
     config: SdkConfig,
     retry_partition: RetryPartition,
+    /// Whether calls are limited in time.
+    limits_pass: bool,
 }
 
 impl Aws {
@@ -138,6 +154,7 @@ impl Aws {
         Self {
             config: config.build(),
             retry_partition: own_retry_partition(),
+            limits_pass: clock.passes_by_itself(),
         }
     }
 
@@ -153,6 +170,17 @@ impl Aws {
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         let config = aws_sdk_sqs::config::Builder::from(&self.config);
         aws_sdk_sqs::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())
+    }
+
+    /// An S3 client. A local engine has its buckets in the path, since no name on this machine leads to a bucket.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let mut config = aws_sdk_s3::config::Builder::from(&self.config)
+            .retry_partition(self.retry_partition.clone())
+            .force_path_style(self.config.endpoint_url().is_some());
+        if self.limits_pass {
+            config = config.timeout_config(s3_time_limits());
+        }
+        aws_sdk_s3::Client::from_conf(config.build())
     }
 
     /// A KMS client.
@@ -316,6 +344,14 @@ fn time_limits(clock: &Clock) -> TimeoutConfig {
         .build()
 }
 
+fn s3_time_limits() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_LIMIT)
+        .operation_attempt_timeout(S3_ATTEMPT_LIMIT)
+        .operation_timeout(S3_CALL_LIMIT)
+        .build()
+}
+
 /// The SDK stops repeating when too many calls of one partition have failed lately. By default a partition is shared
 /// in the whole process, so that one test's faults would take away another's retries.
 fn own_retry_partition() -> RetryPartition {
@@ -344,6 +380,18 @@ fn is_private_host(authority: &str) -> bool {
         // The name under which a container of SAM CLI finds the machine it runs on.
         Err(_) => host == "localhost" || host == "host.docker.internal",
     }
+}
+
+/// The machine itself, also by the names under which a container of SAM CLI finds the one it runs on.
+fn is_on_this_machine(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        Some(_) | None => authority,
+    };
+    let is_loopback = host
+        .parse::<Ipv4Addr>()
+        .is_ok_and(|address| address.is_loopback());
+    is_loopback || ["localhost", "[::1]", "172.17.0.1", "host.docker.internal"].contains(&host)
 }
 
 /// An HTTPS client that trusts Mozilla's roots, and reads them at its first call: no cold start should pay for parsing

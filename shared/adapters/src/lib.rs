@@ -6,9 +6,11 @@
 
 pub mod aws;
 pub mod backoff;
+pub mod bill_file;
 mod cache;
 pub mod clock;
 pub mod env;
+pub mod evidence;
 pub mod fields;
 pub mod guards;
 pub mod keys_table;
@@ -17,6 +19,7 @@ pub mod notices;
 pub mod order_table;
 pub mod queues;
 pub mod random;
+pub mod reconciliation;
 pub mod settings;
 pub mod signer;
 pub mod telemetry;

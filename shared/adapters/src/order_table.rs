@@ -28,6 +28,7 @@ use wechatpay::museum::{self, Exhibit};
 use crate::aws::AwsError;
 
 mod change;
+mod day_index;
 mod due_index;
 mod item;
 mod journal;
@@ -35,6 +36,7 @@ mod parked;
 mod refund_item;
 mod refunds;
 
+pub use day_index::{DayFrom, DayLine, DayPage};
 pub use due_index::{DueFrom, DueItem, DuePage};
 pub use parked::Kept;
 
@@ -143,7 +145,7 @@ impl OrderTable {
             .get_item()
             .table_name(&self.table)
             .key("pk", text(self.pk(order_no)))
-            .key("sk", text("order"))
+            .key("sk", text(item::ORDER_SK))
             .consistent_read(true)
             .send()
             .await
@@ -274,7 +276,7 @@ impl OrderTable {
             .update_item()
             .table_name(&self.table)
             .key("pk", text(self.pk(order_no)))
-            .key("sk", text("order"))
+            .key("sk", text(item::ORDER_SK))
             .update_expression(set)
             .condition_expression(condition)
             .return_values(aws_sdk_dynamodb::types::ReturnValue::AllNew)

@@ -1,4 +1,5 @@
-//! The two queues in front of `process-payment`, the one in front of `send-webhook`, and the messages in them.
+//! The two queues in front of `process-payment`, the ones in front of `send-webhook` and of `reconcile`, and the messages in
+//! them.
 //!
 //! A message body is a tagged, versioned enum: an older message is still read after a deploy, and one that nobody knows is
 //! told apart from one that is damaged. Nothing readable about a payer ever lies in a queue: a callback is carried as it
@@ -11,6 +12,7 @@ use std::error::Error;
 use aws_sdk_sqs::{Client, types::MessageAttributeValue};
 use payments::{
     ids::{OrderNo, RefundNo},
+    reconcile::run::BillDate,
     webhook::OutgoingEvent,
 };
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,53 @@ pub enum PaymentResult {
         /// The body, byte for byte (it verified as JSON, so it is text).
         body: String,
     },
+}
+
+/// A message to `reconcile`: a piece of work on a day's bills.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "v")]
+pub enum ReconcileWork {
+    /// The daily schedule: reconcile the day before the one on which this was sent.
+    #[serde(rename = "reconcile-daily.v1")]
+    DailyV1,
+    /// Reconcile a day: load its bills and split the work.
+    #[serde(rename = "reconcile-day.v1")]
+    DayV1 {
+        /// The day.
+        date: BillDate,
+        /// Whether to look only.
+        dry_run: bool,
+        /// The run that it is part of; of a day's runs, only the latest goes on.
+        run_id: String,
+    },
+    /// Hold one part of a day's orders against its bills.
+    #[serde(rename = "reconcile-part.v1")]
+    PartV1 {
+        /// The day.
+        date: BillDate,
+        /// The run that it is part of.
+        run_id: String,
+        /// Which part, from 0.
+        part: u8,
+    },
+    /// Do what two persons approved about a difference.
+    #[serde(rename = "apply-difference.v1")]
+    ApplyV1 {
+        /// The day.
+        date: BillDate,
+        /// The difference.
+        id: String,
+    },
+}
+
+impl ReconcileWork {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// The message is damaged, or of a kind that this version does not know.
+    pub fn parse(message: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(message)
+    }
 }
 
 /// A message in `webhooks`: an event as EventBridge hands it to SQS, as far as it is read. Replays have the same shape, so
@@ -118,6 +167,20 @@ impl Queue {
         traceparent: &str,
     ) -> Result<(), QueueError> {
         self.send(serde_json::to_string(request), delay_s, traceparent, None)
+            .await
+    }
+
+    /// Sends a piece of a reconciliation, to be seen after `delay_s` seconds. Returns when SQS has it.
+    ///
+    /// # Errors
+    /// [`QueueError`].
+    pub async fn send_reconcile(
+        &self,
+        work: &ReconcileWork,
+        delay_s: i64,
+        traceparent: &str,
+    ) -> Result<(), QueueError> {
+        self.send(serde_json::to_string(work), delay_s, traceparent, None)
             .await
     }
 
@@ -238,6 +301,47 @@ mod tests {
                 .is_err(),
             "a message of the other queue"
         );
+    }
+
+    #[test]
+    fn work_on_a_day_keeps_its_shape_on_the_wire() {
+        let date = BillDate::parse("2026-08-01").unwrap();
+        for (work, json) in [
+            (ReconcileWork::DailyV1, r#"{"v":"reconcile-daily.v1"}"#),
+            (
+                ReconcileWork::DayV1 {
+                    date,
+                    dry_run: true,
+                    run_id: "run-1".into(),
+                },
+                r#"{"v":"reconcile-day.v1","date":"2026-08-01","dry_run":true,"run_id":"run-1"}"#,
+            ),
+            (
+                ReconcileWork::PartV1 {
+                    date,
+                    run_id: "run-1".into(),
+                    part: 3,
+                },
+                r#"{"v":"reconcile-part.v1","date":"2026-08-01","run_id":"run-1","part":3}"#,
+            ),
+            (
+                ReconcileWork::ApplyV1 {
+                    date,
+                    id: "duplicate-payment-0".into(),
+                },
+                r#"{"v":"apply-difference.v1","date":"2026-08-01","id":"duplicate-payment-0"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&work).unwrap(), json);
+            assert_eq!(ReconcileWork::parse(json).unwrap(), work);
+        }
+        for other in [
+            r#"{"v":"reconcile-day.v2","date":"2026-08-01"}"#,
+            r#"{"v":"apply-difference.v1","date":"2026-8-1","id":"x"}"#,
+            r#"{"v":"issue.v1","order_no":"ORDER-1"}"#,
+        ] {
+            assert!(ReconcileWork::parse(other).is_err(), "{other}");
+        }
     }
 
     /// What the rule of the bus puts into the queue.

@@ -5,6 +5,8 @@
 //! frozen. Other people's crates are kept to `info`, whatever is asked: at `debug` the AWS SDK prints requests and
 //! answers, and those hold what must never be in a log.
 
+pub mod emf;
+
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -15,8 +17,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::env::Vars;
 
 /// Our crates: only these may say more than `info`.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     "adapters",
+    "console",
     "create_order",
     "flows",
     "manage_order",

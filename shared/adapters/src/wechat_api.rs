@@ -5,6 +5,7 @@
 //! strain: the host that answers is asked first ([`WechatApi::hosts`]), calls and signatures keep to a rate ([`Limits`]), and
 //! what may be sent twice is sent to the other host when the first gives no answer that counts ([`WechatApi::call_either`]).
 
+mod bill;
 mod breaker;
 mod bucket;
 mod hosts;

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use adapters::wechat_api::{NotSent, WechatApi};
 use payments::{
-    ids::OrderNo,
+    ids::{OrderNo, TransactionId},
     issue::Answer,
     journal::Cause,
     notice::{TradeNotice, UnreadableNotice},
 };
-use wechatpay::api::{ErrorCode, QueryByOutTradeNo, Refusal};
+use wechatpay::{
+    api::{Call, ErrorCode, QueryByOutTradeNo, QueryByTransactionId, Refusal},
+    wire::Transaction,
+};
 
 use crate::{
     books::BooksError,
@@ -73,18 +76,46 @@ impl Asking {
             mchid: self.wechat.mchid().to_owned(),
             out_trade_no: order_no.as_str().to_owned(),
         };
-        match self.wechat.call_either(&query, within).await? {
-            Answer::Done(transaction) => {
+        match self.told(&query, within).await? {
+            Ok(transaction) => {
                 let notice = TradeNotice::try_from(transaction)?;
                 Ok(Asked::Settled(
                     self.settling.settle(&notice, cause, trace).await?,
                 ))
             }
-            Answer::Refused(refusal) if refusal.code == ErrorCode::OrderNotExist => {
-                Ok(Asked::NotThere)
-            }
-            Answer::Refused(refusal) => Ok(Asked::Refused(refusal)),
-            Answer::Unknown(cause) => Ok(Asked::Unknown(cause)),
+            Err(untold) => Ok(untold),
         }
+    }
+
+    /// What WeChat Pay says of one payment, by its own number. Nothing is settled: of an order that was paid twice, a query by
+    /// the order's number would tell of the other payment.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn payment(
+        &self,
+        transaction_id: &TransactionId,
+        within: Duration,
+    ) -> Result<Result<Transaction, Asked>, AskError> {
+        let query = QueryByTransactionId {
+            mchid: self.wechat.mchid().to_owned(),
+            transaction_id: transaction_id.as_str().to_owned(),
+        };
+        self.told(&query, within).await
+    }
+
+    async fn told<C: Call<Answer = Transaction>>(
+        &self,
+        query: &C,
+        within: Duration,
+    ) -> Result<Result<Transaction, Asked>, AskError> {
+        Ok(match self.wechat.call_either(query, within).await? {
+            Answer::Done(transaction) => Ok(transaction),
+            Answer::Refused(refusal) if refusal.code == ErrorCode::OrderNotExist => {
+                Err(Asked::NotThere)
+            }
+            Answer::Refused(refusal) => Err(Asked::Refused(refusal)),
+            Answer::Unknown(cause) => Err(Asked::Unknown(cause)),
+        })
     }
 }

@@ -43,6 +43,16 @@ impl Incoming {
         &self.path
     }
 
+    /// The host that was asked, as the caller names it.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The query, still encoded; `None` without a question mark.
+    pub fn query(&self) -> Option<&str> {
+        self.query.as_deref()
+    }
+
     /// The body as received.
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -67,12 +77,17 @@ impl Incoming {
 
     /// Whether the body says that it is JSON.
     pub fn is_json(&self) -> bool {
+        self.is_of_type("application/json")
+    }
+
+    /// Whether the body says that it is of this media type, whatever its parameters.
+    pub fn is_of_type(&self, media_type: &str) -> bool {
         let kind = self.header("content-type").unwrap_or_default();
         kind.split(';')
             .next()
             .unwrap_or_default()
             .trim()
-            .eq_ignore_ascii_case("application/json")
+            .eq_ignore_ascii_case(media_type)
     }
 
     /// Gives the request to a check of its signature.

@@ -3,6 +3,8 @@
 //! What the caller reads stands here; what the log says is the error's own chain. A caller is told what to do next, never
 //! what our insides look like.
 
+mod reconciliation;
+
 use std::error::Error;
 
 use http::{Response, StatusCode, header};
@@ -26,6 +28,8 @@ pub struct Problem {
     pub detail: String,
     /// When it is worth asking again, in seconds.
     pub retry_after_s: Option<i64>,
+    /// What a caller who was not recognised is to bring (`WWW-Authenticate` of a 401).
+    pub bring: &'static str,
 }
 
 impl Problem {
@@ -44,6 +48,7 @@ impl Problem {
             title,
             detail: detail.into(),
             retry_after_s: None,
+            bring: "Signature",
         }
     }
 
@@ -275,7 +280,7 @@ impl Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             answer.headers_mut().insert(
                 header::WWW_AUTHENTICATE,
-                header::HeaderValue::from_static("Signature"),
+                header::HeaderValue::from_static(self.bring),
             );
         }
         answer

@@ -13,7 +13,7 @@ use adapters::{
 };
 use payments::{
     due::{self, BALANCE_PAUSE_S},
-    ids::{ClientId, OrderNo, RefundNo},
+    ids::{ClientId, OrderNo, OutRefundNo, RefundNo},
     issue::Answer,
     journal::Cause,
     notice::UnreadableNotice,
@@ -266,7 +266,7 @@ impl Refunding {
         }
         let never_sent = seen.state == RefundState::Reserved && seen.tries == 0;
         if !never_sent {
-            match self.ask(&claimed, within / 2).await? {
+            match self.ask(&claimed.out_refund_no, within / 2).await? {
                 Asked::News(news) => {
                     let which = Which::Ours(refund_no);
                     let settled = self.settle_found(&news, &which, cause, trace).await?;
@@ -323,6 +323,27 @@ impl Refunding {
         self.settle_found(news, &Which::Named, cause, trace).await
     }
 
+    /// Asks WeChat Pay about a refund by the number that it has there, and settles what it says as its notice would be: a refund
+    /// that was made in the console is taken into the books. `None` when WeChat Pay did not tell.
+    ///
+    /// # Errors
+    /// [`RefundError`].
+    pub async fn learn(
+        &self,
+        out_refund_no: &OutRefundNo,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Option<Settled>, RefundError> {
+        match self.ask(out_refund_no, within).await? {
+            Asked::News(news) => {
+                let settled = self.settle_found(&news, &Which::Named, cause, trace);
+                Ok(Some(settled.await?))
+            }
+            Asked::NotThere | Asked::Unknown => Ok(None),
+        }
+    }
+
     /// A person sends a refused refund off once more.
     ///
     /// # Errors
@@ -377,7 +398,7 @@ impl Refunding {
             if left.is_zero() {
                 return Ok(Decided::Unknown);
             }
-            match self.ask(&refund, left).await? {
+            match self.ask(&refund.out_refund_no, left).await? {
                 Asked::NotThere => {}
                 Asked::Unknown => return Ok(Decided::Unknown),
                 Asked::News(news) => {
@@ -413,7 +434,7 @@ impl Refunding {
             return Ok(Decided::NotNow(Box::new(refund)));
         };
         // It may have been redirected before, without our hearing of it.
-        match self.ask(&refund, within / 2).await? {
+        match self.ask(&refund.out_refund_no, within / 2).await? {
             Asked::News(news) if news.status == NewsStatus::Abnormal => {}
             Asked::News(news) => {
                 let which = Which::Ours(of.refund_no);
@@ -564,7 +585,7 @@ impl Refunding {
         trace: &str,
     ) -> Result<Driven, RefundError> {
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
-        match self.ask(claimed, within).await? {
+        match self.ask(&claimed.out_refund_no, within).await? {
             Asked::Unknown => return Ok(Driven::Open),
             Asked::News(news) => {
                 let which = Which::Ours(refund_no);
@@ -597,9 +618,13 @@ impl Refunding {
     }
 
     /// Asks WeChat Pay how a refund stands.
-    async fn ask(&self, refund: &Refund, within: Duration) -> Result<Asked, RefundError> {
+    async fn ask(
+        &self,
+        out_refund_no: &OutRefundNo,
+        within: Duration,
+    ) -> Result<Asked, RefundError> {
         let query = QueryRefund {
-            out_refund_no: refund.out_refund_no.as_str().to_owned(),
+            out_refund_no: out_refund_no.as_str().to_owned(),
         };
         Ok(match self.wechat.call_either(&query, within).await? {
             Answer::Done(answer) => Asked::News(Box::new(news(answer)?)),

@@ -43,6 +43,8 @@ pub struct Record {
 pub struct SystemAttributes {
     /// How often it was received by now, as SQS writes it. See [`Record::receive_count`].
     pub approximate_receive_count: Option<String>,
+    /// When it was sent, as SQS writes it. See [`Record::sent_at_ms`].
+    pub sent_timestamp: Option<String>,
 }
 
 /// One attribute that the sender set.
@@ -76,6 +78,11 @@ impl Record {
             .get("traceparent")?
             .string_value
             .as_deref()
+    }
+
+    /// When the message was sent, by SQS's clock (Unix milliseconds).
+    pub fn sent_at_ms(&self) -> Option<i64> {
+        self.attributes.sent_timestamp.as_deref()?.parse().ok()
     }
 
     /// How often the message was received by now, this time included. SQS counts approximately, and counts a receipt whose

@@ -26,7 +26,12 @@ pub const SHARDS: u8 = 16;
 
 /// The part of the index, and of the index by day, that an order number falls into.
 pub fn shard_of(order_no: &OrderNo) -> u8 {
-    let hash = Sha256::digest(order_no.as_str().as_bytes());
+    shard_of_text(order_no.as_str())
+}
+
+/// The same for a number that may be no order's of ours: a bill has such.
+pub fn shard_of_text(number: &str) -> u8 {
+    let hash = Sha256::digest(number.as_bytes());
     hash.first().map_or(0, |byte| byte % SHARDS)
 }
 

@@ -186,6 +186,8 @@ impl RefundNo {
     const LATE_PREFIX: &str = "auto-";
     /// What the number of a refund that was made in WeChat Pay's console begins with.
     const CONSOLE_PREFIX: &str = "console-";
+    /// What the number of a refund of a second payment begins with that a reconciliation proposed.
+    const SECOND_PREFIX: &str = "second-";
 
     /// A refund number as our table gives it back.
     ///
@@ -206,6 +208,7 @@ impl RefundNo {
             OrderNo::DERIVED_PREFIX,
             Self::LATE_PREFIX,
             Self::CONSOLE_PREFIX,
+            Self::SECOND_PREFIX,
         ];
         match reserved.into_iter().find(|prefix| text.starts_with(prefix)) {
             Some(prefix) => Err(BadNumber::ReservedPrefix { prefix }),
@@ -237,6 +240,12 @@ impl RefundNo {
     /// The number of a refund that was made in WeChat Pay's console, by WeChat Pay's number of it.
     pub fn of_console_refund(refund_id: &RefundId) -> Self {
         Self(format!("{}{refund_id}", Self::CONSOLE_PREFIX))
+    }
+
+    /// The number of the refund that gives a second payment of an order back, once two persons have approved it: the same payment
+    /// always has the same one, however often the approval is carried out.
+    pub fn of_second_payment(transaction_id: &TransactionId) -> Self {
+        Self(format!("{}{transaction_id}", Self::SECOND_PREFIX))
     }
 
     /// The number's text.

@@ -17,6 +17,8 @@ pub enum Cause {
     Notice(String),
     /// A run of the sweep: its id.
     Sweep(String),
+    /// A run that held the day's bills against the books: its id.
+    Reconciliation(String),
 }
 
 impl Cause {
@@ -27,13 +29,18 @@ impl Cause {
             Self::Message(_) => "message",
             Self::Notice(_) => "notice",
             Self::Sweep(_) => "sweep",
+            Self::Reconciliation(_) => "reconciliation",
         }
     }
 
     /// Which one it was.
     pub fn id(&self) -> &str {
         match self {
-            Self::Request(id) | Self::Message(id) | Self::Notice(id) | Self::Sweep(id) => id,
+            Self::Request(id)
+            | Self::Message(id)
+            | Self::Notice(id)
+            | Self::Sweep(id)
+            | Self::Reconciliation(id) => id,
         }
     }
 
@@ -44,6 +51,7 @@ impl Cause {
             "message" => Some(Self::Message(id)),
             "notice" => Some(Self::Notice(id)),
             "sweep" => Some(Self::Sweep(id)),
+            "reconciliation" => Some(Self::Reconciliation(id)),
             _ => None,
         }
     }

@@ -54,6 +54,16 @@ impl Product {
         .find(|product| product.name() == name)
     }
 
+    /// WeChat Pay's word for it in notices and bills (`trade_type`, 交易类型): a mini program pays by JSAPI.
+    pub const fn trade_type(self) -> &'static str {
+        match self {
+            Self::Native => "NATIVE",
+            Self::Jsapi | Self::MiniProgram => "JSAPI",
+            Self::App => "APP",
+            Self::H5 => "MWEB",
+        }
+    }
+
     /// The product whose prepay route WeChat Pay is asked on.
     pub const fn at_wechat(self) -> wechatpay::api::Product {
         match self {

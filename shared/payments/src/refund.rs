@@ -23,6 +23,7 @@ use crate::{
     journal::{Because, Subject},
     money::Fen,
     order::{Fingerprint, Order, OrderState, Payment, RefundTally},
+    refund_news::RefundNews,
     request::{BadRequest, bad, fingerprint, text},
     settle::Change,
 };
@@ -58,6 +59,9 @@ pub struct Refund {
     pub trouble: Option<String>,
     /// Who gave its money free, if a person did.
     pub decided: Option<Decided>,
+    /// When WeChat Pay accepted it, by its clock, which decides whose day's bill has it. Known once an answer has said so; notices
+    /// do not tell.
+    pub accepted_at: Option<UnixSeconds>,
     /// When it was asked for.
     pub created_at: UnixSeconds,
     /// From when on it may go to WeChat Pay.
@@ -308,6 +312,16 @@ impl RefundTerms {
 }
 
 impl Refund {
+    /// Whether WeChat Pay has taken it on, as far as is known: then the bill of that day has it.
+    pub fn is_accepted(&self) -> bool {
+        match &self.state {
+            RefundState::Reserved | RefundState::Refused(_) => false,
+            RefundState::Processing | RefundState::Succeeded(_) | RefundState::Abnormal => true,
+            // Unless a person gave its money free, since WeChat Pay has no such refund.
+            RefundState::Closed => self.decided.is_none(),
+        }
+    }
+
     /// The request for WeChat Pay. The same refund always gives the same bytes.
     pub fn request(&self) -> CreateRefund {
         let out_refund_no = self.out_refund_no.as_str().to_owned();
@@ -396,6 +410,7 @@ pub fn reserve(
         refund_id: None,
         trouble: None,
         decided: None,
+        accepted_at: None,
         created_at: because.at,
         slot_at,
         tries: 0,
@@ -434,6 +449,7 @@ pub(crate) fn of_late_money(
         refund_id: None,
         trouble: None,
         decided: None,
+        accepted_at: None,
         created_at: because.at,
         slot_at: because.at,
         tries: 0,
@@ -482,13 +498,13 @@ fn after_slot(tally: &RefundTally, slot_at: UnixSeconds) -> UnixSeconds {
     UnixSeconds(slot_at.0.saturating_add(SLOT_S).max(tally.next_at.0))
 }
 
-/// What happens to an order and one of its refunds when the refund goes to `state`. The money follows: what succeeded is
-/// refunded, what was closed is free again.
+/// What happens to an order and one of its refunds when the refund goes to `state`, because of what WeChat Pay `told` if it did.
+/// The money follows: what succeeded is refunded, what was closed is free again.
 pub fn moving(
     order: &Order,
     refund: &Refund,
     state: RefundState,
-    refund_id: Option<&RefundId>,
+    told: Option<&RefundNews>,
     because: &Because,
 ) -> Change {
     let amount_fen = match refund.of {
@@ -542,7 +558,13 @@ pub fn moving(
     };
     let moved = Refund {
         due: due::refund_look(refund, &state, because.at),
-        refund_id: refund_id.or(refund.refund_id.as_ref()).cloned(),
+        refund_id: told
+            .map(|news| &news.refund_id)
+            .or(refund.refund_id.as_ref())
+            .cloned(),
+        accepted_at: refund
+            .accepted_at
+            .or(told.and_then(|news| news.accepted_at)),
         trouble,
         state,
         ..refund.clone()

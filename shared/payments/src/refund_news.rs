@@ -37,6 +37,8 @@ pub struct RefundNews {
     pub amount: Fen,
     /// Of how much.
     pub total: Fen,
+    /// When it was accepted (`create_time`). Answers tell it, notices do not; no refund waits for it.
+    pub accepted_at: Option<UnixSeconds>,
 }
 
 /// How a refund stands at WeChat Pay.
@@ -140,6 +142,7 @@ impl TryFrom<wire::RefundNotice> for RefundNews {
             refund_id: &wire.refund_id,
             status: &wire.refund_status,
             success_time: wire.success_time.as_deref(),
+            create_time: None,
             refund_fen: wire.amount.refund,
             total_fen: wire.amount.total,
         }
@@ -159,6 +162,7 @@ impl TryFrom<wire::Refund> for RefundNews {
             refund_id: &wire.refund_id,
             status: &wire.status,
             success_time: wire.success_time.as_deref(),
+            create_time: wire.create_time.as_deref(),
             refund_fen: wire.amount.refund,
             total_fen: wire.amount.total,
         }
@@ -175,6 +179,7 @@ struct Raw<'a> {
     refund_id: &'a str,
     status: &'a RefundStatus,
     success_time: Option<&'a str>,
+    create_time: Option<&'a str>,
     refund_fen: i64,
     total_fen: i64,
 }
@@ -207,6 +212,8 @@ impl Raw<'_> {
             status,
             amount: Fen::new(self.refund_fen).ok_or(invalid("amount.refund"))?,
             total: Fen::new(self.total_fen).ok_or(invalid("amount.total"))?,
+            // Nothing is decided on it but the day that the refund is looked for in: it must not hold the money up.
+            accepted_at: self.create_time.and_then(|at| parse_rfc3339(at).ok()),
         })
     }
 }
@@ -325,13 +332,7 @@ fn known(order: &Order, refund: &Refund, news: &RefundNews, because: &Because) -
             RefundState::Processing
         }
     };
-    RefundSettlement::Change(Box::new(moving(
-        order,
-        refund,
-        to,
-        Some(&news.refund_id),
-        because,
-    )))
+    RefundSettlement::Change(Box::new(moving(order, refund, to, Some(news), because)))
 }
 
 /// A refund made in WeChat Pay's console: taken into the books if it is of the booked payment and the money is there, else a
@@ -402,6 +403,7 @@ fn imported(
         refund_id: Some(news.refund_id.clone()),
         trouble: None,
         decided: None,
+        accepted_at: news.accepted_at,
         created_at: because.at,
         slot_at: because.at,
         tries: 1, // it is at WeChat Pay: whoever looks at it asks
@@ -497,6 +499,7 @@ mod tests {
             status,
             amount: refund.amount,
             total: refund.total,
+            accepted_at: None,
         }
     }
 
@@ -706,6 +709,75 @@ mod tests {
         assert_eq!(change.to.name(), "paid");
         let imported = new_refund(&change);
         assert!(imported.due.is_some() && imported.tries > 0);
+    }
+
+    /// A signed answer about the refund, accepted when `create_time` says.
+    fn answer(create_time: Option<&str>) -> RefundNews {
+        let refund = refund(RefundState::Reserved);
+        let wire = wire::Refund {
+            refund_id: "500001".into(),
+            out_refund_no: refund.out_refund_no.as_str().into(),
+            transaction_id: refund.transaction_id.as_str().into(),
+            out_trade_no: refund.order_no.as_str().into(),
+            status: RefundStatus::Processing,
+            channel: None,
+            user_received_account: None,
+            create_time: create_time.map(str::to_owned),
+            success_time: None,
+            funds_account: None,
+            amount: wire::RefundAmount {
+                total: refund.total.get(),
+                refund: refund.amount.get(),
+                ..wire::RefundAmount::default()
+            },
+            promotion_detail: Vec::new(),
+        };
+        RefundNews::try_from(wire).unwrap()
+    }
+
+    #[test]
+    fn an_answer_tells_when_the_refund_was_accepted_and_none_is_held_up_by_it() {
+        let at = answer(Some("2026-08-01T00:00:01+08:00")).accepted_at;
+        assert_eq!(at, Some(UnixSeconds(1_785_513_601)));
+        assert_eq!(answer(None).accepted_at, None);
+        assert_eq!(answer(Some("yesterday")).accepted_at, None);
+    }
+
+    #[test]
+    fn when_a_refund_was_accepted_is_kept_from_the_first_who_tells_it() {
+        let told = |at: i64, status| RefundNews {
+            accepted_at: Some(UnixSeconds(at)),
+            ..news(status)
+        };
+        let moved = |found: &Refund, news: &RefundNews| {
+            let settlement = judge(&paid(), Some(found), &facts(), news, &because());
+            let RefundSettlement::Change(change) = settlement else {
+                panic!("{settlement:?}")
+            };
+            let Some(crate::refund::RefundChange::Moves(from, to)) = change.refund else {
+                panic!("{change:?}")
+            };
+            assert_eq!(*from, *found, "as it was read");
+            *to
+        };
+        let reserved = refund(RefundState::Reserved);
+        let abnormal = moved(&reserved, &news(NewsStatus::Abnormal));
+        assert_eq!(abnormal.accepted_at, None, "a notice does not tell");
+        let succeeded = moved(&abnormal, &told(7, NewsStatus::Succeeded(AT)));
+        assert_eq!(succeeded.accepted_at, Some(UnixSeconds(7)));
+        let processing = moved(&reserved, &told(7, NewsStatus::Processing));
+        let later = moved(&processing, &told(8, NewsStatus::Closed));
+        assert_eq!(later.accepted_at, Some(UnixSeconds(7)));
+
+        let console = RefundNews {
+            accepted_at: Some(UnixSeconds(9)),
+            ..from_the_console(60, NewsStatus::Succeeded(AT))
+        };
+        let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &console, &because())
+        else {
+            panic!()
+        };
+        assert_eq!(new_refund(&change).accepted_at, Some(UnixSeconds(9)));
     }
 
     #[test]

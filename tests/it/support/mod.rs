@@ -3,6 +3,8 @@
 pub(crate) mod api;
 mod aws;
 mod callbacks;
+mod console;
+mod days;
 mod queues;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -15,9 +17,11 @@ use adapters::{
     order_table::OrderTable,
     queues::Queue,
     random::Random,
+    reconciliation::ReconciliationTable,
     testing::{DynamoEngine, Match, Tables, Wire},
 };
 use payments::{ids::OrderNo, journal::Event, order::Order};
+use reconcile::handler;
 use serde_json::{Value, json};
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{
@@ -26,6 +30,7 @@ use wechatpay_simulator::{
 
 pub(crate) use api::{Answer, Client};
 pub(crate) use aws::{Hidden, LocalAws};
+pub(crate) use days::native_for;
 pub(crate) use queues::MAX_RECEIVE_COUNT;
 
 /// The merchant of all tests.
@@ -62,6 +67,9 @@ pub(crate) struct Bench {
     receive_callback: Arc<receive_callback::desk::Desk>,
     process_payment: Arc<process_payment::desk::Desk>,
     reconcile: reconcile::desk::Desk,
+    /// The reconciliation table.
+    pub(crate) reconciliation: ReconciliationTable,
+    console: console::Consoles,
     queues: queues::Queues,
     random: Random,
     _engine: DynamoEngine,
@@ -77,6 +85,8 @@ pub(crate) struct Wishes {
     pub(crate) main_host_is_down: bool,
     /// Nor where the other one should be.
     pub(crate) both_hosts_are_down: bool,
+    /// `RECONCILE_LINES_MAX`.
+    pub(crate) lines_max: u64,
 }
 
 impl Default for Wishes {
@@ -86,6 +96,7 @@ impl Default for Wishes {
             prepay_budget_ms: 4500,
             main_host_is_down: false,
             both_hosts_are_down: false,
+            lines_max: 1_000_000,
         }
     }
 }
@@ -141,6 +152,8 @@ impl Bench {
             manage_order: Arc::new(open!(manage_order, &vars, &aws, &clock, &random)),
             process_payment: Arc::new(open!(process_payment, &vars, &aws, &clock, &random)),
             reconcile: open!(reconcile, &vars, &aws, &clock, &random),
+            console: console::Consoles::open(&vars, local, &aws, &clock, &random),
+            reconciliation: ReconciliationTable::new(aws.dynamodb(), &tables.reconciliation, MCHID),
             receive_callback,
             orders: OrderTable::new(aws.dynamodb(), &tables.orders, MCHID),
             clock,
@@ -316,15 +329,13 @@ impl Bench {
     }
 
     /// One run of the sweep.
-    pub(crate) async fn sweep(&self) -> reconcile::handler::Report {
+    pub(crate) async fn sweep(&self) -> reconcile::Report {
         let deadline_ms = self.clock.now_ms() + 60_000;
-        reconcile::handler::run(
-            &self.reconcile,
-            reconcile::handler::Task::Sweep,
-            deadline_ms,
-        )
-        .await
-        .expect("a run")
+        let event = handler::Event::Task(handler::Task::Sweep);
+        match handler::run(&self.reconcile, event, deadline_ms).await {
+            Ok(handler::Answer::Sweep(report)) => report,
+            other => panic!("not a sweep: {other:?}"),
+        }
     }
 
     /// The order as the table has it.
@@ -441,9 +452,14 @@ fn vars(
         ("GUARDS_TABLE", &tables.guards),
         ("NOTICES_TABLE", &tables.notices),
         ("KEYS_TABLE", &tables.keys),
+        ("RECONCILIATION_TABLE", &tables.reconciliation),
         ("PAYMENT_REQUESTS_QUEUE_URL", &queues.requests_url),
         ("PAYMENT_RESULTS_QUEUE_URL", &queues.results_url),
         ("WEBHOOKS_QUEUE_URL", &queues.webhooks_url),
+        ("RECONCILE_WORK_QUEUE_URL", &queues.work_url),
+        ("RECONCILE_REPAIRS", "true"),
+        ("RECONCILE_LINES_MAX", &wishes.lines_max.to_string()),
+        ("EVIDENCE_BUCKET", &queues.bucket),
         ("MERCHANT_SIGNER", wishes.signer),
         ("MERCHANT_SIGNING_KEY_ID", &local.merchant_key_id),
         ("SECRETS_KEY_ID", &local.secrets_key_id),

@@ -24,16 +24,29 @@ pub(crate) struct Queues {
     pub(crate) requests_url: String,
     pub(crate) results_url: String,
     pub(crate) webhooks_url: String,
+    pub(crate) work_url: String,
+    /// Where bills are kept. It is no queue, but it is made and used like one: by the local engine, for one scene.
+    pub(crate) bucket: String,
     client: Client,
 }
 
 impl Queues {
     pub(crate) async fn create(local: &LocalAws, id: &str) -> Self {
-        let client = Aws::new(&AwsSettings::local(&local.endpoint), &Clock::system()).sqs();
+        let aws = Aws::new(&AwsSettings::local(&local.endpoint), &Clock::system());
+        let client = aws.sqs();
+        let bucket = format!("evidence-{id}");
+        aws.s3()
+            .create_bucket()
+            .bucket(&bucket)
+            .send()
+            .await
+            .expect("a bucket");
         Self {
+            bucket,
             requests_url: create(&client, &format!("payment-requests-{id}")).await,
             results_url: create(&client, &format!("payment-results-{id}")).await,
             webhooks_url: create(&client, &format!("webhooks-{id}")).await,
+            work_url: create(&client, &format!("reconcile-work-{id}")).await,
             client,
         }
     }
@@ -100,6 +113,57 @@ impl Queues {
                 .sum::<usize>();
         }
         failed
+    }
+
+    /// Works off the queue of days, one message at a time, as the template has it, until nothing is left that is visible. Gives how
+    /// often each message was hidden for a later try: it is left hidden.
+    pub(crate) async fn work_off_days(&self, desk: &reconcile::desk::Desk, clock: &Clock) -> usize {
+        let mut failed = 0;
+        loop {
+            let received = self
+                .client
+                .receive_message()
+                .queue_url(&self.work_url)
+                .max_number_of_messages(1)
+                .message_attribute_names("All")
+                .message_system_attribute_names(MessageSystemAttributeName::All)
+                .send()
+                .await;
+            let messages = received.expect("messages").messages.unwrap_or_default();
+            let [message] = messages.as_slice() else {
+                return failed;
+            };
+            let event = reconcile::handler::Event::Work(Batch {
+                records: vec![record(message)],
+            });
+            let answer = reconcile::handler::run(desk, event, clock.now_ms() + 900_000).await;
+            let Ok(reconcile::handler::Answer::Work(answer)) = answer else {
+                panic!("not work: {answer:?}");
+            };
+            if answer.batch_item_failures.is_empty() {
+                self.client
+                    .delete_message()
+                    .queue_url(&self.work_url)
+                    .receipt_handle(message.receipt_handle().expect("a receipt"))
+                    .send()
+                    .await
+                    .expect("deleted");
+            } else {
+                failed += 1;
+            }
+        }
+    }
+
+    /// Everything in the bucket: name and size.
+    pub(crate) async fn evidence(&self, local: &LocalAws) -> Vec<String> {
+        let aws = Aws::new(&AwsSettings::local(&local.endpoint), &Clock::system());
+        let listed = aws.s3().list_objects_v2().bucket(&self.bucket).send().await;
+        listed
+            .expect("a bucket")
+            .contents()
+            .iter()
+            .filter_map(|object| object.key().map(str::to_owned))
+            .collect()
     }
 
     async fn receive(&self, url: &str) -> Vec<Message> {
@@ -226,6 +290,10 @@ fn record(message: &Message) -> Record {
             approximate_receive_count: message
                 .attributes()
                 .and_then(|told| told.get(&MessageSystemAttributeName::ApproximateReceiveCount))
+                .cloned(),
+            sent_timestamp: message
+                .attributes()
+                .and_then(|told| told.get(&MessageSystemAttributeName::SentTimestamp))
                 .cloned(),
         },
         message_attributes,

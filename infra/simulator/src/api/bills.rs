@@ -1,16 +1,19 @@
 //! Bills: `tradebill` and `fundflowbill` give a link, the link gives the file.
 
-use std::{io::Write, sync::Arc};
-
-use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
-use sha1::{Digest, Sha1};
 
-use super::Reply;
+use super::{Call, Reply};
 use crate::{
-    bill_text,
+    bills::{
+        self, Bill, Day,
+        download::{Download, File},
+        fund,
+        trade::{self, TradeBill},
+    },
     clock::{self, DAY_MS},
     endpoint,
+    faults::Fault,
+    ledger::FundAccount,
     refusal::Refusal,
     sim::{Sim, World},
 };
@@ -20,51 +23,65 @@ const OLDEST_DAYS: i64 = 92;
 /// Beijing hour from which yesterday's bill can be had.
 const READY_AT_HOUR: u8 = 10;
 
-/// A file that a link leads to.
-pub(crate) struct Download {
-    text: Arc<str>,
-    gzip: bool,
-    until_ms: i64,
-}
-
-pub(super) fn trade_bill(sim: &Sim, world: &mut World, query: &str) -> Result<Reply, Refusal> {
+pub(super) fn trade_bill(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+    let query = call.query;
     known_names(query, &["bill_date", "bill_type", "tar_type"])?;
-    let (day, start_ms) = day(sim, world, query)?;
+    let day = day(sim, world, query)?;
     let bill_type = one_of(query, "bill_type", &["ALL", "SUCCESS", "REFUND"])?;
     let gzip = gzip(query)?;
-    ready(sim, start_ms)?;
+    ready(sim, world, call, &day)?;
     // All three kinds are made in one go, so that they agree.
-    for kind in bill_text::TradeBill::KINDS {
-        let key = format!("trade/{day}/{}", kind.as_str());
-        snapshot(sim, world, start_ms, key, |world| {
-            bill_text::trade(&world.books, &sim.merchant.mchid, start_ms, kind)
+    for kind in TradeBill::KINDS {
+        let key = format!("trade/{}/{}", day.name, kind.as_str());
+        snapshot(sim, world, &day, key, |world| {
+            trade::text(&world.books, &day, kind)
         });
     }
-    link(sim, world, &format!("trade/{day}/{bill_type}"), gzip)
+    let key = format!("trade/{}/{bill_type}", day.name);
+    link(sim, world, call, &key, gzip)
 }
 
-pub(super) fn fund_flow_bill(sim: &Sim, world: &mut World, query: &str) -> Result<Reply, Refusal> {
+pub(super) fn fund_flow_bill(
+    sim: &Sim,
+    world: &mut World,
+    call: &Call<'_>,
+) -> Result<Reply, Refusal> {
+    if world.books.settings.fund_bill_quota && !world.quotas.admit_fund_bill(sim.now_ms()) {
+        return Err(Refusal::frequency_limited());
+    }
+    let query = call.query;
     known_names(query, &["bill_date", "account_type", "tar_type"])?;
-    let (day, start_ms) = day(sim, world, query)?;
+    let day = day(sim, world, query)?;
     let account_type = one_of(query, "account_type", &["BASIC", "OPERATION", "FEES"])?;
+    let account = match account_type {
+        "OPERATION" => FundAccount::Operation,
+        "FEES" => FundAccount::Fees,
+        _ => FundAccount::Basic,
+    };
     let gzip = gzip(query)?;
-    ready(sim, start_ms)?;
-    let key = format!("fund/{day}/{account_type}");
-    // Only the basic account has movements here.
-    if account_type == "BASIC" {
-        snapshot(sim, world, start_ms, key.clone(), |world| {
-            bill_text::fund(&world.books, start_ms)
-        });
-    }
-    link(sim, world, &key, gzip)
+    ready(sim, world, call, &day)?;
+    let World { books, ids, .. } = &mut *world;
+    books.ledger.book_due(ids, sim.now_ms());
+    let key = format!("fund/{}/{account_type}", day.name);
+    snapshot(sim, world, &day, key.clone(), |world| {
+        fund::text(&world.books, &day, account)
+    });
+    link(sim, world, call, &key, gzip)
 }
 
-pub(super) fn file(sim: &Sim, world: &World, query: &str) -> Result<Reply, Refusal> {
-    let token = endpoint::query_value(query, "token").unwrap_or_default();
-    let download = world
+pub(super) fn file(sim: &Sim, world: &World, call: &Call<'_>) -> Result<Reply, Refusal> {
+    let token = endpoint::query_value(call.query, "token").unwrap_or_default();
+    world
         .downloads
         .get(&token)
         .filter(|download| sim.now_ms() < download.until_ms)
+        .filter(|_| !call.faults.contains(&Fault::ExpiredLink))
+        .map(|download| {
+            Reply::File(File {
+                download: download.clone(),
+                faults: call.faults.to_vec(),
+            })
+        })
         .ok_or_else(|| {
             Refusal::new(
                 403,
@@ -73,57 +90,45 @@ pub(super) fn file(sim: &Sim, world: &World, query: &str) -> Result<Reply, Refus
                 "下载链接无效或已过期",
                 "The link is unknown or older than 5 minutes",
             )
-        })?;
-    if !download.gzip {
-        return Ok(Reply::File(download.text.as_bytes().to_vec()));
-    }
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    let zipped = encoder
-        .write_all(download.text.as_bytes())
-        .and_then(|()| encoder.finish());
-    zipped
-        .map(Reply::File)
-        .map_err(|_| Refusal::system_error(500))
+        })
 }
 
 /// Keeps the bill as it is now, unless it was kept before, has no rows, or its day still runs.
 fn snapshot(
     sim: &Sim,
     world: &mut World,
-    start_ms: i64,
+    day: &Day,
     key: String,
     make: impl Fn(&World) -> Option<String>,
 ) {
-    let day_runs = sim.now_ms() < start_ms.saturating_add(DAY_MS);
+    let day_runs = sim.now_ms() < day.end_ms();
     if day_runs || !world.books.bills.contains_key(&key) {
         match make(world) {
-            Some(text) => world.books.bills.insert(key, text),
+            Some(text) => world.books.bills.insert(key, text.into()),
             None => world.books.bills.remove(&key),
         };
     }
 }
 
-fn link(sim: &Sim, world: &mut World, key: &str, gzip: bool) -> Result<Reply, Refusal> {
-    let text: Arc<str> = world
-        .books
-        .bills
-        .get(key)
-        .ok_or_else(|| {
-            Refusal::new(
-                400,
-                "NO_STATEMENT_EXIST",
-                268_435_464,
-                "账单文件不存在",
-                "There was nothing on that day",
-            )
-        })?
-        .as_str()
-        .into();
-    let hash: String = Sha1::digest(text.as_bytes())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+fn link(
+    sim: &Sim,
+    world: &mut World,
+    call: &Call<'_>,
+    key: &str,
+    gzip: bool,
+) -> Result<Reply, Refusal> {
+    let kept = world.books.bills.get(key);
+    let bill: Bill = kept.ok_or_else(no_statement)?.clone();
     let now_ms = sim.now_ms();
+    let hash = if call.faults.contains(&Fault::WrongHash) {
+        bills::hash(b"another text")
+    } else {
+        bill.hash().to_owned()
+    };
+    let host = match call.faults.iter().find_map(foreign_host) {
+        Some(foreign) => foreign.to_owned(),
+        None => host_as_called(call).unwrap_or_else(|| sim.base_url.clone()),
+    };
     let token = world.ids.letters(48);
     world
         .downloads
@@ -131,7 +136,7 @@ fn link(sim: &Sim, world: &mut World, key: &str, gzip: bool) -> Result<Reply, Re
     world.downloads.insert(
         token.clone(),
         Download {
-            text,
+            bill,
             gzip,
             until_ms: now_ms.saturating_add(LINK_LIVES_MS),
         },
@@ -140,35 +145,63 @@ fn link(sim: &Sim, world: &mut World, key: &str, gzip: bool) -> Result<Reply, Re
     Ok(Reply::Json(json!({
         "hash_type": "SHA1",
         "hash_value": hash,
-        "download_url": format!("{}/v3/billdownload/file?token={token}{tar}", sim.base_url),
+        "download_url": format!("{host}/v3/billdownload/file?token={token}{tar}"),
     })))
 }
 
-/// `bill_date` and its first millisecond: a past Beijing day, at most three months back.
-fn day(sim: &Sim, world: &World, query: &str) -> Result<(String, i64), Refusal> {
+/// The address by which the merchant called: from a container, or through a relay, it is not the simulator's own.
+fn host_as_called(call: &Call<'_>) -> Option<String> {
+    let host = call.headers.get(http::header::HOST)?.to_str().ok()?;
+    Some(format!("http://{host}"))
+}
+
+fn foreign_host(fault: &Fault) -> Option<&str> {
+    if let Fault::ForeignHost { base_url } = fault {
+        Some(base_url)
+    } else {
+        None
+    }
+}
+
+fn no_statement() -> Refusal {
+    Refusal::new(
+        400,
+        "NO_STATEMENT_EXIST",
+        268_435_464,
+        "账单文件不存在",
+        "There was nothing on that day",
+    )
+}
+
+/// `bill_date`: a past Beijing day, at most three months back.
+fn day(sim: &Sim, world: &World, query: &str) -> Result<Day, Refusal> {
     let wrong = |issue| Err(Refusal::query("bill_date", issue));
     let Some(text) = endpoint::query_value(query, "bill_date") else {
         return wrong("缺少必填参数 (required, but missing)");
     };
-    let Some(start_ms) = clock::parse_day_ms(&text) else {
+    let Some(day) = Day::parse(&text) else {
         return wrong("格式应为yyyy-MM-DD (must be yyyy-MM-DD)");
     };
     let now_ms = sim.now_ms();
-    let today = clock::day(now_ms) == text;
-    if start_ms > now_ms || (today && !world.bills_of_today) {
+    let today = clock::day(now_ms) == day.name;
+    if day.start_ms > now_ms || (today && !world.bills_of_today) {
         return wrong("不能为当天或未来日期 (must be a day before today)");
     }
-    if start_ms < now_ms.saturating_sub(OLDEST_DAYS.saturating_mul(DAY_MS)) {
+    if day.start_ms < now_ms.saturating_sub(OLDEST_DAYS.saturating_mul(DAY_MS)) {
         return wrong("仅支持三个月内的账单 (must be within three months)");
     }
-    Ok((text, start_ms))
+    Ok(day)
 }
 
-/// Yesterday's bill is being made until 10:00.
-fn ready(sim: &Sim, start_ms: i64) -> Result<(), Refusal> {
+/// Yesterday's bill is being made until 10:00, unless bills may be asked for while their day runs. Faults may say otherwise.
+fn ready(sim: &Sim, world: &World, call: &Call<'_>, day: &Day) -> Result<(), Refusal> {
     let now_ms = sim.now_ms();
-    let yesterday = clock::day(now_ms.saturating_sub(DAY_MS)) == clock::day(start_ms);
-    if yesterday && clock::hour(now_ms) < READY_AT_HOUR {
+    let yesterday = clock::day(now_ms.saturating_sub(DAY_MS)) == day.name;
+    let early = yesterday && clock::hour(now_ms) < READY_AT_HOUR && !world.bills_of_today;
+    if call.faults.contains(&Fault::NoStatement) {
+        return Err(no_statement());
+    }
+    if early || call.faults.contains(&Fault::StatementCreating) {
         return Err(Refusal::new(
             400,
             "STATEMENT_CREATING",

@@ -1,6 +1,6 @@
 //! What each endpoint does with a request whose signature is right.
 
-pub(crate) mod bills;
+mod bills;
 mod certificates;
 mod echo;
 mod prepay;
@@ -11,7 +11,9 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use crate::{
+    bills::download::File,
     endpoint::{Endpoint, Product, Route},
+    faults::Fault,
     refund::RefundOutcome,
     refusal::Refusal,
     sim::{Sim, World},
@@ -25,6 +27,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a [u8],
     /// A fault's word on what a new refund comes to.
     pub(crate) refund_comes_to: Option<RefundOutcome>,
+    /// What strikes it; bills look for theirs.
+    pub(crate) faults: &'a [Fault],
 }
 
 /// A 2xx answer.
@@ -34,7 +38,7 @@ pub(crate) enum Reply {
     /// 204 with nothing.
     Nothing,
     /// 200 with a file; the only answer that is not signed.
-    File(Vec<u8>),
+    File(File),
 }
 
 /// Does what the endpoint does.
@@ -51,9 +55,9 @@ pub(crate) fn handle(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Re
         Endpoint::CreateRefund => refunds::create(sim, world, call),
         Endpoint::QueryRefund => refunds::query(sim, world, call),
         Endpoint::AbnormalRefund => refunds::apply_abnormal(sim, world, call),
-        Endpoint::TradeBill => bills::trade_bill(sim, world, call.query),
-        Endpoint::FundFlowBill => bills::fund_flow_bill(sim, world, call.query),
-        Endpoint::BillFile => bills::file(sim, world, call.query),
+        Endpoint::TradeBill => bills::trade_bill(sim, world, call),
+        Endpoint::FundFlowBill => bills::fund_flow_bill(sim, world, call),
+        Endpoint::BillFile => bills::file(sim, world, call),
         Endpoint::Certificates => certificates::list(sim, world),
         Endpoint::SecurityEcho => echo::echo(sim, world, call),
         Endpoint::Unknown => Err(Refusal::new(

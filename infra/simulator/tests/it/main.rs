@@ -11,7 +11,6 @@
     reason = "the client's key is made for the test"
 )]
 
-mod browser;
 mod support;
 
 mod bills;

@@ -1,29 +1,23 @@
 //! The page at `/phone`, in a real browser: a person scans or taps, and pays, cancels or fails.
 
-use std::io::Write;
+use std::path::Path;
 
+use browser::{Browser, Screen};
 use serde_json::json;
 use wechatpay_simulator::{AttemptOutcome, Config, SigningMode, TradeState};
 
-use crate::{
-    browser::Browser,
-    support::{Ask, Merchant, Receiver, started},
-};
+use crate::support::{Ask, Merchant, Receiver, started};
 
-/// `None`, where there is no browser, skips a test on a developer's machine; CI sets `REQUIRE_BROWSER` and fails it.
 async fn browser() -> Option<Browser> {
-    let browser = Browser::start().await;
-    assert!(
-        browser.is_some() || std::env::var_os("REQUIRE_BROWSER").is_none(),
-        "no Chromium found, and REQUIRE_BROWSER is set: install one (Debian: apt-get install chromium)"
-    );
-    if browser.is_none() {
-        // Past the harness, which keeps the output of tests that pass to itself.
-        let _written = std::io::stdout().write_all(
-            b"skipped: no Chromium found; install it (Debian: apt-get install chromium) to test /phone\n",
-        );
-    }
+    Browser::start_or_skip(Screen::PHONE).await
+}
+
+/// Keeps a picture of the page for whoever wants to look.
+async fn picture(browser: &mut Browser, name: &str) {
+    let file = format!("phone-{name}.png");
     browser
+        .picture(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(file))
+        .await;
 }
 
 async fn native(
@@ -49,7 +43,7 @@ async fn a_person_taps_an_order_pays_it_and_the_merchant_is_told() {
     browser
         .wait("document.getElementById('nothing').checkVisibility()")
         .await;
-    browser.picture("empty").await;
+    picture(&mut browser, "empty").await;
 
     native(
         &merchant,
@@ -63,7 +57,7 @@ async fn a_person_taps_an_order_pays_it_and_the_merchant_is_told() {
     browser
         .wait("document.querySelectorAll('#open button').length === 2")
         .await;
-    browser.picture("open").await;
+    picture(&mut browser, "open").await;
     let text = browser
         .value("document.getElementById('open').innerText")
         .await;
@@ -77,7 +71,7 @@ async fn a_person_taps_an_order_pays_it_and_the_merchant_is_told() {
     browser
         .wait("document.getElementById('pay-qr').naturalWidth > 100")
         .await;
-    browser.picture("sheet").await;
+    picture(&mut browser, "sheet").await;
     let names = browser.names().await;
     assert!(
         names.iter().all(|(_, name)| !name.is_empty()),
@@ -93,7 +87,7 @@ async fn a_person_taps_an_order_pays_it_and_the_merchant_is_told() {
     browser
         .wait("document.getElementById('result-title').innerText === 'Paid'")
         .await;
-    browser.picture("paid").await;
+    picture(&mut browser, "paid").await;
     let order = merchant.admin().order("ORDER-1001").unwrap();
     assert_eq!(order.trade_state, TradeState::Success);
     let shown = browser
@@ -115,7 +109,7 @@ async fn a_person_taps_an_order_pays_it_and_the_merchant_is_told() {
     browser
         .wait("document.querySelectorAll('#open button').length === 1")
         .await;
-    browser.picture("after").await;
+    picture(&mut browser, "after").await;
     assert_eq!(
         browser.value("document.documentElement.scrollWidth").await,
         390,
@@ -162,7 +156,7 @@ async fn a_person_scans_a_code_cancels_and_lets_it_fail_and_the_order_stays_open
     browser
         .wait("document.getElementById('result-title').innerText === 'Payment failed'")
         .await;
-    browser.picture("failed").await;
+    picture(&mut browser, "failed").await;
 
     let order = merchant.admin().order(&live).unwrap();
     let outcomes: Vec<AttemptOutcome> = order

@@ -19,10 +19,10 @@ use crate::support::{Ask, Merchant, started};
 static FOLDERS: AtomicU32 = AtomicU32::new(0);
 
 /// A folder that goes when the test does.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let number = FOLDERS.fetch_add(1, Ordering::SeqCst);
         let path =
             std::env::temp_dir().join(format!("simulator-files-{}-{number}", std::process::id()));
@@ -30,7 +30,7 @@ impl Folder {
         Self(path)
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }

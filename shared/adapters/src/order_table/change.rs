@@ -6,20 +6,21 @@ use aws_sdk_dynamodb::{
     types::{Put, TransactWriteItem, Update},
 };
 use payments::{
-    due::{self, Due},
-    ids::OrderNo,
+    due::Due,
     journal::Subject,
     money::Fen,
     order::OrderState,
     refund::{ParkedChange, Refund, RefundChange},
     settle::Change,
 };
+use wechatpay::UnixSeconds;
 #[cfg(feature = "museum")]
 use wechatpay::museum::{self, Exhibit};
-use wechatpay::{UnixSeconds, time::beijing_day};
 
 use super::{
-    Applied, OrderTable, TableError, due_shard, item, number, refund_item, text, unavailable,
+    Applied, OrderTable, TableError,
+    day_index::{self, day_shard},
+    due_shard, item, number, refund_item, text, unavailable,
 };
 
 impl OrderTable {
@@ -36,13 +37,17 @@ impl OrderTable {
                 .update(self.order_update(&pk, change)?)
                 .build(),
         ];
+        let at = change
+            .events
+            .last()
+            .map_or(UnixSeconds(0), |event| event.at);
         match &change.refund {
             Some(RefundChange::New(refund)) => {
-                let put = self.new_item(refund_item::write(refund, &pk))?;
+                let put = self.new_item(refund_item::write(refund, &pk, at))?;
                 writes.push(TransactWriteItem::builder().put(put).build());
             }
             Some(RefundChange::Moves(from, to)) => {
-                let update = self.refund_update(&pk, from, to)?;
+                let update = self.refund_update(&pk, from, to, at)?;
                 writes.push(TransactWriteItem::builder().update(update).build());
             }
             None => {}
@@ -123,7 +128,7 @@ impl OrderTable {
         let mut update = Update::builder()
             .table_name(&self.table)
             .key("pk", text(pk))
-            .key("sk", text("order"))
+            .key("sk", text(item::ORDER_SK))
             .condition_expression("version = :version")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":version", number(change.from.version))
@@ -162,7 +167,14 @@ impl OrderTable {
             .build()?)
     }
 
-    fn refund_update(&self, pk: &str, from: &Refund, to: &Refund) -> Result<Update, TableError> {
+    /// `at` is when the change happens.
+    fn refund_update(
+        &self,
+        pk: &str,
+        from: &Refund,
+        to: &Refund,
+        at: UnixSeconds,
+    ) -> Result<Update, TableError> {
         let mut set = "SET #state = :to, slot_at = :slot_at".to_owned();
         let mut remove = Vec::new();
         let mut update = Update::builder()
@@ -181,6 +193,12 @@ impl OrderTable {
                     update = update.expression_attribute_values(format!(":{name}"), value);
                 }
                 None => remove.push(name),
+            }
+        }
+        if let Some(day_at) = day_index::refund_day(Some(from), to, at) {
+            for (name, value) in day_index::refund_attributes(to, day_at) {
+                set.push_str(&format!(", {name} = :{name}"));
+                update = update.expression_attribute_values(format!(":{name}"), value);
             }
         }
         let (set, remove, update) = with_due(to.due, set, &mut remove, update);
@@ -253,9 +271,4 @@ fn set_and_remove(set: String, remove: &[&str]) -> String {
     } else {
         format!("{set} REMOVE {}", remove.join(", "))
     }
-}
-
-/// The part of the day index: Beijing day of WeChat Pay's own time, never of our clock.
-pub(super) fn day_shard(at: UnixSeconds, order_no: &OrderNo) -> String {
-    format!("{}#{}", beijing_day(at), due::shard_of(order_no))
 }

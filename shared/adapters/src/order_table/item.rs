@@ -15,7 +15,7 @@
 //! | `subject`, `subject_id`, `from`, `to`, `cause_kind`, `cause_id`, `at` | the latest of the early events, for the stream |
 //! | `early_events` | the events up to `awaiting_payment`; later ones are items of their own, `event#<version>` |
 //! | `due_shard`, `due_at` | the sparse index of what the sweep looks at |
-//! | `day_shard`, `day_id` | the index by Beijing day of payment |
+//! | `day_shard`, `day_id` | the index by Beijing day of payment; it carries what day_index.rs says |
 //!
 //! What the table's stream tells the world about a change are the attributes that an event's item and an order's item both
 //! have: `order_no`, `client_id`, `version`, `subject`, `subject_id`, `from` (empty for none), `to`, `amount_fen`, `cause_kind`,
@@ -40,12 +40,17 @@ use super::{DueItem, TableError, due_shard, number, refund_item, text};
 /// A DynamoDB item.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
+/// The sort key of an order.
+pub(super) const ORDER_SK: &str = "order";
+/// What the sort key of a parked payment begins with.
+pub(super) const PAYMENT_SK_PREFIX: &str = "payment#";
+
 /// The item of a new order, its first event inside.
 pub(super) fn write(order: &Order, pk: &str, event: &Event) -> Item {
     let mut item = event_attributes(&order.order_no, event);
     item.extend([
         ("pk".to_owned(), text(pk)),
-        ("sk".to_owned(), text("order")),
+        ("sk".to_owned(), text(ORDER_SK)),
         ("client_id".to_owned(), text(order.client_id.as_str())),
         ("product".to_owned(), text(order.product.name())),
         ("appid".to_owned(), text(&order.appid)),
@@ -189,7 +194,7 @@ pub(super) fn event_map(event: &Event) -> AttributeValue {
 
 /// The sort key of a parked payment.
 pub(super) fn payment_sk(transaction_id: &TransactionId) -> String {
-    format!("payment#{transaction_id}")
+    format!("{PAYMENT_SK_PREFIX}{transaction_id}")
 }
 
 /// Reads a parked payment's item.
@@ -215,6 +220,11 @@ pub(super) fn cause_text(cause: &Cause) -> String {
 /// A prepay value as one text. It cannot fail: the type holds strings and whole numbers only.
 pub(super) fn prepay_text(prepay: &Prepay) -> String {
     serde_json::to_string(prepay).unwrap_or_default()
+}
+
+/// An item's partition key.
+pub(super) fn pk(item: &Item) -> Option<&str> {
+    item.get("pk")?.as_s().ok().map(String::as_str)
 }
 
 /// What a hit in the due index is; `None` for another merchant's.

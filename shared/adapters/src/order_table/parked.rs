@@ -14,7 +14,7 @@ use wechatpay::UnixSeconds;
 
 use super::{
     OrderTable, TableError,
-    change::day_shard,
+    day_index::day_shard,
     item::{self, Item},
     number, text, unavailable,
 };

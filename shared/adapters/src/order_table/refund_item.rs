@@ -11,8 +11,10 @@
 //! | `refund_id` | WeChat Pay's number of it |
 //! | `trouble` | why it is not getting on, as WeChat Pay's code |
 //! | `decided_by`, `decided_why` | who gave its money free, if a person did |
+//! | `accepted_at` | Unix seconds: when WeChat Pay accepted it, once an answer has said so |
 //! | `created_at`, `slot_at`, `tries` | Unix seconds; how often somebody set out to send it |
 //! | `due_shard`, `due_at` | the sparse index of what the sweep looks at |
+//! | `day_shard`, `day_id`, `day_at` | the index by Beijing day, once WeChat Pay has accepted it; by which moment (Unix seconds) |
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use payments::{
@@ -24,7 +26,7 @@ use payments::{
 use wechatpay::UnixSeconds;
 
 use super::{
-    TableError, due_shard,
+    TableError, day_index, due_shard,
     item::{Fields, Item},
     number, text,
 };
@@ -37,8 +39,8 @@ pub(super) fn sk(refund_no: &RefundNo) -> String {
     format!("{SK_PREFIX}{refund_no}")
 }
 
-/// The item of a new refund.
-pub(super) fn write(refund: &Refund, pk: &str) -> Item {
+/// The item of a refund that is new at `at`.
+pub(super) fn write(refund: &Refund, pk: &str, at: UnixSeconds) -> Item {
     let kind = match refund.of {
         PaymentKind::Booked => "booked",
         PaymentKind::Parked => "parked",
@@ -75,6 +77,10 @@ pub(super) fn write(refund: &Refund, pk: &str) -> Item {
     for (name, value) in state_attributes(refund) {
         item.extend(value.map(|value| (name.to_owned(), value)));
     }
+    if let Some(day_at) = day_index::refund_day(None, refund, at) {
+        let attributes = day_index::refund_attributes(refund, day_at);
+        item.extend(attributes.map(|(name, value)| (name.to_owned(), value)));
+    }
     if let Some(due) = refund.due {
         item.insert("due_shard".to_owned(), text(due_shard(due.shard)));
         item.insert("due_at".to_owned(), number(due.at.0));
@@ -83,7 +89,7 @@ pub(super) fn write(refund: &Refund, pk: &str) -> Item {
 }
 
 /// The attributes that come and go with the state; `None` where one is not there.
-pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 6] {
+pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 7] {
     let (succeeded_at, refused_code) = match &refund.state {
         RefundState::Succeeded(at) => (Some(number(at.0)), None),
         RefundState::Refused(code) => (None, Some(text(code))),
@@ -99,6 +105,7 @@ pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<Attrib
             "refund_id",
             refund.refund_id.as_ref().map(|id| text(id.as_str())),
         ),
+        ("accepted_at", refund.accepted_at.map(|at| number(at.0))),
         ("trouble", refund.trouble.as_ref().map(text)),
         (
             "decided_by",
@@ -135,10 +142,7 @@ pub(super) fn read(item: &Item) -> Result<Refund, TableError> {
                 .map_err(|_| fields.damaged("fingerprint"))?,
         ),
         state: state(&fields)?,
-        refund_id: fields
-            .optional("refund_id")
-            .map(|id| RefundId::parse(id).map_err(|_| fields.damaged("refund_id")))
-            .transpose()?,
+        refund_id: fields.refund_id()?,
         trouble: fields.optional("trouble").map(str::to_owned),
         decided: fields
             .optional("decided_by")
@@ -147,6 +151,10 @@ pub(super) fn read(item: &Item) -> Result<Refund, TableError> {
                 who: who.to_owned(),
                 why: why.to_owned(),
             }),
+        accepted_at: match item.get("accepted_at") {
+            Some(_) => Some(UnixSeconds(fields.number("accepted_at")?)),
+            None => None,
+        },
         created_at: UnixSeconds(fields.number("created_at")?),
         slot_at: UnixSeconds(fields.number("slot_at")?),
         tries: fields.number("tries")?,
@@ -167,6 +175,13 @@ fn state(fields: &Fields<'_>) -> Result<RefundState, TableError> {
 }
 
 impl Fields<'_> {
+    /// WeChat Pay's number of a refund, which it has once WeChat Pay has answered.
+    pub(super) fn refund_id(&self) -> Result<Option<RefundId>, TableError> {
+        self.optional("refund_id")
+            .map(|id| RefundId::parse(id).map_err(|_| self.damaged("refund_id")))
+            .transpose()
+    }
+
     pub(super) fn fen(&self, name: &'static str) -> Result<Fen, TableError> {
         Fen::new(self.number(name)?).ok_or_else(|| self.damaged(name))
     }

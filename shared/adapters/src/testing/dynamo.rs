@@ -32,7 +32,24 @@ pub struct Tables {
     pub keys: String,
     /// The ledger of notices that failed or wait for a person.
     pub notices: String,
+    /// What was found of each reconciled day.
+    pub reconciliation: String,
 }
+
+/// What the index by day carries beside the keys, as in the template.
+const DAY_ATTRIBUTES: [&str; 11] = [
+    "order_no",
+    "transaction_id",
+    "amount_fen",
+    "state",
+    "paid_at",
+    "product",
+    "appid",
+    "refund_no",
+    "out_refund_no",
+    "refund_id",
+    "day_at",
+];
 
 impl DynamoEngine {
     /// Starts an empty engine on a free port of 127.0.0.1.
@@ -92,7 +109,8 @@ impl DynamoEngine {
         .dynamodb()
     }
 
-    /// Makes `<prefix>orders`, `<prefix>guards`, `<prefix>keys` and `<prefix>notices` as the template does.
+    /// Makes `<prefix>orders`, `<prefix>guards`, `<prefix>keys`, `<prefix>notices` and `<prefix>reconciliation` as the
+    /// template does.
     ///
     /// # Panics
     /// When the engine refuses.
@@ -112,11 +130,13 @@ impl Tables {
             guards: format!("{prefix}guards"),
             keys: format!("{prefix}keys"),
             notices: format!("{prefix}notices"),
+            reconciliation: format!("{prefix}reconciliation"),
         };
         create_orders(client, &tables.orders).await;
         create_guards(client, &tables.guards).await;
         create_keys(client, &tables.keys).await;
         create_notices(client, &tables.notices).await;
+        create_reconciliation(client, &tables.reconciliation).await;
         tables
     }
 }
@@ -161,13 +181,13 @@ async fn create_orders(client: &aws_sdk_dynamodb::Client, name: &str) {
             "due",
             "due_shard",
             "due_at",
-            ProjectionType::KeysOnly,
+            projection(ProjectionType::KeysOnly, &[]),
         ))
         .global_secondary_indexes(index(
             "day",
             "day_shard",
             "day_id",
-            ProjectionType::KeysOnly,
+            projection(ProjectionType::Include, &DAY_ATTRIBUTES),
         ))
         .stream_specification(stream)
         .send()
@@ -203,12 +223,34 @@ async fn create_notices(client: &aws_sdk_dynamodb::Client, name: &str) {
             "by_status",
             "status",
             "updated_at",
-            ProjectionType::All,
+            projection(ProjectionType::All, &[]),
         ))
         .send()
         .await
         .expect("the notices table");
     expire(client, name).await;
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "a test without its table has nothing to test"
+)]
+async fn create_reconciliation(client: &aws_sdk_dynamodb::Client, name: &str) {
+    client
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest)
+        .set_attribute_definitions(Some(vec![
+            attribute("pk", ScalarAttributeType::S),
+            attribute("sk", ScalarAttributeType::S),
+        ]))
+        .set_key_schema(Some(vec![
+            key("pk", KeyType::Hash),
+            key("sk", KeyType::Range),
+        ]))
+        .send()
+        .await
+        .expect("the reconciliation table");
 }
 
 #[expect(
@@ -265,12 +307,20 @@ fn key(name: &str, kind: KeyType) -> KeySchemaElement {
 }
 
 #[expect(clippy::expect_used, reason = "both fields are set")]
-fn index(name: &str, hash: &str, range: &str, projection: ProjectionType) -> GlobalSecondaryIndex {
+fn index(name: &str, hash: &str, range: &str, projection: Projection) -> GlobalSecondaryIndex {
     GlobalSecondaryIndex::builder()
         .index_name(name)
         .key_schema(key(hash, KeyType::Hash))
         .key_schema(key(range, KeyType::Range))
-        .projection(Projection::builder().projection_type(projection).build())
+        .projection(projection)
         .build()
         .expect("complete")
+}
+
+fn projection(kind: ProjectionType, attributes: &[&str]) -> Projection {
+    let mut projection = Projection::builder().projection_type(kind);
+    for name in attributes {
+        projection = projection.non_key_attributes(*name);
+    }
+    projection.build()
 }

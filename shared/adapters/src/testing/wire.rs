@@ -19,6 +19,7 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
+use super::s3::{S3Reply, s3_request};
 use crate::clock::Clock;
 
 /// An AWS service that the bundle calls.
@@ -30,6 +31,8 @@ pub enum Service {
     Sqs,
     /// Keys.
     Kms,
+    /// Files.
+    S3,
 }
 
 /// One attempt of a call, as it went over the wire. An SDK retry is an attempt of its own.
@@ -39,7 +42,7 @@ pub struct Call {
     pub service: Service,
     /// The operation, such as `PutItem`.
     pub operation: String,
-    /// The table (of a transaction: of its first item), the queue's URL or the key's id.
+    /// The table (of a transaction: of its first item), the queue's URL, the key's id, or bucket and key as in a path.
     pub resource: String,
     /// How many items a transaction writes; 1 for all else.
     pub items: usize,
@@ -72,7 +75,7 @@ pub enum Fault {
     ServiceFault,
     /// The service asks for fewer calls; nothing was done.
     Throttled,
-    /// Another transaction holds the item; nothing was done. For DynamoDB's writes.
+    /// Another write holds the item or the file; nothing was done. For DynamoDB's writes, and for conditional ones of S3's.
     Conflict,
     /// The service does not allow it; nothing was done.
     Denied,
@@ -309,6 +312,7 @@ impl HttpConnector for Tapped {
             let Some(call) = read_call(&request) else {
                 return inner.call(request).await;
             };
+            let is_s3 = call.service == Service::S3;
             // Listens before the call is on record: who sees it there and mends is heard.
             let mut mended = wire.0.mended.subscribe();
             match wire.take(&call) {
@@ -338,6 +342,10 @@ impl HttpConnector for Tapped {
                     inner.call(request).await?;
                     wire.die().await
                 }
+                Some(Fault::ServiceFault) if is_s3 => s3_refusal(500, "InternalError"),
+                Some(Fault::Throttled) if is_s3 => s3_refusal(503, "SlowDown"),
+                Some(Fault::Denied) if is_s3 => s3_refusal(403, "AccessDenied"),
+                Some(Fault::Conflict) if is_s3 => s3_refusal(409, "ConditionalRequestConflict"),
                 Some(Fault::ServiceFault) => refusal(500, "InternalServerError", None),
                 Some(Fault::Throttled) => refusal(400, throttling_code(call.service), None),
                 Some(Fault::Denied) => refusal(400, "AccessDeniedException", None),
@@ -354,9 +362,12 @@ impl HttpConnector for Tapped {
     }
 }
 
-/// What a request is, from its target header and JSON body, which all three services use.
+/// What a request is, from its target header and JSON body, which all services but S3 use.
 fn read_call(request: &HttpRequest) -> Option<Call> {
-    let (prefix, operation) = request.headers().get("x-amz-target")?.split_once('.')?;
+    let Some(target) = request.headers().get("x-amz-target") else {
+        return read_s3_call(request);
+    };
+    let (prefix, operation) = target.split_once('.')?;
     let service = match prefix {
         "DynamoDB_20120810" => Service::DynamoDb,
         "AmazonSQS" => Service::Sqs,
@@ -380,6 +391,17 @@ fn read_call(request: &HttpRequest) -> Option<Call> {
     })
 }
 
+fn read_s3_call(request: &HttpRequest) -> Option<Call> {
+    let request = s3_request(request).ok()?;
+    Some(Call {
+        service: Service::S3,
+        operation: request.operation()?.to_owned(),
+        resource: request.path().to_owned(),
+        items: 1,
+        consistent: false,
+    })
+}
+
 fn first_table(transaction: &[Value]) -> Option<&Value> {
     transaction
         .first()?
@@ -394,7 +416,12 @@ fn throttling_code(service: Service) -> &'static str {
         Service::DynamoDb => "ProvisionedThroughputExceededException",
         Service::Sqs => "RequestThrottled",
         Service::Kms => "ThrottlingException",
+        Service::S3 => "SlowDown",
     }
+}
+
+fn s3_refusal(status: u16, code: &str) -> Result<HttpResponse, ConnectorError> {
+    S3Reply::bad(status, code).into_response()
 }
 
 fn refusal(

@@ -3,11 +3,15 @@
 #![cfg(test)] // so that what clippy.toml allows in tests holds for their helpers too
 
 mod bench;
+mod bill_file;
 mod calls;
+mod days;
+mod evidence;
 mod fields;
 mod keys_table;
 mod kms;
 mod notices;
 mod queues;
+mod reconciliation;
 mod signers;
 mod webhook_http;

@@ -95,6 +95,23 @@ impl BookedRefund {
         }
     }
 
+    /// The state by its name in our table.
+    pub fn named(name: &str) -> Option<Self> {
+        [
+            (RefundState::Reserved.name(), Self::Reserved),
+            (RefundState::Processing.name(), Self::Processing),
+            (
+                RefundState::Succeeded(wechatpay::UnixSeconds(0)).name(),
+                Self::Succeeded,
+            ),
+            (RefundState::Closed.name(), Self::Closed),
+            (RefundState::Refused(String::new()).name(), Self::Refused),
+            (RefundState::Abnormal.name(), Self::Abnormal),
+        ]
+        .into_iter()
+        .find_map(|(its_name, state)| (its_name == name).then_some(state))
+    }
+
     /// Never zero, which stands for a payment.
     const fn code(self) -> u64 {
         match self {
@@ -174,7 +191,9 @@ pub(crate) enum Found {
     Unknown,
     /// A line that agrees with the row in what is fingerprinted, and no row before named it. Of a refund: where it stands.
     Same(Option<BookedRefund>),
-    /// A line that says something else, or one that was named before.
+    /// The same line once more.
+    Again,
+    /// A line that says something else.
     Different,
 }
 
@@ -355,6 +374,7 @@ impl DayBooks {
         };
         let same = (self.prints.cut(agree) ^ line.rest) & !MARKS == 0;
         let fresh = line.rest & (SEEN | TWICE) == 0;
+        let again = same && line.rest & (SEEN | TWICE) == SEEN;
         if line.rest & SEEN == 0 {
             line.rest |= SEEN;
             if let Some(unseen) = self.unseen.get_mut(line.shard()) {
@@ -363,6 +383,8 @@ impl DayBooks {
         }
         if same && fresh {
             Found::Same(BookedRefund::coded((line.rest & STATE) >> STATE_AT))
+        } else if again {
+            Found::Again
         } else {
             Found::Different
         }
@@ -444,7 +466,7 @@ impl DayBooks {
                 product,
                 ..
             } => {
-                if let Some(sums) = self.tally.of(product.name()) {
+                if let Some(sums) = self.tally.of(product.trade_type()) {
                     sums.pay(amount_fen, 0, 0);
                 }
             }
@@ -453,7 +475,7 @@ impl DayBooks {
                 product,
                 ..
             } => {
-                if let Some(sums) = self.tally.of(product.map_or(OTHERS, Product::name)) {
+                if let Some(sums) = self.tally.of(product.map_or(OTHERS, Product::trade_type)) {
                     sums.refund(amount_fen, 0, 0);
                 }
             }

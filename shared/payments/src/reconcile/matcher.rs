@@ -33,6 +33,8 @@ pub struct Matched {
     /// Rows that the books do not know, know otherwise, or that came twice; reversals too. To be confirmed by a consistent
     /// read: the index may lag behind.
     pub candidates: Vec<BillLine>,
+    /// Rows that say again what a row before them said. They are among the candidates as well.
+    pub repeated: Vec<BillLine>,
     /// Rows whose fee is not the rate that the row itself names. They may be among the candidates as well.
     pub off_rate: Vec<BillLine>,
     /// What the rows come to, by 交易类型.
@@ -48,6 +50,7 @@ pub struct Matcher {
     mchid: String,
     at_most: usize,
     candidates: Vec<BillLine>,
+    repeated: Vec<BillLine>,
     off_rate: Vec<BillLine>,
     tally: Tally,
     last_rate: LastRate,
@@ -62,6 +65,7 @@ impl Matcher {
             mchid: mchid.into(),
             at_most,
             candidates: Vec::new(),
+            repeated: Vec::new(),
             off_rate: Vec::new(),
             tally: Tally::default(),
             last_rate: LastRate::default(),
@@ -103,6 +107,7 @@ impl Matcher {
         Matched {
             books: self.books,
             candidates: self.candidates,
+            repeated: self.repeated,
             off_rate: self.off_rate,
             totals: self.tally.totals(),
             rows: self.rows,
@@ -140,6 +145,11 @@ impl Matcher {
         let found = probe.map_or(Found::Unknown, |probe| self.books.look_up(probe));
         let fits = match found {
             Found::Unknown | Found::Different => false,
+            Found::Again => {
+                self.has_room()?;
+                self.repeated.push(row.into());
+                false
+            }
             Found::Same(None) => true,
             Found::Same(Some(state)) => state.can_follow(row.refund_state()),
         };

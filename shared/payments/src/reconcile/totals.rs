@@ -34,6 +34,12 @@ pub struct Sums {
 }
 
 impl Sums {
+    /// What is settled to the merchant's account before fees, in fen: payments less refunds, without free coupons.
+    pub fn settled_fen(&self) -> i64 {
+        self.settlement_fen
+            .saturating_sub(self.refunds_settlement_fen)
+    }
+
     /// Counts a payment.
     #[inline]
     pub(crate) fn pay(&mut self, total_fen: i64, settlement_fen: i64, fee: i64) {

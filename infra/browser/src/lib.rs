@@ -1,8 +1,19 @@
-//! A headless Chromium, driven over its DevTools protocol with real mouse and keyboard events.
+//! A headless Chromium for tests, driven over its DevTools protocol with real mouse and keyboard events.
+//!
+//! Everything here ends the test that it runs in when the browser or the page does not do what it should.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what a test cannot do without ends the test, with what it was"
+)]
 
 use std::{
     fs,
-    path::PathBuf,
+    io::Write,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -18,8 +29,35 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chro
 
 static STARTED: AtomicU32 = AtomicU32::new(0);
 
-/// One browser with one page, as wide as a phone.
-pub(crate) struct Browser {
+/// What the page is looked at on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Screen {
+    /// In pixels of CSS.
+    pub width: u32,
+    /// In pixels of CSS.
+    pub height: u32,
+    /// Whether it is a phone's.
+    pub is_phone: bool,
+}
+
+impl Screen {
+    /// A phone held upright.
+    pub const PHONE: Self = Self {
+        width: 390,
+        height: 844,
+        is_phone: true,
+    };
+    /// A desk's.
+    pub const DESK: Self = Self {
+        width: 1280,
+        height: 900,
+        is_phone: false,
+    };
+}
+
+/// One browser with one page.
+#[derive(Debug)]
+pub struct Browser {
     process: Child,
     profile: PathBuf,
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -28,8 +66,27 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// `None` where no Chromium is installed.
-    pub(crate) async fn start() -> Option<Self> {
+    /// A browser, or `None` where no Chromium is installed: that skips a test on a developer's machine, and says so. CI sets
+    /// `REQUIRE_BROWSER`, which fails it.
+    ///
+    /// # Panics
+    /// Where Chromium is required and there is none, and when one does not start.
+    pub async fn start_or_skip(screen: Screen) -> Option<Self> {
+        let browser = Self::start(screen).await;
+        assert!(
+            browser.is_some() || std::env::var_os("REQUIRE_BROWSER").is_none(),
+            "no Chromium found, and REQUIRE_BROWSER is set: install one (Debian: apt-get install chromium)"
+        );
+        if browser.is_none() {
+            // Past the harness, which keeps the output of tests that pass to itself.
+            let _written = std::io::stdout().write_all(
+                b"skipped: no Chromium found; install it (Debian: apt-get install chromium) to test pages\n",
+            );
+        }
+        browser
+    }
+
+    async fn start(screen: Screen) -> Option<Self> {
         let name = NAMES.into_iter().find(|name| {
             let version = Command::new(name)
                 .arg("--version")
@@ -40,7 +97,7 @@ impl Browser {
         })?;
         let number = STARTED.fetch_add(1, Ordering::SeqCst);
         let profile =
-            std::env::temp_dir().join(format!("simulator-phone-{}-{number}", std::process::id()));
+            std::env::temp_dir().join(format!("tested-page-{}-{number}", std::process::id()));
         fs::create_dir_all(&profile).unwrap();
         let process = Command::new(name)
             .args([
@@ -88,15 +145,32 @@ impl Browser {
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let attached = browser.command("Target.attachToTarget", attach).await;
         browser.session = attached["sessionId"].as_str().unwrap().to_owned();
-        let phone = json!({"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": true});
-        browser
-            .command("Emulation.setDeviceMetricsOverride", phone)
-            .await;
+        browser.look_on(screen).await;
         Some(browser)
     }
 
-    /// Sends one command and waits for its result.
-    pub(crate) async fn command(&mut self, method: &str, params: Value) -> Value {
+    /// Looks at the page on another screen.
+    pub async fn look_on(&mut self, screen: Screen) {
+        let scale = if screen.is_phone { 2 } else { 1 };
+        let metrics = json!({
+            "width": screen.width, "height": screen.height, "deviceScaleFactor": scale, "mobile": screen.is_phone,
+        });
+        self.command("Emulation.setDeviceMetricsOverride", metrics)
+            .await;
+    }
+
+    /// Lets the page think that the person likes it dark, or light.
+    pub async fn likes_dark(&mut self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": value}]});
+        self.command("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// Sends one command of the DevTools protocol and waits for its result.
+    ///
+    /// # Panics
+    /// When Chromium refuses it or does not answer.
+    pub async fn command(&mut self, method: &str, params: Value) -> Value {
         self.sent += 1;
         let mut command = json!({"id": self.sent, "method": method, "params": params});
         if !self.session.is_empty() {
@@ -120,12 +194,16 @@ impl Browser {
         }
     }
 
-    pub(crate) async fn open(&mut self, url: &str) {
+    /// Goes to an address.
+    pub async fn open(&mut self, url: &str) {
         self.command("Page.navigate", json!({ "url": url })).await;
     }
 
     /// The value of a JavaScript expression.
-    pub(crate) async fn value(&mut self, expression: &str) -> Value {
+    ///
+    /// # Panics
+    /// When the expression throws.
+    pub async fn value(&mut self, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let answer = self.command("Runtime.evaluate", params).await;
         assert!(
@@ -136,7 +214,10 @@ impl Browser {
     }
 
     /// Waits until `expression` is true; one that throws is not true yet, since the page may still be loading.
-    pub(crate) async fn wait(&mut self, expression: &str) {
+    ///
+    /// # Panics
+    /// When that takes longer than ten seconds.
+    pub async fn wait(&mut self, expression: &str) {
         for _ in 0..200 {
             let check = format!(
                 "(() => {{ try {{ return Boolean({expression}); }} catch {{ return false; }} }})()"
@@ -151,7 +232,7 @@ impl Browser {
     }
 
     /// Waits until the element can be seen, and clicks into its middle.
-    pub(crate) async fn click(&mut self, selector: &str) {
+    pub async fn click(&mut self, selector: &str) {
         let find = format!("document.querySelector({})", json!(selector));
         self.wait(&format!("{find}?.checkVisibility() && !{find}.disabled"))
             .await;
@@ -167,26 +248,44 @@ impl Browser {
         }
     }
 
-    pub(crate) async fn write(&mut self, text: &str) {
+    /// Types a text into what has the focus.
+    pub async fn write(&mut self, text: &str) {
         self.command("Input.insertText", json!({ "text": text }))
             .await;
     }
 
-    /// Keeps a picture of the page for whoever wants to look.
-    pub(crate) async fn picture(&mut self, name: &str) {
-        let answer = self
-            .command("Page.captureScreenshot", json!({"format": "png"}))
-            .await;
-        let bytes = BASE64.decode(answer["data"].as_str().unwrap()).unwrap();
-        fs::write(
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("phone-{name}.png")),
-            bytes,
-        )
-        .unwrap();
+    /// Keeps a picture of what is seen, for whoever wants to look.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub async fn picture(&mut self, file: &Path) {
+        self.keep(file, json!({"format": "png"})).await;
     }
 
-    /// Names of all buttons, links and fields as a screen reader says them.
-    pub(crate) async fn names(&mut self) -> Vec<(String, String)> {
+    /// Keeps a picture of the page from top to bottom.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub async fn whole_picture(&mut self, file: &Path) {
+        let size = self.command("Page.getLayoutMetrics", json!({})).await;
+        let size = &size["cssContentSize"];
+        let clip =
+            json!({"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1});
+        let whole = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
+        self.keep(file, whole).await;
+    }
+
+    async fn keep(&mut self, file: &Path, how: Value) {
+        let answer = self.command("Page.captureScreenshot", how).await;
+        let bytes = BASE64.decode(answer["data"].as_str().unwrap()).unwrap();
+        fs::write(file, bytes).unwrap();
+    }
+
+    /// Roles and names of all buttons, links, fields, images and dialogs as a screen reader says them.
+    ///
+    /// # Panics
+    /// When Chromium gives no such tree.
+    pub async fn names(&mut self) -> Vec<(String, String)> {
         let tree = self.command("Accessibility.getFullAXTree", json!({})).await;
         let nodes = tree["nodes"]
             .as_array()

@@ -1,115 +1,18 @@
-//! Bills: links, files, hashes, and what is in them.
+//! What is on which day, links, and refusals.
 
-use std::{collections::BTreeMap, io::Read, time::Duration};
+use std::time::Duration;
 
-use flate2::read::GzDecoder;
 use serde_json::json;
-use sha1::{Digest, Sha1};
-use wechatpay_simulator::{ConsoleRefund, PayOptions, SigningMode};
+use wechatpay_simulator::{ConsoleRefund, PayOptions};
 
-use crate::support::{Answer, Ask, Merchant, at_noon};
+use super::{Sheet, fetch, on_the_next_day, read, sheet, step_one, wrong_sums};
+use crate::support::{Ask, at_noon};
 
-/// Two payments and a partial refund on 3 August; then it is noon of the 4th.
-async fn on_the_next_day() -> Merchant {
-    let merchant = at_noon();
-    merchant.native(&merchant.order("ORDER-1001", 1200)).await;
-    merchant
-        .admin()
-        .pay("ORDER-1001", &PayOptions::default())
-        .unwrap();
-    merchant.native(&merchant.order("ORDER-1002", 500)).await;
-    merchant.admin().advance(Duration::from_secs(60)).await;
-    let with_coupon = PayOptions {
-        coupon_fen: 100,
-        ..PayOptions::default()
-    };
-    merchant.admin().pay("ORDER-1002", &with_coupon).unwrap();
-    merchant.native(&merchant.order("ORDER-1003", 900)).await;
-    merchant.admin().advance(Duration::from_secs(60)).await;
-    let refund = json!({
-        "out_trade_no": "ORDER-1001",
-        "out_refund_no": "RF-1001-1",
-        "amount": {"refund": 300, "total": 1200, "currency": "CNY"},
-    });
-    assert_eq!(
-        merchant
-            .ask(&Ask::post("/v3/refund/domestic/refunds", &refund))
-            .await
-            .status,
-        200
-    );
-    merchant
-        .admin()
-        .advance(Duration::from_secs(86_400 - 120))
-        .await;
-    merchant
-}
-
-async fn step_one(merchant: &Merchant, path_and_query: &str) -> Answer {
-    merchant.ask(&Ask::get(path_and_query)).await
-}
-
-/// Fetches the file that a link leads to; its hash must be right.
-async fn fetch(merchant: &Merchant, path_and_query: &str) -> Vec<u8> {
-    let link = step_one(merchant, path_and_query).await;
-    assert_eq!(link.status, 200, "{}", link.json());
-    assert!(link.is_signed(merchant.admin(), SigningMode::PublicKey));
-    let url = link.json()["download_url"].as_str().unwrap().to_owned();
-    let file = merchant
-        .ask(&Ask::get(
-            url.strip_prefix(&merchant.simulator.base_url).unwrap(),
-        ))
-        .await;
-    assert_eq!(file.status, 200);
-    assert!(
-        file.header("wechatpay-signature").is_empty(),
-        "files are not signed"
-    );
-    let text = if path_and_query.contains("GZIP") {
-        let mut text = Vec::new();
-        GzDecoder::new(file.body.as_slice())
-            .read_to_end(&mut text)
-            .unwrap();
-        text
-    } else {
-        file.body
-    };
-    let hash: String = Sha1::digest(&text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    assert_eq!(
-        link.json(),
-        json!({"hash_type": "SHA1", "hash_value": hash, "download_url": url})
-    );
-    text
-}
-
-/// Rows by column name, and the summary.
-fn parse(bytes: &[u8]) -> (Vec<BTreeMap<String, String>>, Vec<String>) {
-    let text = std::str::from_utf8(bytes)
-        .unwrap()
-        .strip_prefix('\u{feff}')
-        .unwrap();
-    let lines: Vec<&str> = text.strip_suffix("\r\n").unwrap().split("\r\n").collect();
-    let values = |line: &str| -> Vec<String> {
-        line.strip_prefix('`')
-            .unwrap()
-            .split(",`")
-            .map(str::to_owned)
-            .collect()
-    };
-    let names: Vec<&str> = lines[0].split(',').collect();
-    let rows = lines[1..lines.len() - 2].iter().map(|line| {
-        let values = values(line);
-        assert_eq!(values.len(), names.len(), "{line}");
-        names
-            .iter()
-            .map(|name| (*name).to_owned())
-            .zip(values)
-            .collect()
-    });
-    (rows.collect(), values(lines[lines.len() - 1]))
+/// Rows by column name, and the summary, of a bill whose sums are right.
+fn parse(bytes: &[u8]) -> (Vec<super::Row>, Vec<String>) {
+    let sheet: Sheet = read(bytes);
+    assert!(wrong_sums(&sheet).is_empty(), "{:?}", wrong_sums(&sheet));
+    (sheet.rows, sheet.summary)
 }
 
 #[tokio::test]
@@ -273,6 +176,47 @@ async fn the_fund_bill_has_each_movement_with_the_balance_after_it() {
         ]
     );
     assert_eq!(summary, ["6.0", "3.0", "16.02", "3.0", "3.09"]);
+}
+
+#[tokio::test]
+async fn a_bill_begins_with_a_bom_and_ends_each_line_with_cr_and_lf() {
+    let merchant = on_the_next_day().await;
+    let bytes = fetch(&merchant, "/v3/bill/tradebill?bill_date=2026-08-03").await;
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.starts_with("\u{feff}交易时间,公众账号ID,"), "{text}");
+    assert!(text.ends_with("\r\n"), "{text}");
+    assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());
+}
+
+#[tokio::test]
+async fn a_refund_that_was_closed_brings_its_money_back() {
+    let merchant = on_the_next_day().await;
+    let admin = merchant.admin();
+    admin.set_refund_outcome(wechatpay_simulator::RefundOutcome::Closed);
+    let wish = ConsoleRefund {
+        order: "ORDER-1002".to_owned(),
+        refund_fen: 500,
+        ..ConsoleRefund::default()
+    };
+    admin.console_refund(&wish).unwrap();
+    admin.advance(Duration::from_secs(86_400)).await;
+    let fund = sheet(&merchant, "/v3/bill/fundflowbill?bill_date=2026-08-04").await;
+    let moved: Vec<(&str, &str, &str)> = fund
+        .rows
+        .iter()
+        .map(|row| (&*row["业务类型"], &*row["收支类型"], &*row["收支金额(元)"]))
+        .collect();
+    assert_eq!(
+        moved,
+        [
+            ("退款", "支出", "4.00"),
+            ("退还交易手续费", "收入", "0.02"),
+            ("退款关闭", "收入", "4.00"),
+            ("扣除交易手续费", "支出", "0.02"),
+        ]
+    );
+    let trade = sheet(&merchant, "/v3/bill/tradebill?bill_date=2026-08-04").await;
+    assert_eq!(trade.rows[0]["退款状态"], "FAIL");
 }
 
 #[tokio::test]

@@ -1,0 +1,225 @@
+//! What requests say: bodies of programs, forms of people, and queries of both.
+
+use std::collections::BTreeMap;
+
+use flows::problem::Problem;
+use payments::{
+    reconcile::{
+        difference::{Decision, Difference, Kind, State},
+        run::BillDate,
+    },
+    request::{BadRequest, bad},
+};
+use serde::Deserialize;
+
+/// A person's decision, on the version that they saw.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DecisionAsked {
+    pub(crate) decision: Decision,
+    pub(crate) why: String,
+    pub(crate) version: u64,
+}
+
+/// A run of a day.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunAsked {
+    /// Whether it only looks.
+    pub(crate) dry_run: bool,
+}
+
+/// Which differences of a day.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Filter {
+    pub(crate) kind: Option<Kind>,
+    pub(crate) state: Option<State>,
+}
+
+/// A piece of the list of differences.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ListAsked {
+    pub(crate) filter: Filter,
+    pub(crate) after: Option<String>,
+    pub(crate) limit: usize,
+}
+
+/// How many differences a piece has, unless told.
+const LIMIT: usize = 100;
+/// And at most.
+const LIMIT_MAX: usize = 500;
+
+/// All states, in the order in which they are counted and chosen.
+pub(crate) const STATES: [State; 6] = [
+    State::Open,
+    State::Proposed,
+    State::Approved,
+    State::Rejected,
+    State::Explained,
+    State::Repaired,
+];
+
+/// All decisions, in the order of their buttons.
+pub(crate) const DECISIONS: [Decision; 4] = [
+    Decision::Approve,
+    Decision::Propose,
+    Decision::Reject,
+    Decision::Explain,
+];
+
+/// A decision's name in forms and the API.
+pub(crate) const fn decision_name(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Propose => "propose",
+        Decision::Approve => "approve",
+        Decision::Reject => "reject",
+        Decision::Explain => "explain",
+    }
+}
+
+/// The day in a path.
+pub(crate) fn day(text: &str) -> Result<BillDate, Problem> {
+    BillDate::parse(text).map_err(|_| Problem::no_such_day())
+}
+
+/// Reads a program's body.
+pub(crate) fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadRequest> {
+    serde_json::from_slice(body).map_err(|error| BadRequest::Json(error.to_string()))
+}
+
+/// The fields of a form or of a query, decoded. Of two with the same name the last one counts.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Fields(BTreeMap<String, String>);
+
+impl Fields {
+    /// Reads `application/x-www-form-urlencoded`.
+    pub(crate) fn read(encoded: &[u8]) -> Self {
+        Self(form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    /// A field's value. An empty one is none: that is what a browser sends for a choice that was not made.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let value = self.0.get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// The decision in a difference's form.
+    pub(crate) fn decision(&self) -> Result<DecisionAsked, BadRequest> {
+        let decision = self.get("decision").unwrap_or_default();
+        Ok(DecisionAsked {
+            decision: DECISIONS
+                .into_iter()
+                .find(|known| decision_name(*known) == decision)
+                .ok_or_else(|| bad("decision", "must be propose, approve, reject or explain"))?,
+            // Browsers send CR LF for a line's end; a reason keeps one sign for it.
+            why: self.get("why").unwrap_or_default().replace("\r\n", "\n"),
+            version: self
+                .get("version")
+                .and_then(|version| version.parse().ok())
+                .ok_or_else(|| bad("version", "must be the version that was decided on"))?,
+        })
+    }
+
+    /// What the buttons of a day ask for.
+    pub(crate) fn run(&self) -> Result<RunAsked, BadRequest> {
+        let dry_run = match self.get("dry_run") {
+            Some("true") => true,
+            Some("false") => false,
+            Some(_) | None => return Err(bad("dry_run", "must be true or false")),
+        };
+        Ok(RunAsked { dry_run })
+    }
+
+    /// Which differences are wanted.
+    pub(crate) fn filter(&self) -> Result<Filter, BadRequest> {
+        let kind = self
+            .get("kind")
+            .map(|name| Kind::named(name).ok_or_else(|| bad("kind", "is no kind of difference")));
+        let state = self.get("state").map(|name| {
+            let known = STATES.into_iter().find(|state| state.name() == name);
+            known.ok_or_else(|| bad("state", "is no state of a difference"))
+        });
+        Ok(Filter {
+            kind: kind.transpose()?,
+            state: state.transpose()?,
+        })
+    }
+
+    /// Which piece of the list is wanted.
+    pub(crate) fn list(&self) -> Result<ListAsked, BadRequest> {
+        let limit = self.get("limit").map_or(Some(LIMIT), |limit| {
+            let limit = limit.parse().ok();
+            limit.filter(|limit| (1..=LIMIT_MAX).contains(limit))
+        });
+        Ok(ListAsked {
+            filter: self.filter()?,
+            after: self.get("after").map(str::to_owned),
+            limit: limit.ok_or_else(|| bad("limit", format!("must be 1 to {LIMIT_MAX}")))?,
+        })
+    }
+}
+
+impl Filter {
+    /// Whether a difference is wanted.
+    pub(crate) fn takes(self, difference: &Difference) -> bool {
+        self.kind.is_none_or(|kind| kind == difference.kind)
+            && self.state.is_none_or(|state| state == difference.state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_read_from_json_and_from_a_form_alike() {
+        let expected = DecisionAsked {
+            decision: Decision::Reject,
+            why: "paid in cash & kept\nby Wang".to_owned(),
+            version: 3,
+        };
+        let body = br#"{"decision":"reject","why":"paid in cash & kept\nby Wang","version":3}"#;
+        assert_eq!(json::<DecisionAsked>(body).unwrap(), expected);
+        let form = b"why=paid+in+cash+%26+kept%0D%0Aby+Wang&version=3&decision=reject";
+        assert_eq!(Fields::read(form).decision().unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_no_decision_is_told_which_field_is_wrong() {
+        for (form, field) in [
+            ("why=x&version=3", "decision"),
+            ("why=x&version=3&decision=steal", "decision"),
+            ("why=x&decision=approve", "version"),
+            ("why=x&decision=approve&version=-1", "version"),
+        ] {
+            let error = Fields::read(form.as_bytes()).decision().unwrap_err();
+            assert!(error.to_string().contains(field), "{form}: {error}");
+        }
+        for body in [
+            r#"{"decision":"approve","why":"x"}"#,
+            r#"{"decision":"steal","why":"x","version":1}"#,
+            r#"{"decision":"approve","why":"x","version":1,"who":"boss"}"#,
+        ] {
+            assert!(json::<DecisionAsked>(body.as_bytes()).is_err(), "{body}");
+        }
+        assert!(json::<RunAsked>(b"{}").is_err());
+        assert!(Fields::read(b"dry_run=perhaps").run().is_err());
+    }
+
+    #[test]
+    fn a_list_is_bounded_and_names_only_what_there_is() {
+        let asked = Fields::read(b"").list().unwrap();
+        assert_eq!((asked.limit, asked.after), (LIMIT, None));
+        let asked = Fields::read(b"kind=amount_differs&state=open&limit=500&after=a-1").list();
+        let asked = asked.unwrap();
+        assert_eq!(asked.filter.kind, Some(Kind::AmountDiffers));
+        assert_eq!(asked.filter.state, Some(State::Open));
+        for query in ["limit=0", "limit=501", "limit=x", "kind=x", "state=x"] {
+            assert!(Fields::read(query.as_bytes()).list().is_err(), "{query}");
+        }
+        assert_eq!(
+            Fields::read(b"kind=&state=").list().unwrap().filter,
+            Filter::default()
+        );
+    }
+}

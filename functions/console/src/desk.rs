@@ -1,0 +1,39 @@
+//! What `console` works with; built once per sandbox.
+
+use adapters::{
+    aws::Aws, clock::Clock, order_table::OrderTable, queues::Queue, random::Random,
+    reconciliation::ReconciliationTable,
+};
+
+use crate::settings::{Auth, Settings};
+
+/// The parts of the function. Building them makes no call.
+#[derive(Debug)]
+pub struct Desk {
+    pub(crate) table: ReconciliationTable,
+    pub(crate) orders: OrderTable,
+    pub(crate) work: Queue,
+    pub(crate) auth: Auth,
+    pub(crate) today_too: bool,
+    pub(crate) clock: Clock,
+    pub(crate) random: Random,
+}
+
+impl Desk {
+    /// Puts the parts together.
+    pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
+        Self {
+            table: ReconciliationTable::new(
+                aws.dynamodb(),
+                settings.reconciliation_table,
+                settings.mchid.clone(),
+            ),
+            orders: OrderTable::new(aws.dynamodb(), settings.orders_table, settings.mchid),
+            work: Queue::new(aws.sqs(), settings.work_url),
+            auth: settings.auth,
+            today_too: settings.today_too,
+            clock,
+            random,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Request -> who asks -> a day or a difference -> shown, run again or decided about -> page, JSON or CSV.
+//!
+//! A decision and the message that starts a refund are two calls. The decision is written first; whoever looks at an approved
+//! difference later sends the message again, and so does the daily run, so a crash in between strands nothing.
+
+mod act;
+mod api;
+mod site;
+
+use flows::{incoming::Incoming, problem::Problem, trace::Trace};
+use lambda_http::{
+    http::{
+        HeaderName, HeaderValue, Response,
+        header::{REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+        request::Parts,
+    },
+    request::RequestContext,
+};
+
+use crate::{
+    desk::Desk,
+    pages,
+    person::Viewer,
+    route::{Route, is_page, route},
+};
+
+/// The largest body of these routes, in bytes.
+const BODY_MAX: usize = 16 * 1024;
+
+/// Answers one request.
+pub async fn serve(desk: &Desk, mut parts: Parts, body: Vec<u8>) -> Response<String> {
+    let request_id = desk.random.id();
+    let context = parts.extensions.remove::<RequestContext>();
+    let incoming = Incoming::new(parts, body);
+    let trace = Trace::from_header(incoming.header("traceparent"), &desk.random);
+    let answered = answer(desk, &incoming, context.as_ref(), &trace).await;
+    let mut answer = answered.unwrap_or_else(|problem| {
+        let answer = problem.answer(&request_id);
+        if is_page(incoming.path()) {
+            pages::problem(&problem, answer)
+        } else {
+            answer
+        }
+    });
+    answer.headers_mut().extend(trace.header());
+    for (name, value) in [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // With less, browsers would leave out where a form of ours comes from.
+        (REFERRER_POLICY, "same-origin"),
+    ] {
+        set(&mut answer, name, value);
+    }
+    answer
+}
+
+async fn answer(
+    desk: &Desk,
+    incoming: &Incoming,
+    context: Option<&RequestContext>,
+    trace: &Trace,
+) -> Result<Response<String>, Problem> {
+    let viewer = Viewer::of(&desk.auth, context, incoming)?;
+    let route = route(incoming.method(), incoming.path()).ok_or_else(Problem::no_route)?;
+    if incoming.body().len() > BODY_MAX {
+        return Err(Problem::too_large(BODY_MAX));
+    }
+    let request = Request {
+        desk,
+        incoming,
+        viewer: &viewer,
+        trace,
+    };
+    match route {
+        Route::Api(route) => request.api(route).await,
+        Route::Page(route) => request.page(route).await,
+    }
+}
+
+/// One request on its way.
+struct Request<'a> {
+    desk: &'a Desk,
+    incoming: &'a Incoming,
+    viewer: &'a Viewer,
+    trace: &'a Trace,
+}
+
+/// Sets a header whose value is a constant of ours.
+fn set(answer: &mut Response<String>, name: HeaderName, value: &'static str) {
+    answer
+        .headers_mut()
+        .insert(name, HeaderValue::from_static(value));
+}

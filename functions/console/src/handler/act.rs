@@ -1,0 +1,156 @@
+//! What is done, whoever asks and however: a run is started, a decision is taken.
+
+use adapters::{queues::ReconcileWork, reconciliation::Saved};
+use flows::problem::{Chain, Problem};
+use payments::reconcile::{
+    difference::{Difference, State},
+    run::{BILLS_LAST_DAYS, BillDate},
+};
+use tracing::{error, info};
+
+use super::Request;
+use crate::{
+    asked::{DecisionAsked, RunAsked, decision_name},
+    desk::Desk,
+    person::Person,
+};
+
+/// For how long after an approval nobody asks again whether its refund was started: the message is on its way.
+const STARTING_S: i64 = 60;
+
+impl Desk {
+    /// The latest day that there may be a bill of.
+    pub(crate) fn latest_day(&self) -> BillDate {
+        let today = BillDate::of(self.clock.now());
+        if self.today_too {
+            today
+        } else {
+            today.plus_days(-1)
+        }
+    }
+
+    /// The earliest day that there is a bill of.
+    pub(crate) fn earliest_day(&self) -> BillDate {
+        BillDate::of(self.clock.now()).plus_days(-BILLS_LAST_DAYS)
+    }
+
+    /// Whether a run of this day could find a bill.
+    pub(crate) fn has_bill_of(&self, date: BillDate) -> bool {
+        self.earliest_day() <= date && date <= self.latest_day()
+    }
+}
+
+impl Request<'_> {
+    /// Starts a run of a day in the background. Gives its id.
+    pub(super) async fn start_run(
+        &self,
+        date: BillDate,
+        asked: RunAsked,
+    ) -> Result<String, Problem> {
+        if !self.desk.has_bill_of(date) {
+            return Err(Problem::no_bill(date, self.desk.latest_day()));
+        }
+        let run_id = self.desk.random.id();
+        let work = ReconcileWork::DayV1 {
+            date,
+            dry_run: asked.dry_run,
+            run_id: run_id.clone(),
+        };
+        let sent = self.send(&work).await;
+        sent.map_err(|error| Problem::try_again(&error))?;
+        info!(
+            %date,
+            run_id,
+            dry_run = asked.dry_run,
+            trace_id = self.trace.id(),
+            "a person asked for a run"
+        );
+        Ok(run_id)
+    }
+
+    /// The difference, if the day has it. One that is approved is started again, in case that was lost.
+    pub(super) async fn difference(&self, date: BillDate, id: &str) -> Result<Difference, Problem> {
+        let found = self.desk.table.difference(date, id).await;
+        let difference = found
+            .map_err(|error| Problem::try_again(&error))?
+            .ok_or_else(Problem::difference_not_found)?;
+        let last = difference.history.last().map_or(0, |step| step.at.0);
+        let age_s = self.desk.clock.now().0.saturating_sub(last);
+        if difference.state == State::Approved && age_s > STARTING_S {
+            // Who only looks is shown the difference all the same; the next one who looks tries again.
+            if let Err(error) = self.start_refund(&difference).await {
+                error!(error = %Chain(&error), "an approved refund was not started again");
+            }
+        }
+        Ok(difference)
+    }
+
+    /// Takes a person's decision. Gives the difference after it.
+    pub(super) async fn decide(
+        &self,
+        date: BillDate,
+        id: &str,
+        asked: &DecisionAsked,
+        person: &Person,
+    ) -> Result<Difference, Problem> {
+        let found = self.desk.table.difference(date, id).await;
+        let difference = found
+            .map_err(|error| Problem::try_again(&error))?
+            .ok_or_else(Problem::difference_not_found)?;
+        if difference.version != asked.version {
+            // The same decision once more, perhaps, because its answer was lost: what it was for must not be.
+            self.go_on(&difference).await?;
+            return Err(Problem::stale_difference());
+        }
+        let now = self.desk.clock.now();
+        let decided = difference.decided(asked.decision, person.name(), &asked.why, now);
+        let decided = match decided {
+            Ok(decided) => decided,
+            Err(not) => {
+                self.go_on(&difference).await?;
+                return Err(not.into());
+            }
+        };
+        let saved = self.desk.table.save_difference(&decided).await;
+        match saved.map_err(|error| Problem::try_again(&error))? {
+            Saved::Yes => {}
+            Saved::Stale => return Err(Problem::stale_difference()),
+        }
+        // Who decided stands in the table, and nowhere else.
+        info!(
+            %date,
+            difference = id,
+            decision = decision_name(asked.decision),
+            state = decided.state.name(),
+            trace_id = self.trace.id(),
+            "a person decided"
+        );
+        self.go_on(&decided).await?;
+        Ok(decided)
+    }
+
+    /// Starts what a decision was for.
+    async fn go_on(&self, difference: &Difference) -> Result<(), Problem> {
+        if difference.state == State::Approved {
+            let started = self.start_refund(difference).await;
+            started.map_err(|error| Problem::refund_not_started(&error))?;
+        }
+        Ok(())
+    }
+
+    async fn start_refund(
+        &self,
+        difference: &Difference,
+    ) -> Result<(), adapters::queues::QueueError> {
+        self.send(&ReconcileWork::ApplyV1 {
+            date: difference.date,
+            id: difference.id.clone(),
+        })
+        .await
+    }
+
+    async fn send(&self, work: &ReconcileWork) -> Result<(), adapters::queues::QueueError> {
+        let traceparent = self.trace.traceparent();
+        self.desk.work.send_reconcile(work, 0, &traceparent).await
+    }
+}

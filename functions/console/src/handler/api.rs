@@ -1,0 +1,102 @@
+//! The JSON routes, and the CSV file.
+
+use flows::{problem::Problem, view};
+use lambda_http::http::{
+    HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION},
+};
+use payments::reconcile::run::BillDate;
+use serde_json::json;
+
+use super::{Request, set};
+use crate::{
+    asked::{self, DecisionAsked, Fields, RunAsked},
+    csv, json, listing,
+    route::Api,
+};
+
+impl Request<'_> {
+    pub(super) async fn api(&self, route: Api<'_>) -> Result<Response<String>, Problem> {
+        match route {
+            Api::Day { date } => self.show_day(asked::day(date)?).await,
+            Api::Run { date } => self.run_day(asked::day(date)?).await,
+            Api::Differences { date } => self.list(asked::day(date)?).await,
+            Api::Csv { date } => self.csv(asked::day(date)?).await,
+            Api::Difference { date, id } => {
+                let difference = self.difference(asked::day(date)?, id).await?;
+                Ok(view::answer(StatusCode::OK, &json::difference(&difference)))
+            }
+            Api::Decide { date, id } => {
+                self.needs_json()?;
+                let asked: DecisionAsked = asked::json(self.incoming.body())?;
+                let person = self.viewer.decides(None)?;
+                let date = asked::day(date)?;
+                let decided = self.decide(date, id, &asked, &person).await?;
+                Ok(view::answer(StatusCode::OK, &json::difference(&decided)))
+            }
+        }
+    }
+
+    async fn show_day(&self, date: BillDate) -> Result<Response<String>, Problem> {
+        let run = self.desk.table.run(date).await;
+        let run = run
+            .map_err(|error| Problem::try_again(&error))?
+            .ok_or_else(|| Problem::not_reconciled(date))?;
+        let day = listing::day(&self.desk.table, date).await;
+        let day = day.map_err(|error| Problem::try_again(&error))?;
+        Ok(view::answer(StatusCode::OK, &json::day(&run, &day)))
+    }
+
+    async fn run_day(&self, date: BillDate) -> Result<Response<String>, Problem> {
+        self.needs_json()?;
+        let asked: RunAsked = asked::json(self.incoming.body())?;
+        let run_id = self.start_run(date, asked).await?;
+        let body = json!({"date": date, "run_id": run_id, "dry_run": asked.dry_run});
+        let mut answer = view::answer(StatusCode::ACCEPTED, &body);
+        let location = HeaderValue::from_str(&format!("/v1/reconciliations/{date}"));
+        answer
+            .headers_mut()
+            .extend(location.ok().map(|location| (LOCATION, location)));
+        Ok(answer)
+    }
+
+    async fn list(&self, date: BillDate) -> Result<Response<String>, Problem> {
+        let asked = self.query().list()?;
+        let piece = listing::piece(&self.desk.table, date, &asked).await;
+        let piece = piece.map_err(|error| Problem::try_again(&error))?;
+        Ok(view::answer(StatusCode::OK, &json::list(&piece)))
+    }
+
+    async fn csv(&self, date: BillDate) -> Result<Response<String>, Problem> {
+        let filter = self.query().filter()?;
+        let day = listing::day(&self.desk.table, date).await;
+        let day = day.map_err(|error| Problem::try_again(&error))?;
+        if day.is_cut {
+            return Err(Problem::too_many_for_a_file());
+        }
+        let file =
+            csv::file(&day.filtered(filter).items).ok_or_else(Problem::too_many_for_a_file)?;
+        let mut answer = Response::new(file);
+        set(&mut answer, CONTENT_TYPE, "text/csv; charset=utf-8");
+        set(&mut answer, CACHE_CONTROL, "no-store");
+        let name = format!("attachment; filename=\"differences-{date}.csv\"");
+        let name = HeaderValue::from_str(&name);
+        answer
+            .headers_mut()
+            .extend(name.ok().map(|name| (CONTENT_DISPOSITION, name)));
+        Ok(answer)
+    }
+
+    pub(super) fn query(&self) -> Fields {
+        Fields::read(self.incoming.query().unwrap_or_default().as_bytes())
+    }
+
+    /// No page of another site can send this type without asking us first, and we never agree.
+    fn needs_json(&self) -> Result<(), Problem> {
+        if self.incoming.is_json() {
+            Ok(())
+        } else {
+            Err(Problem::not_json())
+        }
+    }
+}

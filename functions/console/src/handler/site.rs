@@ -1,0 +1,227 @@
+//! The pages, and what their forms send.
+
+use flows::problem::{Chain, Problem};
+use lambda_http::http::{
+    HeaderValue, Response, StatusCode,
+    header::{LOCATION, SET_COOKIE},
+};
+use payments::{
+    ids::OrderNo,
+    journal::Event,
+    reconcile::{difference::Difference, run::BillDate},
+};
+use tracing::warn;
+
+use super::Request;
+use crate::{
+    asked::{self, DECISIONS, Fields, decision_name},
+    listing,
+    pages::{self, ChartDay, DayView, DifferenceView, Draft, style},
+    route::Page,
+    words,
+};
+
+/// How many days the chart shows.
+const CHART_DAYS: i64 = 30;
+/// How many days are looked at for the latest one with a run: as many as one read takes.
+const LOOK_BACK_DAYS: i64 = 90;
+
+impl Request<'_> {
+    pub(super) async fn page(&self, route: Page<'_>) -> Result<Response<String>, Problem> {
+        match route {
+            Page::Latest => self.latest().await,
+            Page::Style => Ok(style::answer()),
+            Page::Day { date } => self.day_page(asked::day(date)?).await,
+            Page::Run { date } => {
+                let date = asked::day(date)?;
+                let asked = self.form()?.run()?;
+                self.start_run(date, asked).await?;
+                let done = if asked.dry_run { "preview" } else { "run" };
+                Ok(see_other(&format!("/console/{date}?done={done}")))
+            }
+            Page::Difference { date, id } => {
+                let difference = self.difference(asked::day(date)?, id).await?;
+                let view = self.difference_page(&difference, None).await;
+                Ok(pages::answer(StatusCode::OK, pages::difference(&view)))
+            }
+            Page::Decide { date, id } => self.decide_by_form(asked::day(date)?, id).await,
+        }
+    }
+
+    /// The day that was picked, or the latest one that was run.
+    async fn latest(&self) -> Result<Response<String>, Problem> {
+        if let Some(day) = self.query().get("day") {
+            let date = asked::day(day)?;
+            return Ok(see_other(&format!("/console/{date}")));
+        }
+        let latest = self.desk.latest_day();
+        let runs = self.desk.table.runs(&days(latest, LOOK_BACK_DAYS)).await;
+        let runs = runs.map_err(|error| Problem::try_again(&error))?;
+        let date = runs.last().map_or(latest, |run| run.date);
+        Ok(see_other(&format!("/console/{date}")))
+    }
+
+    async fn day_page(&self, date: BillDate) -> Result<Response<String>, Problem> {
+        let query = self.query();
+        let filter = query.filter()?;
+        let today = BillDate::of(self.desk.clock.now());
+        // The last days, or those around an earlier one.
+        let last = self.desk.latest_day().max(date.min(today));
+        let shown = days(last.min(date.plus_days(CHART_DAYS / 2)), CHART_DAYS);
+        let table = &self.desk.table;
+        let read = async {
+            let run = table.run(date).await?;
+            let day = listing::day(table, date).await?;
+            let runs = table.runs(&shown).await?;
+            let needing = listing::needing_of_each(table, &runs).await?;
+            Ok::<_, adapters::reconciliation::ReconciliationError>((run, day, runs, needing))
+        };
+        let read = read.await;
+        let (run, day, runs, needing) = read.map_err(|error| Problem::try_again(&error))?;
+        let chart: Vec<ChartDay> = shown
+            .into_iter()
+            .map(|date| {
+                let needing = needing.iter().find(|(day, _)| *day == date);
+                let run = runs.iter().find(|run| run.date == date);
+                ChartDay::of(date, run, needing.map_or(0, |(_, needing)| *needing))
+            })
+            .collect();
+        let view = DayView {
+            viewer: self.viewer,
+            date,
+            run: run.as_ref(),
+            day: &day,
+            filter,
+            chart: &chart,
+            has_bill: self.desk.has_bill_of(date),
+            has_next: date < today,
+            now: self.desk.clock.now(),
+            done: query.get("done").and_then(|done| match done {
+                "run" => Some("A run is on its way. Load the page anew in a minute."),
+                "preview" => Some(
+                    "A preview is on its way: it looks for differences and changes nothing else. Load the page anew in a minute.",
+                ),
+                _ => None,
+            }),
+        };
+        Ok(pages::answer(StatusCode::OK, pages::day(&view)))
+    }
+
+    async fn decide_by_form(&self, date: BillDate, id: &str) -> Result<Response<String>, Problem> {
+        let form = self.form()?;
+        let decided = async {
+            let person = self
+                .viewer
+                .decides(Some(form.get("you").unwrap_or_default()))?;
+            let asked = form.decision()?;
+            let difference = self.decide(date, id, &asked, &person).await?;
+            Ok::<_, Problem>((asked.decision, difference, person))
+        };
+        match decided.await {
+            Ok((decision, difference, person)) => {
+                let mut answer = see_other(&format!(
+                    "/console/{date}/differences/{}?done={}",
+                    difference.id,
+                    decision_name(decision)
+                ));
+                if self.viewer.types_in() {
+                    let cookie = HeaderValue::from_str(&person.cookie());
+                    answer
+                        .headers_mut()
+                        .extend(cookie.ok().map(|cookie| (SET_COOKIE, cookie)));
+                }
+                Ok(answer)
+            }
+            Err(problem) => self.again(date, id, &form, problem).await,
+        }
+    }
+
+    /// The page once more, with what was wrong, and with what the person wrote.
+    async fn again(
+        &self,
+        date: BillDate,
+        id: &str,
+        form: &Fields,
+        problem: Problem,
+    ) -> Result<Response<String>, Problem> {
+        let Ok(difference) = self.difference(date, id).await else {
+            return Err(problem);
+        };
+        let draft = Draft {
+            problem: &problem,
+            you: form.get("you").unwrap_or_default(),
+            why: form.get("why").unwrap_or_default(),
+        };
+        let view = self.difference_page(&difference, Some(draft)).await;
+        Ok(pages::answer(problem.status, pages::difference(&view)))
+    }
+
+    async fn difference_page<'a>(
+        &'a self,
+        difference: &'a Difference,
+        draft: Option<Draft<'a>>,
+    ) -> DifferenceView<'a> {
+        let query = self.query();
+        let done = DECISIONS
+            .into_iter()
+            .find(|decision| query.get("done") == Some(decision_name(*decision)));
+        DifferenceView {
+            viewer: self.viewer,
+            difference,
+            journal: self.journal(difference).await,
+            now: self.desk.clock.now(),
+            done: done.map(|decision| words::done(decision, difference.state)),
+            draft,
+        }
+    }
+
+    /// What our books say of the order, if there can be one. A page without it is better than none.
+    async fn journal(&self, difference: &Difference) -> Option<Vec<Event>> {
+        let order_no = difference.about.order_no.as_deref()?;
+        let order_no = OrderNo::parse(order_no).ok()?;
+        match self.desk.orders.journal(&order_no).await {
+            Ok(journal) => Some(journal),
+            Err(error) => {
+                warn!(error = %Chain(&error), "the journal is not shown");
+                None
+            }
+        }
+    }
+
+    /// A form that a page of ours sent: browsers say where a form comes from, and no page can make them lie.
+    fn form(&self) -> Result<Fields, Problem> {
+        let is_ours = match self.incoming.header("sec-fetch-site") {
+            Some(site) => site == "same-origin",
+            None => {
+                let origin = self.incoming.header("origin").unwrap_or_default();
+                let origin = origin.split_once("://").map(|(_, host)| host);
+                origin.is_some_and(|host| !host.is_empty() && host == self.incoming.authority())
+            }
+        };
+        if !is_ours {
+            return Err(Problem::cross_site());
+        }
+        if !self
+            .incoming
+            .is_of_type("application/x-www-form-urlencoded")
+        {
+            return Err(Problem::not_a_form());
+        }
+        Ok(Fields::read(self.incoming.body()))
+    }
+}
+
+/// So many days, `last` being the last one.
+fn days(last: BillDate, count: i64) -> Vec<BillDate> {
+    (0..count).rev().map(|back| last.plus_days(-back)).collect()
+}
+
+fn see_other(location: &str) -> Response<String> {
+    let mut answer = Response::new(String::new());
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    let location = HeaderValue::from_str(location);
+    answer
+        .headers_mut()
+        .extend(location.ok().map(|location| (LOCATION, location)));
+    pages::unkept(answer)
+}

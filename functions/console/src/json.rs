@@ -1,0 +1,196 @@
+//! Reconciliations as our API shows them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use payments::reconcile::{
+    difference::{Difference, Side, Step, Who},
+    run::{BillName, Run},
+    totals::Sums,
+};
+use serde_json::{Map, Value, json};
+use wechatpay::time::format_rfc3339_beijing;
+
+use crate::{
+    asked::STATES,
+    listing::{Day, Piece, needing},
+    money::decimal_of_e5,
+    words,
+};
+
+/// A day: its run, both sides' totals, and how many differences there are.
+pub(crate) fn day(run: &Run, day: &Day) -> Value {
+    let mut view = Map::new();
+    let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
+    put("date", json!(run.date));
+    put("run_id", json!(run.id));
+    put("state", json!(run.state.name()));
+    put("dry_run", json!(run.dry_run));
+    put("started_at", json!(format_rfc3339_beijing(run.started_at)));
+    put("updated_at", json!(format_rfc3339_beijing(run.updated_at)));
+    put("parts", json!(run.parts));
+    put("parts_done", json!(run.parts_done.len()));
+    if let Some(trouble) = &run.trouble {
+        put("trouble", json!(trouble));
+    }
+    put("bills", bills(run));
+    put("totals", totals(run));
+    put("carried", json!(run.carried()));
+    put("differences", differences(day));
+    Value::Object(view)
+}
+
+fn bills(run: &Run) -> Value {
+    let read = BillName::ALL
+        .into_iter()
+        .filter_map(|name| Some((name, run.bills.get(&name)?)));
+    let bills = read.map(|(name, facts)| {
+        json!({
+            "name": name.name(),
+            "rows": facts.rows,
+            "sha1": facts.sha1,
+            "kept_as": facts.kept_as,
+        })
+    });
+    bills.collect()
+}
+
+fn totals(run: &Run) -> Value {
+    let (of_bill, of_books) = (run.there(), run.here());
+    let products: BTreeSet<&String> = of_bill.0.keys().chain(of_books.0.keys()).collect();
+    let sums = |side: &BTreeMap<String, Sums>, product: &str| {
+        side.get(product).copied().unwrap_or_default()
+    };
+    let by_product = products.into_iter().map(|product| {
+        let mut view = both(&sums(&of_bill.0, product), &sums(&of_books.0, product));
+        view.insert("product".to_owned(), json!(product));
+        Value::Object(view)
+    });
+    let by_product: Vec<Value> = by_product.collect();
+    let (there, here) = (of_bill.all(), of_books.all());
+    let mut view = both(&there, &here);
+    view.insert("by_product".to_owned(), json!(by_product));
+    Value::Object(view)
+}
+
+fn both(there: &Sums, here: &Sums) -> Map<String, Value> {
+    let mut bill = counts(there);
+    for (name, value) in [
+        ("settled_fen", json!(there.settled_fen())),
+        ("fee_e5", json!(there.fees)),
+        ("fee_yuan", json!(decimal_of_e5(there.fees))),
+    ] {
+        bill.insert(name.to_owned(), value);
+    }
+    let difference = json!({
+        "payments": signed(there.payments, here.payments),
+        "paid_fen": there.payments_fen.saturating_sub(here.payments_fen),
+        "refunds": signed(there.refunds, here.refunds),
+        "refunded_fen": there.refunds_fen.saturating_sub(here.refunds_fen),
+    });
+    Map::from_iter([
+        ("there".to_owned(), Value::Object(bill)),
+        ("here".to_owned(), Value::Object(counts(here))),
+        ("difference".to_owned(), difference),
+    ])
+}
+
+fn counts(sums: &Sums) -> Map<String, Value> {
+    Map::from_iter([
+        ("payments".to_owned(), json!(sums.payments)),
+        ("paid_fen".to_owned(), json!(sums.payments_fen)),
+        ("refunds".to_owned(), json!(sums.refunds)),
+        ("refunded_fen".to_owned(), json!(sums.refunds_fen)),
+    ])
+}
+
+/// What the bill has more than our books.
+pub(crate) fn signed(there: u64, here: u64) -> i64 {
+    let distance = i64::try_from(there.abs_diff(here)).unwrap_or(i64::MAX);
+    if there < here { -distance } else { distance }
+}
+
+fn differences(day: &Day) -> Value {
+    let mut by_kind = BTreeMap::<_, u32>::new();
+    for difference in &day.items {
+        *by_kind.entry(difference.kind.name()).or_default() += 1;
+    }
+    let by_state = STATES.map(|state| {
+        let of_it = day.items.iter().filter(|one| one.state == state);
+        (state.name(), of_it.count())
+    });
+    json!({
+        "count": day.items.len(),
+        "is_cut": day.is_cut,
+        "needing_somebody": needing(&day.items),
+        "by_kind": by_kind,
+        "by_state": BTreeMap::from(by_state),
+    })
+}
+
+/// A piece of the list of differences.
+pub(crate) fn list(piece: &Piece) -> Value {
+    let items: Vec<Value> = piece
+        .items
+        .iter()
+        .map(|difference| Value::Object(short(difference)))
+        .collect();
+    let mut view = Map::from_iter([("differences".to_owned(), json!(items))]);
+    if let Some(next) = &piece.next {
+        view.insert("next".to_owned(), json!(next));
+    }
+    Value::Object(view)
+}
+
+/// A difference with its history.
+pub(crate) fn difference(difference: &Difference) -> Value {
+    let mut view = short(difference);
+    let history: Vec<Value> = difference.history.iter().map(step).collect();
+    view.insert("history".to_owned(), json!(history));
+    Value::Object(view)
+}
+
+fn short(difference: &Difference) -> Map<String, Value> {
+    let mut view = Map::new();
+    let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
+    put("id", json!(difference.id));
+    put("date", json!(difference.date));
+    put("kind", json!(difference.kind.name()));
+    put("meaning", json!(difference.kind.meaning()));
+    put("what_to_do", json!(difference.kind.what_to_do()));
+    put("about", json!(difference.about));
+    if let Some(there) = &difference.there {
+        put("there", side(there));
+    }
+    if let Some(here) = &difference.here {
+        put("here", side(here));
+    }
+    put("state", json!(difference.state.name()));
+    put("next", json!(words::next(difference)));
+    put("version", json!(difference.version));
+    view
+}
+
+fn side(side: &Side) -> Value {
+    let mut view = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        view.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    put("amount_fen", side.amount_fen.map(|fen| json!(fen)));
+    put("state", side.state.as_ref().map(|state| json!(state)));
+    put("at", side.at.map(|at| json!(format_rfc3339_beijing(at))));
+    put("note", side.note.as_ref().map(|note| json!(note)));
+    Value::Object(view)
+}
+
+fn step(step: &Step) -> Value {
+    let (by, name) = match &step.who {
+        Who::Run(id) => ("run", id),
+        Who::Person(name) => ("person", name),
+    };
+    json!({
+        "at": format_rfc3339_beijing(step.at),
+        "by": {"kind": by, "id": name},
+        "to": step.to.name(),
+        "why": step.why,
+    })
+}

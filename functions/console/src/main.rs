@@ -1,0 +1,20 @@
+//! Starts `console`. Whatever is built once per sandbox is built here; [`handler`] does the work.
+
+use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetry};
+use console::{desk::Desk, handler, settings::Settings};
+use lambda_http::{Request, service_fn};
+
+// One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_http::Error> {
+    telemetry::init(&ProcessEnv);
+    let settings = Settings::read(&ProcessEnv)?;
+    let (clock, random) = (Clock::system(), Random::system());
+    let aws = Aws::new(&settings.aws, &clock);
+    let desk = &Desk::open(settings, &aws, clock, random);
+    lambda_http::run(service_fn(async move |request: Request| {
+        let (parts, body) = request.into_parts();
+        Ok::<_, lambda_http::Error>(handler::serve(desk, parts, body.to_vec()).await)
+    }))
+    .await
+}

@@ -1,0 +1,272 @@
+//! The last days at a glance: what both sides agree on, what only one has, and where somebody is needed.
+
+use maud::{Markup, html};
+use payments::reconcile::run::{BillDate, Run, RunState};
+
+use crate::{
+    money::yuan,
+    words::{Month, day_and_month, long_day},
+};
+
+/// One day's column.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct ChartDay {
+    date: BillDate,
+    /// Where its run stands; `None` without one.
+    state: Option<RunState>,
+    sums: Stack,
+    /// How many of its differences need somebody.
+    needing: usize,
+}
+
+/// What was paid on a day, in fen.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Stack {
+    /// On both sides.
+    agreed: i64,
+    /// In the bill only.
+    there: i64,
+    /// In our books only.
+    here: i64,
+}
+
+// Units of the drawing, about a pixel each on a wide screen.
+const LEFT: i64 = 70;
+const TOP: i64 = 26;
+const HEIGHT: i64 = 150;
+const SLOT: i64 = 29;
+const BAR: i64 = 17;
+const BOTTOM: i64 = 30;
+
+impl ChartDay {
+    /// The column of a day.
+    pub(crate) fn of(date: BillDate, run: Option<&Run>, needing: usize) -> Self {
+        Self {
+            date,
+            state: run.map(|run| run.state),
+            sums: run.map(Stack::of).unwrap_or_default(),
+            needing,
+        }
+    }
+
+    fn told(&self) -> String {
+        let day = long_day(self.date);
+        let Some(state) = self.state else {
+            return format!("{day}: no run");
+        };
+        let run = match state {
+            RunState::Done => "",
+            RunState::Waiting => "waits for the bill, ",
+            RunState::Running => "runs, ",
+            RunState::Failed => "the run failed, ",
+        };
+        let mut told = format!("{day}: {run}{} agreed", yuan(self.sums.agreed));
+        for (fen, whose) in [
+            (self.sums.there, "in the bill only"),
+            (self.sums.here, "in our books only"),
+        ] {
+            if fen > 0 {
+                told.push_str(&format!(", {} {whose}", yuan(fen)));
+            }
+        }
+        match self.needing {
+            0 => {}
+            1 => told.push_str(", 1 open difference"),
+            more => told.push_str(&format!(", {more} open differences")),
+        }
+        told
+    }
+}
+
+impl Stack {
+    fn of(run: &Run) -> Self {
+        let (of_bill, of_books) = (run.there(), run.here());
+        let mut stack = Self::default();
+        let products = of_bill.0.keys().chain(of_books.0.keys());
+        for product in std::collections::BTreeSet::from_iter(products) {
+            let paid = |side: &std::collections::BTreeMap<_, _>| {
+                side.get(product)
+                    .map_or(0, |sums: &payments::reconcile::totals::Sums| {
+                        sums.payments_fen.max(0)
+                    })
+            };
+            let (there, here) = (paid(&of_bill.0), paid(&of_books.0));
+            let agreed = there.min(here);
+            stack.agreed = stack.agreed.saturating_add(agreed);
+            stack.there = stack.there.saturating_add(there - agreed);
+            stack.here = stack.here.saturating_add(here - agreed);
+        }
+        stack
+    }
+
+    fn sum(self) -> i64 {
+        self.agreed
+            .saturating_add(self.there)
+            .saturating_add(self.here)
+    }
+}
+
+/// The chart. `chosen` is the day whose page it stands on.
+pub(super) fn chart(days: &[ChartDay], chosen: BillDate) -> Markup {
+    let count = i64::try_from(days.len()).unwrap_or(30);
+    let width = LEFT + SLOT * count + 4;
+    let highest = days.iter().map(|day| day.sums.sum()).max().unwrap_or(0);
+    let top = round_up(highest);
+    let base = TOP + HEIGHT;
+    let lines = [(base, 0), (TOP + HEIGHT / 2, top / 2), (TOP, top)];
+    // Where nothing was paid there is no scale.
+    let lines = lines.into_iter().take(if highest > 0 { 3 } else { 1 });
+    html! {
+        div.chart tabindex="0" role="region" aria-label="Chart of the last days" {
+            svg viewBox=(format!("0 0 {width} {}", base + BOTTOM)) role="group"
+                aria-label="What was paid on each day; each column leads to its day" {
+                @for (y, fen) in lines {
+                    line.grid x1=(LEFT) x2=(width) y1=(y) y2=(y) {}
+                    text.axis x=(LEFT - 8) y=(y + 4) text-anchor="end" { (short_yuan(fen)) }
+                }
+                @for (position, day) in (0_i64..).zip(days) {
+                    (column(day, LEFT + SLOT * position, top, day.date == chosen))
+                }
+            }
+        }
+        ul.legend {
+            li { (sample("agreed")) "On both sides" }
+            li { (sample("there")) "In the bill only" }
+            li { (sample("here")) "In our books only" }
+            li { svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true" { circle.open cx="6" cy="6" r="5" {} } "Open differences" }
+            li { (sample("none")) "No run" }
+        }
+    }
+}
+
+fn column(day: &ChartDay, x: i64, top: i64, is_chosen: bool) -> Markup {
+    let base = TOP + HEIGHT;
+    let bar_x = x + (SLOT - BAR) / 2;
+    let middle = x + SLOT / 2;
+    let agreed = height(day.sums.agreed, top);
+    let there = height(day.sums.there, top);
+    let here = height(day.sums.here, top);
+    let peak = base - agreed - there - here;
+    let told = day.told();
+    let is_labelled = is_chosen || is_monday(day.date);
+    html! {
+        a href=(format!("/console/{}", day.date)) aria-label=(told) aria-current=[is_chosen.then_some("page")] {
+            title { (told) }
+            rect.slot.chosen[is_chosen] x=(x) y=(TOP - 20) width=(SLOT) height=(HEIGHT + 20) {}
+            @if day.state.is_none() {
+                rect.none x=(bar_x) y=(base - 8) width=(BAR) height="8" rx="2" {}
+            }
+            @if agreed > 0 {
+                rect.agreed x=(bar_x) y=(base - agreed) width=(BAR) height=(agreed) {}
+            }
+            @if there > 0 {
+                rect.there x=(bar_x) y=(base - agreed - there) width=(BAR) height=(there) {}
+            }
+            @if here > 0 {
+                rect.here x=(bar_x) y=(peak) width=(BAR) height=(here) {}
+            }
+            @match day.state {
+                Some(RunState::Failed) => {
+                    path.failed d=(format!("M{} {}l8 8m0 -8l-8 8", middle - 4, base - 14)) {}
+                }
+                Some(RunState::Waiting | RunState::Running) => {
+                    circle.waits cx=(middle) cy=(base - 8) r="4" {}
+                }
+                Some(RunState::Done) | None => {}
+            }
+            @if day.needing > 0 {
+                circle.open cx=(middle) cy=(peak - 9) r="5" {}
+            }
+            @if is_labelled {
+                text.day.chosen[is_chosen] x=(middle) y=(base + 19) text-anchor="middle" {
+                    (day_and_month(day.date, Month::Short))
+                }
+            }
+        }
+    }
+}
+
+fn sample(class: &str) -> Markup {
+    html! {
+        svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true" {
+            rect.(class) x="0.5" y="0.5" width="11" height="11" rx="2" {}
+        }
+    }
+}
+
+/// The height of an amount in the drawing; what is there is seen, however small beside the rest.
+fn height(fen: i64, top: i64) -> i64 {
+    if fen <= 0 || top <= 0 {
+        return 0;
+    }
+    let height = i128::from(fen) * i128::from(HEIGHT) / i128::from(top);
+    i64::try_from(height).unwrap_or(HEIGHT).clamp(2, HEIGHT)
+}
+
+/// The smallest of 1, 2, 4, 5 or 10 times a power of ten, in yuan, that is no less.
+fn round_up(fen: i64) -> i64 {
+    let mut power: i64 = 100;
+    loop {
+        for factor in [1, 2, 4, 5] {
+            let round = power.saturating_mul(factor);
+            if round >= fen || round == i64::MAX {
+                return round;
+            }
+        }
+        power = power.saturating_mul(10);
+    }
+}
+
+/// An amount on the axis: `¥5,000`, `¥0.50`.
+fn short_yuan(fen: i64) -> String {
+    let whole = yuan(fen);
+    whole.strip_suffix(".00").unwrap_or(&whole).to_owned()
+}
+
+fn is_monday(date: BillDate) -> bool {
+    long_day(date).starts_with("Monday")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_ends_at_a_round_amount() {
+        for (fen, round) in [
+            (0, 100),
+            (1, 100),
+            (101, 200),
+            (30_000, 40_000),
+            (40_001, 50_000),
+            (50_001, 100_000),
+            (i64::MAX, i64::MAX),
+        ] {
+            assert_eq!(round_up(fen), round);
+        }
+        assert_eq!(short_yuan(500_000), "¥5,000");
+        assert_eq!(short_yuan(50), "¥0.50");
+    }
+
+    #[test]
+    fn a_single_fen_can_be_seen_beside_millions_and_nothing_is_higher_than_the_chart() {
+        assert_eq!(height(1, 1_000_000_000), 2);
+        assert_eq!(height(0, 100), 0);
+        assert_eq!(height(i64::MAX, i64::MAX), HEIGHT);
+    }
+
+    #[test]
+    fn a_day_without_a_run_is_told_from_a_day_without_trade() {
+        let date = BillDate::parse("2026-08-03").unwrap();
+        let never = ChartDay::of(date, None, 0);
+        assert_eq!(never.told(), "Monday, 3 August 2026: no run");
+        let mut quiet = Run::begun(date, "r", false, wechatpay::UnixSeconds(0));
+        quiet.state = RunState::Done;
+        let quiet = ChartDay::of(date, Some(&quiet), 0);
+        assert_eq!(quiet.told(), "Monday, 3 August 2026: ¥0.00 agreed");
+        let drawn = |day| chart(&[day], date).into_string();
+        assert!(drawn(never).contains("class=\"none\" x=\"76\""));
+        assert!(!drawn(quiet).contains("class=\"none\" x=\"76\""));
+        assert!(drawn(quiet).contains("href=\"/console/2026-08-03\""));
+    }
+}

@@ -1,0 +1,190 @@
+//! The page of one day.
+
+use maud::{Markup, html};
+use payments::reconcile::run::{BILLS_LAST_DAYS, BillDate, BillName, Run, RunState};
+
+use wechatpay::UnixSeconds;
+
+use super::{chart, layout, list, moment, notice, products};
+use crate::{asked::Filter, listing::Day, money::count, pages::ChartDay, person::Viewer, words};
+
+/// What the page shows.
+pub(crate) struct DayView<'a> {
+    pub(crate) viewer: &'a Viewer,
+    pub(crate) date: BillDate,
+    pub(crate) run: Option<&'a Run>,
+    pub(crate) day: &'a Day,
+    pub(crate) filter: Filter,
+    pub(crate) chart: &'a [ChartDay],
+    /// Whether a run could find a bill of the day.
+    pub(crate) has_bill: bool,
+    /// Whether the next day has begun.
+    pub(crate) has_next: bool,
+    pub(crate) now: UnixSeconds,
+    /// What was done just now.
+    pub(crate) done: Option<&'static str>,
+}
+
+/// The page.
+pub(crate) fn day(view: &DayView<'_>) -> Markup {
+    let read = view.run.filter(|run| !run.parts_done.is_empty());
+    let has_items = !view.day.items.is_empty();
+    let body = html! {
+        (head(view))
+        (notice(view.done))
+        (state(view))
+        @if let Some(run) = read {
+            (products::figures(run))
+            section.card {
+                h2 { "By product" }
+                @if run.there().0.is_empty() && run.here().0.is_empty() {
+                    p.empty { "Nothing was paid or given back on this day, on either side." }
+                } @else {
+                    (products::table(run))
+                }
+                (products::fees(run))
+            }
+        }
+        section.card {
+            h2 { (view.chart.len()) " days" }
+            (chart::chart(view.chart, view.date))
+        }
+        section.card #differences {
+            div.title {
+                h2 { "Differences" }
+                @if has_items {
+                    a.button href=(format!("/v1/reconciliations/{}/differences.csv", view.date)) download {
+                        "Download CSV"
+                    }
+                }
+            }
+            @if has_items {
+                (list::list(view.date, view.day, view.filter))
+            } @else {
+                (no_differences(view.run))
+            }
+        }
+        @if let Some(run) = view.run {
+            (bills(run))
+        }
+    };
+    layout(&view.date.to_string(), Some(view.viewer), body)
+}
+
+fn head(view: &DayView<'_>) -> Markup {
+    let link = |days: i64| format!("/console/{}", view.date.plus_days(days));
+    html! {
+        div.day {
+            div {
+                p.over { "Day" }
+                h1 { (words::long_day(view.date)) }
+            }
+            nav.days aria-label="Days" {
+                a.button href=(link(-1)) rel="prev" { "← " span { (words::day_and_month(view.date.plus_days(-1), words::Month::Short)) } }
+                @if view.has_next {
+                    a.button href=(link(1)) rel="next" { span { (words::day_and_month(view.date.plus_days(1), words::Month::Short)) } " →" }
+                }
+                form method="get" action="/console" {
+                    label.hidden for="day" { "Go to a day" }
+                    input #day type="date" name="day" value=(view.date) required;
+                    button type="submit" { "Go" }
+                }
+            }
+        }
+    }
+}
+
+fn state(view: &DayView<'_>) -> Markup {
+    let words = words::run(view.run, &view.day.items, view.now);
+    let is_preview = view.run.is_some_and(|run| run.dry_run);
+    let under_way = view.run.is_some_and(|run| match run.state {
+        RunState::Running => !words::is_stuck(run, view.now),
+        RunState::Waiting | RunState::Done | RunState::Failed => false,
+    });
+    html! {
+        section.banner.(words.tone.class()) {
+            div {
+                h2 {
+                    (words.headline)
+                    @if is_preview { " " span.chip.quiet { "Preview" } }
+                }
+                p { (words.detail) }
+                @if is_preview {
+                    p { "This was a preview: differences are listed, nothing was settled and no refund proposed. Apply it to do so." }
+                }
+                @if let Some(run) = view.run {
+                    p.meta {
+                        "Started " (moment(run.started_at)) " · updated " (moment(run.updated_at))
+                        " · run " code { (run.id) }
+                    }
+                }
+            }
+            @if !view.has_bill {
+                p.meta {
+                    @if view.has_next { "WeChat Pay keeps bills for " (BILLS_LAST_DAYS) " days: this day has none any more." }
+                    @else { "The day is not over: there is no bill yet." }
+                }
+            } @else if !under_way {
+                form.actions method="post" action=(format!("/console/{}", view.date)) {
+                    button type="submit" name="dry_run" value="true" { "Preview" }
+                    button.main type="submit" name="dry_run" value="false" {
+                        @if is_preview { "Apply" } @else if view.run.is_some() { "Run again" } @else { "Run now" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn no_differences(run: Option<&Run>) -> Markup {
+    html! {
+        p.empty {
+            @match run.map(|run| run.state) {
+                None => { "Nothing is known before the first run." }
+                Some(RunState::Waiting | RunState::Running) => { "None so far. The run is not through yet." }
+                Some(RunState::Failed) => { "None were found before the run failed. That says nothing about the day." }
+                Some(RunState::Done) => { "None. Both sides say the same." }
+            }
+        }
+    }
+}
+
+fn bills(run: &Run) -> Markup {
+    html! {
+        @if !run.bills.is_empty() {
+            details.card {
+                summary { h2 { "Bills that were read" } }
+                table.bills role="table" {
+                    caption.hidden { "Bills that were read" }
+                    thead role="rowgroup" {
+                        tr role="row" {
+                            th scope="col" role="columnheader" { "Bill" }
+                            th.number scope="col" role="columnheader" { "Rows" }
+                            th scope="col" role="columnheader" { "SHA-1" }
+                            th scope="col" role="columnheader" { "Kept as" }
+                        }
+                    }
+                    tbody role="rowgroup" {
+                        @for name in BillName::ALL {
+                            @if let Some(facts) = run.bills.get(&name) {
+                                tr role="row" {
+                                    th scope="row" role="rowheader" { (words::bill(name)) }
+                                    td.number role="cell" data-label="Rows" { (count(facts.rows)) }
+                                    td role="cell" data-label="SHA-1" {
+                                        @match &facts.sha1 {
+                                            Some(sha1) => { code { (sha1) } }
+                                            None => { "There is no bill: nothing happened" }
+                                        }
+                                    }
+                                    td role="cell" data-label="Kept as" {
+                                        @if let Some(kept) = &facts.kept_as { code { (kept) } }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The page of one difference: what both sides say, what may be decided, and what happened so far.
+
+use flows::problem::Problem;
+use maud::{Markup, html};
+use payments::{
+    journal::{Event, Subject},
+    reconcile::difference::{
+        Decision, Difference, NotDecided, PERSONS, REASON_MAX, Side, State, Step, Who,
+    },
+};
+use wechatpay::UnixSeconds;
+
+use super::{chip, layout, list, moment, notice};
+use crate::{
+    asked::{DECISIONS, decision_name},
+    money::yuan,
+    person::Viewer,
+    words,
+};
+
+/// What the page shows.
+pub(crate) struct DifferenceView<'a> {
+    pub(crate) viewer: &'a Viewer,
+    pub(crate) difference: &'a Difference,
+    /// What happened to the order in our books; `None` when that is not known.
+    pub(crate) journal: Option<Vec<Event>>,
+    pub(crate) now: UnixSeconds,
+    /// What was done just now.
+    pub(crate) done: Option<&'static str>,
+    /// What was sent and did not hold.
+    pub(crate) draft: Option<Draft<'a>>,
+}
+
+/// A form that did not hold.
+#[derive(Clone, Copy)]
+pub(crate) struct Draft<'a> {
+    pub(crate) problem: &'a Problem,
+    pub(crate) you: &'a str,
+    pub(crate) why: &'a str,
+}
+
+/// The page.
+pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
+    let one = view.difference;
+    let name = list::name(one);
+    let day = format!("/console/{}", one.date);
+    let body = html! {
+        p.back { a href=(day) { "← " (words::long_day(one.date)) } }
+        div.title.left {
+            h1 { (words::kind_title(one.kind)) }
+            (chip(words::state(one.state)))
+        }
+        p.lead { (list::sentence(one.kind.meaning())) }
+        (notice(view.done))
+        @if let Some(draft) = &view.draft {
+            div.banner.bad role="alert" {
+                div {
+                    h2 { (draft.problem.title) }
+                    p { (draft.problem.detail) }
+                }
+            }
+        }
+        div.sides {
+            (side("WeChat Pay says", one.there.as_ref()))
+            (side("Our books say", one.here.as_ref()))
+        }
+        div.columns {
+            section.card {
+                @if is_undecided(one.state) {
+                    h2 { "What to do" }
+                    p { (list::sentence(one.kind.what_to_do())) }
+                } @else {
+                    h2 { "Where it stands" }
+                }
+                dl.facts {
+                    div { dt { "Who acts next" } dd { (words::next(one)) } }
+                }
+                (form(view))
+            }
+            section.card {
+                h2 { "What it is about" }
+                (about(one))
+            }
+        }
+        section.card {
+            h2 { "What happened" }
+            (timeline(view))
+        }
+    };
+    layout(&format!("{name}, {}", one.date), Some(view.viewer), body)
+}
+
+/// Whether a person still has something to decide, or may.
+fn is_undecided(state: State) -> bool {
+    match state {
+        State::Open | State::Proposed | State::Rejected => true,
+        State::Approved | State::Repaired | State::Explained => false,
+    }
+}
+
+fn side(title: &str, side: Option<&Side>) -> Markup {
+    html! {
+        section.figure {
+            h2 { (title) }
+            @match side {
+                None => { p.sum.nothing { "Nothing" } }
+                Some(side) => {
+                    @if let Some(fen) = side.amount_fen { p.sum { (yuan(fen)) } }
+                    @if let Some(state) = &side.state { p { "State " code { (state) } } }
+                    @if let Some(at) = side.at { p { "At " (moment(at)) } }
+                    @if let Some(note) = &side.note { p { (note) } }
+                }
+            }
+        }
+    }
+}
+
+fn about(one: &Difference) -> Markup {
+    let about = &one.about;
+    html! {
+        dl.facts {
+            @for (name, value) in [
+                ("Order", &about.order_no),
+                ("Transaction", &about.transaction_id),
+                ("Our refund number", &about.out_refund_no),
+                ("WeChat Pay’s refund", &about.refund_id),
+            ] {
+                @if let Some(value) = value {
+                    div { dt { (name) } dd { code { (value) } } }
+                }
+            }
+            @if let Some(line) = about.line {
+                div { dt { "Row of the bill" } dd { (line) } }
+            }
+            div { dt { "Name here" } dd { code { (one.id) } } }
+        }
+    }
+}
+
+/// What may be decided, and what keeps this person from it.
+fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<NotDecided>)> {
+    // Whoever types a name in may type another one.
+    let person = if view.viewer.types_in() {
+        "\u{0}"
+    } else {
+        view.viewer.name().unwrap_or_default()
+    };
+    DECISIONS
+        .into_iter()
+        .filter_map(
+            |decision| match view.difference.decided(decision, person, "why", view.now) {
+                Ok(_) => Some((decision, None)),
+                Err(not @ NotDecided::SamePerson) => Some((decision, Some(not))),
+                Err(
+                    NotDecided::WrongState { .. }
+                    | NotDecided::NothingToRefund
+                    | NotDecided::NoReason,
+                ) => None,
+            },
+        )
+        .collect()
+}
+
+fn form(view: &DifferenceView<'_>) -> Markup {
+    let one = view.difference;
+    let allowed = allowed(view);
+    if allowed.is_empty() {
+        return html! {};
+    }
+    let draft = |value: fn(&Draft<'_>) -> String| view.draft.as_ref().map(value);
+    let you = draft(|draft| draft.you.to_owned())
+        .or_else(|| view.viewer.name().map(str::to_owned))
+        .unwrap_or_default();
+    html! {
+        form.decide method="post" action=(format!("/console/{}/differences/{}", one.date, one.id)) {
+            // The Enter key presses the first button of a form, so the first one does nothing.
+            button type="submit" disabled hidden {}
+            input type="hidden" name="version" value=(one.version);
+            @if view.viewer.types_in() {
+                label for="you" { "You are" }
+                input #you name="you" value=(you) required maxlength="128" autocomplete="off" spellcheck="false";
+            }
+            label for="why" { "Why" }
+            textarea #why name="why" required maxlength=(REASON_MAX) rows="3" {
+                (draft(|draft| draft.why.to_owned()).unwrap_or_default())
+            }
+            @for (_, not) in &allowed {
+                @if let Some(not) = not {
+                    p.hint #same { (list::sentence(&not.to_string())) }
+                }
+            }
+            div.actions {
+                @for (position, (decision, not)) in allowed.iter().enumerate() {
+                    button.main[position == 0] type="submit" name="decision" value=(decision_name(*decision))
+                        disabled[not.is_some()] aria-describedby=[not.map(|_| "same")] {
+                        (words::button(*decision))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One thing that happened.
+struct Happened {
+    at: UnixSeconds,
+    what: String,
+    who: Markup,
+    why: Option<String>,
+    /// Whether it happened to the order, in our books.
+    in_the_books: bool,
+}
+
+fn timeline(view: &DifferenceView<'_>) -> Markup {
+    let one = view.difference;
+    let mut all = Vec::new();
+    let (mut before, mut persons) = (None, 0);
+    for step in &one.history {
+        persons = match (&step.who, step.to) {
+            (Who::Person(_), State::Proposed | State::Approved) => persons + 1,
+            (_, State::Proposed) => persons,
+            (
+                _,
+                State::Open
+                | State::Approved
+                | State::Repaired
+                | State::Rejected
+                | State::Explained,
+            ) => 0,
+        };
+        all.push(Happened {
+            at: step.at,
+            what: what(step, before, persons),
+            who: by(&step.who),
+            why: Some(step.why.clone()),
+            in_the_books: false,
+        });
+        before = Some(step.to);
+    }
+    for event in view.journal.iter().flatten() {
+        all.push(of_the_order(event));
+    }
+    // An order was there before anything was found about it.
+    all.sort_by_key(|happened| (happened.at, !happened.in_the_books));
+    html! {
+        ol.timeline {
+            @for happened in &all {
+                li.books[happened.in_the_books] {
+                    p.when { (moment(happened.at)) }
+                    div {
+                        p { strong { (happened.what) } " " span.who { (happened.who) } }
+                        @if let Some(why) = &happened.why { p.why { (why) } }
+                    }
+                }
+            }
+        }
+        @if one.about.order_no.is_some() {
+            @match &view.journal {
+                None => { p.hint { "What our books say of the order is not shown: there is no such number here, or the table did not answer." } }
+                Some(journal) if journal.is_empty() => { p.hint { "Our books have no order of this number." } }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn what(step: &Step, before: Option<State>, persons: usize) -> String {
+    match (step.to, before) {
+        (_, None) => "Found".to_owned(),
+        (State::Proposed, Some(State::Proposed)) if persons > 0 => {
+            format!("Approved, {persons} of {PERSONS}")
+        }
+        (State::Approved, Some(State::Proposed)) => format!("Approved, {persons} of {PERSONS}"),
+        (to, Some(before)) if to == before => "Noted".to_owned(),
+        (to, Some(_)) => words::state(to).0.to_owned(),
+    }
+}
+
+fn by(who: &Who) -> Markup {
+    match who {
+        Who::Run(id) => html! { "by run " code { (id) } },
+        Who::Person(name) => html! { "by " (name) },
+    }
+}
+
+fn of_the_order(event: &Event) -> Happened {
+    let subject = match &event.subject {
+        Subject::Order => "Order".to_owned(),
+        Subject::Refund(refund_no) => format!("Refund {refund_no}"),
+        Subject::Payment(transaction_id) => format!("Payment {transaction_id}"),
+    };
+    let from = event.from.as_deref();
+    let from = from.map_or(String::new(), |from| format!("{from} → "));
+    Happened {
+        at: event.at,
+        what: format!("{subject}: {from}{}", event.to),
+        who: html! { "by " (event.cause.kind()) " " code { (event.cause.id()) } },
+        why: None,
+        in_the_books: true,
+    }
+}

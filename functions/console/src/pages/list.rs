@@ -1,0 +1,184 @@
+//! The differences of a day, grouped by kind.
+
+use maud::{Markup, html};
+use payments::reconcile::{
+    difference::{Difference, Kind, Side, State},
+    run::BillDate,
+};
+
+use super::chip;
+use crate::{
+    asked::{Filter, STATES},
+    listing::Day,
+    money::{count, yuan},
+    words,
+};
+
+/// How many of a kind are shown while all kinds are.
+const OF_EACH_KIND: usize = 50;
+/// How many are shown of a kind that was chosen.
+const OF_ONE_KIND: usize = 500;
+
+/// Counts by state, which are the choice too, and a group for each kind.
+pub(super) fn list(date: BillDate, day: &Day, filter: Filter) -> Markup {
+    let chosen: Vec<&Difference> = day.items.iter().filter(|one| filter.takes(one)).collect();
+    html! {
+        (states(date, day, filter))
+        @if day.is_cut {
+            p.notice { "The day has more differences than are counted here. So many have one cause: look at the run and the bill first." }
+        }
+        @if let Some(kind) = filter.kind {
+            p.choice {
+                "Only: " strong { (words::kind_title(kind)) } " · "
+                a href=(address(date, None, filter.state)) { "all kinds" }
+            }
+        }
+        @if chosen.is_empty() {
+            p.empty { "No difference of this choice." }
+        }
+        @for kind in Kind::ALL {
+            (group(date, kind, &chosen, filter))
+        }
+    }
+}
+
+fn states(date: BillDate, day: &Day, filter: Filter) -> Markup {
+    let of = |state: State| {
+        let items = day.items.iter().filter(|one| one.state == state);
+        items
+            .filter(|one| filter.kind.is_none_or(|kind| kind == one.kind))
+            .count()
+    };
+    let all: usize = STATES.map(of).iter().sum();
+    html! {
+        nav.states aria-label="Differences by state" {
+            a href=(address(date, filter.kind, None)) aria-current=[filter.state.is_none().then_some("true")] {
+                "All " span.count { (number(all)) }
+            }
+            @for state in STATES {
+                @let found = of(state);
+                @let (name, tone) = words::state(state);
+                @let is_chosen = filter.state == Some(state);
+                @if found > 0 || is_chosen {
+                    a.(tone.class()) href=(address(date, filter.kind, Some(state))) aria-current=[is_chosen.then_some("true")] {
+                        (name) " " span.count { (number(found)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn group(date: BillDate, kind: Kind, chosen: &[&Difference], filter: Filter) -> Markup {
+    let mut items: Vec<&Difference> = chosen
+        .iter()
+        .copied()
+        .filter(|one| one.kind == kind)
+        .collect();
+    if items.is_empty() {
+        return html! {};
+    }
+    items.sort_by_key(|one| (!one.state.needs_somebody(), one.about.line));
+    let shown = if filter.kind.is_some() {
+        OF_ONE_KIND
+    } else {
+        OF_EACH_KIND
+    };
+    let hidden = items.len().saturating_sub(shown);
+    html! {
+        section.kind {
+            h3 { (words::kind_title(kind)) " " span.count { (number(items.len())) } }
+            p { (sentence(kind.meaning())) }
+            p.todo { strong { "What to do: " } (kind.what_to_do()) "." }
+            table.differences role="table" {
+                caption.hidden { (words::kind_title(kind)) }
+                thead role="rowgroup" {
+                    tr role="row" {
+                        th scope="col" role="columnheader" { "State" }
+                        th scope="col" role="columnheader" { "Order" }
+                        th.number scope="col" role="columnheader" { "WeChat Pay" }
+                        th.number scope="col" role="columnheader" { "Our books" }
+                        th scope="col" role="columnheader" { "Who acts next" }
+                    }
+                }
+                tbody role="rowgroup" {
+                    @for one in items.into_iter().take(shown) { (row(one)) }
+                }
+            }
+            @if hidden > 0 && filter.kind.is_none() {
+                p { a href=(address(date, Some(kind), filter.state)) { "Show " (number(hidden)) " more of this kind" } }
+            } @else if hidden > 0 {
+                p { (number(hidden)) " more are in the CSV file." }
+            }
+        }
+    }
+}
+
+fn row(one: &Difference) -> Markup {
+    html! {
+        tr role="row" {
+            td role="cell" { (chip(words::state(one.state))) }
+            th.order scope="row" role="rowheader" {
+                a href=(format!("/console/{}/differences/{}", one.date, one.id)) { (name(one)) }
+            }
+            td.number role="cell" data-label="WeChat Pay" { (side(one.there.as_ref())) }
+            td.number role="cell" data-label="Our books" { (side(one.here.as_ref())) }
+            td.next role="cell" data-label="Next" { (words::next(one)) }
+        }
+    }
+}
+
+/// What a difference is about, as short as it can be named.
+pub(super) fn name(one: &Difference) -> String {
+    let about = &one.about;
+    let number = [
+        &about.order_no,
+        &about.transaction_id,
+        &about.out_refund_no,
+        &about.refund_id,
+    ];
+    match (number.into_iter().flatten().next(), about.line) {
+        (Some(number), _) => number.clone(),
+        (None, Some(line)) => format!("Row {line} of the bill"),
+        (None, None) => "The bill as a whole".to_owned(),
+    }
+}
+
+fn side(side: Option<&Side>) -> Markup {
+    let Some(side) = side else {
+        return html! { span.nothing { "Nothing" } };
+    };
+    html! {
+        @if let Some(fen) = side.amount_fen {
+            span.amount { (yuan(fen)) }
+        }
+        @if let Some(state) = &side.state {
+            small { (state) }
+        }
+    }
+}
+
+fn address(date: BillDate, kind: Option<Kind>, state: Option<State>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(kind) = kind {
+        query.append_pair("kind", kind.name());
+    }
+    if let Some(state) = state {
+        query.append_pair("state", state.name());
+    }
+    let query = query.finish();
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("/console/{date}{mark}{query}#differences")
+}
+
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        None => String::new(),
+    }
+}
+
+fn number(number: usize) -> String {
+    count(u64::try_from(number).unwrap_or(u64::MAX))
+}

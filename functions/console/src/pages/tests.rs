@@ -1,0 +1,247 @@
+use payments::{
+    ids::OrderNo,
+    journal::{Cause, Event, Subject},
+    reconcile::{
+        difference::{About, Decision, Difference, Kind, Side},
+        run::{BillDate, PartDone, Run, RunState},
+        totals::Sums,
+    },
+};
+use wechatpay::UnixSeconds;
+
+use super::{ChartDay, DayView, DifferenceView, day, difference};
+use crate::{
+    asked::Filter,
+    listing::Day,
+    person::{Person, Viewer},
+};
+
+const NOW: UnixSeconds = UnixSeconds(1_785_643_200);
+
+fn date() -> BillDate {
+    BillDate::parse("2026-08-01").unwrap()
+}
+
+fn li() -> Viewer {
+    Viewer::Known(Person::named("li").unwrap())
+}
+
+/// What others may have written, with everything in it that HTML knows.
+const EVIL: &str = r#"<img src=x onerror="alert('1')">&"#;
+
+fn found(kind: Kind) -> Difference {
+    let about = About {
+        order_no: Some(EVIL.to_owned()),
+        transaction_id: Some("4200001".to_owned()),
+        ..About::default()
+    };
+    let there = Side {
+        amount_fen: Some(123_456),
+        state: Some(EVIL.to_owned()),
+        at: Some(NOW),
+        note: Some(EVIL.to_owned()),
+    };
+    Difference::found(date(), kind, about, Some(there), None, EVIL, NOW)
+}
+
+fn run(state: RunState) -> Run {
+    let mut run = Run::begun(date(), "run-1", false, NOW);
+    run.state = state;
+    run
+}
+
+fn page(run: Option<&Run>, items: Vec<Difference>) -> String {
+    let chart = [ChartDay::of(date(), run, items.len())];
+    let view = DayView {
+        viewer: &li(),
+        date: date(),
+        run,
+        day: &Day {
+            items,
+            is_cut: false,
+        },
+        filter: Filter::default(),
+        chart: &chart,
+        has_bill: true,
+        has_next: true,
+        now: NOW,
+        done: None,
+    };
+    day(&view).into_string()
+}
+
+fn one(viewer: &Viewer, difference_: &Difference, journal: Option<Vec<Event>>) -> String {
+    let view = DifferenceView {
+        viewer,
+        difference: difference_,
+        journal,
+        now: NOW,
+        done: None,
+        draft: None,
+    };
+    difference(&view).into_string()
+}
+
+#[test]
+fn whatever_others_wrote_is_text_on_the_page() {
+    let mut failed = run(RunState::Failed);
+    failed.trouble = Some(EVIL.to_owned());
+    let mut part = PartDone::default();
+    part.of_bill.0.insert(EVIL.to_owned(), Sums::default());
+    failed.parts_done.insert(0, part);
+    let items = vec![found(Kind::UnknownOrderThere)];
+    let escaped = "&lt;img src=x onerror=&quot;alert('1')&quot;&gt;&amp;";
+    let day = page(Some(&failed), items);
+    assert_eq!(day.matches(escaped).count(), 4, "{day}");
+    let person = Viewer::TypesIn(Person::named(EVIL));
+    let explained = found(Kind::UnknownOrderThere)
+        .decided(Decision::Propose, EVIL, EVIL, NOW)
+        .unwrap();
+    let single = one(&person, &explained, None);
+    assert!(single.matches(escaped).count() >= 8, "{single}");
+    for page in [day, single] {
+        assert!(!page.contains("<img"), "{page}");
+    }
+}
+
+#[test]
+fn both_sides_and_their_difference_are_told_to_the_fen() {
+    let mut done = run(RunState::Done);
+    let mut part = PartDone::default();
+    let sums = |payments, paid_fen, refunds, refunded_fen| Sums {
+        payments,
+        payments_fen: paid_fen,
+        settlement_fen: paid_fen,
+        refunds,
+        refunds_fen: refunded_fen,
+        refunds_settlement_fen: refunded_fen,
+        fees: 74_081,
+    };
+    part.there
+        .0
+        .insert("NATIVE".to_owned(), sums(2, 123_457, 0, 0));
+    part.here
+        .0
+        .insert("NATIVE".to_owned(), sums(1, 23_457, 1, 7));
+    part.here
+        .0
+        .insert("JSAPI".to_owned(), sums(1, 100_000, 0, 0));
+    done.parts_done.insert(0, part);
+    let page = page(Some(&done), Vec::new());
+    for expected in [
+        "¥1,234.57",
+        "¥234.57",
+        "+¥1,000.00",
+        "−¥1,000.00",
+        "+¥0.07",
+        "¥0.74081",
+        "−1 refunds, −¥0.07",
+        "QR code",
+        "In WeChat",
+    ] {
+        assert!(page.contains(expected), "{expected} is not in {page}");
+    }
+}
+
+#[test]
+fn a_day_without_run_trade_or_difference_says_which_of_them_it_is() {
+    for (run, expected) in [
+        (None, &["Not reconciled", "Nothing is known", "Run now"][..]),
+        (
+            Some(run(RunState::Waiting)),
+            &["Waiting for WeChat Pay’s bill", "None so far", "Run again"],
+        ),
+        (
+            Some(run(RunState::Failed)),
+            &["Failed", "That says nothing about the day"],
+        ),
+        (
+            Some(run(RunState::Done)),
+            &["Both sides agree", "None. Both sides say the same."],
+        ),
+    ] {
+        let page = page(run.as_ref(), Vec::new());
+        for words in expected {
+            assert!(page.contains(words), "{words} is not in {page}");
+        }
+        assert!(
+            !page.contains("differences.csv"),
+            "there is nothing to download"
+        );
+    }
+    let mut quiet = run(RunState::Done);
+    quiet.parts_done.insert(0, PartDone::default());
+    assert!(page(Some(&quiet), Vec::new()).contains("Nothing was paid or given back"));
+}
+
+#[test]
+fn a_run_that_is_silent_for_too_long_may_be_run_again() {
+    let mut silent = run(RunState::Running);
+    let button = "name=\"dry_run\"";
+    assert!(!page(Some(&silent), Vec::new()).contains(button));
+    silent.updated_at = UnixSeconds(NOW.0 - 901);
+    let page = page(Some(&silent), Vec::new());
+    assert!(page.contains("Stuck") && page.contains(button), "{page}");
+}
+
+#[test]
+fn a_preview_offers_to_be_applied() {
+    let mut preview = run(RunState::Done);
+    preview.dry_run = true;
+    let page = page(Some(&preview), vec![found(Kind::DuplicatePayment)]);
+    assert!(page.contains("nothing was settled") && page.contains(">Apply</button>"));
+}
+
+#[test]
+fn only_what_may_be_decided_is_offered_and_why_it_may_not() {
+    let buttons = |page: &str| -> Vec<String> {
+        let values = page.split("name=\"decision\" value=\"").skip(1);
+        values
+            .map(|rest| rest.split('"').next().unwrap().to_owned())
+            .collect()
+    };
+    let open = found(Kind::DuplicatePayment);
+    assert_eq!(buttons(&one(&li(), &open, None)), ["propose", "explain"]);
+    let differs = found(Kind::AmountDiffers);
+    assert_eq!(buttons(&one(&li(), &differs, None)), ["explain"]);
+    let proposed = open.decided(Decision::Propose, "li", "twice", NOW).unwrap();
+    let page = one(&li(), &proposed, None);
+    assert_eq!(buttons(&page), ["approve", "reject", "explain"]);
+    assert!(page.contains("value=\"approve\" disabled"), "{page}");
+    assert!(page.contains("You stand behind this proposal already"));
+    let wang = Viewer::Known(Person::named("wang").unwrap());
+    assert!(!one(&wang, &proposed, None).contains("value=\"approve\" disabled"));
+    let approved = proposed
+        .decided(Decision::Approve, "wang", "yes", NOW)
+        .unwrap();
+    let page = one(&li(), &approved, None);
+    assert_eq!(buttons(&page), Vec::<String>::new());
+    assert!(page.contains("Approved, 2 of 2") && page.contains("on its way"));
+}
+
+#[test]
+fn what_happened_to_the_order_stands_between_what_happened_to_the_difference() {
+    let at = |seconds| UnixSeconds(NOW.0 + seconds);
+    let event = |version, to: &str, seconds| Event {
+        version,
+        subject: Subject::Order,
+        from: None,
+        to: to.to_owned(),
+        cause: Cause::Request("r-1".to_owned()),
+        at: at(seconds),
+        trace: String::new(),
+    };
+    let explained = found(Kind::AmountDiffers)
+        .decided(Decision::Explain, "li", "a discount", at(60))
+        .unwrap();
+    let journal = vec![event(1, "reserved", -60), event(2, "closed", 30)];
+    let page = one(&li(), &explained, Some(journal));
+    let positions: Vec<usize> = ["Order: reserved", "Found", "Order: closed", "a discount"]
+        .map(|text| page.find(text).unwrap_or_else(|| panic!("{text}")))
+        .into();
+    assert!(positions.is_sorted(), "{positions:?}");
+    assert!(
+        OrderNo::parse(EVIL).is_err(),
+        "no such order can be asked for"
+    );
+}

@@ -1,0 +1,194 @@
+//! What `console` is told by its environment.
+
+use adapters::{
+    aws::AwsSettings,
+    env::{Reader, SettingsError, Vars},
+    settings::mchid,
+};
+
+/// The settings, read once per sandbox.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to reach AWS.
+    pub aws: AwsSettings,
+    /// `WECHATPAY_MCHID`.
+    pub mchid: String,
+    /// `RECONCILIATION_TABLE`.
+    pub reconciliation_table: String,
+    /// `ORDERS_TABLE`, whose journals are shown beside differences.
+    pub orders_table: String,
+    /// `RECONCILE_WORK_QUEUE_URL`.
+    pub work_url: String,
+    /// `RECONCILE_TODAY`: whether the day that is not over yet may be reconciled. WeChat Pay has no bill of it; its simulator
+    /// has.
+    pub today_too: bool,
+    /// `CONSOLE_AUTH`, with what belongs to it.
+    pub auth: Auth,
+}
+
+/// How a request says who asks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Auth {
+    /// By a token that the API's JWT authorizer has verified.
+    Jwt(Claims),
+    /// By what the person types in: on one's own machine, where nobody else can ask.
+    Loopback,
+}
+
+/// What is read from a verified token.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Claims {
+    /// `CONSOLE_PERSON_CLAIM`: the claim that names the person. There is no other to fall back on: somebody with two tokens,
+    /// one with this claim and one without, would be two persons, and could approve a refund alone.
+    pub person: String,
+    /// `CONSOLE_GROUP`: the group that one must be in, if any.
+    pub group: Option<String>,
+    /// `CONSOLE_GROUPS_CLAIM`: the claim that lists the groups.
+    pub groups: String,
+}
+
+impl Settings {
+    /// Reads them all.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names everything that is missing or malformed.
+    pub fn read(vars: &dyn Vars) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(vars);
+        let aws = AwsSettings::read(&mut reader);
+        let mchid = mchid(&mut reader);
+        let reconciliation_table = reader.required(
+            "RECONCILIATION_TABLE",
+            "the name of the reconciliation table",
+        );
+        let orders_table = reader.required("ORDERS_TABLE", "the name of the orders table");
+        let work_url = reader.required(
+            "RECONCILE_WORK_QUEUE_URL",
+            "the URL of the queue reconcile-work",
+        );
+        let today_too =
+            reader.parsed_or(
+                "RECONCILE_TODAY",
+                "`true` or `false`",
+                false,
+                |text| match text {
+                    "true" => Some(true),
+                    "false" => Some(false),
+                    _ => None,
+                },
+            );
+        let auth = auth(&mut reader, aws.as_ref());
+        reader.finish(|| {
+            Some(Self {
+                aws: aws?,
+                mchid: mchid?,
+                reconciliation_table: reconciliation_table?,
+                orders_table: orders_table?,
+                work_url: work_url?,
+                today_too: today_too?,
+                auth: auth?,
+            })
+        })
+    }
+}
+
+fn auth(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Auth> {
+    const NAME: &str = "CONSOLE_AUTH";
+    let by_token = reader.choice(
+        NAME,
+        "`jwt` (or `loopback` on a developer's machine)",
+        &[("jwt", true), ("loopback", false)],
+    )?;
+    if by_token {
+        return Some(Auth::Jwt(Claims {
+            person: claim(reader, "CONSOLE_PERSON_CLAIM", "email")?,
+            group: reader.optional("CONSOLE_GROUP"),
+            groups: claim(reader, "CONSOLE_GROUPS_CLAIM", "cognito:groups")?,
+        }));
+    }
+    if aws.is_some_and(AwsSettings::is_on_this_machine) {
+        return Some(Auth::Loopback);
+    }
+    reader.malformed(
+        NAME,
+        "`jwt`: `loopback` believes whatever name is typed in, so it needs AWS_ENDPOINT_URL to point to an engine on this machine",
+    );
+    None
+}
+
+fn claim(reader: &mut Reader<'_>, name: &'static str, default: &str) -> Option<String> {
+    reader.parsed_or(
+        name,
+        "the name of a claim, at most 128 characters",
+        default.to_owned(),
+        |text| (text.len() <= 128).then(|| text.to_owned()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn vars() -> BTreeMap<&'static str, &'static str> {
+        BTreeMap::from([
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("WECHATPAY_MCHID", "1900000001"),
+            ("RECONCILIATION_TABLE", "reconciliation"),
+            ("ORDERS_TABLE", "orders"),
+            ("RECONCILE_WORK_QUEUE_URL", "https://sqs.example/q"),
+            ("CONSOLE_AUTH", "jwt"),
+        ])
+    }
+
+    #[test]
+    fn names_that_are_typed_in_are_believed_on_this_machine_only() {
+        let mut vars = vars();
+        vars.insert("CONSOLE_AUTH", "loopback");
+        for elsewhere in [
+            "",
+            "https://dynamodb.eu-central-1.amazonaws.com",
+            "http://10.0.0.7:4566",
+            "https://127.0.0.1.example.com",
+        ] {
+            vars.insert("AWS_ENDPOINT_URL", elsewhere);
+            let error = Settings::read(&vars).unwrap_err();
+            assert_eq!(error.names(), ["CONSOLE_AUTH"], "{elsewhere}");
+        }
+        for here in [
+            "http://127.0.0.1:4566",
+            "http://localhost:4566",
+            "http://[::1]:4566/",
+            "http://host.docker.internal:4566",
+            "http://172.17.0.1:4566",
+        ] {
+            vars.insert("AWS_ENDPOINT_URL", here);
+            assert_eq!(
+                Settings::read(&vars).unwrap().auth,
+                Auth::Loopback,
+                "{here}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_choice_nobody_is_let_in() {
+        let mut vars = vars();
+        vars.remove("CONSOLE_AUTH");
+        assert_eq!(Settings::read(&vars).unwrap_err().names(), ["CONSOLE_AUTH"]);
+        vars.insert("CONSOLE_AUTH", "none");
+        assert_eq!(Settings::read(&vars).unwrap_err().names(), ["CONSOLE_AUTH"]);
+    }
+
+    #[test]
+    fn a_token_names_the_person_by_email_unless_told_otherwise() {
+        let settings = Settings::read(&vars()).unwrap();
+        let Auth::Jwt(claims) = settings.auth else {
+            panic!("{:?}", settings.auth)
+        };
+        assert_eq!((claims.person.as_str(), claims.group), ("email", None));
+        assert!(!settings.today_too);
+    }
+}

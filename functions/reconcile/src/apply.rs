@@ -1,0 +1,164 @@
+//! A decision of two persons -> the money goes back, by the path of every refund.
+
+use std::time::Duration;
+
+use adapters::{order_table::Reserved, reconciliation::Saved};
+use flows::{ask::Asked, refund::TakenOn, settle::Settled, trace::Trace};
+use payments::{
+    ids::{OrderNo, RefundNo, TransactionId},
+    journal::{Because, Cause},
+    money::Fen,
+    notice::{Outcome, TradeNotice},
+    reconcile::{
+        adopt::adopt,
+        difference::{Difference, Kind, State},
+        run::BillDate,
+    },
+    refund::{RefundTerms, WantedRefund},
+};
+use tracing::info;
+
+use crate::{desk::Desk, error::DayError, repair::unanswered};
+
+/// How long WeChat Pay may take for one answer.
+const ASK_WITHIN: Duration = Duration::from_secs(6);
+
+/// Carries an approved proposal out. Whatever is not approved, or not any more, is left as it is.
+///
+/// The refund's number follows from the payment's, so however often this is begun and wherever it dies, one refund is made.
+///
+/// # Errors
+/// [`DayError`].
+pub(crate) async fn approved(
+    desk: &Desk,
+    date: BillDate,
+    id: &str,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<(), DayError> {
+    let Some(difference) = desk.reconciliations.difference(date, id).await? else {
+        return Ok(());
+    };
+    if difference.state != State::Approved {
+        return Ok(());
+    }
+    let numbers = numbers(&difference);
+    let why = match (difference.kind, numbers) {
+        (Kind::DuplicatePayment, Some((order_no, transaction_id))) => {
+            second_payment(desk, &difference, &order_no, &transaction_id, cause, trace).await?
+        }
+        (Kind::UnknownOrderThere, Some((_, transaction_id))) => {
+            nobodys_money(desk, &transaction_id, cause, trace).await?
+        }
+        _ => "our books cannot hold its numbers: refund it in WeChat Pay's console".to_owned(),
+    };
+    let done = difference.repaired(cause.id(), &why, desk.clock.now());
+    match desk.reconciliations.save_difference(&done).await? {
+        Saved::Yes => info!(%date, id, "approved refund is on its way"),
+        // Another run carried it out too, and wrote first.
+        Saved::Stale => info!(%date, id, "approved refund was carried out already"),
+    }
+    Ok(())
+}
+
+fn numbers(difference: &Difference) -> Option<(OrderNo, TransactionId)> {
+    let order_no = OrderNo::parse(difference.about.order_no.as_deref()?).ok()?;
+    let transaction_id = TransactionId::parse(difference.about.transaction_id.as_deref()?).ok()?;
+    Some((order_no, transaction_id))
+}
+
+/// A second payment of an order: it is parked, and given back whole.
+async fn second_payment(
+    desk: &Desk,
+    difference: &Difference,
+    order_no: &OrderNo,
+    transaction_id: &TransactionId,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<String, DayError> {
+    let order = desk.orders.read(order_no).await?;
+    let parked = desk.orders.parked_payment(order_no, transaction_id).await?;
+    let amount = difference.there.as_ref().and_then(|there| there.amount_fen);
+    let amount = parked
+        .map(|parked| parked.amount)
+        .or_else(|| amount.and_then(Fen::new));
+    let (Some(order), Some(amount)) = (order, amount) else {
+        return Ok(
+            "our books have no such payment any more: refund it in WeChat Pay's console".into(),
+        );
+    };
+    let refund_no = RefundNo::of_second_payment(transaction_id);
+    let wanted = WantedRefund {
+        refund_no: refund_no.clone(),
+        terms: RefundTerms {
+            amount,
+            reason: None,
+            transaction_id: Some(transaction_id.clone()),
+        },
+    };
+    let taken = desk
+        .refunding
+        .take_on(&order.client_id, order_no, &wanted, cause, trace.id())
+        .await?;
+    Ok(match taken {
+        TakenOn::New(_) | TakenOn::Known(_) => {
+            format!("refund {refund_no} gives the second payment back")
+        }
+        TakenOn::OtherTerms | TakenOn::NoOrder | TakenOn::Refused(_) => {
+            format!(
+                "the refund was not taken on ({taken:?}): look the payment up in WeChat Pay's console"
+            )
+        }
+    })
+}
+
+/// Money for an order that nobody here made: the order is taken on as a closed one, and its money settled into it is late money,
+/// which goes back by itself.
+async fn nobodys_money(
+    desk: &Desk,
+    transaction_id: &TransactionId,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<String, DayError> {
+    let transaction = match desk.asking.payment(transaction_id, ASK_WITHIN).await? {
+        Ok(transaction) => transaction,
+        Err(Asked::NotThere) => return Ok("WeChat Pay says that it has no such payment".into()),
+        Err(Asked::Refused(refusal)) => return Err(unanswered(&refusal.raw_code)),
+        Err(Asked::Unknown(what)) => return Err(unanswered(&what)),
+        Err(Asked::Settled(_)) => return Err(unanswered("settled")),
+    };
+    let trade_type = transaction.trade_type.clone();
+    let notice = match TradeNotice::try_from(transaction) {
+        Ok(notice) => notice,
+        Err(unreadable) => {
+            return Ok(format!(
+                "our books cannot hold it ({unreadable}): refund it in WeChat Pay's console"
+            ));
+        }
+    };
+    let Outcome::Paid(money) = &notice.outcome else {
+        return Ok("WeChat Pay says of the payment that it did not succeed".into());
+    };
+    if money.refunded {
+        return Ok("WeChat Pay says that it was given back already, in part at least".into());
+    }
+    let because = Because {
+        cause: cause.clone(),
+        trace: trace.id().to_owned(),
+        at: desk.clock.now(),
+    };
+    let (order, event) = adopt(&notice, money, trade_type.as_deref(), &because);
+    match desk.orders.reserve(&order, &event).await? {
+        // Whether it is ours from an earlier try or somebody made the order meanwhile: settling says what that means.
+        Reserved::New | Reserved::Taken(_) => {}
+    }
+    let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
+    Ok(match settled {
+        Settled::Changed | Settled::AlreadyDone => {
+            let refund_no = RefundNo::of_late_money(transaction_id);
+            format!("refund {refund_no} gives the money back")
+        }
+        Settled::StillOpen => "WeChat Pay says of the payment that it did not succeed".into(),
+        Settled::Parked { what_to_do } => what_to_do,
+    })
+}

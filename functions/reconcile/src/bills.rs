@@ -1,0 +1,488 @@
+//! A bill of a day: from the evidence where it was kept, else from WeChat Pay and into the evidence, in one pass and never held
+//! whole.
+//!
+//! A bill counts when the SHA-1 of its text is the one that WeChat Pay named with the link. Only then is it kept, under a name that
+//! has the hash in it, and only then do its rows: whoever reads along has to wait for the end of the pass.
+
+use std::time::Duration;
+
+use adapters::{
+    bill_file::{BillFileError, BillSource, Unzip, UnzipError},
+    evidence::Keeping,
+};
+use payments::{
+    issue::Answer,
+    reconcile::{
+        books::DayBooks,
+        funds::{FundBooks, FundDay},
+        matcher::{Matched, Matcher},
+        run::{BillDate, BillFacts, BillName, Run},
+    },
+};
+use tracing::info;
+use wechatpay::{
+    api::{
+        AccountType, BillLink, BillType, Call, ErrorCode, FundFlowBill, Refusal, Repeat, TradeBill,
+    },
+    bill::{BillError, FundBillReader, FundRow, TradeBillReader, TradeRow},
+};
+
+use crate::{
+    desk::Desk,
+    error::{BrokenBill, DayError},
+    funds,
+    part::Part,
+};
+
+/// How long WeChat Pay may take to say where a bill is.
+const LINK_WITHIN: Duration = Duration::from_secs(6);
+
+/// From this hour of the next Beijing day on, WeChat Pay's word that there is no bill is believed, in seconds (section 8.2).
+const BELIEVED_FROM_S: i64 = 10 * 3600;
+
+/// Rows that may differ before a day is called off: more could not be looked at by anybody.
+pub(crate) const DIFFERENCES_MAX: usize = 20_000;
+
+/// What a pass over the trade bill came to.
+pub(crate) struct Trades {
+    pub(crate) facts: BillFacts,
+    /// Rows against our books.
+    pub(crate) matched: Matched,
+    /// How the summary row differs from the rows, if it does.
+    pub(crate) summary_differs: Option<String>,
+}
+
+impl Trades {
+    /// For the day's record.
+    pub(crate) fn bills(&self) -> [(BillName, BillFacts); 1] {
+        [(BillName::Trade, self.facts.clone())]
+    }
+}
+
+/// Lays the day's trade bill against our books of the part, and notes what the account has to move for its rows.
+///
+/// # Errors
+/// [`DayError`].
+pub(crate) async fn trades(
+    desk: &Desk,
+    run: &Run,
+    part: Part,
+    books: DayBooks,
+    moves: &mut FundBooks,
+) -> Result<Trades, DayError> {
+    let mut matcher = Matcher::new(books, &desk.mchid, DIFFERENCES_MAX);
+    let read = read_trade(desk, run, run.date, |row| {
+        if part.has(row.out_trade_no()) {
+            matcher.take(row)?;
+        }
+        if part.has(funds::id_of(row)) {
+            moves.expect(row, FundDay::Same);
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(Trades {
+        facts: read.facts,
+        summary_differs: read.summary_differs,
+        matched: matcher.finish(),
+    })
+}
+
+/// Reads the day's trade bill for its size, and so that it is kept.
+///
+/// # Errors
+/// [`DayError`].
+pub(crate) async fn fetch(desk: &Desk, run: &Run) -> Result<BillFacts, DayError> {
+    Ok(read_trade(desk, run, run.date, |_| Ok(())).await?.facts)
+}
+
+/// What reading a bill came to.
+pub(crate) struct ReadBill {
+    pub(crate) facts: BillFacts,
+    pub(crate) summary_differs: Option<String>,
+}
+
+/// Reads the trade bill of a day, row by row.
+///
+/// # Errors
+/// [`DayError`]; what `each` says is told only once the hash was found right.
+pub(crate) async fn read_trade(
+    desk: &Desk,
+    run: &Run,
+    date: BillDate,
+    each: impl FnMut(&TradeRow<'_>) -> Result<(), DayError>,
+) -> Result<ReadBill, DayError> {
+    let call = TradeBill {
+        bill_date: date.to_string(),
+        bill_type: BillType::All,
+        gzip: true,
+    };
+    let text = TradeText {
+        reader: TradeBillReader::new(),
+        each,
+        rows: 0,
+    };
+    read(desk, run, date, BillName::Trade, &call, text).await
+}
+
+/// Reads a fund bill of a day, row by row.
+///
+/// # Errors
+/// As [`read_trade`].
+pub(crate) async fn read_fund(
+    desk: &Desk,
+    run: &Run,
+    date: BillDate,
+    account: (BillName, AccountType),
+    each: impl FnMut(&FundRow<'_>) -> Result<(), DayError>,
+) -> Result<ReadBill, DayError> {
+    let (bill, account_type) = account;
+    let call = FundFlowBill {
+        bill_date: date.to_string(),
+        account_type,
+        gzip: true,
+    };
+    let text = FundText {
+        reader: FundBillReader::new(),
+        each,
+        rows: 0,
+    };
+    read(desk, run, date, bill, &call, text).await
+}
+
+/// What a bill's text is handed to.
+trait Text {
+    fn feed(&mut self, text: &[u8]) -> Result<(), TextError>;
+    /// Ends the text; its number of rows.
+    fn finish(self) -> Result<u64, (u64, TextError)>;
+}
+
+/// Why reading a text ended.
+enum TextError {
+    Bill(BillError),
+    Each(DayError),
+}
+
+struct TradeText<F> {
+    reader: TradeBillReader,
+    each: F,
+    rows: u64,
+}
+
+struct FundText<F> {
+    reader: FundBillReader,
+    each: F,
+    rows: u64,
+}
+
+/// The same for either kind of bill; only the types of reader and row differ.
+macro_rules! text {
+    ($text:ident, $row:ident) => {
+        impl<F: FnMut(&$row<'_>) -> Result<(), DayError>> Text for $text<F> {
+            fn feed(&mut self, text: &[u8]) -> Result<(), TextError> {
+                let (each, rows) = (&mut self.each, &mut self.rows);
+                let mut said = Ok(());
+                let read = self.reader.feed(text, &mut |row: &$row<'_>| {
+                    *rows = rows.saturating_add(1);
+                    if said.is_ok() {
+                        said = each(row);
+                    }
+                });
+                said.map_err(TextError::Each)?;
+                read.map_err(TextError::Bill)
+            }
+
+            fn finish(mut self) -> Result<u64, (u64, TextError)> {
+                let (each, rows) = (&mut self.each, &mut self.rows);
+                let mut said = Ok(());
+                let read = self.reader.finish(&mut |row: &$row<'_>| {
+                    *rows = rows.saturating_add(1);
+                    if said.is_ok() {
+                        said = each(row);
+                    }
+                });
+                let rows = self.rows;
+                said.map_err(|error| (rows, TextError::Each(error)))?;
+                read.map(|_| rows)
+                    .map_err(|error| (rows, TextError::Bill(error)))
+            }
+        }
+    };
+}
+
+text!(TradeText, TradeRow);
+text!(FundText, FundRow);
+
+async fn read<C: Call<Answer = BillLink>>(
+    desk: &Desk,
+    run: &Run,
+    date: BillDate,
+    bill: BillName,
+    call: &C,
+    mut text: impl Text,
+) -> Result<ReadBill, DayError> {
+    let Some(opened) = open(desk, run, date, bill, call).await? else {
+        info!(%date, bill = bill.name(), "nothing happened on the day: there is no bill");
+        return Ok(ReadBill {
+            facts: BillFacts {
+                rows: 0,
+                sha1: None,
+                kept_as: None,
+            },
+            summary_differs: None,
+        });
+    };
+    let (sha1, kept_as) = (opened.sha1.clone(), opened.kept_as.clone());
+    let mut broken = None;
+    opened
+        .pass(|bytes| {
+            // A text that is of no use is still read to its end: an altered byte is told by the hash.
+            if broken.is_none() {
+                broken = text.feed(bytes).err();
+            }
+        })
+        .await?;
+    let of_bill = |source| {
+        DayError::from(BrokenBill::Text {
+            bill: bill.name(),
+            source,
+        })
+    };
+    let (rows, summary_differs) = match broken {
+        Some(TextError::Each(error)) => return Err(error),
+        // A reader that has refused a text refuses it again at its end.
+        Some(TextError::Bill(_)) | None => match text.finish() {
+            Ok(rows) => (rows, None),
+            Err((rows, TextError::Bill(error @ BillError::SummaryDiffers { .. }))) => {
+                (rows, Some(error.to_string()))
+            }
+            Err((_, TextError::Bill(error))) => return Err(of_bill(error)),
+            Err((_, TextError::Each(error))) => return Err(error),
+        },
+    };
+    info!(%date, bill = bill.name(), rows, "bill read");
+    Ok(ReadBill {
+        facts: BillFacts {
+            rows,
+            sha1: Some(sha1),
+            kept_as: Some(kept_as),
+        },
+        summary_differs,
+    })
+}
+
+/// A bill that is about to be read.
+struct Opened {
+    name: &'static str,
+    source: BillSource,
+    /// Where it is kept as it streams past; `None` where it is kept already.
+    keeping: Option<Keeping>,
+    sha1: String,
+    kept_as: String,
+}
+
+/// Finds a bill: kept by an earlier run, or at WeChat Pay. `None` when nothing happened on the day.
+async fn open<C: Call<Answer = BillLink>>(
+    desk: &Desk,
+    run: &Run,
+    date: BillDate,
+    bill: BillName,
+    call: &C,
+) -> Result<Option<Opened>, DayError> {
+    if let Some(kept) = kept(desk, run, date, bill).await? {
+        return Ok(Some(kept));
+    }
+    let Some(link) = link(desk, run, date, bill, call).await? else {
+        return Ok(None);
+    };
+    let sha1 = link.hash_value.trim().to_ascii_lowercase();
+    let kept_as = name_of_kept(desk, date, bill, &sha1);
+    if let Some(bytes) = desk.evidence.open(&kept_as).await? {
+        return Ok(Some(Opened {
+            name: bill.name(),
+            source: BillSource::Kept(bytes),
+            keeping: None,
+            sha1,
+            kept_as,
+        }));
+    }
+    let bytes = desk
+        .wechat
+        .open_bill(&link, DOWNLOAD_WITHIN)
+        .await
+        .map_err(|source| of_file(bill.name(), source))?;
+    Ok(Some(Opened {
+        name: bill.name(),
+        source: BillSource::Wechat(bytes),
+        keeping: Some(desk.evidence.begin(&kept_as, &sha1)),
+        sha1,
+        kept_as,
+    }))
+}
+
+/// How long WeChat Pay may take to begin with a file.
+const DOWNLOAD_WITHIN: Duration = Duration::from_secs(30);
+
+/// A bill that an earlier run kept. Of the present day there is none that stays: its bill still grows.
+async fn kept(
+    desk: &Desk,
+    run: &Run,
+    date: BillDate,
+    bill: BillName,
+) -> Result<Option<Opened>, DayError> {
+    if date >= BillDate::of(desk.clock.now()) {
+        return Ok(None);
+    }
+    let facts = if date == run.date {
+        run.bills.get(&bill).cloned()
+    } else {
+        let other = desk.reconciliations.run(date).await?;
+        other.and_then(|other| other.bills.get(&bill).cloned())
+    };
+    let Some((sha1, kept_as)) = facts.and_then(|facts| facts.sha1.zip(facts.kept_as)) else {
+        return Ok(None);
+    };
+    let bytes = desk.evidence.open(&kept_as).await?;
+    Ok(bytes.map(|bytes| Opened {
+        name: bill.name(),
+        source: BillSource::Kept(bytes),
+        keeping: None,
+        sha1,
+        kept_as,
+    }))
+}
+
+/// `bills/<mchid>/<day>/<bill>-<sha1>.csv.gz`: a bill that comes with another hash one day never hides the first.
+fn name_of_kept(desk: &Desk, date: BillDate, bill: BillName, sha1: &str) -> String {
+    format!("bills/{}/{date}/{}-{sha1}.csv.gz", desk.mchid, bill.name())
+}
+
+/// Asks WeChat Pay where a bill is. `None` when it says that nothing happened on the day, and can be believed.
+async fn link<C: Call<Answer = BillLink>>(
+    desk: &Desk,
+    run: &Run,
+    date: BillDate,
+    bill: BillName,
+    call: &C,
+) -> Result<Option<BillLink>, DayError> {
+    match desk.wechat.call_either(call, LINK_WITHIN).await? {
+        Answer::Done(link) if link.hash_type == HASH_TYPE => Ok(Some(link)),
+        Answer::Done(link) => Err(refused(bill, &format!("hash_type {}", link.hash_type))),
+        Answer::Refused(refusal) => match refusal.code {
+            ErrorCode::StatementCreating => Err(DayError::NotReady),
+            ErrorCode::NoStatementExist if is_believed(desk, run, date) => Ok(None),
+            ErrorCode::NoStatementExist => Err(DayError::NotReady),
+            _ => Err(of_refusal(bill, &refusal)),
+        },
+        Answer::Unknown(what) => Err(DayError::Passing(
+            format!(
+                "WeChat Pay did not say where bill {} is ({what})",
+                bill.name()
+            )
+            .into(),
+        )),
+    }
+}
+
+/// The one that WeChat Pay has.
+const HASH_TYPE: &str = "SHA1";
+
+/// Before 10:00 of the next day the bill may only not be made yet. The present day is reconciled with a simulator alone, which
+/// has every bill at once.
+fn is_believed(desk: &Desk, run: &Run, date: BillDate) -> bool {
+    let now = desk.clock.now();
+    now.0 >= date.ends_at().0.saturating_add(BELIEVED_FROM_S) || run.date == BillDate::of(now)
+}
+
+fn of_refusal(bill: BillName, refusal: &Refusal) -> DayError {
+    match refusal.repeat() {
+        Repeat::Yes | Repeat::Later | Repeat::AfterQuery => DayError::Passing(
+            format!(
+                "WeChat Pay does not give bill {} now ({})",
+                bill.name(),
+                refusal.raw_code
+            )
+            .into(),
+        ),
+        Repeat::AfterTopUp | Repeat::AfterReview | Repeat::AfterChange | Repeat::No => {
+            refused(bill, &refusal.raw_code)
+        }
+    }
+}
+
+fn refused(bill: BillName, code: &str) -> DayError {
+    DayError::Bill(BrokenBill::Refused {
+        bill: bill.name(),
+        code: code.to_owned(),
+    })
+}
+
+/// A host that does not answer passes; a file that is not one does not.
+fn of_file(bill: &'static str, source: BillFileError) -> DayError {
+    if source.is_transient() {
+        DayError::Passing(source.into())
+    } else {
+        BrokenBill::File { bill, source }.into()
+    }
+}
+
+fn of_gzip(bill: &'static str, source: UnzipError) -> DayError {
+    BrokenBill::Gzip { bill, source }.into()
+}
+
+impl Opened {
+    /// Reads the file to its end, keeps it, and says what its text is: all of it, in pieces.
+    async fn pass(mut self, mut each: impl FnMut(&[u8])) -> Result<(), DayError> {
+        let mut unzip = Unzip::new();
+        let read = self.stream(&mut unzip, &mut each).await;
+        let whole = match read.map(|()| unzip.finish()) {
+            Ok(Ok(found)) if found.is(&self.sha1) => Ok(()),
+            Ok(Ok(found)) => Err(BrokenBill::Hash {
+                bill: self.name,
+                found: found.as_str().to_owned(),
+                expected: self.sha1.clone(),
+            }
+            .into()),
+            Ok(Err(source)) => Err(of_gzip(self.name, source)),
+            Err(error) => Err(error),
+        };
+        match (whole, self.keeping) {
+            (Ok(()), Some(keeping)) => {
+                keeping.keep().await?;
+                Ok(())
+            }
+            (Ok(()), None) => Ok(()),
+            (Err(error), Some(keeping)) => {
+                keeping.give_up().await;
+                Err(error)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    async fn stream(
+        &mut self,
+        unzip: &mut Unzip,
+        each: &mut impl FnMut(&[u8]),
+    ) -> Result<(), DayError> {
+        let name = self.name;
+        while let Some(chunk) = self
+            .source
+            .chunk()
+            .await
+            .map_err(|source| of_file(name, source))?
+        {
+            if let Some(keeping) = &mut self.keeping {
+                keeping.write(&chunk).await?;
+            }
+            let mut all = |text: &[u8]| -> Result<(), UnzipError> {
+                each(text);
+                Ok(())
+            };
+            unzip
+                .feed(&chunk, &mut all)
+                .map_err(|source| of_gzip(name, source))?;
+        }
+        Ok(())
+    }
+}

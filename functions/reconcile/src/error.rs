@@ -1,0 +1,164 @@
+//! Why a day could not be reconciled, by what is to be done about it.
+
+use std::error::Error;
+
+use adapters::{
+    bill_file::{BillFileError, UnzipError},
+    evidence::EvidenceError,
+    order_table::TableError,
+    queues::QueueError,
+    reconciliation::ReconciliationError,
+    wechat_api::NotSent,
+};
+use flows::{ask::AskError, books::BooksError, refund::RefundError};
+use payments::reconcile::matcher::TooManyDifferences;
+use wechatpay::bill::BillError;
+
+/// Why.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DayError {
+    /// WeChat Pay still makes the bill.
+    #[error(
+        "WeChat Pay still makes the bill of this day: it is ready from 10:00 of the next day on"
+    )]
+    NotReady,
+    /// The bill is of no use, so nothing is said about the day.
+    #[error("a bill of the day is of no use")]
+    Bill(#[from] BrokenBill),
+    /// More differs than anybody could look at.
+    #[error("the day was not judged")]
+    TooMany(#[from] TooManyDifferences),
+    /// Another run of the same day began meanwhile, and goes on.
+    #[error("another run has taken the day over")]
+    Superseded,
+    /// An item of ours cannot be read.
+    #[error("something of ours cannot be read")]
+    Damaged(#[source] Box<dyn Error + Send + Sync>),
+    /// Something that passes by itself.
+    #[error("not now")]
+    Passing(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// What is wrong with a bill.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BrokenBill {
+    /// The link or the download.
+    #[error("bill {bill} could not be fetched whole")]
+    File {
+        /// Which bill.
+        bill: &'static str,
+        /// What happened.
+        #[source]
+        source: BillFileError,
+    },
+    /// Its compression: it was cut or altered on its way.
+    #[error("bill {bill} cannot be unpacked")]
+    Gzip {
+        /// Which bill.
+        bill: &'static str,
+        /// What is wrong.
+        #[source]
+        source: UnzipError,
+    },
+    /// Its text.
+    #[error("bill {bill} cannot be read")]
+    Text {
+        /// Which bill.
+        bill: &'static str,
+        /// What is wrong, and where.
+        #[source]
+        source: BillError,
+    },
+    /// Its hash.
+    #[error(
+        "bill {bill} has the SHA-1 {found}, WeChat Pay said {expected}: it was altered or cut on its way, and is fetched anew"
+    )]
+    Hash {
+        /// Which bill.
+        bill: &'static str,
+        /// As it was found.
+        found: String,
+        /// As it should be.
+        expected: String,
+    },
+    /// WeChat Pay refuses to give it.
+    #[error(
+        "WeChat Pay refuses bill {bill} with {code}: see the protocol's page of bills for what the code asks for"
+    )]
+    Refused {
+        /// Which bill.
+        bill: &'static str,
+        /// WeChat Pay's code.
+        code: String,
+    },
+}
+
+impl From<TableError> for DayError {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::Damaged { .. } => Self::Damaged(error.into()),
+            TableError::Unavailable(_) | TableError::Unbuilt(_) | TableError::Conflict => {
+                Self::Passing(error.into())
+            }
+        }
+    }
+}
+
+impl From<ReconciliationError> for DayError {
+    fn from(error: ReconciliationError) -> Self {
+        match error {
+            ReconciliationError::Damaged { .. } => Self::Damaged(error.into()),
+            ReconciliationError::Unavailable(_)
+            | ReconciliationError::Unbuilt(_)
+            | ReconciliationError::Busy { .. } => Self::Passing(error.into()),
+        }
+    }
+}
+
+impl From<BooksError> for DayError {
+    fn from(error: BooksError) -> Self {
+        match error {
+            BooksError::Table(error) => error.into(),
+            BooksError::Contended => Self::Passing(error.into()),
+        }
+    }
+}
+
+impl From<QueueError> for DayError {
+    fn from(error: QueueError) -> Self {
+        Self::Passing(error.into())
+    }
+}
+
+impl From<NotSent> for DayError {
+    fn from(error: NotSent) -> Self {
+        Self::Passing(error.into())
+    }
+}
+
+impl From<EvidenceError> for DayError {
+    fn from(error: EvidenceError) -> Self {
+        Self::Passing(error.into())
+    }
+}
+
+impl From<AskError> for DayError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Settle(error) => error.into(),
+            AskError::NotSent(error) => error.into(),
+            AskError::Unreadable(_) => Self::Damaged(error.into()),
+        }
+    }
+}
+
+impl From<RefundError> for DayError {
+    fn from(error: RefundError) -> Self {
+        match error {
+            RefundError::Books(error) => error.into(),
+            RefundError::NotSent(error) => error.into(),
+            RefundError::Unreadable(_) | RefundError::Field(_) => Self::Damaged(error.into()),
+            RefundError::Guards(_) | RefundError::NotYet => Self::Passing(error.into()),
+        }
+    }
+}

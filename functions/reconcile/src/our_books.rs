@@ -1,0 +1,140 @@
+//! Our side of a day: the index by Beijing day, read into the table that the bill is laid against.
+
+use adapters::order_table::{DayFrom, DayLine, DayPage, TableError};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use payments::reconcile::{
+    books::{BookLine, BookedRefund, DayBooks, Inserted},
+    run::BillDate,
+};
+use tracing::warn;
+
+use crate::{
+    desk::Desk,
+    error::DayError,
+    part::{LINES, Part},
+};
+
+/// Lines that are asked for at a time; DynamoDB gives 1 MB at most.
+const PAGE: i32 = 5_000;
+
+/// What reading a day's books came to.
+pub(crate) enum Loaded {
+    /// All of them.
+    Books(Box<DayBooks>),
+    /// More than one run holds.
+    TooMany,
+}
+
+/// Reads the whole day, unless it is too big for one run.
+///
+/// # Errors
+/// [`TableError`].
+pub(crate) async fn load_if_they_fit(desk: &Desk, date: BillDate) -> Result<Loaded, DayError> {
+    let books = read(desk, date, Part::WHOLE, desk.lines_max).await?;
+    Ok(books.map_or(Loaded::TooMany, |books| Loaded::Books(Box::new(books))))
+}
+
+/// Reads one part of the day, whatever its size.
+///
+/// # Errors
+/// [`TableError`].
+pub(crate) async fn load(desk: &Desk, date: BillDate, part: Part) -> Result<DayBooks, DayError> {
+    let books = read(desk, date, part, u64::MAX).await?;
+    books.ok_or_else(|| DayError::Passing("a part of the day has no end".into()))
+}
+
+async fn read(
+    desk: &Desk,
+    date: BillDate,
+    part: Part,
+    at_most: u64,
+) -> Result<Option<DayBooks>, DayError> {
+    let mut books = DayBooks::with_capacity(
+        usize::try_from(FIRST_ROOM.min(LINES)).unwrap_or(0),
+        desk.hash_key(),
+    );
+    // All parts of the index side by side, each a page at a time.
+    let mut pages: FuturesUnordered<_> = part
+        .shards()
+        .map(|shard| page(desk, date, shard, None))
+        .collect();
+    while let Some(read) = pages.next().await {
+        let (shard, page) = read?;
+        for line in &page.lines {
+            enter(&mut books, line, shard);
+        }
+        if books.lines() > at_most {
+            return Ok(None);
+        }
+        if let Some(next) = page.next {
+            pages.push(self::page(desk, date, shard, Some(next)));
+        }
+    }
+    Ok(Some(books))
+}
+
+/// Room to begin with; a bigger day makes it grow.
+const FIRST_ROOM: u64 = 4_096;
+
+/// One page of one part of the index.
+pub(crate) async fn page(
+    desk: &Desk,
+    date: BillDate,
+    shard: u8,
+    from: Option<DayFrom>,
+) -> Result<(u8, DayPage), TableError> {
+    Ok((shard, desk.orders.day(date, shard, from, PAGE).await?))
+}
+
+fn enter(books: &mut DayBooks, line: &DayLine, shard: u8) {
+    let Some(line) = book_line(line) else {
+        return;
+    };
+    match books.insert(&line, shard) {
+        Inserted::New | Inserted::Again => {}
+        Inserted::Twice | Inserted::TooLong => {
+            warn!(
+                shard,
+                "two lines of the books have one number, or one is too long: whatever row names it is looked at"
+            );
+        }
+    }
+}
+
+/// A line as the table takes it. Parked money is none of it: each row that names such is looked at.
+pub(crate) fn book_line(line: &DayLine) -> Option<BookLine<'_>> {
+    match line {
+        DayLine::Payment {
+            order_no,
+            transaction_id,
+            amount_fen,
+            product,
+            appid,
+            ..
+        } => Some(BookLine::Payment {
+            transaction_id: transaction_id.as_str(),
+            order_no: order_no.as_str(),
+            amount_fen: *amount_fen,
+            appid,
+            product: *product,
+        }),
+        DayLine::Parked { .. } => None,
+        DayLine::Refund {
+            order_no,
+            out_refund_no,
+            refund_id,
+            transaction_id,
+            amount_fen,
+            state,
+            ..
+        } => Some(BookLine::Refund {
+            out_refund_no: out_refund_no.as_str(),
+            refund_id: refund_id.as_ref().map(|id| id.as_str()),
+            transaction_id: transaction_id.as_str(),
+            order_no: order_no.as_str(),
+            amount_fen: *amount_fen,
+            state: BookedRefund::named(state)?,
+            product: None,
+        }),
+    }
+}

@@ -1,0 +1,98 @@
+//! A part of a day that is too big for one run: the orders of some parts of the index.
+
+use payments::{
+    due::{SHARDS, shard_of_text},
+    reconcile::difference::Difference,
+};
+
+/// Which part.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Part {
+    /// From 0 on.
+    pub(crate) number: u8,
+    /// Of how many.
+    pub(crate) of: u8,
+}
+
+/// Lines of our books that one run holds at once: 16 bytes each, so 16 MB of the function's memory for a million, and twice that
+/// for what is expected of the account's movements.
+pub(crate) const LINES: u64 = 1_000_000;
+
+impl Part {
+    /// The whole day.
+    pub(crate) const WHOLE: Self = Self { number: 0, of: 1 };
+
+    /// How many parts a day of so many rows is split into. More than the index has parts of its own cannot be, so that beyond
+    /// 16 million rows a part grows with the day.
+    pub(crate) fn count_for(rows: u64) -> u8 {
+        let parts = rows.div_ceil(LINES).clamp(2, u64::from(SHARDS));
+        u8::try_from(parts).unwrap_or(SHARDS)
+    }
+
+    /// Whether it is the one that looks after what is no single order's.
+    pub(crate) fn is_first(self) -> bool {
+        self.number == 0
+    }
+
+    /// The parts of the index that belong to it.
+    pub(crate) fn shards(self) -> impl Iterator<Item = u8> {
+        (0..SHARDS).filter(move |shard| self.has_shard(*shard))
+    }
+
+    /// Whether what has this number belongs to it: an order's number, a payment's, a refund's.
+    pub(crate) fn has(self, number: &str) -> bool {
+        self.of <= 1 || self.has_shard(shard_of_text(number))
+    }
+
+    /// Whether a difference was found by it. Those of the account's movements go by the movement's number.
+    pub(crate) fn has_difference(self, difference: &Difference) -> bool {
+        use payments::reconcile::difference::Kind;
+        let about = &difference.about;
+        let number = match difference.kind {
+            Kind::SummaryDiffers => return self.is_first(),
+            Kind::FundFlowWithoutTrade | Kind::TradeWithoutFundFlow => {
+                about.refund_id.as_ref().or(about.transaction_id.as_ref())
+            }
+            Kind::PaidThereUnpaidHere
+            | Kind::PaidHereAbsentThere
+            | Kind::AmountDiffers
+            | Kind::StatusDiffers
+            | Kind::IdentityDiffers
+            | Kind::UnknownOrderThere
+            | Kind::DuplicatePayment
+            | Kind::RefundThereUnknownHere
+            | Kind::RefundHereAbsentThere
+            | Kind::RefundAmountDiffers
+            | Kind::RefundStateDiffers
+            | Kind::FeeOffTheRate => about.order_no.as_ref(),
+        };
+        number.map_or(self.is_first(), |number| self.has(number))
+    }
+
+    fn has_shard(self, shard: u8) -> bool {
+        shard.checked_rem(self.of).unwrap_or(0) == self.number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_the_index_belongs_to_exactly_one_part_of_the_day() {
+        for of in 1..=SHARDS {
+            let mut shards: Vec<u8> = (0..of)
+                .flat_map(|number| Part { number, of }.shards())
+                .collect();
+            shards.sort_unstable();
+            assert_eq!(shards, (0..SHARDS).collect::<Vec<u8>>(), "{of}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_split_by_its_rows_into_two_parts_to_sixteen() {
+        for (rows, parts) in [(0, 2), (1_000_001, 2), (2_000_001, 3), (100_000_000, 16)] {
+            assert_eq!(Part::count_for(rows), parts, "{rows}");
+        }
+    }
+}

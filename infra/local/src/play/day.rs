@@ -1,0 +1,312 @@
+//! The day's reconciliation: news that never came and a payment too many are found in WeChat Pay's bills, and put right.
+//!
+//! It is today's bill, which only a simulator has before the day is over. The merchant's finance staff are two persons here, who
+//! say who they are; on AWS the console goes by their tokens.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use http::{Method, Request, header};
+use hyper::body::Bytes;
+use wechatpay::time::beijing_day;
+use serde_json::{Value, json};
+use wechatpay_simulator::{Fault, PayOptions, RefundStatus, Rule};
+
+use super::{LOOK_EVERY, NEWS_WITHIN, Play, Stage, Step, elapsed_ms, number, text};
+use crate::failure::Failure;
+use crate::product::Product;
+
+/// Plays a day's end, telling each step as soon as it is done.
+///
+/// # Errors
+/// The first step that went wrong, with the end of the log of the function that should have done it.
+pub(crate) async fn play(
+    stage: &Stage<'_>,
+    product: Product,
+    api_url: &str,
+    told: fn(&Step),
+) -> Result<Vec<Step>, Failure> {
+    let now_ms = stage.clock.now_ms();
+    let staff = Staff {
+        stage,
+        api_url,
+        date: beijing_day(stage.clock.now()),
+    };
+    let mut play = Play::new(stage, product, told);
+    let twice = format!("play-twice-{now_ms}");
+    play.create("create_order_4", &twice).await?;
+    play.pay_twice(&twice).await?;
+    let lost = format!("play-lost-{now_ms}");
+    play.create("create_order_5", &lost).await?;
+    play.pay_in_silence(&lost)?;
+
+    stage.simulator.allow_bills_of_today(true);
+    let done = play
+        .reconcile(&staff, true, &[(&lost, "open"), (&twice, "open")])
+        .await;
+    let done = match done {
+        Ok(()) => {
+            play.reconcile(&staff, false, &[(&lost, "repaired"), (&twice, "proposed")])
+                .await
+        }
+        Err(failure) => Err(failure),
+    };
+    done?;
+    play.read_paid(&lost).await?;
+    play.two_persons_approve(&staff, &twice).await?;
+    play.await_second_refund(&twice).await?;
+    Ok(play.steps)
+}
+
+/// Finance staff at the console's API.
+struct Staff<'a> {
+    stage: &'a Stage<'a>,
+    api_url: &'a str,
+    /// The day, in Beijing.
+    date: String,
+}
+
+impl Staff<'_> {
+    /// What is under the day.
+    async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.send(Method::GET, path, None, "").await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        person: &str,
+    ) -> Result<Value, Failure> {
+        let url = format!("{}/v1/reconciliations/{}{path}", self.api_url, self.date);
+        let request = Request::builder()
+            .method(method)
+            .uri(&url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::COOKIE, format!("console_you={person}"))
+            .body(Bytes::from(
+                body.map(|body| body.to_string()).unwrap_or_default(),
+            ))
+            .map_err(|error| {
+                Failure::because("a request to the console cannot be built", &error)
+            })?;
+        let answer = self
+            .stage
+            .http
+            .send(request)
+            .await
+            .map_err(|error| Failure::because("the console did not answer", &error))?;
+        let status = answer.status();
+        let body = String::from_utf8_lossy(answer.body()).into_owned();
+        if !status.is_success() {
+            return Err(Failure::new(format!(
+                "{url} was answered with {status}: {body}"
+            )));
+        }
+        serde_json::from_str(&body)
+            .map_err(|error| Failure::because("the console answered no JSON", &error))
+    }
+
+    /// The difference about an order, if the day has one.
+    async fn difference(&self, order_no: &str) -> Result<Option<Value>, Failure> {
+        let mut after = String::new();
+        loop {
+            let page = self.get(&format!("/differences?limit=100{after}")).await?;
+            let found = page.get("differences").and_then(Value::as_array);
+            let found = found
+                .into_iter()
+                .flatten()
+                .find(|one| text(one, "/about/order_no") == order_no);
+            if let Some(found) = found {
+                return Ok(Some(found.clone()));
+            }
+            match page.get("next").and_then(Value::as_str) {
+                Some(next) => after = format!("&after={next}"),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+impl Play<'_> {
+    /// The payer pays, the order is booked, and then the payer pays once more, of which nobody is told.
+    async fn pay_twice(&mut self, order_no: &str) -> Result<(), Failure> {
+        let begin = Instant::now();
+        let simulator = self.stage.simulator;
+        let paid = simulator.pay(order_no, &PayOptions::default());
+        paid.map_err(|error| Failure::because("the payer could not pay", &error))?;
+        self.await_state(order_no, "paid", "process-payment")
+            .await?;
+        let ms = elapsed_ms(begin);
+        let again = self.in_silence(|| simulator.pay_again(order_no, &PayOptions::default()))?;
+        again.map_err(|error| Failure::because("the payer could not pay twice", &error))?;
+        let ids = BTreeMap::from([
+            ("order_no", order_no.to_owned()),
+            ("state", "paid".to_owned()),
+            ("second_payment", "its callback is lost".to_owned()),
+        ]);
+        self.done("paid_twice", ids, ms);
+        Ok(())
+    }
+
+    /// The payer pays, and nobody is told.
+    fn pay_in_silence(&mut self, order_no: &str) -> Result<(), Failure> {
+        let begin = Instant::now();
+        let simulator = self.stage.simulator;
+        let paid = self.in_silence(|| simulator.pay(order_no, &PayOptions::default()))?;
+        paid.map_err(|error| Failure::because("the payer could not pay", &error))?;
+        let ids = BTreeMap::from([
+            ("order_no", order_no.to_owned()),
+            ("payment", "its callback is lost".to_owned()),
+        ]);
+        self.done("news_lost", ids, elapsed_ms(begin));
+        Ok(())
+    }
+
+    /// Callbacks of what is done here are lost.
+    fn in_silence<T>(&self, work: impl FnOnce() -> T) -> Result<T, Failure> {
+        let simulator = self.stage.simulator;
+        let fault = simulator
+            .add_fault(Rule::always(Fault::LostCallback))
+            .map_err(|error| Failure::because("the simulator cannot lose a callback", &error))?;
+        let done = work();
+        simulator.clear_faults(Some(fault));
+        Ok(done)
+    }
+
+    /// Runs the day, and looks whether it found what it should.
+    async fn reconcile(
+        &mut self,
+        staff: &Staff<'_>,
+        dry_run: bool,
+        expected: &[(&str, &str)],
+    ) -> Result<(), Failure> {
+        let begin = Instant::now();
+        let started = staff
+            .send(Method::POST, "", Some(json!({"dry_run": dry_run})), "")
+            .await?;
+        let run_id = text(&started, "/run_id");
+        let day = loop {
+            let day = staff.get("").await;
+            let (is_this, state) = match &day {
+                Ok(day) => (text(day, "/run_id") == run_id, text(day, "/state")),
+                Err(_) => (false, String::new()),
+            };
+            if is_this && state == "done" {
+                break day?;
+            }
+            if (is_this && state == "failed") || begin.elapsed() > NEWS_WITHIN {
+                let failure = Failure::new(format!("the day was not reconciled: {day:?}"));
+                return Err(self.with_log(failure, "reconcile").await);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        let ms = elapsed_ms(begin);
+        let mut ids = BTreeMap::from([
+            ("date", staff.date.clone()),
+            ("bill_rows", number(&day, "/bills/0/rows")),
+        ]);
+        for (order_no, state) in expected {
+            let found = staff.difference(order_no).await?;
+            let found_state = found.as_ref().map(|found| text(found, "/state"));
+            if found_state.as_deref() != Some(*state) {
+                let failure = Failure::new(format!(
+                    "the day has for order {order_no} {found:?}, not a difference that is {state}"
+                ));
+                return Err(self.with_log(failure, "reconcile").await);
+            }
+            let kind = found.as_ref().map(|found| text(found, "/kind"));
+            match kind.as_deref() {
+                Some("paid_there_unpaid_here") => {
+                    ids.insert("paid_there_unpaid_here", (*state).to_owned());
+                }
+                Some("duplicate_payment") => {
+                    ids.insert("duplicate_payment", (*state).to_owned());
+                }
+                other => {
+                    return Err(Failure::new(format!(
+                        "order {order_no} has a difference of another kind: {other:?}"
+                    )));
+                }
+            }
+        }
+        self.done(
+            if dry_run {
+                "day_previewed"
+            } else {
+                "day_reconciled"
+            },
+            ids,
+            ms,
+        );
+        Ok(())
+    }
+
+    /// The order whose news was lost is paid for the merchant too.
+    async fn read_paid(&mut self, order_no: &str) -> Result<(), Failure> {
+        let begin = Instant::now();
+        let order = self.await_state(order_no, "paid", "reconcile").await?;
+        let ids = BTreeMap::from([
+            ("order_no", order_no.to_owned()),
+            ("state", text(&order, "/state")),
+        ]);
+        self.done("news_found", ids, elapsed_ms(begin));
+        Ok(())
+    }
+
+    /// One person alone cannot give money back; two can.
+    async fn two_persons_approve(
+        &mut self,
+        staff: &Staff<'_>,
+        order_no: &str,
+    ) -> Result<(), Failure> {
+        let begin = Instant::now();
+        for person in ["li", "wang"] {
+            let found = staff.difference(order_no).await?.unwrap_or_default();
+            let decision = json!({
+                "decision": "approve",
+                "why": "the payer paid twice",
+                "version": found.get("version"),
+            });
+            let path = format!("/differences/{}/decisions", text(&found, "/id"));
+            staff
+                .send(Method::POST, &path, Some(decision), person)
+                .await?;
+        }
+        let ids = BTreeMap::from([
+            ("persons", "li, wang".to_owned()),
+            ("page", format!("{}/console/{}", staff.api_url, staff.date)),
+        ]);
+        self.done("refund_approved", ids, elapsed_ms(begin));
+        Ok(())
+    }
+
+    /// The second payment goes back, by the path of every refund.
+    async fn await_second_refund(&mut self, order_no: &str) -> Result<(), Failure> {
+        let begin = Instant::now();
+        let refund = loop {
+            let refunds = self.stage.simulator.refunds_of(order_no);
+            if let Some(refund) = refunds
+                .iter()
+                .find(|refund| refund.status == RefundStatus::Success)
+            {
+                break refund.clone();
+            }
+            if begin.elapsed() > NEWS_WITHIN {
+                let failure = Failure::new(format!(
+                    "the second payment of {order_no} did not go back: WeChat Pay has {refunds:?}"
+                ));
+                return Err(self.with_log(failure, "reconcile").await);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        let ids = BTreeMap::from([
+            ("order_no", order_no.to_owned()),
+            ("out_refund_no", refund.out_refund_no),
+            ("amount_fen", refund.refund_fen.to_string()),
+        ]);
+        self.done("second_refunded", ids, elapsed_ms(begin));
+        Ok(())
+    }
+}

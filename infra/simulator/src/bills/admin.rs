@@ -1,0 +1,82 @@
+//! The admin's calls that are about bills.
+
+use super::{
+    differences::{PlantedDifference, WantedDifference},
+    making::{self, DayToMake, MadeDay, MakeError},
+    planting::{self, DifferenceError},
+};
+use crate::{
+    admin::Admin,
+    ledger::{FundAccount, Occasion, Reason},
+    sim::World,
+};
+
+impl Admin {
+    /// Whether a bill of the running day may be asked for.
+    pub fn allow_bills_of_today(&self, allowed: bool) {
+        self.sim.world().bills_of_today = allowed;
+    }
+
+    /// Puts a difference into a day's bill; a bill that was asked for before is made anew.
+    ///
+    /// # Errors
+    /// If the day has not begun, or has nothing that it could be about.
+    pub fn plant_difference(
+        &self,
+        wanted: &WantedDifference,
+    ) -> Result<PlantedDifference, DifferenceError> {
+        let planted = planting::plant(&self.sim, &mut self.sim.world(), wanted)?;
+        let what = serde_json::to_string(&planted).unwrap_or_default();
+        self.sim.log(&format!("a difference in the bill: {what}"));
+        self.sim.touched();
+        Ok(planted)
+    }
+
+    /// The differences in all bills, in the order in which they were put in.
+    pub fn differences(&self) -> Vec<PlantedDifference> {
+        self.sim.world().books.differences.clone()
+    }
+
+    /// Takes all differences out of the bills again and says how many they were. Money that came for an unknown order,
+    /// or without a trade, stays where it is.
+    pub fn clear_differences(&self) -> usize {
+        let mut world = self.sim.world();
+        let cleared = std::mem::take(&mut world.books.differences).len();
+        world.books.bills.clear();
+        drop(world);
+        self.sim.touched();
+        cleared
+    }
+
+    /// Fills a day with paid orders and refunds of them, as if merchant and payers had been busy. No callback is sent.
+    ///
+    /// # Errors
+    /// If the day has not begun, the numbers are out of range, or the same seed filled it before.
+    pub fn make_day(&self, wanted: &DayToMake) -> Result<MadeDay, MakeError> {
+        let made = making::make(&self.sim, &mut self.sim.world(), wanted)?;
+        self.sim.log(&format!(
+            "{} has {} more orders and {} more refunds",
+            wanted.date,
+            made.orders.len(),
+            made.refunds.len()
+        ));
+        self.sim.touched();
+        Ok(made)
+    }
+
+    /// Moves fen into an account now, or out of it (below 0): it is in the account's fund bill.
+    pub fn move_money(&self, account: FundAccount, fen: i64) {
+        let mut world = self.sim.world();
+        let World { books, ids, .. } = &mut *world;
+        let occasion = Occasion {
+            at_ms: self.sim.now_ms(),
+            business_id: "admin",
+            voucher: "admin",
+        };
+        books
+            .ledger
+            .book_on(account, ids, &occasion, Reason::Adjustment, fen);
+        drop(world);
+        self.sim.touched();
+    }
+}

@@ -1,0 +1,249 @@
+//! Differences between the merchant's books and a day's bill, put in on purpose.
+//!
+//! The trade bill, its summary and the fund bill agree on each of them, so that one difference is found once; only
+//! those that are between two parts of the bills keep to one part.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::rows::TradeRow;
+use crate::books::Books;
+
+/// What a bill says that the merchant's books do not.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "difference", rename_all = "snake_case")]
+pub enum Difference {
+    /// A payment is left out.
+    DropPayment,
+    /// A payment has another amount.
+    AlterAmount {
+        /// The order's total in the bill; one fen more than it is unless told.
+        #[serde(default)]
+        fen: Option<i64>,
+    },
+    /// A row has another state (交易状态).
+    AlterState {
+        /// `REVOKED` unless told.
+        #[serde(default = "revoked")]
+        state: String,
+    },
+    /// A row has another currency.
+    AlterCurrency {
+        /// `USD` unless told.
+        #[serde(default = "dollars")]
+        currency: String,
+    },
+    /// A row has another appid.
+    AlterAppid {
+        /// One that is not the merchant's unless told.
+        #[serde(default = "foreign_appid")]
+        appid: String,
+    },
+    /// A row has another merchant.
+    AlterMchid {
+        /// `1900000000` unless told.
+        #[serde(default = "foreign_mchid")]
+        mchid: String,
+    },
+    /// A payment of an order that the merchant never made. It is one in every respect: it can be queried and refunded.
+    UnknownOrder {
+        /// Its amount; drawn from the seed unless told.
+        #[serde(default)]
+        fen: Option<i64>,
+    },
+    /// A refund is left out.
+    DropRefund,
+    /// A refund has another amount.
+    AlterRefundAmount {
+        /// The amount asked for in the bill; one fen more than it is unless told.
+        #[serde(default)]
+        fen: Option<i64>,
+    },
+    /// A refund has another state (退款状态).
+    AlterRefundState {
+        /// A bill's word; unless told `FAIL` for one that is `SUCCESS`, and `SUCCESS` for any other.
+        #[serde(default)]
+        state: Option<String>,
+    },
+    /// A fee is off the rate.
+    AlterFee {
+        /// The fee, also that of a refund, as a positive number; one fen more than it is unless told.
+        #[serde(default)]
+        fen: Option<i64>,
+    },
+    /// Money came onto the account for a payment that is in no trade bill. It is on the account.
+    FundWithoutTrade {
+        /// How much; drawn from the seed unless told.
+        #[serde(default)]
+        fen: Option<i64>,
+    },
+    /// All movements of a payment or refund are left out of the fund bill.
+    TradeWithoutFund,
+    /// The summary row is not the sum of the rows.
+    SummaryOff {
+        /// Of which bill.
+        #[serde(default)]
+        bill: SummaryOf,
+        /// Added to the first amount of the summary (应结订单总金额, 总交易额, 收入金额); 1 if `count` is 0 unless told.
+        #[serde(default)]
+        fen: Option<i64>,
+        /// Added to its count.
+        #[serde(default)]
+        count: i64,
+    },
+}
+
+/// Whose summary is off.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SummaryOf {
+    /// All three kinds of trade bill.
+    #[default]
+    Trade,
+    /// The fund bills.
+    Fund,
+}
+
+/// A difference that is to be put into a day's bill.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct WantedDifference {
+    /// The Beijing day, `2026-08-03`.
+    pub date: String,
+    /// What.
+    #[serde(flatten)]
+    pub difference: Difference,
+    /// The order whose payment (or refund) it is about; one of the day is picked by the seed unless it is named.
+    #[serde(default)]
+    pub order: Option<String>,
+    /// Which payment, for an order that was paid again; the first of that day unless told.
+    #[serde(default)]
+    pub transaction_id: Option<String>,
+    /// The refund that it is about.
+    #[serde(default)]
+    pub out_refund_no: Option<String>,
+}
+
+impl WantedDifference {
+    /// On that day, about a payment or refund that the seed picks.
+    pub fn picked(date: &str, difference: Difference) -> Self {
+        Self {
+            date: date.to_owned(),
+            difference,
+            order: None,
+            transaction_id: None,
+            out_refund_no: None,
+        }
+    }
+
+    /// The same about this order.
+    #[must_use]
+    pub fn of_order(mut self, order: &str) -> Self {
+        self.order = Some(order.to_owned());
+        self
+    }
+
+    /// The same about this refund.
+    #[must_use]
+    pub fn of_refund(mut self, out_refund_no: &str) -> Self {
+        self.out_refund_no = Some(out_refund_no.to_owned());
+        self
+    }
+}
+
+/// A difference that is in a day's bill.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PlantedDifference {
+    /// The Beijing day.
+    pub date: String,
+    /// What.
+    #[serde(flatten)]
+    pub difference: Difference,
+    /// The order's number; `None` of a summary.
+    pub order: Option<String>,
+    /// The payment's number.
+    pub transaction_id: Option<String>,
+    /// The refund's number, if it is about one.
+    pub out_refund_no: Option<String>,
+    /// WeChat Pay's number of that refund.
+    pub refund_id: Option<String>,
+}
+
+impl PlantedDifference {
+    /// The number under which its row is looked for.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.refund_id.as_deref().or(self.transaction_id.as_deref())
+    }
+}
+
+/// What is added to a summary.
+#[derive(Default)]
+pub(crate) struct Off {
+    pub(crate) fen: i64,
+    pub(crate) count: i64,
+}
+
+/// All differences, by the payment or refund that each is about.
+pub(crate) struct Planted<'a> {
+    all: &'a [PlantedDifference],
+    by_id: BTreeMap<&'a str, Vec<&'a Difference>>,
+}
+
+impl<'a> Planted<'a> {
+    pub(crate) fn of(books: &'a Books) -> Self {
+        let all = books.differences.as_slice();
+        let mut by_id: BTreeMap<&str, Vec<&Difference>> = BTreeMap::new();
+        for planted in all {
+            if let Some(id) = planted.id() {
+                by_id.entry(id).or_default().push(&planted.difference);
+            }
+        }
+        Self { all, by_id }
+    }
+
+    pub(crate) fn on(&self, id: &str) -> Option<&[&'a Difference]> {
+        self.by_id.get(id).map(Vec::as_slice)
+    }
+
+    /// The row as the bill tells it; `None` if it is left out.
+    pub(crate) fn alter(&self, row: TradeRow<'a>) -> Option<TradeRow<'a>> {
+        let id = match &row.refund {
+            Some(part) => part.refund.refund_id.as_str(),
+            None => row.transaction_id,
+        };
+        let differences = self.on(id).unwrap_or_default();
+        differences
+            .iter()
+            .try_fold(row, |row, difference| row.with(difference))
+    }
+
+    pub(crate) fn summary_off(&self, date: &str, of: SummaryOf) -> Off {
+        let on_the_day = self.all.iter().filter(|planted| planted.date == date);
+        on_the_day.fold(Off::default(), |mut off, planted| {
+            if let Difference::SummaryOff { bill, fen, count } = planted.difference
+                && bill == of
+            {
+                let fen = fen.unwrap_or(i64::from(count == 0));
+                off.fen = off.fen.saturating_add(fen);
+                off.count = off.count.saturating_add(count);
+            }
+            off
+        })
+    }
+}
+
+fn revoked() -> String {
+    "REVOKED".to_owned()
+}
+
+fn dollars() -> String {
+    "USD".to_owned()
+}
+
+fn foreign_appid() -> String {
+    "wx0000000000000000".to_owned()
+}
+
+fn foreign_mchid() -> String {
+    "1900000000".to_owned()
+}

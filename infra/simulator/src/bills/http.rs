@@ -1,0 +1,100 @@
+//! The admin's calls under `/admin/bills`.
+
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    differences::{PlantedDifference, WantedDifference},
+    making::DayToMake,
+    planting::DifferenceError,
+};
+use crate::{
+    admin_http::{Desk, refused},
+    ledger::FundAccount,
+};
+
+pub(crate) fn routes() -> Router<Desk> {
+    Router::new()
+        .route("/admin/bills", post(of_today))
+        .route(
+            "/admin/bills/differences",
+            get(differences).post(plant).delete(clear),
+        )
+        .route("/admin/bills/make", post(make))
+        .route("/admin/bills/movements", post(move_money))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfToday {
+    of_today: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfDate {
+    date: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Movement {
+    account_type: FundAccount,
+    fen: i64,
+}
+
+async fn of_today(State(desk): State<Desk>, Json(bills): Json<OfToday>) -> StatusCode {
+    desk.admin.allow_bills_of_today(bills.of_today);
+    StatusCode::NO_CONTENT
+}
+
+async fn differences(State(desk): State<Desk>, Query(of): Query<OfDate>) -> Response {
+    let all = desk.admin.differences().into_iter();
+    let fitting: Vec<PlantedDifference> = all
+        .filter(|planted| of.date.as_ref().is_none_or(|date| *date == planted.date))
+        .collect();
+    Json(fitting).into_response()
+}
+
+async fn plant(State(desk): State<Desk>, Json(wanted): Json<WantedDifference>) -> Response {
+    match desk.admin.plant_difference(&wanted) {
+        Ok(planted) => (StatusCode::CREATED, Json(planted)).into_response(),
+        Err(error) => {
+            let status = match error {
+                DifferenceError::Date(_) | DifferenceError::Value => StatusCode::BAD_REQUEST,
+                DifferenceError::NotThatDay(_) => StatusCode::NOT_FOUND,
+                DifferenceError::Nothing(_) | DifferenceError::Number(_) => StatusCode::CONFLICT,
+            };
+            refused(status, &error)
+        }
+    }
+}
+
+async fn clear(State(desk): State<Desk>) -> Response {
+    Json(json!({ "cleared": desk.admin.clear_differences() })).into_response()
+}
+
+/// A day of many orders takes seconds, which must hold nobody else up.
+async fn make(State(desk): State<Desk>, Json(wanted): Json<DayToMake>) -> Response {
+    let made = tokio::task::spawn_blocking(move || desk.admin.make_day(&wanted)).await;
+    match made {
+        Ok(Ok(made)) => (StatusCode::CREATED, Json(made)).into_response(),
+        Ok(Err(error)) => refused(StatusCode::BAD_REQUEST, &error),
+        Err(_) => refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &"the simulator is stopping",
+        ),
+    }
+}
+
+async fn move_money(State(desk): State<Desk>, Json(movement): Json<Movement>) -> StatusCode {
+    desk.admin.move_money(movement.account_type, movement.fen);
+    StatusCode::NO_CONTENT
+}

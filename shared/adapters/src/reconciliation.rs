@@ -1,0 +1,346 @@
+//! The `reconciliation` table: what is kept of each reconciled day, its differences, and the trades near midnight that wait for
+//! the next day's bill.
+//!
+//! `reconcile` and the operators' console write it. Every write is one conditional put of a whole item, decided on the version
+//! that was read, so two who decide at once cannot both be right: the later one is [`Saved::Stale`] and reads again. A put may be
+//! repeated: what stands there already as it was to be written counts as written.
+//!
+//! No order is changed by what stands here, and no money moves by it alone: the table tells what was found and decided.
+
+mod batch;
+mod carried;
+mod item;
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::http::HttpResponse,
+    error::{BuildError, ProvideErrorMetadata, SdkError},
+    operation::put_item::PutItemError,
+    types::ReturnValuesOnConditionCheckFailure,
+};
+use payments::reconcile::{
+    difference::Difference,
+    run::{BillDate, Run},
+};
+
+use crate::{aws::AwsError, random::Random};
+
+use item::{Item, number, text};
+
+/// The `reconciliation` table of one merchant.
+#[derive(Clone, Debug)]
+pub struct ReconciliationTable {
+    client: Client,
+    table: String,
+    mchid: String,
+    random: Random,
+}
+
+/// Why the table did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconciliationError {
+    /// DynamoDB did not answer, or refused. What was asked may have happened.
+    #[error("the reconciliation table did not answer")]
+    Unavailable(#[source] AwsError),
+    /// A request to DynamoDB could not be put together.
+    #[error("a request to the reconciliation table could not be built")]
+    Unbuilt(#[from] BuildError),
+    /// DynamoDB left items of a batch unread, time and again.
+    #[error(
+        "the reconciliation table is too busy to read {left} of the items asked for: ask again"
+    )]
+    Busy {
+        /// How many items were not read.
+        left: usize,
+    },
+    /// An item is not in the form that this version writes.
+    #[error(
+        "the item {item} has no usable `{attribute}`: compare it with the table's description in reconciliation/item.rs"
+    )]
+    Damaged {
+        /// Partition and sort key, as far as they can be told.
+        item: String,
+        /// Which attribute.
+        attribute: &'static str,
+    },
+}
+
+/// What came of a write that was decided on one version.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Saved {
+    /// It is written.
+    Yes,
+    /// Somebody wrote first. Read again and decide again.
+    Stale,
+}
+
+/// What came of writing down a difference that a run found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Found {
+    /// No run had found it before.
+    New,
+    /// It is known, and this is how it stands; nothing was written.
+    Known(Box<Difference>),
+}
+
+/// A piece of a day's differences.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DifferencePage {
+    /// The differences, in the order of their ids.
+    pub items: Vec<Difference>,
+    /// Behind which id the next piece begins, if there may be one.
+    pub next: Option<String>,
+}
+
+impl ReconciliationError {
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(error) => error.is_transient(),
+            Self::Busy { .. } => true,
+            Self::Unbuilt(_) | Self::Damaged { .. } => false,
+        }
+    }
+}
+
+impl ReconciliationTable {
+    /// Longer than any id that a difference or a carried trade has. Ids come from addresses of the API, and DynamoDB refuses
+    /// long keys with an error.
+    const ID_LENGTH_MAX: usize = 128;
+
+    /// The table by its name, for one merchant number.
+    pub fn new(client: Client, table: impl Into<String>, mchid: impl Into<String>) -> Self {
+        Self {
+            client,
+            table: table.into(),
+            mchid: mchid.into(),
+            random: Random::system(),
+        }
+    }
+
+    /// What is kept of a day, read consistently.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn run(&self, date: BillDate) -> Result<Option<Run>, ReconciliationError> {
+        let found = self.get("read a run", date, item::RUN_SK.to_owned());
+        found.await?.as_ref().map(item::read_run).transpose()
+    }
+
+    /// Writes a day's run: its first version if there is none yet, a later one over the version before.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn save_run(&self, run: &Run) -> Result<Saved, ReconciliationError> {
+        let item = item::run(self.pk(run.date), run);
+        Ok(match self.put("save a run", item, run.version).await? {
+            Put::Done => Saved::Yes,
+            Put::Found(found) => saved_if(item::read_run(&found)? == *run),
+            Put::Missing => Saved::Stale,
+        })
+    }
+
+    /// Writes down a difference that a run found, unless it is known already.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn find(&self, difference: &Difference) -> Result<Found, ReconciliationError> {
+        let item = item::difference(self.pk(difference.date), difference);
+        let found = match self.put("write down a difference", item, 1).await? {
+            Put::Done => return Ok(Found::New),
+            Put::Found(found) => item::read_difference(&found)?,
+            // Something is there, and DynamoDB did not show it with its refusal.
+            Put::Missing => self
+                .difference(difference.date, &difference.id)
+                .await?
+                .ok_or_else(|| ReconciliationError::Damaged {
+                    item: format!("{} {}", self.pk(difference.date), difference.id),
+                    attribute: "pk",
+                })?,
+        };
+        // The first answer was lost and the SDK asked again: what is found is what we wrote.
+        Ok(if found == *difference {
+            Found::New
+        } else {
+            Found::Known(Box::new(found))
+        })
+    }
+
+    /// Reads one difference consistently.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn difference(
+        &self,
+        date: BillDate,
+        id: &str,
+    ) -> Result<Option<Difference>, ReconciliationError> {
+        if !is_id(id) {
+            return Ok(None);
+        }
+        let found = self.get(
+            "read a difference",
+            date,
+            format!("{}{id}", item::DIFFERENCE),
+        );
+        found.await?.as_ref().map(item::read_difference).transpose()
+    }
+
+    /// Writes a difference after a step, over the version that the step was decided on.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn save_difference(&self, to: &Difference) -> Result<Saved, ReconciliationError> {
+        let item = item::difference(self.pk(to.date), to);
+        Ok(
+            match self.put("save a difference", item, to.version).await? {
+                Put::Done => Saved::Yes,
+                Put::Found(found) => saved_if(item::read_difference(&found)? == *to),
+                Put::Missing => Saved::Stale,
+            },
+        )
+    }
+
+    /// A piece of a day's differences, at most `limit` at a time, from the beginning or behind the one whose id is `after`. Read
+    /// consistently.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn differences(
+        &self,
+        date: BillDate,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<DifferencePage, ReconciliationError> {
+        if after.is_some_and(|after| !is_id(after)) {
+            return Ok(DifferencePage {
+                items: Vec::new(),
+                next: None,
+            });
+        }
+        let from = after.map(|id| self.key(date, format!("{}{id}", item::DIFFERENCE)));
+        let (found, next) = self
+            .list("list differences", date, item::DIFFERENCE, from, limit)
+            .await?;
+        let items = found
+            .iter()
+            .map(item::read_difference)
+            .collect::<Result<_, _>>()?;
+        let next = match &next {
+            Some(key) => item::sk(key)?
+                .strip_prefix(item::DIFFERENCE)
+                .map(str::to_owned),
+            None => None,
+        };
+        Ok(DifferencePage { items, next })
+    }
+
+    async fn get(
+        &self,
+        operation: &'static str,
+        date: BillDate,
+        sk: String,
+    ) -> Result<Option<Item>, ReconciliationError> {
+        let got = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(self.key(date, sk)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| unavailable(operation, error))?;
+        Ok(got.item)
+    }
+
+    /// Puts version `version` of an item: over the version before, or where nothing is.
+    async fn put(
+        &self,
+        operation: &'static str,
+        item: Item,
+        version: u64,
+    ) -> Result<Put, ReconciliationError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let put = match version.checked_sub(1) {
+            None | Some(0) => put.condition_expression("attribute_not_exists(pk)"),
+            Some(before) => put
+                .condition_expression("version = :before")
+                .expression_attribute_values(":before", number(before)),
+        };
+        let Err(error) = put.send().await else {
+            return Ok(Put::Done);
+        };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(found)) => {
+                Ok(found.item().cloned().map_or(Put::Missing, Put::Found))
+            }
+            Some(_) | None => Err(unavailable(operation, error)),
+        }
+    }
+
+    /// One page of a day's items whose sort key begins with `prefix`, and where the next one begins.
+    async fn list(
+        &self,
+        operation: &'static str,
+        date: BillDate,
+        prefix: &str,
+        from: Option<Item>,
+        limit: i32,
+    ) -> Result<(Vec<Item>, Option<Item>), ReconciliationError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":pk", text(self.pk(date)))
+            .expression_attribute_values(":prefix", text(prefix))
+            .consistent_read(true)
+            .set_exclusive_start_key(from)
+            .limit(limit)
+            .send()
+            .await
+            .map_err(|error| unavailable(operation, error))?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    }
+
+    fn key(&self, date: BillDate, sk: String) -> Item {
+        Item::from([
+            ("pk".to_owned(), text(self.pk(date))),
+            ("sk".to_owned(), text(sk)),
+        ])
+    }
+
+    fn pk(&self, date: BillDate) -> String {
+        format!("day#{}#{date}", self.mchid)
+    }
+}
+
+/// What came of a conditional put.
+enum Put {
+    Done,
+    /// The condition did not hold: this was found.
+    Found(Item),
+    /// The condition did not hold, and nothing was shown: there is nothing to put it over.
+    Missing,
+}
+
+/// The first answer to a put may be lost and the SDK asks again: then what is found is what was written.
+fn saved_if(as_written: bool) -> Saved {
+    if as_written { Saved::Yes } else { Saved::Stale }
+}
+
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= ReconciliationTable::ID_LENGTH_MAX
+}
+
+fn unavailable<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> ReconciliationError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
+    ReconciliationError::Unavailable(AwsError::new(operation, error))
+}

@@ -1,0 +1,85 @@
+//! The runs of many days at once.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::{config::AsyncSleep, types::KeysAndAttributes};
+use payments::reconcile::run::{BillDate, Run};
+
+use super::{
+    ReconciliationError, ReconciliationTable,
+    item::{self, Item},
+    unavailable,
+};
+use crate::backoff::Backoff;
+
+impl ReconciliationTable {
+    /// How many items DynamoDB takes in one batch of reads.
+    const BATCH_MAX: usize = 100;
+    /// How often what a batch left unread is asked for again.
+    const BATCH_REPEATS: u32 = 4;
+    const BATCH_PAUSE: Backoff = Backoff {
+        first_ms: 50,
+        max_ms: 800,
+    };
+    /// What is kept of several days, the earliest first; days that were never run are left out.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn runs(&self, dates: &[BillDate]) -> Result<Vec<Run>, ReconciliationError> {
+        let dates: Vec<BillDate> = BTreeSet::from_iter(dates.iter().copied())
+            .into_iter()
+            .collect();
+        let mut runs = Vec::with_capacity(dates.len());
+        for batch in dates.chunks(Self::BATCH_MAX) {
+            let keys = batch
+                .iter()
+                .map(|date| self.key(*date, item::RUN_SK.to_owned()))
+                .collect();
+            for found in self.batch(keys).await? {
+                runs.push(item::read_run(&found)?);
+            }
+        }
+        runs.sort_unstable_by_key(|run| run.date);
+        Ok(runs)
+    }
+
+    /// Reads items by their keys, at most [`Self::BATCH_MAX`]. DynamoDB may leave some unread when it is busy, or when they are
+    /// large; these are asked for again after a pause.
+    async fn batch(&self, keys: Vec<Item>) -> Result<Vec<Item>, ReconciliationError> {
+        let (mut items, mut left, mut repeats) = (Vec::with_capacity(keys.len()), keys, 0);
+        while !left.is_empty() {
+            if repeats > Self::BATCH_REPEATS {
+                return Err(ReconciliationError::Busy { left: left.len() });
+            }
+            if repeats > 0
+                // The clock that the client was made with.
+                && let Some(sleep) = self.client.config().sleep_impl()
+            {
+                let pause = Self::BATCH_PAUSE.pause(repeats, &self.random);
+                sleep.sleep(pause).await;
+            }
+            let keys = KeysAndAttributes::builder()
+                .set_keys(Some(left))
+                .consistent_read(true)
+                .build()?;
+            let got = self
+                .client
+                .batch_get_item()
+                .request_items(&self.table, keys)
+                .send()
+                .await
+                .map_err(|error| unavailable("read runs", error))?;
+            let before = items.len();
+            items.extend(got.responses.unwrap_or_default().into_values().flatten());
+            left = got
+                .unprocessed_keys
+                .unwrap_or_default()
+                .into_values()
+                .flat_map(|unread| unread.keys)
+                .collect();
+            // Large items come bit by bit: only batches that bring nothing count as a repeat in vain.
+            repeats = if items.len() > before { 1 } else { repeats + 1 };
+        }
+        Ok(items)
+    }
+}

@@ -1,0 +1,156 @@
+//! How a reconciled day lies in the table.
+//!
+//! | attribute | holds |
+//! |---|---|
+//! | `pk` | `day#<mchid>#<date>`, the date as `2026-08-01` |
+//! | `sk` | `run`, `difference#<id>` or `carried#<id>` |
+//! | `state` | the run's or the difference's, by its name; of a carried trade `waiting` or `settled` |
+//! | `kind` | of a difference, or `payment` and `refund` of a carried trade |
+//! | `version` | counts the writes of a run or a difference; each is conditional on the one before |
+//! | `amount_fen` | what a difference or a carried trade is about: WeChat Pay's amount, or ours where it has none |
+//! | `body` | the whole as JSON: the types in `payments::reconcile` |
+//!
+//! `body` is what is read; the other attributes are there for conditions, and for people who look into the table. Nothing here
+//! expires.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use payments::reconcile::{carried::Carried, difference::Difference, run::Run};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::ReconciliationError;
+
+/// A DynamoDB item.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The sort key of a day's run.
+pub(super) const RUN_SK: &str = "run";
+/// What the sort keys of differences begin with.
+pub(super) const DIFFERENCE: &str = "difference#";
+/// What the sort keys of carried trades begin with.
+pub(super) const CARRIED: &str = "carried#";
+
+/// The item of a day's run.
+pub(super) fn run(pk: String, run: &Run) -> Item {
+    Item::from([
+        ("pk".to_owned(), text(pk)),
+        ("sk".to_owned(), text(RUN_SK)),
+        ("state".to_owned(), text(run.state.name())),
+        ("version".to_owned(), number(run.version)),
+        ("body".to_owned(), text(json(run))),
+    ])
+}
+
+/// The item of a difference.
+pub(super) fn difference(pk: String, difference: &Difference) -> Item {
+    let mut item = Item::from([
+        ("pk".to_owned(), text(pk)),
+        (
+            "sk".to_owned(),
+            text(format!("{DIFFERENCE}{}", difference.id)),
+        ),
+        ("state".to_owned(), text(difference.state.name())),
+        ("kind".to_owned(), text(difference.kind.name())),
+        ("version".to_owned(), number(difference.version)),
+        ("body".to_owned(), text(json(difference))),
+    ]);
+    let sides = [&difference.there, &difference.here];
+    let mut amounts = sides
+        .into_iter()
+        .filter_map(|side| side.as_ref()?.amount_fen);
+    if let Some(amount_fen) = amounts.next() {
+        item.insert("amount_fen".to_owned(), number(amount_fen));
+    }
+    item
+}
+
+/// The item of a carried trade.
+pub(super) fn carried(pk: String, carried: &Carried) -> Item {
+    Item::from([
+        ("pk".to_owned(), text(pk)),
+        ("sk".to_owned(), text(format!("{CARRIED}{}", carried.id))),
+        ("state".to_owned(), text(carried_state(carried.settled))),
+        ("kind".to_owned(), text(carried.trade.kind.name())),
+        ("amount_fen".to_owned(), number(carried.trade.amount_fen)),
+        ("body".to_owned(), text(json(carried))),
+    ])
+}
+
+/// How a carried trade stands.
+pub(super) const fn carried_state(settled: bool) -> &'static str {
+    if settled { "settled" } else { "waiting" }
+}
+
+/// Reads a run.
+pub(super) fn read_run(item: &Item) -> Result<Run, ReconciliationError> {
+    let run: Run = body(item)?;
+    same_version(item, run.version)?;
+    Ok(run)
+}
+
+/// Reads a difference.
+pub(super) fn read_difference(item: &Item) -> Result<Difference, ReconciliationError> {
+    let difference: Difference = body(item)?;
+    same_version(item, difference.version)?;
+    Ok(difference)
+}
+
+/// Reads a carried trade.
+pub(super) fn read_carried(item: &Item) -> Result<Carried, ReconciliationError> {
+    let carried: Carried = body(item)?;
+    let settled = match string(item, "state") {
+        Some("waiting") => false,
+        Some("settled") => true,
+        Some(_) | None => return Err(damaged(item, "state")),
+    };
+    Ok(Carried { settled, ..carried })
+}
+
+/// The sort key of an item.
+pub(super) fn sk(item: &Item) -> Result<&str, ReconciliationError> {
+    string(item, "sk").ok_or_else(|| damaged(item, "sk"))
+}
+
+/// `body` is decided on, `version` is what conditions compare: apart, a decision could be written over another.
+fn same_version(item: &Item, version: u64) -> Result<(), ReconciliationError> {
+    let stored = item.get("version").and_then(|value| value.as_n().ok());
+    if stored.is_some_and(|stored| *stored == version.to_string()) {
+        Ok(())
+    } else {
+        Err(damaged(item, "version"))
+    }
+}
+
+fn body<T: DeserializeOwned>(item: &Item) -> Result<T, ReconciliationError> {
+    string(item, "body")
+        .and_then(|json| serde_json::from_str(json).ok())
+        .ok_or_else(|| damaged(item, "body"))
+}
+
+/// It cannot fail: the types hold texts, whole numbers and maps by name only.
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn damaged(item: &Item, attribute: &'static str) -> ReconciliationError {
+    let part = |name| string(item, name).unwrap_or("?");
+    ReconciliationError::Damaged {
+        item: format!("{} {}", part("pk"), part("sk")),
+        attribute,
+    }
+}
+
+fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+/// A text as an attribute.
+pub(super) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+/// A number as an attribute.
+pub(super) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}

@@ -1,0 +1,110 @@
+//! Downloading a bill: a signed request whose answer is not signed, and may be gigabytes.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use tracing::warn;
+use wechatpay::{
+    api::{BillLink, Refusal},
+    sign::authorization,
+};
+
+use super::{Host, NotSent, WechatApi, wire::build_client};
+use crate::bill_file::{BillBytes, BillFileError};
+
+/// As much of a refusal as is read, in bytes.
+const REFUSAL_MAX: usize = 64 * 1024;
+
+impl WechatApi {
+    /// Begins to load the file that a link leads to. Path and query are signed as WeChat Pay gave them, and sent to the host that
+    /// the link names, if it is one of the two in the settings. A link is good for five minutes, and for the merchant who asked
+    /// for it.
+    ///
+    /// Until the file begins to come it may take `within`; after that each piece has a limit of its own.
+    ///
+    /// # Errors
+    /// [`BillFileError`].
+    pub async fn open_bill(
+        &self,
+        link: &BillLink,
+        within: Duration,
+    ) -> Result<BillBytes, BillFileError> {
+        let download = link.download()?;
+        let Some(host) = self.host_at(&download.origin) else {
+            return Err(BillFileError::ForeignHost {
+                origin: download.origin,
+            });
+        };
+        let deadline_ms = self.deadline_ms(within);
+        self.wait_for(&self.0.calls, deadline_ms).await?;
+        let keys = self.0.keys.merchant().await.map_err(NotSent::from)?;
+        let signer = self.signer_by(&keys, deadline_ms).await?;
+        let authorization = authorization(
+            &signer,
+            &self.0.mchid,
+            &download.outgoing,
+            self.0.clock.now(),
+            &self.0.random.nonce(),
+        )
+        .await
+        .map_err(NotSent::from)?;
+        let http = self
+            .0
+            .http
+            .get_or_try_init(|| async { build_client() })
+            .await?;
+        let left = self.left(deadline_ms);
+        if left.is_zero() {
+            return Err(NotSent::TooLate.into());
+        }
+        let request = self
+            .request(http, host, download.outgoing)
+            .header("authorization", authorization);
+        let sent_at_ms = self.0.clock.now_ms();
+        // A limit of the request itself would be one for the whole file.
+        let Ok(sent) = tokio::time::timeout(left, request.send()).await else {
+            warn!(?host, "WeChat Pay did not begin to send a bill");
+            return Err(BillFileError::TimedOut);
+        };
+        self.watch(host, sent_at_ms, sent.as_ref().err());
+        let response = sent.map_err(|error| BillFileError::BrokeOff(error.without_url()))?;
+        if response.status() == StatusCode::OK {
+            return Ok(BillBytes::of(response));
+        }
+        let refusal = refusal(response, left).await?;
+        warn!(%refusal, "WeChat Pay refused to send a bill");
+        Err(BillFileError::Refused(Box::new(refusal)))
+    }
+
+    /// The host whose base this is.
+    fn host_at(&self, origin: &str) -> Option<Host> {
+        let hosts = &self.0.hosts;
+        if hosts.main.eq_ignore_ascii_case(origin) {
+            Some(Host::Main)
+        } else if hosts.backup.eq_ignore_ascii_case(origin) {
+            Some(Host::Backup)
+        } else {
+            None
+        }
+    }
+}
+
+/// An answer that is no file, as far as it is of use.
+async fn refusal(response: reqwest::Response, within: Duration) -> Result<Refusal, BillFileError> {
+    let status = response.status().as_u16();
+    let mut bytes = BillBytes::of(response);
+    let read = async {
+        let mut body = Vec::new();
+        while let Some(chunk) = bytes.chunk().await? {
+            if body.len().saturating_add(chunk.len()) > REFUSAL_MAX {
+                break;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok::<_, BillFileError>(body)
+    };
+    match tokio::time::timeout(within, read).await {
+        Ok(body) => Ok(Refusal::read(status, &body?)),
+        Err(_elapsed) => Err(BillFileError::TimedOut),
+    }
+}

@@ -1,0 +1,262 @@
+//! Keeping bills in S3 by the real SDK: small and large, once and twice, with answers lost on the way.
+
+use adapters::clock::Clock;
+use adapters::evidence::{Evidence, EvidenceError, Keeping, Kept};
+use adapters::testing::{Fault, Match, S3Engine, S3Object, Service, Wire};
+
+use crate::bench::{NOW, chain};
+
+const BUCKET: &str = "evidence";
+const KEY: &str = "2026-08-01/trade.csv.gz";
+const SHA1: &str = "79bb0f45fc4c42234a918000b2668d689e2bde04";
+
+struct Bench {
+    engine: S3Engine,
+    wire: Wire,
+    evidence: Evidence,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let engine = S3Engine::new();
+        let (client, wire) = engine.client(&Clock::manual(NOW));
+        Self {
+            evidence: Evidence::new(client, BUCKET, "bills/"),
+            engine,
+            wire,
+        }
+    }
+
+    /// A file on its way, all of it written in pieces of `size` bytes.
+    async fn written(&self, file: &[u8], size: usize) -> Keeping {
+        let mut keeping = self.evidence.begin(KEY, SHA1);
+        for piece in file.chunks(size) {
+            keeping.write(piece).await.expect("written");
+        }
+        keeping
+    }
+
+    async fn kept(&self, file: &[u8]) -> Kept {
+        let keeping = self.written(file, 100_000).await;
+        keeping.keep().await.expect("kept")
+    }
+
+    fn object(&self) -> Option<S3Object> {
+        self.engine.object(BUCKET, &format!("bills/{KEY}"))
+    }
+
+    async fn read(&self) -> Option<(Vec<u8>, Option<String>)> {
+        let mut bytes = self.evidence.open(KEY).await.expect("an answer")?;
+        let sha1 = bytes.sha1().map(str::to_owned);
+        let mut file = Vec::new();
+        while let Some(chunk) = bytes.chunk().await.expect("whole") {
+            file.extend_from_slice(&chunk);
+        }
+        Some((file, sha1))
+    }
+
+    fn sent(&self) -> Vec<String> {
+        let calls = self.wire.calls();
+        calls.into_iter().map(|call| call.operation).collect()
+    }
+}
+
+/// Bytes of which no two blocks are alike.
+fn file(length: usize) -> Vec<u8> {
+    let mut file = vec![7; length];
+    for (number, block) in file.chunks_mut(4096).enumerate() {
+        if let Some(head) = block.first_chunk_mut() {
+            *head = number.to_be_bytes();
+        }
+    }
+    file
+}
+
+fn large() -> Vec<u8> {
+    file(2 * Evidence::PART + 1)
+}
+
+fn calls(operation: &str) -> Match {
+    Match::operation(Service::S3, operation)
+}
+
+#[tokio::test]
+async fn a_small_file_goes_by_one_request_with_its_hash_and_comes_back_byte_for_byte() {
+    let bench = Bench::new();
+    let small = file(300_000);
+    let keeping = bench.written(&small, 7_777).await;
+    assert_eq!(
+        bench.sent(),
+        Vec::<String>::new(),
+        "its hash is not known yet"
+    );
+    assert_eq!(keeping.keep().await.expect("kept"), Kept::New);
+    assert_eq!(bench.sent(), ["PutObject"]);
+    let found = bench.read().await;
+    assert!(found == Some((small, Some(SHA1.to_owned()))));
+}
+
+#[tokio::test]
+async fn a_large_file_goes_in_parts_as_it_comes_and_is_there_only_when_it_is_kept() {
+    let bench = Bench::new();
+    let large = large();
+    let keeping = bench.written(&large, 1_000_003).await;
+    assert_eq!(
+        bench.sent(),
+        ["CreateMultipartUpload", "UploadPart", "UploadPart"],
+        "what came so far"
+    );
+    assert!(bench.read().await.is_none(), "nobody has verified it");
+    assert_eq!(keeping.keep().await.expect("kept"), Kept::New);
+    let object = bench.object().expect("an object");
+    assert!(object.body == large);
+    assert_eq!(object.parts, 3);
+    assert_eq!(object.metadata.get("sha1").map(String::as_str), Some(SHA1));
+    assert_eq!(bench.engine.open_uploads(), 0);
+}
+
+#[tokio::test]
+async fn the_border_between_small_and_large_is_one_full_part() {
+    for (length, parts) in [
+        (0, 0),
+        (1, 0),
+        (Evidence::PART - 1, 0),
+        (Evidence::PART, 0),
+        (Evidence::PART + 1, 2),
+        (2 * Evidence::PART, 2),
+    ] {
+        let bench = Bench::new();
+        let file = file(length);
+        assert_eq!(bench.kept(&file).await, Kept::New);
+        let object = bench.object().expect("an object");
+        assert!(object.body == file, "{length}");
+        assert_eq!(object.parts, parts, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_given_up_leaves_nothing() {
+    let bench = Bench::new();
+    bench.written(&large(), 1_000_000).await.give_up().await;
+    bench.written(&file(10), 10).await.give_up().await;
+    assert_eq!((bench.object(), bench.engine.open_uploads()), (None, 0));
+    assert_eq!(
+        bench.sent().last().map(String::as_str),
+        Some("AbortMultipartUpload")
+    );
+}
+
+#[tokio::test]
+async fn what_is_kept_is_never_written_over() {
+    for second in [file(100), large()] {
+        let bench = Bench::new();
+        let first = file(50);
+        assert_eq!(bench.kept(&first).await, Kept::New);
+        assert_eq!(bench.kept(&second).await, Kept::Already);
+        assert!(bench.object().expect("an object").body == first);
+        assert_eq!(bench.engine.open_uploads(), 0, "its parts were taken away");
+    }
+}
+
+#[tokio::test]
+async fn of_two_who_keep_the_same_file_at_once_one_does() {
+    let bench = Bench::new();
+    let (one, other) = futures_util::future::join(
+        bench.written(&large(), 1_000_000),
+        bench.written(&large(), 2_000_000),
+    )
+    .await;
+    let (one, other) = futures_util::future::join(one.keep(), other.keep()).await;
+    let mut kept = [one.expect("kept"), other.expect("kept")];
+    kept.sort_unstable_by_key(|kept| *kept == Kept::Already);
+    assert_eq!(kept, [Kept::New, Kept::Already]);
+    assert_eq!(bench.engine.open_uploads(), 0);
+}
+
+#[tokio::test]
+async fn answers_that_are_lost_lose_no_file() {
+    for operation in [
+        "PutObject",
+        "CreateMultipartUpload",
+        "UploadPart",
+        "CompleteMultipartUpload",
+    ] {
+        let bench = Bench::new();
+        let file = if operation == "PutObject" {
+            file(100)
+        } else {
+            large()
+        };
+        bench.wire.break_next(calls(operation), Fault::LostAnswer);
+        let kept = bench.kept(&file).await;
+        // Whose file it is cannot be told where only the name is known.
+        let expected = if operation == "PutObject" {
+            Kept::Already
+        } else {
+            Kept::New
+        };
+        assert_eq!(kept, expected, "{operation}");
+        assert!(bench.object().expect("an object").body == file);
+    }
+}
+
+#[tokio::test]
+async fn when_s3_is_away_it_is_an_error_that_passes_and_nothing_is_left() {
+    for operation in ["CreateMultipartUpload", "UploadPart"] {
+        let bench = Bench::new();
+        bench.wire.break_all(calls(operation), Fault::Throttled);
+        let mut keeping = bench.evidence.begin(KEY, SHA1);
+        let error = keeping.write(&large()).await.expect_err("away");
+        assert!(error.is_transient(), "{}", chain(&error));
+        keeping.give_up().await;
+        assert_eq!((bench.object(), bench.engine.open_uploads()), (None, 0));
+    }
+    for operation in ["PutObject", "CompleteMultipartUpload"] {
+        let bench = Bench::new();
+        bench.wire.break_all(calls(operation), Fault::ServiceFault);
+        let file = if operation == "PutObject" {
+            file(100)
+        } else {
+            large()
+        };
+        let keeping = bench.written(&file, 1_000_000).await;
+        let error = keeping.keep().await.expect_err("away");
+        assert!(matches!(error, EvidenceError::Unavailable(_)), "{error:?}");
+        assert_eq!((bench.object(), bench.engine.open_uploads()), (None, 0));
+    }
+}
+
+#[tokio::test]
+async fn two_writes_that_meet_are_a_conflict_to_be_tried_again_and_a_denial_is_not() {
+    let bench = Bench::new();
+    bench.wire.break_all(calls("PutObject"), Fault::Conflict);
+    let error = bench.written(&file(9), 9).await.keep().await;
+    let error = error.expect_err("a conflict");
+    assert!(matches!(error, EvidenceError::Conflict) && error.is_transient());
+    bench.wire.mend();
+    bench.wire.break_all(calls("PutObject"), Fault::Denied);
+    let error = bench.written(&file(9), 9).await.keep().await;
+    let error = error.expect_err("denied");
+    assert!(!error.is_transient());
+    assert!(chain(&error).contains("AccessDenied"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_no_error_and_one_that_may_not_be_read_is() {
+    let bench = Bench::new();
+    assert!(bench.read().await.is_none());
+    bench.wire.break_all(calls("GetObject"), Fault::Denied);
+    let error = bench.evidence.open(KEY).await.expect_err("denied");
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn a_file_that_lies_there_without_a_hash_can_be_read_too() {
+    let bench = Bench::new();
+    let object = S3Object {
+        body: b"by hand".to_vec(),
+        ..S3Object::default()
+    };
+    bench.engine.put(BUCKET, &format!("bills/{KEY}"), object);
+    assert_eq!(bench.read().await, Some((b"by hand".to_vec(), None)));
+}

@@ -1,0 +1,471 @@
+//! The reconciliation table: who wins a race, what a lost answer comes to, what a list leaves out.
+
+use adapters::clock::Clock;
+use adapters::reconciliation::{Found, ReconciliationError, ReconciliationTable, Saved};
+use adapters::testing::{DynamoEngine, Fault, Match, Service, Tables, Wire};
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::join_all;
+use payments::reconcile::carried::{Awaits, Carried, Trade, TradeKind};
+use payments::reconcile::difference::{About, Decision, Difference, Kind, Side, State};
+use payments::reconcile::run::{BillDate, BillFacts, BillName, PartDone, Run, RunState};
+
+use crate::bench::NOW;
+
+const MCHID: &str = "1900000001";
+
+/// An empty table and a wire to break.
+struct Bench {
+    clock: Clock,
+    wire: Wire,
+    tables: Tables,
+    engine: DynamoEngine,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let clock = Clock::manual(NOW);
+        let engine = DynamoEngine::start();
+        let tables = engine.create_tables("test-").await;
+        let wire = Wire::new(clock.clone());
+        Self {
+            clock,
+            wire,
+            tables,
+            engine,
+        }
+    }
+
+    fn table(&self) -> ReconciliationTable {
+        self.table_of(MCHID)
+    }
+
+    fn table_of(&self, mchid: &str) -> ReconciliationTable {
+        ReconciliationTable::new(
+            self.engine.client_over(&self.wire, &self.clock),
+            &self.tables.reconciliation,
+            mchid,
+        )
+    }
+
+    fn lose_the_next_put(&self) {
+        let puts = Match::operation(Service::DynamoDb, "PutItem");
+        self.wire.break_next(puts, Fault::LostAnswer);
+    }
+
+    async fn save_run(&self, run: &Run) -> Saved {
+        self.table().save_run(run).await.expect("an answer")
+    }
+
+    async fn find(&self, difference: &Difference) -> Found {
+        self.table().find(difference).await.expect("an answer")
+    }
+
+    async fn save(&self, difference: &Difference) -> Saved {
+        let saved = self.table().save_difference(difference).await;
+        saved.expect("an answer")
+    }
+
+    async fn difference(&self, id: &str) -> Option<Difference> {
+        self.table().difference(day(), id).await.expect("read")
+    }
+
+    /// Makes one attribute of an item useless.
+    async fn damage(&self, sk: &str, attribute: &str) {
+        let client = self.engine.client(&self.clock);
+        let update = client
+            .update_item()
+            .table_name(&self.tables.reconciliation)
+            .key("pk", AttributeValue::S(format!("day#{MCHID}#{}", day())))
+            .key("sk", AttributeValue::S(sk.to_owned()))
+            .update_expression("SET #a = :v")
+            .expression_attribute_names("#a", attribute)
+            .expression_attribute_values(":v", AttributeValue::S("?".to_owned()));
+        update.send().await.expect("damaged");
+    }
+}
+
+fn day() -> BillDate {
+    BillDate::parse("2026-08-01").expect("a day")
+}
+
+fn first_run() -> Run {
+    Run::begun(day(), "run-1", false, NOW)
+}
+
+/// A run after one more write.
+fn next(run: &Run, state: RunState) -> Run {
+    Run {
+        state,
+        version: run.version + 1,
+        ..run.clone()
+    }
+}
+
+fn difference(order_no: &str) -> Difference {
+    let about = About {
+        order_no: Some(order_no.to_owned()),
+        transaction_id: Some("4200001".to_owned()),
+        line: Some(3),
+        ..About::default()
+    };
+    let there = Side {
+        amount_fen: Some(1250),
+        state: Some("SUCCESS".to_owned()),
+        at: Some(NOW),
+        note: None,
+    };
+    let kind = Kind::DuplicatePayment;
+    Difference::found(day(), kind, about, Some(there), None, "run-1", NOW)
+}
+
+fn carried(order_no: &str) -> Carried {
+    let trade = Trade {
+        kind: TradeKind::Payment,
+        order_no: order_no.to_owned(),
+        transaction_id: Some(format!("42{order_no}")),
+        out_refund_no: None,
+        refund_id: None,
+        amount_fen: 100,
+        at: NOW,
+    };
+    Carried::to(day(), Awaits::Bill, trade)
+}
+
+#[tokio::test]
+async fn a_run_is_read_as_it_was_written_with_every_bill_and_part() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.table().run(day()).await.expect("read"), None);
+    assert_eq!(bench.save_run(&first_run()).await, Saved::Yes);
+    let mut run = next(&first_run(), RunState::Done);
+    run.bills.insert(
+        BillName::Trade,
+        BillFacts {
+            rows: 3,
+            sha1: Some("79bb0f45fc4c42234a918000b2668d689e2bde04".to_owned()),
+            kept_as: Some("2026/08/01/trade.csv.gz".to_owned()),
+        },
+    );
+    let mut part = PartDone::default();
+    part.differences.insert(Kind::AmountDiffers, 2);
+    let sums = part.totals.there.entry("NATIVE".to_owned()).or_default();
+    sums.paid_fen = 7;
+    run.parts_done.insert(0, part);
+    run.trouble = Some("nothing to do".to_owned());
+    assert_eq!(bench.save_run(&run).await, Saved::Yes);
+    assert_eq!(bench.table().run(day()).await.expect("read"), Some(run));
+    let reads = bench.wire.calls();
+    assert!(
+        reads
+            .iter()
+            .filter(|call| call.operation == "GetItem")
+            .all(|call| call.consistent),
+        "{reads:?}"
+    );
+}
+
+#[tokio::test]
+async fn of_many_who_begin_a_day_at_once_one_does() {
+    let bench = Bench::new().await;
+    let table = bench.table();
+    let runs: Vec<Run> = (0..8)
+        .map(|count| Run::begun(day(), &format!("run-{count}"), false, NOW))
+        .collect();
+    let saved = join_all(runs.iter().map(|run| table.save_run(run))).await;
+    let begun: Vec<&Run> = runs
+        .iter()
+        .zip(saved)
+        .filter(|(_, saved)| *saved.as_ref().expect("an answer") == Saved::Yes)
+        .map(|(run, _)| run)
+        .collect();
+    assert_eq!(begun.len(), 1);
+    assert_eq!(
+        bench.table().run(day()).await.expect("read").as_ref(),
+        begun.first().copied()
+    );
+}
+
+#[tokio::test]
+async fn of_two_decided_on_the_same_version_the_later_is_stale() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.save_run(&first_run()).await, Saved::Yes);
+    let done = next(&first_run(), RunState::Done);
+    assert_eq!(bench.save_run(&done).await, Saved::Yes);
+    let failed = next(&first_run(), RunState::Failed);
+    assert_eq!(bench.save_run(&failed).await, Saved::Stale);
+    let skipping = next(&next(&done, RunState::Running), RunState::Failed);
+    assert_eq!(bench.save_run(&skipping).await, Saved::Stale);
+    assert_eq!(bench.table().run(day()).await.expect("read"), Some(done));
+}
+
+#[tokio::test]
+async fn a_later_version_of_what_is_not_there_is_stale() {
+    let bench = Bench::new().await;
+    let saved = bench.save_run(&next(&first_run(), RunState::Done)).await;
+    assert_eq!(saved, Saved::Stale);
+    let proposed = difference("A").proposed("run-1", "paid twice", NOW);
+    assert_eq!(bench.save(&proposed).await, Saved::Stale);
+}
+
+#[tokio::test]
+async fn a_put_whose_answer_is_lost_counts_as_written_once() {
+    let bench = Bench::new().await;
+    bench.lose_the_next_put();
+    assert_eq!(bench.save_run(&first_run()).await, Saved::Yes);
+    bench.lose_the_next_put();
+    let done = next(&first_run(), RunState::Done);
+    assert_eq!(bench.save_run(&done).await, Saved::Yes);
+    bench.lose_the_next_put();
+    assert_eq!(bench.find(&difference("A")).await, Found::New);
+    bench.lose_the_next_put();
+    let proposed = difference("A").proposed("run-1", "paid twice", NOW);
+    assert_eq!(bench.save(&proposed).await, Saved::Yes);
+    bench.lose_the_next_put();
+    let carry = bench.table().carry(&carried("A")).await;
+    carry.expect("carried");
+    let puts = Match::operation(Service::DynamoDb, "PutItem");
+    assert_eq!(bench.wire.count(&puts), 10, "each was sent twice");
+}
+
+#[tokio::test]
+async fn a_difference_is_new_once_and_keeps_what_was_decided_when_a_later_run_finds_it() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.find(&difference("A")).await, Found::New);
+    let explained = difference("A")
+        .decided(Decision::Explain, "li", "a test payment", NOW)
+        .expect("decided");
+    assert_eq!(bench.save(&explained).await, Saved::Yes);
+
+    let mut again = difference("A");
+    again.history = Vec::new();
+    let found = bench.find(&again).await;
+    assert_eq!(found, Found::Known(Box::new(explained.clone())));
+    assert_eq!(bench.difference(&explained.id).await, Some(explained));
+}
+
+#[tokio::test]
+async fn of_many_runs_that_find_a_difference_one_finds_it_first() {
+    let bench = Bench::new().await;
+    let table = bench.table();
+    let found: Vec<Difference> = (0..8)
+        .map(|count| {
+            let run = format!("run-{count}");
+            let about = difference("A").about;
+            Difference::found(day(), Kind::DuplicatePayment, about, None, None, &run, NOW)
+        })
+        .collect();
+    let answers = join_all(found.iter().map(|difference| table.find(difference))).await;
+    let news = answers
+        .iter()
+        .filter(|answer| matches!(answer, Ok(Found::New)))
+        .count();
+    assert_eq!((news, answers.len()), (1, 8));
+}
+
+#[tokio::test]
+async fn of_two_persons_who_approve_at_once_one_reads_again() {
+    let bench = Bench::new().await;
+    let open = difference("A");
+    assert_eq!(bench.find(&open).await, Found::New);
+    let proposed = open.proposed("run-1", "paid twice", NOW);
+    assert_eq!(bench.save(&proposed).await, Saved::Yes);
+    let approve = |who: &str, on: &Difference| {
+        on.decided(Decision::Approve, who, "looked at it", NOW)
+            .expect("decided")
+    };
+    assert_eq!(bench.save(&approve("li", &proposed)).await, Saved::Yes);
+    let late = approve("wang", &proposed);
+    assert_eq!(bench.save(&late).await, Saved::Stale);
+    let read = bench.difference(&open.id).await.expect("a difference");
+    let approved = approve("wang", &read);
+    assert_eq!(approved.state, State::Approved);
+    assert_eq!(bench.save(&approved).await, Saved::Yes);
+}
+
+#[tokio::test]
+async fn differences_come_page_by_page_in_the_order_of_their_ids_each_once() {
+    let bench = Bench::new().await;
+    let mut ids = Vec::new();
+    for count in 0..7 {
+        let difference = difference(&format!("ORDER-{count}"));
+        assert_eq!(bench.find(&difference).await, Found::New);
+        ids.push(difference.id);
+    }
+    ids.sort_unstable();
+    // What else lies under the day, under another day, and under another merchant's.
+    assert_eq!(bench.save_run(&first_run()).await, Saved::Yes);
+    bench.table().carry(&carried("A")).await.expect("carried");
+    let elsewhere = Difference {
+        date: day().plus_days(1),
+        ..difference("A")
+    };
+    assert_eq!(bench.find(&elsewhere).await, Found::New);
+    let stranger = bench.table_of("1900000002");
+    let theirs = stranger.find(&difference("B")).await;
+    assert_eq!(theirs.expect("an answer"), Found::New);
+
+    let (mut listed, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let page = bench
+            .table()
+            .differences(day(), after.as_deref(), 3)
+            .await
+            .expect("read");
+        listed.extend(page.items.into_iter().map(|difference| difference.id));
+        pages += 1;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, ids);
+    assert_eq!(pages, 3);
+}
+
+#[tokio::test]
+async fn an_id_that_nothing_can_have_finds_nothing() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.find(&difference("A")).await, Found::New);
+    let too_long = "x".repeat(3000);
+    for id in ["", "nothing", &too_long] {
+        assert_eq!(bench.difference(id).await, None);
+    }
+    let table = bench.table();
+    let page = table.differences(day(), Some(&too_long), 3).await;
+    let page = page.expect("read");
+    assert_eq!((page.items.len(), page.next), (0, None));
+}
+
+#[tokio::test]
+async fn the_runs_of_many_days_come_in_one_call_the_earliest_first() {
+    let bench = Bench::new().await;
+    for days in [2, 0] {
+        let run = Run::begun(day().plus_days(days), "run-1", true, NOW);
+        assert_eq!(bench.save_run(&run).await, Saved::Yes);
+    }
+    let asked: Vec<BillDate> = [3, 2, 1, 0, 0, 2].map(|days| day().plus_days(days)).into();
+    let runs = bench.table().runs(&asked).await.expect("read");
+    let dates: Vec<BillDate> = runs.iter().map(|run| run.date).collect();
+    assert_eq!(dates, [day(), day().plus_days(2)]);
+    let batches = Match::operation(Service::DynamoDb, "BatchGetItem");
+    assert_eq!(bench.wire.count(&batches), 1);
+    let none = bench.table().runs(&[]).await.expect("nothing to read");
+    assert!(none.is_empty());
+}
+
+/// DynamoDB leaves out what does not fit into 16 MB.
+#[tokio::test]
+async fn runs_that_a_batch_leaves_out_are_asked_for_again() {
+    let bench = Bench::new().await;
+    let mut asked = Vec::new();
+    for days in 0..50 {
+        let mut run = Run::begun(day().plus_days(days), "run-1", false, NOW);
+        run.trouble = Some("x".repeat(390_000));
+        assert_eq!(bench.save_run(&run).await, Saved::Yes);
+        asked.push(run.date);
+    }
+    let runs = bench.table().runs(&asked).await.expect("read");
+    let dates: Vec<BillDate> = runs.iter().map(|run| run.date).collect();
+    assert_eq!(dates, asked);
+    let batches = Match::operation(Service::DynamoDb, "BatchGetItem");
+    assert!(bench.wire.count(&batches) > 1, "one batch proves nothing");
+}
+
+#[tokio::test]
+async fn a_carried_trade_waits_once_and_stays_judged_when_it_is_carried_again() {
+    let bench = Bench::new().await;
+    let table = bench.table();
+    for order_no in ["A", "B", "A"] {
+        table.carry(&carried(order_no)).await.expect("carried");
+    }
+    let settled = Carried {
+        settled: true,
+        ..carried("A")
+    };
+    let settle = table.settle_carried(day(), &settled.id).await;
+    settle.expect("settled");
+    table.carry(&carried("A")).await.expect("carried again");
+    let mut all = vec![settled, carried("B")];
+    all.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+    assert_eq!(table.carried(day()).await.expect("read"), all);
+    let tomorrow = table.carried(day().plus_days(1)).await;
+    assert!(tomorrow.expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn settling_what_was_never_carried_makes_no_item() {
+    let bench = Bench::new().await;
+    let settled = bench.table().settle_carried(day(), "bill-payment-0").await;
+    settled.expect("nothing to do");
+    assert!(bench.table().carried(day()).await.expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn more_carried_trades_than_fit_one_page_all_come() {
+    let bench = Bench::new().await;
+    let table = bench.table();
+    for count in 0..520 {
+        let carry = table.carry(&carried(&format!("ORDER-{count}"))).await;
+        carry.expect("carried");
+    }
+    assert_eq!(table.carried(day()).await.expect("read").len(), 520);
+}
+
+#[tokio::test]
+async fn a_damaged_item_is_named_with_its_attribute() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.save_run(&first_run()).await, Saved::Yes);
+    let found = difference("A");
+    assert_eq!(bench.find(&found).await, Found::New);
+    bench.table().carry(&carried("A")).await.expect("carried");
+    let difference_sk = format!("difference#{}", found.id);
+    let carried_sk = format!("carried#{}", carried("A").id);
+    for (sk, attribute) in [
+        ("run", "version"),
+        ("run", "body"),
+        (&difference_sk, "version"),
+        (&difference_sk, "body"),
+        (&carried_sk, "state"),
+        (&carried_sk, "body"),
+    ] {
+        bench.damage(sk, attribute).await;
+        let table = bench.table();
+        let error = match attribute {
+            _ if sk == "run" => table.run(day()).await.err(),
+            _ if sk == difference_sk => table.difference(day(), &found.id).await.err(),
+            _ => table.carried(day()).await.err(),
+        };
+        let error = error.expect("an error");
+        assert!(
+            matches!(&error, ReconciliationError::Damaged { item, attribute: named }
+                if item.contains(sk) && item.contains("2026-08-01") && *named == attribute),
+            "{sk} {attribute}: {error}"
+        );
+        assert!(!error.is_transient());
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_is_away_is_an_error_and_nothing_is_taken_for_written() {
+    let bench = Bench::new().await;
+    bench
+        .wire
+        .break_all(Match::service(Service::DynamoDb), Fault::Throttled);
+    let table = bench.table();
+    let failures = [
+        table.run(day()).await.err(),
+        table.save_run(&first_run()).await.err(),
+        table.runs(&[day()]).await.err(),
+        table.find(&difference("A")).await.err(),
+        table.save_difference(&difference("A")).await.err(),
+        table.difference(day(), "A").await.err(),
+        table.differences(day(), None, 5).await.err(),
+        table.carry(&carried("A")).await.err(),
+        table.carried(day()).await.err(),
+        table.settle_carried(day(), "A").await.err(),
+    ];
+    for failure in failures {
+        let failure = failure.expect("an error");
+        assert!(matches!(failure, ReconciliationError::Unavailable(_)));
+        assert!(failure.is_transient());
+    }
+}

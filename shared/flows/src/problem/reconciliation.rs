@@ -1,0 +1,180 @@
+//! What finance staff and their programs are told when something about a reconciliation cannot be done.
+
+use std::error::Error;
+
+use http::StatusCode;
+use payments::reconcile::{
+    difference::NotDecided,
+    run::{BILLS_LAST_DAYS, BillDate},
+};
+use tracing::error;
+
+use super::{Chain, Problem};
+
+impl Problem {
+    /// Nobody is named whom a decision could be put down to. `why` says what is missing.
+    pub fn no_person(why: impl Into<String>) -> Self {
+        Self {
+            bring: "Bearer",
+            ..Self::new(
+                StatusCode::UNAUTHORIZED,
+                "no_person",
+                "Nobody is signed in",
+                why,
+            )
+        }
+    }
+
+    /// The person may not see this.
+    pub fn not_in_group() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "not_in_group",
+            "Not for you",
+            "You are signed in, but not in the group that reconciles. Ask whoever runs your accounts to put you into it.",
+        )
+    }
+
+    /// A form that was not sent from a page of ours.
+    pub fn cross_site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "Not sent from this site",
+            "The form was sent from another site's page, or by a browser that does not say from where. Nothing was done. Open the page here and press the button again.",
+        )
+    }
+
+    /// The body is not what a page's form sends.
+    pub fn not_a_form() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "Not a form",
+            "Send the body with Content-Type: application/x-www-form-urlencoded, or use the JSON routes under /v1/reconciliations.",
+        )
+    }
+
+    /// A path that names no day.
+    pub fn no_such_day() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no_such_day",
+            "No such day",
+            "The address names no day of the calendar. Write it like 2026-08-01.",
+        )
+    }
+
+    /// A day that was never reconciled.
+    pub fn not_reconciled(date: BillDate) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_reconciled",
+            "Not reconciled",
+            format!("{date} was not reconciled yet. POST /v1/reconciliations/{date} starts it."),
+        )
+    }
+
+    /// A day that WeChat Pay has no bill of.
+    pub fn no_bill(date: BillDate, latest: BillDate) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "no_bill",
+            "No bill of that day",
+            format!(
+                "WeChat Pay gives bills of the last {BILLS_LAST_DAYS} days, and so until {latest}; it has none of {date}. Choose another day."
+            ),
+        )
+    }
+
+    /// No such difference under this day.
+    pub fn difference_not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "difference_not_found",
+            "Difference not found",
+            "The day has no difference of that name. The day's own page lists those it has.",
+        )
+    }
+
+    /// Somebody else decided in the meantime.
+    pub fn stale_difference() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "stale",
+            "Changed in the meantime",
+            "Somebody, or a run, wrote to this difference after you loaded it. Nothing was done. Load it anew, and decide on what it says now.",
+        )
+    }
+
+    /// Approved and written, but the message that starts the refund did not leave. The cause goes to the log only.
+    pub fn refund_not_started(cause: &(dyn Error + 'static)) -> Self {
+        error!(error = %Chain(cause), "an approved refund was not started");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "refund_not_started",
+            "Approved, not started",
+            "The approval is kept, but the refund could not be started. Load the difference anew in a minute, which starts it; else the next daily run does.",
+        )
+        .retry_after(60)
+    }
+
+    /// Something of ours failed for a person or a program that reads. The cause goes to the log only.
+    pub fn try_again(cause: &(dyn Error + 'static)) -> Self {
+        error!(error = %Chain(cause), "request failed on our side");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            "Temporarily unavailable",
+            "Something behind this page did not answer. Load it anew in a moment; if you decided something, look first whether it is there.",
+        )
+        .retry_after(1)
+    }
+
+    /// More differences than one file can hold.
+    pub fn too_many_for_a_file() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "too_many_for_a_file",
+            "Too many for one file",
+            "The day has more differences than one answer can hold. Ask for one kind or state at a time (?kind=, ?state=), or read the JSON pages.",
+        )
+    }
+}
+
+impl From<NotDecided> for Problem {
+    fn from(not: NotDecided) -> Self {
+        let (status, code, title) = match not {
+            NotDecided::WrongState { .. } => (
+                StatusCode::CONFLICT,
+                "difference_state",
+                "Difference in another state",
+            ),
+            NotDecided::NothingToRefund => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "nothing_to_refund",
+                "Nothing to give back",
+            ),
+            NotDecided::SamePerson => (
+                StatusCode::FORBIDDEN,
+                "same_person",
+                "A second person has to approve",
+            ),
+            NotDecided::NoReason => (
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "Invalid request",
+            ),
+        };
+        Self::new(status, code, title, sentence(&not.to_string()))
+    }
+}
+
+/// An error's text as a sentence of an answer.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        None => String::new(),
+    }
+}

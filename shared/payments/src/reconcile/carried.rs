@@ -1,0 +1,180 @@
+//! A trade near midnight that one side has on one day and the other side on the next: nothing is said of it before the next
+//! day's bill was read.
+//!
+//! A bill's days are WeChat Pay's own, and so are ours; still a trade can lie on two sides of midnight, since a bill may count
+//! by another moment of the trade than the one that we were told.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use wechatpay::UnixSeconds;
+
+use super::run::BillDate;
+
+/// A trade that is judged with the next day.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Carried {
+    /// Its name under its day: the same for the same trade, whichever run carries it.
+    pub id: String,
+    /// The day to be judged with: the one after the day that was read.
+    pub date: BillDate,
+    /// Why it could not be judged yet.
+    pub why: Awaits,
+    /// What it is.
+    pub trade: Trade,
+    /// Whether the day's run has judged it. What is judged already is judged the same way when the day is run again.
+    #[serde(default)]
+    pub settled: bool,
+}
+
+/// Which side is still to be heard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Awaits {
+    /// Our books have it on the day before, its bill did not: this day's bill should.
+    Bill,
+    /// The bill of the day before had it: our books should have it on this day.
+    Books,
+}
+
+/// What a trade is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TradeKind {
+    /// A payment.
+    Payment,
+    /// A refund.
+    Refund,
+}
+
+/// A payment or refund, as the side that has it names it. The numbers are texts, as they are in
+/// [`About`](super::difference::About).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Trade {
+    /// Which of the two.
+    pub kind: TradeKind,
+    /// `out_trade_no`
+    pub order_no: String,
+    /// `transaction_id`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<String>,
+    /// `out_refund_no`; refunds only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_refund_no: Option<String>,
+    /// `refund_id`, as far as it is known; refunds only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_id: Option<String>,
+    /// What was paid or given back, in fen.
+    pub amount_fen: i64,
+    /// When, by WeChat Pay's clock.
+    pub at: UnixSeconds,
+}
+
+impl Carried {
+    /// A trade of the day before `date` that is judged with `date`.
+    pub fn to(date: BillDate, why: Awaits, trade: Trade) -> Self {
+        Self {
+            id: id(why, &trade),
+            date,
+            why,
+            trade,
+            settled: false,
+        }
+    }
+}
+
+impl Awaits {
+    /// The name in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bill => "bill",
+            Self::Books => "books",
+        }
+    }
+}
+
+impl TradeKind {
+    /// The name in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Payment => "payment",
+            Self::Refund => "refund",
+        }
+    }
+}
+
+/// The name of a carried trade under its day: what it waits for, what it is, and a hash of its numbers. A refund's own number is
+/// enough; what else is known of it may come later.
+fn id(why: Awaits, trade: &Trade) -> String {
+    let own_number = match trade.kind {
+        TradeKind::Payment => &trade.transaction_id,
+        TradeKind::Refund => &trade.out_refund_no,
+    };
+    let mut hash = Sha256::new();
+    for part in [
+        trade.order_no.as_str(),
+        own_number.as_deref().unwrap_or_default(),
+    ] {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let hash: String = hash
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{}-{}-{hash}", why.name(), trade.kind.name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trade(kind: TradeKind) -> Trade {
+        Trade {
+            kind,
+            order_no: "ORDER-1".into(),
+            transaction_id: Some("4200001".into()),
+            out_refund_no: (kind == TradeKind::Refund).then(|| "REFUND-1".into()),
+            refund_id: None,
+            amount_fen: 100,
+            at: UnixSeconds(1_785_556_799),
+        }
+    }
+
+    fn carried(why: Awaits, trade: Trade) -> Carried {
+        Carried::to(BillDate::parse("2026-08-02").unwrap(), why, trade)
+    }
+
+    #[test]
+    fn the_same_trade_has_the_same_name_in_every_run() {
+        let first = carried(Awaits::Bill, trade(TradeKind::Refund));
+        let later = carried(
+            Awaits::Bill,
+            Trade {
+                refund_id: Some("50000001".into()),
+                ..trade(TradeKind::Refund)
+            },
+        );
+        assert_eq!(first.id, later.id);
+    }
+
+    #[test]
+    fn what_waits_for_another_side_or_is_another_trade_has_another_name() {
+        let other = Trade {
+            transaction_id: Some("4200002".into()),
+            ..trade(TradeKind::Payment)
+        };
+        let mut ids: Vec<String> = [
+            carried(Awaits::Bill, trade(TradeKind::Payment)),
+            carried(Awaits::Books, trade(TradeKind::Payment)),
+            carried(Awaits::Bill, trade(TradeKind::Refund)),
+            carried(Awaits::Bill, other),
+        ]
+        .map(|carried| carried.id)
+        .into();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 4);
+    }
+}

@@ -1,0 +1,522 @@
+//! Whether a candidate is a difference: a row of the bill, or a line of the books, held against what a consistent read found.
+//!
+//! What the pass over the bill calls different may only be late: an index that lags, an order that was paid in the minute since.
+//! So each candidate's order is read again, and only what is said here counts.
+
+use wechatpay::{UnixSeconds, time::parse_rfc3339};
+
+use crate::{
+    order::{Order, Payment},
+    refund::{ParkedPayment, ParkedState, Refund},
+};
+
+use super::{
+    bill_line::{BillLine, LineKind},
+    books::BookedRefund,
+    difference::{About, Kind, Side},
+    run::BillDate,
+};
+
+/// What a consistent read found under the numbers of a row.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    /// The order of this number.
+    pub order: Option<Order>,
+    /// The payment of this number that waits under the order for a person, or did.
+    pub parked: Option<ParkedPayment>,
+    /// The refund of this number.
+    pub refund: Option<Refund>,
+}
+
+/// What a candidate is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Judgement {
+    /// Both sides agree after all. Our books have it at this time, by WeChat Pay's clock, where they have a time.
+    Agrees(Option<UnixSeconds>),
+    /// They differ; this is what our books say.
+    Differs(Kind, Option<Side>),
+}
+
+/// So close to midnight a trade may stand on another day of the other side, in seconds. Both count by WeChat Pay's clock, but
+/// not always by the same moment of a trade.
+pub const NEAR_MIDNIGHT_S: i64 = 600;
+
+/// Which end of its day a trade is near.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Near {
+    /// It may stand in the bill of the day before.
+    Beginning,
+    /// It may stand in the bill of the day after.
+    End,
+    /// It is far from either.
+    Neither,
+}
+
+/// Which end of `date` a moment of it is near.
+pub fn near(date: BillDate, at: UnixSeconds) -> Near {
+    if at.0.saturating_sub(date.starts_at().0) < NEAR_MIDNIGHT_S {
+        Near::Beginning
+    } else if date.ends_at().0.saturating_sub(at.0) <= NEAR_MIDNIGHT_S {
+        Near::End
+    } else {
+        Near::Neither
+    }
+}
+
+/// Judges a row that the pass over the bill did not find in the books.
+pub fn judge_row(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
+    match row.kind {
+        LineKind::Payment => payment(row, mchid, read),
+        LineKind::Revoked => revoked(row, read),
+        LineKind::Refund => refund(row, mchid, read),
+    }
+}
+
+/// Judges a payment that is booked on the day and that no row names; `None` when it is booked no longer as the index had it.
+pub fn judge_absent_payment(order: Option<&Order>, transaction_id: &str) -> Option<(Kind, Side)> {
+    let order = order?;
+    let payment = booked(order, transaction_id)?;
+    Some((Kind::PaidHereAbsentThere, side_of(order, Some(payment))))
+}
+
+/// Judges a refund that WeChat Pay accepted on the day and that no row names; `None` when it is not one of the day after all.
+pub fn judge_absent_refund(refund: Option<&Refund>, date: BillDate) -> Option<(Kind, Side)> {
+    let refund = refund?;
+    let state = BookedRefund::from(&refund.state);
+    if matches!(state, BookedRefund::Reserved | BookedRefund::Refused) {
+        return None; // nothing says that WeChat Pay ever accepted it
+    }
+    if refund
+        .accepted_at
+        .is_some_and(|at| BillDate::of(at) != date)
+    {
+        return None; // the index had it here before WeChat Pay's time was known
+    }
+    Some((Kind::RefundHereAbsentThere, side_of_refund(refund)))
+}
+
+fn payment(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
+    let foreign = |here: Option<Side>| Judgement::Differs(Kind::IdentityDiffers, here);
+    if row.mchid != mchid || row.currency != "CNY" {
+        let ours = read.order.as_ref().map(|order| Side {
+            note: Some(format!("{mchid}, {}, CNY", order.appid)),
+            ..side_of(order, order.state.payment())
+        });
+        return foreign(ours);
+    }
+    let Some(order) = &read.order else {
+        return match given_back(read.parked.as_ref()) {
+            true => Judgement::Agrees(None),
+            false => Judgement::Differs(Kind::UnknownOrderThere, side_of_parked(read)),
+        };
+    };
+    let here = Some(side_of(order, order.state.payment()));
+    let wrong = if row.appid != order.appid {
+        Some(Kind::IdentityDiffers)
+    } else if row.total_fen != order.amount.get() {
+        Some(Kind::AmountDiffers)
+    } else {
+        None
+    };
+    let noted = |kind: Kind| {
+        let mut here = side_of(order, order.state.payment());
+        here.note = (kind == Kind::IdentityDiffers).then(|| order.appid.clone());
+        Judgement::Differs(kind, Some(here))
+    };
+    match order.state.payment() {
+        Some(payment) if payment.transaction_id.as_str() == row.transaction_id => match wrong {
+            Some(kind) => noted(kind),
+            None => Judgement::Agrees(Some(payment.paid_at)),
+        },
+        Some(_) if given_back(read.parked.as_ref()) => Judgement::Agrees(None),
+        Some(_) => Judgement::Differs(Kind::DuplicatePayment, here),
+        None => match wrong {
+            Some(kind) => noted(kind),
+            None => Judgement::Differs(Kind::PaidThereUnpaidHere, here),
+        },
+    }
+}
+
+/// A reversal concerns us where the payment is booked, and where nobody here made the order.
+fn revoked(row: &BillLine, read: &Read) -> Judgement {
+    let Some(order) = &read.order else {
+        return Judgement::Differs(Kind::StatusDiffers, None);
+    };
+    match booked(order, &row.transaction_id) {
+        Some(payment) => {
+            Judgement::Differs(Kind::StatusDiffers, Some(side_of(order, Some(payment))))
+        }
+        None => Judgement::Agrees(None),
+    }
+}
+
+fn refund(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
+    let here = read.refund.as_ref().map(side_of_refund);
+    if row.mchid != mchid || row.currency != "CNY" {
+        return Judgement::Differs(Kind::IdentityDiffers, here);
+    }
+    let Some(refund) = &read.refund else {
+        return if row.refund_state == "FAIL" {
+            Judgement::Agrees(None) // no money moved
+        } else {
+            Judgement::Differs(Kind::RefundThereUnknownHere, None)
+        };
+    };
+    let other_id = refund
+        .refund_id
+        .as_ref()
+        .is_some_and(|refund_id| refund_id.as_str() != row.refund_id);
+    if refund.transaction_id.as_str() != row.transaction_id || other_id {
+        return Judgement::Differs(Kind::RefundThereUnknownHere, here);
+    }
+    if refund.amount.get() != row.requested_refund_fen {
+        return Judgement::Differs(Kind::RefundAmountDiffers, here);
+    }
+    if BookedRefund::from(&refund.state).can_follow(&row.refund_state) {
+        Judgement::Agrees(refund.accepted_at)
+    } else {
+        Judgement::Differs(Kind::RefundStateDiffers, here)
+    }
+}
+
+fn booked<'a>(order: &'a Order, transaction_id: &str) -> Option<&'a Payment> {
+    order
+        .state
+        .payment()
+        .filter(|payment| payment.transaction_id.as_str() == transaction_id)
+}
+
+/// Whether money that was never ours is on its way back, or turned out to be the order's own.
+fn given_back(parked: Option<&ParkedPayment>) -> bool {
+    parked.is_some_and(|parked| match parked.state {
+        ParkedState::Parked => false,
+        ParkedState::Refunding | ParkedState::Refunded | ParkedState::Booked => true,
+    })
+}
+
+/// What our books say of an order.
+fn side_of(order: &Order, payment: Option<&Payment>) -> Side {
+    Side {
+        amount_fen: Some(order.amount.get()),
+        state: Some(order.state.name().to_owned()),
+        at: payment.map(|payment| payment.paid_at),
+        note: None,
+    }
+}
+
+fn side_of_parked(read: &Read) -> Option<Side> {
+    let parked = read.parked.as_ref()?;
+    Some(Side {
+        amount_fen: Some(parked.amount.get()),
+        state: Some(parked.state.name().to_owned()),
+        at: Some(parked.paid_at),
+        note: None,
+    })
+}
+
+fn side_of_refund(refund: &Refund) -> Side {
+    Side {
+        amount_fen: Some(refund.amount.get()),
+        state: Some(refund.state.name().to_owned()),
+        at: refund.accepted_at,
+        note: None,
+    }
+}
+
+/// What the bill says in a row.
+pub fn side_of_row(row: &BillLine) -> Side {
+    let (amount_fen, state) = match row.kind {
+        LineKind::Payment => (row.total_fen, "SUCCESS"),
+        LineKind::Revoked => (row.total_fen, "REVOKED"),
+        LineKind::Refund => (row.requested_refund_fen, row.refund_state.as_str()),
+    };
+    Side {
+        amount_fen: Some(amount_fen),
+        state: Some(state.to_owned()),
+        at: beijing(&row.at),
+        note: None,
+    }
+}
+
+/// What a row is about.
+pub fn about_row(row: &BillLine) -> About {
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    About {
+        order_no: some(&row.order_no),
+        transaction_id: some(&row.transaction_id),
+        out_refund_no: some(&row.out_refund_no),
+        refund_id: some(&row.refund_id),
+        line: Some(row.line),
+        ..About::default()
+    }
+}
+
+/// A time as bills write it: `2026-08-01 10:00:05`, in Beijing.
+pub fn beijing(text: &str) -> Option<UnixSeconds> {
+    let (day, time) = text.split_once(' ')?;
+    parse_rfc3339(&format!("{day}T{time}+08:00")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        money::Fen,
+        order::OrderState,
+        refund::{RefundState, tests::refund as refund_in},
+        settle::tests::{order, payment as payment_of},
+    };
+
+    const MCHID: &str = "1900000001";
+
+    fn row() -> BillLine {
+        BillLine {
+            line: 2,
+            kind: LineKind::Payment,
+            at: "2026-08-01 10:00:05".into(),
+            appid: "wxa".into(),
+            mchid: MCHID.into(),
+            transaction_id: "420001".into(),
+            order_no: "ORDER-1".into(),
+            refund_id: String::new(),
+            out_refund_no: String::new(),
+            trade_type: "NATIVE".into(),
+            currency: "CNY".into(),
+            refund_state: String::new(),
+            total_fen: 100,
+            settlement_fen: 100,
+            requested_refund_fen: 0,
+            refund_fen: 0,
+            fee: 600,
+            rate: "0.60%".into(),
+        }
+    }
+
+    fn refund_row(state: &str) -> BillLine {
+        let refund = refund_in(RefundState::Processing);
+        BillLine {
+            kind: LineKind::Refund,
+            refund_id: "500001".into(),
+            out_refund_no: refund.out_refund_no.as_str().into(),
+            refund_state: state.into(),
+            total_fen: 0,
+            requested_refund_fen: refund.amount.get(),
+            refund_fen: refund.amount.get(),
+            transaction_id: refund.transaction_id.as_str().into(),
+            ..row()
+        }
+    }
+
+    fn known(state: OrderState) -> Read {
+        Read {
+            order: Some(order(state)),
+            ..Read::default()
+        }
+    }
+
+    fn parked(state: ParkedState) -> ParkedPayment {
+        ParkedPayment {
+            transaction_id: crate::ids::TransactionId::parse("420001").unwrap(),
+            amount: Fen::new(100).unwrap(),
+            paid_at: UnixSeconds(5),
+            refundable: true,
+            state,
+        }
+    }
+
+    fn kind(row: &BillLine, read: &Read) -> &'static str {
+        match judge_row(row, MCHID, read) {
+            Judgement::Agrees(_) => "agrees",
+            Judgement::Differs(kind, _) => kind.name(),
+        }
+    }
+
+    #[test]
+    fn a_payment_of_the_bill_is_held_against_its_order() {
+        let paid = OrderState::Paid(payment_of("420001"));
+        let other = OrderState::Paid(payment_of("420009"));
+        let changed = |change: fn(&mut BillLine)| {
+            let mut row = row();
+            change(&mut row);
+            row
+        };
+        for (name, row, read, expected) in [
+            ("booked since", row(), known(paid.clone()), "agrees"),
+            (
+                "unpaid",
+                row(),
+                known(OrderState::Reserved),
+                "paid_there_unpaid_here",
+            ),
+            (
+                "closed",
+                row(),
+                known(OrderState::Closed),
+                "paid_there_unpaid_here",
+            ),
+            ("nobody's", row(), Read::default(), "unknown_order_there"),
+            ("paid by another", row(), known(other), "duplicate_payment"),
+            (
+                "another amount",
+                changed(|row| row.total_fen = 99),
+                known(paid.clone()),
+                "amount_differs",
+            ),
+            (
+                "another amount of an unpaid order",
+                changed(|row| row.total_fen = 99),
+                known(OrderState::Reserved),
+                "amount_differs",
+            ),
+            (
+                "another appid",
+                changed(|row| row.appid = "wxb".into()),
+                known(paid.clone()),
+                "identity_differs",
+            ),
+            (
+                "another currency",
+                changed(|row| row.currency = "HKD".into()),
+                known(paid.clone()),
+                "identity_differs",
+            ),
+            (
+                "another merchant's",
+                changed(|row| row.mchid = "1900000002".into()),
+                Read::default(),
+                "identity_differs",
+            ),
+            (
+                "reversed",
+                changed(|row| row.kind = LineKind::Revoked),
+                known(paid.clone()),
+                "status_differs",
+            ),
+            (
+                "reversed and unpaid",
+                changed(|row| row.kind = LineKind::Revoked),
+                known(OrderState::Closed),
+                "agrees",
+            ),
+        ] {
+            assert_eq!(kind(&row, &read), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn money_that_is_on_its_way_back_is_no_difference_any_more() {
+        let second = |state| Read {
+            parked: Some(parked(state)),
+            ..known(OrderState::Paid(payment_of("420009")))
+        };
+        let nobodys = |state| Read {
+            parked: Some(parked(state)),
+            ..Read::default()
+        };
+        assert_eq!(
+            kind(&row(), &second(ParkedState::Parked)),
+            "duplicate_payment"
+        );
+        assert_eq!(kind(&row(), &second(ParkedState::Refunding)), "agrees");
+        assert_eq!(
+            kind(&row(), &nobodys(ParkedState::Parked)),
+            "unknown_order_there"
+        );
+        assert_eq!(kind(&row(), &nobodys(ParkedState::Refunded)), "agrees");
+    }
+
+    #[test]
+    fn a_refund_of_the_bill_is_held_against_ours() {
+        let read = |state: RefundState| Read {
+            refund: Some(refund_in(state)),
+            ..known(OrderState::Paid(payment_of("420001")))
+        };
+        let none = known(OrderState::Paid(payment_of("420001")));
+        let mut other_amount = refund_row("SUCCESS");
+        other_amount.requested_refund_fen += 1;
+        let mut other_payment = refund_row("SUCCESS");
+        other_payment.transaction_id = "420009".into();
+        let done = RefundState::Succeeded(UnixSeconds(7));
+        for (row, read, expected) in [
+            (
+                refund_row("PROCESSING"),
+                read(RefundState::Processing),
+                "agrees",
+            ),
+            (refund_row("PROCESSING"), read(done.clone()), "agrees"),
+            (
+                refund_row("SUCCESS"),
+                read(RefundState::Processing),
+                "refund_state_differs",
+            ),
+            (
+                refund_row("SUCCESS"),
+                read(RefundState::Reserved),
+                "refund_state_differs",
+            ),
+            (refund_row("FAIL"), read(RefundState::Closed), "agrees"),
+            (refund_row("CHANGE"), read(RefundState::Abnormal), "agrees"),
+            (
+                refund_row("SUCCESS"),
+                none.clone(),
+                "refund_there_unknown_here",
+            ),
+            (refund_row("FAIL"), none, "agrees"),
+            (other_amount, read(done.clone()), "refund_amount_differs"),
+            (other_payment, read(done), "refund_there_unknown_here"),
+        ] {
+            assert_eq!(
+                kind(&row, &read),
+                expected,
+                "{} {:?}",
+                row.refund_state,
+                read.refund
+            );
+        }
+    }
+
+    #[test]
+    fn a_booked_payment_that_no_row_names_is_a_difference_while_it_is_booked() {
+        let paid = order(OrderState::Paid(payment_of("420001")));
+        let (kind, here) = judge_absent_payment(Some(&paid), "420001").unwrap();
+        assert_eq!(kind, Kind::PaidHereAbsentThere);
+        assert_eq!(here.amount_fen, Some(100));
+        assert_eq!(judge_absent_payment(Some(&paid), "420009"), None);
+        assert_eq!(judge_absent_payment(None, "420001"), None);
+    }
+
+    #[test]
+    fn a_refund_that_no_row_names_is_a_difference_if_wechat_pay_accepted_it_that_day() {
+        let date = BillDate::parse("2026-08-01").unwrap();
+        let mut refund = refund_in(RefundState::Processing);
+        assert!(judge_absent_refund(Some(&refund), date).is_some());
+        refund.accepted_at = Some(date.starts_at());
+        assert!(judge_absent_refund(Some(&refund), date).is_some());
+        refund.accepted_at = Some(date.ends_at());
+        assert!(judge_absent_refund(Some(&refund), date).is_none());
+        let never_sent = refund_in(RefundState::Reserved);
+        assert!(judge_absent_refund(Some(&never_sent), date).is_none());
+    }
+
+    #[test]
+    fn only_the_minutes_about_midnight_may_stand_on_another_day() {
+        let date = BillDate::parse("2026-08-01").unwrap();
+        let at = |seconds: i64| near(date, UnixSeconds(date.starts_at().0 + seconds));
+        assert_eq!(at(0), Near::Beginning);
+        assert_eq!(at(599), Near::Beginning);
+        assert_eq!(at(600), Near::Neither);
+        assert_eq!(at(86_399), Near::End);
+        assert_eq!(at(85_800), Near::End);
+        assert_eq!(at(85_799), Near::Neither);
+    }
+
+    #[test]
+    fn a_time_of_a_bill_is_beijings() {
+        assert_eq!(
+            beijing("2026-08-01 00:00:00"),
+            Some(BillDate::parse("2026-08-01").unwrap().starts_at())
+        );
+        assert_eq!(beijing("2026-08-01"), None);
+        assert_eq!(beijing("yesterday at noon"), None);
+    }
+}

@@ -1,0 +1,299 @@
+//! What is kept of a reconciled day: its bills, both sides' totals, how many differences of each kind, and how the run ended.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+use wechatpay::{UnixSeconds, time};
+
+use super::{difference::Kind, totals::Totals};
+
+/// A day by Beijing's calendar, as `bill_date` writes it: `2026-08-01`.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct BillDate {
+    /// 00:00 in Beijing.
+    starts_at: UnixSeconds,
+}
+
+/// A text that is no day.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("must be a day like 2026-08-01")]
+pub struct NotADay;
+
+/// A day's seconds. Beijing has no daylight saving.
+const DAY_S: i64 = 86_400;
+
+/// WeChat Pay gives bills of the last three months (page 4012791866); the shortest three months have 89 days.
+pub const BILLS_LAST_DAYS: i64 = 89;
+
+impl BillDate {
+    /// Reads a day.
+    ///
+    /// # Errors
+    /// [`NotADay`] for everything but an existing day in this very form.
+    pub fn parse(text: &str) -> Result<Self, NotADay> {
+        let starts_at =
+            time::parse_rfc3339(&format!("{text}T00:00:00+08:00")).map_err(|_| NotADay)?;
+        let date = Self { starts_at };
+        if date.to_string() == text {
+            Ok(date)
+        } else {
+            Err(NotADay)
+        }
+    }
+
+    /// The day that a moment falls into.
+    pub fn of(at: UnixSeconds) -> Self {
+        let offset_s = 8 * 3600;
+        let into_the_day = at.0.saturating_add(offset_s).rem_euclid(DAY_S);
+        Self {
+            starts_at: UnixSeconds(at.0.saturating_sub(into_the_day)),
+        }
+    }
+
+    /// The day so many days later; earlier when negative.
+    #[must_use]
+    pub fn plus_days(self, days: i64) -> Self {
+        Self {
+            starts_at: UnixSeconds(self.starts_at.0.saturating_add(days.saturating_mul(DAY_S))),
+        }
+    }
+
+    /// Its first second.
+    pub fn starts_at(self) -> UnixSeconds {
+        self.starts_at
+    }
+
+    /// The first second after it.
+    pub fn ends_at(self) -> UnixSeconds {
+        self.plus_days(1).starts_at
+    }
+}
+
+impl fmt::Display for BillDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&time::beijing_day(self.starts_at))
+    }
+}
+
+impl TryFrom<String> for BillDate {
+    type Error = NotADay;
+
+    fn try_from(text: String) -> Result<Self, NotADay> {
+        Self::parse(&text)
+    }
+}
+
+impl From<BillDate> for String {
+    fn from(date: BillDate) -> Self {
+        date.to_string()
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// WeChat Pay still makes the bill; the run comes back by itself.
+    Waiting,
+    /// Bills are being read, or differences being looked at.
+    Running,
+    /// Every difference of the day is in the table.
+    Done,
+    /// It ended without a verdict; [`Run::trouble`] says why and what to do.
+    Failed,
+}
+
+impl RunState {
+    /// The name in the API and the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Which bill.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BillName {
+    /// All payments and refunds of the day.
+    Trade,
+    /// The movements of the basic account.
+    FundBasic,
+    /// The movements of the operation account.
+    FundOperation,
+    /// The movements of the fees account.
+    FundFees,
+}
+
+impl BillName {
+    /// All of a day's bills.
+    pub const ALL: [Self; 4] = [
+        Self::Trade,
+        Self::FundBasic,
+        Self::FundOperation,
+        Self::FundFees,
+    ];
+
+    /// The name in the API, and of the file that is kept.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trade => "trade",
+            Self::FundBasic => "fund_basic",
+            Self::FundOperation => "fund_operation",
+            Self::FundFees => "fund_fees",
+        }
+    }
+}
+
+/// What is known of a bill that was read.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct BillFacts {
+    /// Its rows; 0 for a day on which nothing happened.
+    pub rows: u64,
+    /// SHA-1 of the uncompressed text, in hexadecimal, as WeChat Pay gave it and as it was found; `None` for a bill that does
+    /// not exist because nothing happened.
+    pub sha1: Option<String>,
+    /// Where the file is kept: its name in the evidence bucket.
+    pub kept_as: Option<String>,
+}
+
+/// A day's reconciliation, as the table holds it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The day.
+    pub date: BillDate,
+    /// The latest run's id.
+    pub id: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// Whether it only looks: differences are found and kept, nothing is settled or proposed.
+    pub dry_run: bool,
+    /// Counts its writes; each names the version it was decided on.
+    pub version: u64,
+    /// When the latest run began.
+    pub started_at: UnixSeconds,
+    /// When this was last written.
+    pub updated_at: UnixSeconds,
+    /// The bills that were read.
+    pub bills: BTreeMap<BillName, BillFacts>,
+    /// Into how many parts the day's orders are split.
+    pub parts: u8,
+    /// The parts whose differences are all in the table, with the totals of each.
+    pub parts_done: BTreeMap<u8, PartDone>,
+    /// Why it waits or failed, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// What came of one part of a day.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PartDone {
+    /// What the bill comes to, by WeChat Pay's word for the product (`NATIVE`, `JSAPI`, `APP`, `MWEB`, ...).
+    pub there: Totals,
+    /// What our books come to, by the same words.
+    pub here: Totals,
+    /// Differences found in this part, by kind, those decided about among them.
+    pub differences: BTreeMap<Kind, u32>,
+    /// Trades of this day that wait for the next day's bills before anything is said of them.
+    pub carried: u64,
+}
+
+impl Run {
+    /// A run that begins at `at`.
+    pub fn begun(date: BillDate, id: &str, dry_run: bool, at: UnixSeconds) -> Self {
+        Self {
+            date,
+            id: id.to_owned(),
+            state: RunState::Running,
+            dry_run,
+            version: 1,
+            started_at: at,
+            updated_at: at,
+            bills: BTreeMap::new(),
+            parts: 1,
+            parts_done: BTreeMap::new(),
+            trouble: None,
+        }
+    }
+
+    /// What the bill comes to, of all parts that are done.
+    pub fn there(&self) -> Totals {
+        self.sum(|part| &part.there)
+    }
+
+    /// What our books come to, of all parts that are done.
+    pub fn here(&self) -> Totals {
+        self.sum(|part| &part.here)
+    }
+
+    fn sum(&self, side: impl Fn(&PartDone) -> &Totals) -> Totals {
+        let mut all = Totals::default();
+        for part in self.parts_done.values() {
+            all.add(side(part));
+        }
+        all
+    }
+
+    /// How many differences were found, by kind.
+    pub fn differences(&self) -> BTreeMap<Kind, u32> {
+        let mut all = BTreeMap::new();
+        for (kind, count) in self
+            .parts_done
+            .values()
+            .flat_map(|part| part.differences.iter())
+        {
+            let sum: &mut u32 = all.entry(*kind).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+        all
+    }
+
+    /// How many trades wait for the next day's bills.
+    pub fn carried(&self) -> u64 {
+        self.parts_done
+            .values()
+            .fold(0, |sum, part| sum.saturating_add(part.carried))
+    }
+
+    /// Whether every part is done.
+    pub fn is_whole(&self) -> bool {
+        self.parts_done.len() >= usize::from(self.parts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_beijings() {
+        let date = BillDate::parse("2026-08-01").unwrap();
+        assert_eq!(date.to_string(), "2026-08-01");
+        assert_eq!(BillDate::of(date.starts_at()), date);
+        assert_eq!(BillDate::of(UnixSeconds(date.ends_at().0 - 1)), date);
+        assert_eq!(BillDate::of(date.ends_at()), date.plus_days(1));
+        assert_eq!(date.plus_days(-1).to_string(), "2026-07-31");
+        let late_in_london = time::parse_rfc3339("2026-07-31T16:00:00Z").unwrap();
+        assert_eq!(BillDate::of(late_in_london), date);
+    }
+
+    #[test]
+    fn what_is_no_day_is_not_read() {
+        for text in [
+            "",
+            "2026-8-1",
+            "2026-02-30",
+            "2026-13-01",
+            "20260801",
+            "2026-08-01 ",
+            "2026-08-01T00:00:00+08:00",
+        ] {
+            assert_eq!(BillDate::parse(text), Err(NotADay), "{text}");
+        }
+    }
+}

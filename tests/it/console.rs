@@ -1,0 +1,258 @@
+//! The console's pages as HTTP: who is let in, which forms are believed, and what browsers are told to keep and to run.
+
+use http::{Request, Response};
+use payments::reconcile::{
+    difference::{Kind, State},
+    run::{Run, RunState},
+};
+use serde_json::{Value, json};
+
+use crate::support::Bench;
+
+fn li() -> Option<Value> {
+    Some(json!({"email": "li@example.com", "cognito:groups": "[finance]"}))
+}
+
+fn get(path: &str) -> Request<String> {
+    Request::get(path).body(String::new()).expect("a request")
+}
+
+/// A form as a browser sends it from a page of ours.
+fn form(path: &str, body: &str) -> Request<String> {
+    from(path, body, &[("sec-fetch-site", "same-origin")])
+}
+
+fn from(path: &str, body: &str, headers: &[(&str, &str)]) -> Request<String> {
+    let mut request = Request::post(path)
+        .header("host", "pay.example.com")
+        .header("content-type", "application/x-www-form-urlencoded");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(body.to_owned()).expect("a request")
+}
+
+fn header<'a>(answer: &'a Response<String>, name: &str) -> &'a str {
+    let value = answer.headers().get(name);
+    value.map_or("", |value| value.to_str().expect("text"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sees_anything_without_a_verified_token_whatever_headers_say() {
+    let bench = Bench::start().await;
+    bench.a_month().await;
+    let day = format!("/console/{}", bench.day(1));
+    let one = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    for path in [
+        "/console",
+        "/console/style.css",
+        "/console/nowhere",
+        &day,
+        &format!("{day}/differences/{one}"),
+    ] {
+        let mut request = get(path);
+        for (name, value) in [
+            ("cookie", "console_you=li@example.com"),
+            ("authorization", "Bearer e30.e30."),
+            ("x-forwarded-user", "li@example.com"),
+        ] {
+            request
+                .headers_mut()
+                .insert(name, value.parse().expect("a value"));
+        }
+        let answer = bench.console(None, request).await;
+        assert_eq!(answer.status(), 401, "{path}");
+        assert_eq!(header(&answer, "www-authenticate"), "Bearer");
+        assert_eq!(header(&answer, "content-type"), "text/html; charset=utf-8");
+        assert!(answer.body().contains("Nobody is signed in"));
+        assert!(!answer.body().contains("¥"), "{path}");
+    }
+    let stranger = Some(json!({"email": "li@example.com", "cognito:groups": "[staff]"}));
+    let answer = bench.console(stranger, get(&day)).await;
+    assert_eq!(answer.status(), 403);
+    assert!(!answer.body().contains("¥"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_kept_by_nobody_and_may_run_nothing() {
+    let bench = Bench::start().await;
+    bench.a_month().await;
+    let day = format!("/console/{}", bench.day(1));
+    for path in [&day, &format!("{day}?kind=other"), "/console"] {
+        let answer = bench.console(li(), get(path)).await;
+        assert_eq!(header(&answer, "cache-control"), "no-store", "{path}");
+        assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
+        assert_eq!(header(&answer, "referrer-policy"), "same-origin");
+        let policy = header(&answer, "content-security-policy");
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'self';"),
+            "{policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+    let page = bench.console(li(), get(&day)).await.into_body();
+    for forbidden in ["<script", " style=", "<style", " onclick", "javascript:"] {
+        assert!(!page.contains(forbidden), "{forbidden} in {page}");
+    }
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    let style = page
+        .split('"')
+        .find(|text| text.contains("style.css"))
+        .expect("a stylesheet");
+    let style = bench.console(li(), get(style)).await;
+    assert_eq!(header(&style, "content-type"), "text/css; charset=utf-8");
+    assert!(header(&style, "cache-control").contains("immutable"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_counts_only_when_a_page_of_ours_sent_it() {
+    let bench = Bench::start().await;
+    bench.a_month().await;
+    let day = format!("/console/{}", bench.day(1));
+    for headers in [
+        &[][..],
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+        &[("sec-fetch-site", "none")],
+        &[("origin", "null")],
+        &[("origin", "https://pay.example.com.evil.example")],
+        &[
+            ("sec-fetch-site", "cross-site"),
+            ("origin", "https://pay.example.com"),
+        ],
+    ] {
+        let answer = bench
+            .console(li(), from(&day, "dry_run=false", headers))
+            .await;
+        assert_eq!(answer.status(), 403, "{headers:?}");
+        assert!(answer.body().contains("Nothing was done"));
+    }
+    assert!(bench.reconcile_work().await.is_empty());
+    for headers in [
+        &[("sec-fetch-site", "same-origin")][..],
+        &[("origin", "https://pay.example.com")],
+    ] {
+        let answer = bench
+            .console(li(), from(&day, "dry_run=false", headers))
+            .await;
+        assert_eq!(answer.status(), 303, "{headers:?}");
+        assert_eq!(header(&answer, "location"), format!("{day}?done=run"));
+    }
+    assert_eq!(bench.reconcile_work().await.len(), 2);
+    let mut plain = form(&day, "dry_run=false");
+    plain
+        .headers_mut()
+        .insert("content-type", "text/plain".parse().expect("a value"));
+    assert_eq!(bench.console(li(), plain).await.status(), 415);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
+    let bench = Bench::start().await;
+    bench.a_month().await;
+    let id = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    let path = format!("/console/{}/differences/{id}", bench.day(1));
+    let approve = |version| {
+        form(
+            &path,
+            &format!("decision=approve&why=paid+twice&version={version}&you=boss"),
+        )
+    };
+    let answer = bench.console(li(), approve(2)).await;
+    assert_eq!(answer.status(), 303, "{}", answer.body());
+    assert_eq!(header(&answer, "location"), format!("{path}?done=approve"));
+    assert_eq!(header(&answer, "set-cookie"), "");
+    let same = bench.console(li(), approve(3)).await;
+    assert_eq!(same.status(), 403);
+    assert!(
+        same.body()
+            .contains("a second, different person has to approve")
+    );
+    assert!(
+        same.body().contains("paid twice"),
+        "what was written is not lost"
+    );
+    let stale = bench
+        .console(li(), form(&path, "decision=explain&why=x&version=1"))
+        .await;
+    assert_eq!(stale.status(), 409);
+    assert!(stale.body().contains("Changed in the meantime"));
+    let kept = bench.reconciliation.difference(bench.day(1), &id).await;
+    let kept = kept.expect("a table").expect("the difference");
+    assert_eq!(kept.state, State::Proposed);
+    assert_eq!(kept.behind_the_proposal(), ["li@example.com"]);
+    let page = bench.console(li(), get(&path)).await.into_body();
+    assert!(page.contains("value=\"approve\" disabled"), "{page}");
+    assert!(!page.contains("name=\"you\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_opens_on_the_latest_day_with_a_run_or_on_the_day_that_was_picked() {
+    let bench = Bench::start().await;
+    let location = async |path: &str| {
+        let answer = bench.console(li(), get(path)).await;
+        assert_eq!(answer.status(), 303, "{path}");
+        header(&answer, "location").to_owned()
+    };
+    assert_eq!(
+        location("/console").await,
+        format!("/console/{}", bench.day(1))
+    );
+    bench
+        .write_run(&bench.done(bench.day(40), [100, 0], [100, 0]))
+        .await;
+    assert_eq!(
+        location("/console").await,
+        format!("/console/{}", bench.day(40))
+    );
+    assert_eq!(
+        location("/console?day=2026-01-31").await,
+        "/console/2026-01-31"
+    );
+    for path in [
+        "/console?day=2026-02-30",
+        "/console/2026-02-30",
+        "/console/x/y/z",
+    ] {
+        assert_eq!(bench.console(li(), get(path)).await.status(), 404, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_or_failed_says_why_and_what_to_do() {
+    let bench = Bench::start().await;
+    let run = |back, state, trouble: Option<&str>| Run {
+        state,
+        trouble: trouble.map(str::to_owned),
+        ..Run::begun(bench.day(back), "run-1", false, bench.clock.now())
+    };
+    for (back, state, trouble, expected) in [
+        (1, RunState::Waiting, None, "makes a day’s bill by 10:00"),
+        (2, RunState::Running, None, "0 of 1 parts"),
+        (
+            3,
+            RunState::Failed,
+            Some("the bill’s SHA-1 is wrong: run it again"),
+            "the bill’s SHA-1 is wrong: run it again",
+        ),
+        (
+            4,
+            RunState::Failed,
+            None,
+            "the log of the function reconcile",
+        ),
+        (5, RunState::Done, None, "Both sides agree"),
+    ] {
+        bench.write_run(&run(back, state, trouble)).await;
+        let path = format!("/console/{}", bench.day(back));
+        let page = bench.console(li(), get(&path)).await;
+        assert_eq!(page.status(), 200);
+        let page = page.into_body();
+        assert!(page.contains(expected), "{expected} is not in {page}");
+        assert_eq!(
+            page.contains("name=\"dry_run\""),
+            state != RunState::Running,
+            "{state:?}"
+        );
+    }
+}

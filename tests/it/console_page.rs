@@ -1,0 +1,186 @@
+//! The console in a real browser: a person reads what differs, proposes and approves, on a desk's screen and on a phone's.
+
+use std::path::Path;
+
+use browser::{Browser, Screen};
+use payments::reconcile::difference::{Kind, State};
+use serde_json::json;
+
+use crate::support::{Bench, native};
+
+const NARROW: Screen = Screen {
+    width: 400,
+    height: 860,
+    is_phone: true,
+};
+
+/// Keeps a picture of the whole page, light and dark, for whoever wants to look.
+async fn pictures(browser: &mut Browser, name: &str) {
+    for (dark, shade) in [(false, "light"), (true, "dark")] {
+        browser.likes_dark(dark).await;
+        let file = format!("console-{name}-{shade}.png");
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+        browser.whole_picture(&file).await;
+    }
+    browser.likes_dark(false).await;
+}
+
+/// Looks at the page on a phone's screen, where nothing may stick out, and goes back to the desk.
+async fn is_narrow_enough(browser: &mut Browser, name: &str) {
+    browser.look_on(NARROW).await;
+    browser.wait("innerWidth === 400").await;
+    let widths = "[document.documentElement.scrollWidth, \
+        [...document.querySelectorAll('body *')].filter(e => !e.closest('.chart, .hidden, table thead') \
+        && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))]";
+    assert_eq!(browser.value(widths).await, json!([400, []]), "{name}");
+    pictures(browser, &format!("{name}-narrow")).await;
+    browser.look_on(Screen::DESK).await;
+}
+
+/// Writes into a field, over what is there.
+async fn fill(browser: &mut Browser, selector: &str, text: &str) {
+    browser.click(selector).await;
+    browser
+        .value(&format!("document.querySelector('{selector}').select()"))
+        .await;
+    browser.write(text).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_persons_read_what_differs_and_let_the_money_go_back() {
+    let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+        return;
+    };
+    let bench = Bench::start().await;
+    let mut order = native("books-0042");
+    order["amount_fen"] = json!(12_850);
+    assert_eq!(bench.post_order(&order).await.status, 201);
+    bench.pay("books-0042").await;
+    assert_eq!(bench.work_off().await, 0);
+    bench.a_month().await;
+    let url = bench.serve_console().await;
+    let yesterday = bench.day(1);
+
+    browser.open(&format!("{url}/console")).await;
+    browser
+        .wait(&format!(
+            "location.pathname === '/console/{yesterday}' && document.readyState === 'complete'"
+        ))
+        .await;
+    let text = browser.value("document.body.innerText").await;
+    let text = text.as_str().expect("text");
+    for expected in [
+        "¥24,954.00",
+        "¥24,747.50",
+        "+¥206.50",
+        "4 differences still need somebody",
+        "<script>alert(1)</script>",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in: {text}");
+    }
+    assert_eq!(
+        browser
+            .value("document.querySelectorAll('main script').length")
+            .await,
+        json!(0)
+    );
+    let style = "getComputedStyle(document.querySelector('.card')).borderTopLeftRadius";
+    assert_eq!(
+        browser.value(style).await,
+        json!("14px"),
+        "the stylesheet is in force"
+    );
+    pictures(&mut browser, "day").await;
+    browser
+        .value("document.querySelector('details').open = true")
+        .await;
+    is_narrow_enough(&mut browser, "day").await;
+    let print = json!({"media": "print"});
+    browser.command("Emulation.setEmulatedMedia", print).await;
+    browser
+        .whole_picture(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("console-day-print.png"))
+        .await;
+    browser
+        .command("Emulation.setEmulatedMedia", json!({"media": ""}))
+        .await;
+
+    browser.click("a[href*='duplicate-payment']").await;
+    browser.wait("document.querySelector('#why')").await;
+    fill(&mut browser, "#you", "li").await;
+    fill(&mut browser, "#why", "the payer called: paid twice").await;
+    browser.click("button[value=approve]").await;
+    browser.wait("document.querySelector('.notice')").await;
+    let who = browser.value("document.querySelector('#you').value").await;
+    assert_eq!(who, "li", "the name is remembered");
+
+    fill(&mut browser, "#why", "and once more").await;
+    browser.click("button[value=approve]").await;
+    browser.wait("document.querySelector('[role=alert]')").await;
+    let alert = browser
+        .value("document.querySelector('[role=alert]').innerText")
+        .await;
+    assert!(
+        alert
+            .as_str()
+            .expect("text")
+            .contains("second, different person"),
+        "{alert}"
+    );
+    assert_eq!(
+        browser.value("document.querySelector('#why').value").await,
+        "and once more"
+    );
+    pictures(&mut browser, "same-person").await;
+    is_narrow_enough(&mut browser, "same-person").await;
+    assert_eq!(
+        bench.reconcile_work().await,
+        Vec::<serde_json::Value>::new()
+    );
+
+    fill(&mut browser, "#you", "wang").await;
+    fill(&mut browser, "#why", "checked with the bank").await;
+    browser.click("button[value=approve]").await;
+    browser
+        .wait("document.querySelector('.chip').innerText === 'Refund approved'")
+        .await;
+    pictures(&mut browser, "approved").await;
+    let id = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    let kept = bench.reconciliation.difference(yesterday, &id).await;
+    let kept = kept.expect("a table").expect("the difference");
+    assert_eq!(
+        (kept.state, kept.behind_the_proposal().len()),
+        (State::Approved, 0)
+    );
+    assert_eq!(
+        bench.reconcile_work().await,
+        [json!({"v": "apply-difference.v1", "date": yesterday, "id": id})]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_was_never_run_says_so_and_is_run_by_a_button() {
+    let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+        return;
+    };
+    let bench = Bench::start().await;
+    let url = bench.serve_console().await;
+    let day = bench.day(3);
+    browser.open(&format!("{url}/console/{day}")).await;
+    browser.wait("document.querySelector('.banner')").await;
+    let text = browser.value("document.body.innerText").await;
+    assert!(
+        text.as_str().expect("text").contains("Not reconciled"),
+        "{text}"
+    );
+    pictures(&mut browser, "never").await;
+    is_narrow_enough(&mut browser, "never").await;
+    browser.click("button[name=dry_run][value=true]").await;
+    browser.wait("document.querySelector('.notice')").await;
+    let work = bench.reconcile_work().await;
+    assert_eq!(work.len(), 1);
+    assert_eq!(
+        (&work[0]["v"], &work[0]["dry_run"]),
+        (&json!("reconcile-day.v1"), &json!(true))
+    );
+    assert_eq!(work[0]["date"], json!(day));
+}

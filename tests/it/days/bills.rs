@@ -1,0 +1,178 @@
+//! Bills that are late, empty, altered, cut, or come from elsewhere.
+
+use std::time::Duration;
+
+use payments::reconcile::run::RunState;
+use wechatpay_simulator::{Fault, Rule};
+
+use crate::support::Bench;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_that_is_still_being_made_is_asked_for_again() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.until(day.plus_days(1), 9, 0).await;
+    bench.begin_day(day, false).await;
+    assert_eq!(bench.work_off_days().await, 1, "the message comes again");
+    let run = bench.run_of(day).await;
+    assert_eq!(run.state, RunState::Waiting);
+    assert!(run.trouble.unwrap().contains("10:00"));
+    assert_eq!(
+        bench.hidden.times_s().last(),
+        Some(&1_800),
+        "in half an hour"
+    );
+
+    bench.until(day.plus_days(1), 10, 0).await;
+    let run = bench.reconcile(day, false).await;
+    assert_eq!((run.state, run.trouble), (RunState::Done, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_bill_is_an_empty_day_but_not_before_ten() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    let none = bench
+        .wechat
+        .admin()
+        .add_fault(Rule::always(Fault::NoStatement))
+        .unwrap();
+    bench.until(day.plus_days(1), 9, 30).await;
+    bench.begin_day(day, false).await;
+    assert_eq!(bench.work_off_days().await, 1);
+    assert_eq!(bench.run_of(day).await.state, RunState::Waiting);
+    bench.wechat.admin().clear_faults(Some(none));
+
+    bench.until(day.plus_days(1), 10, 30).await;
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    assert!(
+        run.bills
+            .values()
+            .all(|bill| bill.rows == 0 && bill.sha1.is_none())
+    );
+    assert_eq!(bench.evidence().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.paid_in_silence("LOST-1").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    for (fault, told) in [
+        (Fault::WrongHash, "SHA-1"),
+        (Fault::AlteredByte { zipped: false }, "SHA-1"),
+        (Fault::AlteredByte { zipped: true }, "unpacked"),
+        (
+            Fault::CutFile {
+                keep_bytes: None,
+                dies: false,
+            },
+            "unpacked",
+        ),
+        (
+            Fault::ForeignHost {
+                base_url: "https://bills.example".to_owned(),
+            },
+            "bills.example",
+        ),
+    ] {
+        let name = format!("{fault:?}");
+        let id = bench.wechat.admin().add_fault(Rule::always(fault)).unwrap();
+        bench.begin_day(day, false).await;
+        assert_eq!(bench.work_off_days().await, 1, "{name}");
+        let run = bench.run_of(day).await;
+        assert_eq!(run.state, RunState::Failed, "{name}");
+        let trouble = run.trouble.unwrap();
+        assert!(trouble.contains(told), "{name}: {trouble}");
+        assert_eq!(bench.told(day).await, Vec::<String>::new(), "{name}");
+        assert_eq!(bench.order("LOST-1").await.state.name(), "awaiting_payment");
+        let kept = bench.evidence().await;
+        assert!(
+            kept.iter().all(|key| !key.contains("trade")),
+            "{name}: {kept:?}"
+        );
+        bench.wechat.admin().clear_faults(Some(id));
+    }
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 repaired"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_breaks_off_or_a_link_that_ran_out_is_asked_for_anew() {
+    for fault in [
+        Fault::CutFile {
+            keep_bytes: None,
+            dies: true,
+        },
+        Fault::ExpiredLink,
+    ] {
+        let bench = Bench::start().await;
+        let day = bench.fresh_day().await;
+        bench.paid("ORDER-1").await;
+        bench.until(day.plus_days(1), 10, 30).await;
+        let name = format!("{fault:?}");
+        bench
+            .wechat
+            .admin()
+            .add_fault(Rule::times(fault, 1))
+            .unwrap();
+        bench.begin_day(day, false).await;
+        assert_eq!(bench.work_off_days().await, 1, "{name}");
+        assert_eq!(bench.run_of(day).await.state, RunState::Running, "{name}");
+        let run = bench.reconcile(day, false).await;
+        assert_eq!(run.state, RunState::Done, "{name}: {:?}", run.trouble);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_is_run_again_reads_the_bill_that_was_kept() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    let first = bench.reconcile(day, false).await;
+    // WeChat Pay gives it no more.
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::always(Fault::ExpiredLink))
+        .unwrap();
+    bench.advance(Duration::from_secs(3600)).await;
+    let second = bench.reconcile(day, false).await;
+    assert_eq!(second.state, RunState::Done, "{:?}", second.trouble);
+    assert_eq!(first.bills, second.bills);
+    let kept = bench.evidence().await;
+    let trade = kept.iter().find(|key| key.contains("/trade-")).unwrap();
+    let sha1 = second.bills.values().next().unwrap().sha1.clone().unwrap();
+    assert_eq!(
+        trade,
+        &format!("bills/1900000001/{day}/trade-{sha1}.csv.gz")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bills_in_every_form_that_wechat_pay_has_are_read() {
+    for settings in [
+        serde_json::json!({"old_bill_format": true}),
+        serde_json::json!({"full_width_brackets": true, "short_fees": true}),
+        serde_json::json!({"bill_bom": false, "bill_line_ends": "LF_BETWEEN"}),
+    ] {
+        let bench = Bench::start().await;
+        bench.at_wechat(&settings);
+        let day = bench.fresh_day().await;
+        bench.paid("ORDER-1").await;
+        bench.refunded("ORDER-1", "R1", 40).await;
+        bench.until(day.plus_days(1), 10, 30).await;
+        let run = bench.reconcile(day, false).await;
+        assert_eq!(run.state, RunState::Done, "{settings}: {:?}", run.trouble);
+        assert_eq!(bench.told(day).await, Vec::<String>::new(), "{settings}");
+        assert_eq!(run.there().all().payments_fen, 100);
+    }
+}

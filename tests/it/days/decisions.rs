@@ -1,0 +1,125 @@
+//! Money that is not ours to keep: proposed by a run, approved by two persons, given back once.
+
+use payments::reconcile::difference::State;
+use wechatpay_simulator::{Difference, PayOptions, RefundStatus, WantedDifference};
+
+use crate::support::Bench;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_payment_goes_back_once_two_persons_approved_it() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("TWICE-1").await;
+    let admin = bench.wechat.admin();
+    bench
+        .in_silence(async {
+            admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
+        })
+        .await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.reconcile(day, false).await;
+    let [proposed] = bench.differences_of(day).await.try_into().unwrap();
+    assert_eq!(proposed.state, State::Proposed);
+    assert_eq!(admin.refunds().len(), 0, "nothing moves before");
+
+    bench.two_approve(&proposed).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 repaired"]
+    );
+    assert_eq!(bench.work_off().await, 0);
+    bench.advance(std::time::Duration::from_secs(60)).await;
+    assert_eq!(bench.work_off().await, 0);
+    let [refund] = admin.refunds().try_into().unwrap();
+    assert_eq!(
+        Some(refund.transaction_id.as_str()),
+        proposed.about.transaction_id.as_deref()
+    );
+    assert_eq!(
+        (refund.status, refund.refund_fen),
+        (RefundStatus::Success, 100)
+    );
+    assert_eq!(bench.order("TWICE-1").await.state.name(), "paid");
+
+    // However often it is run and sent again, that was it.
+    bench
+        .send_work(&adapters::queues::ReconcileWork::ApplyV1 {
+            date: day,
+            id: proposed.id,
+        })
+        .await;
+    bench.reconcile(day, false).await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(admin.refunds().len(), 1);
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 repaired"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved_it() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    let foreign = Difference::UnknownOrder { fen: Some(500) };
+    bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.reconcile(day, false).await;
+    let [proposed] = bench.differences_of(day).await.try_into().unwrap();
+    assert_eq!(proposed.state, State::Proposed);
+
+    bench.two_approve(&proposed).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 repaired"]
+    );
+    assert_eq!(bench.work_off().await, 0);
+    bench.advance(std::time::Duration::from_secs(60)).await;
+    assert_eq!(bench.work_off().await, 0);
+    let admin = bench.wechat.admin();
+    let [refund] = admin.refunds().try_into().unwrap();
+    assert_eq!(
+        (refund.status, refund.refund_fen),
+        (RefundStatus::Success, 500)
+    );
+    assert_eq!(bench.order("FOREIGN-1").await.state.name(), "refunded");
+
+    bench.reconcile(day, false).await;
+    assert_eq!(admin.refunds().len(), 1);
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 repaired"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_the_day() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("TWICE-1").await;
+    let admin = bench.wechat.admin();
+    bench
+        .in_silence(async {
+            admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
+        })
+        .await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.reconcile(day, false).await;
+    let [proposed] = bench.differences_of(day).await.try_into().unwrap();
+    let mut stands = proposed;
+    for person in ["li", "wang"] {
+        use payments::reconcile::difference::Decision;
+        stands = stands
+            .decided(Decision::Approve, person, "looked at it", bench.clock.now())
+            .unwrap();
+        bench.reconciliation.save_difference(&stands).await.unwrap();
+    }
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 repaired"]
+    );
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(admin.refunds().len(), 1);
+}

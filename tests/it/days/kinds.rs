@@ -1,0 +1,233 @@
+//! Every kind of difference: found once, none invented, and what can be repaired is.
+
+use payments::reconcile::run::RunState;
+use wechatpay_simulator::{ConsoleRefund, Difference, PayOptions, SummaryOf, WantedDifference};
+
+use crate::support::{Bench, native_for};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_on_which_both_sides_agree_has_no_differences() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.paid("ORDER-2").await;
+    bench.refunded("ORDER-2", "R1", 40).await;
+    bench.until(day.plus_days(1), 10, 30).await;
+
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    assert_eq!(bench.told(day).await, Vec::<String>::new());
+    let (there, here) = (run.there().all(), run.here().all());
+    assert_eq!((there.payments, there.payments_fen), (2, 200));
+    assert_eq!((there.refunds, there.refunds_fen), (1, 40));
+    assert_eq!(
+        (
+            here.payments,
+            here.payments_fen,
+            here.refunds,
+            here.refunds_fen
+        ),
+        (2, 200, 1, 40)
+    );
+    assert_eq!(run.bills.len(), 4);
+    assert_eq!(
+        bench.evidence().await.len(),
+        2,
+        "trades and the basic account"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_news_was_lost_is_found_in_the_bill_and_settled() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.paid_in_silence("LOST-1").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+
+    bench.reconcile(day, true).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 open"],
+        "a preview only looks"
+    );
+    assert_eq!(bench.order("LOST-1").await.state.name(), "awaiting_payment");
+
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 repaired"]
+    );
+    assert_eq!(bench.order("LOST-1").await.state.name(), "paid");
+    let journal = bench.journal("LOST-1").await;
+    assert_eq!(journal.last().unwrap().cause.kind(), "reconciliation");
+
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 repaired"],
+        "run again, it is still one"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_difference_is_found_once_and_no_other() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    let date = day.to_string();
+    for order_no in [
+        "AGREES-1", "DROP-1", "AMOUNT-1", "STATE-1", "MONEY-1", "APPID-1", "MCHID-1", "TWICE-1",
+        "STAFF-1", "REFUND-1", "REFUND-2", "REFUND-3", "NOFUND-1",
+    ] {
+        bench.paid(order_no).await;
+    }
+    bench.post_order(&native_for("FEE-00001", 10_000)).await;
+    bench.pay("FEE-00001").await;
+    assert_eq!(bench.work_off().await, 0);
+    bench.paid_in_silence("LOST-1").await;
+    let admin = bench.wechat.admin();
+    bench
+        .in_silence(async {
+            admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
+        })
+        .await;
+    let staff = ConsoleRefund {
+        order: "STAFF-1".to_owned(),
+        refund_fen: 30,
+        out_refund_no: Some("by-staff-1".to_owned()),
+        ..ConsoleRefund::default()
+    };
+    admin.console_refund(&staff).unwrap();
+    bench.advance(std::time::Duration::from_secs(60)).await;
+    let absent = bench.refunded("REFUND-1", "R1", 10).await;
+    let other_amount = bench.refunded("REFUND-2", "R1", 10).await;
+    let other_state = bench.refunded("REFUND-3", "R1", 10).await;
+
+    let of = |difference, order: &str| WantedDifference::picked(&date, difference).of_order(order);
+    bench.plant(of(Difference::DropPayment, "DROP-1"));
+    bench.plant(of(Difference::AlterAmount { fen: None }, "AMOUNT-1"));
+    let revoked = "REVOKED".to_owned();
+    bench.plant(of(Difference::AlterState { state: revoked }, "STATE-1"));
+    let currency = "USD".to_owned();
+    bench.plant(of(Difference::AlterCurrency { currency }, "MONEY-1"));
+    let appid = "wx0000000000000000".to_owned();
+    bench.plant(of(Difference::AlterAppid { appid }, "APPID-1"));
+    let mchid = "1900000000".to_owned();
+    bench.plant(of(Difference::AlterMchid { mchid }, "MCHID-1"));
+    bench.plant(of(Difference::UnknownOrder { fen: Some(500) }, "FOREIGN-1"));
+    let of_refund =
+        |difference, number: &str| WantedDifference::picked(&date, difference).of_refund(number);
+    bench.plant(of_refund(Difference::DropRefund, &absent));
+    bench.plant(of_refund(
+        Difference::AlterRefundAmount { fen: None },
+        &other_amount,
+    ));
+    bench.plant(of_refund(
+        Difference::AlterRefundState { state: None },
+        &other_state,
+    ));
+    bench.plant(of(Difference::AlterFee { fen: Some(5) }, "FEE-00001"));
+    bench.plant(of(
+        Difference::FundWithoutTrade { fen: Some(77) },
+        "GHOST-1",
+    ));
+    bench.plant(of(Difference::TradeWithoutFund, "NOFUND-1"));
+    bench.plant(WantedDifference::picked(
+        &date,
+        Difference::SummaryOff {
+            bill: SummaryOf::Trade,
+            fen: Some(1),
+            count: 0,
+        },
+    ));
+    bench.until(day.plus_days(1), 10, 30).await;
+
+    let run = bench.reconcile(day, true).await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    let expected = [
+        "amount_differs AMOUNT-1 open",
+        "duplicate_payment TWICE-1 open",
+        "fee_off_the_rate FEE-00001 open",
+        "fund_flow_without_trade GHOST-1 open",
+        "identity_differs APPID-1 open",
+        "identity_differs MCHID-1 open",
+        "identity_differs MONEY-1 open",
+        "paid_here_absent_there DROP-1 open",
+        "paid_there_unpaid_here LOST-1 open",
+        "refund_amount_differs REFUND-2 open",
+        "refund_here_absent_there REFUND-1 open",
+        "refund_state_differs REFUND-3 open",
+        "refund_there_unknown_here STAFF-1 open",
+        "status_differs STATE-1 open",
+        "summary_differs  open",
+        "unknown_order_there FOREIGN-1 open",
+    ];
+    assert_eq!(bench.told(day).await, expected);
+    let found: u32 = run.differences().values().sum();
+    assert_eq!(usize::try_from(found), Ok(expected.len()));
+    assert_eq!(run.carried(), 1, "the account may move tomorrow");
+
+    // What can be repaired by asking is; money of others is proposed; the rest waits for people.
+    bench.reconcile(day, false).await;
+    let after: Vec<String> = bench.told(day).await;
+    let changed: Vec<&String> = after.iter().filter(|one| !one.ends_with("open")).collect();
+    assert_eq!(
+        changed,
+        [
+            "duplicate_payment TWICE-1 proposed",
+            "paid_there_unpaid_here LOST-1 repaired",
+            "refund_there_unknown_here STAFF-1 repaired",
+            "unknown_order_there FOREIGN-1 proposed",
+        ]
+    );
+    assert_eq!(after.len(), expected.len());
+
+    // The account has not moved on the next day either: now it counts.
+    let next = day.plus_days(1);
+    bench.until(day.plus_days(2), 10, 30).await;
+    bench.reconcile(next, true).await;
+    assert_eq!(
+        bench.told(next).await,
+        ["trade_without_fund_flow NOFUND-1 open"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_that_is_gone_when_the_day_is_run_again_is_over() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid_in_silence("LOST-1").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.reconcile(day, true).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 open"]
+    );
+
+    // The sweep settles it meanwhile.
+    assert_eq!(bench.sweep().await.settled, 1);
+    bench.reconcile(day, true).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 repaired"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_who_is_settled_the_next_day_has_no_differences() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.at_wechat(&serde_json::json!({"settle_next_day": true}));
+    bench.paid("ORDER-1").await;
+    bench.paid("ORDER-2").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(bench.told(day).await, Vec::<String>::new());
+    assert_eq!(run.carried(), 2);
+
+    let next = day.plus_days(1);
+    bench.until(day.plus_days(2), 10, 30).await;
+    let run = bench.reconcile(next, false).await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    assert_eq!(bench.told(next).await, Vec::<String>::new());
+}

@@ -1,0 +1,49 @@
+//! Orders near midnight: nothing is said of them before the next day's bill was read.
+
+use wechatpay_simulator::{Difference, WantedDifference};
+
+use crate::support::Bench;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_next_days() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("NOON-1").await;
+    bench.until(day, 23, 58).await;
+    bench.paid("LATE-1").await;
+    let drop =
+        |order| WantedDifference::picked(&day.to_string(), Difference::DropPayment).of_order(order);
+    bench.plant(drop("LATE-1"));
+    bench.until(day.plus_days(1), 10, 30).await;
+
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(bench.told(day).await, Vec::<String>::new());
+    assert_eq!(run.carried(), 1);
+
+    let next = day.plus_days(1);
+    bench.until(day.plus_days(2), 10, 30).await;
+    bench.reconcile(next, false).await;
+    assert_eq!(
+        bench.told(next).await,
+        ["paid_here_absent_there LATE-1 open"],
+        "it is in neither bill"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn payments_on_either_side_of_midnight_stand_in_the_bill_of_their_own_day() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.until(day, 23, 59).await;
+    bench.paid("BEFORE-1").await;
+    bench.until(day.plus_days(1), 0, 1).await;
+    bench.paid("AFTER-1").await;
+    bench.until(day.plus_days(2), 10, 30).await;
+    for date in [day, day.plus_days(1)] {
+        let run = bench.reconcile(date, false).await;
+        assert_eq!(bench.told(date).await, Vec::<String>::new());
+        assert_eq!(run.there().all().payments, 1);
+        assert_eq!(run.here().all().payments, 1);
+        assert_eq!(run.carried(), 0);
+    }
+}

@@ -1,0 +1,64 @@
+//! A day that is too big for one run is split by order number, and comes to the same.
+
+use payments::reconcile::run::RunState;
+use wechatpay_simulator::{Difference, PayOptions, WantedDifference};
+
+use crate::support::{Bench, Wishes};
+
+/// The same day, in runs that hold so many lines.
+async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
+    let bench = Bench::with(Wishes {
+        lines_max,
+        ..Wishes::default()
+    })
+    .await;
+    let day = bench.fresh_day().await;
+    for n in 0..6 {
+        bench.paid(&format!("ORDER-{n}")).await;
+    }
+    bench.refunded("ORDER-0", "R1", 10).await;
+    bench.paid_in_silence("LOST-1").await;
+    bench.paid_in_silence("LOST-2").await;
+    let admin = bench.wechat.admin();
+    bench
+        .in_silence(async {
+            admin.pay_again("ORDER-1", &PayOptions::default()).unwrap();
+        })
+        .await;
+    let date = day.to_string();
+    let of = |difference, order: &str| WantedDifference::picked(&date, difference).of_order(order);
+    bench.plant(of(Difference::DropPayment, "ORDER-2"));
+    bench.plant(of(Difference::AlterAmount { fen: None }, "ORDER-3"));
+    bench.plant(of(Difference::FundWithoutTrade { fen: Some(7) }, "GHOST-1"));
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.reconcile(day, true).await;
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    let (there, here) = (run.there().all(), run.here().all());
+    (
+        bench.told(day).await,
+        run.parts,
+        [there.payments, here.payments],
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_in_parts_comes_to_what_it_comes_to_in_one() {
+    let (whole, parts, totals) = a_day(1_000_000).await;
+    assert_eq!(parts, 1);
+    let (split, parts, totals_of_parts) = a_day(3).await;
+    assert_eq!(parts, 2);
+    assert_eq!(whole, split);
+    assert_eq!(totals, totals_of_parts);
+    assert_eq!(
+        whole,
+        [
+            "amount_differs ORDER-3 open",
+            "duplicate_payment ORDER-1 proposed",
+            "fund_flow_without_trade GHOST-1 open",
+            "paid_here_absent_there ORDER-2 open",
+            "paid_there_unpaid_here LOST-1 repaired",
+            "paid_there_unpaid_here LOST-2 repaired",
+        ]
+    );
+}

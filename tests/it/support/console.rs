@@ -1,0 +1,285 @@
+//! Finance staff at the console: requests with a token that the gateway has verified, a browser's requests, and a month of
+//! reconciled days to look at.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use adapters::{aws::Aws, clock::Clock, random::Random, reconciliation::Saved};
+use axum::{Router, body::to_bytes, extract::State};
+use console::{desk::Desk, handler};
+use http::{Request, Response};
+use lambda_http::request::RequestContext;
+use payments::reconcile::{
+    difference::{About, Decision, Difference, Kind, Side},
+    run::{BillDate, BillFacts, BillName, PartDone, Run, RunState},
+    totals::{Sums, Totals},
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use wechatpay::UnixSeconds;
+
+use super::{Bench, LocalAws, open};
+
+/// The console as it is on AWS, and as it is on a developer's machine.
+pub(crate) struct Consoles {
+    deployed: Arc<Desk>,
+    here: Arc<Desk>,
+}
+
+impl Consoles {
+    pub(crate) fn open(
+        vars: &BTreeMap<String, String>,
+        local: &LocalAws,
+        aws: &Aws,
+        clock: &Clock,
+        random: &Random,
+    ) -> Self {
+        let with = |more: &[(&str, &str)]| {
+            let mut vars = vars.clone();
+            for (name, value) in more {
+                vars.insert((*name).to_owned(), (*value).to_owned());
+            }
+            Arc::new(open!(console, &vars, aws, clock, random))
+        };
+        Self {
+            deployed: with(&[("CONSOLE_AUTH", "jwt"), ("CONSOLE_GROUP", "finance")]),
+            here: with(&[
+                ("CONSOLE_AUTH", "loopback"),
+                ("AWS_ENDPOINT_URL", &local.endpoint),
+                ("RECONCILE_TODAY", "true"),
+            ]),
+        }
+    }
+}
+
+impl Bench {
+    /// A request to the deployed console, with the claims of a verified token.
+    pub(crate) async fn console(
+        &self,
+        claims: Option<Value>,
+        request: Request<String>,
+    ) -> Response<String> {
+        let (mut parts, body) = request.into_parts();
+        if let Some(claims) = claims {
+            let context =
+                json!({"authorizer": {"jwt": {"claims": claims}}, "http": {"method": "GET"}});
+            let context = serde_json::from_value(context).expect("a context");
+            parts
+                .extensions
+                .insert(RequestContext::ApiGatewayV2(context));
+        }
+        handler::serve(&self.console.deployed, parts, body.into_bytes()).await
+    }
+
+    /// The console on a port of this machine, where who asks is typed in. Serves until the test's runtime ends.
+    pub(crate) async fn serve_console(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let app = Router::new()
+            .fallback(serve)
+            .with_state(Arc::clone(&self.console.here));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        url
+    }
+
+    /// What went into the queue of work on reconciliations since the last look.
+    pub(crate) async fn reconcile_work(&self) -> Vec<Value> {
+        self.queues.bodies(&self.queues.work_url).await
+    }
+
+    /// The day so many days before today, in Beijing.
+    pub(crate) fn day(&self, before_today: i64) -> BillDate {
+        BillDate::of(self.clock.now()).plus_days(-before_today)
+    }
+
+    /// Writes a run down.
+    pub(crate) async fn write_run(&self, run: &Run) {
+        let saved = self.reconciliation.save_run(run).await.expect("a table");
+        assert_eq!(saved, Saved::Yes);
+    }
+
+    /// Writes a difference down that a run found, and steps that others took.
+    pub(crate) async fn write_difference(&self, found: Difference, steps: &[Difference]) {
+        self.reconciliation.find(&found).await.expect("a table");
+        for step in steps {
+            let saved = self.reconciliation.save_difference(step).await;
+            assert_eq!(saved.expect("a table"), Saved::Yes);
+        }
+    }
+
+    /// A difference of this kind, as yesterday's run finds it.
+    pub(crate) fn difference(&self, kind: Kind, order_no: &str) -> Difference {
+        let date = self.day(1);
+        let about = About {
+            order_no: Some(order_no.to_owned()),
+            transaction_id: Some(format!("42000012342026080100{:08}", order_no.len())),
+            line: Some(7),
+            ..About::default()
+        };
+        let at = UnixSeconds(date.starts_at().0 + 9 * 3600);
+        let there = Side {
+            amount_fen: Some(12_850),
+            state: Some("SUCCESS".to_owned()),
+            at: Some(at),
+            note: None,
+        };
+        let ours = |fen, state: &str, note: Option<&str>| Side {
+            amount_fen: Some(fen),
+            state: Some(state.to_owned()),
+            at: None,
+            note: note.map(str::to_owned),
+        };
+        let here = if kind == Kind::PaidThereUnpaidHere {
+            Some(ours(12_850, "closed", None))
+        } else if kind == Kind::AmountDiffers {
+            Some(ours(12_800, "paid", Some("ordered for 128.00")))
+        } else {
+            None
+        };
+        Difference::found(
+            date,
+            kind,
+            about,
+            Some(there),
+            here,
+            "run-1",
+            self.clock.now(),
+        )
+    }
+
+    /// A day's run that is through, with these sums of QR codes and of pages inside WeChat, there and here.
+    pub(crate) fn done(&self, date: BillDate, there: [i64; 2], here: [i64; 2]) -> Run {
+        let mut run = Run::begun(
+            date,
+            "8f3a1c5e",
+            false,
+            UnixSeconds(date.ends_at().0 + 37_800),
+        );
+        run.state = RunState::Done;
+        run.updated_at = UnixSeconds(run.started_at.0 + 42);
+        for (name, rows) in [(BillName::Trade, 214), (BillName::FundBasic, 220)] {
+            let facts = BillFacts {
+                rows,
+                sha1: Some("79bb0f45fc4c42234a918000b2668d689e2bde04".to_owned()),
+                kept_as: Some(format!("bills/{date}/{}.csv.gz", name.name())),
+            };
+            run.bills.insert(name, facts);
+        }
+        let facts = BillFacts {
+            rows: 0,
+            sha1: None,
+            kept_as: None,
+        };
+        run.bills.insert(BillName::FundFees, facts);
+        let side = |paid: [i64; 2], is_bill: bool| {
+            let sums = |paid_fen: i64, payments: i64, refunded_fen: i64| Sums {
+                payments: payments.unsigned_abs(),
+                payments_fen: paid_fen,
+                settlement_fen: if is_bill { paid_fen } else { 0 },
+                refunds: u64::from(refunded_fen > 0),
+                refunds_fen: refunded_fen,
+                refunds_settlement_fen: if is_bill { refunded_fen } else { 0 },
+                fees: if is_bill {
+                    (paid_fen - refunded_fen) * 6
+                } else {
+                    0
+                },
+            };
+            Totals(BTreeMap::from([
+                ("NATIVE".to_owned(), sums(paid[0], paid[0] / 4_000, 3_950)),
+                ("JSAPI".to_owned(), sums(paid[1], paid[1] / 2_500, 0)),
+            ]))
+        };
+        run.parts_done.insert(
+            0,
+            PartDone {
+                there: side(there, true),
+                here: side(here, false),
+                differences: BTreeMap::new(),
+                carried: 3,
+            },
+        );
+        run
+    }
+
+    /// A month as it might be: most days agree, some do not, one failed, one was never run; yesterday has something of most
+    /// states.
+    pub(crate) async fn a_month(&self) {
+        for back in 2..=34_i64 {
+            if back == 9 {
+                continue;
+            }
+            let date = self.day(back);
+            let paid = [
+                1_200_000 + (back * 7_919 % 13) * 61_000,
+                640_000 + (back * 104_729 % 11) * 47_000,
+            ];
+            let here = if back % 7 == 4 {
+                [paid[0] - 99_900, paid[1]]
+            } else {
+                paid
+            };
+            let mut run = self.done(date, paid, here);
+            if back == 16 {
+                run = Run::begun(date, "77aa", false, run.started_at);
+                run.state = RunState::Failed;
+                run.trouble = Some(
+                    "The bill’s SHA-1 is not the one that WeChat Pay gave: run it again."
+                        .to_owned(),
+                );
+            }
+            if back == 11 {
+                let part = run.parts_done.get_mut(&0).expect("a part");
+                part.differences.insert(Kind::FeeOffTheRate, 1);
+                let mut fee = self.difference(Kind::FeeOffTheRate, "fee-0001");
+                fee.date = date;
+                self.write_difference(fee, &[]).await;
+            }
+            self.write_run(&run).await;
+        }
+        let mut run = self.done(self.day(1), [1_634_250, 865_100], [1_613_600, 865_100]);
+        let part = run.parts_done.get_mut(&0).expect("a part");
+        for kind in [
+            Kind::PaidThereUnpaidHere,
+            Kind::DuplicatePayment,
+            Kind::UnknownOrderThere,
+            Kind::AmountDiffers,
+        ] {
+            part.differences.insert(kind, 2);
+        }
+        self.write_run(&run).await;
+        let now = self.clock.now();
+        let found = |kind, order_no| self.difference(kind, order_no);
+        let settled = found(Kind::PaidThereUnpaidHere, "tea-0417");
+        let repaired = settled.repaired(
+            "run-1",
+            "WeChat Pay confirms the payment: it is settled",
+            now,
+        );
+        self.write_difference(settled, &[repaired]).await;
+        self.write_difference(found(Kind::PaidThereUnpaidHere, "tea-04188"), &[])
+            .await;
+        let twice = found(Kind::DuplicatePayment, "books-0042");
+        let proposed = twice.proposed("run-1", "the order has another payment already", now);
+        self.write_difference(twice, &[proposed]).await;
+        let unknown = found(Kind::UnknownOrderThere, "<script>alert(1)</script>");
+        self.write_difference(unknown, &[]).await;
+        let differs = found(Kind::AmountDiffers, "ticket-88");
+        let explained = differs
+            .decided(
+                Decision::Explain,
+                "zhao",
+                "50 fen were waived at the counter, slip 1204",
+                now,
+            )
+            .expect("a decision");
+        self.write_difference(differs, &[explained]).await;
+        self.write_difference(found(Kind::AmountDiffers, "ticket-1090"), &[])
+            .await;
+    }
+}
+
+async fn serve(State(desk): State<Arc<Desk>>, request: axum::extract::Request) -> Response<String> {
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, 1 << 20).await.expect("a body");
+    handler::serve(&desk, parts, body.to_vec()).await
+}
