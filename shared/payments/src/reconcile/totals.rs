@@ -179,14 +179,14 @@ mod tests {
         let (mut day, mut first, mut second) =
             (Tally::default(), Tally::default(), Tally::default());
         for (position, kind) in ["NATIVE", "JSAPI", "NATIVE", "APP"].iter().enumerate() {
-            let sums = payment(i64::try_from(position).unwrap() + 1);
-            day.add(kind, &sums);
+            let fen = i64::try_from(position).unwrap() + 1;
+            pay(&mut day, kind, fen);
             let part = if position < 2 {
                 &mut first
             } else {
                 &mut second
             };
-            part.add(kind, &sums);
+            pay(part, kind, fen);
         }
         let mut joined = first.totals();
         joined.add(&second.totals());
