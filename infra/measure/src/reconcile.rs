@@ -4,6 +4,7 @@
 //! Each program runs in a process of its own on one processor, in turns with the others, and tells itself what it took. All
 //! of them must list the very differences that were made.
 
+mod books;
 mod day;
 mod job;
 

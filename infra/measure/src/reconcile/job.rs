@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use flate2::{Decompress, FlushDecompress, Status};
-use payments::order::Product;
 use payments::reconcile::bill_line::{BillLine, LineKind};
-use payments::reconcile::books::{BookLine, BookedRefund, DayBooks, Inserted};
+use payments::reconcile::books::{BookLine, DayBooks, Inserted};
 use payments::reconcile::matcher::Matcher;
 use serde_json::{Value, json};
 use wechatpay::bill::{TradeBillReader, TradeRow};
 
+use super::books::each_page;
 use super::day::{DIFFERENCES, MCHID};
 use crate::failure::{During, Failure};
 use crate::process::own_peak_memory;
@@ -191,84 +191,6 @@ fn random_key() -> Outcome<[u64; 2]> {
     let (words, _) = bytes.as_chunks::<8>();
     let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
     Ok(std::array::from_fn(|_| words.next().unwrap_or_default()))
-}
-
-/// Reads the books, some lines of one part of the index at a time.
-fn each_page(
-    books: &Path,
-    mut each: impl FnMut(u8, &[BookLine<'_>]) -> Outcome<()>,
-) -> Outcome<()> {
-    let mut file = File::open(books).during(format!("opening {}", books.display()))?;
-    let (mut buffer, mut kept, mut is_header) = (vec![0; READ_BYTES], 0, true);
-    loop {
-        let into = buffer.get_mut(kept..).unwrap_or_default();
-        let read = file.read(into).during("reading the books")?;
-        let filled = kept.saturating_add(read);
-        let bytes = buffer.get(..filled).unwrap_or_default();
-        let last = bytes.iter().rposition(|byte| *byte == b'\n');
-        let whole = last.map_or(0, |at| at.saturating_add(1));
-        let text = bytes.get(..whole).unwrap_or_default();
-        let text = std::str::from_utf8(text).during("reading the books")?;
-        let (mut page, mut of_shard) = (Vec::with_capacity(whole / 64), 0);
-        for line in text.lines().skip(usize::from(is_header)) {
-            let Some((shard, line)) = book_line(line) else {
-                return Err(Failure::new(format!("no line of the books: {line}")));
-            };
-            if shard != of_shard {
-                each(of_shard, &page)?;
-                page.clear();
-                of_shard = shard;
-            }
-            page.push(line);
-        }
-        each(of_shard, &page)?;
-        if read == 0 {
-            return Ok(());
-        }
-        is_header = false;
-        kept = filled.saturating_sub(whole);
-        buffer.copy_within(whole..filled, 0);
-    }
-}
-
-/// A line as [`super::day`] writes it.
-fn book_line(text: &str) -> Option<(u8, BookLine<'_>)> {
-    let mut rest = text;
-    let mut next = || {
-        let end = rest
-            .bytes()
-            .position(|byte| byte == b',')
-            .unwrap_or(rest.len());
-        let field = rest.get(..end);
-        rest = rest.get(end.saturating_add(1)..).unwrap_or_default();
-        field
-    };
-    let (shard, kind, id, order_no) = (next()?.parse().ok()?, next()?, next()?, next()?);
-    let (amount_fen, appid, product) = (next()?.parse().ok()?, next()?, Product::named(next()?)?);
-    let line = match kind {
-        "payment" => BookLine::Payment {
-            transaction_id: id,
-            order_no,
-            amount_fen,
-            appid,
-            product,
-        },
-        "refund" => BookLine::Refund {
-            out_refund_no: id,
-            transaction_id: next()?,
-            refund_id: Some(next()?),
-            order_no,
-            amount_fen,
-            state: match next()? {
-                "processing" => BookedRefund::Processing,
-                "succeeded" => BookedRefund::Succeeded,
-                _ => return None,
-            },
-            product: Some(product),
-        },
-        _ => return None,
-    };
-    Some((shard, line))
 }
 
 fn id<'a>(line: &BookLine<'a>) -> &'a str {

@@ -4,8 +4,6 @@
 //! An entry says only whether a row of the bill agrees with the line it names. What a line holds in full stays in the table of
 //! orders, where each candidate for a difference is looked up again by a consistent read.
 
-use std::hint::black_box;
-
 use crate::{
     order::Product,
     reconcile::{
@@ -17,7 +15,7 @@ use crate::{
 };
 
 /// How many lines are entered or looked up together, at most.
-const BATCH_LINES: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// One booked thing, as the index of a day gives it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -257,12 +255,12 @@ impl DayBooks {
         shard: u8,
         mut each: impl FnMut(&BookLine<'_>, Inserted),
     ) {
-        for lines in lines.chunks(BATCH_LINES) {
-            let mut entries = [None; BATCH_LINES];
+        for lines in lines.chunks(BATCH) {
+            let mut entries = [None; BATCH];
             for (entry, line) in entries.iter_mut().zip(lines) {
                 *entry = self.line_of(line);
             }
-            self.touch(entries.iter().flatten().map(|(id, _)| *id));
+            self.touch(entries.iter().map(|entry| entry.map(|(id, _)| id)));
             for (entry, line) in entries.iter().zip(lines) {
                 let inserted = match entry {
                     Some((id, rest)) => self.enter(line, *id, *rest, shard),
@@ -312,12 +310,12 @@ impl DayBooks {
 
     /// Tells `each` of the lines that no row has named, of some lines together.
     pub fn unseen_among<'a>(&self, lines: &[BookLine<'a>], mut each: impl FnMut(&BookLine<'a>)) {
-        for lines in lines.chunks(BATCH_LINES) {
-            let mut ids = [None; BATCH_LINES];
+        for lines in lines.chunks(BATCH) {
+            let mut ids = [None; BATCH];
             for (id, line) in ids.iter_mut().zip(lines) {
                 *id = self.id_of(line);
             }
-            self.touch(ids.iter().flatten().copied());
+            self.touch(ids.iter().copied());
             for (id, line) in ids.iter().zip(lines) {
                 if id.is_some_and(|id| self.is_unseen_id(id)) {
                     each(line);
@@ -353,12 +351,14 @@ impl DayBooks {
         self.tally.totals()
     }
 
-    /// Brings the lines of some numbers into the cache, all at once: a processor goes on to the next load while it waits for
-    /// one, but not past all that is done with a line.
+    /// Brings the lines of some numbers into the cache, all at once.
     #[inline]
-    pub(crate) fn touch(&self, ids: impl Iterator<Item = u64>) {
-        let lines = ids.filter_map(|id| self.table.touch(id));
-        black_box(lines.fold(0, |all, line| all ^ line.rest)); // what nobody needs would not be loaded
+    pub(crate) fn touch(&self, ids: impl Iterator<Item = Option<u64>>) {
+        let mut homes = [0; BATCH];
+        for (home, id) in homes.iter_mut().zip(ids) {
+            *home = id.map_or(0, |id| self.table.home(id));
+        }
+        self.table.touch(&homes);
     }
 
     /// Looks a row up and marks its line as seen.
@@ -372,7 +372,7 @@ impl DayBooks {
         } else {
             probe.agree.and(probe.refund_id)
         };
-        let same = (agree.cut() ^ line.rest) & !MARKS == 0;
+        let same = (self.prints.cut(agree) ^ line.rest) & !MARKS == 0;
         let fresh = line.rest & (SEEN | TWICE) == 0;
         let again = same && line.rest & (SEEN | TWICE) == SEEN;
         if line.rest & SEEN == 0 {
@@ -431,7 +431,7 @@ impl DayBooks {
                 product: _,
             } => {
                 let probe = self.payment(transaction_id, order_no, appid, amount_fen)?;
-                Some((probe.id, (probe.agree.cut() & !MARKS) | TAKEN))
+                Some((probe.id, (self.prints.cut(probe.agree) & !MARKS) | TAKEN))
             }
             BookLine::Refund {
                 out_refund_no,
@@ -454,7 +454,7 @@ impl DayBooks {
                     None => (probe.agree, 0),
                 };
                 let marks = TAKEN | mark | state.code() << STATE_AT;
-                Some((probe.id, (agree.cut() & !MARKS) | marks))
+                Some((probe.id, (self.prints.cut(agree) & !MARKS) | marks))
             }
         }
     }

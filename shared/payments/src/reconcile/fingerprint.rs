@@ -1,51 +1,56 @@
 //! Keyed fingerprints: 64 bits that stand for the texts and the amount of a line.
 //!
 //! The table of a day keeps these instead of texts. A difference could hide behind two texts of the same fingerprint, so the
-//! hash is one whose odds can be proved: multilinear hashing (Lemire and Kaser, "Strongly universal string hashing is
-//! fast", 2014). Each word of the message is multiplied by a random key word of its own, of twice its width; the upper half
-//! of the sum is the hash. Whatever two messages are, they have the same hash under one key in 2^64, and which key that is
-//! nobody can know who does not see the run's memory. It costs two multiplications for eight bytes.
+//! hash is one whose odds are proved. Words of the message are added to random words of the key, multiplied in pairs, and the
+//! products summed up (NH: Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: fast and secure message authentication",
+//! 1999): whatever two messages are, their sums of 128 bits are equal under one key in 2^64. The sum is then cut to 64 bits
+//! by multilinear hashing (Lemire and Kaser, "Strongly universal string hashing is fast", 2014), where two sums meet under
+//! one key in 2^64 again, and in 2^48 if 48 bits are kept of it. Which keys those are, nobody can know who does not see the
+//! run's memory. One multiplication does for sixteen bytes.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// Words of eight bytes in the longest text that has a fingerprint. No number of ours is longer than 64 characters.
-const WORDS: usize = 8;
+/// Pairs of words of eight bytes in the longest text that has a fingerprint. No number of ours is longer than 64 characters.
+const PAIRS: usize = 4;
 
-/// The key words for one text: one for each of its words, one for what is left over, one for its length.
-type TextKey = [u128; WORDS + 2];
-
-/// A part of a fingerprint. Parts under different keys are added; the sum is then cut down to a [`u64`] by [`Part::cut`].
+/// A sum of products. Sums under different keys may be added; [`Prints::cut`] makes a fingerprint of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Part(u128);
 
 impl Part {
     /// Both parts together.
+    #[inline]
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0.wrapping_add(other.0))
     }
-
-    /// The fingerprint: the upper half, since the lower one is weak.
-    pub(crate) fn cut(self) -> u64 {
-        u64::try_from(self.0 >> 64).unwrap_or_default()
-    }
 }
 
-/// The key words of a run.
+/// Two words of the key, for two of a message.
+type Pair = [u64; 2];
+
+/// The key of one text.
+struct TextKey {
+    pairs: [Pair; PAIRS],
+    last: Pair,
+    length: Pair,
+}
+
+/// The key of a run.
 pub(crate) struct Prints {
-    start: u128,
-    amount: u128,
     payment: TextKey,
     refund: TextKey,
     order_no: TextKey,
     appid: TextKey,
     refunded: TextKey,
     refund_id: TextKey,
+    amount: Pair,
+    cut: [u128; 3],
 }
 
 impl Prints {
-    /// Draws the key words out of the run's random key, by SHA-256 in counter mode.
+    /// Draws the key out of the run's random one, by SHA-256 in counter mode.
     pub(crate) fn new(key: [u64; 2]) -> Self {
         let mut drawn = (0_u64..).flat_map(|counter| {
             let mut hash = Sha256::new();
@@ -54,36 +59,40 @@ impl Prints {
                 hash.update(word.to_le_bytes());
             }
             let digest: [u8; 32] = hash.finalize().into();
-            let (words, _) = digest.as_chunks::<16>();
-            [words.first(), words.last()].map(|word| word.copied().map_or(0, u128::from_le_bytes))
+            digest.as_chunks::<8>().0.to_vec()
         });
-        let mut word = || drawn.next().unwrap_or_default();
-        let (start, amount) = (word(), word());
-        let mut text = || -> TextKey { std::array::from_fn(|_| word()) };
+        let mut pair =
+            || -> Pair { std::array::from_fn(|_| drawn.next().map_or(0, u64::from_le_bytes)) };
+        let mut text = || TextKey {
+            pairs: std::array::from_fn(|_| pair()),
+            last: pair(),
+            length: pair(),
+        };
         Self {
-            start,
-            amount,
             payment: text(),
             refund: text(),
             order_no: text(),
             appid: text(),
             refunded: text(),
             refund_id: text(),
+            amount: pair(),
+            cut: std::array::from_fn(|_| {
+                let [low, high] = pair();
+                u128::from(high) << 64 | u128::from(low)
+            }),
         }
     }
 
     /// What a payment is found by. `None` when the text is too long to be a number of a payment; so with all texts here.
     #[inline]
     pub(crate) fn payment(&self, transaction_id: &str) -> Option<u64> {
-        let part = text(&self.payment, transaction_id)?;
-        Some(Part(self.start).and(part).cut())
+        Some(self.cut(text(&self.payment, transaction_id)?))
     }
 
     /// What a refund is found by.
     #[inline]
     pub(crate) fn refund(&self, out_refund_no: &str) -> Option<u64> {
-        let part = text(&self.refund, out_refund_no)?;
-        Some(Part(self.start).and(part).cut())
+        Some(self.cut(text(&self.refund, out_refund_no)?))
     }
 
     /// What must agree of a payment.
@@ -117,11 +126,19 @@ impl Prints {
         text(&self.refund_id, refund_id)
     }
 
+    /// The fingerprint of a sum: the upper half of another one, since there the lower half is weak.
+    #[inline]
+    pub(crate) fn cut(&self, Part(sum): Part) -> u64 {
+        let [start, of_low, of_high] = self.cut;
+        let cut = start
+            .wrapping_add(of_low.wrapping_mul(sum & u128::from(u64::MAX)))
+            .wrapping_add(of_high.wrapping_mul(sum >> 64));
+        u64::try_from(cut >> 64).unwrap_or_default()
+    }
+
+    #[inline]
     fn amount(&self, fen: i64) -> Part {
-        Part(
-            self.start
-                .wrapping_add(self.amount.wrapping_mul(u128::from(fen.cast_unsigned()))),
-        )
+        Part(product(self.amount, [fen.cast_unsigned(), 0]))
     }
 }
 
@@ -132,33 +149,54 @@ impl fmt::Debug for Prints {
     }
 }
 
-/// The part of one text: its words of eight bytes, then its last eight bytes again where some are left over, and its
-/// length, which makes that unambiguous.
+/// The part of one text: its words in pairs, its last sixteen bytes once more, since some may be left over, and its length,
+/// which makes that unambiguous.
 #[inline]
 fn text(key: &TextKey, text: &str) -> Option<Part> {
     let bytes = text.as_bytes();
-    if bytes.len() > WORDS * 8 {
+    if bytes.len() > PAIRS * 16 {
         return None;
     }
-    let (of_words, [of_rest, of_length]) = key.split_last_chunk::<2>()?;
-    let length = u128::try_from(bytes.len()).unwrap_or_default();
-    let (words, rest) = bytes.as_chunks::<8>();
-    let sum =
-        of_words
-            .iter()
-            .zip(words)
-            .fold(of_length.wrapping_mul(length), |sum, (key, word)| {
-                sum.wrapping_add(key.wrapping_mul(u128::from(u64::from_le_bytes(*word))))
-            });
-    let last = match bytes.last_chunk::<8>() {
-        Some(last) => u64::from_le_bytes(*last),
-        None => rest
+    let last = match bytes.last_chunk::<16>() {
+        Some(sixteen) => words(sixteen),
+        None => [first_eight(bytes), last_eight(bytes)],
+    };
+    let length = u64::try_from(bytes.len()).unwrap_or_default();
+    let start = product(key.last, last).wrapping_add(product(key.length, [length, 0]));
+    let (sixteens, _) = bytes.as_chunks::<16>();
+    let pairs = key.pairs.iter().zip(sixteens);
+    Some(Part(pairs.fold(start, |sum, (key, sixteen)| {
+        sum.wrapping_add(product(*key, words(sixteen)))
+    })))
+}
+
+#[inline]
+fn product(key: Pair, words: [u64; 2]) -> u128 {
+    let [left, right] = key;
+    let [first, second] = words;
+    u128::from(left.wrapping_add(first)) * u128::from(right.wrapping_add(second))
+}
+
+#[inline]
+fn words(sixteen: &[u8; 16]) -> [u64; 2] {
+    let both = u128::from_le_bytes(*sixteen);
+    [both & u128::from(u64::MAX), both >> 64].map(|word| u64::try_from(word).unwrap_or_default())
+}
+
+/// Of a text of less than sixteen bytes. One of less than eight has no first eight: all of it is among the last.
+fn first_eight(bytes: &[u8]) -> u64 {
+    bytes
+        .first_chunk::<8>()
+        .map_or(0, |eight| u64::from_le_bytes(*eight))
+}
+
+fn last_eight(bytes: &[u8]) -> u64 {
+    match bytes.last_chunk::<8>() {
+        Some(eight) => u64::from_le_bytes(*eight),
+        None => bytes
             .iter()
             .fold(0, |word, byte| (word << 8) | u64::from(*byte)),
-    };
-    Some(Part(
-        sum.wrapping_add(of_rest.wrapping_mul(u128::from(last))),
-    ))
+    }
 }
 
 #[cfg(test)]
@@ -206,7 +244,8 @@ mod tests {
     #[test]
     fn every_field_of_a_line_counts() {
         let prints = Prints::new([7, 7]);
-        let payment = |order_no, appid, fen| prints.of_payment(order_no, appid, fen).unwrap().cut();
+        let payment =
+            |order_no, appid, fen| prints.cut(prints.of_payment(order_no, appid, fen).unwrap());
         let prints_seen = HashSet::from([
             payment("ORDER-1", "wx1", 100),
             payment("ORDER-2", "wx1", 100),

@@ -6,14 +6,11 @@ use wechatpay::bill::{TradeKind, TradeRow};
 
 use crate::reconcile::{
     bill_line::BillLine,
-    books::{DayBooks, Found, Probe},
+    books::{BATCH, DayBooks, Found, Probe},
     fee::LastRate,
     short::same,
     totals::{Tally, Totals},
 };
-
-/// How many rows are looked up together, at most.
-const BATCH_ROWS: usize = 64;
 
 /// The one currency that this merchant is paid in.
 const CURRENCY: &str = "CNY";
@@ -91,13 +88,13 @@ impl Matcher {
     /// # Errors
     /// As [`Matcher::take`].
     pub fn take_batch(&mut self, rows: &[TradeRow<'_>]) -> Result<(), TooManyDifferences> {
-        for rows in rows.chunks(BATCH_ROWS) {
-            let mut probes = [None; BATCH_ROWS];
+        for rows in rows.chunks(BATCH) {
+            let mut probes = [None; BATCH];
             for (probe, row) in probes.iter_mut().zip(rows) {
                 *probe = self.probe(row);
             }
-            self.books
-                .touch(probes.iter().flatten().map(|probe| probe.id));
+            let ids = probes.iter().map(|probe| probe.map(|Probe { id, .. }| id));
+            self.books.touch(ids);
             for (probe, row) in probes.iter().zip(rows) {
                 self.judge(row, probe.as_ref())?;
             }

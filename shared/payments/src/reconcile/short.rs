@@ -32,7 +32,7 @@ mod tests {
             let one = "abcdefghijklmnopqrstuvwxyz0123456789ABCDE"
                 .get(..length)
                 .unwrap();
-            assert!(same(one, &one.to_owned()));
+            assert!(same(one, &String::from(one)));
             assert!(!same(one, &format!("{one}x")));
             for place in 0..length {
                 let mut other = one.to_owned();

@@ -100,30 +100,48 @@ impl Totals {
     }
 }
 
-/// Totals in the making. There are a handful of kinds and a million rows, most of them of the same kind as the row before.
-#[derive(Clone, Debug, Default)]
+/// Totals in the making. There are a handful of kinds and a million rows.
+#[derive(Clone, Debug)]
 pub(crate) struct Tally {
     kinds: Vec<(String, Sums)>,
-    last: usize,
+    /// By what a kind's name looks like, where among the kinds it was the last time.
+    hints: [usize; HINTS],
+}
+
+const HINTS: usize = 64;
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            kinds: Vec::new(),
+            hints: [0; HINTS],
+        }
+    }
 }
 
 impl Tally {
     /// The sums of a kind.
     #[inline]
     pub(crate) fn of(&mut self, kind: &str) -> Option<&mut Sums> {
-        let is_last = self
-            .kinds
-            .get(self.last)
-            .is_some_and(|(name, _)| same(name, kind));
-        if !is_last {
-            self.last = self.place(kind);
-        }
-        self.kinds.get_mut(self.last).map(|(_, sums)| sums)
+        let first = kind.as_bytes().first().copied().map_or(0, usize::from);
+        let look = (first ^ kind.len().wrapping_mul(8)) % HINTS;
+        let hint = self.hints.get(look).copied().unwrap_or_default();
+        let known = self.kinds.get(hint);
+        let place = if known.is_some_and(|(name, _)| same(name, kind)) {
+            hint
+        } else {
+            let place = self.place(kind);
+            if let Some(hint) = self.hints.get_mut(look) {
+                *hint = place;
+            }
+            place
+        };
+        self.kinds.get_mut(place).map(|(_, sums)| sums)
     }
 
+    #[cold]
     fn place(&mut self, kind: &str) -> usize {
-        let find =
-            |kinds: &[(String, Sums)], kind| kinds.iter().position(|(name, _)| same(name, kind));
+        let find = |kinds: &[(String, Sums)], kind| kinds.iter().position(|(name, _)| name == kind);
         if let Some(place) = find(&self.kinds, kind) {
             return place;
         }
@@ -161,14 +179,14 @@ mod tests {
         let (mut day, mut first, mut second) =
             (Tally::default(), Tally::default(), Tally::default());
         for (position, kind) in ["NATIVE", "JSAPI", "NATIVE", "APP"].iter().enumerate() {
-            let sums = payment(i64::try_from(position).unwrap() + 1);
-            day.add(kind, &sums);
+            let fen = i64::try_from(position).unwrap() + 1;
+            pay(&mut day, kind, fen);
             let part = if position < 2 {
                 &mut first
             } else {
                 &mut second
             };
-            part.add(kind, &sums);
+            pay(part, kind, fen);
         }
         let mut joined = first.totals();
         joined.add(&second.totals());

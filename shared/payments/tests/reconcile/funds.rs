@@ -272,7 +272,7 @@ proptest! {
         let plainly = |row: &BillLine| {
             let (id, expected) = match row.kind {
                 LineKind::Payment => (&row.transaction_id, row.settlement_fen * 1000 - row.fee),
-                _ => (&row.refund_id, -row.refund_fen * 1000 - row.fee),
+                LineKind::Refund | LineKind::Revoked => (&row.refund_id, -row.refund_fen * 1000 - row.fee),
             };
             match sums.get(id.as_str()) {
                 None => Funding::Missing { expected },
