@@ -11,11 +11,11 @@ use wechatpay_simulator::PayOptions;
 use crate::{
     books::{Books, text},
     client::{Answer, Wish},
-    scene::{REQUESTS, RESULTS, Scene},
+    scene::{REQUESTS, RESULTS, Scene, WORK},
 };
 
 /// All queues that Lambda polls.
-const QUEUES: [&str; 2] = [REQUESTS, RESULTS];
+const QUEUES: [&str; 3] = [REQUESTS, RESULTS, WORK];
 /// How many times something may be due before a scene is held to be restless.
 const ROUNDS_MAX: u32 = 2_000;
 /// How long a scene is given to do what does not wait for a payer.
