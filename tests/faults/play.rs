@@ -184,9 +184,14 @@ impl Play {
         }
     }
 
-    /// The state of an order (`ORDER-1`) or of a refund (`ORDER-1 R1`) in our books; `none` when there is none.
+    /// The state of an order (`ORDER-1`) or of a refund (`ORDER-1 R1`) in our books; `none` when there is none. Of the reconciled
+    /// day it is the run's (`day`), how many differences there are (`day differences`), or one's (`day duplicate_payment ORDER-1`).
     pub(crate) fn state(&self, name: &str) -> String {
         let books = Books::read(&self.scene);
+        if let Some(what) = name.strip_prefix("day") {
+            let day = books.days.values().next();
+            return day.map_or("none".to_owned(), |day| day.state(what.trim()));
+        }
         let (order_no, refund_no) = name
             .split_once(' ')
             .map_or((name, None), |(order, refund)| (order, Some(refund)));

@@ -14,6 +14,7 @@ use adapters::{
     keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
     kms::Kms,
     random::Random,
+    reconciliation::ReconciliationTable,
     testing::Tables,
 };
 use aws_lc_rs::{
@@ -67,6 +68,8 @@ pub(crate) struct Scene {
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) exchanges: Arc<Exchanges>,
     pub(crate) tables: Tables,
+    /// What is kept of reconciled days, as the operators' console has it.
+    pub(crate) days: ReconciliationTable,
     pub(crate) client: Client,
     pub(crate) random: Random,
     /// Where WeChat Pay sends its callbacks.
@@ -152,6 +155,7 @@ impl Scene {
             outlet.http_client(),
         );
         let tables = Tables::create(&aws.dynamodb(), "").await;
+        let days = ReconciliationTable::new(aws.dynamodb(), &tables.reconciliation, MCHID);
         let keys = KeysTable::new(
             aws.dynamodb(),
             &tables.keys,
@@ -180,6 +184,7 @@ impl Scene {
             cloud,
             exchanges,
             tables,
+            days,
             client: Client::new("shop-key", &secret),
             random,
             notify_url,

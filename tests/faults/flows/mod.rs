@@ -4,6 +4,7 @@
 //! its calls are found by playing it.
 
 mod attacks;
+mod days;
 mod orders;
 mod races;
 mod refunds;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Flow> {
         .iter()
         .chain(refunds::FLOWS)
         .chain(attacks::FLOWS)
+        .chain(days::FLOWS)
 }
 
 /// Nothing happens.
