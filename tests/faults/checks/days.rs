@@ -209,7 +209,8 @@ pub(super) fn what_was_approved_went_back_once(scene: &Scene, books: &Books, fou
 /// Once everything rests, a day has its end, and what was approved was carried out.
 pub(super) fn nothing_is_left_half_way(books: &Books, found: &mut Findings) {
     for (date, day) in &books.days {
-        if !["done", "failed"].contains(&field(&day.run, "state")) {
+        let begun = !day.run.is_null();
+        if begun && !["done", "failed"].contains(&field(&day.run, "state")) {
             let (state, trouble) = (&day.run["state"], &day.run["trouble"]);
             found.add(
                 "nothing is left half way",

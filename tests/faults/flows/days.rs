@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use adapters::{queues::ReconcileWork, reconciliation::Saved};
 use payments::reconcile::{
-    difference::{Decision, State},
+    difference::{About, Decision, Difference, Kind, Side},
     run::BillDate,
 };
-use wechatpay_simulator::{Difference, Fault, PayOptions, Rule, WantedDifference};
+use wechatpay_simulator::{
+    Damage, Difference as Planted, Fault, PayOptions, Rule, WantedDifference,
+};
 
 use super::{Flow, NOTHING, Step, create, refund};
 use crate::{
@@ -17,11 +19,13 @@ use crate::{
 
 /// How often the queue of days may have to be waited for.
 const ROUNDS_MAX: u32 = 100;
+/// The flow whose cases are too many for every day.
+pub(super) const LONGEST: &str = "day";
 
 pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // Both sides have a payment and a refund; one payment's news was lost; one payment is not ours to keep.
-        name: "day",
+        name: LONGEST,
         before: DAY,
         acts: |play| {
             Box::pin(async move {
@@ -44,13 +48,14 @@ pub(super) const FLOWS: &[Flow] = &[
         before: |play| {
             Box::pin(async move {
                 play.paid("ORDER-1").await;
-                play.in_silence(Play::money_comes_again, "ORDER-1").await;
+                play.money_comes_again("ORDER-1");
+                play.deliver().await;
+                play.poll().await;
                 play.until_the_bill().await;
-                play.scene.send_work(&ReconcileWork::DailyV1);
-                play.work_off_days().await;
+                play.approved(Kind::DuplicatePayment, "ORDER-1", 100).await;
             })
         },
-        acts: APPROVED,
+        acts: WORK_OFF,
         after: NOTHING,
         ends: &[
             ("ORDER-1", "paid"),
@@ -64,16 +69,18 @@ pub(super) const FLOWS: &[Flow] = &[
         before: |play| {
             Box::pin(async move {
                 let date = BillDate::of(play.scene.clock.now()).to_string();
-                let foreign = Difference::UnknownOrder { fen: Some(500) };
+                let foreign = Planted::UnknownOrder { fen: Some(500) };
                 let wanted = WantedDifference::picked(&date, foreign).of_order("FOREIGN-1");
                 let planted = play.scene.wechat().plant_difference(&wanted);
                 planted.expect("a difference that fits");
+                play.copy_arrives("FOREIGN-1").await;
+                play.poll().await;
                 play.until_the_bill().await;
-                play.scene.send_work(&ReconcileWork::DailyV1);
-                play.work_off_days().await;
+                play.approved(Kind::UnknownOrderThere, "FOREIGN-1", 500)
+                    .await;
             })
         },
-        acts: APPROVED,
+        acts: WORK_OFF,
         after: NOTHING,
         ends: &[
             ("FOREIGN-1", "refunded"),
@@ -98,13 +105,8 @@ pub(super) const DAY: Step = |play| {
     })
 };
 
-/// Two persons approve what is proposed, and that is carried out.
-const APPROVED: Step = |play| {
-    Box::pin(async move {
-        play.two_approve().await;
-        play.work_off_days().await;
-    })
-};
+/// What is in the queue of days is done.
+const WORK_OFF: Step = |play| Box::pin(play.work_off_days());
 
 impl Scene {
     /// A message comes into the queue of days.
@@ -169,21 +171,40 @@ impl Play {
         self.scene.act("Lambda polls reconcile-work", poll).await
     }
 
-    /// Two persons stand behind each proposal of the day before, and the console sends each on.
-    async fn two_approve(&self) {
+    /// WeChat Pay tells of a payment.
+    async fn copy_arrives(&self, order_no: &str) {
+        let callback = self.scene.wechat().signed_callback(order_no, &Damage::None);
+        let callback = callback.expect("a payment");
+        let arrives = self.scene.receive_signed(&callback);
+        self.scene.act("a callback arrives", arrives).await;
+    }
+
+    /// A run of the day before has found money that is parked and proposed to give it back, two persons stand behind that, and the
+    /// console has sent it on.
+    async fn approved(&self, kind: Kind, order_no: &str, fen: i64) {
         let (days, now) = (&self.scene.days, self.scene.clock.now());
         let date = BillDate::of(now).plus_days(-1);
-        let page = days.differences(date, None, 100).await.expect("a table");
-        let proposed = page.items.into_iter();
-        for mut stands in proposed.filter(|one| one.state == State::Proposed) {
-            for person in ["li", "wang"] {
-                let decided = stands.decided(Decision::Approve, person, "looked at it", now);
-                stands = decided.expect("a decision that holds");
-                let saved = days.save_difference(&stands).await;
-                assert_eq!(saved.expect("a table"), Saved::Yes);
-            }
-            let id = stands.id;
-            self.scene.send_work(&ReconcileWork::ApplyV1 { date, id });
+        let about = About {
+            order_no: Some(order_no.to_owned()),
+            transaction_id: Some(self.parked_payment(order_no)),
+            ..About::default()
+        };
+        let there = Side {
+            amount_fen: Some(fen),
+            ..Side::default()
+        };
+        let found = Difference::found(date, kind, about, Some(there), None, "run-1", now);
+        days.find(&found).await.expect("a table");
+        let mut stands = found.proposed("run-1", "to be given back", now);
+        for person in ["li", "wang"] {
+            let saved = days.save_difference(&stands).await;
+            assert_eq!(saved.expect("a table"), Saved::Yes);
+            let decided = stands.decided(Decision::Approve, person, "looked at it", now);
+            stands = decided.expect("a decision that holds");
         }
+        let saved = days.save_difference(&stands).await;
+        assert_eq!(saved.expect("a table"), Saved::Yes);
+        let id = stands.id;
+        self.scene.send_work(&ReconcileWork::ApplyV1 { date, id });
     }
 }
