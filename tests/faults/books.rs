@@ -16,6 +16,16 @@ pub(crate) struct Books {
     pub(crate) orders: BTreeMap<String, OrderBook>,
     /// The ledger of notices.
     pub(crate) notices: Vec<Item>,
+    /// What is kept of reconciled days, by date.
+    pub(crate) days: BTreeMap<String, DayBook>,
+}
+
+/// One reconciled day: what its items say in JSON.
+#[derive(Debug, Default)]
+pub(crate) struct DayBook {
+    /// The latest run.
+    pub(crate) run: Value,
+    pub(crate) differences: Vec<Value>,
 }
 
 /// One order number's items.
@@ -71,6 +81,7 @@ impl Books {
             .iter()
             .map(plain_item)
             .collect();
+        books.days = days(scene);
         for book in books.orders.values_mut() {
             book.events.sort_by_key(|event| number(event, "version"));
         }
@@ -90,6 +101,40 @@ impl Books {
             Some((due_s, text(item, "state") != "awaiting_payment"))
         })
     }
+}
+
+impl DayBook {
+    /// The run's state, the number of differences, or the state of one: of this kind, and about this order.
+    pub(crate) fn state(&self, what: &str) -> String {
+        let of = |value: &Value| value["state"].as_str().unwrap_or("none").to_owned();
+        match what.split_once(' ') {
+            None if what.is_empty() => of(&self.run),
+            None => self.differences.len().to_string(),
+            Some((kind, order_no)) => {
+                let is_it =
+                    |one: &&Value| one["kind"] == kind && one["about"]["order_no"] == order_no;
+                of(self.differences.iter().find(is_it).unwrap_or(&Value::Null))
+            }
+        }
+    }
+}
+
+fn days(scene: &Scene) -> BTreeMap<String, DayBook> {
+    let mut days: BTreeMap<String, DayBook> = BTreeMap::new();
+    let prefix = format!("day#{MCHID}#");
+    let scanned = scene.cloud.scan(&scene.tables.reconciliation);
+    for item in scanned.iter().map(plain_item) {
+        let date = text(&item, "pk").strip_prefix(&prefix).expect("a day");
+        let day = days.entry(date.to_owned()).or_default();
+        let body: Value = serde_json::from_str(text(&item, "body")).expect("JSON");
+        assert_eq!(text(&item, "state"), body["state"], "what is told apart");
+        match text(&item, "sk").split('#').next().unwrap_or_default() {
+            "run" => day.run = body,
+            "difference" => day.differences.push(body),
+            other => panic!("an item of a kind that the harness does not know: {other}"),
+        }
+    }
+    days
 }
 
 impl OrderBook {

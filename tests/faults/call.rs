@@ -30,6 +30,7 @@ pub(crate) enum Service {
     DynamoDb,
     Sqs,
     Kms,
+    S3,
     WechatPay,
 }
 
@@ -38,9 +39,9 @@ pub(crate) enum Service {
 pub(crate) struct Call {
     pub(crate) function: Function,
     pub(crate) service: Service,
-    /// `PutItem`, `SendMessage`, `Decrypt`, or an endpoint of WeChat Pay's such as `close`.
+    /// `PutItem`, `SendMessage`, `Decrypt`, `PutObject`, or an endpoint of WeChat Pay's such as `close`.
     pub(crate) operation: String,
-    /// What it is about: a table and key, a queue, a number at WeChat Pay.
+    /// What it is about: a table and key, a queue, a file, a number at WeChat Pay.
     pub(crate) about: String,
     /// Whether it changes something.
     pub(crate) writes: bool,
@@ -55,6 +56,7 @@ impl fmt::Display for Call {
             Service::DynamoDb => "",
             Service::Sqs => "SQS ",
             Service::Kms => "KMS ",
+            Service::S3 => "S3 ",
             Service::WechatPay => "WeChat Pay ",
         };
         write!(f, "{function}: {service}{operation} {}", self.about)
@@ -114,6 +116,9 @@ pub(crate) struct Strike {
     /// How many attempts meet it: 1, or as many as a sandbox makes before it gives up, so that its own repeats do not help.
     pub(crate) attempts: u32,
 }
+
+/// How the relay calls the download of a bill.
+pub(crate) const BILL_FILE: &str = "bill-file";
 
 /// As many attempts as the AWS SDK makes, and at least as many as there are hosts of WeChat Pay's.
 const ALL_ATTEMPTS: u32 = 3;
@@ -176,7 +181,8 @@ impl Strike {
             Fault::TimedOut => call.writes || self.attempts == 1,
             Fault::DieAfter | Fault::LostAnswer | Fault::ServerErrorAfter => call.writes,
             Fault::Conflict => call.writes && call.service == Service::DynamoDb,
-            Fault::Probe => call.service == Service::WechatPay,
+            // The files of bills carry no signature that could be a wrong one.
+            Fault::Probe => call.service == Service::WechatPay && call.operation != BILL_FILE,
             Fault::Stale => call.reads_index,
         }
     }

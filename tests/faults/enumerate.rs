@@ -34,8 +34,8 @@ pub(crate) fn strike(flow: &Flow, at: usize, strike: Strike) -> (Option<Call>, O
     (take(&struck), outcome)
 }
 
-/// Plays a flow with every call struck in every way.
-pub(crate) fn every_point(flow: &Flow, threads: usize, report: &mut Report) {
+/// Plays a flow with every call struck in every way; or only one of `each` so many cases, spread over all of them.
+pub(crate) fn every_point(flow: &Flow, each: usize, threads: usize, report: &mut Report) {
     let (began, before) = (Instant::now(), report.violations());
     let mut calls = Vec::new();
     workers::each(
@@ -57,6 +57,7 @@ pub(crate) fn every_point(flow: &Flow, threads: usize, report: &mut Report) {
                 strike,
             })
         })
+        .step_by(each)
         .collect();
     if report.wants_more() {
         workers::each(

@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         }
     };
     case::keep_panics();
+    adapters::telemetry::emf::keep_back();
     match run(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -106,12 +107,13 @@ fn run(options: &Options) -> Result<bool, String> {
             let race = race(name)?;
             return Ok(show(|| interleave::play(race, *switches).1));
         }
-        What::Flow(name) => enumerate::every_point(flow(name)?, threads, &mut report),
+        What::Flow(name) => enumerate::every_point(flow(name)?, 1, threads, &mut report),
         What::Race(name) => interleave::every_way(race(name)?, threads, &mut report),
         What::All(part) => {
             let named = |name: &str| name.contains(part.as_str());
             for flow in flows::all().filter(|flow| named(flow.name)) {
-                enumerate::every_point(flow, threads, &mut report);
+                let each = if options.long { 1 } else { flow.each() };
+                enumerate::every_point(flow, each, threads, &mut report);
             }
             for race in RACES.iter().filter(|race| named(race.name)) {
                 interleave::every_way(race, threads, &mut report);

@@ -61,7 +61,7 @@ pub(crate) fn walk(threads: usize, report: &mut Report) {
         switch(Some(exhibit));
         let mut found = Report::of_first_find();
         if let Some(flow) = flows::all().find(|flow| flow.name == place) {
-            enumerate::every_point(flow, threads, &mut found);
+            enumerate::every_point(flow, 1, threads, &mut found);
         }
         if let Some(race) = RACES.iter().find(|race| race.name == place) {
             interleave::every_way(race, threads, &mut found);

@@ -11,7 +11,7 @@ The fault harness: the real handlers over the real AWS SDK, and something goes w
 Usage: cargo faults [OPTIONS]
 
 Without options it plays every flow with every call struck in every way, every pair of callers interleaved at every call, a
-good many random runs, and the museum of known bugs, which it must find.
+good many random runs, and the museum of known bugs, which it must find. Within `cargo test` it plays a share of the longest.
 
   --seeds N       so many random runs (default: 20000; within `cargo test` 1000)
   --from N        the seed of the first of them (default: 1)
@@ -36,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) from: u64,
     pub(crate) threads: usize,
     pub(crate) exhibit: Option<String>,
+    /// Whether all there is to be played is, as it is not within `cargo test`.
+    pub(crate) long: bool,
 }
 
 /// Which cases.
@@ -183,6 +185,7 @@ impl Given {
             from: self.from.unwrap_or(1),
             threads: self.threads.unwrap_or(2).max(1),
             exhibit: self.exhibit,
+            long: self.long,
         })
     }
 }

@@ -11,11 +11,11 @@ use wechatpay_simulator::PayOptions;
 use crate::{
     books::{Books, text},
     client::{Answer, Wish},
-    scene::{REQUESTS, RESULTS, Scene},
+    scene::{REQUESTS, RESULTS, Scene, WORK},
 };
 
 /// All queues that Lambda polls.
-const QUEUES: [&str; 2] = [REQUESTS, RESULTS];
+const QUEUES: [&str; 3] = [REQUESTS, RESULTS, WORK];
 /// How many times something may be due before a scene is held to be restless.
 const ROUNDS_MAX: u32 = 2_000;
 /// How long a scene is given to do what does not wait for a payer.
@@ -184,9 +184,14 @@ impl Play {
         }
     }
 
-    /// The state of an order (`ORDER-1`) or of a refund (`ORDER-1 R1`) in our books; `none` when there is none.
+    /// The state of an order (`ORDER-1`) or of a refund (`ORDER-1 R1`) in our books; `none` when there is none. Of the reconciled
+    /// day it is the run's (`day`), how many differences there are (`day differences`), or one's (`day duplicate_payment ORDER-1`).
     pub(crate) fn state(&self, name: &str) -> String {
         let books = Books::read(&self.scene);
+        if let Some(what) = name.strip_prefix("day") {
+            let day = books.days.values().next();
+            return day.map_or("none".to_owned(), |day| day.state(what.trim()));
+        }
         let (order_no, refund_no) = name
             .split_once(' ')
             .map_or((name, None), |(order, refund)| (order, Some(refund)));

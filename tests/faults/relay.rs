@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    call::{Call, Fault, Function, Service},
+    call::{BILL_FILE, Call, Fault, Function, Service},
     cloud::advance,
     director::{Director, Line},
     exchanges::{Exchange, Exchanges},
@@ -138,12 +138,17 @@ impl Ends {
         let named = ["out_refund_no", "out_trade_no"]
             .iter()
             .find_map(|name| body[*name].as_str());
-        let about = named.map_or_else(|| number_in(path).to_owned(), str::to_owned);
+        let endpoint = endpoint(method, path);
+        let about = match endpoint {
+            "trade-bill" | "fund-bill" => asked_in(path),
+            BILL_FILE => "", // the token is another each time
+            _ => named.unwrap_or_else(|| number_in(path)),
+        };
         Call {
             function: self.function,
             service: Service::WechatPay,
-            operation: endpoint(method, path).to_owned(),
-            about,
+            operation: endpoint.to_owned(),
+            about: about.to_owned(),
             writes: method == "POST",
             reads_index: false,
         }
@@ -164,8 +169,16 @@ fn endpoint(method: &str, path: &str) -> &'static str {
         ("POST", ["refund", "domestic", "refunds", _, "apply-abnormal-refund"]) => {
             "abnormal-refund"
         }
+        ("GET", ["bill", "tradebill"]) => "trade-bill",
+        ("GET", ["bill", "fundflowbill"]) => "fund-bill",
+        ("GET", ["billdownload", "file"]) => BILL_FILE,
         _ => "other",
     }
+}
+
+/// What is asked behind a path.
+fn asked_in(path: &str) -> &str {
+    path.split_once('?').map_or("", |(_, asked)| asked)
 }
 
 /// The number in a path: the segment behind `out-trade-no`, `id` or `refunds`.

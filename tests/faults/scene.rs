@@ -14,6 +14,7 @@ use adapters::{
     keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
     kms::Kms,
     random::Random,
+    reconciliation::ReconciliationTable,
     testing::Tables,
 };
 use aws_lc_rs::{
@@ -47,11 +48,17 @@ const MERCHANT_SERIAL: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
 const BEGIN_S: i64 = 1_785_556_800;
 /// How long Lambda lets an invocation run.
 const INVOCATION_MS: i64 = 30_000;
+/// The same for `reconcile`.
+const RECONCILE_MS: i64 = 900_000;
 
 /// Where messages wait.
 pub(crate) const REQUESTS: &str = "http://aws.invalid/000000000000/payment-requests";
 pub(crate) const RESULTS: &str = "http://aws.invalid/000000000000/payment-results";
 pub(crate) const WEBHOOKS: &str = "http://aws.invalid/000000000000/webhooks";
+pub(crate) const WORK: &str = "http://aws.invalid/000000000000/reconcile-work";
+
+/// Where bills are kept.
+pub(crate) const EVIDENCE: &str = "evidence";
 
 /// A scene.
 pub(crate) struct Scene {
@@ -61,6 +68,8 @@ pub(crate) struct Scene {
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) exchanges: Arc<Exchanges>,
     pub(crate) tables: Tables,
+    /// What is kept of reconciled days, as the operators' console has it.
+    pub(crate) days: ReconciliationTable,
     pub(crate) client: Client,
     pub(crate) random: Random,
     /// Where WeChat Pay sends its callbacks.
@@ -146,6 +155,7 @@ impl Scene {
             outlet.http_client(),
         );
         let tables = Tables::create(&aws.dynamodb(), "").await;
+        let days = ReconciliationTable::new(aws.dynamodb(), &tables.reconciliation, MCHID);
         let keys = KeysTable::new(
             aws.dynamodb(),
             &tables.keys,
@@ -174,6 +184,7 @@ impl Scene {
             cloud,
             exchanges,
             tables,
+            days,
             client: Client::new("shop-key", &secret),
             random,
             notify_url,
@@ -324,10 +335,9 @@ impl Scene {
     /// The same, with the liberties that SQS may take.
     pub(crate) async fn poll_as(&self, url: &str, how: &Poll) -> usize {
         let now_ms = self.clock.now_ms();
-        let mut messages = self
-            .cloud
-            .queues()
-            .receive(url, how.most, how.again, now_ms);
+        // A day is minutes of work.
+        let most = if url == WORK { 1 } else { how.most };
+        let mut messages = self.cloud.queues().receive(url, most, how.again, now_ms);
         if how.backwards {
             messages.reverse();
         }
@@ -338,7 +348,31 @@ impl Scene {
             .iter()
             .map(|message| record(url, message))
             .collect();
-        let batch = serde_json::from_value(json!({"Records": records})).expect("a batch");
+        let event = json!({"Records": records});
+        let answer = if url == WORK {
+            self.reconcile(event).await
+        } else {
+            self.process(event).await
+        };
+        let Some(answer) = answer else {
+            return messages.len();
+        };
+        let failures = answer["batchItemFailures"].as_array().expect("failures");
+        let failed: Vec<&str> = failures
+            .iter()
+            .filter_map(|failure| failure["itemIdentifier"].as_str())
+            .collect();
+        for message in &messages {
+            if !failed.contains(&message.id.as_str()) {
+                self.cloud.queues().delete(url, &message.id);
+            }
+        }
+        messages.len()
+    }
+
+    /// Hands messages to `process-payment`. Its answer; `None` when the sandbox dies.
+    async fn process(&self, event: Value) -> Option<Value> {
+        let batch = serde_json::from_value(event).expect("a batch");
         let answer = self
             .within(Function::ProcessPayment, async |sandbox| {
                 match &sandbox.desk {
@@ -355,39 +389,34 @@ impl Scene {
                 }
             })
             .await;
-        let Some(answer) = answer else {
-            return messages.len();
-        };
-        let answer = serde_json::to_value(answer).expect("JSON");
-        let failures = answer["batchItemFailures"].as_array().expect("failures");
-        let failed: Vec<&str> = failures
-            .iter()
-            .filter_map(|failure| failure["itemIdentifier"].as_str())
-            .collect();
-        for message in &messages {
-            if !failed.contains(&message.id.as_str()) {
-                self.cloud.queues().delete(url, &message.id);
-            }
-        }
-        messages.len()
+        answer.map(|answer| serde_json::to_value(answer).expect("JSON"))
     }
 
     /// One run of the sweep.
     pub(crate) async fn sweep(&self) {
-        let task = serde_json::from_value(json!({"task": "sweep"})).expect("a task");
-        self.within(Function::Reconcile, async |sandbox| match &sandbox.desk {
-            Desk::Reconcile(desk) => {
-                let deadline_ms = sandbox.clock.now_ms() + 2 * INVOCATION_MS;
-                drop(reconcile::handler::run(desk, task, deadline_ms).await);
-            }
-            Desk::CreateOrder(_)
-            | Desk::ManageOrder(_)
-            | Desk::ReceiveCallback(_)
-            | Desk::ProcessPayment(_) => {
-                unreachable!("not the function of the sweep")
-            }
-        })
-        .await;
+        self.reconcile(json!({"task": "sweep"})).await;
+    }
+
+    /// Calls `reconcile`. Its answer; `None` when it has none, or the sandbox dies.
+    async fn reconcile(&self, event: Value) -> Option<Value> {
+        let event = serde_json::from_value(event).expect("an event");
+        let answer = self
+            .within(Function::Reconcile, async |sandbox| match &sandbox.desk {
+                Desk::Reconcile(desk) => {
+                    let deadline_ms = sandbox.clock.now_ms() + RECONCILE_MS;
+                    reconcile::handler::run(desk, event, deadline_ms).await.ok()
+                }
+                Desk::CreateOrder(_)
+                | Desk::ManageOrder(_)
+                | Desk::ReceiveCallback(_)
+                | Desk::ProcessPayment(_) => {
+                    unreachable!("not the function of the sweep and of days")
+                }
+            })
+            .await;
+        answer
+            .flatten()
+            .map(|answer| serde_json::to_value(answer).expect("JSON"))
     }
 
     /// Time passes; what WeChat Pay has to tell until then arrives on the way.
@@ -611,6 +640,10 @@ fn environment(tables: &Tables, notify_url: &str) -> BTreeMap<String, String> {
         ("NOTICES_TABLE", &tables.notices),
         ("WEBHOOKS_QUEUE_URL", WEBHOOKS),
         ("WEBHOOK_ALLOW_LOOPBACK", "true"),
+        ("RECONCILIATION_TABLE", &tables.reconciliation),
+        ("RECONCILE_WORK_QUEUE_URL", WORK),
+        ("RECONCILE_REPAIRS", "true"),
+        ("EVIDENCE_BUCKET", EVIDENCE),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()

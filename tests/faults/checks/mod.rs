@@ -3,6 +3,7 @@
 //!
 //! A check knows nothing of how the product works. It compares two sides, or one side with a rule.
 
+mod days;
 mod journal;
 mod money;
 mod outbox;
@@ -26,6 +27,10 @@ pub(crate) fn at_any_moment(play: &mut Play) {
     money::what_is_booked_was_paid(&play.scene, &books, &mut found);
     money::refunds_keep_their_numbers(&play.scene, &books, &mut found);
     traffic::what_was_acknowledged_was_queued(&play.scene, &mut found);
+    days::every_difference_is_found_once(&books, &mut found);
+    days::differences_move_as_the_design_says(&books, &mut found);
+    days::a_day_is_done_when_all_of_it_is(&play.scene, &books, &mut found);
+    days::money_goes_back_only_with_two_persons(&play.scene, &books, &mut found);
     found.hand_to(play);
 }
 
@@ -38,6 +43,8 @@ pub(crate) fn at_rest(play: &mut Play) {
     money::both_sides_say_the_same(&play.scene, &books, &mut found);
     journal::nothing_is_left_half_way(&books, &mut found);
     outbox::every_change_leaves_once(&play.scene, &books, &mut found);
+    days::nothing_is_left_half_way(&books, &mut found);
+    days::what_was_approved_went_back_once(&play.scene, &books, &mut found);
     traffic::every_value_shown_was_alive(&play.scene, &mut found);
     traffic::every_callback_was_acknowledged(&play.scene, &mut found);
     traffic::every_queue_is_empty(&play.scene, &mut found);

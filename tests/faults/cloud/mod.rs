@@ -1,4 +1,4 @@
-//! AWS in this process: DynamoDB, SQS and KMS behind the HTTP connector of the real SDK.
+//! AWS in this process: DynamoDB, SQS, KMS and S3 behind the HTTP connector of the real SDK.
 //!
 //! The SDK signs, serialises, repeats and parses as it does when deployed; only what it would have sent over the network is
 //! handed to an engine here, after it has waited for its turn ([`Director`]) and met its fault. No engine of this project
@@ -14,7 +14,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use adapters::clock::Clock;
+use adapters::{
+    clock::Clock,
+    testing::{S3Engine, S3Reply, S3Request, s3_request},
+};
 use aws_smithy_runtime_api::client::{
     http::{
         HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -36,6 +39,8 @@ pub(crate) use queues::{Message, Queues};
 
 /// How long the SDK waits for the answer to one attempt (`ATTEMPT_LIMIT` of the adapters), in milliseconds.
 const ATTEMPT_LIMIT_MS: i64 = 3_000;
+/// The same for S3, which is sent more at once (`S3_ATTEMPT_LIMIT`).
+const S3_ATTEMPT_LIMIT_MS: i64 = 10_000;
 
 /// An answer of an engine.
 pub(crate) struct Reply {
@@ -64,6 +69,7 @@ pub(crate) struct Cloud {
     tables: tables::Tables,
     queues: Mutex<queues::Queues>,
     secrets: Mutex<secrets::Secrets>,
+    files: S3Engine,
     /// What each index was last read as, by the question without its time.
     indexes: Mutex<BTreeMap<String, String>>,
     /// The scene's own clock; those of the sandboxes may differ from it.
@@ -76,6 +82,7 @@ impl Cloud {
             tables: tables::Tables::new(),
             queues: Mutex::default(),
             secrets: Mutex::default(),
+            files: S3Engine::new(),
             indexes: Mutex::default(),
             clock,
         }
@@ -83,6 +90,11 @@ impl Cloud {
 
     pub(crate) fn queues(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes of a file, if it is there.
+    pub(crate) fn file(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+        self.files.object(bucket, key).map(|object| object.body)
     }
 
     /// Everything in a table, in DynamoDB's JSON.
@@ -136,16 +148,18 @@ impl Cloud {
         records
     }
 
-    fn answer(&self, asked: &Asked) -> HttpResponse {
-        let Asked {
-            operation, body, ..
-        } = asked;
+    fn answer(&self, asked: &Asked<'_>) -> HttpResponse {
+        let (operation, body) = (asked.operation.as_str(), asked.body.as_str());
         let reply = match asked.service {
             Service::DynamoDb => self.tables.answer(operation, body),
             Service::Sqs => self.queues().answer(operation, body, self.clock.now_ms()),
             Service::Kms => {
                 let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
                 secrets.answer(operation, body)
+            }
+            Service::S3 => {
+                let file = asked.file.as_ref().expect("a request for a file");
+                return of_s3(self.files.answer(file));
             }
             Service::WechatPay => unreachable!("WeChat Pay is no service of AWS"),
         };
@@ -156,7 +170,7 @@ impl Cloud {
     }
 
     /// The answer that an index gave the last time that this was asked, however long ago.
-    fn answer_of_old(&self, asked: &Asked) -> HttpResponse {
+    fn answer_of_old(&self, asked: &Asked<'_>) -> HttpResponse {
         let old = asked
             .question_to_index()
             .and_then(|question| self.indexes().get(&question).cloned());
@@ -207,7 +221,7 @@ impl Outlet {
             .await;
         // Others had so much time before this call that its caller has given it up.
         let waited_ms = self.cloud.clock.now_ms() - asked_ms;
-        if fate.is_none() && waited_ms > ATTEMPT_LIMIT_MS {
+        if fate.is_none() && waited_ms > asked.attempt_limit_ms() {
             advance(&caller.clock, waited_ms);
             return Err(ConnectorError::timeout("too late, by the harness".into()));
         }
@@ -215,7 +229,7 @@ impl Outlet {
             Some(Fault::Stale) => self.cloud.answer_of_old(&asked),
             None => self.cloud.answer(&asked),
             Some(fault) if fault.takes_effect() => self.cloud.answer(&asked),
-            Some(_) => refusal(500, "InternalServerError", None),
+            Some(_) => asked.server_error(),
         };
         match fate {
             None | Some(Fault::Stale) => Ok(answer),
@@ -225,13 +239,11 @@ impl Outlet {
                 std::future::pending().await
             }
             Some(Fault::TimedOut) => {
-                advance(&caller.clock, ATTEMPT_LIMIT_MS);
+                advance(&caller.clock, asked.attempt_limit_ms());
                 Err(ConnectorError::timeout("too late, by the harness".into()))
             }
-            Some(Fault::ServerError | Fault::ServerErrorAfter) => {
-                Ok(refusal(500, "InternalServerError", None))
-            }
-            Some(Fault::Throttled) => Ok(refusal(400, asked.throttling_code(), None)),
+            Some(Fault::ServerError | Fault::ServerErrorAfter) => Ok(asked.server_error()),
+            Some(Fault::Throttled) => Ok(asked.throttled()),
             Some(Fault::Conflict) => Ok(asked.conflict()),
             Some(Fault::Unreachable | Fault::LostAnswer | Fault::Probe) => Err(ConnectorError::io(
                 "connection reset, by the harness".into(),
@@ -263,15 +275,21 @@ impl HttpConnector for Outlet {
 }
 
 /// What a request of the SDK's asks for.
-struct Asked {
+struct Asked<'a> {
     service: Service,
     operation: String,
+    /// JSON; empty for S3, which has no JSON.
     body: String,
+    /// What S3 is asked.
+    file: Option<S3Request<'a>>,
 }
 
-impl Asked {
-    fn read(request: &HttpRequest) -> Self {
-        let target = request.headers().get("x-amz-target").expect("a target");
+impl<'a> Asked<'a> {
+    /// All services name in a header what they are asked for, but S3, which is told by method and address.
+    fn read(request: &'a HttpRequest) -> Self {
+        let Some(target) = request.headers().get("x-amz-target") else {
+            return Self::read_s3(request);
+        };
         let (prefix, operation) = target.split_once('.').expect("a service and an operation");
         let service = match prefix {
             "DynamoDB_20120810" => Service::DynamoDb,
@@ -284,11 +302,35 @@ impl Asked {
             service,
             operation: operation.to_owned(),
             body: String::from_utf8(body.to_vec()).expect("JSON is text"),
+            file: None,
+        }
+    }
+
+    fn read_s3(request: &'a HttpRequest) -> Self {
+        let file = s3_request(request).expect("a body at hand");
+        let operation = file.operation();
+        Self {
+            service: Service::S3,
+            operation: operation
+                .unwrap_or_else(|| panic!("no function has asked S3 for {file:?} so far"))
+                .to_owned(),
+            body: String::new(),
+            file: Some(file),
+        }
+    }
+
+    /// The body as JSON; `null` for S3.
+    fn json(&self) -> Value {
+        match self.service {
+            Service::S3 => Value::Null,
+            Service::DynamoDb | Service::Sqs | Service::Kms | Service::WechatPay => {
+                serde_json::from_str(&self.body).expect("JSON")
+            }
         }
     }
 
     fn call(&self, function: Function) -> Call {
-        let body: Value = serde_json::from_str(&self.body).expect("JSON");
+        let body = self.json();
         let transaction = body["TransactItems"].as_array();
         let about = match self.service {
             Service::DynamoDb => match transaction {
@@ -308,6 +350,13 @@ impl Asked {
                 Some(purpose) => purpose.to_owned(),
                 None => body["KeyId"].as_str().unwrap_or_default().to_owned(),
             },
+            // Without the bucket.
+            Service::S3 => self
+                .file
+                .as_ref()
+                .and_then(|file| file.path().splitn(3, '/').nth(2))
+                .unwrap_or_default()
+                .to_owned(),
             Service::WechatPay => String::new(),
         };
         let reads = [
@@ -319,6 +368,8 @@ impl Asked {
             "Decrypt",
             "Encrypt",
             "GenerateDataKey",
+            "GetObject",
+            "HeadObject",
         ];
         Call {
             function,
@@ -332,7 +383,7 @@ impl Asked {
 
     /// What is asked of an index, if something is: its name and part, without the time until which.
     fn question_to_index(&self) -> Option<String> {
-        let body: Value = serde_json::from_str(&self.body).expect("JSON");
+        let body = self.json();
         let index = body.get("IndexName")?.as_str()?;
         let values = body["ExpressionAttributeValues"]
             .as_object()
@@ -344,16 +395,36 @@ impl Asked {
         Some(format!("{} {index} {texts:?}", body["TableName"]))
     }
 
-    fn throttling_code(&self) -> &'static str {
+    fn attempt_limit_ms(&self) -> i64 {
         match self.service {
-            Service::DynamoDb => "ProvisionedThroughputExceededException",
-            Service::Sqs => "RequestThrottled",
-            Service::Kms | Service::WechatPay => "ThrottlingException",
+            Service::S3 => S3_ATTEMPT_LIMIT_MS,
+            Service::DynamoDb | Service::Sqs | Service::Kms | Service::WechatPay => {
+                ATTEMPT_LIMIT_MS
+            }
         }
     }
 
+    fn server_error(&self) -> HttpResponse {
+        match self.service {
+            Service::S3 => of_s3(S3Reply::bad(500, "InternalError")),
+            Service::DynamoDb | Service::Sqs | Service::Kms | Service::WechatPay => {
+                refusal(500, "InternalServerError", None)
+            }
+        }
+    }
+
+    fn throttled(&self) -> HttpResponse {
+        let code = match self.service {
+            Service::DynamoDb => "ProvisionedThroughputExceededException",
+            Service::Sqs => "RequestThrottled",
+            Service::Kms | Service::WechatPay => "ThrottlingException",
+            Service::S3 => return of_s3(S3Reply::bad(503, "SlowDown")),
+        };
+        refusal(400, code, None)
+    }
+
     fn conflict(&self) -> HttpResponse {
-        let body: Value = serde_json::from_str(&self.body).expect("JSON");
+        let body = self.json();
         match body["TransactItems"].as_array() {
             Some(items) => {
                 let reason = json!({"Code": "TransactionConflict", "Message": "by the harness"});
@@ -406,6 +477,10 @@ fn refusal(status: u16, code: &str, reasons: Option<Vec<Value>>) -> HttpResponse
         status,
         body: body.to_string(),
     })
+}
+
+fn of_s3(reply: S3Reply) -> HttpResponse {
+    reply.into_response().expect("a status")
 }
 
 fn response(reply: Reply) -> HttpResponse {

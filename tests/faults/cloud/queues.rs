@@ -11,10 +11,29 @@ use serde_json::{Value, json};
 
 use super::Reply;
 
-/// How often a message is received before it goes to the dead-letter queue, as in `template.yaml`.
-const MAX_RECEIVE_COUNT: u32 = 8;
-/// How long a message that was received is not seen by others unless it is deleted: six times the function's time-out.
-const VISIBILITY_MS: i64 = 180_000;
+/// What holds for a queue, as in `template.yaml`.
+struct Rules {
+    /// How often a message is received before it goes to the dead-letter queue.
+    max_receive_count: u32,
+    /// How long a message that was received is not seen by others unless it is deleted: six times the function's time-out.
+    visibility_ms: i64,
+}
+
+impl Rules {
+    fn of(url: &str) -> Self {
+        if url.ends_with("/reconcile-work") {
+            Self {
+                max_receive_count: 50,
+                visibility_ms: 5_400_000,
+            }
+        } else {
+            Self {
+                max_receive_count: 8,
+                visibility_ms: 180_000,
+            }
+        }
+    }
+}
 
 /// A message in a queue.
 #[derive(Clone, Debug)]
@@ -67,22 +86,7 @@ impl Queues {
     pub(crate) fn answer(&mut self, operation: &str, body: &str, now_ms: i64) -> Reply {
         let request: Request = serde_json::from_str(body).expect("a request of the SDK's");
         match operation {
-            "SendMessage" => {
-                self.made += 1;
-                let id = format!("message-{}", self.made);
-                let queue = self.queues.entry(request.queue_url).or_default();
-                queue.taken.push(request.message_body.clone());
-                queue.messages.push(Message {
-                    id: id.clone(),
-                    body: request.message_body,
-                    attributes: request.message_attributes,
-                    sent_ms: now_ms,
-                    visible_ms: now_ms + request.delay_seconds * 1000,
-                    receive_count: 0,
-                    receipt: String::new(),
-                });
-                Reply::good(json!({"MessageId": id}))
-            }
+            "SendMessage" => Reply::good(json!({"MessageId": self.take(request, now_ms)})),
             "ChangeMessageVisibility" => {
                 let queue = self.queues.entry(request.queue_url).or_default();
                 let mut messages = queue.messages.iter_mut();
@@ -98,6 +102,37 @@ impl Queues {
         }
     }
 
+    /// Takes a message that is sent by AWS itself, as a schedule does.
+    pub(crate) fn send(&mut self, url: &str, body: String, now_ms: i64) {
+        let request = Request {
+            queue_url: url.to_owned(),
+            message_body: body,
+            delay_seconds: 0,
+            message_attributes: Value::Null,
+            receipt_handle: String::new(),
+            visibility_timeout: 0,
+        };
+        self.take(request, now_ms);
+    }
+
+    /// Takes a message; its id.
+    fn take(&mut self, request: Request, now_ms: i64) -> String {
+        self.made += 1;
+        let id = format!("message-{}", self.made);
+        let queue = self.queues.entry(request.queue_url).or_default();
+        queue.taken.push(request.message_body.clone());
+        queue.messages.push(Message {
+            id: id.clone(),
+            body: request.message_body,
+            attributes: request.message_attributes,
+            sent_ms: now_ms,
+            visible_ms: now_ms + request.delay_seconds * 1000,
+            receive_count: 0,
+            receipt: String::new(),
+        });
+        id
+    }
+
     /// Receives up to `most` messages that are to be seen at `now_ms`, the oldest first. One that was received too often goes to
     /// the dead-letter queue instead. If `again`, all of them can be received once more at once: SQS delivers at least once.
     pub(crate) fn receive(
@@ -107,13 +142,14 @@ impl Queues {
         again: bool,
         now_ms: i64,
     ) -> Vec<Message> {
+        let rules = Rules::of(url);
         let queue = self.queues.entry(url.to_owned()).or_default();
         let mut received = Vec::new();
         let mut at = 0;
         while at < queue.messages.len() && received.len() < most {
             if queue.messages[at].visible_ms > now_ms {
                 at += 1;
-            } else if queue.messages[at].receive_count >= MAX_RECEIVE_COUNT {
+            } else if queue.messages[at].receive_count >= rules.max_receive_count {
                 queue.dead.push(queue.messages.remove(at));
             } else {
                 self.made += 1;
@@ -122,7 +158,7 @@ impl Queues {
                 message.visible_ms = if again {
                     now_ms
                 } else {
-                    now_ms + VISIBILITY_MS
+                    now_ms + rules.visibility_ms
                 };
                 message.receipt = format!("receipt-{}", self.made);
                 received.push(message.clone());

@@ -4,6 +4,7 @@
 //! its calls are found by playing it.
 
 mod attacks;
+mod days;
 mod orders;
 mod races;
 mod refunds;
@@ -34,6 +35,14 @@ pub(crate) struct Flow {
     pub(crate) ends: &'static [(&'static str, &'static str)],
 }
 
+impl Flow {
+    /// Of how many cases one is played within `cargo test`, where all of them take too long. A prime, so that each kind of fault
+    /// has its turn.
+    pub(crate) fn each(&self) -> usize {
+        if self.name == days::LONGEST { 7 } else { 1 }
+    }
+}
+
 /// A part of a flow.
 pub(crate) type Step = for<'a> fn(&'a mut Play) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
@@ -43,6 +52,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Flow> {
         .iter()
         .chain(refunds::FLOWS)
         .chain(attacks::FLOWS)
+        .chain(days::FLOWS)
 }
 
 /// Nothing happens.

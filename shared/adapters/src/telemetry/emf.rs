@@ -111,6 +111,10 @@ impl Metrics {
 
     /// Prints the line to standard output, beside the lines of the log.
     pub fn print(&self, at_ms: i64) {
+        #[cfg(any(test, feature = "testing"))]
+        if KEPT_BACK.load(std::sync::atomic::Ordering::SeqCst) {
+            return;
+        }
         let line = self.line(at_ms);
         // In one write, so that no line of the log comes in between. Where standard output is gone, nobody counts.
         drop(
@@ -119,6 +123,16 @@ impl Metrics {
                 .write_all(format!("{line}\n").as_bytes()),
         );
     }
+}
+
+/// Whether lines are kept back.
+#[cfg(any(test, feature = "testing"))]
+static KEPT_BACK: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// From now on nothing is printed by this process: for a program of tests whose output is read by people.
+#[cfg(any(test, feature = "testing"))]
+pub fn keep_back() {
+    KEPT_BACK.store(true, std::sync::atomic::Ordering::SeqCst);
 }
 
 #[cfg(test)]

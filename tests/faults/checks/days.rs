@@ -1,0 +1,229 @@
+//! Reconciled days: each difference once, decided as the design says, and money that goes back once, with two persons behind it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use wechatpay_simulator::{Refund, RefundStatus};
+
+use super::{Findings, field};
+use crate::{
+    books::Books,
+    scene::{EVIDENCE, Scene},
+};
+
+/// Where a difference's state may lead.
+const STEPS: &[(&str, &[&str])] = &[
+    ("", &["open"]),
+    ("open", &["open", "proposed", "repaired", "explained"]),
+    (
+        "proposed",
+        &["proposed", "approved", "rejected", "repaired", "explained"],
+    ),
+    ("approved", &["repaired"]),
+    ("rejected", &["explained"]),
+    ("repaired", &[]),
+    ("explained", &[]),
+];
+
+/// Kinds of differences that are money to be given back.
+const MONEY_OF_OTHERS: [&str; 2] = ["duplicate_payment", "unknown_order_there"];
+
+/// A day's bills.
+const BILLS: [&str; 4] = ["trade", "fund_basic", "fund_operation", "fund_fees"];
+
+/// All differences, with their days.
+fn differences(books: &Books) -> impl Iterator<Item = (&str, &Value)> {
+    books
+        .days
+        .iter()
+        .flat_map(|(date, day)| day.differences.iter().map(move |one| (date.as_str(), one)))
+}
+
+/// A difference for people.
+fn name(date: &str, difference: &Value) -> String {
+    let about = field(&difference["about"], "order_no");
+    format!("{date} {} {about}", field(difference, "kind"))
+}
+
+/// However often a day is run, a difference is found once.
+pub(super) fn every_difference_is_found_once(books: &Books, found: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for (date, difference) in differences(books) {
+        // The row may be another one: the thing is the same.
+        let mut about = difference["about"].clone();
+        if let Some(about) = about.as_object_mut() {
+            about.remove("line");
+        }
+        if !seen.insert((date, field(difference, "kind"), about.to_string())) {
+            found.add(
+                "every difference is found once",
+                format!("{} is there twice", name(date, difference)),
+            );
+        }
+    }
+}
+
+/// Each step leads from where the one before it led to, none is lost, and what is final stays.
+pub(super) fn differences_move_as_the_design_says(books: &Books, found: &mut Findings) {
+    for (date, difference) in differences(books) {
+        let steps = difference["history"].as_array().expect("steps");
+        let mut before = "";
+        for step in steps {
+            let to = field(step, "to");
+            let allowed = STEPS
+                .iter()
+                .find(|(state, _)| *state == before)
+                .is_some_and(|(_, next)| next.contains(&to));
+            if !allowed {
+                found.add(
+                    "a difference moves only as the design says",
+                    format!("{}: {before:?} -> {to:?}", name(date, difference)),
+                );
+            }
+            before = to;
+        }
+        if before != field(difference, "state") || difference["version"] != steps.len() {
+            found.add(
+                "a difference moves only as the design says",
+                format!(
+                    "{} is {} in version {}, after the steps {steps:?}",
+                    name(date, difference),
+                    difference["state"],
+                    difference["version"]
+                ),
+            );
+        }
+    }
+}
+
+/// A run that is done has all its parts and all its bills, each bill is kept, and each difference that it counts is there.
+pub(super) fn a_day_is_done_when_all_of_it_is(scene: &Scene, books: &Books, found: &mut Findings) {
+    const CHECK: &str = "a day is done when all of it is";
+    for (date, day) in &books.days {
+        let run = &day.run;
+        if run["state"] != "done" {
+            continue;
+        }
+        let done = run["parts_done"].as_object().expect("parts");
+        let parts = run["parts"].as_u64().unwrap_or_default();
+        if !(0..parts).all(|part| done.contains_key(&part.to_string())) {
+            found.add(CHECK, format!("{date} has {parts} parts, and {done:?}"));
+        }
+        for bill in BILLS {
+            let facts = &run["bills"][bill];
+            let kept = match (facts["sha1"].as_str(), facts["kept_as"].as_str()) {
+                (None, None) => facts["rows"] == 0,
+                (Some(sha1), Some(key)) => {
+                    key.contains(sha1) && scene.cloud.file(EVIDENCE, key).is_some()
+                }
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            if !kept {
+                found.add(CHECK, format!("{date}: bill {bill} is {facts}"));
+            }
+        }
+        let counted: u64 = done
+            .values()
+            .filter_map(|part| part["differences"].as_object())
+            .flat_map(|counts| counts.values().filter_map(Value::as_u64))
+            .sum();
+        let there = day.differences.len();
+        if usize::try_from(counted).is_ok_and(|counted| counted > there) {
+            found.add(
+                CHECK,
+                format!("{date} counts {counted} differences, and {there} are there"),
+            );
+        }
+    }
+}
+
+/// The refunds of the payment that a difference is about, but those that came to nothing.
+fn refunds_of<'a>(refunds: &'a [Refund], difference: &Value) -> Vec<&'a Refund> {
+    let id = field(&difference["about"], "transaction_id");
+    let is_it =
+        |refund: &&Refund| refund.transaction_id == id && refund.status != RefundStatus::Closed;
+    refunds.iter().filter(is_it).collect()
+}
+
+/// Whether money of others may go back: two different persons stand behind it.
+fn is_approved(difference: &Value) -> bool {
+    let steps = difference["history"].as_array();
+    let was_approved = steps
+        .into_iter()
+        .flatten()
+        .any(|step| step["to"] == "approved");
+    let persons: BTreeSet<&str> = steps
+        .into_iter()
+        .flatten()
+        .filter(|step| step["to"] == "proposed" || step["to"] == "approved")
+        .filter_map(|step| step["who"]["person"].as_str())
+        .collect();
+    was_approved && persons.len() >= 2
+}
+
+/// Money that a difference is about moves only when two different persons approved it.
+pub(super) fn money_goes_back_only_with_two_persons(
+    scene: &Scene,
+    books: &Books,
+    found: &mut Findings,
+) {
+    let refunds = scene.wechat().refunds();
+    for (date, difference) in differences(books) {
+        if MONEY_OF_OTHERS.contains(&field(difference, "kind"))
+            && !is_approved(difference)
+            && !refunds_of(&refunds, difference).is_empty()
+        {
+            found.add(
+                "money goes back only with two persons behind it",
+                format!("{} is given back", name(date, difference)),
+            );
+        }
+    }
+}
+
+/// What two persons approved went back whole, by one refund.
+pub(super) fn what_was_approved_went_back_once(scene: &Scene, books: &Books, found: &mut Findings) {
+    let refunds = scene.wechat().refunds();
+    for (date, difference) in differences(books).filter(|(_, one)| is_approved(one)) {
+        let back: Vec<_> = refunds_of(&refunds, difference)
+            .iter()
+            .map(|refund| (refund.status, refund.refund_fen))
+            .collect();
+        let amount_fen = difference["there"]["amount_fen"].as_i64();
+        let once = match back.as_slice() {
+            [(RefundStatus::Success, fen)] => Some(*fen) == amount_fen,
+            _ => false,
+        };
+        if !once {
+            found.add(
+                "what was approved went back once",
+                format!(
+                    "{} of {amount_fen:?} fen went back as {back:?}",
+                    name(date, difference)
+                ),
+            );
+        }
+    }
+}
+
+/// Once everything rests, a day has its end, and what was approved was carried out.
+pub(super) fn nothing_is_left_half_way(books: &Books, found: &mut Findings) {
+    for (date, day) in &books.days {
+        let begun = !day.run.is_null();
+        if begun && !["done", "failed"].contains(&field(&day.run, "state")) {
+            let (state, trouble) = (&day.run["state"], &day.run["trouble"]);
+            found.add(
+                "nothing is left half way",
+                format!("{date} is still {state}: {trouble}"),
+            );
+        }
+    }
+    for (date, difference) in differences(books) {
+        if difference["state"] == "approved" {
+            found.add(
+                "nothing is left half way",
+                format!("{} is still approved", name(date, difference)),
+            );
+        }
+    }
+}

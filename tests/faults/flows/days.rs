@@ -1,0 +1,210 @@
+//! Days: WeChat Pay's bills against the books, and what two persons decide about money that is not ours.
+
+use std::time::Duration;
+
+use adapters::{queues::ReconcileWork, reconciliation::Saved};
+use payments::reconcile::{
+    difference::{About, Decision, Difference, Kind, Side},
+    run::BillDate,
+};
+use wechatpay_simulator::{
+    Damage, Difference as Planted, Fault, PayOptions, Rule, WantedDifference,
+};
+
+use super::{Flow, NOTHING, Step, create, refund};
+use crate::{
+    play::Play,
+    scene::{Scene, WORK},
+};
+
+/// How often the queue of days may have to be waited for.
+const ROUNDS_MAX: u32 = 100;
+/// The flow whose cases are too many for every day.
+pub(super) const LONGEST: &str = "day";
+
+pub(super) const FLOWS: &[Flow] = &[
+    Flow {
+        // Both sides have a payment and a refund; one payment's news was lost; one payment is not ours to keep.
+        name: LONGEST,
+        before: DAY,
+        acts: |play| {
+            Box::pin(async move {
+                play.scene.send_work(&ReconcileWork::DailyV1);
+                play.work_off_days().await;
+            })
+        },
+        after: NOTHING,
+        ends: &[
+            ("ORDER-1", "partially_refunded"),
+            ("LOST-1", "paid"),
+            ("day", "done"),
+            ("day differences", "2"),
+            ("day paid_there_unpaid_here LOST-1", "repaired"),
+            ("day duplicate_payment ORDER-1", "proposed"),
+        ],
+    },
+    Flow {
+        name: "day-approved",
+        before: |play| {
+            Box::pin(async move {
+                play.paid("ORDER-1").await;
+                play.money_comes_again("ORDER-1");
+                play.deliver().await;
+                play.poll().await;
+                play.until_the_bill().await;
+                play.approved(Kind::DuplicatePayment, "ORDER-1", 100).await;
+            })
+        },
+        acts: WORK_OFF,
+        after: NOTHING,
+        ends: &[
+            ("ORDER-1", "paid"),
+            ("day differences", "1"),
+            ("day duplicate_payment ORDER-1", "repaired"),
+        ],
+    },
+    Flow {
+        // Another system of the merchant's took money for a number that no order here has.
+        name: "day-nobodys-money",
+        before: |play| {
+            Box::pin(async move {
+                let date = BillDate::of(play.scene.clock.now()).to_string();
+                let foreign = Planted::UnknownOrder { fen: Some(500) };
+                let wanted = WantedDifference::picked(&date, foreign).of_order("FOREIGN-1");
+                let planted = play.scene.wechat().plant_difference(&wanted);
+                planted.expect("a difference that fits");
+                play.copy_arrives("FOREIGN-1").await;
+                play.poll().await;
+                play.until_the_bill().await;
+                play.approved(Kind::UnknownOrderThere, "FOREIGN-1", 500)
+                    .await;
+            })
+        },
+        acts: WORK_OFF,
+        after: NOTHING,
+        ends: &[
+            ("FOREIGN-1", "refunded"),
+            ("day differences", "1"),
+            ("day unknown_order_there FOREIGN-1", "repaired"),
+        ],
+    },
+];
+
+/// A day that is over and whose bill is there. The sweep has not run since.
+pub(super) const DAY: Step = |play| {
+    Box::pin(async move {
+        play.paid("ORDER-1").await;
+        play.wish(refund("ORDER-1", "R1", 40)).await;
+        play.poll().await;
+        play.pass(Duration::from_secs(6)).await;
+        play.poll().await;
+        play.in_silence(Play::money_comes_again, "ORDER-1").await;
+        play.wish(create("LOST-1")).await;
+        play.in_silence(Play::payer_pays, "LOST-1").await;
+        play.until_the_bill().await;
+    })
+};
+
+/// What is in the queue of days is done.
+const WORK_OFF: Step = |play| Box::pin(play.work_off_days());
+
+impl Scene {
+    /// A message comes into the queue of days.
+    pub(crate) fn send_work(&self, work: &ReconcileWork) {
+        let body = serde_json::to_string(work).expect("JSON");
+        let now_ms = self.clock.now_ms();
+        self.cloud.queues().send(WORK, body, now_ms);
+    }
+}
+
+impl Play {
+    async fn paid(&mut self, order_no: &str) {
+        self.wish(create(order_no)).await;
+        self.pay(order_no).await;
+        self.poll().await;
+    }
+
+    fn payer_pays(&self, order_no: &str) {
+        let paid = self.scene.wechat().pay(order_no, &PayOptions::default());
+        paid.expect("an order that can be paid");
+    }
+
+    /// Something happens to an order at WeChat Pay, and its callback is lost for good.
+    async fn in_silence(&self, happens: fn(&Self, &str), order_no: &str) {
+        let wechat = self.scene.wechat();
+        let lost = wechat.add_fault(Rule::always(Fault::LostCallback));
+        happens(self, order_no);
+        self.deliver().await;
+        wechat.clear_faults(Some(lost.expect("a rule")));
+    }
+
+    /// Time passes until 10:30 of the next day in Beijing: WeChat Pay has made the bill.
+    async fn until_the_bill(&self) {
+        let clock = &self.scene.clock;
+        let at_s = BillDate::of(clock.now()).ends_at().0 + 10 * 3600 + 1800;
+        let wait_ms = u64::try_from(at_s * 1000 - clock.now_ms()).expect("a time to come");
+        self.step_by_step(Duration::from_millis(wait_ms)).await;
+    }
+
+    /// The queue of days is worked off until nothing is in it any more. Nothing else happens meanwhile: no sweep finds what the
+    /// bill is to find.
+    async fn work_off_days(&self) {
+        for _ in 0..ROUNDS_MAX {
+            while self.poll_work().await > 0 {}
+            let next_ms = {
+                let queues = self.scene.cloud.queues();
+                let messages = queues.waiting();
+                let work = messages.iter().filter(|(url, _)| *url == WORK);
+                work.map(|(_, message)| message.visible_ms).min()
+            };
+            let Some(next_ms) = next_ms else {
+                return;
+            };
+            let wait_ms = next_ms - self.scene.clock.now_ms();
+            let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or_default());
+            self.step_by_step(wait).await;
+        }
+    }
+
+    async fn poll_work(&self) -> usize {
+        let poll = self.scene.poll(WORK);
+        self.scene.act("Lambda polls reconcile-work", poll).await
+    }
+
+    /// WeChat Pay tells of a payment.
+    async fn copy_arrives(&self, order_no: &str) {
+        let callback = self.scene.wechat().signed_callback(order_no, &Damage::None);
+        let callback = callback.expect("a payment");
+        let arrives = self.scene.receive_signed(&callback);
+        self.scene.act("a callback arrives", arrives).await;
+    }
+
+    /// A run of the day before has found money that is parked and proposed to give it back, two persons stand behind that, and the
+    /// console has sent it on.
+    async fn approved(&self, kind: Kind, order_no: &str, fen: i64) {
+        let (days, now) = (&self.scene.days, self.scene.clock.now());
+        let date = BillDate::of(now).plus_days(-1);
+        let about = About {
+            order_no: Some(order_no.to_owned()),
+            transaction_id: Some(self.parked_payment(order_no)),
+            ..About::default()
+        };
+        let there = Side {
+            amount_fen: Some(fen),
+            ..Side::default()
+        };
+        let found = Difference::found(date, kind, about, Some(there), None, "run-1", now);
+        days.find(&found).await.expect("a table");
+        let mut stands = found.proposed("run-1", "to be given back", now);
+        for person in ["li", "wang"] {
+            let saved = days.save_difference(&stands).await;
+            assert_eq!(saved.expect("a table"), Saved::Yes);
+            let decided = stands.decided(Decision::Approve, person, "looked at it", now);
+            stands = decided.expect("a decision that holds");
+        }
+        let saved = days.save_difference(&stands).await;
+        assert_eq!(saved.expect("a table"), Saved::Yes);
+        let id = stands.id;
+        self.scene.send_work(&ReconcileWork::ApplyV1 { date, id });
+    }
+}
