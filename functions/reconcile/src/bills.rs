@@ -4,7 +4,7 @@
 //! A bill counts when the SHA-1 of its text is the one that WeChat Pay named with the link. Only then is it kept, under a name that
 //! has the hash in it, and only then do its rows: whoever reads along has to wait for the end of the pass.
 
-use std::time::Duration;
+use std::{slice, time::Duration};
 
 use adapters::{
     bill_file::{BillFileError, BillSource, Unzip, UnzipError},
@@ -71,11 +71,15 @@ pub(crate) async fn trades(
     moves: &mut FundBooks,
 ) -> Result<Trades, DayError> {
     let mut matcher = Matcher::new(books, &desk.mchid, DIFFERENCES_MAX);
-    let read = read_trade(desk, run, run.date, |row| {
-        if part.has(row.out_trade_no()) {
-            matcher.take(row)?;
+    let read = read_trade(desk, run, run.date, |rows| {
+        if part == Part::WHOLE {
+            matcher.take_batch(rows)?;
+        } else {
+            for row in rows.iter().filter(|row| part.has(row.out_trade_no())) {
+                matcher.take(row)?;
+            }
         }
-        if part.has(funds::id_of(row)) {
+        for row in rows.iter().filter(|row| part.has(funds::id_of(row))) {
             moves.expect(row, FundDay::Same);
         }
         Ok(())
@@ -102,7 +106,7 @@ pub(crate) struct ReadBill {
     pub(crate) summary_differs: Option<String>,
 }
 
-/// Reads the trade bill of a day, row by row.
+/// Reads the trade bill of a day, some rows at a time.
 ///
 /// # Errors
 /// [`DayError`]; what `each` says is told only once the hash was found right.
@@ -110,7 +114,7 @@ pub(crate) async fn read_trade(
     desk: &Desk,
     run: &Run,
     date: BillDate,
-    each: impl FnMut(&TradeRow<'_>) -> Result<(), DayError>,
+    each: impl FnMut(&[TradeRow<'_>]) -> Result<(), DayError>,
 ) -> Result<ReadBill, DayError> {
     let call = TradeBill {
         bill_date: date.to_string(),
@@ -159,7 +163,7 @@ trait Text {
 
 /// Why reading a text ended.
 enum TextError {
-    Bill(BillError),
+    Bill(Box<BillError>),
     Each(DayError),
 }
 
@@ -175,43 +179,75 @@ struct FundText<F> {
     rows: u64,
 }
 
-/// The same for either kind of bill; only the types of reader and row differ.
-macro_rules! text {
-    ($text:ident, $row:ident) => {
-        impl<F: FnMut(&$row<'_>) -> Result<(), DayError>> Text for $text<F> {
-            fn feed(&mut self, text: &[u8]) -> Result<(), TextError> {
-                let (each, rows) = (&mut self.each, &mut self.rows);
-                let mut said = Ok(());
-                let read = self.reader.feed(text, &mut |row: &$row<'_>| {
-                    *rows = rows.saturating_add(1);
-                    if said.is_ok() {
-                        said = each(row);
-                    }
-                });
-                said.map_err(TextError::Each)?;
-                read.map_err(TextError::Bill)
-            }
+impl<F: FnMut(&[TradeRow<'_>]) -> Result<(), DayError>> Text for TradeText<F> {
+    fn feed(&mut self, text: &[u8]) -> Result<(), TextError> {
+        let (each, rows) = (&mut self.each, &mut self.rows);
+        let mut said = Ok(());
+        let read = self
+            .reader
+            .feed_batches(text, &mut |some: &[TradeRow<'_>]| {
+                hand_over(some, rows, each, &mut said);
+            });
+        said.map_err(TextError::Each)?;
+        read.map_err(|error| TextError::Bill(Box::new(error)))
+    }
 
-            fn finish(mut self) -> Result<u64, (u64, TextError)> {
-                let (each, rows) = (&mut self.each, &mut self.rows);
-                let mut said = Ok(());
-                let read = self.reader.finish(&mut |row: &$row<'_>| {
-                    *rows = rows.saturating_add(1);
-                    if said.is_ok() {
-                        said = each(row);
-                    }
-                });
-                let rows = self.rows;
-                said.map_err(|error| (rows, TextError::Each(error)))?;
-                read.map(|_| rows)
-                    .map_err(|error| (rows, TextError::Bill(error)))
-            }
-        }
-    };
+    fn finish(mut self) -> Result<u64, (u64, TextError)> {
+        let (each, rows) = (&mut self.each, &mut self.rows);
+        let mut said = Ok(());
+        let read = self.reader.finish(&mut |row: &TradeRow<'_>| {
+            hand_over(slice::from_ref(row), rows, each, &mut said);
+        });
+        ended(self.rows, said, read.map(|_| ()))
+    }
 }
 
-text!(TradeText, TradeRow);
-text!(FundText, FundRow);
+impl<F: FnMut(&FundRow<'_>) -> Result<(), DayError>> Text for FundText<F> {
+    fn feed(&mut self, text: &[u8]) -> Result<(), TextError> {
+        let (each, rows) = (&mut self.each, &mut self.rows);
+        let mut said = Ok(());
+        let read = self.reader.feed(text, &mut |row: &FundRow<'_>| {
+            let mut one = |row: &[FundRow<'_>]| row.iter().try_for_each(&mut *each);
+            hand_over(slice::from_ref(row), rows, &mut one, &mut said);
+        });
+        said.map_err(TextError::Each)?;
+        read.map_err(|error| TextError::Bill(Box::new(error)))
+    }
+
+    fn finish(mut self) -> Result<u64, (u64, TextError)> {
+        let (each, rows) = (&mut self.each, &mut self.rows);
+        let mut said = Ok(());
+        let read = self.reader.finish(&mut |row: &FundRow<'_>| {
+            let mut one = |row: &[FundRow<'_>]| row.iter().try_for_each(&mut *each);
+            hand_over(slice::from_ref(row), rows, &mut one, &mut said);
+        });
+        ended(self.rows, said, read.map(|_| ()))
+    }
+}
+
+/// Counts rows and hands them on, until `each` has said that it is enough.
+fn hand_over<R>(
+    some: &[R],
+    rows: &mut u64,
+    each: &mut impl FnMut(&[R]) -> Result<(), DayError>,
+    said: &mut Result<(), DayError>,
+) {
+    *rows = rows.saturating_add(u64::try_from(some.len()).unwrap_or(u64::MAX));
+    if said.is_ok() {
+        *said = each(some);
+    }
+}
+
+/// What the end of a text comes to.
+fn ended(
+    rows: u64,
+    said: Result<(), DayError>,
+    read: Result<(), BillError>,
+) -> Result<u64, (u64, TextError)> {
+    said.map_err(|error| (rows, TextError::Each(error)))?;
+    read.map_err(|error| (rows, TextError::Bill(Box::new(error))))?;
+    Ok(rows)
+}
 
 async fn read<C: Call<Answer = BillLink>>(
     desk: &Desk,
@@ -253,10 +289,12 @@ async fn read<C: Call<Answer = BillLink>>(
         // A reader that has refused a text refuses it again at its end.
         Some(TextError::Bill(_)) | None => match text.finish() {
             Ok(rows) => (rows, None),
-            Err((rows, TextError::Bill(error @ BillError::SummaryDiffers { .. }))) => {
+            Err((rows, TextError::Bill(error)))
+                if matches!(*error, BillError::SummaryDiffers { .. }) =>
+            {
                 (rows, Some(error.to_string()))
             }
-            Err((_, TextError::Bill(error))) => return Err(of_bill(error)),
+            Err((_, TextError::Bill(error))) => return Err(of_bill(*error)),
             Err((_, TextError::Each(error))) => return Err(error),
         },
     };
@@ -368,12 +406,16 @@ async fn link<C: Call<Answer = BillLink>>(
     match desk.wechat.call_either(call, LINK_WITHIN).await? {
         Answer::Done(link) if link.hash_type == HASH_TYPE => Ok(Some(link)),
         Answer::Done(link) => Err(refused(bill, &format!("hash_type {}", link.hash_type))),
-        Answer::Refused(refusal) => match refusal.code {
-            ErrorCode::StatementCreating => Err(DayError::NotReady),
-            ErrorCode::NoStatementExist if is_believed(desk, run, date) => Ok(None),
-            ErrorCode::NoStatementExist => Err(DayError::NotReady),
-            _ => Err(of_refusal(bill, &refusal)),
-        },
+        Answer::Refused(refusal) => {
+            let none = refusal.code == ErrorCode::NoStatementExist;
+            if none && is_believed(desk, run, date) {
+                Ok(None)
+            } else if none || refusal.code == ErrorCode::StatementCreating {
+                Err(DayError::NotReady)
+            } else {
+                Err(of_refusal(bill, &refusal))
+            }
+        }
         Answer::Unknown(what) => Err(DayError::Passing(
             format!(
                 "WeChat Pay did not say where bill {} is ({what})",
@@ -411,7 +453,7 @@ fn of_refusal(bill: BillName, refusal: &Refusal) -> DayError {
 }
 
 fn refused(bill: BillName, code: &str) -> DayError {
-    DayError::Bill(BrokenBill::Refused {
+    DayError::from(BrokenBill::Refused {
         bill: bill.name(),
         code: code.to_owned(),
     })

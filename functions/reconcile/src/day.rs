@@ -79,7 +79,7 @@ pub(crate) async fn reconcile_part(
     };
     let done = async {
         let books = our_books::load(desk, date, part).await?;
-        one_part(desk, &run, part, books, trace).await
+        Box::pin(one_part(desk, &run, part, books, trace)).await
     }
     .await;
     note_trouble(desk, date, run_id, done).await
@@ -117,7 +117,7 @@ async fn begin(desk: &Desk, day: &Day) -> Result<Option<Run>, DayError> {
 /// The whole day in one go, or, where the books are too many, its split.
 async fn whole(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), DayError> {
     match our_books::load_if_they_fit(desk, run.date).await? {
-        Loaded::Books(books) => one_part(desk, run, Part::WHOLE, *books, trace).await,
+        Loaded::Books(books) => Box::pin(one_part(desk, run, Part::WHOLE, *books, trace)).await,
         Loaded::TooMany => {
             // The bill is fetched once, for all parts.
             let facts = bills::fetch(desk, run).await?;

@@ -24,7 +24,7 @@ pub(crate) enum DayError {
     NotReady,
     /// The bill is of no use, so nothing is said about the day.
     #[error("a bill of the day is of no use")]
-    Bill(#[from] BrokenBill),
+    Bill(#[source] Box<BrokenBill>),
     /// More differs than anybody could look at.
     #[error("the day was not judged")]
     TooMany(#[from] TooManyDifferences),
@@ -91,6 +91,12 @@ pub(crate) enum BrokenBill {
         /// WeChat Pay's code.
         code: String,
     },
+}
+
+impl From<BrokenBill> for DayError {
+    fn from(error: BrokenBill) -> Self {
+        Self::Bill(Box::new(error))
+    }
 }
 
 impl From<TableError> for DayError {

@@ -52,8 +52,8 @@ pub(crate) struct Moves {
 pub(crate) async fn expected(desk: &Desk, run: &Run, part: Part) -> Result<FundBooks, DayError> {
     let mut books = FundBooks::with_capacity(FIRST_ROOM, desk.hash_key(), DIFFERENCES_MAX);
     if let [(before, FundDay::Before), ..] = *days(desk, run) {
-        bills::read_trade(desk, run, before, |row| {
-            if part.has(id_of(row)) {
+        bills::read_trade(desk, run, before, |rows| {
+            for row in rows.iter().filter(|row| part.has(id_of(row))) {
                 books.expect(row, FundDay::Before);
             }
             Ok(())
@@ -162,51 +162,40 @@ async fn name_them(
 ) -> Result<(), DayError> {
     let told_before = day::all_differences(desk, run.date.plus_days(-1)).await?;
     for (date, day) in days.iter().copied() {
-        bills::read_trade(desk, run, date, |row| {
-            if !part.has(id_of(row)) {
-                return Ok(());
+        bills::read_trade(desk, run, date, |rows| {
+            for row in rows.iter().filter(|row| part.has(id_of(row))) {
+                let moved = match (books.funding(row), day) {
+                    (Funding::AsExpected, _) | (Funding::Missing { .. }, FundDay::Same) => continue,
+                    // Of the day before: it moved today, or that day's run has told of it.
+                    (Funding::Off { expected, moved }, _) => {
+                        format!("expected {}, moved {}", yuan(expected), yuan(moved))
+                    }
+                    (Funding::Missing { expected }, FundDay::Before) => {
+                        let (expected, until) = (yuan(expected), run.date);
+                        format!("expected {expected}, nothing moved until {until}")
+                    }
+                };
+                tell(&BillLine::from(row), moved, &told_before, finding);
             }
-            let here = match (books.funding(row), day) {
-                (Funding::AsExpected, _) | (Funding::Missing { .. }, FundDay::Same) => {
-                    return Ok(());
-                }
-                // Of the day before: it moved today, or that day's run has told of it.
-                (Funding::Off { expected, moved }, _) => {
-                    format!("expected {}, moved {}", yuan(expected), yuan(moved))
-                }
-                (Funding::Missing { expected }, FundDay::Before) => {
-                    format!(
-                        "expected {}, nothing moved until {}",
-                        yuan(expected),
-                        run.date
-                    )
-                }
-            };
-            let row = BillLine::from(row);
-            let about = about_row(&row);
-            let here_too = finding.differences.values();
-            if told_before
-                .iter()
-                .chain(here_too)
-                .any(|known| explains(known, &about))
-            {
-                return Ok(());
-            }
-            let there = Side {
-                note: Some(here),
-                ..side_of_row(&row)
-            };
-            finding.add(
-                Kind::TradeWithoutFundFlow,
-                about_row(&row),
-                Some(there),
-                None,
-            );
             Ok(())
         })
         .await?;
     }
     Ok(())
+}
+
+/// Notes a trade for which the account moved otherwise than it should, unless that is told already.
+fn tell(row: &BillLine, moved: String, told_before: &[Difference], finding: &mut Finding) {
+    let about = about_row(row);
+    let mut told = told_before.iter().chain(finding.differences.values());
+    if told.any(|known| explains(known, &about)) {
+        return;
+    }
+    let there = Side {
+        note: Some(moved),
+        ..side_of_row(row)
+    };
+    finding.add(Kind::TradeWithoutFundFlow, about, Some(there), None);
 }
 
 /// Whether a movement is of a payment that our books have, of whatever day: a merchant may be settled later than the next day.

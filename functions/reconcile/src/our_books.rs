@@ -2,9 +2,12 @@
 
 use adapters::order_table::{DayFrom, DayLine, DayPage, TableError};
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use payments::reconcile::{
-    books::{BookLine, BookedRefund, DayBooks, Inserted},
-    run::BillDate,
+use payments::{
+    ids::RefundId,
+    reconcile::{
+        books::{BookLine, BookedRefund, DayBooks, Inserted},
+        run::BillDate,
+    },
 };
 use tracing::warn;
 
@@ -60,9 +63,8 @@ async fn read(
         .collect();
     while let Some(read) = pages.next().await {
         let (shard, page) = read?;
-        for line in &page.lines {
-            enter(&mut books, line, shard);
-        }
+        let lines: Vec<BookLine<'_>> = page.lines.iter().filter_map(book_line).collect();
+        books.insert_batch(&lines, shard, |_, inserted| note(inserted, shard));
         if books.lines() > at_most {
             return Ok(None);
         }
@@ -86,18 +88,15 @@ pub(crate) async fn page(
     Ok((shard, desk.orders.day(date, shard, from, PAGE).await?))
 }
 
-fn enter(books: &mut DayBooks, line: &DayLine, shard: u8) {
-    let Some(line) = book_line(line) else {
-        return;
-    };
-    match books.insert(&line, shard) {
+/// Says what is odd about a line. Whatever row names such a line is looked at.
+fn note(inserted: Inserted, shard: u8) {
+    match inserted {
         Inserted::New | Inserted::Again => {}
-        Inserted::Twice | Inserted::TooLong => {
-            warn!(
-                shard,
-                "two lines of the books have one number, or one is too long: whatever row names it is looked at"
-            );
-        }
+        Inserted::Twice => warn!(shard, "two lines of the books have one number"),
+        Inserted::TooLong => warn!(
+            shard,
+            "a number in the books is longer than any of WeChat Pay's"
+        ),
     }
 }
 
@@ -129,7 +128,7 @@ pub(crate) fn book_line(line: &DayLine) -> Option<BookLine<'_>> {
             ..
         } => Some(BookLine::Refund {
             out_refund_no: out_refund_no.as_str(),
-            refund_id: refund_id.as_ref().map(|id| id.as_str()),
+            refund_id: refund_id.as_ref().map(RefundId::as_str),
             transaction_id: transaction_id.as_str(),
             order_no: order_no.as_str(),
             amount_fen: *amount_fen,

@@ -240,10 +240,12 @@ async fn money_of_others(
     // Kept for a person, as a callback would have: so it can be given back.
     let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
     Ok(match settled {
-        Settled::Parked { .. } => Outcome::Propose(match difference.kind {
-            Kind::DuplicatePayment => "WeChat Pay confirms the second payment: to be given back",
-            _ => "WeChat Pay confirms the money, and nobody here made the order: to be given back",
-        }),
+        Settled::Parked { .. } if difference.kind == Kind::DuplicatePayment => {
+            Outcome::Propose("WeChat Pay confirms the second payment: to be given back")
+        }
+        Settled::Parked { .. } => Outcome::Propose(
+            "WeChat Pay confirms the money, and nobody here made the order: to be given back",
+        ),
         Settled::Changed | Settled::AlreadyDone => {
             Outcome::Repaired("WeChat Pay confirms the payment: it is booked")
         }

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use http::{Method, Request, header};
 use hyper::body::Bytes;
-use wechatpay::time::beijing_day;
 use serde_json::{Value, json};
+use wechatpay::time::beijing_day;
 use wechatpay_simulator::{Fault, PayOptions, RefundStatus, Rule};
 
 use super::{LOOK_EVERY, NEWS_WITHIN, Play, Stage, Step, elapsed_ms, number, text};
