@@ -34,14 +34,7 @@ pub(super) const FLOWS: &[Flow] = &[
             })
         },
         after: NOTHING,
-        ends: &[
-            ("ORDER-1", "partially_refunded"),
-            ("LOST-1", "paid"),
-            ("day", "done"),
-            ("day differences", "2"),
-            ("day paid_there_unpaid_here LOST-1", "repaired"),
-            ("day duplicate_payment ORDER-1", "proposed"),
-        ],
+        ends: DAY_ENDS,
     },
     Flow {
         name: "day-approved",
@@ -104,6 +97,16 @@ pub(super) const DAY: Step = |play| {
         play.until_the_bill().await;
     })
 };
+
+/// What becomes of [`DAY`].
+pub(super) const DAY_ENDS: &[(&str, &str)] = &[
+    ("ORDER-1", "partially_refunded"),
+    ("LOST-1", "paid"),
+    ("day", "done"),
+    ("day differences", "2"),
+    ("day paid_there_unpaid_here LOST-1", "repaired"),
+    ("day duplicate_payment ORDER-1", "proposed"),
+];
 
 /// What is in the queue of days is done.
 const WORK_OFF: Step = |play| Box::pin(play.work_off_days());
