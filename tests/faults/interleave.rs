@@ -34,6 +34,15 @@ impl Switches {
         }
     }
 
+    /// As [`Switches::further`], for a race whose other side always runs to its end.
+    fn further_on(self, reached: Reached, stride: usize) -> Option<Self> {
+        let [first, second] = self.calls;
+        reached.first.then_some(Self {
+            calls: [first + stride, second],
+            ..self
+        })
+    }
+
     /// Those to be played next, when each side was stopped or came to its end before: how many calls a side has depends on
     /// what the other does meanwhile, so each is stopped one call later until it has none.
     fn further(self, reached: Reached) -> impl Iterator<Item = Self> {
@@ -52,14 +61,17 @@ impl fmt::Display for Switches {
     }
 }
 
-/// Plays a race in every way.
-pub(crate) fn every_way(race: &Race, threads: usize, report: &mut Report) {
+/// More calls than any side makes.
+const TO_THE_END: usize = 100_000;
+
+/// Plays a race in every way. `strides` is [`Race::strides`].
+pub(crate) fn every_way(race: &Race, strides: Option<usize>, threads: usize, report: &mut Report) {
     let (began, before) = (Instant::now(), report.violations());
     let mut cases = 0;
     let mut jobs: Vec<Switches> = [0, 1]
         .map(|side| Switches {
             side,
-            calls: [0, 1],
+            calls: [0, strides.map_or(1, |_| TO_THE_END)],
         })
         .into();
     while !jobs.is_empty() && report.wants_more() {
@@ -77,7 +89,10 @@ pub(crate) fn every_way(race: &Race, threads: usize, report: &mut Report) {
                     &format!("--race {} --switches {switches}", race.name),
                 );
                 cases += 1;
-                further.extend(switches.further(reached));
+                match strides {
+                    None => further.extend(switches.further(reached)),
+                    Some(stride) => further.extend(switches.further_on(reached, stride)),
+                }
                 report.wants_more()
             },
         );

@@ -108,7 +108,11 @@ fn run(options: &Options) -> Result<bool, String> {
             return Ok(show(|| interleave::play(race, *switches).1));
         }
         What::Flow(name) => enumerate::every_point(flow(name)?, 1, threads, &mut report),
-        What::Race(name) => interleave::every_way(race(name)?, threads, &mut report),
+        What::Race(name) => {
+            let race = race(name)?;
+            let strides = race.strides().map(|_| 1);
+            interleave::every_way(race, strides, threads, &mut report);
+        }
         What::All(part) => {
             let named = |name: &str| name.contains(part.as_str());
             for flow in flows::all().filter(|flow| named(flow.name)) {
@@ -116,7 +120,12 @@ fn run(options: &Options) -> Result<bool, String> {
                 enumerate::every_point(flow, each, threads, &mut report);
             }
             for race in RACES.iter().filter(|race| named(race.name)) {
-                interleave::every_way(race, threads, &mut report);
+                let strides = if options.long {
+                    race.strides().map(|_| 1)
+                } else {
+                    race.strides()
+                };
+                interleave::every_way(race, strides, threads, &mut report);
             }
             if named("seeds") {
                 seeds::run(options.from, options.seeds, threads, &mut report);

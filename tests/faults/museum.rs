@@ -64,7 +64,7 @@ pub(crate) fn walk(threads: usize, report: &mut Report) {
             enumerate::every_point(flow, 1, threads, &mut found);
         }
         if let Some(race) = RACES.iter().find(|race| race.name == place) {
-            interleave::every_way(race, threads, &mut found);
+            interleave::every_way(race, race.strides(), threads, &mut found);
         }
         switch(None);
         let took_s = began.elapsed().as_secs_f64();

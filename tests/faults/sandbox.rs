@@ -34,7 +34,7 @@ pub(crate) enum Desk {
     ManageOrder(manage_order::desk::Desk),
     ReceiveCallback(receive_callback::desk::Desk),
     ProcessPayment(process_payment::desk::Desk),
-    Reconcile(reconcile::desk::Desk),
+    Reconcile(Box<reconcile::desk::Desk>),
 }
 
 /// Where sandboxes of one scene are built.
@@ -107,7 +107,8 @@ impl Site {
                 Desk::ProcessPayment(open!(process_payment, variables, &aws, clock, random))
             }
             Function::Reconcile => {
-                Desk::Reconcile(open!(reconcile, variables, &aws, clock, random))
+                let desk = open!(reconcile, variables, &aws, clock, random);
+                Desk::Reconcile(Box::new(desk))
             }
         };
         Sandbox {

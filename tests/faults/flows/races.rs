@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use adapters::queues::ReconcileWork;
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use wechatpay_simulator::{Damage, Fault, RefundOutcome, Rule};
 
-use super::{CLOSED, CREATE, CREATE_LATER, NOTHING, PAID, Step, close, create, decide, refund};
+use super::{
+    CLOSED, CREATE, CREATE_LATER, NOTHING, PAID, Step, close, create, days, decide, refund,
+};
 use crate::{
     client::Wish,
     play::{Asked, Until},
-    scene::{Poll, REQUESTS, RESULTS, Scene},
+    scene::{Poll, REQUESTS, RESULTS, Scene, WORK},
 };
 
 /// A race: one side is stopped at a call, the other runs to its end, then the first goes on. Played for every call of each side.
@@ -20,6 +23,16 @@ pub(crate) struct Race {
     pub(crate) after: Step,
     pub(crate) ends: &'static [(&'static str, &'static str)],
 }
+
+impl Race {
+    /// For a race of long sides: one is stopped at every so many of its calls only, and then the other runs to its end.
+    pub(crate) fn strides(&self) -> Option<usize> {
+        (self.name == DAYS).then_some(7)
+    }
+}
+
+/// The race of two runs of one day.
+const DAYS: &str = "day-and-day";
 
 /// One side of a race.
 pub(crate) type Side = for<'a> fn(&'a Scene, &'a Asked) -> LocalBoxFuture<'a, ()>;
@@ -32,6 +45,7 @@ const LOOK: Side = |scene, asked| {
         .boxed_local()
 };
 const SWEEP: Side = |scene, _| scene.sweep().boxed_local();
+const POLL_WORK: Side = |scene, _| scene.poll(WORK).map(drop).boxed_local();
 const POLL_REQUESTS: Side = |scene, _| poll(scene, REQUESTS).boxed_local();
 const POLL_RESULTS: Side = |scene, _| poll(scene, RESULTS).boxed_local();
 
@@ -293,6 +307,19 @@ pub(crate) const RACES: &[Race] = &[
             ("ORDER-1", "refunded|paid"),
             ("ORDER-1 R1", "succeeded|closed"),
         ],
+    },
+    Race {
+        name: DAYS,
+        before: |play| {
+            Box::pin(async move {
+                days::DAY(play).await;
+                play.scene.send_work(&ReconcileWork::DailyV1);
+                play.scene.send_work(&ReconcileWork::DailyV1);
+            })
+        },
+        sides: [POLL_WORK, POLL_WORK],
+        after: NOTHING,
+        ends: days::DAY_ENDS,
     },
     Race {
         name: "callback-and-copy",
