@@ -46,7 +46,7 @@ class Adaptations(unittest.TestCase):
         self.assertTrue(deploy.concurrency_as_number(template))
         sources = [r for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::EventSourceMapping"]
         concurrencies = {r["Properties"]["ScalingConfig"]["MaximumConcurrency"] for r in sources}
-        self.assertEqual(concurrencies, {5, 7})
+        self.assertEqual(concurrencies, {5, 7, 8})
         self.assertFalse(deploy.concurrency_as_number(template), "nothing is left to adapt")
 
     def test_only_tables_with_a_time_to_live_get_one_set(self):

@@ -87,7 +87,7 @@ fn whatever_others_wrote_is_text_on_the_page() {
     let mut failed = run(RunState::Failed);
     failed.trouble = Some(EVIL.to_owned());
     let mut part = PartDone::default();
-    part.of_bill.0.insert(EVIL.to_owned(), Sums::default());
+    part.there.0.insert(EVIL.to_owned(), Sums::default());
     failed.parts_done.insert(0, part);
     let items = vec![found(Kind::UnknownOrderThere)];
     let escaped = "&lt;img src=x onerror=&quot;alert('1')&quot;&gt;&amp;";

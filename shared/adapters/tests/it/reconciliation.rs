@@ -147,8 +147,8 @@ async fn a_run_is_read_as_it_was_written_with_every_bill_and_part() {
     );
     let mut part = PartDone::default();
     part.differences.insert(Kind::AmountDiffers, 2);
-    let sums = part.totals.there.entry("NATIVE".to_owned()).or_default();
-    sums.paid_fen = 7;
+    let sums = part.there.0.entry("NATIVE".to_owned()).or_default();
+    sums.payments_fen = 7;
     run.parts_done.insert(0, part);
     run.trouble = Some("nothing to do".to_owned());
     assert_eq!(bench.save_run(&run).await, Saved::Yes);
