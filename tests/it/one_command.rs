@@ -152,7 +152,20 @@ const LATER: [&str; 9] = [
     "late_money_refunded",
 ];
 
-/// A play that went well has these steps: so many payments, and what comes later.
+/// The steps of the day's end, once.
+const DAYS_END: [&str; 9] = [
+    "create_order_4",
+    "paid_twice",
+    "create_order_5",
+    "news_lost",
+    "day_previewed",
+    "day_reconciled",
+    "news_found",
+    "refund_approved",
+    "second_refunded",
+];
+
+/// A play that went well has these steps: so many payments, what comes later, and the day's end.
 fn is_whole(played: &Value, payments: usize) {
     assert_eq!(played["ok"], true, "{played}");
     let steps = played["steps"].as_array().expect("steps");
@@ -169,6 +182,7 @@ fn is_whole(played: &Value, payments: usize) {
     let expected: Vec<&str> = std::iter::repeat_n(PAYMENT, payments)
         .flatten()
         .chain(LATER)
+        .chain(DAYS_END)
         .collect();
     assert_eq!(names, expected);
 }
@@ -215,6 +229,18 @@ fn whole_life_was_played(state: &Path, played: &Value) {
     assert_eq!(ids(played, "late_money")["state"], "closed");
     assert_eq!(ids(played, "late_money_refunded")["state"], "refunded");
 
+    let (previewed, reconciled) = (ids(played, "day_previewed"), ids(played, "day_reconciled"));
+    for (kind, before, after) in [
+        ("paid_there_unpaid_here", "open", "repaired"),
+        ("duplicate_payment", "open", "proposed"),
+    ] {
+        assert_eq!(
+            (&previewed[kind], &reconciled[kind]),
+            (&json!(before), &json!(after))
+        );
+    }
+    assert_eq!(ids(played, "news_found")["state"], "paid");
+
     let file = std::fs::read_to_string(state.join("simulator.json")).expect("the simulator's file");
     let simulator: Value = serde_json::from_str(&file).expect("JSON");
     for (step, order_no, fen) in [
@@ -222,6 +248,11 @@ fn whole_life_was_played(state: &Path, played: &Value) {
         (
             "late_money_refunded",
             &ids(played, "late_money")["order_no"],
+            100,
+        ),
+        (
+            "second_refunded",
+            &ids(played, "paid_twice")["order_no"],
             100,
         ),
     ] {
