@@ -1,5 +1,5 @@
 //! The programs under measurement, each in a process of its own: the floor, and ours. Each tells what it took as one line of
-//! JSON, which [`super::run`] reads.
+//! JSON, which `super::run` reads.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
