@@ -124,6 +124,7 @@ pub(crate) fn book_line(line: &DayLine) -> Option<BookLine<'_>> {
             refund_id,
             transaction_id,
             amount_fen,
+            product,
             state,
             ..
         } => Some(BookLine::Refund {
@@ -133,7 +134,7 @@ pub(crate) fn book_line(line: &DayLine) -> Option<BookLine<'_>> {
             order_no: order_no.as_str(),
             amount_fen: *amount_fen,
             state: BookedRefund::named(state)?,
-            product: None,
+            product: *product,
         }),
     }
 }

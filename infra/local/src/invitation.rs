@@ -30,7 +30,8 @@ impl fmt::Display for Invitation<'_> {
         writeln!(
             f,
             "\nRunning until Ctrl-C. Data stays in {}\n\
-             \n  API       {}\n  phone     {}   a person pays here\n  webhooks  {}   what came, the newest first\n  \
+             \n  API       {}\n  phone     {}   a person pays here\n  console   {}/console   \
+             the day's bills against the books\n  webhooks  {}   what came, the newest first\n  \
              engine    {}   its log: {}\n\
              \nCreate an order with the bundled client, then pay it on the phone page:\n\
              \n  {}\n\
@@ -38,6 +39,7 @@ impl fmt::Display for Invitation<'_> {
             self.state.display(),
             self.api_url,
             self.phone_url,
+            self.api_url,
             self.webhooks_url,
             self.engine_url,
             self.engine_log.display(),
@@ -90,5 +92,6 @@ mod tests {
             assert_eq!(lines.count(), 1, "{command}: {text}");
         }
         assert!(text.contains("webhooks  http://127.0.0.1:20001/webhooks"));
+        assert!(text.contains("console   http://127.0.0.1:8080/console"));
     }
 }

@@ -1,13 +1,15 @@
 //! Money that is not ours to keep: proposed by a run, approved by two persons, given back once.
 
-use payments::reconcile::difference::State;
+use payments::reconcile::{
+    difference::{self, State},
+    run::BillDate,
+};
 use wechatpay_simulator::{Difference, PayOptions, RefundStatus, WantedDifference};
 
 use crate::support::Bench;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_payment_goes_back_once_two_persons_approved_it() {
-    let bench = Bench::start().await;
+/// A day that was reconciled, and its one difference: an order was paid twice, and nobody was told.
+async fn a_second_payment(bench: &Bench) -> (BillDate, difference::Difference) {
     let day = bench.fresh_day().await;
     bench.paid("TWICE-1").await;
     let admin = bench.wechat.admin();
@@ -19,6 +21,14 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
     bench.until(day.plus_days(1), 10, 30).await;
     bench.reconcile(day, false).await;
     let [proposed] = bench.differences_of(day).await.try_into().unwrap();
+    (day, proposed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_payment_goes_back_once_two_persons_approved_it() {
+    let bench = Bench::start().await;
+    let (day, proposed) = a_second_payment(&bench).await;
+    let admin = bench.wechat.admin();
     assert_eq!(proposed.state, State::Proposed);
     assert_eq!(admin.refunds().len(), 0, "nothing moves before");
 
@@ -96,17 +106,8 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_the_day() {
     let bench = Bench::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("TWICE-1").await;
+    let (day, proposed) = a_second_payment(&bench).await;
     let admin = bench.wechat.admin();
-    bench
-        .in_silence(async {
-            admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
-        })
-        .await;
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, false).await;
-    let [proposed] = bench.differences_of(day).await.try_into().unwrap();
     let mut stands = proposed;
     for person in ["li", "wang"] {
         use payments::reconcile::difference::Decision;

@@ -29,6 +29,14 @@ async fn a_day_on_which_both_sides_agree_has_no_differences() {
         ),
         (2, 200, 1, 40)
     );
+    for (product, sums) in &run.there().0 {
+        let ours = run.here().0.get(product).copied().unwrap_or_default();
+        assert_eq!(
+            (sums.payments_fen, sums.refunds_fen),
+            (ours.payments_fen, ours.refunds_fen),
+            "{product}"
+        );
+    }
     assert_eq!(run.bills.len(), 4);
     assert_eq!(
         bench.evidence().await.len(),

@@ -43,7 +43,8 @@ impl OrderTable {
             .map_or(UnixSeconds(0), |event| event.at);
         match &change.refund {
             Some(RefundChange::New(refund)) => {
-                let put = self.new_item(refund_item::write(refund, &pk, at))?;
+                let put =
+                    self.new_item(refund_item::write(refund, change.from.product, &pk, at))?;
                 writes.push(TransactWriteItem::builder().put(put).build());
             }
             Some(RefundChange::Moves(from, to)) => {

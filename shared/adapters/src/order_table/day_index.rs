@@ -75,6 +75,8 @@ pub enum DayLine {
         transaction_id: TransactionId,
         /// How much is given back, in fen.
         amount_fen: i64,
+        /// How its order was paid, as far as it is known.
+        product: Option<Product>,
         /// Its state, by its name.
         state: String,
         /// When WeChat Pay accepted it, as far as is known.
@@ -160,6 +162,8 @@ fn line(found: &Item) -> Result<DayLine, TableError> {
             refund_id: fields.refund_id()?,
             transaction_id,
             amount_fen,
+            // For the totals only, and none in a refund of an earlier version.
+            product: fields.text("product").ok().and_then(Product::named),
             state,
             at: UnixSeconds(fields.number("day_at")?),
         }

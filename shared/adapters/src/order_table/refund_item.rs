@@ -5,6 +5,7 @@
 //! | `pk`, `sk` | the order's `pk`, `refund#<refund_no>` |
 //! | `order_no`, `refund_no`, `out_refund_no`, `transaction_id` | its numbers |
 //! | `payment_kind` | `booked`, or `parked` for a payment that is not the order's booked one |
+//! | `product` | the order's, for the totals of a day |
 //! | `amount_fen`, `total_fen`, `reason`, `notify_url` | what goes to WeChat Pay, always as the same bytes |
 //! | `fingerprint` | SHA-256 of what was asked for |
 //! | `state` | where it stands; `succeeded_at` and `refused_code` with the states that have them |
@@ -20,7 +21,7 @@ use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use payments::{
     ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
     money::Fen,
-    order::Fingerprint,
+    order::{Fingerprint, Product},
     refund::{Decided, PaymentKind, Refund, RefundState},
 };
 use wechatpay::UnixSeconds;
@@ -40,7 +41,7 @@ pub(super) fn sk(refund_no: &RefundNo) -> String {
 }
 
 /// The item of a refund that is new at `at`.
-pub(super) fn write(refund: &Refund, pk: &str, at: UnixSeconds) -> Item {
+pub(super) fn write(refund: &Refund, product: Product, pk: &str, at: UnixSeconds) -> Item {
     let kind = match refund.of {
         PaymentKind::Booked => "booked",
         PaymentKind::Parked => "parked",
@@ -59,6 +60,7 @@ pub(super) fn write(refund: &Refund, pk: &str, at: UnixSeconds) -> Item {
             text(refund.transaction_id.as_str()),
         ),
         ("payment_kind".to_owned(), text(kind)),
+        ("product".to_owned(), text(product.name())),
         ("amount_fen".to_owned(), number(refund.amount.get())),
         ("total_fen".to_owned(), number(refund.total.get())),
         ("notify_url".to_owned(), text(&refund.notify_url)),

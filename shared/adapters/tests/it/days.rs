@@ -301,6 +301,7 @@ async fn a_refund_is_on_the_day_that_wechat_pay_accepted_it_and_stays_there() {
             refund_id: refund.refund_id,
             transaction_id: transaction("000001"),
             amount_fen: 40,
+            product: Some(order.product),
             state: "succeeded".to_owned(),
             at: BEFORE,
         })
