@@ -86,7 +86,7 @@ GRANTS = {
         items("OrdersTable", WRITE | {"Query"}, ORDERS),
         grant("OrdersTable/index/due", {"dynamodb:Query"}),
         grant("OrdersTable/index/day", {"dynamodb:Query"}),
-        items("ReconciliationTable", WRITE | {"DeleteItem", "Query"}, DAYS),
+        items("ReconciliationTable", WRITE | {"Query"}, DAYS),
         grant("EvidenceBucket/bills/${Mchid}/*", {"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}),
         grant("EvidenceBucket", {"s3:ListBucket"}, {"StringLike": {"s3:prefix": "bills/${Mchid}/*"}}),
         items("GuardsTable", {"GetItem", "PutItem"}, "pause#*"),
@@ -96,8 +96,8 @@ GRANTS = {
         *SIGN,
     ],
     "Console": [
-        items("ReconciliationTable", WRITE | {"BatchGetItem", "Query"}, DAYS),
-        items("OrdersTable", READ | {"Query"}, ORDERS),
+        items("ReconciliationTable", {"GetItem", "BatchGetItem", "PutItem", "Query"}, DAYS),
+        items("OrdersTable", {"Query"}, ORDERS),
         sends("ReconcileWorkQueue"),
     ],
     "SendWebhook": [
