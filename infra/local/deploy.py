@@ -159,7 +159,20 @@ def concurrency_as_number(template):
     return bool(references)
 
 
-ADAPTATIONS = [concurrency_as_number]
+def console_on_loopback(template):
+    """The console: the engine is on this machine and nobody issues tokens here, so its routes take none (ConsoleOnLoopback)."""
+    if template["Parameters"].get("ConsoleOnLoopback", {}).get("Default") != "true":
+        return False
+    resources = template["Resources"]
+    routes = [r["Properties"] for r in resources.values() if r["Type"] == "AWS::ApiGatewayV2::Route"]
+    guarded = [route for route in routes if route.pop("AuthorizerId", None)]
+    for route in guarded:
+        route["AuthorizationType"] = "NONE"
+    resources.pop("ConsoleAuthorizer", None)
+    return bool(guarded)
+
+
+ADAPTATIONS = [concurrency_as_number, console_on_loopback]
 
 
 def adapt(template):

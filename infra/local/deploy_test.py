@@ -49,6 +49,15 @@ class Adaptations(unittest.TestCase):
         self.assertEqual(concurrencies, {5, 7, 8})
         self.assertFalse(deploy.concurrency_as_number(template), "nothing is left to adapt")
 
+    def test_the_console_is_open_on_this_machine_alone(self):
+        routes = [r for r in translated({})["Resources"].values() if "AuthorizerId" in r["Properties"]]
+        self.assertEqual(len(routes), 9)
+        self.assertFalse(deploy.console_on_loopback(translated({})))
+        template = translated({"ConsoleOnLoopback": "true"})
+        self.assertTrue(deploy.console_on_loopback(template))
+        self.assertFalse([r for r in template["Resources"].values() if "AuthorizerId" in r["Properties"]])
+        self.assertNotIn("ConsoleAuthorizer", template["Resources"])
+
     def test_only_tables_with_a_time_to_live_get_one_set(self):
         times = deploy.take_times_to_live(translated({}))
         expires = {"AttributeName": "expires_at", "Enabled": True}

@@ -10,6 +10,7 @@ import urllib.request
 import boto3
 from containers import free_port
 from failure import Failed, tail
+from reading import kebab
 
 START_LIMIT_S = 60
 
@@ -61,9 +62,10 @@ def healthy(endpoint):
 
 
 def made(endpoint, resources):
-    """Makes the template's tables, queues and keys, and returns what `!Ref` of each one stands for."""
+    """Makes the template's tables, queues, keys and buckets, and returns what `!Ref` of each one stands for."""
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-    dynamodb, sqs, kms = (session.client(service, endpoint_url=endpoint) for service in ("dynamodb", "sqs", "kms"))
+    services = ("dynamodb", "sqs", "kms", "s3")
+    dynamodb, sqs, kms, s3 = (session.client(service, endpoint_url=endpoint) for service in services)
     references = {}
     for logical_id, resource in resources.items():
         properties = resource.get("Properties", {})
@@ -80,6 +82,9 @@ def made(endpoint, resources):
             case "AWS::KMS::Key":
                 shape = {name: properties[name] for name in ("KeySpec", "KeyUsage") if name in properties}
                 references[logical_id] = kms.create_key(**shape)["KeyMetadata"]["KeyId"]
+            case "AWS::S3::Bucket":
+                references[logical_id] = kebab(logical_id)
+                s3.create_bucket(Bucket=references[logical_id])
             case _:
                 pass
     return references

@@ -87,3 +87,8 @@ def differences(found, expected):
     too_much = [f"has {line}" for line in sorted(set(found) - set(expected))]
     too_little = [f"lacks {line}" for line in sorted(set(expected) - set(found))]
     return too_much + too_little
+
+
+def kebab(logical_id):
+    """`CreateOrder` -> `create-order`: a function's folder and event file, a bucket's name."""
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in logical_id).lstrip("-")

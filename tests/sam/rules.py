@@ -15,7 +15,7 @@ import rules_alarms
 import rules_events
 import rules_queues
 import rules_roles
-from reading import arn, of_type
+from reading import arn, kebab, of_type
 from samcli.yamlhelper import yaml_parse
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
@@ -45,11 +45,8 @@ ROUTES = {
     "POST /console/{proxy+}": "Console",
 }
 
-# Nobody comes to the console without a token, but on a developer's machine; and it has no address without an issuer.
-FOR_STAFF = {
-    "AuthorizationType": {"Fn::If": ["ConsoleIsOnLoopback", "NONE", "JWT"]},
-    "AuthorizerId": {"Fn::If": ["ConsoleIsOnLoopback", {"Ref": "AWS::NoValue"}, {"Ref": "ConsoleAuthorizer"}]},
-}
+# Nobody comes to the console without a token, and it has no address without an issuer.
+FOR_STAFF = {"AuthorizationType": "JWT", "AuthorizerId": {"Ref": "ConsoleAuthorizer"}}
 AUTHORIZER = {
     "ApiId": {"Ref": "Api"},
     "Name": {"Fn::Sub": "${AWS::StackName}-console"},
@@ -134,8 +131,8 @@ def routes(_parameters, resources):
     if found != {key: f"integrations/${{{function}Integration}}" for key, function in ROUTES.items()}:
         yield "the API's routes are not those of the contract, or lead to another function"
     for function in CALLED_FOR:
-        kebab = "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in function).lstrip("-")
-        lambda_arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}-" + kebab
+        name = kebab(function)
+        lambda_arn = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${AWS::StackName}-" + name
         if resources[f"{function}Integration"]["Properties"] != {
             "ApiId": api,
             "IntegrationType": "AWS_PROXY",
@@ -143,7 +140,7 @@ def routes(_parameters, resources):
             "IntegrationUri": {"Fn::Sub": lambda_arn},
         }:
             yield f"the integration of {function} is not a call of it"
-        if resources[function]["Properties"]["FunctionName"] != {"Fn::Sub": f"${{AWS::StackName}}-{kebab}"}:
+        if resources[function]["Properties"]["FunctionName"] != {"Fn::Sub": f"${{AWS::StackName}}-{name}"}:
             yield f"{function} has another name than its integration calls"
 
 

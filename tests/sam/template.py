@@ -10,6 +10,7 @@ from pathlib import Path
 
 import local_aws
 from failure import Failed
+from reading import kebab
 from samcli.yamlhelper import yaml_parse
 
 # Nothing answers at WeChat's addresses: an event that would make a function call WeChat Pay has no place in the proof.
@@ -87,8 +88,3 @@ def value(expression, references):
             return value(given, references)
         case _:
             raise Failed(f"tests/sam/template.py gives {json.dumps(expression)} no value")
-
-
-def kebab(logical_id):
-    """`CreateOrder` -> `create-order`, the function's folder and event file."""
-    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in logical_id).lstrip("-")
