@@ -18,7 +18,7 @@ use payments::{
 };
 use wechatpay::{
     api::AccountType,
-    bill::{TradeKind, TradeRow},
+    bill::{TradeKind, TradeRow, yuan_of_fen},
 };
 
 use crate::{
@@ -247,7 +247,5 @@ fn side_of_flow(line: &FundLine) -> Side {
 
 /// 1/100000 yuan as people read it, to the fen.
 fn yuan(units: i64) -> String {
-    let sign = if units < 0 { "-" } else { "" };
-    let fen = units.unsigned_abs() / 1_000;
-    format!("{sign}{}.{:02}", fen / 100, fen % 100)
+    yuan_of_fen(units / 1_000)
 }
