@@ -16,7 +16,7 @@ use payments::{
     },
     refund::{RefundTerms, WantedRefund},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{desk::Desk, error::DayError, repair::unanswered};
 
@@ -43,23 +43,35 @@ pub(crate) async fn approved(
         return Ok(());
     }
     let numbers = numbers(&difference);
-    let why = match (difference.kind, numbers) {
+    let applied = match (difference.kind, numbers) {
         (Kind::DuplicatePayment, Some((order_no, transaction_id))) => {
             second_payment(desk, &difference, &order_no, &transaction_id, cause, trace).await?
         }
         (Kind::UnknownOrderThere, Some((_, transaction_id))) => {
             nobodys_money(desk, &transaction_id, cause, trace).await?
         }
-        _ => "our books cannot hold its numbers: refund it in WeChat Pay's console".to_owned(),
+        _ => Err("our books cannot hold its numbers: refund it in WeChat Pay's console".to_owned()),
     };
-    let done = difference.repaired(cause.id(), &why, desk.clock.now());
+    let now = desk.clock.now();
+    let done = match &applied {
+        Ok(why) => difference.repaired(cause.id(), why, now),
+        Err(why) => {
+            warn!(%date, id, why, "an approved refund could not be made: people decide anew");
+            difference.reopened(cause.id(), why, now)
+        }
+    };
     match desk.reconciliations.save_difference(&done).await? {
-        Saved::Yes => info!(%date, id, "approved refund is on its way"),
+        Saved::Yes => {
+            info!(%date, id, state = done.state.name(), "approved refund was carried out as far as it can be");
+        }
         // Another run carried it out too, and wrote first.
         Saved::Stale => info!(%date, id, "approved refund was carried out already"),
     }
     Ok(())
 }
+
+/// Why the money is on its way, or why it cannot be.
+type Applied = Result<String, String>;
 
 fn numbers(difference: &Difference) -> Option<(OrderNo, TransactionId)> {
     let order_no = OrderNo::parse(difference.about.order_no.as_deref()?).ok()?;
@@ -75,7 +87,7 @@ async fn second_payment(
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
-) -> Result<String, DayError> {
+) -> Result<Applied, DayError> {
     let order = desk.orders.read(order_no).await?;
     let parked = desk.orders.parked_payment(order_no, transaction_id).await?;
     let amount = difference.there.as_ref().and_then(|there| there.amount_fen);
@@ -83,9 +95,9 @@ async fn second_payment(
         .map(|parked| parked.amount)
         .or_else(|| amount.and_then(Fen::new));
     let (Some(order), Some(amount)) = (order, amount) else {
-        return Ok(
+        return Ok(Err(
             "our books have no such payment any more: refund it in WeChat Pay's console".into(),
-        );
+        ));
     };
     let refund_no = RefundNo::of_second_payment(transaction_id);
     let wanted = WantedRefund {
@@ -102,13 +114,11 @@ async fn second_payment(
         .await?;
     Ok(match taken {
         TakenOn::New(_) | TakenOn::Known(_) => {
-            format!("refund {refund_no} gives the second payment back")
+            Ok(format!("refund {refund_no} gives the second payment back"))
         }
-        TakenOn::OtherTerms | TakenOn::NoOrder | TakenOn::Refused(_) => {
-            format!(
-                "the refund was not taken on ({taken:?}): look the payment up in WeChat Pay's console"
-            )
-        }
+        TakenOn::OtherTerms | TakenOn::NoOrder | TakenOn::Refused(_) => Err(format!(
+            "the refund was not taken on ({taken:?}): look the payment up in WeChat Pay's console"
+        )),
     })
 }
 
@@ -119,10 +129,12 @@ async fn nobodys_money(
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
-) -> Result<String, DayError> {
+) -> Result<Applied, DayError> {
     let transaction = match desk.asking.payment(transaction_id, ASK_WITHIN).await? {
         Ok(transaction) => transaction,
-        Err(Asked::NotThere) => return Ok("WeChat Pay says that it has no such payment".into()),
+        Err(Asked::NotThere) => {
+            return Ok(Err("WeChat Pay says that it has no such payment".into()));
+        }
         Err(Asked::Refused(refusal)) => return Err(unanswered(&refusal.raw_code)),
         Err(Asked::Unknown(what)) => return Err(unanswered(&what)),
         Err(Asked::Settled(_)) => return Err(unanswered("settled")),
@@ -131,16 +143,21 @@ async fn nobodys_money(
     let notice = match TradeNotice::try_from(transaction) {
         Ok(notice) => notice,
         Err(unreadable) => {
-            return Ok(format!(
+            return Ok(Err(format!(
                 "our books cannot hold it ({unreadable}): refund it in WeChat Pay's console"
-            ));
+            )));
         }
     };
     let Outcome::Paid(money) = &notice.outcome else {
-        return Ok("WeChat Pay says of the payment that it did not succeed".into());
+        return Ok(Err(
+            "WeChat Pay says of the payment that it did not succeed".into(),
+        ));
     };
+    // By an earlier try of this very approval, most likely: nothing is given back twice.
     if money.refunded {
-        return Ok("WeChat Pay says that it was given back already, in part at least".into());
+        return Ok(Ok(
+            "WeChat Pay says that it was given back already, in part at least".into(),
+        ));
     }
     let because = Because {
         cause: cause.clone(),
@@ -156,9 +173,9 @@ async fn nobodys_money(
     Ok(match settled {
         Settled::Changed | Settled::AlreadyDone => {
             let refund_no = RefundNo::of_late_money(transaction_id);
-            format!("refund {refund_no} gives the money back")
+            Ok(format!("refund {refund_no} gives the money back"))
         }
-        Settled::StillOpen => "WeChat Pay says of the payment that it did not succeed".into(),
-        Settled::Parked { what_to_do } => what_to_do,
+        Settled::StillOpen => Err("WeChat Pay says of the payment that it did not succeed".into()),
+        Settled::Parked { what_to_do } => Err(what_to_do),
     })
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! open -> repaired                    both sides agree again: by a run, or since a later one found nothing
 //! open -> proposed -> approved -> repaired     a refund: two different persons stand behind it before money moves
+//!            |           \-> open   the refund could not be made: people begin anew
 //!            \-> rejected
 //! open | proposed | rejected -> explained      a person says why it is right as it is
 //! ```
@@ -477,6 +478,13 @@ impl Difference {
         self.stepping(Who::Run(run.to_owned()), State::Proposed, why, at)
     }
 
+    /// The difference after an approved refund could not be made: it waits for people anew, and the persons behind it count no
+    /// more.
+    #[must_use]
+    pub fn reopened(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
+        self.stepping(Who::Run(run.to_owned()), State::Open, why, at)
+    }
+
     /// The difference with a note of what a run tried in vain. The state stays.
     #[must_use]
     pub fn noted(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
@@ -607,6 +615,17 @@ mod tests {
             decide(&again, Decision::Approve, "li").unwrap().state,
             State::Approved
         );
+    }
+
+    #[test]
+    fn a_refund_that_could_not_be_made_needs_two_persons_anew() {
+        let proposed = decide(&difference(Kind::DuplicatePayment), Decision::Propose, "li");
+        let approved = decide(&proposed.unwrap(), Decision::Approve, "wang").unwrap();
+        let reopened = approved.reopened("run-2", "WeChat Pay does not have it", NOW);
+        assert!(reopened.state.needs_somebody());
+        let again = reopened.proposed("run-3", "a second payment", NOW);
+        let once = decide(&again, Decision::Approve, "li").unwrap();
+        assert_eq!(once.state, State::Proposed);
     }
 
     #[test]
