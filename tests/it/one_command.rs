@@ -240,6 +240,11 @@ fn whole_life_was_played(state: &Path, played: &Value) {
         );
     }
     assert_eq!(ids(played, "news_found")["state"], "paid");
+    let second = ids(played, "second_refunded");
+    assert_eq!(
+        (&second["state"], &second["difference"]),
+        (&json!("succeeded"), &json!("repaired"))
+    );
 
     let file = std::fs::read_to_string(state.join("simulator.json")).expect("the simulator's file");
     let simulator: Value = serde_json::from_str(&file).expect("JSON");

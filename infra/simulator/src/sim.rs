@@ -240,6 +240,11 @@ impl Sim {
         let now_ms = self.now_ms();
         let mut world = self.world();
         let (books, mut tools) = world.parts(&self.clock);
+        if books.next_due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
+            // While the books are locked: whoever reads there what ended can stop the simulator and finds it in the file.
+            self.unsaved.store(true, Ordering::SeqCst);
+            self.changed.notify_one();
+        }
         books.ledger.book_due(tools.ids, now_ms);
         books.end_due_refunds(&mut tools);
         books.callbacks.take_due(now_ms)

@@ -142,12 +142,9 @@ impl Simulator {
             None => Keyring::new(config.keys, &mut ids, clock.now_ms())?,
         };
         let details = party.details(&base_url, &keys, config.details_file.as_deref())?;
-        let writer = config.state_file.map(|path| {
-            Arc::new(Writer {
-                path,
-                merchant: party.stored.clone(),
-            })
-        });
+        let writer = config
+            .state_file
+            .map(|path| Arc::new(Writer::new(path, party.stored.clone())));
 
         let fixed = Fixed {
             clock,

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -56,11 +56,21 @@ pub(crate) fn load(path: &Path) -> Result<Option<Stored>, StateError> {
 
 /// Keeps the file up to date for as long as the simulator runs.
 pub(crate) struct Writer {
-    pub(crate) path: PathBuf,
-    pub(crate) merchant: Option<StoredMerchant>,
+    path: PathBuf,
+    merchant: Option<StoredMerchant>,
+    /// One writes at a time: the last write of all waits for the one before it, and is not overtaken by it.
+    writing: Mutex<()>,
 }
 
 impl Writer {
+    pub(crate) fn new(path: PathBuf, merchant: Option<StoredMerchant>) -> Self {
+        Self {
+            path,
+            merchant,
+            writing: Mutex::new(()),
+        }
+    }
+
     /// Writes after each change, gathered.
     pub(crate) async fn follow(self: Arc<Self>, sim: Arc<Sim>) {
         loop {
@@ -72,6 +82,7 @@ impl Writer {
 
     /// Writes now, if anything changed since the last time.
     pub(crate) fn write(&self, sim: &Sim) {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if !sim.unsaved.swap(false, Ordering::SeqCst) {
             return;
         }

@@ -10,9 +10,9 @@ use http::{Method, Request, header};
 use hyper::body::Bytes;
 use serde_json::{Value, json};
 use wechatpay::time::beijing_day;
-use wechatpay_simulator::{Fault, PayOptions, RefundStatus, Rule};
+use wechatpay_simulator::{Fault, PayOptions, Rule};
 
-use super::{LOOK_EVERY, NEWS_WITHIN, Play, Stage, Step, elapsed_ms, number, text};
+use super::{LOOK_EVERY, NEWS_WITHIN, Play, Stage, Step, elapsed_ms, json, number, text};
 use crate::failure::Failure;
 use crate::product::Product;
 
@@ -41,20 +41,13 @@ pub(crate) async fn play(
     play.pay_in_silence(&lost)?;
 
     stage.simulator.allow_bills_of_today(true);
-    let done = play
-        .reconcile(&staff, true, &[(&lost, "open"), (&twice, "open")])
-        .await;
-    let done = match done {
-        Ok(()) => {
-            play.reconcile(&staff, false, &[(&lost, "repaired"), (&twice, "proposed")])
-                .await
-        }
-        Err(failure) => Err(failure),
-    };
-    done?;
+    play.reconcile(&staff, true, &[(&lost, "open"), (&twice, "open")])
+        .await?;
+    play.reconcile(&staff, false, &[(&lost, "repaired"), (&twice, "proposed")])
+        .await?;
     play.read_paid(&lost).await?;
     play.two_persons_approve(&staff, &twice).await?;
-    play.await_second_refund(&twice).await?;
+    play.await_second_refund(&staff, &twice).await?;
     Ok(play.steps)
 }
 
@@ -282,20 +275,27 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// The second payment goes back, by the path of every refund.
-    async fn await_second_refund(&mut self, order_no: &str) -> Result<(), Failure> {
+    /// The second payment goes back, by the path of every refund, and the day says that it is put right.
+    async fn await_second_refund(
+        &mut self,
+        staff: &Staff<'_>,
+        order_no: &str,
+    ) -> Result<(), Failure> {
         let begin = Instant::now();
-        let refund = loop {
-            let refunds = self.stage.simulator.refunds_of(order_no);
-            if let Some(refund) = refunds
-                .iter()
-                .find(|refund| refund.status == RefundStatus::Success)
-            {
-                break refund.clone();
+        let (refund, difference) = loop {
+            let answer = self.stage.caller.refunds(order_no).await?;
+            let refund = json(&answer)?.pointer("/refunds/0").cloned();
+            let refund = refund.unwrap_or_default();
+            let difference = staff.difference(order_no).await?.unwrap_or_default();
+            let states = (text(&refund, "/state"), text(&difference, "/state"));
+            if (states.0.as_str(), states.1.as_str()) == ("succeeded", "repaired") {
+                break (refund, difference);
             }
             if begin.elapsed() > NEWS_WITHIN {
+                let there = self.stage.simulator.refunds_of(order_no);
                 let failure = Failure::new(format!(
-                    "the second payment of {order_no} did not go back: WeChat Pay has {refunds:?}"
+                    "the second payment of {order_no} did not go back: the merchant reads {refund}, finance {difference}, \
+                     and WeChat Pay has {there:?}"
                 ));
                 return Err(self.with_log(failure, "reconcile").await);
             }
@@ -303,8 +303,10 @@ impl Play<'_> {
         };
         let ids = BTreeMap::from([
             ("order_no", order_no.to_owned()),
-            ("out_refund_no", refund.out_refund_no),
-            ("amount_fen", refund.refund_fen.to_string()),
+            ("out_refund_no", text(&refund, "/out_refund_no")),
+            ("amount_fen", number(&refund, "/amount_fen")),
+            ("state", text(&refund, "/state")),
+            ("difference", text(&difference, "/state")),
         ]);
         self.done("second_refunded", ids, elapsed_ms(begin));
         Ok(())

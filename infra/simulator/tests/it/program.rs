@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -237,6 +238,42 @@ async fn orders_keys_and_merchant_survive_a_restart() {
         code_url,
         "the seed does not repeat itself"
     );
+}
+
+#[tokio::test]
+async fn what_ends_by_itself_is_written_without_anybody_asking() {
+    let folder = Folder::new();
+    let running = started(Config {
+        state_file: Some(folder.file("state.json")),
+        // Long after the payment was written down.
+        refund_takes_ms: 1_000,
+        ..Config::for_tests()
+    });
+    running.native(&running.order("ORDER-1001", 100)).await;
+    running
+        .admin()
+        .pay("ORDER-1001", &PayOptions::default())
+        .unwrap();
+    let wish = ConsoleRefund {
+        order: "ORDER-1001".to_owned(),
+        refund_fen: 30,
+        ..ConsoleRefund::default()
+    };
+    let refund = running.admin().console_refund(&wish).unwrap();
+    let number = refund.out_refund_no;
+
+    let begin = Instant::now();
+    let written = loop {
+        let text = fs::read_to_string(folder.file("state.json")).unwrap();
+        let file: Value = serde_json::from_str(&text).unwrap();
+        let status = file["books"]["refunds"][&number]["status"].clone();
+        // The payment's callback is tried again after 15 s, and what that changes is written anyhow.
+        if status == "SUCCESS" || begin.elapsed() > Duration::from_secs(10) {
+            break status;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(written, "SUCCESS");
 }
 
 #[tokio::test]
