@@ -109,6 +109,7 @@ impl DayBook {
         let of = |value: &Value| value["state"].as_str().unwrap_or("none").to_owned();
         match what.split_once(' ') {
             None if what.is_empty() => of(&self.run),
+            None if what == "parts" => self.run["parts"].to_string(),
             None => self.differences.len().to_string(),
             Some((kind, order_no)) => {
                 let is_it =

@@ -185,7 +185,8 @@ impl Play {
     }
 
     /// The state of an order (`ORDER-1`) or of a refund (`ORDER-1 R1`) in our books; `none` when there is none. Of the reconciled
-    /// day it is the run's (`day`), how many differences there are (`day differences`), or one's (`day duplicate_payment ORDER-1`).
+    /// day it is the run's (`day`), how many parts it has (`day parts`), how many differences there are (`day differences`), or one's state
+    /// (`day duplicate_payment ORDER-1`).
     pub(crate) fn state(&self, name: &str) -> String {
         let books = Books::read(&self.scene);
         if let Some(what) = name.strip_prefix("day") {

@@ -1,6 +1,9 @@
 //! The functions as they run at AWS: sandboxes that are built when they are needed, kept while they live, and gone when they die.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use adapters::{
     aws::{Aws, AwsSettings},
@@ -45,7 +48,7 @@ pub(crate) struct Site {
     /// `127.0.0.1:port` of the simulator.
     pub(crate) simulator: String,
     /// The environment of all functions but WeChat Pay's address, which is the sandbox's own relay.
-    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) environment: Mutex<BTreeMap<String, String>>,
     pub(crate) random: Random,
     pub(crate) scene_clock: Clock,
 }
@@ -88,7 +91,7 @@ impl Site {
             exchanges: Arc::clone(&self.exchanges),
         })
         .await;
-        let mut environment = self.environment.clone();
+        let mut environment = self.environment.lock().expect("no panic").clone();
         for host in ["WECHATPAY_BASE_URL", "WECHATPAY_BACKUP_URL"] {
             environment.insert(host.to_owned(), relay.url.clone());
         }

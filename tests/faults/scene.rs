@@ -45,7 +45,7 @@ pub(crate) const APPID: &str = "wx00000000000000aa";
 pub(crate) const APIV3_KEY: &str = "0123456789abcdefghijklmnopqrstuv";
 const MERCHANT_SERIAL: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
 /// When each scene begins: noon of 1 August 2026 in Beijing.
-const BEGIN_S: i64 = 1_785_556_800;
+pub(crate) const BEGIN_S: i64 = 1_785_556_800;
 /// How long Lambda lets an invocation run.
 const INVOCATION_MS: i64 = 30_000;
 /// The same for `reconcile`.
@@ -174,7 +174,7 @@ impl Scene {
             director: director.clone(),
             exchanges: Arc::clone(&exchanges),
             simulator: wechat.addr.to_string(),
-            environment: environment(&tables, &notify_url),
+            environment: Mutex::new(environment(&tables, &notify_url)),
             random: random.clone(),
             scene_clock: clock.clone(),
         };
@@ -250,6 +250,14 @@ impl Scene {
         } else {
             state.ahead_ms.first().copied().unwrap_or(0)
         }
+    }
+
+    /// Functions are deployed with another setting.
+    pub(crate) fn deploy_with(&self, name: &str, value: &str) {
+        let mut environment = self.site.environment.lock().expect("no panic");
+        environment.insert(name.to_owned(), value.to_owned());
+        drop(environment);
+        self.recycle();
     }
 
     /// All sandboxes that are idle are gone, as they are after a while or a deployment.

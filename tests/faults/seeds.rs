@@ -33,6 +33,9 @@ const SKEW_MS: i64 = 2_000;
 /// How many calls of a run may be struck.
 const FAULTS_MAX: usize = 4;
 
+/// Of so many runs one ends with the bills of its days.
+const DAYS_ONE_IN: u8 = 4;
+
 /// How often progress is told.
 const TELL_EACH: usize = 250;
 /// So many seeds are played twice, to see that the same seed is the same run.
@@ -119,6 +122,9 @@ pub(crate) fn play(seed: u64) -> Outcome {
             }
         }
         play.calm(Until::TheEnd).await;
+        if dice.u8(..DAYS_ONE_IN) == 0 {
+            play.reconcile_all_days().await;
+        }
         checks::at_rest(&mut play);
         play
     })

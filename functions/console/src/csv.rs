@@ -2,9 +2,9 @@
 //! and quoted by RFC 4180.
 
 use payments::reconcile::difference::{Difference, Side, Who};
-use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
+use wechatpay::{UnixSeconds, bill::yuan_of_fen, time::format_rfc3339_beijing};
 
-use crate::{money::decimal, words};
+use crate::words;
 
 /// A Lambda function may answer with 6 MiB, of which JSON's escapes take a part.
 const BYTES_MAX: usize = 5_000_000;
@@ -85,7 +85,7 @@ fn cells(difference: &Difference) -> [String; 23] {
 
 fn amount(side: Option<&Side>) -> String {
     let fen = side.and_then(|side| side.amount_fen);
-    fen.map(decimal).unwrap_or_default()
+    fen.map(yuan_of_fen).unwrap_or_default()
 }
 
 fn moment(at: Option<UnixSeconds>) -> String {

@@ -23,15 +23,9 @@ pub(crate) fn yuan_of_e5(e5: i64) -> String {
     shown(e5, "", &digits, 100_000)
 }
 
-/// `-1234.56`, for programs.
-pub(crate) fn decimal(fen: i64) -> String {
-    let (sign, whole) = (sign(fen), fen.unsigned_abs());
-    format!("{sign}{}.{:02}", whole / 100, whole % 100)
-}
-
-/// `-1234.56789`, for programs.
+/// `-1234.56789`, for programs: a fee with all five digits, whatever they are.
 pub(crate) fn decimal_of_e5(e5: i64) -> String {
-    let (sign, whole) = (sign(e5), e5.unsigned_abs());
+    let (sign, whole) = (if e5 < 0 { "-" } else { "" }, e5.unsigned_abs());
     format!("{sign}{}.{:05}", whole / 100_000, whole % 100_000)
 }
 
@@ -58,37 +52,24 @@ fn shown(amount: i64, plus: &str, behind_the_point: &str, unit: u64) -> String {
     format!("{minus}{plus}¥{whole}.{behind_the_point}")
 }
 
-fn sign(amount: i64) -> &'static str {
-    if amount < 0 { "-" } else { "" }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn amounts_are_written_to_the_fen_at_any_size() {
-        for (fen, people, programs) in [
-            (0, "¥0.00", "0.00"),
-            (1, "¥0.01", "0.01"),
-            (99, "¥0.99", "0.99"),
-            (100, "¥1.00", "1.00"),
-            (123_456, "¥1,234.56", "1234.56"),
-            (100_000_000, "¥1,000,000.00", "1000000.00"),
-            (-5, "−¥0.05", "-0.05"),
-            (
-                i64::MAX,
-                "¥92,233,720,368,547,758.07",
-                "92233720368547758.07",
-            ),
-            (
-                i64::MIN,
-                "−¥92,233,720,368,547,758.08",
-                "-92233720368547758.08",
-            ),
+        for (fen, people) in [
+            (0, "¥0.00"),
+            (1, "¥0.01"),
+            (99, "¥0.99"),
+            (100, "¥1.00"),
+            (123_456, "¥1,234.56"),
+            (100_000_000, "¥1,000,000.00"),
+            (-5, "−¥0.05"),
+            (i64::MAX, "¥92,233,720,368,547,758.07"),
+            (i64::MIN, "−¥92,233,720,368,547,758.08"),
         ] {
             assert_eq!(yuan(fen), people);
-            assert_eq!(decimal(fen), programs);
         }
         assert_eq!(yuan_signed(5), "+¥0.05");
         assert_eq!(yuan_signed(-5), "−¥0.05");

@@ -89,8 +89,8 @@ pub(crate) const fn done(decision: Decision, state: State) -> &'static str {
 pub(crate) fn next(difference: &Difference) -> String {
     match difference.state {
         State::Open => match difference.kind.remedy() {
-            Remedy::Settle => "The next run; a person if it stays open".to_owned(),
-            Remedy::Refund => "A person: propose the refund, or explain".to_owned(),
+            Remedy::Settle(_) => "The next run; a person if it stays open".to_owned(),
+            Remedy::Refund(_) => "A person: propose the refund, or explain".to_owned(),
             Remedy::Person => "A person: look, then explain".to_owned(),
         },
         State::Proposed => {

@@ -11,7 +11,7 @@ use payments::{
     notice::{Outcome, TradeNotice},
     reconcile::{
         adopt::adopt,
-        difference::{Difference, Kind, State},
+        difference::{Difference, Money, Remedy, State},
         run::BillDate,
     },
     refund::{RefundTerms, WantedRefund},
@@ -42,15 +42,19 @@ pub(crate) async fn approved(
     if difference.state != State::Approved {
         return Ok(());
     }
-    let numbers = numbers(&difference);
-    let applied = match (difference.kind, numbers) {
-        (Kind::DuplicatePayment, Some((order_no, transaction_id))) => {
+    let applied = match (numbers(&difference), difference.kind.remedy()) {
+        (None, _) => {
+            Err("our books cannot hold its numbers: refund it in WeChat Pay's console".into())
+        }
+        (Some((order_no, transaction_id)), Remedy::Refund(Money::Second)) => {
             second_payment(desk, &difference, &order_no, &transaction_id, cause, trace).await?
         }
-        (Kind::UnknownOrderThere, Some((_, transaction_id))) => {
+        (Some((_, transaction_id)), Remedy::Refund(Money::Nobodys)) => {
             nobodys_money(desk, &transaction_id, cause, trace).await?
         }
-        _ => Err("our books cannot hold its numbers: refund it in WeChat Pay's console".to_owned()),
+        (Some(_), Remedy::Settle(_) | Remedy::Person) => {
+            Err("no money goes back for this kind of difference".into())
+        }
     };
     let now = desk.clock.now();
     let done = match &applied {

@@ -17,7 +17,7 @@ use payments::{
         run::{BillDate, BillName, Run},
     },
 };
-use wechatpay::UnixSeconds;
+use wechatpay::{UnixSeconds, bill::Fee};
 
 use adapters::order_table::DayLine;
 
@@ -129,6 +129,15 @@ pub(crate) async fn rows(
     Ok(())
 }
 
+/// Whether our books differ from a row.
+pub(crate) async fn differs(desk: &Desk, row: &BillLine) -> Result<Option<Kind>, DayError> {
+    let read = read(desk, row).await?;
+    Ok(match judge_row(row, &desk.mchid, &read) {
+        Judgement::Differs(kind, _) => Some(kind),
+        Judgement::Agrees(_) => None,
+    })
+}
+
 /// Rows that the bill has twice: its sum is too high by each.
 pub(crate) fn repeated(rows: &[BillLine], finding: &mut Finding) {
     for row in rows {
@@ -148,7 +157,7 @@ pub(crate) fn repeated(rows: &[BillLine], finding: &mut Finding) {
 pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Finding) {
     for row in rows {
         let there = Side {
-            note: Some(format!("fee {} at {}", yuan_of_fee(row.fee), row.rate)),
+            note: Some(format!("fee {} at {}", Fee::from_units(row.fee), row.rate)),
             ..side_of_row(row)
         };
         finding.add(Kind::FeeOffTheRate, about_row(row), Some(there), None);
@@ -160,12 +169,10 @@ pub(crate) async fn absent(
     desk: &Desk,
     part: Part,
     books: &DayBooks,
+    carried: &[Carried],
     finding: &mut Finding,
 ) -> Result<(), DayError> {
-    let seen_before: BTreeSet<String> = desk
-        .reconciliations
-        .carried(finding.date)
-        .await?
+    let seen_before: BTreeSet<String> = carried
         .iter()
         .filter(|carried| carried.why == Awaits::Books)
         .map(|carried| number_of_trade(&carried.trade))
@@ -260,9 +267,10 @@ async fn absent_line(
 pub(crate) async fn carried(
     desk: &Desk,
     part: Part,
+    carried: &[Carried],
     finding: &mut Finding,
 ) -> Result<(), DayError> {
-    for carried in desk.reconciliations.carried(finding.date).await? {
+    for carried in carried {
         if !part.has(&carried.trade.order_no) {
             continue;
         }
@@ -369,11 +377,4 @@ fn trade_of(row: &BillLine, kind: TradeKind, at: UnixSeconds) -> Trade {
         },
         at,
     }
-}
-
-/// A fee as people read it: yuan, with the five decimals that bills have.
-fn yuan_of_fee(fee: i64) -> String {
-    let sign = if fee < 0 { "-" } else { "" };
-    let units = fee.unsigned_abs();
-    format!("{sign}{}.{:05}", units / 100_000, units % 100_000)
 }

@@ -166,8 +166,9 @@ async fn one_part(
     confirm::rows(desk, &matched.candidates, &mut finding).await?;
     confirm::repeated(&matched.repeated, &mut finding);
     confirm::off_rate(&matched.off_rate, &mut finding);
-    confirm::absent(desk, part, &matched.books, &mut finding).await?;
-    confirm::carried(desk, part, &mut finding).await?;
+    let carried = desk.reconciliations.carried(run.date).await?;
+    confirm::absent(desk, part, &matched.books, &carried, &mut finding).await?;
+    confirm::carried(desk, part, &carried, &mut finding).await?;
     let moved = funds::judge(desk, run, part, moves, &mut finding).await?;
 
     let found = write_down(desk, &finding).await?;

@@ -10,20 +10,22 @@ use payments::{
     reconcile::{
         bill_line::BillLine,
         difference::{About, Difference, Kind, Side},
+        fee::is_rate_kept,
         fund_line::{Flow, FundLine},
         funds::{FundBooks, FundDay, Funding},
-        judge::{about_row, beijing, side_of_row},
+        judge::{about_row, side_of_row},
+        matcher::TooManyDifferences,
         run::{BILLS_LAST_DAYS, BillDate, BillFacts, BillName, Run},
     },
 };
 use wechatpay::{
     api::AccountType,
-    bill::{TradeKind, TradeRow, yuan_of_fen},
+    bill::{TradeKind, TradeRow, beijing_time, yuan_of_fen},
 };
 
 use crate::{
     bills::{self, DIFFERENCES_MAX},
-    confirm::Finding,
+    confirm::{self, Finding},
     day,
     desk::Desk,
     error::DayError,
@@ -129,9 +131,14 @@ const FIRST_ROOM: usize = 8_192;
 
 /// Whether a difference that is told says why the account moved otherwise: it is the same thing from its other side.
 fn explains(known: &Difference, about: &About) -> bool {
-    let same = known.about.transaction_id == about.transaction_id
-        && known.about.refund_id == about.refund_id;
-    let explains = match known.kind {
+    known.about.transaction_id == about.transaction_id
+        && known.about.refund_id == about.refund_id
+        && is_why(known.kind)
+}
+
+/// Whether a difference of this kind is a reason for the account to move otherwise.
+fn is_why(kind: Kind) -> bool {
+    match kind {
         Kind::AmountDiffers
         | Kind::StatusDiffers
         | Kind::IdentityDiffers
@@ -147,8 +154,16 @@ fn explains(known: &Difference, about: &About) -> bool {
         | Kind::RefundHereAbsentThere
         | Kind::FundFlowWithoutTrade
         | Kind::SummaryDiffers => false,
-    };
-    same && explains
+    }
+}
+
+/// A trade for which the account moved otherwise than it should.
+struct Odd {
+    row: BillLine,
+    moved: String,
+    /// Another part of the day has the row's order, and tells what is to be told of it.
+    of_other_part: bool,
+    rate_kept: bool,
 }
 
 /// A second pass over the trade bills, for the rows whose movements are missing or off.
@@ -160,7 +175,7 @@ async fn name_them(
     days: &[(BillDate, FundDay)],
     finding: &mut Finding,
 ) -> Result<(), DayError> {
-    let told_before = day::all_differences(desk, run.date.plus_days(-1)).await?;
+    let mut odd: Vec<Odd> = Vec::new();
     for (date, day) in days.iter().copied() {
         bills::read_trade(desk, run, date, |rows| {
             for row in rows.iter().filter(|row| part.has(id_of(row))) {
@@ -175,27 +190,58 @@ async fn name_them(
                         format!("expected {expected}, nothing moved until {until}")
                     }
                 };
-                tell(&BillLine::from(row), moved, &told_before, finding);
+                if odd.len() >= DIFFERENCES_MAX {
+                    let at_most = DIFFERENCES_MAX;
+                    return Err(TooManyDifferences { at_most }.into());
+                }
+                eprintln!(
+                    "ODD part {part:?} {} {moved} {day:?} other {}",
+                    row.out_trade_no(),
+                    !part.has(row.out_trade_no())
+                );
+                odd.push(Odd {
+                    row: BillLine::from(row),
+                    moved,
+                    of_other_part: day == FundDay::Same && !part.has(row.out_trade_no()),
+                    rate_kept: is_rate_kept(row),
+                });
             }
             Ok(())
         })
         .await?;
     }
+    let told_before = day::all_differences(desk, run.date.plus_days(-1)).await?;
+    for odd in odd {
+        if !is_told(desk, &odd, &told_before, finding).await? {
+            let there = Side {
+                note: Some(odd.moved),
+                ..side_of_row(&odd.row)
+            };
+            let about = about_row(&odd.row);
+            finding.add(Kind::TradeWithoutFundFlow, about, Some(there), None);
+        }
+    }
     Ok(())
 }
 
-/// Notes a trade for which the account moved otherwise than it should, unless that is told already.
-fn tell(row: &BillLine, moved: String, told_before: &[Difference], finding: &mut Finding) {
-    let about = about_row(row);
+/// Whether the reason why the account moved otherwise is told: by the run of the day before, by this one, or by another part of
+/// the day, whose word does not have to be waited for: it comes from the same row and the same order.
+async fn is_told(
+    desk: &Desk,
+    odd: &Odd,
+    told_before: &[Difference],
+    finding: &Finding,
+) -> Result<bool, DayError> {
+    let about = about_row(&odd.row);
     let mut told = told_before.iter().chain(finding.differences.values());
     if told.any(|known| explains(known, &about)) {
-        return;
+        return Ok(true);
     }
-    let there = Side {
-        note: Some(moved),
-        ..side_of_row(row)
-    };
-    finding.add(Kind::TradeWithoutFundFlow, about, Some(there), None);
+    if !odd.of_other_part {
+        return Ok(false);
+    }
+    let differs = confirm::differs(desk, &odd.row).await?;
+    Ok(!odd.rate_kept || differs.is_some_and(is_why))
 }
 
 /// Whether a movement is of a payment that our books have, of whatever day: a merchant may be settled later than the next day.
@@ -240,7 +286,7 @@ fn side_of_flow(line: &FundLine) -> Side {
     Side {
         amount_fen: Some(line.amount_fen.saturating_mul(sign)),
         state: Some(line.business_type.clone()),
-        at: beijing(&line.at),
+        at: beijing_time(&line.at),
         note: Some(format!("{}, flow {}", line.business_name, line.flow_id)),
     }
 }

@@ -12,7 +12,7 @@ use payments::{
     order::Order,
     reconcile::{
         books::BookedRefund,
-        difference::{Difference, Kind, Remedy, State},
+        difference::{Difference, Money, Question, Remedy, State},
     },
 };
 use tracing::{info, warn};
@@ -73,13 +73,11 @@ async fn one(
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Difference, DayError> {
-    let outcome = match (difference.kind.remedy(), difference.kind) {
-        (Remedy::Person, _) => Outcome::ForAPerson,
-        (Remedy::Settle, Kind::PaidThereUnpaidHere) => {
-            payment(desk, difference, cause, trace).await?
-        }
-        (Remedy::Settle, _) => refund(desk, difference, cause, trace).await?,
-        (Remedy::Refund, _) => money_of_others(desk, difference, cause, trace).await?,
+    let outcome = match difference.kind.remedy() {
+        Remedy::Person => Outcome::ForAPerson,
+        Remedy::Settle(Question::Payment) => payment(desk, difference, cause, trace).await?,
+        Remedy::Settle(Question::Refund) => refund(desk, difference, cause, trace).await?,
+        Remedy::Refund(whose) => money_of_others(desk, difference, whose, cause, trace).await?,
     };
     let now = desk.clock.now();
     let next = match outcome {
@@ -209,6 +207,7 @@ async fn refund(
 async fn money_of_others(
     desk: &Desk,
     difference: &Difference,
+    whose: Money,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Outcome, DayError> {
@@ -240,12 +239,12 @@ async fn money_of_others(
     // Kept for a person, as a callback would have: so it can be given back.
     let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
     Ok(match settled {
-        Settled::Parked { .. } if difference.kind == Kind::DuplicatePayment => {
-            Outcome::Propose("WeChat Pay confirms the second payment: to be given back")
-        }
-        Settled::Parked { .. } => Outcome::Propose(
-            "WeChat Pay confirms the money, and nobody here made the order: to be given back",
-        ),
+        Settled::Parked { .. } => Outcome::Propose(match whose {
+            Money::Second => "WeChat Pay confirms the second payment: to be given back",
+            Money::Nobodys => {
+                "WeChat Pay confirms the money, and nobody here made the order: to be given back"
+            }
+        }),
         Settled::Changed | Settled::AlreadyDone => {
             Outcome::Repaired("WeChat Pay confirms the payment: it is booked")
         }

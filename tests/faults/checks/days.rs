@@ -19,7 +19,8 @@ const STEPS: &[(&str, &[&str])] = &[
         "proposed",
         &["proposed", "approved", "rejected", "repaired", "explained"],
     ),
-    ("approved", &["repaired"]),
+    // Open: the refund could not be made.
+    ("approved", &["repaired", "open"]),
     ("rejected", &["explained"]),
     ("repaired", &[]),
     ("explained", &[]),

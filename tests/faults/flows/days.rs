@@ -13,28 +13,40 @@ use wechatpay_simulator::{Difference as Planted, Fault, PayOptions, Rule, Wanted
 use super::{Flow, NOTHING, Step, create, refund};
 use crate::{
     play::Play,
-    scene::{Scene, WORK},
+    scene::{BEGIN_S, Scene, WORK},
 };
 
 /// How often the queue of days may have to be waited for.
 const ROUNDS_MAX: u32 = 100;
 /// The flows whose cases are too many for every day, and of how many of them one is played then.
-pub(super) const LONG: [(&str, usize); 3] =
-    [("day", 11), ("day-approved", 5), ("day-nobodys-money", 7)];
+pub(super) const LONG: [(&str, usize); 4] = [
+    ("day", 11),
+    ("day-in-parts", 23),
+    ("day-approved", 5),
+    ("day-nobodys-money", 7),
+];
 
 pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // Both sides have a payment and a refund; one payment's news was lost; one payment is not ours to keep.
         name: "day",
         before: DAY,
-        acts: |play| {
-            Box::pin(async move {
-                play.scene.send_work(&ReconcileWork::DailyV1);
-                play.work_off_days().await;
-            })
-        },
+        acts: RUN_THE_DAY,
         after: NOTHING,
         ends: DAY_ENDS,
+    },
+    Flow {
+        // The same day is too big for one run.
+        name: "day-in-parts",
+        before: |play| {
+            Box::pin(async move {
+                play.scene.deploy_with("RECONCILE_LINES_MAX", "1");
+                DAY(play).await;
+            })
+        },
+        acts: RUN_THE_DAY,
+        after: NOTHING,
+        ends: IN_PARTS,
     },
     Flow {
         name: "day-approved",
@@ -108,6 +120,26 @@ pub(super) const DAY_ENDS: &[(&str, &str)] = &[
     ("day duplicate_payment ORDER-1", "proposed"),
 ];
 
+/// The same, of a day in two parts.
+const IN_PARTS: &[(&str, &str)] = &[
+    ("ORDER-1", "partially_refunded"),
+    ("LOST-1", "paid"),
+    ("day", "done"),
+    // An index that lags shows fewer lines than there are, so that the day fits.
+    ("day parts", "2|1"),
+    ("day differences", "2"),
+    ("day paid_there_unpaid_here LOST-1", "repaired"),
+    ("day duplicate_payment ORDER-1", "proposed"),
+];
+
+/// The daily schedule comes, and what it brings is done.
+const RUN_THE_DAY: Step = |play| {
+    Box::pin(async move {
+        play.scene.send_work(&ReconcileWork::DailyV1);
+        play.work_off_days().await;
+    })
+};
+
 /// What is in the queue of days is done.
 const WORK_OFF: Step = |play| Box::pin(play.work_off_days());
 
@@ -166,6 +198,22 @@ impl Play {
             let wait_ms = next_ms - self.scene.clock.now_ms();
             let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or_default());
             self.step_by_step(wait).await;
+        }
+    }
+
+    /// All days since the scene began are reconciled, one after the other, the present one last.
+    pub(crate) async fn reconcile_all_days(&self) {
+        let last = BillDate::of(self.scene.clock.now());
+        let mut date = BillDate::of(UnixSeconds(BEGIN_S));
+        self.until_the_bill().await;
+        while date <= last {
+            self.scene.send_work(&ReconcileWork::DayV1 {
+                date,
+                dry_run: false,
+                run_id: format!("run-{date}"),
+            });
+            self.work_off_days().await;
+            date = date.plus_days(1);
         }
     }
 

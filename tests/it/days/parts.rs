@@ -17,6 +17,12 @@ async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
         bench.paid(&format!("ORDER-{n}")).await;
     }
     bench.refunded("ORDER-0", "R1", 10).await;
+    let mut failed = Vec::new();
+    for n in 0..6 {
+        let order_no = format!("FAILED-{n}");
+        bench.paid(&order_no).await;
+        failed.push(bench.refunded(&order_no, "R1", 10).await);
+    }
     bench.paid_in_silence("LOST-1").await;
     bench.paid_in_silence("LOST-2").await;
     let admin = bench.wechat.admin();
@@ -26,6 +32,11 @@ async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
         })
         .await;
     let date = day.to_string();
+    // The account moved for a refund that failed by its row. Of some the order is one part's, and the movement the other's.
+    for refund in failed {
+        let failed = Difference::AlterRefundState { state: None };
+        bench.plant(WantedDifference::picked(&date, failed).of_refund(&refund));
+    }
     let of = |difference, order: &str| WantedDifference::picked(&date, difference).of_order(order);
     bench.plant(of(Difference::DropPayment, "ORDER-2"));
     bench.plant(of(Difference::AlterAmount { fen: None }, "ORDER-3"));
@@ -59,6 +70,12 @@ async fn a_day_in_parts_comes_to_what_it_comes_to_in_one() {
             "paid_here_absent_there ORDER-2 open",
             "paid_there_unpaid_here LOST-1 repaired",
             "paid_there_unpaid_here LOST-2 repaired",
+            "refund_state_differs FAILED-0 open",
+            "refund_state_differs FAILED-1 open",
+            "refund_state_differs FAILED-2 open",
+            "refund_state_differs FAILED-3 open",
+            "refund_state_differs FAILED-4 open",
+            "refund_state_differs FAILED-5 open",
         ]
     );
 }

@@ -53,12 +53,30 @@ pub enum Kind {
 /// What is done about a kind of difference.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Remedy {
-    /// WeChat Pay is asked, and what it says is settled as a callback would be.
-    Settle,
-    /// A refund of the money is proposed to two persons.
-    Refund,
+    /// WeChat Pay is asked about something, and what it says is settled as a callback would be.
+    Settle(Question),
+    /// A refund of money is proposed to two persons.
+    Refund(Money),
     /// A person looks.
     Person,
+}
+
+/// What WeChat Pay is asked about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Question {
+    /// The order's payment.
+    Payment,
+    /// The refund.
+    Refund,
+}
+
+/// Money that is not ours to keep.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Money {
+    /// An order of ours was paid once more.
+    Second,
+    /// Nobody here made the order.
+    Nobodys,
 }
 
 impl Kind {
@@ -192,10 +210,12 @@ impl Kind {
     /// What is done without or with a person.
     pub const fn remedy(self) -> Remedy {
         match self {
-            Self::PaidThereUnpaidHere | Self::RefundThereUnknownHere | Self::RefundStateDiffers => {
-                Remedy::Settle
+            Self::PaidThereUnpaidHere => Remedy::Settle(Question::Payment),
+            Self::RefundThereUnknownHere | Self::RefundStateDiffers => {
+                Remedy::Settle(Question::Refund)
             }
-            Self::UnknownOrderThere | Self::DuplicatePayment => Remedy::Refund,
+            Self::UnknownOrderThere => Remedy::Refund(Money::Nobodys),
+            Self::DuplicatePayment => Remedy::Refund(Money::Second),
             Self::PaidHereAbsentThere
             | Self::AmountDiffers
             | Self::StatusDiffers
@@ -425,12 +445,12 @@ impl Difference {
         }
         let wrong_state = Err(NotDecided::WrongState { state: self.state });
         let to = match (decision, self.state) {
-            (Decision::Propose, State::Open | State::Rejected) => {
-                if self.kind.remedy() != Remedy::Refund {
+            (Decision::Propose, State::Open | State::Rejected) => match self.kind.remedy() {
+                Remedy::Refund(Money::Second | Money::Nobodys) => State::Proposed,
+                Remedy::Settle(Question::Payment | Question::Refund) | Remedy::Person => {
                     return Err(NotDecided::NothingToRefund);
                 }
-                State::Proposed
-            }
+            },
             (Decision::Approve, State::Proposed) => {
                 let mut behind = self.behind_the_proposal();
                 if behind.contains(&person) {
@@ -660,7 +680,7 @@ mod tests {
     #[test]
     fn only_money_that_is_not_ours_can_be_proposed_for_a_refund() {
         for kind in Kind::ALL {
-            let refund = kind.remedy() == Remedy::Refund;
+            let refund = matches!(kind.remedy(), Remedy::Refund(_));
             let proposed = decide(&difference(kind), Decision::Propose, "li");
             assert_eq!(proposed.is_ok(), refund, "{}", kind.name());
         }

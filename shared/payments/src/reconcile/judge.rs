@@ -3,7 +3,7 @@
 //! What the pass over the bill calls different may only be late: an index that lags, an order that was paid in the minute since.
 //! So each candidate's order is read again, and only what is said here counts.
 
-use wechatpay::{UnixSeconds, time::parse_rfc3339};
+use wechatpay::{UnixSeconds, bill::beijing_time};
 
 use crate::{
     order::{Order, Payment},
@@ -233,7 +233,7 @@ pub fn side_of_row(row: &BillLine) -> Side {
     Side {
         amount_fen: Some(amount_fen),
         state: Some(state.to_owned()),
-        at: beijing(&row.at),
+        at: beijing_time(&row.at),
         note: None,
     }
 }
@@ -249,12 +249,6 @@ pub fn about_row(row: &BillLine) -> About {
         line: Some(row.line),
         ..About::default()
     }
-}
-
-/// A time as bills write it: `2026-08-01 10:00:05`, in Beijing.
-pub fn beijing(text: &str) -> Option<UnixSeconds> {
-    let (day, time) = text.split_once(' ')?;
-    parse_rfc3339(&format!("{day}T{time}+08:00")).ok()
 }
 
 #[cfg(test)]
@@ -508,15 +502,5 @@ mod tests {
         assert_eq!(at(86_399), Near::End);
         assert_eq!(at(85_800), Near::End);
         assert_eq!(at(85_799), Near::Neither);
-    }
-
-    #[test]
-    fn a_time_of_a_bill_is_beijings() {
-        assert_eq!(
-            beijing("2026-08-01 00:00:00"),
-            Some(BillDate::parse("2026-08-01").unwrap().starts_at())
-        );
-        assert_eq!(beijing("2026-08-01"), None);
-        assert_eq!(beijing("yesterday at noon"), None);
     }
 }

@@ -44,7 +44,7 @@ impl<'a> FundRow<'a> {
     /// # Errors
     /// [`BillError::NotATime`] when it is none.
     pub fn at_unix(&self) -> Result<UnixSeconds, BillError> {
-        moment::beijing(self.at()).ok_or_else(|| self.record.not_a_time(self.columns.at))
+        moment::beijing_time(self.at()).ok_or_else(|| self.record.not_a_time(self.columns.at))
     }
 
     /// What moved the money: `transaction_id`, `refund_id`, `transfer_bill_no` ... (微信支付业务单号).

@@ -61,6 +61,7 @@ mod trade;
 pub use error::{BillError, Column};
 pub use escape::unescape;
 pub use fund::{Direction, FundBillReader, FundRow, FundSummary};
+pub use moment::beijing_time;
 pub use money::{Fee, fen_of_yuan, yuan_of_fen};
 pub use row::TradeRow;
 pub use trade::{TradeBillReader, TradeKind, TradeSummary};

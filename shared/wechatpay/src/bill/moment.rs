@@ -5,8 +5,9 @@ use ::time::{Date, Month};
 
 use crate::UnixSeconds;
 
-/// Reads `2026-08-01 10:00:05`, a time in Beijing.
-pub(super) fn beijing(text: &str) -> Option<UnixSeconds> {
+/// Reads a time as bills write it: `2026-08-01 10:00:05`, in Beijing; none for everything else.
+#[must_use]
+pub fn beijing_time(text: &str) -> Option<UnixSeconds> {
     let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b' ', rest @ ..] = text.as_bytes() else {
         return None;
     };
@@ -34,10 +35,10 @@ mod tests {
     #[test]
     fn a_time_is_one_in_beijing() {
         assert_eq!(
-            beijing("2026-08-01 12:00:01"),
+            beijing_time("2026-08-01 12:00:01"),
             Some(UnixSeconds(1_785_556_801))
         );
-        assert_eq!(beijing("1970-01-01 08:00:00"), Some(UnixSeconds(0)));
+        assert_eq!(beijing_time("1970-01-01 08:00:00"), Some(UnixSeconds(0)));
     }
 
     #[test]
@@ -53,7 +54,7 @@ mod tests {
             "2026-08-01 12:00:01 ",
             "2026-08-01 12:00:0x",
         ] {
-            assert_eq!(beijing(text), None, "{text}");
+            assert_eq!(beijing_time(text), None, "{text}");
         }
     }
 }

@@ -144,7 +144,7 @@ impl<'a> TradeRow<'a> {
     /// # Errors
     /// [`BillError::NotATime`] when it is none.
     pub fn at_unix(&self) -> Result<UnixSeconds, BillError> {
-        moment::beijing(self.at()).ok_or_else(|| self.record.not_a_time(self.columns.at))
+        moment::beijing_time(self.at()).ok_or_else(|| self.record.not_a_time(self.columns.at))
     }
 
     /// [`rate`](Self::rate) in millionths, 6000 for `0.60%`; none if it is not written so.
