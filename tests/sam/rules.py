@@ -291,6 +291,8 @@ def schedule(_parameters, resources):
         yield "the day is reconciled by another clock than Beijing's"
     if daily["Target"]["Arn"] != arn("ReconcileWorkQueue"):
         yield "the daily schedule does not lead to the queue"
+    if "<aws.scheduler.scheduled-time>" not in daily["Target"]["Input"]:
+        yield "a daily message that is moved back would reconcile another day"
 
 
 if __name__ == "__main__":

@@ -1,31 +1,26 @@
 //! A decision of two persons -> the money goes back, by the path of every refund.
 
-use std::time::Duration;
-
 use adapters::{order_table::Reserved, reconciliation::Saved};
-use flows::{ask::Asked, refund::TakenOn, settle::Settled, trace::Trace};
+use flows::{refund::TakenOn, settle::Settled, trace::Trace};
 use payments::{
     ids::{OrderNo, RefundNo, TransactionId},
     journal::{Because, Cause},
-    money::Fen,
     notice::{Outcome, TradeNotice},
     reconcile::{
         adopt::adopt,
-        difference::{Difference, Money, Remedy, State},
+        difference::{Money, Remedy, State},
         run::BillDate,
     },
-    refund::{RefundTerms, WantedRefund},
+    refund::{ParkedState, REFUNDS_MAX, RefundState, RefundTerms, WantedRefund},
 };
 use tracing::{info, warn};
 
-use crate::{desk::Desk, error::DayError, repair::unanswered};
-
-/// How long WeChat Pay may take for one answer.
-const ASK_WITHIN: Duration = Duration::from_secs(6);
+use crate::{ask, desk::Desk, error::DayError, repair};
 
 /// Carries an approved proposal out. Whatever is not approved, or not any more, is left as it is.
 ///
-/// The refund's number follows from the payment's, so however often this is begun and wherever it dies, one refund is made.
+/// The refund's number follows from the payment's, so however often this is begun and wherever it dies, one refund is made; only
+/// after WeChat Pay closed one is there another.
 ///
 /// # Errors
 /// [`DayError`].
@@ -42,12 +37,12 @@ pub(crate) async fn approved(
     if difference.state != State::Approved {
         return Ok(());
     }
-    let applied = match (numbers(&difference), difference.kind.remedy()) {
+    let applied = match (repair::numbers(&difference), difference.kind.remedy()) {
         (None, _) => {
             Err("our books cannot hold its numbers: refund it in WeChat Pay's console".into())
         }
         (Some((order_no, transaction_id)), Remedy::Refund(Money::Second)) => {
-            second_payment(desk, &difference, &order_no, &transaction_id, cause, trace).await?
+            second_payment(desk, &order_no, &transaction_id, cause, trace).await?
         }
         (Some((_, transaction_id)), Remedy::Refund(Money::Nobodys)) => {
             nobodys_money(desk, &transaction_id, cause, trace).await?
@@ -77,53 +72,81 @@ pub(crate) async fn approved(
 /// Why the money is on its way, or why it cannot be.
 type Applied = Result<String, String>;
 
-fn numbers(difference: &Difference) -> Option<(OrderNo, TransactionId)> {
-    let order_no = OrderNo::parse(difference.about.order_no.as_deref()?).ok()?;
-    let transaction_id = TransactionId::parse(difference.about.transaction_id.as_deref()?).ok()?;
-    Some((order_no, transaction_id))
-}
-
 /// A second payment of an order: it is parked, and given back whole.
 async fn second_payment(
     desk: &Desk,
-    difference: &Difference,
     order_no: &OrderNo,
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Applied, DayError> {
+    let mut parked = desk.orders.parked_payment(order_no, transaction_id).await?;
+    if parked.is_none() {
+        // Its news was lost, and no run was allowed to ask for it.
+        match repair::settled(desk, transaction_id, cause, trace).await? {
+            Err(why) => return Ok(Err(why)),
+            Ok(_) => parked = desk.orders.parked_payment(order_no, transaction_id).await?,
+        }
+    }
     let order = desk.orders.read(order_no).await?;
-    let parked = desk.orders.parked_payment(order_no, transaction_id).await?;
-    let amount = difference.there.as_ref().and_then(|there| there.amount_fen);
-    let amount = parked
-        .map(|parked| parked.amount)
-        .or_else(|| amount.and_then(Fen::new));
-    let (Some(order), Some(amount)) = (order, amount) else {
+    let (Some(order), Some(parked)) = (order, parked) else {
         return Ok(Err(
-            "our books have no such payment any more: refund it in WeChat Pay's console".into(),
+            "our books have no such second payment: refund it in WeChat Pay's console".into(),
         ));
     };
-    let refund_no = RefundNo::of_second_payment(transaction_id);
-    let wanted = WantedRefund {
-        refund_no: refund_no.clone(),
-        terms: RefundTerms {
-            amount,
-            reason: None,
-            transaction_id: Some(transaction_id.clone()),
-        },
-    };
-    let taken = desk
-        .refunding
-        .take_on(&order.client_id, order_no, &wanted, cause, trace.id())
-        .await?;
-    Ok(match taken {
-        TakenOn::New(_) | TakenOn::Known(_) => {
-            Ok(format!("refund {refund_no} gives the second payment back"))
+    match parked.state {
+        ParkedState::Parked => {}
+        ParkedState::Refunding | ParkedState::Refunded => {
+            return Ok(Ok("the second payment is on its way back already".into()));
         }
-        TakenOn::OtherTerms | TakenOn::NoOrder | TakenOn::Refused(_) => Err(format!(
-            "the refund was not taken on ({taken:?}): look the payment up in WeChat Pay's console"
-        )),
-    })
+        ParkedState::Booked => {
+            return Ok(Err("it is the order's own payment by now".into()));
+        }
+    }
+    for nth in 1..=REFUNDS_MAX {
+        let refund_no = RefundNo::of_second_payment(transaction_id, nth);
+        let wanted = WantedRefund {
+            refund_no: refund_no.clone(),
+            terms: RefundTerms {
+                amount: parked.amount,
+                reason: None,
+                transaction_id: Some(transaction_id.clone()),
+            },
+        };
+        let taken = desk
+            .refunding
+            .take_on(&order.client_id, order_no, &wanted, cause, trace.id())
+            .await?;
+        let known = match taken {
+            TakenOn::New(refund) | TakenOn::Known(refund) => refund,
+            TakenOn::OtherTerms | TakenOn::NoOrder | TakenOn::Refused(_) => {
+                return Ok(Err(format!(
+                    "the refund was not taken on ({taken:?}): look the payment up in WeChat Pay's console"
+                )));
+            }
+        };
+        match known.state {
+            // It failed for good and its money is free again: another try is another refund (section 6.3).
+            RefundState::Closed => {}
+            RefundState::Refused(code) => {
+                return Ok(Err(format!(
+                    "WeChat Pay refused refund {refund_no} ({code}): POST .../retry or .../release for it, then decide anew"
+                )));
+            }
+            RefundState::Reserved
+            | RefundState::Processing
+            | RefundState::Succeeded(_)
+            | RefundState::Abnormal => {
+                return Ok(Ok(format!(
+                    "refund {refund_no} gives the second payment back"
+                )));
+            }
+        }
+    }
+    Ok(Err(
+        "as many refunds of it failed as WeChat Pay takes: pay the money back by other means"
+            .into(),
+    ))
 }
 
 /// Money for an order that nobody here made: the order is taken on as a closed one, and its money settled into it is late money,
@@ -134,14 +157,9 @@ async fn nobodys_money(
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Applied, DayError> {
-    let transaction = match desk.asking.payment(transaction_id, ASK_WITHIN).await? {
+    let transaction = match ask::payment(desk, transaction_id).await? {
         Ok(transaction) => transaction,
-        Err(Asked::NotThere) => {
-            return Ok(Err("WeChat Pay says that it has no such payment".into()));
-        }
-        Err(Asked::Refused(refusal)) => return Err(unanswered(&refusal.raw_code)),
-        Err(Asked::Unknown(what)) => return Err(unanswered(&what)),
-        Err(Asked::Settled(_)) => return Err(unanswered("settled")),
+        Err(why) => return Ok(Err(why)),
     };
     let trade_type = transaction.trade_type.clone();
     let notice = match TradeNotice::try_from(transaction) {

@@ -257,16 +257,19 @@ async fn read<C: Call<Answer = BillLink>>(
     call: &C,
     mut text: impl Text,
 ) -> Result<ReadBill, DayError> {
-    let Some(opened) = open(desk, run, date, bill, call).await? else {
-        info!(%date, bill = bill.name(), "nothing happened on the day: there is no bill");
-        return Ok(ReadBill {
-            facts: BillFacts {
-                rows: 0,
-                sha1: None,
-                kept_as: None,
-            },
-            summary_differs: None,
-        });
+    let opened = match open(desk, run, date, bill, call).await? {
+        Some(opened) => opened,
+        None => {
+            info!(%date, bill = bill.name(), "nothing happened on the day: there is no bill");
+            return Ok(ReadBill {
+                facts: BillFacts {
+                    rows: 0,
+                    sha1: None,
+                    kept_as: None,
+                },
+                summary_differs: None,
+            });
+        }
     };
     let (sha1, kept_as) = (opened.sha1.clone(), opened.kept_as.clone());
     let mut broken = None;
@@ -327,8 +330,10 @@ async fn open<C: Call<Answer = BillLink>>(
     bill: BillName,
     call: &C,
 ) -> Result<Option<Opened>, DayError> {
-    if let Some(kept) = kept(desk, run, date, bill).await? {
-        return Ok(Some(kept));
+    match kept(desk, run, date, bill).await? {
+        Kept::File(opened) => return Ok(Some(*opened)),
+        Kept::Nothing => return Ok(None),
+        Kept::Not => {}
     }
     let Some(link) = link(desk, run, date, bill, call).await? else {
         return Ok(None);
@@ -361,33 +366,64 @@ async fn open<C: Call<Answer = BillLink>>(
 /// How long WeChat Pay may take to begin with a file.
 const DOWNLOAD_WITHIN: Duration = Duration::from_secs(30);
 
-/// A bill that an earlier run kept. Of the present day there is none that stays: its bill still grows.
-async fn kept(
-    desk: &Desk,
-    run: &Run,
-    date: BillDate,
-    bill: BillName,
-) -> Result<Option<Opened>, DayError> {
+/// What earlier runs have kept of a bill.
+enum Kept {
+    /// Its file.
+    File(Box<Opened>),
+    /// That there is none, since nothing happened: WeChat Pay said so when it could be believed. It is not asked again, which for
+    /// an old day it would refuse.
+    Nothing,
+    /// Nothing that counts.
+    Not,
+}
+
+/// What an earlier run has kept of a bill. Of the present day there is none that stays: its bill still grows.
+async fn kept(desk: &Desk, run: &Run, date: BillDate, bill: BillName) -> Result<Kept, DayError> {
     if date >= BillDate::of(desk.clock.now()) {
-        return Ok(None);
+        return Ok(Kept::Not);
     }
-    let facts = if date == run.date {
-        run.bills.get(&bill).cloned()
+    let other;
+    let run = if date == run.date {
+        run
     } else {
-        let other = desk.reconciliations.run(date).await?;
-        other.and_then(|other| other.bills.get(&bill).cloned())
+        match desk.reconciliations.run(date).await? {
+            Some(found) if are_whole(&found) => {
+                other = found;
+                &other
+            }
+            Some(_) | None => return Ok(Kept::Not),
+        }
     };
-    let Some((sha1, kept_as)) = facts.and_then(|facts| facts.sha1.zip(facts.kept_as)) else {
-        return Ok(None);
+    let Some(facts) = run.bills.get(&bill) else {
+        return Ok(Kept::Not);
     };
-    let bytes = desk.evidence.open(&kept_as).await?;
-    Ok(bytes.map(|bytes| Opened {
-        name: bill.name(),
-        source: BillSource::Kept(bytes),
-        keeping: None,
-        sha1,
-        kept_as,
+    let (Some(sha1), Some(kept_as)) = (&facts.sha1, &facts.kept_as) else {
+        return Ok(Kept::Nothing);
+    };
+    let bytes = desk.evidence.open(kept_as).await?;
+    Ok(bytes.map_or(Kept::Not, |bytes| {
+        Kept::File(Box::new(Opened {
+            name: bill.name(),
+            source: BillSource::Kept(bytes),
+            keeping: None,
+            sha1: sha1.clone(),
+            kept_as: kept_as.clone(),
+        }))
     }))
+}
+
+/// Whether the bills of a run are those of a day that was over. With a simulator a day is reconciled while it still runs.
+pub(crate) fn are_whole(run: &Run) -> bool {
+    run.started_at >= run.date.ends_at()
+}
+
+/// Whether a day's trade bill is kept, so that it can be read however old the day is.
+///
+/// # Errors
+/// [`DayError`].
+pub(crate) async fn is_kept(desk: &Desk, date: BillDate) -> Result<bool, DayError> {
+    let run = desk.reconciliations.run(date).await?;
+    Ok(run.is_some_and(|run| are_whole(&run) && run.bills.contains_key(&BillName::Trade)))
 }
 
 /// `bills/<mchid>/<day>/<bill>-<sha1>.csv.gz`: a bill that comes with another hash one day never hides the first.

@@ -8,12 +8,13 @@ use payments::{
     reconcile::{
         bill_line::{BillLine, LineKind},
         books::DayBooks,
-        carried::{Awaits, Carried, Trade, TradeKind},
+        carried::{Carried, Trade, TradeKind},
         difference::{About, Difference, Kind, Side},
         judge::{
             Judgement, Near, Read, about_row, judge_absent_payment, judge_absent_refund, judge_row,
             near, side_of_row,
         },
+        matcher::TooManyDifferences,
         run::{BillDate, BillName, Run},
     },
 };
@@ -21,7 +22,7 @@ use wechatpay::{UnixSeconds, bill::Fee};
 
 use adapters::order_table::DayLine;
 
-use crate::{desk::Desk, error::DayError, our_books, part::Part};
+use crate::{ask, bills::DIFFERENCES_MAX, desk::Desk, error::DayError, our_books, part::Part};
 
 /// How many orders are read at once.
 const SIDE_BY_SIDE: usize = 16;
@@ -80,14 +81,37 @@ impl Finding {
         self.add(Kind::SummaryDiffers, about, Some(there), None);
     }
 
-    fn carry(&mut self, why: Awaits, trade: Trade) {
+    /// Notes a line that the bill has not, unless a row among the candidates names it, or one of the day before's last minutes.
+    /// One of this day's last minutes may be in the next day's bill.
+    fn absent(&mut self, trade: Trade, kind: Kind, here: Side, before: &BTreeSet<String>) {
+        let number = number_of_trade(&trade);
+        if self.named.contains(&number) || before.contains(&number) {
+            return;
+        }
+        match near(self.date, trade.at) {
+            Near::End => self.carry(trade),
+            Near::Beginning | Near::Neither => {
+                self.add(kind, about_trade(&trade), None, Some(here));
+            }
+        }
+    }
+
+    fn carry(&mut self, trade: Trade) {
         self.carried
-            .push(Carried::to(self.date.plus_days(1), why, trade));
+            .push(Carried::to(self.date.plus_days(1), trade));
+    }
+}
+
+/// What a row is about.
+pub(crate) fn kind_of(row: impl Into<LineKind>) -> TradeKind {
+    match row.into() {
+        LineKind::Payment | LineKind::Revoked => TradeKind::Payment,
+        LineKind::Refund => TradeKind::Refund,
     }
 }
 
 /// The number that a trade is told by.
-fn number_of(kind: TradeKind, transaction_id: &str, out_refund_no: &str) -> String {
+pub(crate) fn number_of(kind: TradeKind, transaction_id: &str, out_refund_no: &str) -> String {
     match kind {
         TradeKind::Payment => format!("payment#{transaction_id}"),
         TradeKind::Refund => format!("refund#{out_refund_no}"),
@@ -107,35 +131,18 @@ pub(crate) async fn rows(
         })
         .buffered(SIDE_BY_SIDE);
     while let Some((row, judgement)) = judged.try_next().await? {
-        let kind = match row.kind {
-            LineKind::Payment | LineKind::Revoked => TradeKind::Payment,
-            LineKind::Refund => TradeKind::Refund,
-        };
-        let number = number_of(kind, &row.transaction_id, &row.out_refund_no);
-        let again = !finding.named.insert(number);
+        let kind = kind_of(row.kind);
+        finding
+            .named
+            .insert(number_of(kind, &row.transaction_id, &row.out_refund_no));
         match judgement {
             Judgement::Differs(kind, here) => {
                 finding.add(kind, about_row(row), Some(side_of_row(row)), here);
             }
-            Judgement::Agrees(booked_at) => {
-                // The books have it on the day after this bill: that day's run must not miss it in its own bill.
-                let at = booked_at.filter(|at| BillDate::of(*at) == finding.date.plus_days(1));
-                if let (Some(at), false) = (at, again) {
-                    finding.carry(Awaits::Books, trade_of(row, kind, at));
-                }
-            }
+            Judgement::Agrees => {}
         }
     }
     Ok(())
-}
-
-/// Whether our books differ from a row.
-pub(crate) async fn differs(desk: &Desk, row: &BillLine) -> Result<Option<Kind>, DayError> {
-    let read = read(desk, row).await?;
-    Ok(match judge_row(row, &desk.mchid, &read) {
-        Judgement::Differs(kind, _) => Some(kind),
-        Judgement::Agrees(_) => None,
-    })
 }
 
 /// Rows that the bill has twice: its sum is too high by each.
@@ -164,28 +171,32 @@ pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Finding) {
     }
 }
 
-/// Lines of our books that no row named.
+/// Lines of our books that no row named. `before` are those that the bill of the day before had in its last minutes.
 pub(crate) async fn absent(
     desk: &Desk,
     part: Part,
     books: &DayBooks,
-    carried: &[Carried],
+    before: &BTreeSet<String>,
     finding: &mut Finding,
 ) -> Result<(), DayError> {
-    let seen_before: BTreeSet<String> = carried
-        .iter()
-        .filter(|carried| carried.why == Awaits::Books)
-        .map(|carried| number_of_trade(&carried.trade))
-        .collect();
+    let at_most = DIFFERENCES_MAX;
+    if usize::try_from(books.unseen()).map_or(true, |unseen| unseen > at_most) {
+        return Err(TooManyDifferences { at_most }.into());
+    }
+    let date = finding.date;
     for shard in part.shards().filter(|shard| books.unseen_in(*shard) > 0) {
         let mut from = None;
         loop {
-            let (_, page) = our_books::page(desk, finding.date, shard, from).await?;
-            for line in &page.lines {
-                let unseen =
-                    our_books::book_line(line).is_some_and(|entered| books.is_unseen(&entered));
-                if unseen {
-                    absent_line(desk, line, &seen_before, finding).await?;
+            let (_, page) = our_books::page(desk, date, shard, from).await?;
+            let unseen = page.lines.iter().filter(|line| {
+                our_books::book_line(line).is_some_and(|entered| books.is_unseen(&entered))
+            });
+            let mut judged = stream::iter(unseen)
+                .map(|line| absent_line(desk, line, date))
+                .buffered(SIDE_BY_SIDE);
+            while let Some(judged) = judged.try_next().await? {
+                if let Some((trade, kind, here)) = judged {
+                    finding.absent(trade, kind, here, before);
                 }
             }
             match page.next {
@@ -197,12 +208,12 @@ pub(crate) async fn absent(
     Ok(())
 }
 
+/// What is absent from the bill, if it is: the trade, which kind of difference that would be, and what our books say.
 async fn absent_line(
     desk: &Desk,
     line: &DayLine,
-    seen_before: &BTreeSet<String>,
-    finding: &mut Finding,
-) -> Result<(), DayError> {
+    date: BillDate,
+) -> Result<Option<(Trade, Kind, Side)>, DayError> {
     let (trade, judged) = match line {
         DayLine::Payment {
             order_no,
@@ -244,23 +255,28 @@ async fn absent_line(
                 amount_fen: *amount_fen,
                 at: *at,
             };
-            (trade, judge_absent_refund(refund.as_ref(), finding.date))
+            let judged = judge_absent_refund(refund.as_ref(), date);
+            let is_dated = refund.is_some_and(|refund| refund.accepted_at.is_some());
+            if judged.is_some() && !is_dated && is_of_other_day(desk, out_refund_no, date).await? {
+                return Ok(None);
+            }
+            (trade, judged)
         }
-        DayLine::Parked { .. } => return Ok(()),
+        DayLine::Parked { .. } => return Ok(None),
     };
-    let number = number_of_trade(&trade);
-    let Some((kind, here)) = judged else {
-        return Ok(());
-    };
-    // A row among the candidates names it, so the bill has it, or the bill of the day before had.
-    if finding.named.contains(&number) || seen_before.contains(&number) {
-        return Ok(());
-    }
-    match near(finding.date, trade.at) {
-        Near::End => finding.carry(Awaits::Bill, trade),
-        Near::Beginning | Near::Neither => finding.add(kind, about_trade(&trade), None, Some(here)),
-    }
-    Ok(())
+    Ok(judged.map(|(kind, here)| (trade, kind, here)))
+}
+
+/// Whether WeChat Pay accepted a refund on another day than the one that our books have it on: it was not told when, and the
+/// notice says only when the money was back.
+async fn is_of_other_day(
+    desk: &Desk,
+    out_refund_no: &OutRefundNo,
+    date: BillDate,
+) -> Result<bool, DayError> {
+    let told = ask::refund(desk, out_refund_no).await?;
+    let accepted_at = told.ok().and_then(|news| news.accepted_at);
+    Ok(accepted_at.is_some_and(|at| BillDate::of(at) != date))
 }
 
 /// What the day before could not judge: this day's bill has it, or nobody's.
@@ -275,7 +291,7 @@ pub(crate) async fn carried(
             continue;
         }
         let trade = &carried.trade;
-        if carried.why == Awaits::Bill && !finding.named.contains(&number_of_trade(trade)) {
+        if !finding.named.contains(&number_of_trade(trade)) {
             let judged = still_absent(desk, trade).await?;
             if let Some((kind, here)) = judged {
                 finding.add(kind, about_trade(trade), None, Some(here));
@@ -360,21 +376,5 @@ fn about_trade(trade: &Trade) -> About {
         out_refund_no: trade.out_refund_no.clone(),
         refund_id: trade.refund_id.clone(),
         ..About::default()
-    }
-}
-
-fn trade_of(row: &BillLine, kind: TradeKind, at: UnixSeconds) -> Trade {
-    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Trade {
-        kind,
-        order_no: row.order_no.clone(),
-        transaction_id: some(&row.transaction_id),
-        out_refund_no: some(&row.out_refund_no),
-        refund_id: some(&row.refund_id),
-        amount_fen: match kind {
-            TradeKind::Payment => row.total_fen,
-            TradeKind::Refund => row.requested_refund_fen,
-        },
-        at,
     }
 }

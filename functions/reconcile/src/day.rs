@@ -14,7 +14,7 @@ use payments::{
     journal::Cause,
     reconcile::{
         books::DayBooks,
-        difference::{Difference, Kind},
+        difference::{Difference, Kind, State},
         run::{BillDate, BillName, PartDone, Run, RunState},
     },
 };
@@ -49,10 +49,12 @@ const TRIES: u32 = 12;
 /// # Errors
 /// [`DayError`]. The day's record says so too.
 pub(crate) async fn reconcile(desk: &Desk, day: &Day, trace: &Trace) -> Result<(), DayError> {
-    let Some(run) = begin(desk, day).await? else {
+    let run = begin(desk, day).await?;
+    if run.state == RunState::Done {
         info!(date = %day.date, run_id = day.run_id, "the day is done: the message came twice");
-        return Ok(());
-    };
+        // Whoever closed it may have died before it told.
+        return close_if_whole(desk, &run).await;
+    }
     info!(date = %day.date, run_id = day.run_id, dry_run = day.dry_run, "reconciling the day");
     let done = whole(desk, &run, trace).await;
     note_trouble(desk, day.date, &day.run_id, done).await
@@ -85,13 +87,13 @@ pub(crate) async fn reconcile_part(
     note_trouble(desk, date, run_id, done).await
 }
 
-/// Makes the run the day's latest. `None` when it is done already.
-async fn begin(desk: &Desk, day: &Day) -> Result<Option<Run>, DayError> {
+/// Makes the run the day's latest, unless it is done already.
+async fn begin(desk: &Desk, day: &Day) -> Result<Run, DayError> {
     for _ in 0..TRIES {
         let now = desk.clock.now();
         let run = match desk.reconciliations.run(day.date).await? {
             None => Run::begun(day.date, &day.run_id, day.dry_run, now),
-            Some(run) if run.id == day.run_id && run.state == RunState::Done => return Ok(None),
+            Some(run) if run.id == day.run_id && run.state == RunState::Done => return Ok(run),
             // Its message came again: the parts that are done stay done.
             Some(run) if run.id == day.run_id => Run {
                 state: RunState::Running,
@@ -101,12 +103,16 @@ async fn begin(desk: &Desk, day: &Day) -> Result<Option<Run>, DayError> {
             },
             Some(run) => Run {
                 version: run.version.saturating_add(1),
-                bills: run.bills,
+                bills: if bills::are_whole(&run) {
+                    run.bills
+                } else {
+                    BTreeMap::new()
+                },
                 ..Run::begun(day.date, &day.run_id, day.dry_run, now)
             },
         };
         if desk.reconciliations.save_run(&run).await? == Saved::Yes {
-            return Ok(Some(run));
+            return Ok(run);
         }
     }
     Err(DayError::Passing(
@@ -151,8 +157,8 @@ async fn one_part(
     books: DayBooks,
     trace: &Trace,
 ) -> Result<(), DayError> {
-    let mut moves = funds::expected(desk, run, part).await?;
-    let trades = bills::trades(desk, run, part, books, &mut moves).await?;
+    let mut before = funds::before(desk, run, part).await?;
+    let trades = bills::trades(desk, run, part, books, &mut before.books).await?;
     let cause = Cause::Reconciliation(run.id.clone());
     let run = &save(desk, run.date, &run.id, |run| {
         run.bills.extend(trades.bills());
@@ -167,15 +173,18 @@ async fn one_part(
     confirm::repeated(&matched.repeated, &mut finding);
     confirm::off_rate(&matched.off_rate, &mut finding);
     let carried = desk.reconciliations.carried(run.date).await?;
-    confirm::absent(desk, part, &matched.books, &carried, &mut finding).await?;
+    confirm::absent(desk, part, &matched.books, &before.last, &mut finding).await?;
     confirm::carried(desk, part, &carried, &mut finding).await?;
-    let moved = funds::judge(desk, run, part, moves, &mut finding).await?;
+    let moved = funds::judge(desk, run, part, before, &mut finding).await?;
 
-    let found = write_down(desk, &finding).await?;
+    let found = write_down(desk, run, &finding).await?;
     for carried in &finding.carried {
         desk.reconciliations.carry(carried).await?;
     }
-    agree_again(desk, run, part, &found).await?;
+    if !finding.carried.is_empty() {
+        run_the_next_day_again(desk, run, trace).await?;
+    }
+    agree_again(desk, run, part, &found, moved.before).await?;
     let found = if run.dry_run {
         found
     } else {
@@ -197,17 +206,50 @@ async fn one_part(
     close_if_whole(desk, &run).await
 }
 
-/// Writes differences down; what is known already stays as it stands. All as they stand then.
-async fn write_down(desk: &Desk, finding: &Finding) -> Result<Vec<Difference>, DayError> {
+/// Writes differences down. What is known already stays as it stands, but for what was repaired before this run began: that did
+/// not last. All as they stand then.
+async fn write_down(
+    desk: &Desk,
+    run: &Run,
+    finding: &Finding,
+) -> Result<Vec<Difference>, DayError> {
     use adapters::reconciliation::Found;
     let mut found = Vec::with_capacity(finding.differences.len());
     for difference in finding.differences.values() {
         found.push(match desk.reconciliations.find(difference).await? {
             Found::New => difference.clone(),
+            Found::Known(known) if was_repaired_before(&known, run) => {
+                let why = "a later run finds it again";
+                let open = known.reopened(&run.id, why, desk.clock.now());
+                repair::written(desk, &known, open).await?
+            }
             Found::Known(known) => *known,
         });
     }
     Ok(found)
+}
+
+fn was_repaired_before(known: &Difference, run: &Run) -> bool {
+    let last = known.history.last();
+    known.state == State::Repaired && last.is_some_and(|step| step.at < run.started_at)
+}
+
+/// The next day's run may have judged what was carried to it before it was carried: then it is run again, as it was.
+async fn run_the_next_day_again(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), DayError> {
+    let next = desk.reconciliations.run(run.date.plus_days(1)).await?;
+    let Some(next) = next.filter(|next| next.state == RunState::Done) else {
+        return Ok(());
+    };
+    let message = ReconcileWork::DayV1 {
+        date: next.date,
+        dry_run: next.dry_run,
+        run_id: format!("after-{}", run.id),
+    };
+    info!(date = %next.date, "the day after has to judge what was carried to it: it is run again");
+    desk.work
+        .send_reconcile(&message, 0, &trace.traceparent())
+        .await?;
+    Ok(())
 }
 
 /// What earlier runs found different and this one does not: both sides agree by now.
@@ -216,13 +258,18 @@ async fn agree_again(
     run: &Run,
     part: Part,
     found: &[Difference],
+    before_read: bool,
 ) -> Result<(), DayError> {
     let found: BTreeSet<&str> = found
         .iter()
         .map(|difference| difference.id.as_str())
         .collect();
     for difference in all_differences(desk, run.date).await? {
-        let gone = part.has_difference(&difference) && !found.contains(difference.id.as_str());
+        // Without the bills of the day before, nothing can be said of its trades' movements.
+        let is_judged = before_read || !of_movements(difference.kind);
+        let gone = is_judged
+            && part.has_difference(&difference)
+            && !found.contains(difference.id.as_str());
         if gone && difference.state.needs_somebody() && !repair::is_under_way(&difference) {
             let why = "a later run finds that both sides agree";
             let repaired = difference.repaired(&run.id, why, desk.clock.now());
@@ -268,6 +315,9 @@ fn count(differences: &[Difference]) -> BTreeMap<Kind, u32> {
     counts
 }
 
+/// The alarm is for what is open of so many days: of yesterday, and of the days before that nobody has looked at yet.
+const OPEN_LAST_DAYS: i64 = 30;
+
 /// The last part closes the day and tells the metrics how it stands.
 async fn close_if_whole(desk: &Desk, run: &Run) -> Result<(), DayError> {
     if !run.is_whole() {
@@ -278,9 +328,12 @@ async fn close_if_whole(desk: &Desk, run: &Run) -> Result<(), DayError> {
         run.trouble = None;
     })
     .await?;
-    let all = all_differences(desk, run.date).await?;
-    let open = all.iter().filter(|one| one.state.needs_somebody()).count();
-    let open = u64::try_from(open).unwrap_or(u64::MAX);
+    let mut open = 0_u64;
+    for days in 0..OPEN_LAST_DAYS {
+        let all = all_differences(desk, run.date.plus_days(-days)).await?;
+        let of_day = all.iter().filter(|one| one.state.needs_somebody()).count();
+        open = open.saturating_add(u64::try_from(of_day).unwrap_or(u64::MAX));
+    }
     metrics::day_done(desk, &run, open);
     info!(
         date = %run.date,
@@ -331,23 +384,68 @@ async fn note_trouble(
     let Err(error) = done else {
         return Ok(());
     };
-    let state = match &error {
-        DayError::NotReady => RunState::Waiting,
-        DayError::Bill(_) | DayError::TooMany(_) | DayError::Damaged(_) => RunState::Failed,
-        DayError::Passing(_) => RunState::Running,
+    let tries = match &error {
+        DayError::Bill(_) | DayError::BillAgain(_) => 1,
         DayError::Superseded => return Err(error),
+        DayError::NotReady | DayError::TooMany(_) | DayError::Damaged(_) | DayError::Passing(_) => {
+            0
+        }
     };
     let trouble = Chain(&error).to_string();
     let noted = save(desk, date, run_id, |run| {
-        run.state = state;
+        run.broken = run.broken.saturating_add(tries);
+        run.state = state_after(&error, run.broken);
         run.trouble = Some(trouble.clone());
     })
     .await;
-    if let Err(unnoted) = noted {
-        warn!(%date, run_id, error = %Chain(&unnoted), "the day's record does not say why it is not done");
-    }
-    if state == RunState::Failed {
+    let run = match noted {
+        Ok(run) => run,
+        Err(unnoted) => {
+            warn!(%date, run_id, error = %Chain(&unnoted), "the day's record does not say why it is not done");
+            return Err(unnoted); // what passes is tried again, and noted then
+        }
+    };
+    if run.state == RunState::Failed {
         metrics::day_failed(desk);
     }
-    Err(error)
+    match (error, run.state) {
+        (DayError::Bill(bill), RunState::Waiting) => Err(DayError::BillAgain(bill)),
+        (error, _) => Err(error),
+    }
+}
+
+/// How often a bill that is of no use is fetched, before it is left to a person.
+const BROKEN_TRIES: u32 = 4;
+
+/// Where a day stands after an error, with so many bills that were of no use.
+fn state_after(error: &DayError, broken: u32) -> RunState {
+    match error {
+        DayError::NotReady => RunState::Waiting,
+        DayError::Bill(_) | DayError::BillAgain(_) if broken < BROKEN_TRIES => RunState::Waiting,
+        DayError::Bill(_)
+        | DayError::BillAgain(_)
+        | DayError::TooMany(_)
+        | DayError::Damaged(_) => RunState::Failed,
+        DayError::Passing(_) | DayError::Superseded => RunState::Running,
+    }
+}
+
+/// Whether a difference is about movements of the account.
+fn of_movements(kind: Kind) -> bool {
+    match kind {
+        Kind::FundFlowWithoutTrade | Kind::TradeWithoutFundFlow => true,
+        Kind::PaidThereUnpaidHere
+        | Kind::PaidHereAbsentThere
+        | Kind::AmountDiffers
+        | Kind::StatusDiffers
+        | Kind::IdentityDiffers
+        | Kind::UnknownOrderThere
+        | Kind::DuplicatePayment
+        | Kind::RefundThereUnknownHere
+        | Kind::RefundHereAbsentThere
+        | Kind::RefundAmountDiffers
+        | Kind::RefundStateDiffers
+        | Kind::FeeOffTheRate
+        | Kind::SummaryDiffers => false,
+    }
 }

@@ -25,6 +25,9 @@ pub(crate) enum DayError {
     /// The bill is of no use, so nothing is said about the day.
     #[error("a bill of the day is of no use")]
     Bill(#[source] Box<BrokenBill>),
+    /// The same, and it is fetched anew.
+    #[error("a bill of the day is of no use, and is fetched anew in half an hour")]
+    BillAgain(#[source] Box<BrokenBill>),
     /// More differs than anybody could look at.
     #[error("the day was not judged")]
     TooMany(#[from] TooManyDifferences),
@@ -71,7 +74,7 @@ pub(crate) enum BrokenBill {
     },
     /// Its hash.
     #[error(
-        "bill {bill} has the SHA-1 {found}, WeChat Pay said {expected}: it was altered or cut on its way, and is fetched anew"
+        "bill {bill} has the SHA-1 {found}, WeChat Pay said {expected}: it was altered or cut on its way"
     )]
     Hash {
         /// Which bill.

@@ -3,17 +3,16 @@
 //! A merchant may be settled the day after a trade, so a trade without a movement waits for the next day's bills. All of it is read
 //! from the bills alone, so that each run of a day comes to the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use payments::{
-    ids::{OrderNo, TransactionId},
+    ids::{OrderNo, OutRefundNo, TransactionId},
     reconcile::{
         bill_line::BillLine,
         difference::{About, Difference, Kind, Side},
-        fee::is_rate_kept,
         fund_line::{Flow, FundLine},
         funds::{FundBooks, FundDay, Funding},
-        judge::{about_row, side_of_row},
+        judge::{NEAR_MIDNIGHT_S, about_row, side_of_row},
         matcher::TooManyDifferences,
         run::{BILLS_LAST_DAYS, BillDate, BillFacts, BillName, Run},
     },
@@ -24,8 +23,9 @@ use wechatpay::{
 };
 
 use crate::{
+    ask,
     bills::{self, DIFFERENCES_MAX},
-    confirm::{self, Finding},
+    confirm::{Finding, kind_of, number_of},
     day,
     desk::Desk,
     error::DayError,
@@ -43,37 +43,59 @@ const ACCOUNTS: [(BillName, AccountType); 3] = [
 pub(crate) struct Moves {
     /// The day's fund bills.
     pub(crate) bills: BTreeMap<BillName, BillFacts>,
-    /// Trades of the day that nothing has moved for yet.
+    /// Trades of the day that not all has moved for yet.
     pub(crate) carried: u64,
+    /// Whether the trades of the day before were judged too.
+    pub(crate) before: bool,
 }
 
-/// What the account has to move for the trades of the day before, part of which may come on the day itself.
+/// What is known of the day before once its trade bill was read.
+pub(crate) struct Before {
+    /// What the account has to move for its trades, part of which may come on the day itself.
+    pub(crate) books: FundBooks,
+    /// The trades of its last minutes: our books may have them on the day itself.
+    pub(crate) last: BTreeSet<String>,
+    /// Whether there is a bill to read; of days that are long over, WeChat Pay gives none any more.
+    is_read: bool,
+}
+
+/// Reads the trade bill of the day before.
 ///
 /// # Errors
 /// [`DayError`].
-pub(crate) async fn expected(desk: &Desk, run: &Run, part: Part) -> Result<FundBooks, DayError> {
+pub(crate) async fn before(desk: &Desk, run: &Run, part: Part) -> Result<Before, DayError> {
     let mut books = FundBooks::with_capacity(FIRST_ROOM, desk.hash_key(), DIFFERENCES_MAX);
-    if let [(before, FundDay::Before), ..] = *days(desk, run) {
-        bills::read_trade(desk, run, before, |rows| {
-            for row in rows.iter().filter(|row| part.has(id_of(row))) {
-                books.expect(row, FundDay::Before);
+    let mut last = BTreeSet::new();
+    let date = run.date.plus_days(-1);
+    let oldest = BillDate::of(desk.clock.now()).plus_days(-BILLS_LAST_DAYS);
+    let is_read = date >= oldest || bills::is_kept(desk, date).await?;
+    if is_read {
+        let last_from = last_minutes_from(date);
+        bills::read_trade(desk, run, date, |rows| {
+            for row in rows {
+                if part.has(id_of(row)) {
+                    books.expect(row, FundDay::Before);
+                }
+                if row.at() >= last_from.as_str() && part.has(row.out_trade_no()) {
+                    let kind = kind_of(row.kind);
+                    last.insert(number_of(kind, row.transaction_id(), row.out_refund_no()));
+                }
             }
             Ok(())
         })
         .await?;
     }
-    Ok(books)
+    Ok(Before {
+        books,
+        last,
+        is_read,
+    })
 }
 
-/// The days whose bills are read. Of the day before the oldest, WeChat Pay gives no bill any more.
-fn days(desk: &Desk, run: &Run) -> Vec<(BillDate, FundDay)> {
-    let oldest = BillDate::of(desk.clock.now()).plus_days(-BILLS_LAST_DAYS);
-    let before = (run.date.plus_days(-1), FundDay::Before);
-    let mut days = vec![(run.date, FundDay::Same)];
-    if before.0 >= oldest {
-        days.insert(0, before);
-    }
-    days
+/// When the last minutes of a day begin, as bills write times: `2026-08-01 23:50:00`. Such texts are in the order of their times.
+fn last_minutes_from(date: BillDate) -> String {
+    let minutes = NEAR_MIDNIGHT_S / 60;
+    format!("{date} 23:{:02}:00", 60_i64.saturating_sub(minutes))
 }
 
 /// Lays the movements of two days against what the trades of both days have to move.
@@ -84,12 +106,16 @@ pub(crate) async fn judge(
     desk: &Desk,
     run: &Run,
     part: Part,
-    mut books: FundBooks,
+    before: Before,
     finding: &mut Finding,
 ) -> Result<Moves, DayError> {
-    let days = days(desk, run);
+    let mut books = before.books;
+    let mut days = vec![(run.date, FundDay::Same)];
+    if before.is_read {
+        days.insert(0, (run.date.plus_days(-1), FundDay::Before));
+    }
     let mut facts = BTreeMap::new();
-    for (date, day) in days.iter().copied() {
+    for (date, day) in days {
         for account in ACCOUNTS {
             let read = bills::read_fund(desk, run, date, account, |row| {
                 if part.has(row.business_id()) {
@@ -108,7 +134,7 @@ pub(crate) async fn judge(
     }
     let funded = books.finish();
     for line in &funded.without_trade {
-        if !is_ours(desk, line).await? {
+        if !is_known(desk, run.date, line).await? {
             finding.add(
                 Kind::FundFlowWithoutTrade,
                 about_flow(line),
@@ -117,12 +143,13 @@ pub(crate) async fn judge(
             );
         }
     }
-    if funded.missing_before > 0 || funded.off > 0 {
-        name_them(desk, run, part, &funded.books, &days, finding).await?;
+    if funded.missing_before > 0 || funded.off_before > 0 {
+        name_them(desk, run, part, &funded.books, finding).await?;
     }
     Ok(Moves {
         bills: facts,
-        carried: funded.missing,
+        carried: funded.missing.saturating_add(funded.off),
+        before: before.is_read,
     })
 }
 
@@ -131,14 +158,9 @@ const FIRST_ROOM: usize = 8_192;
 
 /// Whether a difference that is told says why the account moved otherwise: it is the same thing from its other side.
 fn explains(known: &Difference, about: &About) -> bool {
-    known.about.transaction_id == about.transaction_id
-        && known.about.refund_id == about.refund_id
-        && is_why(known.kind)
-}
-
-/// Whether a difference of this kind is a reason for the account to move otherwise.
-fn is_why(kind: Kind) -> bool {
-    match kind {
+    let same = known.about.transaction_id == about.transaction_id
+        && known.about.refund_id == about.refund_id;
+    let explains = match known.kind {
         Kind::AmountDiffers
         | Kind::StatusDiffers
         | Kind::IdentityDiffers
@@ -154,111 +176,88 @@ fn is_why(kind: Kind) -> bool {
         | Kind::RefundHereAbsentThere
         | Kind::FundFlowWithoutTrade
         | Kind::SummaryDiffers => false,
-    }
+    };
+    same && explains
 }
 
-/// A trade for which the account moved otherwise than it should.
-struct Odd {
-    row: BillLine,
-    moved: String,
-    /// Another part of the day has the row's order, and tells what is to be told of it.
-    of_other_part: bool,
-    rate_kept: bool,
-}
-
-/// A second pass over the trade bills, for the rows whose movements are missing or off.
+/// A second pass over the trade bill of the day before, for the rows whose movements are missing or off. Of the day itself nothing
+/// is said yet: the rest may move tomorrow.
 async fn name_them(
     desk: &Desk,
     run: &Run,
     part: Part,
     books: &FundBooks,
-    days: &[(BillDate, FundDay)],
     finding: &mut Finding,
 ) -> Result<(), DayError> {
-    let mut odd: Vec<Odd> = Vec::new();
-    for (date, day) in days.iter().copied() {
-        bills::read_trade(desk, run, date, |rows| {
-            for row in rows.iter().filter(|row| part.has(id_of(row))) {
-                let moved = match (books.funding(row), day) {
-                    (Funding::AsExpected, _) | (Funding::Missing { .. }, FundDay::Same) => continue,
-                    // Of the day before: it moved today, or that day's run has told of it.
-                    (Funding::Off { expected, moved }, _) => {
-                        format!("expected {}, moved {}", yuan(expected), yuan(moved))
-                    }
-                    (Funding::Missing { expected }, FundDay::Before) => {
-                        let (expected, until) = (yuan(expected), run.date);
-                        format!("expected {expected}, nothing moved until {until}")
-                    }
-                };
-                if odd.len() >= DIFFERENCES_MAX {
-                    let at_most = DIFFERENCES_MAX;
-                    return Err(TooManyDifferences { at_most }.into());
+    let date = run.date.plus_days(-1);
+    let told_before = day::all_differences(desk, date).await?;
+    let mut told = 0_usize;
+    bills::read_trade(desk, run, date, |rows| {
+        for row in rows.iter().filter(|row| part.has(id_of(row))) {
+            let moved = match books.funding(row) {
+                Funding::AsExpected => continue,
+                Funding::Off { expected, moved } => {
+                    format!("expected {}, moved {}", yuan(expected), yuan(moved))
                 }
-                eprintln!(
-                    "ODD part {part:?} {} {moved} {day:?} other {}",
-                    row.out_trade_no(),
-                    !part.has(row.out_trade_no())
-                );
-                odd.push(Odd {
-                    row: BillLine::from(row),
-                    moved,
-                    of_other_part: day == FundDay::Same && !part.has(row.out_trade_no()),
-                    rate_kept: is_rate_kept(row),
-                });
-            }
-            Ok(())
-        })
-        .await?;
-    }
-    let told_before = day::all_differences(desk, run.date.plus_days(-1)).await?;
-    for odd in odd {
-        if !is_told(desk, &odd, &told_before, finding).await? {
-            let there = Side {
-                note: Some(odd.moved),
-                ..side_of_row(&odd.row)
+                Funding::Missing { expected } => {
+                    let (expected, until) = (yuan(expected), run.date);
+                    format!("expected {expected}, nothing moved until {until}")
+                }
             };
-            let about = about_row(&odd.row);
-            finding.add(Kind::TradeWithoutFundFlow, about, Some(there), None);
+            told = told.saturating_add(1);
+            if told > DIFFERENCES_MAX {
+                let at_most = DIFFERENCES_MAX;
+                return Err(TooManyDifferences { at_most }.into());
+            }
+            let row = BillLine::from(row);
+            let about = about_row(&row);
+            if !told_before.iter().any(|known| explains(known, &about)) {
+                let there = Side {
+                    note: Some(moved),
+                    ..side_of_row(&row)
+                };
+                finding.add(Kind::TradeWithoutFundFlow, about, Some(there), None);
+            }
         }
-    }
+        Ok(())
+    })
+    .await?;
     Ok(())
 }
 
-/// Whether the reason why the account moved otherwise is told: by the run of the day before, by this one, or by another part of
-/// the day, whose word does not have to be waited for: it comes from the same row and the same order.
-async fn is_told(
-    desk: &Desk,
-    odd: &Odd,
-    told_before: &[Difference],
-    finding: &Finding,
-) -> Result<bool, DayError> {
-    let about = about_row(&odd.row);
-    let mut told = told_before.iter().chain(finding.differences.values());
-    if told.any(|known| explains(known, &about)) {
-        return Ok(true);
-    }
-    if !odd.of_other_part {
-        return Ok(false);
-    }
-    let differs = confirm::differs(desk, &odd.row).await?;
-    Ok(!odd.rate_kept || differs.is_some_and(is_why))
-}
-
-/// Whether a movement is of a payment that our books have, of whatever day: a merchant may be settled later than the next day.
-async fn is_ours(desk: &Desk, line: &FundLine) -> Result<bool, DayError> {
-    let (Ok(order_no), Ok(transaction_id)) = (
+/// Whether a movement that no row of two days explains is of a trade that is known all the same: a payment of our books, booked or
+/// parked, of whatever day; or a refund, of which WeChat Pay tells the order, and when it was accepted. A merchant may be settled
+/// later than the next day, and a refund may end days after it was accepted.
+async fn is_known(desk: &Desk, date: BillDate, line: &FundLine) -> Result<bool, DayError> {
+    if let (Ok(order_no), Ok(transaction_id)) = (
         OrderNo::parse(&line.voucher),
         TransactionId::parse(&line.business_id),
-    ) else {
+    ) {
+        let order = desk.orders.read(&order_no).await?;
+        let booked = order.as_ref().and_then(|order| order.state.payment());
+        let parked = desk.orders.parked_payment(&order_no, &transaction_id);
+        if booked.is_some_and(|payment| payment.transaction_id == transaction_id)
+            || parked.await?.is_some()
+        {
+            return Ok(true);
+        }
+    }
+    let Ok(out_refund_no) = OutRefundNo::parse(&line.voucher) else {
         return Ok(false);
     };
-    let order = desk.orders.read(&order_no).await?;
-    Ok(order.is_some_and(|order| {
-        order
-            .state
-            .payment()
-            .is_some_and(|payment| payment.transaction_id == transaction_id)
-    }))
+    let Ok(news) = ask::refund(desk, &out_refund_no).await? else {
+        return Ok(false);
+    };
+    if news.refund_id.as_str() != line.business_id {
+        return Ok(false);
+    }
+    // Of an older day: that day's bill had it, and its run has judged it.
+    let older = |at| BillDate::of(at) < date.plus_days(-1);
+    if news.accepted_at.is_some_and(older) {
+        return Ok(true);
+    }
+    let ours = desk.orders.refund_known_as(&news.order_no, &out_refund_no);
+    Ok(ours.await?.is_some())
 }
 
 /// What a row's movements are booked under.

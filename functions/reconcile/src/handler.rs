@@ -10,7 +10,7 @@ use flows::{
 use payments::{journal::Cause, reconcile::run::BillDate};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
-use wechatpay::UnixSeconds;
+use wechatpay::{UnixSeconds, time::parse_rfc3339};
 
 use crate::{
     apply,
@@ -57,11 +57,9 @@ const BEGIN_BEFORE_DEADLINE_MS: i64 = 30_000;
 /// When a bill that is not there yet is asked for again (section 8.2), and a broken one, in seconds.
 const BILL_AGAIN_S: i32 = 1_800;
 
-/// When something that passes is tried again, in seconds.
-const AGAIN_S: i32 = 120;
-
-/// How often a bill is fetched anew that was broken, before it is left to a person.
-const BROKEN_TRIES: u32 = 4;
+/// When something that passes is tried again after the first try, the second and so on, in seconds. The queue gives a message up
+/// after 50 tries: most of a day.
+const AGAIN_S: [i32; 4] = [120, 300, 900, 1_800];
 
 /// Does what the event asks for. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
 ///
@@ -86,9 +84,9 @@ pub async fn run(desk: &Desk, event: Event, deadline_ms: i64) -> Result<Answer, 
 async fn work_on(desk: &Desk, record: &Record) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &desk.random);
     let done = match serde_json::from_str(&record.body) {
-        Ok(ReconcileWork::DailyV1) => {
+        Ok(ReconcileWork::DailyV1 { scheduled_at }) => {
             let day = Day {
-                date: yesterday(desk, record),
+                date: yesterday(desk, record, scheduled_at.as_deref()),
                 run_id: record.message_id.clone(),
                 dry_run: !desk.repairs,
             };
@@ -128,12 +126,15 @@ async fn work_on(desk: &Desk, record: &Record) -> Verdict {
     }
 }
 
-/// The day before the one on which the schedule sent its message, however long that lay in the queue.
-fn yesterday(desk: &Desk, record: &Record) -> BillDate {
+/// The day before the one for which the schedule sent its message, however long that lay in which queue. Where the schedule's
+/// engine does not say (a local one), the day before the one on which the message was sent.
+fn yesterday(desk: &Desk, record: &Record, scheduled_at: Option<&str>) -> BillDate {
+    let scheduled_at = scheduled_at.and_then(|text| parse_rfc3339(text).ok());
     let sent_at = record
         .sent_at_ms()
-        .map_or(desk.clock.now(), |ms| UnixSeconds(ms.div_euclid(1000)));
-    BillDate::of(sent_at).plus_days(-1)
+        .map(|ms| UnixSeconds(ms.div_euclid(1000)));
+    let at = scheduled_at.or(sent_at).unwrap_or(desk.clock.now());
+    BillDate::of(at).plus_days(-1)
 }
 
 /// What becomes of a message whose work did not come to its end. What a person has to know stands in the day's record by then.
@@ -148,7 +149,7 @@ async fn verdict(desk: &Desk, record: &Record, error: &DayError) -> Verdict {
             info!("another run has taken the day over");
             return Verdict::Done;
         }
-        DayError::Bill(_) if record.receive_count() < BROKEN_TRIES => {
+        DayError::BillAgain(_) => {
             warn!(error = text, "the bill is of no use: it is fetched anew");
             BILL_AGAIN_S
         }
@@ -158,7 +159,9 @@ async fn verdict(desk: &Desk, record: &Record, error: &DayError) -> Verdict {
         }
         DayError::Passing(_) => {
             warn!(error = text, "the day comes again");
-            AGAIN_S
+            let tries = usize::try_from(record.receive_count()).unwrap_or(usize::MAX);
+            let [.., longest] = AGAIN_S;
+            *AGAIN_S.get(tries.saturating_sub(1)).unwrap_or(&longest)
         }
     };
     if let Err(error) = desk

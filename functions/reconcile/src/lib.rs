@@ -6,6 +6,7 @@
 //! WeChat Pay's, `confirm` says what really differs, `repair` and `apply` what is done about it.
 
 mod apply;
+mod ask;
 mod bills;
 mod confirm;
 mod day;

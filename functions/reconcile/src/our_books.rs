@@ -1,13 +1,17 @@
 //! Our side of a day: the index by Beijing day, read into the table that the bill is laid against.
 
 use adapters::order_table::{DayFrom, DayLine, DayPage, TableError};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{
+    StreamExt, TryStreamExt,
+    stream::{self, FuturesUnordered},
+};
 use payments::{
-    ids::RefundId,
+    ids::{OrderNo, RefundId},
     reconcile::{
         books::{BookLine, BookedRefund, DayBooks, Inserted},
         run::BillDate,
     },
+    refund::ParkedState,
 };
 use tracing::warn;
 
@@ -56,6 +60,7 @@ async fn read(
         usize::try_from(FIRST_ROOM.min(LINES)).unwrap_or(0),
         desk.hash_key(),
     );
+    let mut parked = Vec::new();
     // All parts of the index side by side, each a page at a time.
     let mut pages: FuturesUnordered<_> = part
         .shards()
@@ -65,6 +70,7 @@ async fn read(
         let (shard, page) = read?;
         let lines: Vec<BookLine<'_>> = page.lines.iter().filter_map(book_line).collect();
         books.insert_batch(&lines, shard, |_, inserted| note(inserted, shard));
+        parked.extend(page.lines.iter().filter_map(parked_line));
         if books.lines() > at_most {
             return Ok(None);
         }
@@ -72,7 +78,33 @@ async fn read(
             pages.push(self::page(desk, date, shard, Some(next)));
         }
     }
+    let mut counted = stream::iter(parked)
+        .map(|(order_no, amount_fen)| async move {
+            let order = desk.orders.read(&order_no).await?;
+            Ok::<_, TableError>((amount_fen, order.map(|order| order.product)))
+        })
+        .buffered(SIDE_BY_SIDE);
+    while let Some((amount_fen, product)) = counted.try_next().await? {
+        books.count_parked(amount_fen, product);
+    }
     Ok(Some(books))
+}
+
+/// How many orders of parked money are read at once.
+const SIDE_BY_SIDE: usize = 16;
+
+/// The order and amount of parked money: it came, so it counts, though the order is another payment's. What turned out to be the
+/// order's own is counted as that.
+fn parked_line(line: &DayLine) -> Option<(OrderNo, i64)> {
+    match line {
+        DayLine::Parked {
+            order_no,
+            amount_fen,
+            state,
+            ..
+        } if state != ParkedState::Booked.name() => Some((order_no.clone(), *amount_fen)),
+        DayLine::Parked { .. } | DayLine::Payment { .. } | DayLine::Refund { .. } => None,
+    }
 }
 
 /// Room to begin with; a bigger day makes it grow.

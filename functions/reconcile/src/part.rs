@@ -14,19 +14,19 @@ pub(crate) struct Part {
     pub(crate) of: u8,
 }
 
-/// Lines of our books that one run holds at once: 16 bytes each, so 16 MB of the function's memory for a million, and twice that
-/// for what is expected of the account's movements.
-pub(crate) const LINES: u64 = 1_000_000;
+/// Lines of our books that one run holds at once: a day of a million orders, a tenth of which is given back, and some room. Each
+/// is 16 bytes in a table that is half full at most.
+pub(crate) const LINES: u64 = 1_200_000;
 
 impl Part {
     /// The whole day.
     pub(crate) const WHOLE: Self = Self { number: 0, of: 1 };
 
-    /// How many parts a day of so many rows is split into. More than the index has parts of its own cannot be, so that beyond
-    /// 16 million rows a part grows with the day.
+    /// How many parts a day of so many rows is split into: 2, 4, 8 or 16, so that all are of one size. More than the index has
+    /// parts of its own cannot be, so that beyond 19 million rows a part grows with the day.
     pub(crate) fn count_for(rows: u64) -> u8 {
         let parts = rows.div_ceil(LINES).clamp(2, u64::from(SHARDS));
-        u8::try_from(parts).unwrap_or(SHARDS)
+        u8::try_from(parts.next_power_of_two()).unwrap_or(SHARDS)
     }
 
     /// Whether it is the one that looks after what is no single order's.
@@ -91,7 +91,13 @@ mod tests {
 
     #[test]
     fn a_day_is_split_by_its_rows_into_two_parts_to_sixteen() {
-        for (rows, parts) in [(0, 2), (1_000_001, 2), (2_000_001, 3), (100_000_000, 16)] {
+        for (rows, parts) in [
+            (0, 2),
+            (1_200_001, 2),
+            (2_400_001, 4),
+            (10_000_000, 16),
+            (100_000_000, 16),
+        ] {
             assert_eq!(Part::count_for(rows), parts, "{rows}");
         }
     }

@@ -1,12 +1,10 @@
 //! What is done about differences without a person: WeChat Pay is asked, and what it says is settled by the path that its
 //! callbacks take. Money that nobody here may keep is proposed for a refund; only persons let it go.
 
-use std::time::Duration;
-
 use adapters::reconciliation::Saved;
-use flows::{ask::Asked, settle::Settled, trace::Trace};
+use flows::{refund::RefundError, settle::Settled, trace::Trace};
 use payments::{
-    ids::{OrderNo, OutRefundNo, TransactionId},
+    ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
     journal::Cause,
     notice::TradeNotice,
     order::Order,
@@ -14,13 +12,16 @@ use payments::{
         books::BookedRefund,
         difference::{Difference, Money, Question, Remedy, State},
     },
+    refund::Refund,
 };
 use tracing::{info, warn};
 
-use crate::{apply, desk::Desk, error::DayError};
-
-/// How long WeChat Pay may take for one answer.
-const ASK_WITHIN: Duration = Duration::from_secs(6);
+use crate::{
+    apply,
+    ask::{self, Told},
+    desk::Desk,
+    error::DayError,
+};
 
 /// Works through what was found. All as they stand then.
 pub(crate) async fn all(
@@ -102,7 +103,7 @@ async fn one(
 }
 
 /// Writes a step; where somebody was faster, what they wrote stands.
-async fn written(
+pub(crate) async fn written(
     desk: &Desk,
     before: &Difference,
     next: Difference,
@@ -119,38 +120,56 @@ async fn written(
     }
 }
 
-/// Paid there, unpaid here: asked and settled as a callback would be.
+/// Asks about a payment and settles what WeChat Pay says, as a callback would be.
+///
+/// # Errors
+/// [`DayError`] when it did not answer, or our side did not.
+pub(crate) async fn settled(
+    desk: &Desk,
+    transaction_id: &TransactionId,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<Told<Settled>, DayError> {
+    let transaction = match ask::payment(desk, transaction_id).await? {
+        Ok(transaction) => transaction,
+        Err(why) => return Ok(Err(why)),
+    };
+    let notice = match TradeNotice::try_from(transaction) {
+        Ok(notice) => notice,
+        Err(unreadable) => {
+            warn!(%unreadable, "a payment of the bill cannot be taken into our books");
+            return Ok(Err(format!(
+                "our books cannot hold it ({unreadable}): refund it in WeChat Pay's console"
+            )));
+        }
+    };
+    Ok(Ok(desk.settling.settle(&notice, cause, trace.id()).await?))
+}
+
+/// Paid there, unpaid here.
 async fn payment(
     desk: &Desk,
     difference: &Difference,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Outcome, DayError> {
-    let Some(order_no) = order_no(difference) else {
+    let Some((order_no, transaction_id)) = numbers(difference) else {
         return Ok(Outcome::ForAPerson);
     };
-    let asked = desk
-        .asking
-        .ask(&order_no, ASK_WITHIN, cause, trace.id())
-        .await?;
-    Ok(match asked {
-        Asked::Settled(Settled::Changed | Settled::AlreadyDone) => {
+    Ok(match settled(desk, &transaction_id, cause, trace).await? {
+        Err(why) => Outcome::Stays(why),
+        Ok(Settled::Changed | Settled::AlreadyDone) => {
             let order = desk.orders.read(&order_no).await?;
-            if order.is_some_and(|order| is_booked(&order, difference)) {
+            if order.is_some_and(|order| is_booked(&order, &transaction_id)) {
                 Outcome::Repaired("WeChat Pay confirms the payment: it is booked")
             } else {
-                Outcome::Stays(
-                    "WeChat Pay tells of another payment of this order than the bill".into(),
-                )
+                Outcome::Stays("WeChat Pay tells of another order's payment than the bill".into())
             }
         }
-        Asked::Settled(Settled::StillOpen) => {
-            Outcome::Stays("WeChat Pay says of the order that it is unpaid".into())
+        Ok(Settled::StillOpen) => {
+            Outcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
         }
-        Asked::Settled(Settled::Parked { what_to_do }) => Outcome::Stays(what_to_do),
-        Asked::NotThere => Outcome::Stays("WeChat Pay says that it has no such order".into()),
-        Asked::Refused(refusal) => return Err(unanswered(&refusal.raw_code)),
-        Asked::Unknown(what) => return Err(unanswered(&what)),
+        Ok(Settled::Parked { what_to_do }) => Outcome::Stays(what_to_do),
     })
 }
 
@@ -161,22 +180,24 @@ async fn refund(
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Outcome, DayError> {
-    let number = difference
-        .about
-        .out_refund_no
-        .as_deref()
-        .unwrap_or_default();
-    let Ok(out_refund_no) = OutRefundNo::parse(number) else {
+    let number = difference.about.out_refund_no.as_deref();
+    let Some(out_refund_no) = number.and_then(|number| OutRefundNo::parse(number).ok()) else {
         return Ok(Outcome::ForAPerson);
     };
-    let learnt = desk
-        .refunding
-        .learn(&out_refund_no, ASK_WITHIN, cause, trace.id())
-        .await?;
-    match learnt {
-        Some(Settled::Changed | Settled::AlreadyDone | Settled::StillOpen) => {}
-        Some(Settled::Parked { what_to_do }) => return Ok(Outcome::Stays(what_to_do)),
-        None => return Err(unanswered(number)),
+    let news = match ask::refund(desk, &out_refund_no).await? {
+        Ok(news) => news,
+        Err(why) => return Ok(Outcome::Stays(why)),
+    };
+    match desk.refunding.settle(&news, cause, trace.id()).await {
+        Ok(Settled::Changed | Settled::AlreadyDone | Settled::StillOpen) => {}
+        Ok(Settled::Parked { what_to_do }) => return Ok(Outcome::Stays(what_to_do)),
+        Err(RefundError::NotYet) => {
+            return Ok(Outcome::Stays(
+                "the payment that it gives back is not booked here: look at that one first, then run the day again"
+                    .into(),
+            ));
+        }
+        Err(error) => return Err(error.into()),
     }
     let refund = match order_no(difference) {
         Some(order_no) => {
@@ -186,21 +207,29 @@ async fn refund(
         }
         None => None,
     };
-    let in_bill = difference
-        .there
-        .as_ref()
-        .and_then(|there| there.state.as_deref());
-    let follows = refund.is_some_and(|refund| {
-        BookedRefund::from(&refund.state).can_follow(in_bill.unwrap_or_default())
-    });
-    Ok(if follows {
-        Outcome::Repaired("WeChat Pay confirms the refund: it is booked")
-    } else {
-        Outcome::Stays(
+    Ok(
+        if refund.is_some_and(|refund| is_as_billed(&refund, difference)) {
+            Outcome::Repaired("WeChat Pay confirms the refund: it is booked")
+        } else {
+            Outcome::Stays(
             "WeChat Pay, asked about the refund, says something else than its bill: open a case with it"
                 .into(),
         )
-    })
+        },
+    )
+}
+
+/// Whether our books have a refund as the bill has it.
+fn is_as_billed(refund: &Refund, difference: &Difference) -> bool {
+    let about = &difference.about;
+    let Some(there) = &difference.there else {
+        return false;
+    };
+    let refund_id = refund.refund_id.as_ref().map(RefundId::as_str);
+    refund_id == about.refund_id.as_deref()
+        && Some(refund.transaction_id.as_str()) == about.transaction_id.as_deref()
+        && Some(refund.amount.get()) == there.amount_fen
+        && BookedRefund::from(&refund.state).can_follow(there.state.as_deref().unwrap_or_default())
 }
 
 /// Money that is not ours to keep. WeChat Pay is asked about this very payment first: the bill's word alone moves nothing.
@@ -215,58 +244,35 @@ async fn money_of_others(
     let Some(transaction_id) = number.and_then(|id| TransactionId::parse(id).ok()) else {
         return Ok(Outcome::ForAPerson);
     };
-    let told = desk.asking.payment(&transaction_id, ASK_WITHIN).await?;
-    let transaction = match told {
-        Ok(transaction) => transaction,
-        Err(Asked::NotThere) => {
-            return Ok(Outcome::Stays(
-                "WeChat Pay says that it has no such payment".into(),
-            ));
-        }
-        Err(Asked::Refused(refusal)) => return Err(unanswered(&refusal.raw_code)),
-        Err(Asked::Unknown(what)) => return Err(unanswered(&what)),
-        Err(Asked::Settled(_)) => return Ok(Outcome::ForAPerson),
-    };
-    let notice = match TradeNotice::try_from(transaction) {
-        Ok(notice) => notice,
-        Err(unreadable) => {
-            warn!(%unreadable, "a payment of the bill cannot be taken into our books");
-            return Ok(Outcome::Stays(format!(
-                "our books cannot hold it ({unreadable}): refund it in WeChat Pay's console"
-            )));
-        }
-    };
     // Kept for a person, as a callback would have: so it can be given back.
-    let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
-    Ok(match settled {
-        Settled::Parked { .. } => Outcome::Propose(match whose {
+    Ok(match settled(desk, &transaction_id, cause, trace).await? {
+        Err(why) => Outcome::Stays(why),
+        Ok(Settled::Parked { .. }) => Outcome::Propose(match whose {
             Money::Second => "WeChat Pay confirms the second payment: to be given back",
             Money::Nobodys => {
                 "WeChat Pay confirms the money, and nobody here made the order: to be given back"
             }
         }),
-        Settled::Changed | Settled::AlreadyDone => {
+        Ok(Settled::Changed | Settled::AlreadyDone) => {
             Outcome::Repaired("WeChat Pay confirms the payment: it is booked")
         }
-        Settled::StillOpen => {
+        Ok(Settled::StillOpen) => {
             Outcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
         }
     })
 }
 
-fn is_booked(order: &Order, difference: &Difference) -> bool {
+fn is_booked(order: &Order, transaction_id: &TransactionId) -> bool {
     let booked = order.state.payment();
-    booked.map(|payment| payment.transaction_id.as_str())
-        == difference.about.transaction_id.as_deref()
+    booked.is_some_and(|payment| payment.transaction_id == *transaction_id)
 }
 
 fn order_no(difference: &Difference) -> Option<OrderNo> {
     OrderNo::parse(difference.about.order_no.as_deref()?).ok()
 }
 
-/// WeChat Pay gave no answer that counts: the day comes again.
-pub(crate) fn unanswered(what: &str) -> DayError {
-    DayError::Passing(
-        format!("WeChat Pay did not answer a question about a difference ({what})").into(),
-    )
+/// The order and the payment that a difference is about, if our books can hold such numbers.
+pub(crate) fn numbers(difference: &Difference) -> Option<(OrderNo, TransactionId)> {
+    let transaction_id = TransactionId::parse(difference.about.transaction_id.as_deref()?).ok()?;
+    Some((order_no(difference)?, transaction_id))
 }

@@ -6,6 +6,8 @@ use adapters::{
     settings::CoreSettings,
 };
 
+use crate::part::LINES;
+
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -24,9 +26,6 @@ pub struct Settings {
     /// `RECONCILE_LINES_MAX`.
     pub lines_max: u64,
 }
-
-/// Lines of a day that one run holds unless told: 16 bytes each, and as much again for what is expected of the account's movements.
-const LINES_MAX: u64 = 1_000_000;
 
 impl Settings {
     /// Reads them all.
@@ -57,7 +56,7 @@ impl Settings {
         let lines_max = reader.parsed_or(
             "RECONCILE_LINES_MAX",
             "how many orders and refunds of a day one run holds, 1 or more",
-            LINES_MAX,
+            LINES,
             |text| text.parse().ok().filter(|lines| *lines > 0),
         );
         reader.finish(|| {

@@ -57,9 +57,14 @@ pub enum PaymentResult {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "v")]
 pub enum ReconcileWork {
-    /// The daily schedule: reconcile the day before the one on which this was sent.
+    /// The daily schedule: reconcile the day before.
     #[serde(rename = "reconcile-daily.v1")]
-    DailyV1,
+    DailyV1 {
+        /// The moment that it was scheduled for, as EventBridge Scheduler writes it (`2026-08-02T02:30:00Z`). When the message was
+        /// sent would not do: one that is moved back from the dead-letter queue is sent anew.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scheduled_at: Option<String>,
+    },
     /// Reconcile a day: load its bills and split the work.
     #[serde(rename = "reconcile-day.v1")]
     DayV1 {
@@ -307,7 +312,16 @@ mod tests {
     fn work_on_a_day_keeps_its_shape_on_the_wire() {
         let date = BillDate::parse("2026-08-01").unwrap();
         for (work, json) in [
-            (ReconcileWork::DailyV1, r#"{"v":"reconcile-daily.v1"}"#),
+            (
+                ReconcileWork::DailyV1 { scheduled_at: None },
+                r#"{"v":"reconcile-daily.v1"}"#,
+            ),
+            (
+                ReconcileWork::DailyV1 {
+                    scheduled_at: Some("2026-08-02T02:30:00Z".into()),
+                },
+                r#"{"v":"reconcile-daily.v1","scheduled_at":"2026-08-02T02:30:00Z"}"#,
+            ),
             (
                 ReconcileWork::DayV1 {
                     date,

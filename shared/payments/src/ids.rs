@@ -242,10 +242,16 @@ impl RefundNo {
         Self(format!("{}{refund_id}", Self::CONSOLE_PREFIX))
     }
 
-    /// The number of the refund that gives a second payment of an order back, once two persons have approved it: the same payment
-    /// always has the same one, however often the approval is carried out.
-    pub fn of_second_payment(transaction_id: &TransactionId) -> Self {
-        Self(format!("{}{transaction_id}", Self::SECOND_PREFIX))
+    /// The number of the `nth` refund (from 1 on) that gives a second payment of an order back, once two persons have approved it:
+    /// the same payment always has the same ones, however often the approval is carried out. A second one comes after the first
+    /// failed for good.
+    pub fn of_second_payment(transaction_id: &TransactionId, nth: u32) -> Self {
+        let first = format!("{}{transaction_id}", Self::SECOND_PREFIX);
+        Self(if nth <= 1 {
+            first
+        } else {
+            format!("{first}-{nth}")
+        })
     }
 
     /// The number's text.

@@ -80,7 +80,8 @@ pub(super) const FLOWS: &[Flow] = &[
                 let planted = play.scene.wechat().plant_difference(&wanted);
                 planted.expect("a difference that fits");
                 play.until_the_bill().await;
-                play.scene.send_work(&ReconcileWork::DailyV1);
+                play.scene
+                    .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
                 play.work_off_days().await;
                 play.approved().await;
             })
@@ -135,7 +136,8 @@ const IN_PARTS: &[(&str, &str)] = &[
 /// The daily schedule comes, and what it brings is done.
 const RUN_THE_DAY: Step = |play| {
     Box::pin(async move {
-        play.scene.send_work(&ReconcileWork::DailyV1);
+        play.scene
+            .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
         play.work_off_days().await;
     })
 };

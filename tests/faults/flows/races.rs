@@ -313,8 +313,10 @@ pub(crate) const RACES: &[Race] = &[
         before: |play| {
             Box::pin(async move {
                 days::DAY(play).await;
-                play.scene.send_work(&ReconcileWork::DailyV1);
-                play.scene.send_work(&ReconcileWork::DailyV1);
+                play.scene
+                    .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
+                play.scene
+                    .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
             })
         },
         sides: [POLL_WORK, POLL_WORK],

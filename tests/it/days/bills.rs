@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use adapters::queues::ReconcileWork;
 use payments::reconcile::run::RunState;
 use wechatpay_simulator::{Fault, Rule};
 
@@ -85,7 +86,7 @@ async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
         bench.begin_day(day, false).await;
         assert_eq!(bench.work_off_days().await, 1, "{name}");
         let run = bench.run_of(day).await;
-        assert_eq!(run.state, RunState::Failed, "{name}");
+        assert_eq!(run.state, RunState::Waiting, "{name}: it is fetched anew");
         let trouble = run.trouble.unwrap();
         assert!(trouble.contains(told), "{name}: {trouble}");
         assert_eq!(bench.told(day).await, Vec::<String>::new(), "{name}");
@@ -175,4 +176,54 @@ async fn bills_in_every_form_that_wechat_pay_has_are_read() {
         assert_eq!(bench.told(day).await, Vec::<String>::new(), "{settings}");
         assert_eq!(run.there().all().payments_fen, 100);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_of_no_use_is_fetched_four_times_before_the_day_is_left_to_a_person() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    let admin = bench.wechat.admin();
+    admin.add_fault(Rule::always(Fault::WrongHash)).unwrap();
+    let again = ReconcileWork::DayV1 {
+        date: day,
+        dry_run: false,
+        run_id: "run-1".to_owned(),
+    };
+    let mut states = Vec::new();
+    for _ in 0..4 {
+        bench.send_work(&again).await;
+        bench.work_off_days().await;
+        states.push(bench.run_of(day).await.state);
+    }
+    let waiting = RunState::Waiting;
+    assert_eq!(states, [waiting, waiting, waiting, RunState::Failed]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daily_message_that_is_moved_back_days_later_reconciles_its_own_day() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.until(day.plus_days(3), 10, 30).await;
+    let scheduled_at = Some(format!("{}T02:30:00Z", day.plus_days(1)));
+    bench
+        .send_work(&ReconcileWork::DailyV1 { scheduled_at })
+        .await;
+    assert_eq!(bench.work_off_days().await, 0);
+    assert_eq!(bench.run_of(day).await.state, RunState::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_whose_bills_are_kept_can_be_run_however_old_it_is() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.reconcile(day, false).await;
+    bench.until(day.plus_days(200), 10, 30).await;
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    assert_eq!(run.there().all().payments, 1);
 }

@@ -4,7 +4,7 @@ use payments::reconcile::{
     difference::{self, State},
     run::BillDate,
 };
-use wechatpay_simulator::{Difference, PayOptions, RefundStatus, WantedDifference};
+use wechatpay_simulator::{Difference, PayOptions, RefundOutcome, RefundStatus, WantedDifference};
 
 use crate::support::Bench;
 
@@ -117,6 +117,77 @@ async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_th
         bench.reconciliation.save_difference(&stands).await.unwrap();
     }
     bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 repaired"]
+    );
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(admin.refunds().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_back_by_another() {
+    let bench = Bench::start().await;
+    let (day, proposed) = a_second_payment(&bench).await;
+    let admin = bench.wechat.admin();
+    admin.set_refund_outcome(RefundOutcome::Closed);
+    bench.two_approve(&proposed).await;
+    assert_eq!(bench.work_off().await, 0);
+    bench.advance(std::time::Duration::from_secs(60)).await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 repaired"]
+    );
+
+    admin.set_refund_outcome(RefundOutcome::Success);
+    bench.reconcile(day, false).await;
+    let [proposed] = bench.differences_of(day).await.try_into().unwrap();
+    assert_eq!(proposed.state, State::Proposed, "two persons decide anew");
+    assert_eq!(admin.refunds().len(), 1);
+    bench.two_approve(&proposed).await;
+    assert_eq!(bench.work_off().await, 0);
+    bench.advance(std::time::Duration::from_secs(60)).await;
+    assert_eq!(bench.work_off().await, 0);
+    let ends: Vec<RefundStatus> = admin.refunds().iter().map(|one| one.status).collect();
+    assert_eq!(ends, [RefundStatus::Closed, RefundStatus::Success]);
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 repaired"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
+    use payments::reconcile::difference::Decision;
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("TWICE-1").await;
+    let admin = bench.wechat.admin();
+    bench
+        .in_silence(async {
+            admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
+        })
+        .await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.reconcile(day, true).await;
+    let [open] = bench.differences_of(day).await.try_into().unwrap();
+    let now = bench.clock.now();
+    let proposed = open.decided(Decision::Propose, "li", "paid twice", now);
+    let approved = proposed.clone().unwrap();
+    let approved = approved.decided(Decision::Approve, "wang", "paid twice", now);
+    for step in [proposed, approved] {
+        let saved = bench.reconciliation.save_difference(&step.unwrap()).await;
+        assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
+    }
+    bench
+        .send_work(&adapters::queues::ReconcileWork::ApplyV1 {
+            date: day,
+            id: open.id,
+        })
+        .await;
+    assert_eq!(bench.work_off_days().await, 0);
     assert_eq!(
         bench.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]

@@ -1,7 +1,9 @@
 //! Every kind of difference: found once, none invented, and what can be repaired is.
 
-use payments::reconcile::run::RunState;
-use wechatpay_simulator::{ConsoleRefund, Difference, PayOptions, SummaryOf, WantedDifference};
+use payments::reconcile::{difference::State, run::RunState};
+use wechatpay_simulator::{
+    ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, SummaryOf, WantedDifference,
+};
 
 use crate::support::{Bench, native_for};
 
@@ -173,7 +175,11 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     assert_eq!(bench.told(day).await, expected);
     let found: u32 = run.differences().values().sum();
     assert_eq!(usize::try_from(found), Ok(expected.len()));
-    assert_eq!(run.carried(), 1, "the account may move tomorrow");
+    assert_eq!(
+        run.carried(),
+        2,
+        "the account may move tomorrow, and of the failed refund back"
+    );
 
     // What can be repaired by asking is; money of others is proposed; the rest waits for people.
     bench.reconcile(day, false).await;
@@ -237,5 +243,121 @@ async fn a_merchant_who_is_settled_the_next_day_has_no_differences() {
     bench.until(day.plus_days(2), 10, 30).await;
     let run = bench.reconcile(next, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    assert_eq!(bench.told(next).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_our_books_cannot_hold_stays_open_and_holds_nothing_else_up() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid_in_silence("LOST-1").await;
+    // Another system of the merchant's writes its numbers otherwise.
+    let foreign = Difference::UnknownOrder { fen: Some(500) };
+    bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("POS*0001"));
+    let admin = bench.wechat.admin();
+    let given_back = ConsoleRefund {
+        order: "POS*0001".to_owned(),
+        refund_fen: 30,
+        ..ConsoleRefund::default()
+    };
+    admin.console_refund(&given_back).unwrap();
+    bench.until(day.plus_days(1), 10, 30).await;
+
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    assert_eq!(
+        bench.told(day).await,
+        [
+            "paid_there_unpaid_here LOST-1 repaired",
+            "refund_there_unknown_here POS*0001 open",
+            "unknown_order_there POS*0001 open",
+        ]
+    );
+    for difference in bench.differences_of(day).await {
+        let last = difference.history.last().unwrap();
+        if difference.state == State::Open {
+            assert!(
+                last.why.contains("our books cannot hold it"),
+                "{}",
+                last.why
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_came_twice_and_went_back_is_counted_on_both_sides() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("TWICE-1").await;
+    let admin = bench.wechat.admin();
+    admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
+    bench.deliver().await;
+    assert_eq!(bench.work_off().await, 0);
+    bench.until(day.plus_days(1), 10, 30).await;
+    let run = bench.reconcile(day, true).await;
+    assert_eq!(bench.told(day).await, ["duplicate_payment TWICE-1 open"]);
+    for (product, there) in &run.there().0 {
+        let here = run.here().0.get(product).copied().unwrap_or_default();
+        assert_eq!(
+            (there.payments, there.payments_fen),
+            (here.payments, here.payments_fen),
+            "{product}"
+        );
+    }
+}
+
+/// A refund of `ORDER-1` that WeChat Pay takes on and keeps.
+async fn a_refund_that_lasts(bench: &Bench) {
+    bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);
+    assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
+    assert_eq!(bench.work_off().await, 0);
+}
+
+/// It fails for good.
+async fn it_fails(bench: &Bench) {
+    let admin = bench.wechat.admin();
+    let [refund] = admin.refunds().try_into().unwrap();
+    admin
+        .settle_refund(&refund.out_refund_no, RefundStatus::Closed)
+        .unwrap();
+    bench.deliver().await;
+    assert_eq!(bench.work_off().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_fails_days_later_moves_the_account_and_is_no_difference() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    a_refund_that_lasts(&bench).await;
+    for days in 0..3 {
+        let (date, next) = (day.plus_days(days), day.plus_days(days + 1));
+        bench.until(next, 10, 30).await;
+        let run = bench.reconcile(date, false).await;
+        assert_eq!(run.state, RunState::Done, "{date}: {:?}", run.trouble);
+        assert_eq!(bench.told(date).await, Vec::<String>::new(), "{date}");
+        if days == 1 {
+            it_fails(&bench).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_moves_the_account_there_and_back_over_midnight_is_no_difference() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    let next = day.plus_days(1);
+    bench.paid("ORDER-1").await;
+    bench.until(day, 22, 0).await;
+    a_refund_that_lasts(&bench).await;
+    bench.until(next, 0, 30).await;
+    it_fails(&bench).await;
+    bench.until(next, 10, 30).await;
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(bench.told(day).await, Vec::<String>::new());
+    assert_eq!(run.carried(), 1, "the money came back tomorrow");
+    bench.until(next.plus_days(1), 10, 30).await;
+    bench.reconcile(next, false).await;
     assert_eq!(bench.told(next).await, Vec::<String>::new());
 }

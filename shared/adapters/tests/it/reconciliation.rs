@@ -5,7 +5,7 @@ use adapters::reconciliation::{Found, ReconciliationError, ReconciliationTable, 
 use adapters::testing::{DynamoEngine, Fault, Match, Service, Tables, Wire};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use payments::reconcile::carried::{Awaits, Carried, Trade, TradeKind};
+use payments::reconcile::carried::{Carried, Trade, TradeKind};
 use payments::reconcile::difference::{About, Decision, Difference, Kind, Side, State};
 use payments::reconcile::run::{BillDate, BillFacts, BillName, PartDone, Run, RunState};
 
@@ -128,7 +128,7 @@ fn carried(order_no: &str) -> Carried {
         amount_fen: 100,
         at: NOW,
     };
-    Carried::to(day(), Awaits::Bill, trade)
+    Carried::to(day(), trade)
 }
 
 #[tokio::test]

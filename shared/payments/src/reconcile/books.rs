@@ -20,7 +20,7 @@ pub(crate) const BATCH: usize = 64;
 /// One booked thing, as the index of a day gives it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BookLine<'a> {
-    /// A payment that is booked or parked.
+    /// A payment that is booked.
     Payment {
         /// WeChat Pay's number of it.
         transaction_id: &'a str,
@@ -344,6 +344,14 @@ impl DayBooks {
     /// Lines beyond the first of a number.
     pub fn twice(&self) -> u64 {
         self.twice
+    }
+
+    /// Counts a payment that is parked. It is in no line: each row that names such is looked at.
+    pub fn count_parked(&mut self, amount_fen: i64, product: Option<Product>) {
+        let name = product.map_or(OTHERS, |product| product.trade_type());
+        if let Some(sums) = self.tally.of(name) {
+            sums.pay(amount_fen, 0, 0);
+        }
     }
 
     /// What the lines come to, by product.

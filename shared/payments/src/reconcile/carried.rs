@@ -10,30 +10,18 @@ use wechatpay::UnixSeconds;
 
 use super::run::BillDate;
 
-/// A trade that is judged with the next day.
+/// A trade that our books have and its day's bill has not: the next day's bill should.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Carried {
     /// Its name under its day: the same for the same trade, whichever run carries it.
     pub id: String,
     /// The day to be judged with: the one after the day that was read.
     pub date: BillDate,
-    /// Why it could not be judged yet.
-    pub why: Awaits,
     /// What it is.
     pub trade: Trade,
     /// Whether the day's run has judged it. What is judged already is judged the same way when the day is run again.
     #[serde(default)]
     pub settled: bool,
-}
-
-/// Which side is still to be heard.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Awaits {
-    /// Our books have it on the day before, its bill did not: this day's bill should.
-    Bill,
-    /// The bill of the day before had it: our books should have it on this day.
-    Books,
 }
 
 /// What a trade is.
@@ -71,23 +59,12 @@ pub struct Trade {
 
 impl Carried {
     /// A trade of the day before `date` that is judged with `date`.
-    pub fn to(date: BillDate, why: Awaits, trade: Trade) -> Self {
+    pub fn to(date: BillDate, trade: Trade) -> Self {
         Self {
-            id: id(why, &trade),
+            id: id(&trade),
             date,
-            why,
             trade,
             settled: false,
-        }
-    }
-}
-
-impl Awaits {
-    /// The name in the table.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Bill => "bill",
-            Self::Books => "books",
         }
     }
 }
@@ -102,9 +79,9 @@ impl TradeKind {
     }
 }
 
-/// The name of a carried trade under its day: what it waits for, what it is, and a hash of its numbers. A refund's own number is
+/// The name of a carried trade under its day: what it is, and a hash of its numbers. A refund's own number is
 /// enough; what else is known of it may come later.
-fn id(why: Awaits, trade: &Trade) -> String {
+fn id(trade: &Trade) -> String {
     let own_number = match trade.kind {
         TradeKind::Payment => &trade.transaction_id,
         TradeKind::Refund => &trade.out_refund_no,
@@ -123,7 +100,7 @@ fn id(why: Awaits, trade: &Trade) -> String {
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    format!("{}-{}-{hash}", why.name(), trade.kind.name())
+    format!("{}-{hash}", trade.kind.name())
 }
 
 #[cfg(test)]
@@ -142,39 +119,35 @@ mod tests {
         }
     }
 
-    fn carried(why: Awaits, trade: Trade) -> Carried {
-        Carried::to(BillDate::parse("2026-08-02").unwrap(), why, trade)
+    fn carried(trade: Trade) -> Carried {
+        Carried::to(BillDate::parse("2026-08-02").unwrap(), trade)
     }
 
     #[test]
     fn the_same_trade_has_the_same_name_in_every_run() {
-        let first = carried(Awaits::Bill, trade(TradeKind::Refund));
-        let later = carried(
-            Awaits::Bill,
-            Trade {
-                refund_id: Some("50000001".into()),
-                ..trade(TradeKind::Refund)
-            },
-        );
+        let first = carried(trade(TradeKind::Refund));
+        let later = carried(Trade {
+            refund_id: Some("50000001".into()),
+            ..trade(TradeKind::Refund)
+        });
         assert_eq!(first.id, later.id);
     }
 
     #[test]
-    fn what_waits_for_another_side_or_is_another_trade_has_another_name() {
+    fn another_trade_has_another_name() {
         let other = Trade {
             transaction_id: Some("4200002".into()),
             ..trade(TradeKind::Payment)
         };
         let mut ids: Vec<String> = [
-            carried(Awaits::Bill, trade(TradeKind::Payment)),
-            carried(Awaits::Books, trade(TradeKind::Payment)),
-            carried(Awaits::Bill, trade(TradeKind::Refund)),
-            carried(Awaits::Bill, other),
+            carried(trade(TradeKind::Payment)),
+            carried(trade(TradeKind::Refund)),
+            carried(other),
         ]
         .map(|carried| carried.id)
         .into();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), 4);
+        assert_eq!(ids.len(), 3);
     }
 }

@@ -5,6 +5,7 @@
 //! open -> proposed -> approved -> repaired     a refund: two different persons stand behind it before money moves
 //!            |           \-> open   the refund could not be made: people begin anew
 //!            \-> rejected
+//! repaired -> open                    a later run finds it again
 //! open | proposed | rejected -> explained      a person says why it is right as it is
 //! ```
 
@@ -281,7 +282,7 @@ pub enum State {
     Proposed,
     /// Two persons approved the refund; it is on its way.
     Approved,
-    /// Both sides agree, or will once a refund that is under way is through. Final.
+    /// Both sides agree, or will once a refund that is under way is through. Final, unless a later run finds it again.
     Repaired,
     /// A person turned the proposal down.
     Rejected,
@@ -498,8 +499,8 @@ impl Difference {
         self.stepping(Who::Run(run.to_owned()), State::Proposed, why, at)
     }
 
-    /// The difference after an approved refund could not be made: it waits for people anew, and the persons behind it count no
-    /// more.
+    /// The difference after an approved refund could not be made, or after a run found again what was repaired: it waits for
+    /// people anew, and the persons who stood behind it count no more.
     #[must_use]
     pub fn reopened(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
         self.stepping(Who::Run(run.to_owned()), State::Open, why, at)

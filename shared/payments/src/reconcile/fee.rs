@@ -5,11 +5,6 @@ use wechatpay::bill::{TradeKind, TradeRow};
 
 use crate::reconcile::short::same;
 
-/// Whether the fee of a row is its own rate's.
-pub fn is_rate_kept(row: &TradeRow<'_>) -> bool {
-    LastRate::default().is_kept_by(row)
-}
-
 /// The rate of the row before. A merchant has a handful of rates, so most rows have that one too.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LastRate {

@@ -161,8 +161,10 @@ pub struct Funded {
     pub missing_before: u64,
     /// Rows of the run's own day that nothing has moved for; they may be settled tomorrow.
     pub missing: u64,
-    /// Rows that something else moved for. Refunds that have failed since and came back whole are counted too:
-    /// [`FundBooks::funding`] knows them.
+    /// Rows of the day before that something else moved for. Refunds that have failed since and came back whole are counted
+    /// too: [`FundBooks::funding`] knows them.
+    pub off_before: u64,
+    /// Rows of the run's own day that something else moved for so far; the rest may move tomorrow.
     pub off: u64,
     /// All that moved for payments and refunds on the run's own day.
     pub of_trades: Moved,
@@ -253,10 +255,12 @@ impl FundBooks {
 
     /// Ends the pass over the movements.
     pub fn finish(mut self) -> Funded {
-        let (mut missing_before, mut missing, mut off) = (0_u64, 0_u64, 0_u64);
+        let (mut missing_before, mut missing) = (0_u64, 0_u64);
+        let (mut off_before, mut off) = (0_u64, 0_u64);
         for expected in self.table.iter() {
             let count = match (expected.has(MOVED), expected.is_met()) {
                 (true, true) => continue,
+                (true, false) if expected.has(BEFORE) => &mut off_before,
                 (true, false) => &mut off,
                 (false, _) if expected.has(OPTIONAL) => continue,
                 (false, _) if expected.has(BEFORE) => &mut missing_before,
@@ -268,6 +272,7 @@ impl FundBooks {
             without_trade: std::mem::take(&mut self.without_trade),
             missing_before,
             missing,
+            off_before,
             off,
             of_trades: self.of_trades,
             others: self.others,

@@ -31,8 +31,8 @@ pub struct Read {
 /// What a candidate is.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Judgement {
-    /// Both sides agree after all. Our books have it at this time, by WeChat Pay's clock, where they have a time.
-    Agrees(Option<UnixSeconds>),
+    /// Both sides agree after all.
+    Agrees,
     /// They differ; this is what our books say.
     Differs(Kind, Option<Side>),
 }
@@ -106,7 +106,7 @@ fn payment(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
     }
     let Some(order) = &read.order else {
         return match given_back(read.parked.as_ref()) {
-            true => Judgement::Agrees(None),
+            true => Judgement::Agrees,
             false => Judgement::Differs(Kind::UnknownOrderThere, side_of_parked(read)),
         };
     };
@@ -126,9 +126,9 @@ fn payment(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
     match order.state.payment() {
         Some(payment) if payment.transaction_id.as_str() == row.transaction_id => match wrong {
             Some(kind) => noted(kind),
-            None => Judgement::Agrees(Some(payment.paid_at)),
+            None => Judgement::Agrees,
         },
-        Some(_) if given_back(read.parked.as_ref()) => Judgement::Agrees(None),
+        Some(_) if given_back(read.parked.as_ref()) => Judgement::Agrees,
         Some(_) => Judgement::Differs(Kind::DuplicatePayment, here),
         None => match wrong {
             Some(kind) => noted(kind),
@@ -146,7 +146,7 @@ fn revoked(row: &BillLine, read: &Read) -> Judgement {
         Some(payment) => {
             Judgement::Differs(Kind::StatusDiffers, Some(side_of(order, Some(payment))))
         }
-        None => Judgement::Agrees(None),
+        None => Judgement::Agrees,
     }
 }
 
@@ -157,7 +157,7 @@ fn refund(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
     }
     let Some(refund) = &read.refund else {
         return if row.refund_state == "FAIL" {
-            Judgement::Agrees(None) // no money moved
+            Judgement::Agrees // no money moved
         } else {
             Judgement::Differs(Kind::RefundThereUnknownHere, None)
         };
@@ -173,7 +173,7 @@ fn refund(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
         return Judgement::Differs(Kind::RefundAmountDiffers, here);
     }
     if BookedRefund::from(&refund.state).can_follow(&row.refund_state) {
-        Judgement::Agrees(refund.accepted_at)
+        Judgement::Agrees
     } else {
         Judgement::Differs(Kind::RefundStateDiffers, here)
     }
@@ -320,7 +320,7 @@ mod tests {
 
     fn kind(row: &BillLine, read: &Read) -> &'static str {
         match judge_row(row, MCHID, read) {
-            Judgement::Agrees(_) => "agrees",
+            Judgement::Agrees => "agrees",
             Judgement::Differs(kind, _) => kind.name(),
         }
     }

@@ -14,7 +14,7 @@ pub mod bill_line;
 pub mod books;
 pub mod carried;
 pub mod difference;
-pub mod fee;
+mod fee;
 mod fingerprint;
 pub mod fund_line;
 pub mod funds;

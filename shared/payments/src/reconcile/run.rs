@@ -185,6 +185,9 @@ pub struct Run {
     pub parts: u8,
     /// The parts whose differences are all in the table, with the totals of each.
     pub parts_done: BTreeMap<u8, PartDone>,
+    /// How often a bill of it was of no use.
+    #[serde(default)]
+    pub broken: u32,
     /// Why it waits or failed, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -217,6 +220,7 @@ impl Run {
             bills: BTreeMap::new(),
             parts: 1,
             parts_done: BTreeMap::new(),
+            broken: 0,
             trouble: None,
         }
     }

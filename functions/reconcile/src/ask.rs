@@ -1,0 +1,92 @@
+//! WeChat Pay is asked about one payment or one refund of a difference: it tells, or says something that asking again will not
+//! change. Where it did not answer, the day comes again.
+
+use std::time::Duration;
+
+use flows::ask::Asked;
+use payments::{
+    ids::{OutRefundNo, TransactionId},
+    issue::Answer,
+    refund_news::RefundNews,
+};
+use tracing::warn;
+use wechatpay::{
+    api::{ErrorCode, QueryRefund, Refusal, Repeat},
+    wire::{Refund, Transaction},
+};
+
+use crate::{desk::Desk, error::DayError};
+
+/// How long WeChat Pay may take for one answer.
+pub(crate) const ASK_WITHIN: Duration = Duration::from_secs(6);
+
+/// What it told, or why it has nothing to tell, for people.
+pub(crate) type Told<T> = Result<T, String>;
+
+/// Asks about a payment by WeChat Pay's number. Nothing is settled.
+///
+/// # Errors
+/// [`DayError`] when it did not answer.
+pub(crate) async fn payment(
+    desk: &Desk,
+    transaction_id: &TransactionId,
+) -> Result<Told<Transaction>, DayError> {
+    match desk.asking.payment(transaction_id, ASK_WITHIN).await? {
+        Ok(transaction) => Ok(Ok(transaction)),
+        Err(Asked::NotThere) => Ok(Err("WeChat Pay says that it has no such payment".into())),
+        Err(Asked::Refused(refusal)) => refused(&refusal).map(Err),
+        Err(Asked::Unknown(what)) => Err(unanswered(&what)),
+        Err(Asked::Settled(_)) => Err(unanswered("settled")),
+    }
+}
+
+/// Asks about a refund by the number that WeChat Pay was given. Nothing is settled.
+///
+/// # Errors
+/// [`DayError`] when it did not answer.
+pub(crate) async fn refund(
+    desk: &Desk,
+    out_refund_no: &OutRefundNo,
+) -> Result<Told<Box<RefundNews>>, DayError> {
+    let query = QueryRefund {
+        out_refund_no: out_refund_no.as_str().to_owned(),
+    };
+    match desk.wechat.call_either(&query, ASK_WITHIN).await? {
+        Answer::Done(answer) => Ok(read(answer)),
+        Answer::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
+            Ok(Err("WeChat Pay says that it has no such refund".into()))
+        }
+        Answer::Refused(refusal) => refused(&refusal).map(Err),
+        Answer::Unknown(what) => Err(unanswered(&what.to_string())),
+    }
+}
+
+fn read(answer: Refund) -> Told<Box<RefundNews>> {
+    match RefundNews::try_from(answer) {
+        Ok(news) => Ok(Box::new(news)),
+        Err(unreadable) => {
+            warn!(%unreadable, "a refund of the bill cannot be taken into our books");
+            Err(format!(
+                "our books cannot hold it ({unreadable}): compare it with WeChat Pay's console, then explain it"
+            ))
+        }
+    }
+}
+
+/// Whether a refusal passes; if not, what it comes to.
+pub(crate) fn refused(refusal: &Refusal) -> Result<String, DayError> {
+    match refusal.repeat() {
+        Repeat::Yes | Repeat::Later | Repeat::AfterQuery => Err(unanswered(&refusal.raw_code)),
+        Repeat::AfterTopUp | Repeat::AfterReview | Repeat::AfterChange | Repeat::No => Ok(format!(
+            "WeChat Pay refuses to tell of it ({}): look it up in its console",
+            refusal.raw_code
+        )),
+    }
+}
+
+/// WeChat Pay gave no answer that counts: the day comes again.
+pub(crate) fn unanswered(what: &str) -> DayError {
+    DayError::Passing(
+        format!("WeChat Pay did not answer a question about a difference ({what})").into(),
+    )
+}
