@@ -33,6 +33,7 @@ mod looking;
 mod one_command;
 mod refunds;
 mod settings;
+mod shared_number;
 mod strain;
 mod support;
 mod sweep;

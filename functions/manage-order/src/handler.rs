@@ -147,7 +147,7 @@ impl Request<'_> {
             | OrderState::PartiallyRefunded(_)
             | OrderState::Refunded(_)
             | OrderState::Closed
-            | OrderState::Rejected
+            | OrderState::Rejected(_)
             | OrderState::PaidAfterClose(_) => false,
         };
         if !unpaid || now.0.saturating_sub(order.created_at.0) < LOOK_FROM_AGE_S {

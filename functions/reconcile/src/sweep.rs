@@ -252,7 +252,7 @@ async fn order(
         | OrderState::PartiallyRefunded(_)
         | OrderState::Refunded(_)
         | OrderState::Closed
-        | OrderState::Rejected
+        | OrderState::Rejected(_)
         | OrderState::PaidAfterClose(_) => ask(desk, &order, cause, trace).await,
     }
 }
@@ -280,7 +280,7 @@ async fn close(desk: &Desk, order: Order, cause: &Cause, trace: &Trace) -> Resul
         .close(order, LOOK_WITHIN, cause, trace.id())
         .await?;
     Ok(match &order.state {
-        OrderState::Closed | OrderState::Rejected => Look::Closed,
+        OrderState::Closed | OrderState::Rejected(_) => Look::Closed,
         OrderState::Closing | OrderState::Reserved | OrderState::AwaitingPayment(_) => {
             Look::Closing
         }

@@ -72,19 +72,48 @@ impl Asking {
         cause: &Cause,
         trace: &str,
     ) -> Result<Asked, AskError> {
+        Ok(match self.order(order_no, within).await? {
+            Ok(notice) => Asked::Settled(self.settling.settle(&notice, cause, trace).await?),
+            Err(untold) => untold,
+        })
+    }
+
+    /// Asks about the number of an order that WeChat Pay was never asked to make, and yet says that it has. What it has is
+    /// another system's: paid or not, it is not settled as ours.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub async fn ask_who_used(
+        &self,
+        order_no: &OrderNo,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Asked, AskError> {
+        Ok(match self.order(order_no, within).await? {
+            Ok(notice) => Asked::Settled(
+                self.settling
+                    .settle_used_elsewhere(&notice, cause, trace)
+                    .await?,
+            ),
+            Err(untold) => untold,
+        })
+    }
+
+    /// What WeChat Pay says of an order, by our number.
+    async fn order(
+        &self,
+        order_no: &OrderNo,
+        within: Duration,
+    ) -> Result<Result<TradeNotice, Asked>, AskError> {
         let query = QueryByOutTradeNo {
             mchid: self.wechat.mchid().to_owned(),
             out_trade_no: order_no.as_str().to_owned(),
         };
-        match self.told(&query, within).await? {
-            Ok(transaction) => {
-                let notice = TradeNotice::try_from(transaction)?;
-                Ok(Asked::Settled(
-                    self.settling.settle(&notice, cause, trace).await?,
-                ))
-            }
-            Err(untold) => Ok(untold),
-        }
+        Ok(match self.told(&query, within).await? {
+            Ok(transaction) => Ok(TradeNotice::try_from(transaction)?),
+            Err(untold) => Err(untold),
+        })
     }
 
     /// What WeChat Pay says of one payment, by its own number. Nothing is settled: of an order that was paid twice, a query by

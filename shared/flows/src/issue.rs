@@ -14,7 +14,9 @@ use payments::{
     ids::OrderNo,
     issue::{self, GiveUp, Next},
     journal::{Because, Cause},
-    order::{Handover, Order, OrderState, PayParams, Prepay, Product, WrongValue, handover},
+    order::{
+        Handover, Order, OrderState, PayParams, Prepay, Product, Rejection, WrongValue, handover,
+    },
     settle::Change,
 };
 use tracing::{info, warn};
@@ -126,7 +128,7 @@ impl Issuing {
             .min(order.attempt.until.0.saturating_mul(1000));
         if self.wechat.is_down() {
             return Ok(give_up(
-                &order,
+                &order.order_no,
                 GiveUp::Unknown("neither host of WeChat Pay answers at present".to_owned()),
             ));
         }
@@ -177,10 +179,10 @@ impl Issuing {
                     return self.ask(order, doubt, cause, trace).await;
                 }
                 Next::Reject(refusal) => return self.reject(&order, refusal, cause, trace).await,
-                Next::GiveUp(reason) => return Ok(give_up(&order, reason)),
+                Next::GiveUp(reason) => return Ok(give_up(&order.order_no, reason)),
             }
         }
-        Ok(give_up(&order, GiveUp::Unknown(last_cause)))
+        Ok(give_up(&order.order_no, GiveUp::Unknown(last_cause)))
     }
 
     /// Asks what came of an earlier attempt, which is not known here. `None` when it left no more than an open order, or none:
@@ -194,7 +196,7 @@ impl Issuing {
     ) -> Result<Option<Issued>, IssueError> {
         let Some(share) = self.share(deadline_ms) else {
             let reason = "there was no time left to query".to_owned();
-            return Ok(Some(give_up(order, GiveUp::Unknown(reason))));
+            return Ok(Some(give_up(&order.order_no, GiveUp::Unknown(reason))));
         };
         let asked = self
             .asking
@@ -203,21 +205,25 @@ impl Issuing {
         match asked {
             Asked::NotThere | Asked::Settled(Settled::StillOpen) => Ok(None),
             Asked::Settled(Settled::Changed | Settled::AlreadyDone | Settled::Parked { .. }) => {
-                Ok(Some(self.as_it_stands(order).await?))
+                Ok(Some(self.as_it_stands(&order.order_no).await?))
             }
-            Asked::Refused(refusal) => {
-                Ok(Some(give_up(order, GiveUp::RefusedAfterUnknown(refusal))))
-            }
-            Asked::Unknown(reason) => Ok(Some(give_up(order, GiveUp::Unknown(reason)))),
+            Asked::Refused(refusal) => Ok(Some(give_up(
+                &order.order_no,
+                GiveUp::RefusedAfterUnknown(refusal),
+            ))),
+            Asked::Unknown(reason) => Ok(Some(give_up(&order.order_no, GiveUp::Unknown(reason)))),
         }
     }
 
     /// The order as the table has it by now.
-    async fn as_it_stands(&self, order: &Order) -> Result<Issued, IssueError> {
-        Ok(match self.orders.read(&order.order_no).await? {
+    async fn as_it_stands(&self, order_no: &OrderNo) -> Result<Issued, IssueError> {
+        Ok(match self.orders.read(order_no).await? {
+            Some(found) if found.state == OrderState::Rejected(Rejection::NumberUsedElsewhere) => {
+                Issued::Rejected(number_used_elsewhere())
+            }
             Some(found) => Issued::Order(Box::new(found)),
             None => give_up(
-                order,
+                order_no,
                 GiveUp::Unknown("the order is gone from the table".to_owned()),
             ),
         })
@@ -317,40 +323,34 @@ impl Issuing {
     ) -> Result<Issued, IssueError> {
         let Some(share) = self.share(doubt.deadline_ms) else {
             return Ok(give_up(
-                &order,
+                &order.order_no,
                 GiveUp::Unknown("there was no time left to query".to_owned()),
             ));
         };
-        let asked = self
-            .asking
-            .ask(&order.order_no, share, cause, trace)
-            .await?;
+        let order_no = &order.order_no;
+        let asked = if doubt.clean {
+            // Nothing of ours was ever sent under this number before.
+            self.asking
+                .ask_who_used(order_no, share, cause, trace)
+                .await?
+        } else {
+            self.asking.ask(order_no, share, cause, trace).await?
+        };
         match (asked, doubt.refusal) {
-            (Asked::Settled(_), _) => match self.orders.read(&order.order_no).await? {
-                // Nothing of ours was ever sent under this number, and WeChat Pay has an open order of that name: another
-                // system of the merchant's uses the number.
-                Some(found) if doubt.clean && found.state == OrderState::Reserved => {
-                    self.reject(&found, number_used_elsewhere(), cause, trace)
-                        .await
-                }
-                Some(found) => Ok(Issued::Order(Box::new(found))),
-                None => Ok(give_up(
-                    &order,
-                    GiveUp::Unknown("the order is gone from the table".to_owned()),
-                )),
-            },
+            (Asked::Settled(_), _) => self.as_it_stands(order_no).await,
             // The order was refused and does not exist: that decides.
             (Asked::NotThere, Some(refusal)) if doubt.clean => {
                 self.reject(&order, refusal, cause, trace).await
             }
             (Asked::NotThere, _) => Ok(give_up(
-                &order,
+                &order.order_no,
                 GiveUp::Unknown("WeChat Pay does not show the order yet".to_owned()),
             )),
-            (Asked::Refused(refusal), _) => {
-                Ok(give_up(&order, GiveUp::RefusedAfterUnknown(refusal)))
-            }
-            (Asked::Unknown(reason), _) => Ok(give_up(&order, GiveUp::Unknown(reason))),
+            (Asked::Refused(refusal), _) => Ok(give_up(
+                &order.order_no,
+                GiveUp::RefusedAfterUnknown(refusal),
+            )),
+            (Asked::Unknown(reason), _) => Ok(give_up(&order.order_no, GiveUp::Unknown(reason))),
         }
     }
 
@@ -367,7 +367,8 @@ impl Issuing {
             trace: trace.to_owned(),
             at: self.clock.now(),
         };
-        let change = Change::new(order, OrderState::Rejected, &because);
+        let rejected = OrderState::Rejected(Rejection::Refused);
+        let change = Change::new(order, rejected, &because);
         let applied = match self.orders.apply(&change).await {
             // Somebody holds the item for a moment, the sweep for instance: once more, or the refusal would be lost.
             Err(TableError::Conflict) => {
@@ -398,9 +399,9 @@ struct Doubt {
     deadline_ms: i64,
 }
 
-fn give_up(order: &Order, reason: GiveUp) -> Issued {
+fn give_up(order_no: &OrderNo, reason: GiveUp) -> Issued {
     warn!(
-        order_no = order.order_no.as_str(),
+        order_no = order_no.as_str(),
         ?reason,
         "no prepay value for now"
     );

@@ -5,7 +5,7 @@ use payments::{
     journal::{Because, Cause},
     notice::TradeNotice,
     order::Order,
-    settle::{self, Change, Parked, Settlement},
+    settle::{self, Change, MerchantFacts, Parked, Settlement},
 };
 use tracing::error;
 
@@ -31,6 +31,9 @@ pub enum Settled {
     },
 }
 
+/// What news does to an order.
+type Judge = fn(&Order, &MerchantFacts, &TradeNotice, &Because) -> Settlement;
+
 impl Settling {
     /// Settles into these books.
     pub fn new(books: Books) -> Self {
@@ -48,13 +51,38 @@ impl Settling {
         cause: &Cause,
         trace: &str,
     ) -> Result<Settled, BooksError> {
+        self.settle_by(settle::judge, notice, cause, trace).await
+    }
+
+    /// The same for what WeChat Pay has under the number of an order that it was never asked to make: another system of the
+    /// merchant's made that.
+    ///
+    /// # Errors
+    /// [`BooksError`].
+    pub async fn settle_used_elsewhere(
+        &self,
+        notice: &TradeNotice,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Settled, BooksError> {
+        self.settle_by(settle::judge_used_elsewhere, notice, cause, trace)
+            .await
+    }
+
+    async fn settle_by(
+        &self,
+        judge: Judge,
+        notice: &TradeNotice,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Settled, BooksError> {
         let Self(books) = self;
         for round in 0..TRIES {
             books.pause(round).await;
             let found = books.orders.read(&notice.order_no).await?;
             let because = books.because(cause, trace);
             let settlement = match &found {
-                Some(order) => settle::judge(order, &books.facts, notice, &because),
+                Some(order) => judge(order, &books.facts, notice, &because),
                 None => settle::judge_unknown(notice),
             };
             match settlement {

@@ -28,7 +28,7 @@ pub fn judge_order(order: &Order) -> Closable {
     match &order.state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) => Closable::Open,
         OrderState::Closing => Closable::Closing,
-        OrderState::Closed | OrderState::Rejected => Closable::Over,
+        OrderState::Closed | OrderState::Rejected(_) => Closable::Over,
         OrderState::Paid(_)
         | OrderState::PartiallyRefunded(_)
         | OrderState::Refunded(_)

@@ -84,7 +84,7 @@ pub fn order_look(order: &Order, state: &OrderState, now: UnixSeconds) -> Option
         | OrderState::PartiallyRefunded(_)
         | OrderState::Refunded(_)
         | OrderState::Closed
-        | OrderState::Rejected => return None,
+        | OrderState::Rejected(_) => return None,
     };
     Some(on(&order.order_no, at))
 }

@@ -125,7 +125,7 @@ impl Order {
             | OrderState::Refunded(_)
             | OrderState::Closing
             | OrderState::Closed
-            | OrderState::Rejected
+            | OrderState::Rejected(_)
             | OrderState::PaidAfterClose(_) => false,
         }
     }
@@ -145,7 +145,7 @@ impl Order {
             | OrderState::Refunded(_)
             | OrderState::Closing
             | OrderState::Closed
-            | OrderState::Rejected
+            | OrderState::Rejected(_)
             | OrderState::PaidAfterClose(_) => None,
         }
     }
@@ -229,6 +229,8 @@ impl Attempt {
 ///    |  \-> closing  |           \-> paid
 ///    \-> rejected    \-> paid                 rejected -> paid_after_close
 /// ```
+///
+/// An order that is rejected because its number was used elsewhere stays so, whatever money comes under it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OrderState {
     /// The number is ours; WeChat Pay was not yet asked, or its answer is not known. Passing.
@@ -245,10 +247,36 @@ pub enum OrderState {
     Closing,
     /// Closed at WeChat Pay. Left only if money comes all the same.
     Closed,
-    /// WeChat Pay refused the order for good. Left only if money comes all the same.
-    Rejected,
+    /// It was never made at WeChat Pay, and will not be. Left only if money comes all the same, and might be for it.
+    Rejected(Rejection),
     /// Money came after the close or the refusal; it is owed back to the payer.
     PaidAfterClose(Payment),
+}
+
+/// Why an order was rejected. It decides what becomes of money that comes under its number.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rejection {
+    /// WeChat Pay refused to make it.
+    Refused,
+    /// Another system that shares the merchant number has used the order's number at WeChat Pay. Money there is that system's.
+    NumberUsedElsewhere,
+}
+
+impl Rejection {
+    /// The name in the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::NumberUsedElsewhere => "number_used_elsewhere",
+        }
+    }
+
+    /// The reason by its name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Refused, Self::NumberUsedElsewhere]
+            .into_iter()
+            .find(|reason| reason.name() == name)
+    }
 }
 
 impl OrderState {
@@ -262,7 +290,7 @@ impl OrderState {
             Self::Refunded(_) => "refunded",
             Self::Closing => "closing",
             Self::Closed => "closed",
-            Self::Rejected => "rejected",
+            Self::Rejected(_) => "rejected",
             Self::PaidAfterClose(_) => "paid_after_close",
         }
     }
@@ -278,7 +306,7 @@ impl OrderState {
             | Self::AwaitingPayment(_)
             | Self::Closing
             | Self::Closed
-            | Self::Rejected => None,
+            | Self::Rejected(_) => None,
         }
     }
 }

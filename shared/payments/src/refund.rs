@@ -607,7 +607,7 @@ pub(crate) fn after_refund(order: &Order, refunded_fen: i64) -> OrderState {
         | OrderState::AwaitingPayment(_)
         | OrderState::Closing
         | OrderState::Closed
-        | OrderState::Rejected => order.state.clone(),
+        | OrderState::Rejected(_) => order.state.clone(),
     }
 }
 
@@ -665,6 +665,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{
         journal::Cause,
+        order::Rejection,
         settle::tests::{order, payment},
     };
 
@@ -752,7 +753,7 @@ pub(crate) mod tests {
             OrderState::Reserved,
             OrderState::Closing,
             OrderState::Closed,
-            OrderState::Rejected,
+            OrderState::Rejected(Rejection::Refused),
         ] {
             assert_eq!(
                 reserve_on(&order(state), "R1", 1),

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use crate::{
         ids::ClientId,
-        order::{Attempt, Fingerprint, OrderState, PayParams, Prepay},
+        order::{Attempt, Fingerprint, OrderState, PayParams, Prepay, Rejection},
         settle::tests::{order, payment},
     };
 
@@ -110,7 +110,7 @@ mod tests {
             ("closed", found(OrderState::Closed, free), Existing::Show),
             (
                 "rejected",
-                found(OrderState::Rejected, free),
+                found(OrderState::Rejected(Rejection::Refused), free),
                 Existing::Show,
             ),
         ] {

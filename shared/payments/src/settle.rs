@@ -10,7 +10,8 @@ use crate::{
     journal::{Because, Event, Subject},
     money::Fen,
     notice::{Money, Outcome, TradeNotice},
-    order::{Order, OrderState, Payment, RefundTally},
+    order::{Order, OrderState, Payment, RefundTally, Rejection},
+    reconcile::adopt::NOBODY,
     refund::{self, ParkedChange, ParkedState, RefundChange},
 };
 
@@ -95,6 +96,16 @@ pub enum ParkReason {
         "the payment was refunded outside this system, in part or whole: look it up at WeChat Pay before anything is delivered"
     )]
     RefundedElsewhere,
+    /// The order was never made at WeChat Pay, since another system had used its number there.
+    #[error(
+        "another system that shares this merchant number has used the order's number: leave the payment to that system and tell the order's client to take a new number; nothing is booked or given back here"
+    )]
+    NumberUsedElsewhere,
+    /// It was paid before the order was made here.
+    #[error(
+        "the payment is older than the order: another system that shares this merchant number was paid under its number; find out which, and book or refund it there"
+    )]
+    OlderThanOrder,
 }
 
 impl ParkReason {
@@ -105,6 +116,8 @@ impl ParkReason {
             Self::Differs { field } => field,
             Self::SecondPayment { .. } => "second_payment",
             Self::RefundedElsewhere => "refunded_elsewhere",
+            Self::NumberUsedElsewhere => "number_used_elsewhere",
+            Self::OlderThanOrder => "older_than_order",
         }
     }
 }
@@ -117,6 +130,9 @@ pub fn judge_unknown(notice: &TradeNotice) -> Settlement {
     }
 }
 
+/// Money that is older than its order by so much, in seconds, is not the order's. Anything less may be two clocks that differ.
+const OLDER_S: i64 = 60;
+
 /// Judges what a notice does to the order as it was read.
 pub fn judge(
     order: &Order,
@@ -125,13 +141,90 @@ pub fn judge(
     because: &Because,
 ) -> Settlement {
     match &notice.outcome {
-        Outcome::Paid(money) => match difference(order, &facts.mchid, notice, money) {
-            Some(field) => Settlement::Park(parked(notice, money, ParkReason::Differs { field })),
-            None => paid(order, notice, money, facts, because),
-        },
+        Outcome::Paid(money) => {
+            if let Some(reason) = of_another_system(order, &facts.mchid, notice, money) {
+                return kept_out(order, parked(notice, money, reason), because);
+            }
+            match difference(order, &facts.mchid, notice, money) {
+                Some(field) => {
+                    Settlement::Park(parked(notice, money, ParkReason::Differs { field }))
+                }
+                None => paid(order, notice, money, facts, because),
+            }
+        }
         Outcome::Unpaid => Settlement::StillOpen,
         Outcome::Closed => closed(order, because),
     }
+}
+
+/// Judges what a notice does to an order that WeChat Pay was never asked to make: what it has under the number is another
+/// system's, paid or not.
+pub fn judge_used_elsewhere(
+    order: &Order,
+    facts: &MerchantFacts,
+    notice: &TradeNotice,
+    because: &Because,
+) -> Settlement {
+    if order.state.payment().is_some() {
+        return judge(order, facts, notice, because);
+    }
+    match (&notice.outcome, &order.state) {
+        (Outcome::Paid(money), _) => {
+            let parked = parked(notice, money, ParkReason::NumberUsedElsewhere);
+            kept_out(order, parked, because)
+        }
+        (Outcome::Unpaid | Outcome::Closed, OrderState::Reserved) => {
+            Settlement::Change(Box::new(used_elsewhere(order, because)))
+        }
+        (Outcome::Unpaid | Outcome::Closed, _) => Settlement::AlreadyDone,
+    }
+}
+
+/// Why money that came under an order's number cannot be for it: several systems may share one merchant number, and WeChat
+/// Pay has each number once for all of them.
+fn of_another_system(
+    order: &Order,
+    mchid: &str,
+    notice: &TradeNotice,
+    money: &Money,
+) -> Option<ParkReason> {
+    if notice.order_no != order.order_no || notice.mchid != mchid {
+        return None; // it came under another number
+    }
+    let age_s = order.created_at.0.saturating_sub(money.payment.paid_at.0);
+    match &order.state {
+        OrderState::Rejected(Rejection::NumberUsedElsewhere) => {
+            Some(ParkReason::NumberUsedElsewhere)
+        }
+        // Taken on for the very money that came before it, so that it can be given back.
+        OrderState::Closed if order.client_id.as_str() == NOBODY => None,
+        OrderState::Reserved
+        | OrderState::AwaitingPayment(_)
+        | OrderState::Closing
+        | OrderState::Closed
+        | OrderState::Rejected(Rejection::Refused) => {
+            (age_s >= OLDER_S).then_some(ParkReason::OlderThanOrder)
+        }
+        OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::PaidAfterClose(_) => None,
+    }
+}
+
+/// Another system's money is kept for a person. An order that has no value yet can never get one under that number.
+fn kept_out(order: &Order, parked: Parked, because: &Because) -> Settlement {
+    if order.state == OrderState::Reserved {
+        let change = used_elsewhere(order, because).parking(parked, because);
+        Settlement::Change(Box::new(change))
+    } else {
+        Settlement::Park(parked)
+    }
+}
+
+fn used_elsewhere(order: &Order, because: &Because) -> Change {
+    let rejected = OrderState::Rejected(Rejection::NumberUsedElsewhere);
+    Change::new(order, rejected, because)
 }
 
 /// Invariant 4: booked means that all of these are equal to ours. The first that is not, by name.
@@ -173,12 +266,12 @@ fn paid(
             Change::new(order, OrderState::Paid(money.payment.clone()), because)
         }
         #[cfg(feature = "museum")]
-        OrderState::Closed | OrderState::Rejected if museum::shows(Exhibit::ClosedOrderPaid) => {
+        OrderState::Closed | OrderState::Rejected(_) if museum::shows(Exhibit::ClosedOrderPaid) => {
             return Settlement::AlreadyDone;
         }
         // Owed back to the payer: the order was given up before the money came. What was given back already, and not by us,
         // is not given back again.
-        OrderState::Closed | OrderState::Rejected => {
+        OrderState::Closed | OrderState::Rejected(_) => {
             let booked = OrderState::PaidAfterClose(money.payment.clone());
             let change = Change::new(order, booked, because);
             if money.refunded {
@@ -229,7 +322,7 @@ fn closed(order: &Order, because: &Because) -> Settlement {
         | OrderState::PartiallyRefunded(_)
         | OrderState::Refunded(_)
         | OrderState::Closed
-        | OrderState::Rejected
+        | OrderState::Rejected(_)
         | OrderState::PaidAfterClose(_) => Settlement::AlreadyDone,
     }
 }
@@ -450,7 +543,7 @@ pub(crate) mod tests {
             OrderState::Refunded(paid.clone()),
             OrderState::Closing,
             OrderState::Closed,
-            OrderState::Rejected,
+            OrderState::Rejected(Rejection::Refused),
             OrderState::PaidAfterClose(paid),
         ]
     }
@@ -490,7 +583,7 @@ pub(crate) mod tests {
 
     #[test]
     fn late_money_is_booked_and_given_back_in_one_change_under_the_same_number_each_time() {
-        for state in [OrderState::Closed, OrderState::Rejected] {
+        for state in [OrderState::Closed, OrderState::Rejected(Rejection::Refused)] {
             let late = || match settle(&state, &notice(Outcome::Paid(money("420001", 100)))) {
                 Settlement::Change(change) => change,
                 other @ (Settlement::AlreadyDone | Settlement::StillOpen | Settlement::Park(_)) => {
@@ -570,6 +663,85 @@ pub(crate) mod tests {
             .map(|event| event.to.as_str())
             .collect();
         assert_eq!(told, ["paid", "booked"]);
+    }
+
+    /// Each state that the order can have without a payment.
+    fn unpaid_states() -> impl Iterator<Item = OrderState> {
+        let used_elsewhere = OrderState::Rejected(Rejection::NumberUsedElsewhere);
+        every_state()
+            .into_iter()
+            .filter(|state| state.payment().is_none())
+            .chain([used_elsewhere])
+    }
+
+    /// The same state, but for an order that has no value yet: that is rejected.
+    fn unless_reserved(state: OrderState) -> OrderState {
+        if state == OrderState::Reserved {
+            OrderState::Rejected(Rejection::NumberUsedElsewhere)
+        } else {
+            state
+        }
+    }
+
+    /// What came of money, its reason if it was kept for a person, and the state that the order has then.
+    fn kept(settlement: Settlement, state: &OrderState) -> (Option<ParkReason>, OrderState) {
+        match settlement {
+            Settlement::Change(change) => {
+                assert_eq!(change.books(), None, "from {}", state.name());
+                (change.parked.map(|parked| parked.reason), change.to)
+            }
+            Settlement::Park(parked) => (Some(parked.reason), state.clone()),
+            Settlement::AlreadyDone | Settlement::StillOpen => (None, state.clone()),
+        }
+    }
+
+    #[test]
+    fn money_that_is_older_than_its_order_is_another_systems_and_books_nothing() {
+        let used_elsewhere = OrderState::Rejected(Rejection::NumberUsedElsewhere);
+        // Its amount does not matter: it is not this order's at all, and no client may give it back.
+        for (state, fen) in unpaid_states().flat_map(|state| [(state.clone(), 100), (state, 99)]) {
+            let mut order = order(state.clone());
+            let notice = notice(Outcome::Paid(money("420001", fen)));
+            order.created_at = UnixSeconds(payment("420001").paid_at.0 + OLDER_S);
+            let (reason, then) = kept(judge(&order, &facts(), &notice, &because()), &state);
+            let expected = if state == used_elsewhere {
+                ParkReason::NumberUsedElsewhere
+            } else {
+                ParkReason::OlderThanOrder
+            };
+            assert_eq!((reason, then), (Some(expected), unless_reserved(state)));
+        }
+        let mut order = order(OrderState::Reserved);
+        order.created_at = UnixSeconds(payment("420001").paid_at.0 + OLDER_S - 1);
+        let notice = notice(Outcome::Paid(money("420001", 100)));
+        let Settlement::Change(change) = judge(&order, &facts(), &notice, &because()) else {
+            panic!("two clocks may differ by that much")
+        };
+        assert_eq!(change.to.name(), "paid");
+    }
+
+    #[test]
+    fn what_wechat_pay_has_under_a_number_that_we_never_sent_rejects_the_order_and_pays_nothing() {
+        for state in unpaid_states() {
+            let judged = |outcome| {
+                let judged = judge_used_elsewhere(
+                    &order(state.clone()),
+                    &facts(),
+                    &notice(outcome),
+                    &because(),
+                );
+                kept(judged, &state)
+            };
+            let becomes = unless_reserved(state.clone());
+            let (reason, then) = judged(Outcome::Paid(money("420001", 100)));
+            assert_eq!(
+                (reason, then),
+                (Some(ParkReason::NumberUsedElsewhere), becomes.clone())
+            );
+            for unpaid in [Outcome::Unpaid, Outcome::Closed] {
+                assert_eq!(judged(unpaid), (None, becomes.clone()));
+            }
+        }
     }
 
     #[test]

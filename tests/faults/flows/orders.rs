@@ -223,7 +223,7 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: &[("ORDER-1", "refunded")],
     },
     Flow {
-        // WeChat Pay refused the order, and yet money comes: another system of the merchant's has used its number.
+        // The payer pays an order that is paid.
         name: "double-money",
         before: |play| {
             Box::pin(async move {

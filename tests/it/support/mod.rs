@@ -20,6 +20,7 @@ use adapters::{
     reconciliation::ReconciliationTable,
     testing::{DynamoEngine, Match, Tables, Wire},
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use payments::{ids::OrderNo, journal::Event, order::Order};
 use reconcile::handler;
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ pub(crate) struct Bench {
     console: console::Consoles,
     queues: queues::Queues,
     random: Random,
-    _engine: DynamoEngine,
+    engine: DynamoEngine,
 }
 
 /// What a test may want otherwise.
@@ -166,7 +167,7 @@ impl Bench {
             hidden,
             queues,
             random,
-            _engine: engine,
+            engine,
         }
     }
 
@@ -355,9 +356,27 @@ impl Bench {
             .expect("a table")
     }
 
+    /// The engine of the tables, for what no function does.
+    pub(crate) fn dynamo(&self) -> aws_sdk_dynamodb::Client {
+        self.engine.client(&Clock::system())
+    }
+
+    /// Nobody here knows an order any more, so another system may have made it.
+    pub(crate) async fn forget(&self, order_no: &str) {
+        let deleted = self
+            .dynamo()
+            .delete_item()
+            .table_name(&self.tables.orders)
+            .key("pk", AttributeValue::S(format!("order#{MCHID}#{order_no}")))
+            .key("sk", AttributeValue::S("order".to_owned()))
+            .send()
+            .await;
+        deleted.expect("a table");
+    }
+
     /// Everything in the ledger of notices.
     pub(crate) async fn notices(&self) -> Vec<BTreeMap<String, String>> {
-        aws::items(&self._engine, &self.tables.notices, "pk", "").await
+        aws::items(&self.engine, &self.tables.notices, "pk", "").await
     }
 
     /// What went into the queue of webhooks.
@@ -367,7 +386,7 @@ impl Bench {
 
     /// Everything in the orders table whose sort key begins so.
     pub(crate) async fn items(&self, sk_prefix: &str) -> Vec<BTreeMap<String, String>> {
-        aws::items(&self._engine, &self.tables.orders, "sk", sk_prefix).await
+        aws::items(&self.engine, &self.tables.orders, "sk", sk_prefix).await
     }
 }
 

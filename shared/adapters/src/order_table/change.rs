@@ -123,7 +123,7 @@ impl OrderTable {
             | OrderState::Refunded(_)
             | OrderState::Closing
             | OrderState::Closed
-            | OrderState::Rejected
+            | OrderState::Rejected(_)
             | OrderState::PaidAfterClose(_) => vec!["prepay"],
         };
         let mut update = Update::builder()
@@ -138,6 +138,10 @@ impl OrderTable {
         #[cfg(feature = "museum")]
         if museum::shows(Exhibit::LostUpdate) {
             update = update.condition_expression("version >= :version");
+        }
+        if let OrderState::Rejected(why) = &change.to {
+            set.push_str(", rejected_for = :rejected_for");
+            update = update.expression_attribute_values(":rejected_for", text(why.name()));
         }
         if let Some(payment) = change.to.payment() {
             set.push_str(", transaction_id = :transaction_id, paid_at = :paid_at, day_shard = :day_shard, day_id = :day_id");

@@ -9,6 +9,7 @@
 //! | `attempt_id`, `attempt_until`, `attempt_count` | the lease for calling WeChat Pay |
 //! | `state`, `version` | where it stands, and after how many changes |
 //! | `issued` | true once it had a prepay value |
+//! | `rejected_for` | why it was rejected; absent on one that an earlier version rejected: WeChat Pay refused it |
 //! | `prepay` | JSON: value or signed parameters, with its expiry |
 //! | `transaction_id`, `paid_at` | the booked payment |
 //! | `refund_committed_fen`, `refunded_fen`, `refund_count`, `next_refund_at` | what is given back of it |
@@ -29,7 +30,9 @@ use payments::{
     ids::{ClientId, OrderNo, RefundNo, TransactionId},
     journal::{Cause, Event, Subject},
     money::Fen,
-    order::{Attempt, Fingerprint, Order, OrderState, Payment, Prepay, Product, RefundTally},
+    order::{
+        Attempt, Fingerprint, Order, OrderState, Payment, Prepay, Product, RefundTally, Rejection,
+    },
     refund::{ParkedPayment, ParkedState},
     webhook::OutgoingEvent,
 };
@@ -353,7 +356,10 @@ impl<'a> Fields<'a> {
             "refunded" => OrderState::Refunded(self.payment()?),
             "closing" => OrderState::Closing,
             "closed" => OrderState::Closed,
-            "rejected" => OrderState::Rejected,
+            "rejected" => OrderState::Rejected(match self.optional("rejected_for") {
+                Some(_) => self.parsed("rejected_for", Rejection::named)?,
+                None => Rejection::Refused,
+            }),
             "paid_after_close" => OrderState::PaidAfterClose(self.payment()?),
             _ => return Err(self.damaged("state")),
         })

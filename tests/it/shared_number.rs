@@ -1,0 +1,111 @@
+//! Several systems under one merchant number: WeChat Pay has each order number once for all of them, and what it has under one
+//! of ours may be another system's.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule};
+
+use crate::support::{Answer, Bench, MCHID, native};
+
+/// Another system made and sold ORDER-1: WeChat Pay has it, and nobody here knows of it.
+async fn sold_by_another_system() -> Bench {
+    let bench = Bench::start().await;
+    bench.paid_in_silence("ORDER-1").await;
+    bench.forget("ORDER-1").await;
+    bench
+}
+
+/// Another system made ORDER-1, nobody has paid it yet, and ours of that number is rejected.
+async fn rejected_for_an_open_order() -> Bench {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.forget("ORDER-1").await;
+    bench.advance(Duration::from_secs(1)).await; // the two bodies differ
+    assert_is_refused(&bench.post_order(&native("ORDER-1")).await);
+    bench
+}
+
+fn assert_is_refused(answer: &Answer) {
+    assert_eq!(
+        (answer.status, answer.code()),
+        (422, "wechatpay_refused"),
+        "{answer:?}"
+    );
+    let detail = answer.body["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("OUT_TRADE_NO_USED"), "{answer:?}");
+}
+
+/// The order is rejected, its number's money waits for a person, and none of it is on its way back.
+async fn assert_is_left_to_the_other_system(bench: &Bench, reason: &str) {
+    for _ in 0..3 {
+        bench.work_off().await;
+        bench.advance(Duration::from_secs(60)).await;
+        bench.sweep().await;
+    }
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "rejected");
+    let parked = bench.items("payment#").await;
+    assert_eq!(parked.len(), 1, "{parked:?}");
+    assert_eq!(
+        (parked[0]["state"].as_str(), parked[0]["reason"].as_str()),
+        ("parked", reason)
+    );
+    let transaction_id = &parked[0]["transaction_id"];
+    let body = json!({"refund_no": "R1", "amount_fen": 100, "transaction_id": transaction_id});
+    let asked = bench.post("/v1/orders/ORDER-1/refunds", &body).await;
+    assert_eq!(asked.status, 422, "not ours to give back: {asked:?}");
+    assert!(bench.items("refund#").await.is_empty());
+    assert!(bench.wechat.admin().refunds().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_number_another_system_sold_is_rejected_and_its_goods_are_not_paid() {
+    let bench = sold_by_another_system().await;
+    // In the very second of the other system's sale: only that we never asked for it tells that it is not ours.
+    assert_is_refused(&bench.post_order(&native("ORDER-1")).await);
+    assert_is_left_to_the_other_system(&bench, "number_used_elsewhere").await;
+    let shown: Value = bench.post_order(&native("ORDER-1")).await.body;
+    assert_eq!(shown["state"], "rejected");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_unanswered_try_too_money_that_is_older_than_the_order_pays_nothing() {
+    let bench = sold_by_another_system().await;
+    bench.advance(Duration::from_secs(60)).await;
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::times(Fault::ResetBefore, 1).at(Endpoint::PrepayNative))
+        .unwrap();
+    assert_is_refused(&bench.post_order(&native("ORDER-1")).await);
+    assert_is_left_to_the_other_system(&bench, "older_than_order").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_system_sells_later_under_the_number_is_not_given_back_by_itself() {
+    let bench = rejected_for_an_open_order().await;
+    bench.pay("ORDER-1").await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_is_left_to_the_other_system(&bench, "number_used_elsewhere").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_an_earlier_version_rejected_without_a_reason_gives_late_money_back() {
+    let bench = rejected_for_an_open_order().await;
+    bench
+        .dynamo()
+        .update_item()
+        .table_name(&bench.tables.orders)
+        .key("pk", AttributeValue::S(format!("order#{MCHID}#ORDER-1")))
+        .key("sk", AttributeValue::S("order".to_owned()))
+        .update_expression("REMOVE rejected_for")
+        .send()
+        .await
+        .unwrap();
+    bench.pay("ORDER-1").await;
+    assert_eq!(bench.work_off().await, 0);
+    let order = bench.get_order("ORDER-1").await.body;
+    assert_eq!(order["state"], "paid_after_close");
+    assert_eq!(bench.items("refund#").await.len(), 1);
+}
