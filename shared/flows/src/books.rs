@@ -9,7 +9,7 @@ use adapters::{
 };
 use payments::{
     journal::{Because, Cause},
-    refund::{Refund, RefundChange, RefundState},
+    refund::{PaymentKind, Refund, RefundChange, RefundState},
     settle::{Change, MerchantFacts},
 };
 use tracing::{error, info, warn};
@@ -180,10 +180,14 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
         RefundState::Reserved if refund.trouble.as_deref().is_some_and(is_low_balance) => Some(
             "the merchant's balance at WeChat Pay is too low: fill it up; the refund then goes on by itself",
         ),
-        // Late money whose refund failed for good is still owed to the payer.
-        RefundState::Closed if refund.refund_no.is_of_late_money() => Some(
-            "WeChat Pay could not give late money back: find out why in its console, then ask for a new refund of this order",
-        ),
+        RefundState::Closed if refund.gives_back_what_is_owed() => Some(match refund.of {
+            PaymentKind::Booked => {
+                "WeChat Pay could not give late money back: find out why in its console, then ask for a new refund of this order"
+            }
+            PaymentKind::Parked => {
+                "WeChat Pay could not give a payment back that is not its order's: find out why in its console, then ask for a new refund with its transaction_id"
+            }
+        }),
         RefundState::Reserved
         | RefundState::Processing
         | RefundState::Succeeded(_)

@@ -18,7 +18,10 @@ use payments::{
     journal::Cause,
     notice::UnreadableNotice,
     order::{Order, OrderState},
-    refund::{self, Refund, RefundChange, RefundRefused, RefundState, WantedRefund},
+    refund::{
+        self, ParkedState, PaymentKind, Refund, RefundChange, RefundRefused, RefundState,
+        WantedRefund,
+    },
     refund_news::{
         self, AfterRefusal, NewsStatus, ParkedRefund, RefundNews, RefundSettlement, judge_refusal,
     },
@@ -295,13 +298,19 @@ impl Refunding {
         self.send(&claimed, within / 2, cause, trace).await
     }
 
-    /// The refund of late money failed for good. Until the order is given back otherwise, the money is owed.
+    /// The refund of money that is not ours to keep failed for good. Until the money is given back otherwise, it is owed.
     async fn still_owed(&self, refund: &Refund) -> Result<Driven, RefundError> {
-        let order = self.books.orders.read(&refund.order_no).await?;
-        let owed = order.is_some_and(|order| {
-            matches!(order.state, OrderState::PaidAfterClose(_))
-                && order.refunds.committed_fen < order.amount.get()
-        });
+        let orders = &self.books.orders;
+        let owed = match refund.of {
+            PaymentKind::Booked => orders.read(&refund.order_no).await?.is_some_and(|order| {
+                matches!(order.state, OrderState::PaidAfterClose(_))
+                    && order.refunds.committed_fen < order.amount.get()
+            }),
+            PaymentKind::Parked => orders
+                .parked_payment(&refund.order_no, &refund.transaction_id)
+                .await?
+                .is_some_and(|parked| parked.state == ParkedState::Parked),
+        };
         if owed {
             say_who_is_needed(refund);
         } else {

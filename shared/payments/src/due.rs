@@ -101,10 +101,7 @@ pub fn refund_look(refund: &Refund, state: &RefundState, now: UnixSeconds) -> Op
             step(&REFUND_LADDER_S, refund.slot_at, now)
         }
         RefundState::Abnormal | RefundState::Refused(_) => now.0.saturating_add(PERSON_S),
-        // What came late and could not be given back is still owed.
-        RefundState::Closed if refund.refund_no.is_of_late_money() => {
-            now.0.saturating_add(PERSON_S)
-        }
+        RefundState::Closed if refund.gives_back_what_is_owed() => now.0.saturating_add(PERSON_S),
         RefundState::Succeeded(_) | RefundState::Closed => return None,
     };
     Some(on(&refund.order_no, at))
@@ -142,7 +139,11 @@ fn close_again(order: &Order, now: UnixSeconds) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{refund::tests::refund, settle::tests::order};
+    use crate::{
+        ids::RefundNo,
+        refund::{Decided, PaymentKind, tests::refund},
+        settle::tests::order,
+    };
 
     #[test]
     fn an_order_is_asked_about_after_one_three_five_ten_and_thirty_minutes_and_then_hourly() {
@@ -202,6 +203,33 @@ mod tests {
             assert_eq!(waits.at.0 - now.0, 21_600);
         }
         assert_eq!(refund_look(&refund, &RefundState::Closed, now), None);
+    }
+
+    #[test]
+    fn a_refund_of_money_that_is_not_ours_to_keep_is_told_of_when_it_failed_for_good() {
+        let closed = refund(RefundState::Closed);
+        let now = UnixSeconds(1_000_000);
+        let look = |refund: &Refund| refund_look(refund, &RefundState::Closed, now);
+        let second = Refund {
+            of: PaymentKind::Parked,
+            ..closed.clone()
+        };
+        let late = Refund {
+            refund_no: RefundNo::of_late_money(&closed.transaction_id),
+            ..closed.clone()
+        };
+        for owed in [&second, &late] {
+            assert_eq!(look(owed).unwrap().at.0 - now.0, 21_600);
+        }
+        assert_eq!(look(&closed), None, "its client is told, and asks anew");
+        let decided = Refund {
+            decided: Some(Decided {
+                who: "Li".into(),
+                why: "paid in cash".into(),
+            }),
+            ..second
+        };
+        assert_eq!(look(&decided), None);
     }
 
     #[test]

@@ -322,6 +322,15 @@ impl Refund {
         }
     }
 
+    /// Whether it gives back money that was never ours to keep: late money, or a payment that is not its order's. When WeChat Pay
+    /// closes it, that money is still owed. A parked payment whose refund a person gave up was dealt with by that person.
+    pub fn gives_back_what_is_owed(&self) -> bool {
+        match self.of {
+            PaymentKind::Booked => self.refund_no.is_of_late_money(),
+            PaymentKind::Parked => self.decided.is_none(),
+        }
+    }
+
     /// The request for WeChat Pay. The same refund always gives the same bytes.
     pub fn request(&self) -> CreateRefund {
         let out_refund_no = self.out_refund_no.as_str().to_owned();
