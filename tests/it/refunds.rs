@@ -448,6 +448,38 @@ async fn a_console_refund_of_money_that_is_set_aside_already_is_parked_for_a_per
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_payment_that_the_console_gives_back_is_not_given_back_here() {
+    let bench = paid().await;
+    let admin = bench.wechat.admin();
+    admin.pay_again("ORDER-1", &Default::default()).unwrap();
+    bench.deliver().await;
+    bench.work_off().await;
+    let second = bench.items("payment#").await[0]["transaction_id"].clone();
+    admin
+        .console_refund(&ConsoleRefund {
+            order: "ORDER-1".to_owned(),
+            transaction_id: Some(second.clone()),
+            refund_fen: 100,
+            notify_url: Some(bench.notify_url.clone()),
+            ..ConsoleRefund::default()
+        })
+        .unwrap();
+    minutes(&bench, 2).await;
+    assert_eq!(bench.items("payment#").await[0]["state"], "refunded");
+    assert!(bench.items("parked-refund#").await.is_empty());
+    let refund = &bench.items("refund#").await[0];
+    assert_eq!(
+        (refund["state"].as_str(), refund["payment_kind"].as_str()),
+        ("succeeded", "parked")
+    );
+    let order = bench.get_order("ORDER-1").await.body;
+    assert_eq!(order["state"], "paid", "the order's own money is untouched");
+    let again = json!({"refund_no": "R1", "amount_fen": 100, "transaction_id": second});
+    let asked = bench.post("/v1/orders/ORDER-1/refunds", &again).await;
+    assert_eq!(asked.body["code"], "refund_exceeds_payment");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refund_notice_that_differs_in_its_amount_is_parked_and_applied_to_nothing() {
     let bench = paid().await;
     bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule};
+use wechatpay_simulator::{Endpoint, Fault, Rule};
 
-use crate::support::{Answer, Bench, MCHID, native};
+use crate::support::{Answer, Bench, MCHID, native, native_for};
 
 /// Another system made and sold ORDER-1: WeChat Pay has it, and nobody here knows of it.
 async fn sold_by_another_system() -> Bench {
@@ -88,6 +88,33 @@ async fn what_another_system_sells_later_under_the_number_is_not_given_back_by_i
     bench.pay("ORDER-1").await;
     assert_eq!(bench.work_off().await, 0);
     assert_is_left_to_the_other_system(&bench, "number_used_elsewhere").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_number_is_paid_by_other_money_is_closed_since_nobody_can_pay_it() {
+    let bench = sold_by_another_system().await;
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::times(Fault::ResetBefore, 1).at(Endpoint::PrepayNative))
+        .unwrap();
+    let answer = bench.post_order(&native_for("ORDER-1", 200)).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let closed = bench.close("ORDER-1").await;
+    assert_eq!(
+        (closed.status, &closed.body["state"]),
+        (200, &json!("closed")),
+        "{closed:?}"
+    );
+    assert!(bench.order("ORDER-1").await.due.is_none());
+    let parked = bench.items("payment#").await;
+    assert_eq!(
+        (parked.len(), parked[0]["reason"].as_str()),
+        (1, "amount"),
+        "{parked:?}"
+    );
+    bench.advance(Duration::from_secs(600)).await;
+    assert_eq!(bench.sweep().await.claimed, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,7 +111,14 @@ impl Asking {
             out_trade_no: order_no.as_str().to_owned(),
         };
         Ok(match self.told(&query, within).await? {
-            Ok(transaction) => Ok(TradeNotice::try_from(transaction)?),
+            Ok(transaction) => {
+                let notice = TradeNotice::try_from(transaction)?;
+                if notice.order_no == *order_no {
+                    Ok(notice)
+                } else {
+                    Err(Asked::Unknown("it is about another order".to_owned()))
+                }
+            }
             Err(untold) => Err(untold),
         })
     }

@@ -15,6 +15,7 @@ use wechatpay::api::Close;
 use crate::{
     ask::{AskError, Asked, Asking},
     books::{Books, BooksError, TRIES},
+    settle::Settled,
 };
 
 /// Closes orders.
@@ -106,6 +107,13 @@ impl Closing {
                     );
                 }
                 let order = self.reread(order).await?;
+                // WeChat Pay's word, which is signed: the number is paid, and by money that is not for this order. So it can no
+                // longer be paid, and that money waits for a person, whatever becomes of the order.
+                if matches!(asked, Asked::Settled(Settled::Parked { .. }))
+                    && order.state == OrderState::Closing
+                {
+                    return self.end(order, cause, trace).await;
+                }
                 self.say_if_stuck(&order);
                 Ok(order)
             }

@@ -666,9 +666,28 @@ impl Refunding {
                         .refund_known_as(&news.order_no, &news.out_refund_no)
                 )?,
             };
+            let because = books.because(cause, trace);
             let settlement = match (&order, which, &found) {
-                (Some(order), Which::Named, _) | (Some(order), Which::Ours(_), Some(_)) => {
-                    let because = books.because(cause, trace);
+                (Some(order), Which::Named, None) => {
+                    // Made elsewhere. Of a payment that is not the order's, what is kept of that decides.
+                    let parked = match order.state.payment() {
+                        Some(payment) if payment.transaction_id == news.transaction_id => None,
+                        Some(_) | None => {
+                            books
+                                .orders
+                                .parked_payment(&news.order_no, &news.transaction_id)
+                                .await?
+                        }
+                    };
+                    let facts = &books.facts;
+                    match &parked {
+                        Some(parked) => {
+                            refund_news::judge_of_parked(order, parked, facts, news, &because)
+                        }
+                        None => refund_news::judge(order, None, facts, news, &because),
+                    }
+                }
+                (Some(order), Which::Named | Which::Ours(_), Some(_)) => {
                     refund_news::judge(order, found.as_ref(), &books.facts, news, &because)
                 }
                 // Asked about one refund, told about one of another order.

@@ -478,7 +478,14 @@ pub(crate) fn taking_on(change: Change, refund: Refund, because: &Because) -> Ch
         PaymentKind::Parked => Some(ParkedChange {
             transaction_id: refund.transaction_id.clone(),
             from: ParkedState::Parked,
-            to: ParkedState::Refunding,
+            to: match &refund.state {
+                RefundState::Succeeded(_) => ParkedState::Refunded,
+                RefundState::Reserved
+                | RefundState::Processing
+                | RefundState::Closed
+                | RefundState::Refused(_)
+                | RefundState::Abnormal => ParkedState::Refunding,
+            },
         }),
     };
     let tally = change.refunds;

@@ -13,8 +13,11 @@ use crate::{
     journal::Because,
     money::Fen,
     notice::UnreadableNotice,
-    order::{Order, Payment},
-    refund::{PaymentKind, Refund, RefundState, RefundTerms, moving, taking_on},
+    order::Order,
+    refund::{
+        ParkedPayment, ParkedState, PaymentKind, Refund, RefundState, RefundTerms, moving,
+        taking_on,
+    },
     settle::{Change, MerchantFacts},
 };
 
@@ -110,6 +113,11 @@ pub enum RefundParkReason {
         "a refund made outside this system is of a payment that is not the order's booked one: look it up in WeChat Pay's console and book it by hand"
     )]
     OtherPayment,
+    /// A refund that was not made here, of a part of a payment that is parked.
+    #[error(
+        "a refund made outside this system gives back a part of a payment that is parked here: give the rest back in WeChat Pay's console too, and nothing of it here"
+    )]
+    PartOfParked,
     /// It was given up, its money is free, and now it is paid all the same.
     #[error(
         "the refund was closed here and its money set free, but WeChat Pay pays it: check whether the payer was refunded twice"
@@ -125,6 +133,7 @@ impl RefundParkReason {
             Self::Differs { field } => field,
             Self::ExceedsPayment => "exceeds_payment",
             Self::OtherPayment => "other_payment",
+            Self::PartOfParked => "part_of_parked",
             Self::PaidAfterClose => "paid_after_close",
         }
     }
@@ -343,11 +352,8 @@ fn made_elsewhere(
     news: &RefundNews,
     because: &Because,
 ) -> RefundSettlement {
-    let state = match news.status {
-        NewsStatus::Closed => return RefundSettlement::AlreadyDone, // nothing moved, and nothing of ours waits for it
-        NewsStatus::Processing => RefundState::Processing,
-        NewsStatus::Succeeded(at) => RefundState::Succeeded(at),
-        NewsStatus::Abnormal => RefundState::Abnormal,
+    let Some(state) = state_elsewhere(news.status) else {
+        return RefundSettlement::AlreadyDone;
     };
     if !is_ours(facts, news) {
         return news.parked(RefundParkReason::Differs { field: "mchid" });
@@ -370,14 +376,57 @@ fn made_elsewhere(
     if news.amount.get() > left_fen {
         return news.parked(RefundParkReason::ExceedsPayment);
     }
-    RefundSettlement::Change(Box::new(imported(
-        order, payment, state, facts, news, because,
-    )))
+    let of = PaymentKind::Booked;
+    RefundSettlement::Change(Box::new(imported(order, of, state, facts, news, because)))
+}
+
+/// Judges news of a refund that was made outside this system and gives back a payment that is not its order's: `parked`, as it
+/// was read. The whole of it is taken into the books, so that it is not given back here again.
+pub fn judge_of_parked(
+    order: &Order,
+    parked: &ParkedPayment,
+    facts: &MerchantFacts,
+    news: &RefundNews,
+    because: &Because,
+) -> RefundSettlement {
+    let Some(state) = state_elsewhere(news.status) else {
+        return RefundSettlement::AlreadyDone;
+    };
+    if !is_ours(facts, news) {
+        return news.parked(RefundParkReason::Differs { field: "mchid" });
+    }
+    match parked.state {
+        ParkedState::Booked => return RefundSettlement::NotYet, // since the order was read
+        ParkedState::Refunding | ParkedState::Refunded => {
+            return news.parked(RefundParkReason::ExceedsPayment);
+        }
+        ParkedState::Parked => {}
+    }
+    if news.total != parked.amount {
+        return news.parked(RefundParkReason::Differs {
+            field: "amount.total",
+        });
+    }
+    if news.amount != parked.amount {
+        return news.parked(RefundParkReason::PartOfParked);
+    }
+    let of = PaymentKind::Parked;
+    RefundSettlement::Change(Box::new(imported(order, of, state, facts, news, because)))
+}
+
+/// Where a refund of somebody else's begins in our books; `None` when nothing moved, since nothing of ours waits for it.
+fn state_elsewhere(status: NewsStatus) -> Option<RefundState> {
+    match status {
+        NewsStatus::Closed => None,
+        NewsStatus::Processing => Some(RefundState::Processing),
+        NewsStatus::Succeeded(at) => Some(RefundState::Succeeded(at)),
+        NewsStatus::Abnormal => Some(RefundState::Abnormal),
+    }
 }
 
 fn imported(
     order: &Order,
-    payment: &Payment,
+    of: PaymentKind,
     state: RefundState,
     facts: &MerchantFacts,
     news: &RefundNews,
@@ -386,14 +435,17 @@ fn imported(
     let terms = RefundTerms {
         amount: news.amount,
         reason: None,
-        transaction_id: None,
+        transaction_id: match of {
+            PaymentKind::Booked => None,
+            PaymentKind::Parked => Some(news.transaction_id.clone()),
+        },
     };
     let refund = Refund {
         order_no: order.order_no.clone(),
         refund_no: RefundNo::of_console_refund(&news.refund_id),
         out_refund_no: news.out_refund_no.clone(),
-        transaction_id: payment.transaction_id.clone(),
-        of: PaymentKind::Booked,
+        transaction_id: news.transaction_id.clone(),
+        of,
         amount: news.amount,
         total: news.total,
         reason: None,
@@ -413,13 +465,19 @@ fn imported(
         due: due::refund_look(&refund, &state, because.at),
         ..refund
     };
-    let refunded_fen = match state {
-        RefundState::Succeeded(_) => order.refunds.refunded_fen.saturating_add(news.amount.get()),
-        RefundState::Reserved
-        | RefundState::Processing
-        | RefundState::Closed
-        | RefundState::Refused(_)
-        | RefundState::Abnormal => order.refunds.refunded_fen,
+    let refunded_fen = match (state, of) {
+        (RefundState::Succeeded(_), PaymentKind::Booked) => {
+            order.refunds.refunded_fen.saturating_add(news.amount.get())
+        }
+        (
+            RefundState::Succeeded(_)
+            | RefundState::Reserved
+            | RefundState::Processing
+            | RefundState::Closed
+            | RefundState::Refused(_)
+            | RefundState::Abnormal,
+            _,
+        ) => order.refunds.refunded_fen,
     };
     let to = if refunded_fen > order.refunds.refunded_fen {
         crate::refund::after_refund(order, refunded_fen)
@@ -664,6 +722,89 @@ mod tests {
             ),
             RefundSettlement::AlreadyDone
         );
+    }
+
+    fn second_payment(state: ParkedState) -> ParkedPayment {
+        ParkedPayment {
+            transaction_id: TransactionId::parse("420009").unwrap(),
+            amount: Fen::new(70).unwrap(),
+            paid_at: AT,
+            refundable: true,
+            state,
+        }
+    }
+
+    /// What a refund from the console does that gives a second payment of 70 fen back.
+    fn of_second(fen: i64, total: i64, status: NewsStatus, state: ParkedState) -> RefundSettlement {
+        let news = RefundNews {
+            transaction_id: TransactionId::parse("420009").unwrap(),
+            total: Fen::new(total).unwrap(),
+            ..from_the_console(fen, status)
+        };
+        judge_of_parked(&paid(), &second_payment(state), &facts(), &news, &because())
+    }
+
+    #[test]
+    fn a_console_refund_of_a_parked_payment_gives_that_back_and_touches_no_other_money() {
+        for (status, becomes) in [
+            (NewsStatus::Succeeded(AT), ParkedState::Refunded),
+            (NewsStatus::Processing, ParkedState::Refunding),
+            (NewsStatus::Abnormal, ParkedState::Refunding),
+        ] {
+            let settlement = of_second(70, 70, status, ParkedState::Parked);
+            let RefundSettlement::Change(change) = settlement else {
+                panic!("{settlement:?}")
+            };
+            let imported = new_refund(&change);
+            assert_eq!(imported.of, PaymentKind::Parked);
+            assert_eq!(imported.refund_no.as_str(), "console-500001");
+            assert_eq!((imported.amount.get(), imported.total.get()), (70, 70));
+            let parked = change.parked_payment.as_ref().unwrap();
+            assert_eq!((parked.from, parked.to), (ParkedState::Parked, becomes));
+            assert_eq!(
+                (change.refunds.committed_fen, change.refunds.refunded_fen),
+                (40, 0)
+            );
+            assert_eq!(change.to, paid().state);
+        }
+        let closed = of_second(70, 70, NewsStatus::Closed, ParkedState::Parked);
+        assert_eq!(closed, RefundSettlement::AlreadyDone);
+    }
+
+    #[test]
+    fn a_console_refund_that_does_not_fit_a_parked_payment_waits_for_a_person() {
+        let at = NewsStatus::Succeeded(AT);
+        for (fen, total, state, reason) in [
+            (69, 70, ParkedState::Parked, RefundParkReason::PartOfParked),
+            (
+                70,
+                71,
+                ParkedState::Parked,
+                RefundParkReason::Differs {
+                    field: "amount.total",
+                },
+            ),
+            (
+                70,
+                70,
+                ParkedState::Refunding,
+                RefundParkReason::ExceedsPayment,
+            ),
+            (
+                70,
+                70,
+                ParkedState::Refunded,
+                RefundParkReason::ExceedsPayment,
+            ),
+        ] {
+            let settlement = of_second(fen, total, at, state);
+            let RefundSettlement::Park(parked) = settlement else {
+                panic!("{settlement:?}")
+            };
+            assert_eq!(parked.reason, reason);
+        }
+        let since_booked = of_second(70, 70, at, ParkedState::Booked);
+        assert_eq!(since_booked, RefundSettlement::NotYet);
     }
 
     #[test]
