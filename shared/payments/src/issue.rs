@@ -81,12 +81,14 @@ pub fn judge(answer: Answer<PrepayValue>, tries_left: u32, clean: bool) -> Next 
     }
     match refusal.repeat() {
         Repeat::Yes if tries_left > 0 => Next::Repeat,
-        Repeat::Yes | Repeat::Later => Next::GiveUp(GiveUp::Unknown(refusal.to_string())),
-        Repeat::AfterQuery => Next::Query(Some(refusal)),
-        Repeat::AfterReview | Repeat::AfterTopUp | Repeat::AfterChange | Repeat::No if clean => {
-            Next::Reject(refusal)
+        // `RULE_LIMIT` may be a limit on how often, which passes. Only its free text tells (section 9), and nothing is decided on
+        // that: what does not pass ends with the order's time.
+        Repeat::Yes | Repeat::Later | Repeat::AfterReview => {
+            Next::GiveUp(GiveUp::Unknown(refusal.to_string()))
         }
-        Repeat::AfterReview | Repeat::AfterTopUp | Repeat::AfterChange | Repeat::No => {
+        Repeat::AfterQuery => Next::Query(Some(refusal)),
+        Repeat::AfterTopUp | Repeat::AfterChange | Repeat::No if clean => Next::Reject(refusal),
+        Repeat::AfterTopUp | Repeat::AfterChange | Repeat::No => {
             Next::GiveUp(GiveUp::RefusedAfterUnknown(refusal))
         }
     }
@@ -163,6 +165,21 @@ mod tests {
             judge(refused(429, "FREQUENCY_LIMITED"), 1, true),
             Next::GiveUp(GiveUp::Unknown(_))
         ));
+    }
+
+    #[test]
+    fn a_rule_that_may_be_a_limit_on_how_often_rejects_nothing() {
+        for code in ["RULE_LIMIT", "RULELIMIT"] {
+            for clean in [true, false] {
+                assert!(
+                    matches!(
+                        judge(refused(403, code), 1, clean),
+                        Next::GiveUp(GiveUp::Unknown(_))
+                    ),
+                    "{code}"
+                );
+            }
+        }
     }
 
     #[test]
