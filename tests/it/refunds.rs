@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
-use adapters::testing::{Fault as AwsFault, Match, Service};
+use adapters::{
+    guards::{Guards, Lease, LeaseOf},
+    testing::{Fault as AwsFault, Match, Service},
+};
 use futures_util::future::join_all;
 use serde_json::json;
 use wechatpay_simulator::{
     ConsoleRefund, Endpoint, Fault, RefundOutcome, RefundStatus, Rule, Settings,
 };
+
+use wechatpay::UnixSeconds;
 
 use crate::support::{Bench, native};
 
@@ -128,6 +133,64 @@ async fn refunds_of_one_order_go_out_a_minute_apart() {
     assert_eq!(bench.wechat.admin().requests()[&Endpoint::CreateRefund], 2);
     minutes(&bench, 2).await;
     assert_eq!(given_back(&bench), 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refunds_of_one_order_that_are_due_at_once_after_a_delay_go_out_a_minute_apart() {
+    let bench = paid().await;
+    let admin = bench.wechat.admin();
+    admin
+        .add_fault(Rule::times(Fault::TooManyRequests, 1).at(Endpoint::CreateRefund))
+        .unwrap();
+    for refund_no in ["R1", "R2", "R3"] {
+        assert_eq!(bench.refund("ORDER-1", refund_no, 10).await.status, 202);
+    }
+    bench.work_off().await; // the first is put off, until the second's minute
+    let sent = || admin.requests()[&Endpoint::CreateRefund];
+    assert_eq!(sent(), 1);
+    let mut in_the_minute = Vec::new();
+    for _ in 0..6 {
+        let before = sent();
+        minutes(&bench, 1).await;
+        in_the_minute.push(sent() - before);
+    }
+    assert!(
+        in_the_minute.iter().all(|count| *count <= 1),
+        "{in_the_minute:?}"
+    );
+    assert_eq!(sent(), 4, "none of them was refused for coming too soon");
+    assert_eq!(given_back(&bench), 30);
+    let tries: Vec<String> = bench
+        .items("refund#")
+        .await
+        .iter()
+        .map(|refund| refund["tries"].clone())
+        .collect();
+    assert_eq!(tries.iter().filter(|tries| *tries == "1").count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_is_sent_again_holds_its_orders_minute_and_waits_for_nobody() {
+    let bench = paid().await;
+    let (mchid, order_no) = (crate::support::MCHID, crate::support::number("ORDER-1"));
+    let guards = Guards::new(bench.dynamo(), &bench.tables.guards);
+    let minute = LeaseOf::Refund {
+        mchid,
+        order_no: &order_no,
+    };
+    let at = |s: i64| UnixSeconds(1_000_000 + s);
+    let take = |holder: &'static str, s: i64| guards.lease(&minute, holder, 60, at(s));
+    assert_eq!(take("one", 0).await.unwrap(), Lease::Ours);
+    assert_eq!(
+        take("other", 59).await.unwrap(),
+        Lease::Held { until: at(60) }
+    );
+    assert_eq!(take("one", 50).await.unwrap(), Lease::Ours, "renewed");
+    assert_eq!(
+        take("other", 60).await.unwrap(),
+        Lease::Held { until: at(110) }
+    );
+    assert_eq!(take("other", 110).await.unwrap(), Lease::Ours);
 }
 
 #[tokio::test(flavor = "multi_thread")]

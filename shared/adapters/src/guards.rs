@@ -5,6 +5,7 @@
 //! | `nonce#...` | a signed request that changes something works once |
 //! | `submit#...` | one payer's next order waits until the one before is answered |
 //! | `ask#...` | WeChat Pay is not asked about an order at every look that a client takes at it |
+//! | `refund#...` | WeChat Pay is sent one refund a minute of each order |
 //! | `pause#...` | what rests until a time, such as a merchant's refunds |
 //!
 //! A mark is over when the clock says so (`expires_at <= now`); DynamoDB's own time-to-live only cleans up, some time later.
@@ -66,6 +67,22 @@ pub enum LeaseOf<'a> {
         /// The order.
         order_no: &'a OrderNo,
     },
+    /// Sending WeChat Pay a refund of an order.
+    Refund {
+        /// The merchant number.
+        mchid: &'a str,
+        /// The order.
+        order_no: &'a OrderNo,
+    },
+}
+
+/// What becomes of a mark that its holder meets again.
+#[derive(Clone, Copy)]
+enum Own {
+    /// It ends when it ends.
+    Stays,
+    /// It begins anew.
+    Renewed,
 }
 
 impl LeaseOf<'_> {
@@ -73,6 +90,7 @@ impl LeaseOf<'_> {
         match self {
             Self::Payer(digest) => format!("submit#{digest}"),
             Self::Look { mchid, order_no } => format!("ask#{mchid}#{order_no}"),
+            Self::Refund { mchid, order_no } => format!("refund#{mchid}#{order_no}"),
         }
     }
 }
@@ -105,7 +123,14 @@ impl Guards {
         // Behind its length, the key id cannot run into the nonce: no two pairs share a mark.
         let pk = format!("nonce#{}#{keyid}#{nonce}", keyid.len());
         let marked = self
-            .mark("burn a nonce", pk, holder, Self::NONCE_KEPT_S, now)
+            .mark(
+                "burn a nonce",
+                pk,
+                holder,
+                Self::NONCE_KEPT_S,
+                now,
+                Own::Stays,
+            )
             .await?;
         Ok(match marked {
             Lease::Ours => Burnt::Fresh,
@@ -113,7 +138,7 @@ impl Guards {
         })
     }
 
-    /// Takes a lease for `for_s` seconds from `now`, if it is free by the clock or `holder`'s already.
+    /// Takes a lease for `for_s` seconds from `now`, if it is free by the clock or `holder`'s already: then it is renewed.
     ///
     /// # Errors
     /// [`GuardsError`].
@@ -124,7 +149,8 @@ impl Guards {
         for_s: i64,
         now: UnixSeconds,
     ) -> Result<Lease, GuardsError> {
-        self.mark("take a lease", of.pk(), holder, for_s, now).await
+        self.mark("take a lease", of.pk(), holder, for_s, now, Own::Renewed)
+            .await
     }
 
     /// Gives a lease back, if it still is `holder`'s.
@@ -200,21 +226,26 @@ impl Guards {
         holder: &str,
         for_s: i64,
         now: UnixSeconds,
+        own: Own,
     ) -> Result<Lease, GuardsError> {
         let until = now.0.saturating_add(for_s);
-        let put = self
+        let is_free = "attribute_not_exists(pk) OR expires_at <= :now";
+        let mut put = self
             .client
             .put_item()
             .table_name(&self.table)
             .item("pk", text(pk))
             .item("holder", text(holder))
             .item("expires_at", number(until))
-            .condition_expression("attribute_not_exists(pk) OR expires_at <= :now")
             .expression_attribute_values(":now", number(now.0))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let Err(error) = put else {
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        put = match own {
+            Own::Stays => put.condition_expression(is_free),
+            Own::Renewed => put
+                .condition_expression(format!("{is_free} OR holder = :holder"))
+                .expression_attribute_values(":holder", text(holder)),
+        };
+        let Err(error) = put.send().await else {
             return Ok(Lease::Ours);
         };
         match error.as_service_error() {

@@ -13,6 +13,7 @@ use payments::{
     settle::{Change, MerchantFacts},
 };
 use tracing::{error, info, warn};
+use wechatpay::UnixSeconds;
 
 use crate::problem::Chain;
 
@@ -94,15 +95,20 @@ impl Books {
         else {
             return;
         };
-        if refund.state != RefundState::Reserved {
-            return;
+        if refund.state == RefundState::Reserved {
+            self.announce_refund(refund, refund.slot_at, &event.trace)
+                .await;
         }
+    }
+
+    /// The same for one refund, which is to be looked at then.
+    pub(crate) async fn announce_refund(&self, refund: &Refund, at: UnixSeconds, trace: &str) {
         let message = PaymentRequest::RefundV1 {
             order_no: refund.order_no.clone(),
             refund_no: refund.refund_no.clone(),
         };
-        let delay_s = refund.slot_at.0.saturating_sub(self.clock.now().0);
-        let traceparent = crate::trace::traceparent_of(&event.trace, &self.random);
+        let delay_s = at.0.saturating_sub(self.clock.now().0);
+        let traceparent = crate::trace::traceparent_of(trace, &self.random);
         if let Err(error) = self
             .requests
             .send_request(&message, delay_s, &traceparent)

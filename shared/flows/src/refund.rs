@@ -2,12 +2,13 @@
 //!
 //! The money is set aside by a conditional write before WeChat Pay is asked. Then whoever comes first, the queue or the sweep,
 //! claims the refund and sends it. From the second try on WeChat Pay is asked how the refund stands before it is sent again,
-//! always under the same number and as the same bytes.
+//! always under the same number and as the same bytes. Whoever sends one holds its order for a minute, since WeChat Pay takes
+//! one a minute: refunds that were put off may be due in the same moment.
 
 use std::time::Duration;
 
 use adapters::{
-    guards::{Guards, GuardsError},
+    guards::{Guards, GuardsError, Lease, LeaseOf},
     order_table::{Kept, TableError},
     wechat_api::{NotSent, WechatApi},
 };
@@ -19,7 +20,7 @@ use payments::{
     notice::UnreadableNotice,
     order::{Order, OrderState},
     refund::{
-        self, ParkedState, PaymentKind, Refund, RefundChange, RefundRefused, RefundState,
+        self, ParkedState, PaymentKind, Refund, RefundChange, RefundRefused, RefundState, SLOT_S,
         WantedRefund,
     },
     refund_news::{
@@ -28,6 +29,7 @@ use payments::{
 };
 use tracing::{error, info, warn};
 use wechatpay::{
+    UnixSeconds,
     api::{
         AbnormalRefundBody, AbnormalRefundTo, ApplyAbnormalRefund, ErrorCode, QueryRefund, Refusal,
     },
@@ -522,6 +524,13 @@ impl Refunding {
                 .await?;
             return Ok(Driven::Open);
         }
+        let minute = LeaseOf::Refund { mchid, order_no };
+        let holder = claimed.out_refund_no.as_str();
+        let now = self.books.clock.now();
+        match self.guards.lease(&minute, holder, SLOT_S, now).await? {
+            Lease::Ours => {}
+            Lease::Held { until } => return self.put_off(claimed, until, trace).await,
+        }
         let [host, _] = self.wechat.hosts();
         let refusal = match self.wechat.call(&claimed.request(), host, within).await? {
             Answer::Done(answer) => {
@@ -541,7 +550,7 @@ impl Refunding {
                 Ok(Driven::Open)
             }
             AfterRefusal::Pause => {
-                let until = wechatpay::UnixSeconds(now.0.saturating_add(BALANCE_PAUSE_S));
+                let until = UnixSeconds(now.0.saturating_add(BALANCE_PAUSE_S));
                 error!(
                     order_no = order_no.as_str(),
                     refund_no = refund_no.as_str(),
@@ -561,6 +570,26 @@ impl Refunding {
             }
             AfterRefusal::Refuse { code } => self.refuse(claimed, code, within, cause, trace).await,
         }
+    }
+
+    /// Another refund of the order was sent a moment ago: WeChat Pay takes one a minute. Nothing was tried, so nothing is counted.
+    async fn put_off(
+        &self,
+        claimed: &Refund,
+        until: UnixSeconds,
+        trace: &str,
+    ) -> Result<Driven, RefundError> {
+        let next = due::after_another(claimed, until);
+        if self.books.orders.put_off_refund(claimed, next).await? {
+            info!(
+                order_no = claimed.order_no.as_str(),
+                refund_no = claimed.refund_no.as_str(),
+                until = next.at.0,
+                "another refund of the order was sent within the minute: this one waits"
+            );
+            self.books.announce_refund(claimed, next.at, trace).await;
+        }
+        Ok(Driven::Open)
     }
 
     /// WeChat Pay asks to come later. A person is told at once where it is about our own signature, else when it lasts.

@@ -107,6 +107,13 @@ pub fn refund_look(refund: &Refund, state: &RefundState, now: UnixSeconds) -> Op
     Some(on(&refund.order_no, at))
 }
 
+/// When a refund goes on that met another one of its order, which holds the order's minute until then. Those that wait for the same
+/// moment are spread over the seconds after it, each by its own number.
+pub fn after_another(refund: &Refund, until: UnixSeconds) -> Due {
+    let spread_s = i64::from(shard_of_text(refund.out_refund_no.as_str()));
+    on(&refund.order_no, until.0.saturating_add(spread_s))
+}
+
 /// A place in the index.
 pub fn on(order_no: &OrderNo, at: i64) -> Due {
     Due {

@@ -252,8 +252,9 @@ pub enum RefundRefused {
 pub const REFUNDS_MAX: u32 = 50;
 /// And for this long after the payment, in seconds: 365 days.
 pub const REFUNDABLE_S: i64 = 365 * 24 * 3600;
-/// And one a minute for each order.
-const SLOT_S: i64 = 60;
+/// And one a minute for each order, in seconds. Each new refund is given a slot of its own; since a slot may be missed, whoever
+/// sends one holds the order for so long as well.
+pub const SLOT_S: i64 = 60;
 
 impl WantedRefund {
     /// Reads a request body and the `Idempotency-Key` header of one client, for one of its orders.

@@ -142,6 +142,23 @@ impl OrderTable {
         .await
     }
 
+    /// Puts a refund off that was claimed and not sent: the try does not count. `false` when it moved on meanwhile. `refund` is the
+    /// refund as it was claimed.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn put_off_refund(&self, refund: &Refund, next: Due) -> Result<bool, TableError> {
+        let before = number(refund.tries.saturating_sub(1));
+        self.update_refund(
+            "put a refund off",
+            refund,
+            "SET tries = :before, due_shard = :due_shard, due_at = :due_at",
+            next,
+            [(":before", before)],
+        )
+        .await
+    }
+
     /// Takes a refund out of the index of what is due, since nothing is left to do about it.
     ///
     /// # Errors
