@@ -50,6 +50,26 @@ async fn a_callback_that_fails_stands_in_the_ledger_until_it_settles() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_callback_whose_first_try_could_not_be_written_down_has_a_record_once_it_settles() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    bench
+        .wire
+        .break_all(Match::service(Service::DynamoDb), Fault::ServiceFault);
+    assert_eq!(bench.work_off().await, 1);
+    bench.wire.mend();
+    assert!(bench.notices().await.is_empty(), "the ledger was down too");
+    assert_eq!(bench.work_off().await, 0);
+    let record = bench.notices().await.remove(0);
+    assert_eq!(
+        (record["status"].as_str(), record["retries"].as_str()),
+        ("ok", "1")
+    );
+    assert_eq!(record["event_type"], "TRANSACTION.SUCCESS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_fails_hides_for_longer_each_time_and_ends_in_the_dead_letter_queue() {
     let bench = Bench::start().await;
     bench.post_order(&native("ORDER-1")).await;

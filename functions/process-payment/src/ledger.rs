@@ -2,7 +2,7 @@
 //! so the usual way costs no write.
 
 use adapters::{
-    notices::{FailedNotice, ParkedNotice},
+    notices::{FailedNotice, ParkedNotice, SettledNotice},
     order_table::Kept,
     queues::Queue,
 };
@@ -53,10 +53,14 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Whether there may be a record of it already.
-    fn was_seen(&self) -> bool {
-        self.record.receive_count() > 1
-            || self.record.message_attributes.contains_key(Queue::REDRIVEN)
+    /// How often it was tried before. Each of these tries failed, whether or not it could still say so.
+    fn failed_before(&self) -> u32 {
+        self.record.receive_count().saturating_sub(1)
+    }
+
+    /// Whether a person sent it round again, so that there is a record of it.
+    fn is_redriven(&self) -> bool {
+        self.record.message_attributes.contains_key(Queue::REDRIVEN)
     }
 }
 
@@ -83,21 +87,35 @@ pub(crate) async fn failed(desk: &Desk, entry: &Entry<'_>, problem: &str) {
     }
 }
 
-/// It settled. Only one that failed before has a record.
+/// It settled. Only one that failed before has a record, or is given one now: a try that died wrote none.
 pub(crate) async fn settled(desk: &Desk, entry: &Entry<'_>) {
-    if !entry.was_seen() {
+    let retries = entry.failed_before();
+    if retries == 0 && !entry.is_redriven() {
         return;
     }
-    let now = desk.clock.now();
+    let (order_no, now) = (entry.order_no.as_ref(), desk.clock.now());
+    let notice_id = entry.notice_id.as_str();
+    let written = if retries == 0 {
+        desk.notices.settled(notice_id, order_no, now).await
+    } else {
+        let notice = SettledNotice {
+            notice_id,
+            order_no,
+            event_type: entry.event_type,
+            message: &entry.record.body,
+            retries,
+            now,
+        };
+        desk.notices.settled_at_last(&notice).await
+    };
     // While it did not open it was known by its message.
-    for notice_id in [&entry.notice_id, &by_message(entry.record)] {
-        let written = desk
-            .notices
-            .settled(notice_id, entry.order_no.as_ref(), now)
-            .await;
-        if let Err(error) = written {
-            warn!(notice_id, error = %Chain(&error), "the ledger was not told of a success");
-        }
+    let by_message = by_message(entry.record);
+    let written_by_message = desk.notices.settled(&by_message, order_no, now).await;
+    for error in [written.err(), written_by_message.err()]
+        .into_iter()
+        .flatten()
+    {
+        warn!(notice_id, error = %Chain(&error), "the ledger was not told of a success");
     }
 }
 

@@ -1,7 +1,8 @@
 //! The `notices` table: the ledger of callbacks that did not settle at their first try, and of those that wait for a person.
 //!
 //! `process-payment` writes it; a person reads it, sends a notice round again, or writes down a decision. A callback that
-//! settles at once has no record, so what arrives every second costs nothing here. Nothing is applied to an order by what
+//! settles at once has no record, so what arrives every second costs nothing here. One whose first try died before it could
+//! write anything has its record once it settles. Nothing is applied to an order by what
 //! stands in this table: it tells, the message in the queue acts.
 //!
 //! Every write is one conditional update, which may be repeated. [`NoticeStatus`] says which status follows which.
@@ -82,6 +83,23 @@ pub struct FailedNotice<'a> {
     pub next_retry_at: UnixSeconds,
     /// What went wrong, without personal data.
     pub last_error: &'a str,
+    /// The present time.
+    pub now: UnixSeconds,
+}
+
+/// A notice that settled, but not at its first try.
+#[derive(Clone, Copy)]
+pub struct SettledNotice<'a> {
+    /// As [`FailedNotice::notice_id`].
+    pub notice_id: &'a str,
+    /// The order it is about, as far as it is known.
+    pub order_no: Option<&'a OrderNo>,
+    /// WeChat Pay's event type.
+    pub event_type: &'a str,
+    /// The queue's message as it came, still encrypted.
+    pub message: &'a str,
+    /// How often it has failed.
+    pub retries: u32,
     /// The present time.
     pub now: UnixSeconds,
 }
@@ -249,7 +267,7 @@ impl Notices {
         })
     }
 
-    /// Writes down that a notice which failed before has settled. Does nothing when it has no record, or when the record
+    /// Writes down that a notice which may have failed before has settled. Does nothing when it has no record, or when the record
     /// waits for a person.
     ///
     /// # Errors
@@ -270,6 +288,32 @@ impl Notices {
             .expression_attribute_values(":status", status(NoticeStatus::Settled))
             .expression_attribute_values(":pending", status(NoticeStatus::Pending))
             .expression_attribute_values(":expires_at", expires_at(now));
+        written("write down a settled notice", update.send().await).map(drop)
+    }
+
+    /// Writes down that a notice has settled which was tried before, whether that try left a record or died before it could. What a
+    /// record says stays; one that waits for a person or was decided is left as it is.
+    ///
+    /// # Errors
+    /// [`NoticesError`].
+    pub async fn settled_at_last(&self, notice: &SettledNotice<'_>) -> Result<(), NoticesError> {
+        let update = self
+            .write(notice.notice_id, notice.order_no, notice.now)
+            .update_expression(set_expression(
+                notice.order_no,
+                "event_type = if_not_exists(event_type, :event_type), \
+                 message = if_not_exists(message, :message), \
+                 retries = if_not_exists(retries, :retries), \
+                 first_seen_at = if_not_exists(first_seen_at, :now), expires_at = :expires_at \
+                 REMOVE next_retry_at",
+            ))
+            .condition_expression("attribute_not_exists(pk) OR #status = :pending")
+            .expression_attribute_values(":status", status(NoticeStatus::Settled))
+            .expression_attribute_values(":pending", status(NoticeStatus::Pending))
+            .expression_attribute_values(":event_type", text(notice.event_type))
+            .expression_attribute_values(":message", text(notice.message))
+            .expression_attribute_values(":retries", number(notice.retries))
+            .expression_attribute_values(":expires_at", expires_at(notice.now));
         written("write down a settled notice", update.send().await).map(drop)
     }
 
@@ -459,6 +503,17 @@ impl fmt::Debug for FailedNotice<'_> {
             .field("order_no", &self.order_no)
             .field("retries", &self.retries)
             .field("last_error", &self.last_error)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Leaves out the message, as [`FailedNotice`] does.
+impl fmt::Debug for SettledNotice<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SettledNotice")
+            .field("notice_id", &self.notice_id)
+            .field("order_no", &self.order_no)
+            .field("retries", &self.retries)
             .finish_non_exhaustive()
     }
 }

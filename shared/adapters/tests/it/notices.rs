@@ -5,6 +5,7 @@ use std::time::Duration;
 use adapters::clock::Clock;
 use adapters::notices::{
     Decision, FailedNotice, Notice, NoticeStatus, Notices, NoticesError, ParkedNotice,
+    SettledNotice,
 };
 use adapters::order_table::Kept;
 use adapters::testing::{DynamoEngine, Fault, Match, Service, Tables, Wire};
@@ -98,6 +99,19 @@ impl Bench {
         settled.expect("written");
     }
 
+    async fn settled_at_last(&self, retries: u32) {
+        let notice = SettledNotice {
+            notice_id: ID,
+            order_no: Some(&self.order_no),
+            event_type: "TRANSACTION.SUCCESS",
+            message: MESSAGE,
+            retries,
+            now: self.clock.now(),
+        };
+        let settled = self.notices().settled_at_last(&notice).await;
+        settled.expect("written");
+    }
+
     async fn decided(&self, why: &str) -> Decision {
         let now = self.clock.now();
         let decided = self.notices().decide(ID, "li", why, now).await;
@@ -182,6 +196,40 @@ async fn a_pending_notice_that_settles_is_ok_and_goes_after_90_days() {
         (1, None, now)
     );
     assert_eq!(bench.expires_at().await, Some(now.0 + 90 * 86_400));
+}
+
+#[tokio::test]
+async fn a_notice_whose_first_tries_left_no_record_has_one_once_it_settles() {
+    let bench = Bench::new().await;
+    bench.settled_at_last(2).await;
+    let notice = bench.notice().await;
+    assert_eq!(
+        (notice.status, notice.retries, notice.event_type.as_str()),
+        (NoticeStatus::Settled, 2, "TRANSACTION.SUCCESS")
+    );
+    assert_eq!(
+        (notice.message.as_str(), notice.last_error),
+        (MESSAGE, None)
+    );
+    assert_eq!(bench.expires_at().await, Some(NOW.0 + 90 * 86_400));
+}
+
+#[tokio::test]
+async fn what_a_record_says_stays_when_its_notice_settles_at_last() {
+    let bench = Bench::new().await;
+    bench.failed(4).await;
+    bench.pass(60);
+    bench.settled_at_last(1).await;
+    let notice = bench.notice().await;
+    assert_eq!(
+        (notice.status, notice.retries, notice.first_seen_at),
+        (NoticeStatus::Settled, 4, NOW)
+    );
+    assert_eq!(notice.next_retry_at, None);
+    assert!(notice.last_error.is_some());
+    assert_eq!(bench.parked().await, Kept::Waiting);
+    bench.settled_at_last(5).await;
+    assert_eq!(bench.status().await, NoticeStatus::Parked);
 }
 
 #[tokio::test]
