@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use adapters::testing::{Fault as AwsFault, Match, Service};
+use payments::due;
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule};
 
-use crate::support::{Bench, Wishes, native};
+use crate::support::{Bench, Wishes, native, number};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_callback_was_lost_is_found_and_settled() {
@@ -110,10 +111,14 @@ async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
         ..Wishes::default()
     })
     .await;
-    for n in 0..40 {
+    // All in one part of the index, so that one page has them.
+    let of_one_part = (0..)
+        .map(|n| format!("ORDER-{n}"))
+        .filter(|order_no| due::shard_of(&number(order_no)) == 3);
+    for order_no in of_one_part.take(40) {
         let asked = bench.client.post_with(
             "/v1/orders",
-            &native(&format!("ORDER-{n}")),
+            &native(&order_no),
             &[("prefer", "respond-async")],
             &bench,
         );
@@ -126,4 +131,11 @@ async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
         report.claimed < 40,
         "the others are due at the next run, not at the next step of their ladder: {report:?}"
     );
+    assert_eq!(report.claimed + report.left, 40, "{report:?}");
+    assert_eq!(
+        report.pages + report.parts_unread,
+        u32::from(due::SHARDS),
+        "{report:?}"
+    );
+    assert_eq!(report.parts_with_more, 0, "{report:?}");
 }

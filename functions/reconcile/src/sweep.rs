@@ -54,8 +54,12 @@ pub struct Report {
     pub failed: u32,
     /// Pages of the index that were read.
     pub pages: u32,
+    /// Orders and refunds that were due and that this run read of and did not come to. They keep their places.
+    pub left: u32,
     /// Parts of the index that hold more than this run got to.
     pub parts_with_more: u32,
+    /// Parts of the index that this run did not come to at all. What they hold is not known.
+    pub parts_unread: u32,
     /// Parts of the index that could not be read.
     pub parts_unreadable: u32,
     /// The run ended early, since neither host of WeChat Pay answers: what is due keeps its place for a run that can ask.
@@ -76,6 +80,8 @@ const BEGIN_BEFORE_DEADLINE_MS: i64 = 8_000;
 /// What looking at something that is due came to.
 enum Look {
     NotOurs,
+    /// It was not begun: the time is over, or neither host of WeChat Pay answers.
+    Left,
     Settled,
     Open,
     Resumed,
@@ -150,7 +156,11 @@ pub(crate) async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, Table
         report.wechat_down |= desk.wechat.is_down();
         let ends = report.wechat_down || report.claimed >= RUN_MAX;
         if ends || no_time_left(desk, deadline_ms) {
-            report.parts_with_more = report.parts_with_more.saturating_add(1);
+            let parts = match from {
+                None => &mut report.parts_unread,
+                Some(_) => &mut report.parts_with_more,
+            };
+            *parts = parts.saturating_add(1);
             continue;
         }
         // What becomes due while the run goes on is the next run's.
@@ -199,7 +209,7 @@ async fn look_at(
 ) {
     let looks = stream::iter(items).map(|item| async move {
         if no_time_left(desk, deadline_ms) || desk.wechat.is_down() {
-            return Look::NotOurs; // it was not claimed, so the next run finds it
+            return Look::Left; // it was not claimed, so the next run finds it
         }
         let looked = match &item {
             DueItem::Order(order_no) => order(desk, order_no, cause, trace).await,
@@ -328,6 +338,10 @@ impl Report {
     fn count(&mut self, look: &Look) {
         let counter = match look {
             Look::NotOurs => return,
+            Look::Left => {
+                self.left = self.left.saturating_add(1);
+                return;
+            }
             Look::Settled => &mut self.settled,
             Look::Open => &mut self.open,
             Look::Resumed => &mut self.resumed,
@@ -346,6 +360,15 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_run_did_not_come_to_is_left_and_not_claimed() {
+        let mut report = Report::default();
+        for look in [Look::Left, Look::NotOurs, Look::Left, Look::Open] {
+            report.count(&look);
+        }
+        assert_eq!((report.left, report.claimed, report.open), (2, 1, 1));
+    }
 
     #[test]
     fn each_minute_a_run_begins_at_the_next_part_and_reads_all() {
