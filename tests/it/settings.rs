@@ -110,6 +110,7 @@ fn what_is_malformed_is_named_without_its_value() {
         ("MERCHANT_SIGNER", "wrong"),
         ("WECHATPAY_CALLS_PER_S", "wrong"),
         ("WECHATPAY_CALLS_PER_S", "10001"),
+        ("WECHATPAY_REFUNDS_PER_S", "20000"),
         ("MERCHANT_SIGNATURES_PER_S", "-10"),
         ("PREPAY_BUDGET_MS", "wrong"),
         ("PREPAY_BUDGET_MS", "99999"),

@@ -12,7 +12,7 @@ use adapters::{
 use payments::issue::Answer;
 use wechatpay::{
     Signer,
-    api::{ErrorCode, QueryByOutTradeNo},
+    api::{CreateRefund, ErrorCode, QueryByOutTradeNo, QueryRefund, RefundBody},
 };
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule, Running};
 
@@ -46,6 +46,7 @@ impl TwoHosts {
         let main_port = free.local_addr().unwrap().port();
         let limits = Limits {
             calls_per_s: 1000,
+            refunds_per_s: 1000,
             signatures_per_s: 1000,
         };
         let main = format!("http://127.0.0.1:{main_port}");
@@ -276,6 +277,7 @@ async fn calls_over_the_limit_wait_by_the_clock_and_those_that_cannot_are_not_se
     let bench = Bench::start().await;
     let few = Limits {
         calls_per_s: 1,
+        refunds_per_s: 1000,
         signatures_per_s: 1000,
     };
     let main = bench.wechat.base_url.clone();
@@ -302,9 +304,41 @@ async fn calls_over_the_limit_wait_by_the_clock_and_those_that_cannot_are_not_se
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refunds_have_a_limit_of_their_own_and_questions_about_them_have_not() {
+    let bench = Bench::start().await;
+    let few = Limits {
+        calls_per_s: 1000,
+        refunds_per_s: 1,
+        signatures_per_s: 1000,
+    };
+    let main = bench.wechat.base_url.clone();
+    let wechat = client(&bench, main, signed_by_kms().await, few);
+    let refund = CreateRefund::new(&RefundBody {
+        transaction_id: Some("4200000001".to_owned()),
+        out_refund_no: "R1".to_owned(),
+        ..RefundBody::default()
+    });
+    let question = QueryRefund {
+        out_refund_no: "R1".to_owned(),
+    };
+    for waited_ms in [0, 0, 1000] {
+        let before_ms = bench.clock.now_ms();
+        let asked = wechat.call(&question, Host::Main, WITHIN).await;
+        assert!(asked.is_ok(), "{asked:?}");
+        let sent = wechat.call(&refund, Host::Main, WITHIN).await;
+        assert!(sent.is_ok(), "{sent:?}");
+        assert_eq!(bench.clock.now_ms() - before_ms, waited_ms);
+    }
+    let hasty = Duration::from_millis(500);
+    let sent = wechat.call(&refund, Host::Main, hasty).await;
+    assert!(matches!(sent, Err(NotSent::Busy)), "{sent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_signatures_by_kms_are_counted() {
     let few = Limits {
         calls_per_s: 1000,
+        refunds_per_s: 1000,
         signatures_per_s: 1,
     };
     for (signer, waited_ms) in [("kms", 1000), ("sealed", 0)] {

@@ -82,6 +82,12 @@ TIMEOUTS_S = {
 
 # Runs that are kept free for a function and are the most that it gets. Those that clients start are capped, so that a
 # slow WeChat cannot take from those that callbacks need.
+# What WeChat Pay takes a second of refund queries, the tightest of the questions, and of refunds; each sandbox has its share.
+LIMITS_PER_S = {"CallsPerSecond": 300, "RefundsPerSecond": 150}
+LIMITED = {
+    "WECHATPAY_CALLS_PER_S": {"Ref": "CallsPerSecond"},
+    "WECHATPAY_REFUNDS_PER_S": {"Ref": "RefundsPerSecond"},
+}
 RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment"]
 
 
@@ -184,6 +190,13 @@ def concurrency(parameters, resources):
     )
     if reserved < sum(sources):
         yield f"process-payment reserves {reserved} runs, its queues may ask for {sum(sources)}"
+    at_once = parameters["PaymentRequestsConcurrency"]["Default"] + 1
+    for name, most in LIMITS_PER_S.items():
+        if parameters[name]["Default"] * at_once > most:
+            yield f"{at_once} sandboxes may go beyond WeChat Pay's {most} a second with {name}"
+    for name in ("ProcessPayment", "Reconcile"):
+        if not LIMITED.items() <= resources[name]["Properties"]["Environment"]["Variables"].items():
+            yield f"{name} is not told its share of WeChat Pay's limits"
     if parameters["WebhookAllowLoopback"]["Default"] != "false":
         yield "webhooks may reach what is meant to be out of reach"
     if parameters["ConsoleOnLoopback"]["Default"] != "false":

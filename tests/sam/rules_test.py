@@ -121,6 +121,18 @@ class Mutations(unittest.TestCase):
             changed[name]["Properties"]["Environment"]["Variables"] = {"ANOTHER_TABLE": {"Ref": "NoticesTable"}}
             self.assertTrue(self.broken(changed), name)
 
+    def test_sandboxes_together_stay_within_wechat_pays_limits(self):
+        for name in rules.LIMITS_PER_S:
+            parameter = self.parameters[name]
+            self.parameters[name] = {**parameter, "Default": parameter["Default"] + 1}
+            self.assertTrue(self.broken(self.resources), name)
+            self.parameters[name] = parameter
+        for name in ("ProcessPayment", "Reconcile"):
+            for variable in rules.LIMITED:
+                changed = {**self.resources, name: copy.deepcopy(self.resources[name])}
+                del changed[name]["Properties"]["Environment"]["Variables"][variable]
+                self.assertTrue(self.broken(changed), f"{name} {variable}")
+
     def test_what_is_kept_cannot_be_lost_with_the_stack(self):
         for name, resource in self.resources.items():
             for field in {"DeletionPolicy", "UpdateReplacePolicy"} & resource.keys():

@@ -53,6 +53,8 @@ struct Shared {
     hosts: Hosts,
     failover: Mutex<Failover>,
     calls: Mutex<Bucket>,
+    /// On top of that.
+    refunds: Mutex<Bucket>,
     /// Only for a key in KMS, which has a quota; a sealed one signs as fast as the processor can.
     kms_signatures: Option<Mutex<Bucket>>,
     mchid: String,
@@ -70,6 +72,8 @@ struct Shared {
 pub struct Limits {
     /// `WECHATPAY_CALLS_PER_S`: calls to WeChat Pay.
     pub calls_per_s: u32,
+    /// `WECHATPAY_REFUNDS_PER_S`: those of them that ask for a refund.
+    pub refunds_per_s: u32,
     /// `MERCHANT_SIGNATURES_PER_S`: signatures by KMS.
     pub signatures_per_s: u32,
 }
@@ -130,6 +134,7 @@ impl WechatApi {
             hosts,
             failover: Mutex::default(),
             calls: Mutex::new(Bucket::new(limits.calls_per_s)),
+            refunds: Mutex::new(Bucket::new(limits.refunds_per_s)),
             kms_signatures,
             mchid: mchid.into(),
             sign_with,
@@ -189,8 +194,11 @@ impl WechatApi {
         within: Duration,
     ) -> Result<Answer<C::Answer>, NotSent> {
         let deadline_ms = self.deadline_ms(within);
-        self.wait_for(&self.0.calls, deadline_ms).await?;
         let outgoing = call.outgoing();
+        if asks_for_a_refund(&outgoing) {
+            self.wait_for(&self.0.refunds, deadline_ms).await?;
+        }
+        self.wait_for(&self.0.calls, deadline_ms).await?;
         let keys = self.0.keys.merchant().await?;
         let signer = self.signer_by(&keys, deadline_ms).await?;
         let authorization = authorization(
@@ -432,6 +440,11 @@ impl WechatApi {
 
 /// Of 65,536.
 const ONE_IN_A_HUNDRED: u16 = 655;
+
+/// Whether a call asks for a refund, or for another way to pay one out. WeChat Pay's limits on both are the same.
+fn asks_for_a_refund(outgoing: &Outgoing) -> bool {
+    outgoing.method == Method::Post && outgoing.path_and_query.starts_with("/v3/refund/")
+}
 
 /// What the first of two hosts gets of the time. All of it when there is not enough for two.
 fn first_share(within: Duration) -> Duration {

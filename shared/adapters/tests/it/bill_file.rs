@@ -164,6 +164,7 @@ impl Bench {
             sign_with: SignWith::Sealed,
             limits: Limits {
                 calls_per_s: 100,
+                refunds_per_s: 100,
                 signatures_per_s: 100,
             },
         };
