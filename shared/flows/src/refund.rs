@@ -334,27 +334,6 @@ impl Refunding {
         self.settle_found(news, &Which::Named, cause, trace).await
     }
 
-    /// Asks WeChat Pay about a refund by the number that it has there, and settles what it says as its notice would be: a refund
-    /// that was made in the console is taken into the books. `None` when WeChat Pay did not tell.
-    ///
-    /// # Errors
-    /// [`RefundError`].
-    pub async fn learn(
-        &self,
-        out_refund_no: &OutRefundNo,
-        within: Duration,
-        cause: &Cause,
-        trace: &str,
-    ) -> Result<Option<Settled>, RefundError> {
-        match self.ask(out_refund_no, within).await? {
-            Asked::News(news) => {
-                let settled = self.settle_found(&news, &Which::Named, cause, trace);
-                Ok(Some(settled.await?))
-            }
-            Asked::NotThere | Asked::Unknown => Ok(None),
-        }
-    }
-
     /// A person sends a refused refund off once more.
     ///
     /// # Errors
