@@ -9,8 +9,12 @@ use serde_json::{Value, json};
 
 use crate::support::Bench;
 
+fn claims(groups: &str) -> Value {
+    json!({"email": "li@example.com", "email_verified": "true", "cognito:groups": groups})
+}
+
 fn li() -> Option<Value> {
-    Some(json!({"email": "li@example.com", "cognito:groups": "[finance]"}))
+    Some(claims("[finance]"))
 }
 
 fn get(path: &str) -> Request<String> {
@@ -67,10 +71,16 @@ async fn nobody_sees_anything_without_a_verified_token_whatever_headers_say() {
         assert!(answer.body().contains("Nobody is signed in"));
         assert!(!answer.body().contains("¥"), "{path}");
     }
-    let stranger = Some(json!({"email": "li@example.com", "cognito:groups": "[staff]"}));
-    let answer = bench.console(stranger, get(&day)).await;
-    assert_eq!(answer.status(), 403);
-    assert!(!answer.body().contains("¥"));
+    for groups in ["[staff]", "[finance readers]"] {
+        let stranger = Some(claims(groups));
+        let answer = bench.console(stranger, get(&day)).await;
+        assert_eq!(answer.status(), 403, "{groups}");
+        assert!(!answer.body().contains("¥"));
+    }
+    let unverified = json!({"email": "li@example.com", "cognito:groups": "[finance]"});
+    let answer = bench.console(Some(unverified), get(&day)).await;
+    assert_eq!(answer.status(), 401);
+    assert!(answer.body().contains("email_verified"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Who asks. A name stands in the table for good, behind money that moved, so it comes from a verified token and from
 //! nowhere else: no header says who somebody is. On a developer's machine, where nothing is real, it is typed in.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use flows::{incoming::Incoming, problem::Problem};
 use lambda_http::request::RequestContext;
 
@@ -57,7 +58,10 @@ impl Viewer {
         incoming: &Incoming,
     ) -> Result<Self, Problem> {
         match auth {
-            Auth::Jwt(claims) => by_token(claims, context).map(Self::Known),
+            Auth::Jwt(claims) => {
+                let token = incoming.header("authorization");
+                by_token(claims, context, token).map(Self::Known)
+            }
             Auth::Loopback => Ok(Self::TypesIn(remembered(incoming.header("cookie")))),
         }
     }
@@ -95,7 +99,12 @@ impl Viewer {
     }
 }
 
-fn by_token(claims: &Claims, context: Option<&RequestContext>) -> Result<Person, Problem> {
+/// `token` is the header that the gateway has verified: it tells the groups apart where the gateway's own claims do not.
+fn by_token(
+    claims: &Claims,
+    context: Option<&RequestContext>,
+    token: Option<&str>,
+) -> Result<Person, Problem> {
     let verified = match context {
         Some(RequestContext::ApiGatewayV2(context)) => context
             .authorizer
@@ -107,17 +116,19 @@ fn by_token(claims: &Claims, context: Option<&RequestContext>) -> Result<Person,
         Problem::no_person("Sign in: the request has no token that was verified.")
     })?;
     let claim = |name: &str| verified.claims.get(name).map(String::as_str);
-    if let Some(group) = &claims.group
-        && !claim(&claims.groups).is_some_and(|listed| lists(listed, group))
-    {
-        return Err(Problem::not_in_group());
+    if let Some(group) = &claims.group {
+        let listed = claim(&claims.groups).unwrap_or_default();
+        let in_token = || token.and_then(|token| names_in_token(token, &claims.groups, listed));
+        if !lists(listed, group, in_token) {
+            return Err(Problem::not_in_group());
+        }
     }
     let named = claim(&claims.person).unwrap_or_default();
     let by_email = claims.person == "email";
     // Whoever can write any address into an account could be two persons.
-    if by_email && claim("email_verified").is_some_and(|verified| verified != "true") {
+    if by_email && !named.is_empty() && claim("email_verified") != Some("true") {
         return Err(Problem::no_person(
-            "Your token's email address is not verified. Confirm it with your identity provider, and sign in again.",
+            "Your token does not say that its email address is verified, so it does not say who you are. Confirm the address with your identity provider and sign in again. If no token says so, let the provider add the claim `email_verified`, or let CONSOLE_PERSON_CLAIM (the stack's ConsolePersonClaim) name a claim that people cannot change, such as `sub`.",
         ));
     }
     let person = if by_email {
@@ -133,16 +144,36 @@ fn by_token(claims: &Claims, context: Option<&RequestContext>) -> Result<Person,
     })
 }
 
-/// Whether the claim lists the group. The gateway writes an array as `[a b]`; a provider may also give one text.
-fn lists(claim: &str, group: &str) -> bool {
-    let listed = claim
+/// Whether the claim lists the group.
+///
+/// The gateway writes the array `["a", "b"]` as `[a b]`, which is how it writes `["a b"]` too. Who is in the group `finance
+/// readers` must not get into `finance`, so such a list is not parted here: `in_token` says which names there are, or else all
+/// of it is one name. A provider that gives a text instead of an array writes JSON, or commas between the names.
+fn lists(claim: &str, group: &str, in_token: impl Fn() -> Option<Vec<String>>) -> bool {
+    let is_it = |name: &str| name == group;
+    if let Ok(names) = serde_json::from_str::<Vec<String>>(claim) {
+        return names.iter().any(|name| is_it(name));
+    }
+    let flattened = claim
         .strip_prefix('[')
         .and_then(|claim| claim.strip_suffix(']'));
-    claim == group
-        || listed
-            .unwrap_or(claim)
-            .split([' ', ','])
-            .any(|one| one.trim_matches('"') == group)
+    match flattened {
+        Some(one) => is_it(one) || in_token().is_some_and(|all| all.iter().any(|one| is_it(one))),
+        None => claim.split(',').any(|name| is_it(name.trim())),
+    }
+}
+
+/// The names in a claim of the token that the gateway has verified, if the claim is an array that the gateway writes like
+/// this. So the header adds nothing to what was verified; it only says where one name ends and the next begins.
+fn names_in_token(token: &str, claim: &str, as_verified: &str) -> Option<Vec<String>> {
+    let token = token.split_once(' ').map_or(token, |(_, token)| token);
+    let payload = token.trim().split('.').nth(1)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    let payload: serde_json::Value = serde_json::from_slice(&payload).ok()?;
+    let names = payload.get(claim)?.as_array()?.iter();
+    let names = names.map(|name| name.as_str().map(str::to_owned));
+    let names: Vec<String> = names.collect::<Option<_>>()?;
+    (format!("[{}]", names.join(" ")) == as_verified).then_some(names)
 }
 
 fn remembered(cookies: Option<&str>) -> Option<Person> {
@@ -174,30 +205,54 @@ mod tests {
     }
 
     fn name(claims: &Claims, given: &Value) -> Result<String, &'static str> {
-        match by_token(claims, Some(&verified(given))) {
+        with_token(claims, given, None)
+    }
+
+    fn with_token(
+        claims: &Claims,
+        given: &Value,
+        token: Option<&str>,
+    ) -> Result<String, &'static str> {
+        match by_token(claims, Some(&verified(given)), token) {
             Ok(person) => Ok(person.name().to_owned()),
             Err(problem) => Err(problem.code),
         }
     }
 
+    /// A token as a provider makes it; the gateway has looked at its signature, nobody here does.
+    fn token(payload: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        format!(
+            "Bearer {}.{}.c2ln",
+            part(&json!({"alg": "RS256"})),
+            part(payload)
+        )
+    }
+
+    fn in_groups(listed: &str) -> Value {
+        json!({"email": "li@example.com", "email_verified": "true", "cognito:groups": listed})
+    }
+
     #[test]
     fn the_verified_token_names_the_person_and_nothing_else_does() {
         let plain = claims(None);
-        let li = json!({"email": "Li@Example.com", "sub": "1"});
+        let li = json!({"email": "Li@Example.com", "email_verified": "true", "sub": "1"});
         assert_eq!(name(&plain, &li), Ok("li@example.com".to_owned()));
         for (given, why) in [
             (json!({}), "no claims"),
             (json!({"sub": "1"}), "another claim would be another person"),
-            (json!({"email": " "}), "an empty name"),
-            (json!({"email": "a\nb"}), "a control character"),
             (
-                json!({"email": "li@example.com", "email_verified": "false"}),
-                "an address that anybody may have typed in",
+                json!({"email": " ", "email_verified": "true"}),
+                "an empty name",
+            ),
+            (
+                json!({"email": "a\nb", "email_verified": "true"}),
+                "a control character",
             ),
         ] {
             assert_eq!(name(&plain, &given), Err("no_person"), "{why}");
         }
-        let nobody = by_token(&plain, None).err().unwrap();
+        let nobody = by_token(&plain, None, None).err().unwrap();
         assert_eq!((nobody.status.as_u16(), nobody.bring), (401, "Bearer"));
 
         let request = http::Request::get("/console")
@@ -210,25 +265,95 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_nobody_verified_is_nobodys_name() {
+        for verified in [json!("false"), json!("TRUE"), json!(""), Value::Null] {
+            let mut given = json!({"email": "boss@example.com"});
+            if verified.is_string() {
+                given["email_verified"] = verified.clone();
+            }
+            let refused = by_token(&claims(None), Some(&self::verified(&given)), None);
+            let refused = refused.err().unwrap();
+            assert_eq!(refused.code, "no_person", "{verified}");
+            let detail = &refused.detail;
+            assert!(detail.contains("email_verified") && detail.contains("ConsolePersonClaim"));
+        }
+        let by_sub = Claims {
+            person: "sub".to_owned(),
+            ..claims(None)
+        };
+        let given = json!({"email": "boss@example.com", "sub": "u-1"});
+        assert_eq!(name(&by_sub, &given), Ok("u-1".to_owned()));
+    }
+
+    #[test]
     fn a_group_is_found_in_each_form_in_which_it_is_listed() {
         let finance = claims(Some("finance"));
         for listed in [
             "finance",
             "[finance]",
-            "[staff finance]",
-            "staff finance",
             "staff,finance",
+            "staff, finance",
             r#"["staff","finance"]"#,
         ] {
-            let given = json!({"email": "li@example.com", "cognito:groups": listed});
-            assert!(name(&finance, &given).is_ok(), "{listed}");
+            assert!(name(&finance, &in_groups(listed)).is_ok(), "{listed}");
         }
-        for listed in ["", "[]", "[finances]", "staff", "[not-finance staff]"] {
-            let given = json!({"email": "li@example.com", "cognito:groups": listed});
+        for listed in [
+            "",
+            "[]",
+            "[finances]",
+            "staff",
+            "[not-finance staff]",
+            "[[finance]]",
+            "Finance",
+        ] {
+            let given = in_groups(listed);
             assert_eq!(name(&finance, &given), Err("not_in_group"), "{listed}");
         }
-        let none = json!({"email": "li@example.com"});
+        let none = json!({"email": "li@example.com", "email_verified": "true"});
         assert_eq!(name(&finance, &none), Err("not_in_group"));
+    }
+
+    #[test]
+    fn a_blank_in_a_groups_name_lets_nobody_into_another_group() {
+        let finance = claims(Some("finance"));
+        for listed in [
+            "[finance readers]",
+            "[staff finance]",
+            "[readers, finance]",
+            "finance readers",
+            r#"["finance readers"]"#,
+            "finance readers,staff",
+        ] {
+            let given = in_groups(listed);
+            assert_eq!(name(&finance, &given), Err("not_in_group"), "{listed}");
+        }
+    }
+
+    #[test]
+    fn the_verified_token_says_which_names_the_gateway_wrote_into_one_text() {
+        let finance = claims(Some("finance"));
+        let given = in_groups("[finance readers]");
+        let asked = |groups: Value| {
+            let token = token(&json!({"cognito:groups": groups}));
+            with_token(&finance, &given, Some(&token))
+        };
+        assert!(asked(json!(["finance", "readers"])).is_ok());
+        for (groups, why) in [
+            (json!(["finance readers"]), "one group with a blank"),
+            (json!(["finance"]), "not what was verified"),
+            (
+                json!(["finance", "readers", "staff"]),
+                "not what was verified",
+            ),
+            (json!("finance readers"), "no array"),
+            (json!(["finance", 1]), "no names"),
+        ] {
+            assert_eq!(asked(groups), Err("not_in_group"), "{why}");
+        }
+        for broken in ["", "Bearer", "Bearer a.b.c", "Bearer ..", "a.!!.c"] {
+            let refused = with_token(&finance, &given, Some(broken));
+            assert_eq!(refused, Err("not_in_group"), "{broken}");
+        }
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn auth(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Auth> {
     if by_token {
         return Some(Auth::Jwt(Claims {
             person: claim(reader, "CONSOLE_PERSON_CLAIM", "email")?,
-            group: reader.optional("CONSOLE_GROUP"),
+            group: group(reader)?,
             groups: claim(reader, "CONSOLE_GROUPS_CLAIM", "cognito:groups")?,
         }));
     }
@@ -113,6 +113,19 @@ fn auth(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Auth> {
         "`jwt`: `loopback` believes whatever name is typed in, so it needs AWS_ENDPOINT_URL to point to an engine on this machine",
     );
     None
+}
+
+/// A group whose name can be told apart from its neighbours in a list that is one text.
+fn group(reader: &mut Reader<'_>) -> Option<Option<String>> {
+    reader.parsed_or(
+        "CONSOLE_GROUP",
+        "the name of a group without blanks, commas, brackets and quotation marks, since lists of groups are written with them: name such a group anew at the identity provider",
+        None,
+        |text| {
+            let parts = |letter: char| letter.is_whitespace() || "[](){},;\"".contains(letter);
+            (!text.contains(parts)).then(|| Some(text.to_owned()))
+        },
+    )
 }
 
 fn claim(reader: &mut Reader<'_>, name: &'static str, default: &str) -> Option<String> {
@@ -180,6 +193,31 @@ mod tests {
         assert_eq!(Settings::read(&vars).unwrap_err().names(), ["CONSOLE_AUTH"]);
         vars.insert("CONSOLE_AUTH", "none");
         assert_eq!(Settings::read(&vars).unwrap_err().names(), ["CONSOLE_AUTH"]);
+    }
+
+    #[test]
+    fn a_group_whose_name_could_be_two_in_a_list_is_refused_at_the_start() {
+        for name in [
+            "finance readers",
+            "finance,readers",
+            "[finance]",
+            "finance]",
+            "\"finance\"",
+            "finance\treaders",
+        ] {
+            let mut vars = vars();
+            vars.insert("CONSOLE_GROUP", name);
+            let error = Settings::read(&vars).unwrap_err();
+            assert_eq!(error.names(), ["CONSOLE_GROUP"], "{name}");
+        }
+        for (name, group) in [("", None), ("acme:finance-1", Some("acme:finance-1"))] {
+            let mut vars = vars();
+            vars.insert("CONSOLE_GROUP", name);
+            let Auth::Jwt(claims) = Settings::read(&vars).unwrap().auth else {
+                panic!("{name}")
+            };
+            assert_eq!(claims.group.as_deref(), group);
+        }
     }
 
     #[test]

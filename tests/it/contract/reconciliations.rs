@@ -16,7 +16,7 @@ const DECIDE: &str = "/v1/reconciliations/{date}/differences/{id}/decisions";
 
 /// A person in the group that reconciles.
 fn staff(name: &str) -> Option<Value> {
-    Some(json!({"email": name, "cognito:groups": "[finance staff]"}))
+    Some(json!({"email": name, "email_verified": "true", "cognito:groups": "[finance]"}))
 }
 
 /// A request of a route under a day, and of a difference.
@@ -217,9 +217,15 @@ async fn every_refusal_of_finance_staff_is_described_by_the_contract() {
             Some(json!({"sub": "1", "cognito:groups": "[finance]"})),
             401,
         ),
+        (
+            Some(json!({"email": "li@example.com", "cognito:groups": "[finance]"})),
+            401,
+        ),
         (Some(json!({"email": "li@example.com"})), 403),
         (
-            Some(json!({"email": "li@example.com", "cognito:groups": "[staff]"})),
+            Some(
+                json!({"email": "li@example.com", "email_verified": "true", "cognito:groups": "[staff]"}),
+            ),
             403,
         ),
     ] {
