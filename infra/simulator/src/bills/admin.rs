@@ -37,15 +37,18 @@ impl Admin {
         self.sim.world().books.differences.clone()
     }
 
-    /// Takes all differences out of the bills again and says how many they were. Money that came for an unknown order,
-    /// or without a trade, stays where it is.
+    /// Takes all differences out of the bills again and says how many they were. Bills of the first day that had one and of
+    /// later days are made anew; earlier ones stay as they were kept. Money that came for an unknown order, or without a
+    /// trade, stays where it is.
     pub fn clear_differences(&self) -> usize {
         let mut world = self.sim.world();
-        let cleared = std::mem::take(&mut world.books.differences).len();
-        world.books.bills.clear();
+        let cleared = std::mem::take(&mut world.books.differences);
+        if let Some(first) = cleared.iter().map(|planted| &planted.date).min() {
+            world.books.forget_bills_since(first);
+        }
         drop(world);
         self.sim.touched();
-        cleared
+        cleared.len()
     }
 
     /// Fills a day with paid orders and refunds of them, as if merchant and payers had been busy. No callback is sent.

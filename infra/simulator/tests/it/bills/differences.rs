@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 use wechatpay_simulator::{
-    Config, DayToMake, Difference, DifferenceError, PayOptions, PlantedDifference, SummaryOf, Time,
-    TradeState, WantedDifference,
+    Config, DayToMake, Difference, DifferenceError, PayOptions, PlantedDifference, RefundOutcome,
+    RefundStatus, SummaryOf, Time, TradeState, WantedDifference,
 };
 
 use super::{
@@ -406,6 +406,50 @@ async fn a_bill_that_was_kept_is_made_anew_when_differences_come_and_go() {
     );
     assert_eq!(merchant.admin().clear_differences(), 1);
     assert_eq!(sheet(&merchant, TRADE).await.rows, whole.rows);
+}
+
+#[tokio::test]
+async fn bills_of_days_before_the_first_difference_stay_as_they_were_kept() {
+    let merchant = at_noon();
+    let admin = merchant.admin();
+    merchant.native(&merchant.order("ORDER-1001", 1200)).await;
+    admin.pay("ORDER-1001", &PayOptions::default()).unwrap();
+    admin.set_refund_outcome(RefundOutcome::Hold);
+    let refund = json!({
+        "out_trade_no": "ORDER-1001",
+        "out_refund_no": "RF-1001-1",
+        "amount": {"refund": 300, "total": 1200, "currency": "CNY"},
+    });
+    let asked = Ask::post("/v3/refund/domestic/refunds", &refund);
+    assert_eq!(merchant.ask(&asked).await.status, 200);
+    admin.advance(Duration::from_secs(86_400)).await;
+    let state = async || -> String {
+        let rows = sheet(&merchant, TRADE).await.rows;
+        let of_refund = rows.iter().find(|row| row["商户退款单号"] == "RF-1001-1");
+        of_refund.unwrap()["退款状态"].clone()
+    };
+    assert_eq!(state().await, "PROCESSING");
+    admin
+        .settle_refund("RF-1001-1", RefundStatus::Success)
+        .unwrap();
+    let made = DayToMake {
+        date: "2026-08-04".to_owned(),
+        orders: 3,
+        refunds: 0,
+        seed: 1,
+    };
+    admin.make_day(&made).unwrap();
+    let wanted = WantedDifference::picked("2026-08-04", Difference::DropPayment);
+    admin.plant_difference(&wanted).unwrap();
+    assert_eq!(admin.clear_differences(), 1);
+    assert_eq!(state().await, "PROCESSING", "made anew it were SUCCESS");
+    assert_eq!(admin.clear_differences(), 0);
+    assert_eq!(state().await, "PROCESSING");
+    admin
+        .plant_difference(&WantedDifference::picked(DATE, Difference::DropPayment))
+        .unwrap();
+    admin.clear_differences();
+    assert_eq!(state().await, "SUCCESS", "its own bill is made anew");
 }
 
 #[tokio::test]
