@@ -1,7 +1,10 @@
 //! A day's differences for a spreadsheet program: UTF-8 with a byte order mark, so that Chinese text is not read as Latin-1,
 //! and quoted by RFC 4180.
 
-use payments::reconcile::difference::{Difference, Side, Who};
+use payments::reconcile::{
+    difference::{Difference, Side, Who},
+    run::BillName,
+};
 use wechatpay::{UnixSeconds, bill::yuan_of_fen, time::format_rfc3339_beijing};
 
 use crate::words;
@@ -9,7 +12,7 @@ use crate::words;
 /// A Lambda function may answer with 6 MiB, of which JSON's escapes take a part.
 const BYTES_MAX: usize = 5_000_000;
 
-const HEADER: [&str; 23] = [
+const HEADER: [&str; 24] = [
     "date",
     "id",
     "kind",
@@ -18,6 +21,7 @@ const HEADER: [&str; 23] = [
     "transaction_id",
     "out_refund_no",
     "refund_id",
+    "bill",
     "bill_line",
     "amount_there_yuan",
     "amount_here_yuan",
@@ -48,7 +52,7 @@ pub(crate) fn file(differences: &[Difference]) -> Option<String> {
     Some(file)
 }
 
-fn cells(difference: &Difference) -> [String; 23] {
+fn cells(difference: &Difference) -> [String; 24] {
     let about = &difference.about;
     let (there, here) = (difference.there.as_ref(), difference.here.as_ref());
     let last = difference.history.last();
@@ -65,6 +69,11 @@ fn cells(difference: &Difference) -> [String; 23] {
         text(about.transaction_id.as_deref()),
         text(about.out_refund_no.as_deref()),
         text(about.refund_id.as_deref()),
+        about
+            .bill
+            .map(BillName::name)
+            .unwrap_or_default()
+            .to_owned(),
         about.line.map(|line| line.to_string()).unwrap_or_default(),
         amount(there),
         amount(here),
@@ -152,6 +161,22 @@ mod tests {
         assert!(file.starts_with("\u{feff}date,id,kind,"));
         assert!(file.ends_with("version\r\n"));
         assert_eq!(file.matches("\r\n").count(), 1);
+    }
+
+    #[test]
+    fn a_sum_that_is_wrong_says_in_which_bill() {
+        let mut wrong = difference("ORDER-1", "plain");
+        wrong.kind = Kind::SummaryDiffers;
+        wrong.about = About {
+            bill: Some(BillName::FundBasic),
+            ..About::default()
+        };
+        let file = file(&[wrong]).unwrap();
+        let mut rows = file.trim_start_matches('\u{feff}').lines();
+        let columns: Vec<&str> = rows.next().unwrap().split(',').collect();
+        let at = columns.iter().position(|column| *column == "bill").unwrap();
+        let row: Vec<&str> = rows.next().unwrap().split(',').collect();
+        assert_eq!(row[at], "fund_basic");
     }
 
     #[test]

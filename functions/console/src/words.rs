@@ -202,6 +202,17 @@ pub(crate) const fn bill(bill: BillName) -> &'static str {
     }
 }
 
+/// A bill in the midst of a sentence.
+pub(crate) const fn which_bill(bill: Option<BillName>) -> &'static str {
+    match bill {
+        Some(BillName::Trade) => "the trade bill",
+        Some(BillName::FundBasic) => "the fund bill of the basic account",
+        Some(BillName::FundOperation) => "the fund bill of the operation account",
+        Some(BillName::FundFees) => "the fund bill of the fees account",
+        None => "the bill",
+    }
+}
+
 /// `2026-08-01 12:00:01`, in Beijing.
 pub(crate) fn moment(at: UnixSeconds) -> String {
     let text = format_rfc3339_beijing(at);

@@ -2,10 +2,13 @@
 
 use adapters::testing::{Fault as AwsFault, Match, Service};
 use http::Request;
-use payments::reconcile::difference::Kind;
+use payments::reconcile::{
+    difference::{About, Difference, Kind, Side},
+    run::BillName,
+};
 use serde_json::{Value, json};
 
-use super::conforms;
+use super::{CONTRACT, conforms};
 use crate::support::{Answer, Bench};
 
 const DAY: &str = "/v1/reconciliations/{date}";
@@ -143,6 +146,35 @@ async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
         file.starts_with("\u{feff}date,id,") && file.contains(",128.50,128.00,"),
         "{file}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_whose_sum_is_wrong_is_named_as_the_contract_says() {
+    let bench = Bench::start().await;
+    bench.a_month().await;
+    let about = About {
+        bill: Some(BillName::FundBasic),
+        ..About::default()
+    };
+    let there = Side {
+        note: Some("line 4: the summary says 200.01, the rows say 200.00".to_owned()),
+        ..Side::default()
+    };
+    let (day, now) = (bench.day(1), bench.clock.now());
+    let kind = Kind::SummaryDiffers;
+    let wrong = Difference::found(day, kind, about, Some(there), None, "run-1", now);
+    bench.write_difference(wrong.clone(), &[]).await;
+    let li = ask(&bench, &wrong.id, "li@example.com");
+    let one = li.get(ONE, "", 200).await.body;
+    assert_eq!(one["about"], json!({"bill": "fund_basic"}));
+    let list = li.get(LIST, "?kind=summary_differs", 200).await.body;
+    assert_eq!(list["differences"][0]["about"]["bill"], "fund_basic");
+    let day = li.get(DAY, "", 200).await.body;
+    assert_eq!(day["differences"]["by_kind"]["summary_differs"], 1);
+    let file = li.get(CSV, "?kind=summary_differs", 200).await.body;
+    assert!(file.as_str().unwrap().contains(",fund_basic,"), "{file}");
+    let example = &CONTRACT["components"]["examples"]["WrongSum"]["value"];
+    assert_eq!(one["id"], example["id"], "the example is one of these");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -157,10 +157,14 @@ impl Bench {
         run.state = RunState::Done;
         run.updated_at = UnixSeconds(run.started_at.0 + 42);
         for (name, rows) in [(BillName::Trade, 214), (BillName::FundBasic, 220)] {
+            let sha1 = "79bb0f45fc4c42234a918000b2668d689e2bde04";
             let facts = BillFacts {
                 rows,
-                sha1: Some("79bb0f45fc4c42234a918000b2668d689e2bde04".to_owned()),
-                kept_as: Some(format!("bills/{date}/{}.csv.gz", name.name())),
+                sha1: Some(sha1.to_owned()),
+                kept_as: Some(format!(
+                    "bills/1900000001/{date}/{}-{sha1}.csv.gz",
+                    name.name()
+                )),
             };
             run.bills.insert(name, facts);
         }

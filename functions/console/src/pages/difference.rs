@@ -129,6 +129,9 @@ fn about(one: &Difference) -> Markup {
                     div { dt { (name) } dd { code { (value) } } }
                 }
             }
+            @if about.bill.is_some() {
+                div { dt { "Bill" } dd { (words::which_bill(about.bill)) } }
+            }
             @if let Some(line) = about.line {
                 div { dt { "Row of the bill" } dd { (line) } }
             }

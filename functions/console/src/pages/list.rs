@@ -139,8 +139,8 @@ pub(super) fn name(one: &Difference) -> String {
     ];
     match (number.into_iter().flatten().next(), about.line) {
         (Some(number), _) => number.clone(),
-        (None, Some(line)) => format!("Row {line} of the bill"),
-        (None, None) => "The bill as a whole".to_owned(),
+        (None, Some(line)) => format!("Row {line} of {}", words::which_bill(about.bill)),
+        (None, None) => capital(&format!("{} as a whole", words::which_bill(about.bill))),
     }
 }
 
@@ -177,6 +177,12 @@ pub(super) fn sentence(text: &str) -> String {
         Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
         None => String::new(),
     }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(letters).collect()
 }
 
 fn number(number: usize) -> String {
