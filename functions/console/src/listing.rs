@@ -13,14 +13,17 @@ use crate::asked::{Filter, ListAsked};
 const DAY_MAX: usize = 10_000;
 /// How many are read at a time.
 const PAGE: i32 = 500;
+/// How often one request reads on for a page or a file: a hundred thousand differences, within the time that it has.
+const DAY_READS_MAX: usize = 200;
 /// How often one request reads on for a rare kind or state. Its caller goes on from there.
 const READS_MAX: usize = 10;
 
-/// The differences of a day.
+/// Differences of a day: all, or those that are wanted.
+#[derive(Default)]
 pub(crate) struct Day {
     /// In the order of their ids, which begin with the kind.
     pub(crate) items: Vec<Difference>,
-    /// Whether there are more than are read.
+    /// Whether there are more of them than are held.
     pub(crate) is_cut: bool,
 }
 
@@ -31,21 +34,23 @@ pub(crate) struct Piece {
     pub(crate) next: Option<String>,
 }
 
-/// All differences of a day, up to a number that no page or file can hold anyway.
+/// The wanted differences of a day, up to a number that no page or file can hold anyway.
 pub(crate) async fn day(
     table: &ReconciliationTable,
     date: BillDate,
+    filter: Filter,
 ) -> Result<Day, ReconciliationError> {
-    let (mut items, mut after) = (Vec::new(), None);
-    loop {
+    let (mut day, mut after) = (Day::default(), None);
+    for _ in 0..DAY_READS_MAX {
         let page = table.differences(date, after.as_deref(), PAGE).await?;
-        items.extend(page.items);
-        let is_cut = items.len() >= DAY_MAX && page.next.is_some();
-        if is_cut || page.next.is_none() {
-            return Ok(Day { items, is_cut });
+        day.take(page.items, filter);
+        if day.is_cut || page.next.is_none() {
+            return Ok(day);
         }
         after = page.next;
     }
+    day.is_cut = true;
+    Ok(day)
 }
 
 /// So many of the differences that are wanted, from where the last piece ended.
@@ -86,22 +91,59 @@ pub(crate) async fn needing_of_each(
         .iter()
         .filter(|run| run.differences().values().any(|count| *count > 0));
     try_join_all(with_some.map(async |run| {
-        let found = day(table, run.date).await?;
+        let found = day(table, run.date, Filter::default()).await?;
         Ok((run.date, needing(&found.items)))
     }))
     .await
 }
 
 impl Day {
-    /// Only those that are wanted.
-    pub(crate) fn filtered(self, filter: Filter) -> Self {
-        Self {
-            items: self
-                .items
-                .into_iter()
-                .filter(|difference| filter.takes(difference))
-                .collect(),
-            ..self
+    /// Keeps what is wanted of a piece of the day. Only that counts towards what can be held.
+    fn take(&mut self, read: Vec<Difference>, filter: Filter) {
+        let wanted = read.into_iter();
+        self.items
+            .extend(wanted.filter(|difference| filter.takes(difference)));
+        if self.items.len() > DAY_MAX {
+            self.items.truncate(DAY_MAX);
+            self.is_cut = true;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use payments::reconcile::difference::{About, Kind};
+    use wechatpay::UnixSeconds;
+
+    use super::*;
+
+    fn found(kind: Kind, count: usize) -> Vec<Difference> {
+        let date = BillDate::parse("2026-08-01").unwrap();
+        let one = |line| {
+            let about = About {
+                line: Some(line),
+                ..About::default()
+            };
+            Difference::found(date, kind, about, None, None, "r", UnixSeconds(0))
+        };
+        (0..u64::try_from(count).unwrap()).map(one).collect()
+    }
+
+    #[test]
+    fn what_nobody_asked_for_takes_no_room() {
+        let of = |kind| Filter {
+            kind: Some(kind),
+            ..Filter::default()
+        };
+        let read = |filter: Filter| {
+            let mut day = Day::default();
+            day.take(found(Kind::AmountDiffers, DAY_MAX), filter);
+            assert!(!day.is_cut, "as many as can be held are not too many");
+            day.take(found(Kind::StatusDiffers, 3), filter);
+            (day.items.len(), day.is_cut)
+        };
+        assert_eq!(read(Filter::default()), (DAY_MAX, true));
+        assert_eq!(read(of(Kind::StatusDiffers)), (3, false));
+        assert_eq!(read(of(Kind::AmountDiffers)), (DAY_MAX, false));
     }
 }

@@ -1,6 +1,7 @@
 //! The routes of finance staff under `/v1/reconciliations`.
 
 use adapters::testing::{Fault as AwsFault, Match, Service};
+use futures_util::{StreamExt, stream};
 use http::Request;
 use payments::reconcile::{
     difference::{About, Difference, Kind, Side},
@@ -175,6 +176,41 @@ async fn a_bill_whose_sum_is_wrong_is_named_as_the_contract_says() {
     assert!(file.as_str().unwrap().contains(",fund_basic,"), "{file}");
     let example = &CONTRACT["components"]["examples"]["WrongSum"]["value"];
     assert_eq!(one["id"], example["id"], "the example is one of these");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_of_very_many_differences_is_downloaded_by_kind() {
+    const TOO_MANY: u32 = 10_001;
+    let bench = Bench::start().await;
+    bench.a_month().await;
+    let (day, now) = (bench.day(1), bench.clock.now());
+    let write = async |number: u32| {
+        let about = About {
+            order_no: Some(format!("order-{number:05}")),
+            ..About::default()
+        };
+        let kind = Kind::FeeOffTheRate;
+        let one = Difference::found(day, kind, about, None, None, "run-1", now);
+        bench.write_difference(one, &[]).await;
+    };
+    stream::iter(0..TOO_MANY)
+        .for_each_concurrent(64, write)
+        .await;
+    let li = ask(&bench, "x", "li@example.com");
+    let all = li.get(CSV, "", 422).await;
+    assert_eq!(all.code(), "too_many_for_a_file");
+    // Behind the many, in the order of ids.
+    let file = li.get(CSV, "?kind=unknown_order_there", 200).await.body;
+    assert_eq!(file.as_str().unwrap().lines().count(), 2, "{file}");
+    let page = format!("/console/{day}?kind=unknown_order_there");
+    let page = Request::get(page).body(String::new()).expect("a request");
+    let page = bench.console(staff("li@example.com"), page).await;
+    let page = page.into_body();
+    assert!(
+        page.contains("&lt;script&gt;"),
+        "it is found behind the many"
+    );
+    assert!(page.contains("differences.csv?kind=unknown_order_there"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Request, set};
 use crate::{
-    asked::{self, DecisionAsked, Fields, RunAsked},
+    asked::{self, DecisionAsked, Fields, Filter, RunAsked},
     csv, json, listing,
     route::Api,
 };
@@ -42,7 +42,7 @@ impl Request<'_> {
         let run = run
             .map_err(|error| Problem::try_again(&error))?
             .ok_or_else(|| Problem::not_reconciled(date))?;
-        let day = listing::day(&self.desk.table, date).await;
+        let day = listing::day(&self.desk.table, date, Filter::default()).await;
         let day = day.map_err(|error| Problem::try_again(&error))?;
         Ok(view::answer(StatusCode::OK, &json::day(&run, &day)))
     }
@@ -69,13 +69,12 @@ impl Request<'_> {
 
     async fn csv(&self, date: BillDate) -> Result<Response<String>, Problem> {
         let filter = self.query().filter()?;
-        let day = listing::day(&self.desk.table, date).await;
+        let day = listing::day(&self.desk.table, date, filter).await;
         let day = day.map_err(|error| Problem::try_again(&error))?;
         if day.is_cut {
             return Err(Problem::too_many_for_a_file());
         }
-        let file =
-            csv::file(&day.filtered(filter).items).ok_or_else(Problem::too_many_for_a_file)?;
+        let file = csv::file(&day.items).ok_or_else(Problem::too_many_for_a_file)?;
         let mut answer = Response::new(file);
         set(&mut answer, CONTENT_TYPE, "text/csv; charset=utf-8");
         set(&mut answer, CACHE_CONTROL, "no-store");

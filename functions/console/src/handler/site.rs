@@ -14,7 +14,7 @@ use tracing::warn;
 
 use super::Request;
 use crate::{
-    asked::{self, DECISIONS, Fields, decision_name},
+    asked::{self, DECISIONS, Fields, Filter, decision_name},
     listing,
     pages::{self, ChartDay, DayView, DifferenceView, Draft, style},
     route::Page,
@@ -71,13 +71,21 @@ impl Request<'_> {
         let table = &self.desk.table;
         let read = async {
             let run = table.run(date).await?;
-            let day = listing::day(table, date).await?;
+            let day = listing::day(table, date, Filter::default()).await?;
+            // Of a day that has more than are held, those that are wanted may lie behind.
+            let chosen = if day.is_cut && filter != Filter::default() {
+                Some(listing::day(table, date, filter).await?)
+            } else {
+                None
+            };
             let runs = table.runs(&shown).await?;
             let needing = listing::needing_of_each(table, &runs).await?;
-            Ok::<_, adapters::reconciliation::ReconciliationError>((run, day, runs, needing))
+            Ok::<_, adapters::reconciliation::ReconciliationError>((
+                run, day, chosen, runs, needing,
+            ))
         };
         let read = read.await;
-        let (run, day, runs, needing) = read.map_err(|error| Problem::try_again(&error))?;
+        let (run, day, chosen, runs, needing) = read.map_err(|error| Problem::try_again(&error))?;
         let chart: Vec<ChartDay> = shown
             .into_iter()
             .map(|date| {
@@ -91,6 +99,7 @@ impl Request<'_> {
             date,
             run: run.as_ref(),
             day: &day,
+            chosen: chosen.as_ref(),
             filter,
             chart: &chart,
             has_bill: self.desk.has_bill_of(date),

@@ -14,6 +14,8 @@ pub(crate) struct DayView<'a> {
     pub(crate) date: BillDate,
     pub(crate) run: Option<&'a Run>,
     pub(crate) day: &'a Day,
+    /// Those that `filter` wants, where `day` does not hold them all.
+    pub(crate) chosen: Option<&'a Day>,
     pub(crate) filter: Filter,
     pub(crate) chart: &'a [ChartDay],
     /// Whether a run could find a bill of the day.
@@ -53,13 +55,11 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
             div.title {
                 h2 { "Differences" }
                 @if has_items {
-                    a.button href=(format!("/v1/reconciliations/{}/differences.csv", view.date)) download {
-                        "Download CSV"
-                    }
+                    (list::download(view.date, view.filter, view.chosen.unwrap_or(view.day)))
                 }
             }
             @if has_items {
-                (list::list(view.date, view.day, view.filter))
+                (list::list(view.date, view.day, view.chosen, view.filter))
             } @else {
                 (no_differences(view.run))
             }

@@ -19,9 +19,33 @@ const OF_EACH_KIND: usize = 50;
 /// How many are shown of a kind that was chosen.
 const OF_ONE_KIND: usize = 500;
 
-/// Counts by state, which are the choice too, and a group for each kind.
-pub(super) fn list(date: BillDate, day: &Day, filter: Filter) -> Markup {
-    let chosen: Vec<&Difference> = day.items.iter().filter(|one| filter.takes(one)).collect();
+/// The button for the file of what is chosen.
+pub(super) fn download(date: BillDate, filter: Filter, chosen: &Day) -> Markup {
+    let is_all = filter == Filter::default();
+    html! {
+        @if chosen.is_cut {
+            p.hint {
+                "Too many for one file. "
+                @if is_all { "Choose a kind or a state and download that." }
+                @else { "Programs can read all of them: " code { (format!("/v1/reconciliations/{date}/differences")) } }
+            }
+        } @else {
+            a.button href=(file(date, filter)) download {
+                @if is_all { "Download CSV" } @else { "Download this choice as CSV" }
+            }
+        }
+    }
+}
+
+/// Counts by state, which are the choice too, and a group for each kind. `chosen` has those that the filter wants, where `day`
+/// does not hold them all.
+pub(super) fn list(date: BillDate, day: &Day, chosen: Option<&Day>, filter: Filter) -> Markup {
+    let of_choice = chosen.unwrap_or(day);
+    let chosen: Vec<&Difference> = of_choice
+        .items
+        .iter()
+        .filter(|one| filter.takes(one))
+        .collect();
     html! {
         (states(date, day, filter))
         @if day.is_cut {
@@ -37,7 +61,7 @@ pub(super) fn list(date: BillDate, day: &Day, filter: Filter) -> Markup {
             p.empty { "No difference of this choice." }
         }
         @for kind in Kind::ALL {
-            (group(date, kind, &chosen, filter))
+            (group(date, kind, &chosen, filter, of_choice.is_cut))
         }
     }
 }
@@ -69,7 +93,13 @@ fn states(date: BillDate, day: &Day, filter: Filter) -> Markup {
     }
 }
 
-fn group(date: BillDate, kind: Kind, chosen: &[&Difference], filter: Filter) -> Markup {
+fn group(
+    date: BillDate,
+    kind: Kind,
+    chosen: &[&Difference],
+    filter: Filter,
+    is_cut: bool,
+) -> Markup {
     let mut items: Vec<&Difference> = chosen
         .iter()
         .copied()
@@ -107,8 +137,10 @@ fn group(date: BillDate, kind: Kind, chosen: &[&Difference], filter: Filter) -> 
             }
             @if hidden > 0 && filter.kind.is_none() {
                 p { a href=(address(date, Some(kind), filter.state)) { "Show " (number(hidden)) " more of this kind" } }
+            } @else if hidden > 0 && is_cut {
+                p { "More than " (number(hidden)) " others are of this kind: more than a file holds. Choose a state, or let a program read them all." }
             } @else if hidden > 0 {
-                p { (number(hidden)) " more are in the CSV file." }
+                p { (number(hidden)) " more are in " a href=(file(date, filter)) download { "the CSV file" } "." }
             }
         }
     }
@@ -159,6 +191,16 @@ fn side(side: Option<&Side>) -> Markup {
 }
 
 fn address(date: BillDate, kind: Option<Kind>, state: Option<State>) -> String {
+    format!("/console/{date}{}#differences", query(kind, state))
+}
+
+/// Where the file with the differences of a choice is.
+fn file(date: BillDate, filter: Filter) -> String {
+    let query = query(filter.kind, filter.state);
+    format!("/v1/reconciliations/{date}/differences.csv{query}")
+}
+
+fn query(kind: Option<Kind>, state: Option<State>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if let Some(kind) = kind {
         query.append_pair("kind", kind.name());
@@ -168,7 +210,7 @@ fn address(date: BillDate, kind: Option<Kind>, state: Option<State>) -> String {
     }
     let query = query.finish();
     let mark = if query.is_empty() { "" } else { "?" };
-    format!("/console/{date}{mark}{query}#differences")
+    format!("{mark}{query}")
 }
 
 pub(super) fn sentence(text: &str) -> String {

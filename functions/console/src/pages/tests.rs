@@ -3,7 +3,7 @@ use payments::{
     journal::{Cause, Event, Subject},
     reconcile::{
         difference::{About, Decision, Difference, Kind, Side},
-        run::{BillDate, PartDone, Run, RunState},
+        run::{BillDate, BillName, PartDone, Run, RunState},
         totals::Sums,
     },
 };
@@ -51,16 +51,22 @@ fn run(state: RunState) -> Run {
 }
 
 fn page(run: Option<&Run>, items: Vec<Difference>) -> String {
-    let chart = [ChartDay::of(date(), run, items.len())];
+    let all = Day {
+        items,
+        is_cut: false,
+    };
+    page_of_choice(run, &all, None, Filter::default())
+}
+
+fn page_of_choice(run: Option<&Run>, all: &Day, chosen: Option<&Day>, filter: Filter) -> String {
+    let chart = [ChartDay::of(date(), run, all.items.len())];
     let view = DayView {
         viewer: &li(),
         date: date(),
         run,
-        day: &Day {
-            items,
-            is_cut: false,
-        },
-        filter: Filter::default(),
+        day: all,
+        chosen,
+        filter,
         chart: &chart,
         has_bill: true,
         has_next: true,
@@ -244,4 +250,72 @@ fn what_happened_to_the_order_stands_between_what_happened_to_the_difference() {
         OrderNo::parse(EVIL).is_err(),
         "no such order can be asked for"
     );
+}
+
+#[test]
+fn a_wrong_sum_says_of_which_bill_it_is() {
+    let about = |bill| About {
+        bill: Some(bill),
+        ..About::default()
+    };
+    let wrong = |bill| {
+        Difference::found(
+            date(),
+            Kind::SummaryDiffers,
+            about(bill),
+            None,
+            None,
+            "r",
+            NOW,
+        )
+    };
+    let bills = [BillName::Trade, BillName::FundBasic];
+    let day = page(Some(&run(RunState::Done)), bills.map(wrong).into());
+    for name in [
+        "The trade bill as a whole",
+        "The fund bill of the basic account as a whole",
+    ] {
+        assert!(day.contains(name), "{name} is not in {day}");
+    }
+    let single = one(&li(), &wrong(BillName::FundFees), None);
+    assert!(single.contains("<dt>Bill</dt><dd>the fund bill of the fees account</dd>"));
+}
+
+#[test]
+fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
+    let done = run(RunState::Done);
+    let many = |count, is_cut| {
+        let about = |number| About {
+            order_no: Some(format!("ORDER-{number}")),
+            ..About::default()
+        };
+        let one = |number| {
+            let kind = Kind::AmountDiffers;
+            Difference::found(date(), kind, about(number), None, None, "r", NOW)
+        };
+        Day {
+            items: (0..count).map(one).collect(),
+            is_cut,
+        }
+    };
+    let of_kind = Filter {
+        kind: Some(Kind::AmountDiffers),
+        ..Filter::default()
+    };
+    let whole = "href=\"/v1/reconciliations/2026-08-01/differences.csv\"";
+    let chosen = "href=\"/v1/reconciliations/2026-08-01/differences.csv?kind=amount_differs\"";
+    let held = many(501, false);
+    let all = page_of_choice(Some(&done), &held, None, Filter::default());
+    assert!(all.contains(whole) && !all.contains(chosen));
+    let some = page_of_choice(Some(&done), &held, None, of_kind);
+    assert_eq!(some.matches(chosen).count(), 2, "the button and the hint");
+    assert!(some.contains("1 more are in <a"), "{some}");
+
+    let cut = many(2, true);
+    let all = page_of_choice(Some(&done), &cut, None, Filter::default());
+    assert!(all.contains("Too many for one file") && !all.contains("differences.csv"));
+    let some = page_of_choice(Some(&done), &cut, Some(&held), of_kind);
+    assert!(some.contains(chosen) && !some.contains("Too many for one file"));
+    let still = page_of_choice(Some(&done), &cut, Some(&many(501, true)), of_kind);
+    assert!(!still.contains("differences.csv"), "{still}");
 }
