@@ -1,5 +1,7 @@
 //! The console's pages as HTTP: who is let in, which forms are believed, and what browsers are told to keep and to run.
 
+use std::time::Duration;
+
 use http::{Request, Response};
 use payments::reconcile::{
     difference::{Kind, State},
@@ -146,7 +148,11 @@ async fn a_form_counts_only_when_a_page_of_ours_sent_it() {
             .console(li(), from(&day, "dry_run=false", headers))
             .await;
         assert_eq!(answer.status(), 303, "{headers:?}");
-        assert_eq!(header(&answer, "location"), format!("{day}?done=run"));
+        let asked_at = bench.clock.now().0;
+        assert_eq!(
+            header(&answer, "location"),
+            format!("{day}?done=run&at={asked_at}")
+        );
     }
     assert_eq!(bench.reconcile_work().await.len(), 2);
     let mut plain = form(&day, "dry_run=false");
@@ -265,4 +271,70 @@ async fn a_run_that_waits_or_failed_says_why_and_what_to_do() {
             "{state:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_asked_for_is_on_its_way_only_until_one_has_begun() {
+    let bench = Bench::start().await;
+    let day = bench.day(1);
+    let mut before = Run::begun(day, "run-1", false, bench.clock.now());
+    before.state = RunState::Done;
+    bench.write_run(&before).await;
+    bench.advance(Duration::from_secs(60)).await;
+    let asked = form(&format!("/console/{day}"), "dry_run=true");
+    let answer = bench.console(li(), asked).await;
+    let address = header(&answer, "location").to_owned();
+    let says_so = async |address: &str| {
+        let page = bench.console(li(), get(address)).await.into_body();
+        page.contains("A preview is on its way")
+    };
+    assert!(says_so(&address).await);
+    assert!(!says_so(&format!("/console/{day}")).await);
+    assert!(!says_so(&format!("/console/{day}?done=preview")).await);
+    let page = bench.console(li(), get(&address)).await.into_body();
+    let plain = format!("href=\"/console/{day}\">Load the page anew");
+    assert!(page.contains(&plain), "{page}");
+    let begun = Run {
+        version: 2,
+        ..Run::begun(day, "run-2", true, bench.clock.now())
+    };
+    bench.write_run(&begun).await;
+    assert!(!says_so(&address).await, "it has begun");
+
+    let answer = bench
+        .console(
+            li(),
+            form(&format!("/console/{}", bench.day(2)), "dry_run=true"),
+        )
+        .await;
+    let address = header(&answer, "location").to_owned();
+    assert!(says_so(&address).await);
+    bench.advance(Duration::from_secs(901)).await;
+    assert!(!says_so(&address).await, "it is not said for ever");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on() {
+    let bench = Bench::start().await;
+    bench.a_month().await;
+    let id = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    let path = format!("/console/{}/differences/{id}", bench.day(1));
+    let notice = async |done: &str| {
+        let page = bench
+            .console(li(), get(&format!("{path}?done={done}")))
+            .await;
+        page.into_body().contains("class=\"notice\"")
+    };
+    for done in ["approve", "reject", "explain", "steal"] {
+        assert!(!notice(done).await, "{done}: nobody decided");
+    }
+    let decide = async |decision: &str, version: u64, who: Option<Value>| {
+        let body = format!("decision={decision}&why=x&version={version}");
+        let answer = bench.console(who, form(&path, &body)).await;
+        assert_eq!(answer.status(), 303, "{}", answer.body());
+    };
+    decide("approve", 2, li()).await;
+    assert!(notice("approve").await);
+    decide("reject", 3, li()).await;
+    assert!(!notice("approve").await && notice("reject").await);
 }

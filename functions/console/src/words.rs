@@ -6,6 +6,8 @@ use payments::reconcile::{
 };
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
+use crate::asked::RunAsked;
+
 /// How something looks at a glance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Tone {
@@ -70,18 +72,39 @@ pub(crate) const fn button(decision: Decision) -> &'static str {
     }
 }
 
-/// What the page says after a decision, by where the difference stands now.
-pub(crate) const fn done(decision: Decision, state: State) -> &'static str {
-    match (decision, state) {
-        (Decision::Propose, _) => {
-            "The refund is proposed. A second, different person has to approve it."
+/// What the page says after a decision; nothing once the difference stands elsewhere than the decision led to.
+pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'static str> {
+    let led_to = match decision {
+        Decision::Propose => (
+            State::Proposed,
+            "The refund is proposed. A second, different person has to approve it.",
+        ),
+        Decision::Approve if difference.state == State::Proposed => {
+            // After a run proposed anew nobody stands behind it.
+            if difference.behind_the_proposal().is_empty() {
+                return None;
+            }
+            (
+                State::Proposed,
+                "One approval is kept. A second, different person has to approve the refund too.",
+            )
         }
-        (Decision::Approve, State::Proposed) => {
-            "Your approval is kept. A second, different person has to approve it too."
-        }
-        (Decision::Approve, _) => "The refund is approved by two persons, and on its way.",
-        (Decision::Reject, _) => "The refund is rejected. No money moves.",
-        (Decision::Explain, _) => "The difference is explained and closed.",
+        Decision::Approve => (
+            State::Approved,
+            "The refund is approved by two persons, and on its way.",
+        ),
+        Decision::Reject => (State::Rejected, "The refund is rejected. No money moves."),
+        Decision::Explain => (State::Explained, "The difference is explained and closed."),
+    };
+    (led_to.0 == difference.state).then_some(led_to.1)
+}
+
+/// What the page says after a run was asked for, until one has begun.
+pub(crate) const fn started(asked: RunAsked) -> &'static str {
+    if asked.dry_run {
+        "A preview is on its way: it looks for differences and changes nothing else."
+    } else {
+        "A run is on its way."
     }
 }
 
@@ -292,7 +315,52 @@ fn or(text: String, other: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use payments::reconcile::difference::About;
+
     use super::*;
+
+    const NOW: UnixSeconds = UnixSeconds(1_785_643_200);
+
+    fn date() -> BillDate {
+        BillDate::parse("2026-08-01").unwrap()
+    }
+
+    fn found_by(run: &str, kind: Kind) -> Difference {
+        let about = About {
+            transaction_id: Some("4200001".to_owned()),
+            ..About::default()
+        };
+        Difference::found(date(), kind, about, None, None, run, NOW)
+    }
+
+    #[test]
+    fn what_is_said_after_a_decision_is_so_as_the_difference_stands() {
+        let open = found_by("run-1", Kind::DuplicatePayment);
+        let by_run = open.proposed("run-1", "to be given back", NOW);
+        let once = by_run
+            .decided(Decision::Approve, "li", "twice", NOW)
+            .unwrap();
+        let approved = once.decided(Decision::Approve, "wang", "yes", NOW).unwrap();
+        let repaired = approved.repaired("run-2", "given back", NOW);
+        let rejected = once.decided(Decision::Reject, "wang", "no", NOW).unwrap();
+        let says = |decision, one: &Difference| done(decision, one).unwrap_or_default();
+        assert!(says(Decision::Approve, &once).contains("One approval is kept"));
+        assert!(says(Decision::Approve, &approved).contains("approved by two persons"));
+        assert!(says(Decision::Reject, &rejected).contains("rejected"));
+        assert!(says(Decision::Propose, &once).contains("proposed"));
+        for (decision, one) in [
+            (Decision::Approve, &open),
+            (Decision::Approve, &by_run),
+            (Decision::Approve, &rejected),
+            (Decision::Approve, &repaired),
+            (Decision::Propose, &open),
+            (Decision::Propose, &approved),
+            (Decision::Reject, &once),
+            (Decision::Explain, &repaired),
+        ] {
+            assert_eq!(done(decision, one), None, "{decision:?}, {:?}", one.state);
+        }
+    }
 
     #[test]
     fn days_are_told_as_people_say_them() {

@@ -8,19 +8,24 @@ use lambda_http::http::{
 use payments::{
     ids::OrderNo,
     journal::Event,
-    reconcile::{difference::Difference, run::BillDate},
+    reconcile::{
+        difference::Difference,
+        run::{BillDate, Run},
+    },
 };
 use tracing::warn;
 
 use super::Request;
 use crate::{
-    asked::{self, DECISIONS, Fields, Filter, decision_name},
+    asked::{self, DECISIONS, Fields, Filter, RunAsked, decision_name},
     listing,
     pages::{self, ChartDay, DayView, DifferenceView, Draft, style},
     route::Page,
     words,
 };
 
+/// For how long a page says that a run is on its way, in seconds.
+const STARTING_S: i64 = 900;
 /// How many days the chart shows.
 const CHART_DAYS: i64 = 30;
 /// How many days are looked at for the latest one with a run: as many as one read takes.
@@ -35,9 +40,10 @@ impl Request<'_> {
             Page::Run { date } => {
                 let date = asked::day(date)?;
                 let asked = self.form()?.run()?;
+                let at = self.desk.clock.now().0;
                 self.start_run(date, asked).await?;
                 let done = if asked.dry_run { "preview" } else { "run" };
-                Ok(see_other(&format!("/console/{date}?done={done}")))
+                Ok(see_other(&format!("/console/{date}?done={done}&at={at}")))
             }
             Page::Difference { date, id } => {
                 let difference = self.difference(asked::day(date)?, id).await?;
@@ -105,15 +111,23 @@ impl Request<'_> {
             has_bill: self.desk.has_bill_of(date),
             has_next: date < today,
             now: self.desk.clock.now(),
-            done: query.get("done").and_then(|done| match done {
-                "run" => Some("A run is on its way. Load the page anew in a minute."),
-                "preview" => Some(
-                    "A preview is on its way: it looks for differences and changes nothing else. Load the page anew in a minute.",
-                ),
-                _ => None,
-            }),
+            started: self.started(&query, run.as_ref()),
         };
         Ok(pages::answer(StatusCode::OK, pages::day(&view)))
+    }
+
+    /// The run that the address says was asked for, as long as none has begun since.
+    fn started(&self, query: &Fields, run: Option<&Run>) -> Option<RunAsked> {
+        let dry_run = match query.get("done")? {
+            "run" => false,
+            "preview" => true,
+            _ => return None,
+        };
+        let at: i64 = query.get("at")?.parse().ok()?;
+        let has_begun = run.is_some_and(|run| run.started_at.0 >= at);
+        let age_s = self.desk.clock.now().0.saturating_sub(at);
+        let is_new = (0..=STARTING_S).contains(&age_s);
+        (is_new && !has_begun).then_some(RunAsked { dry_run })
     }
 
     async fn decide_by_form(&self, date: BillDate, id: &str) -> Result<Response<String>, Problem> {
@@ -179,7 +193,7 @@ impl Request<'_> {
             difference,
             journal: self.journal(difference).await,
             now: self.desk.clock.now(),
-            done: done.map(|decision| words::done(decision, difference.state)),
+            done: done.and_then(|decision| words::done(decision, difference)),
             draft,
         }
     }

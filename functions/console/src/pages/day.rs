@@ -5,8 +5,15 @@ use payments::reconcile::run::{BILLS_LAST_DAYS, BillDate, BillName, Run, RunStat
 
 use wechatpay::UnixSeconds;
 
-use super::{chart, layout, list, moment, notice, products};
-use crate::{asked::Filter, listing::Day, money::count, pages::ChartDay, person::Viewer, words};
+use super::{chart, layout, list, moment, products};
+use crate::{
+    asked::{Filter, RunAsked},
+    listing::Day,
+    money::count,
+    pages::ChartDay,
+    person::Viewer,
+    words,
+};
 
 /// What the page shows.
 pub(crate) struct DayView<'a> {
@@ -23,8 +30,8 @@ pub(crate) struct DayView<'a> {
     /// Whether the next day has begun.
     pub(crate) has_next: bool,
     pub(crate) now: UnixSeconds,
-    /// What was done just now.
-    pub(crate) done: Option<&'static str>,
+    /// The run that was asked for just now and has not begun yet.
+    pub(crate) started: Option<RunAsked>,
 }
 
 /// The page.
@@ -33,7 +40,12 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
     let has_items = !view.day.items.is_empty();
     let body = html! {
         (head(view))
-        (notice(view.done))
+        @if let Some(asked) = view.started {
+            p.notice role="status" {
+                (words::started(asked)) " "
+                a href=(format!("/console/{}", view.date)) { "Load the page anew" } " in a minute."
+            }
+        }
         (state(view))
         @if let Some(run) = read {
             (products::figures(run))

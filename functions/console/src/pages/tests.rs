@@ -71,7 +71,7 @@ fn page_of_choice(run: Option<&Run>, all: &Day, chosen: Option<&Day>, filter: Fi
         has_bill: true,
         has_next: true,
         now: NOW,
-        done: None,
+        started: None,
     };
     day(&view).into_string()
 }
