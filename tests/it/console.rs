@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use adapters::reconciliation::Saved;
 use http::{Request, Response};
 use payments::reconcile::{
     difference::{Kind, State},
@@ -235,7 +236,7 @@ async fn the_console_opens_on_the_latest_day_with_a_run_or_on_the_day_that_was_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_waits_or_failed_says_why_and_what_to_do() {
+async fn a_run_that_is_in_trouble_says_what_it_is_and_what_to_do() {
     let bench = Bench::start().await;
     let run = |back, state, trouble: Option<&str>| Run {
         state,
@@ -243,28 +244,48 @@ async fn a_run_that_waits_or_failed_says_why_and_what_to_do() {
         ..Run::begun(bench.day(back), "run-1", false, bench.clock.now())
     };
     for (back, state, trouble, expected) in [
-        (1, RunState::Waiting, None, "makes a day’s bill by 10:00"),
-        (2, RunState::Running, None, "0 of 1 parts"),
+        (
+            1,
+            RunState::Waiting,
+            None,
+            &["makes a day’s bill by 10:00"][..],
+        ),
+        (2, RunState::Running, None, &["0 of 1 parts"]),
         (
             3,
-            RunState::Failed,
-            Some("the bill’s SHA-1 is wrong: run it again"),
-            "the bill’s SHA-1 is wrong: run it again",
+            RunState::Running,
+            Some("not now: WeChat Pay did not answer"),
+            &[
+                "Not now: WeChat Pay did not answer.",
+                "tries again by itself",
+            ],
         ),
         (
             4,
             RunState::Failed,
-            None,
-            "the log of the function reconcile",
+            Some("the bill’s SHA-1 is wrong"),
+            &[
+                "The bill’s SHA-1 is wrong.",
+                "fetched anew by itself, four times",
+                "the log of the function reconcile",
+            ],
         ),
-        (5, RunState::Done, None, "Both sides agree"),
+        (
+            5,
+            RunState::Failed,
+            None,
+            &["the log of the function reconcile"],
+        ),
+        (6, RunState::Done, None, &["Both sides agree"]),
     ] {
         bench.write_run(&run(back, state, trouble)).await;
         let path = format!("/console/{}", bench.day(back));
         let page = bench.console(li(), get(&path)).await;
         assert_eq!(page.status(), 200);
         let page = page.into_body();
-        assert!(page.contains(expected), "{expected} is not in {page}");
+        for words in expected {
+            assert!(page.contains(words), "{words} is not in {page}");
+        }
         assert_eq!(
             page.contains("name=\"dry_run\""),
             state != RunState::Running,
@@ -337,4 +358,23 @@ async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on(
     assert!(notice("approve").await);
     decide("reject", 3, li()).await;
     assert!(!notice("approve").await && notice("reject").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_red_sum_from_before_a_repair_says_that_it_is_from_before() {
+    let bench = Bench::start().await;
+    bench.a_month().await;
+    let says_so = async || {
+        let page = bench
+            .console(li(), get(&format!("/console/{}", bench.day(1))))
+            .await;
+        page.into_body()
+            .contains("counted before the repairs of this run")
+    };
+    assert!(!says_so().await, "the repair was another run's");
+    let lost = bench.difference(Kind::PaidThereUnpaidHere, "tea-04188");
+    let repaired = lost.repaired("8f3a1c5e", "WeChat Pay confirms it", bench.clock.now());
+    let saved = bench.reconciliation.save_difference(&repaired).await;
+    assert_eq!(saved.expect("a table"), Saved::Yes);
+    assert!(says_so().await);
 }

@@ -74,6 +74,7 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
         "¥24,747.50",
         "+¥206.50",
         "4 differences still need somebody",
+        "3 trades are judged with the next day’s bills",
         "<script>alert(1)</script>",
     ] {
         assert!(text.contains(expected), "{expected} is not in: {text}");

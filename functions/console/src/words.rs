@@ -1,12 +1,12 @@
 //! Names and sentences that pages and the CSV file share.
 
 use payments::reconcile::{
-    difference::{Decision, Difference, Kind, PERSONS, Remedy, State},
+    difference::{Decision, Difference, Kind, Money, PERSONS, Remedy, State, Step, Who},
     run::{BillDate, BillName, Run, RunState},
 };
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::asked::RunAsked;
+use crate::{asked::RunAsked, money::count};
 
 /// How something looks at a glance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -129,90 +129,181 @@ pub(crate) fn next(difference: &Difference) -> String {
     }
 }
 
-/// What is told of a day's run: its look, a headline, and what it means or what to do next.
+/// What is told of a day's run.
 pub(crate) struct RunWords {
     pub(crate) tone: Tone,
     pub(crate) headline: &'static str,
+    /// What the run noted of its trouble.
+    pub(crate) trouble: Option<String>,
+    /// What it means, or what to do next.
     pub(crate) detail: String,
 }
 
-/// A day's run in words, with what is left of what it found.
-pub(crate) fn run(run: Option<&Run>, found: &[Difference], now: UnixSeconds) -> RunWords {
+impl RunWords {
+    fn new(tone: Tone, headline: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            tone,
+            headline,
+            trouble: None,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// A day's run in words, with what is left of what it found. `next_is_done` says whether the next day's run is through, and with
+/// it what was left to that day's bills.
+pub(crate) fn run(
+    run: Option<&Run>,
+    found: &[Difference],
+    next_is_done: bool,
+    now: UnixSeconds,
+) -> RunWords {
     let Some(run) = run else {
-        return RunWords {
-            tone: Tone::Quiet,
-            headline: "Not reconciled",
-            detail: "No run has looked at this day. The daily run does so on the next day, once WeChat Pay has made its bill."
-                .to_owned(),
-        };
+        return RunWords::new(
+            Tone::Quiet,
+            "Not reconciled",
+            "No run has looked at this day. The daily run does so on the next day, once WeChat Pay has made its bill.",
+        );
     };
+    let words = match run.state {
+        RunState::Waiting => RunWords::new(
+            Tone::Wait,
+            "Waiting for WeChat Pay’s bill",
+            if run.trouble.is_some() {
+                "The run comes back by itself; there is nothing to do."
+            } else {
+                "WeChat Pay makes a day’s bill by 10:00 of the next day. The run comes back by itself; there is nothing to do."
+            },
+        ),
+        RunState::Running if is_stuck(run, now) => RunWords::new(
+            Tone::Bad,
+            "Stuck",
+            "It wrote nothing for longer than a run may be silent. Run it again; if that sticks too, look into the log of the function reconcile and the dead letters of its queue.",
+        ),
+        RunState::Running => {
+            let parts = format!(
+                "{} of {} parts of the day are done. What is shown is not final",
+                run.parts_done.len(),
+                run.parts
+            );
+            let next = if run.trouble.is_some() {
+                "the run tries again by itself, after a pause of half an hour at most. There is nothing to do unless it stays so for an hour."
+            } else {
+                "load the page anew in a minute."
+            };
+            RunWords::new(Tone::Wait, "Running", format!("{parts}; {next}"))
+        }
+        RunState::Failed => RunWords::new(
+            Tone::Bad,
+            "Failed",
+            "The run ended without a verdict. A bill that is of no use is fetched anew by itself, four times, half an hour apart. Else, and after that, run the day again; if it fails again, look into the log of the function reconcile.",
+        ),
+        RunState::Done => done_run(run, found, next_is_done),
+    };
+    RunWords {
+        // One that is done has no trouble any more.
+        trouble: run.trouble.as_deref().map(sentence),
+        ..words
+    }
+}
+
+fn done_run(run: &Run, found: &[Difference], next_is_done: bool) -> RunWords {
     let under_way = found.iter().filter(|one| one.state == State::Approved);
     let under_way = under_way.count();
     let waiting = found.iter().filter(|one| one.state.needs_somebody());
     let waiting = waiting.count().saturating_sub(under_way);
-    let trouble = || run.trouble.clone().unwrap_or_default();
-    match run.state {
-        RunState::Waiting => RunWords {
-            tone: Tone::Wait,
-            headline: "Waiting for WeChat Pay’s bill",
-            detail: or(
-                trouble(),
-                "WeChat Pay makes a day’s bill by 10:00 of the next day. The run comes back by itself; there is nothing to do.",
-            ),
-        },
-        RunState::Running if is_stuck(run, now) => RunWords {
-            tone: Tone::Bad,
-            headline: "Stuck",
-            detail: "It wrote nothing for a quarter of an hour, longer than a run may be silent. Run it again; if that sticks too, look into the log of the function reconcile and the dead letters of its queue."
-                .to_owned(),
-        },
-        RunState::Running => RunWords {
-            tone: Tone::Wait,
-            headline: "Running",
-            detail: format!(
-                "{} of {} parts of the day are done. What is shown is not final; load the page anew in a minute.",
-                run.parts_done.len(),
-                run.parts
-            ),
-        },
-        RunState::Failed => RunWords {
-            tone: Tone::Bad,
-            headline: "Failed",
-            detail: or(
-                trouble(),
-                "The run ended without a verdict. Run it again; if it fails again, look into the log of the function reconcile.",
-            ),
-        },
-        RunState::Done if waiting > 0 => RunWords {
-            tone: Tone::Bad,
-            headline: "Done, with open differences",
-            detail: match waiting {
-                1 => "One difference still needs somebody.".to_owned(),
-                more => format!("{more} differences still need somebody."),
-            },
-        },
-        RunState::Done if under_way > 0 => RunWords {
-            tone: Tone::Wait,
-            headline: "Done, refunds are on their way",
-            detail: "Everything is decided. What is approved is being given back.".to_owned(),
-        },
-        RunState::Done if !found.is_empty() => RunWords {
-            tone: Tone::Good,
-            headline: "Done",
-            detail: "Every difference that was found is repaired, explained or decided.".to_owned(),
-        },
-        RunState::Done => RunWords {
-            tone: Tone::Good,
-            headline: "Both sides agree",
-            detail: "WeChat Pay’s bills and our books say the same of every trade of this day."
-                .to_owned(),
-        },
+    let is_open = is_left_open(run, next_is_done);
+    let words = if waiting > 0 {
+        let detail = match waiting {
+            1 => "One difference still needs somebody.".to_owned(),
+            more => format!("{more} differences still need somebody."),
+        };
+        RunWords::new(Tone::Bad, "Done, with open differences", detail)
+    } else if under_way > 0 {
+        RunWords::new(
+            Tone::Wait,
+            "Done, refunds are on their way",
+            "Everything is decided. What is approved is being given back.",
+        )
+    } else if !found.is_empty() {
+        let (tone, headline) = if is_open {
+            (Tone::Wait, "Done so far")
+        } else {
+            (Tone::Good, "Done")
+        };
+        let detail = "Every difference that was found is repaired, explained or decided.";
+        RunWords::new(tone, headline, detail)
+    } else if is_open {
+        RunWords::new(
+            Tone::Wait,
+            "Both sides agree so far",
+            "WeChat Pay’s bills and our books say the same of what can be judged by now.",
+        )
+    } else {
+        RunWords::new(
+            Tone::Good,
+            "Both sides agree",
+            "WeChat Pay’s bills and our books say the same of every trade of this day.",
+        )
+    };
+    let left = match (run.carried(), is_open) {
+        (0, _) => return words,
+        (1, true) => "One trade is judged with the next day’s bills.".to_owned(),
+        (more, true) => format!(
+            "{} trades are judged with the next day’s bills.",
+            count(more)
+        ),
+        (1, false) => {
+            "One trade was left to the next day’s bills: what came of it is on that day’s page."
+                .to_owned()
+        }
+        (more, false) => format!(
+            "{} trades were left to the next day’s bills: what came of them is on that day’s page.",
+            count(more)
+        ),
+    };
+    RunWords {
+        detail: format!("{} {left}", words.detail),
+        ..words
     }
 }
 
-/// Whether a run that is under way is silent for longer than a Lambda function may run.
+/// Whether some of the day's trades wait for the next day's run.
+pub(crate) fn is_left_open(run: &Run, next_is_done: bool) -> bool {
+    run.carried() > 0 && !next_is_done
+}
+
+/// Whether a run that is under way is silent for longer than it may be: a Lambda function's longest time, and before it, where
+/// something was in the way, the longest pause before the next try.
 pub(crate) fn is_stuck(run: &Run, now: UnixSeconds) -> bool {
-    now.0.saturating_sub(run.updated_at.0) > 900
+    let pause_s = if run.trouble.is_some() { 1_800 } else { 0 };
+    now.0.saturating_sub(run.updated_at.0) > pause_s + 900
+}
+
+/// Whether the sums of the day were counted before this run put one of their causes right: what is booked or kept by a repair
+/// is in our books' sums from the next run on.
+pub(crate) fn is_counted_before_repairs(run: &Run, found: &[Difference], sums_agree: bool) -> bool {
+    let by_this_run = |step: &Step| match &step.who {
+        Who::Run(id) => *id == run.id,
+        Who::Person(_) => false,
+    };
+    found.iter().any(|one| {
+        let remedy = one.kind.remedy();
+        let books = |to: State| match to {
+            State::Repaired => remedy != Remedy::Person,
+            // The second payment is kept for a person, and counted with what we hold.
+            State::Proposed => remedy == Remedy::Refund(Money::Second),
+            State::Open | State::Approved | State::Rejected | State::Explained => false,
+        };
+        let steps = one.history.iter().zip(one.history.iter().skip(1));
+        let mut repairs = steps.filter(|(before, step)| {
+            // An approved refund moves money of another day.
+            by_this_run(step) && before.to != State::Approved && books(step.to)
+        });
+        // Of what an earlier run found, this one may only have seen that both sides agree by now.
+        let found_by_it = one.history.first().is_some_and(by_this_run);
+        repairs.next().is_some() && (found_by_it || !sums_agree)
+    })
 }
 
 /// A bill's name.
@@ -305,17 +396,19 @@ pub(crate) fn day_and_month(date: BillDate, month: Month) -> String {
     format!("{day} {name}")
 }
 
-fn or(text: String, other: &str) -> String {
-    if text.is_empty() {
-        other.to_owned()
-    } else {
-        text
-    }
+/// A text of ours as a sentence: others' texts may end with a full stop already.
+pub(crate) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let Some(first) = letters.next() else {
+        return String::new();
+    };
+    let stop = if text.ends_with('.') { "" } else { "." };
+    format!("{}{}{stop}", first.to_uppercase(), letters.as_str())
 }
 
 #[cfg(test)]
 mod tests {
-    use payments::reconcile::difference::About;
+    use payments::reconcile::{difference::About, run::PartDone};
 
     use super::*;
 
@@ -331,6 +424,114 @@ mod tests {
             ..About::default()
         };
         Difference::found(date(), kind, about, None, None, run, NOW)
+    }
+
+    fn run_that(state: RunState) -> Run {
+        Run {
+            state,
+            ..Run::begun(date(), "run-1", false, NOW)
+        }
+    }
+
+    fn left_to_the_next_day(carried: u64) -> Run {
+        let mut run = run_that(RunState::Done);
+        let part = PartDone {
+            carried,
+            ..PartDone::default()
+        };
+        run.parts_done.insert(0, part);
+        run
+    }
+
+    #[test]
+    fn both_sides_agree_only_so_far_while_trades_wait_for_the_next_days_bills() {
+        let waits = left_to_the_next_day(3);
+        let told = run(Some(&waits), &[], false, NOW);
+        assert_eq!(told.tone, Tone::Wait);
+        assert_eq!(told.headline, "Both sides agree so far");
+        assert!(
+            told.detail
+                .contains("3 trades are judged with the next day’s bills"),
+            "{}",
+            told.detail
+        );
+        assert!(!told.detail.contains("every trade"), "{}", told.detail);
+
+        let judged = run(Some(&waits), &[], true, NOW);
+        assert_eq!(judged.tone, Tone::Good);
+        assert!(judged.detail.contains("on that day’s page"));
+        let whole = run(Some(&left_to_the_next_day(0)), &[], false, NOW);
+        assert_eq!(whole.tone, Tone::Good);
+        assert!(whole.detail.ends_with("every trade of this day."));
+
+        let explained = found_by("run-1", Kind::AmountDiffers)
+            .decided(Decision::Explain, "li", "a discount", NOW)
+            .unwrap();
+        let told = run(Some(&left_to_the_next_day(1)), &[explained], false, NOW);
+        assert_eq!((told.tone, told.headline), (Tone::Wait, "Done so far"));
+        assert!(told.detail.contains("One trade is judged"));
+        let open = found_by("run-1", Kind::AmountDiffers);
+        let told = run(Some(&waits), &[open], false, NOW);
+        assert_eq!(told.tone, Tone::Bad);
+        assert!(told.detail.contains("3 trades"), "{}", told.detail);
+    }
+
+    #[test]
+    fn a_run_in_trouble_says_what_it_is_and_what_to_do() {
+        let trouble = "not now: DynamoDB did not answer";
+        for (state, silent_s, headline, advice) in [
+            (RunState::Running, 0, "Running", "tries again by itself"),
+            (RunState::Running, 2_701, "Stuck", "Run it again"),
+            (RunState::Failed, 0, "Failed", "run the day again"),
+        ] {
+            let mut run = run_that(state);
+            run.trouble = Some(trouble.to_owned());
+            let told = self::run(Some(&run), &[], false, UnixSeconds(NOW.0 + silent_s));
+            assert_eq!(told.headline, headline);
+            let expected = Some("Not now: DynamoDB did not answer.");
+            assert_eq!(told.trouble.as_deref(), expected, "{headline}");
+            assert!(told.detail.contains(advice), "{}", told.detail);
+        }
+    }
+
+    #[test]
+    fn a_run_that_pauses_before_its_next_try_is_not_stuck() {
+        let mut run = run_that(RunState::Running);
+        let at = |silent_s| UnixSeconds(NOW.0 + silent_s);
+        assert!(!is_stuck(&run, at(900)) && is_stuck(&run, at(901)));
+        run.trouble = Some("not now".to_owned());
+        assert!(!is_stuck(&run, at(2_700)) && is_stuck(&run, at(2_701)));
+    }
+
+    #[test]
+    fn sums_from_before_a_repair_are_told_from_sums_that_differ() {
+        let run = run_that(RunState::Done);
+        let counted_before =
+            |one: Difference, agree| is_counted_before_repairs(&run, &[one], agree);
+        let lost = |by| found_by(by, Kind::PaidThereUnpaidHere);
+        assert!(!counted_before(lost("run-1"), false), "it is still open");
+        assert!(counted_before(
+            lost("run-1").repaired("run-1", "booked", NOW),
+            false
+        ));
+        assert!(counted_before(
+            lost("run-1").repaired("run-1", "booked", NOW),
+            true
+        ));
+        let earlier = lost("run-0").repaired("run-1", "booked", NOW);
+        assert!(counted_before(earlier.clone(), false), "a preview found it");
+        assert!(!counted_before(earlier, true), "both sides agreed by then");
+        let before = lost("run-0").repaired("run-0", "booked", NOW);
+        assert!(!counted_before(before, false), "it is counted by now");
+        let twice = found_by("run-1", Kind::DuplicatePayment);
+        let proposed = twice.proposed("run-1", "to be given back", NOW);
+        assert!(counted_before(proposed.clone(), false));
+        let approved = proposed.decided(Decision::Approve, "li", "yes", NOW);
+        let approved = approved.unwrap();
+        let approved = approved.decided(Decision::Approve, "wang", "yes", NOW);
+        assert!(counted_before(approved.unwrap(), false));
+        let fee = found_by("run-1", Kind::FeeOffTheRate);
+        assert!(!counted_before(fee.repaired("run-1", "agrees", NOW), false));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use payments::{
     journal::Event,
     reconcile::{
         difference::Difference,
-        run::{BillDate, Run},
+        run::{BillDate, Run, RunState},
     },
 };
 use tracing::warn;
@@ -111,6 +111,9 @@ impl Request<'_> {
             has_bill: self.desk.has_bill_of(date),
             has_next: date < today,
             now: self.desk.clock.now(),
+            next_is_done: runs
+                .iter()
+                .any(|run| run.date == date.plus_days(1) && run.state == RunState::Done),
             started: self.started(&query, run.as_ref()),
         };
         Ok(pages::answer(StatusCode::OK, pages::day(&view)))

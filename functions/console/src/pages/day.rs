@@ -29,6 +29,8 @@ pub(crate) struct DayView<'a> {
     pub(crate) has_bill: bool,
     /// Whether the next day has begun.
     pub(crate) has_next: bool,
+    /// Whether the next day's run is through.
+    pub(crate) next_is_done: bool,
     pub(crate) now: UnixSeconds,
     /// The run that was asked for just now and has not begun yet.
     pub(crate) started: Option<RunAsked>,
@@ -48,7 +50,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
         }
         (state(view))
         @if let Some(run) = read {
-            (products::figures(run))
+            (products::figures(run, &view.day.items))
             section.card {
                 h2 { "By product" }
                 @if run.there().0.is_empty() && run.here().0.is_empty() {
@@ -73,7 +75,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
             @if has_items {
                 (list::list(view.date, view.day, view.chosen, view.filter))
             } @else {
-                (no_differences(view.run))
+                (no_differences(view.run, view.next_is_done))
             }
         }
         @if let Some(run) = view.run {
@@ -107,7 +109,7 @@ fn head(view: &DayView<'_>) -> Markup {
 }
 
 fn state(view: &DayView<'_>) -> Markup {
-    let words = words::run(view.run, &view.day.items, view.now);
+    let words = words::run(view.run, &view.day.items, view.next_is_done, view.now);
     let is_preview = view.run.is_some_and(|run| run.dry_run);
     let under_way = view.run.is_some_and(|run| match run.state {
         RunState::Running => !words::is_stuck(run, view.now),
@@ -120,6 +122,7 @@ fn state(view: &DayView<'_>) -> Markup {
                     (words.headline)
                     @if is_preview { " " span.chip.quiet { "Preview" } }
                 }
+                @if let Some(trouble) = &words.trouble { p.trouble { (trouble) } }
                 p { (words.detail) }
                 @if is_preview {
                     p { "This was a preview: differences are listed, nothing was settled and no refund proposed. Apply it to do so." }
@@ -133,7 +136,12 @@ fn state(view: &DayView<'_>) -> Markup {
             }
             @if !view.has_bill {
                 p.meta {
-                    @if view.has_next { "WeChat Pay keeps bills for " (BILLS_LAST_DAYS) " days: this day has none any more." }
+                    @if view.has_next {
+                        "WeChat Pay keeps bills for " (BILLS_LAST_DAYS) " days: it has none of this day any more."
+                        @if view.run.is_some_and(|run| !run.bills.is_empty()) {
+                            " Those that were read are kept; who runs the system can run the day again from them."
+                        }
+                    }
                     @else { "The day is not over: there is no bill yet." }
                 }
             } @else if !under_way {
@@ -148,13 +156,15 @@ fn state(view: &DayView<'_>) -> Markup {
     }
 }
 
-fn no_differences(run: Option<&Run>) -> Markup {
+fn no_differences(run: Option<&Run>, next_is_done: bool) -> Markup {
+    let is_open = run.is_some_and(|run| words::is_left_open(run, next_is_done));
     html! {
         p.empty {
             @match run.map(|run| run.state) {
                 None => { "Nothing is known before the first run." }
                 Some(RunState::Waiting | RunState::Running) => { "None so far. The run is not through yet." }
                 Some(RunState::Failed) => { "None were found before the run failed. That says nothing about the day." }
+                Some(RunState::Done) if is_open => { "None so far. The next day’s bills tell of the rest." }
                 Some(RunState::Done) => { "None. Both sides say the same." }
             }
         }

@@ -50,7 +50,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
             h1 { (words::kind_title(one.kind)) }
             (chip(words::state(one.state)))
         }
-        p.lead { (list::sentence(one.kind.meaning())) }
+        p.lead { (words::sentence(one.kind.meaning())) }
         (notice(view.done))
         @if let Some(draft) = &view.draft {
             div.banner.bad role="alert" {
@@ -68,7 +68,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
             section.card {
                 @if is_undecided(one.state) {
                     h2 { "What to do" }
-                    p { (list::sentence(one.kind.what_to_do())) }
+                    p { (words::sentence(one.kind.what_to_do())) }
                 } @else {
                     h2 { "Where it stands" }
                 }
@@ -189,7 +189,7 @@ fn form(view: &DifferenceView<'_>) -> Markup {
             }
             @for (_, not) in &allowed {
                 @if let Some(not) = not {
-                    p.hint #same { (list::sentence(&not.to_string())) }
+                    p.hint #same { (words::sentence(&not.to_string())) }
                 }
             }
             div.actions {
@@ -275,6 +275,7 @@ fn what(step: &Step, before: Option<State>, persons: usize) -> String {
         }
         (State::Approved, Some(State::Proposed)) => format!("Approved, {persons} of {PERSONS}"),
         (to, Some(before)) if to == before => "Noted".to_owned(),
+        (State::Open, Some(_)) => "Open again".to_owned(),
         (to, Some(_)) => words::state(to).0.to_owned(),
     }
 }

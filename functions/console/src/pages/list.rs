@@ -118,7 +118,7 @@ fn group(
     html! {
         section.kind {
             h3 { (words::kind_title(kind)) " " span.count { (number(items.len())) } }
-            p { (sentence(kind.meaning())) }
+            p { (words::sentence(kind.meaning())) }
             p.todo { strong { "What to do: " } (kind.what_to_do()) "." }
             table.differences role="table" {
                 caption.hidden { (words::kind_title(kind)) }
@@ -211,14 +211,6 @@ fn query(kind: Option<Kind>, state: Option<State>) -> String {
     let query = query.finish();
     let mark = if query.is_empty() { "" } else { "?" };
     format!("{mark}{query}")
-}
-
-pub(super) fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
-        None => String::new(),
-    }
 }
 
 fn capital(text: &str) -> String {

@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
-use payments::reconcile::{run::Run, totals::Sums};
+use payments::reconcile::{difference::Difference, run::Run, totals::Sums};
 
 use crate::{
     json::signed,
     money::{count, yuan, yuan_of_e5, yuan_signed},
+    words,
 };
 
 /// How long the longest bar is.
 const BAR: i64 = 100;
 
-/// The bill's sum, ours, and the difference.
-pub(super) fn figures(run: &Run) -> Markup {
+/// The bill's sum, ours, and the difference; and whether `found` has what was put right since they were counted.
+pub(super) fn figures(run: &Run, found: &[Difference]) -> Markup {
     let (of_bill, of_books) = (run.there(), run.here());
     let (there, here) = (of_bill.all(), of_books.all());
     let agree = agree(&there, &here);
@@ -32,6 +33,9 @@ pub(super) fn figures(run: &Run) -> Markup {
                     p { (differs("refund", there.refunds, here.refunds, there.refunds_fen, here.refunds_fen)) }
                 }
             }
+        }
+        @if words::is_counted_before_repairs(run, found, agree) {
+            p.hint { "The sums were counted before the repairs of this run. Run the day again to count what was repaired." }
         }
     }
 }
@@ -51,7 +55,7 @@ fn figure(title: &str, sums: &Sums) -> Markup {
             h2 { (title) }
             p.sum { (yuan(net(sums))) }
             p { (yuan(sums.payments_fen)) " in " (plural(sums.payments, "payment")) }
-            p { (yuan(sums.refunds_fen)) " in " (plural(sums.refunds, "refund")) }
+            p { "− " (yuan(sums.refunds_fen)) " in " (plural(sums.refunds, "refund")) }
         }
     }
 }

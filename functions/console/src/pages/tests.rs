@@ -3,7 +3,7 @@ use payments::{
     journal::{Cause, Event, Subject},
     reconcile::{
         difference::{About, Decision, Difference, Kind, Side},
-        run::{BillDate, BillName, PartDone, Run, RunState},
+        run::{BillDate, BillFacts, BillName, PartDone, Run, RunState},
         totals::Sums,
     },
 };
@@ -70,6 +70,7 @@ fn page_of_choice(run: Option<&Run>, all: &Day, chosen: Option<&Day>, filter: Fi
         chart: &chart,
         has_bill: true,
         has_next: true,
+        next_is_done: false,
         now: NOW,
         started: None,
     };
@@ -318,4 +319,36 @@ fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
     assert!(some.contains(chosen) && !some.contains("Too many for one file"));
     let still = page_of_choice(Some(&done), &cut, Some(&many(501, true)), of_kind);
     assert!(!still.contains("differences.csv"), "{still}");
+}
+
+#[test]
+fn a_day_without_bills_at_wechat_pay_says_what_is_kept() {
+    let mut old = run(RunState::Done);
+    let all = Day::default();
+    let told = |run: &Run| {
+        let view = DayView {
+            viewer: &li(),
+            date: date(),
+            run: Some(run),
+            day: &all,
+            chosen: None,
+            filter: Filter::default(),
+            chart: &[],
+            has_bill: false,
+            has_next: true,
+            next_is_done: true,
+            now: NOW,
+            started: None,
+        };
+        day(&view).into_string()
+    };
+    assert!(!told(&old).contains("are kept"));
+    let facts = BillFacts {
+        rows: 0,
+        sha1: None,
+        kept_as: None,
+    };
+    old.bills.insert(BillName::Trade, facts);
+    let page = told(&old);
+    assert!(page.contains("has none of this day any more. Those that were read are kept"));
 }
