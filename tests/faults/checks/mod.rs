@@ -27,6 +27,7 @@ pub(crate) fn at_any_moment(play: &mut Play) {
     money::what_is_booked_was_paid(&play.scene, &books, &mut found);
     money::refunds_keep_their_numbers(&play.scene, &books, &mut found);
     traffic::what_was_acknowledged_was_queued(&play.scene, &mut found);
+    traffic::refunds_of_a_payment_go_out_a_minute_apart(&play.scene, &mut found);
     days::every_difference_is_found_once(&books, &mut found);
     days::differences_move_as_the_design_says(&books, &mut found);
     days::a_day_is_done_when_all_of_it_is(&play.scene, &books, &mut found);

@@ -14,6 +14,10 @@ use crate::{
 /// How far the clocks of two sandboxes may differ: by so much a value may die before the time that a client was told.
 const CLOCKS_DIFFER_MS: i64 = 60_000;
 
+const MINUTE_MS: i64 = 60_000;
+/// How long a call may take from its permit to WeChat Pay.
+const CALL_TAKES_MS: i64 = 6_000;
+
 /// A callback is acknowledged only after the queue has it.
 pub(super) fn what_was_acknowledged_was_queued(scene: &Scene, found: &mut Findings) {
     let queues = scene.cloud.queues();
@@ -35,6 +39,27 @@ pub(super) fn what_was_acknowledged_was_queued(scene: &Scene, found: &mut Findin
                     "callback {} was acknowledged, and no message holds it",
                     received.id
                 ),
+            );
+        }
+    }
+}
+
+/// WeChat Pay takes one refund a minute: two of one payment are never sent at once, whatever put them off.
+pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Scene, found: &mut Findings) {
+    let mut last: BTreeMap<String, (String, i64)> = BTreeMap::new();
+    let all = scene.exchanges.all();
+    for exchange in all.iter().filter(|exchange| exchange.endpoint == "refund") {
+        let number = field(&exchange.asked, "out_refund_no").to_owned();
+        let payment = field(&exchange.asked, "transaction_id").to_owned();
+        let before = last.insert(payment, (number.clone(), exchange.at_ms));
+        let Some((other, at_ms)) = before.filter(|(other, _)| *other != number) else {
+            continue;
+        };
+        let apart_ms = exchange.at_ms.saturating_sub(at_ms);
+        if apart_ms < MINUTE_MS - CALL_TAKES_MS {
+            found.add(
+                "refunds of a payment go out a minute apart",
+                format!("{number} was sent {apart_ms} ms after {other}"),
             );
         }
     }

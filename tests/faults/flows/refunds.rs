@@ -42,6 +42,32 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: &[("ORDER-1", "refunded|partially_refunded")],
     },
     Flow {
+        // The first is put off by WeChat Pay until the second's minute: both are due in the same moment.
+        name: "refunds-at-once",
+        before: |play| {
+            Box::pin(async move {
+                PAID(play).await;
+                play.wechat_fault(Rule::times(Fault::TooManyRequests, 1));
+                play.wish(refund("ORDER-1", "R1", 40)).await;
+                play.wish(refund("ORDER-1", "R2", 60)).await;
+                play.poll_requests().await;
+                play.pass(Duration::from_secs(60)).await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.sweep().await;
+                play.poll().await;
+            })
+        },
+        after: NOTHING,
+        ends: &[
+            ("ORDER-1", "refunded"),
+            ("ORDER-1 R1", "succeeded"),
+            ("ORDER-1 R2", "succeeded"),
+        ],
+    },
+    Flow {
         // Neither queue nor callback does anything: the sweep does all of it.
         name: "refund-by-sweep",
         before: |play| {
@@ -247,5 +273,43 @@ pub(super) const FLOWS: &[Flow] = &[
             ("ORDER-1 R1", "none"),
             ("ORDER-1 R2", "succeeded"),
         ],
+    },
+    Flow {
+        // A second payment is parked here, and somebody gives it back in the console.
+        name: "console-refund-of-second",
+        before: |play| {
+            Box::pin(async move {
+                PAID(play).await;
+                play.money_comes_again("ORDER-1");
+                play.deliver().await;
+                play.poll().await;
+                let refunded = play.scene.wechat().console_refund(&ConsoleRefund {
+                    order: "ORDER-1".to_owned(),
+                    transaction_id: Some(play.parked_payment("ORDER-1")),
+                    refund_fen: 100,
+                    notify_url: Some(play.scene.notify_url.clone()),
+                    ..ConsoleRefund::default()
+                });
+                refunded.expect("a second payment");
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.pass(Duration::from_secs(6)).await;
+                play.poll().await;
+            })
+        },
+        after: |play| {
+            Box::pin(async move {
+                let parked = play.parked_payment("ORDER-1");
+                let mut wish = refund("ORDER-1", "R1", 100).or("refund_exceeds_payment");
+                if let Some(body) = &mut wish.body {
+                    body["transaction_id"] = parked.into();
+                }
+                play.wish(wish).await;
+                play.calm(Until::Soon).await;
+            })
+        },
+        ends: &[("ORDER-1", "paid"), ("ORDER-1 R1", "none")],
     },
 ];
