@@ -8,21 +8,25 @@ use payments::reconcile::{
     run::BillDate,
 };
 use wechatpay::UnixSeconds;
-use wechatpay_simulator::{Difference as Planted, Fault, PayOptions, Rule, WantedDifference};
+use wechatpay_simulator::{
+    ConsoleRefund, Difference as Planted, Fault, PayOptions, RefundOutcome, Rule, WantedDifference,
+};
 
 use super::{Flow, NOTHING, Step, create, refund};
 use crate::{
-    play::Play,
+    play::{Play, Until},
     scene::{BEGIN_S, Scene, WORK},
 };
 
 /// How often the queue of days may have to be waited for.
 const ROUNDS_MAX: u32 = 100;
 /// The flows whose cases are too many for every day, and of how many of them one is played then.
-pub(super) const LONG: [(&str, usize); 4] = [
+pub(super) const LONG: [(&str, usize); 6] = [
     ("day", 11),
     ("day-in-parts", 23),
     ("day-approved", 5),
+    ("day-given-back-by-hand", 5),
+    ("day-refund-closed", 23),
     ("day-nobodys-money", 7),
 ];
 
@@ -52,22 +56,62 @@ pub(super) const FLOWS: &[Flow] = &[
         name: "day-approved",
         before: |play| {
             Box::pin(async move {
-                play.paid("ORDER-1").await;
-                play.money_comes_again("ORDER-1");
-                play.deliver().await;
-                play.poll().await;
-                play.until_the_bill().await;
-                play.proposed(Kind::DuplicatePayment, "ORDER-1", 100).await;
+                play.second_payment_is_proposed().await;
                 play.approved().await;
             })
         },
         acts: WORK_OFF,
         after: NOTHING,
-        ends: &[
-            ("ORDER-1", "paid"),
-            ("day differences", "1"),
-            ("day duplicate_payment ORDER-1", "repaired"),
-        ],
+        ends: APPROVED_ENDS,
+    },
+    Flow {
+        // While two persons approve, somebody gives the money back in WeChat Pay's console.
+        name: "day-given-back-by-hand",
+        before: |play| {
+            Box::pin(async move {
+                play.second_payment_is_proposed().await;
+                let refunded = play.scene.wechat().console_refund(&ConsoleRefund {
+                    order: "ORDER-1".to_owned(),
+                    transaction_id: Some(play.parked_payment("ORDER-1")),
+                    refund_fen: 100,
+                    notify_url: Some(play.scene.notify_url.clone()),
+                    ..ConsoleRefund::default()
+                });
+                refunded.expect("a second payment");
+                play.pass(Duration::from_secs(6)).await;
+                play.poll().await;
+                play.approved().await;
+            })
+        },
+        acts: WORK_OFF,
+        after: NOTHING,
+        ends: APPROVED_ENDS,
+    },
+    Flow {
+        // The refund that two persons approved fails for good: the day finds its payment again, and they approve another.
+        name: "day-refund-closed",
+        before: |play| {
+            Box::pin(async move {
+                play.second_payment_is_proposed().await;
+                let wechat = play.scene.wechat();
+                wechat.set_refund_outcome(RefundOutcome::Closed);
+                play.approved().await;
+                play.work_off_days().await;
+                play.poll().await;
+                play.pass(Duration::from_secs(6)).await;
+                play.poll().await;
+                wechat.set_refund_outcome(RefundOutcome::Success);
+            })
+        },
+        acts: RUN_THE_DAY,
+        after: |play| {
+            Box::pin(async move {
+                play.approved().await;
+                play.work_off_days().await;
+                play.calm(Until::Soon).await;
+            })
+        },
+        ends: APPROVED_ENDS,
     },
     Flow {
         // Another system of the merchant's took money for a number that no order here has.
@@ -110,6 +154,13 @@ pub(super) const DAY: Step = |play| {
         play.until_the_bill().await;
     })
 };
+
+/// What becomes of a second payment that two persons approved.
+const APPROVED_ENDS: &[(&str, &str)] = &[
+    ("ORDER-1", "paid"),
+    ("day differences", "1"),
+    ("day duplicate_payment ORDER-1", "repaired"),
+];
 
 /// What becomes of [`DAY`].
 pub(super) const DAY_ENDS: &[(&str, &str)] = &[
@@ -222,6 +273,16 @@ impl Play {
     async fn poll_work(&self) -> usize {
         let poll = self.scene.poll(WORK);
         self.scene.act("Lambda polls reconcile-work", poll).await
+    }
+
+    /// An order was paid twice, and a run proposes to give the second payment back.
+    async fn second_payment_is_proposed(&mut self) {
+        self.paid("ORDER-1").await;
+        self.money_comes_again("ORDER-1");
+        self.deliver().await;
+        self.poll().await;
+        self.until_the_bill().await;
+        self.proposed(Kind::DuplicatePayment, "ORDER-1", 100).await;
     }
 
     /// A run has found money that is parked, and proposes to give it back.
