@@ -219,7 +219,9 @@ impl Issuing {
     async fn as_it_stands(&self, order_no: &OrderNo) -> Result<Issued, IssueError> {
         Ok(match self.orders.read(order_no).await? {
             Some(found) if found.state == OrderState::Rejected(Rejection::NumberUsedElsewhere) => {
-                Issued::Rejected(number_used_elsewhere())
+                let refusal = number_used_elsewhere();
+                warn!(order_no = order_no.as_str(), %refusal, "the order is rejected");
+                Issued::Rejected(refusal)
             }
             Some(found) => Issued::Order(Box::new(found)),
             None => give_up(
