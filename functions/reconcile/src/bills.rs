@@ -257,19 +257,16 @@ async fn read<C: Call<Answer = BillLink>>(
     call: &C,
     mut text: impl Text,
 ) -> Result<ReadBill, DayError> {
-    let opened = match open(desk, run, date, bill, call).await? {
-        Some(opened) => opened,
-        None => {
-            info!(%date, bill = bill.name(), "nothing happened on the day: there is no bill");
-            return Ok(ReadBill {
-                facts: BillFacts {
-                    rows: 0,
-                    sha1: None,
-                    kept_as: None,
-                },
-                summary_differs: None,
-            });
-        }
+    let Some(opened) = open(desk, run, date, bill, call).await? else {
+        info!(%date, bill = bill.name(), "nothing happened on the day: there is no bill");
+        return Ok(ReadBill {
+            facts: BillFacts {
+                rows: 0,
+                sha1: None,
+                kept_as: None,
+            },
+            summary_differs: None,
+        });
     };
     let (sha1, kept_as) = (opened.sha1.clone(), opened.kept_as.clone());
     let mut broken = None;

@@ -182,7 +182,7 @@ async fn one_part(
         desk.reconciliations.carry(carried).await?;
     }
     if !finding.carried.is_empty() {
-        run_the_next_day_again(desk, run, trace).await?;
+        run_the_next_day_again(desk, run, part, trace).await?;
     }
     agree_again(desk, run, part, &found, moved.before).await?;
     let found = if run.dry_run {
@@ -234,8 +234,14 @@ fn was_repaired_before(known: &Difference, run: &Run) -> bool {
     known.state == State::Repaired && last.is_some_and(|step| step.at < run.started_at)
 }
 
-/// The next day's run may have judged what was carried to it before it was carried: then it is run again, as it was.
-async fn run_the_next_day_again(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), DayError> {
+/// The next day's run may have judged what was carried to it before it was carried: then it is run again, as it was. For each part
+/// that carries something under another id: a run that is done does nothing when its message comes again.
+async fn run_the_next_day_again(
+    desk: &Desk,
+    run: &Run,
+    part: Part,
+    trace: &Trace,
+) -> Result<(), DayError> {
     let next = desk.reconciliations.run(run.date.plus_days(1)).await?;
     let Some(next) = next.filter(|next| next.state == RunState::Done) else {
         return Ok(());
@@ -243,7 +249,7 @@ async fn run_the_next_day_again(desk: &Desk, run: &Run, trace: &Trace) -> Result
     let message = ReconcileWork::DayV1 {
         date: next.date,
         dry_run: next.dry_run,
-        run_id: format!("after-{}", run.id),
+        run_id: format!("after-{}-{}", run.id, part.number),
     };
     info!(date = %next.date, "the day after has to judge what was carried to it: it is run again");
     desk.work
@@ -315,7 +321,8 @@ fn count(differences: &[Difference]) -> BTreeMap<Kind, u32> {
     counts
 }
 
-/// The alarm is for what is open of so many days: of yesterday, and of the days before that nobody has looked at yet.
+/// The alarm is for what is open of so many days before the present one, whichever day the run is about: that an old day has come
+/// to agree says nothing of yesterday.
 const OPEN_LAST_DAYS: i64 = 30;
 
 /// The last part closes the day and tells the metrics how it stands.
@@ -328,9 +335,14 @@ async fn close_if_whole(desk: &Desk, run: &Run) -> Result<(), DayError> {
         run.trouble = None;
     })
     .await?;
+    let today = BillDate::of(desk.clock.now());
+    let mut dates: BTreeSet<BillDate> = (0..=OPEN_LAST_DAYS)
+        .map(|days| today.plus_days(-days))
+        .collect();
+    dates.insert(run.date);
     let mut open = 0_u64;
-    for days in 0..OPEN_LAST_DAYS {
-        let all = all_differences(desk, run.date.plus_days(-days)).await?;
+    for date in dates {
+        let all = all_differences(desk, date).await?;
         let of_day = all.iter().filter(|one| one.state.needs_somebody()).count();
         open = open.saturating_add(u64::try_from(of_day).unwrap_or(u64::MAX));
     }
