@@ -53,7 +53,8 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// How often it was tried before. Each of these tries failed, whether or not it could still say so.
+    /// How often it was received before: its tries failed, whether or not they could still say so, or there was no time left to begin
+    /// one.
     fn failed_before(&self) -> u32 {
         self.record.receive_count().saturating_sub(1)
     }

@@ -126,6 +126,10 @@ async fn second_payment(
             }
         };
         match known.state {
+            // A person set its money free, most likely since the payer was paid another way.
+            RefundState::Closed if known.decided.is_some() => {
+                return Ok(Err(released(&refund_no)));
+            }
             // It failed for good and its money is free again: another try is another refund (section 6.3).
             RefundState::Closed => {}
             RefundState::Refused(code) => {
@@ -147,6 +151,42 @@ async fn second_payment(
         "as many refunds of it failed as WeChat Pay takes: pay the money back by other means"
             .into(),
     ))
+}
+
+/// What people are told of a refund that one of them released.
+pub(crate) fn released(refund_no: &RefundNo) -> String {
+    format!(
+        "a person released refund {refund_no}, so the payer was paid another way, or will be: explain the difference with that"
+    )
+}
+
+/// Why a second payment is not to be given back by us any more, if it is not: a person released a refund of it, or somebody gave it
+/// back in part in WeChat Pay's console.
+pub(crate) async fn is_over(
+    desk: &Desk,
+    notice: &TradeNotice,
+    transaction_id: &TransactionId,
+) -> Result<Option<String>, DayError> {
+    for nth in 1..=REFUNDS_MAX {
+        let refund_no = RefundNo::of_second_payment(transaction_id, nth);
+        let Some(refund) = desk.orders.refund(&notice.order_no, &refund_no).await? else {
+            // WeChat Pay says so of every payment that a refund was ever asked for, of one that failed too.
+            let elsewhere = nth == 1 && was_refunded(notice);
+            return Ok(elsewhere.then(|| repair::GIVEN_BACK.to_owned()));
+        };
+        if refund.decided.is_some() && refund.state == RefundState::Closed {
+            return Ok(Some(released(&refund_no)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether WeChat Pay says of a payment that some of it was given back.
+pub(crate) fn was_refunded(notice: &TradeNotice) -> bool {
+    match &notice.outcome {
+        Outcome::Paid(money) => money.refunded,
+        Outcome::Unpaid | Outcome::Closed => false,
+    }
 }
 
 /// Money for an order that nobody here made: the order is taken on as a closed one, and its money settled into it is late money,
@@ -175,11 +215,14 @@ async fn nobodys_money(
             "WeChat Pay says of the payment that it did not succeed".into(),
         ));
     };
-    // By an earlier try of this very approval, most likely: nothing is given back twice.
+    let refund_no = RefundNo::of_late_money(transaction_id);
     if money.refunded {
-        return Ok(Ok(
-            "WeChat Pay says that it was given back already, in part at least".into(),
-        ));
+        let ours = desk.orders.refund(&notice.order_no, &refund_no).await?;
+        return Ok(match ours {
+            // By an earlier try of this very approval.
+            Some(_) => Ok(format!("refund {refund_no} gives the money back")),
+            None => Err(repair::GIVEN_BACK.into()),
+        });
     }
     let because = Because {
         cause: cause.clone(),
@@ -194,7 +237,6 @@ async fn nobodys_money(
     let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
     Ok(match settled {
         Settled::Changed | Settled::AlreadyDone => {
-            let refund_no = RefundNo::of_late_money(transaction_id);
             Ok(format!("refund {refund_no} gives the money back"))
         }
         Settled::StillOpen => Err("WeChat Pay says of the payment that it did not succeed".into()),

@@ -18,7 +18,7 @@ use wechatpay::{
 use crate::{desk::Desk, error::DayError};
 
 /// How long WeChat Pay may take for one answer.
-pub(crate) const ASK_WITHIN: Duration = Duration::from_secs(6);
+const ASK_WITHIN: Duration = Duration::from_secs(6);
 
 /// What it told, or why it has nothing to tell, for people.
 pub(crate) type Told<T> = Result<T, String>;
@@ -74,10 +74,15 @@ fn read(answer: Refund) -> Told<Box<RefundNews>> {
 }
 
 /// Whether a refusal passes; if not, what it comes to.
-pub(crate) fn refused(refusal: &Refusal) -> Result<String, DayError> {
+fn refused(refusal: &Refusal) -> Result<String, DayError> {
     match refusal.repeat() {
-        Repeat::Yes | Repeat::Later | Repeat::AfterQuery => Err(unanswered(&refusal.raw_code)),
-        Repeat::AfterTopUp | Repeat::AfterReview | Repeat::AfterChange | Repeat::No => Ok(format!(
+        Repeat::Yes | Repeat::Later => Err(unanswered(&refusal.raw_code)),
+        // After a query: this was one.
+        Repeat::AfterQuery
+        | Repeat::AfterTopUp
+        | Repeat::AfterReview
+        | Repeat::AfterChange
+        | Repeat::No => Ok(format!(
             "WeChat Pay refuses to tell of it ({}): look it up in its console",
             refusal.raw_code
         )),
@@ -85,7 +90,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Result<String, DayError> {
 }
 
 /// WeChat Pay gave no answer that counts: the day comes again.
-pub(crate) fn unanswered(what: &str) -> DayError {
+fn unanswered(what: &str) -> DayError {
     DayError::Passing(
         format!("WeChat Pay did not answer a question about a difference ({what})").into(),
     )

@@ -16,7 +16,7 @@ use payments::{
         books::DayBooks,
         funds::{FundBooks, FundDay},
         matcher::{Matched, Matcher},
-        run::{BillDate, BillFacts, BillName, Run},
+        run::{BILLS_LAST_DAYS, BillDate, BillFacts, BillName, Run},
     },
 };
 use tracing::info;
@@ -367,8 +367,8 @@ const DOWNLOAD_WITHIN: Duration = Duration::from_secs(30);
 enum Kept {
     /// Its file.
     File(Box<Opened>),
-    /// That there is none, since nothing happened: WeChat Pay said so when it could be believed. It is not asked again, which for
-    /// an old day it would refuse.
+    /// That there is none, since nothing happened: WeChat Pay said so when it could be believed, and of so old a day it tells
+    /// nothing any more. Of others it is asked again: it may have been late.
     Nothing,
     /// Nothing that counts.
     Not,
@@ -395,7 +395,11 @@ async fn kept(desk: &Desk, run: &Run, date: BillDate, bill: BillName) -> Result<
         return Ok(Kept::Not);
     };
     let (Some(sha1), Some(kept_as)) = (&facts.sha1, &facts.kept_as) else {
-        return Ok(Kept::Nothing);
+        return Ok(if is_too_old(desk, date) {
+            Kept::Nothing
+        } else {
+            Kept::Not
+        });
     };
     let bytes = desk.evidence.open(kept_as).await?;
     Ok(bytes.map_or(Kept::Not, |bytes| {
@@ -407,6 +411,11 @@ async fn kept(desk: &Desk, run: &Run, date: BillDate, bill: BillName) -> Result<
             kept_as: kept_as.clone(),
         }))
     }))
+}
+
+/// Whether WeChat Pay gives no bill of the day any more.
+pub(crate) fn is_too_old(desk: &Desk, date: BillDate) -> bool {
+    date < BillDate::of(desk.clock.now()).plus_days(-BILLS_LAST_DAYS)
 }
 
 /// Whether the bills of a run are those of a day that was over. With a simulator a day is reconciled while it still runs.

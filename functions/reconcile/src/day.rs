@@ -14,7 +14,7 @@ use payments::{
     journal::Cause,
     reconcile::{
         books::DayBooks,
-        difference::{Difference, Kind, State},
+        difference::{Difference, Kind, State, Who},
         run::{BillDate, BillName, PartDone, Run, RunState},
     },
 };
@@ -57,7 +57,7 @@ pub(crate) async fn reconcile(desk: &Desk, day: &Day, trace: &Trace) -> Result<(
     }
     info!(date = %day.date, run_id = day.run_id, dry_run = day.dry_run, "reconciling the day");
     let done = whole(desk, &run, trace).await;
-    note_trouble(desk, day.date, &day.run_id, done).await
+    note_trouble(desk, day.date, &day.run_id, Part::WHOLE, done).await
 }
 
 /// Reconciles one part of a day that was split.
@@ -84,7 +84,7 @@ pub(crate) async fn reconcile_part(
         Box::pin(one_part(desk, &run, part, books, trace)).await
     }
     .await;
-    note_trouble(desk, date, run_id, done).await
+    note_trouble(desk, date, run_id, part, done).await
 }
 
 /// Makes the run the day's latest, unless it is done already.
@@ -178,10 +178,12 @@ async fn one_part(
     let moved = funds::judge(desk, run, part, before, &mut finding).await?;
 
     let found = write_down(desk, run, &finding).await?;
+    let mut waits = false;
     for carried in &finding.carried {
-        desk.reconciliations.carry(carried).await?;
+        waits |= desk.reconciliations.carry(carried).await?;
     }
-    if !finding.carried.is_empty() {
+    // A preview starts nothing: the trade still waits when the day is run in earnest.
+    if waits && !run.dry_run {
         run_the_next_day_again(desk, run, part, trace).await?;
     }
     agree_again(desk, run, part, &found, moved.before).await?;
@@ -234,8 +236,8 @@ fn was_repaired_before(known: &Difference, run: &Run) -> bool {
     known.state == State::Repaired && last.is_some_and(|step| step.at < run.started_at)
 }
 
-/// The next day's run may have judged what was carried to it before it was carried: then it is run again, as it was. For each part
-/// that carries something under another id: a run that is done does nothing when its message comes again.
+/// The next day's run, if there is one, may have looked at what was carried to it before this was: it is run again, as it was. For
+/// each part that carries something under another id: a run that is done does nothing when its message comes again.
 async fn run_the_next_day_again(
     desk: &Desk,
     run: &Run,
@@ -243,13 +245,13 @@ async fn run_the_next_day_again(
     trace: &Trace,
 ) -> Result<(), DayError> {
     let next = desk.reconciliations.run(run.date.plus_days(1)).await?;
-    let Some(next) = next.filter(|next| next.state == RunState::Done) else {
+    let Some(next) = next else {
         return Ok(());
     };
     let message = ReconcileWork::DayV1 {
         date: next.date,
         dry_run: next.dry_run,
-        run_id: format!("after-{}-{}", run.id, part.number),
+        run_id: run.id_of_the_day_after(part.number),
     };
     info!(date = %next.date, "the day after has to judge what was carried to it: it is run again");
     desk.work
@@ -270,10 +272,13 @@ async fn agree_again(
         .iter()
         .map(|difference| difference.id.as_str())
         .collect();
+    // A later run may have found what this one did not; it has the say.
+    current(desk, run.date, &run.id).await?;
     for difference in all_differences(desk, run.date).await? {
         // Without the bills of the day before, nothing can be said of its trades' movements.
         let is_judged = before_read || !of_movements(difference.kind);
         let gone = is_judged
+            && !moved_since(&difference, run)
             && part.has_difference(&difference)
             && !found.contains(difference.id.as_str());
         if gone && difference.state.needs_somebody() && !repair::is_under_way(&difference) {
@@ -284,6 +289,12 @@ async fn agree_again(
         }
     }
     Ok(())
+}
+
+/// Whether somebody else has touched a difference since the run began.
+fn moved_since(difference: &Difference, run: &Run) -> bool {
+    let last = difference.history.last();
+    last.is_some_and(|step| step.at > run.started_at && step.who != Who::Run(run.id.clone()))
 }
 
 /// All differences of a day.
@@ -391,6 +402,7 @@ async fn note_trouble(
     desk: &Desk,
     date: BillDate,
     run_id: &str,
+    part: Part,
     done: Result<(), DayError>,
 ) -> Result<(), DayError> {
     let Err(error) = done else {
@@ -405,8 +417,13 @@ async fn note_trouble(
     };
     let trouble = Chain(&error).to_string();
     let noted = save(desk, date, run_id, |run| {
-        run.broken = run.broken.saturating_add(tries);
-        run.state = state_after(&error, run.broken);
+        let broken = run.broken.entry(part.number).or_default();
+        *broken = broken.saturating_add(tries);
+        let state = state_after(&error, *broken);
+        // One part that nobody comes back to is enough: the day is not whole any more.
+        if run.state != RunState::Failed {
+            run.state = state;
+        }
         run.trouble = Some(trouble.clone());
     })
     .await;

@@ -9,12 +9,12 @@ use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
     reconcile::{
         bill_line::BillLine,
-        difference::{About, Difference, Kind, Side},
+        difference::{About, Difference, Kind, Side, State},
         fund_line::{Flow, FundLine},
         funds::{FundBooks, FundDay, Funding},
         judge::{NEAR_MIDNIGHT_S, about_row, side_of_row},
         matcher::TooManyDifferences,
-        run::{BILLS_LAST_DAYS, BillDate, BillFacts, BillName, Run},
+        run::{BillDate, BillFacts, BillName, Run},
     },
 };
 use wechatpay::{
@@ -67,8 +67,7 @@ pub(crate) async fn before(desk: &Desk, run: &Run, part: Part) -> Result<Before,
     let mut books = FundBooks::with_capacity(FIRST_ROOM, desk.hash_key(), DIFFERENCES_MAX);
     let mut last = BTreeSet::new();
     let date = run.date.plus_days(-1);
-    let oldest = BillDate::of(desk.clock.now()).plus_days(-BILLS_LAST_DAYS);
-    let is_read = date >= oldest || bills::is_kept(desk, date).await?;
+    let is_read = !bills::is_too_old(desk, date) || bills::is_kept(desk, date).await?;
     if is_read {
         let last_from = last_minutes_from(date);
         bills::read_trade(desk, run, date, |rows| {
@@ -177,7 +176,9 @@ fn explains(known: &Difference, about: &About) -> bool {
         | Kind::FundFlowWithoutTrade
         | Kind::SummaryDiffers => false,
     };
-    same && explains
+    // What was repaired by asking proves the bill right, so it says nothing of the account.
+    let proved_right = known.state == State::Repaired && known.kind != Kind::TradeWithoutFundFlow;
+    same && explains && !proved_right
 }
 
 /// A second pass over the trade bill of the day before, for the rows whose movements are missing or off. Of the day itself nothing

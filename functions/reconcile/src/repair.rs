@@ -120,32 +120,35 @@ pub(crate) async fn written(
     }
 }
 
-/// Asks about a payment and settles what WeChat Pay says, as a callback would be.
+/// Asks about a payment, and reads what WeChat Pay says as a callback would be.
+async fn news(desk: &Desk, transaction_id: &TransactionId) -> Result<Told<TradeNotice>, DayError> {
+    let transaction = ask::payment(desk, transaction_id).await?;
+    Ok(transaction.and_then(|transaction| {
+        TradeNotice::try_from(transaction).map_err(|unreadable| {
+            warn!(%unreadable, "a payment of the bill cannot be taken into our books");
+            format!("our books cannot hold it ({unreadable}): refund it in WeChat Pay's console")
+        })
+    }))
+}
+
+/// The same, and settles it.
 ///
 /// # Errors
-/// [`DayError`] when it did not answer, or our side did not.
+/// [`DayError`] when WeChat Pay did not answer, or our side did not.
 pub(crate) async fn settled(
     desk: &Desk,
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Told<Settled>, DayError> {
-    let transaction = match ask::payment(desk, transaction_id).await? {
-        Ok(transaction) => transaction,
-        Err(why) => return Ok(Err(why)),
-    };
-    let notice = match TradeNotice::try_from(transaction) {
-        Ok(notice) => notice,
-        Err(unreadable) => {
-            warn!(%unreadable, "a payment of the bill cannot be taken into our books");
-            return Ok(Err(format!(
-                "our books cannot hold it ({unreadable}): refund it in WeChat Pay's console"
-            )));
-        }
-    };
-    Ok(Ok(desk.settling.settle(&notice, cause, trace.id()).await?))
+    Ok(match news(desk, transaction_id).await? {
+        Ok(notice) => Ok(desk.settling.settle(&notice, cause, trace.id()).await?),
+        Err(why) => Err(why),
+    })
 }
 
+/// What people are told of money that went back without us.
+pub(crate) const GIVEN_BACK: &str = "WeChat Pay says that it was given back already, in part at least: compare with its console, then explain it";
 /// Paid there, unpaid here.
 async fn payment(
     desk: &Desk,
@@ -244,19 +247,31 @@ async fn money_of_others(
     let Some(transaction_id) = number.and_then(|id| TransactionId::parse(id).ok()) else {
         return Ok(Outcome::ForAPerson);
     };
+    let notice = match news(desk, &transaction_id).await? {
+        Ok(notice) => notice,
+        Err(why) => return Ok(Outcome::Stays(why)),
+    };
+    // Why two persons need not be asked, where they need not.
+    let over = match whose {
+        Money::Nobodys => apply::was_refunded(&notice).then(|| GIVEN_BACK.to_owned()),
+        Money::Second => apply::is_over(desk, &notice, &transaction_id).await?,
+    };
+    if let Some(why) = over {
+        return Ok(Outcome::Stays(why));
+    }
     // Kept for a person, as a callback would have: so it can be given back.
-    Ok(match settled(desk, &transaction_id, cause, trace).await? {
-        Err(why) => Outcome::Stays(why),
-        Ok(Settled::Parked { .. }) => Outcome::Propose(match whose {
+    let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
+    Ok(match settled {
+        Settled::Parked { .. } => Outcome::Propose(match whose {
             Money::Second => "WeChat Pay confirms the second payment: to be given back",
             Money::Nobodys => {
                 "WeChat Pay confirms the money, and nobody here made the order: to be given back"
             }
         }),
-        Ok(Settled::Changed | Settled::AlreadyDone) => {
+        Settled::Changed | Settled::AlreadyDone => {
             Outcome::Repaired("WeChat Pay confirms the payment: it is booked")
         }
-        Ok(Settled::StillOpen) => {
+        Settled::StillOpen => {
             Outcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
         }
     })

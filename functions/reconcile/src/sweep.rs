@@ -179,6 +179,7 @@ pub(crate) async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, Table
         }
         look_at(desk, page.items, &cause, &trace, deadline_ms, &mut report).await;
     }
+    report.wechat_down |= desk.wechat.is_down(); // since the last page
     if let Some(error) = unreadable.filter(|_| report.parts_unreadable == u32::from(SHARDS)) {
         return Err(error);
     }

@@ -163,6 +163,7 @@ impl Issuing {
                 answer => answer?,
             };
             let tries_left = u32::try_from(hosts.len()).unwrap_or_default();
+            let foreign = clean || issue::is_of_another_system(&answer, &order);
             match issue::judge(answer, tries_left, clean) {
                 Next::Store(value) => return self.store(order, value, cause, trace).await,
                 Next::Repeat => {
@@ -173,6 +174,7 @@ impl Issuing {
                 Next::Query(refusal) => {
                     let doubt = Doubt {
                         clean,
+                        foreign,
                         refusal,
                         deadline_ms,
                     };
@@ -330,8 +332,7 @@ impl Issuing {
             ));
         };
         let order_no = &order.order_no;
-        let asked = if doubt.clean {
-            // Nothing of ours was ever sent under this number before.
+        let asked = if doubt.foreign {
             self.asking
                 .ask_who_used(order_no, share, cause, trace)
                 .await?
@@ -396,6 +397,8 @@ impl Issuing {
 struct Doubt {
     /// Whether nothing unknown came before.
     clean: bool,
+    /// Whether what WeChat Pay has under the number cannot be of our making.
+    foreign: bool,
     /// The refusal that counts if the order does not exist.
     refusal: Option<Refusal>,
     deadline_ms: i64,

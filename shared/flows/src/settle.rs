@@ -97,14 +97,16 @@ impl Settling {
                     }
                 }
                 Settlement::Change(change) => {
+                    // Whether or not it stands there already.
+                    let why = change.parked.as_ref().map(|one| one.reason.to_string());
                     let change = self.with_what_is_kept(*change, &because).await?;
                     if books.write(&change).await? {
-                        let Some(parked) = &change.parked else {
-                            return Ok(Settled::Changed);
-                        };
-                        say(parked, Kept::Waiting);
-                        return Ok(Settled::Parked {
-                            what_to_do: parked.reason.to_string(),
+                        if let Some(parked) = &change.parked {
+                            say(parked, Kept::Waiting);
+                        }
+                        return Ok(match why {
+                            Some(what_to_do) => Settled::Parked { what_to_do },
+                            None => Settled::Changed,
                         });
                     }
                 }

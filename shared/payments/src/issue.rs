@@ -2,7 +2,7 @@
 
 use wechatpay::api::{ErrorCode, PrepayValue, Refusal, Repeat};
 
-use crate::order::Attempt;
+use crate::order::{Attempt, Order, OrderState};
 
 /// How long one holder of the attempt may spend on WeChat Pay in all, in milliseconds: two tries of up to 3 s and a query.
 /// Shorter than [`Attempt::LEASE_S`].
@@ -104,6 +104,17 @@ fn says_nothing_about_the_order(refusal: &Refusal) -> bool {
 /// Whether nothing unknown came before this attempt: it is the first one.
 pub fn starts_clean(attempt: &Attempt) -> bool {
     attempt.count <= 1
+}
+
+/// Whether what WeChat Pay has under the number is not ours: every try sends the very same bytes, and a repeat of those is given a
+/// value (section 5.1), so `OUT_TRADE_NO_USED` is about other data. Of an order that has a value already nothing follows: that one
+/// may be paid.
+pub fn is_of_another_system(answer: &Answer<PrepayValue>, order: &Order) -> bool {
+    let used = match answer {
+        Answer::Refused(refusal) => refusal.code == ErrorCode::OutTradeNoUsed,
+        Answer::Done(_) | Answer::Unknown(_) => false,
+    };
+    used && order.state == OrderState::Reserved
 }
 
 /// Answers that WeChat Pay gives when it already knows the number: the order's state decides, and a query tells it.

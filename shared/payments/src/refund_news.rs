@@ -110,7 +110,7 @@ pub enum RefundParkReason {
     ExceedsPayment,
     /// A refund that was not made here, of a payment that is not the booked one.
     #[error(
-        "a refund made outside this system is of a payment that is not the order's booked one: look it up in WeChat Pay's console and book it by hand"
+        "a refund made outside this system is of a payment that is not the order's booked one: look it up in WeChat Pay's console, and book it by hand unless another system made both"
     )]
     OtherPayment,
     /// A refund that was not made here, of a part of a payment that is parked.
@@ -394,6 +394,10 @@ pub fn judge_of_parked(
     };
     if !is_ours(facts, news) {
         return news.parked(RefundParkReason::Differs { field: "mchid" });
+    }
+    // Another system's money, most likely: what that gives back of it is no refund of ours.
+    if !parked.refundable {
+        return news.parked(RefundParkReason::OtherPayment);
     }
     match parked.state {
         ParkedState::Booked => return RefundSettlement::NotYet, // since the order was read

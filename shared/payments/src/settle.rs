@@ -98,12 +98,12 @@ pub enum ParkReason {
     RefundedElsewhere,
     /// The order was never made at WeChat Pay, since another system had used its number there.
     #[error(
-        "another system that shares this merchant number has used the order's number: leave the payment to that system and tell the order's client to take a new number; nothing is booked or given back here"
+        "another system that shares this merchant number has used the order's number: leave the payment to that system and tell the order's client to take a new number; nothing is booked or given back here. If our own record of the order was lost, compare with a backup first"
     )]
     NumberUsedElsewhere,
     /// It was paid before the order was made here.
     #[error(
-        "the payment is older than the order: another system that shares this merchant number was paid under its number; find out which, and book or refund it there"
+        "the payment is older than the order: another system that shares this merchant number was paid under its number; find out which, and book or refund it there. If our own record of the order was lost, compare with a backup first"
     )]
     OlderThanOrder,
 }

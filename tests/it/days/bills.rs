@@ -227,3 +227,25 @@ async fn a_day_whose_bills_are_kept_can_be_run_however_old_it_is() {
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
     assert_eq!(run.there().all().payments, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_that_wechat_pay_denied_and_made_later_is_read_when_the_day_is_run_again() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    let admin = bench.wechat.admin();
+    let none = admin.add_fault(Rule::always(Fault::NoStatement)).unwrap();
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_here_absent_there ORDER-1 open"]
+    );
+    admin.clear_faults(Some(none));
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(run.there().all().payments, 1);
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_here_absent_there ORDER-1 repaired"]
+    );
+}

@@ -4,7 +4,9 @@ use payments::reconcile::{
     difference::{self, State},
     run::BillDate,
 };
-use wechatpay_simulator::{Difference, PayOptions, RefundOutcome, RefundStatus, WantedDifference};
+use wechatpay_simulator::{
+    ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, WantedDifference,
+};
 
 use crate::support::Bench;
 
@@ -194,4 +196,49 @@ async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
     );
     assert_eq!(bench.work_off().await, 0);
     assert_eq!(admin.refunds().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_a_person_released_is_not_made_anew() {
+    let bench = Bench::start().await;
+    let (day, proposed) = a_second_payment(&bench).await;
+    let admin = bench.wechat.admin();
+    admin.set_refund_outcome(RefundOutcome::Refused);
+    bench.two_approve(&proposed).await;
+    assert_eq!(bench.work_off().await, 0);
+    let id = proposed.about.transaction_id.as_deref().unwrap();
+    let path = format!("/v1/orders/TWICE-1/refunds/second-{id}/release");
+    let body = serde_json::json!({"who": "Li", "why": "paid back in cash"});
+    let released = bench.post(&path, &body).await;
+    assert_eq!(released.status, 200, "{}", released.body);
+    bench.advance(std::time::Duration::from_secs(60)).await;
+
+    admin.set_refund_outcome(RefundOutcome::Success);
+    bench.reconcile(day, false).await;
+    let [found] = bench.differences_of(day).await.try_into().unwrap();
+    assert_eq!(found.state, State::Open, "nobody is asked to pay twice");
+    let why = &found.history.last().unwrap().why;
+    assert!(why.contains("a person released refund"), "{why}");
+    assert_eq!(admin.refunds().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_of_nobodys_that_went_back_in_the_console_is_not_proposed() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    let foreign = Difference::UnknownOrder { fen: Some(500) };
+    bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
+    bench.until(day.plus_days(1), 9, 30).await;
+    let given_back = ConsoleRefund {
+        order: "FOREIGN-1".to_owned(),
+        refund_fen: 500,
+        ..ConsoleRefund::default()
+    };
+    bench.wechat.admin().console_refund(&given_back).unwrap();
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.reconcile(day, false).await;
+    let [found] = bench.differences_of(day).await.try_into().unwrap();
+    assert_eq!(found.state, State::Open);
+    let why = &found.history.last().unwrap().why;
+    assert!(why.contains("given back already"), "{why}");
 }

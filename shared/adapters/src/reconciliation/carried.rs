@@ -10,11 +10,11 @@ use super::{
 };
 
 impl ReconciliationTable {
-    /// Leaves a trade to the next day's run. One that the next day has judged already stays judged.
+    /// Leaves a trade to the next day's run. One that the next day has judged already stays judged: `false`.
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn carry(&self, carried: &Carried) -> Result<(), ReconciliationError> {
+    pub async fn carry(&self, carried: &Carried) -> Result<bool, ReconciliationError> {
         let put = self
             .client
             .put_item()
@@ -26,13 +26,13 @@ impl ReconciliationTable {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             Err(error)
                 if error
                     .as_service_error()
                     .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
             {
-                Ok(())
+                Ok(false)
             }
             Err(error) => Err(unavailable("carry a trade", error)),
         }

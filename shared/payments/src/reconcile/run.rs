@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use wechatpay::{UnixSeconds, time};
 
 use super::{difference::Kind, totals::Totals};
@@ -185,9 +186,9 @@ pub struct Run {
     pub parts: u8,
     /// The parts whose differences are all in the table, with the totals of each.
     pub parts_done: BTreeMap<u8, PartDone>,
-    /// How often a bill of it was of no use.
-    #[serde(default)]
-    pub broken: u32,
+    /// How often each part found a bill that was of no use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub broken: BTreeMap<u8, u32>,
     /// Why it waits or failed, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -220,9 +221,20 @@ impl Run {
             bills: BTreeMap::new(),
             parts: 1,
             parts_done: BTreeMap::new(),
-            broken: 0,
+            broken: BTreeMap::new(),
             trouble: None,
         }
+    }
+
+    /// The id of a run of the day after, which has to judge what a part of this one has carried to it: the same each time.
+    pub fn id_of_the_day_after(&self, part: u8) -> String {
+        let hash = Sha256::digest(format!("{part}#{}", self.id));
+        let hash: String = hash
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("after-{}-{hash}", self.date)
     }
 
     /// What the bill comes to, of all parts that are done.
