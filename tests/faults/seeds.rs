@@ -34,7 +34,7 @@ const SKEW_MS: i64 = 2_000;
 const FAULTS_MAX: usize = 4;
 
 /// Of so many runs one ends with the bills of its days.
-const DAYS_ONE_IN: u8 = 4;
+const DAYS_ONE_IN: u8 = 10;
 
 /// How often progress is told.
 const TELL_EACH: usize = 250;

@@ -173,6 +173,25 @@ async fn refunds_of_one_order_that_are_due_at_once_after_a_delay_go_out_a_minute
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_is_sent_again_holds_its_orders_minute_and_waits_for_nobody() {
     let bench = paid().await;
+    let admin = bench.wechat.admin();
+    admin
+        .add_fault(Rule::times(Fault::TooManyRequests, 1).at(Endpoint::CreateRefund))
+        .unwrap();
+    assert_eq!(bench.refund("ORDER-1", "R1", 10).await.status, 202);
+    // It goes out five seconds after its slot, so that its next look comes before its minute is over.
+    bench.advance(Duration::from_secs(5)).await;
+    bench.work_off().await;
+    assert_eq!(admin.requests()[&Endpoint::CreateRefund], 1);
+    bench.advance(Duration::from_secs(55)).await;
+    bench.sweep().await;
+    assert_eq!(admin.requests()[&Endpoint::CreateRefund], 2);
+    minutes(&bench, 1).await;
+    assert_eq!(given_back(&bench), 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orders_minute_is_one_refunds_which_may_renew_it() {
+    let bench = paid().await;
     let (mchid, order_no) = (crate::support::MCHID, crate::support::number("ORDER-1"));
     let guards = Guards::new(bench.dynamo(), &bench.tables.guards);
     let minute = LeaseOf::Refund {
