@@ -276,7 +276,7 @@ async fn agree_again(
     current(desk, run.date, &run.id).await?;
     for difference in all_differences(desk, run.date).await? {
         // Without the bills of the day before, nothing can be said of its trades' movements.
-        let is_judged = before_read || !of_movements(difference.kind);
+        let is_judged = before_read || !difference.kind.is_of_movements();
         let gone = is_judged
             && !moved_since(&difference, run)
             && part.has_difference(&difference)
@@ -456,25 +456,5 @@ fn state_after(error: &DayError, broken: u32) -> RunState {
         | DayError::TooMany(_)
         | DayError::Damaged(_) => RunState::Failed,
         DayError::Passing(_) | DayError::Superseded => RunState::Running,
-    }
-}
-
-/// Whether a difference is about movements of the account.
-fn of_movements(kind: Kind) -> bool {
-    match kind {
-        Kind::FundFlowWithoutTrade | Kind::TradeWithoutFundFlow => true,
-        Kind::PaidThereUnpaidHere
-        | Kind::PaidHereAbsentThere
-        | Kind::AmountDiffers
-        | Kind::StatusDiffers
-        | Kind::IdentityDiffers
-        | Kind::UnknownOrderThere
-        | Kind::DuplicatePayment
-        | Kind::RefundThereUnknownHere
-        | Kind::RefundHereAbsentThere
-        | Kind::RefundAmountDiffers
-        | Kind::RefundStateDiffers
-        | Kind::FeeOffTheRate
-        | Kind::SummaryDiffers => false,
     }
 }

@@ -46,25 +46,11 @@ impl Part {
 
     /// Whether a difference was found by it. Those of the account's movements go by the movement's number.
     pub(crate) fn has_difference(self, difference: &Difference) -> bool {
-        use payments::reconcile::difference::Kind;
         let about = &difference.about;
-        let number = match difference.kind {
-            Kind::SummaryDiffers => return self.is_first(),
-            Kind::FundFlowWithoutTrade | Kind::TradeWithoutFundFlow => {
-                about.refund_id.as_ref().or(about.transaction_id.as_ref())
-            }
-            Kind::PaidThereUnpaidHere
-            | Kind::PaidHereAbsentThere
-            | Kind::AmountDiffers
-            | Kind::StatusDiffers
-            | Kind::IdentityDiffers
-            | Kind::UnknownOrderThere
-            | Kind::DuplicatePayment
-            | Kind::RefundThereUnknownHere
-            | Kind::RefundHereAbsentThere
-            | Kind::RefundAmountDiffers
-            | Kind::RefundStateDiffers
-            | Kind::FeeOffTheRate => about.order_no.as_ref(),
+        let number = if difference.kind.is_of_movements() {
+            about.refund_id.as_ref().or(about.transaction_id.as_ref())
+        } else {
+            about.order_no.as_ref() // none where it is about a bill as a whole
         };
         number.map_or(self.is_first(), |number| self.has(number))
     }

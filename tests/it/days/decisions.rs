@@ -12,6 +12,11 @@ use crate::support::Bench;
 
 /// A day that was reconciled, and its one difference: an order was paid twice, and nobody was told.
 async fn a_second_payment(bench: &Bench) -> (BillDate, difference::Difference) {
+    a_second_payment_in(bench, false).await
+}
+
+/// The same, by a preview or a run in earnest.
+async fn a_second_payment_in(bench: &Bench, dry_run: bool) -> (BillDate, difference::Difference) {
     let day = bench.fresh_day().await;
     bench.paid("TWICE-1").await;
     let admin = bench.wechat.admin();
@@ -21,9 +26,9 @@ async fn a_second_payment(bench: &Bench) -> (BillDate, difference::Difference) {
         })
         .await;
     bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, false).await;
-    let [proposed] = bench.differences_of(day).await.try_into().unwrap();
-    (day, proposed)
+    bench.reconcile(day, dry_run).await;
+    let [found] = bench.differences_of(day).await.try_into().unwrap();
+    (day, found)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,17 +169,8 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
 async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
     use payments::reconcile::difference::Decision;
     let bench = Bench::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("TWICE-1").await;
+    let (day, open) = a_second_payment_in(&bench, true).await;
     let admin = bench.wechat.admin();
-    bench
-        .in_silence(async {
-            admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
-        })
-        .await;
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, true).await;
-    let [open] = bench.differences_of(day).await.try_into().unwrap();
     let now = bench.clock.now();
     let proposed = open.decided(Decision::Propose, "li", "paid twice", now);
     let approved = proposed.clone().unwrap();

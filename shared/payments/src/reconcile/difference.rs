@@ -208,6 +208,26 @@ impl Kind {
         }
     }
 
+    /// Whether it is about a movement of the account, which has WeChat Pay's number of its trade.
+    pub const fn is_of_movements(self) -> bool {
+        match self {
+            Self::FundFlowWithoutTrade | Self::TradeWithoutFundFlow => true,
+            Self::PaidThereUnpaidHere
+            | Self::PaidHereAbsentThere
+            | Self::AmountDiffers
+            | Self::StatusDiffers
+            | Self::IdentityDiffers
+            | Self::UnknownOrderThere
+            | Self::DuplicatePayment
+            | Self::RefundThereUnknownHere
+            | Self::RefundHereAbsentThere
+            | Self::RefundAmountDiffers
+            | Self::RefundStateDiffers
+            | Self::FeeOffTheRate
+            | Self::SummaryDiffers => false,
+        }
+    }
+
     /// What is done without or with a person.
     pub const fn remedy(self) -> Remedy {
         match self {
