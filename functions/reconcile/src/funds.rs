@@ -114,6 +114,8 @@ pub(crate) async fn judge(
         days.insert(0, (run.date.plus_days(-1), FundDay::Before));
     }
     let mut facts = BTreeMap::new();
+    // Up to which movement without a trade each bill goes.
+    let mut strays_until = Vec::new();
     for (date, day) in days {
         for account in ACCOUNTS {
             let read = bills::read_fund(desk, run, date, account, |row| {
@@ -123,6 +125,7 @@ pub(crate) async fn judge(
                 Ok(())
             })
             .await?;
+            strays_until.push((account.0, books.strays()));
             if date == run.date {
                 facts.insert(account.0, read.facts);
                 if let (true, Some(what)) = (part.is_first(), &read.summary_differs) {
@@ -132,11 +135,12 @@ pub(crate) async fn judge(
         }
     }
     let funded = books.finish();
-    for line in &funded.without_trade {
+    for (at, line) in funded.without_trade.iter().enumerate() {
+        let bill = strays_until.iter().find(|(_, until)| at < *until);
         if !is_known(desk, run.date, line).await? {
             finding.add(
                 Kind::FundFlowWithoutTrade,
-                about_flow(line),
+                about_flow(line, bill.map(|(bill, _)| *bill)),
                 Some(side_of_flow(line)),
                 None,
             );
@@ -269,8 +273,9 @@ pub(crate) fn id_of<'a>(row: &TradeRow<'a>) -> &'a str {
     }
 }
 
-fn about_flow(line: &FundLine) -> About {
+fn about_flow(line: &FundLine, bill: Option<BillName>) -> About {
     About {
+        bill,
         order_no: Some(line.voucher.clone()).filter(|voucher| !voucher.is_empty()),
         transaction_id: Some(line.business_id.clone()),
         line: Some(line.line),

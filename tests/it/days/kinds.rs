@@ -1,6 +1,9 @@
 //! Every kind of difference: found once, none invented, and what can be repaired is.
 
-use payments::reconcile::{difference::State, run::RunState};
+use payments::reconcile::{
+    difference::{Kind, State},
+    run::{BillName, RunState},
+};
 use wechatpay_simulator::{
     ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, SummaryOf, WantedDifference,
 };
@@ -173,6 +176,16 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
         "unknown_order_there FOREIGN-1 open",
     ];
     assert_eq!(bench.told(day).await, expected);
+    for difference in bench.differences_of(day).await {
+        let kind = difference.kind;
+        let bill = [
+            (Kind::FundFlowWithoutTrade, BillName::FundBasic),
+            (Kind::SummaryDiffers, BillName::Trade),
+        ]
+        .into_iter()
+        .find_map(|(of, bill)| (of == kind).then_some(bill));
+        assert_eq!(difference.about.bill, bill, "{}", kind.name());
+    }
     let found: u32 = run.differences().values().sum();
     assert_eq!(usize::try_from(found), Ok(expected.len()));
     assert_eq!(

@@ -253,6 +253,11 @@ impl FundBooks {
         Ok(())
     }
 
+    /// How many movements so far belong to no trade.
+    pub fn strays(&self) -> usize {
+        self.without_trade.len()
+    }
+
     /// Ends the pass over the movements.
     pub fn finish(mut self) -> Funded {
         let (mut missing_before, mut missing) = (0_u64, 0_u64);
