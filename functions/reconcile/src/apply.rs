@@ -197,18 +197,9 @@ async fn nobodys_money(
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Applied, DayError> {
-    let transaction = match ask::payment(desk, transaction_id).await? {
-        Ok(transaction) => transaction,
+    let ask::Payment { notice, trade_type } = match ask::payment(desk, transaction_id).await? {
+        Ok(told) => told,
         Err(why) => return Ok(Err(why)),
-    };
-    let trade_type = transaction.trade_type.clone();
-    let notice = match TradeNotice::try_from(transaction) {
-        Ok(notice) => notice,
-        Err(unreadable) => {
-            return Ok(Err(format!(
-                "our books cannot hold it ({unreadable}): refund it in WeChat Pay's console"
-            )));
-        }
     };
     let Outcome::Paid(money) = &notice.outcome else {
         return Ok(Err(

@@ -7,12 +7,13 @@ use flows::ask::Asked;
 use payments::{
     ids::{OutRefundNo, TransactionId},
     issue::Answer,
+    notice::TradeNotice,
     refund_news::RefundNews,
 };
 use tracing::warn;
 use wechatpay::{
     api::{ErrorCode, QueryRefund, Refusal, Repeat},
-    wire::{Refund, Transaction},
+    wire::Refund,
 };
 
 use crate::{desk::Desk, error::DayError};
@@ -23,6 +24,14 @@ const ASK_WITHIN: Duration = Duration::from_secs(6);
 /// What it told, or why it has nothing to tell, for people.
 pub(crate) type Told<T> = Result<T, String>;
 
+/// A payment as WeChat Pay tells of it.
+pub(crate) struct Payment {
+    /// As a callback would have told.
+    pub(crate) notice: TradeNotice,
+    /// Its product, in WeChat Pay's words.
+    pub(crate) trade_type: Option<String>,
+}
+
 /// Asks about a payment by WeChat Pay's number. Nothing is settled.
 ///
 /// # Errors
@@ -30,14 +39,26 @@ pub(crate) type Told<T> = Result<T, String>;
 pub(crate) async fn payment(
     desk: &Desk,
     transaction_id: &TransactionId,
-) -> Result<Told<Transaction>, DayError> {
-    match desk.asking.payment(transaction_id, ASK_WITHIN).await? {
-        Ok(transaction) => Ok(Ok(transaction)),
-        Err(Asked::NotThere) => Ok(Err("WeChat Pay says that it has no such payment".into())),
-        Err(Asked::Refused(refusal)) => refused(&refusal).map(Err),
-        Err(Asked::Unknown(what)) => Err(unanswered(&what)),
-        Err(Asked::Settled(_)) => Err(unanswered("settled")),
-    }
+) -> Result<Told<Payment>, DayError> {
+    let transaction = match desk.asking.payment(transaction_id, ASK_WITHIN).await? {
+        Ok(transaction) => transaction,
+        Err(Asked::NotThere) => {
+            return Ok(Err("WeChat Pay says that it has no such payment".into()));
+        }
+        Err(Asked::Refused(refusal)) => return refused(&refusal).map(Err),
+        Err(Asked::Unknown(what)) => return Err(unanswered(&what)),
+        Err(Asked::Settled(_)) => return Err(unanswered("settled")),
+    };
+    let trade_type = transaction.trade_type.clone();
+    Ok(match TradeNotice::try_from(transaction) {
+        Ok(notice) => Ok(Payment { notice, trade_type }),
+        Err(unreadable) => {
+            warn!(%unreadable, "a payment of the bill cannot be taken into our books");
+            Err(format!(
+                "our books cannot hold it ({unreadable}): refund it in WeChat Pay's console"
+            ))
+        }
+    })
 }
 
 /// Asks about a refund by the number that WeChat Pay was given. Nothing is settled.

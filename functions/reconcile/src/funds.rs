@@ -1,7 +1,8 @@
 //! The third side: the movements of the account, of the day and the day before, against the trades of both days.
 //!
-//! A merchant may be settled the day after a trade, so a trade without a movement waits for the next day's bills. All of it is read
-//! from the bills alone, so that each run of a day comes to the same.
+//! A merchant may be settled the day after a trade, so a trade without a movement waits for the next day's bills. What is expected
+//! and what moved is read from the bills alone, so that each run of a day comes to the same; only of a movement that no row explains
+//! are our books and WeChat Pay asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,7 +6,6 @@ use flows::{refund::RefundError, settle::Settled, trace::Trace};
 use payments::{
     ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
     journal::Cause,
-    notice::TradeNotice,
     order::Order,
     reconcile::{
         books::BookedRefund,
@@ -14,7 +13,7 @@ use payments::{
     },
     refund::Refund,
 };
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
     apply,
@@ -120,18 +119,7 @@ pub(crate) async fn written(
     }
 }
 
-/// Asks about a payment, and reads what WeChat Pay says as a callback would be.
-async fn news(desk: &Desk, transaction_id: &TransactionId) -> Result<Told<TradeNotice>, DayError> {
-    let transaction = ask::payment(desk, transaction_id).await?;
-    Ok(transaction.and_then(|transaction| {
-        TradeNotice::try_from(transaction).map_err(|unreadable| {
-            warn!(%unreadable, "a payment of the bill cannot be taken into our books");
-            format!("our books cannot hold it ({unreadable}): refund it in WeChat Pay's console")
-        })
-    }))
-}
-
-/// The same, and settles it.
+/// Asks about a payment and settles what WeChat Pay says, as a callback would be.
 ///
 /// # Errors
 /// [`DayError`] when WeChat Pay did not answer, or our side did not.
@@ -141,14 +129,18 @@ pub(crate) async fn settled(
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Told<Settled>, DayError> {
-    Ok(match news(desk, transaction_id).await? {
-        Ok(notice) => Ok(desk.settling.settle(&notice, cause, trace.id()).await?),
+    Ok(match ask::payment(desk, transaction_id).await? {
+        Ok(told) => Ok(desk
+            .settling
+            .settle(&told.notice, cause, trace.id())
+            .await?),
         Err(why) => Err(why),
     })
 }
 
 /// What people are told of money that went back without us.
 pub(crate) const GIVEN_BACK: &str = "WeChat Pay says that it was given back already, in part at least: compare with its console, then explain it";
+
 /// Paid there, unpaid here.
 async fn payment(
     desk: &Desk,
@@ -247,8 +239,8 @@ async fn money_of_others(
     let Some(transaction_id) = number.and_then(|id| TransactionId::parse(id).ok()) else {
         return Ok(Outcome::ForAPerson);
     };
-    let notice = match news(desk, &transaction_id).await? {
-        Ok(notice) => notice,
+    let notice = match ask::payment(desk, &transaction_id).await? {
+        Ok(told) => told.notice,
         Err(why) => return Ok(Outcome::Stays(why)),
     };
     // Why two persons need not be asked, where they need not.

@@ -31,6 +31,13 @@ async fn a_second_payment_in(bench: &Bench, dry_run: bool) -> (BillDate, differe
     (day, found)
 }
 
+/// The refund that was approved is sent, and WeChat Pay tells how it ended.
+async fn the_refund_ends(bench: &Bench) {
+    assert_eq!(bench.work_off().await, 0);
+    bench.advance(std::time::Duration::from_secs(60)).await;
+    assert_eq!(bench.work_off().await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_payment_goes_back_once_two_persons_approved_it() {
     let bench = Bench::start().await;
@@ -44,9 +51,7 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
         bench.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
-    assert_eq!(bench.work_off().await, 0);
-    bench.advance(std::time::Duration::from_secs(60)).await;
-    assert_eq!(bench.work_off().await, 0);
+    the_refund_ends(&bench).await;
     let [refund] = admin.refunds().try_into().unwrap();
     assert_eq!(
         Some(refund.transaction_id.as_str()),
@@ -91,9 +96,7 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
         bench.told(day).await,
         ["unknown_order_there FOREIGN-1 repaired"]
     );
-    assert_eq!(bench.work_off().await, 0);
-    bench.advance(std::time::Duration::from_secs(60)).await;
-    assert_eq!(bench.work_off().await, 0);
+    the_refund_ends(&bench).await;
     let admin = bench.wechat.admin();
     let [refund] = admin.refunds().try_into().unwrap();
     assert_eq!(
@@ -139,9 +142,7 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
     let admin = bench.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Closed);
     bench.two_approve(&proposed).await;
-    assert_eq!(bench.work_off().await, 0);
-    bench.advance(std::time::Duration::from_secs(60)).await;
-    assert_eq!(bench.work_off().await, 0);
+    the_refund_ends(&bench).await;
     assert_eq!(
         bench.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]
@@ -153,9 +154,7 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
     assert_eq!(proposed.state, State::Proposed, "two persons decide anew");
     assert_eq!(admin.refunds().len(), 1);
     bench.two_approve(&proposed).await;
-    assert_eq!(bench.work_off().await, 0);
-    bench.advance(std::time::Duration::from_secs(60)).await;
-    assert_eq!(bench.work_off().await, 0);
+    the_refund_ends(&bench).await;
     let ends: Vec<RefundStatus> = admin.refunds().iter().map(|one| one.status).collect();
     assert_eq!(ends, [RefundStatus::Closed, RefundStatus::Success]);
     bench.reconcile(day, false).await;
