@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
-use crate::support::{APPIDS, Bench, FOREIGN_APPID, LocalAws, MCHID, Wishes, native};
+use crate::support::{APPIDS, Bench, LocalAws, MCHID, Wishes, native, refused_by_wechat};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_native_order_is_answered_with_the_code_that_a_payer_can_scan() {
@@ -370,8 +370,7 @@ async fn a_time_out_after_the_order_was_made_ends_in_the_same_order_with_the_liv
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_wechat_pay_rejects_the_order_and_is_told_with_its_code() {
     let bench = Bench::start().await;
-    let mut body = native("ORDER-1");
-    body["appid"] = json!(FOREIGN_APPID);
+    let body = refused_by_wechat("ORDER-1");
     let refused = bench.post_order(&body).await;
     assert_eq!(
         (refused.status, refused.code()),
@@ -382,7 +381,7 @@ async fn a_refusal_of_wechat_pay_rejects_the_order_and_is_told_with_its_code() {
         refused.body["detail"]
             .as_str()
             .unwrap()
-            .contains("APPID_MCHID_NOT_MATCH"),
+            .contains("OPENID_MISMATCH"),
         "{refused:?}"
     );
     assert_eq!(bench.get_order("ORDER-1").await.body["state"], "rejected");
@@ -392,7 +391,7 @@ async fn a_refusal_of_wechat_pay_rejects_the_order_and_is_told_with_its_code() {
         (200, &json!("rejected")),
         "a repeat shows the state and asks nothing"
     );
-    assert_eq!(bench.wechat.admin().requests()[&Endpoint::PrepayNative], 1);
+    assert_eq!(bench.wechat.admin().requests()[&Endpoint::PrepayJsapi], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -400,9 +399,7 @@ async fn a_refusal_after_an_unanswered_try_does_not_reject_the_order() {
     let bench = Bench::start().await;
     let admin = bench.wechat.admin();
     admin.add_fault(Rule::times(Fault::ResetBefore, 1)).unwrap();
-    let mut body = native("ORDER-1");
-    body["appid"] = json!(FOREIGN_APPID);
-    let answer = bench.post_order(&body).await;
+    let answer = bench.post_order(&refused_by_wechat("ORDER-1")).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     assert_eq!(bench.get_order("ORDER-1").await.body["state"], "reserved");
 }

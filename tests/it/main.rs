@@ -16,6 +16,7 @@
 
 mod api_signatures;
 mod batches;
+mod blocked;
 mod callbacks;
 mod calls_counted;
 mod close;

@@ -12,7 +12,7 @@ use payments::{
 };
 use tracing::warn;
 use wechatpay::{
-    api::{ErrorCode, QueryRefund, Refusal, Repeat},
+    api::{ErrorCode, QueryRefund, Refusal, Repeat, Side},
     wire::Refund,
 };
 
@@ -96,18 +96,18 @@ fn read(answer: Refund) -> Told<Box<RefundNews>> {
 
 /// Whether a refusal passes; if not, what it comes to.
 fn refused(refusal: &Refusal) -> Result<String, DayError> {
-    match refusal.repeat() {
-        Repeat::Yes | Repeat::Later => Err(unanswered(&refusal.raw_code)),
-        // After a query: this was one.
-        Repeat::AfterQuery
-        | Repeat::AfterTopUp
-        | Repeat::AfterReview
-        | Repeat::AfterChange
-        | Repeat::No => Ok(format!(
-            "WeChat Pay refuses to tell of it ({}): look it up in its console",
-            refusal.raw_code
-        )),
+    let passes = match refusal.side() {
+        // A block of the merchant says nothing about this payment or refund.
+        Side::Merchant | Side::Unknown => true,
+        Side::Request | Side::Passing => matches!(refusal.repeat(), Repeat::Yes | Repeat::Later),
+    };
+    if passes {
+        return Err(unanswered(&refusal.raw_code));
     }
+    Ok(format!(
+        "WeChat Pay refuses to tell of it ({}): look it up in its console",
+        refusal.raw_code
+    ))
 }
 
 /// WeChat Pay gave no answer that counts: the day comes again.

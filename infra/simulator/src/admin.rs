@@ -180,7 +180,7 @@ impl Admin {
             let wanted = wanted(&mut world, wish)?;
             refunding::accept(&self.sim, &mut world, wanted).map_err(|refusal| {
                 ConsoleRefundError::Refused {
-                    code: refusal.code.to_owned(),
+                    code: refusal.code.to_string(),
                     message: refusal.in_english().to_owned(),
                 }
             })?

@@ -143,7 +143,7 @@ mod tests {
             };
             let header = format!("{HEAD},signature=\"{signature}\"");
             check(Some(&header), &request, &expected, 1_554_208_460_000)
-                .map_err(|refusal| refusal.code)
+                .map_err(|refusal| refusal.code.into_owned())
         };
         let (query, prepay) = (
             "/v3/refund/domestic/refunds/123123123123",
@@ -153,11 +153,11 @@ mod tests {
         assert_eq!(verdict("POST", prepay, PREPAY_BODY, PREPAY), Ok(()));
         assert_eq!(
             verdict("POST", prepay, &PREPAY_BODY.replace("100", "101"), PREPAY),
-            Err("SIGN_ERROR")
+            Err("SIGN_ERROR".to_owned())
         );
         assert_eq!(
             verdict("GET", "/v3/refund/domestic/refunds/123123123124", "", QUERY),
-            Err("SIGN_ERROR")
+            Err("SIGN_ERROR".to_owned())
         );
     }
 }

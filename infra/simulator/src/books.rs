@@ -401,6 +401,7 @@ fn strike(callback: &mut Callback, fault: &Fault) {
         Fault::ProbeResponse
         | Fault::SlowAnswer { .. }
         | Fault::TimeOutAfterOperation { .. }
+        | Fault::Refuse { .. }
         | Fault::TooManyRequests
         | Fault::TooManyRequestsAfter
         | Fault::ServerErrorBefore { .. }

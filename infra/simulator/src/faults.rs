@@ -22,6 +22,14 @@ pub enum Fault {
         #[serde(default = "half_a_minute_ms")]
         hold_ms: u64,
     },
+    /// Refused with any code; nothing was done.
+    Refuse {
+        /// 400 to 599; 403 unless told.
+        #[serde(default = "four_hundred_and_three")]
+        status: u16,
+        /// Such as `NO_AUTH`.
+        code: String,
+    },
     /// 429 `FREQUENCY_LIMITED`; nothing was done.
     TooManyRequests,
     /// 429 `FREQUENCY_LIMITED` although the operation was done, as WeChat Pay's refund pages warn.
@@ -118,6 +126,10 @@ fn half_a_minute_ms() -> u64 {
     30_000
 }
 
+fn four_hundred_and_three() -> u16 {
+    403
+}
+
 fn five_hundred() -> u16 {
     500
 }
@@ -139,6 +151,7 @@ impl Fault {
             Self::ProbeResponse
             | Self::SlowAnswer { .. }
             | Self::TimeOutAfterOperation { .. }
+            | Self::Refuse { .. }
             | Self::TooManyRequests
             | Self::TooManyRequestsAfter
             | Self::ServerErrorBefore { .. }
@@ -178,6 +191,7 @@ impl Fault {
             Self::ProbeResponse => endpoint != Endpoint::BillFile && endpoint != Endpoint::Unknown,
             Self::SlowAnswer { .. }
             | Self::TimeOutAfterOperation { .. }
+            | Self::Refuse { .. }
             | Self::TooManyRequests
             | Self::TooManyRequestsAfter
             | Self::ServerErrorBefore { .. }

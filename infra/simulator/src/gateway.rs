@@ -103,6 +103,7 @@ pub(crate) async fn serve(
             }
             Fault::StaleKeepAlive => wire.make_stale(),
             Fault::ProbeResponse
+            | Fault::Refuse { .. }
             | Fault::TooManyRequests
             | Fault::ServerErrorBefore { .. }
             | Fault::ResetBefore
@@ -165,6 +166,7 @@ async fn read(request: Request) -> Result<Arrived, Refusal> {
 
 fn refused_before(fault: &Fault) -> Option<Refusal> {
     match fault {
+        Fault::Refuse { status, code } => Some(Refusal::told(*status, code)),
         Fault::TooManyRequests => Some(Refusal::frequency_limited()),
         Fault::ServerErrorBefore { status } => Some(Refusal::system_error(*status)),
         Fault::ProbeResponse

@@ -1,12 +1,14 @@
 //! What WeChat Pay answers when it says no: status, code, message, detail, and the number at the end of `Request-ID`.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 /// An answer that is not 2xx. Never signed, like the real ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     /// In Chinese, the default, and in English, for `Accept-Language: en`.
     message: (String, String),
     detail: Option<Value>,
@@ -17,14 +19,14 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(crate) fn new(
         status: u16,
-        code: &'static str,
+        code: impl Into<Cow<'static, str>>,
         internal: u32,
         chinese: impl Into<String>,
         english: impl Into<String>,
     ) -> Self {
         Self {
             status,
-            code,
+            code: code.into(),
             message: (chinese.into(), english.into()),
             detail: None,
             internal,
@@ -104,6 +106,17 @@ impl Refusal {
         )
     }
 
+    /// As a fault says.
+    pub(crate) fn told(status: u16, code: &str) -> Self {
+        Self::new(
+            status,
+            code.to_owned(),
+            268_435_457,
+            "请求被拒绝",
+            "The request is refused",
+        )
+    }
+
     pub(crate) fn system_error(status: u16) -> Self {
         let code = if status == 500 {
             "SYSTEM_ERROR"
@@ -145,7 +158,7 @@ impl Refusal {
         let code = if bare {
             self.code.replace('_', "")
         } else {
-            self.code.to_owned()
+            self.code.to_string()
         };
         let mut body = json!({"code": code, "message": message});
         if let (Some(detail), Some(body)) = (&self.detail, body.as_object_mut()) {

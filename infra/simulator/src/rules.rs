@@ -100,6 +100,9 @@ pub enum BadRule {
     /// The status of a server error.
     #[error("status is {0}, but must be 500, 502 or 503")]
     Status(u16),
+    /// The status of a refusal.
+    #[error("status is {0}, but a refusal has 400 to 599")]
+    Refusal(u16),
 }
 
 /// All rules in force.
@@ -126,6 +129,11 @@ impl Faults {
             && ![500, 502, 503].contains(&status)
         {
             return Err(BadRule::Status(status));
+        }
+        if let Fault::Refuse { status, .. } = rule.fault
+            && !(400..600).contains(&status)
+        {
+            return Err(BadRule::Refusal(status));
         }
         self.made = self.made.saturating_add(1);
         let mut rng = ChaCha20Rng::seed_from_u64(self.seed);

@@ -220,7 +220,7 @@ mod tests {
             let refusal = read(body.as_bytes(), FIELDS).unwrap_err();
             let answer: Value = serde_json::from_slice(&refusal.body(None, false)).unwrap();
             assert_eq!(
-                (refusal.status, refusal.code),
+                (refusal.status, refusal.code.as_ref()),
                 (400, "PARAM_ERROR"),
                 "{body}"
             );

@@ -19,7 +19,7 @@ use std::{
 
 use payments::issue::Answer;
 use tokio::sync::OnceCell;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use wechatpay::{
     FieldKey,
     api::{Call, CallFailure, Method, Outgoing, Repeat, read_answer},
@@ -419,11 +419,21 @@ impl WechatApi {
                 Answer::Done(value)
             }
             Err(CallFailure::Refused(refusal)) => {
-                warn!(
-                    wechat_request_id = request_id,
-                    %refusal,
-                    "WeChat Pay refused"
-                );
+                // Told here, since any call may be the first that meets it.
+                if let Some(what_to_do) = refusal.what_to_do() {
+                    error!(
+                        wechat_request_id = request_id,
+                        %refusal,
+                        what_to_do,
+                        "WeChat Pay refuses the merchant, and not this request alone"
+                    );
+                } else {
+                    warn!(
+                        wechat_request_id = request_id,
+                        %refusal,
+                        "WeChat Pay refused"
+                    );
+                }
                 Answer::Refused(*refusal)
             }
             Err(CallFailure::Unverified(error)) => {

@@ -13,7 +13,10 @@ use payments::{
     settle::{Change, MerchantFacts},
 };
 use tracing::{error, info, warn};
-use wechatpay::UnixSeconds;
+use wechatpay::{
+    UnixSeconds,
+    api::{ErrorCode, Side},
+};
 
 use crate::problem::Chain;
 
@@ -186,6 +189,9 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
         RefundState::Reserved if refund.trouble.as_deref().is_some_and(is_low_balance) => Some(
             "the merchant's balance at WeChat Pay is too low: fill it up; the refund then goes on by itself",
         ),
+        RefundState::Reserved if refund.trouble.as_deref().is_some_and(is_of_the_merchant) => Some(
+            "WeChat Pay refuses the merchant for now, with the code in `trouble`: put that right in its console; the refund then goes on by itself",
+        ),
         RefundState::Closed if refund.gives_back_what_is_owed() => Some(match refund.of {
             PaymentKind::Booked => {
                 "WeChat Pay could not give late money back: find out why in its console, then ask for a new refund of this order"
@@ -199,6 +205,11 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
         | RefundState::Succeeded(_)
         | RefundState::Closed => None,
     }
+}
+
+/// A block, a permission or a setting, which refuses every refund alike.
+fn is_of_the_merchant(code: &str) -> bool {
+    ErrorCode::parse(code).side() == Some(Side::Merchant)
 }
 
 /// `NOT_ENOUGH`, in either spelling.

@@ -468,7 +468,8 @@ impl Refunding {
                 self.look_soon(&refund).await?;
                 Ok(Decided::Done(Box::new(self.reread(refund).await?)))
             }
-            Answer::Refused(refusal) => match judge_refusal(&refusal) {
+            // A person asks, and is told at once.
+            Answer::Refused(refusal) => match judge_refusal(&refusal, i64::MAX) {
                 AfterRefusal::Refuse { .. } | AfterRefusal::Pause => Ok(Decided::Refused(refusal)),
                 // A 5xx or 429, signed or not, may have been carried out.
                 AfterRefusal::Later => {
@@ -523,7 +524,7 @@ impl Refunding {
             Answer::Unknown(_) => return Ok(Driven::Open),
             Answer::Refused(refusal) => refusal,
         };
-        match judge_refusal(&refusal) {
+        match judge_refusal(&refusal, self.waits_s(claimed)) {
             AfterRefusal::Later => {
                 self.note_delay(claimed, &refusal).await?;
                 Ok(Driven::Open)
@@ -571,10 +572,16 @@ impl Refunding {
         Ok(Driven::Open)
     }
 
-    /// WeChat Pay asks to come later. A person is told at once where it is about our own signature, else when it lasts.
+    /// How long a refund has been due, in seconds.
+    fn waits_s(&self, claimed: &Refund) -> i64 {
+        self.books.clock.now().0.saturating_sub(claimed.slot_at.0)
+    }
+
+    /// It does not go out for now. A person is told when it lasts; of what people have to put right the client of WeChat Pay
+    /// has told them already.
     async fn note_delay(&self, claimed: &Refund, refusal: &Refusal) -> Result<(), RefundError> {
-        let waits_s = self.books.clock.now().0.saturating_sub(claimed.slot_at.0);
-        if refusal.code == ErrorCode::SignError || waits_s > LASTS_S {
+        let waits_s = self.waits_s(claimed);
+        if waits_s > LASTS_S {
             error!(
                 order_no = claimed.order_no.as_str(),
                 refund_no = claimed.refund_no.as_str(),

@@ -1,6 +1,6 @@
 //! Asking WeChat Pay for a prepay value: what each answer means for the order.
 
-use wechatpay::api::{ErrorCode, PrepayValue, Refusal, Repeat};
+use wechatpay::api::{ErrorCode, PrepayValue, Refusal, Repeat, Side};
 
 use crate::order::{Attempt, Order, OrderState};
 
@@ -43,6 +43,8 @@ pub enum GiveUp {
     Unknown(String),
     /// WeChat Pay refuses, but an earlier try may have gone through, so the order cannot be called rejected.
     RefusedAfterUnknown(Refusal),
+    /// WeChat Pay refuses, and not because of this order: it may take it once people have put that right.
+    NotOfTheOrder(Refusal),
 }
 
 /// Shows codes only: WeChat Pay's free text may repeat what a payer or client wrote.
@@ -53,6 +55,7 @@ impl std::fmt::Debug for GiveUp {
             Self::RefusedAfterUnknown(refusal) => {
                 write!(f, "after an unknown outcome: {refusal}")
             }
+            Self::NotOfTheOrder(refusal) => write!(f, "not for the order's sake: {refusal}"),
         }
     }
 }
@@ -76,29 +79,34 @@ pub fn judge(answer: Answer<PrepayValue>, tries_left: u32, clean: bool) -> Next 
     if exists_at_wechat(&refusal.code) {
         return Next::Query(None);
     }
-    if says_nothing_about_the_order(&refusal) {
-        return Next::GiveUp(GiveUp::Unknown(refusal.to_string()));
-    }
-    match refusal.repeat() {
-        Repeat::Yes if tries_left > 0 => Next::Repeat,
+    match refusal.side() {
+        // A block, a missing permission or a wrong setting refuses every order alike: none is lost by it. Of a code
+        // that nobody knows here it cannot be told. The next attempt asks how the order stands before it sends it.
+        Side::Merchant | Side::Unknown => Next::GiveUp(GiveUp::NotOfTheOrder(refusal)),
+        Side::Passing if refusal.repeat() == Repeat::Yes && tries_left > 0 => Next::Repeat,
         // `RULE_LIMIT` may be a limit on how often, which passes. Only its free text tells (section 9), and nothing is decided on
         // that: what does not pass ends with the order's time.
-        Repeat::Yes | Repeat::Later | Repeat::AfterReview => {
-            Next::GiveUp(GiveUp::Unknown(refusal.to_string()))
-        }
-        Repeat::AfterQuery => Next::Query(Some(refusal)),
-        Repeat::AfterTopUp | Repeat::AfterChange | Repeat::No if clean => Next::Reject(refusal),
-        Repeat::AfterTopUp | Repeat::AfterChange | Repeat::No => {
-            Next::GiveUp(GiveUp::RefusedAfterUnknown(refusal))
-        }
+        Side::Passing => Next::GiveUp(GiveUp::Unknown(refusal.to_string())),
+        Side::Request if asks_first(&refusal) => Next::Query(Some(refusal)),
+        Side::Request if clean => Next::Reject(refusal),
+        Side::Request => Next::GiveUp(GiveUp::RefusedAfterUnknown(refusal)),
     }
 }
 
-/// Refusals that would burn a good order's number: a page of some proxy's, without any code of WeChat Pay's, and a signature
-/// that is not taken, which is about our clock, serial or certificate and passes when that is mended.
-fn says_nothing_about_the_order(refusal: &Refusal) -> bool {
-    let no_code = refusal.raw_code.is_empty() && refusal.status < 500 && refusal.status != 429;
-    no_code || refusal.code == ErrorCode::SignError
+/// Refusals of the request that reject it only once a question confirms that WeChat Pay has no such order. A `PARAM_ERROR`
+/// without a field may be about a header, such as a wrong `Wechatpay-Serial`: then the question is refused as well, and
+/// nothing is decided.
+fn asks_first(refusal: &Refusal) -> bool {
+    let names_a_field = refusal
+        .detail
+        .as_ref()
+        .is_some_and(|detail| detail.field.is_some());
+    match refusal.repeat() {
+        Repeat::AfterQuery | Repeat::Yes | Repeat::Later => true,
+        Repeat::AfterTopUp | Repeat::AfterReview | Repeat::AfterChange | Repeat::No => {
+            refusal.code == ErrorCode::ParamError && !names_a_field
+        }
+    }
 }
 
 /// Whether nothing unknown came before this attempt: it is the first one.
@@ -179,56 +187,110 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_that_may_be_a_limit_on_how_often_rejects_nothing() {
-        for code in ["RULE_LIMIT", "RULELIMIT"] {
-            for clean in [true, false] {
-                assert!(
-                    matches!(
-                        judge(refused(403, code), 1, clean),
-                        Next::GiveUp(GiveUp::Unknown(_))
-                    ),
-                    "{code}"
-                );
-            }
+    fn an_answer_without_a_code_rejects_nothing() {
+        for status in [302, 403, 404] {
+            let next = judge(refused(status, ""), 1, true);
+            assert!(
+                matches!(next, Next::GiveUp(GiveUp::NotOfTheOrder(_))),
+                "{status}: {next:?}"
+            );
         }
     }
 
+    /// What each code of the manual does to an order when it comes at the first try, and when something unknown came
+    /// before it.
     #[test]
-    fn an_answer_that_says_nothing_about_the_order_rejects_nothing() {
-        for (status, code) in [(302, ""), (403, ""), (404, ""), (401, "SIGN_ERROR")] {
-            let next = judge(refused(status, code), 1, true);
+    fn every_code_has_its_next_step_and_only_the_orders_own_faults_reject_it() {
+        const STAYS: [&str; 2] = ["stays", "stays"];
+        const PEOPLE: [&str; 2] = ["stays, people", "stays, people"];
+        const REJECTED: [&str; 2] = ["rejected", "stays"];
+        const ASKED: [&str; 2] = ["asked, rejected", "asked, stays"];
+        const EXISTS: [&str; 2] = ["asked, stays", "asked, stays"];
+        let table = [
+            ("SYSTEM_ERROR", 500, STAYS),
+            ("BANK_ERROR", 500, STAYS),
+            ("SERVICE_UNAVAILABLE", 503, STAYS),
+            ("BIZ_ERR_NEED_RETRY", 400, STAYS),
+            ("FREQUENCY_LIMITED", 429, STAYS),
+            ("FREQUENCY_LIMITED", 403, STAYS),
+            ("RULE_LIMIT", 403, STAYS),
+            ("STATEMENT_CREATING", 400, STAYS),
+            ("USERPAYING", 202, STAYS),
+            ("SIGN_ERROR", 401, PEOPLE),
+            ("NO_AUTH", 403, PEOPLE),
+            ("REQUEST_BLOCKED", 403, PEOPLE),
+            ("APPID_MCHID_NOT_MATCH", 400, PEOPLE),
+            ("MCH_NOT_EXISTS", 400, PEOPLE),
+            ("NOT_ENOUGH", 403, PEOPLE),
+            ("NOT_FOUND", 404, PEOPLE),
+            ("A_NEW_ONE", 400, PEOPLE),
+            ("A_NEW_ONE", 429, STAYS),
+            ("A_NEW_ONE", 500, STAYS),
+            ("OPENID_MISMATCH", 500, REJECTED),
+            ("ORDER_REVERSED", 400, REJECTED),
+            ("INVALID_TRANSACTIONID", 500, REJECTED),
+            ("ACCOUNT_ERROR", 403, REJECTED),
+            ("USER_ACCOUNT_ABNORMAL", 403, REJECTED),
+            ("TRADE_OVERDUE", 403, REJECTED),
+            ("REFUND_FEE_MISMATCH", 400, REJECTED),
+            ("NO_STATEMENT_EXIST", 400, REJECTED),
+            ("PARAM_ERROR", 400, ASKED),
+            ("INVALID_REQUEST", 400, ASKED),
+            ("TRADE_ERROR", 403, ASKED),
+            ("ORDER_NOT_EXIST", 404, ASKED),
+            ("RESOURCE_NOT_EXISTS", 404, ASKED),
+            ("ALREADY_EXISTS", 400, ASKED),
+            ("OUT_TRADE_NO_USED", 403, EXISTS),
+            ("ORDERPAID", 400, EXISTS),
+            ("ORDER_CLOSED", 400, EXISTS),
+        ];
+        for (code, status, expected) in &table {
+            let came_to = [true, false].map(|clean| {
+                match (judge(refused(*status, code), 0, clean), clean) {
+                    (Next::Reject(_), _) => "rejected",
+                    // What the flow does with the refusal when the order is not there.
+                    (Next::Query(Some(_)), true) => "asked, rejected",
+                    (Next::Query(_), _) => "asked, stays",
+                    (Next::GiveUp(GiveUp::NotOfTheOrder(refusal)), _) => {
+                        assert!(refusal.what_to_do().is_some(), "{code}: nobody is told");
+                        "stays, people"
+                    }
+                    (Next::GiveUp(_), _) => "stays",
+                    (Next::Store(_) | Next::Repeat, _) => "goes on",
+                }
+            });
+            assert_eq!(came_to, *expected, "{status} {code}");
+        }
+        for code in ErrorCode::all() {
             assert!(
-                matches!(next, Next::GiveUp(GiveUp::Unknown(_))),
-                "{status} {code}: {next:?}"
+                table
+                    .iter()
+                    .any(|(raw, _, _)| ErrorCode::parse(raw) == code),
+                "{code:?} is not in the table"
             );
         }
     }
 
     #[test]
-    fn an_invalid_request_is_decided_by_a_query() {
-        let next = judge(refused(400, "INVALID_REQUEST"), 1, true);
-        assert!(matches!(next, Next::Query(Some(_))), "{next:?}");
-    }
-
-    #[test]
-    fn only_a_refusal_with_nothing_unknown_before_it_rejects_the_order() {
-        for code in [
-            "PARAM_ERROR",
-            "APPID_MCHID_NOT_MATCH",
-            "NO_AUTH",
-            "MCH_NOT_EXISTS",
+    fn a_wrong_value_is_the_orders_fault_only_where_a_field_of_the_order_is_named() {
+        for (field, expected) in [
+            ("/payer/openid", "rejected"),
+            ("/amount/total", "rejected"),
+            ("/notify_url", "stays"),
+            ("/mchid", "stays"),
+            ("/appid", "stays"),
         ] {
-            assert!(
-                matches!(judge(refused(400, code), 1, true), Next::Reject(_)),
-                "{code}"
-            );
-            assert!(
-                matches!(
-                    judge(refused(400, code), 1, false),
-                    Next::GiveUp(GiveUp::RefusedAfterUnknown(_))
-                ),
-                "{code}"
-            );
+            let body = format!(r#"{{"code":"PARAM_ERROR","detail":{{"field":"{field}"}}}}"#);
+            let refusal = Refusal::read(400, body.as_bytes());
+            let next = judge(Answer::Refused(refusal), 1, true);
+            let came_to = if matches!(next, Next::Reject(_)) {
+                "rejected"
+            } else if matches!(next, Next::GiveUp(GiveUp::NotOfTheOrder(_))) {
+                "stays"
+            } else {
+                panic!("{field}: {next:?}")
+            };
+            assert_eq!(came_to, expected, "{field}");
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::values::{good_or_bad, idempotency_key, object, runner, text};
 use super::{CONTRACT, conforms, held, text_post, validator};
-use crate::support::{APPIDS, Bench, FOREIGN_APPID, native};
+use crate::support::{APPIDS, Bench, native, refused_by_wechat};
 
 /// Values for one member, good and bad, that the contract alone can judge.
 fn member(name: &'static str) -> BoxedStrategy<Option<Value>> {
@@ -245,9 +245,7 @@ async fn every_kind_of_answer_is_described_by_the_contract() {
     let mut changed = native("ORDER-1");
     changed["amount_fen"] = json!(101);
     post(signed(&changed), 422).await;
-    let mut foreign = native("ORDER-4");
-    foreign["appid"] = json!(FOREIGN_APPID);
-    post(signed(&foreign), 422).await;
+    post(signed(&refused_by_wechat("ORDER-4")), 422).await;
     bench.wire.break_all(
         Match::operation(Service::DynamoDb, "PutItem"),
         AwsFault::ServiceFault,

@@ -5,6 +5,7 @@ mod aws;
 mod callbacks;
 mod console;
 mod days;
+mod lines;
 mod queues;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -32,6 +33,7 @@ use wechatpay_simulator::{
 pub(crate) use api::{Answer, Client};
 pub(crate) use aws::{Hidden, LocalAws};
 pub(crate) use days::native_for;
+pub(crate) use lines::Lines;
 pub(crate) use queues::MAX_RECEIVE_COUNT;
 
 /// The merchant of all tests.
@@ -398,6 +400,14 @@ pub(crate) fn number(text: &str) -> OrderNo {
 /// A good request for a QR code.
 pub(crate) fn native(order_no: &str) -> Value {
     json!({"order_no": order_no, "product": "native", "amount_fen": 100, "description": "Tea"})
+}
+
+/// A request that is good by our rules and that WeChat Pay refuses for its own sake: the openid is of another appid.
+pub(crate) fn refused_by_wechat(order_no: &str) -> Value {
+    let mut body = native(order_no);
+    body["product"] = json!("jsapi");
+    body["openid"] = json!("other-appid-o1");
+    body
 }
 
 /// WeChat Pay at this port, or at a free one for 0. All have the same keys.

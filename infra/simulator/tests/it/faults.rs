@@ -49,6 +49,15 @@ async fn a_probed_answer_is_not_base64_and_its_repeat_is_signed() {
 async fn refusals_before_the_operation_do_nothing_and_those_after_it_do() {
     let merchant = at_noon();
     for (fault, status, code, done) in [
+        (
+            Fault::Refuse {
+                status: 403,
+                code: "NO_AUTH".to_owned(),
+            },
+            403,
+            "NO_AUTH",
+            false,
+        ),
         (Fault::TooManyRequests, 429, "FREQUENCY_LIMITED", false),
         (
             Fault::ServerErrorBefore { status: 500 },

@@ -45,7 +45,7 @@ pub use refund::{
     AbnormalRefundBody, AbnormalRefundTo, ApplyAbnormalRefund, CreateRefund, QueryRefund,
     RefundBody, RefundBodyAmount,
 };
-pub use refusal::{ErrorCode, Refusal, RefusalDetail, Repeat};
+pub use refusal::{ErrorCode, Refusal, RefusalDetail, Repeat, Side};
 
 /// The HTTP methods of the supported calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Error answers: their codes, and whether the same request may be repeated.
+//! Error answers: their codes, whose matter each is, and whether the same request may be repeated.
 //!
 //! The body is `{"code","message","detail"?}` (manual pages 4012081709, 4012081717). Codes are stable names that are
 //! spelled with and without underscores; messages are for people and one code has many, so nothing branches on them.
@@ -85,6 +85,46 @@ impl Refusal {
             _ => Repeat::AfterChange,
         }
     }
+
+    /// Whose matter it is: by code, and for codes nobody knows by status. A `PARAM_ERROR` about a value that
+    /// the merchant's settings put into every request is the merchant's matter.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        match self.code.side() {
+            Some(Side::Request) if self.names_a_setting() => Side::Merchant,
+            Some(by_code) => by_code,
+            None if self.status == 429 || self.status >= 500 => Side::Passing,
+            None => Side::Unknown,
+        }
+    }
+
+    /// What people have to do, where nothing else gets on: `None` when the refusal is the request's own matter,
+    /// or passes.
+    #[must_use]
+    pub fn what_to_do(&self) -> Option<&'static str> {
+        match self.side() {
+            Side::Request | Side::Passing => None,
+            Side::Unknown => {
+                Some("look the code up in WeChat Pay's manual, or the proxy that answered for it")
+            }
+            Side::Merchant => Some(
+                ADVICE
+                    .iter()
+                    .find(|(code, _)| *code == self.code)
+                    .map_or(CORRECT_THE_SETTING, |(_, advice)| *advice),
+            ),
+        }
+    }
+
+    /// Whether a `PARAM_ERROR` names a value that every request takes from the merchant's settings.
+    fn names_a_setting(&self) -> bool {
+        let field = self
+            .detail
+            .as_ref()
+            .and_then(|detail| detail.field.as_deref());
+        let name = field.map(|field| field.trim_start_matches('/').trim_start_matches("body/"));
+        self.code == ErrorCode::ParamError && matches!(name, Some("mchid" | "appid" | "notify_url"))
+    }
 }
 
 impl RefusalDetail {
@@ -166,9 +206,58 @@ impl fmt::Display for Repeat {
     }
 }
 
-/// Declares the codes: variant, spelling without underscores, further spellings, and whether to repeat.
+/// What people do about each code that is the merchant's matter.
+static ADVICE: [(ErrorCode, &str); 6] = [
+    (
+        ErrorCode::SignError,
+        "check the merchant's key, its certificate's serial, the clock, and that an APIv3 key is set",
+    ),
+    (
+        ErrorCode::NoAuth,
+        "give the merchant the permission in WeChat Pay's console: the product, or for refunds the \
+         list of addresses",
+    ),
+    (
+        ErrorCode::RequestBlocked,
+        "find out in WeChat Pay's console why the merchant is blocked, and have it lifted",
+    ),
+    (
+        ErrorCode::AppidMchidNotMatch,
+        "bind the appid to the merchant number at WeChat Pay, or take it out of the settings",
+    ),
+    (
+        ErrorCode::MchNotExists,
+        "correct the merchant number in the settings",
+    ),
+    (
+        ErrorCode::NotEnough,
+        "fill up the merchant's balance at WeChat Pay",
+    ),
+];
+
+/// The same for `PARAM_ERROR` about a value that comes from the settings.
+const CORRECT_THE_SETTING: &str =
+    "correct the setting that WeChat Pay names: mchid, appid or notify_url";
+
+/// Whose matter a refusal is: what has to change before such a request can be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The request's: one of its values, or the state of the order or refund that it names. Another request may
+    /// be taken.
+    Request,
+    /// The merchant's: key, permission, binding, balance, or a block. Every such request is refused until people
+    /// have put that right, and then this one may be taken as it is.
+    Merchant,
+    /// Nobody's: a fault or a limit at WeChat Pay, or something that is not ready yet. It passes.
+    Passing,
+    /// It cannot be told: a code that is not in the manual, or none at all.
+    Unknown,
+}
+
+/// Declares the codes: variant, spelling without underscores, further spellings, whose matter it is, and whether
+/// to repeat.
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $variant:ident = $text:literal $(| $alias:literal)* => $repeat:expr,)+) => {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal $(| $alias:literal)* => $side:ident, $repeat:expr,)+) => {
         /// A code of the manual's error tables, or another as it came.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
@@ -197,9 +286,18 @@ macro_rules! error_codes {
                 }
             }
 
-            /// All codes that are known, for tests and tables.
-            #[cfg(test)]
-            fn all() -> Vec<Self> {
+            /// Whose matter it is; `None` for unknown codes, where the HTTP status decides: [`Refusal::side`].
+            #[must_use]
+            pub fn side(&self) -> Option<Side> {
+                match self {
+                    $(Self::$variant => Some(Side::$side),)+
+                    Self::Unknown(_) => None,
+                }
+            }
+
+            /// All codes that are known, for tables and their tests.
+            #[must_use]
+            pub fn all() -> Vec<Self> {
                 vec![$(Self::$variant,)+]
             }
         }
@@ -208,71 +306,71 @@ macro_rules! error_codes {
 
 error_codes! {
     /// WeChat's side failed; the outcome is unknown.
-    SystemError = "SYSTEMERROR" => Repeat::Yes,
+    SystemError = "SYSTEMERROR" => Passing, Repeat::Yes,
     /// The bank's side failed; the outcome is unknown.
-    BankError = "BANKERROR" => Repeat::Yes,
+    BankError = "BANKERROR" => Passing, Repeat::Yes,
     /// Overload; try the other host.
-    ServiceUnavailable = "SERVICEUNAVAILABLE" => Repeat::Yes,
+    ServiceUnavailable = "SERVICEUNAVAILABLE" => Passing, Repeat::Yes,
     /// Refunds, older texts: the same refund number again.
-    BizErrNeedRetry = "BIZERRNEEDRETRY" => Repeat::Yes,
+    BizErrNeedRetry = "BIZERRNEEDRETRY" => Passing, Repeat::Yes,
     /// Rate limit, in all its spellings, a misspelt one among them.
     FrequencyLimited = "FREQUENCYLIMITED" | "FREQUENCYLIMIT" | "FREQUENCYLIMITEXCEED" | "RATELIMITEXCEEDED"
-        | "RATELIMITEXCEED" | "RATELIMITED" | "FREQENCYLIMIT" => Repeat::Later,
+        | "RATELIMITEXCEED" | "RATELIMITED" | "FREQENCYLIMIT" => Passing, Repeat::Later,
     /// A field is wrong: see `detail`.
-    ParamError = "PARAMERROR" => Repeat::AfterChange,
+    ParamError = "PARAMERROR" => Request, Repeat::AfterChange,
     /// The form is right, a rule is broken: changed parameters of a known number, amounts, a state. Query the order.
-    InvalidRequest = "INVALIDREQUEST" => Repeat::AfterQuery,
+    InvalidRequest = "INVALIDREQUEST" => Request, Repeat::AfterQuery,
     /// Key, serial, mchid, text, clock, or certificate: alert someone.
-    SignError = "SIGNERROR" => Repeat::AfterChange,
+    SignError = "SIGNERROR" => Merchant, Repeat::AfterChange,
     /// The product is not enabled, or the merchant not yours.
-    NoAuth = "NOAUTH" => Repeat::AfterChange,
+    NoAuth = "NOAUTH" => Merchant, Repeat::AfterChange,
     /// Blocked for risk or permission: see the console.
-    RequestBlocked = "REQUESTBLOCKED" => Repeat::AfterChange,
+    RequestBlocked = "REQUESTBLOCKED" => Merchant, Repeat::AfterChange,
     /// Some rule; frequency kinds pass, others do not.
-    RuleLimit = "RULELIMIT" => Repeat::AfterReview,
+    RuleLimit = "RULELIMIT" => Passing, Repeat::AfterReview,
     /// The order's state forbids it.
-    TradeError = "TRADEERROR" => Repeat::AfterQuery,
+    TradeError = "TRADEERROR" => Request, Repeat::AfterQuery,
     /// The appid is not bound to the merchant.
-    AppidMchidNotMatch = "APPIDMCHIDNOTMATCH" => Repeat::AfterChange,
+    AppidMchidNotMatch = "APPIDMCHIDNOTMATCH" => Merchant, Repeat::AfterChange,
     /// The merchant number is wrong.
-    MchNotExists = "MCHNOTEXISTS" => Repeat::AfterChange,
+    MchNotExists = "MCHNOTEXISTS" => Merchant, Repeat::AfterChange,
     /// The openid belongs to another appid.
-    OpenidMismatch = "OPENIDMISMATCH" => Repeat::AfterChange,
+    OpenidMismatch = "OPENIDMISMATCH" => Request, Repeat::AfterChange,
     /// The order is closed: a new order number is needed.
-    OrderClosed = "ORDERCLOSED" => Repeat::AfterChange,
+    OrderClosed = "ORDERCLOSED" => Request, Repeat::AfterChange,
     /// The order is paid: query it.
-    OrderPaid = "ORDERPAID" => Repeat::AfterQuery,
+    OrderPaid = "ORDERPAID" => Request, Repeat::AfterQuery,
     /// The order was reversed: a new order number is needed.
-    OrderReversed = "ORDERREVERSED" => Repeat::AfterChange,
+    OrderReversed = "ORDERREVERSED" => Request, Repeat::AfterChange,
     /// The number was used with other data: query it, then go on with it or take another.
-    OutTradeNoUsed = "OUTTRADENOUSED" => Repeat::AfterQuery,
+    OutTradeNoUsed = "OUTTRADENOUSED" => Request, Repeat::AfterQuery,
     /// No such order. Right after a time-out of its creation: not created, create the *same* again.
-    OrderNotExist = "ORDERNOTEXIST" => Repeat::Later,
+    OrderNotExist = "ORDERNOTEXIST" => Request, Repeat::Later,
     /// The payment's number is wrong.
-    InvalidTransactionId = "INVALIDTRANSACTIONID" => Repeat::AfterChange,
+    InvalidTransactionId = "INVALIDTRANSACTIONID" => Request, Repeat::AfterChange,
     /// The merchant's balance is too low.
-    NotEnough = "NOTENOUGH" => Repeat::AfterTopUp,
+    NotEnough = "NOTENOUGH" => Merchant, Repeat::AfterTopUp,
     /// The user's account has a fault; nothing to be done.
-    AccountError = "ACCOUNTERROR" => Repeat::No,
+    AccountError = "ACCOUNTERROR" => Request, Repeat::No,
     /// The user's account is gone: refund by other means.
-    UserAccountAbnormal = "USERACCOUNTABNORMAL" => Repeat::No,
+    UserAccountAbnormal = "USERACCOUNTABNORMAL" => Request, Repeat::No,
     /// Refund query: not accepted, create it again under the same number. Refund create: the order is unpaid or wrong.
     /// Certificates: there is no platform certificate.
-    ResourceNotExists = "RESOURCENOTEXISTS" => Repeat::AfterQuery,
+    ResourceNotExists = "RESOURCENOTEXISTS" => Request, Repeat::AfterQuery,
     /// No such thing.
-    NotFound = "NOTFOUND" => Repeat::AfterChange,
+    NotFound = "NOTFOUND" => Unknown, Repeat::AfterChange,
     /// A refund over a year after the payment.
-    TradeOverdue = "TRADEOVERDUE" => Repeat::No,
+    TradeOverdue = "TRADEOVERDUE" => Request, Repeat::No,
     /// Other amounts under the same refund number.
-    RefundFeeMismatch = "REFUNDFEEMISMATCH" => Repeat::AfterChange,
+    RefundFeeMismatch = "REFUNDFEEMISMATCH" => Request, Repeat::AfterChange,
     /// Transfers: it is final already, query it.
-    AlreadyExists = "ALREADYEXISTS" => Repeat::AfterQuery,
+    AlreadyExists = "ALREADYEXISTS" => Request, Repeat::AfterQuery,
     /// Bills: an empty day.
-    NoStatementExist = "NOSTATEMENTEXIST" => Repeat::No,
+    NoStatementExist = "NOSTATEMENTEXIST" => Request, Repeat::No,
     /// Bills: it is being made.
-    StatementCreating = "STATEMENTCREATING" => Repeat::Later,
+    StatementCreating = "STATEMENTCREATING" => Passing, Repeat::Later,
     /// Scan-code payments: the user is typing the password; query after 5 s.
-    UserPaying = "USERPAYING" => Repeat::AfterQuery,
+    UserPaying = "USERPAYING" => Passing, Repeat::AfterQuery,
 }
 
 #[cfg(test)]
@@ -308,53 +406,61 @@ mod tests {
     /// Section by section, the manual's error tables (pages 4012791856, 4012791859, 4012791860, 4012791862, 4012716434,
     /// 4013421222), spelled as they stand there.
     #[test]
-    fn every_code_of_the_manual_says_whether_to_repeat() {
+    fn every_code_of_the_manual_says_whose_matter_it_is_and_whether_to_repeat() {
         use Repeat::{AfterChange, AfterQuery, AfterReview, AfterTopUp, Later, No, Yes};
+        use Side::{Merchant, Passing, Request, Unknown};
         let table = [
-            ("SYSTEM_ERROR", Yes),
-            ("SYSTEMERROR", Yes),
-            ("BANK_ERROR", Yes),
-            ("SERVICE_UNAVAILABLE", Yes),
-            ("BIZ_ERR_NEED_RETRY", Yes),
-            ("FREQUENCY_LIMITED", Later),
-            ("PARAM_ERROR", AfterChange),
-            ("INVALID_REQUEST", AfterQuery),
-            ("SIGN_ERROR", AfterChange),
-            ("NO_AUTH", AfterChange),
-            ("NOAUTH", AfterChange),
-            ("REQUEST_BLOCKED", AfterChange),
-            ("RULE_LIMIT", AfterReview),
-            ("RULELIMIT", AfterReview),
-            ("TRADE_ERROR", AfterQuery),
-            ("APPID_MCHID_NOT_MATCH", AfterChange),
-            ("MCH_NOT_EXISTS", AfterChange),
-            ("OPENID_MISMATCH", AfterChange),
-            ("ORDER_CLOSED", AfterChange),
-            ("ORDERPAID", AfterQuery),
-            ("ORDER_PAID", AfterQuery),
-            ("ORDER_REVERSED", AfterChange),
-            ("OUT_TRADE_NO_USED", AfterQuery),
-            ("ORDER_NOT_EXIST", Later),
-            ("INVALID_TRANSACTIONID", AfterChange),
-            ("NOT_ENOUGH", AfterTopUp),
-            ("NOTENOUGH", AfterTopUp),
-            ("ACCOUNT_ERROR", No),
-            ("USER_ACCOUNT_ABNORMAL", No),
-            ("RESOURCE_NOT_EXISTS", AfterQuery),
-            ("NOT_FOUND", AfterChange),
-            ("TRADE_OVERDUE", No),
-            ("REFUND_FEE_MISMATCH", AfterChange),
-            ("ALREADY_EXISTS", AfterQuery),
-            ("NO_STATEMENT_EXIST", No),
-            ("STATEMENT_CREATING", Later),
-            ("USERPAYING", AfterQuery),
+            ("SYSTEM_ERROR", Passing, Yes),
+            ("SYSTEMERROR", Passing, Yes),
+            ("BANK_ERROR", Passing, Yes),
+            ("SERVICE_UNAVAILABLE", Passing, Yes),
+            ("BIZ_ERR_NEED_RETRY", Passing, Yes),
+            ("FREQUENCY_LIMITED", Passing, Later),
+            ("PARAM_ERROR", Request, AfterChange),
+            ("INVALID_REQUEST", Request, AfterQuery),
+            ("SIGN_ERROR", Merchant, AfterChange),
+            ("NO_AUTH", Merchant, AfterChange),
+            ("NOAUTH", Merchant, AfterChange),
+            ("REQUEST_BLOCKED", Merchant, AfterChange),
+            ("RULE_LIMIT", Passing, AfterReview),
+            ("RULELIMIT", Passing, AfterReview),
+            ("TRADE_ERROR", Request, AfterQuery),
+            ("APPID_MCHID_NOT_MATCH", Merchant, AfterChange),
+            ("MCH_NOT_EXISTS", Merchant, AfterChange),
+            ("OPENID_MISMATCH", Request, AfterChange),
+            ("ORDER_CLOSED", Request, AfterChange),
+            ("ORDERPAID", Request, AfterQuery),
+            ("ORDER_PAID", Request, AfterQuery),
+            ("ORDER_REVERSED", Request, AfterChange),
+            ("OUT_TRADE_NO_USED", Request, AfterQuery),
+            ("ORDER_NOT_EXIST", Request, Later),
+            ("INVALID_TRANSACTIONID", Request, AfterChange),
+            ("NOT_ENOUGH", Merchant, AfterTopUp),
+            ("NOTENOUGH", Merchant, AfterTopUp),
+            ("ACCOUNT_ERROR", Request, No),
+            ("USER_ACCOUNT_ABNORMAL", Request, No),
+            ("RESOURCE_NOT_EXISTS", Request, AfterQuery),
+            ("NOT_FOUND", Unknown, AfterChange),
+            ("TRADE_OVERDUE", Request, No),
+            ("REFUND_FEE_MISMATCH", Request, AfterChange),
+            ("ALREADY_EXISTS", Request, AfterQuery),
+            ("NO_STATEMENT_EXIST", Request, No),
+            ("STATEMENT_CREATING", Passing, Later),
+            ("USERPAYING", Passing, AfterQuery),
         ];
-        for (raw, repeat) in &table {
-            assert_eq!(ErrorCode::parse(raw).repeat(), Some(*repeat), "{raw}");
+        for (raw, side, repeat) in &table {
+            let code = ErrorCode::parse(raw);
+            assert_eq!(
+                (code.side(), code.repeat()),
+                (Some(*side), Some(*repeat)),
+                "{raw}"
+            );
         }
         for code in ErrorCode::all() {
             assert!(
-                table.iter().any(|(raw, _)| ErrorCode::parse(raw) == code),
+                table
+                    .iter()
+                    .any(|(raw, _, _)| ErrorCode::parse(raw) == code),
                 "{code:?} is not in the table"
             );
         }
@@ -380,6 +486,63 @@ mod tests {
                 "{status}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_nobodys_to_put_right_has_no_advice_and_everything_else_has_its_own() {
+        let about = |status: u16, body: &str| Refusal::read(status, body.as_bytes());
+        for code in ErrorCode::all() {
+            let refusal = Refusal {
+                code: code.clone(),
+                ..about(403, "{}")
+            };
+            let merchants = refusal.side() == Side::Merchant;
+            assert_eq!(
+                ADVICE.iter().any(|(advised, _)| *advised == code),
+                merchants,
+                "{code:?}"
+            );
+            let somebodys = merchants || refusal.side() == Side::Unknown;
+            assert_eq!(refusal.what_to_do().is_some(), somebodys, "{code:?}");
+        }
+        for (status, body, side) in [
+            (400, r#"{"code":"A_NEW_ONE"}"#, Side::Unknown),
+            (404, "<html>", Side::Unknown),
+            (302, "", Side::Unknown),
+            (429, r#"{"code":"A_NEW_ONE"}"#, Side::Passing),
+            (502, "<html>", Side::Passing),
+        ] {
+            let refusal = about(status, body);
+            assert_eq!(refusal.side(), side, "{status} {body}");
+            assert_eq!(
+                refusal.what_to_do().is_some(),
+                side == Side::Unknown,
+                "{status} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_that_comes_from_the_settings_is_the_merchants_matter() {
+        for (field, side) in [
+            ("/notify_url", Side::Merchant),
+            ("notify_url", Side::Merchant),
+            ("/body/mchid", Side::Merchant),
+            ("/appid", Side::Merchant),
+            ("/description", Side::Request),
+            ("/payer/openid", Side::Request),
+        ] {
+            let body = format!(r#"{{"code":"PARAM_ERROR","detail":{{"field":"{field}"}}}}"#);
+            let refusal = Refusal::read(400, body.as_bytes());
+            assert_eq!(refusal.side(), side, "{field}");
+            assert_eq!(
+                refusal.what_to_do().is_some(),
+                side == Side::Merchant,
+                "{field}"
+            );
+        }
+        let unnamed = Refusal::read(400, br#"{"code":"PARAM_ERROR"}"#);
+        assert_eq!(unnamed.side(), Side::Request);
     }
 
     #[test]
