@@ -5,16 +5,21 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
+    extract::State,
+    middleware,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    address,
     admin::Admin,
+    admin_answers::{
+        Asked, Body, InPath, failed, log_refusals, no_such_call, no_such_method, refused,
+    },
     bills,
     books::{PayError, PayOptions},
     callbacks::{self, Damage},
@@ -36,6 +41,7 @@ pub(crate) struct Desk {
 
 /// All routes under `/admin`.
 pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
+    let log = Arc::clone(&admin.sim);
     Router::new()
         .route("/admin/details", get(show_details))
         .route("/admin/orders", get(orders))
@@ -61,6 +67,10 @@ pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
         .route("/admin/requests", get(requests).delete(reset_requests))
         .route("/admin/time", get(time).post(advance))
         .merge(bills::routes())
+        .route("/admin", any(no_such_call))
+        .route("/admin/{*rest}", any(no_such_call))
+        .method_not_allowed_fallback(no_such_method)
+        .layer(middleware::from_fn_with_state(log, log_refusals))
         .with_state(Desk {
             admin,
             details: Arc::new(details),
@@ -150,11 +160,14 @@ struct Advance {
     advance_s: u64,
 }
 
-async fn show_details(State(desk): State<Desk>) -> Json<ClientDetails> {
-    Json(desk.details.as_ref().clone())
+/// Its addresses are those by which whoever asks can go on.
+async fn show_details(State(desk): State<Desk>, headers: HeaderMap) -> Json<ClientDetails> {
+    let sim = &desk.admin.sim;
+    let base_url = address::as_called(&headers, sim.public_url.as_deref(), &sim.base_url);
+    Json(desk.details.as_ref().clone().at(&base_url))
 }
 
-async fn orders(State(desk): State<Desk>, Query(of): Query<OfOrder>) -> Response {
+async fn orders(State(desk): State<Desk>, Asked(of): Asked<OfOrder>) -> Response {
     let orders = match of.order {
         Some(order) => desk.admin.order(&order).into_iter().collect(),
         None => desk.admin.orders(),
@@ -162,7 +175,7 @@ async fn orders(State(desk): State<Desk>, Query(of): Query<OfOrder>) -> Response
     Json(orders).into_response()
 }
 
-async fn pay(State(desk): State<Desk>, Json(pay): Json<Pay>) -> Response {
+async fn pay(State(desk): State<Desk>, Body(pay): Body<Pay>) -> Response {
     order_or(match (pay.again, pay.late) {
         (true, _) => desk.admin.pay_again(&pay.order, &pay.options),
         (false, true) => desk.admin.pay_late(&pay.order, &pay.options),
@@ -170,11 +183,11 @@ async fn pay(State(desk): State<Desk>, Json(pay): Json<Pay>) -> Response {
     })
 }
 
-async fn cancel(State(desk): State<Desk>, Json(which): Json<WhichOrder>) -> Response {
+async fn cancel(State(desk): State<Desk>, Body(which): Body<WhichOrder>) -> Response {
     order_or(desk.admin.cancel(&which.order))
 }
 
-async fn fail(State(desk): State<Desk>, Json(which): Json<WhichOrder>) -> Response {
+async fn fail(State(desk): State<Desk>, Body(which): Body<WhichOrder>) -> Response {
     order_or(desk.admin.fail(&which.order))
 }
 
@@ -196,7 +209,7 @@ fn order_or(outcome: Result<OrderView, PayError>) -> Response {
     }
 }
 
-async fn refunds(State(desk): State<Desk>, Query(of): Query<OfOrder>) -> Response {
+async fn refunds(State(desk): State<Desk>, Asked(of): Asked<OfOrder>) -> Response {
     let refunds = match of.order {
         Some(order) => desk.admin.refunds_of(&order),
         None => desk.admin.refunds(),
@@ -204,7 +217,7 @@ async fn refunds(State(desk): State<Desk>, Query(of): Query<OfOrder>) -> Respons
     Json(refunds).into_response()
 }
 
-async fn console_refund(State(desk): State<Desk>, Json(wish): Json<ConsoleRefund>) -> Response {
+async fn console_refund(State(desk): State<Desk>, Body(wish): Body<ConsoleRefund>) -> Response {
     match desk.admin.console_refund(&wish) {
         Ok(refund) => Json(refund).into_response(),
         Err(error) => {
@@ -220,12 +233,12 @@ async fn console_refund(State(desk): State<Desk>, Json(wish): Json<ConsoleRefund
     }
 }
 
-async fn refund_outcome(State(desk): State<Desk>, Json(outcome): Json<Outcome>) -> StatusCode {
+async fn refund_outcome(State(desk): State<Desk>, Body(outcome): Body<Outcome>) -> StatusCode {
     desk.admin.set_refund_outcome(outcome.outcome);
     StatusCode::NO_CONTENT
 }
 
-async fn settle_refund(State(desk): State<Desk>, Json(settle): Json<Settle>) -> Response {
+async fn settle_refund(State(desk): State<Desk>, Body(settle): Body<Settle>) -> Response {
     match desk
         .admin
         .settle_refund(&settle.out_refund_no, settle.status)
@@ -241,7 +254,7 @@ async fn settings(State(desk): State<Desk>) -> Json<Settings> {
 }
 
 /// A merge patch over the settings in force.
-async fn change_settings(State(desk): State<Desk>, Json(patch): Json<Value>) -> Response {
+async fn change_settings(State(desk): State<Desk>, Body(patch): Body<Value>) -> Response {
     let mut wanted = json!(desk.admin.settings());
     callbacks::merge(&mut wanted, &patch);
     let settings: Settings = match serde_json::from_value(wanted) {
@@ -258,7 +271,7 @@ async fn show_balance(State(desk): State<Desk>) -> Response {
     Json(json!({ "fen": desk.admin.balance_fen() })).into_response()
 }
 
-async fn balance(State(desk): State<Desk>, Json(balance): Json<Balance>) -> StatusCode {
+async fn balance(State(desk): State<Desk>, Body(balance): Body<Balance>) -> StatusCode {
     desk.admin.set_balance(balance.fen);
     StatusCode::NO_CONTENT
 }
@@ -267,7 +280,7 @@ async fn faults(State(desk): State<Desk>) -> Response {
     Json(desk.admin.faults()).into_response()
 }
 
-async fn add_fault(State(desk): State<Desk>, Json(rule): Json<Rule>) -> Response {
+async fn add_fault(State(desk): State<Desk>, Body(rule): Body<Rule>) -> Response {
     match desk.admin.add_fault(rule) {
         Ok(id) => (StatusCode::CREATED, Json(json!({ "id": id }))).into_response(),
         Err(error) => refused(StatusCode::BAD_REQUEST, &error),
@@ -278,21 +291,21 @@ async fn clear_faults(State(desk): State<Desk>) -> Response {
     Json(json!({ "cleared": desk.admin.clear_faults(None) })).into_response()
 }
 
-async fn clear_fault(State(desk): State<Desk>, Path(id): Path<u64>) -> Response {
+async fn clear_fault(State(desk): State<Desk>, InPath(id): InPath<u64>) -> Response {
     Json(json!({ "cleared": desk.admin.clear_faults(Some(id)) })).into_response()
 }
 
-async fn rotate(State(desk): State<Desk>, Json(rotate): Json<Rotate>) -> Response {
+async fn rotate(State(desk): State<Desk>, Body(rotate): Body<Rotate>) -> Response {
     match desk.admin.rotate(rotate.mode) {
         Ok(serial) => {
             let pem = desk.admin.newest_key(rotate.mode).map(|(_, pem)| pem);
             Json(json!({ "serial": serial, "pem": pem })).into_response()
         }
-        Err(error) => refused(StatusCode::INTERNAL_SERVER_ERROR, &error),
+        Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error),
     }
 }
 
-async fn all_callbacks(State(desk): State<Desk>, Query(what): Query<AboutWhat>) -> Response {
+async fn all_callbacks(State(desk): State<Desk>, Asked(what): Asked<AboutWhat>) -> Response {
     let callbacks = match what.about {
         Some(about) => desk.admin.callbacks_about(&about),
         None => desk.admin.callbacks(),
@@ -300,14 +313,14 @@ async fn all_callbacks(State(desk): State<Desk>, Query(what): Query<AboutWhat>) 
     Json(callbacks).into_response()
 }
 
-async fn redeliver(State(desk): State<Desk>, Path(id): Path<String>) -> Response {
+async fn redeliver(State(desk): State<Desk>, InPath(id): InPath<String>) -> Response {
     match desk.admin.redeliver(&id).await {
         Some(one) => Json(one).into_response(),
         None => refused(StatusCode::NOT_FOUND, &"there is no callback with this id"),
     }
 }
 
-async fn sign_callback(State(desk): State<Desk>, Json(sign): Json<Sign>) -> Response {
+async fn sign_callback(State(desk): State<Desk>, Body(sign): Body<Sign>) -> Response {
     let signed = match &sign.notice {
         Some(notice) => desk.admin.signed_notice(notice, &sign.about, &sign.damage),
         None => desk.admin.signed_callback(&sign.about, &sign.damage),
@@ -321,7 +334,7 @@ async fn sign_callback(State(desk): State<Desk>, Json(sign): Json<Sign>) -> Resp
     }
 }
 
-async fn send_notice(State(desk): State<Desk>, Json(send): Json<SendNotice>) -> Response {
+async fn send_notice(State(desk): State<Desk>, Body(send): Body<SendNotice>) -> Response {
     match desk
         .admin
         .send_notice(&send.notice, &send.about, send.alter.as_ref())
@@ -348,7 +361,7 @@ async fn time(State(desk): State<Desk>) -> Response {
         .into_response()
 }
 
-async fn advance(State(desk): State<Desk>, Json(advance): Json<Advance>) -> Response {
+async fn advance(State(desk): State<Desk>, Body(advance): Body<Advance>) -> Response {
     if !desk.admin.sim.clock.is_manual() {
         return refused(
             StatusCode::CONFLICT,
@@ -359,8 +372,4 @@ async fn advance(State(desk): State<Desk>, Json(advance): Json<Advance>) -> Resp
         .advance(Duration::from_secs(advance.advance_s))
         .await;
     Json(json!({ "now_s": desk.admin.now_s(), "manual": true })).into_response()
-}
-
-pub(crate) fn refused(status: StatusCode, error: &dyn std::fmt::Display) -> Response {
-    (status, Json(json!({ "error": error.to_string() }))).into_response()
 }

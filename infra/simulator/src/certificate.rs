@@ -1,4 +1,5 @@
-//! Issues the platform certificates: X.509 v3, signed by their own key, since there is no Tenpay root here.
+//! Issues the platform certificates and the merchant's: X.509 v3, signed by their own key, since there is no Tenpay root
+//! here.
 
 use std::{str::FromStr, time::Duration};
 
@@ -14,26 +15,34 @@ use x509_cert::{
     time::Validity,
 };
 
-const SUBJECT: &str =
+/// Of a platform certificate.
+pub(crate) const PLATFORM: &str =
     "CN=Tenpay.com sign (simulated),OU=wechatpay-simulator,O=Tenpay.com (simulated),C=CN";
 
 /// Why no certificate could be issued.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot issue a platform certificate")]
+#[error("cannot issue a certificate")]
 pub struct CertificateError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
-/// A certificate over `key` as PEM, with the serial `serial_hex`, valid from `from_ms` to `to_ms`.
+/// The subject of a merchant's certificate: its number is the common name, as in real ones.
+pub(crate) fn of_merchant(mchid: &str) -> String {
+    format!("CN={mchid},OU=wechatpay-simulator,O=Tenpay.com merchant (simulated),L=Shenzhen,C=CN")
+}
+
+/// A certificate of `subject` over `key` as PEM, with the serial `serial_hex`, valid from `from_ms` to `to_ms`.
 pub(crate) fn issue(
     key: &RsaPrivateKey,
+    subject: &str,
     serial_hex: &str,
     from_ms: i64,
     to_ms: i64,
 ) -> Result<String, CertificateError> {
-    try_issue(key, serial_hex, from_ms, to_ms).map_err(CertificateError)
+    try_issue(key, subject, serial_hex, from_ms, to_ms).map_err(CertificateError)
 }
 
 fn try_issue(
     key: &RsaPrivateKey,
+    subject: &str,
     serial_hex: &str,
     from_ms: i64,
     to_ms: i64,
@@ -41,7 +50,7 @@ fn try_issue(
     let serial = SerialNumber::new(&from_hex(serial_hex).ok_or("the serial is not hex")?)?;
     let validity = Validity::new(moment(from_ms)?, moment(to_ms)?);
     let spki = SubjectPublicKeyInfo::from_key(&RsaPublicKey::from(key))?;
-    let profile = SelfIssued(Name::from_str(SUBJECT)?);
+    let profile = SelfIssued(Name::from_str(subject)?);
     let signer = pkcs1v15::SigningKey::<Sha256>::new(key.clone());
     let certificate = CertificateBuilder::new(profile, serial, validity, spki)?
         .build::<_, pkcs1v15::Signature>(&signer)?;

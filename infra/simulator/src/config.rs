@@ -21,9 +21,12 @@ pub struct Config {
     pub time: Time,
     /// Where orders, refunds and generated keys are kept over a restart. `None` keeps nothing.
     pub state_file: Option<PathBuf>,
-    /// Where [`ClientDetails`](crate::ClientDetails) are written as JSON; a generated merchant's private key is
-    /// written beside it. `None` writes neither.
+    /// Where [`ClientDetails`](crate::ClientDetails) are written as JSON; a generated merchant's private key and
+    /// certificate are written beside it. `None` writes none of them.
     pub details_file: Option<PathBuf>,
+    /// By which scheme and host clients reach it through a tunnel or a proxy (`https://sim.example`): links begin with it, and
+    /// the details name it. Without it links follow the request.
+    pub public_url: Option<String>,
     /// The key that signs callbacks, and answers to requests without a `Wechatpay-Serial` header.
     pub signing_mode: SigningMode,
     /// Whether this merchant has platform certificates. A merchant of today has none and gets 404 from
@@ -47,6 +50,7 @@ impl Default for Config {
             time: Time::System { speed: 1 },
             state_file: None,
             details_file: None,
+            public_url: None,
             signing_mode: SigningMode::PublicKey,
             platform_certificates: true,
             bills_of_today: false,

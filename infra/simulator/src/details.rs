@@ -23,6 +23,8 @@ pub struct ClientDetails {
     pub merchant_serial: String,
     /// PKCS#8 PEM with which requests are signed. Absent if the merchant was given without it, or nothing was written.
     pub merchant_private_key_file: Option<PathBuf>,
+    /// X.509 PEM of the merchant certificate, which SDKs read as `apiclient_cert.pem`. Absent as the private key is.
+    pub merchant_certificate_file: Option<PathBuf>,
     /// Opens callbacks and platform certificates; 32 characters.
     pub apiv3_key: String,
     /// `PUB_KEY_ID_...`, for `Wechatpay-Serial`.
@@ -37,6 +39,18 @@ pub struct ClientDetails {
     pub admin_url: String,
     /// The page on which a person pays.
     pub phone_url: String,
+}
+
+impl ClientDetails {
+    /// The same for a client that reaches the simulator by this address.
+    pub(crate) fn at(self, base_url: &str) -> Self {
+        Self {
+            base_url: base_url.to_owned(),
+            admin_url: format!("{base_url}/admin"),
+            phone_url: format!("{base_url}/phone"),
+            ..self
+        }
+    }
 }
 
 /// Writes `text` so that only this user can read it; a half-written file never takes the place of a whole one.

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    address,
     api::{
         self, Call, Reply,
         transactions::{self, Moment},
@@ -24,7 +25,7 @@ use crate::{
     faults::Fault,
     keys::PlatformKey,
     refund::RefundOutcome,
-    refusal::Refusal,
+    refusal::{Refusal, one_line},
     server::{IDLE, Wire},
     sim::Sim,
 };
@@ -42,8 +43,10 @@ struct Arrived {
 }
 
 impl Arrived {
+    /// An empty header counts as absent: the official Java SDK sends an empty `Wechatpay-Serial` when it fetches certificates.
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
+        let value = self.headers.get(name)?.to_str().ok()?;
+        Some(value).filter(|value| !value.is_empty())
     }
 
     /// The same for a repeat of the same request, whatever its signature.
@@ -69,7 +72,10 @@ pub(crate) async fn serve(
     }
     let arrived = match read(request).await {
         Ok(arrived) => arrived,
-        Err(refusal) => return answer(&sim, None, Err(refusal), false).await,
+        Err(refusal) => {
+            sim.log(&format!("a request was not read -> {}", told(&refusal)));
+            return answer(&sim, None, Err(refusal), false).await;
+        }
     };
     let faults = {
         let mut world = sim.world();
@@ -129,12 +135,18 @@ pub(crate) async fn serve(
     }
     let told = match &outcome {
         Ok(_) => "done".to_owned(),
-        Err(refusal) => format!("{} {}", refusal.status, refusal.code),
+        Err(refusal) => told(refusal),
     };
     log(&sim, &arrived, &told, &faults);
     let probe =
         faults.contains(&Fault::ProbeResponse) && outcome.is_ok() && first_probe(&sim, &arrived);
     answer(&sim, Some(&arrived), outcome, probe).await
+}
+
+/// A refusal with its cause, in one line.
+fn told(refusal: &Refusal) -> String {
+    let cause = one_line(refusal.in_english());
+    format!("{} {}: {cause}", refusal.status, refusal.code)
 }
 
 async fn read(request: Request) -> Result<Arrived, Refusal> {
@@ -226,8 +238,10 @@ fn operate(sim: &Sim, arrived: &Arrived, faults: &[Fault]) -> Result<Reply, Refu
         sim.now_ms(),
     )?;
 
+    let serial = arrived.header("wechatpay-serial");
+    let base_url = address::as_called(&arrived.headers, sim.public_url.as_deref(), &sim.base_url);
     let mut world = sim.world();
-    if let Some(serial) = arrived.header("wechatpay-serial")
+    if let Some(serial) = serial
         && world.keys.find(serial).is_none()
     {
         return Err(Refusal::header(
@@ -251,8 +265,9 @@ fn operate(sim: &Sim, arrived: &Arrived, faults: &[Fault]) -> Result<Reply, Refu
     let call = Call {
         route: &arrived.route,
         query: &arrived.query,
-        headers: &arrived.headers,
         body: &arrived.body,
+        base_url: &base_url,
+        serial,
         refund_comes_to: faults.iter().find_map(refund_outcome),
         faults,
     };
@@ -266,8 +281,7 @@ fn operate(sim: &Sim, arrived: &Arrived, faults: &[Fault]) -> Result<Reply, Refu
 }
 
 fn check_headers(arrived: &Arrived) -> Result<(), Refusal> {
-    let accept = arrived.header("accept").unwrap_or_default();
-    if arrived.header("user-agent").is_none_or(str::is_empty) || accept.is_empty() {
+    if arrived.header("user-agent").is_none() || arrived.header("accept").is_none() {
         return Err(Refusal::header(
             "Http头缺少Accept或User-Agent",
             "The header Accept or User-Agent is missing",
@@ -309,7 +323,9 @@ async fn answer(
         Ok(Reply::File(file)) => match file.send().await {
             Ok(sent) => {
                 let length = sent.length.to_string();
+                let request_id = format!("{}-0", sim.world().ids.request_id());
                 let headers = [
+                    ("Request-ID", request_id.as_str()),
                     (header::CONTENT_TYPE.as_str(), "text/plain"),
                     (header::CONTENT_LENGTH.as_str(), length.as_str()),
                 ];

@@ -52,7 +52,7 @@ pub enum KeyError {
     /// A key could not be written as PEM.
     #[error("cannot write a key as PEM")]
     Write(#[source] rsa::pkcs8::Error),
-    /// A platform certificate could not be issued.
+    /// A certificate could not be issued.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
 }
@@ -216,7 +216,8 @@ impl Keyring {
             SigningMode::Certificate => {
                 let serial = ids.certificate_serial();
                 let to_ms = now_ms.saturating_add(FIVE_YEARS_MS);
-                let pem = certificate::issue(&private, &serial, now_ms, to_ms)?;
+                let pem =
+                    certificate::issue(&private, certificate::PLATFORM, &serial, now_ms, to_ms)?;
                 let issued = IssuedCertificate {
                     pem,
                     from_ms: now_ms,
@@ -298,6 +299,19 @@ pub(crate) fn private_pem(key: &RsaPrivateKey) -> Result<String, KeyError> {
 
 fn private_key(pem: &str) -> Result<RsaPrivateKey, KeyError> {
     RsaPrivateKey::from_pkcs8_pem(pem.trim()).map_err(KeyError::Private)
+}
+
+/// The certificate of a merchant over its private key, as PEM.
+pub(crate) fn merchant_certificate(
+    private_pem: &str,
+    mchid: &str,
+    serial: &str,
+    now_ms: i64,
+) -> Result<String, KeyError> {
+    let subject = certificate::of_merchant(mchid);
+    let to_ms = now_ms.saturating_add(FIVE_YEARS_MS);
+    let key = private_key(private_pem)?;
+    Ok(certificate::issue(&key, &subject, serial, now_ms, to_ms)?)
 }
 
 /// Seals `plaintext` as WeChat Pay does in callbacks and `/v3/certificates`: `AEAD_AES_256_GCM`, the tag at the end.

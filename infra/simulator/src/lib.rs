@@ -21,7 +21,9 @@
     reason = "signs by `rsa`, which the product does not: on loopback, with keys made for tests"
 )]
 
+mod address;
 mod admin;
+mod admin_answers;
 mod admin_http;
 mod api;
 mod authorization;

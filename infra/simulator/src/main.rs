@@ -16,6 +16,8 @@ A WeChat Pay APIv3 simulator on 127.0.0.1.
     cargo run -p wechatpay-simulator -- [OPTIONS]
 
   --port N           port, 8081 unless told; 0 takes a free one
+  --public-url URL   scheme and host by which clients come through a tunnel or a proxy; links begin with it. Without it
+                     they follow Host, X-Forwarded-Host and X-Forwarded-Proto of the request
   --merchant FILE    a merchant of yours instead of a made-up one, see README.md
   --out FILE         where to write what clients need, wechatpay-simulator.json unless told
   --state FILE       where orders and keys live over a restart, wechatpay-simulator.state.json unless told;
@@ -92,6 +94,7 @@ fn read_arguments(mut arguments: impl Iterator<Item = String>) -> Result<Option<
         };
         match argument.as_str() {
             "--port" => config.port = number(&argument, &value()?)?,
+            "--public-url" => config.public_url = Some(value()?),
             "--merchant" => config.merchant = Merchant::Given(read_merchant(&value()?)?),
             "--out" => config.details_file = Some(PathBuf::from(value()?)),
             "--state" => {

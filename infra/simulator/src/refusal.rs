@@ -168,9 +168,22 @@ impl Refusal {
     }
 }
 
+/// `text` without line breaks and other control characters: it may quote what somebody sent.
+pub(crate) fn one_line(text: &str) -> String {
+    let words = text.split(char::is_control).map(str::trim);
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_one_line_whatever_it_quotes() {
+        assert_eq!(one_line("a\nb\r\n c\u{7}"), "a b c");
+        assert_eq!(one_line("你好 (x)"), "你好 (x)");
+    }
 
     #[test]
     fn the_message_is_chinese_unless_english_is_asked_for() {

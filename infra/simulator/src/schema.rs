@@ -14,9 +14,16 @@ pub(crate) enum Kind {
     /// An integer within both bounds.
     Integer(i64, i64),
     Boolean,
+    /// A number of the merchant's own: a string of 1 to `1` characters, each an ASCII letter or digit,
+    /// or one of `0`.
+    Id(&'static str, usize),
     /// One of these strings.
     OneOf(&'static [&'static str]),
+    /// An array with at least one element, each one of these strings.
+    SomeOf(&'static [&'static str]),
     Object(&'static [Field]),
+    /// An object whose members no public page names: they are taken as they come.
+    AnyObject,
     /// An array with at least one element.
     List(&'static [Field]),
 }
@@ -173,8 +180,24 @@ fn one(pointer: &str, value: &Value, kind: &Kind) -> Result<(), Refusal> {
         },
         Kind::Boolean if value.is_boolean() => Ok(()),
         Kind::Boolean => wrong("应为布尔值 (must be true or false)".to_owned()),
-        Kind::OneOf(names) if value.as_str().is_some_and(|text| names.contains(&text)) => Ok(()),
+        Kind::Id(others, most) => match value.as_str() {
+            Some(text) if is_number(text, others, 1, *most) => Ok(()),
+            Some(_) => wrong(format!(
+                "应为1至{most}位数字、大小写字母或{others} (1 to {most} digits, letters, or {others})"
+            )),
+            None => wrong("应为字符串 (must be a string)".to_owned()),
+        },
+        Kind::OneOf(names) if is_one_of(value, names) => Ok(()),
         Kind::OneOf(names) => wrong(format!("枚举值错误 (must be one of {})", names.join(", "))),
+        Kind::SomeOf(names) => match value.as_array().map(Vec::as_slice) {
+            Some([]) => wrong("不能为空数组 (must have an element)".to_owned()),
+            Some(items) => items.iter().enumerate().try_for_each(|(at, item)| {
+                one(&format!("{pointer}/{at}"), item, &Kind::OneOf(names))
+            }),
+            None => wrong("应为数组 (must be an array)".to_owned()),
+        },
+        Kind::AnyObject if value.is_object() => Ok(()),
+        Kind::AnyObject => wrong("应为对象 (must be an object)".to_owned()),
         Kind::Object(fields) => object(pointer, value, fields),
         Kind::List(fields) => match value.as_array() {
             Some(items) if !items.is_empty() => items
@@ -187,6 +210,10 @@ fn one(pointer: &str, value: &Value, kind: &Kind) -> Result<(), Refusal> {
     }
 }
 
+fn is_one_of(value: &Value, names: &[&str]) -> bool {
+    value.as_str().is_some_and(|text| names.contains(&text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +224,9 @@ mod tests {
         optional("list", Kind::List(&[required("on", Kind::Boolean)])),
         optional("kind", Kind::OneOf(&["a", "b"])),
         optional("short", Kind::Bytes(3)),
+        optional("id", Kind::Id("_-", 3)),
+        optional("some", Kind::SomeOf(&["a", "b"])),
+        optional("any", Kind::AnyObject),
     ];
 
     #[test]
@@ -213,6 +243,15 @@ mod tests {
             (r#"{"name":"a","list":[{"on":1}]}"#, "/list/0/on"),
             (r#"{"name":"a","kind":"c"}"#, "/kind"),
             (r#"{"name":"a","short":"你a"}"#, "/short"),
+            (r#"{"name":"a","id":"a*"}"#, "/id"),
+            (r#"{"name":"a","id":""}"#, "/id"),
+            (r#"{"name":"a","id":"abcd"}"#, "/id"),
+            (r#"{"name":"a","id":1}"#, "/id"),
+            (r#"{"name":"a","some":[]}"#, "/some"),
+            (r#"{"name":"a","some":"a"}"#, "/some"),
+            (r#"{"name":"a","some":["a","c"]}"#, "/some/1"),
+            (r#"{"name":"a","any":[]}"#, "/any"),
+            (r#"{"name":"a","any":{"deep":null}}"#, "/any/deep"),
             (r#"{"name":"a","other":1}"#, "/other"),
             (r#"{"name":"a","count":null}"#, "/count"),
             (r#"{"name":"😀"}"#, "/name"),
@@ -226,6 +265,11 @@ mod tests {
             );
             assert_eq!(answer["detail"]["field"], field, "{body}");
         }
-        assert!(read(br#"{"name":"a","list":[{"on":true}],"kind":"b"}"#, FIELDS).is_ok());
+        for body in [
+            r#"{"name":"a","list":[{"on":true}],"kind":"b"}"#,
+            r#"{"name":"a","id":"a_-","some":["b","a"],"any":{"of":{"any":[1,"kind"]}}}"#,
+        ] {
+            assert!(read(body.as_bytes(), FIELDS).is_ok(), "{body}");
+        }
     }
 }

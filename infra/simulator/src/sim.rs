@@ -33,7 +33,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub(crate) struct Sim {
     pub(crate) clock: Clock,
     pub(crate) merchant: Account,
+    /// Where it listens.
     pub(crate) base_url: String,
+    /// What links begin with instead of the address of the request.
+    pub(crate) public_url: Option<String>,
     pub(crate) signing_mode: SigningMode,
     pub(crate) platform_certificates: bool,
     pub(crate) refund_takes_ms: i64,
@@ -87,6 +90,7 @@ pub(crate) struct Fixed {
     pub(crate) clock: Clock,
     pub(crate) merchant: Account,
     pub(crate) base_url: String,
+    pub(crate) public_url: Option<String>,
     pub(crate) signing_mode: SigningMode,
     pub(crate) platform_certificates: bool,
     pub(crate) refund_takes_ms: i64,
@@ -99,6 +103,7 @@ impl Sim {
             clock: fixed.clock,
             merchant: fixed.merchant,
             base_url: fixed.base_url,
+            public_url: fixed.public_url,
             signing_mode: fixed.signing_mode,
             platform_certificates: fixed.platform_certificates,
             refund_takes_ms: fixed.refund_takes_ms,

@@ -11,6 +11,7 @@ use axum::{Router, routing::any};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
+    address,
     admin::Admin,
     admin_http,
     books::Books,
@@ -47,6 +48,9 @@ pub enum StartError {
     /// The given merchant.
     #[error("the given merchant is not right: {0}")]
     Merchant(&'static str),
+    /// The public URL.
+    #[error("--public-url must be a scheme and a host, as in https://sim.example, not {0}")]
+    PublicUrl(String),
     /// A key.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -118,6 +122,7 @@ impl Simulator {
             source,
         })?;
         let base_url = format!("http://{addr}");
+        let public_url = config.public_url.map(public_base).transpose()?;
         let clock = Clock::new(config.time);
         let stored = config
             .state_file
@@ -130,7 +135,7 @@ impl Simulator {
             .unwrap_or_else(|| u64::from(rand::random::<u32>()));
         let mut ids = Ids::new(seed.wrapping_add(used_ids(stored.as_ref())));
 
-        let party = match config.merchant {
+        let mut party = match config.merchant {
             Merchant::Given(given) => Party::given(given)?,
             Merchant::Generated => {
                 let known = stored.as_ref().and_then(|stored| stored.merchant.clone());
@@ -141,7 +146,11 @@ impl Simulator {
             Some(stored) => Keyring::restore(stored.keys.clone(), config.keys)?,
             None => Keyring::new(config.keys, &mut ids, clock.now_ms())?,
         };
-        let details = party.details(&base_url, &keys, config.details_file.as_deref())?;
+        if config.details_file.is_some() {
+            party.certify(clock.now_ms())?;
+        }
+        let known_as = public_url.as_deref().unwrap_or(&base_url);
+        let details = party.details(known_as, &keys, config.details_file.as_deref())?;
         let writer = config
             .state_file
             .map(|path| Arc::new(Writer::new(path, party.stored.clone())));
@@ -150,6 +159,7 @@ impl Simulator {
             clock,
             merchant: party.account,
             base_url: base_url.clone(),
+            public_url,
             signing_mode: config.signing_mode,
             platform_certificates: config.platform_certificates,
             refund_takes_ms: config.refund_takes_ms,
@@ -199,6 +209,10 @@ fn listen(port: u16) -> Result<TcpListener, StartError> {
     listener
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .map_err(|source| StartError::Listen { port, source })
+}
+
+fn public_base(url: String) -> Result<String, StartError> {
+    address::base_of(&url).ok_or(StartError::PublicUrl(url))
 }
 
 /// A restart with the same seed must not hand out the same numbers again.
@@ -303,6 +317,7 @@ impl Party {
                     Keys::Generated => keys::private_pem(&keys::generate()?)?,
                 },
                 apiv3_key: ids.letters(32),
+                certificate: None,
             },
         };
         Ok(Self {
@@ -318,7 +333,19 @@ impl Party {
         })
     }
 
-    /// Collects the details, and writes them (and the generated key beside them) if there is a place for them.
+    /// Has a certificate issued for the generated merchant, unless it has one.
+    fn certify(&mut self, now_ms: i64) -> Result<(), StartError> {
+        if let Some(stored) = &mut self.stored
+            && stored.certificate.is_none()
+        {
+            let (key, mchid, serial) = (&stored.private_key, &stored.mchid, &stored.serial);
+            let pem = keys::merchant_certificate(key, mchid, serial, now_ms)?;
+            stored.certificate = Some(pem);
+        }
+        Ok(())
+    }
+
+    /// Collects the details, and writes them (and the generated key and certificate beside them) if there is a place for them.
     fn details(
         &self,
         base_url: &str,
@@ -329,23 +356,33 @@ impl Party {
             details::write_private(path, text)
                 .map_err(|error| StartError::Write(path.to_owned(), error))
         };
-        let mut private_key_file = self.private_key_file.clone();
-        if let (Some(file), Some(stored)) = (file, &self.stored) {
-            let path = std::path::absolute(file.with_extension("merchant-key.pem"))
+        let beside = |file: &Path, extension: &str, text: &str| {
+            let path = std::path::absolute(file.with_extension(extension))
                 .map_err(|error| StartError::Write(file.to_owned(), error))?;
-            write(&path, &stored.private_key)?;
-            private_key_file = Some(path);
+            write(&path, text)?;
+            Ok::<_, StartError>(path)
+        };
+        let mut private_key_file = self.private_key_file.clone();
+        let mut certificate_file = None;
+        if let (Some(file), Some(stored)) = (file, &self.stored) {
+            private_key_file = Some(beside(file, "merchant-key.pem", &stored.private_key)?);
+            // Not the bare name, under which a real one may lie in the same folder.
+            let pem = stored.certificate.as_deref();
+            certificate_file = pem
+                .map(|pem| beside(file, "apiclient_cert.pem", pem))
+                .transpose()?;
         }
         let newest = |mode| keys.newest(mode);
         let public_key = newest(SigningMode::PublicKey);
         let certificate = newest(SigningMode::Certificate);
         let details = ClientDetails {
-            base_url: base_url.to_owned(),
+            base_url: String::new(),
             mchid: self.account.mchid.clone(),
             appid: self.account.appids.first().cloned().unwrap_or_default(),
             appids: self.account.appids.clone(),
             merchant_serial: self.account.serial.clone(),
             merchant_private_key_file: private_key_file,
+            merchant_certificate_file: certificate_file,
             apiv3_key: self.account.apiv3_key.clone(),
             wechatpay_public_key_id: public_key.map_or(String::new(), |key| key.serial.clone()),
             wechatpay_public_key: public_key.map_or(String::new(), keys::PlatformKey::public_pem),
@@ -354,9 +391,10 @@ impl Party {
             platform_certificate: certificate
                 .and_then(|key| key.certificate.as_ref())
                 .map_or(String::new(), |issued| issued.pem.clone()),
-            admin_url: format!("{base_url}/admin"),
-            phone_url: format!("{base_url}/phone"),
-        };
+            admin_url: String::new(),
+            phone_url: String::new(),
+        }
+        .at(base_url);
         if let Some(file) = file {
             let text = serde_json::to_string_pretty(&details)
                 .map_err(|error| StartError::Write(file.to_owned(), io::Error::other(error)))?;

@@ -29,6 +29,9 @@ pub(crate) struct StoredMerchant {
     pub(crate) serial: String,
     pub(crate) private_key: String,
     pub(crate) apiv3_key: String,
+    /// X.509 PEM; issued when it is first written for clients.
+    #[serde(default)]
+    pub(crate) certificate: Option<String>,
 }
 
 /// Why the state file cannot be used.

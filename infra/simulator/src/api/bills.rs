@@ -127,7 +127,7 @@ fn link(
     };
     let host = match call.faults.iter().find_map(foreign_host) {
         Some(foreign) => foreign.to_owned(),
-        None => host_as_called(call).unwrap_or_else(|| sim.base_url.clone()),
+        None => call.base_url.to_owned(),
     };
     let token = world.ids.letters(48);
     world
@@ -147,12 +147,6 @@ fn link(
         "hash_value": hash,
         "download_url": format!("{host}/v3/billdownload/file?token={token}{tar}"),
     })))
-}
-
-/// The address by which the merchant called: from a container, or through a relay, it is not the simulator's own.
-fn host_as_called(call: &Call<'_>) -> Option<String> {
-    let host = call.headers.get(http::header::HOST)?.to_str().ok()?;
-    Some(format!("http://{host}"))
 }
 
 fn foreign_host(fault: &Fault) -> Option<&str> {

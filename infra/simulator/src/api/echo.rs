@@ -2,7 +2,7 @@
 
 use serde_json::{Map, json};
 
-use super::{Call, Reply, check_notify_url, serial_header};
+use super::{Call, Reply, check_notify_url};
 use crate::{
     callbacks::{News, NoticeFormat},
     refusal::Refusal,
@@ -19,7 +19,7 @@ const ECHO: &[Field] = &[
 pub(super) fn echo(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
     let request = schema::read(call.body, ECHO)?;
     check_notify_url(&request)?;
-    let key = serial_header(call).and_then(|serial| world.keys.find(serial)).ok_or_else(|| {
+    let key = call.serial.and_then(|serial| world.keys.find(serial)).ok_or_else(|| {
         Refusal::header(
             "Http头缺少Wechatpay-Serial",
             "The header Wechatpay-Serial is required here: a public key id or a platform certificate's serial",

@@ -7,7 +7,6 @@ mod prepay;
 mod refunds;
 pub(crate) mod transactions;
 
-use http::HeaderMap;
 use serde_json::Value;
 
 use crate::{
@@ -23,8 +22,11 @@ use crate::{
 pub(crate) struct Call<'a> {
     pub(crate) route: &'a Route,
     pub(crate) query: &'a str,
-    pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
+    /// The address by which the merchant called, which links in the answer begin with.
+    pub(crate) base_url: &'a str,
+    /// The key that the merchant names in `Wechatpay-Serial`.
+    pub(crate) serial: Option<&'a str>,
     /// A fault's word on what a new refund comes to.
     pub(crate) refund_comes_to: Option<RefundOutcome>,
     /// What strikes it; bills look for theirs.
@@ -44,10 +46,10 @@ pub(crate) enum Reply {
 /// Does what the endpoint does.
 pub(crate) fn handle(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
     match call.route.endpoint {
-        Endpoint::PrepayJsapi => prepay::prepay(sim, world, Product::Jsapi, call.body),
-        Endpoint::PrepayApp => prepay::prepay(sim, world, Product::App, call.body),
-        Endpoint::PrepayH5 => prepay::prepay(sim, world, Product::H5, call.body),
-        Endpoint::PrepayNative => prepay::prepay(sim, world, Product::Native, call.body),
+        Endpoint::PrepayJsapi => prepay::prepay(sim, world, Product::Jsapi, call),
+        Endpoint::PrepayApp => prepay::prepay(sim, world, Product::App, call),
+        Endpoint::PrepayH5 => prepay::prepay(sim, world, Product::H5, call),
+        Endpoint::PrepayNative => prepay::prepay(sim, world, Product::Native, call),
         Endpoint::QueryByOutTradeNo | Endpoint::QueryByTransactionId => {
             transactions::query(sim, world, call)
         }
@@ -68,13 +70,6 @@ pub(crate) fn handle(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Re
             "There is no such path and method here",
         )),
     }
-}
-
-/// The key that `Wechatpay-Serial` names, for sensitive fields.
-fn serial_header<'a>(call: &Call<'a>) -> Option<&'a str> {
-    call.headers
-        .get("wechatpay-serial")
-        .and_then(|serial| serial.to_str().ok())
 }
 
 /// Refuses a `notify_url` that WeChat Pay would refuse. Loopback addresses are fine here.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{Reply, check_notify_url};
+use super::{Call, Reply, check_notify_url};
 use crate::{
     clock::{self, DAY_MS},
     endpoint::Product,
@@ -26,7 +26,7 @@ const AMOUNT: &[Field] = &[
     optional("currency", Kind::OneOf(&["CNY"])),
 ];
 const GOODS: &[Field] = &[
-    required("merchant_goods_id", Kind::Text(32)),
+    required("merchant_goods_id", Kind::Id("_-", 32)),
     optional("wechatpay_goods_id", Kind::Text(32)),
     optional("goods_name", Kind::Text(256)),
     required("quantity", Kind::Integer(1, 9_999_999_999)),
@@ -56,6 +56,29 @@ const SCENE: &[Field] = &[
     optional("store_info", Kind::Object(STORE)),
     optional("h5_info", Kind::Object(H5_INFO)),
 ];
+/// For payments that only this person may make; WeChat Pay grants them to some merchants
+/// (partner manual 4013991553).
+const IDENTITY: &[Field] = &[
+    required(
+        "type",
+        Kind::OneOf(&[
+            "IDCARD",
+            "HONGKONG_MACAO",
+            "HONGKONG_MACAO_RESIDENT",
+            "TAIWAN_RESIDENT",
+            "FOREIGN_RESIDENT",
+            "OVERSEA_PASSPORT",
+        ]),
+    ),
+    required("number", Kind::Text(32)),
+    required("name", Kind::Text(32)),
+];
+/// `openid` is required for JSAPI, which [`check_payer`] sees to; the other products may name a
+/// person without it.
+const PAYER: &[Field] = &[
+    optional("openid", Kind::Text(128)),
+    optional("identity", Kind::Object(IDENTITY)),
+];
 const ORDER: &[Field] = &[
     required("appid", Kind::Text(32)),
     required("mchid", Kind::Text(32)),
@@ -65,27 +88,29 @@ const ORDER: &[Field] = &[
     optional("attach", Kind::Text(128)),
     required("notify_url", Kind::Text(255)),
     optional("goods_tag", Kind::Text(32)),
+    optional(
+        "limit_pay",
+        Kind::SomeOf(&["no_balance", "no_credit", "no_debit", "balance_only"]),
+    ),
     optional("support_fapiao", Kind::Boolean),
     required("amount", Kind::Object(AMOUNT)),
-    optional(
-        "payer",
-        Kind::Object(&[required("openid", Kind::Text(128))]),
-    ),
+    optional("payer", Kind::Object(PAYER)),
     optional("detail", Kind::Object(DETAIL)),
     optional("scene_info", Kind::Object(SCENE)),
     optional(
         "settle_info",
         Kind::Object(&[optional("profit_sharing", Kind::Boolean)]),
     ),
+    optional("subsidy_info", Kind::AnyObject),
 ];
 
 pub(super) fn prepay(
     sim: &Sim,
     world: &mut World,
     product: Product,
-    body: &[u8],
+    call: &Call<'_>,
 ) -> Result<Reply, Refusal> {
-    let request = schema::read(body, ORDER)?;
+    let request = schema::read(call.body, ORDER)?;
     check(sim, product, &request)?;
     let now_ms = sim.now_ms();
     let number = schema::text(&request, "/out_trade_no").to_owned();
@@ -98,11 +123,11 @@ pub(super) fn prepay(
             &request,
             now_ms,
         )?;
-        let prepay = new_value(&mut world.ids, &sim.base_url, product, now_ms);
+        let prepay = new_value(&mut world.ids, call.base_url, product, now_ms);
         world.books.orders.renew(&number, prepay.clone());
         prepay
     } else {
-        let prepay = new_value(&mut world.ids, &sim.base_url, product, now_ms);
+        let prepay = new_value(&mut world.ids, call.base_url, product, now_ms);
         let order = new_order(product, request, prepay.clone(), now_ms);
         world.books.orders.insert(order);
         prepay

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Reply, check_notify_url, serial_header};
+use super::{Call, Reply, check_notify_url};
 use crate::{
     refund::{Refund, RefundOutcome, RefundSource, RefundStatus},
     refunding::{self, Wanted},
@@ -23,7 +23,7 @@ const AMOUNT: &[Field] = &[
     optional("from", Kind::List(FROM)),
 ];
 const GOODS: &[Field] = &[
-    required("merchant_goods_id", Kind::Text(32)),
+    required("merchant_goods_id", Kind::Id("_-", 32)),
     optional("wechatpay_goods_id", Kind::Text(32)),
     optional("goods_name", Kind::Text(256)),
     required("unit_price", Kind::Integer(0, 9_999_999_999)),
@@ -169,7 +169,7 @@ pub(super) fn apply_abnormal(
     }
     let request = schema::read(call.body, ABNORMAL)?;
     if schema::text(&request, "/type") == "USER_BANK_CARD" {
-        check_bank_card(world, &request, serial_header(call))?;
+        check_bank_card(world, &request, call.serial)?;
     }
     let number = schema::text(&request, "/out_refund_no");
     let refund = world.books.refunds.get(number).ok_or_else(no_such_refund)?;

@@ -2,7 +2,7 @@
 
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::State,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -16,7 +16,8 @@ use super::{
     planting::DifferenceError,
 };
 use crate::{
-    admin_http::{Desk, refused},
+    admin_answers::{Asked, Body, refused},
+    admin_http::Desk,
     ledger::FundAccount,
 };
 
@@ -50,12 +51,12 @@ struct Movement {
     fen: i64,
 }
 
-async fn of_today(State(desk): State<Desk>, Json(bills): Json<OfToday>) -> StatusCode {
+async fn of_today(State(desk): State<Desk>, Body(bills): Body<OfToday>) -> StatusCode {
     desk.admin.allow_bills_of_today(bills.of_today);
     StatusCode::NO_CONTENT
 }
 
-async fn differences(State(desk): State<Desk>, Query(of): Query<OfDate>) -> Response {
+async fn differences(State(desk): State<Desk>, Asked(of): Asked<OfDate>) -> Response {
     let all = desk.admin.differences().into_iter();
     let fitting: Vec<PlantedDifference> = all
         .filter(|planted| of.date.as_ref().is_none_or(|date| *date == planted.date))
@@ -63,7 +64,7 @@ async fn differences(State(desk): State<Desk>, Query(of): Query<OfDate>) -> Resp
     Json(fitting).into_response()
 }
 
-async fn plant(State(desk): State<Desk>, Json(wanted): Json<WantedDifference>) -> Response {
+async fn plant(State(desk): State<Desk>, Body(wanted): Body<WantedDifference>) -> Response {
     match desk.admin.plant_difference(&wanted) {
         Ok(planted) => (StatusCode::CREATED, Json(planted)).into_response(),
         Err(error) => {
@@ -82,7 +83,7 @@ async fn clear(State(desk): State<Desk>) -> Response {
 }
 
 /// A day of many orders takes seconds, which must hold nobody else up.
-async fn make(State(desk): State<Desk>, Json(wanted): Json<DayToMake>) -> Response {
+async fn make(State(desk): State<Desk>, Body(wanted): Body<DayToMake>) -> Response {
     let made = tokio::task::spawn_blocking(move || desk.admin.make_day(&wanted)).await;
     match made {
         Ok(Ok(made)) => (StatusCode::CREATED, Json(made)).into_response(),
@@ -94,7 +95,7 @@ async fn make(State(desk): State<Desk>, Json(wanted): Json<DayToMake>) -> Respon
     }
 }
 
-async fn move_money(State(desk): State<Desk>, Json(movement): Json<Movement>) -> StatusCode {
+async fn move_money(State(desk): State<Desk>, Body(movement): Body<Movement>) -> StatusCode {
     desk.admin.move_money(movement.account_type, movement.fen);
     StatusCode::NO_CONTENT
 }

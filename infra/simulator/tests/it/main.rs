@@ -15,6 +15,7 @@ mod support;
 
 mod bills;
 mod callbacks;
+mod callers;
 mod console;
 mod faults;
 mod keys;

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use browser::{Browser, Screen};
 use serde_json::json;
-use wechatpay_simulator::{AttemptOutcome, Config, SigningMode, TradeState};
+use wechatpay_simulator::{
+    AttemptOutcome, Config, ConsoleRefund, PayOptions, RefundOutcome, RefundStatus, SigningMode,
+    TradeState,
+};
 
 use crate::support::{Ask, Merchant, Receiver, started};
 
@@ -115,6 +118,50 @@ async fn a_person_taps_an_order_pays_it_and_the_merchant_is_told() {
         390,
         "nothing sticks out sideways"
     );
+}
+
+#[tokio::test]
+async fn a_refund_is_shown_as_what_it_is_by_now() {
+    let Some(mut browser) = browser().await else {
+        return;
+    };
+    let (merchant, receiver) = (started(Config::for_tests()), Receiver::start().await);
+    let admin = merchant.admin();
+    admin.set_refund_outcome(RefundOutcome::Hold);
+    let mut refunds = Vec::new();
+    for (number, refund_fen) in [("ORDER-1001", 100), ("ORDER-1002", 40), ("ORDER-1003", 100)] {
+        native(&merchant, &receiver, number, "Tea", 100).await;
+        admin.pay(number, &PayOptions::default()).unwrap();
+        let wish = ConsoleRefund {
+            order: number.to_owned(),
+            refund_fen,
+            ..ConsoleRefund::default()
+        };
+        refunds.push(admin.console_refund(&wish).unwrap().out_refund_no);
+    }
+    browser.open(&merchant.simulator.details.phone_url).await;
+    let shown = |number: &str, words: &str| {
+        format!(
+            "document.querySelector('[data-number=\"{number}\"] .state')?.innerText === '{words}'"
+        )
+    };
+    for number in ["ORDER-1001", "ORDER-1002", "ORDER-1003"] {
+        browser.wait(&shown(number, "Refund on its way")).await;
+    }
+    for (refund, status) in refunds.iter().zip([
+        RefundStatus::Success,
+        RefundStatus::Success,
+        RefundStatus::Closed,
+    ]) {
+        admin.settle_refund(refund, status).unwrap();
+    }
+    for (number, words) in [
+        ("ORDER-1001", "Refunded"),
+        ("ORDER-1002", "Refunded in part"),
+        ("ORDER-1003", "Paid, refund failed"),
+    ] {
+        browser.wait(&shown(number, words)).await;
+    }
 }
 
 #[tokio::test]

@@ -9,13 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rsa::{RsaPrivateKey, pkcs8::DecodePrivateKey};
 use serde_json::{Value, json};
 use wechatpay_simulator::{
     ClientDetails, Config, ConsoleRefund, GivenMerchant, Keys, Merchant as Whose, PayOptions,
     RefundOutcome, RefundStatus, Settings, Simulator, StartError, TradeState,
 };
 
-use crate::support::{Ask, Merchant, started};
+use crate::support::{Ask, Merchant, public_pem, public_pem_of, serial_and_subject_of, started};
 
 static FOLDERS: AtomicU32 = AtomicU32::new(0);
 
@@ -112,6 +113,24 @@ async fn the_program_writes_what_a_client_needs_and_prints_each_request() {
         ],
         [0o600; 2]
     );
+    let certificate_file = details.merchant_certificate_file.clone().unwrap();
+    assert_eq!(certificate_file.parent(), key_file.parent());
+    assert!(
+        certificate_file
+            .to_str()
+            .unwrap()
+            .ends_with("apiclient_cert.pem"),
+        "{certificate_file:?}"
+    );
+    let certificate = fs::read_to_string(&certificate_file).unwrap();
+    let key = RsaPrivateKey::from_pkcs8_pem(&fs::read_to_string(&key_file).unwrap()).unwrap();
+    assert_eq!(public_pem_of(&certificate), public_pem(&key));
+    let (serial, subject) = serial_and_subject_of(&certificate);
+    assert_eq!(serial, details.merchant_serial);
+    assert!(
+        subject.contains(&format!("CN={}", details.mchid)),
+        "{subject}"
+    );
     assert!(details.wechatpay_public_key_id.starts_with("PUB_KEY_ID_0"));
     assert_eq!(
         (
@@ -126,7 +145,10 @@ async fn the_program_writes_what_a_client_needs_and_prints_each_request() {
     assert_eq!(answer, json!([]));
     get(&details.base_url, "/v3/certificates").await;
     let line = program.until("/v3/certificates");
-    assert_eq!(line, "GET /v3/certificates -> 400 PARAM_ERROR");
+    assert_eq!(
+        line,
+        "GET /v3/certificates -> 400 PARAM_ERROR: The header Accept or User-Agent is missing"
+    );
 }
 
 /// An unsigned GET without any header of note.

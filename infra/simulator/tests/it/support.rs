@@ -173,6 +173,16 @@ pub(crate) fn public_pem_of(certificate: &str) -> String {
         .unwrap()
 }
 
+/// A certificate's serial in upper-case hex, and its subject.
+pub(crate) fn serial_and_subject_of(certificate: &str) -> (String, String) {
+    use x509_cert::der::DecodePem;
+    let certificate = x509_cert::Certificate::from_pem(certificate).unwrap();
+    let part = certificate.tbs_certificate();
+    let serial = part.serial_number().as_bytes().iter();
+    let serial = serial.map(|byte| format!("{byte:02X}")).collect();
+    (serial, part.subject().to_string())
+}
+
 /// The public half as SPKI PEM.
 pub(crate) fn public_pem(key: &RsaPrivateKey) -> String {
     RsaPublicKey::from(key)
