@@ -31,7 +31,7 @@ impl fmt::Display for Invitation<'_> {
             f,
             "\nRunning until Ctrl-C. Data stays in {}\n\
              \n  API       {}\n  phone     {}   a person pays here\n  console   {}/console   \
-             the day's bills against the books\n  webhooks  {}   what came, the newest first\n  \
+             the day's bills against the books\n  webhooks  {}   what came, the newest first, as a page\n  \
              engine    {}   its log: {}\n\
              \nCreate an order with the bundled client, then pay it on the phone page:\n\
              \n  {}\n\

@@ -12,8 +12,10 @@ use adapters::keys_table::{KeysTable, Webhook};
 use adapters::random::Random;
 use adapters::webhook_http::{Reach, WebhookUrl};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::routing::post;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY};
 use http::{HeaderMap, StatusCode};
 use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
@@ -28,8 +30,18 @@ use crate::state::StateDir;
 /// What the next run needs.
 const FILE: &str = "webhook.json";
 
-/// Where webhooks are posted, and where those that came are listed.
+/// Where webhooks are posted, and where those that came are listed: as a page to a browser, else as JSON.
 const PATH: &str = "/webhooks";
+
+/// Where the page asks for what came, and how many were refused.
+const INBOX_PATH: &str = "/webhooks/inbox";
+
+/// What a browser is shown.
+const PAGE: &str = include_str!("receiver/page.html");
+
+/// The page needs nothing from elsewhere, and must not get it: it shows what others sent.
+const PAGE_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
 
 /// The largest body that is read, in bytes; an event has some 400.
 const BODY_MAX: usize = 16 * 1024;
@@ -60,7 +72,7 @@ struct Inbox {
     kept: Mutex<Kept>,
 }
 
-#[derive(Default)]
+#[derive(Default, Serialize)]
 struct Kept {
     /// The newest first.
     webhooks: VecDeque<Delivery>,
@@ -155,6 +167,7 @@ impl Receiver {
         });
         let app = Router::new()
             .route(PATH, post(take).get(list))
+            .route(INBOX_PATH, get(show))
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .with_state(Arc::clone(&inbox));
         let serving = port.serve(app, "the receiver of webhooks");
@@ -253,8 +266,17 @@ async fn take(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Bytes) 
 }
 
 /// What came, the newest first.
-async fn list(State(inbox): State<Arc<Inbox>>) -> Json<Vec<Delivery>> {
-    Json(inbox.kept().webhooks.iter().cloned().collect())
+async fn list(State(inbox): State<Arc<Inbox>>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|types| types.contains("text/html")) {
+        return ([(CONTENT_SECURITY_POLICY, PAGE_POLICY)], Html(PAGE)).into_response();
+    }
+    Json(&inbox.kept().webhooks).into_response()
+}
+
+/// The same, with how many were believed and how many were not.
+async fn show(State(inbox): State<Arc<Inbox>>) -> Response {
+    Json(&*inbox.kept()).into_response()
 }
 
 impl Inbox {
@@ -329,6 +351,7 @@ mod tests {
 
     use super::*;
     use crate::http::Http;
+    use browser::{Browser, Screen};
     use http::Request;
     use serde_json::json;
 
@@ -420,6 +443,60 @@ mod tests {
         assert_eq!(of("times"), [1, 2]);
         assert_eq!(scene.receiver.counts().verified, 3);
         scene.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_person_sees_on_the_page_what_comes_as_it_comes_in_chinese_and_english() {
+        let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+            return;
+        };
+        let scene = Scene::open("page").await;
+        browser
+            .open(&format!("{}?lang=en", scene.receiver.url()))
+            .await;
+        browser
+            .wait("document.getElementById('nothing').checkVisibility()")
+            .await;
+        let rows = "document.getElementById('rows').innerText";
+        for version in [3, 4] {
+            scene.post(version, scene.secret()).await;
+        }
+        browser
+            .wait(&format!(
+                "{rows}.includes('ORDER-1_4') && {rows}.includes('awaiting_payment')"
+            ))
+            .await;
+        let first = "document.querySelector('#rows tr').innerText.includes('ORDER-1_4')";
+        assert_eq!(browser.value(first).await, json!(true), "the newest first");
+        scene.post(5, &Secret::new(&[7; 32]).unwrap()).await;
+        browser
+            .wait("document.getElementById('counts').innerText === '2 verified, 1 refused'")
+            .await;
+        browser
+            .wait("document.getElementById('refused').checkVisibility()")
+            .await;
+
+        browser.click("#language").await;
+        browser
+            .wait(&format!(
+                "{rows}.includes('待支付') && {rows}.includes('已支付')"
+            ))
+            .await;
+        browser
+            .wait("document.documentElement.lang === 'zh-CN' && document.title.includes('通知')")
+            .await;
+        let left = "document.body.innerText.match(/undefined|verified|Nothing came/)";
+        assert_eq!(browser.value(left).await, Value::Null);
+        browser.look_on(Screen::PHONE).await;
+        let width = "document.documentElement.scrollWidth";
+        assert_eq!(browser.value(width).await, json!(390), "nothing sticks out");
+        let names = browser.names().await;
+        assert!(names.iter().all(|(_, name)| !name.is_empty()), "{names:?}");
+
+        scene.end().await;
+        browser
+            .wait("document.getElementById('lost').checkVisibility()")
+            .await;
     }
 
     #[tokio::test]
