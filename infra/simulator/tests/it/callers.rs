@@ -227,7 +227,7 @@ fn logged() -> (Merchant, Arc<Mutex<Vec<String>>>) {
     let kept = Arc::clone(&lines);
     let merchant = started(Config {
         log: Some(Log::new(move |line| {
-            kept.lock().unwrap().push(line.to_owned())
+            kept.lock().unwrap().push(line.to_owned());
         })),
         ..Config::for_tests()
     });
