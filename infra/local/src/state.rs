@@ -3,7 +3,7 @@
 //! | File | Holds |
 //! |---|---|
 //! | `engine/` | the AWS engine's data and log |
-//! | `simulator.json` | the simulator's orders and WeChat Pay's keys |
+//! | `simulator.json` | the simulator's orders and WeChat Pay's keys; while it runs, `simulator.json.journal` continues it |
 //! | `merchant.json` | the merchant's secrets outside AWS: APIv3 key, and the private key for `--sealed-key` |
 //! | `client.json` | the API client's key; `cargo client` reads it |
 //! | `wechatpay.json` | what an SDK needs to talk to the simulator |
@@ -114,6 +114,7 @@ impl StateDir {
         for name in [
             "engine",
             "simulator.json",
+            "simulator.json.journal",
             "merchant.json",
             "client.json",
             "wechatpay.json",

@@ -19,7 +19,8 @@ pub struct Config {
     pub keys: Keys,
     /// Which clock it follows.
     pub time: Time,
-    /// Where orders, refunds and generated keys are kept over a restart. `None` keeps nothing.
+    /// Where orders, refunds and generated keys are kept over a restart; a journal of changes lies beside it while the
+    /// simulator runs. `None` keeps nothing.
     pub state_file: Option<PathBuf>,
     /// Where [`ClientDetails`](crate::ClientDetails) are written as JSON; a generated merchant's private key and
     /// certificate are written beside it. `None` writes none of them.

@@ -191,6 +191,13 @@ impl Keyring {
         Ok(keys)
     }
 
+    /// How many keys there are, of both modes.
+    pub(crate) fn len(&self) -> usize {
+        self.public_keys
+            .len()
+            .saturating_add(self.certificates.len())
+    }
+
     pub(crate) fn store(&self) -> Vec<StoredKey> {
         self.public_keys
             .iter()

@@ -20,6 +20,31 @@ pub(crate) struct Ledger {
     /// What is booked later, by its time.
     #[serde(default)]
     later: BTreeMap<i64, Vec<Later>>,
+    /// How much of it all is written.
+    #[serde(skip)]
+    written: Extent,
+}
+
+/// How far a ledger goes.
+#[derive(Clone, Default, Eq, PartialEq)]
+struct Extent {
+    movements: usize,
+    /// How much there is to come at each moment.
+    later: BTreeMap<i64, usize>,
+}
+
+/// What came into a ledger, and went out of what is yet to come.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct LedgerChanges {
+    balance_fen: i64,
+    /// How many of the movements so far stay as they are.
+    kept: usize,
+    /// What follows them.
+    movements: Vec<Movement>,
+    /// Moments at which nothing is to come any more.
+    booked: Vec<i64>,
+    /// What is to come besides.
+    later: BTreeMap<i64, Vec<Later>>,
 }
 
 /// A movement of the basic account that is yet to come.
@@ -101,6 +126,7 @@ impl Default for Ledger {
             balance_fen: FIRST_BALANCE_FEN,
             movements: Vec::new(),
             later: BTreeMap::new(),
+            written: Extent::default(),
         }
     }
 }
@@ -185,6 +211,68 @@ impl Ledger {
         }
     }
 
+    fn extent(&self) -> Extent {
+        let later = self.later.iter().map(|(at_ms, due)| (*at_ms, due.len()));
+        Extent {
+            movements: self.movements.len(),
+            later: later.collect(),
+        }
+    }
+
+    /// What changed since the last time, if anything.
+    pub(crate) fn take_changes(&mut self) -> Option<LedgerChanges> {
+        let now = self.extent();
+        let before = std::mem::replace(&mut self.written, now);
+        if before == self.written {
+            return None;
+        }
+        let booked = before.later.iter().filter(|(at_ms, written)| {
+            let left = self.later.get(at_ms);
+            left.is_none_or(|left| left.len() < **written)
+        });
+        let booked: Vec<i64> = booked.map(|(at_ms, _)| *at_ms).collect();
+        let later = self.later.iter().filter_map(|(at_ms, due)| {
+            let known = before.later.get(at_ms).copied().unwrap_or(0);
+            let known = if booked.contains(at_ms) { 0 } else { known };
+            let new = due.get(known..).filter(|new| !new.is_empty())?;
+            Some((*at_ms, new.to_vec()))
+        });
+        let later = later.collect();
+        Some(LedgerChanges {
+            balance_fen: self.balance_fen,
+            kept: before.movements,
+            movements: self
+                .movements
+                .get(before.movements..)
+                .unwrap_or_default()
+                .to_vec(),
+            booked,
+            later,
+        })
+    }
+
+    /// All of it is written as it is now.
+    pub(crate) fn forget_changes(&mut self) {
+        self.written = self.extent();
+    }
+
+    /// Does what was done. `None` if the changes do not fit this ledger.
+    pub(crate) fn apply(&mut self, changes: LedgerChanges) -> Option<()> {
+        if changes.kept > self.movements.len() {
+            return None;
+        }
+        self.balance_fen = changes.balance_fen;
+        self.movements.truncate(changes.kept);
+        self.movements.extend(changes.movements);
+        for at_ms in changes.booked {
+            self.later.remove(&at_ms);
+        }
+        for (at_ms, due) in changes.later {
+            self.later.entry(at_ms).or_default().extend(due);
+        }
+        Some(())
+    }
+
     /// The next moment at which something is booked that was put off.
     pub(crate) fn next_due_ms(&self) -> Option<i64> {
         self.later.keys().next().copied()
@@ -192,6 +280,8 @@ impl Ledger {
 
     /// Brings movements that were booked into the past to their places, and all balances to what they then were.
     pub(crate) fn put_in_order(&mut self) {
+        // Any of them may have another place or balance.
+        self.written.movements = 0;
         self.movements.sort_by_key(|movement| movement.at_ms);
         for account in [
             FundAccount::Basic,

@@ -38,6 +38,7 @@ mod endpoint;
 mod faults;
 mod gateway;
 mod ids;
+mod journal;
 mod keys;
 mod ledger;
 mod notices;

@@ -18,6 +18,8 @@ pub(crate) struct Outbox {
     due: BTreeSet<(i64, usize)>,
     /// Held back until a later one has gone out.
     held: BTreeSet<usize>,
+    /// Places of those that changed since they were last written.
+    changed: BTreeSet<usize>,
 }
 
 impl From<Vec<Callback>> for Outbox {
@@ -26,6 +28,7 @@ impl From<Vec<Callback>> for Outbox {
         for callback in stored {
             outbox.push(callback);
         }
+        outbox.forget_changes();
         outbox
     }
 }
@@ -66,7 +69,30 @@ impl Outbox {
             .or_default()
             .push(at);
         self.index(at, &callback);
+        self.changed.insert(at);
         self.list.push(callback);
+    }
+
+    /// A callback that is new, or in the place of what it was. `None` if there is no such place.
+    pub(crate) fn put(&mut self, at: usize, callback: Callback) -> Option<()> {
+        if at == self.list.len() {
+            self.push(callback);
+            return Some(());
+        }
+        self.change_at(at, |known| *known = callback)
+    }
+
+    /// Those that changed since the last time, with their places.
+    pub(crate) fn take_changes(&mut self) -> Vec<(usize, Callback)> {
+        let changed = std::mem::take(&mut self.changed).into_iter();
+        changed
+            .filter_map(|at| Some((at, self.list.get(at)?.clone())))
+            .collect()
+    }
+
+    /// All are written as they are now.
+    pub(crate) fn forget_changes(&mut self) {
+        self.changed.clear();
     }
 
     fn index(&mut self, at: usize, callback: &Callback) {
@@ -90,6 +116,7 @@ impl Outbox {
 
     fn change_at<T>(&mut self, at: usize, change: impl FnOnce(&mut Callback) -> T) -> Option<T> {
         let callback = self.list.get_mut(at)?;
+        self.changed.insert(at);
         if let Some(due_ms) = callback.due_ms {
             self.due.remove(&(due_ms, at));
         }

@@ -19,6 +19,8 @@ pub(crate) struct Orders {
     /// Live and replaced prepay values, and the ids behind them.
     by_value: BTreeMap<String, String>,
     by_transaction: BTreeMap<String, String>,
+    /// Numbers of those that changed since they were last written.
+    changed: BTreeSet<String>,
 }
 
 impl From<BTreeMap<String, Order>> for Orders {
@@ -27,6 +29,7 @@ impl From<BTreeMap<String, Order>> for Orders {
         for order in stored.into_values() {
             orders.insert(order);
         }
+        orders.forget_changes();
         orders
     }
 }
@@ -75,15 +78,36 @@ impl Orders {
             self.by_transaction
                 .insert(payment.transaction_id.clone(), number.clone());
         }
+        self.changed.insert(number.clone());
         self.by_number.insert(number.clone(), order);
+    }
+
+    /// Those that changed since the last time.
+    pub(crate) fn take_changes(&mut self) -> Vec<Order> {
+        let changed = std::mem::take(&mut self.changed);
+        let orders = changed
+            .iter()
+            .filter_map(|number| self.by_number.get(number));
+        orders.cloned().collect()
+    }
+
+    /// All are written as they are now.
+    pub(crate) fn forget_changes(&mut self) {
+        self.changed.clear();
+    }
+
+    fn changing(&mut self, number: &str) -> Option<&mut Order> {
+        let order = self.by_number.get_mut(number)?;
+        self.changed.insert(number.to_owned());
+        Some(order)
     }
 
     /// Another prepay value takes the place of the one so far, which is dead from now on.
     pub(crate) fn renew(&mut self, number: &str, prepay: Prepay) {
-        if let Some(order) = self.by_number.get_mut(number) {
-            for value in [&prepay.value, &prepay.prepay_id] {
-                self.by_value.insert(value.clone(), number.to_owned());
-            }
+        for value in [&prepay.value, &prepay.prepay_id] {
+            self.by_value.insert(value.clone(), number.to_owned());
+        }
+        if let Some(order) = self.changing(number) {
             let old = std::mem::replace(&mut order.prepay, prepay);
             order.dead_values.push(old.value);
             order.dead_values.push(old.prepay_id);
@@ -93,9 +117,9 @@ impl Orders {
 
     /// Money arrives: the order's payment, or one more if it has one.
     pub(crate) fn add_payment(&mut self, number: &str, payment: Payment) {
-        if let Some(order) = self.by_number.get_mut(number) {
-            self.by_transaction
-                .insert(payment.transaction_id.clone(), number.to_owned());
+        self.by_transaction
+            .insert(payment.transaction_id.clone(), number.to_owned());
+        if let Some(order) = self.changing(number) {
             if order.payment.is_none() {
                 order.payment = Some(payment);
             } else {
@@ -106,13 +130,13 @@ impl Orders {
 
     /// The merchant closes it; the first time counts.
     pub(crate) fn close(&mut self, number: &str, now_ms: i64) {
-        if let Some(order) = self.by_number.get_mut(number) {
+        if let Some(order) = self.changing(number) {
             order.closed_ms.get_or_insert(now_ms);
         }
     }
 
     pub(crate) fn add_attempt(&mut self, number: &str, attempt: Attempt) {
-        if let Some(order) = self.by_number.get_mut(number) {
+        if let Some(order) = self.changing(number) {
             order.attempts.push(attempt);
         }
     }
@@ -126,6 +150,8 @@ pub(crate) struct Refunds {
     by_transaction: BTreeMap<String, Vec<String>>,
     by_id: BTreeMap<String, String>,
     due: BTreeSet<(i64, String)>,
+    /// Numbers of those that changed since they were last written.
+    changed: BTreeSet<String>,
 }
 
 impl From<BTreeMap<String, Refund>> for Refunds {
@@ -136,6 +162,7 @@ impl From<BTreeMap<String, Refund>> for Refunds {
         for refund in stored {
             refunds.insert(refund);
         }
+        refunds.forget_changes();
         refunds
     }
 }
@@ -184,7 +211,34 @@ impl Refunds {
         if let Some(end) = refund.ends {
             self.due.insert((end.at_ms, number.clone()));
         }
+        self.changed.insert(number.clone());
         self.by_number.insert(number, refund);
+    }
+
+    /// A refund that is new, or in the place of what it was.
+    pub(crate) fn put(&mut self, refund: Refund) {
+        let number = refund.out_refund_no.clone();
+        if self.by_number.contains_key(&number) {
+            self.change(&number, |known| *known = refund);
+        } else {
+            self.insert(refund);
+        }
+    }
+
+    /// Those that changed since the last time, the oldest first.
+    pub(crate) fn take_changes(&mut self) -> Vec<Refund> {
+        let changed = std::mem::take(&mut self.changed);
+        let refunds = changed
+            .iter()
+            .filter_map(|number| self.by_number.get(number));
+        let mut refunds: Vec<Refund> = refunds.cloned().collect();
+        refunds.sort_by_key(|refund| refund.created_ms);
+        refunds
+    }
+
+    /// All are written as they are now.
+    pub(crate) fn forget_changes(&mut self) {
+        self.changed.clear();
     }
 
     /// Changes a refund's standing; its numbers stay as they are.
@@ -194,6 +248,7 @@ impl Refunds {
         change: impl FnOnce(&mut Refund),
     ) -> Option<&Refund> {
         let refund = self.by_number.get_mut(number)?;
+        self.changed.insert(number.to_owned());
         if let Some(end) = refund.ends {
             self.due.remove(&(end.at_ms, number.to_owned()));
         }

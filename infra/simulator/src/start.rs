@@ -101,7 +101,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(writer) = &self.writer {
-            writer.write(&self.admin.sim);
+            writer.finish(&self.admin.sim);
         }
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

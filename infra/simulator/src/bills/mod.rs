@@ -80,6 +80,11 @@ impl Bill {
         self.0.text.clone()
     }
 
+    /// Whether it is the same making of the bill.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// `hash_value`: SHA-1 of the text, whether the file is zipped or not.
     pub(crate) fn hash(&self) -> &str {
         self.0.hash.get_or_init(|| hash(&self.0.text))

@@ -27,3 +27,4 @@ mod program;
 mod refund_limits;
 mod refunds;
 mod requests;
+mod state;
