@@ -69,6 +69,7 @@ impl Client {
         }
         let unsigned = message_signatures::Request {
             method: wish.method,
+            scheme: "https",
             authority: AUTHORITY,
             path: &wish.path,
             query: None,

@@ -3,14 +3,19 @@
 use adapters::testing::{Fault, Match, Service};
 use aws_lc_rs::{
     encoding::AsDer,
+    hmac,
     rand::SystemRandom,
     signature::{Ed25519KeyPair, KeyPair},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::Request;
-use message_signatures::{Algorithm, SigningKey};
+use message_signatures::{Algorithm, SigningKey, content_digest};
 
-use crate::support::{Bench, Client, api::Draft, native};
+use crate::support::{
+    Bench, Client,
+    api::{AUTHORITY, Draft},
+    native,
+};
 
 async fn refused(bench: &Bench, request: Request<Vec<u8>>, code: &str) {
     let answer = bench.send(request).await;
@@ -182,6 +187,91 @@ async fn a_client_may_sign_by_a_key_that_we_know_the_public_half_of() {
         200,
         "two keys of one client see the same orders"
     );
+}
+
+/// Signs by hand what `lines` say, with HMAC.
+fn by_hand(
+    secret: &[u8],
+    request: http::request::Builder,
+    lines: &[(&str, &str)],
+    params: &str,
+    body: Vec<u8>,
+) -> Request<Vec<u8>> {
+    let names: Vec<String> = lines
+        .iter()
+        .map(|(name, _)| format!("\"{name}\""))
+        .collect();
+    let input = format!("({}){params}", names.join(" "));
+    let text: String = lines
+        .iter()
+        .map(|(name, value)| format!("\"{name}\": {value}\n"))
+        .collect();
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+    let tag = hmac::sign(
+        &key,
+        format!("{text}\"@signature-params\": {input}").as_bytes(),
+    );
+    request
+        .header("host", AUTHORITY)
+        .header("signature-input", format!("mine={input}"))
+        .header("signature", format!("mine=:{}:", BASE64.encode(tag)))
+        .body(body)
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_uri_may_be_signed_in_place_of_authority_path_and_query() {
+    let bench = Bench::start().await;
+    let secret = bench.random.bytes::<32>();
+    let put = bench.keys.put_client_hmac("hand-key", "shop", &secret);
+    put.await.unwrap();
+    let params = format!(";created={};keyid=\"hand-key\"", bench.clock.now().0);
+
+    let body = native("ORDER-1").to_string().into_bytes();
+    let digest = content_digest(&body);
+    let post = Request::post("/v1/orders")
+        .header("content-type", "application/json")
+        .header("content-digest", &digest);
+    let lines = [
+        ("@method", "POST"),
+        ("@target-uri", "https://api.example.com/v1/orders"),
+        ("content-digest", &digest),
+    ];
+    let with_nonce = format!("{params};nonce=\"n1\"");
+    let request = by_hand(&secret, post, &lines, &with_nonce, body);
+    assert_eq!(bench.send(request).await.status, 201);
+
+    let get = || {
+        let lines = [
+            ("@method", "GET"),
+            ("@target-uri", "https://api.example.com/v1/orders/ORDER-1"),
+        ];
+        let request = Request::get("/v1/orders/ORDER-1");
+        by_hand(&secret, request, &lines, &params, Vec::new())
+    };
+    assert_eq!(bench.send(get()).await.status, 200);
+    let mut other_order = get();
+    *other_order.uri_mut() = "/v1/orders/ORDER-2".parse().unwrap();
+    refused(&bench, other_order, "wrong_signature").await;
+    let mut other_query = get();
+    *other_query.uri_mut() = "/v1/orders/ORDER-1?a=1".parse().unwrap();
+    refused(&bench, other_query, "wrong_signature").await;
+    for host in ["evil.example.com", "api.example.com:8443"] {
+        let mut other_host = get();
+        let host = host.parse().unwrap();
+        other_host.headers_mut().insert("host", host);
+        refused(&bench, other_host, "wrong_signature").await;
+    }
+    let mut other_scheme = get();
+    let http = "http".parse().unwrap();
+    other_scheme.headers_mut().insert("x-forwarded-proto", http);
+    refused(&bench, other_scheme, "wrong_signature").await;
+    let mut cut_otherwise = get();
+    let host = "api.example.com/v1".parse().unwrap();
+    cut_otherwise.headers_mut().insert("host", host);
+    *cut_otherwise.uri_mut() = "/orders/ORDER-1".parse().unwrap();
+    let answer = bench.send(cut_otherwise).await;
+    assert!([401, 404].contains(&answer.status), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

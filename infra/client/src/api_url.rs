@@ -60,6 +60,12 @@ impl ApiUrl {
         Ok(url)
     }
 
+    /// `https` or `http`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
     /// Host and port, as a client sends them in `Host`.
     #[must_use]
     pub fn authority(&self) -> &str {

@@ -171,6 +171,7 @@ impl Client {
             .collect();
         let request = Request {
             method: &call.method,
+            scheme: self.api.scheme(),
             authority: self.api.authority(),
             path,
             query,

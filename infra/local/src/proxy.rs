@@ -1,8 +1,9 @@
 //! The API's own address: `http://127.0.0.1:<port>/v1/...`.
 //!
 //! The engine serves an HTTP API under `/_aws/execute-api/<api id>/<stage>`. API Gateway serves the `$default` stage at
-//! the root, and the path is part of what clients sign. So this stands in front and adds the prefix, nothing else:
-//! method, authority, path, query, header fields and body arrive at the function as they were sent.
+//! the root, and the path is part of what clients sign. So this stands in front, adds the prefix, and says as API Gateway does
+//! by which scheme it was asked (`X-Forwarded-Proto`), nothing else: method, authority, path, query, other header fields and
+//! body arrive at the function as they were sent.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Bytes;
 
@@ -29,6 +30,8 @@ const OF_THE_CONNECTION: [HeaderName; 4] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 #[derive(Debug)]
 struct Target {
@@ -72,6 +75,9 @@ fn retarget(prefix: &str, mut head: Parts, body: Bytes) -> Option<Request<Bytes>
     let uri: Uri = format!("{prefix}{target}").parse().ok()?;
     head.uri = uri;
     drop_connection_fields(&mut head.headers);
+    // Here it is never https. What the client says of it does not count.
+    head.headers
+        .insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     // The length is that of the body, which may have come in chunks.
     head.headers.remove(CONTENT_LENGTH);
     Some(Request::from_parts(head, body))
@@ -154,7 +160,7 @@ mod tests {
         let body = body.replace(" end\"}", "\",\"c\":\"end\"}");
         let request = format!(
             "POST /v1/orders/a%2Fb?x=%E4%BD%A0&&y HTTP/1.1\r\nHost: pay.example:8443\r\nSignature: sig1=:YWJj:\r\n\
-             Content-Digest: sha-256=:x:\r\nPrefer: respond-async\r\nPrefer: wait=1\r\nConnection: close\r\n\
+             Content-Digest: sha-256=:x:\r\nX-Forwarded-Proto: https\r\nPrefer: respond-async\r\nPrefer: wait=1\r\nConnection: close\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
@@ -172,6 +178,7 @@ mod tests {
             "content-digest: sha-256=:x:",
             "prefer: respond-async",
             "prefer: wait=1",
+            "x-forwarded-proto: http",
         ] {
             assert!(
                 seen_lower.contains(&format!("\r\n{field}\r\n")),

@@ -100,6 +100,7 @@ pub(crate) fn day() -> String {
 fn signed(method: &str, path: &str, body: &str) -> Outcome<String> {
     let request = Request {
         method,
+        scheme: "https",
         authority: AUTHORITY,
         path,
         query: None,

@@ -6,6 +6,7 @@ use http::{HeaderMap, header};
 #[derive(Clone, Debug)]
 pub struct Incoming {
     method: String,
+    scheme: &'static str,
     authority: String,
     path: String,
     query: Option<String>,
@@ -22,6 +23,7 @@ impl Incoming {
             .and_then(|host| host.to_str().ok());
         Self {
             method: parts.method.as_str().to_owned(),
+            scheme: scheme(&parts.headers),
             authority: host
                 .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
                 .unwrap_or_default()
@@ -99,11 +101,63 @@ impl Incoming {
             .collect();
         check(&message_signatures::Request {
             method: &self.method,
+            scheme: self.scheme,
             authority: &self.authority,
             path: &self.path,
             query: self.query.as_deref(),
             headers: &headers,
             body: &self.body,
         })
+    }
+}
+
+/// By which scheme the caller asked: API Gateway says it in `X-Forwarded-Proto`, and serves nothing but https. The stack on a
+/// developer's machine is asked by http, and says so in the same way.
+///
+/// Whoever could forge the field could only make a right signature fail: the scheme is signed with the rest of the address.
+fn scheme(headers: &HeaderMap) -> &'static str {
+    let said = headers.get("x-forwarded-proto");
+    if said.is_some_and(|scheme| scheme.as_bytes() == b"http") {
+        "http"
+    } else {
+        "https"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(headers: &[(&str, &str)]) -> (String, String) {
+        let request = headers.iter().fold(
+            http::Request::get("/v1/orders/A?b=1"),
+            |request, (name, value)| request.header(*name, *value),
+        );
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let incoming = Incoming::new(parts, Vec::new());
+        incoming.signed(|request| (request.scheme.to_owned(), request.authority.to_owned()))
+    }
+
+    #[test]
+    fn the_scheme_is_https_unless_the_gateway_says_http() {
+        let host = ("host", "api.example.com");
+        for (said, expected) in [
+            (None, "https"),
+            (Some("https"), "https"),
+            (Some("http"), "http"),
+            (Some("ftp"), "https"),
+            (Some("HTTP"), "https"),
+            (Some("http, https"), "https"),
+            (Some(""), "https"),
+        ] {
+            let mut headers = vec![host];
+            headers.extend(said.map(|said| ("x-forwarded-proto", said)));
+            let (scheme, authority) = target(&headers);
+            assert_eq!(
+                (scheme.as_str(), authority.as_str()),
+                (expected, host.1),
+                "{said:?}"
+            );
+        }
     }
 }

@@ -36,6 +36,7 @@ mod tests {
         ];
         let request = Request {
             method: "POST",
+            scheme: "https",
             authority: "example.com",
             path: "/foo",
             query: Some("param=Value&Pet=dog"),

@@ -13,6 +13,8 @@ pub(crate) enum Component {
     Authority,
     Path,
     Query,
+    /// Scheme, authority, path and query in one.
+    TargetUri,
     /// A whole header field, by its lower-case name.
     Field(String),
 }
@@ -24,6 +26,7 @@ impl Component {
             Self::Authority => "@authority",
             Self::Path => "@path",
             Self::Query => "@query",
+            Self::TargetUri => "@target-uri",
             Self::Field(name) => name,
         }
     }
@@ -47,8 +50,9 @@ impl Component {
             "@authority" => Ok(Self::Authority),
             "@path" => Ok(Self::Path),
             "@query" => Ok(Self::Query),
+            "@target-uri" => Ok(Self::TargetUri),
             other if other.starts_with('@') => unsupported(
-                "of the derived components only @method, @authority, @path and @query are",
+                "of the derived components only @method, @authority, @path, @query and @target-uri are",
             ),
             upper if upper.bytes().any(|byte| byte.is_ascii_uppercase()) => {
                 unsupported("names are in lower case")
@@ -60,6 +64,12 @@ impl Component {
         }
     }
 
+    /// Whether a signature that covers this component covers the one of that name by it.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        self.name() == name
+            || (*self == Self::TargetUri && ["@authority", "@path", "@query"].contains(&name))
+    }
+
     /// The component's value in this request.
     pub(crate) fn value(&self, request: &Request<'_>) -> Result<String, Refusal> {
         let value = match self {
@@ -68,6 +78,7 @@ impl Component {
             Self::Path if request.path.is_empty() => "/".to_owned(),
             Self::Path => request.path.to_owned(),
             Self::Query => format!("?{}", request.query.unwrap_or_default()),
+            Self::TargetUri => target_uri(request)?,
             Self::Field(name) => {
                 let absent = || Refusal::ComponentAbsent {
                     component: name.clone(),
@@ -136,6 +147,38 @@ fn authority(sent: &str) -> String {
     host.map(ToOwned::to_owned).unwrap_or(lower)
 }
 
+/// The absolute URI that was asked for (RFC 9421 section 2.2.2), with the host in lower case, without the scheme's own port,
+/// and with `/` for an empty path. A fragment is never sent, so there is none.
+///
+/// It is one text of several parts of the request. A part with a delimiter in it that belongs to another could be cut in
+/// another way by who is on the way, and still give the same text: that is refused.
+fn target_uri(request: &Request<'_>) -> Result<String, Refusal> {
+    let refused = |reason| Refusal::UnsupportedComponent {
+        component: "@target-uri".to_owned(),
+        reason,
+    };
+    let (scheme, port) = match request.scheme {
+        "https" => ("https", ":443"),
+        "http" => ("http", ":80"),
+        _ => return Err(refused("the scheme is neither https nor http")),
+    };
+    let host = request.authority.to_ascii_lowercase();
+    let host = host.strip_suffix(port).unwrap_or(&host);
+    if host.is_empty() || host.contains(['/', '?', '#', '@', '\\', ' ', '\t']) {
+        return Err(refused("the request has no plain host"));
+    }
+    let path = match request.path {
+        "" => "/",
+        path if path.starts_with('/') && !path.contains(['?', '#']) => path,
+        _ => return Err(refused("the path is not absolute, or not only a path")),
+    };
+    match request.query {
+        Some(query) if query.contains('#') => Err(refused("the query is not only a query")),
+        Some(query) => Ok(format!("{scheme}://{host}{path}?{query}")),
+        None => Ok(format!("{scheme}://{host}{path}")),
+    }
+}
+
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -152,6 +195,7 @@ mod tests {
     ) -> Result<String, Refusal> {
         component.value(&Request {
             method: "GET",
+            scheme: "https",
             authority,
             path,
             query,
@@ -196,6 +240,103 @@ mod tests {
         }
     }
 
+    fn target(
+        scheme: &str,
+        authority: &str,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<String, Refusal> {
+        Component::TargetUri.value(&Request {
+            method: "GET",
+            scheme,
+            authority,
+            path,
+            query,
+            headers: &[],
+            body: b"",
+        })
+    }
+
+    #[test]
+    fn a_target_uri_is_normalised_as_the_rfc_says() {
+        // The example of RFC 9421 section 2.2.2 first.
+        for (scheme, authority, path, query, expected) in [
+            (
+                "https",
+                "www.example.com",
+                "/path",
+                Some("param=value"),
+                "https://www.example.com/path?param=value",
+            ),
+            (
+                "https",
+                "API.Example.com:443",
+                "",
+                None,
+                "https://api.example.com/",
+            ),
+            (
+                "http",
+                "api.example.com:80",
+                "/",
+                None,
+                "http://api.example.com/",
+            ),
+            // Another scheme's port is part of the address.
+            ("https", "h:80", "/", None, "https://h:80/"),
+            ("http", "h:443", "/", None, "http://h:443/"),
+            ("https", "[::1]:443", "/a%2Fb", None, "https://[::1]/a%2Fb"),
+            (
+                "http",
+                "127.0.0.1:8080",
+                "/a",
+                Some(""),
+                "http://127.0.0.1:8080/a?",
+            ),
+            (
+                "https",
+                "h",
+                "/A",
+                Some("b=/?c&%2f"),
+                "https://h/A?b=/?c&%2f",
+            ),
+        ] {
+            assert_eq!(
+                target(scheme, authority, path, query).as_deref(),
+                Ok(expected)
+            );
+        }
+    }
+
+    #[test]
+    fn a_target_uri_whose_parts_could_be_cut_in_another_way_is_refused() {
+        for (scheme, authority, path, query) in [
+            ("https", "h/v1", "/orders", None),
+            ("https", "h?v1", "/orders", None),
+            ("https", "h#", "/orders", None),
+            ("https", "user:secret@h", "/orders", None),
+            ("https", "h\\@evil", "/orders", None),
+            ("https", "h evil", "/orders", None),
+            ("https", "", "/orders", None),
+            ("https", "exampl", "e.com/orders", None),
+            ("https", "h", "/orders?a=1", None),
+            ("https", "h", "/orders#a", None),
+            ("https", "h", "/orders", Some("a=1#b")),
+            ("ftp", "h", "/orders", None),
+            ("https://h/?", "h", "/orders", None),
+            ("", "h", "/orders", None),
+        ] {
+            let refusal = target(scheme, authority, path, query).unwrap_err();
+            assert_eq!(
+                refusal.name(),
+                "component_unsupported",
+                "{scheme} {authority} {path} {query:?}"
+            );
+        }
+        let forged = target("https", "h", "/a\n\"@method\": POST", None).unwrap_err();
+        assert_eq!(forged.name(), "component_unreadable");
+    }
+
     #[test]
     fn a_path_with_a_line_break_cannot_forge_a_line_of_the_base() {
         let refusal = value(&Component::Path, "h", "/a\n\"@method\": POST", None).unwrap_err();
@@ -222,7 +363,6 @@ mod tests {
     fn only_names_that_can_be_verified_are_read() {
         for name in [
             "@query-param",
-            "@target-uri",
             "@request-target",
             "@scheme",
             "@status",

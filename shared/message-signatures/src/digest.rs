@@ -70,6 +70,7 @@ mod tests {
         let headers = [("content-digest", value.as_bytes())];
         check(&Request {
             method: "POST",
+            scheme: "https",
             authority: "h",
             path: "/",
             query: None,

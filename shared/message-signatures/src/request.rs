@@ -8,6 +8,9 @@ use crate::refusal::Refusal;
 pub struct Request<'a> {
     /// The method, as sent (methods are case-sensitive).
     pub method: &'a str,
+    /// `https` or `http`, in lower case: by which scheme the client asked. The wire does not say it, so whoever takes requests
+    /// in has to know it. It counts for a signature that covers `@target-uri`, and for no other.
+    pub scheme: &'a str,
     /// Host and port that the client asked for: the `Host` or `:authority` field.
     pub authority: &'a str,
     /// The path, still percent-encoded.
@@ -81,6 +84,7 @@ mod tests {
     fn with_headers<'a>(headers: &'a [(&'a str, &'a [u8])]) -> Request<'a> {
         Request {
             method: "GET",
+            scheme: "https",
             authority: "example.com",
             path: "/",
             query: None,

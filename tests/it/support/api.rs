@@ -103,6 +103,7 @@ impl Client {
             .map_or((draft.path, None), |(path, query)| (path, Some(query)));
         let request = message_signatures::Request {
             method: draft.method,
+            scheme: "https",
             authority: AUTHORITY,
             path,
             query,

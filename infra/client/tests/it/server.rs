@@ -52,6 +52,7 @@ fn answer(mut stream: TcpStream, key: &VerifyingKey) {
         .map_or((target, None), |(path, query)| (path, Some(query)));
     let request = Request {
         method,
+        scheme: "https",
         authority: field("host").unwrap(),
         path,
         query,

@@ -51,6 +51,7 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
         .collect();
     let request = message_signatures::Request {
         method: "GET",
+        scheme: "https",
         authority: "api.example.com",
         path: "/v1/orders/tea-0001",
         query: None,

@@ -4,6 +4,7 @@ use message_signatures::{Params, Profile, SignError, claim, content_digest, sign
 
 use crate::support::{
     Draft, ED25519, NOW_S, PROFILE, RSA, created, get_lines, hmac_signer, hmac_verifier,
+    target_lines,
 };
 
 #[test]
@@ -231,4 +232,26 @@ fn the_signer_refuses_what_the_server_would_refuse() {
     assert!(
         matches!(error, SignError::Request(refusal) if refusal.name() == "component_unreadable")
     );
+}
+
+#[test]
+fn a_target_uri_stands_for_authority_path_and_query() {
+    let signed = Draft::get().signed_by_hand("sig1", &target_lines(), &created());
+    assert!(signed.check(&hmac_verifier()).is_ok());
+    // Beside them, too.
+    let mut lines = get_lines().to_vec();
+    lines.push(target_lines()[1]);
+    let signed = Draft::get().signed_by_hand("sig1", &lines, &created());
+    assert!(signed.check(&hmac_verifier()).is_ok());
+    // By http, as on the developer's own machine.
+    let mut local = Draft::get();
+    local.scheme = "http".to_owned();
+    local.authority = "127.0.0.1:8080".to_owned();
+    local.query = None;
+    let lines = [
+        ("@target-uri", "http://127.0.0.1:8080/v1/orders/abc-123"),
+        ("@method", "GET"),
+    ];
+    let signed = local.signed_by_hand("sig1", &lines, &created());
+    assert!(signed.check(&hmac_verifier()).is_ok());
 }

@@ -37,22 +37,27 @@ fn any_draft() -> impl Strategy<Value = Draft> {
     ];
     let headers = prop::collection::vec((name, value), 0..6);
     let body = prop::collection::vec(any::<u8>(), 0..20);
+    let scheme = prop_oneof![Just("https".to_owned()), Just("http".to_owned()), text()];
     (
         text(),
+        scheme,
         text(),
         text(),
         prop::option::of(text()),
         headers,
         body,
     )
-        .prop_map(|(method, authority, path, query, headers, body)| Draft {
-            method,
-            authority,
-            path,
-            query,
-            headers,
-            body,
-        })
+        .prop_map(
+            |(method, scheme, authority, path, query, headers, body)| Draft {
+                method,
+                scheme,
+                authority,
+                path,
+                query,
+                headers,
+                body,
+            },
+        )
 }
 
 proptest! {

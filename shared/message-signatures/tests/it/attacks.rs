@@ -5,7 +5,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use message_signatures::{Refusal, SigningKey, content_digest};
 
-use crate::support::{Draft, ED25519, RSA, created, get_lines, hmac_signer, hmac_verifier};
+use crate::support::{
+    Draft, ED25519, RSA, created, get_lines, hmac_signer, hmac_verifier, target_lines,
+};
 
 fn replace(draft: &mut Draft, field: &str, change: impl Fn(String) -> String) {
     for (name, value) in &mut draft.headers {
@@ -299,4 +301,133 @@ fn very_long_inputs_are_refused_before_any_work() {
             "{name}"
         );
     }
+}
+
+/// What becomes of a request that was signed by `@target-uri` and changed on its way.
+fn retargeted(alter: impl FnOnce(&mut Draft)) -> &'static str {
+    let mut sent = Draft::get().signed_by_hand("sig1", &target_lines(), &created());
+    alter(&mut sent);
+    sent.check(&hmac_verifier())
+        .expect_err("the altered request is refused")
+        .name()
+}
+
+#[test]
+fn every_part_of_a_target_uri_is_held_to_what_was_signed() {
+    type Change = (&'static str, fn(&mut Draft), &'static str);
+    let (wrong, cut) = ("wrong_signature", "component_unsupported");
+    let changes: [Change; 14] = [
+        ("scheme", |draft| draft.scheme = "http".to_owned(), wrong),
+        (
+            "another host",
+            |draft| draft.authority = "evil.example.com".to_owned(),
+            wrong,
+        ),
+        (
+            "another port",
+            |draft| draft.authority.push_str(":8443"),
+            wrong,
+        ),
+        (
+            "the other scheme's port",
+            |draft| draft.authority.push_str(":80"),
+            wrong,
+        ),
+        (
+            "a user in the host",
+            |draft| draft.authority.insert_str(0, "user@"),
+            cut,
+        ),
+        (
+            "the host in front of another",
+            |draft| draft.authority.push_str("@evil.example.com"),
+            cut,
+        ),
+        ("path", |draft| draft.path.push('/'), wrong),
+        (
+            "path in upper case",
+            |draft| draft.path = draft.path.to_uppercase(),
+            wrong,
+        ),
+        (
+            "query",
+            |draft| draft.query = Some("expand=2".to_owned()),
+            wrong,
+        ),
+        (
+            "more query",
+            |draft| draft.query = Some("expand=1&a=1".to_owned()),
+            wrong,
+        ),
+        ("no query", |draft| draft.query = None, wrong),
+        // The same text, cut in another way.
+        (
+            "the path begins in the host",
+            |draft| {
+                draft.authority = "api.example.com/v1".to_owned();
+                draft.path = "/orders/abc-123".to_owned();
+            },
+            cut,
+        ),
+        (
+            "the query is in the path",
+            |draft| {
+                draft.path = "/v1/orders/abc-123?expand=1".to_owned();
+                draft.query = None;
+            },
+            cut,
+        ),
+        (
+            "a fragment",
+            |draft| draft.query = Some("expand=1#x".to_owned()),
+            cut,
+        ),
+    ];
+    for (what, change, refusal) in changes {
+        assert_eq!(retargeted(change), refusal, "{what}");
+    }
+}
+
+#[test]
+fn a_target_uri_that_was_signed_otherwise_than_it_is_sent_is_refused() {
+    for uri in [
+        "https://api.example.com/v1/orders/abc-123?expand=1#top",
+        "https://user@api.example.com/v1/orders/abc-123?expand=1",
+        "https://api.example.com:443/v1/orders/abc-123?expand=1",
+        "https://API.example.com/v1/orders/abc-123?expand=1",
+        "HTTPS://api.example.com/v1/orders/abc-123?expand=1",
+        "http://api.example.com/v1/orders/abc-123?expand=1",
+        "//api.example.com/v1/orders/abc-123?expand=1",
+        "/v1/orders/abc-123?expand=1",
+    ] {
+        let lines = [("@method", "GET"), ("@target-uri", uri)];
+        let signed = Draft::get().signed_by_hand("sig1", &lines, &created());
+        let refusal = signed.check(&hmac_verifier()).unwrap_err();
+        assert_eq!(refusal.name(), "wrong_signature", "{uri}");
+    }
+}
+
+#[test]
+fn a_target_uri_stands_for_nothing_but_the_target() {
+    for (lines, missing) in [
+        (&target_lines()[1..], "@method"),
+        (&target_lines()[..1], "@authority"),
+    ] {
+        let signed = Draft::get().signed_by_hand("sig1", lines, &created());
+        assert_eq!(
+            signed.check(&hmac_verifier()),
+            Err(Refusal::NotCovered {
+                component: missing.to_owned()
+            })
+        );
+    }
+    // A body and the fields that change what a request does are to be covered besides.
+    let lines = [
+        ("@method", "POST"),
+        ("@target-uri", "https://api.example.com/v1/orders"),
+    ];
+    let params = format!("{};nonce=\"n1\"", created());
+    let signed = Draft::post().signed_by_hand("sig1", &lines, &params);
+    let refusal = signed.check(&hmac_verifier()).unwrap_err();
+    assert_eq!(refusal.name(), "component_not_covered");
 }

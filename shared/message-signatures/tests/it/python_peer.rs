@@ -52,9 +52,17 @@ fn kinds() -> [Kind; 3] {
 }
 
 fn python_signs_and_we_verify(python: &Path, kind: &Kind) {
-    for (draft, include_alg) in [(Draft::post(), true), (Draft::get(), false)] {
+    let parts = ["@query", "@path", "@authority", "@method"].as_slice();
+    let whole = ["@target-uri", "@method"].as_slice();
+    for (draft, include_alg, target) in [
+        (Draft::post(), true, parts),
+        (Draft::get(), false, parts),
+        (Draft::post(), false, whole),
+        (Draft::get(), true, whole),
+    ] {
         // Not in our own order, and with a component that the profile does not ask for.
-        let mut covered = vec!["@query", "@path", "@authority", "@method", "x-extra"];
+        let mut covered = target.to_vec();
+        covered.push("x-extra");
         covered.extend(
             ["prefer", "idempotency-key"]
                 .iter()

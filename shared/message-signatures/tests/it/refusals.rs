@@ -177,7 +177,6 @@ fn a_covered_field_that_the_request_lacks() {
 fn components_that_cannot_be_verified_here() {
     for name in [
         "@query-param\";name=\"expand",
-        "@target-uri",
         "@status",
         "prefer\";sf;x=\"",
         "prefer\";req;x=\"",

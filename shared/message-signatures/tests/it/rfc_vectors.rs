@@ -14,6 +14,7 @@ const CREATED_S: i64 = 1_618_884_473;
 fn test_request(input: &str, signature: &str) -> Draft {
     Draft {
         method: "POST".to_owned(),
+        scheme: "https".to_owned(),
         authority: "example.com".to_owned(),
         path: "/foo".to_owned(),
         query: Some("param=Value&Pet=dog".to_owned()),

@@ -21,6 +21,7 @@ pub(crate) const SECRET: [u8; 32] = *b"0123456789abcdef0123456789abcdef";
 #[derive(Clone, Debug)]
 pub(crate) struct Draft {
     pub(crate) method: String,
+    pub(crate) scheme: String,
     pub(crate) authority: String,
     pub(crate) path: String,
     pub(crate) query: Option<String>,
@@ -32,6 +33,7 @@ impl Draft {
     pub(crate) fn post() -> Self {
         Self {
             method: "POST".to_owned(),
+            scheme: "https".to_owned(),
             authority: "api.example.com".to_owned(),
             path: "/v1/orders".to_owned(),
             query: None,
@@ -63,6 +65,7 @@ impl Draft {
             .collect();
         use_it(&Request {
             method: &self.method,
+            scheme: &self.scheme,
             authority: &self.authority,
             path: &self.path,
             query: self.query.as_deref(),
@@ -157,6 +160,17 @@ pub(crate) fn get_lines() -> [(&'static str, &'static str); 4] {
         ("@authority", "api.example.com"),
         ("@path", "/v1/orders/abc-123"),
         ("@query", "?expand=1"),
+    ]
+}
+
+/// The same by `@target-uri`, which stands for three of them.
+pub(crate) fn target_lines() -> [(&'static str, &'static str); 2] {
+    [
+        ("@method", "GET"),
+        (
+            "@target-uri",
+            "https://api.example.com/v1/orders/abc-123?expand=1",
+        ),
     ]
 }
 

@@ -17,6 +17,7 @@ fn takes(client: &ClientKey, key: &SigningKey) -> bool {
     let profile = Profile::MERCHANT_API;
     let request = Request {
         method: "GET",
+        scheme: "https",
         authority: "api.example.com",
         path: "/v1/orders/A-1",
         query: None,
