@@ -18,7 +18,7 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
     operation::get_object::GetObjectError,
     primitives::ByteStream,
-    types::{CompletedMultipartUpload, CompletedPart},
+    types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart},
 };
 use bytes::Bytes;
 use tracing::warn;
@@ -93,6 +93,11 @@ impl EvidenceError {
 
 /// The metadata in which a file's hash stands: `x-amz-meta-sha1`.
 const SHA1: &str = "sha1";
+
+/// What S3 checks each request's bytes by. A bucket with Object Lock takes no object and no part
+/// without one. An upload in parts has to name it when it begins: S3 answers `InvalidPart` to an
+/// upload that names none and is completed with the checksums of its parts.
+const CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc32;
 
 impl Evidence {
     /// How large a part is, in bytes. S3 takes 5 MiB to 5 GiB, and 10,000 of them: files to 80 GB, packed.
@@ -227,6 +232,7 @@ impl Keeping {
             .bucket(&self.evidence.bucket)
             .key(&self.key)
             .if_none_match("*")
+            .checksum_algorithm(CHECKSUM)
             .metadata(SHA1, &self.sha1)
             .body(ByteStream::from(self.part))
             .send()
@@ -259,6 +265,7 @@ impl Keeping {
             .key(&*key)
             .upload_id(&upload.id)
             .part_number(number)
+            .checksum_algorithm(CHECKSUM)
             .body(ByteStream::from(std::mem::take(part)))
             .send()
             .await
@@ -286,6 +293,7 @@ impl Keeping {
             .key(&self.key)
             .upload_id(&upload.id)
             .if_none_match("*")
+            .checksum_type(ChecksumType::Composite)
             .multipart_upload(
                 CompletedMultipartUpload::builder()
                     .set_parts(Some(upload.parts.clone()))
@@ -354,6 +362,8 @@ async fn begin_upload(evidence: &Evidence, key: &str, sha1: &str) -> Result<Uplo
         .create_multipart_upload()
         .bucket(&evidence.bucket)
         .key(key)
+        .checksum_algorithm(CHECKSUM)
+        .checksum_type(ChecksumType::Composite)
         .metadata(SHA1, sha1)
         .send()
         .await
@@ -366,15 +376,15 @@ async fn begin_upload(evidence: &Evidence, key: &str, sha1: &str) -> Result<Uplo
 
 /// What S3 says where `If-None-Match: *` does not hold (412).
 const THERE_ALREADY: &str = "PreconditionFailed";
-/// What S3 says when two such writes meet (409).
-const CONFLICT: &str = "ConditionalRequestConflict";
+/// What S3 says when two such writes meet, or another operation is under way on the same key (409).
+const CONFLICTS: [&str; 2] = ["ConditionalRequestConflict", "OperationAborted"];
 const NO_SUCH_UPLOAD: &str = "NoSuchUpload";
 
 fn failed<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> EvidenceError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
-    if error.code() == Some(CONFLICT) {
+    if error.code().is_some_and(|code| CONFLICTS.contains(&code)) {
         return EvidenceError::Conflict;
     }
     EvidenceError::Unavailable(AwsError::new(operation, error))

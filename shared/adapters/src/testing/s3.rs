@@ -1,7 +1,11 @@
 //! S3 in this process, as far as the bundle uses it: objects and their uploads in parts, conditional on nothing being there.
 //!
 //! It answers requests as the real SDK makes them, with the bucket in the path; buckets need not be made. It checks what S3
-//! checks of them: the order of parts and their tags, the smallest size of a part, and `If-None-Match: *`.
+//! checks of them: the order of parts and their tags, the smallest size of a part, `If-None-Match: *`, the length of keys
+//! and metadata, and checksums. Its buckets are as those with Object Lock: what is written has a checksum.
+//!
+//! Checksums of uploads in parts are S3's trap. Who names no algorithm when the upload begins may still send parts with
+//! checksums, and is told of them; but to complete the upload by them is refused (`InvalidPart`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +19,8 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::aws::{Aws, AwsSettings};
 use crate::clock::Clock;
@@ -24,6 +30,14 @@ use crate::testing::Wire;
 const META: &str = "x-amz-meta-";
 /// The smallest part but the last, in bytes.
 const PART_MIN: usize = 5 * 1024 * 1024;
+/// The longest key, in bytes of UTF-8.
+const KEY_MAX: usize = 1024;
+/// All names and values of an object's metadata, in bytes.
+const METADATA_MAX: usize = 2048;
+/// What the checksums on the wire begin with; what follows is the algorithm.
+const CHECKSUM: &str = "x-amz-checksum-";
+/// The only algorithm that this engine knows, which is the SDK's own choice.
+const CRC32: &str = "crc32";
 
 /// An S3 of one's own. Clones share everything.
 #[derive(Clone, Default)]
@@ -51,8 +65,23 @@ pub struct S3Object {
 struct Upload {
     path: String,
     metadata: BTreeMap<String, String>,
-    /// By their numbers, with their tags.
-    parts: BTreeMap<u32, (String, Vec<u8>)>,
+    /// What its parts are checked by, in lower case; `None` for one that was begun without.
+    algorithm: Option<String>,
+    /// By their numbers.
+    parts: BTreeMap<u32, Part>,
+}
+
+struct Part {
+    tag: String,
+    checksum: String,
+    bytes: Vec<u8>,
+}
+
+/// A part, as the request that completes an upload names it.
+struct NamedPart {
+    number: u32,
+    tag: String,
+    checksum: Option<String>,
 }
 
 /// A request, taken apart.
@@ -170,6 +199,35 @@ impl S3Request<'_> {
         named.collect()
     }
 
+    /// What is wrong with the request's key or metadata.
+    fn malformed(&self) -> Option<S3Reply> {
+        let key = self.path().splitn(3, '/').nth(2).unwrap_or_default();
+        if key.is_empty() || key.len() > KEY_MAX {
+            return Some(S3Reply::bad(400, "KeyTooLongError"));
+        }
+        let metadata = self.metadata();
+        let length: usize = metadata
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        (length > METADATA_MAX).then(|| S3Reply::bad(400, "MetadataTooLarge"))
+    }
+
+    /// The checksum of the body, if it is the one that the request says.
+    fn checksum(&self) -> Result<String, S3Reply> {
+        let said = self.headers.iter().find_map(|(name, value)| {
+            let algorithm = name.strip_prefix(CHECKSUM)?;
+            let about_it = matches!(algorithm, "algorithm" | "type" | "mode");
+            (!about_it).then_some((algorithm, *value))
+        });
+        match said {
+            Some((CRC32, said)) if said == crc32(self.body) => Ok(said.to_owned()),
+            Some((CRC32, _)) => Err(S3Reply::bad(400, "BadDigest")),
+            // None, which a bucket with Object Lock refuses; or one that this engine cannot compute.
+            Some(_) | None => Err(S3Reply::bad(400, "InvalidRequest")),
+        }
+    }
+
     /// Whether the write may go over what is there.
     fn only_if_new(&self) -> bool {
         self.header("if-none-match") == Some("*")
@@ -179,8 +237,15 @@ impl S3Request<'_> {
 impl Store {
     fn answer(&mut self, request: &S3Request<'_>) -> S3Reply {
         let path = request.path().to_owned();
+        if let Some(refusal) = request.malformed() {
+            return refusal;
+        }
         match request.operation() {
             Some("PutObject") => {
+                let checksum = match request.checksum() {
+                    Ok(checksum) => checksum,
+                    Err(refusal) => return refusal,
+                };
                 if request.only_if_new() && self.objects.contains_key(&path) {
                     return there_already();
                 }
@@ -190,7 +255,9 @@ impl Store {
                     parts: 0,
                 };
                 self.objects.insert(path, object);
-                S3Reply::good().with("etag", self.tag())
+                S3Reply::good()
+                    .with("etag", self.tag())
+                    .with("x-amz-checksum-crc32", checksum)
             }
             Some("GetObject") => match self.objects.get(&path) {
                 Some(object) => S3Reply {
@@ -206,33 +273,45 @@ impl Store {
                     ..S3Reply::default()
                 },
             },
-            Some("CreateMultipartUpload") => {
-                self.made += 1;
-                let id = format!("upload-{}", self.made);
-                let upload = Upload {
-                    path,
-                    metadata: request.metadata(),
-                    parts: BTreeMap::new(),
-                };
-                self.uploads.insert(id.clone(), upload);
-                S3Reply::xml(&format!(
-                    "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
-                ))
-            }
+            Some("CreateMultipartUpload") => self.begin_upload(request, path),
             Some("UploadPart") => self.upload_part(request),
             Some("CompleteMultipartUpload") => self.complete(request, &path),
             Some("AbortMultipartUpload") => {
                 let id = request.query("uploadId").unwrap_or_default();
-                match self.uploads.remove(id) {
-                    Some(_) => S3Reply {
-                        status: 204,
-                        ..S3Reply::default()
-                    },
-                    None => S3Reply::bad(404, "NoSuchUpload"),
+                if self.upload(id, &path).is_none() {
+                    return S3Reply::bad(404, "NoSuchUpload");
+                }
+                self.uploads.remove(id);
+                S3Reply {
+                    status: 204,
+                    ..S3Reply::default()
                 }
             }
             Some(_) | None => S3Reply::bad(501, "NotImplemented"),
         }
+    }
+
+    fn begin_upload(&mut self, request: &S3Request<'_>, path: String) -> S3Reply {
+        let algorithm = request.header("x-amz-checksum-algorithm");
+        let algorithm = algorithm.map(str::to_ascii_lowercase);
+        let kind = request.header("x-amz-checksum-type");
+        match (algorithm.as_deref(), kind) {
+            // By default the checksum of an upload with CRC32 is that of its parts' checksums.
+            (None, None) | (Some(CRC32), None | Some("COMPOSITE")) => {}
+            _ => return S3Reply::bad(400, "InvalidRequest"),
+        }
+        self.made += 1;
+        let id = format!("upload-{}", self.made);
+        let upload = Upload {
+            path,
+            metadata: request.metadata(),
+            algorithm,
+            parts: BTreeMap::new(),
+        };
+        self.uploads.insert(id.clone(), upload);
+        S3Reply::xml(&format!(
+            "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+        ))
     }
 
     fn upload_part(&mut self, request: &S3Request<'_>) -> S3Reply {
@@ -241,52 +320,44 @@ impl Store {
         let number = request
             .query("partNumber")
             .and_then(|number| number.parse().ok());
-        match (self.uploads.get_mut(id), number) {
-            (Some(upload), Some(number @ 1..=10_000)) => {
-                let part = (tag.clone(), request.body.to_vec());
-                upload.parts.insert(number, part);
-                S3Reply::good().with("etag", tag)
-            }
-            (Some(_), _) => S3Reply::bad(400, "InvalidArgument"),
-            (None, _) => S3Reply::bad(404, "NoSuchUpload"),
-        }
+        let Some(upload) = self
+            .uploads
+            .get_mut(id)
+            .filter(|upload| upload.path == request.path())
+        else {
+            return S3Reply::bad(404, "NoSuchUpload");
+        };
+        let Some(number @ 1..=10_000) = number else {
+            return S3Reply::bad(400, "InvalidArgument");
+        };
+        let checksum = match request.checksum() {
+            Ok(checksum) => checksum,
+            Err(refusal) => return refusal,
+        };
+        let part = Part {
+            tag: tag.clone(),
+            checksum: checksum.clone(),
+            bytes: request.body.to_vec(),
+        };
+        upload.parts.insert(number, part);
+        S3Reply::good()
+            .with("etag", tag)
+            .with("x-amz-checksum-crc32", checksum)
     }
 
     fn complete(&mut self, request: &S3Request<'_>, path: &str) -> S3Reply {
         let id = request.query("uploadId").unwrap_or_default();
-        let Some(upload) = self.uploads.get(id).filter(|upload| upload.path == path) else {
+        let Some(upload) = self.upload(id, path) else {
             return S3Reply::bad(404, "NoSuchUpload");
         };
         if request.only_if_new() && self.objects.contains_key(path) {
             return there_already();
         }
-        let body = String::from_utf8_lossy(request.body);
-        let named: Vec<(u32, String)> = body
-            .split("<Part>")
-            .skip(1)
-            .filter_map(|part| {
-                let number = between(part, "<PartNumber>", "</PartNumber>")?;
-                let tag = between(part, "<ETag>", "</ETag>")?.replace("&quot;", "\"");
-                Some((number.parse().ok()?, tag))
-            })
-            .collect();
-        let (mut whole, mut before) = (Vec::new(), 0);
-        for (place, (number, tag)) in named.iter().enumerate() {
-            let Some((_, part)) = upload.parts.get(number).filter(|(sent, _)| sent == tag) else {
-                return S3Reply::bad(400, "InvalidPart");
-            };
-            if *number <= before {
-                return S3Reply::bad(400, "InvalidPartOrder");
-            }
-            if part.len() < PART_MIN && place + 1 < named.len() {
-                return S3Reply::bad(400, "EntityTooSmall");
-            }
-            before = *number;
-            whole.extend_from_slice(part);
-        }
-        if named.is_empty() {
-            return S3Reply::bad(400, "MalformedXML");
-        }
+        let named = named_parts(&String::from_utf8_lossy(request.body));
+        let whole = match upload.joined(&named, request.header("x-amz-checksum-type")) {
+            Ok(whole) => whole,
+            Err(code) => return S3Reply::bad(400, code),
+        };
         let object = S3Object {
             body: whole,
             metadata: upload.metadata.clone(),
@@ -297,9 +368,62 @@ impl Store {
         S3Reply::xml("<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
     }
 
+    /// An upload is known by its key and its id together.
+    fn upload(&self, id: &str, path: &str) -> Option<&Upload> {
+        self.uploads.get(id).filter(|upload| upload.path == path)
+    }
+
     fn tag(&mut self) -> String {
         self.made += 1;
         format!("\"tag-{}\"", self.made)
+    }
+}
+
+impl Upload {
+    /// All parts that were named, one behind the other; or the code of S3's refusal.
+    fn joined(&self, named: &[NamedPart], kind: Option<&str>) -> Result<Vec<u8>, &'static str> {
+        if named.is_empty() {
+            return Err("MalformedXML");
+        }
+        if kind.is_some() && self.algorithm.is_none() {
+            return Err("InvalidRequest");
+        }
+        let (mut whole, mut before) = (Vec::new(), 0);
+        for (
+            place,
+            NamedPart {
+                number,
+                tag,
+                checksum,
+            },
+        ) in named.iter().enumerate()
+        {
+            let part = self.parts.get(number).ok_or("InvalidPart")?;
+            // Where parts have checksums, their numbers have no gaps.
+            let next = before + 1;
+            let in_order = match &self.algorithm {
+                Some(_) => *number == next,
+                None => *number >= next,
+            };
+            if !in_order {
+                return Err("InvalidPartOrder");
+            }
+            let same_checksum = match (&self.algorithm, checksum) {
+                (Some(_), Some(named)) => *named == part.checksum,
+                (Some(_), None) => return Err("InvalidRequest"),
+                (None, Some(_)) => false,
+                (None, None) => true,
+            };
+            if *tag != part.tag || !same_checksum {
+                return Err("InvalidPart");
+            }
+            if part.bytes.len() < PART_MIN && place + 1 < named.len() {
+                return Err("EntityTooSmall");
+            }
+            before = *number;
+            whole.extend_from_slice(&part.bytes);
+        }
+        Ok(whole)
     }
 }
 
@@ -359,6 +483,27 @@ fn described(object: &S3Object) -> S3Reply {
 
 fn there_already() -> S3Reply {
     S3Reply::bad(412, "PreconditionFailed")
+}
+
+/// What the request that completes an upload lists.
+fn named_parts(body: &str) -> Vec<NamedPart> {
+    let parts = body.split("<Part>").skip(1).filter_map(|part| {
+        Some(NamedPart {
+            number: between(part, "<PartNumber>", "</PartNumber>")?
+                .parse()
+                .ok()?,
+            tag: between(part, "<ETag>", "</ETag>")?.replace("&quot;", "\""),
+            checksum: between(part, "<ChecksumCRC32>", "</ChecksumCRC32>").map(str::to_owned),
+        })
+    });
+    parts.collect()
+}
+
+/// A checksum as it stands on the wire.
+fn crc32(bytes: &[u8]) -> String {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    STANDARD.encode(crc.sum().to_be_bytes())
 }
 
 fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {

@@ -260,3 +260,146 @@ async fn a_file_that_lies_there_without_a_hash_can_be_read_too() {
     bench.engine.put(BUCKET, &format!("bills/{KEY}"), object);
     assert_eq!(bench.read().await, Some((b"by hand".to_vec(), None)));
 }
+
+/// The engine's own refusals, asked for by the real SDK: what S3 refuses, nothing here may forgive.
+mod refused_as_by_s3 {
+    use adapters::testing::S3Engine;
+    use aws_sdk_s3::error::ProvideErrorMetadata;
+    use aws_sdk_s3::primitives::ByteStream;
+    use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart};
+
+    use super::*;
+
+    /// What a part is completed with.
+    #[derive(Clone, Copy)]
+    enum Names {
+        Nothing,
+        ItsChecksum,
+        AnotherChecksum,
+    }
+
+    struct Sent {
+        client: aws_sdk_s3::Client,
+        id: String,
+        parts: Vec<CompletedPart>,
+    }
+
+    /// An upload whose parts have these numbers and lengths.
+    async fn sent(
+        algorithm: Option<ChecksumAlgorithm>,
+        names: Names,
+        parts: &[(i32, usize)],
+    ) -> Sent {
+        let (client, _) = S3Engine::new().client(&Clock::manual(NOW));
+        let upload = client.create_multipart_upload().bucket(BUCKET).key(KEY);
+        let upload = upload.set_checksum_algorithm(algorithm).send().await;
+        let id = upload.expect("begun").upload_id.expect("an id");
+        let mut completed = Vec::new();
+        for &(number, length) in parts {
+            let part = client
+                .upload_part()
+                .bucket(BUCKET)
+                .key(KEY)
+                .upload_id(&id)
+                .part_number(number)
+                .body(ByteStream::from(file(length)))
+                .send()
+                .await
+                .expect("sent");
+            let checksum = match names {
+                Names::Nothing => None,
+                Names::ItsChecksum => part.checksum_crc32,
+                Names::AnotherChecksum => Some("AAAAAA==".to_owned()),
+            };
+            let part = CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(part.e_tag)
+                .set_checksum_crc32(checksum);
+            completed.push(part.build());
+        }
+        Sent {
+            client,
+            id,
+            parts: completed,
+        }
+    }
+
+    /// The code that S3 refuses an upload with; `None` where it takes it.
+    async fn completed(sent: Sent) -> Option<String> {
+        let whole = CompletedMultipartUpload::builder().set_parts(Some(sent.parts));
+        let done = sent
+            .client
+            .complete_multipart_upload()
+            .bucket(BUCKET)
+            .key(KEY)
+            .upload_id(sent.id)
+            .multipart_upload(whole.build())
+            .send()
+            .await;
+        done.err().and_then(|error| error.code().map(str::to_owned))
+    }
+
+    const FULL: usize = 5 * 1024 * 1024;
+
+    #[tokio::test]
+    async fn an_upload_is_completed_with_the_checksums_that_it_was_begun_for() {
+        let crc32 = || Some(ChecksumAlgorithm::Crc32);
+        for (begun, names, refused) in [
+            (crc32(), Names::ItsChecksum, None),
+            (crc32(), Names::AnotherChecksum, Some("InvalidPart")),
+            (crc32(), Names::Nothing, Some("InvalidRequest")),
+            (None, Names::Nothing, None),
+            (None, Names::ItsChecksum, Some("InvalidPart")),
+        ] {
+            let sent = sent(begun.clone(), names, &[(1, FULL), (2, 1)]).await;
+            assert_eq!(completed(sent).await.as_deref(), refused, "{begun:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn parts_are_large_enough_in_order_without_gaps_and_there() {
+        for (parts, refused) in [
+            (&[(1, FULL), (2, 1)][..], None),
+            (&[(1, FULL - 1), (2, 1)], Some("EntityTooSmall")),
+            (&[(2, FULL), (1, 1)], Some("InvalidPartOrder")),
+            (&[(1, FULL), (3, 1)], Some("InvalidPartOrder")),
+            (&[], Some("MalformedXML")),
+        ] {
+            let sent = sent(Some(ChecksumAlgorithm::Crc32), Names::ItsChecksum, parts).await;
+            assert_eq!(completed(sent).await.as_deref(), refused, "{parts:?}");
+        }
+        let mut sent = sent(
+            Some(ChecksumAlgorithm::Crc32),
+            Names::ItsChecksum,
+            &[(1, 9)],
+        )
+        .await;
+        sent.parts = vec![CompletedPart::builder().part_number(2).e_tag("x").build()];
+        assert_eq!(completed(sent).await.as_deref(), Some("InvalidPart"));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_have_its_checksum_is_not_taken_nor_a_key_or_metadata_too_long() {
+        let (client, _) = S3Engine::new().client(&Clock::manual(NOW));
+        let put = || {
+            client
+                .put_object()
+                .bucket(BUCKET)
+                .body(ByteStream::from(file(9)))
+        };
+        let damaged = put().key(KEY).checksum_crc32("AAAAAA==").send().await;
+        let too_long = put().key("k".repeat(1025)).send().await;
+        let too_much = put()
+            .key(KEY)
+            .metadata("sha1", "x".repeat(2045))
+            .send()
+            .await;
+        let codes = [damaged, too_long, too_much].map(|put| {
+            let error = put.expect_err("a refusal");
+            error.code().map(str::to_owned)
+        });
+        let codes: Vec<_> = codes.iter().map(Option::as_deref).collect();
+        let refused = ["BadDigest", "KeyTooLongError", "MetadataTooLarge"].map(Some);
+        assert_eq!(codes, refused);
+    }
+}
