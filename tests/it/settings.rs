@@ -42,7 +42,7 @@ fn each_function_names_everything_that_is_missing_at_once() {
         (
             refused!(receive_callback, &nothing),
             &[],
-            &["PAYMENT_RESULTS_QUEUE_URL"],
+            &["GUARDS_TABLE", "PAYMENT_RESULTS_QUEUE_URL"],
         ),
         (
             refused!(process_payment, &nothing),

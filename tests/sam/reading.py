@@ -82,6 +82,12 @@ def canonical(condition):
     return json.dumps(single(plain(condition)), sort_keys=True)
 
 
+def is_kept(resource):
+    """Whether it stays when the stack goes or replaces it, and goes when the deployment that made it failed."""
+    policies = resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")
+    return policies == ("RetainExceptOnCreate", "Retain")
+
+
 def differences(found, expected):
     """What two lists do not share, for a sentence; empty where they hold the same."""
     too_much = [f"has {line}" for line in sorted(set(found) - set(expected))]

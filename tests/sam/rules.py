@@ -13,9 +13,10 @@ from pathlib import Path
 
 import rules_alarms
 import rules_events
+import rules_parameters
 import rules_queues
 import rules_roles
-from reading import arn, kebab, of_type
+from reading import arn, is_kept, kebab, of_type, own_arn
 from samcli.yamlhelper import yaml_parse
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
@@ -71,13 +72,13 @@ CALLED_FOR = {
 
 # Seconds; what is called through the API must end before API Gateway gives up, which is after 30.
 TIMEOUTS_S = {
-    "CreateOrder": 15,
-    "ManageOrder": 15,
+    "CreateOrder": 29,
+    "ManageOrder": 29,
     "ReceiveCallback": 5,
     "ProcessPayment": 30,
     "Reconcile": 900,
     "SendWebhook": 30,
-    "Console": 15,
+    "Console": 29,
 }
 
 # Runs that are kept free for a function and are the most that it gets. Those that clients start are capped, so that a
@@ -94,6 +95,7 @@ RESERVED = ["CreateOrder", "ManageOrder", "ReceiveCallback", "ProcessPayment"]
 def main():
     document = yaml_parse(TEMPLATE.read_text())
     broken = list(violations(document["Parameters"], document["Resources"]))
+    broken.extend(rules_parameters.violations(document))
     for violation in broken:
         print(violation)
     if broken:
@@ -197,6 +199,8 @@ def concurrency(parameters, resources):
     for name in ("ProcessPayment", "Reconcile"):
         if not LIMITED.items() <= resources[name]["Properties"]["Environment"]["Variables"].items():
             yield f"{name} is not told its share of WeChat Pay's limits"
+    if parameters["ReserveConcurrency"]["Default"] != "false":
+        yield "a new account, which may reserve nothing, could not deploy the stack"
     if parameters["WebhookAllowLoopback"]["Default"] != "false":
         yield "webhooks may reach what is meant to be out of reach"
     if parameters["ConsoleOnLoopback"]["Default"] != "false":
@@ -217,7 +221,7 @@ def tables(_parameters, resources):
                 yield f"what is over stays in {name}"
         if name == "GuardsTable":
             continue
-        if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
+        if not is_kept(resource):
             yield f"{name} would be lost with the stack"
         if properties.get("DeletionProtectionEnabled") != {"Ref": "DeletionProtection"}:
             yield f"{name} can be deleted whatever DeletionProtection says"
@@ -229,7 +233,7 @@ def evidence(_parameters, resources):
     """Bills are kept whatever becomes of the stack, and nobody but reconcile writes there."""
     resource = resources["EvidenceBucket"]
     properties = resource["Properties"]
-    if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
+    if not is_kept(resource):
         yield "the evidence would be lost with the stack"
     encryption = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": arn("StorageKey")}
     if properties["BucketEncryption"]["ServerSideEncryptionConfiguration"] != [
@@ -263,22 +267,32 @@ def evidence(_parameters, resources):
             "Resource": inside,
             "Condition": {"ArnNotEquals": {"aws:PrincipalArn": arn("ReconcileRole")}},
         },
+        {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"],
+            "Resource": inside,
+        },
     ] or policy["Bucket"] != {"Ref": "EvidenceBucket"}:
-        yield "somebody else than reconcile may write evidence"
+        yield "somebody else than reconcile may write evidence, or somebody delete it"
 
 
 def keys(_parameters, resources):
     for name, resource in of_type(resources, "AWS::KMS::Key"):
-        if {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} != {"Retain"}:
+        if not is_kept(resource):
             yield f"{name} would be lost with the stack"
     # Whoever else a key policy lets in is a service that stores for this account.
     said = resources["StorageKey"]["Properties"]["KeyPolicy"]["Statement"]
     events = [each for each in said if each["Principal"] == {"Service": "events.amazonaws.com"}]
     own_account = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
-    if [(each["Effect"], each["Action"], each["Condition"]) for each in events] != [
-        ("Allow", ["kms:Decrypt", "kms:GenerateDataKey"], own_account)
+    bus = own_arn("events", "event-bus/${AWS::StackName}-orders")
+    of_the_bus = {"StringEquals": {"kms:EncryptionContext:aws:events:event-bus:arn": bus}}
+    if [(each["Effect"], each["Action"], each.get("Condition")) for each in events] != [
+        ("Allow", ["kms:Decrypt", "kms:GenerateDataKey"], own_account),
+        ("Allow", ["kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncrypt*"], of_the_bus),
+        ("Allow", "kms:DescribeKey", None),
     ]:
-        yield "the rule cannot write to an encrypted queue, or EventBridge may do more with the key than that"
+        yield "bus, archive or rule cannot encrypt, or EventBridge may do more with the key than that"
 
 
 def logs(_parameters, resources):
@@ -304,6 +318,16 @@ def schedule(_parameters, resources):
         yield "the day is reconciled by another clock than Beijing's"
     if daily["Target"]["Arn"] != arn("ReconcileWorkQueue"):
         yield "the daily schedule does not lead to the queue"
+    if daily["Target"].get("DeadLetterConfig") != {"Arn": arn("ReconcileWorkDlq")}:
+        yield "a day that could not be begun is told to nobody"
+    certificates = resources["CertificatesSchedule"]["Properties"]
+    if certificates["ScheduleExpression"] != "rate(5 minutes)" or certificates["Target"] != {
+        "Arn": arn("Reconcile"),
+        "RoleArn": arn("SweepScheduleRole"),
+        "Input": '{"task":"certificates"}',
+        "RetryPolicy": once,
+    }:
+        yield "WeChat Pay's certificates are not looked at in time"
     if "<aws.scheduler.scheduled-time>" not in daily["Target"]["Input"]:
         yield "a daily message that is moved back would reconcile another day"
 

@@ -85,16 +85,23 @@ def pipe(properties):
 
 
 def bus(resources):
-    if resources["OrderEventsBus"]["Properties"]["Name"] != {"Fn::Sub": "${AWS::StackName}-orders"}:
-        yield "the bus is not named after the stack"
+    bus = {**resources["OrderEventsBus"]["Properties"]}
+    bus.pop("Description", None)
+    if bus != {
+        "Name": {"Fn::Sub": "${AWS::StackName}-orders"},
+        "KmsKeyIdentifier": arn("StorageKey"),
+        "DeadLetterConfig": {"Arn": arn("WebhooksDlq")},
+    }:
+        yield "the bus is not named after the stack, not encrypted with its key, or loses what it cannot encrypt"
     archive = {**resources["OrderEventsArchive"]["Properties"]}
     archive.pop("Description", None)
     if archive != {
         "SourceArn": arn("OrderEventsBus"),
         "RetentionDays": {"Ref": "EventRetentionDays"},
+        "KmsKeyIdentifier": arn("StorageKey"),
         "EventPattern": {"source": [SOURCE]},
     }:
-        yield "the archive does not keep the events of the bus for EventRetentionDays"
+        yield "the archive does not keep the events of the bus, encrypted, for EventRetentionDays"
     rule = {**resources["WebhooksRule"]["Properties"]}
     rule.pop("Description", None)
     targets = rule.pop("Targets")

@@ -1,6 +1,6 @@
 """Queues: who sends, who takes, how often a message is tried, and that none is lost on the way."""
 
-from reading import arn, of_type, own_arn
+from reading import arn, is_kept, of_type, own_arn
 
 DAY_S = 24 * 3600
 
@@ -32,7 +32,7 @@ def violations(_parameters, resources):
         yield from queue(resources, name, function, pauses_s)
         yield from policy(resources, name, [*by_the_rule(name), only(name, senders, by_rule=name in RULE_SENDS)])
         dead = name.replace("Queue", "Dlq")
-        yield from policy(resources, dead, [*by_the_rule(dead), nobody(dead)])
+        yield from policy(resources, dead, [*by_the_rule(dead), nobody(dead, SCHEDULED.get(dead))])
     # The Pipe sends by its role, and nothing moves from there into a queue.
     yield from policy(resources, "OrderEventsDlq", [only("OrderEventsDlq", ["OrderEventsPipeRole"], operator=False)])
     if resources["OrderEventsDlq"]["Properties"].get("RedriveAllowPolicy") != {"redrivePermission": "denyAll"}:
@@ -40,8 +40,7 @@ def violations(_parameters, resources):
     for name, resource in of_type(resources, "AWS::SQS::Queue"):
         if resource["Properties"].get("KmsMasterKeyId") != arn("StorageKey"):
             yield f"{name} is not encrypted with the storage key"
-        kept = {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")} == {"Retain"}
-        if name.endswith("Dlq") and not kept:
+        if name.endswith("Dlq") and not is_kept(resource):
             yield f"{name} would be lost with the stack"
         # A message's age is counted from its first sending.
         if name.endswith("Dlq") and resource["Properties"].get("MessageRetentionPeriod") != 14 * DAY_S:
@@ -89,12 +88,17 @@ def sources(resources):
 
 # What the rule of the bus may send to.
 RULE_SENDS = {"WebhooksQueue", "WebhooksDlq"}
+# Where a schedule's role leaves what it could not bring to the queue before.
+SCHEDULED = {"ReconcileWorkDlq": "DailyScheduleRole"}
+BUS = own_arn("events", "event-bus/${AWS::StackName}-orders")
 
 
 def by_the_rule(name):
     if name not in RULE_SENDS:
         return []
-    condition = {"ArnEquals": {"aws:SourceArn": arn("WebhooksRule")}}
+    # What the bus could not encrypt or decrypt goes where the rule's failures go.
+    sources = [arn("WebhooksRule"), BUS] if name.endswith("Dlq") else arn("WebhooksRule")
+    condition = {"ArnEquals": {"aws:SourceArn": sources}}
     return [statement(name, "Allow", {"Service": "events.amazonaws.com"}, "sqs:SendMessage", condition)]
 
 
@@ -106,8 +110,9 @@ def only(name, senders, by_rule=False, operator=True):
     return statement(name, "Deny", "*", "sqs:SendMessage", condition)
 
 
-def nobody(name):
-    return statement(name, "Deny", "*", "sqs:SendMessage", OF_AN_ACCOUNT)
+def nobody(name, but=None):
+    allowed = {"ArnNotEquals": {"aws:PrincipalArn": [arn(but)]}} if but else {}
+    return statement(name, "Deny", "*", "sqs:SendMessage", OF_AN_ACCOUNT | allowed)
 
 
 def statement(name, effect, principal, action, condition):

@@ -31,6 +31,19 @@ def unseals(purpose, when="always", **context):
 
 
 OWN = {"Ref": "Mchid"}
+UNKNOWN_SERIAL = "unknown-serial#${Mchid}"
+# WeChat Pay's certificates may be replaced, and nothing else of the merchant's item: no secret, no signer.
+CERTIFICATES = grant(
+    "KeysTable",
+    {"dynamodb:UpdateItem"},
+    {
+        "ForAllValues:StringEquals": {
+            "dynamodb:LeadingKeys": [MERCHANT],
+            "dynamodb:Attributes": ["pk", "verification", "response_serial", "version"],
+        },
+        "StringEqualsIfExists": {"dynamodb:ReturnValues": ["NONE", "UPDATED_OLD", "UPDATED_NEW"]},
+    },
+)
 CLIENT_KEYS, WEBHOOK_SECRETS = unseals("client-key"), unseals("webhook-secret")
 APIV3_KEYS = unseals("apiv3-key", mchid=OWN)
 SIGN = [
@@ -53,6 +66,7 @@ GRANTS = {
         items("OrdersTable", WRITE, ORDERS),
         items("GuardsTable", {"PutItem"}, "nonce#*"),
         items("GuardsTable", {"PutItem", "DeleteItem"}, "submit#*"),
+        items("GuardsTable", {"PutItem"}, UNKNOWN_SERIAL),
         sends("PaymentRequestsQueue"),
         CLIENT_KEYS,
         FIELDS,
@@ -63,17 +77,24 @@ GRANTS = {
         items("OrdersTable", WRITE | {"Query"}, ORDERS),
         items("GuardsTable", {"PutItem"}, "nonce#*"),
         items("GuardsTable", {"PutItem"}, "ask#*"),
+        items("GuardsTable", {"PutItem"}, UNKNOWN_SERIAL),
         sends("PaymentRequestsQueue"),
         sends("WebhooksQueue"),
         CLIENT_KEYS,
         *SIGN,
     ],
-    "ReceiveCallback": [items("KeysTable", READ, MERCHANT), sends("PaymentResultsQueue"), APIV3_KEYS],
+    "ReceiveCallback": [
+        items("KeysTable", READ, MERCHANT),
+        items("GuardsTable", {"PutItem"}, UNKNOWN_SERIAL),
+        sends("PaymentResultsQueue"),
+        APIV3_KEYS,
+    ],
     "ProcessPayment": [
         items("KeysTable", READ, MERCHANT),
         items("OrdersTable", WRITE | {"Query"}, ORDERS),
         items("GuardsTable", {"GetItem", "PutItem"}, "pause#*"),
         items("GuardsTable", {"PutItem"}, "refund#${Mchid}#*"),
+        items("GuardsTable", {"PutItem"}, UNKNOWN_SERIAL),
         items("NoticesTable", WRITE, NOTICES),
         sends("PaymentRequestsQueue"),
         takes("PaymentRequestsQueue"),
@@ -84,12 +105,15 @@ GRANTS = {
     ],
     "Reconcile": [
         items("KeysTable", READ, MERCHANT),
+        CERTIFICATES,
+        APIV3_KEYS,
+        items("GuardsTable", {"GetItem", "PutItem", "DeleteItem"}, "certificates#${Mchid}#*", UNKNOWN_SERIAL),
         items("OrdersTable", WRITE | {"Query"}, ORDERS),
         grant("OrdersTable/index/due", {"dynamodb:Query"}),
         grant("OrdersTable/index/day", {"dynamodb:Query"}),
         items("ReconciliationTable", WRITE | {"Query"}, DAYS),
         grant("EvidenceBucket/bills/${Mchid}/*", {"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}),
-        grant("EvidenceBucket", {"s3:ListBucket"}, {"StringLike": {"s3:prefix": "bills/${Mchid}/*"}}),
+        grant("EvidenceBucket", {"s3:ListBucket"}),
         items("GuardsTable", {"GetItem", "PutItem"}, "pause#*"),
         items("GuardsTable", {"PutItem"}, "refund#${Mchid}#*"),
         sends("PaymentRequestsQueue"),
@@ -120,7 +144,7 @@ SERVICES = {
     "DailyScheduleRole": (
         "scheduler",
         {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
-        [sends("ReconcileWorkQueue")],
+        [sends("ReconcileWorkQueue"), sends("ReconcileWorkDlq")],
     ),
     "OrderEventsPipeRole": (
         "pipes",

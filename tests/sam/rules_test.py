@@ -9,6 +9,7 @@ import copy
 import unittest
 
 import rules
+import rules_parameters
 from samcli.yamlhelper import yaml_parse
 
 # The types of which every value counts.
@@ -133,12 +134,57 @@ class Mutations(unittest.TestCase):
                 del changed[name]["Properties"]["Environment"]["Variables"][variable]
                 self.assertTrue(self.broken(changed), f"{name} {variable}")
 
-    def test_what_is_kept_cannot_be_lost_with_the_stack(self):
+    def test_what_is_kept_cannot_be_lost_with_the_stack_nor_stand_in_the_way_of_a_second_first_deployment(self):
         for name, resource in self.resources.items():
             for field in {"DeletionPolicy", "UpdateReplacePolicy"} & resource.keys():
-                if resource[field] == "Retain":
-                    changed = {**self.resources, name: {**resource, field: "Delete"}}
-                    self.assertTrue(self.broken(changed), f"{name} {field}")
+                if resource[field] != "Delete":
+                    for other in {"Delete", "Retain", "RetainExceptOnCreate"} - {resource[field]}:
+                        changed = {**self.resources, name: {**resource, field: other}}
+                        self.assertTrue(self.broken(changed), f"{name} {field} {other}")
+
+    def test_the_storage_key_opens_to_eventbridge_for_this_bus_and_these_queues_only(self):
+        said = self.resources["StorageKey"]["Properties"]["KeyPolicy"]["Statement"]
+        for index, statement in enumerate(said):
+            if statement["Principal"] != {"Service": "events.amazonaws.com"}:
+                continue
+            for path in paths(statement):
+                if path[0] in ("Sid", "Resource"):
+                    continue
+                for change in (left_out, altered):
+                    changed = {**self.resources, "StorageKey": copy.deepcopy(self.resources["StorageKey"])}
+                    change(changed["StorageKey"]["Properties"]["KeyPolicy"]["Statement"][index], path)
+                    self.assertTrue(self.broken(changed), f"{index} {path} {change.__name__}")
+
+    def test_schedules_lead_where_they_should_and_a_day_that_could_not_be_begun_is_told(self):
+        for name in ("DailySchedule", "CertificatesSchedule"):
+            for path in (("Target", "Arn"), ("Target", "Input"), ("Target", "DeadLetterConfig")):
+                changed = {**self.resources, name: copy.deepcopy(self.resources[name])}
+                target = changed[name]["Properties"]["Target"]
+                if path[-1] in target:
+                    del target[path[-1]]
+                    self.assertTrue(self.broken(changed), f"{name} {path}")
+
+    def test_a_new_account_can_deploy_the_stack(self):
+        self.parameters["ReserveConcurrency"] = {**self.parameters["ReserveConcurrency"], "Default": "true"}
+        self.assertTrue(self.broken(self.resources))
+
+
+class Parameters(unittest.TestCase):
+    def test_no_rule_and_no_assertion_can_be_left_out_or_turned_round(self):
+        template = document()
+        self.assertEqual(list(rules_parameters.violations(template)), [])
+        for name, rule in template["Rules"].items():
+            rest = {other: value for other, value in template["Rules"].items() if other != name}
+            self.assertTrue(list(rules_parameters.violations({**template, "Rules": rest})), name)
+            for index, assertion in enumerate(rule["Assertions"]):
+                for change in (None, {**assertion, "Assert": {"Fn::Not": [assertion["Assert"]]}}):
+                    changed = copy.deepcopy(template)
+                    assertions = changed["Rules"][name]["Assertions"]
+                    assertions[index : index + 1] = [change] if change else []
+                    self.assertTrue(list(rules_parameters.violations(changed)), f"{name} {index} {change}")
+            changed = copy.deepcopy(template)
+            changed["Rules"][name]["RuleCondition"] = {"Fn::Not": [rule["RuleCondition"]]}
+            self.assertTrue(list(rules_parameters.violations(changed)), name)
 
 
 def paths(value, path=()):

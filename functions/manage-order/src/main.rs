@@ -1,6 +1,12 @@
 //! Starts `manage-order`. Whatever is built once per sandbox is built here; [`handler`] does the work.
 
-use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetry};
+use adapters::{
+    aws::{Aws, CallLimits},
+    clock::Clock,
+    env::ProcessEnv,
+    random::Random,
+    telemetry,
+};
 use lambda_http::{Request, service_fn};
 use manage_order::{desk::Desk, handler, settings::Settings};
 
@@ -10,7 +16,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     telemetry::init(&ProcessEnv);
     let settings = Settings::read(&ProcessEnv)?;
     let (clock, random) = (Clock::system(), Random::system());
-    let aws = Aws::new(&settings.aws, &clock);
+    let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
     let desk = &Desk::open(settings, &aws, clock, random);
     lambda_http::run(service_fn(async move |request: Request| {
         let (parts, body) = request.into_parts();

@@ -1,7 +1,13 @@
 //! What `receive-callback` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, keys_table::KeysTable, kms::Kms, queues::Queue, random::Random,
+    aws::{Aws, CallLimits},
+    clock::Clock,
+    guards::Guards,
+    keys_table::{KeysTable, UnknownSerials},
+    kms::Kms,
+    queues::Queue,
+    random::Random,
 };
 
 use crate::settings::Settings;
@@ -21,9 +27,12 @@ impl Desk {
         let Settings {
             keys,
             mchid,
+            guards_table,
             payment_results_url,
             ..
         } = settings;
+        let aws = &aws.within(CallLimits::CALLBACK);
+        let guards = Guards::new(aws.dynamodb(), guards_table);
         Self {
             keys: KeysTable::new(
                 aws.dynamodb(),
@@ -32,7 +41,9 @@ impl Desk {
                 Kms::new(aws.kms()),
                 keys.secrets_key_id,
                 clock.clone(),
-            ),
+            )
+            .for_callbacks(CallLimits::CALLBACK.call())
+            .telling(UnknownSerials::new(guards)),
             payment_results: Queue::new(aws.sqs(), payment_results_url),
             clock,
             random,

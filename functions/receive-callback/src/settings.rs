@@ -15,6 +15,8 @@ pub struct Settings {
     pub keys: KeysSettings,
     /// The merchant number.
     pub mchid: String,
+    /// `GUARDS_TABLE`.
+    pub guards_table: String,
     /// `PAYMENT_RESULTS_QUEUE_URL`.
     pub payment_results_url: String,
 }
@@ -29,6 +31,7 @@ impl Settings {
         let aws = AwsSettings::read(&mut reader);
         let keys = KeysSettings::read(&mut reader);
         let mchid = mchid(&mut reader);
+        let guards_table = reader.required("GUARDS_TABLE", "the name of the guards table");
         let payment_results_url = reader.required(
             "PAYMENT_RESULTS_QUEUE_URL",
             "the URL of the queue payment-results",
@@ -38,6 +41,7 @@ impl Settings {
                 aws: aws?,
                 keys: keys?,
                 mchid: mchid?,
+                guards_table: guards_table?,
                 payment_results_url: payment_results_url?,
             })
         })

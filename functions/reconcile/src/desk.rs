@@ -1,8 +1,9 @@
 //! What `reconcile` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, evidence::Evidence, kms::Kms, order_table::OrderTable, queues::Queue,
-    random::Random, reconciliation::ReconciliationTable, wechat_api::WechatApi,
+    aws::Aws, clock::Clock, evidence::Evidence, guards::Guards, keys_table::KeysTable, kms::Kms,
+    order_table::OrderTable, queues::Queue, random::Random, reconciliation::ReconciliationTable,
+    wechat_api::WechatApi,
 };
 use flows::{ask::Asking, close::Closing, parts::Parts, refund::Refunding, settle::Settling};
 
@@ -11,6 +12,8 @@ use crate::settings::Settings;
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
 pub struct Desk {
+    pub(crate) keys: KeysTable,
+    pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
     pub(crate) asking: Asking,
     pub(crate) settling: Settling,
@@ -40,6 +43,8 @@ impl Desk {
         Self {
             closing: parts.closing(),
             refunding: parts.refunding(),
+            keys: parts.keys,
+            guards: parts.guards,
             orders: parts.orders,
             asking: parts.asking,
             settling: parts.settling,

@@ -1,4 +1,4 @@
-//! Event -> the minute's sweep, or a piece of work on a day's reconciliation.
+//! Event -> the minute's sweep, a look at the certificates, or a piece of work on a day's reconciliation.
 
 use adapters::{order_table::TableError, queues::ReconcileWork};
 use flows::{
@@ -14,6 +14,7 @@ use wechatpay::{UnixSeconds, time::parse_rfc3339};
 
 use crate::{
     apply,
+    certificates::{self, Refreshed},
     day::{self, Day},
     desk::Desk,
     error::DayError,
@@ -26,7 +27,7 @@ use crate::{
 pub enum Event {
     /// Messages of its work queue.
     Work(Batch),
-    /// The schedule of each minute.
+    /// A schedule's.
     Task(Task),
 }
 
@@ -36,6 +37,8 @@ pub enum Event {
 pub enum Task {
     /// Look at whatever is due.
     Sweep,
+    /// See whether it is time to ask for WeChat Pay's certificates.
+    Certificates,
 }
 
 /// What it answers.
@@ -46,6 +49,8 @@ pub enum Answer {
     Work(sqs_event::Answer),
     /// How far the sweep got.
     Sweep(Report),
+    /// What became of the certificates.
+    Certificates(Refreshed),
 }
 
 /// A sweep ends before the next minute's begins, though the function may run for longer than that.
@@ -70,6 +75,9 @@ pub async fn run(desk: &Desk, event: Event, deadline_ms: i64) -> Result<Answer, 
         Event::Task(Task::Sweep) => {
             let ends_ms = deadline_ms.min(desk.clock.now_ms().saturating_add(SWEEP_MS));
             Ok(Answer::Sweep(sweep::sweep(desk, ends_ms).await?))
+        }
+        Event::Task(Task::Certificates) => {
+            Ok(Answer::Certificates(certificates::refresh(desk).await))
         }
         Event::Work(batch) => {
             let work = async |record: &Record| work_on(desk, record).await;

@@ -1,5 +1,6 @@
 //! `reconcile`: finds what got lost and settles it by the path that all news takes. Once a minute it looks at orders and refunds
-//! that have no final state and whose time has come (`sweep`); once a day, or when a person asks, it holds WeChat Pay's bills of a
+//! that have no final state and whose time has come (`sweep`); each five minutes it sees whether WeChat Pay's certificates are to be
+//! asked for (`certificates`); once a day, or when a person asks, it holds WeChat Pay's bills of a
 //! day against the books (`day`).
 //!
 //! The way of a day: [`handler`] takes its message, `day` has the control flow, `our_books` reads our side, `bills` and `funds`
@@ -8,6 +9,7 @@
 mod apply;
 mod ask;
 mod bills;
+mod certificates;
 mod confirm;
 mod day;
 pub mod desk;
@@ -21,4 +23,5 @@ mod repair;
 pub mod settings;
 mod sweep;
 
+pub use certificates::Refreshed;
 pub use sweep::Report;

@@ -1,6 +1,11 @@
 //! Starts `send-webhook`. Whatever is built once per sandbox is built here; [`handler`] does the work.
 
-use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, telemetry};
+use adapters::{
+    aws::{Aws, CallLimits},
+    clock::Clock,
+    env::ProcessEnv,
+    telemetry,
+};
 use flows::sqs_event::Batch;
 use lambda_runtime::{LambdaEvent, service_fn};
 use send_webhook::{desk::Desk, handler, settings::Settings};
@@ -11,7 +16,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init(&ProcessEnv);
     let settings = Settings::read(&ProcessEnv)?;
     let clock = Clock::system();
-    let aws = Aws::new(&settings.aws, &clock);
+    let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
     let desk = &Desk::open(settings, &aws, clock);
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Batch>| {
         let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);

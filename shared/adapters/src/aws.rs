@@ -37,17 +37,73 @@ use base64::engine::general_purpose::STANDARD;
 use crate::clock::Clock;
 use crate::env::Reader;
 
-/// Time to open a connection, including TLS.
-const CONNECT_LIMIT: Duration = Duration::from_secs(1);
-/// Time for one attempt. DynamoDB, SQS and KMS answer in milliseconds; what takes longer than this is lost.
-const ATTEMPT_LIMIT: Duration = Duration::from_secs(3);
-/// Time for a call with all its attempts, well below the time-out of a function behind API Gateway (29 s).
-const CALL_LIMIT: Duration = Duration::from_secs(8);
 const ATTEMPTS_MAX: u32 = 3;
+/// Time to open a connection to S3, including TLS.
+const S3_CONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// Time for one attempt at S3, which may send 8 MB: at 1 MB/s, a fraction of what a small function has.
 const S3_ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
 /// Time for a call to S3 with all its attempts. No client waits for one.
 const S3_CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long calls to DynamoDB, SQS and KMS may take. They answer in milliseconds; what takes much
+/// longer is lost, and a repeat is likely to be answered.
+///
+/// All calls that one invocation makes, each at its limit, fit into its function's own time-out
+/// (`tests/it/time_limits.rs`). S3 has limits of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CallLimits {
+    /// Opening a connection, including TLS.
+    connect: Duration,
+    /// One attempt.
+    attempt: Duration,
+    /// The call with all its attempts and the pauses between them.
+    call: Duration,
+    /// The longest first pause between two attempts; the next is twice as long.
+    first_pause: Duration,
+}
+
+impl CallLimits {
+    /// Where nobody waits: a day's reconciliation, the sweep, tools.
+    pub const PATIENT: Self = Self {
+        connect: Duration::from_secs(1),
+        attempt: Duration::from_secs(3),
+        call: Duration::from_secs(8),
+        first_pause: Duration::from_secs(1),
+    };
+    /// Where a caller waits, or the rest of a batch.
+    pub const PROMPT: Self = Self {
+        connect: Duration::from_millis(700),
+        attempt: Duration::from_millis(1_000),
+        call: Duration::from_millis(1_500),
+        first_pause: Duration::from_millis(50),
+    };
+    /// Where WeChat Pay waits for the answer to a callback, and counts 5 s as none.
+    pub const CALLBACK: Self = Self {
+        connect: Duration::from_millis(450),
+        attempt: Duration::from_millis(450),
+        call: Duration::from_millis(1_000),
+        first_pause: Duration::from_millis(50),
+    };
+
+    /// How long a call may take, with all its attempts.
+    pub fn call(self) -> Duration {
+        self.call
+    }
+
+    fn time_limits(self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(self.connect)
+            .operation_attempt_timeout(self.attempt)
+            .operation_timeout(self.call)
+            .build()
+    }
+
+    fn retries(self) -> RetryConfig {
+        RetryConfig::standard()
+            .with_max_attempts(ATTEMPTS_MAX)
+            .with_initial_backoff(self.first_pause)
+    }
+}
 
 /// How to reach AWS, as Lambda tells it to a function.
 #[derive(Clone, Debug)]
@@ -146,8 +202,8 @@ impl Aws {
             .http_client(http_client)
             .sleep_impl(clock.clone())
             .time_source(clock.clone())
-            .timeout_config(time_limits(clock))
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
+            .timeout_config(TimeoutConfig::disabled())
+            .retry_config(CallLimits::PATIENT.retries())
             // Answers are small and read whole within the limit of the attempt; watching their speed costs CPU.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(settings.endpoint.clone());
@@ -155,6 +211,22 @@ impl Aws {
             config: config.build(),
             retry_partition: own_retry_partition(),
             limits_pass: clock.passes_by_itself(),
+        }
+        .within(CallLimits::PATIENT)
+    }
+
+    /// The same with other limits: [`CallLimits::PATIENT`] holds unless told. On a clock that stands
+    /// still no limit passes.
+    #[must_use]
+    pub fn within(&self, limits: CallLimits) -> Self {
+        let mut config = self.config.clone().into_builder();
+        config.set_retry_config(Some(limits.retries()));
+        if self.limits_pass {
+            config.set_timeout_config(Some(limits.time_limits()));
+        }
+        Self {
+            config: config.build(),
+            ..self.clone()
         }
     }
 
@@ -177,6 +249,7 @@ impl Aws {
         let mut config = aws_sdk_s3::config::Builder::from(&self.config)
             .retry_partition(self.retry_partition.clone())
             .force_path_style(self.config.endpoint_url().is_some());
+        config = config.retry_config(CallLimits::PATIENT.retries());
         if self.limits_pass {
             config = config.timeout_config(s3_time_limits());
         }
@@ -308,6 +381,8 @@ fn kind_of<E>(error: &SdkError<E, HttpResponse>, code: Option<&str>) -> FailureK
         SdkError::DispatchFailure(failure) if failure.is_timeout() => FailureKind::TimedOut,
         SdkError::DispatchFailure(failure) if failure.is_user() => FailureKind::NotSent,
         SdkError::ServiceError(_) if code.is_some_and(is_throttling) => FailureKind::Throttled,
+        // S3, when an upload came too slowly: a 400 that passes.
+        SdkError::ServiceError(_) if code == Some("RequestTimeout") => FailureKind::TimedOut,
         SdkError::ServiceError(service) if service.raw().status().as_u16() >= 500 => {
             FailureKind::ServiceFault
         }
@@ -330,23 +405,15 @@ fn is_throttling(code: &str) -> bool {
             | "TooManyRequestsException"
             | "ProvisionedThroughputExceededException"
             | "SlowDown"
+            // By KMS, of S3 and SQS, which have it encrypt for them.
+            | "KmsThrottled"
+            | "KMS.ThrottlingException"
     )
-}
-
-fn time_limits(clock: &Clock) -> TimeoutConfig {
-    if !clock.passes_by_itself() {
-        return TimeoutConfig::disabled();
-    }
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_LIMIT)
-        .operation_attempt_timeout(ATTEMPT_LIMIT)
-        .operation_timeout(CALL_LIMIT)
-        .build()
 }
 
 fn s3_time_limits() -> TimeoutConfig {
     TimeoutConfig::builder()
-        .connect_timeout(CONNECT_LIMIT)
+        .connect_timeout(S3_CONNECT_LIMIT)
         .operation_attempt_timeout(S3_ATTEMPT_LIMIT)
         .operation_timeout(S3_CALL_LIMIT)
         .build()
@@ -460,6 +527,30 @@ mod tests {
             !format!("{settings:?}").contains("secret\""),
             "the secret key is redacted"
         );
+    }
+
+    #[test]
+    fn a_refusal_that_passes_is_told_from_one_that_does_not() {
+        use aws_sdk_s3::operation::put_object::PutObjectError;
+        for (status, code, kind) in [
+            (400_u16, "RequestTimeout", FailureKind::TimedOut),
+            (503, "SlowDown", FailureKind::Throttled),
+            (400, "KMS.ThrottlingException", FailureKind::Throttled),
+            (400, "ThrottlingException", FailureKind::Throttled),
+            (500, "InternalError", FailureKind::ServiceFault),
+            (400, "InvalidPart", FailureKind::Refused),
+            (403, "AccessDenied", FailureKind::Refused),
+        ] {
+            let status = status.try_into().expect("a status");
+            let raw = HttpResponse::new(status, aws_smithy_types::body::SdkBody::empty());
+            let meta = aws_smithy_types::error::ErrorMetadata::builder().code(code);
+            let error = PutObjectError::generic(meta.build());
+            assert_eq!(
+                AwsError::new("PutObject", SdkError::service_error(error, raw)).kind(),
+                kind,
+                "{code}"
+            );
+        }
     }
 
     #[test]

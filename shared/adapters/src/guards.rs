@@ -7,6 +7,8 @@
 //! | `ask#...` | WeChat Pay is not asked about an order at every look that a client takes at it |
 //! | `refund#...` | WeChat Pay is sent one refund a minute of each order |
 //! | `pause#...` | what rests until a time, such as a merchant's refunds |
+//! | `unknown-serial#...` | a platform certificate was named that is not known here |
+//! | `certificates#...` | WeChat Pay is asked for its certificates so often and no oftener |
 //!
 //! A mark is over when the clock says so (`expires_at <= now`); DynamoDB's own time-to-live only cleans up, some time later.
 
@@ -74,6 +76,16 @@ pub enum LeaseOf<'a> {
         /// The order.
         order_no: &'a OrderNo,
     },
+    /// Asking WeChat Pay for its certificates because it is time to.
+    CertificatesByTime {
+        /// The merchant number.
+        mchid: &'a str,
+    },
+    /// Asking WeChat Pay for its certificates because an unknown one was named.
+    CertificatesBySerial {
+        /// The merchant number.
+        mchid: &'a str,
+    },
 }
 
 /// What becomes of a mark that its holder meets again.
@@ -91,6 +103,8 @@ impl LeaseOf<'_> {
             Self::Payer(digest) => format!("submit#{digest}"),
             Self::Look { mchid, order_no } => format!("ask#{mchid}#{order_no}"),
             Self::Refund { mchid, order_no } => format!("refund#{mchid}#{order_no}"),
+            Self::CertificatesByTime { mchid } => format!("certificates#{mchid}#by-time"),
+            Self::CertificatesBySerial { mchid } => format!("certificates#{mchid}#by-serial"),
         }
     }
 }
@@ -99,6 +113,10 @@ impl Guards {
     /// How long a nonce is kept, in seconds: both halves of the signature's window and a minute for clocks that differ from
     /// sandbox to sandbox, so that a replay always meets its mark.
     pub const NONCE_KEPT_S: i64 = 660;
+
+    /// How long it is remembered that an unknown serial was named, in seconds: two looks of
+    /// `reconcile`, which comes each five minutes.
+    pub const UNKNOWN_SERIAL_KEPT_S: i64 = 600;
 
     /// The table by its name.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
@@ -217,6 +235,50 @@ impl Guards {
         Ok(until.filter(|until| *until > now))
     }
 
+    /// Marks that a platform certificate was named that is not known here. The mark holds for
+    /// [`Guards::UNKNOWN_SERIAL_KEPT_S`], however many unknown serials come.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn mark_unknown_serial(
+        &self,
+        mchid: &str,
+        serial: &str,
+        now: UnixSeconds,
+    ) -> Result<Lease, GuardsError> {
+        let operation = "mark an unknown serial";
+        let (pk, kept_s) = (unknown_serial(mchid), Self::UNKNOWN_SERIAL_KEPT_S);
+        self.mark(operation, pk, serial, kept_s, now, Own::Stays)
+            .await
+    }
+
+    /// The unknown serial that was named last, if that is not too long ago at `now`.
+    ///
+    /// # Errors
+    /// [`GuardsError`].
+    pub async fn unknown_serial(
+        &self,
+        mchid: &str,
+        now: UnixSeconds,
+    ) -> Result<Option<String>, GuardsError> {
+        let got = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", text(unknown_serial(mchid)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failed("look for an unknown serial", error))?;
+        let item = got
+            .item()
+            .filter(|item| expires_at(item).is_some_and(|until| until > now));
+        let serial = item
+            .and_then(|item| item.get("holder"))
+            .and_then(|value| value.as_s().ok());
+        Ok(serial.cloned())
+    }
+
     /// Sets a mark, if there is none that still holds at `now`. A mark of the same `holder` is its own: the answer to an
     /// earlier write was lost.
     async fn mark(
@@ -272,6 +334,10 @@ impl Guards {
 
 fn refund_pause(mchid: &str) -> String {
     format!("pause#refunds#{mchid}")
+}
+
+fn unknown_serial(mchid: &str) -> String {
+    format!("unknown-serial#{mchid}")
 }
 
 fn expires_at(item: &std::collections::HashMap<String, AttributeValue>) -> Option<UnixSeconds> {

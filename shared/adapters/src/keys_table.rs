@@ -11,11 +11,13 @@
 //! `{purpose: client-key, keyid}` and `{purpose: webhook-secret, client_id}`.
 
 mod item;
+mod unknown_serials;
 mod webhook;
 mod write;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use message_signatures::VerifyingKey;
@@ -33,6 +35,7 @@ use crate::kms::{Context, Kms, KmsError};
 use crate::signer::{KmsSigner, MerchantSigner};
 
 pub use item::{VerificationEntry, VerificationKind};
+pub use unknown_serials::UnknownSerials;
 pub use webhook::{Endpoint, StoredUrl, Webhook};
 pub use write::{NewApiV3Key, NewMerchant};
 
@@ -58,7 +61,13 @@ type Item = HashMap<String, AttributeValue>;
 
 /// Reads and writes the `keys` table for one merchant. Clones share what was read.
 #[derive(Clone, Debug)]
-pub struct KeysTable(Arc<Shared>);
+pub struct KeysTable {
+    shared: Arc<Shared>,
+    /// See [`KeysTable::for_callbacks`].
+    callbacks_within: Option<Duration>,
+    /// See [`KeysTable::telling`].
+    unknown_serials: Option<UnknownSerials>,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -132,6 +141,12 @@ pub enum KeysError {
         #[source]
         source: KmsError,
     },
+    /// Table and KMS together did not answer in time.
+    #[error("the merchant's keys were not read and unsealed within {} ms", limit.as_millis())]
+    TooSlow {
+        /// See [`KeysTable::for_callbacks`].
+        limit: Duration,
+    },
     /// There is no item for the merchant.
     #[error("the keys table has no item {pk}; run the set-up that writes it")]
     NoMerchant {
@@ -171,6 +186,7 @@ impl KeysError {
         match self {
             Self::Table(error) => error.is_transient(),
             Self::Secret { source, .. } => source.is_transient(),
+            Self::TooSlow { .. } => true,
             Self::NoMerchant { .. }
             | Self::Damaged { .. }
             | Self::NotAKey { .. }
@@ -189,7 +205,7 @@ impl KeysTable {
         secrets_key_id: impl Into<String>,
         clock: Clock,
     ) -> Self {
-        Self(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             client,
             table: table.into(),
             mchid: mchid.into(),
@@ -203,7 +219,33 @@ impl KeysTable {
             clients: TimedCache::new(CLIENT_KEYS_MAX),
             missing: TimedCache::new(CLIENT_KEYS_MAX),
             webhooks: TimedCache::new(WEBHOOKS_MAX),
-        }))
+        });
+        Self {
+            shared,
+            callbacks_within: None,
+            unknown_serials: None,
+        }
+    }
+
+    /// For a function that opens callbacks while WeChat Pay waits. A reading of the merchant's item
+    /// unseals the APIv3 keys too, and all of it ends within `limit`, retries included. What is not
+    /// done by then has failed: the keys at hand serve on, also where only KMS does not answer.
+    #[must_use]
+    pub fn for_callbacks(self, limit: Duration) -> Self {
+        Self {
+            callbacks_within: Some(limit),
+            ..self
+        }
+    }
+
+    /// Tells `reconcile` of a platform certificate that is not known here, so that it fetches
+    /// WeChat Pay's certificates: see [`UnknownSerials`].
+    #[must_use]
+    pub fn telling(self, unknown_serials: UnknownSerials) -> Self {
+        Self {
+            unknown_serials: Some(unknown_serials),
+            ..self
+        }
     }
 
     /// The merchant's keys, at most a minute old. When they cannot be read again, those of the last 15 minutes serve on.
@@ -211,27 +253,39 @@ impl KeysTable {
     /// # Errors
     /// They cannot be read, and none of the last 15 minutes are at hand.
     pub async fn merchant(&self) -> Result<Arc<MerchantKeys>, KeysError> {
-        let mut cache = self.0.merchant.lock().await;
-        let now_ms = self.0.clock.now_ms();
+        let mut cache = self.shared.merchant.lock().await;
+        let now_ms = self.shared.clock.now_ms();
         match &cache.read {
             Some(read) if now_ms < read.fresh_until_ms => Ok(Arc::clone(&read.keys)),
             Some(_) | None => self.read_merchant(&mut cache, now_ms).await,
         }
     }
 
-    /// The merchant's keys read again at once, because a serial was seen that they do not have. A sandbox does this once
-    /// a minute at most and otherwise gives what it has: anybody can send an unknown serial.
+    /// The merchant's keys read again at once, because `serial` was seen, which they do not have. A sandbox does this once
+    /// a minute at most and otherwise gives what it has: anybody can send an unknown serial. One that is still unknown is told
+    /// to `reconcile`, if it has the form of a platform certificate's ([`KeysTable::telling`]).
     ///
     /// # Errors
     /// As [`KeysTable::merchant`].
-    pub async fn refresh_merchant(&self) -> Result<Arc<MerchantKeys>, KeysError> {
-        let mut cache = self.0.merchant.lock().await;
-        let now_ms = self.0.clock.now_ms();
+    pub async fn refresh_merchant(&self, serial: &str) -> Result<Arc<MerchantKeys>, KeysError> {
+        let mut cache = self.shared.merchant.lock().await;
+        let now_ms = self.shared.clock.now_ms();
         match &cache.read {
             Some(read) if now_ms < cache.no_refresh_before_ms => Ok(Arc::clone(&read.keys)),
             Some(_) | None => {
                 cache.no_refresh_before_ms = now_ms.saturating_add(FRESH_MS);
-                self.read_merchant(&mut cache, now_ms).await
+                let keys = self.read_merchant(&mut cache, now_ms).await?;
+                if let Some(unknown_serials) = &self.unknown_serials
+                    && !keys
+                        .verification
+                        .serials()
+                        .any(|known| known.eq_ignore_ascii_case(serial))
+                {
+                    unknown_serials
+                        .tell(serial, &self.shared.mchid, self.shared.clock.now())
+                        .await;
+                }
+                Ok(keys)
             }
         }
     }
@@ -246,7 +300,7 @@ impl KeysTable {
             clients,
             missing,
             ..
-        } = self.0.as_ref();
+        } = self.shared.as_ref();
         if !is_keyid(keyid) || missing.get(keyid, clock.now_ms()).is_some() {
             return Ok(None);
         }
@@ -309,16 +363,40 @@ impl KeysTable {
         }
     }
 
-    /// Reads the merchant's item. If it is what it was, the keys that were parsed and unsealed from it are kept.
+    /// Reads the merchant's item, within the time that there is.
     async fn fetch_merchant(&self, cache: &MerchantCache) -> Result<ReadMerchant, KeysError> {
-        let pk = merchant_pk(&self.0.mchid);
+        let Some(limit) = self.callbacks_within else {
+            return self.fetch_item(cache).await;
+        };
+        let fetch = async {
+            let read = self.fetch_item(cache).await?;
+            read.keys.apiv3().await?;
+            Ok(read)
+        };
+        // Waiting on a clock that stands still would end at once.
+        if !self.shared.clock.passes_by_itself() {
+            return fetch.await;
+        }
+        match tokio::time::timeout(limit, fetch).await {
+            Ok(fetched) => fetched,
+            Err(_elapsed) => Err(KeysError::TooSlow { limit }),
+        }
+    }
+
+    /// Reads the merchant's item. If it is what it was, the keys that were parsed and unsealed from it are kept.
+    async fn fetch_item(&self, cache: &MerchantCache) -> Result<ReadMerchant, KeysError> {
+        let pk = merchant_pk(&self.shared.mchid);
         let item = self
             .read_item(&pk)
             .await?
             .ok_or(KeysError::NoMerchant { pk })?;
         let keys = match &cache.read {
             Some(read) if read.item == item => Arc::clone(&read.keys),
-            Some(_) | None => Arc::new(item::merchant(&item, &self.0.mchid, &self.0.vault)?),
+            Some(_) | None => Arc::new(item::merchant(
+                &item,
+                &self.shared.mchid,
+                &self.shared.vault,
+            )?),
         };
         Ok(ReadMerchant {
             keys,
@@ -333,15 +411,15 @@ impl KeysTable {
         let Some(item) = self.read_item(&pk).await? else {
             return Ok(None);
         };
-        item::client(&item, pk, keyid, &self.0.vault).await
+        item::client(&item, pk, keyid, &self.shared.vault).await
     }
 
     async fn read_item(&self, pk: &str) -> Result<Option<Item>, KeysError> {
         let answer = self
-            .0
+            .shared
             .client
             .get_item()
-            .table_name(&self.0.table)
+            .table_name(&self.shared.table)
             .key("pk", AttributeValue::S(pk.to_owned()))
             .consistent_read(true)
             .send()

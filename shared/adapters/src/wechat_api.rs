@@ -8,6 +8,7 @@
 mod bill;
 mod breaker;
 mod bucket;
+mod certificates;
 mod hosts;
 mod wire;
 
@@ -41,6 +42,7 @@ use bucket::Bucket;
 use hosts::Failover;
 use wire::{Received, build_client};
 
+pub use certificates::{Download, DownloadError};
 pub use hosts::{Host, Hosts};
 
 /// WeChat Pay's interfaces for one merchant. Cheap to clone; clones share the connections, what is known about the hosts, and
@@ -399,8 +401,8 @@ impl WechatApi {
             )
         };
         let answer = match read(&keys.verification) {
-            Err(CallFailure::Unverified(VerifyError::UnknownSerial { .. })) => {
-                match self.0.keys.refresh_merchant().await {
+            Err(CallFailure::Unverified(VerifyError::UnknownSerial { serial, .. })) => {
+                match self.0.keys.refresh_merchant(&serial).await {
                     Ok(keys) => read(&keys.verification),
                     // The call was made: what came of it cannot be told without keys.
                     Err(error) => return Answer::Unknown(error.to_string()),

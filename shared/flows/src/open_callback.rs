@@ -37,8 +37,8 @@ pub async fn open_callback(
         merchant.apiv3().await?,
         now,
     ) {
-        Err(CallbackError::Verify(VerifyError::UnknownSerial { .. })) => {
-            let merchant = keys.refresh_merchant().await?;
+        Err(CallbackError::Verify(VerifyError::UnknownSerial { serial, .. })) => {
+            let merchant = keys.refresh_merchant(&serial).await?;
             Ok(callback::open(
                 headers,
                 body,

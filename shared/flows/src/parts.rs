@@ -1,8 +1,15 @@
 //! The parts that every function works with that changes orders and talks to WeChat Pay; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, guards::Guards, keys_table::KeysTable, kms::Kms,
-    order_table::OrderTable, queues::Queue, random::Random, settings::CoreSettings,
+    aws::Aws,
+    clock::Clock,
+    guards::Guards,
+    keys_table::{KeysTable, UnknownSerials},
+    kms::Kms,
+    order_table::OrderTable,
+    queues::Queue,
+    random::Random,
+    settings::CoreSettings,
     wechat_api::WechatApi,
 };
 
@@ -39,6 +46,7 @@ impl Parts {
         random: &Random,
     ) -> Self {
         let mchid = settings.facts.mchid.clone();
+        let guards = Guards::new(aws.dynamodb(), settings.guards_table);
         let keys = KeysTable::new(
             aws.dynamodb(),
             settings.keys.table,
@@ -46,7 +54,8 @@ impl Parts {
             kms.clone(),
             settings.keys.secrets_key_id,
             clock.clone(),
-        );
+        )
+        .telling(UnknownSerials::new(guards.clone()));
         let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, &mchid);
         let wechat = WechatApi::new(
             settings.wechat,
@@ -65,7 +74,7 @@ impl Parts {
         );
         let settling = Settling::new(books.clone());
         Self {
-            guards: Guards::new(aws.dynamodb(), settings.guards_table),
+            guards,
             asking: Asking::new(wechat.clone(), settling.clone()),
             keys,
             orders,

@@ -69,6 +69,21 @@ names!(CertificateError {
     Unreadable = "unreadable",
 } of Open | Unverified);
 
+/// Whether a text has the form of a platform certificate's serial number: 40 hexadecimal digits. A
+/// WeChat Pay public key has an id of another form (`PUB_KEY_ID_...`).
+#[must_use]
+pub fn is_serial(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// When a certificate ends by its own words. WeChat Pay may stop using it earlier.
+///
+/// # Errors
+/// [`KeyError`] when it is no certificate.
+pub fn ends(pem: &str) -> Result<UnixSeconds, KeyError> {
+    Ok(keys::certificate(pem)?.not_after)
+}
+
 /// Decrypts one certificate of a verified answer.
 ///
 /// # Errors
@@ -190,6 +205,26 @@ mod tests {
             );
             assert_eq!(keys.serials().count(), loaded, "at {now}");
         }
+    }
+
+    #[test]
+    fn a_serial_has_forty_hexadecimal_digits() {
+        for (text, is_one) in [
+            ("5157F09EFDC096DE15EBE81A47057A7232F1B8E1", true),
+            ("5157f09efdc096de15ebe81a47057a7232f1b8e1", true),
+            ("5157F09EFDC096DE15EBE81A47057A7232F1B8E", false),
+            ("PUB_KEY_ID_0114232134912410000000000000", false),
+            ("5157F09EFDC096DE15EBE81A47057A7232F1B8EG", false),
+            ("", false),
+        ] {
+            assert_eq!(is_serial(text), is_one, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_says_when_it_ends() {
+        assert_eq!(ends(OLD), Ok(UnixSeconds(1_798_675_200)), "by openssl");
+        assert!(ends("no certificate").is_err());
     }
 
     #[test]

@@ -20,6 +20,8 @@ use x509_cert::Certificate;
 use x509_cert::der::{DecodePem, Encode};
 use zeroize::Zeroizing;
 
+use crate::UnixSeconds;
+
 /// Why a key or certificate cannot be used. The text says what was expected, never what was found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
@@ -86,6 +88,8 @@ pub(crate) struct ReadCertificate {
     /// The serial number as `Wechatpay-Serial` has it: upper-case hexadecimal, no sign byte.
     pub(crate) serial_no: String,
     pub(crate) key: RsaPublicKey,
+    /// When it ends by its own words.
+    pub(crate) not_after: UnixSeconds,
 }
 
 /// Reads a platform certificate. Its chain and its dates are not checked: it is trusted because it came encrypted
@@ -101,9 +105,11 @@ pub(crate) fn certificate(pem: &str) -> Result<ReadCertificate, KeyError> {
         .map_err(|_| KeyError::NotAPublicKey)?;
     let key =
         strong(RsaPublicKey::from_public_key_der(&spki).map_err(|_| KeyError::NotAPublicKey)?)?;
+    let not_after = content.validity().not_after.to_unix_duration();
     Ok(ReadCertificate {
         serial_no: serial_as_hex(content.serial_number().as_bytes()),
         key,
+        not_after: UnixSeconds(i64::try_from(not_after.as_secs()).unwrap_or(i64::MAX)),
     })
 }
 

@@ -90,6 +90,10 @@ pub(crate) struct Wishes {
     pub(crate) both_hosts_are_down: bool,
     /// `RECONCILE_LINES_MAX`.
     pub(crate) lines_max: u64,
+    /// WeChat Pay signs with a platform certificate, and the merchant has nothing else.
+    pub(crate) by_certificate: bool,
+    /// The merchant has no platform certificate.
+    pub(crate) without_certificates: bool,
 }
 
 impl Default for Wishes {
@@ -100,6 +104,8 @@ impl Default for Wishes {
             main_host_is_down: false,
             both_hosts_are_down: false,
             lines_max: 1_000_000,
+            by_certificate: false,
+            without_certificates: false,
         }
     }
 }
@@ -135,7 +141,7 @@ impl Bench {
         } else {
             &local.sealed_public_key
         };
-        let wechat = start_wechat(public_key, start_s, 0);
+        let wechat = start_wechat_as(&wishes, public_key, start_s, 0);
         let keys = KeysTable::new(
             aws.dynamodb(),
             &tables.keys,
@@ -144,7 +150,7 @@ impl Bench {
             &local.secrets_key_id,
             clock.clone(),
         );
-        write_merchant(&keys, &wechat, local).await;
+        write_merchant(&keys, &wechat, local, &wishes).await;
         let client = Client::register(&keys, "shop", &random).await;
         let vars = vars(&wishes, local, &tables, &queues, &wechat, &callbacks.url);
         let notify_url = callbacks.url.clone();
@@ -341,6 +347,16 @@ impl Bench {
         }
     }
 
+    /// A look at WeChat Pay's certificates.
+    pub(crate) async fn certificates(&self) -> reconcile::Refreshed {
+        let deadline_ms = self.clock.now_ms() + 60_000;
+        let event = handler::Event::Task(handler::Task::Certificates);
+        match handler::run(&self.reconcile, event, deadline_ms).await {
+            Ok(handler::Answer::Certificates(refreshed)) => refreshed,
+            other => panic!("not a look at certificates: {other:?}"),
+        }
+    }
+
     /// The order as the table has it.
     pub(crate) async fn order(&self, order_no: &str) -> Order {
         self.orders
@@ -412,6 +428,15 @@ pub(crate) fn refused_by_wechat(order_no: &str) -> Value {
 
 /// WeChat Pay at this port, or at a free one for 0. All have the same keys.
 pub(crate) fn start_wechat(merchant_public_key: &str, start_s: UnixSeconds, port: u16) -> Running {
+    start_wechat_as(&Wishes::default(), merchant_public_key, start_s, port)
+}
+
+fn start_wechat_as(
+    wishes: &Wishes,
+    merchant_public_key: &str,
+    start_s: UnixSeconds,
+    port: u16,
+) -> Running {
     let merchant = GivenMerchant {
         mchid: MCHID.to_owned(),
         appids: APPIDS.map(str::to_owned).to_vec(),
@@ -424,21 +449,30 @@ pub(crate) fn start_wechat(merchant_public_key: &str, start_s: UnixSeconds, port
         port,
         merchant: wechatpay_simulator::Merchant::Given(merchant),
         time: Time::Manual { start_s: start_s.0 },
+        signing_mode: if wishes.by_certificate {
+            SigningMode::Certificate
+        } else {
+            SigningMode::PublicKey
+        },
+        platform_certificates: !wishes.without_certificates,
         ..Config::for_tests()
     })
     .expect("a simulator")
 }
 
 /// What set-up writes on AWS: WeChat Pay's key and certificate, the APIv3 key, the merchant's serial.
-async fn write_merchant(keys: &KeysTable, wechat: &Running, local: &LocalAws) {
+async fn write_merchant(keys: &KeysTable, wechat: &Running, local: &LocalAws, wishes: &Wishes) {
     let entry = |mode, kind| {
         let (id, pem) = wechat.admin().newest_key(mode).expect("a key");
         VerificationEntry { id, kind, pem }
     };
-    let verification = [
-        entry(SigningMode::PublicKey, VerificationKind::PublicKey),
-        entry(SigningMode::Certificate, VerificationKind::Certificate),
-    ];
+    let public_key = entry(SigningMode::PublicKey, VerificationKind::PublicKey);
+    let certificate = entry(SigningMode::Certificate, VerificationKind::Certificate);
+    let verification = match (wishes.by_certificate, wishes.without_certificates) {
+        (true, _) => vec![certificate],
+        (false, true) => vec![public_key],
+        (false, false) => vec![public_key, certificate],
+    };
     keys.put_merchant(&NewMerchant {
         verification: &verification,
         response_serial: &verification[0].id,

@@ -71,20 +71,22 @@ impl KeysTable {
     /// # Errors
     /// The item cannot be read, a secret not be unsealed, or the item is damaged.
     pub async fn webhook(&self, client_id: &str) -> Result<Option<Arc<Webhook>>, KeysError> {
-        let now_ms = self.0.clock.now_ms();
-        if let Some(kept) = self.0.webhooks.get(client_id, now_ms) {
+        let now_ms = self.shared.clock.now_ms();
+        if let Some(kept) = self.shared.webhooks.get(client_id, now_ms) {
             return Ok(kept);
         }
         let pk = webhook_pk(client_id);
         let webhook = match self.read_item(&pk).await? {
-            Some(item) => Some(Arc::new(read(&item, &pk, client_id, &self.0.vault).await?)),
+            Some(item) => Some(Arc::new(
+                read(&item, &pk, client_id, &self.shared.vault).await?,
+            )),
             None => None,
         };
         let good_for_ms = match webhook.as_deref() {
             Some(Webhook::Active(_)) => FRESH_MS,
             Some(Webhook::Disabled { .. }) | None => MISSING_MS,
         };
-        self.0.webhooks.put(
+        self.shared.webhooks.put(
             client_id.to_owned(),
             webhook.clone(),
             now_ms.saturating_add(good_for_ms),
@@ -113,7 +115,12 @@ impl KeysTable {
         }
         let found = self.read_item(&pk).await?;
         let context = webhook_context(client_id);
-        let mut secrets = vec![self.0.vault.seal(&pk, &context, secret.as_bytes()).await?];
+        let mut secrets = vec![
+            self.shared
+                .vault
+                .seal(&pk, &context, secret.as_bytes())
+                .await?,
+        ];
         secrets.extend(found.as_ref().and_then(sealed_secrets).unwrap_or_default());
         secrets.truncate(SECRETS_KEPT);
         let secrets = secrets
@@ -122,10 +129,10 @@ impl KeysTable {
         let seen: Option<u64> = found.as_ref().and_then(|item| number(item, "version"));
         let version = seen.unwrap_or_default().saturating_add(1);
         let put = self
-            .0
+            .shared
             .client
             .put_item()
-            .table_name(&self.0.table)
+            .table_name(&self.shared.table)
             .item("pk", AttributeValue::S(pk.clone()))
             .item("client_id", AttributeValue::S(client_id.to_owned()))
             .item("url", AttributeValue::S(url.as_str().to_owned()))
@@ -166,10 +173,10 @@ impl KeysTable {
     ) -> Result<(), KeysError> {
         let pk = webhook_pk(client_id);
         let written = self
-            .0
+            .shared
             .client
             .update_item()
-            .table_name(&self.0.table)
+            .table_name(&self.shared.table)
             .key("pk", AttributeValue::S(pk.clone()))
             .update_expression(
                 "SET #state = :disabled, why = :why, since = :now, version = version + :one",
@@ -209,10 +216,10 @@ impl KeysTable {
     pub async fn remove_webhook(&self, client_id: &str) -> Result<(), KeysError> {
         let pk = webhook_pk(client_id);
         let removed = self
-            .0
+            .shared
             .client
             .delete_item()
-            .table_name(&self.0.table)
+            .table_name(&self.shared.table)
             .key("pk", AttributeValue::S(pk.clone()))
             .condition_expression("attribute_exists(pk)")
             .send()
@@ -233,7 +240,9 @@ impl KeysTable {
 
     /// What was changed here is read anew here.
     fn forget_webhook(&self, client_id: &str) {
-        self.0.webhooks.put(client_id.to_owned(), None, i64::MIN);
+        self.shared
+            .webhooks
+            .put(client_id.to_owned(), None, i64::MIN);
     }
 }
 

@@ -58,17 +58,17 @@ impl KeysTable {
     /// # Errors
     /// A key is not usable, KMS does not seal, or DynamoDB does not write.
     pub async fn put_merchant(&self, merchant: &NewMerchant<'_>) -> Result<(), KeysError> {
-        let pk = merchant_pk(&self.0.mchid);
+        let pk = merchant_pk(&self.shared.mchid);
         check_verification(&pk, merchant.verification, merchant.response_serial)?;
         let apiv3 = self.seal_apiv3(&pk, merchant.apiv3).await?;
         let sealed_signer = match merchant.signer_pkcs8 {
             Some(der) => Some(self.seal_signer(&pk, merchant.signer_serial, der).await?),
             None => None,
         };
-        self.0
+        self.shared
             .client
             .update_item()
-            .table_name(&self.0.table)
+            .table_name(&self.shared.table)
             .key("pk", AttributeValue::S(pk))
             .update_expression(
                 "SET verification = :verification, response_serial = :response_serial, apiv3 = :apiv3, \
@@ -96,13 +96,13 @@ impl KeysTable {
         verification: &[VerificationEntry],
         response_serial: &str,
     ) -> Result<(), KeysError> {
-        let pk = merchant_pk(&self.0.mchid);
+        let pk = merchant_pk(&self.shared.mchid);
         check_verification(&pk, verification, response_serial)?;
         let written = self
-            .0
+.shared
             .client
             .update_item()
-            .table_name(&self.0.table)
+            .table_name(&self.shared.table)
             .key("pk", AttributeValue::S(pk.clone()))
             .update_expression(
                 "SET verification = :verification, response_serial = :response_serial, version = version + :one",
@@ -137,7 +137,7 @@ impl KeysTable {
         VerifyingKey::from_secret(secret)
             .map_err(|source| not_a_key(&pk, "the client's secret", source))?;
         let sealed = self
-            .0
+            .shared
             .vault
             .seal(&pk, &client_context(keyid), secret)
             .await?;
@@ -182,10 +182,10 @@ impl KeysTable {
     pub async fn revoke_client(&self, keyid: &str) -> Result<(), KeysError> {
         let pk = client_pk(keyid);
         let written = self
-            .0
+            .shared
             .client
             .update_item()
-            .table_name(&self.0.table)
+            .table_name(&self.shared.table)
             .key("pk", AttributeValue::S(pk.clone()))
             .update_expression("SET #state = :revoked")
             .condition_expression("attribute_exists(pk)")
@@ -217,10 +217,10 @@ impl KeysTable {
                 what: "a key id is 1 to 128 visible ASCII characters",
             });
         }
-        self.0
+        self.shared
             .client
             .put_item()
-            .table_name(&self.0.table)
+            .table_name(&self.shared.table)
             .item("pk", AttributeValue::S(pk))
             .item("client_id", AttributeValue::S(client_id.to_owned()))
             .item("algorithm", AttributeValue::S(algorithm.name().to_owned()))
@@ -244,8 +244,8 @@ impl KeysTable {
         let mut sealed = Vec::new();
         for key in newest {
             ApiV3Key::new(key.bytes).map_err(|source| not_a_key(pk, "an APIv3 key", source))?;
-            let context = apiv3_context(&self.0.mchid, key.version);
-            let ciphertext = self.0.vault.seal(pk, &context, key.bytes).await?;
+            let context = apiv3_context(&self.shared.mchid, key.version);
+            let ciphertext = self.shared.vault.seal(pk, &context, key.bytes).await?;
             sealed.push(SealedApiV3Key {
                 version: key.version,
                 ciphertext,
@@ -262,9 +262,9 @@ impl KeysTable {
     ) -> Result<Vec<u8>, KeysError> {
         LocalKey::from_pkcs8_der(serial_no, der)
             .map_err(|source| not_a_key(pk, "the merchant key", source))?;
-        self.0
+        self.shared
             .vault
-            .seal(pk, &signer_context(&self.0.mchid), der)
+            .seal(pk, &signer_context(&self.shared.mchid), der)
             .await
     }
 }

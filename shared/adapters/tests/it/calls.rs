@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use adapters::aws::{Aws, AwsError, AwsSettings, FailureKind};
+use adapters::aws::{Aws, AwsError, AwsSettings, CallLimits, FailureKind};
 use adapters::clock::Clock;
 use adapters::testing::{Call, DynamoEngine, Fault, Match, Service, Tables, Wire};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -353,6 +353,24 @@ async fn a_silent_service_is_given_up_after_the_limit_of_the_call() {
         "{:?}",
         started.elapsed()
     );
+}
+
+#[tokio::test]
+async fn where_somebody_waits_a_silent_service_is_given_up_sooner() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", silent.local_addr().expect("its address"));
+    let aws = Aws::new(&AwsSettings::local(endpoint), &Clock::system());
+    let given_up = async |limits: CallLimits| {
+        let started = std::time::Instant::now();
+        let client = aws.within(limits).sqs();
+        client.list_queues().send().await.expect_err("silence");
+        started.elapsed()
+    };
+    let limits = [CallLimits::PROMPT, CallLimits::CALLBACK];
+    let took = futures_util::future::join_all(limits.map(given_up)).await;
+    for (limits, took) in limits.into_iter().zip(took) {
+        assert!(took < limits.call() * 3 / 2, "{limits:?}: {took:?}");
+    }
 }
 
 #[tokio::test]

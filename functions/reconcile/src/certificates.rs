@@ -1,0 +1,290 @@
+//! WeChat Pay's platform certificates: asked for in time, and kept beside the keys that are there.
+//!
+//! A merchant who verifies by certificate asks each twelve hours (`wechatpay::certificates`), and ahead
+//! of that, ten minutes apart at most, when some function met a serial that it does not know. A
+//! merchant who verifies by WeChat Pay's public key alone has nothing to ask for, and is told so
+//! quietly if such a serial comes.
+
+use std::time::Duration;
+
+use adapters::{
+    guards::{GuardsError, Lease, LeaseOf},
+    keys_table::{KeysError, MerchantKeys, VerificationEntry, VerificationKind},
+    wechat_api::{Download, DownloadError},
+};
+use flows::problem::Chain;
+use serde::Serialize;
+use tracing::{error, info, warn};
+use wechatpay::{
+    UnixSeconds,
+    certificates::{POLL_AT_LEAST_EVERY_S, PlatformCertificate, ends, newest},
+};
+
+use crate::desk::Desk;
+
+/// What a look at the certificates came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refreshed {
+    /// It is not time to ask.
+    NotDue,
+    /// WeChat Pay has no others than are kept.
+    Unchanged,
+    /// Others are kept now: every sandbox verifies by them within a minute.
+    Changed,
+    /// The merchant has no platform certificate.
+    NoneForThisMerchant,
+    /// Nothing came of it; it is due again.
+    Failed,
+}
+
+/// How far apart two questions are that unknown serials bring about, in seconds: anybody can send one.
+const BY_SERIAL_EVERY_S: i64 = 600;
+/// How long WeChat Pay may take to answer.
+const ASK_WITHIN: Duration = Duration::from_secs(6);
+/// How long a certificate stays after its end, in seconds: a callback that it signed may lie in a
+/// dead-letter queue for 14 days.
+const KEPT_AFTER_ITS_END_S: i64 = 30 * 86_400;
+
+/// Why nothing came of it.
+#[derive(Debug, thiserror::Error)]
+enum RefreshError {
+    #[error(transparent)]
+    Guards(#[from] GuardsError),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    Download(#[from] DownloadError),
+    /// A kept certificate or one that came is none.
+    #[error("a platform certificate cannot be read")]
+    Certificate(#[from] wechatpay::KeyError),
+}
+
+impl RefreshError {
+    fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Guards(_) => false,
+            // Somebody changed the item meanwhile: it is read again at the next look.
+            Self::Keys(KeysError::Changed { .. }) => false,
+            Self::Keys(error) => !error.is_transient(),
+            Self::Download(error) => !error.is_transient(),
+            Self::Certificate(_) => true,
+        }
+    }
+}
+
+/// Looks whether it is time to ask, and if so, asks and keeps what came. A failure that passes is due
+/// again at the next look; one that needs a person, when it is time again.
+pub(crate) async fn refresh(desk: &Desk) -> Refreshed {
+    let holder = desk.random.id();
+    let by_time = LeaseOf::CertificatesByTime { mchid: &desk.mchid };
+    let error = match refresh_if_due(desk, &by_time, &holder).await {
+        Ok(refreshed) => return refreshed,
+        Err(error) => error,
+    };
+    if error.needs_a_person() {
+        error!(
+            error = %Chain(&error),
+            what_to_do = "see infra/runbooks/keys.md: until it is mended, callbacks under a new certificate are refused",
+            "WeChat Pay's certificates were not refreshed"
+        );
+    } else {
+        warn!(error = %Chain(&error), "WeChat Pay's certificates were not refreshed: it is tried again");
+        if let Err(error) = desk.guards.release(&by_time, &holder).await {
+            warn!(error = %Chain(&error), "the next try waits until it is time again");
+        }
+    }
+    Refreshed::Failed
+}
+
+async fn refresh_if_due(
+    desk: &Desk,
+    by_time: &LeaseOf<'_>,
+    holder: &str,
+) -> Result<Refreshed, RefreshError> {
+    let (mchid, now) = (desk.mchid.as_str(), desk.clock.now());
+    let unknown = desk.guards.unknown_serial(mchid, now).await?;
+    let kept = desk.keys.merchant().await?;
+    let takes = async |of: &LeaseOf<'_>, for_s| {
+        let lease = desk.guards.lease(of, holder, for_s, now).await?;
+        Ok::<_, GuardsError>(lease == Lease::Ours)
+    };
+    let is_due = match &unknown {
+        // Known by now: fetched since it was told, or written by a person.
+        Some(serial) if has(&kept, serial) => false,
+        Some(_) => {
+            let by_serial = LeaseOf::CertificatesBySerial { mchid };
+            takes(&by_serial, BY_SERIAL_EVERY_S).await?
+        }
+        None => false,
+    };
+    let verifies_by_certificate = |entry: &VerificationEntry| match entry.kind {
+        VerificationKind::Certificate => true,
+        VerificationKind::PublicKey => false,
+    };
+    let is_due = is_due
+        || (kept.entries.iter().any(verifies_by_certificate)
+            && takes(by_time, POLL_AT_LEAST_EVERY_S).await?);
+    if !is_due {
+        return Ok(Refreshed::NotDue);
+    }
+    let delivered = match Box::pin(desk.wechat.certificates(ASK_WITHIN)).await? {
+        Download::Certificates(delivered) => delivered,
+        Download::NoneForThisMerchant => return Ok(Refreshed::NoneForThisMerchant),
+    };
+    let (entries, response_serial) = merged(&kept.entries, &kept.response_serial, &delivered, now)?;
+    if entries == kept.entries && response_serial == kept.response_serial {
+        return Ok(Refreshed::Unchanged);
+    }
+    desk.keys
+        .set_verification_keys(&kept, &entries, &response_serial)
+        .await?;
+    let serials: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+    info!(
+        ?serials,
+        response_serial, "WeChat Pay's certificates were refreshed"
+    );
+    Ok(Refreshed::Changed)
+}
+
+fn has(kept: &MerchantKeys, serial: &str) -> bool {
+    let mut serials = kept.verification.serials();
+    serials.any(|known| known.eq_ignore_ascii_case(serial))
+}
+
+/// What is kept once `delivered` came: every public key, what was delivered, and certificates that
+/// WeChat Pay no longer lists until some time after their end. Requests go on naming a public key if
+/// they named one; else they name the certificate in force that began last (page 4012551764).
+fn merged(
+    kept: &[VerificationEntry],
+    response_serial: &str,
+    delivered: &[PlatformCertificate],
+    now: UnixSeconds,
+) -> Result<(Vec<VerificationEntry>, String), wechatpay::KeyError> {
+    let mut entries = Vec::new();
+    for entry in kept {
+        match (
+            entry.kind,
+            delivered.iter().find(|it| is_serial_of(it, &entry.id)),
+        ) {
+            (VerificationKind::PublicKey, _) => entries.push(entry.clone()),
+            (VerificationKind::Certificate, Some(delivered)) => entries.push(entry_of(delivered)),
+            (VerificationKind::Certificate, None) => {
+                let until = ends(&entry.pem)?.0.saturating_add(KEPT_AFTER_ITS_END_S);
+                if now.0 < until {
+                    entries.push(entry.clone());
+                }
+            }
+        }
+    }
+    for certificate in delivered {
+        if !kept
+            .iter()
+            .any(|entry| is_serial_of(certificate, &entry.id))
+        {
+            entries.push(entry_of(certificate));
+        }
+    }
+    let names_a_public_key = kept
+        .iter()
+        .any(|entry| entry.id == response_serial && entry.kind == VerificationKind::PublicKey);
+    let named = match newest(delivered, now) {
+        Some(newest) if !names_a_public_key => newest.serial_no.clone(),
+        Some(_) | None => response_serial.to_owned(),
+    };
+    Ok((entries, named))
+}
+
+fn is_serial_of(certificate: &PlatformCertificate, id: &str) -> bool {
+    certificate.serial_no.eq_ignore_ascii_case(id)
+}
+
+fn entry_of(certificate: &PlatformCertificate) -> VerificationEntry {
+    VerificationEntry {
+        id: certificate.serial_no.clone(),
+        kind: VerificationKind::Certificate,
+        pem: certificate.pem.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str =
+        include_str!("../../../shared/wechatpay/vectors/keys/platform-certificate.pem");
+    const NEW: &str =
+        include_str!("../../../shared/wechatpay/vectors/keys/platform-next-certificate.pem");
+    const OLD_SERIAL: &str = "5157F09EFDC096DE15EBE81A47057A72A4D0E1B2";
+    const NOW: UnixSeconds = UnixSeconds(1_785_556_800);
+    /// When `OLD` ends by its own words.
+    const OLD_ENDS: i64 = 1_798_675_200;
+
+    fn certificate(id: &str, pem: &str) -> VerificationEntry {
+        VerificationEntry {
+            id: id.to_owned(),
+            kind: VerificationKind::Certificate,
+            pem: pem.to_owned(),
+        }
+    }
+
+    fn public_key() -> VerificationEntry {
+        VerificationEntry {
+            id: "PUB_KEY_ID_0100".to_owned(),
+            kind: VerificationKind::PublicKey,
+            pem: "a public key".to_owned(),
+        }
+    }
+
+    fn delivered(serial_no: &str, pem: &str, effective: i64) -> PlatformCertificate {
+        PlatformCertificate {
+            serial_no: serial_no.to_owned(),
+            effective: UnixSeconds(effective),
+            expires: UnixSeconds(effective + 1_000_000_000),
+            pem: pem.to_owned(),
+        }
+    }
+
+    fn ids(entries: &[VerificationEntry]) -> Vec<&str> {
+        entries.iter().map(|entry| entry.id.as_str()).collect()
+    }
+
+    #[test]
+    fn a_new_certificate_stands_beside_the_old_one_and_is_named_when_it_is_in_force() {
+        let kept = [certificate(OLD_SERIAL, OLD)];
+        for (effective, named) in [(NOW.0 - 1, "NEW"), (NOW.0 + 1, OLD_SERIAL)] {
+            let both = [
+                delivered(OLD_SERIAL, OLD, NOW.0 - 100),
+                delivered("NEW", NEW, effective),
+            ];
+            let (entries, response_serial) = merged(&kept, OLD_SERIAL, &both, NOW).expect("read");
+            assert_eq!(ids(&entries), [OLD_SERIAL, "NEW"]);
+            assert_eq!(response_serial, named);
+            let again = merged(&entries, &response_serial, &both, NOW).expect("read");
+            assert_eq!(again, (entries, response_serial), "nothing to write");
+        }
+    }
+
+    #[test]
+    fn a_merchant_between_certificate_and_public_key_keeps_both_and_names_the_one_he_named() {
+        let kept = [public_key(), certificate(OLD_SERIAL, OLD)];
+        let new = [delivered("NEW", NEW, NOW.0 - 1)];
+        let (entries, named) = merged(&kept, "PUB_KEY_ID_0100", &new, NOW).expect("read");
+        assert_eq!(ids(&entries), ["PUB_KEY_ID_0100", OLD_SERIAL, "NEW"]);
+        assert_eq!(named, "PUB_KEY_ID_0100");
+        let (_, named) = merged(&kept, OLD_SERIAL, &new, NOW).expect("read");
+        assert_eq!(named, "NEW");
+    }
+
+    #[test]
+    fn a_certificate_that_is_no_longer_listed_stays_until_a_month_after_its_end() {
+        let kept = [certificate(OLD_SERIAL, OLD)];
+        let last = OLD_ENDS + KEPT_AFTER_ITS_END_S - 1;
+        for (now, stays) in [(last, true), (last + 1, false)] {
+            let new = [delivered("NEW", NEW, now - 1)];
+            let (entries, named) = merged(&kept, OLD_SERIAL, &new, UnixSeconds(now)).expect("read");
+            assert_eq!(ids(&entries).contains(&OLD_SERIAL), stays, "at {now}");
+            assert_eq!(named, "NEW");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Telling `reconcile` that WeChat Pay signs with a platform certificate that is not known here.
+
+use tracing::{info, warn};
+use wechatpay::UnixSeconds;
+use wechatpay::certificates::is_serial;
+
+use crate::guards::{Guards, Lease};
+
+/// Where an unknown serial is told: a mark in the guards table, which `reconcile` looks for before it
+/// fetches WeChat Pay's certificates ahead of time. Nothing of it is on the way of a message whose
+/// serial is known, and one mark holds for all sandboxes: anybody can send an unknown serial.
+#[derive(Clone, Debug)]
+pub struct UnknownSerials {
+    guards: Guards,
+}
+
+impl UnknownSerials {
+    /// In this table.
+    pub fn new(guards: Guards) -> Self {
+        Self { guards }
+    }
+
+    /// Sets the mark, if `serial` has the form of a platform certificate's. That it cannot be set
+    /// changes nothing for the message: WeChat Pay sends it again, and then it is tried again.
+    pub(super) async fn tell(&self, serial: &str, mchid: &str, now: UnixSeconds) {
+        if !is_serial(serial) {
+            return;
+        }
+        match self.guards.mark_unknown_serial(mchid, serial, now).await {
+            Ok(Lease::Ours) => info!(
+                serial,
+                "a platform certificate is not known: reconcile fetches what WeChat Pay has"
+            ),
+            Ok(Lease::Held { .. }) => {}
+            Err(error) => {
+                let cause: &dyn std::error::Error = &error;
+                warn!(
+                    serial,
+                    cause, "reconcile could not be told of an unknown certificate"
+                );
+            }
+        }
+    }
+}

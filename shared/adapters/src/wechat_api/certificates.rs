@@ -1,0 +1,126 @@
+//! Fetching platform certificates. The answer may be signed by a certificate that it delivers itself,
+//! so it is taken apart otherwise than every other answer.
+
+use std::time::Duration;
+
+use tracing::warn;
+use wechatpay::{
+    api::{Call, Certificates, ErrorCode, Refusal},
+    certificates::{CertificateError, PlatformCertificate, open_download},
+    sign::authorization,
+};
+
+use super::{
+    NotSent, WechatApi,
+    wire::{Received, build_client},
+};
+
+/// What came of asking WeChat Pay for its certificates.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Download {
+    /// Those that are valid now, verified.
+    Certificates(Vec<PlatformCertificate>),
+    /// The merchant verifies by WeChat Pay's public key and has no platform certificate (404
+    /// `RESOURCE_NOT_EXISTS`).
+    NoneForThisMerchant,
+}
+
+/// There is nothing that could be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// Nothing left for WeChat Pay.
+    #[error(transparent)]
+    NotSent(#[from] NotSent),
+    /// WeChat Pay did not answer.
+    #[error("WeChat Pay did not answer with its certificates")]
+    NoAnswer(#[source] Option<reqwest::Error>),
+    /// WeChat Pay refused.
+    #[error("WeChat Pay refused to deliver its certificates: {0}")]
+    Refused(Box<Refusal>),
+    /// What was delivered does not open, or is not WeChat Pay's.
+    #[error("what came for WeChat Pay's certificates cannot be used")]
+    Unusable(#[source] CertificateError),
+}
+
+impl DownloadError {
+    /// Whether the same may succeed in a minute.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::NotSent(NotSent::Keys(error)) => error.is_transient(),
+            Self::NotSent(NotSent::Sign(_) | NotSent::Client(_)) => false,
+            Self::NotSent(NotSent::TooLate | NotSent::Busy) | Self::NoAnswer(_) => true,
+            Self::Refused(refusal) => refusal.status >= 500 || refusal.status == 429,
+            Self::Unusable(_) => false,
+        }
+    }
+}
+
+impl WechatApi {
+    /// Asks the host that is asked first for the platform certificates, within the time given, and
+    /// opens what it delivers: decrypted by the APIv3 keys, then verified by a certificate that came
+    /// or by a key that is known.
+    ///
+    /// # Errors
+    /// [`DownloadError`].
+    pub async fn certificates(&self, within: Duration) -> Result<Download, DownloadError> {
+        let deadline_ms = self.deadline_ms(within);
+        self.wait_for(&self.0.calls, deadline_ms).await?;
+        let keys = self.0.keys.merchant().await.map_err(NotSent::from)?;
+        let signer = self.signer_by(&keys, deadline_ms).await?;
+        let outgoing = Certificates.outgoing();
+        let authorization = authorization(
+            &signer,
+            &self.0.mchid,
+            &outgoing,
+            self.0.clock.now(),
+            &self.0.random.nonce(),
+        )
+        .await
+        .map_err(NotSent::from)?;
+        let http = self.0.http.get_or_try_init(|| async { build_client() });
+        let http = http.await?;
+        let left = self.left(deadline_ms);
+        if left.is_zero() {
+            return Err(NotSent::TooLate.into());
+        }
+        let [host, _] = self.hosts();
+        let request = self
+            .request(http, host, outgoing)
+            .header("authorization", authorization)
+            .header("wechatpay-serial", &keys.response_serial)
+            .timeout(left);
+        let sent_at_ms = self.0.clock.now_ms();
+        let received = match request.send().await {
+            Ok(response) => Received::read(response).await,
+            Err(error) => Err(error),
+        };
+        self.watch(host, sent_at_ms, received.as_ref().err());
+        let received = match received {
+            Ok(received) => received.ok_or(DownloadError::NoAnswer(None))?,
+            Err(error) => return Err(DownloadError::NoAnswer(Some(error.without_url()))),
+        };
+        if !(200..300).contains(&received.status) {
+            let refusal = Refusal::read(received.status, &received.body);
+            if refusal.status == 404 && refusal.code == ErrorCode::ResourceNotExists {
+                return Ok(Download::NoneForThisMerchant);
+            }
+            warn!(wechat_request_id = received.request_id, %refusal, "WeChat Pay refused");
+            return Err(DownloadError::Refused(Box::new(refusal)));
+        }
+        let headers = received
+            .headers
+            .map_err(|error| DownloadError::Unusable(error.into()))?;
+        let apiv3 = keys.apiv3().await.map_err(NotSent::from)?;
+        let now = self.0.clock.now();
+        open_download(
+            received.status,
+            &headers,
+            &received.body,
+            apiv3,
+            &keys.verification,
+            now,
+        )
+        .map(Download::Certificates)
+        .map_err(DownloadError::Unusable)
+    }
+}

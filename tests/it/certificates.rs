@@ -1,0 +1,189 @@
+//! WeChat Pay's platform certificates change while payments go on.
+
+use std::time::Duration;
+
+use adapters::keys_table::VerificationKind;
+use reconcile::Refreshed;
+use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SigningMode};
+
+use crate::support::{Bench, Wishes, native};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl Bench {
+    /// A merchant who verifies by platform certificate alone.
+    async fn by_certificate() -> Self {
+        Self::with(Wishes {
+            by_certificate: true,
+            ..Wishes::default()
+        })
+        .await
+    }
+
+    /// How often WeChat Pay was asked for its certificates.
+    fn downloads(&self) -> u64 {
+        let requests = self.wechat.admin().requests();
+        requests
+            .get(&Endpoint::Certificates)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// A callback under a certificate that nobody here knows, though nobody's key made it.
+    async fn receive_unknown(&self, serial: &str) -> u16 {
+        let admin = self.wechat.admin();
+        let mut callback = admin
+            .signed_callback("ORDER-1", &Damage::None)
+            .expect("an order that was paid");
+        for (name, value) in &mut callback.headers {
+            if name.eq_ignore_ascii_case("wechatpay-serial") {
+                serial.clone_into(value);
+            }
+        }
+        self.receive(&callback).await.status
+    }
+
+    /// An order that was paid, and whose callback nobody has taken yet.
+    async fn paid_untold(&self, order_no: &str) {
+        assert_eq!(self.post_order(&native(order_no)).await.status, 201);
+        self.wechat
+            .admin()
+            .pay(order_no, &PayOptions::default())
+            .expect("an order that can be paid");
+    }
+
+    /// The ids of the keys that verify, in order.
+    async fn verifying(&self) -> Vec<String> {
+        let keys = self.keys.merchant().await.expect("keys");
+        let ids = keys.entries.iter().map(|entry| entry.id.clone());
+        ids.collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_that_nobody_was_told_of_loses_no_callback() {
+    let bench = Bench::by_certificate().await;
+    assert_eq!(bench.certificates().await, Refreshed::Unchanged, "in time");
+    bench.advance(Duration::from_secs(1)).await;
+    bench.paid_untold("ORDER-1").await;
+    let old = bench.verifying().await;
+    let new = bench
+        .wechat
+        .admin()
+        .rotate(SigningMode::Certificate)
+        .expect("a key");
+    bench.deliver().await;
+    let tries = |bench: &Bench| {
+        let callbacks = bench.wechat.admin().callbacks_about("ORDER-1");
+        let tries = callbacks.iter().flat_map(|callback| &callback.tries);
+        tries.map(|of| of.status).collect::<Vec<_>>()
+    };
+    assert_eq!(tries(&bench), [Some(401)], "it is not believed");
+    assert_eq!(bench.certificates().await, Refreshed::Changed);
+    assert_eq!(bench.downloads(), 2);
+    // Each sandbox reads its keys again within a minute; WeChat Pay repeats for a day.
+    for _ in 0..10 {
+        bench.advance(Duration::from_secs(30)).await;
+    }
+    assert_eq!(tries(&bench).last(), Some(&Some(204)));
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    let keys = bench.keys.merchant().await.expect("keys");
+    assert_eq!(bench.verifying().await, [old, vec![new.clone()]].concat());
+    assert_eq!(keys.response_serial, new, "fields are encrypted to it");
+    let asked = bench.wechat.admin().requests();
+    let queried = asked.get(&Endpoint::QueryByOutTradeNo);
+    assert_eq!(queried, None, "the callback brought it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_under_an_unknown_certificate_is_told_too() {
+    let bench = Bench::by_certificate().await;
+    assert_eq!(bench.certificates().await, Refreshed::Unchanged);
+    let admin = bench.wechat.admin();
+    admin.rotate(SigningMode::Certificate).expect("a key");
+    assert_eq!(bench.post_order(&native("ORDER-1")).await.status, 202);
+    assert_eq!(bench.certificates().await, Refreshed::Changed);
+    bench.advance(Duration::from_secs(61)).await;
+    assert_eq!(bench.post_order(&native("ORDER-2")).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_asked_for_each_twelve_hours_and_a_new_one_is_there_before_it_signs() {
+    let bench = Bench::by_certificate().await;
+    assert_eq!(bench.certificates().await, Refreshed::Unchanged);
+    bench.advance(12 * HOUR - Duration::from_secs(60)).await;
+    assert_eq!(bench.certificates().await, Refreshed::NotDue);
+    assert_eq!(bench.downloads(), 1);
+    let admin = bench.wechat.admin();
+    admin.rotate(SigningMode::Certificate).expect("a key");
+    bench.advance(Duration::from_secs(60)).await;
+    assert_eq!(bench.certificates().await, Refreshed::Changed);
+    bench.advance(Duration::from_secs(61)).await;
+    bench.paid_untold("ORDER-1").await;
+    bench.deliver().await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_serials_bring_about_one_question_in_ten_minutes_and_only_in_their_form() {
+    let bench = Bench::by_certificate().await;
+    assert_eq!(bench.certificates().await, Refreshed::Unchanged);
+    bench.paid_untold("ORDER-1").await;
+    for no_certificate in ["PUB_KEY_ID_0000", "1"] {
+        assert_eq!(bench.receive_unknown(no_certificate).await, 401);
+        bench.advance(Duration::from_secs(61)).await;
+        assert_eq!(bench.certificates().await, Refreshed::NotDue);
+    }
+    for minute in 0..20 {
+        let serial = format!("{minute:040}");
+        assert_eq!(bench.receive_unknown(&serial).await, 401);
+        bench.certificates().await;
+        bench.advance(Duration::from_secs(61)).await;
+    }
+    // One in time, and two in the 20 minutes.
+    assert_eq!(bench.downloads(), 1 + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_in_public_key_mode_is_asked_nothing_and_an_unknown_serial_is_no_error() {
+    let bench = Bench::with(Wishes {
+        without_certificates: true,
+        ..Wishes::default()
+    })
+    .await;
+    assert_eq!(bench.certificates().await, Refreshed::NotDue);
+    assert_eq!(bench.downloads(), 0);
+    bench.paid_untold("ORDER-1").await;
+    assert_eq!(bench.receive_unknown(&"A".repeat(40)).await, 401);
+    assert_eq!(bench.certificates().await, Refreshed::NoneForThisMerchant);
+    assert_eq!(bench.downloads(), 1);
+    let keys = bench.verifying().await;
+    assert!(keys.len() == 1 && keys[0].starts_with("PUB_KEY_ID_"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_between_the_two_keeps_the_public_key_and_every_certificate() {
+    let bench = Bench::start().await;
+    let before = bench.keys.merchant().await.expect("keys");
+    let admin = bench.wechat.admin();
+    let new = admin.rotate(SigningMode::Certificate).expect("a key");
+    assert_eq!(bench.certificates().await, Refreshed::Changed);
+    bench.advance(Duration::from_secs(61)).await;
+    let after = bench.keys.merchant().await.expect("keys");
+    assert_eq!(after.response_serial, before.response_serial);
+    let known: Vec<_> = before.entries.iter().map(|entry| &entry.id).collect();
+    let now: Vec<_> = after.entries.iter().map(|entry| &entry.id).collect();
+    assert_eq!(now, [known, vec![&new]].concat());
+    assert_eq!(after.entries[0].kind, VerificationKind::PublicKey);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_that_was_not_answered_is_asked_again_at_the_next_look() {
+    let bench = Bench::by_certificate().await;
+    let down = Rule::times(Fault::ServerErrorBefore { status: 503 }, 1);
+    bench.wechat.admin().add_fault(down).expect("a rule");
+    assert_eq!(bench.certificates().await, Refreshed::Failed);
+    assert_eq!(bench.certificates().await, Refreshed::Unchanged);
+}

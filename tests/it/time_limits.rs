@@ -1,0 +1,222 @@
+//! Every function ends by itself before Lambda ends it: also where each call that it makes takes as long
+//! as it may. The calls are counted on the longest way of each, in a sandbox that knows nothing yet.
+
+use std::time::Duration;
+
+use adapters::{
+    aws::CallLimits,
+    testing::{Fault, Match, Service},
+};
+use serde_json::json;
+use wechatpay_simulator::{Damage, PayOptions};
+
+use crate::support::{Bench, Wishes, native};
+
+const TEMPLATE: &str = include_str!("../../template.yaml");
+
+/// API Gateway's HTTP APIs wait so long for a function, and WeChat Pay for the answer to a callback.
+const GATEWAY: Duration = Duration::from_secs(30);
+const WECHAT_PAY: Duration = Duration::from_secs(5);
+
+/// A function's `Timeout`.
+fn time_out(function: &str) -> Duration {
+    let resource = format!("\n  {function}:\n    Type: AWS::Serverless::Function\n");
+    let (_, rest) = TEMPLATE.split_once(&resource).expect("the function");
+    let (_, rest) = rest.split_once("\n      Timeout: ").expect("a time-out");
+    let (seconds, _) = rest.split_once('\n').expect("a line");
+    Duration::from_secs(seconds.parse().expect("seconds"))
+}
+
+impl Bench {
+    /// What the calls to AWS since the last look may take, one behind the other.
+    fn calls_take(&self, limits: CallLimits) -> Duration {
+        let calls = self.wire.calls().len();
+        self.wire.forget();
+        limits.call() * u32::try_from(calls).expect("some calls")
+    }
+
+    /// A scene in which no function has made a call yet.
+    async fn cold(wishes: Wishes) -> Self {
+        let bench = Self::with(wishes).await;
+        bench.wire.forget();
+        bench
+    }
+}
+
+fn fits(function: &str, takes: Duration, within: Duration) {
+    println!("{function}: {takes:?} of {within:?}");
+    assert!(
+        takes <= within,
+        "{function} may take {takes:?}, not {within:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creating_an_order_ends_before_lambda_and_the_gateway_give_up() {
+    // PREPAY_BUDGET_MS at its most: all that WeChat Pay gets.
+    let budget = Duration::from_millis(9_000);
+    for down in [false, true] {
+        let bench = Bench::cold(Wishes {
+            both_hosts_are_down: down,
+            ..Wishes::default()
+        })
+        .await;
+        let mut body = native("ORDER-1");
+        body["product"] = json!("jsapi");
+        body["openid"] = json!("oUser");
+        bench.post_order(&body).await;
+        let takes = bench.calls_take(CallLimits::PROMPT) + budget;
+        fits("CreateOrder", takes, time_out("CreateOrder"));
+    }
+    assert!(time_out("CreateOrder") < GATEWAY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn managing_an_order_ends_before_lambda_and_the_gateway_give_up() {
+    // `ACT_WITHIN`; a look gets less.
+    let budget = Duration::from_secs(8);
+    for doing in ["close", "refund", "look"] {
+        let bench = Bench::cold(Wishes::default()).await;
+        bench.post_order(&native("ORDER-1")).await;
+        if doing == "refund" {
+            bench.pay("ORDER-1").await;
+            bench.work_off().await;
+        }
+        // By then a look asks WeChat Pay too.
+        bench.advance(Duration::from_secs(61)).await;
+        bench.wire.forget();
+        let answer = match doing {
+            "close" => bench.close("ORDER-1").await,
+            "refund" => bench.refund("ORDER-1", "R-1", 40).await,
+            _ => bench.get_order("ORDER-1").await,
+        };
+        assert!(answer.status < 300, "{doing}: {}", answer.status);
+        let takes = bench.calls_take(CallLimits::PROMPT) + budget;
+        fits("ManageOrder", takes, time_out("ManageOrder"));
+    }
+    assert!(time_out("ManageOrder") < GATEWAY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_is_answered_before_wechat_pay_gives_up() {
+    let paid = async || {
+        let bench = Bench::cold(Wishes::default()).await;
+        bench.post_order(&native("ORDER-1")).await;
+        let admin = bench.wechat.admin();
+        admin.pay("ORDER-1", &PayOptions::default()).unwrap();
+        let callback = admin.signed_callback("ORDER-1", &Damage::None).unwrap();
+        bench.wire.forget();
+        (bench, callback)
+    };
+    let limits = CallLimits::CALLBACK;
+    let take = |bench: &Bench| {
+        let calls = bench.wire.calls();
+        let of = |service| calls.iter().filter(move |call| call.service == service);
+        // All that a reading of the keys does has one limit.
+        let readings = of(Service::DynamoDb).filter(|call| call.operation == "GetItem");
+        let others = calls.len() - readings.clone().count() - of(Service::Kms).count();
+        let one_by_one = readings.count() + others;
+        limits.call() * u32::try_from(one_by_one).expect("some calls")
+    };
+    // Before the function runs, its sandbox starts.
+    let start = Duration::from_secs(1);
+
+    let (bench, callback) = paid().await;
+    assert_eq!(bench.receive(&callback).await.status, 204);
+    fits("ReceiveCallback", take(&bench) + start, WECHAT_PAY);
+
+    // The longest way: an unknown serial, for which the keys are read once more.
+    let (bench, mut callback) = paid().await;
+    for (name, value) in &mut callback.headers {
+        if name.eq_ignore_ascii_case("wechatpay-serial") {
+            *value = "A".repeat(40);
+        }
+    }
+    assert_eq!(bench.receive(&callback).await.status, 401);
+    fits("ReceiveCallback", take(&bench) + start, WECHAT_PAY);
+    assert!(time_out("ReceiveCallback") <= WECHAT_PAY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_done_with_before_lambda_gives_up_its_batch() {
+    // `payments::issue::BUDGET_MS`; hiding a message that comes again is one more call.
+    let budget = Duration::from_millis(payments::issue::BUDGET_MS);
+    let begun_with = process_payment::handler::BEGIN_BEFORE_DEADLINE_MS;
+    let begun_with = Duration::from_millis(u64::try_from(begun_with).expect("positive"));
+    let hiding = CallLimits::PROMPT.call();
+
+    let bench = Bench::cold(Wishes::default()).await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    bench.wire.forget();
+    assert_eq!(bench.work_off().await, 0);
+    let takes = bench.calls_take(CallLimits::PROMPT) + hiding;
+    fits("a callback in ProcessPayment", takes, begun_with);
+
+    bench.refund("ORDER-1", "R-1", 40).await;
+    bench.advance(Duration::from_secs(61)).await;
+    bench.wire.forget();
+    bench.work_off().await;
+    let takes = bench.calls_take(CallLimits::PROMPT) + hiding + budget;
+    fits("a refund in ProcessPayment", takes, begun_with);
+
+    let bench = Bench::cold(Wishes::default()).await;
+    let asked = bench.client.post_with(
+        "/v1/orders",
+        &{
+            let mut body = native("ORDER-1");
+            body["product"] = json!("jsapi");
+            body["openid"] = json!("oUser");
+            body
+        },
+        &[("prefer", "respond-async")],
+        &bench,
+    );
+    assert_eq!(bench.send(asked).await.status, 202);
+    bench.wire.forget();
+    assert_eq!(bench.work_off().await, 0);
+    let takes = bench.calls_take(CallLimits::PROMPT) + hiding + budget;
+    fits("a payment request in ProcessPayment", takes, begun_with);
+    assert!(begun_with < time_out("ProcessPayment"));
+}
+
+#[test]
+fn a_webhook_is_done_with_before_lambda_gives_up_its_batch() {
+    // Its client's item and the two secrets in it; then hiding the message, or disabling the webhook.
+    let calls = CallLimits::PROMPT.call() * 4;
+    let receiver = Duration::from_secs(15);
+    fits("SendWebhook", calls + receiver, time_out("SendWebhook"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
+    let bench = Bench::cold(Wishes::default()).await;
+    bench.a_month().await;
+    bench.wire.forget();
+    for path in ["/console", "/console/2026-08-01"] {
+        let request = http::Request::get(path).body(String::new()).unwrap();
+        let claims =
+            json!({"email": "a@example.com", "email_verified": "true", "groups": "finance"});
+        bench.console(Some(claims), request).await;
+        let takes = bench.calls_take(CallLimits::PROMPT);
+        fits("Console", takes, time_out("Console"));
+    }
+    assert!(time_out("Console") < GATEWAY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_cannot_be_read_in_time_are_answered_with_503_and_those_at_hand_serve_on() {
+    let bench = Bench::cold(Wishes::default()).await;
+    bench.post_order(&native("ORDER-1")).await;
+    let admin = bench.wechat.admin();
+    admin.pay("ORDER-1", &PayOptions::default()).unwrap();
+    let callback = || admin.signed_callback("ORDER-1", &Damage::None).unwrap();
+    let keys = Match::operation(Service::DynamoDb, "GetItem").on(&bench.tables.keys);
+    bench.wire.break_all(keys.clone(), Fault::TimedOut);
+    assert_eq!(bench.receive(&callback()).await.status, 503);
+    bench.wire.mend();
+    assert_eq!(bench.receive(&callback()).await.status, 204);
+    bench.advance(Duration::from_secs(61)).await;
+    bench.wire.break_all(keys, Fault::TimedOut);
+    assert_eq!(bench.receive(&callback()).await.status, 204);
+}
