@@ -648,6 +648,8 @@ fn environment(tables: &Tables, notify_url: &str) -> BTreeMap<String, String> {
         ("NOTICES_TABLE", &tables.notices),
         ("WEBHOOKS_QUEUE_URL", WEBHOOKS),
         ("WEBHOOK_ALLOW_LOOPBACK", "true"),
+        // Which may be so on this machine only; the calls themselves go to the scene's own engines.
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
         ("RECONCILIATION_TABLE", &tables.reconciliation),
         ("RECONCILE_WORK_QUEUE_URL", WORK),
         ("RECONCILE_REPAIRS", "true"),

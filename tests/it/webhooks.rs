@@ -83,6 +83,7 @@ impl Scene {
             ("WECHATPAY_MCHID", MCHID),
             ("WEBHOOKS_QUEUE_URL", &queue_url),
             ("WEBHOOK_ALLOW_LOOPBACK", allow_loopback),
+            ("AWS_ENDPOINT_URL", &local.endpoint),
         ]
         .into();
         let settings = Settings::read(&vars).expect("complete settings");

@@ -21,6 +21,7 @@ PARAMETERS = {
     "NotifyUrl": "https://merchant.example/v1/callbacks/wechatpay",
     "WechatpayBaseUrl": "http://127.0.0.1:9",
     "WechatpayBackupUrl": "http://127.0.0.1:9",
+    "ConsoleGroup": "finance",
 }
 
 

@@ -116,12 +116,10 @@ fn by_token(
         Problem::no_person("Sign in: the request has no token that was verified.")
     })?;
     let claim = |name: &str| verified.claims.get(name).map(String::as_str);
-    if let Some(group) = &claims.group {
-        let listed = claim(&claims.groups).unwrap_or_default();
-        let in_token = || token.and_then(|token| names_in_token(token, &claims.groups, listed));
-        if !lists(listed, group, in_token) {
-            return Err(Problem::not_in_group());
-        }
+    let listed = claim(&claims.groups).unwrap_or_default();
+    let in_token = || token.and_then(|token| names_in_token(token, &claims.groups, listed));
+    if !lists(listed, &claims.group, in_token) {
+        return Err(Problem::not_in_group());
     }
     let named = claim(&claims.person).unwrap_or_default();
     let by_email = claims.person == "email";
@@ -191,10 +189,10 @@ mod tests {
 
     use super::*;
 
-    fn claims(group: Option<&str>) -> Claims {
+    fn claims(group: &str) -> Claims {
         Claims {
             person: "email".to_owned(),
-            group: group.map(str::to_owned),
+            group: group.to_owned(),
             groups: "cognito:groups".to_owned(),
         }
     }
@@ -235,11 +233,14 @@ mod tests {
 
     #[test]
     fn the_verified_token_names_the_person_and_nothing_else_does() {
-        let plain = claims(None);
-        let li = json!({"email": "Li@Example.com", "email_verified": "true", "sub": "1"});
+        let plain = claims("finance");
+        let li = json!({
+            "email": "Li@Example.com", "email_verified": "true", "sub": "1",
+            "cognito:groups": "[finance]",
+        });
         assert_eq!(name(&plain, &li), Ok("li@example.com".to_owned()));
-        for (given, why) in [
-            (json!({}), "no claims"),
+        assert_eq!(name(&plain, &json!({})), Err("not_in_group"), "no claims");
+        for (mut given, why) in [
             (json!({"sub": "1"}), "another claim would be another person"),
             (
                 json!({"email": " ", "email_verified": "true"}),
@@ -250,6 +251,7 @@ mod tests {
                 "a control character",
             ),
         ] {
+            given["cognito:groups"] = json!("[finance]");
             assert_eq!(name(&plain, &given), Err("no_person"), "{why}");
         }
         let nobody = by_token(&plain, None, None).err().unwrap();
@@ -267,11 +269,11 @@ mod tests {
     #[test]
     fn an_address_that_nobody_verified_is_nobodys_name() {
         for verified in [json!("false"), json!("TRUE"), json!(""), Value::Null] {
-            let mut given = json!({"email": "boss@example.com"});
+            let mut given = json!({"email": "boss@example.com", "cognito:groups": "[finance]"});
             if verified.is_string() {
                 given["email_verified"] = verified.clone();
             }
-            let refused = by_token(&claims(None), Some(&self::verified(&given)), None);
+            let refused = by_token(&claims("finance"), Some(&self::verified(&given)), None);
             let refused = refused.err().unwrap();
             assert_eq!(refused.code, "no_person", "{verified}");
             let detail = &refused.detail;
@@ -279,15 +281,16 @@ mod tests {
         }
         let by_sub = Claims {
             person: "sub".to_owned(),
-            ..claims(None)
+            ..claims("finance")
         };
-        let given = json!({"email": "boss@example.com", "sub": "u-1"});
+        let given =
+            json!({"email": "boss@example.com", "sub": "u-1", "cognito:groups": "[finance]"});
         assert_eq!(name(&by_sub, &given), Ok("u-1".to_owned()));
     }
 
     #[test]
     fn a_group_is_found_in_each_form_in_which_it_is_listed() {
-        let finance = claims(Some("finance"));
+        let finance = claims("finance");
         for listed in [
             "finance",
             "[finance]",
@@ -315,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_blank_in_a_groups_name_lets_nobody_into_another_group() {
-        let finance = claims(Some("finance"));
+        let finance = claims("finance");
         for listed in [
             "[finance readers]",
             "[staff finance]",
@@ -331,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_verified_token_says_which_names_the_gateway_wrote_into_one_text() {
-        let finance = claims(Some("finance"));
+        let finance = claims("finance");
         let given = in_groups("[finance readers]");
         let asked = |groups: Value| {
             let token = token(&json!({"cognito:groups": groups}));

@@ -41,8 +41,9 @@ pub struct Claims {
     /// `CONSOLE_PERSON_CLAIM`: the claim that names the person. There is no other to fall back on: somebody with two tokens,
     /// one with this claim and one without, would be two persons, and could approve a refund alone.
     pub person: String,
-    /// `CONSOLE_GROUP`: the group that one must be in, if any.
-    pub group: Option<String>,
+    /// `CONSOLE_GROUP`: the group that one must be in. There is no console for everybody: a token of the company's own
+    /// provider says who somebody is, not that he may approve refunds.
+    pub group: String,
     /// `CONSOLE_GROUPS_CLAIM`: the claim that lists the groups.
     pub groups: String,
 }
@@ -116,14 +117,13 @@ fn auth(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Auth> {
 }
 
 /// A group whose name can be told apart from its neighbours in a list that is one text.
-fn group(reader: &mut Reader<'_>) -> Option<Option<String>> {
-    reader.parsed_or(
+fn group(reader: &mut Reader<'_>) -> Option<String> {
+    reader.parsed(
         "CONSOLE_GROUP",
-        "the name of a group without blanks, commas, brackets and quotation marks, since lists of groups are written with them: name such a group anew at the identity provider",
-        None,
+        "the name of the group that may use the console, without blanks, commas, brackets and quotation marks, since lists of groups are written with them: name such a group anew at the identity provider",
         |text| {
             let parts = |letter: char| letter.is_whitespace() || "[](){},;\"".contains(letter);
-            (!text.contains(parts)).then(|| Some(text.to_owned()))
+            (!text.contains(parts)).then(|| text.to_owned())
         },
     )
 }
@@ -153,6 +153,7 @@ mod tests {
             ("ORDERS_TABLE", "orders"),
             ("RECONCILE_WORK_QUEUE_URL", "https://sqs.example/q"),
             ("CONSOLE_AUTH", "jwt"),
+            ("CONSOLE_GROUP", "finance"),
         ])
     }
 
@@ -210,14 +211,28 @@ mod tests {
             let error = Settings::read(&vars).unwrap_err();
             assert_eq!(error.names(), ["CONSOLE_GROUP"], "{name}");
         }
-        for (name, group) in [("", None), ("acme:finance-1", Some("acme:finance-1"))] {
-            let mut vars = vars();
-            vars.insert("CONSOLE_GROUP", name);
-            let Auth::Jwt(claims) = Settings::read(&vars).unwrap().auth else {
-                panic!("{name}")
+        let mut vars = vars();
+        vars.insert("CONSOLE_GROUP", "acme:finance-1");
+        let Auth::Jwt(claims) = Settings::read(&vars).unwrap().auth else {
+            panic!("by token")
+        };
+        assert_eq!(claims.group, "acme:finance-1");
+    }
+
+    #[test]
+    fn a_console_without_a_group_does_not_open_but_on_this_machine() {
+        let mut vars = vars();
+        for group in [None, Some("")] {
+            match group {
+                None => vars.remove("CONSOLE_GROUP"),
+                Some(empty) => vars.insert("CONSOLE_GROUP", empty),
             };
-            assert_eq!(claims.group.as_deref(), group);
+            let error = Settings::read(&vars).unwrap_err();
+            assert_eq!(error.names(), ["CONSOLE_GROUP"], "{group:?}");
         }
+        vars.insert("CONSOLE_AUTH", "loopback");
+        vars.insert("AWS_ENDPOINT_URL", "http://127.0.0.1:4566");
+        assert_eq!(Settings::read(&vars).unwrap().auth, Auth::Loopback);
     }
 
     #[test]
@@ -226,7 +241,7 @@ mod tests {
         let Auth::Jwt(claims) = settings.auth else {
             panic!("{:?}", settings.auth)
         };
-        assert_eq!((claims.person.as_str(), claims.group), ("email", None));
+        assert_eq!(claims.person, "email");
         assert!(!settings.today_too);
     }
 }

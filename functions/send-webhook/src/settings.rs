@@ -33,16 +33,7 @@ impl Settings {
         let keys = KeysSettings::read(&mut reader);
         let mchid = mchid(&mut reader);
         let webhooks_url = reader.required("WEBHOOKS_QUEUE_URL", "the URL of the queue webhooks");
-        let reach = reader.parsed_or(
-            "WEBHOOK_ALLOW_LOOPBACK",
-            "`true` on a local stack, else `false`",
-            Reach::Public,
-            |word| match word {
-                "true" => Some(Reach::PublicAndLoopback),
-                "false" => Some(Reach::Public),
-                _ => None,
-            },
-        );
+        let reach = reach(&mut reader, aws.as_ref());
         reader.finish(|| {
             Some(Self {
                 aws: aws?,
@@ -52,5 +43,62 @@ impl Settings {
                 reach: reach?,
             })
         })
+    }
+}
+
+/// Where receivers may be. On this machine, and without TLS, only where AWS is an engine on this machine too: on AWS a
+/// webhook's address could reach what is meant to be out of reach.
+fn reach(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Reach> {
+    const NAME: &str = "WEBHOOK_ALLOW_LOOPBACK";
+    let reach = reader.parsed_or(
+        NAME,
+        "`true` on a local stack, else `false`",
+        Reach::Public,
+        |word| match word {
+            "true" => Some(Reach::PublicAndLoopback),
+            "false" => Some(Reach::Public),
+            _ => None,
+        },
+    )?;
+    let is_here = aws.is_some_and(AwsSettings::is_on_this_machine);
+    match reach {
+        Reach::PublicAndLoopback if !is_here => {
+            reader.malformed(
+                NAME,
+                "`false`: `true` lets webhooks reach this machine itself, so it needs AWS_ENDPOINT_URL to point to an engine on this machine",
+            );
+            None
+        }
+        Reach::PublicAndLoopback | Reach::Public => Some(reach),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn webhooks_reach_this_machine_only_where_all_of_aws_is_on_it() {
+        let mut vars = BTreeMap::from([
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("KEYS_TABLE", "keys"),
+            ("SECRETS_KEY_ID", "key"),
+            ("WECHATPAY_MCHID", "1900000001"),
+            ("WEBHOOKS_QUEUE_URL", "https://sqs.example/q"),
+        ]);
+        assert_eq!(Settings::read(&vars).unwrap().reach, Reach::Public);
+        vars.insert("WEBHOOK_ALLOW_LOOPBACK", "true");
+        for elsewhere in ["", "http://10.0.0.7:4566", "https://127.0.0.1.example.com"] {
+            vars.insert("AWS_ENDPOINT_URL", elsewhere);
+            let error = Settings::read(&vars).unwrap_err();
+            assert_eq!(error.names(), ["WEBHOOK_ALLOW_LOOPBACK"], "{elsewhere}");
+        }
+        vars.insert("AWS_ENDPOINT_URL", "http://127.0.0.1:4566");
+        let reach = Settings::read(&vars).unwrap().reach;
+        assert_eq!(reach, Reach::PublicAndLoopback);
     }
 }
