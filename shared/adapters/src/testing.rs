@@ -5,9 +5,11 @@
 //! [`crate::clock::Clock::manual`], [`crate::random::Random::seeded`].
 
 mod dynamo;
+mod rules;
 mod s3;
 mod wire;
 
 pub use dynamo::{DynamoEngine, Tables};
+pub use rules::refusal;
 pub use s3::{S3Engine, S3Object, S3Reply, S3Request, s3_request};
 pub use wire::{Call, Fault, Match, Service, Wire};

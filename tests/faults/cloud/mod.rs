@@ -16,7 +16,7 @@ use std::{
 
 use adapters::{
     clock::Clock,
-    testing::{S3Engine, S3Reply, S3Request, s3_request},
+    testing::{self, S3Engine, S3Reply, S3Request, s3_request},
 };
 use aws_smithy_runtime_api::client::{
     http::{
@@ -150,6 +150,9 @@ impl Cloud {
 
     fn answer(&self, asked: &Asked<'_>) -> HttpResponse {
         let (operation, body) = (asked.operation.as_str(), asked.body.as_str());
+        if let Some(code) = asked.is_against_the_rules() {
+            return refusal(400, code, None);
+        }
         let reply = match asked.service {
             Service::DynamoDb => self.tables.answer(operation, body),
             Service::Sqs => self.queues().answer(operation, body, self.clock.now_ms()),
@@ -393,6 +396,16 @@ impl<'a> Asked<'a> {
             .filter_map(|(_, value)| value["S"].as_str())
             .collect();
         Some(format!("{} {index} {texts:?}", body["TableName"]))
+    }
+
+    /// What SQS or KMS would refuse and their engines here forgive.
+    fn is_against_the_rules(&self) -> Option<&'static str> {
+        let service = match self.service {
+            Service::Sqs => testing::Service::Sqs,
+            Service::Kms => testing::Service::Kms,
+            Service::DynamoDb | Service::S3 | Service::WechatPay => return None,
+        };
+        testing::refusal(service, &self.operation, &self.json())
     }
 
     fn attempt_limit_ms(&self) -> i64 {

@@ -35,6 +35,9 @@ impl Rules {
     }
 }
 
+/// A message that was received may be hidden until so long after, in milliseconds: 12 hours.
+const HIDDEN_MS_MAX: i64 = 43_200_000;
+
 /// A message in a queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
@@ -45,6 +48,8 @@ pub(crate) struct Message {
     pub(crate) sent_ms: i64,
     /// When it is seen (again).
     pub(crate) visible_ms: i64,
+    /// When it was received last.
+    pub(crate) received_ms: i64,
     pub(crate) receive_count: u32,
     /// Names this receipt of it.
     pub(crate) receipt: String,
@@ -92,7 +97,11 @@ impl Queues {
                 let mut messages = queue.messages.iter_mut();
                 match messages.find(|message| message.receipt == request.receipt_handle) {
                     Some(message) => {
-                        message.visible_ms = now_ms + request.visibility_timeout * 1000;
+                        let visible_ms = now_ms + request.visibility_timeout * 1000;
+                        if visible_ms - message.received_ms > HIDDEN_MS_MAX {
+                            return Reply::bad("InvalidParameterValue");
+                        }
+                        message.visible_ms = visible_ms;
                         Reply::good(json!({}))
                     }
                     None => Reply::bad("ReceiptHandleIsInvalid"),
@@ -127,6 +136,7 @@ impl Queues {
             attributes: request.message_attributes,
             sent_ms: now_ms,
             visible_ms: now_ms + request.delay_seconds * 1000,
+            received_ms: now_ms,
             receive_count: 0,
             receipt: String::new(),
         });
@@ -155,6 +165,7 @@ impl Queues {
                 self.made += 1;
                 let message = &mut queue.messages[at];
                 message.receive_count += 1;
+                message.received_ms = now_ms;
                 message.visible_ms = if again {
                     now_ms
                 } else {

@@ -1,7 +1,8 @@
 //! The wire between the AWS SDK and an engine: counts calls and breaks the ones that a test chose.
 //!
 //! It stands below the SDK, so retries, time-outs and error texts are the real ones. The engines of this project never
-//! throttle, conflict or lose an answer by themselves; here they do.
+//! throttle, conflict or lose an answer by themselves; here they do. What AWS would refuse and an engine forgives is
+//! refused here too ([`rules`]).
 
 use std::fmt;
 use std::future::Future;
@@ -19,6 +20,7 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
+use super::rules;
 use super::s3::{S3Reply, s3_request};
 use crate::clock::Clock;
 
@@ -312,6 +314,11 @@ impl HttpConnector for Tapped {
             let Some(call) = read_call(&request) else {
                 return inner.call(request).await;
             };
+            if let Some(code) = read_body(&request)
+                .and_then(|body| rules::refusal(call.service, &call.operation, &body))
+            {
+                return refusal(400, code, None);
+            }
             let is_s3 = call.service == Service::S3;
             // Listens before the call is on record: who sees it there and mends is heard.
             let mut mended = wire.0.mended.subscribe();
@@ -374,7 +381,7 @@ fn read_call(request: &HttpRequest) -> Option<Call> {
         "TrentService" => Service::Kms,
         _ => return None,
     };
-    let body: Value = serde_json::from_slice(request.body().bytes()?).ok()?;
+    let body = read_body(request)?;
     let transaction = body.get("TransactItems").and_then(Value::as_array);
     let resource = ["TableName", "QueueUrl", "KeyId"]
         .iter()
@@ -389,6 +396,10 @@ fn read_call(request: &HttpRequest) -> Option<Call> {
         items: transaction.map_or(1, Vec::len),
         consistent: body.get("ConsistentRead") == Some(&Value::Bool(true)),
     })
+}
+
+fn read_body(request: &HttpRequest) -> Option<Value> {
+    serde_json::from_slice(request.body().bytes()?).ok()
 }
 
 fn read_s3_call(request: &HttpRequest) -> Option<Call> {

@@ -2,6 +2,7 @@
 //! of webhooks on this machine.
 #![cfg(test)] // so that what clippy.toml allows in tests holds for their helpers too
 
+mod aws_rules;
 mod bench;
 mod bill_file;
 mod calls;
