@@ -11,7 +11,7 @@ and prints one to standard output:
 
 A failure is told on standard error, with exit status 1. Every function in ADAPTATIONS bridges one thing that the engine
 lacks; its doc string says what, and is shown to the reader when it applied. Nothing else of the template is changed.
-What was added to the engine itself (src/engine/additions.py) is shown beside them, where the template uses it.
+WITHOUT_EFFECT names in the same way what of the template the engine takes and does nothing with. What was added to the engine itself (src/engine/additions.py) is shown beside them, where the template uses it.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ def main():
 def deploy(order):
     keys = {name: f"{name}-{digest_of(path)}.zip" for name, path in order["binaries"].items()}
     template = translate(read_template(order["template"]), order["parameters"], keys, order["region"])
-    adaptations = adapt(template) + added(template)
+    adaptations = adapt(template) + added(template) + dropped(template)
     times_to_live = take_times_to_live(template)
     if times_to_live:
         adaptations.append(take_times_to_live.__doc__)
@@ -178,6 +178,40 @@ ADAPTATIONS = [concurrency_as_number, console_on_loopback]
 def adapt(template):
     """Applies every adaptation and gives the sentences of those that changed something."""
     return [adaptation.__doc__ for adaptation in ADAPTATIONS if adaptation(template)]
+
+
+def reserved_concurrency(template):
+    """Reserved concurrency: the engine's CloudFormation drops it, so no function is held to its share of the account's."""
+    functions = [r for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
+    wanted = template["Parameters"].get("ReserveConcurrency", {}).get("Default") == "true"
+    return wanted and any("ReservedConcurrentExecutions" in function["Properties"] for function in functions)
+
+
+def throttles(template):
+    """Throttles: the engine keeps the API's rates and bursts and holds nobody to them, so no call is answered 429 by it."""
+    stages = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::ApiGatewayV2::Stage"]
+    settings = [s.get("DefaultRouteSettings", {}) for s in stages]
+    settings += [route for s in stages for route in s.get("RouteSettings", {}).values()]
+    return any("ThrottlingRateLimit" in setting for setting in settings)
+
+
+def permissions(template):
+    """Permissions: the engine lets every call through, so one that a function's role lacks is not missed here."""
+    return any(r["Type"] == "AWS::IAM::Role" for r in template["Resources"].values())
+
+
+def point_in_time_recovery(template):
+    """Point-in-time recovery: the engine's CloudFormation drops it, so no table can be restored here."""
+    tables = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::DynamoDB::Table"]
+    return any("PointInTimeRecoverySpecification" in table for table in tables)
+
+
+WITHOUT_EFFECT = [reserved_concurrency, throttles, permissions, point_in_time_recovery]
+
+
+def dropped(template):
+    """The sentences of what the template asks for and the engine does not do."""
+    return [feature.__doc__ for feature in WITHOUT_EFFECT if feature(template)]
 
 
 def added(template):

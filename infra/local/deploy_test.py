@@ -63,8 +63,16 @@ class Adaptations(unittest.TestCase):
         expires = {"AttributeName": "expires_at", "Enabled": True}
         self.assertEqual(times, {"GuardsTable": expires, "NoticesTable": expires})
 
+    def test_limits_that_the_engine_drops_are_named(self):
+        told = " ".join(deploy.dropped(translated({"ReserveConcurrency": "true"})))
+        for subject in ("Reserved concurrency: ", "Throttles: ", "Permissions: ", "Point-in-time recovery: "):
+            self.assertIn(subject, told)
+        told = deploy.dropped(translated({"ReserveConcurrency": "false"}))
+        self.assertNotIn(deploy.reserved_concurrency.__doc__, told)
+        self.assertEqual(deploy.dropped({"Resources": {}, "Parameters": {}}), [])
+
     def test_every_adaptation_says_why(self):
-        for adaptation in [*deploy.ADAPTATIONS, deploy.take_times_to_live]:
+        for adaptation in [*deploy.ADAPTATIONS, *deploy.WITHOUT_EFFECT, deploy.take_times_to_live]:
             self.assertIn("engine", adaptation.__doc__)
 
 

@@ -122,7 +122,14 @@ class Stack:
                 "stack": "wechatpay",
                 "endpoint": engine.endpoint,
                 "region": "us-east-1",
-                "parameters": {"Mchid": "1900000001", "Appids": "wx1", "Architecture": "x86_64"},
+                "parameters": {
+                    "Mchid": "1900000001",
+                    "Appids": "wx1",
+                    "Architecture": "x86_64",
+                    "ReserveConcurrency": "true",
+                    "ApiRateLimit": "1",
+                    "ApiBurstLimit": "1",
+                },
                 "binaries": {name: fails for name in FUNCTIONS} | {"process-payment": hides},
             }
         )
@@ -351,6 +358,22 @@ class OnTheEngine(unittest.TestCase):
         told = " ".join(self.stack.deployed["adaptations"])
         for subject in ("Pipes: ", "Streams: ", "Archives: ", "Concurrency ", "Time to live: "):
             self.assertIn(subject, told)
+
+    def test_what_is_told_to_have_no_effect_has_none(self):
+        """When the engine learns one of them, its sentence goes, and this test says so."""
+        functions = self.stack.engine.client("lambda")
+        names = [function["FunctionName"] for function in functions.list_functions()["Functions"]]
+        self.assertEqual(len(names), len(FUNCTIONS))
+        for name in names:
+            reserved = functions.get_function_concurrency(FunctionName=name)
+            self.assertIsNone(reserved.get("ReservedConcurrentExecutions"), name)
+        path = f"/_aws/execute-api/{self.stack.outputs['ApiId']}/$default/v1/orders/A"
+        answers = [self.stack.engine.get(path)[0] for _ in range(5)]
+        self.assertNotIn(429, answers)
+        for table in self.stack.dynamodb.list_tables()["TableNames"]:
+            backups = self.stack.dynamodb.describe_continuous_backups(TableName=table)
+            described = backups["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+            self.assertNotEqual(described.get("PointInTimeRecoveryStatus"), "ENABLED", table)
 
 
 class OverARestart(unittest.TestCase):

@@ -17,8 +17,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,8 +40,15 @@ pub const SECRET_ACCESS_KEY: &str = "test";
 /// How long a start may take. It needs under a second; a machine busy with a build has been seen to need ten.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a clean stop may take before the process is killed. Writing its state took under a second.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How long a clean stop may take before the process is killed, where it has data to write. That takes under a second for the
+/// data of a play; a slow disk and a day's work are far from this limit. A kill loses all of it.
+const STOP_LIMIT: Duration = Duration::from_secs(600);
+
+/// The same for an engine whose data nobody wants.
+const SCRATCH_STOP_LIMIT: Duration = Duration::from_secs(20);
+
+/// How many logs of earlier runs are kept beside kept data: `engine.log.1` is the newest.
+const EARLIER_LOGS: u32 = 3;
 
 /// Binds the port, adds to the engine what it lacks (`additions.py`), runs it, and ends it when standard input closes.
 const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/launch.py");
@@ -61,11 +69,39 @@ pub struct Engine {
     port: u16,
     python: PathBuf,
     log: PathBuf,
-    child: Child,
+    child: Arc<Mutex<Child>>,
     /// Held open for the engine's life: the launcher stops it at end of file.
     lifeline: Option<ChildStdin>,
     /// What is of no use without the engine: all it wrote, or beside kept data only the functions it unpacked.
     scratch: PathBuf,
+    /// Where the log goes if it crashes and its log would be removed with the rest.
+    crash_log: Option<PathBuf>,
+    /// Whether it was stopped.
+    is_over: bool,
+}
+
+/// How an engine ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// By itself when it was told to; its data is written.
+    Clean,
+    /// It had to be killed: what was written since the last clean stop is lost.
+    Killed,
+    /// Before it was told to: what was written since the last clean stop is lost.
+    Crashed,
+}
+
+/// Sees whether an engine still runs, from anywhere.
+#[derive(Clone, Debug)]
+pub struct Watch(Arc<Mutex<Child>>);
+
+impl Watch {
+    /// How its process ended, once it has.
+    #[must_use]
+    pub fn ended(&self) -> Option<ExitStatus> {
+        let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        child.try_wait().ok().flatten()
+    }
 }
 
 /// Why no engine is running.
@@ -122,6 +158,7 @@ pub fn start(options: Options) -> Result<Engine, Error> {
     private_dir(&temporary)?;
     private_dir(&state)?;
     let log = home.join("engine.log");
+    keep_earlier_logs(&log);
     let log_file = OpenOptions::new()
         .create(true)
         .write(true)
@@ -139,8 +176,13 @@ pub fn start(options: Options) -> Result<Engine, Error> {
         port: 0,
         python: installed.python,
         log,
-        child,
+        child: Arc::new(Mutex::new(child)),
         lifeline,
+        is_over: false,
+        crash_log: match &options.state_dir {
+            Some(_) => None,
+            None => crash_log(&installed.root, &home),
+        },
         scratch: if options.state_dir.is_some() {
             temporary
         } else {
@@ -192,38 +234,91 @@ impl Engine {
 
     /// The process id, for a test that looks whether it ended.
     pub fn process_id(&self) -> u32 {
-        self.child.id()
+        self.child().id()
+    }
+
+    fn child(&self) -> std::sync::MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees whether it still runs, also while somebody else holds the engine.
+    pub fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.child))
     }
 
     /// Whether its process still runs.
     pub fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        matches!(self.child().try_wait(), Ok(None))
     }
 
-    /// Stops it and waits until its data is written. Returns whether it ended by itself; one that had to be killed has
-    /// lost what was written since the last clean stop.
-    pub fn stop(mut self) -> bool {
-        self.end()
+    /// Stops it and waits until its data is written, for as long as that may take. One whose data is not kept gets
+    /// 20 s.
+    pub fn stop(self) -> Ending {
+        self.stop_while(|_| true)
     }
 
-    fn end(&mut self) -> bool {
-        drop(self.lifeline.take());
-        let deadline = Instant::now() + STOP_LIMIT;
-        let ended = loop {
-            match self.child.try_wait() {
-                Ok(Some(_)) => break true,
-                Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
-                Ok(None) | Err(_) => break false,
-            }
+    /// The same, while `goes_on` says so; it is asked many times a second and told how long the stop has taken by then.
+    pub fn stop_while(mut self, goes_on: impl FnMut(Duration) -> bool) -> Ending {
+        self.end(goes_on)
+    }
+
+    fn end(&mut self, mut goes_on: impl FnMut(Duration) -> bool) -> Ending {
+        self.is_over = true;
+        let told_to = self.lifeline.take().is_some();
+        let ending = if told_to && !self.is_running() {
+            Ending::Crashed
+        } else {
+            self.wait_for_its_end(&mut goes_on)
         };
-        if !ended {
-            // It may be gone by now; then there is nothing to kill and nothing to tell.
-            drop(self.child.kill());
-            drop(self.child.wait());
+        if ending == Ending::Crashed {
+            let log = self.keep_log();
+            eprintln!(
+                "the local AWS engine had ended by itself; its log is kept: {}",
+                log.display()
+            );
         }
         // A leftover is swept by the next start.
         drop(fs::remove_dir_all(&self.scratch));
-        ended
+        ending
+    }
+
+    fn wait_for_its_end(&self, goes_on: &mut impl FnMut(Duration) -> bool) -> Ending {
+        let limit = match self.crash_log {
+            None => STOP_LIMIT,
+            Some(_) => SCRATCH_STOP_LIMIT,
+        };
+        let begin = Instant::now();
+        loop {
+            let ended = self.child().try_wait();
+            let waited = begin.elapsed();
+            match ended {
+                Ok(Some(_)) => return Ending::Clean,
+                Ok(None) if waited < limit && goes_on(waited) => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let mut child = self.child();
+        // It may be gone by now; then there is nothing to kill and nothing to tell.
+        drop(child.kill());
+        drop(child.wait());
+        Ending::Killed
+    }
+
+    /// Brings its log to where it stays, and says where that is.
+    fn keep_log(&self) -> PathBuf {
+        let Some(kept) = &self.crash_log else {
+            return self.log.clone();
+        };
+        let made = kept
+            .parent()
+            .is_none_or(|parent| private_dir(parent).is_ok());
+        if made && fs::copy(&self.log, kept).is_ok() {
+            kept.clone()
+        } else {
+            self.log.clone()
+        }
     }
 
     fn wait_until_healthy(&mut self) -> Result<(), Error> {
@@ -241,10 +336,10 @@ impl Engine {
     }
 
     fn not_ready(&self, what: &str) -> Error {
-        // A failed start removes its scratch directory, so the tail is read here.
+        // A failed start removes its scratch directory, so the log is kept and the tail is read here.
         Error::NotReady {
             what: what.to_owned(),
-            log: self.log.clone(),
+            log: self.keep_log(),
             tail: self.log_tail(),
         }
     }
@@ -252,8 +347,34 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.end();
+        if !self.is_over {
+            self.end(|_| true);
+        }
     }
+}
+
+/// The logs of the last runs move on by one: what a crash left is there after the next start, too.
+fn keep_earlier_logs(log: &Path) {
+    let earlier = |number: u32| {
+        let mut path = log.as_os_str().to_owned();
+        if number > 0 {
+            path.push(format!(".{number}"));
+        }
+        PathBuf::from(path)
+    };
+    for number in (0..EARLIER_LOGS).rev() {
+        // Where there is none, there is nothing to keep.
+        drop(fs::rename(
+            earlier(number),
+            earlier(number.saturating_add(1)),
+        ));
+    }
+}
+
+/// Where the log of a crash goes that would be removed with the engine's scratch directory.
+fn crash_log(root: &Path, home: &Path) -> Option<PathBuf> {
+    let name = home.file_name()?.to_str()?;
+    Some(root.join("crashes").join(format!("{name}.log")))
 }
 
 /// The engine's process: an environment of its own, so that no profile, endpoint or credential of the person who
@@ -374,7 +495,7 @@ mod tests {
         assert!(one.endpoint().starts_with("http://127.0.0.1:"));
         let scratch = one.scratch.clone();
         assert!(scratch.exists());
-        assert!(one.stop(), "ends by itself");
+        assert_eq!(one.stop(), Ending::Clean);
         assert!(!scratch.exists());
     }
 
@@ -405,13 +526,63 @@ mod tests {
             "/?Action=CreateQueue&QueueName=kept&Version=2012-11-05",
         );
         assert!(created.contains("200"), "{created}");
-        assert!(engine.stop());
+        let log = engine.log().to_owned();
+        assert_eq!(engine.stop(), Ending::Clean);
+        let first_log = fs::read_to_string(&log).unwrap();
 
         let engine = start(options).unwrap();
         let listed = get(engine.port(), "/?Action=ListQueues&Version=2012-11-05");
         assert!(listed.contains("/kept"), "{listed}");
+        let kept = fs::read_to_string(log.with_extension("log.1")).unwrap();
+        assert_eq!(kept, first_log, "the log of the run before is still there");
         drop(engine);
         fs::remove_dir_all(state_dir).unwrap();
+    }
+
+    fn signal(process_id: u32, name: &str) {
+        let sent = Command::new("kill")
+            .args([name, &process_id.to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    #[test]
+    fn an_engine_that_was_killed_is_known_to_be_gone_and_its_log_is_kept() {
+        let engine = start(Options::default()).unwrap();
+        let (watch, kept) = (engine.watch(), engine.crash_log.clone().unwrap());
+        assert_eq!(watch.ended(), None);
+        signal(engine.process_id(), "-KILL");
+        let begin = Instant::now();
+        while watch.ended().is_none() {
+            assert!(begin.elapsed() < Duration::from_secs(10), "not seen");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert!(watch.ended().unwrap().to_string().contains("9"));
+        assert_eq!(engine.stop(), Ending::Crashed);
+        assert!(!fs::read_to_string(&kept).unwrap().is_empty());
+        fs::remove_file(kept).unwrap();
+    }
+
+    #[test]
+    fn a_stop_that_takes_long_is_waited_for_and_ends_in_a_kill_only_when_nobody_waits() {
+        for (waits, ending) in [(true, Ending::Clean), (false, Ending::Killed)] {
+            let engine = start(Options::default()).unwrap();
+            let process_id = engine.process_id();
+            // It cannot see that it shall end.
+            signal(process_id, "-STOP");
+            let long = Duration::from_millis(300);
+            let (mut told, mut woken) = (Duration::ZERO, false);
+            let stopped = engine.stop_while(|waited| {
+                told = waited;
+                if waits && !woken && waited > long {
+                    woken = true;
+                    signal(process_id, "-CONT");
+                }
+                waits || waited < long
+            });
+            assert_eq!(stopped, ending);
+            assert!(told >= long, "it was told how long: {told:?}");
+        }
     }
 
     #[test]

@@ -84,14 +84,23 @@ async fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     if arguments.once {
         let summary = stack.summary();
-        stack.stop().await?;
+        stack.stop(interrupted()).await?;
         println!("{summary}");
         return Ok(());
     }
     println!("{}", stack.invitation()?);
-    interrupted().await;
+    let gone = tokio::select! {
+        () = interrupted() => None,
+        gone = stack.engine_ends() => Some(gone),
+    };
+    if let Some(gone) = gone {
+        eprintln!("\n{gone}\nstopping the rest ...");
+        // It can only fail by what was told.
+        drop(stack.stop(interrupted()).await);
+        return Err(Failure::new("the local AWS engine was gone"));
+    }
     eprintln!("\nstopping ...");
-    stack.stop().await?;
+    stack.stop(interrupted()).await?;
     eprintln!("stopped; data is kept for the next run");
     Ok(())
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use adapters::aws::{Aws, AwsSettings};
 use adapters::clock::Clock;
 use adapters::random::Random;
-use local::engine::{self, Engine};
+use local::engine::{self, Ending, Engine, Watch};
 use serde::Serialize;
 use serde_json::{Value, json};
 use wechatpay_simulator::{
@@ -41,6 +43,12 @@ const REFUND_TAKES_MS: i64 = 1_000;
 
 /// Remembers the last order that was paid, for the next run to read.
 const PLAYED: &str = "played.json";
+
+/// How often the engine is looked at.
+const WATCH_PAUSE: Duration = Duration::from_millis(200);
+
+/// How often a stop that takes long is told (seconds).
+const TELL_EACH_S: u64 = 5;
 
 /// Everything that runs, and what was played with it.
 pub(crate) struct Stack {
@@ -86,13 +94,51 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
     // One play for each product, one of what comes later, and one of the day's end.
     let mut progress = Progress::new(STAGES + arguments.products.len() + 2);
     let ground = take_ground(arguments, &mut progress).await?;
-    let api_url = ground.port.url();
     let programs = programs(arguments, &mut progress).await?;
     let engine = start_engine(arguments, &ground.state, &mut progress).await?;
+    let (watch, log) = (engine.watch(), engine.log().to_owned());
+    let gone = async {
+        ended(&watch).await;
+    };
+    tokio::select! {
+        stack = set_up(arguments, ground, &programs, engine, &mut progress) => stack,
+        // What fails without the engine is not worth telling beside it.
+        () = gone => Err(engine_is_gone(&watch, &log)),
+    }
+}
+
+/// Comes back when the engine's process has ended.
+async fn ended(watch: &Watch) {
+    while watch.ended().is_none() {
+        tokio::time::sleep(WATCH_PAUSE).await;
+    }
+}
+
+/// What the end of the engine means for who reads it.
+fn engine_is_gone(watch: &Watch, log: &Path) -> Failure {
+    let how = watch
+        .ended()
+        .map_or_else(String::new, |status| format!(" ({status})"));
+    Failure::new(format!(
+        "the local AWS engine ended by itself{how}; the orders, messages and keys of this run are gone with it, and the next run \
+         begins with what the last clean stop left. Its log: {}",
+        log.display()
+    ))
+}
+
+/// All that comes after the engine.
+async fn set_up(
+    arguments: &Arguments,
+    ground: Ground,
+    programs: &Programs,
+    engine: Engine,
+    progress: &mut Progress,
+) -> Result<Stack, Failure> {
+    let api_url = ground.port.url();
     let aws = Aws::new(&AwsSettings::local(engine.endpoint()), &ground.clock);
 
     let parameters = parameters(arguments.sealed_key, &api_url, ground.simulator_port);
-    let deployed = deploy(&engine, &parameters, &programs, &mut progress).await?;
+    let deployed = deploy(&engine, &parameters, programs, progress).await?;
     let merchant = async {
         if arguments.sealed_key {
             Merchant::with_sealed_key(&ground.state, &ground.random)
@@ -103,7 +149,7 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
     let merchant = progress
         .stage("making the merchant's keys", Output::Silent, merchant)
         .await?;
-    let simulator = start_simulator(&ground, merchant.given(), &mut progress).await?;
+    let simulator = start_simulator(&ground, merchant.given(), progress).await?;
 
     let Ground {
         state,
@@ -149,7 +195,7 @@ pub(crate) async fn start(arguments: &Arguments) -> Result<Stack, Failure> {
         shows_log,
     };
     stack
-        .play(&arguments.products, &http, &clock, &mut progress)
+        .play(&arguments.products, &http, &clock, progress)
         .await?;
     Ok(stack)
 }
@@ -252,22 +298,56 @@ impl Stack {
         Ok(invitation.to_string())
     }
 
-    /// Stops everything, what depends on others first.
+    /// Comes back when the engine has ended by itself, with what that means.
+    pub(crate) async fn engine_ends(&self) -> Failure {
+        let watch = self.engine.watch();
+        ended(&watch).await;
+        engine_is_gone(&watch, self.engine.log())
+    }
+
+    /// Stops everything, what depends on others first. It waits for the engine to write its data, and says so when that takes
+    /// long; `hurry` ends the waiting.
     ///
     /// # Errors
-    /// The engine had to be killed, so that data is lost.
-    pub(crate) async fn stop(self) -> Result<(), Failure> {
+    /// The engine ended without having written its data, so that it is lost.
+    pub(crate) async fn stop(self, hurry: impl Future<Output = ()>) -> Result<(), Failure> {
         self.api.stop().await;
         self.simulator.stop();
+        let (watch, log) = (self.engine.watch(), self.engine.log().to_owned());
         let engine = self.engine;
-        let stopped = tokio::task::spawn_blocking(move || engine.stop()).await;
+        let waits = Arc::new(AtomicBool::new(true));
+        let still_waits = Arc::clone(&waits);
+        let mut stopping = tokio::task::spawn_blocking(move || {
+            let mut told_s = 0;
+            engine.stop_while(|waited| {
+                let waited_s = waited.as_secs();
+                if waited_s >= told_s + TELL_EACH_S {
+                    told_s = waited_s;
+                    eprintln!(
+                        "the local AWS engine is still writing its data, for {waited_s} s by now; Ctrl-C kills it, and the data \
+                         of this run is lost then"
+                    );
+                }
+                still_waits.load(Ordering::Relaxed)
+            })
+        });
+        let stopped = tokio::select! {
+            stopped = &mut stopping => stopped,
+            () = hurry => {
+                waits.store(false, Ordering::Relaxed);
+                stopping.await
+            }
+        };
         // After the engine: what it still sends is taken.
         self.receiver.stop().await;
         match stopped {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(Failure::new(
-                "the local AWS engine did not stop by itself and was killed; data of this run is lost",
-            )),
+            Ok(Ending::Clean) => Ok(()),
+            Ok(Ending::Crashed) => Err(engine_is_gone(&watch, &log)),
+            Ok(Ending::Killed) | Err(_) => Err(Failure::new(format!(
+                "the local AWS engine did not stop by itself and was killed; what it had since its last clean stop is lost. Its \
+                 log: {}",
+                log.display()
+            ))),
         }
     }
 }
@@ -479,6 +559,26 @@ mod tests {
     fn webhooks_may_go_to_this_machine() {
         let parameters = parameters(false, "http://127.0.0.1:8080", 8081);
         assert_eq!(parameters["WebhookAllowLoopback"], "true");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_engine_is_told_at_once_with_what_is_gone_and_where_its_log_is() {
+        let engine = blocking(|| engine::start(engine::Options::default()));
+        let engine = engine.await.unwrap().unwrap();
+        let watch = engine.watch();
+        let process_id = engine.process_id().to_string();
+        let killed = std::process::Command::new("kill")
+            .args(["-KILL", &process_id])
+            .status();
+        assert!(killed.unwrap().success());
+        let limit = Duration::from_secs(10);
+        tokio::time::timeout(limit, ended(&watch)).await.unwrap();
+        let told = engine_is_gone(&watch, engine.log()).to_string();
+        for part in ["ended by itself (signal: 9", "gone", "engine.log"] {
+            assert!(told.contains(part), "{part} in: {told}");
+        }
+        assert!(!told.contains("kept"), "{told}");
+        blocking(|| drop(engine)).await.unwrap();
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! | File | Holds |
 //! |---|---|
-//! | `engine/` | the AWS engine's data and log |
+//! | `engine/` | the AWS engine's data and log, and the logs of the three runs before |
 //! | `simulator.json` | the simulator's orders and WeChat Pay's keys; while it runs, `simulator.json.journal` continues it |
 //! | `merchant.json` | the merchant's secrets outside AWS: APIv3 key, and the private key for `--sealed-key` |
 //! | `client.json` | the API client's key; `cargo client` reads it |
