@@ -1,4 +1,5 @@
-//! `cargo measure callback`: opening a payment notice, beside two SDKs; signing and verifying, beside the library alone.
+//! `cargo measure callback`: opening a payment notice, beside the RSA verification in it and beside two SDKs; signing and
+//! verifying, beside the library alone.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -31,8 +32,12 @@ const VERIFIED: u32 = 3_000;
 const ORDER_NO: &str = "ORDER20261123001";
 const SERIAL_NO: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
 
-/// At most this much of the faster SDK's time.
-const OPEN_AT_MOST: f64 = 0.4;
+/// At most this much of what the RSA verification in it takes alone: no opening can do without that, and all else is ours.
+const OPEN_AT_MOST: f64 = 1.3;
+/// What opening shall come to.
+const OPEN_GOAL: f64 = 1.15;
+/// Parts of a turn of opening in which both take turns, so that what else the machine does falls on both.
+const SLICES: u32 = 20;
 /// At most this much of what the cryptographic library needs alone.
 const CRYPTO_AT_MOST: f64 = 1.1;
 
@@ -47,18 +52,24 @@ pub(crate) fn measure() -> Outcome<Report> {
         bench.notice.body.len()
     ));
     let mut ours = Vec::new();
+    let mut alone = Vec::new();
     let mut theirs: Vec<Vec<Duration>> = peers.iter().map(|_| Vec::new()).collect();
     bench.open(OPENED)?;
     for peer in &mut peers {
         peer.asked.run(OPENED)?; // warm, as ours is
     }
     for _ in 0..ROUNDS {
-        ours.push(bench.open(OPENED)? / OPENED);
+        let (opening, verifying) = bench.open_beside_verification(OPENED)?;
+        ours.push(opening);
+        alone.push(verifying);
         for (peer, times) in peers.iter_mut().zip(&mut theirs) {
             times.push(peer.asked.run(OPENED)? / OPENED);
         }
     }
-    let ours = median(&ours).unwrap_or_default();
+    let (ours, alone) = (
+        median(&ours).unwrap_or_default(),
+        median(&alone).unwrap_or_default(),
+    );
     let mut table = Table::new(
         format!(
             "opening a notice of {} bytes: verify, decrypt, parse",
@@ -71,18 +82,27 @@ pub(crate) fn measure() -> Outcome<Report> {
         format!("{ours:.1?}"),
         "1".to_owned(),
     ]);
+    let needed = ratio(alone, ours).map_or_else(String::new, |ratio| ratio.to_string());
+    table.row([
+        "of it the RSA verification, aws-lc-rs alone".to_owned(),
+        format!("{alone:.1?}"),
+        needed,
+    ]);
     report.figure("open_ns", ns(ours));
-    let mut fastest: Option<Duration> = None;
+    report.figure("open_rsa_alone_ns", ns(alone));
     for (peer, times) in peers.iter().zip(&theirs) {
         let time = median(times).unwrap_or_default();
-        fastest = Some(fastest.map_or(time, |other| other.min(time)));
         let slower = ratio(time, ours).map_or_else(String::new, |ratio| ratio.to_string());
         table.row([peer.name.to_owned(), format!("{time:.1?}"), slower]);
         report.figure(format!("{}_open_ns", peer.key), ns(time));
     }
     report.table(table);
-    let against = fastest.and_then(|fastest| ratio(ours, fastest));
-    report.limit("opening a notice, to the faster SDK", against, OPEN_AT_MOST);
+    report.limit(
+        "opening a notice, to the RSA verification alone",
+        ratio(ours, alone),
+        OPEN_AT_MOST,
+    );
+    report.note(format!("the goal for opening is {OPEN_GOAL}"));
     drop(peers);
 
     crypto(&bench, &mut report)?;
@@ -187,6 +207,17 @@ impl Bench {
             )
         };
         repeat(count, || open().map(drop)).during("opening the notice")
+    }
+
+    /// How long one opening takes, and the RSA verification in it alone.
+    fn open_beside_verification(&self, count: u32) -> Outcome<(Duration, Duration)> {
+        let slice = count / SLICES;
+        let (mut opening, mut verifying) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..SLICES {
+            opening += self.open(slice)?;
+            verifying += self.verify_alone(slice)?;
+        }
+        Ok((opening / (slice * SLICES), verifying / (slice * SLICES)))
     }
 
     fn sign(&self, count: u32) -> Outcome<Duration> {
