@@ -32,6 +32,7 @@ mod late_news;
 mod leases;
 mod ledger;
 mod looking;
+mod odd_shapes;
 mod one_command;
 mod refunds;
 mod settings;

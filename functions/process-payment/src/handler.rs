@@ -9,7 +9,7 @@ use adapters::{
 };
 use flows::{
     issue::Issued,
-    open_callback::reopen_callback,
+    open_callback::{OpenCallbackError, reopen_callback},
     problem::Chain,
     settle::Settled,
     sqs_event::{Answer, Batch, Record, work_off},
@@ -131,6 +131,13 @@ async fn callback(
 ) -> Verdict {
     let callback = match reopen_callback(&desk.keys, headers, body).await {
         Ok(callback) => callback,
+        // WeChat Pay's word, and no try would make it readable: a person finds out what it tells.
+        Err(OpenCallbackError::Callback(unreadable)) if unreadable.is_unreadable() => {
+            let what_to_do = format!(
+                "WeChat Pay signed this notice and it cannot be read ({unreadable}): find the order or refund in its console by the time of the notice, and tell the developers what its notices have come to look like"
+            );
+            return ledger::parked(desk, &Entry::unopened(record), &what_to_do).await;
+        }
         Err(error) => {
             ledger::failed(desk, &Entry::unopened(record), &Chain(&error).to_string()).await;
             return error.into();

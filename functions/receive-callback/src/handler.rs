@@ -57,14 +57,23 @@ pub async fn receive(desk: &Desk, event: Event) -> Response<String> {
     };
     let length = body.len();
     match accept(desk, &headers, body, &trace).await {
-        Ok(callback) => {
-            info!(
-                notice_id = callback.id,
-                event_type = callback.event_type,
-                trace_id = trace.id(),
-                length,
-                "callback queued"
-            );
+        Ok(accepted) => {
+            match accepted {
+                Accepted::Opened(callback) => info!(
+                    notice_id = callback.id,
+                    event_type = callback.event_type,
+                    trace_id = trace.id(),
+                    length,
+                    "callback queued"
+                ),
+                Accepted::Unreadable(unreadable) => warn!(
+                    cause = unreadable.name(),
+                    error = %unreadable,
+                    trace_id = trace.id(),
+                    length,
+                    "callback queued for a person: WeChat Pay signed it, and it cannot be read"
+                ),
+            }
             let mut answer = Response::new(String::new());
             *answer.status_mut() = StatusCode::NO_CONTENT;
             answer
@@ -73,21 +82,38 @@ pub async fn receive(desk: &Desk, event: Event) -> Response<String> {
     }
 }
 
+/// A callback that is WeChat Pay's and in the queue.
+enum Accepted {
+    /// It opened.
+    Opened(Box<Callback>),
+    /// It did not, and no repeat would change that: `process-payment` parks it for a person.
+    Unreadable(CallbackError),
+}
+
 async fn accept(
     desk: &Desk,
     headers: &Headers,
     body: Vec<u8>,
     trace: &Trace,
-) -> Result<Callback, ReceiveError> {
+) -> Result<Accepted, ReceiveError> {
     if body.len() > BODY_MAX {
         return Err(ReceiveError::TooLarge { length: body.len() });
     }
     let signed = SignedHeaders::read(|name| headers.get(name))
         .map_err(|error| OpenCallbackError::Callback(CallbackError::Verify(error)))?;
-    let callback = open_callback(&desk.keys, &signed, &body, desk.clock.now()).await?;
+    let accepted = match open_callback(&desk.keys, &signed, &body, desk.clock.now()).await {
+        Ok(callback) => Accepted::Opened(Box::new(callback)),
+        Err(OpenCallbackError::Callback(unreadable)) if unreadable.is_unreadable() => {
+            Accepted::Unreadable(unreadable)
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
     #[cfg(feature = "museum")]
-    if museum::shows(Exhibit::MarkedBeforeQueued) && !museum::mark(&callback.id) {
-        return Ok(callback); // seen before, so it must be in the queue
+    if let Accepted::Opened(callback) = &accepted
+        && museum::shows(Exhibit::MarkedBeforeQueued)
+        && !museum::mark(&callback.id)
+    {
+        return Ok(accepted); // seen before, so it must be in the queue
     }
     let body = String::from_utf8(body).map_err(|_| ReceiveError::NotText)?;
     let message = PaymentResult::CallbackV1 {
@@ -97,7 +123,7 @@ async fn accept(
     desk.payment_results
         .send_result(&message, &trace.traceparent())
         .await?;
-    Ok(callback)
+    Ok(accepted)
 }
 
 /// The only place where a refusal becomes an HTTP status. Nothing of the callback is echoed.
@@ -110,7 +136,8 @@ fn status_of(refusal: &ReceiveError) -> StatusCode {
                 VerifyError::MissingHeader { .. } | VerifyError::BadTimestamp,
             ) => StatusCode::BAD_REQUEST,
             CallbackError::Verify(_) => StatusCode::UNAUTHORIZED,
-            // Verified, so it is WeChat Pay's; that it does not open is for us to mend.
+            // Verified, so it is WeChat Pay's. That no key of ours opens it is for us to mend; what cannot be read whatever is
+            // done is in the queue and never comes here.
             CallbackError::Envelope { .. }
             | CallbackError::Open(_)
             | CallbackError::Plaintext { .. } => StatusCode::INTERNAL_SERVER_ERROR,

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use flows::ask::Asked;
+use flows::ask::{AskError, Asked};
 use payments::{
     ids::{OutRefundNo, TransactionId},
     issue::Answer,
-    notice::TradeNotice,
+    notice::{TradeNotice, UnreadableNotice},
     refund_news::RefundNews,
 };
 use tracing::warn;
@@ -40,7 +40,11 @@ pub(crate) async fn payment(
     desk: &Desk,
     transaction_id: &TransactionId,
 ) -> Result<Told<Payment>, DayError> {
-    let transaction = match desk.asking.payment(transaction_id, ASK_WITHIN).await? {
+    let asked = match desk.asking.payment(transaction_id, ASK_WITHIN).await {
+        Err(AskError::Unreadable(unreadable)) => return Ok(Err(unread("payment", &unreadable))),
+        asked => asked?,
+    };
+    let transaction = match asked {
         Ok(transaction) => transaction,
         Err(Asked::NotThere) => {
             return Ok(Err("WeChat Pay says that it has no such payment".into()));
@@ -52,12 +56,7 @@ pub(crate) async fn payment(
     let trade_type = transaction.trade_type.clone();
     Ok(match TradeNotice::try_from(transaction) {
         Ok(notice) => Ok(Payment { notice, trade_type }),
-        Err(unreadable) => {
-            warn!(%unreadable, "a payment of the bill cannot be taken into our books");
-            Err(format!(
-                "our books cannot hold it ({unreadable}): refund it in WeChat Pay's console"
-            ))
-        }
+        Err(unreadable) => Err(unread("payment", &unreadable)),
     })
 }
 
@@ -78,20 +77,26 @@ pub(crate) async fn refund(
             Ok(Err("WeChat Pay says that it has no such refund".into()))
         }
         Answer::Refused(refusal) => refused(&refusal).map(Err),
-        Answer::Unknown(what) => Err(unanswered(&what.to_string())),
+        Answer::Unreadable(unreadable) => {
+            Ok(Err(unread("refund", &UnreadableNotice::Answer(unreadable))))
+        }
+        Answer::Unknown(what) => Err(unanswered(&what)),
     }
 }
 
 fn read(answer: Refund) -> Told<Box<RefundNews>> {
-    match RefundNews::try_from(answer) {
-        Ok(news) => Ok(Box::new(news)),
-        Err(unreadable) => {
-            warn!(%unreadable, "a refund of the bill cannot be taken into our books");
-            Err(format!(
-                "our books cannot hold it ({unreadable}): compare it with WeChat Pay's console, then explain it"
-            ))
-        }
-    }
+    RefundNews::try_from(answer)
+        .map(Box::new)
+        .map_err(|unreadable| unread("refund", &unreadable))
+}
+
+/// What people are told of an answer that WeChat Pay signed and that says nothing our books can hold. Asking again would not
+/// change it, so it is this one difference's matter and not the day's.
+fn unread(what: &str, unreadable: &UnreadableNotice) -> String {
+    warn!(%unreadable, "WeChat Pay's answer about a {what} of the bill cannot be taken into our books");
+    format!(
+        "our books cannot hold it: WeChat Pay answered about the {what}, and not as our books can take it ({unreadable}); look it up in its console and settle it there, then explain the difference"
+    )
 }
 
 /// Whether a refusal passes; if not, what it comes to.

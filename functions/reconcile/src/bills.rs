@@ -458,6 +458,10 @@ async fn link<C: Call<Answer = BillLink>>(
                 Err(of_refusal(bill, &refusal))
             }
         }
+        Answer::Unreadable(source) => Err(DayError::from(BrokenBill::Link {
+            bill: bill.name(),
+            source,
+        })),
         Answer::Unknown(what) => Err(DayError::Passing(
             format!(
                 "WeChat Pay did not say where bill {} is ({what})",

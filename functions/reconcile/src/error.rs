@@ -12,7 +12,7 @@ use adapters::{
 };
 use flows::{ask::AskError, books::BooksError, refund::RefundError};
 use payments::reconcile::matcher::TooManyDifferences;
-use wechatpay::bill::BillError;
+use wechatpay::{Unreadable, bill::BillError};
 
 /// Why.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,15 @@ pub(crate) enum BrokenBill {
         found: String,
         /// As it should be.
         expected: String,
+    },
+    /// WeChat Pay's word on where it is.
+    #[error("WeChat Pay's answer about where bill {bill} is cannot be read")]
+    Link {
+        /// Which bill.
+        bill: &'static str,
+        /// What is wrong, and where.
+        #[source]
+        source: Unreadable,
     },
     /// WeChat Pay refuses to give it.
     #[error(
@@ -166,7 +175,7 @@ impl From<RefundError> for DayError {
         match error {
             RefundError::Books(error) => error.into(),
             RefundError::NotSent(error) => error.into(),
-            RefundError::Unreadable(_) | RefundError::Field(_) => Self::Damaged(error.into()),
+            RefundError::Field(_) => Self::Damaged(error.into()),
             RefundError::Guards(_) | RefundError::NotYet => Self::Passing(error.into()),
         }
     }

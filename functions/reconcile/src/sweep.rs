@@ -127,7 +127,6 @@ impl LookError {
             Self::Close(CloseError::Books(error)) | Self::Refund(RefundError::Books(error)) => {
                 of_books(error)
             }
-            Self::Refund(RefundError::Unreadable(_)) => true,
             Self::Close(CloseError::NotSent(_))
             | Self::Refund(
                 RefundError::Guards(_)

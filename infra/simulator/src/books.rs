@@ -408,6 +408,7 @@ fn strike(callback: &mut Callback, fault: &Fault) {
         | Fault::ServerErrorAfter { .. }
         | Fault::ResetBefore
         | Fault::ResetAfter
+        | Fault::AlteredAnswer { .. }
         | Fault::StaleKeepAlive
         | Fault::RotatePublicKey
         | Fault::RotateCertificate

@@ -175,6 +175,10 @@ pub enum Damage {
     /// The plaintext is changed by this JSON merge patch (RFC 7396), then rightly sealed and signed: news that does
     /// not fit its order.
     Altered(Value),
+    /// The envelope is changed by this JSON merge patch, then rightly signed.
+    AlteredEnvelope(Value),
+    /// Sealed under a nonce of 16 bytes, as the manual allows.
+    LongNonce,
     /// The ciphertext is one of the plaintext changed by this JSON merge patch, but the tag is still that of the true
     /// one; rightly signed. Whoever knows the plaintext can do so without the key, and only a receiver that checks the
     /// tag notices.
@@ -216,10 +220,23 @@ impl Sender<'_> {
         } else {
             self.apiv3_key
         };
+        let nonce = match damage {
+            Damage::LongNonce => format!("{}four", self.gcm_nonce),
+            Damage::None
+            | Damage::WrongSignature
+            | Damage::Stale(_)
+            | Damage::UnknownSerial
+            | Damage::Probe
+            | Damage::CutCiphertext
+            | Damage::ForeignApiv3Key
+            | Damage::Altered(_)
+            | Damage::AlteredEnvelope(_)
+            | Damage::ForgedTag(_) => self.gcm_nonce.clone(),
+        };
         let seal = |plaintext: &Value| {
             keys::seal(
                 apiv3_key,
-                &self.gcm_nonce,
+                &nonce,
                 &callback.original_type,
                 plaintext.to_string().as_bytes(),
             )
@@ -241,6 +258,8 @@ impl Sender<'_> {
             | Damage::UnknownSerial
             | Damage::Probe
             | Damage::ForeignApiv3Key
+            | Damage::AlteredEnvelope(_)
+            | Damage::LongNonce
             | Damage::Altered(_) => ciphertext.to_owned(),
         };
         let resource_map = resource.as_object_mut()?;
@@ -250,15 +269,18 @@ impl Sender<'_> {
     }
 
     fn v3(&self, callback: &Callback, damage: &Damage) -> Option<SignedCallback> {
-        let body = json!({
+        let mut envelope = json!({
             "id": callback.id,
             "create_time": clock::rfc3339(callback.created_ms),
             "resource_type": "encrypt-resource",
             "event_type": callback.event_type,
             "summary": callback.summary,
             "resource": self.resource(callback, damage)?,
-        })
-        .to_string();
+        });
+        if let Damage::AlteredEnvelope(patch) = damage {
+            merge(&mut envelope, patch);
+        }
+        let body = envelope.to_string();
         let age_s = if let Damage::Stale(age_s) = damage {
             *age_s
         } else {

@@ -1,6 +1,7 @@
 //! Faults: what goes wrong on purpose. How often and where is said by the [rules](crate::rules).
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{endpoint::Endpoint, refund::RefundOutcome};
 
@@ -50,6 +51,12 @@ pub enum Fault {
     ResetBefore,
     /// The operation is done, then the connection is reset (RST).
     ResetAfter,
+    /// The operation is done, and its answer is changed by this JSON merge patch (RFC 7396), then rightly signed: WeChat
+    /// Pay's word in a shape that is not documented.
+    AlteredAnswer {
+        /// What is different. An answer that is no object then becomes the patch itself.
+        patch: Value,
+    },
     /// The answer comes and promises to keep the connection alive; the next request on it meets a closed one.
     StaleKeepAlive,
     /// WeChat Pay has a new public key from this answer on, which it signs with.
@@ -158,6 +165,7 @@ impl Fault {
             | Self::ServerErrorAfter { .. }
             | Self::ResetBefore
             | Self::ResetAfter
+            | Self::AlteredAnswer { .. }
             | Self::StaleKeepAlive
             | Self::RotatePublicKey
             | Self::RotateCertificate
@@ -188,7 +196,9 @@ impl Fault {
             Self::AlteredByte { .. } | Self::CutFile { .. } | Self::ExpiredLink => {
                 endpoint == Endpoint::BillFile
             }
-            Self::ProbeResponse => endpoint != Endpoint::BillFile && endpoint != Endpoint::Unknown,
+            Self::ProbeResponse | Self::AlteredAnswer { .. } => {
+                endpoint != Endpoint::BillFile && endpoint != Endpoint::Unknown
+            }
             Self::SlowAnswer { .. }
             | Self::TimeOutAfterOperation { .. }
             | Self::Refuse { .. }

@@ -110,6 +110,7 @@ pub(crate) async fn serve(
             Fault::StaleKeepAlive => wire.make_stale(),
             Fault::ProbeResponse
             | Fault::Refuse { .. }
+            | Fault::AlteredAnswer { .. }
             | Fault::TooManyRequests
             | Fault::ServerErrorBefore { .. }
             | Fault::ResetBefore
@@ -188,6 +189,7 @@ fn refused_before(fault: &Fault) -> Option<Refusal> {
         | Fault::ServerErrorAfter { .. }
         | Fault::ResetBefore
         | Fault::ResetAfter
+        | Fault::AlteredAnswer { .. }
         | Fault::StaleKeepAlive
         | Fault::RotatePublicKey
         | Fault::RotateCertificate
@@ -277,7 +279,20 @@ fn operate(sim: &Sim, arrived: &Arrived, faults: &[Fault]) -> Result<Reply, Refu
     }
     drop(world);
     sim.touched();
-    outcome
+    outcome.map(|reply| altered(reply, faults))
+}
+
+/// The answer as the faults change it, before it is signed.
+fn altered(reply: Reply, faults: &[Fault]) -> Reply {
+    let Reply::Json(mut value) = reply else {
+        return reply;
+    };
+    for fault in faults {
+        if let Fault::AlteredAnswer { patch } = fault {
+            callbacks::merge(&mut value, patch);
+        }
+    }
+    Reply::Json(value)
 }
 
 fn check_headers(arrived: &Arrived) -> Result<(), Refusal> {

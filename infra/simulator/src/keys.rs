@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use aes_gcm::{
-    Aes256Gcm, KeyInit,
-    aead::{Aead, Payload},
+    Aes256Gcm, AesGcm, KeyInit,
+    aead::{Aead, Payload, consts::U16},
+    aes::Aes256,
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use rsa::{
@@ -322,20 +323,26 @@ pub(crate) fn merchant_certificate(
 }
 
 /// Seals `plaintext` as WeChat Pay does in callbacks and `/v3/certificates`: `AEAD_AES_256_GCM`, the tag at the end.
-/// `nonce` must have 12 characters and `apiv3_key` 32; otherwise nothing comes out.
+/// `nonce` must have 12 characters, or 16 as the manual allows, and `apiv3_key` 32; otherwise nothing comes out.
 pub(crate) fn seal(
     apiv3_key: &str,
     nonce: &str,
     associated_data: &str,
     plaintext: &[u8],
 ) -> Option<Value> {
-    let cipher = Aes256Gcm::new_from_slice(apiv3_key.as_bytes()).ok()?;
-    let nonce_bytes: &[u8; 12] = nonce.as_bytes().try_into().ok()?;
+    let key = apiv3_key.as_bytes();
     let payload = Payload {
         msg: plaintext,
         aad: associated_data.as_bytes(),
     };
-    let sealed = cipher.encrypt(nonce_bytes.into(), payload).ok()?;
+    let sealed = if let Ok(nonce) = <[u8; 12]>::try_from(nonce.as_bytes()) {
+        let cipher = Aes256Gcm::new_from_slice(key).ok()?;
+        cipher.encrypt(&nonce.into(), payload).ok()?
+    } else {
+        let nonce: [u8; 16] = nonce.as_bytes().try_into().ok()?;
+        let cipher = AesGcm::<Aes256, U16>::new_from_slice(key).ok()?;
+        cipher.encrypt(&nonce.into(), payload).ok()?
+    };
     Some(json!({
         "algorithm": "AEAD_AES_256_GCM",
         "nonce": nonce,

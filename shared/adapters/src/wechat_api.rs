@@ -444,7 +444,7 @@ impl WechatApi {
             }
             Err(CallFailure::Unreadable(error)) => {
                 warn!(wechat_request_id = request_id, %error, "a verified answer could not be read");
-                Answer::Unknown("unreadable answer".to_owned())
+                Answer::Unreadable(error)
             }
         }
     }
@@ -471,7 +471,8 @@ fn first_share(within: Duration) -> Duration {
 /// Whether the same call is to be made again, to the other host.
 fn goes_to_the_other_host<T>(answer: &Answer<T>) -> bool {
     match answer {
-        Answer::Done(_) => false,
+        // The other host would say the same.
+        Answer::Done(_) | Answer::Unreadable(_) => false,
         Answer::Refused(refusal) => refusal.repeat() == Repeat::Yes,
         Answer::Unknown(_) => true,
     }

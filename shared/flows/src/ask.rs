@@ -151,6 +151,9 @@ impl Asking {
                 Err(Asked::NotThere)
             }
             Answer::Refused(refusal) => Err(Asked::Refused(refusal)),
+            Answer::Unreadable(unreadable) => {
+                return Err(UnreadableNotice::Answer(unreadable).into());
+            }
             Answer::Unknown(cause) => Err(Asked::Unknown(cause)),
         })
     }

@@ -192,6 +192,13 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
         RefundState::Reserved if refund.trouble.as_deref().is_some_and(is_of_the_merchant) => Some(
             "WeChat Pay refuses the merchant for now, with the code in `trouble`: put that right in its console; the refund then goes on by itself",
         ),
+        RefundState::Reserved | RefundState::Processing
+            if refund.trouble.as_deref() == Some(UNREADABLE_ANSWER) =>
+        {
+            Some(
+                "WeChat Pay has the refund and its answers about it cannot be read: look it up in its console, and tell the developers what its answers have come to look like",
+            )
+        }
         RefundState::Closed if refund.gives_back_what_is_owed() => Some(match refund.of {
             PaymentKind::Booked => {
                 "WeChat Pay could not give late money back: find out why in its console, then ask for a new refund of this order"
@@ -211,6 +218,9 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
 fn is_of_the_merchant(code: &str) -> bool {
     ErrorCode::parse(code).side() == Some(Side::Merchant)
 }
+
+/// What stands as the trouble of a refund that WeChat Pay has, and whose answers cannot be read.
+pub(crate) const UNREADABLE_ANSWER: &str = "UNREADABLE_ANSWER";
 
 /// `NOT_ENOUGH`, in either spelling.
 fn is_low_balance(code: &str) -> bool {

@@ -19,7 +19,7 @@ use payments::{
     },
     settle::Change,
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use wechatpay::{
     api::{Prepay as PrepayCall, PrepayValue, Refusal},
     pay,
@@ -200,11 +200,8 @@ impl Issuing {
             let reason = "there was no time left to query".to_owned();
             return Ok(Some(give_up(&order.order_no, GiveUp::Unknown(reason))));
         };
-        let asked = self
-            .asking
-            .ask(&order.order_no, share, cause, trace)
-            .await?;
-        match asked {
+        let asked = self.asking.ask(&order.order_no, share, cause, trace).await;
+        match unless_unreadable(&order.order_no, asked)? {
             Asked::NotThere | Asked::Settled(Settled::StillOpen) => Ok(None),
             Asked::Settled(Settled::Changed | Settled::AlreadyDone | Settled::Parked { .. }) => {
                 Ok(Some(self.as_it_stands(&order.order_no).await?))
@@ -335,11 +332,11 @@ impl Issuing {
         let asked = if doubt.foreign {
             self.asking
                 .ask_who_used(order_no, share, cause, trace)
-                .await?
+                .await
         } else {
-            self.asking.ask(order_no, share, cause, trace).await?
+            self.asking.ask(order_no, share, cause, trace).await
         };
-        match (asked, doubt.refusal) {
+        match (unless_unreadable(order_no, asked)?, doubt.refusal) {
             (Asked::Settled(_), _) => self.as_it_stands(order_no).await,
             // The order was refused and does not exist: that decides.
             (Asked::NotThere, Some(refusal)) if doubt.clean => {
@@ -390,6 +387,25 @@ impl Issuing {
                 None => Ok(Issued::Rejected(refusal)),
             },
         }
+    }
+}
+
+/// An answer that cannot be read leaves the order as it is, as none would, but a person is told.
+fn unless_unreadable(
+    order_no: &OrderNo,
+    asked: Result<Asked, AskError>,
+) -> Result<Asked, AskError> {
+    match asked {
+        Err(AskError::Unreadable(unreadable)) => {
+            error!(
+                order_no = order_no.as_str(),
+                %unreadable,
+                what_to_do = "look the order up in WeChat Pay's console, and tell the developers what its answers have come to look like",
+                "WeChat Pay's answer about an order cannot be read"
+            );
+            Ok(Asked::Unknown(unreadable.to_string()))
+        }
+        asked => asked,
     }
 }
 

@@ -27,18 +27,17 @@ use payments::{
         self, AfterRefusal, NewsStatus, ParkedRefund, RefundNews, RefundSettlement, judge_refusal,
     },
 };
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use wechatpay::{
     UnixSeconds,
     api::{
         AbnormalRefundBody, AbnormalRefundTo, ApplyAbnormalRefund, ErrorCode, QueryRefund, Refusal,
     },
     sensitive::EncryptFieldError,
-    wire,
 };
 
 use crate::{
-    books::{Books, BooksError, TRIES, what_to_do},
+    books::{Books, BooksError, TRIES, UNREADABLE_ANSWER, what_to_do},
     settle::Settled,
 };
 
@@ -144,9 +143,6 @@ pub enum RefundError {
     /// The call could not be sent.
     #[error("WeChat Pay could not be asked about the refund")]
     NotSent(#[from] NotSent),
-    /// WeChat Pay's word is signed but is no news about a refund. A person has to look at it.
-    #[error("WeChat Pay's answer about the refund cannot be read")]
-    Unreadable(#[from] UnreadableNotice),
     /// A refund that was made in the console gives back a payment that is not booked yet. It has to come again.
     #[error("the refund is of a payment that is not booked yet")]
     NotYet,
@@ -175,6 +171,8 @@ enum Asked {
     News(Box<RefundNews>),
     /// It knows no such refund.
     NotThere,
+    /// It knows the refund, and what it says of it cannot be read.
+    Unreadable(UnreadableNotice),
     /// No answer that can be trusted, or one that is about something else.
     Unknown,
 }
@@ -278,6 +276,10 @@ impl Refunding {
                     if settled == Settled::AlreadyDone {
                         say_who_is_needed(&claimed);
                     }
+                    let was_unread = claimed.trouble.as_deref() == Some(UNREADABLE_ANSWER);
+                    if settled == Settled::StillOpen && was_unread {
+                        self.books.orders.unhold_refund(&claimed, next).await?;
+                    }
                     return Ok(driven(settled));
                 }
                 Asked::NotThere if claimed.state == RefundState::Reserved => {}
@@ -293,6 +295,9 @@ impl Refunding {
                         "WeChat Pay accepted the refund before and does not know it now"
                     );
                     return Ok(Driven::Open);
+                }
+                Asked::Unreadable(unreadable) => {
+                    return self.known_unread(&claimed, &unreadable, cause, trace).await;
                 }
                 Asked::Unknown => return Ok(Driven::Open),
             }
@@ -390,6 +395,10 @@ impl Refunding {
             }
             match self.ask(&refund.out_refund_no, left).await? {
                 Asked::NotThere => {}
+                Asked::Unreadable(unreadable) => {
+                    say_unreadable(&refund, &unreadable);
+                    return Ok(Decided::Unknown);
+                }
                 Asked::Unknown => return Ok(Decided::Unknown),
                 Asked::News(news) => {
                     let which = Which::Ours(of.refund_no);
@@ -436,6 +445,10 @@ impl Refunding {
                     Decided::NotNow(Box::new(refund))
                 });
             }
+            Asked::Unreadable(unreadable) => {
+                say_unreadable(&refund, &unreadable);
+                return Ok(Decided::Unknown);
+            }
             Asked::NotThere | Asked::Unknown => return Ok(Decided::Unknown),
         }
         let to = match to {
@@ -463,10 +476,24 @@ impl Refunding {
         let [host, _] = self.wechat.hosts();
         match self.wechat.call(&call, host, within).await? {
             Answer::Done(answer) => {
-                self.settle_found(&news(answer)?, &Which::Ours(of.refund_no), cause, trace)
+                let news = match RefundNews::try_from(answer) {
+                    Ok(news) => news,
+                    // It was taken all the same.
+                    Err(unreadable) => {
+                        say_unreadable(&refund, &unreadable);
+                        self.look_soon(&refund).await?;
+                        return Ok(Decided::Unknown);
+                    }
+                };
+                self.settle_found(&news, &Which::Ours(of.refund_no), cause, trace)
                     .await?;
                 self.look_soon(&refund).await?;
                 Ok(Decided::Done(Box::new(self.reread(refund).await?)))
+            }
+            Answer::Unreadable(unreadable) => {
+                say_unreadable(&refund, &UnreadableNotice::Answer(unreadable));
+                self.look_soon(&refund).await?;
+                Ok(Decided::Unknown)
             }
             // A person asks, and is told at once.
             Answer::Refused(refusal) => match judge_refusal(&refusal, i64::MAX) {
@@ -513,12 +540,17 @@ impl Refunding {
         }
         let [host, _] = self.wechat.hosts();
         let refusal = match self.wechat.call(&claimed.request(), host, within).await? {
-            Answer::Done(answer) => {
-                let which = Which::Ours(refund_no);
-                let settled = self
-                    .settle_found(&news(answer)?, &which, cause, trace)
-                    .await?;
-                return Ok(driven(settled));
+            Answer::Done(answer) => match RefundNews::try_from(answer) {
+                Ok(news) => {
+                    let which = Which::Ours(refund_no);
+                    let settled = self.settle_found(&news, &which, cause, trace).await?;
+                    return Ok(driven(settled));
+                }
+                Err(unreadable) => return self.note_unreadable(claimed, &unreadable).await,
+            },
+            Answer::Unreadable(unreadable) => {
+                let unreadable = UnreadableNotice::Answer(unreadable);
+                return self.note_unreadable(claimed, &unreadable).await;
             }
             // Whether it was accepted is not known: the next look asks first.
             Answer::Unknown(_) => return Ok(Driven::Open),
@@ -599,6 +631,54 @@ impl Refunding {
         Ok(())
     }
 
+    /// WeChat Pay took a refund, by an answer that cannot be read. The next look asks how it stands.
+    async fn note_unreadable(
+        &self,
+        claimed: &Refund,
+        unreadable: &UnreadableNotice,
+    ) -> Result<Driven, RefundError> {
+        say_unreadable(claimed, unreadable);
+        if let Some(due) = claimed.due {
+            self.books
+                .orders
+                .hold_refund(claimed, UNREADABLE_ANSWER, due)
+                .await?;
+        }
+        Ok(Driven::Parked)
+    }
+
+    /// WeChat Pay, asked about a refund, knows it, and what it says of it cannot be read. So it was accepted: it no longer waits
+    /// to be sent, its money stays set aside, and a person is told at each look until an answer can be read.
+    async fn known_unread(
+        &self,
+        claimed: &Refund,
+        unreadable: &UnreadableNotice,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Driven, RefundError> {
+        let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
+        for round in 0..TRIES {
+            self.books.pause(round).await;
+            let (order, refund) = futures_util::try_join!(
+                self.books.orders.read(order_no),
+                self.books.orders.refund(order_no, refund_no)
+            )?;
+            let (Some(order), Some(refund)) = (order, refund) else {
+                return Ok(Driven::NotOurs);
+            };
+            if refund.state != RefundState::Reserved {
+                return self.note_unreadable(&refund, unreadable).await;
+            }
+            let because = self.books.because(cause, trace);
+            let change = refund::moving(&order, &refund, RefundState::Processing, None, &because);
+            if self.books.write(&change).await? {
+                let refund = self.reread(refund).await?;
+                return self.note_unreadable(&refund, unreadable).await;
+            }
+        }
+        Err(BooksError::Contended.into())
+    }
+
     /// WeChat Pay does not take a refund: noted once a question confirms that it is not there.
     async fn refuse(
         &self,
@@ -611,6 +691,9 @@ impl Refunding {
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         match self.ask(&claimed.out_refund_no, within).await? {
             Asked::Unknown => return Ok(Driven::Open),
+            Asked::Unreadable(unreadable) => {
+                return self.known_unread(claimed, &unreadable, cause, trace).await;
+            }
             Asked::News(news) => {
                 let which = Which::Ours(refund_no);
                 return Ok(driven(
@@ -651,7 +734,13 @@ impl Refunding {
             out_refund_no: out_refund_no.as_str().to_owned(),
         };
         Ok(match self.wechat.call_either(&query, within).await? {
-            Answer::Done(answer) => Asked::News(Box::new(news(answer)?)),
+            Answer::Done(answer) => match RefundNews::try_from(answer) {
+                Ok(news) => Asked::News(Box::new(news)),
+                Err(unreadable) => Asked::Unreadable(unreadable),
+            },
+            Answer::Unreadable(unreadable) => {
+                Asked::Unreadable(UnreadableNotice::Answer(unreadable))
+            }
             Answer::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
                 Asked::NotThere
             }
@@ -799,10 +888,17 @@ fn say_who_is_needed(refund: &Refund) {
 /// WeChat Pay's code for a balance that is too low.
 const LOW_BALANCE: &str = "NOT_ENOUGH";
 
-fn news(answer: wire::Refund) -> Result<RefundNews, UnreadableNotice> {
-    RefundNews::try_from(answer).inspect_err(|unreadable| {
-        warn!(%unreadable, "a verified answer about a refund cannot be read");
-    })
+/// Says that WeChat Pay's word about a refund cannot be read, each time that it is given.
+fn say_unreadable(refund: &Refund, unreadable: &UnreadableNotice) {
+    error!(
+        order_no = refund.order_no.as_str(),
+        refund_no = refund.refund_no.as_str(),
+        out_refund_no = refund.out_refund_no.as_str(),
+        state = refund.state.name(),
+        %unreadable,
+        what_to_do = "look the refund up in WeChat Pay's console, and tell the developers what its answers have come to look like; nothing is sent twice meanwhile",
+        "WeChat Pay's answer about a refund cannot be read"
+    );
 }
 
 fn driven(settled: Settled) -> Driven {

@@ -86,7 +86,7 @@ impl From<RefundError> for Verdict {
             | RefundError::Guards(_)
             | RefundError::NotSent(_)
             | RefundError::NotYet => Self::retry(&error),
-            RefundError::Unreadable(_) | RefundError::Field(_) => Self::for_a_person(&error),
+            RefundError::Field(_) => Self::for_a_person(&error),
         }
     }
 }

@@ -64,7 +64,7 @@ pub fn judge_answer(order: &Order, asked_at: UnixSeconds, answer: &Answer<()>) -
                 AfterClose::Closed
             }
         }
-        Answer::Refused(_) | Answer::Unknown(_) => AfterClose::Ask,
+        Answer::Refused(_) | Answer::Unreadable(_) | Answer::Unknown(_) => AfterClose::Ask,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Asking WeChat Pay for a prepay value: what each answer means for the order.
 
-use wechatpay::api::{ErrorCode, PrepayValue, Refusal, Repeat, Side};
+use wechatpay::{
+    Unreadable,
+    api::{ErrorCode, PrepayValue, Refusal, Repeat, Side},
+};
 
 use crate::order::{Attempt, Order, OrderState};
 
@@ -15,6 +18,8 @@ pub enum Answer<T> {
     Done(T),
     /// An error answer. It is not signed, so it proves nothing about money that moved.
     Refused(Refusal),
+    /// A verified success that cannot be read: WeChat Pay did what was asked, or has it, and what it says of it is not known.
+    Unreadable(Unreadable),
     /// No answer that can be trusted: time-out, broken connection, or a signature that did not verify. The operation may have
     /// happened or may happen yet.
     Unknown(String),
@@ -65,15 +70,18 @@ impl std::fmt::Debug for GiveUp {
 /// `tries_left` is how often the same call may still be sent in this attempt; `clean` says that nothing unknown came before:
 /// no earlier attempt, and no unanswered try in this one. Only a clean refusal rejects an order (design, section 5).
 pub fn judge(answer: Answer<PrepayValue>, tries_left: u32, clean: bool) -> Next {
+    let unanswered = |cause| {
+        if tries_left > 0 {
+            Next::Repeat
+        } else {
+            Next::GiveUp(GiveUp::Unknown(cause))
+        }
+    };
     let refusal = match answer {
         Answer::Done(value) => return Next::Store(value),
-        Answer::Unknown(cause) => {
-            return if tries_left > 0 {
-                Next::Repeat
-            } else {
-                Next::GiveUp(GiveUp::Unknown(cause))
-            };
-        }
+        // The order is there, most likely, and a repeat of the same bytes is given the value again.
+        Answer::Unreadable(unreadable) => return unanswered(unreadable.to_string()),
+        Answer::Unknown(cause) => return unanswered(cause),
         Answer::Refused(refusal) => refusal,
     };
     if exists_at_wechat(&refusal.code) {
@@ -120,7 +128,7 @@ pub fn starts_clean(attempt: &Attempt) -> bool {
 pub fn is_of_another_system(answer: &Answer<PrepayValue>, order: &Order) -> bool {
     let used = match answer {
         Answer::Refused(refusal) => refusal.code == ErrorCode::OutTradeNoUsed,
-        Answer::Done(_) | Answer::Unknown(_) => false,
+        Answer::Done(_) | Answer::Unreadable(_) | Answer::Unknown(_) => false,
     };
     used && order.state == OrderState::Reserved
 }
@@ -184,6 +192,70 @@ mod tests {
             judge(refused(429, "FREQUENCY_LIMITED"), 1, true),
             Next::GiveUp(GiveUp::Unknown(_))
         ));
+    }
+
+    #[test]
+    fn only_a_number_in_use_under_an_order_that_was_never_given_a_value_is_of_another_system() {
+        let awaiting = OrderState::AwaitingPayment(crate::order::Prepay {
+            params: crate::order::PayParams::CodeUrl("weixin://x".into()),
+            expires_at: wechatpay::UnixSeconds(1),
+        });
+        let unreadable = Unreadable {
+            status: 200,
+            line: 1,
+            column: 1,
+        };
+        let used = || refused(403, "OUT_TRADE_NO_USED");
+        for (answer, state, expected) in [
+            (used(), OrderState::Reserved, true),
+            (refused(400, "OUTTRADENOUSED"), OrderState::Reserved, true),
+            (used(), awaiting, false),
+            (used(), OrderState::Closing, false),
+            (used(), OrderState::Closed, false),
+            (refused(400, "ORDERPAID"), OrderState::Reserved, false),
+            (refused(400, "ORDER_CLOSED"), OrderState::Reserved, false),
+            (refused(400, "INVALID_REQUEST"), OrderState::Reserved, false),
+            (
+                Answer::Unknown("time-out".into()),
+                OrderState::Reserved,
+                false,
+            ),
+            (Answer::Unreadable(unreadable), OrderState::Reserved, false),
+            (
+                Answer::Done(PrepayValue::CodeUrl("weixin://x".into())),
+                OrderState::Reserved,
+                false,
+            ),
+        ] {
+            let order = crate::settle::tests::order(state.clone());
+            let judged = is_of_another_system(&answer, &order);
+            assert_eq!(judged, expected, "{answer:?} of {}", state.name());
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_asked_for_again_as_none_is() {
+        let unreadable = Unreadable {
+            status: 200,
+            line: 1,
+            column: 1,
+        };
+        assert_eq!(judge(Answer::Unreadable(unreadable), 1, true), Next::Repeat);
+        assert_eq!(
+            judge(Answer::Unreadable(unreadable), 0, true),
+            Next::GiveUp(GiveUp::Unknown(unreadable.to_string()))
+        );
+    }
+
+    #[test]
+    fn only_the_first_attempt_starts_clean() {
+        for (count, clean) in [(0, true), (1, true), (2, false), (9, false)] {
+            let attempt = Attempt {
+                count,
+                ..Attempt::none("none".into())
+            };
+            assert_eq!(starts_clean(&attempt), clean, "{count}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! News about money: WeChat Pay's words turned into our own types, from a callback or from a query alike.
 
 use wechatpay::{
-    UnixSeconds,
+    UnixSeconds, Unreadable,
     time::parse_rfc3339,
     wire::{TradeState, Transaction},
 };
@@ -52,15 +52,29 @@ pub struct Money {
 /// A transaction that cannot be read as a notice about an order of ours. It is verified, so a person has to see it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnreadableNotice {
-    /// A field that this kind of news always has is missing.
-    #[error("`{0}` is missing")]
+    /// A field that this kind of news always has is missing, or is no text, number or object as documented.
+    #[error("`{0}` is missing or not of its documented shape")]
     Missing(&'static str),
     /// A field has a value that cannot be.
     #[error("`{0}` has a value that cannot be")]
     Invalid(&'static str),
-    /// A `trade_state` that we do not know.
-    #[error("trade_state is `{0}`, which is not known")]
+    /// A state that we do not know.
+    #[error("the state is `{0}`, which is not known")]
     UnknownState(String),
+    /// An answer lacks what every answer is known by, or is no JSON object.
+    #[error(
+        "the answer is not as documented (line {line}, column {column})",
+        line = .0.line,
+        column = .0.column
+    )]
+    Answer(Unreadable),
+}
+
+impl UnreadableNotice {
+    /// A state that nobody here knows: enough of it to find it by.
+    pub(crate) fn unknown_state(state: &str) -> Self {
+        Self::UnknownState(state.chars().take(64).collect())
+    }
 }
 
 /// Seconds from one failure to settle a notice to the next try, by how often its message was received. Half a day in all: enough
@@ -89,7 +103,7 @@ impl TryFrom<Transaction> for TradeNotice {
             TradeState::NotPay | TradeState::UserPaying | TradeState::PayError => Outcome::Unpaid,
             TradeState::Closed | TradeState::Revoked => Outcome::Closed,
             TradeState::Unknown(state) => {
-                return Err(UnreadableNotice::UnknownState(state.clone()));
+                return Err(UnreadableNotice::unknown_state(state));
             }
         };
         Ok(Self {
@@ -164,7 +178,7 @@ mod tests {
                 body[key] = value.clone();
             }
         }
-        serde_json::from_value(body).unwrap()
+        serde_json::from_str(&body.to_string()).unwrap()
     }
 
     #[test]

@@ -144,12 +144,12 @@ impl TryFrom<wire::RefundNotice> for RefundNews {
 
     fn try_from(wire: wire::RefundNotice) -> Result<Self, UnreadableNotice> {
         Raw {
-            mchid: Some(wire.mchid),
+            mchid: Some(wire.mchid.clone()),
             out_trade_no: &wire.out_trade_no,
             transaction_id: &wire.transaction_id,
             out_refund_no: &wire.out_refund_no,
             refund_id: &wire.refund_id,
-            status: &wire.refund_status,
+            status: wire.state(),
             success_time: wire.success_time.as_deref(),
             create_time: None,
             refund_fen: wire.amount.refund,
@@ -169,7 +169,7 @@ impl TryFrom<wire::Refund> for RefundNews {
             transaction_id: &wire.transaction_id,
             out_refund_no: &wire.out_refund_no,
             refund_id: &wire.refund_id,
-            status: &wire.status,
+            status: wire.state(),
             success_time: wire.success_time.as_deref(),
             create_time: wire.create_time.as_deref(),
             refund_fen: wire.amount.refund,
@@ -186,7 +186,7 @@ struct Raw<'a> {
     transaction_id: &'a str,
     out_refund_no: &'a str,
     refund_id: &'a str,
-    status: &'a RefundStatus,
+    status: Option<&'a RefundStatus>,
     success_time: Option<&'a str>,
     create_time: Option<&'a str>,
     refund_fen: i64,
@@ -196,7 +196,7 @@ struct Raw<'a> {
 impl Raw<'_> {
     fn read(self) -> Result<RefundNews, UnreadableNotice> {
         let invalid = UnreadableNotice::Invalid;
-        let status = match self.status {
+        let status = match self.status.ok_or(UnreadableNotice::Missing("status"))? {
             RefundStatus::Success => {
                 let at = self
                     .success_time
@@ -207,7 +207,7 @@ impl Raw<'_> {
             RefundStatus::Processing => NewsStatus::Processing,
             RefundStatus::Abnormal => NewsStatus::Abnormal,
             RefundStatus::Unknown(state) => {
-                return Err(UnreadableNotice::UnknownState(state.clone()));
+                return Err(UnreadableNotice::unknown_state(state));
             }
         };
         Ok(RefundNews {
@@ -874,7 +874,8 @@ mod tests {
             out_refund_no: refund.out_refund_no.as_str().into(),
             transaction_id: refund.transaction_id.as_str().into(),
             out_trade_no: refund.order_no.as_str().into(),
-            status: RefundStatus::Processing,
+            status: Some(RefundStatus::Processing),
+            refund_status: None,
             channel: None,
             user_received_account: None,
             create_time: create_time.map(str::to_owned),
@@ -885,7 +886,7 @@ mod tests {
                 refund: refund.amount.get(),
                 ..wire::RefundAmount::default()
             },
-            promotion_detail: Vec::new(),
+            promotion_detail: None,
         };
         RefundNews::try_from(wire).unwrap()
     }

@@ -2,16 +2,21 @@
 //!
 //! The envelope is described on manual page 4012075420. `event_type` alone does not say what the plaintext is:
 //! a combined payment and a profit sharing come as `TRANSACTION.SUCCESS` too. `original_type` decides, then the
-//! fields that are found.
+//! fields that are found. Of the envelope only what opens the resource has to have its shape: the rest decides nothing,
+//! and where `original_type` is absent or no text the fields decide alone.
 //!
 //! Answer WeChat with 200 or 204 once the message is stored, and with 4xx or 5xx when [`open`] fails or it could not
-//! be stored; then it comes again, with a fresh timestamp and signature.
+//! be stored; then it comes again, with a fresh timestamp and signature. One that is WeChat Pay's and that no repeat
+//! can make readable ([`CallbackError::is_unreadable`]) is stored for a person and acknowledged like any other.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
+use aws_lc_rs::digest;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
+use crate::loose;
 use crate::names::names;
 use crate::resource::{self, ApiV3Key, OpenError};
 use crate::verify::{SignedHeaders, VerificationKeys, VerifyError, verify};
@@ -21,14 +26,15 @@ use crate::{UnixSeconds, wire};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {
     /// The notification's id. Whether it stays the same over repeats is not promised: deduplicate by business number.
+    /// One that came without a usable id has one of ours, `unnamed-` and a hash of the body.
     pub id: String,
-    /// When the event happened, RFC 3339.
+    /// When the event happened, RFC 3339; empty when it does not say.
     pub create_time: String,
-    /// Such as `TRANSACTION.SUCCESS`. Not enough to know the plaintext by.
+    /// Such as `TRANSACTION.SUCCESS`; empty when it does not say. Not enough to know the plaintext by.
     pub event_type: String,
-    /// A few words for people.
+    /// A few words for people; empty when there are none.
     pub summary: String,
-    /// What kind of plaintext WeChat says it is.
+    /// What kind of plaintext WeChat says it is; where it does not say, what it was taken for, if anything.
     pub original_type: String,
     /// What was in it.
     pub plaintext: Plaintext,
@@ -101,6 +107,25 @@ names!(CallbackError {
     Plaintext = "plaintext",
 } of Verify | Open);
 
+impl CallbackError {
+    /// Whether WeChat Pay signed it, and neither a repeat nor another APIv3 key would make it readable: then only a
+    /// person can find out what it tells.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Verify(_)
+            | Self::Open(OpenError::NoKey | OpenError::WrongKeyOrChanged { .. }) => false,
+            Self::Envelope { .. }
+            | Self::Plaintext { .. }
+            | Self::Open(
+                OpenError::UnsupportedAlgorithm
+                | OpenError::NotBase64
+                | OpenError::NonceLength { .. },
+            ) => true,
+        }
+    }
+}
+
 /// Opens a callback: `body` is the raw bytes as received, `apiv3_keys` are tried in order.
 ///
 /// # Errors
@@ -113,53 +138,79 @@ pub fn open(
     now: UnixSeconds,
 ) -> Result<Callback, CallbackError> {
     verify(headers, body, keys, now)?;
-    let envelope: Envelope<'_> =
-        serde_json::from_slice(body).map_err(|error| CallbackError::Envelope {
+    let loose::Object(envelope): loose::Object<Envelope<'_>> = serde_json::from_slice(body)
+        .map_err(|error| CallbackError::Envelope {
             line: error.line(),
             column: error.column(),
         })?;
-    let sealed = &envelope.resource;
+    let sealed = envelope.resource;
     let bytes = resource::open_parts(
         &resource::Parts {
-            algorithm: &sealed.algorithm,
+            // Where it does not say, there is one that it can be: the tag tells whether it was.
+            algorithm: sealed.algorithm.as_deref().unwrap_or(resource::ALGORITHM),
             ciphertext: &sealed.ciphertext,
             associated_data: sealed.associated_data.as_deref(),
             nonce: &sealed.nonce,
         },
         apiv3_keys,
     )?;
-    let plaintext = plaintext(&sealed.original_type, bytes)?;
+    let original_type = match sealed.original_type.filter(|kind| !kind.is_empty()) {
+        Some(kind) => kind,
+        None => kind_by_fields(&bytes)?.to_owned(),
+    };
+    let plaintext = plaintext(&original_type, bytes)?;
     Ok(Callback {
-        id: envelope.id.into_owned(),
-        create_time: envelope.create_time.into_owned(),
-        event_type: envelope.event_type.into_owned(),
-        summary: envelope.summary.into_owned(),
-        original_type: envelope.resource.original_type.into_owned(),
+        id: envelope
+            .id
+            .filter(|id| is_usable(id))
+            .unwrap_or_else(|| id_of_ours(body)),
+        create_time: envelope.create_time.unwrap_or_default(),
+        event_type: envelope.event_type.unwrap_or_default(),
+        summary: envelope.summary.unwrap_or_default(),
+        original_type,
         plaintext,
     })
 }
 
-/// The body of a callback, borrowed from it: the ciphertext alone may be a megabyte.
+/// The longest id that is used as it came, in bytes. Documented are 36 characters; tables have limits on keys.
+const ID_MAX: usize = 128;
+
+fn is_usable(id: &str) -> bool {
+    !id.is_empty() && id.len() <= ID_MAX && !id.chars().any(char::is_control)
+}
+
+/// The same callback has the same one, also when it is read again out of a queue.
+fn id_of_ours(body: &[u8]) -> String {
+    let hash = digest::digest(&digest::SHA256, body);
+    let mut id = "unnamed-".to_owned();
+    for byte in hash.as_ref().iter().take(16) {
+        // Writing to a String does not fail.
+        let _ = write!(id, "{byte:02x}");
+    }
+    id
+}
+
+/// The body of a callback; what opens the resource is borrowed from it, since the ciphertext may be a megabyte.
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    create_time: Cow<'a, str>,
-    #[serde(borrow)]
-    event_type: Cow<'a, str>,
-    #[serde(borrow, default)]
-    summary: Cow<'a, str>,
-    #[serde(borrow)]
+    #[serde(default, deserialize_with = "loose::member")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "loose::member")]
+    create_time: Option<String>,
+    #[serde(default, deserialize_with = "loose::member")]
+    event_type: Option<String>,
+    #[serde(default, deserialize_with = "loose::member")]
+    summary: Option<String>,
+    #[serde(borrow, deserialize_with = "loose::object")]
     resource: Resource<'a>,
 }
 
 #[derive(Deserialize)]
 struct Resource<'a> {
-    #[serde(borrow)]
-    original_type: Cow<'a, str>,
-    #[serde(borrow)]
-    algorithm: Cow<'a, str>,
+    #[serde(default, deserialize_with = "loose::member")]
+    original_type: Option<String>,
+    #[serde(default, deserialize_with = "loose::member")]
+    algorithm: Option<String>,
     #[serde(borrow)]
     ciphertext: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -170,12 +221,34 @@ struct Resource<'a> {
 
 fn plaintext(original_type: &str, bytes: Vec<u8>) -> Result<Plaintext, CallbackError> {
     match original_type {
-        "transaction" => transaction(bytes),
-        "refund" => refund(bytes),
-        "profitsharing" => parse(&bytes).map(Plaintext::ProfitSharing),
-        "security" => parse(&bytes).map(Plaintext::SecurityEcho),
+        TRANSACTION => transaction(bytes),
+        REFUND => refund(bytes),
+        PROFIT_SHARING => parse(&bytes).map(Plaintext::ProfitSharing),
+        SECURITY => parse(&bytes).map(Plaintext::SecurityEcho),
         _ => Ok(Plaintext::Unknown(bytes)),
     }
+}
+
+const TRANSACTION: &str = "transaction";
+const REFUND: &str = "refund";
+const PROFIT_SHARING: &str = "profitsharing";
+const SECURITY: &str = "security";
+
+/// What kind of plaintext it is by its fields alone; empty for one that is of no known kind. WeChat Pay sealed it, so they
+/// are as good as the envelope's word.
+fn kind_by_fields(bytes: &[u8]) -> Result<&'static str, CallbackError> {
+    let marks: Marks = parse(bytes)?;
+    Ok(if marks.receiver.is_some() && marks.order_id.is_some() {
+        PROFIT_SHARING
+    } else if marks.out_refund_no.is_some() && marks.refund_id.is_some() {
+        REFUND
+    } else if marks.trade_state.is_some() || marks.combine_mchid.is_some() {
+        TRANSACTION
+    } else if marks.echo_message.is_some() {
+        SECURITY
+    } else {
+        ""
+    })
 }
 
 /// A single payment is the usual case and is parsed once. It needs keys that a combined payment, a profit sharing and
@@ -217,11 +290,15 @@ struct Marks {
     sp_mchid: Option<IgnoredAny>,
     receiver: Option<IgnoredAny>,
     order_id: Option<IgnoredAny>,
+    out_refund_no: Option<IgnoredAny>,
+    refund_id: Option<IgnoredAny>,
+    trade_state: Option<IgnoredAny>,
+    echo_message: Option<IgnoredAny>,
 }
 
 /// serde's own message may quote the text, which must not reach a log: only the place is kept.
-fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CallbackError> {
-    serde_json::from_slice(bytes).map_err(|error| CallbackError::Plaintext {
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CallbackError> {
+    loose::read(bytes).map_err(|error| CallbackError::Plaintext {
         line: error.line(),
         column: error.column(),
     })

@@ -111,7 +111,9 @@ pub mod bill;
 pub mod callback;
 pub mod canonical;
 pub mod certificates;
+mod gcm;
 mod keys;
+mod loose;
 #[cfg(feature = "museum")]
 pub mod museum;
 mod names;

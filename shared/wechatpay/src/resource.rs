@@ -1,7 +1,7 @@
 //! Opening resources: `AEAD_AES_256_GCM` under the APIv3 key (manual pages 4012071382 and 4013053274).
 //!
 //! Callbacks and `GET /v3/certificates` carry them. The key is the 32 characters of the APIv3 key as bytes; the nonce
-//! has 12 bytes; the associated data may be given, empty or absent, and the last two mean the same; the ciphertext is
+//! has 12 bytes as a rule, and any length that AES-GCM allows opens, since the manual allows up to 32; the associated data may be given, empty or absent, and the last two mean the same; the ciphertext is
 //! Base64 of ciphertext and 16-byte tag.
 
 use std::fmt;
@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::gcm;
 use crate::keys::KeyError;
 #[cfg(feature = "museum")]
 use crate::museum::{self, Exhibit};
@@ -24,6 +25,7 @@ use crate::names::names;
 pub const ALGORITHM: &str = "AEAD_AES_256_GCM";
 
 const KEY_LENGTH: usize = 32;
+/// The nonce's usual length, in bytes. Others are rare, and go their own way.
 const NONCE_LENGTH: usize = 12;
 
 /// The merchant's APIv3 key. It is wiped from memory when dropped, and never shown.
@@ -67,7 +69,7 @@ pub struct Sealed {
     /// Authenticated with the ciphertext; absent and empty mean the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub associated_data: Option<String>,
-    /// 12 characters.
+    /// 12 characters as a rule; any text but an empty one.
     pub nonce: String,
 }
 
@@ -80,8 +82,8 @@ pub enum OpenError {
     /// The ciphertext is not Base64.
     #[error("the resource's ciphertext is not Base64: it was changed on the way")]
     NotBase64,
-    /// A nonce of another length than 12 bytes.
-    #[error("the resource's nonce has {length} bytes instead of 12")]
+    /// A nonce of a length that AES-GCM has not: it is empty.
+    #[error("the resource's nonce has {length} bytes: AES-GCM needs one at least")]
     NonceLength {
         /// Its length in bytes.
         length: usize,
@@ -136,14 +138,11 @@ pub(crate) fn open_parts(parts: &Parts<'_>, keys: &[ApiV3Key]) -> Result<Vec<u8>
     if parts.algorithm != ALGORITHM {
         return Err(OpenError::UnsupportedAlgorithm);
     }
-    let nonce: [u8; NONCE_LENGTH] =
-        parts
-            .nonce
-            .as_bytes()
-            .try_into()
-            .map_err(|_| OpenError::NonceLength {
-                length: parts.nonce.len(),
-            })?;
+    let nonce = parts.nonce.as_bytes();
+    if nonce.is_empty() {
+        return Err(OpenError::NonceLength { length: 0 });
+    }
+    let usual: Option<[u8; NONCE_LENGTH]> = nonce.try_into().ok();
     if keys.is_empty() {
         return Err(OpenError::NoKey);
     }
@@ -152,7 +151,7 @@ pub(crate) fn open_parts(parts: &Parts<'_>, keys: &[ApiV3Key]) -> Result<Vec<u8>
         .decode(parts.ciphertext)
         .map_err(|_| OpenError::NotBase64)?;
     #[cfg(feature = "museum")]
-    if let (true, [key, ..]) = (museum::shows(Exhibit::TagUnchecked), keys) {
+    if let (true, [key, ..], Some(nonce)) = (museum::shows(Exhibit::TagUnchecked), keys, usual) {
         // Counter mode alone: encrypting once more decrypts, and the tag is cut off unread.
         buffer.truncate(buffer.len().saturating_sub(16));
         let cipher = Aes256Gcm::new((&*key.0).into());
@@ -162,11 +161,13 @@ pub(crate) fn open_parts(parts: &Parts<'_>, keys: &[ApiV3Key]) -> Result<Vec<u8>
     }
     for key in keys {
         // The tag is checked before a byte is decrypted, so after a wrong key the buffer is still the ciphertext.
-        let cipher = Aes256Gcm::new((&*key.0).into());
-        if cipher
-            .decrypt_in_place(&Nonce::from(nonce), associated_data, &mut buffer)
-            .is_ok()
-        {
+        let opened = match usual {
+            Some(nonce) => Aes256Gcm::new((&*key.0).into())
+                .decrypt_in_place(&Nonce::from(nonce), associated_data, &mut buffer)
+                .is_ok(),
+            None => gcm::open_in_place(&key.0, nonce, associated_data, &mut buffer),
+        };
+        if opened {
             return Ok(buffer);
         }
     }

@@ -471,6 +471,15 @@ callback("callback-empty-aad", "associated_data is empty", PAID, plaintext_kind=
          resource=seal(PAID, aad=""))
 callback("callback-absent-aad", "associated_data is absent", PAID, plaintext_kind="transaction",
          resource=seal(PAID, aad=None))
+callback("callback-amount-in-yuan", "an amount that is no integer of fen opens, and counts as absent",
+         compact(TRANSACTION | {"amount": {"total": 1.5}}), plaintext_kind="transaction")
+for length, kind in ((8, "shortest that the generator makes"), (11, "one byte short"), (13, "one byte long"),
+                     (16, "longest in the manual's page of payments"), (17, "more than a block"),
+                     (32, "longest in its page of refunds"), (128, "longest that the generator makes")):
+    callback(f"callback-nonce-of-{length}", f"a GCM nonce of {length} bytes: {kind}", PAID, plaintext_kind="transaction",
+             resource=seal(PAID, nonce=(NONCE * 4)[:length]))
+callback("callback-wide-nonce", "twelve characters that are 36 bytes", PAID, plaintext_kind="transaction",
+         resource=seal(PAID, nonce="十二个字符的随机串在这里"))
 
 
 def cut(sealed):
@@ -502,12 +511,11 @@ callback("callback-refused-dropped-aad", "associated_data was sealed in, then le
          edit=lambda sealed: sealed.pop("associated_data"))
 callback("callback-refused-changed-aad", "associated_data was changed", PAID, "does_not_open",
          edit=put(associated_data="transactions"))
-callback("callback-refused-nonce-of-11", "a GCM nonce one byte short", PAID, "nonce_length",
-         edit=put(nonce="fdasflkja48"), says="11 bytes")
-callback("callback-refused-nonce-of-16", "a GCM nonce of 16 bytes", PAID, "nonce_length",
-         edit=put(nonce="fdasflkja484fdas"), says="16 bytes")
-callback("callback-refused-wide-nonce", "twelve characters that are more than twelve bytes", PAID, "nonce_length",
-         edit=put(nonce="十二个字符的随机串在这里"))
+callback("callback-refused-nonce-of-11", "a GCM nonce that lost a byte", PAID, "does_not_open",
+         edit=put(nonce="fdasflkja48"))
+callback("callback-refused-nonce-of-16", "a GCM nonce with four bytes more than it was sealed under", PAID,
+         "does_not_open", edit=put(nonce="fdasflkja484fdas"))
+callback("callback-refused-empty-nonce", "no nonce at all", PAID, "nonce_length", edit=put(nonce=""))
 callback("callback-refused-ciphertext-not-base64", "a ciphertext that is no Base64", PAID, "ciphertext_not_base64",
          edit=put(ciphertext="&&&&"))
 callback("callback-refused-sm4", "the 国密 algorithm is not supported", PAID, "unsupported_algorithm",
@@ -519,8 +527,6 @@ callback("callback-refused-no-resource", "signed JSON without a resource", PAID,
 callback("callback-refused-plaintext-not-json", "opens to something that is no JSON", b"hello", "plaintext")
 callback("callback-refused-plaintext-without-state", "a payment without trade_state is none",
          compact({key: value for key, value in TRANSACTION.items() if key != "trade_state"}), "plaintext")
-callback("callback-refused-amount-in-yuan", "amounts are integer fen",
-         compact(TRANSACTION | {"amount": {"total": 1.5}}), "plaintext")
 callback("callback-refused-stranger", "a callback forged with another key", PAID, "wrong_signature", by="stranger")
 callback("callback-refused-unknown-serial", "a serial that is not loaded", PAID, "unknown_serial", serial=NEW)
 

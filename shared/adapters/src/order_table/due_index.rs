@@ -142,6 +142,22 @@ impl OrderTable {
         .await
     }
 
+    /// Notes that what held a refund up is over, though it is in the same state; `false` when it moved on meanwhile. `refund` is
+    /// the refund as it was claimed.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn unhold_refund(&self, refund: &Refund, next: Due) -> Result<bool, TableError> {
+        self.update_refund(
+            "note that nothing holds a refund up",
+            refund,
+            "SET due_shard = :due_shard, due_at = :due_at REMOVE trouble",
+            next,
+            [],
+        )
+        .await
+    }
+
     /// Puts a refund off that was claimed and not sent: the try does not count. `false` when it moved on meanwhile. `refund` is the
     /// refund as it was claimed.
     ///

@@ -3,10 +3,11 @@
 //!
 //! The file's response is *not* signed: it is right when the SHA-1 of its uncompressed bytes is [`BillLink::hash_value`].
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::path::escape;
 use super::{Call, Outgoing, Unreadable, read_json};
+use crate::loose;
 
 /// Which trades a bill lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,15 @@ impl Call for FundFlowBill {
     }
 }
 
+fn sha1() -> String {
+    "SHA1".to_owned()
+}
+
+fn sha1_unless_a_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let read: Option<String> = loose::member(deserializer)?;
+    Ok(read.filter(|kind| !kind.is_empty()).unwrap_or_else(sha1))
+}
+
 fn tar_type(gzip: bool) -> &'static str {
     if gzip { "&tar_type=GZIP" } else { "" }
 }
@@ -99,7 +109,8 @@ fn tar_type(gzip: bool) -> &'static str {
 /// Where the file is, and its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BillLink {
-    /// `SHA1`
+    /// `SHA1`, which is also meant where it does not say: the file has that hash or is not taken.
+    #[serde(default = "sha1", deserialize_with = "sha1_unless_a_text")]
     pub hash_type: String,
     /// Hexadecimal, of the uncompressed file.
     pub hash_value: String,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Outgoing, Unreadable, read_json};
+use crate::loose;
 use crate::resource::Sealed;
 
 /// Asks for the platform certificates that are valid now. A merchant in public-key mode is answered 404
@@ -20,6 +21,7 @@ pub struct EncryptedCertificate {
     /// RFC 3339; may differ from the certificate's own end.
     pub expire_time: String,
     /// Opens to a PEM.
+    #[serde(deserialize_with = "loose::object")]
     pub encrypt_certificate: Sealed,
 }
 
@@ -33,6 +35,7 @@ impl Call for Certificates {
     fn answer(status: u16, body: &[u8]) -> Result<Vec<EncryptedCertificate>, Unreadable> {
         #[derive(Deserialize)]
         struct Body {
+            #[serde(deserialize_with = "loose::objects")]
             data: Vec<EncryptedCertificate>,
         }
         read_json(status, body).map(|Body { data }| data)

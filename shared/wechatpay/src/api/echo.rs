@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Outgoing, Unreadable, read_json, write_json};
+use crate::loose;
 use crate::sensitive::EncryptedField;
 
 /// The body of the self-test.
@@ -38,10 +39,19 @@ impl SecurityEcho {
 /// What came back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecurityEchoAnswer {
-    /// The text that was sent.
-    pub echo_message: String,
+    /// The text that was sent. Compare it: that is the test.
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub echo_message: Option<String>,
     /// For [`crate::LocalKey::open_sensitive`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub encrypted_echo_message: Option<String>,
 }
 

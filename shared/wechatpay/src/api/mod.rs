@@ -29,6 +29,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::UnixSeconds;
+use crate::loose;
 use crate::verify::{SignedHeaders, VerificationKeys, VerifyError, verify};
 
 pub use bill::{
@@ -177,9 +178,9 @@ fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
-/// Reads a JSON answer. serde's own message may quote the body, so only the place is kept.
+/// Reads a JSON answer, an object. serde's own message may quote the body, so only the place is kept.
 fn read_json<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, Unreadable> {
-    serde_json::from_slice(body).map_err(|error| Unreadable {
+    loose::read(body).map_err(|error| Unreadable {
         status,
         line: error.line(),
         column: error.column(),

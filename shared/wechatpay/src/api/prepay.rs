@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Outgoing, Unreadable, read_json, write_json};
+use crate::loose;
 use crate::wire::Payer;
 
 /// How the user pays.
@@ -234,11 +235,25 @@ pub enum PrepayValue {
     CodeUrl(String),
 }
 
-/// Other keys may be added at any time, which an enumeration read on its own would refuse.
+/// An answer has one of these that is a text. Whatever else stands in it decides nothing.
 #[derive(Deserialize)]
 struct ValueOnTheWire {
-    #[serde(flatten)]
-    value: PrepayValue,
+    #[serde(default, deserialize_with = "loose::member")]
+    prepay_id: Option<String>,
+    #[serde(default, deserialize_with = "loose::member")]
+    h5_url: Option<String>,
+    #[serde(default, deserialize_with = "loose::member")]
+    code_url: Option<String>,
+}
+
+impl ValueOnTheWire {
+    fn value(self) -> Option<PrepayValue> {
+        let given = |value: Option<String>| value.filter(|value| !value.is_empty());
+        given(self.prepay_id)
+            .map(PrepayValue::PrepayId)
+            .or_else(|| given(self.h5_url).map(PrepayValue::H5Url))
+            .or_else(|| given(self.code_url).map(PrepayValue::CodeUrl))
+    }
 }
 
 impl Call for Prepay {
@@ -249,7 +264,12 @@ impl Call for Prepay {
     }
 
     fn answer(status: u16, body: &[u8]) -> Result<PrepayValue, Unreadable> {
-        read_json(status, body).map(|ValueOnTheWire { value }| value)
+        let read: ValueOnTheWire = read_json(status, body)?;
+        read.value().ok_or(Unreadable {
+            status,
+            line: 0,
+            column: 0,
+        })
     }
 }
 
@@ -318,10 +338,25 @@ mod tests {
                 r#"{"a_new_field":[1],"code_url":"weixin://x"}"#,
                 PrepayValue::CodeUrl("weixin://x".to_owned()),
             ),
+            (
+                r#"{"prepay_id":null,"h5_url":[],"code_url":"weixin://x"}"#,
+                PrepayValue::CodeUrl("weixin://x".to_owned()),
+            ),
+            (
+                r#"{"prepay_id":"","h5_url":"https://wx.tenpay.com/x"}"#,
+                PrepayValue::H5Url("https://wx.tenpay.com/x".to_owned()),
+            ),
         ] {
             assert_eq!(Prepay::answer(200, body.as_bytes()), Ok(value), "{body}");
         }
-        assert!(Prepay::answer(200, b"{}").is_err());
+        for none in [
+            &b"{}"[..],
+            br#"{"code_url":""}"#,
+            br#"{"code_url":7}"#,
+            br#"["wx1"]"#,
+        ] {
+            assert!(Prepay::answer(200, none).is_err());
+        }
         assert!(Prepay::answer(204, b"").is_err());
     }
 

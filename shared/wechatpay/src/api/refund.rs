@@ -241,9 +241,10 @@ mod tests {
     fn the_manuals_answer_reads() {
         let body = r#"{"refund_id":"50000000382019052709732678859","out_refund_no":"1217752501201407033233368018","transaction_id":"1217752501201407033233368018","out_trade_no":"1217752501201407033233368018","channel":"ORIGINAL","user_received_account":"招商银行信用卡0403","success_time":"2020-12-01T16:18:12+08:00","create_time":"2020-12-01T16:18:12+08:00","status":"SUCCESS","funds_account":"UNSETTLED","amount":{"total":100,"refund":100,"from":[{"account":"AVAILABLE","amount":444}],"payer_total":90,"payer_refund":90,"settlement_refund":100,"settlement_total":100,"discount_refund":10,"currency":"CNY","refund_fee":100},"promotion_detail":[{"promotion_id":"109519","scope":"GLOBAL","type":"COUPON","amount":5,"refund_amount":100,"goods_detail":[{"merchant_goods_id":"1217752501201407033233368018","wechatpay_goods_id":"1001","goods_name":"iPhone6s 16G","unit_price":528800,"refund_amount":528800,"refund_quantity":1}]}]}"#;
         let refund = CreateRefund::answer(200, body.as_bytes()).expect("documented");
-        assert_eq!(refund.status, RefundStatus::Success);
+        assert_eq!(refund.state(), Some(&RefundStatus::Success));
+        let from = refund.amount.from.as_ref().expect("it came");
         assert_eq!(
-            refund.amount.from,
+            from.read::<Vec<RefundSource>>().expect("as documented"),
             [RefundSource {
                 account: "AVAILABLE".to_owned(),
                 amount: 444

@@ -5,8 +5,10 @@
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde_json::Value;
 
+use crate::loose;
 use crate::verify::shown;
 
 /// An answer that is no 2xx. It is not signed. Neither its text nor its `Debug` shows the free texts, which may quote a
@@ -62,14 +64,14 @@ impl Refusal {
     /// Reads an error answer. Whatever the body is, there is a result: gateways answer in HTML too.
     #[must_use]
     pub fn read(status: u16, body: &[u8]) -> Self {
-        let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let raw_code = text(&body, "code").unwrap_or_default();
+        let body: Body = loose::read(body).unwrap_or_default();
+        let raw_code = body.code.as_ref().and_then(as_text).unwrap_or_default();
         Self {
             status,
             code: ErrorCode::parse(&raw_code),
             raw_code,
-            message: text(&body, "message").unwrap_or_default(),
-            detail: body.get("detail").and_then(RefusalDetail::read),
+            message: body.message.as_ref().and_then(as_text).unwrap_or_default(),
+            detail: body.detail.as_ref().and_then(RefusalDetail::read),
         }
     }
 
@@ -144,9 +146,24 @@ impl RefusalDetail {
     }
 }
 
-/// Values are texts as a rule, but numbers were seen.
+/// An error answer. Each member is read on its own, so that none hides the code.
+#[derive(Default, Deserialize)]
+struct Body {
+    #[serde(default, deserialize_with = "loose::member")]
+    code: Option<Value>,
+    #[serde(default, deserialize_with = "loose::member")]
+    message: Option<Value>,
+    #[serde(default, deserialize_with = "loose::member")]
+    detail: Option<Value>,
+}
+
 fn text(object: &Value, key: &str) -> Option<String> {
-    match object.get(key)? {
+    as_text(object.get(key)?)
+}
+
+/// Values are texts as a rule, but numbers were seen.
+fn as_text(value: &Value) -> Option<String> {
+    match value {
         Value::String(text) => Some(text.clone()),
         Value::Null => None,
         other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
@@ -591,6 +608,15 @@ mod tests {
     fn a_body_of_odd_types_keeps_what_can_be_read() {
         let refusal = Refusal::read(400, br#"{"code":"PARAM_ERROR","message":7}"#);
         assert_eq!(refusal.code, ErrorCode::ParamError);
+        for odd in [
+            r#""detail":1e999"#,
+            r#""message":"\ud800""#,
+            r#""detail":[[{}]]"#,
+        ] {
+            let body = format!(r#"{{{odd},"code":"NOT_ENOUGH"}}"#);
+            let refusal = Refusal::read(403, body.as_bytes());
+            assert_eq!(refusal.code, ErrorCode::NotEnough, "{odd}");
+        }
     }
 
     #[test]

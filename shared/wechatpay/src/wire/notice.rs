@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Payer, SceneInfo, TradeState};
+use crate::loose;
 
 /// One notice for all orders of a combined payment (manual page 4012556926). It comes as `TRANSACTION.SUCCESS` with
 /// `original_type` `transaction`, like a single payment.
@@ -15,12 +16,21 @@ pub struct CombinedTransaction {
     /// The number of the whole.
     pub combine_out_trade_no: String,
     /// The orders in it.
+    #[serde(deserialize_with = "loose::objects")]
     pub sub_orders: Vec<CombinedSubOrder>,
     /// Who paid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::object_member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub combine_payer_info: Option<Payer>,
     /// The scene, as far as it is given back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::object_member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub scene_info: Option<SceneInfo>,
 }
 
@@ -34,21 +44,42 @@ pub struct CombinedSubOrder {
     /// The state.
     pub trade_state: TradeState,
     /// WeChat Pay's number of the payment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub transaction_id: Option<String>,
     /// As in a single payment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub trade_type: Option<String>,
     /// As in a single payment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub bank_type: Option<String>,
     /// When it was paid, RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub success_time: Option<String>,
     /// The merchant's own text of the order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub attach: Option<String>,
     /// How much was paid.
+    #[serde(deserialize_with = "loose::object")]
     pub amount: CombinedAmount,
 }
 
@@ -58,32 +89,73 @@ pub struct CombinedAmount {
     /// The order's total.
     pub total_amount: i64,
     /// What the user paid: the total less coupons.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub payer_amount: Option<i64>,
     /// `CNY`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub currency: Option<String>,
     /// `CNY`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub payer_currency: Option<String>,
 }
 
 /// The notice to the *receiver* of a share in somebody's payment, or of its return (page 4012289679). It comes as
-/// `TRANSACTION.SUCCESS` too, with `original_type` `profitsharing`: not a payment.
+/// `TRANSACTION.SUCCESS` too, with `original_type` `profitsharing`: not a payment, so no member of it is required.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfitSharing {
     /// The merchant number.
-    pub mchid: String,
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub mchid: Option<String>,
     /// WeChat Pay's number of the payment that is shared.
-    pub transaction_id: String,
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub transaction_id: Option<String>,
     /// WeChat Pay's number of the sharing.
-    pub order_id: String,
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub order_id: Option<String>,
     /// The merchant's number of the sharing.
-    pub out_order_no: String,
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub out_order_no: Option<String>,
     /// Who gets how much.
-    pub receiver: ProfitSharingReceiver,
+    #[serde(
+        default,
+        deserialize_with = "loose::object_member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub receiver: Option<ProfitSharingReceiver>,
     /// When it was done, RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub success_time: Option<String>,
 }
 
@@ -91,23 +163,52 @@ pub struct ProfitSharing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfitSharingReceiver {
     /// `MERCHANT_ID` or a kind of openid.
-    #[serde(rename = "type")]
-    pub kind: String,
+    #[serde(
+        default,
+        rename = "type",
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub kind: Option<String>,
     /// The receiver's number.
-    pub account: String,
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub account: Option<String>,
     /// Fen.
-    pub amount: i64,
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub amount: Option<i64>,
     /// What it is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub description: Option<String>,
 }
 
 /// The notice that follows `POST /v3/security/echo` (page 4015164042, `original_type` `security`).
+/// Nothing is decided on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecurityEchoNotice {
     /// The text that was sent.
-    pub echo_message: String,
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub echo_message: Option<String>,
     /// The text that was sent encrypted, now encrypted to the merchant certificate: `LocalKey::open_sensitive`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub encrypt_echo_message: Option<String>,
 }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::loose::{self, Json};
 use crate::open_enum::open_enum;
 
 open_enum! {
@@ -30,28 +31,69 @@ pub struct Refund {
     pub transaction_id: String,
     /// The merchant's order number.
     pub out_trade_no: String,
-    /// The state.
-    pub status: RefundStatus,
+    /// The state; read it by [`Refund::state`].
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub status: Option<RefundStatus>,
+    /// The state under the name that notices have for it: some answers carry this one.
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub refund_status: Option<RefundStatus>,
     /// Where the money goes: `ORIGINAL`, `BALANCE`, `OTHER_BALANCE`, `OTHER_BANKCARD`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub channel: Option<String>,
     /// The receiving account in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub user_received_account: Option<String>,
     /// When it was accepted, RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub create_time: Option<String>,
     /// When the money was back, RFC 3339; only with `SUCCESS`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub success_time: Option<String>,
     /// The merchant's account it is taken from, such as `AVAILABLE` or `UNSETTLED`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub funds_account: Option<String>,
     /// The amounts.
+    #[serde(deserialize_with = "loose::object")]
     pub amount: RefundAmount,
-    /// The coupons that are given back.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub promotion_detail: Vec<RefundPromotion>,
+    /// The coupons that are given back, as they came: nothing in them decides how the refund stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion_detail: Option<Json>,
+}
+
+impl Refund {
+    /// The state, by its documented name or else by the one of notices.
+    #[must_use]
+    pub fn state(&self) -> Option<&RefundStatus> {
+        self.status.as_ref().or(self.refund_status.as_ref())
+    }
 }
 
 /// The amounts of a refund, in fen.
@@ -62,32 +104,60 @@ pub struct RefundAmount {
     /// This refund.
     pub refund: i64,
     /// What the user had paid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub payer_total: Option<i64>,
     /// What the user gets back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub payer_refund: Option<i64>,
     /// The order's total less non-cash coupons.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub settlement_total: Option<i64>,
     /// This refund less non-cash coupons.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub settlement_refund: Option<i64>,
     /// The part of coupons.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub discount_refund: Option<i64>,
     /// `CNY`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub currency: Option<String>,
-    /// Which accounts it is taken from.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub from: Vec<RefundSource>,
-    /// The fee that is given back.
+    /// Which accounts it is taken from, as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Json>,
+    /// The fee that is given back.
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub refund_fee: Option<i64>,
 }
 
-/// A part of a refund and the merchant's account it is taken from.
+/// A part of a refund that is asked for, and the merchant's account it is to be taken from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundSource {
     /// `AVAILABLE` or `UNAVAILABLE`.
@@ -96,27 +166,7 @@ pub struct RefundSource {
     pub amount: i64,
 }
 
-/// A coupon that is given back. Amounts are in fen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefundPromotion {
-    /// The coupon's number.
-    pub promotion_id: String,
-    /// `GLOBAL` or `SINGLE`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<String>,
-    /// `CASH` or `NOCASH`; older texts say `COUPON` or `DISCOUNT`.
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
-    /// The coupon's value.
-    pub amount: i64,
-    /// The part given back.
-    pub refund_amount: i64,
-    /// The goods it was for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub goods_detail: Vec<RefundGoods>,
-}
-
-/// Goods of a refund, in requests and answers. Amounts are in fen.
+/// Goods of a refund that is asked for. Amounts are in fen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundGoods {
     /// The merchant's number of the goods.
@@ -148,16 +198,45 @@ pub struct RefundNotice {
     pub refund_id: String,
     /// The merchant's number of the refund.
     pub out_refund_no: String,
-    /// The state. Here it is called `refund_status`.
-    pub refund_status: RefundStatus,
+    /// The state. Here it is called `refund_status`; read it by [`RefundNotice::state`].
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub refund_status: Option<RefundStatus>,
+    /// The state under the name that answers have for it.
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub status: Option<RefundStatus>,
     /// When the money was back, RFC 3339; only with `SUCCESS`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub success_time: Option<String>,
     /// The receiving account in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub user_received_account: Option<String>,
     /// The amounts.
+    #[serde(deserialize_with = "loose::object")]
     pub amount: RefundNoticeAmount,
+}
+
+impl RefundNotice {
+    /// The state, by its documented name or else by the one of answers.
+    #[must_use]
+    pub fn state(&self) -> Option<&RefundStatus> {
+        self.refund_status.as_ref().or(self.status.as_ref())
+    }
 }
 
 /// The amounts of a refund notice, in fen.
@@ -168,9 +247,17 @@ pub struct RefundNoticeAmount {
     /// This refund.
     pub refund: i64,
     /// What the user had paid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub payer_total: Option<i64>,
     /// What the user gets back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub payer_refund: Option<i64>,
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::loose::{self, Json};
 use crate::open_enum::open_enum;
 
 open_enum! {
@@ -27,7 +28,8 @@ open_enum! {
     }
 }
 
-/// A transaction. What only a paid one has is optional.
+/// A transaction. What every one is known by must have its shape. All else counts as absent when it has not: what a paid
+/// one needs is for the reader to miss, and the rest decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     /// The appid of the order.
@@ -39,34 +41,70 @@ pub struct Transaction {
     /// The state.
     pub trade_state: TradeState,
     /// The state in words, for people.
-    #[serde(default)]
-    pub trade_state_desc: String,
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub trade_state_desc: Option<String>,
     /// WeChat Pay's number of the payment. Paid ones only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub transaction_id: Option<String>,
     /// `JSAPI`, `NATIVE`, `APP`, `MWEB` (H5), `MICROPAY`, `FACEPAY`. Paid ones only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub trade_type: Option<String>,
     /// Such as `ICBC_DEBIT`, or `OTHERS` for the wallet. Paid ones only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub bank_type: Option<String>,
     /// When it was paid, RFC 3339. Paid ones only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub success_time: Option<String>,
     /// Who paid. Paid ones only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::object_member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub payer: Option<Payer>,
     /// How much was paid. Paid ones only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::object_member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub amount: Option<Amount>,
     /// The merchant's own text of the order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub attach: Option<String>,
-    /// The coupons that were used.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub promotion_detail: Vec<PromotionDetail>,
-    /// The scene, as far as it is given back.
+    /// The coupons that were used, as they came: nothing in them decides whether an order is paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion_detail: Option<Json>,
+    /// The scene, as far as it is given back.
+    #[serde(
+        default,
+        deserialize_with = "loose::object_member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub scene_info: Option<SceneInfo>,
 }
 
@@ -74,7 +112,11 @@ pub struct Transaction {
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payer {
     /// The user under the order's appid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub openid: Option<String>,
 }
 
@@ -92,75 +134,43 @@ impl fmt::Debug for Payer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amount {
     /// The order's total.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub total: Option<i64>,
     /// What the user paid: the total less coupons.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub payer_total: Option<i64>,
     /// `CNY`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub currency: Option<String>,
     /// `CNY`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub payer_currency: Option<String>,
-}
-
-/// A coupon that was used in a payment. Amounts are in fen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PromotionDetail {
-    /// The coupon's number.
-    pub coupon_id: String,
-    /// The coupon's value.
-    pub amount: i64,
-    /// Its name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// `GLOBAL` or `SINGLE` (for single goods).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<String>,
-    /// `CASH` or `NOCASH`.
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
-    /// The batch it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stock_id: Option<String>,
-    /// `CNY`
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency: Option<String>,
-    /// The part WeChat Pay bears.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wechatpay_contribute: Option<i64>,
-    /// The part the merchant bears.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub merchant_contribute: Option<i64>,
-    /// The part others bear.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub other_contribute: Option<i64>,
-    /// The goods it was for; `SINGLE` only.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub goods_detail: Vec<PromotionGoods>,
-}
-
-/// Goods a coupon was used on. Amounts are in fen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PromotionGoods {
-    /// The merchant's number of the goods.
-    pub goods_id: String,
-    /// How many.
-    pub quantity: i64,
-    /// The price of one.
-    pub unit_price: i64,
-    /// The discount on them.
-    pub discount_amount: i64,
-    /// A remark.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub goods_remark: Option<String>,
 }
 
 /// The scene of a payment, as it is given back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SceneInfo {
     /// The merchant's number of the device.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "loose::member",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub device_id: Option<String>,
 }

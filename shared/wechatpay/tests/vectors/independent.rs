@@ -5,10 +5,12 @@
     reason = "`rsa` is what makes it independent, and the keys are published vectors"
 )]
 
+use aes::Aes256;
+use aes_gcm::AesGcm;
 use aes_gcm::aead::{Aead, KeyInit, Payload};
-use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use ctr::cipher::typenum::{U8, U11, U12, U13, U16, U17, U32, U36, U128};
 use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey};
 use rsa::{Oaep, Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
 use serde_json::Value;
@@ -215,11 +217,10 @@ fn open(resource: &Resource, apiv3_keys: &[String]) -> Outcome<Vec<u8>> {
     if resource.algorithm != "AEAD_AES_256_GCM" {
         return Err(refuse("unsupported_algorithm"));
     }
-    let nonce: [u8; 12] = resource
-        .nonce
-        .as_bytes()
-        .try_into()
-        .map_err(|_| refuse("nonce_length"))?;
+    let nonce = resource.nonce.as_bytes();
+    if nonce.is_empty() {
+        return Err(refuse("nonce_length"));
+    }
     if apiv3_keys.is_empty() {
         return Err(refuse("no_apiv3_key"));
     }
@@ -230,18 +231,39 @@ fn open(resource: &Resource, apiv3_keys: &[String]) -> Outcome<Vec<u8>> {
     apiv3_keys
         .iter()
         .find_map(|key| {
-            let cipher = Aes256Gcm::new_from_slice(key.as_bytes()).expect("32 bytes");
-            cipher
-                .decrypt(
-                    &Nonce::from(nonce),
-                    Payload {
-                        msg: &msg,
-                        aad: aad.as_bytes(),
-                    },
-                )
-                .ok()
+            let payload = Payload {
+                msg: &msg,
+                aad: aad.as_bytes(),
+            };
+            decrypt(key.as_bytes(), nonce, payload)
         })
         .ok_or_else(|| refuse("does_not_open"))
+}
+
+/// By the length of the nonce, which `aes-gcm` has as a type: those of the cases.
+fn decrypt(key: &[u8], nonce: &[u8], payload: Payload<'_, '_>) -> Option<Vec<u8>> {
+    macro_rules! of_length {
+        ($($length:literal = $size:ty),+) => {
+            match nonce.len() {
+                $($length => AesGcm::<Aes256, $size>::new_from_slice(key)
+                    .expect("32 bytes")
+                    .decrypt(&nonce.try_into().expect("of that length"), payload)
+                    .ok(),)+
+                other => panic!("a case with a nonce of {other} bytes: add the length here"),
+            }
+        };
+    }
+    of_length!(
+        8 = U8,
+        11 = U11,
+        12 = U12,
+        13 = U13,
+        16 = U16,
+        17 = U17,
+        32 = U32,
+        36 = U36,
+        128 = U128
+    )
 }
 
 fn kind(original_type: &str, plaintext: &[u8]) -> Outcome<&'static str> {
@@ -250,11 +272,6 @@ fn kind(original_type: &str, plaintext: &[u8]) -> Outcome<&'static str> {
     }
     let value: Value = serde_json::from_slice(plaintext).map_err(|_| refuse("plaintext"))?;
     let has = |key: &str| value.get(key).is_some();
-    let fen = |amount: &Value| {
-        amount
-            .as_object()
-            .is_none_or(|it| it.values().all(|v| v.is_i64() || v.is_string()))
-    };
     match original_type {
         "security" => Ok("security_echo"),
         "profitsharing" => Ok("profit_sharing"),
@@ -262,7 +279,7 @@ fn kind(original_type: &str, plaintext: &[u8]) -> Outcome<&'static str> {
         "transaction" if has("receiver") && has("order_id") => Ok("profit_sharing"),
         _ if has("sp_mchid") => Ok("unknown"),
         "refund" => Ok("refund"),
-        _ if has("trade_state") && fen(&value["amount"]) => Ok("transaction"),
+        _ if has("trade_state") => Ok("transaction"),
         _ => Err(refuse("plaintext")),
     }
 }

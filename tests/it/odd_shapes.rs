@@ -1,0 +1,189 @@
+//! What WeChat Pay signs in shapes that are not documented: what decides nothing holds nothing up, and what cannot be read is one
+//! matter for a person.
+
+use std::time::Duration;
+
+use payments::reconcile::run::RunState;
+use serde_json::{Value, json};
+use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule};
+
+use crate::support::{Bench, native};
+
+/// Coupons, payer and words as they came in other years and products.
+fn odd_rest() -> Value {
+    json!({
+        "promotion_detail": [{"amount": "1", "goods_detail": {"price": 1}}], "trade_state_desc": {}, "payer": ["x"],
+        "bank_type": 7, "attach": [], "scene_info": "none", "amount": {"payer_total": "100", "payer_currency": 1}
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_whose_rest_has_odd_shapes_is_acknowledged_and_books_its_order() {
+    let bench = Bench::start().await;
+    for (order_no, damage) in [
+        ("ORDER-1", Damage::Altered(odd_rest())),
+        (
+            "ORDER-2",
+            Damage::AlteredEnvelope(json!({
+                "id": null, "create_time": null, "event_type": [], "summary": {}, "resource_type": 7,
+                "resource": {"original_type": null, "algorithm": null},
+            })),
+        ),
+        ("ORDER-3", Damage::LongNonce),
+    ] {
+        bench.post_order(&native(order_no)).await;
+        let paid = bench.wechat.admin().pay(order_no, &PayOptions::default());
+        paid.unwrap();
+        let callback = bench.wechat.admin().signed_callback(order_no, &damage);
+        let answer = bench.receive(&callback.unwrap()).await;
+        assert_eq!(answer.status, 204, "{damage:?}");
+        assert_eq!(bench.work_off().await, 0, "{damage:?}");
+        let order = bench.get_order(order_no).await;
+        assert_eq!(order.body["state"], "paid", "{damage:?}");
+    }
+    assert!(bench.notices().await.is_empty(), "all settled at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_notice_that_cannot_be_read_is_acknowledged_and_parked_once_with_its_reason() {
+    for (damage, reason) in [
+        (Damage::Altered(json!({"trade_state": 7})), "plaintext"),
+        (Damage::Altered(json!("SUCCESS")), "plaintext"),
+        (
+            Damage::AlteredEnvelope(json!({"resource": null})),
+            "envelope",
+        ),
+        (
+            Damage::AlteredEnvelope(json!({"resource": {"algorithm": "AEAD_SM4_GCM"}})),
+            "algorithm",
+        ),
+    ] {
+        let bench = Bench::start().await;
+        bench.post_order(&native("ORDER-1")).await;
+        let paid = bench.wechat.admin().pay("ORDER-1", &PayOptions::default());
+        paid.unwrap();
+        let callback = bench.wechat.admin().signed_callback("ORDER-1", &damage);
+        let answer = bench.receive(&callback.unwrap()).await;
+        assert_eq!(answer.status, 204, "{damage:?}");
+        assert_eq!(bench.work_off().await, 0, "{damage:?}");
+        assert_eq!(
+            bench.dead_letters().await,
+            [Vec::<String>::new(), Vec::new()]
+        );
+        let notices = bench.notices().await;
+        assert_eq!(notices.len(), 1, "{damage:?}");
+        assert_eq!(notices[0]["status"], "parked");
+        let what_to_do = &notices[0]["what_to_do"];
+        assert!(what_to_do.contains(reason), "{damage:?}: {what_to_do}");
+        assert!(notices[0]["message"].contains("resource"), "as it came");
+        let order = bench.get_order("ORDER-1").await;
+        assert_eq!(order.body["state"], "awaiting_payment", "{damage:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_accepted_by_an_answer_whose_rest_has_odd_shapes() {
+    let bench = Bench::start().await;
+    bench.paid("ORDER-1").await;
+    let admin = bench.wechat.admin();
+    let patch = json!({
+        "status": null, "refund_status": "PROCESSING", "create_time": 7, "channel": [], "amount": {"from": {}, "payer_refund": "1"},
+        "promotion_detail": [{"goods_detail": [{"merchant_goods_id": "g"}]}]
+    });
+    let odd = Fault::AlteredAnswer { patch };
+    admin
+        .add_fault(Rule::always(odd).at(Endpoint::CreateRefund))
+        .unwrap();
+    bench.refund("ORDER-1", "R1", 40).await;
+    assert_eq!(bench.work_off().await, 0);
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["state"], "processing", "{refund}");
+    assert!(refund["refund_id"].is_string() && refund.get("trouble").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_whose_answers_cannot_be_read_is_accepted_and_says_so_until_one_can() {
+    let bench = Bench::start().await;
+    bench.paid("ORDER-1").await;
+    let admin = bench.wechat.admin();
+    for endpoint in [Endpoint::CreateRefund, Endpoint::QueryRefund] {
+        let patch = json!({"status": null, "amount": {"total": "100"}});
+        let unreadable = Fault::AlteredAnswer { patch };
+        admin
+            .add_fault(Rule::always(unreadable).at(endpoint))
+            .unwrap();
+    }
+    let in_silence = async {
+        bench.refund("ORDER-1", "R1", 40).await;
+        assert_eq!(bench.work_off().await, 0);
+        for _ in 0..3 {
+            bench.advance(Duration::from_secs(60)).await;
+            bench.sweep().await;
+        }
+    };
+    bench.in_silence(in_silence).await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(
+        (&refund["state"], &refund["trouble"]),
+        (&json!("processing"), &json!("UNREADABLE_ANSWER"))
+    );
+    assert_eq!(admin.refunds().len(), 1, "nothing was sent twice");
+    admin.clear_faults(None);
+    bench.advance(Duration::from_secs(3600)).await;
+    bench.sweep().await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["state"], "succeeded", "{refund}");
+    assert!(refund.get("trouble").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_answer_cannot_be_read_is_one_difference_and_the_day_is_done() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.paid_in_silence("LOST-1").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    let unreadable = Fault::AlteredAnswer {
+        patch: json!({"trade_state": 7}),
+    };
+    let admin = bench.wechat.admin();
+    let queries = Rule::always(unreadable).at(Endpoint::QueryByTransactionId);
+    admin.add_fault(queries).unwrap();
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 open"]
+    );
+    let difference = bench.differences_of(day).await.remove(0);
+    let why = &difference.history.last().unwrap().why;
+    assert!(
+        why.contains("WeChat Pay answered") && !why.contains("did not answer"),
+        "{why}"
+    );
+
+    let odd = Fault::AlteredAnswer { patch: odd_rest() };
+    admin.clear_faults(None);
+    admin
+        .add_fault(Rule::always(odd).at(Endpoint::QueryByTransactionId))
+        .unwrap();
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["paid_there_unpaid_here LOST-1 repaired"]
+    );
+    assert_eq!(bench.order("LOST-1").await.state.name(), "paid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_callback_was_lost_is_settled_by_an_answer_whose_rest_has_odd_shapes() {
+    let bench = Bench::start().await;
+    bench.paid_in_silence("LOST-1").await;
+    let odd = Fault::AlteredAnswer { patch: odd_rest() };
+    let admin = bench.wechat.admin();
+    admin
+        .add_fault(Rule::always(odd).at(Endpoint::QueryByOutTradeNo))
+        .unwrap();
+    bench.advance(Duration::from_secs(90)).await;
+    assert_eq!(bench.sweep().await.settled, 1);
+}
