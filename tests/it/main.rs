@@ -42,3 +42,4 @@ mod support;
 mod sweep;
 mod time_limits;
 mod webhooks;
+mod what_is_sent;

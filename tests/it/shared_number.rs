@@ -83,6 +83,22 @@ async fn after_an_unanswered_try_too_money_that_is_older_than_the_order_pays_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_an_unanswered_try_too_an_order_whose_number_is_in_use_elsewhere_is_rejected() {
+    let bench = Bench::start().await;
+    let mut of_an_app = native("ORDER-1");
+    of_an_app["product"] = json!("app");
+    bench.post_order(&of_an_app).await;
+    bench.forget("ORDER-1").await;
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::times(Fault::ResetBefore, 1).at(Endpoint::PrepayNative))
+        .unwrap();
+    assert_is_refused(&bench.post_order(&native("ORDER-1")).await);
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "rejected");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_another_system_sells_later_under_the_number_is_not_given_back_by_itself() {
     let bench = rejected_for_an_open_order().await;
     bench.pay("ORDER-1").await;

@@ -27,6 +27,9 @@ pub struct Refund {
     pub notify_url: Option<String>,
     /// The request that created it; a repeat must be equal to it. `null` for one made in the console.
     pub request: Value,
+    /// The request that said where its money goes, after it came to `Abnormal`; encrypted fields as they open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirected: Option<Value>,
     /// Who asked for it.
     #[serde(default)]
     pub source: RefundSource,

@@ -46,6 +46,7 @@ pub(crate) fn accept(sim: &Sim, world: &mut World, wanted: Wanted) -> Result<Ref
         payer_refund_fen,
         notify_url: wanted.notify_url,
         request: wanted.request,
+        redirected: None,
         source: wanted.source,
         created_ms: now_ms,
         status: RefundStatus::Processing,

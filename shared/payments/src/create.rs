@@ -455,21 +455,63 @@ mod tests {
                 .terms
                 .fingerprint()
         );
+        let mut seen = std::collections::BTreeSet::from([base.0]);
         for changes in [
             json!({"amount_fen": 101}),
             json!({"description": "Teb"}),
             json!({"appid": "wxb"}),
             json!({"attach": "a"}),
+            json!({"goods_tag": "g"}),
             json!({"expires_in_s": 7201}),
+            json!({"product": "app"}),
+            json!({"product": "jsapi", "openid": "o1"}),
+            json!({"product": "jsapi", "openid": "o2"}),
+            json!({"product": "mini_program", "openid": "o1"}),
+            json!({"product": "h5", "payer_client_ip": "203.0.113.7", "h5_type": "Wap"}),
+            json!({"product": "h5", "payer_client_ip": "203.0.113.8", "h5_type": "Wap"}),
+            json!({"product": "h5", "payer_client_ip": "203.0.113.7", "h5_type": "iOS"}),
         ] {
-            assert_ne!(
-                base,
-                read(&with(changes.clone()), None)
-                    .unwrap()
-                    .terms
-                    .fingerprint(),
-                "{changes}"
-            );
+            let changed = read(&with(changes.clone()), None).unwrap().terms;
+            let Fingerprint(digest) = changed.fingerprint();
+            assert!(seen.insert(digest), "{changes}");
+        }
+    }
+
+    #[test]
+    fn wechat_pay_is_sent_every_term_and_nothing_else() {
+        let sent = |changes: Value| {
+            let order = read(&with(changes), None).unwrap();
+            serde_json::to_value(order.prepay_body(&merchant(), UnixSeconds(1_785_556_801)))
+                .unwrap()
+        };
+        let bare = json!({
+            "appid": "wxa", "mchid": "1900000001", "description": "Tea", "out_trade_no": "ORDER-1",
+            "time_expire": "2026-08-01T12:00:01+08:00", "notify_url": merchant().notify_url,
+            "amount": {"total": 100, "currency": "CNY"},
+        });
+        assert_eq!(sent(json!({})), bare);
+        let plus = |more: Value| {
+            let mut body = bare.clone();
+            body.as_object_mut()
+                .unwrap()
+                .extend(more.as_object().unwrap().clone());
+            body
+        };
+        for (asked, more) in [
+            (json!({"attach": "shop 7"}), json!({"attach": "shop 7"})),
+            (json!({"goods_tag": "WXG"}), json!({"goods_tag": "WXG"})),
+            (json!({"appid": "wxb"}), json!({"appid": "wxb"})),
+            (json!({"payer_id": "p1"}), json!({})),
+            (
+                json!({"product": "jsapi", "openid": "o1"}),
+                json!({"payer": {"openid": "o1"}}),
+            ),
+            (
+                json!({"product": "h5", "payer_client_ip": "203.0.113.7", "h5_type": "iOS"}),
+                json!({"scene_info": {"payer_client_ip": "203.0.113.7", "h5_info": {"type": "iOS"}}}),
+            ),
+        ] {
+            assert_eq!(sent(asked.clone()), plus(more), "{asked}");
         }
     }
 

@@ -834,14 +834,30 @@ pub(crate) mod tests {
             refused(Some(&parked), 69),
             RefundRefused::Exceeds { left_fen: 70 }
         );
-        let taken = ParkedPayment {
-            state: ParkedState::Refunding,
+        assert_eq!(
+            refused(Some(&parked), 71),
+            RefundRefused::Exceeds { left_fen: 70 }
+        );
+        for state in [
+            ParkedState::Refunding,
+            ParkedState::Refunded,
+            ParkedState::Booked,
+        ] {
+            let taken = ParkedPayment {
+                state,
+                ..parked.clone()
+            };
+            assert_eq!(
+                refused(Some(&taken), 70),
+                RefundRefused::Exceeds { left_fen: 0 },
+                "{state:?}"
+            );
+        }
+        let old = ParkedPayment {
+            paid_at: UnixSeconds(NOW.0 - REFUNDABLE_S - 1),
             ..parked.clone()
         };
-        assert_eq!(
-            refused(Some(&taken), 70),
-            RefundRefused::Exceeds { left_fen: 0 }
-        );
+        assert_eq!(refused(Some(&old), 70), RefundRefused::TooLate);
         let foreign = ParkedPayment {
             refundable: false,
             ..parked
@@ -945,6 +961,8 @@ pub(crate) mod tests {
         for state in [
             RefundState::Reserved,
             RefundState::Processing,
+            RefundState::Succeeded(NOW),
+            RefundState::Closed,
             RefundState::Abnormal,
         ] {
             assert_eq!(
@@ -963,9 +981,40 @@ pub(crate) mod tests {
             ..refund(RefundState::Processing)
         };
         assert_eq!(one.request(), later.request());
-        assert!(
-            String::from_utf8_lossy(one.request().body()).contains(r#""notify_url":"https://n""#)
-        );
+        let sent = |refund: &Refund| -> serde_json::Value {
+            serde_json::from_slice(refund.request().body()).unwrap()
+        };
+        let expected = serde_json::json!({
+            "transaction_id": "420001", "out_refund_no": one.out_refund_no.as_str(), "notify_url": "https://n",
+            "amount": {"refund": 40, "total": 100, "currency": "CNY"},
+        });
+        assert_eq!(sent(&one), expected);
+        let with_reason = Refund {
+            reason: Some("broken".into()),
+            ..one
+        };
+        let mut expected = expected;
+        expected["reason"] = "broken".into();
+        assert_eq!(sent(&with_reason), expected);
+    }
+
+    #[test]
+    fn no_refund_takes_a_slot_before_the_one_that_is_taken_already() {
+        let mut order = paid();
+        for (next_at, slot_at) in [(NOW.0 - 1, NOW.0), (NOW.0, NOW.0), (NOW.0 + 30, NOW.0 + 30)] {
+            order.refunds.next_at = UnixSeconds(next_at);
+            let change = reserve_on(&order, "R1", 1).unwrap();
+            assert_eq!(new_refund(&change).slot_at.0, slot_at);
+            assert_eq!(change.refunds.next_at.0, slot_at + SLOT_S);
+            let refused = refund(RefundState::Refused("NO_AUTH".into()));
+            let again = retrying(&order, &refused, &because()).unwrap();
+            assert_eq!(again.refunds.next_at.0, slot_at + SLOT_S);
+        }
+        let tally = RefundTally {
+            next_at: UnixSeconds(NOW.0 + 600),
+            ..RefundTally::NONE
+        };
+        assert_eq!(after_slot(&tally, NOW).0, NOW.0 + 600, "never earlier");
     }
 
     #[test]

@@ -720,6 +720,70 @@ pub(crate) mod tests {
         assert_eq!(change.to.name(), "paid");
     }
 
+    /// Each part of whose money it is: the client that the order was taken on for, its state, and how old the money is.
+    #[test]
+    fn money_before_its_order_is_the_orders_only_where_it_was_taken_on_for_it() {
+        let older = UnixSeconds(payment("420001").paid_at.0 + OLDER_S);
+        let refused = OrderState::Rejected(Rejection::Refused);
+        for (client, state, reason) in [
+            (NOBODY, OrderState::Closed, None),
+            ("shop", OrderState::Closed, Some(ParkReason::OlderThanOrder)),
+            (NOBODY, refused.clone(), Some(ParkReason::OlderThanOrder)),
+            (
+                NOBODY,
+                OrderState::Closing,
+                Some(ParkReason::OlderThanOrder),
+            ),
+            (
+                NOBODY,
+                OrderState::Rejected(Rejection::NumberUsedElsewhere),
+                Some(ParkReason::NumberUsedElsewhere),
+            ),
+        ] {
+            let order = Order {
+                client_id: crate::ids::ClientId::new(client),
+                created_at: older,
+                ..order(state.clone())
+            };
+            let notice = notice(Outcome::Paid(money("420001", 100)));
+            let (kept, then) = match judge(&order, &facts(), &notice, &because()) {
+                Settlement::Change(change) => (change.parked.map(|one| one.reason), change.to),
+                Settlement::Park(parked) => (Some(parked.reason), state.clone()),
+                other @ (Settlement::AlreadyDone | Settlement::StillOpen) => panic!("{other:?}"),
+            };
+            assert_eq!(kept, reason, "{client} {}", state.name());
+            let is_booked = then.payment().is_some();
+            assert_eq!(is_booked, reason.is_none(), "{client} {}", state.name());
+        }
+        // Of an order that is paid, how old the money is says nothing: it is its own, or a second payment.
+        let paid = Order {
+            created_at: older,
+            ..order(OrderState::Paid(payment("420001")))
+        };
+        let again = notice(Outcome::Paid(money("420001", 100)));
+        assert_eq!(
+            judge(&paid, &facts(), &again, &because()),
+            Settlement::AlreadyDone
+        );
+    }
+
+    #[test]
+    fn only_money_from_before_its_order_may_have_been_parked_for_want_of_it() {
+        let paid_at = payment("420001").paid_at.0;
+        for (created_at, is_older) in [(paid_at - 1, false), (paid_at, false), (paid_at + 1, true)]
+        {
+            let order = Order {
+                created_at: UnixSeconds(created_at),
+                ..order(OrderState::Reserved)
+            };
+            let notice = notice(Outcome::Paid(money("420001", 100)));
+            let Settlement::Change(change) = judge(&order, &facts(), &notice, &because()) else {
+                panic!()
+            };
+            assert_eq!(change.books_older_money(), is_older, "{created_at}");
+        }
+    }
+
     #[test]
     fn what_wechat_pay_has_under_a_number_that_we_never_sent_rejects_the_order_and_pays_nothing() {
         for state in unpaid_states() {

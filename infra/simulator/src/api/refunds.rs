@@ -168,9 +168,11 @@ pub(super) fn apply_abnormal(
         return Err(Refusal::frequency_limited());
     }
     let request = schema::read(call.body, ABNORMAL)?;
-    if schema::text(&request, "/type") == "USER_BANK_CARD" {
-        check_bank_card(world, &request, call.serial)?;
-    }
+    let opened = if schema::text(&request, "/type") == "USER_BANK_CARD" {
+        opened_bank_card(world, &request, call.serial)?
+    } else {
+        request.clone()
+    };
     let number = schema::text(&request, "/out_refund_no");
     let refund = world.books.refunds.get(number).ok_or_else(no_such_refund)?;
     if refund.refund_id != call.route.number {
@@ -197,13 +199,18 @@ pub(super) fn apply_abnormal(
     world.books.refunds.change(number, |refund| {
         refund.status = RefundStatus::Processing;
         refund.ends = ends;
+        refund.redirected = Some(opened);
     });
     let refund = world.books.refunds.get(number).ok_or_else(no_such_refund)?;
     answer(world, refund)
 }
 
-/// A user's card needs three fields, two of them encrypted to the key that the header names.
-fn check_bank_card(world: &World, request: &Value, serial: Option<&str>) -> Result<(), Refusal> {
+/// A user's card needs three fields, two of them encrypted to the key that the header names. The request with those opened.
+fn opened_bank_card(
+    world: &World,
+    request: &Value,
+    serial: Option<&str>,
+) -> Result<Value, Refusal> {
     for pointer in ["/bank_type", "/bank_account", "/real_name"] {
         if request.pointer(pointer).is_none() {
             return Err(Refusal::field(
@@ -221,16 +228,20 @@ fn check_bank_card(world: &World, request: &Value, serial: Option<&str>) -> Resu
                 "The header Wechatpay-Serial must name the key that the fields were encrypted to",
             )
         })?;
+    let mut opened = request.clone();
     for pointer in ["/bank_account", "/real_name"] {
-        if key.open(schema::text(request, pointer)).is_none() {
+        let Some(plain) = key.open(schema::text(request, pointer)) else {
             return Err(Refusal::field(
                 pointer,
                 None,
                 "平台私钥解密失败 (not encrypted with OAEP and SHA-1 to the key in Wechatpay-Serial)",
             ));
+        };
+        if let Some(place) = opened.pointer_mut(pointer) {
+            *place = String::from_utf8_lossy(&plain).into_owned().into();
         }
     }
-    Ok(())
+    Ok(opened)
 }
 
 fn no_such_refund() -> Refusal {

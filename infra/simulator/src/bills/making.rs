@@ -233,6 +233,7 @@ fn refund(
         payer_refund_fen: ledger::share(refund_fen, payer_total_fen.into(), sale.total_fen.into()),
         notify_url: None,
         request: serde_json::Value::Null,
+        redirected: None,
         source: RefundSource::Api,
         created_ms: rng.random_range(sale.paid_ms..=last_ms),
         status: RefundStatus::Processing,

@@ -381,6 +381,51 @@ mod tests {
                 "identity_differs",
             ),
             (
+                "another merchant's, with our number",
+                changed(|row| row.mchid = "1900000002".into()),
+                known(paid.clone()),
+                "identity_differs",
+            ),
+            (
+                "another currency, of nobody's",
+                changed(|row| row.currency = "HKD".into()),
+                Read::default(),
+                "identity_differs",
+            ),
+            (
+                "another appid of an unpaid order",
+                changed(|row| row.appid = "wxb".into()),
+                known(OrderState::Reserved),
+                "identity_differs",
+            ),
+            (
+                "another appid and another amount",
+                changed(|row| {
+                    row.appid = "wxb".into();
+                    row.total_fen = 99;
+                }),
+                known(paid.clone()),
+                "identity_differs",
+            ),
+            (
+                "another payment of another amount",
+                changed(|row| row.total_fen = 99),
+                known(OrderState::Paid(payment_of("420009"))),
+                "duplicate_payment",
+            ),
+            (
+                "reversed, of nobody's",
+                changed(|row| row.kind = LineKind::Revoked),
+                Read::default(),
+                "status_differs",
+            ),
+            (
+                "reversed, paid by another",
+                changed(|row| row.kind = LineKind::Revoked),
+                known(OrderState::Paid(payment_of("420009"))),
+                "agrees",
+            ),
+            (
                 "reversed",
                 changed(|row| row.kind = LineKind::Revoked),
                 known(paid.clone()),
@@ -407,16 +452,19 @@ mod tests {
             parked: Some(parked(state)),
             ..Read::default()
         };
-        assert_eq!(
-            kind(&row(), &second(ParkedState::Parked)),
-            "duplicate_payment"
-        );
-        assert_eq!(kind(&row(), &second(ParkedState::Refunding)), "agrees");
-        assert_eq!(
-            kind(&row(), &nobodys(ParkedState::Parked)),
-            "unknown_order_there"
-        );
-        assert_eq!(kind(&row(), &nobodys(ParkedState::Refunded)), "agrees");
+        for (state, of_an_order, of_nobodys) in [
+            (
+                ParkedState::Parked,
+                "duplicate_payment",
+                "unknown_order_there",
+            ),
+            (ParkedState::Refunding, "agrees", "agrees"),
+            (ParkedState::Refunded, "agrees", "agrees"),
+            (ParkedState::Booked, "agrees", "agrees"),
+        ] {
+            assert_eq!(kind(&row(), &second(state)), of_an_order, "{state:?}");
+            assert_eq!(kind(&row(), &nobodys(state)), of_nobodys, "{state:?}");
+        }
     }
 
     #[test]
@@ -469,6 +517,49 @@ mod tests {
         }
     }
 
+    /// Whose money it is counts by merchant number and by currency, each alone, whether or not our books have the refund.
+    #[test]
+    fn a_refund_of_another_merchant_or_currency_is_not_ours_by_either_alone() {
+        let done = RefundState::Succeeded(UnixSeconds(7));
+        let with = |refund: Option<Refund>| Read {
+            refund,
+            ..known(OrderState::Paid(payment_of("420001")))
+        };
+        let ours = with(Some(refund_in(done.clone())));
+        for (mchid, currency, expected) in [
+            (MCHID, "CNY", "agrees"),
+            ("1900000002", "CNY", "identity_differs"),
+            (MCHID, "HKD", "identity_differs"),
+            ("1900000002", "HKD", "identity_differs"),
+        ] {
+            let row = BillLine {
+                mchid: mchid.into(),
+                currency: currency.into(),
+                ..refund_row("SUCCESS")
+            };
+            assert_eq!(kind(&row, &ours), expected, "{mchid} {currency}");
+            if expected != "agrees" {
+                assert_eq!(kind(&row, &with(None)), expected, "{mchid} {currency}");
+            }
+        }
+        let known_as = |refund_id: Option<&str>| Refund {
+            refund_id: refund_id.map(|id| crate::ids::RefundId::parse(id).unwrap()),
+            ..refund_in(done.clone())
+        };
+        for (refund_id, expected) in [
+            (None, "agrees"),
+            (Some("500001"), "agrees"),
+            (Some("500002"), "refund_there_unknown_here"),
+        ] {
+            let read = with(Some(known_as(refund_id)));
+            assert_eq!(
+                kind(&refund_row("SUCCESS"), &read),
+                expected,
+                "{refund_id:?}"
+            );
+        }
+    }
+
     #[test]
     fn a_booked_payment_that_no_row_names_is_a_difference_while_it_is_booked() {
         let paid = order(OrderState::Paid(payment_of("420001")));
@@ -488,8 +579,18 @@ mod tests {
         assert!(judge_absent_refund(Some(&refund), date).is_some());
         refund.accepted_at = Some(date.ends_at());
         assert!(judge_absent_refund(Some(&refund), date).is_none());
-        let never_sent = refund_in(RefundState::Reserved);
-        assert!(judge_absent_refund(Some(&never_sent), date).is_none());
+        for (state, is_one) in [
+            (RefundState::Reserved, false),
+            (RefundState::Refused("NO_AUTH".into()), false),
+            (RefundState::Processing, true),
+            (RefundState::Abnormal, true),
+            (RefundState::Closed, true),
+            (RefundState::Succeeded(date.starts_at()), true),
+        ] {
+            let judged = judge_absent_refund(Some(&refund_in(state.clone())), date);
+            assert_eq!(judged.is_some(), is_one, "{}", state.name());
+        }
+        assert_eq!(judge_absent_refund(None, date), None);
     }
 
     #[test]
