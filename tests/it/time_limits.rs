@@ -193,12 +193,16 @@ async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
     let bench = Bench::cold(Wishes::default()).await;
     bench.a_month().await;
     bench.wire.forget();
-    for path in ["/console", "/console/2026-08-01"] {
+    let yesterday = format!("/console/{}", bench.day(1));
+    for path in ["/console", &yesterday] {
         let request = http::Request::get(path).body(String::new()).unwrap();
-        let claims =
-            json!({"email": "a@example.com", "email_verified": "true", "groups": "finance"});
-        bench.console(Some(claims), request).await;
+        let claims = json!({
+            "email": "a@example.com", "email_verified": "true", "cognito:groups": "[finance]",
+        });
+        let page = bench.console(Some(claims), request).await;
+        assert_eq!(page.status(), 200, "{path}");
         let takes = bench.calls_take(CallLimits::PROMPT);
+        assert!(!takes.is_zero(), "{path} reads what it shows");
         fits("Console", takes, time_out("Console"));
     }
     assert!(time_out("Console") < GATEWAY);
