@@ -7,6 +7,7 @@ use adapters::{
     aws::CallLimits,
     testing::{Fault, Match, Service},
 };
+use payments::reconcile::difference::Kind;
 use serde_json::json;
 use wechatpay_simulator::{Damage, PayOptions};
 
@@ -194,8 +195,10 @@ async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
     bench.a_month().await;
     bench.wire.forget();
     let yesterday = format!("/console/{}", bench.day(1));
-    for path in ["/console", &yesterday] {
-        let request = http::Request::get(path).body(String::new()).unwrap();
+    let difference = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    let difference = format!("{yesterday}/differences/{difference}");
+    for path in [yesterday, difference] {
+        let request = http::Request::get(&path).body(String::new()).unwrap();
         let claims = json!({
             "email": "a@example.com", "email_verified": "true", "cognito:groups": "[finance]",
         });
