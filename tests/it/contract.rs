@@ -1,6 +1,7 @@
 //! The contract `infra/openapi.yaml`: generated requests are taken exactly when it says so, and every answer is one that it
 //! describes.
 
+mod bodies;
 mod callbacks;
 mod close;
 mod decisions;

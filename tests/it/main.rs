@@ -38,6 +38,7 @@ mod refunds;
 mod settings;
 mod shared_number;
 mod strain;
+mod strict_json;
 mod support;
 mod sweep;
 mod time_limits;

@@ -10,7 +10,8 @@ use payments::{
     },
     request::{BadRequest, bad},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use strict_json::Null;
 
 /// A person's decision, on the version that they saw.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
@@ -83,8 +84,8 @@ pub(crate) fn day(text: &str) -> Result<BillDate, Problem> {
 }
 
 /// Reads a program's body.
-pub(crate) fn json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, BadRequest> {
-    serde_json::from_slice(body).map_err(|error| BadRequest::Json(error.to_string()))
+pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadRequest> {
+    Ok(strict_json::read(body, Null::Refused)?)
 }
 
 /// The fields of a form or of a query, decoded. Of two with the same name the last one counts.
@@ -95,6 +96,31 @@ impl Fields {
     /// Reads `application/x-www-form-urlencoded`.
     pub(crate) fn read(encoded: &[u8]) -> Self {
         Self(form_urlencoded::parse(encoded).into_owned().collect())
+    }
+
+    /// Reads the query of a program, which may hold these parameters, each once.
+    ///
+    /// # Errors
+    /// [`BadRequest::Query`].
+    pub(crate) fn query(encoded: &[u8], known: &[&str]) -> Result<Self, BadRequest> {
+        let mut fields = BTreeMap::new();
+        for (name, value) in form_urlencoded::parse(encoded).into_owned() {
+            if !known.contains(&name.as_str()) {
+                let takes = if known.is_empty() {
+                    "no parameters".to_owned()
+                } else {
+                    format!("the parameters {}", known.join(", "))
+                };
+                return Err(BadRequest::Query(format!(
+                    "has a parameter that is not known here: this route takes {takes}"
+                )));
+            }
+            if fields.contains_key(&name) {
+                return Err(BadRequest::Query(format!("has `{name}` more than once")));
+            }
+            fields.insert(name, value);
+        }
+        Ok(Self(fields))
     }
 
     /// A field's value. An empty one is none: that is what a browser sends for a choice that was not made.
@@ -199,11 +225,39 @@ mod tests {
             r#"{"decision":"approve","why":"x"}"#,
             r#"{"decision":"steal","why":"x","version":1}"#,
             r#"{"decision":"approve","why":"x","version":1,"who":"boss"}"#,
+            r#"["approve","x",1]"#,
+            r#"{"decision":"approve","why":null,"version":1}"#,
+            r#"{"decision":"approve","why":"x","version":1.0}"#,
+            r#"{"decision":{"approve":null},"why":"x","version":1}"#,
         ] {
             assert!(json::<DecisionAsked>(body.as_bytes()).is_err(), "{body}");
         }
-        assert!(json::<RunAsked>(b"{}").is_err());
+        for body in [
+            "{}",
+            "[true]",
+            r#"{"dry_run":null}"#,
+            r#"{"dry_run":"true"}"#,
+        ] {
+            assert!(json::<RunAsked>(body.as_bytes()).is_err(), "{body}");
+        }
         assert!(Fields::read(b"dry_run=perhaps").run().is_err());
+    }
+
+    #[test]
+    fn a_programs_query_has_known_parameters_each_once() {
+        let known = ["kind", "limit"];
+        for (query, fits) in [
+            ("", true),
+            ("kind=a&limit=1", true),
+            ("limit=1&limit=1", false),
+            ("limit=1&offset=2", false),
+            ("Limit=1", false),
+            ("=1", false),
+        ] {
+            let read = Fields::query(query.as_bytes(), &known);
+            assert_eq!(read.is_ok(), fits, "{query}");
+        }
+        assert!(Fields::query(b"a=1", &[]).is_err());
     }
 
     #[test]

@@ -43,6 +43,30 @@ pub(crate) enum Page<'a> {
     Decide { date: &'a str, id: &'a str },
 }
 
+impl Api<'_> {
+    /// The query parameters that it takes.
+    pub(crate) const fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::Differences { .. } => &["kind", "state", "after", "limit"],
+            Self::Csv { .. } => &["kind", "state"],
+            Self::Day { .. } | Self::Run { .. } | Self::Difference { .. } | Self::Decide { .. } => {
+                &[]
+            }
+        }
+    }
+
+    /// Whether a request of it says something in its body.
+    pub(crate) const fn takes_a_body(self) -> bool {
+        match self {
+            Self::Run { .. } | Self::Decide { .. } => true,
+            Self::Day { .. }
+            | Self::Differences { .. }
+            | Self::Csv { .. }
+            | Self::Difference { .. } => false,
+        }
+    }
+}
+
 /// Whether whoever asks for this path is a person in front of a browser, whatever the route.
 pub(crate) fn is_page(path: &str) -> bool {
     path == "/console" || path.starts_with("/console/")

@@ -65,6 +65,7 @@ impl Request<'_> {
             return Err(Problem::too_large(BODY_MAX));
         }
         let caller = self.desk.gate.authenticate(self.incoming).await?;
+        self.incoming.has_no_query()?;
         if !self.incoming.is_json() {
             return Err(Problem::not_json());
         }

@@ -6,6 +6,7 @@ use payments::{
     request::{BadRequest, bad, text},
 };
 use serde::Deserialize;
+use strict_json::{Null, Object};
 
 /// `POST .../release`: who gives the reserved money free, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -24,23 +25,10 @@ struct ReleaseWire {
     why: String,
 }
 
-#[derive(Deserialize)]
-#[serde(tag = "to", rename_all = "snake_case", deny_unknown_fields)]
-enum AbnormalWire {
-    // With braces: without them serde takes any further member, a card's too.
-    Merchant {},
-    User {
-        bank_type: String,
-        bank_account: String,
-        real_name: String,
-    },
-}
-
 impl ReleaseAsked {
     /// Reads the body.
     pub(crate) fn read(body: &[u8]) -> Result<Self, BadRequest> {
-        let wire: ReleaseWire =
-            serde_json::from_slice(body).map_err(|error| BadRequest::Json(error.to_string()))?;
+        let wire: ReleaseWire = strict_json::read(body, Null::Refused)?;
         Ok(Self {
             decided: Decided {
                 who: text("who", &wire.who, 64)?,
@@ -53,24 +41,27 @@ impl ReleaseAsked {
 impl AbnormalAsked {
     /// Reads the body. What is wrong with it is told without quoting it.
     pub(crate) fn read(body: &[u8]) -> Result<Self, BadRequest> {
-        let wire = serde_json::from_slice(body).map_err(|_| {
-            bad(
-                "to",
-                "must be `merchant`, or `user` with bank_type, bank_account and real_name",
-            )
-        })?;
-        Ok(Self(match wire {
-            AbnormalWire::Merchant {} => AbnormalTo::Merchant,
-            AbnormalWire::User {
-                bank_type,
-                bank_account,
-                real_name,
-            } => AbnormalTo::UserCard {
-                bank_type: text("bank_type", &bank_type, 16)?,
-                bank_account: text("bank_account", &bank_account, 64)?,
-                real_name: text("real_name", &real_name, 64)?,
+        let mut asked = Object::read(body, Null::Refused)?;
+        let mut member = |name: &'static str, most| {
+            let value: String = asked.take(name)?;
+            text(name, &value, most)
+        };
+        let to = match member("to", 16)?.as_str() {
+            "merchant" => AbnormalTo::Merchant,
+            "user" => AbnormalTo::UserCard {
+                bank_type: member("bank_type", 16)?,
+                bank_account: member("bank_account", 64)?,
+                real_name: member("real_name", 64)?,
             },
-        }))
+            _ => {
+                return Err(bad(
+                    "to",
+                    "must be `merchant`, or `user` with bank_type, bank_account and real_name",
+                ));
+            }
+        };
+        asked.nothing_left()?;
+        Ok(Self(to))
     }
 }
 
@@ -91,6 +82,8 @@ mod tests {
             r#"{"who":"Li"}"#,
             r#"{"who":"","why":"x"}"#,
             r#"{"who":"Li","why":"x","more":1}"#,
+            r#"{"who":"Li","why":null}"#,
+            r#"["Li","paid in cash"]"#,
         ] {
             assert!(ReleaseAsked::read(body.as_bytes()).is_err(), "{body}");
         }
@@ -105,6 +98,11 @@ mod tests {
         for body in [
             r#"{"to":"nobody"}"#,
             r#"{"to":"merchant","bank_account":"6222001"}"#,
+            r#"{"to":"merchant","bank_account":null}"#,
+            r#"{"to":null}"#,
+            r#"["merchant"]"#,
+            r#"["user","ICBC_DEBIT","6222001","Li"]"#,
+            r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":["6222001"],"real_name":"Li"}"#,
             r#"{"to":"user","bank_account":"6222001"}"#,
             r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"","real_name":"Li"}"#,
         ] {

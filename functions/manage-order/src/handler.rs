@@ -71,10 +71,14 @@ impl Request<'_> {
     async fn answer(&self) -> Result<Response<String>, Problem> {
         let route =
             route(self.incoming.method(), self.incoming.path()).ok_or_else(Problem::no_route)?;
-        if self.incoming.body().len() > BODY_MAX {
+        if route.takes_a_body() && self.incoming.body().len() > BODY_MAX {
             return Err(Problem::too_large(BODY_MAX));
         }
         let caller = self.desk.gate.authenticate(self.incoming).await?;
+        self.incoming.has_no_query()?;
+        if !route.takes_a_body() {
+            self.incoming.has_no_body()?;
+        }
         match route {
             Route::Show { order_no } => self.show(&caller, order_no).await,
             Route::Events { order_no } => self.events(&caller, order_no).await,

@@ -37,6 +37,22 @@ pub(crate) enum Route<'a> {
     },
 }
 
+impl Route<'_> {
+    /// Whether a request of it says something in its body.
+    pub(crate) const fn takes_a_body(self) -> bool {
+        match self {
+            Self::Refund { .. } | Self::Release { .. } | Self::Abnormal { .. } => true,
+            Self::Show { .. }
+            | Self::Events { .. }
+            | Self::Replay { .. }
+            | Self::Close { .. }
+            | Self::Refunds { .. }
+            | Self::ShowRefund { .. }
+            | Self::Retry { .. } => false,
+        }
+    }
+}
+
 /// Reads method and path; `None` for no route of this function.
 pub(crate) fn route<'a>(method: &str, path: &'a str) -> Option<Route<'a>> {
     let parts: Vec<&str> = path.strip_prefix("/v1/orders/")?.split('/').collect();

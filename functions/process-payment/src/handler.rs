@@ -23,7 +23,7 @@ use payments::{
     notice::{TradeNotice, retry_after_s},
     refund_news::RefundNews,
 };
-use serde::Deserialize;
+use strict_json::Wrong;
 use tracing::{error, info, warn};
 use wechatpay::{
     callback::{Callback, Plaintext},
@@ -48,11 +48,20 @@ pub const BEGIN_BEFORE_DEADLINE_MS: i64 = 25_000;
 const AFTERWARDS_MS: i64 = 6_000;
 
 /// Any message of either queue.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Message {
     Request(PaymentRequest),
     Result(PaymentResult),
+}
+
+impl Message {
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        let request = PaymentRequest::parse(text).map(Self::Request);
+        request.or_else(|not_a_request| {
+            PaymentResult::parse(text)
+                .map(Self::Result)
+                .map_err(|_| not_a_request)
+        })
+    }
 }
 
 /// What a verified callback came to.
@@ -81,7 +90,7 @@ pub async fn process(desk: &Desk, batch: Batch, deadline_ms: i64) -> Answer {
 
 async fn process_one(desk: &Desk, record: &Record, deadline_ms: i64) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &desk.random);
-    let (verdict, queue) = match serde_json::from_str(&record.body) {
+    let (verdict, queue) = match Message::parse(&record.body) {
         Ok(Message::Result(PaymentResult::CallbackV1 { headers, body })) => (
             callback(desk, record, &headers, body.as_bytes(), &trace).await,
             &desk.payment_results,

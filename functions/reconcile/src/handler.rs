@@ -8,7 +8,8 @@ use flows::{
     verdict::Verdict,
 };
 use payments::{journal::Cause, reconcile::run::BillDate};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use strict_json::{Null, Object, Wrong};
 use tracing::{error, info, warn};
 use wechatpay::{UnixSeconds, time::parse_rfc3339};
 
@@ -22,8 +23,7 @@ use crate::{
 };
 
 /// What the function is called with.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug)]
 pub enum Event {
     /// Messages of its work queue.
     Work(Batch),
@@ -33,12 +33,27 @@ pub enum Event {
 
 /// What the schedule asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
-#[serde(tag = "task", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Look at whatever is due.
     Sweep,
     /// See whether it is time to ask for WeChat Pay's certificates.
     Certificates,
+}
+
+/// `{"task": "sweep"}`, or a batch of messages.
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let event = strict_json::Value::deserialize(deserializer)?;
+        let read = |event| {
+            let mut event = Object::of(event, Null::Absent)?;
+            Ok::<_, Wrong>(match event.take_optional("task")? {
+                Some(task) => Self::Task(task),
+                None => Self::Work(event.rest()?),
+            })
+        };
+        read(event).map_err(serde::de::Error::custom)
+    }
 }
 
 /// What it answers.
@@ -91,7 +106,7 @@ pub async fn run(desk: &Desk, event: Event, deadline_ms: i64) -> Result<Answer, 
 /// One message: a day, a part of one, or a decision that is to be carried out.
 async fn work_on(desk: &Desk, record: &Record) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &desk.random);
-    let done = match serde_json::from_str(&record.body) {
+    let done = match ReconcileWork::parse(&record.body) {
         Ok(ReconcileWork::DailyV1 { scheduled_at }) => {
             let day = Day {
                 date: yesterday(desk, record, scheduled_at.as_deref()),

@@ -71,7 +71,7 @@ async fn process_one(desk: &Desk, record: &Record, deadline_ms: i64) -> Verdict 
         detail: event,
         replay,
         ..
-    } = match serde_json::from_str(&record.body) {
+    } = match WebhookMessage::parse(&record.body) {
         Ok(message) => message,
         Err(error) => {
             error!(

@@ -4,6 +4,8 @@
 use std::error::Error;
 use std::path::Path;
 
+use strict_json::Null;
+
 use client::{Call, Card, NewRefund, RefundTo};
 
 use crate::api::{Outcome, idempotency_key, number, send};
@@ -94,13 +96,13 @@ fn refund(args: &mut Args) -> Result<(String, String), UsageError> {
 fn read_card(file: &Path) -> Result<Card, Box<dyn Error>> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("the card {} cannot be read: {error}", file.display()))?;
-    let card = serde_json::from_str(&text).map_err(|error| {
+    let card = strict_json::read(text.as_bytes(), Null::Refused).map_err(|wrong| {
+        // A rule shows nothing of the file; a name could.
         format!(
-            "the card {} is not JSON with the texts bank_type, bank_account and real_name and nothing else \
-             (line {}, column {})",
+            "the card {} is not a JSON object with the texts bank_type, bank_account and real_name and nothing else \
+             (a part of it {})",
             file.display(),
-            error.line(),
-            error.column()
+            wrong.rule()
         )
     })?;
     Ok(card)

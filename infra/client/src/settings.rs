@@ -10,6 +10,7 @@ use message_signatures::{
     Algorithm, KeyError, Params, Profile, Request, SignError, SigningKey, sign,
 };
 use serde::{Deserialize, Serialize};
+use strict_json::Null;
 use wechatpay::UnixSeconds;
 use zeroize::Zeroizing;
 
@@ -67,7 +68,7 @@ pub enum SettingsError {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: serde_json::Error,
+        source: strict_json::Wrong,
     },
     /// `api_url` is none.
     #[error("`api_url`: {0}")]
@@ -124,7 +125,7 @@ impl Client {
             path: path.to_owned(),
             source,
         };
-        let settings = serde_json::from_slice(&text).map_err(json)?;
+        let settings: Settings = strict_json::read(&text, Null::Absent).map_err(json)?;
         Self::new(&settings, path.parent().unwrap_or(Path::new("")))
     }
 
@@ -336,14 +337,15 @@ mod tests {
 
     #[test]
     fn a_misspelt_setting_is_found() {
-        let error = serde_json::from_str::<Settings>(
-            r#"{"api_url":"x","keyid":"k","algorithm":"a","secret":"s"}"#,
+        let error = strict_json::read::<Settings>(
+            br#"{"api_url":"x","keyid":"k","algorithm":"a","secret":"s"}"#,
+            Null::Absent,
         );
         assert!(
             error
                 .unwrap_err()
                 .to_string()
-                .contains("unknown field `secret`")
+                .contains("`secret` is no member that is known here")
         );
     }
 

@@ -16,10 +16,11 @@ use payments::{
     webhook::OutgoingEvent,
 };
 use serde::{Deserialize, Serialize};
+use strict_json::{Null, Object, Wrong};
 use wechatpay::verify::SignedHeaders;
 
 /// A message in `payment-requests`.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "v")]
 pub enum PaymentRequest {
     /// Get a prepay value for this order.
@@ -39,7 +40,7 @@ pub enum PaymentRequest {
 }
 
 /// A message in `payment-results`.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "v")]
 pub enum PaymentResult {
     /// A callback as WeChat Pay sent it. It is verified again when it is taken out: who can write to the queue still cannot
@@ -54,7 +55,7 @@ pub enum PaymentResult {
 }
 
 /// A message to `reconcile`: a piece of work on a day's bills.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "v")]
 pub enum ReconcileWork {
     /// The daily schedule: reconcile the day before.
@@ -62,7 +63,7 @@ pub enum ReconcileWork {
     DailyV1 {
         /// The moment that it was scheduled for, as EventBridge Scheduler writes it (`2026-08-02T02:30:00Z`). When the message was
         /// sent would not do: one that is moved back from the dead-letter queue is sent anew.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         scheduled_at: Option<String>,
     },
     /// Reconcile a day: load its bills and split the work.
@@ -95,14 +96,81 @@ pub enum ReconcileWork {
     },
 }
 
+impl PaymentRequest {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// The message is damaged, or of a kind that this version does not know.
+    pub fn parse(message: &str) -> Result<Self, Wrong> {
+        let (kind, mut message) = versioned(message)?;
+        match kind.as_str() {
+            "issue.v1" => Ok(Self::IssueV1 {
+                order_no: message.take("order_no")?,
+            }),
+            "refund.v1" => Ok(Self::RefundV1 {
+                order_no: message.take("order_no")?,
+                refund_no: message.take("refund_no")?,
+            }),
+            _ => Err(unknown_kind()),
+        }
+    }
+}
+
+impl PaymentResult {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// The message is damaged, or of a kind that this version does not know.
+    pub fn parse(message: &str) -> Result<Self, Wrong> {
+        let (kind, mut message) = versioned(message)?;
+        match kind.as_str() {
+            "callback.v1" => Ok(Self::CallbackV1 {
+                headers: message.take("headers")?,
+                body: message.take("body")?,
+            }),
+            _ => Err(unknown_kind()),
+        }
+    }
+}
+
 impl ReconcileWork {
     /// Reads a message.
     ///
     /// # Errors
     /// The message is damaged, or of a kind that this version does not know.
-    pub fn parse(message: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(message)
+    pub fn parse(message: &str) -> Result<Self, Wrong> {
+        let (kind, mut message) = versioned(message)?;
+        match kind.as_str() {
+            "reconcile-daily.v1" => Ok(Self::DailyV1 {
+                scheduled_at: message.take_optional("scheduled_at")?,
+            }),
+            "reconcile-day.v1" => Ok(Self::DayV1 {
+                date: message.take("date")?,
+                dry_run: message.take("dry_run")?,
+                run_id: message.take("run_id")?,
+            }),
+            "reconcile-part.v1" => Ok(Self::PartV1 {
+                date: message.take("date")?,
+                run_id: message.take("run_id")?,
+                part: message.take("part")?,
+            }),
+            "apply-difference.v1" => Ok(Self::ApplyV1 {
+                date: message.take("date")?,
+                id: message.take("id")?,
+            }),
+            _ => Err(unknown_kind()),
+        }
     }
+}
+
+/// A message's kind with its version, and the rest of it. Further members are left alone: a later version may have added them.
+fn versioned(message: &str) -> Result<(String, Object), Wrong> {
+    let mut message = Object::read(message.as_bytes(), Null::Absent)?;
+    Ok((message.take("v")?, message))
+}
+
+fn unknown_kind() -> Wrong {
+    Wrong::new("is no kind of message that this version knows in this queue").in_member("v")
 }
 
 /// A message in `webhooks`: an event as EventBridge hands it to SQS, as far as it is read. Replays have the same shape, so
@@ -117,6 +185,16 @@ pub struct WebhookMessage {
     /// Somebody asked for this event once more.
     #[serde(default)]
     pub replay: bool,
+}
+
+impl WebhookMessage {
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// The message is damaged, or of a kind that this version does not know.
+    pub fn parse(message: &str) -> Result<Self, Wrong> {
+        strict_json::read(message.as_bytes(), Null::Absent)
+    }
 }
 
 /// What `detail-type` may be.
@@ -334,12 +412,71 @@ mod tests {
             serde_json::to_string(&request).unwrap(),
             r#"{"v":"issue.v1","order_no":"ORDER-1"}"#
         );
-        assert!(serde_json::from_str::<PaymentRequest>(r#"{"v":"issue.v2"}"#).is_err());
+        assert!(PaymentRequest::parse(r#"{"v":"issue.v2"}"#).is_err());
         assert!(
-            serde_json::from_str::<PaymentResult>(r#"{"v":"issue.v1","order_no":"ORDER-1"}"#)
-                .is_err(),
+            PaymentResult::parse(r#"{"v":"issue.v1","order_no":"ORDER-1"}"#).is_err(),
             "a message of the other queue"
         );
+        let parsed = PaymentRequest::parse(r#"{"v":"issue.v1","order_no":"ORDER-1"}"#);
+        assert_eq!(parsed.unwrap(), request);
+    }
+
+    /// One message of each kind. A new kind belongs here.
+    #[test]
+    fn no_array_passes_for_a_message_or_for_an_object_inside_one() {
+        let signed = r#"{"timestamp":"1","nonce":"n","serial":"s","signature":"x"}"#;
+        let detail = r#"{"order_no":"ORDER-1","client_id":"shop","version":2,"subject":"order","subject_id":"ORDER-1","from":"reserved","to":"awaiting_payment","amount_fen":100,"cause_kind":"request","cause_id":"r-1","at":1785556801,"trace":"0af7651916cd43dd8448eb211c80319c"}"#;
+        type Reads = fn(&str) -> bool;
+        let request: Reads = |text| PaymentRequest::parse(text).is_ok();
+        let result: Reads = |text| PaymentResult::parse(text).is_ok();
+        let work: Reads = |text| ReconcileWork::parse(text).is_ok();
+        let webhook: Reads = |text| WebhookMessage::parse(text).is_ok();
+        for (reads, message) in [
+            (
+                request,
+                r#"{"v":"issue.v1","order_no":"ORDER-1"}"#.to_owned(),
+            ),
+            (
+                request,
+                r#"{"v":"refund.v1","order_no":"ORDER-1","refund_no":"R-1"}"#.to_owned(),
+            ),
+            (
+                result,
+                format!(r#"{{"v":"callback.v1","headers":{signed},"body":"b"}}"#),
+            ),
+            (work, r#"{"v":"reconcile-daily.v1"}"#.to_owned()),
+            (
+                work,
+                r#"{"v":"reconcile-day.v1","date":"2026-08-01","dry_run":true,"run_id":"r"}"#
+                    .to_owned(),
+            ),
+            (
+                work,
+                r#"{"v":"reconcile-part.v1","date":"2026-08-01","run_id":"r","part":3}"#.to_owned(),
+            ),
+            (
+                work,
+                r#"{"v":"apply-difference.v1","date":"2026-08-01","id":"d"}"#.to_owned(),
+            ),
+            (
+                webhook,
+                format!(r#"{{"detail-type":"order.changed","detail":{detail}}}"#),
+            ),
+        ] {
+            assert!(reads(&message), "{message}");
+            let value: serde_json::Value = serde_json::from_str(&message).unwrap();
+            let values = |value: &serde_json::Value| -> serde_json::Value {
+                value.as_object().unwrap().values().cloned().collect()
+            };
+            assert!(!reads(&values(&value).to_string()), "{message}");
+            for (name, inner) in value.as_object().unwrap() {
+                if inner.is_object() {
+                    let mut changed = value.clone();
+                    changed[name.as_str()] = values(inner);
+                    assert!(!reads(&changed.to_string()), "{changed}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -399,7 +536,7 @@ mod tests {
         let wrapped = format!(
             r#"{{"version":"0","id":"6a7e8feb-b491-4cf7-a9f1-bf3703467718","detail-type":"order.changed","source":"wechatpay-on-lambda","account":"111122223333","time":"2026-08-01T04:00:01Z","region":"us-east-1","resources":[],"detail":{detail}}}"#
         );
-        let message: WebhookMessage = serde_json::from_str(&wrapped).unwrap();
+        let message: WebhookMessage = WebhookMessage::parse(&wrapped).unwrap();
         assert!(!message.replay);
         assert_eq!(message.detail.webhook_id(), "ORDER-1_2");
         let replay = WebhookMessage {
@@ -411,12 +548,9 @@ mod tests {
             written,
             format!(r#"{{"detail-type":"order.changed","detail":{detail},"replay":true}}"#)
         );
-        assert_eq!(
-            serde_json::from_str::<WebhookMessage>(&written).unwrap(),
-            replay
-        );
+        assert_eq!(WebhookMessage::parse(&written).unwrap(), replay);
         let of_another_kind = wrapped.replace("order.changed", "order.deleted");
-        assert!(serde_json::from_str::<WebhookMessage>(&of_another_kind).is_err());
+        assert!(WebhookMessage::parse(&of_another_kind).is_err());
         assert_eq!(
             serde_json::to_value(EventKind::OrderChanged).unwrap(),
             payments::webhook::EVENT_TYPE

@@ -1,6 +1,8 @@
 //! An API request as it arrived, in the form that signatures are checked on.
 
 use http::{HeaderMap, header};
+use payments::request::BadRequest;
+use strict_json::{Null, Object};
 
 /// An API request: everything as it was on the wire.
 #[derive(Clone, Debug)]
@@ -92,6 +94,37 @@ impl Incoming {
             .eq_ignore_ascii_case(media_type)
     }
 
+    /// Refuses a body, for a route that takes none. An empty object is taken for none: some HTTP clients send one with every
+    /// POST.
+    ///
+    /// # Errors
+    /// [`BadRequest::NoBody`].
+    pub fn has_no_body(&self) -> Result<(), BadRequest> {
+        let is_empty = |body: &[u8]| {
+            Object::read(body, Null::Refused)
+                .and_then(Object::nothing_left)
+                .is_ok()
+        };
+        if self.body.is_empty() || is_empty(&self.body) {
+            Ok(())
+        } else {
+            Err(BadRequest::NoBody)
+        }
+    }
+
+    /// Refuses a query, for a route that takes no parameters.
+    ///
+    /// # Errors
+    /// [`BadRequest::Query`].
+    pub fn has_no_query(&self) -> Result<(), BadRequest> {
+        match self.query.as_deref() {
+            None | Some("") => Ok(()),
+            Some(_) => Err(BadRequest::Query(
+                "must be left out: this route takes no parameters".to_owned(),
+            )),
+        }
+    }
+
     /// Gives the request to a check of its signature.
     pub fn signed<T>(&self, check: impl FnOnce(&message_signatures::Request<'_>) -> T) -> T {
         let headers: Vec<(&str, &[u8])> = self
@@ -157,6 +190,45 @@ mod tests {
                 (scheme.as_str(), authority.as_str()),
                 (expected, host.1),
                 "{said:?}"
+            );
+        }
+    }
+
+    fn incoming(target: &str, body: &str) -> Incoming {
+        let request = http::Request::post(target).body(()).unwrap();
+        Incoming::new(request.into_parts().0, body.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_route_without_a_body_takes_nothing_or_an_empty_object() {
+        for (body, fits) in [
+            ("", true),
+            ("{}", true),
+            (" {\n} ", true),
+            ("[]", false),
+            ("null", false),
+            ("{\"a\":1}", false),
+            ("{\"a\":null}", false),
+            ("a=1", false),
+            (" ", false),
+        ] {
+            let told = incoming("/v1/orders/A/close", body).has_no_body();
+            assert_eq!(told.is_ok(), fits, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_route_without_parameters_takes_no_query() {
+        for (target, fits) in [
+            ("/x", true),
+            ("/x?", true),
+            ("/x?a", false),
+            ("/x?a=1", false),
+        ] {
+            assert_eq!(
+                incoming(target, "").has_no_query().is_ok(),
+                fits,
+                "{target}"
             );
         }
     }

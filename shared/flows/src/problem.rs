@@ -305,13 +305,13 @@ impl From<BadRequest> for Problem {
     fn from(bad: BadRequest) -> Self {
         let detail = bad.to_string();
         match bad {
-            BadRequest::Json(_) => Self::new(
+            BadRequest::Json(_) | BadRequest::NoBody => Self::new(
                 StatusCode::BAD_REQUEST,
                 "malformed",
                 "Malformed body",
                 detail,
             ),
-            BadRequest::Field { .. } => Self::new(
+            BadRequest::Field { .. } | BadRequest::Query(_) => Self::new(
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
                 "Invalid request",

@@ -1,6 +1,7 @@
 //! A merchant's request for an order, read and checked at the edge: after this file nothing about it can be wrong in form.
 
 use serde::{Deserialize, Serialize};
+use strict_json::Null;
 use wechatpay::{
     UnixSeconds,
     api::{H5Info, PrepayAmount, PrepayBody, PrepaySceneInfo},
@@ -12,7 +13,7 @@ use crate::{
     ids::{ClientId, IdempotencyKey, OrderNo},
     money::Fen,
     order::{Fingerprint, Product},
-    request::{BadRequest, bad, fingerprint, text},
+    request::{BadRequest, bad, fingerprint, text, text_in_bytes},
 };
 
 /// What is fixed for a deployment and goes into every order.
@@ -120,8 +121,7 @@ impl CreateOrder {
         client: &ClientId,
         merchant: &Merchant,
     ) -> Result<Self, BadRequest> {
-        let wire: Wire =
-            serde_json::from_slice(body).map_err(|error| BadRequest::Json(error.to_string()))?;
+        let wire: Wire = strict_json::read(body, Null::Refused)?;
         let key = idempotency_key.map(IdempotencyKey::parse).transpose()?;
         let order_no = match (&wire.order_no, key) {
             (Some(number), _) => {
@@ -154,7 +154,7 @@ impl CreateOrder {
             )?,
             attach: wire
                 .attach
-                .map(|attach| text("attach", &attach, 128))
+                .map(|attach| text_in_bytes("attach", &attach, 128))
                 .transpose()?,
             goods_tag: wire
                 .goods_tag
@@ -274,6 +274,8 @@ fn h5_payer(
                 })?
                 .parse()
                 .map_err(|_| bad("payer_client_ip", "must be an IPv4 or IPv6 address"))?;
+            // `::ffff:203.0.113.7`, as sockets that take both kinds show it, is the IPv4 address.
+            let ip = ip.to_canonical();
             if ip.is_loopback() || ip.is_unspecified() {
                 return Err(bad(
                     "payer_client_ip",
@@ -413,6 +415,16 @@ mod tests {
             (json!({"h5_type": "Wap"}), "h5_type"),
             (json!({"payer_client_ip": "203.0.113.7"}), "payer_client_ip"),
             (json!({"attach": "x".repeat(129)}), "attach"),
+            (json!({"attach": "茶".repeat(43)}), "attach"),
+            (json!({"attach": ""}), "attach"),
+            (
+                json!({"product": "h5", "payer_client_ip": "::ffff:127.0.0.1", "h5_type": "Wap"}),
+                "payer_client_ip",
+            ),
+            (
+                json!({"product": "h5", "payer_client_ip": "::ffff:0.0.0.0", "h5_type": "Wap"}),
+                "payer_client_ip",
+            ),
             (json!({"goods_tag": "x".repeat(33)}), "goods_tag"),
             (json!({"expires_in_s": 59}), "expires_in_s"),
             (json!({"expires_in_s": 604_801}), "expires_in_s"),
@@ -423,6 +435,36 @@ mod tests {
                 }
                 other => panic!("{changes}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn attach_is_counted_in_bytes_as_wechat_pay_counts_it() {
+        let longest = format!("{}xx", "茶".repeat(42));
+        assert_eq!(longest.len(), 128);
+        let order = read(&with(json!({"attach": longest})), None).unwrap();
+        assert_eq!(order.terms.attach, Some(longest));
+        let told = read(&with(json!({"attach": "茶".repeat(43)})), None).unwrap_err();
+        let told = told.to_string();
+        assert!(
+            told.contains("`attach`") && told.contains("128 bytes"),
+            "{told}"
+        );
+        assert!(told.contains("129"), "{told}");
+    }
+
+    #[test]
+    fn a_payers_address_goes_out_as_plain_ipv4_where_it_is_one() {
+        for (given, sent) in [
+            ("203.0.113.7", "203.0.113.7"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+            ("::FFFF:cb00:7107", "203.0.113.7"),
+            ("2001:DB8::1", "2001:db8::1"),
+        ] {
+            let h5 = json!({"product": "h5", "payer_client_ip": given, "h5_type": "Wap"});
+            let order = read(&with(h5), None).unwrap();
+            let body = order.prepay_body(&merchant(), UnixSeconds(1_785_556_801));
+            assert_eq!(body.scene_info.unwrap().payer_client_ip, sent, "{given}");
         }
     }
 
@@ -442,6 +484,57 @@ mod tests {
                 matches!(read(&with(changes.clone()), None), Err(BadRequest::Json(_))),
                 "{changes}"
             );
+        }
+    }
+
+    #[test]
+    fn an_order_is_an_object_whose_members_are_there_or_left_out() {
+        let array = json!([
+            "A1", "native", 100, "Tea", "wxa", null, null, null, null, null, null, null
+        ]);
+        let says = |body: &Value| read(body, None).unwrap_err().to_string();
+        assert!(
+            says(&array).contains("it must be an object"),
+            "{}",
+            says(&array)
+        );
+        let good = with(json!({
+            "product": "h5", "payer_client_ip": "203.0.113.7", "h5_type": "Wap", "appid": "wxa", "payer_id": "m-1",
+            "attach": "a", "goods_tag": "g", "expires_in_s": 600
+        }));
+        assert!(read(&good, None).is_ok());
+        let members: Vec<&String> = good.as_object().unwrap().keys().collect();
+        for name in members.into_iter().chain([&"openid".to_owned()]) {
+            let mut body = good.clone();
+            body[name.as_str()] = Value::Null;
+            let told = says(&body);
+            assert!(
+                told.contains(&format!("`{name}` must not be null")),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_written_in_digits_alone_and_texts_are_about_json() {
+        for (number, plain) in [
+            ("100.0", false),
+            ("1e2", false),
+            ("\"100\"", false),
+            ("100", true),
+        ] {
+            let body = native().to_string().replace(":100", &format!(":{number}"));
+            let asked =
+                CreateOrder::read(body.as_bytes(), None, &ClientId::new("shop"), &merchant());
+            assert_eq!(asked.is_ok(), plain, "{number}");
+            if let Err(error) = asked {
+                let told = error.to_string();
+                assert!(
+                    told.contains("`amount_fen` must be a whole number"),
+                    "{told}"
+                );
+                assert!(!told.contains("i64") && !told.contains("Wire"), "{told}");
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! The journal: one event for every change of an order, its refunds and its further payments, written with the change itself.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use wechatpay::UnixSeconds;
 
 use crate::ids::{OrderNo, RefundNo, TransactionId};
 
 /// Why an order changed, and where that can be looked up.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "kind", content = "id", rename_all = "snake_case")]
 pub enum Cause {
     /// A client's request: its request id.

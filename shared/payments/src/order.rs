@@ -1,6 +1,7 @@
 //! An order, as the table holds it, and the states it passes through.
 
 use serde::{Deserialize, Serialize};
+use strict_json::{Null, Object, Wrong};
 use wechatpay::{
     UnixSeconds,
     api::PrepayValue,
@@ -312,7 +313,7 @@ impl OrderState {
 }
 
 /// What a payer needs to pay, and until when.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prepay {
     /// What the client hands to the payer's device.
     #[serde(flatten)]
@@ -324,6 +325,19 @@ pub struct Prepay {
 impl Prepay {
     /// Taken off a prepay value's life: what is handed out must still work when the payer gets to it.
     const MARGIN_S: i64 = 30;
+
+    /// Reads it as it is stored.
+    ///
+    /// # Errors
+    /// [`Wrong`] when it is something else.
+    pub fn stored(text: &str) -> Result<Self, Wrong> {
+        let mut members = Object::read(text.as_bytes(), Null::Absent)?;
+        let expires_at = members.take("expires_at")?;
+        Ok(Self {
+            params: members.rest()?,
+            expires_at,
+        })
+    }
 
     /// A value that WeChat Pay gave at `now`, which ends with its own life or with the order's, whichever is first.
     pub fn issued(

@@ -10,6 +10,7 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
+use strict_json::Null;
 #[cfg(feature = "museum")]
 use wechatpay::museum::{self, Exhibit};
 use wechatpay::{
@@ -24,7 +25,7 @@ use crate::{
     money::Fen,
     order::{Fingerprint, Order, OrderState, Payment, RefundTally},
     refund_news::RefundNews,
-    request::{BadRequest, bad, fingerprint, text},
+    request::{BadRequest, bad, fingerprint, text_in_bytes},
     settle::Change,
 };
 
@@ -267,8 +268,7 @@ impl WantedRefund {
         client: &ClientId,
         order_no: &OrderNo,
     ) -> Result<Self, BadRequest> {
-        let wire: Wire =
-            serde_json::from_slice(body).map_err(|error| BadRequest::Json(error.to_string()))?;
+        let wire: Wire = strict_json::read(body, Null::Refused)?;
         let key = idempotency_key.map(IdempotencyKey::parse).transpose()?;
         let refund_no = match (&wire.refund_no, key) {
             (Some(number), _) => {
@@ -279,11 +279,8 @@ impl WantedRefund {
         };
         let reason = wire
             .reason
-            .map(|reason| text("reason", &reason, 80))
+            .map(|reason| text_in_bytes("reason", &reason, 80))
             .transpose()?;
-        if reason.as_ref().is_some_and(|reason| reason.len() > 80) {
-            return Err(bad("reason", "must have 80 bytes at most, as UTF-8"));
-        }
         let transaction_id = wire
             .transaction_id
             .map(|id| TransactionId::parse(&id))

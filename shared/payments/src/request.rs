@@ -11,6 +11,12 @@ pub enum BadRequest {
     /// The body is not the JSON object that the contract describes.
     #[error("the body is not the JSON that this route takes: {0}")]
     Json(String),
+    /// There is a body, and the route takes none.
+    #[error("this route takes no body: leave it out")]
+    NoBody,
+    /// The query has a parameter that the route does not take, or one twice.
+    #[error("the query {0}")]
+    Query(String),
     /// A field is out of bounds, missing or out of place.
     #[error("`{field}` {problem}")]
     Field {
@@ -30,6 +36,12 @@ pub enum BadRequest {
     /// The `Idempotency-Key` is none.
     #[error("{0}")]
     Key(#[from] crate::ids::BadIdempotencyKey),
+}
+
+impl From<strict_json::Wrong> for BadRequest {
+    fn from(wrong: strict_json::Wrong) -> Self {
+        Self::Json(wrong.to_string())
+    }
 }
 
 /// The digest by which a repeat is told from another request under the same number.
@@ -60,6 +72,27 @@ pub fn text(field: &'static str, value: &str, most: usize) -> Result<String, Bad
             format!("must have 1 to {most} characters, it has {length}"),
         ));
     }
+    sendable(field, value)
+}
+
+/// The same for a text of 1 to `most` bytes of UTF-8: WeChat Pay counts some in bytes (`attach`, section 5.1; `reason`, 6.1).
+///
+/// # Errors
+/// [`BadRequest::Field`].
+pub fn text_in_bytes(field: &'static str, value: &str, most: usize) -> Result<String, BadRequest> {
+    let length = value.len();
+    if length == 0 || length > most {
+        return Err(bad(
+            field,
+            format!(
+                "must have 1 to {most} bytes of UTF-8, it has {length} (a Chinese character has 3)"
+            ),
+        ));
+    }
+    sendable(field, value)
+}
+
+fn sendable(field: &'static str, value: &str) -> Result<String, BadRequest> {
     if value.chars().any(|c| c.len_utf8() > 3) {
         return Err(bad(
             field,

@@ -17,11 +17,16 @@ use crate::{
 
 impl Request<'_> {
     pub(super) async fn api(&self, route: Api<'_>) -> Result<Response<String>, Problem> {
+        let query = self.incoming.query().unwrap_or_default().as_bytes();
+        let query = Fields::query(query, route.parameters())?;
+        if !route.takes_a_body() {
+            self.incoming.has_no_body()?;
+        }
         match route {
             Api::Day { date } => self.show_day(asked::day(date)?).await,
             Api::Run { date } => self.run_day(asked::day(date)?).await,
-            Api::Differences { date } => self.list(asked::day(date)?).await,
-            Api::Csv { date } => self.csv(asked::day(date)?).await,
+            Api::Differences { date } => self.list(asked::day(date)?, &query).await,
+            Api::Csv { date } => self.csv(asked::day(date)?, &query).await,
             Api::Difference { date, id } => {
                 let difference = self.difference(asked::day(date)?, id).await?;
                 Ok(view::answer(StatusCode::OK, &json::difference(&difference)))
@@ -60,15 +65,15 @@ impl Request<'_> {
         Ok(answer)
     }
 
-    async fn list(&self, date: BillDate) -> Result<Response<String>, Problem> {
-        let asked = self.query().list()?;
+    async fn list(&self, date: BillDate, query: &Fields) -> Result<Response<String>, Problem> {
+        let asked = query.list()?;
         let piece = listing::piece(&self.desk.table, date, &asked).await;
         let piece = piece.map_err(|error| Problem::try_again(&error))?;
         Ok(view::answer(StatusCode::OK, &json::list(&piece)))
     }
 
-    async fn csv(&self, date: BillDate) -> Result<Response<String>, Problem> {
-        let filter = self.query().filter()?;
+    async fn csv(&self, date: BillDate, query: &Fields) -> Result<Response<String>, Problem> {
+        let filter = query.filter()?;
         let day = listing::day(&self.desk.table, date, filter).await;
         let day = day.map_err(|error| Problem::try_again(&error))?;
         if day.is_cut {

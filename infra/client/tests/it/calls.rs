@@ -329,7 +329,7 @@ fn the_program_says_what_to_do_instead_of_doing_half() {
         (
             [&redirect[..], &["user", "--card-file", card]].concat(),
             1,
-            "(line 1, column 45)",
+            "(a part of it must be a text)",
         ),
         (
             vec!["replay", "tea-0001", "last"],

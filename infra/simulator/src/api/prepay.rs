@@ -85,7 +85,7 @@ const ORDER: &[Field] = &[
     required("description", Kind::Text(127)),
     required("out_trade_no", Kind::Text(32)),
     optional("time_expire", Kind::Text(64)),
-    optional("attach", Kind::Text(128)),
+    optional("attach", Kind::Bytes(128)), // bytes, unlike the other texts (section 5.1)
     required("notify_url", Kind::Text(255)),
     optional("goods_tag", Kind::Text(32)),
     optional(
@@ -200,7 +200,7 @@ fn check(sim: &Sim, product: Product, request: &Value) -> Result<(), Refusal> {
                     return wrong(pointer, "H5支付必传 (required for H5)");
                 }
             }
-            if ip.is_ok_and(|ip| ip.is_loopback()) {
+            if ip.is_ok_and(|ip| ip.to_canonical().is_loopback()) {
                 return wrong(
                     "/scene_info/payer_client_ip",
                     "应为用户的IP (must be the payer's address)",

@@ -349,7 +349,7 @@ impl<'a> Fields<'a> {
         Ok(match self.text("state")? {
             "reserved" => OrderState::Reserved,
             "awaiting_payment" => OrderState::AwaitingPayment(
-                self.parsed("prepay", |text| serde_json::from_str(text).ok())?,
+                self.parsed("prepay", |text| Prepay::stored(text).ok())?,
             ),
             "paid" => OrderState::Paid(self.payment()?),
             "partially_refunded" => OrderState::PartiallyRefunded(self.payment()?),

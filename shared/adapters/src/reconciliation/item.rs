@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::reconcile::{carried::Carried, difference::Difference, run::Run};
 use serde::{Serialize, de::DeserializeOwned};
+use strict_json::Null;
 
 use super::ReconciliationError;
 
@@ -124,7 +125,7 @@ fn same_version(item: &Item, version: u64) -> Result<(), ReconciliationError> {
 
 fn body<T: DeserializeOwned>(item: &Item) -> Result<T, ReconciliationError> {
     string(item, "body")
-        .and_then(|json| serde_json::from_str(json).ok())
+        .and_then(|json| strict_json::read(json.as_bytes(), Null::Absent).ok())
         .ok_or_else(|| damaged(item, "body"))
 }
 
