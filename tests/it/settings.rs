@@ -105,6 +105,12 @@ fn what_is_malformed_is_named_without_its_value() {
         ("WECHATPAY_APPIDS", "wxa,,wrong"),
         ("NOTIFY_URL", "http://pay.wrong.example/cb"),
         ("NOTIFY_URL", "https://pay.example/cb?wrong=1"),
+        ("NOTIFY_URL", "https://pay.wrong.example/"),
+        (
+            "NOTIFY_URL",
+            "https://10.0.0.7/wrong/v1/callbacks/wechatpay",
+        ),
+        ("WECHATPAY_BASE_URL", "https://wrong.example "),
         ("WECHATPAY_BASE_URL", "http://wrong.example"),
         ("WECHATPAY_BASE_URL", "ftp://wrong.example"),
         ("MERCHANT_SIGNER", "wrong"),

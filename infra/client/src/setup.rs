@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use adapters::keys_table::{
     KeysError, KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,
 };
+use lenient_pem::{CERTIFICATE, NotPem, PRIVATE_KEY, PUBLIC_KEY};
 use message_signatures::Algorithm;
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::pki_types::pem::PemObject;
 use wechatpay::verify::VerificationKeys;
 use zeroize::Zeroizing;
 
@@ -81,13 +80,13 @@ pub enum SetupError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The merchant's key is no PEM file.
-    #[error(
-        "{path} is not a PEM file `BEGIN PRIVATE KEY` (PKCS#8); `openssl pkcs8 -topk8 -nocrypt` converts others"
-    )]
-    MerchantKey {
+    /// A file is not the key or certificate that it should be.
+    #[error("{path} cannot be used: {source}")]
+    Pem {
         /// The file.
         path: PathBuf,
+        /// What it is instead.
+        source: NotPem,
     },
     /// No key of WeChat Pay's was given.
     #[error("no key of WeChat Pay's is given: nothing it sends could be verified")]
@@ -174,7 +173,7 @@ pub async fn put_client(
         }
         ApiClientKey::Public { algorithm, file } => {
             table
-                .put_client_public(keyid, client_id, *algorithm, &read_text(file)?)
+                .put_client_public(keyid, client_id, *algorithm, &read_pem(file, PUBLIC_KEY)?)
                 .await
         }
     };
@@ -186,10 +185,10 @@ fn read_platform_key(key: &PlatformKey) -> Result<VerificationEntry, SetupError>
         PlatformKey::PublicKey { id, file } => Ok(VerificationEntry {
             id: id.clone(),
             kind: VerificationKind::PublicKey,
-            pem: read_text(file)?,
+            pem: read_pem(file, PUBLIC_KEY)?.to_string(),
         }),
         PlatformKey::Certificate { file } => {
-            let pem = read_text(file)?;
+            let pem = read_pem(file, CERTIFICATE)?.to_string();
             let no_certificate = |source| SetupError::Certificate {
                 path: file.clone(),
                 source,
@@ -207,22 +206,30 @@ fn read_platform_key(key: &PlatformKey) -> Result<VerificationEntry, SetupError>
 }
 
 fn read_merchant_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, SetupError> {
-    let pem = Zeroizing::new(fs::read(path).map_err(|source| SetupError::File {
+    let text = Zeroizing::new(read_text(path)?);
+    lenient_pem::one(&text, PRIVATE_KEY).map_err(|source| SetupError::Pem {
         path: path.to_owned(),
         source,
-    })?);
-    let key = PrivatePkcs8KeyDer::from_pem_slice(&pem);
-    let key = key.map_err(|_| SetupError::MerchantKey {
-        path: path.to_owned(),
-    })?;
-    Ok(Zeroizing::new(key.secret_pkcs8_der().to_vec()))
+    })
 }
 
-/// A secret in a text file; an editor's line break at its end does not count.
+/// A PEM file, in the form that everybody reads: what is kept is kept so.
+fn read_pem(path: &Path, wanted: &'static str) -> Result<Zeroizing<String>, SetupError> {
+    let text = Zeroizing::new(read_text(path)?);
+    lenient_pem::canonical(&text, wanted).map_err(|source| SetupError::Pem {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A secret in a text file; what an editor adds at its ends does not count.
 fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, SetupError> {
     let text = Zeroizing::new(read_text(path)?);
     Ok(Zeroizing::new(
-        text.trim_end_matches(['\r', '\n']).as_bytes().to_vec(),
+        text.trim_start_matches('\u{feff}')
+            .trim_end()
+            .as_bytes()
+            .to_vec(),
     ))
 }
 

@@ -84,6 +84,19 @@ impl<'a> Reader<'a> {
         self.accepted(name, expected, parse(&value))
     }
 
+    /// A value that must be there and that `judge` must accept; else `judge` says what it expected.
+    pub fn judged<T>(
+        &mut self,
+        name: &'static str,
+        expected: &'static str,
+        judge: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        let value = self.required(name, expected)?;
+        judge(&value)
+            .map_err(|expected| self.malformed(name, expected))
+            .ok()
+    }
+
     /// A value that `parse` must accept if it is there; `default` if it is not.
     pub fn parsed_or<T>(
         &mut self,

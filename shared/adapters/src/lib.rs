@@ -16,6 +16,7 @@ pub mod guards;
 pub mod keys_table;
 pub mod kms;
 pub mod notices;
+mod notify_url;
 pub mod order_table;
 pub mod queues;
 pub mod random;

@@ -6,6 +6,7 @@ use payments::settle::MerchantFacts;
 use crate::{
     env::Reader,
     keys_table::SignWith,
+    notify_url::{self, is_local},
     wechat_api::{Hosts, Limits},
 };
 
@@ -207,15 +208,14 @@ pub fn appids(reader: &mut Reader<'_>) -> Option<Vec<String>> {
 
 /// Reads `NOTIFY_URL`: where WeChat Pay sends its callbacks.
 pub fn notify_url(reader: &mut Reader<'_>) -> Option<String> {
-    let expected = "the absolute https URL of POST /v1/callbacks/wechatpay, without a query (http only on loopback)";
-    reader.parsed("NOTIFY_URL", expected, |url| {
-        (secure_or_loopback(url) && !url.contains(['?', '#']) && url.len() <= 255)
-            .then(|| url.to_owned())
-    })
+    reader.judged("NOTIFY_URL", notify_url::EXPECTED, notify_url::judge)
 }
 
 /// Plain HTTP is for a simulator on this very machine; money travels by HTTPS.
 fn secure_or_loopback(url: &str) -> bool {
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return false;
+    }
     if url.contains('@') {
         return false; // what stands before it would be read as the host by some, as a user by others
     }
@@ -228,10 +228,5 @@ fn secure_or_loopback(url: &str) -> bool {
     let host = authority
         .rsplit_once(':')
         .map_or(authority, |(host, _)| host);
-    ["127.0.0.1", "localhost", "[::1]"].contains(&host) || is_docker_host(host)
-}
-
-/// `sam local` runs functions in containers, which reach their own host at this address.
-fn is_docker_host(host: &str) -> bool {
-    host == "172.17.0.1" || host == "host.docker.internal"
+    is_local(host)
 }

@@ -10,8 +10,9 @@ use aws_lc_rs::signature::{
     RsaKeyPair,
 };
 
+use lenient_pem::{NotPem, PRIVATE_KEY, PUBLIC_KEY};
+
 use crate::limits::{SECRET_MAX, SECRET_MIN};
-use crate::pem;
 
 /// Signature algorithms, by their names in the IANA registry that RFC 9421 section 6.2 set up.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -63,11 +64,8 @@ pub enum KeyError {
         length: usize,
     },
     /// The text is not one PEM block of the expected kind.
-    #[error("the key is not one PEM block `BEGIN {label}`; `openssl pkey` converts other forms")]
-    NotPem {
-        /// The expected label.
-        label: &'static str,
-    },
+    #[error(transparent)]
+    Pem(#[from] NotPem),
     /// The key is of another kind, too small, or damaged.
     #[error("the key cannot be used for {algorithm}: it is of another kind, too small, or damaged")]
     Rejected {
@@ -130,8 +128,7 @@ impl VerifyingKey {
     /// # Errors
     /// [`KeyError`] if the text is something else, or the key does not fit the algorithm.
     pub fn from_public_key_pem(algorithm: Algorithm, text: &str) -> Result<Self, KeyError> {
-        let label = "PUBLIC KEY";
-        let read = || pem::decode(text, label).ok_or(KeyError::NotPem { label });
+        let read = || lenient_pem::one(text, PUBLIC_KEY);
         let rejected = |_| KeyError::Rejected {
             algorithm: algorithm.name(),
         };
@@ -195,8 +192,7 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError`] if the text is something else, or the key does not fit the algorithm.
     pub fn from_private_key_pem(algorithm: Algorithm, text: &str) -> Result<Self, KeyError> {
-        let label = "PRIVATE KEY";
-        let read = || pem::decode(text, label).ok_or(KeyError::NotPem { label });
+        let read = || lenient_pem::one(text, PRIVATE_KEY);
         let rejected = |_| KeyError::Rejected {
             algorithm: algorithm.name(),
         };

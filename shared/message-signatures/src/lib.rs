@@ -36,7 +36,6 @@ mod digest;
 mod fields;
 mod key;
 pub mod limits;
-mod pem;
 mod profile;
 mod refusal;
 mod request;

@@ -10,6 +10,8 @@
 //!
 //! A merchant in public-key mode has no platform certificate and is answered 404 `RESOURCE_NOT_EXISTS`.
 
+use lenient_pem::NotPem;
+
 use crate::UnixSeconds;
 use crate::api::{Call, Certificates, EncryptedCertificate, Unreadable};
 use crate::keys::{self, KeyError};
@@ -93,9 +95,12 @@ pub fn decrypt(
     apiv3_keys: &[ApiV3Key],
 ) -> Result<PlatformCertificate, CertificateError> {
     let bytes = resource::open(&delivered.encrypt_certificate, apiv3_keys)?;
-    let pem = String::from_utf8(bytes).map_err(|_| KeyError::NotPem {
-        expected: "CERTIFICATE",
-    })?;
+    let no_text = |_| {
+        KeyError::Pem(NotPem::NoBlock {
+            wanted: lenient_pem::CERTIFICATE,
+        })
+    };
+    let pem = String::from_utf8(bytes).map_err(no_text)?;
     let serial_no = keys::certificate(&pem)?.serial_no;
     if !serial_no.eq_ignore_ascii_case(&delivered.serial_no) {
         return Err(CertificateError::OtherSerial {

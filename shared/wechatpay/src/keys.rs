@@ -12,12 +12,13 @@
 //!
 //! `rsa` and `x509-cert` read and convert; no private-key operation of `rsa` runs here (RUSTSEC-2023-0071).
 
+use lenient_pem::{CERTIFICATE, NotPem, PRIVATE_KEY, PUBLIC_KEY, RSA_PRIVATE_KEY};
 use rsa::RsaPublicKey;
 use rsa::pkcs1::DecodeRsaPrivateKey;
-use rsa::pkcs8::{DecodePublicKey, Document, EncodePrivateKey, SecretDocument};
+use rsa::pkcs8::{DecodePublicKey, EncodePrivateKey};
 use rsa::traits::PublicKeyParts;
 use x509_cert::Certificate;
-use x509_cert::der::{DecodePem, Encode};
+use x509_cert::der::{Decode, Encode};
 use zeroize::Zeroizing;
 
 use crate::UnixSeconds;
@@ -26,11 +27,8 @@ use crate::UnixSeconds;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The text is no PEM of the kind that was asked for.
-    #[error("not a PEM \"{expected}\": give the whole file, BEGIN and END lines included")]
-    NotPem {
-        /// The label in the BEGIN line of the right kind of file.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Pem(#[from] NotPem),
     /// The bytes are no PKCS#8 RSA private key.
     #[error("not a PKCS#8 RSA private key: WeChat Pay's apiclient_key.pem is one")]
     NotAPrivateKey,
@@ -50,37 +48,22 @@ const SMALLEST_MODULUS: usize = 256;
 
 /// A PKCS#8 private key (`apiclient_key.pem`) as DER. The PEM is decoded, its numbers are not looked at.
 pub(crate) fn private_key_der(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    const EXPECTED: &str = "PRIVATE KEY";
-    let (label, document) = SecretDocument::from_pem(pem.trim())
-        .map_err(|_| KeyError::NotPem { expected: EXPECTED })?;
-    if label != EXPECTED {
-        return Err(KeyError::NotPem { expected: EXPECTED });
-    }
-    Ok(Zeroizing::new(document.as_bytes().to_vec()))
+    Ok(lenient_pem::one(pem, PRIVATE_KEY)?)
 }
 
 /// A PKCS#1 private key (`BEGIN RSA PRIVATE KEY`, RFC 8017), converted to PKCS#8 DER. The manual does not know this
 /// form; older versions of OpenSSL write it when a key is exported.
 pub(crate) fn private_key_der_from_pkcs1(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let key = rsa::RsaPrivateKey::from_pkcs1_pem(pem.trim()).map_err(|_| KeyError::NotPem {
-        expected: "RSA PRIVATE KEY",
-    })?;
+    let der = lenient_pem::one(pem, RSA_PRIVATE_KEY)?;
+    let key = rsa::RsaPrivateKey::from_pkcs1_der(&der).map_err(|_| KeyError::NotAPrivateKey)?;
     let document = key.to_pkcs8_der().map_err(|_| KeyError::NotAPrivateKey)?;
     Ok(Zeroizing::new(document.as_bytes().to_vec()))
 }
 
 /// An RSA public key from a `BEGIN PUBLIC KEY` PEM (SPKI), the form of WeChat Pay's `pub_key.pem`.
 pub(crate) fn public_key(pem: &str) -> Result<RsaPublicKey, KeyError> {
-    const EXPECTED: &str = "PUBLIC KEY";
-    let (label, document) =
-        Document::from_pem(pem.trim()).map_err(|_| KeyError::NotPem { expected: EXPECTED })?;
-    if label != EXPECTED {
-        return Err(KeyError::NotPem { expected: EXPECTED });
-    }
-    strong(
-        RsaPublicKey::from_public_key_der(document.as_bytes())
-            .map_err(|_| KeyError::NotAPublicKey)?,
-    )
+    let der = lenient_pem::one(pem, PUBLIC_KEY)?;
+    strong(RsaPublicKey::from_public_key_der(&der).map_err(|_| KeyError::NotAPublicKey)?)
 }
 
 /// What this crate needs of an X.509 certificate.
@@ -95,9 +78,8 @@ pub(crate) struct ReadCertificate {
 /// Reads a platform certificate. Its chain and its dates are not checked: it is trusted because it came encrypted
 /// under the APIv3 key, or from the merchant console. (Page 4012069411 has the root for those who check the chain.)
 pub(crate) fn certificate(pem: &str) -> Result<ReadCertificate, KeyError> {
-    let certificate = Certificate::from_pem(pem.trim()).map_err(|_| KeyError::NotPem {
-        expected: "CERTIFICATE",
-    })?;
+    let der = lenient_pem::one(pem, CERTIFICATE)?;
+    let certificate = Certificate::from_der(&der).map_err(|_| NotPem::Damaged)?;
     let content = certificate.tbs_certificate();
     let spki = content
         .subject_public_key_info()
@@ -138,41 +120,55 @@ mod tests {
 
     const PRIVATE: &str = include_str!("../vectors/keys/platform.pem");
     const PUBLIC: &str = include_str!("../vectors/keys/platform-public.pem");
-    const CERTIFICATE: &str = include_str!("../vectors/keys/platform-certificate.pem");
+    const CERTIFICATE_FILE: &str = include_str!("../vectors/keys/platform-certificate.pem");
 
     #[test]
     fn each_kind_of_file_is_told_from_the_others() {
-        assert_eq!(
-            private_key_der(PUBLIC),
-            Err(KeyError::NotPem {
-                expected: "PRIVATE KEY"
-            })
-        );
-        assert_eq!(
-            private_key_der(""),
-            Err(KeyError::NotPem {
-                expected: "PRIVATE KEY"
-            })
-        );
-        assert_eq!(
-            public_key(CERTIFICATE),
-            Err(KeyError::NotPem {
-                expected: "PUBLIC KEY"
-            })
-        );
-        assert!(matches!(
-            certificate(PUBLIC),
-            Err(KeyError::NotPem {
-                expected: "CERTIFICATE"
-            })
-        ));
+        let says = |error: KeyError| error.to_string();
+        for (told, begins) in [
+            (
+                says(private_key_der(PUBLIC).expect_err("another kind")),
+                "this is a public key, not a private key",
+            ),
+            (
+                says(private_key_der("").expect_err("nothing")),
+                "the file is empty",
+            ),
+            (
+                says(public_key(CERTIFICATE_FILE).expect_err("another kind")),
+                "this is a certificate, not a public key",
+            ),
+            (
+                says(certificate(PUBLIC).map(|_| ()).expect_err("another kind")),
+                "this is a public key, not a certificate",
+            ),
+        ] {
+            assert!(told.starts_with(begins), "{told}");
+        }
     }
 
     #[test]
-    fn line_ends_of_windows_and_blank_lines_around_do_no_harm() {
-        let windows = format!("\r\n{}\r\n\r\n", PUBLIC.trim().replace('\n', "\r\n"));
-        assert_eq!(public_key(&windows), public_key(PUBLIC));
+    fn what_tools_do_to_a_file_does_no_harm() {
+        let mangled = |pem: &str| {
+            [
+                format!("\r\n{}\r\n\r\n", pem.trim().replace('\n', "\r\n")),
+                format!("\u{feff}{pem}"),
+                pem.replace('\n', "  \n"),
+                pem.trim().replace('\n', " "),
+                pem.replace('\n', "\\n"),
+            ]
+        };
         assert!(public_key(PUBLIC).is_ok());
+        for text in mangled(PUBLIC) {
+            assert_eq!(public_key(&text), public_key(PUBLIC), "{text:?}");
+        }
+        for text in mangled(PRIVATE) {
+            assert_eq!(private_key_der(&text), private_key_der(PRIVATE), "{text:?}");
+        }
+        let serial = |pem: &str| certificate(pem).map(|read| read.serial_no);
+        for text in mangled(CERTIFICATE_FILE) {
+            assert_eq!(serial(&text), serial(CERTIFICATE_FILE), "{text:?}");
+        }
     }
 
     #[test]

@@ -146,10 +146,14 @@ async fn a_merchant_that_was_set_up_can_sign_and_open_what_wechat_pay_sends() {
     );
     let (merchant_key, platform_key) = (
         cloud.write("apiclient_key.pem", &private),
-        cloud.write("pub_key.pem", &public),
+        // As an editor of Windows leaves it.
+        cloud.write(
+            "pub_key.pem",
+            &format!("\u{feff}{}", public.replace('\n', " \r\n")),
+        ),
     );
     let (apiv3, previous) = (
-        cloud.write("apiv3", &format!("{APIV3_KEY}\n")),
+        cloud.write("apiv3", &format!("\u{feff}{APIV3_KEY} \r\n")),
         cloud.write("old", &"o".repeat(32)),
     );
     let platform = format!("PUB_KEY_ID_01={platform_key}");
@@ -181,7 +185,7 @@ async fn a_merchant_that_was_set_up_can_sign_and_open_what_wechat_pay_sends() {
         ),
         (
             [&merchant[..], &["--platform-certificate", &platform_key]].concat(),
-            "is not a certificate",
+            "this is a public key, not a certificate",
         ),
         (
             [
@@ -190,7 +194,7 @@ async fn a_merchant_that_was_set_up_can_sign_and_open_what_wechat_pay_sends() {
                 &keys[2..],
             ]
             .concat(),
-            "openssl pkcs8",
+            "this is a public key, not a private key",
         ),
         (
             [&merchant[..3], &["--apiv3-key-file", &platform_key], &keys].concat(),

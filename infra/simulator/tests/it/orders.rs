@@ -124,6 +124,13 @@ async fn every_broken_rule_of_an_order_is_refused_with_its_code_and_field() {
         ),
         (
             "native",
+            with(good(), "/attach", json!("茶".repeat(43))), // 129 bytes
+            400,
+            "PARAM_ERROR",
+            "/attach",
+        ),
+        (
+            "native",
             with(good(), "/description", json!("茶😀")),
             400,
             "PARAM_ERROR",
@@ -225,6 +232,13 @@ async fn every_broken_rule_of_an_order_is_refused_with_its_code_and_field() {
             400,
             "PARAM_ERROR",
             "/scene_info/h5_info/type",
+        ),
+        (
+            "h5",
+            h5("/scene_info/payer_client_ip", json!("::ffff:127.0.0.1")),
+            400,
+            "PARAM_ERROR",
+            "/scene_info/payer_client_ip",
         ),
         (
             "h5",

@@ -73,18 +73,15 @@ fn a_key_of_another_kind_size_or_form_is_refused_when_it_is_read() {
     );
     assert_eq!(public(RsaV15Sha256, SMALL_RSA), rejected(RsaV15Sha256));
     assert_eq!(public(HmacSha256, &RSA.public_pem), KeyError::PemForHmac);
-    assert_eq!(
-        public(Ed25519, &ED25519.private_pem),
-        KeyError::NotPem {
-            label: "PUBLIC KEY"
-        }
-    );
-    assert_eq!(
-        public(RsaV15Sha256, "no key"),
-        KeyError::NotPem {
-            label: "PUBLIC KEY"
-        }
-    );
+    for (error, says) in [
+        (
+            public(Ed25519, &ED25519.private_pem),
+            "this is a private key, not a public key",
+        ),
+        (public(RsaV15Sha256, "no key"), "this is no PEM text"),
+    ] {
+        assert!(error.to_string().starts_with(says), "{error}");
+    }
 
     let private =
         |algorithm, text: &str| SigningKey::from_private_key_pem(algorithm, text).unwrap_err();
@@ -94,10 +91,9 @@ fn a_key_of_another_kind_size_or_form_is_refused_when_it_is_read() {
         rejected(RsaV15Sha256)
     );
     assert_eq!(private(HmacSha256, &RSA.private_pem), KeyError::PemForHmac);
-    assert_eq!(
-        private(Ed25519, &ED25519.public_pem),
-        KeyError::NotPem {
-            label: "PRIVATE KEY"
-        }
+    let error = private(Ed25519, &ED25519.public_pem).to_string();
+    assert!(
+        error.starts_with("this is a public key, not a private key"),
+        "{error}"
     );
 }
