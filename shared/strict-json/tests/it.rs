@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::indexing_slicing,
     reason = "what a test cannot do without ends it, with what it was"
 )]
 #![allow(
