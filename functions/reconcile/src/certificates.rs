@@ -55,9 +55,6 @@ enum RefreshError {
     Keys(#[from] KeysError),
     #[error(transparent)]
     Download(#[from] DownloadError),
-    /// A kept certificate or one that came is none.
-    #[error("a platform certificate cannot be read")]
-    Certificate(#[from] wechatpay::KeyError),
 }
 
 impl RefreshError {
@@ -68,7 +65,6 @@ impl RefreshError {
             Self::Keys(KeysError::Changed { .. }) => false,
             Self::Keys(error) => !error.is_transient(),
             Self::Download(error) => !error.is_transient(),
-            Self::Certificate(_) => true,
         }
     }
 }
@@ -132,7 +128,7 @@ async fn refresh_if_due(
         Download::Certificates(delivered) => delivered,
         Download::NoneForThisMerchant => return Ok(Refreshed::NoneForThisMerchant),
     };
-    let (entries, response_serial) = merged(&kept.entries, &kept.response_serial, &delivered, now)?;
+    let (entries, response_serial) = merged(&kept.entries, &kept.response_serial, &delivered, now);
     if entries == kept.entries && response_serial == kept.response_serial {
         return Ok(Refreshed::Unchanged);
     }
@@ -160,7 +156,7 @@ fn merged(
     response_serial: &str,
     delivered: &[PlatformCertificate],
     now: UnixSeconds,
-) -> Result<(Vec<VerificationEntry>, String), wechatpay::KeyError> {
+) -> (Vec<VerificationEntry>, String) {
     let mut entries = Vec::new();
     for entry in kept {
         match (
@@ -169,12 +165,18 @@ fn merged(
         ) {
             (VerificationKind::PublicKey, _) => entries.push(entry.clone()),
             (VerificationKind::Certificate, Some(delivered)) => entries.push(entry_of(delivered)),
-            (VerificationKind::Certificate, None) => {
-                let until = ends(&entry.pem)?.0.saturating_add(KEPT_AFTER_ITS_END_S);
-                if now.0 < until {
+            (VerificationKind::Certificate, None) => match ends(&entry.pem) {
+                Ok(end) if now.0 < end.0.saturating_add(KEPT_AFTER_ITS_END_S) => {
                     entries.push(entry.clone());
                 }
-            }
+                Ok(_) => {}
+                // It verifies nothing, and would be in the way of those that do.
+                Err(cause) => warn!(
+                    serial = entry.id,
+                    %cause,
+                    "a certificate that cannot be read is kept no longer"
+                ),
+            },
         }
     }
     for certificate in delivered {
@@ -192,7 +194,7 @@ fn merged(
         Some(newest) if !names_a_public_key => newest.serial_no.clone(),
         Some(_) | None => response_serial.to_owned(),
     };
-    Ok((entries, named))
+    (entries, named)
 }
 
 fn is_serial_of(certificate: &PlatformCertificate, id: &str) -> bool {
@@ -257,10 +259,10 @@ mod tests {
                 delivered(OLD_SERIAL, OLD, NOW.0 - 100),
                 delivered("NEW", NEW, effective),
             ];
-            let (entries, response_serial) = merged(&kept, OLD_SERIAL, &both, NOW).expect("read");
+            let (entries, response_serial) = merged(&kept, OLD_SERIAL, &both, NOW);
             assert_eq!(ids(&entries), [OLD_SERIAL, "NEW"]);
             assert_eq!(response_serial, named);
-            let again = merged(&entries, &response_serial, &both, NOW).expect("read");
+            let again = merged(&entries, &response_serial, &both, NOW);
             assert_eq!(again, (entries, response_serial), "nothing to write");
         }
     }
@@ -269,10 +271,10 @@ mod tests {
     fn a_merchant_between_certificate_and_public_key_keeps_both_and_names_the_one_he_named() {
         let kept = [public_key(), certificate(OLD_SERIAL, OLD)];
         let new = [delivered("NEW", NEW, NOW.0 - 1)];
-        let (entries, named) = merged(&kept, "PUB_KEY_ID_0100", &new, NOW).expect("read");
+        let (entries, named) = merged(&kept, "PUB_KEY_ID_0100", &new, NOW);
         assert_eq!(ids(&entries), ["PUB_KEY_ID_0100", OLD_SERIAL, "NEW"]);
         assert_eq!(named, "PUB_KEY_ID_0100");
-        let (_, named) = merged(&kept, OLD_SERIAL, &new, NOW).expect("read");
+        let (_, named) = merged(&kept, OLD_SERIAL, &new, NOW);
         assert_eq!(named, "NEW");
     }
 
@@ -282,9 +284,22 @@ mod tests {
         let last = OLD_ENDS + KEPT_AFTER_ITS_END_S - 1;
         for (now, stays) in [(last, true), (last + 1, false)] {
             let new = [delivered("NEW", NEW, now - 1)];
-            let (entries, named) = merged(&kept, OLD_SERIAL, &new, UnixSeconds(now)).expect("read");
+            let (entries, named) = merged(&kept, OLD_SERIAL, &new, UnixSeconds(now));
             assert_eq!(ids(&entries).contains(&OLD_SERIAL), stays, "at {now}");
             assert_eq!(named, "NEW");
         }
+    }
+
+    #[test]
+    fn a_kept_certificate_that_cannot_be_read_does_not_stand_in_the_way_of_new_ones() {
+        let kept = [certificate("DAMAGED", "no certificate"), public_key()];
+        let new = [delivered("NEW", NEW, NOW.0 - 1)];
+        let (entries, _) = merged(&kept, "DAMAGED", &new, NOW);
+        assert_eq!(ids(&entries), ["PUB_KEY_ID_0100", "NEW"]);
+        // One that WeChat Pay delivers again is mended by it.
+        let again = [delivered("DAMAGED", OLD, NOW.0 - 1)];
+        let (entries, named) = merged(&kept, "DAMAGED", &again, NOW);
+        assert_eq!(entries[0].pem, OLD);
+        assert_eq!(named, "DAMAGED");
     }
 }
