@@ -23,8 +23,10 @@ pub(crate) struct Books {
 /// One reconciled day: what its items say in JSON.
 #[derive(Debug, Default)]
 pub(crate) struct DayBook {
-    /// The latest run.
+    /// The latest run in earnest.
     pub(crate) run: Value,
+    /// The latest preview.
+    pub(crate) preview: Value,
     pub(crate) differences: Vec<Value>,
 }
 
@@ -104,12 +106,14 @@ impl Books {
 }
 
 impl DayBook {
-    /// The run's state, the number of differences, or the state of one: of this kind, and about this order.
+    /// The run's state, that of its fund side or of the preview, the number of differences, or the state of one: of this kind, and about this order.
     pub(crate) fn state(&self, what: &str) -> String {
         let of = |value: &Value| value["state"].as_str().unwrap_or("none").to_owned();
         match what.split_once(' ') {
             None if what.is_empty() => of(&self.run),
             None if what == "parts" => self.run["parts"].to_string(),
+            None if what == "funds" => of(&self.run["funds"]),
+            None if what == "preview" => of(&self.preview),
             None => self.differences.len().to_string(),
             Some((kind, order_no)) => {
                 let is_it =
@@ -129,7 +133,9 @@ fn days(scene: &Scene) -> BTreeMap<String, DayBook> {
         let day = days.entry(date.to_owned()).or_default();
         let body: Value = serde_json::from_str(text(&item, "body")).expect("JSON");
         assert_eq!(text(&item, "state"), body["state"], "what is told apart");
-        match text(&item, "sk").split('#').next().unwrap_or_default() {
+        let sk = text(&item, "sk");
+        match sk.split('#').next().unwrap_or_default() {
+            "run" if sk == "run#preview" => day.preview = body,
             "run" => day.run = body,
             "difference" => day.differences.push(body),
             other => panic!("an item of a kind that the harness does not know: {other}"),

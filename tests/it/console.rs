@@ -6,7 +6,7 @@ use adapters::reconciliation::Saved;
 use http::{Request, Response};
 use payments::reconcile::{
     difference::{Kind, State},
-    run::{Run, RunState},
+    run::{FundState, Run, RunState},
 };
 use serde_json::{Value, json};
 
@@ -238,10 +238,13 @@ async fn the_console_opens_on_the_latest_day_with_a_run_or_on_the_day_that_was_p
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_in_trouble_says_what_it_is_and_what_to_do() {
     let bench = Bench::start().await;
-    let run = |back, state, trouble: Option<&str>| Run {
-        state,
-        trouble: trouble.map(str::to_owned),
-        ..Run::begun(bench.day(back), "run-1", false, bench.clock.now())
+    let run = |back, state, trouble: Option<&str>| {
+        let mut run = Run::begun(bench.day(back), "run-1", false, bench.clock.now());
+        (run.state, run.trouble) = (state, trouble.map(str::to_owned));
+        if let (RunState::Done, Some(funds)) = (state, &mut run.funds) {
+            funds.state = FundState::Done;
+        }
+        run
     };
     for (back, state, trouble, expected) in [
         (
@@ -315,10 +318,7 @@ async fn a_run_that_was_asked_for_is_on_its_way_only_until_one_has_begun() {
     let page = bench.console(li(), get(&address)).await.into_body();
     let plain = format!("href=\"/console/{day}\">Load the page anew");
     assert!(page.contains(&plain), "{page}");
-    let begun = Run {
-        version: 2,
-        ..Run::begun(day, "run-2", true, bench.clock.now())
-    };
+    let begun = Run::begun(day, "run-2", true, bench.clock.now());
     bench.write_run(&begun).await;
     assert!(!says_so(&address).await, "it has begun");
 

@@ -66,7 +66,9 @@ def expected(resources):
     found["OpenDifferencesAlarm"] = above(METRICS, "OpenDifferences", merchant, 0, "Maximum") | {
         "TreatMissingData": "ignore",
     }
-    found["ReconciliationMissingAlarm"] = above(METRICS, "DaysReconciled", merchant, 1, period_s=86400) | {
+    # A preview reconciles nothing, unless the daily run itself only looks.
+    days = {"Fn::If": ["DailyRunRepairs", "DaysReconciled", "DaysPreviewed"]}
+    found["ReconciliationMissingAlarm"] = above(METRICS, days, merchant, 1, period_s=86400) | {
         "ComparisonOperator": "LessThanThreshold",
         "TreatMissingData": "breaching",
     }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use payments::reconcile::{
     difference::{Difference, Side, Step, Who},
-    run::{BillName, Run},
+    run::{BillName, FundSide, Run},
     totals::Sums,
 };
 use serde_json::{Map, Value, json};
-use wechatpay::time::format_rfc3339_beijing;
+use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{
     asked::STATES,
@@ -17,14 +17,15 @@ use crate::{
     words,
 };
 
-/// A day: its run, both sides' totals, and how many differences there are.
-pub(crate) fn day(run: &Run, day: &Day) -> Value {
+/// A day: its run, both sides' totals, how many differences there are, and the latest preview beside the run.
+pub(crate) fn day(run: &Run, preview: Option<&Run>, day: &Day) -> Value {
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
     put("date", json!(run.date));
     put("run_id", json!(run.id));
     put("state", json!(run.state.name()));
     put("dry_run", json!(run.dry_run));
+    put("requested_at", requested_at(run));
     put("started_at", json!(format_rfc3339_beijing(run.started_at)));
     put("updated_at", json!(format_rfc3339_beijing(run.updated_at)));
     put("parts", json!(run.parts));
@@ -36,6 +37,47 @@ pub(crate) fn day(run: &Run, day: &Day) -> Value {
     put("totals", totals(run));
     put("carried", json!(run.carried()));
     put("differences", differences(day));
+    if let Some(side) = &run.funds {
+        put("funds", funds(side));
+    }
+    if let Some(preview) = preview {
+        put("latest_preview", self::preview(preview));
+    }
+    Value::Object(view)
+}
+
+fn requested_at(run: &Run) -> Value {
+    let requested_at = UnixSeconds(run.requested_at_ms().div_euclid(1000));
+    json!(format_rfc3339_beijing(requested_at))
+}
+
+/// The fund side of a run: a verdict of its own.
+fn funds(side: &FundSide) -> Value {
+    let accounts: Vec<&str> = side.accounts.iter().map(|bill| bill.name()).collect();
+    let mut view = Map::from_iter([
+        ("state".to_owned(), json!(side.state.name())),
+        ("accounts".to_owned(), json!(accounts)),
+        ("settlement_days".to_owned(), json!(side.settlement_days)),
+        ("parts".to_owned(), json!(side.parts)),
+        ("parts_done".to_owned(), json!(side.parts_done.len())),
+        ("carried".to_owned(), json!(side.carried())),
+    ]);
+    if let Some(trouble) = &side.trouble {
+        view.insert("trouble".to_owned(), json!(trouble));
+    }
+    Value::Object(view)
+}
+
+/// A preview beside the day's run, in short.
+fn preview(preview: &Run) -> Value {
+    let mut view = Map::from_iter([
+        ("run_id".to_owned(), json!(preview.id)),
+        ("state".to_owned(), json!(preview.state.name())),
+        ("requested_at".to_owned(), requested_at(preview)),
+    ]);
+    if let Some(trouble) = &preview.trouble {
+        view.insert("trouble".to_owned(), json!(trouble));
+    }
     Value::Object(view)
 }
 

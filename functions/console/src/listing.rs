@@ -2,10 +2,7 @@
 
 use adapters::reconciliation::{ReconciliationError, ReconciliationTable};
 use futures_util::future::try_join_all;
-use payments::reconcile::{
-    difference::Difference,
-    run::{BillDate, Run},
-};
+use payments::reconcile::{day_runs::DayRuns, difference::Difference, run::BillDate};
 
 use crate::asked::{Filter, ListAsked};
 
@@ -82,17 +79,15 @@ pub(crate) fn needing(items: &[Difference]) -> usize {
     needing.count()
 }
 
-/// For each run, how many of its day's differences need somebody. Days without a difference cost no call.
+/// For each day, how many of its differences need somebody. Days without a difference cost no call.
 pub(crate) async fn needing_of_each(
     table: &ReconciliationTable,
-    runs: &[Run],
+    runs: &[(BillDate, DayRuns)],
 ) -> Result<Vec<(BillDate, usize)>, ReconciliationError> {
-    let with_some = runs
-        .iter()
-        .filter(|run| run.differences().values().any(|count| *count > 0));
-    try_join_all(with_some.map(async |run| {
-        let found = day(table, run.date, Filter::default()).await?;
-        Ok((run.date, needing(&found.items)))
+    let with_some = runs.iter().filter(|(_, runs)| runs.has_found_any());
+    try_join_all(with_some.map(async |(date, _)| {
+        let found = day(table, *date, Filter::default()).await?;
+        Ok((*date, needing(&found.items)))
     }))
     .await
 }

@@ -2,7 +2,7 @@
 
 use payments::reconcile::{
     difference::{Decision, Difference, Kind, Money, PERSONS, Remedy, State, Step, Who},
-    run::{BillDate, BillName, Run, RunState},
+    run::{BillDate, BillName, FundSide, FundState, Run, RunState},
 };
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
@@ -150,12 +150,12 @@ impl RunWords {
     }
 }
 
-/// A day's run in words, with what is left of what it found. `next_is_done` says whether the next day's run is through, and with
-/// it what was left to that day's bills.
+/// A day's run in words, with what is left of what it found. `later_are_done` says whether the runs are through to whose days'
+/// bills something was left.
 pub(crate) fn run(
     run: Option<&Run>,
     found: &[Difference],
-    next_is_done: bool,
+    later_are_done: bool,
     now: UnixSeconds,
 ) -> RunWords {
     let Some(run) = run else {
@@ -198,21 +198,87 @@ pub(crate) fn run(
             "Failed",
             "The run ended without a verdict. A bill that is of no use is fetched anew by itself, four times, half an hour apart. Else, and after that, run the day again; if it fails again, look into the log of the function reconcile.",
         ),
-        RunState::Done => done_run(run, found, next_is_done),
+        RunState::Done => {
+            let words = done_run(run, found, later_are_done);
+            return match &run.funds {
+                Some(funds) => with_funds(words, funds, now.0.saturating_sub(run.updated_at.0)),
+                None => words,
+            };
+        }
     };
     RunWords {
-        // One that is done has no trouble any more.
         trouble: run.trouble.as_deref().map(sentence),
         ..words
     }
 }
 
-fn done_run(run: &Run, found: &[Difference], next_is_done: bool) -> RunWords {
+/// What is said of a run whose trades are judged, with how its fund side stands.
+fn with_funds(words: RunWords, funds: &FundSide, silent_s: i64) -> RunWords {
+    let (tone, headline, of_funds) = match funds.state {
+        FundState::Done => return words,
+        FundState::Failed => (
+            Tone::Bad,
+            "Trades are judged, the fund side failed",
+            "The trades are judged, and that stands. Of the account’s movements nothing is said. When the cause is mended, run the day again.",
+        ),
+        FundState::Pending | FundState::Waiting | FundState::Running
+            if is_silent(silent_s, funds.trouble.is_some()) =>
+        {
+            (
+                Tone::Bad,
+                "Trades are judged, the fund side is stuck",
+                "The fund side wrote nothing for longer than it may be silent. Run the day again; if that sticks too, look into the log of the function reconcile and the dead letters of its queue.",
+            )
+        }
+        FundState::Pending | FundState::Running if funds.trouble.is_none() => (
+            Tone::Wait,
+            "Trades are judged, the fund side runs",
+            "The account’s movements are being judged: load the page anew in a minute.",
+        ),
+        FundState::Pending | FundState::Running | FundState::Waiting => (
+            Tone::Wait,
+            "Trades are judged, the fund side waits",
+            "The account’s movements are not judged yet. The run comes back for them by itself, after a pause of half an hour at most.",
+        ),
+    };
+    RunWords {
+        tone: match words.tone {
+            Tone::Good | Tone::Wait | Tone::Quiet => tone,
+            Tone::Bad => Tone::Bad,
+        },
+        headline,
+        trouble: funds.trouble.as_deref().map(sentence),
+        detail: format!("{of_funds} {}", words.detail),
+    }
+}
+
+/// How a fund side stands, in a word, and its look.
+pub(crate) const fn fund_state(state: FundState) -> (&'static str, Tone) {
+    match state {
+        FundState::Pending => ("After the trades", Tone::Quiet),
+        FundState::Waiting => ("Waiting", Tone::Wait),
+        FundState::Running => ("Running", Tone::Wait),
+        FundState::Done => ("Done", Tone::Good),
+        FundState::Failed => ("Failed", Tone::Bad),
+    }
+}
+
+/// How a run stands, in a word.
+pub(crate) const fn run_state(state: RunState) -> &'static str {
+    match state {
+        RunState::Waiting => "waiting for the bill",
+        RunState::Running => "running",
+        RunState::Done => "done",
+        RunState::Failed => "failed",
+    }
+}
+
+fn done_run(run: &Run, found: &[Difference], later_are_done: bool) -> RunWords {
     let under_way = found.iter().filter(|one| one.state == State::Approved);
     let under_way = under_way.count();
     let waiting = found.iter().filter(|one| one.state.needs_somebody());
     let waiting = waiting.count().saturating_sub(under_way);
-    let is_open = is_left_open(run, next_is_done);
+    let is_open = is_left_open(run, later_are_done);
     let words = if waiting > 0 {
         let detail = match waiting {
             1 => "One difference still needs somebody.".to_owned(),
@@ -246,19 +312,22 @@ fn done_run(run: &Run, found: &[Difference], next_is_done: bool) -> RunWords {
             "WeChat Pay’s bills and our books say the same of every trade of this day.",
         )
     };
+    let (bills, page) = match left_for_days(run) {
+        1 => ("the next day’s bills".to_owned(), "that day’s page"),
+        days => (
+            format!("the bills of the next {days} days"),
+            "those days’ pages",
+        ),
+    };
     let left = match (run.carried(), is_open) {
         (0, _) => return words,
-        (1, true) => "One trade is judged with the next day’s bills.".to_owned(),
-        (more, true) => format!(
-            "{} trades are judged with the next day’s bills.",
-            count(more)
-        ),
+        (1, true) => format!("One trade is judged with {bills}."),
+        (more, true) => format!("{} trades are judged with {bills}.", count(more)),
         (1, false) => {
-            "One trade was left to the next day’s bills: what came of it is on that day’s page."
-                .to_owned()
+            format!("One trade was left to {bills}: what came of it is on {page}.")
         }
         (more, false) => format!(
-            "{} trades were left to the next day’s bills: what came of them is on that day’s page.",
+            "{} trades were left to {bills}: what came of them is on {page}.",
             count(more)
         ),
     };
@@ -268,16 +337,30 @@ fn done_run(run: &Run, found: &[Difference], next_is_done: bool) -> RunWords {
     }
 }
 
-/// Whether some of the day's trades wait for the next day's run.
-pub(crate) fn is_left_open(run: &Run, next_is_done: bool) -> bool {
-    run.carried() > 0 && !next_is_done
+/// Whether some of the day's trades wait for the run of a later day.
+pub(crate) fn is_left_open(run: &Run, later_are_done: bool) -> bool {
+    run.carried() > 0 && !later_are_done
+}
+
+/// For how many days trades of the day may wait: those near midnight for one, the account's for as many as the contract says.
+pub(crate) fn left_for_days(run: &Run) -> u8 {
+    let funds = run.funds.as_ref().filter(|funds| funds.carried() > 0);
+    funds.map_or(1, |funds| funds.settlement_days.max(1))
 }
 
 /// Whether a run that is under way is silent for longer than it may be: a Lambda function's longest time, and before it, where
 /// something was in the way, the longest pause before the next try.
 pub(crate) fn is_stuck(run: &Run, now: UnixSeconds) -> bool {
-    let pause_s = if run.trouble.is_some() { 1_800 } else { 0 };
-    now.0.saturating_sub(run.updated_at.0) > pause_s + 900
+    is_silent(
+        now.0.saturating_sub(run.updated_at.0),
+        run.trouble.is_some(),
+    )
+}
+
+/// Whether a side of a run has written nothing for too long: so many seconds.
+const fn is_silent(silent_s: i64, has_trouble: bool) -> bool {
+    let pause_s = if has_trouble { 1_800 } else { 0 };
+    silent_s > pause_s + 900
 }
 
 /// Whether the sums of the day were counted before this run put one of their causes right: what is booked or kept by a repair
@@ -427,10 +510,54 @@ mod tests {
     }
 
     fn run_that(state: RunState) -> Run {
-        Run {
-            state,
-            ..Run::begun(date(), "run-1", false, NOW)
+        let mut run = Run::begun(date(), "run-1", false, NOW);
+        run.state = state;
+        if state == RunState::Done {
+            run.funds.as_mut().unwrap().state = FundState::Done;
         }
+        run
+    }
+
+    #[test]
+    fn the_fund_side_is_told_beside_trades_that_are_judged_and_never_hides_what_they_came_to() {
+        let mut done = run_that(RunState::Done);
+        let open = found_by("run-1", Kind::AmountDiffers);
+        for (state, trouble, silent_s, headline, tone) in [
+            (FundState::Running, None, 0, "the fund side runs", Tone::Wait),
+            (FundState::Pending, None, 901, "the fund side is stuck", Tone::Bad),
+            (FundState::Waiting, Some("no bill yet"), 901, "the fund side waits", Tone::Wait),
+            (FundState::Failed, Some("refused"), 0, "the fund side failed", Tone::Bad),
+        ] {
+            let funds = done.funds.as_mut().unwrap();
+            (funds.state, funds.trouble) = (state, trouble.map(str::to_owned));
+            let now = UnixSeconds(NOW.0 + silent_s);
+            let told = run(Some(&done), &[], true, now);
+            assert!(told.headline.ends_with(headline), "{}", told.headline);
+            assert_eq!(told.tone, tone, "{headline}");
+            assert_eq!(told.trouble, trouble.map(sentence));
+            assert!(told.detail.contains("say the same of every trade"));
+            let told = run(Some(&done), std::slice::from_ref(&open), true, now);
+            assert_eq!(told.tone, Tone::Bad);
+            assert!(told.detail.contains("One difference still needs somebody"));
+        }
+    }
+
+    #[test]
+    fn trades_that_are_settled_later_are_left_to_as_many_days() {
+        let mut waits = run_that(RunState::Done);
+        let funds = waits.funds.as_mut().unwrap();
+        funds.settlement_days = 7;
+        let part = payments::reconcile::run::FundsDone {
+            carried: 2,
+            ..Default::default()
+        };
+        funds.parts_done.insert(0, part);
+        let told = run(Some(&waits), &[], false, NOW);
+        assert!(
+            told.detail.contains("2 trades are judged with the bills of the next 7 days"),
+            "{}",
+            told.detail
+        );
     }
 
     fn left_to_the_next_day(carried: u64) -> Run {

@@ -14,7 +14,6 @@ use payments::{
     issue::Answer,
     reconcile::{
         books::DayBooks,
-        funds::{FundBooks, FundDay},
         matcher::{Matched, Matcher},
         run::{BILLS_LAST_DAYS, BillDate, BillFacts, BillName, Run},
     },
@@ -30,7 +29,6 @@ use wechatpay::{
 use crate::{
     desk::Desk,
     error::{BrokenBill, DayError},
-    funds,
     part::Part,
 };
 
@@ -52,14 +50,7 @@ pub(crate) struct Trades {
     pub(crate) summary_differs: Option<String>,
 }
 
-impl Trades {
-    /// For the day's record.
-    pub(crate) fn bills(&self) -> [(BillName, BillFacts); 1] {
-        [(BillName::Trade, self.facts.clone())]
-    }
-}
-
-/// Lays the day's trade bill against our books of the part, and notes what the account has to move for its rows.
+/// Lays the day's trade bill against our books of the part.
 ///
 /// # Errors
 /// [`DayError`].
@@ -68,7 +59,6 @@ pub(crate) async fn trades(
     run: &Run,
     part: Part,
     books: DayBooks,
-    moves: &mut FundBooks,
 ) -> Result<Trades, DayError> {
     let mut matcher = Matcher::new(books, &desk.mchid, DIFFERENCES_MAX);
     let read = read_trade(desk, run, run.date, |rows| {
@@ -78,9 +68,6 @@ pub(crate) async fn trades(
             for row in rows.iter().filter(|row| part.has(row.out_trade_no())) {
                 matcher.take(row)?;
             }
-        }
-        for row in rows.iter().filter(|row| part.has(funds::id_of(row))) {
-            moves.expect(row, FundDay::Same);
         }
         Ok(())
     })
@@ -92,13 +79,51 @@ pub(crate) async fn trades(
     })
 }
 
-/// Reads the day's trade bill for its size, and so that it is kept.
+/// Sees to it that the trade bill of a day is kept. What is known of it.
 ///
 /// # Errors
 /// [`DayError`].
-pub(crate) async fn fetch(desk: &Desk, run: &Run) -> Result<BillFacts, DayError> {
-    Ok(read_trade(desk, run, run.date, |_| Ok(())).await?.facts)
+pub(crate) async fn fetch_trade(
+    desk: &Desk,
+    run: &Run,
+    date: BillDate,
+) -> Result<BillFacts, DayError> {
+    match kept(desk, run, date, BillName::Trade).await? {
+        Kept::File { facts, .. } => Ok(facts),
+        Kept::Nothing => Ok(NO_BILL),
+        Kept::Not => Ok(read_trade(desk, run, date, |_| Ok(())).await?.facts),
+    }
 }
+
+/// Sees to it that a fund bill of a day is kept. What is known of it.
+///
+/// # Errors
+/// [`DayError`].
+pub(crate) async fn fetch_fund(
+    desk: &Desk,
+    run: &Run,
+    date: BillDate,
+    bill: BillName,
+) -> Result<BillFacts, DayError> {
+    match kept(desk, run, date, bill).await? {
+        Kept::File { facts, .. } => Ok(facts),
+        Kept::Nothing => Ok(NO_BILL),
+        Kept::Not => {
+            desk.clock.sleep(FUND_BILL_PAUSE).await;
+            Ok(read_fund(desk, run, date, bill, |_| Ok(())).await?.facts)
+        }
+    }
+}
+
+/// WeChat Pay takes 3 requests for fund bills a second (section 8.1).
+const FUND_BILL_PAUSE: Duration = Duration::from_millis(350);
+
+/// What is known of a bill that does not exist, since nothing happened.
+const NO_BILL: BillFacts = BillFacts {
+    rows: 0,
+    sha1: None,
+    kept_as: None,
+};
 
 /// What reading a bill came to.
 pub(crate) struct ReadBill {
@@ -137,13 +162,16 @@ pub(crate) async fn read_fund(
     desk: &Desk,
     run: &Run,
     date: BillDate,
-    account: (BillName, AccountType),
+    bill: BillName,
     each: impl FnMut(&FundRow<'_>) -> Result<(), DayError>,
 ) -> Result<ReadBill, DayError> {
-    let (bill, account_type) = account;
     let call = FundFlowBill {
         bill_date: date.to_string(),
-        account_type,
+        account_type: match bill {
+            BillName::FundOperation => AccountType::Operation,
+            BillName::FundFees => AccountType::Fees,
+            BillName::Trade | BillName::FundBasic => AccountType::Basic,
+        },
         gzip: true,
     };
     let text = FundText {
@@ -260,11 +288,7 @@ async fn read<C: Call<Answer = BillLink>>(
     let Some(opened) = open(desk, run, date, bill, call).await? else {
         info!(%date, bill = bill.name(), "nothing happened on the day: there is no bill");
         return Ok(ReadBill {
-            facts: BillFacts {
-                rows: 0,
-                sha1: None,
-                kept_as: None,
-            },
+            facts: NO_BILL,
             summary_differs: None,
         });
     };
@@ -328,7 +352,7 @@ async fn open<C: Call<Answer = BillLink>>(
     call: &C,
 ) -> Result<Option<Opened>, DayError> {
     match kept(desk, run, date, bill).await? {
-        Kept::File(opened) => return Ok(Some(*opened)),
+        Kept::File { opened, .. } => return Ok(Some(*opened)),
         Kept::Nothing => return Ok(None),
         Kept::Not => {}
     }
@@ -363,73 +387,75 @@ async fn open<C: Call<Answer = BillLink>>(
 /// How long WeChat Pay may take to begin with a file.
 const DOWNLOAD_WITHIN: Duration = Duration::from_secs(30);
 
-/// What earlier runs have kept of a bill.
+/// What is kept of a bill.
 enum Kept {
     /// Its file.
-    File(Box<Opened>),
-    /// That there is none, since nothing happened: WeChat Pay said so when it could be believed, and of so old a day it tells
-    /// nothing any more. Of others it is asked again: it may have been late.
+    File {
+        /// The file, about to be read.
+        opened: Box<Opened>,
+        /// What is known of it.
+        facts: BillFacts,
+    },
+    /// That there is none, since nothing happened: WeChat Pay said so to this very run, or of so old a day that it tells nothing
+    /// of it any more. Of others it is asked again: it may have been late.
     Nothing,
     /// Nothing that counts.
     Not,
 }
 
-/// What an earlier run has kept of a bill. Of the present day there is none that stays: its bill still grows.
+/// What this run or an earlier one has kept of a bill. Of the present day an earlier run has kept nothing that stays: its bill
+/// still grows.
 async fn kept(desk: &Desk, run: &Run, date: BillDate, bill: BillName) -> Result<Kept, DayError> {
-    if date >= BillDate::of(desk.clock.now()) {
-        return Ok(Kept::Not);
-    }
-    let other;
-    let run = if date == run.date {
-        run
-    } else {
-        match desk.reconciliations.run(date).await? {
-            Some(found) if are_whole(&found) => {
-                other = found;
-                &other
-            }
-            Some(_) | None => return Ok(Kept::Not),
+    let own = run.fetched.get(&date).and_then(|bills| bills.get(&bill));
+    let known = match own {
+        Some(facts) => Some(facts.clone()),
+        None if date >= BillDate::of(desk.clock.now()) => None,
+        None if date == run.date => run.bills.get(&bill).cloned(),
+        None => {
+            let runs = desk.reconciliations.day_runs(date).await?;
+            runs.whole_bill(bill).cloned()
         }
     };
-    let Some(facts) = run.bills.get(&bill) else {
+    let Some(facts) = known else {
         return Ok(Kept::Not);
     };
     let (Some(sha1), Some(kept_as)) = (&facts.sha1, &facts.kept_as) else {
-        return Ok(if is_too_old(desk, date) {
+        return Ok(if own.is_some() || is_too_old(desk, date) {
             Kept::Nothing
         } else {
             Kept::Not
         });
     };
-    let bytes = desk.evidence.open(kept_as).await?;
-    Ok(bytes.map_or(Kept::Not, |bytes| {
-        Kept::File(Box::new(Opened {
+    let Some(bytes) = desk.evidence.open(kept_as).await? else {
+        return Ok(Kept::Not);
+    };
+    Ok(Kept::File {
+        opened: Box::new(Opened {
             name: bill.name(),
             source: BillSource::Kept(bytes),
             keeping: None,
             sha1: sha1.clone(),
             kept_as: kept_as.clone(),
-        }))
-    }))
+        }),
+        facts,
+    })
 }
 
 /// Whether WeChat Pay gives no bill of the day any more.
-pub(crate) fn is_too_old(desk: &Desk, date: BillDate) -> bool {
+fn is_too_old(desk: &Desk, date: BillDate) -> bool {
     date < BillDate::of(desk.clock.now()).plus_days(-BILLS_LAST_DAYS)
 }
 
-/// Whether the bills of a run are those of a day that was over. With a simulator a day is reconciled while it still runs.
-pub(crate) fn are_whole(run: &Run) -> bool {
-    run.started_at >= run.date.ends_at()
-}
-
-/// Whether a day's trade bill is kept, so that it can be read however old the day is.
+/// Whether a day's trade bill can be read: WeChat Pay gives it, or it is kept, however old the day is.
 ///
 /// # Errors
 /// [`DayError`].
-pub(crate) async fn is_kept(desk: &Desk, date: BillDate) -> Result<bool, DayError> {
-    let run = desk.reconciliations.run(date).await?;
-    Ok(run.is_some_and(|run| are_whole(&run) && run.bills.contains_key(&BillName::Trade)))
+pub(crate) async fn can_be_read(desk: &Desk, date: BillDate) -> Result<bool, DayError> {
+    if !is_too_old(desk, date) {
+        return Ok(true);
+    }
+    let runs = desk.reconciliations.day_runs(date).await?;
+    Ok(runs.whole_bill(BillName::Trade).is_some())
 }
 
 /// `bills/<mchid>/<day>/<bill>-<sha1>.csv.gz`: a bill that comes with another hash one day never hides the first.
@@ -502,8 +528,16 @@ fn refused(bill: BillName, code: &str) -> DayError {
     DayError::from(BrokenBill::Refused {
         bill: bill.name(),
         code: code.to_owned(),
+        next: match bill {
+            BillName::Trade => SEE_THE_CODE,
+            BillName::FundBasic | BillName::FundOperation | BillName::FundFees => {
+                "if the merchant does not have this account, leave it out of the parameter FundAccounts; else see the protocol's page of bills for what the code asks for"
+            }
+        },
     })
 }
+
+const SEE_THE_CODE: &str = "see the protocol's page of bills for what the code asks for";
 
 /// A host that does not answer passes; a file that is not one does not.
 fn of_file(bill: &'static str, source: BillFileError) -> DayError {

@@ -22,7 +22,10 @@ use wechatpay::{UnixSeconds, bill::Fee};
 
 use adapters::order_table::DayLine;
 
-use crate::{ask, bills::DIFFERENCES_MAX, desk::Desk, error::DayError, our_books, part::Part};
+use crate::{
+    ask, bills::DIFFERENCES_MAX, day::LastMinutes, desk::Desk, error::DayError, our_books,
+    part::Part,
+};
 
 /// How many orders are read at once.
 const SIDE_BY_SIDE: usize = 16;
@@ -83,15 +86,26 @@ impl Finding {
 
     /// Notes a line that the bill has not, unless a row among the candidates names it, or one of the day before's last minutes.
     /// One of this day's last minutes may be in the next day's bill.
-    fn absent(&mut self, trade: Trade, kind: Kind, here: Side, before: &BTreeSet<String>) {
+    fn absent(&mut self, trade: Trade, kind: Kind, here: Side, before: &LastMinutes) {
         let number = number_of_trade(&trade);
-        if self.named.contains(&number) || before.contains(&number) {
+        if self.named.contains(&number) || before.numbers.contains(&number) {
             return;
         }
-        match near(self.date, trade.at) {
-            Near::End => self.carry(trade),
-            Near::Beginning | Near::Neither => {
-                self.add(kind, about_trade(&trade), None, Some(here));
+        let about = about_trade(&trade);
+        match (near(self.date, trade.at), &before.unread) {
+            (Near::End, _) => self.carry(trade),
+            (Near::Beginning, Some(why)) => {
+                let note = format!(
+                    "it may be in the bill of the day before, which was not there to look into ({why})"
+                );
+                let here = Side {
+                    note: Some(note),
+                    ..here
+                };
+                self.add(kind, about, None, Some(here));
+            }
+            (Near::Beginning, None) | (Near::Neither, _) => {
+                self.add(kind, about, None, Some(here));
             }
         }
     }
@@ -171,12 +185,12 @@ pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Finding) {
     }
 }
 
-/// Lines of our books that no row named. `before` are those that the bill of the day before had in its last minutes.
+/// Lines of our books that no row named. `before` is what the bill of the day before had in its last minutes.
 pub(crate) async fn absent(
     desk: &Desk,
     part: Part,
     books: &DayBooks,
-    before: &BTreeSet<String>,
+    before: &LastMinutes,
     finding: &mut Finding,
 ) -> Result<(), DayError> {
     let at_most = DIFFERENCES_MAX;

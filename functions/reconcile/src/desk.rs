@@ -6,6 +6,7 @@ use adapters::{
     wechat_api::WechatApi,
 };
 use flows::{ask::Asking, close::Closing, parts::Parts, refund::Refunding, settle::Settling};
+use payments::reconcile::run::FundTerms;
 
 use crate::settings::Settings;
 
@@ -27,6 +28,8 @@ pub struct Desk {
     pub(crate) work: Queue,
     /// Whether the daily run repairs, or only looks.
     pub(crate) repairs: bool,
+    /// What the merchant's contract says of the account.
+    pub(crate) fund_terms: FundTerms,
     /// Lines of a day that one run holds; a bigger day is split.
     pub(crate) lines_max: u64,
     pub(crate) mchid: String,
@@ -54,6 +57,7 @@ impl Desk {
             evidence: Evidence::new(aws.s3(), settings.evidence_bucket, ""),
             work: Queue::new(aws.sqs(), settings.work_queue_url),
             repairs: settings.repairs,
+            fund_terms: settings.fund_terms,
             lines_max: settings.lines_max,
             mchid,
             clock,

@@ -94,14 +94,14 @@ pub(crate) enum BrokenBill {
         source: Unreadable,
     },
     /// WeChat Pay refuses to give it.
-    #[error(
-        "WeChat Pay refuses bill {bill} with {code}: see the protocol's page of bills for what the code asks for"
-    )]
+    #[error("WeChat Pay refuses bill {bill} with {code}: {next}")]
     Refused {
         /// Which bill.
         bill: &'static str,
         /// WeChat Pay's code.
         code: String,
+        /// What to do about it.
+        next: &'static str,
     },
 }
 

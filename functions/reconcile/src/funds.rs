@@ -1,144 +1,324 @@
-//! The third side: the movements of the account, of the day and the day before, against the trades of both days.
+//! The fund side of a run: the movements of the account against the trades, once the trade side is done.
 //!
-//! A merchant may be settled the day after a trade, so a trade without a movement waits for the next day's bills. What is expected
-//! and what moved is read from the bills alone, so that each run of a day comes to the same; only of a movement that no row explains
-//! are our books and WeChat Pay asked.
+//! All bills that it takes are fetched once, for all its parts: those of the run's day and of as many days before it as the
+//! contract has to settlement. Then each part lays the movements of those days against what their trades have to move. What is
+//! expected and what moved is read from the bills alone, so that each run of a day comes to the same; only of a movement that no
+//! row explains are our books and WeChat Pay asked.
+//!
+//! It is a verdict of its own: whatever goes wrong here stands in the record as the fund side's trouble, is tried again where that
+//! may help, and takes nothing back of what the trade side came to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use adapters::queues::ReconcileWork;
+use flows::trace::Trace;
 use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
     reconcile::{
         bill_line::BillLine,
-        difference::{About, Difference, Kind, Side, State},
+        difference::{About, Difference, Kind, RunSide, Side, State},
         fund_line::{Flow, FundLine},
         funds::{FundBooks, FundDay, Funding},
-        judge::{NEAR_MIDNIGHT_S, about_row, side_of_row},
+        judge::{about_row, side_of_row},
         matcher::TooManyDifferences,
-        run::{BillDate, BillFacts, BillName, Run},
+        run::{BillDate, BillFacts, BillName, FundSide, FundState, FundsDone, Run},
     },
 };
-use wechatpay::{
-    api::AccountType,
-    bill::{TradeKind, TradeRow, beijing_time, yuan_of_fen},
-};
+use tracing::info;
+use wechatpay::bill::{TradeKind, TradeRow, beijing_time, yuan_of_fen};
 
 use crate::{
     ask,
     bills::{self, DIFFERENCES_MAX},
-    confirm::{Finding, kind_of, number_of},
-    day,
+    confirm::Finding,
     desk::Desk,
+    differences,
     error::DayError,
+    metrics,
     part::Part,
+    record,
 };
 
-/// The accounts that trades move. WeChat Pay settles to the first; the others hold what a merchant moved there.
-const ACCOUNTS: [(BillName, AccountType); 3] = [
-    (BillName::FundBasic, AccountType::Basic),
-    (BillName::FundOperation, AccountType::Operation),
-    (BillName::FundFees, AccountType::Fees),
-];
-
-/// What came of it, besides differences.
-pub(crate) struct Moves {
-    /// The day's fund bills.
-    pub(crate) bills: BTreeMap<BillName, BillFacts>,
-    /// Trades of the day that not all has moved for yet.
-    pub(crate) carried: u64,
-    /// Whether the trades of the day before were judged too.
-    pub(crate) before: bool,
+/// Judges the movements of a run's day, or begins to where they have to be split.
+///
+/// # Errors
+/// [`DayError`]. The day's record says so too.
+pub(crate) async fn reconcile(
+    desk: &Desk,
+    date: BillDate,
+    run_id: &str,
+    trace: &Trace,
+) -> Result<(), DayError> {
+    let run = record::current(desk, date, run_id).await?;
+    let Some(funds) = run.funds.as_ref().filter(|_| run.is_whole()) else {
+        return Ok(());
+    };
+    if funds.state.is_over() {
+        info!(%date, run_id, "the fund side is over: the message came twice");
+        return Ok(());
+    }
+    let done = whole(desk, &run, trace).await;
+    record::note_trouble(desk, date, run_id, (RunSide::Funds, Part::WHOLE), done).await
 }
 
-/// What is known of the day before once its trade bill was read.
-pub(crate) struct Before {
-    /// What the account has to move for its trades, part of which may come on the day itself.
-    pub(crate) books: FundBooks,
-    /// The trades of its last minutes: our books may have them on the day itself.
-    pub(crate) last: BTreeSet<String>,
-    /// Whether there is a bill to read; of days that are long over, WeChat Pay gives none any more.
-    is_read: bool,
-}
-
-/// Reads the trade bill of the day before.
+/// Judges one part of the movements.
 ///
 /// # Errors
 /// [`DayError`].
-pub(crate) async fn before(desk: &Desk, run: &Run, part: Part) -> Result<Before, DayError> {
+pub(crate) async fn reconcile_part(
+    desk: &Desk,
+    date: BillDate,
+    run_id: &str,
+    part: u8,
+) -> Result<(), DayError> {
+    let run = record::current(desk, date, run_id).await?;
+    let Some(funds) = &run.funds else {
+        return Ok(());
+    };
+    if funds.parts_done.contains_key(&part) {
+        return close_if_whole(desk, &run).await;
+    }
+    let part = Part {
+        number: part,
+        of: funds.parts,
+    };
+    let done = Box::pin(one_part(desk, &run, part)).await;
+    record::note_trouble(desk, date, run_id, (RunSide::Funds, part), done).await
+}
+
+/// Everything in one go, or its split.
+async fn whole(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), DayError> {
+    let run = gather(desk, run).await?;
+    let Some(funds) = &run.funds else {
+        return Ok(());
+    };
+    if funds.parts <= 1 {
+        return Box::pin(one_part(desk, &run, Part::WHOLE)).await;
+    }
+    for part in (0..funds.parts).filter(|part| !funds.parts_done.contains_key(part)) {
+        let message = ReconcileWork::FundsPartV1 {
+            date: run.date,
+            run_id: run.id.clone(),
+            part,
+        };
+        desk.work
+            .send_reconcile(&message, 0, &trace.traceparent())
+            .await?;
+    }
+    info!(date = %run.date, parts = funds.parts, "the day's movements are split");
+    Ok(())
+}
+
+/// The days whose bills a run takes, the earliest first: its own, and as many before it as the contract has to settlement.
+fn days(run: &Run, funds: &FundSide) -> impl Iterator<Item = (BillDate, FundDay)> {
+    let (date, before) = (run.date, i64::from(funds.settlement_days));
+    (0..=before).rev().map(move |days| {
+        let day = match days {
+            0 => FundDay::Same,
+            _ if days == before => FundDay::Due,
+            _ => FundDay::Between,
+        };
+        (date.plus_days(-days), day)
+    })
+}
+
+/// The earliest of them, whose trades are settled by the end of the run's day.
+fn due_date(run: &Run, funds: &FundSide) -> BillDate {
+    run.date.plus_days(-i64::from(funds.settlement_days))
+}
+
+type Fetched = BTreeMap<BillDate, BTreeMap<BillName, BillFacts>>;
+
+/// Fetches every bill that the movements are judged by and that is not kept yet, and notes what is known of each. The run after
+/// that. What was fetched before something went wrong is not asked for again.
+async fn gather(desk: &Desk, run: &Run) -> Result<Run, DayError> {
+    let Some(funds) = &run.funds else {
+        return Ok(run.clone());
+    };
+    let mut fetched = run.fetched.clone();
+    let gathered = gather_into(desk, run, funds, &mut fetched).await;
+    let parts = parts_of(desk, run, funds, &fetched);
+    let saved = record::save(desk, run.date, &run.id, |run| {
+        run.fetched.clone_from(&fetched);
+        if let Some(own) = fetched.get(&run.date) {
+            run.bills.extend(own.clone());
+        }
+        if let (Ok(()), Some(funds)) = (&gathered, &mut run.funds) {
+            funds.state = FundState::Running;
+            funds.parts = parts.max(funds.parts);
+        }
+    })
+    .await;
+    gathered?;
+    saved
+}
+
+async fn gather_into(
+    desk: &Desk,
+    run: &Run,
+    funds: &FundSide,
+    fetched: &mut Fetched,
+) -> Result<(), DayError> {
+    for (date, _) in days(run, funds) {
+        // Of days that are long over, WeChat Pay gives no bills any more.
+        if !bills::can_be_read(desk, date).await? {
+            continue;
+        }
+        let of_day = fetched.entry(date).or_default();
+        if !of_day.contains_key(&BillName::Trade) {
+            let facts = bills::fetch_trade(desk, run, date).await?;
+            of_day.insert(BillName::Trade, facts);
+        }
+        for bill in &funds.accounts {
+            if !of_day.contains_key(bill) {
+                let facts = bills::fetch_fund(desk, run, date, *bill).await?;
+                of_day.insert(*bill, facts);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Into how many parts the movements are split: no fewer than the trades, and so many that each holds what one run holds of a day
+/// that is settled the next day.
+fn parts_of(desk: &Desk, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
+    let trades = fetched.values().filter_map(|of_day| of_day.get(&BillName::Trade));
+    let rows = trades.fold(0_u64, |sum, facts| sum.saturating_add(facts.rows));
+    let of_a_day = rows.div_ceil(DAYS_HELD);
+    if of_a_day <= desk.lines_max || funds.settlement_days <= 1 {
+        run.parts
+    } else {
+        run.parts.max(Part::count_for(of_a_day))
+    }
+}
+
+/// The days of trades that one run has room for, of as many lines as it holds of our books.
+const DAYS_HELD: u64 = 2;
+
+/// The movements of the part against what the trades have to move; what differs is written down; then the part is done.
+async fn one_part(desk: &Desk, run: &Run, part: Part) -> Result<(), DayError> {
+    let Some(funds) = &run.funds else {
+        return Ok(());
+    };
+    let mut finding = Finding::new(run, desk.clock.now());
+    let moves = judge(desk, run, funds, part, &mut finding).await?;
+    let found = differences::write_down(desk, run, &finding).await?;
+    let side = (RunSide::Funds, part);
+    let due = due_date(run, funds);
+    let why = |difference: &Difference| why_gone(difference, &moves, due, funds.settlement_days);
+    differences::agree_again(desk, run, side, &found, why).await?;
+    let done = FundsDone {
+        differences: differences::count(&found),
+        carried: moves.carried,
+    };
+    let run = record::save(desk, run.date, &run.id, |run| {
+        if let Some(funds) = &mut run.funds {
+            funds.parts_done.insert(part.number, done.clone());
+        }
+    })
+    .await?;
+    close_if_whole(desk, &run).await
+}
+
+/// Why a difference of the fund side that is not found any more is over.
+fn why_gone(
+    difference: &Difference,
+    moves: &Moves,
+    due: BillDate,
+    settlement_days: u8,
+) -> Option<String> {
+    // Without all bills of the days before, nothing can be said of movements.
+    if difference.kind.is_of_movements() && !moves.all_read {
+        return None;
+    }
+    let traded_at = difference.there.as_ref().and_then(|there| there.at);
+    let traded_on = traded_at.map(BillDate::of);
+    let is_later = traded_on.filter(|date| *date > due);
+    if let (Kind::TradeWithoutFundFlow, Some(date)) = (difference.kind, is_later) {
+        let judged = date.plus_days(i64::from(settlement_days));
+        return Some(format!(
+            "the trade is settled by {judged}: the run of that day judges it"
+        ));
+    }
+    Some(differences::AGREE.to_owned())
+}
+
+/// The last part closes the fund side and tells the metrics how the day stands.
+async fn close_if_whole(desk: &Desk, run: &Run) -> Result<(), DayError> {
+    if !run.funds.as_ref().is_some_and(FundSide::is_whole) {
+        return Ok(());
+    }
+    let run = record::save(desk, run.date, &run.id, |run| {
+        if let Some(funds) = &mut run.funds {
+            funds.state = FundState::Done;
+            funds.trouble = None;
+        }
+    })
+    .await?;
+    let open = differences::open(desk, &run).await?;
+    metrics::funds_done(desk, &run, open);
+    info!(
+        date = %run.date,
+        run_id = run.id,
+        dry_run = run.dry_run,
+        open,
+        carried = run.carried(),
+        "the day's movements are judged"
+    );
+    Ok(())
+}
+
+/// What came of laying movements against trades, besides differences.
+struct Moves {
+    /// Trades of the day that not all has moved for yet.
+    carried: u64,
+    /// Whether the bills of all days were there to read.
+    all_read: bool,
+}
+
+/// Lays the movements of all days against what the trades of all days have to move.
+async fn judge(
+    desk: &Desk,
+    run: &Run,
+    funds: &FundSide,
+    part: Part,
+    finding: &mut Finding,
+) -> Result<Moves, DayError> {
     let mut books = FundBooks::with_capacity(FIRST_ROOM, desk.hash_key(), DIFFERENCES_MAX);
-    let mut last = BTreeSet::new();
-    let date = run.date.plus_days(-1);
-    let is_read = !bills::is_too_old(desk, date) || bills::is_kept(desk, date).await?;
-    if is_read {
-        let last_from = last_minutes_from(date);
-        bills::read_trade(desk, run, date, |rows| {
-            for row in rows {
-                if part.has(id_of(row)) {
-                    books.expect(row, FundDay::Before);
-                }
-                if row.at() >= last_from.as_str() && part.has(row.out_trade_no()) {
-                    let kind = kind_of(row.kind);
-                    last.insert(number_of(kind, row.transaction_id(), row.out_refund_no()));
-                }
+    let (read, unread): (Vec<_>, Vec<_>) =
+        days(run, funds).partition(|(date, _)| run.fetched.contains_key(date));
+    for (date, day) in &read {
+        bills::read_trade(desk, run, *date, |rows| {
+            for row in rows.iter().filter(|row| part.has(id_of(row))) {
+                books.expect(row, *day);
             }
             Ok(())
         })
         .await?;
     }
-    Ok(Before {
-        books,
-        last,
-        is_read,
-    })
-}
-
-/// When the last minutes of a day begin, as bills write times: `2026-08-01 23:50:00`. Such texts are in the order of their times.
-fn last_minutes_from(date: BillDate) -> String {
-    let minutes = NEAR_MIDNIGHT_S / 60;
-    format!("{date} 23:{:02}:00", 60_i64.saturating_sub(minutes))
-}
-
-/// Lays the movements of two days against what the trades of both days have to move.
-///
-/// # Errors
-/// [`DayError`].
-pub(crate) async fn judge(
-    desk: &Desk,
-    run: &Run,
-    part: Part,
-    before: Before,
-    finding: &mut Finding,
-) -> Result<Moves, DayError> {
-    let mut books = before.books;
-    let mut days = vec![(run.date, FundDay::Same)];
-    if before.is_read {
-        days.insert(0, (run.date.plus_days(-1), FundDay::Before));
-    }
-    let mut facts = BTreeMap::new();
     // Up to which movement without a trade each bill goes.
     let mut strays_until = Vec::new();
-    for (date, day) in days {
-        for account in ACCOUNTS {
-            let read = bills::read_fund(desk, run, date, account, |row| {
+    for (date, day) in &read {
+        for bill in &funds.accounts {
+            let read = bills::read_fund(desk, run, *date, *bill, |row| {
                 if part.has(row.business_id()) {
-                    books.take(row, day)?;
+                    books.take(row, *day)?;
                 }
                 Ok(())
             })
             .await?;
-            strays_until.push((account.0, books.strays()));
-            if date == run.date {
-                facts.insert(account.0, read.facts);
-                if let (true, Some(what)) = (part.is_first(), &read.summary_differs) {
-                    finding.summary(account.0, what);
-                }
+            strays_until.push((*bill, books.strays()));
+            if let (FundDay::Same, true, Some(what)) =
+                (day, part.is_first(), &read.summary_differs)
+            {
+                finding.summary(*bill, what);
             }
         }
     }
     let funded = books.finish();
     for (at, line) in funded.without_trade.iter().enumerate() {
         let bill = strays_until.iter().find(|(_, until)| at < *until);
-        if !is_known(desk, run.date, line).await? {
+        if !is_known(desk, due_date(run, funds), line).await? {
             finding.add(
                 Kind::FundFlowWithoutTrade,
                 about_flow(line, bill.map(|(bill, _)| *bill)),
@@ -147,23 +327,37 @@ pub(crate) async fn judge(
             );
         }
     }
-    if funded.missing_before > 0 || funded.off_before > 0 {
-        name_them(desk, run, part, &funded.books, finding).await?;
+    if funded.missing_due > 0 || funded.off_due > 0 {
+        name_them(desk, run, funds, part, &funded.books, finding).await?;
     }
     Ok(Moves {
-        bills: facts,
         carried: funded.missing.saturating_add(funded.off),
-        before: before.is_read,
+        all_read: unread.is_empty(),
     })
 }
 
 /// Room to begin with; a bigger day makes it grow.
 const FIRST_ROOM: usize = 8_192;
 
-/// Whether a difference that is told says why the account moved otherwise: it is the same thing from its other side.
-fn explains(known: &Difference, about: &About) -> bool {
-    let same = known.about.transaction_id == about.transaction_id
-        && known.about.refund_id == about.refund_id;
+/// Trades of which a difference is told that says why the account moved otherwise: it is the same thing from its other side.
+struct Explained(BTreeSet<(Option<String>, Option<String>)>);
+
+impl Explained {
+    fn by(told: &[Difference]) -> Self {
+        let explaining = told.iter().filter(|known| explains(known));
+        Self(explaining.map(|known| numbers(&known.about)).collect())
+    }
+
+    fn has(&self, about: &About) -> bool {
+        self.0.contains(&numbers(about))
+    }
+}
+
+fn numbers(about: &About) -> (Option<String>, Option<String>) {
+    (about.transaction_id.clone(), about.refund_id.clone())
+}
+
+fn explains(known: &Difference) -> bool {
     let explains = match known.kind {
         Kind::AmountDiffers
         | Kind::StatusDiffers
@@ -183,20 +377,21 @@ fn explains(known: &Difference, about: &About) -> bool {
     };
     // What was repaired by asking proves the bill right, so it says nothing of the account.
     let proved_right = known.state == State::Repaired && known.kind != Kind::TradeWithoutFundFlow;
-    same && explains && !proved_right
+    explains && !proved_right
 }
 
-/// A second pass over the trade bill of the day before, for the rows whose movements are missing or off. Of the day itself nothing
-/// is said yet: the rest may move tomorrow.
+/// A second pass over the trade bill of the due day, for the rows whose movements are missing or off. Of later trades nothing is
+/// said yet: the rest may move in time.
 async fn name_them(
     desk: &Desk,
     run: &Run,
+    funds: &FundSide,
     part: Part,
     books: &FundBooks,
     finding: &mut Finding,
 ) -> Result<(), DayError> {
-    let date = run.date.plus_days(-1);
-    let told_before = day::all_differences(desk, date).await?;
+    let date = due_date(run, funds);
+    let told_before = Explained::by(&differences::all(desk, date).await?);
     let mut told = 0_usize;
     bills::read_trade(desk, run, date, |rows| {
         for row in rows.iter().filter(|row| part.has(id_of(row))) {
@@ -217,7 +412,7 @@ async fn name_them(
             }
             let row = BillLine::from(row);
             let about = about_row(&row);
-            if !told_before.iter().any(|known| explains(known, &about)) {
+            if !told_before.has(&about) {
                 let there = Side {
                     note: Some(moved),
                     ..side_of_row(&row)
@@ -231,10 +426,10 @@ async fn name_them(
     Ok(())
 }
 
-/// Whether a movement that no row of two days explains is of a trade that is known all the same: a payment of our books, booked or
-/// parked, of whatever day; or a refund, of which WeChat Pay tells the order, and when it was accepted. A merchant may be settled
-/// later than the next day, and a refund may end days after it was accepted.
-async fn is_known(desk: &Desk, date: BillDate, line: &FundLine) -> Result<bool, DayError> {
+/// Whether a movement that no row explains is of a trade that is known all the same: a payment of our books, booked or parked, of
+/// whatever day; or a refund, of which WeChat Pay tells the order, and when it was accepted. Money may move later than the
+/// contract says, and a refund may end days after it was accepted. `due` is the earliest day whose bill was read.
+async fn is_known(desk: &Desk, due: BillDate, line: &FundLine) -> Result<bool, DayError> {
     if let (Ok(order_no), Ok(transaction_id)) = (
         OrderNo::parse(&line.voucher),
         TransactionId::parse(&line.business_id),
@@ -258,7 +453,7 @@ async fn is_known(desk: &Desk, date: BillDate, line: &FundLine) -> Result<bool, 
         return Ok(false);
     }
     // Of an older day: that day's bill had it, and its run has judged it.
-    let older = |at| BillDate::of(at) < date.plus_days(-1);
+    let older = |at| BillDate::of(at) < due;
     if news.accepted_at.is_some_and(older) {
         return Ok(true);
     }

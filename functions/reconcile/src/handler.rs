@@ -7,7 +7,10 @@ use flows::{
     trace::Trace,
     verdict::Verdict,
 };
-use payments::{journal::Cause, reconcile::run::BillDate};
+use payments::{
+    journal::Cause,
+    reconcile::{day_runs::RunRequest, run::BillDate},
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use strict_json::{Null, Object, Wrong};
 use tracing::{error, info, warn};
@@ -16,9 +19,10 @@ use wechatpay::{UnixSeconds, time::parse_rfc3339};
 use crate::{
     apply,
     certificates::{self, Refreshed},
-    day::{self, Day},
+    day,
     desk::Desk,
     error::DayError,
+    funds,
     sweep::{self, Report},
 };
 
@@ -103,32 +107,46 @@ pub async fn run(desk: &Desk, event: Event, deadline_ms: i64) -> Result<Answer, 
     }
 }
 
-/// One message: a day, a part of one, or a decision that is to be carried out.
+/// One message: a side of a day, a part of one, or a decision that is to be carried out.
 async fn work_on(desk: &Desk, record: &Record) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &desk.random);
     let done = match ReconcileWork::parse(&record.body) {
         Ok(ReconcileWork::DailyV1 { scheduled_at }) => {
-            let day = Day {
-                date: yesterday(desk, record, scheduled_at.as_deref()),
+            let scheduled_at = scheduled_at.and_then(|text| parse_rfc3339(&text).ok());
+            let scheduled_at_ms = scheduled_at.map(|at| at.0.saturating_mul(1000));
+            let requested_at_ms = requested_at_ms(desk, record, scheduled_at_ms);
+            let request = RunRequest {
+                date: yesterday(requested_at_ms),
                 run_id: record.message_id.clone(),
                 dry_run: !desk.repairs,
+                requested_at_ms,
+                terms: desk.fund_terms.clone(),
             };
-            day::reconcile(desk, &day, &trace).await
+            day::reconcile(desk, &request, &trace).await
         }
         Ok(ReconcileWork::DayV1 {
             date,
             dry_run,
             run_id,
+            requested_at_ms: told,
         }) => {
-            let day = Day {
+            let request = RunRequest {
                 date,
                 run_id,
                 dry_run,
+                requested_at_ms: requested_at_ms(desk, record, told),
+                terms: desk.fund_terms.clone(),
             };
-            day::reconcile(desk, &day, &trace).await
+            day::reconcile(desk, &request, &trace).await
         }
         Ok(ReconcileWork::PartV1 { date, run_id, part }) => {
             day::reconcile_part(desk, date, &run_id, part, &trace).await
+        }
+        Ok(ReconcileWork::FundsV1 { date, run_id }) => {
+            funds::reconcile(desk, date, &run_id, &trace).await
+        }
+        Ok(ReconcileWork::FundsPartV1 { date, run_id, part }) => {
+            funds::reconcile_part(desk, date, &run_id, part).await
         }
         Ok(ReconcileWork::ApplyV1 { date, id }) => {
             let cause = Cause::Reconciliation(record.message_id.clone());
@@ -149,15 +167,17 @@ async fn work_on(desk: &Desk, record: &Record) -> Verdict {
     }
 }
 
+/// When a run was asked for, in Unix milliseconds: as its message says, else when that was sent. No run is asked for in the future,
+/// where it would keep all others from the day.
+fn requested_at_ms(desk: &Desk, record: &Record, told: Option<i64>) -> i64 {
+    let now_ms = desk.clock.now_ms();
+    told.or(record.sent_at_ms()).unwrap_or(now_ms).min(now_ms)
+}
+
 /// The day before the one for which the schedule sent its message, however long that lay in which queue. Where the schedule's
 /// engine does not say (a local one), the day before the one on which the message was sent.
-fn yesterday(desk: &Desk, record: &Record, scheduled_at: Option<&str>) -> BillDate {
-    let scheduled_at = scheduled_at.and_then(|text| parse_rfc3339(text).ok());
-    let sent_at = record
-        .sent_at_ms()
-        .map(|ms| UnixSeconds(ms.div_euclid(1000)));
-    let at = scheduled_at.or(sent_at).unwrap_or(desk.clock.now());
-    BillDate::of(at).plus_days(-1)
+fn yesterday(scheduled_at_ms: i64) -> BillDate {
+    BillDate::of(UnixSeconds(scheduled_at_ms.div_euclid(1000))).plus_days(-1)
 }
 
 /// What becomes of a message whose work did not come to its end. What a person has to know stands in the day's record by then.

@@ -3,8 +3,9 @@
 //! asked for (`certificates`); once a day, or when a person asks, it holds WeChat Pay's bills of a
 //! day against the books (`day`).
 //!
-//! The way of a day: [`handler`] takes its message, `day` has the control flow, `our_books` reads our side, `bills` and `funds`
-//! WeChat Pay's, `confirm` says what really differs, `repair` and `apply` what is done about it.
+//! The way of a day: [`handler`] takes its message, `day` has the control flow of its trade side and `funds` of its fund side,
+//! `record` says whose the day is, `our_books` reads our side, `bills` WeChat Pay's, `confirm` says what really differs,
+//! `differences` writes it down, `repair` and `apply` are what is done about it.
 
 mod apply;
 mod ask;
@@ -13,12 +14,14 @@ mod certificates;
 mod confirm;
 mod day;
 pub mod desk;
+mod differences;
 mod error;
 mod funds;
 pub mod handler;
 mod metrics;
 mod our_books;
 mod part;
+mod record;
 mod repair;
 pub mod settings;
 mod sweep;

@@ -1,35 +1,59 @@
 //! What a day comes to, as metrics: on-call is told of any open difference, and of a day that was not reconciled.
 
 use adapters::telemetry::emf::{Metrics, Unit};
-use payments::reconcile::run::Run;
+use payments::reconcile::{difference::RunSide, run::Run};
 
 use crate::desk::Desk;
 
 /// The namespace that the template's alarms look at.
 const NAMESPACE: &str = "WechatPayOnLambda";
 
-/// A day is done, with so many differences that need somebody.
-pub(crate) fn day_done(desk: &Desk, run: &Run, open: u64) {
+/// The trade side of a day is done, with so many differences of the last days that need somebody. A preview reconciles nothing, so
+/// it is counted apart.
+pub(crate) fn trades_done(desk: &Desk, run: &Run, open: u64) {
     let there = run.there().all();
-    let found: u32 = run.differences().values().sum();
-    of(desk)
-        .metric("DaysReconciled", Unit::Count, 1)
-        .metric(
-            "BillRows",
-            Unit::Count,
-            whole(there.payments.saturating_add(there.refunds)),
-        )
-        .metric("Differences", Unit::Count, i64::from(found))
-        .metric("OpenDifferences", Unit::Count, whole(open))
-        .metric("CarriedTrades", Unit::Count, whole(run.carried()))
+    let done = if run.dry_run {
+        "DaysPreviewed"
+    } else {
+        "DaysReconciled"
+    };
+    let rows = whole(there.payments.saturating_add(there.refunds));
+    found(desk, run, open)
+        .metric(done, Unit::Count, 1)
+        .metric("BillRows", Unit::Count, rows)
         .print(desk.clock.now_ms());
 }
 
-/// A day could not be judged.
-pub(crate) fn day_failed(desk: &Desk) {
+/// The fund side of a day is done too.
+pub(crate) fn funds_done(desk: &Desk, run: &Run, open: u64) {
+    let found = found(desk, run, open);
+    if run.dry_run {
+        found.print(desk.clock.now_ms());
+    } else {
+        found
+            .metric("FundSidesReconciled", Unit::Count, 1)
+            .print(desk.clock.now_ms());
+    }
+}
+
+/// A side of a day could not be judged.
+pub(crate) fn failed(desk: &Desk, side: RunSide) {
+    let name = match side {
+        RunSide::Trades => "DaysFailed",
+        RunSide::Funds => "FundSidesFailed",
+    };
     of(desk)
-        .metric("DaysFailed", Unit::Count, 1)
+        .metric(name, Unit::Count, 1)
         .print(desk.clock.now_ms());
+}
+
+/// What a run has found so far.
+fn found(desk: &Desk, run: &Run, open: u64) -> Metrics {
+    let found: u32 = run.differences().values().sum();
+    of(desk)
+        .metric("Differences", Unit::Count, i64::from(found))
+        .metric("OpenDifferences", Unit::Count, whole(open))
+        .metric("CarriedTrades", Unit::Count, whole(run.carried()))
 }
 
 fn of(desk: &Desk) -> Metrics {

@@ -6,6 +6,8 @@ use adapters::{
     settings::CoreSettings,
 };
 
+use payments::reconcile::run::{BillName, FundTerms};
+
 use crate::part::LINES;
 
 /// The settings, read once per sandbox.
@@ -23,6 +25,8 @@ pub struct Settings {
     pub evidence_bucket: String,
     /// `RECONCILE_REPAIRS`.
     pub repairs: bool,
+    /// `RECONCILE_FUND_ACCOUNTS` and `RECONCILE_SETTLEMENT_DAYS`.
+    pub fund_terms: FundTerms,
     /// `RECONCILE_LINES_MAX`.
     pub lines_max: u64,
 }
@@ -53,6 +57,22 @@ impl Settings {
             "`true` (the daily run repairs) or `false` (it only looks)",
             &[("true", true), ("false", false)],
         );
+        let usual = FundTerms::default();
+        let accounts = reader.parsed_or(
+            "RECONCILE_FUND_ACCOUNTS",
+            "the accounts that the merchant has, of BASIC, OPERATION and FEES, with commas between",
+            usual.accounts,
+            accounts,
+        );
+        let settlement_days = reader.parsed_or(
+            "RECONCILE_SETTLEMENT_DAYS",
+            "in how many days after its trade money is settled at the latest, 1 to 30",
+            usual.settlement_days,
+            |text| {
+                let days = text.parse().ok()?;
+                (1..=FundTerms::DAYS_MAX).contains(&days).then_some(days)
+            },
+        );
         let lines_max = reader.parsed_or(
             "RECONCILE_LINES_MAX",
             "how many orders and refunds of a day one run holds, 1 or more",
@@ -67,8 +87,45 @@ impl Settings {
                 work_queue_url: work_queue_url?,
                 evidence_bucket: evidence_bucket?,
                 repairs: repairs?,
+                fund_terms: FundTerms {
+                    accounts: accounts?,
+                    settlement_days: settlement_days?,
+                },
                 lines_max: lines_max?,
             })
         })
+    }
+}
+
+/// Some of WeChat Pay's accounts, each once: the bills of their movements.
+fn accounts(text: &str) -> Option<Vec<BillName>> {
+    let mut bills = Vec::new();
+    for account in text.split(',') {
+        let bill = match account.trim() {
+            "BASIC" => BillName::FundBasic,
+            "OPERATION" => BillName::FundOperation,
+            "FEES" => BillName::FundFees,
+            _ => return None,
+        };
+        if bills.contains(&bill) {
+            return None;
+        }
+        bills.push(bill);
+    }
+    Some(bills)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_named_as_wechat_pay_names_them_each_once_and_at_least_one() {
+        let all = accounts("BASIC,OPERATION,FEES");
+        assert_eq!(all.as_deref(), Some(BillName::FUNDS.as_slice()));
+        assert_eq!(accounts("FEES, BASIC"), Some(vec![BillName::FundFees, BillName::FundBasic]));
+        for wrong in ["", "BASIC,", "basic", "BASIC,BASIC", "BASIC;FEES", "DEPOSIT"] {
+            assert_eq!(accounts(wrong), None, "{wrong}");
+        }
     }
 }

@@ -197,15 +197,15 @@ impl Books {
             return;
         };
         let settled_fen = order.payer_total_fen(&payment);
-        let next_day_ms = clock::day_start_ms(payment.paid_ms)
-            .saturating_add(DAY_MS)
+        let days = self
+            .settings
+            .settle_days
+            .max(u8::from(self.settings.settle_next_day));
+        let later_ms = clock::day_start_ms(payment.paid_ms)
+            .saturating_add(DAY_MS.saturating_mul(i64::from(days)))
             .saturating_add(SETTLED_AT_MS);
         let occasion = Occasion {
-            at_ms: if self.settings.settle_next_day {
-                next_day_ms
-            } else {
-                payment.paid_ms
-            },
+            at_ms: if days > 0 { later_ms } else { payment.paid_ms },
             business_id: &payment.transaction_id,
             voucher: number,
         };

@@ -25,6 +25,10 @@ pub struct Settings {
     /// The money of a payment, and its fee, are booked at 00:05 of the next Beijing day, as for a merchant that is
     /// settled a day later. Payments that were made before are booked already.
     pub settle_next_day: bool,
+    /// The same so many days later, for a merchant that is settled later still (T+N); 0 says nothing.
+    pub settle_days: u8,
+    /// Accounts (`OPERATION`, `FEES`) that the merchant does not have: their bills are refused with 403 `NO_AUTH`.
+    pub missing_accounts: Vec<String>,
     /// Trade bills are those of an old merchant, with 24 columns (`ALL`).
     pub old_bill_format: bool,
     /// The brackets in the headers of fund bills are full-width ones: `收支金额（元）`.
@@ -71,6 +75,8 @@ impl Default for Settings {
             refund_quotas: false,
             fund_bill_quota: false,
             settle_next_day: false,
+            settle_days: 0,
+            missing_accounts: Vec::new(),
             old_bill_format: false,
             full_width_brackets: false,
             short_fees: false,

@@ -73,8 +73,12 @@ pub enum ReconcileWork {
         date: BillDate,
         /// Whether to look only.
         dry_run: bool,
-        /// The run that it is part of; of a day's runs, only the latest goes on.
+        /// The run; of a day's runs, only the one that was asked for last goes on.
         run_id: String,
+        /// When it was asked for, in Unix milliseconds. Where nobody says so, when the message was
+        /// sent; a message that is moved back from the dead-letter queue is sent anew.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        requested_at_ms: Option<i64>,
     },
     /// Hold one part of a day's orders against its bills.
     #[serde(rename = "reconcile-part.v1")]
@@ -82,6 +86,24 @@ pub enum ReconcileWork {
         /// The day.
         date: BillDate,
         /// The run that it is part of.
+        run_id: String,
+        /// Which part, from 0.
+        part: u8,
+    },
+    /// Hold the account's movements against the trades, once the trade side of a run is done.
+    #[serde(rename = "reconcile-funds.v1")]
+    FundsV1 {
+        /// The day.
+        date: BillDate,
+        /// The run whose fund side it is.
+        run_id: String,
+    },
+    /// Do one part of that.
+    #[serde(rename = "reconcile-funds-part.v1")]
+    FundsPartV1 {
+        /// The day.
+        date: BillDate,
+        /// The run whose fund side it is.
         run_id: String,
         /// Which part, from 0.
         part: u8,
@@ -148,6 +170,16 @@ impl ReconcileWork {
                 date: message.take("date")?,
                 dry_run: message.take("dry_run")?,
                 run_id: message.take("run_id")?,
+                requested_at_ms: message.take_optional("requested_at_ms")?,
+            }),
+            "reconcile-funds.v1" => Ok(Self::FundsV1 {
+                date: message.take("date")?,
+                run_id: message.take("run_id")?,
+            }),
+            "reconcile-funds-part.v1" => Ok(Self::FundsPartV1 {
+                date: message.take("date")?,
+                run_id: message.take("run_id")?,
+                part: message.take("part")?,
             }),
             "reconcile-part.v1" => Ok(Self::PartV1 {
                 date: message.take("date")?,
@@ -498,8 +530,33 @@ mod tests {
                     date,
                     dry_run: true,
                     run_id: "run-1".into(),
+                    requested_at_ms: None,
                 },
                 r#"{"v":"reconcile-day.v1","date":"2026-08-01","dry_run":true,"run_id":"run-1"}"#,
+            ),
+            (
+                ReconcileWork::DayV1 {
+                    date,
+                    dry_run: false,
+                    run_id: "run-1".into(),
+                    requested_at_ms: Some(1_785_556_802_123),
+                },
+                r#"{"v":"reconcile-day.v1","date":"2026-08-01","dry_run":false,"run_id":"run-1","requested_at_ms":1785556802123}"#,
+            ),
+            (
+                ReconcileWork::FundsV1 {
+                    date,
+                    run_id: "run-1".into(),
+                },
+                r#"{"v":"reconcile-funds.v1","date":"2026-08-01","run_id":"run-1"}"#,
+            ),
+            (
+                ReconcileWork::FundsPartV1 {
+                    date,
+                    run_id: "run-1".into(),
+                    part: 7,
+                },
+                r#"{"v":"reconcile-funds-part.v1","date":"2026-08-01","run_id":"run-1","part":7}"#,
             ),
             (
                 ReconcileWork::PartV1 {

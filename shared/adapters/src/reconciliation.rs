@@ -19,6 +19,7 @@ use aws_sdk_dynamodb::{
     types::ReturnValuesOnConditionCheckFailure,
 };
 use payments::reconcile::{
+    day_runs::DayRuns,
     difference::Difference,
     run::{BillDate, Run},
 };
@@ -118,16 +119,21 @@ impl ReconciliationTable {
         }
     }
 
-    /// What is kept of a day, read consistently.
+    /// The runs of a day, read consistently: the latest in earnest and the latest preview.
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn run(&self, date: BillDate) -> Result<Option<Run>, ReconciliationError> {
-        let found = self.get("read a run", date, item::RUN_SK.to_owned());
-        found.await?.as_ref().map(item::read_run).transpose()
+    pub async fn day_runs(&self, date: BillDate) -> Result<DayRuns, ReconciliationError> {
+        // Both places begin alike, and one page holds both: an item is far from the 1 MB of a page.
+        const BOTH: i32 = 2;
+        let (found, _) = self
+            .list("read the runs of a day", date, item::RUN_SK, None, BOTH)
+            .await?;
+        item::read_day_runs(&found)
     }
 
-    /// Writes a day's run: its first version if there is none yet, a later one over the version before.
+    /// Writes a run, in the place that previews or runs in earnest have: its first version if nothing stands there, a later one
+    /// over the version before.
     ///
     /// # Errors
     /// [`ReconciliationError`].

@@ -30,8 +30,8 @@ const STEPS: &[(&str, &[&str])] = &[
 /// Kinds of differences that are money to be given back.
 const MONEY_OF_OTHERS: [&str; 2] = ["duplicate_payment", "unknown_order_there"];
 
-/// A day's bills.
-const BILLS: [&str; 4] = ["trade", "fund_basic", "fund_operation", "fund_fees"];
+/// The bills of a day's movements.
+const FUND_BILLS: [&str; 3] = ["fund_basic", "fund_operation", "fund_fees"];
 
 /// All differences, with their days.
 fn differences(books: &Books) -> impl Iterator<Item = (&str, &Value)> {
@@ -98,7 +98,8 @@ pub(super) fn differences_move_as_the_design_says(books: &Books, found: &mut Fin
     }
 }
 
-/// A run that is done has all its parts and all its bills, each bill is kept, and each difference that it counts is there.
+/// A side of a run that is done has all its parts and all its bills, each bill is kept, and each difference that it counts is
+/// there.
 pub(super) fn a_day_is_done_when_all_of_it_is(scene: &Scene, books: &Books, found: &mut Findings) {
     const CHECK: &str = "a day is done when all of it is";
     for (date, day) in &books.days {
@@ -106,12 +107,21 @@ pub(super) fn a_day_is_done_when_all_of_it_is(scene: &Scene, books: &Books, foun
         if run["state"] != "done" {
             continue;
         }
-        let done = run["parts_done"].as_object().expect("parts");
-        let parts = run["parts"].as_u64().unwrap_or_default();
-        if !(0..parts).all(|part| done.contains_key(&part.to_string())) {
-            found.add(CHECK, format!("{date} has {parts} parts, and {done:?}"));
+        let funds = &run["funds"];
+        let mut sides = vec![run];
+        let mut bills = vec!["trade"];
+        if funds["state"] == "done" {
+            sides.push(funds);
+            bills.extend(FUND_BILLS);
         }
-        for bill in BILLS {
+        for side in &sides {
+            let done = side["parts_done"].as_object().expect("parts");
+            let parts = side["parts"].as_u64().unwrap_or_default();
+            if !(0..parts).all(|part| done.contains_key(&part.to_string())) {
+                found.add(CHECK, format!("{date} has {parts} parts, and {done:?}"));
+            }
+        }
+        for bill in bills {
             let facts = &run["bills"][bill];
             let kept = match (facts["sha1"].as_str(), facts["kept_as"].as_str()) {
                 (None, None) => facts["rows"] == 0,
@@ -124,8 +134,9 @@ pub(super) fn a_day_is_done_when_all_of_it_is(scene: &Scene, books: &Books, foun
                 found.add(CHECK, format!("{date}: bill {bill} is {facts}"));
             }
         }
-        let counted: u64 = done
-            .values()
+        let parts = sides.iter().filter_map(|side| side["parts_done"].as_object());
+        let counted: u64 = parts
+            .flat_map(|done| done.values())
             .filter_map(|part| part["differences"].as_object())
             .flat_map(|counts| counts.values().filter_map(Value::as_u64))
             .sum();
@@ -217,6 +228,14 @@ pub(super) fn nothing_is_left_half_way(books: &Books, found: &mut Findings) {
             found.add(
                 "nothing is left half way",
                 format!("{date} is still {state}: {trouble}"),
+            );
+        }
+        let funds = &day.run["funds"];
+        if begun && !["done", "failed"].contains(&field(funds, "state")) {
+            let (state, trouble) = (&funds["state"], &funds["trouble"]);
+            found.add(
+                "nothing is left half way",
+                format!("the fund side of {date} is still {state}: {trouble}"),
             );
         }
     }

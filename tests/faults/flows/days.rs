@@ -21,8 +21,9 @@ use crate::{
 /// How often the queue of days may have to be waited for.
 const ROUNDS_MAX: u32 = 100;
 /// The flows whose cases are too many for every day, and of how many of them one is played then.
-pub(super) const LONG: [(&str, usize); 6] = [
+pub(super) const LONG: [(&str, usize); 7] = [
     ("day", 11),
+    ("day-previewed", 29),
     ("day-in-parts", 23),
     ("day-approved", 5),
     ("day-given-back-by-hand", 5),
@@ -51,6 +52,29 @@ pub(super) const FLOWS: &[Flow] = &[
         acts: RUN_THE_DAY,
         after: NOTHING,
         ends: IN_PARTS,
+    },
+    Flow {
+        // Somebody asks for a preview, then for a run; either may be held up and come back after the other.
+        name: "day-previewed",
+        before: DAY,
+        acts: |play| {
+            Box::pin(async move {
+                let date = yesterday(play.scene.clock.now());
+                for (dry_run, run_id) in [(true, "a-preview"), (false, "a-run")] {
+                    let work = ReconcileWork::DayV1 {
+                        date,
+                        dry_run,
+                        run_id: run_id.to_owned(),
+                        requested_at_ms: Some(play.scene.clock.now_ms()),
+                    };
+                    play.scene.send_work(&work);
+                    play.pass(Duration::from_millis(10)).await;
+                }
+                play.work_off_days().await;
+            })
+        },
+        after: NOTHING,
+        ends: DAY_ENDS,
     },
     Flow {
         name: "day-approved",
@@ -167,6 +191,7 @@ pub(super) const DAY_ENDS: &[(&str, &str)] = &[
     ("ORDER-1", "partially_refunded"),
     ("LOST-1", "paid"),
     ("day", "done"),
+    ("day funds", "done"),
     ("day differences", "2"),
     ("day paid_there_unpaid_here LOST-1", "repaired"),
     ("day duplicate_payment ORDER-1", "proposed"),
@@ -177,6 +202,7 @@ const IN_PARTS: &[(&str, &str)] = &[
     ("ORDER-1", "partially_refunded"),
     ("LOST-1", "paid"),
     ("day", "done"),
+    ("day funds", "done"),
     // An index that lags shows fewer lines than there are, so that the day fits.
     ("day parts", "2|1"),
     ("day differences", "2"),
@@ -264,6 +290,7 @@ impl Play {
                 date,
                 dry_run: false,
                 run_id: format!("run-{date}"),
+                requested_at_ms: None,
             });
             self.work_off_days().await;
             date = date.plus_days(1);

@@ -261,7 +261,7 @@ async fn decisions_and_runs_are_as_the_contract_says() {
         run.header("location"),
         Some(format!("/v1/reconciliations/{}", bench.day(1)).as_str())
     );
-    let asked = json!({"v": "reconcile-day.v1", "date": bench.day(1), "dry_run": true, "run_id": run.body["run_id"]});
+    let asked = json!({"v": "reconcile-day.v1", "date": bench.day(1), "dry_run": true, "run_id": run.body["run_id"], "requested_at_ms": bench.clock.now_ms()});
     assert_eq!(bench.reconcile_work().await, [asked]);
     for (days_ago, status) in [(0, 422), (-1, 422), (89, 202), (90, 422)] {
         let day = Ask {

@@ -190,6 +190,7 @@ async fn a_bill_of_no_use_is_fetched_four_times_before_the_day_is_left_to_a_pers
         date: day,
         dry_run: false,
         run_id: "run-1".to_owned(),
+        requested_at_ms: None,
     };
     let mut states = Vec::new();
     for _ in 0..4 {

@@ -2,6 +2,8 @@
 
 mod bills;
 mod decisions;
+mod funds;
 mod kinds;
 mod midnight;
 mod parts;
+mod stalled;

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use lambda_http::request::RequestContext;
 use payments::reconcile::{
     difference::{About, Decision, Difference, Kind, Side},
-    run::{BillDate, BillFacts, BillName, PartDone, Run, RunState},
+    run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
     totals::{Sums, Totals},
 };
 use serde_json::{Value, json};
@@ -79,6 +79,16 @@ impl Bench {
             .with_state(Arc::clone(&self.console.here));
         tokio::spawn(async move { axum::serve(listener, app).await });
         url
+    }
+
+    /// What the API shows of a day.
+    pub(crate) async fn shown_day(&self, date: BillDate) -> Value {
+        let claims = json!({
+            "email": "li@example.com", "email_verified": "true", "cognito:groups": "[finance]"
+        });
+        let asked = Request::get(format!("/v1/reconciliations/{date}")).body(String::new());
+        let shown = self.console(Some(claims), asked.expect("a request")).await;
+        serde_json::from_str(shown.body()).expect("JSON")
     }
 
     /// What went into the queue of work on reconciliations since the last look.
@@ -155,6 +165,9 @@ impl Bench {
             UnixSeconds(date.ends_at().0 + 37_800),
         );
         run.state = RunState::Done;
+        if let Some(funds) = &mut run.funds {
+            funds.state = FundState::Done;
+        }
         run.updated_at = UnixSeconds(run.started_at.0 + 42);
         for (name, rows) in [(BillName::Trade, 214), (BillName::FundBasic, 220)] {
             let sha1 = "79bb0f45fc4c42234a918000b2668d689e2bde04";

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use adapters::queues::{Queue, ReconcileWork};
 use payments::reconcile::{
+    day_runs::DayRuns,
     difference::Difference,
     run::{BillDate, Run},
 };
@@ -96,7 +97,13 @@ impl Bench {
     pub(crate) async fn reconcile(&self, date: BillDate, dry_run: bool) -> Run {
         self.begin_day(date, dry_run).await;
         self.work_off_days().await;
-        self.run_of(date).await
+        let runs = self.runs_of(date).await;
+        let run = if dry_run {
+            runs.preview()
+        } else {
+            runs.run()
+        };
+        run.expect("a run").clone()
     }
 
     /// Sends the message that begins a day.
@@ -105,6 +112,7 @@ impl Bench {
             date,
             dry_run,
             run_id: self.random.id(),
+            requested_at_ms: Some(self.clock.now_ms()),
         };
         self.send_work(&work).await;
     }
@@ -124,10 +132,16 @@ impl Bench {
             .await
     }
 
-    /// A day's record.
+    /// The run that a day is shown by.
     pub(crate) async fn run_of(&self, date: BillDate) -> Run {
-        let run = self.reconciliation.run(date).await;
-        run.expect("a table").expect("a run")
+        let runs = self.runs_of(date).await;
+        runs.shown().expect("a run").clone()
+    }
+
+    /// A day's runs.
+    pub(crate) async fn runs_of(&self, date: BillDate) -> DayRuns {
+        let runs = self.reconciliation.day_runs(date).await;
+        runs.expect("a table")
     }
 
     /// A day's differences.

@@ -70,6 +70,8 @@ pub(crate) struct Bench {
     receive_callback: Arc<receive_callback::desk::Desk>,
     process_payment: Arc<process_payment::desk::Desk>,
     reconcile: reconcile::desk::Desk,
+    aws: Aws,
+    vars: BTreeMap<String, String>,
     /// The reconciliation table.
     pub(crate) reconciliation: ReconciliationTable,
     console: console::Consoles,
@@ -94,6 +96,10 @@ pub(crate) struct Wishes {
     pub(crate) by_certificate: bool,
     /// The merchant has no platform certificate.
     pub(crate) without_certificates: bool,
+    /// `RECONCILE_FUND_ACCOUNTS`.
+    pub(crate) fund_accounts: &'static str,
+    /// `RECONCILE_SETTLEMENT_DAYS`.
+    pub(crate) settlement_days: u8,
 }
 
 impl Default for Wishes {
@@ -106,6 +112,8 @@ impl Default for Wishes {
             lines_max: 1_000_000,
             by_certificate: false,
             without_certificates: false,
+            fund_accounts: "BASIC,OPERATION,FEES",
+            settlement_days: 1,
         }
     }
 }
@@ -176,7 +184,22 @@ impl Bench {
             queues,
             random,
             engine,
+            aws,
+            vars,
         }
+    }
+
+    /// `reconcile` is deployed anew with another setting.
+    pub(crate) fn set_reconcile(&mut self, name: &str, value: &str) {
+        self.vars.insert(name.to_owned(), value.to_owned());
+        let Self {
+            vars,
+            aws,
+            clock,
+            random,
+            ..
+        } = self;
+        self.reconcile = open!(reconcile, &*vars, aws, clock, random);
     }
 
     /// Another client of the API, with a key of its own.
@@ -522,6 +545,8 @@ fn vars(
         ("RECONCILE_WORK_QUEUE_URL", &queues.work_url),
         ("RECONCILE_REPAIRS", "true"),
         ("RECONCILE_LINES_MAX", &wishes.lines_max.to_string()),
+        ("RECONCILE_FUND_ACCOUNTS", wishes.fund_accounts),
+        ("RECONCILE_SETTLEMENT_DAYS", &wishes.settlement_days.to_string()),
         ("EVIDENCE_BUCKET", &queues.bucket),
         ("MERCHANT_SIGNER", wishes.signer),
         ("MERCHANT_SIGNING_KEY_ID", &local.merchant_key_id),

@@ -55,6 +55,7 @@ impl Request<'_> {
             date,
             dry_run: asked.dry_run,
             run_id: run_id.clone(),
+            requested_at_ms: Some(self.desk.clock.now_ms()),
         };
         let sent = self.send(&work).await;
         sent.map_err(|error| Problem::try_again(&error))?;

@@ -43,13 +43,12 @@ impl Request<'_> {
     }
 
     async fn show_day(&self, date: BillDate) -> Result<Response<String>, Problem> {
-        let run = self.desk.table.run(date).await;
-        let run = run
-            .map_err(|error| Problem::try_again(&error))?
-            .ok_or_else(|| Problem::not_reconciled(date))?;
+        let runs = self.desk.table.day_runs(date).await;
+        let runs = runs.map_err(|error| Problem::try_again(&error))?;
+        let run = runs.shown().ok_or_else(|| Problem::not_reconciled(date))?;
         let day = listing::day(&self.desk.table, date, Filter::default()).await;
         let day = day.map_err(|error| Problem::try_again(&error))?;
-        Ok(view::answer(StatusCode::OK, &json::day(&run, &day)))
+        Ok(view::answer(StatusCode::OK, &json::day(run, runs.preview_beside(), &day)))
     }
 
     async fn run_day(&self, date: BillDate) -> Result<Response<String>, Problem> {

@@ -9,8 +9,9 @@ use payments::{
     ids::OrderNo,
     journal::Event,
     reconcile::{
+        day_runs::DayRuns,
         difference::Difference,
-        run::{BillDate, Run, RunState},
+        run::BillDate,
     },
 };
 use tracing::warn;
@@ -63,7 +64,7 @@ impl Request<'_> {
         let latest = self.desk.latest_day();
         let runs = self.desk.table.runs(&days(latest, LOOK_BACK_DAYS)).await;
         let runs = runs.map_err(|error| Problem::try_again(&error))?;
-        let date = runs.last().map_or(latest, |run| run.date);
+        let date = runs.last().map_or(latest, |(date, _)| *date);
         Ok(see_other(&format!("/console/{date}")))
     }
 
@@ -76,7 +77,7 @@ impl Request<'_> {
         let shown = days(last.min(date.plus_days(CHART_DAYS / 2)), CHART_DAYS);
         let table = &self.desk.table;
         let read = async {
-            let run = table.run(date).await?;
+            let of_day = table.day_runs(date).await?;
             let day = listing::day(table, date, Filter::default()).await?;
             // Of a day that has more than are held, those that are wanted may lie behind.
             let chosen = if day.is_cut && filter != Filter::default() {
@@ -87,23 +88,25 @@ impl Request<'_> {
             let runs = table.runs(&shown).await?;
             let needing = listing::needing_of_each(table, &runs).await?;
             Ok::<_, adapters::reconciliation::ReconciliationError>((
-                run, day, chosen, runs, needing,
+                of_day, day, chosen, runs, needing,
             ))
         };
         let read = read.await;
-        let (run, day, chosen, runs, needing) = read.map_err(|error| Problem::try_again(&error))?;
+        let (of_day, day, chosen, runs, needing) = read.map_err(|error| Problem::try_again(&error))?;
         let chart: Vec<ChartDay> = shown
             .into_iter()
             .map(|date| {
                 let needing = needing.iter().find(|(day, _)| *day == date);
-                let run = runs.iter().find(|run| run.date == date);
+                let run = runs.iter().find(|(day, _)| *day == date);
+                let run = run.and_then(|(_, runs)| runs.shown());
                 ChartDay::of(date, run, needing.map_or(0, |(_, needing)| *needing))
             })
             .collect();
         let view = DayView {
             viewer: self.viewer,
             date,
-            run: run.as_ref(),
+            run: of_day.shown(),
+            preview: of_day.preview_beside(),
             day: &day,
             chosen: chosen.as_ref(),
             filter,
@@ -111,22 +114,41 @@ impl Request<'_> {
             has_bill: self.desk.has_bill_of(date),
             has_next: date < today,
             now: self.desk.clock.now(),
-            next_is_done: runs
-                .iter()
-                .any(|run| run.date == date.plus_days(1) && run.state == RunState::Done),
-            started: self.started(&query, run.as_ref()),
+            later_are_done: self.later_are_done(&of_day).await?,
+            started: self.started(&query, &of_day),
         };
         Ok(pages::answer(StatusCode::OK, pages::day(&view)))
     }
 
+    /// Whether the runs of those later days are through to whose bills trades of the day were left.
+    async fn later_are_done(&self, of_day: &DayRuns) -> Result<bool, Problem> {
+        let Some(run) = of_day.shown().filter(|run| run.carried() > 0) else {
+            return Ok(true);
+        };
+        let until = i64::from(words::left_for_days(run));
+        let later: Vec<BillDate> = (1..=until).map(|days| run.date.plus_days(days)).collect();
+        let runs = self.desk.table.runs(&later).await;
+        let runs = runs.map_err(|error| Problem::try_again(&error))?;
+        let through = runs.iter().filter(|(_, runs)| {
+            let shown = runs.shown();
+            shown.is_some_and(|run| run.is_through())
+        });
+        Ok(through.count() == later.len())
+    }
+
     /// The run that the address says was asked for, as long as none has begun since.
-    fn started(&self, query: &Fields, run: Option<&Run>) -> Option<RunAsked> {
+    fn started(&self, query: &Fields, of_day: &DayRuns) -> Option<RunAsked> {
         let dry_run = match query.get("done")? {
             "run" => false,
             "preview" => true,
             _ => return None,
         };
         let at: i64 = query.get("at")?.parse().ok()?;
+        let run = if dry_run {
+            of_day.preview()
+        } else {
+            of_day.run()
+        };
         let has_begun = run.is_some_and(|run| run.started_at.0 >= at);
         let age_s = self.desk.clock.now().0.saturating_sub(at);
         let is_new = (0..=STARTING_S).contains(&age_s);

@@ -5,7 +5,7 @@ use payments::reconcile::run::{BILLS_LAST_DAYS, BillDate, BillName, Run, RunStat
 
 use wechatpay::UnixSeconds;
 
-use super::{chart, layout, list, moment, products};
+use super::{chart, chip, layout, list, moment, products};
 use crate::{
     asked::{Filter, RunAsked},
     listing::Day,
@@ -20,6 +20,8 @@ pub(crate) struct DayView<'a> {
     pub(crate) viewer: &'a Viewer,
     pub(crate) date: BillDate,
     pub(crate) run: Option<&'a Run>,
+    /// The latest preview, where the run is one in earnest.
+    pub(crate) preview: Option<&'a Run>,
     pub(crate) day: &'a Day,
     /// Those that `filter` wants, where `day` does not hold them all.
     pub(crate) chosen: Option<&'a Day>,
@@ -29,8 +31,8 @@ pub(crate) struct DayView<'a> {
     pub(crate) has_bill: bool,
     /// Whether the next day has begun.
     pub(crate) has_next: bool,
-    /// Whether the next day's run is through.
-    pub(crate) next_is_done: bool,
+    /// Whether the runs are through to whose days' bills something was left.
+    pub(crate) later_are_done: bool,
     pub(crate) now: UnixSeconds,
     /// The run that was asked for just now and has not begun yet.
     pub(crate) started: Option<RunAsked>,
@@ -75,10 +77,11 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
             @if has_items {
                 (list::list(view.date, view.day, view.chosen, view.filter))
             } @else {
-                (no_differences(view.run, view.next_is_done))
+                (no_differences(view.run, view.later_are_done))
             }
         }
         @if let Some(run) = view.run {
+            (funds(run))
             (bills(run))
         }
     };
@@ -109,7 +112,7 @@ fn head(view: &DayView<'_>) -> Markup {
 }
 
 fn state(view: &DayView<'_>) -> Markup {
-    let words = words::run(view.run, &view.day.items, view.next_is_done, view.now);
+    let words = words::run(view.run, &view.day.items, view.later_are_done, view.now);
     let is_preview = view.run.is_some_and(|run| run.dry_run);
     let under_way = view.run.is_some_and(|run| match run.state {
         RunState::Running => !words::is_stuck(run, view.now),
@@ -131,6 +134,12 @@ fn state(view: &DayView<'_>) -> Markup {
                     p.meta {
                         "Started " (moment(run.started_at)) " · updated " (moment(run.updated_at))
                         " · run " code { (run.id) }
+                    }
+                }
+                @if let Some(preview) = view.preview {
+                    p.meta {
+                        "Latest preview: " (words::run_state(preview.state))
+                        " · started " (moment(preview.started_at)) " · run " code { (preview.id) }
                     }
                 }
             }
@@ -156,16 +165,38 @@ fn state(view: &DayView<'_>) -> Markup {
     }
 }
 
-fn no_differences(run: Option<&Run>, next_is_done: bool) -> Markup {
-    let is_open = run.is_some_and(|run| words::is_left_open(run, next_is_done));
+fn no_differences(run: Option<&Run>, later_are_done: bool) -> Markup {
+    let is_open = run.is_some_and(|run| words::is_left_open(run, later_are_done));
     html! {
         p.empty {
             @match run.map(|run| run.state) {
                 None => { "Nothing is known before the first run." }
                 Some(RunState::Waiting | RunState::Running) => { "None so far. The run is not through yet." }
                 Some(RunState::Failed) => { "None were found before the run failed. That says nothing about the day." }
-                Some(RunState::Done) if is_open => { "None so far. The next day’s bills tell of the rest." }
+                Some(RunState::Done) if !run.is_some_and(Run::is_through) => { "None among the trades. Of the account’s movements nothing is said yet." }
+                Some(RunState::Done) if is_open => { "None so far. The bills of later days tell of the rest." }
                 Some(RunState::Done) => { "None. Both sides say the same." }
+            }
+        }
+    }
+}
+
+/// The fund side of the run: how it stands, what it reads, and what is in its way.
+fn funds(run: &Run) -> Markup {
+    let Some(funds) = &run.funds else {
+        return html! {};
+    };
+    let accounts = funds.accounts.iter().map(|bill| words::bill(*bill));
+    let accounts: Vec<&str> = accounts.collect();
+    html! {
+        section.card #funds {
+            div.title {
+                h2 { "Account movements" }
+                (chip(words::fund_state(funds.state)))
+            }
+            p.meta {
+                (accounts.join(", ")) " · settled by T+" (funds.settlement_days)
+                @if funds.parts > 1 { " · " (funds.parts_done.len()) " of " (funds.parts) " parts" }
             }
         }
     }

@@ -3,7 +3,7 @@ use payments::{
     journal::{Cause, Event, Subject},
     reconcile::{
         difference::{About, Decision, Difference, Kind, Side},
-        run::{BillDate, BillFacts, BillName, PartDone, Run, RunState},
+        run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
         totals::Sums,
     },
 };
@@ -47,6 +47,9 @@ fn found(kind: Kind) -> Difference {
 fn run(state: RunState) -> Run {
     let mut run = Run::begun(date(), "run-1", false, NOW);
     run.state = state;
+    if state == RunState::Done {
+        run.funds.as_mut().unwrap().state = FundState::Done;
+    }
     run
 }
 
@@ -64,13 +67,14 @@ fn page_of_choice(run: Option<&Run>, all: &Day, chosen: Option<&Day>, filter: Fi
         viewer: &li(),
         date: date(),
         run,
+        preview: None,
         day: all,
         chosen,
         filter,
         chart: &chart,
         has_bill: true,
         has_next: true,
-        next_is_done: false,
+        later_are_done: false,
         now: NOW,
         started: None,
     };
@@ -330,13 +334,14 @@ fn a_day_without_bills_at_wechat_pay_says_what_is_kept() {
             viewer: &li(),
             date: date(),
             run: Some(run),
+            preview: None,
             day: &all,
             chosen: None,
             filter: Filter::default(),
             chart: &[],
             has_bill: false,
             has_next: true,
-            next_is_done: true,
+            later_are_done: true,
             now: NOW,
             started: None,
         };

@@ -58,6 +58,16 @@ pub(super) fn fund_flow_bill(
         "FEES" => FundAccount::Fees,
         _ => FundAccount::Basic,
     };
+    let missing = &world.books.settings.missing_accounts;
+    if missing.iter().any(|name| name == account_type) {
+        return Err(Refusal::new(
+            403,
+            "NO_AUTH",
+            268_435_463,
+            "商户未开通此账户",
+            "The merchant does not have this account",
+        ));
+    }
     let gzip = gzip(query)?;
     ready(sim, world, call, &day)?;
     let World { books, ids, .. } = &mut *world;

@@ -1,9 +1,9 @@
 //! The runs of many days at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::{config::AsyncSleep, types::KeysAndAttributes};
-use payments::reconcile::run::{BillDate, Run};
+use payments::reconcile::{day_runs::DayRuns, run::BillDate};
 
 use super::{
     ReconciliationError, ReconciliationTable,
@@ -21,25 +21,32 @@ impl ReconciliationTable {
         first_ms: 50,
         max_ms: 800,
     };
-    /// What is kept of several days, the earliest first; days that were never run are left out.
+
+    /// The runs of several days, the earliest first; days that were never run are left out.
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn runs(&self, dates: &[BillDate]) -> Result<Vec<Run>, ReconciliationError> {
-        let dates: Vec<BillDate> = BTreeSet::from_iter(dates.iter().copied())
-            .into_iter()
-            .collect();
-        let mut runs = Vec::with_capacity(dates.len());
-        for batch in dates.chunks(Self::BATCH_MAX) {
-            let keys = batch
-                .iter()
-                .map(|date| self.key(*date, item::RUN_SK.to_owned()))
-                .collect();
-            for found in self.batch(keys).await? {
-                runs.push(item::read_run(&found)?);
+    pub async fn runs(
+        &self,
+        dates: &[BillDate],
+    ) -> Result<Vec<(BillDate, DayRuns)>, ReconciliationError> {
+        let dates = BTreeSet::from_iter(dates.iter().copied());
+        let places = |date| [item::RUN_SK, item::PREVIEW_SK].map(|sk| self.key(date, sk.to_owned()));
+        let keys: Vec<Item> = dates.into_iter().flat_map(places).collect();
+        let mut of_days: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+        for batch in keys.chunks(Self::BATCH_MAX) {
+            for found in self.batch(batch.to_vec()).await? {
+                let day = item::pk(&found)?.to_owned();
+                of_days.entry(day).or_default().push(found);
             }
         }
-        runs.sort_unstable_by_key(|run| run.date);
+        let mut runs = Vec::with_capacity(of_days.len());
+        for of_day in of_days.values() {
+            let of_day = item::read_day_runs(of_day)?;
+            let date = of_day.shown().map(|run| run.date);
+            runs.extend(date.map(|date| (date, of_day)));
+        }
+        runs.sort_unstable_by_key(|(date, _)| *date);
         Ok(runs)
     }
 

@@ -3,7 +3,7 @@
 //! | attribute | holds |
 //! |---|---|
 //! | `pk` | `day#<mchid>#<date>`, the date as `2026-08-01` |
-//! | `sk` | `run`, `difference#<id>` or `carried#<id>` |
+//! | `sk` | `run`, `run#preview`, `difference#<id>` or `carried#<id>` |
 //! | `state` | the run's or the difference's, by its name; of a carried trade `waiting` or `settled` |
 //! | `kind` | of a difference, or `payment` and `refund` of a carried trade |
 //! | `version` | counts the writes of a run or a difference; each is conditional on the one before |
@@ -16,7 +16,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::reconcile::{carried::Carried, difference::Difference, run::Run};
+use payments::reconcile::{
+    carried::Carried, day_runs::DayRuns, difference::Difference, run::Run,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use strict_json::Null;
 
@@ -25,18 +27,21 @@ use super::ReconciliationError;
 /// A DynamoDB item.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The sort key of a day's run.
+/// The sort key of a day's latest run in earnest. Earlier versions wrote previews there too.
 pub(super) const RUN_SK: &str = "run";
+/// The sort key of its latest preview. Both begin alike, so that one query reads both.
+pub(super) const PREVIEW_SK: &str = "run#preview";
 /// What the sort keys of differences begin with.
 pub(super) const DIFFERENCE: &str = "difference#";
 /// What the sort keys of carried trades begin with.
 pub(super) const CARRIED: &str = "carried#";
 
-/// The item of a day's run.
+/// The item of a run.
 pub(super) fn run(pk: String, run: &Run) -> Item {
+    let sk = if run.dry_run { PREVIEW_SK } else { RUN_SK };
     Item::from([
         ("pk".to_owned(), text(pk)),
-        ("sk".to_owned(), text(RUN_SK)),
+        ("sk".to_owned(), text(sk)),
         ("state".to_owned(), text(run.state.name())),
         ("version".to_owned(), number(run.version)),
         ("body".to_owned(), text(json(run))),
@@ -90,6 +95,20 @@ pub(super) fn read_run(item: &Item) -> Result<Run, ReconciliationError> {
     Ok(run)
 }
 
+/// Reads what stands in the two places of a day's runs.
+pub(super) fn read_day_runs(items: &[Item]) -> Result<DayRuns, ReconciliationError> {
+    let (mut run, mut preview) = (None, None);
+    for item in items {
+        let place = match sk(item)? {
+            RUN_SK => &mut run,
+            PREVIEW_SK => &mut preview,
+            _ => return Err(damaged(item, "sk")),
+        };
+        *place = Some(read_run(item)?);
+    }
+    Ok(DayRuns::new(run, preview))
+}
+
 /// Reads a difference.
 pub(super) fn read_difference(item: &Item) -> Result<Difference, ReconciliationError> {
     let difference: Difference = body(item)?;
@@ -106,6 +125,11 @@ pub(super) fn read_carried(item: &Item) -> Result<Carried, ReconciliationError> 
         Some(_) | None => return Err(damaged(item, "state")),
     };
     Ok(Carried { settled, ..carried })
+}
+
+/// The partition key of an item.
+pub(super) fn pk(item: &Item) -> Result<&str, ReconciliationError> {
+    string(item, "pk").ok_or_else(|| damaged(item, "pk"))
 }
 
 /// The sort key of an item.

@@ -56,6 +56,12 @@ impl Bench {
         self.table().save_run(run).await.expect("an answer")
     }
 
+    /// The run in earnest that stands in the table.
+    async fn stored(&self) -> Option<Run> {
+        let runs = self.table().day_runs(day()).await.expect("read");
+        runs.run().cloned()
+    }
+
     async fn find(&self, difference: &Difference) -> Found {
         self.table().find(difference).await.expect("an answer")
     }
@@ -134,7 +140,7 @@ fn carried(order_no: &str) -> Carried {
 #[tokio::test]
 async fn a_run_is_read_as_it_was_written_with_every_bill_and_part() {
     let bench = Bench::new().await;
-    assert_eq!(bench.table().run(day()).await.expect("read"), None);
+    assert_eq!(bench.stored().await, None);
     assert_eq!(bench.save_run(&first_run()).await, Saved::Yes);
     let mut run = next(&first_run(), RunState::Done);
     run.bills.insert(
@@ -152,15 +158,30 @@ async fn a_run_is_read_as_it_was_written_with_every_bill_and_part() {
     run.parts_done.insert(0, part);
     run.trouble = Some("nothing to do".to_owned());
     assert_eq!(bench.save_run(&run).await, Saved::Yes);
-    assert_eq!(bench.table().run(day()).await.expect("read"), Some(run));
+    assert_eq!(bench.stored().await, Some(run));
     let reads = bench.wire.calls();
     assert!(
         reads
             .iter()
-            .filter(|call| call.operation == "GetItem")
+            .filter(|call| call.operation == "Query")
             .all(|call| call.consistent),
         "{reads:?}"
     );
+}
+
+#[tokio::test]
+async fn a_preview_and_a_run_in_earnest_each_have_a_place_of_their_own() {
+    let bench = Bench::new().await;
+    let preview = Run::begun(day(), "preview-1", true, NOW);
+    for run in [&first_run(), &preview] {
+        assert_eq!(bench.save_run(run).await, Saved::Yes);
+    }
+    let done = next(&preview, RunState::Done);
+    assert_eq!(bench.save_run(&done).await, Saved::Yes);
+    let runs = bench.table().day_runs(day()).await.expect("read");
+    assert_eq!((runs.run(), runs.preview()), (Some(&first_run()), Some(&done)));
+    let of_days = bench.table().runs(&[day()]).await.expect("read");
+    assert_eq!(of_days, [(day(), runs)]);
 }
 
 #[tokio::test]
@@ -178,10 +199,7 @@ async fn of_many_who_begin_a_day_at_once_one_does() {
         .map(|(run, _)| run)
         .collect();
     assert_eq!(begun.len(), 1);
-    assert_eq!(
-        bench.table().run(day()).await.expect("read").as_ref(),
-        begun.first().copied()
-    );
+    assert_eq!(bench.stored().await.as_ref(), begun.first().copied());
 }
 
 #[tokio::test]
@@ -194,7 +212,7 @@ async fn of_two_decided_on_the_same_version_the_later_is_stale() {
     assert_eq!(bench.save_run(&failed).await, Saved::Stale);
     let skipping = next(&next(&done, RunState::Running), RunState::Failed);
     assert_eq!(bench.save_run(&skipping).await, Saved::Stale);
-    assert_eq!(bench.table().run(day()).await.expect("read"), Some(done));
+    assert_eq!(bench.stored().await, Some(done));
 }
 
 #[tokio::test]
@@ -344,7 +362,7 @@ async fn the_runs_of_many_days_come_in_one_call_the_earliest_first() {
     }
     let asked: Vec<BillDate> = [3, 2, 1, 0, 0, 2].map(|days| day().plus_days(days)).into();
     let runs = bench.table().runs(&asked).await.expect("read");
-    let dates: Vec<BillDate> = runs.iter().map(|run| run.date).collect();
+    let dates: Vec<BillDate> = runs.iter().map(|(date, _)| *date).collect();
     assert_eq!(dates, [day(), day().plus_days(2)]);
     let batches = Match::operation(Service::DynamoDb, "BatchGetItem");
     assert_eq!(bench.wire.count(&batches), 1);
@@ -364,7 +382,7 @@ async fn runs_that_a_batch_leaves_out_are_asked_for_again() {
         asked.push(run.date);
     }
     let runs = bench.table().runs(&asked).await.expect("read");
-    let dates: Vec<BillDate> = runs.iter().map(|run| run.date).collect();
+    let dates: Vec<BillDate> = runs.iter().map(|(date, _)| *date).collect();
     assert_eq!(dates, asked);
     let batches = Match::operation(Service::DynamoDb, "BatchGetItem");
     assert!(bench.wire.count(&batches) > 1, "one batch proves nothing");
@@ -430,7 +448,7 @@ async fn a_damaged_item_is_named_with_its_attribute() {
         bench.damage(sk, attribute).await;
         let table = bench.table();
         let error = match attribute {
-            _ if sk == "run" => table.run(day()).await.err(),
+            _ if sk == "run" => table.day_runs(day()).await.err(),
             _ if sk == difference_sk => table.difference(day(), &found.id).await.err(),
             _ => table.carried(day()).await.err(),
         };
@@ -452,7 +470,7 @@ async fn a_table_that_is_away_is_an_error_and_nothing_is_taken_for_written() {
         .break_all(Match::service(Service::DynamoDb), Fault::Throttled);
     let table = bench.table();
     let failures = [
-        table.run(day()).await.err(),
+        table.day_runs(day()).await.err(),
         table.save_run(&first_run()).await.err(),
         table.runs(&[day()]).await.err(),
         table.find(&difference("A")).await.err(),

@@ -15,6 +15,15 @@ use wechatpay::UnixSeconds;
 
 use super::run::{BillDate, BillName};
 
+/// A side of a run: each is a verdict of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RunSide {
+    /// The bill of trades against our books.
+    Trades,
+    /// The movements of the account against the trades.
+    Funds,
+}
+
 /// What differs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -446,6 +455,19 @@ impl Difference {
                 to: State::Open,
                 why: kind.meaning().to_owned(),
             }],
+        }
+    }
+
+    /// The side of a run that finds such a difference, and may say that it is over.
+    pub fn side(&self) -> RunSide {
+        let of_fund_bill = match self.about.bill {
+            Some(BillName::FundBasic | BillName::FundOperation | BillName::FundFees) => true,
+            Some(BillName::Trade) | None => false,
+        };
+        if of_fund_bill || self.kind.is_of_movements() {
+            RunSide::Funds
+        } else {
+            RunSide::Trades
         }
     }
 

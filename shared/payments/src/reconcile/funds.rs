@@ -1,8 +1,9 @@
 //! The third side: what the trade bill says was earned and given back, against how the balance moved.
 //!
 //! For each payment the balance rises by what is settled less the fee, for each refund it falls by what is given back less
-//! the fee that comes back with it. A merchant may be settled the day after, so a run lays the trade rows of two days
-//! against the movements of two days; what has not moved on the later day is carried over to the next run.
+//! the fee that comes back with it. A merchant is settled so many days after a trade, as the contract says, so a run lays the
+//! trade rows of its day and of as many days before it against the movements of the same days. The earliest of them is due: what
+//! has not moved for its trades by now is a difference. Of later trades nothing is said yet.
 //!
 //! The table keeps, of each expected movement, what is still missing of it. That is all that is needed: on a second pass
 //! over the trade bill [`FundBooks::funding`] says of each row what moved.
@@ -31,11 +32,14 @@ const OF_TRADES: [&str; 5] = [
     "退还交易手续费",
 ];
 
-/// Which of the two days of a run a row is from.
+/// Which of a run's days a row is from. Movements of the days before its own were judged by earlier runs, so one without a trade
+/// is not told again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FundDay {
-    /// The day before. Its movements were judged by the run before, so one without a trade is not told again.
-    Before,
+    /// The earliest: its trades are settled by the end of the run's day.
+    Due,
+    /// One between that and the run's own.
+    Between,
     /// The day of the run.
     Same,
 }
@@ -93,11 +97,12 @@ struct Expected {
 
 const TAKEN: i64 = 1;
 const MOVED: i64 = 1 << 1;
-const BEFORE: i64 = 1 << 2;
+const DUE: i64 = 1 << 2;
 /// Nothing need move.
 const OPTIONAL: i64 = 1 << 3;
 /// Whatever moves is right: reversals.
 const ANY: i64 = 1 << 4;
+const SAME: i64 = 1 << 5;
 const MARKS: i64 = 0xff;
 /// The most that can be missing in the bits above the marks: 180 thousand million yuan.
 const LIMIT: i64 = (1 << 54) - 1;
@@ -157,14 +162,14 @@ pub struct Funded {
     pub books: FundBooks,
     /// Movements of the run's own day whose payment or refund no row names.
     pub without_trade: Vec<FundLine>,
-    /// Rows of the day before that nothing has moved for.
-    pub missing_before: u64,
-    /// Rows of the run's own day that nothing has moved for; they may be settled tomorrow.
+    /// Rows of the due day that nothing has moved for.
+    pub missing_due: u64,
+    /// Rows of the run's own day that nothing has moved for; they are settled later.
     pub missing: u64,
-    /// Rows of the day before that something else moved for. Refunds that have failed since and came back whole are counted
-    /// too: [`FundBooks::funding`] knows them.
-    pub off_before: u64,
-    /// Rows of the run's own day that something else moved for so far; the rest may move tomorrow.
+    /// Rows of the due day that something else moved for. Refunds that have failed since and came back whole are counted too:
+    /// [`FundBooks::funding`] knows them.
+    pub off_due: u64,
+    /// Rows of the run's own day that something else moved for so far; the rest may move later.
     pub off: u64,
     /// All that moved for payments and refunds on the run's own day.
     pub of_trades: Moved,
@@ -173,7 +178,7 @@ pub struct Funded {
 }
 
 impl FundBooks {
-    /// Empty books with room for the rows of two days. `key` must be random and new for each run; of movements without a
+    /// Empty books with room for so many rows; they grow. `key` must be random and new for each run; of movements without a
     /// trade, `at_most` are kept.
     pub fn with_capacity(rows: usize, key: [u64; 2], at_most: usize) -> Self {
         Self {
@@ -194,8 +199,9 @@ impl FundBooks {
         };
         let expected = expected(row);
         let mut marks = match day {
-            FundDay::Before => BEFORE,
-            FundDay::Same => 0,
+            FundDay::Due => DUE,
+            FundDay::Between => 0,
+            FundDay::Same => SAME,
         };
         if expected == 0 {
             marks |= OPTIONAL;
@@ -241,7 +247,7 @@ impl FundBooks {
             *expected = expected.moved(by);
             return Ok(());
         }
-        if day == FundDay::Before {
+        if day != FundDay::Same {
             return Ok(());
         }
         if self.without_trade.len() >= self.at_most {
@@ -260,24 +266,26 @@ impl FundBooks {
 
     /// Ends the pass over the movements.
     pub fn finish(mut self) -> Funded {
-        let (mut missing_before, mut missing) = (0_u64, 0_u64);
-        let (mut off_before, mut off) = (0_u64, 0_u64);
+        let (mut missing_due, mut missing) = (0_u64, 0_u64);
+        let (mut off_due, mut off) = (0_u64, 0_u64);
         for expected in self.table.iter() {
-            let count = match (expected.has(MOVED), expected.is_met()) {
+            let (of_due, of_same) = match (expected.has(MOVED), expected.is_met()) {
                 (true, true) => continue,
-                (true, false) if expected.has(BEFORE) => &mut off_before,
-                (true, false) => &mut off,
+                (true, false) => (&mut off_due, &mut off),
                 (false, _) if expected.has(OPTIONAL) => continue,
-                (false, _) if expected.has(BEFORE) => &mut missing_before,
-                (false, _) => &mut missing,
+                (false, _) => (&mut missing_due, &mut missing),
             };
-            *count = count.saturating_add(1);
+            if expected.has(DUE) {
+                *of_due = of_due.saturating_add(1);
+            } else if expected.has(SAME) {
+                *of_same = of_same.saturating_add(1);
+            }
         }
         Funded {
             without_trade: std::mem::take(&mut self.without_trade),
-            missing_before,
+            missing_due,
             missing,
-            off_before,
+            off_due,
             off,
             of_trades: self.of_trades,
             others: self.others,

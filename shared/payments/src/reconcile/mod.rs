@@ -7,12 +7,14 @@
 //! The way of a row: [`bill_line`] is what is kept of it, [`books`] what our side of the day is found by, [`matcher`] lays one
 //! against the other, [`funds`] both against the movements of the account. [`difference`] says which kinds of differences there
 //! are, what each means, and who may do what about it; [`carried`] is what is judged with the next day; [`adopt`] is how money of
-//! nobody's is given back; [`run`] is what is kept of a day, with its [`totals`].
+//! nobody's is given back; [`run`] is what is kept of a run, with its [`totals`]; [`day_runs`] which of a
+//! day's runs has the say.
 
 pub mod adopt;
 pub mod bill_line;
 pub mod books;
 pub mod carried;
+pub mod day_runs;
 pub mod difference;
 mod fee;
 mod fingerprint;

@@ -132,6 +132,9 @@ pub enum BillName {
 }
 
 impl BillName {
+    /// The bills of the account's movements.
+    pub const FUNDS: [Self; 3] = [Self::FundBasic, Self::FundOperation, Self::FundFees];
+
     /// All of a day's bills.
     pub const ALL: [Self; 4] = [
         Self::Trade,
@@ -163,25 +166,155 @@ pub struct BillFacts {
     pub kept_as: Option<String>,
 }
 
+/// Where the fund side of a run stands: the account's movements against the trades. It begins once the trade side is done, and
+/// what happens to it changes nothing about that.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FundState {
+    /// The trade side is not done yet.
+    #[default]
+    Pending,
+    /// A fund bill is not there yet, or was of no use; the run comes back by itself.
+    Waiting,
+    /// Fund bills are being read.
+    Running,
+    /// Every difference of the account's movements is in the table.
+    Done,
+    /// It ended without a verdict; [`FundSide::trouble`] says why and what to do.
+    Failed,
+}
+
+impl FundState {
+    /// The name in the API and the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether nothing more comes of it by itself.
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Done | Self::Failed => true,
+            Self::Pending | Self::Waiting | Self::Running => false,
+        }
+    }
+}
+
+/// What a merchant's contract says of the account.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FundTerms {
+    /// The fund bills to read: of the accounts that the merchant has.
+    pub accounts: Vec<BillName>,
+    /// So many days after its trade the money has moved at the latest (T+N).
+    pub settlement_days: u8,
+}
+
+impl FundTerms {
+    /// The most days to settlement.
+    pub const DAYS_MAX: u8 = 30;
+}
+
+impl Default for FundTerms {
+    /// All accounts, settled the next day.
+    fn default() -> Self {
+        Self {
+            accounts: BillName::FUNDS.to_vec(),
+            settlement_days: 1,
+        }
+    }
+}
+
+/// The fund side of a run: a verdict of its own.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct FundSide {
+    /// Where it stands.
+    pub state: FundState,
+    /// The fund bills that it reads.
+    pub accounts: Vec<BillName>,
+    /// So many days after its trade the money has moved at the latest: the trades of the day so
+    /// many days ago are judged.
+    pub settlement_days: u8,
+    /// Into how many parts the movements are split.
+    pub parts: u8,
+    /// The parts whose differences are all in the table.
+    pub parts_done: BTreeMap<u8, FundsDone>,
+    /// How often each part found a bill that was of no use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub broken: BTreeMap<u8, u32>,
+    /// Why it waits or failed, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// What came of one part of the fund side.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct FundsDone {
+    /// Differences of movements found in this part, by kind, those decided about among them.
+    pub differences: BTreeMap<Kind, u32>,
+    /// Trades of the run's day whose money has not moved yet, or not all of it: a later day's run
+    /// judges them.
+    pub carried: u64,
+}
+
+impl FundSide {
+    /// One that begins once the trade side is done.
+    pub fn begun(terms: &FundTerms) -> Self {
+        Self {
+            state: FundState::Pending,
+            accounts: terms.accounts.clone(),
+            settlement_days: terms.settlement_days,
+            parts: 1,
+            parts_done: BTreeMap::new(),
+            broken: BTreeMap::new(),
+            trouble: None,
+        }
+    }
+
+    /// Whether every part is done.
+    pub fn is_whole(&self) -> bool {
+        self.parts_done.len() >= usize::from(self.parts)
+    }
+
+    /// How many trades of the day wait for a later day's movements.
+    pub fn carried(&self) -> u64 {
+        self.parts_done
+            .values()
+            .fold(0, |sum, part| sum.saturating_add(part.carried))
+    }
+}
+
 /// A day's reconciliation, as the table holds it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// The day.
     pub date: BillDate,
-    /// The latest run's id.
+    /// The run's id.
     pub id: String,
-    /// Where it stands.
+    /// Where its trade side stands: the bill of trades against our books.
     pub state: RunState,
     /// Whether it only looks: differences are found and kept, nothing is settled or proposed.
     pub dry_run: bool,
     /// Counts its writes; each names the version it was decided on.
     pub version: u64,
-    /// When the latest run began.
+    /// When it was asked for, in Unix milliseconds: of two runs, the one that was asked for later
+    /// has the say. Runs of earlier versions say nothing of it ([`Run::requested_at_ms`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_at_ms: Option<i64>,
+    /// When it began.
     pub started_at: UnixSeconds,
     /// When this was last written.
     pub updated_at: UnixSeconds,
-    /// The bills that were read.
+    /// The day's bills that were read, by this run or one before it.
     pub bills: BTreeMap<BillName, BillFacts>,
+    /// What this run itself found of bills, of its own day and of earlier ones. Its parts take it
+    /// from here and ask WeChat Pay no more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fetched: BTreeMap<BillDate, BTreeMap<BillName, BillFacts>>,
     /// Into how many parts the day's orders are split.
     pub parts: u8,
     /// The parts whose differences are all in the table, with the totals of each.
@@ -192,6 +325,10 @@ pub struct Run {
     /// Why it waits or failed, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// The account's movements. `None` of a run of an earlier version, which judged them together
+    /// with the trades.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub funds: Option<FundSide>,
 }
 
 /// What came of one part of a day.
@@ -203,12 +340,12 @@ pub struct PartDone {
     pub here: Totals,
     /// Differences found in this part, by kind, those decided about among them.
     pub differences: BTreeMap<Kind, u32>,
-    /// Trades of this day that wait for the next day's bills before anything is said of them.
+    /// Trades near midnight that wait for the next day's bill before anything is said of them.
     pub carried: u64,
 }
 
 impl Run {
-    /// A run that begins at `at`.
+    /// A run that is asked for and begins at `at`, under the usual terms.
     pub fn begun(date: BillDate, id: &str, dry_run: bool, at: UnixSeconds) -> Self {
         Self {
             date,
@@ -216,14 +353,41 @@ impl Run {
             state: RunState::Running,
             dry_run,
             version: 1,
+            requested_at_ms: Some(at.0.saturating_mul(1000)),
             started_at: at,
             updated_at: at,
             bills: BTreeMap::new(),
+            fetched: BTreeMap::new(),
             parts: 1,
             parts_done: BTreeMap::new(),
             broken: BTreeMap::new(),
             trouble: None,
+            funds: Some(FundSide::begun(&FundTerms::default())),
         }
+    }
+
+    /// When it was asked for, in Unix milliseconds; when it began, where that is not known.
+    pub fn requested_at_ms(&self) -> i64 {
+        let began_ms = self.started_at.0.saturating_mul(1000);
+        self.requested_at_ms.unwrap_or(began_ms)
+    }
+
+    /// Whether its bills are those of a day that was over. With a simulator a day is reconciled
+    /// while it still runs.
+    pub fn has_whole_bills(&self) -> bool {
+        self.started_at >= self.date.ends_at()
+    }
+
+    /// Whether both its sides are done.
+    pub fn is_through(&self) -> bool {
+        let funds = self.funds.as_ref();
+        self.state == RunState::Done && funds.is_none_or(|funds| funds.state == FundState::Done)
+    }
+
+    /// Whether the trade side is done and the fund side has no end yet.
+    pub fn owes_its_fund_side(&self) -> bool {
+        let funds = self.funds.as_ref();
+        self.state == RunState::Done && funds.is_some_and(|funds| !funds.state.is_over())
     }
 
     /// The id of a run of the day after, which has to judge what a part of this one has carried to it: the same each time.
@@ -255,28 +419,28 @@ impl Run {
         all
     }
 
-    /// How many differences were found, by kind.
+    /// How many differences were found, by kind, on both sides.
     pub fn differences(&self) -> BTreeMap<Kind, u32> {
         let mut all = BTreeMap::new();
-        for (kind, count) in self
-            .parts_done
-            .values()
-            .flat_map(|part| part.differences.iter())
-        {
+        let trades = self.parts_done.values().map(|part| &part.differences);
+        let funds = self.funds.iter().flat_map(|funds| funds.parts_done.values());
+        let of_parts = trades.chain(funds.map(|part| &part.differences));
+        for (kind, count) in of_parts.flatten() {
             let sum: &mut u32 = all.entry(*kind).or_default();
             *sum = sum.saturating_add(*count);
         }
         all
     }
 
-    /// How many trades wait for the next day's bills.
+    /// How many trades wait for the bills of a later day.
     pub fn carried(&self) -> u64 {
+        let funds = self.funds.as_ref().map_or(0, FundSide::carried);
         self.parts_done
             .values()
-            .fold(0, |sum, part| sum.saturating_add(part.carried))
+            .fold(funds, |sum, part| sum.saturating_add(part.carried))
     }
 
-    /// Whether every part is done.
+    /// Whether every part of the trade side is done.
     pub fn is_whole(&self) -> bool {
         self.parts_done.len() >= usize::from(self.parts)
     }

@@ -81,9 +81,9 @@ fn flows(row: &BillLine) -> Vec<FundLine> {
     flows
 }
 
-/// A run over the trades and movements of the day before and of the day itself, and what it says of each trade.
+/// A run over the trades and movements of the due day and of the day itself, and what it says of each trade.
 fn run(trades: [&[BillLine]; 2], moved: [&[FundLine]; 2]) -> (Funded, [Vec<Funding>; 2]) {
-    let days = [FundDay::Before, FundDay::Same];
+    let days = [FundDay::Due, FundDay::Same];
     let mut books = FundBooks::with_capacity(10, [3, 4], 1000);
     for (rows, day) in trades.iter().zip(days) {
         each_trade(rows, |row| books.expect(row, day));
@@ -122,8 +122,8 @@ fn a_day_whose_money_moved_has_no_difference() {
     assert_eq!(
         (
             funded.missing,
-            funded.missing_before,
-            (funded.off + funded.off_before)
+            funded.missing_due,
+            (funded.off + funded.off_due)
         ),
         (0, 0, 0)
     );
@@ -144,7 +144,7 @@ fn a_fee_may_be_charged_in_whole_fen_however_rounded_but_a_fen_more_is_a_differe
         let (funded, [_, funding]) = run([&[], std::slice::from_ref(&row)], [&[], &moved]);
         assert_eq!(funding == [Funding::AsExpected], right, "{fee_fen}");
         assert_eq!(
-            (funded.off + funded.off_before),
+            (funded.off + funded.off_due),
             u64::from(!right),
             "{fee_fen}"
         );
@@ -156,15 +156,15 @@ fn a_trade_that_is_settled_the_day_after_is_carried_over_and_missing_only_then()
     let row = [trade(LineKind::Payment, 1, 1000)];
     let missing = Funding::Missing { expected: 994_000 };
     let (funded, [_, funding]) = run([&[], &row], [&[], &[]]);
-    assert_eq!((funded.missing, funded.missing_before), (1, 0));
+    assert_eq!((funded.missing, funded.missing_due), (1, 0));
     assert_eq!(funding, [missing]);
 
     let (funded, [funding, _]) = run([&row, &[]], [&[], &flows(&row[0])]);
-    assert_eq!((funded.missing, funded.missing_before), (0, 0));
+    assert_eq!((funded.missing, funded.missing_due), (0, 0));
     assert_eq!(funding, [Funding::AsExpected]);
 
     let (funded, [funding, _]) = run([&row, &[]], [&[], &[]]);
-    assert_eq!((funded.missing, funded.missing_before), (0, 1));
+    assert_eq!((funded.missing, funded.missing_due), (0, 1));
     assert_eq!(funding, [missing]);
 }
 
@@ -233,7 +233,7 @@ fn a_payment_that_was_taken_back_may_move_as_it_likes() {
     for moved in [Vec::new(), moved] {
         let (funded, [_, funding]) = run([&[], &[row.clone(), revoked.clone()]], [&[], &moved]);
         assert_eq!(funding, [Funding::AsExpected; 2]);
-        assert_eq!(((funded.off + funded.off_before), funded.missing), (0, 0));
+        assert_eq!(((funded.off + funded.off_due), funded.missing), (0, 0));
     }
 }
 
@@ -292,10 +292,10 @@ proptest! {
         let (funded, funding) = run([&rows[0], &rows[1]], [&moved[0], &moved[1]]);
         prop_assert_eq!(&funding, &plain);
         let missing = |day: usize| plain[day].iter().filter(|funding| matches!(funding, Funding::Missing { .. })).count();
-        prop_assert_eq!(funded.missing_before, u64::try_from(missing(0)).unwrap());
+        prop_assert_eq!(funded.missing_due, u64::try_from(missing(0)).unwrap());
         prop_assert_eq!(funded.missing, u64::try_from(missing(1)).unwrap());
         let off = plain.iter().flatten().filter(|funding| matches!(funding, Funding::Off { .. })).count();
-        prop_assert_eq!(funded.off + funded.off_before, u64::try_from(off).unwrap());
+        prop_assert_eq!(funded.off + funded.off_due, u64::try_from(off).unwrap());
         prop_assert!(funded.without_trade.is_empty());
     }
 }

@@ -1,0 +1,142 @@
+//! What a side of a run found -> the table; what earlier runs found and this one does not -> over.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use adapters::reconciliation::{Found, Saved};
+use payments::reconcile::{
+    difference::{Difference, Kind, RunSide, State, Who},
+    run::{BillDate, Run},
+};
+
+use crate::{confirm::Finding, desk::Desk, error::DayError, part::Part, record, repair};
+
+/// Writes differences down. What is known already stays as it stands, but for what was repaired before this run began: that did
+/// not last. All as they stand then.
+///
+/// # Errors
+/// [`DayError::Superseded`] when another run has taken the day over: it may know better. And others.
+pub(crate) async fn write_down(
+    desk: &Desk,
+    run: &Run,
+    finding: &Finding,
+) -> Result<Vec<Difference>, DayError> {
+    record::current(desk, run.date, &run.id).await?;
+    let mut found = Vec::with_capacity(finding.differences.len());
+    for difference in finding.differences.values() {
+        found.push(match desk.reconciliations.find(difference).await? {
+            Found::New => difference.clone(),
+            Found::Known(known) if was_repaired_before(&known, run) => {
+                let why = "a later run finds it again";
+                let open = known.reopened(&run.id, why, desk.clock.now());
+                repair::written(desk, &known, open).await?
+            }
+            Found::Known(known) => *known,
+        });
+    }
+    Ok(found)
+}
+
+fn was_repaired_before(known: &Difference, run: &Run) -> bool {
+    let last = known.history.last();
+    known.state == State::Repaired && last.is_some_and(|step| step.at < run.started_at)
+}
+
+/// What earlier runs found different on one side and this one does not: both sides agree by now. `why` says so of a difference
+/// that was not found; `None` where this run cannot tell. What the other side found is none of this side's business.
+///
+/// # Errors
+/// As [`write_down`].
+pub(crate) async fn agree_again(
+    desk: &Desk,
+    run: &Run,
+    (side, part): (RunSide, Part),
+    found: &[Difference],
+    why: impl Fn(&Difference) -> Option<String>,
+) -> Result<(), DayError> {
+    let found: BTreeSet<&str> = found
+        .iter()
+        .map(|difference| difference.id.as_str())
+        .collect();
+    // A later run may have found what this one did not; it has the say.
+    record::current(desk, run.date, &run.id).await?;
+    for difference in all(desk, run.date).await? {
+        let gone = difference.side() == side
+            && !moved_since(&difference, run)
+            && part.has_difference(&difference)
+            && !found.contains(difference.id.as_str());
+        if !gone || !difference.state.needs_somebody() || repair::is_under_way(&difference) {
+            continue;
+        }
+        if let Some(why) = why(&difference) {
+            let repaired = difference.repaired(&run.id, &why, desk.clock.now());
+            // Somebody decided meanwhile: the next run looks again.
+            let _: Saved = desk.reconciliations.save_difference(&repaired).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Why a difference that is not found any more is over.
+pub(crate) const AGREE: &str = "a later run finds that both sides agree";
+
+/// Whether somebody else has touched a difference since the run began.
+fn moved_since(difference: &Difference, run: &Run) -> bool {
+    let last = difference.history.last();
+    last.is_some_and(|step| step.at > run.started_at && step.who != Who::Run(run.id.clone()))
+}
+
+/// All differences of a day.
+///
+/// # Errors
+/// [`DayError`].
+pub(crate) async fn all(desk: &Desk, date: BillDate) -> Result<Vec<Difference>, DayError> {
+    let mut all = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let page = desk
+            .reconciliations
+            .differences(date, after.as_deref(), PAGE)
+            .await?;
+        all.extend(page.items);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// Differences that are read at a time.
+const PAGE: i32 = 100;
+
+/// How many there are of each kind.
+pub(crate) fn count(differences: &[Difference]) -> BTreeMap<Kind, u32> {
+    let mut counts = BTreeMap::new();
+    for difference in differences {
+        let count: &mut u32 = counts.entry(difference.kind).or_default();
+        *count = count.saturating_add(1);
+    }
+    counts
+}
+
+/// The alarm is for what is open of so many days before the present one, whichever day the run is about: that an old day has come
+/// to agree says nothing of yesterday.
+const OPEN_LAST_DAYS: i64 = 30;
+
+/// How many differences of the last days and of a run's own need somebody.
+///
+/// # Errors
+/// [`DayError`].
+pub(crate) async fn open(desk: &Desk, run: &Run) -> Result<u64, DayError> {
+    let today = BillDate::of(desk.clock.now());
+    let mut dates: BTreeSet<BillDate> = (0..=OPEN_LAST_DAYS)
+        .map(|days| today.plus_days(-days))
+        .collect();
+    dates.insert(run.date);
+    let mut open = 0_u64;
+    for date in dates {
+        let all = all(desk, date).await?;
+        let of_day = all.iter().filter(|one| one.state.needs_somebody()).count();
+        open = open.saturating_add(u64::try_from(of_day).unwrap_or(u64::MAX));
+    }
+    Ok(open)
+}

@@ -1,0 +1,191 @@
+//! The record of a run: it is written only as long as no other run has the day, and it says what became of each side.
+
+use flows::problem::Chain;
+use payments::reconcile::{
+    day_runs::{Begin, RunRequest},
+    difference::RunSide,
+    run::{BillDate, FundState, Run, RunState},
+};
+use tracing::warn;
+
+use adapters::reconciliation::Saved;
+
+use crate::{desk::Desk, error::DayError, metrics, part::Part};
+
+/// So often a record is read and written anew because others write it too.
+const TRIES: u32 = 12;
+
+/// Begins a run, or goes on with it; one whose trade side is done is left as it is.
+///
+/// # Errors
+/// [`DayError::Superseded`] when a run that was asked for later has the day; and others.
+pub(crate) async fn begin(desk: &Desk, request: &RunRequest) -> Result<Run, DayError> {
+    for _ in 0..TRIES {
+        let runs = desk.reconciliations.day_runs(request.date).await?;
+        let run = match runs.begin(request, desk.clock.now()) {
+            Begin::Goes(run) => run,
+            Begin::Done(run) => return Ok(*run),
+            Begin::Superseded => return Err(DayError::Superseded),
+        };
+        if desk.reconciliations.save_run(&run).await? == Saved::Yes {
+            return Ok(*run);
+        }
+    }
+    Err(DayError::Passing(
+        "the day's record kept changing while the run was to begin".into(),
+    ))
+}
+
+/// The record of a run, as long as no other has taken the day over.
+///
+/// # Errors
+/// [`DayError::Superseded`] when one has; and others.
+pub(crate) async fn current(desk: &Desk, date: BillDate, run_id: &str) -> Result<Run, DayError> {
+    let runs = desk.reconciliations.day_runs(date).await?;
+    runs.current(run_id).cloned().ok_or(DayError::Superseded)
+}
+
+/// Changes the record of a run, as long as no other has taken the day over.
+///
+/// # Errors
+/// As [`current`].
+pub(crate) async fn save(
+    desk: &Desk,
+    date: BillDate,
+    run_id: &str,
+    change: impl Fn(&mut Run),
+) -> Result<Run, DayError> {
+    for _ in 0..TRIES {
+        let mut run = current(desk, date, run_id).await?;
+        run.version = run.version.saturating_add(1);
+        run.updated_at = desk.clock.now();
+        change(&mut run);
+        if desk.reconciliations.save_run(&run).await? == Saved::Yes {
+            return Ok(run);
+        }
+    }
+    Err(DayError::Passing(
+        "the day's record kept changing while a part was to be noted".into(),
+    ))
+}
+
+/// Writes into the record why a side of a run is not done, for the people who look at it. What the other side came to stays.
+///
+/// # Errors
+/// What `done` says.
+pub(crate) async fn note_trouble(
+    desk: &Desk,
+    date: BillDate,
+    run_id: &str,
+    (side, part): (RunSide, Part),
+    done: Result<(), DayError>,
+) -> Result<(), DayError> {
+    let Err(error) = done else {
+        return Ok(());
+    };
+    let tries = match &error {
+        DayError::Bill(_) | DayError::BillAgain(_) => 1,
+        DayError::Superseded => return Err(error),
+        DayError::NotReady | DayError::TooMany(_) | DayError::Damaged(_) | DayError::Passing(_) => {
+            0
+        }
+    };
+    let trouble = Chain(&error).to_string();
+    let noted = save(desk, date, run_id, |run| match side {
+        // Every part is done: what went wrong since takes nothing back.
+        RunSide::Trades if run.state == RunState::Done => {}
+        RunSide::Trades => {
+            let broken = run.broken.entry(part.number).or_default();
+            *broken = broken.saturating_add(tries);
+            let after = After::of(&error, *broken);
+            // One part that nobody comes back to is enough: the day is not whole any more.
+            if run.state != RunState::Failed {
+                run.state = after.of_trades();
+            }
+            run.trouble = Some(trouble.clone());
+        }
+        RunSide::Funds => {
+            if let Some(funds) = &mut run.funds
+                && funds.state != FundState::Done
+            {
+                let broken = funds.broken.entry(part.number).or_default();
+                *broken = broken.saturating_add(tries);
+                let after = After::of(&error, *broken);
+                if funds.state != FundState::Failed {
+                    funds.state = after.of_funds();
+                }
+                funds.trouble = Some(trouble.clone());
+            }
+        }
+    })
+    .await;
+    let run = match noted {
+        Ok(run) => run,
+        Err(unnoted) => {
+            warn!(%date, run_id, error = %Chain(&unnoted), "the day's record does not say why it is not done");
+            return Err(unnoted); // what passes is tried again, and noted then
+        }
+    };
+    let (waits, failed) = match side {
+        RunSide::Trades => (
+            run.state == RunState::Waiting,
+            run.state == RunState::Failed,
+        ),
+        RunSide::Funds => {
+            let is = |state| run.funds.as_ref().is_some_and(|funds| funds.state == state);
+            (is(FundState::Waiting), is(FundState::Failed))
+        }
+    };
+    if failed {
+        metrics::failed(desk, side);
+    }
+    match error {
+        DayError::Bill(bill) if waits => Err(DayError::BillAgain(bill)),
+        error => Err(error),
+    }
+}
+
+/// How often a bill that is of no use is fetched, before it is left to a person.
+const BROKEN_TRIES: u32 = 4;
+
+/// What becomes of a side after an error.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum After {
+    /// It comes back for a bill.
+    Waits,
+    /// It comes back for what passes.
+    GoesOn,
+    /// It is left to a person.
+    Fails,
+}
+
+impl After {
+    /// After an error, with so many bills that were of no use.
+    fn of(error: &DayError, broken: u32) -> Self {
+        match error {
+            DayError::NotReady => Self::Waits,
+            DayError::Bill(_) | DayError::BillAgain(_) if broken < BROKEN_TRIES => Self::Waits,
+            DayError::Bill(_)
+            | DayError::BillAgain(_)
+            | DayError::TooMany(_)
+            | DayError::Damaged(_) => Self::Fails,
+            DayError::Passing(_) | DayError::Superseded => Self::GoesOn,
+        }
+    }
+
+    const fn of_trades(self) -> RunState {
+        match self {
+            Self::Waits => RunState::Waiting,
+            Self::GoesOn => RunState::Running,
+            Self::Fails => RunState::Failed,
+        }
+    }
+
+    const fn of_funds(self) -> FundState {
+        match self {
+            Self::Waits => FundState::Waiting,
+            Self::GoesOn => FundState::Running,
+            Self::Fails => FundState::Failed,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The runs of a day and which of them has the say: a run may stall and come back after others, so
+//! it counts when it was asked for, and not who writes last.
+//!
+//! The latest run in earnest and the latest preview each have a place of their own. A run in earnest
+//! gives way to one that was asked for later. A preview gives way to any run that was asked for
+//! later, since what it read may be repaired by now; it takes the place of no run in earnest.
+
+use std::collections::BTreeMap;
+
+use wechatpay::UnixSeconds;
+
+use super::run::{BillDate, BillFacts, BillName, FundSide, FundTerms, Run, RunState};
+
+/// A run that is asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RunRequest {
+    /// The day.
+    pub date: BillDate,
+    /// The run's id: the same each time its message comes.
+    pub run_id: String,
+    /// Whether it only looks: a preview.
+    pub dry_run: bool,
+    /// When it was asked for, in Unix milliseconds.
+    pub requested_at_ms: i64,
+    /// What the contract says of the account.
+    pub terms: FundTerms,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Begin {
+    /// The run as it is to be written; it begins, or goes on.
+    Goes(Box<Run>),
+    /// Its trade side is done: the message came once more.
+    Done(Box<Run>),
+    /// A run that was asked for later has the day.
+    Superseded,
+}
+
+/// The runs of a day, as the table holds them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct DayRuns {
+    run: Option<Run>,
+    preview: Option<Run>,
+    /// The version that the next run in earnest is written over.
+    version: u64,
+}
+
+impl DayRuns {
+    /// The runs by what stands in each of the two places. Earlier versions wrote previews into the
+    /// place of runs in earnest: such a one is a preview all the same, and moves with its next write.
+    pub fn new(run: Option<Run>, preview: Option<Run>) -> Self {
+        let version = run.as_ref().map_or(0, |run| run.version);
+        match run {
+            Some(old) if old.dry_run => Self {
+                run: None,
+                preview: preview.or(Some(Run { version: 0, ..old })),
+                version,
+            },
+            run => Self {
+                run,
+                preview,
+                version,
+            },
+        }
+    }
+
+    /// The latest run in earnest.
+    pub fn run(&self) -> Option<&Run> {
+        self.run.as_ref()
+    }
+
+    /// The latest preview.
+    pub fn preview(&self) -> Option<&Run> {
+        self.preview.as_ref()
+    }
+
+    /// The run that the day is shown by: the one in earnest, else the preview.
+    pub fn shown(&self) -> Option<&Run> {
+        self.run().or(self.preview())
+    }
+
+    /// The latest preview beside a run in earnest, unless it gave way to that before its end.
+    pub fn preview_beside(&self) -> Option<&Run> {
+        let preview = self.preview().filter(|_| self.run.is_some())?;
+        let counts = preview.state == RunState::Done || self.current(&preview.id).is_some();
+        counts.then_some(preview)
+    }
+
+    /// Whether a run that counts has found any difference.
+    pub fn has_found_any(&self) -> bool {
+        let runs = self.run().into_iter().chain(self.preview());
+        let mut counts = runs.flat_map(|run| run.differences().into_values());
+        counts.any(|count| count > 0)
+    }
+
+    /// The run of this id, as long as no other has taken the day over.
+    pub fn current(&self, id: &str) -> Option<&Run> {
+        let is_it = |run: &&Run| run.id == id;
+        if let Some(run) = self.run().filter(is_it) {
+            return Some(run);
+        }
+        let preview = self.preview().filter(is_it)?;
+        let is_later = |run: &Run| run.requested_at_ms() > preview.requested_at_ms();
+        (!self.run().is_some_and(is_later)).then_some(preview)
+    }
+
+    /// What becomes of a request, now.
+    pub fn begin(&self, request: &RunRequest, now: UnixSeconds) -> Begin {
+        let (place, version) = if request.dry_run {
+            let version = self.preview().map_or(0, |preview| preview.version);
+            (self.preview(), version)
+        } else {
+            (self.run(), self.version)
+        };
+        if let Some(known) = place.filter(|known| known.id == request.run_id) {
+            return self.come_again(known, &request.terms, now);
+        }
+        let is_later = |run: &&Run| run.requested_at_ms() > request.requested_at_ms;
+        if place.into_iter().chain(self.run()).any(|run| is_later(&run)) {
+            return Begin::Superseded;
+        }
+        Begin::Goes(Box::new(Run {
+            version: version.saturating_add(1),
+            requested_at_ms: Some(request.requested_at_ms),
+            bills: self.whole_bills(),
+            funds: Some(FundSide::begun(&request.terms)),
+            ..Run::begun(request.date, &request.run_id, request.dry_run, now)
+        }))
+    }
+
+    /// The message of a run came again: the parts that are done stay done.
+    fn come_again(&self, known: &Run, terms: &FundTerms, now: UnixSeconds) -> Begin {
+        if known.state == RunState::Done {
+            return Begin::Done(Box::new(known.clone()));
+        }
+        if self.current(&known.id).is_none() {
+            return Begin::Superseded;
+        }
+        let funds = known.funds.clone();
+        Begin::Goes(Box::new(Run {
+            state: RunState::Running,
+            version: known.version.saturating_add(1),
+            updated_at: now,
+            // A run of an earlier version goes on in this one.
+            funds: funds.or_else(|| Some(FundSide::begun(terms))),
+            ..known.clone()
+        }))
+    }
+
+    /// What earlier runs found of the day's bills, those of a day that was over.
+    fn whole_bills(&self) -> BTreeMap<BillName, BillFacts> {
+        let named = |name| Some((name, self.whole_bill(name)?.clone()));
+        BillName::ALL.into_iter().filter_map(named).collect()
+    }
+
+    /// What is known of a bill of the day, once that was over: rather that it is kept somewhere than
+    /// that there was none.
+    pub fn whole_bill(&self, name: BillName) -> Option<&BillFacts> {
+        let known = || {
+            let runs = self.run().into_iter().chain(self.preview());
+            let whole = runs.filter(|run| run.has_whole_bills());
+            whole.filter_map(|run| run.bills.get(&name))
+        };
+        known()
+            .find(|facts| facts.kept_as.is_some())
+            .or_else(|| known().next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixSeconds = UnixSeconds(1_785_643_200);
+
+    fn request(run_id: &str, dry_run: bool, requested_at_ms: i64) -> RunRequest {
+        RunRequest {
+            date: BillDate::parse("2026-08-01").unwrap(),
+            run_id: run_id.to_owned(),
+            dry_run,
+            requested_at_ms,
+            terms: FundTerms::default(),
+        }
+    }
+
+    /// The runs after a request, which was begun or not.
+    fn after(runs: &DayRuns, request: &RunRequest) -> DayRuns {
+        let Begin::Goes(run) = runs.begin(request, NOW) else {
+            return runs.clone();
+        };
+        let (old, preview) = (runs.run.clone(), runs.preview.clone());
+        if run.dry_run {
+            DayRuns::new(old, Some(*run))
+        } else {
+            DayRuns::new(Some(*run), preview)
+        }
+    }
+
+    fn done(runs: DayRuns) -> DayRuns {
+        let done = |run: Option<Run>| {
+            run.map(|run| Run {
+                state: RunState::Done,
+                ..run
+            })
+        };
+        DayRuns::new(done(runs.run), done(runs.preview))
+    }
+
+    fn shown(runs: &DayRuns) -> &str {
+        runs.shown().map_or("none", |run| &run.id)
+    }
+
+    #[test]
+    fn a_preview_that_stalled_never_becomes_the_day_s_run_after_one_in_earnest() {
+        let preview = request("preview", true, 1_000);
+        let begun = after(&DayRuns::default(), &preview);
+        assert_eq!(shown(&begun), "preview", "there is no other");
+        let both = done(after(&begun, &request("run", false, 2_000)));
+        assert_eq!(shown(&both), "run");
+        // It comes back, or its message comes for the first time only now.
+        for runs in [
+            both.clone(),
+            done(after(&DayRuns::default(), &request("run", false, 2_000))),
+        ] {
+            let back = after(&runs, &preview);
+            assert_eq!(shown(&back), "run");
+            assert_eq!(back.run(), runs.run());
+            assert_eq!(back.current("preview"), None, "it writes nothing any more");
+        }
+    }
+
+    #[test]
+    fn a_preview_that_is_asked_for_later_looks_and_the_run_stays_the_day_s() {
+        let run = done(after(&DayRuns::default(), &request("run", false, 1_000)));
+        let both = after(&run, &request("preview", true, 2_000));
+        assert_eq!(shown(&both), "run");
+        assert_eq!(both.preview().map(|run| run.id.as_str()), Some("preview"));
+        assert!(both.current("preview").is_some() && both.current("run").is_some());
+    }
+
+    #[test]
+    fn of_two_runs_in_earnest_the_one_that_was_asked_for_later_has_the_day() {
+        let (older, newer) = (request("older", false, 1_000), request("newer", false, 2_000));
+        for order in [[&older, &newer], [&newer, &older]] {
+            let mut runs = DayRuns::default();
+            for request in order {
+                runs = after(&runs, request);
+            }
+            // The older one stalled; its message comes again, before and after the other's end.
+            for runs in [runs.clone(), done(runs)] {
+                let back = after(&runs, &older);
+                assert_eq!(shown(&back), "newer");
+                assert_eq!(back.current("older"), None);
+                assert_eq!(back.run(), runs.run());
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_that_comes_again_goes_on_and_one_whose_run_is_done_begins_nothing() {
+        let asked = request("run", false, 1_000);
+        let mut begun = after(&DayRuns::default(), &asked).run.unwrap();
+        begun.parts_done.insert(3, Default::default());
+        begun.state = RunState::Waiting;
+        let waits = DayRuns::new(Some(begun), None);
+        let Begin::Goes(again) = waits.begin(&asked, NOW) else {
+            panic!("it goes on");
+        };
+        assert_eq!((again.version, again.state), (2, RunState::Running));
+        assert!(again.parts_done.contains_key(&3));
+        let Begin::Done(run) = done(waits).begin(&asked, NOW) else {
+            panic!("it is done");
+        };
+        assert_eq!(run.id, "run");
+    }
+
+    #[test]
+    fn a_preview_of_an_earlier_version_is_no_run_in_earnest_wherever_it_stands() {
+        let mut old = Run::begun(request("", true, 0).date, "old", true, NOW);
+        (old.version, old.requested_at_ms, old.funds) = (7, None, None);
+        let runs = DayRuns::new(Some(old), None);
+        assert_eq!(runs.run(), None);
+        assert_eq!(shown(&runs), "old");
+        let at_ms = NOW.0 * 1000 + 1;
+        let Begin::Goes(run) = runs.begin(&request("run", false, at_ms), NOW) else {
+            panic!("it begins");
+        };
+        assert_eq!(run.version, 8, "it is written over the old preview");
+        let Begin::Goes(preview) = runs.begin(&request("preview", true, at_ms), NOW) else {
+            panic!("it begins");
+        };
+        assert_eq!(preview.version, 1, "in a place of its own");
+    }
+
+    #[test]
+    fn a_bill_that_is_kept_counts_more_than_that_there_was_none() {
+        let at = UnixSeconds(NOW.0 + 86_400);
+        let facts = |kept_as: Option<&str>| BillFacts {
+            rows: 0,
+            sha1: kept_as.map(str::to_owned),
+            kept_as: kept_as.map(str::to_owned),
+        };
+        let run = |dry_run, kept_as| {
+            let mut run = Run::begun(request("", true, 0).date, "r", dry_run, at);
+            run.bills.insert(BillName::Trade, facts(kept_as));
+            Some(run)
+        };
+        let kept = Some("bills/x");
+        let runs = DayRuns::new(run(false, None), run(true, kept));
+        assert_eq!(runs.whole_bill(BillName::Trade), Some(&facts(kept)));
+        let runs = DayRuns::new(run(false, None), None);
+        assert_eq!(runs.whole_bill(BillName::Trade), Some(&facts(None)));
+        assert_eq!(runs.whole_bill(BillName::FundFees), None);
+    }
+}

@@ -1,0 +1,251 @@
+//! The fund side of a day: a verdict of its own, which takes nothing back of what the trades came to.
+
+use adapters::queues::ReconcileWork;
+use payments::reconcile::run::{BillName, FundState, Run, RunState};
+use wechatpay_simulator::{Difference, Endpoint, Fault, PayOptions, Rule, WantedDifference};
+
+use crate::support::{Bench, Wishes};
+
+fn funds(run: &Run) -> (FundState, String) {
+    let funds = run.funds.as_ref().expect("a fund side");
+    (funds.state, funds.trouble.clone().unwrap_or_default())
+}
+
+/// A day with a lost payment, one too many, and a movement that nobody knows.
+async fn a_day(bench: &Bench) -> payments::reconcile::run::BillDate {
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.paid("TWICE-1").await;
+    bench.paid_in_silence("LOST-1").await;
+    let admin = bench.wechat.admin();
+    bench
+        .in_silence(async {
+            admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
+        })
+        .await;
+    let stray = Difference::FundWithoutTrade { fen: Some(7) };
+    bench.plant(WantedDifference::picked(&day.to_string(), stray).of_order("GHOST-1"));
+    bench.until(day.plus_days(1), 10, 30).await;
+    day
+}
+
+/// What the trades of [`a_day`] come to.
+const TRADES: [&str; 2] = [
+    "duplicate_payment TWICE-1 proposed",
+    "paid_there_unpaid_here LOST-1 repaired",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_wechat_pay_refuses_takes_nothing_back_of_what_the_trades_came_to() {
+    let bench = Bench::start().await;
+    let day = a_day(&bench).await;
+    bench.at_wechat(&serde_json::json!({"missing_accounts": ["OPERATION"]}));
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    assert_eq!(bench.told(day).await, TRADES);
+    assert_eq!(bench.order("LOST-1").await.state.name(), "paid");
+    let (state, trouble) = funds(&run);
+    assert_eq!(state, FundState::Waiting, "it is asked for again");
+    for words in ["fund_operation", "NO_AUTH", "FundAccounts"] {
+        assert!(trouble.contains(words), "{words}: {trouble}");
+    }
+    assert_eq!(bench.hidden.times_s().last(), Some(&1_800));
+
+    // Its message comes three times more, half an hour apart; then a person is told.
+    let again = ReconcileWork::FundsV1 {
+        date: day,
+        run_id: run.id.clone(),
+    };
+    let mut states = Vec::new();
+    for _ in 0..4 {
+        bench.send_work(&again).await;
+        bench.work_off_days().await;
+        states.push(funds(&bench.run_of(day).await).0);
+    }
+    let (waits, failed) = (FundState::Waiting, FundState::Failed);
+    assert_eq!(states, [waits, waits, failed, failed]);
+    let run = bench.run_of(day).await;
+    assert_eq!(run.state, RunState::Done);
+    assert_eq!(bench.told(day).await, TRADES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_that_the_merchant_does_not_have_are_not_asked_for() {
+    let bench = Bench::with(Wishes {
+        fund_accounts: "BASIC",
+        ..Wishes::default()
+    })
+    .await;
+    let missing = serde_json::json!({"missing_accounts": ["OPERATION", "FEES"]});
+    bench.at_wechat(&missing);
+    let day = a_day(&bench).await;
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(funds(&run), (FundState::Done, String::new()));
+    let told = bench.told(day).await;
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
+    let bills: Vec<BillName> = run.bills.into_keys().collect();
+    assert_eq!(bills, [BillName::Trade, BillName::FundBasic]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fund_bill_that_is_late_or_does_not_come_is_waited_for_while_the_trades_are_judged() {
+    for (fault, state) in [
+        (Fault::StatementCreating, FundState::Waiting),
+        (Fault::WrongHash, FundState::Waiting),
+        (Fault::ServerErrorBefore { status: 500 }, FundState::Running),
+    ] {
+        let bench = Bench::start().await;
+        let day = a_day(&bench).await;
+        let name = format!("{fault:?}");
+        let admin = bench.wechat.admin();
+        let rule = Rule::always(fault).at(Endpoint::FundFlowBill);
+        let id = admin.add_fault(rule).unwrap();
+        let run = bench.reconcile(day, false).await;
+        assert_eq!(run.state, RunState::Done, "{name}: {:?}", run.trouble);
+        assert_eq!(run.trouble, None, "{name}");
+        assert_eq!(bench.told(day).await, TRADES, "{name}");
+        assert_eq!(funds(&run).0, state, "{name}");
+        assert!(!funds(&run).1.is_empty(), "{name}");
+
+        // The same message again, once the bill is there.
+        admin.clear_faults(Some(id));
+        let again = ReconcileWork::FundsV1 {
+            date: day,
+            run_id: run.id,
+        };
+        bench.send_work(&again).await;
+        assert_eq!(bench.work_off_days().await, 0, "{name}");
+        let run = bench.run_of(day).await;
+        assert_eq!(funds(&run), (FundState::Done, String::new()), "{name}");
+        let told = bench.told(day).await;
+        assert_eq!(told.len(), 3, "{name}: {told:?}");
+        assert!(told.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_of_movements_are_over_only_by_a_run_that_judged_the_movements() {
+    let bench = Bench::start().await;
+    let day = a_day(&bench).await;
+    bench.reconcile(day, false).await;
+    let told = bench.told(day).await;
+    assert!(told.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
+
+    // A run whose fund side comes to no end says nothing of it.
+    bench.at_wechat(&serde_json::json!({"missing_accounts": ["FEES"]}));
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(run.state, RunState::Done);
+    assert_eq!(funds(&run).0, FundState::Waiting);
+    assert_eq!(bench.told(day).await, told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_died_before_it_began_its_fund_side_begins_it_when_its_message_comes_again() {
+    let bench = Bench::start().await;
+    let day = a_day(&bench).await;
+    let begun = ReconcileWork::DayV1 {
+        date: day,
+        dry_run: false,
+        run_id: "run-1".to_owned(),
+        requested_at_ms: None,
+    };
+    bench.send_work(&begun).await;
+    // The trade side is done, and the message that begins the fund side was never sent.
+    bench.work_off_days().await;
+    let mut run = bench.run_of(day).await;
+    run.version += 1;
+    if let Some(funds) = &mut run.funds {
+        (funds.state, funds.parts_done) = (FundState::Pending, Default::default());
+    }
+    bench.write_run(&run).await;
+    bench.send_work(&begun).await;
+    assert_eq!(bench.work_off_days().await, 0);
+    let run = bench.run_of(day).await;
+    assert_eq!(funds(&run), (FundState::Done, String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_split_day_asks_for_each_bill_once_whatever_the_number_of_its_parts() {
+    let bench = Bench::with(Wishes {
+        lines_max: 1,
+        ..Wishes::default()
+    })
+    .await;
+    let day = a_day(&bench).await;
+    let admin = bench.wechat.admin();
+    admin.reset_requests();
+    let run = bench.reconcile(day, false).await;
+    assert_eq!((run.parts, funds(&run).0), (2, FundState::Done));
+    // Of two days each, those of the day before as well: it was never run.
+    let asked = admin.requests();
+    let of = |endpoint| asked.get(&endpoint).copied();
+    assert_eq!(of(Endpoint::TradeBill), Some(2), "{asked:?}");
+    assert_eq!(of(Endpoint::FundFlowBill), Some(6), "{asked:?}");
+    // Only two of the eight have anything in them.
+    assert_eq!(of(Endpoint::BillFile), Some(2), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merchant_who_is_settled_days_later_has_differences_only_when_money_is_due() {
+    let bench = Bench::with(Wishes {
+        settlement_days: 3,
+        ..Wishes::default()
+    })
+    .await;
+    bench.at_wechat(&serde_json::json!({"settle_days": 3}));
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.paid("NEVER-1").await;
+    let never = Difference::TradeWithoutFund;
+    bench.plant(WantedDifference::picked(&day.to_string(), never).of_order("NEVER-1"));
+    for days in 0..=4 {
+        let date = day.plus_days(days);
+        bench.until(date.plus_days(1), 10, 30).await;
+        let run = bench.reconcile(date, false).await;
+        assert_eq!(funds(&run), (FundState::Done, String::new()), "{date}");
+        let due = ["trade_without_fund_flow NEVER-1 open"];
+        let expected = if days == 3 { &due[..] } else { &[] };
+        assert_eq!(bench.told(date).await, expected, "after {days} days");
+        assert_eq!(run.carried(), if days == 0 { 2 } else { 0 }, "{date}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn differences_of_a_contract_that_was_set_wrong_are_over_once_it_is_set_right() {
+    let mut bench = Bench::start().await;
+    bench.at_wechat(&serde_json::json!({"settle_days": 3}));
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    let next = day.plus_days(1);
+    bench.until(next.plus_days(1), 10, 30).await;
+    bench.reconcile(next, false).await;
+    assert_eq!(
+        bench.told(next).await,
+        ["trade_without_fund_flow ORDER-1 open"]
+    );
+    bench.until(day.plus_days(4), 10, 30).await;
+    bench.set_reconcile("RECONCILE_SETTLEMENT_DAYS", "3");
+    bench.reconcile(next, false).await;
+    let [over] = bench.differences_of(next).await.try_into().unwrap();
+    let last = over.history.last().unwrap();
+    let judged = format!("settled by {}", day.plus_days(3));
+    assert!(last.why.contains(&judged), "{}", last.why);
+    let due = day.plus_days(3);
+    bench.reconcile(due, false).await;
+    assert_eq!(bench.told(due).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trades_of_a_day_are_judged_though_the_bill_of_the_day_before_is_of_no_use() {
+    let bench = Bench::start().await;
+    bench.paid("BEFORE-1").await;
+    let day = a_day(&bench).await;
+    // The day before was never run, so its bill is not kept.
+    let rule = Rule::times(Fault::WrongHash, 1).at(Endpoint::TradeBill);
+    bench.wechat.admin().add_fault(rule).unwrap();
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    let told = bench.told(day).await;
+    assert!(TRADES.iter().all(|one| told.iter().any(|it| it == one)));
+}
