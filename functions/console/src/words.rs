@@ -523,10 +523,34 @@ mod tests {
         let mut done = run_that(RunState::Done);
         let open = found_by("run-1", Kind::AmountDiffers);
         for (state, trouble, silent_s, headline, tone) in [
-            (FundState::Running, None, 0, "the fund side runs", Tone::Wait),
-            (FundState::Pending, None, 901, "the fund side is stuck", Tone::Bad),
-            (FundState::Waiting, Some("no bill yet"), 901, "the fund side waits", Tone::Wait),
-            (FundState::Failed, Some("refused"), 0, "the fund side failed", Tone::Bad),
+            (
+                FundState::Running,
+                None,
+                0,
+                "the fund side runs",
+                Tone::Wait,
+            ),
+            (
+                FundState::Pending,
+                None,
+                901,
+                "the fund side is stuck",
+                Tone::Bad,
+            ),
+            (
+                FundState::Waiting,
+                Some("no bill yet"),
+                901,
+                "the fund side waits",
+                Tone::Wait,
+            ),
+            (
+                FundState::Failed,
+                Some("refused"),
+                0,
+                "the fund side failed",
+                Tone::Bad,
+            ),
         ] {
             let funds = done.funds.as_mut().unwrap();
             (funds.state, funds.trouble) = (state, trouble.map(str::to_owned));
@@ -554,7 +578,8 @@ mod tests {
         funds.parts_done.insert(0, part);
         let told = run(Some(&waits), &[], false, NOW);
         assert!(
-            told.detail.contains("2 trades are judged with the bills of the next 7 days"),
+            told.detail
+                .contains("2 trades are judged with the bills of the next 7 days"),
             "{}",
             told.detail
         );

@@ -146,7 +146,10 @@ fn or_without<T>(read: Result<T, DayError>) -> Result<Result<T, String>, DayErro
             | DayError::Damaged(_)),
         ) => {
             let why = Chain(&error).to_string();
-            warn!(error = why, "the trade bill of the day before is not there to look into");
+            warn!(
+                error = why,
+                "the trade bill of the day before is not there to look into"
+            );
             Ok(Err(why))
         }
     }

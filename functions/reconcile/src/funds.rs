@@ -182,7 +182,9 @@ async fn gather_into(
 /// Into how many parts the movements are split: no fewer than the trades, and so many that each holds what one run holds of a day
 /// that is settled the next day.
 fn parts_of(desk: &Desk, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
-    let trades = fetched.values().filter_map(|of_day| of_day.get(&BillName::Trade));
+    let trades = fetched
+        .values()
+        .filter_map(|of_day| of_day.get(&BillName::Trade));
     let rows = trades.fold(0_u64, |sum, facts| sum.saturating_add(facts.rows));
     let of_a_day = rows.div_ceil(DAYS_HELD);
     if of_a_day <= desk.lines_max || funds.settlement_days <= 1 {
@@ -308,8 +310,7 @@ async fn judge(
             })
             .await?;
             strays_until.push((*bill, books.strays()));
-            if let (FundDay::Same, true, Some(what)) =
-                (day, part.is_first(), &read.summary_differs)
+            if let (FundDay::Same, true, Some(what)) = (day, part.is_first(), &read.summary_differs)
             {
                 finding.summary(*bill, what);
             }

@@ -123,8 +123,18 @@ mod tests {
     fn accounts_are_named_as_wechat_pay_names_them_each_once_and_at_least_one() {
         let all = accounts("BASIC,OPERATION,FEES");
         assert_eq!(all.as_deref(), Some(BillName::FUNDS.as_slice()));
-        assert_eq!(accounts("FEES, BASIC"), Some(vec![BillName::FundFees, BillName::FundBasic]));
-        for wrong in ["", "BASIC,", "basic", "BASIC,BASIC", "BASIC;FEES", "DEPOSIT"] {
+        assert_eq!(
+            accounts("FEES, BASIC"),
+            Some(vec![BillName::FundFees, BillName::FundBasic])
+        );
+        for wrong in [
+            "",
+            "BASIC,",
+            "basic",
+            "BASIC,BASIC",
+            "BASIC;FEES",
+            "DEPOSIT",
+        ] {
             assert_eq!(accounts(wrong), None, "{wrong}");
         }
     }

@@ -134,7 +134,9 @@ pub(super) fn a_day_is_done_when_all_of_it_is(scene: &Scene, books: &Books, foun
                 found.add(CHECK, format!("{date}: bill {bill} is {facts}"));
             }
         }
-        let parts = sides.iter().filter_map(|side| side["parts_done"].as_object());
+        let parts = sides
+            .iter()
+            .filter_map(|side| side["parts_done"].as_object());
         let counted: u64 = parts
             .flat_map(|done| done.values())
             .filter_map(|part| part["differences"].as_object())

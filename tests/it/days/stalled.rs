@@ -60,7 +60,11 @@ async fn a_preview_that_stalled_does_not_become_the_day_s_run_after_one_in_earne
     );
     let shown = bench.shown_day(day).await;
     assert_eq!(
-        (&shown["run_id"], &shown["dry_run"], &shown["latest_preview"]),
+        (
+            &shown["run_id"],
+            &shown["dry_run"],
+            &shown["latest_preview"]
+        ),
         (&"a-run".into(), &false.into(), &serde_json::Value::Null)
     );
 }

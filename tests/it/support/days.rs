@@ -98,11 +98,7 @@ impl Bench {
         self.begin_day(date, dry_run).await;
         self.work_off_days().await;
         let runs = self.runs_of(date).await;
-        let run = if dry_run {
-            runs.preview()
-        } else {
-            runs.run()
-        };
+        let run = if dry_run { runs.preview() } else { runs.run() };
         run.expect("a run").clone()
     }
 

@@ -546,7 +546,10 @@ fn vars(
         ("RECONCILE_REPAIRS", "true"),
         ("RECONCILE_LINES_MAX", &wishes.lines_max.to_string()),
         ("RECONCILE_FUND_ACCOUNTS", wishes.fund_accounts),
-        ("RECONCILE_SETTLEMENT_DAYS", &wishes.settlement_days.to_string()),
+        (
+            "RECONCILE_SETTLEMENT_DAYS",
+            &wishes.settlement_days.to_string(),
+        ),
         ("EVIDENCE_BUCKET", &queues.bucket),
         ("MERCHANT_SIGNER", wishes.signer),
         ("MERCHANT_SIGNING_KEY_ID", &local.merchant_key_id),

@@ -48,7 +48,10 @@ impl Request<'_> {
         let run = runs.shown().ok_or_else(|| Problem::not_reconciled(date))?;
         let day = listing::day(&self.desk.table, date, Filter::default()).await;
         let day = day.map_err(|error| Problem::try_again(&error))?;
-        Ok(view::answer(StatusCode::OK, &json::day(run, runs.preview_beside(), &day)))
+        Ok(view::answer(
+            StatusCode::OK,
+            &json::day(run, runs.preview_beside(), &day),
+        ))
     }
 
     async fn run_day(&self, date: BillDate) -> Result<Response<String>, Problem> {

@@ -8,11 +8,7 @@ use lambda_http::http::{
 use payments::{
     ids::OrderNo,
     journal::Event,
-    reconcile::{
-        day_runs::DayRuns,
-        difference::Difference,
-        run::BillDate,
-    },
+    reconcile::{day_runs::DayRuns, difference::Difference, run::BillDate},
 };
 use tracing::warn;
 
@@ -92,7 +88,8 @@ impl Request<'_> {
             ))
         };
         let read = read.await;
-        let (of_day, day, chosen, runs, needing) = read.map_err(|error| Problem::try_again(&error))?;
+        let (of_day, day, chosen, runs, needing) =
+            read.map_err(|error| Problem::try_again(&error))?;
         let chart: Vec<ChartDay> = shown
             .into_iter()
             .map(|date| {

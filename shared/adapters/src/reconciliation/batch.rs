@@ -31,7 +31,8 @@ impl ReconciliationTable {
         dates: &[BillDate],
     ) -> Result<Vec<(BillDate, DayRuns)>, ReconciliationError> {
         let dates = BTreeSet::from_iter(dates.iter().copied());
-        let places = |date| [item::RUN_SK, item::PREVIEW_SK].map(|sk| self.key(date, sk.to_owned()));
+        let places =
+            |date| [item::RUN_SK, item::PREVIEW_SK].map(|sk| self.key(date, sk.to_owned()));
         let keys: Vec<Item> = dates.into_iter().flat_map(places).collect();
         let mut of_days: BTreeMap<String, Vec<Item>> = BTreeMap::new();
         for batch in keys.chunks(Self::BATCH_MAX) {

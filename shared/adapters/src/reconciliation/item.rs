@@ -16,9 +16,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::reconcile::{
-    carried::Carried, day_runs::DayRuns, difference::Difference, run::Run,
-};
+use payments::reconcile::{carried::Carried, day_runs::DayRuns, difference::Difference, run::Run};
 use serde::{Serialize, de::DeserializeOwned};
 use strict_json::Null;
 

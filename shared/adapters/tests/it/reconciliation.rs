@@ -179,7 +179,10 @@ async fn a_preview_and_a_run_in_earnest_each_have_a_place_of_their_own() {
     let done = next(&preview, RunState::Done);
     assert_eq!(bench.save_run(&done).await, Saved::Yes);
     let runs = bench.table().day_runs(day()).await.expect("read");
-    assert_eq!((runs.run(), runs.preview()), (Some(&first_run()), Some(&done)));
+    assert_eq!(
+        (runs.run(), runs.preview()),
+        (Some(&first_run()), Some(&done))
+    );
     let of_days = bench.table().runs(&[day()]).await.expect("read");
     assert_eq!(of_days, [(day(), runs)]);
 }

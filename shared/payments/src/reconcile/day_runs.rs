@@ -117,7 +117,11 @@ impl DayRuns {
             return self.come_again(known, &request.terms, now);
         }
         let is_later = |run: &&Run| run.requested_at_ms() > request.requested_at_ms;
-        if place.into_iter().chain(self.run()).any(|run| is_later(&run)) {
+        if place
+            .into_iter()
+            .chain(self.run())
+            .any(|run| is_later(&run))
+        {
             return Begin::Superseded;
         }
         Begin::Goes(Box::new(Run {
@@ -241,7 +245,10 @@ mod tests {
 
     #[test]
     fn of_two_runs_in_earnest_the_one_that_was_asked_for_later_has_the_day() {
-        let (older, newer) = (request("older", false, 1_000), request("newer", false, 2_000));
+        let (older, newer) = (
+            request("older", false, 1_000),
+            request("newer", false, 2_000),
+        );
         for order in [[&older, &newer], [&newer, &older]] {
             let mut runs = DayRuns::default();
             for request in order {

@@ -423,7 +423,10 @@ impl Run {
     pub fn differences(&self) -> BTreeMap<Kind, u32> {
         let mut all = BTreeMap::new();
         let trades = self.parts_done.values().map(|part| &part.differences);
-        let funds = self.funds.iter().flat_map(|funds| funds.parts_done.values());
+        let funds = self
+            .funds
+            .iter()
+            .flat_map(|funds| funds.parts_done.values());
         let of_parts = trades.chain(funds.map(|part| &part.differences));
         for (kind, count) in of_parts.flatten() {
             let sum: &mut u32 = all.entry(*kind).or_default();
