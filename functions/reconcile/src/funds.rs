@@ -8,7 +8,7 @@
 //! It is a verdict of its own: whatever goes wrong here stands in the record as the fund side's trouble, is tried again where that
 //! may help, and takes nothing back of what the trade side came to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use adapters::queues::ReconcileWork;
 use flows::trace::Trace;
@@ -165,14 +165,12 @@ async fn gather_into(
             continue;
         }
         let of_day = fetched.entry(date).or_default();
-        if !of_day.contains_key(&BillName::Trade) {
-            let facts = bills::fetch_trade(desk, run, date).await?;
-            of_day.insert(BillName::Trade, facts);
+        if let Entry::Vacant(place) = of_day.entry(BillName::Trade) {
+            place.insert(bills::fetch_trade(desk, run, date).await?);
         }
         for bill in &funds.accounts {
-            if !of_day.contains_key(bill) {
-                let facts = bills::fetch_fund(desk, run, date, *bill).await?;
-                of_day.insert(*bill, facts);
+            if let Entry::Vacant(place) = of_day.entry(*bill) {
+                place.insert(bills::fetch_fund(desk, run, date, *bill).await?);
             }
         }
     }

@@ -139,10 +139,10 @@ pub(crate) async fn note_trouble(
     if failed {
         metrics::failed(desk, side);
     }
-    match error {
-        DayError::Bill(bill) if waits => Err(DayError::BillAgain(bill)),
-        error => Err(error),
-    }
+    Err(match (error, waits) {
+        (DayError::Bill(bill), true) => DayError::BillAgain(bill),
+        (error, _) => error,
+    })
 }
 
 /// How often a bill that is of no use is fetched, before it is left to a person.

@@ -8,7 +8,11 @@ use lambda_http::http::{
 use payments::{
     ids::OrderNo,
     journal::Event,
-    reconcile::{day_runs::DayRuns, difference::Difference, run::BillDate},
+    reconcile::{
+        day_runs::DayRuns,
+        difference::Difference,
+        run::{BillDate, Run},
+    },
 };
 use tracing::warn;
 
@@ -128,7 +132,7 @@ impl Request<'_> {
         let runs = runs.map_err(|error| Problem::try_again(&error))?;
         let through = runs.iter().filter(|(_, runs)| {
             let shown = runs.shown();
-            shown.is_some_and(|run| run.is_through())
+            shown.is_some_and(Run::is_through)
         });
         Ok(through.count() == later.len())
     }
