@@ -216,3 +216,35 @@ async fn verdict(desk: &Desk, record: &Record, error: &DayError) -> Verdict {
     }
     Verdict::Retry
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_an_object_that_names_a_task_or_holds_messages() {
+        let read = |text: &str| serde_json::from_str::<Event>(text);
+        for (text, task) in [
+            (r#"{"task":"sweep"}"#, Task::Sweep),
+            (r#"{"task":"certificates"}"#, Task::Certificates),
+        ] {
+            assert!(
+                matches!(read(text), Ok(Event::Task(read)) if read == task),
+                "{text}"
+            );
+        }
+        let batch =
+            r#"{"Records":[{"messageId":"m","receiptHandle":"r","body":"b","awsRegion":"x"}]}"#;
+        assert!(matches!(read(batch), Ok(Event::Work(batch)) if batch.records.len() == 1));
+        for text in [
+            r#"["sweep"]"#,
+            r#"{"task":["sweep"]}"#,
+            r#"{"task":"other"}"#,
+            r#"{"Records":[["m","r","b"]]}"#,
+            "[[]]",
+            "{}",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+}
