@@ -187,3 +187,26 @@ async fn a_payment_whose_callback_was_lost_is_settled_by_an_answer_whose_rest_ha
     bench.advance(Duration::from_secs(90)).await;
     assert_eq!(bench.sweep().await.settled, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_answers_cannot_be_read_stays_as_it_is_until_one_can() {
+    let bench = Bench::start().await;
+    bench.paid_in_silence("ORDER-1").await;
+    let unreadable = Fault::AlteredAnswer {
+        patch: json!({"trade_state": 7}),
+    };
+    let admin = bench.wechat.admin();
+    admin
+        .add_fault(Rule::always(unreadable).at(Endpoint::QueryByOutTradeNo))
+        .unwrap();
+    // It is paid, so WeChat Pay does not close it; what it says of it then decides, and says nothing.
+    let closed = bench.close("ORDER-1").await;
+    assert_eq!(closed.body["state"], "closing", "{closed:?}");
+    bench.advance(Duration::from_secs(90)).await;
+    bench.sweep().await;
+    assert_eq!(bench.order("ORDER-1").await.state.name(), "closing");
+    admin.clear_faults(None);
+    bench.advance(Duration::from_secs(3600)).await;
+    bench.sweep().await;
+    assert_eq!(bench.order("ORDER-1").await.state.name(), "paid");
+}

@@ -9,6 +9,7 @@ use payments::{
     journal::Cause,
     notice::{TradeNotice, UnreadableNotice},
 };
+use tracing::error;
 use wechatpay::{
     api::{Call, ErrorCode, QueryByOutTradeNo, QueryByTransactionId, Refusal},
     wire::Transaction,
@@ -156,5 +157,24 @@ impl Asking {
             }
             Answer::Unknown(cause) => Err(Asked::Unknown(cause)),
         })
+    }
+}
+
+/// An answer that cannot be read leaves the order as it is, as none would, but a person is told.
+pub(crate) fn unless_unreadable(
+    order_no: &OrderNo,
+    asked: Result<Asked, AskError>,
+) -> Result<Asked, AskError> {
+    match asked {
+        Err(AskError::Unreadable(unreadable)) => {
+            error!(
+                order_no = order_no.as_str(),
+                %unreadable,
+                what_to_do = "look the order up in WeChat Pay's console, and tell the developers what its answers have come to look like",
+                "WeChat Pay's answer about an order cannot be read"
+            );
+            Ok(Asked::Unknown(unreadable.to_string()))
+        }
+        asked => asked,
     }
 }

@@ -13,7 +13,7 @@ use tracing::{error, info};
 use wechatpay::api::Close;
 
 use crate::{
-    ask::{AskError, Asked, Asking},
+    ask::{AskError, Asked, Asking, unless_unreadable},
     books::{Books, BooksError, TRIES},
     settle::Settled,
 };
@@ -98,7 +98,8 @@ impl Closing {
                 let spent_ms = self.books.clock.now_ms().saturating_sub(began_ms);
                 let spent = Duration::from_millis(u64::try_from(spent_ms).unwrap_or_default());
                 let left = within.saturating_sub(spent);
-                let asked = self.asking.ask(&order.order_no, left, cause, trace).await?;
+                let asked = self.asking.ask(&order.order_no, left, cause, trace).await;
+                let asked = unless_unreadable(&order.order_no, asked)?;
                 if order.issued && asked == Asked::NotThere {
                     error!(
                         order_no = order.order_no.as_str(),

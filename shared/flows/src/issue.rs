@@ -19,7 +19,7 @@ use payments::{
     },
     settle::Change,
 };
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use wechatpay::{
     api::{Prepay as PrepayCall, PrepayValue, Refusal},
     pay,
@@ -27,7 +27,7 @@ use wechatpay::{
 };
 
 use crate::{
-    ask::{AskError, Asked, Asking},
+    ask::{AskError, Asked, Asking, unless_unreadable},
     settle::Settled,
 };
 
@@ -387,25 +387,6 @@ impl Issuing {
                 None => Ok(Issued::Rejected(refusal)),
             },
         }
-    }
-}
-
-/// An answer that cannot be read leaves the order as it is, as none would, but a person is told.
-fn unless_unreadable(
-    order_no: &OrderNo,
-    asked: Result<Asked, AskError>,
-) -> Result<Asked, AskError> {
-    match asked {
-        Err(AskError::Unreadable(unreadable)) => {
-            error!(
-                order_no = order_no.as_str(),
-                %unreadable,
-                what_to_do = "look the order up in WeChat Pay's console, and tell the developers what its answers have come to look like",
-                "WeChat Pay's answer about an order cannot be read"
-            );
-            Ok(Asked::Unknown(unreadable.to_string()))
-        }
-        asked => asked,
     }
 }
 

@@ -193,13 +193,13 @@ fn id_of_ours(body: &[u8]) -> String {
 /// The body of a callback; what opens the resource is borrowed from it, since the ciphertext may be a megabyte.
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(default, deserialize_with = "loose::member")]
+    #[serde(default, deserialize_with = "loose::text")]
     id: Option<String>,
-    #[serde(default, deserialize_with = "loose::member")]
+    #[serde(default, deserialize_with = "loose::text")]
     create_time: Option<String>,
-    #[serde(default, deserialize_with = "loose::member")]
+    #[serde(default, deserialize_with = "loose::text")]
     event_type: Option<String>,
-    #[serde(default, deserialize_with = "loose::member")]
+    #[serde(default, deserialize_with = "loose::text")]
     summary: Option<String>,
     #[serde(borrow, deserialize_with = "loose::object")]
     resource: Resource<'a>,
@@ -207,9 +207,9 @@ struct Envelope<'a> {
 
 #[derive(Deserialize)]
 struct Resource<'a> {
-    #[serde(default, deserialize_with = "loose::member")]
+    #[serde(default, deserialize_with = "loose::text")]
     original_type: Option<String>,
-    #[serde(default, deserialize_with = "loose::member")]
+    #[serde(default, deserialize_with = "loose::text")]
     algorithm: Option<String>,
     #[serde(borrow)]
     ciphertext: Cow<'a, str>,

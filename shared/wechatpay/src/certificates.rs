@@ -101,7 +101,8 @@ pub fn decrypt(
         })
     };
     let pem = String::from_utf8(bytes).map_err(no_text)?;
-    let serial_no = keys::certificate(&pem)?.serial_no;
+    let own = keys::certificate(&pem)?;
+    let serial_no = own.serial_no;
     if !serial_no.eq_ignore_ascii_case(&delivered.serial_no) {
         return Err(CertificateError::OtherSerial {
             announced: delivered.serial_no.clone(),
@@ -110,10 +111,15 @@ pub fn decrypt(
     }
     Ok(PlatformCertificate {
         serial_no,
-        effective: parse_rfc3339(&delivered.effective_time)?,
-        expires: parse_rfc3339(&delivered.expire_time)?,
+        effective: announced(delivered.effective_time.as_deref(), own.not_before)?,
+        expires: announced(delivered.expire_time.as_deref(), own.not_after)?,
         pem,
     })
+}
+
+/// A time as it was announced, or the certificate's own where none was. A text that is no time is wrong.
+fn announced(text: Option<&str>, own: UnixSeconds) -> Result<UnixSeconds, NotATime> {
+    text.map_or(Ok(own), parse_rfc3339)
 }
 
 /// Opens a whole download, the first one included: only who holds the APIv3 key can have encrypted the certificates,

@@ -71,6 +71,8 @@ pub(crate) struct ReadCertificate {
     /// The serial number as `Wechatpay-Serial` has it: upper-case hexadecimal, no sign byte.
     pub(crate) serial_no: String,
     pub(crate) key: RsaPublicKey,
+    /// When it begins by its own words.
+    pub(crate) not_before: UnixSeconds,
     /// When it ends by its own words.
     pub(crate) not_after: UnixSeconds,
 }
@@ -87,11 +89,16 @@ pub(crate) fn certificate(pem: &str) -> Result<ReadCertificate, KeyError> {
         .map_err(|_| KeyError::NotAPublicKey)?;
     let key =
         strong(RsaPublicKey::from_public_key_der(&spki).map_err(|_| KeyError::NotAPublicKey)?)?;
-    let not_after = content.validity().not_after.to_unix_duration();
+    let at = |time: &x509_cert::time::Time| {
+        let seconds = time.to_unix_duration().as_secs();
+        UnixSeconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+    };
+    let validity = content.validity();
     Ok(ReadCertificate {
         serial_no: serial_as_hex(content.serial_number().as_bytes()),
         key,
-        not_after: UnixSeconds(i64::try_from(not_after.as_secs()).unwrap_or(i64::MAX)),
+        not_before: at(&validity.not_before),
+        not_after: at(&validity.not_after),
     })
 }
 

@@ -100,7 +100,8 @@
 //!
 //! # Cryptography
 //!
-//! aws-lc-rs signs, verifies, and decrypts sensitive fields; `aes-gcm` opens resources; `rsa` reads keys and encrypts
+//! aws-lc-rs signs, verifies, and decrypts sensitive fields; `aes-gcm` opens resources, and the parts that it is made of
+//! open those whose nonce has not 12 bytes; `rsa` reads keys and encrypts
 //! sensitive fields, which needs public keys only. No private-key operation of `rsa` runs (RUSTSEC-2023-0071).
 //!
 //! Numbers such as "page 4012365334" are pages of WeChat Pay's manual,

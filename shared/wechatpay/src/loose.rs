@@ -14,7 +14,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::value::RawValue;
 
-/// A member that decides nothing; a list of plain values, a text, a number. Of any other shape it counts as absent.
+/// A member that decides nothing. Of another shape than we know it counts as absent.
 pub(crate) fn member<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -22,6 +22,17 @@ where
 {
     let raw = <&'de RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(raw.get()).ok())
+}
+
+/// The same for a text. One without escapes, as nearly all are, is copied and not read a second time.
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let raw = <&'de RawValue>::deserialize(deserializer)?.get();
+    let inside = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    Ok(match inside {
+        Some(plain) if !plain.contains('\\') => Some(plain.to_owned()),
+        Some(_) => serde_json::from_str(raw).ok(),
+        None => None,
+    })
 }
 
 /// The same for a member that is an object.
@@ -147,8 +158,10 @@ mod tests {
     #[derive(Debug, Deserialize, PartialEq)]
     struct Outer {
         number: String,
-        #[serde(default, deserialize_with = "member")]
+        #[serde(default, deserialize_with = "text")]
         text: Option<String>,
+        #[serde(default, deserialize_with = "member")]
+        number_too: Option<i64>,
         #[serde(default, deserialize_with = "object_member")]
         loose: Option<Inner>,
         #[serde(deserialize_with = "object")]
@@ -176,24 +189,45 @@ mod tests {
             r#""\ud800""#,
         ] {
             let body = format!(
-                r#"{{"number":"n","text":{shape},"loose":{shape},"strict":{{"fen":1}},"other":{shape}}}"#
+                r#"{{"number":"n","text":{shape},"number_too":{shape},"loose":{shape},"strict":{{"fen":1}},"other":{shape}}}"#
             );
             let read = outer(&body).unwrap_or_else(|error| panic!("{shape}: {error}"));
-            assert_eq!((read.text, read.loose), (None, None), "{shape}");
+            let read = (
+                read.text,
+                read.number_too.filter(|_| shape != "5"),
+                read.loose,
+            );
+            assert_eq!(read, (None, None, None), "{shape}");
         }
     }
 
     #[test]
     fn what_has_its_shape_is_read() {
-        let body = r#"{"number":"n","text":"a\nb","loose":{"fen":2,"more":[]},"strict":{"fen":1},"list":[{"fen":3}]}"#;
+        let body = r#"{"number":"n","text":"a\nb","number_too":7,"loose":{"fen":2,"more":[]},"strict":{"fen":1},"list":[{"fen":3}]}"#;
         let expected = Outer {
             number: "n".to_owned(),
             text: Some("a\nb".to_owned()),
+            number_too: Some(7),
             loose: Some(Inner { fen: 2 }),
             strict: Inner { fen: 1 },
             list: vec![Inner { fen: 3 }],
         };
         assert_eq!(outer(body).expect("documented"), expected);
+    }
+
+    #[test]
+    fn a_text_is_read_with_its_escapes_and_without() {
+        for (json, expected) in [
+            (r#""""#, ""),
+            (r#""茶 tea""#, "茶 tea"),
+            (r#""a\"b""#, "a\"b"),
+            (r#""\u8336""#, "茶"),
+            (r#""\\""#, "\\"),
+        ] {
+            let body = format!(r#"{{"number":"n","text":{json},"strict":{{"fen":1}}}}"#);
+            let read = outer(&body).unwrap_or_else(|error| panic!("{json}: {error}"));
+            assert_eq!(read.text.as_deref(), Some(expected), "{json}");
+        }
     }
 
     #[test]

@@ -569,6 +569,8 @@ certificates("certificates-java", "the download of WeChat Pay's Java SDK; the si
              raw=SDK["java_certificates"]["body"].encode(), serials=[SDK["java_certificates"]["serial_no"]])
 certificates("certificates-rotation", "old and new side by side, the new one signs", [FIRST, SECOND],
              by="platform-next", serial=NEW)
+certificates("certificates-times-as-numbers", "times that are no texts: the certificate's own count",
+             [FIRST | {"effective_time": 1640995200, "expire_time": None}], serial=OLD)
 certificates("certificates-refused-foreign-apiv3-key", "sealed under another merchant's key",
              [delivered("platform-certificate.pem", OLD, "2022-01-01T08:00:00+08:00", "2026-12-31T08:00:00+08:00", OLDER_APIV3_KEY)],
              "does_not_open", serial=OLD)

@@ -16,10 +16,20 @@ pub struct Certificates;
 pub struct EncryptedCertificate {
     /// What `Wechatpay-Serial` says when it signs: 40 hexadecimal digits.
     pub serial_no: String,
-    /// RFC 3339.
-    pub effective_time: String,
-    /// RFC 3339; may differ from the certificate's own end.
-    pub expire_time: String,
+    /// RFC 3339. Absent where it is no text: the manual's table has it as a number, and then the certificate's own counts.
+    #[serde(
+        default,
+        deserialize_with = "loose::text",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub effective_time: Option<String>,
+    /// RFC 3339; may differ from the certificate's own end. Absent as [`EncryptedCertificate::effective_time`] may be.
+    #[serde(
+        default,
+        deserialize_with = "loose::text",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub expire_time: Option<String>,
     /// Opens to a PEM.
     #[serde(deserialize_with = "loose::object")]
     pub encrypt_certificate: Sealed,

@@ -42,14 +42,14 @@ pub struct SecurityEchoAnswer {
     /// The text that was sent. Compare it: that is the test.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub echo_message: Option<String>,
     /// For [`crate::LocalKey::open_sensitive`].
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub encrypted_echo_message: Option<String>,

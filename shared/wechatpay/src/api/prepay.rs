@@ -238,11 +238,11 @@ pub enum PrepayValue {
 /// An answer has one of these that is a text. Whatever else stands in it decides nothing.
 #[derive(Deserialize)]
 struct ValueOnTheWire {
-    #[serde(default, deserialize_with = "loose::member")]
+    #[serde(default, deserialize_with = "loose::text")]
     prepay_id: Option<String>,
-    #[serde(default, deserialize_with = "loose::member")]
+    #[serde(default, deserialize_with = "loose::text")]
     h5_url: Option<String>,
-    #[serde(default, deserialize_with = "loose::member")]
+    #[serde(default, deserialize_with = "loose::text")]
     code_url: Option<String>,
 }
 

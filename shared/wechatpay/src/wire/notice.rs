@@ -46,35 +46,35 @@ pub struct CombinedSubOrder {
     /// WeChat Pay's number of the payment.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub transaction_id: Option<String>,
     /// As in a single payment.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub trade_type: Option<String>,
     /// As in a single payment.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub bank_type: Option<String>,
     /// When it was paid, RFC 3339.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub success_time: Option<String>,
     /// The merchant's own text of the order.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub attach: Option<String>,
@@ -98,14 +98,14 @@ pub struct CombinedAmount {
     /// `CNY`
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub currency: Option<String>,
     /// `CNY`
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub payer_currency: Option<String>,
@@ -118,28 +118,28 @@ pub struct ProfitSharing {
     /// The merchant number.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub mchid: Option<String>,
     /// WeChat Pay's number of the payment that is shared.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub transaction_id: Option<String>,
     /// WeChat Pay's number of the sharing.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub order_id: Option<String>,
     /// The merchant's number of the sharing.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub out_order_no: Option<String>,
@@ -153,7 +153,7 @@ pub struct ProfitSharing {
     /// When it was done, RFC 3339.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub success_time: Option<String>,
@@ -166,14 +166,14 @@ pub struct ProfitSharingReceiver {
     #[serde(
         default,
         rename = "type",
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub kind: Option<String>,
     /// The receiver's number.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub account: Option<String>,
@@ -187,7 +187,7 @@ pub struct ProfitSharingReceiver {
     /// What it is for.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub description: Option<String>,
@@ -200,14 +200,14 @@ pub struct SecurityEchoNotice {
     /// The text that was sent.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub echo_message: Option<String>,
     /// The text that was sent encrypted, now encrypted to the merchant certificate: `LocalKey::open_sensitive`.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub encrypt_echo_message: Option<String>,

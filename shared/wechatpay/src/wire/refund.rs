@@ -48,35 +48,35 @@ pub struct Refund {
     /// Where the money goes: `ORIGINAL`, `BALANCE`, `OTHER_BALANCE`, `OTHER_BANKCARD`.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub channel: Option<String>,
     /// The receiving account in words.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub user_received_account: Option<String>,
     /// When it was accepted, RFC 3339.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub create_time: Option<String>,
     /// When the money was back, RFC 3339; only with `SUCCESS`.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub success_time: Option<String>,
     /// The merchant's account it is taken from, such as `AVAILABLE` or `UNSETTLED`.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub funds_account: Option<String>,
@@ -141,7 +141,7 @@ pub struct RefundAmount {
     /// `CNY`
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub currency: Option<String>,
@@ -215,14 +215,14 @@ pub struct RefundNotice {
     /// When the money was back, RFC 3339; only with `SUCCESS`.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub success_time: Option<String>,
     /// The receiving account in words.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub user_received_account: Option<String>,

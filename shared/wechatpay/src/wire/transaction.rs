@@ -43,35 +43,35 @@ pub struct Transaction {
     /// The state in words, for people.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub trade_state_desc: Option<String>,
     /// WeChat Pay's number of the payment. Paid ones only.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub transaction_id: Option<String>,
     /// `JSAPI`, `NATIVE`, `APP`, `MWEB` (H5), `MICROPAY`, `FACEPAY`. Paid ones only.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub trade_type: Option<String>,
     /// Such as `ICBC_DEBIT`, or `OTHERS` for the wallet. Paid ones only.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub bank_type: Option<String>,
     /// When it was paid, RFC 3339. Paid ones only.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub success_time: Option<String>,
@@ -92,7 +92,7 @@ pub struct Transaction {
     /// The merchant's own text of the order.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub attach: Option<String>,
@@ -114,7 +114,7 @@ pub struct Payer {
     /// The user under the order's appid.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub openid: Option<String>,
@@ -150,14 +150,14 @@ pub struct Amount {
     /// `CNY`
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub currency: Option<String>,
     /// `CNY`
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub payer_currency: Option<String>,
@@ -169,7 +169,7 @@ pub struct SceneInfo {
     /// The merchant's number of the device.
     #[serde(
         default,
-        deserialize_with = "loose::member",
+        deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub device_id: Option<String>,

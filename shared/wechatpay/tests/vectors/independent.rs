@@ -143,8 +143,16 @@ impl Protocol for Independent {
             if own != announced {
                 return Err(refuse("other_serial"));
             }
-            let start = seconds(&delivered["effective_time"])?;
-            if input.message.now < seconds(&delivered["expire_time"])? {
+            let (begins, ends) = own_times(&pem);
+            let announced = |time: &Value, own| {
+                if time.is_string() {
+                    seconds(time)
+                } else {
+                    Ok(own)
+                }
+            };
+            let start = announced(&delivered["effective_time"], begins)?;
+            if input.message.now < announced(&delivered["expire_time"], ends)? {
                 keys.push((own.clone(), key));
                 if start <= input.message.now && start > newest.0 {
                     newest = (start, own.clone());
@@ -325,6 +333,15 @@ fn certificate(pem: &[u8]) -> Option<(String, RsaPublicKey)> {
     let serial = serial.strip_prefix("00").unwrap_or(&serial).to_owned();
     let key = RsaPublicKey::from_public_key_der(&spki).ok()?;
     Some((serial, key))
+}
+
+/// When a certificate begins and ends by its own words.
+fn own_times(pem: &[u8]) -> (i64, i64) {
+    let certificate = Certificate::from_pem(pem).expect("it was read before");
+    let validity = certificate.tbs_certificate().validity();
+    let [begins, ends] = [&validity.not_before, &validity.not_after]
+        .map(|time| i64::try_from(time.to_unix_duration().as_secs()).expect("a year of ours"));
+    (begins, ends)
 }
 
 /// `2026-08-01T08:00:00+08:00` only, by the calendar's own arithmetic.
