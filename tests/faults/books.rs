@@ -129,6 +129,9 @@ fn days(scene: &Scene) -> BTreeMap<String, DayBook> {
     let prefix = format!("day#{MCHID}#");
     let scanned = scene.cloud.scan(&scene.tables.reconciliation);
     for item in scanned.iter().map(plain_item) {
+        if text(&item, "pk").starts_with("followed#") {
+            continue; // a list of differences, which are read by themselves
+        }
         let date = text(&item, "pk").strip_prefix(&prefix).expect("a day");
         let day = days.entry(date.to_owned()).or_default();
         let body: Value = serde_json::from_str(text(&item, "body")).expect("JSON");

@@ -290,6 +290,7 @@ impl Play {
                     let wait_ms = u64::try_from(next_ms - now_ms).unwrap_or_default();
                     self.pass(Duration::from_millis(wait_ms)).await;
                 }
+                Some(_) | None if self.differences_move().await => {}
                 Some(_) | None => return,
             }
         }
@@ -297,6 +298,24 @@ impl Play {
             check: "everything comes to rest",
             found: format!("something was due {ROUNDS_MAX} times"),
         });
+    }
+
+    /// Each minute's run tells differences how their refunds stand, whether or not anything else is due.
+    async fn differences_move(&mut self) -> bool {
+        let states = |play: &Self| -> Vec<u64> {
+            let books = Books::read(&play.scene);
+            let all = books.days.values().flat_map(|day| &day.differences);
+            all.filter(|one| !one["refund"].is_null())
+                .filter_map(|one| one["version"].as_u64())
+                .collect()
+        };
+        let before = states(self);
+        if before.is_empty() {
+            return false;
+        }
+        self.sweep().await;
+        self.next_minute().await;
+        states(self) != before
     }
 
     /// The sweep runs once a minute.

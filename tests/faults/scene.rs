@@ -13,6 +13,7 @@ use adapters::{
     clock::Clock,
     keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
     kms::Kms,
+    notices::Notices,
     random::Random,
     reconciliation::ReconciliationTable,
     testing::Tables,
@@ -155,7 +156,8 @@ impl Scene {
             outlet.http_client(),
         );
         let tables = Tables::create(&aws.dynamodb(), "").await;
-        let days = ReconciliationTable::new(aws.dynamodb(), &tables.reconciliation, MCHID);
+        let days = ReconciliationTable::new(aws.dynamodb(), &tables.reconciliation, MCHID)
+            .with_ledger(Notices::new(aws.dynamodb(), &tables.notices, MCHID));
         let keys = KeysTable::new(
             aws.dynamodb(),
             &tables.keys,

@@ -76,7 +76,7 @@ async fn late_money_whose_news_comes_often_and_in_any_order_is_given_back_once()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_payment_is_parked_and_given_back_by_its_number() {
+async fn a_second_payment_is_parked_and_no_call_of_the_api_alone_gives_it_back() {
     let bench = Bench::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
@@ -100,18 +100,37 @@ async fn a_second_payment_is_parked_and_given_back_by_its_number() {
     );
     let ask = |fen: i64| json!({"refund_no": "R1", "amount_fen": fen, "transaction_id": second});
     let path = "/v1/orders/ORDER-1/refunds";
-    assert_eq!(
-        bench.post(path, &ask(99)).await.body["code"],
-        "refund_exceeds_payment",
-        "whole or not at all"
-    );
-    assert_eq!(bench.post(path, &ask(100)).await.status, 202);
+    for fen in [99, 100] {
+        let asked = bench.post(path, &ask(fen)).await;
+        assert_eq!(
+            (asked.status, asked.body["code"].as_str()),
+            (422, Some("refund_needs_two_persons")),
+            "the console keeps it for two persons"
+        );
+    }
     settle(&bench, 3).await;
-    assert_eq!(bench.items("payment#").await[0]["state"], "refunded");
+    assert_eq!(bench.items("payment#").await[0]["state"], "parked");
     let order = bench.get_order("ORDER-1").await.body;
     assert_eq!(order["state"], "paid", "the order's own money is untouched");
     let view = bench.wechat.admin().order("ORDER-1").unwrap();
-    assert_eq!((view.received_fen, view.refunded_fen), (200, 100));
+    assert_eq!((view.received_fen, view.refunded_fen), (200, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_of_another_amount_for_an_unpaid_order_is_still_given_back_by_its_number() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench
+        .pay_altered("ORDER-1", json!({"amount": {"total": 99}}))
+        .await;
+    assert_eq!(bench.work_off().await, 0);
+    let parked = &bench.items("payment#").await[0];
+    assert_eq!(parked["reason"], "amount");
+    let body = json!({
+        "refund_no": "R1", "amount_fen": 99, "transaction_id": parked["transaction_id"],
+    });
+    let asked = bench.post("/v1/orders/ORDER-1/refunds", &body).await;
+    assert_eq!(asked.status, 202, "{}", asked.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -108,6 +108,9 @@ async fn a_parked_notice_says_what_a_person_must_decide_and_is_not_parked_twice(
     let record = &bench.notices().await[0];
     assert_eq!(record["status"], "parked");
     assert!(record["what_to_do"].contains("amount differs"));
+    let money = &bench.items("payment#").await[0]["transaction_id"];
+    assert_eq!(record["notice_id"], format!("payment#{money}"));
+    assert!(record["message"].contains("ciphertext"));
     let id = bench.wechat.admin().callbacks()[0].id.clone();
     bench.wechat.admin().redeliver(&id).await;
     assert_eq!(bench.work_off().await, 0);

@@ -26,6 +26,7 @@ fn each_function_names_everything_that_is_missing_at_once() {
         "MERCHANT_SIGNER",
         "ORDERS_TABLE",
         "GUARDS_TABLE",
+        "NOTICES_TABLE",
         "PAYMENT_REQUESTS_QUEUE_URL",
     ];
     for (error, shared, own) in [
@@ -47,11 +48,7 @@ fn each_function_names_everything_that_is_missing_at_once() {
         (
             refused!(process_payment, &nothing),
             &core,
-            &[
-                "NOTICES_TABLE",
-                "FIELDS_KEY_ID",
-                "PAYMENT_RESULTS_QUEUE_URL",
-            ],
+            &["FIELDS_KEY_ID", "PAYMENT_RESULTS_QUEUE_URL"],
         ),
         (refused!(reconcile, &nothing), &core, &[]),
     ] {
@@ -69,6 +66,7 @@ fn the_console_names_everything_that_is_missing_and_needs_no_key() {
         "WECHATPAY_MCHID",
         "RECONCILIATION_TABLE",
         "ORDERS_TABLE",
+        "NOTICES_TABLE",
         "RECONCILE_WORK_QUEUE_URL",
         "CONSOLE_AUTH",
     ] {
@@ -89,6 +87,7 @@ fn what_is_malformed_is_named_without_its_value() {
         ("SECRETS_KEY_ID", "key"),
         ("ORDERS_TABLE", "orders"),
         ("GUARDS_TABLE", "guards"),
+        ("NOTICES_TABLE", "notices"),
         ("FIELDS_KEY_ID", "key"),
         ("PAYMENT_REQUESTS_QUEUE_URL", "https://sqs.example/q"),
         ("MERCHANT_SIGNER", "kms"),

@@ -67,6 +67,7 @@ GRANTS = {
         items("GuardsTable", {"PutItem"}, "nonce#*"),
         items("GuardsTable", {"PutItem", "DeleteItem"}, "submit#*"),
         items("GuardsTable", {"PutItem"}, UNKNOWN_SERIAL),
+        items("NoticesTable", {"UpdateItem"}, NOTICES),
         sends("PaymentRequestsQueue"),
         CLIENT_KEYS,
         FIELDS,
@@ -78,6 +79,7 @@ GRANTS = {
         items("GuardsTable", {"PutItem"}, "nonce#*"),
         items("GuardsTable", {"PutItem"}, "ask#*"),
         items("GuardsTable", {"PutItem"}, UNKNOWN_SERIAL),
+        items("NoticesTable", {"UpdateItem"}, NOTICES),
         sends("PaymentRequestsQueue"),
         sends("WebhooksQueue"),
         CLIENT_KEYS,
@@ -112,6 +114,8 @@ GRANTS = {
         grant("OrdersTable/index/due", {"dynamodb:Query"}),
         grant("OrdersTable/index/day", {"dynamodb:Query"}),
         items("ReconciliationTable", WRITE | {"Query"}, DAYS),
+        items("ReconciliationTable", {"PutItem", "DeleteItem", "Query"}, "followed#${Mchid}"),
+        items("NoticesTable", {"GetItem", "UpdateItem"}, NOTICES),
         grant("EvidenceBucket/bills/${Mchid}/*", {"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}),
         grant("EvidenceBucket", {"s3:ListBucket"}),
         items("GuardsTable", {"GetItem", "PutItem"}, "pause#*"),
@@ -124,6 +128,7 @@ GRANTS = {
     "Console": [
         items("ReconciliationTable", {"GetItem", "BatchGetItem", "PutItem", "Query"}, DAYS),
         items("OrdersTable", {"Query"}, ORDERS),
+        items("NoticesTable", {"GetItem", "UpdateItem"}, NOTICES),
         sends("ReconcileWorkQueue"),
     ],
     "SendWebhook": [

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use flows::problem::Problem;
 use payments::{
+    ids::ClientId,
     reconcile::{
         difference::{Decision, Difference, Kind, State},
         run::BillDate,
@@ -20,6 +21,27 @@ pub(crate) struct DecisionAsked {
     pub(crate) decision: Decision,
     pub(crate) why: String,
     pub(crate) version: u64,
+    /// Whose order is to be taken on again.
+    #[serde(default)]
+    pub(crate) client: Option<String>,
+}
+
+impl DecisionAsked {
+    /// The client whose order it was, where that has to be said.
+    pub(crate) fn client(&self) -> Result<Option<ClientId>, BadRequest> {
+        match (self.decision, &self.client) {
+            (Decision::ProposePaid, Some(client)) => {
+                let client = ClientId::chosen(client).map_err(|problem| bad("client", problem))?;
+                Ok(Some(client))
+            }
+            (Decision::ProposePaid, None) => Err(bad(
+                "client",
+                "must be the id of the client whose order it was",
+            )),
+            (_, None) => Ok(None),
+            (_, Some(_)) => Err(bad("client", "belongs to `propose_paid` alone")),
+        }
+    }
 }
 
 /// A run of a day.
@@ -51,19 +73,24 @@ const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 500;
 
 /// All states, in the order in which they are counted and chosen.
-pub(crate) const STATES: [State; 6] = [
+pub(crate) const STATES: [State; 7] = [
     State::Open,
     State::Proposed,
     State::Approved,
+    State::OnItsWay,
     State::Rejected,
     State::Explained,
     State::Repaired,
 ];
 
 /// All decisions, in the order of their buttons.
-pub(crate) const DECISIONS: [Decision; 4] = [
+pub(crate) const DECISIONS: [Decision; 8] = [
     Decision::Approve,
     Decision::Propose,
+    Decision::Retry,
+    Decision::Redirect,
+    Decision::Release,
+    Decision::ProposePaid,
     Decision::Reject,
     Decision::Explain,
 ];
@@ -72,6 +99,10 @@ pub(crate) const DECISIONS: [Decision; 4] = [
 pub(crate) const fn decision_name(decision: Decision) -> &'static str {
     match decision {
         Decision::Propose => "propose",
+        Decision::ProposePaid => "propose_paid",
+        Decision::Retry => "retry",
+        Decision::Release => "release",
+        Decision::Redirect => "redirect",
         Decision::Approve => "approve",
         Decision::Reject => "reject",
         Decision::Explain => "explain",
@@ -136,13 +167,21 @@ impl Fields {
             decision: DECISIONS
                 .into_iter()
                 .find(|known| decision_name(*known) == decision)
-                .ok_or_else(|| bad("decision", "must be propose, approve, reject or explain"))?,
+                .ok_or_else(|| {
+                    let names = DECISIONS.map(decision_name).join(", ");
+                    bad("decision", format!("must be one of {names}"))
+                })?,
             // Browsers send CR LF for a line's end; a reason keeps one sign for it.
             why: self.get("why").unwrap_or_default().replace("\r\n", "\n"),
             version: self
                 .get("version")
                 .and_then(|version| version.parse().ok())
                 .ok_or_else(|| bad("version", "must be the version that was decided on"))?,
+            // The field stands in the form whichever button is pressed.
+            client: self
+                .get("client")
+                .filter(|_| decision == decision_name(Decision::ProposePaid))
+                .map(|client| client.trim().to_owned()),
         })
     }
 
@@ -203,11 +242,32 @@ mod tests {
             decision: Decision::Reject,
             why: "paid in cash & kept\nby Wang".to_owned(),
             version: 3,
+            client: None,
         };
         let body = br#"{"decision":"reject","why":"paid in cash & kept\nby Wang","version":3}"#;
         assert_eq!(json::<DecisionAsked>(body).unwrap(), expected);
         let form = b"why=paid+in+cash+%26+kept%0D%0Aby+Wang&version=3&decision=reject";
         assert_eq!(Fields::read(form).decision().unwrap(), expected);
+    }
+
+    #[test]
+    fn only_an_order_that_is_taken_on_has_a_client_and_never_the_one_of_nobody() {
+        let asked = |body: &str| json::<DecisionAsked>(body.as_bytes()).unwrap().client();
+        let taken_on = |client: &str| {
+            asked(&format!(
+                r#"{{"decision":"propose_paid","why":"x","version":1,"client":"{client}"}}"#
+            ))
+        };
+        assert_eq!(taken_on("shop").unwrap(), Some(ClientId::new("shop")));
+        for wrong in ["", " shop", "(nobody)"] {
+            assert!(taken_on(wrong).is_err(), "{wrong}");
+        }
+        assert!(asked(r#"{"decision":"propose_paid","why":"x","version":1}"#).is_err());
+        let other = r#"{"decision":"approve","why":"x","version":1,"client":"shop"}"#;
+        assert!(asked(other).is_err());
+        let form = b"why=x&version=3&decision=approve&client=shop";
+        let pressed = Fields::read(form).decision().unwrap();
+        assert_eq!(pressed.client().unwrap(), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::words;
 /// A Lambda function may answer with 6 MiB, of which JSON's escapes take a part.
 const BYTES_MAX: usize = 5_000_000;
 
-const HEADER: [&str; 24] = [
+const HEADER: [&str; 26] = [
     "date",
     "id",
     "kind",
@@ -36,6 +36,8 @@ const HEADER: [&str; 24] = [
     "last_at",
     "last_by",
     "last_why",
+    "refund_no",
+    "refund_stage",
     "version",
 ];
 
@@ -52,10 +54,11 @@ pub(crate) fn file(differences: &[Difference]) -> Option<String> {
     Some(file)
 }
 
-fn cells(difference: &Difference) -> [String; 24] {
+fn cells(difference: &Difference) -> [String; 26] {
     let about = &difference.about;
     let (there, here) = (difference.there.as_ref(), difference.here.as_ref());
     let last = difference.history.last();
+    let refund = difference.refund.as_ref();
     let by = last.map(|step| match &step.who {
         Who::Run(_) => "run",
         Who::Person(name) => name.as_str(),
@@ -88,6 +91,8 @@ fn cells(difference: &Difference) -> [String; 24] {
         moment(last.map(|step| step.at)),
         text(by),
         text(last.map(|step| step.why.as_str())),
+        text(refund.map(|refund| refund.refund_no.as_str())),
+        text(refund.map(|refund| refund.stage.name())),
         difference.version.to_string(),
     ]
 }

@@ -1,8 +1,8 @@
 //! What `console` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, order_table::OrderTable, queues::Queue, random::Random,
-    reconciliation::ReconciliationTable,
+    aws::Aws, clock::Clock, notices::Notices, order_table::OrderTable, queues::Queue,
+    random::Random, reconciliation::ReconciliationTable,
 };
 
 use crate::settings::{Auth, Settings};
@@ -27,7 +27,12 @@ impl Desk {
                 aws.dynamodb(),
                 settings.reconciliation_table,
                 settings.mchid.clone(),
-            ),
+            )
+            .with_ledger(Notices::new(
+                aws.dynamodb(),
+                settings.notices_table,
+                settings.mchid.clone(),
+            )),
             orders: OrderTable::new(aws.dynamodb(), settings.orders_table, settings.mchid),
             work: Queue::new(aws.sqs(), settings.work_url),
             auth: settings.auth,

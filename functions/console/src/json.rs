@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payments::reconcile::{
-    difference::{Difference, Side, Step, Who},
+    difference::{Difference, Side, State, Step, Who},
     run::{BillName, FundSide, Run},
     totals::Sums,
 };
@@ -207,6 +207,20 @@ fn short(difference: &Difference) -> Map<String, Value> {
         put("here", side(here));
     }
     put("state", json!(difference.state.name()));
+    match difference.state {
+        State::Proposed | State::Approved => put("wanted", json!(difference.wanted)),
+        State::Open | State::OnItsWay | State::Repaired | State::Rejected | State::Explained => {
+            None
+        }
+    };
+    if let Some(refund) = &difference.refund {
+        let view = json!({
+            "refund_no": refund.refund_no,
+            "stage": refund.stage.name(),
+            "to_merchant": refund.to_merchant,
+        });
+        put("refund", view);
+    }
     put("next", json!(words::next(difference)));
     put("version", json!(difference.version));
     view

@@ -3,7 +3,7 @@
 use adapters::{
     aws::AwsSettings,
     env::{Reader, SettingsError, Vars},
-    settings::mchid,
+    settings::{mchid, notices_table},
 };
 
 /// The settings, read once per sandbox.
@@ -17,6 +17,8 @@ pub struct Settings {
     pub reconciliation_table: String,
     /// `ORDERS_TABLE`, whose journals are shown beside differences.
     pub orders_table: String,
+    /// `NOTICES_TABLE`, whose notices are closed by decisions.
+    pub notices_table: String,
     /// `RECONCILE_WORK_QUEUE_URL`.
     pub work_url: String,
     /// `RECONCILE_TODAY`: whether the day that is not over yet may be reconciled. WeChat Pay has no bill of it; its simulator
@@ -62,6 +64,7 @@ impl Settings {
             "the name of the reconciliation table",
         );
         let orders_table = reader.required("ORDERS_TABLE", "the name of the orders table");
+        let notices_table = notices_table(&mut reader);
         let work_url = reader.required(
             "RECONCILE_WORK_QUEUE_URL",
             "the URL of the queue reconcile-work",
@@ -84,6 +87,7 @@ impl Settings {
                 mchid: mchid?,
                 reconciliation_table: reconciliation_table?,
                 orders_table: orders_table?,
+                notices_table: notices_table?,
                 work_url: work_url?,
                 today_too: today_too?,
                 auth: auth?,
@@ -151,6 +155,7 @@ mod tests {
             ("WECHATPAY_MCHID", "1900000001"),
             ("RECONCILIATION_TABLE", "reconciliation"),
             ("ORDERS_TABLE", "orders"),
+            ("NOTICES_TABLE", "notices"),
             ("RECONCILE_WORK_QUEUE_URL", "https://sqs.example/q"),
             ("CONSOLE_AUTH", "jwt"),
             ("CONSOLE_GROUP", "finance"),

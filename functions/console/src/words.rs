@@ -1,7 +1,10 @@
 //! Names and sentences that pages and the CSV file share.
 
 use payments::reconcile::{
-    difference::{Decision, Difference, Kind, Money, PERSONS, Remedy, State, Step, Who},
+    difference::{
+        Decision, Difference, Followed, Kind, Money, PERSONS, Remedy, Stage, State, Step, Wanted,
+        Who,
+    },
     run::{BillDate, BillName, FundSide, FundState, Run, RunState},
 };
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
@@ -56,9 +59,49 @@ pub(crate) const fn state(state: State) -> (&'static str, Tone) {
         State::Open => ("Open", Tone::Bad),
         State::Proposed => ("Refund proposed", Tone::Wait),
         State::Approved => ("Refund approved", Tone::Wait),
+        State::OnItsWay => ("Refund on its way", Tone::Wait),
         State::Repaired => ("Repaired", Tone::Good),
         State::Rejected => ("Refund rejected", Tone::Quiet),
         State::Explained => ("Explained", Tone::Good),
+    }
+}
+
+/// The same of one difference, of which it is known what is proposed.
+pub(crate) const fn stands(difference: &Difference) -> (&'static str, Tone) {
+    match (difference.state, &difference.wanted) {
+        (State::Proposed, Wanted::TakeOn { .. }) => ("Taking on proposed", Tone::Wait),
+        (State::Approved, Wanted::TakeOn { .. }) => ("Taking on approved", Tone::Wait),
+        (State::Approved, Wanted::Retry) => ("Refund tried again", Tone::Wait),
+        (State::Approved, Wanted::Release) => ("Refund given up", Tone::Wait),
+        (State::Approved, Wanted::Redirect) => ("Refund redirected", Tone::Wait),
+        (of, _) => state(of),
+    }
+}
+
+/// What is carried out once it is approved.
+pub(crate) fn wanted(wanted: &Wanted) -> String {
+    match wanted {
+        Wanted::Refund => "The money goes back to the payer".to_owned(),
+        Wanted::TakeOn { client_id } => format!(
+            "The order is taken on again as paid, for client {}",
+            client_id.as_str()
+        ),
+        Wanted::Retry => "The refund is sent once more, under its number".to_owned(),
+        Wanted::Release => "The refund is given up and its money set free".to_owned(),
+        Wanted::Redirect => "The money goes to the merchant’s own account".to_owned(),
+    }
+}
+
+/// How far the refund is that a difference waits for.
+pub(crate) const fn stage(refund: &Followed) -> &'static str {
+    match refund.stage {
+        Stage::Moving => "on its way",
+        Stage::Succeeded if refund.to_merchant => "on the merchant’s own account",
+        Stage::Succeeded => "arrived",
+        Stage::Abnormal => "abnormal: the payer’s account does not take it",
+        Stage::Refused => "refused by WeChat Pay",
+        Stage::Closed => "failed for good",
+        Stage::Released => "released by a person",
     }
 }
 
@@ -66,8 +109,12 @@ pub(crate) const fn state(state: State) -> (&'static str, Tone) {
 pub(crate) const fn button(decision: Decision) -> &'static str {
     match decision {
         Decision::Propose => "Propose the refund",
-        Decision::Approve => "Approve the refund",
-        Decision::Reject => "Reject the refund",
+        Decision::ProposePaid => "Propose to take it on as paid",
+        Decision::Approve => "Approve",
+        Decision::Reject => "Reject",
+        Decision::Retry => "Try the refund again",
+        Decision::Release => "Release the refund",
+        Decision::Redirect => "Send it to the merchant’s account",
         Decision::Explain => "Explain and close",
     }
 }
@@ -79,6 +126,10 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
             State::Proposed,
             "The refund is proposed. A second, different person has to approve it.",
         ),
+        Decision::ProposePaid => (
+            State::Proposed,
+            "It is proposed to take the order on as paid. A second, different person has to approve it.",
+        ),
         Decision::Approve if difference.state == State::Proposed => {
             // After a run proposed anew nobody stands behind it.
             if difference.behind_the_proposal().is_empty() {
@@ -86,14 +137,27 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
             }
             (
                 State::Proposed,
-                "One approval is kept. A second, different person has to approve the refund too.",
+                "One approval is kept. A second, different person has to approve too.",
             )
         }
+        Decision::Approve if matches!(difference.wanted, Wanted::TakeOn { .. }) => (
+            State::Approved,
+            "It is approved by two persons, and the order is being taken on.",
+        ),
         Decision::Approve => (
             State::Approved,
             "The refund is approved by two persons, and on its way.",
         ),
-        Decision::Reject => (State::Rejected, "The refund is rejected. No money moves."),
+        Decision::Reject => (State::Rejected, "It is rejected. No money moves."),
+        Decision::Retry => (State::Approved, "The refund is being sent once more."),
+        Decision::Release => (
+            State::Approved,
+            "The refund is being given up, once WeChat Pay says that it has none.",
+        ),
+        Decision::Redirect => (
+            State::Approved,
+            "The money is being sent to the merchant’s own account. Pay the payer by other means once it is there.",
+        ),
         Decision::Explain => (State::Explained, "The difference is explained and closed."),
     };
     (led_to.0 == difference.state).then_some(led_to.1)
@@ -111,10 +175,11 @@ pub(crate) const fn started(asked: RunAsked) -> &'static str {
 /// Who has to do something next.
 pub(crate) fn next(difference: &Difference) -> String {
     match difference.state {
-        State::Open => match difference.kind.remedy() {
-            Remedy::Settle(_) => "The next run; a person if it stays open".to_owned(),
-            Remedy::Refund(_) => "A person: propose the refund, or explain".to_owned(),
-            Remedy::Person => "A person: look, then explain".to_owned(),
+        State::Open => match (&difference.refund, difference.kind.remedy()) {
+            (Some(refund), _) => of_refund(refund).to_owned(),
+            (None, Remedy::Settle(_)) => "The next run; a person if it stays open".to_owned(),
+            (None, Remedy::Refund(_)) => "A person: propose the refund, or explain".to_owned(),
+            (None, Remedy::Person) => "A person: look, then explain".to_owned(),
         },
         State::Proposed => {
             let behind = difference.behind_the_proposal();
@@ -123,9 +188,27 @@ pub(crate) fn next(difference: &Difference) -> String {
                 [first, ..] => format!("A person other than {first}: approve or reject"),
             }
         }
-        State::Approved => "The system: the refund is on its way".to_owned(),
+        State::Approved => match difference.wanted {
+            Wanted::Refund => "The system: the refund is being made".to_owned(),
+            Wanted::TakeOn { .. } | Wanted::Retry | Wanted::Release | Wanted::Redirect => {
+                "The system: it is being carried out".to_owned()
+            }
+        },
+        State::OnItsWay => "Nobody: the refund is on its way".to_owned(),
         State::Rejected => "Nobody, unless it is proposed anew".to_owned(),
         State::Repaired | State::Explained => "Nobody".to_owned(),
+    }
+}
+
+/// Who acts next about a refund that does not get on.
+const fn of_refund(refund: &Followed) -> &'static str {
+    match refund.stage {
+        Stage::Moving => "Nobody: the refund is on its way",
+        Stage::Abnormal => "A person: send the refund to the merchant’s account, or explain",
+        Stage::Refused => "A person: try the refund again, release it, or explain",
+        Stage::Closed => "A person: propose another refund, or explain",
+        Stage::Succeeded => "A person: pay the payer, then explain",
+        Stage::Released => "A person: explain how the payer was paid",
     }
 }
 
@@ -274,10 +357,17 @@ pub(crate) const fn run_state(state: RunState) -> &'static str {
 }
 
 fn done_run(run: &Run, found: &[Difference], later_are_done: bool) -> RunWords {
-    let under_way = found.iter().filter(|one| one.state == State::Approved);
-    let under_way = under_way.count();
-    let waiting = found.iter().filter(|one| one.state.needs_somebody());
-    let waiting = waiting.count().saturating_sub(under_way);
+    let is_under_way = |state: State| match state {
+        State::Approved | State::OnItsWay => true,
+        State::Open | State::Proposed | State::Rejected | State::Explained | State::Repaired => {
+            false
+        }
+    };
+    let under_way = found.iter().filter(|one| is_under_way(one.state)).count();
+    let waiting = found
+        .iter()
+        .filter(|one| one.state.needs_somebody() && !is_under_way(one.state))
+        .count();
     let is_open = is_left_open(run, later_are_done);
     let words = if waiting > 0 {
         let detail = match waiting {
@@ -289,7 +379,7 @@ fn done_run(run: &Run, found: &[Difference], later_are_done: bool) -> RunWords {
         RunWords::new(
             Tone::Wait,
             "Done, refunds are on their way",
-            "Everything is decided. What is approved is being given back.",
+            "Everything is decided. What is approved is being given back, and is repaired once the money has arrived.",
         )
     } else if !found.is_empty() {
         let (tone, headline) = if is_open {
@@ -376,12 +466,18 @@ pub(crate) fn is_counted_before_repairs(run: &Run, found: &[Difference], sums_ag
             State::Repaired => remedy != Remedy::Person,
             // The second payment is kept for a person, and counted with what we hold.
             State::Proposed => remedy == Remedy::Refund(Money::Second),
-            State::Open | State::Approved | State::Rejected | State::Explained => false,
+            State::Open
+            | State::Approved
+            | State::OnItsWay
+            | State::Rejected
+            | State::Explained => false,
         };
         let steps = one.history.iter().zip(one.history.iter().skip(1));
         let mut repairs = steps.filter(|(before, step)| {
             // An approved refund moves money of another day.
-            by_this_run(step) && before.to != State::Approved && books(step.to)
+            by_this_run(step)
+                && !matches!(before.to, State::Approved | State::OnItsWay)
+                && books(step.to)
         });
         // Of what an earlier run found, this one may only have seen that both sides agree by now.
         let found_by_it = one.history.first().is_some_and(by_this_run);
@@ -684,6 +780,43 @@ mod tests {
         assert!(counted_before(approved.unwrap(), false));
         let fee = found_by("run-1", Kind::FeeOffTheRate);
         assert!(!counted_before(fee.repaired("run-1", "agrees", NOW), false));
+    }
+
+    #[test]
+    fn a_difference_is_not_green_before_its_money_has_arrived() {
+        let refund_no = payments::ids::RefundNo::parse("second-4200001").unwrap();
+        let told = |one: &Difference, stage| {
+            let followed = Followed {
+                refund_no: refund_no.clone(),
+                stage,
+                to_merchant: false,
+            };
+            one.told(&followed, "run-2", NOW).unwrap()
+        };
+        let proposed = found_by("run-1", Kind::DuplicatePayment).proposed("run-1", "twice", NOW);
+        let once = proposed.decided(Decision::Approve, "li", "yes", NOW);
+        let approved = once.unwrap().decided(Decision::Approve, "wang", "yes", NOW);
+        let moving = told(&approved.unwrap(), Stage::Moving);
+        let day = |one: &Difference| {
+            run(
+                Some(&left_to_the_next_day(0)),
+                std::slice::from_ref(one),
+                true,
+                NOW,
+            )
+        };
+        assert_eq!(stands(&moving), ("Refund on its way", Tone::Wait));
+        assert_eq!(next(&moving), "Nobody: the refund is on its way");
+        assert_eq!(day(&moving).tone, Tone::Wait);
+
+        let abnormal = told(&moving, Stage::Abnormal);
+        assert_eq!(stands(&abnormal), ("Open", Tone::Bad));
+        assert!(next(&abnormal).starts_with("A person: send the refund"));
+        assert_eq!(day(&abnormal).tone, Tone::Bad);
+
+        let arrived = told(&abnormal, Stage::Succeeded);
+        assert_eq!(stands(&arrived), ("Repaired", Tone::Good));
+        assert_eq!(day(&arrived).tone, Tone::Good);
     }
 
     #[test]

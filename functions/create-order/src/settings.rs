@@ -74,6 +74,7 @@ mod tests {
             "NOTIFY_URL",
             "ORDERS_TABLE",
             "GUARDS_TABLE",
+            "NOTICES_TABLE",
             "FIELDS_KEY_ID",
             "PAYMENT_REQUESTS_QUEUE_URL",
         ] {

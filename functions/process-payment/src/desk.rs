@@ -27,7 +27,6 @@ impl Desk {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
         let kms = Kms::new(aws.kms());
-        let mchid = settings.core.facts.mchid.clone();
         let parts = Parts::open(settings.core, aws, &kms, &clock, &random);
         let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
         Self {
@@ -43,7 +42,7 @@ impl Desk {
             keys: parts.keys,
             orders: parts.orders,
             settling: parts.settling,
-            notices: Notices::new(aws.dynamodb(), settings.notices_table, mchid),
+            notices: parts.notices,
             payment_requests: parts.payment_requests,
             payment_results: Queue::new(aws.sqs(), settings.payment_results_url),
             clock,

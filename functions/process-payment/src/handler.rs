@@ -68,8 +68,11 @@ impl Message {
 enum Outcome {
     /// It is dealt with.
     Settled,
-    /// Nothing is applied; a person has to do this.
-    Parked { what_to_do: String },
+    /// Nothing is applied; a person has to do this. Money has an id of its own in the ledger, whoever told of it.
+    Parked {
+        what_to_do: String,
+        money: Option<String>,
+    },
     /// It has to come again, for this reason.
     Failed { problem: String },
 }
@@ -145,7 +148,7 @@ async fn callback(
             let what_to_do = format!(
                 "WeChat Pay signed this notice and it cannot be read ({unreadable}): find the order or refund in its console by the time of the notice, and tell the developers what its notices have come to look like"
             );
-            return ledger::parked(desk, &Entry::unopened(record), &what_to_do).await;
+            return ledger::parked(desk, &Entry::unopened(record), None, &what_to_do).await;
         }
         Err(error) => {
             ledger::failed(desk, &Entry::unopened(record), &Chain(&error).to_string()).await;
@@ -164,7 +167,9 @@ async fn callback(
             ledger::settled(desk, &entry).await;
             Verdict::Done
         }
-        Outcome::Parked { what_to_do } => ledger::parked(desk, &entry, &what_to_do).await,
+        Outcome::Parked { what_to_do, money } => {
+            ledger::parked(desk, &entry, money.as_deref(), &what_to_do).await
+        }
         Outcome::Failed { problem } => {
             ledger::failed(desk, &entry, &problem).await;
             Verdict::Retry
@@ -203,13 +208,22 @@ async fn settle(desk: &Desk, callback: &Callback, trace: &Trace) -> Outcome {
     };
     match settled {
         Ok(Settled::Changed | Settled::AlreadyDone | Settled::StillOpen) => Outcome::Settled,
-        Ok(Settled::Parked { what_to_do }) => parked(what_to_do),
+        Ok(Settled::Parked {
+            what_to_do,
+            notice_id,
+        }) => Outcome::Parked {
+            what_to_do,
+            money: Some(notice_id),
+        },
         Err(outcome) => outcome,
     }
 }
 
 fn parked(what_to_do: String) -> Outcome {
-    Outcome::Parked { what_to_do }
+    Outcome::Parked {
+        what_to_do,
+        money: None,
+    }
 }
 
 /// Says what went wrong, for the log and for the ledger.

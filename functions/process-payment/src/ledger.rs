@@ -125,12 +125,18 @@ fn by_message(record: &Record) -> String {
     format!("message#{}", record.message_id)
 }
 
-/// A person has to decide: the message is done once the ledger has it, and it is said each time until somebody has decided.
-pub(crate) async fn parked(desk: &Desk, entry: &Entry<'_>, what_to_do: &str) -> Verdict {
+/// A person has to decide: the message is done once the ledger has it, and it is said each time until somebody has decided. `money`
+/// is the id of the money that it tells of: that has one record, however many callbacks tell of it, and is given their message.
+pub(crate) async fn parked(
+    desk: &Desk,
+    entry: &Entry<'_>,
+    money: Option<&str>,
+    what_to_do: &str,
+) -> Verdict {
     let kept = desk
         .notices
         .parked(&ParkedNotice {
-            notice_id: &entry.notice_id,
+            notice_id: money.unwrap_or(&entry.notice_id),
             order_no: entry.order_no.as_ref(),
             event_type: entry.event_type,
             message: &entry.record.body,
@@ -138,6 +144,10 @@ pub(crate) async fn parked(desk: &Desk, entry: &Entry<'_>, what_to_do: &str) -> 
             now: desk.clock.now(),
         })
         .await;
+    if money.is_some() && kept.is_ok() {
+        // What it failed under before is told under its money now.
+        settled(desk, entry).await;
+    }
     match kept {
         Ok(Kept::Waiting) => {
             error!(

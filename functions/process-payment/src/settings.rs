@@ -15,8 +15,6 @@ pub struct Settings {
     pub core: CoreSettings,
     /// `FIELDS_KEY_ID`: the KMS key of stored personal fields.
     pub fields_key_id: String,
-    /// `NOTICES_TABLE`.
-    pub notices_table: String,
     /// `PAYMENT_RESULTS_QUEUE_URL`.
     pub payment_results_url: String,
 }
@@ -31,7 +29,6 @@ impl Settings {
         let aws = AwsSettings::read(&mut reader);
         let core = CoreSettings::read(&mut reader);
         let fields_key_id = fields_key_id(&mut reader);
-        let notices_table = reader.required("NOTICES_TABLE", "the name of the notices table");
         let payment_results_url = reader.required(
             "PAYMENT_RESULTS_QUEUE_URL",
             "the URL of the queue payment-results",
@@ -41,7 +38,6 @@ impl Settings {
                 aws: aws?,
                 core: core?,
                 fields_key_id: fields_key_id?,
-                notices_table: notices_table?,
                 payment_results_url: payment_results_url?,
             })
         })

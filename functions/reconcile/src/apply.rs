@@ -1,23 +1,35 @@
-//! A decision of two persons -> the money goes back, by the path of every refund.
+//! A decision of persons -> what they decided: the money goes back by the path of every refund, a refund that does not get on is
+//! sent on, or an order whose record was lost is taken on again.
 
-use adapters::{order_table::Reserved, reconciliation::Saved};
-use flows::{refund::TakenOn, settle::Settled, trace::Trace};
+use std::time::Duration;
+
+use adapters::{order_table::Reserved, queues::ReconcileWork, reconciliation::Saved};
+use flows::{
+    problem::Chain,
+    refund::{AbnormalTo, Decided, RefundOf, TakenOn},
+    settle::Settled,
+    trace::Trace,
+};
 use payments::{
-    ids::{OrderNo, RefundNo, TransactionId},
+    ids::{ClientId, OrderNo, RefundNo, TransactionId},
     journal::{Because, Cause},
     notice::{Outcome, TradeNotice},
+    order::Order,
     reconcile::{
-        adopt::adopt,
-        difference::{Money, Remedy, State},
+        adopt::{adopt, adopt_paid},
+        difference::{Difference, Followed, Money, Remedy, Stage, State, Wanted},
         run::BillDate,
     },
-    refund::{ParkedState, REFUNDS_MAX, RefundState, RefundTerms, WantedRefund},
+    refund::{
+        self, Approval, ParkedState, PaymentKind, REFUNDS_MAX, Refund, RefundState, RefundTerms,
+        WantedRefund,
+    },
 };
 use tracing::{info, warn};
 
-use crate::{ask, desk::Desk, error::DayError, repair};
+use crate::{ask, desk::Desk, error::DayError, follow, repair};
 
-/// Carries an approved proposal out. Whatever is not approved, or not any more, is left as it is.
+/// Carries out what was approved. Whatever is not approved, or not any more, is left as it is.
 ///
 /// The refund's number follows from the payment's, so however often this is begun and wherever it dies, one refund is made; only
 /// after WeChat Pay closed one is there another.
@@ -34,43 +46,99 @@ pub(crate) async fn approved(
     let Some(difference) = desk.reconciliations.difference(date, id).await? else {
         return Ok(());
     };
-    if difference.state != State::Approved {
-        return Ok(());
+    match difference.state {
+        State::Approved => {}
+        // The refund may be through by now. Each minute's run looks too.
+        State::OnItsWay => return follow::one(desk, &difference).await.map(drop),
+        State::Open | State::Proposed | State::Repaired | State::Rejected | State::Explained => {
+            return Ok(());
+        }
     }
-    let applied = match (repair::numbers(&difference), difference.kind.remedy()) {
-        (None, _) => {
-            Err("our books cannot hold its numbers: refund it in WeChat Pay's console".into())
-        }
-        (Some((order_no, transaction_id)), Remedy::Refund(Money::Second)) => {
-            second_payment(desk, &order_no, &transaction_id, cause, trace).await?
-        }
-        (Some((_, transaction_id)), Remedy::Refund(Money::Nobodys)) => {
-            nobodys_money(desk, &transaction_id, cause, trace).await?
-        }
-        (Some(_), Remedy::Settle(_) | Remedy::Person) => {
-            Err("no money goes back for this kind of difference".into())
-        }
+    let applied = match repair::numbers(&difference) {
+        None => Err("our books cannot hold its numbers: refund it in WeChat Pay's console".into()),
+        Some(numbers) => Box::pin(carried_out(desk, &difference, &numbers, cause, trace)).await?,
     };
     let now = desk.clock.now();
     let done = match &applied {
-        Ok(why) => difference.repaired(cause.id(), why, now),
+        Ok(Done::GoesBack(refund)) => difference.told(refund, cause.id(), now),
+        Ok(Done::Repaired(why)) => Some(difference.repaired(cause.id(), why, now)),
         Err(why) => {
-            warn!(%date, id, why, "an approved refund could not be made: people decide anew");
-            difference.reopened(cause.id(), why, now)
+            warn!(%date, id, why, "what was approved could not be done: people decide anew");
+            Some(difference.reopened(cause.id(), why, now))
         }
+    };
+    let Some(done) = done else {
+        return Ok(());
     };
     match desk.reconciliations.save_difference(&done).await? {
         Saved::Yes => {
-            info!(%date, id, state = done.state.name(), "approved refund was carried out as far as it can be");
+            info!(%date, id, state = done.state.name(), "what was approved is carried out as far as it can be");
+            if done.state == State::OnItsWay {
+                look_soon(desk, date, id, trace).await;
+            }
         }
         // Another run carried it out too, and wrote first.
-        Saved::Stale => info!(%date, id, "approved refund was carried out already"),
+        Saved::Stale => info!(%date, id, "what was approved was carried out already"),
     }
     Ok(())
 }
 
-/// Why the money is on its way, or why it cannot be.
-type Applied = Result<String, String>;
+/// Most refunds are through in seconds: whoever waits in front of the console need not wait for the minute's run.
+async fn look_soon(desk: &Desk, date: BillDate, id: &str, trace: &Trace) {
+    const SOON_S: i64 = 15;
+    let message = ReconcileWork::ApplyV1 {
+        date,
+        id: id.to_owned(),
+    };
+    let traceparent = trace.traceparent();
+    let sent = desk.work.send_reconcile(&message, SOON_S, &traceparent);
+    if let Err(error) = sent.await {
+        info!(%date, id, error = %Chain(&error), "the minute's run looks how the refund stands");
+    }
+}
+
+/// How far it came.
+enum Done {
+    /// This refund gives the money back, or does not get on.
+    GoesBack(Followed),
+    /// Both sides agree now, and this is why.
+    Repaired(String),
+}
+
+/// What came of it, or why it cannot be done.
+type Applied = Result<Done, String>;
+
+impl Done {
+    fn by(refund: &Refund) -> Applied {
+        Ok(Self::GoesBack(Followed::of(refund)))
+    }
+}
+
+async fn carried_out(
+    desk: &Desk,
+    difference: &Difference,
+    (order_no, transaction_id): &(OrderNo, TransactionId),
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<Applied, DayError> {
+    match (&difference.wanted, difference.kind.remedy()) {
+        (Wanted::Refund, Remedy::Refund(Money::Second)) => {
+            second_payment(desk, order_no, transaction_id, cause, trace).await
+        }
+        (Wanted::Refund, Remedy::Refund(Money::Nobodys)) => {
+            nobodys_money(desk, order_no, transaction_id, cause, trace).await
+        }
+        (Wanted::Refund, Remedy::Settle(_) | Remedy::Person) => {
+            Ok(Err("no money goes back for this kind of difference".into()))
+        }
+        (Wanted::TakeOn { client_id }, _) => {
+            paid_again(desk, transaction_id, client_id, cause, trace).await
+        }
+        (Wanted::Retry | Wanted::Release | Wanted::Redirect, _) => {
+            sent_on(desk, difference, order_no, cause, trace).await
+        }
+    }
+}
 
 /// A second payment of an order: it is parked, and given back whole.
 async fn second_payment(
@@ -97,25 +165,63 @@ async fn second_payment(
     match parked.state {
         ParkedState::Parked => {}
         ParkedState::Refunding | ParkedState::Refunded => {
-            return Ok(Ok("the second payment is on its way back already".into()));
+            let refund = refund_of_second(desk, order_no, transaction_id).await?;
+            return Ok(match refund {
+                Some(refund) => Done::by(&refund),
+                None => Err("it was given back, and our books do not say how".into()),
+            });
         }
         ParkedState::Booked => {
             return Ok(Err("it is the order's own payment by now".into()));
         }
     }
+    let terms = RefundTerms {
+        amount: parked.amount,
+        reason: None,
+        transaction_id: Some(transaction_id.clone()),
+    };
+    let number = |nth| RefundNo::of_second_payment(transaction_id, nth);
+    given_back(desk, &order, &terms, number, cause, trace).await
+}
+
+/// The refund that gives a second payment back, or has: ours, or one that was made in WeChat Pay's console.
+pub(crate) async fn refund_of_second(
+    desk: &Desk,
+    order_no: &OrderNo,
+    transaction_id: &TransactionId,
+) -> Result<Option<Refund>, DayError> {
+    let refunds = desk.orders.refunds(order_no).await?;
+    Ok(refunds.into_iter().find(|refund| {
+        refund.transaction_id == *transaction_id
+            && refund.of == PaymentKind::Parked
+            && refund.state != RefundState::Closed
+    }))
+}
+
+/// One refund after the other under the numbers that follow from a payment's, until one does not fail for good.
+async fn given_back(
+    desk: &Desk,
+    order: &Order,
+    terms: &RefundTerms,
+    number: impl Fn(u32) -> RefundNo,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<Applied, DayError> {
     for nth in 1..=REFUNDS_MAX {
-        let refund_no = RefundNo::of_second_payment(transaction_id, nth);
         let wanted = WantedRefund {
-            refund_no: refund_no.clone(),
-            terms: RefundTerms {
-                amount: parked.amount,
-                reason: None,
-                transaction_id: Some(transaction_id.clone()),
-            },
+            refund_no: number(nth),
+            terms: terms.clone(),
+            approval: Approval::TwoPersons,
         };
         let taken = desk
             .refunding
-            .take_on(&order.client_id, order_no, &wanted, cause, trace.id())
+            .take_on(
+                &order.client_id,
+                &order.order_no,
+                &wanted,
+                cause,
+                trace.id(),
+            )
             .await?;
         let known = match taken {
             TakenOn::New(refund) | TakenOn::Known(refund) => refund,
@@ -125,26 +231,9 @@ async fn second_payment(
                 )));
             }
         };
-        match known.state {
-            // A person set its money free, most likely since the payer was paid another way.
-            RefundState::Closed if known.decided.is_some() => {
-                return Ok(Err(released(&refund_no)));
-            }
-            // It failed for good and its money is free again: another try is another refund (section 6.3).
-            RefundState::Closed => {}
-            RefundState::Refused(code) => {
-                return Ok(Err(format!(
-                    "WeChat Pay refused refund {refund_no} ({code}): POST .../retry or .../release for it, then decide anew"
-                )));
-            }
-            RefundState::Reserved
-            | RefundState::Processing
-            | RefundState::Succeeded(_)
-            | RefundState::Abnormal => {
-                return Ok(Ok(format!(
-                    "refund {refund_no} gives the second payment back"
-                )));
-            }
+        // It failed for good and its money is free again: another try is another refund (section 6.3).
+        if Stage::from(&*known) != Stage::Closed {
+            return Ok(Done::by(&known));
         }
     }
     Ok(Err(
@@ -152,6 +241,81 @@ async fn second_payment(
             .into(),
     ))
 }
+
+/// A refund that does not get on goes the way that a person chose.
+async fn sent_on(
+    desk: &Desk,
+    difference: &Difference,
+    order_no: &OrderNo,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<Applied, DayError> {
+    let order = desk.orders.read(order_no).await?;
+    let (Some(order), Some(followed)) = (order, &difference.refund) else {
+        return Ok(Err(
+            "our books have no such refund: look it up in WeChat Pay's console".into(),
+        ));
+    };
+    let of = RefundOf {
+        client: &order.client_id,
+        order_no,
+        refund_no: &followed.refund_no,
+    };
+    let refunding = &desk.refunding;
+    let decided = match &difference.wanted {
+        Wanted::Retry => refunding.retry(&of, cause, trace.id()).await?,
+        Wanted::Release => {
+            let person = difference.decided_last();
+            let decided = refund::Decided {
+                who: person.map_or("finance staff", |(who, _)| who).to_owned(),
+                why: person.map_or("", |(_, why)| why).to_owned(),
+            };
+            refunding
+                .release(&of, &decided, ACT_WITHIN, cause, trace.id())
+                .await?
+        }
+        Wanted::Redirect => {
+            let to = AbnormalTo::Merchant;
+            refunding
+                .redirect(&of, &to, ACT_WITHIN, cause, trace.id())
+                .await?
+        }
+        Wanted::Refund | Wanted::TakeOn { .. } => {
+            return Ok(Err("nothing of the kind was decided about a refund".into()));
+        }
+    };
+    let to_merchant = difference.wanted == Wanted::Redirect;
+    let stands = |refund: &Refund| {
+        Done::GoesBack(Followed {
+            to_merchant: to_merchant || followed.to_merchant,
+            ..Followed::of(refund)
+        })
+    };
+    Ok(match decided {
+        // `NotNow`: this very decision was carried out before, or the refund got on by itself.
+        Decided::Done(refund) | Decided::NotNow(refund) => Ok(stands(&refund)),
+        Decided::UnderWay => Ok(Done::GoesBack(Followed {
+            stage: Stage::Moving,
+            to_merchant: true,
+            ..followed.clone()
+        })),
+        Decided::Refused(refusal) => Err(format!(
+            "WeChat Pay does not take that ({}): look the refund up in its console",
+            refusal.raw_code
+        )),
+        Decided::Unknown => {
+            return Err(DayError::Passing(
+                "WeChat Pay did not say whether it took the decision about a refund".into(),
+            ));
+        }
+        Decided::NoRefund => {
+            Err("our books have no such refund: look it up in WeChat Pay's console".into())
+        }
+    })
+}
+
+/// How long WeChat Pay may take for one decision about a refund.
+const ACT_WITHIN: Duration = Duration::from_secs(8);
 
 /// What people are told of a refund that one of them released.
 pub(crate) fn released(refund_no: &RefundNo) -> String {
@@ -193,6 +357,7 @@ pub(crate) fn was_refunded(notice: &TradeNotice) -> bool {
 /// which goes back by itself.
 async fn nobodys_money(
     desk: &Desk,
+    order_no: &OrderNo,
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
@@ -202,35 +367,117 @@ async fn nobodys_money(
         Err(why) => return Ok(Err(why)),
     };
     let Outcome::Paid(money) = &notice.outcome else {
+        return Ok(Err(DID_NOT_SUCCEED.into()));
+    };
+    let number = |nth| RefundNo::of_late_money_again(transaction_id, nth);
+    // WeChat Pay says so of a payment from the first refund on, of ours too.
+    if money.refunded && desk.orders.refund(order_no, &number(1)).await?.is_none() {
+        return Ok(Err(repair::GIVEN_BACK.into()));
+    }
+    let because = because(desk, cause, trace);
+    let (order, event) = adopt(&notice, money, trade_type.as_deref(), &because);
+    let is_settled = match desk.orders.reserve(&order, &event).await? {
+        Reserved::New => false,
+        // Ours from an earlier try, or somebody made the order meanwhile: settling says what that means, unless it was through.
+        Reserved::Taken(order) => is_nobodys(&order) && order.state.payment().is_some(),
+    };
+    if !is_settled {
+        match desk.settling.settle(&notice, cause, trace.id()).await? {
+            Settled::Changed | Settled::AlreadyDone => {}
+            Settled::StillOpen => return Ok(Err(DID_NOT_SUCCEED.into())),
+            Settled::Parked { what_to_do, .. } => return Ok(Err(what_to_do)),
+        }
+    }
+    let order = desk.orders.read(&notice.order_no).await?;
+    let Some(order) = order.filter(is_nobodys) else {
         return Ok(Err(
-            "WeChat Pay says of the payment that it did not succeed".into(),
+            "the order is a client's by now, and its payment is settled into it: run the day again"
+                .into(),
         ));
     };
-    let refund_no = RefundNo::of_late_money(transaction_id);
-    if money.refunded {
-        let ours = desk.orders.refund(&notice.order_no, &refund_no).await?;
-        return Ok(match ours {
-            // By an earlier try of this very approval.
-            Some(_) => Ok(format!("refund {refund_no} gives the money back")),
-            None => Err(repair::GIVEN_BACK.into()),
-        });
+    // The first one was made with the settling. When that failed for good, persons have decided anew.
+    let terms = RefundTerms {
+        amount: order.amount,
+        reason: None,
+        transaction_id: None,
+    };
+    given_back(desk, &order, &terms, number, cause, trace).await
+}
+
+/// What people are told of a payment that is none.
+const DID_NOT_SUCCEED: &str = "WeChat Pay says of the payment that it did not succeed";
+
+fn is_nobodys(order: &Order) -> bool {
+    order.client_id.as_str() == ClientId::NOBODY
+}
+
+/// An order of this client's whose record was lost: it is written as one that is being closed, and its payment is settled into it.
+/// Nothing is written over: where the number has an order by now, settling says what that means.
+async fn paid_again(
+    desk: &Desk,
+    transaction_id: &TransactionId,
+    client_id: &ClientId,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<Applied, DayError> {
+    let ask::Payment { notice, trade_type } = match ask::payment(desk, transaction_id).await? {
+        Ok(told) => told,
+        Err(why) => return Ok(Err(why)),
+    };
+    let Outcome::Paid(money) = &notice.outcome else {
+        return Ok(Err(DID_NOT_SUCCEED.into()));
+    };
+    if notice.mchid != desk.mchid || money.currency != "CNY" {
+        return Ok(Err(
+            "the payment is of another merchant or in another currency: our books cannot hold it"
+                .into(),
+        ));
     }
-    let because = Because {
+    let because = because(desk, cause, trace);
+    let (order, event) = adopt_paid(
+        &notice,
+        money,
+        trade_type.as_deref(),
+        client_id.clone(),
+        &because,
+    );
+    match desk.orders.reserve(&order, &event).await? {
+        Reserved::New => info!(
+            order_no = notice.order_no.as_str(),
+            "an order whose record was lost is taken on again"
+        ),
+        Reserved::Taken(_) => {}
+    }
+    // WeChat Pay says `REFUND` of it where some of it was given back before the record was lost. That is parked with its reason:
+    // the day of that refund, run again, takes it into the books.
+    let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
+    let order = desk.orders.read(&notice.order_no).await?;
+    let is_booked = order.is_some_and(|order| {
+        order.client_id == *client_id
+            && order
+                .state
+                .payment()
+                .is_some_and(|payment| payment.transaction_id == *transaction_id)
+    });
+    Ok(if is_booked {
+        Ok(Done::Repaired(format!(
+            "the order is taken on again as paid, for client {}",
+            client_id.as_str()
+        )))
+    } else {
+        Err(match settled {
+            Settled::Parked { what_to_do, .. } => what_to_do,
+            Settled::Changed | Settled::AlreadyDone | Settled::StillOpen => {
+                "the number has another order by now: compare both sides".into()
+            }
+        })
+    })
+}
+
+fn because(desk: &Desk, cause: &Cause, trace: &Trace) -> Because {
+    Because {
         cause: cause.clone(),
         trace: trace.id().to_owned(),
         at: desk.clock.now(),
-    };
-    let (order, event) = adopt(&notice, money, trade_type.as_deref(), &because);
-    match desk.orders.reserve(&order, &event).await? {
-        // Whether it is ours from an earlier try or somebody made the order meanwhile: settling says what that means.
-        Reserved::New | Reserved::Taken(_) => {}
     }
-    let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
-    Ok(match settled {
-        Settled::Changed | Settled::AlreadyDone => {
-            Ok(format!("refund {refund_no} gives the money back"))
-        }
-        Settled::StillOpen => Err("WeChat Pay says of the payment that it did not succeed".into()),
-        Settled::Parked { what_to_do } => Err(what_to_do),
-    })
 }

@@ -53,7 +53,8 @@ impl Desk {
             settling: parts.settling,
             wechat: parts.wechat,
             payment_requests: parts.payment_requests,
-            reconciliations: ReconciliationTable::new(aws.dynamodb(), table, &mchid),
+            reconciliations: ReconciliationTable::new(aws.dynamodb(), table, &mchid)
+                .with_ledger(parts.notices),
             evidence: Evidence::new(aws.s3(), settings.evidence_bucket, ""),
             work: Queue::new(aws.sqs(), settings.work_queue_url),
             repairs: settings.repairs,

@@ -64,7 +64,8 @@ pub(crate) async fn agree_again(
             && !moved_since(&difference, run)
             && part.has_difference(&difference)
             && !found.contains(difference.id.as_str());
-        if !gone || !difference.state.needs_somebody() || repair::is_under_way(&difference) {
+        // What waits for a refund is repaired by its money, whatever the bills say.
+        if !gone || !difference.state.needs_somebody() || difference.is_under_way() {
             continue;
         }
         if let Some(why) = why(&difference) {

@@ -5,6 +5,7 @@ use std::error::Error;
 use adapters::{
     bill_file::{BillFileError, UnzipError},
     evidence::EvidenceError,
+    notices::NoticesError,
     order_table::TableError,
     queues::QueueError,
     reconciliation::ReconciliationError,
@@ -114,10 +115,13 @@ impl From<BrokenBill> for DayError {
 impl From<TableError> for DayError {
     fn from(error: TableError) -> Self {
         match error {
-            TableError::Damaged { .. } => Self::Damaged(error.into()),
-            TableError::Unavailable(_) | TableError::Unbuilt(_) | TableError::Conflict => {
-                Self::Passing(error.into())
+            TableError::Damaged { .. } | TableError::Ledger(NoticesError::Damaged { .. }) => {
+                Self::Damaged(error.into())
             }
+            TableError::Unavailable(_)
+            | TableError::Unbuilt(_)
+            | TableError::Conflict
+            | TableError::Ledger(NoticesError::Unavailable(_)) => Self::Passing(error.into()),
         }
     }
 }
@@ -125,9 +129,14 @@ impl From<TableError> for DayError {
 impl From<ReconciliationError> for DayError {
     fn from(error: ReconciliationError) -> Self {
         match error {
-            ReconciliationError::Damaged { .. } => Self::Damaged(error.into()),
+            ReconciliationError::Damaged { .. }
+            | ReconciliationError::Notice(NoticesError::Damaged { .. }) => {
+                Self::Damaged(error.into())
+            }
             ReconciliationError::Unavailable(_)
             | ReconciliationError::Unbuilt(_)
+            | ReconciliationError::Conflict
+            | ReconciliationError::Notice(NoticesError::Unavailable(_))
             | ReconciliationError::Busy { .. } => Self::Passing(error.into()),
         }
     }

@@ -22,7 +22,7 @@ use crate::{
     day,
     desk::Desk,
     error::DayError,
-    funds,
+    follow, funds,
     sweep::{self, Report},
 };
 
@@ -93,6 +93,7 @@ pub async fn run(desk: &Desk, event: Event, deadline_ms: i64) -> Result<Answer, 
     match event {
         Event::Task(Task::Sweep) => {
             let ends_ms = deadline_ms.min(desk.clock.now_ms().saturating_add(SWEEP_MS));
+            follow::refunds(desk).await;
             Ok(Answer::Sweep(sweep::sweep(desk, ends_ms).await?))
         }
         Event::Task(Task::Certificates) => {

@@ -16,6 +16,7 @@ mod day;
 pub mod desk;
 mod differences;
 mod error;
+mod follow;
 mod funds;
 pub mod handler;
 mod metrics;

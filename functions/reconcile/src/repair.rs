@@ -9,7 +9,7 @@ use payments::{
     order::Order,
     reconcile::{
         books::BookedRefund,
-        difference::{Difference, Money, Question, Remedy, State},
+        difference::{Difference, Followed, Money, Question, Remedy, State},
     },
     refund::Refund,
 };
@@ -20,6 +20,7 @@ use crate::{
     ask::{self, Told},
     desk::Desk,
     error::DayError,
+    follow,
 };
 
 /// Works through what was found. All as they stand then.
@@ -32,7 +33,14 @@ pub(crate) async fn all(
 ) -> Result<Vec<Difference>, DayError> {
     let mut after = Vec::with_capacity(found.len());
     for difference in found {
+        // Where it waits for a refund, that says first how it stands.
+        let difference = match follow::one(desk, &difference).await? {
+            Some(told) => told,
+            None => difference,
+        };
         let stands = match difference.state {
+            // Its refund does not get on, and may still: persons decide about that one.
+            State::Open if difference.is_followed() => difference,
             State::Open => one(desk, &difference, run_id, cause, trace).await?,
             State::Approved => {
                 apply::approved(desk, difference.date, &difference.id, cause, trace).await?;
@@ -42,16 +50,15 @@ pub(crate) async fn all(
                     .await?;
                 read.unwrap_or(difference)
             }
-            State::Proposed | State::Repaired | State::Rejected | State::Explained => difference,
+            State::OnItsWay
+            | State::Proposed
+            | State::Repaired
+            | State::Rejected
+            | State::Explained => difference,
         };
         after.push(stands);
     }
     Ok(after)
-}
-
-/// Whether a difference is on its way to an end that the bills do not show.
-pub(crate) fn is_under_way(difference: &Difference) -> bool {
-    difference.state == State::Approved
 }
 
 /// What came of trying.
@@ -60,6 +67,8 @@ enum Outcome {
     Repaired(&'static str),
     /// The money is to go back, and this is why.
     Propose(&'static str),
+    /// A refund gives the money back already: whoever made it.
+    GoesBack(Box<Refund>),
     /// It needs a person, and this is why.
     Stays(String),
     /// Nothing is done about this kind by itself.
@@ -84,6 +93,10 @@ async fn one(
         Outcome::ForAPerson => return Ok(difference.clone()),
         Outcome::Repaired(why) => difference.repaired(run_id, why, now),
         Outcome::Propose(why) => difference.proposed(run_id, why, now),
+        Outcome::GoesBack(refund) => match difference.told(&Followed::of(&refund), run_id, now) {
+            Some(next) => next,
+            None => return Ok(difference.clone()),
+        },
         Outcome::Stays(why) => {
             // Once is enough, however often the day is run.
             if difference.history.iter().any(|step| step.why == why) {
@@ -164,7 +177,7 @@ async fn payment(
         Ok(Settled::StillOpen) => {
             Outcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
         }
-        Ok(Settled::Parked { what_to_do }) => Outcome::Stays(what_to_do),
+        Ok(Settled::Parked { what_to_do, .. }) => Outcome::Stays(what_to_do),
     })
 }
 
@@ -185,7 +198,7 @@ async fn refund(
     };
     match desk.refunding.settle(&news, cause, trace.id()).await {
         Ok(Settled::Changed | Settled::AlreadyDone | Settled::StillOpen) => {}
-        Ok(Settled::Parked { what_to_do }) => return Ok(Outcome::Stays(what_to_do)),
+        Ok(Settled::Parked { what_to_do, .. }) => return Ok(Outcome::Stays(what_to_do)),
         Err(RefundError::NotYet) => {
             return Ok(Outcome::Stays(
                 "the payment that it gives back is not booked here: look at that one first, then run the day again"
@@ -250,6 +263,11 @@ async fn money_of_others(
     };
     if let Some(why) = over {
         return Ok(Outcome::Stays(why));
+    }
+    if let (Money::Second, Some(order_no)) = (whose, order_no(difference))
+        && let Some(refund) = apply::refund_of_second(desk, &order_no, &transaction_id).await?
+    {
+        return Ok(Outcome::GoesBack(Box::new(refund)));
     }
     // Kept for a person, as a callback would have: so it can be given back.
     let settled = desk.settling.settle(&notice, cause, trace.id()).await?;

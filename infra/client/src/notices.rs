@@ -110,6 +110,12 @@ async fn redrive(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>
             .into());
         }
     }
+    if notice.message.is_empty() {
+        return Err(format!(
+            "notice {id} is of money that was found by asking WeChat Pay, and no callback has told of it: there is nothing to send again"
+        )
+        .into());
+    }
     let random = Random::system();
     let (trace_id, span_id) = (random.id(), random.id());
     let span_id = span_id.get(..16).unwrap_or_default();

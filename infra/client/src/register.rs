@@ -17,6 +17,7 @@ use client::{
     ApiClientKey, ApiUrl, MerchantFiles, PlatformKey, Settings, put_client, put_merchant,
 };
 use message_signatures::Algorithm;
+use payments::ids::ClientId;
 use zeroize::Zeroizing;
 
 use crate::api::default_settings;
@@ -85,6 +86,8 @@ async fn client(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
     let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &own].concat(), &[])?;
     let table = keys_table(&mut args)?;
     let (keyid, client_id) = (args.required("keyid")?, args.required("client-id")?);
+    let chosen = ClientId::chosen(&client_id)?;
+    let client_id = chosen.as_str().to_owned();
     let algorithm = args
         .optional("algorithm")?
         .unwrap_or_else(|| Algorithm::HmacSha256.name().to_owned());

@@ -28,6 +28,8 @@ use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;
 use zeroize::Zeroizing;
 
+use payments::ids::BadClientId;
+
 use crate::aws::AwsError;
 use crate::cache::{Memo, TimedCache};
 use crate::clock::Clock;
@@ -172,6 +174,9 @@ pub enum KeysError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A client cannot be registered under such an id.
+    #[error("nothing is registered for this client: {0}")]
+    Client(#[from] BadClientId),
     /// A conditional write found a newer item.
     #[error("item {pk} was changed meanwhile; read it again and decide anew")]
     Changed {
@@ -190,6 +195,7 @@ impl KeysError {
             Self::NoMerchant { .. }
             | Self::Damaged { .. }
             | Self::NotAKey { .. }
+            | Self::Client(_)
             | Self::Changed { .. } => false,
         }
     }

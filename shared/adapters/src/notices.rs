@@ -1,6 +1,8 @@
-//! The `notices` table: the ledger of callbacks that did not settle at their first try, and of those that wait for a person.
+//! The `notices` table: the ledger of callbacks that did not settle at their first try, of those that wait for a person, and of
+//! money that does, whoever found it.
 //!
-//! `process-payment` writes it; a person reads it, sends a notice round again, or writes down a decision. A callback that
+//! `process-payment` writes callbacks, every function that keeps money writes that; a person reads it, sends a notice round again,
+//! or writes down a decision, here or in the console. A callback that
 //! settles at once has no record, so what arrives every second costs nothing here. One whose first try died before it could
 //! write anything has its record once it settles. Nothing is applied to an order by what
 //! stands in this table: it tells, the message in the queue acts.
@@ -8,6 +10,7 @@
 //! Every write is one conditional update, which may be repeated. [`NoticeStatus`] says which status follows which.
 
 mod item;
+mod money;
 
 use std::fmt;
 
@@ -24,6 +27,8 @@ use payments::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
 use crate::{aws::AwsError, order_table::Kept};
+
+pub use money::KeptMoney;
 
 use item::Item;
 
@@ -62,7 +67,7 @@ pub enum NoticeStatus {
     Parked,
     /// It settled after all. Only a later failure makes it `Pending` again.
     Settled,
-    /// A person has decided. Final.
+    /// A person has decided. Final, unless what was decided in the console could not be done.
     Decided,
 }
 
@@ -140,7 +145,8 @@ pub struct Notice {
     pub last_error: Option<String>,
     /// What a person must find out or decide.
     pub what_to_do: Option<String>,
-    /// The queue's message as it came, still encrypted: what is sent to send the notice round again.
+    /// The queue's message as it came, still encrypted: what is sent to send the notice round again. Empty of money that was found
+    /// by asking, until WeChat Pay tells of it.
     pub message: String,
     /// When it was first written down.
     pub first_seen_at: UnixSeconds,
@@ -249,7 +255,10 @@ impl Notices {
                 "event_type = :event_type, message = :message, what_to_do = :what_to_do, \
                  first_seen_at = if_not_exists(first_seen_at, :now) REMOVE next_retry_at, expires_at",
             ))
-            .condition_expression("attribute_not_exists(pk) OR #status IN (:pending, :ok)")
+            .condition_expression(
+                "attribute_not_exists(pk) OR #status IN (:pending, :ok) \
+                 OR (#status = :status AND attribute_not_exists(message))",
+            )
             .expression_attribute_values(":status", status(NoticeStatus::Parked))
             .expression_attribute_values(":pending", status(NoticeStatus::Pending))
             .expression_attribute_values(":ok", status(NoticeStatus::Settled))

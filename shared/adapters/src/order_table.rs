@@ -25,7 +25,10 @@ use wechatpay::UnixSeconds;
 #[cfg(feature = "museum")]
 use wechatpay::museum::{self, Exhibit};
 
-use crate::aws::AwsError;
+use crate::{
+    aws::AwsError,
+    notices::{Notices, NoticesError},
+};
 
 mod change;
 mod day_index;
@@ -46,6 +49,7 @@ pub struct OrderTable {
     client: Client,
     table: String,
     mchid: String,
+    ledger: Option<Notices>,
 }
 
 /// Why the table did not do what it was asked.
@@ -57,6 +61,9 @@ pub enum TableError {
     /// A request to DynamoDB could not be put together.
     #[error("a request to the orders table could not be built")]
     Unbuilt(#[from] BuildError),
+    /// The ledger of notices did not do its part.
+    #[error("money that waits for a person could not be written into the ledger of notices")]
+    Ledger(#[from] NoticesError),
     /// Another transaction holds the item at this moment. Read again and decide again; it never means "already done".
     #[error("another transaction holds the order")]
     Conflict,
@@ -106,6 +113,16 @@ impl OrderTable {
             client,
             table: table.into(),
             mchid: mchid.into(),
+            ledger: None,
+        }
+    }
+
+    /// The same table, that writes whatever money it keeps for a person into this ledger too, in the same transaction.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Notices) -> Self {
+        Self {
+            ledger: Some(ledger),
+            ..self
         }
     }
 

@@ -9,14 +9,15 @@
 
 mod batch;
 mod carried;
+mod followed;
 mod item;
 
 use aws_sdk_dynamodb::{
     Client,
     config::http::HttpResponse,
     error::{BuildError, ProvideErrorMetadata, SdkError},
-    operation::put_item::PutItemError,
-    types::ReturnValuesOnConditionCheckFailure,
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
+    types::{Put as PutWrite, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
 };
 use payments::reconcile::{
     day_runs::DayRuns,
@@ -24,7 +25,13 @@ use payments::reconcile::{
     run::{BillDate, Run},
 };
 
-use crate::{aws::AwsError, random::Random};
+use crate::{
+    aws::AwsError,
+    notices::{Notices, NoticesError},
+    random::Random,
+};
+
+pub use followed::{FollowedDifference, FollowedFrom, FollowedPage};
 
 use item::{Item, number, text};
 
@@ -35,6 +42,7 @@ pub struct ReconciliationTable {
     table: String,
     mchid: String,
     random: Random,
+    ledger: Option<Notices>,
 }
 
 /// Why the table did not do what it was asked.
@@ -46,6 +54,12 @@ pub enum ReconciliationError {
     /// A request to DynamoDB could not be put together.
     #[error("a request to the reconciliation table could not be built")]
     Unbuilt(#[from] BuildError),
+    /// The notice of the money that a difference is about could not be read.
+    #[error("the notice of a difference's money could not be read")]
+    Notice(#[from] NoticesError),
+    /// Another transaction holds a difference or what goes along with it, time and again. It never means "already done".
+    #[error("another transaction holds the difference, or the notice of its money")]
+    Conflict,
     /// DynamoDB left items of a batch unread, time and again.
     #[error(
         "the reconciliation table is too busy to read {left} of the items asked for: ask again"
@@ -98,7 +112,9 @@ impl ReconciliationError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(error) => error.is_transient(),
-            Self::Busy { .. } => true,
+            Self::Notice(NoticesError::Unavailable(error)) => error.is_transient(),
+            Self::Notice(NoticesError::Damaged { .. }) => false,
+            Self::Busy { .. } | Self::Conflict => true,
             Self::Unbuilt(_) | Self::Damaged { .. } => false,
         }
     }
@@ -116,6 +132,16 @@ impl ReconciliationTable {
             table: table.into(),
             mchid: mchid.into(),
             random: Random::system(),
+            ledger: None,
+        }
+    }
+
+    /// The same table, whose decisions close the notice in this ledger that their money has, and open it again.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Notices) -> Self {
+        Self {
+            ledger: Some(ledger),
+            ..self
         }
     }
 
@@ -192,19 +218,101 @@ impl ReconciliationTable {
         found.await?.as_ref().map(item::read_difference).transpose()
     }
 
-    /// Writes a difference after a step, over the version that the step was decided on.
+    /// Writes a difference after a step, over the version that the step was decided on. In the same transaction it is put among
+    /// those whose refund is waited for, and the notice of its money goes along, where it has one.
     ///
     /// # Errors
     /// [`ReconciliationError`].
     pub async fn save_difference(&self, to: &Difference) -> Result<Saved, ReconciliationError> {
+        const OPERATION: &str = "save a difference";
         let item = item::difference(self.pk(to.date), to);
-        Ok(
-            match self.put("save a difference", item, to.version).await? {
-                Put::Done => Saved::Yes,
-                Put::Found(found) => saved_if(item::read_difference(&found)? == *to),
-                Put::Missing => Saved::Stale,
-            },
-        )
+        let follow = to.is_followed().then(|| self.follow(to)).transpose()?;
+        for _ in 0..SAVE_TRIES {
+            let notice = self.notice_step(to).await?;
+            if follow.is_none() && notice.is_none() {
+                return Ok(match self.put(OPERATION, item, to.version).await? {
+                    Put::Done => Saved::Yes,
+                    Put::Found(found) => saved_if(item::read_difference(&found)? == *to),
+                    Put::Missing => Saved::Stale,
+                });
+            }
+            let saved = self.save_with(OPERATION, &item, to, follow.clone(), notice);
+            if let Some(saved) = saved.await? {
+                return Ok(saved);
+            }
+        }
+        Err(ReconciliationError::Conflict)
+    }
+
+    /// What the last step does to the notice of the difference's money, if that has one which is to move.
+    async fn notice_step(&self, to: &Difference) -> Result<Option<Update>, ReconciliationError> {
+        let (Some(ledger), Some(step), Some(notice_id), Some(last)) = (
+            &self.ledger,
+            to.notice_step(),
+            to.notice_id(),
+            to.history.last(),
+        ) else {
+            return Ok(None);
+        };
+        let Some(found) = ledger.get(&notice_id).await? else {
+            return Ok(None);
+        };
+        Ok(ledger.stepping(&found, &step, last.at)?)
+    }
+
+    /// `None` when the notice is not as it was read any more, or another transaction holds one of the items at this moment.
+    async fn save_with(
+        &self,
+        operation: &'static str,
+        item: &Item,
+        to: &Difference,
+        follow: Option<PutWrite>,
+        notice: Option<Update>,
+    ) -> Result<Option<Saved>, ReconciliationError> {
+        let difference = PutWrite::builder()
+            .table_name(&self.table)
+            .set_item(Some(item.clone()))
+            .condition_expression("version = :before")
+            .expression_attribute_values(":before", number(to.version.saturating_sub(1)))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()?;
+        let mut writes = vec![TransactWriteItem::builder().put(difference).build()];
+        writes.extend(notice.map(|notice| TransactWriteItem::builder().update(notice).build()));
+        writes.extend(follow.map(|follow| TransactWriteItem::builder().put(follow).build()));
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await;
+        let Err(error) = sent else {
+            return Ok(Some(Saved::Yes));
+        };
+        let reasons = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                cancelled.cancellation_reasons()
+            }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => return Ok(None),
+            Some(_) | None => &[],
+        };
+        let refused = |code: &str| {
+            reasons
+                .iter()
+                .position(|reason| reason.code() == Some(code))
+        };
+        match refused("ConditionalCheckFailed") {
+            Some(0) => {
+                let found = reasons.first().and_then(|reason| reason.item.as_ref());
+                let is_ours = match found {
+                    Some(found) => item::read_difference(found)? == *to,
+                    None => false,
+                };
+                Ok(Some(saved_if(is_ours)))
+            }
+            Some(_) => Ok(None),
+            None if refused("TransactionConflict").is_some() => Ok(None),
+            None => Err(unavailable(operation, error)),
+        }
     }
 
     /// A piece of a day's differences, at most `limit` at a time, from the beginning or behind the one whose id is `after`. Read
@@ -325,6 +433,9 @@ impl ReconciliationTable {
         format!("day#{}#{date}", self.mchid)
     }
 }
+
+/// How often a difference is written anew because what goes along with it was in somebody else's hands.
+const SAVE_TRIES: u32 = 3;
 
 /// What came of a conditional put.
 enum Put {

@@ -136,6 +136,8 @@ pub struct CoreSettings {
     pub orders_table: String,
     /// `GUARDS_TABLE`.
     pub guards_table: String,
+    /// `NOTICES_TABLE`.
+    pub notices_table: String,
     /// `PAYMENT_REQUESTS_QUEUE_URL`.
     pub payment_requests_url: String,
 }
@@ -149,6 +151,7 @@ impl CoreSettings {
         let notify_url = notify_url(reader);
         let orders_table = reader.required("ORDERS_TABLE", "the name of the orders table");
         let guards_table = reader.required("GUARDS_TABLE", "the name of the guards table");
+        let notices_table = notices_table(reader);
         let payment_requests_url = reader.required(
             "PAYMENT_REQUESTS_QUEUE_URL",
             "the URL of the queue payment-requests",
@@ -162,9 +165,15 @@ impl CoreSettings {
             },
             orders_table: orders_table?,
             guards_table: guards_table?,
+            notices_table: notices_table?,
             payment_requests_url: payment_requests_url?,
         })
     }
+}
+
+/// Reads `NOTICES_TABLE`.
+pub fn notices_table(reader: &mut Reader<'_>) -> Option<String> {
+    reader.required("NOTICES_TABLE", "the name of the notices table")
 }
 
 /// Reads `FIELDS_KEY_ID`.

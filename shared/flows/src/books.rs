@@ -204,7 +204,7 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
                 "WeChat Pay could not give late money back: find out why in its console, then ask for a new refund of this order"
             }
             PaymentKind::Parked => {
-                "WeChat Pay could not give a payment back that is not its order's: find out why in its console, then ask for a new refund with its transaction_id"
+                "WeChat Pay could not give a payment back that is not its order's: find out why in its console. A second payment is then proposed in our console once more, for two persons; any other is given back by a new refund with its transaction_id"
             }
         }),
         RefundState::Reserved

@@ -6,6 +6,7 @@ use adapters::{
     guards::Guards,
     keys_table::{KeysTable, UnknownSerials},
     kms::Kms,
+    notices::Notices,
     order_table::OrderTable,
     queues::Queue,
     random::Random,
@@ -22,6 +23,8 @@ pub struct Parts {
     pub keys: KeysTable,
     /// Orders, to be read.
     pub orders: OrderTable,
+    /// The ledger of notices.
+    pub notices: Notices,
     /// Leases, nonces and pauses.
     pub guards: Guards,
     /// WeChat Pay.
@@ -56,7 +59,9 @@ impl Parts {
             clock.clone(),
         )
         .telling(UnknownSerials::new(guards.clone()));
-        let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, &mchid);
+        let notices = Notices::new(aws.dynamodb(), settings.notices_table, &mchid);
+        let orders = OrderTable::new(aws.dynamodb(), settings.orders_table, &mchid)
+            .with_ledger(notices.clone());
         let wechat = WechatApi::new(
             settings.wechat,
             &mchid,
@@ -78,6 +83,7 @@ impl Parts {
             asking: Asking::new(wechat.clone(), settling.clone()),
             keys,
             orders,
+            notices,
             wechat,
             books,
             settling,

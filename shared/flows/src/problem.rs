@@ -361,6 +361,12 @@ impl From<RefundRefused> for Problem {
                 "Too late",
                 "WeChat Pay takes refunds for 365 days after the payment. Pay it back by other means.",
             ),
+            RefundRefused::NeedsTwoPersons => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "refund_needs_two_persons",
+                "Two persons give this payment back",
+                "this payment came on top of the one that the order is paid by, and two different persons approve that such money goes back: in the console, on the page of the day on which it was paid",
+            ),
             RefundRefused::NoSuchPayment => Self::new(
                 unprocessable,
                 "no_such_payment",

@@ -20,8 +20,8 @@ use payments::{
     notice::UnreadableNotice,
     order::{Order, OrderState},
     refund::{
-        self, ParkedState, PaymentKind, Refund, RefundChange, RefundRefused, RefundState, SLOT_S,
-        WantedRefund,
+        self, ABNORMAL_AGAIN, ParkedState, PaymentKind, REDIRECTED, Refund, RefundChange,
+        RefundRefused, RefundState, SLOT_S, WantedRefund,
     },
     refund_news::{
         self, AfterRefusal, NewsStatus, ParkedRefund, RefundNews, RefundSettlement, judge_refusal,
@@ -273,6 +273,7 @@ impl Refunding {
                 Asked::News(news) => {
                     let which = Which::Ours(refund_no);
                     let settled = self.settle_found(&news, &which, cause, trace).await?;
+                    self.note_redirection(&claimed, news.status).await?;
                     if settled == Settled::AlreadyDone {
                         say_who_is_needed(&claimed);
                     }
@@ -805,6 +806,7 @@ impl Refunding {
                     self.park(&parked, cause).await?;
                     return Ok(Settled::Parked {
                         what_to_do: parked.reason.to_string(),
+                        notice_id: parked.notice_id(),
                     });
                 }
                 RefundSettlement::Change(change) => {
@@ -853,12 +855,33 @@ impl Refunding {
         Ok(found.unwrap_or(before))
     }
 
+    /// An abnormal refund stays that until its money has arrived. Whether it is on its way again, or came back once more, is noted
+    /// beside that: people are asked only in the second case.
+    async fn note_redirection(
+        &self,
+        claimed: &Refund,
+        status: NewsStatus,
+    ) -> Result<(), RefundError> {
+        let trouble = match (&claimed.state, status, claimed.is_redirected()) {
+            (RefundState::Abnormal, NewsStatus::Processing, false) => REDIRECTED,
+            (RefundState::Abnormal, NewsStatus::Abnormal, true) => ABNORMAL_AGAIN,
+            (_, _, _) => return Ok(()),
+        };
+        if let Some(due) = claimed.due {
+            self.books.orders.hold_refund(claimed, trouble, due).await?;
+        }
+        Ok(())
+    }
+
     /// A refund that was rarely looked at gets on again: the next look is in a minute.
     async fn look_soon(&self, refund: &Refund) -> Result<(), RefundError> {
         let at = self.books.clock.now().0.saturating_add(60);
         let next = due::on(&refund.order_no, at);
-        let trouble = refund.trouble.as_deref().unwrap_or("REDIRECTED");
-        let held = self.books.orders.hold_refund(refund, trouble, next).await?;
+        let held = self
+            .books
+            .orders
+            .hold_refund(refund, REDIRECTED, next)
+            .await?;
         info!(
             order_no = refund.order_no.as_str(),
             refund_no = refund.refund_no.as_str(),

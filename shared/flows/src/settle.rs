@@ -28,6 +28,8 @@ pub enum Settled {
     Parked {
         /// What the person has to do.
         what_to_do: String,
+        /// The id of its money in the ledger of notices.
+        notice_id: String,
     },
 }
 
@@ -91,23 +93,18 @@ impl Settling {
                 Settlement::Park(parked) => {
                     if let Some(kept) = self.park(found.as_ref(), &parked, &because).await? {
                         say(&parked, kept);
-                        return Ok(Settled::Parked {
-                            what_to_do: parked.reason.to_string(),
-                        });
+                        return Ok(waiting(&parked));
                     }
                 }
                 Settlement::Change(change) => {
                     // Whether or not it stands there already.
-                    let why = change.parked.as_ref().map(|one| one.reason.to_string());
+                    let waits = change.parked.as_ref().map(waiting);
                     let change = self.with_what_is_kept(*change, &because).await?;
                     if books.write(&change).await? {
                         if let Some(parked) = &change.parked {
                             say(parked, Kept::Waiting);
                         }
-                        return Ok(match why {
-                            Some(what_to_do) => Settled::Parked { what_to_do },
-                            None => Settled::Changed,
-                        });
+                        return Ok(waits.unwrap_or(Settled::Changed));
                     }
                 }
             }
@@ -145,21 +142,27 @@ impl Settling {
     ) -> Result<Option<Kept>, TableError> {
         let Self(books) = self;
         let Some(order) = order else {
-            let kept = books
-                .orders
-                .park(parked, &because.cause, because.at)
-                .await?;
-            return Ok(Some(kept));
+            let kept = books.orders.park(parked, &because.cause, because.at);
+            return match kept.await {
+                Ok(kept) => Ok(Some(kept)),
+                // Somebody else keeps it at this moment.
+                Err(TableError::Conflict) => Ok(None),
+                Err(other) => Err(other),
+            };
         };
-        let kept = books
-            .orders
-            .kept(&parked.order_no, &parked.transaction_id)
-            .await?;
+        let kept = books.orders.still_kept(parked, because.at).await?;
         if kept.is_some() {
             return Ok(kept);
         }
         let change = Change::to_park(order, parked.clone(), because);
         Ok(books.write(&change).await?.then_some(Kept::Waiting))
+    }
+}
+
+fn waiting(parked: &Parked) -> Settled {
+    Settled::Parked {
+        what_to_do: parked.reason.to_string(),
+        notice_id: parked.notice_id(),
     }
 }
 

@@ -37,10 +37,13 @@ impl Verdict {
 impl From<TableError> for Verdict {
     fn from(error: TableError) -> Self {
         match &error {
-            TableError::Unavailable(_) | TableError::Unbuilt(_) | TableError::Conflict => {
-                Self::retry(&error)
+            TableError::Unavailable(_)
+            | TableError::Unbuilt(_)
+            | TableError::Conflict
+            | TableError::Ledger(NoticesError::Unavailable(_)) => Self::retry(&error),
+            TableError::Damaged { .. } | TableError::Ledger(NoticesError::Damaged { .. }) => {
+                Self::for_a_person(&error)
             }
-            TableError::Damaged { .. } => Self::for_a_person(&error),
         }
     }
 }

@@ -229,7 +229,13 @@ impl RefundNo {
     /// The number of the refund that gives late money back: the same payment always has the same one, so that it is refunded
     /// once, whoever comes upon it and however often (invariant 5).
     pub fn of_late_money(transaction_id: &TransactionId) -> Self {
-        Self(format!("{}{transaction_id}", Self::LATE_PREFIX))
+        Self::of_late_money_again(transaction_id, 1)
+    }
+
+    /// The number of the `nth` refund (from 1 on) of late money. A second one comes after the first failed for good and persons
+    /// decided anew.
+    pub fn of_late_money_again(transaction_id: &TransactionId, nth: u32) -> Self {
+        Self::nth(Self::LATE_PREFIX, transaction_id, nth)
     }
 
     /// Whether it is the number of a refund of late money.
@@ -246,7 +252,11 @@ impl RefundNo {
     /// the same payment always has the same ones, however often the approval is carried out. A second one comes after the first
     /// failed for good.
     pub fn of_second_payment(transaction_id: &TransactionId, nth: u32) -> Self {
-        let first = format!("{}{transaction_id}", Self::SECOND_PREFIX);
+        Self::nth(Self::SECOND_PREFIX, transaction_id, nth)
+    }
+
+    fn nth(prefix: &str, transaction_id: &TransactionId, nth: u32) -> Self {
+        let first = format!("{prefix}{transaction_id}");
         Self(if nth <= 1 {
             first
         } else {
@@ -324,7 +334,41 @@ text_type!(OutRefundNo);
 #[serde(transparent)]
 pub struct ClientId(String);
 
+/// An id that no client can have, and why.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadClientId {
+    /// It is too long, empty, or cannot be read.
+    #[error("a client's id is 1 to 128 characters without control characters and outer blanks")]
+    Form,
+    /// It is kept for what belongs to no client.
+    #[error(
+        "the client id `(nobody)` is kept for orders that belong to no client: take another one"
+    )]
+    Reserved,
+}
+
 impl ClientId {
+    /// The client whom orders belong to that nobody here made and that were taken on so that their money goes back. Nobody is
+    /// registered under it, so no client ever sees them; finance staff does.
+    pub const NOBODY: &str = "(nobody)";
+
+    /// An id that a client is to be registered under, or an order is to be given to.
+    ///
+    /// # Errors
+    /// [`BadClientId`].
+    pub fn chosen(text: &str) -> Result<Self, BadClientId> {
+        let is_form = (1..=128).contains(&text.chars().count())
+            && text.trim() == text
+            && !text.chars().any(char::is_control);
+        if !is_form {
+            Err(BadClientId::Form)
+        } else if text == Self::NOBODY {
+            Err(BadClientId::Reserved)
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
     /// The client that a verified key belongs to.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())

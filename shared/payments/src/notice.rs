@@ -49,6 +49,17 @@ pub struct Money {
     pub refunded: bool,
 }
 
+/// The id in the ledger of notices of a payment that is kept for a person: one for each payment, whoever found it and however
+/// often WeChat Pay tells of it.
+pub fn payment_notice_id(transaction_id: &str) -> String {
+    format!("payment#{transaction_id}")
+}
+
+/// The same of a refund that is kept for a person, by WeChat Pay's number of it.
+pub fn refund_notice_id(refund_id: &str) -> String {
+    format!("refund#{refund_id}")
+}
+
 /// A transaction that cannot be read as a notice about an order of ours. It is verified, so a person has to see it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnreadableNotice {

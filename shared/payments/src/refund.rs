@@ -208,6 +208,17 @@ pub struct WantedRefund {
     pub refund_no: RefundNo,
     /// The rest, whose every value counts for the fingerprint.
     pub terms: RefundTerms,
+    /// Who stands behind it. A repeat by somebody else is a repeat all the same.
+    pub approval: Approval,
+}
+
+/// Who stands behind a refund.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Approval {
+    /// The caller of the API alone.
+    Caller,
+    /// Two different persons, in the console.
+    TwoPersons,
 }
 
 /// What makes a repeat of a refund a repeat.
@@ -247,15 +258,23 @@ pub enum RefundRefused {
     TooLate,
     /// No such parked payment, or it is not ours to give back.
     NoSuchPayment,
+    /// A second payment of a paid order: two persons approve that it goes back.
+    NeedsTwoPersons,
 }
 
 /// WeChat Pay takes this many refunds for an order (section 6.2).
 pub const REFUNDS_MAX: u32 = 50;
 /// And for this long after the payment, in seconds: 365 days.
+/// And for this long after the payment, in seconds: 365 days.
 pub const REFUNDABLE_S: i64 = 365 * 24 * 3600;
 /// And one a minute for each order, in seconds. Each new refund is given a slot of its own; since a slot may be missed, whoever
 /// sends one holds the order for so long as well.
 pub const SLOT_S: i64 = 60;
+
+/// What stands in [`Refund::trouble`] of an abnormal refund while it is on its way again.
+pub const REDIRECTED: &str = "REDIRECTED";
+/// What stands there once it came back abnormal again.
+pub const ABNORMAL_AGAIN: &str = "ABNORMAL_AGAIN";
 
 impl WantedRefund {
     /// Reads a request body and the `Idempotency-Key` header of one client, for one of its orders.
@@ -298,6 +317,7 @@ impl WantedRefund {
                 reason,
                 transaction_id,
             },
+            approval: Approval::Caller,
         })
     }
 }
@@ -327,6 +347,11 @@ impl Refund {
             PaymentKind::Booked => self.refund_no.is_of_late_money(),
             PaymentKind::Parked => self.decided.is_none(),
         }
+    }
+
+    /// Whether somebody sent an abnormal refund on, and WeChat Pay has not said since that it is abnormal again.
+    pub fn is_redirected(&self) -> bool {
+        self.trouble.as_deref() == Some(REDIRECTED)
     }
 
     /// The request for WeChat Pay. The same refund always gives the same bytes.
@@ -373,6 +398,12 @@ pub fn reserve(
             .ok_or(RefundRefused::NoSuchPayment)?;
         // Given back whole or not at all: nothing of it was ever owed to anybody here.
         let left_fen = match parked.state {
+            // One rule for this money, whichever door is knocked at: the console keeps it for two persons.
+            ParkedState::Parked
+                if is_second(order, parked) && wanted.approval == Approval::Caller =>
+            {
+                return Err(RefundRefused::NeedsTwoPersons);
+            }
             ParkedState::Parked => parked.amount.get(),
             ParkedState::Refunding | ParkedState::Refunded | ParkedState::Booked => 0,
         };
@@ -425,6 +456,15 @@ pub fn reserve(
     };
     let change = Change::new(order, order.state.clone(), because);
     Ok(taking_on(change, refund, because))
+}
+
+/// Whether a payment that is kept apart came on top of the one that its order is paid by: the reconciliation calls that
+/// a duplicate payment, whatever it was kept apart for.
+fn is_second(order: &Order, parked: &ParkedPayment) -> bool {
+    order
+        .state
+        .payment()
+        .is_some_and(|booked| booked.transaction_id != parked.transaction_id)
 }
 
 /// The refund that gives late money back, to be taken on in the very change that books that money (invariant 5).
@@ -701,6 +741,7 @@ pub(crate) mod tests {
                 reason: None,
                 transaction_id: None,
             },
+            approval: Approval::Caller,
         }
     }
 
@@ -741,6 +782,34 @@ pub(crate) mod tests {
             "https://n",
             &because(),
         )
+    }
+
+    #[test]
+    fn a_second_payment_is_given_back_by_two_persons_and_by_no_caller_alone() {
+        let parked = |state| ParkedPayment {
+            transaction_id: TransactionId::parse("420002").unwrap(),
+            amount: Fen::new(100).unwrap(),
+            paid_at: NOW,
+            refundable: true,
+            state,
+        };
+        let asked = |order: &Order, approval, state| {
+            let mut wanted = wanted("R1", 100);
+            wanted.terms.transaction_id = Some(TransactionId::parse("420002").unwrap());
+            wanted.approval = approval;
+            let parked = parked(state);
+            reserve(order, Some(&parked), &wanted, "https://n", &because()).map(drop)
+        };
+        let waits = ParkedState::Parked;
+        let alone = asked(&paid(), Approval::Caller, waits);
+        assert_eq!(alone, Err(RefundRefused::NeedsTwoPersons));
+        assert_eq!(asked(&paid(), Approval::TwoPersons, waits), Ok(()));
+        // Nothing is owed any more: that is what the caller is told, whoever it is.
+        let gone = asked(&paid(), Approval::Caller, ParkedState::Refunded);
+        assert_eq!(gone, Err(RefundRefused::Exceeds { left_fen: 0 }));
+        // A payment of a wrong amount is no second one while the order is unpaid: the console asks nobody to approve it.
+        let unpaid = order(OrderState::Closed);
+        assert_eq!(asked(&unpaid, Approval::Caller, waits), Ok(()));
     }
 
     #[test]
@@ -804,6 +873,7 @@ pub(crate) mod tests {
             state: ParkedState::Parked,
         };
         let mut asked = wanted("R1", 70);
+        asked.approval = Approval::TwoPersons;
         asked.terms.transaction_id = Some(parked.transaction_id.clone());
         let change = reserve(&paid(), Some(&parked), &asked, "https://n", &because()).unwrap();
         assert_eq!(change.refunds.committed_fen, 0);
@@ -824,6 +894,7 @@ pub(crate) mod tests {
         );
         let refused = |parked: Option<&ParkedPayment>, fen| {
             let mut asked = wanted("R2", fen);
+            asked.approval = Approval::TwoPersons;
             asked.terms.transaction_id = Some(TransactionId::parse("420002").unwrap());
             reserve(&paid(), parked, &asked, "https://n", &because()).unwrap_err()
         };

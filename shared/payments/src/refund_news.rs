@@ -12,7 +12,7 @@ use crate::{
     ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
     journal::Because,
     money::Fen,
-    notice::UnreadableNotice,
+    notice::{UnreadableNotice, refund_notice_id},
     order::Order,
     refund::{
         ParkedPayment, ParkedState, PaymentKind, Refund, RefundState, RefundTerms, moving,
@@ -87,6 +87,13 @@ pub struct ParkedRefund {
     pub amount: Fen,
     /// Why it was not applied.
     pub reason: RefundParkReason,
+}
+
+impl ParkedRefund {
+    /// Its id in the ledger of notices.
+    pub fn notice_id(&self) -> String {
+        refund_notice_id(self.refund_id.as_str())
+    }
 }
 
 /// Why a refund was parked.

@@ -6,12 +6,11 @@ use wechatpay::museum::{self, Exhibit};
 
 use crate::{
     due::{self, Due},
-    ids::{OrderNo, TransactionId},
+    ids::{ClientId, OrderNo, TransactionId},
     journal::{Because, Event, Subject},
     money::Fen,
-    notice::{Money, Outcome, TradeNotice},
+    notice::{Money, Outcome, TradeNotice, payment_notice_id},
     order::{Order, OrderState, Payment, RefundTally, Rejection},
-    reconcile::adopt::NOBODY,
     refund::{self, ParkedChange, ParkedState, RefundChange},
 };
 
@@ -54,6 +53,13 @@ pub struct Change {
     pub parked_payment: Option<ParkedChange>,
     /// The money that is kept for a person with it, if it is not kept already.
     pub parked: Option<Parked>,
+}
+
+impl Parked {
+    /// Its id in the ledger of notices.
+    pub fn notice_id(&self) -> String {
+        payment_notice_id(self.transaction_id.as_str())
+    }
 }
 
 /// Money that is not applied to an order, and why.
@@ -197,7 +203,7 @@ fn of_another_system(
             Some(ParkReason::NumberUsedElsewhere)
         }
         // Taken on for the very money that came before it, so that it can be given back.
-        OrderState::Closed if order.client_id.as_str() == NOBODY => None,
+        OrderState::Closed if order.client_id.as_str() == ClientId::NOBODY => None,
         OrderState::Reserved
         | OrderState::AwaitingPayment(_)
         | OrderState::Closing
@@ -374,10 +380,10 @@ impl Change {
         change
     }
 
-    /// Whether the payment that this change books is older than its order: it may have been parked for want of one.
+    /// Whether the payment that this change books is no younger than its order: it may have been parked for want of one.
     pub fn books_older_money(&self) -> bool {
         self.books()
-            .is_some_and(|payment| payment.paid_at < self.from.created_at)
+            .is_some_and(|payment| payment.paid_at <= self.from.created_at)
     }
 
     /// The change, with money that is kept for a person.
@@ -452,7 +458,6 @@ fn parked(notice: &TradeNotice, money: &Money, reason: ParkReason) -> Parked {
 pub(crate) mod tests {
     use super::*;
     use crate::{
-        ids::ClientId,
         journal::Cause,
         order::{Attempt, Fingerprint, PayParams, Prepay, Product},
         refund::PaymentKind,
@@ -726,16 +731,20 @@ pub(crate) mod tests {
         let older = UnixSeconds(payment("420001").paid_at.0 + OLDER_S);
         let refused = OrderState::Rejected(Rejection::Refused);
         for (client, state, reason) in [
-            (NOBODY, OrderState::Closed, None),
+            (ClientId::NOBODY, OrderState::Closed, None),
             ("shop", OrderState::Closed, Some(ParkReason::OlderThanOrder)),
-            (NOBODY, refused.clone(), Some(ParkReason::OlderThanOrder)),
             (
-                NOBODY,
+                ClientId::NOBODY,
+                refused.clone(),
+                Some(ParkReason::OlderThanOrder),
+            ),
+            (
+                ClientId::NOBODY,
                 OrderState::Closing,
                 Some(ParkReason::OlderThanOrder),
             ),
             (
-                NOBODY,
+                ClientId::NOBODY,
                 OrderState::Rejected(Rejection::NumberUsedElsewhere),
                 Some(ParkReason::NumberUsedElsewhere),
             ),

@@ -14,14 +14,27 @@ use crate::{
 /// Where a difference's state may lead.
 const STEPS: &[(&str, &[&str])] = &[
     ("", &["open"]),
-    ("open", &["open", "proposed", "repaired", "explained"]),
+    // Approved: a person sends a refund on that does not get on.
+    (
+        "open",
+        &[
+            "open",
+            "proposed",
+            "approved",
+            "on_its_way",
+            "repaired",
+            "explained",
+        ],
+    ),
     (
         "proposed",
         &["proposed", "approved", "rejected", "repaired", "explained"],
     ),
-    // Open: the refund could not be made.
-    ("approved", &["repaired", "open"]),
-    ("rejected", &["explained"]),
+    // Open: what was approved could not be done. Repaired: an order was taken on again, or the refund was quick.
+    ("approved", &["on_its_way", "repaired", "open"]),
+    // Repaired: the money has arrived.
+    ("on_its_way", &["on_its_way", "repaired", "open"]),
+    ("rejected", &["proposed", "explained"]),
     // A later run finds it again.
     ("repaired", &["open"]),
     ("explained", &[]),
@@ -160,6 +173,11 @@ fn refunds_of<'a>(refunds: &'a [Refund], difference: &Value) -> Vec<&'a Refund> 
     refunds.iter().filter(is_it).collect()
 }
 
+/// Whether two persons wanted the order taken on again, and no money back.
+fn is_taken_on(difference: &Value) -> bool {
+    difference["wanted"]["do"] == "take_on"
+}
+
 /// Whether money of others may go back: two different persons stand behind it.
 fn is_approved(difference: &Value) -> bool {
     let steps = difference["history"].as_array();
@@ -199,7 +217,8 @@ pub(super) fn money_goes_back_only_with_two_persons(
 /// What two persons approved went back whole, by one refund.
 pub(super) fn what_was_approved_went_back_once(scene: &Scene, books: &Books, found: &mut Findings) {
     let refunds = scene.wechat().refunds();
-    for (date, difference) in differences(books).filter(|(_, one)| is_approved(one)) {
+    let approved = |one: &Value| is_approved(one) && !is_taken_on(one);
+    for (date, difference) in differences(books).filter(|(_, one)| approved(one)) {
         let back: Vec<_> = refunds_of(&refunds, difference)
             .iter()
             .map(|refund| (refund.status, refund.refund_fen))
@@ -242,10 +261,11 @@ pub(super) fn nothing_is_left_half_way(books: &Books, found: &mut Findings) {
         }
     }
     for (date, difference) in differences(books) {
-        if difference["state"] == "approved" {
+        let state = field(difference, "state");
+        if ["approved", "on_its_way"].contains(&state) {
             found.add(
                 "nothing is left half way",
-                format!("{} is still approved", name(date, difference)),
+                format!("{} is still {state}", name(date, difference)),
             );
         }
     }

@@ -1,7 +1,7 @@
 //! The journal, the states, and what is due.
 
 use super::{Findings, state};
-use crate::books::{Books, Item, number, text};
+use crate::books::{Books, Item, OrderBook, number, text};
 
 /// Where an order's state may lead (section 5 of the design).
 const ORDER_STEPS: &[(&str, &[&str])] = &[
@@ -19,8 +19,18 @@ const ORDER_STEPS: &[(&str, &[&str])] = &[
     ("paid_after_close", &["refunded"]),
 ];
 
-/// What a reconciliation takes on for an order that nobody here made begins where its money finds it.
-const TAKEN_ON: &str = "closed";
+/// What a reconciliation takes on begins where its money finds it: closed, where nobody here made it; being closed, where its record
+/// was lost.
+const TAKEN_ON: [&str; 2] = ["closed", "closing"];
+
+/// The version of an order's first event. One that is taken on again begins behind all that its first life can have had.
+pub(super) fn first_version(book: &OrderBook) -> i64 {
+    let first = book.events.first();
+    match first {
+        Some(event) if text(event, "from").is_empty() && text(event, "to") == "closing" => 1_001,
+        Some(_) | None => 1,
+    }
+}
 
 /// Where a refund's state may lead. One that was made in WeChat Pay's console begins where it was found.
 const REFUND_STEPS: &[(&str, &[&str])] = &[
@@ -51,7 +61,11 @@ pub(super) fn events_follow_each_other(books: &Books, found: &mut Findings) {
             .iter()
             .map(|event| number(event, "version"))
             .collect();
-        let unbroken = versions.iter().copied().eq(1..=number(order, "version"));
+        let first = first_version(book);
+        let unbroken = versions
+            .iter()
+            .copied()
+            .eq(first..=number(order, "version"));
         if !unbroken {
             found.add(
                 "each change has one event",
@@ -108,7 +122,8 @@ fn chain(
             .iter()
             .find(|(state, _)| *state == from)
             .is_some_and(|(_, next)| next.contains(&to));
-        let taken_on = (kind, from, to) == ("order", "", TAKEN_ON)
+        let taken_on = (kind, from) == ("order", "")
+            && TAKEN_ON.contains(&to)
             && text(event, "cause_kind") == "reconciliation";
         if from != before || !(allowed || taken_on) {
             found.add(

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::OnceLock};
 
 use serde_json::Value;
 
-use super::{Findings, field};
+use super::{Findings, field, journal::first_version};
 use crate::{
     books::{Books, number},
     scene::Scene,
@@ -48,7 +48,8 @@ pub(super) fn every_change_leaves_once(scene: &Scene, books: &Books, found: &mut
         let mut versions = left.remove(order_no).unwrap_or_default();
         versions.sort_unstable();
         let last = number(order, "version");
-        if !versions.iter().copied().eq(1..=last) {
+        let first = first_version(book);
+        if !versions.iter().copied().eq(first..=last) {
             found.add(
                 "every change leaves once",
                 format!("{order_no} has {last} changes, and {versions:?} left"),

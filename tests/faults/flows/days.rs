@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use adapters::{queues::ReconcileWork, reconciliation::Saved};
-use payments::reconcile::{
-    difference::{About, Decision, Difference, Kind, Side},
-    run::BillDate,
+use payments::{
+    ids::ClientId,
+    reconcile::{
+        difference::{About, Decision, Difference, Kind, Side},
+        run::BillDate,
+    },
 };
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{
@@ -21,7 +24,7 @@ use crate::{
 /// How often the queue of days may have to be waited for.
 const ROUNDS_MAX: u32 = 100;
 /// The flows whose cases are too many for every day, and of how many of them one is played then.
-pub(super) const LONG: [(&str, usize); 7] = [
+pub(super) const LONG: [(&str, usize); 9] = [
     ("day", 11),
     ("day-previewed", 29),
     ("day-in-parts", 23),
@@ -29,6 +32,8 @@ pub(super) const LONG: [(&str, usize); 7] = [
     ("day-given-back-by-hand", 5),
     ("day-refund-closed", 23),
     ("day-nobodys-money", 7),
+    ("day-refund-abnormal", 7),
+    ("day-taken-on-again", 7),
 ];
 
 pub(super) const FLOWS: &[Flow] = &[
@@ -160,6 +165,59 @@ pub(super) const FLOWS: &[Flow] = &[
             ("FOREIGN-1", "refunded"),
             ("day differences", "1"),
             ("day unknown_order_there FOREIGN-1", "repaired"),
+        ],
+    },
+    Flow {
+        // The approved refund cannot be paid out: the difference is open again until a person has sent the money on, and what
+        // comes of that is told to it as well.
+        name: "day-refund-abnormal",
+        before: |play| {
+            Box::pin(async move {
+                play.second_payment_is_proposed().await;
+                let fails = RefundOutcome::Abnormal;
+                play.scene.wechat().set_refund_outcome(fails);
+                play.approved().await;
+                play.work_off_days().await;
+                play.calm(Until::Soon).await;
+                let succeeds = RefundOutcome::Success;
+                play.scene.wechat().set_refund_outcome(succeeds);
+                play.decided(Decision::Redirect).await;
+            })
+        },
+        acts: WORK_OFF,
+        after: NOTHING,
+        // Its money is on the merchant's account: a person pays the payer.
+        ends: &[
+            ("ORDER-1", "paid"),
+            ("day differences", "1"),
+            ("day duplicate_payment ORDER-1", "open"),
+        ],
+    },
+    Flow {
+        // A restore of the tables lost an order that was paid. Two persons say whose it was.
+        name: "day-taken-on-again",
+        before: |play| {
+            Box::pin(async move {
+                let date = BillDate::of(play.scene.clock.now()).to_string();
+                let lost = Planted::UnknownOrder { fen: Some(500) };
+                let wanted = WantedDifference::picked(&date, lost).of_order("GONE-1");
+                let planted = play.scene.wechat().plant_difference(&wanted);
+                planted.expect("a difference that fits");
+                play.until_the_bill().await;
+                play.scene
+                    .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
+                play.work_off_days().await;
+                play.decided(Decision::Reject).await;
+                play.decided(Decision::ProposePaid).await;
+                play.decided(Decision::Approve).await;
+            })
+        },
+        acts: WORK_OFF,
+        after: NOTHING,
+        ends: &[
+            ("GONE-1", "paid"),
+            ("day differences", "1"),
+            ("day unknown_order_there GONE-1", "repaired"),
         ],
     },
 ];
@@ -329,6 +387,24 @@ impl Play {
         let proposed = found.proposed("run-1", "to be given back", now);
         let saved = days.save_difference(&proposed).await;
         assert_eq!(saved.expect("a table"), Saved::Yes);
+    }
+
+    /// A person decides about each difference of the day, another one each time, and the console sends it on.
+    async fn decided(&self, decision: Decision) {
+        let (days, now) = (&self.scene.days, self.scene.clock.now());
+        let date = yesterday(now);
+        let shop = ClientId::new("shop");
+        let client = (decision == Decision::ProposePaid).then_some(&shop);
+        let page = days.differences(date, None, 100).await.expect("a table");
+        for stands in page.items {
+            let person = format!("person-{}", stands.version);
+            let decided = stands.decided_for(decision, client, &person, "looked at it", now);
+            let decided = decided.expect("a decision that holds");
+            let saved = days.save_difference(&decided).await;
+            assert_eq!(saved.expect("a table"), Saved::Yes);
+            let id = decided.id;
+            self.scene.send_work(&ReconcileWork::ApplyV1 { date, id });
+        }
     }
 
     /// Two persons stand behind each proposal, and the console sends it on.

@@ -245,6 +245,20 @@ async fn decisions_and_runs_are_as_the_contract_says() {
     let other = bench.difference(Kind::AmountDiffers, "ticket-1090").id;
     let other = ask(&bench, &other, "li@example.com");
     other.post(DECIDE, &decision("propose", 1), 422).await;
+    let paid = |client: Option<&str>| {
+        let mut body = decision("propose_paid", 1);
+        if let Some(client) = client {
+            body["client"] = json!(client);
+        }
+        body
+    };
+    let not_lost = other.post(DECIDE, &paid(Some("shop")), 422).await;
+    assert_eq!(not_lost.code(), "nothing_to_take_on");
+    for client in [None, Some(""), Some("(nobody)")] {
+        other.post(DECIDE, &paid(client), 400).await;
+    }
+    let no_refund = other.post(DECIDE, &decision("retry", 1), 409).await;
+    assert_eq!(no_refund.code(), "difference_state");
     other
         .post(
             DECIDE,

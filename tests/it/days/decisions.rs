@@ -1,8 +1,12 @@
 //! Money that is not ours to keep: proposed by a run, approved by two persons, given back once.
 
-use payments::reconcile::{
-    difference::{self, State},
-    run::BillDate,
+use adapters::queues::ReconcileWork;
+use payments::{
+    ids::ClientId,
+    reconcile::{
+        difference::{self, Decision, State},
+        run::BillDate,
+    },
 };
 use wechatpay_simulator::{
     ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, WantedDifference,
@@ -31,11 +35,40 @@ async fn a_second_payment_in(bench: &Bench, dry_run: bool) -> (BillDate, differe
     (day, found)
 }
 
-/// The refund that was approved is sent, and WeChat Pay tells how it ended.
+/// The refund that was approved is sent, WeChat Pay tells how it ended, and the minute's run tells that to the difference.
 async fn the_refund_ends(bench: &Bench) {
     assert_eq!(bench.work_off().await, 0);
     bench.advance(std::time::Duration::from_secs(60)).await;
     assert_eq!(bench.work_off().await, 0);
+    bench.sweep().await;
+}
+
+/// The one difference of a day, as it stands.
+async fn only(bench: &Bench, day: BillDate) -> difference::Difference {
+    let [only] = bench.differences_of(day).await.try_into().unwrap();
+    only
+}
+
+/// A person decides in the console, and that is carried out.
+async fn decide(bench: &Bench, day: BillDate, decision: Decision) {
+    let now = bench.clock.now();
+    let decided = only(bench, day)
+        .await
+        .decided(decision, "li", "looked at it", now)
+        .unwrap();
+    let saved = bench.reconciliation.save_difference(&decided).await;
+    assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
+    let id = decided.id;
+    bench
+        .send_work(&ReconcileWork::ApplyV1 { date: day, id })
+        .await;
+    assert_eq!(bench.work_off_days().await, 0);
+}
+
+/// How the one notice in the ledger stands, and under which id.
+async fn ledger(bench: &Bench) -> (String, String) {
+    let [notice] = bench.notices().await.try_into().unwrap();
+    (notice["notice_id"].clone(), notice["status"].clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,12 +79,34 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
     assert_eq!(proposed.state, State::Proposed);
     assert_eq!(admin.refunds().len(), 0, "nothing moves before");
 
+    let money = format!(
+        "payment#{}",
+        proposed.about.transaction_id.as_ref().unwrap()
+    );
+    assert_eq!(
+        ledger(&bench).await,
+        (money.clone(), "parked".to_owned()),
+        "on-call finds there what the run parked"
+    );
+
     bench.two_approve(&proposed).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 on_its_way"],
+        "the money has not arrived"
+    );
+    assert_eq!(ledger(&bench).await, (money, "decided".to_owned()));
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 on_its_way"],
+        "a later run does not take it for done either"
+    );
+    the_refund_ends(&bench).await;
     assert_eq!(
         bench.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
-    the_refund_ends(&bench).await;
     let [refund] = admin.refunds().try_into().unwrap();
     assert_eq!(
         Some(refund.transaction_id.as_str()),
@@ -65,7 +120,7 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
 
     // However often it is run and sent again, that was it.
     bench
-        .send_work(&adapters::queues::ReconcileWork::ApplyV1 {
+        .send_work(&ReconcileWork::ApplyV1 {
             date: day,
             id: proposed.id,
         })
@@ -94,9 +149,13 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
     bench.two_approve(&proposed).await;
     assert_eq!(
         bench.told(day).await,
-        ["unknown_order_there FOREIGN-1 repaired"]
+        ["unknown_order_there FOREIGN-1 on_its_way"]
     );
     the_refund_ends(&bench).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 repaired"]
+    );
     let admin = bench.wechat.admin();
     let [refund] = admin.refunds().try_into().unwrap();
     assert_eq!(
@@ -120,7 +179,6 @@ async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_th
     let admin = bench.wechat.admin();
     let mut stands = proposed;
     for person in ["li", "wang"] {
-        use payments::reconcile::difference::Decision;
         stands = stands
             .decided(Decision::Approve, person, "looked at it", bench.clock.now())
             .unwrap();
@@ -129,10 +187,14 @@ async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_th
     bench.reconcile(day, false).await;
     assert_eq!(
         bench.told(day).await,
+        ["duplicate_payment TWICE-1 on_its_way"]
+    );
+    the_refund_ends(&bench).await;
+    assert_eq!(admin.refunds().len(), 1);
+    assert_eq!(
+        bench.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(admin.refunds().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,7 +207,13 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
     the_refund_ends(&bench).await;
     assert_eq!(
         bench.told(day).await,
-        ["duplicate_payment TWICE-1 repaired"]
+        ["duplicate_payment TWICE-1 open"],
+        "people see at once that the money is still owed"
+    );
+    assert_eq!(
+        ledger(&bench).await.1,
+        "parked",
+        "it waits for a person again"
     );
 
     admin.set_refund_outcome(RefundOutcome::Success);
@@ -166,7 +234,6 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
-    use payments::reconcile::difference::Decision;
     let bench = Bench::start().await;
     let (day, open) = a_second_payment_in(&bench, true).await;
     let admin = bench.wechat.admin();
@@ -179,17 +246,17 @@ async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
         assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
     }
     bench
-        .send_work(&adapters::queues::ReconcileWork::ApplyV1 {
+        .send_work(&ReconcileWork::ApplyV1 {
             date: day,
             id: open.id,
         })
         .await;
     assert_eq!(bench.work_off_days().await, 0);
+    the_refund_ends(&bench).await;
     assert_eq!(
         bench.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
-    assert_eq!(bench.work_off().await, 0);
     assert_eq!(admin.refunds().len(), 1);
 }
 
@@ -236,4 +303,199 @@ async fn money_of_nobodys_that_went_back_in_the_console_is_not_proposed() {
     assert_eq!(found.state, State::Open);
     let why = &found.history.last().unwrap().why;
     assert!(why.contains("given back already"), "{why}");
+}
+
+/// Nobody's money, whose refund two persons approved and WeChat Pay does not carry out like this.
+async fn nobodys_money_that_ends_as(bench: &Bench, outcome: RefundOutcome) -> BillDate {
+    let day = bench.fresh_day().await;
+    let foreign = Difference::UnknownOrder { fen: Some(500) };
+    bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.reconcile(day, false).await;
+    bench.wechat.admin().set_refund_outcome(outcome);
+    bench.two_approve(&only(bench, day).await).await;
+    the_refund_ends(bench).await;
+    bench
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Success);
+    day
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() {
+    let bench = Bench::start().await;
+    let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Abnormal).await;
+    let admin = bench.wechat.admin();
+    let open = ["unknown_order_there FOREIGN-1 open"];
+    assert_eq!(bench.told(day).await, open, "nobody takes it for done");
+    bench.reconcile(day, false).await;
+    assert_eq!(bench.told(day).await, open, "nor does a later run");
+    let id = &admin.refunds()[0].transaction_id;
+    let path = format!("/v1/orders/FOREIGN-1/refunds/auto-{id}/abnormal");
+    let asked = bench
+        .post(&path, &serde_json::json!({"to": "merchant"}))
+        .await;
+    assert_eq!(asked.status, 404, "the order is no client's");
+    let stuck = only(&bench, day).await;
+    let again = stuck.decided(Decision::Propose, "li", "once more", bench.clock.now());
+    assert!(again.is_err(), "a refund of this money is there");
+
+    decide(&bench, day, Decision::Redirect).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 on_its_way"]
+    );
+    the_refund_ends(&bench).await;
+    let [refund] = admin.refunds().try_into().unwrap();
+    assert_eq!(refund.status, RefundStatus::Success);
+    let through = only(&bench, day).await;
+    let why = through.history.last().unwrap().why.clone();
+    assert_eq!(through.state, State::Open, "the payer has nothing yet");
+    assert!(why.contains("pay the payer by other means"), "{why}");
+    decide(&bench, day, Decision::Explain).await;
+    bench.sweep().await;
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 explained"]
+    );
+    assert_eq!(ledger(&bench).await.1, "decided");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_by_the_console() {
+    let bench = Bench::start().await;
+    let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Refused).await;
+    let admin = bench.wechat.admin();
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 open"]
+    );
+
+    admin.set_refund_outcome(RefundOutcome::Refused);
+    decide(&bench, day, Decision::Retry).await;
+    bench.advance(std::time::Duration::from_secs(60)).await;
+    the_refund_ends(&bench).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 open"],
+        "WeChat Pay still does not take it"
+    );
+    admin.set_refund_outcome(RefundOutcome::Success);
+    decide(&bench, day, Decision::Retry).await;
+    bench.advance(std::time::Duration::from_secs(60)).await;
+    the_refund_ends(&bench).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 repaired"]
+    );
+    let [refund] = admin.refunds().try_into().unwrap();
+    assert_eq!(
+        refund.status,
+        RefundStatus::Success,
+        "one refund, one number"
+    );
+    let decided_by = |one: &difference::Difference| {
+        let persons = one.history.iter().filter_map(|step| match &step.who {
+            difference::Who::Person(name) => Some(name.clone()),
+            difference::Who::Run(_) => None,
+        });
+        persons.collect::<Vec<_>>()
+    };
+    let journal = decided_by(&only(&bench, day).await);
+    assert_eq!(journal, ["li", "wang", "li", "li"], "who decided is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason() {
+    let bench = Bench::start().await;
+    let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Refused).await;
+    decide(&bench, day, Decision::Release).await;
+    let released = only(&bench, day).await;
+    assert_eq!(released.state, State::Open);
+    let number = payments::ids::OrderNo::parse("FOREIGN-1").unwrap();
+    let [refund] = bench
+        .orders
+        .refunds(&number)
+        .await
+        .unwrap()
+        .try_into()
+        .unwrap();
+    let decided = refund.decided.unwrap();
+    assert_eq!(
+        (decided.who.as_str(), decided.why.as_str()),
+        ("li", "looked at it")
+    );
+    let again = released.decided(Decision::Propose, "li", "once more", bench.clock.now());
+    assert!(again.is_err(), "the payer is not paid twice");
+    decide(&bench, day, Decision::Explain).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there FOREIGN-1 explained"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_persons() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("GONE-1").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.restore_from_before("GONE-1").await;
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there GONE-1 proposed"],
+        "a run knows only that nobody here made it"
+    );
+    decide(&bench, day, Decision::Reject).await;
+    let shop = ClientId::new("shop");
+    let now = bench.clock.now();
+    let proposed = only(&bench, day)
+        .await
+        .decided_for(Decision::ProposePaid, Some(&shop), "li", "restored", now)
+        .unwrap();
+    let alone = proposed.decided(Decision::Approve, "li", "restored", now);
+    assert_eq!(alone, Err(difference::NotDecided::SamePerson));
+    let approved = proposed
+        .decided(Decision::Approve, "wang", "restored", now)
+        .unwrap();
+    for step in [&proposed, &approved] {
+        bench.reconciliation.save_difference(step).await.unwrap();
+    }
+    let id = approved.id;
+    for _ in 0..2 {
+        let work = ReconcileWork::ApplyV1 {
+            date: day,
+            id: id.clone(),
+        };
+        bench.send_work(&work).await;
+        assert_eq!(bench.work_off_days().await, 0);
+    }
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there GONE-1 repaired"]
+    );
+    let order = bench.get_order("GONE-1").await;
+    assert_eq!((order.status, &order.body["state"]), (200, &"paid".into()));
+    assert_eq!(ledger(&bench).await.1, "decided");
+    assert_eq!(
+        bench.items("payment#").await[0]["state"],
+        "booked",
+        "its money waits for nobody any more"
+    );
+
+    // It is an order like any other.
+    let admin = bench.wechat.admin();
+    assert_eq!(admin.refunds().len(), 0);
+    bench.refund("GONE-1", "R1", 40).await;
+    the_refund_ends(&bench).await;
+    let order = bench.get_order("GONE-1").await;
+    assert_eq!(order.body["state"], "partially_refunded");
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["unknown_order_there GONE-1 repaired"]
+    );
 }

@@ -15,6 +15,7 @@ use adapters::{
     clock::Clock,
     keys_table::{KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind},
     kms::Kms,
+    notices::Notices,
     order_table::OrderTable,
     queues::Queue,
     random::Random,
@@ -170,7 +171,8 @@ impl Bench {
             process_payment: Arc::new(open!(process_payment, &vars, &aws, &clock, &random)),
             reconcile: open!(reconcile, &vars, &aws, &clock, &random),
             console: console::Consoles::open(&vars, local, &aws, &clock, &random),
-            reconciliation: ReconciliationTable::new(aws.dynamodb(), &tables.reconciliation, MCHID),
+            reconciliation: ReconciliationTable::new(aws.dynamodb(), &tables.reconciliation, MCHID)
+                .with_ledger(Notices::new(aws.dynamodb(), &tables.notices, MCHID)),
             receive_callback,
             orders: OrderTable::new(aws.dynamodb(), &tables.orders, MCHID),
             clock,
@@ -423,6 +425,23 @@ impl Bench {
     /// What went into the queue of webhooks.
     pub(crate) async fn webhooks(&self) -> Vec<Value> {
         self.queues.bodies(&self.queues.webhooks_url).await
+    }
+
+    /// The orders table is restored from before an order: nothing of it is left.
+    pub(crate) async fn restore_from_before(&self, order_no: &str) {
+        let client = self.dynamo();
+        for item in self.items("").await {
+            if item["pk"].ends_with(&format!("#{order_no}")) {
+                let key = |name: &str| AttributeValue::S(item[name].clone());
+                let gone = client
+                    .delete_item()
+                    .table_name(&self.tables.orders)
+                    .key("pk", key("pk"))
+                    .key("sk", key("sk"))
+                    .send();
+                gone.await.expect("a table");
+            }
+        }
     }
 
     /// Everything in the orders table whose sort key begins so.

@@ -104,7 +104,14 @@ impl Request<'_> {
             return Err(Problem::stale_difference());
         }
         let now = self.desk.clock.now();
-        let decided = difference.decided(asked.decision, person.name(), &asked.why, now);
+        let client = asked.client()?;
+        let decided = difference.decided_for(
+            asked.decision,
+            client.as_ref(),
+            person.name(),
+            &asked.why,
+            now,
+        );
         let decided = match decided {
             Ok(decided) => decided,
             Err(not) => {

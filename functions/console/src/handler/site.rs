@@ -200,6 +200,7 @@ impl Request<'_> {
             problem: &problem,
             you: form.get("you").unwrap_or_default(),
             why: form.get("why").unwrap_or_default(),
+            client: form.get("client").unwrap_or_default(),
         };
         let view = self.difference_page(&difference, Some(draft)).await;
         Ok(pages::answer(problem.status, pages::difference(&view)))

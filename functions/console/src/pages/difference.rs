@@ -3,6 +3,7 @@
 use flows::problem::Problem;
 use maud::{Markup, html};
 use payments::{
+    ids::ClientId,
     journal::{Event, Subject},
     reconcile::difference::{
         Decision, Difference, NotDecided, PERSONS, REASON_MAX, Side, State, Step, Who,
@@ -37,6 +38,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) problem: &'a Problem,
     pub(crate) you: &'a str,
     pub(crate) why: &'a str,
+    pub(crate) client: &'a str,
 }
 
 /// The page.
@@ -48,7 +50,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
         p.back { a href=(day) { "← " (words::long_day(one.date)) } }
         div.title.left {
             h1 { (words::kind_title(one.kind)) }
-            (chip(words::state(one.state)))
+            (chip(words::stands(one)))
         }
         p.lead { (words::sentence(one.kind.meaning())) }
         (notice(view.done))
@@ -74,6 +76,12 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
                 }
                 dl.facts {
                     div { dt { "Who acts next" } dd { (words::next(one)) } }
+                    @if matches!(one.state, State::Proposed | State::Approved) {
+                        div { dt { "What is decided about" } dd { (words::wanted(&one.wanted)) } }
+                    }
+                    @if let Some(refund) = &one.refund {
+                        div { dt { "Refund" } dd { code { (refund.refund_no) } " " (words::stage(refund)) } }
+                    }
                 }
                 (form(view))
             }
@@ -94,7 +102,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
 fn is_undecided(state: State) -> bool {
     match state {
         State::Open | State::Proposed | State::Rejected => true,
-        State::Approved | State::Repaired | State::Explained => false,
+        State::Approved | State::OnItsWay | State::Repaired | State::Explained => false,
     }
 }
 
@@ -148,19 +156,27 @@ fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<NotDecided>)> {
     } else {
         view.viewer.name().unwrap_or_default()
     };
+    let anybody = ClientId::new("whose");
     DECISIONS
         .into_iter()
-        .filter_map(
-            |decision| match view.difference.decided(decision, person, "why", view.now) {
+        .filter_map(|decision| {
+            match view
+                .difference
+                .decided_for(decision, Some(&anybody), person, "why", view.now)
+            {
                 Ok(_) => Some((decision, None)),
                 Err(not @ NotDecided::SamePerson) => Some((decision, Some(not))),
                 Err(
                     NotDecided::WrongState { .. }
+                    | NotDecided::WrongStage { .. }
+                    | NotDecided::RefundIsThere { .. }
                     | NotDecided::NothingToRefund
+                    | NotDecided::NothingToTakeOn
+                    | NotDecided::NoClient
                     | NotDecided::NoReason,
                 ) => None,
-            },
-        )
+            }
+        })
         .collect()
 }
 
@@ -187,6 +203,11 @@ fn form(view: &DifferenceView<'_>) -> Markup {
             textarea #why name="why" required maxlength=(REASON_MAX) rows="3" {
                 (draft(|draft| draft.why.to_owned()).unwrap_or_default())
             }
+            @if allowed.iter().any(|(decision, _)| *decision == Decision::ProposePaid) {
+                label for="client" { "Client whose order it was, only to take it on as paid" }
+                input #client name="client" value=(draft(|draft| draft.client.to_owned()).unwrap_or_default())
+                    maxlength="128" autocomplete="off" spellcheck="false";
+            }
             @for (_, not) in &allowed {
                 @if let Some(not) = not {
                     p.hint #same { (words::sentence(&not.to_string())) }
@@ -195,7 +216,7 @@ fn form(view: &DifferenceView<'_>) -> Markup {
             div.actions {
                 @for (position, (decision, not)) in allowed.iter().enumerate() {
                     button.main[position == 0] type="submit" name="decision" value=(decision_name(*decision))
-                        disabled[not.is_some()] aria-describedby=[not.map(|_| "same")] {
+                        disabled[not.is_some()] aria-describedby=[not.as_ref().map(|_| "same")] {
                         (words::button(*decision))
                     }
                 }
@@ -226,6 +247,7 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
                 _,
                 State::Open
                 | State::Approved
+                | State::OnItsWay
                 | State::Repaired
                 | State::Rejected
                 | State::Explained,
@@ -274,6 +296,7 @@ fn what(step: &Step, before: Option<State>, persons: usize) -> String {
             format!("Approved, {persons} of {PERSONS}")
         }
         (State::Approved, Some(State::Proposed)) => format!("Approved, {persons} of {PERSONS}"),
+        (State::Approved, Some(State::Open)) => "Decided about the refund".to_owned(),
         (to, Some(before)) if to == before => "Noted".to_owned(),
         (State::Open, Some(_)) => "Open again".to_owned(),
         (to, Some(_)) => words::state(to).0.to_owned(),

@@ -149,7 +149,7 @@ fn group(
 fn row(one: &Difference) -> Markup {
     html! {
         tr role="row" {
-            td role="cell" { (chip(words::state(one.state))) }
+            td role="cell" { (chip(words::stands(one))) }
             th.order scope="row" role="rowheader" {
                 a href=(format!("/console/{}/differences/{}", one.date, one.id)) { (name(one)) }
             }

@@ -3,7 +3,7 @@
 use std::process::Output;
 
 use adapters::clock::Clock;
-use adapters::notices::{FailedNotice, NoticeStatus, Notices, ParkedNotice};
+use adapters::notices::{FailedNotice, KeptMoney, NoticeStatus, Notices, ParkedNotice};
 use adapters::order_table::Kept;
 use payments::ids::OrderNo;
 use serde_json::{Value, json};
@@ -143,6 +143,29 @@ async fn a_redriven_notice_goes_to_the_queue_as_it_came_and_stays_what_it_is() {
     assert!(told(&output).contains("stays parked"), "{}", told(&output));
     assert_eq!(ledger.status("PARKED").await, NoticeStatus::Parked);
     assert_eq!(ledger.cloud.sent().len(), 2);
+}
+
+#[tokio::test]
+async fn money_that_no_callback_told_of_is_listed_and_has_nothing_to_send_again() {
+    let ledger = Ledger::start("asked").await;
+    let order_no = OrderNo::parse("tea-0002").unwrap();
+    let money = KeptMoney {
+        notice_id: "payment#4200001",
+        order_no: &order_no,
+        what_to_do: "refund this second payment",
+        now: UnixSeconds(1_785_556_802),
+    };
+    assert_eq!(ledger.notices.keep(&money).await.unwrap(), Kept::Waiting);
+    let listed = ledger.listed(&["--status", "parked"]);
+    assert_eq!(listed[1]["notice_id"], "payment#4200001");
+    let output = ledger.run(&["redrive", "payment#4200001", "--queue-url", QUEUE]);
+    assert!(!output.status.success());
+    assert!(
+        told(&output).contains("nothing to send again"),
+        "{}",
+        told(&output)
+    );
+    assert!(ledger.cloud.sent().is_empty());
 }
 
 #[tokio::test]

@@ -113,6 +113,7 @@ impl KeysTable {
                 what: "a client's id is 1 to 128 visible ASCII characters",
             });
         }
+        super::write::not_nobody(client_id)?;
         let found = self.read_item(&pk).await?;
         let context = webhook_context(client_id);
         let mut secrets = vec![

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use message_signatures::{Algorithm, VerifyingKey};
+use payments::ids::{BadClientId, ClientId};
 use wechatpay::resource::ApiV3Key;
 use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;
@@ -217,6 +218,7 @@ impl KeysTable {
                 what: "a key id is 1 to 128 visible ASCII characters",
             });
         }
+        not_nobody(client_id)?;
         self.shared
             .client
             .put_item()
@@ -267,6 +269,14 @@ impl KeysTable {
             .seal(pk, &signer_context(&self.shared.mchid), der)
             .await
     }
+}
+
+/// Orders that belong to no client are kept from every client: none may be registered under their name.
+pub(super) fn not_nobody(client_id: &str) -> Result<(), KeysError> {
+    if client_id == ClientId::NOBODY {
+        return Err(KeysError::Client(BadClientId::Reserved));
+    }
+    Ok(())
 }
 
 fn check_verification(

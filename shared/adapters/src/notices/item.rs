@@ -3,12 +3,12 @@
 //! | attribute | holds |
 //! |---|---|
 //! | `pk` | `<mchid>#<notice_id>` |
-//! | `notice_id`, `event_type` | WeChat Pay's; `message#<id>` and empty for a message that cannot be opened |
+//! | `notice_id`, `event_type` | WeChat Pay's; `message#<id>` and empty for a message that cannot be opened; `payment#<transaction_id>` or `refund#<refund_id>` of money that waits for a person |
 //! | `order_no` | the order it is about; absent while it is not known |
 //! | `status` | `pending`, `parked`, `ok`, `decided`; with `updated_at` the index `by_status` |
 //! | `retries`, `next_retry_at`, `last_error` | how often it failed, when it comes again, why it failed last |
 //! | `what_to_do` | what a person must find out or decide |
-//! | `message` | the queue's message as it came, still encrypted |
+//! | `message` | the queue's message as it came, still encrypted; absent while money was found by asking only |
 //! | `first_seen_at`, `updated_at` | Unix seconds |
 //! | `decided_by`, `decided_why` | who decided, and why so |
 //! | `expires_at` | Unix seconds; only with `ok` and `decided` |
@@ -40,7 +40,11 @@ pub(super) fn read(item: &Item) -> Result<Notice, NoticesError> {
         next_retry_at: number(item, "next_retry_at")?.map(UnixSeconds),
         last_error: optional(item, "last_error").map(str::to_owned),
         what_to_do: optional(item, "what_to_do").map(str::to_owned),
-        message: text(item, "message")?,
+        // Money that was found by asking has none before a callback tells of it.
+        message: match item.get("message") {
+            Some(_) => text(item, "message")?,
+            None => String::new(),
+        },
         first_seen_at: time(item, "first_seen_at")?,
         updated_at: time(item, "updated_at")?,
         decided_by: optional(item, "decided_by").map(str::to_owned),

@@ -17,6 +17,8 @@ use wechatpay::UnixSeconds;
 #[cfg(feature = "museum")]
 use wechatpay::museum::{self, Exhibit};
 
+use crate::notices::KeptMoney;
+
 use super::{
     Applied, OrderTable, TableError,
     day_index::{self, day_shard},
@@ -60,6 +62,15 @@ impl OrderTable {
         if let (Some(parked), Some(event)) = (&change.parked, change.events.last()) {
             let put = self.new_item(self.parked_item(parked, &event.cause, event.at))?;
             writes.push(TransactWriteItem::builder().put(put).build());
+            if let Some(ledger) = &self.ledger {
+                let update = ledger.keeping(&KeptMoney {
+                    notice_id: &parked.notice_id(),
+                    order_no: &parked.order_no,
+                    what_to_do: &parked.reason.to_string(),
+                    now: event.at,
+                })?;
+                writes.push(TransactWriteItem::builder().update(update).build());
+            }
         }
         for event in &change.events {
             let amount = amount_of(&event.subject, change);

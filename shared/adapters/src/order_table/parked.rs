@@ -1,7 +1,8 @@
 //! Money that waits for a person: payments that are not an order's booked one, refunds that do not fit the books.
 
 use aws_sdk_dynamodb::{
-    operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure,
+    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
+    types::{Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
 };
 use payments::{
     ids::{OrderNo, TransactionId},
@@ -11,6 +12,8 @@ use payments::{
     settle::Parked,
 };
 use wechatpay::UnixSeconds;
+
+use crate::notices::{KeptMoney, Notices};
 
 use super::{
     OrderTable, TableError,
@@ -41,8 +44,37 @@ impl OrderTable {
         cause: &Cause,
         now: UnixSeconds,
     ) -> Result<Kept, TableError> {
-        self.keep("park money", self.parked_item(parked, cause, now))
-            .await
+        let money = KeptMoney {
+            notice_id: &parked.notice_id(),
+            order_no: &parked.order_no,
+            what_to_do: &parked.reason.to_string(),
+            now,
+        };
+        let record = self.parked_item(parked, cause, now);
+        self.keep("park money", record, &money).await
+    }
+
+    /// How money stands that is kept for a person already; `None` when it is not. It stands in the ledger then, also if it was
+    /// kept before the ledger knew it.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn still_kept(
+        &self,
+        parked: &Parked,
+        now: UnixSeconds,
+    ) -> Result<Option<Kept>, TableError> {
+        let kept = self.kept(&parked.order_no, &parked.transaction_id).await?;
+        if kept != Some(Kept::Waiting) {
+            return Ok(kept);
+        }
+        let money = KeptMoney {
+            notice_id: &parked.notice_id(),
+            order_no: &parked.order_no,
+            what_to_do: &parked.reason.to_string(),
+            now,
+        };
+        self.waiting(&money).await.map(Some)
     }
 
     /// How the record of a payment that is not its order's booked one stands; `None` when there is none.
@@ -122,7 +154,13 @@ impl OrderTable {
             ("cause".to_owned(), text(item::cause_text(cause))),
             ("at".to_owned(), number(now.0)),
         ]);
-        self.keep("park a refund", record).await
+        let money = KeptMoney {
+            notice_id: &parked.notice_id(),
+            order_no: &parked.order_no,
+            what_to_do: &parked.reason.to_string(),
+            now,
+        };
+        self.keep("park a refund", record, &money).await
     }
 
     /// A parked payment of an order, read consistently.
@@ -156,7 +194,75 @@ impl OrderTable {
         Ok(got.item)
     }
 
-    async fn keep(&self, operation: &'static str, record: Item) -> Result<Kept, TableError> {
+    async fn keep(
+        &self,
+        operation: &'static str,
+        record: Item,
+        money: &KeptMoney<'_>,
+    ) -> Result<Kept, TableError> {
+        let found = match &self.ledger {
+            Some(ledger) => self.keep_in(ledger, operation, record, money).await?,
+            None => self.keep_alone(operation, record).await?,
+        };
+        match found {
+            None => Ok(Kept::Waiting),
+            Some(found) if kept(&found) == Kept::Decided => Ok(Kept::Decided),
+            Some(_) => self.waiting(money).await,
+        }
+    }
+
+    /// Keeps a record with its place in the ledger. Gives what was kept before, if anything was.
+    async fn keep_in(
+        &self,
+        ledger: &Notices,
+        operation: &'static str,
+        record: Item,
+        money: &KeptMoney<'_>,
+    ) -> Result<Option<Item>, TableError> {
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(record))
+            .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()?;
+        let sent = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().put(put).build())
+            .transact_items(
+                TransactWriteItem::builder()
+                    .update(ledger.keeping(money)?)
+                    .build(),
+            )
+            .send()
+            .await;
+        let Err(error) = sent else {
+            return Ok(None);
+        };
+        let reasons = match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                cancelled.cancellation_reasons()
+            }
+            Some(TransactWriteItemsError::TransactionInProgressException(_)) => {
+                return Err(TableError::Conflict);
+            }
+            Some(_) | None => &[],
+        };
+        let has = |code: &str| reasons.iter().find(|reason| reason.code() == Some(code));
+        if let Some(reason) = has("ConditionalCheckFailed") {
+            Ok(Some(reason.item.clone().unwrap_or_default()))
+        } else if has("TransactionConflict").is_some() {
+            Err(TableError::Conflict)
+        } else {
+            Err(unavailable(operation, error))
+        }
+    }
+
+    async fn keep_alone(
+        &self,
+        operation: &'static str,
+        record: Item,
+    ) -> Result<Option<Item>, TableError> {
         let put = self
             .client
             .put_item()
@@ -167,14 +273,22 @@ impl OrderTable {
             .send()
             .await;
         let Err(error) = put else {
-            return Ok(Kept::Waiting);
+            return Ok(None);
         };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(found)) => {
-                Ok(found.item().map_or(Kept::Waiting, kept))
+                Ok(Some(found.item().cloned().unwrap_or_default()))
             }
             Some(_) | None => Err(unavailable(operation, error)),
         }
+    }
+
+    /// Money that nobody has dealt with in the orders table: whether somebody has decided about it in the ledger.
+    async fn waiting(&self, money: &KeptMoney<'_>) -> Result<Kept, TableError> {
+        Ok(match &self.ledger {
+            Some(ledger) => ledger.keep(money).await?,
+            None => Kept::Waiting,
+        })
     }
 }
 

@@ -2,11 +2,11 @@
 //!
 //! | attribute | holds |
 //! |---|---|
-//! | `pk` | `day#<mchid>#<date>`, the date as `2026-08-01` |
-//! | `sk` | `run`, `run#preview`, `difference#<id>` or `carried#<id>` |
+//! | `pk` | `day#<mchid>#<date>`, the date as `2026-08-01`; `followed#<mchid>` of the list of refunds that are waited for |
+//! | `sk` | `run`, `run#preview`, `difference#<id>` or `carried#<id>`; in that list `<date>#<id>` of the difference |
 //! | `state` | the run's or the difference's, by its name; of a carried trade `waiting` or `settled` |
 //! | `kind` | of a difference, or `payment` and `refund` of a carried trade |
-//! | `version` | counts the writes of a run or a difference; each is conditional on the one before |
+//! | `version` | counts the writes of a run or a difference; each is conditional on the one before. In the list, of the difference's |
 //! | `amount_fen` | what a difference or a carried trade is about: WeChat Pay's amount, or ours where it has none |
 //! | `body` | the whole as JSON: the types in `payments::reconcile` |
 //!
@@ -16,11 +16,16 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use payments::reconcile::{carried::Carried, day_runs::DayRuns, difference::Difference, run::Run};
+use payments::reconcile::{
+    carried::Carried,
+    day_runs::DayRuns,
+    difference::Difference,
+    run::{BillDate, Run},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use strict_json::Null;
 
-use super::ReconciliationError;
+use super::{FollowedDifference, ReconciliationError};
 
 /// A DynamoDB item.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -79,6 +84,35 @@ pub(super) fn carried(pk: String, carried: &Carried) -> Item {
         ("amount_fen".to_owned(), number(carried.trade.amount_fen)),
         ("body".to_owned(), text(json(carried))),
     ])
+}
+
+/// The sort key of a difference in the list of those that are followed.
+pub(super) fn followed_sk(date: BillDate, id: &str) -> String {
+    format!("{date}#{id}")
+}
+
+/// The item of a difference in that list.
+pub(super) fn followed(pk: String, difference: &Difference) -> Item {
+    let sk = followed_sk(difference.date, &difference.id);
+    Item::from([
+        ("pk".to_owned(), text(pk)),
+        ("sk".to_owned(), text(sk)),
+        ("version".to_owned(), number(difference.version)),
+    ])
+}
+
+/// Reads an item of that list.
+pub(super) fn read_followed(item: &Item) -> Result<FollowedDifference, ReconciliationError> {
+    let place = sk(item)?.split_once('#');
+    let (date, id) = place.ok_or_else(|| damaged(item, "sk"))?;
+    let version = item.get("version").and_then(|value| value.as_n().ok());
+    Ok(FollowedDifference::new(
+        BillDate::parse(date).map_err(|_| damaged(item, "sk"))?,
+        id.to_owned(),
+        version
+            .and_then(|version| version.parse().ok())
+            .ok_or_else(|| damaged(item, "version"))?,
+    ))
 }
 
 /// How a carried trade stands.

@@ -11,7 +11,7 @@ use payments::money::Fen;
 use payments::notice::{Money, Outcome, TradeNotice};
 use payments::order::{Attempt, Fingerprint, Order, OrderState, Payment, Product, RefundTally};
 use payments::reconcile::run::BillDate;
-use payments::refund::{self, Refund, RefundChange, RefundTerms, WantedRefund};
+use payments::refund::{self, Approval, Refund, RefundChange, RefundTerms, WantedRefund};
 use payments::refund_news::{self, NewsStatus, RefundNews, RefundSettlement};
 use payments::settle::{self, Change, MerchantFacts, ParkReason, Parked, Settlement};
 use wechatpay::UnixSeconds;
@@ -72,6 +72,7 @@ impl Bench {
                 reason: None,
                 transaction_id: None,
             },
+            approval: Approval::Caller,
         };
         let change = refund::reserve(order, None, &wanted, "https://n", &because())
             .expect("there is money to give back");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use adapters::clock::Clock;
 use adapters::notices::{
-    Decision, FailedNotice, Notice, NoticeStatus, Notices, NoticesError, ParkedNotice,
+    Decision, FailedNotice, KeptMoney, Notice, NoticeStatus, Notices, NoticesError, ParkedNotice,
     SettledNotice,
 };
 use adapters::order_table::Kept;
@@ -289,6 +289,39 @@ async fn a_parked_notice_waits_for_a_person_whatever_its_message_does_next() {
     let kept = bench.notices().parked(&again).await.expect("kept");
     assert_eq!(kept, Kept::Waiting);
     assert_eq!(bench.notice().await, parked);
+}
+
+#[tokio::test]
+async fn money_that_was_found_by_asking_has_one_record_and_its_callback_adds_the_message() {
+    let bench = Bench::new().await;
+    let money = |what_to_do| KeptMoney {
+        notice_id: ID,
+        order_no: &bench.order_no,
+        what_to_do,
+        now: bench.clock.now(),
+    };
+    let notices = bench.notices();
+    let kept = notices.keep(&money("refund it")).await;
+    assert_eq!(kept.expect("kept"), Kept::Waiting);
+    bench.pass(60);
+    let again = notices.keep(&money("something else")).await;
+    assert_eq!(again.expect("kept"), Kept::Waiting);
+    let found = bench.notice().await;
+    assert_eq!(
+        (found.what_to_do.as_deref(), found.message.as_str()),
+        (Some("refund it"), ""),
+        "what is there keeps its words"
+    );
+    assert_eq!(found.first_seen_at, NOW);
+    assert_eq!(bench.parked().await, Kept::Waiting);
+    let told = bench.notice().await;
+    assert_eq!(
+        (told.status, told.message.as_str()),
+        (NoticeStatus::Parked, MESSAGE)
+    );
+    bench.decided("given back").await;
+    let decided = notices.keep(&money("refund it")).await;
+    assert_eq!(decided.expect("kept"), Kept::Decided);
 }
 
 #[tokio::test]

@@ -1,12 +1,19 @@
 //! The reconciliation table: who wins a race, what a lost answer comes to, what a list leaves out.
 
 use adapters::clock::Clock;
-use adapters::reconciliation::{Found, ReconciliationError, ReconciliationTable, Saved};
+use adapters::notices::{KeptMoney, Notice, NoticeStatus, Notices};
+use adapters::order_table::Kept;
+use adapters::reconciliation::{
+    FollowedDifference, Found, ReconciliationError, ReconciliationTable, Saved,
+};
 use adapters::testing::{DynamoEngine, Fault, Match, Service, Tables, Wire};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
+use payments::ids::{OrderNo, RefundNo};
 use payments::reconcile::carried::{Carried, Trade, TradeKind};
-use payments::reconcile::difference::{About, Decision, Difference, Kind, Side, State};
+use payments::reconcile::difference::{
+    About, Decision, Difference, Followed, Kind, Side, Stage, State,
+};
 use payments::reconcile::run::{BillDate, BillFacts, BillName, PartDone, Run, RunState};
 
 use crate::bench::NOW;
@@ -45,6 +52,25 @@ impl Bench {
             &self.tables.reconciliation,
             mchid,
         )
+        .with_ledger(self.ledger())
+    }
+
+    fn ledger(&self) -> Notices {
+        let client = self.engine.client_over(&self.wire, &self.clock);
+        Notices::new(client, &self.tables.notices, MCHID)
+    }
+
+    /// How the notice of the difference's money stands.
+    async fn notice(&self) -> Option<Notice> {
+        let found = self.ledger().get("payment#4200001").await;
+        found.expect("an answer")
+    }
+
+    /// Which differences are followed.
+    async fn followed(&self) -> Vec<FollowedDifference> {
+        let page = self.table().followed(None).await.expect("an answer");
+        assert!(page.next.is_none());
+        page.items
     }
 
     fn lose_the_next_put(&self) {
@@ -300,6 +326,124 @@ async fn of_two_persons_who_approve_at_once_one_reads_again() {
     let approved = approve("wang", &read);
     assert_eq!(approved.state, State::Approved);
     assert_eq!(bench.save(&approved).await, Saved::Yes);
+}
+
+/// A difference whose money stands in the ledger and is proposed to go back.
+async fn with_a_notice(bench: &Bench) -> Difference {
+    let money = KeptMoney {
+        notice_id: "payment#4200001",
+        order_no: &OrderNo::parse("ORDER-1").expect("a number"),
+        what_to_do: "refund this second payment",
+        now: NOW,
+    };
+    let kept = bench.ledger().keep(&money).await;
+    assert_eq!(kept.expect("an answer"), Kept::Waiting);
+    let open = difference("ORDER-1");
+    bench.find(&open).await;
+    let proposed = open.proposed("run-1", "twice", NOW);
+    assert_eq!(bench.save(&proposed).await, Saved::Yes);
+    proposed
+}
+
+fn approved(proposed: &Difference) -> [Difference; 2] {
+    let once = proposed.decided(Decision::Approve, "li", "twice", NOW);
+    let once = once.expect("a decision");
+    let twice = once.decided(Decision::Approve, "wang", "yes", NOW);
+    [once, twice.expect("a decision")]
+}
+
+fn told(of: &Difference, stage: Stage) -> Difference {
+    let refund = Followed {
+        refund_no: RefundNo::parse("second-4200001").expect("a number"),
+        stage,
+        to_merchant: false,
+    };
+    of.told(&refund, "run-2", NOW).expect("news")
+}
+
+#[tokio::test]
+async fn a_decision_closes_the_notice_of_its_money_and_one_that_failed_opens_it_again() {
+    let bench = Bench::new().await;
+    let proposed = with_a_notice(&bench).await;
+    let status = async || bench.notice().await.map(|notice| notice.status);
+    let [once, twice] = approved(&proposed);
+    assert_eq!(bench.save(&once).await, Saved::Yes);
+    assert_eq!(status().await, Some(NoticeStatus::Parked), "one person");
+    // The answer is lost: the SDK asks again, and finds its own write.
+    let writes = Match::operation(Service::DynamoDb, "TransactWriteItems");
+    bench.wire.break_next(writes, Fault::LostAnswer);
+    assert_eq!(bench.save(&twice).await, Saved::Yes);
+    let closed = bench.notice().await.expect("a notice");
+    assert_eq!(
+        (closed.status, closed.decided_by.as_deref()),
+        (NoticeStatus::Decided, Some("wang"))
+    );
+    let moving = told(&twice, Stage::Moving);
+    assert_eq!(bench.save(&moving).await, Saved::Yes);
+    assert_eq!(status().await, Some(NoticeStatus::Decided));
+    let stuck = told(&moving, Stage::Refused);
+    assert_eq!(bench.save(&stuck).await, Saved::Yes);
+    let open = bench.notice().await.expect("a notice");
+    assert_eq!((open.status, open.decided_by), (NoticeStatus::Parked, None));
+}
+
+#[tokio::test]
+async fn a_decision_that_is_stale_or_whose_money_has_no_notice_writes_none() {
+    let bench = Bench::new().await;
+    let proposed = with_a_notice(&bench).await;
+    let explain = |who| proposed.decided(Decision::Explain, who, "settled by phone", NOW);
+    let (first, late) = (
+        explain("li").expect("holds"),
+        explain("wang").expect("holds"),
+    );
+    assert_eq!(bench.save(&first).await, Saved::Yes);
+    assert_eq!(bench.save(&late).await, Saved::Stale);
+    let notice = bench.notice().await.expect("a notice");
+    assert_eq!(notice.decided_by.as_deref(), Some("li"));
+
+    let bench = Bench::new().await;
+    let open = difference("ORDER-1");
+    bench.find(&open).await;
+    let explained = open.decided(Decision::Explain, "li", "settled by phone", NOW);
+    assert_eq!(bench.save(&explained.expect("holds")).await, Saved::Yes);
+    assert_eq!(bench.notice().await, None);
+}
+
+#[tokio::test]
+async fn a_difference_is_followed_from_the_step_on_that_begins_to_wait_for_its_refund() {
+    let bench = Bench::new().await;
+    let proposed = with_a_notice(&bench).await;
+    let [once, twice] = approved(&proposed);
+    for step in [&once, &twice] {
+        assert_eq!(bench.save(step).await, Saved::Yes);
+        assert_eq!(bench.followed().await, [], "nothing is made yet");
+    }
+    let moving = told(&twice, Stage::Moving);
+    assert_eq!(bench.save(&moving).await, Saved::Yes);
+    let [early] = bench.followed().await.try_into().expect("one");
+    assert_eq!((early.date, early.id.as_str()), (day(), moving.id.as_str()));
+
+    // Who takes it out of the list has seen it before it was put there anew.
+    let stuck = told(&moving, Stage::Abnormal);
+    assert_eq!(bench.save(&stuck).await, Saved::Yes);
+    bench
+        .table()
+        .follow_no_more(&early)
+        .await
+        .expect("an answer");
+    let [late] = bench
+        .followed()
+        .await
+        .try_into()
+        .expect("it is still there");
+    let arrived = told(&stuck, Stage::Succeeded);
+    assert_eq!(bench.save(&arrived).await, Saved::Yes);
+    bench
+        .table()
+        .follow_no_more(&late)
+        .await
+        .expect("an answer");
+    assert_eq!(bench.followed().await, []);
 }
 
 #[tokio::test]

@@ -150,6 +150,16 @@ impl From<NotDecided> for Problem {
                 "difference_state",
                 "Difference in another state",
             ),
+            NotDecided::RefundIsThere { .. } | NotDecided::WrongStage { .. } => (
+                StatusCode::CONFLICT,
+                "difference_state",
+                "Refund in another state",
+            ),
+            NotDecided::NothingToTakeOn => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "nothing_to_take_on",
+                "No order to take on",
+            ),
             NotDecided::NothingToRefund => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "nothing_to_refund",
@@ -160,7 +170,7 @@ impl From<NotDecided> for Problem {
                 "same_person",
                 "A second person has to approve",
             ),
-            NotDecided::NoReason => (
+            NotDecided::NoReason | NotDecided::NoClient => (
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
                 "Invalid request",

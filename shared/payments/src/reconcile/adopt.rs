@@ -1,19 +1,28 @@
-//! Taking on an order that nobody here made, so that its money can be given back.
+//! Taking on an order that our books do not have: so that its money can be given back, or, where it was ours and its record was
+//! lost, again as paid.
 //!
 //! WeChat Pay took money under a number that our books do not have: another system used the merchant number, or a record was
 //! lost. Once two persons have approved the refund, an order is written under that number as one that was closed unpaid. Settling
 //! the payment into it is then late money, which is refunded by itself under a number that never changes: the path that all
 //! late money goes, with its tests, its notices and its journal.
+//!
+//! After a restore of the tables an order of ours may be gone whose payment WeChat Pay has. Once two persons have said whose it was,
+//! it is written as one that is being closed, and its payment is settled into it: it is then paid, as by any other notice. Should
+//! the settling not come about, the sweep closes the order, is told that it is paid, and settles that.
+
+use wechatpay::UnixSeconds;
 
 use crate::{
+    due,
     ids::ClientId,
     journal::{Because, Event, Subject},
     notice::{Money, TradeNotice},
     order::{Attempt, Fingerprint, Order, OrderState, Product, RefundTally},
 };
 
-/// The client whom such orders belong to. No key can be registered for this name, so no client ever sees them.
-pub const NOBODY: &str = "(nobody)";
+/// The version of the first event of an order that is taken on again as paid. Its first life had fewer changes than that (fifty
+/// refunds of a few each), so no event is told under the id of one that its client has seen.
+pub const VERSION_AGAIN: u64 = 1_001;
 
 /// The order for money that came under a number of nobody's, and its first event. `trade_type` is WeChat Pay's word.
 pub fn adopt(
@@ -22,19 +31,85 @@ pub fn adopt(
     trade_type: Option<&str>,
     because: &Because,
 ) -> (Order, Event) {
-    let state = OrderState::Closed;
-    let event = because.event(1, Subject::Order, None, state.name());
+    let nobody = ClientId::new(ClientId::NOBODY);
+    taken_on(
+        notice,
+        money,
+        trade_type,
+        Beginning {
+            client_id: nobody,
+            state: OrderState::Closed,
+            created_at: because.at,
+            version: 1,
+        },
+        because,
+    )
+}
+
+/// An order of this client's whose record was lost, and its first event since. Its payment is settled into it by itself.
+pub fn adopt_paid(
+    notice: &TradeNotice,
+    money: &Money,
+    trade_type: Option<&str>,
+    client_id: ClientId,
+    because: &Because,
+) -> (Order, Event) {
+    let (order, event) = taken_on(
+        notice,
+        money,
+        trade_type,
+        Beginning {
+            client_id,
+            state: OrderState::Closing,
+            // Nothing older is known of it than its payment. An order that were younger would not be the one that was paid.
+            created_at: money.payment.paid_at,
+            version: VERSION_AGAIN,
+        },
+        because,
+    );
+    // WeChat Pay has it: a close that finds no such order there proves nothing.
+    (
+        Order {
+            issued: true,
+            ..order
+        },
+        event,
+    )
+}
+
+/// How an order begins that is taken on.
+struct Beginning {
+    client_id: ClientId,
+    state: OrderState,
+    created_at: UnixSeconds,
+    version: u64,
+}
+
+fn taken_on(
+    notice: &TradeNotice,
+    money: &Money,
+    trade_type: Option<&str>,
+    beginning: Beginning,
+    because: &Because,
+) -> (Order, Event) {
+    let Beginning {
+        client_id,
+        state,
+        created_at,
+        version,
+    } = beginning;
+    let event = because.event(version, Subject::Order, None, state.name());
     let order = Order {
         order_no: notice.order_no.clone(),
-        client_id: ClientId::new(NOBODY),
+        client_id,
         product: product_of(trade_type.unwrap_or_default()),
         appid: notice.appid.clone(),
         amount: money.total,
         // Nothing was asked for here, so no request is ever a repeat of it.
         fingerprint: Fingerprint([0; 32]),
         sealed_body: Vec::new(),
-        created_at: because.at,
-        expires_at: because.at,
+        created_at,
+        expires_at: created_at,
         attempt: Attempt::none(because.cause.id().to_owned()),
         issued: false,
         state,
@@ -43,7 +118,8 @@ pub fn adopt(
         trace: because.trace.clone(),
         due: None,
     };
-    (order, event)
+    let due = due::order_look(&order, &order.state, because.at);
+    (Order { due, ..order }, event)
 }
 
 /// The product whose route such a payment came by. WeChat Pay has more kinds of trade than our API has products (a card reader's
@@ -57,8 +133,6 @@ fn product_of(trade_type: &str) -> Product {
 
 #[cfg(test)]
 mod tests {
-    use wechatpay::UnixSeconds;
-
     use super::*;
     use crate::{
         ids::OrderNo,
@@ -68,8 +142,22 @@ mod tests {
         settle::{self, MerchantFacts, Settlement, tests::payment},
     };
 
-    #[test]
-    fn money_that_is_settled_into_an_adopted_order_is_given_back_in_the_same_write() {
+    fn because() -> Because {
+        Because {
+            cause: Cause::Reconciliation("run-1".into()),
+            trace: "t".into(),
+            at: UnixSeconds(1_000_000),
+        }
+    }
+
+    fn facts() -> MerchantFacts {
+        MerchantFacts {
+            mchid: "1900000001".into(),
+            notify_url: "https://n".into(),
+        }
+    }
+
+    fn paid() -> (TradeNotice, Money) {
         let money = Money {
             payment: payment("420001"),
             total: Fen::new(100).unwrap(),
@@ -82,11 +170,44 @@ mod tests {
             order_no: OrderNo::parse("FOREIGN-1").unwrap(),
             outcome: Outcome::Paid(money.clone()),
         };
-        let because = Because {
-            cause: Cause::Reconciliation("run-1".into()),
-            trace: "t".into(),
-            at: UnixSeconds(1_000_000),
+        (notice, money)
+    }
+
+    #[test]
+    fn an_order_that_is_taken_on_as_paid_is_paid_by_the_settling_and_due_until_then() {
+        let (notice, money) = paid();
+        let shop = ClientId::new("shop");
+        let (order, event) = adopt_paid(&notice, &money, Some("JSAPI"), shop, &because());
+        assert_eq!(
+            (event.to.as_str(), order.client_id.as_str()),
+            ("closing", "shop")
+        );
+        assert_eq!(order.product, Product::Jsapi);
+        assert!(
+            order.due.is_some(),
+            "whoever dies now leaves it to the sweep"
+        );
+
+        let settled = settle::judge(&order, &facts(), &notice, &because());
+        let Settlement::Change(change) = settled else {
+            panic!("the payment is the order's: {settled:?}");
         };
+        assert_eq!(change.to.name(), "paid");
+        assert!(change.refund.is_none() && change.parked.is_none());
+        assert!(
+            change.books_older_money(),
+            "what was kept of it for a person is looked up and kept no longer"
+        );
+        assert_eq!(
+            settle::judge(&change.order_after(), &facts(), &notice, &because()),
+            Settlement::AlreadyDone
+        );
+    }
+
+    #[test]
+    fn money_that_is_settled_into_an_adopted_order_is_given_back_in_the_same_write() {
+        let (notice, money) = paid();
+        let because = because();
         let (order, event) = adopt(&notice, &money, Some("MWEB"), &because);
         assert_eq!(order.product, Product::H5);
         assert_eq!(
@@ -94,10 +215,7 @@ mod tests {
             (order.version, "closed")
         );
 
-        let facts = MerchantFacts {
-            mchid: "1900000001".into(),
-            notify_url: "https://n".into(),
-        };
+        let facts = facts();
         let Settlement::Change(change) = settle::judge(&order, &facts, &notice, &because) else {
             panic!("late money is settled");
         };

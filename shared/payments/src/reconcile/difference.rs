@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! open -> repaired                    both sides agree again: by a run, or since a later one found nothing
-//! open -> proposed -> approved -> repaired     a refund: two different persons stand behind it before money moves
-//!            |           \-> open   the refund could not be made: people begin anew
+//! open -> proposed -> approved -> on its way   a refund: two different persons stand behind it before money moves
+//!            |           |\-> repaired         an order was taken on again: there is no money to wait for
+//!            |           \-> open   what was approved could not be done: people begin anew
 //!            \-> rejected
+//! on its way -> repaired              the refund's money has arrived
+//! on its way -> open                  the refund is abnormal, refused or closed
+//! open -> approved | on its way       a person sends that refund on, or it goes on by itself
 //! repaired -> open                    a later run finds it again
 //! open | proposed | rejected -> explained      a person says why it is right as it is
 //! ```
@@ -12,6 +16,12 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
+
+use crate::{
+    ids::{ClientId, RefundNo},
+    notice::{payment_notice_id, refund_notice_id},
+    refund::{Refund, RefundState},
+};
 
 use super::run::{BillDate, BillName};
 
@@ -185,7 +195,7 @@ impl Kind {
                 "nothing: WeChat Pay is asked and the payment is settled; it stays open only if the answer contradicts the bill"
             }
             Self::UnknownOrderThere => {
-                "find out who made the order; if nobody did, approve the refund"
+                "find out who made the order; if nobody did, approve the refund; if its record was lost here, reject that and take the order on again as paid"
             }
             Self::DuplicatePayment => "approve the refund of the second payment",
             Self::PaidHereAbsentThere => {
@@ -309,9 +319,11 @@ pub enum State {
     Open,
     /// A refund is proposed and waits for persons.
     Proposed,
-    /// Two persons approved the refund; it is on its way.
+    /// What is wanted is decided: of a refund by two persons. It is being carried out.
     Approved,
-    /// Both sides agree, or will once a refund that is under way is through. Final, unless a later run finds it again.
+    /// The refund was made, and its money has not arrived yet.
+    OnItsWay,
+    /// Both sides agree, or the money has arrived. Final, unless a later run finds it again.
     Repaired,
     /// A person turned the proposal down.
     Rejected,
@@ -326,6 +338,7 @@ impl State {
             Self::Open => "open",
             Self::Proposed => "proposed",
             Self::Approved => "approved",
+            Self::OnItsWay => "on_its_way",
             Self::Repaired => "repaired",
             Self::Rejected => "rejected",
             Self::Explained => "explained",
@@ -336,9 +349,163 @@ impl State {
     pub const fn needs_somebody(self) -> bool {
         match self {
             Self::Open | Self::Proposed | Self::Approved => true,
-            Self::Repaired | Self::Rejected | Self::Explained => false,
+            Self::OnItsWay | Self::Repaired | Self::Rejected | Self::Explained => false,
         }
     }
+
+    /// Whether the next step is a person's: the notice of its money is then among those that wait.
+    pub const fn waits_for_a_person(self) -> bool {
+        match self {
+            Self::Open | Self::Proposed => true,
+            Self::Approved | Self::OnItsWay | Self::Repaired | Self::Rejected | Self::Explained => {
+                false
+            }
+        }
+    }
+}
+
+/// What is carried out once it is approved.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Wanted {
+    /// The money goes back. What earlier versions wrote says nothing else.
+    #[default]
+    Refund,
+    /// The order was ours and its record is gone: it is taken on again as paid.
+    TakeOn {
+        /// The client whose order it was.
+        client_id: ClientId,
+    },
+    /// The refund that WeChat Pay refused is sent once more, under its number.
+    Retry,
+    /// The refund that WeChat Pay refused is given up, and its money set free.
+    Release,
+    /// The refund that could not be paid out goes to the merchant's own account.
+    Redirect,
+}
+
+impl Wanted {
+    const fn is_refund(&self) -> bool {
+        match self {
+            Self::Refund => true,
+            Self::TakeOn { .. } | Self::Retry | Self::Release | Self::Redirect => false,
+        }
+    }
+}
+
+/// How far a refund is that a difference waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// On its way: set aside, or accepted by WeChat Pay, or sent on after it was abnormal.
+    Moving,
+    /// The money has arrived where it was sent.
+    Succeeded,
+    /// WeChat Pay could not pay it out.
+    Abnormal,
+    /// WeChat Pay does not take it.
+    Refused,
+    /// It failed for good; another one may be made.
+    Closed,
+    /// A person gave it up: the money is paid by other means, or stays.
+    Released,
+}
+
+impl Stage {
+    /// The name in the API and CSV.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Moving => "moving",
+            Self::Succeeded => "succeeded",
+            Self::Abnormal => "abnormal",
+            Self::Refused => "refused",
+            Self::Closed => "closed",
+            Self::Released => "released",
+        }
+    }
+
+    /// Whether something can still happen to it.
+    pub const fn is_alive(self) -> bool {
+        match self {
+            Self::Moving | Self::Abnormal | Self::Refused => true,
+            Self::Succeeded | Self::Closed | Self::Released => false,
+        }
+    }
+}
+
+impl From<&Refund> for Stage {
+    fn from(refund: &Refund) -> Self {
+        match &refund.state {
+            RefundState::Reserved | RefundState::Processing => Self::Moving,
+            RefundState::Abnormal if refund.is_redirected() => Self::Moving,
+            RefundState::Abnormal => Self::Abnormal,
+            RefundState::Succeeded(_) => Self::Succeeded,
+            RefundState::Refused(_) => Self::Refused,
+            RefundState::Closed if refund.decided.is_some() => Self::Released,
+            RefundState::Closed => Self::Closed,
+        }
+    }
+}
+
+/// The refund whose money a difference waits for.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Followed {
+    /// Its number under the order.
+    pub refund_no: RefundNo,
+    /// How far it was when that was last looked at.
+    pub stage: Stage,
+    /// A person sent it to the merchant's own account: its arrival there pays nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub to_merchant: bool,
+}
+
+impl Followed {
+    /// A refund as it stands.
+    pub fn of(refund: &Refund) -> Self {
+        Self {
+            refund_no: refund.refund_no.clone(),
+            stage: Stage::from(refund),
+            to_merchant: false,
+        }
+    }
+
+    /// What that means, for people.
+    fn meaning(&self) -> String {
+        let refund_no = &self.refund_no;
+        match self.stage {
+            Stage::Moving => format!("refund {refund_no} gives the money back"),
+            Stage::Succeeded if self.to_merchant => format!(
+                "refund {refund_no} was sent to the merchant's own account and is through: make sure of that in WeChat Pay's console, pay the payer by other means, then explain how"
+            ),
+            Stage::Succeeded => format!("the money of refund {refund_no} has arrived"),
+            Stage::Abnormal => format!(
+                "WeChat Pay could not pay refund {refund_no} out: the payer's account does not take it. Send it to the merchant's own account and pay the payer by other means, or name another card of the payer's in WeChat Pay's console"
+            ),
+            Stage::Refused => format!(
+                "WeChat Pay does not take refund {refund_no}: mend the cause and try again, or release it and pay by other means"
+            ),
+            Stage::Closed => {
+                format!("refund {refund_no} failed for good: decide anew about the money")
+            }
+            Stage::Released => format!(
+                "a person released refund {refund_no}, so the payer was paid another way, or will be: explain the difference with that"
+            ),
+        }
+    }
+}
+
+/// What becomes of the notice in the ledger that the money of a difference has.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NoticeStep<'a> {
+    /// It waits for a person, again.
+    Waits,
+    /// It is dealt with.
+    Decided {
+        /// By whom: a person, or a run.
+        who: &'a str,
+        /// Why.
+        why: &'a str,
+    },
 }
 
 /// Who did something about a difference.
@@ -383,6 +550,12 @@ pub struct Difference {
     pub here: Option<Side>,
     /// Where it stands.
     pub state: State,
+    /// What is carried out once it is approved.
+    #[serde(default, skip_serializing_if = "Wanted::is_refund")]
+    pub wanted: Wanted,
+    /// The refund whose money it waits for, or did last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<Followed>,
     /// Counts its steps; each write names the version it was decided on.
     pub version: u64,
     /// How it came there, the first step is its finding.
@@ -395,16 +568,24 @@ pub struct Difference {
 pub enum Decision {
     /// Propose to give the money back. Counts as the first of two persons.
     Propose,
+    /// Propose to take the order on again as paid. Counts as the first of two persons.
+    ProposePaid,
     /// Stand behind a proposal.
     Approve,
     /// Turn a proposal down.
     Reject,
     /// Say why the difference is right as it is.
     Explain,
+    /// Send the refund that WeChat Pay refused once more.
+    Retry,
+    /// Give the refund that WeChat Pay refused up.
+    Release,
+    /// Send the refund that could not be paid out to the merchant's own account.
+    Redirect,
 }
 
 /// Why a decision does not hold.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotDecided {
     /// Nothing like that can be decided about a difference that stands there.
     #[error("a difference that is {} cannot be decided about like this: load the page anew", .state.name())]
@@ -415,6 +596,26 @@ pub enum NotDecided {
     /// No money can be given back for this kind.
     #[error("no money can be given back for this kind of difference: explain it instead")]
     NothingToRefund,
+    /// A refund of the money is there: what can be decided is about that.
+    #[error("refund {refund_no} of this money is {}: decide about that refund, or explain", .stage.name())]
+    RefundIsThere {
+        /// Which.
+        refund_no: RefundNo,
+        /// How far it is.
+        stage: Stage,
+    },
+    /// It is no order of ours whose record could have been lost, or there is an order by now.
+    #[error("only the payment of an order that our books do not have can be taken on as paid")]
+    NothingToTakeOn,
+    /// Nobody would own the order.
+    #[error("say whose order it is: the id that its client is registered under")]
+    NoClient,
+    /// The refund does not stand where this can be decided.
+    #[error("only a refund that is {needs} can be sent on like this")]
+    WrongStage {
+        /// What it would have to be.
+        needs: &'static str,
+    },
     /// The same person stands behind the proposal already.
     #[error("you stand behind this proposal already: a second, different person has to approve it")]
     SamePerson,
@@ -448,6 +649,8 @@ impl Difference {
             there,
             here,
             state: State::Open,
+            wanted: Wanted::Refund,
+            refund: None,
             version: 1,
             history: vec![Step {
                 at,
@@ -471,7 +674,7 @@ impl Difference {
         }
     }
 
-    /// The difference after a person's decision.
+    /// The difference after a person's decision that names nobody else.
     ///
     /// # Errors
     /// [`NotDecided`] when the decision does not hold.
@@ -482,51 +685,233 @@ impl Difference {
         why: &str,
         at: UnixSeconds,
     ) -> Result<Self, NotDecided> {
+        self.decided_for(decision, None, person, why, at)
+    }
+
+    /// The difference after a person's decision; `client` is whose order is to be taken on again.
+    ///
+    /// # Errors
+    /// [`NotDecided`] when the decision does not hold.
+    pub fn decided_for(
+        &self,
+        decision: Decision,
+        client: Option<&ClientId>,
+        person: &str,
+        why: &str,
+        at: UnixSeconds,
+    ) -> Result<Self, NotDecided> {
         let why = why.trim();
         if why.is_empty() || why.chars().count() > REASON_MAX {
             return Err(NotDecided::NoReason);
         }
-        let wrong_state = Err(NotDecided::WrongState { state: self.state });
-        let to = match (decision, self.state) {
-            (Decision::Propose, State::Open | State::Rejected) => match self.kind.remedy() {
-                Remedy::Refund(Money::Second | Money::Nobodys) => State::Proposed,
-                Remedy::Settle(Question::Payment | Question::Refund) | Remedy::Person => {
-                    return Err(NotDecided::NothingToRefund);
-                }
-            },
-            (Decision::Approve, State::Proposed) => {
-                let mut behind = self.behind_the_proposal();
-                if behind.contains(&person) {
-                    return Err(NotDecided::SamePerson);
-                }
-                behind.push(person);
-                if behind.len() < PERSONS {
-                    State::Proposed
-                } else {
-                    State::Approved
-                }
-            }
-            (Decision::Reject, State::Proposed) => State::Rejected,
-            (Decision::Explain, State::Open | State::Proposed | State::Rejected) => {
-                State::Explained
-            }
-            (
-                Decision::Propose,
-                State::Proposed | State::Approved | State::Repaired | State::Explained,
-            )
-            | (
-                Decision::Approve | Decision::Reject,
+        let (to, wanted) = match decision {
+            Decision::Propose => (self.proposing()?, Wanted::Refund),
+            Decision::ProposePaid => (State::Proposed, self.taking_on(client)?),
+            Decision::Approve => (self.approving(person)?, self.wanted.clone()),
+            Decision::Reject => match self.state {
+                State::Proposed => (State::Rejected, Wanted::Refund),
                 State::Open
                 | State::Approved
+                | State::OnItsWay
                 | State::Repaired
                 | State::Rejected
-                | State::Explained,
-            )
-            | (Decision::Explain, State::Approved | State::Repaired | State::Explained) => {
-                return wrong_state;
+                | State::Explained => return Err(self.wrong_state()),
+            },
+            Decision::Explain => match self.state {
+                State::Open | State::Proposed | State::Rejected => {
+                    (State::Explained, Wanted::Refund)
+                }
+                State::Approved | State::OnItsWay | State::Repaired | State::Explained => {
+                    return Err(self.wrong_state());
+                }
+            },
+            Decision::Retry => (State::Approved, self.sending_on(Wanted::Retry)?),
+            Decision::Release => (State::Approved, self.sending_on(Wanted::Release)?),
+            Decision::Redirect => (State::Approved, self.sending_on(Wanted::Redirect)?),
+        };
+        let decided = self.stepping(Who::Person(person.to_owned()), to, why, at);
+        Ok(Self { wanted, ..decided })
+    }
+
+    fn wrong_state(&self) -> NotDecided {
+        NotDecided::WrongState { state: self.state }
+    }
+
+    /// Whether something may be proposed as it stands.
+    fn can_be_proposed(&self) -> Result<(), NotDecided> {
+        match self.state {
+            State::Open | State::Rejected => Ok(()),
+            State::Proposed
+            | State::Approved
+            | State::OnItsWay
+            | State::Repaired
+            | State::Explained => Err(self.wrong_state()),
+        }
+    }
+
+    fn proposing(&self) -> Result<State, NotDecided> {
+        self.can_be_proposed()?;
+        match self.kind.remedy() {
+            Remedy::Refund(Money::Second | Money::Nobodys) => {}
+            Remedy::Settle(Question::Payment | Question::Refund) | Remedy::Person => {
+                return Err(NotDecided::NothingToRefund);
+            }
+        }
+        match &self.refund {
+            None => Ok(State::Proposed),
+            // It failed for good: another one may be made.
+            Some(refund) if refund.stage == Stage::Closed => Ok(State::Proposed),
+            Some(refund) => Err(NotDecided::RefundIsThere {
+                refund_no: refund.refund_no.clone(),
+                stage: refund.stage,
+            }),
+        }
+    }
+
+    fn taking_on(&self, client: Option<&ClientId>) -> Result<Wanted, NotDecided> {
+        self.can_be_proposed()?;
+        if self.kind != Kind::UnknownOrderThere || self.refund.is_some() {
+            return Err(NotDecided::NothingToTakeOn);
+        }
+        let client_id = client.ok_or(NotDecided::NoClient)?.clone();
+        Ok(Wanted::TakeOn { client_id })
+    }
+
+    fn approving(&self, person: &str) -> Result<State, NotDecided> {
+        if self.state != State::Proposed {
+            return Err(self.wrong_state());
+        }
+        let mut behind = self.behind_the_proposal();
+        if behind.contains(&person) {
+            return Err(NotDecided::SamePerson);
+        }
+        behind.push(person);
+        Ok(if behind.len() < PERSONS {
+            State::Proposed
+        } else {
+            State::Approved
+        })
+    }
+
+    /// A refund that does not get on is sent on. One person is enough: two have approved it, and its money goes to nobody new.
+    fn sending_on(&self, wanted: Wanted) -> Result<Wanted, NotDecided> {
+        if self.state != State::Open {
+            return Err(self.wrong_state());
+        }
+        let needs = match &wanted {
+            Wanted::Redirect => Stage::Abnormal,
+            Wanted::Retry | Wanted::Release | Wanted::Refund | Wanted::TakeOn { .. } => {
+                Stage::Refused
             }
         };
-        Ok(self.stepping(Who::Person(person.to_owned()), to, why, at))
+        match &self.refund {
+            Some(refund) if refund.stage == needs => Ok(wanted),
+            Some(_) | None => Err(NotDecided::WrongStage {
+                needs: needs.name(),
+            }),
+        }
+    }
+
+    /// The difference after its refund was looked at; `None` when that says nothing new, or is not waited for any more.
+    ///
+    /// It is repaired when the money has arrived, and open again when the refund does not get on. Whoever brought that news wrote
+    /// it into our books; here only how the refund stands there counts, so this may be asked as often as one likes.
+    #[must_use]
+    pub fn told(&self, refund: &Followed, run: &str, at: UnixSeconds) -> Option<Self> {
+        match self.state {
+            State::Open | State::Approved | State::OnItsWay => {}
+            State::Proposed | State::Repaired | State::Rejected | State::Explained => return None,
+        }
+        let to_merchant = refund.to_merchant
+            || self
+                .refund
+                .as_ref()
+                .is_some_and(|known| known.refund_no == refund.refund_no && known.to_merchant);
+        let refund = Followed {
+            to_merchant,
+            ..refund.clone()
+        };
+        let to = match refund.stage {
+            Stage::Moving => State::OnItsWay,
+            Stage::Succeeded if !to_merchant => State::Repaired,
+            Stage::Succeeded
+            | Stage::Abnormal
+            | Stage::Refused
+            | Stage::Closed
+            | Stage::Released => State::Open,
+        };
+        if to == self.state && self.refund.as_ref() == Some(&refund) {
+            return None;
+        }
+        let told = self.stepping(Who::Run(run.to_owned()), to, &refund.meaning(), at);
+        Some(Self {
+            refund: Some(refund),
+            wanted: Wanted::Refund,
+            ..told
+        })
+    }
+
+    /// Whether somebody has to look every now and then how its refund stands.
+    pub fn is_followed(&self) -> bool {
+        let is_alive = self
+            .refund
+            .as_ref()
+            .is_some_and(|refund| refund.stage.is_alive());
+        match self.state {
+            State::OnItsWay | State::Open => is_alive,
+            State::Proposed
+            | State::Approved
+            | State::Repaired
+            | State::Rejected
+            | State::Explained => false,
+        }
+    }
+
+    /// Whether it is on its way to an end that the bills do not show: that they agree says nothing of it.
+    pub fn is_under_way(&self) -> bool {
+        match self.state {
+            State::Approved | State::OnItsWay => true,
+            State::Open | State::Proposed => self.refund.is_some(),
+            State::Repaired | State::Rejected | State::Explained => false,
+        }
+    }
+
+    /// The notice in the ledger that the money has which it is about, if that was kept for a person.
+    pub fn notice_id(&self) -> Option<String> {
+        match self.kind {
+            Kind::PaidThereUnpaidHere
+            | Kind::AmountDiffers
+            | Kind::IdentityDiffers
+            | Kind::UnknownOrderThere
+            | Kind::DuplicatePayment => self.about.transaction_id.as_deref().map(payment_notice_id),
+            Kind::RefundThereUnknownHere | Kind::RefundAmountDiffers | Kind::RefundStateDiffers => {
+                self.about.refund_id.as_deref().map(refund_notice_id)
+            }
+            Kind::PaidHereAbsentThere
+            | Kind::StatusDiffers
+            | Kind::RefundHereAbsentThere
+            | Kind::FeeOffTheRate
+            | Kind::FundFlowWithoutTrade
+            | Kind::TradeWithoutFundFlow
+            | Kind::SummaryDiffers => None,
+        }
+    }
+
+    /// What the last step does to that notice; `None` when it changes nothing about who has to act.
+    pub fn notice_step(&self) -> Option<NoticeStep<'_>> {
+        let last = self.history.last()?;
+        let before = self.history.iter().rev().nth(1)?;
+        if before.to.waits_for_a_person() == last.to.waits_for_a_person() {
+            return None;
+        }
+        if last.to.waits_for_a_person() {
+            return Some(NoticeStep::Waits);
+        }
+        let (Who::Run(who) | Who::Person(who)) = &last.who;
+        Some(NoticeStep::Decided {
+            who,
+            why: &last.why,
+        })
     }
 
     /// The difference after a run brought both sides together, or found them so.
@@ -538,20 +923,36 @@ impl Difference {
     /// The difference with a refund proposed by a run.
     #[must_use]
     pub fn proposed(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
-        self.stepping(Who::Run(run.to_owned()), State::Proposed, why, at)
+        let proposed = self.stepping(Who::Run(run.to_owned()), State::Proposed, why, at);
+        Self {
+            wanted: Wanted::Refund,
+            ..proposed
+        }
     }
 
-    /// The difference after an approved refund could not be made, or after a run found again what was repaired: it waits for
+    /// The difference after what was approved could not be done, or after a run found again what was repaired: it waits for
     /// people anew, and the persons who stood behind it count no more.
     #[must_use]
     pub fn reopened(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
-        self.stepping(Who::Run(run.to_owned()), State::Open, why, at)
+        let open = self.stepping(Who::Run(run.to_owned()), State::Open, why, at);
+        Self {
+            wanted: Wanted::Refund,
+            ..open
+        }
     }
 
     /// The difference with a note of what a run tried in vain. The state stays.
     #[must_use]
     pub fn noted(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
         self.stepping(Who::Run(run.to_owned()), self.state, why, at)
+    }
+
+    /// The person who decided last, and why.
+    pub fn decided_last(&self) -> Option<(&str, &str)> {
+        self.history.iter().rev().find_map(|step| match &step.who {
+            Who::Person(name) => Some((name.as_str(), step.why.as_str())),
+            Who::Run(_) => None,
+        })
     }
 
     /// The persons behind the proposal that stands, the first one first.
@@ -708,7 +1109,8 @@ mod tests {
             ] {
                 assert_eq!(
                     decide(&over, decision, "zhao"),
-                    Err(NotDecided::WrongState { state: over.state })
+                    Err(NotDecided::WrongState { state: over.state }),
+                    "{decision:?}"
                 );
             }
         }
@@ -718,6 +1120,210 @@ mod tests {
                 Err(NotDecided::NoReason)
             );
         }
+    }
+
+    fn approved(kind: Kind) -> Difference {
+        let proposed = decide(&difference(kind), Decision::Propose, "li").unwrap();
+        decide(&proposed, Decision::Approve, "wang").unwrap()
+    }
+
+    fn at(stage: Stage) -> Followed {
+        Followed {
+            refund_no: RefundNo::parse("second-4200001").unwrap(),
+            stage,
+            to_merchant: false,
+        }
+    }
+
+    fn told(difference: &Difference, stage: Stage) -> Difference {
+        difference.told(&at(stage), "run-2", NOW).unwrap()
+    }
+
+    #[test]
+    fn a_difference_is_repaired_by_money_that_arrived_and_open_again_when_its_refund_does_not_get_on()
+     {
+        let begun = approved(Kind::DuplicatePayment);
+        let moving = told(&begun, Stage::Moving);
+        assert_eq!(moving.state, State::OnItsWay);
+        assert_eq!(
+            moving.told(&at(Stage::Moving), "run-3", NOW),
+            None,
+            "no news"
+        );
+        for from in [&begun, &moving] {
+            for (stage, to) in [
+                (Stage::Succeeded, State::Repaired),
+                (Stage::Abnormal, State::Open),
+                (Stage::Refused, State::Open),
+                (Stage::Closed, State::Open),
+                (Stage::Released, State::Open),
+            ] {
+                let told = told(from, stage);
+                assert_eq!(told.state, to, "{}", stage.name());
+                assert_eq!(
+                    told.is_followed(),
+                    matches!(stage, Stage::Abnormal | Stage::Refused),
+                    "{}: what can still happen is looked at",
+                    stage.name()
+                );
+            }
+        }
+        let abnormal = told(&moving, Stage::Abnormal);
+        assert!(abnormal.is_under_way(), "no bill says that it is over");
+        assert_eq!(told(&abnormal, Stage::Moving).state, State::OnItsWay);
+        assert_eq!(told(&abnormal, Stage::Succeeded).state, State::Repaired);
+    }
+
+    #[test]
+    fn what_is_over_or_decided_otherwise_is_told_nothing_of_a_refund() {
+        let open = told(&approved(Kind::DuplicatePayment), Stage::Closed);
+        let proposed = decide(&open, Decision::Propose, "li").unwrap();
+        for over in [
+            proposed.clone(),
+            decide(&proposed, Decision::Reject, "li").unwrap(),
+            decide(&open, Decision::Explain, "li").unwrap(),
+            told(&approved(Kind::DuplicatePayment), Stage::Succeeded),
+        ] {
+            assert_eq!(over.told(&at(Stage::Abnormal), "run-3", NOW), None);
+            assert!(!over.is_followed());
+        }
+    }
+
+    #[test]
+    fn money_that_a_person_sent_to_the_merchants_account_has_not_reached_the_payer() {
+        let stuck = told(&approved(Kind::DuplicatePayment), Stage::Abnormal);
+        let decided = decide(&stuck, Decision::Redirect, "li").unwrap();
+        let redirected = Followed {
+            to_merchant: true,
+            ..at(Stage::Moving)
+        };
+        let moving = decided.told(&redirected, "run-2", NOW).unwrap();
+        assert_eq!(moving.state, State::OnItsWay);
+        let through = told(&moving, Stage::Succeeded);
+        assert_eq!((through.state, through.is_followed()), (State::Open, false));
+        assert!(through.is_under_way(), "only a person ends it");
+        assert!(decide(&through, Decision::Propose, "li").is_err());
+        assert!(decide(&through, Decision::Explain, "li").is_ok());
+    }
+
+    #[test]
+    fn a_refund_is_sent_on_only_from_where_it_does_not_get_on() {
+        let sending = [Decision::Retry, Decision::Release, Decision::Redirect];
+        let begun = approved(Kind::UnknownOrderThere);
+        for (stage, holds) in [
+            (Stage::Moving, [false, false, false]),
+            (Stage::Refused, [true, true, false]),
+            (Stage::Abnormal, [false, false, true]),
+            (Stage::Closed, [false, false, false]),
+            (Stage::Released, [false, false, false]),
+            (Stage::Succeeded, [false, false, false]),
+        ] {
+            let stands = told(&begun, stage);
+            for (decision, holds) in sending.into_iter().zip(holds) {
+                let decided = decide(&stands, decision, "li");
+                assert_eq!(decided.is_ok(), holds, "{} {decision:?}", stage.name());
+                if let Ok(decided) = decided {
+                    assert_eq!(decided.state, State::Approved);
+                    assert!(!decided.is_followed(), "first it is carried out");
+                }
+            }
+            let again = decide(&stands, Decision::Propose, "li");
+            assert_eq!(again.is_ok(), stage == Stage::Closed, "{}", stage.name());
+        }
+        for decision in sending {
+            let open = difference(Kind::UnknownOrderThere);
+            assert!(decide(&open, decision, "li").is_err(), "no refund was made");
+        }
+    }
+
+    #[test]
+    fn an_order_is_taken_on_as_paid_only_for_a_client_and_by_two_persons() {
+        let shop = ClientId::new("shop");
+        let propose = |one: &Difference, client| {
+            one.decided_for(Decision::ProposePaid, client, "li", "restored", NOW)
+        };
+        let open = difference(Kind::UnknownOrderThere);
+        assert_eq!(propose(&open, None), Err(NotDecided::NoClient));
+        let proposed = propose(&open, Some(&shop)).unwrap();
+        let wanted = Wanted::TakeOn {
+            client_id: shop.clone(),
+        };
+        assert_eq!(
+            (proposed.state, &proposed.wanted),
+            (State::Proposed, &wanted)
+        );
+        assert_eq!(
+            decide(&proposed, Decision::Approve, "li"),
+            Err(NotDecided::SamePerson)
+        );
+        let approved = decide(&proposed, Decision::Approve, "wang").unwrap();
+        assert_eq!(
+            (approved.state, &approved.wanted),
+            (State::Approved, &wanted)
+        );
+        // Approvals of a refund never count for it, nor the other way round.
+        let refund = open.proposed("run-1", "to be given back", NOW);
+        assert!(
+            propose(&refund, Some(&shop)).is_err(),
+            "that is rejected first"
+        );
+        let once = decide(&refund, Decision::Approve, "wang").unwrap();
+        let rejected = decide(&once, Decision::Reject, "li").unwrap();
+        let proposed = propose(&rejected, Some(&shop)).unwrap();
+        assert_eq!(proposed.behind_the_proposal(), ["li"]);
+        let second = decide(&proposed, Decision::Reject, "li").unwrap();
+        assert_eq!(second.wanted, Wanted::Refund);
+        for kind in Kind::ALL {
+            let takes = propose(&difference(kind), Some(&shop)).is_ok();
+            assert_eq!(takes, kind == Kind::UnknownOrderThere, "{}", kind.name());
+        }
+        let given_back = told(&self::approved(Kind::UnknownOrderThere), Stage::Closed);
+        assert_eq!(
+            propose(&given_back, Some(&shop)),
+            Err(NotDecided::NothingToTakeOn)
+        );
+    }
+
+    #[test]
+    fn the_notice_of_its_money_waits_exactly_while_a_person_has_to_act() {
+        let open = difference(Kind::DuplicatePayment);
+        assert_eq!(open.notice_id().as_deref(), Some("payment#4200001"));
+        assert_eq!(
+            open.notice_step(),
+            None,
+            "it stands there since the money was kept"
+        );
+        let proposed = open.proposed("run-1", "twice", NOW);
+        assert_eq!(proposed.notice_step(), None);
+        let once = decide(&proposed, Decision::Approve, "li").unwrap();
+        assert_eq!(once.notice_step(), None);
+        let closed = |who| {
+            Some(NoticeStep::Decided {
+                who,
+                why: "looked at it",
+            })
+        };
+        let approved = decide(&once, Decision::Approve, "wang").unwrap();
+        assert_eq!(approved.notice_step(), closed("wang"));
+        let moving = told(&approved, Stage::Moving);
+        assert_eq!(moving.notice_step(), None);
+        let stuck = told(&moving, Stage::Refused);
+        assert_eq!(stuck.notice_step(), Some(NoticeStep::Waits));
+        let explained = decide(&stuck, Decision::Explain, "li").unwrap();
+        assert_eq!(explained.notice_step(), closed("li"));
+        assert_eq!(difference(Kind::FeeOffTheRate).notice_id(), None);
+    }
+
+    #[test]
+    fn a_difference_that_an_earlier_version_wrote_is_read() {
+        let approved = approved(Kind::DuplicatePayment);
+        let mut stored = serde_json::to_value(&approved).unwrap();
+        let members = stored.as_object_mut().unwrap();
+        assert!(!members.contains_key("wanted") && !members.contains_key("refund"));
+        members.insert("state".to_owned(), "repaired".into());
+        let read: Difference = serde_json::from_value(stored).unwrap();
+        assert_eq!((read.state, read.wanted), (State::Repaired, Wanted::Refund));
+        assert_eq!(read.refund, None);
     }
 
     #[test]

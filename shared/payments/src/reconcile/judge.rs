@@ -186,11 +186,11 @@ fn booked<'a>(order: &'a Order, transaction_id: &str) -> Option<&'a Payment> {
         .filter(|payment| payment.transaction_id.as_str() == transaction_id)
 }
 
-/// Whether money that was never ours is on its way back, or turned out to be the order's own.
+/// Whether money that was never ours is back, or turned out to be the order's own. While a refund is on its way it may still fail.
 fn given_back(parked: Option<&ParkedPayment>) -> bool {
     parked.is_some_and(|parked| match parked.state {
-        ParkedState::Parked => false,
-        ParkedState::Refunding | ParkedState::Refunded | ParkedState::Booked => true,
+        ParkedState::Parked | ParkedState::Refunding => false,
+        ParkedState::Refunded | ParkedState::Booked => true,
     })
 }
 
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn money_that_is_on_its_way_back_is_no_difference_any_more() {
+    fn money_that_is_back_is_no_difference_any_more_and_money_on_its_way_still_is() {
         let second = |state| Read {
             parked: Some(parked(state)),
             ..known(OrderState::Paid(payment_of("420009")))
@@ -458,7 +458,11 @@ mod tests {
                 "duplicate_payment",
                 "unknown_order_there",
             ),
-            (ParkedState::Refunding, "agrees", "agrees"),
+            (
+                ParkedState::Refunding,
+                "duplicate_payment",
+                "unknown_order_there",
+            ),
             (ParkedState::Refunded, "agrees", "agrees"),
             (ParkedState::Booked, "agrees", "agrees"),
         ] {

@@ -132,6 +132,25 @@ async fn a_key_is_read_and_unsealed_once_a_minute_and_once_a_sandbox() {
 }
 
 #[tokio::test]
+async fn nothing_is_registered_for_the_client_whom_nobodys_orders_belong_to() {
+    let bench = Bench::new().await;
+    let sandbox = bench.sandbox();
+    let refused = sandbox.put_client_hmac("shop-1", "(nobody)", &SECRET).await;
+    let refused = refused.expect_err("no such client");
+    assert!(matches!(refused, KeysError::Client(_)), "{refused}");
+    assert!(
+        refused.to_string().contains("belong to no client"),
+        "{refused}"
+    );
+    let (_, public) = ed25519_key();
+    let refused = sandbox
+        .put_client_public("shop-1", "(nobody)", Algorithm::Ed25519, &public)
+        .await;
+    assert!(matches!(refused, Err(KeysError::Client(_))));
+    assert!(sandbox.client_key("shop-1").await.expect("read").is_none());
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_gone_within_a_minute() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();

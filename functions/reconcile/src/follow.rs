@@ -1,0 +1,126 @@
+//! Differences that wait for the money of a refund: each minute, and in each run of their day, they are told how that refund stands
+//! in our books. Whoever brought its news there, a callback, a query or the sweep, need not know that anybody waits.
+//!
+//! Nothing is asked of WeChat Pay here. What was not told, since the process died, is told in the next minute.
+
+use adapters::reconciliation::{FollowedDifference, Saved};
+use flows::problem::Chain;
+use futures_util::{StreamExt, stream};
+use payments::{
+    ids::OrderNo,
+    reconcile::difference::{Difference, Followed, Stage, State},
+};
+use tracing::{error, info, warn};
+
+use crate::{desk::Desk, error::DayError};
+
+/// How many are looked at at once.
+const SIDE_BY_SIDE: usize = 8;
+/// For how long one minute's run looks at them, in milliseconds: the sweep comes after it.
+const WITHIN_MS: i64 = 10_000;
+
+/// Looks at all that are followed. What cannot be looked at now is looked at in the next minute.
+pub(crate) async fn refunds(desk: &Desk) {
+    let ends_ms = desk.clock.now_ms().saturating_add(WITHIN_MS);
+    let mut from = None;
+    loop {
+        let page = match desk.reconciliations.followed(from).await {
+            Ok(page) => page,
+            Err(error) => {
+                warn!(error = %Chain(&error), "differences that wait for refunds were not looked at");
+                return;
+            }
+        };
+        let looks = stream::iter(&page.items).map(async |followed| {
+            if let Err(error) = look_at(desk, followed).await {
+                warn!(
+                    date = %followed.date,
+                    id = followed.id,
+                    error = %Chain(&error),
+                    "a difference was not told how its refund stands"
+                );
+            }
+        });
+        looks.buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
+        let Some(next) = page.next else {
+            return;
+        };
+        if desk.clock.now_ms() >= ends_ms {
+            warn!("more differences wait for refunds than a minute's run looks at");
+            return;
+        }
+        from = Some(next);
+    }
+}
+
+async fn look_at(desk: &Desk, followed: &FollowedDifference) -> Result<(), DayError> {
+    let read = desk
+        .reconciliations
+        .difference(followed.date, &followed.id)
+        .await?;
+    let still = match read {
+        Some(difference) => match one(desk, &difference).await? {
+            Some(told) => told.is_followed(),
+            None => difference.is_followed(),
+        },
+        None => false,
+    };
+    if !still {
+        desk.reconciliations.follow_no_more(followed).await?;
+    }
+    Ok(())
+}
+
+/// Tells a difference how its refund stands in our books. Gives it as it stands then, if that is news.
+///
+/// # Errors
+/// [`DayError`].
+pub(crate) async fn one(
+    desk: &Desk,
+    difference: &Difference,
+) -> Result<Option<Difference>, DayError> {
+    let (Some(followed), Some(order_no)) = (
+        difference
+            .refund
+            .as_ref()
+            .filter(|_| difference.is_followed()),
+        difference.about.order_no.as_deref(),
+    ) else {
+        return Ok(None);
+    };
+    let Ok(order_no) = OrderNo::parse(order_no) else {
+        return Ok(None);
+    };
+    let Some(refund) = desk.orders.refund(&order_no, &followed.refund_no).await? else {
+        return Ok(None);
+    };
+    let stands = Followed::of(&refund);
+    let by = desk.random.id();
+    let Some(told) = difference.told(&stands, &by, desk.clock.now()) else {
+        return Ok(None);
+    };
+    match desk.reconciliations.save_difference(&told).await? {
+        Saved::Yes => {
+            say(&told, stands.stage);
+            Ok(Some(told))
+        }
+        // A person decided meanwhile, or another run told it.
+        Saved::Stale => Ok(None),
+    }
+}
+
+/// Somebody has to act where the refund of an approved difference does not get on.
+fn say(told: &Difference, stage: Stage) {
+    let why = told.history.last().map(|step| step.why.as_str());
+    if told.state == State::Open {
+        error!(
+            date = %told.date,
+            id = told.id,
+            refund = stage.name(),
+            what_to_do = why,
+            "a difference is open again: its refund does not get on"
+        );
+    } else {
+        info!(date = %told.date, id = told.id, state = told.state.name(), why, "difference told of its refund");
+    }
+}

@@ -1,0 +1,127 @@
+//! Money that is kept for a person, in the ledger: one record for each payment or refund, whoever came upon it.
+//!
+//! What keeps money in the orders table writes this record in the same transaction, so neither is there without the other. A
+//! callback adds its message later, so that it can be sent round again.
+
+use aws_sdk_dynamodb::{
+    error::BuildError,
+    types::{ReturnValuesOnConditionCheckFailure, Update},
+};
+use payments::{ids::OrderNo, reconcile::difference::NoticeStep};
+use wechatpay::UnixSeconds;
+
+use super::{
+    Notice, NoticeStatus, Notices, NoticesError, Written, expires_at, item, number, status, text,
+    written,
+};
+use crate::order_table::Kept;
+
+/// Money that waits for a person.
+#[derive(Clone, Copy, Debug)]
+pub struct KeptMoney<'a> {
+    /// `payment#<transaction_id>` or `refund#<refund_id>`.
+    pub notice_id: &'a str,
+    /// The order that WeChat Pay names.
+    pub order_no: &'a OrderNo,
+    /// What a person must find out or decide.
+    pub what_to_do: &'a str,
+    /// The present time.
+    pub now: UnixSeconds,
+}
+
+/// A record that is there already keeps what it says: no notice is the first of its money twice.
+const KEEPING: &str = "SET #status = if_not_exists(#status, :parked), \
+     notice_id = if_not_exists(notice_id, :notice_id), \
+     order_no = if_not_exists(order_no, :order_no), \
+     event_type = if_not_exists(event_type, :none), \
+     what_to_do = if_not_exists(what_to_do, :what_to_do), \
+     first_seen_at = if_not_exists(first_seen_at, :now), \
+     updated_at = if_not_exists(updated_at, :now)";
+
+impl Notices {
+    /// The write that puts kept money into the ledger, for the transaction that keeps it.
+    pub(crate) fn keeping(&self, money: &KeptMoney<'_>) -> Result<Update, BuildError> {
+        Update::builder()
+            .table_name(&self.table)
+            .key("pk", text(self.pk(money.notice_id)))
+            .update_expression(KEEPING)
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":parked", status(NoticeStatus::Parked))
+            .expression_attribute_values(":notice_id", text(money.notice_id))
+            .expression_attribute_values(":order_no", text(money.order_no.as_str()))
+            .expression_attribute_values(":none", text(""))
+            .expression_attribute_values(":what_to_do", text(money.what_to_do))
+            .expression_attribute_values(":now", number(money.now.0))
+            .build()
+    }
+
+    /// Puts money into the ledger that was kept before the ledger knew it, and tells whether a person has decided about it.
+    ///
+    /// # Errors
+    /// [`NoticesError`].
+    pub async fn keep(&self, money: &KeptMoney<'_>) -> Result<Kept, NoticesError> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(self.pk(money.notice_id)))
+            .update_expression(KEEPING)
+            .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":parked", status(NoticeStatus::Parked))
+            .expression_attribute_values(":notice_id", text(money.notice_id))
+            .expression_attribute_values(":order_no", text(money.order_no.as_str()))
+            .expression_attribute_values(":none", text(""))
+            .expression_attribute_values(":what_to_do", text(money.what_to_do))
+            .expression_attribute_values(":now", number(money.now.0))
+            .send()
+            .await;
+        Ok(match written("keep money in the ledger", sent)? {
+            Written::Yes => Kept::Waiting,
+            Written::No(found) => match item::status(&found)? {
+                NoticeStatus::Decided => Kept::Decided,
+                NoticeStatus::Pending | NoticeStatus::Parked | NoticeStatus::Settled => {
+                    Kept::Waiting
+                }
+            },
+        })
+    }
+
+    /// The write that brings a record, as it was read, along with the step of a difference; `None` when it stands there already.
+    pub(crate) fn stepping(
+        &self,
+        found: &Notice,
+        step: &NoticeStep<'_>,
+        now: UnixSeconds,
+    ) -> Result<Option<Update>, BuildError> {
+        let update = Update::builder()
+            .table_name(&self.table)
+            .key("pk", text(self.pk(&found.notice_id)))
+            .condition_expression("#status = :seen")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":seen", status(found.status))
+            .expression_attribute_values(":now", number(now.0));
+        let update = match (step, found.status) {
+            (NoticeStep::Waits, NoticeStatus::Decided) => update
+                .update_expression(
+                    "SET #status = :parked, updated_at = :now \
+                     REMOVE decided_by, decided_why, expires_at",
+                )
+                .expression_attribute_values(":parked", status(NoticeStatus::Parked)),
+            (NoticeStep::Decided { who, why }, NoticeStatus::Parked | NoticeStatus::Pending) => {
+                update
+                    .update_expression(
+                        "SET #status = :decided, updated_at = :now, decided_by = :who, \
+                     decided_why = :why, expires_at = :expires_at REMOVE next_retry_at",
+                    )
+                    .expression_attribute_values(":decided", status(NoticeStatus::Decided))
+                    .expression_attribute_values(":who", text(*who))
+                    .expression_attribute_values(":why", text(*why))
+                    .expression_attribute_values(":expires_at", expires_at(now))
+            }
+            (NoticeStep::Waits, _) | (NoticeStep::Decided { .. }, _) => return Ok(None),
+        };
+        update.build().map(Some)
+    }
+}

@@ -1,0 +1,118 @@
+//! Differences whose refund is on its way, or does not get on: a list of their own, so that each minute's run finds them without
+//! reading any day.
+//!
+//! A place in the list is written with the step that begins the waiting, in one transaction. It is taken out later, by whoever
+//! finds that nothing is waited for any more; the version of the step keeps a place from being lost that was taken anew meanwhile.
+
+use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::Put};
+use payments::reconcile::{difference::Difference, run::BillDate};
+
+use super::{
+    ReconciliationError, ReconciliationTable,
+    item::{self, Item, number, text},
+    unavailable,
+};
+
+/// A difference in the list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FollowedDifference {
+    /// Its day.
+    pub date: BillDate,
+    /// Its name under the day.
+    pub id: String,
+    version: u64,
+}
+
+/// A piece of the list.
+#[derive(Clone, Debug)]
+pub struct FollowedPage {
+    /// The differences, the earliest day first.
+    pub items: Vec<FollowedDifference>,
+    /// Where the next piece begins, if there may be one.
+    pub next: Option<FollowedFrom>,
+}
+
+/// A place in the list.
+#[derive(Clone, Debug)]
+pub struct FollowedFrom(Item);
+
+impl ReconciliationTable {
+    /// How many are read at a time.
+    const FOLLOWED_PAGE: i32 = 200;
+
+    /// A piece of the list, read consistently.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn followed(
+        &self,
+        from: Option<FollowedFrom>,
+    ) -> Result<FollowedPage, ReconciliationError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(self.followed_pk()))
+            .consistent_read(true)
+            .set_exclusive_start_key(from.map(|from| from.0))
+            .limit(Self::FOLLOWED_PAGE)
+            .send()
+            .await
+            .map_err(|error| unavailable("list differences that are waited for", error))?;
+        let items = page.items().iter().map(item::read_followed);
+        Ok(FollowedPage {
+            items: items.collect::<Result<_, _>>()?,
+            next: page.last_evaluated_key.map(FollowedFrom),
+        })
+    }
+
+    /// Takes a difference out of the list, unless it was put there anew since it was read.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn follow_no_more(
+        &self,
+        followed: &FollowedDifference,
+    ) -> Result<(), ReconciliationError> {
+        let deleted = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("pk", text(self.followed_pk()))
+            .key("sk", text(item::followed_sk(followed.date, &followed.id)))
+            .condition_expression("version = :seen")
+            .expression_attribute_values(":seen", number(followed.version))
+            .send()
+            .await;
+        match deleted {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(unavailable("take a difference out of the list", error)),
+        }
+    }
+
+    /// The place in the list of a difference after a step.
+    pub(super) fn follow(&self, to: &Difference) -> Result<Put, ReconciliationError> {
+        Ok(Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item::followed(self.followed_pk(), to)))
+            .build()?)
+    }
+
+    fn followed_pk(&self) -> String {
+        format!("followed#{}", self.mchid)
+    }
+}
+
+impl FollowedDifference {
+    pub(super) fn new(date: BillDate, id: String, version: u64) -> Self {
+        Self { date, id, version }
+    }
+}
