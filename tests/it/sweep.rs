@@ -134,8 +134,93 @@ async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
     assert_eq!(report.claimed + report.left, 40, "{report:?}");
     assert_eq!(
         report.pages + report.parts_unread,
-        u32::from(due::SHARDS),
+        u32::from(due::PARTS),
         "{report:?}"
     );
     assert_eq!(report.parts_with_more, 0, "{report:?}");
+}
+
+/// Paid, and the callback is lost, while WeChat Pay fails for ten minutes.
+async fn paid_in_an_outage(outage: Fault) -> Bench {
+    let bench = Bench::start().await;
+    let admin = bench.wechat.admin();
+    for n in 0..4 {
+        bench.post_order(&native(&format!("ORDER-{n}"))).await;
+        bench.advance(Duration::from_secs(150)).await;
+    }
+    admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
+    for n in 0..4 {
+        bench.pay(&format!("ORDER-{n}")).await;
+    }
+    let outage = admin.add_fault(Rule::always(outage)).unwrap();
+    let mut unanswered = 0;
+    for _ in 0..10 {
+        bench.advance(Duration::from_secs(60)).await;
+        let report = bench.sweep().await;
+        assert_eq!(report.settled, 0);
+        unanswered += report.unanswered;
+    }
+    assert!(unanswered >= 8, "each was asked about: {unanswered}");
+    admin.clear_faults(Some(outage));
+    bench
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn orders_that_were_paid_while_wechat_pay_failed_for_ten_minutes_are_settled_in_the_minute_after()
+ {
+    for outage in [Fault::ServerErrorBefore { status: 503 }, Fault::ResetBefore] {
+        let bench = paid_in_an_outage(outage.clone()).await;
+        bench.advance(Duration::from_secs(60)).await;
+        let report = bench.sweep().await;
+        assert_eq!(report.settled, 4, "{outage:?}: {report:?}");
+        for n in 0..4 {
+            let shown = bench.get_order(&format!("ORDER-{n}")).await;
+            assert_eq!(shown.body["state"], "paid", "{outage:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_dies_while_an_order_is_asked_about_leaves_it_at_its_next_step() {
+    let bench = Bench::start().await;
+    bench.post_order(&native("ORDER-1")).await;
+    bench.advance(Duration::from_secs(60)).await;
+    let admin = bench.wechat.admin();
+    let failing = Rule::always(Fault::ServerErrorBefore { status: 500 });
+    admin.add_fault(failing).unwrap();
+    // The claim is the first update of the order, the way back the second.
+    let updates = Match::operation(Service::DynamoDb, "UpdateItem").on(&bench.tables.orders);
+    bench.wire.break_after(updates, 1, 1, AwsFault::DieBefore);
+    assert!(bench.wire.until_death(bench.sweep()).await.is_none());
+    bench.wire.mend();
+    let order = bench.order("ORDER-1").await;
+    let due = order.due.unwrap().at.0;
+    assert_eq!(due - order.created_at.0, 180, "the claimed step holds");
+    admin.clear_faults(None);
+    bench.advance(Duration::from_secs(120)).await;
+    assert_eq!(bench.sweep().await.open, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_and_a_closing_that_got_no_answer_are_asked_about_again_in_the_next_minutes() {
+    let bench = Bench::start().await;
+    let admin = bench.wechat.admin();
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
+    assert_eq!(bench.work_off().await, 0);
+    bench.post_order(&native("ORDER-2")).await;
+    // Long over, so that the steps are far apart.
+    bench.advance(Duration::from_secs(3 * 3600)).await;
+    let failing = Rule::always(Fault::ServerErrorBefore { status: 500 });
+    let id = admin.add_fault(failing).unwrap();
+    let report = bench.sweep().await;
+    assert_eq!(report.unanswered, 2, "{report:?}");
+    admin.clear_faults(Some(id));
+    bench.advance(Duration::from_secs(60)).await;
+    let report = bench.sweep().await;
+    assert_eq!((report.closed, report.claimed), (1, 2), "{report:?}");
+    let overdue = report.overdue_s.keys().copied().collect::<Vec<_>>();
+    assert_eq!(overdue, ["closing", "refund"]);
 }

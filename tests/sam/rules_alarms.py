@@ -62,6 +62,7 @@ def expected(resources):
         "TreatMissingData": "breaching",
     }
     merchant = [{"Name": "Mchid", "Value": {"Ref": "Mchid"}}]
+    found["SweepBehindAlarm"] = above(METRICS, "OldestOverdue", merchant, 900, "Maximum")
     # One figure a day: between two of them nothing is better than it was.
     found["OpenDifferencesAlarm"] = above(METRICS, "OpenDifferences", merchant, 0, "Maximum") | {
         "TreatMissingData": "ignore",

@@ -221,7 +221,7 @@ impl Request<'_> {
             .closing
             .close(order, ACT_WITHIN, &self.cause, self.trace.id())
             .await;
-        let order = closed.map_err(|error| Problem::unavailable(&error))?;
+        let order = closed.map_err(|error| Problem::unavailable(&error))?.order;
         match judge_order(&order) {
             Closable::Paid => Err(Problem::order_paid()),
             Closable::Over if before == Closable::Over => {

@@ -73,7 +73,7 @@ pub enum Answer {
 }
 
 /// A sweep ends before the next minute's begins, though the function may run for longer than that.
-const SWEEP_MS: i64 = 50_000;
+const SWEEP_MS: i64 = 58_000;
 
 /// No work on a day is begun with less time left than this, in milliseconds.
 const BEGIN_BEFORE_DEADLINE_MS: i64 = 30_000;

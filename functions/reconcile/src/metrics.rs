@@ -1,9 +1,13 @@
-//! What a day comes to, as metrics: on-call is told of any open difference, and of a day that was not reconciled.
+//! What a day and a sweep come to, as metrics: on-call is told of any open difference, of a day that was not reconciled, and of what
+//! is due and not looked at.
 
 use adapters::telemetry::emf::{Metrics, Unit};
-use payments::reconcile::{difference::RunSide, run::Run};
+use payments::{
+    due::Reason,
+    reconcile::{difference::RunSide, run::Run},
+};
 
-use crate::desk::Desk;
+use crate::{desk::Desk, sweep::Report};
 
 /// The namespace that the template's alarms look at.
 const NAMESPACE: &str = "WechatPayOnLambda";
@@ -54,6 +58,26 @@ fn found(desk: &Desk, run: &Run, open: u64) -> Metrics {
         .metric("Differences", Unit::Count, i64::from(found))
         .metric("OpenDifferences", Unit::Count, whole(open))
         .metric("CarriedTrades", Unit::Count, whole(run.carried()))
+}
+
+/// A run of the sweep is over: how long what was due longest had been due when it began, for each reason and in all.
+pub(crate) fn swept(desk: &Desk, report: &Report) {
+    let overdue_s = |reason: Reason| {
+        let overdue_s = report.overdue_s.get(reason.name());
+        overdue_s.copied().unwrap_or_default()
+    };
+    let oldest_s = report.overdue_s.values().max().copied();
+    of(desk)
+        .metric("OldestOverdue", Unit::Seconds, oldest_s.unwrap_or_default())
+        .metric("OverdueRefund", Unit::Seconds, overdue_s(Reason::Refund))
+        .metric(
+            "OverdueRecovery",
+            Unit::Seconds,
+            overdue_s(Reason::Recovery),
+        )
+        .metric("OverdueClosing", Unit::Seconds, overdue_s(Reason::Closing))
+        .metric("OverdueLook", Unit::Seconds, overdue_s(Reason::Look))
+        .print(desk.clock.now_ms());
 }
 
 fn of(desk: &Desk) -> Metrics {

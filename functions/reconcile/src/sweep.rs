@@ -1,10 +1,12 @@
-//! The minute's sweep: what is due, a page at a time from each part of the index -> each order and refund read again, claimed, asked
-//! about, settled, closed or sent -> a report.
+//! The minute's sweep: what is due, by its urgency and age ([`schedule`]) -> each order and refund read again, claimed, asked about,
+//! settled, closed or sent -> a report.
 
-use std::{collections::VecDeque, time::Duration};
+mod schedule;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use adapters::{
-    order_table::{DueFrom, DueItem, TableError},
+    order_table::{DueFrom, DueItem, DueSince, TableError},
     queues::{PaymentRequest, QueueError},
 };
 use flows::{
@@ -16,10 +18,10 @@ use flows::{
     settle::Settled,
     trace::Trace,
 };
-use futures_util::{StreamExt, stream};
 use payments::{
-    due::{self, SHARDS},
+    due::{self, PARTS, Reason},
     ids::{OrderNo, RefundNo},
+    issue::is_busy_or_broken,
     journal::Cause,
     order::{Order, OrderState},
 };
@@ -27,7 +29,8 @@ use serde::Serialize;
 use tracing::{error, info, warn};
 use wechatpay::UnixSeconds;
 
-use crate::desk::Desk;
+use crate::{desk::Desk, metrics};
+use schedule::{Bounds, Work};
 
 /// What a run did, how far it got, and what is left.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -52,6 +55,8 @@ pub struct Report {
     pub parked: u32,
     /// Orders and refunds that could not be looked at; they are due again.
     pub failed: u32,
+    /// Those of them that failed for a reason that passes: WeChat Pay did not answer, say. They are due again soon.
+    pub unanswered: u32,
     /// Pages of the index that were read.
     pub pages: u32,
     /// Orders and refunds that were due and that this run read of and did not come to. They keep their places.
@@ -62,26 +67,21 @@ pub struct Report {
     pub parts_unread: u32,
     /// Parts of the index that could not be read.
     pub parts_unreadable: u32,
+    /// How long what was due longest had been due when the run began, in seconds, by the reason; without those that nothing was due
+    /// for.
+    pub overdue_s: BTreeMap<&'static str, i64>,
     /// The run ended early, since neither host of WeChat Pay answers: what is due keeps its place for a run that can ask.
     pub wechat_down: bool,
 }
 
-/// Taken from a part of the index at a time, so that no part waits for another that is full.
-const PAGE: i32 = 50;
-/// What one run looks at, at most: a minute's share of what WeChat Pay takes from this function.
-const RUN_MAX: u32 = 4_000;
-/// How many are asked about at once.
-const SIDE_BY_SIDE: usize = 8;
+/// Taken from a part of the index at a time, in keys of some 150 bytes.
+const PAGE: i32 = 100;
 /// One look's time with WeChat Pay.
 const LOOK_WITHIN: Duration = Duration::from_secs(6);
-/// Nothing is begun with less time left than this, in milliseconds.
-const BEGIN_BEFORE_DEADLINE_MS: i64 = 8_000;
 
 /// What looking at something that is due came to.
 enum Look {
     NotOurs,
-    /// It was not begun: the time is over, or neither host of WeChat Pay answers.
-    Left,
     Settled,
     Open,
     Resumed,
@@ -90,6 +90,9 @@ enum Look {
     RefundMoved,
     RefundOpen,
     Parked,
+    /// Nothing, for a reason that passes: WeChat Pay did not answer, or something failed on our side. It is due again soon.
+    Unanswered,
+    /// Nothing, and soon it would be no better.
     Failed,
 }
 
@@ -139,80 +142,85 @@ impl LookError {
     }
 }
 
+/// A run's looks and what they need.
+struct Looks<'a> {
+    desk: &'a Desk,
+    began_at: UnixSeconds,
+    cause: Cause,
+    trace: Trace,
+}
+
 /// Looks at whatever is due. `deadline_ms` is when the run has to end (Unix milliseconds).
 ///
 /// # Errors
 /// When no part of the index could be read.
 pub(crate) async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, TableError> {
-    let trace = Trace::from_header(None, &desk.random);
-    let cause = Cause::Sweep(desk.random.id());
-    let began_at = desk.clock.now();
+    let looks = Looks {
+        desk,
+        began_at: desk.clock.now(),
+        cause: Cause::Sweep(desk.random.id()),
+        trace: Trace::from_header(None, &desk.random),
+    };
+    let bounds = Bounds {
+        began_at: looks.began_at,
+        deadline_ms,
+        lanes: schedule::lanes(desk.wechat.calls_per_s()),
+    };
     let mut report = Report::default();
-    let mut unreadable = None;
-    let mut places: VecDeque<(u8, Option<DueFrom>)> =
-        shards_from(began_at).map(|shard| (shard, None)).collect();
-    while let Some((shard, from)) = places.pop_front() {
-        report.wechat_down |= desk.wechat.is_down();
-        let ends = report.wechat_down || report.claimed >= RUN_MAX;
-        if ends || no_time_left(desk, deadline_ms) {
-            let parts = match from {
-                None => &mut report.parts_unread,
-                Some(_) => &mut report.parts_with_more,
-            };
-            *parts = parts.saturating_add(1);
-            continue;
-        }
-        // What becomes due while the run goes on is the next run's.
-        let page = match desk.orders.due(shard, began_at, PAGE, from).await {
-            Ok(page) => page,
-            Err(error) => {
-                warn!(shard, error = %Chain(&error), "a part of the index could not be read");
-                report.parts_unreadable = report.parts_unreadable.saturating_add(1);
-                unreadable = Some(error);
-                continue;
-            }
-        };
-        report.pages = report.pages.saturating_add(1);
-        if let Some(next) = page.next {
-            places.push_back((shard, Some(next)));
-        }
-        look_at(desk, page.items, &cause, &trace, deadline_ms, &mut report).await;
-    }
-    report.wechat_down |= desk.wechat.is_down(); // since the last page
-    if let Some(error) = unreadable.filter(|_| report.parts_unreadable == u32::from(SHARDS)) {
+    let unreadable = schedule::run(&looks, bounds, &mut report).await;
+    if let Some(error) = unreadable.filter(|_| report.parts_unreadable == u32::from(PARTS)) {
         return Err(error);
     }
-    info!(?report, trace_id = trace.id(), "sweep done");
+    info!(?report, trace_id = looks.trace.id(), "sweep done");
+    metrics::swept(desk, &report);
     Ok(report)
 }
 
-/// All parts of the index, each minute beginning at another one: when WeChat Pay is slow and a run does not get through, none
-/// is always the last.
-fn shards_from(now: UnixSeconds) -> impl Iterator<Item = u8> {
-    let first =
-        u8::try_from(now.0.div_euclid(60).rem_euclid(i64::from(SHARDS))).unwrap_or_default();
-    (0..SHARDS).map(move |step| first.saturating_add(step) % SHARDS)
-}
+impl Work for Looks<'_> {
+    type From = DueFrom;
+    type Unreadable = TableError;
 
-fn no_time_left(desk: &Desk, deadline_ms: i64) -> bool {
-    deadline_ms.saturating_sub(desk.clock.now_ms()) < BEGIN_BEFORE_DEADLINE_MS
-}
+    fn now_ms(&self) -> i64 {
+        self.desk.clock.now_ms()
+    }
 
-/// Looks at one page, side by side up to a bound.
-async fn look_at(
-    desk: &Desk,
-    items: Vec<DueItem>,
-    cause: &Cause,
-    trace: &Trace,
-    deadline_ms: i64,
-    report: &mut Report,
-) {
-    let looks = stream::iter(items).map(|item| async move {
-        if no_time_left(desk, deadline_ms) || desk.wechat.is_down() {
-            return Look::Left; // it was not claimed, so the next run finds it
-        }
+    async fn sleep_ms(&self, ms: i64) {
+        let pause = Duration::from_millis(u64::try_from(ms).unwrap_or_default());
+        self.desk.clock.sleep(pause).await;
+    }
+
+    async fn page(
+        &self,
+        part: u8,
+        from: Option<DueFrom>,
+    ) -> Result<(Vec<DueSince>, Option<DueFrom>), TableError> {
+        let page = self.desk.orders.due(part, self.began_at, PAGE, from).await;
+        let page = page.inspect_err(|error| {
+            warn!(part, error = %Chain(error), "a part of the index could not be read");
+        })?;
+        Ok((page.items, page.next))
+    }
+
+    fn turn_in_ms(&self, reason: Reason) -> i64 {
+        self.desk.wechat.turn_in_ms(reason == Reason::Refund)
+    }
+
+    fn is_down(&self) -> bool {
+        self.desk.wechat.is_down()
+    }
+
+    async fn look(&self, item: DueItem) -> Look {
+        let Self {
+            desk, cause, trace, ..
+        } = self;
         let looked = match &item {
-            DueItem::Order(order_no) => order(desk, order_no, cause, trace).await,
+            DueItem::Order(order_no) => {
+                let looked = order(desk, order_no, cause, trace).await;
+                if comes_again_soon(&looked) {
+                    look_again(desk, order_no).await;
+                }
+                looked
+            }
             DueItem::Refund(order_no, refund_no) => {
                 refund(desk, order_no, refund_no, cause, trace).await
             }
@@ -221,15 +229,39 @@ async fn look_at(
             let order_no = item.order_no().as_str();
             if error.needs_a_person() {
                 error!(order_no, error = %Chain(&error), "what is due needs a person");
+                Look::Failed
             } else {
                 warn!(order_no, error = %Chain(&error), "what is due could not be looked at");
+                Look::Unanswered
             }
-            Look::Failed
         })
-    });
-    let mut looks = looks.buffer_unordered(SIDE_BY_SIDE);
-    while let Some(look) = looks.next().await {
-        report.count(&look);
+    }
+}
+
+fn comes_again_soon(looked: &Result<Look, LookError>) -> bool {
+    match looked {
+        Ok(look) => matches!(look, Look::Unanswered),
+        Err(error) => !error.needs_a_person(),
+    }
+}
+
+/// Moves an order whose look came to nothing to where the next run finds it: its next step may be an hour away. Who dies before leaves
+/// it at that step.
+async fn look_again(desk: &Desk, order_no: &OrderNo) {
+    let moved = async {
+        let order = desk.orders.read(order_no).await?;
+        let again = order.and_then(|order| {
+            let next = due::order_again(&order, desk.clock.now())?;
+            Some((order, next))
+        });
+        match again {
+            Some((order, next)) => desk.orders.look_again(&order, next).await,
+            None => Ok(false),
+        }
+    };
+    if let Err(error) = moved.await {
+        let order_no = order_no.as_str();
+        warn!(order_no, error = %Chain(&error), "an order that got no answer waits for its next step");
     }
 }
 
@@ -279,17 +311,19 @@ async fn ask(desk: &Desk, order: &Order, cause: &Cause, trace: &Trace) -> Result
         Asked::Settled(Settled::Parked { .. }) => Ok(Look::Parked),
         // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
         Asked::Settled(Settled::StillOpen) | Asked::NotThere => resume(desk, order, trace).await,
-        Asked::Refused(_) | Asked::Unknown(_) => Ok(Look::Failed),
+        Asked::Refused(refusal) if !is_busy_or_broken(&refusal) => Ok(Look::Failed),
+        Asked::Refused(_) | Asked::Unknown(_) => Ok(Look::Unanswered),
     }
 }
 
 /// Closes an order that can no longer be paid, or whose closing was left half done.
 async fn close(desk: &Desk, order: Order, cause: &Cause, trace: &Trace) -> Result<Look, LookError> {
-    let order = desk
+    let after = desk
         .closing
         .close(order, LOOK_WITHIN, cause, trace.id())
         .await?;
-    Ok(match &order.state {
+    Ok(match &after.order.state {
+        _ if after.unanswered => Look::Unanswered,
         OrderState::Closed | OrderState::Rejected(_) => Look::Closed,
         OrderState::Closing | OrderState::Reserved | OrderState::AwaitingPayment(_) => {
             Look::Closing
@@ -330,18 +364,21 @@ async fn refund(
         Driven::NotOurs => Look::NotOurs,
         Driven::Moved => Look::RefundMoved,
         Driven::Open => Look::RefundOpen,
+        Driven::Unanswered => Look::Unanswered,
         Driven::Parked => Look::Parked,
     })
 }
 
 impl Report {
+    /// Takes note of something that has been due for so long.
+    fn saw(&mut self, reason: Reason, age_s: i64) {
+        let oldest_s = self.overdue_s.entry(reason.name()).or_insert(age_s);
+        *oldest_s = age_s.max(*oldest_s);
+    }
+
     fn count(&mut self, look: &Look) {
         let counter = match look {
             Look::NotOurs => return,
-            Look::Left => {
-                self.left = self.left.saturating_add(1);
-                return;
-            }
             Look::Settled => &mut self.settled,
             Look::Open => &mut self.open,
             Look::Resumed => &mut self.resumed,
@@ -350,6 +387,10 @@ impl Report {
             Look::RefundMoved => &mut self.refunds_moved,
             Look::RefundOpen => &mut self.refunds_open,
             Look::Parked => &mut self.parked,
+            Look::Unanswered => {
+                self.unanswered = self.unanswered.saturating_add(1);
+                &mut self.failed
+            }
             Look::Failed => &mut self.failed,
         };
         *counter = counter.saturating_add(1);
@@ -358,26 +399,4 @@ impl Report {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_run_did_not_come_to_is_left_and_not_claimed() {
-        let mut report = Report::default();
-        for look in [Look::Left, Look::NotOurs, Look::Left, Look::Open] {
-            report.count(&look);
-        }
-        assert_eq!((report.left, report.claimed, report.open), (2, 1, 1));
-    }
-
-    #[test]
-    fn each_minute_a_run_begins_at_the_next_part_and_reads_all() {
-        for minute in 0..40 {
-            let parts: Vec<u8> = shards_from(UnixSeconds(minute * 60 + 7)).collect();
-            let mut sorted = parts.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, (0..SHARDS).collect::<Vec<u8>>());
-            assert_eq!(i64::from(parts[0]), minute % i64::from(SHARDS));
-        }
-    }
-}
+mod tests;

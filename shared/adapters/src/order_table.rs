@@ -40,7 +40,7 @@ mod refund_item;
 mod refunds;
 
 pub use day_index::{DayFrom, DayLine, DayPage};
-pub use due_index::{DueFrom, DueItem, DuePage};
+pub use due_index::{DueFrom, DueItem, DuePage, DueSince};
 pub use parked::Kept;
 
 /// The `orders` table of one merchant.

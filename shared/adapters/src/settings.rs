@@ -95,7 +95,9 @@ impl WechatSettings {
         };
         let calls_per_s = per_s(reader, "WECHATPAY_CALLS_PER_S", CALLS_PER_S);
         let refunds_per_s = per_s(reader, "WECHATPAY_REFUNDS_PER_S", REFUNDS_PER_S);
-        let signatures_per_s = per_s(reader, "MERCHANT_SIGNATURES_PER_S", SIGNATURES_PER_S);
+        // Each call takes one signature: unless told, they are as many, so that calls alone are what binds.
+        let default = calls_per_s.unwrap_or(CALLS_PER_S);
+        let signatures_per_s = per_s(reader, "MERCHANT_SIGNATURES_PER_S", default);
         Some(Self {
             hosts: Hosts {
                 main: main?,
@@ -114,14 +116,12 @@ impl WechatSettings {
 /// Calls to WeChat Pay a second, unless told: what six sandboxes may make that work side by side (the batches of
 /// payment-requests and the sweep) and yet stay within the 300 refund queries a second of section 10, the lowest of the limits
 /// on questions. A sandbox that takes one request at a time never gets near it. More sandboxes must be told less: `template.yaml`
-/// says how.
+/// says how. KMS makes 500 to 1,000 signatures a second for a whole account, one for each call; a merchant who needs more seals the
+/// key.
 const CALLS_PER_S: u32 = 50;
 /// Those that ask for a refund, unless told: WeChat Pay takes 150 a second. Of failing ones it takes 6, which no rate can keep to
 /// beforehand: after the first that fails for want of balance all of the merchant's rest.
 const REFUNDS_PER_S: u32 = 25;
-/// Signatures by KMS a second, unless told: each call takes one. KMS makes 500 to 1,000 a second for a whole account; a merchant
-/// who needs more seals the key.
-const SIGNATURES_PER_S: u32 = 50;
 
 /// What every function is told that changes orders and talks to WeChat Pay.
 #[derive(Clone, Debug)]

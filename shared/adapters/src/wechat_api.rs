@@ -38,10 +38,10 @@ use crate::{
 };
 
 use breaker::{Seen, Turn};
-use bucket::Bucket;
 use hosts::Failover;
 use wire::{Received, build_client};
 
+pub use bucket::Bucket;
 pub use certificates::{Download, DownloadError};
 pub use hosts::{Host, Hosts};
 
@@ -59,6 +59,8 @@ struct Shared {
     refunds: Mutex<Bucket>,
     /// Only for a key in KMS, which has a quota; a sealed one signs as fast as the processor can.
     kms_signatures: Option<Mutex<Bucket>>,
+    /// How many calls a second all of these let through in the long run.
+    calls_per_s: u32,
     mchid: String,
     sign_with: SignWith,
     keys: KeysTable,
@@ -128,9 +130,12 @@ impl WechatApi {
             sign_with,
             limits,
         } = settings;
-        let kms_signatures = match sign_with {
-            SignWith::Kms { .. } => Some(Mutex::new(Bucket::new(limits.signatures_per_s))),
-            SignWith::Sealed => None,
+        let (kms_signatures, calls_per_s) = match sign_with {
+            SignWith::Kms { .. } => (
+                Some(Mutex::new(Bucket::new(limits.signatures_per_s))),
+                limits.calls_per_s.min(limits.signatures_per_s),
+            ),
+            SignWith::Sealed => (None, limits.calls_per_s),
         };
         Self(Arc::new(Shared {
             hosts,
@@ -138,6 +143,7 @@ impl WechatApi {
             calls: Mutex::new(Bucket::new(limits.calls_per_s)),
             refunds: Mutex::new(Bucket::new(limits.refunds_per_s)),
             kms_signatures,
+            calls_per_s,
             mchid: mchid.into(),
             sign_with,
             keys,
@@ -175,6 +181,25 @@ impl WechatApi {
     /// Whether neither host answers and it is too early to try one again: a call now would most likely be lost time.
     pub fn is_down(&self) -> bool {
         self.failover().is_down(self.0.clock.now_ms())
+    }
+
+    /// How many calls a second the limits let through in the long run.
+    pub fn calls_per_s(&self) -> u32 {
+        self.0.calls_per_s
+    }
+
+    /// How long a call would now have to wait for the limits, in milliseconds; one that asks for a refund, if so. Who has much to do
+    /// begins the next thing when this is little: what waits for its turn uses up its own time.
+    pub fn turn_in_ms(&self, for_a_refund: bool) -> i64 {
+        let now_ms = self.0.clock.now_ms();
+        let refunds = for_a_refund.then_some(&self.0.refunds);
+        let buckets = [Some(&self.0.calls), self.0.kms_signatures.as_ref(), refunds];
+        let wait_ms = |bucket: &Mutex<Bucket>| {
+            let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            bucket.wait_ms(now_ms)
+        };
+        let waits_ms = buckets.into_iter().flatten().map(wait_ms);
+        waits_ms.max().unwrap_or_default()
     }
 
     /// The key that personal fields are encrypted to for WeChat Pay: the one that `Wechatpay-Serial` of every call names.
@@ -357,13 +382,18 @@ impl WechatApi {
         Ok(keys.signer(&self.0.sign_with).await?)
     }
 
-    /// Takes a token, and waits until it counts.
+    /// Takes a token, and waits until it counts. Who would be left with less than [`CALL_MIN`] then does not wait: the time that a
+    /// call spent here would be counted against a host that had none to answer in.
     async fn wait_for(&self, bucket: &Mutex<Bucket>, deadline_ms: i64) -> Result<(), NotSent> {
         let now_ms = self.0.clock.now_ms();
+        let call_min_ms = i64::try_from(CALL_MIN.as_millis()).unwrap_or(i64::MAX);
+        let wait_ms_max = deadline_ms
+            .saturating_sub(now_ms)
+            .saturating_sub(call_min_ms);
         let wait_ms = bucket
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take(now_ms, deadline_ms.saturating_sub(now_ms))
+            .take(now_ms, wait_ms_max.max(0))
             .ok_or(NotSent::Busy)?;
         if wait_ms > 0 {
             debug!(wait_ms, "a call is held back to keep to the limits");

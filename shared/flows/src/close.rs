@@ -5,6 +5,7 @@ use std::time::Duration;
 use adapters::wechat_api::{NotSent, WechatApi};
 use payments::{
     close::{self, AfterClose, Closable},
+    issue::is_busy_or_broken,
     journal::Cause,
     order::{Order, OrderState},
     settle::Change,
@@ -24,6 +25,15 @@ pub struct Closing {
     books: Books,
     wechat: WechatApi,
     asking: Asking,
+}
+
+/// What came of closing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AfterClosing {
+    /// The order as it stands then: closed, paid a moment before, or `closing` if WeChat Pay's word is still out.
+    pub order: Order,
+    /// Whether that word is out since WeChat Pay did not answer, or not for now: it is worth asking again soon.
+    pub unanswered: bool,
 }
 
 /// Why closing failed on our side. The order stays as it is; one that is `closing` is due again.
@@ -59,8 +69,7 @@ impl Closing {
         }
     }
 
-    /// Closes an order, within the time given, and gives it as it stands then: closed, paid a moment before, or `closing` if
-    /// WeChat Pay's word is still out.
+    /// Closes an order, within the time given.
     ///
     /// # Errors
     /// [`CloseError`].
@@ -70,11 +79,15 @@ impl Closing {
         within: Duration,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Order, CloseError> {
+    ) -> Result<AfterClosing, CloseError> {
+        let answered = |order| AfterClosing {
+            order,
+            unanswered: false,
+        };
         let began_ms = self.books.clock.now_ms();
         let order = self.begin(order, cause, trace).await?;
         if order.state != OrderState::Closing {
-            return Ok(order);
+            return Ok(answered(order));
         }
         // Read again: somebody may have been given the right to call WeChat Pay while the state changed.
         let order = self.reread(order).await?;
@@ -86,13 +99,13 @@ impl Closing {
         // Half of the time, so that the other half is left for the question.
         let answer = self.wechat.call_either(&call, within / 2).await?;
         match close::judge_answer(&order, asked_at, &answer) {
-            AfterClose::Closed => self.end(order, cause, trace).await,
+            AfterClose::Closed => self.end(order, cause, trace).await.map(answered),
             AfterClose::Wait => {
                 info!(
                     order_no = order.order_no.as_str(),
                     "somebody may still be making the order at WeChat Pay: it is closed again later"
                 );
-                Ok(order)
+                Ok(answered(order))
             }
             AfterClose::Ask => {
                 let spent_ms = self.books.clock.now_ms().saturating_sub(began_ms);
@@ -113,10 +126,17 @@ impl Closing {
                 if matches!(asked, Asked::Settled(Settled::Parked { .. }))
                     && order.state == OrderState::Closing
                 {
-                    return self.end(order, cause, trace).await;
+                    return self.end(order, cause, trace).await.map(answered);
                 }
                 self.say_if_stuck(&order);
-                Ok(order)
+                let unanswered = match &asked {
+                    // It is still open, since the close itself was not taken.
+                    Asked::Settled(Settled::StillOpen) => answer.is_none_for_now(),
+                    Asked::Settled(_) | Asked::NotThere => false,
+                    Asked::Refused(refusal) => is_busy_or_broken(refusal),
+                    Asked::Unknown(_) => true,
+                };
+                Ok(AfterClosing { order, unanswered })
             }
         }
     }

@@ -15,7 +15,7 @@ use adapters::{
 use payments::{
     due::{self, BALANCE_PAUSE_S},
     ids::{ClientId, OrderNo, OutRefundNo, RefundNo},
-    issue::Answer,
+    issue::{Answer, is_busy_or_broken},
     journal::Cause,
     notice::UnreadableNotice,
     order::{Order, OrderState},
@@ -27,7 +27,7 @@ use payments::{
         self, AfterRefusal, NewsStatus, ParkedRefund, RefundNews, RefundSettlement, judge_refusal,
     },
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use wechatpay::{
     UnixSeconds,
     api::{
@@ -38,6 +38,7 @@ use wechatpay::{
 
 use crate::{
     books::{Books, BooksError, TRIES, UNREADABLE_ANSWER, what_to_do},
+    problem::Chain,
     settle::Settled,
 };
 
@@ -84,6 +85,8 @@ pub enum Driven {
     Moved,
     /// It is on its way, or WeChat Pay's word is still out. It is due again.
     Open,
+    /// WeChat Pay did not answer, or not for now. It is due again soon.
+    Unanswered,
     /// What WeChat Pay says does not fit the books; a person looks at it.
     Parked,
 }
@@ -173,8 +176,10 @@ enum Asked {
     NotThere,
     /// It knows the refund, and what it says of it cannot be read.
     Unreadable(UnreadableNotice),
-    /// No answer that can be trusted, or one that is about something else.
+    /// It does not tell.
     Unknown,
+    /// It did not answer, or not for now.
+    Unanswered,
 }
 
 impl Refunding {
@@ -264,8 +269,25 @@ impl Refunding {
             due: Some(next),
             ..seen.clone()
         };
+        let driven = self.get_on(&seen, &claimed, within, cause, trace).await;
+        if comes_again_soon(&driven) {
+            self.look_again(&claimed).await;
+        }
+        driven
+    }
+
+    /// Asks about a claimed refund or sends it, and settles the answer. `seen` is the refund before the claim.
+    async fn get_on(
+        &self,
+        seen: &Refund,
+        claimed: &Refund,
+        within: Duration,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Driven, RefundError> {
+        let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         if claimed.state == RefundState::Closed {
-            return self.still_owed(&claimed).await;
+            return self.still_owed(claimed).await;
         }
         let never_sent = seen.state == RefundState::Reserved && seen.tries == 0;
         if !never_sent {
@@ -275,17 +297,20 @@ impl Refunding {
                     let settled = self.settle_found(&news, &which, cause, trace).await?;
                     self.note_redirection(&claimed, news.status).await?;
                     if settled == Settled::AlreadyDone {
-                        say_who_is_needed(&claimed);
+                        say_who_is_needed(claimed);
                     }
                     let was_unread = claimed.trouble.as_deref() == Some(UNREADABLE_ANSWER);
                     if settled == Settled::StillOpen && was_unread {
-                        self.books.orders.unhold_refund(&claimed, next).await?;
+                        let next = claimed
+                            .due
+                            .unwrap_or(due::on(order_no, self.books.clock.now().0));
+                        self.books.orders.unhold_refund(claimed, next).await?;
                     }
                     return Ok(driven(settled));
                 }
                 Asked::NotThere if claimed.state == RefundState::Reserved => {}
                 Asked::NotThere if matches!(claimed.state, RefundState::Refused(_)) => {
-                    say_who_is_needed(&claimed);
+                    say_who_is_needed(claimed);
                     return Ok(Driven::Open);
                 }
                 Asked::NotThere => {
@@ -298,12 +323,29 @@ impl Refunding {
                     return Ok(Driven::Open);
                 }
                 Asked::Unreadable(unreadable) => {
-                    return self.known_unread(&claimed, &unreadable, cause, trace).await;
+                    return self.known_unread(claimed, &unreadable, cause, trace).await;
                 }
                 Asked::Unknown => return Ok(Driven::Open),
+                Asked::Unanswered => return Ok(Driven::Unanswered),
             }
         }
-        self.send(&claimed, within / 2, cause, trace).await
+        self.send(claimed, within / 2, cause, trace).await
+    }
+
+    /// Moves a claimed refund to where the next run finds it: what could not be asked or sent does not wait for its next step. Who dies
+    /// before leaves it at that step.
+    async fn look_again(&self, claimed: &Refund) {
+        let Some(next) = due::refund_again(claimed, self.books.clock.now()) else {
+            return;
+        };
+        if let Err(error) = self.books.orders.look_at_refund_again(claimed, next).await {
+            warn!(
+                order_no = claimed.order_no.as_str(),
+                refund_no = claimed.refund_no.as_str(),
+                error = %Chain(&error),
+                "a refund that got no answer waits for its next step"
+            );
+        }
     }
 
     /// The refund of money that is not ours to keep failed for good. Until the money is given back otherwise, it is owed.
@@ -400,7 +442,7 @@ impl Refunding {
                     say_unreadable(&refund, &unreadable);
                     return Ok(Decided::Unknown);
                 }
-                Asked::Unknown => return Ok(Decided::Unknown),
+                Asked::Unknown | Asked::Unanswered => return Ok(Decided::Unknown),
                 Asked::News(news) => {
                     let which = Which::Ours(of.refund_no);
                     self.settle_found(&news, &which, cause, trace).await?;
@@ -450,7 +492,9 @@ impl Refunding {
                 say_unreadable(&refund, &unreadable);
                 return Ok(Decided::Unknown);
             }
-            Asked::NotThere | Asked::Unknown => return Ok(Decided::Unknown),
+            Asked::NotThere | Asked::Unknown | Asked::Unanswered => {
+                return Ok(Decided::Unknown);
+            }
         }
         let to = match to {
             AbnormalTo::Merchant => AbnormalRefundTo::MerchantBankCard,
@@ -554,13 +598,17 @@ impl Refunding {
                 return self.note_unreadable(claimed, &unreadable).await;
             }
             // Whether it was accepted is not known: the next look asks first.
-            Answer::Unknown(_) => return Ok(Driven::Open),
+            Answer::Unknown(_) => return Ok(Driven::Unanswered),
             Answer::Refused(refusal) => refusal,
         };
         match judge_refusal(&refusal, self.waits_s(claimed)) {
             AfterRefusal::Later => {
                 self.note_delay(claimed, &refusal).await?;
-                Ok(Driven::Open)
+                Ok(if is_busy_or_broken(&refusal) {
+                    Driven::Unanswered
+                } else {
+                    Driven::Open
+                })
             }
             AfterRefusal::Pause => {
                 let until = UnixSeconds(now.0.saturating_add(BALANCE_PAUSE_S));
@@ -695,6 +743,7 @@ impl Refunding {
             Asked::Unreadable(unreadable) => {
                 return self.known_unread(claimed, &unreadable, cause, trace).await;
             }
+            Asked::Unanswered => return Ok(Driven::Unanswered),
             Asked::News(news) => {
                 let which = Which::Ours(refund_no);
                 return Ok(driven(
@@ -745,7 +794,8 @@ impl Refunding {
             Answer::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
                 Asked::NotThere
             }
-            Answer::Refused(_) | Answer::Unknown(_) => Asked::Unknown,
+            Answer::Refused(refusal) if !is_busy_or_broken(&refusal) => Asked::Unknown,
+            Answer::Refused(_) | Answer::Unknown(_) => Asked::Unanswered,
         })
     }
 
@@ -922,6 +972,23 @@ fn say_unreadable(refund: &Refund, unreadable: &UnreadableNotice) {
         what_to_do = "look the refund up in WeChat Pay's console, and tell the developers what its answers have come to look like; nothing is sent twice meanwhile",
         "WeChat Pay's answer about a refund cannot be read"
     );
+}
+
+/// Whether a refund is looked at again soon: WeChat Pay did not answer, or something on our side failed that passes.
+fn comes_again_soon(driven: &Result<Driven, RefundError>) -> bool {
+    match driven {
+        Ok(driven) => *driven == Driven::Unanswered,
+        Err(RefundError::Books(BooksError::Table(error))) => {
+            !matches!(error, TableError::Damaged { .. })
+        }
+        Err(
+            RefundError::Books(BooksError::Contended)
+            | RefundError::Guards(_)
+            | RefundError::NotSent(_)
+            | RefundError::NotYet,
+        ) => true,
+        Err(RefundError::Field(_)) => false,
+    }
 }
 
 fn driven(settled: Settled) -> Driven {

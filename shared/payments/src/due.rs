@@ -8,23 +8,73 @@ use crate::{
     close::nobody_is_making_it_from,
     ids::OrderNo,
     order::{Order, OrderState},
-    refund::{Refund, RefundState},
+    refund::{Refund, RefundState, SLOT_S},
 };
 
 /// The place of an order or a refund in the sparse index of what is due.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Due {
-    /// Which part of the index.
+    /// Which part of the index (0 to [`PARTS`] less one).
     pub shard: u8,
     /// When.
     pub at: UnixSeconds,
 }
 
-/// How many parts the index has. A part takes some 300 writes a second, so 16 carry 4,800 orders a second. When this grows,
-/// the sweep must go on reading as many parts as were ever used.
+/// Over how many parts what has one reason is spread, and the index by day. A part takes some 300 writes a second, so 16 carry
+/// 4,800 orders a second. When this grows, the sweep must go on reading as many parts as were ever used.
 pub const SHARDS: u8 = 16;
 
-/// The part of the index, and of the index by day, that an order number falls into.
+/// How many parts the index of what is due has: [`SHARDS`] for each [`Reason`].
+pub const PARTS: u8 = 4 * SHARDS;
+
+/// Why something is due. Each reason has parts of the index of its own: what is urgent is found at once, however much else is due.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Reason {
+    /// A refund is to be sent or asked about.
+    Refund,
+    /// A reserved order: whoever was to get its prepay value may have died.
+    Recovery,
+    /// An order is to be closed.
+    Closing,
+    /// WeChat Pay is asked how an order stands that waits for its payer.
+    Look,
+}
+
+impl Reason {
+    /// All of them, the most urgent first.
+    pub const ALL: [Self; 4] = [Self::Refund, Self::Recovery, Self::Closing, Self::Look];
+
+    /// Its name in reports and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refund => "refund",
+            Self::Recovery => "recovery",
+            Self::Closing => "closing",
+            Self::Look => "look",
+        }
+    }
+
+    /// Its parts of the index. Looks have those that held everything in earlier versions.
+    pub fn parts(self) -> impl Iterator<Item = u8> {
+        let first = self.first_part();
+        (0..SHARDS).map(move |shard| first.saturating_add(shard))
+    }
+
+    const fn first_part(self) -> u8 {
+        match self {
+            Self::Look => 0,
+            Self::Recovery => SHARDS,
+            Self::Closing => 2 * SHARDS,
+            Self::Refund => 3 * SHARDS,
+        }
+    }
+
+    fn part(self, order_no: &OrderNo) -> u8 {
+        self.first_part().saturating_add(shard_of(order_no))
+    }
+}
+
+/// The part of the index by day that an order number falls into, and of what has one reason in the index of what is due.
 pub fn shard_of(order_no: &OrderNo) -> u8 {
     shard_of_text(order_no.as_str())
 }
@@ -60,6 +110,13 @@ const CLOSE_AGAIN_S: i64 = 60;
 /// until somebody has decided.
 const PERSON_S: i64 = 6 * HOURLY_S;
 
+/// When a look that came to nothing is taken again, in seconds: the next run of the sweep finds it. An order costs one call a minute
+/// while that lasts, and what waited longer goes before it.
+const AGAIN_S: i64 = 30;
+
+/// The same for a refund: WeChat Pay takes one request a minute for each order.
+const REFUND_AGAIN_S: i64 = SLOT_S;
+
 /// How long a merchant's refunds rest after its balance was found too low, in seconds: failing refunds have a quota of 6 a
 /// second (section 6.2), which all orders share.
 pub const BALANCE_PAUSE_S: i64 = 600;
@@ -70,7 +127,7 @@ pub fn order_look(order: &Order, state: &OrderState, now: UnixSeconds) -> Option
     let at = match state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) => {
             let by_age = step(&ORDER_LADDER_S, order.created_at, now);
-            let close_at = order.expires_at.0.saturating_add(CLOSE_AFTER_S);
+            let close_at = closes_at(order).0;
             if close_at > now.0 {
                 by_age.min(close_at)
             } else {
@@ -86,12 +143,61 @@ pub fn order_look(order: &Order, state: &OrderState, now: UnixSeconds) -> Option
         | OrderState::Closed
         | OrderState::Rejected(_) => return None,
     };
-    Some(on(&order.order_no, at))
+    order_due(order, state, at)
+}
+
+/// When an order is looked at again whose look came to nothing for a reason that passes: WeChat Pay did not answer, say. `None` when
+/// it is due by then as it is, or no more. `order` is as the table has it.
+pub fn order_again(order: &Order, now: UnixSeconds) -> Option<Due> {
+    let held = order.due?;
+    let soon = now.0.saturating_add(AGAIN_S);
+    let at = if order.state == OrderState::Closing || is_over(order, now) {
+        soon.max(nobody_is_making_it_from(order).0)
+    } else {
+        soon
+    };
+    (at < held.at.0)
+        .then(|| order_due(order, &order.state, at))
+        .flatten()
+}
+
+/// The same for a refund.
+pub fn refund_again(refund: &Refund, now: UnixSeconds) -> Option<Due> {
+    let held = refund.due?;
+    let at = now.0.saturating_add(REFUND_AGAIN_S);
+    (at < held.at.0).then(|| on(&refund.order_no, at))
+}
+
+/// The place of an order that is looked at then; `None` when nothing can happen to it by itself.
+fn order_due(order: &Order, state: &OrderState, at: i64) -> Option<Due> {
+    let reason = match state {
+        OrderState::Closing => Reason::Closing,
+        OrderState::Reserved | OrderState::AwaitingPayment(_) if closes_at(order).0 <= at => {
+            Reason::Closing
+        }
+        OrderState::Reserved => Reason::Recovery,
+        OrderState::AwaitingPayment(_) => Reason::Look,
+        OrderState::PaidAfterClose(_)
+        | OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::Closed
+        | OrderState::Rejected(_) => return None,
+    };
+    Some(Due {
+        shard: reason.part(&order.order_no),
+        at: UnixSeconds(at),
+    })
+}
+
+/// From when on an order that is still to be paid is closed.
+fn closes_at(order: &Order) -> UnixSeconds {
+    UnixSeconds(order.expires_at.0.saturating_add(CLOSE_AFTER_S))
 }
 
 /// Whether an order that is still to be paid is past the time in which it could be.
 pub fn is_over(order: &Order, now: UnixSeconds) -> bool {
-    order.expires_at.0.saturating_add(CLOSE_AFTER_S) <= now.0
+    closes_at(order) <= now
 }
 
 /// When a refund that has, or is about to have, `state` is looked at next; `None` when nothing more can happen to it by itself.
@@ -114,10 +220,10 @@ pub fn after_another(refund: &Refund, until: UnixSeconds) -> Due {
     on(&refund.order_no, until.0.saturating_add(spread_s))
 }
 
-/// A place in the index.
+/// The place of a refund of this order that is looked at then.
 pub fn on(order_no: &OrderNo, at: i64) -> Due {
     Due {
-        shard: shard_of(order_no),
+        shard: Reason::Refund.part(order_no),
         at: UnixSeconds(at),
     }
 }
@@ -149,7 +255,7 @@ mod tests {
     use crate::{
         ids::RefundNo,
         refund::{Decided, PaymentKind, tests::refund},
-        settle::tests::order,
+        settle::tests::{awaiting, order},
     };
 
     #[test]
@@ -237,6 +343,80 @@ mod tests {
             ..second
         };
         assert_eq!(look(&decided), None);
+    }
+
+    fn reason(due: Due) -> Reason {
+        let has = |reason: &Reason| reason.parts().any(|part| part == due.shard);
+        Reason::ALL.into_iter().find(has).unwrap()
+    }
+
+    #[test]
+    fn each_reason_has_parts_of_its_own_and_looks_have_those_of_earlier_versions() {
+        let mut parts: Vec<u8> = Reason::ALL.into_iter().flat_map(Reason::parts).collect();
+        parts.sort_unstable();
+        assert_eq!(parts, (0..PARTS).collect::<Vec<u8>>());
+        assert_eq!(
+            Reason::Look.parts().collect::<Vec<u8>>(),
+            (0..16).collect::<Vec<u8>>()
+        );
+    }
+
+    #[test]
+    fn what_is_due_waits_among_what_has_the_same_reason() {
+        let mut order = order(OrderState::Reserved);
+        order.expires_at = UnixSeconds(order.created_at.0 + 400);
+        let at = |age_s| UnixSeconds(order.created_at.0 + age_s);
+        for (state, age_s, expected) in [
+            (OrderState::Reserved, 0, Reason::Recovery),
+            (OrderState::Reserved, 300, Reason::Closing),
+            (OrderState::Reserved, 500, Reason::Closing),
+            (awaiting(), 0, Reason::Look),
+            (awaiting(), 300, Reason::Closing),
+            (awaiting(), 500, Reason::Closing),
+            (OrderState::Closing, 0, Reason::Closing),
+        ] {
+            let due = order_look(&order, &state, at(age_s)).unwrap();
+            assert_eq!(reason(due), expected, "{state:?} at {age_s}");
+        }
+        let refund = refund(RefundState::Processing);
+        let due = refund_look(&refund, &refund.state, at(0)).unwrap();
+        assert_eq!(reason(due), Reason::Refund);
+        assert_eq!(reason(after_another(&refund, at(0))), Reason::Refund);
+    }
+
+    #[test]
+    fn a_look_that_came_to_nothing_is_taken_again_soon_and_never_later_than_it_would_be() {
+        let mut order = order(awaiting());
+        order.expires_at = UnixSeconds(order.created_at.0 + 100_000);
+        let now = UnixSeconds(order.created_at.0 + 1_800);
+        order.due = order_look(&order, &order.state, now);
+        let again = order_again(&order, now).unwrap();
+        assert_eq!((again.at.0 - now.0, reason(again)), (30, Reason::Look));
+        order.due = Some(again);
+        assert_eq!(order_again(&order, now), None, "it is due by then");
+        order.due = None;
+        assert_eq!(order_again(&order, now), None);
+
+        let mut refund = refund(RefundState::Processing);
+        let now = UnixSeconds(refund.slot_at.0 + 4_200);
+        refund.due = refund_look(&refund, &refund.state, now);
+        let again = refund_again(&refund, now).unwrap();
+        assert_eq!((again.at.0 - now.0, reason(again)), (60, Reason::Refund));
+        refund.due = Some(again);
+        assert_eq!(refund_again(&refund, now), None);
+    }
+
+    #[test]
+    fn an_order_is_not_closed_again_soon_while_somebody_may_be_calling_wechat_pay_for_it() {
+        let mut order = order(OrderState::Closing);
+        let now = UnixSeconds(order.created_at.0 + 5);
+        order.attempt.until = UnixSeconds(now.0 + 500);
+        order.due = Some(Due {
+            shard: 40,
+            at: UnixSeconds(now.0 + 3600),
+        });
+        let again = order_again(&order, now).unwrap();
+        assert_eq!(again.at, nobody_is_making_it_from(&order));
     }
 
     #[test]

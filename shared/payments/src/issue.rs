@@ -25,6 +25,24 @@ pub enum Answer<T> {
     Unknown(String),
 }
 
+impl<T> Answer<T> {
+    /// Whether WeChat Pay could not answer for now, or not believably: the same question is worth asking again soon.
+    pub fn is_none_for_now(&self) -> bool {
+        match self {
+            // That it answered what nobody can read does not pass by itself.
+            Self::Done(_) | Self::Unreadable(_) => false,
+            Self::Refused(refusal) => is_busy_or_broken(refusal),
+            Self::Unknown(_) => true,
+        }
+    }
+}
+
+/// Whether a refusal says nothing but that WeChat Pay cannot answer for now: an error of its own, or a limit on how often.
+pub fn is_busy_or_broken(refusal: &Refusal) -> bool {
+    let by_status = refusal.status == 429 || refusal.status >= 500;
+    by_status || refusal.repeat() == Repeat::Yes || refusal.code == ErrorCode::FrequencyLimited
+}
+
 /// What to do after a prepay call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
@@ -256,6 +274,29 @@ mod tests {
             };
             assert_eq!(starts_clean(&attempt), clean, "{count}");
         }
+    }
+
+    #[test]
+    fn an_error_of_wechats_own_and_a_limit_on_how_often_are_no_answer_for_now() {
+        for (status, code, none) in [
+            (500, "SYSTEM_ERROR", true),
+            (503, "", true),
+            (400, "BANKERROR", true),
+            (429, "FREQUENCY_LIMITED", true),
+            (403, "FREQUENCY_LIMIT_EXCEED", true),
+            (404, "ORDER_NOT_EXIST", false),
+            (401, "SIGN_ERROR", false),
+            (403, "NO_AUTH", false),
+            (400, "PARAM_ERROR", false),
+        ] {
+            assert_eq!(
+                refused(status, code).is_none_for_now(),
+                none,
+                "{status} {code}"
+            );
+        }
+        assert!(Answer::<()>::Unknown("time-out".into()).is_none_for_now());
+        assert!(!Answer::Done(()).is_none_for_now());
     }
 
     #[test]

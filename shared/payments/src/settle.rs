@@ -531,7 +531,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn awaiting() -> OrderState {
+    pub(crate) fn awaiting() -> OrderState {
         OrderState::AwaitingPayment(Prepay {
             params: PayParams::CodeUrl("weixin://x".into()),
             expires_at: NOW,

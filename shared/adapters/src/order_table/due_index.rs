@@ -30,11 +30,20 @@ impl DueItem {
     }
 }
 
+/// Something that is due, and since when.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DueSince {
+    /// What.
+    pub item: DueItem,
+    /// Since when (Unix seconds).
+    pub at: UnixSeconds,
+}
+
 /// A piece of the due index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DuePage {
     /// What is due as the index shows it, oldest first. The index lags: read each again before acting.
-    pub items: Vec<DueItem>,
+    pub items: Vec<DueSince>,
     /// Where the next page of this part begins, if it holds more that is due.
     pub next: Option<DueFrom>,
 }
@@ -84,12 +93,33 @@ impl OrderTable {
     /// # Errors
     /// [`TableError`].
     pub async fn claim(&self, order: &Order, next: Due) -> Result<bool, TableError> {
+        self.move_due("claim a due order", order, next).await
+    }
+
+    /// Has an order looked at again sooner than its claim says; `false` when it moved on, or its due time did. `order` is the order as
+    /// the table has it.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn look_again(&self, order: &Order, next: Due) -> Result<bool, TableError> {
+        self.move_due("look at an order again soon", order, next)
+            .await
+    }
+
+    /// A write to an order that changes its due time and nothing else, so it has no event: it holds if the order still is in that
+    /// version and due then.
+    async fn move_due(
+        &self,
+        operation: &'static str,
+        order: &Order,
+        next: Due,
+    ) -> Result<bool, TableError> {
         let Some(seen) = order.due else {
             return Ok(false);
         };
         let written = self
             .update(
-                "claim a due order",
+                operation,
                 &order.order_no,
                 "SET due_shard = :due_shard, due_at = :due_at",
                 "due_at = :seen AND version = :version",
@@ -119,6 +149,21 @@ impl OrderTable {
             [(":tried", tried)],
         )
         .await
+    }
+
+    /// Has a refund looked at again sooner than its claim says; `false` when it moved on meanwhile. `refund` is the refund as it was
+    /// claimed.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn look_at_refund_again(
+        &self,
+        refund: &Refund,
+        next: Due,
+    ) -> Result<bool, TableError> {
+        let operation = "look at a refund again soon";
+        let set = "SET due_shard = :due_shard, due_at = :due_at";
+        self.update_refund(operation, refund, set, next, []).await
     }
 
     /// Notes why a refund is not getting on (WeChat Pay's code), and when it is looked at again; `false` when it moved on

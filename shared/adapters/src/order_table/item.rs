@@ -38,7 +38,7 @@ use payments::{
 };
 use wechatpay::UnixSeconds;
 
-use super::{DueItem, TableError, due_shard, number, refund_item, text};
+use super::{DueItem, DueSince, TableError, due_shard, number, refund_item, text};
 
 /// A DynamoDB item.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -231,14 +231,18 @@ pub(super) fn pk(item: &Item) -> Option<&str> {
 }
 
 /// What a hit in the due index is; `None` for another merchant's.
-pub(super) fn due_key(item: &Item, pk_prefix: &str) -> Option<DueItem> {
+pub(super) fn due_key(item: &Item, pk_prefix: &str) -> Option<DueSince> {
     let number = item.get("pk")?.as_s().ok()?.strip_prefix(pk_prefix)?;
     let order_no = OrderNo::parse(number).ok()?;
     let sk = item.get("sk")?.as_s().ok()?;
-    match sk.strip_prefix(refund_item::SK_PREFIX) {
-        Some(refund_no) => Some(DueItem::Refund(order_no, RefundNo::parse(refund_no).ok()?)),
-        None => Some(DueItem::Order(order_no)),
-    }
+    let at = item.get("due_at")?.as_n().ok()?.parse().ok()?;
+    Some(DueSince {
+        item: match sk.strip_prefix(refund_item::SK_PREFIX) {
+            Some(refund_no) => DueItem::Refund(order_no, RefundNo::parse(refund_no).ok()?),
+            None => DueItem::Order(order_no),
+        },
+        at: UnixSeconds(at),
+    })
 }
 
 /// An event with what it is about.

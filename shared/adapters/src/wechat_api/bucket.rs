@@ -9,7 +9,7 @@ const BURST_S: i64 = 2;
 /// It keeps no count of tokens but the moment from which it is full again: taking a token moves that moment on, and who finds
 /// it too far ahead has to wait. So every token is promised to one taker, in the order in which they came, and nobody polls.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub struct Bucket {
     interval_us: i64,
     /// How far `full_at_us` may lie ahead of the clock for a token that is to be had at once.
     ahead_us_max: i64,
@@ -19,7 +19,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full bucket with `per_s` tokens a second (at least one).
-    pub(super) fn new(per_s: u32) -> Self {
+    pub fn new(per_s: u32) -> Self {
         let per_s = i64::from(per_s.max(1));
         // Rounded up: rather a little too slow than over the quota.
         let interval_us = (1_000_000 + per_s - 1) / per_s;
@@ -31,9 +31,14 @@ impl Bucket {
         }
     }
 
-    /// Takes a token at `now_ms`. Gives the milliseconds to wait until it counts, or `None`, and takes nothing, when that would
-    /// be more than `wait_ms_max`.
-    pub(super) fn take(&mut self, now_ms: i64, wait_ms_max: i64) -> Option<i64> {
+    /// How long who comes at `now_ms` would have to wait for a token, in milliseconds. Takes none.
+    pub fn wait_ms(&mut self, now_ms: i64) -> i64 {
+        let full_at_us = self.at(now_ms);
+        self.wait_ms_at(full_at_us)
+    }
+
+    /// The moment from which the bucket is full again, as it stands at `now_ms`.
+    fn at(&mut self, now_ms: i64) -> i64 {
         let now_us = now_ms.saturating_mul(1000);
         if now_us < self.seen_us {
             // The clock was set back: that is no reason to keep anybody waiting.
@@ -41,12 +46,22 @@ impl Bucket {
             self.full_at_us = self.full_at_us.saturating_sub(by_us);
         }
         self.seen_us = now_us;
-        let full_at_us = self.full_at_us.max(now_us);
+        self.full_at_us.max(now_us)
+    }
+
+    fn wait_ms_at(&self, full_at_us: i64) -> i64 {
         let wait_us = full_at_us
-            .saturating_sub(now_us)
+            .saturating_sub(self.seen_us)
             .saturating_sub(self.ahead_us_max)
             .max(0);
-        let wait_ms = wait_us.saturating_add(999) / 1000;
+        wait_us.saturating_add(999) / 1000
+    }
+
+    /// Takes a token at `now_ms`. Gives the milliseconds to wait until it counts, or `None`, and takes nothing, when that would
+    /// be more than `wait_ms_max`.
+    pub fn take(&mut self, now_ms: i64, wait_ms_max: i64) -> Option<i64> {
+        let full_at_us = self.at(now_ms);
+        let wait_ms = self.wait_ms_at(full_at_us);
         if wait_ms > wait_ms_max {
             return None;
         }
@@ -75,6 +90,17 @@ mod tests {
         );
         assert_eq!(bucket.take(NOW_MS, 1000), Some(200), "the next in line");
         assert_eq!(bucket.take(NOW_MS + 250, 1000), Some(50));
+    }
+
+    #[test]
+    fn who_asks_how_long_to_wait_takes_nothing() {
+        let mut bucket = Bucket::new(10);
+        for _ in 0..21 {
+            bucket.take(NOW_MS, 1000);
+        }
+        assert_eq!([bucket.wait_ms(NOW_MS), bucket.wait_ms(NOW_MS)], [200, 200]);
+        assert_eq!(bucket.wait_ms(NOW_MS + 150), 50);
+        assert_eq!(bucket.take(NOW_MS + 150, 1000), Some(50));
     }
 
     #[test]

@@ -1,0 +1,396 @@
+//! The order in which a run of the sweep looks at what is due, and how much at once. Nothing here knows what a look is.
+//!
+//! Pages of the index are read ahead while looks go on, so that none waits for a page; and each look ends for itself, so that a slow
+//! one holds nothing up but its own lane. What is urgent goes first, and of that what is due longest. How many looks begin a second
+//! is up to the limits on calls to WeChat Pay alone: there are lanes for that many even when each answer takes [`SLOW_ANSWER_S`].
+
+use std::{collections::VecDeque, error::Error};
+
+use adapters::order_table::{DueItem, DueSince};
+use futures_util::{StreamExt, future::OptionFuture, stream::FuturesUnordered};
+use payments::due::Reason;
+use wechatpay::UnixSeconds;
+
+use super::{Look, Report};
+
+/// What a run works on.
+pub(super) trait Work {
+    /// A place in a part of the index.
+    type From: Clone;
+    /// Why a page could not be read.
+    type Unreadable: Error;
+
+    /// Unix milliseconds.
+    fn now_ms(&self) -> i64;
+
+    /// Waits.
+    async fn sleep_ms(&self, ms: i64);
+
+    /// What is due in a part of the index, oldest first, and where its next page begins.
+    async fn page(
+        &self,
+        part: u8,
+        from: Option<Self::From>,
+    ) -> Result<(Vec<DueSince>, Option<Self::From>), Self::Unreadable>;
+
+    /// How long a call would now have to wait for the limits.
+    fn turn_in_ms(&self, reason: Reason) -> i64;
+
+    /// Whether neither host of WeChat Pay answers.
+    fn is_down(&self) -> bool;
+
+    /// Looks at one thing.
+    async fn look(&self, item: DueItem) -> Look;
+}
+
+/// What bounds a run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// When it began: what becomes due later is the next run's.
+    pub(super) began_at: UnixSeconds,
+    /// When it has to end (Unix milliseconds).
+    pub(super) deadline_ms: i64,
+    /// How many looks may run at once, at most.
+    pub(super) lanes: usize,
+}
+
+/// WeChat Pay counts an answer within 3 s as normal (section 1.2): so many seconds' worth of calls have a lane each.
+const SLOW_ANSWER_S: u32 = 3;
+/// The fewest lanes that a run has.
+const LANES_MIN: u32 = 8;
+/// The most: a lane may hold a connection to WeChat Pay and one to DynamoDB, and Lambda gives a sandbox 1,024 files. At 200 ms an
+/// answer they carry 2,000 looks a second.
+const LANES_MAX: u32 = 400;
+/// A run begins with so many: a WeChat Pay that is dead is asked no more than these few questions at once.
+const LANES_AT_FIRST: usize = 8;
+/// Each answer adds so many.
+const LANES_BY_ANSWER: usize = 4;
+/// So many looks in a row for one reason that came to nothing, and the run leaves what has that reason to the next one.
+const NOTHING_IN_A_ROW_MAX: u32 = 20;
+/// Of a part of the index so much is read ahead at least, while it has more.
+const READ_AHEAD_MIN: usize = 50;
+/// A look begins when its first call would have its turn within this, in milliseconds. So there is always one that waits for a turn,
+/// and none that spends its time on it.
+const TURN_WITHIN_MS: i64 = 200;
+
+/// How many lanes it takes for so many calls a second.
+pub(super) fn lanes(calls_per_s: u32) -> usize {
+    let lanes = calls_per_s
+        .saturating_mul(SLOW_ANSWER_S)
+        .clamp(LANES_MIN, LANES_MAX);
+    usize::try_from(lanes).unwrap_or(LANES_AT_FIRST)
+}
+
+/// How long before its end a run begins no look any more, in milliseconds: what a look may take with all its calls. A refund may take
+/// a question, a request and a question.
+const fn begins_before_deadline_ms(reason: Reason) -> i64 {
+    match reason {
+        Reason::Refund => 12_000,
+        Reason::Recovery | Reason::Closing | Reason::Look => 8_000,
+    }
+}
+
+/// Which goes first. Refunds and recovery stand side by side: many of one are no reason to leave the other.
+const RANKS: [&[Reason]; 3] = [
+    &[Reason::Refund, Reason::Recovery],
+    &[Reason::Closing],
+    &[Reason::Look],
+];
+
+/// What is known of one part of the index.
+struct Part<From> {
+    number: u8,
+    reason: Reason,
+    ahead: VecDeque<DueSince>,
+    next: Next<From>,
+    pages: u32,
+}
+
+/// How a part goes on.
+enum Next<From> {
+    /// From here; from its beginning for `None`.
+    Page(Option<From>),
+    /// A page is being read.
+    Reading,
+    /// It holds no more.
+    End,
+    /// It could not be read.
+    Unreadable,
+}
+
+/// When something may begin.
+#[derive(Clone, Copy)]
+enum Turn {
+    Now,
+    /// In so many milliseconds.
+    In(i64),
+    /// Not in this run.
+    Over,
+}
+
+/// What could begin.
+enum Pick {
+    /// This.
+    Item(Reason, DueItem),
+    /// Something, in so many milliseconds.
+    In(i64),
+    /// Nothing that was read.
+    Nothing,
+}
+
+/// A run as far as it got.
+struct Run<'a, W: Work> {
+    work: &'a W,
+    bounds: Bounds,
+    parts: Vec<Part<W::From>>,
+    /// How many looks in a row came to nothing.
+    nothing: Vec<(Reason, u32)>,
+    lanes: usize,
+}
+
+/// Works on whatever is due until nothing is left or the time is over. Counts into `report`; gives the last error of the index.
+pub(super) async fn run<W: Work>(
+    work: &W,
+    bounds: Bounds,
+    report: &mut Report,
+) -> Option<W::Unreadable> {
+    let mut run = Run::new(work, bounds);
+    let mut reads = FuturesUnordered::new();
+    let mut looks = FuturesUnordered::new();
+    let mut unreadable = None;
+    loop {
+        // A host that is being tried counts as down until it has answered.
+        let down = work.is_down();
+        report.wechat_down |= down && looks.is_empty();
+        for (at, number, from) in run.to_read(report.wechat_down) {
+            reads.push(async move { (at, work.page(number, from).await) });
+        }
+        let mut wait_ms = None;
+        while !down && !report.wechat_down && looks.len() < run.lanes {
+            match run.pick() {
+                Pick::Item(reason, item) => {
+                    looks.push(async move { (reason, work.look(item).await) });
+                }
+                Pick::In(ms) => {
+                    wait_ms = Some(ms);
+                    break;
+                }
+                Pick::Nothing => break,
+            }
+        }
+        let nothing_to_wait_for = reads.is_empty() && wait_ms.is_none();
+        if looks.is_empty() && (nothing_to_wait_for || run.is_all_over()) {
+            break;
+        }
+        let turn = OptionFuture::from(wait_ms.map(|ms| work.sleep_ms(ms)));
+        tokio::select! {
+            biased; // so that a run can be repeated
+            Some((reason, look)) = looks.next() => {
+                run.note(reason, &look);
+                report.count(&look);
+            }
+            Some((at, page)) = reads.next() => {
+                if let Err(error) = run.take(at, page, report) {
+                    unreadable = Some(error);
+                }
+            }
+            Some(()) = turn => {}
+        }
+    }
+    run.say_what_is_left(report);
+    unreadable
+}
+
+impl<'a, W: Work> Run<'a, W> {
+    fn new(work: &'a W, bounds: Bounds) -> Self {
+        let part = |reason: Reason| {
+            reason.parts().map(move |number| Part {
+                number,
+                reason,
+                ahead: VecDeque::new(),
+                next: Next::Page(None),
+                pages: 0,
+            })
+        };
+        Self {
+            work,
+            bounds,
+            parts: Reason::ALL.into_iter().flat_map(part).collect(),
+            nothing: Reason::ALL.map(|reason| (reason, 0)).to_vec(),
+            lanes: LANES_AT_FIRST.min(bounds.lanes),
+        }
+    }
+
+    /// The pages that are to be read now: their parts' places in the list, the parts, and where in them. While WeChat Pay is down it is
+    /// one page of each, to know what waits.
+    fn to_read(&mut self, down: bool) -> Vec<(usize, u8, Option<W::From>)> {
+        let late: Vec<Reason> = Reason::ALL
+            .into_iter()
+            .filter(|reason| self.is_over(*reason))
+            .collect();
+        let mut wanted = Vec::new();
+        let shards = self.parts.len() / Reason::ALL.len();
+        for at in 0..self.parts.len() {
+            // At first the parts of one number are read one after the other, the most urgent first.
+            let comes_first = at
+                .checked_sub(shards)
+                .and_then(|before| self.parts.get(before))
+                .is_none_or(Part::was_opened);
+            let Some(part) = self.parts.get_mut(at) else {
+                break;
+            };
+            let enough = part.ahead.len() >= READ_AHEAD_MIN;
+            let is_first = part.pages == 0;
+            if enough || !comes_first || late.contains(&part.reason) || (down && !is_first) {
+                continue;
+            }
+            if let Next::Page(from) = &mut part.next {
+                wanted.push((at, part.number, from.take()));
+                part.next = Next::Reading;
+            }
+        }
+        wanted
+    }
+
+    /// Takes a page that was read.
+    fn take(
+        &mut self,
+        at: usize,
+        page: Result<(Vec<DueSince>, Option<W::From>), W::Unreadable>,
+        report: &mut Report,
+    ) -> Result<(), W::Unreadable> {
+        let Some(part) = self.parts.get_mut(at) else {
+            return Ok(());
+        };
+        match page {
+            Ok((items, next)) => {
+                part.pages = part.pages.saturating_add(1);
+                report.pages = report.pages.saturating_add(1);
+                for since in &items {
+                    let age_s = self.bounds.began_at.0.saturating_sub(since.at.0);
+                    report.saw(part.reason_of(&since.item), age_s);
+                }
+                part.ahead.extend(items);
+                part.next = next.map_or(Next::End, |next| Next::Page(Some(next)));
+                Ok(())
+            }
+            Err(error) => {
+                part.next = Next::Unreadable;
+                report.parts_unreadable = report.parts_unreadable.saturating_add(1);
+                Err(error)
+            }
+        }
+    }
+
+    /// What begins next: the most urgent, and of that what is due longest, unless its kind of call has to wait.
+    fn pick(&mut self) -> Pick {
+        let turns = Reason::ALL.map(|reason| (reason, self.turn(reason)));
+        let turn_of = |reason| {
+            let turn = turns.iter().find(|(of, _)| *of == reason);
+            turn.map_or(Turn::Over, |(_, turn)| *turn)
+        };
+        let mut wait_ms: Option<i64> = None;
+        for rank in RANKS {
+            let mut first: Option<(UnixSeconds, usize, usize)> = None;
+            let of_rank = |(_, part): &(usize, &Part<W::From>)| rank.contains(&part.reason);
+            for (at, part) in self.parts.iter().enumerate().filter(of_rank) {
+                for (place, since) in part.ahead.iter().enumerate() {
+                    match turn_of(part.reason_of(&since.item)) {
+                        Turn::Now => {
+                            if first.is_none_or(|(oldest, _, _)| since.at < oldest) {
+                                first = Some((since.at, at, place));
+                            }
+                            break;
+                        }
+                        Turn::In(ms) => {
+                            wait_ms = Some(wait_ms.map_or(ms, |least| least.min(ms)));
+                        }
+                        Turn::Over => {}
+                    }
+                }
+            }
+            let part = first.and_then(|(_, at, place)| Some((self.parts.get_mut(at)?, place)));
+            if let Some((part, place)) = part
+                && let Some(since) = part.ahead.remove(place)
+            {
+                return Pick::Item(part.reason_of(&since.item), since.item);
+            }
+        }
+        wait_ms.map_or(Pick::Nothing, Pick::In)
+    }
+
+    /// When something for this reason may begin.
+    fn turn(&self, reason: Reason) -> Turn {
+        if self.is_over(reason) {
+            return Turn::Over;
+        }
+        let turn_ms = self.work.turn_in_ms(reason);
+        match turn_ms.saturating_sub(TURN_WITHIN_MS) {
+            ..=0 => Turn::Now,
+            ms => Turn::In(ms),
+        }
+    }
+
+    /// Whether nothing more begins for this reason in this run.
+    fn is_over(&self, reason: Reason) -> bool {
+        let left_ms = self.bounds.deadline_ms.saturating_sub(self.work.now_ms());
+        let in_a_row = self.nothing.iter().find(|(of, _)| *of == reason);
+        left_ms < begins_before_deadline_ms(reason)
+            || in_a_row.is_some_and(|(_, times)| *times >= NOTHING_IN_A_ROW_MAX)
+    }
+
+    fn is_all_over(&self) -> bool {
+        Reason::ALL.into_iter().all(|reason| self.is_over(reason))
+    }
+
+    /// Learns from a look whether WeChat Pay answers.
+    fn note(&mut self, reason: Reason, look: &Look) {
+        let row = self.nothing.iter_mut().find(|(of, _)| *of == reason);
+        let Some((_, in_a_row)) = row else { return };
+        match look {
+            Look::NotOurs => {}
+            Look::Unanswered => *in_a_row = in_a_row.saturating_add(1),
+            Look::Settled
+            | Look::Open
+            | Look::Resumed
+            | Look::Closed
+            | Look::Closing
+            | Look::RefundMoved
+            | Look::RefundOpen
+            | Look::Parked
+            | Look::Failed => {
+                *in_a_row = 0;
+                let lanes = self.lanes.saturating_add(LANES_BY_ANSWER);
+                self.lanes = lanes.min(self.bounds.lanes);
+            }
+        }
+    }
+
+    fn say_what_is_left(&self, report: &mut Report) {
+        for part in &self.parts {
+            let left = u32::try_from(part.ahead.len()).unwrap_or(u32::MAX);
+            report.left = report.left.saturating_add(left);
+            let counter = match (&part.next, part.pages) {
+                (Next::End | Next::Unreadable, _) => continue,
+                (Next::Page(_) | Next::Reading, 0) => &mut report.parts_unread,
+                (Next::Page(_) | Next::Reading, _) => &mut report.parts_with_more,
+            };
+            *counter = counter.saturating_add(1);
+        }
+    }
+}
+
+impl<From> Part<From> {
+    /// Why an item of this part is due. Earlier versions kept refunds among looks.
+    fn reason_of(&self, item: &DueItem) -> Reason {
+        match item {
+            DueItem::Refund(..) => Reason::Refund,
+            DueItem::Order(_) => self.reason,
+        }
+    }
+
+    /// Whether its first page has come, or cannot.
+    fn was_opened(&self) -> bool {
+        self.pages > 0 || matches!(self.next, Next::Unreadable)
+    }
+}
