@@ -229,13 +229,8 @@ impl<'a, W: Work> Run<'a, W> {
             .filter(|reason| self.is_over(*reason))
             .collect();
         let mut wanted = Vec::new();
-        let shards = self.parts.len() / Reason::ALL.len();
         for at in 0..self.parts.len() {
-            // At first the parts of one number are read one after the other, the most urgent first.
-            let comes_first = at
-                .checked_sub(shards)
-                .and_then(|before| self.parts.get(before))
-                .is_none_or(Part::was_opened);
+            let comes_first = self.before(at).is_none_or(Part::was_opened);
             let Some(part) = self.parts.get_mut(at) else {
                 break;
             };
@@ -250,6 +245,18 @@ impl<'a, W: Work> Run<'a, W> {
             }
         }
         wanted
+    }
+
+    /// The part that is read before this one at first: one of the next more urgent reason. So urgent things are found first, and a part
+    /// that answers slowly holds up few others.
+    fn before(&self, at: usize) -> Option<&Part<W::From>> {
+        let part = self.parts.get(at)?;
+        let reason = Reason::ALL.into_iter().rev().find(|r| *r < part.reason)?;
+        let first = self.parts.iter().position(|p| p.reason == reason)?;
+        let many = self.parts.iter().filter(|p| p.reason == reason).count();
+        let own = self.parts.iter().position(|p| p.reason == part.reason)?;
+        let place = at.saturating_sub(own).checked_rem(many)?;
+        self.parts.get(first.saturating_add(place))
     }
 
     /// Takes a page that was read.
