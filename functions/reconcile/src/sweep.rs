@@ -6,7 +6,7 @@ mod schedule;
 use std::{collections::BTreeMap, time::Duration};
 
 use adapters::{
-    order_table::{DueFrom, DueItem, DueSince, TableError},
+    order_table::{DueFrom, DueItem, TableError},
     queues::{PaymentRequest, QueueError},
 };
 use flows::{
@@ -30,7 +30,7 @@ use tracing::{error, info, warn};
 use wechatpay::UnixSeconds;
 
 use crate::{desk::Desk, metrics};
-use schedule::{Bounds, Work};
+use schedule::{Bounds, Page, Work};
 
 /// What a run did, how far it got, and what is left.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -189,11 +189,7 @@ impl Work for Looks<'_> {
         self.desk.clock.sleep(pause).await;
     }
 
-    async fn page(
-        &self,
-        part: u8,
-        from: Option<DueFrom>,
-    ) -> Result<(Vec<DueSince>, Option<DueFrom>), TableError> {
+    async fn page(&self, part: u8, from: Option<DueFrom>) -> Result<Page<DueFrom>, TableError> {
         let page = self.desk.orders.due(part, self.began_at, PAGE, from).await;
         let page = page.inspect_err(|error| {
             warn!(part, error = %Chain(error), "a part of the index could not be read");

@@ -269,7 +269,8 @@ impl Refunding {
             due: Some(next),
             ..seen.clone()
         };
-        let driven = self.get_on(&seen, &claimed, within, cause, trace).await;
+        // Boxed, since it is all that can happen to a refund.
+        let driven = Box::pin(self.get_on(&seen, &claimed, within, cause, trace)).await;
         if comes_again_soon(&driven) {
             self.look_again(&claimed).await;
         }

@@ -31,7 +31,7 @@ pub(super) trait Work {
         &self,
         part: u8,
         from: Option<Self::From>,
-    ) -> Result<(Vec<DueSince>, Option<Self::From>), Self::Unreadable>;
+    ) -> Result<Page<Self::From>, Self::Unreadable>;
 
     /// How long a call would now have to wait for the limits.
     fn turn_in_ms(&self, reason: Reason) -> i64;
@@ -42,6 +42,9 @@ pub(super) trait Work {
     /// Looks at one thing.
     async fn look(&self, item: DueItem) -> Look;
 }
+
+/// What is due in a part of the index, oldest first, and where its next page begins if it holds more.
+pub(super) type Page<From> = (Vec<DueSince>, Option<From>);
 
 /// What bounds a run.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +165,7 @@ pub(super) async fn run<W: Work>(
         // A host that is being tried counts as down until it has answered.
         let down = work.is_down();
         report.wechat_down |= down && looks.is_empty();
-        for (at, number, from) in run.to_read(report.wechat_down) {
+        for (at, number, from) in run.begin_reads(report.wechat_down) {
             reads.push(async move { (at, work.page(number, from).await) });
         }
         let mut wait_ms = None;
@@ -223,7 +226,7 @@ impl<'a, W: Work> Run<'a, W> {
 
     /// The pages that are to be read now: their parts' places in the list, the parts, and where in them. While WeChat Pay is down it is
     /// one page of each, to know what waits.
-    fn to_read(&mut self, down: bool) -> Vec<(usize, u8, Option<W::From>)> {
+    fn begin_reads(&mut self, down: bool) -> Vec<(usize, u8, Option<W::From>)> {
         let late: Vec<Reason> = Reason::ALL
             .into_iter()
             .filter(|reason| self.is_over(*reason))
@@ -263,7 +266,7 @@ impl<'a, W: Work> Run<'a, W> {
     fn take(
         &mut self,
         at: usize,
-        page: Result<(Vec<DueSince>, Option<W::From>), W::Unreadable>,
+        page: Result<Page<W::From>, W::Unreadable>,
         report: &mut Report,
     ) -> Result<(), W::Unreadable> {
         let Some(part) = self.parts.get_mut(at) else {

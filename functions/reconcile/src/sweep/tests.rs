@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use adapters::wechat_api::Bucket;
+use adapters::{order_table::DueSince, wechat_api::Bucket};
 use payments::due::shard_of;
 
 use super::{
@@ -28,6 +28,9 @@ const RUN_MS: i64 = 58_000;
 const CLAIM_MS: i64 = 20;
 const BEGAN_S: i64 = 1_785_556_800;
 
+/// How long the answer about a number takes.
+type AnswerMs = fn(&str) -> i64;
+
 /// What is due, and a WeChat Pay that is asked about it.
 struct World {
     now_ms: Cell<i64>,
@@ -38,7 +41,7 @@ struct World {
     places: RefCell<BTreeMap<String, (u8, i64)>>,
     calls: RefCell<Bucket>,
     page_ms: i64,
-    answer_ms: fn(&str) -> i64,
+    answer_ms: AnswerMs,
     is_answered: fn(&str) -> bool,
     refund_turn_ms: i64,
     /// Whether a host is down at that moment, with so many looks running.
@@ -173,7 +176,7 @@ impl Work for World {
         &self,
         part: u8,
         from: Option<Self::From>,
-    ) -> Result<(Vec<DueSince>, Option<Self::From>), Infallible> {
+    ) -> Result<Page<Self::From>, Infallible> {
         self.pass(self.page_ms).await;
         let (at, number) = from.unwrap_or((0, String::new()));
         let due = self.due.borrow();
@@ -354,10 +357,8 @@ fn refunds_and_reserved_orders_go_before_closings_and_these_before_looks_however
 
 #[test]
 fn nothing_begins_that_cannot_end_in_time() {
-    for (reason, answer_ms) in [
-        (Reason::Look, (|_| 6_000) as fn(&str) -> i64),
-        (Reason::Refund, |_| 9_000),
-    ] {
+    let cases: [(Reason, AnswerMs); 2] = [(Reason::Look, |_| 6_000), (Reason::Refund, |_| 9_000)];
+    for (reason, answer_ms) in cases {
         let world = World {
             answer_ms,
             ..World::new()
