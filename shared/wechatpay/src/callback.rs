@@ -138,8 +138,8 @@ pub fn open(
     now: UnixSeconds,
 ) -> Result<Callback, CallbackError> {
     verify(headers, body, keys, now)?;
-    let loose::Object(envelope): loose::Object<Envelope<'_>> = serde_json::from_slice(body)
-        .map_err(|error| CallbackError::Envelope {
+    let envelope: Envelope<'_> =
+        loose::read_borrowed(body).map_err(|error| CallbackError::Envelope {
             line: error.line(),
             column: error.column(),
         })?;

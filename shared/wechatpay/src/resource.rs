@@ -1,8 +1,8 @@
 //! Opening resources: `AEAD_AES_256_GCM` under the APIv3 key (manual pages 4012071382 and 4013053274).
 //!
 //! Callbacks and `GET /v3/certificates` carry them. The key is the 32 characters of the APIv3 key as bytes; the nonce
-//! has 12 bytes as a rule, and any length that AES-GCM allows opens, since the manual allows up to 32; the associated data may be given, empty or absent, and the last two mean the same; the ciphertext is
-//! Base64 of ciphertext and 16-byte tag.
+//! has 12 bytes as a rule, and any length that AES-GCM allows opens, since the manual allows up to 32; the associated data may
+//! be given, empty or absent, and the last two mean the same; the ciphertext is Base64 of ciphertext and 16-byte tag.
 
 use std::fmt;
 
@@ -10,8 +10,7 @@ use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
 #[cfg(feature = "museum")]
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64_simd::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -148,7 +147,7 @@ pub(crate) fn open_parts(parts: &Parts<'_>, keys: &[ApiV3Key]) -> Result<Vec<u8>
     }
     let associated_data = parts.associated_data.unwrap_or_default().as_bytes();
     let mut buffer = BASE64
-        .decode(parts.ciphertext)
+        .decode_to_vec(parts.ciphertext)
         .map_err(|_| OpenError::NotBase64)?;
     #[cfg(feature = "museum")]
     if let (true, [key, ..], Some(nonce)) = (museum::shows(Exhibit::TagUnchecked), keys, usual) {
