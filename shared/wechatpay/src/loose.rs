@@ -271,8 +271,9 @@ mod tests {
         struct Borrowed<'a> {
             number: &'a str,
         }
-        let body = |of: &[u8], other: &[u8]| {
-            [b"{\"number\":\"", of, b"\",\"other\":\"", other, b"\"}"].concat()
+        let body = |of: &[u8], other: &[u8]| -> Vec<u8> {
+            let parts: [&[u8]; 5] = [b"{\"number\":\"", of, b"\",\"other\":\"", other, b"\"}"];
+            parts.concat()
         };
         let right = body("茶".as_bytes(), "好".as_bytes());
         let read: Borrowed<'_> = read_borrowed(&right).expect("text");
