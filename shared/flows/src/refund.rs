@@ -296,7 +296,7 @@ impl Refunding {
                 Asked::News(news) => {
                     let which = Which::Ours(refund_no);
                     let settled = self.settle_found(&news, &which, cause, trace).await?;
-                    self.note_redirection(&claimed, news.status).await?;
+                    self.note_redirection(claimed, news.status).await?;
                     if settled == Settled::AlreadyDone {
                         say_who_is_needed(claimed);
                     }
