@@ -198,8 +198,13 @@ fn short(difference: &Difference) -> Map<String, Value> {
     put("date", json!(difference.date));
     put("kind", json!(difference.kind.name()));
     put("meaning", json!(difference.kind.meaning()));
-    put("what_to_do", json!(difference.kind.what_to_do()));
+    put("what_to_do", json!(difference.what_to_do()));
     put("about", json!(difference.about));
+    if let Some(many) = &difference.aggregate {
+        let (count, amount_fen) = (many.count, many.amount_fen);
+        let many = json!({"count": count, "amount_fen": amount_fen, "examples": many.examples});
+        put("aggregate", many);
+    }
     if let Some(there) = &difference.there {
         put("there", side(there));
     }

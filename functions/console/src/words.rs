@@ -50,6 +50,7 @@ pub(crate) const fn kind_title(kind: Kind) -> &'static str {
         Kind::FundFlowWithoutTrade => "Account movement without a trade",
         Kind::TradeWithoutFundFlow => "Trade without an account movement",
         Kind::SummaryDiffers => "The bill's own sum is wrong",
+        Kind::UncheckedRows => "Rows that were only counted",
     }
 }
 
@@ -175,7 +176,7 @@ pub(crate) const fn started(asked: RunAsked) -> &'static str {
 /// Who has to do something next.
 pub(crate) fn next(difference: &Difference) -> String {
     match difference.state {
-        State::Open => match (&difference.refund, difference.kind.remedy()) {
+        State::Open => match (&difference.refund, difference.remedy()) {
             (Some(refund), _) => of_refund(refund).to_owned(),
             (None, Remedy::Settle(_)) => "The next run; a person if it stays open".to_owned(),
             (None, Remedy::Refund(_)) => "A person: propose the refund, or explain".to_owned(),

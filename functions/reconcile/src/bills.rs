@@ -38,8 +38,9 @@ const LINK_WITHIN: Duration = Duration::from_secs(6);
 /// From this hour of the next Beijing day on, WeChat Pay's word that there is no bill is believed, in seconds (section 8.2).
 const BELIEVED_FROM_S: i64 = 10 * 3600;
 
-/// Rows that may differ before a day is called off: more could not be looked at by anybody.
-pub(crate) const DIFFERENCES_MAX: usize = 20_000;
+/// So many rows that do not agree with the books at first sight are looked at by one run; more are counted. As a line of the bill
+/// each is some 600 bytes.
+const ROWS_MAX: usize = 100_000;
 
 /// What a pass over the trade bill came to.
 pub(crate) struct Trades {
@@ -60,16 +61,15 @@ pub(crate) async fn trades(
     part: Part,
     books: DayBooks,
 ) -> Result<Trades, DayError> {
-    let mut matcher = Matcher::new(books, &desk.mchid, DIFFERENCES_MAX);
+    let mut matcher = Matcher::new(books, &desk.mchid, ROWS_MAX);
     let read = read_trade(desk, run, run.date, |rows| {
         if part == Part::WHOLE {
-            matcher.take_batch(rows)?;
+            matcher.take_batch(rows);
         } else {
             for row in rows.iter().filter(|row| part.has(row.out_trade_no())) {
-                matcher.take(row)?;
+                matcher.take(row);
             }
         }
-        Ok(())
     })
     .await?;
     Ok(Trades {
@@ -91,7 +91,7 @@ pub(crate) async fn fetch_trade(
     match kept(desk, run, date, BillName::Trade).await? {
         Kept::File { facts, .. } => Ok(facts),
         Kept::Nothing => Ok(NO_BILL),
-        Kept::Not => Ok(read_trade(desk, run, date, |_| Ok(())).await?.facts),
+        Kept::Not => Ok(read_trade(desk, run, date, |_| ()).await?.facts),
     }
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn fetch_fund(
         Kept::Nothing => Ok(NO_BILL),
         Kept::Not => {
             desk.clock.sleep(FUND_BILL_PAUSE).await;
-            Ok(read_fund(desk, run, date, bill, |_| Ok(())).await?.facts)
+            Ok(read_fund(desk, run, date, bill, |_| ()).await?.facts)
         }
     }
 }
@@ -134,12 +134,12 @@ pub(crate) struct ReadBill {
 /// Reads the trade bill of a day, some rows at a time.
 ///
 /// # Errors
-/// [`DayError`]; what `each` says is told only once the hash was found right.
+/// [`DayError`]: `each` has read nothing of use then.
 pub(crate) async fn read_trade(
     desk: &Desk,
     run: &Run,
     date: BillDate,
-    each: impl FnMut(&[TradeRow<'_>]) -> Result<(), DayError>,
+    each: impl FnMut(&[TradeRow<'_>]),
 ) -> Result<ReadBill, DayError> {
     let call = TradeBill {
         bill_date: date.to_string(),
@@ -163,7 +163,7 @@ pub(crate) async fn read_fund(
     run: &Run,
     date: BillDate,
     bill: BillName,
-    each: impl FnMut(&FundRow<'_>) -> Result<(), DayError>,
+    each: impl FnMut(&FundRow<'_>),
 ) -> Result<ReadBill, DayError> {
     let call = FundFlowBill {
         bill_date: date.to_string(),
@@ -184,15 +184,9 @@ pub(crate) async fn read_fund(
 
 /// What a bill's text is handed to.
 trait Text {
-    fn feed(&mut self, text: &[u8]) -> Result<(), TextError>;
-    /// Ends the text; its number of rows.
-    fn finish(self) -> Result<u64, (u64, TextError)>;
-}
-
-/// Why reading a text ended.
-enum TextError {
-    Bill(Box<BillError>),
-    Each(DayError),
+    fn feed(&mut self, text: &[u8]) -> Result<(), BillError>;
+    /// Ends the text; its number of rows, and what is wrong with it.
+    fn finish(self) -> (u64, Result<(), BillError>);
 }
 
 struct TradeText<F> {
@@ -207,74 +201,43 @@ struct FundText<F> {
     rows: u64,
 }
 
-impl<F: FnMut(&[TradeRow<'_>]) -> Result<(), DayError>> Text for TradeText<F> {
-    fn feed(&mut self, text: &[u8]) -> Result<(), TextError> {
+impl<F: FnMut(&[TradeRow<'_>])> Text for TradeText<F> {
+    fn feed(&mut self, text: &[u8]) -> Result<(), BillError> {
         let (each, rows) = (&mut self.each, &mut self.rows);
-        let mut said = Ok(());
-        let read = self
-            .reader
+        self.reader
             .feed_batches(text, &mut |some: &[TradeRow<'_>]| {
-                hand_over(some, rows, each, &mut said);
-            });
-        said.map_err(TextError::Each)?;
-        read.map_err(|error| TextError::Bill(Box::new(error)))
+                *rows = rows.saturating_add(u64::try_from(some.len()).unwrap_or(u64::MAX));
+                each(some);
+            })
     }
 
-    fn finish(mut self) -> Result<u64, (u64, TextError)> {
+    fn finish(mut self) -> (u64, Result<(), BillError>) {
         let (each, rows) = (&mut self.each, &mut self.rows);
-        let mut said = Ok(());
         let read = self.reader.finish(&mut |row: &TradeRow<'_>| {
-            hand_over(slice::from_ref(row), rows, each, &mut said);
+            *rows = rows.saturating_add(1);
+            each(slice::from_ref(row));
         });
-        ended(self.rows, said, read.map(|_| ()))
+        (self.rows, read.map(|_| ()))
     }
 }
 
-impl<F: FnMut(&FundRow<'_>) -> Result<(), DayError>> Text for FundText<F> {
-    fn feed(&mut self, text: &[u8]) -> Result<(), TextError> {
+impl<F: FnMut(&FundRow<'_>)> Text for FundText<F> {
+    fn feed(&mut self, text: &[u8]) -> Result<(), BillError> {
         let (each, rows) = (&mut self.each, &mut self.rows);
-        let mut said = Ok(());
-        let read = self.reader.feed(text, &mut |row: &FundRow<'_>| {
-            let mut one = |row: &[FundRow<'_>]| row.iter().try_for_each(&mut *each);
-            hand_over(slice::from_ref(row), rows, &mut one, &mut said);
-        });
-        said.map_err(TextError::Each)?;
-        read.map_err(|error| TextError::Bill(Box::new(error)))
+        self.reader.feed(text, &mut |row: &FundRow<'_>| {
+            *rows = rows.saturating_add(1);
+            each(row);
+        })
     }
 
-    fn finish(mut self) -> Result<u64, (u64, TextError)> {
+    fn finish(mut self) -> (u64, Result<(), BillError>) {
         let (each, rows) = (&mut self.each, &mut self.rows);
-        let mut said = Ok(());
         let read = self.reader.finish(&mut |row: &FundRow<'_>| {
-            let mut one = |row: &[FundRow<'_>]| row.iter().try_for_each(&mut *each);
-            hand_over(slice::from_ref(row), rows, &mut one, &mut said);
+            *rows = rows.saturating_add(1);
+            each(row);
         });
-        ended(self.rows, said, read.map(|_| ()))
+        (self.rows, read.map(|_| ()))
     }
-}
-
-/// Counts rows and hands them on, until `each` has said that it is enough.
-fn hand_over<R>(
-    some: &[R],
-    rows: &mut u64,
-    each: &mut impl FnMut(&[R]) -> Result<(), DayError>,
-    said: &mut Result<(), DayError>,
-) {
-    *rows = rows.saturating_add(u64::try_from(some.len()).unwrap_or(u64::MAX));
-    if said.is_ok() {
-        *said = each(some);
-    }
-}
-
-/// What the end of a text comes to.
-fn ended(
-    rows: u64,
-    said: Result<(), DayError>,
-    read: Result<(), BillError>,
-) -> Result<u64, (u64, TextError)> {
-    said.map_err(|error| (rows, TextError::Each(error)))?;
-    read.map_err(|error| (rows, TextError::Bill(Box::new(error))))?;
-    Ok(rows)
 }
 
 async fn read<C: Call<Answer = BillLink>>(
@@ -293,34 +256,22 @@ async fn read<C: Call<Answer = BillLink>>(
         });
     };
     let (sha1, kept_as) = (opened.sha1.clone(), opened.kept_as.clone());
-    let mut broken = None;
+    let mut is_broken = false;
     opened
         .pass(|bytes| {
             // A text that is of no use is still read to its end: an altered byte is told by the hash.
-            if broken.is_none() {
-                broken = text.feed(bytes).err();
-            }
+            is_broken = is_broken || text.feed(bytes).is_err();
         })
         .await?;
-    let of_bill = |source| {
-        DayError::from(BrokenBill::Text {
-            bill: bill.name(),
-            source,
-        })
-    };
-    let (rows, summary_differs) = match broken {
-        Some(TextError::Each(error)) => return Err(error),
-        // A reader that has refused a text refuses it again at its end.
-        Some(TextError::Bill(_)) | None => match text.finish() {
-            Ok(rows) => (rows, None),
-            Err((rows, TextError::Bill(error)))
-                if matches!(*error, BillError::SummaryDiffers { .. }) =>
-            {
-                (rows, Some(error.to_string()))
-            }
-            Err((_, TextError::Bill(error))) => return Err(of_bill(*error)),
-            Err((_, TextError::Each(error))) => return Err(error),
-        },
+    // A reader that has refused a text refuses it again at its end.
+    let (rows, read) = text.finish();
+    let summary_differs = match read {
+        Ok(()) => None,
+        Err(error @ BillError::SummaryDiffers { .. }) => Some(error.to_string()),
+        Err(source) => {
+            let bill = bill.name();
+            return Err(BrokenBill::Text { bill, source }.into());
+        }
     };
     info!(%date, bill = bill.name(), rows, "bill read");
     Ok(ReadBill {

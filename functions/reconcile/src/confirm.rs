@@ -1,7 +1,5 @@
 //! Candidates -> each order read consistently -> what differs.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use futures_util::{StreamExt, TryStreamExt, stream};
 use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
@@ -9,112 +7,24 @@ use payments::{
         bill_line::{BillLine, LineKind},
         books::DayBooks,
         carried::{Carried, Trade, TradeKind},
-        difference::{About, Difference, Kind, Side},
+        difference::{About, Kind, Side},
         judge::{
-            Judgement, Near, Read, about_row, judge_absent_payment, judge_absent_refund, judge_row,
-            near, side_of_row,
+            Judgement, Read, about_row, judge_absent_payment, judge_absent_refund, judge_row,
+            side_of_row,
         },
-        matcher::TooManyDifferences,
-        run::{BillDate, BillName, Run},
+        run::BillDate,
     },
 };
-use wechatpay::{UnixSeconds, bill::Fee};
+use wechatpay::bill::Fee;
 
 use adapters::order_table::DayLine;
 
 use crate::{
-    ask, bills::DIFFERENCES_MAX, day::LastMinutes, desk::Desk, error::DayError, our_books,
-    part::Part,
+    ask, day::LastMinutes, desk::Desk, error::DayError, finding::Finding, our_books, part::Part,
 };
 
 /// How many orders are read at once.
 const SIDE_BY_SIDE: usize = 16;
-
-/// What a pass finds, before any of it is written down.
-#[derive(Debug)]
-pub(crate) struct Finding {
-    pub(crate) date: BillDate,
-    run_id: String,
-    at: UnixSeconds,
-    /// By id, so that what is found twice is one.
-    pub(crate) differences: BTreeMap<String, Difference>,
-    /// What is judged with the next day.
-    pub(crate) carried: Vec<Carried>,
-    /// Payments and refunds that the bill has, among those that had to be looked at.
-    named: BTreeSet<String>,
-}
-
-impl Finding {
-    pub(crate) fn new(run: &Run, at: UnixSeconds) -> Self {
-        Self {
-            date: run.date,
-            run_id: run.id.clone(),
-            at,
-            differences: BTreeMap::new(),
-            carried: Vec::new(),
-            named: BTreeSet::new(),
-        }
-    }
-
-    /// Notes a difference.
-    pub(crate) fn add(
-        &mut self,
-        kind: Kind,
-        about: About,
-        there: Option<Side>,
-        here: Option<Side>,
-    ) {
-        let difference =
-            Difference::found(self.date, kind, about, there, here, &self.run_id, self.at);
-        self.differences
-            .entry(difference.id.clone())
-            .or_insert(difference);
-    }
-
-    /// Notes that a bill's last row is not the sum of its rows.
-    pub(crate) fn summary(&mut self, bill: BillName, what: &str) {
-        let about = About {
-            bill: Some(bill),
-            ..About::default()
-        };
-        let there = Side {
-            note: Some(what.to_owned()),
-            ..Side::default()
-        };
-        self.add(Kind::SummaryDiffers, about, Some(there), None);
-    }
-
-    /// Notes a line that the bill has not, unless a row among the candidates names it, or one of the day before's last minutes.
-    /// One of this day's last minutes may be in the next day's bill.
-    fn absent(&mut self, trade: Trade, kind: Kind, here: Side, before: &LastMinutes) {
-        let number = number_of_trade(&trade);
-        if self.named.contains(&number) || before.numbers.contains(&number) {
-            return;
-        }
-        let about = about_trade(&trade);
-        match (near(self.date, trade.at), &before.unread) {
-            (Near::End, _) => self.carry(trade),
-            (Near::Beginning, Some(why)) => {
-                let note = format!(
-                    "it may be in the bill of the day before, which was not there to look into ({why})"
-                );
-                let here = Side {
-                    note: Some(note),
-                    ..here
-                };
-                self.add(kind, about, None, Some(here));
-            }
-            (Near::Beginning, None) | (Near::Neither, _) => {
-                self.add(kind, about, None, Some(here));
-            }
-        }
-    }
-
-    fn carry(&mut self, trade: Trade) {
-        self.carried
-            .push(Carried::to(self.date.plus_days(1), trade));
-    }
-}
 
 /// What a row is about.
 pub(crate) fn kind_of(row: impl Into<LineKind>) -> TradeKind {
@@ -185,6 +95,9 @@ pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Finding) {
     }
 }
 
+/// So many lines that the bill has not are read again by one run; more are counted.
+const LINES_MAX: usize = 100_000;
+
 /// Lines of our books that no row named. `before` is what the bill of the day before had in its last minutes.
 pub(crate) async fn absent(
     desk: &Desk,
@@ -193,11 +106,8 @@ pub(crate) async fn absent(
     before: &LastMinutes,
     finding: &mut Finding,
 ) -> Result<(), DayError> {
-    let at_most = DIFFERENCES_MAX;
-    if usize::try_from(books.unseen()).map_or(true, |unseen| unseen > at_most) {
-        return Err(TooManyDifferences { at_most }.into());
-    }
     let date = finding.date;
+    let mut room = LINES_MAX;
     for shard in part.shards().filter(|shard| books.unseen_in(*shard) > 0) {
         let mut from = None;
         loop {
@@ -205,7 +115,15 @@ pub(crate) async fn absent(
             let unseen = page.lines.iter().filter(|line| {
                 our_books::book_line(line).is_some_and(|entered| books.is_unseen(&entered))
             });
-            let mut judged = stream::iter(unseen)
+            let unseen: Vec<&DayLine> = unseen.collect();
+            let looked_at = room.min(unseen.len());
+            room = room.saturating_sub(looked_at);
+            for line in unseen.iter().skip(looked_at) {
+                if let Some((trade, kind)) = trade_of(line) {
+                    finding.absent_unread(trade, kind, before);
+                }
+            }
+            let mut judged = stream::iter(unseen.into_iter().take(looked_at))
                 .map(|line| absent_line(desk, line, date))
                 .buffered(SIDE_BY_SIDE);
             while let Some(judged) = judged.try_next().await? {
@@ -222,13 +140,9 @@ pub(crate) async fn absent(
     Ok(())
 }
 
-/// What is absent from the bill, if it is: the trade, which kind of difference that would be, and what our books say.
-async fn absent_line(
-    desk: &Desk,
-    line: &DayLine,
-    date: BillDate,
-) -> Result<Option<(Trade, Kind, Side)>, DayError> {
-    let (trade, judged) = match line {
+/// The trade of a line, and what it is if the bill has it not. Parked money is no trade that a day's bill must have.
+fn trade_of(line: &DayLine) -> Option<(Trade, Kind)> {
+    match line {
         DayLine::Payment {
             order_no,
             transaction_id,
@@ -236,7 +150,6 @@ async fn absent_line(
             at,
             ..
         } => {
-            let order = desk.orders.read(order_no).await?;
             let trade = Trade {
                 kind: TradeKind::Payment,
                 order_no: order_no.as_str().to_owned(),
@@ -246,12 +159,10 @@ async fn absent_line(
                 amount_fen: *amount_fen,
                 at: *at,
             };
-            let judged = judge_absent_payment(order.as_ref(), transaction_id.as_str());
-            (trade, judged)
+            Some((trade, Kind::PaidHereAbsentThere))
         }
         DayLine::Refund {
             order_no,
-            refund_no,
             out_refund_no,
             refund_id,
             transaction_id,
@@ -259,7 +170,6 @@ async fn absent_line(
             at,
             ..
         } => {
-            let refund = desk.orders.refund(order_no, refund_no).await?;
             let trade = Trade {
                 kind: TradeKind::Refund,
                 order_no: order_no.as_str().to_owned(),
@@ -269,14 +179,45 @@ async fn absent_line(
                 amount_fen: *amount_fen,
                 at: *at,
             };
+            Some((trade, Kind::RefundHereAbsentThere))
+        }
+        DayLine::Parked { .. } => None,
+    }
+}
+
+/// What is absent from the bill, if it is: the trade, which kind of difference that would be, and what our books say.
+async fn absent_line(
+    desk: &Desk,
+    line: &DayLine,
+    date: BillDate,
+) -> Result<Option<(Trade, Kind, Side)>, DayError> {
+    let Some((trade, _)) = trade_of(line) else {
+        return Ok(None);
+    };
+    let judged = match line {
+        DayLine::Payment {
+            order_no,
+            transaction_id,
+            ..
+        } => {
+            let order = desk.orders.read(order_no).await?;
+            judge_absent_payment(order.as_ref(), transaction_id.as_str())
+        }
+        DayLine::Refund {
+            order_no,
+            refund_no,
+            out_refund_no,
+            ..
+        } => {
+            let refund = desk.orders.refund(order_no, refund_no).await?;
             let judged = judge_absent_refund(refund.as_ref(), date);
             let is_dated = refund.is_some_and(|refund| refund.accepted_at.is_some());
             if judged.is_some() && !is_dated && is_of_other_day(desk, out_refund_no, date).await? {
                 return Ok(None);
             }
-            (trade, judged)
+            judged
         }
-        DayLine::Parked { .. } => return Ok(None),
+        DayLine::Parked { .. } => None,
     };
     Ok(judged.map(|(kind, here)| (trade, kind, here)))
 }
@@ -306,6 +247,10 @@ pub(crate) async fn carried(
         }
         let trade = &carried.trade;
         if !finding.named.contains(&number_of_trade(trade)) {
+            // It may be among the rows that were only counted: it waits for a run that looks at them.
+            if finding.has_unchecked_rows() {
+                continue;
+            }
             let judged = still_absent(desk, trade).await?;
             if let Some((kind, here)) = judged {
                 finding.add(kind, about_trade(trade), None, Some(here));
@@ -375,7 +320,8 @@ async fn read(desk: &Desk, row: &BillLine) -> Result<Read, DayError> {
     Ok(read)
 }
 
-fn number_of_trade(trade: &Trade) -> String {
+/// The number that a trade is told by.
+pub(crate) fn number_of_trade(trade: &Trade) -> String {
     number_of(
         trade.kind,
         trade.transaction_id.as_deref().unwrap_or_default(),
@@ -383,7 +329,8 @@ fn number_of_trade(trade: &Trade) -> String {
     )
 }
 
-fn about_trade(trade: &Trade) -> About {
+/// What a difference is about that is about a trade.
+pub(crate) fn about_trade(trade: &Trade) -> About {
     About {
         order_no: Some(trade.order_no.clone()),
         transaction_id: trade.transaction_id.clone(),

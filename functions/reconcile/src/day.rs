@@ -15,7 +15,7 @@ use payments::{
     reconcile::{
         books::DayBooks,
         day_runs::RunRequest,
-        difference::RunSide,
+        difference::{Kind, RunSide},
         judge::NEAR_MIDNIGHT_S,
         run::{BillDate, BillFacts, BillName, PartDone, Run, RunState},
     },
@@ -24,10 +24,11 @@ use tracing::{info, warn};
 
 use crate::{
     bills,
-    confirm::{self, Finding, kind_of, number_of},
+    confirm::{self, kind_of, number_of},
     desk::Desk,
     differences,
     error::DayError,
+    finding::Finding,
     metrics,
     our_books::{self, Loaded},
     part::Part,
@@ -142,7 +143,6 @@ fn or_without<T>(read: Result<T, DayError>) -> Result<Result<T, String>, DayErro
             error @ (DayError::NotReady
             | DayError::Bill(_)
             | DayError::BillAgain(_)
-            | DayError::TooMany(_)
             | DayError::Damaged(_)),
         ) => {
             let why = Chain(&error).to_string();
@@ -180,7 +180,6 @@ async fn last_minutes(desk: &Desk, run: &Run, part: Part) -> Result<LastMinutes,
                 last.numbers.insert(number);
             }
         }
-        Ok(())
     })
     .await;
     if let Err(why) = or_without(read)? {
@@ -214,18 +213,21 @@ async fn one_part(
     })
     .await?;
     let matched = trades.matched;
-    let mut finding = Finding::new(run, desk.clock.now());
+    let mut finding = Finding::new(run, part, desk.clock.now());
     if let (true, Some(what)) = (part.is_first(), &trades.summary_differs) {
         finding.summary(BillName::Trade, what);
     }
-    confirm::rows(desk, &matched.candidates, &mut finding).await?;
-    confirm::repeated(&matched.repeated, &mut finding);
-    confirm::off_rate(&matched.off_rate, &mut finding);
+    confirm::rows(desk, &matched.candidates.kept, &mut finding).await?;
+    finding.more(Kind::UncheckedRows, matched.candidates.more);
+    // A row that the bill has twice is a candidate as well, and counted as that.
+    confirm::repeated(&matched.repeated.kept, &mut finding);
+    confirm::off_rate(&matched.off_rate.kept, &mut finding);
+    finding.more(Kind::FeeOffTheRate, matched.off_rate.more);
     let carried = desk.reconciliations.carried(run.date).await?;
     confirm::absent(desk, part, &matched.books, &last, &mut finding).await?;
     confirm::carried(desk, part, &carried, &mut finding).await?;
 
-    let found = differences::write_down(desk, run, &finding).await?;
+    let found = differences::write_down(desk, run, &finding.differences()).await?;
     let mut waits = false;
     for carried in &finding.carried {
         waits |= desk.reconciliations.carry(carried).await?;
@@ -235,7 +237,10 @@ async fn one_part(
         run_the_next_day_again(desk, run, part, trace).await?;
     }
     let side = (RunSide::Trades, part);
-    let why = |_: &_| Some(differences::AGREE.to_owned());
+    let why = |known: &_| {
+        let is_over = finding.tells_that_it_is_over(known);
+        is_over.then(|| differences::AGREE.to_owned())
+    };
     differences::agree_again(desk, run, side, &found, why).await?;
     let found = if run.dry_run {
         found

@@ -8,7 +8,7 @@ use payments::reconcile::{
     run::{BillDate, Run},
 };
 
-use crate::{confirm::Finding, desk::Desk, error::DayError, part::Part, record, repair};
+use crate::{desk::Desk, error::DayError, part::Part, record, repair};
 
 /// Writes differences down. What is known already stays as it stands, but for what was repaired before this run began: that did
 /// not last. All as they stand then.
@@ -18,13 +18,17 @@ use crate::{confirm::Finding, desk::Desk, error::DayError, part::Part, record, r
 pub(crate) async fn write_down(
     desk: &Desk,
     run: &Run,
-    finding: &Finding,
+    finding: &[Difference],
 ) -> Result<Vec<Difference>, DayError> {
     record::current(desk, run.date, &run.id).await?;
-    let mut found = Vec::with_capacity(finding.differences.len());
-    for difference in finding.differences.values() {
+    let mut found = Vec::with_capacity(finding.len());
+    for difference in finding {
         found.push(match desk.reconciliations.find(difference).await? {
             Found::New => difference.clone(),
+            Found::Known(known) if is_counted_otherwise(&known, difference, run) => {
+                let anew = known.counted_anew(difference, &run.id, desk.clock.now());
+                repair::written(desk, &known, anew).await?
+            }
             Found::Known(known) if was_repaired_before(&known, run) => {
                 let why = "a later run finds it again";
                 let open = known.reopened(&run.id, why, desk.clock.now());
@@ -34,6 +38,12 @@ pub(crate) async fn write_down(
         });
     }
     Ok(found)
+}
+
+/// Whether many that are told as one are others than those that are known.
+fn is_counted_otherwise(known: &Difference, found: &Difference, run: &Run) -> bool {
+    let stands = known.state != State::Repaired || was_repaired_before(known, run);
+    found.aggregate.is_some() && known.aggregate != found.aggregate && stands
 }
 
 fn was_repaired_before(known: &Difference, run: &Run) -> bool {

@@ -12,7 +12,6 @@ use adapters::{
     wechat_api::NotSent,
 };
 use flows::{ask::AskError, books::BooksError, refund::RefundError};
-use payments::reconcile::matcher::TooManyDifferences;
 use wechatpay::{Unreadable, bill::BillError};
 
 /// Why.
@@ -29,9 +28,6 @@ pub(crate) enum DayError {
     /// The same, and it is fetched anew.
     #[error("a bill of the day is of no use, and is fetched anew in half an hour")]
     BillAgain(#[source] Box<BrokenBill>),
-    /// More differs than anybody could look at.
-    #[error("the day was not judged")]
-    TooMany(#[from] TooManyDifferences),
     /// Another run of the same day began meanwhile, and goes on.
     #[error("another run has taken the day over")]
     Superseded,

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use adapters::queues::ReconcileWork;
 use flows::trace::Trace;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
     reconcile::{
@@ -20,7 +21,6 @@ use payments::{
         fund_line::{Flow, FundLine},
         funds::{FundBooks, FundDay, Funding},
         judge::{about_row, side_of_row},
-        matcher::TooManyDifferences,
         run::{BillDate, BillFacts, BillName, FundSide, FundState, FundsDone, Run},
     },
 };
@@ -28,12 +28,11 @@ use tracing::info;
 use wechatpay::bill::{TradeKind, TradeRow, beijing_time, yuan_of_fen};
 
 use crate::{
-    ask,
-    bills::{self, DIFFERENCES_MAX},
-    confirm::Finding,
+    ask, bills,
     desk::Desk,
     differences,
     error::DayError,
+    finding::{DIFFERENCES_MAX, Finding},
     metrics,
     part::Part,
     record,
@@ -200,12 +199,15 @@ async fn one_part(desk: &Desk, run: &Run, part: Part) -> Result<(), DayError> {
     let Some(funds) = &run.funds else {
         return Ok(());
     };
-    let mut finding = Finding::new(run, desk.clock.now());
+    let mut finding = Finding::new(run, part, desk.clock.now());
     let moves = judge(desk, run, funds, part, &mut finding).await?;
-    let found = differences::write_down(desk, run, &finding).await?;
+    let found = differences::write_down(desk, run, &finding.differences()).await?;
     let side = (RunSide::Funds, part);
     let due = due_date(run, funds);
-    let why = |difference: &Difference| why_gone(difference, &moves, due, funds.settlement_days);
+    let why = |known: &Difference| {
+        let is_over = finding.tells_that_it_is_over(known);
+        is_over.then(|| why_gone(known, &moves, due, funds.settlement_days))?
+    };
     differences::agree_again(desk, run, side, &found, why).await?;
     let done = FundsDone {
         differences: differences::count(&found),
@@ -292,7 +294,6 @@ async fn judge(
             for row in rows.iter().filter(|row| part.has(id_of(row))) {
                 books.expect(row, *day);
             }
-            Ok(())
         })
         .await?;
     }
@@ -302,9 +303,8 @@ async fn judge(
         for bill in &funds.accounts {
             let read = bills::read_fund(desk, run, *date, *bill, |row| {
                 if part.has(row.business_id()) {
-                    books.take(row, *day)?;
+                    books.take(row, *day);
                 }
-                Ok(())
             })
             .await?;
             strays_until.push((*bill, books.strays()));
@@ -315,9 +315,16 @@ async fn judge(
         }
     }
     let funded = books.finish();
-    for (at, line) in funded.without_trade.iter().enumerate() {
+    let due = due_date(run, funds);
+    let mut looked_at =
+        stream::iter(funded.without_trade.iter().enumerate())
+            .map(|(at, line)| async move {
+                Ok::<_, DayError>((at, line, is_known(desk, due, line).await?))
+            })
+            .buffered(SIDE_BY_SIDE);
+    while let Some((at, line, is_known)) = looked_at.try_next().await? {
         let bill = strays_until.iter().find(|(_, until)| at < *until);
-        if !is_known(desk, due_date(run, funds), line).await? {
+        if !is_known {
             finding.add(
                 Kind::FundFlowWithoutTrade,
                 about_flow(line, bill.map(|(bill, _)| *bill)),
@@ -326,6 +333,7 @@ async fn judge(
             );
         }
     }
+    finding.more(Kind::FundFlowWithoutTrade, funded.without_trade_more);
     if funded.missing_due > 0 || funded.off_due > 0 {
         name_them(desk, run, funds, part, &funded.books, finding).await?;
     }
@@ -334,6 +342,9 @@ async fn judge(
         all_read: unread.is_empty(),
     })
 }
+
+/// How many movements are looked at side by side: our books are read, and WeChat Pay is asked of refunds.
+const SIDE_BY_SIDE: usize = 8;
 
 /// Room to begin with; a bigger day makes it grow.
 const FIRST_ROOM: usize = 8_192;
@@ -372,8 +383,12 @@ fn explains(known: &Difference) -> bool {
         | Kind::RefundThereUnknownHere
         | Kind::RefundHereAbsentThere
         | Kind::FundFlowWithoutTrade
-        | Kind::SummaryDiffers => false,
+        | Kind::SummaryDiffers
+        | Kind::UncheckedRows => false,
     };
+    if known.aggregate.is_some() {
+        return false; // it is about no trade of its own
+    }
     // What was repaired by asking proves the bill right, so it says nothing of the account.
     let proved_right = known.state == State::Repaired && known.kind != Kind::TradeWithoutFundFlow;
     explains && !proved_right
@@ -391,7 +406,6 @@ async fn name_them(
 ) -> Result<(), DayError> {
     let date = due_date(run, funds);
     let told_before = Explained::by(&differences::all(desk, date).await?);
-    let mut told = 0_usize;
     bills::read_trade(desk, run, date, |rows| {
         for row in rows.iter().filter(|row| part.has(id_of(row))) {
             let moved = match books.funding(row) {
@@ -404,11 +418,6 @@ async fn name_them(
                     format!("expected {expected}, nothing moved until {until}")
                 }
             };
-            told = told.saturating_add(1);
-            if told > DIFFERENCES_MAX {
-                let at_most = DIFFERENCES_MAX;
-                return Err(TooManyDifferences { at_most }.into());
-            }
             let row = BillLine::from(row);
             let about = about_row(&row);
             if !told_before.has(&about) {
@@ -419,7 +428,6 @@ async fn name_them(
                 finding.add(Kind::TradeWithoutFundFlow, about, Some(there), None);
             }
         }
-        Ok(())
     })
     .await?;
     Ok(())

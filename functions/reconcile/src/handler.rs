@@ -197,7 +197,7 @@ async fn verdict(desk: &Desk, record: &Record, error: &DayError) -> Verdict {
             warn!(error = text, "the bill is of no use: it is fetched anew");
             BILL_AGAIN_S
         }
-        DayError::Bill(_) | DayError::TooMany(_) | DayError::Damaged(_) => {
+        DayError::Bill(_) | DayError::Damaged(_) => {
             error!(error = text, "the day needs a person");
             return Verdict::Done;
         }

@@ -5,7 +5,7 @@
 //!
 //! The way of a day: [`handler`] takes its message, `day` has the control flow of its trade side and `funds` of its fund side,
 //! `record` says whose the day is, `our_books` reads our side, `bills` WeChat Pay's, `confirm` says what really differs,
-//! `differences` writes it down, `repair` and `apply` are what is done about it.
+//! `finding` gathers it, `differences` writes it down, `repair` and `apply` are what is done about it.
 
 mod apply;
 mod ask;
@@ -16,6 +16,7 @@ mod day;
 pub mod desk;
 mod differences;
 mod error;
+mod finding;
 mod follow;
 mod funds;
 pub mod handler;

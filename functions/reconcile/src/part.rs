@@ -46,6 +46,10 @@ impl Part {
 
     /// Whether a difference was found by it. Those of the account's movements go by the movement's number.
     pub(crate) fn has_difference(self, difference: &Difference) -> bool {
+        // Of many that are told as one: the part that told them, however the day was split then.
+        if let Some(many) = &difference.aggregate {
+            return many.part.checked_rem(self.of.max(1)).unwrap_or(0) == self.number;
+        }
         let about = &difference.about;
         let number = if difference.kind.is_of_movements() {
             about.refund_id.as_ref().or(about.transaction_id.as_ref())

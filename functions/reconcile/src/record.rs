@@ -86,9 +86,7 @@ pub(crate) async fn note_trouble(
     let tries = match &error {
         DayError::Bill(_) | DayError::BillAgain(_) => 1,
         DayError::Superseded => return Err(error),
-        DayError::NotReady | DayError::TooMany(_) | DayError::Damaged(_) | DayError::Passing(_) => {
-            0
-        }
+        DayError::NotReady | DayError::Damaged(_) | DayError::Passing(_) => 0,
     };
     let trouble = Chain(&error).to_string();
     let noted = save(desk, date, run_id, |run| match side {
@@ -165,10 +163,7 @@ impl After {
         match error {
             DayError::NotReady => Self::Waits,
             DayError::Bill(_) | DayError::BillAgain(_) if broken < BROKEN_TRIES => Self::Waits,
-            DayError::Bill(_)
-            | DayError::BillAgain(_)
-            | DayError::TooMany(_)
-            | DayError::Damaged(_) => Self::Fails,
+            DayError::Bill(_) | DayError::BillAgain(_) | DayError::Damaged(_) => Self::Fails,
             DayError::Passing(_) | DayError::Superseded => Self::GoesOn,
         }
     }

@@ -82,7 +82,7 @@ async fn one(
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Difference, DayError> {
-    let outcome = match difference.kind.remedy() {
+    let outcome = match difference.remedy() {
         Remedy::Person => Outcome::ForAPerson,
         Remedy::Settle(Question::Payment) => payment(desk, difference, cause, trace).await?,
         Remedy::Settle(Question::Refund) => refund(desk, difference, cause, trace).await?,

@@ -70,7 +70,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
             section.card {
                 @if is_undecided(one.state) {
                     h2 { "What to do" }
-                    p { (words::sentence(one.kind.what_to_do())) }
+                    p { (words::sentence(one.what_to_do())) }
                 } @else {
                     h2 { "Where it stands" }
                 }

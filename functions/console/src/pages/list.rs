@@ -162,6 +162,9 @@ fn row(one: &Difference) -> Markup {
 
 /// What a difference is about, as short as it can be named.
 pub(super) fn name(one: &Difference) -> String {
+    if let Some(many) = &one.aggregate {
+        return format!("{} of this kind", count(many.count));
+    }
     let about = &one.about;
     let number = [
         &about.order_no,

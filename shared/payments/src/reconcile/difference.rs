@@ -11,11 +11,12 @@
 //! open -> approved | on its way       a person sends that refund on, or it goes on by itself
 //! repaired -> open                    a later run finds it again
 //! open | proposed | rejected -> explained      a person says why it is right as it is
+//! explained -> open                   of many told as one: a later run counts others
 //! ```
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use wechatpay::UnixSeconds;
+use wechatpay::{UnixSeconds, bill::yuan_of_fen};
 
 use crate::{
     ids::{ClientId, RefundNo},
@@ -68,6 +69,8 @@ pub enum Kind {
     TradeWithoutFundFlow,
     /// The bill's summary row is not the sum of its rows.
     SummaryDiffers,
+    /// More rows of the bill than one run looks at do not agree with the books at first sight: these were only counted.
+    UncheckedRows,
 }
 
 /// What is done about a kind of difference.
@@ -101,7 +104,7 @@ pub enum Money {
 
 impl Kind {
     /// All kinds, in the order in which a report lists them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::PaidThereUnpaidHere,
         Self::UnknownOrderThere,
         Self::DuplicatePayment,
@@ -117,6 +120,7 @@ impl Kind {
         Self::FundFlowWithoutTrade,
         Self::TradeWithoutFundFlow,
         Self::SummaryDiffers,
+        Self::UncheckedRows,
     ];
 
     /// The name in the API, the table, metrics and CSV.
@@ -137,6 +141,7 @@ impl Kind {
             Self::FundFlowWithoutTrade => "fund_flow_without_trade",
             Self::TradeWithoutFundFlow => "trade_without_fund_flow",
             Self::SummaryDiffers => "summary_differs",
+            Self::UncheckedRows => "unchecked_rows",
         }
     }
 
@@ -185,6 +190,9 @@ impl Kind {
                 "the account did not move for this trade as it should have, on its day or the next"
             }
             Self::SummaryDiffers => "the bill's last row is not the sum of the rows above it",
+            Self::UncheckedRows => {
+                "more rows of the bill than one run looks at do not agree with our books at first sight: these were counted, and no order was read"
+            }
         }
     }
 
@@ -224,6 +232,9 @@ impl Kind {
                 "compare the fund bill with the trade bill and open a case with WeChat Pay"
             }
             Self::SummaryDiffers => "do not book from this bill before WeChat Pay has explained it",
+            Self::UncheckedRows => {
+                "see whether the merchant number is right and the index `day` is whole; then run the day again, which takes the next ones once those before them are settled"
+            }
         }
     }
 
@@ -243,7 +254,8 @@ impl Kind {
             | Self::RefundAmountDiffers
             | Self::RefundStateDiffers
             | Self::FeeOffTheRate
-            | Self::SummaryDiffers => false,
+            | Self::SummaryDiffers
+            | Self::UncheckedRows => false,
         }
     }
 
@@ -265,7 +277,8 @@ impl Kind {
             | Self::FeeOffTheRate
             | Self::FundFlowWithoutTrade
             | Self::TradeWithoutFundFlow
-            | Self::SummaryDiffers => Remedy::Person,
+            | Self::SummaryDiffers
+            | Self::UncheckedRows => Remedy::Person,
         }
     }
 }
@@ -292,6 +305,25 @@ pub struct About {
     /// The row of the bill, 1 is its header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
+}
+
+/// More of one kind than are told one by one.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Aggregate {
+    /// How many.
+    pub count: u64,
+    /// What they come to, in fen; of movements below zero where money went from the merchant.
+    pub amount_fen: i64,
+    /// Some of them.
+    pub examples: Vec<About>,
+    /// The part of the day that found them, from 0; a day that is not split has one.
+    #[serde(default)]
+    pub part: u8,
+}
+
+impl Aggregate {
+    /// So many examples are enough to see what they have in common.
+    pub const EXAMPLES: usize = 10;
 }
 
 /// What one side says.
@@ -548,6 +580,9 @@ pub struct Difference {
     /// What our books say; `None` if they have nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub here: Option<Side>,
+    /// Of a difference that stands for many: how many, and what they come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aggregate: Option<Aggregate>,
     /// Where it stands.
     pub state: State,
     /// What is carried out once it is approved.
@@ -648,6 +683,7 @@ impl Difference {
             about,
             there,
             here,
+            aggregate: None,
             state: State::Open,
             wanted: Wanted::Refund,
             refund: None,
@@ -658,6 +694,97 @@ impl Difference {
                 to: State::Open,
                 why: kind.meaning().to_owned(),
             }],
+        }
+    }
+
+    /// One difference that stands for many of a kind.
+    pub fn of_many(
+        date: BillDate,
+        kind: Kind,
+        aggregate: Aggregate,
+        run: &str,
+        at: UnixSeconds,
+    ) -> Self {
+        let side = Some(Side {
+            amount_fen: Some(aggregate.amount_fen),
+            note: Some(told(&aggregate)),
+            ..Side::default()
+        });
+        let (there, here) = match kind {
+            Kind::PaidHereAbsentThere | Kind::RefundHereAbsentThere => (None, side),
+            Kind::PaidThereUnpaidHere
+            | Kind::AmountDiffers
+            | Kind::StatusDiffers
+            | Kind::IdentityDiffers
+            | Kind::UnknownOrderThere
+            | Kind::DuplicatePayment
+            | Kind::RefundThereUnknownHere
+            | Kind::RefundAmountDiffers
+            | Kind::RefundStateDiffers
+            | Kind::FeeOffTheRate
+            | Kind::FundFlowWithoutTrade
+            | Kind::TradeWithoutFundFlow
+            | Kind::SummaryDiffers
+            | Kind::UncheckedRows => (side, None),
+        };
+        let id = format!("{}-all-{}", kind.name().replace('_', "-"), aggregate.part);
+        Self {
+            id,
+            aggregate: Some(aggregate),
+            ..Self::found(date, kind, About::default(), there, here, run, at)
+        }
+    }
+
+    /// The difference after a run has counted its many otherwise: what was said of so many does not hold for others.
+    #[must_use]
+    pub fn counted_anew(&self, found: &Self, run: &str, at: UnixSeconds) -> Self {
+        let why = found.aggregate.as_ref().map_or_else(String::new, told);
+        let counted = self.stepping(Who::Run(run.to_owned()), State::Open, &why, at);
+        Self {
+            aggregate: found.aggregate.clone(),
+            there: found.there.clone(),
+            here: found.here.clone(),
+            ..counted
+        }
+    }
+
+    /// What is done about it: of many together nothing but that a person looks.
+    pub const fn remedy(&self) -> Remedy {
+        if self.aggregate.is_some() {
+            Remedy::Person
+        } else {
+            self.kind.remedy()
+        }
+    }
+
+    /// What is done, by us or by a person.
+    pub const fn what_to_do(&self) -> &'static str {
+        match (&self.aggregate, self.kind.remedy()) {
+            (None, _) => self.kind.what_to_do(),
+            (Some(_), Remedy::Settle(_) | Remedy::Refund(_)) => {
+                "run the day again: these are more than one run takes, and it takes the next ones once those before them are settled"
+            }
+            (Some(_), Remedy::Person) => match self.kind {
+                Kind::UncheckedRows => self.kind.what_to_do(),
+                Kind::TradeWithoutFundFlow | Kind::FundFlowWithoutTrade => {
+                    "so many have one cause: see whether the parameters SettlementDays and FundAccounts say what the contract says, then open a case with WeChat Pay"
+                }
+                Kind::PaidThereUnpaidHere
+                | Kind::PaidHereAbsentThere
+                | Kind::AmountDiffers
+                | Kind::StatusDiffers
+                | Kind::IdentityDiffers
+                | Kind::UnknownOrderThere
+                | Kind::DuplicatePayment
+                | Kind::RefundThereUnknownHere
+                | Kind::RefundHereAbsentThere
+                | Kind::RefundAmountDiffers
+                | Kind::RefundStateDiffers
+                | Kind::FeeOffTheRate
+                | Kind::SummaryDiffers => {
+                    "so many have one cause: look at some of them, and whether bill and books are of the same merchant and day; then explain"
+                }
+            },
         }
     }
 
@@ -751,7 +878,7 @@ impl Difference {
 
     fn proposing(&self) -> Result<State, NotDecided> {
         self.can_be_proposed()?;
-        match self.kind.remedy() {
+        match self.remedy() {
             Remedy::Refund(Money::Second | Money::Nobodys) => {}
             Remedy::Settle(Question::Payment | Question::Refund) | Remedy::Person => {
                 return Err(NotDecided::NothingToRefund);
@@ -770,7 +897,8 @@ impl Difference {
 
     fn taking_on(&self, client: Option<&ClientId>) -> Result<Wanted, NotDecided> {
         self.can_be_proposed()?;
-        if self.kind != Kind::UnknownOrderThere || self.refund.is_some() {
+        let is_one = self.aggregate.is_none() && self.kind == Kind::UnknownOrderThere;
+        if !is_one || self.refund.is_some() {
             return Err(NotDecided::NothingToTakeOn);
         }
         let client_id = client.ok_or(NotDecided::NoClient)?.clone();
@@ -986,6 +1114,27 @@ impl Difference {
             ..self.clone()
         }
     }
+}
+
+/// Many of a kind, for people.
+fn told(aggregate: &Aggregate) -> String {
+    let number = |about: &About| {
+        let numbers = [
+            &about.order_no,
+            &about.transaction_id,
+            &about.out_refund_no,
+            &about.refund_id,
+        ];
+        numbers.into_iter().flatten().next().cloned()
+    };
+    let examples: Vec<String> = aggregate.examples.iter().filter_map(number).collect();
+    let among = if examples.is_empty() {
+        String::new()
+    } else {
+        format!("; among them {}", examples.join(", "))
+    };
+    let (count, fen) = (aggregate.count, yuan_of_fen(aggregate.amount_fen));
+    format!("{count} of this kind, {fen} yuan in all{among}")
 }
 
 /// The name of a difference under its day: its kind, and a hash of what it is about, without the bill's line.
@@ -1333,6 +1482,55 @@ mod tests {
             let proposed = decide(&difference(kind), Decision::Propose, "li");
             assert_eq!(proposed.is_ok(), refund, "{}", kind.name());
         }
+    }
+
+    fn of_many(kind: Kind, count: u64) -> Difference {
+        let about = About {
+            order_no: Some("ORDER-7".into()),
+            ..About::default()
+        };
+        let aggregate = Aggregate {
+            count,
+            amount_fen: 123_456,
+            examples: vec![about],
+            part: 3,
+        };
+        let date = BillDate::parse("2026-08-01").unwrap();
+        Difference::of_many(date, kind, aggregate, "run-1", NOW)
+    }
+
+    #[test]
+    fn many_of_a_kind_are_one_difference_that_says_how_many_and_moves_no_money() {
+        let many = of_many(Kind::DuplicatePayment, 20_001);
+        assert_eq!(many.id, "duplicate-payment-all-3");
+        let note = many.there.clone().and_then(|side| side.note).unwrap();
+        assert_eq!(
+            note,
+            "20001 of this kind, 1234.56 yuan in all; among them ORDER-7"
+        );
+        assert_eq!(
+            decide(&many, Decision::Propose, "li"),
+            Err(NotDecided::NothingToRefund)
+        );
+        assert!(many.what_to_do().contains("run the day again"));
+        let due = of_many(Kind::TradeWithoutFundFlow, 20_001);
+        assert!(due.what_to_do().contains("SettlementDays"));
+        let absent = of_many(Kind::PaidHereAbsentThere, 20_001);
+        assert!(absent.there.is_none() && absent.here.is_some());
+    }
+
+    #[test]
+    fn what_was_explained_of_so_many_is_open_again_once_they_are_others() {
+        let explained = decide(
+            &of_many(Kind::FeeOffTheRate, 20_001),
+            Decision::Explain,
+            "li",
+        );
+        let found = of_many(Kind::FeeOffTheRate, 20_002);
+        let anew = explained.unwrap().counted_anew(&found, "run-2", NOW);
+        assert_eq!((anew.state, anew.version), (State::Open, 3));
+        assert_eq!(anew.aggregate, found.aggregate);
+        assert!(anew.history.last().unwrap().why.starts_with("20002 of"));
     }
 
     #[test]

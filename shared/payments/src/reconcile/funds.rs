@@ -15,7 +15,7 @@ use wechatpay::bill::{Direction, Fee, FundRow, TradeKind, TradeRow};
 use crate::reconcile::{
     fingerprint::Prints,
     fund_line::FundLine,
-    matcher::TooManyDifferences,
+    matcher::{Kept, More},
     table::{Slot, Table},
 };
 
@@ -149,8 +149,7 @@ impl Expected {
 pub struct FundBooks {
     prints: Box<Prints>,
     table: Table<Expected>,
-    at_most: usize,
-    without_trade: Vec<FundLine>,
+    without_trade: Kept<FundLine>,
     of_trades: Moved,
     others: Moved,
 }
@@ -162,6 +161,8 @@ pub struct Funded {
     pub books: FundBooks,
     /// Movements of the run's own day whose payment or refund no row names.
     pub without_trade: Vec<FundLine>,
+    /// Those of them beyond what was kept.
+    pub without_trade_more: More,
     /// Rows of the due day that nothing has moved for.
     pub missing_due: u64,
     /// Rows of the run's own day that nothing has moved for; they are settled later.
@@ -179,13 +180,12 @@ pub struct Funded {
 
 impl FundBooks {
     /// Empty books with room for so many rows; they grow. `key` must be random and new for each run; of movements without a
-    /// trade, `at_most` are kept.
-    pub fn with_capacity(rows: usize, key: [u64; 2], at_most: usize) -> Self {
+    /// trade, `room` are kept, and more are counted.
+    pub fn with_capacity(rows: usize, key: [u64; 2], room: usize) -> Self {
         Self {
             prints: Box::new(Prints::new(key)),
             table: Table::with_capacity(rows),
-            at_most,
-            without_trade: Vec::new(),
+            without_trade: Kept::with_room(room),
             of_trades: Moved::default(),
             others: Moved::default(),
         }
@@ -218,10 +218,7 @@ impl FundBooks {
     }
 
     /// Takes the next movement, after all rows of the trade bills.
-    ///
-    /// # Errors
-    /// [`TooManyDifferences`] when more belong to no trade than [`FundBooks::with_capacity`] was told.
-    pub fn take(&mut self, row: &FundRow<'_>, day: FundDay) -> Result<(), TooManyDifferences> {
+    pub fn take(&mut self, row: &FundRow<'_>, day: FundDay) {
         let of_trade = OF_TRADES.contains(&row.business_type());
         if day == FundDay::Same {
             let moved = if of_trade {
@@ -232,36 +229,28 @@ impl FundBooks {
             moved.add(row.direction, row.amount_fen);
         }
         if !of_trade {
-            return Ok(());
+            return;
         }
-        let units = row.amount_fen.saturating_mul(FEN);
-        let by = match row.direction {
-            Direction::In => units,
-            Direction::Out => units.saturating_neg(),
+        let by_fen = match row.direction {
+            Direction::In => row.amount_fen,
+            Direction::Out => row.amount_fen.saturating_neg(),
         };
         let expected = self
             .prints
             .payment(row.business_id())
             .and_then(|id| self.table.get_mut(id));
         if let Some(expected) = expected {
-            *expected = expected.moved(by);
-            return Ok(());
+            *expected = expected.moved(by_fen.saturating_mul(FEN));
+            return;
         }
-        if day != FundDay::Same {
-            return Ok(());
+        if day == FundDay::Same {
+            self.without_trade.push(by_fen, || row.into());
         }
-        if self.without_trade.len() >= self.at_most {
-            return Err(TooManyDifferences {
-                at_most: self.at_most,
-            });
-        }
-        self.without_trade.push(row.into());
-        Ok(())
     }
 
-    /// How many movements so far belong to no trade.
+    /// How many movements that belong to no trade are kept so far.
     pub fn strays(&self) -> usize {
-        self.without_trade.len()
+        self.without_trade.kept.len()
     }
 
     /// Ends the pass over the movements.
@@ -282,7 +271,8 @@ impl FundBooks {
             }
         }
         Funded {
-            without_trade: std::mem::take(&mut self.without_trade),
+            without_trade: std::mem::take(&mut self.without_trade.kept),
+            without_trade_more: self.without_trade.more,
             missing_due,
             missing,
             off_due,

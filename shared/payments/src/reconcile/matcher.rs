@@ -15,14 +15,49 @@ use crate::reconcile::{
 /// The one currency that this merchant is paid in.
 const CURRENCY: &str = "CNY";
 
-/// More rows differ than anybody could look at.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "over {at_most} rows of the bill differ from the books; see whether both are of the same merchant and day, and whether the index of the day was read to its end"
-)]
-pub struct TooManyDifferences {
-    /// How many are kept at most.
-    pub at_most: usize,
+/// What is kept of rows, or of movements, and of how many more there is only the sum.
+#[derive(Debug)]
+pub struct Kept<T> {
+    /// The first ones, as many as there was room for.
+    pub kept: Vec<T>,
+    /// The others.
+    pub more: More,
+    room: usize,
+}
+
+/// How many there were beyond those that are kept.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct More {
+    /// How many.
+    pub count: u64,
+    /// What they come to, in fen.
+    pub amount_fen: i64,
+}
+
+impl More {
+    /// One more.
+    pub fn add(&mut self, amount_fen: i64) {
+        self.count = self.count.saturating_add(1);
+        self.amount_fen = self.amount_fen.saturating_add(amount_fen);
+    }
+}
+
+impl<T> Kept<T> {
+    pub(crate) fn with_room(room: usize) -> Self {
+        Self {
+            kept: Vec::new(),
+            more: More::default(),
+            room,
+        }
+    }
+
+    pub(crate) fn push(&mut self, amount_fen: i64, one: impl FnOnce() -> T) {
+        if self.kept.len() < self.room {
+            self.kept.push(one());
+        } else {
+            self.more.add(amount_fen);
+        }
+    }
 }
 
 /// What came of a pass over the bill.
@@ -32,11 +67,12 @@ pub struct Matched {
     pub books: DayBooks,
     /// Rows that the books do not know, know otherwise, or that came twice; reversals too. To be confirmed by a consistent
     /// read: the index may lag behind.
-    pub candidates: Vec<BillLine>,
+    pub candidates: Kept<BillLine>,
     /// Rows that say again what a row before them said. They are among the candidates as well.
-    pub repeated: Vec<BillLine>,
-    /// Rows whose fee is not the rate that the row itself names. They may be among the candidates as well.
-    pub off_rate: Vec<BillLine>,
+    pub repeated: Kept<BillLine>,
+    /// Rows whose fee is not the rate that the row itself names. They may be among the candidates as well, and take none of
+    /// their room.
+    pub off_rate: Kept<BillLine>,
     /// What the rows come to, by 交易类型.
     pub totals: Totals,
     /// How many rows there were.
@@ -48,25 +84,24 @@ pub struct Matched {
 pub struct Matcher {
     books: DayBooks,
     mchid: String,
-    at_most: usize,
-    candidates: Vec<BillLine>,
-    repeated: Vec<BillLine>,
-    off_rate: Vec<BillLine>,
+    candidates: Kept<BillLine>,
+    repeated: Kept<BillLine>,
+    off_rate: Kept<BillLine>,
     tally: Tally,
     last_rate: LastRate,
     rows: u64,
 }
 
 impl Matcher {
-    /// Begins a pass. Rows of another merchant than `mchid` are differences. Of all that differ, `at_most` are kept.
-    pub fn new(books: DayBooks, mchid: impl Into<String>, at_most: usize) -> Self {
+    /// Begins a pass. Rows of another merchant than `mchid` are differences. Of candidates, of repeated rows and of rows off the
+    /// rate, `room` each are kept; more are counted.
+    pub fn new(books: DayBooks, mchid: impl Into<String>, room: usize) -> Self {
         Self {
             books,
             mchid: mchid.into(),
-            at_most,
-            candidates: Vec::new(),
-            repeated: Vec::new(),
-            off_rate: Vec::new(),
+            candidates: Kept::with_room(room),
+            repeated: Kept::with_room(room),
+            off_rate: Kept::with_room(room),
             tally: Tally::default(),
             last_rate: LastRate::default(),
             rows: 0,
@@ -74,20 +109,14 @@ impl Matcher {
     }
 
     /// Takes the next row.
-    ///
-    /// # Errors
-    /// [`TooManyDifferences`] when more would have to be kept than [`Matcher::new`] was told.
-    pub fn take(&mut self, row: &TradeRow<'_>) -> Result<(), TooManyDifferences> {
-        self.take_batch(slice::from_ref(row))
+    pub fn take(&mut self, row: &TradeRow<'_>) {
+        self.take_batch(slice::from_ref(row));
     }
 
     /// Takes the next rows. Each is somewhere else in the books, so that a processor would wait for the memory at each: with
     /// some rows at a time ([`feed_batches`](wechatpay::bill::TradeBillReader::feed_batches)) it waits for all of them
     /// together.
-    ///
-    /// # Errors
-    /// As [`Matcher::take`].
-    pub fn take_batch(&mut self, rows: &[TradeRow<'_>]) -> Result<(), TooManyDifferences> {
+    pub fn take_batch(&mut self, rows: &[TradeRow<'_>]) {
         for rows in rows.chunks(BATCH) {
             let mut probes = [None; BATCH];
             for (probe, row) in probes.iter_mut().zip(rows) {
@@ -96,10 +125,9 @@ impl Matcher {
             let ids = probes.iter().map(|probe| probe.map(|Probe { id, .. }| id));
             self.books.touch(ids);
             for (probe, row) in probes.iter().zip(rows) {
-                self.judge(row, probe.as_ref())?;
+                self.judge(row, probe.as_ref());
             }
         }
-        Ok(())
     }
 
     /// Ends the pass.
@@ -136,32 +164,24 @@ impl Matcher {
     }
 
     #[inline]
-    fn judge(
-        &mut self,
-        row: &TradeRow<'_>,
-        probe: Option<&Probe>,
-    ) -> Result<(), TooManyDifferences> {
+    fn judge(&mut self, row: &TradeRow<'_>, probe: Option<&Probe>) {
         self.count(row);
         let found = probe.map_or(Found::Unknown, |probe| self.books.look_up(probe));
         let fits = match found {
             Found::Unknown | Found::Different => false,
             Found::Again => {
-                self.has_room()?;
-                self.repeated.push(row.into());
+                self.repeated.push(amount_fen(row), || row.into());
                 false
             }
             Found::Same(None) => true,
             Found::Same(Some(state)) => state.can_follow(row.refund_state()),
         };
         if !fits || !same(row.mchid(), &self.mchid) || row.currency() != CURRENCY {
-            self.has_room()?;
-            self.candidates.push(row.into());
+            self.candidates.push(amount_fen(row), || row.into());
         }
         if !self.last_rate.is_kept_by(row) {
-            self.has_room()?;
-            self.off_rate.push(row.into());
+            self.off_rate.push(amount_fen(row), || row.into());
         }
-        Ok(())
     }
 
     #[inline]
@@ -178,15 +198,12 @@ impl Matcher {
             TradeKind::Revoked => {}
         }
     }
+}
 
-    fn has_room(&self) -> Result<(), TooManyDifferences> {
-        let kept = self.candidates.len().saturating_add(self.off_rate.len());
-        if kept < self.at_most {
-            Ok(())
-        } else {
-            Err(TooManyDifferences {
-                at_most: self.at_most,
-            })
-        }
+/// What a row is about, in fen.
+fn amount_fen(row: &TradeRow<'_>) -> i64 {
+    match row.kind {
+        TradeKind::Payment | TradeKind::Revoked => row.total_fen,
+        TradeKind::Refund => row.requested_refund_fen,
     }
 }

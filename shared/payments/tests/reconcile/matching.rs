@@ -7,7 +7,7 @@ use payments::{
     reconcile::{
         bill_line::{BillLine, LineKind},
         books::{BookLine, BookedRefund, DayBooks, Inserted},
-        matcher::{Matched, Matcher},
+        matcher::{Matched, Matcher, More},
         totals::Sums,
     },
 };
@@ -312,6 +312,16 @@ fn fits(booked: &Booked, row: &BillLine) -> bool {
 }
 
 fn run(here: &[Booked], there: &[BillLine], room: usize, key: [u64; 2]) -> Matched {
+    run_keeping(1000, here, there, (room, key))
+}
+
+/// A pass that keeps so many rows of each kind.
+fn run_keeping(
+    kept: usize,
+    here: &[Booked],
+    there: &[BillLine],
+    (room, key): (usize, [u64; 2]),
+) -> Matched {
     let mut books = DayBooks::with_capacity(room, key);
     for booked in here {
         assert_ne!(
@@ -319,10 +329,10 @@ fn run(here: &[Booked], there: &[BillLine], room: usize, key: [u64; 2]) -> Match
             Inserted::TooLong
         );
     }
-    let mut matcher = Matcher::new(books, MCHID, 1000);
+    let mut matcher = Matcher::new(books, MCHID, kept);
     let mut reader = TradeBillReader::new();
     let text = trade_bill(there);
-    let mut batch = |rows: &[TradeRow<'_>]| matcher.take_batch(rows).unwrap();
+    let mut batch = |rows: &[TradeRow<'_>]| matcher.take_batch(rows);
     for chunk in text.as_bytes().chunks(5000) {
         reader.feed_batches(chunk, &mut batch).unwrap();
     }
@@ -335,8 +345,8 @@ fn run(here: &[Booked], there: &[BillLine], room: usize, key: [u64; 2]) -> Match
 fn verdict(matched: &Matched, here: &[Booked]) -> Verdict {
     let lines = |rows: &[BillLine]| rows.iter().map(|row| row.line).collect::<BTreeSet<_>>();
     Verdict {
-        candidates: lines(&matched.candidates),
-        off_rate: lines(&matched.off_rate),
+        candidates: lines(&matched.candidates.kept),
+        off_rate: lines(&matched.off_rate.kept),
         unseen: here
             .iter()
             .filter(|booked| matched.books.is_unseen(&booked.line()))
@@ -347,6 +357,54 @@ fn verdict(matched: &Matched, here: &[Booked]) -> Verdict {
             .filter(|(_, unseen)| *unseen > 0)
             .collect(),
     }
+}
+
+#[test]
+fn rows_off_the_rate_take_no_room_of_candidates_and_what_has_no_room_is_counted() {
+    let row = |number: u64, rate: &str| BillLine {
+        line: number,
+        kind: LineKind::Payment,
+        at: "2026-08-01 10:00:05".to_owned(),
+        appid: APPID.to_owned(),
+        mchid: MCHID.to_owned(),
+        transaction_id: format!("42000000002026080100{number:08}"),
+        order_no: format!("ORDER-{number}"),
+        refund_id: String::new(),
+        out_refund_no: String::new(),
+        trade_type: "NATIVE".to_owned(),
+        currency: "CNY".to_owned(),
+        refund_state: String::new(),
+        total_fen: 1_000,
+        settlement_fen: 1_000,
+        requested_refund_fen: 0,
+        refund_fen: 0,
+        fee: 6_000,
+        rate: rate.to_owned(),
+    };
+    // Our books have the first five, whose fees are off; the last five they do not know.
+    let there: Vec<BillLine> = (0..10)
+        .map(|number| row(number, if number < 5 { "1.00%" } else { "0.60%" }))
+        .collect();
+    let booked = |row: &BillLine| Booked {
+        id: row.transaction_id.clone(),
+        refund: None,
+        order_no: row.order_no.clone(),
+        fen: row.total_fen,
+        appid: APPID.to_owned(),
+        product: Product::Native,
+        shard: 0,
+    };
+    let here: Vec<Booked> = there.iter().take(5).map(booked).collect();
+    let matched = run_keeping(3, &here, &there, (10, [5, 6]));
+    let more = More {
+        count: 2,
+        amount_fen: 2_000,
+    };
+    for kept in [&matched.candidates, &matched.off_rate] {
+        assert_eq!((kept.kept.len(), kept.more), (3, more));
+    }
+    assert_eq!(matched.rows, 10);
+    assert_eq!(matched.books.unseen(), 0);
 }
 
 proptest! {

@@ -1,0 +1,303 @@
+//! What a side of a run finds, before any of it is written down. More of one kind than anybody could look at are told as one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use payments::reconcile::{
+    carried::{Carried, Trade},
+    difference::{About, Aggregate, Difference, Kind, Remedy, Side},
+    judge::{Near, near},
+    matcher::More,
+    run::{BillDate, BillName, Run},
+};
+use wechatpay::UnixSeconds;
+
+use crate::{
+    confirm::{about_trade, number_of_trade},
+    day::LastMinutes,
+    part::Part,
+};
+
+/// So many of one kind are told one by one.
+pub(crate) const DIFFERENCES_MAX: usize = 20_000;
+
+/// What a pass finds.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    pub(crate) date: BillDate,
+    run_id: String,
+    part: Part,
+    at: UnixSeconds,
+    kinds: BTreeMap<Kind, OfKind>,
+    /// What is judged with the next day.
+    pub(crate) carried: Vec<Carried>,
+    /// Payments and refunds that the bill has, among those that had to be looked at.
+    pub(crate) named: BTreeSet<String>,
+    at_most: usize,
+}
+
+/// What was found of a kind.
+#[derive(Debug, Default)]
+struct OfKind {
+    /// By id, so that what is found twice is one.
+    told: BTreeMap<String, Difference>,
+    /// More than those.
+    more: More,
+    /// Some of them.
+    examples: Vec<About>,
+}
+
+impl Finding {
+    pub(crate) fn new(run: &Run, part: Part, at: UnixSeconds) -> Self {
+        Self {
+            date: run.date,
+            run_id: run.id.clone(),
+            part,
+            at,
+            kinds: BTreeMap::new(),
+            carried: Vec::new(),
+            named: BTreeSet::new(),
+            at_most: DIFFERENCES_MAX,
+        }
+    }
+
+    /// Notes a difference.
+    pub(crate) fn add(
+        &mut self,
+        kind: Kind,
+        about: About,
+        there: Option<Side>,
+        here: Option<Side>,
+    ) {
+        let difference =
+            Difference::found(self.date, kind, about, there, here, &self.run_id, self.at);
+        let of_kind = self.kinds.entry(kind).or_default();
+        if of_kind.told.contains_key(&difference.id) {
+            return;
+        }
+        if of_kind.told.len() < self.at_most {
+            of_kind.told.insert(difference.id.clone(), difference);
+        } else {
+            let amount_fen = amount_fen(&difference);
+            of_kind.one_more(amount_fen, difference.about);
+        }
+    }
+
+    /// Notes so many more of a kind, of which nothing else is known.
+    pub(crate) fn more(&mut self, kind: Kind, more: More) {
+        if more.count > 0 {
+            let all = &mut self.kinds.entry(kind).or_default().more;
+            all.count = all.count.saturating_add(more.count);
+            all.amount_fen = all.amount_fen.saturating_add(more.amount_fen);
+        }
+    }
+
+    /// Notes that a bill's last row is not the sum of its rows.
+    pub(crate) fn summary(&mut self, bill: BillName, what: &str) {
+        let about = About {
+            bill: Some(bill),
+            ..About::default()
+        };
+        let there = Side {
+            note: Some(what.to_owned()),
+            ..Side::default()
+        };
+        self.add(Kind::SummaryDiffers, about, Some(there), None);
+    }
+
+    /// Notes a line that the bill has not, unless a row among the candidates names it, or one of the day before's last minutes.
+    /// One of this day's last minutes may be in the next day's bill.
+    pub(crate) fn absent(&mut self, trade: Trade, kind: Kind, here: Side, before: &LastMinutes) {
+        let number = number_of_trade(&trade);
+        if self.named.contains(&number) || before.numbers.contains(&number) {
+            return;
+        }
+        let about = about_trade(&trade);
+        match (near(self.date, trade.at), &before.unread) {
+            (Near::End, _) => self.carry(trade),
+            (Near::Beginning, Some(why)) => {
+                let note = format!(
+                    "it may be in the bill of the day before, which was not there to look into ({why})"
+                );
+                let here = Side {
+                    note: Some(note),
+                    ..here
+                };
+                self.add(kind, about, None, Some(here));
+            }
+            (Near::Beginning, None) | (Near::Neither, _) => {
+                self.add(kind, about, None, Some(here));
+            }
+        }
+    }
+
+    /// The same of a line that was not read again, since there are too many: it is counted.
+    pub(crate) fn absent_unread(&mut self, trade: Trade, kind: Kind, before: &LastMinutes) {
+        let number = number_of_trade(&trade);
+        if self.named.contains(&number) || before.numbers.contains(&number) {
+            return;
+        }
+        match near(self.date, trade.at) {
+            Near::End => self.carry(trade),
+            Near::Beginning | Near::Neither => {
+                let about = about_trade(&trade);
+                let of_kind = self.kinds.entry(kind).or_default();
+                of_kind.one_more(trade.amount_fen, about);
+            }
+        }
+    }
+
+    fn carry(&mut self, trade: Trade) {
+        self.carried
+            .push(Carried::to(self.date.plus_days(1), trade));
+    }
+
+    /// Whether rows of the bill were only counted.
+    pub(crate) fn has_unchecked_rows(&self) -> bool {
+        self.kinds.contains_key(&Kind::UncheckedRows)
+    }
+
+    /// What is to be written down. Of a kind of which there are too many, those that a run or two persons settle one by one are
+    /// told as far as there is room, and the rest as one; of others, for which a person would look at each, all are told as one.
+    pub(crate) fn differences(&self) -> Vec<Difference> {
+        let mut all = Vec::new();
+        for (kind, of_kind) in &self.kinds {
+            let told = of_kind.told.values();
+            if of_kind.more.count == 0 {
+                all.extend(told.cloned());
+                continue;
+            }
+            let mut count = of_kind.more;
+            match kind.remedy() {
+                Remedy::Settle(_) | Remedy::Refund(_) => all.extend(told.cloned()),
+                Remedy::Person => told.for_each(|one| count.add(amount_fen(one))),
+            }
+            let abouts = of_kind.told.values().map(|one| &one.about);
+            let examples = of_kind.examples.iter().chain(abouts);
+            let aggregate = Aggregate {
+                count: count.count,
+                amount_fen: count.amount_fen,
+                examples: examples.take(Aggregate::EXAMPLES).cloned().collect(),
+                part: self.part.number,
+            };
+            let (run, at) = (&self.run_id, self.at);
+            let one = Difference::of_many(self.date, *kind, aggregate, run, at);
+            all.push(one);
+        }
+        all
+    }
+
+    /// Whether this finding shows that a difference which it does not tell is over: not where that may be among those that were
+    /// only counted.
+    pub(crate) fn tells_that_it_is_over(&self, known: &Difference) -> bool {
+        let of_kind = self.kinds.get(&known.kind);
+        let is_told = of_kind.is_none_or(|of_kind| of_kind.more.count == 0);
+        is_told && !self.has_unchecked_rows()
+    }
+}
+
+impl OfKind {
+    fn one_more(&mut self, amount_fen: i64, about: About) {
+        self.more.add(amount_fen);
+        if self.examples.len() < Aggregate::EXAMPLES {
+            self.examples.push(about);
+        }
+    }
+}
+
+/// What a difference is about, in fen.
+fn amount_fen(difference: &Difference) -> i64 {
+    let mut sides = [&difference.there, &difference.here].into_iter().flatten();
+    sides.find_map(|side| side.amount_fen).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(at_most: usize) -> Finding {
+        let date = BillDate::parse("2026-08-01").unwrap();
+        let run = Run::begun(date, "run-1", false, UnixSeconds(1_785_643_200));
+        Finding {
+            at_most,
+            ..Finding::new(&run, Part { number: 5, of: 8 }, run.started_at)
+        }
+    }
+
+    fn add(finding: &mut Finding, kind: Kind, order_no: &str, fen: i64) {
+        let about = About {
+            order_no: Some(order_no.to_owned()),
+            ..About::default()
+        };
+        let there = Side {
+            amount_fen: Some(fen),
+            ..Side::default()
+        };
+        finding.add(kind, about, Some(there), None);
+    }
+
+    fn told(finding: &Finding) -> Vec<(Kind, Option<u64>, i64)> {
+        let all = finding.differences();
+        let told = all.iter().map(|one| {
+            let count = one.aggregate.as_ref().map(|many| many.count);
+            (one.kind, count, amount_fen(one))
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn more_of_a_kind_than_there_is_room_for_are_told_as_one() {
+        let mut finding = finding(2);
+        let kind = Kind::TradeWithoutFundFlow;
+        for (order_no, fen) in [("A", 1), ("B", 20), ("B", 20)] {
+            add(&mut finding, kind, order_no, fen);
+        }
+        assert_eq!(finding.differences().len(), 2, "found twice, it is one");
+        add(&mut finding, kind, "C", 300);
+        add(&mut finding, Kind::AmountDiffers, "D", 4_000);
+        let more = More {
+            count: 10,
+            amount_fen: 50_000,
+        };
+        finding.more(kind, more);
+        assert_eq!(
+            told(&finding),
+            [(Kind::AmountDiffers, None, 4_000), (kind, Some(13), 50_321)]
+        );
+        let many = finding.differences().pop().unwrap();
+        let many = many.aggregate.unwrap();
+        assert_eq!((many.part, many.examples.len()), (5, 3));
+    }
+
+    #[test]
+    fn what_a_run_settles_one_by_one_is_told_one_by_one_and_only_the_rest_as_one() {
+        let mut finding = finding(2);
+        let kind = Kind::PaidThereUnpaidHere;
+        for (order_no, fen) in [("A", 1), ("B", 20), ("C", 300), ("D", 4_000)] {
+            add(&mut finding, kind, order_no, fen);
+        }
+        let told = told(&finding);
+        assert_eq!(told.len(), 3);
+        assert_eq!(told.last(), Some(&(kind, Some(2), 4_300)));
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_over_that_may_be_among_those_that_were_only_counted() {
+        let known = |kind| {
+            let about = About::default();
+            let date = finding(1).date;
+            Difference::found(date, kind, about, None, None, "run-0", UnixSeconds(0))
+        };
+        let mut finding = finding(1);
+        for order_no in ["A", "B"] {
+            add(&mut finding, Kind::FeeOffTheRate, order_no, 1);
+        }
+        assert!(!finding.tells_that_it_is_over(&known(Kind::FeeOffTheRate)));
+        assert!(finding.tells_that_it_is_over(&known(Kind::AmountDiffers)));
+        let more = More {
+            count: 1,
+            amount_fen: 1,
+        };
+        finding.more(Kind::UncheckedRows, more);
+        assert!(!finding.tells_that_it_is_over(&known(Kind::AmountDiffers)));
+    }
+}
