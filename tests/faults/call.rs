@@ -180,7 +180,10 @@ impl Strike {
             Fault::DieBefore | Fault::Unreachable | Fault::ServerError | Fault::Throttled => true,
             Fault::TimedOut => call.writes || self.attempts == 1,
             Fault::DieAfter | Fault::LostAnswer | Fault::ServerErrorAfter => call.writes,
-            Fault::Conflict => call.writes && call.service == Service::DynamoDb,
+            Fault::Conflict => {
+                let is_transaction = call.operation.starts_with("Transact");
+                call.service == Service::DynamoDb && (call.writes || is_transaction)
+            }
             // The files of bills carry no signature that could be a wrong one.
             Fault::Probe => call.service == Service::WechatPay && call.operation != BILL_FILE,
             Fault::Stale => call.reads_index,

@@ -110,7 +110,8 @@ pub(crate) fn every_way(race: &Race, strides: Option<usize>, threads: usize, rep
 /// Plays a race in one way. Gives whether each side was stopped.
 pub(crate) fn play(race: &Race, switches: Switches) -> (Reached, Outcome) {
     let reached = Shelf::default();
-    let script = Interleave::new(switches.side, switches.calls, Shelf::clone(&reached));
+    let script = Interleave::new(switches.side, switches.calls, Shelf::clone(&reached))
+        .latest_first(race.latest_first());
     let outcome = case::race(race, Box::new(script));
     (take(&reached), outcome)
 }

@@ -10,6 +10,7 @@ use wechatpay_simulator::PayOptions;
 
 use crate::{
     books::{Books, text},
+    checks,
     client::{Answer, Wish},
     scene::{REQUESTS, RESULTS, Scene, WORK},
 };
@@ -99,6 +100,9 @@ impl Play {
         let name = format!("{} {}", wish.method, wish.path);
         let answer = self.scene.act(name, self.scene.ask(&wish)).await;
         self.tell_answer(&wish, answer.as_ref());
+        if let Some(answer) = &answer {
+            checks::of_an_answer(self, &wish, answer);
+        }
         self.wishes[position].take(answer, self.scene.clock.now_ms());
     }
 
@@ -106,6 +110,9 @@ impl Play {
     pub(crate) fn take_answers(&mut self, asked: Asked) {
         for (mut wish, answer) in asked.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
             self.tell_answer(&wish, answer.as_ref());
+            if let Some(answer) = &answer {
+                checks::of_an_answer(self, &wish, answer);
+            }
             wish.take(answer, self.scene.clock.now_ms());
             self.wishes.push(wish);
         }

@@ -86,6 +86,7 @@ impl Script for StrikeOne {
 pub(crate) struct Interleave {
     first: usize,
     left: [usize; 2],
+    latest_first: bool,
     reached: Shelf<Reached>,
 }
 
@@ -102,14 +103,28 @@ impl Interleave {
         Self {
             first,
             left: calls,
+            latest_first: false,
             reached,
         }
+    }
+
+    /// Of the calls that a side makes at once, the one that it made last is let through first.
+    pub(crate) fn latest_first(mut self, latest_first: bool) -> Self {
+        self.latest_first = latest_first;
+        self
     }
 }
 
 impl Script for Interleave {
     fn choose(&mut self, waiting: &[Asking]) -> usize {
-        let of = |side| waiting.iter().position(|asking| asking.side == side);
+        let of = |side| {
+            let mut calls = waiting.iter();
+            if self.latest_first {
+                calls.rposition(|asking| asking.side == side)
+            } else {
+                calls.position(|asking| asking.side == side)
+            }
+        };
         let sides = [of(self.first), of(1 - self.first)];
         let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
         for (turn, at) in sides.into_iter().enumerate() {

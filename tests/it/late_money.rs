@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use payments::due::shard_of;
 use serde_json::json;
-use wechatpay_simulator::{Fault, Notice, Rule};
+use wechatpay_simulator::{Fault, Notice, RefundOutcome, Rule};
 
-use crate::support::{Bench, native};
+use crate::support::{Bench, MCHID, native, number};
 
 async fn settle(bench: &Bench, minutes: u32) {
     for _ in 0..minutes {
@@ -156,4 +158,86 @@ async fn notices_that_only_look_like_payments_are_parked_and_pay_nothing() {
         );
         assert!(kept["what_to_do"].contains("not handled here"));
     }
+}
+
+/// Of the refund `refund_no`, which WeChat Pay refuses: a person pays the payer another way.
+async fn released(bench: &Bench, refund_no: &str) {
+    let body = json!({"who": "Li", "why": "paid by bank transfer"});
+    let path = format!("/v1/orders/ORDER-1/refunds/{refund_no}/release");
+    let answer = bench.post(&path, &body).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+}
+
+/// Nothing tells a person to give the money back once more, and nobody can.
+async fn is_done_with(bench: &Bench, wanted: serde_json::Value) {
+    for refund in bench.items("refund#").await {
+        let refund_no = &refund["refund_no"];
+        let shown = bench.get_refund("ORDER-1", refund_no).await.body;
+        assert_eq!(shown["state"], "closed");
+    }
+    bench.advance(Duration::from_secs(7 * 3600)).await;
+    bench.sweep().await;
+    for refund in bench.items("refund#").await {
+        assert_eq!(refund.get("due_at"), None, "{}", refund["refund_no"]);
+    }
+    let again = bench.post("/v1/orders/ORDER-1/refunds", &wanted).await;
+    assert_eq!(
+        (again.status, &again.body["code"]),
+        (422, &json!("refund_released"))
+    );
+    let there = bench.wechat.admin().order("ORDER-1").unwrap();
+    assert_eq!(there.refunded_fen, 0);
+}
+
+/// The sweep is to look at a refund at once.
+async fn make_due(bench: &Bench, refund_no: &str) {
+    let order_no = number("ORDER-1");
+    let text = |value: String| AttributeValue::S(value);
+    let written = bench
+        .dynamo()
+        .update_item()
+        .table_name(&bench.tables.orders)
+        .key("pk", text(format!("order#{MCHID}#{order_no}")))
+        .key("sk", text(format!("refund#{refund_no}")))
+        .update_expression("SET due_shard = :shard, due_at = :at")
+        .expression_attribute_values(":shard", text(format!("due#{}", shard_of(&order_no))))
+        .expression_attribute_values(":at", AttributeValue::N("1".to_owned()))
+        .send()
+        .await;
+    written.expect("a table");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_money_that_a_person_paid_back_another_way_is_asked_for_no_more() {
+    let bench = paid_after_close().await;
+    bench
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Refused);
+    settle(&bench, 2).await;
+    let refund_no = bench.items("refund#").await[0]["refund_no"].clone();
+    released(&bench, &refund_no).await;
+    let shown = bench.get_refund("ORDER-1", &refund_no).await.body;
+    assert_eq!(shown.get("what_to_do"), None);
+    // An earlier version of this code went on looking at it, and told of it each time.
+    make_due(&bench, &refund_no).await;
+    bench
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Success);
+    is_done_with(&bench, json!({"refund_no": "R1", "amount_fen": 100})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_money_is_done_with_when_a_later_refund_of_it_was_released() {
+    let bench = paid_after_close().await;
+    let admin = bench.wechat.admin();
+    admin.set_refund_outcome(RefundOutcome::Closed);
+    settle(&bench, 2).await;
+    admin.set_refund_outcome(RefundOutcome::Refused);
+    assert_eq!(bench.refund("ORDER-1", "R1", 100).await.status, 202);
+    settle(&bench, 2).await;
+    released(&bench, "R1").await;
+    admin.set_refund_outcome(RefundOutcome::Success);
+    is_done_with(&bench, json!({"refund_no": "R2", "amount_fen": 100})).await;
 }

@@ -145,14 +145,20 @@ async fn one_payer_does_not_submit_two_orders_at_the_same_moment() {
     let reserve = Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.orders);
     bench.wire.break_next(reserve.clone(), AwsFault::Held);
     let (first_body, second_body) = (by_payer("ORDER-1"), by_payer("ORDER-2"));
-    let second = async {
+    let others = async {
         bench.on_the_wire(&reserve, 1).await;
         let second = bench.post_order(&second_body).await;
+        let again = bench.post_order(&first_body).await;
         bench.wire.mend();
-        second
+        (second, again)
     };
-    let (first, second) = futures_util::join!(bench.post_order(&first_body), second);
+    let (first, (second, again)) = futures_util::join!(bench.post_order(&first_body), others);
     assert_eq!(first.status, 201);
+    assert_eq!(
+        (again.status, &again.body["code"]),
+        (409, &json!("in_progress")),
+        "the same order is no second one"
+    );
     assert_eq!(
         (second.status, &second.body["code"]),
         (429, &json!("submitted_just_now"))
@@ -183,7 +189,8 @@ async fn a_submission_that_died_frees_its_payer_by_the_clock() {
         .await;
     assert!(died.is_none());
     bench.wire.mend();
-    assert_eq!(bench.post_order(&by_payer("ORDER-1")).await.status, 429);
+    assert_eq!(bench.post_order(&by_payer("ORDER-2")).await.status, 429);
+    assert_eq!(bench.post_order(&by_payer("ORDER-1")).await.status, 409);
     bench.advance(Duration::from_secs(15)).await;
     assert_eq!(bench.post_order(&by_payer("ORDER-1")).await.status, 201);
 }

@@ -201,15 +201,13 @@ async fn an_orders_minute_is_one_refunds_which_may_renew_it() {
     let at = |s: i64| UnixSeconds(1_000_000 + s);
     let take = |holder: &'static str, s: i64| guards.lease(&minute, holder, 60, at(s));
     assert_eq!(take("one", 0).await.unwrap(), Lease::Ours);
-    assert_eq!(
-        take("other", 59).await.unwrap(),
-        Lease::Held { until: at(60) }
-    );
+    let held_until = |until| Lease::Held {
+        until,
+        holder: "one".to_owned(),
+    };
+    assert_eq!(take("other", 59).await.unwrap(), held_until(at(60)));
     assert_eq!(take("one", 50).await.unwrap(), Lease::Ours, "renewed");
-    assert_eq!(
-        take("other", 60).await.unwrap(),
-        Lease::Held { until: at(110) }
-    );
+    assert_eq!(take("other", 60).await.unwrap(), held_until(at(110)));
     assert_eq!(take("other", 110).await.unwrap(), Lease::Ours);
 }
 

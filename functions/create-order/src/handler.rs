@@ -82,16 +82,27 @@ impl Request<'_> {
         let payer = payer.key(&caller.client_id);
         let lease = LeaseOf::Payer(&payer);
         let now = self.desk.clock.now();
+        // The order is part of the holder's name, so that a repeat of it is known for one, and not taken for another order.
+        let of_order = format!("{}#", asked.order_no);
+        let holder = format!("{of_order}{}", self.request_id);
         let taken = self
             .desk
             .guards
-            .lease(&lease, self.request_id, Payer::HOLDS_S, now)
+            .lease(&lease, &holder, Payer::HOLDS_S, now)
             .await;
-        if let Lease::Held { until } = taken.map_err(|error| Problem::unavailable(&error))? {
-            return Err(Problem::submitted_just_now(until.0.saturating_sub(now.0)));
+        match taken.map_err(|error| Problem::unavailable(&error))? {
+            Lease::Ours => {}
+            Lease::Held { until, holder } => {
+                let wait_s = until.0.saturating_sub(now.0);
+                return Err(if holder.starts_with(&of_order) {
+                    Problem::in_progress(wait_s)
+                } else {
+                    Problem::submitted_just_now(wait_s)
+                });
+            }
         }
         let answer = Box::pin(self.submit(&asked, &caller)).await;
-        if let Err(error) = self.desk.guards.release(&lease, self.request_id).await {
+        if let Err(error) = self.desk.guards.release(&lease, &holder).await {
             warn!(error = %Chain(&error), "a payer's lease was not given back: it ends by the clock");
         }
         answer

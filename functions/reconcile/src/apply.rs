@@ -174,6 +174,11 @@ async fn second_payment(
         ParkedState::Booked => {
             return Ok(Err("it is the order's own payment by now".into()));
         }
+        ParkedState::Released => {}
+    }
+    let earlier = desk.orders.refunds(order_no).await?;
+    if let Some(why) = why_released(&earlier, transaction_id) {
+        return Ok(Err(why));
     }
     let terms = RefundTerms {
         amount: parked.amount,
@@ -225,9 +230,15 @@ async fn given_back(
             .await?;
         let known = match taken {
             TakenOn::New(refund) | TakenOn::Known(refund) => refund,
-            TakenOn::OtherTerms | TakenOn::NoOrder | TakenOn::Refused(_) => {
+            TakenOn::Refused(refused) => {
                 return Ok(Err(format!(
-                    "the refund was not taken on ({taken:?}): look the payment up in WeChat Pay's console"
+                    "the refund was not taken on ({refused}): look the payment up in WeChat Pay's console"
+                )));
+            }
+            TakenOn::NoOrder | TakenOn::OtherTerms => {
+                return Ok(Err(format!(
+                    "the refund was not taken on, since {} is in use: look the payment up in WeChat Pay's console",
+                    wanted.refund_no
                 )));
             }
         };
@@ -324,6 +335,15 @@ pub(crate) fn released(refund_no: &RefundNo) -> String {
     )
 }
 
+/// The same of the refund of a payment that a person released, if one did: whoever asked for that refund, and under whichever
+/// number. `refunds` are those of its order.
+fn why_released(refunds: &[Refund], transaction_id: &TransactionId) -> Option<String> {
+    let mut of_it = refunds.iter();
+    of_it
+        .find(|refund| refund.is_released() && refund.transaction_id == *transaction_id)
+        .map(|refund| released(&refund.refund_no))
+}
+
 /// Why a second payment is not to be given back by us any more, if it is not: a person released a refund of it, or somebody gave it
 /// back in part in WeChat Pay's console.
 pub(crate) async fn is_over(
@@ -331,18 +351,16 @@ pub(crate) async fn is_over(
     notice: &TradeNotice,
     transaction_id: &TransactionId,
 ) -> Result<Option<String>, DayError> {
-    for nth in 1..=REFUNDS_MAX {
-        let refund_no = RefundNo::of_second_payment(transaction_id, nth);
-        let Some(refund) = desk.orders.refund(&notice.order_no, &refund_no).await? else {
-            // WeChat Pay says so of every payment that a refund was ever asked for, of one that failed too.
-            let elsewhere = nth == 1 && was_refunded(notice);
-            return Ok(elsewhere.then(|| repair::GIVEN_BACK.to_owned()));
-        };
-        if refund.decided.is_some() && refund.state == RefundState::Closed {
-            return Ok(Some(released(&refund_no)));
-        }
+    let refunds = desk.orders.refunds(&notice.order_no).await?;
+    if let Some(why) = why_released(&refunds, transaction_id) {
+        return Ok(Some(why));
     }
-    Ok(None)
+    // WeChat Pay says so of every payment that a refund was ever asked for, of one that failed too.
+    let asked_for = refunds
+        .iter()
+        .any(|refund| refund.transaction_id == *transaction_id);
+    let elsewhere = !asked_for && was_refunded(notice);
+    Ok(elsewhere.then(|| repair::GIVEN_BACK.to_owned()))
 }
 
 /// Whether WeChat Pay says of a payment that some of it was given back.

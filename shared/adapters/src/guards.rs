@@ -46,7 +46,7 @@ pub enum Burnt {
 }
 
 /// What came of asking for a lease.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Lease {
     /// It is ours until it expires or is given back.
     Ours,
@@ -54,6 +54,8 @@ pub enum Lease {
     Held {
         /// When it is free by itself.
         until: UnixSeconds,
+        /// Who has it, in the words of whoever took it; empty if that is not known.
+        holder: String,
     },
 }
 
@@ -324,6 +326,7 @@ impl Guards {
                             .item()
                             .and_then(expires_at)
                             .unwrap_or(UnixSeconds(until)),
+                        holder: found_holder.cloned().unwrap_or_default(),
                     }
                 })
             }

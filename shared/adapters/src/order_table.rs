@@ -42,6 +42,7 @@ mod refunds;
 pub use day_index::{DayFrom, DayLine, DayPage};
 pub use due_index::{DueFrom, DueItem, DuePage, DueSince};
 pub use parked::Kept;
+pub use refunds::RefundBasis;
 
 /// The `orders` table of one merchant.
 #[derive(Clone, Debug)]

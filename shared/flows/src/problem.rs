@@ -118,7 +118,7 @@ impl Problem {
             StatusCode::TOO_MANY_REQUESTS,
             "submitted_just_now",
             "Submitted just now",
-            "An order of the same payer is being submitted at this moment. If it is the same one, repeat it with its number or Idempotency-Key after Retry-After.",
+            "Another order of the same payer is being submitted at this moment. Nothing was made of this one: ask again after Retry-After, if it is still wanted then.",
         )
         .retry_after(retry_after_s)
     }
@@ -372,6 +372,12 @@ impl From<RefundRefused> for Problem {
                 "no_such_payment",
                 "No such payment",
                 "The order has no parked payment of that transaction_id which could be given back. Leave it out to give back the order's own payment.",
+            ),
+            RefundRefused::Released => Self::new(
+                unprocessable,
+                "refund_released",
+                "Given back another way",
+                "A person released a refund of this money, since its payer is paid another way: it is not given back twice. GET .../refunds shows which one. If the payer was not paid, refund it in WeChat Pay's console.",
             ),
         }
     }

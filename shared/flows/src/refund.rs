@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use adapters::{
     guards::{Guards, GuardsError, Lease, LeaseOf},
-    order_table::{Kept, TableError},
+    order_table::{Kept, RefundBasis, TableError},
     wechat_api::{NotSent, WechatApi},
 };
 use payments::{
     due::{self, BALANCE_PAUSE_S},
     ids::{ClientId, OrderNo, OutRefundNo, RefundNo},
     issue::{Answer, is_busy_or_broken},
-    journal::Cause,
+    journal::{Because, Cause, Subject},
     notice::UnreadableNotice,
-    order::{Order, OrderState},
+    order::Order,
     refund::{
         self, ABNORMAL_AGAIN, ParkedState, PaymentKind, REDIRECTED, Refund, RefundChange,
         RefundRefused, RefundState, SLOT_S, WantedRefund,
@@ -26,6 +26,7 @@ use payments::{
     refund_news::{
         self, AfterRefusal, NewsStatus, ParkedRefund, RefundNews, RefundSettlement, judge_refusal,
     },
+    settle::Change,
 };
 use tracing::{error, info, warn};
 use wechatpay::{
@@ -207,31 +208,43 @@ impl Refunding {
         let books = &self.books;
         for round in 0..TRIES {
             books.pause(round).await;
+            let because = books.because(cause, trace);
             let (order, known) = futures_util::try_join!(
                 books.orders.read(order_no),
                 books.orders.refund(order_no, &wanted.refund_no)
             )?;
-            let Some(order) = order.filter(|order| order.client_id == *client) else {
-                return Ok(TakenOn::NoOrder);
-            };
-            if let Some(refund) = known {
-                return Ok(if refund.fingerprint == wanted.terms.fingerprint() {
-                    TakenOn::Known(Box::new(refund))
-                } else {
-                    TakenOn::OtherTerms
-                });
-            }
             let parked = match &wanted.terms.transaction_id {
                 Some(id) => books.orders.parked_payment(order_no, id).await?,
                 None => None,
             };
-            let because = books.because(cause, trace);
-            let notify_url = &books.facts.notify_url;
-            let change =
-                match refund::reserve(&order, parked.as_ref(), wanted, notify_url, &because) {
-                    Ok(change) => change,
-                    Err(refused) => return Ok(TakenOn::Refused(refused)),
-                };
+            let basis = RefundBasis {
+                order,
+                refund: known,
+                parked,
+            };
+            let change = match self.judge(client, wanted, basis, &because).await? {
+                Ok(change) => change,
+                Err(known @ (TakenOn::New(_) | TakenOn::Known(_) | TakenOn::OtherTerms)) => {
+                    return Ok(known);
+                }
+                // A twin of this request that committed between those reads shows in some of them only, and this one would
+                // be refused for the very money that the twin set aside. A refusal is said of one moment.
+                Err(TakenOn::NoOrder | TakenOn::Refused(_)) => {
+                    let transaction_id = wanted.terms.transaction_id.as_ref();
+                    let at_once = books
+                        .orders
+                        .refund_basis(order_no, &wanted.refund_no, transaction_id)
+                        .await;
+                    let basis = match at_once {
+                        Err(TableError::Conflict) => continue,
+                        basis => basis?,
+                    };
+                    match self.judge(client, wanted, basis, &because).await? {
+                        Ok(change) => change,
+                        Err(taken) => return Ok(taken),
+                    }
+                }
+            };
             if books.write(&change).await?
                 && let Some(RefundChange::New(refund)) = change.refund
             {
@@ -239,6 +252,34 @@ impl Refunding {
             }
         }
         Err(BooksError::Contended.into())
+    }
+
+    /// What takes a refund on, or why nothing does.
+    async fn judge(
+        &self,
+        client: &ClientId,
+        wanted: &WantedRefund,
+        basis: RefundBasis,
+        because: &Because,
+    ) -> Result<Result<Change, TakenOn>, TableError> {
+        let Some(order) = basis.order.filter(|order| order.client_id == *client) else {
+            return Ok(Err(TakenOn::NoOrder));
+        };
+        if let Some(refund) = basis.refund {
+            return Ok(Err(if refund.fingerprint == wanted.terms.fingerprint() {
+                TakenOn::Known(Box::new(refund))
+            } else {
+                TakenOn::OtherTerms
+            }));
+        }
+        let earlier = if refund::is_of_owed_money(&order, wanted) {
+            self.books.orders.refunds(&order.order_no).await?
+        } else {
+            Vec::new()
+        };
+        let (parked, notify_url) = (basis.parked.as_ref(), &self.books.facts.notify_url);
+        let change = refund::reserve(&order, parked, &earlier, wanted, notify_url, because);
+        Ok(change.map_err(TakenOn::Refused))
     }
 
     /// Looks at a refund that may be due: claims it, asks WeChat Pay or sends it, and settles the answer.
@@ -259,7 +300,12 @@ impl Refunding {
         };
         let next = match (seen.due, due::refund_look(&seen, &seen.state, now)) {
             (Some(due), Some(next)) if due.at <= now => next,
-            _ => return Ok(Driven::NotOurs),
+            // An earlier version of this code went on looking at what a person had dealt with.
+            (Some(due), None) if due.at <= now => {
+                self.books.orders.end_looks(&seen).await?;
+                return Ok(Driven::NotOurs);
+            }
+            (Some(_) | None, _) => return Ok(Driven::NotOurs),
         };
         if !self.books.orders.claim_refund(&seen, next).await? {
             return Ok(Driven::NotOurs);
@@ -351,16 +397,18 @@ impl Refunding {
 
     /// The refund of money that is not ours to keep failed for good. Until the money is given back otherwise, it is owed.
     async fn still_owed(&self, refund: &Refund) -> Result<Driven, RefundError> {
-        let orders = &self.books.orders;
+        let (orders, order_no) = (&self.books.orders, &refund.order_no);
         let owed = match refund.of {
-            PaymentKind::Booked => orders.read(&refund.order_no).await?.is_some_and(|order| {
-                matches!(order.state, OrderState::PaidAfterClose(_))
-                    && order.refunds.committed_fen < order.amount.get()
-            }),
-            PaymentKind::Parked => orders
-                .parked_payment(&refund.order_no, &refund.transaction_id)
-                .await?
-                .is_some_and(|parked| parked.state == ParkedState::Parked),
+            PaymentKind::Booked => match orders.read(order_no).await? {
+                Some(order) => refund::owed_fen(&order, &orders.refunds(order_no).await?) > 0,
+                None => false,
+            },
+            PaymentKind::Parked => {
+                let id = &refund.transaction_id;
+                let parked = orders.parked_payment(order_no, id).await?;
+                parked.is_some_and(|parked| parked.state == ParkedState::Parked)
+                    && refund::released_fen(&orders.refunds(order_no).await?, id) == 0
+            }
         };
         if owed {
             say_who_is_needed(refund);
@@ -400,13 +448,33 @@ impl Refunding {
             };
             let because = self.books.because(cause, trace);
             let Some(change) = refund::retrying(&order, &refund, &because) else {
-                return Ok(Decided::NotNow(Box::new(refund)));
+                return Ok(if self.was_retried(&refund).await? {
+                    Decided::Done(Box::new(refund))
+                } else {
+                    Decided::NotNow(Box::new(refund))
+                });
             };
             if self.books.write(&change).await? {
                 return Ok(Decided::Done(Box::new(self.reread(refund).await?)));
             }
         }
         Err(BooksError::Contended.into())
+    }
+
+    /// Whether what a retry is for has come about by an earlier one: its answer was lost, or its twin was faster.
+    async fn was_retried(&self, refund: &Refund) -> Result<bool, TableError> {
+        match &refund.state {
+            RefundState::Reserved | RefundState::Processing | RefundState::Succeeded(_) => {}
+            RefundState::Refused(_) | RefundState::Closed | RefundState::Abnormal => {
+                return Ok(false);
+            }
+        }
+        let journal = self.books.orders.journal(&refund.order_no).await?;
+        Ok(journal.iter().any(|event| {
+            event.subject == Subject::Refund(refund.refund_no.clone())
+                && event.from.as_deref() == Some("refused")
+                && event.to == RefundState::Reserved.name()
+        }))
     }
 
     /// A person gives the money of a refused refund free, once WeChat Pay says that it knows no such refund.
@@ -430,7 +498,13 @@ impl Refunding {
             };
             let because = self.books.because(cause, trace);
             let Some(change) = refund::releasing(&order, &refund, decided.clone(), &because) else {
-                return Ok(Decided::NotNow(Box::new(refund)));
+                // The same person's same word once more: its answer was lost, or its twin was faster.
+                let is_done = refund.is_released() && refund.decided.as_ref() == Some(decided);
+                return Ok(if is_done {
+                    Decided::Done(Box::new(refund))
+                } else {
+                    Decided::NotNow(Box::new(refund))
+                });
             };
             let left_ms = deadline_ms.saturating_sub(self.books.clock.now_ms());
             let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
@@ -582,7 +656,7 @@ impl Refunding {
         let now = self.books.clock.now();
         match self.guards.lease(&minute, holder, SLOT_S, now).await? {
             Lease::Ours => {}
-            Lease::Held { until } => return self.put_off(claimed, until, trace).await,
+            Lease::Held { until, .. } => return self.put_off(claimed, until, trace).await,
         }
         let [host, _] = self.wechat.hosts();
         let refusal = match self.wechat.call(&claimed.request(), host, within).await? {
@@ -854,6 +928,11 @@ impl Refunding {
                 RefundSettlement::StillOpen => return Ok(Settled::StillOpen),
                 RefundSettlement::NotYet => return Err(RefundError::NotYet),
                 RefundSettlement::Park(parked) => {
+                    // The refund may have been read a moment before a twin of this news took it into the books, and the
+                    // order, which has its money then, a moment after.
+                    if found.is_none() && self.is_known(news, which).await? {
+                        continue;
+                    }
                     self.park(&parked, cause).await?;
                     return Ok(Settled::Parked {
                         what_to_do: parked.reason.to_string(),
@@ -868,6 +947,20 @@ impl Refunding {
             }
         }
         Err(BooksError::Contended.into())
+    }
+
+    /// Whether a refund that news is about is in the books by now.
+    async fn is_known(&self, news: &RefundNews, which: &Which<'_>) -> Result<bool, TableError> {
+        let orders = &self.books.orders;
+        let found = match which {
+            Which::Ours(refund_no) => orders.refund(&news.order_no, refund_no).await?,
+            Which::Named => {
+                orders
+                    .refund_known_as(&news.order_no, &news.out_refund_no)
+                    .await?
+            }
+        };
+        Ok(found.is_some())
     }
 
     /// Keeps a refund for a person, and says so each time until somebody has decided.

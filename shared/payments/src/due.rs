@@ -343,14 +343,16 @@ mod tests {
             assert_eq!(look(owed).unwrap().at.0 - now.0, 21_600);
         }
         assert_eq!(look(&closed), None, "its client is told, and asks anew");
-        let decided = Refund {
-            decided: Some(Decided {
-                who: "Li".into(),
-                why: "paid in cash".into(),
-            }),
-            ..second
-        };
-        assert_eq!(look(&decided), None);
+        for owed in [second, late] {
+            let decided = Refund {
+                decided: Some(Decided {
+                    who: "Li".into(),
+                    why: "paid in cash".into(),
+                }),
+                ..owed
+            };
+            assert_eq!(look(&decided), None, "a person has dealt with it");
+        }
     }
 
     fn reason(due: Due) -> Reason {

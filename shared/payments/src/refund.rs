@@ -148,9 +148,19 @@ pub enum ParkedState {
     Refunded,
     /// It turned out to be the order's own payment, and is booked as that. Final.
     Booked,
+    /// A person released its refund, since the payer is paid another way. Final.
+    Released,
 }
 
 impl ParkedState {
+    const ALL: [Self; 5] = [
+        Self::Parked,
+        Self::Refunding,
+        Self::Refunded,
+        Self::Booked,
+        Self::Released,
+    ];
+
     /// The name in tables and logs.
     pub const fn name(self) -> &'static str {
         match self {
@@ -158,14 +168,13 @@ impl ParkedState {
             Self::Refunding => "refunding",
             Self::Refunded => "refunded",
             Self::Booked => "booked",
+            Self::Released => "released",
         }
     }
 
     /// The state by its name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Parked, Self::Refunding, Self::Refunded, Self::Booked]
-            .into_iter()
-            .find(|state| state.name() == name)
+        Self::ALL.into_iter().find(|state| state.name() == name)
     }
 }
 
@@ -243,23 +252,32 @@ struct Wire {
 }
 
 /// Why a refund is not taken on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RefundRefused {
     /// There is no payment to give back.
+    #[error("the order is not paid")]
     NotPaid,
     /// More than is left of the payment.
+    #[error("{left_fen} fen are left of the payment")]
     Exceeds {
         /// What is left, in fen.
         left_fen: i64,
     },
     /// The order had as many refunds as WeChat Pay takes.
+    #[error("the order had as many refunds as WeChat Pay takes")]
     TooMany,
     /// The payment is too long ago.
+    #[error("WeChat Pay takes refunds for 365 days after the payment")]
     TooLate,
     /// No such parked payment, or it is not ours to give back.
+    #[error("the order has no such payment that could be given back by us")]
     NoSuchPayment,
     /// A second payment of a paid order: two persons approve that it goes back.
+    #[error("two persons approve that a second payment goes back")]
     NeedsTwoPersons,
+    /// The money was owed back to its payer, and a person released a refund of it: the payer is paid another way.
+    #[error("a person released a refund of it, so its payer is paid another way")]
+    Released,
 }
 
 /// WeChat Pay takes this many refunds for an order (section 6.2).
@@ -341,12 +359,18 @@ impl Refund {
     }
 
     /// Whether it gives back money that was never ours to keep: late money, or a payment that is not its order's. When WeChat Pay
-    /// closes it, that money is still owed. A parked payment whose refund a person gave up was dealt with by that person.
+    /// closes it, that money is still owed. What a person released was dealt with by that person.
     pub fn gives_back_what_is_owed(&self) -> bool {
-        match self.of {
+        let is_owed = match self.of {
             PaymentKind::Booked => self.refund_no.is_of_late_money(),
-            PaymentKind::Parked => self.decided.is_none(),
-        }
+            PaymentKind::Parked => true,
+        };
+        is_owed && self.decided.is_none()
+    }
+
+    /// Whether a person gave it up, having paid the payer another way or seen that it is not to be paid.
+    pub fn is_released(&self) -> bool {
+        self.state == RefundState::Closed && self.decided.is_some()
     }
 
     /// Whether somebody sent an abnormal refund on, and WeChat Pay has not said since that it is abnormal again.
@@ -379,14 +403,50 @@ impl Refund {
     }
 }
 
+/// Whether a refund that is asked for gives back money that was never ours to keep: then what became of earlier refunds of it
+/// counts, too.
+pub fn is_of_owed_money(order: &Order, wanted: &WantedRefund) -> bool {
+    wanted.terms.transaction_id.is_some() || matches!(order.state, OrderState::PaidAfterClose(_))
+}
+
+/// How much of a payment persons released, in fen: its payer is paid another way. `refunds` are those of its order.
+pub fn released_fen(refunds: &[Refund], transaction_id: &TransactionId) -> i64 {
+    refunds
+        .iter()
+        .filter(|refund| refund.is_released() && refund.transaction_id == *transaction_id)
+        .fold(0_i64, |sum, refund| sum.saturating_add(refund.amount.get()))
+}
+
+/// How much of the late money of an order is owed to its payer and on no way back, in fen. `refunds` are the order's, read
+/// after it.
+pub fn owed_fen(order: &Order, refunds: &[Refund]) -> i64 {
+    match &order.state {
+        OrderState::PaidAfterClose(payment) => order
+            .amount
+            .get()
+            .saturating_sub(order.refunds.committed_fen)
+            .saturating_sub(released_fen(refunds, &payment.transaction_id)),
+        OrderState::Reserved
+        | OrderState::AwaitingPayment(_)
+        | OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::Closing
+        | OrderState::Closed
+        | OrderState::Rejected(_) => 0,
+    }
+}
+
 /// Takes on a refund of an order: sets its money aside, before WeChat Pay is asked. `parked` is the payment that the terms
-/// name, as it was read; the write holds only if order and payment still are as they were read.
+/// name, as it was read; the write holds only if order and payment still are as they were read. `earlier` are the order's
+/// refunds, read after it, where [`is_of_owed_money`].
 ///
 /// # Errors
 /// [`RefundRefused`].
 pub fn reserve(
     order: &Order,
     parked: Option<&ParkedPayment>,
+    earlier: &[Refund],
     wanted: &WantedRefund,
     notify_url: &str,
     because: &Because,
@@ -398,6 +458,11 @@ pub fn reserve(
             .ok_or(RefundRefused::NoSuchPayment)?;
         // Given back whole or not at all: nothing of it was ever owed to anybody here.
         let left_fen = match parked.state {
+            ParkedState::Released => return Err(RefundRefused::Released),
+            // An earlier version of this code left a released payment `parked`.
+            ParkedState::Parked if released_fen(earlier, &parked.transaction_id) > 0 => {
+                return Err(RefundRefused::Released);
+            }
             // One rule for this money, whichever door is knocked at: the console keeps it for two persons.
             ParkedState::Parked
                 if is_second(order, parked) && wanted.approval == Approval::Caller =>
@@ -423,6 +488,9 @@ pub fn reserve(
             .saturating_sub(order.refunds.committed_fen);
         if amount.get() > left_fen {
             return Err(RefundRefused::Exceeds { left_fen });
+        }
+        if is_of_owed_money(order, wanted) && amount.get() > owed_fen(order, earlier) {
+            return Err(RefundRefused::Released);
         }
         (payment.clone(), order.amount, PaymentKind::Booked)
     };
@@ -573,7 +641,10 @@ pub fn moving(
         }
         RefundState::Closed => {
             refunds.committed_fen = refunds.committed_fen.saturating_sub(amount_fen);
-            Some(ParkedState::Parked)
+            Some(match &refund.decided {
+                Some(_) => ParkedState::Released,
+                None => ParkedState::Parked,
+            })
         }
         RefundState::Reserved
         | RefundState::Processing
@@ -767,7 +838,15 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn refund(state: RefundState) -> Refund {
-        let change = reserve(&paid(), None, &wanted("R1", 40), "https://n", &because()).unwrap();
+        let change = reserve(
+            &paid(),
+            None,
+            &[],
+            &wanted("R1", 40),
+            "https://n",
+            &because(),
+        )
+        .unwrap();
         Refund {
             state,
             ..new_refund(&change)
@@ -778,6 +857,7 @@ pub(crate) mod tests {
         reserve(
             order,
             None,
+            &[],
             &wanted(refund_no, fen),
             "https://n",
             &because(),
@@ -798,7 +878,7 @@ pub(crate) mod tests {
             wanted.terms.transaction_id = Some(TransactionId::parse("420002").unwrap());
             wanted.approval = approval;
             let parked = parked(state);
-            reserve(order, Some(&parked), &wanted, "https://n", &because()).map(drop)
+            reserve(order, Some(&parked), &[], &wanted, "https://n", &because()).map(drop)
         };
         let waits = ParkedState::Parked;
         let alone = asked(&paid(), Approval::Caller, waits);
@@ -875,7 +955,7 @@ pub(crate) mod tests {
         let mut asked = wanted("R1", 70);
         asked.approval = Approval::TwoPersons;
         asked.terms.transaction_id = Some(parked.transaction_id.clone());
-        let change = reserve(&paid(), Some(&parked), &asked, "https://n", &because()).unwrap();
+        let change = reserve(&paid(), Some(&parked), &[], &asked, "https://n", &because()).unwrap();
         assert_eq!(change.refunds.committed_fen, 0);
         let refund = new_refund(&change);
         assert_eq!((refund.total.get(), refund.of), (70, PaymentKind::Parked));
@@ -896,7 +976,7 @@ pub(crate) mod tests {
             let mut asked = wanted("R2", fen);
             asked.approval = Approval::TwoPersons;
             asked.terms.transaction_id = Some(TransactionId::parse("420002").unwrap());
-            reserve(&paid(), parked, &asked, "https://n", &because()).unwrap_err()
+            reserve(&paid(), parked, &[], &asked, "https://n", &because()).unwrap_err()
         };
         assert_eq!(
             refused(Some(&parked), 69),
@@ -1038,6 +1118,135 @@ pub(crate) mod tests {
                 None
             );
         }
+    }
+
+    /// Late money of 100 fen; `refund_no` gave back so much of it, and a person released that.
+    fn late_and_released(refund_no: &RefundNo, fen: i64) -> (Order, Refund) {
+        let mut late = order(OrderState::PaidAfterClose(payment("420001")));
+        let mut refund = refund(RefundState::Refused("NO_AUTH".into()));
+        refund.refund_no = refund_no.clone();
+        refund.amount = Fen::new(fen).unwrap();
+        late.refunds.committed_fen = fen;
+        let decided = Decided {
+            who: "Li".into(),
+            why: "paid by bank transfer".into(),
+        };
+        let change = releasing(&late, &refund, decided, &because()).unwrap();
+        let Some(RefundChange::Moves(_, released)) = &change.refund else {
+            panic!("{change:?}")
+        };
+        assert_eq!(released.due, None, "nobody is told of it any more");
+        (after(&change), (**released).clone())
+    }
+
+    #[test]
+    fn late_money_that_a_person_paid_back_another_way_is_not_given_back_again() {
+        let of_ours = RefundNo::of_late_money(&payment("420001").transaction_id);
+        let of_a_person = RefundNo::parse("R1").unwrap();
+        let again = |order: &Order, earlier: &[Refund], fen| {
+            let wanted = wanted("R2", fen);
+            reserve(order, None, earlier, &wanted, "https://n", &because())
+        };
+        for refund_no in [of_ours, of_a_person] {
+            let (late, released) = late_and_released(&refund_no, 100);
+            let earlier = [released.clone()];
+            assert_eq!(owed_fen(&late, &earlier), 0);
+            for fen in [100, 1] {
+                assert_eq!(again(&late, &earlier, fen), Err(RefundRefused::Released));
+            }
+            assert_eq!(
+                again(&late, &earlier, 101),
+                Err(RefundRefused::Exceeds { left_fen: 100 })
+            );
+            // Closed by WeChat Pay, it is owed as before.
+            let closed = Refund {
+                decided: None,
+                ..released
+            };
+            assert_eq!(owed_fen(&late, std::slice::from_ref(&closed)), 100);
+            assert!(again(&late, &[closed], 100).is_ok());
+        }
+        let (late, released) = late_and_released(&RefundNo::parse("R1").unwrap(), 60);
+        let earlier = [released];
+        assert_eq!(owed_fen(&late, &earlier), 40);
+        assert!(again(&late, &earlier, 40).is_ok());
+        assert_eq!(again(&late, &earlier, 41), Err(RefundRefused::Released));
+    }
+
+    #[test]
+    fn the_released_refund_of_an_ordinary_payment_leaves_its_money_to_be_refunded() {
+        let mut order = paid();
+        order.refunds.committed_fen = 40;
+        let refused = refund(RefundState::Refused("NO_AUTH".into()));
+        let decided = Decided {
+            who: "Li".into(),
+            why: "wrong amount".into(),
+        };
+        let change = releasing(&order, &refused, decided, &because()).unwrap();
+        assert!(reserve_on(&after(&change), "R2", 100).is_ok());
+    }
+
+    #[test]
+    fn a_second_payment_whose_refund_a_person_released_is_done_with() {
+        let parked = ParkedPayment {
+            transaction_id: TransactionId::parse("420002").unwrap(),
+            amount: Fen::new(70).unwrap(),
+            paid_at: NOW,
+            refundable: true,
+            state: ParkedState::Parked,
+        };
+        let asked = |refund_no: &str| {
+            let mut asked = wanted(refund_no, 70);
+            asked.terms.transaction_id = Some(parked.transaction_id.clone());
+            asked.approval = Approval::TwoPersons;
+            asked
+        };
+        let reserve = |parked: &ParkedPayment, earlier: &[Refund], refund_no: &str| {
+            let wanted = asked(refund_no);
+            reserve(
+                &paid(),
+                Some(parked),
+                earlier,
+                &wanted,
+                "https://n",
+                &because(),
+            )
+        };
+        let taken = reserve(&parked, &[], "R1").unwrap();
+        let refused = Refund {
+            state: RefundState::Refused("NO_AUTH".into()),
+            ..new_refund(&taken)
+        };
+        let decided = Decided {
+            who: "Li".into(),
+            why: "paid by bank transfer".into(),
+        };
+        let change = releasing(&after(&taken), &refused, decided, &because()).unwrap();
+        assert_eq!(
+            change
+                .parked_payment
+                .as_ref()
+                .map(|change| (change.from, change.to)),
+            Some((ParkedState::Refunding, ParkedState::Released))
+        );
+        let Some(RefundChange::Moves(_, released)) = change.refund else {
+            panic!()
+        };
+        assert_eq!(released.due, None);
+        let done = ParkedPayment {
+            state: ParkedState::Released,
+            ..parked.clone()
+        };
+        let again = reserve(&done, &[], "R2");
+        assert_eq!(again, Err(RefundRefused::Released));
+        // As an earlier version wrote it.
+        let again = reserve(&parked, std::slice::from_ref(released.as_ref()), "R2");
+        assert_eq!(again, Err(RefundRefused::Released));
+        let closed = Refund {
+            decided: None,
+            ..*released
+        };
+        assert!(reserve(&parked, &[closed], "R2").is_ok());
     }
 
     #[test]

@@ -408,7 +408,7 @@ pub fn judge_of_parked(
     }
     match parked.state {
         ParkedState::Booked => return RefundSettlement::NotYet, // since the order was read
-        ParkedState::Refunding | ParkedState::Refunded => {
+        ParkedState::Refunding | ParkedState::Refunded | ParkedState::Released => {
             return news.parked(RefundParkReason::ExceedsPayment);
         }
         ParkedState::Parked => {}
@@ -815,6 +815,12 @@ mod tests {
                 70,
                 70,
                 ParkedState::Refunded,
+                RefundParkReason::ExceedsPayment,
+            ),
+            (
+                70,
+                70,
+                ParkedState::Released,
                 RefundParkReason::ExceedsPayment,
             ),
         ] {

@@ -14,8 +14,19 @@ use serde_json::Value;
 
 use crate::{
     books::{Books, Item, text},
+    client::{Answer, Wish},
     play::{Play, Violation},
 };
+
+/// Holds what must be true of an answer in the moment in which a client has it.
+pub(crate) fn of_an_answer(play: &mut Play, wish: &Wish, answer: &Answer) {
+    let mut found = Findings::default();
+    if money::is_refusal_of_a_refund(wish, answer) {
+        let books = Books::read(&play.scene);
+        money::no_refund_is_refused_and_known(&books, wish, answer, &mut found);
+    }
+    found.hand_to(play);
+}
 
 /// Holds what must be true at every moment, also between a crash and what mends it.
 pub(crate) fn at_any_moment(play: &mut Play) {

@@ -7,8 +7,20 @@ use wechatpay_simulator::{OrderView, PaymentView, Refund, RefundStatus, TradeSta
 use super::{Findings, field, state};
 use crate::{
     books::{Books, Item, OrderBook, number, text},
+    client::{Answer, Wish},
     scene::Scene,
 };
+
+/// Answers after which a client may pay the money back another way.
+const REFUSALS_OF_A_REFUND: [&str; 7] = [
+    "order_not_found",
+    "order_not_paid",
+    "refund_exceeds_payment",
+    "refund_limit_reached",
+    "refund_too_late",
+    "no_such_payment",
+    "refund_released",
+];
 
 /// States in which an order has its payment.
 const PAID: [&str; 4] = ["paid", "partially_refunded", "refunded", "paid_after_close"];
@@ -168,6 +180,40 @@ pub(super) fn refunds_keep_their_numbers(scene: &Scene, books: &Books, found: &m
                 format!("WeChat Pay was asked for {out_refund_no}, which {ours} refunds here have, as {bodies:?}"),
             );
         }
+    }
+}
+
+/// Whether a client was told that a refund is not taken on.
+pub(super) fn is_refusal_of_a_refund(wish: &Wish, answer: &Answer) -> bool {
+    let asks_for_one = wish.method == "POST" && wish.path.ends_with("/refunds");
+    asks_for_one && REFUSALS_OF_A_REFUND.contains(&answer.code())
+}
+
+/// Whoever is told that a refund is not taken on can rely on it: there is none.
+pub(super) fn no_refund_is_refused_and_known(
+    books: &Books,
+    wish: &Wish,
+    answer: &Answer,
+    found: &mut Findings,
+) {
+    let order_no = wish.path.split('/').nth(3).unwrap_or_default();
+    let asked = wish.body.as_ref().expect("a body");
+    let refunds = books.orders.get(order_no).map(|book| &book.refunds);
+    let known = refunds.into_iter().flatten().find(|refund| {
+        text(refund, "refund_no") == field(asked, "refund_no")
+            && asked["amount_fen"] == number(refund, "amount_fen")
+    });
+    if let Some(refund) = known {
+        found.add(
+            "no refund is both refused and known",
+            format!(
+                "{order_no} {} was answered {} {} and is {}",
+                text(refund, "refund_no"),
+                answer.status,
+                answer.body,
+                state(refund)
+            ),
+        );
     }
 }
 

@@ -83,12 +83,7 @@ pub(super) const FLOWS: &[Flow] = &[
     },
     Flow {
         name: "day-approved",
-        before: |play| {
-            Box::pin(async move {
-                play.second_payment_is_proposed().await;
-                play.approved().await;
-            })
-        },
+        before: SECOND_PAYMENT_IS_APPROVED,
         acts: WORK_OFF,
         after: NOTHING,
         ends: APPROVED_ENDS,
@@ -237,8 +232,16 @@ pub(super) const DAY: Step = |play| {
     })
 };
 
+/// An order was paid twice, and two persons approved that the second payment goes back.
+pub(super) const SECOND_PAYMENT_IS_APPROVED: Step = |play| {
+    Box::pin(async move {
+        play.second_payment_is_proposed().await;
+        play.approved().await;
+    })
+};
+
 /// What becomes of a second payment that two persons approved.
-const APPROVED_ENDS: &[(&str, &str)] = &[
+pub(super) const APPROVED_ENDS: &[(&str, &str)] = &[
     ("ORDER-1", "paid"),
     ("day differences", "1"),
     ("day duplicate_payment ORDER-1", "repaired"),

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use adapters::queues::ReconcileWork;
 use futures_util::future::{FutureExt, LocalBoxFuture};
-use wechatpay_simulator::{Damage, Fault, RefundOutcome, Rule};
+use wechatpay_simulator::{ConsoleRefund, Damage, Fault, RefundOutcome, Rule};
 
 use super::{
     CLOSED, CREATE, CREATE_LATER, NOTHING, PAID, Step, close, create, days, decide, refund,
 };
 use crate::{
+    books::Books,
     client::Wish,
     play::{Asked, Until},
     scene::{Poll, REQUESTS, RESULTS, Scene, WORK},
@@ -27,12 +28,28 @@ pub(crate) struct Race {
 impl Race {
     /// For a race of long sides: one is stopped at every so many of its calls only, and then the other runs to its end.
     pub(crate) fn strides(&self) -> Option<usize> {
-        (self.name == DAYS).then_some(7)
+        match self.name {
+            DAYS => Some(7),
+            // One side is through between any two calls of the other: that is what these are about.
+            CONSOLE_REFUND => Some(1),
+            name if name.ends_with(LATEST_FIRST) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Whether of the calls that a side makes at once the last is let through first: what is read side by side may be read in
+    /// either order.
+    pub(crate) fn latest_first(&self) -> bool {
+        self.name == CONSOLE_REFUND || self.name.ends_with(LATEST_FIRST)
     }
 }
 
 /// The race of two runs of one day.
 const DAYS: &str = "day-and-day";
+/// The race of the news of a refund from the console with itself.
+const CONSOLE_REFUND: &str = "console-refund-told-twice";
+/// How the name of a race ends in which reads side by side are done the other way round.
+const LATEST_FIRST: &str = "-latest-read-first";
 
 /// One side of a race.
 pub(crate) type Side = for<'a> fn(&'a Scene, &'a Asked) -> LocalBoxFuture<'a, ()>;
@@ -46,6 +63,8 @@ const LOOK: Side = |scene, asked| {
 };
 const SWEEP: Side = |scene, _| scene.sweep().boxed_local();
 const POLL_WORK: Side = |scene, _| scene.poll(WORK).map(drop).boxed_local();
+const POLL_WORK_TWICE_DELIVERED: Side = |scene, _| poll(scene, WORK).boxed_local();
+const ASK_REFUND: Side = |scene, asked| asked.ask(scene, refund("ORDER-1", "R1", 60)).boxed_local();
 const POLL_REQUESTS: Side = |scene, _| poll(scene, REQUESTS).boxed_local();
 const POLL_RESULTS: Side = |scene, _| poll(scene, RESULTS).boxed_local();
 
@@ -235,15 +254,58 @@ pub(crate) const RACES: &[Race] = &[
     Race {
         name: "refund-twice",
         before: PAID,
-        sides: [
-            |scene, asked| asked.ask(scene, refund("ORDER-1", "R1", 60)).boxed_local(),
-            |scene, asked| asked.ask(scene, refund("ORDER-1", "R1", 60)).boxed_local(),
-        ],
+        sides: [ASK_REFUND, ASK_REFUND],
         after: NOTHING,
         ends: &[
             ("ORDER-1", "partially_refunded"),
             ("ORDER-1 R1", "succeeded"),
         ],
+    },
+    Race {
+        name: "refund-twice-latest-read-first",
+        before: PAID,
+        sides: [ASK_REFUND, ASK_REFUND],
+        after: NOTHING,
+        ends: &[
+            ("ORDER-1", "partially_refunded"),
+            ("ORDER-1 R1", "succeeded"),
+        ],
+    },
+    Race {
+        // The news of a refund that somebody made in WeChat Pay's console comes twice.
+        name: CONSOLE_REFUND,
+        before: |play| {
+            Box::pin(async move {
+                PAID(play).await;
+                let refunded = play.scene.wechat().console_refund(&ConsoleRefund {
+                    order: "ORDER-1".to_owned(),
+                    refund_fen: 60,
+                    notify_url: Some(play.scene.notify_url.clone()),
+                    ..ConsoleRefund::default()
+                });
+                refunded.expect("a paid order");
+                play.pass(Duration::from_secs(6)).await;
+            })
+        },
+        sides: [POLL_RESULTS, POLL_RESULTS],
+        after: |play| {
+            Box::pin(async move {
+                let books = Books::read(&play.scene);
+                let waiting = books.orders["ORDER-1"].parked_refunds.len();
+                play.require("what is booked waits for nobody", waiting == 0, || {
+                    format!("{waiting} refunds are parked")
+                });
+            })
+        },
+        ends: &[("ORDER-1", "partially_refunded")],
+    },
+    Race {
+        // SQS delivers an approval twice.
+        name: "approval-delivered-twice",
+        before: days::SECOND_PAYMENT_IS_APPROVED,
+        sides: [POLL_WORK_TWICE_DELIVERED, POLL_WORK_TWICE_DELIVERED],
+        after: NOTHING,
+        ends: days::APPROVED_ENDS,
     },
     Race {
         name: "refund-by-queue-and-sweep",

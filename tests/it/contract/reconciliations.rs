@@ -229,6 +229,8 @@ async fn decisions_and_runs_are_as_the_contract_says() {
         (&proposed["state"], &proposed["version"]),
         (&json!("proposed"), &json!(2))
     );
+    let repeated = li.post(DECIDE, &decision("propose", 1), 200).await.body;
+    assert_eq!(repeated, proposed, "it was taken before");
     let same = li.post(DECIDE, &decision("approve", 2), 403).await;
     assert_eq!(same.code(), "same_person");
     let stale = wang.post(DECIDE, &decision("approve", 1), 409).await;

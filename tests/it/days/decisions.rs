@@ -273,6 +273,10 @@ async fn a_refund_that_a_person_released_is_not_made_anew() {
     let body = serde_json::json!({"who": "Li", "why": "paid back in cash"});
     let released = bench.post(&path, &body).await;
     assert_eq!(released.status, 200, "{}", released.body);
+    assert_eq!(bench.items("payment#").await[0]["state"], "released");
+    let again = serde_json::json!({"refund_no": "R2", "amount_fen": 100, "transaction_id": id});
+    let again = bench.post("/v1/orders/TWICE-1/refunds", &again).await;
+    assert_eq!(again.body["code"], "refund_released");
     bench.advance(std::time::Duration::from_secs(60)).await;
 
     admin.set_refund_outcome(RefundOutcome::Success);

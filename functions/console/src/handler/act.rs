@@ -99,9 +99,7 @@ impl Request<'_> {
             .map_err(|error| Problem::try_again(&error))?
             .ok_or_else(Problem::difference_not_found)?;
         if difference.version != asked.version {
-            // The same decision once more, perhaps, because its answer was lost: what it was for must not be.
-            self.go_on(&difference).await?;
-            return Err(Problem::stale_difference());
+            return self.decided_before(difference, asked, person).await;
         }
         let now = self.desk.clock.now();
         let client = asked.client()?;
@@ -122,7 +120,13 @@ impl Request<'_> {
         let saved = self.desk.table.save_difference(&decided).await;
         match saved.map_err(|error| Problem::try_again(&error))? {
             Saved::Yes => {}
-            Saved::Stale => return Err(Problem::stale_difference()),
+            Saved::Stale => {
+                let found = self.desk.table.difference(date, id).await;
+                let stands = found
+                    .map_err(|error| Problem::try_again(&error))?
+                    .ok_or_else(Problem::difference_not_found)?;
+                return self.decided_before(stands, asked, person).await;
+            }
         }
         // Who decided stands in the table, and nowhere else.
         info!(
@@ -135,6 +139,22 @@ impl Request<'_> {
         );
         self.go_on(&decided).await?;
         Ok(decided)
+    }
+
+    /// The difference has moved on since the person saw it: by the very same decision, whose answer was lost or whose twin was
+    /// faster, or by somebody else's.
+    async fn decided_before(
+        &self,
+        stands: Difference,
+        asked: &DecisionAsked,
+        person: &Person,
+    ) -> Result<Difference, Problem> {
+        self.go_on(&stands).await?;
+        if stands.has_taken(asked.decision, asked.version, person.name(), &asked.why) {
+            Ok(stands)
+        } else {
+            Err(Problem::stale_difference())
+        }
     }
 
     /// Starts what a decision was for.

@@ -1,13 +1,86 @@
 //! Reading refunds. They are written by [`OrderTable::apply`], with their order.
 
+use aws_sdk_dynamodb::{
+    operation::transact_get_items::TransactGetItemsError,
+    types::{Get, TransactGetItem},
+};
 use payments::{
-    ids::{OrderNo, OutRefundNo, RefundNo},
-    refund::Refund,
+    ids::{OrderNo, OutRefundNo, RefundNo, TransactionId},
+    order::Order,
+    refund::{ParkedPayment, Refund},
 };
 
-use super::{OrderTable, TableError, refund_item, text, unavailable};
+use super::{OrderTable, TableError, item, refund_item, text, unavailable};
+
+/// What decides whether a refund that is asked for is taken on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RefundBasis {
+    /// The order.
+    pub order: Option<Order>,
+    /// The refund of that number, if it was asked for before.
+    pub refund: Option<Refund>,
+    /// The payment that is not the order's booked one, if such a one was named.
+    pub parked: Option<ParkedPayment>,
+}
 
 impl OrderTable {
+    /// The basis as it stood at one moment. Reads after one another are not enough: a transaction that commits between them
+    /// shows in some and not in others, and while it commits even a later consistent read may still show what was before
+    /// (DynamoDB's "isolation levels": only a transaction reads several items as of one moment).
+    ///
+    /// # Errors
+    /// [`TableError`]; [`TableError::Conflict`] while a write to one of them is under way.
+    pub async fn refund_basis(
+        &self,
+        order_no: &OrderNo,
+        refund_no: &RefundNo,
+        transaction_id: Option<&TransactionId>,
+    ) -> Result<RefundBasis, TableError> {
+        let keys = [
+            Some(item::ORDER_SK.to_owned()),
+            Some(refund_item::sk(refund_no)),
+            transaction_id.map(item::payment_sk),
+        ];
+        let mut reads = Vec::new();
+        for sk in keys.into_iter().flatten() {
+            let get = Get::builder()
+                .table_name(&self.table)
+                .key("pk", text(self.pk(order_no)))
+                .key("sk", text(sk))
+                .build()?;
+            reads.push(TransactGetItem::builder().get(get).build());
+        }
+        let sent = self
+            .client
+            .transact_get_items()
+            .set_transact_items(Some(reads))
+            .send()
+            .await;
+        let got = match sent {
+            Ok(got) => got,
+            Err(error) => {
+                return Err(match error.as_service_error() {
+                    Some(TransactGetItemsError::TransactionCanceledException(cancelled))
+                        if cancelled
+                            .cancellation_reasons()
+                            .iter()
+                            .any(|reason| reason.code() == Some("TransactionConflict")) =>
+                    {
+                        TableError::Conflict
+                    }
+                    Some(_) | None => unavailable("read what decides about a refund", error),
+                });
+            }
+        };
+        // As many answers as questions, in their order.
+        let at = |at: usize| got.responses().get(at).and_then(|one| one.item());
+        Ok(RefundBasis {
+            order: at(0).map(item::read).transpose()?,
+            refund: at(1).map(refund_item::read).transpose()?,
+            parked: at(2).map(item::parked_payment).transpose()?,
+        })
+    }
+
     /// Reads a refund consistently.
     ///
     /// # Errors

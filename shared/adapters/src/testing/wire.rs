@@ -356,7 +356,7 @@ impl HttpConnector for Tapped {
                 Some(Fault::ServiceFault) => refusal(500, "InternalServerError", None),
                 Some(Fault::Throttled) => refusal(400, throttling_code(call.service), None),
                 Some(Fault::Denied) => refusal(400, "AccessDeniedException", None),
-                Some(Fault::Conflict) if call.operation == "TransactWriteItems" => {
+                Some(Fault::Conflict) if call.operation.starts_with("Transact") => {
                     let reasons = vec![
                         json!({"Code": "TransactionConflict", "Message": "by the test"});
                         call.items

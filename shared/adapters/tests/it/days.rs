@@ -74,7 +74,7 @@ impl Bench {
             },
             approval: Approval::Caller,
         };
-        let change = refund::reserve(order, None, &wanted, "https://n", &because())
+        let change = refund::reserve(order, None, &[], &wanted, "https://n", &because())
             .expect("there is money to give back");
         self.write(&change).await;
         let Some(RefundChange::New(refund)) = &change.refund else {

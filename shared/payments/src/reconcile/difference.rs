@@ -665,6 +665,19 @@ pub const PERSONS: usize = 2;
 /// The longest reason, in characters.
 pub const REASON_MAX: usize = 500;
 
+impl Decision {
+    /// Whether it may lead to this state.
+    const fn leads_to(self, to: State) -> bool {
+        match self {
+            Self::Propose | Self::ProposePaid => matches!(to, State::Proposed),
+            Self::Approve => matches!(to, State::Proposed | State::Approved),
+            Self::Reject => matches!(to, State::Rejected),
+            Self::Explain => matches!(to, State::Explained),
+            Self::Retry | Self::Release | Self::Redirect => matches!(to, State::Approved),
+        }
+    }
+}
+
 impl Difference {
     /// A difference as a run finds it.
     pub fn found(
@@ -1040,6 +1053,19 @@ impl Difference {
             who,
             why: &last.why,
         })
+    }
+
+    /// Whether this very decision was taken on that version before: its answer was lost and the person asks again, or a twin of
+    /// the request was faster.
+    pub fn has_taken(&self, decision: Decision, version: u64, person: &str, why: &str) -> bool {
+        // The step that made the next version: the first one made version 1.
+        let step = usize::try_from(version).map(|at| self.history.get(at));
+        let Ok(Some(step)) = step else {
+            return false;
+        };
+        step.who == Who::Person(person.to_owned())
+            && step.why == why.trim()
+            && decision.leads_to(step.to)
     }
 
     /// The difference after a run brought both sides together, or found them so.
@@ -1550,5 +1576,27 @@ mod tests {
                 .iter()
                 .all(|kind| Kind::named(kind.name()) == Some(*kind))
         );
+    }
+
+    #[test]
+    fn a_decision_that_was_taken_is_known_again_whatever_came_after_it() {
+        let seen = difference(Kind::DuplicatePayment).proposed("run-1", "to be given back", NOW);
+        let first = seen
+            .decided(Decision::Approve, "li", " looked at it ", NOW)
+            .unwrap();
+        let second = first
+            .decided(Decision::Approve, "wang", "so did I", NOW)
+            .unwrap();
+        for stands in [&first, &second, &second.repaired("run-2", "done", NOW)] {
+            let taken =
+                |decision, version, person, why| stands.has_taken(decision, version, person, why);
+            let version = seen.version;
+            assert!(taken(Decision::Approve, version, "li", "looked at it"));
+            assert!(!taken(Decision::Approve, version, "wang", "looked at it"));
+            assert!(!taken(Decision::Approve, version, "li", "changed my mind"));
+            assert!(!taken(Decision::Reject, version, "li", "looked at it"));
+            assert!(!taken(Decision::Approve, version - 1, "li", "looked at it"));
+        }
+        assert!(!seen.has_taken(Decision::Approve, seen.version, "li", "looked at it"));
     }
 }

@@ -187,9 +187,10 @@ fn booked<'a>(order: &'a Order, transaction_id: &str) -> Option<&'a Payment> {
 }
 
 /// Whether money that was never ours is back, or turned out to be the order's own. While a refund is on its way it may still fail.
+/// What went back another way WeChat Pay knows nothing of: a person says so of the difference.
 fn given_back(parked: Option<&ParkedPayment>) -> bool {
     parked.is_some_and(|parked| match parked.state {
-        ParkedState::Parked | ParkedState::Refunding => false,
+        ParkedState::Parked | ParkedState::Refunding | ParkedState::Released => false,
         ParkedState::Refunded | ParkedState::Booked => true,
     })
 }
@@ -465,6 +466,12 @@ mod tests {
             ),
             (ParkedState::Refunded, "agrees", "agrees"),
             (ParkedState::Booked, "agrees", "agrees"),
+            // A person says of it that it went back another way.
+            (
+                ParkedState::Released,
+                "duplicate_payment",
+                "unknown_order_there",
+            ),
         ] {
             assert_eq!(kind(&row(), &second(state)), of_an_order, "{state:?}");
             assert_eq!(kind(&row(), &nobodys(state)), of_nobodys, "{state:?}");
