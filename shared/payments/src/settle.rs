@@ -380,10 +380,10 @@ impl Change {
         change
     }
 
-    /// Whether the payment that this change books is no younger than its order: it may have been parked for want of one.
+    /// Whether the payment that this change books is older than its order: it may have been parked for want of one.
     pub fn books_older_money(&self) -> bool {
         self.books()
-            .is_some_and(|payment| payment.paid_at <= self.from.created_at)
+            .is_some_and(|payment| payment.paid_at < self.from.created_at)
     }
 
     /// The change, with money that is kept for a person.

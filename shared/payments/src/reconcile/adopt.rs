@@ -61,8 +61,9 @@ pub fn adopt_paid(
         Beginning {
             client_id,
             state: OrderState::Closing,
-            // Nothing older is known of it than its payment. An order that were younger would not be the one that was paid.
-            created_at: money.payment.paid_at,
+            // Nothing older is known of it than its payment. A second after that, so that what was kept of the payment for want
+            // of an order is looked up, and the payment still counts as this order's.
+            created_at: UnixSeconds(money.payment.paid_at.0.saturating_add(1)),
             version: VERSION_AGAIN,
         },
         because,
