@@ -1034,7 +1034,8 @@ impl Difference {
             | Kind::FeeOffTheRate
             | Kind::FundFlowWithoutTrade
             | Kind::TradeWithoutFundFlow
-            | Kind::SummaryDiffers => None,
+            | Kind::SummaryDiffers
+            | Kind::UncheckedRows => None,
         }
     }
 
