@@ -283,7 +283,6 @@ pub enum RefundRefused {
 /// WeChat Pay takes this many refunds for an order (section 6.2).
 pub const REFUNDS_MAX: u32 = 50;
 /// And for this long after the payment, in seconds: 365 days.
-/// And for this long after the payment, in seconds: 365 days.
 pub const REFUNDABLE_S: i64 = 365 * 24 * 3600;
 /// And one a minute for each order, in seconds. Each new refund is given a slot of its own; since a slot may be missed, whoever
 /// sends one holds the order for so long as well.
