@@ -227,7 +227,11 @@ fn only_what_may_be_decided_is_offered_and_why_it_may_not() {
         .unwrap();
     let page = one(&li(), &approved, None);
     assert_eq!(buttons(&page), Vec::<String>::new());
-    assert!(page.contains("Approved, 2 of 2") && page.contains("on its way"));
+    assert!(page.contains("Approved, 2 of 2"), "{page}");
+    assert!(
+        page.contains("The system: the refund is being made"),
+        "{page}"
+    );
 }
 
 #[test]
