@@ -15,6 +15,8 @@ pub(crate) struct Exchange {
     pub(crate) asked: Value,
     /// The answer's body; `null` when there is none.
     pub(crate) answered: Value,
+    /// The answer's `Request-ID`.
+    pub(crate) request_id: String,
 }
 
 /// All of them, in the order in which WeChat Pay saw them.

@@ -128,6 +128,7 @@ impl Ends {
             endpoint: endpoint(method, path),
             asked: serde_json::from_slice(request.body()).unwrap_or(Value::Null),
             answered: serde_json::from_slice(answer.body()).unwrap_or(Value::Null),
+            request_id: answer.header("request-id").unwrap_or_default().to_owned(),
         });
         answer
     }

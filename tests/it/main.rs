@@ -35,6 +35,7 @@ mod looking;
 mod odd_shapes;
 mod one_command;
 mod refunds;
+mod request_ids;
 mod settings;
 mod shared_number;
 mod strain;

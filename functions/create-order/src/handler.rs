@@ -120,6 +120,7 @@ impl Request<'_> {
             cause: self.cause(),
             trace: self.trace.id().to_owned(),
             at: now,
+            request_id: None,
         };
         let first = because.event(1, Subject::Order, None, wanted.state.name());
         // Side by side: both are conditional writes, and WeChat Pay is called only after both.

@@ -26,6 +26,7 @@ use payments::{
 use strict_json::Wrong;
 use tracing::{error, info, warn};
 use wechatpay::{
+    RequestId,
     callback::{Callback, Plaintext},
     verify::SignedHeaders,
 };
@@ -94,10 +95,18 @@ pub async fn process(desk: &Desk, batch: Batch, deadline_ms: i64) -> Answer {
 async fn process_one(desk: &Desk, record: &Record, deadline_ms: i64) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &desk.random);
     let (verdict, queue) = match Message::parse(&record.body) {
-        Ok(Message::Result(PaymentResult::CallbackV1 { headers, body })) => (
-            callback(desk, record, &headers, body.as_bytes(), &trace).await,
-            &desk.payment_results,
-        ),
+        Ok(Message::Result(PaymentResult::CallbackV1 {
+            headers,
+            body,
+            request_id,
+        })) => {
+            let request_id = request_id.as_deref().and_then(RequestId::read);
+            let body = body.as_bytes();
+            (
+                callback(desk, record, &headers, body, request_id, &trace).await,
+                &desk.payment_results,
+            )
+        }
         Ok(Message::Request(PaymentRequest::IssueV1 { order_no })) => (
             issue(desk, record, &order_no, deadline_ms, &trace).await,
             &desk.payment_requests,
@@ -139,6 +148,7 @@ async fn callback(
     record: &Record,
     headers: &SignedHeaders,
     body: &[u8],
+    request_id: Option<RequestId>,
     trace: &Trace,
 ) -> Verdict {
     let callback = match reopen_callback(&desk.keys, headers, body).await {
@@ -159,10 +169,11 @@ async fn callback(
         notice_id = callback.id,
         event_type = callback.event_type,
         trace_id = trace.id(),
+        wechat_request_id = request_id.as_ref().map(RequestId::as_str),
         "notice taken from the queue"
     );
     let entry = Entry::of(record, &callback);
-    match settle(desk, &callback, trace).await {
+    match settle(desk, &callback, request_id, trace).await {
         Outcome::Settled => {
             ledger::settled(desk, &entry).await;
             Verdict::Done
@@ -179,13 +190,18 @@ async fn callback(
 
 /// Settles what a callback tells, by what kind of news it is: `TRANSACTION.SUCCESS` alone does not make it a payment
 /// (section 7.5).
-async fn settle(desk: &Desk, callback: &Callback, trace: &Trace) -> Outcome {
+async fn settle(
+    desk: &Desk,
+    callback: &Callback,
+    request_id: Option<RequestId>,
+    trace: &Trace,
+) -> Outcome {
     let cause = Cause::Notice(callback.id.clone());
     let settled = match &callback.plaintext {
         Plaintext::Transaction(transaction) => match TradeNotice::try_from(transaction.clone()) {
             Ok(notice) => desk
                 .settling
-                .settle(&notice, &cause, trace.id())
+                .settle(&notice.told_under(request_id), &cause, trace.id())
                 .await
                 .map_err(failed),
             Err(unreadable) => return parked(unreadable.to_string()),
@@ -193,7 +209,7 @@ async fn settle(desk: &Desk, callback: &Callback, trace: &Trace) -> Outcome {
         Plaintext::Refund(refund) => match RefundNews::try_from(refund.clone()) {
             Ok(news) => desk
                 .refunding
-                .settle(&news, &cause, trace.id())
+                .settle(&news.told_under(request_id), &cause, trace.id())
                 .await
                 .map_err(failed),
             Err(unreadable) => return parked(unreadable.to_string()),

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 #[cfg(feature = "museum")]
 use wechatpay::museum::{self, Exhibit};
 use wechatpay::{
+    RequestId,
     callback::{Callback, CallbackError},
     verify::{SignedHeaders, VerifyError},
 };
@@ -56,13 +57,16 @@ pub async fn receive(desk: &Desk, event: Event) -> Response<String> {
         Err(refusal) => return refuse(&refusal.into(), length),
     };
     let length = body.len();
-    match accept(desk, &headers, body, &trace).await {
+    let request_id = headers.get(RequestId::HEADER).and_then(RequestId::read);
+    let wechat_request_id = request_id.as_ref().map(RequestId::as_str);
+    match accept(desk, &headers, body, request_id.as_ref(), &trace).await {
         Ok(accepted) => {
             match accepted {
                 Accepted::Opened(callback) => info!(
                     notice_id = callback.id,
                     event_type = callback.event_type,
                     trace_id = trace.id(),
+                    wechat_request_id,
                     length,
                     "callback queued"
                 ),
@@ -70,6 +74,7 @@ pub async fn receive(desk: &Desk, event: Event) -> Response<String> {
                     cause = unreadable.name(),
                     error = %unreadable,
                     trace_id = trace.id(),
+                    wechat_request_id,
                     length,
                     "callback queued for a person: WeChat Pay signed it, and it cannot be read"
                 ),
@@ -94,6 +99,7 @@ async fn accept(
     desk: &Desk,
     headers: &Headers,
     body: Vec<u8>,
+    request_id: Option<&RequestId>,
     trace: &Trace,
 ) -> Result<Accepted, ReceiveError> {
     if body.len() > BODY_MAX {
@@ -119,6 +125,7 @@ async fn accept(
     let message = PaymentResult::CallbackV1 {
         headers: signed,
         body,
+        request_id: request_id.map(|id| id.as_str().to_owned()),
     };
     desk.payment_results
         .send_result(&message, &trace.traceparent())

@@ -497,5 +497,6 @@ fn because(desk: &Desk, cause: &Cause, trace: &Trace) -> Because {
         cause: cause.clone(),
         trace: trace.id().to_owned(),
         at: desk.clock.now(),
+        request_id: None,
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use adapters::wechat_api::Answered;
 use flows::ask::{AskError, Asked};
 use payments::{
     ids::{OutRefundNo, TransactionId},
@@ -12,6 +13,7 @@ use payments::{
 };
 use tracing::warn;
 use wechatpay::{
+    RequestId,
     api::{ErrorCode, QueryRefund, Refusal, Repeat, Side},
     wire::Refund,
 };
@@ -44,8 +46,8 @@ pub(crate) async fn payment(
         Err(AskError::Unreadable(unreadable)) => return Ok(Err(unread("payment", &unreadable))),
         asked => asked?,
     };
-    let transaction = match asked {
-        Ok(transaction) => transaction,
+    let (transaction, request_id) = match asked {
+        Ok(told) => told,
         Err(Asked::NotThere) => {
             return Ok(Err("WeChat Pay says that it has no such payment".into()));
         }
@@ -55,7 +57,10 @@ pub(crate) async fn payment(
     };
     let trade_type = transaction.trade_type.clone();
     Ok(match TradeNotice::try_from(transaction) {
-        Ok(notice) => Ok(Payment { notice, trade_type }),
+        Ok(notice) => Ok(Payment {
+            notice: notice.told_under(request_id),
+            trade_type,
+        }),
         Err(unreadable) => Err(unread("payment", &unreadable)),
     })
 }
@@ -71,8 +76,9 @@ pub(crate) async fn refund(
     let query = QueryRefund {
         out_refund_no: out_refund_no.as_str().to_owned(),
     };
-    match desk.wechat.call_either(&query, ASK_WITHIN).await? {
-        Answer::Done(answer) => Ok(read(answer)),
+    let Answered { answer, request_id } = desk.wechat.call_either(&query, ASK_WITHIN).await?;
+    match answer {
+        Answer::Done(answer) => Ok(read(answer, request_id)),
         Answer::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
             Ok(Err("WeChat Pay says that it has no such refund".into()))
         }
@@ -84,9 +90,9 @@ pub(crate) async fn refund(
     }
 }
 
-fn read(answer: Refund) -> Told<Box<RefundNews>> {
+fn read(answer: Refund, request_id: Option<RequestId>) -> Told<Box<RefundNews>> {
     RefundNews::try_from(answer)
-        .map(Box::new)
+        .map(|news| Box::new(news.told_under(request_id)))
         .map_err(|unreadable| unread("refund", &unreadable))
 }
 

@@ -9,6 +9,7 @@ use std::{slice, time::Duration};
 use adapters::{
     bill_file::{BillFileError, BillSource, Unzip, UnzipError},
     evidence::Keeping,
+    wechat_api::Answered,
 };
 use payments::{
     issue::Answer,
@@ -20,6 +21,7 @@ use payments::{
 };
 use tracing::info;
 use wechatpay::{
+    RequestId,
     api::{
         AccountType, BillLink, BillType, Call, ErrorCode, FundFlowBill, Refusal, Repeat, TradeBill,
     },
@@ -422,7 +424,13 @@ async fn link<C: Call<Answer = BillLink>>(
     bill: BillName,
     call: &C,
 ) -> Result<Option<BillLink>, DayError> {
-    match desk.wechat.call_either(call, LINK_WITHIN).await? {
+    let Answered { answer, request_id } = desk.wechat.call_either(call, LINK_WITHIN).await?;
+    info!(
+        bill = bill.name(),
+        wechat_request_id = request_id.as_ref().map(RequestId::as_str),
+        "WeChat Pay was asked where a bill is"
+    );
+    match answer {
         Answer::Done(link) if link.hash_type == HASH_TYPE => Ok(Some(link)),
         Answer::Done(link) => Err(refused(bill, &format!("hash_type {}", link.hash_type))),
         Answer::Refused(refusal) => {

@@ -51,6 +51,9 @@ pub enum PaymentResult {
         headers: SignedHeaders,
         /// The body, byte for byte (it verified as JSON, so it is text).
         body: String,
+        /// Its `Request-ID` header. Messages of earlier versions have none, and it is not signed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        request_id: Option<String>,
     },
 }
 
@@ -149,6 +152,7 @@ impl PaymentResult {
             "callback.v1" => Ok(Self::CallbackV1 {
                 headers: message.take("headers")?,
                 body: message.take("body")?,
+                request_id: message.take_optional("request_id")?,
             }),
             _ => Err(unknown_kind()),
         }
@@ -426,6 +430,7 @@ mod tests {
                 signature_type: None,
             },
             body: "{\"a\":\"\u{fffe}\u{ffff}\u{1f375}\t\"}".to_owned(),
+            request_id: Some("08E6B1A8-0".to_owned()),
         };
         let sent = within_xml(serde_json::to_string(&result).unwrap());
         let is_taken =

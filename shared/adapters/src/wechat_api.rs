@@ -22,7 +22,7 @@ use payments::issue::Answer;
 use tokio::sync::OnceCell;
 use tracing::{debug, error, info, warn};
 use wechatpay::{
-    FieldKey,
+    FieldKey, RequestId,
     api::{Call, CallFailure, Method, Outgoing, Repeat, read_answer},
     sign::{SignError, authorization},
     verify::VerifyError,
@@ -80,6 +80,15 @@ pub struct Limits {
     pub refunds_per_s: u32,
     /// `MERCHANT_SIGNATURES_PER_S`: signatures by KMS.
     pub signatures_per_s: u32,
+}
+
+/// What came of one call, and what WeChat Pay calls it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered<T> {
+    /// What came of it.
+    pub answer: Answer<T>,
+    /// WeChat Pay's own name of the call, if an answer came. It is not signed.
+    pub request_id: Option<RequestId>,
 }
 
 /// The call never left: nothing happened at WeChat Pay.
@@ -219,9 +228,10 @@ impl WechatApi {
         call: &C,
         host: Host,
         within: Duration,
-    ) -> Result<Answer<C::Answer>, NotSent> {
+    ) -> Result<Answered<C::Answer>, NotSent> {
         let deadline_ms = self.deadline_ms(within);
         let outgoing = call.outgoing();
+        let asks = outgoing.method == Method::Get;
         if asks_for_a_refund(&outgoing) {
             self.wait_for(&self.0.refunds, deadline_ms).await?;
         }
@@ -256,8 +266,13 @@ impl WechatApi {
             Err(error) => Err(error),
         };
         self.watch(host, sent_at_ms, received.as_ref().err());
-        Ok(match received {
-            Ok(Some(received)) => self.judge::<C>(&keys, &received).await,
+        let answer = match received {
+            Ok(Some(received)) => {
+                return Ok(Answered {
+                    answer: self.judge::<C>(&keys, &received, asks).await,
+                    request_id: received.request_id,
+                });
+            }
             Ok(None) => {
                 Answer::Unknown("WeChat Pay's answer is longer than any known one".to_owned())
             }
@@ -271,6 +286,10 @@ impl WechatApi {
                     "no answer".to_owned()
                 })
             }
+        };
+        Ok(Answered {
+            answer,
+            request_id: None,
         })
     }
 
@@ -287,11 +306,11 @@ impl WechatApi {
         &self,
         call: &C,
         within: Duration,
-    ) -> Result<Answer<C::Answer>, NotSent> {
+    ) -> Result<Answered<C::Answer>, NotSent> {
         let deadline_ms = self.deadline_ms(within);
         let [first, other] = self.hosts_for_a_question();
         let answer = self.call(call, first, first_share(within)).await?;
-        if !goes_to_the_other_host(&answer) {
+        if !goes_to_the_other_host(&answer.answer) {
             return Ok(answer);
         }
         let pause = BETWEEN_HOSTS.pause(1, &self.0.random);
@@ -419,7 +438,13 @@ impl WechatApi {
     }
 
     /// Verifies and reads. A serial that is not known makes the keys be read anew, once: WeChat Pay may have rotated them.
-    async fn judge<C: Call>(&self, keys: &MerchantKeys, received: &Received) -> Answer<C::Answer> {
+    /// A call that does not only ask (`asks`) has its line in any log: without WeChat Pay's name of it nothing can be disputed.
+    async fn judge<C: Call>(
+        &self,
+        keys: &MerchantKeys,
+        received: &Received,
+        asks: bool,
+    ) -> Answer<C::Answer> {
         let now = self.0.clock.now();
         let read = |keys: &wechatpay::verify::VerificationKeys| {
             read_answer::<C>(
@@ -440,14 +465,24 @@ impl WechatApi {
             }
             answer => answer,
         };
-        let request_id = received.request_id.as_deref().unwrap_or("none");
+        let request_id = received
+            .request_id
+            .as_ref()
+            .map_or("none", RequestId::as_str);
+        let status = received.status;
         match answer {
             Ok(value) => {
-                debug!(
-                    wechat_request_id = request_id,
-                    status = received.status,
-                    "WeChat Pay answered"
-                );
+                if asks {
+                    debug!(
+                        wechat_request_id = request_id,
+                        status, "WeChat Pay answered"
+                    );
+                } else {
+                    info!(
+                        wechat_request_id = request_id,
+                        status, "WeChat Pay did what it was asked"
+                    );
+                }
                 Answer::Done(value)
             }
             Err(CallFailure::Refused(refusal)) => {
@@ -466,7 +501,7 @@ impl WechatApi {
                         "WeChat Pay refused"
                     );
                 }
-                Answer::Refused(*refusal)
+                Answer::Refused(refusal.told_under(received.request_id.clone()))
             }
             Err(CallFailure::Unverified(error)) => {
                 warn!(wechat_request_id = request_id, cause = error.name(), %error, "an answer was not believed");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapters::wechat_api::{NotSent, WechatApi};
+use adapters::wechat_api::{Answered, NotSent, WechatApi};
 use payments::{
     ids::{OrderNo, TransactionId},
     issue::Answer,
@@ -11,6 +11,7 @@ use payments::{
 };
 use tracing::error;
 use wechatpay::{
+    RequestId,
     api::{Call, ErrorCode, QueryByOutTradeNo, QueryByTransactionId, Refusal},
     wire::Transaction,
 };
@@ -112,8 +113,8 @@ impl Asking {
             out_trade_no: order_no.as_str().to_owned(),
         };
         Ok(match self.told(&query, within).await? {
-            Ok(transaction) => {
-                let notice = TradeNotice::try_from(transaction)?;
+            Ok((transaction, request_id)) => {
+                let notice = TradeNotice::try_from(transaction)?.told_under(request_id);
                 if notice.order_no == *order_no {
                     Ok(notice)
                 } else {
@@ -124,7 +125,7 @@ impl Asking {
         })
     }
 
-    /// What WeChat Pay says of one payment, by its own number. Nothing is settled: of an order that was paid twice, a query by
+    /// What WeChat Pay says of one payment, by its own number, and what it calls the question. Nothing is settled: of an order that was paid twice, a query by
     /// the order's number would tell of the other payment.
     ///
     /// # Errors
@@ -133,7 +134,7 @@ impl Asking {
         &self,
         transaction_id: &TransactionId,
         within: Duration,
-    ) -> Result<Result<Transaction, Asked>, AskError> {
+    ) -> Result<Result<(Transaction, Option<RequestId>), Asked>, AskError> {
         let query = QueryByTransactionId {
             mchid: self.wechat.mchid().to_owned(),
             transaction_id: transaction_id.as_str().to_owned(),
@@ -145,9 +146,10 @@ impl Asking {
         &self,
         query: &C,
         within: Duration,
-    ) -> Result<Result<Transaction, Asked>, AskError> {
-        Ok(match self.wechat.call_either(query, within).await? {
-            Answer::Done(transaction) => Ok(transaction),
+    ) -> Result<Result<(Transaction, Option<RequestId>), Asked>, AskError> {
+        let Answered { answer, request_id } = self.wechat.call_either(query, within).await?;
+        Ok(match answer {
+            Answer::Done(transaction) => Ok((transaction, request_id)),
             Answer::Refused(refusal) if refusal.code == ErrorCode::OrderNotExist => {
                 Err(Asked::NotThere)
             }

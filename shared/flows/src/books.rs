@@ -14,7 +14,7 @@ use payments::{
 };
 use tracing::{error, info, warn};
 use wechatpay::{
-    UnixSeconds,
+    RequestId, UnixSeconds,
     api::{ErrorCode, Side},
 };
 
@@ -74,6 +74,7 @@ impl Books {
             cause: cause.clone(),
             trace: trace.to_owned(),
             at: self.clock.now(),
+            request_id: None,
         }
     }
 
@@ -139,6 +140,11 @@ impl Books {
 /// One line for each change; an error where a person has to act.
 fn log(change: &Change) {
     let order_no = change.from.order_no.as_str();
+    let told_under = change
+        .events
+        .iter()
+        .find_map(|event| event.request_id.as_ref());
+    let wechat_request_id = told_under.map(RequestId::as_str);
     if change.from.state.name() != change.to.name() {
         let settlement_delay_s = change
             .books()
@@ -149,6 +155,7 @@ fn log(change: &Change) {
             from = change.from.state.name(),
             to = change.to.name(),
             settlement_delay_s,
+            wechat_request_id,
             "order changed"
         );
     }
@@ -163,6 +170,7 @@ fn log(change: &Change) {
         from,
         to = to.state.name(),
         amount_fen = to.amount.get(),
+        wechat_request_id,
         "refund changed"
     );
     if let Some(what_to_do) = what_to_do(to) {
@@ -171,6 +179,7 @@ fn log(change: &Change) {
             refund_no = to.refund_no.as_str(),
             state = to.state.name(),
             trouble = to.trouble,
+            wechat_request_id,
             what_to_do,
             "refund needs a person"
         );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapters::wechat_api::{NotSent, WechatApi};
+use adapters::wechat_api::{Answered, NotSent, WechatApi};
 use payments::{
     close::{self, AfterClose, Closable},
     issue::is_busy_or_broken,
@@ -11,7 +11,7 @@ use payments::{
     settle::Change,
 };
 use tracing::{error, info};
-use wechatpay::api::Close;
+use wechatpay::{RequestId, api::Close};
 
 use crate::{
     ask::{AskError, Asked, Asking, unless_unreadable},
@@ -97,9 +97,13 @@ impl Closing {
             out_trade_no: order.order_no.as_str().to_owned(),
         };
         // Half of the time, so that the other half is left for the question.
-        let answer = self.wechat.call_either(&call, within / 2).await?;
+        let Answered { answer, request_id } = self.wechat.call_either(&call, within / 2).await?;
+        let told_under = request_id.as_ref();
         match close::judge_answer(&order, asked_at, &answer) {
-            AfterClose::Closed => self.end(order, cause, trace).await.map(answered),
+            AfterClose::Closed => self
+                .end(order, told_under, cause, trace)
+                .await
+                .map(answered),
             AfterClose::Wait => {
                 info!(
                     order_no = order.order_no.as_str(),
@@ -116,6 +120,7 @@ impl Closing {
                 if order.issued && asked == Asked::NotThere {
                     error!(
                         order_no = order.order_no.as_str(),
+                        wechat_request_id = told_under.map(RequestId::as_str),
                         what_to_do = "look the order up in WeChat Pay's console: it is not closed here before it is closed there",
                         "WeChat Pay had the order and does not know it now"
                     );
@@ -126,9 +131,12 @@ impl Closing {
                 if matches!(asked, Asked::Settled(Settled::Parked { .. }))
                     && order.state == OrderState::Closing
                 {
-                    return self.end(order, cause, trace).await.map(answered);
+                    return self
+                        .end(order, told_under, cause, trace)
+                        .await
+                        .map(answered);
                 }
-                self.say_if_stuck(&order);
+                self.say_if_stuck(&order, told_under);
                 let unanswered = match &asked {
                     // It is still open, since the close itself was not taken.
                     Asked::Settled(Settled::StillOpen) => answer.is_none_for_now(),
@@ -142,12 +150,13 @@ impl Closing {
     }
 
     /// An order that could not be closed for an hour after its time needs somebody who looks why.
-    fn say_if_stuck(&self, order: &Order) {
+    fn say_if_stuck(&self, order: &Order, told_under: Option<&RequestId>) {
         let over_for_s = self.books.clock.now().0.saturating_sub(order.expires_at.0);
         if order.state == OrderState::Closing && over_for_s > STUCK_S {
             error!(
                 order_no = order.order_no.as_str(),
                 over_for_s,
+                wechat_request_id = told_under.map(RequestId::as_str),
                 what_to_do = "find out from the lines above why WeChat Pay does not close it",
                 "an order cannot be closed"
             );
@@ -180,7 +189,13 @@ impl Closing {
     }
 
     /// From `closing` to `closed`, unless money came meanwhile.
-    async fn end(&self, mut order: Order, cause: &Cause, trace: &str) -> Result<Order, CloseError> {
+    async fn end(
+        &self,
+        mut order: Order,
+        told_under: Option<&RequestId>,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Order, CloseError> {
         for round in 0..TRIES {
             if round > 0 {
                 self.books.pause(round).await;
@@ -189,7 +204,7 @@ impl Closing {
             if order.state != OrderState::Closing {
                 return Ok(order);
             }
-            let because = self.books.because(cause, trace);
+            let because = self.books.because(cause, trace).told_under(told_under);
             let change = Change::new(&order, OrderState::Closed, &because);
             if self.books.write(&change).await? {
                 return Ok(change.order_after());

@@ -7,7 +7,7 @@ use adapters::{
     fields::{FieldError, FieldSeal},
     order_table::{Applied, OrderTable, TableError, Written},
     random::Random,
-    wechat_api::{BETWEEN_HOSTS, CALL_MAX, CALL_MIN, NotSent, WechatApi},
+    wechat_api::{Answered, BETWEEN_HOSTS, CALL_MAX, CALL_MIN, NotSent, WechatApi},
 };
 use payments::{
     due,
@@ -21,6 +21,7 @@ use payments::{
 };
 use tracing::{info, warn};
 use wechatpay::{
+    RequestId,
     api::{Prepay as PrepayCall, PrepayValue, Refusal},
     pay,
     sign::SignError,
@@ -154,7 +155,7 @@ impl Issuing {
             let Some(share) = self.share(deadline_ms) else {
                 break;
             };
-            let answer = match self.wechat.call(&call, host, share).await {
+            let Answered { answer, request_id } = match self.wechat.call(&call, host, share).await {
                 Err(NotSent::TooLate) => break,
                 Err(busy @ NotSent::Busy) => {
                     last_cause = busy.to_string();
@@ -165,7 +166,10 @@ impl Issuing {
             let tries_left = u32::try_from(hosts.len()).unwrap_or_default();
             let foreign = clean || issue::is_of_another_system(&answer, &order);
             match issue::judge(answer, tries_left, clean) {
-                Next::Store(value) => return self.store(order, value, cause, trace).await,
+                Next::Store(value) => {
+                    let told_under = request_id.as_ref();
+                    return self.store(order, value, told_under, cause, trace).await;
+                }
                 Next::Repeat => {
                     clean = false;
                     "the first host gave no answer that counts".clone_into(&mut last_cause);
@@ -242,6 +246,7 @@ impl Issuing {
         &self,
         order: Order,
         value: PrepayValue,
+        told_under: Option<&RequestId>,
         cause: &Cause,
         trace: &str,
     ) -> Result<Issued, IssueError> {
@@ -255,6 +260,7 @@ impl Issuing {
             cause: cause.clone(),
             trace: trace.to_owned(),
             at: now,
+            request_id: told_under.cloned(),
         };
         let awaiting = OrderState::AwaitingPayment(prepay.clone());
         let next_look = due::order_look(&order, &awaiting, now);
@@ -272,6 +278,7 @@ impl Issuing {
                     order_no,
                     product = order.product.name(),
                     renewed = event.is_none(),
+                    wechat_request_id = told_under.map(RequestId::as_str),
                     "prepay value stored"
                 );
                 Ok(Issued::Order(order))
@@ -366,6 +373,7 @@ impl Issuing {
             cause: cause.clone(),
             trace: trace.to_owned(),
             at: self.clock.now(),
+            request_id: refusal.request_id.clone(),
         };
         let rejected = OrderState::Rejected(Rejection::Refused);
         let change = Change::new(order, rejected, &because);
@@ -379,7 +387,12 @@ impl Issuing {
         };
         match applied {
             Applied::Yes => {
-                warn!(order_no = order.order_no.as_str(), %refusal, "the order is rejected");
+                warn!(
+                    order_no = order.order_no.as_str(),
+                    wechat_request_id = refusal.request_id.as_ref().map(RequestId::as_str),
+                    %refusal,
+                    "the order is rejected"
+                );
                 Ok(Issued::Rejected(refusal))
             }
             Applied::Stale => match self.orders.read(&order.order_no).await? {
@@ -419,5 +432,6 @@ fn number_used_elsewhere() -> Refusal {
         message: "the number is in use at WeChat Pay for an order that was not made here"
             .to_owned(),
         detail: None,
+        request_id: None,
     }
 }

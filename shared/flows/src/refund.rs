@@ -10,7 +10,7 @@ use std::time::Duration;
 use adapters::{
     guards::{Guards, GuardsError, Lease, LeaseOf},
     order_table::{Kept, RefundBasis, TableError},
-    wechat_api::{NotSent, WechatApi},
+    wechat_api::{Answered, NotSent, WechatApi},
 };
 use payments::{
     due::{self, BALANCE_PAUSE_S},
@@ -30,7 +30,7 @@ use payments::{
 };
 use tracing::{error, info, warn};
 use wechatpay::{
-    UnixSeconds,
+    RequestId, UnixSeconds,
     api::{
         AbnormalRefundBody, AbnormalRefundTo, ApplyAbnormalRefund, ErrorCode, QueryRefund, Refusal,
     },
@@ -173,8 +173,8 @@ enum Which<'a> {
 enum Asked {
     /// It told.
     News(Box<RefundNews>),
-    /// It knows no such refund.
-    NotThere,
+    /// It knows no such refund, it said under this `Request-ID`.
+    NotThere(Option<RequestId>),
     /// It knows the refund, and what it says of it cannot be read.
     Unreadable(UnreadableNotice),
     /// It does not tell.
@@ -355,16 +355,18 @@ impl Refunding {
                     }
                     return Ok(driven(settled));
                 }
-                Asked::NotThere if claimed.state == RefundState::Reserved => {}
-                Asked::NotThere if matches!(claimed.state, RefundState::Refused(_)) => {
+                Asked::NotThere(_) if claimed.state == RefundState::Reserved => {}
+                Asked::NotThere(_) if matches!(claimed.state, RefundState::Refused(_)) => {
                     say_who_is_needed(claimed);
                     return Ok(Driven::Open);
                 }
-                Asked::NotThere => {
+                Asked::NotThere(request_id) => {
                     error!(
                         order_no = order_no.as_str(),
                         refund_no = refund_no.as_str(),
                         state = claimed.state.name(),
+                        wechat_request_id = request_id.as_ref().map(RequestId::as_str),
+                        what_to_do = "ask WeChat Pay's support what became of it, and give them the Request-ID",
                         "WeChat Pay accepted the refund before and does not know it now"
                     );
                     return Ok(Driven::Open);
@@ -512,7 +514,7 @@ impl Refunding {
                 return Ok(Decided::Unknown);
             }
             match self.ask(&refund.out_refund_no, left).await? {
-                Asked::NotThere => {}
+                Asked::NotThere(_) => {}
                 Asked::Unreadable(unreadable) => {
                     say_unreadable(&refund, &unreadable);
                     return Ok(Decided::Unknown);
@@ -567,7 +569,7 @@ impl Refunding {
                 say_unreadable(&refund, &unreadable);
                 return Ok(Decided::Unknown);
             }
-            Asked::NotThere | Asked::Unknown | Asked::Unanswered => {
+            Asked::NotThere(_) | Asked::Unknown | Asked::Unanswered => {
                 return Ok(Decided::Unknown);
             }
         }
@@ -594,10 +596,11 @@ impl Refunding {
             },
         );
         let [host, _] = self.wechat.hosts();
-        match self.wechat.call(&call, host, within).await? {
+        let Answered { answer, request_id } = self.wechat.call(&call, host, within).await?;
+        match answer {
             Answer::Done(answer) => {
                 let news = match RefundNews::try_from(answer) {
-                    Ok(news) => news,
+                    Ok(news) => news.told_under(request_id),
                     // It was taken all the same.
                     Err(unreadable) => {
                         say_unreadable(&refund, &unreadable);
@@ -659,10 +662,13 @@ impl Refunding {
             Lease::Held { until, .. } => return self.put_off(claimed, until, trace).await,
         }
         let [host, _] = self.wechat.hosts();
-        let refusal = match self.wechat.call(&claimed.request(), host, within).await? {
+        let Answered { answer, request_id } =
+            self.wechat.call(&claimed.request(), host, within).await?;
+        let refusal = match answer {
             Answer::Done(answer) => match RefundNews::try_from(answer) {
                 Ok(news) => {
                     let which = Which::Ours(refund_no);
+                    let news = news.told_under(request_id);
                     let settled = self.settle_found(&news, &which, cause, trace).await?;
                     return Ok(driven(settled));
                 }
@@ -691,6 +697,7 @@ impl Refunding {
                     order_no = order_no.as_str(),
                     refund_no = refund_no.as_str(),
                     pause_s = BALANCE_PAUSE_S,
+                    wechat_request_id = refusal.request_id.as_ref().map(RequestId::as_str),
                     what_to_do =
                         "fill up the merchant's balance at WeChat Pay; refunds go on by themselves",
                     "all refunds rest: the balance is too low"
@@ -704,7 +711,10 @@ impl Refunding {
                     .await?;
                 Ok(Driven::Open)
             }
-            AfterRefusal::Refuse { code } => self.refuse(claimed, code, within, cause, trace).await,
+            AfterRefusal::Refuse { code } => {
+                let refused = (code, refusal.request_id.as_ref());
+                self.refuse(claimed, refused, within, cause, trace).await
+            }
         }
     }
 
@@ -742,6 +752,7 @@ impl Refunding {
                 order_no = claimed.order_no.as_str(),
                 refund_no = claimed.refund_no.as_str(),
                 waits_s,
+                wechat_request_id = refusal.request_id.as_ref().map(RequestId::as_str),
                 %refusal,
                 "a refund does not get on"
             );
@@ -807,7 +818,7 @@ impl Refunding {
     async fn refuse(
         &self,
         claimed: &Refund,
-        code: String,
+        (code, told_under): (String, Option<&RequestId>),
         within: Duration,
         cause: &Cause,
         trace: &str,
@@ -825,7 +836,7 @@ impl Refunding {
                     self.settle_found(&news, &which, cause, trace).await?,
                 ));
             }
-            Asked::NotThere => {}
+            Asked::NotThere(_) => {}
         }
         for round in 0..TRIES {
             self.books.pause(round).await;
@@ -839,7 +850,7 @@ impl Refunding {
             if refund.state != RefundState::Reserved {
                 return Ok(Driven::Open); // news came meanwhile
             }
-            let because = self.books.because(cause, trace);
+            let because = self.books.because(cause, trace).told_under(told_under);
             let state = RefundState::Refused(code.clone());
             let change = refund::moving(&order, &refund, state, None, &because);
             if self.books.write(&change).await? {
@@ -858,16 +869,17 @@ impl Refunding {
         let query = QueryRefund {
             out_refund_no: out_refund_no.as_str().to_owned(),
         };
-        Ok(match self.wechat.call_either(&query, within).await? {
+        let Answered { answer, request_id } = self.wechat.call_either(&query, within).await?;
+        Ok(match answer {
             Answer::Done(answer) => match RefundNews::try_from(answer) {
-                Ok(news) => Asked::News(Box::new(news)),
+                Ok(news) => Asked::News(Box::new(news.told_under(request_id))),
                 Err(unreadable) => Asked::Unreadable(unreadable),
             },
             Answer::Unreadable(unreadable) => {
                 Asked::Unreadable(UnreadableNotice::Answer(unreadable))
             }
             Answer::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
-                Asked::NotThere
+                Asked::NotThere(request_id)
             }
             Answer::Refused(refusal) if !is_busy_or_broken(&refusal) => Asked::Unknown,
             Answer::Refused(_) | Answer::Unknown(_) => Asked::Unanswered,
@@ -896,7 +908,9 @@ impl Refunding {
                         .refund_known_as(&news.order_no, &news.out_refund_no)
                 )?,
             };
-            let because = books.because(cause, trace);
+            let because = books
+                .because(cause, trace)
+                .told_under(news.request_id.as_ref());
             let settlement = match (&order, which, &found) {
                 (Some(order), Which::Named, None) => {
                     // Made elsewhere. Of a payment that is not the order's, what is kept of that decides.
@@ -933,7 +947,7 @@ impl Refunding {
                     if found.is_none() && self.is_known(news, which).await? {
                         continue;
                     }
-                    self.park(&parked, cause).await?;
+                    self.park(&parked, news.request_id.as_ref(), cause).await?;
                     return Ok(Settled::Parked {
                         what_to_do: parked.reason.to_string(),
                         notice_id: parked.notice_id(),
@@ -964,13 +978,19 @@ impl Refunding {
     }
 
     /// Keeps a refund for a person, and says so each time until somebody has decided.
-    async fn park(&self, parked: &ParkedRefund, cause: &Cause) -> Result<(), TableError> {
+    async fn park(
+        &self,
+        parked: &ParkedRefund,
+        told_under: Option<&RequestId>,
+        cause: &Cause,
+    ) -> Result<(), TableError> {
         let now = self.books.clock.now();
         if self.books.orders.park_refund(parked, cause, now).await? == Kept::Waiting {
             error!(
                 order_no = parked.order_no.as_str(),
                 refund_id = parked.refund_id.as_str(),
                 reason = parked.reason.name(),
+                wechat_request_id = told_under.map(RequestId::as_str),
                 what_to_do = %parked.reason,
                 "refund parked for a person"
             );

@@ -8,6 +8,7 @@ use payments::{
     settle::{self, Change, MerchantFacts, Parked, Settlement},
 };
 use tracing::error;
+use wechatpay::RequestId;
 
 use crate::books::{Books, BooksError, TRIES};
 
@@ -82,7 +83,9 @@ impl Settling {
         for round in 0..TRIES {
             books.pause(round).await;
             let found = books.orders.read(&notice.order_no).await?;
-            let because = books.because(cause, trace);
+            let because = books
+                .because(cause, trace)
+                .told_under(notice.request_id.as_ref());
             let settlement = match &found {
                 Some(order) => judge(order, &books.facts, notice, &because),
                 None => settle::judge_unknown(notice),
@@ -92,7 +95,7 @@ impl Settling {
                 Settlement::StillOpen => return Ok(Settled::StillOpen),
                 Settlement::Park(parked) => {
                     if let Some(kept) = self.park(found.as_ref(), &parked, &because).await? {
-                        say(&parked, kept);
+                        say(&parked, notice.request_id.as_ref(), kept);
                         return Ok(waiting(&parked));
                     }
                 }
@@ -102,7 +105,7 @@ impl Settling {
                     let change = self.with_what_is_kept(*change, &because).await?;
                     if books.write(&change).await? {
                         if let Some(parked) = &change.parked {
-                            say(parked, Kept::Waiting);
+                            say(parked, notice.request_id.as_ref(), Kept::Waiting);
                         }
                         return Ok(waits.unwrap_or(Settled::Changed));
                     }
@@ -167,12 +170,13 @@ fn waiting(parked: &Parked) -> Settled {
 }
 
 /// Says that money waits for a person, each time until somebody has decided.
-fn say(parked: &Parked, kept: Kept) {
+fn say(parked: &Parked, told_under: Option<&RequestId>, kept: Kept) {
     if kept == Kept::Waiting {
         error!(
             order_no = parked.order_no.as_str(),
             transaction_id = parked.transaction_id.as_str(),
             reason = parked.reason.name(),
+            wechat_request_id = told_under.map(RequestId::as_str),
             what_to_do = %parked.reason,
             "money parked for a person"
         );

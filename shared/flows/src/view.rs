@@ -110,8 +110,13 @@ fn shown(order_no: &OrderNo, event: &Event) -> Value {
         "at": format_rfc3339_beijing(event.at),
         "trace_id": event.trace,
     });
-    if let (Some(from), Some(fields)) = (&event.from, view.as_object_mut()) {
-        fields.insert("from".to_owned(), json!(from));
+    if let Some(fields) = view.as_object_mut() {
+        let from = event.from.as_deref().map(|from| ("from", from));
+        let request_id = event.request_id.as_ref();
+        let request_id = request_id.map(|id| ("wechat_request_id", id.as_str()));
+        for (name, value) in from.into_iter().chain(request_id) {
+            fields.insert(name.to_owned(), json!(value));
+        }
     }
     view
 }

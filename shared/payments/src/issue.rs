@@ -170,6 +170,7 @@ mod tests {
             raw_code: code.into(),
             message: String::new(),
             detail: None,
+            request_id: None,
         })
     }
 

@@ -1,7 +1,7 @@
 //! The journal: one event for every change of an order, its refunds and its further payments, written with the change itself.
 
 use serde::Serialize;
-use wechatpay::UnixSeconds;
+use wechatpay::{RequestId, UnixSeconds};
 
 use crate::ids::{OrderNo, RefundNo, TransactionId};
 
@@ -105,6 +105,8 @@ pub struct Event {
     pub at: UnixSeconds,
     /// The trace it happened under.
     pub trace: String,
+    /// What WeChat Pay calls the request, or the callback, that it told of this by: its support asks for it.
+    pub request_id: Option<RequestId>,
 }
 
 /// Why, when and under which trace something changes: what all events of one change share.
@@ -116,9 +118,18 @@ pub struct Because {
     pub trace: String,
     /// When, by our clock.
     pub at: UnixSeconds,
+    /// The `Request-ID` under which WeChat Pay told of it, if it did.
+    pub request_id: Option<RequestId>,
 }
 
 impl Because {
+    /// The same, told by WeChat Pay under this `Request-ID`.
+    #[must_use]
+    pub fn told_under(mut self, request_id: Option<&RequestId>) -> Self {
+        self.request_id = request_id.cloned();
+        self
+    }
+
     /// The event of one change that follows `version`.
     pub fn event(
         &self,
@@ -135,6 +146,7 @@ impl Because {
             cause: self.cause.clone(),
             at: self.at,
             trace: self.trace.clone(),
+            request_id: self.request_id.clone(),
         }
     }
 }

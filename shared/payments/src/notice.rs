@@ -1,7 +1,7 @@
 //! News about money: WeChat Pay's words turned into our own types, from a callback or from a query alike.
 
 use wechatpay::{
-    UnixSeconds, Unreadable,
+    RequestId, UnixSeconds, Unreadable,
     time::parse_rfc3339,
     wire::{TradeState, Transaction},
 };
@@ -23,6 +23,17 @@ pub struct TradeNotice {
     pub order_no: OrderNo,
     /// How the order stands there.
     pub outcome: Outcome,
+    /// What WeChat Pay calls the request or the callback that told it.
+    pub request_id: Option<RequestId>,
+}
+
+impl TradeNotice {
+    /// The same with the `Request-ID` that it came with.
+    #[must_use]
+    pub fn told_under(mut self, request_id: Option<RequestId>) -> Self {
+        self.request_id = request_id;
+        self
+    }
 }
 
 /// How an order stands at WeChat Pay.
@@ -122,6 +133,7 @@ impl TryFrom<Transaction> for TradeNotice {
             appid: wire.appid,
             order_no,
             outcome,
+            request_id: None,
         })
     }
 }

@@ -800,6 +800,7 @@ pub(crate) mod tests {
             cause: Cause::Request("req-1".into()),
             trace: "t".into(),
             at: NOW,
+            request_id: None,
         }
     }
 

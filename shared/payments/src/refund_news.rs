@@ -1,7 +1,7 @@
 //! News about refunds: WeChat Pay's words turned into our own types, from a notice or from an answer alike, and what they do.
 
 use wechatpay::{
-    UnixSeconds,
+    RequestId, UnixSeconds,
     api::{ErrorCode, Refusal, Repeat, Side},
     time::parse_rfc3339,
     wire::{self, RefundStatus},
@@ -42,6 +42,8 @@ pub struct RefundNews {
     pub total: Fen,
     /// When it was accepted (`create_time`). Answers tell it, notices do not; no refund waits for it.
     pub accepted_at: Option<UnixSeconds>,
+    /// What WeChat Pay calls the request or the callback that told it.
+    pub request_id: Option<RequestId>,
 }
 
 /// How a refund stands at WeChat Pay.
@@ -230,11 +232,19 @@ impl Raw<'_> {
             total: Fen::new(self.total_fen).ok_or(invalid("amount.total"))?,
             // Nothing is decided on it but the day that the refund is looked for in: it must not hold the money up.
             accepted_at: self.create_time.and_then(|at| parse_rfc3339(at).ok()),
+            request_id: None,
         })
     }
 }
 
 impl RefundNews {
+    /// The same with the `Request-ID` that it came with.
+    #[must_use]
+    pub fn told_under(mut self, request_id: Option<RequestId>) -> Self {
+        self.request_id = request_id;
+        self
+    }
+
     fn parked(&self, reason: RefundParkReason) -> RefundSettlement {
         RefundSettlement::Park(ParkedRefund {
             order_no: self.order_no.clone(),
@@ -579,6 +589,7 @@ mod tests {
             amount: refund.amount,
             total: refund.total,
             accepted_at: None,
+            request_id: None,
         }
     }
 

@@ -500,6 +500,7 @@ pub(crate) mod tests {
             appid: "wxa".into(),
             order_no: OrderNo::parse("ORDER-1").unwrap(),
             outcome,
+            request_id: None,
         }
     }
 
@@ -528,6 +529,7 @@ pub(crate) mod tests {
             cause: Cause::Notice("EV-1".into()),
             trace: "t".into(),
             at: NOW,
+            request_id: None,
         }
     }
 

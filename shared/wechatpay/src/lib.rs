@@ -120,6 +120,7 @@ pub mod museum;
 mod names;
 mod open_enum;
 pub mod pay;
+mod request_id;
 pub mod resource;
 pub mod sensitive;
 pub mod sign;
@@ -137,6 +138,7 @@ pub use api::{
 pub use callback::{Callback, CallbackError, Plaintext};
 pub use keys::KeyError;
 pub use pay::{AppParams, JsapiParams, MiniProgramParams};
+pub use request_id::RequestId;
 pub use resource::{ApiV3Key, OpenError, Sealed};
 pub use sensitive::{EncryptFieldError, EncryptedField, FieldKey, OpenFieldError};
 pub use sign::{LocalKey, SignError, Signer, authorization};

@@ -1,7 +1,13 @@
 //! The journal, the states, and what is due.
 
+use std::collections::BTreeSet;
+
 use super::{Findings, state};
-use crate::books::{Books, Item, OrderBook, number, text};
+use crate::{
+    books::{Books, Item, OrderBook, number, text},
+    logs,
+    scene::Scene,
+};
 
 /// Where an order's state may lead (section 5 of the design).
 const ORDER_STEPS: &[(&str, &[&str])] = &[
@@ -141,6 +147,38 @@ fn chain(
                 state(item)
             ),
         );
+    }
+}
+
+/// States that an order or a refund comes to by WeChat Pay's word alone.
+const TOLD: [&str; 4] = ["awaiting_payment", "paid", "processing", "succeeded"];
+
+/// Whatever WeChat Pay told has the name that it gave to the request or the callback, and the log has it too: else nothing could be
+/// disputed.
+pub(super) fn what_wechat_pay_told_has_its_request_id(
+    scene: &Scene,
+    books: &Books,
+    found: &mut Findings,
+) {
+    let given: BTreeSet<String> = scene
+        .exchanges
+        .all()
+        .into_iter()
+        .map(|exchange| exchange.request_id)
+        .collect();
+    let logged = logs::read();
+    for (order_no, book) in &books.orders {
+        for event in &book.events {
+            let (to, id) = (text(event, "to"), text(event, "wechat_request_id"));
+            let by_notice = text(event, "cause_kind") == "notice";
+            let is_known = by_notice || given.contains(id);
+            if TOLD.contains(&to) && (id.is_empty() || !is_known || !logged.contains(id)) {
+                found.add(
+                    "what WeChat Pay told has its Request-ID",
+                    format!("{order_no} became {to} by {id:?}"),
+                );
+            }
+        }
     }
 }
 

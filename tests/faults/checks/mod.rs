@@ -34,6 +34,7 @@ pub(crate) fn at_any_moment(play: &mut Play) {
     let mut found = Findings::default();
     journal::events_follow_each_other(&books, &mut found);
     journal::what_is_not_final_is_due(&books, &mut found);
+    journal::what_wechat_pay_told_has_its_request_id(&play.scene, &books, &mut found);
     money::no_more_is_refunded_than_was_paid(&play.scene, &books, &mut found);
     money::what_is_booked_was_paid(&play.scene, &books, &mut found);
     money::refunds_keep_their_numbers(&play.scene, &books, &mut found);

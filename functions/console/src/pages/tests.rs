@@ -245,6 +245,7 @@ fn what_happened_to_the_order_stands_between_what_happened_to_the_difference() {
         cause: Cause::Request("r-1".to_owned()),
         at: at(seconds),
         trace: String::new(),
+        request_id: None,
     };
     let explained = found(Kind::AmountDiffers)
         .decided(Decision::Explain, "li", "a discount", at(60))

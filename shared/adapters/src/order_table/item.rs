@@ -36,7 +36,7 @@ use payments::{
     refund::{ParkedPayment, ParkedState},
     webhook::OutgoingEvent,
 };
-use wechatpay::UnixSeconds;
+use wechatpay::{RequestId, UnixSeconds};
 
 use super::{DueItem, DueSince, TableError, due_shard, number, refund_item, text};
 
@@ -257,7 +257,7 @@ fn event_attributes(order_no: &OrderNo, event: &Event) -> Item {
 }
 
 fn event_attributes_alone(event: &Event) -> Item {
-    Item::from([
+    let mut item = Item::from([
         ("version".to_owned(), number(event.version)),
         (
             "from".to_owned(),
@@ -268,8 +268,15 @@ fn event_attributes_alone(event: &Event) -> Item {
         ("cause_id".to_owned(), text(event.cause.id())),
         ("at".to_owned(), number(event.at.0)),
         ("trace".to_owned(), text(&event.trace)),
-    ])
+    ]);
+    if let Some(request_id) = &event.request_id {
+        item.insert(WECHAT_REQUEST_ID.to_owned(), text(request_id.as_str()));
+    }
+    item
 }
+
+/// Where an event that WeChat Pay told of has its `Request-ID`. Events of earlier versions have none.
+const WECHAT_REQUEST_ID: &str = "wechat_request_id";
 
 fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
     let cause = Cause::of(
@@ -297,6 +304,7 @@ fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
         cause,
         at: UnixSeconds(fields.number("at")?),
         trace: fields.text("trace")?.to_owned(),
+        request_id: fields.optional(WECHAT_REQUEST_ID).and_then(RequestId::read),
     })
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use tracing::warn;
+use tracing::{info, warn};
 use wechatpay::{
+    RequestId,
     api::{BillLink, Refusal},
     sign::authorization,
 };
@@ -68,12 +69,21 @@ impl WechatApi {
         };
         self.watch(host, sent_at_ms, sent.as_ref().err());
         let response = sent.map_err(|error| BillFileError::BrokeOff(error.without_url()))?;
+        let request_id = response
+            .headers()
+            .get(RequestId::HEADER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(RequestId::read);
+        let named = request_id.as_ref().map_or("none", RequestId::as_str);
         if response.status() == StatusCode::OK {
+            info!(wechat_request_id = named, "WeChat Pay sends a bill");
             return Ok(BillBytes::of(response));
         }
         let refusal = refusal(response, left).await?;
-        warn!(%refusal, "WeChat Pay refused to send a bill");
-        Err(BillFileError::Refused(Box::new(refusal)))
+        warn!(wechat_request_id = named, %refusal, "WeChat Pay refused to send a bill");
+        Err(BillFileError::Refused(Box::new(
+            refusal.told_under(request_id),
+        )))
     }
 
     /// The host whose base this is.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::warn;
 use wechatpay::{
+    RequestId,
     api::{Call, Certificates, ErrorCode, Refusal},
     certificates::{CertificateError, PlatformCertificate, open_download},
     sign::authorization,
@@ -104,7 +105,8 @@ impl WechatApi {
             if refusal.status == 404 && refusal.code == ErrorCode::ResourceNotExists {
                 return Ok(Download::NoneForThisMerchant);
             }
-            warn!(wechat_request_id = received.request_id, %refusal, "WeChat Pay refused");
+            let request_id = received.request_id.as_ref().map(RequestId::as_str);
+            warn!(wechat_request_id = request_id, %refusal, "WeChat Pay refused");
             return Err(DownloadError::Refused(Box::new(refusal)));
         }
         let headers = received

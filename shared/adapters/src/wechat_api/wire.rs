@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use wechatpay::verify::{SignedHeaders, VerifyError};
+use wechatpay::{
+    RequestId,
+    verify::{SignedHeaders, VerifyError},
+};
 
 use super::NotSent;
 use crate::tls;
@@ -20,7 +23,7 @@ const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION
 pub(super) struct Received {
     pub(super) status: u16,
     pub(super) headers: Result<SignedHeaders, VerifyError>,
-    pub(super) request_id: Option<String>,
+    pub(super) request_id: Option<RequestId>,
     pub(super) body: Vec<u8>,
 }
 
@@ -37,7 +40,7 @@ impl Received {
                 .and_then(|value| value.to_str().ok())
         };
         let headers = SignedHeaders::read(text);
-        let request_id = text("request-id").map(str::to_owned);
+        let request_id = text(RequestId::HEADER).and_then(RequestId::read);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len().saturating_add(chunk.len()) > ANSWER_MAX {

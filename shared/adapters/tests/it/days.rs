@@ -136,6 +136,7 @@ async fn paid_in(table: &OrderTable, order_no: &str, paid_at: UnixSeconds) -> Or
             currency: "CNY".to_owned(),
             refunded: false,
         }),
+        request_id: None,
     };
     let Settlement::Change(change) = settle::judge(&order, &facts(), &notice, &because()) else {
         panic!("not booked")
@@ -203,6 +204,7 @@ fn because() -> Because {
         cause: Cause::Request("req-1".to_owned()),
         trace: "t".to_owned(),
         at: UnixSeconds(MIDNIGHT.0 + 30),
+        request_id: None,
     }
 }
 
@@ -217,6 +219,7 @@ fn news(refund: &Refund, status: NewsStatus, accepted_at: Option<UnixSeconds>) -
         amount: refund.amount,
         total: refund.total,
         accepted_at,
+        request_id: None,
     }
 }
 
@@ -360,6 +363,7 @@ fn refund_in_console(order: &Order) -> RefundNews {
         amount: Fen::new(10).expect("fen"),
         total: order.amount,
         accepted_at: None,
+        request_id: None,
     }
 }
 

@@ -148,6 +148,7 @@ mod tests {
             cause: Cause::Reconciliation("run-1".into()),
             trace: "t".into(),
             at: UnixSeconds(1_000_000),
+            request_id: None,
         }
     }
 
@@ -170,6 +171,7 @@ mod tests {
             appid: "wxa".into(),
             order_no: OrderNo::parse("FOREIGN-1").unwrap(),
             outcome: Outcome::Paid(money.clone()),
+            request_id: None,
         };
         (notice, money)
     }

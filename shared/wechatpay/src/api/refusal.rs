@@ -8,8 +8,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::loose;
-use crate::verify::shown;
+use crate::{RequestId, loose, verify::shown};
 
 /// An answer that is no 2xx. It is not signed. Neither its text nor its `Debug` shows the free texts, which may quote a
 /// personal value of the request.
@@ -26,6 +25,8 @@ pub struct Refusal {
     pub message: String,
     /// With `PARAM_ERROR` and `INVALID_REQUEST`: which field.
     pub detail: Option<RefusalDetail>,
+    /// What WeChat Pay calls the request that it refused.
+    pub request_id: Option<RequestId>,
 }
 
 /// Which field is wrong.
@@ -72,7 +73,15 @@ impl Refusal {
             raw_code,
             message: body.message.as_ref().and_then(as_text).unwrap_or_default(),
             detail: body.detail.as_ref().and_then(RefusalDetail::read),
+            request_id: None,
         }
+    }
+
+    /// The same with the `Request-ID` that it came with.
+    #[must_use]
+    pub fn told_under(mut self, request_id: Option<RequestId>) -> Self {
+        self.request_id = request_id;
+        self
     }
 
     /// Whether the same request may be sent again: by code, and for codes nobody knows by status (page 4012081717).

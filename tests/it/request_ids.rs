@@ -1,0 +1,113 @@
+//! WeChat Pay's `Request-ID` is kept with whatever moves money: its support asks for it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wechatpay_simulator::{Endpoint, Fault, Rule};
+
+use crate::support::{Bench, Lines, native};
+
+/// The ids in the events that are shown of an order, by what changed and to which state.
+async fn ids(bench: &Bench, order_no: &str) -> Vec<(String, String)> {
+    let answer = bench.get(&format!("/v1/orders/{order_no}/events")).await;
+    let events = answer.body["events"].as_array().unwrap().iter();
+    let told = events.filter_map(|event| {
+        let id = event["wechat_request_id"].as_str()?.to_owned();
+        let what = format!("{} {}", event["subject"].as_str()?, event["to"].as_str()?);
+        Some((what, id))
+    });
+    told.collect()
+}
+
+fn has(lines: &[Value], id: &str) -> bool {
+    lines.iter().any(|line| line["wechat_request_id"] == id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_that_wechat_pay_told_of_has_its_request_id_in_the_journal_and_in_the_log() {
+    let bench = Bench::start().await;
+    let lines = Lines::default();
+    lines
+        .of(async {
+            bench.post_order(&native("ORDER-1")).await;
+            bench.pay("ORDER-1").await;
+            assert_eq!(bench.work_off().await, 0);
+            assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
+            assert_eq!(bench.work_off().await, 0);
+            bench.post_order(&native("ORDER-2")).await;
+            assert_eq!(bench.close("ORDER-2").await.status, 200);
+        })
+        .await;
+    let logged = lines.take("INFO");
+    let told = [ids(&bench, "ORDER-1").await, ids(&bench, "ORDER-2").await].concat();
+    let what: Vec<&str> = told.iter().map(|(what, _)| what.as_str()).collect();
+    assert_eq!(
+        what,
+        [
+            "order awaiting_payment",
+            "order paid",
+            "refund processing",
+            "order awaiting_payment",
+            "order closed"
+        ]
+    );
+    for (what, id) in &told {
+        assert!(has(&logged, id), "{what}: no line has {id}");
+    }
+    let callback = bench
+        .wechat
+        .admin()
+        .callbacks_about("ORDER-1")
+        .first()
+        .map(|callback| callback.id.clone());
+    let paid = logged
+        .iter()
+        .find(|line| line["message"] == "notice taken from the queue");
+    let paid = paid.unwrap();
+    assert_eq!(paid["notice_id"], json!(callback));
+    assert_eq!(paid["wechat_request_id"], json!(told[1].1));
+    let mut different: Vec<&str> = told.iter().map(|(_, id)| id.as_str()).collect();
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!(different.len(), told.len(), "each is of a call of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_was_found_by_asking_has_the_id_of_the_question_and_a_rejected_order_that_of_the_refusal()
+ {
+    let bench = Bench::start().await;
+    let admin = bench.wechat.admin();
+    admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
+    bench.post_order(&native("ORDER-1")).await;
+    bench.pay("ORDER-1").await;
+    bench.advance(Duration::from_secs(60)).await;
+    let lines = Lines::default();
+    let report = lines.of(bench.sweep()).await;
+    assert_eq!(report.settled, 1);
+    let told = ids(&bench, "ORDER-1").await;
+    assert_eq!(told[1].0, "order paid");
+    let logged = lines.take("INFO");
+    let changed = logged
+        .iter()
+        .find(|line| line["message"] == "order changed");
+    assert_eq!(changed.unwrap()["wechat_request_id"], told[1].1);
+
+    let param_error = Fault::Refuse {
+        status: 400,
+        code: "PARAM_ERROR".to_owned(),
+    };
+    let refusing = Rule::always(param_error).at(Endpoint::PrepayNative);
+    admin.add_fault(refusing).unwrap();
+    let lines = Lines::default();
+    assert_eq!(
+        lines.of(bench.post_order(&native("ORDER-2"))).await.status,
+        422
+    );
+    let told = ids(&bench, "ORDER-2").await;
+    assert_eq!((told.len(), told[0].0.as_str()), (1, "order rejected"));
+    let logged = lines.take("WARN");
+    let rejected = logged
+        .iter()
+        .find(|line| line["message"] == "the order is rejected");
+    assert_eq!(rejected.unwrap()["wechat_request_id"], told[0].1);
+}
