@@ -109,11 +109,16 @@ fn unread(what: &str, unreadable: &UnreadableNotice) -> String {
 fn refused(refusal: &Refusal) -> Result<String, DayError> {
     let passes = match refusal.side() {
         // A block of the merchant says nothing about this payment or refund.
-        Side::Merchant | Side::Unknown => true,
+        Side::Merchant => true,
+        // A page without a code is some proxy's. A code that nobody knows here is an answer, which asking again would not
+        // change: one payment must not keep the day from its end.
+        Side::Unknown => refusal.raw_code.is_empty(),
         Side::Request | Side::Passing => matches!(refusal.repeat(), Repeat::Yes | Repeat::Later),
     };
     if passes {
-        return Err(unanswered(&refusal.raw_code));
+        return Err(DayError::Passing(
+            format!("WeChat Pay does not tell for now about a difference: {refusal}").into(),
+        ));
     }
     Ok(format!(
         "WeChat Pay refuses to tell of it ({}): look it up in its console",
@@ -126,4 +131,33 @@ fn unanswered(what: &str) -> DayError {
     DayError::Passing(
         format!("WeChat Pay did not answer a question about a difference ({what})").into(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_the_days_matter_only_where_it_passes_or_is_about_the_merchant() {
+        for (status, body, passes) in [
+            (403, r#"{"code":"REQUEST_BLOCKED"}"#, true),
+            (401, r#"{"code":"SIGN_ERROR"}"#, true),
+            (429, r#"{"code":"FREQUENCY_LIMITED"}"#, true),
+            (500, r#"{"code":"SYSTEM_ERROR"}"#, true),
+            (503, r#"{"code":"A_NEW_ONE"}"#, true),
+            (403, "<html>", true),
+            (400, r#"{"code":"PARAM_ERROR"}"#, false),
+            (403, r#"{"code":"RULE_LIMIT"}"#, false),
+            (404, r#"{"code":"NOT_FOUND"}"#, false),
+            (404, r#"{"code":"A_NEW_ONE"}"#, false),
+        ] {
+            let refusal = Refusal::read(status, body.as_bytes());
+            let told = refused(&refusal);
+            assert_eq!(told.is_err(), passes, "{status} {body}");
+            if let Err(error) = told {
+                let told = format!("{:?}", std::error::Error::source(&error));
+                assert!(!told.contains("did not answer"), "{told}");
+            }
+        }
+    }
 }
