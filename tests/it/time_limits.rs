@@ -7,7 +7,7 @@ use adapters::{
     aws::CallLimits,
     testing::{Fault, Match, Service},
 };
-use payments::reconcile::difference::Kind;
+use payments::{create::Payer, reconcile::difference::Kind};
 use serde_json::json;
 use wechatpay_simulator::{Damage, PayOptions};
 
@@ -70,6 +70,9 @@ async fn creating_an_order_ends_before_lambda_and_the_gateway_give_up() {
         fits("CreateOrder", takes, time_out("CreateOrder"));
     }
     assert!(time_out("CreateOrder") < GATEWAY);
+    // While a submission may still be at work, its payer is held: a second tap makes no second order.
+    let holds = u64::try_from(Payer::HOLDS_S).expect("positive");
+    assert!(time_out("CreateOrder") <= Duration::from_secs(holds));
 }
 
 #[tokio::test(flavor = "multi_thread")]

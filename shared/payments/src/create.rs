@@ -43,9 +43,9 @@ pub struct CreateOrder {
 pub struct Payer(String);
 
 impl Payer {
-    /// How long one submission may hold up the next one of the same payer, in seconds: longer than any request takes. It is
-    /// free again as soon as the request is answered.
-    pub const HOLDS_S: i64 = 15;
+    /// How long one submission may hold up the next one of the same payer, in seconds: longer than any request takes, which
+    /// is as long as the gateway waits for one. It is free again as soon as the request is answered.
+    pub const HOLDS_S: i64 = 30;
 
     /// A digest that names this payer of this client, and tells neither.
     pub fn key(&self, client: &ClientId) -> String {
