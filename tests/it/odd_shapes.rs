@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use payments::reconcile::run::RunState;
 use serde_json::{Value, json};
-use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule};
+use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, RefundOutcome, Rule};
 
 use crate::support::{Bench, native};
 
@@ -134,6 +134,46 @@ async fn a_refund_whose_answers_cannot_be_read_is_accepted_and_says_so_until_one
     let refund = bench.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["state"], "succeeded", "{refund}");
     assert!(refund.get("trouble").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_was_sent_on_is_known_for_that_while_its_answers_cannot_be_read() {
+    let bench = Bench::start().await;
+    bench.paid("ORDER-1").await;
+    let admin = bench.wechat.admin();
+    admin.set_refund_outcome(RefundOutcome::Abnormal);
+    let in_silence = async {
+        bench.refund("ORDER-1", "R1", 40).await;
+        for _ in 0..2 {
+            bench.work_off().await;
+            bench.advance(Duration::from_secs(60)).await;
+            bench.sweep().await;
+        }
+        admin.set_refund_outcome(RefundOutcome::Success);
+        let path = "/v1/orders/ORDER-1/refunds/R1/abnormal";
+        let answer = bench.post(path, &json!({"to": "merchant"})).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let unreadable = Fault::AlteredAnswer {
+            patch: json!({"status": null}),
+        };
+        admin
+            .add_fault(Rule::always(unreadable).at(Endpoint::QueryRefund))
+            .unwrap();
+        bench.advance(Duration::from_secs(61)).await;
+        bench.sweep().await;
+    };
+    bench.in_silence(in_silence).await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(
+        (&refund["state"], &refund["trouble"]),
+        (&json!("abnormal"), &json!("REDIRECTED")),
+        "nobody is asked to pay it once more"
+    );
+    admin.clear_faults(None);
+    bench.advance(Duration::from_secs(6 * 3600)).await;
+    bench.sweep().await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["state"], "succeeded", "{refund}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

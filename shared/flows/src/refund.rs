@@ -346,7 +346,9 @@ impl Refunding {
                     if settled == Settled::AlreadyDone {
                         say_who_is_needed(claimed);
                     }
-                    let was_unread = claimed.trouble.as_deref() == Some(UNREADABLE_ANSWER);
+                    // Of an abnormal one it was just noted what stands there now.
+                    let was_unread = claimed.trouble.as_deref() == Some(UNREADABLE_ANSWER)
+                        && claimed.state != RefundState::Abnormal;
                     if settled == Settled::StillOpen && was_unread {
                         let next = claimed
                             .due
@@ -773,7 +775,8 @@ impl Refunding {
         unreadable: &UnreadableNotice,
     ) -> Result<Driven, RefundError> {
         say_unreadable(claimed, unreadable);
-        if let Some(due) = claimed.due {
+        // That it was sent on stands nowhere else. Without it people would be asked to send or pay the money once more.
+        if let Some(due) = claimed.due.filter(|_| !claimed.is_redirected()) {
             self.books
                 .orders
                 .hold_refund(claimed, UNREADABLE_ANSWER, due)
