@@ -9,6 +9,7 @@ use wechatpay::{
     api::{Call, Certificates, ErrorCode, Refusal},
     certificates::{CertificateError, PlatformCertificate, open_download},
     sign::authorization,
+    verify::VerifyError,
 };
 
 use super::{
@@ -51,6 +52,8 @@ impl DownloadError {
             Self::NotSent(NotSent::Sign(_) | NotSent::Client(_)) => false,
             Self::NotSent(NotSent::TooLate | NotSent::Busy) | Self::NoAnswer(_) => true,
             Self::Refused(refusal) => refusal.status >= 500 || refusal.status == 429,
+            // A wrong signature on purpose, by which WeChat Pay tests its merchants: the next answer is right.
+            Self::Unusable(CertificateError::Unverified(VerifyError::Probe { .. })) => true,
             Self::Unusable(_) => false,
         }
     }
@@ -124,5 +127,23 @@ impl WechatApi {
         )
         .map(Download::Certificates)
         .map_err(DownloadError::Unusable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_with_a_probe_for_its_signature_is_asked_for_again_and_a_forged_one_is_a_persons()
+    {
+        let serial = "5157F09EFDC096DE15EBE81A47057A72A4D0E1B2".to_owned();
+        let probe = VerifyError::Probe {
+            serial: serial.clone(),
+            known: true,
+        };
+        assert!(DownloadError::Unusable(probe.into()).is_transient());
+        let forged = VerifyError::WrongSignature { serial };
+        assert!(!DownloadError::Unusable(forged.into()).is_transient());
     }
 }
