@@ -100,7 +100,7 @@ impl KeysTable {
         let pk = merchant_pk(&self.shared.mchid);
         check_verification(&pk, verification, response_serial)?;
         let written = self
-.shared
+            .shared
             .client
             .update_item()
             .table_name(&self.shared.table)
