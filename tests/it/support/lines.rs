@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, Once, PoisonError},
 };
 
 use tracing::instrument::WithSubscriber;
@@ -14,6 +14,14 @@ pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 impl Lines {
     /// Runs `work` and keeps what it logs by itself; not what it leaves to tasks of their own.
     pub(crate) async fn of<T>(&self, work: impl Future<Output = T>) -> T {
+        // A line that a test without a subscriber meets first is taken for one that nobody wants, for all threads. So somebody
+        // always wants what is deployed.
+        static WANTED: Once = Once::new();
+        WANTED.call_once(|| {
+            let nowhere = tracing_subscriber::fmt().with_writer(io::sink);
+            // Where there is one already, that is as good.
+            tracing::subscriber::set_global_default(nowhere.finish()).unwrap_or_default();
+        });
         let lines = self.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()
