@@ -14,7 +14,7 @@ use wechatpay_simulator::{
 
 use wechatpay::UnixSeconds;
 
-use crate::support::{Bench, native};
+use crate::support::{Bench, Lines, native};
 
 /// A paid order of 100 fen.
 async fn paid() -> Bench {
@@ -601,4 +601,94 @@ async fn spellings_of_codes_without_underscores_change_nothing() {
     let refund = bench.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["trouble"], "NOTENOUGH");
     assert!(refund["what_to_do"].as_str().unwrap().contains("balance"));
+}
+
+/// Time passes and the sweep looks: how often a person is told that a refund needs one.
+async fn told_after(bench: &Bench, hours: u64) -> usize {
+    bench.advance(Duration::from_secs(hours * 3600)).await;
+    let lines = Lines::default();
+    lines.of(bench.sweep()).await;
+    let errors = lines.take("ERROR");
+    let about_it = |line: &&serde_json::Value| line["message"] == "refund needs a person";
+    errors.iter().filter(about_it).count()
+}
+
+/// The refund of 100 fen that WeChat Pay has accepted and not ended.
+async fn processing() -> Bench {
+    let bench = paid().await;
+    bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);
+    bench.refund("ORDER-1", "R1", 100).await;
+    bench.work_off().await;
+    assert_eq!(state(&bench, "R1").await, "processing");
+    bench
+}
+
+/// The event that a mark came or went.
+async fn is_told_of_the_mark(bench: &Bench) {
+    let journal = bench.journal("ORDER-1").await;
+    let last = journal.last().unwrap();
+    assert_eq!(
+        (last.subject.kind(), last.from.as_deref(), last.to.as_str()),
+        ("refund", Some("processing"), "processing")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_says_processing_for_ten_days_needs_a_person_until_its_news_comes() {
+    let bench = processing().await;
+    assert_eq!(told_after(&bench, 9 * 24).await, 0);
+    assert_eq!(told_after(&bench, 24).await, 1);
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(
+        (&refund["state"], &refund["trouble"]),
+        (&json!("processing"), &json!("PROCESSING"))
+    );
+    assert!(refund["overdue_since"].is_string(), "{refund}");
+    let what_to_do = refund["what_to_do"].as_str().unwrap();
+    assert!(what_to_do.contains("open a case"), "{what_to_do}");
+    is_told_of_the_mark(&bench).await;
+    assert_eq!(told_after(&bench, 2).await, 0, "asked on, and not told of");
+    assert_eq!(told_after(&bench, 4).await, 1, "six hours after the first");
+
+    let admin = bench.wechat.admin();
+    let out_refund_no = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();
+    admin
+        .settle_refund(&out_refund_no, RefundStatus::Success)
+        .unwrap();
+    bench.deliver().await;
+    bench.work_off().await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["state"], "succeeded");
+    for mark in ["overdue_since", "trouble", "what_to_do"] {
+        assert_eq!(refund.get(mark), None, "{refund}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_whose_query_is_refused_for_an_hour_needs_a_person_until_it_is_answered() {
+    let bench = processing().await;
+    let refused = Fault::Refuse {
+        status: 400,
+        code: "A_NEW_ONE".to_owned(),
+    };
+    let rule = Rule::always(refused).at(Endpoint::QueryRefund);
+    bench.wechat.admin().add_fault(rule).unwrap();
+    assert_eq!(told_after(&bench, 1).await, 0);
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["trouble"], "A_NEW_ONE");
+    assert_eq!(refund.get("overdue_since"), None, "once may be chance");
+    assert_eq!(told_after(&bench, 2).await, 1);
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["state"], "processing");
+    assert!(refund["overdue_since"].is_string(), "{refund}");
+    let what_to_do = refund["what_to_do"].as_str().unwrap();
+    assert!(what_to_do.contains("refuses to tell"), "{what_to_do}");
+
+    bench.wechat.admin().clear_faults(None);
+    assert_eq!(told_after(&bench, 2).await, 0);
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    for mark in ["overdue_since", "trouble", "what_to_do"] {
+        assert_eq!(refund.get(mark), None, "{refund}");
+    }
+    is_told_of_the_mark(&bench).await;
 }

@@ -9,7 +9,8 @@ use adapters::{
 };
 use payments::{
     journal::{Because, Cause},
-    refund::{PaymentKind, Refund, RefundChange, RefundState},
+    refund::{PaymentKind, REDIRECTED, Refund, RefundChange, RefundState},
+    refund_wait,
     settle::{Change, MerchantFacts},
 };
 use tracing::{error, info, warn};
@@ -188,6 +189,9 @@ fn log(change: &Change) {
 
 /// What a person has to do about a refund as it stands; `None` when it gets on by itself or is over.
 pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
+    if refund.overdue_since.is_some() {
+        return Some(overdue(refund.trouble.as_deref().unwrap_or_default()));
+    }
     match &refund.state {
         RefundState::Abnormal => Some(
             "the payer's account cannot take the money: say where it goes with POST .../abnormal, or settle it in WeChat Pay's console",
@@ -220,6 +224,24 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
         | RefundState::Processing
         | RefundState::Succeeded(_)
         | RefundState::Closed => None,
+    }
+}
+
+/// What a person has to do about a refund that WeChat Pay brings to no end, because of this trouble.
+fn overdue(trouble: &str) -> &'static str {
+    match trouble {
+        refund_wait::PROCESSING => {
+            "WeChat Pay has said PROCESSING for over ten days: look the refund up in its console and open a case with it; do not refund the money again meanwhile. It is asked on, and this goes away by itself"
+        }
+        REDIRECTED => {
+            "WeChat Pay was told over ten days ago where the money goes, and has not paid it out: open a case with it. It is asked on, and this goes away by itself"
+        }
+        refund_wait::UNANSWERED => {
+            "WeChat Pay does not answer how the refund stands: look it up in its console; do not refund the money again meanwhile. It is asked on, and this goes away by itself"
+        }
+        _ => {
+            "WeChat Pay refuses to tell how the refund stands, with the code in `trouble`: put right what the code says, and look the refund up in its console; do not refund the money again meanwhile. It is asked on, and this goes away by itself"
+        }
     }
 }
 

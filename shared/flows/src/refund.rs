@@ -26,6 +26,7 @@ use payments::{
     refund_news::{
         self, AfterRefusal, NewsStatus, ParkedRefund, RefundNews, RefundSettlement, judge_refusal,
     },
+    refund_wait::{self, NoEnd, Trouble, Wait},
     settle::Change,
 };
 use tracing::{error, info, warn};
@@ -177,10 +178,8 @@ enum Asked {
     NotThere(Option<RequestId>),
     /// It knows the refund, and what it says of it cannot be read.
     Unreadable(UnreadableNotice),
-    /// It does not tell.
-    Unknown,
-    /// It did not answer, or not for now.
-    Unanswered,
+    /// Nothing that could be settled.
+    Untold(NoEnd),
 }
 
 impl Refunding {
@@ -343,17 +342,13 @@ impl Refunding {
                     let which = Which::Ours(refund_no);
                     let settled = self.settle_found(&news, &which, cause, trace).await?;
                     self.note_redirection(claimed, news.status).await?;
-                    if settled == Settled::AlreadyDone {
-                        say_who_is_needed(claimed);
-                    }
-                    // Of an abnormal one it was just noted what stands there now.
-                    let was_unread = claimed.trouble.as_deref() == Some(UNREADABLE_ANSWER)
-                        && claimed.state != RefundState::Abnormal;
-                    if settled == Settled::StillOpen && was_unread {
-                        let next = claimed
-                            .due
-                            .unwrap_or(due::on(order_no, self.books.clock.now().0));
-                        self.books.orders.unhold_refund(claimed, next).await?;
+                    match &settled {
+                        Settled::StillOpen => {
+                            let no_end = NoEnd::Processing;
+                            return self.without_end(claimed, &no_end, cause, trace).await;
+                        }
+                        Settled::AlreadyDone => say_who_is_needed(claimed),
+                        Settled::Changed | Settled::Parked { .. } => {}
                     }
                     return Ok(driven(settled));
                 }
@@ -376,8 +371,9 @@ impl Refunding {
                 Asked::Unreadable(unreadable) => {
                     return self.known_unread(claimed, &unreadable, cause, trace).await;
                 }
-                Asked::Unknown => return Ok(Driven::Open),
-                Asked::Unanswered => return Ok(Driven::Unanswered),
+                Asked::Untold(no_end) => {
+                    return self.without_end(claimed, &no_end, cause, trace).await;
+                }
             }
         }
         self.send(claimed, within / 2, cause, trace).await
@@ -521,7 +517,7 @@ impl Refunding {
                     say_unreadable(&refund, &unreadable);
                     return Ok(Decided::Unknown);
                 }
-                Asked::Unknown | Asked::Unanswered => return Ok(Decided::Unknown),
+                Asked::Untold(_) => return Ok(Decided::Unknown),
                 Asked::News(news) => {
                     let which = Which::Ours(of.refund_no);
                     self.settle_found(&news, &which, cause, trace).await?;
@@ -571,9 +567,7 @@ impl Refunding {
                 say_unreadable(&refund, &unreadable);
                 return Ok(Decided::Unknown);
             }
-            Asked::NotThere(_) | Asked::Unknown | Asked::Unanswered => {
-                return Ok(Decided::Unknown);
-            }
+            Asked::NotThere(_) | Asked::Untold(_) => return Ok(Decided::Unknown),
         }
         let to = match to {
             AbnormalTo::Merchant => AbnormalRefundTo::MerchantBankCard,
@@ -828,11 +822,12 @@ impl Refunding {
     ) -> Result<Driven, RefundError> {
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         match self.ask(&claimed.out_refund_no, within).await? {
-            Asked::Unknown => return Ok(Driven::Open),
+            Asked::Untold(NoEnd::Unanswered) => return Ok(Driven::Unanswered),
+            // The next look asks again, and says so if that lasts.
+            Asked::Untold(NoEnd::Refused(_) | NoEnd::Processing) => return Ok(Driven::Open),
             Asked::Unreadable(unreadable) => {
                 return self.known_unread(claimed, &unreadable, cause, trace).await;
             }
-            Asked::Unanswered => return Ok(Driven::Unanswered),
             Asked::News(news) => {
                 let which = Which::Ours(refund_no);
                 return Ok(driven(
@@ -884,9 +879,78 @@ impl Refunding {
             Answer::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
                 Asked::NotThere(request_id)
             }
-            Answer::Refused(refusal) if !is_busy_or_broken(&refusal) => Asked::Unknown,
-            Answer::Refused(_) | Answer::Unknown(_) => Asked::Unanswered,
+            Answer::Refused(refusal) if !is_busy_or_broken(&refusal) => {
+                // Some proxy's page has no code.
+                let code = if refusal.raw_code.is_empty() {
+                    format!("HTTP_{}", refusal.status)
+                } else {
+                    refusal.raw_code
+                };
+                Asked::Untold(NoEnd::Refused(code))
+            }
+            Answer::Refused(_) | Answer::Unknown(_) => Asked::Untold(NoEnd::Unanswered),
         })
+    }
+
+    /// WeChat Pay was asked about a refund, and that brings it to no end: after a while a person is told.
+    async fn without_end(
+        &self,
+        claimed: &Refund,
+        no_end: &NoEnd,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Driven, RefundError> {
+        let note = async |trouble: Option<&Trouble>| match claimed.due {
+            Some(due) => {
+                let orders = &self.books.orders;
+                orders.note_trouble(claimed, trouble, due).await.map(drop)
+            }
+            None => Ok(()),
+        };
+        match refund_wait::judge(claimed, no_end, self.books.clock.now()) {
+            Wait::Goes => {}
+            Wait::Tell => say_who_is_needed(claimed),
+            Wait::Note(trouble) => note(Some(&trouble)).await?,
+            Wait::Forget => note(None).await?,
+            Wait::Overdue(trouble) => self.mark(claimed, Some(&trouble), cause, trace).await?,
+            Wait::Cleared => self.mark(claimed, None, cause, trace).await?,
+        }
+        Ok(match no_end {
+            NoEnd::Unanswered => Driven::Unanswered,
+            NoEnd::Processing | NoEnd::Refused(_) => Driven::Open,
+        })
+    }
+
+    /// Marks a refund as overdue because of this trouble, or as overdue no longer, unless it has moved on.
+    async fn mark(
+        &self,
+        claimed: &Refund,
+        overdue: Option<&Trouble>,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<(), RefundError> {
+        for round in 0..TRIES {
+            self.books.pause(round).await;
+            let (order, refund) = futures_util::try_join!(
+                self.books.orders.read(&claimed.order_no),
+                self.books
+                    .orders
+                    .refund(&claimed.order_no, &claimed.refund_no)
+            )?;
+            let (Some(order), Some(refund)) = (order, refund) else {
+                return Ok(());
+            };
+            let has_moved = refund.state != claimed.state || refund.tries != claimed.tries;
+            if has_moved || refund.overdue_since.is_some() == overdue.is_some() {
+                return Ok(());
+            }
+            let because = self.books.because(cause, trace);
+            let change = refund_wait::marking(&order, &refund, overdue, &because);
+            if self.books.write(&change).await? {
+                return Ok(());
+            }
+        }
+        Err(BooksError::Contended.into())
     }
 
     async fn settle_found(
@@ -1044,11 +1108,12 @@ impl Refunding {
     async fn look_soon(&self, refund: &Refund) -> Result<(), RefundError> {
         let at = self.books.clock.now().0.saturating_add(60);
         let next = due::on(&refund.order_no, at);
-        let held = self
-            .books
-            .orders
-            .hold_refund(refund, REDIRECTED, next)
-            .await?;
+        let trouble = Trouble {
+            code: REDIRECTED.to_owned(),
+            since: self.books.clock.now(),
+        };
+        let orders = &self.books.orders;
+        let held = orders.note_trouble(refund, Some(&trouble), next).await?;
         info!(
             order_no = refund.order_no.as_str(),
             refund_no = refund.refund_no.as_str(),

@@ -82,6 +82,9 @@ pub fn refund(refund: &Refund) -> Value {
     if let Some(trouble) = &refund.trouble {
         put("trouble", json!(trouble));
     }
+    if let Some(at) = refund.overdue_since {
+        put("overdue_since", json!(format_rfc3339_beijing(at)));
+    }
     if let Some(what_to_do) = what_to_do(refund) {
         put("what_to_do", json!(what_to_do));
     }

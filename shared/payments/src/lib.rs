@@ -22,6 +22,7 @@ pub mod order;
 pub mod reconcile;
 pub mod refund;
 pub mod refund_news;
+pub mod refund_wait;
 pub mod request;
 pub mod reserve;
 pub mod settle;

@@ -56,8 +56,13 @@ pub struct Refund {
     pub state: RefundState,
     /// WeChat Pay's number of it, once it has one.
     pub refund_id: Option<RefundId>,
-    /// Why it is not getting on, as WeChat Pay's code: it waits for somebody to fill up the balance, say.
+    /// Why it is not getting on, as WeChat Pay's code or one of [`crate::refund_wait`]: it waits for somebody to fill up the
+    /// balance, say.
     pub trouble: Option<String>,
+    /// Since when, where that decides from when on a person is told.
+    pub trouble_since: Option<UnixSeconds>,
+    /// Since when it is a matter for a person that WeChat Pay brings it to no end ([`crate::refund_wait`]).
+    pub overdue_since: Option<UnixSeconds>,
     /// Who gave its money free, if a person did.
     pub decided: Option<Decided>,
     /// When WeChat Pay accepted it, by its clock, which decides whose day's bill has it. Known once an answer has said so; notices
@@ -514,6 +519,8 @@ pub fn reserve(
         state: RefundState::Reserved,
         refund_id: None,
         trouble: None,
+        trouble_since: None,
+        overdue_since: None,
         decided: None,
         accepted_at: None,
         created_at: because.at,
@@ -562,6 +569,8 @@ pub(crate) fn of_late_money(
         state: RefundState::Reserved,
         refund_id: None,
         trouble: None,
+        trouble_since: None,
+        overdue_since: None,
         decided: None,
         accepted_at: None,
         created_at: because.at,
@@ -690,6 +699,8 @@ pub fn moving(
             .accepted_at
             .or(told.and_then(|news| news.accepted_at)),
         trouble,
+        trouble_since: None,
+        overdue_since: None,
         state,
         ..refund.clone()
     };

@@ -475,6 +475,8 @@ fn imported(
         state: state.clone(),
         refund_id: Some(news.refund_id.clone()),
         trouble: None,
+        trouble_since: None,
+        overdue_since: None,
         decided: None,
         accepted_at: news.accepted_at,
         created_at: because.at,

@@ -43,10 +43,21 @@ const REFUND_STEPS: &[(&str, &[&str])] = &[
     ("", &["reserved", "processing", "succeeded", "abnormal"]),
     (
         "reserved",
-        &["processing", "succeeded", "closed", "refused", "abnormal"],
+        &[
+            "reserved",
+            "processing",
+            "succeeded",
+            "closed",
+            "refused",
+            "abnormal",
+        ],
     ),
-    ("processing", &["succeeded", "closed", "abnormal"]),
-    ("abnormal", &["succeeded", "closed"]),
+    // To the state that it is in: its mark of being overdue came or went.
+    (
+        "processing",
+        &["processing", "succeeded", "closed", "abnormal"],
+    ),
+    ("abnormal", &["abnormal", "succeeded", "closed"]),
     (
         "refused",
         &["reserved", "processing", "succeeded", "closed", "abnormal"],

@@ -260,6 +260,8 @@ mod tests {
             state,
             refund_id: None,
             trouble: None,
+            trouble_since: None,
+            overdue_since: None,
             decided: None,
             accepted_at,
             created_at: AT,

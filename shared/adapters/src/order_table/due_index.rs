@@ -5,6 +5,7 @@ use payments::{
     ids::{OrderNo, RefundNo},
     order::Order,
     refund::Refund,
+    refund_wait::Trouble,
 };
 use wechatpay::UnixSeconds;
 
@@ -180,27 +181,38 @@ impl OrderTable {
         self.update_refund(
             "note what holds a refund up",
             refund,
-            "SET trouble = :trouble, due_shard = :due_shard, due_at = :due_at",
+            "SET trouble = :trouble, due_shard = :due_shard, due_at = :due_at REMOVE trouble_since",
             next,
             [(":trouble", text(trouble))],
         )
         .await
     }
 
-    /// Notes that what held a refund up is over, though it is in the same state; `false` when it moved on meanwhile. `refund` is
-    /// the refund as it was claimed.
+    /// Notes why WeChat Pay brings a refund to no end, and since when; with `None` that nothing keeps it. It stays due when it
+    /// was. `false` when it moved on meanwhile. `refund` is the refund as it was claimed.
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn unhold_refund(&self, refund: &Refund, next: Due) -> Result<bool, TableError> {
-        self.update_refund(
-            "note that nothing holds a refund up",
-            refund,
-            "SET due_shard = :due_shard, due_at = :due_at REMOVE trouble",
-            next,
-            [],
-        )
-        .await
+    pub async fn note_trouble(
+        &self,
+        refund: &Refund,
+        trouble: Option<&Trouble>,
+        next: Due,
+    ) -> Result<bool, TableError> {
+        let operation = "note why a refund has no end";
+        let due = "SET due_shard = :due_shard, due_at = :due_at";
+        match trouble {
+            Some(Trouble { code, since }) => {
+                let set = format!("{due}, trouble = :trouble, trouble_since = :since");
+                let values = [(":trouble", text(code)), (":since", number(since.0))];
+                self.update_refund(operation, refund, &set, next, values)
+                    .await
+            }
+            None => {
+                let set = format!("{due} REMOVE trouble, trouble_since");
+                self.update_refund(operation, refund, &set, next, []).await
+            }
+        }
     }
 
     /// Puts a refund off that was claimed and not sent: the try does not count. `false` when it moved on meanwhile. `refund` is the

@@ -10,7 +10,8 @@
 //! | `fingerprint` | SHA-256 of what was asked for |
 //! | `state` | where it stands; `succeeded_at` and `refused_code` with the states that have them |
 //! | `refund_id` | WeChat Pay's number of it |
-//! | `trouble` | why it is not getting on, as WeChat Pay's code |
+//! | `trouble`, `trouble_since` | why it is not getting on, as WeChat Pay's code or one of ours; since when, where that counts |
+//! | `overdue_since` | Unix seconds: since when it is a matter for a person that WeChat Pay brings it to no end |
 //! | `decided_by`, `decided_why` | who gave its money free, if a person did |
 //! | `accepted_at` | Unix seconds: when WeChat Pay accepted it, once an answer has said so |
 //! | `created_at`, `slot_at`, `tries` | Unix seconds; how often somebody set out to send it |
@@ -91,7 +92,7 @@ pub(super) fn write(refund: &Refund, product: Product, pk: &str, at: UnixSeconds
 }
 
 /// The attributes that come and go with the state; `None` where one is not there.
-pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 7] {
+pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 9] {
     let (succeeded_at, refused_code) = match &refund.state {
         RefundState::Succeeded(at) => (Some(number(at.0)), None),
         RefundState::Refused(code) => (None, Some(text(code))),
@@ -109,6 +110,8 @@ pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<Attrib
         ),
         ("accepted_at", refund.accepted_at.map(|at| number(at.0))),
         ("trouble", refund.trouble.as_ref().map(text)),
+        ("trouble_since", refund.trouble_since.map(|at| number(at.0))),
+        ("overdue_since", refund.overdue_since.map(|at| number(at.0))),
         (
             "decided_by",
             refund.decided.as_ref().map(|decided| text(&decided.who)),
@@ -146,6 +149,8 @@ pub(super) fn read(item: &Item) -> Result<Refund, TableError> {
         state: state(&fields)?,
         refund_id: fields.refund_id()?,
         trouble: fields.optional("trouble").map(str::to_owned),
+        trouble_since: fields.optional_seconds("trouble_since")?,
+        overdue_since: fields.optional_seconds("overdue_since")?,
         decided: fields
             .optional("decided_by")
             .zip(fields.optional("decided_why"))
@@ -153,10 +158,7 @@ pub(super) fn read(item: &Item) -> Result<Refund, TableError> {
                 who: who.to_owned(),
                 why: why.to_owned(),
             }),
-        accepted_at: match item.get("accepted_at") {
-            Some(_) => Some(UnixSeconds(fields.number("accepted_at")?)),
-            None => None,
-        },
+        accepted_at: fields.optional_seconds("accepted_at")?,
         created_at: UnixSeconds(fields.number("created_at")?),
         slot_at: UnixSeconds(fields.number("slot_at")?),
         tries: fields.number("tries")?,
@@ -181,6 +183,14 @@ impl Fields<'_> {
     pub(super) fn refund_id(&self) -> Result<Option<RefundId>, TableError> {
         self.optional("refund_id")
             .map(|id| RefundId::parse(id).map_err(|_| self.damaged("refund_id")))
+            .transpose()
+    }
+
+    /// A time that may not be there.
+    fn optional_seconds(&self, name: &'static str) -> Result<Option<UnixSeconds>, TableError> {
+        self.item
+            .get(name)
+            .map(|_| self.number(name).map(UnixSeconds))
             .transpose()
     }
 

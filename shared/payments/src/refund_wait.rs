@@ -1,0 +1,316 @@
+//! Refunds that WeChat Pay brings to no end: it says `PROCESSING` for long, or refuses to tell. After a while such a refund is
+//! *overdue*: a matter for a person. It is asked about as before, and is overdue no longer once the news comes.
+
+use wechatpay::UnixSeconds;
+
+use crate::{
+    journal::{Because, Subject},
+    order::Order,
+    refund::{REDIRECTED, Refund, RefundChange, RefundState},
+    settle::Change,
+};
+
+/// How long WeChat Pay may say `PROCESSING`, in seconds: 10 days. A wallet has its money within 5 minutes and a bank card within
+/// 3 working days (section 6.2), between which there may be a week of holidays; after 7 days without funds WeChat Pay closes a
+/// refund by itself (section 6.3).
+pub const PROCESSING_MAX_S: i64 = 10 * 24 * 3600;
+
+/// How long WeChat Pay may refuse to tell how a refund stands, in seconds: an hour. One such answer alone may be a proxy's.
+pub const UNTOLD_MAX_S: i64 = 3600;
+
+/// How long it may not be known whether WeChat Pay took a refund at all, in seconds: a day.
+pub const UNANSWERED_MAX_S: i64 = 24 * 3600;
+
+/// How often a person is told of an overdue refund, in seconds: every six hours, like of the others that wait for one.
+const TOLD_EVERY_S: i64 = 6 * 3600;
+/// It is looked at once an hour.
+const LOOKED_AT_EVERY_S: i64 = 3600;
+
+/// [`Refund::trouble`] of a refund that is processing for too long.
+pub const PROCESSING: &str = "PROCESSING";
+/// [`Refund::trouble`] of a refund of which nothing is heard.
+pub const UNANSWERED: &str = "UNANSWERED";
+
+/// What came of asking WeChat Pay how a refund stands, where that brings it to no end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum NoEnd {
+    /// It is on its way.
+    Processing,
+    /// WeChat Pay refuses to tell, with this code, and repeating the question is no cure.
+    Refused(String),
+    /// No answer that can be trusted, or one that passes.
+    Unanswered,
+}
+
+/// What is to be done about a refund that has no end yet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Wait {
+    /// Nothing: it is due again.
+    Goes,
+    /// Note what the trouble is, and since when. It is nobody's matter yet.
+    Note(Trouble),
+    /// Forget what was noted: WeChat Pay tells again.
+    Forget,
+    /// It is overdue from now on.
+    Overdue(Trouble),
+    /// It is overdue no longer.
+    Cleared,
+    /// A person is needed as before, and is to be told of it again.
+    Tell,
+}
+
+/// What keeps a refund from its end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Trouble {
+    /// WeChat Pay's code, or one of this file's.
+    pub code: String,
+    /// Since when, by our clock; of a refund that is processing, by WeChat Pay's.
+    pub since: UnixSeconds,
+}
+
+/// Judges what a question at `now` came to. `refund` is as it was read before it.
+pub fn judge(refund: &Refund, no_end: &NoEnd, now: UnixSeconds) -> Wait {
+    match &refund.state {
+        // Asked about soon again, and told of then.
+        RefundState::Refused(_) | RefundState::Abnormal if *no_end == NoEnd::Unanswered => {
+            return Wait::Goes;
+        }
+        // A person is asked about these anyway.
+        RefundState::Refused(_) => return Wait::Tell,
+        RefundState::Abnormal if *no_end != NoEnd::Processing => return Wait::Tell,
+        RefundState::Succeeded(_) | RefundState::Closed => return Wait::Goes,
+        RefundState::Reserved | RefundState::Processing | RefundState::Abnormal => {}
+    }
+    let is_redirected = refund.state == RefundState::Abnormal;
+    let noted_since = refund.trouble_since.unwrap_or(now);
+    let accepted_at = refund.accepted_at.unwrap_or(refund.slot_at);
+    let (code, since, most_s) = match no_end {
+        NoEnd::Processing if is_redirected => (REDIRECTED, noted_since, PROCESSING_MAX_S),
+        NoEnd::Processing => (PROCESSING, accepted_at, PROCESSING_MAX_S),
+        NoEnd::Refused(code) => (code.as_str(), noted_since, UNTOLD_MAX_S),
+        NoEnd::Unanswered if refund.state == RefundState::Reserved => {
+            (UNANSWERED, refund.slot_at, UNANSWERED_MAX_S)
+        }
+        NoEnd::Unanswered => (UNANSWERED, accepted_at, PROCESSING_MAX_S),
+    };
+    let is_late = now.0.saturating_sub(since.0) >= most_s;
+    let is_noted = refund.trouble.as_deref() == Some(code) && refund.trouble_since.is_some();
+    let trouble = Trouble {
+        code: code.to_owned(),
+        since,
+    };
+    match (refund.overdue_since, is_late, no_end) {
+        (None, true, _) => Wait::Overdue(trouble),
+        (Some(_), false, NoEnd::Processing) => Wait::Cleared,
+        // Asked about soon again, and told of once it answers.
+        (Some(_), _, NoEnd::Unanswered) => Wait::Goes,
+        (Some(overdue_since), _, _) => {
+            let overdue_s = now.0.saturating_sub(overdue_since.0);
+            if overdue_s % TOLD_EVERY_S < LOOKED_AT_EVERY_S {
+                Wait::Tell
+            } else {
+                Wait::Goes
+            }
+        }
+        (None, false, NoEnd::Refused(_)) if !is_noted => Wait::Note(trouble),
+        (None, false, NoEnd::Processing) if is_redirected && !is_noted => Wait::Note(trouble),
+        (None, false, NoEnd::Processing) if !is_redirected && refund.trouble.is_some() => {
+            Wait::Forget
+        }
+        (None, false, _) => Wait::Goes,
+    }
+}
+
+/// Marks a refund as overdue because of this trouble, or as overdue no longer. It stays in its state, so the event has the same
+/// one before and after.
+pub fn marking(
+    order: &Order,
+    refund: &Refund,
+    overdue: Option<&Trouble>,
+    because: &Because,
+) -> Change {
+    let marked = Refund {
+        trouble: overdue.map(|trouble| trouble.code.clone()),
+        trouble_since: overdue.map(|trouble| trouble.since),
+        overdue_since: overdue.map(|_| because.at),
+        ..refund.clone()
+    };
+    let state = refund.state.name();
+    let subject = Subject::Refund(refund.refund_no.clone());
+    let change = Change::new(order, order.state.clone(), because);
+    let mut change = change.noting(subject, Some(state), state, because);
+    change.refund = Some(RefundChange::Moves(
+        Box::new(refund.clone()),
+        Box::new(marked),
+    ));
+    change
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        order::OrderState,
+        refund::tests::{because, refund},
+        settle::tests::{order, payment},
+    };
+
+    const HOUR_S: i64 = 3600;
+    const DAY_S: i64 = 24 * HOUR_S;
+
+    fn at(refund: &Refund, age_s: i64) -> UnixSeconds {
+        UnixSeconds(refund.slot_at.0 + age_s)
+    }
+
+    fn noted(refund: &Refund, wait: &Wait) -> Refund {
+        let Wait::Note(trouble) = wait else {
+            panic!("{wait:?}")
+        };
+        Refund {
+            trouble: Some(trouble.code.clone()),
+            trouble_since: Some(trouble.since),
+            ..refund.clone()
+        }
+    }
+
+    fn marked(refund: &Refund, overdue: Option<&Trouble>) -> Refund {
+        let order = order(OrderState::Paid(payment("420001")));
+        let change = marking(&order, refund, overdue, &because());
+        assert_eq!(change.to, order.state);
+        let events: Vec<_> = change.events.iter().map(|event| &event.to).collect();
+        assert_eq!(events, [refund.state.name()]);
+        let Some(RefundChange::Moves(from, to)) = change.refund else {
+            panic!("{:?}", change.refund)
+        };
+        assert_eq!(*from, *refund);
+        *to
+    }
+
+    #[test]
+    fn a_refund_that_says_processing_for_ten_days_is_overdue_and_told_of_every_six_hours() {
+        let refund = refund(RefundState::Processing);
+        let asked = |refund: &Refund, age_s| judge(refund, &NoEnd::Processing, at(refund, age_s));
+        for age_s in [60, DAY_S, PROCESSING_MAX_S - 1] {
+            assert_eq!(asked(&refund, age_s), Wait::Goes);
+        }
+        let Wait::Overdue(trouble) = asked(&refund, PROCESSING_MAX_S) else {
+            panic!()
+        };
+        assert_eq!(
+            (trouble.code.as_str(), trouble.since),
+            (PROCESSING, refund.slot_at)
+        );
+        let mut overdue = marked(&refund, Some(&trouble));
+        overdue.overdue_since = Some(at(&refund, PROCESSING_MAX_S));
+        let told: Vec<i64> = (1..=13)
+            .filter(|hour| asked(&overdue, PROCESSING_MAX_S + hour * HOUR_S) == Wait::Tell)
+            .collect();
+        assert_eq!(told, [6, 12]);
+        // By WeChat Pay's clock, once it has told when it was accepted.
+        let later = Refund {
+            accepted_at: Some(at(&refund, DAY_S)),
+            ..refund.clone()
+        };
+        assert_eq!(asked(&later, PROCESSING_MAX_S), Wait::Goes);
+    }
+
+    #[test]
+    fn a_refund_whose_query_is_refused_for_an_hour_is_overdue() {
+        let refused = NoEnd::Refused("A_NEW_ONE".into());
+        for state in [RefundState::Reserved, RefundState::Processing] {
+            let refund = refund(state.clone());
+            let first = judge(&refund, &refused, at(&refund, DAY_S));
+            let waiting = noted(&refund, &first);
+            assert_eq!(waiting.trouble.as_deref(), Some("A_NEW_ONE"));
+            let after = |s| judge(&waiting, &refused, at(&refund, DAY_S + s));
+            assert_eq!(after(UNTOLD_MAX_S - 1), Wait::Goes);
+            let Wait::Overdue(trouble) = after(UNTOLD_MAX_S) else {
+                panic!()
+            };
+            assert_eq!(trouble.since, at(&refund, DAY_S));
+            // Another code meanwhile begins nothing anew.
+            let other = NoEnd::Refused("NO_AUTH".into());
+            let other = judge(&waiting, &other, at(&refund, DAY_S + UNTOLD_MAX_S));
+            assert!(matches!(other, Wait::Overdue(_)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_in_between_begins_anew_and_one_afterwards_clears_the_mark() {
+        let refund = refund(RefundState::Processing);
+        let no_auth = NoEnd::Refused("NO_AUTH".into());
+        let waiting = noted(&refund, &judge(&refund, &no_auth, at(&refund, DAY_S)));
+        let now = at(&refund, DAY_S + HOUR_S);
+        assert_eq!(judge(&waiting, &NoEnd::Processing, now), Wait::Forget);
+        assert_eq!(judge(&waiting, &NoEnd::Unanswered, now), Wait::Goes);
+        let Wait::Overdue(trouble) = judge(&waiting, &no_auth, now) else {
+            panic!()
+        };
+        let overdue = marked(&waiting, Some(&trouble));
+        assert_eq!(judge(&overdue, &NoEnd::Processing, now), Wait::Cleared);
+        let cleared = marked(&overdue, None);
+        assert_eq!(cleared, refund);
+    }
+
+    #[test]
+    fn a_refund_of_which_nothing_is_heard_is_overdue_after_a_day_or_when_it_should_be_done() {
+        let asked = |state, age_s| {
+            let refund = refund(state);
+            judge(&refund, &NoEnd::Unanswered, at(&refund, age_s))
+        };
+        let is_overdue = |wait| matches!(wait, Wait::Overdue(_));
+        assert_eq!(asked(RefundState::Reserved, DAY_S - 1), Wait::Goes);
+        assert!(is_overdue(asked(RefundState::Reserved, DAY_S)));
+        assert_eq!(asked(RefundState::Processing, 9 * DAY_S), Wait::Goes);
+        assert!(is_overdue(asked(RefundState::Processing, PROCESSING_MAX_S)));
+    }
+
+    #[test]
+    fn what_waits_for_a_person_is_told_of_when_wechat_pay_refuses_to_tell() {
+        let no_auth = NoEnd::Refused("NO_AUTH".into());
+        for state in [RefundState::Abnormal, RefundState::Refused("X".into())] {
+            let refund = refund(state);
+            let asked = |no_end| judge(&refund, no_end, at(&refund, 60));
+            assert_eq!(asked(&no_auth), Wait::Tell);
+            assert_eq!(asked(&NoEnd::Unanswered), Wait::Goes, "asked again soon");
+        }
+        // Redirected, it is WeChat Pay's matter for as long as any other.
+        let refund = refund(RefundState::Abnormal);
+        let redirected_at = at(&refund, 20 * DAY_S);
+        let asked = |refund: &Refund, age_s| {
+            let now = UnixSeconds(redirected_at.0 + age_s);
+            judge(refund, &NoEnd::Processing, now)
+        };
+        let waiting = noted(&refund, &asked(&refund, 0));
+        assert_eq!(asked(&waiting, PROCESSING_MAX_S - 1), Wait::Goes);
+        assert!(matches!(
+            asked(&waiting, PROCESSING_MAX_S),
+            Wait::Overdue(_)
+        ));
+    }
+
+    #[test]
+    fn news_that_moves_the_refund_takes_the_mark_off() {
+        let overdue = Refund {
+            trouble: Some(PROCESSING.into()),
+            trouble_since: Some(UnixSeconds(1)),
+            overdue_since: Some(UnixSeconds(2)),
+            ..refund(RefundState::Processing)
+        };
+        for state in [
+            RefundState::Succeeded(UnixSeconds(3)),
+            RefundState::Closed,
+            RefundState::Abnormal,
+        ] {
+            let order = order(OrderState::Paid(payment("420001")));
+            let change = crate::refund::moving(&order, &overdue, state, None, &because());
+            let Some(RefundChange::Moves(_, to)) = change.refund else {
+                panic!()
+            };
+            assert_eq!(
+                (&to.trouble, to.trouble_since, to.overdue_since),
+                (&None, None, None)
+            );
+        }
+    }
+}
