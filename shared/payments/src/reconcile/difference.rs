@@ -14,7 +14,7 @@
 //! explained -> open                   of many told as one: a later run counts others
 //! ```
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use sha2::{Digest, Sha256};
 use wechatpay::{UnixSeconds, bill::yuan_of_fen};
 
@@ -397,7 +397,7 @@ impl State {
 }
 
 /// What is carried out once it is approved.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Wanted {
     /// The money goes back. What earlier versions wrote says nothing else.
@@ -414,6 +414,36 @@ pub enum Wanted {
     Release,
     /// The refund that could not be paid out goes to the merchant's own account.
     Redirect,
+}
+
+/// Read from an object only: Serde's own reading by a tag would take an array for one.
+impl<'de> Deserialize<'de> for Wanted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum What {
+            Refund,
+            TakeOn,
+            Retry,
+            Release,
+            Redirect,
+        }
+        #[derive(Deserialize)]
+        struct Members {
+            r#do: What,
+            client_id: Option<ClientId>,
+        }
+        let Members { r#do, client_id } = Members::deserialize(deserializer)?;
+        Ok(match r#do {
+            What::Refund => Self::Refund,
+            What::TakeOn => Self::TakeOn {
+                client_id: client_id.ok_or_else(|| D::Error::missing_field("client_id"))?,
+            },
+            What::Retry => Self::Retry,
+            What::Release => Self::Release,
+            What::Redirect => Self::Redirect,
+        })
+    }
 }
 
 impl Wanted {
