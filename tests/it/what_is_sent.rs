@@ -77,28 +77,9 @@ async fn each_refund_is_sent_as_it_was_asked_for_with_options_and_without() {
     let bench = Bench::start().await;
     bench.paid("ORDER-1").await;
     let admin = bench.wechat.admin();
-    admin.pay_again("ORDER-1", &PayOptions::default()).unwrap();
-    bench.deliver().await;
-    assert_eq!(bench.work_off().await, 0);
-    let first = bench.get_order("ORDER-1").await.body["transaction_id"].clone();
-    let second = json!(bench.items("payment#").await[0]["transaction_id"]);
-    for (refund_no, options, transaction_id, fen, sent) in [
-        ("R-bare", json!({}), &first, 40, json!({})),
-        (
-            "R-reason",
-            json!({"reason": "坏了 broken"}),
-            &first,
-            60,
-            json!({"reason": "坏了 broken"}),
-        ),
-        (
-            "R-second",
-            json!({"transaction_id": second, "reason": "twice"}),
-            &second,
-            100,
-            json!({"reason": "twice"}),
-        ),
-    ] {
+    let paid = bench.get_order("ORDER-1").await.body["transaction_id"].clone();
+    let reason = json!({"reason": "坏了 broken"});
+    for (refund_no, fen, options) in [("R-bare", 40, json!({})), ("R-reason", 60, reason)] {
         let body = plus(json!({"refund_no": refund_no, "amount_fen": fen}), &options);
         let answer = bench.post("/v1/orders/ORDER-1/refunds", &body).await;
         assert_eq!(answer.status, 202, "{answer:?}");
@@ -109,12 +90,12 @@ async fn each_refund_is_sent_as_it_was_asked_for_with_options_and_without() {
         let out_refund_no = answer.body["out_refund_no"].as_str().unwrap();
         let arrived = admin.refund(out_refund_no).unwrap();
         let always = json!({
-            "transaction_id": transaction_id, "out_refund_no": out_refund_no, "notify_url": bench.notify_url,
+            "transaction_id": paid, "out_refund_no": out_refund_no, "notify_url": bench.notify_url,
             "amount": {"refund": fen, "total": 100, "currency": "CNY"},
         });
-        assert_eq!(arrived.request, plus(always, &sent), "{refund_no}");
+        assert_eq!(arrived.request, plus(always, &options), "{refund_no}");
     }
-    assert_eq!(admin.refunds().len(), 3);
+    assert_eq!(admin.refunds().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,6 +116,12 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
         (refund.status, refund.refund_fen),
         (RefundStatus::Success, 100)
     );
+    let sent = serde_json::json!({
+        "transaction_id": proposed.about.transaction_id, "out_refund_no": refund.out_refund_no,
+        "notify_url": bench.notify_url,
+        "amount": {"refund": 100, "total": 100, "currency": "CNY"},
+    });
+    assert_eq!(refund.request, sent, "each field, and no other");
     assert_eq!(bench.order("TWICE-1").await.state.name(), "paid");
 
     // However often it is run and sent again, that was it.
