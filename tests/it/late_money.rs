@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::due::shard_of;
 use serde_json::json;
-use wechatpay_simulator::{Fault, Notice, RefundOutcome, Rule};
+use wechatpay_simulator::{Fault, Notice, RefundOutcome, RefundStatus, Rule};
 
 use crate::support::{Bench, MCHID, native, number};
 
@@ -240,4 +240,42 @@ async fn late_money_is_done_with_when_a_later_refund_of_it_was_released() {
     released(&bench, "R1").await;
     admin.set_refund_outcome(RefundOutcome::Success);
     is_done_with(&bench, json!({"refund_no": "R2", "amount_fen": 100})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_money_is_looked_after_until_it_is_back_though_a_later_refund_of_it_fails_too() {
+    let bench = paid_after_close().await;
+    let admin = bench.wechat.admin();
+    admin.set_refund_outcome(RefundOutcome::Closed);
+    settle(&bench, 2).await;
+    let late = bench.items("refund#").await[0]["refund_no"].clone();
+    admin.set_refund_outcome(RefundOutcome::Hold);
+    assert_eq!(bench.refund("ORDER-1", "R1", 100).await.status, 202);
+    settle(&bench, 1).await;
+    let is_looked_at = async || {
+        bench.advance(Duration::from_secs(7 * 3600)).await;
+        bench.sweep().await;
+        bench.work_off().await;
+        let refunds = bench.items("refund#").await;
+        let first = refunds.iter().find(|refund| refund["refund_no"] == late);
+        first.unwrap().contains_key("due_at")
+    };
+    assert!(is_looked_at().await, "R1 may fail");
+    let held = admin
+        .refunds_of("ORDER-1")
+        .into_iter()
+        .find(|refund| refund.status == RefundStatus::Processing);
+    admin
+        .settle_refund(&held.unwrap().out_refund_no, RefundStatus::Closed)
+        .unwrap();
+    settle(&bench, 1).await;
+    assert!(
+        is_looked_at().await,
+        "R1 failed, and its client alone knows"
+    );
+    admin.set_refund_outcome(RefundOutcome::Success);
+    assert_eq!(bench.refund("ORDER-1", "R2", 100).await.status, 202);
+    settle(&bench, 3).await;
+    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "refunded");
+    assert!(!is_looked_at().await, "it is back");
 }

@@ -398,23 +398,30 @@ impl Refunding {
     /// The refund of money that is not ours to keep failed for good. Until the money is given back otherwise, it is owed.
     async fn still_owed(&self, refund: &Refund) -> Result<Driven, RefundError> {
         let (orders, order_no) = (&self.books.orders, &refund.order_no);
-        let owed = match refund.of {
+        let (is_owed, is_over) = match refund.of {
             PaymentKind::Booked => match orders.read(order_no).await? {
-                Some(order) => refund::owed_fen(&order, &orders.refunds(order_no).await?) > 0,
-                None => false,
+                Some(order) => {
+                    let refunds = orders.refunds(order_no).await?;
+                    let is_back = refund::not_back_fen(&order, &refunds) <= 0;
+                    (refund::owed_fen(&order, &refunds) > 0, is_back)
+                }
+                None => (false, true),
             },
             PaymentKind::Parked => {
                 let id = &refund.transaction_id;
                 let parked = orders.parked_payment(order_no, id).await?;
-                parked.is_some_and(|parked| parked.state == ParkedState::Parked)
-                    && refund::released_fen(&orders.refunds(order_no).await?, id) == 0
+                let is_owed = parked.is_some_and(|parked| parked.state == ParkedState::Parked)
+                    && refund::released_fen(&orders.refunds(order_no).await?, id) == 0;
+                // Whichever refund gives it back is looked at itself when that fails.
+                (is_owed, !is_owed)
             }
         };
-        if owed {
+        if is_owed {
             say_who_is_needed(refund);
-        } else {
+        } else if is_over {
             self.books.orders.end_looks(refund).await?;
         }
+        // Else another refund is on its way, of which its client alone would hear that it failed as well.
         Ok(Driven::Open)
     }
 

@@ -424,11 +424,20 @@ pub fn released_fen(refunds: &[Refund], transaction_id: &TransactionId) -> i64 {
 /// How much of the late money of an order is owed to its payer and on no way back, in fen. `refunds` are the order's, read
 /// after it.
 pub fn owed_fen(order: &Order, refunds: &[Refund]) -> i64 {
+    late_fen(order, refunds).saturating_sub(order.refunds.committed_fen)
+}
+
+/// How much of it is not back yet, in fen: what is on its way back may still fail, and be owed once more.
+pub fn not_back_fen(order: &Order, refunds: &[Refund]) -> i64 {
+    late_fen(order, refunds).saturating_sub(order.refunds.refunded_fen)
+}
+
+/// The late money of an order, in fen, without what persons released.
+fn late_fen(order: &Order, refunds: &[Refund]) -> i64 {
     match &order.state {
         OrderState::PaidAfterClose(payment) => order
             .amount
             .get()
-            .saturating_sub(order.refunds.committed_fen)
             .saturating_sub(released_fen(refunds, &payment.transaction_id)),
         OrderState::Reserved
         | OrderState::AwaitingPayment(_)
