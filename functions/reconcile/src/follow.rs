@@ -8,7 +8,7 @@ use flows::problem::Chain;
 use futures_util::{StreamExt, stream};
 use payments::{
     ids::OrderNo,
-    reconcile::difference::{Difference, Followed, Stage, State},
+    reconcile::difference::{Difference, Followed, State},
 };
 use tracing::{error, info, warn};
 
@@ -91,17 +91,18 @@ pub(crate) async fn one(
     let Ok(order_no) = OrderNo::parse(order_no) else {
         return Ok(None);
     };
-    let Some(refund) = desk.orders.refund(&order_no, &followed.refund_no).await? else {
-        return Ok(None);
+    let (by, now) = (desk.random.id(), desk.clock.now());
+    let refund = desk.orders.refund(&order_no, &followed.refund_no).await?;
+    let told = match &refund {
+        Some(refund) => difference.told(&Followed::of(refund), &by, now),
+        None => Some(difference.without_its_refund(followed, &by, now)),
     };
-    let stands = Followed::of(&refund);
-    let by = desk.random.id();
-    let Some(told) = difference.told(&stands, &by, desk.clock.now()) else {
+    let Some(told) = told else {
         return Ok(None);
     };
     match desk.reconciliations.save_difference(&told).await? {
         Saved::Yes => {
-            say(&told, stands.stage);
+            say(&told);
             Ok(Some(told))
         }
         // A person decided meanwhile, or another run told it.
@@ -110,13 +111,13 @@ pub(crate) async fn one(
 }
 
 /// Somebody has to act where the refund of an approved difference does not get on.
-fn say(told: &Difference, stage: Stage) {
+fn say(told: &Difference) {
     let why = told.history.last().map(|step| step.why.as_str());
     if told.state == State::Open {
         error!(
             date = %told.date,
             id = told.id,
-            refund = stage.name(),
+            refund = told.refund.as_ref().map(|refund| refund.stage.name()),
             what_to_do = why,
             "a difference is open again: its refund does not get on"
         );

@@ -509,3 +509,22 @@ async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_p
         ["unknown_order_there GONE-1 repaired"]
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_difference_whose_refund_a_restore_lost_waits_for_it_no_longer() {
+    let bench = Bench::start().await;
+    let (day, proposed) = a_second_payment(&bench).await;
+    bench.two_approve(&proposed).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 on_its_way"]
+    );
+    bench.restore_from_before("TWICE-1").await;
+    bench.sweep().await;
+    assert_eq!(bench.told(day).await, ["duplicate_payment TWICE-1 open"]);
+    let open = only(&bench, day).await;
+    assert_eq!(open.refund, None);
+    let now = bench.clock.now();
+    let again = open.decided(Decision::Propose, "li", "it did not go back", now);
+    assert_eq!(again.unwrap().behind_the_proposal(), ["li"]);
+}

@@ -7,7 +7,7 @@
 //!            |           \-> open   what was approved could not be done: people begin anew
 //!            \-> rejected
 //! on its way -> repaired              the refund's money has arrived
-//! on its way -> open                  the refund is abnormal, refused or closed
+//! on its way -> open                  the refund is abnormal, refused or closed, or our books lost it
 //! open -> approved | on its way       a person sends that refund on, or it goes on by itself
 //! repaired -> open                    a later run finds it again
 //! open | proposed | rejected -> explained      a person says why it is right as it is
@@ -1020,6 +1020,20 @@ impl Difference {
             wanted: Wanted::Refund,
             ..told
         })
+    }
+
+    /// The difference after our books were found without the refund that it waits for, as after a restore of their table: nobody
+    /// would ever tell how that refund ended, so persons begin anew.
+    #[must_use]
+    pub fn without_its_refund(&self, refund: &Followed, run: &str, at: UnixSeconds) -> Self {
+        let why = format!(
+            "our books have refund {} no more: look in WeChat Pay's console whether the money went back, then decide anew",
+            refund.refund_no
+        );
+        Self {
+            refund: None,
+            ..self.reopened(run, &why, at)
+        }
     }
 
     /// Whether somebody has to look every now and then how its refund stands.
