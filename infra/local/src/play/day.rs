@@ -182,9 +182,14 @@ impl Play<'_> {
         let run_id = text(&started, "/run_id");
         let day = loop {
             let day = staff.get("").await;
+            // A preview never takes the place of a run that was made in earnest: it stands beside it.
+            let is_of = |day: &Value, run: &str| text(day, &format!("{run}/run_id")) == run_id;
             let (is_this, state) = match &day {
-                Ok(day) => (text(day, "/run_id") == run_id, text(day, "/state")),
-                Err(_) => (false, String::new()),
+                Ok(day) if is_of(day, "") => (true, text(day, "/state")),
+                Ok(day) if is_of(day, "/latest_preview") => {
+                    (true, text(day, "/latest_preview/state"))
+                }
+                Ok(_) | Err(_) => (false, String::new()),
             };
             if is_this && state == "done" {
                 break day?;
