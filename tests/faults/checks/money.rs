@@ -12,9 +12,10 @@ use crate::{
 };
 
 /// Answers after which a client may pay the money back another way.
-const REFUSALS_OF_A_REFUND: [&str; 7] = [
-    "order_not_found",
-    "order_not_paid",
+///
+/// `order_not_found` and `order_not_paid` are not among them: they say "not yet". Of two requests
+/// for one refund the first may come before the payment is booked and the second after it.
+const REFUSALS_OF_A_REFUND: [&str; 5] = [
     "refund_exceeds_payment",
     "refund_limit_reached",
     "refund_too_late",
