@@ -9,8 +9,7 @@
 use std::fmt;
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64_simd::STANDARD as BASE64;
 use rsa::RsaPublicKey;
 use rsa::pkcs8::EncodePublicKey;
 use serde::{Deserialize, Serialize};
@@ -255,7 +254,7 @@ pub fn verify(
         });
     };
     let signature = BASE64
-        .decode(&headers.signature)
+        .decode_to_vec(&headers.signature)
         .map_err(|_| VerifyError::NotBase64 {
             serial: shown(&headers.serial),
         })?;
