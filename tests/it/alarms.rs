@@ -23,6 +23,8 @@ struct Watch {
     lines: Lines,
     clock: Clock,
     cloud: CloudWatch,
+    /// All messages at WARN and ERROR so far.
+    said: BTreeSet<String>,
 }
 
 impl Watch {
@@ -31,6 +33,7 @@ impl Watch {
             lines: Lines::by(clock.clone()),
             clock: clock.clone(),
             cloud: CloudWatch::of_template(MCHID),
+            said: BTreeSet::new(),
         }
     }
 
@@ -40,9 +43,22 @@ impl Watch {
         let mut lines = self.lines.take_all();
         for line in &mut lines {
             line["at_ms"] = json!(self.clock.now_ms());
+            if let ("WARN" | "ERROR", Some(message)) =
+                (line["level"].as_str().unwrap(), line["message"].as_str())
+            {
+                self.said.insert(message.to_owned());
+            }
         }
         self.cloud.take(&lines);
         done
+    }
+
+    /// The incident was told of by this line, and the page for it quotes that.
+    fn says(&self, message: &str, page: &str) {
+        assert!(self.said.contains(message), "{message}: {:?}", self.said);
+        let path = format!("{}/../infra/runbooks/{page}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(&format!("`{message}`")), "{page}: {message}");
     }
 
     /// Whether this alarm's condition is met by now.
@@ -158,6 +174,8 @@ async fn wechat_pay_out_of_reach_for_an_hour_is_an_alarm_in_its_first_minutes_an
         &["prepays-put-off", "wechat-unreachable"],
     )
     .await;
+    watch.says("no prepay value for now", "wechat-down.md");
+    watch.says("WeChat Pay did not answer", "wechat-down.md");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,6 +201,10 @@ async fn a_revoked_certificate_is_an_alarm_at_once_whose_error_lines_stay_for_a_
         .unwrap();
     let alarms = ["merchant-refused", "prepays-put-off", "error-lines"];
     incident(&bench, &mut watch, 8, &alarms).await;
+    let refused = "WeChat Pay refuses the merchant, and not this request alone";
+    for page in ["wechat-down.md", "error-lines.md"] {
+        watch.says(refused, page);
+    }
     let hour = MINUTE * 60;
     bench.clock.advance(hour);
     assert!(!watch.is_met("new-error-lines"), "nothing new comes");
@@ -205,6 +227,9 @@ async fn a_key_of_wechat_pays_that_is_not_known_here_is_an_alarm_for_answers_and
     assert!(watch.is_met("callbacks-unverified"), "{:?}", watch.met());
     let alarms = ["answers-unverified", "prepays-put-off", "error-lines"];
     incident(&bench, &mut watch, 6, &alarms).await;
+    let refused = "callback refused: none of WeChat Pay's keys here verifies it";
+    watch.says(refused, "error-lines.md");
+    watch.says("an answer was not believed", "error-lines.md");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -368,6 +393,7 @@ async fn a_receiver_of_webhooks_that_is_down_is_an_alarm_in_its_first_minutes() 
     }
     scene.clock.advance(MINUTE);
     assert!(watch.is_met("webhook-receiver-down"), "{:?}", watch.met());
+    watch.says("webhook not delivered", "webhooks.md");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from reading import of_type
+from reading import of_type, text_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOKS = ROOT / "infra" / "runbooks"
@@ -49,8 +49,16 @@ def violations(_parameters, resources):
         page = re.search(r"\(infra/runbooks/([a-z-]+\.md)\)$", properties.get("AlarmDescription", ""))
         if not page or not (RUNBOOKS / page[1]).is_file():
             yield f"{name} names no page of infra/runbooks"
-        if "${AWS::StackName}-" not in str(properties.get("AlarmName")):
+        called = str(text_of(properties.get("AlarmName")))
+        if not called.startswith("${AWS::StackName}-"):
             yield f"{name} is not named after the stack"
+        elif page and not is_named(called.removeprefix("${AWS::StackName}-"), (RUNBOOKS / page[1]).read_text()):
+            yield f"the page of {name} does not say what it means"
+
+
+def is_named(alarm, page):
+    """Whether a page tells of an alarm by its name, or of all whose names end as its does (`...-errors`)."""
+    return f"`{alarm}`" in page or f"`...-{alarm.rsplit('-', 1)[-1]}`" in page
 
 
 # What an alarm says and whom it tells, which is checked for itself.
