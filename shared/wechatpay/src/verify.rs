@@ -283,11 +283,12 @@ pub fn verify(
             known: keys.serials().map(str::to_owned).collect(),
         });
     };
-    let signature = BASE64
-        .decode_to_vec(&headers.signature)
-        .map_err(|_| VerifyError::NotBase64 {
-            serial: shown(&headers.serial),
-        })?;
+    let signature =
+        BASE64
+            .decode_to_vec(&headers.signature)
+            .map_err(|_| VerifyError::NotBase64 {
+                serial: shown(&headers.serial),
+            })?;
     let text = canonical::answer(&headers.timestamp, &headers.nonce, body);
     key.verify_sig(&text, &signature)
         .map_err(|_| VerifyError::WrongSignature {
