@@ -362,6 +362,27 @@ async fn each_run_that_finds_new_differences_is_an_alarm_and_one_that_finds_old_
     }
 }
 
+#[test]
+fn callbacks_that_the_api_throttles_and_5xx_of_any_route_are_alarms_in_their_first_minutes() {
+    let minutes = |count: i64| (29_759_280 + count) * 60_000;
+    let met_after = |route: &str, status| {
+        let mut cloud = CloudWatch::of_template(MCHID);
+        for minute in 0..3 {
+            cloud.take_access(route, status, minutes(minute));
+        }
+        let met = cloud.met(minutes(3));
+        let of_the_api = ["callbacks-throttled", "api-failures"];
+        of_the_api.map(|alarm| met.contains(alarm))
+    };
+    let callback = "POST /v1/callbacks/wechatpay";
+    assert_eq!(met_after(callback, 429), [true, false]);
+    assert_eq!(met_after(callback, 503), [false, true]);
+    assert_eq!(met_after("POST /v1/orders", 500), [false, true]);
+    // A client that calls too often, and a stranger's callback.
+    assert_eq!(met_after("POST /v1/orders", 429), [false, false]);
+    assert_eq!(met_after(callback, 401), [false, false]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_of_webhooks_that_is_down_is_an_alarm_in_its_first_minutes() {
     let scene = Scene::start().await;

@@ -24,7 +24,18 @@ type Metric = (String, String, Dimensions);
 /// Metrics and alarms of one account.
 pub(crate) struct CloudWatch {
     alarms: Vec<Alarm>,
+    filters: Vec<Filter>,
+    /// How the API writes its log, with `$context.` before what it fills in.
+    access_log: String,
     metrics: BTreeMap<Metric, Vec<Put>>,
+}
+
+/// A metric filter of a group of logs: what a line has to have, and the metric that then counts one.
+#[derive(Clone, Debug)]
+struct Filter {
+    group: String,
+    has: Vec<(String, String)>,
+    metric: Metric,
 }
 
 /// An alarm, as the template has it.
@@ -69,13 +80,50 @@ impl CloudWatch {
             .filter(|resource| resource["Type"] == "AWS::CloudWatch::Alarm")
             .map(|resource| Alarm::read(&resource["Properties"], mchid))
             .collect();
+        let filters = resources
+            .values()
+            .filter(|resource| resource["Type"] == "AWS::Logs::MetricFilter")
+            .map(|resource| Filter::read(&resource["Properties"]))
+            .collect();
+        let stage = &resources["ApiStage"]["Properties"];
+        let access_log = stage["AccessLogSettings"]["Format"].as_str();
         Self {
             alarms,
+            filters,
+            access_log: access_log.expect("a format").to_owned(),
             metrics: BTreeMap::new(),
         }
     }
 
-    /// Takes what a function logged: embedded metrics, and by the template's filter each ERROR line.
+    /// The API answers a call.
+    pub(crate) fn take_access(&mut self, route: &str, status: u16, at_ms: i64) {
+        let text = self
+            .access_log
+            .replace("$context.routeKey", route)
+            .replace("$context.status", &status.to_string());
+        let line: Value = serde_json::from_str(&text).expect("a line of JSON");
+        self.take_line("ApiLogs", &line, at_ms);
+        if status >= 500 {
+            let api = vec![("ApiId".to_owned(), "Api".to_owned())];
+            self.put(("AWS/ApiGateway", "5xx", api), at_ms, 1);
+        }
+    }
+
+    /// What the filters of this group count.
+    fn take_line(&mut self, group: &str, line: &Value, at_ms: i64) {
+        let counting: Vec<Metric> = self
+            .filters
+            .iter()
+            .filter(|filter| filter.group == group && filter.matches(line))
+            .map(|filter| filter.metric.clone())
+            .collect();
+        for (namespace, name, of) in counting {
+            self.put((&namespace, &name, of), at_ms, 1);
+        }
+    }
+
+    /// Takes what a function logged: embedded metrics, and what the template's filters count. All
+    /// functions have the same one.
     pub(crate) fn take(&mut self, lines: &[Value]) {
         for line in lines {
             if let Some(directives) = line["_aws"]["CloudWatchMetrics"].as_array() {
@@ -84,10 +132,7 @@ impl CloudWatch {
                     self.take_embedded(line, directive, at_ms);
                 }
             }
-            if line["level"] == "ERROR" {
-                let metric = ("AWS::StackName", "ErrorLines", vec![]);
-                self.put(metric, at_of(line), 1);
-            }
+            self.take_line("ReconcileLogs", line, at_of(line));
         }
     }
 
@@ -164,6 +209,45 @@ impl CloudWatch {
             }
         }
         alarm.is_met(&points)
+    }
+}
+
+impl Filter {
+    /// A pattern such as `{ ($.a = "x") && ($.b = "y") }`.
+    fn read(properties: &Value) -> Self {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let pattern = text(&properties["FilterPattern"]);
+        let inside = pattern
+            .trim()
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        let has = inside.expect("a pattern for JSON").split("&&").map(|part| {
+            let part = part.trim().trim_start_matches('(').trim_end_matches(')');
+            let (field, value) = part.split_once(" = ").expect("a comparison");
+            let field = field.strip_prefix("$.").expect("a member");
+            (field.to_owned(), value.trim_matches('"').to_owned())
+        });
+        let [counted] = &properties["MetricTransformations"]
+            .as_array()
+            .expect("a list")[..]
+        else {
+            panic!("one metric");
+        };
+        assert_eq!(counted["MetricValue"], "1");
+        Self {
+            group: text(&properties["LogGroupName"]),
+            has: has.collect(),
+            metric: (
+                text(&counted["MetricNamespace"]),
+                text(&counted["MetricName"]),
+                vec![],
+            ),
+        }
+    }
+
+    fn matches(&self, line: &Value) -> bool {
+        let mut has = self.has.iter();
+        has.all(|(field, value)| line[field].as_str() == Some(value))
     }
 }
 
@@ -328,6 +412,8 @@ mod tests {
         let days_until_it_is_met = |fill| {
             let mut cloud = CloudWatch {
                 alarms: vec![daily(fill)],
+                filters: vec![],
+                access_log: String::new(),
                 metrics: BTreeMap::new(),
             };
             let day_ms = 86_400_000;
