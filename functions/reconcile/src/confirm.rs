@@ -1,23 +1,23 @@
 //! Candidates -> each order read consistently -> what differs.
 
+use adapters::order_table::DayLine;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
+    order::Product,
     reconcile::{
         bill_line::{BillLine, LineKind},
         books::DayBooks,
         carried::{Carried, Trade, TradeKind},
         difference::{About, Kind, Side},
         judge::{
-            Judgement, Read, about_row, judge_absent_payment, judge_absent_refund, judge_row,
-            side_of_row,
+            Judgement, Read, about_row, gap_of_row, identity_of_row, judge_absent_payment,
+            judge_absent_refund, judge_row, side_of_row, sides_of_fee,
         },
         run::BillDate,
+        totals::OTHERS,
     },
 };
-use wechatpay::bill::Fee;
-
-use adapters::order_table::DayLine;
 
 use crate::{
     ask, day::LastMinutes, desk::Desk, error::DayError, finding::Finding, our_books, part::Part,
@@ -46,6 +46,7 @@ pub(crate) fn number_of(kind: TradeKind, transaction_id: &str, out_refund_no: &s
 pub(crate) async fn rows(
     desk: &Desk,
     candidates: &[BillLine],
+    books: &DayBooks,
     finding: &mut Finding,
 ) -> Result<(), DayError> {
     let mut judged = stream::iter(candidates)
@@ -55,18 +56,42 @@ pub(crate) async fn rows(
         })
         .buffered(SIDE_BY_SIDE);
     while let Some((row, judgement)) = judged.try_next().await? {
-        let kind = kind_of(row.kind);
-        finding
-            .named
-            .insert(number_of(kind, &row.transaction_id, &row.out_refund_no));
+        let number = number_of(kind_of(row.kind), &row.transaction_id, &row.out_refund_no);
+        let is_first = finding.holds_first(&number);
+        finding.named.insert(number);
         match judgement {
             Judgement::Differs(kind, here) => {
-                finding.add(kind, about_row(row), Some(side_of_row(row)), here);
+                let counted_fen = counted_fen(books, row, here.as_ref()).filter(|_| is_first);
+                let gap = gap_of_row(row, counted_fen);
+                let there = if kind == Kind::IdentityDiffers {
+                    identity_of_row(row)
+                } else {
+                    side_of_row(row)
+                };
+                let sides = (Some(there), here);
+                finding.add_with_gap(kind, about_row(row), sides, (&row.trade_type, gap));
             }
             Judgement::Agrees => {}
         }
     }
     Ok(())
+}
+
+/// What our books' sums have of a row's number, in fen: its line, which is of the amount that they say, or the money that is
+/// kept for a person.
+fn counted_fen(books: &DayBooks, row: &BillLine, here: Option<&Side>) -> Option<i64> {
+    let (has_line, parked_fen) = match row.kind {
+        LineKind::Payment | LineKind::Revoked => (
+            books.has_payment(&row.transaction_id),
+            books.parked_fen(&row.transaction_id),
+        ),
+        LineKind::Refund => (books.has_refund(&row.out_refund_no), None),
+    };
+    if has_line {
+        here.and_then(|here| here.amount_fen)
+    } else {
+        parked_fen
+    }
 }
 
 /// Rows that the bill has twice: its sum is too high by each.
@@ -80,18 +105,17 @@ pub(crate) fn repeated(rows: &[BillLine], finding: &mut Finding) {
             note: Some("the bill has this row more than once".to_owned()),
             ..side_of_row(row)
         };
-        finding.add(kind, about_row(row), Some(there), None);
+        let of_sums = (row.trade_type.as_str(), gap_of_row(row, None));
+        finding.add_with_gap(kind, about_row(row), (Some(there), None), of_sums);
     }
 }
 
 /// Rows whose fee is not their own rate's.
 pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Finding) {
     for row in rows {
-        let there = Side {
-            note: Some(format!("fee {} at {}", Fee::from_units(row.fee), row.rate)),
-            ..side_of_row(row)
-        };
-        finding.add(Kind::FeeOffTheRate, about_row(row), Some(there), None);
+        let (there, here) = sides_of_fee(row);
+        let about = about_row(row);
+        finding.add(Kind::FeeOffTheRate, about, Some(there), Some(here));
     }
 }
 
@@ -120,15 +144,15 @@ pub(crate) async fn absent(
             room = room.saturating_sub(looked_at);
             for line in unseen.iter().skip(looked_at) {
                 if let Some((trade, kind)) = trade_of(line) {
-                    finding.absent_unread(trade, kind, before);
+                    finding.absent_unread(trade, product_of(line), kind, before);
                 }
             }
             let mut judged = stream::iter(unseen.into_iter().take(looked_at))
                 .map(|line| absent_line(desk, line, date))
                 .buffered(SIDE_BY_SIDE);
             while let Some(judged) = judged.try_next().await? {
-                if let Some((trade, kind, here)) = judged {
-                    finding.absent(trade, kind, here, before);
+                if let Some((trade, product, judged)) = judged {
+                    finding.absent(trade, product, judged, before);
                 }
             }
             match page.next {
@@ -185,12 +209,23 @@ fn trade_of(line: &DayLine) -> Option<(Trade, Kind)> {
     }
 }
 
-/// What is absent from the bill, if it is: the trade, which kind of difference that would be, and what our books say.
+/// The product that a line is counted under.
+fn product_of(line: &DayLine) -> &'static str {
+    let product = match line {
+        DayLine::Payment { product, .. } => Some(*product),
+        DayLine::Refund { product, .. } => *product,
+        DayLine::Parked { .. } => None,
+    };
+    product.map_or(OTHERS, Product::trade_type)
+}
+
+/// What is absent from the bill, if it is: the trade, its product, which kind of difference that would be, and what our books
+/// say.
 async fn absent_line(
     desk: &Desk,
     line: &DayLine,
     date: BillDate,
-) -> Result<Option<(Trade, Kind, Side)>, DayError> {
+) -> Result<Option<(Trade, &'static str, (Kind, Side))>, DayError> {
     let Some((trade, _)) = trade_of(line) else {
         return Ok(None);
     };
@@ -219,7 +254,7 @@ async fn absent_line(
         }
         DayLine::Parked { .. } => None,
     };
-    Ok(judged.map(|(kind, here)| (trade, kind, here)))
+    Ok(judged.map(|judged| (trade, product_of(line), judged)))
 }
 
 /// Whether WeChat Pay accepted a refund on another day than the one that our books have it on: it was not told when, and the

@@ -18,6 +18,7 @@ use payments::{
         difference::{Kind, RunSide},
         judge::NEAR_MIDNIGHT_S,
         run::{BillDate, BillFacts, BillName, PartDone, Run, RunState},
+        totals::Gaps,
     },
 };
 use tracing::{info, warn};
@@ -140,7 +141,7 @@ fn or_without<T>(read: Result<T, DayError>) -> Result<Result<T, String>, DayErro
         Ok(read) => Ok(Ok(read)),
         Err(error @ (DayError::Passing(_) | DayError::Superseded)) => Err(error),
         Err(
-            error @ (DayError::NotReady { .. }
+            error @ (DayError::NotReady
             | DayError::Bill(_)
             | DayError::BillAgain(_)
             | DayError::Damaged(_)),
@@ -217,7 +218,7 @@ async fn one_part(
     if let (true, Some(what)) = (part.is_first(), &trades.summary_differs) {
         finding.summary(BillName::Trade, what);
     }
-    confirm::rows(desk, &matched.candidates.kept, &mut finding).await?;
+    confirm::rows(desk, &matched.candidates.kept, &matched.books, &mut finding).await?;
     finding.more(Kind::UncheckedRows, matched.candidates.more);
     // A row that the bill has twice is a candidate as well, and counted as that.
     confirm::repeated(&matched.repeated.kept, &mut finding);
@@ -247,8 +248,15 @@ async fn one_part(
     } else {
         repair::all(desk, found, &run.id, &cause, trace).await?
     };
-    metrics::found(run, &found);
+    let gaps = finding.gaps();
+    let (date, of_part) = (run.date, part.number);
+    desk.reconciliations
+        .save_gaps(date, &run.id, of_part, &gaps)
+        .await?;
+    let mut told = Gaps::default();
+    gaps.values().for_each(|gaps| told.add_all(gaps));
     let done = PartDone {
+        told: Some(told),
         there: matched.totals,
         here: matched.books.totals(),
         differences: differences::count(&found),
@@ -309,5 +317,14 @@ async fn close_if_whole(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), Day
     }
     let open = differences::open(desk, &run).await?;
     metrics::trades_done(desk, &run, open);
+    info!(
+        date = %run.date,
+        run_id = run.id,
+        dry_run = run.dry_run,
+        open,
+        differences = ?run.differences(),
+        carried = run.carried(),
+        "day reconciled"
+    );
     Ok(())
 }

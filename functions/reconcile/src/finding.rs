@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payments::reconcile::{
-    carried::{Carried, Trade},
+    carried::{Carried, Trade, TradeKind},
     difference::{About, Aggregate, Difference, Kind, Remedy, Side},
     judge::{Near, near},
     matcher::More,
     run::{BillDate, BillName, Run},
+    totals::{Gap, Gaps},
 };
 use wechatpay::UnixSeconds;
 
@@ -32,6 +33,8 @@ pub(crate) struct Finding {
     pub(crate) carried: Vec<Carried>,
     /// Payments and refunds that the bill has, among those that had to be looked at.
     pub(crate) named: BTreeSet<String>,
+    /// Those of them whose line of our books has been held against a row: another row of the same number has nothing here.
+    held: BTreeSet<String>,
     at_most: usize,
 }
 
@@ -40,8 +43,12 @@ pub(crate) struct Finding {
 struct OfKind {
     /// By id, so that what is found twice is one.
     told: BTreeMap<String, Difference>,
+    /// What each of them makes of the sums, where it makes anything.
+    gaps: BTreeMap<String, Gaps>,
     /// More than those.
     more: More,
+    /// What these make of the sums, as far as that is known.
+    more_gaps: Gaps,
     /// Some of them.
     examples: Vec<About>,
 }
@@ -56,11 +63,12 @@ impl Finding {
             kinds: BTreeMap::new(),
             carried: Vec::new(),
             named: BTreeSet::new(),
+            held: BTreeSet::new(),
             at_most: DIFFERENCES_MAX,
         }
     }
 
-    /// Notes a difference.
+    /// Notes a difference that is none of the sums'.
     pub(crate) fn add(
         &mut self,
         kind: Kind,
@@ -68,18 +76,41 @@ impl Finding {
         there: Option<Side>,
         here: Option<Side>,
     ) {
+        self.add_with_gap(kind, about, (there, here), ("", Gap::default()));
+    }
+
+    /// Notes a difference of a trade of this product, and what it makes of the sums.
+    pub(crate) fn add_with_gap(
+        &mut self,
+        kind: Kind,
+        about: About,
+        (there, here): (Option<Side>, Option<Side>),
+        (product, gap): (&str, Gap),
+    ) {
         let difference =
             Difference::found(self.date, kind, about, there, here, &self.run_id, self.at);
+        let id = difference.id.clone();
         let of_kind = self.kinds.entry(kind).or_default();
-        if of_kind.told.contains_key(&difference.id) {
+        if of_kind.told.contains_key(&id) {
+            // Found twice it is one, and both are in the sums.
+            of_kind.gaps.entry(id).or_default().add(product, gap);
             return;
         }
         if of_kind.told.len() < self.at_most {
-            of_kind.told.insert(difference.id.clone(), difference);
+            of_kind.told.insert(id.clone(), difference);
+            if !gap.is_none() {
+                of_kind.gaps.entry(id).or_default().add(product, gap);
+            }
         } else {
             let amount_fen = amount_fen(&difference);
+            of_kind.more_gaps.add(product, gap);
             of_kind.one_more(amount_fen, difference.about);
         }
+    }
+
+    /// Whether this is the first row of its number that is held against our line of it.
+    pub(crate) fn holds_first(&mut self, number: &str) -> bool {
+        self.held.insert(number.to_owned())
     }
 
     /// Notes so many more of a kind, of which nothing else is known.
@@ -106,12 +137,19 @@ impl Finding {
 
     /// Notes a line that the bill has not, unless a row among the candidates names it, or one of the day before's last minutes.
     /// One of this day's last minutes may be in the next day's bill.
-    pub(crate) fn absent(&mut self, trade: Trade, kind: Kind, here: Side, before: &LastMinutes) {
+    pub(crate) fn absent(
+        &mut self,
+        trade: Trade,
+        product: &str,
+        (kind, here): (Kind, Side),
+        before: &LastMinutes,
+    ) {
         let number = number_of_trade(&trade);
         if self.named.contains(&number) || before.numbers.contains(&number) {
             return;
         }
         let about = about_trade(&trade);
+        let of_sums = (product, only_here(&trade));
         match (near(self.date, trade.at), &before.unread) {
             (Near::End, _) => self.carry(trade),
             (Near::Beginning, Some(why)) => {
@@ -122,16 +160,22 @@ impl Finding {
                     note: Some(note),
                     ..here
                 };
-                self.add(kind, about, None, Some(here));
+                self.add_with_gap(kind, about, (None, Some(here)), of_sums);
             }
             (Near::Beginning, None) | (Near::Neither, _) => {
-                self.add(kind, about, None, Some(here));
+                self.add_with_gap(kind, about, (None, Some(here)), of_sums);
             }
         }
     }
 
     /// The same of a line that was not read again, since there are too many: it is counted.
-    pub(crate) fn absent_unread(&mut self, trade: Trade, kind: Kind, before: &LastMinutes) {
+    pub(crate) fn absent_unread(
+        &mut self,
+        trade: Trade,
+        product: &str,
+        kind: Kind,
+        before: &LastMinutes,
+    ) {
         let number = number_of_trade(&trade);
         if self.named.contains(&number) || before.numbers.contains(&number) {
             return;
@@ -141,6 +185,7 @@ impl Finding {
             Near::Beginning | Near::Neither => {
                 let about = about_trade(&trade);
                 let of_kind = self.kinds.entry(kind).or_default();
+                of_kind.more_gaps.add(product, only_here(&trade));
                 of_kind.one_more(trade.amount_fen, about);
             }
         }
@@ -186,6 +231,29 @@ impl Finding {
         all
     }
 
+    /// What the differences make of the sums, by their ids: those that make nothing of them are left out. Of what is told as one
+    /// it is what they make together.
+    pub(crate) fn gaps(&self) -> BTreeMap<String, Gaps> {
+        let mut all = BTreeMap::new();
+        for (kind, of_kind) in &self.kinds {
+            let told = of_kind.gaps.iter().map(|(id, gaps)| (id.clone(), gaps));
+            if of_kind.more.count == 0 {
+                all.extend(told.map(|(id, gaps)| (id, gaps.clone())));
+                continue;
+            }
+            let mut together = of_kind.more_gaps.clone();
+            match kind.remedy() {
+                Remedy::Settle(_) | Remedy::Refund(_) => {
+                    all.extend(told.map(|(id, gaps)| (id, gaps.clone())));
+                }
+                Remedy::Person => told.for_each(|(_, gaps)| together.add_all(gaps)),
+            }
+            all.insert(Difference::id_of_many(*kind, self.part.number), together);
+        }
+        all.retain(|_, gaps| !gaps.0.is_empty());
+        all
+    }
+
     /// Whether this finding shows that a difference which it does not tell is over: not where that may be among those that were
     /// only counted.
     pub(crate) fn tells_that_it_is_over(&self, known: &Difference) -> bool {
@@ -202,6 +270,15 @@ impl OfKind {
             self.examples.push(about);
         }
     }
+}
+
+/// What a trade makes of the sums that only our books have.
+fn only_here(trade: &Trade) -> Gap {
+    let gap = match trade.kind {
+        TradeKind::Payment => Gap::of_payment(trade.amount_fen),
+        TradeKind::Refund => Gap::of_refund(trade.amount_fen),
+    };
+    Gap::default().less(gap)
 }
 
 /// What a difference is about, in fen.
@@ -278,6 +355,38 @@ mod tests {
         let told = told(&finding);
         assert_eq!(told.len(), 3);
         assert_eq!(told.last(), Some(&(kind, Some(2), 4_300)));
+    }
+
+    #[test]
+    fn what_is_told_as_one_makes_of_the_sums_what_its_many_make() {
+        let mut finding = finding(2);
+        let add = |finding: &mut Finding, kind, order_no: &str, gap| {
+            let about = About {
+                order_no: Some(order_no.to_owned()),
+                ..About::default()
+            };
+            finding.add_with_gap(kind, about, (None, None), ("NATIVE", gap));
+        };
+        for (order_no, fen) in [("A", 1), ("B", 20), ("C", 300)] {
+            let gap = Gap::of_payment(fen);
+            add(&mut finding, Kind::AmountDiffers, order_no, gap);
+            add(&mut finding, Kind::PaidThereUnpaidHere, order_no, gap);
+        }
+        add(&mut finding, Kind::FeeOffTheRate, "A", Gap::default());
+        let gaps = finding.gaps();
+        let ids: BTreeSet<String> = finding
+            .differences()
+            .into_iter()
+            .map(|one| one.id)
+            .collect();
+        assert!(gaps.keys().all(|id| ids.contains(id)), "{gaps:?} {ids:?}");
+        let fen = |id: &str| gaps.get(id).map(|gaps| gaps.all().net_fen());
+        assert_eq!(fen("amount-differs-all-5"), Some(321), "all as one");
+        assert_eq!(fen("paid-there-unpaid-here-all-5"), Some(300), "the rest");
+        let mut all = Gaps::default();
+        gaps.values().for_each(|gaps| all.add_all(gaps));
+        assert_eq!(all.all().net_fen(), 642);
+        assert_eq!(gaps.len(), 4, "a fee is in no sum");
     }
 
     #[test]

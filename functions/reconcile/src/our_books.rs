@@ -6,7 +6,7 @@ use futures_util::{
     stream::{self, FuturesUnordered},
 };
 use payments::{
-    ids::{OrderNo, RefundId},
+    ids::{OrderNo, RefundId, TransactionId},
     reconcile::{
         books::{BookLine, BookedRefund, DayBooks, Inserted},
         run::BillDate,
@@ -79,13 +79,14 @@ async fn read(
         }
     }
     let mut counted = stream::iter(parked)
-        .map(|(order_no, amount_fen)| async move {
+        .map(|(order_no, transaction_id, amount_fen)| async move {
             let order = desk.orders.read(&order_no).await?;
-            Ok::<_, TableError>((amount_fen, order.map(|order| order.product)))
+            let product = order.map(|order| order.product);
+            Ok::<_, TableError>((transaction_id, amount_fen, product))
         })
         .buffered(SIDE_BY_SIDE);
-    while let Some((amount_fen, product)) = counted.try_next().await? {
-        books.count_parked(amount_fen, product);
+    while let Some((transaction_id, amount_fen, product)) = counted.try_next().await? {
+        books.count_parked(transaction_id.as_str(), amount_fen, product);
     }
     Ok(Some(books))
 }
@@ -93,16 +94,19 @@ async fn read(
 /// How many orders of parked money are read at once.
 const SIDE_BY_SIDE: usize = 16;
 
-/// The order and amount of parked money: it came, so it counts, though the order is another payment's. What turned out to be the
+/// The order, WeChat Pay's number and the amount of parked money: it came, so it counts, though the order is another payment's. What turned out to be the
 /// order's own is counted as that.
-fn parked_line(line: &DayLine) -> Option<(OrderNo, i64)> {
+fn parked_line(line: &DayLine) -> Option<(OrderNo, TransactionId, i64)> {
     match line {
         DayLine::Parked {
             order_no,
+            transaction_id,
             amount_fen,
             state,
             ..
-        } if state != ParkedState::Booked.name() => Some((order_no.clone(), *amount_fen)),
+        } if state != ParkedState::Booked.name() => {
+            Some((order_no.clone(), transaction_id.clone(), *amount_fen))
+        }
         DayLine::Parked { .. } | DayLine::Payment { .. } | DayLine::Refund { .. } => None,
     }
 }

@@ -10,6 +10,7 @@
 mod batch;
 mod carried;
 mod followed;
+mod gaps;
 mod item;
 
 use aws_sdk_dynamodb::{
@@ -17,11 +18,13 @@ use aws_sdk_dynamodb::{
     config::http::HttpResponse,
     error::{BuildError, ProvideErrorMetadata, SdkError},
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
-    types::{Put as PutWrite, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update},
+    types::{
+        Put as PutWrite, ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update,
+    },
 };
 use payments::reconcile::{
     day_runs::DayRuns,
-    difference::Difference,
+    difference::{Difference, State},
     run::{BillDate, Run},
 };
 
@@ -105,6 +108,15 @@ pub struct DifferencePage {
     pub items: Vec<Difference>,
     /// Behind which id the next piece begins, if there may be one.
     pub next: Option<String>,
+}
+
+/// How many there are, as far as was looked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Counted {
+    /// How many were found.
+    pub count: u64,
+    /// Whether all were looked at.
+    pub is_all: bool,
 }
 
 impl ReconciliationError {
@@ -347,6 +359,54 @@ impl ReconciliationTable {
             None => None,
         };
         Ok(DifferencePage { items, next })
+    }
+
+    /// How many of a day's differences stand in one of these states. DynamoDB counts: no difference is read into memory. It looks
+    /// at `pages_max` pages of a megabyte at most; the answer says whether that was all. Read consistently.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn count_in(
+        &self,
+        date: BillDate,
+        states: &[State],
+        pages_max: usize,
+    ) -> Result<Counted, ReconciliationError> {
+        let names: Vec<String> = (0..states.len()).map(|at| format!(":state{at}")).collect();
+        let (mut count, mut from) = (0_u64, None);
+        for _ in 0..pages_max {
+            let mut query = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .select(Select::Count)
+                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                .filter_expression(format!("#state IN ({})", names.join(", ")))
+                .expression_attribute_names("#state", "state")
+                .expression_attribute_values(":pk", text(self.pk(date)))
+                .expression_attribute_values(":prefix", text(item::DIFFERENCE))
+                .consistent_read(true)
+                .set_exclusive_start_key(from);
+            for (name, state) in names.iter().zip(states) {
+                query = query.expression_attribute_values(name, text(state.name()));
+            }
+            let page = query
+                .send()
+                .await
+                .map_err(|error| unavailable("count differences", error))?;
+            count = count.saturating_add(u64::try_from(page.count).unwrap_or_default());
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(Counted {
+                    count,
+                    is_all: true,
+                });
+            }
+        }
+        Ok(Counted {
+            count,
+            is_all: false,
+        })
     }
 
     async fn get(

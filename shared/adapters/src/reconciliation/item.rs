@@ -3,7 +3,7 @@
 //! | attribute | holds |
 //! |---|---|
 //! | `pk` | `day#<mchid>#<date>`, the date as `2026-08-01`; `followed#<mchid>` of the list of refunds that are waited for |
-//! | `sk` | `run`, `run#preview`, `difference#<id>` or `carried#<id>`; in that list `<date>#<id>` of the difference |
+//! | `sk` | `run`, `run#preview`, `difference#<id>`, `carried#<id>` or `gaps#<run id>#<part>#<number>`; in that list `<date>#<id>` of the difference |
 //! | `state` | the run's or the difference's, by its name; of a carried trade `waiting` or `settled` |
 //! | `kind` | of a difference, or `payment` and `refund` of a carried trade |
 //! | `version` | counts the writes of a run or a difference; each is conditional on the one before. In the list, of the difference's |
@@ -13,7 +13,7 @@
 //! `body` is what is read; the other attributes are there for conditions, and for people who look into the table. Nothing here
 //! expires.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::reconcile::{
@@ -21,6 +21,7 @@ use payments::reconcile::{
     day_runs::DayRuns,
     difference::Difference,
     run::{BillDate, Run},
+    totals::Gaps,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use strict_json::Null;
@@ -38,6 +39,30 @@ pub(super) const PREVIEW_SK: &str = "run#preview";
 pub(super) const DIFFERENCE: &str = "difference#";
 /// What the sort keys of carried trades begin with.
 pub(super) const CARRIED: &str = "carried#";
+
+/// What the sort keys of those items begin with that say what a run's differences make of its sums.
+pub(super) fn gaps_prefix(run_id: &str) -> String {
+    format!("gaps#{run_id}#")
+}
+
+/// The sort key of one of them.
+pub(super) fn gaps_sk(run_id: &str, part: u8, number: usize) -> String {
+    format!("{}{part:03}#{number:06}", gaps_prefix(run_id))
+}
+
+/// One of them.
+pub(super) fn gaps(pk: String, sk: String, gaps: &BTreeMap<&String, &Gaps>) -> Item {
+    Item::from([
+        ("pk".to_owned(), text(pk)),
+        ("sk".to_owned(), text(sk)),
+        ("body".to_owned(), text(json(gaps))),
+    ])
+}
+
+/// Reads one of them.
+pub(super) fn read_gaps(item: &Item) -> Result<BTreeMap<String, Gaps>, ReconciliationError> {
+    body(item)
+}
 
 /// The item of a run.
 pub(super) fn run(pk: String, run: &Run) -> Item {

@@ -1,5 +1,7 @@
 //! The reconciliation table: who wins a race, what a lost answer comes to, what a list leaves out.
 
+use std::collections::BTreeMap;
+
 use adapters::clock::Clock;
 use adapters::notices::{KeptMoney, Notice, NoticeStatus, Notices};
 use adapters::order_table::Kept;
@@ -15,6 +17,7 @@ use payments::reconcile::difference::{
     About, Decision, Difference, Followed, Kind, Side, Stage, State,
 };
 use payments::reconcile::run::{BillDate, BillFacts, BillName, PartDone, Run, RunState};
+use payments::reconcile::totals::{Gap, Gaps};
 
 use crate::bench::NOW;
 
@@ -144,7 +147,7 @@ fn difference(order_no: &str) -> Difference {
         amount_fen: Some(1250),
         state: Some("SUCCESS".to_owned()),
         at: Some(NOW),
-        note: None,
+        ..Side::default()
     };
     let kind = Kind::DuplicatePayment;
     Difference::found(day(), kind, about, Some(there), None, "run-1", NOW)
@@ -193,6 +196,53 @@ async fn a_run_is_read_as_it_was_written_with_every_bill_and_part() {
             .all(|call| call.consistent),
         "{reads:?}"
     );
+}
+
+#[tokio::test]
+async fn differences_are_counted_where_they_lie_and_none_is_read() {
+    let bench = Bench::new().await;
+    for order_no in ["A", "B", "C"] {
+        bench.table().find(&difference(order_no)).await.unwrap();
+    }
+    let repaired = difference("C").repaired("run-1", "they agree", NOW);
+    let saved = bench.table().save_difference(&repaired).await;
+    assert_eq!(saved.unwrap(), Saved::Yes);
+    let count = async |states: &[State], pages| {
+        let counted = bench.table().count_in(day(), states, pages).await.unwrap();
+        (counted.count, counted.is_all)
+    };
+    assert_eq!(count(&[State::Open, State::Proposed], 5).await, (2, true));
+    assert_eq!(count(&[State::Repaired], 5).await, (1, true));
+    assert_eq!(count(&[State::Explained], 5).await, (0, true));
+    assert_eq!(count(&[State::Open], 0).await, (0, false), "nobody looked");
+}
+
+#[tokio::test]
+async fn what_differences_make_of_a_run_s_sums_is_read_back_whole_or_not_at_all() {
+    let bench = Bench::new().await;
+    let gaps = |fen| {
+        let mut gaps = Gaps::default();
+        gaps.add("NATIVE", Gap::of_payment(fen));
+        gaps.add("JSAPI", Gap::of_refund(fen));
+        gaps
+    };
+    let of_part = |part: i64, count: i64| -> BTreeMap<String, Gaps> {
+        (0..count)
+            .map(|at| (format!("amount-differs-{part}-{at:04}"), gaps(at + 1)))
+            .collect()
+    };
+    let (first, second) = (of_part(0, 1_001), of_part(1, 2));
+    for (run, part, gaps) in [("r", 0, &first), ("r", 1, &second), ("other", 0, &second)] {
+        let saved = bench.table().save_gaps(day(), run, part, gaps).await;
+        saved.unwrap();
+    }
+    let read = async |run: &str, at_most| bench.table().gaps(day(), run, at_most).await.unwrap();
+    let mut all = first;
+    all.extend(second.clone());
+    assert_eq!(read("r", 1_003).await, Some(all));
+    assert_eq!(read("r", 1_002).await, None, "more than were asked for");
+    assert_eq!(read("other", 10).await, Some(second));
+    assert_eq!(read("never", 10).await, Some(BTreeMap::new()));
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@
 //! An entry says only whether a row of the bill agrees with the line it names. What a line holds in full stays in the table of
 //! orders, where each candidate for a difference is looked up again by a consistent read.
 
+use std::collections::BTreeMap;
+
 use crate::{
     order::Product,
     reconcile::{
         fingerprint::{Part, Prints},
         table::{Slot, Table},
-        totals::{OTHERS, Tally, Totals},
+        totals::{OTHERS, Sums, Tally, Totals},
     },
     refund::RefundState,
 };
@@ -224,6 +226,18 @@ pub struct DayBooks {
     twice: u64,
     unseen: Box<[u64; 256]>,
     tally: Tally,
+    /// Money that is kept for a person, by WeChat Pay's number of the payment: there is little of it.
+    parked: BTreeMap<String, ParkedMoney>,
+}
+
+/// What the books have of a payment that is not its order's booked one.
+#[derive(Clone, Debug, Default)]
+struct ParkedMoney {
+    sums: Sums,
+    /// What the row of the bill calls its product, once one named it.
+    trade_type: Option<String>,
+    /// The product of the order that it names.
+    product: Option<Product>,
 }
 
 impl DayBooks {
@@ -236,6 +250,7 @@ impl DayBooks {
             twice: 0,
             unseen: Box::new([0; 256]),
             tally: Tally::default(),
+            parked: BTreeMap::new(),
         }
     }
 
@@ -347,16 +362,55 @@ impl DayBooks {
     }
 
     /// Counts a payment that is parked. It is in no line: each row that names such is looked at.
-    pub fn count_parked(&mut self, amount_fen: i64, product: Option<Product>) {
-        let name = product.map_or(OTHERS, |product| product.trade_type());
-        if let Some(sums) = self.tally.of(name) {
-            sums.pay(amount_fen, 0, 0);
+    pub fn count_parked(
+        &mut self,
+        transaction_id: &str,
+        amount_fen: i64,
+        product: Option<Product>,
+    ) {
+        let known = self.parked.entry(transaction_id.to_owned()).or_default();
+        known.sums.pay(amount_fen, 0, 0);
+        known.product = known.product.or(product);
+    }
+
+    /// Notes what the bill calls the product of a payment, if that one is parked: it is counted under this name then, as the
+    /// bill counts it.
+    pub(crate) fn name_parked(&mut self, transaction_id: &str, trade_type: &str) {
+        if self.parked.is_empty() {
+            return;
+        }
+        if let Some(parked) = self.parked.get_mut(transaction_id) {
+            parked.trade_type = Some(trade_type.to_owned());
         }
     }
 
-    /// What the lines come to, by product.
+    /// What is counted of a parked payment, in fen; `None` where none of this number is.
+    pub fn parked_fen(&self, transaction_id: &str) -> Option<i64> {
+        let parked = self.parked.get(transaction_id)?;
+        Some(parked.sums.payments_fen)
+    }
+
+    /// Whether a payment of this number is among the lines.
+    pub fn has_payment(&self, transaction_id: &str) -> bool {
+        let id = self.prints.payment(transaction_id);
+        id.is_some_and(|id| self.table.get(id).is_some())
+    }
+
+    /// Whether a refund of this number is among the lines.
+    pub fn has_refund(&self, out_refund_no: &str) -> bool {
+        let id = self.prints.refund(out_refund_no);
+        id.is_some_and(|id| self.table.get(id).is_some())
+    }
+
+    /// What the lines and parked money come to, by product.
     pub fn totals(&self) -> Totals {
-        self.tally.totals()
+        let mut totals = self.tally.totals();
+        for parked in self.parked.values() {
+            let product = parked.product.map(Product::trade_type);
+            let name = parked.trade_type.as_deref().or(product);
+            totals.of(name.unwrap_or(OTHERS)).add(&parked.sums);
+        }
+        totals
     }
 
     /// Brings the lines of some numbers into the cache, all at once.

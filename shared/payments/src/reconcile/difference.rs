@@ -338,9 +338,24 @@ pub struct Side {
     /// When it happened, by WeChat Pay's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<UnixSeconds>,
-    /// What else matters for this kind: the appid, the fee and its rate, the sum of the rows.
+    /// What else matters for this kind: the sum of the rows, say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The currency, where it matters: `CNY`. Amounts are in its hundredths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// The appid that it was paid to, where that matters; here the one that we expect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appid: Option<String>,
+    /// The merchant number that it was paid to, where that matters; here our own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mchid: Option<String>,
+    /// The fee, where that matters, in 1/100000 yuan; here the one that the row's rate gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee_e5: Option<i64>,
+    /// The rate of the fee as the bill has it: `0.60%`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
 }
 
 /// Where a difference stands.
@@ -770,12 +785,16 @@ impl Difference {
             | Kind::SummaryDiffers
             | Kind::UncheckedRows => (side, None),
         };
-        let id = format!("{}-all-{}", kind.name().replace('_', "-"), aggregate.part);
         Self {
-            id,
+            id: Self::id_of_many(kind, aggregate.part),
             aggregate: Some(aggregate),
             ..Self::found(date, kind, About::default(), there, here, run, at)
         }
+    }
+
+    /// The name of the one that stands for many of a kind, of one part of the day.
+    pub fn id_of_many(kind: Kind, part: u8) -> String {
+        format!("{}-all-{part}", kind.name().replace('_', "-"))
     }
 
     /// The difference after a run has counted its many otherwise: what was said of so many does not hold for others.

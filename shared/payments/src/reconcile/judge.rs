@@ -3,7 +3,10 @@
 //! What the pass over the bill calls different may only be late: an index that lags, an order that was paid in the minute since.
 //! So each candidate's order is read again, and only what is said here counts.
 
-use wechatpay::{UnixSeconds, bill::beijing_time};
+use wechatpay::{
+    UnixSeconds,
+    bill::{Fee, beijing_time},
+};
 
 use crate::{
     order::{Order, Payment},
@@ -14,7 +17,9 @@ use super::{
     bill_line::{BillLine, LineKind},
     books::BookedRefund,
     difference::{About, Kind, Side},
+    matcher::CURRENCY,
     run::BillDate,
+    totals::Gap,
 };
 
 /// What a consistent read found under the numbers of a row.
@@ -97,12 +102,14 @@ pub fn judge_absent_refund(refund: Option<&Refund>, date: BillDate) -> Option<(K
 
 fn payment(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
     let foreign = |here: Option<Side>| Judgement::Differs(Kind::IdentityDiffers, here);
-    if row.mchid != mchid || row.currency != "CNY" {
-        let ours = read.order.as_ref().map(|order| Side {
-            note: Some(format!("{mchid}, {}, CNY", order.appid)),
-            ..side_of(order, order.state.payment())
-        });
-        return foreign(ours);
+    let ours = |order: Option<&Order>| Side {
+        currency: Some(CURRENCY.to_owned()),
+        appid: order.map(|order| order.appid.clone()),
+        mchid: Some(mchid.to_owned()),
+        ..order.map_or_else(Side::default, |order| side_of(order, order.state.payment()))
+    };
+    if row.mchid != mchid || row.currency != CURRENCY {
+        return foreign(Some(ours(read.order.as_ref())));
     }
     let Some(order) = &read.order else {
         return match given_back(read.parked.as_ref()) {
@@ -119,8 +126,11 @@ fn payment(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
         None
     };
     let noted = |kind: Kind| {
-        let mut here = side_of(order, order.state.payment());
-        here.note = (kind == Kind::IdentityDiffers).then(|| order.appid.clone());
+        let here = if kind == Kind::IdentityDiffers {
+            ours(Some(order))
+        } else {
+            side_of(order, order.state.payment())
+        };
         Judgement::Differs(kind, Some(here))
     };
     match order.state.payment() {
@@ -152,8 +162,14 @@ fn revoked(row: &BillLine, read: &Read) -> Judgement {
 
 fn refund(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
     let here = read.refund.as_ref().map(side_of_refund);
-    if row.mchid != mchid || row.currency != "CNY" {
-        return Judgement::Differs(Kind::IdentityDiffers, here);
+    if row.mchid != mchid || row.currency != CURRENCY {
+        let ours = Side {
+            currency: Some(CURRENCY.to_owned()),
+            appid: read.order.as_ref().map(|order| order.appid.clone()),
+            mchid: Some(mchid.to_owned()),
+            ..here.unwrap_or_default()
+        };
+        return Judgement::Differs(Kind::IdentityDiffers, Some(ours));
     }
     let Some(refund) = &read.refund else {
         return if row.refund_state == "FAIL" {
@@ -201,7 +217,7 @@ fn side_of(order: &Order, payment: Option<&Payment>) -> Side {
         amount_fen: Some(order.amount.get()),
         state: Some(order.state.name().to_owned()),
         at: payment.map(|payment| payment.paid_at),
-        note: None,
+        ..Side::default()
     }
 }
 
@@ -211,7 +227,7 @@ fn side_of_parked(read: &Read) -> Option<Side> {
         amount_fen: Some(parked.amount.get()),
         state: Some(parked.state.name().to_owned()),
         at: Some(parked.paid_at),
-        note: None,
+        ..Side::default()
     })
 }
 
@@ -220,7 +236,7 @@ fn side_of_refund(refund: &Refund) -> Side {
         amount_fen: Some(refund.amount.get()),
         state: Some(refund.state.name().to_owned()),
         at: refund.accepted_at,
-        note: None,
+        ..Side::default()
     }
 }
 
@@ -235,8 +251,57 @@ pub fn side_of_row(row: &BillLine) -> Side {
         amount_fen: Some(amount_fen),
         state: Some(state.to_owned()),
         at: beijing_time(&row.at),
-        note: None,
+        ..Side::default()
     }
+}
+
+/// The same with whose it is, for where that differs.
+pub fn identity_of_row(row: &BillLine) -> Side {
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Side {
+        currency: some(&row.currency),
+        appid: some(&row.appid),
+        mchid: some(&row.mchid),
+        ..side_of_row(row)
+    }
+}
+
+/// Both sides of a fee that is not its rate's: the bill's, and the one that its own rate gives. What cannot be read has none.
+pub fn sides_of_fee(row: &BillLine) -> (Side, Side) {
+    let rate = (!row.rate.is_empty()).then(|| row.rate.clone());
+    let base_fen = match row.kind {
+        LineKind::Payment | LineKind::Revoked => row.settlement_fen,
+        LineKind::Refund => row.refund_fen.saturating_neg(),
+    };
+    let expected = Fee::at_rate(base_fen, &row.rate);
+    let there = Side {
+        fee_e5: Some(row.fee),
+        rate: rate.clone(),
+        ..side_of_row(row)
+    };
+    let here = Side {
+        fee_e5: expected.map(Fee::units),
+        rate,
+        ..Side::default()
+    };
+    (there, here)
+}
+
+/// How much more the bill has by a row than our books, of which `counted_fen` is what their sums have of it, if anything.
+pub fn gap_of_row(row: &BillLine, counted_fen: Option<i64>) -> Gap {
+    let (there, counted) = match row.kind {
+        LineKind::Payment => (
+            Gap::of_payment(row.total_fen),
+            counted_fen.map(Gap::of_payment),
+        ),
+        // The sums leave it out: which of its amounts say what is not known.
+        LineKind::Revoked => (Gap::default(), counted_fen.map(Gap::of_payment)),
+        LineKind::Refund => (
+            Gap::of_refund(row.requested_refund_fen),
+            counted_fen.map(Gap::of_refund),
+        ),
+    };
+    there.less(counted.unwrap_or_default())
 }
 
 /// What a row is about.
@@ -441,6 +506,66 @@ mod tests {
         ] {
             assert_eq!(kind(&row, &read), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn whose_money_it_is_is_told_of_both_sides() {
+        let foreign = BillLine {
+            appid: "wxb".into(),
+            mchid: "1900000002".into(),
+            currency: "HKD".into(),
+            ..row()
+        };
+        let paid = known(OrderState::Paid(payment_of("420001")));
+        let of_refund = BillLine {
+            mchid: "1900000002".into(),
+            ..refund_row("SUCCESS")
+        };
+        for (row, read, appid) in [
+            (&foreign, &paid, Some("wxa")),
+            (&foreign, &Read::default(), None),
+            (&of_refund, &paid, Some("wxa")),
+        ] {
+            let Judgement::Differs(Kind::IdentityDiffers, Some(here)) = judge_row(row, MCHID, read)
+            else {
+                panic!("it is another's");
+            };
+            let there = identity_of_row(row);
+            assert_eq!(there.mchid.as_deref(), Some("1900000002"));
+            assert_eq!(there.currency.as_deref(), Some(row.currency.as_str()));
+            assert_eq!(here.mchid.as_deref(), Some(MCHID));
+            assert_eq!(here.currency.as_deref(), Some("CNY"));
+            assert_eq!(here.appid.as_deref(), appid);
+        }
+        let (there, here) = sides_of_fee(&BillLine {
+            fee: 5_600,
+            settlement_fen: 10_000,
+            ..row()
+        });
+        assert_eq!((there.fee_e5, here.fee_e5), (Some(5_600), Some(60_000)));
+        assert_eq!(here.rate.as_deref(), Some("0.60%"));
+    }
+
+    #[test]
+    fn a_row_makes_of_the_sums_what_ours_do_not_have_of_it() {
+        let reversed = BillLine {
+            kind: LineKind::Revoked,
+            ..row()
+        };
+        for (row, counted, payments, net) in [
+            (row(), None, 1, 100),
+            (row(), Some(100), 0, 0),
+            (row(), Some(70), 0, 30),
+            (reversed.clone(), Some(100), -1, -100),
+            (reversed, None, 0, 0),
+        ] {
+            let gap = gap_of_row(&row, counted);
+            assert_eq!((gap.payments, gap.net_fen()), (payments, net));
+        }
+        let refund = refund_row("SUCCESS");
+        let fen = refund.requested_refund_fen;
+        assert_eq!(gap_of_row(&refund, None).net_fen(), -fen);
+        assert!(gap_of_row(&refund, Some(fen)).is_none());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::reconcile::{
 };
 
 /// The one currency that this merchant is paid in.
-const CURRENCY: &str = "CNY";
+pub(crate) const CURRENCY: &str = "CNY";
 
 /// What is kept of rows, or of movements, and of how many more there is only the sum.
 #[derive(Debug)]
@@ -168,7 +168,14 @@ impl Matcher {
         self.count(row);
         let found = probe.map_or(Found::Unknown, |probe| self.books.look_up(probe));
         let fits = match found {
-            Found::Unknown | Found::Different => false,
+            Found::Unknown => {
+                if row.kind == TradeKind::Payment {
+                    self.books
+                        .name_parked(row.transaction_id(), row.trade_type());
+                }
+                false
+            }
+            Found::Different => false,
             Found::Again => {
                 self.repeated.push(amount_fen(row), || row.into());
                 false

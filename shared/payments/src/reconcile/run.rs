@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wechatpay::{UnixSeconds, time};
 
-use super::{difference::Kind, totals::Totals};
+use super::{
+    difference::Kind,
+    totals::{Gap, Gaps, Sums, Totals},
+};
 
 /// A day by Beijing's calendar, as `bill_date` writes it: `2026-08-01`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -342,6 +345,10 @@ pub struct PartDone {
     pub differences: BTreeMap<Kind, u32>,
     /// Trades near midnight that wait for the next day's bill before anything is said of them.
     pub carried: u64,
+    /// What the differences that this part found make of the sums, by product, as they stood when
+    /// the sums were counted. `None` of a run of an earlier version, which did not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Gaps>,
 }
 
 impl Run {
@@ -417,6 +424,29 @@ impl Run {
             all.add(side(part));
         }
         all
+    }
+
+    /// How much more the bill has than our books, by product, of all parts that are done.
+    pub fn gaps(&self) -> Gaps {
+        let (there, here) = (self.there(), self.here());
+        let nothing = Sums::default();
+        let mut gaps = Gaps::default();
+        for product in there.0.keys().chain(here.0.keys()) {
+            let (there, here) = (there.0.get(product), here.0.get(product));
+            let gap = Gap::between(there.unwrap_or(&nothing), here.unwrap_or(&nothing));
+            gaps.0.insert(product.clone(), gap);
+        }
+        gaps.0.retain(|_, gap| !gap.is_none());
+        gaps
+    }
+
+    /// What the differences that were found make of it; `None` where a part did not count that.
+    pub fn told(&self) -> Option<Gaps> {
+        let mut all = Gaps::default();
+        for part in self.parts_done.values() {
+            all.add_all(part.told.as_ref()?);
+        }
+        Some(all)
     }
 
     /// How many differences were found, by kind, on both sides.

@@ -77,6 +77,127 @@ impl Sums {
     }
 }
 
+/// How much more the bill has than our books, below zero where they have more: of a day, of one difference, or of several.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gap {
+    /// Payments.
+    pub payments: i64,
+    /// What they come to, in fen.
+    pub paid_fen: i64,
+    /// Refunds.
+    pub refunds: i64,
+    /// What they come to, in fen.
+    pub refunded_fen: i64,
+}
+
+impl Gap {
+    /// What two sums are apart.
+    pub fn between(there: &Sums, here: &Sums) -> Self {
+        Self {
+            payments: more(there.payments, here.payments),
+            paid_fen: there.payments_fen.saturating_sub(here.payments_fen),
+            refunds: more(there.refunds, here.refunds),
+            refunded_fen: there.refunds_fen.saturating_sub(here.refunds_fen),
+        }
+    }
+
+    /// A payment that only the bill has, of so many fen.
+    pub const fn of_payment(paid_fen: i64) -> Self {
+        Self {
+            payments: 1,
+            paid_fen,
+            refunds: 0,
+            refunded_fen: 0,
+        }
+    }
+
+    /// A refund that only the bill has, of so many fen.
+    pub const fn of_refund(refunded_fen: i64) -> Self {
+        Self {
+            payments: 0,
+            paid_fen: 0,
+            refunds: 1,
+            refunded_fen,
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            payments: self.payments.saturating_add(other.payments),
+            paid_fen: self.paid_fen.saturating_add(other.paid_fen),
+            refunds: self.refunds.saturating_add(other.refunds),
+            refunded_fen: self.refunded_fen.saturating_add(other.refunded_fen),
+        }
+    }
+
+    /// What is left of it without the other.
+    #[must_use]
+    pub const fn less(self, other: Self) -> Self {
+        Self {
+            payments: self.payments.saturating_sub(other.payments),
+            paid_fen: self.paid_fen.saturating_sub(other.paid_fen),
+            refunds: self.refunds.saturating_sub(other.refunds),
+            refunded_fen: self.refunded_fen.saturating_sub(other.refunded_fen),
+        }
+    }
+
+    /// Payments less refunds, in fen.
+    pub const fn net_fen(self) -> i64 {
+        self.paid_fen.saturating_sub(self.refunded_fen)
+    }
+
+    /// Whether there is none.
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// How many more there are on the first side.
+fn more(there: u64, here: u64) -> i64 {
+    let distance = i64::try_from(there.abs_diff(here)).unwrap_or(i64::MAX);
+    if there < here { -distance } else { distance }
+}
+
+/// Gaps by kind of trade, under the names that [`Totals`] have. Where there is none, there is no entry.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Gaps(pub BTreeMap<String, Gap>);
+
+impl Gaps {
+    /// Adds one of this kind of trade.
+    pub fn add(&mut self, kind: &str, gap: Gap) {
+        if gap.is_none() {
+            return;
+        }
+        let kind = if self.0.len() < KINDS_AT_MOST || self.0.contains_key(kind) {
+            kind
+        } else {
+            OTHERS
+        };
+        let known = self.0.entry(kind.to_owned()).or_default();
+        *known = known.plus(gap);
+        if known.is_none() {
+            self.0.remove(kind);
+        }
+    }
+
+    /// Adds others.
+    pub fn add_all(&mut self, other: &Self) {
+        for (kind, gap) in &other.0 {
+            self.add(kind, *gap);
+        }
+    }
+
+    /// All kinds together.
+    pub fn all(&self) -> Gap {
+        let gaps = self.0.values();
+        gaps.fold(Gap::default(), |sum, gap| sum.plus(*gap))
+    }
+}
+
 /// What a day comes to, by kind of trade: by WeChat Pay's 交易类型 there, by product here.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -88,6 +209,16 @@ impl Totals {
         for (kind, sums) in &other.0 {
             self.0.entry(kind.clone()).or_default().add(sums);
         }
+    }
+
+    /// The sums of a kind; of others, where there are too many kinds to tell this one apart.
+    pub(crate) fn of(&mut self, kind: &str) -> &mut Sums {
+        let kind = if self.0.len() < KINDS_AT_MOST || self.0.contains_key(kind) {
+            kind
+        } else {
+            OTHERS
+        };
+        self.0.entry(kind.to_owned()).or_default()
     }
 
     /// All kinds together.
@@ -193,6 +324,23 @@ mod tests {
         assert_eq!(joined, day.totals());
         assert_eq!(joined.all().payments_fen, 10);
         assert_eq!(joined.0["NATIVE"].payments, 2);
+    }
+
+    #[test]
+    fn gaps_of_a_kind_add_up_and_vanish_where_one_makes_up_for_another() {
+        let mut gaps = Gaps::default();
+        gaps.add("NATIVE", Gap::of_payment(500));
+        gaps.add("NATIVE", Gap::of_refund(200));
+        gaps.add("JSAPI", Gap::default().less(Gap::of_payment(70)));
+        assert_eq!(gaps.all().net_fen(), 230);
+        assert_eq!((gaps.all().payments, gaps.all().refunds), (0, 1));
+        gaps.add("JSAPI", Gap::of_payment(70));
+        assert_eq!(gaps.0.keys().collect::<Vec<_>>(), ["NATIVE"]);
+        for kind in 0..200 {
+            gaps.add(&format!("KIND{kind}"), Gap::of_payment(1));
+        }
+        assert!(gaps.0.len() <= KINDS_AT_MOST + 1, "memory is bounded");
+        assert_eq!(gaps.all().net_fen(), 500);
     }
 
     #[test]

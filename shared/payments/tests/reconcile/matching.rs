@@ -407,6 +407,31 @@ fn rows_off_the_rate_take_no_room_of_candidates_and_what_has_no_room_is_counted(
     assert_eq!(matched.books.unseen(), 0);
 }
 
+#[test]
+fn parked_money_counts_under_the_product_that_the_bill_names() {
+    let (_, there) = sides(&[(None, 1_000, 0, 0, false, Fault::None); 2], 0);
+    let mut books = DayBooks::with_capacity(4, [5, 6]);
+    books.count_parked(&there[0].transaction_id, 1_000, None);
+    books.count_parked("4200000000000000000000000009", 70, Some(Product::App));
+    books.count_parked("4200000000000000000000000010", 5, None);
+    let mut matcher = Matcher::new(books, MCHID, 10);
+    let mut reader = TradeBillReader::new();
+    let text = trade_bill(&there);
+    let mut batch = |rows: &[TradeRow<'_>]| matcher.take_batch(rows);
+    reader.feed_batches(text.as_bytes(), &mut batch).unwrap();
+    reader.finish(&mut |_| ()).unwrap();
+    let matched = matcher.finish();
+    let books = &matched.books;
+    let totals = books.totals();
+    let fen = |product: &str| totals.0.get(product).map(|sums| sums.payments_fen);
+    assert_eq!(fen(&there[0].trade_type), Some(1_000), "as the bill has it");
+    assert_eq!(fen("APP"), Some(70), "of no row: as the order has it");
+    assert_eq!(fen("others"), Some(5), "of no row and no order");
+    assert_eq!(totals.all().payments, 3);
+    assert_eq!(books.parked_fen(&there[0].transaction_id), Some(1_000));
+    assert_eq!(books.parked_fen(&there[1].transaction_id), None);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 

@@ -159,6 +159,15 @@ impl Fee {
         i128::from(self.0) * 1000 - i128::from(amount_fen) * i128::from(rate_ppm)
     }
 
+    /// The fee that a rate such as `0.60%` gives of `amount_fen`, rounded to 1/100000 yuan, half away from zero. `None` for what
+    /// is no rate.
+    #[must_use]
+    pub fn at_rate(amount_fen: i64, rate: &str) -> Option<Self> {
+        let exact = i128::from(amount_fen) * i128::from(rate_ppm(rate)?);
+        let half = if exact < 0 { -500 } else { 500 };
+        i64::try_from((exact + half) / 1000).ok().map(Self)
+    }
+
     /// Whether the fee is that rate of that amount, rounded to a fen either way: less than a fen off.
     #[must_use]
     pub fn fits_rate(self, amount_fen: i64, rate_ppm: i64) -> bool {
@@ -189,6 +198,21 @@ pub(super) fn rate_ppm(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_gives_a_fee_to_its_last_digit() {
+        for (fen, rate, units) in [
+            (10_000, "0.60%", Some(60_000)),
+            (-10_000, "0.60%", Some(-60_000)),
+            (1, "0.60%", Some(6)),
+            (1, "0.0500%", Some(1)),
+            (-1, "0.0500%", Some(-1)),
+            (100, "0", None),
+            (100, "", None),
+        ] {
+            assert_eq!(Fee::at_rate(fen, rate), units.map(Fee), "{fen} {rate}");
+        }
+    }
 
     #[test]
     fn yuan_are_read_to_the_fen() {
