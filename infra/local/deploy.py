@@ -172,19 +172,7 @@ def console_on_loopback(template):
     return bool(guarded)
 
 
-def alarms_over_expressions(template):
-    """Alarms that count what does not come (sweep-missing, reconciliation-missing): the engine's CloudFormation fails on metric
-    math, so they are left out."""
-    resources = template["Resources"]
-    over_expressions = [
-        name for name, r in resources.items() if r["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in r["Properties"]
-    ]
-    for name in over_expressions:
-        del resources[name]
-    return bool(over_expressions)
-
-
-ADAPTATIONS = [concurrency_as_number, console_on_loopback, alarms_over_expressions]
+ADAPTATIONS = [concurrency_as_number, console_on_loopback]
 
 
 def adapt(template):

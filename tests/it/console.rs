@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use adapters::reconciliation::Saved;
+use base64::Engine;
 use http::{Request, Response};
 use payments::reconcile::{
     difference::{Kind, State},
@@ -204,24 +205,19 @@ async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_console_opens_on_the_latest_day_with_a_run_or_on_the_day_that_was_picked() {
+async fn the_console_opens_on_yesterday_or_on_the_day_that_was_picked() {
     let bench = Bench::start().await;
     let location = async |path: &str| {
         let answer = bench.console(li(), get(path)).await;
         assert_eq!(answer.status(), 303, "{path}");
         header(&answer, "location").to_owned()
     };
-    assert_eq!(
-        location("/console").await,
-        format!("/console/{}", bench.day(1))
-    );
+    let yesterday = format!("/console/{}", bench.day(1));
+    assert_eq!(location("/console").await, yesterday);
     bench
-        .write_run(&bench.done(bench.day(40), [100, 0], [100, 0]))
+        .write_run(&bench.done(bench.day(2), [100, 0], [100, 0]))
         .await;
-    assert_eq!(
-        location("/console").await,
-        format!("/console/{}", bench.day(40))
-    );
+    assert_eq!(location("/console").await, yesterday, "also without a run");
     assert_eq!(
         location("/console?day=2026-01-31").await,
         "/console/2026-01-31"
@@ -233,6 +229,43 @@ async fn the_console_opens_on_the_latest_day_with_a_run_or_on_the_day_that_was_p
     ] {
         assert_eq!(bench.console(li(), get(path)).await.status(), 404, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_leaves_the_function_byte_for_byte() {
+    let bench = Bench::start().await;
+    bench.a_month().await;
+    let path = format!("/v1/reconciliations/{}/differences.csv", bench.day(1));
+    let event = |query: &str| {
+        json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query,
+            "headers": {"host": "pay.example.com"}, "isBase64Encoded": false,
+            "requestContext": {
+                "http": {"method": "GET", "path": path, "protocol": "HTTP/1.1", "sourceIp": "1.2.3.4"},
+                "authorizer": {"jwt": {"claims": claims("[finance]")}},
+            },
+        })
+    };
+    let answer = bench.console_event(&event("kind=amount_differs")).await;
+    assert_eq!(
+        (&answer["statusCode"], &answer["isBase64Encoded"]),
+        (&json!(200), &json!(true))
+    );
+    let body = answer["body"].as_str().expect("base64");
+    let file = base64::engine::general_purpose::STANDARD
+        .decode(body)
+        .expect("base64");
+    assert!(file.starts_with(b"\xef\xbb\xbfabout,date,"), "a mark, once");
+    assert!(!file.starts_with(b"\xef\xbb\xbf\xef"));
+    let told = answer["headers"]["content-disposition"]
+        .as_str()
+        .expect("a name");
+    assert!(told.contains("-amount_differs.csv"), "{told}");
+    let refused = bench.console_event(&event("kind=other")).await;
+    assert_eq!(
+        (&refused["statusCode"], &refused["isBase64Encoded"]),
+        (&json!(400), &json!(false))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -361,17 +394,16 @@ async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_red_sum_from_before_a_repair_says_that_it_is_from_before() {
+async fn a_repair_after_the_sums_were_counted_is_told_beside_what_is_open() {
     let bench = Bench::start().await;
     bench.a_month().await;
     let says_so = async || {
         let page = bench
             .console(li(), get(&format!("/console/{}", bench.day(1))))
             .await;
-        page.into_body()
-            .contains("counted before the repairs of this run")
+        page.into_body().contains("+¥128.50 is repaired since")
     };
-    assert!(!says_so().await, "the repair was another run's");
+    assert!(!says_so().await, "that repair was counted before");
     let lost = bench.difference(Kind::PaidThereUnpaidHere, "tea-04188");
     let repaired = lost.repaired("8f3a1c5e", "WeChat Pay confirms it", bench.clock.now());
     let saved = bench.reconciliation.save_difference(&repaired).await;

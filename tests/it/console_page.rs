@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use browser::{Browser, Screen};
-use payments::reconcile::difference::{Kind, State};
+use payments::reconcile::{
+    difference::{Decision, Kind, State},
+    totals::Gap,
+};
 use serde_json::json;
 
 use crate::support::{Bench, native};
@@ -72,7 +75,8 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
     for expected in [
         "¥24,954.00",
         "¥24,747.50",
-        "+¥206.50",
+        "Difference +¥206.50 = explained +¥0.50 + refund rejected ¥0.00",
+        "open +¥206.00",
         "4 differences still need somebody",
         "3 trades are judged with the next day’s bills",
         "<script>alert(1)</script>",
@@ -184,4 +188,110 @@ async fn a_day_that_was_never_run_says_so_and_is_run_by_a_button() {
         (&json!("reconcile-day.v1"), &json!(true))
     );
     assert_eq!(work[0]["date"], json!(day));
+}
+
+/// The colour of the sum in the third figure, and of the banner's heading.
+const COLOURS: &str = "[...document.querySelectorAll('.figure:last-child .sum, .banner h2')].map(e => getComputedStyle(e).color)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sum_is_red_only_while_something_of_it_is_open() {
+    let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+        return;
+    };
+    let bench = Bench::start().await;
+    let mut run = bench.done(bench.day(1), [1_000_050, 0], [1_000_000, 0]);
+    let part = run.parts_done.get_mut(&0).expect("a part");
+    part.differences.insert(Kind::AmountDiffers, 1);
+    part.carried = 0;
+    let gap = Gap {
+        paid_fen: 50,
+        ..Gap::default()
+    };
+    bench
+        .write_gaps(&mut run, &[(Kind::AmountDiffers, "ticket-88", gap)])
+        .await;
+    bench.write_run(&run).await;
+    let differs = bench.difference(Kind::AmountDiffers, "ticket-88");
+    bench.write_difference(differs.clone(), &[]).await;
+    let url = format!("{}/console/{}", bench.serve_console().await, bench.day(1));
+    browser.open(&url).await;
+    browser.wait("document.readyState === 'complete'").await;
+    let red = "rgb(179, 38, 30)";
+    assert_eq!(browser.value(COLOURS).await, json!([red, red]));
+
+    let now = bench.clock.now();
+    let explained = differs.decided(Decision::Explain, "zhao", "waived at the counter", now);
+    let explained = explained.expect("a decision");
+    let saved = bench.reconciliation.save_difference(&explained);
+    saved.await.expect("a table");
+    browser.open(&format!("{url}?state=explained")).await;
+    browser
+        .wait("location.search && document.readyState === 'complete'")
+        .await;
+    let green = "rgb(20, 113, 63)";
+    assert_eq!(browser.value(COLOURS).await, json!([green, green]));
+    let text = browser
+        .value("document.querySelector('.figures').innerText")
+        .await;
+    let text = text.as_str().expect("text");
+    assert!(
+        text.contains("Difference +¥0.50 = explained +¥0.50"),
+        "{text}"
+    );
+    pictures(&mut browser, "explained").await;
+    is_narrow_enough(&mut browser, "explained").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_yesterday_whose_run_did_not_come_is_red_and_first() {
+    let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
+        return;
+    };
+    let bench = Bench::start().await;
+    bench.until(bench.day(-1), 10, 44).await;
+    let (yesterday, before) = (bench.day(1), bench.day(2));
+    bench
+        .write_run(&bench.done(before, [100, 0], [100, 0]))
+        .await;
+    let url = bench.serve_scheduled_console().await;
+    let first =
+        "[...document.querySelectorAll('main .banner')].map(e => [e.className, e.innerText])[0]";
+    let opened = |path: String| {
+        format!("location.pathname === '{path}' && document.readyState === 'complete'")
+    };
+    browser.open(&format!("{url}/console")).await;
+    browser.wait(&opened(format!("/console/{yesterday}"))).await;
+    assert_eq!(
+        browser.value(first).await[0],
+        "banner quiet",
+        "it may still come"
+    );
+
+    bench.until(bench.day(0), 10, 45).await;
+    browser.open(&format!("{url}/console?again")).await;
+    browser.wait(&opened(format!("/console/{yesterday}"))).await;
+    let told = browser.value(first).await;
+    assert_eq!(told[0], "banner bad", "{told}");
+    assert!(
+        told[1].as_str().expect("text").contains("Not reconciled"),
+        "{told}"
+    );
+    pictures(&mut browser, "overdue").await;
+
+    browser.open(&format!("{url}/console/{before}")).await;
+    browser.wait(&opened(format!("/console/{before}"))).await;
+    let told = browser.value(first).await;
+    assert_eq!(told[0], "banner bad", "{told}");
+    assert!(
+        told[1]
+            .as_str()
+            .expect("text")
+            .contains("is not reconciled"),
+        "{told}"
+    );
+    let above = "document.querySelector('#missing').getBoundingClientRect().top < document.querySelector('h1').getBoundingClientRect().top";
+    assert_eq!(browser.value(above).await, json!(true));
+    is_narrow_enough(&mut browser, "overdue").await;
+    browser.click("#missing a").await;
+    browser.wait(&opened(format!("/console/{yesterday}"))).await;
 }

@@ -109,6 +109,18 @@ fn get(url: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
+/// The file of a day's differences, as a browser keeps it, by the console's link to it: through the compiled function, the runtime
+/// and the API.
+fn file_of(console: &str) -> String {
+    let opened = get(console).expect("the console");
+    let day = opened
+        .lines()
+        .find_map(|line| line.strip_prefix("location: /console/"))
+        .expect("a day");
+    let api = console.strip_suffix("/console").expect("its path");
+    get(&format!("{api}/v1/reconciliations/{day}/differences.csv")).expect("the file")
+}
+
 /// The address of this name.
 fn address<'a>(invitation: &'a str, name: &str) -> &'a str {
     let mut words = invitation.split_whitespace();
@@ -329,6 +341,14 @@ fn what_is_left_running_takes_orders_payers_and_webhooks_and_ends_well_at_ctrl_c
     let page = get(phone).expect("the phone page");
     assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
     assert!(page.contains("<html"), "{page}");
+
+    let file = file_of(address(invitation, "console"));
+    let (head, body) = file.split_once("\r\n\r\n").expect("a whole answer");
+    assert!(head.contains("text/csv"), "{head}");
+    assert!(
+        body.contains("\u{feff}about,date,id,"),
+        "the mark is lost: {body}"
+    );
 
     assert_eq!(running.interrupt().code(), Some(0));
     for url in [phone, webhooks] {

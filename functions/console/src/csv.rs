@@ -1,18 +1,23 @@
 //! A day's differences for a spreadsheet program: UTF-8 with a byte order mark, so that Chinese text is not read as Latin-1,
 //! and quoted by RFC 4180.
+//!
+//! Numbers stand in the file as they are: whoever looks one up finds it. A spreadsheet program that opens the file without being
+//! asked rounds what has more than 15 digits, as the ids of WeChat Pay have, so the first column says once more in words what the
+//! row is about, which no program takes for a number.
 
 use payments::reconcile::{
-    difference::{Difference, Side, Who},
-    run::BillName,
+    difference::{About, Difference, Kind, Side, State, Who},
+    run::{BillDate, BillName},
 };
 use wechatpay::{UnixSeconds, bill::yuan_of_fen, time::format_rfc3339_beijing};
 
-use crate::words;
+use crate::{asked::Filter, money::decimal_of_e5, words};
 
-/// A Lambda function may answer with 6 MiB, of which JSON's escapes take a part.
-const BYTES_MAX: usize = 5_000_000;
+/// A Lambda function may answer with 6 MiB, as base64: four bytes for three.
+const BYTES_MAX: usize = 4_500_000;
 
-const HEADER: [&str; 26] = [
+const HEADER: [&str; 36] = [
+    "about",
     "date",
     "id",
     "kind",
@@ -25,6 +30,15 @@ const HEADER: [&str; 26] = [
     "bill_line",
     "amount_there_yuan",
     "amount_here_yuan",
+    "fee_there_yuan",
+    "fee_here_yuan",
+    "rate",
+    "currency_there",
+    "currency_here",
+    "appid_there",
+    "appid_here",
+    "mchid_there",
+    "mchid_here",
     "state_there",
     "state_here",
     "at_there",
@@ -41,20 +55,43 @@ const HEADER: [&str; 26] = [
     "version",
 ];
 
-/// The file; `None` when it were larger than an answer may be.
-pub(crate) fn file(differences: &[Difference]) -> Option<String> {
-    let mut file = String::from("\u{feff}");
-    line(&mut file, HEADER.map(str::to_owned));
-    for difference in differences {
-        line(&mut file, cells(difference));
-        if file.len() > BYTES_MAX {
-            return None;
-        }
+/// A file in the making.
+#[derive(Debug)]
+pub(crate) struct File(String);
+
+impl File {
+    /// A file without a difference.
+    pub(crate) fn begin() -> Self {
+        let mut file = String::from("\u{feff}");
+        line(&mut file, HEADER.map(str::to_owned));
+        Self(file)
     }
-    Some(file)
+
+    /// Adds a difference; `false` once the file is larger than an answer may be.
+    pub(crate) fn push(&mut self, difference: &Difference) -> bool {
+        line(&mut self.0, cells(difference));
+        self.0.len() <= BYTES_MAX
+    }
+
+    /// The whole.
+    pub(crate) fn finish(self) -> String {
+        self.0
+    }
 }
 
-fn cells(difference: &Difference) -> [String; 26] {
+/// The name under which a browser keeps the file of a day: it says what was chosen.
+pub(crate) fn name(date: BillDate, filter: Filter) -> String {
+    let mut name = format!("differences-{date}");
+    let kind = filter.kind.map(Kind::name);
+    let state = filter.state.map(State::name);
+    for part in [kind, state].into_iter().flatten() {
+        name.push('-');
+        name.push_str(part);
+    }
+    name + ".csv"
+}
+
+fn cells(difference: &Difference) -> [String; 36] {
     let about = &difference.about;
     let (there, here) = (difference.there.as_ref(), difference.here.as_ref());
     let last = difference.history.last();
@@ -63,7 +100,10 @@ fn cells(difference: &Difference) -> [String; 26] {
         Who::Run(_) => "run",
         Who::Person(name) => name.as_str(),
     });
+    let rate = [there, here].into_iter().flatten();
+    let rate = rate.filter_map(|side| side.rate.as_deref()).next();
     [
+        text(Some(&in_words(about))),
         difference.date.to_string(),
         difference.id.clone(),
         difference.kind.name().to_owned(),
@@ -80,12 +120,21 @@ fn cells(difference: &Difference) -> [String; 26] {
         about.line.map(|line| line.to_string()).unwrap_or_default(),
         amount(there),
         amount(here),
-        text(there.and_then(|side| side.state.as_deref())),
-        text(here.and_then(|side| side.state.as_deref())),
+        fee(there),
+        fee(here),
+        text(rate),
+        said(there, |side| side.currency.as_deref()),
+        said(here, |side| side.currency.as_deref()),
+        said(there, |side| side.appid.as_deref()),
+        said(here, |side| side.appid.as_deref()),
+        said(there, |side| side.mchid.as_deref()),
+        said(here, |side| side.mchid.as_deref()),
+        said(there, |side| side.state.as_deref()),
+        said(here, |side| side.state.as_deref()),
         moment(there.and_then(|side| side.at)),
         moment(here.and_then(|side| side.at)),
-        text(there.and_then(|side| side.note.as_deref())),
-        text(here.and_then(|side| side.note.as_deref())),
+        said(there, |side| side.note.as_deref()),
+        said(here, |side| side.note.as_deref()),
         difference.state.name().to_owned(),
         text(Some(&words::next(difference))),
         moment(last.map(|step| step.at)),
@@ -97,23 +146,42 @@ fn cells(difference: &Difference) -> [String; 26] {
     ]
 }
 
+/// What a row is about, in words: nothing that is all digits.
+fn in_words(about: &About) -> String {
+    let refund = about.refund_id.as_ref().or(about.out_refund_no.as_ref());
+    let payment = about.transaction_id.as_ref().or(about.order_no.as_ref());
+    match (refund, payment) {
+        (Some(refund), _) => format!("refund {refund}"),
+        (None, Some(payment)) => format!("payment {payment}"),
+        (None, None) => words::which_bill(about.bill).to_owned(),
+    }
+}
+
 fn amount(side: Option<&Side>) -> String {
     let fen = side.and_then(|side| side.amount_fen);
     fen.map(yuan_of_fen).unwrap_or_default()
+}
+
+/// A fee as a number of yuan, with all its digits.
+fn fee(side: Option<&Side>) -> String {
+    let fee = side.and_then(|side| side.fee_e5);
+    fee.map(decimal_of_e5).unwrap_or_default()
+}
+
+fn said<'a>(side: Option<&'a Side>, what: impl Fn(&'a Side) -> Option<&'a str>) -> String {
+    text(side.and_then(what))
 }
 
 fn moment(at: Option<UnixSeconds>) -> String {
     at.map(format_rfc3339_beijing).unwrap_or_default()
 }
 
-/// A text that others wrote. A spreadsheet program would run one that begins like a formula, and round a number of more than
-/// 15 digits, as the ids of WeChat Pay are; an apostrophe in front keeps it from both.
+/// A text that others wrote. A spreadsheet program would run one that begins like a formula; behind a tab it is text to all of
+/// them. Digits alone run nothing, and stay as they are.
 fn text(text: Option<&str>) -> String {
     let text = text.unwrap_or_default();
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let is_rounded = text.len() > 15 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if is_formula || is_rounded {
-        format!("'{text}")
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+        format!("\t{text}")
     } else {
         text.to_owned()
     }
@@ -124,7 +192,7 @@ fn line<const N: usize>(file: &mut String, cells: [String; N]) {
         if position > 0 {
             file.push(',');
         }
-        if cell.contains([',', '"', '\r', '\n']) {
+        if cell.contains([',', '"', '\r', '\n', '\t']) {
             file.push('"');
             file.push_str(&cell.replace('"', "\"\""));
             file.push('"');
@@ -137,12 +205,31 @@ fn line<const N: usize>(file: &mut String, cells: [String; N]) {
 
 #[cfg(test)]
 mod tests {
-    use payments::reconcile::{
-        difference::{About, Kind},
-        run::BillDate,
-    };
-
     use super::*;
+
+    fn file(differences: &[Difference]) -> Option<String> {
+        let mut file = File::begin();
+        let fits = differences.iter().all(|one| file.push(one));
+        fits.then(|| file.finish())
+    }
+
+    /// The cells of the only row, by their columns.
+    fn row(one: Difference) -> std::collections::BTreeMap<String, String> {
+        let file = file(&[one]).unwrap();
+        let mut rows = file.trim_start_matches('\u{feff}').lines().map(|line| {
+            let (mut cells, mut quoted) = (vec![String::new()], false);
+            for sign in line.chars() {
+                match sign {
+                    '"' => quoted = !quoted,
+                    ',' if !quoted => cells.push(String::new()),
+                    sign => cells.last_mut().unwrap().push(sign),
+                }
+            }
+            cells
+        });
+        let columns = rows.next().unwrap();
+        columns.into_iter().zip(rows.next().unwrap()).collect()
+    }
 
     fn difference(order_no: &str, note: &str) -> Difference {
         let about = About {
@@ -163,7 +250,7 @@ mod tests {
     #[test]
     fn a_file_begins_with_the_mark_and_names_its_columns() {
         let file = file(&[]).unwrap();
-        assert!(file.starts_with("\u{feff}date,id,kind,"));
+        assert!(file.starts_with("\u{feff}about,date,id,kind,"));
         assert!(file.ends_with("version\r\n"));
         assert_eq!(file.matches("\r\n").count(), 1);
     }
@@ -176,12 +263,7 @@ mod tests {
             bill: Some(BillName::FundBasic),
             ..About::default()
         };
-        let file = file(&[wrong]).unwrap();
-        let mut rows = file.trim_start_matches('\u{feff}').lines();
-        let columns: Vec<&str> = rows.next().unwrap().split(',').collect();
-        let at = columns.iter().position(|column| *column == "bill").unwrap();
-        let row: Vec<&str> = rows.next().unwrap().split(',').collect();
-        assert_eq!(row[at], "fund_basic");
+        assert_eq!(row(wrong)["bill"], "fund_basic");
     }
 
     #[test]
@@ -191,17 +273,66 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_run_as_a_formula_or_rounded_and_no_amount_is_spoiled() {
-        for formula in ["=1+1", "+1", "-9", "@SUM(A1)", "\tx", "\rx"] {
+    fn no_text_is_run_as_a_formula_and_no_amount_is_spoiled() {
+        for formula in ["=1+1", "+1", "-9", "@SUM(A1)", "\tx", "\rx", "＝1"] {
             let file = file(&[difference(formula, "plain")]).unwrap();
-            let guarded = format!("'{formula}");
+            let guarded = format!("\"\t{formula}\"");
             assert!(file.contains(&guarded), "{file}");
             assert!(!file.contains(&format!(",{formula}")), "{file}");
         }
         let file = file(&[difference("ORDER-1", "plain")]).unwrap();
-        assert!(file.contains(",'4200001234202608010000000001,"), "{file}");
         assert!(file.contains(",-12345.67,"), "{file}");
         assert!(file.contains(",2026-08-01T12:00:01+08:00,run,"), "{file}");
+    }
+
+    #[test]
+    fn a_number_can_be_looked_up_as_it_is_and_is_told_once_where_no_program_rounds_it() {
+        let row = row(difference("20260801000000000001", "plain"));
+        assert_eq!(row["order_no"], "20260801000000000001");
+        assert_eq!(row["transaction_id"], "4200001234202608010000000001");
+        assert_eq!(row["about"], "payment 4200001234202608010000000001");
+        assert!(row.values().all(|cell| !cell.contains('\'')), "{row:?}");
+    }
+
+    #[test]
+    fn fees_are_numbers_and_whose_money_it_is_stands_on_both_sides() {
+        let mut one = difference("ORDER-1", "plain");
+        let side = |fee_e5, appid: &str, currency: &str| {
+            Some(Side {
+                fee_e5: Some(fee_e5),
+                rate: Some("0.60%".to_owned()),
+                appid: Some(appid.to_owned()),
+                currency: Some(currency.to_owned()),
+                ..Side::default()
+            })
+        };
+        (one.there, one.here) = (side(-123_456, "wxb", "HKD"), side(60_000, "wxa", "CNY"));
+        let row = row(one);
+        assert_eq!(
+            (&*row["fee_there_yuan"], &*row["fee_here_yuan"]),
+            ("-1.23456", "0.60000")
+        );
+        assert_eq!(row["rate"], "0.60%");
+        assert_eq!((&*row["appid_there"], &*row["appid_here"]), ("wxb", "wxa"));
+        assert_eq!(
+            (&*row["currency_there"], &*row["currency_here"]),
+            ("HKD", "CNY")
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_file_says_what_was_chosen() {
+        let date = BillDate::parse("2026-08-01").unwrap();
+        let named = |kind, state| name(date, Filter { kind, state });
+        assert_eq!(named(None, None), "differences-2026-08-01.csv");
+        assert_eq!(
+            named(Some(Kind::AmountDiffers), Some(State::Open)),
+            "differences-2026-08-01-amount_differs-open.csv"
+        );
+        assert_eq!(
+            named(None, Some(State::OnItsWay)),
+            "differences-2026-08-01-on_its_way.csv"
+        );
     }
 
     #[test]

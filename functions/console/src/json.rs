@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use payments::reconcile::{
     difference::{Difference, Side, State, Step, Who},
     run::{BillName, FundSide, Run},
-    totals::Sums,
+    totals::{Gap, Sums},
 };
 use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{
     asked::STATES,
-    listing::{Day, Piece, needing},
+    breakdown::{Breakdown, End},
+    listing::{Day, Piece},
     money::decimal_of_e5,
     words,
 };
@@ -34,7 +35,7 @@ pub(crate) fn day(run: &Run, preview: Option<&Run>, day: &Day) -> Value {
         put("trouble", json!(trouble));
     }
     put("bills", bills(run));
-    put("totals", totals(run));
+    put("totals", totals(run, &day.breakdown));
     put("carried", json!(run.carried()));
     put("differences", differences(day));
     if let Some(side) = &run.funds {
@@ -96,7 +97,7 @@ fn bills(run: &Run) -> Value {
     bills.collect()
 }
 
-fn totals(run: &Run) -> Value {
+fn totals(run: &Run, breakdown: &Breakdown) -> Value {
     let (of_bill, of_books) = (run.there(), run.here());
     let products: BTreeSet<&String> = of_bill.0.keys().chain(of_books.0.keys()).collect();
     let sums = |side: &BTreeMap<String, Sums>, product: &str| {
@@ -111,7 +112,23 @@ fn totals(run: &Run) -> Value {
     let (there, here) = (of_bill.all(), of_books.all());
     let mut view = both(&there, &here);
     view.insert("by_product".to_owned(), json!(by_product));
+    if breakdown.is_whole() {
+        let by_end = End::ALL.map(|end| (end.name().to_owned(), gap(breakdown.at(end))));
+        view.insert(
+            "difference_by".to_owned(),
+            Value::Object(Map::from_iter(by_end)),
+        );
+    }
     Value::Object(view)
+}
+
+fn gap(gap: Gap) -> Value {
+    json!({
+        "payments": gap.payments,
+        "paid_fen": gap.paid_fen,
+        "refunds": gap.refunds,
+        "refunded_fen": gap.refunded_fen,
+    })
 }
 
 fn both(there: &Sums, here: &Sums) -> Map<String, Value> {
@@ -123,12 +140,7 @@ fn both(there: &Sums, here: &Sums) -> Map<String, Value> {
     ] {
         bill.insert(name.to_owned(), value);
     }
-    let difference = json!({
-        "payments": signed(there.payments, here.payments),
-        "paid_fen": there.payments_fen.saturating_sub(here.payments_fen),
-        "refunds": signed(there.refunds, here.refunds),
-        "refunded_fen": there.refunds_fen.saturating_sub(here.refunds_fen),
-    });
+    let difference = gap(Gap::between(there, here));
     Map::from_iter([
         ("there".to_owned(), Value::Object(bill)),
         ("here".to_owned(), Value::Object(counts(here))),
@@ -145,25 +157,14 @@ fn counts(sums: &Sums) -> Map<String, Value> {
     ])
 }
 
-/// What the bill has more than our books.
-pub(crate) fn signed(there: u64, here: u64) -> i64 {
-    let distance = i64::try_from(there.abs_diff(here)).unwrap_or(i64::MAX);
-    if there < here { -distance } else { distance }
-}
-
 fn differences(day: &Day) -> Value {
-    let mut by_kind = BTreeMap::<_, u32>::new();
-    for difference in &day.items {
-        *by_kind.entry(difference.kind.name()).or_default() += 1;
-    }
-    let by_state = STATES.map(|state| {
-        let of_it = day.items.iter().filter(|one| one.state == state);
-        (state.name(), of_it.count())
-    });
+    let by_kind = day.kinds().map(|(kind, count)| (kind.name(), count));
+    let by_kind: BTreeMap<&str, usize> = by_kind.collect();
+    let by_state = STATES.map(|state| (state.name(), day.in_state(state)));
     json!({
-        "count": day.items.len(),
+        "count": day.len(),
         "is_cut": day.is_cut,
-        "needing_somebody": needing(&day.items),
+        "needing_somebody": day.needing(),
         "by_kind": by_kind,
         "by_state": BTreeMap::from(by_state),
     })
@@ -198,7 +199,7 @@ fn short(difference: &Difference) -> Map<String, Value> {
     put("date", json!(difference.date));
     put("kind", json!(difference.kind.name()));
     put("meaning", json!(difference.kind.meaning()));
-    put("what_to_do", json!(difference.what_to_do()));
+    put("what_to_do", json!(words::what_to_do(difference)));
     put("about", json!(difference.about));
     if let Some(many) = &difference.aggregate {
         let (count, amount_fen) = (many.count, many.amount_fen);
@@ -240,6 +241,16 @@ fn side(side: &Side) -> Value {
     put("state", side.state.as_ref().map(|state| json!(state)));
     put("at", side.at.map(|at| json!(format_rfc3339_beijing(at))));
     put("note", side.note.as_ref().map(|note| json!(note)));
+    for (name, value) in [
+        ("currency", &side.currency),
+        ("appid", &side.appid),
+        ("mchid", &side.mchid),
+        ("rate", &side.rate),
+    ] {
+        put(name, value.as_ref().map(|value| json!(value)));
+    }
+    put("fee_e5", side.fee_e5.map(|fee| json!(fee)));
+    put("fee_yuan", side.fee_e5.map(|fee| json!(decimal_of_e5(fee))));
     Value::Object(view)
 }
 

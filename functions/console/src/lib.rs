@@ -6,7 +6,9 @@
 //!
 //! The pages need no JavaScript, no inline style and nothing from elsewhere, and their headers forbid all of it.
 
+pub mod answer;
 mod asked;
+mod breakdown;
 mod csv;
 pub mod desk;
 pub mod handler;

@@ -1,27 +1,54 @@
-//! Reading a day's differences, a bounded number at a time.
+//! Reading a day's differences, a bounded number at a time: each is counted as it passes, and only so many are held as a page
+//! shows. A Lambda function of 256 MB looks at days of any size so.
 
-use adapters::reconciliation::{ReconciliationError, ReconciliationTable};
-use futures_util::future::try_join_all;
-use payments::reconcile::{day_runs::DayRuns, difference::Difference, run::BillDate};
+use std::collections::BTreeMap;
 
-use crate::asked::{Filter, ListAsked};
+use adapters::reconciliation::{Counted, ReconciliationError, ReconciliationTable};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use payments::reconcile::{
+    day_runs::DayRuns,
+    difference::{Difference, Kind, State},
+    run::{BillDate, Run},
+};
 
-/// The most differences of a day that a page counts or a file holds. A day with more has a cause that is not found one by one.
-const DAY_MAX: usize = 10_000;
-/// How many are read at a time.
+use crate::{
+    asked::{Filter, ListAsked, STATES},
+    breakdown::Breakdown,
+    csv,
+};
+
+/// How many of a kind are held and shown while all kinds are.
+pub(crate) const OF_EACH_KIND: usize = 50;
+/// How many are of a kind that was chosen.
+pub(crate) const OF_ONE_KIND: usize = 500;
+/// How many are read at a time; DynamoDB gives a megabyte at most.
 const PAGE: i32 = 500;
-/// How often one request reads on for a page or a file: a hundred thousand differences, within the time that it has.
-const DAY_READS_MAX: usize = 200;
+/// How often one request reads on for a page: thirty thousand differences, within the time that it has. A day with more has a
+/// cause that is not found one by one.
+const DAY_READS_MAX: usize = 60;
+/// How often one request reads on for a file.
+const FILE_READS_MAX: usize = 200;
+/// The most differences that a file holds.
+const FILE_MAX: usize = 10_000;
 /// How often one request reads on for a rare kind or state. Its caller goes on from there.
 const READS_MAX: usize = 10;
+/// So many of a run's differences are told apart in its sums.
+const GAPS_MAX: usize = 50_000;
+/// How many days are counted at once, and how many megabytes of each are looked at.
+const DAYS_AT_ONCE: usize = 6;
+const COUNT_PAGES_MAX: usize = 20;
 
-/// Differences of a day: all, or those that are wanted.
-#[derive(Default)]
+/// What is known of a day's differences.
+#[derive(Debug, Default)]
 pub(crate) struct Day {
-    /// In the order of their ids, which begin with the kind.
-    pub(crate) items: Vec<Difference>,
-    /// Whether there are more of them than are held.
+    /// Of each kind how many stand in which state, in the order of [`STATES`].
+    counts: BTreeMap<Kind, [usize; STATES.len()]>,
+    /// The first ones of each kind, of those that were wanted: what needs somebody, by the rows of the bill.
+    held: BTreeMap<Kind, Vec<Difference>>,
+    /// Whether there are more than were looked at.
     pub(crate) is_cut: bool,
+    /// Where that stands by now which the run counted.
+    pub(crate) breakdown: Breakdown,
 }
 
 /// A piece of the list that a program asked for.
@@ -31,23 +58,92 @@ pub(crate) struct Piece {
     pub(crate) next: Option<String>,
 }
 
-/// The wanted differences of a day, up to a number that no page or file can hold anyway.
+/// A day's differences, counted, and of those that are wanted as many as a page shows. `run` is the run that the day is shown by.
 pub(crate) async fn day(
     table: &ReconciliationTable,
     date: BillDate,
+    run: Option<&Run>,
     filter: Filter,
 ) -> Result<Day, ReconciliationError> {
-    let (mut day, mut after) = (Day::default(), None);
+    let mut day = Day::default();
+    if let Some(run) = run {
+        let gaps = table.gaps(date, &run.id, GAPS_MAX).await?;
+        day.breakdown = Breakdown::begin(run, gaps);
+    }
+    let mut after = None;
     for _ in 0..DAY_READS_MAX {
         let page = table.differences(date, after.as_deref(), PAGE).await?;
-        day.take(page.items, filter);
-        if day.is_cut || page.next.is_none() {
-            return Ok(day);
+        for one in page.items {
+            day.count(&one);
+            day.breakdown.take(&one);
+            if filter.kind.is_none() {
+                day.hold(one, filter);
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    day.is_cut = after.is_some();
+    if let Some(kind) = filter.kind {
+        of_kind(table, date, kind, filter, &mut day).await?;
+    }
+    Ok(day)
+}
+
+/// Reads the wanted ones of a kind, however many others the day has: ids begin with the kind, so they stand together.
+async fn of_kind(
+    table: &ReconciliationTable,
+    date: BillDate,
+    kind: Kind,
+    filter: Filter,
+    day: &mut Day,
+) -> Result<(), ReconciliationError> {
+    day.counts.remove(&kind);
+    let mut after = Some(kind.name().replace('_', "-"));
+    for _ in 0..DAY_READS_MAX {
+        let page = table.differences(date, after.as_deref(), PAGE).await?;
+        let found = page.items.len();
+        let of_kind: Vec<Difference> = page
+            .items
+            .into_iter()
+            .take_while(|one| one.kind == kind)
+            .collect();
+        let is_over = of_kind.len() < found || page.next.is_none();
+        for one in of_kind {
+            day.count(&one);
+            day.hold(one, filter);
+        }
+        if is_over {
+            break;
         }
         after = page.next;
     }
-    day.is_cut = true;
-    Ok(day)
+    Ok(())
+}
+
+/// The file with the differences that are wanted; `None` where they are more than one holds.
+pub(crate) async fn file(
+    table: &ReconciliationTable,
+    date: BillDate,
+    filter: Filter,
+) -> Result<Option<String>, ReconciliationError> {
+    let (mut file, mut count, mut after) = (csv::File::begin(), 0_usize, None);
+    for _ in 0..FILE_READS_MAX {
+        let page = table.differences(date, after.as_deref(), PAGE).await?;
+        for one in page.items.iter().filter(|one| filter.takes(one)) {
+            count = count.saturating_add(1);
+            if count > FILE_MAX || !file.push(one) {
+                return Ok(None);
+            }
+        }
+        if page.next.is_none() {
+            return Ok(Some(file.finish()));
+        }
+        after = page.next;
+    }
+    Ok(None)
 }
 
 /// So many of the differences that are wanted, from where the last piece ended.
@@ -73,72 +169,193 @@ pub(crate) async fn piece(
     Ok(Piece { items, next })
 }
 
-/// How many of a day's differences need somebody.
-pub(crate) fn needing(items: &[Difference]) -> usize {
-    let needing = items.iter().filter(|one| one.state.needs_somebody());
-    needing.count()
-}
-
-/// For each day, how many of its differences need somebody. Days without a difference cost no call.
+/// For each day, how many of its differences need somebody. They are counted where they lie, some days at a time; days without a
+/// difference cost no call.
 pub(crate) async fn needing_of_each(
     table: &ReconciliationTable,
     runs: &[(BillDate, DayRuns)],
-) -> Result<Vec<(BillDate, usize)>, ReconciliationError> {
-    let with_some = runs.iter().filter(|(_, runs)| runs.has_found_any());
-    try_join_all(with_some.map(async |(date, _)| {
-        let found = day(table, *date, Filter::default()).await?;
-        Ok((*date, needing(&found.items)))
-    }))
-    .await
+) -> Result<Vec<(BillDate, Counted)>, ReconciliationError> {
+    let needing: Vec<State> = STATES
+        .into_iter()
+        .filter(|state| state.needs_somebody())
+        .collect();
+    let with_some: Vec<BillDate> = runs
+        .iter()
+        .filter(|(_, runs)| runs.has_found_any())
+        .map(|(date, _)| *date)
+        .collect();
+    stream::iter(with_some)
+        .map(|date| {
+            let needing = &needing;
+            async move { Ok((date, table.count_in(date, needing, COUNT_PAGES_MAX).await?)) }
+        })
+        .buffered(DAYS_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 impl Day {
-    /// Keeps what is wanted of a piece of the day. Only that counts towards what can be held.
-    fn take(&mut self, read: Vec<Difference>, filter: Filter) {
-        let wanted = read.into_iter();
-        self.items
-            .extend(wanted.filter(|difference| filter.takes(difference)));
-        if self.items.len() > DAY_MAX {
-            self.items.truncate(DAY_MAX);
-            self.is_cut = true;
+    fn count(&mut self, one: &Difference) {
+        let counts = self.counts.entry(one.kind).or_default();
+        let place = STATES.iter().position(|state| *state == one.state);
+        if let Some(count) = place.and_then(|place| counts.get_mut(place)) {
+            *count = count.saturating_add(1);
         }
+    }
+
+    fn hold(&mut self, one: Difference, filter: Filter) {
+        if !filter.takes(&one) {
+            return;
+        }
+        let room = if filter.kind.is_some() {
+            OF_ONE_KIND
+        } else {
+            OF_EACH_KIND
+        };
+        let rank = |one: &Difference| (!one.state.needs_somebody(), one.about.line);
+        let held = self.held.entry(one.kind).or_default();
+        let place = held.partition_point(|other| rank(other) <= rank(&one));
+        if place < room {
+            held.insert(place, one);
+            held.truncate(room);
+        }
+    }
+
+    /// Those of a kind that are held.
+    pub(crate) fn of(&self, kind: Kind) -> &[Difference] {
+        self.held.get(&kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// How many a choice has.
+    pub(crate) fn count_of(&self, filter: Filter) -> usize {
+        let kinds = self
+            .counts
+            .iter()
+            .filter(|(kind, _)| filter.kind.is_none_or(|wanted| wanted == **kind));
+        let counts = kinds.flat_map(|(_, counts)| STATES.iter().zip(counts));
+        counts
+            .filter(|(state, _)| filter.state.is_none_or(|wanted| wanted == **state))
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count_of(Filter::default())
+    }
+
+    /// Whether a file holds all of a choice, as far as is known.
+    pub(crate) fn fits_a_file(&self, filter: Filter) -> bool {
+        let is_unknown = self.is_cut && filter == Filter::default();
+        !is_unknown && self.count_of(filter) <= FILE_MAX
+    }
+
+    /// How many stand in a state.
+    pub(crate) fn in_state(&self, state: State) -> usize {
+        self.count_of(Filter {
+            state: Some(state),
+            ..Filter::default()
+        })
+    }
+
+    /// How many need somebody.
+    pub(crate) fn needing(&self) -> usize {
+        STATES
+            .into_iter()
+            .filter(|state| state.needs_somebody())
+            .map(|state| self.in_state(state))
+            .sum()
+    }
+
+    /// Of each kind that the day has, how many.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = (Kind, usize)> {
+        self.counts
+            .iter()
+            .map(|(kind, counts)| (*kind, counts.iter().sum()))
+    }
+
+    /// A day of these differences.
+    #[cfg(test)]
+    pub(crate) fn with(items: impl IntoIterator<Item = Difference>, filter: Filter) -> Self {
+        let mut day = Self::default();
+        for one in items {
+            day.count(&one);
+            day.hold(one, filter);
+        }
+        day
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use payments::reconcile::difference::{About, Kind};
+    use payments::reconcile::difference::About;
     use wechatpay::UnixSeconds;
 
     use super::*;
 
-    fn found(kind: Kind, count: usize) -> Vec<Difference> {
+    fn found(kind: Kind, line: u64) -> Difference {
         let date = BillDate::parse("2026-08-01").unwrap();
-        let one = |line| {
-            let about = About {
-                line: Some(line),
-                ..About::default()
-            };
-            Difference::found(date, kind, about, None, None, "r", UnixSeconds(0))
+        let about = About {
+            line: Some(line),
+            transaction_id: Some(line.to_string()),
+            ..About::default()
         };
-        (0..u64::try_from(count).unwrap()).map(one).collect()
+        Difference::found(date, kind, about, None, None, "r", UnixSeconds(0))
+    }
+
+    fn held(day: &Day) -> usize {
+        day.held.values().map(Vec::len).sum()
     }
 
     #[test]
-    fn what_nobody_asked_for_takes_no_room() {
+    fn of_a_hundred_thousand_differences_no_more_are_held_than_a_page_shows() {
+        let kind = |line: u64| {
+            let at = usize::try_from(line).unwrap() % Kind::ALL.len();
+            Kind::ALL[at]
+        };
+        let mut day = Day::default();
+        for line in (0..100_000).rev() {
+            let one = found(kind(line), line);
+            day.count(&one);
+            day.hold(one, Filter::default());
+            assert!(held(&day) <= Kind::ALL.len() * OF_EACH_KIND);
+        }
+        assert_eq!(day.len(), 100_000);
+        assert_eq!(day.needing(), 100_000);
+        assert_eq!(held(&day), Kind::ALL.len() * OF_EACH_KIND);
+        let first: Vec<_> = day.of(Kind::ALL[0]).iter().take(3).collect();
+        let lines: Vec<_> = first.iter().map(|one| one.about.line.unwrap()).collect();
+        assert_eq!(lines, [0, 16, 32], "the first ones of the bill");
+    }
+
+    #[test]
+    fn what_needs_somebody_is_held_before_what_is_over_however_late_it_is_read() {
+        let over = (0..1_000).map(|line| {
+            let one = found(Kind::AmountDiffers, line);
+            one.repaired("r", "agrees", UnixSeconds(0))
+        });
+        let open = found(Kind::AmountDiffers, 5_000);
+        let day = Day::with(over.chain([open.clone()]), Filter::default());
+        assert_eq!(day.of(Kind::AmountDiffers).first(), Some(&open));
+        assert_eq!((day.len(), day.needing(), held(&day)), (1_001, 1, 50));
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_counted_and_takes_no_room() {
+        let items = || {
+            let many = (0..600).map(|line| found(Kind::AmountDiffers, line));
+            many.chain([found(Kind::StatusDiffers, 1)])
+        };
         let of = |kind| Filter {
             kind: Some(kind),
             ..Filter::default()
         };
-        let read = |filter: Filter| {
-            let mut day = Day::default();
-            day.take(found(Kind::AmountDiffers, DAY_MAX), filter);
-            assert!(!day.is_cut, "as many as can be held are not too many");
-            day.take(found(Kind::StatusDiffers, 3), filter);
-            (day.items.len(), day.is_cut)
-        };
-        assert_eq!(read(Filter::default()), (DAY_MAX, true));
-        assert_eq!(read(of(Kind::StatusDiffers)), (3, false));
-        assert_eq!(read(of(Kind::AmountDiffers)), (DAY_MAX, false));
+        let day = Day::with(items(), of(Kind::StatusDiffers));
+        assert_eq!((day.len(), held(&day)), (601, 1));
+        let day = Day::with(items(), of(Kind::AmountDiffers));
+        assert_eq!(
+            (day.count_of(of(Kind::AmountDiffers)), held(&day)),
+            (600, 500)
+        );
     }
 }

@@ -7,7 +7,7 @@ use adapters::{
     random::Random,
     telemetry,
 };
-use console::{desk::Desk, handler, settings::Settings};
+use console::{answer, desk::Desk, settings::Settings};
 use lambda_http::{Request, service_fn};
 
 // One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
@@ -19,8 +19,7 @@ async fn main() -> Result<(), lambda_http::Error> {
     let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
     let desk = &Desk::open(settings, &aws, clock, random);
     lambda_http::run(service_fn(async move |request: Request| {
-        let (parts, body) = request.into_parts();
-        Ok::<_, lambda_http::Error>(handler::serve(desk, parts, body.to_vec()).await)
+        Ok::<_, lambda_http::Error>(answer::serve(desk, request).await)
     }))
     .await
 }

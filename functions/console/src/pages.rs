@@ -15,6 +15,7 @@ use lambda_http::http::{
     header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
 };
 use maud::{DOCTYPE, Markup, html};
+use payments::reconcile::run::BillDate;
 
 pub(crate) use chart::ChartDay;
 pub(crate) use day::{DayView, day};
@@ -62,7 +63,7 @@ pub(crate) fn problem(problem: &Problem, told: Response<String>) -> Response<Str
             h1 { (problem.title) }
             p { (problem.detail) }
         }
-        p { a.button href="/console" { "To the latest day" } }
+        p { a.button href="/console" { "To yesterday" } }
     };
     let page = layout(problem.title, None, body);
     let (mut parts, _) = told.into_parts();
@@ -119,6 +120,21 @@ fn notice(text: Option<&str>) -> Markup {
     html! {
         @if let Some(text) = text {
             p.notice role="status" { (text) }
+        }
+    }
+}
+
+/// Says of yesterday that its run is missing.
+fn missing(date: Option<BillDate>) -> Markup {
+    html! {
+        @if let Some(date) = date {
+            section.banner.bad #missing role="alert" {
+                div {
+                    h2 { (words::long_day(date)) " is not reconciled" }
+                    p { "Its run was due at 10:30 on the next day and did not come." }
+                }
+                a.button href=(format!("/console/{date}")) { "To that day" }
+            }
         }
     }
 }

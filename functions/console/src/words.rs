@@ -2,14 +2,13 @@
 
 use payments::reconcile::{
     difference::{
-        Decision, Difference, Followed, Kind, Money, PERSONS, Remedy, Stage, State, Step, Wanted,
-        Who,
+        Decision, Difference, Followed, Kind, PERSONS, Remedy, Stage, State, Wanted, Who,
     },
     run::{BillDate, BillName, FundSide, FundState, Run, RunState},
 };
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::{asked::RunAsked, money::count};
+use crate::{asked::RunAsked, breakdown::End, listing::Day, money::count};
 
 /// How something looks at a glance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -173,11 +172,63 @@ pub(crate) const fn started(asked: RunAsked) -> &'static str {
     }
 }
 
+/// What a person does about it, as it stands.
+pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
+    match (difference.state, &difference.refund) {
+        (State::Open, Some(refund)) => match refund.stage {
+            Stage::Moving => "nothing: the refund is on its way",
+            Stage::Abnormal => {
+                "send the refund to the merchant’s own account and pay the payer by other means, or name another card of the payer’s in WeChat Pay’s console"
+            }
+            Stage::Refused => {
+                "mend what WeChat Pay refuses it for and try the refund again; or release it and pay the payer by other means"
+            }
+            Stage::Closed => "decide anew about the money: the refund failed for good",
+            Stage::Succeeded => "pay the payer by other means, then explain how",
+            Stage::Released => "explain how the payer was paid",
+        },
+        (State::Open, None) if was_tried(difference) => {
+            "read in its history what the run found out; do what that says, then explain it"
+        }
+        (State::Open, None) => difference.what_to_do(),
+        (State::Proposed, _) => match &difference.wanted {
+            Wanted::TakeOn { .. } => {
+                "make sure that the order is that client’s; approve to take it on as paid, or reject"
+            }
+            Wanted::Refund | Wanted::Retry | Wanted::Release | Wanted::Redirect => {
+                "make sure that the money is not ours to keep; approve its refund, or reject it"
+            }
+        },
+        (State::Approved, _) => "nothing: it is being carried out",
+        (State::OnItsWay, _) => "nothing: it is repaired once the money has arrived",
+        (State::Rejected, _) => {
+            "nothing if the money stays; else propose anew what is to become of it, or explain how it was settled"
+        }
+        (State::Repaired, _) => "nothing: both sides agree, or the money is back",
+        (State::Explained, _) => "nothing: a person said why it is right as it is",
+    }
+}
+
+/// Whether a run has tried to put it right and could not: it would try in vain again.
+fn was_tried(difference: &Difference) -> bool {
+    let mut latest = difference.history.iter().rev();
+    match (latest.next(), latest.next()) {
+        (Some(last), Some(before)) => {
+            let by_run = matches!(last.who, Who::Run(_));
+            by_run && (before.to, last.to) == (State::Open, State::Open)
+        }
+        (_, None) | (None, _) => false,
+    }
+}
+
 /// Who has to do something next.
 pub(crate) fn next(difference: &Difference) -> String {
     match difference.state {
         State::Open => match (&difference.refund, difference.remedy()) {
             (Some(refund), _) => of_refund(refund).to_owned(),
+            (None, _) if was_tried(difference) => {
+                "A person: look at what the run found out, then explain".to_owned()
+            }
             (None, Remedy::Settle(_)) => "The next run; a person if it stays open".to_owned(),
             (None, Remedy::Refund(_)) => "A person: propose the refund, or explain".to_owned(),
             (None, Remedy::Person) => "A person: look, then explain".to_owned(),
@@ -234,22 +285,47 @@ impl RunWords {
     }
 }
 
+/// When the daily run has begun at the latest, in seconds after the end of its day: it is due at 10:30.
+const RUN_BY_S: i64 = 10 * 3600 + 45 * 60;
+/// When WeChat Pay's bill is there at the latest: it makes it by 10:00, and is late at 13:00.
+const BILL_BY_S: i64 = 13 * 3600;
+
+/// Whether the time of a day's run is over.
+pub(crate) fn is_overdue(date: BillDate, now: UnixSeconds) -> bool {
+    now.0 >= date.ends_at().0.saturating_add(RUN_BY_S)
+}
+
 /// A day's run in words, with what is left of what it found. `later_are_done` says whether the runs are through to whose days'
 /// bills something was left.
 pub(crate) fn run(
+    date: BillDate,
     run: Option<&Run>,
-    found: &[Difference],
+    found: &Day,
     later_are_done: bool,
     now: UnixSeconds,
 ) -> RunWords {
     let Some(run) = run else {
-        return RunWords::new(
-            Tone::Quiet,
-            "Not reconciled",
-            "No run has looked at this day. The daily run does so on the next day, once WeChat Pay has made its bill.",
-        );
+        return if is_overdue(date, now) {
+            RunWords::new(
+                Tone::Bad,
+                "Not reconciled",
+                "No run has looked at this day, though its time, 10:30 on the next day, is over. Run it now, and let on-call see why the daily run did not come.",
+            )
+        } else {
+            RunWords::new(
+                Tone::Quiet,
+                "Not reconciled",
+                "No run has looked at this day. The daily run does so at 10:30 on the next day, once WeChat Pay has made its bill.",
+            )
+        };
     };
+    let bill_is_late = now.0 >= date.ends_at().0.saturating_add(BILL_BY_S);
     let words = match run.state {
+        RunState::Waiting if bill_is_late => RunWords::new(
+            Tone::Bad,
+            "WeChat Pay’s bill is late",
+            "WeChat Pay makes a day’s bill by 10:00 of the next day, and it is past 13:00. The run still asks for it by itself; ask WeChat Pay for it too.",
+        ),
         RunState::Waiting => RunWords::new(
             Tone::Wait,
             "Waiting for WeChat Pay’s bill",
@@ -357,18 +433,10 @@ pub(crate) const fn run_state(state: RunState) -> &'static str {
     }
 }
 
-fn done_run(run: &Run, found: &[Difference], later_are_done: bool) -> RunWords {
-    let is_under_way = |state: State| match state {
-        State::Approved | State::OnItsWay => true,
-        State::Open | State::Proposed | State::Rejected | State::Explained | State::Repaired => {
-            false
-        }
-    };
-    let under_way = found.iter().filter(|one| is_under_way(one.state)).count();
-    let waiting = found
-        .iter()
-        .filter(|one| one.state.needs_somebody() && !is_under_way(one.state))
-        .count();
+fn done_run(run: &Run, found: &Day, later_are_done: bool) -> RunWords {
+    let of = |states: [State; 2]| states.map(|state| found.in_state(state)).iter().sum();
+    let under_way: usize = of([State::Approved, State::OnItsWay]);
+    let waiting: usize = of([State::Open, State::Proposed]);
     let is_open = is_left_open(run, later_are_done);
     let words = if waiting > 0 {
         let detail = match waiting {
@@ -382,7 +450,7 @@ fn done_run(run: &Run, found: &[Difference], later_are_done: bool) -> RunWords {
             "Done, refunds are on their way",
             "Everything is decided. What is approved is being given back, and is repaired once the money has arrived.",
         )
-    } else if !found.is_empty() {
+    } else if found.len() > 0 {
         let (tone, headline) = if is_open {
             (Tone::Wait, "Done so far")
         } else {
@@ -454,36 +522,16 @@ const fn is_silent(silent_s: i64, has_trouble: bool) -> bool {
     silent_s > pause_s + 900
 }
 
-/// Whether the sums of the day were counted before this run put one of their causes right: what is booked or kept by a repair
-/// is in our books' sums from the next run on.
-pub(crate) fn is_counted_before_repairs(run: &Run, found: &[Difference], sums_agree: bool) -> bool {
-    let by_this_run = |step: &Step| match &step.who {
-        Who::Run(id) => *id == run.id,
-        Who::Person(_) => false,
-    };
-    found.iter().any(|one| {
-        let remedy = one.kind.remedy();
-        let books = |to: State| match to {
-            State::Repaired => remedy != Remedy::Person,
-            // The second payment is kept for a person, and counted with what we hold.
-            State::Proposed => remedy == Remedy::Refund(Money::Second),
-            State::Open
-            | State::Approved
-            | State::OnItsWay
-            | State::Rejected
-            | State::Explained => false,
-        };
-        let steps = one.history.iter().zip(one.history.iter().skip(1));
-        let mut repairs = steps.filter(|(before, step)| {
-            // An approved refund moves money of another day.
-            by_this_run(step)
-                && !matches!(before.to, State::Approved | State::OnItsWay)
-                && books(step.to)
-        });
-        // Of what an earlier run found, this one may only have seen that both sides agree by now.
-        let found_by_it = one.history.first().is_some_and(by_this_run);
-        repairs.next().is_some() && (found_by_it || !sums_agree)
-    })
+/// Where a part of what the sums are apart has come to.
+pub(crate) const fn end(end: End) -> &'static str {
+    match end {
+        End::Repaired => "Repaired since",
+        End::Explained => "Explained",
+        End::Rejected => "Refund rejected",
+        End::OnItsWay => "Refund on its way",
+        End::Open => "Open",
+        End::OtherDays => "On another day of one side",
+    }
 }
 
 /// A bill's name.
@@ -591,11 +639,22 @@ mod tests {
     use payments::reconcile::{difference::About, run::PartDone};
 
     use super::*;
+    use crate::asked::Filter;
 
     const NOW: UnixSeconds = UnixSeconds(1_785_643_200);
 
     fn date() -> BillDate {
         BillDate::parse("2026-08-01").unwrap()
+    }
+
+    fn run(
+        run: Option<&Run>,
+        items: &[Difference],
+        later_are_done: bool,
+        now: UnixSeconds,
+    ) -> RunWords {
+        let found = Day::with(items.iter().cloned(), Filter::default());
+        super::run(date(), run, &found, later_are_done, now)
     }
 
     fn found_by(run: &str, kind: Kind) -> Difference {
@@ -753,34 +812,77 @@ mod tests {
     }
 
     #[test]
-    fn sums_from_before_a_repair_are_told_from_sums_that_differ() {
-        let run = run_that(RunState::Done);
-        let counted_before =
-            |one: Difference, agree| is_counted_before_repairs(&run, &[one], agree);
-        let lost = |by| found_by(by, Kind::PaidThereUnpaidHere);
-        assert!(!counted_before(lost("run-1"), false), "it is still open");
-        assert!(counted_before(
-            lost("run-1").repaired("run-1", "booked", NOW),
-            false
-        ));
-        assert!(counted_before(
-            lost("run-1").repaired("run-1", "booked", NOW),
-            true
-        ));
-        let earlier = lost("run-0").repaired("run-1", "booked", NOW);
-        assert!(counted_before(earlier.clone(), false), "a preview found it");
-        assert!(!counted_before(earlier, true), "both sides agreed by then");
-        let before = lost("run-0").repaired("run-0", "booked", NOW);
-        assert!(!counted_before(before, false), "it is counted by now");
+    fn a_day_without_a_run_is_red_once_its_time_is_over_and_a_bill_that_is_late_too() {
+        let end = date().ends_at().0;
+        let waits = run_that(RunState::Waiting);
+        for (run, hour, minute, tone) in [
+            (None, 10, 30, Tone::Quiet),
+            (None, 10, 44, Tone::Quiet),
+            (None, 10, 45, Tone::Bad),
+            (Some(&waits), 12, 59, Tone::Wait),
+            (Some(&waits), 13, 0, Tone::Bad),
+        ] {
+            let now = UnixSeconds(end + hour * 3600 + minute * 60);
+            assert_eq!(self::run(run, &[], true, now).tone, tone, "{hour}:{minute}");
+        }
+    }
+
+    #[test]
+    fn what_to_do_and_who_acts_next_follow_where_the_difference_stands() {
+        let refund_no = payments::ids::RefundNo::parse("second-4200001").unwrap();
+        let at = |one: &Difference, stage| {
+            let refund_no = refund_no.clone();
+            let followed = Followed {
+                refund_no,
+                stage,
+                to_merchant: false,
+            };
+            one.told(&followed, "run-2", NOW).unwrap()
+        };
+        let says = |one: &Difference, what: &str, who: &str| {
+            assert!(what_to_do(one).starts_with(what), "{}", what_to_do(one));
+            assert!(next(one).starts_with(who), "{}", next(one));
+        };
         let twice = found_by("run-1", Kind::DuplicatePayment);
-        let proposed = twice.proposed("run-1", "to be given back", NOW);
-        assert!(counted_before(proposed.clone(), false));
-        let approved = proposed.decided(Decision::Approve, "li", "yes", NOW);
-        let approved = approved.unwrap();
-        let approved = approved.decided(Decision::Approve, "wang", "yes", NOW);
-        assert!(counted_before(approved.unwrap(), false));
-        let fee = found_by("run-1", Kind::FeeOffTheRate);
-        assert!(!counted_before(fee.repaired("run-1", "agrees", NOW), false));
+        says(
+            &twice,
+            "approve the refund of the second",
+            "A person: propose",
+        );
+        let proposed = twice.proposed("run-1", "twice", NOW);
+        says(
+            &proposed,
+            "make sure that the money is not ours",
+            "2 persons",
+        );
+        let rejected = proposed.decided(Decision::Reject, "li", "no", NOW).unwrap();
+        says(&rejected, "nothing if the money stays", "Nobody, unless");
+        let once = proposed
+            .decided(Decision::Approve, "li", "yes", NOW)
+            .unwrap();
+        let approved = once.decided(Decision::Approve, "wang", "yes", NOW).unwrap();
+        says(&approved, "nothing: it is being carried out", "The system");
+        says(
+            &at(&approved, Stage::Moving),
+            "nothing: it is repaired once",
+            "Nobody",
+        );
+        says(
+            &at(&approved, Stage::Abnormal),
+            "send the refund",
+            "A person: send",
+        );
+        says(&at(&approved, Stage::Refused), "mend what", "A person: try");
+        says(
+            &at(&approved, Stage::Succeeded),
+            "nothing: both sides",
+            "Nobody",
+        );
+
+        let lost = found_by("run-1", Kind::PaidThereUnpaidHere);
+        says(&lost, "nothing: WeChat Pay is asked", "The next run");
+        let noted = lost.noted("run-1", "WeChat Pay says something else", NOW);
+        says(&noted, "read in its history", "A person: look");
     }
 
     #[test]

@@ -95,6 +95,11 @@ async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
     let li = ask(&bench, &id, "li@example.com");
     let day = li.get(DAY, "", 200).await.body;
     assert_eq!(day["totals"]["difference"]["paid_fen"], 20_650);
+    let by_end = |end: &str| day["totals"]["difference_by"][end]["paid_fen"].clone();
+    assert_eq!(
+        (by_end("open"), by_end("explained"), by_end("other_days")),
+        (json!(20_600), json!(50), json!(0))
+    );
     assert_eq!(day["totals"]["there"]["fee_yuan"], "149.72400");
     assert_eq!(day["differences"]["needing_somebody"], 4);
     assert_eq!(day["differences"]["by_state"]["open"], 3);
@@ -140,11 +145,15 @@ async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
         one["history"][1]["by"],
         json!({"kind": "person", "id": "zhao"})
     );
-    let file = li.get(CSV, "?state=explained", 200).await.body;
+    let file = li.get(CSV, "?state=explained", 200).await;
+    let name = format!("differences-{}-explained.csv", bench.day(1));
+    let told = file.header("content-disposition").unwrap();
+    assert_eq!(told, format!("attachment; filename=\"{name}\""));
+    let file = file.body;
     let file = file.as_str().unwrap();
     assert_eq!(file.lines().count(), 2);
     assert!(
-        file.starts_with("\u{feff}date,id,") && file.contains(",128.50,128.00,"),
+        file.starts_with("\u{feff}about,date,id,") && file.contains(",128.50,128.00,"),
         "{file}"
     );
 }

@@ -2,7 +2,8 @@
 
 use payments::reconcile::{
     difference::{Kind, State},
-    run::{BillName, RunState},
+    run::{BillName, Run, RunState},
+    totals::Gaps,
 };
 use wechatpay_simulator::{
     ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, SummaryOf, WantedDifference,
@@ -188,6 +189,7 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     }
     let found: u32 = run.differences().values().sum();
     assert_eq!(usize::try_from(found), Ok(expected.len()));
+    every_fen_has_come_to_an_end(&bench, &run).await;
     assert_eq!(
         run.carried(),
         2,
@@ -208,6 +210,11 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
         ]
     );
     assert_eq!(after.len(), expected.len());
+    // What was settled and what is kept for a person is counted here by now, under the product that the bill names.
+    let again = bench.reconcile(day, false).await;
+    assert!(!again.here().0.contains_key("others"), "{:?}", again.here());
+    assert!(again.gaps().all().paid_fen < run.gaps().all().paid_fen);
+    every_fen_has_come_to_an_end(&bench, &again).await;
 
     // The account has not moved on the next day either: now it counts.
     let next = day.plus_days(1);
@@ -217,6 +224,70 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
         bench.told(next).await,
         ["trade_without_fund_flow NOFUND-1 open"]
     );
+}
+
+/// What a day's sums are apart is what its differences make of them, to the fen, and the API says where each of them stands.
+async fn every_fen_has_come_to_an_end(bench: &Bench, run: &Run) {
+    assert_eq!(run.told(), Some(run.gaps()));
+    let gaps = bench.reconciliation.gaps(run.date, &run.id, 100).await;
+    let mut all = Gaps::default();
+    for gaps in gaps.unwrap().unwrap().values() {
+        all.add_all(gaps);
+    }
+    assert_eq!(all, run.gaps());
+    let shown = bench.shown_day(run.date).await;
+    let totals = &shown["totals"];
+    let ends = totals["difference_by"].as_object().unwrap();
+    for (what, sum) in totals["difference"].as_object().unwrap() {
+        let of_ends: i64 = ends.values().map(|end| end[what].as_i64().unwrap()).sum();
+        assert_eq!(Some(of_ends), sum.as_i64(), "{what}: {totals}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_currency_appid_and_merchant_and_an_expected_fee_are_told_beside_ours() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    for order_no in ["MONEY-1", "APPID-1", "MCHID-1"] {
+        bench.paid(order_no).await;
+    }
+    bench.post_order(&native_for("FEE-00001", 10_000)).await;
+    bench.pay("FEE-00001").await;
+    assert_eq!(bench.work_off().await, 0);
+    let date = day.to_string();
+    let of = |difference, order: &str| WantedDifference::picked(&date, difference).of_order(order);
+    let currency = "USD".to_owned();
+    bench.plant(of(Difference::AlterCurrency { currency }, "MONEY-1"));
+    let appid = "wx0000000000000000".to_owned();
+    bench.plant(of(Difference::AlterAppid { appid }, "APPID-1"));
+    let mchid = "1900000000".to_owned();
+    bench.plant(of(Difference::AlterMchid { mchid }, "MCHID-1"));
+    bench.plant(of(Difference::AlterFee { fen: Some(5) }, "FEE-00001"));
+    bench.until(day.plus_days(1), 10, 30).await;
+    bench.reconcile(day, true).await;
+    let all = bench.differences_of(day).await;
+    let sides = |order_no: &str| {
+        let one = all
+            .iter()
+            .find(|one| one.about.order_no.as_deref() == Some(order_no));
+        let one = one.expect("a difference");
+        (one.there.clone().unwrap(), one.here.clone().unwrap())
+    };
+    let (there, here) = sides("MONEY-1");
+    assert_eq!(
+        (there.currency.as_deref(), here.currency.as_deref()),
+        (Some("USD"), Some("CNY"))
+    );
+    let (there, here) = sides("APPID-1");
+    assert_eq!(there.appid.as_deref(), Some("wx0000000000000000"));
+    assert!(here.appid.is_some_and(|appid| Some(appid) != there.appid));
+    let (there, here) = sides("MCHID-1");
+    assert_eq!(
+        (there.mchid.as_deref(), here.mchid.as_deref()),
+        (Some("1900000000"), Some("1900000001"))
+    );
+    let (there, here) = sides("FEE-00001");
+    assert_eq!((there.fee_e5, here.fee_e5), (Some(5_000), Some(60_000)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,13 +5,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use adapters::{aws::Aws, clock::Clock, random::Random, reconciliation::Saved};
 use axum::{Router, body::to_bytes, extract::State};
-use console::{desk::Desk, handler};
+use console::{answer, desk::Desk, handler};
 use http::{Request, Response};
-use lambda_http::request::RequestContext;
+use lambda_http::{
+    Adapter, Context, LambdaEvent, Service,
+    request::{LambdaRequest, RequestContext},
+    service_fn,
+};
 use payments::reconcile::{
     difference::{About, Decision, Difference, Kind, Side},
     run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
-    totals::{Sums, Totals},
+    totals::{Gap, Gaps, Sums, Totals},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -23,6 +27,7 @@ use super::{Bench, LocalAws, open};
 pub(crate) struct Consoles {
     deployed: Arc<Desk>,
     here: Arc<Desk>,
+    scheduled: Arc<Desk>,
 }
 
 impl Consoles {
@@ -47,6 +52,10 @@ impl Consoles {
                 ("AWS_ENDPOINT_URL", &local.endpoint),
                 ("RECONCILE_TODAY", "true"),
             ]),
+            scheduled: with(&[
+                ("CONSOLE_AUTH", "loopback"),
+                ("AWS_ENDPOINT_URL", &local.endpoint),
+            ]),
         }
     }
 }
@@ -70,15 +79,28 @@ impl Bench {
         handler::serve(&self.console.deployed, parts, body.into_bytes()).await
     }
 
+    /// What the deployed console's function gives back for an event of the API, by the way of its runtime.
+    pub(crate) async fn console_event(&self, event: &Value) -> Value {
+        let desk = Arc::clone(&self.console.deployed);
+        let mut service = Adapter::from(service_fn(move |request| {
+            let desk = Arc::clone(&desk);
+            async move { Ok::<_, lambda_http::Error>(answer::serve(&desk, request).await) }
+        }));
+        let payload: LambdaRequest =
+            serde_json::from_str(&event.to_string()).expect("an event of the API");
+        let event = LambdaEvent::new(payload, Context::default());
+        let answer = service.call(event).await.expect("an answer");
+        serde_json::to_value(answer).expect("JSON")
+    }
+
     /// The console on a port of this machine, where who asks is typed in. Serves until the test's runtime ends.
     pub(crate) async fn serve_console(&self) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let app = Router::new()
-            .fallback(serve)
-            .with_state(Arc::clone(&self.console.here));
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        url
+        serve_desk(&self.console.here).await
+    }
+
+    /// The same where days are run by a schedule, the day before each morning.
+    pub(crate) async fn serve_scheduled_console(&self) -> String {
+        serve_desk(&self.console.scheduled).await
     }
 
     /// What the API shows of a day.
@@ -116,6 +138,21 @@ impl Bench {
         }
     }
 
+    /// Writes down what differences of yesterday make of its run's sums of QR codes.
+    pub(crate) async fn write_gaps(&self, run: &mut Run, of_each: &[(Kind, &str, Gap)]) {
+        let mut told = Gaps::default();
+        let mut gaps = BTreeMap::new();
+        for (kind, order_no, gap) in of_each {
+            told.add("NATIVE", *gap);
+            let mut of_one = Gaps::default();
+            of_one.add("NATIVE", *gap);
+            gaps.insert(self.difference(*kind, order_no).id, of_one);
+        }
+        run.parts_done.get_mut(&0).expect("a part").told = Some(told);
+        let saved = self.reconciliation.save_gaps(run.date, &run.id, 0, &gaps);
+        saved.await.expect("a table");
+    }
+
     /// A difference of this kind, as yesterday's run finds it.
     pub(crate) fn difference(&self, kind: Kind, order_no: &str) -> Difference {
         let date = self.day(1);
@@ -130,13 +167,14 @@ impl Bench {
             amount_fen: Some(12_850),
             state: Some("SUCCESS".to_owned()),
             at: Some(at),
-            note: None,
+            ..Side::default()
         };
         let ours = |fen, state: &str, note: Option<&str>| Side {
             amount_fen: Some(fen),
             state: Some(state.to_owned()),
             at: None,
             note: note.map(str::to_owned),
+            ..Side::default()
         };
         let here = if kind == Kind::PaidThereUnpaidHere {
             Some(ours(12_850, "closed", None))
@@ -213,6 +251,7 @@ impl Bench {
                 here: side(here, false),
                 differences: BTreeMap::new(),
                 carried: 3,
+                told: Some(Gaps::default()),
             },
         );
         run
@@ -263,6 +302,23 @@ impl Bench {
         ] {
             part.differences.insert(kind, 2);
         }
+        // What each makes of the day's 206.50: the payment that was settled before is in both sums.
+        let gap = |payments, paid_fen| Gap {
+            payments,
+            paid_fen,
+            ..Gap::default()
+        };
+        let of_each = [
+            (Kind::PaidThereUnpaidHere, "tea-04188", gap(1, 12_850)),
+            (
+                Kind::UnknownOrderThere,
+                "<script>alert(1)</script>",
+                gap(4, 7_700),
+            ),
+            (Kind::AmountDiffers, "ticket-88", gap(0, 50)),
+            (Kind::AmountDiffers, "ticket-1090", gap(0, 50)),
+        ];
+        self.write_gaps(&mut run, &of_each).await;
         self.write_run(&run).await;
         let now = self.clock.now();
         let found = |kind, order_no| self.difference(kind, order_no);
@@ -293,6 +349,14 @@ impl Bench {
         self.write_difference(found(Kind::AmountDiffers, "ticket-1090"), &[])
             .await;
     }
+}
+
+async fn serve_desk(desk: &Arc<Desk>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let app = Router::new().fallback(serve).with_state(Arc::clone(desk));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    url
 }
 
 async fn serve(State(desk): State<Arc<Desk>>, request: axum::extract::Request) -> Response<String> {

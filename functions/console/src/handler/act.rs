@@ -19,6 +19,11 @@ use crate::{
 const STARTING_S: i64 = 60;
 
 impl Desk {
+    /// Yesterday, in Beijing: the day whose run is due today.
+    pub(crate) fn yesterday(&self) -> BillDate {
+        BillDate::of(self.clock.now()).plus_days(-1)
+    }
+
     /// The latest day that there may be a bill of.
     pub(crate) fn latest_day(&self) -> BillDate {
         let today = BillDate::of(self.clock.now());

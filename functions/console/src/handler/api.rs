@@ -46,7 +46,7 @@ impl Request<'_> {
         let runs = self.desk.table.day_runs(date).await;
         let runs = runs.map_err(|error| Problem::try_again(&error))?;
         let run = runs.shown().ok_or_else(|| Problem::not_reconciled(date))?;
-        let day = listing::day(&self.desk.table, date, Filter::default()).await;
+        let day = listing::day(&self.desk.table, date, Some(run), Filter::default()).await;
         let day = day.map_err(|error| Problem::try_again(&error))?;
         Ok(view::answer(
             StatusCode::OK,
@@ -76,16 +76,13 @@ impl Request<'_> {
 
     async fn csv(&self, date: BillDate, query: &Fields) -> Result<Response<String>, Problem> {
         let filter = query.filter()?;
-        let day = listing::day(&self.desk.table, date, filter).await;
-        let day = day.map_err(|error| Problem::try_again(&error))?;
-        if day.is_cut {
-            return Err(Problem::too_many_for_a_file());
-        }
-        let file = csv::file(&day.items).ok_or_else(Problem::too_many_for_a_file)?;
+        let file = listing::file(&self.desk.table, date, filter).await;
+        let file = file.map_err(|error| Problem::try_again(&error))?;
+        let file = file.ok_or_else(Problem::too_many_for_a_file)?;
         let mut answer = Response::new(file);
         set(&mut answer, CONTENT_TYPE, "text/csv; charset=utf-8");
         set(&mut answer, CACHE_CONTROL, "no-store");
-        let name = format!("attachment; filename=\"differences-{date}.csv\"");
+        let name = format!("attachment; filename=\"{}\"", csv::name(date, filter));
         let name = HeaderValue::from_str(&name);
         answer
             .headers_mut()

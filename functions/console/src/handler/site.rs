@@ -1,5 +1,6 @@
 //! The pages, and what their forms send.
 
+use adapters::reconciliation::ReconciliationError;
 use flows::problem::{Chain, Problem};
 use lambda_http::http::{
     HeaderValue, Response, StatusCode,
@@ -18,7 +19,7 @@ use tracing::warn;
 
 use super::Request;
 use crate::{
-    asked::{self, DECISIONS, Fields, Filter, RunAsked, decision_name},
+    asked::{self, DECISIONS, Fields, RunAsked, decision_name},
     listing,
     pages::{self, ChartDay, DayView, DifferenceView, Draft, style},
     route::Page,
@@ -29,8 +30,6 @@ use crate::{
 const STARTING_S: i64 = 900;
 /// How many days the chart shows.
 const CHART_DAYS: i64 = 30;
-/// How many days are looked at for the latest one with a run: as many as one read takes.
-const LOOK_BACK_DAYS: i64 = 90;
 
 impl Request<'_> {
     pub(super) async fn page(&self, route: Page<'_>) -> Result<Response<String>, Problem> {
@@ -55,17 +54,35 @@ impl Request<'_> {
         }
     }
 
-    /// The day that was picked, or the latest one that was run.
+    /// The day that was picked, or yesterday. Where the day that runs may be reconciled, that one once it was.
     async fn latest(&self) -> Result<Response<String>, Problem> {
         if let Some(day) = self.query().get("day") {
             let date = asked::day(day)?;
             return Ok(see_other(&format!("/console/{date}")));
         }
-        let latest = self.desk.latest_day();
-        let runs = self.desk.table.runs(&days(latest, LOOK_BACK_DAYS)).await;
-        let runs = runs.map_err(|error| Problem::try_again(&error))?;
-        let date = runs.last().map_or(latest, |(date, _)| *date);
+        let (latest, yesterday) = (self.desk.latest_day(), self.desk.yesterday());
+        let date = if latest > yesterday && self.is_run(latest).await? {
+            latest
+        } else {
+            yesterday
+        };
         Ok(see_other(&format!("/console/{date}")))
+    }
+
+    async fn is_run(&self, date: BillDate) -> Result<bool, Problem> {
+        let runs = self.desk.table.day_runs(date).await;
+        let runs = runs.map_err(|error| Problem::try_again(&error))?;
+        Ok(runs.shown().is_some())
+    }
+
+    /// Yesterday, where its time is over and no run in earnest has looked at it: every page says so first.
+    async fn missing_day(&self) -> Result<Option<BillDate>, ReconciliationError> {
+        let date = self.desk.yesterday();
+        if self.desk.today_too || !words::is_overdue(date, self.desk.clock.now()) {
+            return Ok(None);
+        }
+        let runs = self.desk.table.day_runs(date).await?;
+        Ok(runs.run().is_none().then_some(date))
     }
 
     async fn day_page(&self, date: BillDate) -> Result<Response<String>, Problem> {
@@ -78,21 +95,14 @@ impl Request<'_> {
         let table = &self.desk.table;
         let read = async {
             let of_day = table.day_runs(date).await?;
-            let day = listing::day(table, date, Filter::default()).await?;
-            // Of a day that has more than are held, those that are wanted may lie behind.
-            let chosen = if day.is_cut && filter != Filter::default() {
-                Some(listing::day(table, date, filter).await?)
-            } else {
-                None
-            };
+            let day = listing::day(table, date, of_day.shown(), filter).await?;
             let runs = table.runs(&shown).await?;
             let needing = listing::needing_of_each(table, &runs).await?;
-            Ok::<_, adapters::reconciliation::ReconciliationError>((
-                of_day, day, chosen, runs, needing,
-            ))
+            let missing = self.missing_day().await?;
+            Ok::<_, ReconciliationError>((of_day, day, runs, needing, missing))
         };
         let read = read.await;
-        let (of_day, day, chosen, runs, needing) =
+        let (of_day, day, runs, needing, missing) =
             read.map_err(|error| Problem::try_again(&error))?;
         let chart: Vec<ChartDay> = shown
             .into_iter()
@@ -100,7 +110,8 @@ impl Request<'_> {
                 let needing = needing.iter().find(|(day, _)| *day == date);
                 let run = runs.iter().find(|(day, _)| *day == date);
                 let run = run.and_then(|(_, runs)| runs.shown());
-                ChartDay::of(date, run, needing.map_or(0, |(_, needing)| *needing))
+                ChartDay::of(date, run, needing.map(|(_, needing)| *needing))
+                    .missing(missing == Some(date))
             })
             .collect();
         let view = DayView {
@@ -108,8 +119,8 @@ impl Request<'_> {
             date,
             run: of_day.shown(),
             preview: of_day.preview_beside(),
+            missing,
             day: &day,
-            chosen: chosen.as_ref(),
             filter,
             chart: &chart,
             has_bill: self.desk.has_bill_of(date),
@@ -217,11 +228,23 @@ impl Request<'_> {
             .find(|decision| query.get("done") == Some(decision_name(*decision)));
         DifferenceView {
             viewer: self.viewer,
+            missing: self.missing_if_known().await,
             difference,
             journal: self.journal(difference).await,
             now: self.desk.clock.now(),
             done: done.and_then(|decision| words::done(decision, difference)),
             draft,
+        }
+    }
+
+    /// The same for a page that is of use without it.
+    async fn missing_if_known(&self) -> Option<BillDate> {
+        match self.missing_day().await {
+            Ok(missing) => missing,
+            Err(error) => {
+                warn!(error = %Chain(&error), "whether yesterday was run is not shown");
+                None
+            }
         }
     }
 

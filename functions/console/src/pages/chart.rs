@@ -1,5 +1,6 @@
 //! The last days at a glance: what both sides agree on, what only one has, and where somebody is needed.
 
+use adapters::reconciliation::Counted;
 use maud::{Markup, html};
 use payments::reconcile::run::{BillDate, Run, RunState};
 
@@ -16,7 +17,9 @@ pub(crate) struct ChartDay {
     state: Option<RunState>,
     sums: Stack,
     /// How many of its differences need somebody.
-    needing: usize,
+    needing: Counted,
+    /// Whether its run should have been, and was not.
+    is_missing: bool,
 }
 
 /// What was paid on a day, in fen.
@@ -39,9 +42,15 @@ const BAR: i64 = 17;
 const BOTTOM: i64 = 30;
 
 impl ChartDay {
-    /// The column of a day.
-    pub(crate) fn of(date: BillDate, run: Option<&Run>, needing: usize) -> Self {
+    /// The column of a day; `needing` is none where nobody counted, since no run found any.
+    pub(crate) fn of(date: BillDate, run: Option<&Run>, needing: Option<Counted>) -> Self {
+        let none = Counted {
+            count: 0,
+            is_all: true,
+        };
+        let needing = needing.unwrap_or(none);
         Self {
+            is_missing: false,
             date,
             state: run.map(|run| run.state),
             sums: run.map(Stack::of).unwrap_or_default(),
@@ -49,10 +58,20 @@ impl ChartDay {
         }
     }
 
+    /// The same of a day whose run is missing.
+    pub(crate) fn missing(self, is_missing: bool) -> Self {
+        Self { is_missing, ..self }
+    }
+
     fn told(&self) -> String {
         let day = long_day(self.date);
         let Some(state) = self.state else {
-            return format!("{day}: no run");
+            let overdue = if self.is_missing {
+                ", which is overdue"
+            } else {
+                ""
+            };
+            return format!("{day}: no run{overdue}");
         };
         let run = match state {
             RunState::Done => "",
@@ -69,10 +88,11 @@ impl ChartDay {
                 told.push_str(&format!(", {} {whose}", yuan(fen)));
             }
         }
-        match self.needing {
-            0 => {}
-            1 => told.push_str(", 1 open difference"),
-            more => told.push_str(&format!(", {more} open differences")),
+        let or_more = if self.needing.is_all { "" } else { " or more" };
+        match self.needing.count {
+            0 if self.needing.is_all => {}
+            1 => told.push_str(&format!(", 1{or_more} open difference")),
+            more => told.push_str(&format!(", {more}{or_more} open differences")),
         }
         told
     }
@@ -154,7 +174,7 @@ fn column(day: &ChartDay, x: i64, top: i64, is_chosen: bool) -> Markup {
             title { (told) }
             rect.slot.chosen[is_chosen] x=(x) y=(TOP - 20) width=(SLOT) height=(HEIGHT + 20) {}
             @if day.state.is_none() {
-                rect.none x=(bar_x) y=(base - 8) width=(BAR) height="8" rx="2" {}
+                rect.none.missing[day.is_missing] x=(bar_x) y=(base - 8) width=(BAR) height="8" rx="2" {}
             }
             @if agreed > 0 {
                 rect.agreed x=(bar_x) y=(base - agreed) width=(BAR) height=(agreed) {}
@@ -174,7 +194,7 @@ fn column(day: &ChartDay, x: i64, top: i64, is_chosen: bool) -> Markup {
                 }
                 Some(RunState::Done) | None => {}
             }
-            @if day.needing > 0 {
+            @if day.needing.count > 0 || !day.needing.is_all {
                 circle.open cx=(middle) cy=(peak - 9) r="5" {}
             }
             @if is_labelled {
@@ -258,11 +278,11 @@ mod tests {
     #[test]
     fn a_day_without_a_run_is_told_from_a_day_without_trade() {
         let date = BillDate::parse("2026-08-03").unwrap();
-        let never = ChartDay::of(date, None, 0);
+        let never = ChartDay::of(date, None, None);
         assert_eq!(never.told(), "Monday, 3 August 2026: no run");
         let mut quiet = Run::begun(date, "r", false, wechatpay::UnixSeconds(0));
         quiet.state = RunState::Done;
-        let quiet = ChartDay::of(date, Some(&quiet), 0);
+        let quiet = ChartDay::of(date, Some(&quiet), None);
         assert_eq!(quiet.told(), "Monday, 3 August 2026: ¥0.00 agreed");
         let drawn = |day| chart(&[day], date).into_string();
         assert!(drawn(never).contains("class=\"none\" x=\"76\""));

@@ -5,14 +5,14 @@ use payments::reconcile::run::{BILLS_LAST_DAYS, BillDate, BillName, Run, RunStat
 
 use wechatpay::UnixSeconds;
 
-use super::{chart, chip, layout, list, moment, products};
+use super::{chart, chip, layout, list, missing, moment, products};
 use crate::{
     asked::{Filter, RunAsked},
     listing::Day,
     money::count,
     pages::ChartDay,
     person::Viewer,
-    words,
+    words::{self, Tone},
 };
 
 /// What the page shows.
@@ -22,9 +22,9 @@ pub(crate) struct DayView<'a> {
     pub(crate) run: Option<&'a Run>,
     /// The latest preview, where the run is one in earnest.
     pub(crate) preview: Option<&'a Run>,
+    /// Yesterday, where its run is missing: said before all else.
+    pub(crate) missing: Option<BillDate>,
     pub(crate) day: &'a Day,
-    /// Those that `filter` wants, where `day` does not hold them all.
-    pub(crate) chosen: Option<&'a Day>,
     pub(crate) filter: Filter,
     pub(crate) chart: &'a [ChartDay],
     /// Whether a run could find a bill of the day.
@@ -41,8 +41,9 @@ pub(crate) struct DayView<'a> {
 /// The page.
 pub(crate) fn day(view: &DayView<'_>) -> Markup {
     let read = view.run.filter(|run| !run.parts_done.is_empty());
-    let has_items = !view.day.items.is_empty();
+    let has_items = view.day.len() > 0;
     let body = html! {
+        (missing(view.missing.filter(|missing| *missing != view.date)))
         (head(view))
         @if let Some(asked) = view.started {
             p.notice role="status" {
@@ -52,13 +53,13 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
         }
         (state(view))
         @if let Some(run) = read {
-            (products::figures(run, &view.day.items))
+            (products::figures(run, view.day))
             section.card {
                 h2 { "By product" }
                 @if run.there().0.is_empty() && run.here().0.is_empty() {
                     p.empty { "Nothing was paid or given back on this day, on either side." }
                 } @else {
-                    (products::table(run))
+                    (products::table(run, &view.day.breakdown))
                 }
                 (products::fees(run))
             }
@@ -71,11 +72,11 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
             div.title {
                 h2 { "Differences" }
                 @if has_items {
-                    (list::download(view.date, view.filter, view.chosen.unwrap_or(view.day)))
+                    (list::download(view.date, view.filter, view.day))
                 }
             }
             @if has_items {
-                (list::list(view.date, view.day, view.chosen, view.filter))
+                (list::list(view.date, view.day, view.filter))
             } @else {
                 (no_differences(view.run, view.later_are_done))
             }
@@ -112,15 +113,24 @@ fn head(view: &DayView<'_>) -> Markup {
 }
 
 fn state(view: &DayView<'_>) -> Markup {
-    let words = words::run(view.run, &view.day.items, view.later_are_done, view.now);
+    let words = words::run(view.date, view.run, view.day, view.later_are_done, view.now);
+    let only_previewed = view.missing == Some(view.date) && view.run.is_some();
+    let tone = if only_previewed {
+        Tone::Bad
+    } else {
+        words.tone
+    };
     let is_preview = view.run.is_some_and(|run| run.dry_run);
     let under_way = view.run.is_some_and(|run| match run.state {
         RunState::Running => !words::is_stuck(run, view.now),
         RunState::Waiting | RunState::Done | RunState::Failed => false,
     });
     html! {
-        section.banner.(words.tone.class()) {
+        section.banner.(tone.class()) {
             div {
+                @if only_previewed {
+                    p.trouble { "The time of this day’s run is over, and there was only a preview." }
+                }
                 h2 {
                     (words.headline)
                     @if is_preview { " " span.chip.quiet { "Preview" } }

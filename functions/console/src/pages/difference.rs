@@ -4,17 +4,20 @@ use flows::problem::Problem;
 use maud::{Markup, html};
 use payments::{
     ids::ClientId,
-    journal::{Event, Subject},
-    reconcile::difference::{
-        Decision, Difference, NotDecided, PERSONS, REASON_MAX, Side, State, Step, Who,
+    journal::{Cause, Event, Subject},
+    reconcile::{
+        difference::{
+            Decision, Difference, Kind, NotDecided, PERSONS, REASON_MAX, Side, State, Step, Who,
+        },
+        run::BillDate,
     },
 };
 use wechatpay::UnixSeconds;
 
-use super::{chip, layout, list, moment, notice};
+use super::{chip, layout, list, missing, moment, notice};
 use crate::{
     asked::{DECISIONS, decision_name},
-    money::yuan,
+    money::yuan_of_e5,
     person::Viewer,
     words,
 };
@@ -22,6 +25,8 @@ use crate::{
 /// What the page shows.
 pub(crate) struct DifferenceView<'a> {
     pub(crate) viewer: &'a Viewer,
+    /// Yesterday, where its run is missing: said before all else.
+    pub(crate) missing: Option<BillDate>,
     pub(crate) difference: &'a Difference,
     /// What happened to the order in our books; `None` when that is not known.
     pub(crate) journal: Option<Vec<Event>>,
@@ -47,6 +52,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
     let name = list::name(one);
     let day = format!("/console/{}", one.date);
     let body = html! {
+        (missing(view.missing))
         p.back { a href=(day) { "← " (words::long_day(one.date)) } }
         div.title.left {
             h1 { (words::kind_title(one.kind)) }
@@ -64,13 +70,13 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
         }
         div.sides {
             (side("WeChat Pay says", one.there.as_ref()))
-            (side("Our books say", one.here.as_ref()))
+            (side(if one.kind == Kind::FeeOffTheRate { "The rate gives" } else { "Our books say" }, one.here.as_ref()))
         }
         div.columns {
             section.card {
                 @if is_undecided(one.state) {
                     h2 { "What to do" }
-                    p { (words::sentence(one.what_to_do())) }
+                    p { (words::sentence(words::what_to_do(one))) }
                 } @else {
                     h2 { "Where it stands" }
                 }
@@ -113,7 +119,17 @@ fn side(title: &str, side: Option<&Side>) -> Markup {
             @match side {
                 None => { p.sum.nothing { "Nothing" } }
                 Some(side) => {
-                    @if let Some(fen) = side.amount_fen { p.sum { (yuan(fen)) } }
+                    @if let Some(amount) = list::amount(side) { p.sum { (amount) } }
+                    @if let Some(fee) = side.fee_e5 {
+                        p { "Fee " strong { (yuan_of_e5(fee)) } @if let Some(rate) = &side.rate { " at " (rate) } }
+                    }
+                    @for (name, value) in [
+                        ("Currency", &side.currency),
+                        ("Appid", &side.appid),
+                        ("Merchant number", &side.mchid),
+                    ] {
+                        @if let Some(value) = value { p { (name) " " code { (value) } } }
+                    }
                     @if let Some(state) = &side.state { p { "State " code { (state) } } }
                     @if let Some(at) = side.at { p { "At " (moment(at)) } }
                     @if let Some(note) = &side.note { p { (note) } }
@@ -237,7 +253,7 @@ struct Happened {
 
 fn timeline(view: &DifferenceView<'_>) -> Markup {
     let one = view.difference;
-    let mut all = Vec::new();
+    let mut steps = Vec::new();
     let (mut before, mut persons) = (None, 0);
     for step in &one.history {
         persons = match (&step.who, step.to) {
@@ -253,7 +269,7 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
                 | State::Explained,
             ) => 0,
         };
-        all.push(Happened {
+        steps.push(Happened {
             at: step.at,
             what: what(step, before, persons),
             who: by(&step.who),
@@ -262,11 +278,7 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
         });
         before = Some(step.to);
     }
-    for event in view.journal.iter().flatten() {
-        all.push(of_the_order(event));
-    }
-    // An order was there before anything was found about it.
-    all.sort_by_key(|happened| (happened.at, !happened.in_the_books));
+    let all = in_order(one, steps, view.journal.as_deref().unwrap_or_default());
     html! {
         ol.timeline {
             @for happened in &all {
@@ -286,6 +298,42 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
                 Some(_) => {}
             }
         }
+    }
+}
+
+/// Both lists as one, in the order in which things happened. Each list is in order; clocks tell only seconds, so in one second
+/// causes stand before what they caused.
+fn in_order(one: &Difference, steps: Vec<Happened>, events: &[Event]) -> Vec<Happened> {
+    let mut all = Vec::with_capacity(steps.len().saturating_add(events.len()));
+    let mut events = events.iter().peekable();
+    for (position, (step, shown)) in one.history.iter().zip(steps).enumerate() {
+        let is_before = |event: &&Event| {
+            let happened_to_it = position > 0 && tells_of_the_books(step.to);
+            event.at < step.at || event.at == step.at && (happened_to_it || !is_ours(&event.cause))
+        };
+        while let Some(event) = events.next_if(is_before) {
+            all.push(of_the_order(event));
+        }
+        all.push(shown);
+    }
+    all.extend(events.map(of_the_order));
+    all
+}
+
+/// Whether a step tells what happened in our books: that stands before it. The others are decisions, and what they lead to stands
+/// behind them.
+const fn tells_of_the_books(to: State) -> bool {
+    match to {
+        State::Open | State::OnItsWay | State::Repaired => true,
+        State::Proposed | State::Approved | State::Rejected | State::Explained => false,
+    }
+}
+
+/// Whether a change of our books came of the reconciliation itself. Others were there before it looked.
+const fn is_ours(cause: &Cause) -> bool {
+    match cause {
+        Cause::Reconciliation(_) => true,
+        Cause::Request(_) | Cause::Message(_) | Cause::Notice(_) | Cause::Sweep(_) => false,
     }
 }
 

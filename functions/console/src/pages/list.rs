@@ -1,51 +1,43 @@
 //! The differences of a day, grouped by kind.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 use payments::reconcile::{
     difference::{Difference, Kind, Side, State},
     run::BillDate,
 };
+use wechatpay::bill::yuan_of_fen;
 
 use super::chip;
 use crate::{
     asked::{Filter, STATES},
     listing::Day,
-    money::{count, yuan},
+    money::{count, yuan, yuan_of_e5},
     words,
 };
 
-/// How many of a kind are shown while all kinds are.
-const OF_EACH_KIND: usize = 50;
-/// How many are shown of a kind that was chosen.
-const OF_ONE_KIND: usize = 500;
-
 /// The button for the file of what is chosen.
-pub(super) fn download(date: BillDate, filter: Filter, chosen: &Day) -> Markup {
+pub(super) fn download(date: BillDate, filter: Filter, day: &Day) -> Markup {
     let is_all = filter == Filter::default();
     html! {
-        @if chosen.is_cut {
+        @if !day.fits_a_file(filter) {
             p.hint {
                 "Too many for one file. "
                 @if is_all { "Choose a kind or a state and download that." }
                 @else { "Programs can read all of them: " code { (format!("/v1/reconciliations/{date}/differences")) } }
             }
         } @else {
-            a.button href=(file(date, filter)) download {
+            a.button href=(file(date, filter)) download
+                title="Amounts and fees are numbers. Long ids are in the first column too, where no spreadsheet program rounds them." {
                 @if is_all { "Download CSV" } @else { "Download this choice as CSV" }
             }
         }
     }
 }
 
-/// Counts by state, which are the choice too, and a group for each kind. `chosen` has those that the filter wants, where `day`
-/// does not hold them all.
-pub(super) fn list(date: BillDate, day: &Day, chosen: Option<&Day>, filter: Filter) -> Markup {
-    let of_choice = chosen.unwrap_or(day);
-    let chosen: Vec<&Difference> = of_choice
-        .items
-        .iter()
-        .filter(|one| filter.takes(one))
-        .collect();
+/// Counts by state, which are the choice too, and a group for each kind.
+pub(super) fn list(date: BillDate, day: &Day, filter: Filter) -> Markup {
     html! {
         (states(date, day, filter))
         @if day.is_cut {
@@ -57,21 +49,21 @@ pub(super) fn list(date: BillDate, day: &Day, chosen: Option<&Day>, filter: Filt
                 a href=(address(date, None, filter.state)) { "all kinds" }
             }
         }
-        @if chosen.is_empty() {
+        @if Kind::ALL.into_iter().all(|kind| day.of(kind).is_empty()) {
             p.empty { "No difference of this choice." }
         }
         @for kind in Kind::ALL {
-            (group(date, kind, &chosen, filter, of_choice.is_cut))
+            (group(date, kind, day, filter))
         }
     }
 }
 
 fn states(date: BillDate, day: &Day, filter: Filter) -> Markup {
     let of = |state: State| {
-        let items = day.items.iter().filter(|one| one.state == state);
-        items
-            .filter(|one| filter.kind.is_none_or(|kind| kind == one.kind))
-            .count()
+        day.count_of(Filter {
+            state: Some(state),
+            ..filter
+        })
     };
     let all: usize = STATES.map(of).iter().sum();
     html! {
@@ -93,33 +85,28 @@ fn states(date: BillDate, day: &Day, filter: Filter) -> Markup {
     }
 }
 
-fn group(
-    date: BillDate,
-    kind: Kind,
-    chosen: &[&Difference],
-    filter: Filter,
-    is_cut: bool,
-) -> Markup {
-    let mut items: Vec<&Difference> = chosen
-        .iter()
-        .copied()
-        .filter(|one| one.kind == kind)
-        .collect();
+fn group(date: BillDate, kind: Kind, day: &Day, filter: Filter) -> Markup {
+    let items = day.of(kind);
     if items.is_empty() {
         return html! {};
     }
-    items.sort_by_key(|one| (!one.state.needs_somebody(), one.about.line));
-    let shown = if filter.kind.is_some() {
-        OF_ONE_KIND
-    } else {
-        OF_EACH_KIND
+    let of_kind = |state: Option<State>| {
+        day.count_of(Filter {
+            kind: Some(kind),
+            state,
+        })
     };
-    let hidden = items.len().saturating_sub(shown);
+    let all = of_kind(filter.state);
+    let hidden = all.saturating_sub(items.len());
+    let decided_about = items
+        .iter()
+        .filter(|one| matches!(one.state, State::Open | State::Proposed));
+    let to_do: BTreeSet<&str> = decided_about.map(words::what_to_do).collect();
     html! {
         section.kind {
-            h3 { (words::kind_title(kind)) " " span.count { (number(items.len())) } }
+            h3 { (words::kind_title(kind)) " " span.count { (number(all)) } }
             p { (words::sentence(kind.meaning())) }
-            p.todo { strong { "What to do: " } (kind.what_to_do()) "." }
+            @for to_do in to_do { p.todo { strong { "What to do: " } (to_do) "." } }
             table.differences role="table" {
                 caption.hidden { (words::kind_title(kind)) }
                 thead role="rowgroup" {
@@ -132,12 +119,12 @@ fn group(
                     }
                 }
                 tbody role="rowgroup" {
-                    @for one in items.into_iter().take(shown) { (row(one)) }
+                    @for one in items { (row(one)) }
                 }
             }
             @if hidden > 0 && filter.kind.is_none() {
                 p { a href=(address(date, Some(kind), filter.state)) { "Show " (number(hidden)) " more of this kind" } }
-            } @else if hidden > 0 && is_cut {
+            } @else if hidden > 0 && !day.fits_a_file(filter) {
                 p { "More than " (number(hidden)) " others are of this kind: more than a file holds. Choose a state, or let a program read them all." }
             } @else if hidden > 0 {
                 p { (number(hidden)) " more are in " a href=(file(date, filter)) download { "the CSV file" } "." }
@@ -184,13 +171,28 @@ fn side(side: Option<&Side>) -> Markup {
         return html! { span.nothing { "Nothing" } };
     };
     html! {
-        @if let Some(fen) = side.amount_fen {
-            span.amount { (yuan(fen)) }
+        @if let Some(amount) = amount(side) {
+            span.amount { (amount) }
+        }
+        @if let Some(fee) = side.fee_e5 {
+            small { "Fee " (yuan_of_e5(fee)) }
+        }
+        @for text in [&side.appid, &side.mchid].into_iter().flatten() {
+            small { (text) }
         }
         @if let Some(state) = &side.state {
             small { (state) }
         }
     }
+}
+
+/// An amount in the currency that it is of: ours, unless the side says another.
+pub(super) fn amount(side: &Side) -> Option<String> {
+    let fen = side.amount_fen?;
+    Some(match side.currency.as_deref() {
+        None | Some("CNY") => yuan(fen),
+        Some(other) => format!("{} {other}", yuan_of_fen(fen)),
+    })
 }
 
 fn address(date: BillDate, kind: Option<Kind>, state: Option<State>) -> String {

@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
-use payments::reconcile::{difference::Difference, run::Run, totals::Sums};
+use payments::reconcile::{
+    run::Run,
+    totals::{Gap, Sums},
+};
 
 use crate::{
-    json::signed,
+    breakdown::{Breakdown, End},
+    listing::Day,
     money::{count, yuan, yuan_of_e5, yuan_signed},
     words,
 };
@@ -14,39 +18,75 @@ use crate::{
 /// How long the longest bar is.
 const BAR: i64 = 100;
 
-/// The bill's sum, ours, and the difference; and whether `found` has what was put right since they were counted.
-pub(super) fn figures(run: &Run, found: &[Difference]) -> Markup {
-    let (of_bill, of_books) = (run.there(), run.here());
-    let (there, here) = (of_bill.all(), of_books.all());
-    let agree = agree(&there, &here);
+/// The bill's sum, ours, and what of the difference is still open.
+pub(super) fn figures(run: &Run, day: &Day) -> Markup {
+    let (there, here) = (run.there().all(), run.here().all());
     html! {
         div.figures {
             (figure("WeChat Pay’s bill", &there))
             (figure("Our books", &here))
-            section.figure.good[agree].bad[!agree] {
-                h2 { "Difference" @if !agree { " · + if the bill has more" } }
-                p.sum { (yuan_signed(net(&there).saturating_sub(net(&here)))) }
-                @if agree {
-                    p { "Payments and refunds agree, in number and sum." }
-                } @else {
-                    p { (differs("payment", there.payments, here.payments, there.payments_fen, here.payments_fen)) }
-                    p { (differs("refund", there.refunds, here.refunds, there.refunds_fen, here.refunds_fen)) }
-                }
-            }
-        }
-        @if words::is_counted_before_repairs(run, found, agree) {
-            p.hint { "The sums were counted before the repairs of this run. Run the day again to count what was repaired." }
+            (difference_of_all(&day.breakdown, day.is_cut))
         }
     }
 }
 
-/// `+5 payments, +¥206.50`, or that they agree.
-fn differs(what: &str, there: u64, here: u64, there_fen: i64, here_fen: i64) -> String {
-    if (there, there_fen) == (here, here_fen) {
-        return format!("The {what}s agree");
+/// What the sums are apart: red only for what is open.
+fn difference_of_all(breakdown: &Breakdown, is_cut: bool) -> Markup {
+    let (now, is_open) = (breakdown.now(), breakdown.is_open());
+    let repaired = breakdown.at(End::Repaired);
+    html! {
+        section.figure.good[!is_open].bad[is_open] {
+            @if now.is_none() && !is_open {
+                h2 { "Difference" }
+                p.sum { (yuan_signed(0)) }
+                p { "Payments and refunds agree, in number and sum." }
+            } @else if breakdown.is_whole() {
+                h2 { "Still open · + if the bill has more" }
+                p.sum { (yuan_signed(breakdown.at(End::Open).net_fen())) }
+                p.equation {
+                    "Difference " strong { (yuan_signed(now.net_fen())) } " ="
+                    @for (position, end) in ENDS.into_iter().enumerate() {
+                        @if position > 0 { " +" }
+                        " " (words::end(end).to_lowercase()) " " (yuan_signed(breakdown.at(end).net_fen()))
+                    }
+                    @let other_days = breakdown.at(End::OtherDays);
+                    @if !other_days.is_none() {
+                        " + " (words::end(End::OtherDays).to_lowercase()) " " (yuan_signed(other_days.net_fen()))
+                    }
+                }
+                (differs(now))
+            } @else {
+                h2 { "Difference · + if the bill has more" }
+                p.sum { (yuan_signed(now.net_fen())) }
+                (differs(now))
+                p {
+                    @if is_cut { "The day has more differences than are counted here: what of it is open is not known." }
+                    @else { "What of it is open is not known: run the day again to see." }
+                }
+            }
+            @if !repaired.is_none() {
+                p { "When it was counted " (yuan_signed(breakdown.counted().net_fen())) ", of which " (yuan_signed(repaired.net_fen())) " is repaired since." }
+            }
+        }
     }
-    let fen = yuan_signed(there_fen.saturating_sub(here_fen));
-    format!("{} {what}s, {fen}", more(there, here))
+}
+
+/// What the difference is told as the sum of.
+const ENDS: [End; 4] = [End::Explained, End::Rejected, End::OnItsWay, End::Open];
+
+/// `+5 payments, +¥206.50`, or that they agree.
+fn differs(gap: Gap) -> Markup {
+    let told = |what: &str, number: i64, fen: i64| {
+        if (number, fen) == (0, 0) {
+            format!("The {what}s agree")
+        } else {
+            format!("{} {what}s, {}", more(number), yuan_signed(fen))
+        }
+    };
+    html! {
+        p { (told("payment", gap.payments, gap.paid_fen)) }
+        p { (told("refund", gap.refunds, gap.refunded_fen)) }
+    }
 }
 
 fn figure(title: &str, sums: &Sums) -> Markup {
@@ -61,7 +101,7 @@ fn figure(title: &str, sums: &Sums) -> Markup {
 }
 
 /// The table by product.
-pub(super) fn table(run: &Run) -> Markup {
+pub(super) fn table(run: &Run, breakdown: &Breakdown) -> Markup {
     let (of_bill, of_books) = (run.there(), run.here());
     let products: BTreeSet<&String> = of_bill.0.keys().chain(of_books.0.keys()).collect();
     let of = |side: &BTreeMap<String, Sums>, product: &str| {
@@ -97,7 +137,7 @@ pub(super) fn table(run: &Run) -> Markup {
                         th scope="row" role="rowheader" { (product_name(product)) }
                         td.number role="cell" data-label="Bill" { (side(there)) }
                         td.number role="cell" data-label="Our books" { (side(here)) }
-                        td.number role="cell" data-label="Difference" { (difference(there, here)) }
+                        td.number role="cell" data-label="Difference" { (difference(breakdown, product)) }
                         td.bars role="cell" { (bars(there.payments_fen, here.payments_fen, longest)) }
                     }
                 }
@@ -131,16 +171,28 @@ fn side(sums: &Sums) -> Markup {
     }
 }
 
-fn difference(there: &Sums, here: &Sums) -> Markup {
-    if agree(there, here) {
-        return html! { span.amount.good { "None" } };
+/// What a product's sums are apart by now, in red where something of it is open.
+fn difference(breakdown: &Breakdown, product: &str) -> Markup {
+    let (now, is_open) = (breakdown.now_of(product), breakdown.is_open_of(product));
+    if now.is_none() && !is_open {
+        return html! {
+            span.amount.good { "None" }
+            @if !breakdown.at_of(End::Repaired, product).is_none() { small { "Repaired since" } }
+        };
     }
-    let refunded = there.refunds_fen.saturating_sub(here.refunds_fen);
     html! {
-        span.amount.bad { (yuan_signed(there.payments_fen.saturating_sub(here.payments_fen))) }
-        small { (more(there.payments, here.payments)) " payments" }
-        @if refunded != 0 || there.refunds != here.refunds {
-            small { (yuan_signed(refunded)) " in " (more(there.refunds, here.refunds)) " refunds" }
+        span.amount.bad[is_open && !breakdown.is_whole()] { (yuan_signed(now.paid_fen)) }
+        small { (more(now.payments)) " payments" }
+        @if now.refunded_fen != 0 || now.refunds != 0 {
+            small { (yuan_signed(now.refunded_fen)) " in " (more(now.refunds)) " refunds" }
+        }
+        @if breakdown.is_whole() {
+            @for end in [End::Explained, End::Rejected, End::OnItsWay, End::Open, End::OtherDays] {
+                @let gap = breakdown.at_of(end, product);
+                @if !gap.is_none() {
+                    small.bad[end == End::Open] { (words::end(end)) " " (yuan_signed(gap.net_fen())) }
+                }
+            }
         }
     }
 }
@@ -163,27 +215,13 @@ fn length(fen: i64, longest: i64) -> i64 {
     i64::try_from(length).unwrap_or(BAR).clamp(1, BAR)
 }
 
-fn agree(there: &Sums, here: &Sums) -> bool {
-    (
-        there.payments,
-        there.payments_fen,
-        there.refunds,
-        there.refunds_fen,
-    ) == (
-        here.payments,
-        here.payments_fen,
-        here.refunds,
-        here.refunds_fen,
-    )
-}
-
 fn net(sums: &Sums) -> i64 {
     sums.payments_fen.saturating_sub(sums.refunds_fen)
 }
 
 /// `+2`, `−1`, `±0`: how many the bill has more.
-fn more(there: u64, here: u64) -> String {
-    match signed(there, here) {
+fn more(number: i64) -> String {
+    match number {
         0 => "±0".to_owned(),
         less if less < 0 => format!("−{}", count(less.unsigned_abs())),
         more => format!("+{}", count(more.unsigned_abs())),

@@ -1,10 +1,11 @@
+use adapters::reconciliation::Counted;
 use payments::{
-    ids::OrderNo,
+    ids::{OrderNo, RefundNo},
     journal::{Cause, Event, Subject},
     reconcile::{
-        difference::{About, Decision, Difference, Kind, Side},
+        difference::{About, Decision, Difference, Followed, Kind, Side, Stage},
         run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
-        totals::Sums,
+        totals::{Gap, Gaps, Sums},
     },
 };
 use wechatpay::UnixSeconds;
@@ -12,6 +13,7 @@ use wechatpay::UnixSeconds;
 use super::{ChartDay, DayView, DifferenceView, day, difference};
 use crate::{
     asked::Filter,
+    breakdown::Breakdown,
     listing::Day,
     person::{Person, Viewer},
 };
@@ -40,8 +42,15 @@ fn found(kind: Kind) -> Difference {
         state: Some(EVIL.to_owned()),
         at: Some(NOW),
         note: Some(EVIL.to_owned()),
+        appid: Some(EVIL.to_owned()),
+        ..Side::default()
     };
     Difference::found(date(), kind, about, Some(there), None, EVIL, NOW)
+}
+
+/// A run that counted so much more in the bill, all of it in its differences.
+fn breakdown_run(fen: i64) -> Run {
+    crate::breakdown::tests::run(fen, Some(fen))
 }
 
 fn run(state: RunState) -> Run {
@@ -54,22 +63,26 @@ fn run(state: RunState) -> Run {
 }
 
 fn page(run: Option<&Run>, items: Vec<Difference>) -> String {
-    let all = Day {
-        items,
-        is_cut: false,
-    };
-    page_of_choice(run, &all, None, Filter::default())
+    let mut all = Day::with(items, Filter::default());
+    if let Some(run) = run {
+        all.breakdown = Breakdown::begin(run, None);
+    }
+    page_of_choice(run, &all, Filter::default())
 }
 
-fn page_of_choice(run: Option<&Run>, all: &Day, chosen: Option<&Day>, filter: Filter) -> String {
-    let chart = [ChartDay::of(date(), run, all.items.len())];
+fn page_of_choice(run: Option<&Run>, all: &Day, filter: Filter) -> String {
+    let needing = Counted {
+        count: u64::try_from(all.needing()).unwrap(),
+        is_all: true,
+    };
+    let chart = [ChartDay::of(date(), run, Some(needing))];
     let view = DayView {
         viewer: &li(),
         date: date(),
         run,
         preview: None,
+        missing: None,
         day: all,
-        chosen,
         filter,
         chart: &chart,
         has_bill: true,
@@ -84,6 +97,7 @@ fn page_of_choice(run: Option<&Run>, all: &Day, chosen: Option<&Day>, filter: Fi
 fn one(viewer: &Viewer, difference_: &Difference, journal: Option<Vec<Event>>) -> String {
     let view = DifferenceView {
         viewer,
+        missing: None,
         difference: difference_,
         journal,
         now: NOW,
@@ -103,7 +117,7 @@ fn whatever_others_wrote_is_text_on_the_page() {
     let items = vec![found(Kind::UnknownOrderThere)];
     let escaped = "&lt;img src=x onerror=&quot;alert('1')&quot;&gt;&amp;";
     let day = page(Some(&failed), items);
-    assert_eq!(day.matches(escaped).count(), 4, "{day}");
+    assert_eq!(day.matches(escaped).count(), 5, "{day}");
     let person = Viewer::TypesIn(Person::named(EVIL));
     let explained = found(Kind::UnknownOrderThere)
         .decided(Decision::Propose, EVIL, EVIL, NOW)
@@ -263,6 +277,205 @@ fn what_happened_to_the_order_stands_between_what_happened_to_the_difference() {
 }
 
 #[test]
+fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it() {
+    let event = |version, subject, to: &str, cause| Event {
+        version,
+        subject,
+        from: None,
+        to: to.to_owned(),
+        cause,
+        at: NOW,
+        trace: String::new(),
+        request_id: None,
+    };
+    let refund_no = RefundNo::parse("second-4200001").unwrap();
+    let ours = || Cause::Reconciliation("run-1".to_owned());
+    let journal = vec![
+        event(1, Subject::Order, "paid", Cause::Notice("n-1".to_owned())),
+        event(2, Subject::Refund(refund_no.clone()), "reserved", ours()),
+    ];
+    let twice = found(Kind::DuplicatePayment).proposed("run-1", "twice", NOW);
+    let once = twice.decided(Decision::Approve, "li", "yes", NOW).unwrap();
+    let approved = once.decided(Decision::Approve, "wang", "yes", NOW).unwrap();
+    let followed = Followed {
+        refund_no,
+        stage: Stage::Moving,
+        to_merchant: false,
+    };
+    let moving = approved.told(&followed, "run-2", NOW).unwrap();
+    let page = one(&li(), &moving, Some(journal));
+    let (_, happened) = page.split_once("What happened").unwrap();
+    let positions: Vec<usize> = [
+        "Order: paid",
+        "Found",
+        "Refund proposed",
+        "Approved, 1 of 2",
+        "Approved, 2 of 2",
+        "Refund second-4200001: reserved",
+        "Refund on its way",
+    ]
+    .map(|text| happened.find(text).unwrap_or_else(|| panic!("{text}")))
+    .into();
+    assert!(positions.is_sorted(), "{positions:?}");
+}
+
+#[test]
+fn another_currency_appid_merchant_and_the_expected_fee_stand_beside_ours() {
+    let side = |currency: &str, appid: &str, mchid: &str| {
+        Some(Side {
+            amount_fen: Some(12_345),
+            currency: Some(currency.to_owned()),
+            appid: Some(appid.to_owned()),
+            mchid: Some(mchid.to_owned()),
+            ..Side::default()
+        })
+    };
+    let (there, here) = (
+        side("HKD", "wx-theirs", "1900000002"),
+        side("CNY", "wx-ours", "1900000001"),
+    );
+    let about = About::default();
+    let kind = Kind::IdentityDiffers;
+    let foreign = Difference::found(date(), kind, about.clone(), there, here, "r", NOW);
+    let told = [
+        "123.45 HKD",
+        "¥123.45",
+        "wx-theirs",
+        "wx-ours",
+        "1900000002",
+        "1900000001",
+    ];
+    let day = page(Some(&run(RunState::Done)), vec![foreign.clone()]);
+    for page in [day, one(&li(), &foreign, None)] {
+        for text in told {
+            assert!(page.contains(text), "{text} is not in {page}");
+        }
+    }
+    let fee = |fee_e5| {
+        Some(Side {
+            fee_e5: Some(fee_e5),
+            rate: Some("0.60%".to_owned()),
+            ..Side::default()
+        })
+    };
+    let kind = Kind::FeeOffTheRate;
+    let off = Difference::found(date(), kind, about, fee(70_000), fee(60_000), "r", NOW);
+    let single = one(&li(), &off, None);
+    for text in ["¥0.70", "¥0.60", "0.60%", "The rate gives"] {
+        assert!(single.contains(text), "{text} is not in {single}");
+    }
+}
+
+#[test]
+fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() {
+    let explained = found(Kind::AmountDiffers)
+        .decided(Decision::Explain, "li", "a discount", NOW)
+        .unwrap();
+    let open = found(Kind::UnknownOrderThere);
+    let gaps = |fen| {
+        let mut gaps = Gaps::default();
+        gaps.add("NATIVE", Gap::of_payment(fen));
+        gaps
+    };
+    let told = |items: &[(&Difference, i64)]| {
+        let mut run = breakdown_run(items.iter().map(|(_, fen)| fen).sum());
+        run.state = RunState::Done;
+        let part = run.parts_done.get_mut(&0).unwrap();
+        let sums = part.there.0.get_mut("NATIVE").unwrap();
+        sums.payments = u64::try_from(items.len()).unwrap();
+        let mut told_by_it = Gaps::default();
+        for (_, fen) in items {
+            told_by_it.add("NATIVE", Gap::of_payment(*fen));
+        }
+        part.told = Some(told_by_it);
+        let of_each = items.iter().map(|(one, fen)| (one.id.clone(), gaps(*fen)));
+        let mut all = Day::default();
+        all.breakdown = Breakdown::begin(&run, Some(of_each.collect()));
+        for (one, _) in items {
+            all.breakdown.take(one);
+        }
+        page_of_choice(Some(&run), &all, Filter::default())
+    };
+    let decided = told(&[(&explained, 50)]);
+    assert!(decided.contains("class=\"figure good\""), "{decided}");
+    assert!(!decided.contains("amount bad") && !decided.contains("small class=\"bad\""));
+    let expected = "Difference <strong>+¥0.50</strong> = explained +¥0.50 + refund rejected ¥0.00 + refund on its way ¥0.00 + open ¥0.00";
+    assert!(decided.contains(expected), "{decided}");
+    let both = told(&[(&explained, 50), (&open, 700)]);
+    assert!(both.contains("class=\"figure bad\""), "{both}");
+    assert!(both.contains("<p class=\"sum\">+¥7.00</p>"), "{both}");
+    assert!(both.contains("Difference <strong>+¥7.50</strong>"));
+    let red = "<small class=\"bad\">Open +¥7.00</small>";
+    assert!(both.contains(red), "of its product only what is open");
+    let repaired = found(Kind::PaidThereUnpaidHere).repaired("run-1", "booked", NOW);
+    let since = told(&[(&repaired, 900)]);
+    assert!(since.contains("Payments and refunds agree"), "{since}");
+    assert!(since.contains("+¥9.00 is repaired since"), "{since}");
+}
+
+#[test]
+fn what_is_done_about_a_kind_is_told_only_while_one_of_it_waits_for_a_person() {
+    let to_do = "<p class=\"todo\">";
+    let done = run(RunState::Done);
+    let twice = found(Kind::DuplicatePayment);
+    let proposed = twice.proposed("run-1", "twice", NOW);
+    let page_of = |one: &Difference| page(Some(&done), vec![one.clone()]);
+    assert!(page_of(&twice).contains("approve the refund of the second payment."));
+    assert!(page_of(&proposed).contains("approve its refund, or reject it."));
+    let rejected = proposed.decided(Decision::Reject, "li", "no", NOW).unwrap();
+    let repaired = twice.repaired("run-1", "given back", NOW);
+    for over in [&rejected, &repaired] {
+        assert!(!page_of(over).contains(to_do), "{:?}", over.state);
+    }
+    let explained = twice.decided(Decision::Explain, "li", "x", NOW).unwrap();
+    let both = page(Some(&done), vec![explained, found(Kind::AmountDiffers)]);
+    assert_eq!(both.matches(to_do).count(), 1, "of the open kind alone");
+}
+
+#[test]
+fn a_run_that_is_missing_is_said_first_on_every_page() {
+    let view = DayView {
+        viewer: &li(),
+        date: date(),
+        run: None,
+        preview: None,
+        missing: Some(date().plus_days(1)),
+        day: &Day::default(),
+        filter: Filter::default(),
+        chart: &[],
+        has_bill: true,
+        has_next: true,
+        later_are_done: true,
+        now: NOW,
+        started: None,
+    };
+    let page = day(&view).into_string();
+    let (missing, first) = (page.find("id=\"missing\""), page.find("<h1"));
+    assert!(missing.is_some() && missing < first, "{page}");
+    assert!(page.contains("Sunday, 2 August 2026 is not reconciled"));
+    let own = DayView {
+        missing: Some(date()),
+        ..view
+    };
+    let own = day(&own).into_string();
+    assert!(
+        !own.contains("id=\"missing\""),
+        "its own page says so itself"
+    );
+    let found = found(Kind::AmountDiffers);
+    let view = DifferenceView {
+        viewer: &li(),
+        missing: Some(date().plus_days(1)),
+        difference: &found,
+        journal: None,
+        now: NOW,
+        done: None,
+        draft: None,
+    };
+    assert!(difference(&view).into_string().contains("id=\"missing\""));
+}
+
+#[test]
 fn a_wrong_sum_says_of_which_bill_it_is() {
     let about = |bill| About {
         bill: Some(bill),
@@ -294,7 +507,7 @@ fn a_wrong_sum_says_of_which_bill_it_is() {
 #[test]
 fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
     let done = run(RunState::Done);
-    let many = |count, is_cut| {
+    let many = |count, is_cut, filter| {
         let about = |number| About {
             order_no: Some(format!("ORDER-{number}")),
             ..About::default()
@@ -303,10 +516,9 @@ fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
             let kind = Kind::AmountDiffers;
             Difference::found(date(), kind, about(number), None, None, "r", NOW)
         };
-        Day {
-            items: (0..count).map(one).collect(),
-            is_cut,
-        }
+        let mut day = Day::with((0..count).map(one), filter);
+        day.is_cut = is_cut;
+        day
     };
     let of_kind = Filter {
         kind: Some(Kind::AmountDiffers),
@@ -314,20 +526,20 @@ fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
     };
     let whole = "href=\"/v1/reconciliations/2026-08-01/differences.csv\"";
     let chosen = "href=\"/v1/reconciliations/2026-08-01/differences.csv?kind=amount_differs\"";
-    let held = many(501, false);
-    let all = page_of_choice(Some(&done), &held, None, Filter::default());
+    let told =
+        |count, is_cut, filter| page_of_choice(Some(&done), &many(count, is_cut, filter), filter);
+    let all = told(501, false, Filter::default());
     assert!(all.contains(whole) && !all.contains(chosen));
-    let some = page_of_choice(Some(&done), &held, None, of_kind);
+    let some = told(501, false, of_kind);
     assert_eq!(some.matches(chosen).count(), 2, "the button and the hint");
     assert!(some.contains("1 more are in <a"), "{some}");
 
-    let cut = many(2, true);
-    let all = page_of_choice(Some(&done), &cut, None, Filter::default());
+    let all = told(2, true, Filter::default());
     assert!(all.contains("Too many for one file") && !all.contains("differences.csv"));
-    let some = page_of_choice(Some(&done), &cut, Some(&held), of_kind);
+    let some = told(501, true, of_kind);
     assert!(some.contains(chosen) && !some.contains("Too many for one file"));
-    let still = page_of_choice(Some(&done), &cut, Some(&many(501, true)), of_kind);
-    assert!(!still.contains("differences.csv"), "{still}");
+    let still = told(10_001, true, of_kind);
+    assert!(!still.contains("differences.csv"));
 }
 
 #[test]
@@ -340,8 +552,8 @@ fn a_day_without_bills_at_wechat_pay_says_what_is_kept() {
             date: date(),
             run: Some(run),
             preview: None,
+            missing: None,
             day: &all,
-            chosen: None,
             filter: Filter::default(),
             chart: &[],
             has_bill: false,
