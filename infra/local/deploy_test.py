@@ -58,6 +58,14 @@ class Adaptations(unittest.TestCase):
         self.assertFalse([r for r in template["Resources"].values() if "AuthorizerId" in r["Properties"]])
         self.assertNotIn("ConsoleAuthorizer", template["Resources"])
 
+    def test_alarms_over_metric_math_are_left_out_and_no_others(self):
+        template = translated({})
+        alarms = lambda: {n for n, r in template["Resources"].items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+        before = alarms()
+        self.assertTrue(deploy.alarms_over_expressions(template))
+        self.assertEqual(before - alarms(), {"SweepMissingAlarm", "ReconciliationMissingAlarm"})
+        self.assertFalse(deploy.alarms_over_expressions(template), "nothing is left to adapt")
+
     def test_only_tables_with_a_time_to_live_get_one_set(self):
         times = deploy.take_times_to_live(translated({}))
         expires = {"AttributeName": "expires_at", "Enabled": True}

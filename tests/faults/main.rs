@@ -59,7 +59,6 @@ fn main() -> ExitCode {
         }
     };
     case::keep_panics();
-    adapters::telemetry::emf::keep_back();
     match run(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

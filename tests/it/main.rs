@@ -14,6 +14,7 @@
     reason = "what a scene or a test cannot do without ends the test, with what it was"
 )]
 
+mod alarms;
 mod api_signatures;
 mod batches;
 mod blocked;

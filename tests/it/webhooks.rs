@@ -38,21 +38,21 @@ use crate::support::{Hidden, LocalAws, MAX_RECEIVE_COUNT, MCHID};
 const PLENTY_MS: i64 = 30_000;
 
 /// One client of the API with a webhook, its receiver, and the function between queue and receiver.
-struct Scene {
+pub(crate) struct Scene {
     desk: Desk,
-    clock: Clock,
+    pub(crate) clock: Clock,
     wire: Wire,
     keys: KeysTable,
     queue: Queue,
     queue_url: String,
     sqs: aws_sdk_sqs::Client,
     hidden: Hidden,
-    receiver: Receiver,
+    pub(crate) receiver: Receiver,
     _engine: DynamoEngine,
 }
 
 impl Scene {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let scene = Self::without_webhook("true").await;
         scene.set_up("shop", &scene.receiver.url(), 1).await;
         scene
@@ -109,7 +109,7 @@ impl Scene {
     }
 
     /// What `cargo client setup webhook` does. The secret is this byte, 32 times.
-    async fn set_up(&self, client_id: &str, url: &str, byte: u8) {
+    pub(crate) async fn set_up(&self, client_id: &str, url: &str, byte: u8) {
         let url = WebhookUrl::parse(url, Reach::PublicAndLoopback).expect("a URL");
         self.keys
             .put_webhook(client_id, &url, &secret(byte))
@@ -118,7 +118,7 @@ impl Scene {
     }
 
     /// The rule of the bus puts an event into the queue.
-    async fn publish(&self, event: &OutgoingEvent) {
+    pub(crate) async fn publish(&self, event: &OutgoingEvent) {
         self.send(&on_the_bus(event)).await;
     }
 
@@ -128,7 +128,7 @@ impl Scene {
     }
 
     /// Lambda takes what is visible, hands it over, and deletes what did not fail. Says how many failed.
-    async fn work_off(&self) -> usize {
+    pub(crate) async fn work_off(&self) -> usize {
         let messages = receive(&self.sqs, &self.queue_url).await;
         let records = messages.iter().map(record).collect();
         let answer = self.process(records, PLENTY_MS).await;
@@ -141,6 +141,13 @@ impl Scene {
             }
         }
         failed.len()
+    }
+
+    /// An attempt to send an event of this order, of which there were others before it. Says how many failed.
+    pub(crate) async fn again(&self, order_no: &str, attempt: usize) -> usize {
+        let body = on_the_bus(&event(order_no, 1));
+        let record = record_of(order_no, body, attempt);
+        failed(&self.process(vec![record], PLENTY_MS).await).len()
     }
 
     async fn process(&self, records: Vec<Record>, left_ms: i64) -> Answer {
@@ -158,7 +165,7 @@ fn secret(byte: u8) -> Secret {
     Secret::new(&[byte; 32]).expect("a secret")
 }
 
-fn event(order_no: &str, version: u64) -> OutgoingEvent {
+pub(crate) fn event(order_no: &str, version: u64) -> OutgoingEvent {
     serde_json::from_value(json!({
         "order_no": order_no,
         "client_id": "shop",
@@ -286,7 +293,7 @@ impl Got {
 
 /// A merchant's system. It answers as it is told to, in turn, then 204.
 #[derive(Clone)]
-struct Receiver {
+pub(crate) struct Receiver {
     port: u16,
     state: Arc<Mutex<ReceiverState>>,
 }
@@ -319,7 +326,7 @@ impl Receiver {
         format!("http://127.0.0.1:{}/hooks?token=t0k3n", self.port)
     }
 
-    fn answer_next(&self, answer: impl IntoResponse) {
+    pub(crate) fn answer_next(&self, answer: impl IntoResponse) {
         let mut state = self.state.lock().expect("not poisoned");
         state.answers.push_back(answer.into_response());
     }

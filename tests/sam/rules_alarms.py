@@ -1,20 +1,33 @@
-"""Alarms: each thing that can break has one, it watches the right metric, and names a page for on-call that exists."""
+"""Alarms: each thing that can break has one, it watches a metric that there is, and names a page for on-call that exists."""
 
 import re
+from functools import cache
 from pathlib import Path
 
-from reading import of_type
+from reading import of_type, text_of
 
-RUNBOOKS = Path(__file__).resolve().parents[2] / "infra" / "runbooks"
+ROOT = Path(__file__).resolve().parents[2]
+RUNBOOKS = ROOT / "infra" / "runbooks"
 
 ACTION = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
 ERROR_LINES = ({"Ref": "AWS::StackName"}, "ErrorLines")
-# The namespace of the functions' embedded metrics (shared/adapters/src/metrics.rs).
+THROTTLED = ({"Ref": "AWS::StackName"}, "CallbacksThrottled")
+# The functions' embedded metrics: their namespace, where all are listed, and where a line may carry one.
 METRICS = "WechatPayOnLambda"
+LISTED = ROOT / "shared" / "adapters" / "src" / "telemetry" / "emf.rs"
+WRITTEN = [ROOT / "functions", ROOT / "shared"]
+# Alarms that tell of something new. That nothing new came says nothing of what came before, so they tell nobody of it.
+OF_EVENTS = {"NewErrorLinesAlarm", "DifferencesOpenedAlarm"}
+# CloudWatch looks back so many seconds at most: by periods of less than an hour, and by others.
+LOOKS_BACK_S = (86400, 7 * 86400)
 
 
 def violations(_parameters, resources):
     yield from error_lines(resources)
+    yield from throttled(resources)
+    for metric in listed():
+        if not is_written(metric):
+            yield f"{metric} is listed as a metric, and no line of the functions carries it"
     alarms = {name: resource["Properties"] for name, resource in of_type(resources, "AWS::CloudWatch::Alarm")}
     for name, watched in expected(resources).items():
         properties = alarms.pop(name, None)
@@ -25,13 +38,27 @@ def violations(_parameters, resources):
     yield from (f"{name} is an alarm that these rules do not know" for name in alarms)
     for name, resource in of_type(resources, "AWS::CloudWatch::Alarm"):
         properties = resource["Properties"]
-        if properties.get("AlarmActions") != ACTION or properties.get("OKActions") != ACTION:
-            yield f"{name} tells nobody"
+        is_over = None if name in OF_EVENTS else ACTION
+        if properties.get("AlarmActions") != ACTION or properties.get("OKActions") != is_over:
+            yield f"{name} tells nobody, or tells of an end that is none"
+        for metric in own_metrics(properties):
+            if not is_written(metric):
+                yield f"{name} watches {metric}, which no line of the functions carries"
+        if looks_back_s(properties) > LOOKS_BACK_S[period_s(properties) >= 3600]:
+            yield f"{name} looks further back than CloudWatch does"
         page = re.search(r"\(infra/runbooks/([a-z-]+\.md)\)$", properties.get("AlarmDescription", ""))
         if not page or not (RUNBOOKS / page[1]).is_file():
             yield f"{name} names no page of infra/runbooks"
-        if "${AWS::StackName}-" not in str(properties.get("AlarmName")):
+        called = str(text_of(properties.get("AlarmName")))
+        if not called.startswith("${AWS::StackName}-"):
             yield f"{name} is not named after the stack"
+        elif page and not is_named(called.removeprefix("${AWS::StackName}-"), (RUNBOOKS / page[1]).read_text()):
+            yield f"the page of {name} does not say what it means"
+
+
+def is_named(alarm, page):
+    """Whether a page tells of an alarm by its name, or of all whose names end as its does (`...-errors`)."""
+    return f"`{alarm}`" in page or f"`...-{alarm.rsplit('-', 1)[-1]}`" in page
 
 
 # What an alarm says and whom it tells, which is checked for itself.
@@ -56,23 +83,30 @@ def expected(resources):
         function = [{"Name": "FunctionName", "Value": {"Ref": name}}]
         for metric in ("Errors", "Throttles"):
             found[f"{name}{metric}Alarm"] = above("AWS/Lambda", metric, function, 0)
-    sweep = [{"Name": "FunctionName", "Value": {"Ref": "Reconcile"}}]
-    found["SweepMissingAlarm"] = above("AWS/Lambda", "Invocations", sweep, 1) | {
-        "ComparisonOperator": "LessThanThreshold",
-        "TreatMissingData": "breaching",
-    }
+    # A sweep begins each minute. A day is reconciled soon after 10:30, and 26 hours later it is past 13:00.
+    found["SweepMissingAlarm"] = none_of("SweepsFinished", period_s=60, periods=4)
+    found["ReconciliationMissingAlarm"] = none_of("YesterdaysReconciled", period_s=3600, periods=26)
     merchant = [{"Name": "Mchid", "Value": {"Ref": "Mchid"}}]
     found["SweepBehindAlarm"] = above(METRICS, "OldestOverdue", merchant, 900, "Maximum")
-    # One figure a day: between two of them nothing is better than it was.
-    found["OpenDifferencesAlarm"] = above(METRICS, "OpenDifferences", merchant, 0, "Maximum") | {
-        "TreatMissingData": "ignore",
-    }
-    # A preview reconciles nothing, unless the daily run itself only looks.
-    days = {"Fn::If": ["DailyRunRepairs", "DaysReconciled", "DaysPreviewed"]}
-    found["ReconciliationMissingAlarm"] = above(METRICS, days, merchant, 1, period_s=86400) | {
-        "ComparisonOperator": "LessThanThreshold",
-        "TreatMissingData": "breaching",
-    }
+    for name, limit, statistic, watched in (
+        ("PrepaysPutOff", 0.5, "Average", within(60, 5, 3)),
+        ("HostsAvoided", 1, "Maximum", within(60, 5, 2)),
+        ("MerchantRefusals", 0, "Sum", within(60, 30, 1)),
+        ("AnswersUnverified", 0, "Sum", within(60, 30, 1)),
+        ("CallbacksUnverified", 0, "Sum", within(60, 30, 1)),
+        # An event comes again after 5 s and 5 minutes, and twice within the hour.
+        ("WebhooksNotTakenAgain", 0, "Sum", within(60, 60, 2)),
+        ("WebhookReceiversGone", 0, "Sum", within(60, 60, 1)),
+        ("DifferencesOpened", 0, "Sum", within(300, 1, 1)),
+        # A bill is asked for each half hour.
+        ("BillsLate", 0, "Maximum", within(300, 9, 1)),
+        # One figure a day: between two of them nothing is better than it was.
+        ("OpenDifferences", 0, "Maximum", within(300, 1, 1) | {"TreatMissingData": "ignore"}),
+    ):
+        found[OF_METRIC.get(name, f"{name}Alarm")] = above(METRICS, name, merchant, limit, statistic) | watched
+    api = [{"Name": "ApiId", "Value": {"Ref": "Api"}}]
+    found["ApiFailuresAlarm"] = above("AWS/ApiGateway", "5xx", api, 0) | within(60, 5, 2)
+    found["CallbacksThrottledAlarm"] = above(*THROTTLED, None, 0) | within(60, 5, 1)
     pipe = [{"Name": "PipeName", "Value": {"Ref": "OrderEventsPipe"}}]
     found["OrderEventsPipeAlarm"] = above("AWS/EventBridge/Pipes", "ExecutionFailed", pipe, 0)
     rule = [
@@ -80,8 +114,78 @@ def expected(resources):
         {"Name": "RuleName", "Value": resources["WebhooksRule"]["Properties"]["Name"]},
     ]
     found["WebhooksRuleAlarm"] = above("AWS/Events", "FailedInvocations", rule, 0)
-    found["ErrorLinesAlarm"] = above(*ERROR_LINES, None, 0)
+    found["ErrorLinesAlarm"] = above(*ERROR_LINES, None, 0) | within(300, 288, 1)
+    found["NewErrorLinesAlarm"] = above(*ERROR_LINES, None, 0) | within(300, 1, 1)
     return found
+
+
+# The alarms that are not named as their metric is.
+OF_METRIC = {
+    "HostsAvoided": "WechatUnreachableAlarm",
+    "MerchantRefusals": "MerchantRefusedAlarm",
+    "WebhooksNotTakenAgain": "WebhookReceiverDownAlarm",
+    "WebhookReceiversGone": "WebhookReceiverGoneAlarm",
+    "BillsLate": "BillLateAlarm",
+}
+
+
+def within(period_s, periods, points):
+    """In so many of the last periods."""
+    return {"Period": period_s, "EvaluationPeriods": periods, "DatapointsToAlarm": points}
+
+
+def none_of(metric, period_s, periods):
+    """Nothing for so many periods. Without the zeros CloudWatch looks for older points before it takes any for missing."""
+    merchant = [{"Name": "Mchid", "Value": {"Ref": "Mchid"}}]
+    watched = {"Namespace": METRICS, "MetricName": metric, "Dimensions": merchant}
+    return {
+        "Metrics": [
+            {
+                "Id": "finished",
+                "ReturnData": False,
+                "MetricStat": {"Metric": watched, "Stat": "Sum", "Period": period_s},
+            },
+            {"Id": "counted", "Expression": "FILL(finished, 0)", "ReturnData": True},
+        ],
+        "EvaluationPeriods": periods,
+        "DatapointsToAlarm": periods,
+        "ComparisonOperator": "LessThanThreshold",
+        "Threshold": 1,
+        "TreatMissingData": "breaching",
+    }
+
+
+def own_metrics(properties):
+    """The embedded metrics that an alarm watches."""
+    stats = [query["MetricStat"]["Metric"] for query in properties.get("Metrics", []) if "MetricStat" in query]
+    return [each["MetricName"] for each in [properties, *stats] if each.get("Namespace") == METRICS]
+
+
+def is_written(metric):
+    """Whether a metric is listed, and some line of the functions carries it."""
+    return metric in listed() and f" {metric} = " in sources()
+
+
+@cache
+def listed():
+    """All metrics that a line may carry."""
+    return re.findall(r'^ {4}\("([A-Z]\w+)", "\w+"\),$', LISTED.read_text(), re.MULTILINE)
+
+
+@cache
+def sources():
+    """What the functions and their crates are made of, but for the list itself."""
+    paths = (path for folder in WRITTEN for path in sorted(folder.rglob("*.rs")) if path != LISTED)
+    return "\n".join(path.read_text() for path in paths)
+
+
+def period_s(properties):
+    stats = [query["MetricStat"] for query in properties.get("Metrics", []) if "MetricStat" in query]
+    return max(each["Period"] for each in [properties, *stats] if "Period" in each)
+
+
+def looks_back_s(properties):
+    return period_s(properties) * properties["EvaluationPeriods"]
 
 
 def above(namespace, metric, dimensions, threshold, statistic="Sum", period_s=300, periods=1):
@@ -96,6 +200,21 @@ def above(namespace, metric, dimensions, threshold, statistic="Sum", period_s=30
         "Threshold": threshold,
         "TreatMissingData": "notBreaching",
     }
+
+
+def throttled(resources):
+    """Callbacks that the API refuses by its rate are counted in its own log, which names route and status (as texts)."""
+    namespace, metric = THROTTLED
+    logged = resources["ApiStage"]["Properties"]["AccessLogSettings"]
+    for field in ('"route":"$context.routeKey"', '"status":"$context.status"'):
+        if field not in logged["Format"]:
+            yield f"the API's log has no {field}"
+    if resources.get("CallbacksThrottled", {}).get("Properties") != {
+        "LogGroupName": {"Ref": "ApiLogs"},
+        "FilterPattern": '{ ($.route = "POST /v1/callbacks/wechatpay") && ($.status = "429") }',
+        "MetricTransformations": [{"MetricNamespace": namespace, "MetricName": metric, "MetricValue": "1"}],
+    }:
+        yield "callbacks that the API refuses by its rate are not counted"
 
 
 def error_lines(resources):

@@ -68,6 +68,7 @@ pub async fn receive(desk: &Desk, event: Event) -> Response<String> {
                     trace_id = trace.id(),
                     wechat_request_id,
                     length,
+                    CallbacksAccepted = 1,
                     "callback queued"
                 ),
                 Accepted::Unreadable(unreadable) => warn!(
@@ -76,6 +77,7 @@ pub async fn receive(desk: &Desk, event: Event) -> Response<String> {
                     trace_id = trace.id(),
                     wechat_request_id,
                     length,
+                    CallbacksAccepted = 1,
                     "callback queued for a person: WeChat Pay signed it, and it cannot be read"
                 ),
             }
@@ -167,12 +169,37 @@ fn name_of(refusal: &ReceiveError) -> &'static str {
     }
 }
 
+/// Whether WeChat Pay may have sent it, and our keys are what is wrong.
+fn is_about_our_keys(refusal: &ReceiveError) -> bool {
+    match refusal {
+        ReceiveError::Open(OpenCallbackError::Callback(CallbackError::Verify(error))) => {
+            error.is_about_our_keys()
+        }
+        ReceiveError::Open(_)
+        | ReceiveError::TooLarge { .. }
+        | ReceiveError::NotBase64(_)
+        | ReceiveError::NotText
+        | ReceiveError::Queue(_) => false,
+    }
+}
+
 fn refuse(refusal: &ReceiveError, length: usize) -> Response<String> {
     let (status, cause) = (status_of(refusal), name_of(refusal));
+    let error = Chain(refusal);
     if status.is_server_error() {
-        error!(cause, error = %Chain(refusal), length, "callback not acknowledged");
+        error!(cause, %error, length, CallbacksRefused = 1, "callback not acknowledged");
+    } else if is_about_our_keys(refusal) {
+        error!(
+            cause,
+            %error,
+            length,
+            what_to_do = "see which of WeChat Pay's keys is missing or wrong here; where orders of ours are told of by other callbacks, somebody else has sent this one",
+            CallbacksRefused = 1,
+            CallbacksUnverified = 1,
+            "callback refused: none of WeChat Pay's keys here verifies it"
+        );
     } else {
-        warn!(cause, error = %Chain(refusal), length, "callback refused");
+        warn!(cause, %error, length, CallbacksRefused = 1, "callback refused");
     }
     let mut answer = Response::new(json!({"code": "FAIL", "message": cause}).to_string());
     *answer.status_mut() = status;

@@ -438,7 +438,7 @@ async fn link<C: Call<Answer = BillLink>>(
             if none && is_believed(desk, run, date) {
                 Ok(None)
             } else if none || refusal.code == ErrorCode::StatementCreating {
-                Err(DayError::NotReady)
+                Err(DayError::NotReady { date })
             } else {
                 Err(of_refusal(bill, &refusal))
             }

@@ -141,7 +141,7 @@ fn or_without<T>(read: Result<T, DayError>) -> Result<Result<T, String>, DayErro
         Ok(read) => Ok(Ok(read)),
         Err(error @ (DayError::Passing(_) | DayError::Superseded)) => Err(error),
         Err(
-            error @ (DayError::NotReady
+            error @ (DayError::NotReady { .. }
             | DayError::Bill(_)
             | DayError::BillAgain(_)
             | DayError::Damaged(_)),
@@ -248,6 +248,7 @@ async fn one_part(
     } else {
         repair::all(desk, found, &run.id, &cause, trace).await?
     };
+    metrics::found(run, &found);
     let gaps = finding.gaps();
     let (date, of_part) = (run.date, part.number);
     desk.reconciliations
@@ -317,14 +318,5 @@ async fn close_if_whole(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), Day
     }
     let open = differences::open(desk, &run).await?;
     metrics::trades_done(desk, &run, open);
-    info!(
-        date = %run.date,
-        run_id = run.id,
-        dry_run = run.dry_run,
-        open,
-        differences = ?run.differences(),
-        carried = run.carried(),
-        "day reconciled"
-    );
     Ok(())
 }

@@ -12,6 +12,7 @@ use adapters::{
     wechat_api::NotSent,
 };
 use flows::{ask::AskError, books::BooksError, refund::RefundError};
+use payments::reconcile::run::BillDate;
 use wechatpay::{Unreadable, bill::BillError};
 
 /// Why.
@@ -21,7 +22,10 @@ pub(crate) enum DayError {
     #[error(
         "WeChat Pay still makes the bill of this day: it is ready from 10:00 of the next day on"
     )]
-    NotReady,
+    NotReady {
+        /// Whose bill.
+        date: BillDate,
+    },
     /// The bill is of no use, so nothing is said about the day.
     #[error("a bill of the day is of no use")]
     Bill(#[source] Box<BrokenBill>),

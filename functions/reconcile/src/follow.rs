@@ -119,6 +119,7 @@ fn say(told: &Difference) {
             id = told.id,
             refund = told.refund.as_ref().map(|refund| refund.stage.name()),
             what_to_do = why,
+            DifferencesOpened = 1,
             "a difference is open again: its refund does not get on"
         );
     } else {

@@ -209,6 +209,7 @@ async fn one_part(desk: &Desk, run: &Run, part: Part) -> Result<(), DayError> {
         is_over.then(|| why_gone(known, &moves, due, funds.settlement_days))?
     };
     differences::agree_again(desk, run, side, &found, why).await?;
+    metrics::found(run, &found);
     let done = FundsDone {
         differences: differences::count(&found),
         carried: moves.carried,
@@ -258,15 +259,7 @@ async fn close_if_whole(desk: &Desk, run: &Run) -> Result<(), DayError> {
     })
     .await?;
     let open = differences::open(desk, &run).await?;
-    metrics::funds_done(desk, &run, open);
-    info!(
-        date = %run.date,
-        run_id = run.id,
-        dry_run = run.dry_run,
-        open,
-        carried = run.carried(),
-        "the day's movements are judged"
-    );
+    metrics::funds_done(&run, open);
     Ok(())
 }
 

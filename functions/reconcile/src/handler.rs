@@ -22,7 +22,7 @@ use crate::{
     day,
     desk::Desk,
     error::DayError,
-    follow, funds,
+    follow, funds, metrics,
     sweep::{self, Report},
 };
 
@@ -181,13 +181,26 @@ fn yesterday(scheduled_at_ms: i64) -> BillDate {
     BillDate::of(UnixSeconds(scheduled_at_ms.div_euclid(1000))).plus_days(-1)
 }
 
+/// When a bill that is not there yet is asked for again: also at the moment from which on it is late, so that people are told
+/// then.
+fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
+    let late_in_s = metrics::late_at(date).0.saturating_sub(now.0);
+    let late_in_s = i32::try_from(late_in_s).unwrap_or(BILL_AGAIN_S);
+    if late_in_s > 0 {
+        late_in_s.min(BILL_AGAIN_S)
+    } else {
+        BILL_AGAIN_S
+    }
+}
+
 /// What becomes of a message whose work did not come to its end. What a person has to know stands in the day's record by then.
 async fn verdict(desk: &Desk, record: &Record, error: &DayError) -> Verdict {
     let text = Chain(error).to_string();
     let again_s = match error {
-        DayError::NotReady => {
-            info!("the bill is not there yet: it is asked for again");
-            BILL_AGAIN_S
+        DayError::NotReady { date } => {
+            let now = desk.clock.now();
+            metrics::bill_awaited(*date, now);
+            bill_again_s(*date, now)
         }
         DayError::Superseded => {
             info!("another run has taken the day over");
@@ -221,6 +234,21 @@ async fn verdict(desk: &Desk, record: &Record, error: &DayError) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bill_is_asked_for_each_half_hour_and_at_the_moment_from_which_on_it_is_late() {
+        let date = BillDate::parse("2026-08-01").unwrap();
+        let at = |hour: i64, minute: i64| UnixSeconds(date.ends_at().0 + hour * 3600 + minute * 60);
+        for (now, again_s) in [
+            (at(10, 30), 1800),
+            (at(12, 30), 1800),
+            (at(12, 50), 600),
+            (at(13, 0), 1800),
+            (at(40, 0), 1800),
+        ] {
+            assert_eq!(bill_again_s(date, now), again_s, "{now:?}");
+        }
+    }
 
     #[test]
     fn an_event_is_an_object_that_names_a_task_or_holds_messages() {

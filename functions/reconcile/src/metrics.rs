@@ -1,89 +1,133 @@
-//! What a day and a sweep come to, as metrics: on-call is told of any open difference, of a day that was not reconciled, and of what
-//! is due and not looked at.
+//! What a day and a sweep come to, as lines of the log with metrics: on-call is told of newly open
+//! differences, of a day that was not reconciled or waits for its bill, and of what is due and not
+//! looked at.
 
-use adapters::telemetry::emf::{Metrics, Unit};
 use payments::{
     due::Reason,
-    reconcile::{difference::RunSide, run::Run},
+    reconcile::{
+        difference::{Difference, RunSide, Who},
+        run::{BillDate, Run},
+    },
 };
+use tracing::{info, warn};
+use wechatpay::UnixSeconds;
 
 use crate::{desk::Desk, sweep::Report};
 
-/// The namespace that the template's alarms look at.
-const NAMESPACE: &str = "WechatPayOnLambda";
-
-/// The trade side of a day is done, with so many differences of the last days that need somebody. A preview reconciles nothing, so
-/// it is counted apart.
+/// The trade side of a day is done, with so many differences of the last days that need somebody. A
+/// preview reconciles nothing, so it is counted apart.
 pub(crate) fn trades_done(desk: &Desk, run: &Run, open: u64) {
     let there = run.there().all();
-    let done = if run.dry_run {
-        "DaysPreviewed"
-    } else {
-        "DaysReconciled"
-    };
-    let rows = whole(there.payments.saturating_add(there.refunds));
-    found(desk, run, open)
-        .metric(done, Unit::Count, 1)
-        .metric("BillRows", Unit::Count, rows)
-        .print(desk.clock.now_ms());
+    let found: u32 = run.differences().values().sum();
+    // Where the daily run only looks, its look is the day's work.
+    let is_days_work = run.dry_run != desk.repairs && run.date == yesterday(desk.clock.now());
+    info!(
+        date = %run.date,
+        run_id = run.id,
+        dry_run = run.dry_run,
+        differences = ?run.differences(),
+        YesterdaysReconciled = is_days_work.then_some(1),
+        DaysReconciled = (!run.dry_run).then_some(1),
+        DaysPreviewed = run.dry_run.then_some(1),
+        BillRows = there.payments.saturating_add(there.refunds),
+        Differences = found,
+        OpenDifferences = open,
+        CarriedTrades = run.carried(),
+        "day reconciled"
+    );
 }
 
 /// The fund side of a day is done too.
-pub(crate) fn funds_done(desk: &Desk, run: &Run, open: u64) {
-    let found = found(desk, run, open);
-    if run.dry_run {
-        found.print(desk.clock.now_ms());
-    } else {
-        found
-            .metric("FundSidesReconciled", Unit::Count, 1)
-            .print(desk.clock.now_ms());
+pub(crate) fn funds_done(run: &Run, open: u64) {
+    let found: u32 = run.differences().values().sum();
+    info!(
+        date = %run.date,
+        run_id = run.id,
+        dry_run = run.dry_run,
+        FundSidesReconciled = (!run.dry_run).then_some(1),
+        Differences = found,
+        OpenDifferences = open,
+        CarriedTrades = run.carried(),
+        "the day's movements are judged"
+    );
+}
+
+/// What a part of a side of a run has found and written down.
+pub(crate) fn found(run: &Run, found: &[Difference]) {
+    let opened = found.iter().filter(|one| is_opened_by(one, run)).count();
+    info!(
+        date = %run.date,
+        run_id = run.id,
+        found = found.len(),
+        DifferencesOpened = opened,
+        "differences written down"
+    );
+}
+
+/// Whether a difference that needs somebody did not before this run, whichever try of it that was.
+fn is_opened_by(difference: &Difference, run: &Run) -> bool {
+    if !difference.state.needs_somebody() {
+        return false;
     }
+    let mut needed_before = false;
+    difference.history.iter().any(|step| {
+        let needs = step.to.needs_somebody();
+        let is_new = needs && !needed_before && step.who == Who::Run(run.id.clone());
+        needed_before = needs;
+        is_new
+    })
 }
 
 /// A side of a day could not be judged.
-pub(crate) fn failed(desk: &Desk, side: RunSide) {
-    let name = match side {
-        RunSide::Trades => "DaysFailed",
-        RunSide::Funds => "FundSidesFailed",
-    };
-    of(desk)
-        .metric(name, Unit::Count, 1)
-        .print(desk.clock.now_ms());
+pub(crate) fn failed(run: &Run, side: RunSide) {
+    let of = |wanted| (side == wanted).then_some(1);
+    warn!(
+        date = %run.date,
+        run_id = run.id,
+        DaysFailed = of(RunSide::Trades),
+        FundSidesFailed = of(RunSide::Funds),
+        "a side of the day could not be judged"
+    );
 }
 
-/// What a run has found so far.
-fn found(desk: &Desk, run: &Run, open: u64) -> Metrics {
-    let found: u32 = run.differences().values().sum();
-    of(desk)
-        .metric("Differences", Unit::Count, i64::from(found))
-        .metric("OpenDifferences", Unit::Count, whole(open))
-        .metric("CarriedTrades", Unit::Count, whole(run.carried()))
+/// WeChat Pay still makes the bill of a day. `BillsLate` is 1 from 13:00 of the next day on: most
+/// bills are there at 10:00 (section 8.2).
+pub(crate) fn bill_awaited(date: BillDate, now: UnixSeconds) {
+    info!(
+        %date,
+        BillsAwaited = 1,
+        BillsLate = u32::from(now >= late_at(date)),
+        "the bill is not there yet: it is asked for again"
+    );
 }
 
-/// A run of the sweep is over: how long what was due longest had been due when it began, for each reason and in all.
-pub(crate) fn swept(desk: &Desk, report: &Report) {
+/// When the bill of a day is late: at 13:00 of the next one, in Beijing.
+pub(crate) fn late_at(date: BillDate) -> UnixSeconds {
+    UnixSeconds(date.ends_at().0.saturating_add(13 * 3600))
+}
+
+fn yesterday(now: UnixSeconds) -> BillDate {
+    BillDate::of(now).plus_days(-1)
+}
+
+/// A run of the sweep is over: how long what was due longest had been due when it began, for each
+/// reason and in all.
+pub(crate) fn swept(desk: &Desk, report: &Report, trace_id: &str) {
     let overdue_s = |reason: Reason| {
         let overdue_s = report.overdue_s.get(reason.name());
         overdue_s.copied().unwrap_or_default()
     };
     let oldest_s = report.overdue_s.values().max().copied();
-    of(desk)
-        .metric("OldestOverdue", Unit::Seconds, oldest_s.unwrap_or_default())
-        .metric("OverdueRefund", Unit::Seconds, overdue_s(Reason::Refund))
-        .metric(
-            "OverdueRecovery",
-            Unit::Seconds,
-            overdue_s(Reason::Recovery),
-        )
-        .metric("OverdueClosing", Unit::Seconds, overdue_s(Reason::Closing))
-        .metric("OverdueLook", Unit::Seconds, overdue_s(Reason::Look))
-        .print(desk.clock.now_ms());
-}
-
-fn of(desk: &Desk) -> Metrics {
-    Metrics::new(NAMESPACE).dimension("Mchid", desk.mchid.clone())
-}
-
-fn whole(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+    info!(
+        ?report,
+        trace_id,
+        SweepsFinished = 1,
+        OldestOverdue = oldest_s.unwrap_or_default(),
+        OverdueRefund = overdue_s(Reason::Refund),
+        OverdueRecovery = overdue_s(Reason::Recovery),
+        OverdueClosing = overdue_s(Reason::Closing),
+        OverdueLook = overdue_s(Reason::Look),
+        HostsAvoided = desk.wechat.hosts_avoided(),
+        "sweep done"
+    );
 }

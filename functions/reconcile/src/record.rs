@@ -86,7 +86,7 @@ pub(crate) async fn note_trouble(
     let tries = match &error {
         DayError::Bill(_) | DayError::BillAgain(_) => 1,
         DayError::Superseded => return Err(error),
-        DayError::NotReady | DayError::Damaged(_) | DayError::Passing(_) => 0,
+        DayError::NotReady { .. } | DayError::Damaged(_) | DayError::Passing(_) => 0,
     };
     let trouble = Chain(&error).to_string();
     let noted = save(desk, date, run_id, |run| match side {
@@ -135,7 +135,7 @@ pub(crate) async fn note_trouble(
         }
     };
     if failed {
-        metrics::failed(desk, side);
+        metrics::failed(&run, side);
     }
     Err(match (error, waits) {
         (DayError::Bill(bill), true) => DayError::BillAgain(bill),
@@ -161,7 +161,7 @@ impl After {
     /// After an error, with so many bills that were of no use.
     fn of(error: &DayError, broken: u32) -> Self {
         match error {
-            DayError::NotReady => Self::Waits,
+            DayError::NotReady { .. } => Self::Waits,
             DayError::Bill(_) | DayError::BillAgain(_) if broken < BROKEN_TRIES => Self::Waits,
             DayError::Bill(_) | DayError::BillAgain(_) | DayError::Damaged(_) => Self::Fails,
             DayError::Passing(_) | DayError::Superseded => Self::GoesOn,

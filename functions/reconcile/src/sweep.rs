@@ -26,7 +26,7 @@ use payments::{
     order::{Order, OrderState},
 };
 use serde::Serialize;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 use wechatpay::UnixSeconds;
 
 use crate::{desk::Desk, metrics};
@@ -171,8 +171,7 @@ pub(crate) async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, Table
     if let Some(error) = unreadable.filter(|_| report.parts_unreadable == u32::from(PARTS)) {
         return Err(error);
     }
-    info!(?report, trace_id = looks.trace.id(), "sweep done");
-    metrics::swept(desk, &report);
+    metrics::swept(desk, &report, looks.trace.id());
     Ok(report)
 }
 

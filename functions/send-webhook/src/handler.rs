@@ -110,6 +110,7 @@ async fn deliver(
                 trace_id,
                 why,
                 since_s = since.0,
+                WebhookReceiversGone = 1,
                 "the client's webhook is disabled: the event is not sent"
             );
             return Ok(());
@@ -140,7 +141,15 @@ async fn deliver(
         Answered::Taken => {
             info!(
                 order_no,
-                version, client_id, trace_id, attempt, replay, host, status, "webhook delivered"
+                version,
+                client_id,
+                trace_id,
+                attempt,
+                replay,
+                host,
+                status,
+                WebhooksDelivered = 1,
+                "webhook delivered"
             );
             Ok(())
         }
@@ -163,6 +172,7 @@ async fn deliver(
                 status,
                 what_to_do =
                     "set the webhook up again when the receiver wants it; replay what it missed",
+                WebhookReceiversGone = 1,
                 "the receiver wants no more webhooks: disabled"
             );
             Ok(())
@@ -182,6 +192,8 @@ async fn try_later(
 ) -> Verdict {
     let (order_no, client_id) = (event.order_no.as_str(), event.client_id.as_str());
     let (version, trace_id) = (event.version, event.trace.as_str());
+    // One in some failures passes by the next attempt, a few seconds later; the next one tells more.
+    let again = (attempt > 1).then_some(1);
     let next_s = next_attempt_after_s(attempt);
     match next_s {
         Some(next_s) => warn!(
@@ -192,6 +204,8 @@ async fn try_later(
             attempt,
             next_s,
             error = %Chain(failure),
+            WebhooksNotTaken = 1,
+            WebhooksNotTakenAgain = again,
             "webhook not delivered"
         ),
         None => error!(
@@ -202,6 +216,9 @@ async fn try_later(
             attempt,
             error = %Chain(failure),
             what_to_do = "find out why the receiver does not take it, then move the message back or replay the event",
+            WebhooksNotTaken = 1,
+            WebhooksNotTakenAgain = again,
+            WebhooksGivenUp = 1,
             "webhook given up: it goes to the dead-letter queue"
         ),
     }

@@ -379,13 +379,17 @@ fn start(
 }
 
 /// The size of the package that is deployed: a `zip` file with the program in it.
+///
+/// SAM deflates by zlib at its usual level. This library's usual level is faster and comes to 3 %
+/// more; its best comes to 0.5 to 0.8 % less than zlib's usual. So one percent is added to its best.
 fn zipped(program: &Path) -> Outcome<u64> {
     let bytes = std::fs::read(program).during(format!("reading {}", program.display()))?;
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&bytes).during("compressing")?;
     let compressed = encoder.finish().during("compressing")?;
-    Ok(u64::try_from(compressed.len())
-        .unwrap_or(u64::MAX)
+    let compressed = u64::try_from(compressed.len()).unwrap_or(u64::MAX);
+    Ok(compressed
+        .saturating_add(compressed.div_ceil(100))
         .saturating_add(ZIP_HEADERS))
 }
 

@@ -3,18 +3,23 @@
 //! No colours, and no filter language: matching its patterns costs start-up time and size for a choice that one word
 //! (`LOG_LEVEL`) makes. Standard output is line-buffered, so each line has left the process before the function is
 //! frozen. Other people's crates are kept to `info`, whatever is asked: at `debug` the AWS SDK prints requests and
-//! answers, and those hold what must never be in a log.
+//! answers, and those hold what must never be in a log. Lines that carry a metric ([`emf`]) are
+//! written at any level.
 
 pub mod emf;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{JsonFields, format};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::clock::Clock;
 use crate::env::Vars;
+
+use emf::WithMetrics;
 
 /// Our crates: only these may say more than `info`.
 const OURS: [&str; 13] = [
@@ -34,13 +39,17 @@ const OURS: [&str; 13] = [
 ];
 
 /// Starts logging at the level named by `LOG_LEVEL` (`error`, `warn`, `info`, `debug`, `trace` or `off`; `info` if it is
-/// left out or not one of these). Only the first call in a process counts.
+/// left out or not one of these), with metrics of the merchant `WECHATPAY_MCHID`. Only the first call
+/// in a process counts.
 pub fn init(vars: &dyn Vars) {
     let asked = vars.get("LOG_LEVEL").filter(|word| !word.is_empty());
     let level = asked.as_deref().map_or(Ok(LevelFilter::INFO), str::parse);
     let started = lines(
         std::io::stdout,
         level.as_ref().copied().unwrap_or(LevelFilter::INFO),
+        vars.get("WECHATPAY_MCHID")
+            .filter(|mchid| !mchid.is_empty()),
+        Clock::system(),
     )
     .try_init();
     if started.is_ok() && level.is_err() {
@@ -50,19 +59,42 @@ pub fn init(vars: &dyn Vars) {
     }
 }
 
-/// What turns events into lines on `writer`.
-fn lines<W>(writer: W, level: LevelFilter) -> impl Subscriber + Send + Sync
+/// What turns events into lines on `writer`, as [`init`] does: for a test that reads them.
+#[cfg(any(test, feature = "testing"))]
+pub fn lines_on<W>(writer: W, mchid: &str, clock: Clock) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let json = tracing_subscriber::fmt::layer()
+    lines(writer, LevelFilter::INFO, Some(mchid.to_owned()), clock)
+}
+
+/// What turns events into lines on `writer`.
+fn lines<W>(
+    writer: W,
+    level: LevelFilter,
+    mchid: Option<String>,
+    clock: Clock,
+) -> impl Subscriber + Send + Sync + use<W>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let json = format()
         .json()
         .flatten_event(true)
         .with_ansi(false)
         .with_span_list(false);
+    let layer = tracing_subscriber::fmt::layer()
+        .fmt_fields(JsonFields::new())
+        .event_format(WithMetrics::over(json, mchid, clock))
+        .with_ansi(false)
+        .with_writer(writer);
+    let asked = filter(level);
+    let wanted = filter_fn(move |metadata| {
+        asked.would_enable(metadata.target(), metadata.level()) || emf::carries_metrics(metadata)
+    });
     tracing_subscriber::registry()
-        .with(json.with_writer(writer))
-        .with(filter(level))
+        .with(layer)
+        .with(wanted.with_max_level_hint(level.max(LevelFilter::INFO)))
 }
 
 fn filter(level: LevelFilter) -> Targets {
@@ -73,11 +105,27 @@ fn filter(level: LevelFilter) -> Targets {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::io;
     use std::sync::{Arc, Mutex};
     use tracing::Level;
+
+    /// The lines that `log` writes at this level.
+    pub(crate) fn written(
+        clock: Clock,
+        level: LevelFilter,
+        log: impl FnOnce(),
+    ) -> Vec<serde_json::Value> {
+        let paper = Paper::default();
+        let writer = paper.clone();
+        let mchid = Some("1900000001".to_owned());
+        let subscriber = lines(move || writer.clone(), level, mchid, clock);
+        tracing::subscriber::with_default(subscriber, log);
+        let text = String::from_utf8(paper.0.lock().expect("not poisoned").clone()).expect("text");
+        let lines = text.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().expect("JSON")
+    }
 
     /// Keeps what was written.
     #[derive(Clone, Default)]
@@ -97,7 +145,13 @@ mod tests {
     fn an_event_is_one_line_of_json_with_its_fields_and_those_of_its_span() {
         let paper = Paper::default();
         let writer = paper.clone();
-        tracing::subscriber::with_default(lines(move || writer.clone(), LevelFilter::INFO), || {
+        let subscriber = lines(
+            move || writer.clone(),
+            LevelFilter::INFO,
+            None,
+            Clock::system(),
+        );
+        tracing::subscriber::with_default(subscriber, || {
             let span = tracing::info_span!("create", order_no = "A-1");
             let _inside = span.enter();
             tracing::info!(outcome = "stored", "order\nreserved");

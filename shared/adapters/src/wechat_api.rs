@@ -8,6 +8,7 @@
 mod bill;
 mod breaker;
 mod bucket;
+mod causes;
 mod certificates;
 mod hosts;
 mod wire;
@@ -192,6 +193,11 @@ impl WechatApi {
         self.failover().is_down(self.0.clock.now_ms())
     }
 
+    /// How many of the two hosts did not answer and are not to be tried again yet: 0, 1 or 2.
+    pub fn hosts_avoided(&self) -> u32 {
+        self.failover().avoided(self.0.clock.now_ms())
+    }
+
     /// How many calls a second the limits let through in the long run.
     pub fn calls_per_s(&self) -> u32 {
         self.0.calls_per_s
@@ -274,12 +280,13 @@ impl WechatApi {
                 });
             }
             Ok(None) => {
-                Answer::Unknown("WeChat Pay's answer is longer than any known one".to_owned())
+                let what = "WeChat Pay's answer is longer than any known one";
+                warn!(?host, cause = "too_long", WechatCallsFailed = 1, "{what}");
+                Answer::Unknown(what.to_owned())
             }
             Err(error) => {
-                // Without the URL: its path names the order.
                 let error = error.without_url();
-                warn!(?host, timed_out = error.is_timeout(), %error, "WeChat Pay did not answer");
+                self.tell_unanswered(host, &error);
                 Answer::Unknown(if error.is_timeout() {
                     "time-out".to_owned()
                 } else {
@@ -375,18 +382,37 @@ impl WechatApi {
             at_ms: self.0.clock.now_ms(),
             answered,
         };
-        match self.failover().record(host, seen) {
+        // The lock is given back before the log asks for it.
+        let turn = self.failover().record(host, seen);
+        match turn {
             Some(Turn::Opened { unanswered, of }) => {
                 warn!(
                     ?host,
                     unanswered,
                     of,
+                    HostsAvoided = self.hosts_avoided(),
                     "a host of WeChat Pay does not answer: the other is asked first"
                 );
             }
-            Some(Turn::Closed) => info!(?host, "a host of WeChat Pay answers again"),
+            Some(Turn::Closed) => info!(
+                ?host,
+                HostsAvoided = self.hosts_avoided(),
+                "a host of WeChat Pay answers again"
+            ),
             None => {}
         }
+    }
+
+    /// Tells the log that no answer came. The error is one without its URL, whose path names an order.
+    fn tell_unanswered(&self, host: Host, error: &reqwest::Error) {
+        warn!(
+            ?host,
+            cause = causes::of_no_answer(error),
+            %error,
+            WechatCallsFailed = 1,
+            HostsAvoided = self.hosts_avoided(),
+            "WeChat Pay did not answer"
+        );
     }
 
     /// The signer, when it is its turn.
@@ -480,7 +506,9 @@ impl WechatApi {
                 } else {
                     info!(
                         wechat_request_id = request_id,
-                        status, "WeChat Pay did what it was asked"
+                        status,
+                        WechatCallsDone = 1,
+                        "WeChat Pay did what it was asked"
                     );
                 }
                 Answer::Done(value)
@@ -492,23 +520,51 @@ impl WechatApi {
                         wechat_request_id = request_id,
                         %refusal,
                         what_to_do,
+                        cause = causes::of_merchant(&refusal),
+                        WechatCallsFailed = 1,
+                        MerchantRefusals = 1,
                         "WeChat Pay refuses the merchant, and not this request alone"
                     );
                 } else {
+                    // Of what is the request's own matter, nothing has failed.
+                    let cause = causes::of_passing(&refusal);
                     warn!(
                         wechat_request_id = request_id,
                         %refusal,
+                        cause,
+                        WechatCallsFailed = cause.map(|_| 1),
                         "WeChat Pay refused"
                     );
                 }
                 Answer::Refused(refusal.told_under(received.request_id.clone()))
             }
             Err(CallFailure::Unverified(error)) => {
-                warn!(wechat_request_id = request_id, cause = error.name(), %error, "an answer was not believed");
-                Answer::Unknown(error.name().to_owned())
+                let cause = error.name();
+                // By a probe WeChat Pay only tests whether we look. Anything else is a key, the clock
+                // or somebody in between, and every further answer fails on it too.
+                if matches!(error, VerifyError::Probe { .. }) {
+                    warn!(wechat_request_id = request_id, cause, %error, WechatCallsFailed = 1, "an answer was not believed");
+                } else {
+                    error!(
+                        wechat_request_id = request_id,
+                        cause,
+                        %error,
+                        what_to_do = "see which of WeChat Pay's keys is missing here, whether our clock is right, and what lies between WeChat Pay and us",
+                        WechatCallsFailed = 1,
+                        AnswersUnverified = 1,
+                        "an answer was not believed"
+                    );
+                }
+                Answer::Unknown(cause.to_owned())
             }
             Err(CallFailure::Unreadable(error)) => {
-                warn!(wechat_request_id = request_id, %error, "a verified answer could not be read");
+                warn!(
+                    wechat_request_id = request_id,
+                    %error,
+                    cause = "unreadable",
+                    WechatCallsFailed = 1,
+                    "a verified answer could not be read"
+                );
                 Answer::Unreadable(error)
             }
         }

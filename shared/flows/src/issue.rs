@@ -128,7 +128,7 @@ impl Issuing {
             .saturating_add(i64::try_from(within.as_millis()).unwrap_or(i64::MAX))
             .min(order.attempt.until.0.saturating_mul(1000));
         if self.wechat.is_down() {
-            return Ok(give_up(
+            return Ok(self.give_up(
                 &order.order_no,
                 GiveUp::Unknown("neither host of WeChat Pay answers at present".to_owned()),
             ));
@@ -185,10 +185,10 @@ impl Issuing {
                     return self.ask(order, doubt, cause, trace).await;
                 }
                 Next::Reject(refusal) => return self.reject(&order, refusal, cause, trace).await,
-                Next::GiveUp(reason) => return Ok(give_up(&order.order_no, reason)),
+                Next::GiveUp(reason) => return Ok(self.give_up(&order.order_no, reason)),
             }
         }
-        Ok(give_up(&order.order_no, GiveUp::Unknown(last_cause)))
+        Ok(self.give_up(&order.order_no, GiveUp::Unknown(last_cause)))
     }
 
     /// Asks what came of an earlier attempt, which is not known here. `None` when it left no more than an open order, or none:
@@ -202,7 +202,7 @@ impl Issuing {
     ) -> Result<Option<Issued>, IssueError> {
         let Some(share) = self.share(deadline_ms) else {
             let reason = "there was no time left to query".to_owned();
-            return Ok(Some(give_up(&order.order_no, GiveUp::Unknown(reason))));
+            return Ok(Some(self.give_up(&order.order_no, GiveUp::Unknown(reason))));
         };
         let asked = self.asking.ask(&order.order_no, share, cause, trace).await;
         match unless_unreadable(&order.order_no, asked)? {
@@ -210,11 +210,12 @@ impl Issuing {
             Asked::Settled(Settled::Changed | Settled::AlreadyDone | Settled::Parked { .. }) => {
                 Ok(Some(self.as_it_stands(&order.order_no).await?))
             }
-            Asked::Refused(refusal) => Ok(Some(give_up(
-                &order.order_no,
-                GiveUp::RefusedAfterUnknown(refusal),
-            ))),
-            Asked::Unknown(reason) => Ok(Some(give_up(&order.order_no, GiveUp::Unknown(reason)))),
+            Asked::Refused(refusal) => Ok(Some(
+                self.give_up(&order.order_no, GiveUp::RefusedAfterUnknown(refusal)),
+            )),
+            Asked::Unknown(reason) => {
+                Ok(Some(self.give_up(&order.order_no, GiveUp::Unknown(reason))))
+            }
         }
     }
 
@@ -223,15 +224,33 @@ impl Issuing {
         Ok(match self.orders.read(order_no).await? {
             Some(found) if found.state == OrderState::Rejected(Rejection::NumberUsedElsewhere) => {
                 let refusal = number_used_elsewhere();
-                warn!(order_no = order_no.as_str(), %refusal, "the order is rejected");
+                warn!(
+                    order_no = order_no.as_str(),
+                    %refusal,
+                    PrepaysRejected = 1,
+                    PrepaysPutOff = 0,
+                    "the order is rejected"
+                );
                 Issued::Rejected(refusal)
             }
             Some(found) => Issued::Order(Box::new(found)),
-            None => give_up(
+            None => self.give_up(
                 order_no,
                 GiveUp::Unknown("the order is gone from the table".to_owned()),
             ),
         })
+    }
+
+    /// Nothing certain for now.
+    fn give_up(&self, order_no: &OrderNo, reason: GiveUp) -> Issued {
+        warn!(
+            order_no = order_no.as_str(),
+            ?reason,
+            PrepaysPutOff = 1,
+            HostsAvoided = self.wechat.hosts_avoided(),
+            "no prepay value for now"
+        );
+        Issued::Later(reason)
     }
 
     /// What is left of the time, cut to one call's share; `None` when it is not worth beginning.
@@ -279,6 +298,8 @@ impl Issuing {
                     product = order.product.name(),
                     renewed = event.is_none(),
                     wechat_request_id = told_under.map(RequestId::as_str),
+                    PrepaysIssued = 1,
+                    PrepaysPutOff = 0,
                     "prepay value stored"
                 );
                 Ok(Issued::Order(order))
@@ -330,7 +351,7 @@ impl Issuing {
         trace: &str,
     ) -> Result<Issued, IssueError> {
         let Some(share) = self.share(doubt.deadline_ms) else {
-            return Ok(give_up(
+            return Ok(self.give_up(
                 &order.order_no,
                 GiveUp::Unknown("there was no time left to query".to_owned()),
             ));
@@ -349,15 +370,16 @@ impl Issuing {
             (Asked::NotThere, Some(refusal)) if doubt.clean => {
                 self.reject(&order, refusal, cause, trace).await
             }
-            (Asked::NotThere, _) => Ok(give_up(
+            (Asked::NotThere, _) => Ok(self.give_up(
                 &order.order_no,
                 GiveUp::Unknown("WeChat Pay does not show the order yet".to_owned()),
             )),
-            (Asked::Refused(refusal), _) => Ok(give_up(
-                &order.order_no,
-                GiveUp::RefusedAfterUnknown(refusal),
-            )),
-            (Asked::Unknown(reason), _) => Ok(give_up(&order.order_no, GiveUp::Unknown(reason))),
+            (Asked::Refused(refusal), _) => {
+                Ok(self.give_up(&order.order_no, GiveUp::RefusedAfterUnknown(refusal)))
+            }
+            (Asked::Unknown(reason), _) => {
+                Ok(self.give_up(&order.order_no, GiveUp::Unknown(reason)))
+            }
         }
     }
 
@@ -391,6 +413,8 @@ impl Issuing {
                     order_no = order.order_no.as_str(),
                     wechat_request_id = refusal.request_id.as_ref().map(RequestId::as_str),
                     %refusal,
+                    PrepaysRejected = 1,
+                    PrepaysPutOff = 0,
                     "the order is rejected"
                 );
                 Ok(Issued::Rejected(refusal))
@@ -412,15 +436,6 @@ struct Doubt {
     /// The refusal that counts if the order does not exist.
     refusal: Option<Refusal>,
     deadline_ms: i64,
-}
-
-fn give_up(order_no: &OrderNo, reason: GiveUp) -> Issued {
-    warn!(
-        order_no = order_no.as_str(),
-        ?reason,
-        "no prepay value for now"
-    );
-    Issued::Later(reason)
 }
 
 /// The refusal for a number that another system of the merchant's uses at WeChat Pay.

@@ -9,12 +9,12 @@
 use std::fmt;
 
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64_simd::STANDARD as BASE64;
 use rsa::RsaPublicKey;
 use rsa::pkcs8::EncodePublicKey;
 use serde::{Deserialize, Serialize};
 
+use crate::certificates::is_serial;
 use crate::keys::{self, KeyError};
 #[cfg(feature = "museum")]
 use crate::museum::{self, Exhibit};
@@ -114,6 +114,35 @@ names!(VerifyError {
     NotBase64 = "signature_not_base64",
     WrongSignature = "wrong_signature",
 });
+
+impl VerifyError {
+    /// Whether it most likely is about the keys that are loaded: the serial has the form of WeChat
+    /// Pay's and is not known, or the signature does not fit under a serial that is. Then WeChat
+    /// Pay's next message fails on it too, until a person has looked. A probe is no such matter, nor
+    /// is what anybody can send who has never seen a message of WeChat Pay's.
+    #[must_use]
+    pub fn is_about_our_keys(&self) -> bool {
+        match self {
+            Self::UnknownSerial { serial, .. } => is_serial(serial) || is_public_key_id(serial),
+            Self::WrongSignature { .. } => true,
+            Self::MissingHeader { .. }
+            | Self::BadTimestamp
+            | Self::Stale { .. }
+            | Self::FromTheFuture { .. }
+            | Self::UnsupportedType { .. }
+            | Self::Probe { .. }
+            | Self::NotBase64 { .. } => false,
+        }
+    }
+}
+
+/// Whether a text has the form of the id of a WeChat Pay public key: `PUB_KEY_ID_` and digits (page
+/// 4013053420).
+fn is_public_key_id(text: &str) -> bool {
+    text.strip_prefix("PUB_KEY_ID_").is_some_and(|digits| {
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
 
 /// The signature headers of a response or a callback, as they came.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,11 +283,12 @@ pub fn verify(
             known: keys.serials().map(str::to_owned).collect(),
         });
     };
-    let signature = BASE64
-        .decode(&headers.signature)
-        .map_err(|_| VerifyError::NotBase64 {
-            serial: shown(&headers.serial),
-        })?;
+    let signature =
+        BASE64
+            .decode_to_vec(&headers.signature)
+            .map_err(|_| VerifyError::NotBase64 {
+                serial: shown(&headers.serial),
+            })?;
     let text = canonical::answer(&headers.timestamp, &headers.nonce, body);
     key.verify_sig(&text, &signature)
         .map_err(|_| VerifyError::WrongSignature {
@@ -375,6 +405,55 @@ mod tests {
         };
         assert_eq!(verdict("9223372036854775807", i64::MIN), "from_the_future");
         assert_eq!(verdict("0", i64::MAX), "stale");
+    }
+
+    #[test]
+    fn a_serial_of_wechat_pays_form_or_a_wrong_signature_is_about_our_keys_and_a_probe_is_not() {
+        let serial = "5157F09EFDC096DE15EBE81A47057A72A4D0E1B2";
+        let unknown = |serial: &str| VerifyError::UnknownSerial {
+            serial: serial.to_owned(),
+            known: vec![],
+        };
+        let of_serial = serial.to_owned();
+        for (error, is_about_our_keys) in [
+            (unknown(serial), true),
+            (
+                unknown("PUB_KEY_ID_0000000000000024101100397200000006"),
+                true,
+            ),
+            (unknown("PUB_KEY_ID_"), false),
+            (unknown("PUB_KEY_ID_1x"), false),
+            (unknown("my-key"), false),
+            (
+                VerifyError::WrongSignature {
+                    serial: of_serial.clone(),
+                },
+                true,
+            ),
+            (
+                VerifyError::NotBase64 {
+                    serial: of_serial.clone(),
+                },
+                false,
+            ),
+            (
+                VerifyError::Probe {
+                    serial: of_serial,
+                    known: false,
+                },
+                false,
+            ),
+            (VerifyError::BadTimestamp, false),
+            (
+                VerifyError::Stale {
+                    age_s: 301,
+                    limit_s: WINDOW_S,
+                },
+                false,
+            ),
+        ] {
+            assert_eq!(error.is_about_our_keys(), is_about_our_keys, "{error}");
+        }
     }
 
     #[test]

@@ -5,13 +5,33 @@ use std::{
     sync::{Arc, Mutex, Once, PoisonError},
 };
 
+use adapters::{clock::Clock, telemetry};
 use tracing::instrument::WithSubscriber;
 
-/// The lines that were logged while its work ran, as JSON like those that are deployed.
-#[derive(Clone, Default)]
-pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+use super::MCHID;
+
+/// The lines that were logged while its work ran, as they are deployed, metrics and all.
+#[derive(Clone)]
+pub(crate) struct Lines {
+    written: Arc<Mutex<Vec<u8>>>,
+    clock: Clock,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::by(Clock::system())
+    }
+}
 
 impl Lines {
+    /// Metrics have their times by this clock.
+    pub(crate) fn by(clock: Clock) -> Self {
+        Self {
+            written: Arc::default(),
+            clock,
+        }
+    }
+
     /// Runs `work` and keeps what it logs by itself; not what it leaves to tasks of their own.
     pub(crate) async fn of<T>(&self, work: impl Future<Output = T>) -> T {
         // A line that a test without a subscriber meets first is taken for one that nobody wants, for all threads. So somebody
@@ -23,29 +43,30 @@ impl Lines {
             tracing::subscriber::set_global_default(nowhere.finish()).unwrap_or_default();
         });
         let lines = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_writer(move || lines.clone())
-            .finish();
+        let clock = self.clock.clone();
+        let subscriber = telemetry::lines_on(move || lines.clone(), MCHID, clock);
         work.with_subscriber(subscriber).await
     }
 
     /// The lines of this level, and forgets all.
     pub(crate) fn take(&self, level: &str) -> Vec<serde_json::Value> {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        String::from_utf8(bytes)
-            .expect("text")
-            .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
-            .filter(|line| line["level"] == level)
-            .collect()
+        let mut lines = self.take_all();
+        lines.retain(|line| line["level"] == level);
+        lines
+    }
+
+    /// The lines of all levels, and forgets them.
+    pub(crate) fn take_all(&self) -> Vec<serde_json::Value> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8(std::mem::take(&mut *written)).expect("text");
+        let lines = text.lines().map(serde_json::from_str);
+        lines.collect::<Result<_, _>>().expect("JSON")
     }
 }
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         lines.extend_from_slice(bytes);
         Ok(bytes.len())
     }

@@ -127,8 +127,6 @@ impl Bench {
 
     /// A scene with wishes.
     pub(crate) async fn with(wishes: Wishes) -> Self {
-        // Metrics are lines on standard output: a test's own output is for people.
-        adapters::telemetry::emf::keep_back();
         let start_s = Clock::system().now();
         let clock = Clock::manual(start_s);
         let random = Random::system();

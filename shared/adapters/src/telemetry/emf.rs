@@ -1,228 +1,331 @@
-//! Metrics as log lines, in CloudWatch's Embedded Metric Format: CloudWatch makes metrics of them, and no call is made.
+//! Metrics on the lines of the log, in CloudWatch's Embedded Metric Format: CloudWatch makes metrics
+//! of them, no call is made, and no line is written for them alone.
+//!
+//! A field of a line that has the name of a metric is one: `info!(CallbacksAccepted = 1, ...)`. The
+//! members that CloudWatch looks for are added to that line.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
-use std::io::Write;
+use std::fmt;
 
 use serde_json::{Map, Value, json};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::{Format, Json, Writer},
+    },
+    registry::LookupSpan,
+};
 
-/// What a metric counts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Unit {
-    /// Things.
-    Count,
-    /// Seconds.
-    Seconds,
-    /// Milliseconds.
-    Milliseconds,
-    /// Bytes.
-    Bytes,
-    /// What CloudWatch has no word for: fen, say.
-    None,
-}
+use crate::clock::Clock;
 
-/// Metrics of one moment, under one set of dimensions.
-#[derive(Clone, Debug)]
-pub struct Metrics {
-    namespace: String,
-    dimensions: Vec<(String, String)>,
-    metrics: Vec<(String, Unit, i64)>,
-}
+/// The namespace that the template's alarms look at.
+pub const NAMESPACE: &str = "WechatPayOnLambda";
 
-impl Unit {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Count => "Count",
-            Self::Seconds => "Seconds",
-            Self::Milliseconds => "Milliseconds",
-            Self::Bytes => "Bytes",
-            Self::None => "None",
-        }
-    }
-}
+/// The dimension that tells merchants apart.
+const MERCHANT: &str = "Mchid";
 
-impl Metrics {
-    /// CloudWatch takes this many dimensions in one set.
-    pub const DIMENSIONS_MAX: usize = 30;
-    /// And this many metrics in one line.
-    pub const METRICS_MAX: usize = 100;
+/// The one other dimension: where a line with a metric has a text in this field, the metric is also
+/// kept for each of its values. Those are names from our code, never a text from outside: each makes
+/// a metric of its own, and is paid for as one.
+const CAUSE: &str = "cause";
 
-    /// No metrics so far, under this namespace.
-    pub fn new(namespace: impl Into<String>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            dimensions: Vec::new(),
-            metrics: Vec::new(),
-        }
-    }
+/// Every metric there is, with the unit that CloudWatch calls it by.
+const METRICS: [(&str, &str); 35] = [
+    // What came of getting an order a prepay value. `PrepaysPutOff` is 1 or 0 for each, so that its
+    // average is their share.
+    ("PrepaysIssued", "Count"),
+    ("PrepaysRejected", "Count"),
+    ("PrepaysPutOff", "Count"),
+    // Calls to WeChat Pay: those that changed something there, and those that failed, by cause.
+    ("WechatCallsDone", "Count"),
+    ("WechatCallsFailed", "Count"),
+    // WeChat Pay refuses the merchant, or what answers is not proved to be WeChat Pay.
+    ("MerchantRefusals", "Count"),
+    ("AnswersUnverified", "Count"),
+    // How many of WeChat Pay's two hosts this sandbox avoids since they do not answer.
+    ("HostsAvoided", "Count"),
+    // Callbacks; those that were refused also by cause.
+    ("CallbacksAccepted", "Count"),
+    ("CallbacksRefused", "Count"),
+    ("CallbacksUnverified", "Count"),
+    // The sweep.
+    ("SweepsFinished", "Count"),
+    ("OldestOverdue", "Seconds"),
+    ("OverdueRefund", "Seconds"),
+    ("OverdueRecovery", "Seconds"),
+    ("OverdueClosing", "Seconds"),
+    ("OverdueLook", "Seconds"),
+    // A day's reconciliation.
+    ("YesterdaysReconciled", "Count"),
+    ("DaysReconciled", "Count"),
+    ("DaysPreviewed", "Count"),
+    ("DaysFailed", "Count"),
+    ("FundSidesReconciled", "Count"),
+    ("FundSidesFailed", "Count"),
+    ("BillsAwaited", "Count"),
+    ("BillsLate", "Count"),
+    ("BillRows", "Count"),
+    ("CarriedTrades", "Count"),
+    ("Differences", "Count"),
+    ("DifferencesOpened", "Count"),
+    ("OpenDifferences", "Count"),
+    // Webhooks.
+    ("WebhooksDelivered", "Count"),
+    ("WebhooksNotTaken", "Count"),
+    ("WebhooksNotTakenAgain", "Count"),
+    ("WebhooksGivenUp", "Count"),
+    // A receiver answered 410, or an event of a receiver that is disabled was not sent.
+    ("WebhookReceiversGone", "Count"),
+];
 
-    /// Adds a dimension. Each of its values makes a metric of its own, and is paid for as one. An empty value is none to
-    /// CloudWatch, so it is left out; so are dimensions over [`Self::DIMENSIONS_MAX`].
-    #[must_use]
-    pub fn dimension(mut self, name: &str, value: impl Into<String>) -> Self {
-        let value = value.into();
-        if !value.is_empty() && self.dimensions.len() < Self::DIMENSIONS_MAX {
-            self.dimensions.push((name.to_owned(), value));
-        }
-        self
-    }
-
-    /// Adds a metric, whose name is none of a dimension's. Those over [`Self::METRICS_MAX`] are left out.
-    #[must_use]
-    pub fn metric(mut self, name: &str, unit: Unit, value: i64) -> Self {
-        if self.metrics.len() < Self::METRICS_MAX {
-            self.metrics.push((name.to_owned(), unit, value));
-        }
-        self
-    }
-
-    /// The line, without its end; `at_ms` is the moment in Unix milliseconds.
-    pub fn line(&self, at_ms: i64) -> String {
-        let names: Vec<&str> = self
-            .dimensions
+/// Whether lines of this kind may carry a metric: then they are written at any `LOG_LEVEL`, since
+/// alarms wait for them.
+pub(super) fn carries_metrics(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event()
+        && metadata
+            .fields()
             .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
+            .any(|field| unit_of(&field).is_some())
+}
+
+/// The unit of the metric that a field is; `None` if it is none.
+fn unit_of(field: &Field) -> Option<&'static str> {
+    // All other fields are written small.
+    if !field
+        .name()
+        .starts_with(|first: char| first.is_ascii_uppercase())
+    {
+        return None;
+    }
+    let known = METRICS.iter().find(|(name, _)| *name == field.name());
+    known.map(|(_, unit)| *unit)
+}
+
+/// Writes events as lines of JSON, with the members that make metrics of them.
+pub(super) struct WithMetrics {
+    json: Format<Json>,
+    mchid: Option<String>,
+    clock: Clock,
+}
+
+impl WithMetrics {
+    /// Over these lines. The metrics are those of `mchid`, or of nobody in particular.
+    pub(super) fn over(json: Format<Json>, mchid: Option<String>, clock: Clock) -> Self {
+        Self { json, mchid, clock }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for WithMetrics
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut told = Told::default();
+        if carries_metrics(event.metadata()) {
+            event.record(&mut told);
+        }
+        if told.metrics.is_empty() {
+            return self.json.format_event(context, writer, event);
+        }
+        let mut line = String::new();
+        self.json
+            .format_event(context, Writer::new(&mut line), event)?;
+        let members = told.members(self.mchid.as_deref(), self.clock.now_ms());
+        match line.trim_end().strip_suffix('}') {
+            Some(open) => writeln!(writer, "{open},{members}}}"),
+            None => writer.write_str(&line),
+        }
+    }
+}
+
+/// The metrics of one line.
+#[derive(Default)]
+struct Told {
+    metrics: Vec<(&'static str, &'static str)>,
+    has_cause: bool,
+}
+
+impl Told {
+    /// What is added to the line: `"Mchid":"...","_aws":{...}`. The values are on it already.
+    fn members(&self, mchid: Option<&str>, at_ms: i64) -> String {
+        let merchant: Vec<&str> = mchid.map(|_| MERCHANT).into_iter().collect();
+        let mut dimensions = vec![merchant.clone()];
+        if self.has_cause {
+            dimensions.push(merchant.into_iter().chain([CAUSE]).collect());
+        }
         let described: Vec<Value> = self
             .metrics
             .iter()
-            .map(|(name, unit, _)| json!({"Name": name, "Unit": unit.name()}))
+            .map(|(name, unit)| json!({"Name": name, "Unit": unit}))
             .collect();
-        let mut line = Map::new();
-        line.insert(
+        let mut members = Map::new();
+        if let Some(mchid) = mchid {
+            members.insert(MERCHANT.to_owned(), json!(mchid));
+        }
+        members.insert(
             "_aws".to_owned(),
             json!({
                 "Timestamp": at_ms,
                 "CloudWatchMetrics": [{
-                    "Namespace": self.namespace,
-                    "Dimensions": [names],
+                    "Namespace": NAMESPACE,
+                    "Dimensions": dimensions,
                     "Metrics": described,
                 }],
             }),
         );
-        for (name, value) in &self.dimensions {
-            line.insert(name.clone(), json!(value));
-        }
-        for (name, _, value) in &self.metrics {
-            line.insert(name.clone(), json!(value));
-        }
-        Value::Object(line).to_string()
+        let object = Value::Object(members).to_string();
+        let inside = object
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        inside.unwrap_or_default().to_owned()
     }
 
-    /// Prints the line to standard output, beside the lines of the log.
-    pub fn print(&self, at_ms: i64) {
-        #[cfg(any(test, feature = "testing"))]
-        if KEPT_BACK.load(std::sync::atomic::Ordering::SeqCst) {
-            return;
+    fn note(&mut self, field: &Field) {
+        if let Some(unit) = unit_of(field) {
+            self.metrics.push((field.name(), unit));
         }
-        let line = self.line(at_ms);
-        // In one write, so that no line of the log comes in between. Where standard output is gone, nobody counts.
-        drop(
-            std::io::stdout()
-                .lock()
-                .write_all(format!("{line}\n").as_bytes()),
-        );
     }
 }
 
-/// Whether lines are kept back.
-#[cfg(any(test, feature = "testing"))]
-static KEPT_BACK: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+/// A metric is a whole number. An absent one (`None`) is never recorded, so it is none on that line.
+impl Visit for Told {
+    fn record_i64(&mut self, field: &Field, _: i64) {
+        self.note(field);
+    }
 
-/// From now on nothing is printed by this process: for a program of tests whose output is read by people.
-#[cfg(any(test, feature = "testing"))]
-pub fn keep_back() {
-    KEPT_BACK.store(true, std::sync::atomic::Ordering::SeqCst);
+    fn record_u64(&mut self, field: &Field, _: u64) {
+        self.note(field);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.has_cause |= field.name() == CAUSE && !value.is_empty();
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use tracing_subscriber::filter::LevelFilter;
+    use wechatpay::UnixSeconds;
+
+    use super::super::tests::written;
     use super::*;
 
-    const AT_MS: i64 = 1_785_556_800_123;
+    const NOW: UnixSeconds = UnixSeconds(1_785_556_800);
 
-    fn read(metrics: &Metrics) -> Value {
-        let line = metrics.line(AT_MS);
-        assert_eq!(line.lines().count(), 1, "{line}");
-        serde_json::from_str(&line).expect("JSON")
+    fn one(level: LevelFilter, log: impl FnOnce()) -> Value {
+        let lines = written(Clock::manual(NOW), level, log);
+        let [line] = lines.as_slice() else {
+            panic!("{lines:?}")
+        };
+        line.clone()
     }
 
     #[test]
-    fn a_line_has_the_members_that_the_specification_requires_and_the_value_of_each() {
-        let metrics = Metrics::new("wechatpay-on-lambda")
-            .dimension("Kind", "amount_differs")
-            .dimension("Bill", "trade")
-            .metric("Differences", Unit::Count, 3)
-            .metric("DifferenceFen", Unit::None, -1250);
+    fn a_line_with_metrics_has_the_members_that_the_specification_requires() {
+        let line = one(LevelFilter::INFO, || {
+            tracing::warn!(
+                cause = "timeout",
+                host = "main",
+                WechatCallsFailed = 1,
+                HostsAvoided = 2_u32,
+                OldestOverdue = None::<i64>,
+                "WeChat Pay did not \"answer\""
+            );
+        });
         assert_eq!(
-            read(&metrics),
+            line["_aws"],
             json!({
-                "_aws": {
-                    "Timestamp": AT_MS,
-                    "CloudWatchMetrics": [{
-                        "Namespace": "wechatpay-on-lambda",
-                        "Dimensions": [["Kind", "Bill"]],
-                        "Metrics": [
-                            {"Name": "Differences", "Unit": "Count"},
-                            {"Name": "DifferenceFen", "Unit": "None"},
-                        ],
-                    }],
-                },
-                "Kind": "amount_differs",
-                "Bill": "trade",
-                "Differences": 3,
-                "DifferenceFen": -1250,
+                "Timestamp": 1_785_556_800_000_i64,
+                "CloudWatchMetrics": [{
+                    "Namespace": "WechatPayOnLambda",
+                    "Dimensions": [["Mchid"], ["Mchid", "cause"]],
+                    "Metrics": [
+                        {"Name": "WechatCallsFailed", "Unit": "Count"},
+                        {"Name": "HostsAvoided", "Unit": "Count"},
+                    ],
+                }],
             })
         );
+        assert_eq!(
+            (
+                &line["Mchid"],
+                &line["cause"],
+                &line["WechatCallsFailed"],
+                &line["HostsAvoided"]
+            ),
+            (
+                &json!("1900000001"),
+                &json!("timeout"),
+                &json!(1),
+                &json!(2)
+            )
+        );
+        assert_eq!(
+            (&line["level"], &line["host"], &line["message"]),
+            (
+                &json!("WARN"),
+                &json!("main"),
+                &json!("WeChat Pay did not \"answer\"")
+            )
+        );
+        assert!(line.get("OldestOverdue").is_none(), "{line}");
     }
 
     #[test]
-    fn every_name_that_is_referred_to_is_a_member_of_the_line() {
-        let line = read(
-            &Metrics::new("ns")
-                .dimension("Empty", "")
-                .dimension("Account", "茶 \"and\" \n more")
-                .metric("Lag", Unit::Seconds, 7)
-                .metric("Took", Unit::Milliseconds, 8)
-                .metric("Size", Unit::Bytes, 9),
-        );
+    fn a_line_without_a_cause_counts_for_the_merchant_alone_and_one_without_metrics_is_a_plain_line()
+     {
+        let line = one(LevelFilter::INFO, || {
+            tracing::info!(SweepsFinished = 1_u64, "sweep done");
+        });
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
-        for name in directive["Dimensions"][0].as_array().expect("a set") {
-            let value = &line[name.as_str().expect("a name")];
+        assert_eq!(directive["Dimensions"], json!([["Mchid"]]));
+        for log in [
+            || tracing::info!(cause = "timeout", "no metric"),
+            || tracing::info!(SweepsFinished = None::<u64>, "none this time"),
+            || tracing::info!(NoMetricOfThisName = 1, "none that is known"),
+        ] {
+            let line = one(LevelFilter::INFO, log);
             assert!(
-                value.as_str().is_some_and(|value| !value.is_empty()),
+                line.get("_aws").is_none() && line.get("Mchid").is_none(),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_log_level_keeps_a_metric_back() {
+        for level in [LevelFilter::OFF, LevelFilter::ERROR, LevelFilter::TRACE] {
+            let line = one(level, || tracing::info!(SweepsFinished = 1, "sweep done"));
+            assert_eq!(line["SweepsFinished"], 1, "{level}");
+        }
+    }
+
+    #[test]
+    fn a_line_takes_as_many_metrics_as_there_are_and_no_name_is_there_twice() {
+        let names: BTreeSet<&str> = METRICS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names.len(), METRICS.len());
+        assert!(names.len() <= 100, "CloudWatch takes 100 in a line");
+        for (name, unit) in METRICS {
+            assert!(
+                name.starts_with(|first: char| first.is_ascii_uppercase()),
                 "{name}"
             );
+            assert!(["Count", "Seconds"].contains(&unit), "{name}");
         }
-        for metric in directive["Metrics"].as_array().expect("a list") {
-            let name = metric["Name"].as_str().expect("a name");
-            assert!(line[name].is_i64(), "{name}");
-        }
-        assert!(line.get("Empty").is_none());
-    }
-
-    #[test]
-    fn without_dimensions_there_is_one_empty_set() {
-        let line = read(&Metrics::new("ns").metric("Runs", Unit::Count, 1));
-        assert_eq!(
-            line["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
-            json!([[]])
-        );
-    }
-
-    #[test]
-    fn more_than_cloudwatch_takes_is_left_out() {
-        let mut metrics = Metrics::new("ns");
-        for count in 0..200 {
-            metrics = metrics.dimension(&format!("D{count}"), "x").metric(
-                &format!("M{count}"),
-                Unit::Count,
-                count,
-            );
-        }
-        let directive = read(&metrics)["_aws"]["CloudWatchMetrics"][0].clone();
-        assert_eq!(directive["Metrics"].as_array().expect("a list").len(), 100);
-        let dimensions = directive["Dimensions"][0].as_array().expect("a set").len();
-        assert_eq!(dimensions, 30);
     }
 }

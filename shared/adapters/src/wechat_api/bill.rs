@@ -10,7 +10,7 @@ use wechatpay::{
     sign::authorization,
 };
 
-use super::{Host, NotSent, WechatApi, wire::build_client};
+use super::{Host, NotSent, WechatApi, causes, wire::build_client};
 use crate::bill_file::{BillBytes, BillFileError};
 
 /// As much of a refusal as is read, in bytes.
@@ -64,11 +64,20 @@ impl WechatApi {
         let sent_at_ms = self.0.clock.now_ms();
         // A limit of the request itself would be one for the whole file.
         let Ok(sent) = tokio::time::timeout(left, request.send()).await else {
-            warn!(?host, "WeChat Pay did not begin to send a bill");
+            warn!(
+                ?host,
+                cause = "timeout",
+                WechatCallsFailed = 1,
+                "WeChat Pay did not begin to send a bill"
+            );
             return Err(BillFileError::TimedOut);
         };
         self.watch(host, sent_at_ms, sent.as_ref().err());
-        let response = sent.map_err(|error| BillFileError::BrokeOff(error.without_url()))?;
+        let response = sent.map_err(|error| {
+            let error = error.without_url();
+            self.tell_unanswered(host, &error);
+            BillFileError::BrokeOff(error)
+        })?;
         let request_id = response
             .headers()
             .get(RequestId::HEADER)
@@ -80,7 +89,14 @@ impl WechatApi {
             return Ok(BillBytes::of(response));
         }
         let refusal = refusal(response, left).await?;
-        warn!(wechat_request_id = named, %refusal, "WeChat Pay refused to send a bill");
+        let cause = causes::of_passing(&refusal);
+        warn!(
+            wechat_request_id = named,
+            %refusal,
+            cause,
+            WechatCallsFailed = cause.map(|_| 1),
+            "WeChat Pay refused to send a bill"
+        );
         Err(BillFileError::Refused(Box::new(
             refusal.told_under(request_id),
         )))

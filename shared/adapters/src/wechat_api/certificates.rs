@@ -13,7 +13,7 @@ use wechatpay::{
 };
 
 use super::{
-    NotSent, WechatApi,
+    NotSent, WechatApi, causes,
     wire::{Received, build_client},
 };
 
@@ -101,7 +101,11 @@ impl WechatApi {
         self.watch(host, sent_at_ms, received.as_ref().err());
         let received = match received {
             Ok(received) => received.ok_or(DownloadError::NoAnswer(None))?,
-            Err(error) => return Err(DownloadError::NoAnswer(Some(error.without_url()))),
+            Err(error) => {
+                let error = error.without_url();
+                self.tell_unanswered(host, &error);
+                return Err(DownloadError::NoAnswer(Some(error)));
+            }
         };
         if !(200..300).contains(&received.status) {
             let refusal = Refusal::read(received.status, &received.body);
@@ -109,7 +113,17 @@ impl WechatApi {
                 return Ok(Download::NoneForThisMerchant);
             }
             let request_id = received.request_id.as_ref().map(RequestId::as_str);
-            warn!(wechat_request_id = request_id, %refusal, "WeChat Pay refused");
+            // Whoever asked for them tells people.
+            let merchants = refusal.what_to_do().map(|_| causes::of_merchant(&refusal));
+            let cause = merchants.or_else(|| causes::of_passing(&refusal));
+            warn!(
+                wechat_request_id = request_id,
+                %refusal,
+                cause,
+                WechatCallsFailed = cause.map(|_| 1),
+                MerchantRefusals = merchants.map(|_| 1),
+                "WeChat Pay refused"
+            );
             return Err(DownloadError::Refused(Box::new(refusal)));
         }
         let headers = received

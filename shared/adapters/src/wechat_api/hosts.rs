@@ -61,6 +61,13 @@ impl Failover {
         self.main.is_shut(now_ms) && self.backup.is_shut(now_ms)
     }
 
+    /// How many of the two are avoided and not to be tried again yet. One that nobody has tried since
+    /// then may be well by now.
+    pub(super) fn avoided(&self, now_ms: i64) -> u32 {
+        let main = u32::from(self.main.is_shut(now_ms));
+        main.saturating_add(u32::from(self.backup.is_shut(now_ms)))
+    }
+
     /// Takes note of a call.
     pub(super) fn record(&mut self, host: Host, seen: Seen) -> Option<Turn> {
         match host {
@@ -109,6 +116,16 @@ mod tests {
             assert_eq!(asked_first, first, "{name}");
             assert_ne!(other, first, "{name}");
             assert_eq!(failover.is_down(NOW_MS), dead.len() == 2, "{name}");
+            assert_eq!(
+                failover.avoided(NOW_MS + 60_000),
+                0,
+                "{name}: who knows by then"
+            );
+            assert_eq!(
+                usize::try_from(failover.avoided(NOW_MS)),
+                Ok(dead.len()),
+                "{name}"
+            );
         }
     }
 

@@ -1,0 +1,428 @@
+//! Who is called, and when: the functions' own lines under an incident, and the alarms of
+//! `template.yaml` over them by CloudWatch's rules. Minutes pass by the clock.
+
+mod cloudwatch;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use adapters::{clock::Clock, queues::ReconcileWork};
+use payments::reconcile::run::BillDate;
+use serde_json::json;
+use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SigningMode};
+
+use crate::{
+    support::{Bench, Lines, LocalAws, MCHID, native, native_for, start_wechat},
+    webhooks::{self, Scene},
+};
+use cloudwatch::CloudWatch;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What functions log, and what CloudWatch makes of it.
+struct Watch {
+    lines: Lines,
+    clock: Clock,
+    cloud: CloudWatch,
+    /// All messages at WARN and ERROR so far.
+    said: BTreeSet<String>,
+}
+
+impl Watch {
+    fn by(clock: &Clock) -> Self {
+        Self {
+            lines: Lines::by(clock.clone()),
+            clock: clock.clone(),
+            cloud: CloudWatch::of_template(MCHID),
+            said: BTreeSet::new(),
+        }
+    }
+
+    /// Does some work of functions, whose lines go to CloudWatch.
+    async fn of<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let done = self.lines.of(work).await;
+        let mut lines = self.lines.take_all();
+        for line in &mut lines {
+            line["at_ms"] = json!(self.clock.now_ms());
+            if let ("WARN" | "ERROR", Some(message)) =
+                (line["level"].as_str().unwrap(), line["message"].as_str())
+            {
+                self.said.insert(message.to_owned());
+            }
+        }
+        self.cloud.take(&lines);
+        done
+    }
+
+    /// The incident was told of by this line, and the page for it quotes that.
+    fn says(&self, message: &str, page: &str) {
+        assert!(self.said.contains(message), "{message}: {:?}", self.said);
+        let path = format!("{}/../infra/runbooks/{page}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(&format!("`{message}`")), "{page}: {message}");
+    }
+
+    /// Whether this alarm's condition is met by now.
+    fn is_met(&self, alarm: &str) -> bool {
+        self.met().contains(alarm)
+    }
+
+    fn met(&self) -> BTreeSet<&str> {
+        self.cloud.met(self.clock.now_ms())
+    }
+
+    fn not_quiet(&self) -> BTreeSet<&str> {
+        self.cloud.not_quiet(self.clock.now_ms())
+    }
+}
+
+/// A minute of usual traffic: an order, its payment, the callback of one of the last, and what runs by
+/// itself. While WeChat Pay is not there nobody can pay.
+async fn minute(bench: &Bench, watch: &mut Watch, number: usize) {
+    bench.advance(MINUTE).await;
+    let order = format!("ORDER-{number}");
+    watch.of(bench.post_order(&native(&order))).await;
+    let admin = bench.wechat.admin();
+    if admin.pay(&order, &PayOptions::default()).is_ok()
+        && let Some(callback) = admin.signed_callback(&order, &Damage::None)
+    {
+        watch.of(bench.receive(&callback)).await;
+    }
+    watch.of(bench.work_off()).await;
+    watch.of(bench.sweep()).await;
+}
+
+/// Goes through an incident minute by minute: the alarms are met five minutes after it began at the
+/// latest, and stay so to its end.
+async fn incident(bench: &Bench, watch: &mut Watch, minutes: usize, alarms: &[&str]) {
+    for number in 0..5 {
+        minute(bench, watch, 1000 + number).await;
+    }
+    bench.advance(MINUTE).await;
+    assert_missed(watch, alarms, "after five minutes");
+    for number in 5..minutes {
+        minute(bench, watch, 1000 + number).await;
+    }
+    bench.advance(MINUTE).await;
+    assert_missed(watch, alarms, "at the end");
+}
+
+fn assert_missed(watch: &Watch, alarms: &[&str], when: &str) {
+    let met = watch.met();
+    let missed: Vec<_> = alarms
+        .iter()
+        .filter(|alarm| !met.contains(**alarm))
+        .collect();
+    assert!(missed.is_empty(), "{missed:?} are not met {when}: {met:?}");
+}
+
+/// A scene in which all has been well for some minutes.
+async fn well(minutes: usize) -> (Bench, Watch) {
+    let bench = Bench::start().await;
+    let mut watch = Watch::by(&bench.clock);
+    for number in 0..minutes {
+        minute(&bench, &mut watch, number).await;
+    }
+    (bench, watch)
+}
+
+/// The schedule's message for a day.
+async fn daily(bench: &Bench, watch: &mut Watch, day: BillDate) {
+    let scheduled_at = Some(format!("{}T02:30:00Z", day.plus_days(1)));
+    bench
+        .send_work(&ReconcileWork::DailyV1 { scheduled_at })
+        .await;
+    watch.of(bench.work_off_days()).await;
+}
+
+/// A run of a day that is asked for now, as the one that waits comes back.
+async fn asked_for(bench: &Bench, watch: &mut Watch, day: BillDate) {
+    bench.begin_day(day, false).await;
+    watch.of(bench.work_off_days()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_day_with_payments_probes_and_its_reconciliation_meets_no_alarm() {
+    let bench = Bench::start().await;
+    let mut watch = Watch::by(&bench.clock);
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-A").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    daily(&bench, &mut watch, day).await;
+    bench.until(day.plus_days(1), 11, 0).await;
+    minute(&bench, &mut watch, 0).await;
+    for number in 1..20 {
+        minute(&bench, &mut watch, number).await;
+        // WeChat Pay tests us, and somebody knocks who knows nothing of its keys.
+        for damage in [Damage::Probe, Damage::Stale(600)] {
+            let callback = bench.wechat.admin().signed_callback("ORDER-0", &damage);
+            watch.of(bench.receive(&callback.unwrap())).await;
+        }
+        assert_eq!(watch.not_quiet(), BTreeSet::new(), "minute {number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wechat_pay_out_of_reach_for_an_hour_is_an_alarm_in_its_first_minutes_and_stays_one() {
+    let (mut bench, mut watch) = well(3).await;
+    // Nobody listens any more where the functions call.
+    let public_key = &LocalAws::get().await.merchant_public_key;
+    bench.wechat = start_wechat(public_key, bench.clock.now(), 0);
+    incident(
+        &bench,
+        &mut watch,
+        60,
+        &["prepays-put-off", "wechat-unreachable"],
+    )
+    .await;
+    watch.says("no prepay value for now", "wechat-down.md");
+    watch.says("WeChat Pay did not answer", "wechat-down.md");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wechat_pay_that_breaks_connections_or_answers_5xx_is_an_alarm_in_its_first_minutes() {
+    for fault in [Fault::ResetBefore, Fault::ServerErrorBefore { status: 502 }] {
+        let (bench, mut watch) = well(3).await;
+        bench.wechat.admin().add_fault(Rule::always(fault)).unwrap();
+        incident(&bench, &mut watch, 6, &["prepays-put-off"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_certificate_is_an_alarm_at_once_whose_error_lines_stay_for_a_day() {
+    let (bench, mut watch) = well(3).await;
+    let revoked = Fault::Refuse {
+        status: 401,
+        code: "SIGN_ERROR".to_owned(),
+    };
+    bench
+        .wechat
+        .admin()
+        .add_fault(Rule::always(revoked))
+        .unwrap();
+    let alarms = ["merchant-refused", "prepays-put-off", "error-lines"];
+    incident(&bench, &mut watch, 8, &alarms).await;
+    let refused = "WeChat Pay refuses the merchant, and not this request alone";
+    for page in ["wechat-down.md", "error-lines.md"] {
+        watch.says(refused, page);
+    }
+    let hour = MINUTE * 60;
+    bench.clock.advance(hour);
+    assert!(!watch.is_met("new-error-lines"), "nothing new comes");
+    for _ in 0..21 {
+        bench.clock.advance(hour);
+        assert!(watch.is_met("error-lines"), "its cause may stand");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_wechat_pays_that_is_not_known_here_is_an_alarm_for_answers_and_callbacks() {
+    let (bench, mut watch) = well(3).await;
+    let admin = bench.wechat.admin();
+    admin.rotate(SigningMode::PublicKey).unwrap();
+    // Orders of before are paid, and told of under the new key.
+    bench.advance(MINUTE).await;
+    let callback = admin.signed_callback("ORDER-1", &Damage::None).unwrap();
+    assert_eq!(watch.of(bench.receive(&callback)).await.status, 401);
+    bench.advance(MINUTE).await;
+    assert!(watch.is_met("callbacks-unverified"), "{:?}", watch.met());
+    let alarms = ["answers-unverified", "prepays-put-off", "error-lines"];
+    incident(&bench, &mut watch, 6, &alarms).await;
+    let refused = "callback refused: none of WeChat Pay's keys here verifies it";
+    watch.says(refused, "error-lines.md");
+    watch.says("an answer was not believed", "error-lines.md");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_whose_signature_does_not_fit_a_known_key_is_an_alarm() {
+    for damage in [Damage::WrongSignature, Damage::UnknownSerial] {
+        let (bench, mut watch) = well(1).await;
+        let admin = bench.wechat.admin();
+        let callback = admin.signed_callback("ORDER-0", &damage).unwrap();
+        assert_eq!(watch.of(bench.receive(&callback)).await.status, 401);
+        bench.advance(MINUTE * 5).await;
+        let alarms = ["callbacks-unverified", "error-lines", "new-error-lines"];
+        assert_missed(&watch, &alarms, &format!("after {damage:?}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_schedule_of_sweeps_is_an_alarm_after_four_minutes_whatever_the_queue_has_to_do() {
+    let bench = Bench::start().await;
+    let mut watch = Watch::by(&bench.clock);
+    let day = bench.fresh_day().await;
+    bench.until(day.plus_days(1), 11, 0).await;
+    for _ in 0..6 {
+        bench.advance(MINUTE).await;
+        watch.of(bench.sweep()).await;
+    }
+    for minutes in 1..=5 {
+        bench.advance(MINUTE).await;
+        daily(&bench, &mut watch, day).await;
+        watch.of(bench.certificates()).await;
+        assert_eq!(watch.is_met("sweep-missing"), minutes == 5, "{minutes}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_nobody_reconciled_is_an_alarm_at_one_whatever_other_days_were_run() {
+    let bench = Bench::start().await;
+    let mut watch = Watch::by(&bench.clock);
+    let day = bench.fresh_day().await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    daily(&bench, &mut watch, day).await;
+    bench.until(day.plus_days(1), 11, 0).await;
+    assert!(!watch.not_quiet().contains("reconciliation-missing"));
+    bench.until(day.plus_days(2), 10, 59).await;
+    assert!(!watch.not_quiet().contains("reconciliation-missing"));
+    // Somebody runs the day before again, which is not the one that is missing.
+    bench.begin_day(day, false).await;
+    assert_eq!(watch.of(bench.work_off_days()).await, 0);
+    bench.until(day.plus_days(2), 13, 0).await;
+    assert!(watch.is_met("reconciliation-missing"));
+    daily(&bench, &mut watch, day.plus_days(1)).await;
+    bench.until(day.plus_days(2), 14, 0).await;
+    assert!(!watch.not_quiet().contains("reconciliation-missing"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_is_the_days_work_only_where_the_daily_run_only_looks() {
+    for (repairs, dry_run, is_missing) in [("true", true, true), ("false", true, false)] {
+        let mut bench = Bench::start().await;
+        bench.set_reconcile("RECONCILE_REPAIRS", repairs);
+        let mut watch = Watch::by(&bench.clock);
+        let day = bench.fresh_day().await;
+        bench.until(day.plus_days(1), 10, 30).await;
+        bench.begin_day(day, dry_run).await;
+        watch.of(bench.work_off_days()).await;
+        bench.until(day.plus_days(1), 13, 0).await;
+        assert_eq!(
+            watch.is_met("reconciliation-missing"),
+            is_missing,
+            "{repairs}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes() {
+    let bench = Bench::start().await;
+    let mut watch = Watch::by(&bench.clock);
+    let day = bench.fresh_day().await;
+    let admin = bench.wechat.admin();
+    admin
+        .add_fault(Rule::always(Fault::StatementCreating))
+        .unwrap();
+    for (hour, minute) in [(10, 30), (11, 0), (12, 45)] {
+        bench.until(day.plus_days(1), hour, minute).await;
+        asked_for(&bench, &mut watch, day).await;
+        assert!(!watch.not_quiet().contains("bill-late"), "{hour}:{minute}");
+    }
+    let again_s = bench.hidden.times_s().last().copied().unwrap();
+    assert!(
+        (890..=900).contains(&again_s),
+        "at 13:00, not in {again_s} s"
+    );
+    bench.until(day.plus_days(1), 13, 0).await;
+    asked_for(&bench, &mut watch, day).await;
+    bench.advance(MINUTE * 5).await;
+    assert!(watch.is_met("bill-late"));
+    bench.until(day.plus_days(1), 13, 30).await;
+    assert!(watch.is_met("bill-late"), "until it is asked for again");
+    admin.clear_faults(None);
+    asked_for(&bench, &mut watch, day).await;
+    bench.until(day.plus_days(1), 15, 0).await;
+    assert!(!watch.not_quiet().contains("bill-late"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_run_that_finds_new_differences_is_an_alarm_and_one_that_finds_old_ones_is_none() {
+    let bench = Bench::start().await;
+    let mut watch = Watch::by(&bench.clock);
+    let mut day = bench.fresh_day().await;
+    let mut run = async |day: BillDate| {
+        bench.until(day.plus_days(1), 10, 30).await;
+        for again in [false, true] {
+            bench.begin_day(day, false).await;
+            assert_eq!(watch.of(bench.work_off_days()).await, 0);
+            bench.advance(MINUTE * 5).await;
+            assert_eq!(watch.is_met("differences-opened"), !again, "{day} {again}");
+            assert!(watch.is_met("open-differences"));
+            bench.advance(MINUTE * 25).await;
+            assert!(!watch.not_quiet().contains("differences-opened"), "{day}");
+        }
+    };
+    for number in 0..2 {
+        // Money for an order that nobody here knows.
+        let order = format!("GONE-{number}");
+        bench.post_order(&native_for(&order, 700)).await;
+        bench.in_silence(bench.pay(&order)).await;
+        bench.forget(&order).await;
+        run(day).await;
+        day = bench.fresh_day().await;
+    }
+}
+
+#[test]
+fn callbacks_that_the_api_throttles_and_5xx_of_any_route_are_alarms_in_their_first_minutes() {
+    let minutes = |count: i64| (29_759_280 + count) * 60_000;
+    let met_after = |route: &str, status| {
+        let mut cloud = CloudWatch::of_template(MCHID);
+        for minute in 0..3 {
+            cloud.take_access(route, status, minutes(minute));
+        }
+        let met = cloud.met(minutes(3));
+        let of_the_api = ["callbacks-throttled", "api-failures"];
+        of_the_api.map(|alarm| met.contains(alarm))
+    };
+    let callback = "POST /v1/callbacks/wechatpay";
+    assert_eq!(met_after(callback, 429), [true, false]);
+    assert_eq!(met_after(callback, 503), [false, true]);
+    assert_eq!(met_after("POST /v1/orders", 500), [false, true]);
+    // A client that calls too often, and a stranger's callback.
+    assert_eq!(met_after("POST /v1/orders", 429), [false, false]);
+    assert_eq!(met_after(callback, 401), [false, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_of_webhooks_that_is_down_is_an_alarm_in_its_first_minutes() {
+    let scene = Scene::start().await;
+    let mut watch = Watch::by(&scene.clock);
+    for number in 0..3 {
+        scene.clock.advance(MINUTE);
+        scene
+            .publish(&webhooks::event(&format!("ORDER-{number}"), 1))
+            .await;
+        assert_eq!(watch.of(scene.work_off()).await, 0);
+    }
+    // One attempt in some fails, and the next one does not.
+    scene
+        .receiver
+        .answer_next(axum::http::StatusCode::BAD_GATEWAY);
+    scene.publish(&webhooks::event("ORDER-9", 1)).await;
+    assert_eq!(watch.of(scene.work_off()).await, 1);
+    assert_eq!(watch.of(scene.again("ORDER-9", 2)).await, 0);
+    scene.clock.advance(MINUTE);
+    assert!(!watch.not_quiet().contains("webhook-receiver-down"));
+
+    scene.set_up("shop", "http://127.0.0.1:9/gone", 1).await;
+    scene.clock.advance(MINUTE);
+    for number in 10..13 {
+        scene.clock.advance(MINUTE);
+        let order = format!("ORDER-{number}");
+        assert_eq!(watch.of(scene.again(&order, 1)).await, 1);
+        assert_eq!(watch.of(scene.again(&order, 2)).await, 1);
+    }
+    scene.clock.advance(MINUTE);
+    assert!(watch.is_met("webhook-receiver-down"), "{:?}", watch.met());
+    watch.says("webhook not delivered", "webhooks.md");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_of_webhooks_that_answers_410_is_an_alarm() {
+    let scene = Scene::start().await;
+    let mut watch = Watch::by(&scene.clock);
+    scene.receiver.answer_next(axum::http::StatusCode::GONE);
+    watch.of(scene.again("ORDER-1", 1)).await;
+    scene.clock.advance(MINUTE);
+    assert!(watch.is_met("webhook-receiver-gone"), "{:?}", watch.met());
+}

@@ -1,0 +1,479 @@
+//! CloudWatch, as far as the alarms of `template.yaml` need it: metrics out of lines of a log, and by
+//! its rules which alarm's condition is met. Alarms are read from the template.
+//!
+//! Where AWS's documentation leaves a choice, both are tried: an alarm is *met* if it is by complete
+//! periods alone, and *quiet* only if it is not met by the period that has just begun either.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+/// Dimensions of a metric, sorted.
+type Dimensions = Vec<(String, String)>;
+
+/// A value that is put into a metric, and when (Unix milliseconds).
+#[derive(Clone, Copy, Debug)]
+struct Put {
+    at_ms: i64,
+    value: i64,
+}
+
+/// A namespace, a name, dimensions.
+type Metric = (String, String, Dimensions);
+
+/// Metrics and alarms of one account.
+pub(crate) struct CloudWatch {
+    alarms: Vec<Alarm>,
+    filters: Vec<Filter>,
+    /// How the API writes its log, with `$context.` before what it fills in.
+    access_log: String,
+    metrics: BTreeMap<Metric, Vec<Put>>,
+}
+
+/// A metric filter of a group of logs: what a line has to have, and the metric that then counts one.
+#[derive(Clone, Debug)]
+struct Filter {
+    group: String,
+    has: Vec<(String, String)>,
+    metric: Metric,
+}
+
+/// An alarm, as the template has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Alarm {
+    /// Without the stack's name.
+    pub(crate) name: String,
+    pub(crate) metric: Metric,
+    pub(crate) statistic: String,
+    pub(crate) period_s: i64,
+    /// The value of each period that has none, by `FILL` of metric math.
+    pub(crate) fill: Option<i64>,
+    pub(crate) evaluation_periods: usize,
+    pub(crate) datapoints_to_alarm: usize,
+    pub(crate) is_below: bool,
+    /// In thousandths, as all values of a period.
+    pub(crate) threshold: i64,
+    pub(crate) missing: String,
+}
+
+/// Which period is the last that counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Last {
+    /// The last one that is over.
+    Complete,
+    /// The one that has begun.
+    Begun,
+}
+
+/// How many periods more than it evaluates an alarm looks back over for points that are there, before
+/// it takes any for missing. CloudWatch says only that it does; for three periods its example has two.
+const LOOKS_FURTHER: usize = 3;
+
+impl CloudWatch {
+    /// The alarms of the template, for the merchant of all tests; no metric has a value.
+    pub(crate) fn of_template(mchid: &str) -> Self {
+        let text = include_str!("../../../template.yaml");
+        let template: Value = serde_saphyr::from_str(&without_tags(text)).expect("YAML");
+        let resources = template["Resources"].as_object().expect("resources");
+        let alarms = resources
+            .values()
+            .filter(|resource| resource["Type"] == "AWS::CloudWatch::Alarm")
+            .map(|resource| Alarm::read(&resource["Properties"], mchid))
+            .collect();
+        let filters = resources
+            .values()
+            .filter(|resource| resource["Type"] == "AWS::Logs::MetricFilter")
+            .map(|resource| Filter::read(&resource["Properties"]))
+            .collect();
+        let stage = &resources["ApiStage"]["Properties"];
+        let access_log = stage["AccessLogSettings"]["Format"].as_str();
+        Self {
+            alarms,
+            filters,
+            access_log: access_log.expect("a format").to_owned(),
+            metrics: BTreeMap::new(),
+        }
+    }
+
+    /// The API answers a call.
+    pub(crate) fn take_access(&mut self, route: &str, status: u16, at_ms: i64) {
+        let text = self
+            .access_log
+            .replace("$context.routeKey", route)
+            .replace("$context.status", &status.to_string());
+        let line: Value = serde_json::from_str(&text).expect("a line of JSON");
+        self.take_line("ApiLogs", &line, at_ms);
+        if status >= 500 {
+            let api = vec![("ApiId".to_owned(), "Api".to_owned())];
+            self.put(("AWS/ApiGateway", "5xx", api), at_ms, 1);
+        }
+    }
+
+    /// What the filters of this group count.
+    fn take_line(&mut self, group: &str, line: &Value, at_ms: i64) {
+        let counting: Vec<Metric> = self
+            .filters
+            .iter()
+            .filter(|filter| filter.group == group && filter.matches(line))
+            .map(|filter| filter.metric.clone())
+            .collect();
+        for (namespace, name, of) in counting {
+            self.put((&namespace, &name, of), at_ms, 1);
+        }
+    }
+
+    /// Takes what a function logged: embedded metrics, and what the template's filters count. All
+    /// functions have the same one.
+    pub(crate) fn take(&mut self, lines: &[Value]) {
+        for line in lines {
+            if let Some(directives) = line["_aws"]["CloudWatchMetrics"].as_array() {
+                let at_ms = line["_aws"]["Timestamp"].as_i64().expect("milliseconds");
+                for directive in directives {
+                    self.take_embedded(line, directive, at_ms);
+                }
+            }
+            self.take_line("ReconcileLogs", line, at_of(line));
+        }
+    }
+
+    fn take_embedded(&mut self, line: &Value, directive: &Value, at_ms: i64) {
+        let namespace = directive["Namespace"].as_str().expect("a namespace");
+        for names in directive["Dimensions"].as_array().expect("sets") {
+            let mut dimensions: Dimensions = names
+                .as_array()
+                .expect("a set")
+                .iter()
+                .map(|name| {
+                    let name = name.as_str().expect("a name");
+                    let value = line[name].as_str().expect("a text on the line");
+                    (name.to_owned(), value.to_owned())
+                })
+                .collect();
+            dimensions.sort();
+            for metric in directive["Metrics"].as_array().expect("metrics") {
+                let name = metric["Name"].as_str().expect("a name");
+                let value = line[name].as_i64().expect("a number on the line");
+                self.put((namespace, name, dimensions.clone()), at_ms, value);
+            }
+        }
+    }
+
+    fn put(&mut self, (namespace, name, of): (&str, &str, Dimensions), at_ms: i64, value: i64) {
+        let metric = (namespace.to_owned(), name.to_owned(), of);
+        let puts = self.metrics.entry(metric).or_default();
+        puts.push(Put { at_ms, value });
+    }
+
+    /// The alarms whose condition is met at this time, whatever CloudWatch makes of a period that has
+    /// only begun.
+    pub(crate) fn met(&self, now_ms: i64) -> BTreeSet<&str> {
+        self.met_by(now_ms, &[Last::Complete])
+    }
+
+    /// The alarms that CloudWatch may take for met at this time.
+    pub(crate) fn not_quiet(&self, now_ms: i64) -> BTreeSet<&str> {
+        self.met_by(now_ms, &[Last::Complete, Last::Begun])
+    }
+
+    fn met_by(&self, now_ms: i64, lasts: &[Last]) -> BTreeSet<&str> {
+        let is_met = |alarm: &&Alarm| lasts.iter().any(|last| self.is_met(alarm, now_ms, *last));
+        self.alarms
+            .iter()
+            .filter(is_met)
+            .map(|alarm| alarm.name.as_str())
+            .collect()
+    }
+
+    fn is_met(&self, alarm: &Alarm, now_ms: i64, last: Last) -> bool {
+        let period_ms = alarm.period_s * 1000;
+        let begun = now_ms.div_euclid(period_ms);
+        let last = begun - i64::from(last == Last::Complete);
+        let range = i64::try_from(alarm.evaluation_periods + LOOKS_FURTHER).expect("few");
+        let puts = self
+            .metrics
+            .get(&alarm.metric)
+            .map_or(&[][..], Vec::as_slice);
+        let mut points: Vec<Option<i64>> = (last - range + 1..=last)
+            .map(|period| {
+                let of_period = |put: &&Put| put.at_ms.div_euclid(period_ms) == period;
+                let values: Vec<i64> = puts.iter().filter(of_period).map(|put| put.value).collect();
+                point(&alarm.statistic, &values)
+            })
+            .collect();
+        // Of a series that has no point at all nothing is filled.
+        if let Some(value) = alarm.fill
+            && points.iter().any(Option::is_some)
+        {
+            for point in &mut points {
+                point.get_or_insert(value * 1000);
+            }
+        }
+        alarm.is_met(&points)
+    }
+}
+
+impl Filter {
+    /// A pattern such as `{ ($.a = "x") && ($.b = "y") }`.
+    fn read(properties: &Value) -> Self {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let pattern = text(&properties["FilterPattern"]);
+        let inside = pattern
+            .trim()
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        let has = inside.expect("a pattern for JSON").split("&&").map(|part| {
+            let part = part.trim().trim_start_matches('(').trim_end_matches(')');
+            let (field, value) = part.split_once(" = ").expect("a comparison");
+            let field = field.strip_prefix("$.").expect("a member");
+            (field.to_owned(), value.trim_matches('"').to_owned())
+        });
+        let [counted] = &properties["MetricTransformations"]
+            .as_array()
+            .expect("a list")[..]
+        else {
+            panic!("one metric");
+        };
+        assert_eq!(counted["MetricValue"], "1");
+        Self {
+            group: text(&properties["LogGroupName"]),
+            has: has.collect(),
+            metric: (
+                text(&counted["MetricNamespace"]),
+                text(&counted["MetricName"]),
+                vec![],
+            ),
+        }
+    }
+
+    fn matches(&self, line: &Value) -> bool {
+        let mut has = self.has.iter();
+        has.all(|(field, value)| line[field].as_str() == Some(value))
+    }
+}
+
+impl Alarm {
+    fn read(properties: &Value, mchid: &str) -> Self {
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let whole = |value: &Value| value.as_i64().expect("a whole number");
+        let (metric, statistic, period, fill) = match properties["Metrics"].as_array() {
+            None => (
+                properties,
+                &properties["Statistic"],
+                &properties["Period"],
+                None,
+            ),
+            Some(queries) => {
+                let [counted, expression] = &queries[..] else {
+                    panic!("other metric math than is known here: {queries:?}");
+                };
+                assert_eq!(
+                    (&counted["ReturnData"], &expression["ReturnData"]),
+                    (&Value::Bool(false), &Value::Bool(true))
+                );
+                let id = counted["Id"].as_str().expect("an id");
+                let expected = format!("FILL({id}, 0)");
+                assert_eq!(expression["Expression"], Value::String(expected));
+                let stat = &counted["MetricStat"];
+                (&stat["Metric"], &stat["Stat"], &stat["Period"], Some(0))
+            }
+        };
+        let mut dimensions: Dimensions = metric["Dimensions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| {
+                (
+                    text(&one["Name"]),
+                    text(&one["Value"]).replace("Mchid", mchid),
+                )
+            })
+            .collect();
+        dimensions.sort();
+        let periods = usize::try_from(whole(&properties["EvaluationPeriods"])).expect("few");
+        let points = properties["DatapointsToAlarm"].as_u64();
+        Self {
+            name: text(&properties["AlarmName"]).replace("${AWS::StackName}-", ""),
+            metric: (
+                text(&metric["Namespace"]),
+                text(&metric["MetricName"]),
+                dimensions,
+            ),
+            statistic: text(statistic),
+            period_s: whole(period),
+            fill,
+            evaluation_periods: periods,
+            datapoints_to_alarm: points
+                .map_or(periods, |points| usize::try_from(points).expect("few")),
+            is_below: match properties["ComparisonOperator"].as_str() {
+                Some("GreaterThanThreshold") => false,
+                Some("LessThanThreshold") => true,
+                other => panic!("another comparison than is known here: {other:?}"),
+            },
+            threshold: thousandths(&properties["Threshold"].to_string()),
+            missing: text(&properties["TreatMissingData"]),
+        }
+    }
+
+    /// Whether the condition is met by the points of the evaluation range, the newest last. Where there are as many as are
+    /// evaluated, the newest ones count and none is missing; else missing ones are taken for what the alarm says.
+    fn is_met(&self, points: &[Option<i64>]) -> bool {
+        let there: Vec<i64> = points.iter().rev().flatten().copied().collect();
+        let breaches = |point: &&i64| {
+            if self.is_below {
+                **point < self.threshold
+            } else {
+                **point > self.threshold
+            }
+        };
+        let breaching = there
+            .iter()
+            .take(self.evaluation_periods)
+            .filter(breaches)
+            .count();
+        let missing = self.evaluation_periods.saturating_sub(there.len());
+        let missing = match self.missing.as_str() {
+            "breaching" => missing,
+            // `ignore` keeps a state, which no test here asks about.
+            "notBreaching" | "ignore" => 0,
+            other => panic!("another treatment of missing data than is known here: {other}"),
+        };
+        breaching + missing >= self.datapoints_to_alarm
+    }
+}
+
+/// The value of a period in thousandths; `None` if nothing was put there.
+fn point(statistic: &str, values: &[i64]) -> Option<i64> {
+    let count = i64::try_from(values.len()).expect("few");
+    Some(match statistic {
+        _ if values.is_empty() => return None,
+        "Sum" => values.iter().sum::<i64>() * 1000,
+        "Maximum" => values.iter().max()? * 1000,
+        "Average" => values.iter().sum::<i64>() * 1000 / count,
+        other => panic!("another statistic than is known here: {other}"),
+    })
+}
+
+/// A decimal number with three digits after its point at most.
+fn thousandths(text: &str) -> i64 {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = format!("{part:0<3}");
+    assert_eq!(digits.len(), 3, "{text}");
+    let whole: i64 = whole.parse().expect("a number");
+    whole * 1000 + digits.parse::<i64>().expect("a number")
+}
+
+/// When a line was written, by the clock of the test.
+fn at_of(line: &Value) -> i64 {
+    line["at_ms"]
+        .as_i64()
+        .expect("the time that the test added")
+}
+
+/// The template without CloudFormation's tags: what they are of stays.
+fn without_tags(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('!') {
+        plain.push_str(before);
+        let follows = after.trim_start_matches(|letter: char| letter.is_ascii_alphanumeric());
+        let is_tag = before.ends_with([' ', '[']) && follows.len() < after.len();
+        if is_tag {
+            rest = follows;
+        } else {
+            plain.push('!');
+            rest = after;
+        }
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An alarm on a count that has to come.
+    fn daily(fill: Option<i64>) -> Alarm {
+        Alarm {
+            name: "daily".to_owned(),
+            metric: ("N".to_owned(), "Runs".to_owned(), vec![]),
+            statistic: "Sum".to_owned(),
+            period_s: 86_400,
+            fill,
+            evaluation_periods: 1,
+            datapoints_to_alarm: 1,
+            is_below: true,
+            threshold: 1000,
+            missing: "breaching".to_owned(),
+        }
+    }
+
+    #[test]
+    fn one_period_of_a_day_is_silent_for_days_where_missing_points_are_not_filled() {
+        let days_until_it_is_met = |fill| {
+            let mut cloud = CloudWatch {
+                alarms: vec![daily(fill)],
+                filters: vec![],
+                access_log: String::new(),
+                metrics: BTreeMap::new(),
+            };
+            let day_ms = 86_400_000;
+            cloud.put(("N", "Runs", vec![]), 100 * day_ms, 1);
+            (1..10).find(|day| !cloud.met((100 + day) * day_ms).is_empty())
+        };
+        assert_eq!(days_until_it_is_met(None), Some(5));
+        assert_eq!(
+            days_until_it_is_met(Some(0)),
+            Some(2),
+            "as soon as a whole day is over"
+        );
+    }
+
+    #[test]
+    fn so_many_points_of_so_many_periods_are_enough_and_a_missing_one_is_none() {
+        let alarm = Alarm {
+            evaluation_periods: 5,
+            datapoints_to_alarm: 2,
+            is_below: false,
+            threshold: 0,
+            missing: "notBreaching".to_owned(),
+            ..daily(None)
+        };
+        let there = Some(1000);
+        let well = Some(0);
+        for (points, is_met) in [
+            (vec![there, None, None, None, None], false),
+            (vec![there, None, None, None, there], true),
+            (vec![there, there, well, well, well, well], false),
+            (vec![there, well, there, well, well, well], false),
+            (vec![well, there, well, there, well, well], true),
+            (vec![], false),
+        ] {
+            assert_eq!(alarm.is_met(&points), is_met, "{points:?}");
+        }
+    }
+
+    #[test]
+    fn a_period_has_the_value_of_its_statistic() {
+        let values = [1, 0, 2];
+        assert_eq!(point("Sum", &values), Some(3000));
+        assert_eq!(point("Maximum", &values), Some(2000));
+        assert_eq!(point("Average", &values), Some(1000));
+        assert_eq!(point("Sum", &[]), None);
+        assert_eq!((thousandths("0.5"), thousandths("900")), (500, 900_000));
+    }
+
+    #[test]
+    fn the_templates_alarms_are_read_with_what_they_watch() {
+        let cloud = CloudWatch::of_template("1900000001");
+        assert!(cloud.alarms.len() > 40, "{}", cloud.alarms.len());
+        let of = |name: &str| {
+            let mut alarms = cloud.alarms.iter();
+            alarms.find(|alarm| alarm.name == name).expect("the alarm")
+        };
+        let merchant = vec![("Mchid".to_owned(), "1900000001".to_owned())];
+        assert_eq!(of("prepays-put-off").metric.2, merchant);
+        assert_eq!(of("prepays-put-off").threshold, 500);
+        assert_eq!(of("error-lines").metric.0, "AWS::StackName");
+        assert_eq!(of("sweep-missing").fill, Some(0));
+    }
+}
