@@ -100,7 +100,12 @@ async fn incident(bench: &Bench, watch: &mut Watch, minutes: usize, alarms: &[&s
     bench.advance(MINUTE).await;
     assert_missed(watch, alarms, "after five minutes");
     for number in 5..minutes {
-        minute(bench, watch, 1000 + number).await;
+        // In the middle of a long one little is asked, so that the test is quick.
+        if number >= 8 && number + 6 < minutes && number % 10 != 0 {
+            bench.advance(MINUTE).await;
+        } else {
+            minute(bench, watch, 1000 + number).await;
+        }
     }
     bench.advance(MINUTE).await;
     assert_missed(watch, alarms, "at the end");
