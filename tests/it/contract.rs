@@ -52,7 +52,7 @@ fn resolved(value: &Value) -> &Value {
 }
 
 /// Holds an answer to what the contract says for this route, method and status.
-fn conforms(route: &str, method: &str, answer: &Answer) {
+pub(crate) fn conforms(route: &str, method: &str, answer: &Answer) {
     let about = format!(
         "{method} {route} answered {}: {}",
         answer.status, answer.body

@@ -9,7 +9,10 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
-use crate::support::{APPIDS, Bench, LocalAws, MCHID, Wishes, native, refused_by_wechat};
+use crate::{
+    contract::conforms,
+    support::{APPIDS, Answer, Bench, LocalAws, MCHID, Wishes, native, refused_by_wechat},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_native_order_is_answered_with_the_code_that_a_payer_can_scan() {
@@ -384,14 +387,72 @@ async fn a_refusal_of_wechat_pay_rejects_the_order_and_is_told_with_its_code() {
             .contains("OPENID_MISMATCH"),
         "{refused:?}"
     );
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "rejected");
-    let again = bench.post_order(&body).await;
-    assert_eq!(
-        (again.status, &again.body["state"]),
-        (200, &json!("rejected")),
-        "a repeat shows the state and asks nothing"
-    );
     assert_eq!(bench.wechat.admin().requests()[&Endpoint::PrepayJsapi], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_order_says_the_same_code_and_text_whenever_and_however_it_is_asked_for() {
+    let bench = Bench::start().await;
+    let body = refused_by_wechat("ORDER-1");
+    let refused = bench.post_order(&body).await;
+    assert_eq!(refused.status, 422);
+    bench.advance(Duration::from_secs(3_600)).await;
+    let again = bench.post_order(&body).await;
+    let told = |answer: &Answer| {
+        let body = &answer.body;
+        (answer.status, body["code"].clone(), body["detail"].clone())
+    };
+    assert_eq!(told(&again), told(&refused));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let asked = bench
+        .client
+        .post_with("/v1/orders", &body, &[("prefer", "respond-async")], &bench);
+    assert_eq!(told(&bench.send(asked).await), told(&refused));
+    assert_eq!(
+        bench.wechat.admin().requests()[&Endpoint::PrepayJsapi],
+        1,
+        "asks nothing"
+    );
+
+    let expected = json!({
+        "code": refused.body["code"],
+        "detail": refused.body["detail"],
+        "wechatpay_code": "OPENID_MISMATCH",
+    });
+    let order = bench.get_order("ORDER-1").await;
+    conforms("/v1/orders/{order_no}", "get", &order);
+    assert_eq!(
+        (&order.body["state"], &order.body["rejection"]),
+        (&json!("rejected"), &expected)
+    );
+    assert_eq!(bench.close("ORDER-1").await.body["rejection"], expected);
+    let events = bench.get("/v1/orders/ORDER-1/events").await;
+    conforms("/v1/orders/{order_no}/events", "get", &events);
+    let last = events.body["events"]
+        .as_array()
+        .and_then(|events| events.last());
+    assert_eq!(last.expect("an event")["rejection"], expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_the_queue_saw_rejected_says_why_to_the_first_repeat() {
+    let bench = Bench::start().await;
+    let body = refused_by_wechat("ORDER-1");
+    let asked = bench
+        .client
+        .post_with("/v1/orders", &body, &[("prefer", "respond-async")], &bench);
+    assert_eq!(bench.send(asked).await.status, 202);
+    assert_eq!(bench.work_off().await, 0);
+    let told = bench.post_order(&body).await;
+    let detail = told.body["detail"].as_str().unwrap_or_default();
+    assert!(
+        told.status == 422 && detail.contains("OPENID_MISMATCH"),
+        "{told:?}"
+    );
+    assert_eq!(
+        bench.get_order("ORDER-1").await.body["rejection"]["detail"],
+        detail
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

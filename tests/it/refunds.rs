@@ -7,14 +7,17 @@ use adapters::{
     testing::{Fault as AwsFault, Match, Service},
 };
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use wechatpay_simulator::{
     ConsoleRefund, Endpoint, Fault, RefundOutcome, RefundStatus, Rule, Settings,
 };
 
 use wechatpay::UnixSeconds;
 
-use crate::support::{Bench, Lines, native};
+use crate::{
+    contract::conforms,
+    support::{Answer, Bench, Lines, native},
+};
 
 /// A paid order of 100 fen.
 async fn paid() -> Bench {
@@ -403,12 +406,81 @@ async fn a_low_balance_lets_all_refunds_rest_and_they_go_on_by_themselves() {
         (&refund["state"], &refund["trouble"]),
         (&json!("reserved"), &json!("NOT_ENOUGH"))
     );
+    // Each says once that it waits for funds, and until when.
+    for order_no in ["ORDER-1", "ORDER-2"] {
+        let refund = bench.get_refund(order_no, "R1").await;
+        conforms("/v1/orders/{order_no}/refunds/{refund_no}", "get", &refund);
+        let events = bench.get(&format!("/v1/orders/{order_no}/events")).await;
+        conforms("/v1/orders/{order_no}/events", "get", &events);
+        let waits: Vec<&Value> = events.body["events"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|event| event["from"] == "reserved" && event["to"] == "reserved")
+            .collect();
+        assert_eq!(waits.len(), 1, "{order_no}");
+        assert!(refund.body["next_try_at"].is_string(), "{refund:?}");
+        assert_eq!(
+            waits[0]["next_try_at"], refund.body["next_try_at"],
+            "{order_no}"
+        );
+        assert!(wait_s(&bench, &refund) > 400, "{order_no}: {refund:?}");
+    }
+    // One that is asked for meanwhile is told the truth at once.
+    bench.post_order(&native("ORDER-3")).await;
+    bench.pay("ORDER-3").await;
+    bench.work_off().await;
+    let asked = bench.refund("ORDER-3", "R1", 100).await;
+    let waits_s = wait_s(&bench, &asked);
+    assert!((400..=600).contains(&waits_s), "{asked:?}");
+    let retry_after = asked.header("retry-after").expect("a wait");
+    assert_eq!(retry_after, (waits_s + 2).to_string());
     bench.wechat.admin().set_balance(10_000);
     minutes(&bench, 14).await;
     assert_eq!(state(&bench, "R1").await, "succeeded");
     assert_eq!(
         bench.wechat.admin().order("ORDER-2").unwrap().refunded_fen,
         100
+    );
+}
+
+/// For how many seconds from now a refund does not go to WeChat Pay, as its client is told.
+fn wait_s(bench: &Bench, shown: &Answer) -> i64 {
+    let next = shown.body["next_try_at"].as_str().expect("a time");
+    let next = wechatpay::time::parse_rfc3339(next).expect("RFC 3339");
+    next.0 - bench.clock.now().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_s_refunds_say_that_they_go_out_a_minute_apart() {
+    let bench = paid().await;
+    let mut waits = Vec::new();
+    for (refund_no, retry_after) in [("R1", "2"), ("R2", "62"), ("R3", "122")] {
+        let asked = bench.refund("ORDER-1", refund_no, 10).await;
+        conforms("/v1/orders/{order_no}/refunds", "post", &asked);
+        assert_eq!(
+            asked.header("retry-after"),
+            Some(retry_after),
+            "{refund_no}"
+        );
+        waits.push(wait_s(&bench, &asked));
+    }
+    assert_eq!(waits, [0, 60, 120]);
+    bench.work_off().await;
+    let shown = bench.get_refund("ORDER-1", "R1").await;
+    assert_eq!(shown.body.get("next_try_at"), None, "it went: {shown:?}");
+    let events = bench.get("/v1/orders/ORDER-1/events").await.body;
+    let told: Vec<bool> = events["events"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|event| event["subject"] == "refund")
+        .map(|event| event["next_try_at"].is_string())
+        .collect();
+    assert_eq!(
+        told,
+        [true, true, true, false],
+        "three to go, and one that went"
     );
 }
 

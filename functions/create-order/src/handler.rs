@@ -203,7 +203,7 @@ impl Request<'_> {
             Existing::Mine => self.carry_on(found, Some(body), StatusCode::CREATED).await,
             Existing::OtherClient => Err(Problem::order_no_taken()),
             Existing::OtherTerms => Err(Problem::key_reused()),
-            Existing::Show => Ok(view::replayed(self.show(&found, StatusCode::OK))),
+            Existing::Show => Ok(self.show_again(&found)),
             Existing::InProgress { retry_after_s } => Err(Problem::in_progress(retry_after_s)),
             Existing::Resume if self.incoming.prefers_async() => {
                 self.enqueue(&found.order_no, found.state.name(), 0).await
@@ -221,7 +221,7 @@ impl Request<'_> {
                         .await
                         .map(view::replayed),
                     Written::No(found) => match reserve::judge(wanted, &found, now) {
-                        Existing::Show => Ok(view::replayed(self.show(&found, StatusCode::OK))),
+                        Existing::Show => Ok(self.show_again(&found)),
                         Existing::InProgress { retry_after_s } => {
                             Err(Problem::in_progress(retry_after_s))
                         }
@@ -266,7 +266,7 @@ impl Request<'_> {
                 self.enqueue(&order_no, state, lease_left_s).await
             }
             Ok(Issued::Order(order)) => Ok(self.show(&order, status)),
-            Ok(Issued::Rejected(refusal)) => Err(Problem::wechatpay_refused(&refusal)),
+            Ok(Issued::Rejected(told)) => Err(Problem::wechatpay_refused(&told)),
             // WeChat Pay is slow or down. Once our lease is over, the queue tries again with the same bytes.
             Ok(Issued::Later(_)) => self.enqueue(&order_no, state, lease_left_s).await,
             Err(error) => Err(Problem::unavailable(&error)),
@@ -299,6 +299,23 @@ impl Request<'_> {
             state,
             delay_s.max(LOOK_AFTER_S),
         ))
+    }
+
+    /// The answer to a repeat: the order as it stands. One that was rejected is refused in the words of the first time.
+    fn show_again(&self, order: &Order) -> Response<String> {
+        view::replayed(match &order.state {
+            OrderState::Rejected(why) => {
+                Problem::wechatpay_refused(&why.told()).answer(self.request_id)
+            }
+            OrderState::Reserved
+            | OrderState::AwaitingPayment(_)
+            | OrderState::Paid(_)
+            | OrderState::PartiallyRefunded(_)
+            | OrderState::Refunded(_)
+            | OrderState::Closing
+            | OrderState::Closed
+            | OrderState::PaidAfterClose(_) => self.show(order, StatusCode::OK),
+        })
     }
 
     fn show(&self, order: &Order, status: StatusCode) -> Response<String> {

@@ -20,6 +20,7 @@ use payments::{
     refund::{Refund, WantedRefund},
 };
 use tracing::{info, warn};
+use wechatpay::UnixSeconds;
 
 use crate::{
     asked::{AbnormalAsked, ReleaseAsked},
@@ -193,7 +194,11 @@ impl Request<'_> {
         let refunds = refunds.map_err(|error| Problem::unavailable(&error))?;
         Ok(view::answer(
             StatusCode::OK,
-            &view::refunds(&order.order_no, &refunds),
+            &view::refunds(
+                &order.order_no,
+                &refunds,
+                self.paused_until(&refunds).await?,
+            ),
         ))
     }
 
@@ -209,7 +214,7 @@ impl Request<'_> {
         let refund = found
             .map_err(|error| Problem::unavailable(&error))?
             .ok_or_else(Problem::refund_not_found)?;
-        Ok(view::answer(StatusCode::OK, &view::refund(&refund)))
+        self.shown_refund(&refund).await
     }
 
     /// Closes the order, at WeChat Pay first.
@@ -228,12 +233,18 @@ impl Request<'_> {
                 Ok(view::replayed(self.shown(StatusCode::OK, &order)))
             }
             Closable::Over => Ok(self.shown(StatusCode::OK, &order)),
-            // WeChat Pay's word is out; the sweep goes on.
-            Closable::Closing | Closable::Open => Ok(view::accepted(
-                order.order_no.as_str(),
-                order.state.name(),
-                LOOK_AFTER_S,
-            )),
+            // WeChat Pay's word is out; the sweep goes on when the order is due.
+            Closable::Closing | Closable::Open => {
+                let now = self.desk.clock.now();
+                let waits_s = order
+                    .due
+                    .map_or(0, |due| due.at.0.saturating_sub(now.0).max(0));
+                Ok(view::accepted(
+                    order.order_no.as_str(),
+                    order.state.name(),
+                    waits_s.saturating_add(LOOK_AFTER_S),
+                ))
+            }
         }
     }
 
@@ -269,12 +280,9 @@ impl Request<'_> {
                     trace_id = self.trace.id(),
                     "refund taken on"
                 );
-                Ok(view::refund_accepted(&refund, LOOK_AFTER_S))
+                Ok(self.refund_accepted(&refund).await)
             }
-            TakenOn::Known(refund) => Ok(view::replayed(view::answer(
-                StatusCode::OK,
-                &view::refund(&refund),
-            ))),
+            TakenOn::Known(refund) => Ok(view::replayed(self.shown_refund(&refund).await?)),
             TakenOn::OtherTerms => Err(Problem::refund_reused()),
             TakenOn::NoOrder => Err(Problem::order_not_found()),
             TakenOn::Refused(refused) => Err(refused.into()),
@@ -296,7 +304,7 @@ impl Request<'_> {
             .await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
         let refund = decided_refund(decided, "refused")?;
-        Ok(view::refund_accepted(&refund, LOOK_AFTER_S))
+        Ok(self.refund_accepted(&refund).await)
     }
 
     async fn release(
@@ -324,7 +332,7 @@ impl Request<'_> {
             .await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
         let refund = decided_refund(decided, "refused")?;
-        Ok(view::answer(StatusCode::OK, &view::refund(&refund)))
+        self.shown_refund(&refund).await
     }
 
     async fn redirect(
@@ -346,7 +354,7 @@ impl Request<'_> {
             .await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
         let refund = decided_refund(decided, "abnormal")?;
-        Ok(view::refund_accepted(&refund, LOOK_AFTER_S))
+        Ok(self.refund_accepted(&refund).await)
     }
 
     /// Sends the webhook of one event once more.
@@ -385,6 +393,41 @@ impl Request<'_> {
             .map_err(|error| Problem::unavailable(&error))?
             .filter(|order| order.client_id == caller.client_id)
             .ok_or_else(Problem::order_not_found)
+    }
+
+    /// Until when the merchant's refunds rest, where one of these is to go to WeChat Pay.
+    async fn paused_until(&self, refunds: &[Refund]) -> Result<Option<UnixSeconds>, Problem> {
+        if refunds
+            .iter()
+            .all(|refund| refund.next_try_at(None).is_none())
+        {
+            return Ok(None);
+        }
+        let until = self.desk.refunding.paused_until().await;
+        until.map_err(|error| Problem::unavailable(&error))
+    }
+
+    async fn shown_refund(&self, refund: &Refund) -> Result<Response<String>, Problem> {
+        let paused_until = self.paused_until(std::slice::from_ref(refund)).await?;
+        Ok(view::answer(
+            StatusCode::OK,
+            &view::refund(refund, paused_until),
+        ))
+    }
+
+    /// 202: the refund is on its way. It is taken on by now: where it cannot be told whether refunds rest, the answer says when
+    /// it is tried if they do not.
+    async fn refund_accepted(&self, refund: &Refund) -> Response<String> {
+        let paused_until = match refund.next_try_at(None) {
+            Some(_) => self.desk.refunding.paused_until().await,
+            None => Ok(None),
+        };
+        let paused_until = paused_until.unwrap_or_else(|error| {
+            warn!(error = %Chain(&error), "it is not known whether refunds rest");
+            None
+        });
+        let now = self.desk.clock.now();
+        view::refund_accepted(refund, paused_until, now, LOOK_AFTER_S)
     }
 
     fn shown(&self, status: StatusCode, order: &Order) -> Response<String> {

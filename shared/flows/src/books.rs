@@ -100,9 +100,8 @@ impl Books {
         else {
             return;
         };
-        if refund.state == RefundState::Reserved {
-            self.announce_refund(refund, refund.slot_at, &event.trace)
-                .await;
+        if let Some(at) = refund.next_try_at(None) {
+            self.announce_refund(refund, at, &event.trace).await;
         }
     }
 
@@ -254,6 +253,6 @@ fn is_of_the_merchant(code: &str) -> bool {
 pub(crate) const UNREADABLE_ANSWER: &str = "UNREADABLE_ANSWER";
 
 /// `NOT_ENOUGH`, in either spelling.
-fn is_low_balance(code: &str) -> bool {
+pub(crate) fn is_low_balance(code: &str) -> bool {
     code.replace('_', "").eq_ignore_ascii_case("NOTENOUGH")
 }

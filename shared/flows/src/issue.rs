@@ -15,7 +15,8 @@ use payments::{
     issue::{self, GiveUp, Next},
     journal::{Because, Cause},
     order::{
-        Handover, Order, OrderState, PayParams, Prepay, Product, Rejection, WrongValue, handover,
+        Handover, Order, OrderState, PayParams, Prepay, Product, RefusalTold, Rejection,
+        WrongValue, handover,
     },
     settle::Change,
 };
@@ -49,7 +50,7 @@ pub enum Issued {
     /// The order as it stands now: with a value, or moved on in the meantime (paid, closed).
     Order(Box<Order>),
     /// WeChat Pay refused the order for good.
-    Rejected(Refusal),
+    Rejected(RefusalTold),
     /// Nothing is known for certain. A later attempt or the sweep goes on.
     Later(GiveUp),
 }
@@ -222,18 +223,19 @@ impl Issuing {
     /// The order as the table has it by now.
     async fn as_it_stands(&self, order_no: &OrderNo) -> Result<Issued, IssueError> {
         Ok(match self.orders.read(order_no).await? {
-            Some(found) if found.state == OrderState::Rejected(Rejection::NumberUsedElsewhere) => {
-                let refusal = number_used_elsewhere();
-                warn!(
-                    order_no = order_no.as_str(),
-                    %refusal,
-                    PrepaysRejected = 1,
-                    PrepaysPutOff = 0,
-                    "the order is rejected"
-                );
-                Issued::Rejected(refusal)
+            Some(found) => {
+                // Whoever refused it for another cause has said so.
+                if let OrderState::Rejected(why @ Rejection::NumberUsedElsewhere) = &found.state {
+                    warn!(
+                        order_no = order_no.as_str(),
+                        code = why.told().code,
+                        PrepaysRejected = 1,
+                        PrepaysPutOff = 0,
+                        "the order is rejected"
+                    );
+                }
+                as_found(found)
             }
-            Some(found) => Issued::Order(Box::new(found)),
             None => self.give_up(
                 order_no,
                 GiveUp::Unknown("the order is gone from the table".to_owned()),
@@ -397,7 +399,8 @@ impl Issuing {
             at: self.clock.now(),
             request_id: refusal.request_id.clone(),
         };
-        let rejected = OrderState::Rejected(Rejection::Refused);
+        let told = RefusalTold::from(&refusal);
+        let rejected = OrderState::Rejected(Rejection::Refused(Some(told.clone())));
         let change = Change::new(order, rejected, &because);
         let applied = match self.orders.apply(&change).await {
             // Somebody holds the item for a moment, the sweep for instance: once more, or the refusal would be lost.
@@ -417,11 +420,11 @@ impl Issuing {
                     PrepaysPutOff = 0,
                     "the order is rejected"
                 );
-                Ok(Issued::Rejected(refusal))
+                Ok(Issued::Rejected(told))
             }
             Applied::Stale => match self.orders.read(&order.order_no).await? {
-                Some(found) => Ok(Issued::Order(Box::new(found))),
-                None => Ok(Issued::Rejected(refusal)),
+                Some(found) => Ok(as_found(found)),
+                None => Ok(Issued::Rejected(told)),
             },
         }
     }
@@ -438,15 +441,17 @@ struct Doubt {
     deadline_ms: i64,
 }
 
-/// The refusal for a number that another system of the merchant's uses at WeChat Pay.
-fn number_used_elsewhere() -> Refusal {
-    Refusal {
-        status: 403,
-        code: wechatpay::api::ErrorCode::OutTradeNoUsed,
-        raw_code: "OUT_TRADE_NO_USED".to_owned(),
-        message: "the number is in use at WeChat Pay for an order that was not made here"
-            .to_owned(),
-        detail: None,
-        request_id: None,
+/// An order as it was found: by now it may be rejected.
+fn as_found(order: Order) -> Issued {
+    match order.state {
+        OrderState::Rejected(why) => Issued::Rejected(why.told()),
+        OrderState::Reserved
+        | OrderState::AwaitingPayment(_)
+        | OrderState::Paid(_)
+        | OrderState::PartiallyRefunded(_)
+        | OrderState::Refunded(_)
+        | OrderState::Closing
+        | OrderState::Closed
+        | OrderState::PaidAfterClose(_) => Issued::Order(Box::new(order)),
     }
 }

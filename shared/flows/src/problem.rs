@@ -8,7 +8,7 @@ mod reconciliation;
 use std::error::Error;
 
 use http::{Response, StatusCode, header};
-use payments::{ids::BadNumber, refund::RefundRefused, request::BadRequest};
+use payments::{ids::BadNumber, order::RefusalTold, refund::RefundRefused, request::BadRequest};
 use serde_json::json;
 use tracing::{error, info};
 use wechatpay::api::Refusal;
@@ -207,16 +207,16 @@ impl Problem {
         .retry_after(60)
     }
 
-    /// WeChat Pay does not take the order.
-    pub fn wechatpay_refused(refusal: &Refusal) -> Self {
+    /// What a refusal by WeChat Pay is called.
+    pub(crate) const WECHATPAY_REFUSED: &str = "wechatpay_refused";
+
+    /// WeChat Pay does not take the order, or did not.
+    pub fn wechatpay_refused(told: &RefusalTold) -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
-            "wechatpay_refused",
+            Self::WECHATPAY_REFUSED,
             "Refused by WeChat Pay",
-            format!(
-                "WeChat Pay refused the order with {}: {}. Correct the cause and use a new order number.",
-                refusal.raw_code, refusal.message
-            ),
+            told.detail(),
         )
     }
 

@@ -13,7 +13,7 @@ use adapters::{
     wechat_api::{Answered, NotSent, WechatApi},
 };
 use payments::{
-    due::{self, BALANCE_PAUSE_S},
+    due::{self, BALANCE_PAUSE_S, Due},
     ids::{ClientId, OrderNo, OutRefundNo, RefundNo},
     issue::{Answer, is_busy_or_broken},
     journal::{Because, Cause, Subject},
@@ -39,7 +39,7 @@ use wechatpay::{
 };
 
 use crate::{
-    books::{Books, BooksError, TRIES, UNREADABLE_ANSWER, what_to_do},
+    books::{Books, BooksError, TRIES, UNREADABLE_ANSWER, is_low_balance, what_to_do},
     problem::Chain,
     settle::Settled,
 };
@@ -649,12 +649,9 @@ impl Refunding {
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         let mchid = self.wechat.mchid();
         if let Some(until) = self.guards.refunds_paused_until(mchid, now).await? {
-            let trouble = claimed.trouble.as_deref().unwrap_or(LOW_BALANCE);
             let next = due::on(order_no, until.0);
-            self.books
-                .orders
-                .hold_refund(claimed, trouble, next)
-                .await?;
+            let because = self.books.because(cause, trace);
+            self.rest(claimed, LOW_BALANCE, next, &because).await?;
             return Ok(Driven::Open);
         }
         let minute = LeaseOf::Refund { mchid, order_no };
@@ -708,9 +705,9 @@ impl Refunding {
                 self.guards.pause_refunds(mchid, until).await?;
                 // After the others, which may be smaller.
                 let next = due::on(order_no, until.0.saturating_add(BALANCE_PAUSE_S / 2));
-                self.books
-                    .orders
-                    .hold_refund(claimed, &refusal.raw_code, next)
+                let because = self.books.because(cause, trace);
+                let because = because.told_under(refusal.request_id.as_ref());
+                self.rest(claimed, &refusal.raw_code, next, &because)
                     .await?;
                 Ok(Driven::Open)
             }
@@ -719,6 +716,56 @@ impl Refunding {
                 self.refuse(claimed, refused, within, cause, trace).await
             }
         }
+    }
+
+    /// Lets a refund rest until there are funds. Its client is told by an event, the first time.
+    async fn rest(
+        &self,
+        claimed: &Refund,
+        trouble: &str,
+        next: Due,
+        because: &Because,
+    ) -> Result<(), RefundError> {
+        let rests_already = claimed.trouble.as_deref().is_some_and(is_low_balance);
+        // What a person is told of an overdue refund stays.
+        if rests_already || claimed.overdue_since.is_some() {
+            let trouble = claimed.trouble.as_deref().unwrap_or(trouble);
+            self.books
+                .orders
+                .hold_refund(claimed, trouble, next)
+                .await?;
+            return Ok(());
+        }
+        for round in 0..TRIES {
+            self.books.pause(round).await;
+            let (order, refund) = futures_util::try_join!(
+                self.books.orders.read(&claimed.order_no),
+                self.books
+                    .orders
+                    .refund(&claimed.order_no, &claimed.refund_no)
+            )?;
+            let (Some(order), Some(refund)) = (order, refund) else {
+                return Ok(());
+            };
+            if refund.state != claimed.state || refund.tries != claimed.tries {
+                return Ok(());
+            }
+            let change = refund_wait::resting(&order, &refund, trouble, next, because);
+            if self.books.write(&change).await? {
+                return Ok(());
+            }
+        }
+        Err(BooksError::Contended.into())
+    }
+
+    /// Until when the merchant's refunds rest, for want of funds; `None` when they do not.
+    ///
+    /// # Errors
+    /// The guards table does not answer.
+    pub async fn paused_until(&self) -> Result<Option<UnixSeconds>, RefundError> {
+        let now = self.books.clock.now();
+        let mchid = self.wechat.mchid();
+        Ok(self.guards.refunds_paused_until(mchid, now).await?)
     }
 
     /// Another refund of the order was sent a moment ago: WeChat Pay takes one a minute. Nothing was tried, so nothing is counted.

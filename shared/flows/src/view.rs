@@ -4,13 +4,13 @@ use http::{HeaderName, Response, StatusCode, header, header::HeaderValue};
 use payments::{
     ids::OrderNo,
     journal::Event,
-    order::Order,
+    order::{Order, OrderState, RefusalTold},
     refund::{Refund, RefundState},
 };
 use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::books::what_to_do;
+use crate::{books::what_to_do, problem::Problem};
 
 /// The order as JSON, as it stands at `now`: a prepay value is shown only while a payer can use it.
 pub fn order(order: &Order, now: UnixSeconds) -> Value {
@@ -40,6 +40,9 @@ pub fn order(order: &Order, now: UnixSeconds) -> Value {
         }
         put("prepay", shown);
     }
+    if let OrderState::Rejected(why) = &order.state {
+        put("rejection", rejection(&why.told()));
+    }
     if let Some(payment) = order.state.payment() {
         put("transaction_id", json!(payment.transaction_id));
         put("paid_at", json!(format_rfc3339_beijing(payment.paid_at)));
@@ -55,8 +58,17 @@ pub fn order(order: &Order, now: UnixSeconds) -> Value {
     Value::Object(view)
 }
 
-/// A refund as JSON.
-pub fn refund(refund: &Refund) -> Value {
+/// Why an order is rejected, in the words of the 422 that its client was answered with, or would have been.
+fn rejection(told: &RefusalTold) -> Value {
+    json!({
+        "code": Problem::WECHATPAY_REFUSED,
+        "detail": told.detail(),
+        "wechatpay_code": told.code,
+    })
+}
+
+/// A refund as JSON. `paused_until` says until when the merchant's refunds rest, if they do.
+pub fn refund(refund: &Refund, paused_until: Option<UnixSeconds>) -> Value {
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
     put("order_no", json!(refund.order_no));
@@ -76,6 +88,9 @@ pub fn refund(refund: &Refund) -> Value {
         "created_at",
         json!(format_rfc3339_beijing(refund.created_at)),
     );
+    if let Some(at) = refund.next_try_at(paused_until) {
+        put("next_try_at", json!(format_rfc3339_beijing(at)));
+    }
     if let RefundState::Succeeded(at) = &refund.state {
         put("succeeded_at", json!(format_rfc3339_beijing(*at)));
     }
@@ -92,8 +107,9 @@ pub fn refund(refund: &Refund) -> Value {
 }
 
 /// All refunds of an order as JSON.
-pub fn refunds(order_no: &OrderNo, refunds: &[Refund]) -> Value {
-    let refunds: Vec<Value> = refunds.iter().map(refund).collect();
+pub fn refunds(order_no: &OrderNo, refunds: &[Refund], paused_until: Option<UnixSeconds>) -> Value {
+    let refunds = refunds.iter().map(|shown| refund(shown, paused_until));
+    let refunds: Vec<Value> = refunds.collect();
     json!({"order_no": order_no, "refunds": refunds})
 }
 
@@ -119,6 +135,13 @@ fn shown(order_no: &OrderNo, event: &Event) -> Value {
         let request_id = request_id.map(|id| ("wechat_request_id", id.as_str()));
         for (name, value) in from.into_iter().chain(request_id) {
             fields.insert(name.to_owned(), json!(value));
+        }
+        if let Some(told) = &event.refusal {
+            fields.insert("rejection".to_owned(), rejection(told));
+        }
+        if let Some(at) = event.next_try_at {
+            let at = format_rfc3339_beijing(at);
+            fields.insert("next_try_at".to_owned(), json!(at));
         }
     }
     view
@@ -148,10 +171,22 @@ pub fn accepted(order_no: &str, state: &str, retry_after_s: i64) -> Response<Str
     )
 }
 
-/// 202: how the refund stands, and where to look for what becomes of it.
-pub fn refund_accepted(of: &Refund, retry_after_s: i64) -> Response<String> {
+/// 202: how the refund stands, and where to look for what becomes of it: `look_after_s` from `now`, or after it was tried.
+pub fn refund_accepted(
+    of: &Refund,
+    paused_until: Option<UnixSeconds>,
+    now: UnixSeconds,
+    look_after_s: i64,
+) -> Response<String> {
     let location = format!("/v1/orders/{}/refunds/{}", of.order_no, of.refund_no);
-    look_later(&refund(of), &location, retry_after_s)
+    let waits_s = of
+        .next_try_at(paused_until)
+        .map_or(0, |at| at.0.saturating_sub(now.0).max(0));
+    look_later(
+        &refund(of, paused_until),
+        &location,
+        waits_s.saturating_add(look_after_s),
+    )
 }
 
 /// 202: the event is on its way once more.

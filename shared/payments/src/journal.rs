@@ -3,7 +3,10 @@
 use serde::Serialize;
 use wechatpay::{RequestId, UnixSeconds};
 
-use crate::ids::{OrderNo, RefundNo, TransactionId};
+use crate::{
+    ids::{OrderNo, RefundNo, TransactionId},
+    order::RefusalTold,
+};
 
 /// Why an order changed, and where that can be looked up.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -107,6 +110,10 @@ pub struct Event {
     pub trace: String,
     /// What WeChat Pay calls the request, or the callback, that it told of this by: its support asks for it.
     pub request_id: Option<RequestId>,
+    /// Of an order that is rejected: in which words WeChat Pay refused it.
+    pub refusal: Option<RefusalTold>,
+    /// Of a refund that goes to WeChat Pay: when, as far as was known then.
+    pub next_try_at: Option<UnixSeconds>,
 }
 
 /// Why, when and under which trace something changes: what all events of one change share.
@@ -147,6 +154,8 @@ impl Because {
             at: self.at,
             trace: self.trace.clone(),
             request_id: self.request_id.clone(),
+            refusal: None,
+            next_try_at: None,
         }
     }
 }

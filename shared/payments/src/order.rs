@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use strict_json::{Null, Object, Wrong};
 use wechatpay::{
     UnixSeconds,
-    api::PrepayValue,
+    api::{PrepayValue, Refusal},
     pay::{AppParams, JsapiParams, MiniProgramParams},
 };
 
@@ -255,28 +255,82 @@ pub enum OrderState {
 }
 
 /// Why an order was rejected. It decides what becomes of money that comes under its number.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Rejection {
-    /// WeChat Pay refused to make it.
-    Refused,
+    /// WeChat Pay refused to make it, in these words. An order that an earlier version rejected has none.
+    Refused(Option<RefusalTold>),
     /// Another system that shares the merchant number has used the order's number at WeChat Pay. Money there is that system's.
     NumberUsedElsewhere,
 }
 
 impl Rejection {
     /// The name in the table.
-    pub const fn name(self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
-            Self::Refused => "refused",
+            Self::Refused(_) => "refused",
             Self::NumberUsedElsewhere => "number_used_elsewhere",
         }
     }
 
-    /// The reason by its name.
-    pub fn named(name: &str) -> Option<Self> {
-        [Self::Refused, Self::NumberUsedElsewhere]
+    /// The reason by its name, with WeChat Pay's words as they are stored.
+    pub fn named(name: &str, told: Option<RefusalTold>) -> Option<Self> {
+        [Self::Refused(told), Self::NumberUsedElsewhere]
             .into_iter()
             .find(|reason| reason.name() == name)
+    }
+
+    /// What its client is told, whenever it asks.
+    pub fn told(&self) -> RefusalTold {
+        match self {
+            Self::Refused(Some(told)) => told.clone(),
+            Self::Refused(None) => RefusalTold {
+                code: "UNKNOWN".to_owned(),
+                message: "its reason was not kept when it was refused".to_owned(),
+            },
+            Self::NumberUsedElsewhere => RefusalTold {
+                code: "OUT_TRADE_NO_USED".to_owned(),
+                message: "the number is in use at WeChat Pay for an order that was not made here"
+                    .to_owned(),
+            },
+        }
+    }
+}
+
+/// The words in which WeChat Pay refused an order for good, as the client was told them at first. For the order's own client
+/// alone: the free text may repeat what a payer or client wrote.
+#[derive(Clone, Eq, PartialEq)]
+pub struct RefusalTold {
+    /// Its code, as it came.
+    pub code: String,
+    /// Its text.
+    pub message: String,
+}
+
+impl RefusalTold {
+    /// What the client reads, the first time and every time after.
+    pub fn detail(&self) -> String {
+        format!(
+            "WeChat Pay refused the order with {}: {}. Correct the cause and use a new order number.",
+            self.code, self.message
+        )
+    }
+}
+
+impl From<&Refusal> for RefusalTold {
+    fn from(refusal: &Refusal) -> Self {
+        Self {
+            code: refusal.raw_code.clone(),
+            message: refusal.message.clone(),
+        }
+    }
+}
+
+/// Shows the code only.
+impl std::fmt::Debug for RefusalTold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RefusalTold")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
     }
 }
 

@@ -78,6 +78,20 @@ pub struct Refund {
     pub due: Option<Due>,
 }
 
+impl Refund {
+    /// When it goes to WeChat Pay (again), at the earliest; `None` when it has been taken there, or waits for a person. An
+    /// order's refunds go out a minute apart, and none while the merchant's refunds rest (`paused_until`).
+    pub fn next_try_at(&self, paused_until: Option<UnixSeconds>) -> Option<UnixSeconds> {
+        let is_to_go = self.state == RefundState::Reserved;
+        is_to_go.then(|| {
+            let due = self.due.map_or(self.slot_at, |due| due.at);
+            self.slot_at
+                .max(due)
+                .max(paused_until.unwrap_or(UnixSeconds(0)))
+        })
+    }
+}
+
 /// A person's decision.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Decided {
@@ -618,6 +632,9 @@ pub(crate) fn taking_on(change: Change, refund: Refund, because: &Because) -> Ch
         refund.state.name(),
         because,
     );
+    if let Some(event) = change.events.last_mut() {
+        event.next_try_at = refund.next_try_at(None);
+    }
     change.refunds = RefundTally {
         committed_fen: tally.committed_fen.saturating_add(committed_fen),
         count: tally.count.saturating_add(1),
@@ -794,6 +811,9 @@ pub fn retrying(order: &Order, refund: &Refund, because: &Because) -> Option<Cha
                 **from = refund.clone();
                 to.due = Some(due::on(&order.order_no, slot_at.0));
             }
+            if let Some(event) = change.events.last_mut() {
+                event.next_try_at = Some(slot_at);
+            }
             Some(change)
         }
         RefundState::Reserved
@@ -936,7 +956,7 @@ pub(crate) mod tests {
             OrderState::Reserved,
             OrderState::Closing,
             OrderState::Closed,
-            OrderState::Rejected(Rejection::Refused),
+            OrderState::Rejected(Rejection::Refused(None)),
         ] {
             assert_eq!(
                 reserve_on(&order(state), "R1", 1),

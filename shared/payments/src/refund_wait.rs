@@ -4,6 +4,7 @@
 use wechatpay::UnixSeconds;
 
 use crate::{
+    due::Due,
     journal::{Because, Subject},
     order::Order,
     refund::{REDIRECTED, Refund, RefundChange, RefundState},
@@ -146,6 +147,35 @@ pub fn marking(
     change
 }
 
+/// Lets a refund that WeChat Pay did not get rest until there are funds, for this trouble (WeChat Pay's code). It stays in its
+/// state, and the event says when it is tried next.
+pub fn resting(
+    order: &Order,
+    refund: &Refund,
+    trouble: &str,
+    next: Due,
+    because: &Because,
+) -> Change {
+    let rests = Refund {
+        trouble: Some(trouble.to_owned()),
+        trouble_since: None,
+        due: Some(next),
+        ..refund.clone()
+    };
+    let state = refund.state.name();
+    let subject = Subject::Refund(refund.refund_no.clone());
+    let change = Change::new(order, order.state.clone(), because);
+    let mut change = change.noting(subject, Some(state), state, because);
+    if let Some(event) = change.events.last_mut() {
+        event.next_try_at = rests.next_try_at(None);
+    }
+    change.refund = Some(RefundChange::Moves(
+        Box::new(refund.clone()),
+        Box::new(rests),
+    ));
+    change
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +214,43 @@ mod tests {
         };
         assert_eq!(*from, *refund);
         *to
+    }
+
+    #[test]
+    fn a_refund_that_rests_for_want_of_funds_says_in_an_event_when_it_is_tried_next() {
+        let waiting = refund(RefundState::Reserved);
+        let order = order(OrderState::Paid(payment("420001")));
+        let next = crate::due::on(&waiting.order_no, waiting.slot_at.0 + 600);
+        let change = resting(&order, &waiting, "NOT_ENOUGH", next, &because());
+        let [event] = &change.events[..] else {
+            panic!("{:?}", change.events)
+        };
+        assert_eq!(
+            (event.from.as_deref(), event.to.as_str()),
+            (Some("reserved"), "reserved")
+        );
+        assert_eq!(event.next_try_at, Some(next.at));
+        let Some(RefundChange::Moves(_, rests)) = &change.refund else {
+            panic!("{:?}", change.refund)
+        };
+        assert_eq!(
+            (rests.trouble.as_deref(), rests.due),
+            (Some("NOT_ENOUGH"), Some(next))
+        );
+        assert_eq!(rests.next_try_at(None), Some(next.at));
+        let longer = UnixSeconds(next.at.0 + 60);
+        assert_eq!(
+            rests.next_try_at(Some(longer)),
+            Some(longer),
+            "the merchant's refunds rest"
+        );
+        for over in [RefundState::Processing, RefundState::Refused("X".into())] {
+            let rests = Refund {
+                state: over,
+                ..*rests.clone()
+            };
+            assert_eq!(rests.next_try_at(None), None, "{:?}", rests.state);
+        }
     }
 
     #[test]

@@ -110,7 +110,7 @@ mod tests {
             ("closed", found(OrderState::Closed, free), Existing::Show),
             (
                 "rejected",
-                found(OrderState::Rejected(Rejection::Refused), free),
+                found(OrderState::Rejected(Rejection::Refused(None)), free),
                 Existing::Show,
             ),
         ] {

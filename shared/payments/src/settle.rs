@@ -208,7 +208,7 @@ fn of_another_system(
         | OrderState::AwaitingPayment(_)
         | OrderState::Closing
         | OrderState::Closed
-        | OrderState::Rejected(Rejection::Refused) => {
+        | OrderState::Rejected(Rejection::Refused(_)) => {
             (age_s >= OLDER_S).then_some(ParkReason::OlderThanOrder)
         }
         OrderState::Paid(_)
@@ -337,6 +337,17 @@ impl Change {
     /// The change from the order as it was read to another state, with its event; none when the state stays.
     pub fn new(order: &Order, to: OrderState, because: &Because) -> Self {
         let (from, becomes) = (order.state.name(), to.name());
+        let refusal = match &to {
+            OrderState::Rejected(why) => Some(why.told()),
+            OrderState::Reserved
+            | OrderState::AwaitingPayment(_)
+            | OrderState::Paid(_)
+            | OrderState::PartiallyRefunded(_)
+            | OrderState::Refunded(_)
+            | OrderState::Closing
+            | OrderState::Closed
+            | OrderState::PaidAfterClose(_) => None,
+        };
         let change = Self {
             from: order.clone(),
             to,
@@ -349,7 +360,11 @@ impl Change {
         if from == becomes {
             change
         } else {
-            change.noting(Subject::Order, Some(from), becomes, because)
+            let mut change = change.noting(Subject::Order, Some(from), becomes, because);
+            if let Some(event) = change.events.last_mut() {
+                event.refusal = refusal;
+            }
+            change
         }
     }
 
@@ -550,7 +565,7 @@ pub(crate) mod tests {
             OrderState::Refunded(paid.clone()),
             OrderState::Closing,
             OrderState::Closed,
-            OrderState::Rejected(Rejection::Refused),
+            OrderState::Rejected(Rejection::Refused(None)),
             OrderState::PaidAfterClose(paid),
         ]
     }
@@ -590,7 +605,10 @@ pub(crate) mod tests {
 
     #[test]
     fn late_money_is_booked_and_given_back_in_one_change_under_the_same_number_each_time() {
-        for state in [OrderState::Closed, OrderState::Rejected(Rejection::Refused)] {
+        for state in [
+            OrderState::Closed,
+            OrderState::Rejected(Rejection::Refused(None)),
+        ] {
             let late = || match settle(&state, &notice(Outcome::Paid(money("420001", 100)))) {
                 Settlement::Change(change) => change,
                 other @ (Settlement::AlreadyDone | Settlement::StillOpen | Settlement::Park(_)) => {
@@ -731,7 +749,7 @@ pub(crate) mod tests {
     #[test]
     fn money_before_its_order_is_the_orders_only_where_it_was_taken_on_for_it() {
         let older = UnixSeconds(payment("420001").paid_at.0 + OLDER_S);
-        let refused = OrderState::Rejected(Rejection::Refused);
+        let refused = OrderState::Rejected(Rejection::Refused(None));
         for (client, state, reason) in [
             (ClientId::NOBODY, OrderState::Closed, None),
             ("shop", OrderState::Closed, Some(ParkReason::OlderThanOrder)),

@@ -260,6 +260,8 @@ fn what_happened_to_the_order_stands_between_what_happened_to_the_difference() {
         at: at(seconds),
         trace: String::new(),
         request_id: None,
+        refusal: None,
+        next_try_at: None,
     };
     let explained = found(Kind::AmountDiffers)
         .decided(Decision::Explain, "li", "a discount", at(60))

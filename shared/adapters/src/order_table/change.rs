@@ -9,7 +9,7 @@ use payments::{
     due::Due,
     journal::Subject,
     money::Fen,
-    order::OrderState,
+    order::{OrderState, Rejection},
     refund::{ParkedChange, Refund, RefundChange},
     settle::Change,
 };
@@ -153,6 +153,12 @@ impl OrderTable {
         if let OrderState::Rejected(why) = &change.to {
             set.push_str(", rejected_for = :rejected_for");
             update = update.expression_attribute_values(":rejected_for", text(why.name()));
+            if let Rejection::Refused(Some(told)) = why {
+                set.push_str(", refusal_code = :refusal_code, refusal_message = :refusal_message");
+                update = update
+                    .expression_attribute_values(":refusal_code", text(&told.code))
+                    .expression_attribute_values(":refusal_message", text(&told.message));
+            }
         }
         if let Some(payment) = change.to.payment() {
             set.push_str(", transaction_id = :transaction_id, paid_at = :paid_at, day_shard = :day_shard, day_id = :day_id");

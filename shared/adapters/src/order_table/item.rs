@@ -10,6 +10,7 @@
 //! | `state`, `version` | where it stands, and after how many changes |
 //! | `issued` | true once it had a prepay value |
 //! | `rejected_for` | why it was rejected; absent on one that an earlier version rejected: WeChat Pay refused it |
+//! | `refusal_code`, `refusal_message` | in which words WeChat Pay refused it; also on the event. Neither leaves the table by its stream |
 //! | `prepay` | JSON: value or signed parameters, with its expiry |
 //! | `transaction_id`, `paid_at` | the booked payment |
 //! | `refund_committed_fen`, `refunded_fen`, `refund_count`, `next_refund_at` | what is given back of it |
@@ -31,7 +32,8 @@ use payments::{
     journal::{Cause, Event, Subject},
     money::Fen,
     order::{
-        Attempt, Fingerprint, Order, OrderState, Payment, Prepay, Product, RefundTally, Rejection,
+        Attempt, Fingerprint, Order, OrderState, Payment, Prepay, Product, RefundTally,
+        RefusalTold, Rejection,
     },
     refund::{ParkedPayment, ParkedState},
     webhook::OutgoingEvent,
@@ -272,11 +274,24 @@ fn event_attributes_alone(event: &Event) -> Item {
     if let Some(request_id) = &event.request_id {
         item.insert(WECHAT_REQUEST_ID.to_owned(), text(request_id.as_str()));
     }
+    if let Some(refusal) = &event.refusal {
+        item.insert(REFUSAL_CODE.to_owned(), text(&refusal.code));
+        item.insert(REFUSAL_MESSAGE.to_owned(), text(&refusal.message));
+    }
+    if let Some(at) = event.next_try_at {
+        item.insert(NEXT_TRY_AT.to_owned(), number(at.0));
+    }
     item
 }
 
 /// Where an event that WeChat Pay told of has its `Request-ID`. Events of earlier versions have none.
 const WECHAT_REQUEST_ID: &str = "wechat_request_id";
+/// Where the event of a refund that goes to WeChat Pay says when. Events of earlier versions do not.
+const NEXT_TRY_AT: &str = "next_try_at";
+/// Where a rejected order, and the event of that, has WeChat Pay's code.
+pub(super) const REFUSAL_CODE: &str = "refusal_code";
+/// And its text.
+pub(super) const REFUSAL_MESSAGE: &str = "refusal_message";
 
 fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
     let cause = Cause::of(
@@ -305,6 +320,12 @@ fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
         at: UnixSeconds(fields.number("at")?),
         trace: fields.text("trace")?.to_owned(),
         request_id: fields.optional(WECHAT_REQUEST_ID).and_then(RequestId::read),
+        refusal: fields.refusal(),
+        next_try_at: fields
+            .item
+            .contains_key(NEXT_TRY_AT)
+            .then(|| fields.number(NEXT_TRY_AT).map(UnixSeconds))
+            .transpose()?,
     })
 }
 
@@ -357,6 +378,14 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// Items of earlier versions have none.
+    fn refusal(&self) -> Option<RefusalTold> {
+        Some(RefusalTold {
+            code: self.optional(REFUSAL_CODE)?.to_owned(),
+            message: self.optional(REFUSAL_MESSAGE)?.to_owned(),
+        })
+    }
+
     fn state(&self) -> Result<OrderState, TableError> {
         Ok(match self.text("state")? {
             "reserved" => OrderState::Reserved,
@@ -369,8 +398,10 @@ impl<'a> Fields<'a> {
             "closing" => OrderState::Closing,
             "closed" => OrderState::Closed,
             "rejected" => OrderState::Rejected(match self.optional("rejected_for") {
-                Some(_) => self.parsed("rejected_for", Rejection::named)?,
-                None => Rejection::Refused,
+                Some(_) => self.parsed("rejected_for", |name| {
+                    Rejection::named(name, self.refusal())
+                })?,
+                None => Rejection::Refused(None),
             }),
             "paid_after_close" => OrderState::PaidAfterClose(self.payment()?),
             _ => return Err(self.damaged("state")),
