@@ -218,7 +218,14 @@ def point_in_time_recovery(template):
     return any("PointInTimeRecoverySpecification" in table for table in tables)
 
 
-WITHOUT_EFFECT = [reserved_concurrency, throttles, permissions, point_in_time_recovery]
+def fair_queues(template):
+    """Fair queues: the engine hands messages over in the order in which they came, whoever's they are, so a slow receiver
+    of webhooks holds up the others here."""
+    rules = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Events::Rule"]
+    return any("SqsParameters" in target for rule in rules for target in rule.get("Targets", []))
+
+
+WITHOUT_EFFECT = [reserved_concurrency, throttles, permissions, point_in_time_recovery, fair_queues]
 
 
 def dropped(template):

@@ -69,11 +69,11 @@ class Adaptations(unittest.TestCase):
     def test_only_tables_with_a_time_to_live_get_one_set(self):
         times = deploy.take_times_to_live(translated({}))
         expires = {"AttributeName": "expires_at", "Enabled": True}
-        self.assertEqual(times, {"GuardsTable": expires, "NoticesTable": expires})
+        self.assertEqual(times, dict.fromkeys(("GuardsTable", "NoticesTable", "UndeliveredEventsTable"), expires))
 
     def test_limits_that_the_engine_drops_are_named(self):
         told = " ".join(deploy.dropped(translated({"ReserveConcurrency": "true"})))
-        for subject in ("Reserved concurrency: ", "Throttles: ", "Permissions: ", "Point-in-time recovery: "):
+        for subject in ("Reserved concurrency: ", "Throttles: ", "Permissions: ", "Point-in-time recovery: ", "Fair queues: "):
             self.assertIn(subject, told)
         told = deploy.dropped(translated({"ReserveConcurrency": "false"}))
         self.assertNotIn(deploy.reserved_concurrency.__doc__, told)

@@ -307,6 +307,8 @@ class OnTheEngine(unittest.TestCase):
             ("POST", "/v1/orders/A-000001/refunds/R-1/release"),
             ("GET", "/v1/orders/A-000001/events"),
             ("POST", "/v1/orders/A-000001/events/3/replay"),
+            ("GET", "/v1/webhook"),
+            ("POST", "/v1/webhook/resend"),
             ("POST", "/v1/callbacks/wechatpay"),
         ):
             status, body = self.engine.get(f"/_aws/execute-api/{api}/$default{path}", method)

@@ -33,10 +33,10 @@ pub(crate) struct Sandbox {
 
 /// What a function works with.
 pub(crate) enum Desk {
-    CreateOrder(create_order::desk::Desk),
-    ManageOrder(manage_order::desk::Desk),
+    CreateOrder(Box<create_order::desk::Desk>),
+    ManageOrder(Box<manage_order::desk::Desk>),
     ReceiveCallback(receive_callback::desk::Desk),
-    ProcessPayment(process_payment::desk::Desk),
+    ProcessPayment(Box<process_payment::desk::Desk>),
     Reconcile(Box<reconcile::desk::Desk>),
 }
 
@@ -98,16 +98,22 @@ impl Site {
         let (variables, random) = (&environment, &self.random);
         let desk = match function {
             Function::CreateOrder => {
-                Desk::CreateOrder(open!(create_order, variables, &aws, clock, random))
+                let desk = open!(create_order, variables, &aws, clock, random);
+                Desk::CreateOrder(Box::new(desk))
             }
-            Function::ManageOrder => {
-                Desk::ManageOrder(open!(manage_order, variables, &aws, clock, random))
-            }
+            Function::ManageOrder => Desk::ManageOrder(Box::new(open!(
+                manage_order,
+                variables,
+                &aws,
+                clock,
+                random
+            ))),
             Function::ReceiveCallback => {
                 Desk::ReceiveCallback(open!(receive_callback, variables, &aws, clock, random))
             }
             Function::ProcessPayment => {
-                Desk::ProcessPayment(open!(process_payment, variables, &aws, clock, random))
+                let desk = open!(process_payment, variables, &aws, clock, random);
+                Desk::ProcessPayment(Box::new(desk))
             }
             Function::Reconcile => {
                 let desk = open!(reconcile, variables, &aws, clock, random);

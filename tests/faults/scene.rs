@@ -648,6 +648,7 @@ fn environment(tables: &Tables, notify_url: &str) -> BTreeMap<String, String> {
         ("WECHATPAY_APPIDS", APPID),
         ("NOTIFY_URL", notify_url),
         ("NOTICES_TABLE", &tables.notices),
+        ("UNDELIVERED_EVENTS_TABLE", &tables.undelivered_events),
         ("WEBHOOKS_QUEUE_URL", WEBHOOKS),
         ("WEBHOOK_ALLOW_LOOPBACK", "true"),
         // Which may be so on this machine only; the calls themselves go to the scene's own engines.

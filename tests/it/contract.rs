@@ -10,6 +10,7 @@ mod orders;
 mod reconciliations;
 mod refunds;
 mod values;
+mod webhook;
 
 use std::sync::LazyLock;
 

@@ -38,7 +38,7 @@ fn each_function_names_everything_that_is_missing_at_once() {
         (
             refused!(manage_order, &nothing),
             &core,
-            &["WEBHOOKS_QUEUE_URL"],
+            &["WEBHOOKS_QUEUE_URL", "UNDELIVERED_EVENTS_TABLE"],
         ),
         (
             refused!(receive_callback, &nothing),

@@ -15,6 +15,7 @@ use adapters::{
     queues::Queue,
     random::Random,
     testing::{DynamoEngine, Fault, Match, Service, Wire},
+    undelivered::UndeliveredEvents,
     webhook_http::{Reach, WebhookUrl},
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
@@ -31,8 +32,9 @@ use payments::{ids::ClientId, webhook::OutgoingEvent};
 use send_webhook::{desk::Desk, handler, settings::Settings};
 use serde_json::{Value, json};
 use standard_webhooks::{Received, Secret, verify};
+use wechatpay::UnixSeconds;
 
-use crate::support::{Hidden, LocalAws, MAX_RECEIVE_COUNT, MCHID};
+use crate::support::{Hidden, Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID};
 
 /// A batch has so much time, unless the test says otherwise.
 const PLENTY_MS: i64 = 30_000;
@@ -48,6 +50,7 @@ pub(crate) struct Scene {
     sqs: aws_sdk_sqs::Client,
     hidden: Hidden,
     pub(crate) receiver: Receiver,
+    undelivered: UndeliveredEvents,
     _engine: DynamoEngine,
 }
 
@@ -82,6 +85,7 @@ impl Scene {
             ("SECRETS_KEY_ID", &local.secrets_key_id),
             ("WECHATPAY_MCHID", MCHID),
             ("WEBHOOKS_QUEUE_URL", &queue_url),
+            ("UNDELIVERED_EVENTS_TABLE", &tables.undelivered_events),
             ("WEBHOOK_ALLOW_LOOPBACK", allow_loopback),
             ("AWS_ENDPOINT_URL", &local.endpoint),
         ]
@@ -98,6 +102,7 @@ impl Scene {
                 clock.clone(),
             ),
             queue: Queue::new(aws.sqs(), &queue_url),
+            undelivered: UndeliveredEvents::new(aws.dynamodb(), &tables.undelivered_events, MCHID),
             queue_url,
             sqs,
             clock,
@@ -152,6 +157,24 @@ impl Scene {
 
     async fn process(&self, records: Vec<Record>, left_ms: i64) -> Answer {
         handler::process(&self.desk, Batch { records }, self.clock.now_ms() + left_ms).await
+    }
+
+    /// The events of the client that are on record as undelivered.
+    async fn kept(&self) -> Vec<String> {
+        let (from, to) = (UnixSeconds(0), UnixSeconds(i64::MAX));
+        let page = self.undelivered.page("shop", from, to, None, 100).await;
+        let page = page.expect("read");
+        page.events.iter().map(OutgoingEvent::webhook_id).collect()
+    }
+
+    /// The receiver says 410 to one event each hour, until its webhook is disabled.
+    async fn say_410_for_hours(&self) {
+        for _ in 0..=6 {
+            self.receiver.answer_next(StatusCode::GONE);
+            let gone = record_of("gone", on_the_bus(&event("ORDER-0", 3)), 1);
+            self.process(vec![gone], PLENTY_MS).await;
+            self.clock.advance(Duration::from_secs(3_600));
+        }
     }
 
     /// Whether the receiver would believe this webhook with the secret of this byte.
@@ -511,32 +534,159 @@ async fn each_failure_hides_the_message_for_the_next_step_until_it_is_a_dead_let
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_is_gone_gets_no_more_until_it_is_set_up_anew() {
+async fn one_410_ends_nothing_and_the_event_comes_again() {
     let scene = Scene::start().await;
     scene.receiver.answer_next(StatusCode::GONE);
     scene.publish(&event("ORDER-1", 3)).await;
-    assert_eq!(scene.work_off().await, 0, "done with: not tried again");
-    scene.publish(&event("ORDER-2", 3)).await;
-    assert_eq!(scene.work_off().await, 0);
-    assert_eq!(scene.receiver.ids(), ["ORDER-1_3"]);
+    assert_eq!(scene.work_off().await, 1, "it is tried again");
+    assert_eq!(scene.hidden.times_s(), [5]);
+    let again = record_of("again", on_the_bus(&event("ORDER-1", 3)), 2);
+    assert!(failed(&scene.process(vec![again], PLENTY_MS).await).is_empty());
+    assert_eq!(scene.receiver.ids(), ["ORDER-1_3"; 2]);
+    assert!(scene.kept().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_says_410_for_hours_gets_no_more_a_person_is_told_and_its_events_are_kept()
+{
+    let scene = Scene::start().await;
+    let lines = Lines::default();
+    lines.of(scene.say_410_for_hours()).await;
     let webhook = scene.keys.webhook("shop").await.expect("read");
     assert!(
         matches!(webhook.as_deref(), Some(Webhook::Disabled { why, .. }) if why.contains("410")),
         "{webhook:?}"
     );
+    let [told] = &lines.take("ERROR")[..] else {
+        panic!("one ERROR line")
+    };
+    assert_eq!(told["client_id"], "shop");
+    assert!(
+        told["what_to_do"]
+            .as_str()
+            .is_some_and(|what| what.contains("resend"))
+    );
+    assert_eq!(scene.kept().await, ["ORDER-0_3"]);
+    // What comes now is kept as well, twice or not, and a person hears of it again each hour.
+    let got = scene.receiver.got().len();
+    for seconds in [0, 1, 3_600] {
+        scene.clock.advance(Duration::from_secs(seconds));
+        scene.publish(&event("ORDER-1", 3)).await;
+        assert_eq!(
+            lines.of(scene.work_off()).await,
+            0,
+            "done with: not tried again"
+        );
+    }
+    assert_eq!(lines.take("ERROR").len(), 2);
+    assert_eq!(scene.receiver.got().len(), got);
+    assert_eq!(scene.kept().await, ["ORDER-0_3", "ORDER-1_3"]);
     scene.set_up("shop", &scene.receiver.url(), 2).await;
     scene.clock.advance(Duration::from_secs(60));
     scene.publish(&event("ORDER-3", 3)).await;
     assert_eq!(scene.work_off().await, 0);
-    assert_eq!(scene.receiver.ids(), ["ORDER-1_3", "ORDER-3_3"]);
+    assert_eq!(scene.receiver.ids()[got..], ["ORDER-3_3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_kept_comes_again() {
+    let scene = Scene::start().await;
+    scene.say_410_for_hours().await;
+    let puts = Match::operation(Service::DynamoDb, "PutItem");
+    scene.wire.break_all(puts, Fault::ServiceFault);
+    scene.publish(&event("ORDER-1", 3)).await;
+    assert_eq!(scene.work_off().await, 1, "the message stays in the queue");
+    scene.wire.mend();
+    let again = record_of("again", on_the_bus(&event("ORDER-1", 3)), 2);
+    assert!(failed(&scene.process(vec![again], PLENTY_MS).await).is_empty());
+    assert_eq!(scene.kept().await, ["ORDER-0_3", "ORDER-1_3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_event_leaves_the_record_when_it_is_sent_again_and_taken_and_not_before() {
+    let scene = Scene::start().await;
+    scene.say_410_for_hours().await;
+    scene.set_up("shop", &scene.receiver.url(), 2).await;
+    scene.clock.advance(Duration::from_secs(60));
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let event = event("ORDER-0", 3);
+    for (status, kept) in [(StatusCode::BAD_GATEWAY, 1), (StatusCode::OK, 0)] {
+        scene.receiver.answer_next(status);
+        let sent = scene.queue.send_webhook(&event, traceparent);
+        sent.await.expect("queued");
+        scene.work_off().await;
+        assert_eq!(scene.kept().await.len(), kept, "{status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_given_up_is_kept_and_one_that_is_moved_back_and_taken_leaves() {
+    let scene = Scene::start().await;
+    scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
+    let mut given_up = event("ORDER-1", 3);
+    given_up.at = scene.clock.now();
+    let last = record_of("last", on_the_bus(&given_up), MAX_RECEIVE_COUNT);
+    assert_eq!(
+        failed(&scene.process(vec![last], PLENTY_MS).await),
+        ["last"]
+    );
+    assert_eq!(scene.kept().await, ["ORDER-1_3"]);
+    // From the dead-letter queue, two days later: nothing tells it from a new message but its age.
+    scene.clock.advance(Duration::from_secs(2 * 24 * 3_600));
+    scene.publish(&given_up).await;
+    assert_eq!(scene.work_off().await, 0);
+    assert!(scene.kept().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_sent_again_says_whose_it_is_so_that_the_queue_is_fair() {
+    let scene = Scene::start().await;
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let event = event("ORDER-1", 3);
+    let sent = scene.queue.send_webhook(&event, traceparent);
+    sent.await.expect("queued");
+    let [message] = &receive(&scene.sqs, &scene.queue_url).await[..] else {
+        panic!("one message")
+    };
+    let told = message.attributes().expect("attributes");
+    let group = told.get(&MessageSystemAttributeName::MessageGroupId);
+    assert_eq!(group.map(String::as_str), Some("shop"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_receiver_answered_last_is_written_down_for_its_client() {
+    let scene = Scene::start().await;
+    let last = async || {
+        let state = scene.keys.webhook_state("shop").await.expect("read");
+        let last = state.expect("a webhook").last_answer;
+        last.map(|last| (last.answer, scene.clock.now().0 - last.since.0))
+    };
+    assert_eq!(last().await, None);
+    let mut sent = 0;
+    for (status, seconds, expected) in [
+        (StatusCode::OK, 0, ("200", 0)),
+        (StatusCode::OK, 90, ("200", 90)),
+        (StatusCode::BAD_GATEWAY, 1, ("502", 0)),
+    ] {
+        scene.clock.advance(Duration::from_secs(seconds));
+        scene.receiver.answer_next(status);
+        sent += 1;
+        scene.publish(&event("ORDER-1", sent)).await;
+        scene.work_off().await;
+        let (answer, since_s) = expected;
+        assert_eq!(last().await, Some((answer.to_owned(), since_s)), "{status}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_old_place_s_410_does_not_end_the_new_one() {
     let scene = Scene::start().await;
     let new = Receiver::start().await;
-    scene.publish(&event("ORDER-1", 3)).await;
-    assert_eq!(scene.work_off().await, 0, "the function has the old place");
+    // The second time, the function reads where it goes and writes nothing down.
+    for version in [2, 3] {
+        scene.publish(&event("ORDER-1", version)).await;
+        assert_eq!(scene.work_off().await, 0, "the function has the old place");
+    }
     scene.set_up("shop", &new.url(), 2).await;
     scene.receiver.answer_next(StatusCode::GONE);
     scene.publish(&event("ORDER-2", 3)).await;
@@ -671,22 +821,53 @@ async fn ten_receivers_of_a_batch_are_waited_for_side_by_side() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends() {
+async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_holds_up_nobody_next()
+ {
     let scene = Scene::start().await;
+    let kiosk = Receiver::start().await;
+    scene.set_up("kiosk", &kiosk.url(), 7).await;
     scene.receiver.wait_for(usize::MAX);
     let slow = record_of("slow", on_the_bus(&event("ORDER-1", 3)), 1);
     let began = std::time::Instant::now();
-    let answer = scene.process(vec![slow], 8_000).await;
+    let answer = scene.process(vec![slow], 14_000).await;
     assert_eq!(failed(&answer), ["slow"]);
-    assert!(began.elapsed() < Duration::from_millis(7_500));
+    assert!(began.elapsed() < Duration::from_millis(9_500));
     assert_eq!(scene.hidden.times_s()[0], 5);
+
+    // Nine more of its events and one of another client: the batch waits for nothing.
+    let mut batch: Vec<Record> = (1..=9)
+        .map(|n| record_of("slow", on_the_bus(&event(&format!("ORDER-{n}"), 4)), 1))
+        .collect();
+    let mut of_kiosk = event("ORDER-0", 2);
+    of_kiosk.client_id = ClientId::new("kiosk");
+    batch.push(record_of("kiosk", on_the_bus(&of_kiosk), 1));
+    let began = std::time::Instant::now();
+    let answer = scene.process(batch, PLENTY_MS).await;
+    assert_eq!(failed(&answer), ["slow"; 9]);
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(kiosk.ids(), ["ORDER-0_2"]);
+    assert_eq!(scene.receiver.ids(), ["ORDER-1_3"], "it is left alone");
+
+    // Unless an event has no other attempt before it; and then it is asked again.
+    scene.receiver.wait_for(0);
+    let last = record_of("last", on_the_bus(&event("ORDER-1", 3)), MAX_RECEIVE_COUNT);
+    assert!(failed(&scene.process(vec![last], PLENTY_MS).await).is_empty());
+    scene.clock.advance(Duration::from_secs(45));
+    scene.publish(&event("ORDER-1", 4)).await;
+    assert_eq!(scene.work_off().await, 0);
+    let expected = ["ORDER-1_3", "ORDER-1_3", "ORDER-1_4"];
+    assert_eq!(scene.receiver.ids(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_event_is_begun_when_the_time_is_nearly_up() {
     let scene = Scene::start().await;
     let late = record_of("late", on_the_bus(&event("ORDER-1", 3)), 1);
-    let answer = scene.process(vec![late], 7_999).await;
+    let answer = scene.process(vec![late], 13_999).await;
     assert_eq!(failed(&answer), ["late"]);
     assert!(scene.receiver.got().is_empty() && scene.hidden.times_s().is_empty());
 }
@@ -732,6 +913,7 @@ fn the_function_names_everything_that_is_missing_or_malformed_at_once() {
             "SECRETS_KEY_ID",
             "WECHATPAY_MCHID",
             "WEBHOOKS_QUEUE_URL",
+            "UNDELIVERED_EVENTS_TABLE",
         ]
     );
     let odd = BTreeMap::from([("WEBHOOK_ALLOW_LOOPBACK", "yes")]);

@@ -34,6 +34,8 @@ ROUTES = {
     "POST /v1/orders/{order_no}/refunds/{refund_no}/release": "ManageOrder",
     "GET /v1/orders/{order_no}/events": "ManageOrder",
     "POST /v1/orders/{order_no}/events/{version}/replay": "ManageOrder",
+    "GET /v1/webhook": "ManageOrder",
+    "POST /v1/webhook/resend": "ManageOrder",
     "POST /v1/callbacks/wechatpay": "ReceiveCallback",
     "GET /v1/reconciliations/{date}": "Console",
     "POST /v1/reconciliations/{date}": "Console",
@@ -59,7 +61,7 @@ AUTHORIZER = {
 # What each function may be called for, as the end of an ARN.
 CALLED_FOR = {
     "CreateOrder": ["POST/v1/orders"],
-    "ManageOrder": ["GET/v1/orders/*", "POST/v1/orders/*"],
+    "ManageOrder": ["GET/v1/orders/*", "POST/v1/orders/*", "GET/v1/webhook", "POST/v1/webhook/resend"],
     "ReceiveCallback": ["POST/v1/callbacks/wechatpay"],
     "Console": [
         "GET/v1/reconciliations/*",
@@ -216,7 +218,7 @@ def tables(_parameters, resources):
             "KMSMasterKeyId": arn("StorageKey"),
         }:
             yield f"{name} is not encrypted with the storage key"
-        if name in ("GuardsTable", "NoticesTable"):
+        if name in ("GuardsTable", "NoticesTable", "UndeliveredEventsTable"):
             if properties.get("TimeToLiveSpecification") != {"AttributeName": "expires_at", "Enabled": True}:
                 yield f"what is over stays in {name}"
         if name == "GuardsTable":

@@ -115,8 +115,10 @@ def bus(resources):
         {
             "Id": "webhooks",
             "Arn": arn("WebhooksQueue"),
+            # A fair queue: no client's events fill all lanes.
+            "SqsParameters": {"MessageGroupId": "$.detail.client_id"},
             "RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400},
             "DeadLetterConfig": {"Arn": arn("WebhooksDlq")},
         }
     ]:
-        yield "the rule does not bring events to the webhooks queue, or drops those that it cannot bring there"
+        yield "the rule does not bring events to the webhooks queue, says not whose, or drops those that it cannot bring"

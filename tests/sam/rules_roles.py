@@ -7,6 +7,7 @@ DAYS = "day#${Mchid}#*"
 
 # Whose items: none of another merchant's, and clients' keys only where a client's signature is verified.
 MERCHANT, CLIENTS, ORDERS, NOTICES = "merchant#${Mchid}", "client#*", "order#${Mchid}#*", "${Mchid}#*"
+UNDELIVERED = "${Mchid}#*"
 
 
 def items(table, calls, *keys):
@@ -74,10 +75,13 @@ GRANTS = {
         *SIGN,
     ],
     "ManageOrder": [
-        items("KeysTable", READ, MERCHANT, CLIENTS),
+        items("KeysTable", READ, MERCHANT, CLIENTS, "webhook#*"),
         items("OrdersTable", WRITE | {"Query"}, ORDERS),
         items("GuardsTable", {"PutItem"}, "nonce#*"),
         items("GuardsTable", {"PutItem"}, "ask#*"),
+        items("GuardsTable", {"GetItem"}, "pause#*"),
+        items("GuardsTable", {"PutItem"}, "resend#${Mchid}#*"),
+        items("UndeliveredEventsTable", {"Query"}, UNDELIVERED),
         items("GuardsTable", {"PutItem"}, UNKNOWN_SERIAL),
         items("NoticesTable", {"UpdateItem"}, NOTICES),
         sends("PaymentRequestsQueue"),
@@ -133,6 +137,7 @@ GRANTS = {
     ],
     "SendWebhook": [
         items("KeysTable", {"GetItem", "UpdateItem"}, "webhook#*"),
+        items("UndeliveredEventsTable", {"PutItem", "DeleteItem"}, UNDELIVERED),
         takes("WebhooksQueue"),
         WEBHOOK_SECRETS,
     ],

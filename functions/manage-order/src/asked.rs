@@ -1,5 +1,6 @@
-//! Bodies of requests in which a person decides about a refund.
+//! Bodies of requests: what a person decides about a refund, and which events are sent again.
 
+use adapters::undelivered::AfterEvent;
 use flows::refund::AbnormalTo;
 use payments::{
     refund::Decided,
@@ -7,6 +8,7 @@ use payments::{
 };
 use serde::Deserialize;
 use strict_json::{Null, Object};
+use wechatpay::{UnixSeconds, time::parse_rfc3339};
 
 /// `POST .../release`: who gives the reserved money free, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +19,51 @@ pub(crate) struct ReleaseAsked {
 /// `POST .../abnormal`: where the money goes. Its text never gets further than to WeChat Pay, encrypted.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct AbnormalAsked(AbnormalTo);
+
+/// `POST /v1/webhook/resend`: when the events happened that are sent again, both ends included.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ResendAsked {
+    pub(crate) from: UnixSeconds,
+    pub(crate) to: UnixSeconds,
+    pub(crate) after: Option<AfterEvent>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResendWire {
+    from: String,
+    to: Option<String>,
+    after: Option<String>,
+}
+
+impl ResendAsked {
+    /// Reads the body. Without an end the range reaches to `now`.
+    pub(crate) fn read(body: &[u8], now: UnixSeconds) -> Result<Self, BadRequest> {
+        let wire: ResendWire = strict_json::read(body, Null::Refused)?;
+        let time = |field, text: &str| {
+            parse_rfc3339(text).map_err(|_| {
+                bad(
+                    field,
+                    "must be an RFC 3339 time such as 2026-08-01T12:00:01+08:00",
+                )
+            })
+        };
+        let from = time("from", &wire.from)?;
+        let to = wire.to.map_or(Ok(now), |to| time("to", &to))?;
+        if to < from {
+            return Err(bad("to", "must not be before `from`"));
+        }
+        let after = wire.after.map(|after| {
+            AfterEvent::parse(&after)
+                .ok_or_else(|| bad("after", "must be what an earlier answer gave as `after`"))
+        });
+        Ok(Self {
+            from,
+            to,
+            after: after.transpose()?,
+        })
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +133,27 @@ mod tests {
             r#"["Li","paid in cash"]"#,
         ] {
             assert!(ReleaseAsked::read(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_range_of_events_is_two_times_in_order_and_reaches_to_now_without_the_second() {
+        let now = UnixSeconds(1_785_556_801);
+        let read = |body: &str| ResendAsked::read(body.as_bytes(), now);
+        let asked = read(r#"{"from":"2026-08-01T11:00:00+08:00"}"#).unwrap();
+        assert_eq!((asked.from.0, asked.to), (now.0 - 3_601, now));
+        assert!(
+            read(r#"{"from":"2026-08-01T11:00:00+08:00","to":"2026-08-01T03:00:00Z"}"#).is_ok()
+        );
+        for body in [
+            r#"{}"#,
+            r#"{"from":"2026-08-01"}"#,
+            r#"{"from":"2026-08-01T11:00:00+08:00","to":"2026-08-01T10:59:59+08:00"}"#,
+            r#"{"from":"2026-08-01T11:00:00+08:00","after":""}"#,
+            r#"{"from":"2026-08-01T11:00:00+08:00","client_id":"kiosk"}"#,
+            r#"{"from":null}"#,
+        ] {
+            assert!(read(body).is_err(), "{body}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! What `manage-order` works with; built once per sandbox.
 
 use adapters::{
-    aws::Aws, clock::Clock, guards::Guards, kms::Kms, order_table::OrderTable, queues::Queue,
-    random::Random,
+    aws::Aws, clock::Clock, guards::Guards, keys_table::KeysTable, kms::Kms,
+    order_table::OrderTable, queues::Queue, random::Random, undelivered::UndeliveredEvents,
 };
 use flows::{
     ask::Asking,
@@ -19,12 +19,14 @@ use crate::settings::Settings;
 pub struct Desk {
     pub(crate) gate: Gate,
     pub(crate) nonces: Nonces,
+    pub(crate) keys: KeysTable,
     pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
     pub(crate) asking: Asking,
     pub(crate) closing: Closing,
     pub(crate) refunding: Refunding,
     pub(crate) webhooks: Queue,
+    pub(crate) undelivered: UndeliveredEvents,
     pub(crate) mchid: String,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -38,12 +40,18 @@ impl Desk {
         Self {
             closing: parts.closing(),
             refunding: parts.refunding(),
-            gate: Gate::new(parts.keys, clock.clone()),
+            gate: Gate::new(parts.keys.clone(), clock.clone()),
+            keys: parts.keys,
             nonces: Nonces::new(parts.guards.clone(), clock.clone(), random.clone()),
             guards: parts.guards,
             orders: parts.orders,
             asking: parts.asking,
             webhooks: Queue::new(aws.sqs(), settings.webhooks_url),
+            undelivered: UndeliveredEvents::new(
+                aws.dynamodb(),
+                settings.undelivered_events_table,
+                mchid.as_str(),
+            ),
             mchid,
             clock,
             random,

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use adapters::guards::{Lease, LeaseOf};
+use adapters::{
+    guards::{Lease, LeaseOf},
+    keys_table::WebhookState,
+    undelivered::AfterEvent,
+};
 use flows::{
     gate::Caller,
     incoming::Incoming,
@@ -11,6 +15,7 @@ use flows::{
     trace::Trace,
     view,
 };
+use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::{Response, StatusCode, request::Parts};
 use payments::{
     close::{Closable, judge_order},
@@ -18,12 +23,13 @@ use payments::{
     journal::Cause,
     order::{Order, OrderState},
     refund::{Refund, WantedRefund},
+    webhook::{RESEND_PAUSE_S, RESENT_AT_ONCE},
 };
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
 use crate::{
-    asked::{AbnormalAsked, ReleaseAsked},
+    asked::{AbnormalAsked, ReleaseAsked, ResendAsked},
     desk::Desk,
     route::{Route, route},
 };
@@ -39,6 +45,8 @@ const LOOK_FROM_AGE_S: i64 = 5;
 const LOOK_AGAIN_S: i64 = 10;
 /// How long WeChat Pay may take for what changes something.
 const ACT_WITHIN: Duration = Duration::from_secs(8);
+/// How many events are handed to the queue side by side.
+const HANDED_OVER_AT_ONCE: usize = 20;
 /// When it is worth looking at something that is not done yet, in seconds.
 const LOOK_AFTER_S: i64 = 2;
 
@@ -88,6 +96,11 @@ impl Request<'_> {
                 order_no,
                 refund_no,
             } => self.show_refund(&caller, order_no, refund_no).await,
+            Route::ShowWebhook => self.show_webhook(&caller).await,
+            Route::Resend => {
+                self.desk.nonces.burn(&caller).await?;
+                self.resend(&caller).await
+            }
             Route::Close { order_no } => {
                 self.desk.nonces.burn(&caller).await?;
                 self.close(&caller, order_no).await
@@ -383,6 +396,96 @@ impl Request<'_> {
             "event sent again"
         );
         Ok(view::event_accepted(&order.order_no, version))
+    }
+
+    /// How the caller's webhook stands, and whether there are events that its receiver does not have. This does not go by
+    /// the webhook itself, so that a client learns that it gets no more.
+    async fn show_webhook(&self, caller: &Caller) -> Result<Response<String>, Problem> {
+        let state = self.webhook(caller).await?;
+        let oldest = self
+            .desk
+            .undelivered
+            .oldest(caller.client_id.as_str())
+            .await;
+        let oldest = oldest.map_err(|error| Problem::unavailable(&error))?;
+        let disabled = state.disabled.as_ref();
+        let shown = view::Webhook {
+            host: state.host.as_deref(),
+            disabled: disabled.map(|(why, since)| (why.as_str(), *since)),
+            last_answer: state.last_answer.as_ref(),
+            oldest_undelivered_at: oldest,
+        };
+        Ok(view::answer(StatusCode::OK, &view::webhook(&shown)))
+    }
+
+    /// Sends some of the events again that the caller's receiver does not have, and says where to go on. An event leaves the
+    /// list when it is delivered, so that nothing is lost when this ends halfway; what was handed over twice by then has the
+    /// same `webhook-id` both times.
+    async fn resend(&self, caller: &Caller) -> Result<Response<String>, Problem> {
+        if !self.incoming.is_json() {
+            return Err(Problem::not_json());
+        }
+        let now = self.desk.clock.now();
+        let asked = ResendAsked::read(self.incoming.body(), now)?;
+        if self.webhook(caller).await?.disabled.is_some() {
+            return Err(Problem::webhook_disabled());
+        }
+        let client_id = caller.client_id.as_str();
+        let lease = LeaseOf::Resend {
+            mchid: &self.desk.mchid,
+            client_id,
+        };
+        let holder = self.desk.random.id();
+        let taken = self
+            .desk
+            .guards
+            .lease(&lease, &holder, RESEND_PAUSE_S, now)
+            .await;
+        if let Lease::Held { until, .. } = taken.map_err(|error| Problem::unavailable(&error))? {
+            return Err(Problem::resent_just_now(until.0.saturating_sub(now.0)));
+        }
+        let page = self
+            .desk
+            .undelivered
+            .page(
+                client_id,
+                asked.from,
+                asked.to,
+                asked.after.as_ref(),
+                RESENT_AT_ONCE,
+            )
+            .await;
+        let page = page.map_err(|error| Problem::unavailable(&error))?;
+        let traceparent = self.trace.traceparent();
+        let mut sendings = Vec::with_capacity(page.events.len());
+        for event in &page.events {
+            sendings.push(self.desk.webhooks.send_webhook(event, &traceparent));
+        }
+        let sent = stream::iter(sendings)
+            .buffer_unordered(HANDED_OVER_AT_ONCE)
+            .try_collect::<Vec<()>>()
+            .await;
+        sent.map_err(|error| Problem::unavailable(&error))?;
+        let count = page.events.len();
+        info!(
+            client_id,
+            count,
+            trace_id = self.trace.id(),
+            "undelivered events sent again"
+        );
+        let next = page.next.as_ref().map(AfterEvent::as_str);
+        Ok(view::resent(count, next, RESEND_PAUSE_S))
+    }
+
+    async fn webhook(&self, caller: &Caller) -> Result<WebhookState, Problem> {
+        let state = self
+            .desk
+            .keys
+            .webhook_state(caller.client_id.as_str())
+            .await;
+        state
+            .map_err(|error| Problem::unavailable(&error))?
+            .ok_or_else(Problem::webhook_not_found)
     }
 
     /// An order of this client's. Another client's does not exist for it.

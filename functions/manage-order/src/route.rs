@@ -9,6 +9,10 @@ pub(crate) enum Route<'a> {
     Events { order_no: &'a str },
     /// `POST /v1/orders/{order_no}/events/{version}/replay`
     Replay { order_no: &'a str, version: &'a str },
+    /// `GET /v1/webhook`
+    ShowWebhook,
+    /// `POST /v1/webhook/resend`
+    Resend,
     /// `POST /v1/orders/{order_no}/close`
     Close { order_no: &'a str },
     /// `POST /v1/orders/{order_no}/refunds`
@@ -41,8 +45,11 @@ impl Route<'_> {
     /// Whether a request of it says something in its body.
     pub(crate) const fn takes_a_body(self) -> bool {
         match self {
-            Self::Refund { .. } | Self::Release { .. } | Self::Abnormal { .. } => true,
+            Self::Refund { .. } | Self::Release { .. } | Self::Abnormal { .. } | Self::Resend => {
+                true
+            }
             Self::Show { .. }
+            | Self::ShowWebhook
             | Self::Events { .. }
             | Self::Replay { .. }
             | Self::Close { .. }
@@ -55,6 +62,11 @@ impl Route<'_> {
 
 /// Reads method and path; `None` for no route of this function.
 pub(crate) fn route<'a>(method: &str, path: &'a str) -> Option<Route<'a>> {
+    match (method, path) {
+        ("GET", "/v1/webhook") => return Some(Route::ShowWebhook),
+        ("POST", "/v1/webhook/resend") => return Some(Route::Resend),
+        _ => {}
+    }
     let parts: Vec<&str> = path.strip_prefix("/v1/orders/")?.split('/').collect();
     if parts.iter().any(|part| part.is_empty()) {
         return None;
@@ -95,6 +107,10 @@ mod tests {
         let order_no = "ORDER-1";
         let refund_no = "R1";
         for (method, path, expected) in [
+            ("GET", "/v1/webhook", Some(Route::ShowWebhook)),
+            ("POST", "/v1/webhook", None),
+            ("POST", "/v1/webhook/resend", Some(Route::Resend)),
+            ("GET", "/v1/webhook/", None),
             ("GET", "/v1/orders/ORDER-1", Some(Route::Show { order_no })),
             (
                 "GET",

@@ -3,7 +3,7 @@
 use adapters::{
     aws::AwsSettings,
     env::{Reader, SettingsError, Vars},
-    settings::CoreSettings,
+    settings::{CoreSettings, undelivered_events_table},
 };
 
 /// The settings, read once per sandbox.
@@ -15,6 +15,8 @@ pub struct Settings {
     pub core: CoreSettings,
     /// `WEBHOOKS_QUEUE_URL`.
     pub webhooks_url: String,
+    /// `UNDELIVERED_EVENTS_TABLE`.
+    pub undelivered_events_table: String,
 }
 
 impl Settings {
@@ -27,11 +29,13 @@ impl Settings {
         let aws = AwsSettings::read(&mut reader);
         let core = CoreSettings::read(&mut reader);
         let webhooks_url = reader.required("WEBHOOKS_QUEUE_URL", "the URL of the queue webhooks");
+        let undelivered_events_table = undelivered_events_table(&mut reader);
         reader.finish(|| {
             Some(Self {
                 aws: aws?,
                 core: core?,
                 webhooks_url: webhooks_url?,
+                undelivered_events_table: undelivered_events_table?,
             })
         })
     }

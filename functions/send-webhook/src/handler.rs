@@ -1,10 +1,12 @@
-//! Batch -> each event on its own, side by side -> delivered, or hidden in the queue until its next attempt.
+//! Batch -> each event on its own, side by side -> delivered, or hidden in the queue until its next attempt, or kept where its
+//! client can have it sent again.
 
 use std::time::Duration;
 
 use adapters::{
-    keys_table::{KeysError, Webhook},
+    keys_table::{Endpoint, KeysError, Webhook},
     queues::WebhookMessage,
+    undelivered::{NotDeliveredBecause, UndeliveredError},
     webhook_http::{BadUrl, NoAnswer, WebhookUrl},
 };
 use flows::{
@@ -12,9 +14,12 @@ use flows::{
     sqs_event::{Answer, Batch, Record, work_off},
     verdict::Verdict,
 };
-use payments::webhook::{Answered, OutgoingEvent, next_attempt_after_s};
+use payments::webhook::{
+    Answered, GoneRun, LastAnswer, OutgoingEvent, may_be_on_record, next_attempt_after_s,
+};
 use standard_webhooks::{SignError, sign};
 use tracing::{error, info, warn};
+use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::desk::Desk;
 
@@ -24,10 +29,10 @@ const SIDE_BY_SIDE: usize = 10;
 
 /// No record is begun with less time left than this, in milliseconds: a receiver that is cut off early looks like one that
 /// failed.
-const BEGIN_BEFORE_DEADLINE_MS: i64 = 8_000;
+const BEGIN_BEFORE_DEADLINE_MS: i64 = 14_000;
 
-/// So much of the time left, in milliseconds, is kept from the receiver for what comes after its answer.
-const AFTERWARDS_MS: i64 = 3_000;
+/// So much of the time left, in milliseconds, is kept from the receiver for what comes after its answer: four calls.
+const AFTERWARDS_MS: i64 = 6_000;
 
 /// Why an event is not delivered yet. Holds neither secret nor URL.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +43,15 @@ enum NotDelivered {
     /// The URL that was set up is none that may be called.
     #[error("the webhook may not be sent there")]
     Url(#[from] BadUrl),
+    /// The event is to be kept for its client, since its webhook is disabled.
+    #[error("the event could not be kept")]
+    Keep(#[from] UndeliveredError),
     /// It cannot be signed.
     #[error("the webhook could not be signed")]
     Sign(#[from] SignError),
+    /// It did not answer in time a moment ago, and is left alone so that others are not held up.
+    #[error("the receiver did not answer in time a moment ago, and is left alone for now")]
+    Rests,
     /// No answer came.
     #[error("no answer")]
     NoAnswer(#[from] NoAnswer),
@@ -50,6 +61,32 @@ enum NotDelivered {
         /// Its answer's status.
         status: u16,
     },
+}
+
+impl NotDelivered {
+    /// What it is called where the client is shown what came of the last webhook; `None` where that says nothing about its
+    /// receiver.
+    fn answer(&self) -> Option<String> {
+        match self {
+            Self::Url(_) => Some("address_refused".to_owned()),
+            Self::NoAnswer(none) => Some(none.name().to_owned()),
+            Self::NotTaken { status } => Some(status.to_string()),
+            Self::Keys(_) | Self::Keep(_) | Self::Sign(_) | Self::Rests => None,
+        }
+    }
+
+    /// Whether the receiver says that it wants no more.
+    fn says_gone(&self) -> bool {
+        match self {
+            Self::NotTaken { status } => Answered::with(*status) == Answered::Gone,
+            Self::Keys(_)
+            | Self::Url(_)
+            | Self::Keep(_)
+            | Self::Sign(_)
+            | Self::Rests
+            | Self::NoAnswer(_) => false,
+        }
+    }
 }
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
@@ -89,7 +126,7 @@ async fn process_one(desk: &Desk, record: &Record, deadline_ms: i64) -> Verdict 
     }
 }
 
-/// One attempt. `Ok` also when nobody is to be told.
+/// One attempt. `Ok` also when nobody is to be told, or the event is kept because the webhook is disabled.
 async fn deliver(
     desk: &Desk,
     event: &OutgoingEvent,
@@ -102,19 +139,7 @@ async fn deliver(
     let webhook = desk.keys.webhook(client_id).await?;
     let endpoint = match webhook.as_deref() {
         Some(Webhook::Active(endpoint)) => endpoint,
-        Some(Webhook::Disabled { why, since }) => {
-            info!(
-                order_no,
-                version,
-                client_id,
-                trace_id,
-                why,
-                since_s = since.0,
-                WebhookReceiversGone = 1,
-                "the client's webhook is disabled: the event is not sent"
-            );
-            return Ok(());
-        }
+        Some(Webhook::Disabled { why, since }) => return keep(desk, event, why, *since).await,
         None => {
             info!(
                 order_no,
@@ -123,20 +148,24 @@ async fn deliver(
             return Ok(());
         }
     };
-    let url = WebhookUrl::parse(endpoint.url.as_str(), desk.http.reach())?;
-    let body = event.body();
-    let headers = sign(
-        &event.webhook_id(),
-        desk.clock.now().0,
-        body.as_bytes(),
-        &endpoint.secrets,
-    )?;
-    let left_ms = deadline_ms
-        .saturating_sub(desk.clock.now_ms())
-        .saturating_sub(AFTERWARDS_MS);
-    let within = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
-    let status = desk.http.post(&url, headers.iter(), body, within).await?;
-    let host = url.host();
+    // The last attempt is made in any case.
+    let comes_again = next_attempt_after_s(attempt).is_some();
+    if comes_again && desk.resting.has(&event.client_id, desk.clock.now_ms()) {
+        return Err(NotDelivered::Rests);
+    }
+    let posted = post(desk, endpoint, event, deadline_ms).await;
+    if let Err(NotDelivered::NoAnswer(NoAnswer::TimedOut)) = posted {
+        desk.resting.begin(&event.client_id, desk.clock.now_ms());
+    }
+    let answer = match &posted {
+        Ok((_, status)) => Some(status.to_string()),
+        Err(failure) => failure.answer(),
+    };
+    let run = match answer {
+        Some(answer) => note(desk, client_id, endpoint, &answer).await,
+        None => None,
+    };
+    let (host, status) = posted?;
     match Answered::with(status) {
         Answered::Taken => {
             info!(
@@ -151,34 +180,115 @@ async fn deliver(
                 WebhooksDelivered = 1,
                 "webhook delivered"
             );
-            Ok(())
-        }
-        Answered::Gone => {
-            desk.keys
-                .disable_webhook(
+            if may_be_on_record(event, replay, desk.clock.now())
+                && let Err(error) = desk.undelivered.delivered(event).await
+            {
+                warn!(
+                    order_no,
+                    version,
                     client_id,
-                    &endpoint.url,
-                    "the receiver answered 410 Gone",
-                    desk.clock.now(),
-                )
-                .await?;
-            warn!(
-                order_no,
-                version,
-                client_id,
-                trace_id,
-                attempt,
-                host,
-                status,
-                what_to_do =
-                    "set the webhook up again when the receiver wants it; replay what it missed",
-                WebhookReceiversGone = 1,
-                "the receiver wants no more webhooks: disabled"
-            );
+                    error = %Chain(&error),
+                    "a delivered event stays on record as undelivered, and may be sent once more"
+                );
+            }
             Ok(())
         }
+        Answered::Gone => match run.filter(|run| run.ends_the_webhook(desk.clock.now())) {
+            Some(run) => {
+                let why = format!(
+                    "the receiver answered 410 Gone since {}",
+                    format_rfc3339_beijing(run.since)
+                );
+                let now = desk.clock.now();
+                desk.keys
+                    .disable_webhook(client_id, &endpoint.url, &run, &why, now)
+                    .await?;
+                keep(desk, event, &why, now).await
+            }
+            None => Err(NotDelivered::NotTaken { status }),
+        },
         Answered::NotTaken => Err(NotDelivered::NotTaken { status }),
     }
+}
+
+/// Signs and posts an event. Gives the receiver's host and its answer's status.
+async fn post(
+    desk: &Desk,
+    endpoint: &Endpoint,
+    event: &OutgoingEvent,
+    deadline_ms: i64,
+) -> Result<(String, u16), NotDelivered> {
+    let url = WebhookUrl::parse(endpoint.url.as_str(), desk.http.reach())?;
+    let body = event.body();
+    let headers = sign(
+        &event.webhook_id(),
+        desk.clock.now().0,
+        body.as_bytes(),
+        &endpoint.secrets,
+    )?;
+    let left_ms = deadline_ms
+        .saturating_sub(desk.clock.now_ms())
+        .saturating_sub(AFTERWARDS_MS);
+    let within = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
+    let status = desk.http.post(&url, headers.iter(), body, within).await?;
+    Ok((url.host().to_owned(), status))
+}
+
+/// Writes down what came of an attempt, for the client to see. Gives the run of 410s that goes on with it, if one does. What
+/// cannot be written is left out: the next answer is written.
+async fn note(desk: &Desk, client_id: &str, endpoint: &Endpoint, answer: &str) -> Option<GoneRun> {
+    let last = endpoint.last_answer.as_ref();
+    let Some(next) = LastAnswer::after(last, answer, desk.clock.now()) else {
+        return last.and_then(|last| last.gone);
+    };
+    let noted = desk
+        .keys
+        .note_answer(client_id, &endpoint.url, last, &next)
+        .await;
+    match noted {
+        Ok(true) => next.gone,
+        Ok(false) => None,
+        Err(error) => {
+            warn!(
+                client_id,
+                answer,
+                error = %Chain(&error),
+                "what a receiver answered could not be written down"
+            );
+            None
+        }
+    }
+}
+
+/// Keeps an event of a client whose webhook is disabled, and tells a person of it now and then.
+async fn keep(
+    desk: &Desk,
+    event: &OutgoingEvent,
+    why: &str,
+    since: UnixSeconds,
+) -> Result<(), NotDelivered> {
+    let now = desk.clock.now();
+    if desk.told.is_due(&event.client_id, now.0) {
+        error!(
+            client_id = event.client_id.as_str(),
+            why,
+            since_s = since.0,
+            what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept",
+            "a webhook is disabled: its events are kept and not sent"
+        );
+    }
+    desk.undelivered
+        .keep(event, NotDeliveredBecause::WebhookDisabled, now)
+        .await?;
+    info!(
+        order_no = event.order_no.as_str(),
+        version = event.version,
+        client_id = event.client_id.as_str(),
+        trace_id = event.trace,
+        WebhookReceiversGone = 1,
+        "the client's webhook is disabled: the event is kept"
+    );
+    Ok(())
 }
 
 /// Hides the message until its next attempt. After the last one it is shown at once: the queue then moves it to its
@@ -194,6 +304,7 @@ async fn try_later(
     let (version, trace_id) = (event.version, event.trace.as_str());
     // One in some failures passes by the next attempt, a few seconds later; the next one tells more.
     let again = (attempt > 1).then_some(1);
+    let gone = failure.says_gone().then_some(1);
     let next_s = next_attempt_after_s(attempt);
     match next_s {
         Some(next_s) => warn!(
@@ -206,21 +317,38 @@ async fn try_later(
             error = %Chain(failure),
             WebhooksNotTaken = 1,
             WebhooksNotTakenAgain = again,
+            WebhookReceiversGone = gone,
             "webhook not delivered"
         ),
-        None => error!(
-            order_no,
-            version,
-            client_id,
-            trace_id,
-            attempt,
-            error = %Chain(failure),
-            what_to_do = "find out why the receiver does not take it, then move the message back or replay the event",
-            WebhooksNotTaken = 1,
-            WebhooksNotTakenAgain = again,
-            WebhooksGivenUp = 1,
-            "webhook given up: it goes to the dead-letter queue"
-        ),
+        None => {
+            error!(
+                order_no,
+                version,
+                client_id,
+                trace_id,
+                attempt,
+                error = %Chain(failure),
+                what_to_do = "find out why the receiver does not take it, then move the message back or `cargo client resend` it",
+                WebhooksNotTaken = 1,
+                WebhooksNotTakenAgain = again,
+                WebhooksGivenUp = 1,
+                WebhookReceiversGone = gone,
+                "webhook given up: it goes to the dead-letter queue"
+            );
+            let kept = desk
+                .undelivered
+                .keep(event, NotDeliveredBecause::GivenUp, desk.clock.now())
+                .await;
+            if let Err(error) = kept {
+                warn!(
+                    order_no,
+                    version,
+                    client_id,
+                    error = %Chain(&error),
+                    "the event is not on record as undelivered; the dead-letter queue has it"
+                );
+            }
+        }
     }
     let hidden = desk
         .webhooks

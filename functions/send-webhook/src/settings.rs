@@ -3,7 +3,7 @@
 use adapters::{
     aws::AwsSettings,
     env::{Reader, SettingsError, Vars},
-    settings::{KeysSettings, mchid},
+    settings::{KeysSettings, mchid, undelivered_events_table},
     webhook_http::Reach,
 };
 
@@ -18,6 +18,8 @@ pub struct Settings {
     pub mchid: String,
     /// `WEBHOOKS_QUEUE_URL`.
     pub webhooks_url: String,
+    /// `UNDELIVERED_EVENTS_TABLE`.
+    pub undelivered_events_table: String,
     /// `WEBHOOK_ALLOW_LOOPBACK`: whether receivers may be on this very machine.
     pub reach: Reach,
 }
@@ -33,6 +35,7 @@ impl Settings {
         let keys = KeysSettings::read(&mut reader);
         let mchid = mchid(&mut reader);
         let webhooks_url = reader.required("WEBHOOKS_QUEUE_URL", "the URL of the queue webhooks");
+        let undelivered_events_table = undelivered_events_table(&mut reader);
         let reach = reach(&mut reader, aws.as_ref());
         reader.finish(|| {
             Some(Self {
@@ -40,6 +43,7 @@ impl Settings {
                 keys: keys?,
                 mchid: mchid?,
                 webhooks_url: webhooks_url?,
+                undelivered_events_table: undelivered_events_table?,
                 reach: reach?,
             })
         })
@@ -89,6 +93,7 @@ mod tests {
             ("SECRETS_KEY_ID", "key"),
             ("WECHATPAY_MCHID", "1900000001"),
             ("WEBHOOKS_QUEUE_URL", "https://sqs.example/q"),
+            ("UNDELIVERED_EVENTS_TABLE", "undelivered-events"),
         ]);
         assert_eq!(Settings::read(&vars).unwrap().reach, Reach::Public);
         vars.insert("WEBHOOK_ALLOW_LOOPBACK", "true");

@@ -52,13 +52,18 @@ pub(crate) fn idempotency_key(
     }
 }
 
-/// Signs the call by the settings that the command line names, the last thing that it may name.
-pub(crate) fn signed(mut args: Args, call: &Call) -> Result<SignedCall, Box<dyn Error>> {
+/// The client by the settings that the command line names, the last thing that it may name.
+pub(crate) fn client(mut args: Args) -> Result<Client, Box<dyn Error>> {
     let settings = args
         .optional("settings")?
         .map_or_else(default_settings, PathBuf::from);
     args.finish()?;
-    let client = Client::load(&settings)?;
+    Ok(Client::load(&settings)?)
+}
+
+/// Signs the call as `client` does.
+pub(crate) fn signed(args: Args, call: &Call) -> Result<SignedCall, Box<dyn Error>> {
+    let client = client(args)?;
     Ok(client.sign(call, Clock::system().now(), &Random::system().nonce())?)
 }
 
@@ -74,7 +79,7 @@ pub(crate) async fn send(args: Args, call: &Call) -> Outcome {
 }
 
 /// The status and what belongs to it goes to standard error, the body to standard output.
-fn show(answer: &Answer) {
+pub(crate) fn show(answer: &Answer) {
     eprintln!("HTTP {}", answer.status);
     for name in ["location", "retry-after", "idempotent-replayed"] {
         if let Some(value) = answer.header(name) {

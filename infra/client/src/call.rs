@@ -200,6 +200,25 @@ impl Call {
         Self::new("POST", &target, "")
     }
 
+    /// `GET /v1/webhook`.
+    #[must_use]
+    pub fn get_webhook() -> Self {
+        Self::new("GET", "/v1/webhook", "")
+    }
+
+    /// `POST /v1/webhook/resend`: of the events that happened from `from` to `to` (or now), as RFC 3339 times, those behind
+    /// `after`.
+    #[must_use]
+    pub fn resend_events(from: &str, to: Option<&str>, after: Option<&str>) -> Self {
+        let members = [("from", Some(from)), ("to", to), ("after", after)];
+        let body: serde_json::Map<String, serde_json::Value> = members
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.into())))
+            .collect();
+        let body = serde_json::Value::Object(body);
+        Self::new("POST", "/v1/webhook/resend", body.to_string())
+    }
+
     /// The same call with one more header field.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -263,6 +282,14 @@ mod tests {
         );
         assert_eq!(Call::get_order("tea-0001").headers, []);
     }
+    #[test]
+    fn events_are_asked_for_again_by_range_and_place() {
+        let call = Call::resend_events("2026-08-01T00:00:00+08:00", None, None);
+        assert_eq!(call.body, r#"{"from":"2026-08-01T00:00:00+08:00"}"#);
+        let call = Call::resend_events("a", Some("b"), Some("c"));
+        assert_eq!(call.body, r#"{"after":"c","from":"a","to":"b"}"#);
+    }
+
     #[test]
     fn a_refund_goes_to_the_payer_the_merchant_or_another_card() {
         let refund = NewRefund {

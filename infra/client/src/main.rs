@@ -50,6 +50,11 @@ Events:
   cargo client events ORDER_NO
   cargo client replay ORDER_NO VERSION
       sends the webhook of an event once more
+  cargo client webhook
+      shows whether the client's webhook is active, what its receiver answered last and what it does not have
+  cargo client resend --from TIME [--to TIME] [--after PLACE]
+      sends the events once more that happened then and that the receiver does not have (TIME as
+      2026-08-01T12:00:00+08:00); may be repeated
 
 All of these read --settings FILE (default: .local/client.json, which `cargo local` writes):
   {\"api_url\": \"https://...\", \"keyid\": \"...\", \"algorithm\": \"hmac-sha256\", \"secret_base64\": \"...\"}
@@ -111,6 +116,8 @@ async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn 
         Some("refund-abnormal") => refunds::redirect(raw).await,
         Some("events") => events::list(raw).await,
         Some("replay") => events::replay(raw).await,
+        Some("webhook") => events::webhook(raw).await,
+        Some("resend") => events::resend(raw).await,
         Some("notices") => notices::run(raw).await,
         Some("setup") => register::run(raw).await,
         None | Some("help" | "--help" | "-h") => {

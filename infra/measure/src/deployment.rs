@@ -64,6 +64,7 @@ pub(crate) fn environment(
         ("ORDERS_TABLE", ORDERS_TABLE),
         ("GUARDS_TABLE", "guards"),
         ("NOTICES_TABLE", "notices"),
+        ("UNDELIVERED_EVENTS_TABLE", "undelivered-events"),
         ("SECRETS_KEY_ID", "secrets"),
         ("FIELDS_KEY_ID", "fields"),
         ("MERCHANT_SIGNING_KEY_ID", "merchant"),

@@ -5,6 +5,7 @@
 //! | `nonce#...` | a signed request that changes something works once |
 //! | `submit#...` | one payer's next order waits until the one before is answered |
 //! | `ask#...` | WeChat Pay is not asked about an order at every look that a client takes at it |
+//! | `resend#...` | a client's undelivered events are sent again at a bounded rate |
 //! | `refund#...` | WeChat Pay is sent one refund a minute of each order |
 //! | `pause#...` | what rests until a time, such as a merchant's refunds |
 //! | `unknown-serial#...` | a platform certificate was named that is not known here |
@@ -78,6 +79,13 @@ pub enum LeaseOf<'a> {
         /// The order.
         order_no: &'a OrderNo,
     },
+    /// Sending a client's undelivered events again.
+    Resend {
+        /// The merchant number.
+        mchid: &'a str,
+        /// Whose events.
+        client_id: &'a str,
+    },
     /// Asking WeChat Pay for its certificates because it is time to.
     CertificatesByTime {
         /// The merchant number.
@@ -105,6 +113,7 @@ impl LeaseOf<'_> {
             Self::Payer(digest) => format!("submit#{digest}"),
             Self::Look { mchid, order_no } => format!("ask#{mchid}#{order_no}"),
             Self::Refund { mchid, order_no } => format!("refund#{mchid}#{order_no}"),
+            Self::Resend { mchid, client_id } => format!("resend#{mchid}#{client_id}"),
             Self::CertificatesByTime { mchid } => format!("certificates#{mchid}#by-time"),
             Self::CertificatesBySerial { mchid } => format!("certificates#{mchid}#by-serial"),
         }

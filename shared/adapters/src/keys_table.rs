@@ -38,7 +38,7 @@ use crate::signer::{KmsSigner, MerchantSigner};
 
 pub use item::{VerificationEntry, VerificationKind};
 pub use unknown_serials::UnknownSerials;
-pub use webhook::{Endpoint, StoredUrl, Webhook};
+pub use webhook::{Endpoint, StoredUrl, Webhook, WebhookState};
 pub use write::{NewApiV3Key, NewMerchant};
 
 /// How long a key that was read is used without reading it again.

@@ -27,5 +27,6 @@ pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tls;
+pub mod undelivered;
 pub mod webhook_http;
 pub mod wechat_api;

@@ -9,7 +9,10 @@
 
 use std::error::Error;
 
-use aws_sdk_sqs::{Client, types::MessageAttributeValue};
+use aws_sdk_sqs::{
+    Client, operation::send_message::builders::SendMessageFluentBuilder,
+    types::MessageAttributeValue,
+};
 use payments::{
     ids::{OrderNo, RefundNo},
     reconcile::run::BillDate,
@@ -342,8 +345,12 @@ impl Queue {
             detail: event.clone(),
             replay: true,
         };
-        self.send(serde_json::to_string(&message), 0, traceparent, None)
-            .await
+        let body = serde_json::to_string(&message).map_err(|error| self.failed(error.into()))?;
+        // As the rule of the bus does: SQS lets no client's events fill all lanes.
+        let message = self
+            .message(body, 0, traceparent, None)?
+            .message_group_id(event.client_id.as_str());
+        self.hand_over(message).await
     }
 
     /// Hides a message that was received for `after_s` seconds from now; then it comes again, unless it was deleted, or has
@@ -372,6 +379,17 @@ impl Queue {
         more: Option<(&str, &str)>,
     ) -> Result<(), QueueError> {
         let body = body.map_err(|error| self.failed(error.into()))?;
+        self.hand_over(self.message(body, delay_s, traceparent, more)?)
+            .await
+    }
+
+    fn message(
+        &self,
+        body: String,
+        delay_s: i64,
+        traceparent: &str,
+        more: Option<(&str, &str)>,
+    ) -> Result<SendMessageFluentBuilder, QueueError> {
         let body = within_xml(body);
         let delay_s = i32::try_from(delay_s.clamp(0, Self::DELAY_S_MAX)).unwrap_or_default();
         let mut message = self
@@ -388,6 +406,10 @@ impl Queue {
                 .map_err(|error| self.failed(error.into()))?;
             message = message.message_attributes(name, value);
         }
+        Ok(message)
+    }
+
+    async fn hand_over(&self, message: SendMessageFluentBuilder) -> Result<(), QueueError> {
         message
             .send()
             .await

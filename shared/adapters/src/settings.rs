@@ -176,6 +176,14 @@ pub fn notices_table(reader: &mut Reader<'_>) -> Option<String> {
     reader.required("NOTICES_TABLE", "the name of the notices table")
 }
 
+/// Reads `UNDELIVERED_EVENTS_TABLE`.
+pub fn undelivered_events_table(reader: &mut Reader<'_>) -> Option<String> {
+    reader.required(
+        "UNDELIVERED_EVENTS_TABLE",
+        "the name of the table of undelivered events",
+    )
+}
+
 /// Reads `FIELDS_KEY_ID`.
 pub fn fields_key_id(reader: &mut Reader<'_>) -> Option<String> {
     reader.required(

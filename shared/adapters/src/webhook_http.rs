@@ -58,6 +58,18 @@ pub enum NoAnswer {
     Unreachable(#[source] reqwest::Error),
 }
 
+impl NoAnswer {
+    /// What it is called where a client is shown what came of the last webhook.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Client(_) => "not_sent",
+            Self::NoPublicAddress => "no_public_address",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable(_) => "unreachable",
+        }
+    }
+}
+
 /// How long an attempt may take in all. The specification recommends 15 to 30 s; a batch waits for its slowest receiver.
 const ATTEMPT_MAX: Duration = Duration::from_secs(15);
 /// How long a connection may take.

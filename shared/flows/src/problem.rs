@@ -153,6 +153,37 @@ impl Problem {
         )
     }
 
+    /// The client has no webhook.
+    pub fn webhook_not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "webhook_not_found",
+            "No webhook",
+            "This client has no webhook. Whoever runs this deployment sets one up.",
+        )
+    }
+
+    /// Events cannot be sent again to a webhook that is disabled.
+    pub fn webhook_disabled() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "webhook_disabled",
+            "Webhook disabled",
+            "The webhook is disabled, and the events are kept. Have it set up again, then ask once more. GET /v1/webhook shows why it is disabled.",
+        )
+    }
+
+    /// The client's last undelivered events were sent again a moment ago.
+    pub fn resent_just_now(retry_after_s: i64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "resent_just_now",
+            "Sent again just now",
+            "Events of this client were sent again a moment ago. None are sent by this request: ask again after Retry-After.",
+        )
+        .retry_after(retry_after_s)
+    }
+
     /// The refund's number or key was used before, for something else.
     pub fn refund_reused() -> Self {
         Self::new(

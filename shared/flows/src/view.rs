@@ -6,6 +6,7 @@ use payments::{
     journal::Event,
     order::{Order, OrderState, RefusalTold},
     refund::{Refund, RefundState},
+    webhook::{GoneRun, LastAnswer},
 };
 use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
@@ -145,6 +146,70 @@ fn shown(order_no: &OrderNo, event: &Event) -> Value {
         }
     }
     view
+}
+
+/// How a client's webhook stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Webhook<'a> {
+    /// The host that it goes to.
+    pub host: Option<&'a str>,
+    /// Why it is disabled, and since when; `None` while it is active.
+    pub disabled: Option<(&'a str, UnixSeconds)>,
+    /// What came of the last webhook.
+    pub last_answer: Option<&'a LastAnswer>,
+    /// When the oldest event happened that its receiver does not have.
+    pub oldest_undelivered_at: Option<UnixSeconds>,
+}
+
+/// The webhook as JSON.
+pub fn webhook(webhook: &Webhook<'_>) -> Value {
+    let time = |at| json!(format_rfc3339_beijing(at));
+    let mut view = Map::new();
+    let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
+    let is_active = webhook.disabled.is_none();
+    put(
+        "state",
+        json!(if is_active { "active" } else { "disabled" }),
+    );
+    if let Some(host) = webhook.host {
+        put("host", json!(host));
+    }
+    if let Some((why, since)) = webhook.disabled {
+        put("disabled_since", time(since));
+        put("why", json!(why));
+    }
+    if let Some(last) = webhook.last_answer {
+        put(
+            "last_answer",
+            json!({"answer": last.answer, "at": time(last.at), "since": time(last.since)}),
+        );
+    }
+    let gone = webhook.last_answer.and_then(|last| last.gone);
+    if let Some(run) = gone.filter(|_| is_active) {
+        put("gone_since", time(run.since));
+        let ends_at = run.since.0.saturating_add(GoneRun::LEAST_S);
+        put("disabled_from", time(UnixSeconds(ends_at)));
+    }
+    if let Some(at) = webhook.oldest_undelivered_at {
+        put("oldest_undelivered_at", time(at));
+    }
+    Value::Object(view)
+}
+
+/// 202: so many events are on their way once more. `after` tells where the next ones begin, and `Retry-After` when they may be
+/// asked for; without it there are no more.
+pub fn resent(count: usize, after: Option<&str>, retry_after_s: i64) -> Response<String> {
+    let Some(after) = after else {
+        return answer(StatusCode::ACCEPTED, &json!({"resent": count}));
+    };
+    let mut answer = answer(
+        StatusCode::ACCEPTED,
+        &json!({"resent": count, "after": after}),
+    );
+    answer
+        .headers_mut()
+        .insert(header::RETRY_AFTER, retry_after_s.into());
+    answer
 }
 
 /// An answer with a JSON body.

@@ -20,12 +20,37 @@ pub fn next_attempt_after_s(times: u32) -> Option<i32> {
     LADDER_S.get(failed_before).copied()
 }
 
+/// All pauses of the ladder together, in seconds: a message that waited longer was put back by a person.
+const LADDER_ENDS_S: i64 = 99_305;
+
+/// For how long an event is kept that its receiver does not have, in seconds: 90 days.
+pub const UNDELIVERED_KEPT_S: i64 = 90 * 24 * 3600;
+
+/// How many kept events one request sends again.
+pub const RESENT_AT_ONCE: usize = 100;
+
+/// How long a client waits between two such requests, in seconds: that makes 20 events a second, so that what was missed does
+/// not drown what happens now.
+pub const RESEND_PAUSE_S: i64 = 5;
+
+/// Whether a kept event may be on record for an order's event that is delivered now: somebody sent it again, or it is older
+/// than all tries of a message together.
+pub fn may_be_on_record(event: &OutgoingEvent, replay: bool, now: UnixSeconds) -> bool {
+    replay || now.0.saturating_sub(event.at.0) >= LADDER_ENDS_S
+}
+
+/// For how long a receiver is left alone that did not answer in time, in seconds. Who waits for it waits for 15 s, and holds up
+/// the batch that it is in: with this pause between, a receiver that hangs takes a quarter of each lane and leaves the rest to
+/// the others.
+pub const RECEIVER_RESTS_S: i64 = 45;
+
 /// What a receiver's answer means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Answered {
     /// It has the event.
     Taken,
-    /// It wants no more events, ever: 410 Gone.
+    /// 410 Gone: it says that it wants no more events. A deployment or a proxy in front of it may say so for a moment, so
+    /// only [`GoneRun::ends_the_webhook`] believes it.
     Gone,
     /// Anything else: it is asked again. A redirect is among them, since whoever can bend one could bend where events go.
     NotTaken,
@@ -39,6 +64,88 @@ impl Answered {
             410 => Self::Gone,
             _ => Self::NotTaken,
         }
+    }
+}
+
+/// A run of 410s of one receiver, with no other answer in between.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GoneRun {
+    /// When it began, by our clock.
+    pub since: UnixSeconds,
+    /// When the last 410 came that counts.
+    pub counted_at: UnixSeconds,
+    /// How many there were that count.
+    pub count: u32,
+}
+
+impl GoneRun {
+    /// How long a receiver must say 410 and nothing else, in seconds: six hours. A night's wrong deployment is shorter.
+    pub const LEAST_S: i64 = 6 * 3600;
+    /// How many 410s there must be within that time.
+    pub const LEAST_COUNT: u32 = 4;
+    /// Those that come sooner after one that counts do not count, in seconds: many events at the same moment are one answer.
+    pub const COUNTED_EVERY_S: i64 = 1_800;
+
+    /// The run with a 410 at `now`.
+    fn and_another(run: Option<Self>, now: UnixSeconds) -> Self {
+        match run {
+            None => Self {
+                since: now,
+                counted_at: now,
+                count: 1,
+            },
+            Some(run) if now.0.saturating_sub(run.counted_at.0) < Self::COUNTED_EVERY_S => run,
+            Some(run) => Self {
+                counted_at: now,
+                count: run.count.saturating_add(1),
+                ..run
+            },
+        }
+    }
+
+    /// Whether the receiver is believed at `now` to want no more events.
+    pub fn ends_the_webhook(&self, now: UnixSeconds) -> bool {
+        self.count >= Self::LEAST_COUNT && now.0.saturating_sub(self.since.0) >= Self::LEAST_S
+    }
+}
+
+/// What a receiver answered last, as its client is shown it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LastAnswer {
+    /// Its status (`204`), or why there was none (`timed_out`).
+    pub answer: String,
+    /// When it came last.
+    pub at: UnixSeconds,
+    /// Since when it is the same.
+    pub since: UnixSeconds,
+    /// The 410s that it ends with, if it does.
+    pub gone: Option<GoneRun>,
+}
+
+impl LastAnswer {
+    /// The same answer is written down again after so many seconds, not each time.
+    const WRITTEN_EVERY_S: i64 = 60;
+
+    /// What is to be written down after an answer at `now`; `None` if it was, a moment ago. Any answer but 410 ends a run of
+    /// 410s; no answer at all says nothing about it.
+    pub fn after(last: Option<&Self>, answer: &str, now: UnixSeconds) -> Option<Self> {
+        let same = last.filter(|last| last.answer == answer);
+        let written_s = same.map(|same| now.0.saturating_sub(same.at.0));
+        if written_s.is_some_and(|age_s| age_s < Self::WRITTEN_EVERY_S) {
+            return None;
+        }
+        let run = last.and_then(|last| last.gone);
+        let gone = match answer.parse().map(Answered::with) {
+            Ok(Answered::Gone) => Some(GoneRun::and_another(run, now)),
+            Ok(Answered::Taken | Answered::NotTaken) => None,
+            Err(_) => run,
+        };
+        Some(Self {
+            answer: answer.to_owned(),
+            at: now,
+            since: same.map_or(now, |same| same.since),
+            gone,
+        })
     }
 }
 
@@ -182,7 +289,85 @@ mod tests {
     }
 
     #[test]
-    fn only_a_2xx_is_taken_and_only_a_410_ends_it() {
+    fn an_event_is_looked_for_on_record_when_it_was_sent_again_or_waited_for_longer_than_all_tries()
+    {
+        let ladder_s: i64 = LADDER_S.iter().copied().map(i64::from).sum();
+        assert_eq!(LADDER_ENDS_S, ladder_s);
+        let event = event();
+        let after =
+            |age_s, replay| may_be_on_record(&event, replay, UnixSeconds(event.at.0 + age_s));
+        assert!(!after(ladder_s - 1, false));
+        assert!(after(ladder_s, false) && after(0, true));
+    }
+
+    /// The answers at these ages, in seconds; when the last of them came the webhook ended or did not.
+    fn ends_after(answers: &[(i64, &str)]) -> bool {
+        let mut last: Option<LastAnswer> = None;
+        let mut ends = false;
+        for (age_s, answer) in answers {
+            let now = UnixSeconds(1_000_000 + age_s);
+            if let Some(next) = LastAnswer::after(last.as_ref(), answer, now) {
+                last = Some(next);
+            }
+            let run = last.as_ref().and_then(|last| last.gone);
+            ends = run.is_some_and(|run| run.ends_the_webhook(now));
+        }
+        ends
+    }
+
+    #[test]
+    fn one_410_or_a_thousand_within_a_moment_do_not_end_a_webhook() {
+        assert!(!ends_after(&[(0, "410")]));
+        let burst: Vec<(i64, &str)> = (0..1_000).map(|age_s| (age_s, "410")).collect();
+        assert!(!ends_after(&burst));
+    }
+
+    #[test]
+    fn a_webhook_ends_when_its_receiver_says_410_and_nothing_else_for_six_hours() {
+        let hour = 3_600;
+        let hourly: Vec<(i64, &str)> = (0..=6).map(|n| (n * hour, "410")).collect();
+        assert!(ends_after(&hourly));
+        assert!(!ends_after(&hourly[..6]), "five hours are too few");
+        // One event alone, on its ladder: the fourth that counts comes after seven and a half hours.
+        let ladder = [0, 5, 305, 2_105, 9_305, 27_305].map(|age_s| (age_s, "410"));
+        assert!(ends_after(&ladder));
+        assert!(!ends_after(&ladder[..5]));
+        assert!(
+            !ends_after(&[(0, "410"), (7 * hour, "410")]),
+            "two are too few"
+        );
+    }
+
+    #[test]
+    fn any_other_answer_begins_the_six_hours_anew_and_silence_does_not() {
+        let hour = 3_600;
+        let with = |answer| {
+            let mut answers: Vec<(i64, &str)> = (0..=6).map(|n| (n * hour, "410")).collect();
+            answers.insert(3, (2 * hour + 1_800, answer));
+            ends_after(&answers)
+        };
+        for other in ["204", "404", "500", "301"] {
+            assert!(!with(other), "{other}");
+        }
+        for silence in ["timed_out", "unreachable"] {
+            assert!(with(silence), "{silence}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_written_down_when_it_changes_and_once_a_minute() {
+        let at = |age_s: i64| UnixSeconds(1_000_000 + age_s);
+        let first = LastAnswer::after(None, "204", at(0)).unwrap();
+        assert_eq!((first.at, first.since), (at(0), at(0)));
+        assert_eq!(LastAnswer::after(Some(&first), "204", at(59)), None);
+        let again = LastAnswer::after(Some(&first), "204", at(60)).unwrap();
+        assert_eq!((again.at, again.since), (at(60), at(0)));
+        let other = LastAnswer::after(Some(&again), "500", at(61)).unwrap();
+        assert_eq!((other.at, other.since), (at(61), at(61)));
+    }
+
+    #[test]
+    fn only_a_2xx_is_taken_and_only_a_410_says_that_the_receiver_is_gone() {
         for (status, meaning) in [
             (100, Answered::NotTaken),
             (200, Answered::Taken),

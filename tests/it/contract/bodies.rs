@@ -43,7 +43,7 @@ async fn send(bench: &Bench, route: &str, method: &str, bad: &Bad) -> Answer {
     let target = format!("{path}{}", bad.query);
     let body = bad.body.as_ref().map(Value::to_string).unwrap_or_default();
     let method = method.to_ascii_uppercase();
-    if !route.starts_with("/v1/orders") {
+    if route.starts_with("/v1/reconciliations") {
         let request = Request::builder().method(method.as_str()).uri(target);
         let request = request
             .header("content-type", "application/json")

@@ -556,6 +556,7 @@ fn vars(
         ("ORDERS_TABLE", &tables.orders),
         ("GUARDS_TABLE", &tables.guards),
         ("NOTICES_TABLE", &tables.notices),
+        ("UNDELIVERED_EVENTS_TABLE", &tables.undelivered_events),
         ("KEYS_TABLE", &tables.keys),
         ("RECONCILIATION_TABLE", &tables.reconciliation),
         ("PAYMENT_REQUESTS_QUEUE_URL", &queues.requests_url),

@@ -3,6 +3,9 @@
 //! `webhook#<client_id>`: `client_id` S; `url` S; `secrets` L of B (sealed, newest first, two at most); `state` S (`active`,
 //! `disabled`); when disabled `why` S and `since` N (Unix seconds); `version` N, which counts the changes.
 //!
+//! What its receiver answered last: `answer` S, `answered_at` N, `answer_since` N (Unix seconds); and while it answers 410:
+//! `gone_since` N, `gone_counted_at` N, `gone_count` N. These do not count as changes, and setting up anew takes them away.
+//!
 //! Whether a webhook may go to the URL is judged anew each time one is sent; the table is not trusted for it.
 
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use payments::webhook::{GoneRun, LastAnswer};
 use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 
@@ -19,7 +23,7 @@ use super::item::{number, text};
 use super::{FRESH_MS, Item, KeysError, KeysTable, MISSING_MS, Vault, is_keyid};
 use crate::aws::AwsError;
 use crate::kms::Context;
-use crate::webhook_http::WebhookUrl;
+use crate::webhook_http::{Reach, WebhookUrl};
 
 /// How many secrets sign: the one in use and, while the receiver moves over to it, the one before.
 const SECRETS_KEPT: usize = 2;
@@ -45,6 +49,19 @@ pub struct Endpoint {
     pub url: StoredUrl,
     /// The secrets to sign with, newest first.
     pub secrets: Vec<Secret>,
+    /// What came of the last webhook there; `None` before the first one.
+    pub last_answer: Option<LastAnswer>,
+}
+
+/// How a client's webhook stands, without what is needed to send one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WebhookState {
+    /// The host that it goes to. Path and query may hold what lets one in.
+    pub host: Option<String>,
+    /// Why it is disabled and since when (Unix seconds); `None` while it is active.
+    pub disabled: Option<(String, UnixSeconds)>,
+    /// What came of the last webhook; `None` before the first one.
+    pub last_answer: Option<LastAnswer>,
 }
 
 /// A URL as the table has it. Its `Debug` shows nothing: path and query may hold what lets one in.
@@ -161,14 +178,100 @@ impl KeysTable {
         }
     }
 
-    /// Ends the webhooks of a client that go to `url`. One that is disabled already stays as it is.
+    /// How a client's webhook stands, as it is now; `None` if there is none.
     ///
     /// # Errors
-    /// [`KeysError::Changed`] if they go elsewhere by now or are removed, or DynamoDB does not write.
+    /// DynamoDB does not answer, or the item is damaged.
+    pub async fn webhook_state(&self, client_id: &str) -> Result<Option<WebhookState>, KeysError> {
+        let pk = webhook_pk(client_id);
+        let Some(item) = self.read_item(&pk).await? else {
+            return Ok(None);
+        };
+        let url = text(&item, "url")
+            .and_then(|url| WebhookUrl::parse(&url, Reach::PublicAndLoopback).ok());
+        Ok(Some(WebhookState {
+            host: url.map(|url| url.host().to_owned()),
+            disabled: disabled(&item, &pk)?,
+            last_answer: last_answer(&item),
+        }))
+    }
+
+    /// Writes down what came of a webhook to `url`, if what was written before is `last`: another sandbox may have been
+    /// first, and the webhook may go elsewhere by now or be disabled. Says whether it was written.
+    ///
+    /// # Errors
+    /// DynamoDB does not write.
+    pub async fn note_answer(
+        &self,
+        client_id: &str,
+        url: &StoredUrl,
+        last: Option<&LastAnswer>,
+        next: &LastAnswer,
+    ) -> Result<bool, KeysError> {
+        let seconds = |at: UnixSeconds| AttributeValue::N(at.0.to_string());
+        let update = self
+            .shared
+            .client
+            .update_item()
+            .table_name(&self.shared.table)
+            .key("pk", AttributeValue::S(webhook_pk(client_id)))
+            .expression_attribute_names("#url", "url")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":url", AttributeValue::S(url.0.clone()))
+            .expression_attribute_values(":active", AttributeValue::S("active".to_owned()))
+            .expression_attribute_values(":answer", AttributeValue::S(next.answer.clone()))
+            .expression_attribute_values(":at", seconds(next.at))
+            .expression_attribute_values(":since", seconds(next.since));
+        let update = match next.gone {
+            None => update.update_expression(
+                "SET answer = :answer, answered_at = :at, answer_since = :since \
+                 REMOVE gone_since, gone_counted_at, gone_count",
+            ),
+            Some(run) => update
+                .update_expression(
+                    "SET answer = :answer, answered_at = :at, answer_since = :since, \
+                     gone_since = :gone, gone_counted_at = :counted, gone_count = :count",
+                )
+                .expression_attribute_values(":gone", seconds(run.since))
+                .expression_attribute_values(":counted", seconds(run.counted_at))
+                .expression_attribute_values(":count", AttributeValue::N(run.count.to_string())),
+        };
+        let update = match last {
+            None => update.condition_expression(
+                "#url = :url AND #state = :active AND attribute_not_exists(answered_at)",
+            ),
+            Some(last) => update
+                .condition_expression(
+                    "#url = :url AND #state = :active AND answered_at = :last_at AND answer = :last",
+                )
+                .expression_attribute_values(":last_at", seconds(last.at))
+                .expression_attribute_values(":last", AttributeValue::S(last.answer.clone())),
+        };
+        let written = update.send().await;
+        self.forget_webhook(client_id);
+        match written {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(UpdateItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
+        }
+    }
+
+    /// Ends the webhooks of a client that go to `url`, for a run of 410s that still goes on. One that is disabled already
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// [`KeysError::Changed`] if they go elsewhere by now or are removed or another answer came, or DynamoDB does not write.
     pub async fn disable_webhook(
         &self,
         client_id: &str,
         url: &StoredUrl,
+        run: &GoneRun,
         why: &str,
         now: UnixSeconds,
     ) -> Result<(), KeysError> {
@@ -182,7 +285,8 @@ impl KeysTable {
             .update_expression(
                 "SET #state = :disabled, why = :why, since = :now, version = version + :one",
             )
-            .condition_expression("#url = :url AND #state = :active")
+            .condition_expression("#url = :url AND #state = :active AND gone_since = :gone")
+            .expression_attribute_values(":gone", AttributeValue::N(run.since.0.to_string()))
             .expression_attribute_names("#url", "url")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":url", AttributeValue::S(url.0.clone()))
@@ -198,9 +302,11 @@ impl KeysTable {
         let Err(error) = written else { return Ok(()) };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                let goes_there =
-                    |item: &Item| text(item, "url").is_some_and(|found| found == url.0);
-                if refused.item().is_some_and(goes_there) {
+                let is_disabled = |item: &Item| {
+                    text(item, "url").is_some_and(|found| found == url.0)
+                        && text(item, "state").is_some_and(|state| state == "disabled")
+                };
+                if refused.item().is_some_and(is_disabled) {
                     Ok(()) // by another sandbox, or by a write of ours whose answer was lost
                 } else {
                     Err(KeysError::Changed { pk })
@@ -252,15 +358,8 @@ async fn read(item: &Item, pk: &str, client_id: &str, vault: &Vault) -> Result<W
         pk: pk.to_owned(),
         what,
     };
-    match text(item, "state").as_deref() {
-        Some("active") => {}
-        Some("disabled") => {
-            return Ok(Webhook::Disabled {
-                why: text(item, "why").unwrap_or_default(),
-                since: UnixSeconds(number(item, "since").unwrap_or_default()),
-            });
-        }
-        Some(_) | None => return Err(damaged("its `state` is neither active nor disabled")),
+    if let Some((why, since)) = disabled(item, pk)? {
+        return Ok(Webhook::Disabled { why, since });
     }
     let url = text(item, "url").ok_or_else(|| damaged("it has no `url`"))?;
     let sealed = sealed_secrets(item).filter(|sealed| !sealed.is_empty());
@@ -279,7 +378,41 @@ async fn read(item: &Item, pk: &str, client_id: &str, vault: &Vault) -> Result<W
     Ok(Webhook::Active(Endpoint {
         url: StoredUrl(url),
         secrets,
+        last_answer: last_answer(item),
     }))
+}
+
+/// Why it is disabled and since when; `None` while it is active.
+fn disabled(item: &Item, pk: &str) -> Result<Option<(String, UnixSeconds)>, KeysError> {
+    match text(item, "state").as_deref() {
+        Some("active") => Ok(None),
+        Some("disabled") => Ok(Some((
+            text(item, "why").unwrap_or_default(),
+            UnixSeconds(number(item, "since").unwrap_or_default()),
+        ))),
+        Some(_) | None => Err(KeysError::Damaged {
+            pk: pk.to_owned(),
+            what: "its `state` is neither active nor disabled",
+        }),
+    }
+}
+
+/// Items of earlier versions have none.
+fn last_answer(item: &Item) -> Option<LastAnswer> {
+    let seconds = |name| number(item, name).map(UnixSeconds);
+    let gone = || {
+        Some(GoneRun {
+            since: seconds("gone_since")?,
+            counted_at: seconds("gone_counted_at")?,
+            count: number(item, "gone_count")?,
+        })
+    };
+    Some(LastAnswer {
+        answer: text(item, "answer")?,
+        at: seconds("answered_at")?,
+        since: seconds("answer_since")?,
+        gone: gone(),
+    })
 }
 
 fn sealed_secrets(item: &Item) -> Option<Vec<Vec<u8>>> {

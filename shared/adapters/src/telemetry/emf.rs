@@ -79,7 +79,7 @@ const METRICS: [(&str, &str); 35] = [
     ("WebhooksNotTaken", "Count"),
     ("WebhooksNotTakenAgain", "Count"),
     ("WebhooksGivenUp", "Count"),
-    // A receiver answered 410, or an event of a receiver that is disabled was not sent.
+    // A receiver answered 410, or an event was kept for one that is disabled.
     ("WebhookReceiversGone", "Count"),
 ];
 

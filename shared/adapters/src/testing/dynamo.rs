@@ -34,6 +34,8 @@ pub struct Tables {
     pub notices: String,
     /// What was found of each reconciled day.
     pub reconciliation: String,
+    /// Events that receivers of webhooks do not have.
+    pub undelivered_events: String,
 }
 
 /// What the index by day carries beside the keys, as in the template.
@@ -109,8 +111,8 @@ impl DynamoEngine {
         .dynamodb()
     }
 
-    /// Makes `<prefix>orders`, `<prefix>guards`, `<prefix>keys`, `<prefix>notices` and `<prefix>reconciliation` as the
-    /// template does.
+    /// Makes `<prefix>orders`, `<prefix>guards`, `<prefix>keys`, `<prefix>notices`, `<prefix>reconciliation` and
+    /// `<prefix>undelivered-events` as the template does.
     ///
     /// # Panics
     /// When the engine refuses.
@@ -131,12 +133,15 @@ impl Tables {
             keys: format!("{prefix}keys"),
             notices: format!("{prefix}notices"),
             reconciliation: format!("{prefix}reconciliation"),
+            undelivered_events: format!("{prefix}undelivered-events"),
         };
         create_orders(client, &tables.orders).await;
         create_guards(client, &tables.guards).await;
         create_keys(client, &tables.keys).await;
         create_notices(client, &tables.notices).await;
-        create_reconciliation(client, &tables.reconciliation).await;
+        create_with_pk_and_sk(client, &tables.reconciliation).await;
+        create_with_pk_and_sk(client, &tables.undelivered_events).await;
+        expire(client, &tables.undelivered_events).await;
         tables
     }
 }
@@ -235,7 +240,7 @@ async fn create_notices(client: &aws_sdk_dynamodb::Client, name: &str) {
     clippy::expect_used,
     reason = "a test without its table has nothing to test"
 )]
-async fn create_reconciliation(client: &aws_sdk_dynamodb::Client, name: &str) {
+async fn create_with_pk_and_sk(client: &aws_sdk_dynamodb::Client, name: &str) {
     client
         .create_table()
         .table_name(name)
@@ -250,7 +255,7 @@ async fn create_reconciliation(client: &aws_sdk_dynamodb::Client, name: &str) {
         ]))
         .send()
         .await
-        .expect("the reconciliation table");
+        .expect("a table");
 }
 
 #[expect(

@@ -15,4 +15,5 @@ mod notices;
 mod queues;
 mod reconciliation;
 mod signers;
+mod undelivered;
 mod webhook_http;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use adapters::keys_table::{Endpoint, KeysError, KeysTable, Webhook};
+use adapters::keys_table::{Endpoint, KeysError, KeysTable, StoredUrl, Webhook};
 use adapters::testing::{Fault, Match, Service};
 use adapters::webhook_http::{Reach, WebhookUrl};
 use aws_sdk_dynamodb::types::AttributeValue;
+use payments::webhook::{GoneRun, LastAnswer};
 use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 
@@ -96,12 +97,15 @@ async fn a_disabled_webhook_says_why_and_since_when_until_it_is_set_up_anew() {
     put(&sandbox, URL, 1).await;
     let webhook = read(&sandbox).await;
     let seen = &active(webhook.as_deref()).url;
-    let disabled = sandbox.disable_webhook("shop", seen, "410 Gone", NOW).await;
+    let run = gone(&sandbox, seen, 4).await;
+    let disabled = sandbox
+        .disable_webhook("shop", seen, &run, "410 Gone", NOW)
+        .await;
     disabled.expect("written");
     // Another sandbox that still has it hears the same a minute later; the first word stands.
     let later = UnixSeconds(NOW.0 + 60);
     let again = other
-        .disable_webhook("shop", seen, "410 again", later)
+        .disable_webhook("shop", seen, &run, "410 again", later)
         .await;
     again.expect("already so");
     for table in [&sandbox, &other] {
@@ -124,8 +128,11 @@ async fn a_webhook_that_goes_elsewhere_by_now_is_not_disabled_by_the_old_place()
     put(&operator, URL, 1).await;
     let webhook = read(&sandbox).await;
     let old = &active(webhook.as_deref()).url;
+    let run = gone(&sandbox, old, 4).await;
     put(&operator, "https://new.example/", 2).await;
-    let refused = sandbox.disable_webhook("shop", old, "410 Gone", NOW).await;
+    let refused = sandbox
+        .disable_webhook("shop", old, &run, "410 Gone", NOW)
+        .await;
     assert!(matches!(refused, Err(KeysError::Changed { .. })));
     let webhook = read(&sandbox).await;
     assert_eq!(
@@ -133,8 +140,63 @@ async fn a_webhook_that_goes_elsewhere_by_now_is_not_disabled_by_the_old_place()
         "https://new.example/"
     );
     operator.remove_webhook("shop").await.expect("removed");
-    let refused = sandbox.disable_webhook("shop", old, "410 Gone", NOW).await;
+    let refused = sandbox
+        .disable_webhook("shop", old, &run, "410 Gone", NOW)
+        .await;
     assert!(matches!(refused, Err(KeysError::Changed { .. })));
+}
+
+/// A run of 410s from [`NOW`] on, written down.
+async fn gone(table: &KeysTable, url: &StoredUrl, count: u32) -> GoneRun {
+    let run = GoneRun {
+        since: NOW,
+        counted_at: NOW,
+        count,
+    };
+    let next = LastAnswer {
+        answer: "410".to_owned(),
+        at: NOW,
+        since: NOW,
+        gone: Some(run),
+    };
+    let noted = table.note_answer("shop", url, None, &next).await;
+    assert!(noted.expect("written"));
+    run
+}
+
+#[tokio::test]
+async fn a_run_of_410s_that_another_answer_ended_disables_nothing() {
+    let bench = Bench::new().await;
+    let (sandbox, other) = (bench.sandbox(), bench.sandbox());
+    put(&sandbox, URL, 1).await;
+    let webhook = read(&sandbox).await;
+    let url = &active(webhook.as_deref()).url;
+    let run = gone(&sandbox, url, 4).await;
+    let state = sandbox.webhook_state("shop").await.expect("read");
+    let last = state.expect("a webhook").last_answer;
+    assert_eq!(last.as_ref().and_then(|last| last.gone), Some(run));
+    // Another sandbox hears 204 meanwhile. Who has the old word writes nothing over it.
+    let well = LastAnswer::after(last.as_ref(), "204", NOW).expect("to be written");
+    let noted = other.note_answer("shop", url, last.as_ref(), &well).await;
+    assert!(noted.expect("written"));
+    let stale = LastAnswer::after(last.as_ref(), "500", NOW).expect("to be written");
+    let noted = sandbox
+        .note_answer("shop", url, last.as_ref(), &stale)
+        .await;
+    assert!(!noted.expect("answered"), "another was first");
+    let refused = sandbox
+        .disable_webhook("shop", url, &run, "410 Gone", NOW)
+        .await;
+    assert!(matches!(refused, Err(KeysError::Changed { .. })));
+    let state = sandbox.webhook_state("shop").await.expect("read");
+    let state = state.expect("a webhook");
+    assert_eq!((state.disabled, state.last_answer), (None, Some(well)));
+    assert_eq!(state.host.as_deref(), Some("shop.example"));
+    // Set up anew, nothing is left of what the old place said.
+    put(&sandbox, URL, 2).await;
+    let state = sandbox.webhook_state("shop").await.expect("read");
+    assert_eq!(state.expect("a webhook").last_answer, None);
+    assert_eq!(sandbox.webhook_state("kiosk").await.expect("read"), None);
 }
 
 #[tokio::test]
@@ -143,12 +205,16 @@ async fn a_disabling_whose_answer_was_lost_counts_as_done() {
     let sandbox = bench.sandbox();
     put(&sandbox, URL, 1).await;
     let webhook = read(&sandbox).await;
-    let update = Match::operation(Service::DynamoDb, "UpdateItem");
-    bench.wire.break_next(update.clone(), Fault::LostAnswer);
     let seen = &active(webhook.as_deref()).url;
-    let disabled = sandbox.disable_webhook("shop", seen, "410 Gone", NOW).await;
+    let run = gone(&sandbox, seen, 4).await;
+    let update = Match::operation(Service::DynamoDb, "UpdateItem");
+    let before = bench.wire.count(&update);
+    bench.wire.break_next(update.clone(), Fault::LostAnswer);
+    let disabled = sandbox
+        .disable_webhook("shop", seen, &run, "410 Gone", NOW)
+        .await;
     disabled.expect("the SDK's second attempt meets our own write");
-    assert_eq!(bench.wire.count(&update), 2);
+    assert_eq!(bench.wire.count(&update) - before, 2);
 }
 
 #[tokio::test]
