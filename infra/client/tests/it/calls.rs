@@ -228,6 +228,7 @@ fn each_command_makes_its_call_of_the_api() {
             &text.replacen('{', r#"{"to":"user","#, 1),
         ),
         ("events tea-0001", format!("GET {order}/events"), ""),
+        ("webhook", "GET /v1/webhook".to_owned(), ""),
         (
             "replay tea-0001 3",
             format!("POST {order}/events/3/replay"),

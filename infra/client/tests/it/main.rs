@@ -5,6 +5,7 @@
 mod calls;
 mod cloud;
 mod notices;
+mod resend;
 mod server;
 mod setup;
 mod webhook;

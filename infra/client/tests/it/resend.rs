@@ -1,0 +1,120 @@
+//! `resend`: page by page, at the API's pace, to the end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use serde_json::{Value, json};
+
+/// Answers one request after the other, as told: status, header fields and body. Gives the bodies of the requests.
+fn answering(answers: Vec<(&'static str, &'static str, Value)>) -> (String, Receiver<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, bodies) = channel();
+    thread::spawn(move || {
+        for (status, fields, answer) in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                if line.trim().is_empty() {
+                    break;
+                }
+                let line = line.to_ascii_lowercase();
+                if let Some(value) = line.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).unwrap();
+            asked.send(serde_json::from_slice(&body).unwrap()).unwrap();
+            let answer = answer.to_string();
+            let head = format!(
+                "HTTP/1.1 {status}\r\n{fields}content-length: {}\r\nconnection: close\r\n\r\n",
+                answer.len()
+            );
+            stream
+                .write_all(format!("{head}{answer}").as_bytes())
+                .unwrap();
+        }
+    });
+    (format!("http://{address}"), bodies)
+}
+
+fn resend(name: &str, api_url: &str, more: &[&str]) -> Output {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("resend-{name}"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("client.json");
+    let secret = "CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=";
+    let settings = json!({
+        "api_url": api_url, "keyid": "shop-1", "algorithm": "hmac-sha256", "secret_base64": secret,
+    });
+    std::fs::write(&file, settings.to_string()).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_client"))
+        .args([
+            "resend",
+            "--from",
+            "2026-08-01T00:00:00+08:00",
+            "--settings",
+        ])
+        .arg(&file)
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn all_pages_are_asked_for_and_a_pause_that_the_api_asks_for_is_made() {
+    let (api_url, bodies) = answering(vec![
+        (
+            "202 Accepted",
+            "retry-after: 0\r\n",
+            json!({"resent": 100, "after": "a#1"}),
+        ),
+        (
+            "429 Too Many Requests",
+            "retry-after: 0\r\n",
+            json!({"code": "resent_just_now"}),
+        ),
+        (
+            "503 Service Unavailable",
+            "retry-after: 0\r\n",
+            json!({"code": "temporarily_unavailable"}),
+        ),
+        ("202 Accepted", "", json!({"resent": 3})),
+    ]);
+    let output = resend("pages", &api_url, &["--to", "2026-08-02T00:00:00+08:00"]);
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(told, "103 events are on their way once more\n");
+    let places: Vec<Value> = bodies
+        .iter()
+        .map(|body| {
+            assert_eq!(body["from"], "2026-08-01T00:00:00+08:00");
+            assert_eq!(body["to"], "2026-08-02T00:00:00+08:00");
+            body["after"].clone()
+        })
+        .collect();
+    assert_eq!(json!(places), json!([null, "a#1", "a#1", "a#1"]));
+}
+
+#[test]
+fn a_refusal_ends_it_and_is_shown() {
+    let (api_url, bodies) = answering(vec![(
+        "409 Conflict",
+        "",
+        json!({"code": "webhook_disabled"}),
+    )]);
+    let output = resend("refused", &api_url, &["--after", "a#1"]);
+    assert!(!output.status.success(), "{output:?}");
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("webhook_disabled")
+    );
+    assert_eq!(bodies.iter().next().unwrap()["after"], "a#1");
+}
