@@ -2,10 +2,9 @@
 //! money that does, whoever found it.
 //!
 //! `process-payment` writes callbacks, every function that keeps money writes that; a person reads it, sends a notice round again,
-//! or writes down a decision, here or in the console. A callback that
-//! settles at once has no record, so what arrives every second costs nothing here. One whose first try died before it could
-//! write anything has its record once it settles. Nothing is applied to an order by what
-//! stands in this table: it tells, the message in the queue acts.
+//! or writes down a decision, here or in the console. A callback that settles at once has no record, so what arrives every second
+//! costs nothing here. One whose first try died before it could write anything has its record once it settles. Nothing is applied
+//! to an order by what stands in this table: it tells, the message in the queue acts.
 //!
 //! Every write is one conditional update, which may be repeated. [`NoticeStatus`] says which status follows which.
 

@@ -40,7 +40,7 @@ use crate::{
 
 use breaker::{Seen, Turn};
 use hosts::Failover;
-use wire::{Received, build_client};
+use wire::{CameBack, Received, build_client};
 
 pub use bucket::Bucket;
 pub use certificates::{Download, DownloadError};
@@ -241,37 +241,7 @@ impl WechatApi {
         if asks_for_a_refund(&outgoing) {
             self.wait_for(&self.0.refunds, deadline_ms).await?;
         }
-        self.wait_for(&self.0.calls, deadline_ms).await?;
-        let keys = self.0.keys.merchant().await?;
-        let signer = self.signer_by(&keys, deadline_ms).await?;
-        let authorization = authorization(
-            &signer,
-            &self.0.mchid,
-            &outgoing,
-            self.0.clock.now(),
-            &self.0.random.nonce(),
-        )
-        .await?;
-        let http = self
-            .0
-            .http
-            .get_or_try_init(|| async { build_client() })
-            .await?;
-        let left = self.left(deadline_ms);
-        if left.is_zero() {
-            return Err(NotSent::TooLate);
-        }
-        let request = self
-            .request(http, host, outgoing)
-            .header("authorization", authorization)
-            .header("wechatpay-serial", &keys.response_serial)
-            .timeout(left);
-        let sent_at_ms = self.0.clock.now_ms();
-        let received = match request.send().await {
-            Ok(response) => Received::read(response).await,
-            Err(error) => Err(error),
-        };
-        self.watch(host, sent_at_ms, received.as_ref().err());
+        let (keys, received) = self.exchange(outgoing, host, deadline_ms).await?;
         let answer = match received {
             Ok(Some(received)) => {
                 return Ok(Answered {
@@ -347,6 +317,52 @@ impl WechatApi {
         } else {
             self.failover().order(now_ms)
         }
+    }
+
+    /// Signs a request, sends it to one host, and reads what comes back. All within the deadline
+    /// (Unix milliseconds), waiting for the limits on calls and signatures too. The keys are those
+    /// that were read for it.
+    ///
+    /// # Errors
+    /// [`NotSent`] when nothing left for WeChat Pay.
+    async fn exchange(
+        &self,
+        outgoing: Outgoing,
+        host: Host,
+        deadline_ms: i64,
+    ) -> Result<(Arc<MerchantKeys>, CameBack), NotSent> {
+        self.wait_for(&self.0.calls, deadline_ms).await?;
+        let keys = self.0.keys.merchant().await?;
+        let signer = self.signer_by(&keys, deadline_ms).await?;
+        let authorization = authorization(
+            &signer,
+            &self.0.mchid,
+            &outgoing,
+            self.0.clock.now(),
+            &self.0.random.nonce(),
+        )
+        .await?;
+        let http = self
+            .0
+            .http
+            .get_or_try_init(|| async { build_client() })
+            .await?;
+        let left = self.left(deadline_ms);
+        if left.is_zero() {
+            return Err(NotSent::TooLate);
+        }
+        let request = self
+            .request(http, host, outgoing)
+            .header("authorization", authorization)
+            .header("wechatpay-serial", &keys.response_serial)
+            .timeout(left);
+        let sent_at_ms = self.0.clock.now_ms();
+        let received = match request.send().await {
+            Ok(response) => Received::read(response).await,
+            Err(error) => Err(error),
+        };
+        self.watch(host, sent_at_ms, received.as_ref().err());
+        Ok((keys, received))
     }
 
     fn request(

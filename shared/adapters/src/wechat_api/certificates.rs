@@ -8,14 +8,10 @@ use wechatpay::{
     RequestId,
     api::{Call, Certificates, ErrorCode, Refusal},
     certificates::{CertificateError, PlatformCertificate, open_download},
-    sign::authorization,
     verify::VerifyError,
 };
 
-use super::{
-    NotSent, WechatApi, causes,
-    wire::{Received, build_client},
-};
+use super::{NotSent, WechatApi, causes};
 
 /// What came of asking WeChat Pay for its certificates.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,37 +64,10 @@ impl WechatApi {
     /// [`DownloadError`].
     pub async fn certificates(&self, within: Duration) -> Result<Download, DownloadError> {
         let deadline_ms = self.deadline_ms(within);
-        self.wait_for(&self.0.calls, deadline_ms).await?;
-        let keys = self.0.keys.merchant().await.map_err(NotSent::from)?;
-        let signer = self.signer_by(&keys, deadline_ms).await?;
-        let outgoing = Certificates.outgoing();
-        let authorization = authorization(
-            &signer,
-            &self.0.mchid,
-            &outgoing,
-            self.0.clock.now(),
-            &self.0.random.nonce(),
-        )
-        .await
-        .map_err(NotSent::from)?;
-        let http = self.0.http.get_or_try_init(|| async { build_client() });
-        let http = http.await?;
-        let left = self.left(deadline_ms);
-        if left.is_zero() {
-            return Err(NotSent::TooLate.into());
-        }
         let [host, _] = self.hosts();
-        let request = self
-            .request(http, host, outgoing)
-            .header("authorization", authorization)
-            .header("wechatpay-serial", &keys.response_serial)
-            .timeout(left);
-        let sent_at_ms = self.0.clock.now_ms();
-        let received = match request.send().await {
-            Ok(response) => Received::read(response).await,
-            Err(error) => Err(error),
-        };
-        self.watch(host, sent_at_ms, received.as_ref().err());
+        let (keys, received) = self
+            .exchange(Certificates.outgoing(), host, deadline_ms)
+            .await?;
         let received = match received {
             Ok(received) => received.ok_or(DownloadError::NoAnswer(None))?,
             Err(error) => {

@@ -27,11 +27,12 @@ pub(super) struct Received {
     pub(super) body: Vec<u8>,
 }
 
+/// What a request came to; `None` for an answer that is too long.
+pub(super) type CameBack = Result<Option<Received>, reqwest::Error>;
+
 impl Received {
-    /// Reads the whole answer; `None` when it is too long.
-    pub(super) async fn read(
-        mut response: reqwest::Response,
-    ) -> Result<Option<Self>, reqwest::Error> {
+    /// Reads the whole answer.
+    pub(super) async fn read(mut response: reqwest::Response) -> CameBack {
         let status = response.status().as_u16();
         let text = |name: &str| {
             response
