@@ -129,8 +129,12 @@ fn days(scene: &Scene) -> BTreeMap<String, DayBook> {
     let prefix = format!("day#{MCHID}#");
     let scanned = scene.cloud.scan(&scene.tables.reconciliation);
     for item in scanned.iter().map(plain_item) {
-        if text(&item, "pk").starts_with("followed#") {
-            continue; // a list of differences, which are read by themselves
+        let of_the_list = ["followed#", "followed-from#"];
+        if of_the_list
+            .iter()
+            .any(|of| text(&item, "pk").starts_with(of))
+        {
+            continue; // a list of differences, which are read by themselves, and a place in it
         }
         let date = text(&item, "pk").strip_prefix(&prefix).expect("a day");
         let day = days.entry(date.to_owned()).or_default();

@@ -119,6 +119,7 @@ GRANTS = {
         grant("OrdersTable/index/day", {"dynamodb:Query"}),
         items("ReconciliationTable", WRITE | {"Query"}, DAYS),
         items("ReconciliationTable", {"PutItem", "DeleteItem", "Query"}, "followed#${Mchid}"),
+        items("ReconciliationTable", {"GetItem", "PutItem"}, "followed-from#${Mchid}"),
         items("NoticesTable", {"GetItem", "UpdateItem"}, NOTICES),
         grant("EvidenceBucket/bills/${Mchid}/*", {"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}),
         grant("EvidenceBucket", {"s3:ListBucket"}),

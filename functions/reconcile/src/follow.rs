@@ -3,7 +3,7 @@
 //!
 //! Nothing is asked of WeChat Pay here. What was not told, since the process died, is told in the next minute.
 
-use adapters::reconciliation::{FollowedDifference, Saved};
+use adapters::reconciliation::{FollowedDifference, ReconciliationError, Saved};
 use flows::problem::Chain;
 use futures_util::{StreamExt, stream};
 use payments::{
@@ -19,15 +19,23 @@ const SIDE_BY_SIDE: usize = 8;
 /// For how long one minute's run looks at them, in milliseconds: the sweep comes after it.
 const WITHIN_MS: i64 = 10_000;
 
-/// Looks at all that are followed. What cannot be looked at now is looked at in the next minute.
+/// Looks at all that are followed, from where the last look stopped. What the time does not suffice
+/// for is looked at first in the next minute.
 pub(crate) async fn refunds(desk: &Desk) {
     let ends_ms = desk.clock.now_ms().saturating_add(WITHIN_MS);
-    let mut from = None;
-    loop {
+    let began_at = match desk.reconciliations.followed_from().await {
+        Ok(from) => from,
+        Err(error) => {
+            not_looked_at(&error);
+            return;
+        }
+    };
+    let mut from = began_at.clone();
+    let stopped_at = loop {
         let page = match desk.reconciliations.followed(from).await {
             Ok(page) => page,
             Err(error) => {
-                warn!(error = %Chain(&error), "differences that wait for refunds were not looked at");
+                not_looked_at(&error);
                 return;
             }
         };
@@ -43,14 +51,25 @@ pub(crate) async fn refunds(desk: &Desk) {
         });
         looks.buffer_unordered(SIDE_BY_SIDE).collect::<()>().await;
         let Some(next) = page.next else {
-            return;
+            break None;
         };
         if desk.clock.now_ms() >= ends_ms {
-            warn!("more differences wait for refunds than a minute's run looks at");
-            return;
+            warn!(
+                "more differences wait for refunds than a minute's run looks at: the next one goes on"
+            );
+            break Some(next);
         }
         from = Some(next);
+    };
+    if stopped_at != began_at
+        && let Err(error) = desk.reconciliations.go_on_from(stopped_at.as_ref()).await
+    {
+        warn!(error = %Chain(&error), "the next look at differences goes on where this one did");
     }
+}
+
+fn not_looked_at(error: &ReconciliationError) {
+    warn!(error = %Chain(error), "differences that wait for refunds were not looked at");
 }
 
 async fn look_at(desk: &Desk, followed: &FollowedDifference) -> Result<(), DayError> {

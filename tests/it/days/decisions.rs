@@ -1,10 +1,16 @@
 //! Money that is not ours to keep: proposed by a run, approved by two persons, given back once.
 
-use adapters::queues::ReconcileWork;
+use std::time::Duration;
+
+use adapters::{
+    queues::ReconcileWork,
+    testing::{Fault, Match, Service},
+};
+use aws_sdk_dynamodb::types::AttributeValue;
 use payments::{
-    ids::ClientId,
+    ids::{ClientId, RefundNo},
     reconcile::{
-        difference::{self, Decision, State},
+        difference::{self, About, Decision, Followed, Kind, State},
         run::BillDate,
     },
 };
@@ -12,7 +18,7 @@ use wechatpay_simulator::{
     ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, WantedDifference,
 };
 
-use crate::support::Bench;
+use crate::support::{Bench, MCHID, number};
 
 /// A day that was reconciled, and its one difference: an order was paid twice, and nobody was told.
 async fn a_second_payment(bench: &Bench) -> (BillDate, difference::Difference) {
@@ -527,4 +533,73 @@ async fn a_difference_whose_refund_a_restore_lost_waits_for_it_no_longer() {
     let now = bench.clock.now();
     let again = open.decided(Decision::Propose, "li", "it did not go back", now);
     assert_eq!(again.unwrap().behind_the_proposal(), ["li"]);
+}
+
+/// A difference of `date` that waits for this refund of an order, as a step left it, and its place in the list.
+async fn waits(bench: &Bench, date: BillDate, order_no: &str, line: u64, refund: &Followed) {
+    let now = bench.clock.now();
+    let about = About {
+        order_no: Some(order_no.to_owned()),
+        transaction_id: Some(format!("42{line:026}")),
+        line: Some(line),
+        ..About::default()
+    };
+    let found = difference::Difference::found(
+        date,
+        Kind::DuplicatePayment,
+        about,
+        None,
+        None,
+        "run-1",
+        now,
+    );
+    let mut waits = found.proposed("run-1", "twice", now);
+    for person in ["li", "wang"] {
+        waits = waits
+            .decided(Decision::Approve, person, "yes", now)
+            .unwrap();
+    }
+    let waits = waits.told(refund, "run-1", now).unwrap();
+    bench.reconciliation.find(&waits).await.unwrap();
+    let text = |value: String| AttributeValue::S(value);
+    let put = bench
+        .dynamo()
+        .put_item()
+        .table_name(&bench.tables.reconciliation)
+        .item("pk", text(format!("followed#{MCHID}")))
+        .item("sk", text(format!("{date}#{}", waits.id)))
+        .item("version", AttributeValue::N(waits.version.to_string()));
+    put.send().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_waiting_refunds_than_fit_into_a_minute_are_all_looked_at_in_turn() {
+    let bench = Bench::start().await;
+    bench.paid("WAITS-1").await;
+    let admin = bench.wechat.admin();
+    admin.set_refund_outcome(RefundOutcome::Hold);
+    assert_eq!(bench.refund("WAITS-1", "r1", 40).await.status, 202);
+    assert_eq!(bench.work_off().await, 0);
+    let refund_no = RefundNo::parse("r1").unwrap();
+    let refund = bench.orders.refund(&number("WAITS-1"), &refund_no).await;
+    let moving = Followed::of(&refund.unwrap().unwrap());
+    // One page of them is read at a time; the last one has a refund that our books do not know.
+    let (early, late) = (bench.day(2), bench.day(1));
+    for line in 0..200 {
+        waits(&bench, early, "WAITS-1", line, &moving).await;
+    }
+    waits(&bench, late, "LOST-1", 200, &moving).await;
+
+    let reads = Match::operation(Service::DynamoDb, "Query").on(&bench.tables.reconciliation);
+    let slow = Fault::Delay(Duration::from_secs(11));
+    bench.wire.break_all(reads, slow);
+    bench.sweep().await;
+    let state = async || only(&bench, late).await.state;
+    assert_eq!(state().await, State::OnItsWay, "not in the first minute");
+    bench.sweep().await;
+    bench.wire.mend();
+    assert_eq!(state().await, State::Open, "in the second");
+    // And then from the beginning again.
+    bench.sweep().await;
+    assert_eq!(bench.reconciliation.followed_from().await.unwrap(), None);
 }

@@ -3,6 +3,9 @@
 //!
 //! A place in the list is written with the step that begins the waiting, in one transaction. It is taken out later, by whoever
 //! finds that nothing is waited for any more; the version of the step keeps a place from being lost that was taken anew meanwhile.
+//!
+//! `followed#<mchid>` has the list. `followed-from#<mchid>`, `-` has the place (`from` S) where the next
+//! look goes on, when one did not come to the end.
 
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::Put};
 use payments::reconcile::{difference::Difference, run::BillDate};
@@ -32,9 +35,9 @@ pub struct FollowedPage {
     pub next: Option<FollowedFrom>,
 }
 
-/// A place in the list.
-#[derive(Clone, Debug)]
-pub struct FollowedFrom(Item);
+/// A place in the list: after the difference of this sort key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FollowedFrom(String);
 
 impl ReconciliationTable {
     /// How many are read at a time.
@@ -55,16 +58,56 @@ impl ReconciliationTable {
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", text(self.followed_pk()))
             .consistent_read(true)
-            .set_exclusive_start_key(from.map(|from| from.0))
+            .set_exclusive_start_key(from.map(|from| self.followed_key(from.0)))
             .limit(Self::FOLLOWED_PAGE)
             .send()
             .await
             .map_err(|error| unavailable("list differences that are waited for", error))?;
         let items = page.items().iter().map(item::read_followed);
+        let next = match page.last_evaluated_key() {
+            Some(last) => Some(FollowedFrom(item::sk(last)?.to_owned())),
+            None => None,
+        };
         Ok(FollowedPage {
             items: items.collect::<Result<_, _>>()?,
-            next: page.last_evaluated_key.map(FollowedFrom),
+            next,
         })
+    }
+
+    /// Where the next look at the list goes on; `None` is its beginning.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn followed_from(&self) -> Result<Option<FollowedFrom>, ReconciliationError> {
+        let got = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(self.place_key()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| unavailable("read where to go on", error))?;
+        let from = got.item().and_then(|item| item.get("from"));
+        let from = from.and_then(|value| value.as_s().ok());
+        Ok(from.cloned().map(FollowedFrom))
+    }
+
+    /// Writes down where the next look at the list goes on.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn go_on_from(&self, from: Option<&FollowedFrom>) -> Result<(), ReconciliationError> {
+        let mut place = self.place_key();
+        place.extend(from.map(|from| ("from".to_owned(), text(from.0.clone()))));
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(place))
+            .send()
+            .await
+            .map_err(|error| unavailable("write down where to go on", error))?;
+        Ok(())
     }
 
     /// Takes a difference out of the list, unless it was put there anew since it was read.
@@ -104,6 +147,23 @@ impl ReconciliationTable {
             .table_name(&self.table)
             .set_item(Some(item::followed(self.followed_pk(), to)))
             .build()?)
+    }
+
+    fn followed_key(&self, sk: String) -> Item {
+        Item::from([
+            ("pk".to_owned(), text(self.followed_pk())),
+            ("sk".to_owned(), text(sk)),
+        ])
+    }
+
+    fn place_key(&self) -> Item {
+        Item::from([
+            (
+                "pk".to_owned(),
+                text(format!("followed-from#{}", self.mchid)),
+            ),
+            ("sk".to_owned(), text("-")),
+        ])
     }
 
     fn followed_pk(&self) -> String {
