@@ -163,7 +163,7 @@ async fn a_client_may_sign_by_a_key_that_we_know_the_public_half_of() {
     };
     bench
         .keys
-        .put_client_public(
+        .add_client_public(
             "ed-key",
             "shop",
             Algorithm::Ed25519,

@@ -12,9 +12,12 @@ use crate::args::{Args, UsageError};
 
 pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;
 
+/// The settings file that the option `--settings` or the variable `CLIENT_SETTINGS` names; else
 /// `.local/client.json` of this repository.
-pub(crate) fn default_settings() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.local/client.json")
+pub(crate) fn settings_file(args: &mut Args) -> Result<PathBuf, UsageError> {
+    let named = args.optional_setting("settings", "CLIENT_SETTINGS")?;
+    let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../.local/client.json");
+    Ok(named.map_or_else(default, PathBuf::from))
 }
 
 /// The next word as a number in a path. A slash or a question mark in it would make another call of this one.
@@ -54,9 +57,7 @@ pub(crate) fn idempotency_key(
 
 /// The client by the settings that the command line names, the last thing that it may name.
 pub(crate) fn client(mut args: Args) -> Result<Client, Box<dyn Error>> {
-    let settings = args
-        .optional("settings")?
-        .map_or_else(default_settings, PathBuf::from);
+    let settings = settings_file(&mut args)?;
     args.finish()?;
     Ok(Client::load(&settings)?)
 }

@@ -1,6 +1,8 @@
 //! Reading a command line: words, `--name value` (or `--name=value`) and flags. What is not known is refused, so that a
 //! misspelt option is never silently left out of an order.
 
+use adapters::env::{ProcessEnv, Vars};
+
 /// The arguments of one command.
 #[derive(Debug)]
 pub(crate) struct Args {
@@ -111,6 +113,26 @@ impl Args {
     pub(crate) fn required(&mut self, name: &'static str) -> Result<String, UsageError> {
         self.optional(name)?
             .ok_or_else(|| UsageError::Missing(format!("--{name}")))
+    }
+
+    /// An option, or the variable that stands for it.
+    pub(crate) fn setting(
+        &mut self,
+        name: &'static str,
+        variable: &'static str,
+    ) -> Result<String, UsageError> {
+        self.optional_setting(name, variable)?
+            .ok_or_else(|| UsageError::Missing(format!("--{name} (or the variable {variable})")))
+    }
+
+    /// The same, where neither need be there. An empty value is none.
+    pub(crate) fn optional_setting(
+        &mut self,
+        name: &'static str,
+        variable: &'static str,
+    ) -> Result<Option<String>, UsageError> {
+        let given = self.optional(name)?.or_else(|| ProcessEnv.get(variable));
+        Ok(given.filter(|value| !value.is_empty()))
     }
 
     /// A whole number that may be left out.

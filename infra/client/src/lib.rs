@@ -24,5 +24,8 @@ pub use api_url::{ApiUrl, ApiUrlError};
 pub use call::{Call, Card, NewOrder, NewRefund, RefundTo};
 pub use send::{Answer, SendError, Sender};
 pub use settings::{Client, Settings, SettingsError};
-pub use setup::{ApiClientKey, MerchantFiles, PlatformKey, SetupError, put_client, put_merchant};
+pub use setup::{
+    ApiClientKey, MerchantFiles, PlatformKey, SetupError, add_client, add_platform_key,
+    change_merchant,
+};
 pub use signed::SignedCall;

@@ -13,6 +13,8 @@ mod notices;
 mod orders;
 mod refunds;
 mod register;
+mod secret_file;
+mod show;
 mod webhook;
 
 use std::error::Error;
@@ -56,7 +58,8 @@ Events:
       sends the events once more that happened then and that the receiver does not have (TIME as
       2026-08-01T12:00:00+08:00); may be repeated
 
-All of these read --settings FILE (default: .local/client.json, which `cargo local` writes):
+All of these read --settings FILE, or the file that the variable CLIENT_SETTINGS names (default: .local/client.json, which
+`cargo local` writes):
   {\"api_url\": \"https://...\", \"keyid\": \"...\", \"algorithm\": \"hmac-sha256\", \"secret_base64\": \"...\"}
   or \"ed25519\" / \"rsa-v1_5-sha256\" with \"private_key_file\": \"key.pem\" beside the settings.
 
@@ -74,16 +77,27 @@ variables WECHATPAY_MCHID, NOTICES_TABLE:
   cargo client notices decide NOTICE_ID --who NAME --why TEXT
       writes down what a person did about it
 
-Keys; each takes --mchid M --keys-table T --secrets-key-id K (the outputs KeysTableName, SecretsKeyId):
-  cargo client setup merchant --merchant-serial S --apiv3-key-file F [--apiv3-key-version N]
+Keys; each takes --mchid M --keys-table T --secrets-key-id K (the outputs KeysTableName, SecretsKeyId), or the variables
+WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays as it is:
+  cargo client setup show
+      what is there, without secrets: WeChat Pay's keys, APIv3 keys by number, clients' keys, webhooks
+  cargo client setup merchant [--merchant-serial S] [--apiv3-key-file F [--apiv3-key-version N]]
       [--previous-apiv3-key-file F] [--merchant-key-file apiclient_key.pem, for MERCHANT_SIGNER=sealed]
-      --wechatpay-public-key ID=FILE and/or --platform-certificate FILE, the one in use first
+      [--wechatpay-public-key ID=FILE] [--platform-certificate FILE]
+      a new merchant needs a serial, an APIv3 key and a key of WeChat Pay's. Of WeChat Pay's keys that are named here,
+      answers are to be signed with the first
+  cargo client setup add-wechat-key --wechatpay-public-key ID=FILE | --platform-certificate FILE [--sign-answers]
+      adds a key of WeChat Pay's beside the others; with --sign-answers answers are to be signed with it
+  cargo client setup remove-wechat-key --id ID
+  cargo client setup remove-apiv3-key --version N
   cargo client setup client --keyid ID --client-id WHOSE --api-url URL
       makes a shared secret, registers it and writes the settings file
   cargo client setup client --keyid ID --client-id WHOSE --algorithm ed25519|rsa-v1_5-sha256 --public-key-file F
   cargo client setup revoke --keyid ID
-  cargo client setup webhook --client WHOSE --url URL [--secret-file F, with whsec_... in it]
-      posts each change of the client's orders there, signed (Standard Webhooks); makes a secret and shows it once
+  cargo client setup webhook --client WHOSE --url URL [--new-secret --secret-to FILE | --secret-file FILE]
+      posts each change of the client's orders there, signed (Standard Webhooks). The first time, and with --new-secret, a
+      secret is made: --secret-to writes it into a new file, --show-secret shows it here. --secret-file has one of yours
+      (whsec_...). Without any of these the secrets stay, and without --url the address
   cargo client setup webhook --client WHOSE --off
 ";
 

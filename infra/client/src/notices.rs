@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use adapters::aws::Aws;
 use adapters::clock::Clock;
-use adapters::env::{ProcessEnv, Vars};
 use adapters::notices::{Decision, Notice, NoticeStatus, Notices};
 use adapters::queues::Queue;
 use adapters::random::Random;
@@ -94,7 +93,7 @@ async fn show(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
 async fn redrive(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let mut args = Args::parse(raw, &[&LEDGER[..], &["queue-url"]].concat(), &[])?;
     let id = args.word("NOTICE_ID")?;
-    let queue_url = setting(&mut args, "queue-url", "PAYMENT_RESULTS_QUEUE_URL")?;
+    let queue_url = args.setting("queue-url", "PAYMENT_RESULTS_QUEUE_URL")?;
     let (notices, aws) = open(args)?;
     let notice = read(&notices, &id).await?;
     match notice.status {
@@ -229,17 +228,9 @@ fn summary(notice: &Notice) -> Value {
 
 /// The ledger that the command line names, the last thing that it may name.
 fn open(mut args: Args) -> Result<(Notices, Aws), Box<dyn Error>> {
-    let mchid = setting(&mut args, "mchid", "WECHATPAY_MCHID")?;
-    let table = setting(&mut args, "notices-table", "NOTICES_TABLE")?;
+    let mchid = args.setting("mchid", "WECHATPAY_MCHID")?;
+    let table = args.setting("notices-table", "NOTICES_TABLE")?;
     args.finish()?;
     let aws = cloud::connect(&Clock::system())?;
     Ok((Notices::new(aws.dynamodb(), table, mchid), aws))
-}
-
-/// An option, or the variable by which the functions have it.
-fn setting(args: &mut Args, name: &'static str, variable: &str) -> Result<String, UsageError> {
-    let given = args.optional(name)?.or_else(|| ProcessEnv.get(variable));
-    given
-        .filter(|value| !value.is_empty())
-        .ok_or_else(|| UsageError::Missing(format!("--{name} (or the variable {variable})")))
 }

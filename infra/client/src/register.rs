@@ -1,48 +1,87 @@
 //! `setup`: giving a deployment its keys.
 
 use std::error::Error;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use adapters::clock::Clock;
-use adapters::keys_table::KeysTable;
+use adapters::keys_table::{KeysTable, MerchantChange};
 use adapters::kms::Kms;
 use adapters::random::Random;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use client::{
-    ApiClientKey, ApiUrl, MerchantFiles, PlatformKey, Settings, put_client, put_merchant,
+    ApiClientKey, ApiUrl, MerchantFiles, PlatformKey, Settings, SetupError, add_client,
+    add_platform_key, change_merchant,
 };
 use message_signatures::Algorithm;
 use payments::ids::ClientId;
 use zeroize::Zeroizing;
 
-use crate::api::default_settings;
+use crate::api::settings_file;
 use crate::args::{Args, UsageError};
-use crate::cloud;
-use crate::webhook;
+use crate::secret_file::SecretFile;
+use crate::{cloud, show, webhook};
 
 /// Which deployment: options of every `setup` command.
 pub(crate) const DEPLOYMENT: [&str; 3] = ["mchid", "keys-table", "secrets-key-id"];
 
+/// The deployment that a command line, or the environment, names.
+pub(crate) struct Deployment {
+    pub(crate) mchid: String,
+    table: String,
+    secrets_key_id: String,
+}
+
+impl Deployment {
+    /// Each option, or the variable by which the functions have it.
+    pub(crate) fn read(args: &mut Args) -> Result<Self, UsageError> {
+        Ok(Self {
+            mchid: args.setting("mchid", "WECHATPAY_MCHID")?,
+            table: args.setting("keys-table", "KEYS_TABLE")?,
+            secrets_key_id: args.setting("secrets-key-id", "SECRETS_KEY_ID")?,
+        })
+    }
+
+    /// Its keys, by the credentials of the environment.
+    pub(crate) fn keys_table(&self) -> Result<KeysTable, Box<dyn Error>> {
+        let clock = Clock::system();
+        let aws = cloud::connect(&clock)?;
+        Ok(KeysTable::new(
+            aws.dynamodb(),
+            &self.table,
+            &self.mchid,
+            Kms::new(aws.kms()),
+            &self.secrets_key_id,
+            clock,
+        ))
+    }
+}
+
 pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn Error>> {
     match raw.next().as_deref() {
         Some("merchant") => merchant(raw).await?,
+        Some("add-wechat-key") => add_wechat_key(raw).await?,
+        Some("remove-wechat-key") => remove_wechat_key(raw).await?,
+        Some("remove-apiv3-key") => remove_apiv3_key(raw).await?,
         Some("client") => client(raw).await?,
         Some("revoke") => revoke(raw).await?,
         Some("webhook") => webhook::run(raw).await?,
+        Some("show") => show::run(raw).await?,
         Some(other) => return Err(UsageError::Command(format!("setup {other}")).into()),
         None => {
-            return Err(
-                UsageError::Missing("merchant, client, revoke or webhook".to_owned()).into(),
-            );
+            return Err(UsageError::Missing(
+                "show, merchant, add-wechat-key, remove-wechat-key, remove-apiv3-key, client, \
+                 revoke or webhook"
+                    .to_owned(),
+            )
+            .into());
         }
     }
     Ok(ExitCode::SUCCESS)
 }
+
+const WECHAT_KEY: [&str; 2] = ["wechatpay-public-key", "platform-certificate"];
 
 async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let own = [
@@ -51,26 +90,76 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
         "apiv3-key-version",
         "previous-apiv3-key-file",
         "merchant-key-file",
-        "wechatpay-public-key",
-        "platform-certificate",
     ];
-    let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &own].concat(), &[])?;
-    let table = keys_table(&mut args)?;
-    let platform = args.all(&["wechatpay-public-key", "platform-certificate"]);
+    let options = [&DEPLOYMENT[..], &own, &WECHAT_KEY].concat();
+    let mut args = Args::parse(raw, &options, &[])?;
+    let deployment = Deployment::read(&mut args)?;
     let files = MerchantFiles {
-        merchant_serial: args.required("merchant-serial")?,
-        platform_keys: platform
-            .into_iter()
-            .map(platform_key)
-            .collect::<Result<_, _>>()?,
-        apiv3_key: args.required("apiv3-key-file")?.into(),
-        apiv3_version: args.number("apiv3-key-version")?.unwrap_or(1),
+        platform_keys: platform_keys(&mut args)?,
+        merchant_serial: args.optional("merchant-serial")?,
+        apiv3_key: args.optional("apiv3-key-file")?.map(PathBuf::from),
+        apiv3_version: args.number("apiv3-key-version")?,
         previous_apiv3_key: args.optional("previous-apiv3-key-file")?.map(PathBuf::from),
         merchant_key: args.optional("merchant-key-file")?.map(PathBuf::from),
     };
     args.finish()?;
-    put_merchant(&table, &files).await?;
-    println!("The merchant's record is written; functions read it within a minute.");
+    if files.name_nothing() {
+        let what = "what shall be set or changed (`cargo client help` shows the options)";
+        return Err(UsageError::Missing(what.to_owned()).into());
+    }
+    change_merchant(&deployment.keys_table()?, &files).await?;
+    println!(
+        "The merchant's record has what was named, and what else it had; functions read it within a minute."
+    );
+    Ok(())
+}
+
+async fn add_wechat_key(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let options = [&DEPLOYMENT[..], &WECHAT_KEY].concat();
+    let mut args = Args::parse(raw, &options, &["sign-answers"])?;
+    let deployment = Deployment::read(&mut args)?;
+    let keys = platform_keys(&mut args)?;
+    let signs_answers = args.flag("sign-answers")?;
+    args.finish()?;
+    let [key] = keys.as_slice() else {
+        let what = "one of --wechatpay-public-key ID=FILE and --platform-certificate FILE";
+        return Err(UsageError::Missing(what.to_owned()).into());
+    };
+    let id = add_platform_key(&deployment.keys_table()?, key, signs_answers).await?;
+    println!("{id} counts beside the keys that were there; functions read it within a minute.");
+    if signs_answers {
+        println!("Requests ask for answers signed with it.");
+    }
+    Ok(())
+}
+
+async fn remove_wechat_key(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &["id"]].concat(), &[])?;
+    let deployment = Deployment::read(&mut args)?;
+    let id = args.required("id")?;
+    args.finish()?;
+    let change = MerchantChange {
+        remove_verification: Some(&id),
+        ..MerchantChange::default()
+    };
+    deployment.keys_table()?.change_merchant(&change).await?;
+    println!("{id} is taken out; functions forget it within a minute.");
+    Ok(())
+}
+
+async fn remove_apiv3_key(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
+    let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &["version"]].concat(), &[])?;
+    let deployment = Deployment::read(&mut args)?;
+    let version = args
+        .number("version")?
+        .ok_or_else(|| UsageError::Missing("--version".to_owned()))?;
+    args.finish()?;
+    let change = MerchantChange {
+        remove_apiv3: Some(version),
+        ..MerchantChange::default()
+    };
+    deployment.keys_table()?.change_merchant(&change).await?;
+    println!("APIv3 key {version} is taken out; functions forget it within a minute.");
     Ok(())
 }
 
@@ -84,7 +173,7 @@ async fn client(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
         "settings",
     ];
     let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &own].concat(), &[])?;
-    let table = keys_table(&mut args)?;
+    let deployment = Deployment::read(&mut args)?;
     let (keyid, client_id) = (args.required("keyid")?, args.required("client-id")?);
     let chosen = ClientId::chosen(&client_id)?;
     let client_id = chosen.as_str().to_owned();
@@ -100,22 +189,16 @@ async fn client(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
     match algorithm {
         Algorithm::HmacSha256 => {
             let api_url = ApiUrl::parse(&args.required("api-url")?)?;
-            let path = args
-                .optional("settings")?
-                .map_or_else(default_settings, PathBuf::from);
+            let path = settings_file(&mut args)?;
             args.finish()?;
+            let table = deployment.keys_table()?;
             shared_secret(&table, keyid, &client_id, &api_url, &path).await
         }
         Algorithm::Ed25519 | Algorithm::RsaV15Sha256 => {
             let file = PathBuf::from(args.required("public-key-file")?);
             args.finish()?;
-            put_client(
-                &table,
-                &keyid,
-                &client_id,
-                &ApiClientKey::Public { algorithm, file },
-            )
-            .await?;
+            let key = ApiClientKey::Public { algorithm, file };
+            add_client(&deployment.keys_table()?, &keyid, &client_id, &key).await?;
             println!("The key {keyid} is registered; it counts within a minute.");
             Ok(())
         }
@@ -124,9 +207,10 @@ async fn client(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
 
 async fn revoke(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
     let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &["keyid"]].concat(), &[])?;
-    let table = keys_table(&mut args)?;
+    let deployment = Deployment::read(&mut args)?;
     let keyid = args.required("keyid")?;
     args.finish()?;
+    let table = deployment.keys_table()?;
     table.revoke_client(&keyid).await?;
     println!("The key {keyid} is revoked; functions forget it within a minute.");
     Ok(())
@@ -149,31 +233,27 @@ async fn shared_secret(
         secret_base64: Some(STANDARD.encode(*secret)),
         private_key_file: None,
     };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let mut file = file.map_err(|error| {
-        format!(
-            "{}: {error}; move it away or name another file with --settings",
-            path.display()
-        )
-    })?;
-    writeln!(file, "{}", serde_json::to_string_pretty(&settings)?)?;
-    if let Err(error) = put_client(table, &keyid, client_id, &ApiClientKey::Secret(secret)).await {
-        std::fs::remove_file(path)?; // nothing was registered under it
-        return Err(error.into());
+    let mut file = SecretFile::create(path)?;
+    file.write(&serde_json::to_string_pretty(&settings)?)?;
+    match add_client(table, &keyid, client_id, &ApiClientKey::Secret(secret)).await {
+        Ok(()) => {}
+        Err(SetupError::Keys(error)) => return Err(file.not_registered(error)),
+        Err(error) => {
+            file.discard()?;
+            return Err(error.into());
+        }
     }
     println!(
         "The key {keyid} is registered and counts within a minute; its secret is in {} only.",
         path.display()
     );
     Ok(())
+}
+
+/// The keys of WeChat Pay's, in the order given.
+fn platform_keys(args: &mut Args) -> Result<Vec<PlatformKey>, UsageError> {
+    let given = args.all(&WECHAT_KEY);
+    given.into_iter().map(platform_key).collect()
 }
 
 /// Reads `ID=FILE` of a public key, or the file of a certificate.
@@ -190,19 +270,4 @@ fn platform_key((name, value): (String, String)) -> Result<PlatformKey, UsageErr
         id: id.to_owned(),
         file: file.into(),
     })
-}
-
-pub(crate) fn keys_table(args: &mut Args) -> Result<KeysTable, Box<dyn Error>> {
-    let (mchid, table) = (args.required("mchid")?, args.required("keys-table")?);
-    let secrets_key_id = args.required("secrets-key-id")?;
-    let clock = Clock::system();
-    let aws = cloud::connect(&clock)?;
-    Ok(KeysTable::new(
-        aws.dynamodb(),
-        table,
-        mchid,
-        Kms::new(aws.kms()),
-        secrets_key_id,
-        clock,
-    ))
 }

@@ -5,28 +5,42 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use adapters::keys_table::{
-    KeysError, KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,
+    AddedApiV3Key, ChangeError, KeysError, KeysTable, MerchantChange, VerificationEntry,
+    VerificationKind,
 };
 use lenient_pem::{CERTIFICATE, NotPem, PRIVATE_KEY, PUBLIC_KEY};
 use message_signatures::Algorithm;
 use wechatpay::verify::VerificationKeys;
 use zeroize::Zeroizing;
 
-/// The files of a merchant, as downloaded from WeChat Pay's merchant platform.
-#[derive(Clone, Debug)]
+/// The files of a merchant, as downloaded from WeChat Pay's merchant platform. What is not named stays as it is; a merchant
+/// that is not there yet needs its serial, an APIv3 key and a key of WeChat Pay's.
+#[derive(Clone, Debug, Default)]
 pub struct MerchantFiles {
     /// The serial number of the merchant's API certificate.
-    pub merchant_serial: String,
-    /// The keys that WeChat Pay signs with. Requests ask for answers signed with the first.
+    pub merchant_serial: Option<String>,
+    /// Keys that WeChat Pay signs with. Requests ask for answers signed with the first, if any is named.
     pub platform_keys: Vec<PlatformKey>,
     /// A file with the 32 characters of the APIv3 key.
-    pub apiv3_key: PathBuf,
-    /// Counts the merchant's APIv3 keys, from 1.
-    pub apiv3_version: u32,
+    pub apiv3_key: Option<PathBuf>,
+    /// Counts the merchant's APIv3 keys, from 1. Without one a new key is the next.
+    pub apiv3_version: Option<u32>,
     /// The APIv3 key before, while callbacks may still come under it.
     pub previous_apiv3_key: Option<PathBuf>,
     /// The merchant's private key (`apiclient_key.pem`), if it is to be sealed into the table; left out if it is in KMS.
     pub merchant_key: Option<PathBuf>,
+}
+
+impl MerchantFiles {
+    /// Whether nothing is to be changed.
+    #[must_use]
+    pub fn name_nothing(&self) -> bool {
+        self.merchant_serial.is_none()
+            && self.platform_keys.is_empty()
+            && self.apiv3_key.is_none()
+            && self.previous_apiv3_key.is_none()
+            && self.merchant_key.is_none()
+    }
 }
 
 /// A key that WeChat Pay signs with.
@@ -88,52 +102,48 @@ pub enum SetupError {
         /// What it is instead.
         source: NotPem,
     },
-    /// No key of WeChat Pay's was given.
-    #[error("no key of WeChat Pay's is given: nothing it sends could be verified")]
-    NoPlatformKey,
     /// A version that leaves none for the key before.
     #[error("an APIv3 key version counts from 1; with a previous key it is at least 2")]
     Version,
+    /// A key that another has the name of.
+    #[error("a key with the id {0} is there already, in use or revoked: choose another id")]
+    KeyIdTaken(String),
+    /// The merchant's record was not changed.
+    #[error("the keys were not written")]
+    Merchant(#[source] ChangeError),
     /// The table did not take them.
     #[error("the keys were not written")]
     Keys(#[source] KeysError),
 }
 
-/// Seals and writes the merchant's record, in place of one that is there.
+/// Writes what is named into the merchant's record, secrets sealed. What else it holds stays.
 ///
 /// # Errors
 /// [`SetupError`].
-pub async fn put_merchant(table: &KeysTable, files: &MerchantFiles) -> Result<(), SetupError> {
+pub async fn change_merchant(table: &KeysTable, files: &MerchantFiles) -> Result<(), SetupError> {
     let verification = files
         .platform_keys
         .iter()
         .map(read_platform_key)
         .collect::<Result<Vec<_>, _>>()?;
-    let response_serial = verification
-        .first()
-        .map(|entry| entry.id.clone())
-        .ok_or(SetupError::NoPlatformKey)?;
-    let apiv3 = read_secret(&files.apiv3_key)?;
-    let previous = files
-        .previous_apiv3_key
-        .as_deref()
-        .map(read_secret)
-        .transpose()?;
     let before = files
         .apiv3_version
-        .checked_sub(1)
-        .ok_or(SetupError::Version)?;
-    let mut keys = vec![NewApiV3Key {
-        version: files.apiv3_version,
-        bytes: &apiv3,
-    }];
-    if let Some(previous) = &previous {
-        if before == 0 {
+        .map(|version| version.checked_sub(1).ok_or(SetupError::Version))
+        .transpose()?;
+    let mut apiv3 = Vec::new();
+    if let Some(path) = &files.previous_apiv3_key {
+        if before == Some(0) {
             return Err(SetupError::Version);
         }
-        keys.push(NewApiV3Key {
+        apiv3.push(AddedApiV3Key {
             version: before,
-            bytes: previous,
+            bytes: read_secret(path)?,
+        });
+    }
+    if let Some(path) = &files.apiv3_key {
+        apiv3.push(AddedApiV3Key {
+            version: files.apiv3_version,
+            bytes: read_secret(path)?,
         });
     }
     let signer = files
@@ -141,25 +151,47 @@ pub async fn put_merchant(table: &KeysTable, files: &MerchantFiles) -> Result<()
         .as_deref()
         .map(read_merchant_key)
         .transpose()?;
-    let merchant = NewMerchant {
-        verification: &verification,
-        response_serial: &response_serial,
-        apiv3: &keys,
-        signer_serial: &files.merchant_serial,
+    let change = MerchantChange {
+        add_verification: &verification,
+        response_serial: verification.first().map(|entry| entry.id.as_str()),
+        add_apiv3: &apiv3,
+        signer_serial: files.merchant_serial.as_deref(),
         signer_pkcs8: signer.as_ref().map(|der| der.as_slice()),
+        ..MerchantChange::default()
     };
     table
-        .put_merchant(&merchant)
+        .change_merchant(&change)
         .await
-        .map_err(SetupError::Keys)
+        .map_err(SetupError::Merchant)
 }
 
-/// Registers a key of an API client, in place of one that has this id. `client_id` says whose orders it may touch: keys
-/// of one client have the same.
+/// Adds a key of WeChat Pay's beside those that are there, and gives back its id. With `signs_answers` requests ask for
+/// answers signed with it from then on.
 ///
 /// # Errors
 /// [`SetupError`].
-pub async fn put_client(
+pub async fn add_platform_key(
+    table: &KeysTable,
+    key: &PlatformKey,
+    signs_answers: bool,
+) -> Result<String, SetupError> {
+    let entry = read_platform_key(key)?;
+    let change = MerchantChange {
+        response_serial: signs_answers.then_some(entry.id.as_str()),
+        add_verification: std::slice::from_ref(&entry),
+        ..MerchantChange::default()
+    };
+    let changed = table.change_merchant(&change).await;
+    changed.map_err(SetupError::Merchant)?;
+    Ok(entry.id)
+}
+
+/// Registers a key of an API client, never in place of another. `client_id` says whose orders it may touch: keys of one
+/// client have the same.
+///
+/// # Errors
+/// [`SetupError`].
+pub async fn add_client(
     table: &KeysTable,
     keyid: &str,
     client_id: &str,
@@ -168,16 +200,22 @@ pub async fn put_client(
     let written = match key {
         ApiClientKey::Secret(secret) => {
             table
-                .put_client_hmac(keyid, client_id, secret.as_slice())
+                .add_client_hmac(keyid, client_id, secret.as_slice())
                 .await
         }
         ApiClientKey::Public { algorithm, file } => {
             table
-                .put_client_public(keyid, client_id, *algorithm, &read_pem(file, PUBLIC_KEY)?)
+                .add_client_public(keyid, client_id, *algorithm, &read_pem(file, PUBLIC_KEY)?)
                 .await
         }
     };
-    written.map_err(SetupError::Keys)
+    written.map_err(|error| {
+        if matches!(error, KeysError::Changed { .. }) {
+            SetupError::KeyIdTaken(keyid.to_owned())
+        } else {
+            SetupError::Keys(error)
+        }
+    })
 }
 
 fn read_platform_key(key: &PlatformKey) -> Result<VerificationEntry, SetupError> {

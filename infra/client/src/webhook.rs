@@ -1,6 +1,7 @@
 //! `setup webhook`: where and with what a client's systems are told of changes.
 
 use std::error::Error;
+use std::path::PathBuf;
 
 use adapters::random::Random;
 use adapters::webhook_http::{Reach, WebhookUrl};
@@ -8,45 +9,140 @@ use standard_webhooks::Secret;
 use zeroize::Zeroizing;
 
 use crate::args::{Args, UsageError};
-use crate::register::{DEPLOYMENT, keys_table};
+use crate::register::{DEPLOYMENT, Deployment};
+use crate::secret_file::SecretFile;
+
+/// What the command line says of the secret.
+struct Wanted {
+    /// The operator's own.
+    given: Option<String>,
+    /// Whether one is made although there is one.
+    is_new: bool,
+    /// Where one that is made is written to.
+    goes_to: Option<PathBuf>,
+    /// Whether one that is made is shown on the terminal.
+    is_shown: bool,
+}
 
 pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>> {
-    let own = ["client", "url", "secret-file"];
-    let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &own].concat(), &["off"])?;
-    let table = keys_table(&mut args)?;
+    let own = ["client", "url", "secret-file", "secret-to"];
+    let flags = ["off", "new-secret", "show-secret"];
+    let mut args = Args::parse(raw, &[&DEPLOYMENT[..], &own].concat(), &flags)?;
+    let deployment = Deployment::read(&mut args)?;
     let client_id = args.required("client")?;
-    let (url, secret_file) = (args.optional("url")?, args.optional("secret-file")?);
+    let url = args.optional("url")?;
+    let wanted = Wanted {
+        given: args.optional("secret-file")?,
+        is_new: args.flag("new-secret")?,
+        goes_to: args.optional("secret-to")?.map(PathBuf::from),
+        is_shown: args.flag("show-secret")?,
+    };
     let off = args.flag("off")?;
     args.finish()?;
     if off {
-        if url.is_some() || secret_file.is_some() {
-            return Err(UsageError::Conflict("--off takes neither --url nor --secret-file").into());
+        if url.is_some() || wanted.says_anything() {
+            return Err(UsageError::Conflict("--off takes nothing but --client").into());
         }
+        let table = deployment.keys_table()?;
         table.remove_webhook(&client_id).await?;
         println!("The webhook of {client_id} is removed; functions forget it within a minute.");
         return Ok(());
     }
-    let url = url.ok_or_else(|| UsageError::Missing("--url, or --off,".to_owned()))?;
     // Loopback is for a local stack. Functions on AWS call no such address, whatever stands in the table.
-    let url = WebhookUrl::parse(&url, Reach::PublicAndLoopback)?;
-    let (secret, is_new) = match secret_file {
-        Some(path) => (read_secret(&path)?, false),
-        None => {
+    let url = url
+        .map(|url| WebhookUrl::parse(&url, Reach::PublicAndLoopback))
+        .transpose()?;
+    let given = wanted.given.as_deref().map(read_secret).transpose()?;
+    let table = deployment.keys_table()?;
+    let is_there = table.has_webhook(&client_id).await?;
+    wanted.check(is_there, url.is_some())?;
+    let made = match &given {
+        None if wanted.is_new || !is_there => {
             let bytes = Zeroizing::new(Random::system().bytes::<32>());
-            (Secret::new(bytes.as_slice())?, true)
+            Some(Secret::new(bytes.as_slice())?)
         }
+        None | Some(_) => None,
     };
-    table.put_webhook(&client_id, &url, &secret).await?;
+    // Written before it is registered: a secret that signs and that nobody has would be worth nothing.
+    let mut file = None;
+    if let (Some(secret), Some(path)) = (&made, &wanted.goes_to) {
+        let mut made_for_it = SecretFile::create(path)?;
+        made_for_it.write(&secret.to_text())?;
+        file = Some(made_for_it);
+    }
+    let secret = made.as_ref().or(given.as_ref());
+    if let Err(error) = table.change_webhook(&client_id, url.as_ref(), secret).await {
+        return Err(match file {
+            Some(file) => file.not_registered(error),
+            None => error.into(),
+        });
+    }
+    match &url {
+        Some(url) => println!(
+            "Changes of the orders of {client_id} are posted to {}; that counts within a minute.",
+            url.host()
+        ),
+        None => println!(
+            "Changes of the orders of {client_id} are posted to where they were; what is new counts within a minute."
+        ),
+    }
     println!(
-        "Changes of the orders of {client_id} are posted to {}; that counts within a minute. A secret from before goes on \
-         signing beside the new one.",
-        url.host()
+        "{}",
+        match (secret.is_some(), is_there) {
+            (true, true) =>
+                "The secret before goes on signing beside the new one, until there is another new one.",
+            (true, false) => "The new secret signs them.",
+            (false, _) => "The secrets that signed them go on.",
+        }
     );
-    if is_new {
+    if let Some(path) = wanted.goes_to.as_ref().filter(|_| made.is_some()) {
+        println!(
+            "The secret to verify them with is in {} only.",
+            path.display()
+        );
+    }
+    if let Some(secret) = made.as_ref().filter(|_| wanted.is_shown) {
         println!("The secret to verify them with, which is not shown again:");
         println!("{}", secret.to_text().as_str());
     }
     Ok(())
+}
+
+impl Wanted {
+    fn says_anything(&self) -> bool {
+        self.given.is_some() || self.is_new || self.goes_to.is_some() || self.is_shown
+    }
+
+    /// Refuses what does not fit together, and a secret that would be made for nobody.
+    fn check(&self, is_there: bool, has_url: bool) -> Result<(), UsageError> {
+        if self.given.is_some() && self.is_new {
+            return Err(UsageError::Conflict(
+                "give --secret-file or --new-secret, not both",
+            ));
+        }
+        if !has_url && !is_there {
+            return Err(UsageError::Missing(
+                "this client has no webhook yet: --url".to_owned(),
+            ));
+        }
+        if !has_url && self.given.is_none() && !self.is_new {
+            return Err(UsageError::Missing(
+                "--url, --new-secret, --secret-file or --off".to_owned(),
+            ));
+        }
+        let is_made = self.given.is_none() && (self.is_new || !is_there);
+        let has_a_place = self.goes_to.is_some() || self.is_shown;
+        match (is_made, has_a_place) {
+            (true, false) => Err(UsageError::Missing(
+                "a secret is made, and where it goes to, --secret-to FILE or --show-secret,"
+                    .to_owned(),
+            )),
+            (false, true) => Err(UsageError::Conflict(
+                "no secret is made here that could be written or shown; --new-secret makes one",
+            )),
+            (true, true) | (false, false) => Ok(()),
+        }
+    }
 }
 
 /// Reads `whsec_...` from a file; an editor's line break at its end does not count. Not from the command line, which is seen

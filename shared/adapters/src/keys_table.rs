@@ -10,7 +10,9 @@
 //! sandbox. Their KMS contexts are `{purpose: apiv3-key, mchid, version}`, `{purpose: merchant-key, mchid}`,
 //! `{purpose: client-key, keyid}` and `{purpose: webhook-secret, client_id}`.
 
+mod change;
 mod item;
+mod overview;
 mod unknown_serials;
 mod webhook;
 mod write;
@@ -36,7 +38,11 @@ use crate::clock::Clock;
 use crate::kms::{Context, Kms, KmsError};
 use crate::signer::{KmsSigner, MerchantSigner};
 
+pub use change::{AddedApiV3Key, ChangeError, MerchantChange};
 pub use item::{VerificationEntry, VerificationKind};
+pub use overview::{
+    ClientOverview, MerchantOverview, Overview, VerificationOverview, WebhookOverview,
+};
 pub use unknown_serials::UnknownSerials;
 pub use webhook::{Endpoint, StoredUrl, Webhook, WebhookState};
 pub use write::{NewApiV3Key, NewMerchant};

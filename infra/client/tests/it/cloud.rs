@@ -68,6 +68,11 @@ impl Cloud {
 
     /// Runs the program with this account's credentials.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(&[], arguments)
+    }
+
+    /// The same, with these variables.
+    fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_client"))
             .args(arguments)
             .env("AWS_REGION", "us-east-1")
@@ -77,6 +82,10 @@ impl Cloud {
             .env_remove("WECHATPAY_MCHID")
             .env_remove("NOTICES_TABLE")
             .env_remove("PAYMENT_RESULTS_QUEUE_URL")
+            .env_remove("KEYS_TABLE")
+            .env_remove("SECRETS_KEY_ID")
+            .env_remove("CLIENT_SETTINGS")
+            .envs(variables.iter().copied())
             .output()
             .unwrap()
     }
@@ -92,6 +101,16 @@ impl Cloud {
             "secrets",
         ];
         self.run(&[&["setup"], arguments, &deployment].concat())
+    }
+
+    /// Runs `setup` for the merchant, who is named by variables as the runbooks do it.
+    pub(crate) fn setup_by_variables(&self, arguments: &[&str]) -> Output {
+        let variables = [
+            ("WECHATPAY_MCHID", MCHID),
+            ("KEYS_TABLE", self.tables.keys.as_str()),
+            ("SECRETS_KEY_ID", "secrets"),
+        ];
+        self.run_with(&variables, &[&["setup"], arguments].concat())
     }
 
     /// The keys table as functions see it.

@@ -72,6 +72,27 @@ async fn a_client_that_was_set_up_signs_what_the_functions_accept_until_it_is_re
     );
 
     let secret = std::fs::read_to_string(&settings).unwrap();
+    // Nor is the key of another client taken over by its id.
+    let elsewhere = cloud.path("thief.json");
+    let thief = [
+        &register[..3],
+        &["--client-id", "thief"],
+        &register[5..8],
+        &[&elsewhere],
+    ];
+    let taken = cloud.setup_by_variables(&thief.concat());
+    assert!(
+        !taken.status.success() && told(&taken).contains("shop-1 is there already"),
+        "{}",
+        told(&taken)
+    );
+    assert!(
+        !Path::new(&elsewhere).exists(),
+        "its secret is worth nothing"
+    );
+    let key = cloud.keys().client_key("shop-1").await.unwrap().unwrap();
+    assert_eq!(key.client_id, "shop");
+
     let again = cloud.setup(&register);
     assert!(
         !again.status.success() && told(&again).contains("move it away"),
@@ -179,8 +200,9 @@ async fn a_merchant_that_was_set_up_can_sign_and_open_what_wechat_pay_sends() {
 
     for (arguments, reason) in [
         (merchant.to_vec(), "no key of WeChat Pay's"),
+        ([&merchant[..3], &keys].concat(), "no APIv3 key yet"),
         (
-            [&merchant[..], &keys, &rotation[2..]].concat(),
+            [&merchant[..], &keys, &["--apiv3-key-version", "0"]].concat(),
             "counts from 1",
         ),
         (
@@ -217,4 +239,197 @@ async fn a_merchant_that_was_set_up_can_sign_and_open_what_wechat_pay_sends() {
     assert_eq!(read.apiv3().await.unwrap().len(), 2);
     let signer = read.signer(&SignWith::Sealed).await.unwrap();
     assert_eq!(signer.sign(b"text").await.unwrap().len(), 256);
+}
+
+/// Runs a set-up command that goes well.
+fn well(cloud: &Cloud, arguments: &[&str]) -> String {
+    let output = cloud.setup_by_variables(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", told(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs one that is refused, and why.
+fn refused(cloud: &Cloud, arguments: &[&str], reason: &str) {
+    let output = cloud.setup_by_variables(arguments);
+    let told = told(&output);
+    assert!(!output.status.success(), "{arguments:?}: {told}");
+    assert!(told.contains(reason), "{reason}: {told}");
+}
+
+/// What `setup show` says.
+fn shown(cloud: &Cloud) -> serde_json::Value {
+    serde_json::from_str(&well(cloud, &["show"])).unwrap()
+}
+
+const CERTIFICATE: &str =
+    include_str!("../../../../shared/wechatpay/vectors/keys/platform-certificate.pem");
+const PUBLIC_KEY: &str =
+    include_str!("../../../../shared/wechatpay/vectors/keys/platform-public.pem");
+const CERTIFICATE_SERIAL: &str = "5157F09EFDC096DE15EBE81A47057A72A4D0E1B2";
+
+#[tokio::test]
+async fn what_a_set_up_command_is_not_told_about_stays() {
+    let cloud = Cloud::start("stays").await;
+    let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let private = AsDer::<Pkcs8V1Der<'_>>::as_der(&key).unwrap();
+    let private = cloud.write("private.pem", &pem("PRIVATE KEY", private.as_ref()));
+    let public = format!("PUB_KEY_ID_01={}", cloud.write("pub.pem", PUBLIC_KEY));
+    let certificate = cloud.write("certificate.pem", CERTIFICATE);
+    let first = cloud.write("first", APIV3_KEY);
+    let second = cloud.write("second", &"2".repeat(32));
+    let third = cloud.write("third", &"3".repeat(32));
+    well(
+        &cloud,
+        &[
+            "merchant",
+            "--merchant-serial",
+            "AAAA",
+            "--apiv3-key-file",
+            &first,
+            "--merchant-key-file",
+            &private,
+            "--wechatpay-public-key",
+            &public,
+        ],
+    );
+
+    well(
+        &cloud,
+        &["add-wechat-key", "--platform-certificate", &certificate],
+    );
+    // Repeated, as after an answer that was lost, nothing is added twice and none pushes another out.
+    for _ in 0..2 {
+        well(&cloud, &["merchant", "--apiv3-key-file", &second]);
+    }
+    well(&cloud, &["merchant", "--merchant-serial", "BBBB"]);
+    let merchant = cloud.keys().merchant().await.unwrap();
+    let ids: Vec<&str> = merchant
+        .entries
+        .iter()
+        .map(|entry| entry.id.as_str())
+        .collect();
+    assert_eq!(ids, ["PUB_KEY_ID_01", CERTIFICATE_SERIAL]);
+    assert_eq!(merchant.response_serial, "PUB_KEY_ID_01");
+    assert_eq!(merchant.signer_serial, "BBBB");
+    assert_eq!(merchant.apiv3().await.unwrap().len(), 2);
+    let signer = merchant.signer(&SignWith::Sealed).await.unwrap();
+    assert_eq!(signer.sign(b"text").await.unwrap().len(), 256);
+
+    let show = shown(&cloud);
+    let merchant = &show["merchant"];
+    assert_eq!(merchant["apiv3_key_versions"], serde_json::json!([2, 1]));
+    assert_eq!(merchant["sealed_merchant_key"], true);
+    assert_eq!(merchant["wechat_keys"][0]["signs_answers"], true);
+    assert_eq!(merchant["wechat_keys"][1]["usable"], true);
+
+    let third = ["merchant", "--apiv3-key-file", &third];
+    refused(&cloud, &third, "would be APIv3 keys [3, 2, 1]");
+    let other = [&third[..], &["--apiv3-key-version", "1"]].concat();
+    refused(&cloud, &other, "another key");
+    let id = ["remove-wechat-key", "--id"];
+    refused(
+        &cloud,
+        &[&id[..], &["PUB_KEY_ID_01"]].concat(),
+        "ask for another key",
+    );
+    refused(
+        &cloud,
+        &[&id[..], &["PUB_KEY_ID_9"]].concat(),
+        "PUB_KEY_ID_9",
+    );
+    refused(
+        &cloud,
+        &["remove-apiv3-key", "--version", "7"],
+        "no APIv3 key 7",
+    );
+    refused(&cloud, &["merchant"], "what shall be set");
+    refused(&cloud, &["add-wechat-key"], "one of");
+    assert_eq!(shown(&cloud), show, "what was refused changed nothing");
+
+    well(&cloud, &["remove-apiv3-key", "--version", "1"]);
+    let with = ["add-wechat-key", "--sign-answers", "--platform-certificate"];
+    well(&cloud, &[&with[..], &[&certificate]].concat());
+    well(&cloud, &[&id[..], &["PUB_KEY_ID_01"]].concat());
+    well(&cloud, &third);
+    let merchant = cloud.keys().merchant().await.unwrap();
+    assert_eq!(merchant.entries.len(), 1);
+    assert_eq!(merchant.response_serial, CERTIFICATE_SERIAL);
+    assert_eq!(
+        shown(&cloud)["merchant"]["apiv3_key_versions"],
+        serde_json::json!([3, 2])
+    );
+}
+
+#[tokio::test]
+async fn what_is_there_is_shown_without_any_secret() {
+    let cloud = Cloud::start("show").await;
+    let settings = cloud.path("shop.json");
+    let api = [
+        "--api-url",
+        "https://api.example.com",
+        "--settings",
+        &settings,
+    ];
+    let client = ["client", "--keyid", "shop-1", "--client-id", "shop"];
+    well(&cloud, &[&client[..], &api].concat());
+    let secret = cloud.path("webhook.secret");
+    let url = "https://shop.example/hooks?token=t0k3n";
+    let webhook = [
+        "webhook",
+        "--client",
+        "shop",
+        "--url",
+        url,
+        "--secret-to",
+        &secret,
+    ];
+    well(&cloud, &webhook);
+    let show = shown(&cloud);
+    assert_eq!(
+        show["clients"],
+        serde_json::json!([{
+            "keyid": "shop-1", "client_id": "shop", "algorithm": "hmac-sha256", "state": "active",
+        }])
+    );
+    let webhook = &show["webhooks"][0];
+    assert_eq!(webhook["host"], "https://shop.example");
+    assert_eq!(
+        (&webhook["secrets"], &webhook["state"]),
+        (&serde_json::json!(1), &serde_json::json!("active"))
+    );
+    let text = show.to_string();
+    let kept = std::fs::read_to_string(&secret).unwrap();
+    let settings = std::fs::read_to_string(&settings).unwrap();
+    let settings: serde_json::Value = serde_json::from_str(&settings).unwrap();
+    for hidden in [
+        kept.trim_end(),
+        settings["secret_base64"].as_str().unwrap(),
+        "t0k3n",
+    ] {
+        assert!(!text.contains(hidden), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_set_up_command_says_which_option_or_variable_is_missing() {
+    let cloud = Cloud::start("missing").await;
+    for (command, reason) in [
+        (&["show"][..], "--mchid (or the variable WECHATPAY_MCHID)"),
+        (
+            &["show", "--mchid", "1"],
+            "--keys-table (or the variable KEYS_TABLE)",
+        ),
+        (
+            &["revoke", "--mchid", "1", "--keys-table", "t"],
+            "(or the variable SECRETS_KEY_ID)",
+        ),
+    ] {
+        let output = cloud.run(&[&["setup"], command].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            told(&output).contains(reason),
+            "{reason}: {}",
+            told(&output)
+        );
+    }
 }

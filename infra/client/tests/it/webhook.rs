@@ -1,5 +1,7 @@
 //! `setup webhook`, run as a program.
 
+use std::os::unix::fs::PermissionsExt;
+
 use adapters::keys_table::{Endpoint, Webhook};
 use standard_webhooks::Secret;
 
@@ -16,46 +18,82 @@ async fn look_at<T>(cloud: &Cloud, look: impl FnOnce(&Endpoint) -> T) -> T {
     }
 }
 
-#[tokio::test]
-async fn a_webhook_is_set_up_with_a_secret_that_is_shown_once_and_removed_again() {
-    let cloud = Cloud::start("webhook").await;
-    let output = cloud.setup(&["webhook", "--client", "shop", "--url", URL]);
-    assert!(output.status.success(), "{}", told(&output));
-    let told_text = told(&output);
-    let shown = told_text.lines().last().unwrap();
-    let shown = Secret::parse(shown).expect("the secret");
-    assert!(!told_text.contains("t0k3n"), "{told_text}");
-    look_at(&cloud, |endpoint| {
-        assert_eq!(endpoint.url.as_str(), URL);
-        assert_eq!(endpoint.secrets.len(), 1);
-        assert_eq!(endpoint.secrets[0].as_bytes(), shown.as_bytes());
+/// The secrets that sign, newest first.
+async fn secrets(cloud: &Cloud) -> Vec<Vec<u8>> {
+    look_at(cloud, |endpoint| {
+        let secrets = endpoint.secrets.iter();
+        secrets.map(|secret| secret.as_bytes().to_vec()).collect()
     })
-    .await;
+    .await
+}
 
-    // A secret of the operator's own takes its place; the one before still signs.
-    let file = cloud.write("secret", &format!("{GIVEN}\n"));
+fn well(output: &std::process::Output) -> String {
+    let told = told(output);
+    assert!(output.status.success(), "{told}");
+    told
+}
+
+#[tokio::test]
+async fn a_webhook_s_secret_is_written_to_a_file_and_not_to_the_terminal_unless_asked() {
+    let cloud = Cloud::start("webhook").await;
+    let webhook = ["webhook", "--client", "shop", "--url", URL];
+    let file = cloud.path("new.secret");
+    let output = cloud.setup(&[&webhook[..], &["--secret-to", &file]].concat());
+    let told_text = well(&output);
+    assert!(!told_text.contains("whsec_"), "{told_text}");
+    assert!(!told_text.contains("t0k3n"), "{told_text}");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let written = std::fs::read_to_string(&file).unwrap();
+    let written = Secret::parse(written.trim_end()).expect("the secret");
+    look_at(&cloud, |endpoint| assert_eq!(endpoint.url.as_str(), URL)).await;
+    assert_eq!(secrets(&cloud).await, [written.as_bytes()]);
+
+    // The file may hold the secret in use: it is not written over, and nothing is registered.
+    let again = cloud.setup(&[&webhook[..], &["--new-secret", "--secret-to", &file]].concat());
+    assert!(!again.status.success() && told(&again).contains("move it away"));
+    assert_eq!(secrets(&cloud).await, [written.as_bytes()]);
+
     let output = cloud.setup(&[
+        "webhook",
+        "--client",
+        "shop",
+        "--new-secret",
+        "--show-secret",
+    ]);
+    let told_text = well(&output);
+    let shown = Secret::parse(told_text.lines().last().unwrap()).expect("the secret");
+    assert_eq!(
+        secrets(&cloud).await,
+        [shown.as_bytes(), written.as_bytes()]
+    );
+    look_at(&cloud, |endpoint| assert_eq!(endpoint.url.as_str(), URL)).await;
+}
+
+#[tokio::test]
+async fn changing_a_webhook_s_url_keeps_its_secrets() {
+    let cloud = Cloud::start("webhook-url").await;
+    let first = cloud.write("first", &format!("{GIVEN}\n"));
+    let webhook = ["webhook", "--client", "shop", "--url", URL];
+    well(&cloud.setup(&[&webhook[..], &["--secret-file", &first]].concat()));
+    let given = Secret::parse(GIVEN).unwrap();
+    let elsewhere = [
         "webhook",
         "--client",
         "shop",
         "--url",
         "https://new.example/",
-        "--secret-file",
-        &file,
-    ]);
-    assert!(output.status.success(), "{}", told(&output));
-    assert!(!told(&output).contains("whsec_"), "{}", told(&output));
+    ];
+    let told_text = well(&cloud.setup_by_variables(&elsewhere));
+    assert!(told_text.contains("go on"), "{told_text}");
+    assert_eq!(secrets(&cloud).await, [given.as_bytes()]);
     look_at(&cloud, |endpoint| {
         assert_eq!(endpoint.url.as_str(), "https://new.example/");
-        let secrets: Vec<&[u8]> = endpoint.secrets.iter().map(Secret::as_bytes).collect();
-        let given = Secret::parse(GIVEN).unwrap();
-        assert_eq!(secrets, [given.as_bytes(), shown.as_bytes()]);
     })
     .await;
 
     let off = ["webhook", "--client", "shop", "--off"];
-    let output = cloud.setup(&off);
-    assert!(output.status.success(), "{}", told(&output));
+    well(&cloud.setup(&off));
     assert!(cloud.keys().webhook("shop").await.unwrap().is_none());
     assert!(!cloud.setup(&off).status.success(), "there is none");
 }
@@ -63,16 +101,22 @@ async fn a_webhook_is_set_up_with_a_secret_that_is_shown_once_and_removed_again(
 #[tokio::test]
 async fn what_cannot_be_a_webhook_is_refused_and_says_why() {
     let cloud = Cloud::start("no-webhook").await;
-    let file = cloud.write("secret", "whsec_c2hvcnQ=");
+    let short = cloud.write("secret", "whsec_c2hvcnQ=");
     for (options, code, reason) in [
         (&["--url", "http://shop.example/"][..], 1, "https://"),
         (&["--url", "https://10.0.0.1/"], 1, "not a public address"),
         (&["--url", "https://a.example:25/"], 1, "443"),
-        (&["--url", URL, "--secret-file", &file], 1, "24 to 64 bytes"),
+        (
+            &["--url", URL, "--secret-file", &short],
+            1,
+            "24 to 64 bytes",
+        ),
         (&["--url", URL, "--secret-file", "/nowhere"], 1, "/nowhere"),
         (&["--url", URL, "--secret", GIVEN], 2, "no option --secret"),
-        (&["--url", URL, "--off"], 2, "--off takes neither"),
-        (&[], 2, "--url, or --off, is missing"),
+        (&["--url", URL, "--off"], 2, "--off takes nothing"),
+        (&["--url", URL], 2, "--secret-to FILE or --show-secret"),
+        (&["--new-secret", "--show-secret"], 2, "--url is missing"),
+        (&[], 2, "--url is missing"),
     ] {
         let output = cloud.setup(&[&["webhook", "--client", "shop"], options].concat());
         let told = told(&output);

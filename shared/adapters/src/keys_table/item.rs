@@ -37,7 +37,9 @@ pub enum VerificationKind {
 }
 
 impl VerificationKind {
-    fn name(self) -> &'static str {
+    /// As it is stored: `public_key` or `certificate`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::PublicKey => "public_key",
             Self::Certificate => "certificate",
@@ -60,7 +62,19 @@ impl VerificationEntry {
         }
     }
 
-    fn read(value: &AttributeValue) -> Option<Self> {
+    /// The entry as it is stored.
+    pub(super) fn value(&self) -> AttributeValue {
+        AttributeValue::M(Item::from([
+            ("id".to_owned(), AttributeValue::S(self.id.clone())),
+            (
+                "kind".to_owned(),
+                AttributeValue::S(self.kind.name().to_owned()),
+            ),
+            ("pem".to_owned(), AttributeValue::S(self.pem.clone())),
+        ]))
+    }
+
+    pub(super) fn read(value: &AttributeValue) -> Option<Self> {
         let fields = value.as_m().ok()?;
         Some(Self {
             id: text(fields, "id")?,
@@ -165,17 +179,7 @@ pub(super) async fn client(
 }
 
 pub(super) fn verification_value(entries: &[VerificationEntry]) -> AttributeValue {
-    let stored = entries.iter().map(|entry| {
-        AttributeValue::M(Item::from([
-            ("id".to_owned(), AttributeValue::S(entry.id.clone())),
-            (
-                "kind".to_owned(),
-                AttributeValue::S(entry.kind.name().to_owned()),
-            ),
-            ("pem".to_owned(), AttributeValue::S(entry.pem.clone())),
-        ]))
-    });
-    AttributeValue::L(stored.collect())
+    AttributeValue::L(entries.iter().map(VerificationEntry::value).collect())
 }
 
 pub(super) fn apiv3_value(keys: &[SealedApiV3Key]) -> AttributeValue {
@@ -205,7 +209,7 @@ pub(super) fn signer_value(serial_no: &str, sealed: Option<Vec<u8>>) -> Attribut
     AttributeValue::M(fields)
 }
 
-fn sealed_apiv3(item: &Item) -> Option<Vec<SealedApiV3Key>> {
+pub(super) fn sealed_apiv3(item: &Item) -> Option<Vec<SealedApiV3Key>> {
     let stored = item.get("apiv3")?.as_l().ok()?;
     stored
         .iter()
@@ -231,7 +235,7 @@ pub(super) fn number<T: std::str::FromStr>(item: &Item, name: &str) -> Option<T>
     item.get(name)?.as_n().ok()?.parse().ok()
 }
 
-fn bytes(item: &Item, name: &str) -> Option<Vec<u8>> {
+pub(super) fn bytes(item: &Item, name: &str) -> Option<Vec<u8>> {
     item.get(name)?
         .as_b()
         .ok()

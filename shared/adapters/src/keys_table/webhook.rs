@@ -111,6 +111,15 @@ impl KeysTable {
         Ok(webhook)
     }
 
+    /// Whether a client has a webhook, on or off. Unseals nothing.
+    ///
+    /// # Errors
+    /// The item cannot be read.
+    pub async fn has_webhook(&self, client_id: &str) -> Result<bool, KeysError> {
+        let found = self.read_item(&webhook_pk(client_id)).await?;
+        Ok(found.is_some())
+    }
+
     /// Sets up where a client is told of changes, or changes it. The secret is sealed; the newest one before it goes on
     /// signing beside it, so that the receiver can move over in its own time.
     ///
@@ -123,24 +132,50 @@ impl KeysTable {
         url: &WebhookUrl,
         secret: &Secret,
     ) -> Result<(), KeysError> {
+        self.change_webhook(client_id, Some(url), Some(secret))
+            .await
+    }
+
+    /// Changes where a client is told of changes, or by which secret it is signed, and switches a
+    /// webhook on that was switched off. What is not given stays: without a new secret those that
+    /// sign go on.
+    ///
+    /// # Errors
+    /// As [`KeysTable::put_webhook`]; [`KeysError::Damaged`] if what is not given is not there.
+    pub async fn change_webhook(
+        &self,
+        client_id: &str,
+        url: Option<&WebhookUrl>,
+        secret: Option<&Secret>,
+    ) -> Result<(), KeysError> {
         let pk = webhook_pk(client_id);
+        let damaged = |what| KeysError::Damaged {
+            pk: pk.clone(),
+            what,
+        };
         if !is_keyid(client_id) {
-            return Err(KeysError::Damaged {
-                pk,
-                what: "a client's id is 1 to 128 visible ASCII characters",
-            });
+            return Err(damaged(
+                "a client's id is 1 to 128 visible ASCII characters",
+            ));
         }
         super::write::not_nobody(client_id)?;
         let found = self.read_item(&pk).await?;
-        let context = webhook_context(client_id);
-        let mut secrets = vec![
-            self.shared
-                .vault
-                .seal(&pk, &context, secret.as_bytes())
-                .await?,
-        ];
+        let kept_url = || found.as_ref().and_then(|item| text(item, "url"));
+        let url = url
+            .map(|url| url.as_str().to_owned())
+            .or_else(kept_url)
+            .ok_or_else(|| damaged("it has no `url` yet, and none is given"))?;
+        let mut secrets = Vec::new();
+        if let Some(secret) = secret {
+            let context = webhook_context(client_id);
+            let vault = &self.shared.vault;
+            secrets.push(vault.seal(&pk, &context, secret.as_bytes()).await?);
+        }
         secrets.extend(found.as_ref().and_then(sealed_secrets).unwrap_or_default());
         secrets.truncate(SECRETS_KEPT);
+        if secrets.is_empty() {
+            return Err(damaged("it has no secret yet, and none is given"));
+        }
         let secrets = secrets
             .into_iter()
             .map(|sealed| AttributeValue::B(Blob::new(sealed)));
@@ -153,7 +188,7 @@ impl KeysTable {
             .table_name(&self.shared.table)
             .item("pk", AttributeValue::S(pk.clone()))
             .item("client_id", AttributeValue::S(client_id.to_owned()))
-            .item("url", AttributeValue::S(url.as_str().to_owned()))
+            .item("url", AttributeValue::S(url))
             .item("secrets", AttributeValue::L(secrets.collect()))
             .item("state", AttributeValue::S("active".to_owned()))
             .item("version", AttributeValue::N(version.to_string()));

@@ -2,6 +2,7 @@
 //!
 //! Every key is parsed before it is written, so that a wrong file is found out by whoever has it in hand.
 
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -19,7 +20,7 @@ use super::{
 use crate::aws::AwsError;
 
 /// How many APIv3 keys are kept: the one in use and, while it is changed at WeChat Pay, its successor or predecessor.
-const APIV3_KEYS_MAX: usize = 2;
+pub(super) const APIV3_KEYS_MAX: usize = 2;
 
 /// All that a merchant needs to be served.
 #[derive(Debug)]
@@ -42,6 +43,15 @@ pub struct NewApiV3Key<'a> {
     pub version: u32,
     /// The 32 bytes that were set on WeChat Pay's merchant platform.
     pub bytes: &'a [u8],
+}
+
+/// What a client's key that is written may take the place of.
+#[derive(Clone, Copy, Debug)]
+enum InPlaceOf {
+    /// The key that has its id.
+    OneOfThisId,
+    /// No key.
+    Nothing,
 }
 
 /// Does not show the key.
@@ -124,7 +134,8 @@ impl KeysTable {
         }
     }
 
-    /// Seals and writes a client's shared secret of 32 bytes or more, for `hmac-sha256`.
+    /// Seals and writes a client's shared secret of 32 bytes or more, for `hmac-sha256`, in place
+    /// of a key that has this id.
     ///
     /// # Errors
     /// The id or the secret is not usable, KMS does not seal, or DynamoDB does not write.
@@ -133,6 +144,31 @@ impl KeysTable {
         keyid: &str,
         client_id: &str,
         secret: &[u8],
+    ) -> Result<(), KeysError> {
+        self.write_client_hmac(keyid, client_id, secret, InPlaceOf::OneOfThisId)
+            .await
+    }
+
+    /// As [`KeysTable::put_client_hmac`], but never in place of another key.
+    ///
+    /// # Errors
+    /// As there; [`KeysError::Changed`] if a key has this id, whoever's it is.
+    pub async fn add_client_hmac(
+        &self,
+        keyid: &str,
+        client_id: &str,
+        secret: &[u8],
+    ) -> Result<(), KeysError> {
+        self.write_client_hmac(keyid, client_id, secret, InPlaceOf::Nothing)
+            .await
+    }
+
+    async fn write_client_hmac(
+        &self,
+        keyid: &str,
+        client_id: &str,
+        secret: &[u8],
+        in_place_of: InPlaceOf,
     ) -> Result<(), KeysError> {
         let pk = client_pk(keyid);
         VerifyingKey::from_secret(secret)
@@ -147,17 +183,18 @@ impl KeysTable {
             keyid,
             client_id,
             Algorithm::HmacSha256,
-            "sealed_secret",
-            value,
+            ("sealed_secret", value),
+            in_place_of,
         )
         .await
     }
 
-    /// Writes a client's public key, a PEM `PUBLIC KEY`.
+    /// Writes a client's public key, a PEM `PUBLIC KEY`. Never in place of another key.
     ///
     /// # Errors
-    /// The id or the key is not usable, or DynamoDB does not write.
-    pub async fn put_client_public(
+    /// The id or the key is not usable, DynamoDB does not write, or [`KeysError::Changed`] if a key
+    /// has this id, whoever's it is.
+    pub async fn add_client_public(
         &self,
         keyid: &str,
         client_id: &str,
@@ -170,8 +207,8 @@ impl KeysTable {
             keyid,
             client_id,
             algorithm,
-            "public_key",
-            AttributeValue::S(pem.to_owned()),
+            ("public_key", AttributeValue::S(pem.to_owned())),
+            InPlaceOf::Nothing,
         )
         .await
     }
@@ -208,8 +245,8 @@ impl KeysTable {
         keyid: &str,
         client_id: &str,
         algorithm: Algorithm,
-        key_attribute: &str,
-        key: AttributeValue,
+        (key_attribute, key): (&str, AttributeValue),
+        in_place_of: InPlaceOf,
     ) -> Result<(), KeysError> {
         let pk = client_pk(keyid);
         if !is_keyid(keyid) {
@@ -219,19 +256,31 @@ impl KeysTable {
             });
         }
         not_nobody(client_id)?;
-        self.shared
+        let put = self
+            .shared
             .client
             .put_item()
             .table_name(&self.shared.table)
-            .item("pk", AttributeValue::S(pk))
+            .item("pk", AttributeValue::S(pk.clone()))
             .item("client_id", AttributeValue::S(client_id.to_owned()))
             .item("algorithm", AttributeValue::S(algorithm.name().to_owned()))
             .item(key_attribute, key)
-            .item("state", AttributeValue::S("active".to_owned()))
-            .send()
-            .await
-            .map_err(|error| KeysError::Table(AwsError::new("PutItem", error)))?;
-        Ok(())
+            .item("state", AttributeValue::S("active".to_owned()));
+        let put = match in_place_of {
+            InPlaceOf::OneOfThisId => put,
+            InPlaceOf::Nothing => put.condition_expression("attribute_not_exists(pk)"),
+        };
+        match put.send().await {
+            Ok(_) => Ok(()),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+            {
+                Err(KeysError::Changed { pk })
+            }
+            Err(error) => Err(KeysError::Table(AwsError::new("PutItem", error))),
+        }
     }
 
     /// The newest keys sealed, newest first.
@@ -256,7 +305,7 @@ impl KeysTable {
         Ok(sealed)
     }
 
-    async fn seal_signer(
+    pub(super) async fn seal_signer(
         &self,
         pk: &str,
         serial_no: &str,
@@ -303,11 +352,11 @@ fn check_verification(
     Ok(())
 }
 
-fn is_refused_condition(error: Option<&UpdateItemError>) -> bool {
+pub(super) fn is_refused_condition(error: Option<&UpdateItemError>) -> bool {
     error.is_some_and(UpdateItemError::is_conditional_check_failed_exception)
 }
 
-fn not_a_key(
+pub(super) fn not_a_key(
     pk: &str,
     what: &'static str,
     source: impl std::error::Error + Send + Sync + 'static,

@@ -71,11 +71,11 @@ async fn keys_of_all_three_algorithms_verify_what_their_clients_sign() {
         .expect("written");
     let rsa_public = pem("PUBLIC KEY", &rsa_public);
     table
-        .put_client_public("shop-2", "shop", Algorithm::RsaV15Sha256, &rsa_public)
+        .add_client_public("shop-2", "shop", Algorithm::RsaV15Sha256, &rsa_public)
         .await
         .expect("written");
     table
-        .put_client_public("kiosk-1", "kiosk", Algorithm::Ed25519, &ed_public)
+        .add_client_public("kiosk-1", "kiosk", Algorithm::Ed25519, &ed_public)
         .await
         .expect("written");
 
@@ -144,7 +144,7 @@ async fn nothing_is_registered_for_the_client_whom_nobodys_orders_belong_to() {
     );
     let (_, public) = ed25519_key();
     let refused = sandbox
-        .put_client_public("shop-1", "(nobody)", Algorithm::Ed25519, &public)
+        .add_client_public("shop-1", "(nobody)", Algorithm::Ed25519, &public)
         .await;
     assert!(matches!(refused, Err(KeysError::Client(_))));
     assert!(sandbox.client_key("shop-1").await.expect("read").is_none());
@@ -341,13 +341,13 @@ async fn keys_that_cannot_be_used_are_not_written() {
     );
     assert!(
         table
-            .put_client_public("shop-1", "shop", Algorithm::RsaV15Sha256, &ed_public)
+            .add_client_public("shop-1", "shop", Algorithm::RsaV15Sha256, &ed_public)
             .await
             .is_err()
     );
     assert!(
         table
-            .put_client_public("shop-1", "shop", Algorithm::HmacSha256, &ed_public)
+            .add_client_public("shop-1", "shop", Algorithm::HmacSha256, &ed_public)
             .await
             .is_err()
     );

@@ -7,7 +7,8 @@ use adapters::aws::{Aws, AwsSettings};
 use adapters::clock::Clock;
 use adapters::guards::Guards;
 use adapters::keys_table::{
-    KeysError, KeysTable, NewApiV3Key, NewMerchant, SignWith, UnknownSerials,
+    ChangeError, KeysError, KeysTable, MerchantChange, NewApiV3Key, NewMerchant, SignWith,
+    UnknownSerials,
 };
 use adapters::kms::Kms;
 use adapters::signer::MerchantSigner;
@@ -542,4 +543,62 @@ async fn that_reconcile_cannot_be_told_of_a_serial_changes_nothing() {
     let puts = Match::operation(Service::DynamoDb, "PutItem");
     bench.wire.break_all(puts, Fault::Denied);
     keys.refresh_merchant(&"A".repeat(40)).await.expect("read");
+}
+
+#[tokio::test]
+async fn a_change_keeps_what_it_does_not_name_also_what_cannot_be_read() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let pk = format!("merchant#{MCHID}");
+    let mut stored = bench.attribute(&pk, "verification").await;
+    let AttributeValue::L(list) = &mut stored else {
+        panic!("no list");
+    };
+    // A later version may store what this one cannot read.
+    let odd = AttributeValue::M([("id".to_owned(), AttributeValue::S("ODD".to_owned()))].into());
+    list.push(odd.clone());
+    bench.set(&pk, "verification", stored).await;
+    let apiv3 = bench.attribute(&pk, "apiv3").await;
+    let change = MerchantChange {
+        add_verification: &[certificate()],
+        ..MerchantChange::default()
+    };
+    let changed = bench.sandbox().change_merchant(&change).await;
+    changed.expect("changed");
+    let stored = bench.attribute(&pk, "verification").await;
+    let list = stored.as_l().expect("a list");
+    assert_eq!((list.len(), &list[1]), (3, &odd));
+    assert_eq!(bench.attribute(&pk, "apiv3").await, apiv3);
+    let read = bench.sandbox().merchant().await.expect("read");
+    assert_eq!(read.entries, [public_key(), certificate()]);
+    assert_eq!(read.response_serial, PUBLIC_KEY_ID);
+}
+
+#[tokio::test]
+async fn of_two_changes_at_the_same_time_none_is_lost() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let serial = MerchantChange {
+        signer_serial: Some("AAAA"),
+        ..MerchantChange::default()
+    };
+    let key = MerchantChange {
+        add_verification: &[certificate()],
+        ..MerchantChange::default()
+    };
+    let (one, two) = (bench.sandbox(), bench.sandbox());
+    let (first, second) = tokio::join!(one.change_merchant(&serial), two.change_merchant(&key));
+    for (outcome, change) in [(first, &serial), (second, &key)] {
+        match outcome {
+            Ok(()) => {}
+            Err(ChangeError::Keys(KeysError::Changed { .. })) => {
+                let again = bench.sandbox().change_merchant(change).await;
+                again.expect("changed");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    let read = bench.sandbox().merchant().await.expect("read");
+    assert_eq!(read.signer_serial, "AAAA");
+    assert_eq!(read.entries.len(), 2);
 }

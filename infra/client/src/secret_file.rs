@@ -1,0 +1,73 @@
+//! A new file for a secret, readable by its owner only.
+
+use std::error::Error;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use adapters::keys_table::KeysError;
+
+/// A file that was made for a secret before the secret is registered, so that none is registered
+/// which could not be kept.
+pub(crate) struct SecretFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl SecretFile {
+    /// Makes the file, and its folder. One that is there is never written over: it may hold a
+    /// secret in use.
+    pub(crate) fn create(path: &Path) -> Result<Self, Box<dyn Error>> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| format!("{}: {error}", folder.display()))?;
+        }
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| {
+                format!(
+                    "{}: {error}; move it away or name another file",
+                    path.display()
+                )
+            })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Writes the text and a line break, to the disk.
+    pub(crate) fn write(&mut self, text: &str) -> Result<(), Box<dyn Error>> {
+        let written = writeln!(self.file, "{text}").and_then(|()| self.file.sync_all());
+        written.map_err(|error| format!("{}: {error}", self.path.display()).into())
+    }
+
+    /// What becomes of the file when its secret was not registered. Where that is not known for
+    /// sure, it may be the only place that has the secret.
+    pub(crate) fn not_registered(self, error: KeysError) -> Box<dyn Error> {
+        if error.is_transient() {
+            let path = self.path.display();
+            let text = format!(
+                "{error}; whether the secret was registered is not known, so {path} is kept: \
+                 `cargo client setup show` tells"
+            );
+            return text.into();
+        }
+        match self.discard() {
+            Ok(()) => error.into(),
+            Err(left) => format!("{error}; {left}").into(),
+        }
+    }
+
+    /// Removes it: its secret was never registered.
+    pub(crate) fn discard(self) -> Result<(), Box<dyn Error>> {
+        std::fs::remove_file(&self.path).map_err(|error| {
+            let path = self.path.display();
+            format!("{path} is worth nothing and still there: {error}").into()
+        })
+    }
+}
