@@ -28,6 +28,7 @@ mod contract;
 mod create_order;
 mod days;
 mod deployed;
+mod documents;
 mod late_money;
 mod late_news;
 mod leases;

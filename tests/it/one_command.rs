@@ -28,7 +28,7 @@ fn cargo_local(state: &Path) -> Command {
 }
 
 /// A state directory of a test's own.
-fn state_dir(name: &str) -> PathBuf {
+pub(crate) fn state_dir(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()))
 }
 
@@ -51,20 +51,20 @@ fn play(state: &Path, words: &[&str]) -> Value {
 
 /// `cargo local` as a person starts it in a terminal: alone in a process group, where Ctrl-C reaches all of it. Whatever
 /// becomes of the test, it is stopped.
-struct LeftRunning {
+pub(crate) struct LeftRunning {
     child: Child,
     output: BufReader<ChildStdout>,
 }
 
 impl LeftRunning {
-    fn start(state: &Path) -> Self {
+    pub(crate) fn start(state: &Path) -> Self {
         let mut child = cargo_local(state).process_group(0).spawn().expect("cargo");
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
         Self { child, output }
     }
 
     /// What it prints before and after it says that it runs until Ctrl-C, up to the end of the `curl` command.
-    fn read_invitation(&mut self) -> String {
+    pub(crate) fn read_invitation(&mut self) -> String {
         let mut text = String::new();
         loop {
             let begin = text.len();
@@ -79,7 +79,7 @@ impl LeftRunning {
     }
 
     /// Ctrl-C, and how it ended.
-    fn interrupt(&mut self) -> ExitStatus {
+    pub(crate) fn interrupt(&mut self) -> ExitStatus {
         let group = format!("-{}", self.child.id());
         let sent = Command::new("kill").args(["-INT", "--", &group]).status();
         assert!(sent.expect("kill").success());
@@ -122,7 +122,7 @@ fn file_of(console: &str) -> String {
 }
 
 /// The address of this name.
-fn address<'a>(invitation: &'a str, name: &str) -> &'a str {
+pub(crate) fn address<'a>(invitation: &'a str, name: &str) -> &'a str {
     let mut words = invitation.split_whitespace();
     words
         .by_ref()

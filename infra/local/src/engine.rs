@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use install::{InstallError, Installed, VERSION, install};
+pub use install::{InstallError, Installed, VERSION, install, install_aws_cli};
 
 /// The region that the engine serves and that its clients sign for.
 pub const REGION: &str = "us-east-1";

@@ -12,13 +12,38 @@ use std::process::{Command, Output, Stdio};
 /// The version of ministack that is installed. Its faults and the workarounds for them belong to this version.
 pub const VERSION: &str = "1.5.33";
 
-/// All in one line for pip: installed one after the other they break each other's version bounds. `cryptography` is
-/// what the engine's KMS signs with; the SAM translator and its boto3 deploy `template.yaml`.
-const PACKAGES: [&str; 3] = [
-    "ministack==1.5.33",
-    "cryptography==50.0.2",
-    "aws-sam-translator==1.115.0",
-];
+/// An environment of Python packages.
+struct Environment {
+    /// For the reader.
+    what: &'static str,
+    /// The directory, which names the version: another one is another environment.
+    name: &'static str,
+    /// All in one line for pip: installed one after the other they break each other's version bounds.
+    packages: &'static [&'static str],
+    /// What shows that it is whole.
+    modules: &'static [&'static str],
+}
+
+/// The engine. `cryptography` is what its KMS signs with; the SAM translator and its boto3 deploy `template.yaml`.
+const ENGINE: Environment = Environment {
+    what: "the local AWS engine",
+    name: "venv-1.5.33",
+    packages: &[
+        "ministack==1.5.33",
+        "cryptography==50.0.2",
+        "aws-sam-translator==1.115.0",
+    ],
+    modules: &["ministack", "cryptography", "samtranslator", "boto3"],
+};
+
+/// The AWS CLI, for tests that run what the runbooks print. Version 1, since version 2 is not on the package index; the
+/// runbooks use only what both understand. Apart from the engine, which nobody's `cargo local` needs it for.
+const AWS_CLI: Environment = Environment {
+    what: "the AWS CLI",
+    name: "aws-cli-1.46.3",
+    packages: &["awscli==1.46.3"],
+    modules: &["awscli"],
+};
 
 /// The oldest Python that all of these run on.
 const PYTHON_MIN: (u32, u32) = (3, 10);
@@ -55,10 +80,12 @@ pub enum InstallError {
     NoVenv,
     /// pip failed; most often the package index cannot be reached.
     #[error(
-        "pip could not install {} ({}): {said}; check that the Python package index or the mirror in your pip \
-         configuration can be reached, then run this again", PACKAGES.join(" "), outcome
+        "pip could not install {packages} ({outcome}): {said}; check that the Python package index or the mirror in your pip \
+         configuration can be reached, then run this again"
     )]
     Pip {
+        /// What it was to install.
+        packages: String,
         /// How pip ended.
         outcome: String,
         /// Its last lines.
@@ -80,15 +107,28 @@ pub enum InstallError {
 /// # Errors
 /// When Python, its `venv` module or the package index is missing; the message says what to do.
 pub fn install() -> Result<Installed, InstallError> {
-    install_into(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/local-engine"))
+    install_into(&root(), &ENGINE)
 }
 
-fn install_into(root: &Path) -> Result<Installed, InstallError> {
+/// The same for the AWS CLI, for tests of what the runbooks print; gives the interpreter that runs it as `-m awscli`.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_aws_cli() -> Result<PathBuf, InstallError> {
+    Ok(install_into(&root(), &AWS_CLI)?.python)
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/local-engine")
+}
+
+fn install_into(root: &Path, environment: &Environment) -> Result<Installed, InstallError> {
     fs::create_dir_all(root).map_err(io(format!("making {}", root.display())))?;
     let root = root
         .canonicalize()
         .map_err(io(format!("finding {}", root.display())))?;
-    let whole = root.join(format!("venv-{VERSION}"));
+    let Environment { what, name, .. } = environment;
+    let whole = root.join(name);
     let installed = Installed {
         python: whole.join("bin/python"),
         root: root.clone(),
@@ -99,11 +139,11 @@ fn install_into(root: &Path) -> Result<Installed, InstallError> {
     lock.lock()
         .map_err(io(format!("locking {}", lock_path.display())))?; // released when `lock` is dropped
 
-    if runs(&installed.python) {
+    if runs(&installed.python, environment) {
         return Ok(installed);
     }
     check_python(OsStr::new("python3"))?;
-    let partial = root.join(format!("venv-{VERSION}.partial"));
+    let partial = root.join(format!("{name}.partial"));
     for leftover in [&partial, &whole] {
         match fs::remove_dir_all(leftover) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -113,21 +153,23 @@ fn install_into(root: &Path) -> Result<Installed, InstallError> {
         }
     }
     eprintln!(
-        "installing the local AWS engine (ministack {VERSION}) into {}, once ...",
+        "installing {what} ({}) into {}, once ...",
+        environment.packages.join(" "),
         whole.display()
     );
-    make_environment(OsStr::new("python3"), &partial)?;
+    make_environment(OsStr::new("python3"), &partial, environment)?;
     fs::rename(&partial, &whole).map_err(io(format!("renaming {}", partial.display())))?;
     Ok(installed)
 }
 
-/// Whether the environment's interpreter still starts and finds the engine: an upgrade of the system's Python leaves
+/// Whether the environment's interpreter still starts and finds its packages: an upgrade of the system's Python leaves
 /// an environment that does not.
-fn runs(python: &Path) -> bool {
-    let finds = "import importlib.util as u, sys; \
-                 sys.exit(not all(u.find_spec(m) for m in ('ministack', 'cryptography', 'samtranslator', 'boto3')))";
+fn runs(python: &Path, environment: &Environment) -> bool {
+    let finds =
+        "import importlib.util as u, sys; sys.exit(not all(u.find_spec(m) for m in sys.argv[1:]))";
     Command::new(python)
         .args(["-c", finds])
+        .args(environment.modules)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -167,14 +209,18 @@ fn judge_python(said: &str) -> Result<(), InstallError> {
     }
 }
 
-fn make_environment(python: &OsStr, at: &Path) -> Result<(), InstallError> {
+fn make_environment(
+    python: &OsStr,
+    at: &Path,
+    environment: &Environment,
+) -> Result<(), InstallError> {
     let made = Command::new(python)
         .args([OsStr::new("-m"), OsStr::new("venv"), at.as_os_str()])
         .stdin(Stdio::null())
         .output()
         .map_err(io("running python3 -m venv".to_owned()))?;
     if !made.status.success() {
-        return Err(pip_error(&made));
+        return Err(pip_error(&made, environment));
     }
     let installed = Command::new(at.join("bin/python"))
         .args([
@@ -185,18 +231,18 @@ fn make_environment(python: &OsStr, at: &Path) -> Result<(), InstallError> {
             "--no-input",
             "--disable-pip-version-check",
         ])
-        .args(PACKAGES)
+        .args(environment.packages)
         .stdin(Stdio::null())
         .output()
         .map_err(io("running pip".to_owned()))?;
     if installed.status.success() {
         Ok(())
     } else {
-        Err(pip_error(&installed))
+        Err(pip_error(&installed, environment))
     }
 }
 
-fn pip_error(output: &Output) -> InstallError {
+fn pip_error(output: &Output, environment: &Environment) -> InstallError {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = stdout
@@ -208,6 +254,7 @@ fn pip_error(output: &Output) -> InstallError {
         .get(lines.len().saturating_sub(3)..)
         .unwrap_or_default();
     InstallError::Pip {
+        packages: environment.packages.join(" "),
         outcome: output.status.to_string(),
         said: last.join(" / "),
     }
@@ -237,17 +284,17 @@ mod tests {
     }
 
     #[test]
-    fn the_first_pinned_package_is_the_engine_itself() {
-        assert_eq!(
-            PACKAGES.first().copied(),
-            Some(format!("ministack=={VERSION}").as_str())
-        );
+    fn an_environment_is_named_by_the_version_that_is_pinned() {
+        assert_eq!(ENGINE.packages[0], format!("ministack=={VERSION}"));
+        assert_eq!(ENGINE.name, format!("venv-{VERSION}"));
+        let version = AWS_CLI.name.strip_prefix("aws-cli-").unwrap();
+        assert_eq!(AWS_CLI.packages, [format!("awscli=={version}")]);
     }
 
     #[test]
     fn an_environment_whose_interpreter_is_gone_is_not_taken_for_whole() {
-        assert!(!runs(Path::new("/nonexistent/bin/python")));
-        assert!(!runs(Path::new("/bin/false")));
+        assert!(!runs(Path::new("/nonexistent/bin/python"), &ENGINE));
+        assert!(!runs(Path::new("/bin/false"), &ENGINE));
     }
 
     #[test]
@@ -260,6 +307,6 @@ mod tests {
             .map(|thread| thread.join().unwrap())
             .collect();
         assert_eq!(pythons.first(), pythons.last());
-        assert!(runs(pythons.first().unwrap()));
+        assert!(runs(pythons.first().unwrap(), &ENGINE));
     }
 }

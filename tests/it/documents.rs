@@ -1,0 +1,573 @@
+//! Every command that the README and the runbooks print is run as it stands there, against the stack of `cargo local`. Only the
+//! names in capitals, dates and file names are replaced. A new command without a run fails the test.
+//!
+//! What only AWS has is checked by the AWS CLI's own model of it ([`ONLY_AWS`]), and what cannot be run here at all is named with
+//! its reason ([`NOT_RUN`]).
+
+mod printed;
+mod shell;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::one_command::{LeftRunning, address, state_dir};
+use printed::Printed;
+use shell::Shell;
+
+/// What the local engine does not do. The CLI itself checks the arguments and answers with a sample.
+const ONLY_AWS: [(&str, &str); 3] = [
+    (
+        "sqs start-message-move-task",
+        "the engine does not move messages",
+    ),
+    (
+        "sqs list-message-move-tasks",
+        "the engine does not move messages",
+    ),
+    (
+        "/aws/vendedlogs/apis/",
+        "the engine's API writes no access log",
+    ),
+];
+
+/// The first page for on-call.
+const ON_CALL: &str = "infra/runbooks/README.md";
+
+/// What is not run here, and why.
+const NOT_RUN: [(&str, &str); 10] = [
+    ("cargo local", "this test's stack is started by it"),
+    ("cargo local --once", "`one_command` runs it"),
+    (
+        "cargo local --help",
+        "it prints words; its parser has tests",
+    ),
+    (
+        "cargo test --workspace --locked",
+        "it runs this test; `.ci/run` looks for it in the README",
+    ),
+    (
+        "cargo faults",
+        "a shorter run is part of the tests: tests/faults",
+    ),
+    (
+        "cargo measure callback | coldstart | warm | reconcile",
+        "a release build and minutes of measuring; infra/measure has tests",
+    ),
+    ("cargo lambda", "names a tool"),
+    (
+        "sam build && sam deploy --guided",
+        "it asks a person and needs an account; `.ci/run` runs `sam build` and `sam validate`, and this test's \
+         stack is deployed from the same template",
+    ),
+    (
+        "eval \"$(aws configure export-credentials --format env)\"",
+        "version 2 of the CLI alone has it, and it prints a person's credentials",
+    ),
+    ("cargo client", "names the program"),
+];
+
+/// What was run of all that is printed.
+struct Bench {
+    shell: Shell,
+    printed: Vec<Printed>,
+    ran: BTreeSet<Printed>,
+}
+
+impl Bench {
+    /// Runs what `document` prints beginning with `begin`, each of `values` put in place of what it stands for. It goes well, and
+    /// gives what it says.
+    fn run(&mut self, document: &str, begin: &str, values: &[(&str, &str)]) -> String {
+        self.run_with(document, begin, values, "")
+    }
+
+    /// The same with something on its standard input.
+    fn run_with(
+        &mut self,
+        document: &str,
+        begin: &str,
+        values: &[(&str, &str)],
+        input: &str,
+    ) -> String {
+        let document = match document {
+            "README.md" | ON_CALL => document.to_owned(),
+            runbook => format!("infra/runbooks/{runbook}"),
+        };
+        let found: Vec<&Printed> = self
+            .printed
+            .iter()
+            .filter(|it| it.document == document && it.text.starts_with(begin))
+            .collect();
+        let one = match found.as_slice() {
+            [one] => (*one).clone(),
+            // The whole of a command may be the beginning of another.
+            several => {
+                let exact = several.iter().find(|it| it.text == begin);
+                let exact = exact.unwrap_or_else(|| {
+                    panic!("{document} prints `{begin}` {} times", several.len())
+                });
+                (*exact).clone()
+            }
+        };
+        self.run_one(one, values, input)
+    }
+
+    fn run_one(&mut self, one: Printed, values: &[(&str, &str)], input: &str) -> String {
+        let mut script = printed::long(&one.text);
+        for (stands_for, value) in values {
+            assert!(
+                script.contains(stands_for),
+                "{}: there is no {stands_for} in `{}`",
+                one.document,
+                one.text
+            );
+            script = script.replace(stands_for, value);
+        }
+        let told = self.shell.run(&script, input);
+        let told = told.unwrap_or_else(|told| panic!("{}: `{script}`\n{told}", one.document));
+        self.ran.insert(one);
+        told
+    }
+
+    /// What is printed, not run, not a mention of what was run, and not named above.
+    fn left(&self) -> Vec<&Printed> {
+        let lines: Vec<String> = self
+            .ran
+            .iter()
+            .flat_map(|ran| printed::lines(&ran.text))
+            .collect();
+        let is_mention = |text: &str| {
+            let text = printed::long(text);
+            let is_it = |line: &String| *line == text || line.starts_with(&format!("{text} "));
+            lines.iter().any(is_it)
+        };
+        let left = self.printed.iter().filter(|it| {
+            !self.ran.contains(it)
+                && !NOT_RUN.iter().any(|(text, _why)| *text == it.text)
+                && !is_mention(&it.text)
+        });
+        left.collect()
+    }
+
+    /// Waits until a refund is in this state.
+    fn await_refund(&self, order_no: &str, state: &str) {
+        let script = format!("cargo client refund-status {order_no} r1");
+        self.await_told(&script, &format!("\"state\": \"{state}\""));
+    }
+
+    /// Waits until the money that came for an order is parked, and gives its notice's id.
+    fn await_notice(&self, simulator: &str, order_no: &str) -> String {
+        let orders = shell::get(&format!("{simulator}/admin/orders?order={order_no}"));
+        let orders: Value = serde_json::from_str(&orders).expect("JSON");
+        let payment = &orders[0]["payments"][0]["transaction_id"];
+        let id = format!("payment#{}", payment.as_str().expect("a payment"));
+        let table = "NOTICES_TABLE=\"$(output NoticesTableName)\"";
+        let script = format!("{table} cargo client notices show '{id}'");
+        self.await_told(&script, "\"status\": \"parked\"");
+        id
+    }
+
+    /// Waits until a command says this.
+    fn await_told(&self, script: &str, wanted: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let told = self.shell.run(script, "").unwrap_or_else(|told| told);
+            if told.contains(wanted) {
+                return told;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "`{script}` never says {wanted}: {told}"
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+const MERCHANT_KEY: &str = include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
+
+/// Creates an order.
+fn create(bench: &Bench, order_no: &str) {
+    let create = format!(
+        "cargo client create --product native --amount-fen 100 --description Tea --order-no {order_no}"
+    );
+    bench.shell.run(&create, "").expect("an order");
+}
+
+/// Creates an order and has it paid and booked.
+fn pay(bench: &Bench, admin: &impl Fn(&str, Value), order_no: &str) {
+    create(bench, order_no);
+    admin("pay", json!({ "order": order_no }));
+    let get = format!("cargo client get {order_no}");
+    bench.await_told(&get, "\"state\": \"paid\"");
+}
+
+/// Creates an order whose callback tells of another amount.
+fn pay_wrongly(bench: &Bench, admin: &impl Fn(&str, Value), order_no: &str) {
+    create(bench, order_no);
+    let alter = json!({ "amount": { "total": 77, "payer_total": 77 } });
+    admin("pay", json!({ "order": order_no, "alter": alter }));
+}
+
+/// Whether commands with `curl` can be tried here.
+fn has_curl() -> bool {
+    let found = std::process::Command::new("curl")
+        .arg("--version")
+        .output()
+        .is_ok();
+    if !found {
+        println!("curl is not installed here: what is printed with it was not tried");
+    }
+    found
+}
+
+/// Every field that a query or a filter names is in some line that a function logged, and so is every text that is looked for.
+fn what_is_asked_of_lines_is_in_them(lines: &str) {
+    let lines: Vec<Value> = lines
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let has = |field: &str| lines.iter().any(|line| !line[field].is_null());
+    let says = |field: &str, text: &str| lines.iter().any(|line| line[field] == text);
+    // What the template's alarms look at is held to the lines that write it where alarms are tested.
+    let template = std::fs::read_to_string(printed::root().join("template.yaml")).expect("it");
+    let is_counted =
+        |field: &str| has(field) || template.contains(&format!("MetricName: {field}\n"));
+    let queries = printed::blocks("insights");
+    assert!(!queries.is_empty());
+    for query in &queries {
+        let fields = query.text.strip_prefix("fields ").expect("fields first");
+        let fields = fields.lines().next().expect("a line");
+        for field in fields.split(", ").filter(|field| !field.starts_with('@')) {
+            assert!(has(field), "{}: no line has {field}", query.document);
+        }
+    }
+    let mut looked_for = 0;
+    for it in printed::all() {
+        if it.text.contains("/aws/vendedlogs/") {
+            continue; // the API's own log, whose form the template gives
+        }
+        for condition in it.text.split("$.").skip(1) {
+            let (field, rest) = condition.split_once(" = ").expect("a comparison");
+            let told = format!("{}: no line has {field} = {rest}", it.document);
+            match rest.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+                Some((text, _)) => assert!(says(field, text), "{told}"),
+                None => assert!(is_counted(field), "{told}"),
+            }
+            looked_for += 1;
+        }
+    }
+    assert!(looked_for > 0, "no filter was found");
+}
+
+/// What stands in the answer of the API that a command printed.
+fn answer(told: &str) -> Value {
+    let begin = told.find(['{', '[']).expect("an answer");
+    let mut values = serde_json::Deserializer::from_str(&told[begin..]).into_iter();
+    values.next().expect("an answer").expect("JSON")
+}
+
+#[test]
+fn every_command_that_the_documents_print_runs_as_it_stands() {
+    let state = state_dir("documents");
+    let mut running = LeftRunning::start(&state);
+    let invitation = running.read_invitation();
+    let (_, invitation) = invitation
+        .split_once("Running until Ctrl-C.")
+        .expect("the line that says so");
+    let api = address(invitation, "API").to_owned();
+    let simulator = address(invitation, "phone")
+        .trim_end_matches("/phone")
+        .to_owned();
+    let engine = address(invitation, "engine").to_owned();
+    let admin = |path: &str, body: Value| {
+        let answer = shell::post(&format!("{simulator}/admin/{path}"), &body.to_string());
+        assert!(answer.starts_with("HTTP/1.1 2"), "{path} {body}: {answer}");
+    };
+    let settings = state.join("client.json").to_str().expect("text").to_owned();
+    let details = std::fs::read_to_string(state.join("wechatpay.json")).expect("details");
+    let details: Value = serde_json::from_str(&details).expect("JSON");
+    let detail = |name: &str| details[name].as_str().expect("a detail").to_owned();
+
+    let shell = Shell::new(&state.join("shell"), &engine);
+    let mut bench = Bench {
+        shell,
+        printed: printed::all(),
+        ran: BTreeSet::new(),
+    };
+    let here = [("ap-east-1", local::engine::REGION)];
+    bench.run(ON_CALL, "export AWS_REGION", &here);
+    let client_settings = [("shop.json", settings.as_str())];
+    bench.run(ON_CALL, "export CLIENT_SETTINGS", &client_settings);
+    bench.run(ON_CALL, "cargo client help", &[]);
+
+    // A payment by hand.
+    bench.run("README.md", "cargo client create --product native", &[]);
+    admin("pay", json!({ "order": "TEA-0001" }));
+    bench.await_told("cargo client get TEA-0001", "\"state\": \"paid\"");
+    bench.run("README.md", "cargo client get TEA-0001", &[]);
+    let told = bench.run("README.md", "cargo client refund TEA-0001", &[]);
+    assert!(told.contains("\"state\": \"closed\""), "{told}");
+    let curl = bench.run("README.md", "cargo client sign POST", &[]);
+    if has_curl() {
+        let told = bench.shell.run(&curl, "").expect("curl");
+        assert!(told.contains("HTTP/1.1 201"), "{told}");
+    }
+    let tea = [("ORDER_NO", "TEA-0001")];
+    let told = bench.run("notices.md", "cargo client get ORDER_NO", &tea);
+    assert_eq!(answer(&told)["order_no"], "TEA-0001");
+    let told = bench.run("notices.md", "cargo client events ORDER_NO", &tea);
+    assert!(told.contains("\"version\": 3"), "{told}");
+
+    // keys.md
+    let mchid = ("1900000001", detail("mchid"));
+    let mchid = [(mchid.0, mchid.1.as_str())];
+    bench.run("keys.md", "export WECHATPAY_MCHID", &mchid);
+    let shown = answer(&bench.run("keys.md", "cargo client setup show", &[]));
+    let apiv3_key = detail("apiv3_key");
+    bench.shell.write("apiv3-key.txt", &apiv3_key);
+    bench.shell.write("new.txt", &"n".repeat(32));
+    bench
+        .shell
+        .write("pub_key.pem", &detail("wechatpay_public_key"));
+    bench.shell.write("apiclient_key.pem", MERCHANT_KEY);
+    let (serial, id) = (detail("merchant_serial"), detail("wechatpay_public_key_id"));
+    let serial = ("SERIAL", serial.as_str());
+    let id = ("PUB_KEY_ID_...", id.as_str());
+    // What is there already, once more: nothing is added, and nothing lost.
+    bench.run("keys.md", "cargo client setup merchant", &[serial, id]);
+    let again = answer(&bench.run("keys.md", "cargo client setup show", &[]));
+    assert_eq!(
+        again["merchant"]["wechat_keys"],
+        shown["merchant"]["wechat_keys"]
+    );
+    assert_eq!(again["merchant"]["apiv3_key_versions"], json!([1]));
+    bench.run("keys.md", "setup merchant --apiv3-key-file new.txt", &[]);
+    let told = bench.run("keys.md", "output MerchantSigningKeyId", &[]);
+    assert!(!told.trim().is_empty());
+    let sealed = "setup merchant --merchant-serial SERIAL --merchant-key-file";
+    bench.run("keys.md", sealed, &[serial]);
+    let added = "PUB_KEY_ID_0000000000000000000000000000000009";
+    let add = "setup add-wechat-key --wechatpay-public-key";
+    bench.run("keys.md", add, &[("PUB_KEY_ID_...", added)]);
+    let both = answer(&bench.run("keys.md", "cargo client setup show", &[]));
+    assert_eq!(both["merchant"]["apiv3_key_versions"], json!([2, 1]));
+    assert!(both["merchant"]["wechat_keys"].to_string().contains(added));
+    bench.run(
+        "keys.md",
+        "setup remove-apiv3-key --version N",
+        &[("--version N", "--version 2")],
+    );
+    bench.run(
+        "keys.md",
+        "setup remove-wechat-key --id ID",
+        &[("--id ID", &format!("--id {added}"))],
+    );
+    bench.run("keys.md", "cargo client setup client", &[]);
+    let keyid = [("--keyid ID", "--keyid shop-1")];
+    bench.run("keys.md", "cargo client setup revoke --keyid ID", &keyid);
+    let whose = ("WHOSE", "doc-shop");
+    let url = ("URL", "https://shop.example/hooks");
+    let webhook = "cargo client setup webhook";
+    bench.run(
+        "README.md",
+        webhook,
+        &[whose, url, ("FILE", "first.secret")],
+    );
+    bench.run(
+        "keys.md",
+        "setup webhook --client WHOSE --new-secret",
+        &[whose, ("FILE", "second.secret")],
+    );
+    bench.run(
+        "keys.md",
+        "setup webhook --client WHOSE --url URL",
+        &[whose, url],
+    );
+    bench.run("webhooks.md", webhook, &[whose, url]);
+    let shown = answer(&bench.run("keys.md", "cargo client setup show", &[]));
+    assert_eq!(shown["merchant"]["apiv3_key_versions"], json!([1]));
+    let hook = shown["webhooks"].as_array().expect("webhooks").iter();
+    let hook = hook.clone().find(|it| it["client_id"] == "doc-shop");
+    assert_eq!(hook.expect("the webhook")["secrets"], 2, "{shown}");
+
+    // notices.md: money of another amount is parked.
+    pay_wrongly(&bench, &admin, "DOC-WRONG");
+    let notice = bench.await_notice(&simulator, "DOC-WRONG");
+    let named = ("NOTICE_ID", notice.as_str());
+    let told = bench.run("notices.md", "export WECHATPAY_MCHID", &[mchid[0], named]);
+    assert!(told.contains("amount differs"), "{told}");
+    bench.run("notices.md", "export PAYMENT_RESULTS_QUEUE_URL", &[named]);
+    let payment = format!("--transaction-id {}", notice.trim_start_matches("payment#"));
+    bench.run(
+        "refunds.md",
+        "cargo client refund ORDER_NO --amount-fen N",
+        &[
+            ("ORDER_NO", "DOC-WRONG"),
+            ("--amount-fen N", "--amount-fen 77"),
+            ("--transaction-id ID", &payment),
+        ],
+    );
+    pay_wrongly(&bench, &admin, "DOC-DECIDED");
+    let decided = bench.await_notice(&simulator, "DOC-DECIDED");
+    let decided = [("NOTICE_ID", decided.as_str())];
+    let told = bench.run("notices.md", "cargo client notices decide", &decided);
+    assert!(told.contains("Lin Wei decided"), "{told}");
+
+    // refunds.md
+    let one = |order_no| [("ORDER_NO", order_no), ("REFUND_NO", "r1")];
+    for (outcome, orders) in [
+        ("abnormal", ["DOC-MERCHANT", "DOC-CARD"]),
+        ("refused", ["DOC-RETRY", "DOC-RELEASE"]),
+    ] {
+        admin("refunds/outcome", json!({ "outcome": outcome }));
+        for order_no in orders {
+            pay(&bench, &admin, order_no);
+            let refund = format!("cargo client refund {order_no} --amount-fen 40 --refund-no r1");
+            bench.shell.run(&refund, "").expect("a refund");
+        }
+        for order_no in orders {
+            bench.await_refund(order_no, outcome);
+        }
+    }
+    admin("refunds/outcome", json!({ "outcome": "success" }));
+    let told = bench.run(
+        "refunds.md",
+        "cargo client refunds ORDER_NO",
+        &one("DOC-RETRY"),
+    );
+    assert!(told.contains("what_to_do"), "{told}");
+    bench.run(
+        "refunds.md",
+        "cargo client refund-abnormal ORDER_NO REFUND_NO --to merchant",
+        &one("DOC-MERCHANT"),
+    );
+    let card = r#"{"bank_type": "ICBC_DEBIT", "bank_account": "6222020000000000000", "real_name": "张三"}"#;
+    bench.run_with("refunds.md", "umask 077", &one("DOC-CARD"), card);
+    assert!(
+        !bench.shell.path("card.json").exists(),
+        "the card is deleted"
+    );
+    bench.run("refunds.md", "cargo client refund-retry", &one("DOC-RETRY"));
+    bench.run(
+        "refunds.md",
+        "cargo client refund-release",
+        &one("DOC-RELEASE"),
+    );
+    bench.await_refund("DOC-RELEASE", "closed");
+    // WeChat Pay has taken it.
+    bench.await_told("cargo client refund-status DOC-RETRY r1", "\"refund_id\"");
+
+    // dead-letters.md, webhooks.md
+    bench.run("dead-letters.md", "for queue in", &[]);
+    bench.run("dead-letters.md", "aws sqs start-message-move-task", &[]);
+    let told = bench.run("dead-letters.md", "aws pipes describe-pipe", &[]);
+    assert_eq!(answer(&told)["CurrentState"], "RUNNING");
+    let stream = "aws dynamodbstreams describe-stream --stream-arn \"$(output OrdersStreamArn)\"";
+    let stream = answer(&bench.shell.run(stream, "").expect("a stream"));
+    let shard = &stream["StreamDescription"]["Shards"][0];
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let from = text(&shard["SequenceNumberRange"]["StartingSequenceNumber"]);
+    let from = format!("--sequence-number {from}");
+    let told = bench.run(
+        "dead-letters.md",
+        "iterator=",
+        &[
+            ("SHARD", &text(&shard["ShardId"])),
+            ("--sequence-number NUMBER", &from),
+            tea[0],
+            ("VERSION", "3"),
+        ],
+    );
+    assert!(
+        told.contains("HTTP 202") || told.contains("HTTP 200"),
+        "{told}"
+    );
+    bench.run("webhooks.md", "logs send-webhook", &[]);
+    bench.run("webhooks.md", "aws sqs start-message-move-task", &[]);
+    bench.run("webhooks.md", "cargo client webhook", &[]);
+    let resend = "cargo client resend --from TIME";
+    bench.run(
+        "README.md",
+        resend,
+        &[("TIME", "2026-08-01T12:00:00+08:00")],
+    );
+    bench.run(
+        "webhooks.md",
+        "cargo client events ORDER_NO",
+        &[tea[0], ("VERSION", "3")],
+    );
+    let rule = "arn:aws:events:us-east-1:000000000000:rule/wechatpay-orders/shop";
+    bench.run(
+        "webhooks.md",
+        "aws events start-replay",
+        &[("ARN-OF-THE-CONSUMERS-RULE", rule)],
+    );
+
+    // functions.md, wechat-down.md
+    let logs = "aws logs filter-log-events --log-group-name \"/aws/";
+    for group in ["lambda", "vendedlogs"] {
+        bench.run("functions.md", &format!("{logs}{group}"), &[]);
+    }
+    bench.run("functions.md", "aws cloudformation detect-stack-drift", &[]);
+    let told = bench.run("functions.md", "aws scheduler get-schedule", &[]);
+    assert!(
+        told.contains("ENABLED") && told.contains("\"claimed\""),
+        "{told}"
+    );
+    let told = bench.run("functions.md", "logs reconcile", &[]);
+    assert!(told.contains("sweep done"), "{told}");
+    if has_curl() {
+        let hosts = [
+            ("https://api.mch.weixin.qq.com", simulator.as_str()),
+            ("https://api2.mch.weixin.qq.com", simulator.as_str()),
+        ];
+        let told = bench.run("wechat-down.md", "curl --silent", &hosts);
+        assert_eq!(told.matches("401 ").count(), 2, "{told}");
+    }
+    // A call that fails once is counted.
+    let fault = json!({
+        "fault": "server_error_before", "status": 502, "times": 1, "endpoints": ["prepay_native"],
+    });
+    admin("faults", fault);
+    create(&bench, "DOC-FAILED");
+    bench.run("wechat-down.md", "aws cloudwatch list-metrics", &[]);
+    bench.run("keys.md", "logs receive-callback", &[]);
+
+    // reconciliation.md: the day is today's, whose bills the simulator gives.
+    let day = wechatpay::time::beijing_day(adapters::clock::Clock::system().now());
+    let of_day = [("<mchid>", mchid[0].1), ("2026-08-01", day.as_str())];
+    let told = bench.run("reconciliation.md", "aws dynamodb get-item", &of_day);
+    let run = told
+        .rfind("\n}")
+        .map(|end| &told[..end + 2])
+        .expect("a record");
+    let run = answer(run);
+    assert_eq!(run["state"], "done");
+    assert!(told.contains("duplicate_payment"), "{told}");
+    let told = bench.run("reconciliation.md", "DAY=", &[("2026-08-01", &day)]);
+    assert!(told.contains("MessageId"), "{told}");
+    let sha1 = text(&run["bills"]["trade"]["sha1"]);
+    let told = bench.run(
+        "reconciliation.md",
+        "aws s3 cp",
+        &[of_day[0], of_day[1], ("<sha1>", &sha1)],
+    );
+    assert!(told.starts_with(&sha1), "{told}");
+    bench.run("reconciliation.md", "logs reconcile", &[]);
+
+    // Something that is refused, with its causes.
+    let refused = shell::post(&format!("{api}/v1/callbacks/wechatpay"), "{}");
+    assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
+    let lines = bench.run("error-lines.md", "for function in", &[]);
+    what_is_asked_of_lines_is_in_them(&lines);
+
+    let left = bench.left();
+    assert!(
+        left.is_empty(),
+        "printed and neither run nor named: {left:#?}"
+    );
+    assert_eq!(running.interrupt().code(), Some(0));
+    std::fs::remove_dir_all(&state).expect("the state directory");
+}
