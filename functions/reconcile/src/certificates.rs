@@ -86,8 +86,11 @@ pub(crate) async fn refresh(desk: &Desk) -> Refreshed {
         );
     } else {
         warn!(error = %Chain(&error), "WeChat Pay's certificates were not refreshed: it is tried again");
-        if let Err(error) = desk.guards.release(&by_time, &holder).await {
-            warn!(error = %Chain(&error), "the next try waits until it is time again");
+        let by_serial = LeaseOf::CertificatesBySerial { mchid: &desk.mchid };
+        for lease in [&by_time, &by_serial] {
+            if let Err(error) = desk.guards.release(lease, &holder).await {
+                warn!(error = %Chain(&error), "the next try waits until it is time again");
+            }
         }
     }
     Refreshed::Failed

@@ -49,6 +49,8 @@ pub use write::{NewApiV3Key, NewMerchant};
 
 /// How long a key that was read is used without reading it again.
 const FRESH_MS: i64 = 60_000;
+/// How far apart two readings are that unknown serials bring about. WeChat Pay repeats a callback after 15 s.
+const REFRESH_EVERY_MS: i64 = 5_000;
 /// How long keys that were read go on serving when they cannot be read again.
 const STALE_MAX_MS: i64 = 15 * 60_000;
 /// How long after a failed reading the next one is tried, while there are keys to go on with. Each try may take
@@ -273,9 +275,12 @@ impl KeysTable {
         }
     }
 
-    /// The merchant's keys read again at once, because `serial` was seen, which they do not have. A sandbox does this once
-    /// a minute at most and otherwise gives what it has: anybody can send an unknown serial. One that is still unknown is told
-    /// to `reconcile`, if it has the form of a platform certificate's ([`KeysTable::telling`]).
+    /// The merchant's keys read again at once, because `serial` was seen, which they do not have. One that is still unknown is
+    /// told to `reconcile`, if it has the form of a platform certificate's ([`KeysTable::telling`]).
+    ///
+    /// Anybody can send an unknown serial, so a sandbox does this once in five seconds at most and otherwise gives what it has.
+    /// One reading answers for every serial: whoever sends made-up ones all the time delays the first callback after a
+    /// rotation by those five seconds, and WeChat Pay's repeat comes later than that.
     ///
     /// # Errors
     /// As [`KeysTable::merchant`].
@@ -285,7 +290,7 @@ impl KeysTable {
         match &cache.read {
             Some(read) if now_ms < cache.no_refresh_before_ms => Ok(Arc::clone(&read.keys)),
             Some(_) | None => {
-                cache.no_refresh_before_ms = now_ms.saturating_add(FRESH_MS);
+                cache.no_refresh_before_ms = now_ms.saturating_add(REFRESH_EVERY_MS);
                 let keys = self.read_merchant(&mut cache, now_ms).await?;
                 if let Some(unknown_serials) = &self.unknown_serials
                     && !keys

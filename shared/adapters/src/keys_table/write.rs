@@ -70,7 +70,7 @@ impl KeysTable {
     /// A key is not usable, KMS does not seal, or DynamoDB does not write.
     pub async fn put_merchant(&self, merchant: &NewMerchant<'_>) -> Result<(), KeysError> {
         let pk = merchant_pk(&self.shared.mchid);
-        check_verification(&pk, merchant.verification, merchant.response_serial)?;
+        check_verification(&pk, merchant.verification, merchant.response_serial, &[])?;
         let apiv3 = self.seal_apiv3(&pk, merchant.apiv3).await?;
         let sealed_signer = match merchant.signer_pkcs8 {
             Some(der) => Some(self.seal_signer(&pk, merchant.signer_serial, der).await?),
@@ -97,7 +97,8 @@ impl KeysTable {
         Ok(())
     }
 
-    /// Replaces the verification keys of the item that `seen` was read from.
+    /// Replaces the verification keys of the item that `seen` was read from. One that is there already
+    /// and cannot be read may stay: it verifies nothing, and is in nobody's way.
     ///
     /// # Errors
     /// A key is not usable, [`KeysError::Changed`] if the item is not the one that was seen, or DynamoDB does not write.
@@ -108,7 +109,7 @@ impl KeysTable {
         response_serial: &str,
     ) -> Result<(), KeysError> {
         let pk = merchant_pk(&self.shared.mchid);
-        check_verification(&pk, verification, response_serial)?;
+        check_verification(&pk, verification, response_serial, &seen.entries)?;
         let written = self
             .shared
             .client
@@ -328,20 +329,34 @@ pub(super) fn not_nobody(client_id: &str) -> Result<(), KeysError> {
     Ok(())
 }
 
+/// Every key can be read that is not `kept` from before, at least one verifies, and requests name one
+/// of them.
 fn check_verification(
     pk: &str,
     entries: &[VerificationEntry],
     response_serial: &str,
+    kept: &[VerificationEntry],
 ) -> Result<(), KeysError> {
     let mut keys = VerificationKeys::new();
     for entry in entries {
-        entry
-            .load(&mut keys)
-            .map_err(|source| not_a_key(pk, "a verification key", source))?;
+        match entry.load(&mut keys) {
+            Ok(()) => {}
+            Err(_) if kept.contains(entry) => {}
+            Err(source) => return Err(not_a_key(pk, "a verification key", source)),
+        }
     }
-    if !keys
-        .serials()
-        .any(|serial| serial.eq_ignore_ascii_case(response_serial))
+    if keys.is_empty() {
+        return Err(KeysError::Damaged {
+            pk: pk.to_owned(),
+            what: "none of its verification keys could be read",
+        });
+    }
+    let is_named = |entry: &VerificationEntry| entry.id.eq_ignore_ascii_case(response_serial);
+    let is_kept_as_it_is = kept.iter().any(is_named) && entries.iter().any(is_named);
+    if !is_kept_as_it_is
+        && !keys
+            .serials()
+            .any(|serial| serial.eq_ignore_ascii_case(response_serial))
     {
         let what = "`response_serial` names none of the verification keys";
         return Err(KeysError::Damaged {

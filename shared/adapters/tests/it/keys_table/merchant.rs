@@ -232,7 +232,7 @@ async fn new_verification_keys_count_after_a_minute_and_secrets_stay_unsealed() 
 }
 
 #[tokio::test]
-async fn an_unknown_serial_makes_a_sandbox_read_at_once_but_once_a_minute_only() {
+async fn an_unknown_serial_makes_a_sandbox_read_at_once_but_once_in_five_seconds_only() {
     let bench = Bench::new().await;
     bench.put_merchant().await;
     let sandbox = bench.sandbox();
@@ -247,12 +247,80 @@ async fn an_unknown_serial_makes_a_sandbox_read_at_once_but_once_a_minute_only()
     assert!(trusts(&refreshed.verification, &certificate().id).await);
     assert_eq!(bench.reads(), 2);
     join_all((0..50).map(|_| sandbox.refresh_merchant("UNKNOWN"))).await;
-    bench.kms.pass(59);
+    bench.kms.pass(4);
     sandbox.refresh_merchant("UNKNOWN").await.expect("kept");
     assert_eq!(bench.reads(), 2);
     bench.kms.pass(1);
     sandbox.refresh_merchant("UNKNOWN").await.expect("read");
     assert_eq!(bench.reads(), 3);
+}
+
+#[tokio::test]
+async fn made_up_serials_do_not_keep_a_real_rotation_from_being_seen() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let sandbox = bench.sandbox();
+    let old = sandbox.merchant().await.expect("read");
+    let made_up = async |count: usize| {
+        let serial = format!("{count:040X}");
+        sandbox.refresh_merchant(&serial).await.expect("keys")
+    };
+    made_up(0).await;
+    bench
+        .sandbox()
+        .set_verification_keys(&old, &[public_key(), certificate()], PUBLIC_KEY_ID)
+        .await
+        .expect("written");
+    // One a second; the callback that is refused meanwhile comes again after 15 s.
+    for second in 1..15 {
+        bench.kms.pass(1);
+        made_up(second).await;
+    }
+    let seen = sandbox.refresh_merchant(&certificate().id).await;
+    let seen = seen.expect("keys");
+    assert!(trusts(&seen.verification, &certificate().id).await);
+    assert!(bench.reads() <= 6, "{} readings in 15 s", bench.reads());
+}
+
+#[tokio::test]
+async fn a_kept_key_that_cannot_be_read_does_not_keep_new_certificates_out() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let pk = format!("merchant#{MCHID}");
+    let AttributeValue::L(mut list) = bench.attribute(&pk, "verification").await else {
+        panic!("no list");
+    };
+    let AttributeValue::M(mut odd) = list[0].clone() else {
+        panic!("no map");
+    };
+    odd.insert("id".to_owned(), AttributeValue::S("ODD".to_owned()));
+    odd.insert("pem".to_owned(), AttributeValue::S("no key".to_owned()));
+    list.push(AttributeValue::M(odd));
+    bench
+        .set(&pk, "verification", AttributeValue::L(list))
+        .await;
+    let seen = bench.sandbox().merchant().await.expect("read");
+    let broken = seen.entries[1].clone();
+    assert_eq!(broken.pem, "no key");
+    let all = [public_key(), broken.clone(), certificate()];
+    let table = bench.sandbox();
+    let written = table
+        .set_verification_keys(&seen, &all, PUBLIC_KEY_ID)
+        .await;
+    written.expect("written");
+    let read = bench.sandbox().merchant().await.expect("read");
+    assert_eq!(read.entries, all);
+    assert!(trusts(&read.verification, &certificate().id).await);
+
+    // A new one that cannot be read is refused as ever, and so is a list that verifies nothing.
+    let mut new = broken.clone();
+    new.id = "NEW".to_owned();
+    for list in [vec![public_key(), new], vec![broken]] {
+        let refused = table
+            .set_verification_keys(&read, &list, PUBLIC_KEY_ID)
+            .await;
+        assert!(refused.is_err());
+    }
 }
 
 #[tokio::test]
