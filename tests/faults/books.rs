@@ -136,6 +136,9 @@ fn days(scene: &Scene) -> BTreeMap<String, DayBook> {
         {
             continue; // a list of differences, which are read by themselves, and a place in it
         }
+        if text(&item, "sk").starts_with("gaps#") {
+            continue; // what a run's differences made of its sums: it decides nothing
+        }
         let date = text(&item, "pk").strip_prefix(&prefix).expect("a day");
         let day = days.entry(date.to_owned()).or_default();
         let body: Value = serde_json::from_str(text(&item, "body")).expect("JSON");
