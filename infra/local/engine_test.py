@@ -305,6 +305,7 @@ class OnTheEngine(unittest.TestCase):
             ("POST", "/v1/orders/A-000001/refunds/R-1/abnormal"),
             ("POST", "/v1/orders/A-000001/refunds/R-1/retry"),
             ("POST", "/v1/orders/A-000001/refunds/R-1/release"),
+            ("POST", "/v1/orders/A-000001/refunds/R-1/payer-paid"),
             ("GET", "/v1/orders/A-000001/events"),
             ("POST", "/v1/orders/A-000001/events/3/replay"),
             ("GET", "/v1/webhook"),

@@ -387,10 +387,14 @@ fn refund(order_no: &str, order: &Value, dice: &mut Rng) -> Wish {
 
 /// A person decides about a refund, whether or not it needs one.
 fn decision(order_no: &str, dice: &mut Rng) -> Wish {
-    let (what, body) = match dice.u8(..3) {
+    let (what, body) = match dice.u8(..4) {
         0 => ("retry", json!({})),
         1 => ("release", json!({"who": "Li", "why": "paid back in cash"})),
-        _ => ("abnormal", json!({"to": "merchant"})),
+        2 => (
+            "abnormal",
+            json!({"to": "merchant", "who": "Li", "why": "card gone"}),
+        ),
+        _ => ("payer-paid", json!({"who": "Li", "why": "by bank"})),
     };
     let path = format!("/v1/orders/{order_no}/refunds/R{}/{what}", dice.u8(1..=4));
     let mut wish = Wish::post(path, body);
@@ -398,6 +402,7 @@ fn decision(order_no: &str, dice: &mut Rng) -> Wish {
         "order_not_found",
         "refund_not_found",
         "refund_state",
+        "refund_needs_two_persons",
         "wechatpay_refused",
     ] {
         wish = wish.or(refusal);

@@ -151,7 +151,12 @@ async fn a_refund_that_was_sent_on_is_known_for_that_while_its_answers_cannot_be
         }
         admin.set_refund_outcome(RefundOutcome::Success);
         let path = "/v1/orders/ORDER-1/refunds/R1/abnormal";
-        let answer = bench.post(path, &json!({"to": "merchant"})).await;
+        let answer = bench
+            .post(
+                path,
+                &json!({"to": "merchant", "who": "Li", "why": "card gone"}),
+            )
+            .await;
         assert_eq!(answer.status, 202, "{answer:?}");
         let unreadable = Fault::AlteredAnswer {
             patch: json!({"status": null}),

@@ -311,7 +311,8 @@ async fn an_abnormal_refund_waits_for_a_person_who_says_where_the_money_goes() {
         .admin()
         .set_refund_outcome(RefundOutcome::Success);
     let card = json!({
-        "to": "user", "bank_type": "ICBC_DEBIT", "bank_account": "6222020200012345678", "real_name": "李雷"
+        "to": "user", "bank_type": "ICBC_DEBIT", "bank_account": "6222020200012345678", "real_name": "李雷",
+        "who": "Wang", "why": "the payer named another card",
     });
     let answer = bench
         .post("/v1/orders/ORDER-1/refunds/R1/abnormal", &card)
@@ -321,6 +322,159 @@ async fn an_abnormal_refund_waits_for_a_person_who_says_where_the_money_goes() {
     assert_eq!(state(&bench, "R1").await, "succeeded");
     let held = format!("{:?}", bench.items("").await);
     assert!(!held.contains("6222020200012345678") && !held.contains("李雷"));
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["redirected"]["to"], "user");
+    assert!(refund.get("payer_owed").is_none(), "the payer has it");
+    let notices = bench.notices().await;
+    assert!(notices.is_empty(), "{notices:?}");
+}
+
+/// An abnormal refund of the whole of `ORDER-1`.
+async fn abnormal() -> Bench {
+    let bench = paid().await;
+    let admin = bench.wechat.admin();
+    admin.set_refund_outcome(RefundOutcome::Abnormal);
+    bench.refund("ORDER-1", "R1", 100).await;
+    minutes(&bench, 2).await;
+    assert_eq!(state(&bench, "R1").await, "abnormal");
+    admin.set_refund_outcome(RefundOutcome::Success);
+    bench
+}
+
+const REDIRECT: &str = "/v1/orders/ORDER-1/refunds/R1/abnormal";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_says_how_it_was_paid()
+{
+    let bench = abnormal().await;
+    let to = json!({"to": "merchant", "who": "Wang", "why": "he has no \"card\""});
+    assert_eq!(bench.post(REDIRECT, &to).await.status, 202);
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["trouble"], "REDIRECTED");
+    assert!(
+        refund.get("what_to_do").is_none(),
+        "it is under way: {refund}"
+    );
+    minutes(&bench, 3).await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(
+        (&refund["state"], &refund["payer_owed"]),
+        (&json!("succeeded"), &json!(true))
+    );
+    let redirected = &refund["redirected"];
+    assert_eq!(
+        [&redirected["to"], &redirected["who"], &redirected["why"]],
+        [&to["to"], &to["who"], &to["why"]]
+    );
+    let what_to_do = refund["what_to_do"].as_str().unwrap();
+    assert!(what_to_do.contains("payer-paid"), "{what_to_do}");
+    let [owed] = bench.notices().await.try_into().unwrap();
+    assert_eq!(owed["status"], "parked");
+    assert!(owed["notice_id"].starts_with("owed#"), "{owed:?}");
+
+    // Told of every six hours, and no later news clears it.
+    bench.advance(Duration::from_secs(6 * 3600 + 60)).await;
+    bench.sweep().await;
+    assert_eq!(
+        bench.get_refund("ORDER-1", "R1").await.body["payer_owed"],
+        true
+    );
+
+    let paid = json!({"who": "Zhao", "why": "by bank, slip 12"});
+    let closing = "/v1/orders/ORDER-1/refunds/R1/payer-paid";
+    let closed = bench.post(closing, &paid).await;
+    assert_eq!(closed.status, 200, "{}", closed.body);
+    assert_eq!(
+        bench.post(closing, &paid).await.body,
+        closed.body,
+        "a repeat"
+    );
+    assert!(closed.body.get("payer_owed").is_none() && closed.body.get("what_to_do").is_none());
+    assert_eq!(closed.body["payer_paid"]["who"], "Zhao");
+    let other = json!({"who": "Li", "why": "in cash"});
+    assert_eq!(
+        bench.post(closing, &other).await.body["code"],
+        "refund_state"
+    );
+    let [owed] = bench.notices().await.try_into().unwrap();
+    assert_eq!(
+        (owed["status"].as_str(), owed["decided_by"].as_str()),
+        ("decided", "Zhao")
+    );
+
+    let events = bench.get("/v1/orders/ORDER-1/events").await.body;
+    let decisions: Vec<_> = events["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|event| event.get("decision"))
+        .collect();
+    assert_eq!(
+        decisions,
+        [
+            &json!({"what": "redirect", "to": "merchant", "who": "Wang", "why": "he has no \"card\""}),
+            &json!({"what": "payer_paid", "who": "Zhao", "why": "by bank, slip 12"}),
+        ]
+    );
+    let due = bench.items("refund#").await.remove(0);
+    assert!(due.get("due_at").is_none(), "nobody is told of it any more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be_decided_about_anew()
+ {
+    let bench = abnormal().await;
+    let admin = bench.wechat.admin();
+    let refuses = Fault::Refuse {
+        status: 400,
+        code: "PARAM_ERROR".to_owned(),
+    };
+    admin
+        .add_fault(Rule::times(refuses, 1).at(Endpoint::AbnormalRefund))
+        .unwrap();
+    let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
+    assert_eq!(
+        bench.post(REDIRECT, &to).await.body["code"],
+        "wechatpay_refused"
+    );
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert!(refund.get("redirected").is_none(), "{refund}");
+    assert_eq!(refund["trouble"], "PARAM_ERROR");
+    assert!(refund["what_to_do"].is_string());
+
+    // The call never arrives: in a minute the sweep asks, and people decide anew.
+    let lost =
+        Rule::times(Fault::ServerErrorBefore { status: 500 }, 1).at(Endpoint::AbnormalRefund);
+    admin.add_fault(lost).unwrap();
+    assert_eq!(
+        bench.post(REDIRECT, &to).await.body["code"],
+        "wechatpay_silent"
+    );
+    let other = json!({"to": "merchant", "who": "Li", "why": "me too"});
+    let at_once = bench.post(REDIRECT, &other).await;
+    assert_eq!(
+        at_once.body["code"], "refund_state",
+        "another person at once"
+    );
+    bench.advance(Duration::from_secs(61)).await;
+    bench.sweep().await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["trouble"], "ABNORMAL_AGAIN");
+    assert_eq!(bench.post(REDIRECT, &other).await.status, 202);
+    let repeat = bench.post(REDIRECT, &other).await;
+    assert_eq!(repeat.status, 202, "{}", repeat.body);
+    minutes(&bench, 3).await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(
+        (&refund["state"], &refund["redirected"]["who"]),
+        (&json!("succeeded"), &json!("Li"))
+    );
+    assert_eq!(
+        bench.post(REDIRECT, &other).await.status,
+        202,
+        "its answer may have been lost"
+    );
+    assert_eq!(bench.post(REDIRECT, &to).await.body["code"], "refund_state");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,12 +137,15 @@ async fn where_an_abnormal_refund_goes_is_sent_as_the_merchant_said() {
     for (order_no, to, sent) in [
         (
             "ORDER-1",
-            json!({"to": "merchant"}),
+            json!({"to": "merchant", "who": "Li", "why": "card gone"}),
             json!({"type": "MERCHANT_BANK_CARD"}),
         ),
         (
             "ORDER-2",
-            plus(json!({"to": "user"}), &card),
+            plus(
+                json!({"to": "user", "who": "Li", "why": "card gone"}),
+                &card,
+            ),
             plus(json!({"type": "USER_BANK_CARD"}), &card),
         ),
     ] {

@@ -32,6 +32,7 @@ ROUTES = {
     "POST /v1/orders/{order_no}/refunds/{refund_no}/abnormal": "ManageOrder",
     "POST /v1/orders/{order_no}/refunds/{refund_no}/retry": "ManageOrder",
     "POST /v1/orders/{order_no}/refunds/{refund_no}/release": "ManageOrder",
+    "POST /v1/orders/{order_no}/refunds/{refund_no}/payer-paid": "ManageOrder",
     "GET /v1/orders/{order_no}/events": "ManageOrder",
     "POST /v1/orders/{order_no}/events/{version}/replay": "ManageOrder",
     "GET /v1/webhook": "ManageOrder",

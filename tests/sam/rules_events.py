@@ -20,6 +20,7 @@ FIELDS = {
     "cause_id": "S",
     "at": "N",
     "trace": "S",
+    "decision": "S",
 }
 
 # An event's item; and the order's own, in which its first two events are.

@@ -84,15 +84,17 @@ pub(crate) const STATES: [State; 7] = [
 ];
 
 /// All decisions, in the order of their buttons.
-pub(crate) const DECISIONS: [Decision; 8] = [
+pub(crate) const DECISIONS: [Decision; 10] = [
     Decision::Approve,
     Decision::Propose,
     Decision::Retry,
     Decision::Redirect,
     Decision::Release,
+    Decision::PayerPaid,
     Decision::ProposePaid,
     Decision::Reject,
     Decision::Explain,
+    Decision::Reopen,
 ];
 
 /// A decision's name in forms and the API.
@@ -106,6 +108,8 @@ pub(crate) const fn decision_name(decision: Decision) -> &'static str {
         Decision::Approve => "approve",
         Decision::Reject => "reject",
         Decision::Explain => "explain",
+        Decision::PayerPaid => "payer_paid",
+        Decision::Reopen => "reopen",
     }
 }
 

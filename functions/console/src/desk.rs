@@ -4,6 +4,7 @@ use adapters::{
     aws::Aws, clock::Clock, notices::Notices, order_table::OrderTable, queues::Queue,
     random::Random, reconciliation::ReconciliationTable,
 };
+use payments::reconcile::difference::ExplainAlone;
 
 use crate::settings::{Auth, Settings};
 
@@ -15,6 +16,7 @@ pub struct Desk {
     pub(crate) work: Queue,
     pub(crate) auth: Auth,
     pub(crate) today_too: bool,
+    pub(crate) explain_alone: ExplainAlone,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
 }
@@ -37,6 +39,7 @@ impl Desk {
             work: Queue::new(aws.sqs(), settings.work_url),
             auth: settings.auth,
             today_too: settings.today_too,
+            explain_alone: settings.explain_alone,
             clock,
             random,
         }

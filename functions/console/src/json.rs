@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{
-    asked::STATES,
+    asked::{STATES, decision_name},
     breakdown::{Breakdown, End},
     listing::{Day, Piece},
     money::decimal_of_e5,
@@ -224,6 +224,7 @@ fn short(difference: &Difference) -> Map<String, Value> {
             "refund_no": refund.refund_no,
             "stage": refund.stage.name(),
             "to_merchant": refund.to_merchant,
+            "payer_owed": refund.owes_its_payer(),
         });
         put("refund", view);
     }
@@ -259,10 +260,14 @@ fn step(step: &Step) -> Value {
         Who::Run(id) => ("run", id),
         Who::Person(name) => ("person", name),
     };
-    json!({
+    let mut view = json!({
         "at": format_rfc3339_beijing(step.at),
         "by": {"kind": by, "id": name},
         "to": step.to.name(),
         "why": step.why,
-    })
+    });
+    if let (Some(decision), Some(fields)) = (step.decision, view.as_object_mut()) {
+        fields.insert("decision".to_owned(), json!(decision_name(decision)));
+    }
+    view
 }

@@ -5,6 +5,7 @@ use adapters::{
     env::{Reader, SettingsError, Vars},
     settings::{mchid, notices_table},
 };
+use payments::reconcile::difference::ExplainAlone;
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Settings {
     /// `RECONCILE_TODAY`: whether the day that is not over yet may be reconciled. WeChat Pay has no bill of it; its simulator
     /// has.
     pub today_too: bool,
+    /// `EXPLAIN_ALONE_MAX_FEN`: the largest difference, in fen, that one person alone may explain.
+    pub explain_alone: ExplainAlone,
     /// `CONSOLE_AUTH`, with what belongs to it.
     pub auth: Auth,
 }
@@ -80,6 +83,15 @@ impl Settings {
                     _ => None,
                 },
             );
+        let explain_alone = reader.parsed_or(
+            "EXPLAIN_ALONE_MAX_FEN",
+            "a whole number of fen, 0 or more",
+            ExplainAlone::default(),
+            |text| {
+                let max_fen = text.parse().ok().filter(|fen: &i64| *fen >= 0)?;
+                Some(ExplainAlone { max_fen })
+            },
+        );
         let auth = auth(&mut reader, aws.as_ref());
         reader.finish(|| {
             Some(Self {
@@ -90,6 +102,7 @@ impl Settings {
                 notices_table: notices_table?,
                 work_url: work_url?,
                 today_too: today_too?,
+                explain_alone: explain_alone?,
                 auth: auth?,
             })
         })
@@ -238,6 +251,25 @@ mod tests {
         vars.insert("CONSOLE_AUTH", "loopback");
         vars.insert("AWS_ENDPOINT_URL", "http://127.0.0.1:4566");
         assert_eq!(Settings::read(&vars).unwrap().auth, Auth::Loopback);
+    }
+
+    #[test]
+    fn one_person_alone_explains_up_to_1000_yuan_unless_told_otherwise() {
+        let mut vars = vars();
+        let max_fen = |vars: &BTreeMap<_, _>| {
+            let settings = Settings::read(vars);
+            settings.map(|settings| settings.explain_alone.max_fen)
+        };
+        assert_eq!(max_fen(&vars).unwrap(), 100_000);
+        for (told, expected) in [("0", 0), ("5000000", 5_000_000)] {
+            vars.insert("EXPLAIN_ALONE_MAX_FEN", told);
+            assert_eq!(max_fen(&vars).unwrap(), expected);
+        }
+        for wrong in ["-1", "1.5", "a lot"] {
+            vars.insert("EXPLAIN_ALONE_MAX_FEN", wrong);
+            let error = max_fen(&vars).unwrap_err();
+            assert_eq!(error.names(), ["EXPLAIN_ALONE_MAX_FEN"], "{wrong}");
+        }
     }
 
     #[test]

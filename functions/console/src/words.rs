@@ -6,6 +6,7 @@ use payments::reconcile::{
     },
     run::{BillDate, BillName, FundSide, FundState, Run, RunState},
 };
+use payments::refund_decision::{Destination, PersonDecision, What};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{asked::RunAsked, breakdown::End, listing::Day, money::count};
@@ -74,6 +75,11 @@ pub(crate) const fn stands(difference: &Difference) -> (&'static str, Tone) {
         (State::Approved, Wanted::Retry) => ("Refund tried again", Tone::Wait),
         (State::Approved, Wanted::Release) => ("Refund given up", Tone::Wait),
         (State::Approved, Wanted::Redirect) => ("Refund redirected", Tone::Wait),
+        (State::Approved, Wanted::PayerPaid) => ("Payer paid", Tone::Wait),
+        (State::Proposed, Wanted::Release) => ("Giving up proposed", Tone::Wait),
+        (State::Proposed, Wanted::Redirect) => ("Redirecting proposed", Tone::Wait),
+        (State::Proposed, Wanted::PayerPaid) => ("Payer paid, to be approved", Tone::Wait),
+        (State::Proposed, Wanted::Explain) => ("Explanation proposed", Tone::Wait),
         (of, _) => state(of),
     }
 }
@@ -89,6 +95,10 @@ pub(crate) fn wanted(wanted: &Wanted) -> String {
         Wanted::Retry => "The refund is sent once more, under its number".to_owned(),
         Wanted::Release => "The refund is given up and its money set free".to_owned(),
         Wanted::Redirect => "The money goes to the merchant’s own account".to_owned(),
+        Wanted::PayerPaid => {
+            "The payer was paid by other means, so nothing is owed any more".to_owned()
+        }
+        Wanted::Explain => "The difference is right as it is, and is closed".to_owned(),
     }
 }
 
@@ -115,7 +125,38 @@ pub(crate) const fn button(decision: Decision) -> &'static str {
         Decision::Retry => "Try the refund again",
         Decision::Release => "Release the refund",
         Decision::Redirect => "Send it to the merchant’s account",
+        Decision::PayerPaid => "The payer was paid",
         Decision::Explain => "Explain and close",
+        Decision::Reopen => "Open it again",
+    }
+}
+
+/// What a person proposed; nothing where that is a refund, which is told like a run's proposal of
+/// one.
+pub(crate) const fn proposed(decision: Decision) -> Option<&'static str> {
+    match decision {
+        Decision::ProposePaid => Some("Taking on proposed"),
+        Decision::Redirect => Some("Redirecting proposed"),
+        Decision::Release => Some("Giving up proposed"),
+        Decision::PayerPaid => Some("Payer said to be paid"),
+        Decision::Explain => Some("Explanation proposed"),
+        Decision::Propose
+        | Decision::Approve
+        | Decision::Reject
+        | Decision::Retry
+        | Decision::Reopen => None,
+    }
+}
+
+/// What a person decided about a refund, for the order's timeline.
+pub(crate) fn about_refund(decision: &PersonDecision) -> &'static str {
+    match (decision.what, decision.to) {
+        (What::Retry, _) => "tried again",
+        (What::Release, _) => "released",
+        (What::Redirect, Some(Destination::Merchant)) => "sent to the merchant’s own account",
+        (What::Redirect, Some(Destination::User)) => "sent to another card of the payer’s",
+        (What::Redirect, None) => "sent on",
+        (What::PayerPaid, _) => "the payer was paid by other means",
     }
 }
 
@@ -140,25 +181,60 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
                 "One approval is kept. A second, different person has to approve too.",
             )
         }
-        Decision::Approve if matches!(difference.wanted, Wanted::TakeOn { .. }) => (
-            State::Approved,
-            "It is approved by two persons, and the order is being taken on.",
+        Decision::Approve if difference.state == State::Explained => (
+            State::Explained,
+            "The explanation is approved by two persons, and the difference is closed.",
         ),
         Decision::Approve => (
             State::Approved,
-            "The refund is approved by two persons, and on its way.",
+            match &difference.wanted {
+                Wanted::Refund => "The refund is approved by two persons, and on its way.",
+                Wanted::TakeOn { .. } => {
+                    "It is approved by two persons, and the order is being taken on."
+                }
+                Wanted::Redirect => {
+                    "It is approved by two persons, and the money is being sent to the merchant’s own account. Pay the payer by other means once it is there."
+                }
+                Wanted::Release => {
+                    "It is approved by two persons, and the refund is being given up, once WeChat Pay says that it has none."
+                }
+                Wanted::Retry | Wanted::PayerPaid | Wanted::Explain => {
+                    "It is approved by two persons, and is being carried out."
+                }
+            },
+        ),
+        Decision::Reject if difference.state == State::Open => (
+            State::Open,
+            "It is rejected, and the difference is as open as before.",
         ),
         Decision::Reject => (State::Rejected, "It is rejected. No money moves."),
         Decision::Retry => (State::Approved, "The refund is being sent once more."),
         Decision::Release => (
-            State::Approved,
-            "The refund is being given up, once WeChat Pay says that it has none.",
+            State::Proposed,
+            "It is proposed to give the refund up. A second, different person has to approve it.",
         ),
         Decision::Redirect => (
+            State::Proposed,
+            "It is proposed to send the money to the merchant’s own account. A second, different person has to approve it.",
+        ),
+        Decision::PayerPaid if difference.state == State::Proposed => (
+            State::Proposed,
+            "It is kept how the payer was paid. For this amount a second, different person has to approve it.",
+        ),
+        Decision::PayerPaid if difference.state == State::Approved => (
             State::Approved,
-            "The money is being sent to the merchant’s own account. Pay the payer by other means once it is there.",
+            "It is being written into the order’s journal how the payer was paid.",
+        ),
+        Decision::PayerPaid => (
+            State::Explained,
+            "It stands in the order’s journal how the payer was paid, and the difference is closed.",
+        ),
+        Decision::Explain if difference.state == State::Proposed => (
+            State::Proposed,
+            "The explanation is kept. For this amount a second, different person has to approve it.",
         ),
         Decision::Explain => (State::Explained, "The difference is explained and closed."),
+        Decision::Reopen => (State::Open, "The difference is open again."),
     };
     (led_to.0 == difference.state).then_some(led_to.1)
 }
@@ -242,9 +318,12 @@ pub(crate) fn next(difference: &Difference) -> String {
         }
         State::Approved => match difference.wanted {
             Wanted::Refund => "The system: the refund is being made".to_owned(),
-            Wanted::TakeOn { .. } | Wanted::Retry | Wanted::Release | Wanted::Redirect => {
-                "The system: it is being carried out".to_owned()
-            }
+            Wanted::TakeOn { .. }
+            | Wanted::Retry
+            | Wanted::Release
+            | Wanted::Redirect
+            | Wanted::PayerPaid
+            | Wanted::Explain => "The system: it is being carried out".to_owned(),
         },
         State::OnItsWay => "Nobody: the refund is on its way".to_owned(),
         State::Rejected => "Nobody, unless it is proposed anew".to_owned(),
@@ -259,7 +338,7 @@ const fn of_refund(refund: &Followed) -> &'static str {
         Stage::Abnormal => "A person: send the refund to the merchant’s account, or explain",
         Stage::Refused => "A person: try the refund again, release it, or explain",
         Stage::Closed => "A person: propose another refund, or explain",
-        Stage::Succeeded => "A person: pay the payer, then explain",
+        Stage::Succeeded => "A person: pay the payer, then say how",
         Stage::Released => "A person: explain how the payer was paid",
     }
 }
@@ -662,7 +741,11 @@ mod tests {
             transaction_id: Some("4200001".to_owned()),
             ..About::default()
         };
-        Difference::found(date(), kind, about, None, None, run, NOW)
+        let there = payments::reconcile::difference::Side {
+            amount_fen: Some(100),
+            ..Default::default()
+        };
+        Difference::found(date(), kind, about, Some(there), None, run, NOW)
     }
 
     fn run_that(state: RunState) -> Run {
@@ -937,6 +1020,25 @@ mod tests {
         assert!(says(Decision::Approve, &approved).contains("approved by two persons"));
         assert!(says(Decision::Reject, &rejected).contains("rejected"));
         assert!(says(Decision::Propose, &once).contains("proposed"));
+        let explained = open.decided(Decision::Explain, "li", "once", NOW).unwrap();
+        assert!(says(Decision::Explain, &explained).contains("explained and closed"));
+        let reopened = explained.decided(Decision::Reopen, "wang", "not so", NOW);
+        assert!(says(Decision::Reopen, &reopened.unwrap()).contains("open again"));
+        let large = Difference {
+            there: None,
+            ..open.clone()
+        };
+        let explained = large.decided(Decision::Explain, "li", "once", NOW).unwrap();
+        assert!(says(Decision::Explain, &explained).contains("a second, different person"));
+        assert_eq!(stands(&explained), ("Explanation proposed", Tone::Wait));
+        assert_eq!(
+            next(&explained),
+            "A person other than li: approve or reject"
+        );
+        let turned_down = explained.decided(Decision::Reject, "wang", "no", NOW);
+        assert!(says(Decision::Reject, &turned_down.unwrap()).contains("as open as before"));
+        let explained = explained.decided(Decision::Approve, "wang", "yes", NOW);
+        assert!(says(Decision::Approve, &explained.unwrap()).contains("approved by two persons"));
         for (decision, one) in [
             (Decision::Approve, &open),
             (Decision::Approve, &by_run),
@@ -946,6 +1048,8 @@ mod tests {
             (Decision::Propose, &approved),
             (Decision::Reject, &once),
             (Decision::Explain, &repaired),
+            (Decision::Reopen, &repaired),
+            (Decision::PayerPaid, &open),
         ] {
             assert_eq!(done(decision, one), None, "{decision:?}, {:?}", one.state);
         }

@@ -1,24 +1,29 @@
-//! Bodies of requests: what a person decides about a refund, and which events are sent again.
+//! Bodies of requests: what a person decides about a refund, which names the person and why, and which
+//! events are sent again.
 
 use adapters::undelivered::AfterEvent;
 use flows::refund::AbnormalTo;
 use payments::{
-    refund::Decided,
+    refund_decision::Decided,
     request::{BadRequest, bad, text},
 };
 use serde::Deserialize;
 use strict_json::{Null, Object};
 use wechatpay::{UnixSeconds, time::parse_rfc3339};
 
-/// `POST .../release`: who gives the reserved money free, and why.
+/// `POST .../release` and `POST .../payer-paid`: who decides, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct ReleaseAsked {
+pub(crate) struct PersonAsked {
     pub(crate) decided: Decided,
 }
 
-/// `POST .../abnormal`: where the money goes. Its text never gets further than to WeChat Pay, encrypted.
+/// `POST .../abnormal`: where the money goes, and who says so. The text of a card never gets
+/// further than to WeChat Pay, encrypted.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct AbnormalAsked(AbnormalTo);
+pub(crate) struct AbnormalAsked {
+    pub(crate) to: AbnormalTo,
+    pub(crate) decided: Decided,
+}
 
 /// `POST /v1/webhook/resend`: when the events happened that are sent again, both ends included.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -67,23 +72,27 @@ impl ResendAsked {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReleaseWire {
+struct PersonWire {
     who: String,
     why: String,
 }
 
-impl ReleaseAsked {
+impl PersonAsked {
     /// Reads the body.
     pub(crate) fn read(body: &[u8]) -> Result<Self, BadRequest> {
-        let wire: ReleaseWire = strict_json::read(body, Null::Refused)?;
+        let wire: PersonWire = strict_json::read(body, Null::Refused)?;
         Ok(Self {
             decided: Decided {
-                who: text("who", &wire.who, 64)?,
-                why: text("why", &wire.why, 256)?,
+                who: text("who", &wire.who, WHO_MAX)?,
+                why: text("why", &wire.why, WHY_MAX)?,
             },
         })
     }
 }
+
+/// The longest name of a person, in characters, and the longest reason.
+const WHO_MAX: usize = 64;
+const WHY_MAX: usize = 256;
 
 impl AbnormalAsked {
     /// Reads the body. What is wrong with it is told without quoting it.
@@ -107,14 +116,12 @@ impl AbnormalAsked {
                 ));
             }
         };
+        let decided = Decided {
+            who: member("who", WHO_MAX)?,
+            why: member("why", WHY_MAX)?,
+        };
         asked.nothing_left()?;
-        Ok(Self(to))
-    }
-}
-
-impl From<AbnormalAsked> for AbnormalTo {
-    fn from(AbnormalAsked(to): AbnormalAsked) -> Self {
-        to
+        Ok(Self { to, decided })
     }
 }
 
@@ -123,8 +130,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_names_who_and_why() {
-        assert!(ReleaseAsked::read(br#"{"who":"Li","why":"paid in cash"}"#).is_ok());
+    fn a_decision_names_who_and_why() {
+        assert!(PersonAsked::read(br#"{"who":"Li","why":"paid in cash"}"#).is_ok());
         for body in [
             r#"{"who":"Li"}"#,
             r#"{"who":"","why":"x"}"#,
@@ -132,7 +139,7 @@ mod tests {
             r#"{"who":"Li","why":null}"#,
             r#"["Li","paid in cash"]"#,
         ] {
-            assert!(ReleaseAsked::read(body.as_bytes()).is_err(), "{body}");
+            assert!(PersonAsked::read(body.as_bytes()).is_err(), "{body}");
         }
     }
 
@@ -159,20 +166,29 @@ mod tests {
 
     #[test]
     fn where_abnormal_money_goes_is_read_whole_and_never_quoted() {
-        assert!(AbnormalAsked::read(br#"{"to":"merchant"}"#).is_ok());
-        let card =
-            r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"6222001","real_name":"Li"}"#;
+        let asked = AbnormalAsked::read(br#"{"to":"merchant","who":"Wang","why":"card gone"}"#);
+        let asked = asked.unwrap_or_else(|bad| panic!("{bad}"));
+        assert!(asked.to == AbnormalTo::Merchant);
+        let decided = asked.decided;
+        assert_eq!(
+            (decided.who.as_str(), decided.why.as_str()),
+            ("Wang", "card gone")
+        );
+        let card = r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"6222001","real_name":"Li","who":"Wang","why":"card gone"}"#;
         assert!(AbnormalAsked::read(card.as_bytes()).is_ok());
         for body in [
-            r#"{"to":"nobody"}"#,
-            r#"{"to":"merchant","bank_account":"6222001"}"#,
-            r#"{"to":"merchant","bank_account":null}"#,
-            r#"{"to":null}"#,
+            r#"{"to":"nobody","who":"Wang","why":"gone"}"#,
+            r#"{"to":"merchant","bank_account":"6222001","who":"Wang","why":"gone"}"#,
+            r#"{"to":"merchant","bank_account":null,"who":"Wang","why":"gone"}"#,
+            r#"{"to":null,"who":"Wang","why":"gone"}"#,
+            r#"{"to":"merchant"}"#,
+            r#"{"to":"merchant","who":"Wang"}"#,
+            r#"{"to":"merchant","who":"","why":"gone"}"#,
             r#"["merchant"]"#,
             r#"["user","ICBC_DEBIT","6222001","Li"]"#,
-            r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":["6222001"],"real_name":"Li"}"#,
-            r#"{"to":"user","bank_account":"6222001"}"#,
-            r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"","real_name":"Li"}"#,
+            r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":["6222001"],"real_name":"Li","who":"Wang","why":"gone"}"#,
+            r#"{"to":"user","bank_account":"6222001","who":"Wang","why":"gone"}"#,
+            r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"","real_name":"Li","who":"Wang","why":"gone"}"#,
         ] {
             let Err(error) = AbnormalAsked::read(body.as_bytes()) else {
                 panic!("{body}")

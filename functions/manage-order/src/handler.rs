@@ -11,7 +11,7 @@ use flows::{
     gate::Caller,
     incoming::Incoming,
     problem::{Chain, Problem},
-    refund::{AbnormalTo, Decided, RefundOf, TakenOn},
+    refund::{Decided, RefundOf, TakenOn},
     trace::Trace,
     view,
 };
@@ -22,14 +22,14 @@ use payments::{
     ids::{OrderNo, RefundNo},
     journal::Cause,
     order::{Order, OrderState},
-    refund::{Refund, WantedRefund},
+    refund::{Approval, Refund, WantedRefund},
     webhook::{RESEND_PAUSE_S, RESENT_AT_ONCE},
 };
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
 use crate::{
-    asked::{AbnormalAsked, ReleaseAsked, ResendAsked},
+    asked::{AbnormalAsked, PersonAsked, ResendAsked},
     desk::Desk,
     route::{Route, route},
 };
@@ -129,6 +129,13 @@ impl Request<'_> {
             } => {
                 self.desk.nonces.burn(&caller).await?;
                 self.redirect(&caller, order_no, refund_no).await
+            }
+            Route::PayerPaid {
+                order_no,
+                refund_no,
+            } => {
+                self.desk.nonces.burn(&caller).await?;
+                self.payer_paid(&caller, order_no, refund_no).await
             }
             Route::Replay { order_no, version } => {
                 self.desk.nonces.burn(&caller).await?;
@@ -313,7 +320,7 @@ impl Request<'_> {
         let decided = self
             .desk
             .refunding
-            .retry(&of, &self.cause, self.trace.id())
+            .retry(&of, None, &self.cause, self.trace.id())
             .await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
         let refund = decided_refund(decided, "refused")?;
@@ -329,7 +336,7 @@ impl Request<'_> {
         if !self.incoming.is_json() {
             return Err(Problem::not_json());
         }
-        let asked = ReleaseAsked::read(self.incoming.body())?;
+        let asked = PersonAsked::read(self.incoming.body())?;
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
@@ -357,17 +364,50 @@ impl Request<'_> {
         if !self.incoming.is_json() {
             return Err(Problem::not_json());
         }
-        let to: AbnormalTo = AbnormalAsked::read(self.incoming.body())?.into();
+        let asked = AbnormalAsked::read(self.incoming.body())?;
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
             .desk
             .refunding
-            .redirect(&of, &to, ACT_WITHIN, &self.cause, self.trace.id())
+            .redirect(
+                &of,
+                &asked.to,
+                &asked.decided,
+                ACT_WITHIN,
+                (&self.cause, self.trace.id()),
+            )
             .await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
         let refund = decided_refund(decided, "abnormal")?;
         Ok(self.refund_accepted(&refund).await)
+    }
+
+    /// The payer was paid by other means, whose money went to the merchant's own account.
+    async fn payer_paid(
+        &self,
+        caller: &Caller,
+        order_no: &str,
+        refund_no: &str,
+    ) -> Result<Response<String>, Problem> {
+        if !self.incoming.is_json() {
+            return Err(Problem::not_json());
+        }
+        let asked = PersonAsked::read(self.incoming.body())?;
+        let (order_no, refund_no) = refund_named(order_no, refund_no)?;
+        let of = refund_of(caller, &order_no, &refund_no);
+        let decided = self
+            .desk
+            .refunding
+            .payer_paid(&of, &asked.decided, &self.cause, self.trace.id())
+            .await;
+        match decided.map_err(|error| Problem::unavailable(&error))? {
+            Decided::NotNow(_) => Err(Problem::payer_not_owed()),
+            decided => {
+                let refund = decided_refund(decided, "succeeded")?;
+                Ok(view::answer(StatusCode::OK, &view::refund(&refund)))
+            }
+        }
     }
 
     /// Sends the webhook of one event once more.
@@ -554,6 +594,7 @@ fn refund_of<'a>(
         client: &caller.client_id,
         order_no,
         refund_no,
+        by: Approval::Caller,
     }
 }
 
@@ -562,7 +603,8 @@ fn decided_refund(decided: Decided, needs: &'static str) -> Result<Box<Refund>, 
     match decided {
         Decided::Done(refund) => Ok(refund),
         Decided::NotNow(refund) => Err(Problem::refund_state(needs, refund.state.name())),
-        Decided::UnderWay => Err(Problem::refund_under_way()),
+        Decided::UnderWay(_) => Err(Problem::refund_under_way()),
+        Decided::NeedsTwoPersons => Err(Problem::refund_needs_two_persons()),
         Decided::Refused(refusal) => Err(Problem::wechatpay_refused_refund(&refusal)),
         Decided::Unknown => Err(Problem::wechatpay_silent()),
         Decided::NoRefund => Err(Problem::refund_not_found()),

@@ -39,15 +39,22 @@ pub(crate) enum Route<'a> {
         order_no: &'a str,
         refund_no: &'a str,
     },
+    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/payer-paid`
+    PayerPaid {
+        order_no: &'a str,
+        refund_no: &'a str,
+    },
 }
 
 impl Route<'_> {
     /// Whether a request of it says something in its body.
     pub(crate) const fn takes_a_body(self) -> bool {
         match self {
-            Self::Refund { .. } | Self::Release { .. } | Self::Abnormal { .. } | Self::Resend => {
-                true
-            }
+            Self::Refund { .. }
+            | Self::Release { .. }
+            | Self::Abnormal { .. }
+            | Self::PayerPaid { .. }
+            | Self::Resend => true,
             Self::Show { .. }
             | Self::ShowWebhook
             | Self::Events { .. }
@@ -91,6 +98,10 @@ pub(crate) fn route<'a>(method: &str, path: &'a str) -> Option<Route<'a>> {
             refund_no,
         },
         ("POST", &[order_no, "refunds", refund_no, "abnormal"]) => Route::Abnormal {
+            order_no,
+            refund_no,
+        },
+        ("POST", &[order_no, "refunds", refund_no, "payer-paid"]) => Route::PayerPaid {
             order_no,
             refund_no,
         },
@@ -168,6 +179,14 @@ mod tests {
                 "POST",
                 "/v1/orders/ORDER-1/refunds/R1/abnormal",
                 Some(Route::Abnormal {
+                    order_no,
+                    refund_no,
+                }),
+            ),
+            (
+                "POST",
+                "/v1/orders/ORDER-1/refunds/R1/payer-paid",
+                Some(Route::PayerPaid {
                     order_no,
                     refund_no,
                 }),

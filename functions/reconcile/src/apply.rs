@@ -13,7 +13,7 @@ use flows::{
 use payments::{
     ids::{ClientId, OrderNo, RefundNo, TransactionId},
     journal::{Because, Cause},
-    notice::{Outcome, TradeNotice},
+    notice::{self, Outcome, TradeNotice},
     order::Order,
     reconcile::{
         adopt::{adopt, adopt_paid},
@@ -21,9 +21,10 @@ use payments::{
         run::BillDate,
     },
     refund::{
-        self, Approval, ParkedState, PaymentKind, REFUNDS_MAX, Refund, RefundState, RefundTerms,
+        Approval, ParkedState, PaymentKind, REFUNDS_MAX, Refund, RefundState, RefundTerms,
         WantedRefund,
     },
+    refund_decision,
 };
 use tracing::{info, warn};
 
@@ -62,6 +63,7 @@ pub(crate) async fn approved(
     let done = match &applied {
         Ok(Done::GoesBack(refund)) => difference.told(refund, cause.id(), now),
         Ok(Done::Repaired(why)) => Some(difference.repaired(cause.id(), why, now)),
+        Ok(Done::PayerPaid) => Some(difference.payer_paid(cause.id(), now)),
         Err(why) => {
             warn!(%date, id, why, "what was approved could not be done: people decide anew");
             Some(difference.reopened(cause.id(), why, now))
@@ -103,6 +105,8 @@ enum Done {
     GoesBack(Followed),
     /// Both sides agree now, and this is why.
     Repaired(String),
+    /// It stands in the order's journal that the payer was paid by other means.
+    PayerPaid,
 }
 
 /// What came of it, or why it cannot be done.
@@ -134,9 +138,10 @@ async fn carried_out(
         (Wanted::TakeOn { client_id }, _) => {
             paid_again(desk, transaction_id, client_id, cause, trace).await
         }
-        (Wanted::Retry | Wanted::Release | Wanted::Redirect, _) => {
+        (Wanted::Retry | Wanted::Release | Wanted::Redirect | Wanted::PayerPaid, _) => {
             sent_on(desk, difference, order_no, cause, trace).await
         }
+        (Wanted::Explain, _) => Ok(Err("an explanation has nothing to be carried out".into())),
     }
 }
 
@@ -164,7 +169,7 @@ async fn second_payment(
     };
     match parked.state {
         ParkedState::Parked => {}
-        ParkedState::Refunding | ParkedState::Refunded => {
+        ParkedState::Refunding | ParkedState::Refunded | ParkedState::WithMerchant => {
             let refund = refund_of_second(desk, order_no, transaction_id).await?;
             return Ok(match refund {
                 Some(refund) => Done::by(&refund),
@@ -263,53 +268,72 @@ async fn sent_on(
 ) -> Result<Applied, DayError> {
     let order = desk.orders.read(order_no).await?;
     let (Some(order), Some(followed)) = (order, &difference.refund) else {
-        return Ok(Err(
-            "our books have no such refund: look it up in WeChat Pay's console".into(),
-        ));
+        return Ok(Err(NO_SUCH_REFUND.into()));
     };
     let of = RefundOf {
         client: &order.client_id,
         order_no,
         refund_no: &followed.refund_no,
+        by: Approval::TwoPersons,
     };
     let refunding = &desk.refunding;
+    let (who, why) = difference.decided_by();
+    let by = refund_decision::Decided { who, why };
     let decided = match &difference.wanted {
-        Wanted::Retry => refunding.retry(&of, cause, trace.id()).await?,
+        Wanted::Retry => refunding.retry(&of, Some(&by), cause, trace.id()).await?,
         Wanted::Release => {
-            let person = difference.decided_last();
-            let decided = refund::Decided {
-                who: person.map_or("finance staff", |(who, _)| who).to_owned(),
-                why: person.map_or("", |(_, why)| why).to_owned(),
-            };
             refunding
-                .release(&of, &decided, ACT_WITHIN, cause, trace.id())
+                .release(&of, &by, ACT_WITHIN, cause, trace.id())
                 .await?
         }
         Wanted::Redirect => {
             let to = AbnormalTo::Merchant;
             refunding
-                .redirect(&of, &to, ACT_WITHIN, cause, trace.id())
+                .redirect(&of, &to, &by, ACT_WITHIN, (cause, trace.id()))
                 .await?
         }
-        Wanted::Refund | Wanted::TakeOn { .. } => {
+        Wanted::PayerPaid => {
+            return Ok(
+                match refunding.payer_paid(&of, &by, cause, trace.id()).await? {
+                    // `NotNow`: an earlier version sent it there, and our books do not say so.
+                    Decided::Done(_) | Decided::NotNow(_) => Ok(Done::PayerPaid),
+                    Decided::NoRefund => Err(NO_SUCH_REFUND.into()),
+                    Decided::UnderWay(_)
+                    | Decided::NeedsTwoPersons
+                    | Decided::Refused(_)
+                    | Decided::Unknown => {
+                        Err("nothing of the kind can be said of the refund".into())
+                    }
+                },
+            );
+        }
+        Wanted::Refund | Wanted::TakeOn { .. } | Wanted::Explain => {
             return Ok(Err("nothing of the kind was decided about a refund".into()));
         }
     };
-    let to_merchant = difference.wanted == Wanted::Redirect;
-    let stands = |refund: &Refund| {
+    // Who sent it to the merchant may have been an earlier version, which wrote it down here only.
+    let stands = |refund: &Refund, to_merchant: bool| {
+        let now = Followed::of(refund);
         Done::GoesBack(Followed {
-            to_merchant: to_merchant || followed.to_merchant,
-            ..Followed::of(refund)
+            to_merchant: now.to_merchant || to_merchant || followed.to_merchant,
+            ..now
         })
     };
     Ok(match decided {
-        // `NotNow`: this very decision was carried out before, or the refund got on by itself.
-        Decided::Done(refund) | Decided::NotNow(refund) => Ok(stands(&refund)),
-        Decided::UnderWay => Ok(Done::GoesBack(Followed {
-            stage: Stage::Moving,
-            to_merchant: true,
-            ..followed.clone()
-        })),
+        // `NotNow`: the refund got on by itself, or failed for good.
+        Decided::Done(refund) | Decided::NotNow(refund) => Ok(stands(&refund, false)),
+        // Somebody sent it on in WeChat Pay's console, and it does not tell where to: people make
+        // sure of that.
+        Decided::UnderWay(refund) => {
+            let unknown = refund.redirected.is_none();
+            match stands(&refund, unknown) {
+                Done::GoesBack(followed) => Ok(Done::GoesBack(Followed {
+                    stage: Stage::Moving,
+                    ..followed
+                })),
+                done @ (Done::Repaired(_) | Done::PayerPaid) => Ok(done),
+            }
+        }
         Decided::Refused(refusal) => Err(format!(
             "WeChat Pay does not take that ({}): look the refund up in its console",
             refusal.raw_code
@@ -319,11 +343,11 @@ async fn sent_on(
                 "WeChat Pay did not say whether it took the decision about a refund".into(),
             ));
         }
-        Decided::NoRefund => {
-            Err("our books have no such refund: look it up in WeChat Pay's console".into())
-        }
+        Decided::NoRefund | Decided::NeedsTwoPersons => Err(NO_SUCH_REFUND.into()),
     })
 }
+
+const NO_SUCH_REFUND: &str = "our books have no such refund: look it up in WeChat Pay's console";
 
 /// How long WeChat Pay may take for one decision about a refund.
 const ACT_WITHIN: Duration = Duration::from_secs(8);
@@ -371,6 +395,30 @@ pub(crate) fn was_refunded(notice: &TradeNotice) -> bool {
     }
 }
 
+/// A payment of which WeChat Pay says that it succeeded.
+struct Paid {
+    notice: TradeNotice,
+    money: notice::Money,
+    trade_type: Option<String>,
+}
+
+/// Asks about a payment that is to be taken into the books.
+async fn paid(desk: &Desk, transaction_id: &TransactionId) -> Result<ask::Told<Paid>, DayError> {
+    let ask::Payment { notice, trade_type } = match ask::payment(desk, transaction_id).await? {
+        Ok(told) => told,
+        Err(why) => return Ok(Err(why)),
+    };
+    let money = match &notice.outcome {
+        Outcome::Paid(money) => money.clone(),
+        Outcome::Unpaid | Outcome::Closed => return Ok(Err(DID_NOT_SUCCEED.into())),
+    };
+    Ok(Ok(Paid {
+        notice,
+        money,
+        trade_type,
+    }))
+}
+
 /// Money for an order that nobody here made: the order is taken on as a closed one, and its money settled into it is late money,
 /// which goes back by itself.
 async fn nobodys_money(
@@ -380,12 +428,13 @@ async fn nobodys_money(
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Applied, DayError> {
-    let ask::Payment { notice, trade_type } = match ask::payment(desk, transaction_id).await? {
-        Ok(told) => told,
+    let Paid {
+        notice,
+        money,
+        trade_type,
+    } = match paid(desk, transaction_id).await? {
+        Ok(paid) => paid,
         Err(why) => return Ok(Err(why)),
-    };
-    let Outcome::Paid(money) = &notice.outcome else {
-        return Ok(Err(DID_NOT_SUCCEED.into()));
     };
     let number = |nth| RefundNo::of_late_money_again(transaction_id, nth);
     // WeChat Pay says so of a payment from the first refund on, of ours too.
@@ -393,7 +442,7 @@ async fn nobodys_money(
         return Ok(Err(repair::GIVEN_BACK.into()));
     }
     let because = because(desk, cause, trace);
-    let (order, event) = adopt(&notice, money, trade_type.as_deref(), &because);
+    let (order, event) = adopt(&notice, &money, trade_type.as_deref(), &because);
     let is_settled = match desk.orders.reserve(&order, &event).await? {
         Reserved::New => false,
         // Ours from an earlier try, or somebody made the order meanwhile: settling says what that means, unless it was through.
@@ -438,12 +487,13 @@ async fn paid_again(
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Applied, DayError> {
-    let ask::Payment { notice, trade_type } = match ask::payment(desk, transaction_id).await? {
-        Ok(told) => told,
+    let Paid {
+        notice,
+        money,
+        trade_type,
+    } = match paid(desk, transaction_id).await? {
+        Ok(paid) => paid,
         Err(why) => return Ok(Err(why)),
-    };
-    let Outcome::Paid(money) = &notice.outcome else {
-        return Ok(Err(DID_NOT_SUCCEED.into()));
     };
     if notice.mchid != desk.mchid || money.currency != "CNY" {
         return Ok(Err(
@@ -454,7 +504,7 @@ async fn paid_again(
     let because = because(desk, cause, trace);
     let (order, event) = adopt_paid(
         &notice,
-        money,
+        &money,
         trade_type.as_deref(),
         client_id.clone(),
         &because,

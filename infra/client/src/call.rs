@@ -174,7 +174,7 @@ impl Call {
         Self::new("POST", &target, body.to_string())
     }
 
-    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/abnormal`.
+    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/abnormal`: `who` decides it, and `why`.
     ///
     /// # Errors
     /// As [`Call::create_order`].
@@ -182,9 +182,28 @@ impl Call {
         order_no: &str,
         refund_no: &str,
         to: &RefundTo,
+        who: &str,
+        why: &str,
     ) -> Result<Self, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(flatten)]
+            to: &'a RefundTo,
+            who: &'a str,
+            why: &'a str,
+        }
         let target = format!("{}/abnormal", refund(order_no, refund_no));
-        serde_json::to_string(to).map(|body| Self::new("POST", &target, body))
+        let body = serde_json::to_string(&Body { to, who, why });
+        body.map(|body| Self::new("POST", &target, body))
+    }
+
+    /// `POST /v1/orders/{order_no}/refunds/{refund_no}/payer-paid`: `who` says so, and `why`: how
+    /// the payer was paid.
+    #[must_use]
+    pub fn payer_paid(order_no: &str, refund_no: &str, who: &str, why: &str) -> Self {
+        let target = format!("{}/payer-paid", refund(order_no, refund_no));
+        let body = serde_json::json!({"who": who, "why": why});
+        Self::new("POST", &target, body.to_string())
     }
 
     /// `GET /v1/orders/{order_no}/events`.
@@ -303,21 +322,24 @@ mod tests {
             call.body,
             r#"{"amount_fen":40,"reason":"One cup was cold"}"#
         );
-        let redirect = |to| Call::redirect_refund("tea-0001", "r1", &to).unwrap();
+        let redirect = |to| Call::redirect_refund("tea-0001", "r1", &to, "li", "gone").unwrap();
         let call = redirect(RefundTo::Merchant);
         assert_eq!(call.target, "/v1/orders/tea-0001/refunds/r1/abnormal");
-        assert_eq!(call.body, r#"{"to":"merchant"}"#);
+        assert_eq!(call.body, r#"{"to":"merchant","who":"li","why":"gone"}"#);
         let call = redirect(RefundTo::User(card()));
         assert_eq!(
             call.body,
-            r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"6222020000000000000","real_name":"张三"}"#
+            r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"6222020000000000000","real_name":"张三","who":"li","why":"gone"}"#
         );
+        let call = Call::payer_paid("tea-0001", "r1", "li", "by bank");
+        assert_eq!(call.target, "/v1/orders/tea-0001/refunds/r1/payer-paid");
+        assert_eq!(call.body, r#"{"who":"li","why":"by bank"}"#);
     }
 
     #[test]
     fn a_card_is_not_shown() {
         let to = RefundTo::User(card());
-        let call = Call::redirect_refund("tea-0001", "r1", &to).unwrap();
+        let call = Call::redirect_refund("tea-0001", "r1", &to, "li", "gone").unwrap();
         let shown = format!("{to:?} {call:?}");
         assert!(
             !shown.contains("6222") && !shown.contains("张三"),

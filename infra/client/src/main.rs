@@ -43,10 +43,12 @@ Refunds:
       sends a `refused` refund to WeChat Pay once more, under the number it had
   cargo client refund-release ORDER_NO REFUND_NO --who NAME --why TEXT
       gives a `refused` refund up and its money free, unless WeChat Pay knows it after all
-  cargo client refund-abnormal ORDER_NO REFUND_NO --to merchant
-  cargo client refund-abnormal ORDER_NO REFUND_NO --to user --card-file FILE
+  cargo client refund-abnormal ORDER_NO REFUND_NO --to merchant --who NAME --why TEXT
+  cargo client refund-abnormal ORDER_NO REFUND_NO --to user --card-file FILE --who NAME --why TEXT
       says where the money of an `abnormal` refund goes; FILE holds
       {\"bank_type\": \"ICBC_DEBIT\", \"bank_account\": \"...\", \"real_name\": \"...\"}
+  cargo client refund-payer-paid ORDER_NO REFUND_NO --who NAME --why TEXT
+      says how the payer was paid whose money went to the merchant's own account
 
 Events:
   cargo client events ORDER_NO
@@ -128,6 +130,7 @@ async fn run(mut raw: impl Iterator<Item = String>) -> Result<ExitCode, Box<dyn 
         Some("refund-retry") => refunds::retry(raw).await,
         Some("refund-release") => refunds::release(raw).await,
         Some("refund-abnormal") => refunds::redirect(raw).await,
+        Some("refund-payer-paid") => refunds::payer_paid(raw).await,
         Some("events") => events::list(raw).await,
         Some("replay") => events::replay(raw).await,
         Some("webhook") => events::webhook(raw).await,

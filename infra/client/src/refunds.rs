@@ -1,5 +1,5 @@
 //! `refund`, `refunds`, `refund-status`, and what a person does with a refund that does not get on: `refund-retry`,
-//! `refund-release`, `refund-abnormal`.
+//! `refund-release`, `refund-abnormal`, `refund-payer-paid`.
 
 use std::error::Error;
 use std::path::Path;
@@ -64,7 +64,8 @@ pub(crate) async fn release(raw: impl Iterator<Item = String>) -> Outcome {
 }
 
 pub(crate) async fn redirect(raw: impl Iterator<Item = String>) -> Outcome {
-    let mut args = Args::parse(raw, &["to", "card-file", "settings"], &[])?;
+    let options = ["to", "card-file", "who", "why", "settings"];
+    let mut args = Args::parse(raw, &options, &[])?;
     let (order_no, refund_no) = refund(&mut args)?;
     let (to, card_file) = (args.required("to")?, args.optional("card-file")?);
     let to = match (to.as_str(), card_file) {
@@ -83,7 +84,16 @@ pub(crate) async fn redirect(raw: impl Iterator<Item = String>) -> Outcome {
             .into());
         }
     };
-    let call = Call::redirect_refund(&order_no, &refund_no, &to)?;
+    let (who, why) = (args.required("who")?, args.required("why")?);
+    let call = Call::redirect_refund(&order_no, &refund_no, &to, &who, &why)?;
+    send(args, &call).await
+}
+
+pub(crate) async fn payer_paid(raw: impl Iterator<Item = String>) -> Outcome {
+    let mut args = Args::parse(raw, &["who", "why", "settings"], &[])?;
+    let (order_no, refund_no) = refund(&mut args)?;
+    let (who, why) = (args.required("who")?, args.required("why")?);
+    let call = Call::payer_paid(&order_no, &refund_no, &who, &why);
     send(args, &call).await
 }
 

@@ -248,7 +248,7 @@ impl OrderTable {
             // The event itself, and once more as the item's own attributes, which is what the table's stream shows.
             set.push_str(
                 ", version = :next, early_events = list_append(early_events, :event), #from = :was, #to = :becomes, \
-                 cause_kind = :cause_kind, cause_id = :cause_id, #at = :at",
+                 cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, decision = :decision",
             );
             values.extend([
                 (":next", number(event.version)),
@@ -258,6 +258,8 @@ impl OrderTable {
                 (":cause_kind", text(event.cause.kind())),
                 (":cause_id", text(event.cause.id())),
                 (":at", number(event.at.0)),
+                // No person decides on it; an order of an earlier version has no such attribute.
+                (":decision", text("")),
             ]);
         }
         let condition = "attempt_id = :attempt AND #state = :from AND version = :version";

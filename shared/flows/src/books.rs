@@ -192,8 +192,12 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
         return Some(overdue(refund.trouble.as_deref().unwrap_or_default()));
     }
     match &refund.state {
+        RefundState::Abnormal if refund.is_redirected() => None,
         RefundState::Abnormal => Some(
-            "the payer's account cannot take the money: say where it goes with POST .../abnormal, or settle it in WeChat Pay's console",
+            "the payer's account cannot take the money: say where it goes with POST .../abnormal, or settle it in WeChat Pay's console. Of a second payment, or of an order of nobody's, say it in our console",
+        ),
+        RefundState::Succeeded(_) if refund.owes_its_payer() => Some(
+            "the money went to the merchant's own account, so the payer has nothing of it: pay the payer by other means, then say how with POST .../payer-paid. Of a second payment, or of an order of nobody's, say it in our console",
         ),
         RefundState::Refused(_) => Some(
             "WeChat Pay does not take this refund: mend the cause and send POST .../retry, or give the reserved money free with POST .../release",

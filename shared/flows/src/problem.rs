@@ -214,6 +214,26 @@ impl Problem {
         )
     }
 
+    /// Nothing is owed to the payer of this refund, or what was said of it stands.
+    pub fn payer_not_owed() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "refund_state",
+            "Nothing is owed",
+            "This can be said of a refund whose money has come to the merchant's own account, once. GET .../refunds/{refund_no} shows `payer_owed` as long as that is so, and who has said what in `payer_paid`.",
+        )
+    }
+
+    /// A decision about a refund that two persons make, in the console.
+    pub fn refund_needs_two_persons() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "refund_needs_two_persons",
+            "Decided in the console",
+            "This refund gives back a payment that came on top of the one that the order is paid by. What becomes of it is decided in the console, on the page of the day on which that payment was made: no caller of this API decides it alone.",
+        )
+    }
+
     /// WeChat Pay does not take what was asked about a refund.
     pub fn wechatpay_refused_refund(refusal: &Refusal) -> Self {
         Self::new(

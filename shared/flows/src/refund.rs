@@ -14,15 +14,16 @@ use adapters::{
 };
 use payments::{
     due::{self, BALANCE_PAUSE_S, Due},
-    ids::{ClientId, OrderNo, OutRefundNo, RefundNo},
+    ids::{ClientId, OrderNo, OutRefundNo, RefundId, RefundNo},
     issue::{Answer, is_busy_or_broken},
     journal::{Because, Cause, Subject},
     notice::UnreadableNotice,
     order::Order,
     refund::{
-        self, ABNORMAL_AGAIN, ParkedState, PaymentKind, REDIRECTED, Refund, RefundChange,
+        self, ABNORMAL_AGAIN, Approval, ParkedState, PaymentKind, REDIRECTED, Refund, RefundChange,
         RefundRefused, RefundState, SLOT_S, WantedRefund,
     },
+    refund_decision::{self, Destination, Redirected},
     refund_news::{
         self, AfterRefusal, NewsStatus, ParkedRefund, RefundNews, RefundSettlement, judge_refusal,
     },
@@ -52,7 +53,7 @@ pub struct Refunding {
     guards: Guards,
 }
 
-/// A refund that a client names.
+/// A refund about which something was decided.
 #[derive(Clone, Copy, Debug)]
 pub struct RefundOf<'a> {
     /// The client. It sees its own orders only.
@@ -61,6 +62,9 @@ pub struct RefundOf<'a> {
     pub order_no: &'a OrderNo,
     /// The refund.
     pub refund_no: &'a RefundNo,
+    /// Who stands behind the decision. A caller of the API alone decides nothing about a second
+    /// payment.
+    pub by: Approval,
 }
 
 /// What came of asking for a refund.
@@ -100,8 +104,10 @@ pub enum Decided {
     Done(Box<Refund>),
     /// The refund does not stand where this can be decided; this is it.
     NotNow(Box<Refund>),
-    /// It was redirected before, and WeChat Pay is paying it out.
-    UnderWay,
+    /// It was redirected before, and WeChat Pay is paying it out, or may just be told so.
+    UnderWay(Box<Refund>),
+    /// Two persons decide about it, in the console.
+    NeedsTwoPersons,
     /// WeChat Pay does not take it.
     Refused(Refusal),
     /// WeChat Pay's word is out: nothing is known. Ask again later.
@@ -124,6 +130,16 @@ pub enum AbnormalTo {
         /// The holder's name.
         real_name: String,
     },
+}
+
+impl AbnormalTo {
+    /// Where that is, without whose card it is.
+    pub const fn destination(&self) -> Destination {
+        match self {
+            Self::Merchant => Destination::Merchant,
+            Self::UserCard { .. } => Destination::User,
+        }
+    }
 }
 
 /// Does not show whose card it is.
@@ -168,6 +184,14 @@ enum Which<'a> {
     Ours(&'a RefundNo),
     /// By the number at WeChat Pay: it told us.
     Named,
+}
+
+/// Who moved a refund.
+enum HasMoved {
+    /// We did.
+    Now,
+    /// Somebody else, before us.
+    Before,
 }
 
 /// How a refund stands at WeChat Pay, as far as a question told.
@@ -335,6 +359,10 @@ impl Refunding {
         if claimed.state == RefundState::Closed {
             return self.still_owed(claimed).await;
         }
+        if claimed.owes_its_payer() {
+            say_who_is_needed(claimed);
+            return Ok(Driven::Open);
+        }
         let never_sent = seen.state == RefundState::Reserved && seen.tries == 0;
         if !never_sent {
             match self.ask(&claimed.out_refund_no, within / 2).await? {
@@ -438,23 +466,26 @@ impl Refunding {
         self.settle_found(news, &Which::Named, cause, trace).await
     }
 
-    /// A person sends a refused refund off once more.
+    /// A person sends a refused refund off once more. `decided` is who and why, where that was
+    /// said.
     ///
     /// # Errors
     /// [`RefundError`].
     pub async fn retry(
         &self,
         of: &RefundOf<'_>,
+        decided: Option<&refund_decision::Decided>,
         cause: &Cause,
         trace: &str,
     ) -> Result<Decided, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
-            let Some((order, refund)) = self.both(of).await? else {
-                return Ok(Decided::NoRefund);
+            let (order, refund) = match self.to_decide_about(of).await? {
+                Ok(both) => both,
+                Err(not) => return Ok(not),
             };
             let because = self.books.because(cause, trace);
-            let Some(change) = refund::retrying(&order, &refund, &because) else {
+            let Some(change) = refund::retrying(&order, &refund, decided, &because) else {
                 return Ok(if self.was_retried(&refund).await? {
                     Decided::Done(Box::new(refund))
                 } else {
@@ -491,7 +522,7 @@ impl Refunding {
     pub async fn release(
         &self,
         of: &RefundOf<'_>,
-        decided: &refund::Decided,
+        decided: &refund_decision::Decided,
         within: Duration,
         cause: &Cause,
         trace: &str,
@@ -500,8 +531,9 @@ impl Refunding {
         let deadline_ms = self.books.clock.now_ms().saturating_add(within_ms);
         for round in 0..TRIES {
             self.books.pause(round).await;
-            let Some((order, refund)) = self.both(of).await? else {
-                return Ok(Decided::NoRefund);
+            let (order, refund) = match self.to_decide_about(of).await? {
+                Ok(both) => both,
+                Err(not) => return Ok(not),
             };
             let because = self.books.because(cause, trace);
             let Some(change) = refund::releasing(&order, &refund, decided.clone(), &because) else {
@@ -539,7 +571,9 @@ impl Refunding {
         Err(BooksError::Contended.into())
     }
 
-    /// Says where the money of an abnormal refund goes.
+    /// Says where the money of an abnormal refund goes: `decided` is who says so, and why. That is
+    /// written before WeChat Pay is told, so that a success is never taken for money that the payer
+    /// has.
     ///
     /// # Errors
     /// [`RefundError`].
@@ -547,28 +581,28 @@ impl Refunding {
         &self,
         of: &RefundOf<'_>,
         to: &AbnormalTo,
+        decided: &refund_decision::Decided,
         within: Duration,
-        cause: &Cause,
-        trace: &str,
+        (cause, trace): (&Cause, &str),
     ) -> Result<Decided, RefundError> {
-        let Some((_, refund)) = self.both(of).await? else {
-            return Ok(Decided::NoRefund);
+        let wanted = Redirected {
+            to: to.destination(),
+            decided: decided.clone(),
+            at: self.books.clock.now(),
         };
-        let (RefundState::Abnormal, Some(refund_id)) = (&refund.state, &refund.refund_id) else {
-            return Ok(Decided::NotNow(Box::new(refund)));
+        let (_, refund) = match self.to_decide_about(of).await? {
+            Ok(both) => both,
+            Err(not) => return Ok(not),
         };
+        if let Some(decided) = cannot_be_redirected(&refund, &wanted) {
+            return Ok(decided);
+        }
         // It may have been redirected before, without our hearing of it.
-        match self.ask(&refund.out_refund_no, within / 2).await? {
+        match self.ask(&refund.out_refund_no, within / 4).await? {
             Asked::News(news) if news.status == NewsStatus::Abnormal => {}
             Asked::News(news) => {
-                let which = Which::Ours(of.refund_no);
-                self.settle_found(&news, &which, cause, trace).await?;
-                let refund = self.reread(refund).await?;
-                return Ok(if refund.state == RefundState::Abnormal {
-                    Decided::UnderWay
-                } else {
-                    Decided::NotNow(Box::new(refund))
-                });
+                let refund = self.after_news(of, &news, refund, cause, trace).await?;
+                return Ok(redirected_before(refund, &wanted));
             }
             Asked::Unreadable(unreadable) => {
                 say_unreadable(&refund, &unreadable);
@@ -576,6 +610,49 @@ impl Refunding {
             }
             Asked::NotThere(_) | Asked::Untold(_) => return Ok(Decided::Unknown),
         }
+        let call = self.abnormal_call(&refund, to).await?;
+        let refund = match self.write_redirected(of, &wanted, cause, trace).await? {
+            Ok(refund) => refund,
+            Err(not) => return Ok(not),
+        };
+        let [host, _] = self.wechat.hosts();
+        let Answered { answer, request_id } = self.wechat.call(&call, host, within / 2).await?;
+        match answer {
+            Answer::Done(answer) => match RefundNews::try_from(answer) {
+                Ok(news) => {
+                    let news = news.told_under(request_id);
+                    let refund = self.after_news(of, &news, refund, cause, trace).await?;
+                    Ok(Decided::Done(Box::new(refund)))
+                }
+                // It was taken all the same.
+                Err(unreadable) => {
+                    say_unreadable(&refund, &unreadable);
+                    Ok(Decided::Unknown)
+                }
+            },
+            Answer::Unreadable(unreadable) => {
+                say_unreadable(&refund, &UnreadableNotice::Answer(unreadable));
+                Ok(Decided::Unknown)
+            }
+            // A person asks, and is told at once.
+            Answer::Refused(refusal) => match judge_refusal(&refusal, i64::MAX) {
+                AfterRefusal::Refuse { .. } | AfterRefusal::Pause => {
+                    let refused = (refusal, within / 4);
+                    self.not_taken(of, &wanted, refused, cause, trace).await
+                }
+                // A 5xx or 429, signed or not, may have been carried out.
+                AfterRefusal::Later => Ok(Decided::Unknown),
+            },
+            Answer::Unknown(_) => Ok(Decided::Unknown),
+        }
+    }
+
+    /// What WeChat Pay is told of an abnormal refund. A card is encrypted here and held no longer.
+    async fn abnormal_call(
+        &self,
+        refund: &Refund,
+        to: &AbnormalTo,
+    ) -> Result<ApplyAbnormalRefund, RefundError> {
         let to = match to {
             AbnormalTo::Merchant => AbnormalRefundTo::MerchantBankCard,
             AbnormalTo::UserCard {
@@ -591,50 +668,151 @@ impl Refunding {
                 }
             }
         };
-        let call = ApplyAbnormalRefund::new(
-            refund_id.as_str(),
+        let refund_id = refund.refund_id.as_ref().map_or("", RefundId::as_str);
+        Ok(ApplyAbnormalRefund::new(
+            refund_id,
             &AbnormalRefundBody {
                 out_refund_no: refund.out_refund_no.as_str().to_owned(),
                 to,
             },
-        );
-        let [host, _] = self.wechat.hosts();
-        let Answered { answer, request_id } = self.wechat.call(&call, host, within).await?;
-        match answer {
-            Answer::Done(answer) => {
-                let news = match RefundNews::try_from(answer) {
-                    Ok(news) => news.told_under(request_id),
-                    // It was taken all the same.
-                    Err(unreadable) => {
-                        say_unreadable(&refund, &unreadable);
-                        self.look_soon(&refund).await?;
-                        return Ok(Decided::Unknown);
-                    }
-                };
-                self.settle_found(&news, &Which::Ours(of.refund_no), cause, trace)
-                    .await?;
-                self.look_soon(&refund).await?;
-                Ok(Decided::Done(Box::new(self.reread(refund).await?)))
+        ))
+    }
+
+    /// Writes down where the money goes, unless the refund moved on meanwhile or somebody else was
+    /// faster. Written once, however often the same decision comes.
+    async fn write_redirected(
+        &self,
+        of: &RefundOf<'_>,
+        wanted: &Redirected,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Result<Refund, Decided>, RefundError> {
+        for round in 0..TRIES {
+            self.books.pause(round).await;
+            let (order, refund) = match self.to_decide_about(of).await? {
+                Ok(both) => both,
+                Err(not) => return Ok(Err(not)),
+            };
+            if let Some(decided) = cannot_be_redirected(&refund, wanted) {
+                return Ok(Err(decided));
             }
-            Answer::Unreadable(unreadable) => {
-                say_unreadable(&refund, &UnreadableNotice::Answer(unreadable));
-                self.look_soon(&refund).await?;
-                Ok(Decided::Unknown)
+            let known = refund.redirected.as_ref();
+            if refund.is_redirected() && known.is_some_and(|known| known.is_the_same_as(wanted)) {
+                return Ok(Ok(refund));
             }
-            // A person asks, and is told at once.
-            Answer::Refused(refusal) => match judge_refusal(&refusal, i64::MAX) {
-                AfterRefusal::Refuse { .. } | AfterRefusal::Pause => Ok(Decided::Refused(refusal)),
-                // A 5xx or 429, signed or not, may have been carried out.
-                AfterRefusal::Later => {
-                    self.look_soon(&refund).await?;
-                    Ok(Decided::Unknown)
-                }
-            },
-            Answer::Unknown(_) => {
-                self.look_soon(&refund).await?;
-                Ok(Decided::Unknown)
+            let because = self.books.because(cause, trace);
+            let change = refund_decision::redirecting(&order, &refund, wanted.clone(), &because);
+            if let Some(change) = change
+                && self.books.write(&change).await?
+            {
+                return Ok(Ok(self.reread(refund).await?));
             }
         }
+        Err(BooksError::Contended.into())
+    }
+
+    /// WeChat Pay refused to send a refund on. Error answers are not signed, and a twin of this
+    /// decision may have been carried out: so it is asked once more before the decision is taken
+    /// back.
+    async fn not_taken(
+        &self,
+        of: &RefundOf<'_>,
+        wanted: &Redirected,
+        (refusal, within): (Refusal, Duration),
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Decided, RefundError> {
+        for round in 0..TRIES {
+            self.books.pause(round).await;
+            let (order, refund) = match self.to_decide_about(of).await? {
+                Ok(both) => both,
+                Err(not) => return Ok(not),
+            };
+            if round == 0 {
+                match self.ask(&refund.out_refund_no, within).await? {
+                    Asked::News(news) if news.status == NewsStatus::Abnormal => {}
+                    Asked::News(news) => {
+                        let refund = self.after_news(of, &news, refund, cause, trace).await?;
+                        return Ok(redirected_before(refund, wanted));
+                    }
+                    // The sweep asks in a minute, and people are asked anew if it is abnormal.
+                    Asked::Unreadable(_) | Asked::NotThere(_) | Asked::Untold(_) => {
+                        return Ok(Decided::Refused(refusal));
+                    }
+                }
+            }
+            let because = self.books.because(cause, trace);
+            let because = because.told_under(refusal.request_id.as_ref());
+            let code = &refusal.raw_code;
+            let change = refund_decision::not_redirected(&order, &refund, wanted, code, &because);
+            let Some(change) = change else {
+                return Ok(Decided::Refused(refusal));
+            };
+            if self.books.write(&change).await? {
+                return Ok(Decided::Refused(refusal));
+            }
+        }
+        warn!(
+            order_no = of.order_no.as_str(),
+            refund_no = of.refund_no.as_str(),
+            "where a refund was to go stands, though WeChat Pay refused it: the sweep asks in a minute"
+        );
+        Ok(Decided::Refused(refusal))
+    }
+
+    /// Settles what WeChat Pay says of a refund, and gives it as it stands then.
+    async fn after_news(
+        &self,
+        of: &RefundOf<'_>,
+        news: &RefundNews,
+        refund: Refund,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Refund, RefundError> {
+        let which = Which::Ours(of.refund_no);
+        self.settle_found(news, &which, cause, trace).await?;
+        self.reread(refund).await
+    }
+
+    /// A person says how the payer was paid, whose money went to the merchant's own account.
+    ///
+    /// # Errors
+    /// [`RefundError`].
+    pub async fn payer_paid(
+        &self,
+        of: &RefundOf<'_>,
+        decided: &refund_decision::Decided,
+        cause: &Cause,
+        trace: &str,
+    ) -> Result<Decided, RefundError> {
+        for round in 0..TRIES {
+            self.books.pause(round).await;
+            let (order, refund) = match self.to_decide_about(of).await? {
+                Ok(both) => both,
+                Err(not) => return Ok(not),
+            };
+            // What was said once is said anew by the console only, where a difference can be opened
+            // again.
+            match &refund.payer_paid {
+                Some(paid) if paid.decided == *decided => {
+                    return Ok(Decided::Done(Box::new(refund)));
+                }
+                Some(_) if of.by == Approval::Caller => {
+                    return Ok(Decided::NotNow(Box::new(refund)));
+                }
+                Some(_) | None => {}
+            }
+            let because = self.books.because(cause, trace);
+            let change =
+                refund_decision::paying_the_payer(&order, &refund, decided.clone(), &because);
+            let Some(change) = change else {
+                return Ok(Decided::NotNow(Box::new(refund)));
+            };
+            if self.books.write(&change).await? {
+                return Ok(Decided::Done(Box::new(self.reread(refund).await?)));
+            }
+        }
+        Err(BooksError::Contended.into())
     }
 
     /// Sends a refund, whose money is set aside, for the first time or because WeChat Pay says that it never got it.
@@ -842,27 +1020,12 @@ impl Refunding {
         cause: &Cause,
         trace: &str,
     ) -> Result<Driven, RefundError> {
-        let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
-        for round in 0..TRIES {
-            self.books.pause(round).await;
-            let (order, refund) = futures_util::try_join!(
-                self.books.orders.read(order_no),
-                self.books.orders.refund(order_no, refund_no)
-            )?;
-            let (Some(order), Some(refund)) = (order, refund) else {
-                return Ok(Driven::NotOurs);
-            };
-            if refund.state != RefundState::Reserved {
-                return self.note_unreadable(&refund, unreadable).await;
-            }
-            let because = self.books.because(cause, trace);
-            let change = refund::moving(&order, &refund, RefundState::Processing, None, &because);
-            if self.books.write(&change).await? {
-                let refund = self.reread(refund).await?;
-                return self.note_unreadable(&refund, unreadable).await;
-            }
+        let because = self.books.because(cause, trace);
+        let moved = self.moved_on(claimed, &RefundState::Processing, &because);
+        match moved.await? {
+            Some((_, refund)) => self.note_unreadable(&refund, unreadable).await,
+            None => Ok(Driven::NotOurs),
         }
-        Err(BooksError::Contended.into())
     }
 
     /// WeChat Pay does not take a refund: noted once a question confirms that it is not there.
@@ -874,7 +1037,6 @@ impl Refunding {
         cause: &Cause,
         trace: &str,
     ) -> Result<Driven, RefundError> {
-        let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         match self.ask(&claimed.out_refund_no, within).await? {
             Asked::Untold(NoEnd::Unanswered) => return Ok(Driven::Unanswered),
             // The next look asks again, and says so if that lasts.
@@ -883,30 +1045,43 @@ impl Refunding {
                 return self.known_unread(claimed, &unreadable, cause, trace).await;
             }
             Asked::News(news) => {
-                let which = Which::Ours(refund_no);
+                let which = Which::Ours(&claimed.refund_no);
                 return Ok(driven(
                     self.settle_found(&news, &which, cause, trace).await?,
                 ));
             }
             Asked::NotThere(_) => {}
         }
+        let because = self.books.because(cause, trace).told_under(told_under);
+        let refused = RefundState::Refused(code);
+        let moved = self.moved_on(claimed, &refused, &because);
+        Ok(match moved.await? {
+            Some((HasMoved::Now, _)) => Driven::Moved,
+            Some((HasMoved::Before, _)) => Driven::Open, // news came meanwhile
+            None => Driven::NotOurs,
+        })
+    }
+
+    /// Moves a refund that waits to be sent to this state, unless it moved meanwhile. Gives it as
+    /// it stands then, or nothing where it is no more.
+    async fn moved_on(
+        &self,
+        claimed: &Refund,
+        to: &RefundState,
+        because: &Because,
+    ) -> Result<Option<(HasMoved, Refund)>, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
-            let (order, refund) = futures_util::try_join!(
-                self.books.orders.read(order_no),
-                self.books.orders.refund(order_no, refund_no)
-            )?;
-            let (Some(order), Some(refund)) = (order, refund) else {
-                return Ok(Driven::NotOurs);
+            let both = self.both(&claimed.order_no, &claimed.refund_no).await?;
+            let Some((order, refund)) = both else {
+                return Ok(None);
             };
             if refund.state != RefundState::Reserved {
-                return Ok(Driven::Open); // news came meanwhile
+                return Ok(Some((HasMoved::Before, refund)));
             }
-            let because = self.books.because(cause, trace).told_under(told_under);
-            let state = RefundState::Refused(code.clone());
-            let change = refund::moving(&order, &refund, state, None, &because);
+            let change = refund::moving(&order, &refund, to.clone(), None, because);
             if self.books.write(&change).await? {
-                return Ok(Driven::Moved);
+                return Ok(Some((HasMoved::Now, self.reread(refund).await?)));
             }
         }
         Err(BooksError::Contended.into())
@@ -985,17 +1160,18 @@ impl Refunding {
     ) -> Result<(), RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
-            let (order, refund) = futures_util::try_join!(
-                self.books.orders.read(&claimed.order_no),
-                self.books
-                    .orders
-                    .refund(&claimed.order_no, &claimed.refund_no)
-            )?;
-            let (Some(order), Some(refund)) = (order, refund) else {
+            let both = self.both(&claimed.order_no, &claimed.refund_no).await?;
+            let Some((order, refund)) = both else {
                 return Ok(());
             };
             let has_moved = refund.state != claimed.state || refund.tries != claimed.tries;
-            if has_moved || refund.overdue_since.is_some() == overdue.is_some() {
+            let is_marked = match overdue {
+                Some(trouble) => {
+                    refund.overdue_since.is_some() && refund.trouble.as_ref() == Some(&trouble.code)
+                }
+                None => refund.overdue_since.is_none(),
+            };
+            if has_moved || is_marked {
                 return Ok(());
             }
             let because = self.books.because(cause, trace);
@@ -1119,15 +1295,35 @@ impl Refunding {
         Ok(())
     }
 
-    /// An order of this client's and one of its refunds.
-    async fn both(&self, of: &RefundOf<'_>) -> Result<Option<(Order, Refund)>, RefundError> {
+    /// An order of this client's and one of its refunds, about which who asks may decide.
+    async fn to_decide_about(
+        &self,
+        of: &RefundOf<'_>,
+    ) -> Result<Result<(Order, Refund), Decided>, RefundError> {
+        let both = self.both(of.order_no, of.refund_no).await?;
+        let both = both.filter(|(order, _)| order.client_id == *of.client);
+        Ok(match both {
+            None => Err(Decided::NoRefund),
+            Some((order, refund))
+                if of.by == Approval::Caller && refund::needs_two_persons(&order, &refund) =>
+            {
+                Err(Decided::NeedsTwoPersons)
+            }
+            Some(both) => Ok(both),
+        })
+    }
+
+    /// An order and one of its refunds.
+    async fn both(
+        &self,
+        order_no: &OrderNo,
+        refund_no: &RefundNo,
+    ) -> Result<Option<(Order, Refund)>, TableError> {
         let (order, refund) = futures_util::try_join!(
-            self.books.orders.read(of.order_no),
-            self.books.orders.refund(of.order_no, of.refund_no)
+            self.books.orders.read(order_no),
+            self.books.orders.refund(order_no, refund_no)
         )?;
-        Ok(order
-            .filter(|order| order.client_id == *of.client)
-            .zip(refund))
+        Ok(order.zip(refund))
     }
 
     /// The refund as the table has it after a decision.
@@ -1157,24 +1353,32 @@ impl Refunding {
         }
         Ok(())
     }
+}
 
-    /// A refund that was rarely looked at gets on again: the next look is in a minute.
-    async fn look_soon(&self, refund: &Refund) -> Result<(), RefundError> {
-        let at = self.books.clock.now().0.saturating_add(60);
-        let next = due::on(&refund.order_no, at);
-        let trouble = Trouble {
-            code: REDIRECTED.to_owned(),
-            since: self.books.clock.now(),
-        };
-        let orders = &self.books.orders;
-        let held = orders.note_trouble(refund, Some(&trouble), next).await?;
-        info!(
-            order_no = refund.order_no.as_str(),
-            refund_no = refund.refund_no.as_str(),
-            held,
-            "refund redirected"
-        );
-        Ok(())
+/// Why a refund cannot be sent on as it stands, if it cannot: it is not abnormal, or somebody else
+/// may be sending it on.
+fn cannot_be_redirected(refund: &Refund, wanted: &Redirected) -> Option<Decided> {
+    if refund.state != RefundState::Abnormal || refund.refund_id.is_none() {
+        return Some(redirected_before(refund.clone(), wanted));
+    }
+    refund_decision::is_being_redirected(refund, wanted)
+        .then(|| Decided::UnderWay(Box::new(refund.clone())))
+}
+
+/// What is answered of a refund that was sent on before, or got on by itself: the same decision
+/// once more, whose answer was lost or whose twin was faster, has been carried out.
+fn redirected_before(refund: Refund, wanted: &Redirected) -> Decided {
+    let known = refund.redirected.as_ref();
+    let is_the_same = known.is_some_and(|known| known.is_the_same_as(wanted));
+    let refund = Box::new(refund);
+    match &refund.state {
+        RefundState::Abnormal | RefundState::Succeeded(_) if is_the_same => Decided::Done(refund),
+        RefundState::Abnormal => Decided::UnderWay(refund),
+        RefundState::Succeeded(_)
+        | RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Closed
+        | RefundState::Refused(_) => Decided::NotNow(refund),
     }
 }
 

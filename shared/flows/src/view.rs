@@ -6,6 +6,7 @@ use payments::{
     journal::Event,
     order::{Order, OrderState, RefusalTold},
     refund::{Refund, RefundState},
+    refund_decision::Decided,
     webhook::{GoneRun, LastAnswer},
 };
 use serde_json::{Map, Value, json};
@@ -95,6 +96,20 @@ pub fn refund(refund: &Refund, paused_until: Option<UnixSeconds>) -> Value {
     if let RefundState::Succeeded(at) = &refund.state {
         put("succeeded_at", json!(format_rfc3339_beijing(*at)));
     }
+    if let Some(sent) = &refund.redirected {
+        let mut view = decided(&sent.decided, sent.at);
+        view.insert("to".to_owned(), json!(sent.to.name()));
+        put("redirected", Value::Object(view));
+    }
+    if refund.owes_its_payer() {
+        put("payer_owed", json!(true));
+    }
+    if let Some(paid) = &refund.payer_paid {
+        put("payer_paid", Value::Object(decided(&paid.decided, paid.at)));
+    }
+    if let Some(Decided { who, why }) = &refund.decided {
+        put("released", json!({"who": who, "why": why}));
+    }
     if let Some(trouble) = &refund.trouble {
         put("trouble", json!(trouble));
     }
@@ -105,6 +120,15 @@ pub fn refund(refund: &Refund, paused_until: Option<UnixSeconds>) -> Value {
         put("what_to_do", json!(what_to_do));
     }
     Value::Object(view)
+}
+
+/// Who decided, why and when.
+fn decided(Decided { who, why }: &Decided, at: UnixSeconds) -> Map<String, Value> {
+    Map::from_iter([
+        ("who".to_owned(), json!(who)),
+        ("why".to_owned(), json!(why)),
+        ("at".to_owned(), json!(format_rfc3339_beijing(at))),
+    ])
 }
 
 /// All refunds of an order as JSON.
@@ -144,6 +168,8 @@ fn shown(order_no: &OrderNo, event: &Event) -> Value {
             let at = format_rfc3339_beijing(at);
             fields.insert("next_try_at".to_owned(), json!(at));
         }
+        let decision = event.decision.as_ref();
+        fields.extend(decision.map(|decision| ("decision".to_owned(), json!(decision))));
     }
     view
 }

@@ -216,6 +216,10 @@ pub fn refund_look(refund: &Refund, state: &RefundState, now: UnixSeconds) -> Op
         }
         RefundState::Abnormal | RefundState::Refused(_) => now.0.saturating_add(PERSON_S),
         RefundState::Closed if refund.gives_back_what_is_owed() => now.0.saturating_add(PERSON_S),
+        // Its money is with the merchant: the payer is owed until a person says how it was paid.
+        RefundState::Succeeded(_) if refund.is_to_merchant() && refund.payer_paid.is_none() => {
+            now.0.saturating_add(PERSON_S)
+        }
         RefundState::Succeeded(_) | RefundState::Closed => return None,
     };
     Some(on(&refund.order_no, at))
@@ -262,7 +266,8 @@ mod tests {
     use super::*;
     use crate::{
         ids::RefundNo,
-        refund::{Decided, PaymentKind, tests::refund},
+        refund::{PaymentKind, tests::refund},
+        refund_decision::Decided,
         settle::tests::{awaiting, order},
     };
 

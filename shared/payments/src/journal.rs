@@ -6,6 +6,7 @@ use wechatpay::{RequestId, UnixSeconds};
 use crate::{
     ids::{OrderNo, RefundNo, TransactionId},
     order::RefusalTold,
+    refund_decision::PersonDecision,
 };
 
 /// Why an order changed, and where that can be looked up.
@@ -114,6 +115,8 @@ pub struct Event {
     pub refusal: Option<RefusalTold>,
     /// Of a refund that goes to WeChat Pay: when, as far as was known then.
     pub next_try_at: Option<UnixSeconds>,
+    /// What a person decided, where that brought the change about.
+    pub decision: Option<PersonDecision>,
 }
 
 /// Why, when and under which trace something changes: what all events of one change share.
@@ -156,6 +159,7 @@ impl Because {
             request_id: self.request_id.clone(),
             refusal: None,
             next_try_at: None,
+            decision: None,
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod notice;
 pub mod order;
 pub mod reconcile;
 pub mod refund;
+pub mod refund_decision;
 pub mod refund_news;
 pub mod refund_wait;
 pub mod request;

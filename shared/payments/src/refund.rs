@@ -3,11 +3,15 @@
 //! ```text
 //! reserved -> processing -> succeeded
 //!    |   |        |  \-> closed          (a new refund may be asked for)
-//!    |   |        \-> abnormal -> succeeded
+//!    |   |        \-> abnormal -> succeeded   (a person says where the money goes)
 //!    |   \-> refused -> reserved         (a person tries again, under the same number)
 //!    |          \-> closed               (a person gives the reserved money free)
 //!    \-> succeeded | closed | abnormal   (an answer that skips a step)
 //! ```
+//!
+//! Money that a person sent to the merchant's own account has succeeded at WeChat Pay, and its
+//! payer has nothing: the payer is owed until a person says how it was paid
+//! ([`crate::refund_decision`]).
 
 use serde::{Deserialize, Serialize};
 use strict_json::Null;
@@ -24,6 +28,7 @@ use crate::{
     journal::{Because, Subject},
     money::Fen,
     order::{Fingerprint, Order, OrderState, Payment, RefundTally},
+    refund_decision::{Decided, Destination, PayerPaid, PersonDecision, Redirected, What},
     refund_news::RefundNews,
     request::{BadRequest, bad, fingerprint, text_in_bytes},
     settle::Change,
@@ -65,6 +70,10 @@ pub struct Refund {
     pub overdue_since: Option<UnixSeconds>,
     /// Who gave its money free, if a person did.
     pub decided: Option<Decided>,
+    /// Where a person sent its money last, when WeChat Pay could not pay it out.
+    pub redirected: Option<Redirected>,
+    /// Who says that its payer was paid by other means, after its money went to the merchant.
+    pub payer_paid: Option<PayerPaid>,
     /// When WeChat Pay accepted it, by its clock, which decides whose day's bill has it. Known once an answer has said so; notices
     /// do not tell.
     pub accepted_at: Option<UnixSeconds>,
@@ -90,15 +99,6 @@ impl Refund {
                 .max(paused_until.unwrap_or(UnixSeconds(0)))
         })
     }
-}
-
-/// A person's decision.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Decided {
-    /// Who decided.
-    pub who: String,
-    /// Why.
-    pub why: String,
 }
 
 /// Which payment of an order a refund gives back.
@@ -167,16 +167,20 @@ pub enum ParkedState {
     Refunded,
     /// It turned out to be the order's own payment, and is booked as that. Final.
     Booked,
-    /// A person released its refund, since the payer is paid another way. Final.
+    /// Its refund went to the merchant's own account: the payer is still owed.
+    WithMerchant,
+    /// The payer is paid another way: a person released its refund, or said so of money that went
+    /// to the merchant. Final.
     Released,
 }
 
 impl ParkedState {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Parked,
         Self::Refunding,
         Self::Refunded,
         Self::Booked,
+        Self::WithMerchant,
         Self::Released,
     ];
 
@@ -187,6 +191,7 @@ impl ParkedState {
             Self::Refunding => "refunding",
             Self::Refunded => "refunded",
             Self::Booked => "booked",
+            Self::WithMerchant => "with_merchant",
             Self::Released => "released",
         }
     }
@@ -396,6 +401,21 @@ impl Refund {
         self.trouble.as_deref() == Some(REDIRECTED)
     }
 
+    /// Whether a person sent its money to the merchant's own account.
+    pub fn is_to_merchant(&self) -> bool {
+        self.redirected
+            .as_ref()
+            .is_some_and(|redirected| redirected.to == Destination::Merchant)
+    }
+
+    /// Whether its money is on the merchant's own account and nobody has said yet how the payer was
+    /// paid.
+    pub fn owes_its_payer(&self) -> bool {
+        matches!(self.state, RefundState::Succeeded(_))
+            && self.is_to_merchant()
+            && self.payer_paid.is_none()
+    }
+
     /// The request for WeChat Pay. The same refund always gives the same bytes.
     pub fn request(&self) -> CreateRefund {
         let out_refund_no = self.out_refund_no.as_str().to_owned();
@@ -492,12 +512,16 @@ pub fn reserve(
             }
             // One rule for this money, whichever door is knocked at: the console keeps it for two persons.
             ParkedState::Parked
-                if is_second(order, parked) && wanted.approval == Approval::Caller =>
+                if is_second(order, &parked.transaction_id)
+                    && wanted.approval == Approval::Caller =>
             {
                 return Err(RefundRefused::NeedsTwoPersons);
             }
             ParkedState::Parked => parked.amount.get(),
-            ParkedState::Refunding | ParkedState::Refunded | ParkedState::Booked => 0,
+            ParkedState::Refunding
+            | ParkedState::Refunded
+            | ParkedState::WithMerchant
+            | ParkedState::Booked => 0,
         };
         if amount.get() != left_fen {
             return Err(RefundRefused::Exceeds { left_fen });
@@ -545,6 +569,8 @@ pub fn reserve(
         trouble_since: None,
         overdue_since: None,
         decided: None,
+        redirected: None,
+        payer_paid: None,
         accepted_at: None,
         created_at: because.at,
         slot_at,
@@ -557,11 +583,20 @@ pub fn reserve(
 
 /// Whether a payment that is kept apart came on top of the one that its order is paid by: the reconciliation calls that
 /// a duplicate payment, whatever it was kept apart for.
-fn is_second(order: &Order, parked: &ParkedPayment) -> bool {
+fn is_second(order: &Order, parked: &TransactionId) -> bool {
     order
         .state
         .payment()
-        .is_some_and(|booked| booked.transaction_id != parked.transaction_id)
+        .is_some_and(|booked| booked.transaction_id != *parked)
+}
+
+/// Whether a refund gives money back that two persons decide about, in the console: no caller of
+/// the API does so alone, at no step of it.
+pub fn needs_two_persons(order: &Order, refund: &Refund) -> bool {
+    match refund.of {
+        PaymentKind::Booked => false,
+        PaymentKind::Parked => is_second(order, &refund.transaction_id),
+    }
 }
 
 /// The refund that gives late money back, to be taken on in the very change that books that money (invariant 5).
@@ -595,6 +630,8 @@ pub(crate) fn of_late_money(
         trouble_since: None,
         overdue_since: None,
         decided: None,
+        redirected: None,
+        payer_paid: None,
         accepted_at: None,
         created_at: because.at,
         slot_at: because.at,
@@ -671,7 +708,11 @@ pub fn moving(
     let parked = match &state {
         RefundState::Succeeded(_) => {
             refunds.refunded_fen = refunds.refunded_fen.saturating_add(amount_fen);
-            Some(ParkedState::Refunded)
+            Some(if refund.is_to_merchant() {
+                ParkedState::WithMerchant
+            } else {
+                ParkedState::Refunded
+            })
         }
         RefundState::Closed => {
             refunds.committed_fen = refunds.committed_fen.saturating_sub(amount_fen);
@@ -748,6 +789,20 @@ pub fn moving(
     change
 }
 
+/// What happens when something else about a refund changes than its state: the event has the same
+/// one before and after.
+pub(crate) fn staying(order: &Order, refund: &Refund, then: Refund, because: &Because) -> Change {
+    let state = refund.state.name();
+    let subject = Subject::Refund(refund.refund_no.clone());
+    let change = Change::new(order, order.state.clone(), because);
+    let mut change = change.noting(subject, Some(state), state, because);
+    change.refund = Some(RefundChange::Moves(
+        Box::new(refund.clone()),
+        Box::new(then),
+    ));
+    change
+}
+
 /// Where an order stands once this much of its payment is back.
 pub(crate) fn after_refund(order: &Order, refunded_fen: i64) -> OrderState {
     match &order.state {
@@ -782,11 +837,13 @@ pub fn releasing(
 ) -> Option<Change> {
     match &refund.state {
         RefundState::Refused(_) => {
+            let decision = PersonDecision::of(What::Release, &decided);
             let decided = Refund {
                 decided: Some(decided),
                 ..refund.clone()
             };
-            Some(moving(order, &decided, RefundState::Closed, None, because))
+            let change = moving(order, &decided, RefundState::Closed, None, because);
+            Some(change.decided(&decision))
         }
         RefundState::Reserved
         | RefundState::Processing
@@ -796,8 +853,14 @@ pub fn releasing(
     }
 }
 
-/// A person sends a refused refund off once more, under the same number; `None` when it is not refused.
-pub fn retrying(order: &Order, refund: &Refund, because: &Because) -> Option<Change> {
+/// A person sends a refused refund off once more, under the same number; `None` when it is not
+/// refused. `decided` is who and why, where that was said.
+pub fn retrying(
+    order: &Order,
+    refund: &Refund,
+    decided: Option<&Decided>,
+    because: &Because,
+) -> Option<Change> {
     match &refund.state {
         RefundState::Refused(_) => {
             let slot_at = UnixSeconds(because.at.0.max(order.refunds.next_at.0));
@@ -814,7 +877,10 @@ pub fn retrying(order: &Order, refund: &Refund, because: &Because) -> Option<Cha
             if let Some(event) = change.events.last_mut() {
                 event.next_try_at = Some(slot_at);
             }
-            Some(change)
+            Some(match decided {
+                Some(decided) => change.decided(&PersonDecision::of(What::Retry, decided)),
+                None => change,
+            })
         }
         RefundState::Reserved
         | RefundState::Processing
@@ -1107,7 +1173,7 @@ pub(crate) mod tests {
     #[test]
     fn a_refused_refund_goes_out_again_under_the_same_number_and_no_other_does() {
         let refused = refund(RefundState::Refused("NO_AUTH".into()));
-        let change = retrying(&paid(), &refused, &because()).unwrap();
+        let change = retrying(&paid(), &refused, None, &because()).unwrap();
         let Some(RefundChange::Moves(from, to)) = change.refund else {
             panic!()
         };
@@ -1124,7 +1190,7 @@ pub(crate) mod tests {
             RefundState::Closed,
             RefundState::Abnormal,
         ] {
-            assert_eq!(retrying(&paid(), &refund(state), &because()), None);
+            assert_eq!(retrying(&paid(), &refund(state), None, &because()), None);
         }
     }
 
@@ -1324,7 +1390,7 @@ pub(crate) mod tests {
             assert_eq!(new_refund(&change).slot_at.0, slot_at);
             assert_eq!(change.refunds.next_at.0, slot_at + SLOT_S);
             let refused = refund(RefundState::Refused("NO_AUTH".into()));
-            let again = retrying(&order, &refused, &because()).unwrap();
+            let again = retrying(&order, &refused, None, &because()).unwrap();
             assert_eq!(again.refunds.next_at.0, slot_at + SLOT_S);
         }
         let tally = RefundTally {

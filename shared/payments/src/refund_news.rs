@@ -418,7 +418,10 @@ pub fn judge_of_parked(
     }
     match parked.state {
         ParkedState::Booked => return RefundSettlement::NotYet, // since the order was read
-        ParkedState::Refunding | ParkedState::Refunded | ParkedState::Released => {
+        ParkedState::Refunding
+        | ParkedState::Refunded
+        | ParkedState::WithMerchant
+        | ParkedState::Released => {
             return news.parked(RefundParkReason::ExceedsPayment);
         }
         ParkedState::Parked => {}
@@ -478,6 +481,8 @@ fn imported(
         trouble_since: None,
         overdue_since: None,
         decided: None,
+        redirected: None,
+        payer_paid: None,
         accepted_at: news.accepted_at,
         created_at: because.at,
         slot_at: because.at,
@@ -860,7 +865,7 @@ mod tests {
     #[test]
     fn a_refund_whose_money_a_person_gave_free_is_parked_when_it_moves_all_the_same() {
         let mut released = refund(RefundState::Closed);
-        released.decided = Some(crate::refund::Decided {
+        released.decided = Some(crate::refund_decision::Decided {
             who: "Li".into(),
             why: "paid in cash".into(),
         });

@@ -5,9 +5,9 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     due::Due,
-    journal::{Because, Subject},
+    journal::Because,
     order::Order,
-    refund::{REDIRECTED, Refund, RefundChange, RefundState},
+    refund::{self, REDIRECTED, Refund, RefundState},
     settle::Change,
 };
 
@@ -103,6 +103,8 @@ pub fn judge(refund: &Refund, no_end: &NoEnd, now: UnixSeconds) -> Wait {
     match (refund.overdue_since, is_late, no_end) {
         (None, true, _) => Wait::Overdue(trouble),
         (Some(_), false, NoEnd::Processing) => Wait::Cleared,
+        // Overdue for another reason than before: people read what it is now.
+        (Some(_), _, no_end) if is_another_trouble(refund, no_end, code) => Wait::Overdue(trouble),
         // Asked about soon again, and told of once it answers.
         (Some(_), _, NoEnd::Unanswered) => Wait::Goes,
         (Some(overdue_since), _, _) => {
@@ -122,8 +124,21 @@ pub fn judge(refund: &Refund, no_end: &NoEnd, now: UnixSeconds) -> Wait {
     }
 }
 
-/// Marks a refund as overdue because of this trouble, or as overdue no longer. It stays in its state, so the event has the same
-/// one before and after.
+/// Whether WeChat Pay says by now something else of an overdue refund than what is noted. That it
+/// refuses to tell does not take the place of what it told, or each hour could say the other.
+fn is_another_trouble(refund: &Refund, no_end: &NoEnd, code: &str) -> bool {
+    let noted = refund.trouble.as_deref().unwrap_or_default();
+    let was_told = [PROCESSING, REDIRECTED].contains(&noted);
+    match no_end {
+        NoEnd::Processing => noted != code,
+        NoEnd::Refused(_) => noted != code && !was_told,
+        NoEnd::Unanswered => false,
+    }
+}
+
+/// Marks a refund as overdue because of this trouble, or as overdue no longer; one that is overdue
+/// is that since when it was. It stays in its state, so the event has the same one before and
+/// after.
 pub fn marking(
     order: &Order,
     refund: &Refund,
@@ -133,18 +148,10 @@ pub fn marking(
     let marked = Refund {
         trouble: overdue.map(|trouble| trouble.code.clone()),
         trouble_since: overdue.map(|trouble| trouble.since),
-        overdue_since: overdue.map(|_| because.at),
+        overdue_since: overdue.map(|_| refund.overdue_since.unwrap_or(because.at)),
         ..refund.clone()
     };
-    let state = refund.state.name();
-    let subject = Subject::Refund(refund.refund_no.clone());
-    let change = Change::new(order, order.state.clone(), because);
-    let mut change = change.noting(subject, Some(state), state, because);
-    change.refund = Some(RefundChange::Moves(
-        Box::new(refund.clone()),
-        Box::new(marked),
-    ));
-    change
+    refund::staying(order, refund, marked, because)
 }
 
 /// Lets a refund that WeChat Pay did not get rest until there are funds, for this trouble (WeChat Pay's code). It stays in its
@@ -162,17 +169,11 @@ pub fn resting(
         due: Some(next),
         ..refund.clone()
     };
-    let state = refund.state.name();
-    let subject = Subject::Refund(refund.refund_no.clone());
-    let change = Change::new(order, order.state.clone(), because);
-    let mut change = change.noting(subject, Some(state), state, because);
+    let next_try_at = rests.next_try_at(None);
+    let mut change = refund::staying(order, refund, rests, because);
     if let Some(event) = change.events.last_mut() {
-        event.next_try_at = rests.next_try_at(None);
+        event.next_try_at = next_try_at;
     }
-    change.refund = Some(RefundChange::Moves(
-        Box::new(refund.clone()),
-        Box::new(rests),
-    ));
     change
 }
 
@@ -181,7 +182,10 @@ mod tests {
     use super::*;
     use crate::{
         order::OrderState,
-        refund::tests::{because, refund},
+        refund::{
+            RefundChange,
+            tests::{because, refund},
+        },
         settle::tests::{order, payment},
     };
 
@@ -317,6 +321,47 @@ mod tests {
         assert_eq!(judge(&overdue, &NoEnd::Processing, now), Wait::Cleared);
         let cleared = marked(&overdue, None);
         assert_eq!(cleared, refund);
+    }
+
+    #[test]
+    fn an_overdue_refund_names_what_wechat_pay_says_of_it_by_now() {
+        let refund = refund(RefundState::Processing);
+        let late = at(&refund, PROCESSING_MAX_S + HOUR_S);
+        let refused = |code: &str| NoEnd::Refused(code.to_owned());
+        let overdue_by = |code: &str| Refund {
+            trouble: Some(code.into()),
+            trouble_since: Some(refund.slot_at),
+            overdue_since: Some(at(&refund, DAY_S)),
+            ..refund.clone()
+        };
+        for (noted, no_end, becomes) in [
+            ("NO_AUTH", NoEnd::Processing, Some(PROCESSING)),
+            (UNANSWERED, NoEnd::Processing, Some(PROCESSING)),
+            ("NO_AUTH", refused("SIGN_ERROR"), Some("SIGN_ERROR")),
+            (UNANSWERED, refused("NO_AUTH"), Some("NO_AUTH")),
+            ("NO_AUTH", refused("NO_AUTH"), None),
+            (PROCESSING, NoEnd::Processing, None),
+            (PROCESSING, refused("NO_AUTH"), None),
+            ("NO_AUTH", NoEnd::Unanswered, None),
+        ] {
+            let overdue = overdue_by(noted);
+            let wait = judge(&overdue, &no_end, late);
+            let Wait::Overdue(trouble) = &wait else {
+                assert_eq!(becomes, None, "{noted}, then {no_end:?}: {wait:?}");
+                continue;
+            };
+            assert_eq!(
+                becomes,
+                Some(trouble.code.as_str()),
+                "{noted}, then {no_end:?}"
+            );
+            let marked = marked(&overdue, Some(trouble));
+            assert_eq!(marked.trouble.as_deref(), becomes);
+            assert_eq!(
+                marked.overdue_since, overdue.overdue_since,
+                "since when it was"
+            );
+        }
     }
 
     #[test]

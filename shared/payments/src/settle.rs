@@ -12,6 +12,7 @@ use crate::{
     notice::{Money, Outcome, TradeNotice, payment_notice_id},
     order::{Order, OrderState, Payment, RefundTally, Rejection},
     refund::{self, ParkedChange, ParkedState, RefundChange},
+    refund_decision::PersonDecision,
 };
 
 /// What is fixed for a deployment and goes into judging.
@@ -422,6 +423,15 @@ impl Change {
     ) -> Self {
         let version = self.version().saturating_add(1);
         self.events.push(because.event(version, subject, from, to));
+        self
+    }
+
+    /// The change, brought about by a person's decision: each of its events says so.
+    #[must_use]
+    pub(crate) fn decided(mut self, decision: &PersonDecision) -> Self {
+        for event in &mut self.events {
+            event.decision = Some(decision.clone());
+        }
         self
     }
 

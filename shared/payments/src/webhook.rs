@@ -1,10 +1,13 @@
 //! Webhooks: what a merchant's system is told of a change, what its answer means, and when it is told again.
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::ids::{ClientId, OrderNo};
+use crate::{
+    ids::{ClientId, OrderNo},
+    refund_decision::PersonDecision,
+};
 
 /// What every event is called, on the bus (`detail-type`) and in a webhook (`type`).
 pub const EVENT_TYPE: &str = "order.changed";
@@ -181,6 +184,15 @@ pub struct OutgoingEvent {
     pub at: UnixSeconds,
     /// The trace it happened under.
     pub trace: String,
+    /// What a person decided, where that brought the change about: one text
+    /// ([`PersonDecision::to_text`]), empty for none.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "decision",
+        serialize_with = "decision_text"
+    )]
+    pub decision: Option<PersonDecision>,
 }
 
 impl OutgoingEvent {
@@ -204,8 +216,10 @@ impl OutgoingEvent {
             "cause": {"kind": self.cause_kind, "id": self.cause_id},
             "trace_id": self.trace,
         });
-        if let (Some(from), Some(fields)) = (from, data.as_object_mut()) {
-            fields.insert("from".to_owned(), json!(from));
+        if let Some(fields) = data.as_object_mut() {
+            fields.extend(from.map(|from| ("from".to_owned(), json!(from))));
+            let decision = self.decision.as_ref();
+            fields.extend(decision.map(|decision| ("decision".to_owned(), json!(decision))));
         }
         json!({
             "type": EVENT_TYPE,
@@ -237,9 +251,28 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixSeconds, D:
     number(deserializer).map(UnixSeconds)
 }
 
+/// A decision is told and decides nothing: one that cannot be read is left out, and the change is
+/// told all the same.
+fn decision<'de, D>(deserializer: D) -> Result<Option<PersonDecision>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(value.as_str().and_then(PersonDecision::of_text))
+}
+
+fn decision_text<S: Serializer>(
+    decision: &Option<PersonDecision>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let text = decision.as_ref().map(PersonDecision::to_text);
+    serializer.serialize_str(&text.unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refund_decision::{Destination, What};
 
     fn detail() -> Value {
         json!({
@@ -260,6 +293,34 @@ mod tests {
 
     fn event() -> OutgoingEvent {
         serde_json::from_value(detail()).unwrap()
+    }
+
+    #[test]
+    fn a_webhook_says_what_a_person_decided_and_who_and_why() {
+        let decision = PersonDecision {
+            what: What::Redirect,
+            to: Some(Destination::Merchant),
+            who: "Li".to_owned(),
+            why: "the payer has no \"card\"".to_owned(),
+        };
+        let mut detail = detail();
+        detail["decision"] = decision.to_text().into();
+        let event: OutgoingEvent = serde_json::from_value(detail.clone()).unwrap();
+        let body: Value = serde_json::from_str(&event.body()).unwrap();
+        let told = json!({"what": "redirect", "to": "merchant", "who": "Li", "why": "the payer has no \"card\""});
+        assert_eq!(body["data"]["decision"], told);
+        let sent_again = serde_json::to_value(&event).unwrap();
+        assert_eq!(sent_again["decision"], detail["decision"]);
+        for none in [json!(""), json!("?"), json!(1), Value::Null] {
+            detail["decision"] = none;
+            let event: OutgoingEvent = serde_json::from_value(detail.clone()).unwrap();
+            let body: Value = serde_json::from_str(&event.body()).unwrap();
+            assert!(
+                body["data"].get("decision").is_none(),
+                "{}",
+                detail["decision"]
+            );
+        }
     }
 
     #[test]

@@ -58,6 +58,8 @@ const REFUND_STEPS: &[(&str, &[&str])] = &[
         &["processing", "succeeded", "closed", "abnormal"],
     ),
     ("abnormal", &["abnormal", "succeeded", "closed"]),
+    // Its payer was paid by other means.
+    ("succeeded", &["succeeded"]),
     (
         "refused",
         &["reserved", "processing", "succeeded", "closed", "abnormal"],

@@ -6,7 +6,7 @@ use adapters::{queues::ReconcileWork, reconciliation::Saved};
 use payments::{
     ids::ClientId,
     reconcile::{
-        difference::{About, Decision, Difference, Kind, Side},
+        difference::{About, Deciding, Decision, Difference, Kind, Side},
         run::BillDate,
     },
 };
@@ -24,7 +24,7 @@ use crate::{
 /// How often the queue of days may have to be waited for.
 const ROUNDS_MAX: u32 = 100;
 /// The flows whose cases are too many for every day, and of how many of them one is played then.
-pub(super) const LONG: [(&str, usize); 9] = [
+pub(super) const LONG: [(&str, usize); 10] = [
     ("day", 11),
     ("day-previewed", 29),
     ("day-in-parts", 23),
@@ -33,6 +33,7 @@ pub(super) const LONG: [(&str, usize); 9] = [
     ("day-refund-closed", 23),
     ("day-nobodys-money", 7),
     ("day-refund-abnormal", 7),
+    ("day-payer-paid", 7),
     ("day-taken-on-again", 7),
 ];
 
@@ -177,6 +178,7 @@ pub(super) const FLOWS: &[Flow] = &[
                 let succeeds = RefundOutcome::Success;
                 play.scene.wechat().set_refund_outcome(succeeds);
                 play.decided(Decision::Redirect).await;
+                play.decided(Decision::Approve).await;
             })
         },
         acts: WORK_OFF,
@@ -186,6 +188,35 @@ pub(super) const FLOWS: &[Flow] = &[
             ("ORDER-1", "paid"),
             ("day differences", "1"),
             ("day duplicate_payment ORDER-1", "open"),
+        ],
+    },
+    Flow {
+        // The money of an approved refund went to the merchant's own account, and a person said how
+        // the payer was paid.
+        name: "day-payer-paid",
+        before: |play| {
+            Box::pin(async move {
+                play.second_payment_is_proposed().await;
+                let fails = RefundOutcome::Abnormal;
+                play.scene.wechat().set_refund_outcome(fails);
+                play.approved().await;
+                play.work_off_days().await;
+                play.calm(Until::Soon).await;
+                let succeeds = RefundOutcome::Success;
+                play.scene.wechat().set_refund_outcome(succeeds);
+                play.decided(Decision::Redirect).await;
+                play.decided(Decision::Approve).await;
+                play.work_off_days().await;
+                play.calm(Until::Soon).await;
+                play.decided(Decision::PayerPaid).await;
+            })
+        },
+        acts: WORK_OFF,
+        after: NOTHING,
+        ends: &[
+            ("ORDER-1", "paid"),
+            ("day differences", "1"),
+            ("day duplicate_payment ORDER-1", "explained"),
         ],
     },
     Flow {
@@ -401,7 +432,12 @@ impl Play {
         let page = days.differences(date, None, 100).await.expect("a table");
         for stands in page.items {
             let person = format!("person-{}", stands.version);
-            let decided = stands.decided_for(decision, client, &person, "looked at it", now);
+            let deciding = Deciding {
+                client,
+                ..Deciding::default()
+            };
+            let decided =
+                stands.decided_by_rules(decision, &deciding, &person, "looked at it", now);
             let decided = decided.expect("a decision that holds");
             let saved = days.save_difference(&decided).await;
             assert_eq!(saved.expect("a table"), Saved::Yes);

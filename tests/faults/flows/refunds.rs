@@ -137,15 +137,38 @@ pub(super) const FLOWS: &[Flow] = &[
         },
         acts: |play| {
             Box::pin(async move {
-                play.wish(decide(
-                    "ORDER-1",
-                    "R1",
-                    "abnormal",
-                    json!({"to": "merchant"}),
-                ))
-                .await;
+                let to = json!({"to": "merchant", "who": "Li", "why": "card gone"});
+                play.wish(decide("ORDER-1", "R1", "abnormal", to)).await;
                 play.pass(Duration::from_secs(6)).await;
                 play.poll().await;
+            })
+        },
+        after: NOTHING,
+        // Its money is with the merchant: the payer is owed.
+        ends: &[("ORDER-1", "refunded"), ("ORDER-1 R1", "succeeded")],
+    },
+    Flow {
+        // The payer of a refund that went to the merchant's own account was paid by other means.
+        name: "refund-payer-paid",
+        before: |play| {
+            Box::pin(async move {
+                PAID(play).await;
+                let fails = RefundOutcome::Abnormal;
+                play.scene.wechat().set_refund_outcome(fails);
+                play.wish(refund("ORDER-1", "R1", 100)).await;
+                play.poll().await;
+                play.pass(Duration::from_secs(6)).await;
+                play.poll().await;
+                let to = json!({"to": "merchant", "who": "Li", "why": "card gone"});
+                play.wish(decide("ORDER-1", "R1", "abnormal", to)).await;
+                play.pass(Duration::from_secs(6)).await;
+                play.poll().await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                let how = json!({"who": "Li", "why": "by bank"});
+                play.wish(decide("ORDER-1", "R1", "payer-paid", how)).await;
             })
         },
         after: NOTHING,

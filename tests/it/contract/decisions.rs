@@ -1,4 +1,4 @@
-//! What a person decides about a refund: `retry`, `release` and `abnormal` under
+//! What a person decides about a refund: `retry`, `release`, `abnormal` and `payer-paid` under
 //! `/v1/orders/{order_no}/refunds/{refund_no}`.
 
 use adapters::testing::{Fault as AwsFault, Match, Service};
@@ -13,6 +13,7 @@ use crate::support::{Answer, Bench};
 
 const RETRY: &str = "/v1/orders/{order_no}/refunds/{refund_no}/retry";
 const RELEASE: &str = "/v1/orders/{order_no}/refunds/{refund_no}/release";
+const PAYER_PAID: &str = "/v1/orders/{order_no}/refunds/{refund_no}/payer-paid";
 const ABNORMAL: &str = "/v1/orders/{order_no}/refunds/{refund_no}/abnormal";
 
 /// A route's path for a refund.
@@ -69,7 +70,7 @@ async fn generated_releases_are_taken_exactly_when_the_contract_takes_them() {
     let values = vec![mostly(text(64)), mostly(text(256)), unknown];
     decisions(
         RELEASE,
-        "ReleaseRefund",
+        "PersonDecides",
         &["who", "why", "unknown_member"],
         values,
     )
@@ -83,6 +84,8 @@ async fn generated_redirections_are_taken_exactly_when_the_contract_takes_them()
         mostly(text(16)),
         mostly(text(64)),
         mostly(text(64)),
+        mostly(Just(json!("li")).boxed()),
+        mostly(Just(json!("card gone")).boxed()),
         seldom(Just(json!("?")).boxed()),
     ];
     let members = [
@@ -90,6 +93,8 @@ async fn generated_redirections_are_taken_exactly_when_the_contract_takes_them()
         "bank_type",
         "bank_account",
         "real_name",
+        "who",
+        "why",
         "unknown_member",
     ];
     decisions(ABNORMAL, "RedirectRefund", &members, user).await;
@@ -101,6 +106,8 @@ async fn generated_redirections_are_taken_exactly_when_the_contract_takes_them()
         seldom(text(16)),
         seldom(text(64)),
         seldom(text(64)),
+        mostly(text(64)),
+        mostly(text(256)),
         proptest::option::weighted(0.2, Just(json!("?"))).boxed(),
     ];
     decisions(ABNORMAL, "RedirectRefund", &members, merchant).await;
@@ -199,7 +206,7 @@ async fn every_answer_about_an_abnormal_refund_is_described_by_the_contract() {
     let bench = Bench::start().await;
     refunded(&bench, "ORDER-1", RefundOutcome::Abnormal, "abnormal").await;
     let target = path(ABNORMAL, "ORDER-1", "R1");
-    let merchant = json!({"to": "merchant"});
+    let merchant = json!({"to": "merchant", "who": "li", "why": "card gone"});
     let post = |body: &Value| bench.client.post(&target, body, &bench);
 
     let silent =
@@ -208,7 +215,10 @@ async fn every_answer_about_an_abnormal_refund_is_described_by_the_contract() {
     let answer = held(&bench, ABNORMAL, post(&merchant), 503).await;
     assert_eq!(answer.code(), "wechatpay_silent");
     bench.wechat.admin().clear_faults(None);
-    let card = json!({"to": "user", "bank_type": "ICBC_DEBIT", "bank_account": "6222020000000000000", "real_name": "张三"});
+    let card = json!({"to": "user", "bank_type": "ICBC_DEBIT", "bank_account": "6222020000000000000", "real_name": "张三", "who": "li", "why": "another card"});
+    let at_once = held(&bench, ABNORMAL, post(&card), 409).await;
+    assert_eq!(at_once.code(), "refund_state", "the first may be under way");
+    bench.advance(std::time::Duration::from_secs(60)).await;
     held(&bench, ABNORMAL, post(&card), 202).await;
     let again = held(&bench, ABNORMAL, post(&merchant), 409).await;
     assert_eq!(again.code(), "refund_state", "it is being paid out");
@@ -241,4 +251,49 @@ async fn every_answer_about_an_abnormal_refund_is_described_by_the_contract() {
         held(&bench, ABNORMAL, post(&merchant), 409).await.code(),
         "refund_state"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_about_a_payer_who_is_owed_is_described_by_the_contract() {
+    let bench = Bench::start().await;
+    refunded(&bench, "ORDER-1", RefundOutcome::Abnormal, "abnormal").await;
+    let paid = json!({"who": "li", "why": "by bank"});
+    let target = path(PAYER_PAID, "ORDER-1", "R1");
+    let post = |body: &Value| bench.client.post(&target, body, &bench);
+    let early = held(&bench, PAYER_PAID, post(&paid), 409).await;
+    assert_eq!(early.code(), "refund_state");
+    let merchant = json!({"to": "merchant", "who": "li", "why": "card gone"});
+    let redirect = path(ABNORMAL, "ORDER-1", "R1");
+    let redirect = bench.client.post(&redirect, &merchant, &bench);
+    let sent = held(&bench, ABNORMAL, redirect, 202).await;
+    assert_eq!(sent.body["redirected"]["to"], "merchant");
+    bench.advance(REFUNDED_IN).await;
+    assert_eq!(bench.work_off().await, 0);
+    let shown = bench.client.get(&path(REFUND, "ORDER-1", "R1"), &bench);
+    let shown = held(&bench, REFUND, shown, 200).await;
+    assert_eq!(shown.body["payer_owed"], true, "{}", shown.body);
+
+    held(&bench, PAYER_PAID, post(&json!({"who": "li"})), 400).await;
+    let large = json!({"who": "li", "why": "x".repeat(17_000)});
+    held(&bench, PAYER_PAID, post(&large), 413).await;
+    held(&bench, PAYER_PAID, text_post(&bench, &target, &paid), 415).await;
+    held(&bench, PAYER_PAID, unsigned("POST", &target), 401).await;
+    let other = path(PAYER_PAID, "ORDER-1", "R9");
+    held(
+        &bench,
+        PAYER_PAID,
+        bench.client.post(&other, &paid, &bench),
+        404,
+    )
+    .await;
+    let closed = held(&bench, PAYER_PAID, post(&paid), 200).await;
+    assert_eq!(closed.body["payer_paid"]["why"], "by bank");
+    let events = "/v1/orders/{order_no}/events";
+    let listed = bench.client.get("/v1/orders/ORDER-1/events", &bench);
+    held(&bench, events, listed, 200).await;
+    bench.wire.break_all(
+        Match::service(Service::DynamoDb).on(&bench.tables.orders),
+        AwsFault::ServiceFault,
+    );
+    held(&bench, PAYER_PAID, post(&paid), 503).await;
 }

@@ -55,12 +55,24 @@ async fn only(bench: &Bench, day: BillDate) -> difference::Difference {
     only
 }
 
+/// Two persons decide in the console, and that is carried out.
+async fn two_decide(bench: &Bench, day: BillDate, decision: Decision) {
+    decide(bench, day, decision).await;
+    let stands = only(bench, day).await;
+    assert_eq!(stands.state, State::Proposed, "one person alone");
+    decide_as(bench, day, Decision::Approve, "wang").await;
+}
+
 /// A person decides in the console, and that is carried out.
 async fn decide(bench: &Bench, day: BillDate, decision: Decision) {
+    decide_as(bench, day, decision, "li").await;
+}
+
+async fn decide_as(bench: &Bench, day: BillDate, decision: Decision, person: &str) {
     let now = bench.clock.now();
     let decided = only(bench, day)
         .await
-        .decided(decision, "li", "looked at it", now)
+        .decided(decision, person, "looked at it", now)
         .unwrap();
     let saved = bench.reconciliation.save_difference(&decided).await;
     assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
@@ -280,11 +292,20 @@ async fn a_refund_that_a_person_released_is_not_made_anew() {
     admin.set_refund_outcome(RefundOutcome::Refused);
     bench.two_approve(&proposed).await;
     assert_eq!(bench.work_off().await, 0);
+    bench.sweep().await;
     let id = proposed.about.transaction_id.as_deref().unwrap();
-    let path = format!("/v1/orders/TWICE-1/refunds/second-{id}/release");
+    let refund = format!("/v1/orders/TWICE-1/refunds/second-{id}");
     let body = serde_json::json!({"who": "Li", "why": "paid back in cash"});
-    let released = bench.post(&path, &body).await;
-    assert_eq!(released.status, 200, "{}", released.body);
+    for alone in ["release", "retry"] {
+        let answer = bench.post(&format!("{refund}/{alone}"), &body).await;
+        let code = &answer.body["code"];
+        assert_eq!(
+            (answer.status, code),
+            (422, &"refund_needs_two_persons".into()),
+            "{alone}"
+        );
+    }
+    two_decide(&bench, day, Decision::Release).await;
     assert_eq!(bench.items("payment#").await[0]["state"], "released");
     let again = serde_json::json!({"refund_no": "R2", "amount_fen": 100, "transaction_id": id});
     let again = bench.post("/v1/orders/TWICE-1/refunds", &again).await;
@@ -357,7 +378,7 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
     let again = stuck.decided(Decision::Propose, "li", "once more", bench.clock.now());
     assert!(again.is_err(), "a refund of this money is there");
 
-    decide(&bench, day, Decision::Redirect).await;
+    two_decide(&bench, day, Decision::Redirect).await;
     assert_eq!(
         bench.told(day).await,
         ["unknown_order_there FOREIGN-1 on_its_way"]
@@ -369,14 +390,80 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
     let why = through.history.last().unwrap().why.clone();
     assert_eq!(through.state, State::Open, "the payer has nothing yet");
     assert!(why.contains("pay the payer by other means"), "{why}");
-    decide(&bench, day, Decision::Explain).await;
+    bench.reconcile(day, false).await;
+    assert_eq!(
+        bench.told(day).await,
+        open,
+        "both sides agree, and that is not enough"
+    );
+    let number = payments::ids::OrderNo::parse("FOREIGN-1").unwrap();
+    let stands = async || bench.orders.refunds(&number).await.unwrap().remove(0);
+    let refund = stands().await;
+    assert!(refund.owes_its_payer());
+    let sent = refund.redirected.unwrap().decided;
+    assert_eq!(sent.who, "li and wang");
+    decide(&bench, day, Decision::PayerPaid).await;
+    let paid = stands().await;
+    assert!(!paid.owes_its_payer());
+    assert_eq!(paid.payer_paid.unwrap().decided.who, "li");
     bench.sweep().await;
     bench.reconcile(day, false).await;
     assert_eq!(
         bench.told(day).await,
         ["unknown_order_there FOREIGN-1 explained"]
     );
-    assert_eq!(ledger(&bench).await.1, "decided");
+    for notice in bench.notices().await {
+        assert_eq!(notice["status"], "decided", "{notice:?}");
+    }
+    // Whoever explained it may have been wrong: it is open again, and said anew.
+    decide_as(&bench, day, Decision::Reopen, "wang").await;
+    assert_eq!(bench.told(day).await, open);
+    bench.reconcile(day, false).await;
+    assert_eq!(bench.told(day).await, open, "and stays so");
+    decide_as(&bench, day, Decision::PayerPaid, "wang").await;
+    assert_eq!(stands().await.payer_paid.unwrap().decided.who, "wang");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_of_the_api_alone_sends_no_refund_of_a_second_payment_elsewhere() {
+    let bench = Bench::start().await;
+    let (day, proposed) = a_second_payment(&bench).await;
+    let admin = bench.wechat.admin();
+    admin.set_refund_outcome(RefundOutcome::Abnormal);
+    bench.two_approve(&proposed).await;
+    the_refund_ends(&bench).await;
+    admin.set_refund_outcome(RefundOutcome::Success);
+    let id = proposed.about.transaction_id.as_deref().unwrap();
+    let refund = format!("/v1/orders/TWICE-1/refunds/second-{id}");
+    let to = serde_json::json!({"to": "merchant", "who": "Li", "why": "card gone"});
+    let card = serde_json::json!({
+        "to": "user", "bank_type": "ICBC_DEBIT", "bank_account": "6222", "real_name": "Li",
+        "who": "Li", "why": "card gone",
+    });
+    let refused = async |path: &str, body| {
+        let answer = bench.post(&format!("{refund}/{path}"), body).await;
+        assert_eq!(
+            answer.body["code"], "refund_needs_two_persons",
+            "{path} {body}"
+        );
+        assert!(answer.body["detail"].as_str().unwrap().contains("console"));
+    };
+    refused("abnormal", &to).await;
+    refused("abnormal", &card).await;
+    assert_eq!(admin.refunds()[0].redirected, None);
+
+    two_decide(&bench, day, Decision::Redirect).await;
+    the_refund_ends(&bench).await;
+    assert_eq!(bench.told(day).await, ["duplicate_payment TWICE-1 open"]);
+    assert_eq!(bench.items("payment#").await[0]["state"], "with_merchant");
+    let paid = serde_json::json!({"who": "Li", "why": "by bank"});
+    refused("payer-paid", &paid).await;
+    decide(&bench, day, Decision::PayerPaid).await;
+    assert_eq!(
+        bench.told(day).await,
+        ["duplicate_payment TWICE-1 explained"]
+    );
+    assert_eq!(bench.items("payment#").await[0]["state"], "released");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -427,7 +514,7 @@ async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_b
 async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason() {
     let bench = Bench::start().await;
     let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Refused).await;
-    decide(&bench, day, Decision::Release).await;
+    two_decide(&bench, day, Decision::Release).await;
     let released = only(&bench, day).await;
     assert_eq!(released.state, State::Open);
     let number = payments::ids::OrderNo::parse("FOREIGN-1").unwrap();
@@ -441,7 +528,7 @@ async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason
     let decided = refund.decided.unwrap();
     assert_eq!(
         (decided.who.as_str(), decided.why.as_str()),
-        ("li", "looked at it")
+        ("li and wang", "looked at it; looked at it")
     );
     let again = released.decided(Decision::Propose, "li", "once more", bench.clock.now());
     assert!(again.is_err(), "the payer is not paid twice");
@@ -468,9 +555,13 @@ async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_p
     decide(&bench, day, Decision::Reject).await;
     let shop = ClientId::new("shop");
     let now = bench.clock.now();
+    let deciding = difference::Deciding {
+        client: Some(&shop),
+        ..difference::Deciding::default()
+    };
     let proposed = only(&bench, day)
         .await
-        .decided_for(Decision::ProposePaid, Some(&shop), "li", "restored", now)
+        .decided_by_rules(Decision::ProposePaid, &deciding, "li", "restored", now)
         .unwrap();
     let alone = proposed.decided(Decision::Approve, "li", "restored", now);
     assert_eq!(alone, Err(difference::NotDecided::SamePerson));

@@ -3,7 +3,7 @@
 use adapters::{queues::ReconcileWork, reconciliation::Saved};
 use flows::problem::{Chain, Problem};
 use payments::reconcile::{
-    difference::{Difference, State},
+    difference::{Deciding, Difference, State},
     run::{BILLS_LAST_DAYS, BillDate},
 };
 use tracing::{error, info};
@@ -108,13 +108,12 @@ impl Request<'_> {
         }
         let now = self.desk.clock.now();
         let client = asked.client()?;
-        let decided = difference.decided_for(
-            asked.decision,
-            client.as_ref(),
-            person.name(),
-            &asked.why,
-            now,
-        );
+        let deciding = Deciding {
+            client: client.as_ref(),
+            explain_alone: self.desk.explain_alone,
+        };
+        let decided =
+            difference.decided_by_rules(asked.decision, &deciding, person.name(), &asked.why, now);
         let decided = match decided {
             Ok(decided) => decided,
             Err(not) => {

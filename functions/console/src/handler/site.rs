@@ -232,6 +232,7 @@ impl Request<'_> {
             difference,
             journal: self.journal(difference).await,
             now: self.desk.clock.now(),
+            explain_alone: self.desk.explain_alone,
             done: done.and_then(|decision| words::done(decision, difference)),
             draft,
         }

@@ -7,7 +7,8 @@ use payments::{
     journal::{Cause, Event, Subject},
     reconcile::{
         difference::{
-            Decision, Difference, Kind, NotDecided, PERSONS, REASON_MAX, Side, State, Step, Who,
+            Deciding, Decision, Difference, ExplainAlone, Kind, NotDecided, PERSONS, REASON_MAX,
+            Side, State, Step, Who,
         },
         run::BillDate,
     },
@@ -31,6 +32,8 @@ pub(crate) struct DifferenceView<'a> {
     /// What happened to the order in our books; `None` when that is not known.
     pub(crate) journal: Option<Vec<Event>>,
     pub(crate) now: UnixSeconds,
+    /// Who may explain alone.
+    pub(crate) explain_alone: ExplainAlone,
     /// What was done just now.
     pub(crate) done: Option<&'static str>,
     /// What was sent and did not hold.
@@ -173,12 +176,16 @@ fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<NotDecided>)> {
         view.viewer.name().unwrap_or_default()
     };
     let anybody = ClientId::new("whose");
+    let deciding = Deciding {
+        client: Some(&anybody),
+        explain_alone: view.explain_alone,
+    };
     DECISIONS
         .into_iter()
         .filter_map(|decision| {
             match view
                 .difference
-                .decided_for(decision, Some(&anybody), person, "why", view.now)
+                .decided_by_rules(decision, &deciding, person, "why", view.now)
             {
                 Ok(_) => Some((decision, None)),
                 Err(not @ NotDecided::SamePerson) => Some((decision, Some(not))),
@@ -188,6 +195,9 @@ fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<NotDecided>)> {
                     | NotDecided::RefundIsThere { .. }
                     | NotDecided::NothingToRefund
                     | NotDecided::NothingToTakeOn
+                    | NotDecided::RejectFirst
+                    | NotDecided::PayerOwed
+                    | NotDecided::NothingOwed
                     | NotDecided::NoClient
                     | NotDecided::NoReason,
                 ) => None,
@@ -258,6 +268,9 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
     for step in &one.history {
         persons = match (&step.who, step.to) {
             (Who::Person(_), State::Proposed | State::Approved) => persons + 1,
+            (Who::Person(_), State::Explained) if step.decision == Some(Decision::Approve) => {
+                persons + 1
+            }
             (_, State::Proposed) => persons,
             (
                 _,
@@ -340,10 +353,19 @@ const fn is_ours(cause: &Cause) -> bool {
 fn what(step: &Step, before: Option<State>, persons: usize) -> String {
     match (step.to, before) {
         (_, None) => "Found".to_owned(),
+        (State::Proposed, Some(before)) if before != State::Proposed => {
+            let proposed = step.decision.and_then(words::proposed);
+            proposed
+                .unwrap_or(words::state(State::Proposed).0)
+                .to_owned()
+        }
         (State::Proposed, Some(State::Proposed)) if persons > 0 => {
             format!("Approved, {persons} of {PERSONS}")
         }
         (State::Approved, Some(State::Proposed)) => format!("Approved, {persons} of {PERSONS}"),
+        (State::Explained, Some(State::Proposed)) if persons > 0 => {
+            format!("Explained, {persons} of {PERSONS}")
+        }
         (State::Approved, Some(State::Open)) => "Decided about the refund".to_owned(),
         (to, Some(before)) if to == before => "Noted".to_owned(),
         (State::Open, Some(_)) => "Open again".to_owned(),
@@ -366,11 +388,17 @@ fn of_the_order(event: &Event) -> Happened {
     };
     let from = event.from.as_deref();
     let from = from.map_or(String::new(), |from| format!("{from} → "));
+    let decision = event.decision.as_ref();
+    let decided = decision.map(words::about_refund);
+    let decided = decided.map_or(String::new(), |decided| format!(", {decided}"));
     Happened {
         at: event.at,
-        what: format!("{subject}: {from}{}", event.to),
-        who: html! { "by " (event.cause.kind()) " " code { (event.cause.id()) } },
-        why: None,
+        what: format!("{subject}: {from}{}{decided}", event.to),
+        who: match decision {
+            Some(decision) => html! { "by " (decision.who) },
+            None => html! { "by " (event.cause.kind()) " " code { (event.cause.id()) } },
+        },
+        why: decision.map(|decision| decision.why.clone()),
         in_the_books: true,
     }
 }

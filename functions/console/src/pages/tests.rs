@@ -3,7 +3,7 @@ use payments::{
     ids::{OrderNo, RefundNo},
     journal::{Cause, Event, Subject},
     reconcile::{
-        difference::{About, Decision, Difference, Followed, Kind, Side, Stage},
+        difference::{About, Decision, Difference, ExplainAlone, Followed, Kind, Side, Stage},
         run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
         totals::{Gap, Gaps, Sums},
     },
@@ -101,6 +101,7 @@ fn one(viewer: &Viewer, difference_: &Difference, journal: Option<Vec<Event>>) -
         difference: difference_,
         journal,
         now: NOW,
+        explain_alone: ExplainAlone { max_fen: 123_456 },
         done: None,
         draft: None,
     };
@@ -262,6 +263,7 @@ fn what_happened_to_the_order_stands_between_what_happened_to_the_difference() {
         request_id: None,
         refusal: None,
         next_try_at: None,
+        decision: None,
     };
     let explained = found(Kind::AmountDiffers)
         .decided(Decision::Explain, "li", "a discount", at(60))

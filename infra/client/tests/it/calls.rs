@@ -218,14 +218,25 @@ fn each_command_makes_its_call_of_the_api() {
             r#"{"who":"li","why":"cash"}"#,
         ),
         (
-            "refund-abnormal tea-0001 r1 --to merchant",
+            "refund-abnormal tea-0001 r1 --to merchant --who li --why gone",
             format!("POST {order}/refunds/r1/abnormal"),
-            r#"{"to":"merchant"}"#,
+            r#"{"to":"merchant","who":"li","why":"gone"}"#,
         ),
         (
-            &format!("refund-abnormal tea-0001 r1 --to user --card-file {card}"),
+            &format!(
+                "refund-abnormal tea-0001 r1 --to user --card-file {card} --who li --why gone"
+            ),
             format!("POST {order}/refunds/r1/abnormal"),
-            &text.replacen('{', r#"{"to":"user","#, 1),
+            &text.replacen('{', r#"{"to":"user","#, 1).replacen(
+                '}',
+                r#","who":"li","why":"gone"}"#,
+                1,
+            ),
+        ),
+        (
+            "refund-payer-paid tea-0001 r1 --who li --why bank",
+            format!("POST {order}/refunds/r1/payer-paid"),
+            r#"{"who":"li","why":"bank"}"#,
         ),
         ("events tea-0001", format!("GET {order}/events"), ""),
         ("webhook", "GET /v1/webhook".to_owned(), ""),

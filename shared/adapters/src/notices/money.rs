@@ -19,7 +19,8 @@ use crate::order_table::Kept;
 /// Money that waits for a person.
 #[derive(Clone, Copy, Debug)]
 pub struct KeptMoney<'a> {
-    /// `payment#<transaction_id>` or `refund#<refund_id>`.
+    /// `payment#<transaction_id>`, `refund#<refund_id>`, or `owed#<refund_id>` of a refund whose
+    /// payer is owed.
     pub notice_id: &'a str,
     /// The order that WeChat Pay names.
     pub order_no: &'a OrderNo,
@@ -52,6 +53,40 @@ impl Notices {
             .expression_attribute_values(":none", text(""))
             .expression_attribute_values(":what_to_do", text(money.what_to_do))
             .expression_attribute_values(":now", number(money.now.0))
+            .build()
+    }
+
+    /// The write that says in the ledger that a person has dealt with money, for the transaction in
+    /// which that is written elsewhere. It holds however the record stands: the other write is the
+    /// one that decides.
+    pub(crate) fn dealt_with(
+        &self,
+        money: &KeptMoney<'_>,
+        who: &str,
+        why: &str,
+    ) -> Result<Update, BuildError> {
+        Update::builder()
+            .table_name(&self.table)
+            .key("pk", text(self.pk(money.notice_id)))
+            .update_expression(
+                "SET #status = :decided, updated_at = :now, decided_by = :who, decided_why = :why, \
+                 expires_at = :expires_at, \
+                 notice_id = if_not_exists(notice_id, :notice_id), \
+                 order_no = if_not_exists(order_no, :order_no), \
+                 event_type = if_not_exists(event_type, :none), \
+                 what_to_do = if_not_exists(what_to_do, :what_to_do), \
+                 first_seen_at = if_not_exists(first_seen_at, :now) REMOVE next_retry_at",
+            )
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":decided", status(NoticeStatus::Decided))
+            .expression_attribute_values(":notice_id", text(money.notice_id))
+            .expression_attribute_values(":order_no", text(money.order_no.as_str()))
+            .expression_attribute_values(":none", text(""))
+            .expression_attribute_values(":what_to_do", text(money.what_to_do))
+            .expression_attribute_values(":now", number(money.now.0))
+            .expression_attribute_values(":who", text(who))
+            .expression_attribute_values(":why", text(why))
+            .expression_attribute_values(":expires_at", expires_at(money.now))
             .build()
     }
 

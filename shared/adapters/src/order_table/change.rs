@@ -11,6 +11,7 @@ use payments::{
     money::Fen,
     order::{OrderState, Rejection},
     refund::{ParkedChange, Refund, RefundChange},
+    refund_decision::{OWED, PayerPaid, owed_notice_id},
     settle::Change,
 };
 use wechatpay::UnixSeconds;
@@ -72,12 +73,44 @@ impl OrderTable {
                 writes.push(TransactWriteItem::builder().update(update).build());
             }
         }
+        if let Some(update) = self.owed_in_the_ledger(change, at)? {
+            writes.push(TransactWriteItem::builder().update(update).build());
+        }
         for event in &change.events {
             let amount = amount_of(&event.subject, change);
             let put = self.new_item(item::event_item(&pk, order, event, amount))?;
             writes.push(TransactWriteItem::builder().put(put).build());
         }
         self.transact(writes).await
+    }
+
+    /// What a change does to the ledger whose refund came to the merchant's own account, or whose
+    /// payer was paid after that.
+    fn owed_in_the_ledger(
+        &self,
+        change: &Change,
+        now: UnixSeconds,
+    ) -> Result<Option<Update>, TableError> {
+        let (Some(ledger), Some(RefundChange::Moves(from, to))) = (&self.ledger, &change.refund)
+        else {
+            return Ok(None);
+        };
+        let Some(notice_id) = owed_notice_id(to) else {
+            return Ok(None);
+        };
+        let money = KeptMoney {
+            notice_id: &notice_id,
+            order_no: &to.order_no,
+            what_to_do: OWED,
+            now,
+        };
+        Ok(match &to.payer_paid {
+            Some(PayerPaid { decided, .. }) if from.payer_paid != to.payer_paid => {
+                Some(ledger.dealt_with(&money, &decided.who, &decided.why)?)
+            }
+            Some(_) | None if to.owes_its_payer() => Some(ledger.keeping(&money)?),
+            Some(_) | None => None,
+        })
     }
 
     async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Applied, TableError> {

@@ -234,7 +234,8 @@ mod tests {
         ids::{OutRefundNo, RefundNo, TransactionId},
         money::Fen,
         order::Fingerprint,
-        refund::{Decided, PaymentKind},
+        refund::PaymentKind,
+        refund_decision::Decided,
     };
 
     use super::*;
@@ -263,6 +264,8 @@ mod tests {
             trouble_since: None,
             overdue_since: None,
             decided: None,
+            redirected: None,
+            payer_paid: None,
             accepted_at,
             created_at: AT,
             slot_at: AT,

@@ -21,7 +21,7 @@
 //!
 //! What the table's stream tells the world about a change are the attributes that an event's item and an order's item both
 //! have: `order_no`, `client_id`, `version`, `subject`, `subject_id`, `from` (empty for none), `to`, `amount_fen`, `cause_kind`,
-//! `cause_id`, `at`, `trace`.
+//! `cause_id`, `at`, `trace`, `decision` (what a person decided, as one text; empty for none).
 
 use std::collections::HashMap;
 
@@ -36,6 +36,7 @@ use payments::{
         RefusalTold, Rejection,
     },
     refund::{ParkedPayment, ParkedState},
+    refund_decision::PersonDecision,
     webhook::OutgoingEvent,
 };
 use wechatpay::{RequestId, UnixSeconds};
@@ -187,6 +188,7 @@ pub(super) fn outgoing(
         cause_id: event.cause.id().to_owned(),
         at: event.at,
         trace: event.trace.clone(),
+        decision: event.decision.clone(),
     })
 }
 
@@ -254,8 +256,18 @@ fn event_attributes(order_no: &OrderNo, event: &Event) -> Item {
         ("order_no".to_owned(), text(order_no.as_str())),
         ("subject".to_owned(), text(event.subject.kind())),
         ("subject_id".to_owned(), text(event.subject.id(order_no))),
+        (DECISION.to_owned(), text(decision_text(event))),
     ]);
     item
+}
+
+/// Where an event has what a person decided. Events of earlier versions have none.
+const DECISION: &str = "decision";
+
+/// Never left out: what maps the stream to events takes a text from each.
+fn decision_text(event: &Event) -> String {
+    let decision = event.decision.as_ref();
+    decision.map_or_else(String::new, PersonDecision::to_text)
 }
 
 fn event_attributes_alone(event: &Event) -> Item {
@@ -326,6 +338,7 @@ fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
             .contains_key(NEXT_TRY_AT)
             .then(|| fields.number(NEXT_TRY_AT).map(UnixSeconds))
             .transpose()?,
+        decision: fields.optional(DECISION).and_then(PersonDecision::of_text),
     })
 }
 

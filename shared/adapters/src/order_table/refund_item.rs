@@ -13,6 +13,8 @@
 //! | `trouble`, `trouble_since` | why it is not getting on, as WeChat Pay's code or one of ours; since when, where that counts |
 //! | `overdue_since` | Unix seconds: since when it is a matter for a person that WeChat Pay brings it to no end |
 //! | `decided_by`, `decided_why` | who gave its money free, if a person did |
+//! | `sent_to`, `sent_by`, `sent_why`, `sent_at` | where a person sent its money when it could not be paid out: `merchant` or `user`; who, why, when (Unix seconds) |
+//! | `payer_paid_by`, `payer_paid_why`, `payer_paid_at` | who said how the payer was paid whose money went to the merchant |
 //! | `accepted_at` | Unix seconds: when WeChat Pay accepted it, once an answer has said so |
 //! | `created_at`, `slot_at`, `tries` | Unix seconds; how often somebody set out to send it |
 //! | `due_shard`, `due_at` | the sparse index of what the sweep looks at |
@@ -23,7 +25,8 @@ use payments::{
     ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
     money::Fen,
     order::{Fingerprint, Product},
-    refund::{Decided, PaymentKind, Refund, RefundState},
+    refund::{PaymentKind, Refund, RefundState},
+    refund_decision::{Decided, Destination, PayerPaid, Redirected},
 };
 use wechatpay::UnixSeconds;
 
@@ -92,7 +95,7 @@ pub(super) fn write(refund: &Refund, product: Product, pk: &str, at: UnixSeconds
 }
 
 /// The attributes that come and go with the state; `None` where one is not there.
-pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 9] {
+pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 16] {
     let (succeeded_at, refused_code) = match &refund.state {
         RefundState::Succeeded(at) => (Some(number(at.0)), None),
         RefundState::Refused(code) => (None, Some(text(code))),
@@ -101,6 +104,8 @@ pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<Attrib
         | RefundState::Closed
         | RefundState::Abnormal => (None, None),
     };
+    let redirected = refund.redirected.as_ref();
+    let payer_paid = refund.payer_paid.as_ref();
     [
         ("succeeded_at", succeeded_at),
         ("refused_code", refused_code),
@@ -120,6 +125,19 @@ pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<Attrib
             "decided_why",
             refund.decided.as_ref().map(|decided| text(&decided.why)),
         ),
+        ("sent_to", redirected.map(|sent| text(sent.to.name()))),
+        ("sent_by", redirected.map(|sent| text(&sent.decided.who))),
+        ("sent_why", redirected.map(|sent| text(&sent.decided.why))),
+        ("sent_at", redirected.map(|sent| number(sent.at.0))),
+        (
+            "payer_paid_by",
+            payer_paid.map(|paid| text(&paid.decided.who)),
+        ),
+        (
+            "payer_paid_why",
+            payer_paid.map(|paid| text(&paid.decided.why)),
+        ),
+        ("payer_paid_at", payer_paid.map(|paid| number(paid.at.0))),
     ]
 }
 
@@ -158,12 +176,41 @@ pub(super) fn read(item: &Item) -> Result<Refund, TableError> {
                 who: who.to_owned(),
                 why: why.to_owned(),
             }),
+        redirected: redirected(&fields)?,
+        payer_paid: payer_paid(&fields)?,
         accepted_at: fields.optional_seconds("accepted_at")?,
         created_at: UnixSeconds(fields.number("created_at")?),
         slot_at: UnixSeconds(fields.number("slot_at")?),
         tries: fields.number("tries")?,
         due: fields.due()?,
     })
+}
+
+fn redirected(fields: &Fields<'_>) -> Result<Option<Redirected>, TableError> {
+    if fields.optional("sent_to").is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Redirected {
+        to: fields.parsed("sent_to", Destination::named)?,
+        decided: Decided {
+            who: fields.text("sent_by")?.to_owned(),
+            why: fields.text("sent_why")?.to_owned(),
+        },
+        at: UnixSeconds(fields.number("sent_at")?),
+    }))
+}
+
+fn payer_paid(fields: &Fields<'_>) -> Result<Option<PayerPaid>, TableError> {
+    let Some(who) = fields.optional("payer_paid_by") else {
+        return Ok(None);
+    };
+    Ok(Some(PayerPaid {
+        decided: Decided {
+            who: who.to_owned(),
+            why: fields.text("payer_paid_why")?.to_owned(),
+        },
+        at: UnixSeconds(fields.number("payer_paid_at")?),
+    }))
 }
 
 fn state(fields: &Fields<'_>) -> Result<RefundState, TableError> {

@@ -145,10 +145,15 @@ impl Problem {
 impl From<NotDecided> for Problem {
     fn from(not: NotDecided) -> Self {
         let (status, code, title) = match not {
-            NotDecided::WrongState { .. } => (
+            NotDecided::WrongState { .. } | NotDecided::RejectFirst => (
                 StatusCode::CONFLICT,
                 "difference_state",
                 "Difference in another state",
+            ),
+            NotDecided::PayerOwed | NotDecided::NothingOwed => (
+                StatusCode::CONFLICT,
+                "difference_state",
+                "Where the money is",
             ),
             NotDecided::RefundIsThere { .. } | NotDecided::WrongStage { .. } => (
                 StatusCode::CONFLICT,

@@ -8,10 +8,13 @@
 //!            \-> rejected
 //! on its way -> repaired              the refund's money has arrived
 //! on its way -> open                  the refund is abnormal, refused or closed, or our books lost it
-//! open -> approved | on its way       a person sends that refund on, or it goes on by itself
+//! open -> approved | on its way       a person has it sent once more, or it goes on by itself
+//! open -> proposed -> approved        two persons give it up, or send it to the merchant's account
+//! open -> approved -> explained       the merchant has its money: a person says how the payer was paid
 //! repaired -> open                    a later run finds it again
 //! open | proposed | rejected -> explained      a person says why it is right as it is
-//! explained -> open                   of many told as one: a later run counts others
+//! open | rejected -> proposed -> explained     above an amount two different persons say so
+//! explained -> open                   a person opens it again, or a later run counts others of many
 //! ```
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -364,7 +367,7 @@ pub struct Side {
 pub enum State {
     /// Nobody has done anything about it.
     Open,
-    /// A refund is proposed and waits for persons.
+    /// Something is proposed and waits for persons: mostly a refund ([`Wanted`]).
     Proposed,
     /// What is wanted is decided: of a refund by two persons. It is being carried out.
     Approved,
@@ -374,7 +377,7 @@ pub enum State {
     Repaired,
     /// A person turned the proposal down.
     Rejected,
-    /// A person said why it is right as it is. Final.
+    /// A person said why it is right as it is, or two did. It may be opened again.
     Explained,
 }
 
@@ -429,6 +432,11 @@ pub enum Wanted {
     Release,
     /// The refund that could not be paid out goes to the merchant's own account.
     Redirect,
+    /// The refund's money is on the merchant's own account, and the payer was paid by other means:
+    /// that is written into the order's journal.
+    PayerPaid,
+    /// Nothing: the difference is right as it is.
+    Explain,
 }
 
 /// Read from an object only: Serde's own reading by a tag would take an array for one.
@@ -442,6 +450,8 @@ impl<'de> Deserialize<'de> for Wanted {
             Retry,
             Release,
             Redirect,
+            PayerPaid,
+            Explain,
         }
         #[derive(Deserialize)]
         struct Members {
@@ -457,6 +467,8 @@ impl<'de> Deserialize<'de> for Wanted {
             What::Retry => Self::Retry,
             What::Release => Self::Release,
             What::Redirect => Self::Redirect,
+            What::PayerPaid => Self::PayerPaid,
+            What::Explain => Self::Explain,
         })
     }
 }
@@ -465,7 +477,12 @@ impl Wanted {
     const fn is_refund(&self) -> bool {
         match self {
             Self::Refund => true,
-            Self::TakeOn { .. } | Self::Retry | Self::Release | Self::Redirect => false,
+            Self::TakeOn { .. }
+            | Self::Retry
+            | Self::Release
+            | Self::Redirect
+            | Self::PayerPaid
+            | Self::Explain => false,
         }
     }
 }
@@ -484,7 +501,8 @@ pub enum Stage {
     Refused,
     /// It failed for good; another one may be made.
     Closed,
-    /// A person gave it up: the money is paid by other means, or stays.
+    /// A person gave it up, or its money went to the merchant and the payer was paid: by other
+    /// means in any case.
     Released,
 }
 
@@ -516,6 +534,9 @@ impl From<&Refund> for Stage {
             RefundState::Reserved | RefundState::Processing => Self::Moving,
             RefundState::Abnormal if refund.is_redirected() => Self::Moving,
             RefundState::Abnormal => Self::Abnormal,
+            RefundState::Succeeded(_) if refund.is_to_merchant() && !refund.owes_its_payer() => {
+                Self::Released
+            }
             RefundState::Succeeded(_) => Self::Succeeded,
             RefundState::Refused(_) => Self::Refused,
             RefundState::Closed if refund.decided.is_some() => Self::Released,
@@ -542,8 +563,14 @@ impl Followed {
         Self {
             refund_no: refund.refund_no.clone(),
             stage: Stage::from(refund),
-            to_merchant: false,
+            to_merchant: refund.is_to_merchant(),
         }
+    }
+
+    /// Whether its money is on the merchant's own account, and nobody has said how the payer was
+    /// paid.
+    pub fn owes_its_payer(&self) -> bool {
+        self.stage == Stage::Succeeded && self.to_merchant
     }
 
     /// What that means, for people.
@@ -552,7 +579,7 @@ impl Followed {
         match self.stage {
             Stage::Moving => format!("refund {refund_no} gives the money back"),
             Stage::Succeeded if self.to_merchant => format!(
-                "refund {refund_no} was sent to the merchant's own account and is through: make sure of that in WeChat Pay's console, pay the payer by other means, then explain how"
+                "refund {refund_no} was sent to the merchant's own account and is through: make sure of that in WeChat Pay's console, pay the payer by other means, then say here how"
             ),
             Stage::Succeeded => format!("the money of refund {refund_no} has arrived"),
             Stage::Abnormal => format!(
@@ -606,6 +633,9 @@ pub struct Step {
     pub to: State,
     /// Why.
     pub why: String,
+    /// What a person decided; steps of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
 }
 
 /// A difference, as the table holds it.
@@ -658,10 +688,39 @@ pub enum Decision {
     Explain,
     /// Send the refund that WeChat Pay refused once more.
     Retry,
-    /// Give the refund that WeChat Pay refused up.
+    /// Give the refund that WeChat Pay refused up. Counts as the first of two persons.
     Release,
-    /// Send the refund that could not be paid out to the merchant's own account.
+    /// Send the refund that could not be paid out to the merchant's own account. Counts as the
+    /// first of two persons.
     Redirect,
+    /// Say how the payer was paid, whose money went to the merchant's own account.
+    PayerPaid,
+    /// Open an explained difference again.
+    Reopen,
+}
+
+/// Up to which amount one person alone may say why a difference is right as it is. Above it, and
+/// where a difference has no amount or stands for many, two different persons do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ExplainAlone {
+    /// The largest amount for one person, in fen.
+    pub max_fen: i64,
+}
+
+impl Default for ExplainAlone {
+    /// 1,000 yuan.
+    fn default() -> Self {
+        Self { max_fen: 100_000 }
+    }
+}
+
+/// What a decision is judged by, beside the difference.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Deciding<'a> {
+    /// Whose order is to be taken on again.
+    pub client: Option<&'a ClientId>,
+    /// Who may explain alone.
+    pub explain_alone: ExplainAlone,
 }
 
 /// Why a decision does not hold.
@@ -690,6 +749,17 @@ pub enum NotDecided {
     /// Nobody would own the order.
     #[error("say whose order it is: the id that its client is registered under")]
     NoClient,
+    /// Something else is proposed.
+    #[error("something else is proposed: reject that first, then explain")]
+    RejectFirst,
+    /// The payer's money is with the merchant.
+    #[error(
+        "the refund went to the merchant's own account: pay the payer, then say how with `payer_paid`"
+    )]
+    PayerOwed,
+    /// No payer's money is with the merchant.
+    #[error("no payer is owed here: no refund went to the merchant's own account")]
+    NothingOwed,
     /// The refund does not stand where this can be decided.
     #[error("only a refund that is {needs} can be sent on like this")]
     WrongStage {
@@ -704,14 +774,14 @@ pub enum NotDecided {
     NoReason,
 }
 
-/// How many persons stand behind a refund before money moves.
+/// How many persons stand behind what is proposed before it is done.
 pub const PERSONS: usize = 2;
 
 /// The longest reason, in characters.
 pub const REASON_MAX: usize = 500;
 
 impl Decision {
-    /// Whether it may lead to this state.
+    /// Whether it led to this state in earlier versions, whose steps do not say what was decided.
     const fn leads_to(self, to: State) -> bool {
         match self {
             Self::Propose | Self::ProposePaid => matches!(to, State::Proposed),
@@ -719,6 +789,8 @@ impl Decision {
             Self::Reject => matches!(to, State::Rejected),
             Self::Explain => matches!(to, State::Explained),
             Self::Retry | Self::Release | Self::Redirect => matches!(to, State::Approved),
+            // No earlier version knew these.
+            Self::PayerPaid | Self::Reopen => false,
         }
     }
 }
@@ -751,6 +823,7 @@ impl Difference {
                 who: Who::Run(run.to_owned()),
                 to: State::Open,
                 why: kind.meaning().to_owned(),
+                decision: None,
             }],
         }
     }
@@ -863,7 +936,19 @@ impl Difference {
         }
     }
 
-    /// The difference after a person's decision that names nobody else.
+    /// The larger amount of both sides, in fen, whichever way it moved. None where no side has one,
+    /// and of many told as one, whose sum does not say how large each is.
+    pub fn amount_fen(&self) -> Option<i64> {
+        if self.aggregate.is_some() {
+            return None;
+        }
+        let sides = [&self.there, &self.here].into_iter().flatten();
+        sides
+            .filter_map(|side| side.amount_fen.map(i64::saturating_abs))
+            .max()
+    }
+
+    /// The difference after a person's decision, with what is so by default beside it.
     ///
     /// # Errors
     /// [`NotDecided`] when the decision does not hold.
@@ -874,17 +959,17 @@ impl Difference {
         why: &str,
         at: UnixSeconds,
     ) -> Result<Self, NotDecided> {
-        self.decided_for(decision, None, person, why, at)
+        self.decided_by_rules(decision, &Deciding::default(), person, why, at)
     }
 
-    /// The difference after a person's decision; `client` is whose order is to be taken on again.
+    /// The difference after a person's decision.
     ///
     /// # Errors
     /// [`NotDecided`] when the decision does not hold.
-    pub fn decided_for(
+    pub fn decided_by_rules(
         &self,
         decision: Decision,
-        client: Option<&ClientId>,
+        deciding: &Deciding<'_>,
         person: &str,
         why: &str,
         at: UnixSeconds,
@@ -895,30 +980,29 @@ impl Difference {
         }
         let (to, wanted) = match decision {
             Decision::Propose => (self.proposing()?, Wanted::Refund),
-            Decision::ProposePaid => (State::Proposed, self.taking_on(client)?),
-            Decision::Approve => (self.approving(person)?, self.wanted.clone()),
-            Decision::Reject => match self.state {
-                State::Proposed => (State::Rejected, Wanted::Refund),
+            Decision::ProposePaid => (State::Proposed, self.taking_on(deciding.client)?),
+            Decision::Approve => self.approving(person)?,
+            Decision::Reject => (self.rejecting()?, Wanted::Refund),
+            Decision::Explain => self.explaining(deciding.explain_alone)?,
+            Decision::Retry => (State::Approved, self.sending_on(Wanted::Retry)?),
+            Decision::Release => (State::Proposed, self.sending_on(Wanted::Release)?),
+            Decision::Redirect => (State::Proposed, self.sending_on(Wanted::Redirect)?),
+            Decision::PayerPaid => self.paying_the_payer(deciding.explain_alone)?,
+            Decision::Reopen => match self.state {
+                State::Explained => (State::Open, Wanted::Refund),
                 State::Open
+                | State::Proposed
                 | State::Approved
                 | State::OnItsWay
                 | State::Repaired
-                | State::Rejected
-                | State::Explained => return Err(self.wrong_state()),
+                | State::Rejected => return Err(self.wrong_state()),
             },
-            Decision::Explain => match self.state {
-                State::Open | State::Proposed | State::Rejected => {
-                    (State::Explained, Wanted::Refund)
-                }
-                State::Approved | State::OnItsWay | State::Repaired | State::Explained => {
-                    return Err(self.wrong_state());
-                }
-            },
-            Decision::Retry => (State::Approved, self.sending_on(Wanted::Retry)?),
-            Decision::Release => (State::Approved, self.sending_on(Wanted::Release)?),
-            Decision::Redirect => (State::Approved, self.sending_on(Wanted::Redirect)?),
         };
-        let decided = self.stepping(Who::Person(person.to_owned()), to, why, at);
+        let who = Who::Person(person.to_owned());
+        let mut decided = self.stepping(who, to, why, at);
+        if let Some(step) = decided.history.last_mut() {
+            step.decision = Some(decision);
+        }
         Ok(Self { wanted, ..decided })
     }
 
@@ -967,7 +1051,7 @@ impl Difference {
         Ok(Wanted::TakeOn { client_id })
     }
 
-    fn approving(&self, person: &str) -> Result<State, NotDecided> {
+    fn approving(&self, person: &str) -> Result<(State, Wanted), NotDecided> {
         if self.state != State::Proposed {
             return Err(self.wrong_state());
         }
@@ -977,22 +1061,85 @@ impl Difference {
         }
         behind.push(person);
         Ok(if behind.len() < PERSONS {
-            State::Proposed
+            (State::Proposed, self.wanted.clone())
+        } else if self.wanted == Wanted::Explain {
+            // There is nothing to carry out.
+            (State::Explained, Wanted::Refund)
         } else {
-            State::Approved
+            (State::Approved, self.wanted.clone())
         })
     }
 
-    /// A refund that does not get on is sent on. One person is enough: two have approved it, and its money goes to nobody new.
+    /// Where a difference stands whose proposal is turned down: a refund that nobody wants is
+    /// decided about by that; of anything else it is as open as before.
+    fn rejecting(&self) -> Result<State, NotDecided> {
+        if self.state != State::Proposed {
+            return Err(self.wrong_state());
+        }
+        let mut steps = self.history.iter().rev().map(|step| step.to);
+        let before = steps.find(|to| *to != State::Proposed);
+        Ok(match &self.wanted {
+            Wanted::Refund | Wanted::TakeOn { .. } => State::Rejected,
+            Wanted::Explain if before == Some(State::Rejected) => State::Rejected,
+            Wanted::Explain
+            | Wanted::Retry
+            | Wanted::Release
+            | Wanted::Redirect
+            | Wanted::PayerPaid => State::Open,
+        })
+    }
+
+    /// Whether one person alone may say why it is right as it is.
+    fn is_for_one_person(&self, explain_alone: ExplainAlone) -> bool {
+        self.amount_fen()
+            .is_some_and(|fen| fen <= explain_alone.max_fen)
+    }
+
+    fn explaining(&self, explain_alone: ExplainAlone) -> Result<(State, Wanted), NotDecided> {
+        let is_owed = self.refund.as_ref().is_some_and(Followed::owes_its_payer);
+        let is_for_one = self.is_for_one_person(explain_alone);
+        match self.state {
+            State::Open | State::Rejected if is_owed => Err(NotDecided::PayerOwed),
+            State::Proposed if is_owed => Err(NotDecided::RejectFirst),
+            State::Open | State::Proposed | State::Rejected if is_for_one => {
+                Ok((State::Explained, Wanted::Refund))
+            }
+            State::Open | State::Rejected => Ok((State::Proposed, Wanted::Explain)),
+            State::Proposed => Err(NotDecided::RejectFirst),
+            State::Approved | State::OnItsWay | State::Repaired | State::Explained => {
+                Err(self.wrong_state())
+            }
+        }
+    }
+
+    fn paying_the_payer(&self, explain_alone: ExplainAlone) -> Result<(State, Wanted), NotDecided> {
+        if self.state != State::Open {
+            return Err(self.wrong_state());
+        }
+        if !self.refund.as_ref().is_some_and(Followed::owes_its_payer) {
+            return Err(NotDecided::NothingOwed);
+        }
+        Ok(if self.is_for_one_person(explain_alone) {
+            (State::Approved, Wanted::PayerPaid)
+        } else {
+            (State::Proposed, Wanted::PayerPaid)
+        })
+    }
+
+    /// A refund that does not get on is sent on. To send it once more one person is enough: two
+    /// have approved it, and its money goes to nobody new.
     fn sending_on(&self, wanted: Wanted) -> Result<Wanted, NotDecided> {
         if self.state != State::Open {
             return Err(self.wrong_state());
         }
         let needs = match &wanted {
             Wanted::Redirect => Stage::Abnormal,
-            Wanted::Retry | Wanted::Release | Wanted::Refund | Wanted::TakeOn { .. } => {
-                Stage::Refused
-            }
+            Wanted::Retry
+            | Wanted::Release
+            | Wanted::Refund
+            | Wanted::TakeOn { .. }
+            | Wanted::PayerPaid
+            | Wanted::Explain => Stage::Refused,
         };
         match &self.refund {
             Some(refund) if refund.stage == needs => Ok(wanted),
@@ -1127,15 +1274,30 @@ impl Difference {
         let Ok(Some(step)) = step else {
             return false;
         };
-        step.who == Who::Person(person.to_owned())
-            && step.why == why.trim()
-            && decision.leads_to(step.to)
+        let is_it = match step.decision {
+            Some(taken) => taken == decision,
+            None => decision.leads_to(step.to),
+        };
+        is_it && step.who == Who::Person(person.to_owned()) && step.why == why.trim()
     }
 
     /// The difference after a run brought both sides together, or found them so.
     #[must_use]
     pub fn repaired(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
         self.stepping(Who::Run(run.to_owned()), State::Repaired, why, at)
+    }
+
+    /// The difference after it was written into the order's journal that the payer was paid by
+    /// other means: the persons who said so have explained it.
+    #[must_use]
+    pub fn payer_paid(&self, run: &str, at: UnixSeconds) -> Self {
+        let (who, how) = self.decided_by();
+        let why = format!("the payer was paid by other means, says {who}: {how}");
+        let explained = self.stepping(Who::Run(run.to_owned()), State::Explained, &why, at);
+        Self {
+            wanted: Wanted::Refund,
+            ..explained
+        }
     }
 
     /// The difference with a refund proposed by a run.
@@ -1165,12 +1327,23 @@ impl Difference {
         self.stepping(Who::Run(run.to_owned()), self.state, why, at)
     }
 
-    /// The person who decided last, and why.
-    pub fn decided_last(&self) -> Option<(&str, &str)> {
-        self.history.iter().rev().find_map(|step| match &step.who {
-            Who::Person(name) => Some((name.as_str(), step.why.as_str())),
-            Who::Run(_) => None,
-        })
+    /// Who stands behind what was decided last, one person or two, and why; for the order's
+    /// journal.
+    pub fn decided_by(&self) -> (String, String) {
+        let decided = self
+            .history
+            .iter()
+            .rev()
+            .take_while(|step| matches!(step.to, State::Proposed | State::Approved));
+        let mut persons: Vec<(&str, &str)> = decided
+            .filter_map(|step| match &step.who {
+                Who::Person(name) => Some((name.as_str(), step.why.as_str())),
+                Who::Run(_) => None,
+            })
+            .collect();
+        persons.reverse();
+        let (who, why): (Vec<&str>, Vec<&str>) = persons.into_iter().unzip();
+        (who.join(" and "), why.join("; "))
     }
 
     /// The persons behind the proposal that stands, the first one first.
@@ -1196,6 +1369,7 @@ impl Difference {
             who,
             to,
             why: why.to_owned(),
+            decision: None,
         });
         Self {
             state: to,
@@ -1263,7 +1437,11 @@ mod tests {
             ..About::default()
         };
         let date = BillDate::parse("2026-08-01").unwrap();
-        Difference::found(date, kind, about, None, None, "run-1", NOW)
+        let there = Some(Side {
+            amount_fen: Some(100),
+            ..Side::default()
+        });
+        Difference::found(date, kind, about, there, None, "run-1", NOW)
     }
 
     fn decide(
@@ -1431,7 +1609,8 @@ mod tests {
     #[test]
     fn money_that_a_person_sent_to_the_merchants_account_has_not_reached_the_payer() {
         let stuck = told(&approved(Kind::DuplicatePayment), Stage::Abnormal);
-        let decided = decide(&stuck, Decision::Redirect, "li").unwrap();
+        let proposed = decide(&stuck, Decision::Redirect, "li").unwrap();
+        let decided = decide(&proposed, Decision::Approve, "wang").unwrap();
         let redirected = Followed {
             to_merchant: true,
             ..at(Stage::Moving)
@@ -1442,7 +1621,197 @@ mod tests {
         assert_eq!((through.state, through.is_followed()), (State::Open, false));
         assert!(through.is_under_way(), "only a person ends it");
         assert!(decide(&through, Decision::Propose, "li").is_err());
-        assert!(decide(&through, Decision::Explain, "li").is_ok());
+        let explained = decide(&through, Decision::Explain, "li");
+        assert_eq!(explained, Err(NotDecided::PayerOwed));
+        let paid = decide(&through, Decision::PayerPaid, "li").unwrap();
+        assert_eq!(
+            (paid.state, &paid.wanted),
+            (State::Approved, &Wanted::PayerPaid)
+        );
+        let closed = paid.payer_paid("run-3", NOW);
+        assert_eq!(
+            (closed.state, closed.is_followed()),
+            (State::Explained, false)
+        );
+        let why = &closed.history.last().unwrap().why;
+        assert!(why.contains("says li: looked at it"), "{why}");
+    }
+
+    #[test]
+    fn only_of_money_that_is_with_the_merchant_a_person_says_how_the_payer_was_paid() {
+        let begun = approved(Kind::DuplicatePayment);
+        for stage in [
+            Stage::Abnormal,
+            Stage::Refused,
+            Stage::Closed,
+            Stage::Released,
+        ] {
+            let stands = told(&begun, stage);
+            let said = decide(&stands, Decision::PayerPaid, "li");
+            assert_eq!(said, Err(NotDecided::NothingOwed), "{}", stage.name());
+        }
+        let open = difference(Kind::DuplicatePayment);
+        let said = decide(&open, Decision::PayerPaid, "li");
+        assert_eq!(said, Err(NotDecided::NothingOwed));
+    }
+
+    fn of_fen(there: Option<i64>, here: Option<i64>) -> Difference {
+        let side = |amount_fen: Option<i64>| {
+            amount_fen.map(|fen| Side {
+                amount_fen: Some(fen),
+                ..Side::default()
+            })
+        };
+        Difference {
+            there: side(there),
+            here: side(here),
+            ..difference(Kind::AmountDiffers)
+        }
+    }
+
+    #[test]
+    fn above_the_amount_two_different_persons_explain_a_difference_and_one_person_below_it() {
+        let max_fen = ExplainAlone::default().max_fen;
+        for (there, here, alone) in [
+            (Some(max_fen), None, true),
+            (Some(max_fen + 1), None, false),
+            (Some(1), Some(max_fen + 1), false),
+            (Some(-max_fen - 1), None, false),
+            (Some(i64::MIN), None, false),
+            (None, None, false),
+        ] {
+            let explained = decide(&of_fen(there, here), Decision::Explain, "li").unwrap();
+            let expected = if alone {
+                State::Explained
+            } else {
+                State::Proposed
+            };
+            assert_eq!(explained.state, expected, "{there:?} {here:?}");
+        }
+        let many = of_many(Kind::FeeOffTheRate, 2);
+        let explained = decide(&many, Decision::Explain, "li").unwrap();
+        assert_eq!(explained.state, State::Proposed, "they may cancel out");
+
+        let large = of_fen(Some(max_fen + 1), None);
+        let once = decide(&large, Decision::Explain, "li").unwrap();
+        assert_eq!(
+            (&once.wanted, once.state.needs_somebody()),
+            (&Wanted::Explain, true)
+        );
+        let alone = decide(&once, Decision::Approve, "li");
+        assert_eq!(alone, Err(NotDecided::SamePerson));
+        let again = decide(&once, Decision::Explain, "li");
+        assert_eq!(again, Err(NotDecided::RejectFirst));
+        let twice = decide(&once, Decision::Approve, "wang").unwrap();
+        assert_eq!(
+            (twice.state, &twice.wanted),
+            (State::Explained, &Wanted::Refund)
+        );
+        assert!(!twice.is_under_way() && !twice.is_followed());
+        let rejected = decide(&once, Decision::Reject, "wang").unwrap();
+        assert_eq!(
+            rejected.state,
+            State::Open,
+            "it waits for somebody as before"
+        );
+    }
+
+    #[test]
+    fn who_approved_a_refund_does_not_stand_behind_an_explanation() {
+        let large = Difference {
+            there: of_fen(Some(1_000_000), None).there,
+            ..difference(Kind::DuplicatePayment)
+        };
+        let proposed = large.proposed("run-1", "twice", NOW);
+        let once = decide(&proposed, Decision::Approve, "li").unwrap();
+        let explained = decide(&once, Decision::Explain, "wang");
+        assert_eq!(explained, Err(NotDecided::RejectFirst));
+        let rejected = decide(&once, Decision::Reject, "wang").unwrap();
+        let explained = decide(&rejected, Decision::Explain, "wang").unwrap();
+        assert_eq!(explained.behind_the_proposal(), ["wang"]);
+        let turned_down = decide(&explained, Decision::Reject, "li").unwrap();
+        assert_eq!(turned_down.state, State::Rejected, "as it was before");
+        let money = decide(&explained, Decision::Approve, "li").unwrap();
+        assert_eq!(money.state, State::Explained, "no money moves by it");
+    }
+
+    #[test]
+    fn an_explained_difference_is_opened_again_by_a_person_who_says_why() {
+        let explained = decide(&difference(Kind::AmountDiffers), Decision::Explain, "li").unwrap();
+        let silent = explained.decided(Decision::Reopen, "wang", " ", NOW);
+        assert_eq!(silent, Err(NotDecided::NoReason));
+        let open = decide(&explained, Decision::Reopen, "wang").unwrap();
+        assert_eq!(
+            (open.state, open.state.needs_somebody()),
+            (State::Open, true)
+        );
+        let last = open.history.last().unwrap();
+        assert_eq!(
+            (&last.who, last.decision),
+            (&Who::Person("wang".into()), Some(Decision::Reopen))
+        );
+        let twice = decide(&open, Decision::Explain, "li").unwrap();
+        assert_eq!(twice.state, State::Explained);
+        assert_eq!(
+            explained.notice_step().is_some(),
+            explained.notice_id().is_some()
+        );
+        let money = decide(&difference(Kind::DuplicatePayment), Decision::Explain, "li").unwrap();
+        let waits = decide(&money, Decision::Reopen, "wang").unwrap();
+        assert_eq!(waits.notice_step(), Some(NoticeStep::Waits));
+        let proposed = money.proposed("run-1", "twice", NOW);
+        for stands in [
+            difference(Kind::AmountDiffers),
+            proposed,
+            open.repaired("run-2", "gone", NOW),
+        ] {
+            assert!(
+                decide(&stands, Decision::Reopen, "li").is_err(),
+                "{:?}",
+                stands.state
+            );
+        }
+    }
+
+    #[test]
+    fn a_refund_that_was_stuck_when_it_was_explained_is_looked_after_once_it_is_open_again() {
+        let stuck = told(&approved(Kind::DuplicatePayment), Stage::Abnormal);
+        let explained = decide(&stuck, Decision::Explain, "li").unwrap();
+        assert!(!explained.is_followed());
+        let open = decide(&explained, Decision::Reopen, "wang").unwrap();
+        assert!(open.is_followed() && open.is_under_way());
+        assert_eq!(told(&open, Stage::Succeeded).state, State::Repaired);
+    }
+
+    #[test]
+    fn two_persons_send_a_refund_to_the_merchant_or_give_it_up_and_a_rejection_leaves_it_stuck() {
+        for (stage, decision, wanted) in [
+            (Stage::Abnormal, Decision::Redirect, Wanted::Redirect),
+            (Stage::Refused, Decision::Release, Wanted::Release),
+        ] {
+            let stuck = told(&approved(Kind::DuplicatePayment), stage);
+            let proposed = decide(&stuck, decision, "li").unwrap();
+            assert_eq!(
+                (proposed.state, &proposed.wanted),
+                (State::Proposed, &wanted)
+            );
+            assert_eq!(
+                decide(&proposed, Decision::Approve, "li"),
+                Err(NotDecided::SamePerson)
+            );
+            let decided = decide(&proposed, Decision::Approve, "wang").unwrap();
+            assert_eq!((decided.state, &decided.wanted), (State::Approved, &wanted));
+            let (who, why) = decided.decided_by();
+            assert_eq!(
+                (who.as_str(), why.as_str()),
+                ("li and wang", "looked at it; looked at it")
+            );
+            let rejected = decide(&proposed, Decision::Reject, "wang").unwrap();
+            assert_eq!(
+                (rejected.state, rejected.is_followed()),
+                (State::Open, true)
+            );
+        }
     }
 
     #[test]
@@ -1462,7 +1831,13 @@ mod tests {
                 let decided = decide(&stands, decision, "li");
                 assert_eq!(decided.is_ok(), holds, "{} {decision:?}", stage.name());
                 if let Ok(decided) = decided {
-                    assert_eq!(decided.state, State::Approved);
+                    let alone = decision == Decision::Retry;
+                    let expected = if alone {
+                        State::Approved
+                    } else {
+                        State::Proposed
+                    };
+                    assert_eq!(decided.state, expected);
                     assert!(!decided.is_followed(), "first it is carried out");
                 }
             }
@@ -1479,7 +1854,11 @@ mod tests {
     fn an_order_is_taken_on_as_paid_only_for_a_client_and_by_two_persons() {
         let shop = ClientId::new("shop");
         let propose = |one: &Difference, client| {
-            one.decided_for(Decision::ProposePaid, client, "li", "restored", NOW)
+            let deciding = Deciding {
+                client,
+                ..Deciding::default()
+            };
+            one.decided_by_rules(Decision::ProposePaid, &deciding, "li", "restored", NOW)
         };
         let open = difference(Kind::UnknownOrderThere);
         assert_eq!(propose(&open, None), Err(NotDecided::NoClient));
@@ -1560,9 +1939,17 @@ mod tests {
         let members = stored.as_object_mut().unwrap();
         assert!(!members.contains_key("wanted") && !members.contains_key("refund"));
         members.insert("state".to_owned(), "repaired".into());
+        for step in members["history"].as_array_mut().unwrap() {
+            step.as_object_mut().unwrap().remove("decision");
+        }
         let read: Difference = serde_json::from_value(stored).unwrap();
-        assert_eq!((read.state, read.wanted), (State::Repaired, Wanted::Refund));
+        assert_eq!(
+            (read.state, &read.wanted),
+            (State::Repaired, &Wanted::Refund)
+        );
         assert_eq!(read.refund, None);
+        assert!(read.has_taken(Decision::Approve, 2, "wang", "looked at it"));
+        assert!(!read.has_taken(Decision::Explain, 2, "wang", "looked at it"));
     }
 
     #[test]
@@ -1611,14 +1998,15 @@ mod tests {
 
     #[test]
     fn what_was_explained_of_so_many_is_open_again_once_they_are_others() {
-        let explained = decide(
+        let proposed = decide(
             &of_many(Kind::FeeOffTheRate, 20_001),
             Decision::Explain,
             "li",
         );
+        let explained = decide(&proposed.unwrap(), Decision::Approve, "wang");
         let found = of_many(Kind::FeeOffTheRate, 20_002);
         let anew = explained.unwrap().counted_anew(&found, "run-2", NOW);
-        assert_eq!((anew.state, anew.version), (State::Open, 3));
+        assert_eq!((anew.state, anew.version), (State::Open, 4));
         assert_eq!(anew.aggregate, found.aggregate);
         assert!(anew.history.last().unwrap().why.starts_with("20002 of"));
     }

@@ -206,7 +206,10 @@ fn booked<'a>(order: &'a Order, transaction_id: &str) -> Option<&'a Payment> {
 /// What went back another way WeChat Pay knows nothing of: a person says so of the difference.
 fn given_back(parked: Option<&ParkedPayment>) -> bool {
     parked.is_some_and(|parked| match parked.state {
-        ParkedState::Parked | ParkedState::Refunding | ParkedState::Released => false,
+        ParkedState::Parked
+        | ParkedState::Refunding
+        | ParkedState::WithMerchant
+        | ParkedState::Released => false,
         ParkedState::Refunded | ParkedState::Booked => true,
     })
 }

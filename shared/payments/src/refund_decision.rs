@@ -1,0 +1,484 @@
+//! What people decide about a refund that WeChat Pay could not pay out: where its money goes, and,
+//! where that is the merchant's own account, that the payer was paid by other means.
+//!
+//! ```text
+//! abnormal -> sent on -> succeeded                     to another card of the payer's
+//!         |          \-> succeeded, the payer is owed -> the payer was paid    to the merchant
+//!         |          \-> abnormal again                a person decides anew
+//!         \-> not taken by WeChat Pay                  a person decides anew
+//! ```
+//!
+//! Where the money goes is written before WeChat Pay is asked: whoever dies in between leaves it on
+//! record, and a success is never taken for money that the payer has.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
+use strict_json::Null;
+use wechatpay::UnixSeconds;
+
+use crate::{
+    due,
+    journal::Because,
+    order::Order,
+    refund::{
+        self, ParkedChange, ParkedState, PaymentKind, REDIRECTED, Refund, RefundState, SLOT_S,
+    },
+    settle::Change,
+};
+
+/// Who decided, and why.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Decided {
+    /// Who decided.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Where the money of a refund goes that could not be paid out (section 6.4).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// To the merchant's own account (`MERCHANT_BANK_CARD`). The payer has nothing of that.
+    Merchant,
+    /// To another bank card of the payer's (`USER_BANK_CARD`). Which one is not kept.
+    User,
+}
+
+impl Destination {
+    /// The name in the API and the table.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Merchant => "merchant",
+            Self::User => "user",
+        }
+    }
+
+    /// The destination by its name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Merchant, Self::User]
+            .into_iter()
+            .find(|to| to.name() == name)
+    }
+}
+
+/// Where a person sent the money of an abnormal refund.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Redirected {
+    /// Where to.
+    pub to: Destination,
+    /// Who, and why.
+    pub decided: Decided,
+    /// When that was written, by our clock.
+    pub at: UnixSeconds,
+}
+
+impl Redirected {
+    /// Whether it is the same decision, whenever it was taken.
+    pub fn is_the_same_as(&self, other: &Self) -> bool {
+        self.to == other.to && self.decided == other.decided
+    }
+}
+
+/// That the payer was paid by other means, as a person says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PayerPaid {
+    /// Who says so, and how it was paid.
+    pub decided: Decided,
+    /// When that was written, by our clock.
+    pub at: UnixSeconds,
+}
+
+/// What a person decided about a refund.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// A refused refund is sent once more.
+    Retry,
+    /// A refused refund is given up.
+    Release,
+    /// The money of an abnormal refund goes somewhere else.
+    Redirect,
+    /// The payer was paid by other means.
+    PayerPaid,
+}
+
+impl What {
+    /// The name in the API and in events.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Release => "release",
+            Self::Redirect => "redirect",
+            Self::PayerPaid => "payer_paid",
+        }
+    }
+}
+
+/// A person's decision, as the journal keeps it with the change that it brought about.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct PersonDecision {
+    /// What was decided.
+    pub what: What,
+    /// Where the money goes, with [`What::Redirect`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Destination>,
+    /// Who decided.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+impl PersonDecision {
+    pub(crate) fn of(what: What, decided: &Decided) -> Self {
+        Self {
+            what,
+            to: None,
+            who: decided.who.clone(),
+            why: decided.why.clone(),
+        }
+    }
+
+    /// The decision as one text without quotation marks and line ends: what maps the table's stream
+    /// to events copies texts as they are, and people write what they like.
+    pub fn to_text(&self) -> String {
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        BASE64_STANDARD.encode(json)
+    }
+
+    /// Reads what [`Self::to_text`] gave. `None` for an empty text, and for one that cannot be
+    /// read: it is told, and decides nothing.
+    pub fn of_text(text: &str) -> Option<Self> {
+        let json = BASE64_STANDARD.decode(text).ok()?;
+        strict_json::read(&json, Null::Refused).ok()
+    }
+}
+
+/// How long nobody else may send a refund on after somebody did, in seconds: so long a call to
+/// WeChat Pay may be under way.
+pub const UNDER_WAY_S: i64 = 60;
+
+/// Whether another person's decision to send the refund on may be with WeChat Pay at this moment.
+pub fn is_being_redirected(refund: &Refund, wanted: &Redirected) -> bool {
+    refund.is_redirected()
+        && refund.redirected.as_ref().is_some_and(|redirected| {
+            !redirected.is_the_same_as(wanted)
+                && wanted.at.0.saturating_sub(redirected.at.0) < UNDER_WAY_S
+        })
+}
+
+/// Writes down where the money of an abnormal refund goes, before WeChat Pay is asked; `None` when
+/// it is not abnormal. The sweep asks in a minute what came of it.
+pub fn redirecting(
+    order: &Order,
+    refund: &Refund,
+    redirected: Redirected,
+    because: &Because,
+) -> Option<Change> {
+    match &refund.state {
+        RefundState::Abnormal => {}
+        RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Succeeded(_)
+        | RefundState::Closed
+        | RefundState::Refused(_) => return None,
+    }
+    let decision = PersonDecision {
+        to: Some(redirected.to),
+        ..PersonDecision::of(What::Redirect, &redirected.decided)
+    };
+    let then = Refund {
+        trouble: Some(REDIRECTED.to_owned()),
+        trouble_since: Some(because.at),
+        overdue_since: None,
+        redirected: Some(redirected),
+        due: Some(due::on(
+            &order.order_no,
+            because.at.0.saturating_add(SLOT_S),
+        )),
+        ..refund.clone()
+    };
+    Some(refund::staying(order, refund, then, because).decided(&decision))
+}
+
+/// Takes back where the money was to go: WeChat Pay does not take that, with this code, and says
+/// that the refund is abnormal as before. `None` when something else has been decided since, or it
+/// is not abnormal.
+pub fn not_redirected(
+    order: &Order,
+    refund: &Refund,
+    wanted: &Redirected,
+    code: &str,
+    because: &Because,
+) -> Option<Change> {
+    let stands = refund
+        .redirected
+        .as_ref()
+        .is_some_and(|redirected| redirected.is_the_same_as(wanted));
+    if !stands || refund.state != RefundState::Abnormal {
+        return None;
+    }
+    let then = Refund {
+        trouble: Some(code.to_owned()),
+        trouble_since: None,
+        redirected: None,
+        due: due::refund_look(refund, &refund.state, because.at),
+        ..refund.clone()
+    };
+    Some(refund::staying(order, refund, then, because))
+}
+
+/// A person says how the payer was paid, whose money went to the merchant's own account; `None`
+/// when it did not. A parked payment is dealt with by that. What was said before is said anew.
+pub fn paying_the_payer(
+    order: &Order,
+    refund: &Refund,
+    decided: Decided,
+    because: &Because,
+) -> Option<Change> {
+    match &refund.state {
+        RefundState::Succeeded(_) if refund.is_to_merchant() => {}
+        RefundState::Succeeded(_)
+        | RefundState::Reserved
+        | RefundState::Processing
+        | RefundState::Closed
+        | RefundState::Refused(_)
+        | RefundState::Abnormal => return None,
+    }
+    let decision = PersonDecision::of(What::PayerPaid, &decided);
+    let then = Refund {
+        payer_paid: Some(PayerPaid {
+            decided,
+            at: because.at,
+        }),
+        due: None,
+        ..refund.clone()
+    };
+    let mut change = refund::staying(order, refund, then, because);
+    if refund.of == PaymentKind::Parked && refund.payer_paid.is_none() {
+        let parked = ParkedChange {
+            transaction_id: refund.transaction_id.clone(),
+            from: ParkedState::WithMerchant,
+            to: ParkedState::Released,
+        };
+        change = parked.noted(change, because);
+        change.parked_payment = Some(parked);
+    }
+    Some(change.decided(&decision))
+}
+
+/// The id in the ledger of notices of a refund whose payer is owed, by WeChat Pay's number of it.
+pub fn owed_notice_id(refund: &Refund) -> Option<String> {
+    let refund_id = refund.refund_id.as_ref()?;
+    Some(format!("owed#{}", refund_id.as_str()))
+}
+
+/// What the ledger says of a refund whose payer is owed.
+pub const OWED: &str = "a refund went to the merchant's own account, so the payer has nothing of it: make sure of that in WeChat Pay's console, pay the payer by other means, then say how with POST .../payer-paid, or in our console where a difference stands for it";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::{RefundId, TransactionId},
+        order::OrderState,
+        refund::{
+            RefundChange,
+            tests::{because, refund},
+        },
+        settle::tests::{order, payment},
+    };
+
+    fn li(why: &str) -> Decided {
+        Decided {
+            who: "Li".into(),
+            why: why.into(),
+        }
+    }
+
+    fn to(destination: Destination, at_s: i64) -> Redirected {
+        Redirected {
+            to: destination,
+            decided: li("card gone"),
+            at: UnixSeconds(at_s),
+        }
+    }
+
+    fn paid() -> Order {
+        order(OrderState::Paid(payment("420001")))
+    }
+
+    fn moved(change: &Change) -> Refund {
+        let Some(RefundChange::Moves(_, to)) = &change.refund else {
+            panic!("{:?}", change.refund)
+        };
+        (**to).clone()
+    }
+
+    fn redirected(destination: Destination) -> Refund {
+        let abnormal = refund(RefundState::Abnormal);
+        let at_s = because().at.0;
+        let change = redirecting(&paid(), &abnormal, to(destination, at_s), &because());
+        moved(&change.unwrap())
+    }
+
+    fn arrived(refund: &Refund) -> Refund {
+        let at = RefundState::Succeeded(UnixSeconds(9));
+        moved(&refund::moving(&paid(), refund, at, None, &because()))
+    }
+
+    #[test]
+    fn where_the_money_goes_is_in_the_journal_with_who_decided_and_why_and_looked_after_in_a_minute()
+     {
+        let abnormal = refund(RefundState::Abnormal);
+        let wanted = to(Destination::Merchant, because().at.0);
+        let change = redirecting(&paid(), &abnormal, wanted.clone(), &because()).unwrap();
+        let [event] = change.events.as_slice() else {
+            panic!("{:?}", change.events)
+        };
+        assert_eq!(
+            (event.from.as_deref(), event.to.as_str()),
+            (Some("abnormal"), "abnormal")
+        );
+        let decision = event.decision.clone().unwrap();
+        assert_eq!(
+            (decision.what, decision.to),
+            (What::Redirect, Some(Destination::Merchant))
+        );
+        assert_eq!(
+            (decision.who.as_str(), decision.why.as_str()),
+            ("Li", "card gone")
+        );
+        let then = moved(&change);
+        assert_eq!(then.redirected, Some(wanted));
+        assert!(then.is_redirected() && !then.owes_its_payer());
+        assert_eq!(then.due.unwrap().at.0, because().at.0 + 60);
+        for state in [
+            RefundState::Reserved,
+            RefundState::Processing,
+            RefundState::Succeeded(UnixSeconds(1)),
+            RefundState::Closed,
+            RefundState::Refused("X".into()),
+        ] {
+            let refund = refund(state);
+            let wanted = to(Destination::Merchant, 1);
+            assert_eq!(redirecting(&paid(), &refund, wanted, &because()), None);
+        }
+    }
+
+    #[test]
+    fn the_payer_is_owed_what_went_to_the_merchant_until_a_person_says_how_it_was_paid() {
+        let owed = arrived(&redirected(Destination::Merchant));
+        assert!(owed.owes_its_payer());
+        assert!(owed.due.is_some(), "people are told of it again");
+        let change = paying_the_payer(&paid(), &owed, li("by bank"), &because()).unwrap();
+        let decision = change.events[0].decision.clone().unwrap();
+        assert_eq!((decision.what, decision.to), (What::PayerPaid, None));
+        let paid_out = moved(&change);
+        assert!(!paid_out.owes_its_payer());
+        assert_eq!(
+            (paid_out.due, &paid_out.payer_paid.unwrap().decided),
+            (None, &li("by bank"))
+        );
+
+        let to_card = arrived(&redirected(Destination::User));
+        let never_abnormal = arrived(&refund(RefundState::Processing));
+        let on_its_way = redirected(Destination::Merchant);
+        for other in [to_card, never_abnormal, on_its_way] {
+            assert!(!other.owes_its_payer());
+            let closed = paying_the_payer(&paid(), &other, li("by bank"), &because());
+            assert_eq!(closed, None, "{:?}", other.state);
+        }
+    }
+
+    #[test]
+    fn a_parked_payment_that_went_to_the_merchant_is_not_refunded_and_dealt_with_by_what_a_person_says()
+     {
+        let parked = Refund {
+            of: PaymentKind::Parked,
+            transaction_id: TransactionId::parse("420002").unwrap(),
+            ..redirected(Destination::Merchant)
+        };
+        let at = RefundState::Succeeded(UnixSeconds(9));
+        let change = refund::moving(&paid(), &parked, at, None, &because());
+        let to = change.parked_payment.as_ref().unwrap().to;
+        assert_eq!(to, ParkedState::WithMerchant);
+        let owed = moved(&change);
+        let change = paying_the_payer(&paid(), &owed, li("by bank"), &because()).unwrap();
+        let parked = change.parked_payment.clone().unwrap();
+        assert_eq!(
+            (parked.from, parked.to),
+            (ParkedState::WithMerchant, ParkedState::Released)
+        );
+        assert!(change.events.iter().all(|event| event.decision.is_some()));
+        let again = paying_the_payer(&paid(), &moved(&change), li("in cash"), &because());
+        let again = again.unwrap();
+        assert_eq!(again.parked_payment, None, "that is over");
+        assert_eq!(moved(&again).payer_paid.unwrap().decided, li("in cash"));
+    }
+
+    #[test]
+    fn what_wechat_pay_does_not_take_is_taken_back_unless_somebody_decided_since() {
+        let sent = redirected(Destination::User);
+        let wanted = sent.redirected.clone().unwrap();
+        let taken_back = |refund: &Refund, wanted: &Redirected| {
+            not_redirected(&paid(), refund, wanted, "PARAM_ERROR", &because())
+        };
+        let then = moved(&taken_back(&sent, &wanted).unwrap());
+        assert_eq!(
+            (&then.redirected, then.trouble.as_deref()),
+            (&None, Some("PARAM_ERROR"))
+        );
+        assert_eq!(taken_back(&sent, &to(Destination::Merchant, 0)), None);
+        assert_eq!(taken_back(&then, &wanted), None);
+        assert_eq!(taken_back(&arrived(&sent), &wanted), None);
+    }
+
+    #[test]
+    fn of_two_persons_who_send_a_refund_on_at_once_the_second_waits_until_the_first_ones_call_is_over()
+     {
+        let sent = redirected(Destination::Merchant);
+        let began_s = sent.redirected.as_ref().unwrap().at.0;
+        let other = |after_s| to(Destination::User, began_s + after_s);
+        assert!(is_being_redirected(&sent, &other(0)));
+        assert!(is_being_redirected(&sent, &other(UNDER_WAY_S - 1)));
+        assert!(!is_being_redirected(&sent, &other(UNDER_WAY_S)));
+        let same = to(Destination::Merchant, began_s + 1);
+        assert!(
+            !is_being_redirected(&sent, &same),
+            "a repeat is the same decision"
+        );
+        let back = Refund {
+            trouble: Some(refund::ABNORMAL_AGAIN.into()),
+            ..sent
+        };
+        assert!(!is_being_redirected(&back, &other(1)));
+    }
+
+    #[test]
+    fn a_decision_passes_through_one_text_whatever_people_write() {
+        for why in ["plain", "he said \"no\"\n{}<$.a>", "退款给商户", ""] {
+            let decision = PersonDecision {
+                to: Some(Destination::Merchant),
+                ..PersonDecision::of(What::Redirect, &li(why))
+            };
+            let text = decision.to_text();
+            assert!(
+                text.chars()
+                    .all(|letter| letter.is_ascii_alphanumeric() || "+/=".contains(letter))
+            );
+            assert_eq!(PersonDecision::of_text(&text), Some(decision));
+        }
+        for unread in ["", "e30=", "?", "W10="] {
+            assert_eq!(PersonDecision::of_text(unread), None, "{unread}");
+        }
+    }
+
+    #[test]
+    fn the_ledger_knows_what_is_owed_by_wechat_pays_number() {
+        let mut owed = arrived(&redirected(Destination::Merchant));
+        assert_eq!(owed_notice_id(&owed), None);
+        owed.refund_id = Some(RefundId::parse("500001").unwrap());
+        assert_eq!(owed_notice_id(&owed).as_deref(), Some("owed#500001"));
+    }
+}
