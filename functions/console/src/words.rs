@@ -162,6 +162,22 @@ pub(crate) fn about_refund(decision: &PersonDecision) -> &'static str {
 
 /// What the page says after a decision; nothing once the difference stands elsewhere than the decision led to.
 pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'static str> {
+    let mut steps = difference.history.iter().rev();
+    let last = steps.find_map(|step| step.decision);
+    let is_last = last == Some(decision);
+    // Steps of earlier versions do not say what was decided, and led to nothing of the latter.
+    let leads_anew = match decision {
+        Decision::Release | Decision::Redirect | Decision::PayerPaid | Decision::Reopen => true,
+        Decision::Propose
+        | Decision::ProposePaid
+        | Decision::Approve
+        | Decision::Reject
+        | Decision::Explain
+        | Decision::Retry => false,
+    };
+    if !is_last && (last.is_some() || leads_anew) {
+        return None;
+    }
     let led_to = match decision {
         Decision::Propose => (
             State::Proposed,
@@ -203,7 +219,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
                 }
             },
         ),
-        Decision::Reject if difference.state == State::Open => (
+        Decision::Reject if difference.state == State::Open && is_last => (
             State::Open,
             "It is rejected, and the difference is as open as before.",
         ),
@@ -229,7 +245,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
             State::Explained,
             "It stands in the order’s journal how the payer was paid, and the difference is closed.",
         ),
-        Decision::Explain if difference.state == State::Proposed => (
+        Decision::Explain if difference.wanted == Wanted::Explain => (
             State::Proposed,
             "The explanation is kept. For this amount a second, different person has to approve it.",
         ),

@@ -401,13 +401,12 @@ impl Request<'_> {
             .refunding
             .payer_paid(&of, &asked.decided, &self.cause, self.trace.id())
             .await;
-        match decided.map_err(|error| Problem::unavailable(&error))? {
-            Decided::NotNow(_) => Err(Problem::payer_not_owed()),
-            decided => {
-                let refund = decided_refund(decided, "succeeded")?;
-                Ok(view::answer(StatusCode::OK, &view::refund(&refund)))
-            }
+        let decided = decided.map_err(|error| Problem::unavailable(&error))?;
+        if matches!(decided, Decided::NotNow(_)) {
+            return Err(Problem::payer_not_owed());
         }
+        let refund = decided_refund(decided, "succeeded")?;
+        Ok(view::answer(StatusCode::OK, &view::refund(&refund)))
     }
 
     /// Sends the webhook of one event once more.

@@ -369,13 +369,13 @@ impl Refunding {
                 Asked::News(news) => {
                     let which = Which::Ours(refund_no);
                     let settled = self.settle_found(&news, &which, cause, trace).await?;
-                    self.note_redirection(claimed, news.status).await?;
+                    let noted = self.note_redirection(claimed, news.status).await?;
                     match &settled {
                         Settled::StillOpen => {
                             let no_end = NoEnd::Processing;
                             return self.without_end(claimed, &no_end, cause, trace).await;
                         }
-                        Settled::AlreadyDone => say_who_is_needed(claimed),
+                        Settled::AlreadyDone => say_who_is_needed(&noted),
                         Settled::Changed | Settled::Parked { .. } => {}
                     }
                     return Ok(driven(settled));
@@ -585,6 +585,18 @@ impl Refunding {
         within: Duration,
         (cause, trace): (&Cause, &str),
     ) -> Result<Decided, RefundError> {
+        // Boxed, since it is all that can happen to an abnormal refund.
+        Box::pin(self.send_on(of, to, decided, within, (cause, trace))).await
+    }
+
+    async fn send_on(
+        &self,
+        of: &RefundOf<'_>,
+        to: &AbnormalTo,
+        decided: &refund_decision::Decided,
+        within: Duration,
+        (cause, trace): (&Cause, &str),
+    ) -> Result<Decided, RefundError> {
         let wanted = Redirected {
             to: to.destination(),
             decided: decided.clone(),
@@ -622,6 +634,13 @@ impl Refunding {
                 Ok(news) => {
                     let news = news.told_under(request_id);
                     let refund = self.after_news(of, &news, refund, cause, trace).await?;
+                    // A twin that was refused may have taken the decision back meanwhile.
+                    let refund = if refund.state == RefundState::Abnormal {
+                        let again = self.write_redirected(of, &wanted, cause, trace);
+                        again.await?.unwrap_or(refund)
+                    } else {
+                        refund
+                    };
                     Ok(Decided::Done(Box::new(refund)))
                 }
                 // It was taken all the same.
@@ -1342,16 +1361,19 @@ impl Refunding {
         &self,
         claimed: &Refund,
         status: NewsStatus,
-    ) -> Result<(), RefundError> {
+    ) -> Result<Refund, RefundError> {
         let trouble = match (&claimed.state, status, claimed.is_redirected()) {
             (RefundState::Abnormal, NewsStatus::Processing, false) => REDIRECTED,
             (RefundState::Abnormal, NewsStatus::Abnormal, true) => ABNORMAL_AGAIN,
-            (_, _, _) => return Ok(()),
+            (_, _, _) => return Ok(claimed.clone()),
         };
         if let Some(due) = claimed.due {
             self.books.orders.hold_refund(claimed, trouble, due).await?;
         }
-        Ok(())
+        Ok(Refund {
+            trouble: Some(trouble.to_owned()),
+            ..claimed.clone()
+        })
     }
 }
 

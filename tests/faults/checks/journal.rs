@@ -185,7 +185,9 @@ pub(super) fn what_wechat_pay_told_has_its_request_id(
             let (to, id) = (text(event, "to"), text(event, "wechat_request_id"));
             let by_notice = text(event, "cause_kind") == "notice";
             let is_known = by_notice || given.contains(id);
-            if TOLD.contains(&to) && (id.is_empty() || !is_known || !logged.contains(id)) {
+            // A person's decision leaves the state as it is, and nobody told of that.
+            let came_to = text(event, "from") != to && TOLD.contains(&to);
+            if came_to && (id.is_empty() || !is_known || !logged.contains(id)) {
                 found.add(
                     "what WeChat Pay told has its Request-ID",
                     format!("{order_no} became {to} by {id:?}"),

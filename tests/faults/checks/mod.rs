@@ -38,6 +38,7 @@ pub(crate) fn at_any_moment(play: &mut Play) {
     money::no_more_is_refunded_than_was_paid(&play.scene, &books, &mut found);
     money::what_is_booked_was_paid(&play.scene, &books, &mut found);
     money::refunds_keep_their_numbers(&play.scene, &books, &mut found);
+    money::what_goes_to_the_merchant_is_on_record(&play.scene, &books, &mut found);
     traffic::what_was_acknowledged_was_queued(&play.scene, &mut found);
     traffic::refunds_of_a_payment_go_out_a_minute_apart(&play.scene, &mut found);
     days::every_difference_is_found_once(&books, &mut found);

@@ -184,6 +184,48 @@ pub(super) fn refunds_keep_their_numbers(scene: &Scene, books: &Books, found: &m
     }
 }
 
+/// Money that WeChat Pay was told to send to the merchant's own account stands as that in our
+/// books, with who decided it, in the refund and in the journal: it is never taken for the payer's.
+pub(super) fn what_goes_to_the_merchant_is_on_record(
+    scene: &Scene,
+    books: &Books,
+    found: &mut Findings,
+) {
+    for there in scene.wechat().refunds() {
+        let sent = there.redirected.as_ref();
+        if !sent.is_some_and(|sent| sent["type"] == "MERCHANT_BANK_CARD") {
+            continue;
+        }
+        let book = books.orders.get(&there.out_trade_no);
+        let here = book.and_then(|book| {
+            let mut refunds = book.refunds.iter();
+            refunds.find(|refund| text(refund, "out_refund_no") == there.out_refund_no)
+        });
+        let is_on_record = here.is_some_and(|refund| {
+            text(refund, "sent_to") == "merchant" && !text(refund, "sent_by").is_empty()
+        });
+        let is_in_the_journal = book.is_some_and(|book| {
+            let mut events = book.events.iter();
+            events.any(|event| !text(event, "decision").is_empty())
+        });
+        let parked = book.and_then(|book| {
+            let mut payments = book.payments.iter();
+            payments.find(|payment| text(payment, "transaction_id") == there.transaction_id)
+        });
+        let is_given_back = parked.is_some_and(|parked| state(parked) == "refunded");
+        if !is_on_record || !is_in_the_journal || is_given_back {
+            found.add(
+                "what goes to the merchant is on record",
+                format!(
+                    "{} went to the merchant, and here it is {:?}",
+                    there.out_refund_no,
+                    here.map(|refund| (state(refund), text(refund, "sent_to")))
+                ),
+            );
+        }
+    }
+}
+
 /// Whether a client was told that a refund is not taken on.
 pub(super) fn is_refusal_of_a_refund(wish: &Wish, answer: &Answer) -> bool {
     let asks_for_one = wish.method == "POST" && wish.path.ends_with("/refunds");

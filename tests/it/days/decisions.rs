@@ -296,8 +296,9 @@ async fn a_refund_that_a_person_released_is_not_made_anew() {
     let id = proposed.about.transaction_id.as_deref().unwrap();
     let refund = format!("/v1/orders/TWICE-1/refunds/second-{id}");
     let body = serde_json::json!({"who": "Li", "why": "paid back in cash"});
-    for alone in ["release", "retry"] {
-        let answer = bench.post(&format!("{refund}/{alone}"), &body).await;
+    let nothing = serde_json::json!({});
+    for (alone, body) in [("release", &body), ("retry", &nothing)] {
+        let answer = bench.post(&format!("{refund}/{alone}"), body).await;
         let code = &answer.body["code"];
         assert_eq!(
             (answer.status, code),
@@ -370,9 +371,8 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
     assert_eq!(bench.told(day).await, open, "nor does a later run");
     let id = &admin.refunds()[0].transaction_id;
     let path = format!("/v1/orders/FOREIGN-1/refunds/auto-{id}/abnormal");
-    let asked = bench
-        .post(&path, &serde_json::json!({"to": "merchant"}))
-        .await;
+    let to = serde_json::json!({"to": "merchant", "who": "Li", "why": "card gone"});
+    let asked = bench.post(&path, &to).await;
     assert_eq!(asked.status, 404, "the order is no client's");
     let stuck = only(&bench, day).await;
     let again = stuck.decided(Decision::Propose, "li", "once more", bench.clock.now());
