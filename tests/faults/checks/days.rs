@@ -26,18 +26,28 @@ const STEPS: &[(&str, &[&str])] = &[
             "explained",
         ],
     ),
+    // Open: the refund that it was about does not get on, and nobody decided anything.
     (
         "proposed",
-        &["proposed", "approved", "rejected", "repaired", "explained"],
+        &[
+            "proposed",
+            "approved",
+            "rejected",
+            "repaired",
+            "explained",
+            "open",
+        ],
     ),
-    // Open: what was approved could not be done. Repaired: an order was taken on again, or the refund was quick.
-    ("approved", &["on_its_way", "repaired", "open"]),
+    // Open: what was approved could not be done. Repaired: an order was taken on again, or the refund was quick. Explained: it
+    // stands in the journal how the payer was paid.
+    ("approved", &["on_its_way", "repaired", "open", "explained"]),
     // Repaired: the money has arrived.
     ("on_its_way", &["on_its_way", "repaired", "open"]),
     ("rejected", &["proposed", "explained"]),
     // A later run finds it again.
     ("repaired", &["open"]),
-    ("explained", &[]),
+    // A person opened it again.
+    ("explained", &["open"]),
 ];
 
 /// Kinds of differences that are money to be given back.
