@@ -276,7 +276,7 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
                 "mend what WeChat Pay refuses it for and try the refund again; or release it and pay the payer by other means"
             }
             Stage::Closed => "decide anew about the money: the refund failed for good",
-            Stage::Succeeded => "pay the payer by other means, then explain how",
+            Stage::Succeeded => "pay the payer by other means, then say how",
             Stage::Released => "explain how the payer was paid",
         },
         (State::Open, None) if was_tried(difference) => {
@@ -287,9 +287,19 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
             Wanted::TakeOn { .. } => {
                 "make sure that the order is that client’s; approve to take it on as paid, or reject"
             }
-            Wanted::Refund | Wanted::Retry | Wanted::Release | Wanted::Redirect => {
+            Wanted::Refund | Wanted::Retry => {
                 "make sure that the money is not ours to keep; approve its refund, or reject it"
             }
+            Wanted::Redirect => {
+                "make sure that the payer’s account does not take the money; approve to send it to the merchant’s own account, or reject"
+            }
+            Wanted::Release => {
+                "make sure that the payer is paid by other means; approve to give the refund up, or reject"
+            }
+            Wanted::PayerPaid => {
+                "make sure that the payer was paid as it is said; approve, or reject"
+            }
+            Wanted::Explain => "make sure that the explanation holds; approve, or reject",
         },
         (State::Approved, _) => "nothing: it is being carried out",
         (State::OnItsWay, _) => "nothing: it is repaired once the money has arrived",
@@ -297,7 +307,9 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
             "nothing if the money stays; else propose anew what is to become of it, or explain how it was settled"
         }
         (State::Repaired, _) => "nothing: both sides agree, or the money is back",
-        (State::Explained, _) => "nothing: a person said why it is right as it is",
+        (State::Explained, _) => {
+            "nothing: it is said why it is right as it is; open it again if that does not hold"
+        }
     }
 }
 

@@ -936,11 +936,20 @@ impl Difference {
         }
     }
 
-    /// The larger amount of both sides, in fen, whichever way it moved. None where no side has one,
-    /// and of many told as one, whose sum does not say how large each is.
+    /// What it is about, in fen: the larger amount of both sides, whichever way it moved; of a fee,
+    /// what both sides are apart. None where no side has an amount, and of many told as one, whose
+    /// sum does not say how large each is.
     pub fn amount_fen(&self) -> Option<i64> {
+        /// 1/100000 yuan in a fen.
+        const E5_IN_A_FEN: i64 = 1_000;
         if self.aggregate.is_some() {
             return None;
+        }
+        let fee_e5 = |side: &Option<Side>| side.as_ref().and_then(|side| side.fee_e5);
+        if let (Some(there), Some(here)) = (fee_e5(&self.there), fee_e5(&self.here)) {
+            let apart = there.saturating_sub(here).saturating_abs();
+            let rounded_up = apart.saturating_add(E5_IN_A_FEN - 1);
+            return Some(rounded_up.div_euclid(E5_IN_A_FEN));
         }
         let sides = [&self.there, &self.here].into_iter().flatten();
         sides
@@ -1688,6 +1697,23 @@ mod tests {
             };
             assert_eq!(explained.state, expected, "{there:?} {here:?}");
         }
+        let fee = |fee_e5, amount_fen| {
+            Some(Side {
+                fee_e5: Some(fee_e5),
+                amount_fen,
+                ..Side::default()
+            })
+        };
+        let off_the_rate = Difference {
+            there: fee(600_000, Some(9_000_000)),
+            here: fee(-1, None),
+            ..difference(Kind::FeeOffTheRate)
+        };
+        assert_eq!(
+            off_the_rate.amount_fen(),
+            Some(601),
+            "what the fees are apart"
+        );
         let many = of_many(Kind::FeeOffTheRate, 2);
         let explained = decide(&many, Decision::Explain, "li").unwrap();
         assert_eq!(explained.state, State::Proposed, "they may cancel out");
