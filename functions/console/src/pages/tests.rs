@@ -291,6 +291,7 @@ fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it
         at: NOW,
         trace: String::new(),
         request_id: None,
+        decision: None,
     };
     let refund_no = RefundNo::parse("second-4200001").unwrap();
     let ours = || Cause::Reconciliation("run-1".to_owned());
@@ -468,6 +469,7 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
     );
     let found = found(Kind::AmountDiffers);
     let view = DifferenceView {
+        explain_alone: ExplainAlone::default(),
         viewer: &li(),
         missing: Some(date().plus_days(1)),
         difference: &found,
