@@ -186,7 +186,7 @@ impl Breakdown {
 #[cfg(test)]
 pub(crate) mod tests {
     use payments::reconcile::{
-        difference::{About, Decision},
+        difference::{About, Decision, Side},
         run::{BillDate, PartDone},
         totals::Totals,
     };
@@ -224,7 +224,11 @@ pub(crate) mod tests {
             order_no: Some(order_no.to_owned()),
             ..About::default()
         };
-        Difference::found(date, kind, about, None, None, "run-1", NOW)
+        let there = Side {
+            amount_fen: Some(100),
+            ..Side::default()
+        };
+        Difference::found(date, kind, about, Some(there), None, "run-1", NOW)
     }
 
     #[test]

@@ -165,7 +165,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
     let mut steps = difference.history.iter().rev();
     let last = steps.find_map(|step| step.decision);
     let is_last = last == Some(decision);
-    // Steps of earlier versions do not say what was decided, and led to nothing of the latter.
+    // Each of these led there by its own step alone.
     let leads_anew = match decision {
         Decision::Release | Decision::Redirect | Decision::PayerPaid | Decision::Reopen => true,
         Decision::Propose
@@ -175,7 +175,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
         | Decision::Explain
         | Decision::Retry => false,
     };
-    if !is_last && (last.is_some() || leads_anew) {
+    if leads_anew && !is_last {
         return None;
     }
     let led_to = match decision {

@@ -38,7 +38,7 @@ fn found(kind: Kind) -> Difference {
         ..About::default()
     };
     let there = Side {
-        amount_fen: Some(123_456),
+        amount_fen: Some(12_345),
         state: Some(EVIL.to_owned()),
         at: Some(NOW),
         note: Some(EVIL.to_owned()),
@@ -101,7 +101,7 @@ fn one(viewer: &Viewer, difference_: &Difference, journal: Option<Vec<Event>>) -
         difference: difference_,
         journal,
         now: NOW,
-        explain_alone: ExplainAlone { max_fen: 123_456 },
+        explain_alone: ExplainAlone::default(),
         done: None,
         draft: None,
     };
