@@ -406,7 +406,7 @@ impl Request<'_> {
             return Err(Problem::payer_not_owed());
         }
         let refund = decided_refund(decided, "succeeded")?;
-        Ok(view::answer(StatusCode::OK, &view::refund(&refund)))
+        self.shown_refund(&refund).await
     }
 
     /// Sends the webhook of one event once more.
