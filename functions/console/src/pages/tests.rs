@@ -291,6 +291,8 @@ fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it
         at: NOW,
         trace: String::new(),
         request_id: None,
+        refusal: None,
+        next_try_at: None,
         decision: None,
     };
     let refund_no = RefundNo::parse("second-4200001").unwrap();
