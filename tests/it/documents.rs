@@ -170,7 +170,7 @@ impl Bench {
 
     /// Waits until a command says this.
     fn await_told(&self, script: &str, wanted: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(180);
         loop {
             let told = self.shell.run(script, "").unwrap_or_else(|told| told);
             if told.contains(wanted) {
@@ -556,6 +556,12 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     );
     assert!(told.starts_with(&sha1), "{told}");
     bench.run("reconciliation.md", "logs reconcile", &[]);
+
+    // Money that went to the merchant: by now WeChat Pay has said so, and a person says how the payer was paid.
+    let status = "cargo client refund-status DOC-MERCHANT r1";
+    bench.await_told(status, "\"payer_owed\": true");
+    let paid = "cargo client refund-payer-paid";
+    bench.run("refunds.md", paid, &one("DOC-MERCHANT"));
 
     // Something that is refused, with its causes.
     let refused = shell::post(&format!("{api}/v1/callbacks/wechatpay"), "{}");
