@@ -111,3 +111,38 @@ async fn a_payment_that_was_found_by_asking_has_the_id_of_the_question_and_a_rej
         .find(|line| line["message"] == "the order is rejected");
     assert_eq!(rejected.unwrap()["wechat_request_id"], told[0].1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bill_is_logged_with_the_request_id_of_its_download_whether_it_is_sent_or_refused() {
+    let bench = Bench::start().await;
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    let admin = bench.wechat.admin();
+    let refused = Rule::times(Fault::ServerErrorBefore { status: 500 }, 1).at(Endpoint::BillFile);
+    admin.add_fault(refused).unwrap();
+    let lines = Lines::default();
+    lines
+        .of(async {
+            bench.begin_day(day, false).await;
+            assert_eq!(bench.work_off_days().await, 1, "it comes again");
+            bench.advance(Duration::from_secs(10)).await;
+            bench.reconcile(day, false).await;
+        })
+        .await;
+    let logged = lines.take_all();
+    let ids = |message: &str| -> Vec<&Value> {
+        let told = logged.iter().filter(|line| line["message"] == message);
+        told.map(|line| &line["wechat_request_id"]).collect()
+    };
+    let (refused, sent) = (
+        ids("WeChat Pay refused to send a bill"),
+        ids("WeChat Pay sends a bill"),
+    );
+    assert_eq!(refused.len(), 1);
+    assert!(!sent.is_empty());
+    for id in refused.iter().chain(&sent) {
+        let id = id.as_str().unwrap_or_default();
+        assert!(!["", "none"].contains(&id), "{id}");
+    }
+}

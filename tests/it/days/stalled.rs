@@ -4,7 +4,7 @@ use adapters::queues::ReconcileWork;
 use payments::reconcile::run::{BillDate, RunState};
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
-use crate::support::Bench;
+use crate::support::{Bench, Lines};
 
 /// Somebody asks for a run.
 async fn ask(bench: &Bench, date: BillDate, run_id: &str, dry_run: bool) -> ReconcileWork {
@@ -130,4 +130,27 @@ async fn a_run_that_is_asked_for_in_the_future_keeps_no_other_from_the_day() {
     ask(&bench, day, "of-today", false).await;
     assert_eq!(bench.work_off_days().await, 0);
     assert_eq!(bench.run_of(day).await.id, "of-today");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_is_counted_as_one_and_never_as_a_day_that_was_reconciled() {
+    let bench = Bench::start().await;
+    let day = a_day(&bench).await;
+    let lines = Lines::default();
+    for (dry_run, reconciled, previewed) in [(true, None, Some(1)), (false, Some(1), None)] {
+        lines.of(bench.reconcile(day, dry_run)).await;
+        let logged = lines.take("INFO");
+        let done = logged
+            .iter()
+            .filter(|line| line["message"] == "day reconciled");
+        let counted: Vec<_> = done
+            .map(|line| {
+                (
+                    line["DaysReconciled"].as_u64(),
+                    line["DaysPreviewed"].as_u64(),
+                )
+            })
+            .collect();
+        assert_eq!(counted, [(reconciled, previewed)], "dry_run {dry_run}");
+    }
 }
