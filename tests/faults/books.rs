@@ -28,6 +28,8 @@ pub(crate) struct DayBook {
     /// The latest preview.
     pub(crate) preview: Value,
     pub(crate) differences: Vec<Value>,
+    /// What differences made of a run's sums, by the sort keys of the items that say so.
+    pub(crate) gaps: BTreeMap<String, Value>,
 }
 
 /// One order number's items.
@@ -136,14 +138,15 @@ fn days(scene: &Scene) -> BTreeMap<String, DayBook> {
         {
             continue; // a list of differences, which are read by themselves, and a place in it
         }
-        if text(&item, "sk").starts_with("gaps#") {
-            continue; // what a run's differences made of its sums: it decides nothing
-        }
         let date = text(&item, "pk").strip_prefix(&prefix).expect("a day");
         let day = days.entry(date.to_owned()).or_default();
         let body: Value = serde_json::from_str(text(&item, "body")).expect("JSON");
-        assert_eq!(text(&item, "state"), body["state"], "what is told apart");
         let sk = text(&item, "sk");
+        if sk.starts_with("gaps#") {
+            day.gaps.insert(sk.to_owned(), body);
+            continue;
+        }
+        assert_eq!(text(&item, "state"), body["state"], "what is told apart");
         match sk.split('#').next().unwrap_or_default() {
             "run" if sk == "run#preview" => day.preview = body,
             "run" => day.run = body,

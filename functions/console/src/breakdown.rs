@@ -5,11 +5,12 @@
 //! counted = repaired + explained + rejected + on its way + open + other days
 //! ```
 //!
-//! Each difference counts with what it made of the run's own sums, in the state that it has now. What none of them makes stands on
-//! another day of one side, near midnight, or agreed when it was read again: the run looked at each row and line of it. Only where
-//! it left rows unread is that open too.
+//! Each difference counts with what it made of the run's own sums, in the state that it has now.
+//! What none of them makes is mostly on another day of one side, near midnight, or agreed when it
+//! was read again: the run looked at each row and line of it. It is not called open, nor good
+//! either. Where the run left rows unread, it stands where the difference of those rows does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use payments::reconcile::{
     difference::{Difference, Kind, State},
@@ -30,7 +31,8 @@ pub(crate) enum End {
     OnItsWay,
     /// Somebody has to decide.
     Open,
-    /// It stands on another day of one side, or agreed when it was read again.
+    /// No difference makes it: it stands on another day of one side, near midnight, or agreed when
+    /// it was read again.
     OtherDays,
 }
 
@@ -79,6 +81,11 @@ pub(crate) struct Breakdown {
     of_each: BTreeMap<String, Gaps>,
     ends: BTreeMap<End, Gaps>,
     met: Gaps,
+    /// The products of which something is open, also where that makes up for itself in the sum.
+    open: BTreeSet<String>,
+    /// Where the rows stand that nobody looked at, if there are such: of several differences, the
+    /// one that is furthest from its end.
+    unread: Option<End>,
 }
 
 impl Breakdown {
@@ -95,18 +102,17 @@ impl Breakdown {
 
     /// Counts a difference where it stands.
     pub(crate) fn take(&mut self, one: &Difference) {
-        if one.kind == Kind::UncheckedRows && one.state.needs_somebody() {
+        let end = End::of(one.state);
+        if one.kind == Kind::UncheckedRows && end != End::Repaired {
             // Nobody looked at the rows: what no other difference makes is theirs.
-            let rest = self.rest();
-            self.ends.entry(End::Open).or_default().add_all(&rest);
-            self.met.add_all(&rest);
-            self.told = self.told.take().map(|_| self.counted.clone());
-            return;
+            self.unread = self.unread.max(Some(end));
         }
         if let Some(gaps) = self.of_each.get(&one.id) {
             self.met.add_all(gaps);
-            let end = self.ends.entry(End::of(one.state)).or_default();
-            end.add_all(gaps);
+            self.ends.entry(end).or_default().add_all(gaps);
+            if end == End::Open {
+                self.open.extend(gaps.0.keys().cloned());
+            }
         }
     }
 
@@ -145,29 +151,33 @@ impl Breakdown {
     }
 
     fn gaps(&self, end: End) -> Gaps {
-        match end {
-            End::OtherDays => self.rest(),
-            End::Repaired | End::Explained | End::Rejected | End::OnItsWay | End::Open => {
-                self.ends.get(&end).cloned().unwrap_or_default()
-            }
+        let mut gaps = self.ends.get(&end).cloned().unwrap_or_default();
+        if self.unread.unwrap_or(End::OtherDays) == end {
+            gaps.add_all(&self.rest());
         }
+        gaps
     }
 
-    /// What is left of what was counted, without what is repaired since.
+    /// What is left of what was counted, without what is repaired since: all that was counted,
+    /// while it is not known what of that the repaired ones made.
     pub(crate) fn now(&self) -> Gap {
-        self.counted().less(self.at(End::Repaired))
+        let repaired = self.at(End::Repaired);
+        let repaired = self.is_whole().then_some(repaired);
+        self.counted().less(repaired.unwrap_or_default())
     }
 
     /// The same of one product.
     pub(crate) fn now_of(&self, product: &str) -> Gap {
-        self.counted_of(product)
-            .less(self.at_of(End::Repaired, product))
+        let repaired = self.at_of(End::Repaired, product);
+        let repaired = self.is_whole().then_some(repaired);
+        self.counted_of(product).less(repaired.unwrap_or_default())
     }
 
-    /// Whether something is open: all that was counted, while it is not known what of it is.
+    /// Whether something is open, be it that it makes up for itself in the sums: all that was
+    /// counted, while it is not known what of it is.
     pub(crate) fn is_open(&self) -> bool {
         if self.is_whole() {
-            !self.gaps(End::Open).0.is_empty()
+            !self.open.is_empty() || !self.gaps(End::Open).0.is_empty()
         } else {
             !self.counted.0.is_empty()
         }
@@ -176,7 +186,7 @@ impl Breakdown {
     /// The same of one product.
     pub(crate) fn is_open_of(&self, product: &str) -> bool {
         if self.is_whole() {
-            !self.at_of(End::Open, product).is_none()
+            self.open.contains(product) || !self.at_of(End::Open, product).is_none()
         } else {
             !self.counted_of(product).is_none()
         }
@@ -283,6 +293,72 @@ pub(crate) mod tests {
         assert!(breakdown.is_whole() && breakdown.is_open_of("NATIVE"));
         assert_eq!(breakdown.at(End::Open).paid_fen, 30);
         assert!(breakdown.at(End::OtherDays).is_none());
+    }
+
+    #[test]
+    fn what_is_open_is_so_where_it_makes_up_for_itself_in_the_sum() {
+        let explained = found(Kind::AmountDiffers, "C")
+            .decided(Decision::Explain, "li", "a discount", NOW)
+            .unwrap();
+        let all = [
+            (found(Kind::AmountDiffers, "A"), 5),
+            (found(Kind::AmountDiffers, "B"), -5),
+            (explained, 30),
+        ];
+        let of_each = all.iter().map(|(one, fen)| (one.id.clone(), gap_of(*fen)));
+        let mut run = run(30, None);
+        let mut told = Gaps::default();
+        all.iter().for_each(|(_, fen)| told.add_all(&gap_of(*fen)));
+        run.parts_done.get_mut(&0).unwrap().told = Some(told);
+        let mut breakdown = Breakdown::begin(&run, Some(of_each.collect()));
+        all.iter().for_each(|(one, _)| breakdown.take(one));
+        assert!(breakdown.is_whole() && breakdown.at(End::Open).is_none());
+        assert!(breakdown.is_open() && breakdown.is_open_of("NATIVE"));
+        assert!(!breakdown.is_open_of("APP"));
+    }
+
+    /// What a difference of an amount makes of the sums.
+    fn gap_of(paid_fen: i64) -> Gaps {
+        let mut gaps = Gaps::default();
+        let gap = Gap {
+            paid_fen,
+            ..Gap::default()
+        };
+        gaps.add("NATIVE", gap);
+        gaps
+    }
+
+    /// A try that died booked it, so that the one after it counted it on both sides.
+    #[test]
+    fn what_a_run_did_not_count_as_a_difference_is_not_taken_off_its_sums() {
+        let repaired = found(Kind::PaidThereUnpaidHere, "A").repaired("run-1", "x", NOW);
+        let of_each = BTreeMap::from([(repaired.id.clone(), gaps(100))]);
+        let mut breakdown = Breakdown::begin(&run(0, Some(0)), Some(of_each));
+        breakdown.take(&repaired);
+        assert!(!breakdown.is_whole());
+        assert!(breakdown.now().is_none() && breakdown.now_of("NATIVE").is_none());
+        assert!(!breakdown.is_open());
+    }
+
+    #[test]
+    fn rows_that_nobody_looked_at_stand_where_their_differences_do_and_open_before_all() {
+        let open = found(Kind::UncheckedRows, "first part");
+        let explained = found(Kind::UncheckedRows, "second part");
+        let explain = |by, one: &Difference| one.decided(Decision::Explain, by, "one cause", NOW);
+        let explained = explain("li", &explained).unwrap();
+        let over = open.repaired("run-2", "agrees", NOW);
+        let at = |all: &[&Difference]| {
+            let mut breakdown = Breakdown::begin(&run(30, Some(0)), Some(BTreeMap::new()));
+            all.iter().for_each(|one| breakdown.take(one));
+            assert!(breakdown.is_whole());
+            let ends = End::ALL.into_iter();
+            let mut ends = ends.filter(|end| !breakdown.at(*end).is_none());
+            (ends.next(), ends.next())
+        };
+        assert_eq!(at(&[&explained]), (Some(End::Explained), None));
+        assert_eq!(at(&[&explained, &open]), (Some(End::Open), None));
+        assert_eq!(at(&[&open, &explained]), (Some(End::Open), None));
+        assert_eq!(at(&[&over]), (Some(End::OtherDays), None));
     }
 
     #[test]

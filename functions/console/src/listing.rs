@@ -67,7 +67,7 @@ pub(crate) async fn day(
 ) -> Result<Day, ReconciliationError> {
     let mut day = Day::default();
     if let Some(run) = run {
-        let gaps = table.gaps(date, &run.id, GAPS_MAX).await?;
+        let gaps = table.gaps(run, GAPS_MAX).await?;
         day.breakdown = Breakdown::begin(run, gaps);
     }
     let mut after = None;

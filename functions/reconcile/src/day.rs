@@ -250,14 +250,15 @@ async fn one_part(
     };
     metrics::found(run, &found);
     let gaps = finding.gaps();
-    let (date, of_part) = (run.date, part.number);
+    let (date, of_part, attempt) = (run.date, part.number, desk.random.id());
     desk.reconciliations
-        .save_gaps(date, &run.id, of_part, &gaps)
+        .save_gaps(date, &run.id, of_part, &attempt, &gaps)
         .await?;
     let mut told = Gaps::default();
     gaps.values().for_each(|gaps| told.add_all(gaps));
     let done = PartDone {
         told: Some(told),
+        gaps_of: (!gaps.is_empty()).then_some(attempt),
         there: matched.totals,
         here: matched.books.totals(),
         differences: differences::count(&found),

@@ -1,6 +1,6 @@
 //! Reconciled days: each difference once, decided as the design says, and money that goes back once, with two persons behind it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use wechatpay_simulator::{Refund, RefundStatus};
@@ -173,6 +173,52 @@ pub(super) fn a_day_is_done_when_all_of_it_is(scene: &Scene, books: &Books, foun
             );
         }
     }
+}
+
+/// What is read of the differences of a run is what the try counted that ended each part of it:
+/// a try that died before has counted what it repaired, too.
+pub(super) fn what_differences_make_of_the_sums_is_what_their_run_says(
+    books: &Books,
+    found: &mut Findings,
+) {
+    for (date, day) in &books.days {
+        for run in [&day.run, &day.preview] {
+            let parts = run["parts_done"].as_object();
+            for (part, done) in parts.into_iter().flatten() {
+                let (id, number) = (field(run, "id"), part.parse::<u8>().expect("a part"));
+                let of_each = match done["gaps_of"].as_str() {
+                    Some(attempt) => {
+                        let prefix = format!("gaps#{id}#{number:03}#{attempt}#");
+                        let items = day.gaps.iter().filter(|(sk, _)| sk.starts_with(&prefix));
+                        sum_of_gaps(items.filter_map(|(_, item)| item.as_object()).flatten())
+                    }
+                    None => BTreeMap::new(),
+                };
+                let told = sum_of_gaps([(part, &done["told"])].into_iter());
+                if of_each != told {
+                    found.add(
+                        "what differences make of the sums is what their run says",
+                        format!("{date}, part {part} of {id}: {of_each:?} is not {told:?}"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What gaps by product come to, by product and what is counted.
+fn sum_of_gaps<'a>(
+    all: impl Iterator<Item = (&'a String, &'a Value)>,
+) -> BTreeMap<(&'a str, &'a str), i64> {
+    let mut sums = BTreeMap::new();
+    for (product, gap) in all.filter_map(|(_, gaps)| gaps.as_object()).flatten() {
+        for (what, number) in gap.as_object().into_iter().flatten() {
+            let sum: &mut i64 = sums.entry((product.as_str(), what.as_str())).or_default();
+            *sum += number.as_i64().expect("a whole number");
+        }
+    }
+    sums.retain(|_, sum| *sum != 0);
+    sums
 }
 
 /// The refunds of the payment that a difference is about, but those that came to nothing.

@@ -44,6 +44,7 @@ pub(crate) fn at_any_moment(play: &mut Play) {
     days::every_difference_is_found_once(&books, &mut found);
     days::differences_move_as_the_design_says(&books, &mut found);
     days::a_day_is_done_when_all_of_it_is(&play.scene, &books, &mut found);
+    days::what_differences_make_of_the_sums_is_what_their_run_says(&books, &mut found);
     days::money_goes_back_only_with_two_persons(&play.scene, &books, &mut found);
     found.hand_to(play);
 }

@@ -30,12 +30,14 @@ pub(super) fn figures(run: &Run, day: &Day) -> Markup {
     }
 }
 
-/// What the sums are apart: red only for what is open.
+/// What the sums are apart: red only for what is open, and not green while something is apart that
+/// no difference tells.
 fn difference_of_all(breakdown: &Breakdown, is_cut: bool) -> Markup {
     let (now, is_open) = (breakdown.now(), breakdown.is_open());
     let repaired = breakdown.at(End::Repaired);
+    let is_told = breakdown.at(End::OtherDays).is_none();
     html! {
-        section.figure.good[!is_open].bad[is_open] {
+        section.figure.good[!is_open && (is_told || now.is_none())].bad[is_open] {
             @if now.is_none() && !is_open {
                 h2 { "Difference" }
                 p.sum { (yuan_signed(0)) }
@@ -54,17 +56,17 @@ fn difference_of_all(breakdown: &Breakdown, is_cut: bool) -> Markup {
                         " + " (words::end(End::OtherDays).to_lowercase()) " " (yuan_signed(other_days.net_fen()))
                     }
                 }
-                (differs(now))
+                p { "In all: " (differs(now)) }
             } @else {
                 h2 { "Difference · + if the bill has more" }
                 p.sum { (yuan_signed(now.net_fen())) }
-                (differs(now))
+                p { (differs(now)) }
                 p {
                     @if is_cut { "The day has more differences than are counted here: what of it is open is not known." }
                     @else { "What of it is open is not known: run the day again to see." }
                 }
             }
-            @if !repaired.is_none() {
+            @if breakdown.is_whole() && !repaired.is_none() {
                 p { "When it was counted " (yuan_signed(breakdown.counted().net_fen())) ", of which " (yuan_signed(repaired.net_fen())) " is repaired since." }
             }
         }
@@ -74,19 +76,18 @@ fn difference_of_all(breakdown: &Breakdown, is_cut: bool) -> Markup {
 /// What the difference is told as the sum of.
 const ENDS: [End; 4] = [End::Explained, End::Rejected, End::OnItsWay, End::Open];
 
-/// `+5 payments, +¥206.50`, or that they agree.
-fn differs(gap: Gap) -> Markup {
+/// `+5 payments, +¥206.50; the refunds agree`.
+fn differs(gap: Gap) -> String {
     let told = |what: &str, number: i64, fen: i64| {
         if (number, fen) == (0, 0) {
-            format!("The {what}s agree")
+            format!("the {what}s agree")
         } else {
             format!("{} {what}s, {}", more(number), yuan_signed(fen))
         }
     };
-    html! {
-        p { (told("payment", gap.payments, gap.paid_fen)) }
-        p { (told("refund", gap.refunds, gap.refunded_fen)) }
-    }
+    let payments = told("payment", gap.payments, gap.paid_fen);
+    let refunds = told("refund", gap.refunds, gap.refunded_fen);
+    format!("{payments}; {refunds}")
 }
 
 fn figure(title: &str, sums: &Sums) -> Markup {
@@ -177,7 +178,7 @@ fn difference(breakdown: &Breakdown, product: &str) -> Markup {
     if now.is_none() && !is_open {
         return html! {
             span.amount.good { "None" }
-            @if !breakdown.at_of(End::Repaired, product).is_none() { small { "Repaired since" } }
+            @if breakdown.is_whole() && !breakdown.at_of(End::Repaired, product).is_none() { small { "Repaired since" } }
         };
     }
     html! {
@@ -189,7 +190,7 @@ fn difference(breakdown: &Breakdown, product: &str) -> Markup {
         @if breakdown.is_whole() {
             @for end in [End::Explained, End::Rejected, End::OnItsWay, End::Open, End::OtherDays] {
                 @let gap = breakdown.at_of(end, product);
-                @if !gap.is_none() {
+                @if !gap.is_none() || is_open && end == End::Open {
                     small.bad[end == End::Open] { (words::end(end)) " " (yuan_signed(gap.net_fen())) }
                 }
             }

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use payments::reconcile::{run::BillDate, totals::Gaps};
+use payments::reconcile::{
+    run::{BillDate, Run},
+    totals::Gaps,
+};
 
 use super::{
     ReconciliationError, ReconciliationTable,
@@ -15,8 +18,11 @@ use super::{
 const OF_AN_ITEM: usize = 1_000;
 
 impl ReconciliationTable {
-    /// Writes down what the differences that one part of a run found make of the sums, by their ids. Nothing is written where
-    /// they make nothing of them. May be repeated.
+    /// Writes down what the differences that one part of a run found make of the sums, by their
+    /// ids. Nothing is written where they make nothing of them. A part may be tried again, and
+    /// find less by then, since the try before it repaired some: so each `attempt` has items of
+    /// its own, and counts once the run's record names it
+    /// ([`gaps_of`](payments::reconcile::run::PartDone::gaps_of)).
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -25,12 +31,13 @@ impl ReconciliationTable {
         date: BillDate,
         run_id: &str,
         part: u8,
+        attempt: &str,
         gaps: &BTreeMap<String, Gaps>,
     ) -> Result<(), ReconciliationError> {
         let all: Vec<(&String, &Gaps)> = gaps.iter().collect();
         for (number, some) in all.chunks(OF_AN_ITEM).enumerate() {
             let some: BTreeMap<&String, &Gaps> = some.iter().copied().collect();
-            let sk = item::gaps_sk(run_id, part, number);
+            let sk = item::gaps_sk(run_id, part, attempt, number);
             self.client
                 .put_item()
                 .table_name(&self.table)
@@ -42,26 +49,46 @@ impl ReconciliationTable {
         Ok(())
     }
 
-    /// What the differences that a run found made of its sums, by their ids, read consistently; `None` when those are more than
-    /// `at_most`.
+    /// What the differences that a run found made of its sums, by their ids, read consistently: of
+    /// its parts that are done, what the attempts found that ended them. `None` when those are
+    /// more than `at_most`.
     ///
     /// # Errors
     /// [`ReconciliationError`].
     pub async fn gaps(
         &self,
-        date: BillDate,
-        run_id: &str,
+        run: &Run,
         at_most: usize,
     ) -> Result<Option<BTreeMap<String, Gaps>>, ReconciliationError> {
+        let mut all = BTreeMap::new();
+        for (part, done) in &run.parts_done {
+            let Some(attempt) = &done.gaps_of else {
+                continue;
+            };
+            let prefix = item::gaps_prefix(&run.id, *part, attempt);
+            if !self.add_gaps(run.date, &prefix, &mut all, at_most).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(all))
+    }
+
+    /// Adds those under one prefix; `false` once there are more than `at_most`.
+    async fn add_gaps(
+        &self,
+        date: BillDate,
+        prefix: &str,
+        all: &mut BTreeMap<String, Gaps>,
+        at_most: usize,
+    ) -> Result<bool, ReconciliationError> {
         const PAGE: i32 = 2;
-        let prefix = item::gaps_prefix(run_id);
-        let (mut all, mut from): (BTreeMap<String, Gaps>, Option<Item>) = (BTreeMap::new(), None);
+        let mut from: Option<Item> = None;
         loop {
             let (found, next) = self
                 .list(
                     "read what differences make of the sums",
                     date,
-                    &prefix,
+                    prefix,
                     from,
                     PAGE,
                 )
@@ -73,10 +100,10 @@ impl ReconciliationTable {
                 }
             }
             if all.len() > at_most {
-                return Ok(None);
+                return Ok(false);
             }
             if next.is_none() {
-                return Ok(Some(all));
+                return Ok(true);
             }
             from = next;
         }

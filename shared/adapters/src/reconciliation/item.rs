@@ -3,7 +3,7 @@
 //! | attribute | holds |
 //! |---|---|
 //! | `pk` | `day#<mchid>#<date>`, the date as `2026-08-01`; `followed#<mchid>` of the list of refunds that are waited for |
-//! | `sk` | `run`, `run#preview`, `difference#<id>`, `carried#<id>` or `gaps#<run id>#<part>#<number>`; in that list `<date>#<id>` of the difference |
+//! | `sk` | `run`, `run#preview`, `difference#<id>`, `carried#<id>` or `gaps#<run id>#<part>#<attempt>#<number>`; in that list `<date>#<id>` of the difference |
 //! | `state` | the run's or the difference's, by its name; of a carried trade `waiting` or `settled` |
 //! | `kind` | of a difference, or `payment` and `refund` of a carried trade |
 //! | `version` | counts the writes of a run or a difference; each is conditional on the one before. In the list, of the difference's |
@@ -40,14 +40,15 @@ pub(super) const DIFFERENCE: &str = "difference#";
 /// What the sort keys of carried trades begin with.
 pub(super) const CARRIED: &str = "carried#";
 
-/// What the sort keys of those items begin with that say what a run's differences make of its sums.
-pub(super) fn gaps_prefix(run_id: &str) -> String {
-    format!("gaps#{run_id}#")
+/// What the sort keys of those items begin with that say what the differences make of the sums
+/// which one attempt at a part of a run found.
+pub(super) fn gaps_prefix(run_id: &str, part: u8, attempt: &str) -> String {
+    format!("gaps#{run_id}#{part:03}#{attempt}#")
 }
 
 /// The sort key of one of them.
-pub(super) fn gaps_sk(run_id: &str, part: u8, number: usize) -> String {
-    format!("{}{part:03}#{number:06}", gaps_prefix(run_id))
+pub(super) fn gaps_sk(run_id: &str, part: u8, attempt: &str, number: usize) -> String {
+    format!("{}{number:06}", gaps_prefix(run_id, part, attempt))
 }
 
 /// One of them.

@@ -218,7 +218,8 @@ async fn differences_are_counted_where_they_lie_and_none_is_read() {
 }
 
 #[tokio::test]
-async fn what_differences_make_of_a_run_s_sums_is_read_back_whole_or_not_at_all() {
+async fn what_differences_make_of_a_run_s_sums_is_read_back_of_the_attempts_that_count_or_not_at_all()
+ {
     let bench = Bench::new().await;
     let gaps = |fen| {
         let mut gaps = Gaps::default();
@@ -232,11 +233,28 @@ async fn what_differences_make_of_a_run_s_sums_is_read_back_whole_or_not_at_all(
             .collect()
     };
     let (first, second) = (of_part(0, 1_001), of_part(1, 2));
-    for (run, part, gaps) in [("r", 0, &first), ("r", 1, &second), ("other", 0, &second)] {
-        let saved = bench.table().save_gaps(day(), run, part, gaps).await;
+    for (run, part, attempt, gaps) in [
+        ("r", 0, "died", &of_part(0, 2_001)),
+        ("r", 0, "ended", &first),
+        ("r", 1, "ended", &second),
+        ("r", 2, "runs", &second),
+        ("other", 0, "ended", &second),
+    ] {
+        let table = bench.table();
+        let saved = table.save_gaps(day(), run, part, attempt, gaps).await;
         saved.unwrap();
     }
-    let read = async |run: &str, at_most| bench.table().gaps(day(), run, at_most).await.unwrap();
+    let read = async |id: &str, at_most| {
+        let mut run = Run::begun(day(), id, false, NOW);
+        for part in 0..2 {
+            let done = PartDone {
+                gaps_of: Some("ended".to_owned()),
+                ..PartDone::default()
+            };
+            run.parts_done.insert(part, done);
+        }
+        bench.table().gaps(&run, at_most).await.unwrap()
+    };
     let mut all = first;
     all.extend(second.clone());
     assert_eq!(read("r", 1_003).await, Some(all));

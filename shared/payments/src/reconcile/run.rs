@@ -349,6 +349,10 @@ pub struct PartDone {
     /// the sums were counted. `None` of a run of an earlier version, which did not count it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Gaps>,
+    /// Under which attempt it is written down what each difference makes of the sums. `None` where
+    /// none makes anything of them, and of a run of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gaps_of: Option<String>,
 }
 
 impl Run {
