@@ -75,7 +75,7 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
     for expected in [
         "¥24,954.00",
         "¥24,747.50",
-        "Difference +¥206.50 = explained +¥0.50 + refund rejected ¥0.00",
+        "Difference +¥206.50 = explained +¥0.50 + rejected ¥0.00",
         "open +¥206.00",
         "4 differences still need somebody",
         "3 trades are judged with the next day’s bills",

@@ -333,7 +333,10 @@ pub(crate) mod tests {
     fn what_a_run_did_not_count_as_a_difference_is_not_taken_off_its_sums() {
         let repaired = found(Kind::PaidThereUnpaidHere, "A").repaired("run-1", "x", NOW);
         let of_each = BTreeMap::from([(repaired.id.clone(), gaps(100))]);
-        let mut breakdown = Breakdown::begin(&run(0, Some(0)), Some(of_each));
+        let mut run = run(0, None);
+        let part = run.parts_done.get_mut(&0).unwrap();
+        (part.there, part.told) = (Totals::default(), Some(Gaps::default()));
+        let mut breakdown = Breakdown::begin(&run, Some(of_each));
         breakdown.take(&repaired);
         assert!(!breakdown.is_whole());
         assert!(breakdown.now().is_none() && breakdown.now_of("NATIVE").is_none());
@@ -348,7 +351,9 @@ pub(crate) mod tests {
         let explained = explain("li", &explained).unwrap();
         let over = open.repaired("run-2", "agrees", NOW);
         let at = |all: &[&Difference]| {
-            let mut breakdown = Breakdown::begin(&run(30, Some(0)), Some(BTreeMap::new()));
+            let mut run = run(30, None);
+            run.parts_done.get_mut(&0).unwrap().told = Some(Gaps::default());
+            let mut breakdown = Breakdown::begin(&run, Some(BTreeMap::new()));
             all.iter().for_each(|one| breakdown.take(one));
             assert!(breakdown.is_whole());
             let ends = End::ALL.into_iter();

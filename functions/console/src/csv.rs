@@ -148,12 +148,20 @@ fn cells(difference: &Difference) -> [String; 36] {
 
 /// What a row is about, in words: nothing that is all digits.
 fn in_words(about: &About) -> String {
-    let refund = about.refund_id.as_ref().or(about.out_refund_no.as_ref());
-    let payment = about.transaction_id.as_ref().or(about.order_no.as_ref());
-    match (refund, payment) {
-        (Some(refund), _) => format!("refund {refund}"),
-        (None, Some(payment)) => format!("payment {payment}"),
-        (None, None) => words::which_bill(about.bill).to_owned(),
+    let ids = [
+        ("refund", &about.refund_id),
+        ("our refund", &about.out_refund_no),
+        ("payment", &about.transaction_id),
+        ("order", &about.order_no),
+    ];
+    let ids = ids
+        .into_iter()
+        .filter_map(|(what, id)| Some(format!("{what} {}", id.as_ref()?)));
+    let ids: Vec<String> = ids.collect();
+    if ids.is_empty() {
+        words::which_bill(about.bill).to_owned()
+    } else {
+        ids.join(", ")
     }
 }
 
@@ -176,12 +184,18 @@ fn moment(at: Option<UnixSeconds>) -> String {
     at.map(format_rfc3339_beijing).unwrap_or_default()
 }
 
-/// A text that others wrote. A spreadsheet program would run one that begins like a formula; behind a tab it is text to all of
-/// them. Digits alone run nothing, and stay as they are.
+/// A text that others wrote. A spreadsheet program would run one that begins like a formula, also
+/// behind blanks, which some of them cut off; behind an apostrophe it is text to all of them. A
+/// number runs nothing and stays as it is, so that whoever looks one up finds it.
 fn text(text: Option<&str>) -> String {
+    const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
     let text = text.unwrap_or_default();
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
-        format!("\t{text}")
+    let is_blank = |sign: char| sign.is_whitespace() || sign.is_control();
+    let digits = text.strip_prefix(['+', '-']).unwrap_or_default();
+    let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let is_formula = text.trim_start_matches(is_blank).starts_with(FORMULA);
+    if (is_formula || text.starts_with(['\t', '\r', '\n'])) && !is_number {
+        format!("'{text}")
     } else {
         text.to_owned()
     }
@@ -274,11 +288,25 @@ mod tests {
 
     #[test]
     fn no_text_is_run_as_a_formula_and_no_amount_is_spoiled() {
-        for formula in ["=1+1", "+1", "-9", "@SUM(A1)", "\tx", "\rx", "＝1"] {
+        for formula in [
+            "=1+1",
+            "+1+1",
+            "-9|x",
+            "@SUM(A1)",
+            "\tx",
+            "\t=1",
+            "\rx",
+            "＝1",
+            " \u{3000}=1+1",
+        ] {
+            assert_eq!(text(Some(formula)), format!("'{formula}"));
             let file = file(&[difference(formula, "plain")]).unwrap();
-            let guarded = format!("\"\t{formula}\"");
-            assert!(file.contains(&guarded), "{file}");
+            assert!(file.contains(&format!("'{formula}")), "{file}");
             assert!(!file.contains(&format!(",{formula}")), "{file}");
+            assert!(!file.contains(&format!("\"{formula}")), "{file}");
+        }
+        for number in ["20260801000000000001", "-9", "+1", "ORDER-1"] {
+            assert_eq!(text(Some(number)), number);
         }
         let file = file(&[difference("ORDER-1", "plain")]).unwrap();
         assert!(file.contains(",-12345.67,"), "{file}");
@@ -290,7 +318,10 @@ mod tests {
         let row = row(difference("20260801000000000001", "plain"));
         assert_eq!(row["order_no"], "20260801000000000001");
         assert_eq!(row["transaction_id"], "4200001234202608010000000001");
-        assert_eq!(row["about"], "payment 4200001234202608010000000001");
+        assert_eq!(
+            row["about"],
+            "payment 4200001234202608010000000001, order 20260801000000000001"
+        );
         assert!(row.values().all(|cell| !cell.contains('\'')), "{row:?}");
     }
 

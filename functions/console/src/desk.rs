@@ -16,6 +16,8 @@ pub struct Desk {
     pub(crate) work: Queue,
     pub(crate) auth: Auth,
     pub(crate) today_too: bool,
+    /// Whether the daily run repairs, or only looks.
+    pub(crate) repairs: bool,
     pub(crate) explain_alone: ExplainAlone,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -39,6 +41,7 @@ impl Desk {
             work: Queue::new(aws.sqs(), settings.work_url),
             auth: settings.auth,
             today_too: settings.today_too,
+            repairs: settings.repairs,
             explain_alone: settings.explain_alone,
             clock,
             random,

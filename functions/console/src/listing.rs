@@ -27,9 +27,9 @@ const PAGE: i32 = 500;
 /// cause that is not found one by one.
 const DAY_READS_MAX: usize = 60;
 /// How often one request reads on for a file.
-const FILE_READS_MAX: usize = 200;
-/// The most differences that a file holds.
-const FILE_MAX: usize = 10_000;
+const FILE_READS_MAX: usize = 60;
+/// The most differences that a file holds: of some 460 bytes each, below what an answer may be.
+const FILE_MAX: usize = 8_000;
 /// How often one request reads on for a rare kind or state. Its caller goes on from there.
 const READS_MAX: usize = 10;
 /// So many of a run's differences are told apart in its sums.
@@ -101,7 +101,7 @@ async fn of_kind(
     day: &mut Day,
 ) -> Result<(), ReconciliationError> {
     day.counts.remove(&kind);
-    let mut after = Some(kind.name().replace('_', "-"));
+    let mut after = Some(of_kind_from(kind));
     for _ in 0..DAY_READS_MAX {
         let page = table.differences(date, after.as_deref(), PAGE).await?;
         let found = page.items.len();
@@ -129,7 +129,9 @@ pub(crate) async fn file(
     date: BillDate,
     filter: Filter,
 ) -> Result<Option<String>, ReconciliationError> {
-    let (mut file, mut count, mut after) = (csv::File::begin(), 0_usize, None);
+    let (mut file, mut count) = (csv::File::begin(), 0_usize);
+    // Those of a kind stand together, behind its name.
+    let mut after = filter.kind.map(of_kind_from);
     for _ in 0..FILE_READS_MAX {
         let page = table.differences(date, after.as_deref(), PAGE).await?;
         for one in page.items.iter().filter(|one| filter.takes(one)) {
@@ -138,12 +140,21 @@ pub(crate) async fn file(
                 return Ok(None);
             }
         }
-        if page.next.is_none() {
+        let is_over = match filter.kind {
+            Some(kind) => page.items.last().is_some_and(|last| last.kind != kind),
+            None => false,
+        };
+        if is_over || page.next.is_none() {
             return Ok(Some(file.finish()));
         }
         after = page.next;
     }
     Ok(None)
+}
+
+/// Where the ids of a kind begin.
+fn of_kind_from(kind: Kind) -> String {
+    kind.name().replace('_', "-")
 }
 
 /// So many of the differences that are wanted, from where the last piece ended.
@@ -246,7 +257,7 @@ impl Day {
 
     /// Whether a file holds all of a choice, as far as is known.
     pub(crate) fn fits_a_file(&self, filter: Filter) -> bool {
-        let is_unknown = self.is_cut && filter == Filter::default();
+        let is_unknown = self.is_cut && filter.kind.is_none();
         !is_unknown && self.count_of(filter) <= FILE_MAX
     }
 

@@ -25,6 +25,8 @@ pub struct Settings {
     /// `RECONCILE_TODAY`: whether the day that is not over yet may be reconciled. WeChat Pay has no bill of it; its simulator
     /// has.
     pub today_too: bool,
+    /// `RECONCILE_REPAIRS`: whether the daily run repairs, or only looks, so that its previews count.
+    pub repairs: bool,
     /// `EXPLAIN_ALONE_MAX_FEN`: the largest difference, in fen, that one person alone may explain.
     pub explain_alone: ExplainAlone,
     /// `CONSOLE_AUTH`, with what belongs to it.
@@ -72,17 +74,8 @@ impl Settings {
             "RECONCILE_WORK_QUEUE_URL",
             "the URL of the queue reconcile-work",
         );
-        let today_too =
-            reader.parsed_or(
-                "RECONCILE_TODAY",
-                "`true` or `false`",
-                false,
-                |text| match text {
-                    "true" => Some(true),
-                    "false" => Some(false),
-                    _ => None,
-                },
-            );
+        let today_too = yes_or_no(&mut reader, "RECONCILE_TODAY", false);
+        let repairs = yes_or_no(&mut reader, "RECONCILE_REPAIRS", true);
         let explain_alone = reader.parsed_or(
             "EXPLAIN_ALONE_MAX_FEN",
             "a whole number of fen, 0 or more",
@@ -102,11 +95,20 @@ impl Settings {
                 notices_table: notices_table?,
                 work_url: work_url?,
                 today_too: today_too?,
+                repairs: repairs?,
                 explain_alone: explain_alone?,
                 auth: auth?,
             })
         })
     }
+}
+
+fn yes_or_no(reader: &mut Reader<'_>, name: &'static str, otherwise: bool) -> Option<bool> {
+    reader.parsed_or(name, "`true` or `false`", otherwise, |text| match text {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    })
 }
 
 fn auth(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Auth> {
@@ -270,6 +272,19 @@ mod tests {
             let error = max_fen(&vars).unwrap_err();
             assert_eq!(error.names(), ["EXPLAIN_ALONE_MAX_FEN"], "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_daily_run_repairs_unless_the_console_is_told_that_it_only_looks() {
+        let mut vars = vars();
+        assert!(Settings::read(&vars).unwrap().repairs);
+        for (told, expected) in [("true", true), ("false", false)] {
+            vars.insert("RECONCILE_REPAIRS", told);
+            assert_eq!(Settings::read(&vars).unwrap().repairs, expected);
+        }
+        vars.insert("RECONCILE_REPAIRS", "no");
+        let error = Settings::read(&vars).unwrap_err();
+        assert_eq!(error.names(), ["RECONCILE_REPAIRS"]);
     }
 
     #[test]

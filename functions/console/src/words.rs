@@ -1,10 +1,11 @@
 //! Names and sentences that pages and the CSV file share.
 
 use payments::reconcile::{
+    day_runs::DayRuns,
     difference::{
         Decision, Difference, Followed, Kind, PERSONS, Remedy, Stage, State, Wanted, Who,
     },
-    run::{BillDate, BillName, FundSide, FundState, Run, RunState},
+    run::{BILLS_LAST_DAYS, BillDate, BillName, FundSide, FundState, Run, RunState},
 };
 use payments::refund_decision::{Destination, PersonDecision, What};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
@@ -51,6 +52,28 @@ pub(crate) const fn kind_title(kind: Kind) -> &'static str {
         Kind::TradeWithoutFundFlow => "Trade without an account movement",
         Kind::SummaryDiffers => "The bill's own sum is wrong",
         Kind::UncheckedRows => "Rows that were only counted",
+    }
+}
+
+/// What stands beside what WeChat Pay says: our books, or what a fee's own rate gives.
+pub(crate) const fn ours(kind: Kind) -> &'static str {
+    match kind {
+        Kind::FeeOffTheRate => "The rate gives",
+        Kind::PaidThereUnpaidHere
+        | Kind::PaidHereAbsentThere
+        | Kind::AmountDiffers
+        | Kind::StatusDiffers
+        | Kind::IdentityDiffers
+        | Kind::UnknownOrderThere
+        | Kind::DuplicatePayment
+        | Kind::RefundThereUnknownHere
+        | Kind::RefundHereAbsentThere
+        | Kind::RefundAmountDiffers
+        | Kind::RefundStateDiffers
+        | Kind::FundFlowWithoutTrade
+        | Kind::TradeWithoutFundFlow
+        | Kind::SummaryDiffers
+        | Kind::UncheckedRows => "Our books",
     }
 }
 
@@ -313,8 +336,12 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
     }
 }
 
-/// Whether a run has tried to put it right and could not: it would try in vain again.
+/// Whether a run has tried to put it right and could not: it would try in vain again. What is told
+/// as one is counted anew by each run, and the next run may take some of it.
 fn was_tried(difference: &Difference) -> bool {
+    if difference.aggregate.is_some() {
+        return false;
+    }
     let mut latest = difference.history.iter().rev();
     match (latest.next(), latest.next()) {
         (Some(last), Some(before)) => {
@@ -333,6 +360,7 @@ pub(crate) fn next(difference: &Difference) -> String {
             (None, _) if was_tried(difference) => {
                 "A person: look at what the run found out, then explain".to_owned()
             }
+            (None, _) if goes_on_by_runs(difference) => "A person: run the day again".to_owned(),
             (None, Remedy::Settle(_)) => "The next run; a person if it stays open".to_owned(),
             (None, Remedy::Refund(_)) => "A person: propose the refund, or explain".to_owned(),
             (None, Remedy::Person) => "A person: look, then explain".to_owned(),
@@ -357,6 +385,11 @@ pub(crate) fn next(difference: &Difference) -> String {
         State::Rejected => "Nobody, unless it is proposed anew".to_owned(),
         State::Repaired | State::Explained => "Nobody".to_owned(),
     }
+}
+
+/// Whether these are more than one run takes, and each run takes the next ones of them.
+fn goes_on_by_runs(difference: &Difference) -> bool {
+    difference.aggregate.is_some() && difference.kind.remedy() != Remedy::Person
 }
 
 /// Who acts next about a refund that does not get on.
@@ -402,6 +435,13 @@ pub(crate) fn is_overdue(date: BillDate, now: UnixSeconds) -> bool {
     now.0 >= date.ends_at().0.saturating_add(RUN_BY_S)
 }
 
+/// Whether a day's run did not come: none in earnest; where the daily run only looks
+/// (`RECONCILE_REPAIRS` is `false`), no preview either.
+pub(crate) fn is_missing(runs: &DayRuns, repairs: bool) -> bool {
+    let run = if repairs { runs.run() } else { runs.shown() };
+    run.is_none()
+}
+
 /// A day's run in words, with what is left of what it found. `later_are_done` says whether the runs are through to whose days'
 /// bills something was left.
 pub(crate) fn run(
@@ -412,7 +452,14 @@ pub(crate) fn run(
     now: UnixSeconds,
 ) -> RunWords {
     let Some(run) = run else {
-        return if is_overdue(date, now) {
+        let today = BillDate::of(now);
+        return if date < today.plus_days(-BILLS_LAST_DAYS) {
+            RunWords::new(
+                Tone::Quiet,
+                "Not reconciled",
+                "No run has looked at this day, and WeChat Pay keeps no bill of it any more.",
+            )
+        } else if is_overdue(date, now) {
             RunWords::new(
                 Tone::Bad,
                 "Not reconciled",
@@ -634,10 +681,10 @@ pub(crate) const fn end(end: End) -> &'static str {
     match end {
         End::Repaired => "Repaired since",
         End::Explained => "Explained",
-        End::Rejected => "Refund rejected",
-        End::OnItsWay => "Refund on its way",
+        End::Rejected => "Rejected",
+        End::OnItsWay => "Decided, on its way",
         End::Open => "Open",
-        End::OtherDays => "On another day of one side",
+        End::OtherDays => "In no difference",
     }
 }
 
@@ -743,7 +790,10 @@ pub(crate) fn sentence(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use payments::reconcile::{difference::About, run::PartDone};
+    use payments::reconcile::{
+        difference::{About, Aggregate},
+        run::PartDone,
+    };
 
     use super::*;
     use crate::asked::Filter;
@@ -936,6 +986,49 @@ mod tests {
             let now = UnixSeconds(end + hour * 3600 + minute * 60);
             assert_eq!(self::run(run, &[], true, now).tone, tone, "{hour}:{minute}");
         }
+    }
+
+    #[test]
+    fn a_day_whose_bill_is_gone_does_not_ask_for_a_run() {
+        let today = |days| UnixSeconds(date().plus_days(days).starts_at().0);
+        let gone = run(None, &[], true, today(BILLS_LAST_DAYS + 1));
+        assert_eq!(gone.tone, Tone::Quiet);
+        assert!(gone.detail.contains("no bill of it any more"));
+        let last = run(None, &[], true, today(BILLS_LAST_DAYS));
+        assert_eq!(last.tone, Tone::Bad);
+        assert!(last.detail.contains("Run it now"), "{}", last.detail);
+    }
+
+    #[test]
+    fn where_the_daily_run_only_looks_its_preview_is_the_run_that_has_to_come() {
+        let preview = Run::begun(date(), "run-1", true, NOW);
+        let previewed = DayRuns::new(None, Some(preview));
+        assert!(is_missing(&previewed, true) && !is_missing(&previewed, false));
+        let run = DayRuns::new(Some(run_that(RunState::Done)), None);
+        assert!(!is_missing(&run, true) && !is_missing(&run, false));
+        let none = DayRuns::default();
+        assert!(is_missing(&none, true) && is_missing(&none, false));
+    }
+
+    #[test]
+    fn what_more_than_one_run_takes_is_taken_on_by_running_the_day_again() {
+        let many = |kind, count| {
+            let aggregate = Aggregate {
+                count,
+                amount_fen: 100,
+                examples: Vec::new(),
+                part: 0,
+            };
+            Difference::of_many(date(), kind, aggregate, "run-1", NOW)
+        };
+        let kind = Kind::PaidThereUnpaidHere;
+        let anew = many(kind, 9).counted_anew(&many(kind, 7), "run-2", NOW);
+        for one in [many(kind, 9), anew] {
+            assert!(what_to_do(&one).starts_with("run the day again"));
+            assert_eq!(next(&one), "A person: run the day again");
+        }
+        let fees = many(Kind::FeeOffTheRate, 9);
+        assert_eq!(next(&fees), "A person: look, then explain");
     }
 
     #[test]

@@ -254,6 +254,7 @@ impl Bench {
                 differences: BTreeMap::new(),
                 carried: 3,
                 told: Some(Gaps::default()),
+                gaps_of: None,
             },
         );
         run

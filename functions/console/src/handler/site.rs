@@ -75,14 +75,14 @@ impl Request<'_> {
         Ok(runs.shown().is_some())
     }
 
-    /// Yesterday, where its time is over and no run in earnest has looked at it: every page says so first.
+    /// Yesterday, where its time is over and its run did not come: every page says so first.
     async fn missing_day(&self) -> Result<Option<BillDate>, ReconciliationError> {
         let date = self.desk.yesterday();
         if self.desk.today_too || !words::is_overdue(date, self.desk.clock.now()) {
             return Ok(None);
         }
         let runs = self.desk.table.day_runs(date).await?;
-        Ok(runs.run().is_none().then_some(date))
+        Ok(words::is_missing(&runs, self.desk.repairs).then_some(date))
     }
 
     async fn day_page(&self, date: BillDate) -> Result<Response<String>, Problem> {

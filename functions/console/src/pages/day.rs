@@ -53,7 +53,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
         }
         (state(view))
         @if let Some(run) = read {
-            (products::figures(run, view.day))
+            (products::figures(run, view.day, view.has_bill))
             section.card {
                 h2 { "By product" }
                 @if run.there().0.is_empty() && run.here().0.is_empty() {

@@ -73,7 +73,12 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
         }
         div.sides {
             (side("WeChat Pay says", one.there.as_ref()))
-            (side(if one.kind == Kind::FeeOffTheRate { "The rate gives" } else { "Our books say" }, one.here.as_ref()))
+            @if one.kind != Kind::FeeOffTheRate {
+                (side("Our books say", one.here.as_ref()))
+            } @else if one.here.as_ref().is_some_and(|rate| rate.fee_e5.is_some()) {
+                // Earlier versions did not keep it.
+                (side(words::ours(one.kind), one.here.as_ref()))
+            }
         }
         div.columns {
             section.card {
@@ -322,7 +327,10 @@ fn in_order(one: &Difference, steps: Vec<Happened>, events: &[Event]) -> Vec<Hap
     for (position, (step, shown)) in one.history.iter().zip(steps).enumerate() {
         let is_before = |event: &&Event| {
             let happened_to_it = position > 0 && tells_of_the_books(step.to);
-            event.at < step.at || event.at == step.at && (happened_to_it || !is_ours(&event.cause))
+            // A run parks a payment and then proposes its refund.
+            let led_to_it = is_by_a_run(step) && !matches!(event.subject, Subject::Refund(_));
+            let came_first = happened_to_it || led_to_it || !is_ours(&event.cause);
+            event.at < step.at || event.at == step.at && came_first
         };
         while let Some(event) = events.next_if(is_before) {
             all.push(of_the_order(event));
@@ -331,6 +339,11 @@ fn in_order(one: &Difference, steps: Vec<Happened>, events: &[Event]) -> Vec<Hap
     }
     all.extend(events.map(of_the_order));
     all
+}
+
+/// Whether a run proposes something by a step.
+const fn is_by_a_run(step: &Step) -> bool {
+    matches!((step.to, &step.who), (State::Proposed, Who::Run(_)))
 }
 
 /// Whether a step tells what happened in our books: that stands before it. The others are decisions, and what they lead to stands

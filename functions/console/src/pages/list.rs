@@ -29,7 +29,7 @@ pub(super) fn download(date: BillDate, filter: Filter, day: &Day) -> Markup {
             }
         } @else {
             a.button href=(file(date, filter)) download
-                title="Amounts and fees are numbers. Long ids are in the first column too, where no spreadsheet program rounds them." {
+                title="Amounts and fees are numbers. Ids are in the first column too, in words, where no spreadsheet program rounds them." {
                 @if is_all { "Download CSV" } @else { "Download this choice as CSV" }
             }
         }
@@ -102,6 +102,7 @@ fn group(date: BillDate, kind: Kind, day: &Day, filter: Filter) -> Markup {
         .iter()
         .filter(|one| matches!(one.state, State::Open | State::Proposed));
     let to_do: BTreeSet<&str> = decided_about.map(words::what_to_do).collect();
+    let ours = words::ours(kind);
     html! {
         section.kind {
             h3 { (words::kind_title(kind)) " " span.count { (number(all)) } }
@@ -114,12 +115,12 @@ fn group(date: BillDate, kind: Kind, day: &Day, filter: Filter) -> Markup {
                         th scope="col" role="columnheader" { "State" }
                         th scope="col" role="columnheader" { "Order" }
                         th.number scope="col" role="columnheader" { "WeChat Pay" }
-                        th.number scope="col" role="columnheader" { "Our books" }
+                        th.number scope="col" role="columnheader" { (ours) }
                         th scope="col" role="columnheader" { "Who acts next" }
                     }
                 }
                 tbody role="rowgroup" {
-                    @for one in items { (row(one)) }
+                    @for one in items { (row(one, ours)) }
                 }
             }
             @if hidden > 0 && filter.kind.is_none() {
@@ -133,7 +134,7 @@ fn group(date: BillDate, kind: Kind, day: &Day, filter: Filter) -> Markup {
     }
 }
 
-fn row(one: &Difference) -> Markup {
+fn row(one: &Difference, ours: &str) -> Markup {
     html! {
         tr role="row" {
             td role="cell" { (chip(words::stands(one))) }
@@ -141,7 +142,7 @@ fn row(one: &Difference) -> Markup {
                 a href=(format!("/console/{}/differences/{}", one.date, one.id)) { (name(one)) }
             }
             td.number role="cell" data-label="WeChat Pay" { (side(one.there.as_ref())) }
-            td.number role="cell" data-label="Our books" { (side(one.here.as_ref())) }
+            td.number role="cell" data-label=(ours) { (side(one.here.as_ref())) }
             td.next role="cell" data-label="Next" { (words::next(one)) }
         }
     }

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 use payments::reconcile::{
+    difference::Kind,
     run::Run,
     totals::{Gap, Sums},
 };
 
 use crate::{
+    asked::Filter,
     breakdown::{Breakdown, End},
     listing::Day,
     money::{count, yuan, yuan_of_e5, yuan_signed},
@@ -19,20 +21,26 @@ use crate::{
 const BAR: i64 = 100;
 
 /// The bill's sum, ours, and what of the difference is still open.
-pub(super) fn figures(run: &Run, day: &Day) -> Markup {
+pub(super) fn figures(run: &Run, day: &Day, has_bill: bool) -> Markup {
     let (there, here) = (run.there().all(), run.here().all());
+    let foreign = day.count_of(Filter {
+        kind: Some(Kind::IdentityDiffers),
+        ..Filter::default()
+    });
+    let currencies = (foreign > 0)
+        .then_some("Rows in another currency are in it with the numbers that they have.");
     html! {
         div.figures {
-            (figure("WeChat Pay’s bill", &there))
-            (figure("Our books", &here))
-            (difference_of_all(&day.breakdown, day.is_cut))
+            (figure("WeChat Pay’s bill", &there, currencies))
+            (figure("Our books", &here, None))
+            (difference_of_all(&day.breakdown, day.is_cut, has_bill))
         }
     }
 }
 
 /// What the sums are apart: red only for what is open, and not green while something is apart that
 /// no difference tells.
-fn difference_of_all(breakdown: &Breakdown, is_cut: bool) -> Markup {
+fn difference_of_all(breakdown: &Breakdown, is_cut: bool, has_bill: bool) -> Markup {
     let (now, is_open) = (breakdown.now(), breakdown.is_open());
     let repaired = breakdown.at(End::Repaired);
     let is_told = breakdown.at(End::OtherDays).is_none();
@@ -56,14 +64,18 @@ fn difference_of_all(breakdown: &Breakdown, is_cut: bool) -> Markup {
                         " + " (words::end(End::OtherDays).to_lowercase()) " " (yuan_signed(other_days.net_fen()))
                     }
                 }
-                p { "In all: " (differs(now)) }
+                p { "In all: " (differs(now)) "." }
+                @if !is_told {
+                    p { "What is in no difference is mostly near midnight, on another day of one side, or agreed when it was read again." }
+                }
             } @else {
                 h2 { "Difference · + if the bill has more" }
                 p.sum { (yuan_signed(now.net_fen())) }
-                p { (differs(now)) }
+                p { (words::sentence(&differs(now))) }
                 p {
                     @if is_cut { "The day has more differences than are counted here: what of it is open is not known." }
-                    @else { "What of it is open is not known: run the day again to see." }
+                    @else if has_bill { "What of it is open is not known: run the day again to see." }
+                    @else { "What of it is open is not known." }
                 }
             }
             @if breakdown.is_whole() && !repaired.is_none() {
@@ -90,13 +102,14 @@ fn differs(gap: Gap) -> String {
     format!("{payments}; {refunds}")
 }
 
-fn figure(title: &str, sums: &Sums) -> Markup {
+fn figure(title: &str, sums: &Sums, note: Option<&str>) -> Markup {
     html! {
         section.figure {
             h2 { (title) }
             p.sum { (yuan(net(sums))) }
             p { (yuan(sums.payments_fen)) " in " (plural(sums.payments, "payment")) }
             p { "− " (yuan(sums.refunds_fen)) " in " (plural(sums.refunds, "refund")) }
+            @if let Some(note) = note { p { (note) } }
         }
     }
 }
