@@ -73,15 +73,7 @@ const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 500;
 
 /// All states, in the order in which they are counted and chosen.
-pub(crate) const STATES: [State; 7] = [
-    State::Open,
-    State::Proposed,
-    State::Approved,
-    State::OnItsWay,
-    State::Rejected,
-    State::Explained,
-    State::Repaired,
-];
+pub(crate) const STATES: [State; 7] = State::ALL;
 
 /// All decisions, in the order of their buttons.
 pub(crate) const DECISIONS: [Decision; 10] = [

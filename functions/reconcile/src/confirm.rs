@@ -1,5 +1,7 @@
 //! Candidates -> each order read consistently -> what differs.
 
+use std::collections::BTreeSet;
+
 use adapters::order_table::DayLine;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use payments::{
@@ -11,8 +13,8 @@ use payments::{
         carried::{Carried, Trade, TradeKind},
         difference::{About, Kind, Side},
         judge::{
-            Judgement, Read, about_row, gap_of_row, identity_of_row, judge_absent_payment,
-            judge_absent_refund, judge_row, side_of_row, sides_of_fee,
+            Judgement, Read, about_row, counted_fen, gap_of_row, identity_of_row,
+            judge_absent_payment, judge_absent_refund, judge_row, side_of_row, sides_of_fee,
         },
         run::BillDate,
         totals::OTHERS,
@@ -42,27 +44,29 @@ pub(crate) fn number_of(kind: TradeKind, transaction_id: &str, out_refund_no: &s
     }
 }
 
-/// Confirms rows that the books did not agree with.
+/// Confirms rows that the books did not agree with. What those make of the sums that the bill has
+/// twice, [`repeated`] tells.
 pub(crate) async fn rows(
     desk: &Desk,
     candidates: &[BillLine],
+    repeated: &[BillLine],
     books: &DayBooks,
     finding: &mut Finding,
 ) -> Result<(), DayError> {
+    let repeated: BTreeSet<u64> = repeated.iter().map(|row| row.line).collect();
     let mut judged = stream::iter(candidates)
         .map(|row| async move {
             let read = read(desk, row).await?;
-            Ok::<_, DayError>((row, judge_row(row, &desk.mchid, &read)))
+            let counted_fen = counted_fen(row, &read, books);
+            Ok::<_, DayError>((row, counted_fen, judge_row(row, &desk.mchid, &read)))
         })
         .buffered(SIDE_BY_SIDE);
-    while let Some((row, judgement)) = judged.try_next().await? {
+    while let Some((row, counted_fen, judgement)) = judged.try_next().await? {
         let number = number_of(kind_of(row.kind), &row.transaction_id, &row.out_refund_no);
-        let is_first = finding.holds_first(&number);
+        let gap = finding.gap_of_row(row, &number, counted_fen, repeated.contains(&row.line));
         finding.named.insert(number);
         match judgement {
             Judgement::Differs(kind, here) => {
-                let counted_fen = counted_fen(books, row, here.as_ref()).filter(|_| is_first);
-                let gap = gap_of_row(row, counted_fen);
                 let there = if kind == Kind::IdentityDiffers {
                     identity_of_row(row)
                 } else {
@@ -75,23 +79,6 @@ pub(crate) async fn rows(
         }
     }
     Ok(())
-}
-
-/// What our books' sums have of a row's number, in fen: its line, which is of the amount that they say, or the money that is
-/// kept for a person.
-fn counted_fen(books: &DayBooks, row: &BillLine, here: Option<&Side>) -> Option<i64> {
-    let (has_line, parked_fen) = match row.kind {
-        LineKind::Payment | LineKind::Revoked => (
-            books.has_payment(&row.transaction_id),
-            books.parked_fen(&row.transaction_id),
-        ),
-        LineKind::Refund => (books.has_refund(&row.out_refund_no), None),
-    };
-    if has_line {
-        here.and_then(|here| here.amount_fen)
-    } else {
-        parked_fen
-    }
 }
 
 /// Rows that the bill has twice: its sum is too high by each.

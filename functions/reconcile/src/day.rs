@@ -218,10 +218,11 @@ async fn one_part(
     if let (true, Some(what)) = (part.is_first(), &trades.summary_differs) {
         finding.summary(BillName::Trade, what);
     }
-    confirm::rows(desk, &matched.candidates.kept, &matched.books, &mut finding).await?;
+    let (candidates, repeated) = (&matched.candidates.kept, &matched.repeated.kept);
+    confirm::rows(desk, candidates, repeated, &matched.books, &mut finding).await?;
     finding.more(Kind::UncheckedRows, matched.candidates.more);
     // A row that the bill has twice is a candidate as well, and counted as that.
-    confirm::repeated(&matched.repeated.kept, &mut finding);
+    confirm::repeated(repeated, &mut finding);
     confirm::off_rate(&matched.off_rate.kept, &mut finding);
     finding.more(Kind::FeeOffTheRate, matched.off_rate.more);
     let carried = desk.reconciliations.carried(run.date).await?;

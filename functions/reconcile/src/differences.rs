@@ -133,7 +133,11 @@ pub(crate) fn count(differences: &[Difference]) -> BTreeMap<Kind, u32> {
 /// to agree says nothing of yesterday.
 const OPEN_LAST_DAYS: i64 = 30;
 
-/// How many differences of the last days and of a run's own need somebody.
+/// So many megabytes of one day's differences are counted: a day with more has enough to be seen.
+const COUNT_PAGES_MAX: usize = 200;
+
+/// How many differences of the last days and of a run's own need somebody. They are counted where
+/// they lie.
 ///
 /// # Errors
 /// [`DayError`].
@@ -143,11 +147,13 @@ pub(crate) async fn open(desk: &Desk, run: &Run) -> Result<u64, DayError> {
         .map(|days| today.plus_days(-days))
         .collect();
     dates.insert(run.date);
+    let needing = State::ALL.into_iter();
+    let needing: Vec<State> = needing.filter(|state| state.needs_somebody()).collect();
     let mut open = 0_u64;
     for date in dates {
-        let all = all(desk, date).await?;
-        let of_day = all.iter().filter(|one| one.state.needs_somebody()).count();
-        open = open.saturating_add(u64::try_from(of_day).unwrap_or(u64::MAX));
+        let table = &desk.reconciliations;
+        let of_day = table.count_in(date, &needing, COUNT_PAGES_MAX).await?;
+        open = open.saturating_add(of_day.count);
     }
     Ok(open)
 }

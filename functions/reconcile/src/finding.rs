@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payments::reconcile::{
+    bill_line::BillLine,
     carried::{Carried, Trade, TradeKind},
     difference::{About, Aggregate, Difference, Kind, Remedy, Side},
-    judge::{Near, near},
+    judge::{Near, gap_of_row, near},
     matcher::More,
     run::{BillDate, BillName, Run},
     totals::{Gap, Gaps},
@@ -108,9 +109,21 @@ impl Finding {
         }
     }
 
-    /// Whether this is the first row of its number that is held against our line of it.
-    pub(crate) fn holds_first(&mut self, number: &str) -> bool {
-        self.held.insert(number.to_owned())
+    /// What a row makes of the sums, of whose number those of our books have `counted_fen`: the
+    /// first row of a number is held against that. A row that the bill has twice makes nothing of
+    /// them here: it is told as that, too ([`crate::confirm::repeated`]).
+    pub(crate) fn gap_of_row(
+        &mut self,
+        row: &BillLine,
+        number: &str,
+        counted_fen: Option<i64>,
+        is_repeated: bool,
+    ) -> Gap {
+        if is_repeated {
+            return Gap::default();
+        }
+        let held = counted_fen.filter(|_| self.held.insert(number.to_owned()));
+        gap_of_row(row, held)
     }
 
     /// Notes so many more of a kind, of which nothing else is known.
@@ -289,6 +302,8 @@ fn amount_fen(difference: &Difference) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use payments::reconcile::{bill_line::LineKind, judge::about_row};
+
     use super::*;
 
     fn finding(at_most: usize) -> Finding {
@@ -355,6 +370,42 @@ mod tests {
         let told = told(&finding);
         assert_eq!(told.len(), 3);
         assert_eq!(told.last(), Some(&(kind, Some(2), 4_300)));
+    }
+
+    /// The bill has a refund twice whose state is not ours: one row more, once, in the sums.
+    #[test]
+    fn a_row_that_the_bill_has_twice_makes_of_the_sums_one_more() {
+        let mut finding = finding(9);
+        let row = |line| BillLine {
+            line,
+            kind: LineKind::Refund,
+            at: "2026-08-01 10:00:05".into(),
+            appid: String::new(),
+            mchid: String::new(),
+            transaction_id: "420001".into(),
+            order_no: "ORDER-1".into(),
+            refund_id: "500001".into(),
+            out_refund_no: "R-1".into(),
+            trade_type: "NATIVE".into(),
+            currency: "CNY".into(),
+            refund_state: "SUCCESS".into(),
+            total_fen: 0,
+            settlement_fen: 0,
+            requested_refund_fen: 70,
+            refund_fen: 70,
+            fee: 0,
+            rate: String::new(),
+        };
+        for (line, is_repeated) in [(2, false), (3, true)] {
+            let row = row(line);
+            let gap = finding.gap_of_row(&row, "refund#R-1", Some(70), is_repeated);
+            let kind = Kind::RefundStateDiffers;
+            finding.add_with_gap(kind, about_row(&row), (None, None), ("NATIVE", gap));
+        }
+        crate::confirm::repeated(&[row(3)], &mut finding);
+        let mut told = Gaps::default();
+        finding.gaps().values().for_each(|gaps| told.add_all(gaps));
+        assert_eq!(told.all(), Gap::of_refund(70));
     }
 
     #[test]

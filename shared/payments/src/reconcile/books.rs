@@ -49,7 +49,8 @@ pub enum BookLine<'a> {
         amount_fen: i64,
         /// Where it stands.
         state: BookedRefund,
-        /// The product of the order, for the totals; what is not known is counted under [`OTHERS`].
+        /// The product of the order, for the totals. What is not known is counted under the
+        /// product that its row of the bill names, without a row under [`OTHERS`].
         product: Option<Product>,
     },
 }
@@ -228,6 +229,8 @@ pub struct DayBooks {
     tally: Tally,
     /// Money that is kept for a person, by WeChat Pay's number of the payment: there is little of it.
     parked: BTreeMap<String, ParkedMoney>,
+    /// Refunds that earlier versions wrote without their product, until a row of the bill names it.
+    unnamed: BTreeMap<u64, Sums>,
 }
 
 /// What the books have of a payment that is not its order's booked one.
@@ -251,6 +254,7 @@ impl DayBooks {
             unseen: Box::new([0; 256]),
             tally: Tally::default(),
             parked: BTreeMap::new(),
+            unnamed: BTreeMap::new(),
         }
     }
 
@@ -294,13 +298,13 @@ impl DayBooks {
             }
             there.rest |= TWICE;
             self.twice = self.twice.saturating_add(1);
-            self.count(line);
+            self.count(line, id);
             return Inserted::Twice;
         }
         if let Some(unseen) = self.unseen.get_mut(usize::from(shard)) {
             *unseen = unseen.saturating_add(1);
         }
-        self.count(line);
+        self.count(line, id);
         Inserted::New
     }
 
@@ -361,7 +365,8 @@ impl DayBooks {
         self.twice
     }
 
-    /// Counts a payment that is parked. It is in no line: each row that names such is looked at.
+    /// Counts a payment that is parked, once however often it is told. It is in no line: each row
+    /// that names such is looked at.
     pub fn count_parked(
         &mut self,
         transaction_id: &str,
@@ -369,7 +374,9 @@ impl DayBooks {
         product: Option<Product>,
     ) {
         let known = self.parked.entry(transaction_id.to_owned()).or_default();
-        known.sums.pay(amount_fen, 0, 0);
+        if known.sums.payments == 0 {
+            known.sums.pay(amount_fen, 0, 0);
+        }
         known.product = known.product.or(product);
     }
 
@@ -382,6 +389,29 @@ impl DayBooks {
         if let Some(parked) = self.parked.get_mut(transaction_id) {
             parked.trade_type = Some(trade_type.to_owned());
         }
+    }
+
+    /// Notes what the bill calls the product of a refund, if ours does not say: it is counted
+    /// under this name then, as the bill counts it.
+    #[inline]
+    pub(crate) fn name_refund(&mut self, probe: &Probe, trade_type: &str) {
+        if self.unnamed.is_empty() {
+            return;
+        }
+        if let Some(refunds) = self.unnamed.remove(&probe.id)
+            && let Some(sums) = self.tally.of(trade_type)
+        {
+            sums.add(&refunds);
+        }
+    }
+
+    /// Whether a payment of this number is counted here and no row of the bill says that it
+    /// succeeded.
+    pub fn is_unseen_payment(&self, transaction_id: &str) -> bool {
+        let id = self.prints.payment(transaction_id);
+        let parked = self.parked.get(transaction_id);
+        id.is_some_and(|id| self.is_unseen_id(id))
+            || parked.is_some_and(|parked| parked.trade_type.is_none())
     }
 
     /// What is counted of a parked payment, in fen; `None` where none of this number is.
@@ -409,6 +439,9 @@ impl DayBooks {
             let product = parked.product.map(Product::trade_type);
             let name = parked.trade_type.as_deref().or(product);
             totals.of(name.unwrap_or(OTHERS)).add(&parked.sums);
+        }
+        for refunds in self.unnamed.values() {
+            totals.of(OTHERS).add(refunds);
         }
         totals
     }
@@ -521,7 +554,7 @@ impl DayBooks {
         }
     }
 
-    fn count(&mut self, line: &BookLine<'_>) {
+    fn count(&mut self, line: &BookLine<'_>, id: u64) {
         match *line {
             BookLine::Payment {
                 amount_fen,
@@ -537,7 +570,11 @@ impl DayBooks {
                 product,
                 ..
             } => {
-                if let Some(sums) = self.tally.of(product.map_or(OTHERS, Product::trade_type)) {
+                let sums = match product {
+                    Some(product) => self.tally.of(product.trade_type()),
+                    None => Some(self.unnamed.entry(id).or_default()),
+                };
+                if let Some(sums) = sums {
                     sums.refund(amount_fen, 0, 0);
                 }
             }

@@ -382,6 +382,17 @@ pub enum State {
 }
 
 impl State {
+    /// All of them, by who has to do something: a person, the system, nobody.
+    pub const ALL: [Self; 7] = [
+        Self::Open,
+        Self::Proposed,
+        Self::Approved,
+        Self::OnItsWay,
+        Self::Rejected,
+        Self::Explained,
+        Self::Repaired,
+    ];
+
     /// The name in the API, the table and CSV.
     pub const fn name(self) -> &'static str {
         match self {

@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     bill_line::{BillLine, LineKind},
-    books::BookedRefund,
+    books::{BookedRefund, DayBooks},
     difference::{About, Kind, Side},
     matcher::CURRENCY,
     run::BillDate,
@@ -290,6 +290,27 @@ pub fn sides_of_fee(row: &BillLine) -> (Side, Side) {
     (there, here)
 }
 
+/// What the sums of our books have of a row's number, in fen: its line, or the money that is kept
+/// for a person. Of a line that `read` did not find, since the bill has its number under another
+/// order, it is taken to be of the row's amount, as one number is of one payment.
+pub fn counted_fen(row: &BillLine, read: &Read, books: &DayBooks) -> Option<i64> {
+    match row.kind {
+        // Another row says that it succeeded: that one is held against the line.
+        LineKind::Revoked if !books.is_unseen_payment(&row.transaction_id) => None,
+        LineKind::Payment | LineKind::Revoked if books.has_payment(&row.transaction_id) => {
+            let order = read.order.as_ref();
+            let order = order.filter(|order| booked(order, &row.transaction_id).is_some());
+            Some(order.map_or(row.total_fen, |order| order.amount.get()))
+        }
+        LineKind::Payment | LineKind::Revoked => books.parked_fen(&row.transaction_id),
+        LineKind::Refund if books.has_refund(&row.out_refund_no) => {
+            let refund = read.refund.as_ref();
+            Some(refund.map_or(row.requested_refund_fen, |refund| refund.amount.get()))
+        }
+        LineKind::Refund => None,
+    }
+}
+
 /// How much more the bill has by a row than our books, of which `counted_fen` is what their sums have of it, if anything.
 pub fn gap_of_row(row: &BillLine, counted_fen: Option<i64>) -> Gap {
     let (there, counted) = match row.kind {
@@ -325,7 +346,8 @@ mod tests {
     use super::*;
     use crate::{
         money::Fen,
-        order::OrderState,
+        order::{OrderState, Product},
+        reconcile::books::BookLine,
         refund::{RefundState, tests::refund as refund_in},
         settle::tests::{order, payment as payment_of},
     };
@@ -569,6 +591,41 @@ mod tests {
         let fen = refund.requested_refund_fen;
         assert_eq!(gap_of_row(&refund, None).net_fen(), -fen);
         assert!(gap_of_row(&refund, Some(fen)).is_none());
+    }
+
+    #[test]
+    fn a_row_is_held_against_what_its_own_line_counted() {
+        let mut books = DayBooks::with_capacity(4, [5, 6]);
+        for (transaction_id, amount_fen) in [("420001", 100), ("420002", 70)] {
+            let line = BookLine::Payment {
+                transaction_id,
+                order_no: "ORDER-1",
+                amount_fen,
+                appid: "wxa",
+                product: Product::Native,
+            };
+            books.insert(&line, 0);
+        }
+        books.count_parked("420003", 30, None);
+        let paid = |transaction_id| known(OrderState::Paid(payment_of(transaction_id)));
+        let of = |kind, transaction_id: &str, total_fen| BillLine {
+            kind,
+            transaction_id: transaction_id.into(),
+            total_fen,
+            ..row()
+        };
+        let payment = |transaction_id, fen| of(LineKind::Payment, transaction_id, fen);
+        let counted = |row: &BillLine, read: &Read| counted_fen(row, read, &books);
+        assert_eq!(counted(&payment("420001", 99), &paid("420001")), Some(100));
+        // Under another order's number: not that order's amount.
+        assert_eq!(counted(&payment("420002", 70), &paid("420001")), Some(70));
+        assert_eq!(counted(&payment("420002", 70), &Read::default()), Some(70));
+        assert_eq!(counted(&payment("420003", 31), &paid("420001")), Some(30));
+        assert_eq!(counted(&payment("420009", 5), &paid("420001")), None);
+        let reversed = of(LineKind::Revoked, "420001", 100);
+        assert_eq!(counted(&reversed, &paid("420001")), Some(100));
+        let refund = refund_row("SUCCESS");
+        assert_eq!(counted(&refund, &Read::default()), None);
     }
 
     #[test]

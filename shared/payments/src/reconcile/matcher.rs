@@ -167,6 +167,9 @@ impl Matcher {
     fn judge(&mut self, row: &TradeRow<'_>, probe: Option<&Probe>) {
         self.count(row);
         let found = probe.map_or(Found::Unknown, |probe| self.books.look_up(probe));
+        if let (TradeKind::Refund, Some(probe)) = (row.kind, probe) {
+            self.books.name_refund(probe, row.trade_type());
+        }
         let fits = match found {
             Found::Unknown => {
                 if row.kind == TradeKind::Payment {

@@ -411,7 +411,10 @@ fn rows_off_the_rate_take_no_room_of_candidates_and_what_has_no_room_is_counted(
 fn parked_money_counts_under_the_product_that_the_bill_names() {
     let (_, there) = sides(&[(None, 1_000, 0, 0, false, Fault::None); 2], 0);
     let mut books = DayBooks::with_capacity(4, [5, 6]);
-    books.count_parked(&there[0].transaction_id, 1_000, None);
+    for _ in 0..2 {
+        // An index that is read in pages may give a line twice.
+        books.count_parked(&there[0].transaction_id, 1_000, None);
+    }
     books.count_parked("4200000000000000000000000009", 70, Some(Product::App));
     books.count_parked("4200000000000000000000000010", 5, None);
     let mut matcher = Matcher::new(books, MCHID, 10);
@@ -430,6 +433,57 @@ fn parked_money_counts_under_the_product_that_the_bill_names() {
     assert_eq!(totals.all().payments, 3);
     assert_eq!(books.parked_fen(&there[0].transaction_id), Some(1_000));
     assert_eq!(books.parked_fen(&there[1].transaction_id), None);
+    assert!(!books.is_unseen_payment(&there[0].transaction_id));
+    assert!(books.is_unseen_payment("4200000000000000000000000010"));
+}
+
+#[test]
+fn a_refund_without_a_product_counts_under_the_product_that_the_bill_names() {
+    let there = BillLine {
+        line: 2,
+        kind: LineKind::Refund,
+        at: "2026-08-01 10:00:05".to_owned(),
+        appid: APPID.to_owned(),
+        mchid: MCHID.to_owned(),
+        transaction_id: "4200000000000000000000000001".to_owned(),
+        order_no: "ORDER-1".to_owned(),
+        refund_id: "5030000000000000000000000001".to_owned(),
+        out_refund_no: "R-1".to_owned(),
+        trade_type: "JSAPI".to_owned(),
+        currency: "CNY".to_owned(),
+        refund_state: "SUCCESS".to_owned(),
+        total_fen: 0,
+        settlement_fen: 0,
+        requested_refund_fen: 70,
+        refund_fen: 70,
+        fee: -420,
+        rate: "0.60%".to_owned(),
+    };
+    let mut books = DayBooks::with_capacity(4, [5, 6]);
+    for (out_refund_no, amount_fen) in [("R-1", 70), ("R-2", 5)] {
+        let line = BookLine::Refund {
+            out_refund_no,
+            refund_id: Some(&there.refund_id),
+            transaction_id: &there.transaction_id,
+            order_no: &there.order_no,
+            amount_fen,
+            state: BookedRefund::Succeeded,
+            product: None,
+        };
+        assert_eq!(books.insert(&line, 0), Inserted::New);
+    }
+    let mut matcher = Matcher::new(books, MCHID, 10);
+    let mut reader = TradeBillReader::new();
+    let text = trade_bill(std::slice::from_ref(&there));
+    let mut batch = |rows: &[TradeRow<'_>]| matcher.take_batch(rows);
+    reader.feed_batches(text.as_bytes(), &mut batch).unwrap();
+    reader.finish(&mut |_| ()).unwrap();
+    let matched = matcher.finish();
+    let totals = matched.books.totals();
+    let fen = |product: &str| totals.0.get(product).map(|sums| sums.refunds_fen);
+    assert_eq!(fen("JSAPI"), Some(70), "as the bill has it");
+    assert_eq!(fen("others"), Some(5), "of no row");
+    assert_eq!(totals.all().refunds, 2);
 }
 
 proptest! {
