@@ -257,6 +257,10 @@ async fn the_file_leaves_the_function_byte_for_byte() {
         .expect("base64");
     assert!(file.starts_with(b"\xef\xbb\xbfabout,date,"), "a mark, once");
     assert!(!file.starts_with(b"\xef\xbb\xbf\xef"));
+    let file = String::from_utf8(file).expect("UTF-8");
+    let rows: Vec<&str> = file.lines().skip(1).collect();
+    let chosen = rows.iter().filter(|row| row.contains(",amount_differs,"));
+    assert_eq!((rows.len(), chosen.count()), (2, 2), "of that kind alone");
     let told = answer["headers"]["content-disposition"]
         .as_str()
         .expect("a name");

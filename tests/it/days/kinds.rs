@@ -227,7 +227,7 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
 }
 
 /// What a day's sums are apart is what its differences make of them, to the fen, and the API says where each of them stands.
-async fn every_fen_has_come_to_an_end(bench: &Bench, run: &Run) {
+pub(super) async fn every_fen_has_come_to_an_end(bench: &Bench, run: &Run) {
     assert_eq!(run.told(), Some(run.gaps()));
     let gaps = bench.reconciliation.gaps(run, 100).await;
     let mut all = Gaps::default();

@@ -4,6 +4,7 @@ use wechatpay_simulator::{
     Difference, Endpoint, Fault, RefundOutcome, RefundStatus, Rule, WantedDifference,
 };
 
+use super::kinds::every_fen_has_come_to_an_end;
 use crate::support::Bench;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,15 +22,24 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
     let run = bench.reconcile(day, false).await;
     assert_eq!(bench.told(day).await, Vec::<String>::new());
     assert_eq!(run.carried(), 1);
+    let shown = bench.shown_day(day).await;
+    let by_end = &shown["totals"]["difference_by"];
+    let payments = ["open", "other_days"].map(|end| by_end[end]["payments"].as_i64());
+    assert_eq!(
+        payments,
+        [Some(0), Some(-1)],
+        "in no difference yet: {by_end}"
+    );
 
     let next = day.plus_days(1);
     bench.until(day.plus_days(2), 10, 30).await;
-    bench.reconcile(next, false).await;
+    let run = bench.reconcile(next, false).await;
     assert_eq!(
         bench.told(next).await,
         ["paid_here_absent_there LATE-1 open"],
         "it is in neither bill"
     );
+    every_fen_has_come_to_an_end(&bench, &run).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

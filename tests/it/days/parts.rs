@@ -3,6 +3,7 @@
 use payments::reconcile::run::RunState;
 use wechatpay_simulator::{Difference, PayOptions, WantedDifference};
 
+use super::kinds::every_fen_has_come_to_an_end;
 use crate::support::{Bench, Wishes};
 
 /// The same day, in runs that hold so many lines.
@@ -45,6 +46,7 @@ async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
     bench.reconcile(day, true).await;
     let run = bench.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
+    every_fen_has_come_to_an_end(&bench, &run).await;
     let (there, here) = (run.there().all(), run.here().all());
     (
         bench.told(day).await,

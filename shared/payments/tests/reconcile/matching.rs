@@ -7,6 +7,7 @@ use payments::{
     reconcile::{
         bill_line::{BillLine, LineKind},
         books::{BookLine, BookedRefund, DayBooks, Inserted},
+        judge::{Read, counted_fen},
         matcher::{Matched, Matcher, More},
         totals::Sums,
     },
@@ -435,6 +436,24 @@ fn parked_money_counts_under_the_product_that_the_bill_names() {
     assert_eq!(books.parked_fen(&there[1].transaction_id), None);
     assert!(!books.is_unseen_payment(&there[0].transaction_id));
     assert!(books.is_unseen_payment("4200000000000000000000000010"));
+}
+
+/// The bill has the payment of a line, and that it was reversed: the first is held against it.
+#[test]
+fn a_reversed_payment_is_taken_off_only_where_its_own_row_is_not_in_the_bill() {
+    let (here, there) = sides(&[(None, 1_000, 0, 0, false, Fault::None)], 0);
+    let reversed = BillLine {
+        kind: LineKind::Revoked,
+        ..there[0].clone()
+    };
+    for (rows, counted) in [
+        (vec![there[0].clone(), reversed.clone()], None),
+        (vec![reversed.clone()], Some(1_000)),
+    ] {
+        let matched = run(&here, &rows, 10, [5, 6]);
+        let read = Read::default();
+        assert_eq!(counted_fen(&reversed, &read, &matched.books), counted);
+    }
 }
 
 #[test]
