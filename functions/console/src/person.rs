@@ -129,7 +129,8 @@ fn by_token(
             "Your token does not say that its email address is verified, so it does not say who you are. Confirm the address with your identity provider and sign in again. If no token says so, let the provider add the claim `email_verified`, or let CONSOLE_PERSON_CLAIM (the stack's ConsolePersonClaim) name a claim that people cannot change, such as `sub`.",
         ));
     }
-    let person = if by_email {
+    // An address in two spellings is one person, whichever claim holds it.
+    let person = if by_email || named.contains('@') {
         Person::named(&named.to_lowercase())
     } else {
         Person::named(named)
@@ -286,6 +287,24 @@ mod tests {
         let given =
             json!({"email": "boss@example.com", "sub": "u-1", "cognito:groups": "[finance]"});
         assert_eq!(name(&by_sub, &given), Ok("u-1".to_owned()));
+    }
+
+    #[test]
+    fn an_address_in_two_spellings_is_one_person_whichever_claim_holds_it() {
+        for (claim, told, person) in [
+            ("email", "Li@Example.com", "li@example.com"),
+            ("preferred_username", "Li@Example.com", "li@example.com"),
+            ("upn", "LI@EXAMPLE.COM", "li@example.com"),
+            ("sub", "aB1", "aB1"),
+        ] {
+            let claims = Claims {
+                person: claim.to_owned(),
+                ..claims("finance")
+            };
+            let mut given = json!({"email_verified": "true", "cognito:groups": "[finance]"});
+            given[claim] = json!(told);
+            assert_eq!(name(&claims, &given), Ok(person.to_owned()), "{claim}");
+        }
     }
 
     #[test]

@@ -152,7 +152,7 @@ fn has(kept: &MerchantKeys, serial: &str) -> bool {
 }
 
 /// What is kept once `delivered` came: every public key, what was delivered, and certificates that
-/// WeChat Pay no longer lists until some time after their end. Requests go on naming a public key if
+/// WeChat Pay no longer lists until some time after their end; one that cannot be read goes. Requests go on naming a public key if
 /// they named one; else they name the certificate in force that began last (page 4012551764).
 fn merged(
     kept: &[VerificationEntry],
@@ -192,7 +192,8 @@ fn merged(
     }
     let names_a_public_key = kept
         .iter()
-        .any(|entry| entry.id == response_serial && entry.kind == VerificationKind::PublicKey);
+        .filter(|entry| entry.kind == VerificationKind::PublicKey)
+        .any(|entry| entry.id.eq_ignore_ascii_case(response_serial));
     let named = match newest(delivered, now) {
         Some(newest) if !names_a_public_key => newest.serial_no.clone(),
         Some(_) | None => response_serial.to_owned(),
@@ -277,6 +278,11 @@ mod tests {
         let (entries, named) = merged(&kept, "PUB_KEY_ID_0100", &new, NOW);
         assert_eq!(ids(&entries), ["PUB_KEY_ID_0100", OLD_SERIAL, "NEW"]);
         assert_eq!(named, "PUB_KEY_ID_0100");
+        let (_, named) = merged(&kept, "pub_key_id_0100", &new, NOW);
+        assert_eq!(
+            named, "pub_key_id_0100",
+            "as everywhere, case does not matter"
+        );
         let (_, named) = merged(&kept, OLD_SERIAL, &new, NOW);
         assert_eq!(named, "NEW");
     }

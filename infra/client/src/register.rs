@@ -92,7 +92,7 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
         "merchant-key-file",
     ];
     let options = [&DEPLOYMENT[..], &own, &WECHAT_KEY].concat();
-    let mut args = Args::parse(raw, &options, &[])?;
+    let mut args = Args::parse(raw, &options, &["remove-sealed-key"])?;
     let deployment = Deployment::read(&mut args)?;
     let files = MerchantFiles {
         platform_keys: platform_keys(&mut args)?,
@@ -101,8 +101,15 @@ async fn merchant(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error
         apiv3_version: args.number("apiv3-key-version")?,
         previous_apiv3_key: args.optional("previous-apiv3-key-file")?.map(PathBuf::from),
         merchant_key: args.optional("merchant-key-file")?.map(PathBuf::from),
+        removes_sealed_key: args.flag("remove-sealed-key")?,
     };
     args.finish()?;
+    if files.removes_sealed_key && files.merchant_key.is_some() {
+        return Err(UsageError::Conflict(
+            "give --merchant-key-file or --remove-sealed-key, not both",
+        )
+        .into());
+    }
     if files.name_nothing() {
         let what = "what shall be set or changed (`cargo client help` shows the options)";
         return Err(UsageError::Missing(what.to_owned()).into());
@@ -233,11 +240,14 @@ async fn shared_secret(
         secret_base64: Some(STANDARD.encode(*secret)),
         private_key_file: None,
     };
-    let mut file = SecretFile::create(path)?;
-    file.write(&serde_json::to_string_pretty(&settings)?)?;
+    let file = SecretFile::create(path)?.write(&serde_json::to_string_pretty(&settings)?)?;
     match add_client(table, &keyid, client_id, &ApiClientKey::Secret(secret)).await {
         Ok(()) => {}
-        Err(SetupError::Keys(error)) => return Err(file.not_registered(error)),
+        Err(SetupError::Keys(error)) => {
+            let next =
+                "it was if `cargo client setup show` lists the key, and the file is good then";
+            return Err(file.not_registered(error, next));
+        }
         Err(error) => {
             file.discard()?;
             return Err(error.into());

@@ -40,20 +40,27 @@ impl SecretFile {
         })
     }
 
-    /// Writes the text and a line break, to the disk.
-    pub(crate) fn write(&mut self, text: &str) -> Result<(), Box<dyn Error>> {
+    /// Writes the text and a line break, to the disk. A file that does not take them is removed: it
+    /// would be in the way of the next try.
+    pub(crate) fn write(mut self, text: &str) -> Result<Self, Box<dyn Error>> {
         let written = writeln!(self.file, "{text}").and_then(|()| self.file.sync_all());
-        written.map_err(|error| format!("{}: {error}", self.path.display()).into())
+        let Err(error) = written else {
+            return Ok(self);
+        };
+        let text = format!("{}: {error}", self.path.display());
+        match self.discard() {
+            Ok(()) => Err(text.into()),
+            Err(left) => Err(format!("{text}; {left}").into()),
+        }
     }
 
     /// What becomes of the file when its secret was not registered. Where that is not known for
-    /// sure, it may be the only place that has the secret.
-    pub(crate) fn not_registered(self, error: KeysError) -> Box<dyn Error> {
-        if error.is_transient() {
+    /// sure, it may be the only place that has the secret: it is kept, and `next` says what to do.
+    pub(crate) fn not_registered(self, error: KeysError, next: &str) -> Box<dyn Error> {
+        if error.may_be_done() {
             let path = self.path.display();
             let text = format!(
-                "{error}; whether the secret was registered is not known, so {path} is kept: \
-                 `cargo client setup show` tells"
+                "{error}; whether the secret was registered is not known, so {path} is kept: {next}"
             );
             return text.into();
         }
@@ -69,5 +76,24 @@ impl SecretFile {
             let path = self.path.display();
             format!("{path} is worth nothing and still there: {error}").into()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_takes_no_secret_is_not_left_behind() {
+        let path = std::env::temp_dir().join(format!("client-no-secret-{}", std::process::id()));
+        std::fs::write(&path, "").unwrap();
+        // Opened for reading only: it takes nothing, like a disk that is full.
+        let file = SecretFile {
+            file: File::open(&path).unwrap(),
+            path: path.clone(),
+        };
+        let told = file.write("secret").err().unwrap().to_string();
+        assert!(told.contains(path.to_str().unwrap()), "{told}");
+        assert!(!path.exists());
     }
 }

@@ -29,6 +29,8 @@ pub struct MerchantFiles {
     pub previous_apiv3_key: Option<PathBuf>,
     /// The merchant's private key (`apiclient_key.pem`), if it is to be sealed into the table; left out if it is in KMS.
     pub merchant_key: Option<PathBuf>,
+    /// Whether a private key that lies sealed in the table is taken out, since the key is in KMS now.
+    pub removes_sealed_key: bool,
 }
 
 impl MerchantFiles {
@@ -40,6 +42,7 @@ impl MerchantFiles {
             && self.apiv3_key.is_none()
             && self.previous_apiv3_key.is_none()
             && self.merchant_key.is_none()
+            && !self.removes_sealed_key
     }
 }
 
@@ -157,6 +160,7 @@ pub async fn change_merchant(table: &KeysTable, files: &MerchantFiles) -> Result
         add_apiv3: &apiv3,
         signer_serial: files.merchant_serial.as_deref(),
         signer_pkcs8: signer.as_ref().map(|der| der.as_slice()),
+        removes_sealed_signer: files.removes_sealed_key,
         ..MerchantChange::default()
     };
     table

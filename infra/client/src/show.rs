@@ -74,6 +74,7 @@ fn webhook_shown(webhook: &WebhookOverview) -> Value {
         "state": webhook.state,
         "why": webhook.why,
         "since": webhook.since.map(time),
+        "changes": webhook.version,
     })
 }
 

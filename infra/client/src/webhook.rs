@@ -66,14 +66,24 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
     // Written before it is registered: a secret that signs and that nobody has would be worth nothing.
     let mut file = None;
     if let (Some(secret), Some(path)) = (&made, &wanted.goes_to) {
-        let mut made_for_it = SecretFile::create(path)?;
-        made_for_it.write(&secret.to_text())?;
-        file = Some(made_for_it);
+        file = Some(SecretFile::create(path)?.write(&secret.to_text())?);
     }
     let secret = made.as_ref().or(given.as_ref());
     if let Err(error) = table.change_webhook(&client_id, url.as_ref(), secret).await {
+        if let Some(secret) = made.as_ref().filter(|_| wanted.is_shown)
+            && error.may_be_done()
+        {
+            println!(
+                "Whether this secret was registered is not known; write it into a file of yours,"
+            );
+            println!("and give it once more by --secret-file:");
+            println!("{}", secret.to_text().as_str());
+        }
         return Err(match file {
-            Some(file) => file.not_registered(error),
+            Some(file) => file.not_registered(
+                error,
+                "give it once more by --secret-file, which changes nothing if it was",
+            ),
             None => error.into(),
         });
     }
@@ -90,7 +100,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         "{}",
         match (secret.is_some(), is_there) {
             (true, true) =>
-                "The secret before goes on signing beside the new one, until there is another new one.",
+                "It signs them, and a secret before it goes on beside it until there is another new one.",
             (true, false) => "The new secret signs them.",
             (false, _) => "The secrets that signed them go on.",
         }

@@ -99,6 +99,8 @@ pub struct MerchantKeys {
     pub verification: VerificationKeys,
     /// The same as they are stored, to be merged with newer ones.
     pub entries: Vec<VerificationEntry>,
+    /// What stands among them without id, kind or PEM, to be kept as it is.
+    unread: Vec<AttributeValue>,
     /// Which of them requests name in `Wechatpay-Serial`, so that answers and callbacks are signed with it.
     pub response_serial: String,
     /// The number of the merchant's own certificate, which requests name as `serial_no`.
@@ -201,6 +203,20 @@ impl KeysError {
             Self::Secret { source, .. } => source.is_transient(),
             Self::TooSlow { .. } => true,
             Self::NoMerchant { .. }
+            | Self::Damaged { .. }
+            | Self::NotAKey { .. }
+            | Self::Client(_)
+            | Self::Changed { .. } => false,
+        }
+    }
+
+    /// Whether a write that failed like this may have been done all the same: where a call's answer
+    /// was lost, nobody knows.
+    pub fn may_be_done(&self) -> bool {
+        match self {
+            Self::Table(_) | Self::TooSlow { .. } => true,
+            Self::Secret { .. }
+            | Self::NoMerchant { .. }
             | Self::Damaged { .. }
             | Self::NotAKey { .. }
             | Self::Client(_)
@@ -479,7 +495,7 @@ impl MerchantKeys {
         let entry = self
             .entries
             .iter()
-            .find(|entry| entry.id == self.response_serial)
+            .find(|entry| entry.id.eq_ignore_ascii_case(&self.response_serial))
             .ok_or_else(|| KeysError::Damaged {
                 pk: self.pk(),
                 what: "no verification key has the id that response_serial names",

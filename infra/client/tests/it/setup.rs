@@ -301,7 +301,15 @@ async fn what_a_set_up_command_is_not_told_about_stays() {
     for _ in 0..2 {
         well(&cloud, &["merchant", "--apiv3-key-file", &second]);
     }
-    well(&cloud, &["merchant", "--merchant-serial", "BBBB"]);
+    let serial = ["merchant", "--merchant-serial", "BBBB"];
+    refused(&cloud, &serial, "belongs to certificate AAAA");
+    let key = ["--merchant-key-file", &private];
+    refused(
+        &cloud,
+        &[&["merchant"], &key[..]].concat(),
+        "give its serial",
+    );
+    well(&cloud, &[&serial[..], &key].concat());
     let merchant = cloud.keys().merchant().await.unwrap();
     let ids: Vec<&str> = merchant
         .entries
@@ -351,6 +359,15 @@ async fn what_a_set_up_command_is_not_told_about_stays() {
     well(&cloud, &[&with[..], &[&certificate]].concat());
     well(&cloud, &[&id[..], &["PUB_KEY_ID_01"]].concat());
     well(&cloud, &third);
+    let sealed_out = [
+        "merchant",
+        "--merchant-serial",
+        "CCCC",
+        "--remove-sealed-key",
+    ];
+    refused(&cloud, &[&sealed_out[..], &key].concat(), "not both");
+    well(&cloud, &sealed_out);
+    assert_eq!(shown(&cloud)["merchant"]["sealed_merchant_key"], false);
     let merchant = cloud.keys().merchant().await.unwrap();
     assert_eq!(merchant.entries.len(), 1);
     assert_eq!(merchant.response_serial, CERTIFICATE_SERIAL);
@@ -397,6 +414,7 @@ async fn what_is_there_is_shown_without_any_secret() {
         (&webhook["secrets"], &webhook["state"]),
         (&serde_json::json!(1), &serde_json::json!("active"))
     );
+    assert_eq!(webhook["changes"], 1);
     let text = show.to_string();
     let kept = std::fs::read_to_string(&secret).unwrap();
     let settings = std::fs::read_to_string(&settings).unwrap();

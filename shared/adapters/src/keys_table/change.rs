@@ -3,14 +3,15 @@
 //! What the change does not name stays as it is stored, also what this version cannot read. The
 //! write is conditional on the item that was read, so that of two changes at once none is lost.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use wechatpay::resource::ApiV3Key;
 use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;
 use zeroize::Zeroizing;
 
-use super::item::{VerificationEntry, apiv3_value, number, sealed_apiv3, text};
-use super::write::{APIV3_KEYS_MAX, is_refused_condition, not_a_key};
+use super::item::{VerificationEntry, apiv3_value, is_of, number, sealed_apiv3, text};
+use super::write::{APIV3_KEYS_MAX, not_a_key};
 use super::{Item, KeysError, KeysTable, SealedApiV3Key, apiv3_context, merchant_pk};
 use crate::aws::AwsError;
 
@@ -27,10 +28,14 @@ pub struct MerchantChange<'a> {
     pub add_apiv3: &'a [AddedApiV3Key],
     /// The version of an APIv3 key to be taken out.
     pub remove_apiv3: Option<u32>,
-    /// The number of the merchant's certificate.
+    /// The number of the merchant's certificate. Where a private key lies sealed, the two change
+    /// together.
     pub signer_serial: Option<&'a str>,
     /// The merchant's private key as PKCS#8 DER, to be sealed into the item.
     pub signer_pkcs8: Option<&'a [u8]>,
+    /// Whether the private key that lies sealed in the item is to be taken out: the merchant signs
+    /// by KMS.
+    pub removes_sealed_signer: bool,
 }
 
 /// An APIv3 key to be added, before it is sealed.
@@ -73,6 +78,17 @@ pub enum ChangeError {
         /// Newest first.
         versions: Vec<u32>,
     },
+    /// WeChat Pay would refuse every request: its signature would not fit the certificate.
+    #[error(
+        "the private key that lies sealed belongs to certificate {0}: give the new certificate's key, too, or take the \
+         sealed one out if the new one is in KMS"
+    )]
+    SerialWithoutItsKey(String),
+    /// As above.
+    #[error(
+        "a private key lies sealed under certificate {0}, and another key has another certificate: give its serial, too"
+    )]
+    KeyWithoutItsSerial(String),
     /// Nothing has this id.
     #[error("there is no APIv3 key {0} to be taken out")]
     NoSuchApiV3Key(u32),
@@ -194,6 +210,20 @@ impl KeysTable {
         parts: &mut Parts,
         change: &MerchantChange<'_>,
     ) -> Result<(), ChangeError> {
+        if change.removes_sealed_signer {
+            parts.signer.remove("sealed");
+        }
+        if parts.signer.contains_key("sealed")
+            && let Some(kept) = text(&parts.signer, "serial_no")
+        {
+            match (change.signer_serial, change.signer_pkcs8) {
+                (Some(serial), None) if !serial.eq_ignore_ascii_case(&kept) => {
+                    return Err(ChangeError::SerialWithoutItsKey(kept));
+                }
+                (None, Some(_)) => return Err(ChangeError::KeyWithoutItsSerial(kept)),
+                (Some(_), _) | (None, None) => {}
+            }
+        }
         if let Some(serial_no) = change.signer_serial {
             let serial_no = AttributeValue::S(serial_no.to_owned());
             parts.signer.insert("serial_no".to_owned(), serial_no);
@@ -214,7 +244,14 @@ impl KeysTable {
     async fn write_parts(&self, pk: String, parts: Parts) -> Result<(), KeysError> {
         let response_serial = AttributeValue::S(parts.response_serial.unwrap_or_default());
         let next = parts.version.unwrap_or_default().saturating_add(1);
-        let update = self
+        let written = [
+            ("verification", AttributeValue::L(parts.verification)),
+            ("response_serial", response_serial),
+            ("apiv3", apiv3_value(&parts.apiv3)),
+            ("signer", AttributeValue::M(parts.signer)),
+            ("version", AttributeValue::N(next.to_string())),
+        ];
+        let mut update = self
             .shared
             .client
             .update_item()
@@ -222,25 +259,37 @@ impl KeysTable {
             .key("pk", AttributeValue::S(pk.clone()))
             .update_expression(
                 "SET verification = :verification, response_serial = :response_serial, \
-                 apiv3 = :apiv3, signer = :signer, version = :next",
+                 apiv3 = :apiv3, signer = :signer, version = :version",
             )
-            .expression_attribute_values(":verification", AttributeValue::L(parts.verification))
-            .expression_attribute_values(":response_serial", response_serial)
-            .expression_attribute_values(":apiv3", apiv3_value(&parts.apiv3))
-            .expression_attribute_values(":signer", AttributeValue::M(parts.signer))
-            .expression_attribute_values(":next", AttributeValue::N(next.to_string()));
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for (name, value) in &written {
+            update = update.expression_attribute_values(format!(":{name}"), value.clone());
+        }
         let update = match parts.version {
             Some(seen) => update
                 .condition_expression("version = :seen")
                 .expression_attribute_values(":seen", AttributeValue::N(seen.to_string())),
             None => update.condition_expression("attribute_not_exists(pk)"),
         };
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_refused_condition(error.as_service_error()) => {
+        let Err(error) = update.send().await else {
+            return Ok(());
+        };
+        // The first answer may be lost and the SDK asks again: then what is found is what was written.
+        let is_as_written = |found: &Item| {
+            written
+                .iter()
+                .all(|(name, value)| found.get(*name) == Some(value))
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refused))
+                if refused.item().is_some_and(is_as_written) =>
+            {
+                Ok(())
+            }
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => {
                 Err(KeysError::Changed { pk })
             }
-            Err(error) => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
+            Some(_) | None => Err(KeysError::Table(AwsError::new("UpdateItem", error))),
         }
     }
 }
@@ -317,10 +366,4 @@ impl Parts {
             Err(ChangeError::NoResponseKey(asked.clone()))
         }
     }
-}
-
-fn is_of(stored: &AttributeValue, id: &str) -> bool {
-    let fields = stored.as_m().ok();
-    let own = fields.and_then(|fields| text(fields, "id"));
-    own.is_some_and(|own| own.eq_ignore_ascii_case(id))
 }

@@ -93,9 +93,14 @@ pub(super) fn merchant(item: &Item, mchid: &str, vault: &Vault) -> Result<Mercha
     };
     let stored = item.get("verification").and_then(|value| value.as_l().ok());
     let stored = stored.ok_or_else(|| damaged("it has no list `verification`"))?;
-    let entries: Vec<VerificationEntry> =
-        stored.iter().filter_map(VerificationEntry::read).collect();
-    if entries.len() < stored.len() {
+    let (mut entries, mut unread) = (Vec::new(), Vec::new());
+    for value in stored {
+        match VerificationEntry::read(value) {
+            Some(entry) => entries.push(entry),
+            None => unread.push(value.clone()),
+        }
+    }
+    if !unread.is_empty() {
         tracing::warn!(
             mchid,
             "the keys table holds a verification key without id, kind or pem; it is left out"
@@ -121,6 +126,7 @@ pub(super) fn merchant(item: &Item, mchid: &str, vault: &Vault) -> Result<Mercha
     Ok(MerchantKeys {
         verification,
         entries,
+        unread,
         response_serial: text(item, "response_serial")
             .ok_or_else(|| damaged("it has no `response_serial`"))?,
         signer_serial: text(signer, "serial_no")
@@ -176,6 +182,13 @@ pub(super) async fn client(
         keyid: keyid.to_owned(),
         key,
     }))
+}
+
+/// Whether a stored entry has this id, also one that cannot be read.
+pub(super) fn is_of(stored: &AttributeValue, id: &str) -> bool {
+    let fields = stored.as_m().ok();
+    let own = fields.and_then(|fields| text(fields, "id"));
+    own.is_some_and(|own| own.eq_ignore_ascii_case(id))
 }
 
 pub(super) fn verification_value(entries: &[VerificationEntry]) -> AttributeValue {

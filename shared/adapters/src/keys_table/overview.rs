@@ -78,6 +78,8 @@ pub struct WebhookOverview {
     pub why: Option<String>,
     /// When (Unix seconds).
     pub since: Option<UnixSeconds>,
+    /// Counts the changes of the item.
+    pub version: Option<u64>,
 }
 
 impl KeysTable {
@@ -177,6 +179,7 @@ fn webhook(item: &Item, client_id: &str) -> WebhookOverview {
         state: text(item, "state"),
         why: text(item, "why"),
         since: number(item, "since").map(UnixSeconds),
+        version: number(item, "version"),
     }
 }
 

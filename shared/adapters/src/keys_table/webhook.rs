@@ -138,7 +138,7 @@ impl KeysTable {
 
     /// Changes where a client is told of changes, or by which secret it is signed, and switches a
     /// webhook on that was switched off. What is not given stays: without a new secret those that
-    /// sign go on.
+    /// sign go on. A secret that signs already and is given again pushes no other out.
     ///
     /// # Errors
     /// As [`KeysTable::put_webhook`]; [`KeysError::Damaged`] if what is not given is not there.
@@ -165,13 +165,20 @@ impl KeysTable {
             .map(|url| url.as_str().to_owned())
             .or_else(kept_url)
             .ok_or_else(|| damaged("it has no `url` yet, and none is given"))?;
-        let mut secrets = Vec::new();
+        let mut secrets = found.as_ref().and_then(sealed_secrets).unwrap_or_default();
+        let mut own = None;
         if let Some(secret) = secret {
-            let context = webhook_context(client_id);
-            let vault = &self.shared.vault;
-            secrets.push(vault.seal(&pk, &context, secret.as_bytes()).await?);
+            let (vault, context) = (&self.shared.vault, webhook_context(client_id));
+            let sealed = vault.seal(&pk, &context, secret.as_bytes()).await?;
+            let mut all = vec![sealed.clone()];
+            for kept in secrets {
+                let plain = vault.unseal(&pk, &context, &kept).await?;
+                if plain.as_slice() != secret.as_bytes() {
+                    all.push(kept);
+                }
+            }
+            (secrets, own) = (all, Some(sealed));
         }
-        secrets.extend(found.as_ref().and_then(sealed_secrets).unwrap_or_default());
         secrets.truncate(SECRETS_KEPT);
         if secrets.is_empty() {
             return Err(damaged("it has no secret yet, and none is given"));
@@ -181,17 +188,22 @@ impl KeysTable {
             .map(|sealed| AttributeValue::B(Blob::new(sealed)));
         let seen: Option<u64> = found.as_ref().and_then(|item| number(item, "version"));
         let version = seen.unwrap_or_default().saturating_add(1);
+        let plain = |value: &str| AttributeValue::S(value.to_owned());
+        let item = Item::from([
+            ("pk".to_owned(), plain(&pk)),
+            ("client_id".to_owned(), plain(client_id)),
+            ("url".to_owned(), AttributeValue::S(url)),
+            ("secrets".to_owned(), AttributeValue::L(secrets.collect())),
+            ("state".to_owned(), plain("active")),
+            ("version".to_owned(), AttributeValue::N(version.to_string())),
+        ]);
         let put = self
             .shared
             .client
             .put_item()
             .table_name(&self.shared.table)
-            .item("pk", AttributeValue::S(pk.clone()))
-            .item("client_id", AttributeValue::S(client_id.to_owned()))
-            .item("url", AttributeValue::S(url))
-            .item("secrets", AttributeValue::L(secrets.collect()))
-            .item("state", AttributeValue::S("active".to_owned()))
-            .item("version", AttributeValue::N(version.to_string()));
+            .set_item(Some(item.clone()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match seen {
             Some(seen) => put
                 .condition_expression("version = :seen")
@@ -200,16 +212,27 @@ impl KeysTable {
         };
         let written = put.send().await;
         self.forget_webhook(client_id);
-        match written {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+        let Err(error) = written else { return Ok(()) };
+        // The first answer may be lost and the SDK asks again: then what is found is what was
+        // written. To deny it would let the only copy of a secret that signs be thrown away. A
+        // sealed secret is unlike any other, so where it is found, it was written.
+        let is_ours = |found: &Item| match &own {
+            Some(own) => sealed_secrets(found).is_some_and(|found| found.contains(own)),
+            None => {
+                let is_same = |name: &str| found.get(name) == item.get(name);
+                ["url", "secrets", "version"].into_iter().all(is_same)
+            }
+        };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(refused))
+                if refused.item().is_some_and(is_ours) =>
             {
+                Ok(())
+            }
+            Some(PutItemError::ConditionalCheckFailedException(_)) => {
                 Err(KeysError::Changed { pk })
             }
-            Err(error) => Err(KeysError::Table(AwsError::new("PutItem", error))),
+            Some(_) | None => Err(KeysError::Table(AwsError::new("PutItem", error))),
         }
     }
 

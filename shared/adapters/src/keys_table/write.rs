@@ -5,17 +5,17 @@
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use message_signatures::{Algorithm, VerifyingKey};
 use payments::ids::{BadClientId, ClientId};
 use wechatpay::resource::ApiV3Key;
 use wechatpay::sign::LocalKey;
 use wechatpay::verify::VerificationKeys;
 
-use super::item::{VerificationEntry, apiv3_value, signer_value, verification_value};
+use super::item::{VerificationEntry, apiv3_value, is_of, signer_value, verification_value};
 use super::{
-    KeysError, KeysTable, MerchantKeys, SealedApiV3Key, apiv3_context, client_context, client_pk,
-    is_keyid, merchant_pk, signer_context,
+    Item, KeysError, KeysTable, MerchantKeys, SealedApiV3Key, apiv3_context, client_context,
+    client_pk, is_keyid, merchant_pk, signer_context,
 };
 use crate::aws::AwsError;
 
@@ -98,7 +98,9 @@ impl KeysTable {
     }
 
     /// Replaces the verification keys of the item that `seen` was read from. One that is there already
-    /// and cannot be read may stay: it verifies nothing, and is in nobody's way.
+    /// and cannot be read may stay: it verifies nothing, and is in nobody's way. What does not even
+    /// have the form of one stays as it is stored, since a later version may read it, unless one of
+    /// the new keys has its id.
     ///
     /// # Errors
     /// A key is not usable, [`KeysError::Changed`] if the item is not the one that was seen, or DynamoDB does not write.
@@ -110,6 +112,11 @@ impl KeysTable {
     ) -> Result<(), KeysError> {
         let pk = merchant_pk(&self.shared.mchid);
         check_verification(&pk, verification, response_serial, &seen.entries)?;
+        let of_none =
+            |stored: &&AttributeValue| !verification.iter().any(|entry| is_of(stored, &entry.id));
+        let unread = seen.unread.iter().filter(of_none).cloned();
+        let stored = verification.iter().map(VerificationEntry::value);
+        let stored = stored.chain(unread).collect();
         let written = self
             .shared
             .client
@@ -120,7 +127,7 @@ impl KeysTable {
                 "SET verification = :verification, response_serial = :response_serial, version = version + :one",
             )
             .condition_expression("version = :seen")
-            .expression_attribute_values(":verification", verification_value(verification))
+            .expression_attribute_values(":verification", AttributeValue::L(stored))
             .expression_attribute_values(":response_serial", AttributeValue::S(response_serial.to_owned()))
             .expression_attribute_values(":one", AttributeValue::N("1".to_owned()))
             .expression_attribute_values(":seen", AttributeValue::N(seen.version.to_string()))
@@ -257,30 +264,40 @@ impl KeysTable {
             });
         }
         not_nobody(client_id)?;
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let item = Item::from([
+            ("pk".to_owned(), text(&pk)),
+            ("client_id".to_owned(), text(client_id)),
+            ("algorithm".to_owned(), text(algorithm.name())),
+            (key_attribute.to_owned(), key),
+            ("state".to_owned(), text("active")),
+        ]);
         let put = self
             .shared
             .client
             .put_item()
             .table_name(&self.shared.table)
-            .item("pk", AttributeValue::S(pk.clone()))
-            .item("client_id", AttributeValue::S(client_id.to_owned()))
-            .item("algorithm", AttributeValue::S(algorithm.name().to_owned()))
-            .item(key_attribute, key)
-            .item("state", AttributeValue::S("active".to_owned()));
+            .set_item(Some(item.clone()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match in_place_of {
             InPlaceOf::OneOfThisId => put,
             InPlaceOf::Nothing => put.condition_expression("attribute_not_exists(pk)"),
         };
-        match put.send().await {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+        let Err(error) = put.send().await else {
+            return Ok(());
+        };
+        match error.as_service_error() {
+            // The first answer may be lost and the SDK asks again: then what is found is what was
+            // written. To deny it would let the only copy of a secret in use be thrown away.
+            Some(PutItemError::ConditionalCheckFailedException(refused))
+                if refused.item() == Some(&item) =>
             {
+                Ok(())
+            }
+            Some(PutItemError::ConditionalCheckFailedException(_)) => {
                 Err(KeysError::Changed { pk })
             }
-            Err(error) => Err(KeysError::Table(AwsError::new("PutItem", error))),
+            Some(_) | None => Err(KeysError::Table(AwsError::new("PutItem", error))),
         }
     }
 

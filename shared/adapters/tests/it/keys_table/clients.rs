@@ -151,6 +151,28 @@ async fn nothing_is_registered_for_the_client_whom_nobodys_orders_belong_to() {
 }
 
 #[tokio::test]
+async fn a_key_whose_registration_s_answer_was_lost_counts_as_registered() {
+    let bench = Bench::new().await;
+    let table = bench.sandbox();
+    let put = Match::operation(Service::DynamoDb, "PutItem");
+    bench.wire.break_next(put.clone(), Fault::LostAnswer);
+    let added = table.add_client_hmac("shop-1", "shop", &SECRET).await;
+    added.expect("the SDK's second attempt meets our own write");
+    assert_eq!(bench.wire.count(&put), 2);
+    // Another secret under this id is none of ours, also for the same client.
+    let refused = table.add_client_hmac("shop-1", "shop", &[7; 32]).await;
+    let refused = refused.expect_err("the id is taken");
+    assert!(matches!(refused, KeysError::Changed { .. }), "{refused}");
+    assert!(!refused.may_be_done());
+    bench.wire.break_all(put, Fault::LostAnswer);
+    let unknown = table.add_client_hmac("shop-2", "shop", &SECRET).await;
+    bench.wire.mend();
+    let unknown = unknown.expect_err("no answer came");
+    assert!(unknown.may_be_done(), "{unknown}");
+    assert!(table.client_key("shop-2").await.expect("read").is_some());
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_gone_within_a_minute() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();

@@ -643,6 +643,120 @@ async fn a_change_keeps_what_it_does_not_name_also_what_cannot_be_read() {
 }
 
 #[tokio::test]
+async fn new_certificates_leave_what_a_later_version_stored() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let pk = format!("merchant#{MCHID}");
+    let entry = |id: &str| {
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let fields = [
+            ("id".to_owned(), text(id)),
+            ("kind".to_owned(), text("later")),
+        ];
+        AttributeValue::M(fields.into())
+    };
+    let AttributeValue::L(mut list) = bench.attribute(&pk, "verification").await else {
+        panic!("no list");
+    };
+    // One of them is about the very certificate that comes now: that one is mended by it.
+    list.extend([entry("LATER"), entry(&certificate().id.to_lowercase())]);
+    let list = AttributeValue::L(list);
+    bench.set(&pk, "verification", list).await;
+    let table = bench.sandbox();
+    let seen = table.merchant().await.expect("read");
+    let all = [public_key(), certificate()];
+    let written = table
+        .set_verification_keys(&seen, &all, PUBLIC_KEY_ID)
+        .await;
+    written.expect("written");
+    let stored = bench.attribute(&pk, "verification").await;
+    let list = stored.as_l().expect("a list");
+    assert_eq!((list.len(), &list[2]), (3, &entry("LATER")));
+    let read = bench.sandbox().merchant().await.expect("read");
+    assert_eq!(read.entries, all);
+}
+
+#[tokio::test]
+async fn the_case_of_a_key_s_id_does_not_matter_to_what_is_encrypted_to_it() {
+    let bench = Bench::new().await;
+    let (verification, lower) = ([public_key()], PUBLIC_KEY_ID.to_lowercase());
+    let new = NewMerchant {
+        response_serial: &lower,
+        ..merchant(&verification)
+    };
+    bench.sandbox().put_merchant(&new).await.expect("written");
+    let read = bench.sandbox().merchant().await.expect("read");
+    read.field_key()
+        .expect("the key that answers are signed with");
+}
+
+#[tokio::test]
+async fn a_change_of_the_merchant_whose_answer_was_lost_counts_as_done() {
+    let bench = Bench::new().await;
+    bench.put_merchant().await;
+    let update = Match::operation(Service::DynamoDb, "UpdateItem");
+    bench.wire.break_next(update.clone(), Fault::LostAnswer);
+    let change = MerchantChange {
+        add_verification: &[certificate()],
+        ..MerchantChange::default()
+    };
+    let changed = bench.sandbox().change_merchant(&change).await;
+    changed.expect("the SDK's second attempt meets our own write");
+    assert_eq!(bench.wire.count(&update), 2);
+}
+
+#[tokio::test]
+async fn a_sealed_key_and_its_certificate_s_serial_change_together() {
+    let bench = Bench::new().await;
+    let (first, _) = rsa_key();
+    let verification = [public_key()];
+    let new = NewMerchant {
+        signer_pkcs8: Some(&first),
+        ..merchant(&verification)
+    };
+    let table = bench.sandbox();
+    table.put_merchant(&new).await.expect("written");
+    let change = async |signer_serial, signer_pkcs8, removes_sealed_signer| {
+        let change = MerchantChange {
+            signer_serial,
+            signer_pkcs8,
+            removes_sealed_signer,
+            ..MerchantChange::default()
+        };
+        table.change_merchant(&change).await
+    };
+    let (second, _) = rsa_key();
+    let refused = change(Some("BBBB"), None, false).await;
+    assert!(matches!(refused, Err(ChangeError::SerialWithoutItsKey(of)) if of == SIGNER_SERIAL));
+    let refused = change(None, Some(second.as_slice()), false).await;
+    assert!(matches!(refused, Err(ChangeError::KeyWithoutItsSerial(of)) if of == SIGNER_SERIAL));
+    let read = bench.sandbox().merchant().await.expect("read");
+    assert_eq!(
+        (read.signer_serial.as_str(), read.version),
+        (SIGNER_SERIAL, 1)
+    );
+
+    let same = change(Some(SIGNER_SERIAL), None, false).await;
+    same.expect("nothing is different");
+    let both = change(Some("BBBB"), Some(second.as_slice()), false).await;
+    both.expect("changed");
+    let read = bench.sandbox().merchant().await.expect("read");
+    let signer = read.signer(&SignWith::Sealed).await.expect("unsealed");
+    let direct = LocalKey::from_pkcs8_der("BBBB", &second).expect("a key");
+    assert_eq!(
+        signer.sign(b"text").await.expect("signed"),
+        direct.sign(b"text").await.expect("signed")
+    );
+    let moved = change(Some("CCCC"), None, true).await;
+    moved.expect("the new key is in KMS");
+    let read = bench.sandbox().merchant().await.expect("read");
+    assert_eq!(read.signer_serial, "CCCC");
+    assert!(read.signer(&SignWith::Sealed).await.is_err());
+    let alone = change(Some("DDDD"), None, false).await;
+    alone.expect("no key is sealed any more");
+}
+
+#[tokio::test]
 async fn of_two_changes_at_the_same_time_none_is_lost() {
     let bench = Bench::new().await;
     bench.put_merchant().await;

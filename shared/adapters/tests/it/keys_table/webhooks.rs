@@ -78,6 +78,43 @@ async fn the_newest_two_secrets_sign() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_given_again_pushes_none_out() {
+    let bench = Bench::new().await;
+    let table = bench.sandbox();
+    for (byte, kept) in [
+        (1, &[1][..]),
+        (1, &[1]),
+        (2, &[2, 1]),
+        (2, &[2, 1]),
+        (1, &[1, 2]),
+        (3, &[3, 1]),
+    ] {
+        put(&table, URL, byte).await;
+        let webhook = read(&table).await;
+        assert_eq!(first_bytes(active(webhook.as_deref())), kept);
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_a_webhook_whose_answer_was_lost_counts_as_done() {
+    let bench = Bench::new().await;
+    let table = bench.sandbox();
+    let writes = Match::operation(Service::DynamoDb, "PutItem");
+    for secret_of_it in [Some(secret(1)), Some(secret(2)), None] {
+        bench.wire.forget();
+        bench.wire.break_next(writes.clone(), Fault::LostAnswer);
+        let target = url(URL);
+        let changed = table
+            .change_webhook("shop", Some(&target), secret_of_it.as_ref())
+            .await;
+        changed.expect("the SDK's second attempt meets our own write");
+        assert_eq!(bench.wire.count(&writes), 2);
+    }
+    let webhook = read(&table).await;
+    assert_eq!(first_bytes(active(webhook.as_deref())), [2, 1]);
+}
+
+#[tokio::test]
 async fn that_there_is_no_webhook_is_looked_up_every_five_seconds() {
     let bench = Bench::new().await;
     let sandbox = bench.sandbox();
