@@ -52,9 +52,17 @@ pub(crate) async fn reconcile(
     let Some(funds) = run.funds.as_ref().filter(|_| run.is_whole()) else {
         return Ok(());
     };
-    if funds.state.is_over() {
-        info!(%date, run_id, "the fund side is over: the message came twice");
-        return Ok(());
+    match funds.state {
+        FundState::Done => {
+            info!(%date, run_id, "the fund side is done: the message came twice");
+            // Whoever closed it may have died before it told.
+            return close_if_whole(desk, &run).await;
+        }
+        FundState::Failed => {
+            info!(%date, run_id, "the fund side has failed: the message came twice");
+            return Ok(());
+        }
+        FundState::Pending | FundState::Waiting | FundState::Running => {}
     }
     let done = whole(desk, &run, trace).await;
     record::note_trouble(desk, date, run_id, (RunSide::Funds, Part::WHOLE), done).await

@@ -4,7 +4,7 @@ use adapters::queues::ReconcileWork;
 use payments::reconcile::run::{BillName, FundState, Run, RunState};
 use wechatpay_simulator::{Difference, Endpoint, Fault, PayOptions, Rule, WantedDifference};
 
-use crate::support::{Bench, Wishes};
+use crate::support::{Bench, Lines, Wishes};
 
 fn funds(run: &Run) -> (FundState, String) {
     let funds = run.funds.as_ref().expect("a fund side");
@@ -163,6 +163,25 @@ async fn a_run_that_died_before_it_began_its_fund_side_begins_it_when_its_messag
     assert_eq!(bench.work_off_days().await, 0);
     let run = bench.run_of(day).await;
     assert_eq!(funds(&run), (FundState::Done, String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_fund_side_opened_is_told_although_whoever_closed_it_died_before_that() {
+    let bench = Bench::start().await;
+    let day = a_day(&bench).await;
+    let run = bench.reconcile(day, false).await;
+    assert_eq!(funds(&run), (FundState::Done, String::new()));
+    // Its record says so, and its message comes again.
+    let again = ReconcileWork::FundsV1 {
+        date: day,
+        run_id: run.id,
+    };
+    bench.send_work(&again).await;
+    let lines = Lines::default();
+    assert_eq!(lines.of(bench.work_off_days()).await, 0);
+    let told = lines.take_all();
+    let told = told.iter().find(|line| line["FundSidesReconciled"] == 1);
+    assert_eq!(told.expect("a line")["OpenDifferences"], 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
