@@ -28,7 +28,10 @@ use axum::{
 };
 use flows::sqs_event::{Answer, Batch, Record, SystemAttributes};
 use futures_util::future::join_all;
-use payments::{ids::ClientId, webhook::OutgoingEvent};
+use payments::{
+    ids::ClientId,
+    webhook::{GoneRun, LastAnswer, OutgoingEvent},
+};
 use send_webhook::{desk::Desk, handler, settings::Settings};
 use serde_json::{Value, json};
 use standard_webhooks::{Received, Secret, verify};
@@ -150,9 +153,14 @@ impl Scene {
 
     /// An attempt to send an event of this order, of which there were others before it. Says how many failed.
     pub(crate) async fn again(&self, order_no: &str, attempt: usize) -> usize {
+        self.again_within(order_no, attempt, PLENTY_MS).await
+    }
+
+    /// The same, with so much time left of the invocation.
+    pub(crate) async fn again_within(&self, order_no: &str, attempt: usize, left_ms: i64) -> usize {
         let body = on_the_bus(&event(order_no, 1));
         let record = record_of(order_no, body, attempt);
-        failed(&self.process(vec![record], PLENTY_MS).await).len()
+        failed(&self.process(vec![record], left_ms).await).len()
     }
 
     async fn process(&self, records: Vec<Record>, left_ms: i64) -> Answer {
@@ -324,7 +332,7 @@ pub(crate) struct Receiver {
 #[derive(Default)]
 struct ReceiverState {
     got: Vec<Got>,
-    answers: VecDeque<Response>,
+    answers: VecDeque<(Duration, Response)>,
     /// Nobody is answered before so many are there.
     wait_for: usize,
 }
@@ -350,11 +358,15 @@ impl Receiver {
     }
 
     pub(crate) fn answer_next(&self, answer: impl IntoResponse) {
-        let mut state = self.state.lock().expect("not poisoned");
-        state.answers.push_back(answer.into_response());
+        self.answer_after(Duration::ZERO, answer);
     }
 
-    fn wait_for(&self, count: usize) {
+    fn answer_after(&self, pause: Duration, answer: impl IntoResponse) {
+        let mut state = self.state.lock().expect("not poisoned");
+        state.answers.push_back((pause, answer.into_response()));
+    }
+
+    pub(crate) fn wait_for(&self, count: usize) {
         self.state.lock().expect("not poisoned").wait_for = count;
     }
 
@@ -377,6 +389,8 @@ async fn take(
         state.got.push(Got { headers, body });
         state.answers.pop_front()
     };
+    let (pause, answer) = answer.unzip();
+    tokio::time::sleep(pause.unwrap_or_default()).await;
     loop {
         let enough = {
             let state = state.lock().expect("not poisoned");
@@ -567,7 +581,7 @@ async fn a_receiver_that_says_410_for_hours_gets_no_more_a_person_is_told_and_it
             .is_some_and(|what| what.contains("resend"))
     );
     assert_eq!(scene.kept().await, ["ORDER-0_3"]);
-    // What comes now is kept as well, twice or not, and a person hears of it again each hour.
+    // What comes now is kept as well, twice or not; the log says so each hour, and calls nobody for it.
     let got = scene.receiver.got().len();
     for seconds in [0, 1, 3_600] {
         scene.clock.advance(Duration::from_secs(seconds));
@@ -578,7 +592,15 @@ async fn a_receiver_that_says_410_for_hours_gets_no_more_a_person_is_told_and_it
             "done with: not tried again"
         );
     }
-    assert_eq!(lines.take("ERROR").len(), 2);
+    let mut told = lines.take_all();
+    told.retain(|line| line["level"] != "INFO");
+    let still = "a webhook is still disabled: its events are kept and not sent";
+    assert!(
+        told.iter()
+            .all(|line| line["level"] == "WARN" && line["message"] == still),
+        "{told:?}"
+    );
+    assert_eq!(told.len(), 2);
     assert_eq!(scene.receiver.got().len(), got);
     assert_eq!(scene.kept().await, ["ORDER-0_3", "ORDER-1_3"]);
     scene.set_up("shop", &scene.receiver.url(), 2).await;
@@ -586,6 +608,58 @@ async fn a_receiver_that_says_410_for_hours_gets_no_more_a_person_is_told_and_it
     scene.publish(&event("ORDER-3", 3)).await;
     assert_eq!(scene.work_off().await, 0);
     assert_eq!(scene.receiver.ids()[got..], ["ORDER-3_3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_told_of_a_disabled_webhook_although_the_sandbox_that_disabled_it_died() {
+    let scene = Scene::start().await;
+    let url = scene.keys.webhook("shop").await.expect("read");
+    let Some(Webhook::Active(endpoint)) = url.as_deref() else {
+        panic!("an active webhook")
+    };
+    let now = scene.clock.now();
+    let run = GoneRun {
+        since: now,
+        counted_at: now,
+        count: 4,
+    };
+    let gone = LastAnswer {
+        answer: "410".to_owned(),
+        at: now,
+        since: now,
+        gone: Some(run),
+    };
+    let noted = scene.keys.note_answer("shop", &endpoint.url, None, &gone);
+    assert!(noted.await.expect("written"));
+    let disabled = scene
+        .keys
+        .disable_webhook("shop", &endpoint.url, &run, "410", now);
+    disabled.await.expect("written");
+    // Its message comes again.
+    let lines = Lines::default();
+    assert_eq!(lines.of(scene.again("ORDER-1", 2)).await, 0);
+    assert_eq!(lines.take("ERROR").len(), 1);
+    assert_eq!(scene.kept().await, ["ORDER-1_1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_says_410_to_one_event_and_takes_another_keeps_its_webhook() {
+    let scene = Scene::start().await;
+    for hour in 0..=8 {
+        scene.receiver.answer_next(StatusCode::GONE);
+        let taken = Duration::from_millis(50);
+        scene.receiver.answer_after(taken, StatusCode::NO_CONTENT);
+        let both = ["ORDER-1", "ORDER-2"];
+        let both = both.map(|order| record_of(order, on_the_bus(&event(order, hour)), 1));
+        let answer = scene.process(both.into(), PLENTY_MS).await;
+        assert_eq!(failed(&answer).len(), 1, "after {hour} hours");
+        scene.clock.advance(Duration::from_secs(3_600));
+    }
+    let state = scene.keys.webhook_state("shop").await.expect("read");
+    let state = state.expect("a webhook");
+    assert_eq!(state.disabled, None);
+    let last = state.last_answer.expect("an answer");
+    assert_eq!((last.answer.as_str(), last.gone), ("204", None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -831,8 +905,9 @@ async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_
     let began = std::time::Instant::now();
     let answer = scene.process(vec![slow], 14_000).await;
     assert_eq!(failed(&answer), ["slow"]);
-    assert!(began.elapsed() < Duration::from_millis(9_500));
-    assert_eq!(scene.hidden.times_s()[0], 5);
+    assert!(began.elapsed() < Duration::from_millis(8_500));
+    assert_eq!(scene.hidden.times_s(), [45], "not sooner than it is asked");
+    scene.clock.advance(Duration::from_secs(30));
 
     // Nine more of its events and one of another client: the batch waits for nothing.
     let mut batch: Vec<Record> = (1..=9)
@@ -844,6 +919,7 @@ async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_
     let began = std::time::Instant::now();
     let answer = scene.process(batch, PLENTY_MS).await;
     assert_eq!(failed(&answer), ["slow"; 9]);
+    assert_eq!(scene.hidden.times_s()[1..], [15; 9]);
     assert!(
         began.elapsed() < Duration::from_secs(5),
         "{:?}",
@@ -856,11 +932,30 @@ async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_
     scene.receiver.wait_for(0);
     let last = record_of("last", on_the_bus(&event("ORDER-1", 3)), MAX_RECEIVE_COUNT);
     assert!(failed(&scene.process(vec![last], PLENTY_MS).await).is_empty());
-    scene.clock.advance(Duration::from_secs(45));
+    scene.clock.advance(Duration::from_secs(15));
     scene.publish(&event("ORDER-1", 4)).await;
     assert_eq!(scene.work_off().await, 0);
     let expected = ["ORDER-1_3", "ORDER-1_3", "ORDER-1_4"];
     assert_eq!(scene.receiver.ids(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_slow_and_answers_leaves_half_of_the_time_to_the_others() {
+    let scene = Scene::start().await;
+    let kiosk = Receiver::start().await;
+    scene.set_up("kiosk", &kiosk.url(), 7).await;
+    let took = Duration::from_millis(3_100);
+    scene.receiver.answer_after(took, StatusCode::NO_CONTENT);
+    assert_eq!(scene.again("ORDER-1", 1).await, 0, "taken all the same");
+    assert_eq!(scene.again("ORDER-2", 1).await, 1, "left alone");
+    let mut of_kiosk = event("ORDER-3", 2);
+    of_kiosk.client_id = ClientId::new("kiosk");
+    scene.publish(&of_kiosk).await;
+    assert_eq!(scene.work_off().await, 0);
+    assert_eq!(kiosk.ids(), ["ORDER-3_2"]);
+    scene.clock.advance(Duration::from_secs(4));
+    assert_eq!(scene.again("ORDER-2", 2).await, 0);
+    assert_eq!(scene.receiver.ids(), ["ORDER-1_1", "ORDER-2_1"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -874,10 +969,14 @@ async fn no_event_is_begun_when_the_time_is_nearly_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_on_our_side_is_tried_again_too() {
-    for down in [
-        Match::service(Service::DynamoDb),
-        Match::service(Service::Kms),
-        Match::operation(Service::Sqs, "ChangeMessageVisibility"),
+    let lines = Lines::default();
+    for (down, is_the_receivers) in [
+        (Match::service(Service::DynamoDb), false),
+        (Match::service(Service::Kms), false),
+        (
+            Match::operation(Service::Sqs, "ChangeMessageVisibility"),
+            true,
+        ),
     ] {
         let scene = Scene::start().await;
         scene.wire.break_all(down.clone(), Fault::ServiceFault);
@@ -885,14 +984,16 @@ async fn what_fails_on_our_side_is_tried_again_too() {
             .receiver
             .answer_next(StatusCode::INTERNAL_SERVER_ERROR);
         let body = on_the_bus(&event("ORDER-1", 3));
-        let answer = scene
-            .process(vec![record_of("1", body.clone(), 1)], PLENTY_MS)
-            .await;
+        let second = vec![record_of("1", body.clone(), 2)];
+        let answer = lines.of(scene.process(second, PLENTY_MS)).await;
         assert_eq!(failed(&answer), ["1"], "{down:?}");
+        let counts = |line: &Value| line["WebhooksNotTakenAgain"] == 1;
+        let is_counted = lines.take("WARN").iter().any(counts);
+        assert_eq!(is_counted, is_the_receivers, "{down:?}");
         scene.wire.mend();
         scene.receiver.answer_next(StatusCode::OK);
         scene
-            .process(vec![record_of("1", body, 2)], PLENTY_MS)
+            .process(vec![record_of("1", body, 3)], PLENTY_MS)
             .await;
         let last = scene.receiver.got().pop().expect("a webhook");
         assert!(scene.believes(&last, 1), "{down:?}");

@@ -9,7 +9,7 @@ use adapters::{
     aws::Aws, clock::Clock, keys_table::KeysTable, kms::Kms, queues::Queue,
     undelivered::UndeliveredEvents, webhook_http::WebhookHttp,
 };
-use payments::{ids::ClientId, webhook::RECEIVER_RESTS_S};
+use payments::ids::ClientId;
 
 use crate::settings::Settings;
 
@@ -25,13 +25,13 @@ pub struct Desk {
     pub(crate) clock: Clock,
 }
 
-/// Of which clients' disabled webhooks this sandbox has told, so that each of their events is no `ERROR` line of its own.
+/// Of which clients' disabled webhooks this sandbox has told, so that each of their events is no line of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Told(Mutex<HashMap<ClientId, i64>>);
 
 impl Told {
     /// It is told again after so many seconds, while there are events.
-    const AGAIN_AFTER_S: i64 = 3_600;
+    pub(crate) const AGAIN_AFTER_S: i64 = 3_600;
 
     /// Whether it is time to tell of this client at `now_s` (Unix seconds). Who asks tells.
     pub(crate) fn is_due(&self, client_id: &ClientId, now_s: i64) -> bool {
@@ -47,24 +47,26 @@ impl Told {
     }
 }
 
-/// Which clients' receivers did not answer in time just now, as far as this sandbox knows, and until when each is left alone
-/// (Unix milliseconds).
+/// Which clients' receivers were slow just now, as far as this sandbox knows, and until when each is left alone (Unix
+/// milliseconds).
 #[derive(Debug, Default)]
 pub(crate) struct Resting(Mutex<HashMap<ClientId, i64>>);
 
 impl Resting {
-    /// Whether a client's receiver is left alone at `now_ms`.
-    pub(crate) fn has(&self, client_id: &ClientId, now_ms: i64) -> bool {
+    /// For how many seconds more a client's receiver is left alone at `now_ms`; `None` if it is not.
+    pub(crate) fn left_s(&self, client_id: &ClientId, now_ms: i64) -> Option<i64> {
         let mut resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         resting.retain(|_, until_ms| now_ms < *until_ms);
-        resting.contains_key(client_id)
+        let left_ms = resting.get(client_id)?.saturating_sub(now_ms);
+        Some(left_ms.saturating_add(999) / 1_000)
     }
 
-    /// A client's receiver did not answer in time.
-    pub(crate) fn begin(&self, client_id: &ClientId, now_ms: i64) {
-        let until_ms = now_ms.saturating_add(RECEIVER_RESTS_S.saturating_mul(1_000));
+    /// A client's receiver is left alone for `rest_ms` from `now_ms` on, or longer if it is already.
+    pub(crate) fn begin(&self, client_id: &ClientId, now_ms: i64, rest_ms: i64) {
+        let until_ms = now_ms.saturating_add(rest_ms);
         let mut resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        resting.insert(client_id.clone(), until_ms);
+        let known_ms = resting.entry(client_id.clone()).or_insert(until_ms);
+        *known_ms = until_ms.max(*known_ms);
     }
 }
 

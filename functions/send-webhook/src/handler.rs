@@ -1,7 +1,7 @@
 //! Batch -> each event on its own, side by side -> delivered, or hidden in the queue until its next attempt, or kept where its
 //! client can have it sent again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adapters::{
     keys_table::{Endpoint, KeysError, Webhook},
@@ -15,13 +15,14 @@ use flows::{
     verdict::Verdict,
 };
 use payments::webhook::{
-    Answered, GoneRun, LastAnswer, OutgoingEvent, may_be_on_record, next_attempt_after_s,
+    Answered, GoneRun, LastAnswer, OutgoingEvent, RECEIVER_RESTS_S, may_be_on_record,
+    next_attempt_after_s, rest_after_ms,
 };
 use standard_webhooks::{SignError, sign};
 use tracing::{error, info, warn};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Told};
 
 /// How many records of a batch are worked on at once: all of a usual batch, since each waits for a receiver of its own, and
 /// one that is not begun for lack of time has used up an attempt.
@@ -31,8 +32,10 @@ const SIDE_BY_SIDE: usize = 10;
 /// failed.
 const BEGIN_BEFORE_DEADLINE_MS: i64 = 14_000;
 
-/// So much of the time left, in milliseconds, is kept from the receiver for what comes after its answer: four calls.
-const AFTERWARDS_MS: i64 = 6_000;
+/// So much of the time left, in milliseconds, is kept from the receiver for what comes after its answer: five calls of
+/// 1.5 s. At the last attempt the answer is written down, the webhook disabled, the event kept, once more if that failed, and
+/// the message shown.
+const AFTERWARDS_MS: i64 = 7_500;
 
 /// Why an event is not delivered yet. Holds neither secret nor URL.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +52,12 @@ enum NotDelivered {
     /// It cannot be signed.
     #[error("the webhook could not be signed")]
     Sign(#[from] SignError),
-    /// It did not answer in time a moment ago, and is left alone so that others are not held up.
-    #[error("the receiver did not answer in time a moment ago, and is left alone for now")]
-    Rests,
+    /// It was slow a moment ago, and is left alone so that others are not held up.
+    #[error("the receiver was slow a moment ago, and is left alone for now")]
+    Rests {
+        /// For so many seconds more.
+        left_s: i64,
+    },
     /// No answer came.
     #[error("no answer")]
     NoAnswer(#[from] NoAnswer),
@@ -71,7 +77,21 @@ impl NotDelivered {
             Self::Url(_) => Some("address_refused".to_owned()),
             Self::NoAnswer(none) => Some(none.name().to_owned()),
             Self::NotTaken { status } => Some(status.to_string()),
-            Self::Keys(_) | Self::Keep(_) | Self::Sign(_) | Self::Rests => None,
+            Self::Keys(_) | Self::Keep(_) | Self::Sign(_) | Self::Rests { .. } => None,
+        }
+    }
+
+    /// The least seconds to the next attempt: while the receiver is left alone none is sent, and would be lost.
+    fn rests_s(&self) -> i64 {
+        match self {
+            Self::Rests { left_s } => *left_s,
+            Self::NoAnswer(NoAnswer::TimedOut) => RECEIVER_RESTS_S,
+            Self::Keys(_)
+            | Self::Url(_)
+            | Self::Keep(_)
+            | Self::Sign(_)
+            | Self::NoAnswer(_)
+            | Self::NotTaken { .. } => 0,
         }
     }
 
@@ -83,7 +103,7 @@ impl NotDelivered {
             | Self::Url(_)
             | Self::Keep(_)
             | Self::Sign(_)
-            | Self::Rests
+            | Self::Rests { .. }
             | Self::NoAnswer(_) => false,
         }
     }
@@ -150,12 +170,17 @@ async fn deliver(
     };
     // The last attempt is made in any case.
     let comes_again = next_attempt_after_s(attempt).is_some();
-    if comes_again && desk.resting.has(&event.client_id, desk.clock.now_ms()) {
-        return Err(NotDelivered::Rests);
+    if comes_again && let Some(left_s) = desk.resting.left_s(&event.client_id, desk.clock.now_ms())
+    {
+        return Err(NotDelivered::Rests { left_s });
     }
+    let began = Instant::now();
     let posted = post(desk, endpoint, event, deadline_ms).await;
-    if let Err(NotDelivered::NoAnswer(NoAnswer::TimedOut)) = posted {
-        desk.resting.begin(&event.client_id, desk.clock.now_ms());
+    let took_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let timed_out = matches!(posted, Err(NotDelivered::NoAnswer(NoAnswer::TimedOut)));
+    if let Some(rest_ms) = rest_after_ms(took_ms, timed_out) {
+        let now_ms = desk.clock.now_ms();
+        desk.resting.begin(&event.client_id, now_ms, rest_ms);
     }
     let answer = match &posted {
         Ok((_, status)) => Some(status.to_string()),
@@ -245,6 +270,19 @@ async fn note(desk: &Desk, client_id: &str, endpoint: &Endpoint, answer: &str) -
         .keys
         .note_answer(client_id, &endpoint.url, last, &next)
         .await;
+    let noted = match noted {
+        // Another sandbox was first, and may have heard 410: that there was another answer is to be known all the same.
+        Ok(false) if next.ends_a_run() => {
+            let next = LastAnswer {
+                since: next.at,
+                ..next.clone()
+            };
+            desk.keys
+                .note_answer_whatever_was_last(client_id, &endpoint.url, &next)
+                .await
+        }
+        noted => noted,
+    };
     match noted {
         Ok(true) => next.gone,
         Ok(false) => None,
@@ -269,13 +307,27 @@ async fn keep(
 ) -> Result<(), NotDelivered> {
     let now = desk.clock.now();
     if desk.told.is_due(&event.client_id, now.0) {
-        error!(
-            client_id = event.client_id.as_str(),
-            why,
-            since_s = since.0,
-            what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept",
-            "a webhook is disabled: its events are kept and not sent"
-        );
+        let client_id = event.client_id.as_str();
+        let what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept";
+        // Told as news while it is, by whichever sandbox: the one that disabled it may have died. The alarm of receivers
+        // that are gone stays on with each event.
+        if now.0.saturating_sub(since.0) < Told::AGAIN_AFTER_S {
+            error!(
+                client_id,
+                why,
+                since_s = since.0,
+                what_to_do,
+                "a webhook is disabled: its events are kept and not sent"
+            );
+        } else {
+            warn!(
+                client_id,
+                why,
+                since_s = since.0,
+                what_to_do,
+                "a webhook is still disabled: its events are kept and not sent"
+            );
+        }
     }
     desk.undelivered
         .keep(event, NotDeliveredBecause::WebhookDisabled, now)
@@ -302,10 +354,12 @@ async fn try_later(
 ) -> Verdict {
     let (order_no, client_id) = (event.order_no.as_str(), event.client_id.as_str());
     let (version, trace_id) = (event.version, event.trace.as_str());
-    // One in some failures passes by the next attempt, a few seconds later; the next one tells more.
-    let again = (attempt > 1).then_some(1);
+    // One in some failures passes by the next attempt, a few seconds later; the next one tells more. A failure of ours says
+    // nothing about the receiver, nor does it that it was left alone.
+    let again = (attempt > 1 && failure.answer().is_some()).then_some(1);
     let gone = failure.says_gone().then_some(1);
-    let next_s = next_attempt_after_s(attempt);
+    let rests_s = i32::try_from(failure.rests_s()).unwrap_or_default();
+    let next_s = next_attempt_after_s(attempt).map(|next_s| next_s.max(rests_s));
     match next_s {
         Some(next_s) => warn!(
             order_no,

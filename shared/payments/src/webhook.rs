@@ -23,8 +23,8 @@ pub fn next_attempt_after_s(times: u32) -> Option<i32> {
     LADDER_S.get(failed_before).copied()
 }
 
-/// All pauses of the ladder together, in seconds: a message that waited longer was put back by a person.
-const LADDER_ENDS_S: i64 = 99_305;
+/// An event that is older, in seconds, may have been tried often before: what it is on record for is looked for.
+const FRESH_S: i64 = 900;
 
 /// For how long an event is kept that its receiver does not have, in seconds: 90 days.
 pub const UNDELIVERED_KEPT_S: i64 = 90 * 24 * 3600;
@@ -36,16 +36,33 @@ pub const RESENT_AT_ONCE: usize = 100;
 /// not drown what happens now.
 pub const RESEND_PAUSE_S: i64 = 5;
 
-/// Whether a kept event may be on record for an order's event that is delivered now: somebody sent it again, or it is older
-/// than all tries of a message together.
+/// Whether a kept event may be on record for an order's event that is delivered now: somebody sent it again, or it is not
+/// fresh. An event is kept at its last attempt, or while its webhook is disabled; and after either a person may have put its
+/// message back, or a write that kept it may have been cut off before its message was taken away.
 pub fn may_be_on_record(event: &OutgoingEvent, replay: bool, now: UnixSeconds) -> bool {
-    replay || now.0.saturating_sub(event.at.0) >= LADDER_ENDS_S
+    replay || now.0.saturating_sub(event.at.0) >= FRESH_S
 }
 
 /// For how long a receiver is left alone that did not answer in time, in seconds. Who waits for it waits for 15 s, and holds up
 /// the batch that it is in: with this pause between, a receiver that hangs takes a quarter of each lane and leaves the rest to
 /// the others.
 pub const RECEIVER_RESTS_S: i64 = 45;
+
+/// A receiver that takes so long for its answer is slow, in milliseconds. A faster one leaves room: five lanes of ten events
+/// still carry 17 a second.
+const SLOW_MS: i64 = 3_000;
+
+/// For how long a receiver is left alone after an attempt that took `took_ms`, in milliseconds; `None`: not at all. One that
+/// is slow and answers rests for as long as it took, and so has half of each lane at most.
+pub const fn rest_after_ms(took_ms: i64, timed_out: bool) -> Option<i64> {
+    if timed_out {
+        Some(RECEIVER_RESTS_S * 1_000)
+    } else if took_ms >= SLOW_MS {
+        Some(took_ms)
+    } else {
+        None
+    }
+}
 
 /// What a receiver's answer means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -138,10 +155,10 @@ impl LastAnswer {
             return None;
         }
         let run = last.and_then(|last| last.gone);
-        let gone = match answer.parse().map(Answered::with) {
-            Ok(Answered::Gone) => Some(GoneRun::and_another(run, now)),
-            Ok(Answered::Taken | Answered::NotTaken) => None,
-            Err(_) => run,
+        let gone = match meaning_of(answer) {
+            Some(Answered::Gone) => Some(GoneRun::and_another(run, now)),
+            Some(Answered::Taken | Answered::NotTaken) => None,
+            None => run,
         };
         Some(Self {
             answer: answer.to_owned(),
@@ -150,6 +167,19 @@ impl LastAnswer {
             gone,
         })
     }
+
+    /// Whether it ends a run of 410s, whatever else was answered at about the same time.
+    pub fn ends_a_run(&self) -> bool {
+        match meaning_of(&self.answer) {
+            Some(Answered::Taken | Answered::NotTaken) => true,
+            Some(Answered::Gone) | None => false,
+        }
+    }
+}
+
+/// What a written answer means; `None` if none came.
+fn meaning_of(answer: &str) -> Option<Answered> {
+    answer.parse().map(Answered::with).ok()
 }
 
 /// One change of an order as it goes out: to the bus, into the queue of webhooks, and from there to the merchant. Holds
@@ -350,15 +380,28 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_looked_for_on_record_when_it_was_sent_again_or_waited_for_longer_than_all_tries()
-    {
-        let ladder_s: i64 = LADDER_S.iter().copied().map(i64::from).sum();
-        assert_eq!(LADDER_ENDS_S, ladder_s);
+    fn an_event_is_looked_for_on_record_when_it_was_sent_again_or_is_older_than_a_quarter_of_an_hour()
+     {
         let event = event();
         let after =
             |age_s, replay| may_be_on_record(&event, replay, UnixSeconds(event.at.0 + age_s));
-        assert!(!after(ladder_s - 1, false));
-        assert!(after(ladder_s, false) && after(0, true));
+        assert!(!after(899, false));
+        assert!(after(900, false) && after(0, true));
+    }
+
+    #[test]
+    fn a_receiver_rests_for_as_long_as_it_took_where_that_was_long_and_longer_where_it_hangs() {
+        for (took_ms, timed_out, rest_ms) in [
+            (150, false, None),
+            (2_999, false, None),
+            (3_000, false, Some(3_000)),
+            (14_000, false, Some(14_000)),
+            (15_000, true, Some(45_000)),
+            // Cut off sooner, since its batch had no more time.
+            (7_000, true, Some(45_000)),
+        ] {
+            assert_eq!(rest_after_ms(took_ms, timed_out), rest_ms, "{took_ms}");
+        }
     }
 
     /// The answers at these ages, in seconds; when the last of them came the webhook ended or did not.
@@ -407,12 +450,17 @@ mod tests {
             answers.insert(3, (2 * hour + 1_800, answer));
             ends_after(&answers)
         };
+        let ends_a_run = |answer| {
+            let answer = LastAnswer::after(None, answer, UnixSeconds(0));
+            answer.is_some_and(|answer| answer.ends_a_run())
+        };
         for other in ["204", "404", "500", "301"] {
-            assert!(!with(other), "{other}");
+            assert!(!with(other) && ends_a_run(other), "{other}");
         }
         for silence in ["timed_out", "unreachable"] {
-            assert!(with(silence), "{silence}");
+            assert!(with(silence) && !ends_a_run(silence), "{silence}");
         }
+        assert!(!ends_a_run("410"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use payments::webhook::{GoneRun, LastAnswer};
@@ -266,6 +267,45 @@ impl KeysTable {
         last: Option<&LastAnswer>,
         next: &LastAnswer,
     ) -> Result<bool, KeysError> {
+        let update = self.noting(client_id, url, next);
+        let update = match last {
+            None => update.condition_expression(
+                "#url = :url AND #state = :active AND attribute_not_exists(answered_at)",
+            ),
+            Some(last) => update
+                .condition_expression(
+                    "#url = :url AND #state = :active AND answered_at = :last_at AND answer = :last",
+                )
+                .expression_attribute_values(":last_at", AttributeValue::N(last.at.0.to_string()))
+                .expression_attribute_values(":last", AttributeValue::S(last.answer.clone())),
+        };
+        self.noted(client_id, update).await
+    }
+
+    /// Writes down an answer that ends a run of 410s, over whatever another sandbox wrote meanwhile: of two answers at about
+    /// the same time, the one that keeps a webhook alive counts. Says whether it was written: not if the webhook goes
+    /// elsewhere by now or is disabled.
+    ///
+    /// # Errors
+    /// DynamoDB does not write.
+    pub async fn note_answer_whatever_was_last(
+        &self,
+        client_id: &str,
+        url: &StoredUrl,
+        next: &LastAnswer,
+    ) -> Result<bool, KeysError> {
+        let update = self.noting(client_id, url, next);
+        let update = update.condition_expression("#url = :url AND #state = :active");
+        self.noted(client_id, update).await
+    }
+
+    /// The update that writes down an answer, without its condition.
+    fn noting(
+        &self,
+        client_id: &str,
+        url: &StoredUrl,
+        next: &LastAnswer,
+    ) -> UpdateItemFluentBuilder {
         let seconds = |at: UnixSeconds| AttributeValue::N(at.0.to_string());
         let update = self
             .shared
@@ -280,7 +320,7 @@ impl KeysTable {
             .expression_attribute_values(":answer", AttributeValue::S(next.answer.clone()))
             .expression_attribute_values(":at", seconds(next.at))
             .expression_attribute_values(":since", seconds(next.since));
-        let update = match next.gone {
+        match next.gone {
             None => update.update_expression(
                 "SET answer = :answer, answered_at = :at, answer_since = :since \
                  REMOVE gone_since, gone_counted_at, gone_count",
@@ -293,18 +333,14 @@ impl KeysTable {
                 .expression_attribute_values(":gone", seconds(run.since))
                 .expression_attribute_values(":counted", seconds(run.counted_at))
                 .expression_attribute_values(":count", AttributeValue::N(run.count.to_string())),
-        };
-        let update = match last {
-            None => update.condition_expression(
-                "#url = :url AND #state = :active AND attribute_not_exists(answered_at)",
-            ),
-            Some(last) => update
-                .condition_expression(
-                    "#url = :url AND #state = :active AND answered_at = :last_at AND answer = :last",
-                )
-                .expression_attribute_values(":last_at", seconds(last.at))
-                .expression_attribute_values(":last", AttributeValue::S(last.answer.clone())),
-        };
+        }
+    }
+
+    async fn noted(
+        &self,
+        client_id: &str,
+        update: UpdateItemFluentBuilder,
+    ) -> Result<bool, KeysError> {
         let written = update.send().await;
         self.forget_webhook(client_id);
         match written {
