@@ -193,7 +193,7 @@ async fn wechat_pay_that_breaks_connections_or_answers_5xx_is_an_alarm_in_its_fi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_certificate_is_an_alarm_at_once_whose_error_lines_stay_for_a_day() {
+async fn a_revoked_certificate_is_an_alarm_at_once_whose_error_lines_stay_for_a_week() {
     let (bench, mut watch) = well(3).await;
     let revoked = Fault::Refuse {
         status: 401,
@@ -204,17 +204,15 @@ async fn a_revoked_certificate_is_an_alarm_at_once_whose_error_lines_stay_for_a_
         .admin()
         .add_fault(Rule::always(revoked))
         .unwrap();
-    let alarms = ["merchant-refused", "prepays-put-off", "error-lines"];
+    let alarms = ["merchant-refused", "prepays-put-off"];
     incident(&bench, &mut watch, 8, &alarms).await;
     let refused = "WeChat Pay refuses the merchant, and not this request alone";
     for page in ["wechat-down.md", "error-lines.md"] {
         watch.says(refused, page);
     }
-    let hour = MINUTE * 60;
-    bench.clock.advance(hour);
-    assert!(!watch.is_met("new-error-lines"), "nothing new comes");
-    for _ in 0..21 {
-        bench.clock.advance(hour);
+    let day = MINUTE * 60 * 24;
+    for _ in 0..6 {
+        bench.clock.advance(day);
         assert!(watch.is_met("error-lines"), "its cause may stand");
     }
 }
@@ -230,8 +228,10 @@ async fn a_key_of_wechat_pays_that_is_not_known_here_is_an_alarm_for_answers_and
     assert_eq!(watch.of(bench.receive(&callback)).await.status, 401);
     bench.advance(MINUTE).await;
     assert!(watch.is_met("callbacks-unverified"), "{:?}", watch.met());
-    let alarms = ["answers-unverified", "prepays-put-off", "error-lines"];
+    let alarms = ["answers-unverified", "prepays-put-off"];
     incident(&bench, &mut watch, 6, &alarms).await;
+    bench.advance(MINUTE * 60).await;
+    assert!(watch.is_met("error-lines"));
     let refused = "callback refused: none of WeChat Pay's keys here verifies it";
     watch.says(refused, "error-lines.md");
     watch.says("an answer was not believed", "error-lines.md");
@@ -245,13 +245,47 @@ async fn a_callback_whose_signature_does_not_fit_a_known_key_is_an_alarm() {
         let callback = admin.signed_callback("ORDER-0", &damage).unwrap();
         assert_eq!(watch.of(bench.receive(&callback)).await.status, 401);
         bench.advance(MINUTE * 5).await;
-        let alarms = ["callbacks-unverified", "error-lines", "new-error-lines"];
+        let alarms = ["callbacks-unverified"];
         assert_missed(&watch, &alarms, &format!("after {damage:?}"));
+        bench.advance(MINUTE * 60).await;
+        assert!(watch.is_met("error-lines"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_schedule_of_sweeps_is_an_alarm_after_four_minutes_whatever_the_queue_has_to_do() {
+async fn nobody_keeps_the_page_for_error_lines_busy_with_what_has_one_of_its_own() {
+    let (bench, mut watch) = well(1).await;
+    let admin = bench.wechat.admin();
+    let revoked = Rule::always(Fault::Refuse {
+        status: 401,
+        code: "SIGN_ERROR".to_owned(),
+    });
+    admin.add_fault(revoked).unwrap();
+    for number in 0..4 {
+        let forged = admin.signed_callback("ORDER-0", &Damage::WrongSignature);
+        let answer = watch.of(bench.receive(&forged.unwrap())).await;
+        assert_eq!(answer.status, 401);
+        minute(&bench, &mut watch, 1000 + number).await;
+        bench.advance(MINUTE * 4).await;
+        assert!(!watch.not_quiet().contains("new-error-lines"), "{number}");
+    }
+    assert_missed(&watch, &["callbacks-unverified", "merchant-refused"], "now");
+    // Now something comes that a person has to see, and calls.
+    let unreadable = admin.signed_callback("ORDER-0", &Damage::CutCiphertext);
+    watch.of(bench.receive(&unreadable.unwrap())).await;
+    watch.says("callback not acknowledged", "error-lines.md");
+    bench.advance(MINUTE * 5).await;
+    assert!(watch.is_met("new-error-lines"));
+    // And again the next time, since the first call is over as soon as other lines come.
+    for number in 0..2 {
+        minute(&bench, &mut watch, 2000 + number).await;
+        bench.advance(MINUTE * 4).await;
+    }
+    assert!(!watch.not_quiet().contains("new-error-lines"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_schedule_of_sweeps_is_an_alarm_after_five_minutes_whatever_the_queue_has_to_do() {
     let bench = Bench::start().await;
     let mut watch = Watch::by(&bench.clock);
     let day = bench.fresh_day().await;
@@ -260,12 +294,37 @@ async fn a_dead_schedule_of_sweeps_is_an_alarm_after_four_minutes_whatever_the_q
         bench.advance(MINUTE).await;
         watch.of(bench.sweep()).await;
     }
-    for minutes in 1..=5 {
+    for minutes in 1..=6 {
         bench.advance(MINUTE).await;
         daily(&bench, &mut watch, day).await;
         watch.of(bench.certificates()).await;
-        assert_eq!(watch.is_met("sweep-missing"), minutes == 5, "{minutes}");
+        assert_eq!(watch.is_met("sweep-missing"), minutes == 6, "{minutes}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_been_due_for_five_minutes_and_was_not_looked_at_is_an_alarm() {
+    let (mut bench, mut watch) = well(2).await;
+    // While nobody answers, nothing that is due is looked at.
+    let public_key = &LocalAws::get().await.merchant_public_key;
+    bench.wechat = start_wechat(public_key, bench.clock.now(), 0);
+    let mut overdue_s = 0;
+    for number in 0..15 {
+        bench.advance(MINUTE).await;
+        let order = format!("ORDER-{number}-LATE");
+        watch.of(bench.post_order(&native(&order))).await;
+        let report = watch.of(bench.sweep()).await;
+        overdue_s = report.overdue_s.values().copied().max().unwrap_or_default();
+        if overdue_s <= 120 {
+            assert!(!watch.not_quiet().contains("sweep-behind"), "{overdue_s}");
+        }
+        if overdue_s >= 300 {
+            break;
+        }
+    }
+    assert!((300..360).contains(&overdue_s), "{overdue_s}");
+    bench.advance(MINUTE).await;
+    assert!(watch.is_met("sweep-behind"), "{:?}", watch.met());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,21 +336,31 @@ async fn a_day_that_nobody_reconciled_is_an_alarm_at_one_whatever_other_days_wer
     daily(&bench, &mut watch, day).await;
     bench.until(day.plus_days(1), 11, 0).await;
     assert!(!watch.not_quiet().contains("reconciliation-missing"));
-    bench.until(day.plus_days(2), 10, 59).await;
+    bench.until(day.plus_days(2), 12, 59).await;
     assert!(!watch.not_quiet().contains("reconciliation-missing"));
     // Somebody runs the day before again, which is not the one that is missing.
     bench.begin_day(day, false).await;
     assert_eq!(watch.of(bench.work_off_days()).await, 0);
-    bench.until(day.plus_days(2), 13, 0).await;
-    assert!(watch.is_met("reconciliation-missing"));
-    daily(&bench, &mut watch, day.plus_days(1)).await;
+    bench.until(day.plus_days(2), 13, 1).await;
+    assert!(watch.not_quiet().contains("reconciliation-missing"));
     bench.until(day.plus_days(2), 14, 0).await;
+    assert!(
+        watch.is_met("reconciliation-missing"),
+        "at two at the latest"
+    );
+    daily(&bench, &mut watch, day.plus_days(1)).await;
+    bench.until(day.plus_days(2), 15, 0).await;
     assert!(!watch.not_quiet().contains("reconciliation-missing"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_is_the_days_work_only_where_the_daily_run_only_looks() {
-    for (repairs, dry_run, is_missing) in [("true", true, true), ("false", true, false)] {
+    for (repairs, dry_run, is_missing) in [
+        ("true", true, true),
+        ("false", true, false),
+        // Somebody reconciles it in earnest.
+        ("false", false, false),
+    ] {
         let mut bench = Bench::start().await;
         bench.set_reconcile("RECONCILE_REPAIRS", repairs);
         let mut watch = Watch::by(&bench.clock);
@@ -299,11 +368,11 @@ async fn a_preview_is_the_days_work_only_where_the_daily_run_only_looks() {
         bench.until(day.plus_days(1), 10, 30).await;
         bench.begin_day(day, dry_run).await;
         watch.of(bench.work_off_days()).await;
-        bench.until(day.plus_days(1), 13, 0).await;
+        bench.until(day.plus_days(1), 14, 0).await;
         assert_eq!(
             watch.is_met("reconciliation-missing"),
             is_missing,
-            "{repairs}"
+            "{repairs} {dry_run}"
         );
     }
 }
@@ -420,6 +489,38 @@ async fn a_receiver_of_webhooks_that_is_down_is_an_alarm_in_its_first_minutes() 
     scene.clock.advance(MINUTE);
     assert!(watch.is_met("webhook-receiver-down"), "{:?}", watch.met());
     watch.says("webhook not delivered", "webhooks.md");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_time_out_of_a_receiver_is_no_alarm_and_one_that_hangs_is() {
+    let scene = Scene::start().await;
+    let mut watch = Watch::by(&scene.clock);
+    let second_of_a_minute = scene.clock.now().0.rem_euclid(60).unsigned_abs();
+    let until_40 = Duration::from_secs(100 - second_of_a_minute);
+    scene.clock.advance(until_40);
+    // So much time is left that the receiver has six seconds of it.
+    let left_ms = 14_000;
+    scene.receiver.wait_for(usize::MAX);
+    assert_eq!(watch.of(scene.again_within("ORDER-1", 1, left_ms)).await, 1);
+    scene.receiver.wait_for(0);
+    // In this minute and the next one, others come again while it is left alone.
+    for order in ["ORDER-2", "ORDER-3", "ORDER-4"] {
+        scene.clock.advance(Duration::from_secs(14));
+        assert_eq!(watch.of(scene.again(order, 2)).await, 1, "{order}");
+    }
+    for order in ["ORDER-1", "ORDER-2", "ORDER-3", "ORDER-4"] {
+        scene.clock.advance(MINUTE);
+        assert_eq!(watch.of(scene.again(order, 3)).await, 0, "{order}");
+    }
+    assert!(!watch.not_quiet().contains("webhook-receiver-down"));
+
+    scene.receiver.wait_for(usize::MAX);
+    for order in ["ORDER-5", "ORDER-6"] {
+        scene.clock.advance(MINUTE);
+        assert_eq!(watch.of(scene.again_within(order, 2, left_ms)).await, 1);
+    }
+    scene.clock.advance(MINUTE);
+    assert!(watch.is_met("webhook-receiver-down"), "{:?}", watch.met());
 }
 
 #[tokio::test(flavor = "multi_thread")]

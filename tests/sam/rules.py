@@ -99,6 +99,7 @@ def main():
     document = yaml_parse(TEMPLATE.read_text())
     broken = list(violations(document["Parameters"], document["Resources"]))
     broken.extend(rules_parameters.violations(document))
+    broken.extend(rules_alarms.namespace(document))
     for violation in broken:
         print(violation)
     if broken:

@@ -12,8 +12,11 @@ RUNBOOKS = ROOT / "infra" / "runbooks"
 ACTION = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
 ERROR_LINES = ({"Ref": "AWS::StackName"}, "ErrorLines")
 THROTTLED = ({"Ref": "AWS::StackName"}, "CallbacksThrottled")
+NEW_ERROR_LINES = ({"Ref": "AWS::StackName"}, "NewErrorLines")
+# What calls by an alarm of its own, and so is no new ERROR line.
+CALLS_BY_ITSELF = ("CallbacksUnverified", "MerchantRefusals", "AnswersUnverified", "WebhooksGivenUp")
 # The functions' embedded metrics: their namespace, where all are listed, and where a line may carry one.
-METRICS = "WechatPayOnLambda"
+METRICS = {"Ref": "AWS::StackName"}
 LISTED = ROOT / "shared" / "adapters" / "src" / "telemetry" / "emf.rs"
 WRITTEN = [ROOT / "functions", ROOT / "shared"]
 # Alarms that tell of something new. That nothing new came says nothing of what came before, so they tell nobody of it.
@@ -24,6 +27,9 @@ LOOKS_BACK_S = (86400, 7 * 86400)
 
 def violations(_parameters, resources):
     yield from error_lines(resources)
+    for metric in CALLS_BY_ITSELF:
+        if not is_written(metric):
+            yield f"no line carries {metric}, which ERROR lines are known by"
     yield from throttled(resources)
     for metric in listed():
         if not is_written(metric):
@@ -56,6 +62,20 @@ def violations(_parameters, resources):
             yield f"the page of {name} does not say what it means"
 
 
+def namespace(document):
+    """The functions write their metrics where this stack's alarms look, and no other stack's functions do."""
+    shared = document["Globals"]["Function"]["Environment"]["Variables"]
+    if shared.get("METRICS_NAMESPACE") != METRICS:
+        yield "the functions write their metrics where no alarm of this stack looks"
+    for name, resource in of_type(document["Resources"], "AWS::Serverless::Function"):
+        if "METRICS_NAMESPACE" in resource["Properties"].get("Environment", {}).get("Variables", {}):
+            yield f"{name} has a namespace of its own for its metrics"
+
+
+# What the log groups' filters count, in the same namespace.
+OF_LOGS = {"ErrorLines", "NewErrorLines", "CallbacksThrottled"}
+
+
 def is_named(alarm, page):
     """Whether a page tells of an alarm by its name, or of all whose names end as its does (`...-errors`)."""
     return f"`{alarm}`" in page or f"`...-{alarm.rsplit('-', 1)[-1]}`" in page
@@ -83,11 +103,11 @@ def expected(resources):
         function = [{"Name": "FunctionName", "Value": {"Ref": name}}]
         for metric in ("Errors", "Throttles"):
             found[f"{name}{metric}Alarm"] = above("AWS/Lambda", metric, function, 0)
-    # A sweep begins each minute. A day is reconciled soon after 10:30, and 26 hours later it is past 13:00.
-    found["SweepMissingAlarm"] = none_of("SweepsFinished", period_s=60, periods=4)
-    found["ReconciliationMissingAlarm"] = none_of("YesterdaysReconciled", period_s=3600, periods=26)
+    # A sweep begins each minute. A day is reconciled soon after 10:30, and the 27th hour after begins at 13:00.
+    found["SweepMissingAlarm"] = none_of("SweepsFinished", period_s=60, periods=5)
+    found["ReconciliationMissingAlarm"] = none_of("YesterdaysReconciled", period_s=3600, periods=27)
     merchant = [{"Name": "Mchid", "Value": {"Ref": "Mchid"}}]
-    found["SweepBehindAlarm"] = above(METRICS, "OldestOverdue", merchant, 900, "Maximum")
+    found["SweepBehindAlarm"] = above(METRICS, "OldestOverdue", merchant, 180, "Maximum") | within(60, 5, 2)
     for name, limit, statistic, watched in (
         ("PrepaysPutOff", 0.5, "Average", within(60, 5, 3)),
         ("HostsAvoided", 1, "Maximum", within(60, 5, 2)),
@@ -98,6 +118,9 @@ def expected(resources):
         ("WebhooksNotTakenAgain", 0, "Sum", within(60, 60, 2)),
         ("WebhookReceiversGone", 0, "Sum", within(60, 60, 1)),
         ("DifferencesOpened", 0, "Sum", within(300, 1, 1)),
+        # Shorter than a day, so that the next one's calls again.
+        ("DaysFailed", 0, "Sum", within(300, 264, 1)),
+        ("FundSidesFailed", 0, "Sum", within(300, 264, 1)),
         # A bill is asked for each half hour.
         ("BillsLate", 0, "Maximum", within(300, 9, 1)),
         # One figure a day: between two of them nothing is better than it was.
@@ -114,8 +137,8 @@ def expected(resources):
         {"Name": "RuleName", "Value": resources["WebhooksRule"]["Properties"]["Name"]},
     ]
     found["WebhooksRuleAlarm"] = above("AWS/Events", "FailedInvocations", rule, 0)
-    found["ErrorLinesAlarm"] = above(*ERROR_LINES, None, 0) | within(300, 288, 1)
-    found["NewErrorLinesAlarm"] = above(*ERROR_LINES, None, 0) | within(300, 1, 1)
+    found["ErrorLinesAlarm"] = above(*ERROR_LINES, None, 0) | within(3600, 168, 1)
+    found["NewErrorLinesAlarm"] = above(*NEW_ERROR_LINES, None, 0) | within(300, 1, 1)
     return found
 
 
@@ -126,6 +149,8 @@ OF_METRIC = {
     "WebhooksNotTakenAgain": "WebhookReceiverDownAlarm",
     "WebhookReceiversGone": "WebhookReceiverGoneAlarm",
     "BillsLate": "BillLateAlarm",
+    "DaysFailed": "DayFailedAlarm",
+    "FundSidesFailed": "FundSideFailedAlarm",
 }
 
 
@@ -158,7 +183,8 @@ def none_of(metric, period_s, periods):
 def own_metrics(properties):
     """The embedded metrics that an alarm watches."""
     stats = [query["MetricStat"]["Metric"] for query in properties.get("Metrics", []) if "MetricStat" in query]
-    return [each["MetricName"] for each in [properties, *stats] if each.get("Namespace") == METRICS]
+    named = [each["MetricName"] for each in [properties, *stats] if each.get("Namespace") == METRICS]
+    return [metric for metric in named if metric not in OF_LOGS]
 
 
 def is_written(metric):
@@ -218,13 +244,17 @@ def throttled(resources):
 
 
 def error_lines(resources):
-    """Each function's ERROR lines count (shared/adapters/src/telemetry.rs writes the field `level`)."""
-    namespace, metric = ERROR_LINES
+    """Each function's ERROR lines count (shared/adapters/src/telemetry.rs writes the field `level`), and once more those that
+    have no alarm of their own. Lines that do not match count as zero, so that an alarm ends with its period."""
+    new = " && ".join(['($.level = "ERROR")', *(f"($.{metric} NOT EXISTS)" for metric in CALLS_BY_ITSELF)])
     for name, _ in of_type(resources, "AWS::Serverless::Function"):
-        counted = resources.get(f"{name}ErrorLines", {}).get("Properties")
-        if counted != {
-            "LogGroupName": {"Ref": f"{name}Logs"},
-            "FilterPattern": '{ $.level = "ERROR" }',
-            "MetricTransformations": [{"MetricNamespace": namespace, "MetricName": metric, "MetricValue": "1"}],
-        }:
-            yield f"what {name} logs at ERROR is not counted"
+        for (namespace, metric), pattern in ((ERROR_LINES, '$.level = "ERROR"'), (NEW_ERROR_LINES, new)):
+            counted = resources.get(f"{name}{metric}", {}).get("Properties")
+            if counted != {
+                "LogGroupName": {"Ref": f"{name}Logs"},
+                "FilterPattern": f"{{ {pattern} }}",
+                "MetricTransformations": [
+                    {"MetricNamespace": namespace, "MetricName": metric, "MetricValue": "1", "DefaultValue": 0}
+                ],
+            }:
+                yield f"what {name} logs at ERROR is not counted as {metric}"

@@ -9,6 +9,7 @@ import copy
 import unittest
 
 import rules
+import rules_alarms
 import rules_parameters
 from samcli.yamlhelper import yaml_parse
 
@@ -167,6 +168,20 @@ class Mutations(unittest.TestCase):
     def test_a_new_account_can_deploy_the_stack(self):
         self.parameters["ReserveConcurrency"] = {**self.parameters["ReserveConcurrency"], "Default": "true"}
         self.assertTrue(self.broken(self.resources))
+
+
+class Namespace(unittest.TestCase):
+    def test_metrics_are_in_the_stacks_own_namespace(self):
+        self.assertEqual(list(rules_alarms.namespace(document())), [])
+        for change in (None, "WechatPayOnLambda"):
+            changed = document()
+            shared = changed["Globals"]["Function"]["Environment"]["Variables"]
+            shared["METRICS_NAMESPACE"] = change
+            self.assertTrue(list(rules_alarms.namespace(changed)), change)
+        changed = document()
+        own = changed["Resources"]["Reconcile"]["Properties"]["Environment"]["Variables"]
+        own["METRICS_NAMESPACE"] = {"Ref": "AWS::StackName"}
+        self.assertTrue(list(rules_alarms.namespace(changed)))
 
 
 class Parameters(unittest.TestCase):

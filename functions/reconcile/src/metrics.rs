@@ -19,8 +19,8 @@ use crate::{desk::Desk, sweep::Report};
 pub(crate) fn trades_done(desk: &Desk, run: &Run, open: u64) {
     let there = run.there().all();
     let found: u32 = run.differences().values().sum();
-    // Where the daily run only looks, its look is the day's work.
-    let is_days_work = run.dry_run != desk.repairs && run.date == yesterday(desk.clock.now());
+    // Where the daily run only looks, its look is the day's work too.
+    let is_days_work = (!run.dry_run || !desk.repairs) && run.date == yesterday(desk.clock.now());
     info!(
         date = %run.date,
         run_id = run.id,

@@ -39,16 +39,16 @@ const OURS: [&str; 13] = [
 ];
 
 /// Starts logging at the level named by `LOG_LEVEL` (`error`, `warn`, `info`, `debug`, `trace` or `off`; `info` if it is
-/// left out or not one of these), with metrics of the merchant `WECHATPAY_MCHID`. Only the first call
-/// in a process counts.
+/// left out or not one of these), with metrics of the merchant `WECHATPAY_MCHID` in the namespace
+/// `METRICS_NAMESPACE`, which is the stack's own. Only the first call in a process counts.
 pub fn init(vars: &dyn Vars) {
     let asked = vars.get("LOG_LEVEL").filter(|word| !word.is_empty());
     let level = asked.as_deref().map_or(Ok(LevelFilter::INFO), str::parse);
     let started = lines(
         std::io::stdout,
         level.as_ref().copied().unwrap_or(LevelFilter::INFO),
-        vars.get("WECHATPAY_MCHID")
-            .filter(|mchid| !mchid.is_empty()),
+        named(vars, "METRICS_NAMESPACE").unwrap_or_else(|| emf::NO_STACK.to_owned()),
+        named(vars, "WECHATPAY_MCHID"),
         Clock::system(),
     )
     .try_init();
@@ -59,19 +59,31 @@ pub fn init(vars: &dyn Vars) {
     }
 }
 
+/// A setting that is there and not empty.
+fn named(vars: &dyn Vars, name: &str) -> Option<String> {
+    vars.get(name).filter(|value| !value.is_empty())
+}
+
 /// What turns events into lines on `writer`, as [`init`] does: for a test that reads them.
 #[cfg(any(test, feature = "testing"))]
-pub fn lines_on<W>(writer: W, mchid: &str, clock: Clock) -> impl Subscriber + Send + Sync + use<W>
+pub fn lines_on<W>(
+    writer: W,
+    namespace: &str,
+    mchid: &str,
+    clock: Clock,
+) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    lines(writer, LevelFilter::INFO, Some(mchid.to_owned()), clock)
+    let (namespace, mchid) = (namespace.to_owned(), Some(mchid.to_owned()));
+    lines(writer, LevelFilter::INFO, namespace, mchid, clock)
 }
 
 /// What turns events into lines on `writer`.
 fn lines<W>(
     writer: W,
     level: LevelFilter,
+    namespace: String,
     mchid: Option<String>,
     clock: Clock,
 ) -> impl Subscriber + Send + Sync + use<W>
@@ -85,7 +97,7 @@ where
         .with_span_list(false);
     let layer = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
-        .event_format(WithMetrics::over(json, mchid, clock))
+        .event_format(WithMetrics::over(json, namespace, mchid, clock))
         .with_ansi(false)
         .with_writer(writer);
     let asked = filter(level);
@@ -120,7 +132,13 @@ pub(crate) mod tests {
         let paper = Paper::default();
         let writer = paper.clone();
         let mchid = Some("1900000001".to_owned());
-        let subscriber = lines(move || writer.clone(), level, mchid, clock);
+        let subscriber = lines(
+            move || writer.clone(),
+            level,
+            "live".to_owned(),
+            mchid,
+            clock,
+        );
         tracing::subscriber::with_default(subscriber, log);
         let text = String::from_utf8(paper.0.lock().expect("not poisoned").clone()).expect("text");
         let lines = text.lines().map(serde_json::from_str);
@@ -148,6 +166,7 @@ pub(crate) mod tests {
         let subscriber = lines(
             move || writer.clone(),
             LevelFilter::INFO,
+            "live".to_owned(),
             None,
             Clock::system(),
         );

@@ -536,9 +536,9 @@ impl WechatApi {
                         wechat_request_id = request_id,
                         %refusal,
                         what_to_do,
-                        cause = causes::of_merchant(&refusal),
+                        cause = causes::of_persons(&refusal),
                         WechatCallsFailed = 1,
-                        MerchantRefusals = 1,
+                        MerchantRefusals = causes::is_of_merchant(&refusal).then_some(1),
                         "WeChat Pay refuses the merchant, and not this request alone"
                     );
                 } else {

@@ -30,12 +30,15 @@ pub(crate) struct CloudWatch {
     metrics: BTreeMap<Metric, Vec<Put>>,
 }
 
-/// A metric filter of a group of logs: what a line has to have, and the metric that then counts one.
+/// A metric filter of a group of logs: what a line has to have and must not have, and the metric that then counts one.
 #[derive(Clone, Debug)]
 struct Filter {
     group: String,
     has: Vec<(String, String)>,
+    has_not: Vec<String>,
     metric: Metric,
+    /// What a line puts that does not match; `None`: nothing.
+    default: Option<i64>,
 }
 
 /// An alarm, as the template has it.
@@ -111,14 +114,15 @@ impl CloudWatch {
 
     /// What the filters of this group count.
     fn take_line(&mut self, group: &str, line: &Value, at_ms: i64) {
-        let counting: Vec<Metric> = self
-            .filters
-            .iter()
-            .filter(|filter| filter.group == group && filter.matches(line))
-            .map(|filter| filter.metric.clone())
+        let of_group = self.filters.iter().filter(|filter| filter.group == group);
+        let puts: Vec<(Metric, i64)> = of_group
+            .filter_map(|filter| {
+                let one = filter.matches(line).then_some(1);
+                Some((filter.metric.clone(), one.or(filter.default)?))
+            })
             .collect();
-        for (namespace, name, of) in counting {
-            self.put((&namespace, &name, of), at_ms, 1);
+        for ((namespace, name, of), value) in puts {
+            self.put((&namespace, &name, of), at_ms, value);
         }
     }
 
@@ -213,7 +217,7 @@ impl CloudWatch {
 }
 
 impl Filter {
-    /// A pattern such as `{ ($.a = "x") && ($.b = "y") }`.
+    /// A pattern such as `{ ($.a = "x") && ($.b NOT EXISTS) }`.
     fn read(properties: &Value) -> Self {
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let pattern = text(&properties["FilterPattern"]);
@@ -221,12 +225,18 @@ impl Filter {
             .trim()
             .strip_prefix('{')
             .and_then(|rest| rest.strip_suffix('}'));
-        let has = inside.expect("a pattern for JSON").split("&&").map(|part| {
+        let (mut has, mut has_not) = (Vec::new(), Vec::new());
+        for part in inside.expect("a pattern for JSON").split("&&") {
             let part = part.trim().trim_start_matches('(').trim_end_matches(')');
-            let (field, value) = part.split_once(" = ").expect("a comparison");
-            let field = field.strip_prefix("$.").expect("a member");
-            (field.to_owned(), value.trim_matches('"').to_owned())
-        });
+            let part = part.strip_prefix("$.").expect("a member");
+            match (part.strip_suffix(" NOT EXISTS"), part.split_once(" = ")) {
+                (Some(field), _) => has_not.push(field.to_owned()),
+                (None, Some((field, value))) => {
+                    has.push((field.to_owned(), value.trim_matches('"').to_owned()));
+                }
+                (None, None) => panic!("another condition than is known here: {part}"),
+            }
+        }
         let [counted] = &properties["MetricTransformations"]
             .as_array()
             .expect("a list")[..]
@@ -236,7 +246,9 @@ impl Filter {
         assert_eq!(counted["MetricValue"], "1");
         Self {
             group: text(&properties["LogGroupName"]),
-            has: has.collect(),
+            has,
+            has_not,
+            default: counted.get("DefaultValue").and_then(Value::as_i64),
             metric: (
                 text(&counted["MetricNamespace"]),
                 text(&counted["MetricName"]),
@@ -248,6 +260,7 @@ impl Filter {
     fn matches(&self, line: &Value) -> bool {
         let mut has = self.has.iter();
         has.all(|(field, value)| line[field].as_str() == Some(value))
+            && self.has_not.iter().all(|field| line.get(field).is_none())
     }
 }
 

@@ -24,7 +24,7 @@ impl Default for Lines {
 }
 
 impl Lines {
-    /// Metrics have their times by this clock.
+    /// Metrics have their times by this clock, and the namespace that the template's alarms look at.
     pub(crate) fn by(clock: Clock) -> Self {
         Self {
             written: Arc::default(),
@@ -44,7 +44,7 @@ impl Lines {
         });
         let lines = self.clone();
         let clock = self.clock.clone();
-        let subscriber = telemetry::lines_on(move || lines.clone(), MCHID, clock);
+        let subscriber = telemetry::lines_on(move || lines.clone(), "AWS::StackName", MCHID, clock);
         work.with_subscriber(subscriber).await
     }
 

@@ -23,8 +23,8 @@ use tracing_subscriber::{
 
 use crate::clock::Clock;
 
-/// The namespace that the template's alarms look at.
-pub const NAMESPACE: &str = "WechatPayOnLambda";
+/// Where the metrics are of a function that is not told its namespace, as none that is deployed.
+pub(super) const NO_STACK: &str = "WechatPayOnLambda";
 
 /// The dimension that tells merchants apart.
 const MERCHANT: &str = "Mchid";
@@ -109,14 +109,25 @@ fn unit_of(field: &Field) -> Option<&'static str> {
 /// Writes events as lines of JSON, with the members that make metrics of them.
 pub(super) struct WithMetrics {
     json: Format<Json>,
+    namespace: String,
     mchid: Option<String>,
     clock: Clock,
 }
 
 impl WithMetrics {
-    /// Over these lines. The metrics are those of `mchid`, or of nobody in particular.
-    pub(super) fn over(json: Format<Json>, mchid: Option<String>, clock: Clock) -> Self {
-        Self { json, mchid, clock }
+    /// Over these lines. The metrics are in `namespace`: those of `mchid`, or of nobody in particular.
+    pub(super) fn over(
+        json: Format<Json>,
+        namespace: String,
+        mchid: Option<String>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            json,
+            namespace,
+            mchid,
+            clock,
+        }
     }
 }
 
@@ -141,7 +152,7 @@ where
         let mut line = String::new();
         self.json
             .format_event(context, Writer::new(&mut line), event)?;
-        let members = told.members(self.mchid.as_deref(), self.clock.now_ms());
+        let members = told.members(&self.namespace, self.mchid.as_deref(), self.clock.now_ms());
         match line.trim_end().strip_suffix('}') {
             Some(open) => writeln!(writer, "{open},{members}}}"),
             None => writer.write_str(&line),
@@ -158,7 +169,7 @@ struct Told {
 
 impl Told {
     /// What is added to the line: `"Mchid":"...","_aws":{...}`. The values are on it already.
-    fn members(&self, mchid: Option<&str>, at_ms: i64) -> String {
+    fn members(&self, namespace: &str, mchid: Option<&str>, at_ms: i64) -> String {
         let merchant: Vec<&str> = mchid.map(|_| MERCHANT).into_iter().collect();
         let mut dimensions = vec![merchant.clone()];
         if self.has_cause {
@@ -178,7 +189,7 @@ impl Told {
             json!({
                 "Timestamp": at_ms,
                 "CloudWatchMetrics": [{
-                    "Namespace": NAMESPACE,
+                    "Namespace": namespace,
                     "Dimensions": dimensions,
                     "Metrics": described,
                 }],
@@ -252,7 +263,7 @@ mod tests {
             json!({
                 "Timestamp": 1_785_556_800_000_i64,
                 "CloudWatchMetrics": [{
-                    "Namespace": "WechatPayOnLambda",
+                    "Namespace": "live",
                     "Dimensions": [["Mchid"], ["Mchid", "cause"]],
                     "Metrics": [
                         {"Name": "WechatCallsFailed", "Unit": "Count"},

@@ -1,6 +1,6 @@
 //! What a call to WeChat Pay failed on, by the names that its metric is kept for.
 
-use wechatpay::api::{ErrorCode, Refusal};
+use wechatpay::api::{ErrorCode, Refusal, Side};
 
 /// Why no answer came.
 pub(super) fn of_no_answer(error: &reqwest::Error) -> &'static str {
@@ -14,12 +14,24 @@ pub(super) fn of_no_answer(error: &reqwest::Error) -> &'static str {
     }
 }
 
-/// Why WeChat Pay refuses the merchant as a whole.
-pub(super) fn of_merchant(refusal: &Refusal) -> &'static str {
+/// Why WeChat Pay refuses what a person has to look into.
+pub(super) fn of_persons(refusal: &Refusal) -> &'static str {
     if refusal.status == 401 || refusal.code == ErrorCode::SignError {
         "sign_refused"
-    } else {
+    } else if is_of_merchant(refusal) {
         "merchant_refused"
+    } else {
+        "unknown_code"
+    }
+}
+
+/// Whether WeChat Pay refuses the merchant as a whole. Of a code that nobody knows that cannot be said: it may be about one
+/// request.
+pub(super) fn is_of_merchant(refusal: &Refusal) -> bool {
+    match refusal.side() {
+        Side::Merchant => true,
+        Side::Unknown => refusal.status == 401,
+        Side::Request | Side::Passing => false,
     }
 }
 
@@ -53,16 +65,15 @@ mod tests {
         ] {
             assert_eq!(of_passing(&refusal(status, code)), cause, "{status} {code}");
         }
-        for (status, code, cause) in [
-            (401, "SIGN_ERROR", "sign_refused"),
-            (401, "", "sign_refused"),
-            (403, "NO_AUTH", "merchant_refused"),
+        for (status, code, cause, is_merchants) in [
+            (401, "SIGN_ERROR", "sign_refused", true),
+            (401, "", "sign_refused", true),
+            (403, "NO_AUTH", "merchant_refused", true),
+            (403, "A_NEW_CODE", "unknown_code", false),
         ] {
-            assert_eq!(
-                of_merchant(&refusal(status, code)),
-                cause,
-                "{status} {code}"
-            );
+            let refusal = refusal(status, code);
+            assert_eq!(of_persons(&refusal), cause, "{status} {code}");
+            assert_eq!(is_of_merchant(&refusal), is_merchants, "{status} {code}");
         }
     }
 }

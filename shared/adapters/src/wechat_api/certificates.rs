@@ -83,14 +83,14 @@ impl WechatApi {
             }
             let request_id = received.request_id.as_ref().map(RequestId::as_str);
             // Whoever asked for them tells people.
-            let merchants = refusal.what_to_do().map(|_| causes::of_merchant(&refusal));
-            let cause = merchants.or_else(|| causes::of_passing(&refusal));
+            let persons = refusal.what_to_do().map(|_| causes::of_persons(&refusal));
+            let cause = persons.or_else(|| causes::of_passing(&refusal));
             warn!(
                 wechat_request_id = request_id,
                 %refusal,
                 cause,
                 WechatCallsFailed = cause.map(|_| 1),
-                MerchantRefusals = merchants.map(|_| 1),
+                MerchantRefusals = causes::is_of_merchant(&refusal).then_some(1),
                 "WeChat Pay refused"
             );
             return Err(DownloadError::Refused(Box::new(refusal)));
