@@ -334,6 +334,10 @@ def schedule(_parameters, resources):
         yield "WeChat Pay's certificates are not looked at in time"
     if "<aws.scheduler.scheduled-time>" not in daily["Target"]["Input"]:
         yield "a daily message that is moved back would reconcile another day"
+    for name in ("Reconcile", "Console"):
+        told = resources[name]["Properties"]["Environment"]["Variables"].get("RECONCILE_REPAIRS")
+        if told != {"Ref": "ReconcileRepairs"}:
+            yield f"{name} does not know whether the daily run repairs or only looks"
 
 
 if __name__ == "__main__":

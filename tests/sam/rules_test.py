@@ -135,6 +135,12 @@ class Mutations(unittest.TestCase):
                 del changed[name]["Properties"]["Environment"]["Variables"][variable]
                 self.assertTrue(self.broken(changed), f"{name} {variable}")
 
+    def test_whoever_asks_for_the_daily_run_knows_whether_it_repairs(self):
+        for name in ("Reconcile", "Console"):
+            changed = {**self.resources, name: copy.deepcopy(self.resources[name])}
+            del changed[name]["Properties"]["Environment"]["Variables"]["RECONCILE_REPAIRS"]
+            self.assertTrue(self.broken(changed), name)
+
     def test_what_is_kept_cannot_be_lost_with_the_stack_nor_stand_in_the_way_of_a_second_first_deployment(self):
         for name, resource in self.resources.items():
             for field in {"DeletionPolicy", "UpdateReplacePolicy"} & resource.keys():
