@@ -152,8 +152,8 @@ fn has(kept: &MerchantKeys, serial: &str) -> bool {
 }
 
 /// What is kept once `delivered` came: every public key, what was delivered, and certificates that
-/// WeChat Pay no longer lists until some time after their end; one that cannot be read goes. Requests go on naming a public key if
-/// they named one; else they name the certificate in force that began last (page 4012551764).
+/// WeChat Pay no longer lists until some time after their end; one that cannot be read goes.
+/// Requests go on naming a public key if they named one; else they name the certificate in force that began last (page 4012551764).
 fn merged(
     kept: &[VerificationEntry],
     response_serial: &str,

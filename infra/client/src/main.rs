@@ -88,7 +88,8 @@ WECHATPAY_MCHID, KEYS_TABLE, SECRETS_KEY_ID. What a command does not name stays 
       [--remove-sealed-key, for a key that is in KMS now]
       [--wechatpay-public-key ID=FILE] [--platform-certificate FILE]
       a new merchant needs a serial, an APIv3 key and a key of WeChat Pay's. Of WeChat Pay's keys that are named here,
-      answers are to be signed with the first. Where a private key lies sealed, it and its certificate's serial change together
+      answers are to be signed with the first. Where a private key lies sealed, it and its certificate's
+      serial change together
   cargo client setup add-wechat-key --wechatpay-public-key ID=FILE | --platform-certificate FILE [--sign-answers]
       adds a key of WeChat Pay's beside the others; with --sign-answers answers are to be signed with it
   cargo client setup remove-wechat-key --id ID

@@ -29,7 +29,8 @@ pub struct MerchantFiles {
     pub previous_apiv3_key: Option<PathBuf>,
     /// The merchant's private key (`apiclient_key.pem`), if it is to be sealed into the table; left out if it is in KMS.
     pub merchant_key: Option<PathBuf>,
-    /// Whether a private key that lies sealed in the table is taken out, since the key is in KMS now.
+    /// Whether a private key that lies sealed in the table is taken out, since the key is in KMS
+    /// now.
     pub removes_sealed_key: bool,
 }
 

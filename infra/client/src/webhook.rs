@@ -100,7 +100,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         "{}",
         match (secret.is_some(), is_there) {
             (true, true) =>
-                "It signs them, and a secret before it goes on beside it until there is another new one.",
+                "It signs them, and a secret before it goes on beside it until the next new one.",
             (true, false) => "The new secret signs them.",
             (false, _) => "The secrets that signed them go on.",
         }

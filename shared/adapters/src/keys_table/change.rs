@@ -80,13 +80,14 @@ pub enum ChangeError {
     },
     /// WeChat Pay would refuse every request: its signature would not fit the certificate.
     #[error(
-        "the private key that lies sealed belongs to certificate {0}: give the new certificate's key, too, or take the \
-         sealed one out if the new one is in KMS"
+        "the private key that lies sealed belongs to certificate {0}: give the new certificate's \
+         key, too, or take the sealed one out if the new one is in KMS"
     )]
     SerialWithoutItsKey(String),
     /// As above.
     #[error(
-        "a private key lies sealed under certificate {0}, and another key has another certificate: give its serial, too"
+        "a private key lies sealed under certificate {0}, and another key has another \
+         certificate: give its serial, too"
     )]
     KeyWithoutItsSerial(String),
     /// Nothing has this id.
@@ -274,7 +275,8 @@ impl KeysTable {
         let Err(error) = update.send().await else {
             return Ok(());
         };
-        // The first answer may be lost and the SDK asks again: then what is found is what was written.
+        // The first answer may be lost and the SDK asks again: then what is found is what was
+        // written.
         let is_as_written = |found: &Item| {
             written
                 .iter()
