@@ -15,7 +15,7 @@ use adapters::{
     queues::Queue,
     random::Random,
     testing::{DynamoEngine, Fault, Match, Service, Wire},
-    undelivered::UndeliveredEvents,
+    undelivered::{NotDeliveredBecause, UndeliveredEvents},
     webhook_http::{Reach, WebhookUrl},
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
@@ -177,12 +177,36 @@ impl Scene {
 
     /// The receiver says 410 to one event each hour, until its webhook is disabled.
     async fn say_410_for_hours(&self) {
-        for _ in 0..=6 {
+        self.say_410_each_hour(7).await;
+    }
+
+    async fn say_410_each_hour(&self, hours: usize) {
+        for _ in 0..hours {
             self.receiver.answer_next(StatusCode::GONE);
             let gone = record_of("gone", on_the_bus(&event("ORDER-0", 3)), 1);
             self.process(vec![gone], PLENTY_MS).await;
             self.clock.advance(Duration::from_secs(3_600));
         }
+    }
+
+    /// An attempt whose call number `nth` is struck, and others until one succeeds. The receiver answers all alike. `false`
+    /// if there is no such call.
+    async fn strike(&self, order_no: &str, nth: usize, fault: Fault, answer: StatusCode) -> bool {
+        self.wire.forget();
+        self.wire.break_after(Match::any(), nth, 1, fault);
+        for attempt in 1..=4 {
+            self.receiver.answer_next(answer);
+            let done = self.wire.until_death(self.again(order_no, attempt)).await;
+            let is_struck = self.wire.calls().len() > nth;
+            self.wire.mend();
+            if !is_struck || done == Some(0) {
+                self.receiver.forget_answers();
+                return is_struck;
+            }
+            // The queue shows the message again.
+            self.clock.advance(Duration::from_secs(180));
+        }
+        panic!("{order_no} comes again and again after {fault:?} at call {nth}");
     }
 
     /// Whether the receiver would believe this webhook with the secret of this byte.
@@ -364,6 +388,11 @@ impl Receiver {
     fn answer_after(&self, pause: Duration, answer: impl IntoResponse) {
         let mut state = self.state.lock().expect("not poisoned");
         state.answers.push_back((pause, answer.into_response()));
+    }
+
+    /// What it was told to answer and has not.
+    fn forget_answers(&self) {
+        self.state.lock().expect("not poisoned").answers.clear();
     }
 
     pub(crate) fn wait_for(&self, count: usize) {
@@ -660,6 +689,65 @@ async fn a_receiver_that_says_410_to_one_event_and_takes_another_keeps_its_webho
     assert_eq!(state.disabled, None);
     let last = state.last_answer.expect("an answer");
     assert_eq!((last.answer.as_str(), last.gone), ("204", None));
+}
+
+/// What may become of any call.
+const FAULTS: [Fault; 4] = [
+    Fault::DieBefore,
+    Fault::DieAfter,
+    Fault::LostAnswer,
+    Fault::ServiceFault,
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_the_disabling_of_a_webhook_is_cut_off_its_event_is_kept() {
+    let scene = Scene::start().await;
+    for fault in FAULTS {
+        for nth in 0.. {
+            scene.set_up("shop", &scene.receiver.url(), 1).await;
+            scene.clock.advance(Duration::from_secs(60));
+            scene.say_410_each_hour(6).await;
+            let order = format!("ORDER-{fault:?}-{nth}");
+            if !scene.strike(&order, nth, fault, StatusCode::GONE).await {
+                assert!(nth >= 4, "reading, and three writes: {nth}");
+                break;
+            }
+            let state = scene.keys.webhook_state("shop").await.expect("read");
+            assert!(state.expect("a webhook").disabled.is_some(), "{order}");
+            assert!(
+                scene.kept().await.contains(&format!("{order}_1")),
+                "{order}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wherever_the_delivery_of_a_kept_event_is_cut_off_it_is_taken_and_leaves_the_record() {
+    let scene = Scene::start().await;
+    // It is not of just now.
+    let age_s = scene.clock.now().0 - event("ORDER-1", 1).at.0;
+    let missing_s = u64::try_from(1_000 - age_s).unwrap_or_default();
+    scene.clock.advance(Duration::from_secs(missing_s));
+    for fault in FAULTS {
+        for nth in 0.. {
+            let order = format!("ORDER-{fault:?}-{nth}");
+            let (event, now) = (event(&order, 1), scene.clock.now());
+            let because = NotDeliveredBecause::GivenUp;
+            let kept = scene.undelivered.keep(&event, because, now);
+            kept.await.expect("kept");
+            let taken = StatusCode::NO_CONTENT;
+            let is_struck = scene.strike(&order, nth, fault, taken).await;
+            let id = event.webhook_id();
+            assert!(scene.receiver.ids().contains(&id), "{order}");
+            assert!(!scene.kept().await.contains(&id), "{order}");
+            if !is_struck {
+                assert!(nth >= 2, "a note and leaving the record: {nth}");
+                break;
+            }
+            scene.clock.advance(Duration::from_secs(60));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
