@@ -4,9 +4,18 @@ use std::time::Duration;
 
 use adapters::{
     guards::{Guards, Lease, LeaseOf},
+    order_table::Applied,
     testing::{Fault as AwsFault, Match, Service},
 };
 use futures_util::future::join_all;
+use payments::{
+    ids::OrderNo,
+    journal::{Because, Cause},
+    order::Order,
+    refund::Refund,
+    refund_decision::{Decided, paying_the_payer},
+    refund_wait::Trouble,
+};
 use serde_json::{Value, json};
 use wechatpay_simulator::{
     ConsoleRefund, Endpoint, Fault, RefundOutcome, RefundStatus, Rule, Settings,
@@ -460,6 +469,10 @@ async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be
     bench.sweep().await;
     let refund = bench.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["trouble"], "ABNORMAL_AGAIN");
+    assert!(
+        refund.get("redirected").is_none(),
+        "never carried out: {refund}"
+    );
     assert_eq!(bench.post(REDIRECT, &other).await.status, 202);
     let repeat = bench.post(REDIRECT, &other).await;
     assert_eq!(repeat.status, 202, "{}", repeat.body);
@@ -475,6 +488,149 @@ async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be
         "its answer may have been lost"
     );
     assert_eq!(bench.post(REDIRECT, &to).await.body["code"], "refund_state");
+}
+
+/// The order and its one refund, as the table has them.
+async fn books(bench: &Bench) -> (Order, Refund) {
+    let order_no = OrderNo::parse("ORDER-1").unwrap();
+    let order = bench.orders.read(&order_no).await.unwrap().unwrap();
+    let refund = bench.orders.refunds(&order_no).await.unwrap().remove(0);
+    (order, refund)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_was_sent_to_the_merchant_in_the_console_is_left_alone_and_owed_to_its_payer()
+{
+    let bench = abnormal().await;
+    let admin = bench.wechat.admin();
+    let number = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();
+    admin.send_refund_to_merchant(&number).unwrap();
+    let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
+    for _ in 0..2 {
+        assert_eq!(bench.post(REDIRECT, &to).await.body["code"], "refund_state");
+        let refund = bench.get_refund("ORDER-1", "R1").await.body;
+        assert_eq!(refund["trouble"], "REDIRECTED");
+        assert!(refund.get("what_to_do").is_none(), "{refund}");
+        assert!(refund.get("redirected").is_none(), "not by Wang: {refund}");
+    }
+    minutes(&bench, 3).await;
+    let refund = bench.get_refund("ORDER-1", "R1").await;
+    conforms("/v1/orders/{order_no}/refunds/{refund_no}", "get", &refund);
+    assert_eq!(
+        (&refund.body["state"], &refund.body["payer_owed"]),
+        (&json!("succeeded"), &json!(true))
+    );
+    let who = &refund.body["redirected"]["who"];
+    assert_eq!(who, "WeChat Pay's console");
+    let [owed] = bench.notices().await.try_into().unwrap();
+    assert_eq!(owed["status"], "parked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_persons_who_say_how_a_payer_was_paid_at_once_the_second_is_not_believed() {
+    let bench = abnormal().await;
+    let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
+    assert_eq!(bench.post(REDIRECT, &to).await.status, 202);
+    minutes(&bench, 3).await;
+    // The second reads the refund before the first writes, and the order after that.
+    let (_, before) = books(&bench).await;
+    let paid = json!({"who": "Zhao", "why": "by bank"});
+    let closing = "/v1/orders/ORDER-1/refunds/R1/payer-paid";
+    assert_eq!(bench.post(closing, &paid).await.status, 200);
+    let (order, _) = books(&bench).await;
+    let li = Decided {
+        who: "Li".to_owned(),
+        why: "in cash".to_owned(),
+    };
+    let because = Because {
+        cause: Cause::Request("req-1".to_owned()),
+        trace: String::new(),
+        at: bench.clock.now(),
+        request_id: None,
+    };
+    let change = paying_the_payer(&order, &before, li, &because).unwrap();
+    assert_eq!(bench.orders.apply(&change).await.unwrap(), Applied::Stale);
+    let (_, after) = books(&bench).await;
+    assert_eq!(after.payer_paid.unwrap().decided.who, "Zhao");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_that_began_before_a_decision_takes_none_of_it_away() {
+    let bench = abnormal().await;
+    let (_, looked_at) = books(&bench).await;
+    let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
+    assert_eq!(bench.post(REDIRECT, &to).await.status, 202);
+    let (_, decided) = books(&bench).await;
+    assert_eq!(decided.tries, looked_at.tries, "only the decision is new");
+    let (orders, next) = (&bench.orders, looked_at.due.unwrap());
+    let trouble = Trouble {
+        code: "PROCESSING".to_owned(),
+        since: UnixSeconds(1),
+    };
+    for was_written in [
+        orders.hold_refund(&looked_at, "X", next).await,
+        orders.note_trouble(&looked_at, Some(&trouble), next).await,
+        orders.note_trouble(&looked_at, None, next).await,
+        orders.forget_redirection(&looked_at, "X", next).await,
+        orders.claim_refund(&looked_at, next).await,
+    ] {
+        assert!(!was_written.unwrap());
+    }
+    assert_eq!(books(&bench).await.1, decided);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried_out() {
+    let bench = abnormal().await;
+    let admin = bench.wechat.admin().clone();
+    let refuses = Fault::Refuse {
+        status: 400,
+        code: "PARAM_ERROR".to_owned(),
+    };
+    let once = Rule::times(refuses, 1).at(Endpoint::AbnormalRefund);
+    admin.add_fault(once).unwrap();
+    let number = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();
+    // The first write says where the money goes, the second would take that back.
+    let mut writes = 0;
+    bench.wire.plan(move |call| {
+        if call.operation != "TransactWriteItems" {
+            return None;
+        }
+        writes += 1;
+        (writes == 2).then(|| {
+            admin.send_refund_to_merchant(&number).unwrap();
+            AwsFault::Conflict
+        })
+    });
+    let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
+    let answer = bench.post(REDIRECT, &to).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    assert_eq!(answer.body["redirected"]["who"], "Wang");
+    bench.wire.mend();
+    minutes(&bench, 3).await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(
+        (&refund["payer_owed"], &refund["redirected"]["who"]),
+        (&json!(true), &json!("Wang"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_card_of_the_payer_s_is_not_answered_as_if_it_had_been_told_to_wechat_pay() {
+    let bench = abnormal().await;
+    let card = |number: &str| {
+        json!({
+            "to": "user", "bank_type": "ICBC_DEBIT", "bank_account": number, "real_name": "李雷",
+            "who": "Wang", "why": "the payer named another card",
+        })
+    };
+    assert_eq!(bench.post(REDIRECT, &card("6222")).await.status, 202);
+    let other = bench.post(REDIRECT, &card("6333")).await;
+    assert_eq!(other.body["code"], "refund_state", "{}", other.body);
+    minutes(&bench, 3).await;
+    assert_eq!(state(&bench, "R1").await, "succeeded");
+    let other = bench.post(REDIRECT, &card("6333")).await;
+    assert_eq!(other.body["code"], "refund_state", "{}", other.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

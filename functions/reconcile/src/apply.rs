@@ -322,8 +322,8 @@ async fn sent_on(
     Ok(match decided {
         // `NotNow`: the refund got on by itself, or failed for good.
         Decided::Done(refund) | Decided::NotNow(refund) => Ok(stands(&refund, false)),
-        // Somebody sent it on in WeChat Pay's console, and it does not tell where to: people make
-        // sure of that.
+        // Somebody sent it on in WeChat Pay's console, and it tells where to only once the money
+        // is there: people make sure of that.
         Decided::UnderWay(refund) => {
             let unknown = refund.redirected.is_none();
             match stands(&refund, unknown) {

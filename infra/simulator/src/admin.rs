@@ -235,6 +235,33 @@ impl Admin {
         Ok(refund)
     }
 
+    /// The merchant's staff send an `ABNORMAL` refund to the merchant's own account in the console.
+    /// It is on its way again, and ends as a refund does that is asked for now.
+    ///
+    /// # Errors
+    /// If there is none, or it is not `ABNORMAL`.
+    pub fn send_refund_to_merchant(&self, out_refund_no: &str) -> Result<Refund, SettleError> {
+        let refund = {
+            let mut world = self.sim.world();
+            let found = world.books.refunds.get(out_refund_no);
+            let refund = found.ok_or(SettleError::Unknown)?;
+            if refund.status != RefundStatus::Abnormal {
+                return Err(SettleError::NotProcessing);
+            }
+            let outcome = world.books.next_refunds;
+            let ends = refunding::end(&self.sim, outcome, self.sim.now_ms());
+            world.books.refunds.change(out_refund_no, |refund| {
+                refund.status = RefundStatus::Processing;
+                refund.ends = ends;
+                refund.redirected = Some(json!({"type": "MERCHANT_BANK_CARD"}));
+            });
+            let found = world.books.refunds.get(out_refund_no);
+            found.cloned().ok_or(SettleError::Unknown)?
+        };
+        self.sim.touched();
+        Ok(refund)
+    }
+
     /// Sets the merchant's balance in fen; the difference is a movement in the fund bill.
     pub fn set_balance(&self, fen: i64) {
         let mut world = self.sim.world();

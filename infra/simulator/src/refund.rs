@@ -129,6 +129,19 @@ impl RefundOutcome {
 }
 
 impl Refund {
+    /// `user_received_account`: the payer's wallet, unless it was sent on to somewhere else.
+    fn received_account(&self) -> &'static str {
+        let redirected = self.redirected.as_ref();
+        match redirected
+            .and_then(|to| to.get("type"))
+            .and_then(Value::as_str)
+        {
+            Some("MERCHANT_BANK_CARD") => "商户结算银行账户",
+            Some("USER_BANK_CARD") => "招商银行借记卡0403",
+            Some(_) | None => "支付用户零钱",
+        }
+    }
+
     /// The refund as creation and query answer it.
     pub(crate) fn answer(&self, order: &Order, payment: &Payment) -> Value {
         let discount_fen = self.refund_fen.saturating_sub(self.payer_refund_fen);
@@ -139,7 +152,7 @@ impl Refund {
             "transaction_id": self.transaction_id,
             "out_trade_no": self.out_trade_no,
             "channel": "ORIGINAL",
-            "user_received_account": "支付用户零钱",
+            "user_received_account": self.received_account(),
             "create_time": clock::rfc3339(self.created_ms),
             "status": self.status.as_str(),
             "funds_account": "AVAILABLE",
@@ -169,7 +182,7 @@ impl Refund {
             "out_refund_no": self.out_refund_no,
             "refund_id": self.refund_id,
             "refund_status": status.as_str(),
-            "user_received_account": "支付用户零钱",
+            "user_received_account": self.received_account(),
             "amount": {
                 "total": order.total_fen,
                 "refund": self.refund_fen,

@@ -373,7 +373,7 @@ impl Refunding {
                     match &settled {
                         Settled::StillOpen => {
                             let no_end = NoEnd::Processing;
-                            return self.without_end(claimed, &no_end, cause, trace).await;
+                            return self.without_end(&noted, &no_end, cause, trace).await;
                         }
                         Settled::AlreadyDone => say_who_is_needed(&noted),
                         Settled::Changed | Settled::Parked { .. } => {}
@@ -527,8 +527,7 @@ impl Refunding {
         cause: &Cause,
         trace: &str,
     ) -> Result<Decided, RefundError> {
-        let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
-        let deadline_ms = self.books.clock.now_ms().saturating_add(within_ms);
+        let deadline_ms = self.deadline_ms(within);
         for round in 0..TRIES {
             self.books.pause(round).await;
             let (order, refund) = match self.to_decide_about(of).await? {
@@ -545,8 +544,7 @@ impl Refunding {
                     Decided::NotNow(Box::new(refund))
                 });
             };
-            let left_ms = deadline_ms.saturating_sub(self.books.clock.now_ms());
-            let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
+            let left = self.left_until(deadline_ms);
             if left.is_zero() {
                 return Ok(Decided::Unknown);
             }
@@ -614,6 +612,8 @@ impl Refunding {
             Asked::News(news) if news.status == NewsStatus::Abnormal => {}
             Asked::News(news) => {
                 let refund = self.after_news(of, &news, refund, cause, trace).await?;
+                // Sent on in WeChat Pay's console, say: nobody has to decide about it for now.
+                let refund = self.note_redirection(&refund, news.status).await?;
                 return Ok(redirected_before(refund, &wanted));
             }
             Asked::Unreadable(unreadable) => {
@@ -712,12 +712,18 @@ impl Refunding {
                 Ok(both) => both,
                 Err(not) => return Ok(Err(not)),
             };
+            let known = refund.redirected.as_ref();
+            let is_on_record = match wanted.to {
+                Destination::Merchant => known.is_some_and(|known| known.is_the_same_as(wanted)),
+                // Of another one it is not known which card it named.
+                Destination::User => known == Some(wanted),
+            };
+            let is_abnormal = refund.state == RefundState::Abnormal;
+            if is_abnormal && refund.is_redirected() && is_on_record {
+                return Ok(Ok(refund));
+            }
             if let Some(decided) = cannot_be_redirected(&refund, wanted) {
                 return Ok(Err(decided));
-            }
-            let known = refund.redirected.as_ref();
-            if refund.is_redirected() && known.is_some_and(|known| known.is_the_same_as(wanted)) {
-                return Ok(Ok(refund));
             }
             let because = self.books.because(cause, trace);
             let change = refund_decision::redirecting(&order, &refund, wanted.clone(), &because);
@@ -741,24 +747,26 @@ impl Refunding {
         cause: &Cause,
         trace: &str,
     ) -> Result<Decided, RefundError> {
+        let deadline_ms = self.deadline_ms(within);
         for round in 0..TRIES {
             self.books.pause(round).await;
             let (order, refund) = match self.to_decide_about(of).await? {
                 Ok(both) => both,
                 Err(not) => return Ok(not),
             };
-            if round == 0 {
-                match self.ask(&refund.out_refund_no, within).await? {
-                    Asked::News(news) if news.status == NewsStatus::Abnormal => {}
-                    Asked::News(news) => {
-                        let refund = self.after_news(of, &news, refund, cause, trace).await?;
-                        return Ok(redirected_before(refund, wanted));
-                    }
-                    // The sweep asks in a minute, and people are asked anew if it is abnormal.
-                    Asked::Unreadable(_) | Asked::NotThere(_) | Asked::Untold(_) => {
-                        return Ok(Decided::Refused(refusal));
-                    }
+            // In each round: what made the write before this one fail may be a twin's doing.
+            let left = self.left_until(deadline_ms);
+            if left.is_zero() {
+                break;
+            }
+            match self.ask(&refund.out_refund_no, left).await? {
+                Asked::News(news) if news.status == NewsStatus::Abnormal => {}
+                Asked::News(news) => {
+                    let refund = self.after_news(of, &news, refund, cause, trace).await?;
+                    return Ok(redirected_before(refund, wanted));
                 }
+                // The sweep asks in a minute, and people are asked anew if it is abnormal.
+                Asked::Unreadable(_) | Asked::NotThere(_) | Asked::Untold(_) => break,
             }
             let because = self.books.because(cause, trace);
             let because = because.told_under(refusal.request_id.as_ref());
@@ -1271,6 +1279,12 @@ impl Refunding {
                 }
                 RefundSettlement::Change(change) => {
                     if books.write(&change).await? {
+                        if found
+                            .as_ref()
+                            .is_some_and(|refund| news.contradicts(refund))
+                        {
+                            say_who_has_it(news);
+                        }
                         return Ok(Settled::Changed);
                     }
                 }
@@ -1345,6 +1359,18 @@ impl Refunding {
         Ok(order.zip(refund))
     }
 
+    /// When so much time is over, in Unix milliseconds.
+    fn deadline_ms(&self, within: Duration) -> i64 {
+        let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+        self.books.clock.now_ms().saturating_add(within_ms)
+    }
+
+    /// What is left until then.
+    fn left_until(&self, deadline_ms: i64) -> Duration {
+        let left_ms = deadline_ms.saturating_sub(self.books.clock.now_ms());
+        Duration::from_millis(u64::try_from(left_ms).unwrap_or_default())
+    }
+
     /// The refund as the table has it after a decision.
     async fn reread(&self, before: Refund) -> Result<Refund, RefundError> {
         let found = self
@@ -1355,23 +1381,37 @@ impl Refunding {
         Ok(found.unwrap_or(before))
     }
 
-    /// An abnormal refund stays that until its money has arrived. Whether it is on its way again, or came back once more, is noted
-    /// beside that: people are asked only in the second case.
+    /// An abnormal refund stays that until its money has arrived. Whether it is on its way again, or
+    /// came back once more, is noted beside that: people are asked only in the second case. What
+    /// was decided before does not say where the money goes then; the journal keeps it.
     async fn note_redirection(
         &self,
         claimed: &Refund,
         status: NewsStatus,
     ) -> Result<Refund, RefundError> {
-        let trouble = match (&claimed.state, status, claimed.is_redirected()) {
-            (RefundState::Abnormal, NewsStatus::Processing, false) => REDIRECTED,
-            (RefundState::Abnormal, NewsStatus::Abnormal, true) => ABNORMAL_AGAIN,
-            (_, _, _) => return Ok(claimed.clone()),
+        let is_sent_on = claimed.is_redirected() || claimed.redirected.is_some();
+        let trouble = match (&claimed.state, status) {
+            (RefundState::Abnormal, NewsStatus::Processing) if !claimed.is_redirected() => {
+                REDIRECTED
+            }
+            (RefundState::Abnormal, NewsStatus::Abnormal) if is_sent_on => ABNORMAL_AGAIN,
+            (_, _) => return Ok(claimed.clone()),
         };
-        if let Some(due) = claimed.due {
-            self.books.orders.hold_refund(claimed, trouble, due).await?;
+        let is_noted = match claimed.due {
+            Some(due) => {
+                let orders = &self.books.orders;
+                orders.forget_redirection(claimed, trouble, due).await?
+            }
+            None => false,
+        };
+        // Somebody has decided meanwhile.
+        if !is_noted {
+            return self.reread(claimed.clone()).await;
         }
         Ok(Refund {
             trouble: Some(trouble.to_owned()),
+            trouble_since: None,
+            redirected: None,
             ..claimed.clone()
         })
     }
@@ -1391,7 +1431,9 @@ fn cannot_be_redirected(refund: &Refund, wanted: &Redirected) -> Option<Decided>
 /// once more, whose answer was lost or whose twin was faster, has been carried out.
 fn redirected_before(refund: Refund, wanted: &Redirected) -> Decided {
     let known = refund.redirected.as_ref();
-    let is_the_same = known.is_some_and(|known| known.is_the_same_as(wanted));
+    // Which card of the payer's a decision named is not kept: another one would look the same.
+    let is_told_apart = wanted.to == Destination::Merchant;
+    let is_the_same = is_told_apart && known.is_some_and(|known| known.is_the_same_as(wanted));
     let refund = Box::new(refund);
     match &refund.state {
         RefundState::Abnormal | RefundState::Succeeded(_) if is_the_same => Decided::Done(refund),
@@ -1418,6 +1460,18 @@ fn say_who_is_needed(refund: &Refund) {
             "refund needs a person"
         );
     }
+}
+
+/// Says that a payer has money that is booked as owed to the payer: nobody must pay it once more.
+fn say_who_has_it(news: &RefundNews) {
+    error!(
+        order_no = news.order_no.as_str(),
+        out_refund_no = news.out_refund_no.as_str(),
+        refund_id = news.refund_id.as_str(),
+        wechat_request_id = news.request_id.as_ref().map(RequestId::as_str),
+        what_to_do = "do not pay the payer: look the refund up in WeChat Pay's console, then say with POST .../payer-paid that WeChat Pay gave the money back",
+        "a refund was sent to the merchant's account, and WeChat Pay says that the payer has it"
+    );
 }
 
 /// WeChat Pay's code for a balance that is too low.

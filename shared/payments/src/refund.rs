@@ -653,6 +653,7 @@ pub(crate) fn taking_on(change: Change, refund: Refund, because: &Because) -> Ch
             transaction_id: refund.transaction_id.clone(),
             from: ParkedState::Parked,
             to: match &refund.state {
+                RefundState::Succeeded(_) if refund.is_to_merchant() => ParkedState::WithMerchant,
                 RefundState::Succeeded(_) => ParkedState::Refunded,
                 RefundState::Reserved
                 | RefundState::Processing
@@ -704,11 +705,22 @@ pub fn moving(
         PaymentKind::Booked => refund.amount.get(),
         PaymentKind::Parked => 0,
     };
+    // Where it went is not for us alone to say: it may have been sent there in WeChat Pay's console.
+    let sent_elsewhere = told.is_some_and(RefundNews::went_to_merchant) && !refund.is_to_merchant();
+    let redirected = if sent_elsewhere {
+        Some(Redirected::in_the_console(because.at))
+    } else {
+        refund.redirected.clone()
+    };
+    let sent = Refund {
+        redirected,
+        ..refund.clone()
+    };
     let mut refunds = order.refunds;
     let parked = match &state {
         RefundState::Succeeded(_) => {
             refunds.refunded_fen = refunds.refunded_fen.saturating_add(amount_fen);
-            Some(if refund.is_to_merchant() {
+            Some(if sent.is_to_merchant() {
                 ParkedState::WithMerchant
             } else {
                 ParkedState::Refunded
@@ -757,7 +769,7 @@ pub fn moving(
         | RefundState::Abnormal => None,
     };
     let moved = Refund {
-        due: due::refund_look(refund, &state, because.at),
+        due: due::refund_look(&sent, &state, because.at),
         refund_id: told
             .map(|news| &news.refund_id)
             .or(refund.refund_id.as_ref())
@@ -769,7 +781,7 @@ pub fn moving(
         trouble_since: None,
         overdue_since: None,
         state,
-        ..refund.clone()
+        ..sent
     };
     let mut change = Change::new(order, order_state, because).noting(
         Subject::Refund(refund.refund_no.clone()),

@@ -74,6 +74,19 @@ pub struct Redirected {
 }
 
 impl Redirected {
+    /// What stands for a decision that was taken in WeChat Pay's console: it tells afterwards that
+    /// the money went to the merchant, and not who sent it there.
+    pub fn in_the_console(at: UnixSeconds) -> Self {
+        Self {
+            to: Destination::Merchant,
+            decided: Decided {
+                who: "WeChat Pay's console".to_owned(),
+                why: "WeChat Pay says that the merchant's own account has the money".to_owned(),
+            },
+            at,
+        }
+    }
+
     /// Whether it is the same decision, whenever it was taken.
     pub fn is_the_same_as(&self, other: &Self) -> bool {
         self.to == other.to && self.decided == other.decided
@@ -158,12 +171,14 @@ impl PersonDecision {
 /// WeChat Pay may be under way.
 pub const UNDER_WAY_S: i64 = 60;
 
-/// Whether another person's decision to send the refund on may be with WeChat Pay at this moment.
+/// Whether another decision to send the refund on may be with WeChat Pay at this moment: another
+/// person's, or one that may have named another card of the payer's.
 pub fn is_being_redirected(refund: &Refund, wanted: &Redirected) -> bool {
     refund.is_redirected()
         && refund.redirected.as_ref().is_some_and(|redirected| {
-            !redirected.is_the_same_as(wanted)
-                && wanted.at.0.saturating_sub(redirected.at.0) < UNDER_WAY_S
+            let is_the_same =
+                wanted.to == Destination::Merchant && redirected.is_the_same_as(wanted);
+            !is_the_same && wanted.at.0.saturating_sub(redirected.at.0) < UNDER_WAY_S
         })
 }
 
@@ -447,6 +462,11 @@ mod tests {
         assert!(
             !is_being_redirected(&sent, &same),
             "a repeat is the same decision"
+        );
+        let to_a_card = redirected(Destination::User);
+        assert!(
+            is_being_redirected(&to_a_card, &to(Destination::User, began_s + 1)),
+            "the repeat may name another card"
         );
         let back = Refund {
             trouble: Some(refund::ABNORMAL_AGAIN.into()),

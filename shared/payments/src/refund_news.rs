@@ -18,6 +18,7 @@ use crate::{
         ParkedPayment, ParkedState, PaymentKind, Refund, RefundState, RefundTerms, moving,
         taking_on,
     },
+    refund_decision::Redirected,
     settle::{Change, MerchantFacts},
 };
 
@@ -42,8 +43,41 @@ pub struct RefundNews {
     pub total: Fen,
     /// When it was accepted (`create_time`). Answers tell it, notices do not; no refund waits for it.
     pub accepted_at: Option<UnixSeconds>,
+    /// Whose account takes its money, where that is told (`user_received_account`). It decides only
+    /// once the refund has succeeded.
+    pub received_by: Option<ReceivedBy>,
     /// What WeChat Pay calls the request or the callback that told it.
     pub request_id: Option<RequestId>,
+}
+
+/// Whose account takes the money of a refund.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReceivedBy {
+    /// The payer's: a card or the wallet.
+    Payer,
+    /// The merchant's own, after the payer's could not take it (`退还商户`).
+    Merchant,
+}
+
+impl ReceivedBy {
+    /// What `user_received_account` says of the merchant's own accounts: its basic one, or the bank
+    /// account that it is settled to. The manual has both names in one line, so any of them counts.
+    const MERCHANTS: [&str; 2] = ["商户基本账户", "商户结算银行账户"];
+
+    /// Reads `user_received_account`: a bank, a kind of card and its last digits, `支付用户零钱`, or
+    /// one of the merchant's. Nothing for an empty text.
+    fn of(account: &str) -> Option<Self> {
+        let account = account.trim();
+        if account.is_empty() {
+            return None;
+        }
+        let is_merchants = Self::MERCHANTS.iter().any(|name| account.contains(name));
+        Some(if is_merchants {
+            Self::Merchant
+        } else {
+            Self::Payer
+        })
+    }
 }
 
 /// How a refund stands at WeChat Pay.
@@ -161,6 +195,7 @@ impl TryFrom<wire::RefundNotice> for RefundNews {
             status: wire.state(),
             success_time: wire.success_time.as_deref(),
             create_time: None,
+            received_account: wire.user_received_account.as_deref(),
             refund_fen: wire.amount.refund,
             total_fen: wire.amount.total,
         }
@@ -181,6 +216,7 @@ impl TryFrom<wire::Refund> for RefundNews {
             status: wire.state(),
             success_time: wire.success_time.as_deref(),
             create_time: wire.create_time.as_deref(),
+            received_account: wire.user_received_account.as_deref(),
             refund_fen: wire.amount.refund,
             total_fen: wire.amount.total,
         }
@@ -198,6 +234,7 @@ struct Raw<'a> {
     status: Option<&'a RefundStatus>,
     success_time: Option<&'a str>,
     create_time: Option<&'a str>,
+    received_account: Option<&'a str>,
     refund_fen: i64,
     total_fen: i64,
 }
@@ -232,12 +269,27 @@ impl Raw<'_> {
             total: Fen::new(self.total_fen).ok_or(invalid("amount.total"))?,
             // Nothing is decided on it but the day that the refund is looked for in: it must not hold the money up.
             accepted_at: self.create_time.and_then(|at| parse_rfc3339(at).ok()),
+            received_by: self.received_account.and_then(ReceivedBy::of),
             request_id: None,
         })
     }
 }
 
 impl RefundNews {
+    /// Whether WeChat Pay says that the money is through, and on the merchant's own account.
+    pub fn went_to_merchant(&self) -> bool {
+        matches!(self.status, NewsStatus::Succeeded(_))
+            && self.received_by == Some(ReceivedBy::Merchant)
+    }
+
+    /// Whether WeChat Pay says that the payer has the money which a person sent to the merchant's
+    /// own account.
+    pub fn contradicts(&self, refund: &Refund) -> bool {
+        matches!(self.status, NewsStatus::Succeeded(_))
+            && self.received_by == Some(ReceivedBy::Payer)
+            && refund.is_to_merchant()
+    }
+
     /// The same with the `Request-ID` that it came with.
     #[must_use]
     pub fn told_under(mut self, request_id: Option<RequestId>) -> Self {
@@ -481,7 +533,9 @@ fn imported(
         trouble_since: None,
         overdue_since: None,
         decided: None,
-        redirected: None,
+        redirected: news
+            .went_to_merchant()
+            .then(|| Redirected::in_the_console(because.at)),
         payer_paid: None,
         accepted_at: news.accepted_at,
         created_at: because.at,
@@ -564,6 +618,7 @@ mod tests {
     use crate::{
         order::OrderState,
         refund::tests::{because, new_refund, refund},
+        refund_decision::Destination,
         settle::tests::{order, payment},
     };
 
@@ -596,6 +651,7 @@ mod tests {
             amount: refund.amount,
             total: refund.total,
             accepted_at: None,
+            received_by: None,
             request_id: None,
         }
     }
@@ -928,6 +984,83 @@ mod tests {
         assert_eq!(at, Some(UnixSeconds(1_785_513_601)));
         assert_eq!(answer(None).accepted_at, None);
         assert_eq!(answer(Some("yesterday")).accepted_at, None);
+    }
+
+    #[test]
+    fn whose_account_has_the_money_is_read_from_what_wechat_pay_calls_it() {
+        for (account, received_by) in [
+            ("商户基本账户", Some(ReceivedBy::Merchant)),
+            (" 商户结算银行账户 ", Some(ReceivedBy::Merchant)),
+            ("商户基本账户/商户结算银行账户", Some(ReceivedBy::Merchant)),
+            ("支付用户零钱", Some(ReceivedBy::Payer)),
+            ("招商银行信用卡0403", Some(ReceivedBy::Payer)),
+            (" ", None),
+        ] {
+            assert_eq!(ReceivedBy::of(account), received_by, "{account}");
+        }
+    }
+
+    #[test]
+    fn money_that_wechat_pay_says_went_to_the_merchant_leaves_its_payer_owed_whoever_sent_it_there()
+    {
+        let told = |received_by, status| RefundNews {
+            received_by,
+            ..news(status)
+        };
+        let through = |found: &Refund, received_by| {
+            let news = told(received_by, NewsStatus::Succeeded(AT));
+            let judged = judge(&paid(), Some(found), &facts(), &news, &because());
+            let RefundSettlement::Change(change) = judged else {
+                panic!("{judged:?}")
+            };
+            let Some(crate::refund::RefundChange::Moves(_, to)) = change.refund else {
+                panic!()
+            };
+            *to
+        };
+        let abnormal = refund(RefundState::Abnormal);
+        let merchant = Some(ReceivedBy::Merchant);
+        let owed = through(&abnormal, merchant);
+        assert!(owed.owes_its_payer() && owed.due.is_some());
+        assert_eq!(owed.redirected.unwrap().decided.who, "WeChat Pay's console");
+        for received_by in [None, Some(ReceivedBy::Payer)] {
+            assert!(!through(&abnormal, received_by).owes_its_payer());
+        }
+        // Whoever sent it there here stays on record.
+        let li = |to| Redirected {
+            to,
+            decided: crate::refund_decision::Decided {
+                who: "Li".into(),
+                why: "card gone".into(),
+            },
+            at: AT,
+        };
+        let sent = |to| Refund {
+            redirected: Some(li(to)),
+            ..abnormal.clone()
+        };
+        let to_merchant = sent(Destination::Merchant);
+        let known = through(&to_merchant, merchant).redirected;
+        assert_eq!(known, Some(li(Destination::Merchant)));
+        let to_card = sent(Destination::User);
+        assert!(through(&to_card, merchant).owes_its_payer());
+        // The other way round a person is told, since nobody must be paid twice.
+        let payer = told(Some(ReceivedBy::Payer), NewsStatus::Succeeded(AT));
+        assert!(payer.contradicts(&to_merchant) && !payer.contradicts(&to_card));
+        let early = told(Some(ReceivedBy::Payer), NewsStatus::Processing);
+        assert!(!early.contradicts(&to_merchant), "it is not through");
+
+        let console = RefundNews {
+            received_by: merchant,
+            ..from_the_console(60, NewsStatus::Succeeded(AT))
+        };
+        let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &console, &because())
+        else {
+            panic!()
+        };
+        assert!(new_refund(&change).owes_its_payer());
+        let early = told(merchant, NewsStatus::Processing);
+        assert!(!early.went_to_merchant());
     }
 
     #[test]

@@ -91,9 +91,13 @@ impl OrderTable {
         change: &Change,
         now: UnixSeconds,
     ) -> Result<Option<Update>, TableError> {
-        let (Some(ledger), Some(RefundChange::Moves(from, to))) = (&self.ledger, &change.refund)
-        else {
+        let (Some(ledger), Some(refund)) = (&self.ledger, &change.refund) else {
             return Ok(None);
+        };
+        let (from, to) = match refund {
+            // Made in WeChat Pay's console, and known only now that it is through.
+            RefundChange::New(to) => (None, to),
+            RefundChange::Moves(from, to) => (Some(from), to),
         };
         let Some(notice_id) = owed_notice_id(to) else {
             return Ok(None);
@@ -105,7 +109,9 @@ impl OrderTable {
             now,
         };
         Ok(match &to.payer_paid {
-            Some(PayerPaid { decided, .. }) if from.payer_paid != to.payer_paid => {
+            Some(PayerPaid { decided, .. })
+                if from.is_some_and(|from| from.payer_paid != to.payer_paid) =>
+            {
                 Some(ledger.dealt_with(&money, &decided.who, &decided.why)?)
             }
             Some(_) | None if to.owes_its_payer() => Some(ledger.keeping(&money)?),
@@ -236,11 +242,22 @@ impl OrderTable {
             .table_name(&self.table)
             .key("pk", text(pk))
             .key("sk", text(refund_item::sk(&from.refund_no)))
-            .condition_expression("#state = :from")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":from", text(from.state.name()))
             .expression_attribute_values(":to", text(to.state.name()))
             .expression_attribute_values(":slot_at", number(to.slot_at.0));
+        // Some decisions leave the state as it is: of two at once the second has to read the first.
+        let mut condition = "#state = :from".to_owned();
+        for (name, value) in refund_item::decision_attributes(from) {
+            match value {
+                Some(value) => {
+                    condition.push_str(&format!(" AND {name} = :from_{name}"));
+                    update = update.expression_attribute_values(format!(":from_{name}"), value);
+                }
+                None => condition.push_str(&format!(" AND attribute_not_exists({name})")),
+            }
+        }
+        update = update.condition_expression(condition);
         for (name, value) in refund_item::state_attributes(to) {
             match value {
                 Some(value) => {

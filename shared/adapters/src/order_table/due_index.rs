@@ -188,6 +188,28 @@ impl OrderTable {
         .await
     }
 
+    /// Notes how an abnormal refund stands that is on its way again or came back once more, and takes
+    /// away where it was sent: that was another time, or never carried out. `false` when it moved on
+    /// meanwhile. `refund` is the refund as it was claimed.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn forget_redirection(
+        &self,
+        refund: &Refund,
+        trouble: &str,
+        next: Due,
+    ) -> Result<bool, TableError> {
+        self.update_refund(
+            "note that a refund is on its way again, or not",
+            refund,
+            "SET trouble = :trouble, due_shard = :due_shard, due_at = :due_at REMOVE trouble_since, sent_to, sent_by, sent_why, sent_at",
+            next,
+            [(":trouble", text(trouble))],
+        )
+        .await
+    }
+
     /// Notes why WeChat Pay brings a refund to no end, and since when; with `None` that nothing keeps it. It stays due when it
     /// was. `false` when it moved on meanwhile. `refund` is the refund as it was claimed.
     ///
@@ -255,7 +277,7 @@ impl OrderTable {
     }
 
     /// A write to a refund that changes no state, so it has no event: it holds if the refund still is in that state and at
-    /// that try.
+    /// that try, and nobody has sent it on since.
     async fn update_refund(
         &self,
         operation: &'static str,
@@ -271,12 +293,20 @@ impl OrderTable {
             .key("pk", text(self.pk(&refund.order_no)))
             .key("sk", text(refund_item::sk(&refund.refund_no)))
             .update_expression(set)
-            .condition_expression("#state = :state AND tries = :tries")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":state", text(refund.state.name()))
             .expression_attribute_values(":tries", number(refund.tries))
             .expression_attribute_values(":due_shard", text(due_shard(next.shard)))
             .expression_attribute_values(":due_at", number(next.at.0));
+        let stands = "#state = :state AND tries = :tries";
+        update = match &refund.redirected {
+            Some(redirected) => update
+                .condition_expression(format!("{stands} AND sent_at = :seen_sent_at"))
+                .expression_attribute_values(":seen_sent_at", number(redirected.at.0)),
+            None => {
+                update.condition_expression(format!("{stands} AND attribute_not_exists(sent_at)"))
+            }
+        };
         for (name, value) in values {
             update = update.expression_attribute_values(name, value);
         }

@@ -95,7 +95,9 @@ pub(super) fn write(refund: &Refund, product: Product, pk: &str, at: UnixSeconds
 }
 
 /// The attributes that come and go with the state; `None` where one is not there.
-pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 16] {
+pub(super) fn state_attributes(
+    refund: &Refund,
+) -> impl Iterator<Item = (&'static str, Option<AttributeValue>)> {
     let (succeeded_at, refused_code) = match &refund.state {
         RefundState::Succeeded(at) => (Some(number(at.0)), None),
         RefundState::Refused(code) => (None, Some(text(code))),
@@ -104,8 +106,6 @@ pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<Attrib
         | RefundState::Closed
         | RefundState::Abnormal => (None, None),
     };
-    let redirected = refund.redirected.as_ref();
-    let payer_paid = refund.payer_paid.as_ref();
     [
         ("succeeded_at", succeeded_at),
         ("refused_code", refused_code),
@@ -125,6 +125,16 @@ pub(super) fn state_attributes(refund: &Refund) -> [(&'static str, Option<Attrib
             "decided_why",
             refund.decided.as_ref().map(|decided| text(&decided.why)),
         ),
+    ]
+    .into_iter()
+    .chain(decision_attributes(refund))
+}
+
+/// The attributes of those among them that people's decisions bring without another state.
+pub(super) fn decision_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 7] {
+    let redirected = refund.redirected.as_ref();
+    let payer_paid = refund.payer_paid.as_ref();
+    [
         ("sent_to", redirected.map(|sent| text(sent.to.name()))),
         ("sent_by", redirected.map(|sent| text(&sent.decided.who))),
         ("sent_why", redirected.map(|sent| text(&sent.decided.why))),

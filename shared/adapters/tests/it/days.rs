@@ -219,6 +219,7 @@ fn news(refund: &Refund, status: NewsStatus, accepted_at: Option<UnixSeconds>) -
         amount: refund.amount,
         total: refund.total,
         accepted_at,
+        received_by: None,
         request_id: None,
     }
 }

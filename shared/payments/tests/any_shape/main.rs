@@ -77,6 +77,7 @@ fn decision(plaintext: &Plaintext) -> String {
 fn refund_decision<E: std::fmt::Debug>(news: Result<RefundNews, E>) -> String {
     let undated = news.map(|news| RefundNews {
         accepted_at: None,
+        received_by: None,
         ..news
     });
     format!("{undated:?}")
