@@ -11,7 +11,7 @@ use payments::reconcile::{
 use crate::{desk::Desk, error::DayError, part::Part, record, repair};
 
 /// Writes differences down. What is known already stays as it stands, but for what was repaired before this run began: that did
-/// not last. All as they stand then.
+/// not last; and for what has other amounts by now: that is another matter. All as they stand then.
 ///
 /// # Errors
 /// [`DayError::Superseded`] when another run has taken the day over: it may know better. And others.
@@ -29,6 +29,10 @@ pub(crate) async fn write_down(
                 let anew = known.counted_anew(difference, &run.id, desk.clock.now());
                 repair::written(desk, &known, anew).await?
             }
+            Found::Known(known) if has_other_amounts(&known, difference, run) => {
+                let anew = known.with_other_amounts(difference, &run.id, desk.clock.now());
+                repair::written(desk, &known, anew).await?
+            }
             Found::Known(known) if was_repaired_before(&known, run) => {
                 let why = "a later run finds it again";
                 let open = known.reopened(&run.id, why, desk.clock.now());
@@ -44,6 +48,12 @@ pub(crate) async fn write_down(
 fn is_counted_otherwise(known: &Difference, found: &Difference, run: &Run) -> bool {
     let stands = known.state != State::Repaired || was_repaired_before(known, run);
     found.aggregate.is_some() && known.aggregate != found.aggregate && stands
+}
+
+/// Whether one is found with other amounts than those that persons have judged it by.
+fn has_other_amounts(known: &Difference, found: &Difference, run: &Run) -> bool {
+    let stands = known.state != State::Repaired || was_repaired_before(known, run);
+    found.aggregate.is_none() && stands && known.has_other_amounts(found)
 }
 
 fn was_repaired_before(known: &Difference, run: &Run) -> bool {

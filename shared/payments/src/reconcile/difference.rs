@@ -5,7 +5,8 @@
 //! open -> proposed -> approved -> on its way   a refund: two different persons stand behind it before money moves
 //!            |           |\-> repaired         an order was taken on again: there is no money to wait for
 //!            |           \-> open   what was approved could not be done: people begin anew
-//!            \-> rejected
+//!            |\-> rejected         up to an amount; above it one person alone leaves it open
+//!            \-> open
 //! on its way -> repaired              the refund's money has arrived
 //! on its way -> open                  the refund is abnormal, refused or closed, or our books lost it
 //! open -> approved | on its way       a person has it sent once more, or it goes on by itself
@@ -602,6 +603,9 @@ impl Followed {
             Stage::Closed => {
                 format!("refund {refund_no} failed for good: decide anew about the money")
             }
+            Stage::Released if self.to_merchant => format!(
+                "refund {refund_no} went to the merchant's own account, and a person says that the payer was paid by other means: explain the difference with that"
+            ),
             Stage::Released => format!(
                 "a person released refund {refund_no}, so the payer was paid another way, or will be: explain the difference with that"
             ),
@@ -894,6 +898,30 @@ impl Difference {
         }
     }
 
+    /// Whether a run finds it with other amounts than those that are known, by which persons decide.
+    pub fn has_other_amounts(&self, found: &Self) -> bool {
+        let amount = |side: &Option<Side>| side.as_ref().and_then(|side| side.amount_fen);
+        let fee = |side: &Option<Side>| side.as_ref().and_then(|side| side.fee_e5);
+        // Earlier versions kept no fees.
+        let is_another_fee = |known: Option<i64>, found| known.is_some() && known != found;
+        amount(&self.there) != amount(&found.there)
+            || amount(&self.here) != amount(&found.here)
+            || is_another_fee(fee(&self.there), fee(&found.there))
+            || is_another_fee(fee(&self.here), fee(&found.here))
+    }
+
+    /// The difference after a run has found it with other amounts: what persons said of those
+    /// before does not hold for these.
+    #[must_use]
+    pub fn with_other_amounts(&self, found: &Self, run: &str, at: UnixSeconds) -> Self {
+        let why = "a later run finds it with other amounts";
+        Self {
+            there: found.there.clone(),
+            here: found.here.clone(),
+            ..self.reopened(run, why, at)
+        }
+    }
+
     /// What is done about it: of many together nothing but that a person looks.
     pub const fn remedy(&self) -> Remedy {
         if self.aggregate.is_some() {
@@ -948,12 +976,14 @@ impl Difference {
     }
 
     /// What it is about, in fen: the larger amount of both sides, whichever way it moved; of a fee,
-    /// what both sides are apart. None where no side has an amount, and of many told as one, whose
-    /// sum does not say how large each is.
+    /// what both sides are apart. None where no side has an amount or one is in another currency,
+    /// and of many told as one, whose sum does not say how large each is.
     pub fn amount_fen(&self) -> Option<i64> {
         /// 1/100000 yuan in a fen.
         const E5_IN_A_FEN: i64 = 1_000;
-        if self.aggregate.is_some() {
+        let is_foreign = |side: &Side| side.currency.as_ref().is_some_and(|name| name != "CNY");
+        let sides = || [&self.there, &self.here].into_iter().flatten();
+        if self.aggregate.is_some() || sides().any(is_foreign) {
             return None;
         }
         let fee_e5 = |side: &Option<Side>| side.as_ref().and_then(|side| side.fee_e5);
@@ -962,8 +992,7 @@ impl Difference {
             let rounded_up = apart.saturating_add(E5_IN_A_FEN - 1);
             return Some(rounded_up.div_euclid(E5_IN_A_FEN));
         }
-        let sides = [&self.there, &self.here].into_iter().flatten();
-        sides
+        sides()
             .filter_map(|side| side.amount_fen.map(i64::saturating_abs))
             .max()
     }
@@ -1002,7 +1031,7 @@ impl Difference {
             Decision::Propose => (self.proposing()?, Wanted::Refund),
             Decision::ProposePaid => (State::Proposed, self.taking_on(deciding.client)?),
             Decision::Approve => self.approving(person)?,
-            Decision::Reject => (self.rejecting()?, Wanted::Refund),
+            Decision::Reject => (self.rejecting(deciding.explain_alone)?, Wanted::Refund),
             Decision::Explain => self.explaining(deciding.explain_alone)?,
             Decision::Retry => (State::Approved, self.sending_on(Wanted::Retry)?),
             Decision::Release => (State::Proposed, self.sending_on(Wanted::Release)?),
@@ -1092,17 +1121,22 @@ impl Difference {
     }
 
     /// Where a difference stands whose proposal is turned down: a refund that nobody wants is
-    /// decided about by that; of anything else it is as open as before.
-    fn rejecting(&self) -> Result<State, NotDecided> {
+    /// decided about by that, up to the amount that one person may explain alone; of anything else
+    /// it is as open as before.
+    fn rejecting(&self, explain_alone: ExplainAlone) -> Result<State, NotDecided> {
         if self.state != State::Proposed {
             return Err(self.wrong_state());
         }
         let mut steps = self.history.iter().rev().map(|step| step.to);
         let before = steps.find(|to| *to != State::Proposed);
         Ok(match &self.wanted {
-            Wanted::Refund | Wanted::TakeOn { .. } => State::Rejected,
+            Wanted::Refund | Wanted::TakeOn { .. } if self.is_for_one_person(explain_alone) => {
+                State::Rejected
+            }
             Wanted::Explain if before == Some(State::Rejected) => State::Rejected,
-            Wanted::Explain
+            Wanted::Refund
+            | Wanted::TakeOn { .. }
+            | Wanted::Explain
             | Wanted::Retry
             | Wanted::Release
             | Wanted::Redirect
@@ -1491,6 +1525,71 @@ mod tests {
     }
 
     #[test]
+    fn one_person_alone_ends_nothing_above_the_limit_by_turning_its_refund_down() {
+        let rejected_at = |fen: Option<i64>| {
+            let mut second = difference(Kind::DuplicatePayment);
+            second.there.as_mut().unwrap().amount_fen = fen;
+            let proposed = second.proposed("run-1", "a second payment", NOW);
+            decide(&proposed, Decision::Reject, "li").unwrap().state
+        };
+        let max_fen = ExplainAlone::default().max_fen;
+        assert_eq!(rejected_at(Some(max_fen)), State::Rejected);
+        assert_eq!(rejected_at(Some(max_fen + 1)), State::Open);
+        assert_eq!(rejected_at(None), State::Open);
+    }
+
+    #[test]
+    fn what_was_said_of_one_amount_does_not_hold_for_another_that_a_later_run_finds() {
+        let small = difference(Kind::AmountDiffers);
+        let explained = decide(&small, Decision::Explain, "li").unwrap();
+        assert!(!explained.has_other_amounts(&small));
+        let mut large = small.clone();
+        large.there.as_mut().unwrap().amount_fen = Some(10_000_000);
+        assert!(explained.has_other_amounts(&large));
+        let open = explained.with_other_amounts(&large, "run-2", NOW);
+        assert_eq!((open.state, &open.there), (State::Open, &large.there));
+        let again = decide(&open, Decision::Explain, "li").unwrap();
+        assert_eq!(again.state, State::Proposed, "not for one person any more");
+
+        let fee = |fee_e5| {
+            let mut one = small.clone();
+            one.there.as_mut().unwrap().fee_e5 = fee_e5;
+            one
+        };
+        assert!(fee(Some(600)).has_other_amounts(&fee(Some(700))));
+        let of_an_earlier_version = fee(None);
+        assert!(!of_an_earlier_version.has_other_amounts(&fee(Some(700))));
+    }
+
+    #[test]
+    fn another_currency_is_not_weighed_as_fen() {
+        let mut foreign = difference(Kind::IdentityDiffers);
+        let mut paid_in = |currency: &str| {
+            foreign.there.as_mut().unwrap().currency = Some(currency.into());
+            (
+                foreign.amount_fen(),
+                decide(&foreign, Decision::Explain, "li").unwrap().state,
+            )
+        };
+        assert_eq!(paid_in("USD"), (None, State::Proposed));
+        assert_eq!(paid_in("CNY"), (Some(100), State::Explained));
+    }
+
+    #[test]
+    fn of_a_payer_who_was_paid_otherwise_nobody_reads_that_the_refund_was_released() {
+        let released = |to_merchant| {
+            let refund = Followed {
+                refund_no: RefundNo::parse("R1").unwrap(),
+                stage: Stage::Released,
+                to_merchant,
+            };
+            refund.meaning()
+        };
+        assert!(!released(true).contains("released"), "{}", released(true));
+        assert!(released(false).contains("released"));
+    }
+
+    #[test]
     fn who_proposes_is_the_first_of_the_two() {
         let proposed = decide(
             &difference(Kind::UnknownOrderThere),
@@ -1766,7 +1865,12 @@ mod tests {
         let once = decide(&proposed, Decision::Approve, "li").unwrap();
         let explained = decide(&once, Decision::Explain, "wang");
         assert_eq!(explained, Err(NotDecided::RejectFirst));
-        let rejected = decide(&once, Decision::Reject, "wang").unwrap();
+        let alone = Deciding {
+            explain_alone: ExplainAlone { max_fen: i64::MAX },
+            ..Deciding::default()
+        };
+        let rejected = once.decided_by_rules(Decision::Reject, &alone, "wang", "no", NOW);
+        let rejected = rejected.unwrap();
         let explained = decide(&rejected, Decision::Explain, "wang").unwrap();
         assert_eq!(explained.behind_the_proposal(), ["wang"]);
         let turned_down = decide(&explained, Decision::Reject, "li").unwrap();
