@@ -39,8 +39,9 @@ pub(crate) async fn all(
             None => difference,
         };
         let stands = match difference.state {
-            // Its refund does not get on, and may still: persons decide about that one.
-            State::Open if difference.is_followed() => difference,
+            // Its refund does not get on, and may still: persons decide about that one. So they do
+            // about money that is with the merchant: nobody was given it back.
+            State::Open if difference.is_followed() || owes_its_payer(&difference) => difference,
             State::Open => one(desk, &difference, run_id, cause, trace).await?,
             State::Approved => {
                 apply::approved(desk, difference.date, &difference.id, cause, trace).await?;
@@ -59,6 +60,12 @@ pub(crate) async fn all(
         after.push(stands);
     }
     Ok(after)
+}
+
+/// Whether a refund sent its money to the merchant's own account, and the payer was not paid yet.
+fn owes_its_payer(difference: &Difference) -> bool {
+    let refund = difference.refund.as_ref();
+    refund.is_some_and(Followed::owes_its_payer)
 }
 
 /// What came of trying.

@@ -396,6 +396,8 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
         open,
         "both sides agree, and that is not enough"
     );
+    let told = only(&bench, day).await.history.last().unwrap().why.clone();
+    assert_eq!(told, why, "nobody reads that it was given back");
     let number = payments::ids::OrderNo::parse("FOREIGN-1").unwrap();
     let stands = async || bench.orders.refunds(&number).await.unwrap().remove(0);
     let refund = stands().await;
