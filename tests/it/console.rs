@@ -11,7 +11,7 @@ use payments::reconcile::{
 };
 use serde_json::{Value, json};
 
-use crate::support::Bench;
+use crate::support::{Bench, Lines};
 
 fn claims(groups: &str) -> Value {
     json!({"email": "li@example.com", "email_verified": "true", "cognito:groups": groups})
@@ -202,6 +202,43 @@ async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
     let page = bench.console(li(), get(&path)).await.into_body();
     assert!(page.contains("value=\"approve\" disabled"), "{page}");
     assert!(!page.contains("name=\"you\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_two_persons_explained_above_the_limit_is_opened_again_by_one_and_somebody_is_called()
+{
+    let bench = Bench::start().await;
+    // Older than what the alarm on open differences counts.
+    let old = bench.day(60);
+    let mut large = bench.difference(Kind::AmountDiffers, "books-0077");
+    large.date = old;
+    large.there.as_mut().expect("a side").amount_fen = Some(100_001);
+    let id = large.id.clone();
+    bench.write_difference(large, &[]).await;
+    let path = format!("/console/{old}/differences/{id}");
+    let decides = async |person: &str, decision: &str, version: u64| {
+        let claims = json!({
+            "email": format!("{person}@example.com"),
+            "email_verified": "true", "cognito:groups": "[finance]",
+        });
+        let body = format!("decision={decision}&why=looked+at+it&version={version}");
+        let lines = Lines::by(bench.clock.clone());
+        let answer = lines.of(bench.console(Some(claims), form(&path, &body)));
+        assert_eq!(answer.await.status(), 303, "{person} {decision}");
+        let kept = bench.reconciliation.difference(old, &id).await;
+        let opened = lines
+            .take_all()
+            .iter()
+            .any(|line| line["DifferencesOpened"] == 1);
+        (
+            kept.expect("a table").expect("the difference").state,
+            opened,
+        )
+    };
+    assert_eq!(decides("li", "explain", 1).await, (State::Proposed, false));
+    let explained = decides("wang", "approve", 2).await;
+    assert_eq!(explained, (State::Explained, false));
+    assert_eq!(decides("li", "reopen", 3).await, (State::Open, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

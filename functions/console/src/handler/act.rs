@@ -132,12 +132,15 @@ impl Request<'_> {
                 return self.decided_before(stands, asked, person).await;
             }
         }
+        // The alarm on what is open counts the last days only: one that is opened again may be older.
+        let is_open_again = decided.state == State::Open && !difference.state.needs_somebody();
         // Who decided stands in the table, and nowhere else.
         info!(
             %date,
             difference = id,
             decision = decision_name(asked.decision),
             state = decided.state.name(),
+            DifferencesOpened = is_open_again.then_some(1),
             trace_id = self.trace.id(),
             "a person decided"
         );
