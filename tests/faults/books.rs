@@ -99,7 +99,8 @@ impl Books {
             .orders
             .values()
             .flat_map(|book| book.order.iter().chain(&book.refunds));
-        let items = items.filter(|item| text(item, "state") != "abnormal");
+        // A refund that succeeded and is looked at went to the merchant: a person is told of it until its payer was paid.
+        let items = items.filter(|item| !matches!(text(item, "state"), "abnormal" | "succeeded"));
         items.filter_map(|item| {
             let due_s = item.get("due_at")?.as_i64()?;
             Some((due_s, text(item, "state") != "awaiting_payment"))
