@@ -364,6 +364,7 @@ fn refund_in_console(order: &Order) -> RefundNews {
         amount: Fen::new(10).expect("fen"),
         total: order.amount,
         accepted_at: None,
+        received_by: None,
         request_id: None,
     }
 }
