@@ -235,10 +235,9 @@ class OnTheEngine(unittest.TestCase):
         item = event_item("EVENT-1", 3, "awaiting_payment", "paid")
         self.stack.put(item | {"openid": "oPayer"})
         [event] = self.stack.webhooks(1)
-        self.assertEqual(
-            event.pop("detail"),
-            {name: str(value) for name, value in change("EVENT-1", 3, "awaiting_payment", "paid").items()},
-        )
+        # What the item has not comes as an empty text.
+        told = change("EVENT-1", 3, "awaiting_payment", "paid") | {"decision": ""}
+        self.assertEqual(event.pop("detail"), {name: str(value) for name, value in told.items()})
         self.assertRegex(event.pop("id"), "^[0-9a-f-]{36}$")
         self.assertRegex(event.pop("time"), r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
         self.assertEqual(
@@ -252,6 +251,12 @@ class OnTheEngine(unittest.TestCase):
                 "resources": [],
             },
         )
+
+    def test_a_persons_decision_arrives_as_it_was_stored(self):
+        item = event_item("EVENT-2", 4, "abnormal", "abnormal") | {"decision": "eyJ3aG8iOiJMaSJ9"}
+        self.stack.put(item)
+        [event] = self.stack.webhooks(1)
+        self.assertEqual(event["detail"]["decision"], "eyJ3aG8iOiJMaSJ9")
 
     def test_an_order_gives_its_first_two_events_and_no_other_change_of_an_item_gives_any(self):
         item = order_item("ORDER-1")
