@@ -794,6 +794,12 @@ pub fn moving(
     }
     change.refunds = refunds;
     change.parked_payment = parked_payment;
+    // Who hears of the success alone would take it for money that the payer has.
+    if let (RefundState::Succeeded(_), Some(sent)) = (&moved.state, &moved.redirected)
+        && sent.to == Destination::Merchant
+    {
+        change = change.decided(&PersonDecision::of_redirecting(sent));
+    }
     change.refund = Some(RefundChange::Moves(
         Box::new(refund.clone()),
         Box::new(moved),

@@ -143,6 +143,14 @@ pub struct PersonDecision {
 }
 
 impl PersonDecision {
+    /// Of where the money of an abnormal refund was sent.
+    pub(crate) fn of_redirecting(redirected: &Redirected) -> Self {
+        Self {
+            to: Some(redirected.to),
+            ..Self::of(What::Redirect, &redirected.decided)
+        }
+    }
+
     pub(crate) fn of(what: What, decided: &Decided) -> Self {
         Self {
             what,
@@ -198,10 +206,7 @@ pub fn redirecting(
         | RefundState::Closed
         | RefundState::Refused(_) => return None,
     }
-    let decision = PersonDecision {
-        to: Some(redirected.to),
-        ..PersonDecision::of(What::Redirect, &redirected.decided)
-    };
+    let decision = PersonDecision::of_redirecting(&redirected);
     let then = Refund {
         trouble: Some(REDIRECTED.to_owned()),
         trouble_since: Some(because.at),
@@ -383,7 +388,17 @@ mod tests {
 
     #[test]
     fn the_payer_is_owed_what_went_to_the_merchant_until_a_person_says_how_it_was_paid() {
-        let owed = arrived(&redirected(Destination::Merchant));
+        let sent = redirected(Destination::Merchant);
+        let through = RefundState::Succeeded(UnixSeconds(9));
+        let change = refund::moving(&paid(), &sent, through.clone(), None, &because());
+        for event in &change.events {
+            let told = event.decision.as_ref().and_then(|decision| decision.to);
+            assert_eq!(told, Some(Destination::Merchant), "{event:?}");
+        }
+        let to_card = redirected(Destination::User);
+        let change = refund::moving(&paid(), &to_card, through, None, &because());
+        assert!(change.events.iter().all(|event| event.decision.is_none()));
+        let owed = arrived(&sent);
         assert!(owed.owes_its_payer());
         assert!(owed.due.is_some(), "people are told of it again");
         let change = paying_the_payer(&paid(), &owed, li("by bank"), &because()).unwrap();

@@ -18,7 +18,7 @@ use crate::{
         ParkedPayment, ParkedState, PaymentKind, Refund, RefundState, RefundTerms, moving,
         taking_on,
     },
-    refund_decision::Redirected,
+    refund_decision::{PersonDecision, Redirected},
     settle::{Change, MerchantFacts},
 };
 
@@ -566,7 +566,11 @@ fn imported(
     } else {
         order.state.clone()
     };
+    let sent = refund.redirected.clone();
     let mut change = taking_on(Change::new(order, to, because), refund, because);
+    if let Some(sent) = &sent {
+        change = change.decided(&PersonDecision::of_redirecting(sent));
+    }
     change.refunds.refunded_fen = refunded_fen;
     change
 }
