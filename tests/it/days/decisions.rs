@@ -83,6 +83,29 @@ async fn decide_as(bench: &Bench, day: BillDate, decision: Decision, person: &st
     assert_eq!(bench.work_off_days().await, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds_another() {
+    let bench = Bench::start().await;
+    let (day, found) = a_second_payment(&bench).await;
+    let mut explained = found
+        .decided(Decision::Explain, "li", "looked at it", bench.clock.now())
+        .unwrap();
+    explained.there.as_mut().unwrap().amount_fen = Some(1);
+    let saved = bench.reconciliation.save_difference(&explained).await;
+    assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
+    bench.reconcile(day, false).await;
+    let now = only(&bench, day).await;
+    assert_eq!((now.state, &now.there), (State::Proposed, &found.there));
+    // The same amounts again change nothing.
+    let explained = now
+        .decided(Decision::Explain, "li", "looked at it", bench.clock.now())
+        .unwrap();
+    let saved = bench.reconciliation.save_difference(&explained).await;
+    assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
+    bench.reconcile(day, false).await;
+    assert_eq!(only(&bench, day).await.state, State::Explained);
+}
+
 /// How the one notice in the ledger stands, and under which id.
 async fn ledger(bench: &Bench) -> (String, String) {
     let [notice] = bench.notices().await.try_into().unwrap();
@@ -450,6 +473,10 @@ async fn one_client_of_the_api_alone_sends_no_refund_of_a_second_payment_elsewhe
         );
         assert!(answer.body["detail"].as_str().unwrap().contains("console"));
     };
+    let nothing = serde_json::json!({});
+    let by = serde_json::json!({"who": "Li", "why": "card gone"});
+    refused("retry", &nothing).await;
+    refused("release", &by).await;
     refused("abnormal", &to).await;
     refused("abnormal", &card).await;
     assert_eq!(admin.refunds()[0].redirected, None);
