@@ -22,6 +22,7 @@ PARAMETERS = {
     "WechatpayBaseUrl": "http://127.0.0.1:9",
     "WechatpayBackupUrl": "http://127.0.0.1:9",
     "ConsoleGroup": "finance",
+    "AWS::StackName": "proof",
 }
 
 
