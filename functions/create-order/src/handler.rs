@@ -66,11 +66,9 @@ impl Request<'_> {
         }
         let caller = self.desk.gate.authenticate(self.incoming).await?;
         self.incoming.has_no_query()?;
-        if !self.incoming.is_json() {
-            return Err(Problem::not_json());
-        }
+        let body = self.incoming.json_body()?;
         let asked = CreateOrder::read(
-            self.incoming.body(),
+            body,
             self.incoming.header("idempotency-key"),
             &caller.client_id,
             &self.desk.merchant,
@@ -303,18 +301,9 @@ impl Request<'_> {
 
     /// The answer to a repeat: the order as it stands. One that was rejected is refused in the words of the first time.
     fn show_again(&self, order: &Order) -> Response<String> {
-        view::replayed(match &order.state {
-            OrderState::Rejected(why) => {
-                Problem::wechatpay_refused(&why.told()).answer(self.request_id)
-            }
-            OrderState::Reserved
-            | OrderState::AwaitingPayment(_)
-            | OrderState::Paid(_)
-            | OrderState::PartiallyRefunded(_)
-            | OrderState::Refunded(_)
-            | OrderState::Closing
-            | OrderState::Closed
-            | OrderState::PaidAfterClose(_) => self.show(order, StatusCode::OK),
+        view::replayed(match order.state.rejection() {
+            Some(why) => Problem::wechatpay_refused(&why.told()).answer(self.request_id),
+            None => self.show(order, StatusCode::OK),
         })
     }
 

@@ -270,12 +270,10 @@ impl Request<'_> {
 
     /// Takes a refund on; the queue does the rest.
     async fn refund(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
-        if !self.incoming.is_json() {
-            return Err(Problem::not_json());
-        }
+        let body = self.incoming.json_body()?;
         let order_no = OrderNo::parse(order_no)?;
         let wanted = WantedRefund::read(
-            self.incoming.body(),
+            body,
             self.incoming.header("idempotency-key"),
             &caller.client_id,
             &order_no,
@@ -333,10 +331,7 @@ impl Request<'_> {
         order_no: &str,
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
-        if !self.incoming.is_json() {
-            return Err(Problem::not_json());
-        }
-        let asked = PersonAsked::read(self.incoming.body())?;
+        let asked = PersonAsked::read(self.incoming.json_body()?)?;
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
@@ -361,10 +356,7 @@ impl Request<'_> {
         order_no: &str,
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
-        if !self.incoming.is_json() {
-            return Err(Problem::not_json());
-        }
-        let asked = AbnormalAsked::read(self.incoming.body())?;
+        let asked = AbnormalAsked::read(self.incoming.json_body()?)?;
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
@@ -390,10 +382,7 @@ impl Request<'_> {
         order_no: &str,
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
-        if !self.incoming.is_json() {
-            return Err(Problem::not_json());
-        }
-        let asked = PersonAsked::read(self.incoming.body())?;
+        let asked = PersonAsked::read(self.incoming.json_body()?)?;
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
@@ -461,11 +450,9 @@ impl Request<'_> {
     /// list when it is delivered, so that nothing is lost when this ends halfway; what was handed over twice by then has the
     /// same `webhook-id` both times.
     async fn resend(&self, caller: &Caller) -> Result<Response<String>, Problem> {
-        if !self.incoming.is_json() {
-            return Err(Problem::not_json());
-        }
+        let body = self.incoming.json_body()?;
         let now = self.desk.clock.now();
-        let asked = ResendAsked::read(self.incoming.body(), now)?;
+        let asked = ResendAsked::read(body, now)?;
         if self.webhook(caller).await?.disabled.is_some() {
             return Err(Problem::webhook_disabled());
         }

@@ -333,7 +333,31 @@ impl WechatApi {
     ) -> Result<(Arc<MerchantKeys>, CameBack), NotSent> {
         self.wait_for(&self.0.calls, deadline_ms).await?;
         let keys = self.0.keys.merchant().await?;
-        let signer = self.signer_by(&keys, deadline_ms).await?;
+        let (request, left) = self.signed(outgoing, host, &keys, deadline_ms).await?;
+        let request = request
+            .header("wechatpay-serial", &keys.response_serial)
+            .timeout(left);
+        let sent_at_ms = self.0.clock.now_ms();
+        let received = match request.send().await {
+            Ok(response) => Received::read(response).await,
+            Err(error) => Err(error),
+        };
+        self.watch(host, sent_at_ms, received.as_ref().err());
+        Ok((keys, received))
+    }
+
+    /// A request to one host, signed by the merchant's key, and how long it may still take.
+    ///
+    /// # Errors
+    /// [`NotSent`], also when the deadline (Unix milliseconds) is over once it is signed.
+    async fn signed(
+        &self,
+        outgoing: Outgoing,
+        host: Host,
+        keys: &MerchantKeys,
+        deadline_ms: i64,
+    ) -> Result<(reqwest::RequestBuilder, Duration), NotSent> {
+        let signer = self.signer_by(keys, deadline_ms).await?;
         let authorization = authorization(
             &signer,
             &self.0.mchid,
@@ -351,18 +375,8 @@ impl WechatApi {
         if left.is_zero() {
             return Err(NotSent::TooLate);
         }
-        let request = self
-            .request(http, host, outgoing)
-            .header("authorization", authorization)
-            .header("wechatpay-serial", &keys.response_serial)
-            .timeout(left);
-        let sent_at_ms = self.0.clock.now_ms();
-        let received = match request.send().await {
-            Ok(response) => Received::read(response).await,
-            Err(error) => Err(error),
-        };
-        self.watch(host, sent_at_ms, received.as_ref().err());
-        Ok((keys, received))
+        let request = self.request(http, host, outgoing);
+        Ok((request.header("authorization", authorization), left))
     }
 
     fn request(

@@ -4,6 +4,8 @@ use http::{HeaderMap, header};
 use payments::request::BadRequest;
 use strict_json::{Null, Object};
 
+use crate::problem::Problem;
+
 /// An API request: everything as it was on the wire.
 #[derive(Clone, Debug)]
 pub struct Incoming {
@@ -82,6 +84,18 @@ impl Incoming {
     /// Whether the body says that it is JSON.
     pub fn is_json(&self) -> bool {
         self.is_of_type("application/json")
+    }
+
+    /// The body of a request that must declare it as JSON.
+    ///
+    /// # Errors
+    /// [`Problem::not_json`].
+    pub fn json_body(&self) -> Result<&[u8], Problem> {
+        if self.is_json() {
+            Ok(self.body())
+        } else {
+            Err(Problem::not_json())
+        }
     }
 
     /// Whether the body says that it is of this media type, whatever its parameters.

@@ -443,15 +443,8 @@ struct Doubt {
 
 /// An order as it was found: by now it may be rejected.
 fn as_found(order: Order) -> Issued {
-    match order.state {
-        OrderState::Rejected(why) => Issued::Rejected(why.told()),
-        OrderState::Reserved
-        | OrderState::AwaitingPayment(_)
-        | OrderState::Paid(_)
-        | OrderState::PartiallyRefunded(_)
-        | OrderState::Refunded(_)
-        | OrderState::Closing
-        | OrderState::Closed
-        | OrderState::PaidAfterClose(_) => Issued::Order(Box::new(order)),
+    match order.state.rejection() {
+        Some(why) => Issued::Rejected(why.told()),
+        None => Issued::Order(Box::new(order)),
     }
 }

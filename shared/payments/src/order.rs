@@ -364,6 +364,21 @@ impl OrderState {
             | Self::Rejected(_) => None,
         }
     }
+
+    /// Why the order was rejected, if it was.
+    pub const fn rejection(&self) -> Option<&Rejection> {
+        match self {
+            Self::Rejected(why) => Some(why),
+            Self::Reserved
+            | Self::AwaitingPayment(_)
+            | Self::Paid(_)
+            | Self::PartiallyRefunded(_)
+            | Self::Refunded(_)
+            | Self::Closing
+            | Self::Closed
+            | Self::PaidAfterClose(_) => None,
+        }
+    }
 }
 
 /// What a payer needs to pay, and until when.

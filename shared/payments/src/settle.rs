@@ -338,17 +338,7 @@ impl Change {
     /// The change from the order as it was read to another state, with its event; none when the state stays.
     pub fn new(order: &Order, to: OrderState, because: &Because) -> Self {
         let (from, becomes) = (order.state.name(), to.name());
-        let refusal = match &to {
-            OrderState::Rejected(why) => Some(why.told()),
-            OrderState::Reserved
-            | OrderState::AwaitingPayment(_)
-            | OrderState::Paid(_)
-            | OrderState::PartiallyRefunded(_)
-            | OrderState::Refunded(_)
-            | OrderState::Closing
-            | OrderState::Closed
-            | OrderState::PaidAfterClose(_) => None,
-        };
+        let refusal = to.rejection().map(Rejection::told);
         let change = Self {
             from: order.clone(),
             to,

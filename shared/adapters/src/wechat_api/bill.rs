@@ -7,10 +7,9 @@ use tracing::{info, warn};
 use wechatpay::{
     RequestId,
     api::{BillLink, Refusal},
-    sign::authorization,
 };
 
-use super::{Host, NotSent, WechatApi, causes, wire::build_client};
+use super::{Host, NotSent, WechatApi, causes, wire};
 use crate::bill_file::{BillBytes, BillFileError};
 
 /// As much of a refusal as is read, in bytes.
@@ -39,28 +38,9 @@ impl WechatApi {
         let deadline_ms = self.deadline_ms(within);
         self.wait_for(&self.0.calls, deadline_ms).await?;
         let keys = self.0.keys.merchant().await.map_err(NotSent::from)?;
-        let signer = self.signer_by(&keys, deadline_ms).await?;
-        let authorization = authorization(
-            &signer,
-            &self.0.mchid,
-            &download.outgoing,
-            self.0.clock.now(),
-            &self.0.random.nonce(),
-        )
-        .await
-        .map_err(NotSent::from)?;
-        let http = self
-            .0
-            .http
-            .get_or_try_init(|| async { build_client() })
+        let (request, left) = self
+            .signed(download.outgoing, host, &keys, deadline_ms)
             .await?;
-        let left = self.left(deadline_ms);
-        if left.is_zero() {
-            return Err(NotSent::TooLate.into());
-        }
-        let request = self
-            .request(http, host, download.outgoing)
-            .header("authorization", authorization);
         let sent_at_ms = self.0.clock.now_ms();
         // A limit of the request itself would be one for the whole file.
         let Ok(sent) = tokio::time::timeout(left, request.send()).await else {
@@ -78,11 +58,7 @@ impl WechatApi {
             self.tell_unanswered(host, &error);
             BillFileError::BrokeOff(error)
         })?;
-        let request_id = response
-            .headers()
-            .get(RequestId::HEADER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(RequestId::read);
+        let request_id = wire::request_id(&response);
         let named = request_id.as_ref().map_or("none", RequestId::as_str);
         if response.status() == StatusCode::OK {
             info!(wechat_request_id = named, "WeChat Pay sends a bill");

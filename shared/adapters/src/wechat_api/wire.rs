@@ -19,6 +19,15 @@ const ANSWER_MAX: usize = 1024 * 1024;
 /// WeChat Pay refuses requests without one (section 1).
 const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION"));
 
+fn text<'a>(response: &'a reqwest::Response, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+/// The name that WeChat Pay gave to the request.
+pub(super) fn request_id(response: &reqwest::Response) -> Option<RequestId> {
+    text(response, RequestId::HEADER).and_then(RequestId::read)
+}
+
 /// An answer as far as it is used.
 pub(super) struct Received {
     pub(super) status: u16,
@@ -34,14 +43,8 @@ impl Received {
     /// Reads the whole answer.
     pub(super) async fn read(mut response: reqwest::Response) -> CameBack {
         let status = response.status().as_u16();
-        let text = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let headers = SignedHeaders::read(text);
-        let request_id = text(RequestId::HEADER).and_then(RequestId::read);
+        let headers = SignedHeaders::read(|name| text(&response, name));
+        let request_id = request_id(&response);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len().saturating_add(chunk.len()) > ANSWER_MAX {
