@@ -169,16 +169,7 @@ pub(super) const FLOWS: &[Flow] = &[
         name: "day-refund-abnormal",
         before: |play| {
             Box::pin(async move {
-                play.second_payment_is_proposed().await;
-                let fails = RefundOutcome::Abnormal;
-                play.scene.wechat().set_refund_outcome(fails);
-                play.approved().await;
-                play.work_off_days().await;
-                play.calm(Until::Soon).await;
-                let succeeds = RefundOutcome::Success;
-                play.scene.wechat().set_refund_outcome(succeeds);
-                play.decided(Decision::Redirect).await;
-                play.decided(Decision::Approve).await;
+                play.abnormal_refund_is_to_go_to_the_merchant().await;
             })
         },
         acts: WORK_OFF,
@@ -196,16 +187,7 @@ pub(super) const FLOWS: &[Flow] = &[
         name: "day-payer-paid",
         before: |play| {
             Box::pin(async move {
-                play.second_payment_is_proposed().await;
-                let fails = RefundOutcome::Abnormal;
-                play.scene.wechat().set_refund_outcome(fails);
-                play.approved().await;
-                play.work_off_days().await;
-                play.calm(Until::Soon).await;
-                let succeeds = RefundOutcome::Success;
-                play.scene.wechat().set_refund_outcome(succeeds);
-                play.decided(Decision::Redirect).await;
-                play.decided(Decision::Approve).await;
+                play.abnormal_refund_is_to_go_to_the_merchant().await;
                 play.work_off_days().await;
                 play.calm(Until::Soon).await;
                 play.decided(Decision::PayerPaid).await;
@@ -342,6 +324,21 @@ impl Play {
         happens(self, order_no);
         self.deliver().await;
         wechat.clear_faults(Some(lost.expect("a rule")));
+    }
+
+    /// The approved refund of a second payment cannot be paid out, and two persons send its money to
+    /// the merchant's own account.
+    async fn abnormal_refund_is_to_go_to_the_merchant(&mut self) {
+        self.second_payment_is_proposed().await;
+        let fails = RefundOutcome::Abnormal;
+        self.scene.wechat().set_refund_outcome(fails);
+        self.approved().await;
+        self.work_off_days().await;
+        self.calm(Until::Soon).await;
+        let succeeds = RefundOutcome::Success;
+        self.scene.wechat().set_refund_outcome(succeeds);
+        self.decided(Decision::Redirect).await;
+        self.decided(Decision::Approve).await;
     }
 
     /// Time passes until 10:30 of the next day in Beijing: WeChat Pay has made the bill.
