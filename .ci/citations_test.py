@@ -1,4 +1,4 @@
-"""Tests of `.ci/citations`: each kind of wrong citation is found, at its line, and no right one is."""
+"""Tests of `.ci/citations`: it finds each kind of wrong citation at its line, and no right one."""
 
 import importlib.machinery
 import importlib.util
@@ -34,7 +34,7 @@ STATES = """# States
 DOCUMENTS = {
     "shared/wechatpay/PROTOCOL.md": PROTOCOL,
     "shared/payments/STATES.md": STATES,
-    "README.md": "# Read me\n\n## Two commands\n\nSee [states](shared/payments/STATES.md#proved-how).\n",
+    "README.md": "# Read me\n\n## Two commands\n\n[States](shared/payments/STATES.md#proved-how)\n",
 }
 
 
@@ -72,6 +72,12 @@ class Right(unittest.TestCase):
     def test_a_link_to_a_folder_or_elsewhere_passes(self):
         text = "[a](shared/payments) [b](https://example.org/none.md#x) [c](#here)\n\n# Here\n"
         self.assertEqual(problems(a_md=text), [])
+
+    def test_a_path_of_a_file_or_a_folder_passes(self):
+        text = "`shared/payments/`, `shared/payments/STATES.md`, `shared/.../x.rs`, `target/ci`\n"
+        self.assertEqual(problems(a_md=text), [])
+        crate = {"a/README.md": "`tests/it/`, `a/tests/it/x.rs`\n", "a/tests/it/x.rs": ""}
+        self.assertEqual(problems(**crate), [])
 
 
 class Wrong(unittest.TestCase):
@@ -135,6 +141,9 @@ class Wrong(unittest.TestCase):
 
     def test_a_number_that_a_document_cites_of_itself(self):
         self.assertFound("## 1. One\n\nSee below (1.2).\n", (3, "there is no 1.2"), name="a_md")
+
+    def test_a_path_that_is_not_there(self):
+        self.assertFound("See `shared/old.rs`.\n", (1, "there is no shared/old.rs"), name="a_md")
 
     def test_links_that_lead_nowhere(self):
         self.assertFound("[a](shared/none.rs)\n", (1, "leads nowhere"), name="a_md")
