@@ -87,6 +87,14 @@ impl DayRuns {
         counts.then_some(preview)
     }
 
+    /// Whether the day was reconciled: in earnest, or, where the daily run only looks, at all. It stays so while the day is run
+    /// again.
+    pub fn was_reconciled(&self, repairs: bool) -> bool {
+        let preview = self.preview().filter(|_| !repairs);
+        let mut runs = self.run().into_iter().chain(preview);
+        runs.any(Run::was_ever_done)
+    }
+
     /// Whether a run that counts has found any difference.
     pub fn has_found_any(&self) -> bool {
         let runs = self.run().into_iter().chain(self.preview());
@@ -128,6 +136,7 @@ impl DayRuns {
             version: version.saturating_add(1),
             requested_at_ms: Some(request.requested_at_ms),
             bills: self.whole_bills(),
+            was_done_before: place.is_some_and(Run::was_ever_done),
             funds: Some(FundSide::begun(&request.terms)),
             ..Run::begun(request.date, &request.run_id, request.dry_run, now)
         }))
@@ -241,6 +250,25 @@ mod tests {
         assert_eq!(shown(&both), "run");
         assert_eq!(both.preview().map(|run| run.id.as_str()), Some("preview"));
         assert!(both.current("preview").is_some() && both.current("run").is_some());
+    }
+
+    #[test]
+    fn a_day_that_was_reconciled_once_stays_so_while_it_is_run_again_and_a_preview_counts_where_nothing_is_repaired()
+     {
+        let is_reconciled =
+            |runs: &DayRuns| (runs.was_reconciled(true), runs.was_reconciled(false));
+        let mut runs = after(&DayRuns::default(), &request("preview", true, 1_000));
+        assert_eq!(is_reconciled(&runs), (false, false), "it runs");
+        runs = after(&done(runs), &request("another look", true, 2_000));
+        assert_eq!(is_reconciled(&runs), (false, true));
+        runs = after(&runs, &request("run", false, 3_000));
+        assert_eq!(is_reconciled(&runs), (false, true));
+        runs = done(runs);
+        assert_eq!(is_reconciled(&runs), (true, true));
+        for (again, at_ms) in [("again", 4_000), ("and again", 5_000)] {
+            runs = after(&runs, &request(again, false, at_ms));
+            assert_eq!(is_reconciled(&runs), (true, true), "{again}");
+        }
     }
 
     #[test]

@@ -328,6 +328,9 @@ pub struct Run {
     /// Why it waits or failed, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Whether the trade side of a run of this kind was done before this run took its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub was_done_before: bool,
     /// The account's movements. `None` of a run of an earlier version, which judged them together
     /// with the trades.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -373,6 +376,7 @@ impl Run {
             parts_done: BTreeMap::new(),
             broken: BTreeMap::new(),
             trouble: None,
+            was_done_before: false,
             funds: Some(FundSide::begun(&FundTerms::default())),
         }
     }
@@ -387,6 +391,11 @@ impl Run {
     /// while it still runs.
     pub fn has_whole_bills(&self) -> bool {
         self.started_at >= self.date.ends_at()
+    }
+
+    /// Whether the trade side of the day was done once: by this run, or by one whose place it took.
+    pub fn was_ever_done(&self) -> bool {
+        self.state == RunState::Done || self.was_done_before
     }
 
     /// Whether both its sides are done.
