@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Every fault in the settings, in the order in which they were read. Holds no value.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct SettingsError {
     faults: Vec<Fault>,
 }
@@ -203,6 +203,13 @@ impl fmt::Display for SettingsError {
             )?;
         }
         Ok(())
+    }
+}
+
+/// The same words: a program that ends with this error writes it so.
+impl fmt::Debug for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -254,6 +261,7 @@ mod tests {
         let vars = BTreeMap::from([("PORT", "http"), ("MERCHANT_SIGNER", "paper")]);
         let error = read(&vars).expect_err("three faults");
         assert_eq!(error.names(), ["ORDERS_TABLE", "PORT", "MERCHANT_SIGNER"]);
+        assert_eq!(format!("{error:?}"), error.to_string(), "as it is logged");
         assert_eq!(
             error.to_string(),
             "set these environment variables and start again: \
