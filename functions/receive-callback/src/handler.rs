@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use wechatpay::museum::{self, Exhibit};
 use wechatpay::{
     RequestId,
-    callback::{Callback, CallbackError},
+    callback::{self, Callback, CallbackError},
     verify::{SignedHeaders, VerifyError},
 };
 
@@ -37,6 +37,9 @@ pub enum ReceiveError {
     /// Not WeChat Pay's, or it does not open.
     #[error(transparent)]
     Open(#[from] OpenCallbackError),
+    /// None of WeChat Pay's keys here verifies it, and our APIv3 key opens it: most likely it is WeChat Pay's.
+    #[error("our APIv3 key opens it, but no key here verifies it")]
+    NotVerified(#[source] VerifyError),
     /// The gateway's wrapping of the body does not come off.
     #[error(transparent)]
     NotBase64(#[from] NotBase64),
@@ -114,6 +117,11 @@ async fn accept(
         Err(OpenCallbackError::Callback(unreadable)) if unreadable.is_unreadable() => {
             Accepted::Unreadable(unreadable)
         }
+        Err(OpenCallbackError::Callback(CallbackError::Verify(refusal)))
+            if refusal.is_about_our_keys() && is_sealed_by_our_key(desk, &body).await? =>
+        {
+            return Err(ReceiveError::NotVerified(refusal));
+        }
         Err(refusal) => return Err(refusal.into()),
     };
     #[cfg(feature = "museum")]
@@ -135,11 +143,18 @@ async fn accept(
     Ok(accepted)
 }
 
+/// Anybody can send a callback with made-up signatures. One that our APIv3 key opens is none of those.
+async fn is_sealed_by_our_key(desk: &Desk, body: &[u8]) -> Result<bool, OpenCallbackError> {
+    let merchant = desk.keys.merchant().await?;
+    Ok(callback::is_sealed_by(merchant.apiv3().await?, body))
+}
+
 /// The only place where a refusal becomes an HTTP status. Nothing of the callback is echoed.
 fn status_of(refusal: &ReceiveError) -> StatusCode {
     match refusal {
         ReceiveError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         ReceiveError::NotBase64(_) | ReceiveError::NotText => StatusCode::BAD_REQUEST,
+        ReceiveError::NotVerified(_) => StatusCode::UNAUTHORIZED,
         ReceiveError::Open(OpenCallbackError::Callback(refusal)) => match refusal {
             CallbackError::Verify(
                 VerifyError::MissingHeader { .. } | VerifyError::BadTimestamp,
@@ -163,43 +178,36 @@ fn name_of(refusal: &ReceiveError) -> &'static str {
         ReceiveError::TooLarge { .. } => "too_large",
         ReceiveError::NotBase64(_) => "not_base64",
         ReceiveError::NotText => "not_text",
+        ReceiveError::NotVerified(refusal) => refusal.name(),
         ReceiveError::Open(OpenCallbackError::Callback(refusal)) => refusal.name(),
         ReceiveError::Open(OpenCallbackError::Keys(_)) => "keys_unavailable",
         ReceiveError::Queue(_) => "queue_unavailable",
     }
 }
 
-/// Whether WeChat Pay may have sent it, and our keys are what is wrong.
-fn is_about_our_keys(refusal: &ReceiveError) -> bool {
-    match refusal {
-        ReceiveError::Open(OpenCallbackError::Callback(CallbackError::Verify(error))) => {
-            error.is_about_our_keys()
-        }
-        ReceiveError::Open(_)
-        | ReceiveError::TooLarge { .. }
-        | ReceiveError::NotBase64(_)
-        | ReceiveError::NotText
-        | ReceiveError::Queue(_) => false,
-    }
-}
-
 fn refuse(refusal: &ReceiveError, length: usize) -> Response<String> {
     let (status, cause) = (status_of(refusal), name_of(refusal));
     let error = Chain(refusal);
-    if status.is_server_error() {
-        error!(cause, %error, length, CallbacksRefused = 1, "callback not acknowledged");
-    } else if is_about_our_keys(refusal) {
-        error!(
+    match refusal {
+        _ if status.is_server_error() => {
+            error!(cause, %error, length, CallbacksRefused = 1, "callback not acknowledged");
+        }
+        ReceiveError::NotVerified(_) => error!(
             cause,
             %error,
             length,
-            what_to_do = "see which of WeChat Pay's keys is missing or wrong here; where orders of ours are told of by other callbacks, somebody else has sent this one",
+            what_to_do = "see which of WeChat Pay's keys is missing or wrong here (infra/runbooks/keys.md): our APIv3 key opens this callback, so it is WeChat Pay's",
             CallbacksRefused = 1,
             CallbacksUnverified = 1,
             "callback refused: none of WeChat Pay's keys here verifies it"
-        );
-    } else {
-        warn!(cause, %error, length, CallbacksRefused = 1, "callback refused");
+        ),
+        ReceiveError::TooLarge { .. }
+        | ReceiveError::Open(_)
+        | ReceiveError::NotBase64(_)
+        | ReceiveError::NotText
+        | ReceiveError::Queue(_) => {
+            warn!(cause, %error, length, CallbacksRefused = 1, "callback refused");
+        }
     }
     let mut answer = Response::new(json!({"code": "FAIL", "message": cause}).to_string());
     *answer.status_mut() = status;

@@ -138,22 +138,9 @@ pub fn open(
     now: UnixSeconds,
 ) -> Result<Callback, CallbackError> {
     verify(headers, body, keys, now)?;
-    let envelope: Envelope<'_> =
-        loose::read_borrowed(body).map_err(|error| CallbackError::Envelope {
-            line: error.line(),
-            column: error.column(),
-        })?;
+    let envelope = envelope(body)?;
+    let bytes = unseal(&envelope.resource, apiv3_keys)?;
     let sealed = envelope.resource;
-    let bytes = resource::open_parts(
-        &resource::Parts {
-            // Where it does not say, there is one that it can be: the tag tells whether it was.
-            algorithm: sealed.algorithm.as_deref().unwrap_or(resource::ALGORITHM),
-            ciphertext: &sealed.ciphertext,
-            associated_data: sealed.associated_data.as_deref(),
-            nonce: &sealed.nonce,
-        },
-        apiv3_keys,
-    )?;
     let original_type = match sealed.original_type.filter(|kind| !kind.is_empty()) {
         Some(kind) => kind,
         None => kind_by_fields(&bytes)?.to_owned(),
@@ -170,6 +157,37 @@ pub fn open(
         original_type,
         plaintext,
     })
+}
+
+/// Whether one of `apiv3_keys` opens the resource of a callback whose signature did not verify. Then somebody sealed it who
+/// has that key: WeChat Pay, as a rule, and our keys for its signatures are what is wrong. Whoever only knows where callbacks
+/// go, or another merchant of WeChat Pay's who lets them come here, cannot make one.
+///
+/// It says whom to tell, and nothing else: what is in the callback stays unread, and the callback refused. A repeat of one
+/// that was seen on its way opens too.
+#[must_use]
+pub fn is_sealed_by(apiv3_keys: &[ApiV3Key], body: &[u8]) -> bool {
+    envelope(body).is_ok_and(|envelope| unseal(&envelope.resource, apiv3_keys).is_ok())
+}
+
+fn envelope(body: &[u8]) -> Result<Envelope<'_>, CallbackError> {
+    loose::read_borrowed(body).map_err(|error| CallbackError::Envelope {
+        line: error.line(),
+        column: error.column(),
+    })
+}
+
+fn unseal(sealed: &Resource<'_>, apiv3_keys: &[ApiV3Key]) -> Result<Vec<u8>, OpenError> {
+    resource::open_parts(
+        &resource::Parts {
+            // Where it does not say, there is one that it can be: the tag tells whether it was.
+            algorithm: sealed.algorithm.as_deref().unwrap_or(resource::ALGORITHM),
+            ciphertext: &sealed.ciphertext,
+            associated_data: sealed.associated_data.as_deref(),
+            nonce: &sealed.nonce,
+        },
+        apiv3_keys,
+    )
 }
 
 /// The longest id that is used as it came, in bytes. Documented are 36 characters; tables have limits on keys.
@@ -312,6 +330,20 @@ mod tests {
     fn a_plaintext_of_unknown_kind_is_not_shown() {
         let shown = format!("{:?}", Plaintext::Unknown(b"phone 13800000000".to_vec()));
         assert_eq!(shown, "Unknown(17 bytes)");
+    }
+
+    #[test]
+    fn who_sealed_a_callback_is_told_by_the_key_that_opens_it_and_by_nothing_else() {
+        let key = |text: &[u8; 32]| ApiV3Key::new(text).expect("a key");
+        let new = key(b"vutsrqponmlkjihgfedcba9876543210");
+        let both = [new.clone(), key(b"0123456789abcdefghijklmnopqrstuv")];
+        let payment = include_bytes!("../vectors/callback-payment/body").as_slice();
+        assert!(is_sealed_by(&both, payment), "whatever its signature is");
+        for body in [&payment[1..], b"{}", b""] {
+            assert!(!is_sealed_by(&both, body));
+        }
+        assert!(!is_sealed_by(&[new], payment));
+        assert!(!is_sealed_by(&[], payment));
     }
 
     #[test]
