@@ -173,7 +173,7 @@ def console_on_loopback(template):
 
 
 def alarms_over_expressions(template):
-    """Alarms that count what does not come (sweep-missing, reconciliation-missing): the engine's CloudFormation fails on metric
+    """Alarms that count what does not come (sweep-missing): the engine's CloudFormation fails on metric
     math, so they are left out."""
     resources = template["Resources"]
     over_expressions = [

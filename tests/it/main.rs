@@ -38,6 +38,7 @@ mod odd_shapes;
 mod one_command;
 mod refunds;
 mod request_ids;
+mod runbooks;
 mod settings;
 mod shared_number;
 mod strain;

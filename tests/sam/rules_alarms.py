@@ -103,11 +103,10 @@ def expected(resources):
         function = [{"Name": "FunctionName", "Value": {"Ref": name}}]
         for metric in ("Errors", "Throttles"):
             found[f"{name}{metric}Alarm"] = above("AWS/Lambda", metric, function, 0)
-    # A sweep begins each minute. A day is reconciled soon after 10:30, and the 27th hour after begins at 13:00.
+    # A sweep begins each minute.
     found["SweepMissingAlarm"] = none_of("SweepsFinished", period_s=60, periods=5)
-    found["ReconciliationMissingAlarm"] = none_of("YesterdaysReconciled", period_s=3600, periods=27)
     merchant = [{"Name": "Mchid", "Value": {"Ref": "Mchid"}}]
-    found["SweepBehindAlarm"] = above(METRICS, "OldestOverdue", merchant, 180, "Maximum") | within(60, 5, 2)
+    found["SweepBehindAlarm"] = above(METRICS, "OldestOverdue", merchant, 90, "Maximum") | within(60, 5, 2)
     for name, limit, statistic, watched in (
         ("PrepaysPutOff", 0.5, "Average", within(60, 5, 3)),
         ("HostsAvoided", 1, "Maximum", within(60, 5, 2)),
@@ -122,7 +121,10 @@ def expected(resources):
         ("DaysFailed", 0, "Sum", within(300, 264, 1)),
         ("FundSidesFailed", 0, "Sum", within(300, 264, 1)),
         # A bill is asked for each half hour.
-        ("BillsLate", 0, "Maximum", within(300, 9, 1)),
+        ("BillsLate", 0, "Maximum", within(60, 45, 1)),
+        # As it stands: where nobody looks, it stands as it did.
+        ("DaysMissing", 0, "Maximum", within(60, 2, 1) | {"TreatMissingData": "ignore"}),
+        ("NoticesParked", 0, "Maximum", within(300, 1, 1) | {"TreatMissingData": "ignore"}),
         # One figure a day: between two of them nothing is better than it was.
         ("OpenDifferences", 0, "Maximum", within(300, 1, 1) | {"TreatMissingData": "ignore"}),
     ):
@@ -149,6 +151,7 @@ OF_METRIC = {
     "WebhooksNotTakenAgain": "WebhookReceiverDownAlarm",
     "WebhookReceiversGone": "WebhookReceiverGoneAlarm",
     "BillsLate": "BillLateAlarm",
+    "DaysMissing": "ReconciliationMissingAlarm",
     "DaysFailed": "DayFailedAlarm",
     "FundSidesFailed": "FundSideFailedAlarm",
 }

@@ -121,6 +121,14 @@ GRANTS = {
         items("ReconciliationTable", {"PutItem", "DeleteItem", "Query"}, "followed#${Mchid}"),
         items("ReconciliationTable", {"GetItem", "PutItem"}, "followed-from#${Mchid}"),
         items("NoticesTable", {"GetItem", "UpdateItem"}, NOTICES),
+        grant(
+            "NoticesTable/index/by_status",
+            {"dynamodb:Query"},
+            {
+                "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["parked"]},
+                "StringEquals": {"dynamodb:Select": "COUNT"},
+            },
+        ),
         grant("EvidenceBucket/bills/${Mchid}/*", {"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}),
         grant("EvidenceBucket", {"s3:ListBucket"}),
         items("GuardsTable", {"GetItem", "PutItem"}, "pause#*"),

@@ -22,6 +22,7 @@ use payments::{
     },
 };
 use tracing::{info, warn};
+use wechatpay::UnixSeconds;
 
 use crate::{
     bills,
@@ -54,6 +55,19 @@ pub(crate) async fn reconcile(
     info!(date = %run.date, run_id = run.id, dry_run = run.dry_run, "reconciling the day");
     let done = whole(desk, &run, trace).await;
     record::note_trouble(desk, run.date, &run.id, TRADES, done).await
+}
+
+/// Whether the last day that is late by now was not reconciled. Asked for each minute, so that people are called at 13:00 and
+/// for as long as it is so; `None` where that could not be read.
+pub(crate) async fn latest_is_missing(desk: &Desk, now: UnixSeconds) -> Option<bool> {
+    let date = metrics::last_late(now);
+    match desk.reconciliations.day_runs(date).await {
+        Ok(runs) => Some(!runs.was_reconciled(desk.repairs)),
+        Err(error) => {
+            warn!(%date, error = %Chain(&error), "it is not known whether the day was reconciled");
+            None
+        }
+    }
 }
 
 const TRADES: (RunSide, Part) = (RunSide::Trades, Part::WHOLE);

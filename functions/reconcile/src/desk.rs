@@ -2,8 +2,8 @@
 
 use adapters::{
     aws::Aws, clock::Clock, evidence::Evidence, guards::Guards, keys_table::KeysTable, kms::Kms,
-    order_table::OrderTable, queues::Queue, random::Random, reconciliation::ReconciliationTable,
-    wechat_api::WechatApi,
+    notices::Notices, order_table::OrderTable, queues::Queue, random::Random,
+    reconciliation::ReconciliationTable, wechat_api::WechatApi,
 };
 use flows::{ask::Asking, close::Closing, parts::Parts, refund::Refunding, settle::Settling};
 use payments::reconcile::run::FundTerms;
@@ -16,6 +16,7 @@ pub struct Desk {
     pub(crate) keys: KeysTable,
     pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
+    pub(crate) notices: Notices,
     pub(crate) asking: Asking,
     pub(crate) settling: Settling,
     pub(crate) closing: Closing,
@@ -49,6 +50,7 @@ impl Desk {
             keys: parts.keys,
             guards: parts.guards,
             orders: parts.orders,
+            notices: parts.notices.clone(),
             asking: parts.asking,
             settling: parts.settling,
             wechat: parts.wechat,

@@ -41,7 +41,7 @@ pub enum Event {
 pub enum Task {
     /// Look at whatever is due.
     Sweep,
-    /// See whether it is time to ask for WeChat Pay's certificates.
+    /// See whether it is time to ask for WeChat Pay's certificates, and count what waits for a person.
     Certificates,
 }
 
@@ -97,6 +97,7 @@ pub async fn run(desk: &Desk, event: Event, deadline_ms: i64) -> Result<Answer, 
             Ok(Answer::Sweep(sweep::sweep(desk, ends_ms).await?))
         }
         Event::Task(Task::Certificates) => {
+            count_parked(desk).await;
             Ok(Answer::Certificates(certificates::refresh(desk).await))
         }
         Event::Work(batch) => {
@@ -104,6 +105,16 @@ pub async fn run(desk: &Desk, event: Event, deadline_ms: i64) -> Result<Answer, 
             let clock = &desk.clock;
             let answer = work_off(batch, clock, deadline_ms, BEGIN_BEFORE_DEADLINE_MS, 1, work);
             Ok(Answer::Work(answer.await))
+        }
+    }
+}
+
+/// Tells how many notices wait for a person. A notice is logged once when it is parked; this is told for as long as it waits.
+async fn count_parked(desk: &Desk) {
+    match desk.notices.count_parked().await {
+        Ok(parked) => metrics::parked(parked),
+        Err(error) => {
+            warn!(error = %Chain(&error), "it is not known how many notices wait for a person");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a day and a sweep come to, as lines of the log with metrics: on-call is told of newly open
-//! differences, of a day that was not reconciled or waits for its bill, and of what is due and not
-//! looked at.
+//! differences, of a day that was not reconciled or waits for its bill, of what is due and not
+//! looked at, and of notices that wait for a person.
 
 use payments::{
     due::Reason,
@@ -101,33 +101,60 @@ pub(crate) fn bill_awaited(date: BillDate, now: UnixSeconds) {
     );
 }
 
-/// When the bill of a day is late: at 13:00 of the next one, in Beijing.
+/// When a day is late whose bill is not there or that was not reconciled: at 13:00 of the next one, in Beijing.
 pub(crate) fn late_at(date: BillDate) -> UnixSeconds {
-    UnixSeconds(date.ends_at().0.saturating_add(13 * 3600))
+    UnixSeconds(date.ends_at().0.saturating_add(LATE_AFTER_S))
 }
+
+/// The last day that is late by now, unless it was reconciled.
+pub(crate) fn last_late(now: UnixSeconds) -> BillDate {
+    yesterday(UnixSeconds(now.0.saturating_sub(LATE_AFTER_S)))
+}
+
+/// How long after its end a day is late, in seconds.
+const LATE_AFTER_S: i64 = 13 * 3600;
 
 fn yesterday(now: UnixSeconds) -> BillDate {
     BillDate::of(now).plus_days(-1)
 }
 
+/// So many notices wait for a person.
+pub(crate) fn parked(count: u64) {
+    info!(
+        status = "parked",
+        NoticesParked = count,
+        "notices that wait for a person"
+    );
+}
+
+/// How long what was due longest had been due when the sweep began. It is told as soon as that is known: a sweep that does
+/// not keep up takes all of its minute, and people would be called as much later.
+pub(crate) fn overdue(report: &Report) {
+    let oldest_s = report.overdue_s.values().max().copied();
+    info!(
+        overdue_s = ?report.overdue_s,
+        OldestOverdue = oldest_s.unwrap_or_default(),
+        "what is due longest"
+    );
+}
+
 /// A run of the sweep is over: how long what was due longest had been due when it began, for each
-/// reason and in all.
-pub(crate) fn swept(desk: &Desk, report: &Report, trace_id: &str) {
+/// reason; and whether the latest day that should be reconciled by now is not (`None`: not known).
+pub(crate) fn swept(desk: &Desk, report: &Report, is_day_missing: Option<bool>, trace_id: &str) {
     let overdue_s = |reason: Reason| {
         let overdue_s = report.overdue_s.get(reason.name());
         overdue_s.copied().unwrap_or_default()
     };
-    let oldest_s = report.overdue_s.values().max().copied();
     info!(
         ?report,
         trace_id,
         SweepsFinished = 1,
-        OldestOverdue = oldest_s.unwrap_or_default(),
         OverdueRefund = overdue_s(Reason::Refund),
         OverdueRecovery = overdue_s(Reason::Recovery),
         OverdueClosing = overdue_s(Reason::Closing),
         OverdueLook = overdue_s(Reason::Look),
         HostsAvoided = desk.wechat.hosts_avoided(),
+        DaysMissing = is_day_missing.map(u32::from),
         "sweep done"
     );
 }

@@ -29,7 +29,7 @@ use serde::Serialize;
 use tracing::{error, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{desk::Desk, metrics};
+use crate::{day, desk::Desk, metrics};
 use schedule::{Bounds, Page, Work};
 
 /// What a run did, how far it got, and what is left.
@@ -166,13 +166,19 @@ pub(crate) async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, Table
         deadline_ms,
         lanes: schedule::lanes(desk.wechat.calls_per_s()),
     };
+    let missing = day::latest_is_missing(desk, looks.began_at).await;
     let mut report = Report::default();
     let unreadable = schedule::run(&looks, bounds, &mut report).await;
-    if let Some(error) = unreadable.filter(|_| report.parts_unreadable == u32::from(PARTS)) {
+    if let Some(error) = unreadable.filter(|_| is_unreadable(&report)) {
         return Err(error);
     }
-    metrics::swept(desk, &report, looks.trace.id());
+    metrics::swept(desk, &report, missing, looks.trace.id());
     Ok(report)
+}
+
+/// Whether no part of the index could be read.
+fn is_unreadable(report: &Report) -> bool {
+    report.parts_unreadable == u32::from(PARTS)
 }
 
 impl Work for Looks<'_> {
@@ -202,6 +208,12 @@ impl Work for Looks<'_> {
 
     fn is_down(&self) -> bool {
         self.desk.wechat.is_down()
+    }
+
+    fn tell_overdue(&self, report: &Report) {
+        if !is_unreadable(report) {
+            metrics::overdue(report);
+        }
     }
 
     async fn look(&self, item: DueItem) -> Look {

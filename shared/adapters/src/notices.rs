@@ -20,7 +20,7 @@ use aws_sdk_dynamodb::{
     operation::update_item::{
         UpdateItemError, UpdateItemOutput, builders::UpdateItemFluentBuilder,
     },
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure, Select},
 };
 use payments::ids::OrderNo;
 use wechatpay::UnixSeconds;
@@ -207,6 +207,9 @@ impl Notices {
     /// How many notices are read at once: a page of DynamoDB's holds 1 MB, a callback up to 64 KB.
     const PAGE: i32 = 16;
 
+    /// How many pages of DynamoDB's are counted.
+    const COUNTED_PAGES_MAX: usize = 8;
+
     /// The table by its name, for one merchant number.
     pub fn new(client: Client, table: impl Into<String>, mchid: impl Into<String>) -> Self {
         Self {
@@ -359,6 +362,39 @@ impl Notices {
             notices,
             next: page.last_evaluated_key.map(NextPage),
         })
+    }
+
+    /// How many notices wait for a person. DynamoDB counts: none is read into memory. It looks at [`Self::COUNTED_PAGES_MAX`]
+    /// pages of a megabyte at most, so where there are very many it is as many at least.
+    ///
+    /// # Errors
+    /// [`NoticesError`].
+    pub async fn count_parked(&self) -> Result<u64, NoticesError> {
+        let (mut count, mut from) = (0_u64, None);
+        for _ in 0..Self::COUNTED_PAGES_MAX {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name("by_status")
+                .select(Select::Count)
+                .key_condition_expression("#status = :status")
+                // The index holds the notices of every merchant that shares the table.
+                .filter_expression("begins_with(pk, :ours)")
+                .expression_attribute_names("#status", "status")
+                .expression_attribute_values(":status", status(NoticeStatus::Parked))
+                .expression_attribute_values(":ours", text(self.pk_prefix()))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| unavailable("count notices", error))?;
+            count = count.saturating_add(u64::try_from(page.count).unwrap_or_default());
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                break;
+            }
+        }
+        Ok(count)
     }
 
     /// Reads one notice consistently.

@@ -98,6 +98,17 @@ impl CloudWatch {
         }
     }
 
+    /// Forgets all values.
+    pub(crate) fn forget(&mut self) {
+        self.metrics.clear();
+    }
+
+    /// A line of a function has this metric of the merchant.
+    pub(crate) fn take_metric(&mut self, name: &str, value: i64, at_ms: i64) {
+        let of = vec![("Mchid".to_owned(), crate::support::MCHID.to_owned())];
+        self.put(("AWS::StackName", name, of), at_ms, value);
+    }
+
     /// The API answers a call.
     pub(crate) fn take_access(&mut self, route: &str, status: u16, at_ms: i64) {
         let text = self

@@ -39,6 +39,9 @@ pub(super) trait Work {
     /// Whether neither host of WeChat Pay answers.
     fn is_down(&self) -> bool;
 
+    /// The first page of each part has come, or the run is over: `report` says what is due longest. Once in a run.
+    fn tell_overdue(&self, report: &Report);
+
     /// Looks at one thing.
     async fn look(&self, item: DueItem) -> Look;
 }
@@ -161,6 +164,7 @@ pub(super) async fn run<W: Work>(
     let mut reads = FuturesUnordered::new();
     let mut looks = FuturesUnordered::new();
     let mut unreadable = None;
+    let mut is_told = false;
     loop {
         // A host that is being tried counts as down until it has answered.
         let down = work.is_down();
@@ -196,9 +200,16 @@ pub(super) async fn run<W: Work>(
                 if let Err(error) = run.take(at, page, report) {
                     unreadable = Some(error);
                 }
+                if !is_told && run.parts.iter().all(Part::was_opened) {
+                    is_told = true;
+                    work.tell_overdue(report);
+                }
             }
             Some(()) = turn => {}
         }
+    }
+    if !is_told {
+        work.tell_overdue(report);
     }
     run.say_what_is_left(report);
     unreadable

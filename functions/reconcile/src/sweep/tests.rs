@@ -48,6 +48,8 @@ struct World {
     is_down: fn(i64, usize) -> bool,
     running: Cell<usize>,
     most_running: Cell<usize>,
+    /// After how long it was told what is due longest, and what that was, in seconds.
+    told: RefCell<Vec<(i64, Option<i64>)>>,
     /// Numbers in the order in which their looks began, and when the last look ended.
     began: RefCell<Vec<String>>,
     ended_ms: Cell<i64>,
@@ -68,6 +70,7 @@ impl World {
             is_down: |_, _| false,
             running: Cell::default(),
             most_running: Cell::default(),
+            told: RefCell::default(),
             began: RefCell::default(),
             ended_ms: Cell::default(),
         }
@@ -215,6 +218,11 @@ impl Work for World {
         (self.is_down)(self.passed_ms(), self.running.get())
     }
 
+    fn tell_overdue(&self, report: &Report) {
+        let oldest_s = report.overdue_s.values().max().copied();
+        self.told.borrow_mut().push((self.passed_ms(), oldest_s));
+    }
+
     async fn look(&self, item: DueItem) -> Look {
         let number = item.order_no().as_str().to_owned();
         self.began.borrow_mut().push(number.clone());
@@ -284,6 +292,28 @@ fn a_minute_s_run_looks_at_its_share_and_what_is_left_is_said_and_goes_first_in_
         world.next_minute();
     }
     assert_eq!(world.left(), 0);
+}
+
+#[test]
+fn what_is_due_longest_is_told_once_and_as_soon_as_each_part_has_been_opened() {
+    let world = World::new()
+        .owes(10_000, Reason::Look, 20_000)
+        .owes(300, Reason::Refund, 90);
+    assert!(world.sweep(RUN_MS).left > 0, "it takes all of its minute");
+    let told = world.told.take();
+    // A part is opened after one of the next more urgent reason.
+    let opened_ms = i64::try_from(Reason::ALL.len()).unwrap() * world.page_ms;
+    assert_eq!(told, [(opened_ms, Some(20_000))]);
+    // A run that has no time to open them all tells what it found.
+    let world = World {
+        page_ms: 30_000,
+        ..World::new()
+    }
+    .owes(1, Reason::Refund, 90);
+    world.sweep(RUN_MS);
+    let told = world.told.take();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].1, Some(90));
 }
 
 #[test]

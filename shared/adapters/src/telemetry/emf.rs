@@ -35,7 +35,7 @@ const MERCHANT: &str = "Mchid";
 const CAUSE: &str = "cause";
 
 /// Every metric there is, with the unit that CloudWatch calls it by.
-const METRICS: [(&str, &str); 35] = [
+const METRICS: [(&str, &str); 37] = [
     // What came of getting an order a prepay value. `PrepaysPutOff` is 1 or 0 for each, so that its
     // average is their share.
     ("PrepaysIssued", "Count"),
@@ -62,6 +62,8 @@ const METRICS: [(&str, &str); 35] = [
     ("OverdueLook", "Seconds"),
     // A day's reconciliation.
     ("YesterdaysReconciled", "Count"),
+    // 1 or 0 from each sweep: whether the last day that had to be reconciled by 13:00 was not.
+    ("DaysMissing", "Count"),
     ("DaysReconciled", "Count"),
     ("DaysPreviewed", "Count"),
     ("DaysFailed", "Count"),
@@ -74,6 +76,8 @@ const METRICS: [(&str, &str); 35] = [
     ("Differences", "Count"),
     ("DifferencesOpened", "Count"),
     ("OpenDifferences", "Count"),
+    // How many notices wait for a person.
+    ("NoticesParked", "Count"),
     // Webhooks.
     ("WebhooksDelivered", "Count"),
     ("WebhooksNotTaken", "Count"),

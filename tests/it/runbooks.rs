@@ -1,0 +1,151 @@
+//! Incidents that the pages for on-call describe, staged: what a person sees of each is what its page says.
+
+use payments::reconcile::run::RunState;
+use serde_json::Value;
+use wechatpay_simulator::{Fault, Rule};
+
+use crate::support::{Bench, Lines, MAX_RECEIVE_COUNT, Wishes};
+
+/// A page for on-call.
+fn page(name: &str) -> String {
+    let path = format!("{}/../infra/runbooks/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).expect("a page")
+}
+
+/// The row of a page's table that begins so.
+fn row(page_name: &str, begins: &str) -> String {
+    let page = page(page_name);
+    let mut lines = page.lines();
+    let row = lines.find(|line| line.starts_with(&format!("| {begins}")));
+    row.unwrap_or_else(|| panic!("{page_name} has no row `{begins}`"))
+        .to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_no_try_can_finish_says_so_at_each_and_lies_unchanged_in_its_dead_letter_queue()
+ {
+    let bench = Bench::start().await;
+    let lines = Lines::default();
+    let by_hand = "somebody wrote this by hand";
+    bench.forge_result(by_hand).await;
+    for _ in 0..MAX_RECEIVE_COUNT {
+        assert_eq!(lines.of(bench.work_off()).await, 1);
+        let told = lines.take("ERROR");
+        let messages: Vec<_> = told.iter().map(|line| &line["message"]).collect();
+        assert_eq!(messages, ["unknown message", "message needs a person"]);
+    }
+    assert_eq!(lines.of(bench.work_off()).await, 0);
+    let [_, dead_results] = bench.dead_letters().await;
+    assert_eq!(dead_results, [by_hand]);
+    let page = page("dead-letters.md");
+    for words in ["received eight times", "`unknown message` in the log"] {
+        assert!(page.contains(words), "{words}");
+    }
+}
+
+/// The lines at ERROR of one look at WeChat Pay's certificates.
+async fn certificates_fail(bench: &Bench, lines: &Lines) -> Value {
+    let refreshed = lines.of(bench.certificates()).await;
+    assert_eq!(refreshed, reconcile::Refreshed::Failed);
+    let mut told = lines.take("ERROR");
+    let message = "WeChat Pay's certificates were not refreshed";
+    told.retain(|line| line["message"] == message);
+    let [line] = &told[..] else {
+        panic!("one line: {told:?}");
+    };
+    assert!(page("keys.md").contains(&format!("`{message}`")));
+    assert!(
+        line["what_to_do"]
+            .as_str()
+            .expect("words")
+            .contains("keys.md")
+    );
+    line.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the_page_it_is() {
+    for (status, code, begins, says) in [
+        (
+            401,
+            "SIGN_ERROR",
+            "`refused`, `SIGN_ERROR`",
+            ["refused", "SIGN_ERROR"],
+        ),
+        (403, "NOT_ENOUGH", "`NOT_ENOUGH`", ["refused", "NOT_ENOUGH"]),
+    ] {
+        let bench = Bench::with(Wishes {
+            by_certificate: true,
+            ..Wishes::default()
+        })
+        .await;
+        let refuse = Fault::Refuse {
+            status,
+            code: code.to_owned(),
+        };
+        bench
+            .wechat
+            .admin()
+            .add_fault(Rule::always(refuse))
+            .unwrap();
+        let line = certificates_fail(&bench, &Lines::default()).await;
+        let error = line["error"].as_str().expect("words");
+        assert!(says.iter().all(|word| error.contains(word)), "{error}");
+        row("keys.md", begins);
+    }
+}
+
+/// A day with two orders, at half past ten of the next one.
+async fn a_day(bench: &Bench) -> payments::reconcile::run::BillDate {
+    let day = bench.fresh_day().await;
+    bench.paid("ORDER-1").await;
+    bench.paid("ORDER-2").await;
+    bench.until(day.plus_days(1), 10, 30).await;
+    day
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_waits_and_one_whose_bill_is_of_no_use_say_so_in_their_trouble() {
+    for (fault, says, begins) in [
+        (
+            Fault::StatementCreating,
+            "still makes the bill",
+            "`waiting`; in the console red",
+        ),
+        (
+            Fault::WrongHash,
+            "is of no use",
+            "`waiting`, and the `trouble` says that a bill is of no use",
+        ),
+    ] {
+        let bench = Bench::start().await;
+        let day = a_day(&bench).await;
+        bench.wechat.admin().add_fault(Rule::always(fault)).unwrap();
+        bench.begin_day(day, false).await;
+        assert_eq!(bench.work_off_days().await, 1, "it comes again");
+        let run = bench.run_of(day).await;
+        assert_eq!(run.state, RunState::Waiting);
+        let trouble = run.trouble.expect("words");
+        assert!(trouble.contains(says), "{trouble}");
+        row("reconciliation.md", begins);
+        let again_s = bench.hidden.times_s().last().copied();
+        assert_eq!(again_s, Some(1_800), "each half hour");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_split_day_that_waits_shows_in_the_days_state_and_the_others_go_on() {
+    let bench = Bench::with(Wishes {
+        lines_max: 1,
+        ..Wishes::default()
+    })
+    .await;
+    let day = a_day(&bench).await;
+    bench.begin_day(day, false).await;
+    assert_eq!(bench.work_off_days().await, 0);
+    let run = bench.run_of(day).await;
+    assert!(run.parts > 1, "{}", run.parts);
+    assert_eq!(run.parts_done.len(), usize::from(run.parts));
+    assert_eq!(run.state, RunState::Done);
+    row("reconciliation.md", "`running`, `parts` above 1");
+}
