@@ -10,9 +10,10 @@ use adapters::{
     notices::{Decision, Notices},
     queues::ReconcileWork,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use payments::reconcile::run::BillDate;
-use serde_json::json;
-use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SigningMode};
+use serde_json::{Value, json};
+use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SignedCallback, SigningMode};
 
 use crate::{
     support::{Bench, Lines, LocalAws, MCHID, native, native_for, start_wechat},
@@ -255,6 +256,69 @@ async fn a_callback_whose_signature_does_not_fit_a_known_key_is_an_alarm() {
         bench.advance(MINUTE * 60).await;
         assert!(watch.is_met("error-lines"));
     }
+}
+
+/// What somebody sends who has seen the form of a callback and knows none of our keys.
+fn of_a_stranger(callback: &SignedCallback) -> SignedCallback {
+    let mut body: Value = serde_json::from_str(&callback.body).unwrap();
+    body["resource"]["ciphertext"] = json!(STANDARD.encode([7; 400]));
+    SignedCallback {
+        body: body.to_string(),
+        ..callback.clone()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_with_made_up_callbacks_calls_nobody_by_day_or_night_and_hides_no_key_that_is_gone()
+ {
+    let (bench, mut watch) = well(3).await;
+    let admin = bench.wechat.admin();
+    let knock = async |watch: &mut Watch| {
+        for damage in [Damage::WrongSignature, Damage::UnknownSerial] {
+            let real = admin.signed_callback("ORDER-0", &damage).unwrap();
+            let mut forged = of_a_stranger(&real);
+            assert_eq!(watch.of(bench.receive(&forged)).await.status, 401);
+            // Under the serial of a certificate, and under none that WeChat Pay has.
+            for serial in ["5157F09EFDC096DE15EBE81A47057A72A4D0E1B3", "my-key"] {
+                let mut headers = forged.headers.iter_mut();
+                let named = |(name, _): &&mut (String, String)| {
+                    name.eq_ignore_ascii_case("wechatpay-serial")
+                };
+                headers.find(named).unwrap().1 = serial.to_owned();
+                assert_eq!(watch.of(bench.receive(&forged)).await.status, 401);
+            }
+        }
+    };
+    let of_callbacks = ["callbacks-unverified", "new-error-lines", "error-lines"];
+    let quiet = |watch: &Watch| {
+        let called = watch.not_quiet();
+        !of_callbacks.iter().any(|alarm| called.contains(alarm))
+    };
+    for number in 0..10 {
+        // Others pay meanwhile; then nobody does.
+        if number < 5 {
+            minute(&bench, &mut watch, 1000 + number).await;
+        } else {
+            bench.advance(MINUTE * 20).await;
+        }
+        knock(&mut watch).await;
+        bench.advance(MINUTE).await;
+        assert!(
+            quiet(&watch),
+            "{number}: {:?} {:?}",
+            watch.not_quiet(),
+            watch.said
+        );
+    }
+    watch.says("callback refused", "keys.md");
+    // WeChat Pay begins to sign with a key that is not known here.
+    admin.rotate(SigningMode::PublicKey).unwrap();
+    let real = admin.signed_callback("ORDER-1", &Damage::None).unwrap();
+    assert_eq!(watch.of(bench.receive(&real)).await.status, 401);
+    knock(&mut watch).await;
+    bench.advance(MINUTE).await;
+    assert!(watch.is_met("callbacks-unverified"));
+    assert!(!watch.not_quiet().contains("new-error-lines"), "one call");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,7 @@
 //! Incidents that the pages for on-call describe, staged: what a person sees of each is what its page says.
 
+use std::path::{Path, PathBuf};
+
 use payments::reconcile::run::RunState;
 use serde_json::Value;
 use wechatpay_simulator::{Fault, Rule};
@@ -19,6 +21,68 @@ fn row(page_name: &str, begins: &str) -> String {
     let row = lines.find(|line| line.starts_with(&format!("| {begins}")));
     row.unwrap_or_else(|| panic!("{page_name} has no row `{begins}`"))
         .to_owned()
+}
+
+/// All files of Rust under a directory, but tests.
+fn sources(directory: &Path, into: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if path.is_dir() && !matches!(name, Some("tests" | "fuzz" | "target")) {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+/// The messages that a file logs at ERROR: the last text of each `error!(...)`.
+fn error_messages(source: &str) -> Vec<String> {
+    let source = source.replace("compile_error!(", "");
+    let calls = source.split("error!(").skip(1);
+    let messages = calls.map(|call| {
+        let (mut depth, mut in_text, mut text, mut last) = (1, false, String::new(), String::new());
+        for letter in call.chars() {
+            match letter {
+                '"' if in_text => {
+                    in_text = false;
+                    last = std::mem::take(&mut text);
+                }
+                '"' => in_text = true,
+                _ if in_text => text.push(letter),
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+        last
+    });
+    messages.filter(|message| !message.is_empty()).collect()
+}
+
+#[test]
+fn each_line_that_calls_a_person_stands_on_the_page_of_such_lines() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut files = Vec::new();
+    for directory in ["functions", "shared"] {
+        sources(&root.join(directory), &mut files);
+    }
+    let page = page("error-lines.md");
+    let mut count = 0;
+    for file in files {
+        for message in error_messages(&std::fs::read_to_string(&file).expect("a file")) {
+            count += 1;
+            assert!(
+                page.contains(&format!("`{message}`")),
+                "{}: {message}",
+                file.display()
+            );
+        }
+    }
+    assert!(count > 25, "{count} such lines were found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
