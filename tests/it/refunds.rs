@@ -584,11 +584,23 @@ async fn a_look_that_began_before_a_decision_takes_none_of_it_away() {
     assert_eq!(books(&bench).await.1, decided);
 }
 
+        orders
+            .redirect_again(&looked_at, UnixSeconds(1), next)
+            .await,
 #[tokio::test(flavor = "multi_thread")]
 async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried_out() {
     let bench = abnormal().await;
     let admin = bench.wechat.admin().clone();
     let refuses = Fault::Refuse {
+    // Nor does one that began before WeChat Pay was told once more.
+    let again = decided.redirected.as_ref().unwrap();
+    let again = again.next_told_at(bench.clock.now());
+    let was_noted = orders.redirect_again(&decided, again, next).await;
+    assert!(was_noted.unwrap());
+    let forgot = orders.forget_redirection(&decided, "X", next).await;
+    assert!(!forgot.unwrap());
+    let (_, told_again) = books(&bench).await;
+    assert_eq!(told_again.redirected.unwrap().told_again_at, Some(again));
         status: 400,
         code: "PARAM_ERROR".to_owned(),
     };
@@ -627,6 +639,86 @@ async fn another_card_of_the_payer_s_is_not_answered_as_if_it_had_been_told_to_w
         json!({
             "to": "user", "bank_type": "ICBC_DEBIT", "bank_account": number, "real_name": "李雷",
             "who": "Wang", "why": "the payer named another card",
+#[tokio::test(flavor = "multi_thread")]
+async fn what_wechat_pay_refused_is_not_taken_back_while_another_call_of_the_same_decision_is_under_way()
+ {
+    let bench = abnormal().await;
+    let admin = bench.wechat.admin();
+    let number = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();
+    let refuses = |times| {
+        let refuse = Fault::Refuse {
+            status: 400,
+            code: "PARAM_ERROR".to_owned(),
+        };
+        let rule = Rule::times(refuse, times).at(Endpoint::AbnormalRefund);
+        admin.add_fault(rule).unwrap();
+    };
+    // The first call is under way for long; whoever waited for its answer is gone.
+    let silent =
+        Rule::times(Fault::ServerErrorBefore { status: 500 }, 1).at(Endpoint::AbnormalRefund);
+    admin.add_fault(silent).unwrap();
+    let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
+    let first = bench.post(REDIRECT, &to).await;
+    assert_eq!(first.body["code"], "wechatpay_silent");
+    bench.advance(Duration::from_secs(30)).await;
+    refuses(1);
+    let repeat = bench.post(REDIRECT, &to).await;
+    assert_eq!(repeat.body["code"], "wechatpay_refused");
+    // So may the repeat's be, for a minute more: nobody else decides, and the sweep concludes nothing.
+    bench.advance(Duration::from_secs(31)).await;
+    bench.sweep().await;
+    let other = json!({"to": "merchant", "who": "Li", "why": "me too"});
+    assert_eq!(
+        bench.post(REDIRECT, &other).await.body["code"],
+        "refund_state"
+    );
+    admin.send_refund_to_merchant(&number).unwrap();
+    minutes(&bench, 4).await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(
+        (&refund["payer_owed"], &refund["redirected"]["who"]),
+        (&json!(true), &json!("Wang")),
+        "{refund}"
+    );
+    let events = bench.get("/v1/orders/ORDER-1/events").await.body;
+    let to_nobody_new =
+        events["events"].as_array().unwrap().iter().filter(|event| {
+            event["from"] == event["to"] && event["decision"]["what"] == "redirect"
+        });
+    assert_eq!(to_nobody_new.count(), 1, "decided once: {events}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_was_told_twice_and_refused_twice_is_asked_about_anew_in_a_minute() {
+    let bench = abnormal().await;
+    let admin = bench.wechat.admin();
+    let silent =
+        Rule::times(Fault::ServerErrorBefore { status: 500 }, 1).at(Endpoint::AbnormalRefund);
+    admin.add_fault(silent).unwrap();
+    let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
+    let first = bench.post(REDIRECT, &to).await;
+    assert_eq!(first.body["code"], "wechatpay_silent");
+    let refuse = Fault::Refuse {
+        status: 400,
+        code: "PARAM_ERROR".to_owned(),
+    };
+    let rule = Rule::times(refuse, 1).at(Endpoint::AbnormalRefund);
+    admin.add_fault(rule).unwrap();
+    let repeat = bench.post(REDIRECT, &to).await;
+    assert_eq!(repeat.body["code"], "wechatpay_refused");
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["redirected"]["who"], "Wang", "the first may arrive");
+    bench.advance(Duration::from_secs(61)).await;
+    bench.sweep().await;
+    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(refund["trouble"], "ABNORMAL_AGAIN");
+    assert!(refund.get("redirected").is_none(), "{refund}");
+    let kept = bench.items("refund#").await.remove(0);
+    assert!(!kept.contains_key("sent_again_at"), "{kept:?}");
+    let other = json!({"to": "merchant", "who": "Li", "why": "me too"});
+    assert_eq!(bench.post(REDIRECT, &other).await.status, 202);
+}
+
         })
     };
     assert_eq!(bench.post(REDIRECT, &card("6222")).await.status, 202);

@@ -599,6 +599,7 @@ impl Refunding {
             to: to.destination(),
             decided: decided.clone(),
             at: self.books.clock.now(),
+            told_again_at: None,
         };
         let (_, refund) = match self.to_decide_about(of).await? {
             Ok(both) => both,
@@ -634,13 +635,6 @@ impl Refunding {
                 Ok(news) => {
                     let news = news.told_under(request_id);
                     let refund = self.after_news(of, &news, refund, cause, trace).await?;
-                    // A twin that was refused may have taken the decision back meanwhile.
-                    let refund = if refund.state == RefundState::Abnormal {
-                        let again = self.write_redirected(of, &wanted, cause, trace);
-                        again.await?.unwrap_or(refund)
-                    } else {
-                        refund
-                    };
                     Ok(Decided::Done(Box::new(refund)))
                 }
                 // It was taken all the same.
@@ -698,7 +692,7 @@ impl Refunding {
     }
 
     /// Writes down where the money goes, unless the refund moved on meanwhile or somebody else was
-    /// faster. Written once, however often the same decision comes.
+    /// faster. Of the same decision once more it is noted that WeChat Pay is told again, and no more.
     async fn write_redirected(
         &self,
         of: &RefundOf<'_>,
@@ -712,15 +706,13 @@ impl Refunding {
                 Ok(both) => both,
                 Err(not) => return Ok(Err(not)),
             };
-            let known = refund.redirected.as_ref();
-            let is_on_record = match wanted.to {
-                Destination::Merchant => known.is_some_and(|known| known.is_the_same_as(wanted)),
-                // Of another one it is not known which card it named.
-                Destination::User => known == Some(wanted),
-            };
-            let is_abnormal = refund.state == RefundState::Abnormal;
-            if is_abnormal && refund.is_redirected() && is_on_record {
-                return Ok(Ok(refund));
+            if let Some(at) = told_again_at(&refund, wanted, self.books.clock.now()) {
+                let due = due::on(of.order_no, at.0.saturating_add(SLOT_S));
+                match self.books.orders.redirect_again(&refund, at, due).await {
+                    Ok(true) => return Ok(Ok(self.reread(refund).await?)),
+                    Ok(false) | Err(TableError::Conflict) => continue,
+                    Err(other) => return Err(other.into()),
+                }
             }
             if let Some(decided) = cannot_be_redirected(&refund, wanted) {
                 return Ok(Err(decided));
@@ -1415,6 +1407,17 @@ impl Refunding {
             ..claimed.clone()
         })
     }
+}
+
+/// When WeChat Pay is told once more of a decision that is on record already; `None` when this one
+/// is not. Which card of the payer's a decision named is not kept, so that one is never the same.
+fn told_again_at(refund: &Refund, wanted: &Redirected, now: UnixSeconds) -> Option<UnixSeconds> {
+    let known = refund.redirected.as_ref()?;
+    let is_on_record = refund.state == RefundState::Abnormal
+        && refund.is_redirected()
+        && wanted.to == Destination::Merchant
+        && known.is_the_same_as(wanted);
+    is_on_record.then(|| known.next_told_at(now))
 }
 
 /// Why a refund cannot be sent on as it stands, if it cannot: it is not abnormal, or somebody else

@@ -71,6 +71,9 @@ pub struct Redirected {
     pub decided: Decided,
     /// When that was written, by our clock.
     pub at: UnixSeconds,
+    /// When somebody last set out to tell WeChat Pay the same once more, by a repeat or a twin of
+    /// the request: each time later than before. `None` as long as nobody did.
+    pub told_again_at: Option<UnixSeconds>,
 }
 
 impl Redirected {
@@ -84,7 +87,19 @@ impl Redirected {
                 why: "WeChat Pay says that the merchant's own account has the money".to_owned(),
             },
             at,
+            told_again_at: None,
         }
+    }
+
+    /// When somebody last set out to tell WeChat Pay.
+    fn last_told_at(&self) -> UnixSeconds {
+        self.told_again_at.unwrap_or(self.at)
+    }
+
+    /// What stands for it when WeChat Pay is told the same once more: later than before, also within
+    /// one second, so that whoever wrote before sees it.
+    pub fn next_told_at(&self, now: UnixSeconds) -> UnixSeconds {
+        UnixSeconds(now.0.max(self.last_told_at().0.saturating_add(1)))
     }
 
     /// Whether it is the same decision, whenever it was taken.
@@ -186,7 +201,8 @@ pub fn is_being_redirected(refund: &Refund, wanted: &Redirected) -> bool {
         && refund.redirected.as_ref().is_some_and(|redirected| {
             let is_the_same =
                 wanted.to == Destination::Merchant && redirected.is_the_same_as(wanted);
-            !is_the_same && wanted.at.0.saturating_sub(redirected.at.0) < UNDER_WAY_S
+            let since = redirected.last_told_at();
+            !is_the_same && wanted.at.0.saturating_sub(since.0) < UNDER_WAY_S
         })
 }
 
@@ -223,7 +239,8 @@ pub fn redirecting(
 
 /// Takes back where the money was to go: WeChat Pay does not take that, with this code, and says
 /// that the refund is abnormal as before. `None` when something else has been decided since, or it
-/// is not abnormal.
+/// is not abnormal. So it is as well when anybody but who wrote it has told WeChat Pay the same: that
+/// call may be under way still, and be taken. The sweep asks in a minute.
 pub fn not_redirected(
     order: &Order,
     refund: &Refund,
@@ -231,10 +248,7 @@ pub fn not_redirected(
     code: &str,
     because: &Because,
 ) -> Option<Change> {
-    let stands = refund
-        .redirected
-        .as_ref()
-        .is_some_and(|redirected| redirected.is_the_same_as(wanted));
+    let stands = refund.redirected.as_ref() == Some(wanted);
     if !stands || refund.state != RefundState::Abnormal {
         return None;
     }
@@ -321,6 +335,7 @@ mod tests {
             to: destination,
             decided: li("card gone"),
             at: UnixSeconds(at_s),
+            told_again_at: None,
         }
     }
 
@@ -462,6 +477,39 @@ mod tests {
         assert_eq!(taken_back(&sent, &to(Destination::Merchant, 0)), None);
         assert_eq!(taken_back(&then, &wanted), None);
         assert_eq!(taken_back(&arrived(&sent), &wanted), None);
+    }
+
+    #[test]
+    fn what_a_twin_or_a_repeat_told_wechat_pay_as_well_is_taken_back_by_neither() {
+        let sent = redirected(Destination::Merchant);
+        let first = sent.redirected.clone().unwrap();
+        // In the same second, and once more: each is told from those before.
+        let again = |before: &Redirected, after_s: i64| Redirected {
+            told_again_at: Some(before.next_told_at(UnixSeconds(first.at.0 + after_s))),
+            ..before.clone()
+        };
+        let (twin, repeat) = (again(&first, 0), again(&first, 50));
+        let after_s = |of: &Redirected| of.told_again_at.unwrap().0 - first.at.0;
+        let third = again(&twin, 0);
+        assert_eq!([&twin, &third, &repeat].map(after_s), [1, 2, 50]);
+        let both = Refund {
+            redirected: Some(twin.clone()),
+            ..sent
+        };
+        for wanted in [&first, &third] {
+            let taken_back = not_redirected(&paid(), &both, wanted, "PARAM_ERROR", &because());
+            assert_eq!(taken_back, None);
+        }
+        let told_again = Refund {
+            redirected: Some(repeat),
+            ..both
+        };
+        let other = |after_s| to(Destination::User, first.at.0 + after_s);
+        assert!(
+            is_being_redirected(&told_again, &other(50 + UNDER_WAY_S - 1)),
+            "the repeat's call may be under way"
+        );
+        assert!(!is_being_redirected(&told_again, &other(50 + UNDER_WAY_S)));
     }
 
     #[test]

@@ -1038,6 +1038,7 @@ mod tests {
                 why: "card gone".into(),
             },
             at: AT,
+            told_again_at: None,
         };
         let sent = |to| Refund {
             redirected: Some(li(to)),

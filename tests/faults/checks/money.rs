@@ -201,8 +201,11 @@ pub(super) fn what_goes_to_the_merchant_is_on_record(
             let mut refunds = book.refunds.iter();
             refunds.find(|refund| text(refund, "out_refund_no") == there.out_refund_no)
         });
+        // Nobody sends it there in WeChat Pay's console here, so a person of ours did.
         let is_on_record = here.is_some_and(|refund| {
-            text(refund, "sent_to") == "merchant" && !text(refund, "sent_by").is_empty()
+            let sent_by = text(refund, "sent_by");
+            text(refund, "sent_to") == "merchant"
+                && !["", "WeChat Pay's console"].contains(&sent_by)
         });
         let is_in_the_journal = book.is_some_and(|book| {
             let mut events = book.events.iter();

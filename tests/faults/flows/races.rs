@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use adapters::queues::ReconcileWork;
 use futures_util::future::{FutureExt, LocalBoxFuture};
-use wechatpay_simulator::{ConsoleRefund, Damage, Fault, RefundOutcome, Rule};
+use wechatpay_simulator::{ConsoleRefund, Damage, Endpoint, Fault, RefundOutcome, Rule};
 
 use super::{
     CLOSED, CREATE, CREATE_LATER, NOTHING, PAID, Step, close, create, days, decide, refund,
@@ -32,6 +32,7 @@ impl Race {
             DAYS => Some(7),
             // One side is through between any two calls of the other: that is what these are about.
             CONSOLE_REFUND => Some(1),
+            REDIRECTS => Some(5),
             name if name.ends_with(LATEST_FIRST) => Some(1),
             _ => None,
         }
@@ -48,6 +49,8 @@ impl Race {
 const DAYS: &str = "day-and-day";
 /// The race of the news of a refund from the console with itself.
 const CONSOLE_REFUND: &str = "console-refund-told-twice";
+/// The race of one decision about an abnormal refund with its repeat, of which WeChat Pay takes one.
+const REDIRECTS: &str = "redirect-and-redirect";
 /// How the name of a race ends in which reads side by side are done the other way round.
 const LATEST_FIRST: &str = "-latest-read-first";
 
@@ -67,6 +70,12 @@ const POLL_WORK_TWICE_DELIVERED: Side = |scene, _| poll(scene, WORK).boxed_local
 const ASK_REFUND: Side = |scene, asked| asked.ask(scene, refund("ORDER-1", "R1", 60)).boxed_local();
 const POLL_REQUESTS: Side = |scene, _| poll(scene, REQUESTS).boxed_local();
 const POLL_RESULTS: Side = |scene, _| poll(scene, RESULTS).boxed_local();
+
+const ASK_REDIRECT: Side = |scene, asked| {
+    let to = serde_json::json!({"to": "merchant", "who": "Li", "why": "card gone"});
+    let wish = decide("ORDER-1", "R1", "abnormal", to).or("wechatpay_refused");
+    asked.ask(scene, wish).boxed_local()
+};
 
 /// Takes messages that another may receive at the same time.
 async fn poll(scene: &Scene, url: &str) {
@@ -369,6 +378,29 @@ pub(crate) const RACES: &[Race] = &[
             ("ORDER-1", "refunded|paid"),
             ("ORDER-1 R1", "succeeded|closed"),
         ],
+    },
+    Race {
+        // The call that comes first is refused, for a reason that passes: the decision stands all the same.
+        name: REDIRECTS,
+        before: |play| {
+            Box::pin(async move {
+                PAID(play).await;
+                let fails = RefundOutcome::Abnormal;
+                play.scene.wechat().set_refund_outcome(fails);
+                play.wish(refund("ORDER-1", "R1", 100)).await;
+                play.poll().await;
+                play.pass(Duration::from_secs(6)).await;
+                play.poll().await;
+                let refuses = Fault::Refuse {
+                    status: 400,
+                    code: "PARAM_ERROR".to_owned(),
+                };
+                play.wechat_fault(Rule::times(refuses, 1).at(Endpoint::AbnormalRefund));
+            })
+        },
+        sides: [ASK_REDIRECT, ASK_REDIRECT],
+        after: NOTHING,
+        ends: &[("ORDER-1", "refunded"), ("ORDER-1 R1", "succeeded")],
     },
     Race {
         name: DAYS,

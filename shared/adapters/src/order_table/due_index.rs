@@ -203,9 +203,30 @@ impl OrderTable {
         self.update_refund(
             "note that a refund is on its way again, or not",
             refund,
-            "SET trouble = :trouble, due_shard = :due_shard, due_at = :due_at REMOVE trouble_since, sent_to, sent_by, sent_why, sent_at",
+            "SET trouble = :trouble, due_shard = :due_shard, due_at = :due_at REMOVE trouble_since, sent_to, sent_by, sent_why, sent_at, sent_again_at",
             next,
             [(":trouble", text(trouble))],
+        )
+        .await
+    }
+
+    /// Notes that WeChat Pay is about to be told once more where the money of an abnormal refund goes: nobody takes that back
+    /// before the call is over. `false` when it moved on meanwhile. `refund` is the refund as it was read.
+    ///
+    /// # Errors
+    /// [`TableError`].
+    pub async fn redirect_again(
+        &self,
+        refund: &Refund,
+        again_at: UnixSeconds,
+        next: Due,
+    ) -> Result<bool, TableError> {
+        self.update_refund(
+            "note that a refund is sent on once more",
+            refund,
+            "SET sent_again_at = :sent_again_at, due_shard = :due_shard, due_at = :due_at",
+            next,
+            [(":sent_again_at", number(again_at.0))],
         )
         .await
     }
@@ -298,15 +319,25 @@ impl OrderTable {
             .expression_attribute_values(":tries", number(refund.tries))
             .expression_attribute_values(":due_shard", text(due_shard(next.shard)))
             .expression_attribute_values(":due_at", number(next.at.0));
-        let stands = "#state = :state AND tries = :tries";
-        update = match &refund.redirected {
-            Some(redirected) => update
-                .condition_expression(format!("{stands} AND sent_at = :seen_sent_at"))
-                .expression_attribute_values(":seen_sent_at", number(redirected.at.0)),
-            None => {
-                update.condition_expression(format!("{stands} AND attribute_not_exists(sent_at)"))
+        let mut condition = "#state = :state AND tries = :tries".to_owned();
+        let sent = refund.redirected.as_ref();
+        for (name, seen, at) in [
+            ("sent_at", ":seen_sent_at", sent.map(|sent| sent.at)),
+            (
+                "sent_again_at",
+                ":seen_sent_again_at",
+                sent.and_then(|sent| sent.told_again_at),
+            ),
+        ] {
+            match at {
+                Some(at) => {
+                    condition.push_str(&format!(" AND {name} = {seen}"));
+                    update = update.expression_attribute_values(seen, number(at.0));
+                }
+                None => condition.push_str(&format!(" AND attribute_not_exists({name})")),
             }
-        };
+        }
+        update = update.condition_expression(condition);
         for (name, value) in values {
             update = update.expression_attribute_values(name, value);
         }

@@ -14,6 +14,7 @@
 //! | `overdue_since` | Unix seconds: since when it is a matter for a person that WeChat Pay brings it to no end |
 //! | `decided_by`, `decided_why` | who gave its money free, if a person did |
 //! | `sent_to`, `sent_by`, `sent_why`, `sent_at` | where a person sent its money when it could not be paid out: `merchant` or `user`; who, why, when (Unix seconds) |
+//! | `sent_again_at` | Unix seconds: when somebody last set out to tell WeChat Pay the same once more, by a repeat or a twin of the request |
 //! | `payer_paid_by`, `payer_paid_why`, `payer_paid_at` | who said how the payer was paid whose money went to the merchant |
 //! | `accepted_at` | Unix seconds: when WeChat Pay accepted it, once an answer has said so |
 //! | `created_at`, `slot_at`, `tries` | Unix seconds; how often somebody set out to send it |
@@ -131,7 +132,7 @@ pub(super) fn state_attributes(
 }
 
 /// The attributes of those among them that people's decisions bring without another state.
-pub(super) fn decision_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 7] {
+pub(super) fn decision_attributes(refund: &Refund) -> [(&'static str, Option<AttributeValue>); 8] {
     let redirected = refund.redirected.as_ref();
     let payer_paid = refund.payer_paid.as_ref();
     [
@@ -139,6 +140,12 @@ pub(super) fn decision_attributes(refund: &Refund) -> [(&'static str, Option<Att
         ("sent_by", redirected.map(|sent| text(&sent.decided.who))),
         ("sent_why", redirected.map(|sent| text(&sent.decided.why))),
         ("sent_at", redirected.map(|sent| number(sent.at.0))),
+        (
+            "sent_again_at",
+            redirected
+                .and_then(|sent| sent.told_again_at)
+                .map(|at| number(at.0)),
+        ),
         (
             "payer_paid_by",
             payer_paid.map(|paid| text(&paid.decided.who)),
@@ -207,6 +214,7 @@ fn redirected(fields: &Fields<'_>) -> Result<Option<Redirected>, TableError> {
             why: fields.text("sent_why")?.to_owned(),
         },
         at: UnixSeconds(fields.number("sent_at")?),
+        told_again_at: fields.optional_seconds("sent_again_at")?,
     }))
 }
 
