@@ -242,6 +242,14 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
                 }
             },
         ),
+        Decision::Reject
+            if difference.state == State::Open && is_last && difference.refund_rejected =>
+        {
+            (
+                State::Open,
+                "It is rejected, and no run proposes the refund again. For this amount the difference stays open until two persons have explained it.",
+            )
+        }
         Decision::Reject if difference.state == State::Open && is_last => (
             State::Open,
             "It is rejected, and the difference is as open as before.",
@@ -305,6 +313,7 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
         (State::Open, None) if was_tried(difference) => {
             "read in its history what the run found out; do what that says, then explain it"
         }
+        (State::Open, None) if difference.refund_rejected => REJECTED,
         (State::Open, None) => difference.what_to_do(),
         (State::Proposed, _) => match &difference.wanted {
             Wanted::TakeOn { .. } => {
@@ -336,6 +345,9 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
     }
 }
 
+/// What a person does about a difference that stays open, since more money than one person may explain is not to go back.
+const REJECTED: &str = "its refund is rejected, and no run proposes it again: explain why the money stays, or propose anew what is to become of it";
+
 /// Whether a run has tried to put it right and could not: it would try in vain again. What is told
 /// as one is counted anew by each run, and the next run may take some of it.
 fn was_tried(difference: &Difference) -> bool {
@@ -359,6 +371,9 @@ pub(crate) fn next(difference: &Difference) -> String {
             (Some(refund), _) => of_refund(refund).to_owned(),
             (None, _) if was_tried(difference) => {
                 "A person: look at what the run found out, then explain".to_owned()
+            }
+            (None, _) if difference.refund_rejected => {
+                "A person: explain, or propose anew what is to become of it".to_owned()
             }
             (None, _) if goes_on_by_runs(difference) => "A person: run the day again".to_owned(),
             (None, Remedy::Settle(_)) => "The next run; a person if it stays open".to_owned(),
@@ -1061,6 +1076,14 @@ mod tests {
         );
         let rejected = proposed.decided(Decision::Reject, "li", "no", NOW).unwrap();
         says(&rejected, "nothing if the money stays", "Nobody, unless");
+        let large = Difference {
+            there: None,
+            ..proposed.clone()
+        };
+        let rejected = large.decided(Decision::Reject, "li", "no", NOW).unwrap();
+        says(&rejected, "its refund is rejected", "A person: explain, or");
+        let told = done(Decision::Reject, &rejected).unwrap();
+        assert!(told.contains("no run proposes the refund again"), "{told}");
         let once = proposed
             .decided(Decision::Approve, "li", "yes", NOW)
             .unwrap();

@@ -98,6 +98,7 @@ async fn one(
     let now = desk.clock.now();
     let next = match outcome {
         Outcome::ForAPerson => return Ok(difference.clone()),
+        Outcome::Propose(_) if difference.refund_rejected => return Ok(difference.clone()),
         Outcome::Repaired(why) => difference.repaired(run_id, why, now),
         Outcome::Propose(why) => difference.proposed(run_id, why, now),
         Outcome::GoesBack(refund) => match difference.told(&Followed::of(&refund), run_id, now) {

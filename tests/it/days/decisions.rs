@@ -15,30 +15,14 @@ use payments::{
     },
 };
 use wechatpay_simulator::{
-    ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, WantedDifference,
+    ConsoleRefund, Difference, RefundOutcome, RefundStatus, WantedDifference,
 };
 
 use crate::support::{Bench, MCHID, number};
 
 /// A day that was reconciled, and its one difference: an order was paid twice, and nobody was told.
 async fn a_second_payment(bench: &Bench) -> (BillDate, difference::Difference) {
-    a_second_payment_in(bench, false).await
-}
-
-/// The same, by a preview or a run in earnest.
-async fn a_second_payment_in(bench: &Bench, dry_run: bool) -> (BillDate, difference::Difference) {
-    let day = bench.fresh_day().await;
-    bench.paid("TWICE-1").await;
-    let admin = bench.wechat.admin();
-    bench
-        .in_silence(async {
-            admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
-        })
-        .await;
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, dry_run).await;
-    let [found] = bench.differences_of(day).await.try_into().unwrap();
-    (day, found)
+    bench.paid_twice("TWICE-1", false).await
 }
 
 /// The refund that was approved is sent, WeChat Pay tells how it ended, and the minute's run tells that to the difference.
@@ -104,6 +88,73 @@ async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds
     assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
     bench.reconcile(day, false).await;
     assert_eq!(only(&bench, day).await.state, State::Explained);
+}
+
+/// What people decide about a second payment that is more than one person may explain.
+struct Large<'a> {
+    bench: &'a Bench,
+    day: BillDate,
+}
+
+impl Large<'_> {
+    async fn decide(&self, decision: Decision, person: &str) -> State {
+        let deciding = difference::Deciding {
+            explain_alone: difference::ExplainAlone { max_fen: 99 },
+            ..difference::Deciding::default()
+        };
+        let (why, now) = ("looked at it", self.bench.clock.now());
+        let stands = only(self.bench, self.day).await;
+        let decided = stands.decided_by_rules(decision, &deciding, person, why, now);
+        let decided = decided.unwrap();
+        let saved = self.bench.reconciliation.save_difference(&decided).await;
+        assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
+        decided.state
+    }
+
+    /// The day is run again. How the difference stands then.
+    async fn run_again(&self) -> State {
+        self.bench.reconcile(self.day, false).await;
+        only(self.bench, self.day).await.state
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_a_person_rejected_is_not_proposed_by_a_later_run_until_it_is_opened_again() {
+    let bench = Bench::start().await;
+    let (day, proposed) = a_second_payment(&bench).await;
+    assert_eq!(proposed.amount_fen(), Some(100));
+    let large = Large { bench: &bench, day };
+    assert_eq!(large.decide(Decision::Reject, "li").await, State::Open);
+    let rejected = only(&bench, day).await;
+    for _ in 0..2 {
+        assert_eq!(large.run_again().await, State::Open);
+    }
+    assert_eq!(only(&bench, day).await, rejected, "no run touches it");
+    assert_eq!(ledger(&bench).await.1, "parked", "it waits for people");
+
+    // It is right as it is, say two persons, and a later one that it is not: then a run proposes it as at first.
+    assert_eq!(large.decide(Decision::Explain, "li").await, State::Proposed);
+    assert_eq!(large.run_again().await, State::Proposed);
+    assert_eq!(large.decide(Decision::Reject, "wang").await, State::Open);
+    assert_eq!(
+        large.run_again().await,
+        State::Open,
+        "only the explanation was turned down"
+    );
+    large.decide(Decision::Explain, "li").await;
+    assert_eq!(
+        large.decide(Decision::Approve, "wang").await,
+        State::Explained
+    );
+    assert_eq!(large.run_again().await, State::Explained);
+    assert_eq!(large.decide(Decision::Reopen, "zhao").await, State::Open);
+    assert_eq!(large.run_again().await, State::Proposed);
+
+    // And a person may want it after all.
+    assert_eq!(large.decide(Decision::Reject, "li").await, State::Open);
+    assert_eq!(large.decide(Decision::Propose, "li").await, State::Proposed);
+    assert_eq!(large.run_again().await, State::Proposed);
+    assert_eq!(bench.wechat.admin().refunds().len(), 0, "no money moved");
 }
 
 /// How the one notice in the ledger stands, and under which id.
@@ -282,7 +333,7 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
     let bench = Bench::start().await;
-    let (day, open) = a_second_payment_in(&bench, true).await;
+    let (day, open) = bench.paid_twice("TWICE-1", true).await;
     let admin = bench.wechat.admin();
     let now = bench.clock.now();
     let proposed = open.decided(Decision::Propose, "li", "paid twice", now);

@@ -9,7 +9,7 @@ use payments::reconcile::{
     run::{BillDate, Run},
 };
 use serde_json::json;
-use wechatpay_simulator::{Fault, PlantedDifference, Rule, WantedDifference};
+use wechatpay_simulator::{Fault, PayOptions, PlantedDifference, Rule, WantedDifference};
 
 use super::{Bench, LocalAws, native};
 
@@ -55,6 +55,27 @@ impl Bench {
         self.deliver().await;
         admin.clear_faults(Some(lost.expect("a fault")));
         done
+    }
+
+    /// A day that was reconciled, and its one difference: an order was paid twice, and nobody was told. By a preview or by a
+    /// run in earnest.
+    pub(crate) async fn paid_twice(&self, order_no: &str, dry_run: bool) -> (BillDate, Difference) {
+        let day = self.fresh_day().await;
+        self.paid(order_no).await;
+        let admin = self.wechat.admin();
+        self.in_silence(async {
+            let again = admin.pay_again(order_no, &PayOptions::default());
+            again.expect("a paid order");
+        })
+        .await;
+        self.until(day.plus_days(1), 10, 30).await;
+        self.reconcile(day, dry_run).await;
+        let [found] = self
+            .differences_of(day)
+            .await
+            .try_into()
+            .expect("one difference");
+        (day, found)
     }
 
     /// A part of an order's money goes back, and that is booked.

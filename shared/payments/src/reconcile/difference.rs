@@ -681,6 +681,10 @@ pub struct Difference {
     /// The refund whose money it waits for, or did last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<Followed>,
+    /// A person has said that its money does not go back: no run proposes that again, as long as nobody opens the
+    /// question anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refund_rejected: bool,
     /// Counts its steps; each write names the version it was decided on.
     pub version: u64,
     /// How it came there, the first step is its finding.
@@ -832,6 +836,7 @@ impl Difference {
             state: State::Open,
             wanted: Wanted::Refund,
             refund: None,
+            refund_rejected: false,
             version: 1,
             history: vec![Step {
                 at,
@@ -1052,7 +1057,25 @@ impl Difference {
         if let Some(step) = decided.history.last_mut() {
             step.decision = Some(decision);
         }
-        Ok(Self { wanted, ..decided })
+        let refund_rejected = match (decision, &self.wanted) {
+            (Decision::Propose | Decision::ProposePaid | Decision::Reopen, _) => false,
+            (Decision::Reject, Wanted::Refund | Wanted::TakeOn { .. }) => true,
+            (
+                Decision::Approve
+                | Decision::Reject
+                | Decision::Explain
+                | Decision::Retry
+                | Decision::Release
+                | Decision::Redirect
+                | Decision::PayerPaid,
+                _,
+            ) => self.refund_rejected,
+        };
+        Ok(Self {
+            wanted,
+            refund_rejected,
+            ..decided
+        })
     }
 
     fn wrong_state(&self) -> NotDecided {
@@ -1239,6 +1262,7 @@ impl Difference {
         Some(Self {
             refund: Some(refund),
             wanted: Wanted::Refund,
+            refund_rejected: false,
             ..told
         })
     }
@@ -1372,6 +1396,7 @@ impl Difference {
         let open = self.stepping(Who::Run(run.to_owned()), State::Open, why, at);
         Self {
             wanted: Wanted::Refund,
+            refund_rejected: false,
             ..open
         }
     }
@@ -1877,6 +1902,38 @@ mod tests {
         assert_eq!(turned_down.state, State::Rejected, "as it was before");
         let money = decide(&explained, Decision::Approve, "li").unwrap();
         assert_eq!(money.state, State::Explained, "no money moves by it");
+    }
+
+    #[test]
+    fn a_refund_that_a_person_rejected_stays_rejected_until_somebody_opens_the_question_anew() {
+        let large = Difference {
+            there: of_fen(Some(1_000_000), None).there,
+            ..difference(Kind::DuplicatePayment)
+        };
+        let proposed = large.proposed("run-1", "twice", NOW);
+        let rejected = decide(&proposed, Decision::Reject, "li").unwrap();
+        assert_eq!(
+            (rejected.state, rejected.refund_rejected),
+            (State::Open, true)
+        );
+        let noted = rejected.noted("run-2", "looked at it", NOW);
+        assert!(noted.refund_rejected, "a run opens nothing anew");
+        let explained = decide(&noted, Decision::Explain, "li").unwrap();
+        let turned_down = decide(&explained, Decision::Reject, "wang").unwrap();
+        assert!(turned_down.refund_rejected, "as it was before");
+        let explained = decide(&explained, Decision::Approve, "wang").unwrap();
+        let open = decide(&explained, Decision::Reopen, "zhao").unwrap();
+        assert!(explained.refund_rejected && !open.refund_rejected);
+        let again = decide(&rejected, Decision::Propose, "wang").unwrap();
+        assert!(!again.refund_rejected, "a person wants it after all");
+        let other = of_fen(Some(2_000_000), None);
+        let anew = rejected.with_other_amounts(&other, "run-2", NOW);
+        assert!(!anew.refund_rejected, "that is another matter");
+        let explanation = decide(&large, Decision::Explain, "li").unwrap();
+        let turned_down = decide(&explanation, Decision::Reject, "wang").unwrap();
+        assert!(!turned_down.refund_rejected, "no refund was proposed");
+        let stored = serde_json::to_value(&large).unwrap();
+        assert!(stored.get("refund_rejected").is_none());
     }
 
     #[test]
