@@ -388,6 +388,11 @@ async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_sa
         bench.get_refund("ORDER-1", "R1").await.body["payer_owed"],
         true
     );
+    let order = bench.get_order("ORDER-1").await.body;
+    assert_eq!(
+        (&order["state"], &order["payer_owed"]),
+        (&json!("refunded"), &json!(true))
+    );
 
     let paid = json!({"who": "Zhao", "why": "by bank, slip 12"});
     let closing = "/v1/orders/ORDER-1/refunds/R1/payer-paid";
@@ -400,6 +405,8 @@ async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_sa
     );
     assert!(closed.body.get("payer_owed").is_none() && closed.body.get("what_to_do").is_none());
     assert_eq!(closed.body["payer_paid"]["who"], "Zhao");
+    let order = bench.get_order("ORDER-1").await.body;
+    assert!(order.get("payer_owed").is_none(), "{order}");
     let other = json!({"who": "Li", "why": "in cash"});
     assert_eq!(
         bench.post(closing, &other).await.body["code"],
@@ -577,21 +584,14 @@ async fn a_look_that_began_before_a_decision_takes_none_of_it_away() {
         orders.note_trouble(&looked_at, Some(&trouble), next).await,
         orders.note_trouble(&looked_at, None, next).await,
         orders.forget_redirection(&looked_at, "X", next).await,
+        orders
+            .redirect_again(&looked_at, UnixSeconds(1), next)
+            .await,
         orders.claim_refund(&looked_at, next).await,
     ] {
         assert!(!was_written.unwrap());
     }
     assert_eq!(books(&bench).await.1, decided);
-}
-
-        orders
-            .redirect_again(&looked_at, UnixSeconds(1), next)
-            .await,
-#[tokio::test(flavor = "multi_thread")]
-async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried_out() {
-    let bench = abnormal().await;
-    let admin = bench.wechat.admin().clone();
-    let refuses = Fault::Refuse {
     // Nor does one that began before WeChat Pay was told once more.
     let again = decided.redirected.as_ref().unwrap();
     let again = again.next_told_at(bench.clock.now());
@@ -601,6 +601,13 @@ async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried
     assert!(!forgot.unwrap());
     let (_, told_again) = books(&bench).await;
     assert_eq!(told_again.redirected.unwrap().told_again_at, Some(again));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried_out() {
+    let bench = abnormal().await;
+    let admin = bench.wechat.admin().clone();
+    let refuses = Fault::Refuse {
         status: 400,
         code: "PARAM_ERROR".to_owned(),
     };
@@ -632,13 +639,6 @@ async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn another_card_of_the_payer_s_is_not_answered_as_if_it_had_been_told_to_wechat_pay() {
-    let bench = abnormal().await;
-    let card = |number: &str| {
-        json!({
-            "to": "user", "bank_type": "ICBC_DEBIT", "bank_account": number, "real_name": "李雷",
-            "who": "Wang", "why": "the payer named another card",
 #[tokio::test(flavor = "multi_thread")]
 async fn what_wechat_pay_refused_is_not_taken_back_while_another_call_of_the_same_decision_is_under_way()
  {
@@ -719,6 +719,13 @@ async fn a_decision_that_was_told_twice_and_refused_twice_is_asked_about_anew_in
     assert_eq!(bench.post(REDIRECT, &other).await.status, 202);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn another_card_of_the_payer_s_is_not_answered_as_if_it_had_been_told_to_wechat_pay() {
+    let bench = abnormal().await;
+    let card = |number: &str| {
+        json!({
+            "to": "user", "bank_type": "ICBC_DEBIT", "bank_account": number, "real_name": "李雷",
+            "who": "Wang", "why": "the payer named another card",
         })
     };
     assert_eq!(bench.post(REDIRECT, &card("6222")).await.status, 202);

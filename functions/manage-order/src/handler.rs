@@ -160,7 +160,7 @@ impl Request<'_> {
                 Err(error) => warn!(order_no, error = %Chain(&error), "WeChat Pay was not asked"),
             }
         }
-        Ok(self.shown(StatusCode::OK, &order))
+        self.shown(&order).await
     }
 
     async fn is_worth_asking(&self, order: &Order) -> bool {
@@ -250,9 +250,9 @@ impl Request<'_> {
         match judge_order(&order) {
             Closable::Paid => Err(Problem::order_paid()),
             Closable::Over if before == Closable::Over => {
-                Ok(view::replayed(self.shown(StatusCode::OK, &order)))
+                Ok(view::replayed(self.shown(&order).await?))
             }
-            Closable::Over => Ok(self.shown(StatusCode::OK, &order)),
+            Closable::Over => self.shown(&order).await,
             // WeChat Pay's word is out; the sweep goes on when the order is due.
             Closable::Closing | Closable::Open => {
                 let now = self.desk.clock.now();
@@ -559,8 +559,17 @@ impl Request<'_> {
         view::refund_accepted(refund, paused_until, now, LOOK_AFTER_S)
     }
 
-    fn shown(&self, status: StatusCode, order: &Order) -> Response<String> {
-        view::answer(status, &view::order(order, self.desk.clock.now()))
+    /// The order as it stands. Its refunds are read where it ever had any.
+    async fn shown(&self, order: &Order) -> Result<Response<String>, Problem> {
+        let refunds = if order.refunds.count > 0 {
+            let refunds = self.desk.orders.refunds(&order.order_no).await;
+            refunds.map_err(|error| Problem::unavailable(&error))?
+        } else {
+            Vec::new()
+        };
+        let now = self.desk.clock.now();
+        let view = view::order_and_refunds(order, &refunds, now);
+        Ok(view::answer(StatusCode::OK, &view))
     }
 }
 

@@ -14,6 +14,16 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{books::what_to_do, problem::Problem};
 
+/// The order as JSON, as it stands at `now`, with what its refunds owe its payer.
+pub fn order_and_refunds(of: &Order, refunds: &[Refund], now: UnixSeconds) -> Value {
+    let mut view = order(of, now);
+    let is_owed = refunds.iter().any(Refund::owes_its_payer);
+    if let Some(fields) = view.as_object_mut().filter(|_| is_owed) {
+        fields.insert("payer_owed".to_owned(), json!(true));
+    }
+    view
+}
+
 /// The order as JSON, as it stands at `now`: a prepay value is shown only while a payer can use it.
 pub fn order(order: &Order, now: UnixSeconds) -> Value {
     let mut view = Map::new();

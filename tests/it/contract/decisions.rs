@@ -272,6 +272,11 @@ async fn every_answer_about_a_payer_who_is_owed_is_described_by_the_contract() {
     let shown = bench.client.get(&path(REFUND, "ORDER-1", "R1"), &bench);
     let shown = held(&bench, REFUND, shown, 200).await;
     assert_eq!(shown.body["payer_owed"], true, "{}", shown.body);
+    let order = async || {
+        let get = bench.client.get("/v1/orders/ORDER-1", &bench);
+        held(&bench, "/v1/orders/{order_no}", get, 200).await.body
+    };
+    assert_eq!(order().await["payer_owed"], true);
 
     held(&bench, PAYER_PAID, post(&json!({"who": "li"})), 400).await;
     let large = json!({"who": "li", "why": "x".repeat(17_000)});
@@ -288,6 +293,7 @@ async fn every_answer_about_a_payer_who_is_owed_is_described_by_the_contract() {
     .await;
     let closed = held(&bench, PAYER_PAID, post(&paid), 200).await;
     assert_eq!(closed.body["payer_paid"]["why"], "by bank");
+    assert!(order().await.get("payer_owed").is_none());
     let events = "/v1/orders/{order_no}/events";
     let listed = bench.client.get("/v1/orders/ORDER-1/events", &bench);
     held(&bench, events, listed, 200).await;
