@@ -10,6 +10,7 @@ pub(crate) enum Function {
     ReceiveCallback,
     ProcessPayment,
     Reconcile,
+    Console,
 }
 
 impl Function {
@@ -20,6 +21,7 @@ impl Function {
             Self::ReceiveCallback => "receive-callback",
             Self::ProcessPayment => "process-payment",
             Self::Reconcile => "reconcile",
+            Self::Console => "console",
         }
     }
 }

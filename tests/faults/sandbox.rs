@@ -38,6 +38,7 @@ pub(crate) enum Desk {
     ReceiveCallback(receive_callback::desk::Desk),
     ProcessPayment(Box<process_payment::desk::Desk>),
     Reconcile(Box<reconcile::desk::Desk>),
+    Console(Box<console::desk::Desk>),
 }
 
 /// Where sandboxes of one scene are built.
@@ -118,6 +119,10 @@ impl Site {
             Function::Reconcile => {
                 let desk = open!(reconcile, variables, &aws, clock, random);
                 Desk::Reconcile(Box::new(desk))
+            }
+            Function::Console => {
+                let desk = open!(console, variables, &aws, clock, random);
+                Desk::Console(Box::new(desk))
             }
         };
         Sandbox {

@@ -25,6 +25,7 @@ use aws_lc_rs::{
 };
 use axum::{Router, extract::State, http::HeaderMap, routing::post};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use lambda_http::request::RequestContext;
 use serde_json::{Map, Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 use wechatpay_simulator::{
@@ -60,6 +61,9 @@ pub(crate) const WORK: &str = "http://aws.invalid/000000000000/reconcile-work";
 
 /// Where bills are kept.
 pub(crate) const EVIDENCE: &str = "evidence";
+
+/// Who may use the console.
+const CONSOLE_GROUP: &str = "finance";
 
 /// A scene.
 pub(crate) struct Scene {
@@ -287,7 +291,10 @@ impl Scene {
                     Desk::ManageOrder(desk) => {
                         manage_order::handler::manage(desk, parts, body).await
                     }
-                    Desk::ReceiveCallback(_) | Desk::ProcessPayment(_) | Desk::Reconcile(_) => {
+                    Desk::ReceiveCallback(_)
+                    | Desk::ProcessPayment(_)
+                    | Desk::Reconcile(_)
+                    | Desk::Console(_) => {
                         unreachable!("no function of the API")
                     }
                 })
@@ -297,6 +304,40 @@ impl Scene {
             self.remember_value(answer);
         }
         answer
+    }
+
+    /// A person sends a form of the console's, once. The status; `None` when no answer came.
+    pub(crate) async fn send_form(&self, person: &str, path: &str, form: String) -> Option<u16> {
+        let claims = json!({
+            "email": format!("{person}@example.com"),
+            "email_verified": "true",
+            "cognito:groups": format!("[{CONSOLE_GROUP}]"),
+        });
+        let context =
+            json!({"authorizer": {"jwt": {"claims": claims}}, "http": {"method": "POST"}});
+        let context = serde_json::from_value(context).expect("a context of the gateway's");
+        let request = http::Request::post(path)
+            .header("host", "console.example.com")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", "same-origin")
+            .extension(RequestContext::ApiGatewayV2(context))
+            .body(());
+        let (parts, ()) = request.expect("a request").into_parts();
+        let answer = self
+            .within(Function::Console, async |sandbox| match &sandbox.desk {
+                Desk::Console(desk) => {
+                    console::handler::serve(desk, parts, form.into_bytes()).await
+                }
+                Desk::CreateOrder(_)
+                | Desk::ManageOrder(_)
+                | Desk::ReceiveCallback(_)
+                | Desk::ProcessPayment(_)
+                | Desk::Reconcile(_) => {
+                    unreachable!("not the function of the console")
+                }
+            })
+            .await;
+        answer.map(|answer| answer.status().as_u16())
     }
 
     /// Hands a callback to its function, as the gateway does. The status that WeChat Pay gets; 500 when the sandbox dies.
@@ -314,7 +355,8 @@ impl Scene {
                     Desk::CreateOrder(_)
                     | Desk::ManageOrder(_)
                     | Desk::ProcessPayment(_)
-                    | Desk::Reconcile(_) => {
+                    | Desk::Reconcile(_)
+                    | Desk::Console(_) => {
                         unreachable!("not the function of callbacks")
                     }
                 }
@@ -393,7 +435,8 @@ impl Scene {
                     Desk::CreateOrder(_)
                     | Desk::ManageOrder(_)
                     | Desk::ReceiveCallback(_)
-                    | Desk::Reconcile(_) => {
+                    | Desk::Reconcile(_)
+                    | Desk::Console(_) => {
                         unreachable!("not the function of queues")
                     }
                 }
@@ -419,7 +462,8 @@ impl Scene {
                 Desk::CreateOrder(_)
                 | Desk::ManageOrder(_)
                 | Desk::ReceiveCallback(_)
-                | Desk::ProcessPayment(_) => {
+                | Desk::ProcessPayment(_)
+                | Desk::Console(_) => {
                     unreachable!("not the function of the sweep and of days")
                 }
             })
@@ -657,6 +701,8 @@ fn environment(tables: &Tables, notify_url: &str) -> BTreeMap<String, String> {
         ("RECONCILE_WORK_QUEUE_URL", WORK),
         ("RECONCILE_REPAIRS", "true"),
         ("EVIDENCE_BUCKET", EVIDENCE),
+        ("CONSOLE_AUTH", "jwt"),
+        ("CONSOLE_GROUP", CONSOLE_GROUP),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()

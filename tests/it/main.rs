@@ -36,6 +36,7 @@ mod ledger;
 mod looking;
 mod odd_shapes;
 mod one_command;
+mod payer_owed;
 mod refunds;
 mod request_ids;
 mod runbooks;

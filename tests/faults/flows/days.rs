@@ -9,6 +9,7 @@ use payments::{
         difference::{About, Deciding, Decision, Difference, Kind, Side},
         run::BillDate,
     },
+    refund_decision::{PersonDecision, What},
 };
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{
@@ -17,14 +18,17 @@ use wechatpay_simulator::{
 
 use super::{Flow, NOTHING, Step, create, refund};
 use crate::{
+    books::{Books, text},
     play::{Play, Until},
     scene::{BEGIN_S, Scene, WORK},
 };
 
 /// How often the queue of days may have to be waited for.
 const ROUNDS_MAX: u32 = 100;
+/// How often a person presses a button in the console at most, until it answers.
+const PRESSES_MAX: u32 = 5;
 /// The flows whose cases are too many for every day, and of how many of them one is played then.
-pub(super) const LONG: [(&str, usize); 10] = [
+pub(super) const LONG: [(&str, usize); 11] = [
     ("day", 11),
     ("day-previewed", 29),
     ("day-in-parts", 23),
@@ -33,7 +37,8 @@ pub(super) const LONG: [(&str, usize); 10] = [
     ("day-refund-closed", 23),
     ("day-nobodys-money", 7),
     ("day-refund-abnormal", 7),
-    ("day-payer-paid", 7),
+    ("day-payer-paid", 17),
+    ("day-payer-paid-anew", 41),
     ("day-taken-on-again", 7),
 ];
 
@@ -182,24 +187,38 @@ pub(super) const FLOWS: &[Flow] = &[
         ],
     },
     Flow {
-        // The money of an approved refund went to the merchant's own account, and a person said how
-        // the payer was paid.
+        // The money of an approved refund went to the merchant's own account, and a person says in
+        // the console how the payer was paid.
         name: "day-payer-paid",
-        before: |play| {
+        before: PAYER_IS_OWED,
+        acts: |play| {
             Box::pin(async move {
-                play.abnormal_refund_is_to_go_to_the_merchant().await;
+                play.presses("li", "payer_paid").await;
                 play.work_off_days().await;
-                play.calm(Until::Soon).await;
-                play.decided(Decision::PayerPaid).await;
             })
         },
-        acts: WORK_OFF,
-        after: NOTHING,
-        ends: &[
-            ("ORDER-1", "paid"),
-            ("day differences", "1"),
-            ("day duplicate_payment ORDER-1", "explained"),
-        ],
+        after: |play| Box::pin(async move { play.payer_is_said_to_be_paid_by(&["li"]) }),
+        ends: PAYER_PAID_ENDS,
+    },
+    Flow {
+        // Somebody opens that again, and another person says anew how the payer was paid.
+        name: "day-payer-paid-anew",
+        before: |play| {
+            Box::pin(async move {
+                PAYER_IS_OWED(play).await;
+                play.presses("li", "payer_paid").await;
+                play.work_off_days().await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.presses("zhao", "reopen").await;
+                play.presses("wang", "payer_paid").await;
+                play.work_off_days().await;
+            })
+        },
+        after: |play| Box::pin(async move { play.payer_is_said_to_be_paid_by(&["li", "wang"]) }),
+        ends: PAYER_PAID_ENDS,
     },
     Flow {
         // A restore of the tables lost an order that was paid. Two persons say whose it was.
@@ -253,6 +272,22 @@ pub(super) const SECOND_PAYMENT_IS_APPROVED: Step = |play| {
     })
 };
 
+/// The money of a refund that two persons approved has arrived on the merchant's own account.
+const PAYER_IS_OWED: Step = |play| {
+    Box::pin(async move {
+        play.abnormal_refund_is_to_go_to_the_merchant().await;
+        play.work_off_days().await;
+        play.calm(Until::Soon).await;
+    })
+};
+
+/// What becomes of a payer who is owed and was paid by other means.
+const PAYER_PAID_ENDS: &[(&str, &str)] = &[
+    ("ORDER-1", "paid"),
+    ("day differences", "1"),
+    ("day duplicate_payment ORDER-1", "explained"),
+];
+
 /// What becomes of a second payment that two persons approved.
 pub(super) const APPROVED_ENDS: &[(&str, &str)] = &[
     ("ORDER-1", "paid"),
@@ -302,6 +337,24 @@ impl Scene {
         let body = serde_json::to_string(work).expect("JSON");
         let now_ms = self.clock.now_ms();
         self.cloud.queues().send(WORK, body, now_ms);
+    }
+
+    /// The day's one difference, as a person has it before them.
+    async fn one_difference(&self) -> Difference {
+        let date = yesterday(self.clock.now());
+        let page = self.days.differences(date, None, 2).await.expect("a table");
+        let [one] = page.items.try_into().expect("one difference");
+        one
+    }
+
+    /// A person presses a button of that page, once. The status; `None` when no answer came.
+    async fn press(&self, person: &str, decision: &str, stands: &Difference) -> Option<u16> {
+        let Difference {
+            date, id, version, ..
+        } = stands;
+        let path = format!("/console/{date}/differences/{id}");
+        let form = format!("decision={decision}&why=says+{person}&version={version}");
+        self.send_form(person, &path, form).await
     }
 }
 
@@ -418,6 +471,44 @@ impl Play {
         let proposed = found.proposed("run-1", "to be given back", now);
         let saved = days.save_difference(&proposed).await;
         assert_eq!(saved.expect("a table"), Saved::Yes);
+    }
+
+    /// A person opens the page of the day's one difference and presses a button there until the console has answered.
+    async fn presses(&mut self, person: &str, decision: &str) {
+        let stands = self.scene.one_difference().await;
+        let mut status = None;
+        for _ in 0..PRESSES_MAX {
+            let what = format!("{person} presses {decision} in the console");
+            let press = self.scene.press(person, decision, &stands);
+            status = self.scene.act(what, press).await;
+            if status == Some(303) {
+                return;
+            }
+        }
+        self.require("the console answers", false, || {
+            format!("{person}, {decision}: {status:?}")
+        });
+    }
+
+    /// These said one after the other how the payer was paid, each once; the last one's word stands.
+    fn payer_is_said_to_be_paid_by(&mut self, persons: &[&str]) {
+        let books = Books::read(&self.scene);
+        let book = &books.orders["ORDER-1"];
+        let said: Vec<String> = book
+            .events
+            .iter()
+            // The payment that it gives back has an event of its own.
+            .filter(|event| text(event, "subject").starts_with("refund"))
+            .filter_map(|event| PersonDecision::of_text(text(event, "decision")))
+            .filter(|decision| decision.what == What::PayerPaid)
+            .map(|decision| decision.who)
+            .collect();
+        let stands = text(&book.refunds[0], "payer_paid_by");
+        let expected = persons.iter().map(|name| format!("{name}@example.com"));
+        let fits =
+            said.iter().cloned().eq(expected) && said.last().is_some_and(|last| last == stands);
+        let found = format!("{said:?} said so, and {stands} is on record");
+        self.require("how a payer was paid is on record once", fits, || found);
     }
 
     /// A person decides about each difference of the day, another one each time, and the console sends it on.

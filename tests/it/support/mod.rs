@@ -204,6 +204,15 @@ impl Bench {
         self.reconcile = open!(reconcile, &*vars, aws, clock, random);
     }
 
+    /// The console is deployed anew with another setting.
+    pub(crate) async fn set_console(&mut self, name: &str, value: &str) {
+        let mut vars = self.vars.clone();
+        vars.insert(name.to_owned(), value.to_owned());
+        let local = LocalAws::get().await;
+        self.console = console::Consoles::open(&vars, local, &self.aws, &self.clock, &self.random);
+        self.vars = vars;
+    }
+
     /// Another client of the API, with a key of its own.
     pub(crate) async fn another_client(&self, name: &str) -> Client {
         Client::register(&self.keys, name, &self.random).await

@@ -1,0 +1,329 @@
+//! A payer who is owed, by the console's forms: from a refund that could not be paid out to a person's word of how the payer was
+//! paid. And up to which amount that word is one person's.
+
+use adapters::testing::{Fault, Match};
+use http::{Request, Response};
+use payments::reconcile::{
+    difference::{Difference, Kind, State},
+    run::BillDate,
+};
+use serde_json::{Value, json};
+use wechatpay_simulator::RefundOutcome;
+
+use crate::support::Bench;
+
+/// The difference of one order, as staff have it before them.
+struct Desk<'a> {
+    bench: &'a Bench,
+    day: BillDate,
+    id: String,
+    order_no: &'static str,
+}
+
+/// A person with a token of the console's group.
+fn claims(person: &str) -> Option<Value> {
+    Some(json!({
+        "email": format!("{person}@example.com"),
+        "email_verified": "true",
+        "cognito:groups": "[finance]",
+    }))
+}
+
+impl Desk<'_> {
+    fn path(&self) -> String {
+        format!("/console/{}/differences/{}", self.day, self.id)
+    }
+
+    /// The page, as this person's browser shows it.
+    async fn page(&self, person: &str) -> String {
+        let request = Request::get(self.path()).body(String::new());
+        let request = request.expect("a request");
+        let page = Box::pin(self.bench.console(claims(person), request)).await;
+        assert_eq!(page.status(), 200);
+        page.into_body()
+    }
+
+    /// The version in a page's form.
+    fn version(page: &str) -> u64 {
+        let (_, rest) = page
+            .split_once("name=\"version\" value=\"")
+            .expect("a form with its version");
+        let (version, _) = rest.split_once('"').expect("a value");
+        version.parse().expect("a number")
+    }
+
+    /// A person presses a button on the page of this version.
+    async fn presses(
+        &self,
+        person: &str,
+        (decision, why): (&str, &str),
+        version: u64,
+    ) -> Response<String> {
+        let form = format!(
+            "decision={decision}&why={}&version={version}",
+            why.replace(' ', "+")
+        );
+        let request = Request::post(self.path())
+            .header("host", "pay.example.com")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", "same-origin")
+            .body(form)
+            .expect("a request");
+        Box::pin(self.bench.console(claims(person), request)).await
+    }
+
+    /// A person opens the page, finds the button there and presses it.
+    async fn decides(&self, person: &str, decision: &str, why: &str) {
+        let page = self.page(person).await;
+        let button = format!("value=\"{decision}\">");
+        assert!(page.contains(&button), "no button {decision} in {page}");
+        let version = Self::version(&page);
+        let answer = self.presses(person, (decision, why), version).await;
+        let location = format!("{}?done={decision}", self.path());
+        assert_eq!(answer.status(), 303, "{}", answer.body());
+        assert_eq!(answer.headers()["location"], location.as_str());
+    }
+
+    /// The same, and what is decided is carried out.
+    async fn decides_and_done(&self, person: &str, decision: &str, why: &str) {
+        self.decides(person, decision, why).await;
+        assert_eq!(Box::pin(self.bench.work_off_days()).await, 0);
+    }
+
+    async fn stands(&self) -> Difference {
+        let read = self.bench.reconciliation.difference(self.day, &self.id);
+        read.await.expect("a table").expect("the difference")
+    }
+
+    /// Who is on record in the order's journal for what was said of its refund, and how the payer was paid, oldest first.
+    async fn journal(&self) -> Vec<(String, String)> {
+        let path = format!("/v1/orders/{}/events", self.order_no);
+        let events = Box::pin(self.bench.get(&path)).await.body;
+        let events = events["events"].as_array().expect("events");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        // The payment that it gives back has an event of its own.
+        let of_the_refund = events.iter().filter(|event| event["subject"] == "refund");
+        let decisions = of_the_refund.map(|event| &event["decision"]);
+        decisions
+            .filter(|decision| decision["what"] == "payer_paid")
+            .map(|decision| (text(&decision["who"]), text(&decision["why"])))
+            .collect()
+    }
+}
+
+/// An order was paid twice. The refund of its second payment, which two persons approved, could not be paid out, and two persons
+/// sent its money to the merchant, where it has arrived.
+async fn sent_to_the_merchant(bench: &Bench) -> Desk<'_> {
+    let (day, found) = Box::pin(bench.paid_twice("TWICE-1", false)).await;
+    let desk = Desk {
+        bench,
+        day,
+        id: found.id,
+        order_no: "TWICE-1",
+    };
+    let admin = bench.wechat.admin();
+    admin.set_refund_outcome(RefundOutcome::Abnormal);
+    Box::pin(desk.decides("li", "approve", "paid twice")).await;
+    Box::pin(desk.decides_and_done("wang", "approve", "so it is")).await;
+    Box::pin(the_refund_ends(bench)).await;
+    admin.set_refund_outcome(RefundOutcome::Success);
+    Box::pin(desk.decides("li", "redirect", "the card is gone")).await;
+    Box::pin(desk.decides_and_done("wang", "approve", "asked the payer")).await;
+    Box::pin(the_refund_ends(bench)).await;
+    desk
+}
+
+/// The refund is sent, WeChat Pay tells how it ended, and the minute's run tells that to the difference.
+async fn the_refund_ends(bench: &Bench) {
+    assert_eq!(Box::pin(bench.work_off()).await, 0);
+    bench.advance(std::time::Duration::from_secs(60)).await;
+    assert_eq!(Box::pin(bench.work_off()).await, 0);
+    Box::pin(bench.sweep()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_in_the_console_how_it_was_paid()
+ {
+    let bench = Bench::start().await;
+    let desk = Box::pin(sent_to_the_merchant(&bench)).await;
+    let page = desk.page("zhao").await;
+    for words in [
+        "on the merchant’s own account",
+        "A person: pay the payer, then say how",
+        "li@example.com and wang@example.com",
+    ] {
+        assert!(page.contains(words), "{words} is not in {page}");
+    }
+    assert_eq!(desk.stands().await.state, State::Open);
+    assert_eq!(bench.get_order("TWICE-1").await.body["payer_owed"], true);
+    let refused = desk
+        .presses("zhao", ("explain", "it is fine"), Desk::version(&page))
+        .await;
+    assert_eq!(refused.status(), 409, "nobody explains it away");
+    assert!(refused.body().contains("pay the payer, then say how"));
+
+    // Zhao and Li have the same page before them, and press at the same time.
+    let version = Desk::version(&page);
+    let (zhao, li) = (
+        ("payer_paid", "by bank, slip 12"),
+        ("payer_paid", "in cash"),
+    );
+    let both = tokio::join!(
+        desk.presses("zhao", zhao, version),
+        desk.presses("li", li, version)
+    );
+    let statuses = [both.0.status().as_u16(), both.1.status().as_u16()];
+    let (who, said, other) = match statuses {
+        [303, 409] => ("zhao", zhao, ("li", li, both.1)),
+        [409, 303] => ("li", li, ("zhao", zhao, both.0)),
+        other => panic!("{other:?}"),
+    };
+    assert!(other.2.body().contains("Changed in the meantime"));
+    // And each once more, since a browser may repeat it.
+    let repeat = desk.presses(who, said, version).await;
+    assert_eq!(repeat.status(), 303, "{}", repeat.body());
+    let late = desk.presses(other.0, other.1, version).await;
+    assert_eq!(late.status(), 409);
+    assert_eq!(Box::pin(bench.work_off_days()).await, 0);
+
+    let named = (format!("{who}@example.com"), said.1.to_owned());
+    let closed = desk.stands().await;
+    assert_eq!(closed.state, State::Explained);
+    assert_eq!(desk.journal().await, std::slice::from_ref(&named));
+    let page = desk.page("zhao").await;
+    for words in ["Explained", named.0.as_str(), said.1] {
+        assert!(page.contains(words), "{words} is not in {page}");
+    }
+    let refunds = bench.get("/v1/orders/TWICE-1/refunds").await.body;
+    let [refund] = refunds["refunds"].as_array().expect("refunds").as_slice() else {
+        panic!("{refunds}")
+    };
+    assert_eq!(refund["payer_paid"]["who"], named.0);
+    assert!(refund.get("payer_owed").is_none());
+    let order = bench.get_order("TWICE-1").await.body;
+    assert!(order.get("payer_owed").is_none(), "{order}");
+    for notice in bench.notices().await {
+        assert_eq!(notice["status"], "decided", "{notice:?}");
+    }
+
+    // Hours later the form is sent once more, by each of them.
+    bench.advance(std::time::Duration::from_secs(7_200)).await;
+    for (person, said, status) in [(who, said, 303), (other.0, other.1, 409)] {
+        let answer = desk.presses(person, said, version).await;
+        assert_eq!(answer.status().as_u16(), status, "{person}");
+    }
+    Box::pin(bench.sweep()).await;
+    Box::pin(bench.reconcile(desk.day, false)).await;
+    assert_eq!(desk.stands().await, closed, "nothing happened twice");
+    assert_eq!(desk.journal().await, [named]);
+}
+
+/// Where somebody dies.
+const DEATHS: [Fault; 2] = [Fault::DieBefore, Fault::DieAfter];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_console_or_the_run_died_at()
+ {
+    let bench = Bench::start().await;
+    let desk = Box::pin(sent_to_the_merchant(&bench)).await;
+    let mut said = Vec::new();
+    // It is opened again each time, and said anew.
+    for of_the_console in [true, false] {
+        for death in DEATHS {
+            let mut calls = 0;
+            loop {
+                let why = format!("by bank, slip {}", said.len());
+                let page = desk.page("zhao").await;
+                let version = Desk::version(&page);
+                let presses = async || {
+                    let pressed = ("payer_paid", why.as_str());
+                    desk.presses("zhao", pressed, version).await.status()
+                };
+                let dies = || bench.wire.break_after(Match::any(), calls, 1, death);
+                let has_died = if of_the_console {
+                    dies();
+                    Box::pin(bench.wire.until_death(presses())).await.is_none()
+                } else {
+                    assert_eq!(presses().await, 303);
+                    dies();
+                    let work = bench.wire.until_death(bench.work_off_days());
+                    Box::pin(work).await.is_none()
+                };
+                bench.wire.mend();
+                // The person presses the button again, and with that the work is handed over again.
+                assert_eq!(presses().await, 303, "{death:?} at call {calls}");
+                assert_eq!(Box::pin(bench.work_off_days()).await, 0);
+                said.push(("zhao@example.com".to_owned(), why));
+                assert_eq!(desk.journal().await, said, "{death:?} at call {calls}");
+                let stands = desk.stands().await;
+                assert_eq!(stands.state, State::Explained, "{death:?} at call {calls}");
+                desk.decides("wang", "reopen", "no such slip").await;
+                if !has_died {
+                    break;
+                }
+                calls += 1;
+            }
+            let least = if of_the_console { 3 } else { 5 };
+            assert!(calls >= least, "{calls} calls only");
+        }
+    }
+    let page = desk.page("li").await;
+    assert!(page.contains("Open again"), "{page}");
+    assert_eq!(bench.wechat.admin().refunds().len(), 1, "no money moved");
+}
+
+/// The variable of the console that a parameter of the template is handed over by.
+fn variable_of(parameter: &str) -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml");
+    let template = std::fs::read_to_string(path).expect("the template");
+    let mut handed = template
+        .lines()
+        .filter_map(|line| line.split_once(": !Ref "))
+        .filter(|(_, value)| *value == parameter);
+    let (name, _) = handed.next().expect("a variable");
+    assert_eq!(handed.next(), None);
+    name.trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_person_alone_explains_or_rejects_up_to_the_amount_that_is_deployed_and_not_a_fen_more()
+{
+    let mut bench = Bench::start().await;
+    let variable = variable_of("ExplainAloneMaxFen");
+    // Below what is so by default, and above it.
+    for max_fen in [777, 5_000_000] {
+        bench.set_console(&variable, &max_fen.to_string()).await;
+        for (fen, alone) in [(max_fen - 1, true), (max_fen, true), (max_fen + 1, false)] {
+            let found = |kind| {
+                let mut found = bench.difference(kind, &format!("books-{fen}"));
+                found.there.as_mut().expect("a side").amount_fen = Some(fen);
+                found.here = None;
+                found
+            };
+            let explained = found(Kind::AmountDiffers);
+            let second = found(Kind::DuplicatePayment);
+            let proposed = second.proposed("run-1", "twice", bench.clock.now());
+            bench.write_difference(explained.clone(), &[]).await;
+            let steps = std::slice::from_ref(&proposed);
+            bench.write_difference(second, steps).await;
+            for (one, decision, by_one, by_the_first_of_two) in [
+                (explained, "explain", State::Explained, State::Proposed),
+                (proposed, "reject", State::Rejected, State::Open),
+            ] {
+                let desk = Desk {
+                    bench: &bench,
+                    day: one.date,
+                    id: one.id,
+                    order_no: "",
+                };
+                desk.decides("li", decision, "looked at it").await;
+                let expected = if alone { by_one } else { by_the_first_of_two };
+                assert_eq!(
+                    desk.stands().await.state,
+                    expected,
+                    "{decision} of {fen} fen, {max_fen} at most"
+                );
+            }
+        }
+    }
+}
