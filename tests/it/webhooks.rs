@@ -359,6 +359,8 @@ struct ReceiverState {
     answers: VecDeque<(Duration, Response)>,
     /// Nobody is answered before so many are there.
     wait_for: usize,
+    /// How long each answer takes, by this clock.
+    takes: Option<(Clock, Duration)>,
 }
 
 impl Receiver {
@@ -395,6 +397,11 @@ impl Receiver {
         self.state.lock().expect("not poisoned").answers.clear();
     }
 
+    /// Each answer takes so long by a clock that is moved by hand.
+    fn takes(&self, clock: &Clock, took: Duration) {
+        self.state.lock().expect("not poisoned").takes = Some((clock.clone(), took));
+    }
+
     pub(crate) fn wait_for(&self, count: usize) {
         self.state.lock().expect("not poisoned").wait_for = count;
     }
@@ -416,6 +423,9 @@ async fn take(
     let answer = {
         let mut state = state.lock().expect("not poisoned");
         state.got.push(Got { headers, body });
+        if let Some((clock, took)) = &state.takes {
+            clock.advance(*took);
+        }
         state.answers.pop_front()
     };
     let (pause, answer) = answer.unzip();
@@ -1032,18 +1042,61 @@ async fn a_receiver_that_is_slow_and_answers_leaves_half_of_the_time_to_the_othe
     let scene = Scene::start().await;
     let kiosk = Receiver::start().await;
     scene.set_up("kiosk", &kiosk.url(), 7).await;
-    let took = Duration::from_millis(3_100);
-    scene.receiver.answer_after(took, StatusCode::NO_CONTENT);
+    scene.receiver.takes(&scene.clock, Duration::from_secs(7));
     assert_eq!(scene.again("ORDER-1", 1).await, 0, "taken all the same");
     assert_eq!(scene.again("ORDER-2", 1).await, 1, "left alone");
+    assert_eq!(scene.hidden.times_s(), [7], "not sooner than it is asked");
     let mut of_kiosk = event("ORDER-3", 2);
     of_kiosk.client_id = ClientId::new("kiosk");
     scene.publish(&of_kiosk).await;
     assert_eq!(scene.work_off().await, 0);
     assert_eq!(kiosk.ids(), ["ORDER-3_2"]);
-    scene.clock.advance(Duration::from_secs(4));
+    scene.clock.advance(Duration::from_secs(7));
     assert_eq!(scene.again("ORDER-2", 2).await, 0);
     assert_eq!(scene.receiver.ids(), ["ORDER-1_1", "ORDER-2_1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many_there_are() {
+    for count in [1, 2, 4] {
+        let scene = Scene::start().await;
+        let took = Duration::from_secs(7);
+        let mut slow = Vec::new();
+        for n in 0..count {
+            let receiver = Receiver::start().await;
+            let client_id = format!("slow-{n}");
+            scene.set_up(&client_id, &receiver.url(), 7).await;
+            receiver.takes(&scene.clock, took);
+            slow.push((client_id, receiver));
+        }
+        // One event of a slow receiver after the other, each second that none of them is waited for, and then one of a fast one.
+        let (mut fast, mut waited) = (0, 0);
+        while fast < 300 {
+            for (client_id, receiver) in &slow {
+                let mut event = event("ORDER-1", 1);
+                event.client_id = ClientId::new(client_id.as_str());
+                let before = receiver.got().len();
+                let record = record_of("slow", on_the_bus(&event), 1);
+                scene.process(vec![record], PLENTY_MS).await;
+                if receiver.got().len() > before {
+                    waited += took.as_secs();
+                    fast += took.as_secs();
+                }
+            }
+            scene.clock.advance(Duration::from_secs(1));
+            assert_eq!(scene.again(&format!("ORDER-{fast}"), 1).await, 0);
+            fast += 1;
+        }
+        // Each is waited for once before it is known to be slow, and once more before all the others are.
+        let at_first = 2 * count * took.as_secs();
+        assert!(
+            waited <= fast / 2 + at_first,
+            "{waited} of {fast}, {count} slow ones"
+        );
+        for (client_id, receiver) in &slow {
+            assert!(receiver.got().len() > 1, "{client_id} is asked again");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,14 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use adapters::{
     aws::Aws, clock::Clock, keys_table::KeysTable, kms::Kms, queues::Queue,
     undelivered::UndeliveredEvents, webhook_http::WebhookHttp,
 };
-use payments::ids::ClientId;
+use payments::{ids::ClientId, webhook::Lane};
 
 use crate::settings::Settings;
 
@@ -21,7 +21,7 @@ pub struct Desk {
     pub(crate) undelivered: UndeliveredEvents,
     pub(crate) http: WebhookHttp,
     pub(crate) told: Told,
-    pub(crate) resting: Resting,
+    pub(crate) lane: Mutex<Lane>,
     pub(crate) clock: Clock,
 }
 
@@ -47,30 +47,12 @@ impl Told {
     }
 }
 
-/// Which clients' receivers were slow just now, as far as this sandbox knows, and until when each is left alone (Unix
-/// milliseconds).
-#[derive(Debug, Default)]
-pub(crate) struct Resting(Mutex<HashMap<ClientId, i64>>);
-
-impl Resting {
-    /// For how many seconds more a client's receiver is left alone at `now_ms`; `None` if it is not.
-    pub(crate) fn left_s(&self, client_id: &ClientId, now_ms: i64) -> Option<i64> {
-        let mut resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        resting.retain(|_, until_ms| now_ms < *until_ms);
-        let left_ms = resting.get(client_id)?.saturating_sub(now_ms);
-        Some(left_ms.saturating_add(999) / 1_000)
-    }
-
-    /// A client's receiver is left alone for `rest_ms` from `now_ms` on, or longer if it is already.
-    pub(crate) fn begin(&self, client_id: &ClientId, now_ms: i64, rest_ms: i64) {
-        let until_ms = now_ms.saturating_add(rest_ms);
-        let mut resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known_ms = resting.entry(client_id.clone()).or_insert(until_ms);
-        *known_ms = until_ms.max(*known_ms);
-    }
-}
-
 impl Desk {
+    /// What this sandbox knows of slow receivers. It works off one batch at a time, and so is a lane.
+    pub(crate) fn lane(&self) -> MutexGuard<'_, Lane> {
+        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock) -> Self {
         let undelivered = UndeliveredEvents::new(
@@ -90,9 +72,9 @@ impl Desk {
             keys,
             webhooks: Queue::new(aws.sqs(), settings.webhooks_url),
             undelivered,
-            http: WebhookHttp::new(settings.reach),
+            http: WebhookHttp::new(settings.reach, clock.clone()),
             told: Told::default(),
-            resting: Resting::default(),
+            lane: Mutex::default(),
             clock,
         }
     }

@@ -1,7 +1,7 @@
 //! Batch -> each event on its own, side by side -> delivered, or hidden in the queue until its next attempt, or kept where its
 //! client can have it sent again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use adapters::{
     keys_table::{Endpoint, KeysError, Webhook},
@@ -15,8 +15,8 @@ use flows::{
     verdict::Verdict,
 };
 use payments::webhook::{
-    Answered, GoneRun, LastAnswer, OutgoingEvent, RECEIVER_RESTS_S, may_be_on_record,
-    next_attempt_after_s, rest_after_ms,
+    Answered, Asking, GoneRun, LastAnswer, OutgoingEvent, SLOW_MS, may_be_on_record,
+    next_attempt_after_s,
 };
 use standard_webhooks::{SignError, sign};
 use tracing::{error, info, warn};
@@ -52,12 +52,9 @@ enum NotDelivered {
     /// It cannot be signed.
     #[error("the webhook could not be signed")]
     Sign(#[from] SignError),
-    /// It was slow a moment ago, and is left alone so that others are not held up.
-    #[error("the receiver was slow a moment ago, and is left alone for now")]
-    Rests {
-        /// For so many seconds more.
-        left_s: i64,
-    },
+    /// It is a slow one, and is left alone so that others are not held up.
+    #[error("the receiver is slow, and is left alone for now")]
+    Rests,
     /// No answer came.
     #[error("no answer")]
     NoAnswer(#[from] NoAnswer),
@@ -77,21 +74,7 @@ impl NotDelivered {
             Self::Url(_) => Some("address_refused".to_owned()),
             Self::NoAnswer(none) => Some(none.name().to_owned()),
             Self::NotTaken { status } => Some(status.to_string()),
-            Self::Keys(_) | Self::Keep(_) | Self::Sign(_) | Self::Rests { .. } => None,
-        }
-    }
-
-    /// The least seconds to the next attempt: while the receiver is left alone none is sent, and would be lost.
-    fn rests_s(&self) -> i64 {
-        match self {
-            Self::Rests { left_s } => *left_s,
-            Self::NoAnswer(NoAnswer::TimedOut) => RECEIVER_RESTS_S,
-            Self::Keys(_)
-            | Self::Url(_)
-            | Self::Keep(_)
-            | Self::Sign(_)
-            | Self::NoAnswer(_)
-            | Self::NotTaken { .. } => 0,
+            Self::Keys(_) | Self::Keep(_) | Self::Sign(_) | Self::Rests => None,
         }
     }
 
@@ -103,7 +86,7 @@ impl NotDelivered {
             | Self::Url(_)
             | Self::Keep(_)
             | Self::Sign(_)
-            | Self::Rests { .. }
+            | Self::Rests
             | Self::NoAnswer(_) => false,
         }
     }
@@ -168,20 +151,24 @@ async fn deliver(
             return Ok(());
         }
     };
-    // The last attempt is made in any case.
-    let comes_again = next_attempt_after_s(attempt).is_some();
-    if comes_again && let Some(left_s) = desk.resting.left_s(&event.client_id, desk.clock.now_ms())
-    {
-        return Err(NotDelivered::Rests { left_s });
-    }
-    let began = Instant::now();
-    let posted = post(desk, endpoint, event, deadline_ms).await;
-    let took_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let began_ms = desk.clock.now_ms();
+    let left_ms = deadline_ms
+        .saturating_sub(began_ms)
+        .saturating_sub(AFTERWARDS_MS);
+    let is_last = next_attempt_after_s(attempt).is_none();
+    let asking = desk.lane().asking(&event.client_id, began_ms);
+    // The last attempt is made in any case, and a receiver that hangs holds up nobody for long by it.
+    let within_ms = match asking {
+        Asking::Later { hangs: true, .. } if is_last => left_ms.min(SLOW_MS),
+        Asking::Later { .. } if !is_last => return Err(NotDelivered::Rests),
+        Asking::Later { .. } | Asking::Now => left_ms,
+    };
+    let posted = post(desk, endpoint, event, within_ms).await;
+    let now_ms = desk.clock.now_ms();
     let timed_out = matches!(posted, Err(NotDelivered::NoAnswer(NoAnswer::TimedOut)));
-    if let Some(rest_ms) = rest_after_ms(took_ms, timed_out) {
-        let now_ms = desk.clock.now_ms();
-        desk.resting.begin(&event.client_id, now_ms, rest_ms);
-    }
+    let took_ms = now_ms.saturating_sub(began_ms);
+    desk.lane()
+        .waited_for(&event.client_id, took_ms, timed_out, now_ms);
     let answer = match &posted {
         Ok((_, status)) => Some(status.to_string()),
         Err(failure) => failure.answer(),
@@ -205,7 +192,7 @@ async fn deliver(
                 WebhooksDelivered = 1,
                 "webhook delivered"
             );
-            if may_be_on_record(event, replay, desk.clock.now())
+            if may_be_on_record(event, replay, attempt, desk.clock.now())
                 && let Err(error) = desk.undelivered.delivered(event).await
             {
                 warn!(
@@ -236,12 +223,12 @@ async fn deliver(
     }
 }
 
-/// Signs and posts an event. Gives the receiver's host and its answer's status.
+/// Signs and posts an event, and waits so long for the answer. Gives the receiver's host and its answer's status.
 async fn post(
     desk: &Desk,
     endpoint: &Endpoint,
     event: &OutgoingEvent,
-    deadline_ms: i64,
+    within_ms: i64,
 ) -> Result<(String, u16), NotDelivered> {
     let url = WebhookUrl::parse(endpoint.url.as_str(), desk.http.reach())?;
     let body = event.body();
@@ -251,10 +238,7 @@ async fn post(
         body.as_bytes(),
         &endpoint.secrets,
     )?;
-    let left_ms = deadline_ms
-        .saturating_sub(desk.clock.now_ms())
-        .saturating_sub(AFTERWARDS_MS);
-    let within = Duration::from_millis(u64::try_from(left_ms).unwrap_or_default());
+    let within = Duration::from_millis(u64::try_from(within_ms).unwrap_or_default());
     let status = desk.http.post(&url, headers.iter(), body, within).await?;
     Ok((url.host().to_owned(), status))
 }
@@ -358,7 +342,12 @@ async fn try_later(
     // nothing about the receiver, nor does it that it was left alone.
     let again = (attempt > 1 && failure.answer().is_some()).then_some(1);
     let gone = failure.says_gone().then_some(1);
-    let rests_s = i32::try_from(failure.rests_s()).unwrap_or_default();
+    // While the receiver is left alone no attempt is made, and one would be lost.
+    let rests_s = match desk.lane().asking(&event.client_id, desk.clock.now_ms()) {
+        Asking::Now => 0,
+        Asking::Later { left_ms, .. } => left_ms.saturating_add(999) / 1_000,
+    };
+    let rests_s = i32::try_from(rests_s).unwrap_or_default();
     let next_s = next_attempt_after_s(attempt).map(|next_s| next_s.max(rests_s));
     match next_s {
         Some(next_s) => warn!(

@@ -17,7 +17,7 @@ use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::OnceCell;
 
-use crate::tls;
+use crate::{clock::Clock, tls};
 
 pub use url::{BadUrl, WebhookUrl};
 
@@ -37,6 +37,7 @@ pub struct WebhookHttp(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     reach: Reach,
+    clock: Clock,
     /// Built at the first webhook: a function that is only started makes no TLS set-up.
     http: OnceCell<reqwest::Client>,
 }
@@ -84,9 +85,10 @@ const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION
 
 impl WebhookHttp {
     /// A sender that goes so far. Nothing is built before the first webhook.
-    pub fn new(reach: Reach) -> Self {
+    pub fn new(reach: Reach, clock: Clock) -> Self {
         Self(Arc::new(Shared {
             reach,
+            clock,
             http: OnceCell::new(),
         }))
     }
@@ -112,15 +114,21 @@ impl WebhookHttp {
             .http
             .get_or_try_init(|| async { build_client(self.0.reach) })
             .await?;
+        let within = within.min(ATTEMPT_MAX);
+        let began_ms = self.0.clock.now_ms();
         let mut request = client
             .post(url.parsed().clone())
             .header("content-type", "application/json")
-            .timeout(within.min(ATTEMPT_MAX))
+            .timeout(within)
             .body(body);
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let mut answer = request.send().await.map_err(NoAnswer::from)?;
+        let mut answer = request.send().await.map_err(|error| {
+            let waited_ms = self.0.clock.now_ms().saturating_sub(began_ms);
+            let waited = Duration::from_millis(u64::try_from(waited_ms).unwrap_or_default());
+            NoAnswer::of(error, waited >= within)
+        })?;
         let status = answer.status().as_u16();
         let mut read = 0_usize;
         // The status has come: whatever becomes of the body changes nothing.
@@ -134,13 +142,14 @@ impl WebhookHttp {
     }
 }
 
-impl From<reqwest::Error> for NoAnswer {
-    fn from(error: reqwest::Error) -> Self {
+impl NoAnswer {
+    /// A connection that broke when the time was up had no answer in time either.
+    fn of(error: reqwest::Error, is_time_up: bool) -> Self {
         // Without the URL: its query may hold what is not for a log.
         let error = error.without_url();
         if is_refused_address(&error) {
             Self::NoPublicAddress
-        } else if error.is_timeout() {
+        } else if is_time_up || error.is_timeout() {
             Self::TimedOut
         } else {
             Self::Unreachable(error)

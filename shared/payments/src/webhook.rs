@@ -1,5 +1,7 @@
 //! Webhooks: what a merchant's system is told of a change, what its answer means, and when it is told again.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
@@ -36,31 +38,104 @@ pub const RESENT_AT_ONCE: usize = 100;
 /// not drown what happens now.
 pub const RESEND_PAUSE_S: i64 = 5;
 
-/// Whether a kept event may be on record for an order's event that is delivered now: somebody sent it again, or it is not
-/// fresh. An event is kept at its last attempt, or while its webhook is disabled; and after either a person may have put its
-/// message back, or a write that kept it may have been cut off before its message was taken away.
-pub fn may_be_on_record(event: &OutgoingEvent, replay: bool, now: UnixSeconds) -> bool {
-    replay || now.0.saturating_sub(event.at.0) >= FRESH_S
+/// Whether a kept event may be on record for an order's event that is delivered now: somebody sent it again, its message was
+/// received before, or it is not fresh. An event is kept at its last attempt, or while its webhook is disabled; and after
+/// either a person may have put its message back, or a write that kept it may have been cut off before its message was taken
+/// away.
+pub fn may_be_on_record(
+    event: &OutgoingEvent,
+    replay: bool,
+    attempt: u32,
+    now: UnixSeconds,
+) -> bool {
+    replay || attempt > 1 || now.0.saturating_sub(event.at.0) >= FRESH_S
 }
 
-/// For how long a receiver is left alone that did not answer in time, in seconds. Who waits for it waits for 15 s, and holds up
-/// the batch that it is in: with this pause between, a receiver that hangs takes a quarter of each lane and leaves the rest to
-/// the others.
-pub const RECEIVER_RESTS_S: i64 = 45;
+/// For how long a receiver is left alone at least that did not answer in time, in seconds. Who waits for it waits for 15 s, and
+/// holds up the batch that it is in: with this pause between, a receiver that hangs takes a quarter of each lane.
+const HANGS_RESTS_MS: i64 = 45_000;
 
 /// A receiver that takes so long for its answer is slow, in milliseconds. A faster one leaves room: five lanes of ten events
-/// still carry 17 a second.
-const SLOW_MS: i64 = 3_000;
+/// still carry 17 a second. One that hangs and is to be left alone is asked at an event's last attempt all the same, and
+/// waited for no longer than this.
+pub const SLOW_MS: i64 = 3_000;
 
-/// For how long a receiver is left alone after an attempt that took `took_ms`, in milliseconds; `None`: not at all. One that
-/// is slow and answers rests for as long as it took, and so has half of each lane at most.
-pub const fn rest_after_ms(took_ms: i64, timed_out: bool) -> Option<i64> {
-    if timed_out {
-        Some(RECEIVER_RESTS_S * 1_000)
-    } else if took_ms >= SLOW_MS {
-        Some(took_ms)
-    } else {
-        None
+/// No wait is longer, in milliseconds. A clock that was set meanwhile may say so all the same.
+const WAITED_MS_MAX: i64 = 15_000;
+
+/// Who was slow counts among the slow ones for so long, in milliseconds: an hour.
+const COUNTED_MS: i64 = 3_600_000;
+
+/// Which receivers one lane knows to be slow, and until when it leaves each alone. A lane works off one batch at a time, and
+/// whoever waits for one of its receivers holds up the whole batch.
+///
+/// All slow receivers together have one half of the lane, in equal shares: with one of them it rests for as long as it took,
+/// with two for three times as long, with three for five times. So none can take what is another's, and the other half is for
+/// those that are not slow. Who is not known to be slow is asked at any time.
+#[derive(Clone, Debug, Default)]
+pub struct Lane(HashMap<ClientId, Rest>);
+
+/// How long a slow receiver is left alone.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// When it was last waited for (Unix milliseconds).
+    waited_ms: i64,
+    /// Until when it is left alone (Unix milliseconds).
+    until_ms: i64,
+    /// Whether it did not answer in time.
+    hangs: bool,
+}
+
+/// What a lane does about a receiver.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asking {
+    /// It is asked.
+    Now,
+    /// It is left alone.
+    Later {
+        /// For so many milliseconds more.
+        left_ms: i64,
+        /// Whether it did not answer in time when it was last asked.
+        hangs: bool,
+    },
+}
+
+impl Lane {
+    /// What is done about a client's receiver at `now_ms`.
+    pub fn asking(&self, client_id: &ClientId, now_ms: i64) -> Asking {
+        let left_ms = |rest: &Rest| rest.until_ms.saturating_sub(now_ms);
+        let rest = self.0.get(client_id).filter(|rest| left_ms(rest) > 0);
+        rest.map_or(Asking::Now, |rest| Asking::Later {
+            left_ms: left_ms(rest),
+            hangs: rest.hangs,
+        })
+    }
+
+    /// A client's receiver was waited for until `now_ms`.
+    pub fn waited_for(&mut self, client_id: &ClientId, took_ms: i64, hangs: bool, now_ms: i64) {
+        if !hangs && took_ms < SLOW_MS {
+            self.0.remove(client_id);
+            return;
+        }
+        self.0
+            .retain(|_, rest| now_ms.saturating_sub(rest.waited_ms) < COUNTED_MS);
+        let others = self.0.keys().filter(|known| *known != client_id).count();
+        let others = i64::try_from(others).unwrap_or(i64::MAX);
+        // Of twice as many shares as there are slow ones, one is its own.
+        let shares_of_others = others.saturating_mul(2).saturating_add(1);
+        let wait_ms = took_ms.clamp(0, WAITED_MS_MAX);
+        let mut rest_ms = wait_ms.saturating_mul(shares_of_others);
+        if hangs {
+            rest_ms = rest_ms.max(HANGS_RESTS_MS);
+        }
+        let until_ms = now_ms.saturating_add(rest_ms.min(COUNTED_MS));
+        let known_ms = self.0.get(client_id).map_or(until_ms, |rest| rest.until_ms);
+        let rest = Rest {
+            waited_ms: now_ms,
+            until_ms: until_ms.max(known_ms),
+            hangs,
+        };
+        self.0.insert(client_id.clone(), rest);
     }
 }
 
@@ -380,13 +455,14 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_looked_for_on_record_when_it_was_sent_again_or_is_older_than_a_quarter_of_an_hour()
+    fn an_event_is_looked_for_on_record_when_it_was_sent_again_came_before_or_is_older_than_a_quarter_of_an_hour()
      {
         let event = event();
-        let after =
-            |age_s, replay| may_be_on_record(&event, replay, UnixSeconds(event.at.0 + age_s));
-        assert!(!after(899, false));
-        assert!(after(900, false) && after(0, true));
+        let after = |age_s, replay, attempt| {
+            may_be_on_record(&event, replay, attempt, UnixSeconds(event.at.0 + age_s))
+        };
+        assert!(!after(899, false, 1));
+        assert!(after(900, false, 1) && after(0, true, 1) && after(0, false, 2));
     }
 
     #[test]
@@ -399,8 +475,91 @@ mod tests {
             (15_000, true, Some(45_000)),
             // Cut off sooner, since its batch had no more time.
             (7_000, true, Some(45_000)),
+            // The machine's clock was set.
+            (7_200_000, false, Some(15_000)),
+            (-7_200_000, false, None),
         ] {
-            assert_eq!(rest_after_ms(took_ms, timed_out), rest_ms, "{took_ms}");
+            let (mut lane, shop) = (Lane::default(), ClientId::new("shop"));
+            lane.waited_for(&shop, took_ms, timed_out, 1_000_000);
+            let left_ms = match lane.asking(&shop, 1_000_000) {
+                Asking::Now => None,
+                Asking::Later { left_ms, .. } => Some(left_ms),
+            };
+            assert_eq!(left_ms, rest_ms, "{took_ms}");
+        }
+    }
+
+    #[test]
+    fn the_more_receivers_are_slow_the_longer_each_rests_until_it_answers_quickly() {
+        let (mut lane, shop, kiosk) = (
+            Lane::default(),
+            ClientId::new("shop"),
+            ClientId::new("kiosk"),
+        );
+        let rests = |left_ms, hangs| Asking::Later { left_ms, hangs };
+        lane.waited_for(&shop, 4_000, false, 4_000);
+        assert_eq!(lane.asking(&kiosk, 4_000), Asking::Now);
+        lane.waited_for(&kiosk, 4_000, false, 8_000);
+        assert_eq!(lane.asking(&shop, 8_000), Asking::Now);
+        assert_eq!(lane.asking(&kiosk, 8_000), rests(12_000, false));
+        // The clock says so, and what was known before is no shorter for it.
+        lane.waited_for(&kiosk, 3_000, false, 8_001);
+        assert_eq!(lane.asking(&kiosk, 8_001), rests(11_999, false));
+        lane.waited_for(&shop, 15_000, true, 23_000);
+        assert_eq!(lane.asking(&shop, 23_000), rests(45_000, true));
+        lane.waited_for(&kiosk, 100, false, 23_100);
+        assert_eq!(lane.asking(&kiosk, 23_100), Asking::Now);
+        lane.waited_for(&shop, 4_000, false, 72_000);
+        assert_eq!(
+            lane.asking(&shop, 72_000),
+            rests(4_000, false),
+            "it is alone"
+        );
+    }
+
+    /// For how many seconds of an hour slow receivers hold up a lane, each of them, when all have events at all times.
+    fn held_up_s_by(slow: &[(i64, bool)]) -> Vec<i64> {
+        let mut lane = Lane::default();
+        let name = |n: usize| ClientId::new(format!("slow-{n}"));
+        let (mut now_ms, mut turn) = (0, 0);
+        let mut held_up_s = vec![0; slow.len()];
+        while now_ms < 3_600_000 {
+            // One after the other, which is worse than side by side.
+            turn = (turn + 1) % slow.len();
+            let (took_ms, hangs) = slow[turn];
+            if lane.asking(&name(turn), now_ms) == Asking::Now {
+                now_ms += took_ms;
+                held_up_s[turn] += took_ms / 1_000;
+                lane.waited_for(&name(turn), took_ms, hangs, now_ms);
+            } else {
+                now_ms += 100;
+            }
+        }
+        held_up_s
+    }
+
+    #[test]
+    fn of_3600_fast_events_one_a_second_half_find_the_lane_free_however_many_receivers_are_slow() {
+        let (slow, hangs) = ((7_000, false), (15_000, true));
+        for (receivers, at_most) in [
+            (vec![hangs], 3_600 / 4),
+            (vec![slow], 3_600 / 2),
+            (vec![slow; 2], 3_600 / 2),
+            (vec![hangs; 4], 3_600 / 2),
+            (vec![slow, hangs, slow, hangs, hangs], 3_600 / 2),
+            (vec![hangs; 40], 3_600 / 2),
+        ] {
+            let held_up_s = held_up_s_by(&receivers);
+            let all: i64 = held_up_s.iter().sum();
+            // Each is asked once before it is known to be slow, and once more before all the others are.
+            let at_first: i64 = receivers.iter().map(|(took_ms, _)| took_ms / 500).sum();
+            assert!(all <= at_most + at_first, "{receivers:?}: {held_up_s:?}");
+            // None takes what is another's.
+            let least = at_most / i64::try_from(receivers.len()).unwrap() / 2;
+            assert!(
+                held_up_s.iter().all(|held_s| *held_s >= least),
+                "{receivers:?}: {held_up_s:?}"
+            );
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use adapters::clock::Clock;
 use adapters::webhook_http::{NoAnswer, Reach, WebhookHttp, WebhookUrl};
 
 const LONG: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ fn local(url: &str) -> WebhookUrl {
 }
 
 async fn post(url: &WebhookUrl, within: Duration) -> Result<u16, NoAnswer> {
-    let sender = WebhookHttp::new(Reach::PublicAndLoopback);
+    let sender = WebhookHttp::new(Reach::PublicAndLoopback, Clock::system());
     let headers = [("webhook-id", "ORDER-1_2")].into_iter();
     sender.post(url, headers, "{}".to_owned(), within).await
 }
@@ -166,7 +167,7 @@ async fn a_name_that_leads_into_this_machine_is_not_connected_to() {
     let port = listener.local_addr().expect("bound").port();
     let text = format!("https://localhost:{port}/hooks?token=t0k3n");
     let url = WebhookUrl::parse(&text, Reach::Public).expect("the text says nothing wrong");
-    let sender = WebhookHttp::new(Reach::Public);
+    let sender = WebhookHttp::new(Reach::Public, Clock::system());
     let failure = sender
         .post(&url, std::iter::empty(), "{}".to_owned(), LONG)
         .await
@@ -181,7 +182,7 @@ async fn a_name_that_leads_into_this_machine_is_not_connected_to() {
 #[tokio::test]
 async fn a_sender_for_the_internet_speaks_https_alone() {
     let receiver = Receiver::start(answer("200 OK"), drop);
-    let sender = WebhookHttp::new(Reach::Public);
+    let sender = WebhookHttp::new(Reach::Public, Clock::system());
     // Whoever let the URL through: the client has its own mind.
     let refused = sender
         .post(&receiver.url(), std::iter::empty(), "{}".to_owned(), LONG)
