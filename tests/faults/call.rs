@@ -1,4 +1,4 @@
-//! Outgoing calls, to AWS and to WeChat Pay alike, and what can happen to one.
+//! Outgoing calls, to AWS, to WeChat Pay and to the receiver of webhooks alike, and what can happen to one.
 
 use std::fmt;
 
@@ -11,6 +11,7 @@ pub(crate) enum Function {
     ProcessPayment,
     Reconcile,
     Console,
+    SendWebhook,
 }
 
 impl Function {
@@ -22,6 +23,7 @@ impl Function {
             Self::ProcessPayment => "process-payment",
             Self::Reconcile => "reconcile",
             Self::Console => "console",
+            Self::SendWebhook => "send-webhook",
         }
     }
 }
@@ -34,6 +36,8 @@ pub(crate) enum Service {
     Kms,
     S3,
     WechatPay,
+    /// The merchant's system that webhooks go to.
+    Receiver,
 }
 
 /// One attempt of a call. A repeat by the AWS SDK is an attempt of its own.
@@ -60,6 +64,7 @@ impl fmt::Display for Call {
             Service::Kms => "KMS ",
             Service::S3 => "S3 ",
             Service::WechatPay => "WeChat Pay ",
+            Service::Receiver => "the receiver ",
         };
         write!(f, "{function}: {service}{operation} {}", self.about)
     }

@@ -8,7 +8,7 @@ use tracing_subscriber::{
 };
 
 /// The crates whose every word is kept; of others, what is deployed at any setting.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     "adapters",
     "create_order",
     "flows",
@@ -18,6 +18,7 @@ const OURS: [&str; 11] = [
     "process_payment",
     "receive_callback",
     "reconcile",
+    "send_webhook",
     "standard_webhooks",
     "wechatpay",
 ];

@@ -12,11 +12,11 @@ use crate::{
     books::{Books, text},
     checks,
     client::{Answer, Wish},
-    scene::{REQUESTS, RESULTS, Scene, WORK},
+    scene::{REQUESTS, RESULTS, Scene, WEBHOOKS, WORK},
 };
 
 /// All queues that Lambda polls.
-const QUEUES: [&str; 3] = [REQUESTS, RESULTS, WORK];
+const QUEUES: [&str; 4] = [REQUESTS, RESULTS, WORK, WEBHOOKS];
 /// How many times something may be due before a scene is held to be restless.
 const ROUNDS_MAX: u32 = 2_000;
 /// How long a scene is given to do what does not wait for a payer.
@@ -193,8 +193,11 @@ impl Play {
 
     /// The state of an order (`ORDER-1`) or of a refund (`ORDER-1 R1`) in our books; `none` when there is none. Of the reconciled
     /// day it is the run's (`day`), how many parts it has (`day parts`), how many differences there are (`day differences`), or one's state
-    /// (`day duplicate_payment ORDER-1`).
+    /// (`day duplicate_payment ORDER-1`). `kept` is how many events are on record as undelivered.
     pub(crate) fn state(&self, name: &str) -> String {
+        if name == "kept" {
+            return self.scene.kept().len().to_string();
+        }
         let books = Books::read(&self.scene);
         if let Some(what) = name.strip_prefix("day") {
             let day = books.days.values().next();
@@ -246,8 +249,11 @@ impl Play {
             .await;
     }
 
-    /// Lambda polls every queue once.
+    /// Lambda polls every queue once. Events come into theirs as soon as there is a webhook.
     pub(crate) async fn poll(&self) -> usize {
+        if self.scene.has_webhook() {
+            self.scene.pipe();
+        }
         let mut count = 0;
         for url in QUEUES {
             let name = url.rsplit('/').next().unwrap_or_default();
@@ -263,6 +269,13 @@ impl Play {
     pub(crate) async fn poll_requests(&self) {
         self.scene
             .act("Lambda polls payment-requests", self.scene.poll(REQUESTS))
+            .await;
+    }
+
+    /// Lambda polls the queue of callbacks once.
+    pub(crate) async fn poll_results(&self) {
+        self.scene
+            .act("Lambda polls payment-results", self.scene.poll(RESULTS))
             .await;
     }
 

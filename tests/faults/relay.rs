@@ -1,9 +1,10 @@
-//! The wire between reqwest and the simulator: a loopback relay in front of WeChat Pay, one for each sandbox.
+//! The wire between reqwest and the simulator: a loopback relay in front of WeChat Pay, one for each sandbox. The receiver of
+//! webhooks has the same ([`crate::receiver`]).
 //!
 //! It reads whole requests and answers byte by byte, gives each call its turn, and lets it meet its fault: the connection
 //! breaks before or after, an answer is replaced, the sandbox dies. It keeps what went over it, for the checks.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use adapters::clock::Clock;
 use serde_json::Value;
@@ -45,8 +46,14 @@ pub(crate) struct Ends {
     pub(crate) exchanges: Arc<Exchanges>,
 }
 
+/// What carries a request on and brings an answer back.
+pub(crate) trait Carry: Clone + Send + Sync + 'static {
+    /// `None` breaks the connection.
+    fn carry(&self, request: &Message) -> impl Future<Output = Option<Vec<u8>>> + Send;
+}
+
 impl Relay {
-    pub(crate) async fn open(ends: Ends) -> Self {
+    pub(crate) async fn open(ends: impl Carry) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let accepting = tokio::spawn(async move {
@@ -66,7 +73,7 @@ impl Drop for Relay {
 }
 
 /// Serves one connection until either end, or a fault, closes it.
-async fn serve(mut stream: TcpStream, ends: Ends) {
+async fn serve(mut stream: TcpStream, ends: impl Carry) {
     while let Some(request) = read(&mut stream).await {
         let Some(answer) = ends.carry(&request).await else {
             return;
@@ -77,8 +84,8 @@ async fn serve(mut stream: TcpStream, ends: Ends) {
     }
 }
 
-impl Ends {
-    /// Carries one request to the simulator and its answer back; `None` breaks the connection.
+impl Carry for Ends {
+    /// To the simulator.
     async fn carry(&self, request: &Message) -> Option<Vec<u8>> {
         let asked_ms = self.scene_clock.now_ms();
         let (fate, turn) = self.director.pass(&self.line, self.call(request)).await;
@@ -112,7 +119,9 @@ impl Ends {
             Some(Fault::Unreachable | Fault::LostAnswer | Fault::Conflict | Fault::Stale) => None,
         }
     }
+}
 
+impl Ends {
     async fn send(&self, request: &Message) -> Message {
         let mut stream = TcpStream::connect(&self.simulator)
             .await
@@ -190,7 +199,7 @@ fn number_in(path: &str) -> &str {
 }
 
 /// A request or an answer as it was on the wire.
-struct Message {
+pub(crate) struct Message {
     bytes: Vec<u8>,
     /// How long the head is, with the empty line.
     head: usize,
@@ -231,11 +240,11 @@ impl Message {
         std::str::from_utf8(&self.bytes[..self.head]).expect("a head of ASCII")
     }
 
-    fn body(&self) -> &[u8] {
+    pub(crate) fn body(&self) -> &[u8] {
         &self.bytes[self.head..]
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self
             .text()
             .lines()

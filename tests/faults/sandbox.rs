@@ -13,9 +13,10 @@ use adapters::{
 
 use crate::{
     call::Function,
-    cloud::{Caller, Cloud, Outlet},
+    cloud::{Alias, Caller, Cloud, Outlet},
     director::{Director, Line},
     exchanges::Exchanges,
+    receiver::{ADDRESS, Door, Receiver},
     relay::{Ends, Relay},
 };
 
@@ -39,6 +40,7 @@ pub(crate) enum Desk {
     ProcessPayment(Box<process_payment::desk::Desk>),
     Reconcile(Box<reconcile::desk::Desk>),
     Console(Box<console::desk::Desk>),
+    SendWebhook(Box<send_webhook::desk::Desk>),
 }
 
 /// Where sandboxes of one scene are built.
@@ -46,6 +48,7 @@ pub(crate) struct Site {
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) director: Director,
     pub(crate) exchanges: Arc<Exchanges>,
+    pub(crate) receiver: Arc<Receiver>,
     /// `127.0.0.1:port` of the simulator.
     pub(crate) simulator: String,
     /// The environment of all functions but WeChat Pay's address, which is the sandbox's own relay.
@@ -73,25 +76,49 @@ impl Site {
             director: self.director.clone(),
             clock: clock.clone(),
         };
+        let relay = match function {
+            Function::SendWebhook => {
+                Relay::open(Door {
+                    line: line.clone(),
+                    director: self.director.clone(),
+                    clock: clock.clone(),
+                    scene_clock: self.scene_clock.clone(),
+                    receiver: Arc::clone(&self.receiver),
+                })
+                .await
+            }
+            Function::CreateOrder
+            | Function::ManageOrder
+            | Function::ReceiveCallback
+            | Function::ProcessPayment
+            | Function::Reconcile
+            | Function::Console => {
+                Relay::open(Ends {
+                    function,
+                    line: line.clone(),
+                    director: self.director.clone(),
+                    clock: clock.clone(),
+                    scene_clock: self.scene_clock.clone(),
+                    simulator: self.simulator.clone(),
+                    exchanges: Arc::clone(&self.exchanges),
+                })
+                .await
+            }
+        };
+        let alias = (function == Function::SendWebhook).then(|| Alias {
+            kept: ADDRESS,
+            found: format!("{}/", relay.url),
+        });
         let outlet = Outlet {
             cloud: Arc::clone(&self.cloud),
             caller: Some(caller),
+            alias,
         };
         let aws = Aws::with_http_client(
             &AwsSettings::local("http://aws.invalid"),
             &clock,
             outlet.http_client(),
         );
-        let relay = Relay::open(Ends {
-            function,
-            line: line.clone(),
-            director: self.director.clone(),
-            clock: clock.clone(),
-            scene_clock: self.scene_clock.clone(),
-            simulator: self.simulator.clone(),
-            exchanges: Arc::clone(&self.exchanges),
-        })
-        .await;
         let mut environment = self.environment.lock().expect("no panic").clone();
         for host in ["WECHATPAY_BASE_URL", "WECHATPAY_BACKUP_URL"] {
             environment.insert(host.to_owned(), relay.url.clone());
@@ -123,6 +150,12 @@ impl Site {
             Function::Console => {
                 let desk = open!(console, variables, &aws, clock, random);
                 Desk::Console(Box::new(desk))
+            }
+            Function::SendWebhook => {
+                let settings =
+                    send_webhook::settings::Settings::read(variables).expect("complete settings");
+                let desk = send_webhook::desk::Desk::open(settings, &aws, clock.clone());
+                Desk::SendWebhook(Box::new(desk))
             }
         };
         Sandbox {

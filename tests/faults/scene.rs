@@ -38,6 +38,8 @@ use crate::{
     cloud::{Cloud, Message, Outlet},
     director::Director,
     exchanges::Exchanges,
+    pipe,
+    receiver::Receiver,
     sandbox::{Desk, Sandbox, Site, clock_at, move_to},
 };
 
@@ -72,7 +74,10 @@ pub(crate) struct Scene {
     pub(crate) director: Director,
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) exchanges: Arc<Exchanges>,
+    /// The client's system that webhooks go to.
+    pub(crate) receiver: Arc<Receiver>,
     pub(crate) tables: Tables,
+    keys: KeysTable,
     /// What is kept of reconciled days, as the operators' console has it.
     pub(crate) days: ReconciliationTable,
     pub(crate) client: Client,
@@ -94,6 +99,10 @@ struct Kept {
     simulated_ms: i64,
     callbacks: Vec<Received>,
     shown: Vec<Shown>,
+    /// Whether the client ever had a webhook set up.
+    has_webhook: bool,
+    /// How many records of the stream the pipe has taken.
+    piped: usize,
 }
 
 /// A callback that was answered.
@@ -144,6 +153,7 @@ impl Scene {
         let cloud = Arc::new(Cloud::new(clock.clone()));
         let director = Director::new();
         let exchanges = Arc::<Exchanges>::default();
+        let receiver = Arc::new(Receiver::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let notify_url = format!(
             "http://{}/v1/callbacks/wechatpay",
@@ -153,6 +163,7 @@ impl Scene {
         let outlet = Outlet {
             cloud: Arc::clone(&cloud),
             caller: None,
+            alias: None,
         };
         let aws = Aws::with_http_client(
             &AwsSettings::local("http://aws.invalid"),
@@ -179,6 +190,7 @@ impl Scene {
             cloud: Arc::clone(&cloud),
             director: director.clone(),
             exchanges: Arc::clone(&exchanges),
+            receiver: Arc::clone(&receiver),
             simulator: wechat.addr.to_string(),
             environment: Mutex::new(environment(&tables, &notify_url)),
             random: random.clone(),
@@ -189,7 +201,9 @@ impl Scene {
             director,
             cloud,
             exchanges,
+            receiver,
             tables,
+            keys,
             days,
             client: Client::new("shop-key", &secret),
             random,
@@ -294,7 +308,8 @@ impl Scene {
                     Desk::ReceiveCallback(_)
                     | Desk::ProcessPayment(_)
                     | Desk::Reconcile(_)
-                    | Desk::Console(_) => {
+                    | Desk::Console(_)
+                    | Desk::SendWebhook(_) => {
                         unreachable!("no function of the API")
                     }
                 })
@@ -332,7 +347,8 @@ impl Scene {
                 | Desk::ManageOrder(_)
                 | Desk::ReceiveCallback(_)
                 | Desk::ProcessPayment(_)
-                | Desk::Reconcile(_) => {
+                | Desk::Reconcile(_)
+                | Desk::SendWebhook(_) => {
                     unreachable!("not the function of the console")
                 }
             })
@@ -356,7 +372,8 @@ impl Scene {
                     | Desk::ManageOrder(_)
                     | Desk::ProcessPayment(_)
                     | Desk::Reconcile(_)
-                    | Desk::Console(_) => {
+                    | Desk::Console(_)
+                    | Desk::SendWebhook(_) => {
                         unreachable!("not the function of callbacks")
                     }
                 }
@@ -401,10 +418,10 @@ impl Scene {
             .map(|message| record(url, message))
             .collect();
         let event = json!({"Records": records});
-        let answer = if url == WORK {
-            self.reconcile(event).await
-        } else {
-            self.process(event).await
+        let answer = match url {
+            WORK => self.reconcile(event).await,
+            WEBHOOKS => self.send_webhooks(event).await,
+            _ => self.process(event).await,
         };
         let Some(answer) = answer else {
             return messages.len();
@@ -436,13 +453,80 @@ impl Scene {
                     | Desk::ManageOrder(_)
                     | Desk::ReceiveCallback(_)
                     | Desk::Reconcile(_)
-                    | Desk::Console(_) => {
+                    | Desk::Console(_)
+                    | Desk::SendWebhook(_) => {
                         unreachable!("not the function of queues")
                     }
                 }
             })
             .await;
         answer.map(|answer| serde_json::to_value(answer).expect("JSON"))
+    }
+
+    /// Hands events to `send-webhook`. Its answer; `None` when the sandbox dies.
+    async fn send_webhooks(&self, event: Value) -> Option<Value> {
+        let batch = serde_json::from_value(event).expect("a batch");
+        let answer = self
+            .within(Function::SendWebhook, async |sandbox| match &sandbox.desk {
+                Desk::SendWebhook(desk) => {
+                    let deadline_ms = sandbox.clock.now_ms() + INVOCATION_MS;
+                    send_webhook::handler::process(desk, batch, deadline_ms).await
+                }
+                Desk::CreateOrder(_)
+                | Desk::ManageOrder(_)
+                | Desk::ReceiveCallback(_)
+                | Desk::ProcessPayment(_)
+                | Desk::Reconcile(_)
+                | Desk::Console(_) => {
+                    unreachable!("not the function of webhooks")
+                }
+            })
+            .await;
+        answer.map(|answer| serde_json::to_value(answer).expect("JSON"))
+    }
+
+    /// A person sets the client's webhook up, or up again.
+    pub(crate) async fn set_up_webhook(&self) {
+        let (url, secret) = (Receiver::url(), Receiver::secret());
+        let secret = (!self.has_webhook()).then_some(&secret);
+        let written = self.keys.change_webhook("shop", Some(&url), secret).await;
+        written.expect("a webhook");
+        self.state().has_webhook = true;
+    }
+
+    /// Whether the client ever had a webhook.
+    pub(crate) fn has_webhook(&self) -> bool {
+        self.state().has_webhook
+    }
+
+    /// Whether the client's webhook is disabled.
+    pub(crate) async fn webhook_is_disabled(&self) -> bool {
+        let state = self.keys.webhook_state("shop").await.expect("read");
+        state.expect("a webhook").disabled.is_some()
+    }
+
+    /// The Pipe, the bus and its rule bring what is new in the stream into the queue of webhooks.
+    pub(crate) fn pipe(&self) {
+        let records = self.cloud.stream(&self.tables.orders);
+        let piped = std::mem::replace(&mut self.state().piped, records.len());
+        let pipe = pipe::pipe();
+        let new = records.iter().skip(piped);
+        for record in new.filter(|record| pipe.passes(record)) {
+            let event = pipe.event(record).to_string();
+            self.cloud
+                .queues()
+                .send(WEBHOOKS, event, self.clock.now_ms());
+        }
+    }
+
+    /// The ids of the events that are on record as undelivered.
+    pub(crate) fn kept(&self) -> Vec<String> {
+        let kept = self.cloud.scan(&self.tables.undelivered_events);
+        let events = kept.iter().map(|item| {
+            let event = item["event"]["S"].as_str().expect("an event");
+            webhook_id(&serde_json::from_str(event).expect("JSON"))
+        });
+        events.collect()
     }
 
     /// One run of the sweep.
@@ -463,7 +547,8 @@ impl Scene {
                 | Desk::ManageOrder(_)
                 | Desk::ReceiveCallback(_)
                 | Desk::ProcessPayment(_)
-                | Desk::Console(_) => {
+                | Desk::Console(_)
+                | Desk::SendWebhook(_) => {
                     unreachable!("not the function of the sweep and of days")
                 }
             })
@@ -555,6 +640,14 @@ impl Drop for Scene {
             listening.abort();
         }
     }
+}
+
+/// The id under which a receiver gets an event: its order's number and version.
+pub(crate) fn webhook_id(event: &Value) -> String {
+    let version = &event["version"];
+    let version = version.as_str().map_or(version.to_string(), str::to_owned);
+    let order_no = event["order_no"].as_str().unwrap_or_default();
+    format!("{order_no}_{version}")
 }
 
 /// A message as Lambda hands it to a function.

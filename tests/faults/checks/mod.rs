@@ -9,6 +9,7 @@ mod money;
 mod outbox;
 pub(crate) mod secrets;
 mod traffic;
+mod webhooks;
 
 use serde_json::Value;
 
@@ -41,6 +42,8 @@ pub(crate) fn at_any_moment(play: &mut Play) {
     money::what_goes_to_the_merchant_is_on_record(&play.scene, &books, &mut found);
     traffic::what_was_acknowledged_was_queued(&play.scene, &mut found);
     traffic::refunds_of_a_payment_go_out_a_minute_apart(&play.scene, &mut found);
+    webhooks::no_event_is_lost(&play.scene, &mut found);
+    webhooks::one_id_is_one_event(&play.scene, &mut found);
     days::every_difference_is_found_once(&books, &mut found);
     days::differences_move_as_the_design_says(&books, &mut found);
     days::a_day_is_done_when_all_of_it_is(&play.scene, &books, &mut found);
@@ -58,6 +61,7 @@ pub(crate) fn at_rest(play: &mut Play) {
     money::both_sides_say_the_same(&play.scene, &books, &mut found);
     journal::nothing_is_left_half_way(&books, &mut found);
     outbox::every_change_leaves_once(&play.scene, &books, &mut found);
+    webhooks::the_receiver_has_every_event(&play.scene, &books, &mut found);
     days::nothing_is_left_half_way(&books, &mut found);
     days::what_was_approved_went_back_once(&play.scene, &books, &mut found);
     traffic::every_value_shown_was_alive(&play.scene, &mut found);

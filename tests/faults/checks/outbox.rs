@@ -1,28 +1,20 @@
 //! What leaves for the merchant's own systems: the table's stream, through the filters of the deployed pipe.
 
-use std::{collections::BTreeMap, sync::OnceLock};
-
-use serde_json::Value;
+use std::collections::BTreeMap;
 
 use super::{Findings, field, journal::first_version};
 use crate::{
     books::{Books, number},
+    pipe::pipe,
     scene::Scene,
 };
-
-/// The pipe as it is deployed: which records pass, and what it takes from each.
-struct Pipe {
-    patterns: Vec<Value>,
-    /// Paths from `NewImage` on: an attribute's name and its type.
-    taken: Vec<(String, String)>,
-}
 
 /// Every change of an order passes the pipe, once, with all that the pipe takes from it.
 pub(super) fn every_change_leaves_once(scene: &Scene, books: &Books, found: &mut Findings) {
     let pipe = pipe();
     let mut left: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for record in scene.cloud.stream(&scene.tables.orders) {
-        if !pipe.patterns.iter().any(|pattern| passes(pattern, &record)) {
+        if !pipe.passes(&record) {
             continue;
         }
         let image = &record["dynamodb"]["NewImage"];
@@ -56,61 +48,4 @@ pub(super) fn every_change_leaves_once(scene: &Scene, books: &Books, found: &mut
             );
         }
     }
-}
-
-/// Whether a record passes a pattern: each field that the pattern names has one of the values there, or begins with one.
-fn passes(pattern: &Value, record: &Value) -> bool {
-    match pattern {
-        Value::Object(fields) => fields
-            .iter()
-            .all(|(name, pattern)| passes(pattern, &record[name])),
-        Value::Array(values) => values.iter().any(|value| match value["prefix"].as_str() {
-            Some(prefix) => record.as_str().is_some_and(|text| text.starts_with(prefix)),
-            None => value == record,
-        }),
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
-            panic!("a pattern that the harness cannot read: {other}")
-        }
-    }
-}
-
-fn pipe() -> &'static Pipe {
-    static PIPE: OnceLock<Pipe> = OnceLock::new();
-    PIPE.get_or_init(|| {
-        let template = include_str!("../../../template.yaml");
-        let (_, pipe) = template
-            .split_once("Type: AWS::Pipes::Pipe")
-            .expect("a pipe");
-        let (filters, target) = pipe
-            .split_once("InputTemplate:")
-            .expect("an input template");
-        let patterns = filters.split("- Pattern:").skip(1).map(|pattern| {
-            // JSON on one line in quotes, or on several behind `>-`.
-            let text: String = pattern
-                .lines()
-                .map(str::trim)
-                .take_while(|line| !line.starts_with("Target:"))
-                .collect();
-            let (begin, end) = (
-                text.find('{').expect("JSON"),
-                text.rfind('}').expect("JSON"),
-            );
-            serde_json::from_str(&text[begin..=end]).expect("a pattern")
-        });
-        let (object, _) = target.split_once("\n\n").expect("the template's end");
-        let taken = object.split("<$.dynamodb.NewImage.").skip(1).map(|path| {
-            let (path, _) = path.split_once('>').expect("a path");
-            let (name, kind) = path.split_once('.').expect("an attribute and its type");
-            (name.to_owned(), kind.to_owned())
-        });
-        let pipe = Pipe {
-            patterns: patterns.collect(),
-            taken: taken.collect(),
-        };
-        assert!(
-            !pipe.patterns.is_empty() && !pipe.taken.is_empty(),
-            "the pipe was read"
-        );
-        pipe
-    })
 }

@@ -164,7 +164,7 @@ impl Cloud {
                 let file = asked.file.as_ref().expect("a request for a file");
                 return of_s3(self.files.answer(file));
             }
-            Service::WechatPay => unreachable!("WeChat Pay is no service of AWS"),
+            Service::WechatPay | Service::Receiver => unreachable!("no service of AWS"),
         };
         if let Some(question) = asked.question_to_index() {
             self.indexes().insert(question, reply.body.clone());
@@ -195,6 +195,25 @@ pub(crate) struct Outlet {
     pub(crate) cloud: Arc<Cloud>,
     /// Who calls, for the director; `None` for the scene itself, whose calls are neither counted nor struck.
     pub(crate) caller: Option<Caller>,
+    /// An address that stands for another one here.
+    pub(crate) alias: Option<Alias>,
+}
+
+/// An address that the tables hold, and the one that a sandbox finds in its place: a relay of its own.
+#[derive(Clone)]
+pub(crate) struct Alias {
+    pub(crate) kept: &'static str,
+    pub(crate) found: String,
+}
+
+impl Alias {
+    fn in_answer(&self, mut answer: HttpResponse) -> HttpResponse {
+        let text = answer.body().bytes().map(String::from_utf8_lossy);
+        if let Some(text) = text.map(|text| text.replace(self.kept, &self.found)) {
+            *answer.body_mut() = SdkBody::from(text);
+        }
+        answer
+    }
 }
 
 /// A sandbox as a caller.
@@ -213,10 +232,13 @@ impl Outlet {
     }
 
     async fn carry(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let asked = Asked::read(&request);
+        let mut asked = Asked::read(&request);
         let Some(caller) = &self.caller else {
             return Ok(self.cloud.answer(&asked));
         };
+        if let Some(alias) = &self.alias {
+            asked.body = asked.body.replace(&alias.found, alias.kept);
+        }
         let asked_ms = self.cloud.clock.now_ms();
         let (fate, turn) = caller
             .director
@@ -233,6 +255,10 @@ impl Outlet {
             None => self.cloud.answer(&asked),
             Some(fault) if fault.takes_effect() => self.cloud.answer(&asked),
             Some(_) => asked.server_error(),
+        };
+        let answer = match &self.alias {
+            Some(alias) => alias.in_answer(answer),
+            None => answer,
         };
         match fate {
             None | Some(Fault::Stale) => Ok(answer),
@@ -326,9 +352,11 @@ impl<'a> Asked<'a> {
     fn json(&self) -> Value {
         match self.service {
             Service::S3 => Value::Null,
-            Service::DynamoDb | Service::Sqs | Service::Kms | Service::WechatPay => {
-                serde_json::from_str(&self.body).expect("JSON")
-            }
+            Service::DynamoDb
+            | Service::Sqs
+            | Service::Kms
+            | Service::WechatPay
+            | Service::Receiver => serde_json::from_str(&self.body).expect("JSON"),
         }
     }
 
@@ -360,7 +388,7 @@ impl<'a> Asked<'a> {
                 .and_then(|file| file.path().splitn(3, '/').nth(2))
                 .unwrap_or_default()
                 .to_owned(),
-            Service::WechatPay => String::new(),
+            Service::WechatPay | Service::Receiver => String::new(),
         };
         let reads = [
             "GetItem",
@@ -403,7 +431,9 @@ impl<'a> Asked<'a> {
         let service = match self.service {
             Service::Sqs => testing::Service::Sqs,
             Service::Kms => testing::Service::Kms,
-            Service::DynamoDb | Service::S3 | Service::WechatPay => return None,
+            Service::DynamoDb | Service::S3 | Service::WechatPay | Service::Receiver => {
+                return None;
+            }
         };
         testing::refusal(service, &self.operation, &self.json())
     }
@@ -411,18 +441,22 @@ impl<'a> Asked<'a> {
     fn attempt_limit_ms(&self) -> i64 {
         match self.service {
             Service::S3 => S3_ATTEMPT_LIMIT_MS,
-            Service::DynamoDb | Service::Sqs | Service::Kms | Service::WechatPay => {
-                ATTEMPT_LIMIT_MS
-            }
+            Service::DynamoDb
+            | Service::Sqs
+            | Service::Kms
+            | Service::WechatPay
+            | Service::Receiver => ATTEMPT_LIMIT_MS,
         }
     }
 
     fn server_error(&self) -> HttpResponse {
         match self.service {
             Service::S3 => of_s3(S3Reply::bad(500, "InternalError")),
-            Service::DynamoDb | Service::Sqs | Service::Kms | Service::WechatPay => {
-                refusal(500, "InternalServerError", None)
-            }
+            Service::DynamoDb
+            | Service::Sqs
+            | Service::Kms
+            | Service::WechatPay
+            | Service::Receiver => refusal(500, "InternalServerError", None),
         }
     }
 
@@ -430,7 +464,7 @@ impl<'a> Asked<'a> {
         let code = match self.service {
             Service::DynamoDb => "ProvisionedThroughputExceededException",
             Service::Sqs => "RequestThrottled",
-            Service::Kms | Service::WechatPay => "ThrottlingException",
+            Service::Kms | Service::WechatPay | Service::Receiver => "ThrottlingException",
             Service::S3 => return of_s3(S3Reply::bad(503, "SlowDown")),
         };
         refusal(400, code, None)

@@ -179,6 +179,14 @@ impl Queues {
         received
     }
 
+    /// Moves every message of a queue's dead-letter queue back: they are new messages there.
+    pub(crate) fn move_back(&mut self, url: &str, now_ms: i64) {
+        let queue = self.queues.entry(url.to_owned()).or_default();
+        for message in std::mem::take(&mut queue.dead) {
+            self.send(url, message.body, now_ms);
+        }
+    }
+
     /// Deletes a message, whoever received it last.
     pub(crate) fn delete(&mut self, url: &str, id: &str) {
         if let Some(queue) = self.queues.get_mut(url) {

@@ -8,6 +8,7 @@ mod days;
 mod orders;
 mod races;
 mod refunds;
+mod webhooks;
 
 use std::pin::Pin;
 
@@ -39,7 +40,7 @@ impl Flow {
     /// Of how many cases one is played within `cargo test`, where all of them take too long. A prime, so that each kind of fault
     /// has its turn.
     pub(crate) fn each(&self) -> usize {
-        let mut long = days::LONG.iter();
+        let mut long = days::LONG.iter().chain(&webhooks::LONG);
         long.find(|(name, _)| *name == self.name)
             .map_or(1, |(_, each)| *each)
     }
@@ -55,6 +56,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Flow> {
         .chain(refunds::FLOWS)
         .chain(attacks::FLOWS)
         .chain(days::FLOWS)
+        .chain(webhooks::FLOWS)
 }
 
 /// Nothing happens.

@@ -8,12 +8,13 @@ use wechatpay_simulator::{ConsoleRefund, Damage, Endpoint, Fault, RefundOutcome,
 
 use super::{
     CLOSED, CREATE, CREATE_LATER, NOTHING, PAID, Step, close, create, days, decide, refund,
+    webhooks,
 };
 use crate::{
     books::Books,
     client::Wish,
     play::{Asked, Until},
-    scene::{Poll, REQUESTS, RESULTS, Scene, WORK},
+    scene::{Poll, REQUESTS, RESULTS, Scene, WEBHOOKS, WORK},
 };
 
 /// A race: one side is stopped at a call, the other runs to its end, then the first goes on. Played for every call of each side.
@@ -69,6 +70,7 @@ const POLL_WORK: Side = |scene, _| scene.poll(WORK).map(drop).boxed_local();
 const POLL_WORK_TWICE_DELIVERED: Side = |scene, _| poll(scene, WORK).boxed_local();
 const ASK_REFUND: Side = |scene, asked| asked.ask(scene, refund("ORDER-1", "R1", 60)).boxed_local();
 const POLL_REQUESTS: Side = |scene, _| poll(scene, REQUESTS).boxed_local();
+const POLL_WEBHOOKS: Side = |scene, _| poll(scene, WEBHOOKS).boxed_local();
 const POLL_RESULTS: Side = |scene, _| poll(scene, RESULTS).boxed_local();
 
 const ASK_REDIRECT: Side = |scene, asked| {
@@ -115,6 +117,14 @@ const RENEW: Side = |scene, asked| {
 };
 
 pub(crate) const RACES: &[Race] = &[
+    Race {
+        // One message is with two at once, and either may be the one that ends the webhook.
+        name: "webhook-and-webhook",
+        before: webhooks::GONE_FOR_HOURS,
+        sides: [POLL_WEBHOOKS, POLL_WEBHOOKS],
+        after: webhooks::SET_UP_AGAIN,
+        ends: webhooks::PAID_AND_TOLD,
+    },
     Race {
         name: "create-and-create",
         before: NOTHING,

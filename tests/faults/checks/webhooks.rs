@@ -1,0 +1,106 @@
+//! What the client's receiver of webhooks has: each event, under one name, and none of them lost on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{Findings, field};
+use crate::{
+    books::{Books, number},
+    scene::{Scene, WEBHOOKS, webhook_id},
+};
+
+/// An event that has come into the queue is with the receiver, or still there, or a dead letter, or kept for its client.
+pub(super) fn no_event_is_lost(scene: &Scene, found: &mut Findings) {
+    if !scene.has_webhook() {
+        return;
+    }
+    let id_of = |body: &str| {
+        let message: Value = serde_json::from_str(body).expect("JSON");
+        webhook_id(&message["detail"])
+    };
+    let (all, mut safe) = {
+        let queues = scene.cloud.queues();
+        let of_webhooks = |url: &str| url == WEBHOOKS;
+        let taken = queues.taken();
+        let all: BTreeSet<String> = taken
+            .into_iter()
+            .filter(|(url, _)| of_webhooks(url))
+            .map(|(_, body)| id_of(body))
+            .collect();
+        let there = queues.waiting().into_iter().chain(queues.dead());
+        let safe: BTreeSet<String> = there
+            .filter(|(url, _)| of_webhooks(url))
+            .map(|(_, message)| id_of(&message.body))
+            .collect();
+        (all, safe)
+    };
+    safe.extend(scene.receiver.has());
+    safe.extend(scene.kept());
+    for id in all.difference(&safe) {
+        found.add("no event is lost", format!("{id} is nowhere"));
+    }
+}
+
+/// Each webhook is signed, and what has one id is one event, byte for byte.
+pub(super) fn one_id_is_one_event(scene: &Scene, found: &mut Findings) {
+    const CHECK: &str = "one webhook-id is one event";
+    let mut bodies: BTreeMap<String, String> = BTreeMap::new();
+    for got in scene.receiver.got() {
+        let data = &got.json()["data"];
+        if !got.is_signed || got.id != webhook_id(data) {
+            found.add(CHECK, format!("{} came with {}", got.id, got.body));
+        }
+        let first = bodies.entry(got.id.clone()).or_insert(got.body.clone());
+        if *first != got.body {
+            found.add(
+                CHECK,
+                format!("{} came as {first} and as {}", got.id, got.body),
+            );
+        }
+    }
+}
+
+/// Once everything rests, a receiver has each event, and the highest version that it has of an order says how the order
+/// stands.
+pub(super) fn the_receiver_has_every_event(scene: &Scene, books: &Books, found: &mut Findings) {
+    if !scene.has_webhook() {
+        return;
+    }
+    let has = scene.receiver.has();
+    let mut newest: BTreeMap<String, (u64, String)> = BTreeMap::new();
+    for got in scene.receiver.got().iter().filter(|got| got.is_taken) {
+        let data = &got.json()["data"];
+        if field(data, "subject") != "order" {
+            continue;
+        }
+        let version = data["version"].as_u64().unwrap_or_default();
+        let known = newest
+            .entry(field(data, "order_no").to_owned())
+            .or_default();
+        if version >= known.0 {
+            *known = (version, field(data, "to").to_owned());
+        }
+    }
+    for (order_no, book) in &books.orders {
+        for event in &book.events {
+            let id = format!("{order_no}_{}", number(event, "version"));
+            if !has.contains(&id) {
+                found.add(
+                    "the receiver has every event",
+                    format!("{id} never arrived"),
+                );
+            }
+        }
+        let told = newest.get(order_no).map_or("", |(_, state)| state.as_str());
+        if told != book.state() {
+            found.add(
+                "the highest version says how an order stands",
+                format!(
+                    "{order_no} is {}, and the receiver holds {told:?}",
+                    book.state()
+                ),
+            );
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Webhooks: from the journal by the stream, the pipe and the queue to the receiver, and what becomes of events that it does not
+//! take.
+
+use std::time::Duration;
+
+use serde_json::json;
+use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
+
+use super::{CREATE, Flow, NOTHING, Step, create};
+use crate::{
+    client::Wish,
+    play::{Play, Until},
+    receiver::Manner,
+    scene::{Poll, WEBHOOKS},
+};
+
+/// Since when everything in a scene happened.
+const LONG_AGO: &str = "2026-08-01T00:00:00+08:00";
+
+/// After so many attempts within hours, a receiver that always answers 410 is asked once more and then not any more.
+const ATTEMPTS_BEFORE_THE_END: usize = 5;
+/// The last attempt is the eighth.
+const ATTEMPTS_BEFORE_THE_LAST: usize = 7;
+
+pub(super) const FLOWS: &[Flow] = &[
+    Flow {
+        // The queue hands the newest over first, and some of it twice.
+        name: "webhook",
+        before: |play| {
+            Box::pin(async move {
+                CREATE(play).await;
+                play.pay("ORDER-1").await;
+                play.poll().await;
+                play.scene.set_up_webhook().await;
+                play.scene.pipe();
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                let newest_first = Poll {
+                    most: 2,
+                    again: true,
+                    backwards: true,
+                };
+                play.poll_webhooks_as(&newest_first).await;
+                play.poll_webhooks().await;
+            })
+        },
+        after: NOTHING,
+        ends: PAID_AND_TOLD,
+    },
+    Flow {
+        // The receiver fails at first.
+        name: "webhook-refused",
+        before: |play| {
+            Box::pin(async move {
+                PAYMENT_TO_BE_TOLD(play).await;
+                play.scene.receiver.behaves_next([Manner::Answers(500)]);
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.poll_webhooks().await;
+                play.pass(Duration::from_secs(5)).await;
+                play.poll_webhooks().await;
+            })
+        },
+        after: NOTHING,
+        ends: PAID_AND_TOLD,
+    },
+    Flow {
+        // The receiver does not answer in time at first, and is left alone.
+        name: "webhook-hangs",
+        before: |play| {
+            Box::pin(async move {
+                PAYMENT_TO_BE_TOLD(play).await;
+                play.scene.receiver.behaves_next([Manner::Hangs]);
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.poll_webhooks().await;
+                play.pass(Duration::from_secs(45)).await;
+                play.poll_webhooks().await;
+            })
+        },
+        after: NOTHING,
+        ends: PAID_AND_TOLD,
+    },
+    Flow {
+        // The receiver fails at the last attempt, too: the event is kept, and its message a dead letter.
+        name: "webhook-given-up",
+        before: |play| {
+            Box::pin(async move {
+                PAYMENT_TO_BE_TOLD(play).await;
+                play.scene.receiver.behaves(Manner::Answers(500));
+                play.attempts(ATTEMPTS_BEFORE_THE_LAST).await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.poll_webhooks().await;
+                play.poll_webhooks().await;
+            })
+        },
+        after: |play| {
+            Box::pin(async move {
+                play.scene.receiver.behaves(Manner::Answers(204));
+                play.sent_again_until_nothing_is_kept().await;
+                let now_ms = play.scene.clock.now_ms();
+                play.scene.cloud.queues().move_back(WEBHOOKS, now_ms);
+            })
+        },
+        ends: PAID_AND_TOLD,
+    },
+    Flow {
+        // After hours of 410 the webhook is disabled; what comes then is kept.
+        name: "webhook-disabled",
+        before: |play| {
+            Box::pin(async move {
+                GONE_FOR_HOURS(play).await;
+                ANOTHER_PAID(play).await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                play.poll_webhooks().await;
+                play.scene.pipe();
+                let is_disabled = play.scene.webhook_is_disabled().await;
+                play.poll_webhooks().await;
+                let heard_of_it = play.heard_of("ORDER-2");
+                play.require(
+                    "a disabled webhook gets nothing",
+                    !is_disabled || !heard_of_it,
+                    || "it heard of ORDER-2".to_owned(),
+                );
+            })
+        },
+        after: SET_UP_AGAIN,
+        ends: PAID_AND_TOLD,
+    },
+    Flow {
+        // The webhook is set up again, and its client has sent again what was kept: first a part of it, then the rest.
+        name: "webhook-resend",
+        before: |play| {
+            Box::pin(async move {
+                GONE_FOR_HOURS(play).await;
+                play.poll_webhooks().await;
+                ANOTHER_PAID(play).await;
+                play.scene.pipe();
+                play.poll_webhooks().await;
+                play.scene.receiver.behaves(Manner::Answers(204));
+                play.scene.set_up_webhook().await;
+                play.pass(Duration::from_secs(60)).await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                let hours_ago = UnixSeconds(play.scene.clock.now().0 - 3_600);
+                let to = format_rfc3339_beijing(hours_ago);
+                play.wish(resend(json!({"from": LONG_AGO, "to": to}))).await;
+                play.poll_webhooks().await;
+                let heard_of_it = play.heard_of("ORDER-2");
+                play.require(
+                    "only what happened in the time asked for is sent again",
+                    !heard_of_it,
+                    || format!("ORDER-2 happened after {to}"),
+                );
+                play.pass(Duration::from_secs(5)).await;
+                play.wish(resend(json!({"from": to}))).await;
+                play.poll_webhooks().await;
+            })
+        },
+        after: |play| Box::pin(play.sent_again_until_nothing_is_kept()),
+        ends: PAID_AND_TOLD,
+    },
+    Flow {
+        // Single events are sent once more: those that lie in the order, and one that is an item of its own.
+        name: "webhook-replay",
+        before: |play| {
+            Box::pin(async move {
+                PAYMENT_TO_BE_TOLD(play).await;
+                play.poll_webhooks().await;
+            })
+        },
+        acts: |play| {
+            Box::pin(async move {
+                for version in 1..=3 {
+                    play.wish(Wish::bare_post(format!(
+                        "/v1/orders/ORDER-1/events/{version}/replay"
+                    )))
+                    .await;
+                }
+                play.poll_webhooks().await;
+            })
+        },
+        after: NOTHING,
+        ends: PAID_AND_TOLD,
+    },
+];
+
+/// The flows whose cases are too many for every day, and of how many of them one is played then.
+pub(super) const LONG: [(&str, usize); 7] = [
+    ("webhook", 3),
+    ("webhook-refused", 3),
+    ("webhook-hangs", 5),
+    ("webhook-given-up", 3),
+    ("webhook-disabled", 5),
+    ("webhook-resend", 11),
+    ("webhook-replay", 11),
+];
+
+/// And the receiver has all of it, which is checked wherever there is one.
+pub(super) const PAID_AND_TOLD: &[(&str, &str)] = &[("ORDER-1", "paid"), ("kept", "0")];
+
+/// The client has a webhook and is told of its order; that it is paid lies in the queue.
+const PAYMENT_TO_BE_TOLD: Step = |play| {
+    Box::pin(async move {
+        play.scene.set_up_webhook().await;
+        CREATE(play).await;
+        play.poll().await;
+        play.pay("ORDER-1").await;
+        play.poll_results().await;
+        play.scene.pipe();
+    })
+};
+
+/// The same, and the receiver has answered 410 for so long that one more ends it.
+pub(super) const GONE_FOR_HOURS: Step = |play| {
+    Box::pin(async move {
+        PAYMENT_TO_BE_TOLD(play).await;
+        play.scene.receiver.behaves(Manner::Answers(410));
+        play.attempts(ATTEMPTS_BEFORE_THE_END).await;
+    })
+};
+
+/// Another order is created and paid.
+const ANOTHER_PAID: Step = |play| {
+    Box::pin(async move {
+        play.wish(create("ORDER-2")).await;
+        play.pay("ORDER-2").await;
+        play.poll_results().await;
+    })
+};
+
+/// The receiver is mended, a person sets the webhook up again, and its client has sent again what was kept.
+pub(super) const SET_UP_AGAIN: Step = |play| {
+    Box::pin(async move {
+        play.scene.receiver.behaves(Manner::Answers(204));
+        play.scene.set_up_webhook().await;
+        play.pass(Duration::from_secs(60)).await;
+        play.sent_again_until_nothing_is_kept().await;
+    })
+};
+
+/// The wish for what is kept to be sent again.
+fn resend(range: serde_json::Value) -> Wish {
+    Wish::post("/v1/webhook/resend", range)
+}
+
+impl Play {
+    /// Lambda polls the queue of webhooks once.
+    pub(crate) async fn poll_webhooks(&self) {
+        self.poll_webhooks_as(&Poll::default()).await;
+    }
+
+    async fn poll_webhooks_as(&self, how: &Poll) {
+        self.scene
+            .act("Lambda polls webhooks", self.scene.poll_as(WEBHOOKS, how))
+            .await;
+    }
+
+    /// So many attempts are made at what lies in the queue of webhooks, and the next one is due.
+    async fn attempts(&self, count: usize) {
+        for _ in 0..count {
+            self.poll_webhooks().await;
+            let queued: Vec<i64> = self
+                .scene
+                .cloud
+                .queues()
+                .waiting()
+                .iter()
+                .filter(|(url, _)| *url == WEBHOOKS)
+                .map(|(_, message)| message.visible_ms)
+                .collect();
+            let next_ms = queued.into_iter().min().expect("a message");
+            let wait_ms = u64::try_from(next_ms - self.scene.clock.now_ms()).unwrap_or_default();
+            self.pass(Duration::from_millis(wait_ms)).await;
+        }
+    }
+
+    /// Whether the receiver got anything about an order, taken or not.
+    fn heard_of(&self, order_no: &str) -> bool {
+        let got = self.scene.receiver.got();
+        got.iter()
+            .any(|got| got.json()["data"]["order_no"] == order_no)
+    }
+
+    /// The client has sent again what is kept, until nothing is.
+    async fn sent_again_until_nothing_is_kept(&mut self) {
+        for _ in 0..3 {
+            self.wish(resend(json!({"from": LONG_AGO}))).await;
+            self.calm(Until::Soon).await;
+            if self.scene.kept().is_empty() {
+                return;
+            }
+        }
+    }
+}
