@@ -6,13 +6,16 @@
 //! ```
 //!
 //! Each difference counts with what it made of the run's own sums, in the state that it has now.
-//! What none of them makes is mostly on another day of one side, near midnight, or agreed when it
-//! was read again: the run looked at each row and line of it. It is not called open, nor good
-//! either. Where the run left rows unread, it stands where the difference of those rows does.
+//! A trade that was left to the next day's bill and is absent there too is a difference of that
+//! day: it counts here where that one stands. What none of them makes is mostly on another day of
+//! one side, near midnight, or agreed when it was read again: the run looked at each row and line
+//! of it. It is not called open, nor good either. Where the run left rows unread, it stands where
+//! the difference of those rows does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use payments::reconcile::{
+    carried::{Carried, TradeKind},
     difference::{Difference, Kind, State},
     run::Run,
     totals::{Gap, Gaps},
@@ -81,6 +84,13 @@ pub(crate) struct Breakdown {
     of_each: BTreeMap<String, Gaps>,
     ends: BTreeMap<End, Gaps>,
     met: Gaps,
+    /// What each trade makes of it that was left to the next day's bill, by the name that it is carried under, as long as no
+    /// difference of that day tells it.
+    left: BTreeMap<String, Gaps>,
+    /// What differences of the next day tell of that.
+    of_next_day: Gaps,
+    /// Whether some of that is open.
+    is_open_next_day: bool,
     /// The products of which something is open, also where that makes up for itself in the sum.
     open: BTreeSet<String>,
     /// Where the rows stand that nobody looked at, if there are such: of several differences, the
@@ -116,10 +126,62 @@ impl Breakdown {
         }
     }
 
+    /// Says what the trades make of it that were left to the next day's bill.
+    pub(crate) fn leave(&mut self, left: BTreeMap<String, Gaps>) {
+        self.left = left;
+    }
+
+    /// Counts a difference of the next day where it stands, if it is about a trade that this day left to it.
+    pub(crate) fn take_of_next_day(&mut self, one: &Difference) {
+        let Some(kind) = TradeKind::of_absent(one.kind) else {
+            return;
+        };
+        let end = End::of(one.state);
+        if end == End::Repaired {
+            return; // that day's bill has it after all
+        }
+        if one.aggregate.is_some() {
+            // Which of them these are, nobody wrote down.
+            let (these, others) = std::mem::take(&mut self.left)
+                .into_iter()
+                .partition(|(id, _)| id.starts_with(kind.name()));
+            self.left = others;
+            let these: BTreeMap<String, Gaps> = these;
+            these.values().for_each(|gaps| self.tell_left(end, gaps));
+        } else if let Some(gaps) = Carried::id_of_absent(one).and_then(|id| self.left.remove(&id)) {
+            self.tell_left(end, &gaps);
+        }
+    }
+
+    fn tell_left(&mut self, end: End, gaps: &Gaps) {
+        self.of_next_day.add_all(gaps);
+        self.ends.entry(end).or_default().add_all(gaps);
+        if end == End::Open {
+            self.is_open_next_day = true;
+            self.open.extend(gaps.0.keys().cloned());
+        }
+    }
+
+    /// Gives up: where all of it stands is not known.
+    pub(crate) fn is_unknown(&mut self) {
+        self.told = None;
+    }
+
+    /// Whether some of it is open among the differences of the next day.
+    pub(crate) fn is_open_with_next_day(&self) -> bool {
+        self.is_open_next_day
+    }
+
+    /// What of it differences of the next day make.
+    pub(crate) fn of_next_day(&self) -> Gap {
+        self.of_next_day.all()
+    }
+
     /// What no difference makes.
     fn rest(&self) -> Gaps {
         let mut rest = self.counted.clone();
-        for (product, gap) in self.told.iter().flat_map(|told| &told.0) {
+        let told = self.told.iter().chain([&self.of_next_day]);
+        for (product, gap) in told.flat_map(|told| &told.0) {
             rest.add(product, Gap::default().less(*gap));
         }
         rest
@@ -196,7 +258,8 @@ impl Breakdown {
 #[cfg(test)]
 pub(crate) mod tests {
     use payments::reconcile::{
-        difference::{About, Decision, Side},
+        carried::Trade,
+        difference::{About, Aggregate, Decision, Side},
         run::{BillDate, PartDone},
         totals::Totals,
     };
@@ -326,6 +389,80 @@ pub(crate) mod tests {
         };
         gaps.add("NATIVE", gap);
         gaps
+    }
+
+    #[test]
+    fn what_was_left_to_the_next_day_stands_where_that_day_s_difference_of_it_does() {
+        let next = BillDate::parse("2026-08-02").unwrap();
+        let number = |order_no: &str| format!("42-{order_no}");
+        let absent = |order_no: &str| {
+            let about = About {
+                order_no: Some(order_no.to_owned()),
+                transaction_id: Some(number(order_no)),
+                ..About::default()
+            };
+            let kind = Kind::PaidHereAbsentThere;
+            let here = Side {
+                amount_fen: Some(20),
+                ..Side::default()
+            };
+            Difference::found(next, kind, about, None, Some(here), "run-2", NOW)
+        };
+        let carried = |order_no: &str| {
+            Carried::id_of(&Trade {
+                kind: TradeKind::Payment,
+                order_no: order_no.to_owned(),
+                transaction_id: Some(number(order_no)),
+                out_refund_no: None,
+                refund_id: None,
+                amount_fen: 1,
+                at: NOW,
+            })
+        };
+        let left = [
+            ("open", -1),
+            ("explained", -20),
+            ("there", -300),
+            ("over", -4_000),
+        ];
+        let begin = || {
+            let of_left = left.map(|(order_no, fen)| (carried(order_no), gap_of(fen)));
+            let mut run = run(-4_321, None);
+            run.parts_done.get_mut(&0).unwrap().told = Some(Gaps::default());
+            let mut breakdown = Breakdown::begin(&run, Some(BTreeMap::new()));
+            breakdown.leave(BTreeMap::from(of_left));
+            breakdown
+        };
+        let at = |breakdown: &Breakdown| End::ALL.map(|end| breakdown.at(end).paid_fen);
+        let mut breakdown = begin();
+        assert_eq!(at(&breakdown), [0, 0, 0, 0, 0, -4_321], "not judged yet");
+        assert!(!breakdown.is_open());
+
+        let explained = absent("explained").decided(Decision::Explain, "li", "x", NOW);
+        let explained = explained.unwrap();
+        let over = absent("over").repaired("run-3", "agrees", NOW);
+        let others = found(Kind::AmountDiffers, "open");
+        for one in [absent("open"), explained, over, others] {
+            breakdown.take_of_next_day(&one);
+        }
+        assert!(breakdown.is_whole() && breakdown.is_open_of("NATIVE"));
+        assert_eq!(breakdown.of_next_day().paid_fen, -21);
+        let ends = at(&breakdown);
+        assert_eq!(ends, [0, -20, 0, 0, -1, -4_300]);
+
+        // Many that are told as one: these may be among them.
+        let mut breakdown = begin();
+        let many = Aggregate {
+            count: 9,
+            amount_fen: 9,
+            examples: Vec::new(),
+            part: 0,
+        };
+        let of = |kind| Difference::of_many(next, kind, many.clone(), "run-2", NOW);
+        breakdown.take_of_next_day(&of(Kind::RefundHereAbsentThere));
+        assert!(!breakdown.is_open(), "none of them is a refund");
+        breakdown.take_of_next_day(&of(Kind::PaidHereAbsentThere));
+        assert_eq!(at(&breakdown), [0, 0, 0, 0, -4_321, 0]);
     }
 
     /// A try that died booked it, so that the one after it counted it on both sides.

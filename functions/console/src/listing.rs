@@ -58,6 +58,23 @@ pub(crate) struct Piece {
     pub(crate) next: Option<String>,
 }
 
+/// How far one request reads.
+#[derive(Clone, Copy)]
+struct Reads {
+    /// How many differences are read at a time.
+    page: i32,
+    /// How often it reads on.
+    at_most: usize,
+}
+
+impl Reads {
+    /// A day's page and its numbers in the API.
+    const OF_A_DAY: Self = Self {
+        page: PAGE,
+        at_most: DAY_READS_MAX,
+    };
+}
+
 /// A day's differences, counted, and of those that are wanted as many as a page shows. `run` is the run that the day is shown by.
 pub(crate) async fn day(
     table: &ReconciliationTable,
@@ -65,14 +82,27 @@ pub(crate) async fn day(
     run: Option<&Run>,
     filter: Filter,
 ) -> Result<Day, ReconciliationError> {
+    day_within(table, date, run, filter, Reads::OF_A_DAY).await
+}
+
+async fn day_within(
+    table: &ReconciliationTable,
+    date: BillDate,
+    run: Option<&Run>,
+    filter: Filter,
+    reads: Reads,
+) -> Result<Day, ReconciliationError> {
     let mut day = Day::default();
     if let Some(run) = run {
         let gaps = table.gaps(run, GAPS_MAX).await?;
         day.breakdown = Breakdown::begin(run, gaps);
+        left_to_next_day(table, run, reads, &mut day.breakdown).await?;
     }
     let mut after = None;
-    for _ in 0..DAY_READS_MAX {
-        let page = table.differences(date, after.as_deref(), PAGE).await?;
+    for _ in 0..reads.at_most {
+        let page = table
+            .differences(date, after.as_deref(), reads.page)
+            .await?;
         for one in page.items {
             day.count(&one);
             day.breakdown.take(&one);
@@ -87,9 +117,44 @@ pub(crate) async fn day(
     }
     day.is_cut = after.is_some();
     if let Some(kind) = filter.kind {
-        of_kind(table, date, kind, filter, &mut day).await?;
+        of_kind(table, date, kind, filter, reads, &mut day).await?;
     }
     Ok(day)
+}
+
+/// What came of the trades that the run left to the next day's bill: those that are absent there too are differences of that day.
+/// A run that left none costs no call.
+async fn left_to_next_day(
+    table: &ReconciliationTable,
+    run: &Run,
+    reads: Reads,
+    breakdown: &mut Breakdown,
+) -> Result<(), ReconciliationError> {
+    if !run.has_left_any() {
+        return Ok(());
+    }
+    let Some(left) = table.left(run, GAPS_MAX).await? else {
+        breakdown.is_unknown();
+        return Ok(());
+    };
+    breakdown.leave(left);
+    let date = run.date.plus_days(1);
+    for kind in [Kind::PaidHereAbsentThere, Kind::RefundHereAbsentThere] {
+        let mut many = Vec::new();
+        let is_all = each_of_kind(table, date, kind, reads, |one| {
+            if one.aggregate.is_some() {
+                many.push(one);
+            } else {
+                breakdown.take_of_next_day(&one);
+            }
+        });
+        if !is_all.await? {
+            breakdown.is_unknown();
+        }
+        // What is told by itself is none of the many.
+        many.iter().for_each(|one| breakdown.take_of_next_day(one));
+    }
+    Ok(())
 }
 
 /// Reads the wanted ones of a kind, however many others the day has: ids begin with the kind, so they stand together.
@@ -98,29 +163,44 @@ async fn of_kind(
     date: BillDate,
     kind: Kind,
     filter: Filter,
+    reads: Reads,
     day: &mut Day,
 ) -> Result<(), ReconciliationError> {
     day.counts.remove(&kind);
+    each_of_kind(table, date, kind, reads, |one| {
+        day.count(&one);
+        day.hold(one, filter);
+    })
+    .await?;
+    Ok(())
+}
+
+/// Reads those of a kind; `false` where there are more than it reads.
+async fn each_of_kind(
+    table: &ReconciliationTable,
+    date: BillDate,
+    kind: Kind,
+    reads: Reads,
+    mut each: impl FnMut(Difference),
+) -> Result<bool, ReconciliationError> {
     let mut after = Some(of_kind_from(kind));
-    for _ in 0..DAY_READS_MAX {
-        let page = table.differences(date, after.as_deref(), PAGE).await?;
+    for _ in 0..reads.at_most {
+        let page = table
+            .differences(date, after.as_deref(), reads.page)
+            .await?;
         let found = page.items.len();
-        let of_kind: Vec<Difference> = page
-            .items
-            .into_iter()
-            .take_while(|one| one.kind == kind)
-            .collect();
-        let is_over = of_kind.len() < found || page.next.is_none();
+        let of_kind = page.items.into_iter().take_while(|one| one.kind == kind);
+        let mut count = 0_usize;
         for one in of_kind {
-            day.count(&one);
-            day.hold(one, filter);
+            count = count.saturating_add(1);
+            each(one);
         }
-        if is_over {
-            break;
+        if count < found || page.next.is_none() {
+            return Ok(true);
         }
         after = page.next;
     }
-    Ok(())
+    Ok(false)
 }
 
 /// The file with the differences that are wanted; `None` where they are more than one holds.
@@ -298,75 +378,4 @@ impl Day {
 }
 
 #[cfg(test)]
-mod tests {
-    use payments::reconcile::difference::About;
-    use wechatpay::UnixSeconds;
-
-    use super::*;
-
-    fn found(kind: Kind, line: u64) -> Difference {
-        let date = BillDate::parse("2026-08-01").unwrap();
-        let about = About {
-            line: Some(line),
-            transaction_id: Some(line.to_string()),
-            ..About::default()
-        };
-        Difference::found(date, kind, about, None, None, "r", UnixSeconds(0))
-    }
-
-    fn held(day: &Day) -> usize {
-        day.held.values().map(Vec::len).sum()
-    }
-
-    #[test]
-    fn of_a_hundred_thousand_differences_no_more_are_held_than_a_page_shows() {
-        let kind = |line: u64| {
-            let at = usize::try_from(line).unwrap() % Kind::ALL.len();
-            Kind::ALL[at]
-        };
-        let mut day = Day::default();
-        for line in (0..100_000).rev() {
-            let one = found(kind(line), line);
-            day.count(&one);
-            day.hold(one, Filter::default());
-            assert!(held(&day) <= Kind::ALL.len() * OF_EACH_KIND);
-        }
-        assert_eq!(day.len(), 100_000);
-        assert_eq!(day.needing(), 100_000);
-        assert_eq!(held(&day), Kind::ALL.len() * OF_EACH_KIND);
-        let first: Vec<_> = day.of(Kind::ALL[0]).iter().take(3).collect();
-        let lines: Vec<_> = first.iter().map(|one| one.about.line.unwrap()).collect();
-        assert_eq!(lines, [0, 16, 32], "the first ones of the bill");
-    }
-
-    #[test]
-    fn what_needs_somebody_is_held_before_what_is_over_however_late_it_is_read() {
-        let over = (0..1_000).map(|line| {
-            let one = found(Kind::AmountDiffers, line);
-            one.repaired("r", "agrees", UnixSeconds(0))
-        });
-        let open = found(Kind::AmountDiffers, 5_000);
-        let day = Day::with(over.chain([open.clone()]), Filter::default());
-        assert_eq!(day.of(Kind::AmountDiffers).first(), Some(&open));
-        assert_eq!((day.len(), day.needing(), held(&day)), (1_001, 1, 50));
-    }
-
-    #[test]
-    fn what_nobody_asked_for_is_counted_and_takes_no_room() {
-        let items = || {
-            let many = (0..600).map(|line| found(Kind::AmountDiffers, line));
-            many.chain([found(Kind::StatusDiffers, 1)])
-        };
-        let of = |kind| Filter {
-            kind: Some(kind),
-            ..Filter::default()
-        };
-        let day = Day::with(items(), of(Kind::StatusDiffers));
-        assert_eq!((day.len(), held(&day)), (601, 1));
-        let day = Day::with(items(), of(Kind::AmountDiffers));
-        assert_eq!(
-            (day.count_of(of(Kind::AmountDiffers)), held(&day)),
-            (600, 500)
-        );
-    }
-}
+mod tests;

@@ -613,6 +613,12 @@ fn done_run(run: &Run, found: &Day, later_are_done: bool) -> RunWords {
             more => format!("{more} differences still need somebody."),
         };
         RunWords::new(Tone::Bad, "Done, with open differences", detail)
+    } else if found.breakdown.is_open_with_next_day() {
+        RunWords::new(
+            Tone::Bad,
+            "Done, with open differences",
+            "What was left to the next day’s bill is not in that one either: it is among that day’s differences, and needs somebody.",
+        )
     } else if under_way > 0 {
         RunWords::new(
             Tone::Wait,

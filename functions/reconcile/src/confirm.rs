@@ -9,12 +9,13 @@ use payments::{
     order::Product,
     reconcile::{
         bill_line::{BillLine, LineKind},
-        books::DayBooks,
+        books::{DayBooks, ParkedLine},
         carried::{Carried, Trade, TradeKind},
         difference::{About, Kind, Side},
         judge::{
             Judgement, Read, about_row, counted_fen, gap_of_row, identity_of_row,
-            judge_absent_payment, judge_absent_refund, judge_row, side_of_row, sides_of_fee,
+            judge_absent_parked, judge_absent_payment, judge_absent_refund, judge_row, side_of_row,
+            sides_of_fee,
         },
         run::BillDate,
         totals::OTHERS,
@@ -109,7 +110,7 @@ pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Finding) {
 /// So many lines that the bill has not are read again by one run; more are counted.
 const LINES_MAX: usize = 100_000;
 
-/// Lines of our books that no row named. `before` is what the bill of the day before had in its last minutes.
+/// Lines of our books that no row named, and money kept for a person that none did. `before` is what the bill of the day before had in its last minutes.
 pub(crate) async fn absent(
     desk: &Desk,
     part: Part,
@@ -148,10 +149,71 @@ pub(crate) async fn absent(
             }
         }
     }
+    absent_parked(desk, books, room, before, finding).await
+}
+
+/// Money that is kept for a person and that no row names: it came, by what WeChat Pay told of it, so the day's bill must have it
+/// as it must have a booked payment. `room` of them are read again.
+async fn absent_parked(
+    desk: &Desk,
+    books: &DayBooks,
+    room: usize,
+    before: &LastMinutes,
+    finding: &mut Finding,
+) -> Result<(), DayError> {
+    let product_of = |parked: &ParkedLine<'_>| parked.product.map_or(OTHERS, Product::trade_type);
+    for parked in books.unseen_parked().skip(room) {
+        let kind = Kind::PaidHereAbsentThere;
+        finding.absent_unread(trade_of_parked(&parked), product_of(&parked), kind, before);
+    }
+    let mut judged = stream::iter(books.unseen_parked().take(room))
+        .map(|parked| async move {
+            let judged = parked_payment(desk, parked.order_no, parked.transaction_id).await?;
+            Ok::<_, DayError>((parked, judged))
+        })
+        .buffered(SIDE_BY_SIDE);
+    while let Some((parked, judged)) = judged.try_next().await? {
+        if let Some(judged) = judged {
+            let trade = trade_of_parked(&parked);
+            finding.absent(trade, product_of(&parked), judged, before);
+        }
+    }
     Ok(())
 }
 
-/// The trade of a line, and what it is if the bill has it not. Parked money is no trade that a day's bill must have.
+fn trade_of_parked(parked: &ParkedLine<'_>) -> Trade {
+    Trade {
+        kind: TradeKind::Payment,
+        order_no: parked.order_no.to_owned(),
+        transaction_id: Some(parked.transaction_id.to_owned()),
+        out_refund_no: None,
+        refund_id: None,
+        amount_fen: parked.amount_fen,
+        at: parked.at,
+    }
+}
+
+/// What money is that is kept for a person under these numbers, if no row of the bill names it. Read consistently.
+async fn parked_payment(
+    desk: &Desk,
+    order_no: &str,
+    transaction_id: &str,
+) -> Result<Option<(Kind, Side)>, DayError> {
+    let numbers = (
+        OrderNo::parse(order_no),
+        TransactionId::parse(transaction_id),
+    );
+    let (Ok(order_no), Ok(transaction_id)) = numbers else {
+        return Ok(None);
+    };
+    let parked = desk
+        .orders
+        .parked_payment(&order_no, &transaction_id)
+        .await?;
+    Ok(judge_absent_parked(parked.as_ref()))
+}
+
+/// The trade of a line, and what it is if the bill has it not. Parked money is looked at apart ([`absent_parked`]).
 fn trade_of(line: &DayLine) -> Option<(Trade, Kind)> {
     match line {
         DayLine::Payment {
@@ -295,7 +357,10 @@ async fn still_absent(desk: &Desk, trade: &Trade) -> Result<Option<(Kind, Side)>
         TradeKind::Payment => {
             let order = desk.orders.read(&order_no).await?;
             let transaction_id = trade.transaction_id.as_deref().unwrap_or_default();
-            Ok(judge_absent_payment(order.as_ref(), transaction_id))
+            match judge_absent_payment(order.as_ref(), transaction_id) {
+                Some(judged) => Ok(Some(judged)),
+                None => parked_payment(desk, &trade.order_no, transaction_id).await,
+            }
         }
         TradeKind::Refund => {
             let number = trade.out_refund_no.as_deref().unwrap_or_default();

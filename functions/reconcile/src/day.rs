@@ -269,11 +269,16 @@ async fn one_part(
     desk.reconciliations
         .save_gaps(date, &run.id, of_part, &attempt, &gaps)
         .await?;
+    let left = &finding.left;
+    desk.reconciliations
+        .save_left(date, &run.id, of_part, &attempt, left)
+        .await?;
     let mut told = Gaps::default();
     gaps.values().for_each(|gaps| told.add_all(gaps));
     let done = PartDone {
         told: Some(told),
-        gaps_of: (!gaps.is_empty()).then_some(attempt),
+        gaps_of: (!gaps.is_empty()).then(|| attempt.clone()),
+        left_of: (!left.is_empty()).then_some(attempt),
         there: matched.totals,
         here: matched.books.totals(),
         differences: differences::count(&found),

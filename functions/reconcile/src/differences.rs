@@ -11,7 +11,8 @@ use payments::reconcile::{
 use crate::{desk::Desk, error::DayError, part::Part, record, repair};
 
 /// Writes differences down. What is known already stays as it stands, but for what was repaired before this run began: that did
-/// not last; and for what has other amounts by now: that is another matter. All as they stand then.
+/// not last; and for what has other amounts by now: that is another matter. What an earlier version did not write down of it is
+/// added. All as they stand then.
 ///
 /// # Errors
 /// [`DayError::Superseded`] when another run has taken the day over: it may know better. And others.
@@ -35,13 +36,37 @@ pub(crate) async fn write_down(
             }
             Found::Known(known) if was_repaired_before(&known, run) => {
                 let why = "a later run finds it again";
-                let open = known.reopened(&run.id, why, desk.clock.now());
+                let completed = known.completed_by(difference);
+                let open =
+                    completed
+                        .as_ref()
+                        .unwrap_or(&known)
+                        .reopened(&run.id, why, desk.clock.now());
                 repair::written(desk, &known, open).await?
             }
-            Found::Known(known) => *known,
+            Found::Known(known) => completed(desk, *known, difference).await?,
         });
     }
     Ok(found)
+}
+
+/// A known difference with what an earlier version did not write down of it. Where somebody decides at this moment, the next run
+/// adds it.
+async fn completed(
+    desk: &Desk,
+    known: Difference,
+    found: &Difference,
+) -> Result<Difference, DayError> {
+    let Some(completed) = known.completed_by(found) else {
+        return Ok(known);
+    };
+    match desk.reconciliations.complete_difference(&completed).await? {
+        Saved::Yes => Ok(completed),
+        Saved::Stale => {
+            let read = desk.reconciliations.difference(known.date, &known.id);
+            Ok(read.await?.unwrap_or(known))
+        }
+    }
 }
 
 /// Whether many that are told as one are others than those that are known.

@@ -32,6 +32,8 @@ pub(crate) struct Finding {
     kinds: BTreeMap<Kind, OfKind>,
     /// What is judged with the next day.
     pub(crate) carried: Vec<Carried>,
+    /// What that makes of the sums, by the names that it is carried under.
+    pub(crate) left: BTreeMap<String, Gaps>,
     /// Payments and refunds that the bill has, among those that had to be looked at.
     pub(crate) named: BTreeSet<String>,
     /// Those of them whose line of our books has been held against a row: another row of the same number has nothing here.
@@ -63,6 +65,7 @@ impl Finding {
             at,
             kinds: BTreeMap::new(),
             carried: Vec::new(),
+            left: BTreeMap::new(),
             named: BTreeSet::new(),
             held: BTreeSet::new(),
             at_most: DIFFERENCES_MAX,
@@ -164,13 +167,14 @@ impl Finding {
         let about = about_trade(&trade);
         let of_sums = (product, only_here(&trade));
         match (near(self.date, trade.at), &before.unread) {
-            (Near::End, _) => self.carry(trade),
+            (Near::End, _) => self.carry(trade, product),
             (Near::Beginning, Some(why)) => {
                 let note = format!(
                     "it may be in the bill of the day before, which was not there to look into ({why})"
                 );
+                let notes: Vec<String> = [here.note, Some(note)].into_iter().flatten().collect();
                 let here = Side {
-                    note: Some(note),
+                    note: Some(notes.join("; ")),
                     ..here
                 };
                 self.add_with_gap(kind, about, (None, Some(here)), of_sums);
@@ -194,7 +198,7 @@ impl Finding {
             return;
         }
         match near(self.date, trade.at) {
-            Near::End => self.carry(trade),
+            Near::End => self.carry(trade, product),
             Near::Beginning | Near::Neither => {
                 let about = about_trade(&trade);
                 let of_kind = self.kinds.entry(kind).or_default();
@@ -204,9 +208,12 @@ impl Finding {
         }
     }
 
-    fn carry(&mut self, trade: Trade) {
-        self.carried
-            .push(Carried::to(self.date.plus_days(1), trade));
+    fn carry(&mut self, trade: Trade, product: &str) {
+        let gap = only_here(&trade);
+        let carried = Carried::to(self.date.plus_days(1), trade);
+        let left = self.left.entry(carried.id.clone()).or_default();
+        left.add(product, gap);
+        self.carried.push(carried);
     }
 
     /// Whether rows of the bill were only counted.

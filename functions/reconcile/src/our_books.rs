@@ -8,12 +8,13 @@ use futures_util::{
 use payments::{
     ids::{OrderNo, RefundId, TransactionId},
     reconcile::{
-        books::{BookLine, BookedRefund, DayBooks, Inserted},
+        books::{BookLine, BookedRefund, DayBooks, Inserted, ParkedLine},
         run::BillDate,
     },
     refund::ParkedState,
 };
 use tracing::warn;
+use wechatpay::UnixSeconds;
 
 use crate::{
     desk::Desk,
@@ -79,14 +80,20 @@ async fn read(
         }
     }
     let mut counted = stream::iter(parked)
-        .map(|(order_no, transaction_id, amount_fen)| async move {
-            let order = desk.orders.read(&order_no).await?;
+        .map(|parked| async move {
+            let order = desk.orders.read(&parked.order_no).await?;
             let product = order.map(|order| order.product);
-            Ok::<_, TableError>((transaction_id, amount_fen, product))
+            Ok::<_, TableError>((parked, product))
         })
         .buffered(SIDE_BY_SIDE);
-    while let Some((transaction_id, amount_fen, product)) = counted.try_next().await? {
-        books.count_parked(transaction_id.as_str(), amount_fen, product);
+    while let Some((parked, product)) = counted.try_next().await? {
+        books.count_parked(&ParkedLine {
+            transaction_id: parked.transaction_id.as_str(),
+            order_no: parked.order_no.as_str(),
+            amount_fen: parked.amount_fen,
+            at: parked.at,
+            product,
+        });
     }
     Ok(Some(books))
 }
@@ -94,19 +101,29 @@ async fn read(
 /// How many orders of parked money are read at once.
 const SIDE_BY_SIDE: usize = 16;
 
-/// The order, WeChat Pay's number and the amount of parked money: it came, so it counts, though the order is another payment's. What turned out to be the
-/// order's own is counted as that.
-fn parked_line(line: &DayLine) -> Option<(OrderNo, TransactionId, i64)> {
+/// Parked money: it came, so it counts, though the order is another payment's.
+struct ParkedMoney {
+    order_no: OrderNo,
+    transaction_id: TransactionId,
+    amount_fen: i64,
+    at: UnixSeconds,
+}
+
+/// The parked money of a line. What turned out to be the order's own is counted as that.
+fn parked_line(line: &DayLine) -> Option<ParkedMoney> {
     match line {
         DayLine::Parked {
             order_no,
             transaction_id,
             amount_fen,
             state,
-            ..
-        } if state != ParkedState::Booked.name() => {
-            Some((order_no.clone(), transaction_id.clone(), *amount_fen))
-        }
+            at,
+        } if state != ParkedState::Booked.name() => Some(ParkedMoney {
+            order_no: order_no.clone(),
+            transaction_id: transaction_id.clone(),
+            amount_fen: *amount_fen,
+            at: *at,
+        }),
         DayLine::Parked { .. } | DayLine::Payment { .. } | DayLine::Refund { .. } => None,
     }
 }

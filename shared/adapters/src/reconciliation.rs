@@ -256,6 +256,34 @@ impl ReconciliationTable {
         Err(ReconciliationError::Conflict)
     }
 
+    /// Writes a difference with what it lacked, over itself as it was read: no step, so its version stays. Where somebody took one
+    /// meanwhile, nothing is written ([`Saved::Stale`]).
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn complete_difference(&self, to: &Difference) -> Result<Saved, ReconciliationError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item::difference(self.pk(to.date), to)))
+            .condition_expression("version = :version")
+            .expression_attribute_values(":version", number(to.version))
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(Saved::Yes),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+            {
+                Ok(Saved::Stale)
+            }
+            Err(error) => Err(unavailable("complete a difference", error)),
+        }
+    }
+
     /// What the last step does to the notice of the difference's money, if that has one which is to move.
     async fn notice_step(&self, to: &Difference) -> Result<Option<Update>, ReconciliationError> {
         let (Some(ledger), Some(step), Some(notice_id), Some(last)) = (

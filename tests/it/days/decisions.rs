@@ -270,6 +270,37 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
     );
 }
 
+/// The run keeps the money that it proposes to give back, so that our books have it the next time: that is no other matter.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
+    for decision in [Decision::Approve, Decision::Reject] {
+        let bench = Bench::start().await;
+        let day = bench.fresh_day().await;
+        let foreign = Difference::UnknownOrder { fen: Some(500) };
+        bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
+        bench.until(day.plus_days(1), 10, 30).await;
+        bench.reconcile(day, false).await;
+        let decided = only(&bench, day)
+            .await
+            .decided(decision, "li", "looked at it", bench.clock.now())
+            .unwrap();
+        let saved = bench.reconciliation.save_difference(&decided).await;
+        assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
+        bench.reconcile(day, false).await;
+        let stands = only(&bench, day).await;
+        assert_eq!(
+            (stands.state, stands.version, &stands.history),
+            (decided.state, decided.version, &decided.history),
+            "{decision:?}"
+        );
+        let here = stands.here.unwrap();
+        assert_eq!(
+            (here.state.as_deref(), here.amount_fen),
+            (Some("parked"), Some(500))
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_the_day() {
     let bench = Bench::start().await;

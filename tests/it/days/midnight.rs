@@ -1,10 +1,12 @@
 //! Orders near midnight: nothing is said of them before the next day's bill was read.
 
+use adapters::reconciliation::Saved;
+use payments::reconcile::difference::Decision;
 use wechatpay_simulator::{
-    Difference, Endpoint, Fault, RefundOutcome, RefundStatus, Rule, WantedDifference,
+    Difference, Endpoint, Fault, PayOptions, RefundOutcome, RefundStatus, Rule, WantedDifference,
 };
 
-use super::kinds::every_fen_has_come_to_an_end;
+use super::kinds::{every_fen_has_come_to_an_end, the_ends_add_up};
 use crate::support::Bench;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,6 +42,81 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
         "it is in neither bill"
     );
     every_fen_has_come_to_an_end(&bench, &run).await;
+
+    // On its own day it is open by now, and stays so when that day is run again.
+    for again in [false, true] {
+        if again {
+            bench.reconcile(day, false).await;
+        }
+        let shown = bench.shown_day(day).await;
+        let by_end = &shown["totals"]["difference_by"];
+        let payments = ["open", "other_days"].map(|end| by_end[end]["payments"].as_i64());
+        assert_eq!(payments, [Some(-1), Some(0)], "{by_end}");
+        the_ends_add_up(&bench, day).await;
+        assert_eq!(bench.told(day).await, Vec::<String>::new());
+        assert_eq!(
+            bench.told(next).await,
+            ["paid_here_absent_there LATE-1 open"]
+        );
+    }
+    let [found] = bench.differences_of(next).await.try_into().unwrap();
+    let explained = found
+        .decided(
+            Decision::Explain,
+            "li",
+            "it is in no bill",
+            bench.clock.now(),
+        )
+        .unwrap();
+    let saved = bench.reconciliation.save_difference(&explained).await;
+    assert_eq!(saved.unwrap(), Saved::Yes);
+    let shown = bench.shown_day(day).await;
+    let by_end = &shown["totals"]["difference_by"];
+    let payments = ["open", "explained"].map(|end| by_end[end]["payments"].as_i64());
+    assert_eq!(payments, [Some(0), Some(-1)], "{by_end}");
+}
+
+/// A second payment of an order comes at noon or shortly before midnight; WeChat Pay told of it, and no bill has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn money_that_is_kept_for_a_person_and_in_no_bill_is_a_difference_of_its_own() {
+    for is_late in [false, true] {
+        let bench = Bench::start().await;
+        let day = bench.fresh_day().await;
+        bench.paid("TWICE-1").await;
+        if is_late {
+            bench.until(day, 23, 55).await;
+        }
+        let admin = bench.wechat.admin();
+        admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
+        bench.deliver().await;
+        assert_eq!(bench.work_off().await, 0);
+        let [parked] = bench.items("payment#").await.try_into().unwrap();
+        assert_eq!(parked["state"], "parked");
+        let mut drop = WantedDifference::picked(&day.to_string(), Difference::DropPayment);
+        drop.transaction_id = Some(parked["transaction_id"].clone());
+        bench.plant(drop.of_order("TWICE-1"));
+        let found_on = day.plus_days(i64::from(is_late));
+        bench.until(found_on.plus_days(1), 10, 30).await;
+        for date in [day, found_on] {
+            bench.reconcile(date, false).await;
+        }
+        let expected = "paid_here_absent_there TWICE-1 open";
+        assert_eq!(bench.told(found_on).await, [expected], "late: {is_late}");
+        let [found] = bench.differences_of(found_on).await.try_into().unwrap();
+        let here = found.here.unwrap();
+        assert_eq!(
+            (here.state.as_deref(), here.amount_fen),
+            (Some("parked"), Some(100))
+        );
+        let shown = bench.shown_day(day).await;
+        let by_end = &shown["totals"]["difference_by"];
+        let payments = ["open", "other_days"].map(|end| by_end[end]["payments"].as_i64());
+        assert_eq!(payments, [Some(-1), Some(0)], "{by_end}");
+        the_ends_add_up(&bench, day).await;
+        // Run again, it is still one.
+        bench.reconcile(found_on, false).await;
+        assert_eq!(bench.told(found_on).await, [expected]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

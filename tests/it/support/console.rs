@@ -255,6 +255,7 @@ impl Bench {
                 carried: 3,
                 told: Some(Gaps::default()),
                 gaps_of: None,
+                left_of: None,
             },
         );
         run

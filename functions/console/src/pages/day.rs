@@ -78,7 +78,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
             @if has_items {
                 (list::list(view.date, view.day, view.filter))
             } @else {
-                (no_differences(view.run, view.later_are_done))
+                (no_differences(view.run, view.day, view.later_are_done))
             }
         }
         @if let Some(run) = view.run {
@@ -175,7 +175,8 @@ fn state(view: &DayView<'_>) -> Markup {
     }
 }
 
-fn no_differences(run: Option<&Run>, later_are_done: bool) -> Markup {
+fn no_differences(run: Option<&Run>, day: &Day, later_are_done: bool) -> Markup {
+    let is_next_day_s = !day.breakdown.of_next_day().is_none();
     let is_open = run.is_some_and(|run| words::is_left_open(run, later_are_done));
     html! {
         p.empty {
@@ -184,6 +185,7 @@ fn no_differences(run: Option<&Run>, later_are_done: bool) -> Markup {
                 Some(RunState::Waiting | RunState::Running) => { "None so far. The run is not through yet." }
                 Some(RunState::Failed) => { "None were found before the run failed. That says nothing about the day." }
                 Some(RunState::Done) if !run.is_some_and(Run::is_through) => { "None among the trades. Of the account’s movements nothing is said yet." }
+                Some(RunState::Done) if is_next_day_s => { "None of this day’s own. What was left to the next day’s bill is among that day’s." }
                 Some(RunState::Done) if is_open => { "None so far. The bills of later days tell of the rest." }
                 Some(RunState::Done) => { "None. Both sides say the same." }
             }

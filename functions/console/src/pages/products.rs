@@ -33,14 +33,15 @@ pub(super) fn figures(run: &Run, day: &Day, has_bill: bool) -> Markup {
         div.figures {
             (figure("WeChat Pay’s bill", &there, currencies))
             (figure("Our books", &here, None))
-            (difference_of_all(&day.breakdown, day.is_cut, has_bill))
+            (difference_of_all(run, day, has_bill))
         }
     }
 }
 
 /// What the sums are apart: red only for what is open, and not green while something is apart that
 /// no difference tells.
-fn difference_of_all(breakdown: &Breakdown, is_cut: bool, has_bill: bool) -> Markup {
+fn difference_of_all(run: &Run, day: &Day, has_bill: bool) -> Markup {
+    let (breakdown, is_cut) = (&day.breakdown, day.is_cut);
     let (now, is_open) = (breakdown.now(), breakdown.is_open());
     let repaired = breakdown.at(End::Repaired);
     let is_told = breakdown.at(End::OtherDays).is_none();
@@ -65,6 +66,14 @@ fn difference_of_all(breakdown: &Breakdown, is_cut: bool, has_bill: bool) -> Mar
                     }
                 }
                 p { "In all: " (differs(now)) "." }
+                @let of_next_day = breakdown.of_next_day();
+                @if !of_next_day.is_none() {
+                    p {
+                        (yuan_signed(of_next_day.net_fen()))
+                        " of it was left to the next day’s bill, which has it not either: it is among "
+                        a href=(format!("/console/{}#differences", run.date.plus_days(1))) { "that day’s differences" } "."
+                    }
+                }
                 @if !is_told {
                     p { "What is in no difference is mostly near midnight, on another day of one side, or agreed when it was read again." }
                 }

@@ -1,11 +1,14 @@
+use std::collections::BTreeMap;
+
 use adapters::reconciliation::Counted;
 use payments::{
     ids::{OrderNo, RefundNo, TransactionId},
     journal::{Cause, Event, Subject},
     reconcile::{
+        carried::{Carried, Trade, TradeKind},
         difference::{About, Decision, Difference, ExplainAlone, Followed, Kind, Side, Stage},
         run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
-        totals::{Gap, Gaps, Sums},
+        totals::{Gap, Gaps, Sums, Totals},
     },
 };
 use wechatpay::UnixSeconds;
@@ -434,6 +437,64 @@ fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() 
     let since = told(&[(&repaired, 900)]);
     assert!(since.contains("Payments and refunds agree"), "{since}");
     assert!(since.contains("+¥9.00 is repaired since"), "{since}");
+}
+
+#[test]
+fn what_was_left_to_the_next_day_and_is_absent_there_too_is_red_and_leads_to_its_difference() {
+    let trade = Trade {
+        kind: TradeKind::Payment,
+        order_no: "LATE-1".to_owned(),
+        transaction_id: Some("4200001".to_owned()),
+        out_refund_no: None,
+        refund_id: None,
+        amount_fen: 100,
+        at: NOW,
+    };
+    let about = About {
+        order_no: Some(trade.order_no.clone()),
+        transaction_id: trade.transaction_id.clone(),
+        ..About::default()
+    };
+    let next = date().plus_days(1);
+    let kind = Kind::PaidHereAbsentThere;
+    let here = Side {
+        amount_fen: Some(100),
+        ..Side::default()
+    };
+    let open = Difference::found(next, kind, about, None, Some(here), "run-2", NOW);
+    let explained = open.decided(Decision::Explain, "li", "it is in no bill", NOW);
+    let explained = explained.unwrap();
+    let page = |of_next_day: &[&Difference]| {
+        let mut run = breakdown_run(100);
+        run.state = RunState::Done;
+        run.funds.as_mut().unwrap().state = FundState::Done;
+        let part = run.parts_done.get_mut(&0).unwrap();
+        // Our books have it, and the bill has nothing.
+        (part.here, part.there) = (part.there.clone(), Totals::default());
+        (part.carried, part.told) = (1, Some(Gaps::default()));
+        let mut all = Day::default();
+        all.breakdown = Breakdown::begin(&run, Some(BTreeMap::new()));
+        let mut gaps = Gaps::default();
+        gaps.add("NATIVE", Gap::default().less(Gap::of_payment(100)));
+        all.breakdown
+            .leave(BTreeMap::from([(Carried::id_of(&trade), gaps)]));
+        for one in of_next_day {
+            all.breakdown.take_of_next_day(one);
+        }
+        page_of_choice(Some(&run), &all, Filter::default())
+    };
+    let waits = page(&[]);
+    assert!(waits.contains(" + in no difference −¥1.00"), "{waits}");
+    assert!(!waits.contains("class=\"figure bad\""));
+    let absent = page(&[&open]);
+    assert!(absent.contains("class=\"figure bad\""), "{absent}");
+    assert!(absent.contains("open −¥1.00") && !absent.contains("in no difference"));
+    assert!(absent.contains("Done, with open differences"));
+    let link = format!("href=\"/console/{next}#differences\"");
+    assert!(absent.contains(&link) && !absent.contains("Both sides say the same"));
+    let over = page(&[&explained]);
+    assert!(over.contains("explained −¥1.00"), "{over}");
+    assert!(over.contains("class=\"figure good\"") && over.contains(&link));
 }
 
 #[test]

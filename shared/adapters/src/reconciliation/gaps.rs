@@ -1,5 +1,5 @@
-//! What each difference made of the sums of one run, when those were counted: beside the differences, which go on, and the run,
-//! which has room for sums only.
+//! What each difference made of the sums of one run, when those were counted, and each trade that was left to the next day's
+//! bill: beside the differences, which go on, and the run, which has room for sums only.
 
 use std::collections::BTreeMap;
 
@@ -34,10 +34,39 @@ impl ReconciliationTable {
         attempt: &str,
         gaps: &BTreeMap<String, Gaps>,
     ) -> Result<(), ReconciliationError> {
+        self.save_all(date, &item::gaps_prefix(run_id, part, attempt), gaps)
+            .await
+    }
+
+    /// Writes down what the trades make of the sums that one part of a run left to the next day's
+    /// bill, by the names that they are carried under. Like [`save_gaps`](Self::save_gaps): it
+    /// counts once the run's record names the attempt
+    /// ([`left_of`](payments::reconcile::run::PartDone::left_of)).
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn save_left(
+        &self,
+        date: BillDate,
+        run_id: &str,
+        part: u8,
+        attempt: &str,
+        left: &BTreeMap<String, Gaps>,
+    ) -> Result<(), ReconciliationError> {
+        self.save_all(date, &item::left_prefix(run_id, part, attempt), left)
+            .await
+    }
+
+    async fn save_all(
+        &self,
+        date: BillDate,
+        prefix: &str,
+        gaps: &BTreeMap<String, Gaps>,
+    ) -> Result<(), ReconciliationError> {
         let all: Vec<(&String, &Gaps)> = gaps.iter().collect();
         for (number, some) in all.chunks(OF_AN_ITEM).enumerate() {
             let some: BTreeMap<&String, &Gaps> = some.iter().copied().collect();
-            let sk = item::gaps_sk(run_id, part, attempt, number);
+            let sk = item::gaps_sk(prefix, number);
             self.client
                 .put_item()
                 .table_name(&self.table)
@@ -66,6 +95,29 @@ impl ReconciliationTable {
                 continue;
             };
             let prefix = item::gaps_prefix(&run.id, *part, attempt);
+            if !self.add_gaps(run.date, &prefix, &mut all, at_most).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(all))
+    }
+
+    /// The same of the trades that were left to the next day's bill, by the names that they are
+    /// carried under.
+    ///
+    /// # Errors
+    /// [`ReconciliationError`].
+    pub async fn left(
+        &self,
+        run: &Run,
+        at_most: usize,
+    ) -> Result<Option<BTreeMap<String, Gaps>>, ReconciliationError> {
+        let mut all = BTreeMap::new();
+        for (part, done) in &run.parts_done {
+            let Some(attempt) = &done.left_of else {
+                continue;
+            };
+            let prefix = item::left_prefix(&run.id, *part, attempt);
             if !self.add_gaps(run.date, &prefix, &mut all, at_most).await? {
                 return Ok(None);
             }

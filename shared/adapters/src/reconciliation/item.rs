@@ -3,7 +3,7 @@
 //! | attribute | holds |
 //! |---|---|
 //! | `pk` | `day#<mchid>#<date>`, the date as `2026-08-01`; `followed#<mchid>` of the list of refunds that are waited for |
-//! | `sk` | `run`, `run#preview`, `difference#<id>`, `carried#<id>` or `gaps#<run id>#<part>#<attempt>#<number>`; in that list `<date>#<id>` of the difference |
+//! | `sk` | `run`, `run#preview`, `difference#<id>`, `carried#<id>`, `gaps#<run id>#<part>#<attempt>#<number>` or `left#` and the same; in that list `<date>#<id>` of the difference |
 //! | `state` | the run's or the difference's, by its name; of a carried trade `waiting` or `settled` |
 //! | `kind` | of a difference, or `payment` and `refund` of a carried trade |
 //! | `version` | counts the writes of a run or a difference; each is conditional on the one before. In the list, of the difference's |
@@ -46,9 +46,14 @@ pub(super) fn gaps_prefix(run_id: &str, part: u8, attempt: &str) -> String {
     format!("gaps#{run_id}#{part:03}#{attempt}#")
 }
 
-/// The sort key of one of them.
-pub(super) fn gaps_sk(run_id: &str, part: u8, attempt: &str, number: usize) -> String {
-    format!("{}{number:06}", gaps_prefix(run_id, part, attempt))
+/// The same of the trades that were left to the next day's bill.
+pub(super) fn left_prefix(run_id: &str, part: u8, attempt: &str) -> String {
+    format!("left#{run_id}#{part:03}#{attempt}#")
+}
+
+/// The sort key of one of either.
+pub(super) fn gaps_sk(prefix: &str, number: usize) -> String {
+    format!("{prefix}{number:06}")
 }
 
 /// One of them.

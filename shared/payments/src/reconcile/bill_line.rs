@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use wechatpay::bill::{TradeKind, TradeRow};
 
+/// What a bill says of a refund that failed (退款状态): it was accepted, and its money came back to the merchant.
+pub(crate) const FAILED: &str = "FAIL";
+
 /// What a row is about (交易状态).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use wechatpay::UnixSeconds;
+
 use crate::{
     order::Product,
     reconcile::{
@@ -53,6 +55,21 @@ pub enum BookLine<'a> {
         /// product that its row of the bill names, without a row under [`OTHERS`].
         product: Option<Product>,
     },
+}
+
+/// A payment that is not its order's booked one, as the index of a day gives it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ParkedLine<'a> {
+    /// WeChat Pay's number of it.
+    pub transaction_id: &'a str,
+    /// The order that it names.
+    pub order_no: &'a str,
+    /// What was paid, in fen.
+    pub amount_fen: i64,
+    /// When, by WeChat Pay's clock.
+    pub at: UnixSeconds,
+    /// The product of that order, if there is one.
+    pub product: Option<Product>,
 }
 
 /// Where a refund of ours stands: [`RefundState`] without what it carries.
@@ -229,13 +246,23 @@ pub struct DayBooks {
     tally: Tally,
     /// Money that is kept for a person, by WeChat Pay's number of the payment: there is little of it.
     parked: BTreeMap<String, ParkedMoney>,
-    /// Refunds that earlier versions wrote without their product, until a row of the bill names it.
-    unnamed: BTreeMap<u64, Sums>,
+    /// Refunds whose row of the bill says how they are counted: there are few of them.
+    apart: BTreeMap<u64, RefundApart>,
+}
+
+/// A refund that earlier versions wrote without its product, which its row of the bill names; or
+/// one that failed, which counts unless its row says that it had failed already.
+#[derive(Clone, Debug, Default)]
+struct RefundApart {
+    sums: Sums,
+    product: Option<Product>,
 }
 
 /// What the books have of a payment that is not its order's booked one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct ParkedMoney {
+    order_no: String,
+    at: UnixSeconds,
     sums: Sums,
     /// What the row of the bill calls its product, once one named it.
     trade_type: Option<String>,
@@ -254,7 +281,7 @@ impl DayBooks {
             unseen: Box::new([0; 256]),
             tally: Tally::default(),
             parked: BTreeMap::new(),
-            unnamed: BTreeMap::new(),
+            apart: BTreeMap::new(),
         }
     }
 
@@ -367,17 +394,33 @@ impl DayBooks {
 
     /// Counts a payment that is parked, once however often it is told. It is in no line: each row
     /// that names such is looked at.
-    pub fn count_parked(
-        &mut self,
-        transaction_id: &str,
-        amount_fen: i64,
-        product: Option<Product>,
-    ) {
-        let known = self.parked.entry(transaction_id.to_owned()).or_default();
-        if known.sums.payments == 0 {
-            known.sums.pay(amount_fen, 0, 0);
-        }
-        known.product = known.product.or(product);
+    pub fn count_parked(&mut self, line: &ParkedLine<'_>) {
+        let id = line.transaction_id.to_owned();
+        let known = self.parked.entry(id).or_insert_with(|| {
+            let mut sums = Sums::default();
+            sums.pay(line.amount_fen, 0, 0);
+            ParkedMoney {
+                order_no: line.order_no.to_owned(),
+                at: line.at,
+                sums,
+                trade_type: None,
+                product: None,
+            }
+        });
+        known.product = known.product.or(line.product);
+    }
+
+    /// Parked money that no row of the bill says was paid.
+    pub fn unseen_parked(&self) -> impl Iterator<Item = ParkedLine<'_>> {
+        let unseen = self.parked.iter();
+        let unseen = unseen.filter(|(_, parked)| parked.trade_type.is_none());
+        unseen.map(|(transaction_id, parked)| ParkedLine {
+            transaction_id,
+            order_no: &parked.order_no,
+            amount_fen: parked.sums.payments_fen,
+            at: parked.at,
+            product: parked.product,
+        })
     }
 
     /// Notes what the bill calls the product of a payment, if that one is parked: it is counted under this name then, as the
@@ -395,14 +438,23 @@ impl DayBooks {
     /// under this name then, as the bill counts it.
     #[inline]
     pub(crate) fn name_refund(&mut self, probe: &Probe, trade_type: &str) {
-        if self.unnamed.is_empty() {
+        if self.apart.is_empty() {
             return;
         }
-        if let Some(refunds) = self.unnamed.remove(&probe.id)
+        let apart = self.apart.get(&probe.id);
+        if apart.is_some_and(|refund| refund.product.is_none())
+            && let Some(refund) = self.apart.remove(&probe.id)
             && let Some(sums) = self.tally.of(trade_type)
         {
-            sums.add(&refunds);
+            sums.add(&refund.sums);
         }
+    }
+
+    /// Takes a refund out of the sums that had failed when the bill was made, as the bill says of
+    /// it too: no money went back.
+    #[cold]
+    pub(crate) fn take_out_failed(&mut self, probe: &Probe) {
+        self.apart.remove(&probe.id);
     }
 
     /// Whether a payment of this number is counted here and no row of the bill says that it
@@ -440,8 +492,9 @@ impl DayBooks {
             let name = parked.trade_type.as_deref().or(product);
             totals.of(name.unwrap_or(OTHERS)).add(&parked.sums);
         }
-        for refunds in self.unnamed.values() {
-            totals.of(OTHERS).add(refunds);
+        for refund in self.apart.values() {
+            let name = refund.product.map(Product::trade_type);
+            totals.of(name.unwrap_or(OTHERS)).add(&refund.sums);
         }
         totals
     }
@@ -568,11 +621,18 @@ impl DayBooks {
             BookLine::Refund {
                 amount_fen,
                 product,
+                state,
                 ..
             } => {
                 let sums = match product {
-                    Some(product) => self.tally.of(product.trade_type()),
-                    None => Some(self.unnamed.entry(id).or_default()),
+                    Some(product) if state != BookedRefund::Closed => {
+                        self.tally.of(product.trade_type())
+                    }
+                    Some(_) | None => {
+                        let apart = self.apart.entry(id).or_default();
+                        apart.product = apart.product.or(product);
+                        Some(&mut apart.sums)
+                    }
                 };
                 if let Some(sums) = sums {
                     sums.refund(amount_fen, 0, 0);

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
 
-use super::run::BillDate;
+use super::{
+    difference::{Difference, Kind},
+    run::BillDate,
+};
 
 /// A trade that our books have and its day's bill has not: the next day's bill should.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -61,15 +64,58 @@ impl Carried {
     /// A trade of the day before `date` that is judged with `date`.
     pub fn to(date: BillDate, trade: Trade) -> Self {
         Self {
-            id: id(&trade),
+            id: Self::id_of(&trade),
             date,
             trade,
             settled: false,
         }
     }
+
+    /// The name of a carried trade under its day.
+    pub fn id_of(trade: &Trade) -> String {
+        let own_number = match trade.kind {
+            TradeKind::Payment => &trade.transaction_id,
+            TradeKind::Refund => &trade.out_refund_no,
+        };
+        id(trade.kind, &trade.order_no, own_number.as_deref())
+    }
+
+    /// The name of the carried trade that a difference may be about: one that was left to its day,
+    /// whose bill has it not either.
+    pub fn id_of_absent(difference: &Difference) -> Option<String> {
+        let kind = TradeKind::of_absent(difference.kind)?;
+        let about = &difference.about;
+        let own_number = match kind {
+            TradeKind::Payment => &about.transaction_id,
+            TradeKind::Refund => &about.out_refund_no,
+        };
+        Some(id(kind, about.order_no.as_deref()?, own_number.as_deref()))
+    }
 }
 
 impl TradeKind {
+    /// What a difference is about that only our books have.
+    pub const fn of_absent(kind: Kind) -> Option<Self> {
+        match kind {
+            Kind::PaidHereAbsentThere => Some(Self::Payment),
+            Kind::RefundHereAbsentThere => Some(Self::Refund),
+            Kind::PaidThereUnpaidHere
+            | Kind::AmountDiffers
+            | Kind::StatusDiffers
+            | Kind::IdentityDiffers
+            | Kind::UnknownOrderThere
+            | Kind::DuplicatePayment
+            | Kind::RefundThereUnknownHere
+            | Kind::RefundAmountDiffers
+            | Kind::RefundStateDiffers
+            | Kind::FeeOffTheRate
+            | Kind::FundFlowWithoutTrade
+            | Kind::TradeWithoutFundFlow
+            | Kind::SummaryDiffers
+            | Kind::UncheckedRows => None,
+        }
+    }
+
     /// The name in the table.
     pub const fn name(self) -> &'static str {
         match self {
@@ -81,16 +127,9 @@ impl TradeKind {
 
 /// The name of a carried trade under its day: what it is, and a hash of its numbers. A refund's own number is
 /// enough; what else is known of it may come later.
-fn id(trade: &Trade) -> String {
-    let own_number = match trade.kind {
-        TradeKind::Payment => &trade.transaction_id,
-        TradeKind::Refund => &trade.out_refund_no,
-    };
+fn id(kind: TradeKind, order_no: &str, own_number: Option<&str>) -> String {
     let mut hash = Sha256::new();
-    for part in [
-        trade.order_no.as_str(),
-        own_number.as_deref().unwrap_or_default(),
-    ] {
+    for part in [order_no, own_number.unwrap_or_default()] {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part.as_bytes());
     }
@@ -100,7 +139,7 @@ fn id(trade: &Trade) -> String {
         .take(8)
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    format!("{}-{hash}", trade.kind.name())
+    format!("{}-{hash}", kind.name())
 }
 
 #[cfg(test)]

@@ -362,6 +362,26 @@ pub struct Side {
     pub rate: Option<String>,
 }
 
+impl Side {
+    /// What is known of a side, and where that says nothing what a run finds.
+    fn completed_by(&self, found: &Self) -> Self {
+        let text = |known: &Option<String>, found: &Option<String>| {
+            known.as_ref().or(found.as_ref()).cloned()
+        };
+        Self {
+            amount_fen: self.amount_fen.or(found.amount_fen),
+            state: text(&self.state, &found.state),
+            at: self.at.or(found.at),
+            note: text(&self.note, &found.note),
+            currency: text(&self.currency, &found.currency),
+            appid: text(&self.appid, &found.appid),
+            mchid: text(&self.mchid, &found.mchid),
+            fee_e5: self.fee_e5.or(found.fee_e5),
+            rate: text(&self.rate, &found.rate),
+        }
+    }
+}
+
 /// Where a difference stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -903,16 +923,45 @@ impl Difference {
         }
     }
 
-    /// Whether a run finds it with other amounts than those that are known, by which persons decide.
+    /// Whether a run finds it with other amounts than those that are known, by which persons decide. That a side has an amount
+    /// by now which had none is no other matter, unless it is a larger one than any that was known: a run keeps the money that it
+    /// proposes to give back, say, and finds it in our books the next time.
     pub fn has_other_amounts(&self, found: &Self) -> bool {
         let amount = |side: &Option<Side>| side.as_ref().and_then(|side| side.amount_fen);
         let fee = |side: &Option<Side>| side.as_ref().and_then(|side| side.fee_e5);
+        let known = [amount(&self.there), amount(&self.here)];
+        let largest = known.into_iter().flatten().map(i64::saturating_abs).max();
+        let is_another_amount = |known: Option<i64>, found: Option<i64>| match known {
+            Some(_) => known != found,
+            None => found.map(i64::saturating_abs) > largest,
+        };
         // Earlier versions kept no fees.
         let is_another_fee = |known: Option<i64>, found| known.is_some() && known != found;
-        amount(&self.there) != amount(&found.there)
-            || amount(&self.here) != amount(&found.here)
+        is_another_amount(amount(&self.there), amount(&found.there))
+            || is_another_amount(amount(&self.here), amount(&found.here))
             || is_another_fee(fee(&self.there), fee(&found.there))
             || is_another_fee(fee(&self.here), fee(&found.here))
+    }
+
+    /// The difference with what a run finds of it and it lacks, since an earlier version did not write that down; `None` where it
+    /// lacks nothing. What is known stays as it is, and so does all that was decided: this is no step.
+    #[must_use]
+    pub fn completed_by(&self, found: &Self) -> Option<Self> {
+        let side = |known: &Option<Side>, found: &Option<Side>| match (known, found) {
+            (Some(known), Some(found)) => Some(known.completed_by(found)),
+            (Some(side), None) | (None, Some(side)) => Some(side.clone()),
+            (None, None) => None,
+        };
+        let completed = Self {
+            there: side(&self.there, &found.there),
+            here: side(&self.here, &found.here),
+            about: About {
+                line: self.about.line.or(found.about.line),
+                ..self.about.clone()
+            },
+            ..self.clone()
+        };
+        (completed != *self).then_some(completed)
     }
 
     /// The difference after a run has found it with other amounts: what persons said of those
@@ -1584,6 +1633,66 @@ mod tests {
         assert!(fee(Some(600)).has_other_amounts(&fee(Some(700))));
         let of_an_earlier_version = fee(None);
         assert!(!of_an_earlier_version.has_other_amounts(&fee(Some(700))));
+    }
+
+    #[test]
+    fn that_our_books_have_the_money_by_now_is_no_other_matter_unless_it_is_more() {
+        let proposed = difference(Kind::UnknownOrderThere).proposed("run-1", "nobody's", NOW);
+        let found = |fen| {
+            let here = Some(Side {
+                amount_fen: Some(fen),
+                ..Side::default()
+            });
+            Difference {
+                here,
+                ..difference(Kind::UnknownOrderThere)
+            }
+        };
+        assert!(!proposed.has_other_amounts(&found(100)), "as the bill says");
+        assert!(proposed.has_other_amounts(&found(101)));
+        assert!(found(100).has_other_amounts(&found(99)));
+    }
+
+    #[test]
+    fn what_an_earlier_version_did_not_write_down_is_added_and_no_more() {
+        let old = difference(Kind::IdentityDiffers);
+        let explained = decide(&old, Decision::Explain, "li").unwrap();
+        let side = |currency: &str, state: &str| Side {
+            amount_fen: Some(100),
+            state: Some(state.into()),
+            at: Some(NOW),
+            note: Some("seen".into()),
+            currency: Some(currency.into()),
+            appid: Some("wxa".into()),
+            mchid: Some("1900000001".into()),
+            fee_e5: Some(600),
+            rate: Some("0.60%".into()),
+        };
+        let found = Difference {
+            there: Some(side("USD", "SUCCESS")),
+            here: Some(side("CNY", "paid")),
+            about: About {
+                line: Some(7),
+                ..old.about.clone()
+            },
+            ..old
+        };
+        let completed = explained.completed_by(&found).unwrap();
+        let expected = Difference {
+            there: found.there.clone(),
+            here: found.here.clone(),
+            about: found.about.clone(),
+            ..explained
+        };
+        assert_eq!(completed, expected, "state, version and history stay");
+        assert_eq!(completed.completed_by(&found), None, "once");
+
+        let later = Difference {
+            there: Some(side("HKD", "REFUND")),
+            here: None,
+            ..found
+        };
+        assert_eq!(completed.completed_by(&later), None, "what is known stays");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    bill_line::{BillLine, LineKind},
+    bill_line::{BillLine, FAILED, LineKind},
     books::{BookedRefund, DayBooks},
     difference::{About, Kind, Side},
     matcher::CURRENCY,
@@ -84,6 +84,24 @@ pub fn judge_absent_payment(order: Option<&Order>, transaction_id: &str) -> Opti
     Some((Kind::PaidHereAbsentThere, side_of(order, Some(payment))))
 }
 
+/// Judges money that is kept for a person and that no row names; `None` when it is not kept any more, or turned out to be its
+/// order's own payment.
+pub fn judge_absent_parked(parked: Option<&ParkedPayment>) -> Option<(Kind, Side)> {
+    let parked = parked?;
+    let note = match parked.state {
+        ParkedState::Booked => return None,
+        ParkedState::Parked | ParkedState::Refunding => Some(
+            "it is kept for a person: give it back only once WeChat Pay's console shows that it came",
+        ),
+        ParkedState::Refunded | ParkedState::WithMerchant | ParkedState::Released => None,
+    };
+    let here = Side {
+        note: note.map(str::to_owned),
+        ..side_of_parked(parked)
+    };
+    Some((Kind::PaidHereAbsentThere, here))
+}
+
 /// Judges a refund that WeChat Pay accepted on the day and that no row names; `None` when it is not one of the day after all.
 pub fn judge_absent_refund(refund: Option<&Refund>, date: BillDate) -> Option<(Kind, Side)> {
     let refund = refund?;
@@ -114,7 +132,10 @@ fn payment(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
     let Some(order) = &read.order else {
         return match given_back(read.parked.as_ref()) {
             true => Judgement::Agrees,
-            false => Judgement::Differs(Kind::UnknownOrderThere, side_of_parked(read)),
+            false => {
+                let here = read.parked.as_ref().map(side_of_parked);
+                Judgement::Differs(Kind::UnknownOrderThere, here)
+            }
         };
     };
     let here = Some(side_of(order, order.state.payment()));
@@ -147,16 +168,20 @@ fn payment(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
     }
 }
 
-/// A reversal concerns us where the payment is booked, and where nobody here made the order.
+/// A reversal concerns us where the payment is booked or kept for a person, and where nobody here made the order.
 fn revoked(row: &BillLine, read: &Read) -> Judgement {
+    let parked = read.parked.as_ref();
+    let kept = parked.filter(|parked| !given_back(Some(parked)));
+    let kept = kept.map(side_of_parked);
     let Some(order) = &read.order else {
-        return Judgement::Differs(Kind::StatusDiffers, None);
+        return Judgement::Differs(Kind::StatusDiffers, kept);
     };
-    match booked(order, &row.transaction_id) {
-        Some(payment) => {
+    match (booked(order, &row.transaction_id), kept) {
+        (Some(payment), _) => {
             Judgement::Differs(Kind::StatusDiffers, Some(side_of(order, Some(payment))))
         }
-        None => Judgement::Agrees,
+        (None, Some(kept)) => Judgement::Differs(Kind::StatusDiffers, Some(kept)),
+        (None, None) => Judgement::Agrees,
     }
 }
 
@@ -172,7 +197,7 @@ fn refund(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
         return Judgement::Differs(Kind::IdentityDiffers, Some(ours));
     }
     let Some(refund) = &read.refund else {
-        return if row.refund_state == "FAIL" {
+        return if row.refund_state == FAILED {
             Judgement::Agrees // no money moved
         } else {
             Judgement::Differs(Kind::RefundThereUnknownHere, None)
@@ -224,14 +249,13 @@ fn side_of(order: &Order, payment: Option<&Payment>) -> Side {
     }
 }
 
-fn side_of_parked(read: &Read) -> Option<Side> {
-    let parked = read.parked.as_ref()?;
-    Some(Side {
+fn side_of_parked(parked: &ParkedPayment) -> Side {
+    Side {
         amount_fen: Some(parked.amount.get()),
         state: Some(parked.state.name().to_owned()),
         at: Some(parked.paid_at),
         ..Side::default()
-    })
+    }
 }
 
 fn side_of_refund(refund: &Refund) -> Side {
@@ -320,6 +344,10 @@ pub fn gap_of_row(row: &BillLine, counted_fen: Option<i64>) -> Gap {
         ),
         // The sums leave it out: which of its amounts say what is not known.
         LineKind::Revoked => (Gap::default(), counted_fen.map(Gap::of_payment)),
+        // They leave it out, since no money went back.
+        LineKind::Refund if row.refund_state == FAILED => {
+            (Gap::default(), counted_fen.map(Gap::of_refund))
+        }
         LineKind::Refund => (
             Gap::of_refund(row.requested_refund_fen),
             counted_fen.map(Gap::of_refund),
@@ -347,7 +375,7 @@ mod tests {
     use crate::{
         money::Fen,
         order::{OrderState, Product},
-        reconcile::books::BookLine,
+        reconcile::books::{BookLine, ParkedLine},
         refund::{RefundState, tests::refund as refund_in},
         settle::tests::{order, payment as payment_of},
     };
@@ -591,6 +619,61 @@ mod tests {
         let fen = refund.requested_refund_fen;
         assert_eq!(gap_of_row(&refund, None).net_fen(), -fen);
         assert!(gap_of_row(&refund, Some(fen)).is_none());
+        // No money went back by one that failed, whatever our books say.
+        let failed = refund_row("FAIL");
+        assert!(gap_of_row(&failed, None).is_none());
+        assert_eq!(gap_of_row(&failed, Some(fen)).net_fen(), fen);
+    }
+
+    #[test]
+    fn money_that_is_kept_for_a_person_is_held_against_the_bill_in_every_state_but_as_its_order_s()
+    {
+        let state = |state| judge_absent_parked(Some(&parked(state)));
+        for waits in [ParkedState::Parked, ParkedState::Refunding] {
+            let (kind, here) = state(waits).unwrap();
+            assert_eq!(kind, Kind::PaidHereAbsentThere);
+            assert_eq!(here.amount_fen, Some(100));
+            assert!(here.note.unwrap().contains("give it back only once"));
+        }
+        for over in [
+            ParkedState::Refunded,
+            ParkedState::WithMerchant,
+            ParkedState::Released,
+        ] {
+            assert_eq!(state(over).unwrap().1.note, None, "{over:?}");
+        }
+        assert_eq!(state(ParkedState::Booked), None);
+        assert_eq!(judge_absent_parked(None), None);
+    }
+
+    #[test]
+    fn money_that_is_kept_for_a_person_and_was_reversed_is_a_difference_until_it_is_back() {
+        let reversed = BillLine {
+            kind: LineKind::Revoked,
+            ..row()
+        };
+        for (state, expected) in [
+            (ParkedState::Parked, "status_differs"),
+            (ParkedState::Refunding, "status_differs"),
+            (ParkedState::Released, "status_differs"),
+            (ParkedState::Refunded, "agrees"),
+        ] {
+            let read = Read {
+                parked: Some(parked(state)),
+                ..known(OrderState::Paid(payment_of("420009")))
+            };
+            assert_eq!(kind(&reversed, &read), expected, "{state:?}");
+        }
+        let of_nobody = Read {
+            parked: Some(parked(ParkedState::Parked)),
+            ..Read::default()
+        };
+        let Judgement::Differs(Kind::StatusDiffers, Some(here)) =
+            judge_row(&reversed, MCHID, &of_nobody)
+        else {
+            panic!("it was reversed");
+        };
+        assert_eq!(here.state.as_deref(), Some("parked"));
     }
 
     #[test]
@@ -606,7 +689,13 @@ mod tests {
             };
             books.insert(&line, 0);
         }
-        books.count_parked("420003", 30, None);
+        books.count_parked(&ParkedLine {
+            transaction_id: "420003",
+            order_no: "ORDER-1",
+            amount_fen: 30,
+            at: UnixSeconds(5),
+            product: None,
+        });
         let paid = |transaction_id| known(OrderState::Paid(payment_of(transaction_id)));
         let of = |kind, transaction_id: &str, total_fen| BillLine {
             kind,

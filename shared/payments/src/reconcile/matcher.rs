@@ -5,7 +5,7 @@ use std::slice;
 use wechatpay::bill::{TradeKind, TradeRow};
 
 use crate::reconcile::{
-    bill_line::BillLine,
+    bill_line::{BillLine, FAILED},
     books::{BATCH, DayBooks, Found, Probe},
     fee::LastRate,
     short::same,
@@ -73,7 +73,7 @@ pub struct Matched {
     /// Rows whose fee is not the rate that the row itself names. They may be among the candidates as well, and take none of
     /// their room.
     pub off_rate: Kept<BillLine>,
-    /// What the rows come to, by 交易类型.
+    /// What the rows come to, by 交易类型, without reversals and refunds that failed.
     pub totals: Totals,
     /// How many rows there were.
     pub rows: u64,
@@ -167,9 +167,6 @@ impl Matcher {
     fn judge(&mut self, row: &TradeRow<'_>, probe: Option<&Probe>) {
         self.count(row);
         let found = probe.map_or(Found::Unknown, |probe| self.books.look_up(probe));
-        if let (TradeKind::Refund, Some(probe)) = (row.kind, probe) {
-            self.books.name_refund(probe, row.trade_type());
-        }
         let fits = match found {
             Found::Unknown => {
                 if row.kind == TradeKind::Payment {
@@ -186,8 +183,16 @@ impl Matcher {
             Found::Same(None) => true,
             Found::Same(Some(state)) => state.can_follow(row.refund_state()),
         };
-        if !fits || !same(row.mchid(), &self.mchid) || row.currency() != CURRENCY {
+        let agrees = fits && same(row.mchid(), &self.mchid) && row.currency() == CURRENCY;
+        if !agrees {
             self.candidates.push(amount_fen(row), || row.into());
+        }
+        if let (TradeKind::Refund, Some(probe)) = (row.kind, probe) {
+            if agrees && row.refund_state() == FAILED {
+                self.books.take_out_failed(probe);
+            } else {
+                self.books.name_refund(probe, row.trade_type());
+            }
         }
         if !self.last_rate.is_kept_by(row) {
             self.off_rate.push(amount_fen(row), || row.into());
@@ -203,6 +208,8 @@ impl Matcher {
         let fee = row.fee.units();
         match row.kind {
             TradeKind::Payment => sums.pay(row.total_fen, row.settlement_fen, fee),
+            // No money went back by it.
+            TradeKind::Refund if row.refund_state() == FAILED => {}
             TradeKind::Refund => sums.refund(row.requested_refund_fen, row.refund_fen, fee),
             // Which of its amounts say what, the manual leaves open: a person looks at each.
             TradeKind::Revoked => {}

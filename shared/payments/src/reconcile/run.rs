@@ -356,6 +356,10 @@ pub struct PartDone {
     /// none makes anything of them, and of a run of an earlier version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaps_of: Option<String>,
+    /// Under which attempt it is written down what each trade makes of the sums that waits for the
+    /// next day's bill. `None` where none does, and of a run of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_of: Option<String>,
 }
 
 impl Run {
@@ -408,6 +412,11 @@ impl Run {
     pub fn owes_its_fund_side(&self) -> bool {
         let funds = self.funds.as_ref();
         self.state == RunState::Done && funds.is_some_and(|funds| !funds.state.is_over())
+    }
+
+    /// Whether it is written down what trades make of its sums that wait for the next day's bill.
+    pub fn has_left_any(&self) -> bool {
+        self.parts_done.values().any(|part| part.left_of.is_some())
     }
 
     /// The id of a run of the day after, which has to judge what a part of this one has carried to it: the same each time.

@@ -6,14 +6,17 @@ use payments::{
     order::Product,
     reconcile::{
         bill_line::{BillLine, LineKind},
-        books::{BookLine, BookedRefund, DayBooks, Inserted},
-        judge::{Read, counted_fen},
+        books::{BookLine, BookedRefund, DayBooks, Inserted, ParkedLine},
+        judge::{Read, counted_fen, gap_of_row},
         matcher::{Matched, Matcher, More},
-        totals::Sums,
+        totals::{Sums, Totals},
     },
 };
 use proptest::prelude::*;
-use wechatpay::bill::{TradeBillReader, TradeRow};
+use wechatpay::{
+    UnixSeconds,
+    bill::{TradeBillReader, TradeRow},
+};
 
 use crate::bills::trade_bill;
 
@@ -412,12 +415,21 @@ fn rows_off_the_rate_take_no_room_of_candidates_and_what_has_no_room_is_counted(
 fn parked_money_counts_under_the_product_that_the_bill_names() {
     let (_, there) = sides(&[(None, 1_000, 0, 0, false, Fault::None); 2], 0);
     let mut books = DayBooks::with_capacity(4, [5, 6]);
+    let parked = |transaction_id, amount_fen, product| ParkedLine {
+        transaction_id,
+        order_no: "ORDER-9",
+        amount_fen,
+        at: UnixSeconds(amount_fen),
+        product,
+    };
+    let of_an_order = parked("4200000000000000000000000009", 70, Some(Product::App));
+    let of_nobody = parked("4200000000000000000000000010", 5, None);
     for _ in 0..2 {
         // An index that is read in pages may give a line twice.
-        books.count_parked(&there[0].transaction_id, 1_000, None);
+        books.count_parked(&parked(&there[0].transaction_id, 1_000, None));
     }
-    books.count_parked("4200000000000000000000000009", 70, Some(Product::App));
-    books.count_parked("4200000000000000000000000010", 5, None);
+    books.count_parked(&of_an_order);
+    books.count_parked(&of_nobody);
     let mut matcher = Matcher::new(books, MCHID, 10);
     let mut reader = TradeBillReader::new();
     let text = trade_bill(&there);
@@ -436,6 +448,8 @@ fn parked_money_counts_under_the_product_that_the_bill_names() {
     assert_eq!(books.parked_fen(&there[1].transaction_id), None);
     assert!(!books.is_unseen_payment(&there[0].transaction_id));
     assert!(books.is_unseen_payment("4200000000000000000000000010"));
+    let unseen: Vec<ParkedLine<'_>> = books.unseen_parked().collect();
+    assert_eq!(unseen, [of_an_order, of_nobody]);
 }
 
 /// The bill has the payment of a line, and that it was reversed: the first is held against it.
@@ -505,6 +519,42 @@ fn a_refund_without_a_product_counts_under_the_product_that_the_bill_names() {
     assert_eq!(totals.all().refunds, 2);
 }
 
+/// One that had failed when the bill was made. No money went back by it.
+#[test]
+fn a_refund_that_failed_is_in_no_sum_and_one_that_failed_later_is_in_both() {
+    let closed = 3;
+    assert_eq!(STATES_HERE[closed], BookedRefund::Closed);
+    let of = |position, fen| (Some(position), fen, 0, closed, true, Fault::None);
+    let (here, mut there) = sides(&[of(0, 40), of(1, 70), of(2, 5)], 0);
+    let row = |there: &mut Vec<BillLine>, fen: i64, state: &str| {
+        let mut rows = there.iter_mut();
+        let row = rows.find(|row| row.requested_refund_fen == fen).unwrap();
+        row.refund_state = state.to_owned();
+    };
+    row(&mut there, 40, "FAIL");
+    row(&mut there, 70, "PROCESSING");
+    row(&mut there, 5, "FAIL");
+    // The last one our books do not have.
+    let known: Vec<Booked> = here.into_iter().filter(|line| line.fen != 5).collect();
+    let matched = run(&known, &there, 10, [5, 6]);
+    let of = |totals: &Totals| (totals.all().refunds, totals.all().refunds_fen);
+    assert_eq!(of(&matched.totals), (1, 70));
+    assert_eq!(of(&matched.books.totals()), (1, 70));
+    let product = |totals: &Totals| totals.0["NATIVE"].refunds_fen;
+    assert_eq!(product(&matched.books.totals()), product(&matched.totals));
+    let candidates = &matched.candidates.kept;
+    assert_eq!(candidates.len(), 1, "a consistent read may find it");
+    assert!(gap_of_row(&candidates[0], None).is_none());
+
+    // By another row it did not fail: a difference, and ours stays in the sum.
+    for row in &mut there {
+        row.mchid = "1900000002".to_owned();
+    }
+    let matched = run(&known, &there, 10, [5, 6]);
+    assert_eq!(of(&matched.books.totals()), (2, 110));
+    assert_eq!(matched.candidates.kept.len(), 3);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
@@ -520,5 +570,8 @@ proptest! {
         let paid: i64 = there.iter().filter(|row| row.kind == LineKind::Payment).map(|row| row.total_fen).sum();
         let Sums { payments_fen, .. } = matched.totals.all();
         prop_assert_eq!(payments_fen, paid);
+        let gave_back = |row: &&BillLine| row.kind == LineKind::Refund && row.refund_state != "FAIL";
+        let refunded: i64 = there.iter().filter(gave_back).map(|row| row.requested_refund_fen).sum();
+        prop_assert_eq!(matched.totals.all().refunds_fen, refunded);
     }
 }

@@ -1,0 +1,318 @@
+//! Reading a day: how often, how much is held, and how much memory it takes.
+
+use std::{
+    env,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use adapters::{
+    aws::{Aws, AwsSettings},
+    clock::Clock,
+    testing::{DynamoEngine, Match, Service, Wire},
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::{
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+        SharedHttpConnector,
+    },
+    orchestrator::{HttpRequest, HttpResponse},
+    runtime_components::RuntimeComponents,
+};
+use aws_smithy_types::body::SdkBody;
+use payments::reconcile::{difference::About, run::PartDone};
+use serde_json::{Value, json};
+use wechatpay::UnixSeconds;
+
+use super::*;
+
+fn found(kind: Kind, line: u64) -> Difference {
+    let date = BillDate::parse("2026-08-01").unwrap();
+    let about = About {
+        line: Some(line),
+        transaction_id: Some(line.to_string()),
+        ..About::default()
+    };
+    Difference::found(date, kind, about, None, None, "r", UnixSeconds(0))
+}
+
+fn held(day: &Day) -> usize {
+    day.held.values().map(Vec::len).sum()
+}
+
+#[test]
+fn of_a_hundred_thousand_differences_no_more_are_held_than_a_page_shows() {
+    let kind = |line: u64| {
+        let at = usize::try_from(line).unwrap() % Kind::ALL.len();
+        Kind::ALL[at]
+    };
+    let mut day = Day::default();
+    for line in (0..100_000).rev() {
+        let one = found(kind(line), line);
+        day.count(&one);
+        day.hold(one, Filter::default());
+        assert!(held(&day) <= Kind::ALL.len() * OF_EACH_KIND);
+    }
+    assert_eq!(day.len(), 100_000);
+    assert_eq!(day.needing(), 100_000);
+    assert_eq!(held(&day), Kind::ALL.len() * OF_EACH_KIND);
+    let first: Vec<_> = day.of(Kind::ALL[0]).iter().take(3).collect();
+    let lines: Vec<_> = first.iter().map(|one| one.about.line.unwrap()).collect();
+    assert_eq!(lines, [0, 16, 32], "the first ones of the bill");
+}
+
+#[test]
+fn what_needs_somebody_is_held_before_what_is_over_however_late_it_is_read() {
+    let over = (0..1_000).map(|line| {
+        let one = found(Kind::AmountDiffers, line);
+        one.repaired("r", "agrees", UnixSeconds(0))
+    });
+    let open = found(Kind::AmountDiffers, 5_000);
+    let day = Day::with(over.chain([open.clone()]), Filter::default());
+    assert_eq!(day.of(Kind::AmountDiffers).first(), Some(&open));
+    assert_eq!((day.len(), day.needing(), held(&day)), (1_001, 1, 50));
+}
+
+#[test]
+fn what_nobody_asked_for_is_counted_and_takes_no_room() {
+    let items = || {
+        let many = (0..600).map(|line| found(Kind::AmountDiffers, line));
+        many.chain([found(Kind::StatusDiffers, 1)])
+    };
+    let of = |kind| Filter {
+        kind: Some(kind),
+        ..Filter::default()
+    };
+    let day = Day::with(items(), of(Kind::StatusDiffers));
+    assert_eq!((day.len(), held(&day)), (601, 1));
+    let day = Day::with(items(), of(Kind::AmountDiffers));
+    assert_eq!(
+        (day.count_of(of(Kind::AmountDiffers)), held(&day)),
+        (600, 500)
+    );
+}
+
+const MCHID: &str = "1900000001";
+
+/// A table in memory, and the calls to it.
+struct Bench {
+    engine: DynamoEngine,
+    wire: Wire,
+    clock: Clock,
+    name: String,
+    table: ReconciliationTable,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let clock = Clock::manual(UnixSeconds(1_785_643_200));
+        let engine = DynamoEngine::start();
+        let name = engine.create_tables("test-").await.reconciliation;
+        let wire = Wire::new(clock.clone());
+        let client = engine.client_over(&wire, &clock);
+        Self {
+            table: ReconciliationTable::new(client, &name, MCHID),
+            engine,
+            wire,
+            clock,
+            name,
+        }
+    }
+
+    async fn has(&self, date: BillDate, kind: Kind, count: u64) {
+        for line in 0..count {
+            let one = Difference {
+                date,
+                ..found(kind, line)
+            };
+            self.table.find(&one).await.unwrap();
+        }
+        self.wire.forget();
+    }
+
+    /// How many calls there were since the last look. Each is a piece of the list.
+    fn reads(&self) -> usize {
+        let queries = Match::operation(Service::DynamoDb, "Query");
+        let (all, queries) = (self.wire.calls().len(), self.wire.count(&queries));
+        assert_eq!(all, queries, "nothing else was asked for");
+        self.wire.forget();
+        queries
+    }
+}
+
+fn date() -> BillDate {
+    BillDate::parse("2026-08-01").unwrap()
+}
+
+#[tokio::test]
+async fn a_day_is_read_sixty_times_at_most_and_a_kind_that_was_chosen_as_often_again() {
+    let bench = Bench::new().await;
+    bench.has(date(), Kind::AmountDiffers, 70).await;
+    bench.has(date(), Kind::StatusDiffers, 1).await;
+    let of = |kind| Filter {
+        kind,
+        ..Filter::default()
+    };
+    let read = async |kind, page| {
+        let reads = Reads {
+            page,
+            ..Reads::OF_A_DAY
+        };
+        let day = day_within(&bench.table, date(), None, of(kind), reads).await;
+        let day = day.unwrap();
+        (bench.reads(), day.len(), day.is_cut)
+    };
+    assert_eq!(read(None, 1).await, (60, 60, true));
+    let chosen = Some(Kind::AmountDiffers);
+    assert_eq!(read(chosen, 1).await, (120, 60, true));
+    // A kind behind the last one that was looked at.
+    let rare = Some(Kind::StatusDiffers);
+    assert_eq!(read(rare, 1).await, (62, 61, true));
+    // All of it in pieces that are larger.
+    assert_eq!(read(None, 2).await, (36, 71, false));
+}
+
+#[tokio::test]
+async fn the_differences_of_a_month_are_counted_where_they_lie_and_none_is_read() {
+    let bench = Bench::new().await;
+    let mut runs = Vec::new();
+    for (back, count) in [(0, 3), (1, 0), (2, 1), (3, 0)] {
+        let date = date().plus_days(-back);
+        bench.has(date, Kind::AmountDiffers, count).await;
+        let mut run = Run::begun(date, "r", false, UnixSeconds(0));
+        let mut part = PartDone::default();
+        let count = u32::try_from(count).unwrap();
+        part.differences.insert(Kind::AmountDiffers, count);
+        run.parts_done.insert(0, part);
+        runs.push((date, DayRuns::new(Some(run), None)));
+    }
+    // Nobody who reads one of them gets on: its body is of no use.
+    let id = found(Kind::AmountDiffers, 0).id;
+    let update = bench.engine.client(&bench.clock);
+    let update = update
+        .update_item()
+        .table_name(&bench.name)
+        .key("pk", AttributeValue::S(format!("day#{MCHID}#{}", date())))
+        .key("sk", AttributeValue::S(format!("difference#{id}")))
+        .update_expression("SET body = :body")
+        .expression_attribute_values(":body", AttributeValue::S("?".to_owned()));
+    update.send().await.unwrap();
+    let listed = bench.table.differences(date(), None, 10).await;
+    assert!(listed.is_err(), "who reads it cannot go on");
+    bench.wire.forget();
+
+    let needing = needing_of_each(&bench.table, &runs).await.unwrap();
+    let counts: Vec<_> = needing
+        .iter()
+        .map(|(date, counted)| (*date, counted.count, counted.is_all))
+        .collect();
+    assert_eq!(counts, [(date(), 3, true), (date().plus_days(-2), 1, true)]);
+    assert_eq!(bench.reads(), 2, "one for each day that has some");
+}
+
+/// A DynamoDB whose days never end: each page has so many differences of some kilobytes.
+#[derive(Clone, Debug, Default)]
+struct Endless {
+    pages: Arc<AtomicUsize>,
+}
+
+/// What a difference of [`Endless`] takes, at the least, and how many a page has.
+const ONE_BYTES: usize = 3_000;
+const OF_A_PAGE: usize = 200;
+
+impl Endless {
+    fn page(&self) -> Value {
+        let page = self.pages.fetch_add(1, Ordering::Relaxed);
+        let items = (0..OF_A_PAGE).map(|at| {
+            let line = u64::try_from(page * OF_A_PAGE + at).unwrap();
+            let why = "x".repeat(ONE_BYTES);
+            let one = found(Kind::AmountDiffers, line);
+            let one = one.noted("r", &why, UnixSeconds(0));
+            json!({
+                "pk": {"S": "day"},
+                "sk": {"S": format!("difference#{}", one.id)},
+                "version": {"N": one.version.to_string()},
+                "body": {"S": serde_json::to_string(&one).unwrap()},
+            })
+        });
+        let items: Vec<Value> = items.collect();
+        let last = json!({"pk": {"S": "day"}, "sk": {"S": format!("difference#{page:06}")}});
+        json!({"Items": items, "Count": OF_A_PAGE, "LastEvaluatedKey": last})
+    }
+}
+
+impl HttpConnector for Endless {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let body = SdkBody::from(self.page().to_string());
+        let mut answer = HttpResponse::new(200.try_into().unwrap(), body);
+        let headers = answer.headers_mut();
+        headers.insert("content-type", "application/x-amz-json-1.0");
+        HttpConnectorFuture::ready(Ok(answer))
+    }
+}
+
+impl HttpClient for Endless {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+/// The most memory that this process had so far, in bytes.
+fn peak_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: usize = peak.unwrap().trim_end_matches("kB").trim().parse().unwrap();
+    kib * 1024
+}
+
+/// A process of its own reads a day without an end, so that nothing else is in its memory.
+#[tokio::test]
+async fn a_day_of_any_size_takes_the_memory_of_a_page() {
+    const NAME: &str = "listing::tests::a_day_of_any_size_takes_the_memory_of_a_page";
+    const IS_CHILD: &str = "READS_AN_ENDLESS_DAY";
+    if env::var_os(IS_CHILD).is_none() {
+        let child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", NAME])
+            .env(IS_CHILD, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(
+            child.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
+        return;
+    }
+    let endless = Endless::default();
+    let clock = Clock::manual(UnixSeconds(0));
+    let client = SharedHttpClient::new(endless.clone());
+    let aws = Aws::with_http_client(&AwsSettings::local("http://127.0.0.1:1"), &clock, client);
+    let table = ReconciliationTable::new(aws.dynamodb(), "table", MCHID);
+    // What clients and runtime need once is there after a first page.
+    table.differences(date(), None, 500).await.unwrap();
+    let before = peak_bytes();
+    endless.pages.store(0, Ordering::Relaxed);
+    let day = day(&table, date(), None, Filter::default()).await.unwrap();
+    let pages = endless.pages.load(Ordering::Relaxed);
+    assert_eq!((pages, day.is_cut), (DAY_READS_MAX, true));
+    assert_eq!(day.len(), DAY_READS_MAX * OF_A_PAGE);
+    let grown = peak_bytes() - before;
+    let of_all = DAY_READS_MAX * OF_A_PAGE * ONE_BYTES;
+    assert!(grown < of_all / 4, "{grown} bytes for a day of {of_all}");
+    let of_a_choice = Filter {
+        kind: Some(Kind::AmountDiffers),
+        ..Filter::default()
+    };
+    let day = super::day(&table, date(), None, of_a_choice).await.unwrap();
+    assert_eq!(held(&day), OF_ONE_KIND);
+    let grown = peak_bytes() - before;
+    assert!(grown < of_all / 4, "{grown} bytes for a kind of {of_all}");
+}
