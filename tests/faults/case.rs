@@ -12,7 +12,7 @@ use crate::{
     checks,
     director::{InOrder, Script, on_side},
     flows::{Flow, Race, Step},
-    logs, museum,
+    logs,
     play::{Asked, Play, Until, Violation},
     scene::Scene,
 };
@@ -98,7 +98,6 @@ async fn end(play: &mut Play, after: Step, ends: &[(&str, &str)]) {
 /// Runs a case on a runtime of its own, whatever becomes of it.
 pub(crate) fn run(case: impl Future<Output = Play>) -> Outcome {
     logs::forget();
-    museum::enter();
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

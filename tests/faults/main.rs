@@ -1,5 +1,5 @@
-//! The fault harness: every crash point of every flow, every pair of callers interleaved, seeded random runs, and a museum of
-//! bugs that it must find. `cargo faults --help` says how to use it.
+//! The fault harness: every crash point of every flow, every pair of callers interleaved, and seeded random runs.
+//! `cargo faults --help` says how to use it, and `cargo known-bugs` shows that it finds what it should.
 //!
 //! What runs is what is deployed: the handlers, the adapters, the AWS SDK, reqwest. Below the SDK's HTTP connector are engines
 //! in this process ([`cloud`]), between reqwest and the simulator a relay ([`relay`]); both hand each call to a director
@@ -31,7 +31,6 @@ mod exchanges;
 mod flows;
 mod interleave;
 mod logs;
-mod museum;
 mod options;
 mod pipe;
 mod play;
@@ -73,12 +72,8 @@ fn main() -> ExitCode {
 
 /// Does what was asked for; whether nothing was found.
 fn run(options: &Options) -> Result<bool, String> {
-    let mut report = Report::default();
+    let mut report = Report::new(options.find.clone());
     let threads = options.threads;
-    if let Some(name) = &options.exhibit {
-        let exhibit = museum::named(name).ok_or_else(|| format!("there is no exhibit {name}"))?;
-        museum::switch(Some(exhibit));
-    }
     match &options.what {
         What::Help => {
             println!("{}", options::USAGE);
@@ -131,9 +126,6 @@ fn run(options: &Options) -> Result<bool, String> {
             if named("seeds") {
                 seeds::run(options.from, options.seeds, threads, &mut report);
             }
-            if named("museum") {
-                museum::walk(threads, &mut report);
-            }
         }
     }
     Ok(report.close())
@@ -180,6 +172,5 @@ fn list() {
         "Races:\n  {}",
         names(RACES.iter().map(|race| race.name).collect())
     );
-    println!("Exhibits:\n  {}", names(museum::names().collect()));
     println!("Faults:\n  {}", names(Strike::names().collect()));
 }

@@ -11,7 +11,8 @@ The fault harness: the real handlers over the real AWS SDK, and something goes w
 Usage: cargo faults [OPTIONS]
 
 Without options it plays every flow with every call struck in every way, every pair of callers interleaved at every call, a
-good many random runs, and the museum of known bugs, which it must find. Within `cargo test` it plays a share of the longest.
+good many random runs. Within `cargo test` it plays a share of the longest. That it finds what it should is shown by
+`cargo known-bugs`.
 
   --seeds N       so many random runs (default: 20000; within `cargo test` 1000)
   --from N        the seed of the first of them (default: 1)
@@ -22,12 +23,12 @@ good many random runs, and the museum of known bugs, which it must find. Within 
   --race NAME     plays one race, interleaved in every way; with --switches one case, printed
   --switches S,N,M  side S (0 or 1) makes N calls, then the other M, then the first the rest, then the other
   --unharmed      plays the flow with nothing struck, printed
-  --exhibit NAME  switches on one of the museum's bugs, in whatever is played
+  --find CHECK    ends at the first violation of this check, and fails without one
   --threads N     plays so many cases at a time (default: 2)
-  --list          lists flows, races, faults and exhibits
+  --list          lists flows, races and faults
   --help          prints this
 
-The last line is JSON. The exit status is 1 when something was found, and each finding ends with the command that plays it again.";
+The last line is JSON, but with --find. The exit status is 1 when something was found, and each finding ends with the command that plays it again.";
 
 /// What is to be done.
 pub(crate) struct Options {
@@ -35,7 +36,8 @@ pub(crate) struct Options {
     pub(crate) seeds: u64,
     pub(crate) from: u64,
     pub(crate) threads: usize,
-    pub(crate) exhibit: Option<String>,
+    /// The check whose first violation is looked for.
+    pub(crate) find: Option<String>,
     /// Whether all there is to be played is, as it is not within `cargo test`.
     pub(crate) long: bool,
 }
@@ -107,7 +109,7 @@ impl Options {
                 "--flow" => given.flow = Some(value()?),
                 "--race" => given.race = Some(value()?),
                 "--fault" => given.fault = Some(value()?),
-                "--exhibit" => given.exhibit = Some(value()?),
+                "--find" => given.find = Some(value()?),
                 known if OF_CARGO_TEST.contains(&known) => {}
                 other if other.starts_with('-') => {
                     return Err(format!("there is no option {other}"));
@@ -140,7 +142,7 @@ struct Given {
     flow: Option<String>,
     race: Option<String>,
     fault: Option<String>,
-    exhibit: Option<String>,
+    find: Option<String>,
     filter: String,
 }
 
@@ -184,7 +186,7 @@ impl Given {
             seeds: self.seeds.unwrap_or(if self.long { 20_000 } else { 1_000 }),
             from: self.from.unwrap_or(1),
             threads: self.threads.unwrap_or(2).max(1),
-            exhibit: self.exhibit,
+            find: self.find,
             long: self.long,
         })
     }

@@ -17,37 +17,43 @@ pub(crate) struct Report {
     seeds: usize,
     seeds_took: Duration,
     violations: usize,
-    exhibits: usize,
     passed: usize,
     failed: usize,
-    /// Nothing is told, and the first find ends the run.
-    quiet: bool,
-    /// The first case in which something was found, and the check that found it.
-    first_find: Option<(String, &'static str)>,
+    search: Option<Search>,
+}
+
+/// The search for one check's first violation: it ends the run, and nothing else is told.
+#[derive(Debug)]
+struct Search {
+    check: String,
+    /// The case in which it was found, and how to play it again.
+    found: Option<(String, String)>,
+    /// Other checks that reported a violation.
+    others: BTreeSet<&'static str>,
 }
 
 impl Report {
-    /// A report that tells nothing and is content with the first find.
-    pub(crate) fn of_first_find() -> Self {
+    /// A report of everything, or of the first violation of one check.
+    pub(crate) fn new(find: Option<String>) -> Self {
         Self {
-            quiet: true,
+            search: find.map(|check| Search {
+                check,
+                found: None,
+                others: BTreeSet::new(),
+            }),
             ..Self::default()
         }
     }
 
-    /// The first case in which something was found, and the check that found it.
-    pub(crate) fn first_find(&self) -> Option<&(String, &'static str)> {
-        self.first_find.as_ref()
-    }
-
     /// Whether further cases are wanted.
     pub(crate) fn wants_more(&self) -> bool {
-        !self.quiet || self.first_find.is_none()
+        let found = |search: &Search| search.found.is_some();
+        !self.search.as_ref().is_some_and(found)
     }
 
     /// Tells how far the run is.
     pub(crate) fn tell(&self, line: &str) {
-        if !self.quiet {
+        if self.search.is_none() {
             println!("{line}");
         }
     }
@@ -74,8 +80,15 @@ impl Report {
         self.count(outcome.violations.is_empty());
         self.violations += outcome.violations.len();
         for violation in &outcome.violations {
-            self.first_find
-                .get_or_insert_with(|| (name.to_owned(), violation.check));
+            if let Some(search) = &mut self.search {
+                if violation.check == search.check {
+                    search
+                        .found
+                        .get_or_insert_with(|| (name.to_owned(), replay.to_owned()));
+                } else {
+                    search.others.insert(violation.check);
+                }
+            }
             self.tell(&format!(
                 "VIOLATION {name}: {}: {} | cargo faults {replay}",
                 violation.check, violation.found
@@ -96,18 +109,15 @@ impl Report {
         self.seeds_took += took;
     }
 
-    /// Counts an exhibit of the museum.
-    pub(crate) fn exhibit(&mut self, caught: bool) {
-        self.count(caught);
-        self.exhibits += usize::from(caught);
-    }
-
     pub(crate) fn violations(&self) -> usize {
         self.violations
     }
 
     /// Ends the run: the count that people look for, the line for machines. Whether all is well.
     pub(crate) fn close(&self) -> bool {
+        if let Some(search) = &self.search {
+            return search.close();
+        }
         println!("{} passed, {} failed", self.passed, self.failed);
         let line = json!({
             "flows": self.flows,
@@ -117,7 +127,6 @@ impl Report {
             "cases": self.cases,
             "seeds": self.seeds,
             "violations": self.violations,
-            "exhibits": self.exhibits,
             "seeds_per_s": per_second(self.seeds, self.seeds_took),
         });
         println!("{line}");
@@ -130,6 +139,20 @@ impl Report {
         } else {
             self.failed += 1;
         }
+    }
+}
+
+impl Search {
+    /// Says where the violation is, or what was found instead. Whether it was found.
+    fn close(&self) -> bool {
+        match &self.found {
+            Some((case, replay)) => println!("FOUND {case} | cargo faults {replay}"),
+            None => println!(
+                "NOT FOUND: {:?}; other checks with violations: {:?}",
+                self.check, self.others
+            ),
+        }
+        self.found.is_some()
     }
 }
 

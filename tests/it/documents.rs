@@ -36,7 +36,7 @@ const ONLY_AWS: [(&str, &str); 3] = [
 const ON_CALL: &str = "infra/runbooks/README.md";
 
 /// What is not run here, and why.
-const NOT_RUN: [(&str, &str); 10] = [
+const NOT_RUN: [(&str, &str); 11] = [
     ("cargo local", "this test's stack is started by it"),
     ("cargo local --once", "`one_command` runs it"),
     (
@@ -50,6 +50,10 @@ const NOT_RUN: [(&str, &str); 10] = [
     (
         "cargo faults",
         "a shorter run is part of the tests: tests/faults",
+    ),
+    (
+        "cargo known-bugs",
+        "it builds a copy of the workspace; `.ci/run` runs it",
     ),
     (
         "cargo measure callback | coldstart | warm | reconcile",

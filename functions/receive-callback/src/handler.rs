@@ -9,8 +9,6 @@ use flows::{
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 use tracing::{error, info, warn};
-#[cfg(feature = "museum")]
-use wechatpay::museum::{self, Exhibit};
 use wechatpay::{
     RequestId,
     callback::{self, Callback, CallbackError},
@@ -124,13 +122,6 @@ async fn accept(
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    #[cfg(feature = "museum")]
-    if let Accepted::Opened(callback) = &accepted
-        && museum::shows(Exhibit::MarkedBeforeQueued)
-        && !museum::mark(&callback.id)
-    {
-        return Ok(accepted); // seen before, so it must be in the queue
-    }
     let body = String::from_utf8(body).map_err(|_| ReceiveError::NotText)?;
     let message = PaymentResult::CallbackV1 {
         headers: signed,

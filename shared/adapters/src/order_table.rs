@@ -22,8 +22,6 @@ use payments::{
     order::{Attempt, Order, OrderState, Prepay},
 };
 use wechatpay::UnixSeconds;
-#[cfg(feature = "museum")]
-use wechatpay::museum::{self, Exhibit};
 
 use crate::{
     aws::AwsError,
@@ -189,13 +187,6 @@ impl OrderTable {
         // another call to WeChat Pay would kill in its holder's hands.
         let condition = "#state IN (:reserved, :awaiting) AND (attempt_id = :id OR \
              (attempt_id = :seen_id AND attempt_until = :seen_until AND attempt_until <= :now))";
-        #[cfg(feature = "museum")]
-        let condition = if museum::shows(Exhibit::BlindRerun) {
-            "#state IN (:reserved, :awaiting) AND (attempt_id = :id OR attempt_until <= :now OR \
-             (attempt_id = :seen_id AND attempt_until = :seen_until))"
-        } else {
-            condition
-        };
         self.update(
             "take the attempt",
             &order.order_no,

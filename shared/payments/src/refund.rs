@@ -15,8 +15,6 @@
 
 use serde::{Deserialize, Serialize};
 use strict_json::Null;
-#[cfg(feature = "museum")]
-use wechatpay::museum::{self, Exhibit};
 use wechatpay::{
     UnixSeconds,
     api::{CreateRefund, RefundBody, RefundBodyAmount},
@@ -418,16 +416,9 @@ impl Refund {
 
     /// The request for WeChat Pay. The same refund always gives the same bytes.
     pub fn request(&self) -> CreateRefund {
-        let out_refund_no = self.out_refund_no.as_str().to_owned();
-        #[cfg(feature = "museum")]
-        let out_refund_no = if museum::shows(Exhibit::RefundRenumbered) && self.tries > 1 {
-            format!("{out_refund_no}-{}", self.tries)
-        } else {
-            out_refund_no
-        };
         CreateRefund::new(&RefundBody {
             transaction_id: Some(self.transaction_id.as_str().to_owned()),
-            out_refund_no,
+            out_refund_no: self.out_refund_no.as_str().to_owned(),
             reason: self.reason.clone(),
             notify_url: Some(self.notify_url.clone()),
             amount: RefundBodyAmount {

@@ -115,8 +115,6 @@ pub mod certificates;
 mod gcm;
 mod keys;
 mod loose;
-#[cfg(feature = "museum")]
-pub mod museum;
 mod names;
 mod open_enum;
 pub mod pay;

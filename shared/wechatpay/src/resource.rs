@@ -8,16 +8,12 @@ use std::fmt;
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
-#[cfg(feature = "museum")]
-use aws_lc_rs::digest::{SHA256, digest};
 use base64_simd::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::gcm;
 use crate::keys::KeyError;
-#[cfg(feature = "museum")]
-use crate::museum::{self, Exhibit};
 use crate::names::names;
 
 /// The only algorithm of resources that is supported.
@@ -40,14 +36,6 @@ impl ApiV3Key {
         let key: [u8; KEY_LENGTH] = bytes
             .try_into()
             .map_err(|_| KeyError::ApiV3KeyLength(bytes.len()))?;
-        #[cfg(feature = "museum")]
-        let key = if museum::shows(Exhibit::KeyHashed) {
-            let mut hashed = key;
-            hashed.copy_from_slice(digest(&SHA256, &key).as_ref());
-            hashed
-        } else {
-            key
-        };
         Ok(Self(Zeroizing::new(key)))
     }
 }
@@ -149,15 +137,6 @@ pub(crate) fn open_parts(parts: &Parts<'_>, keys: &[ApiV3Key]) -> Result<Vec<u8>
     let mut buffer = BASE64
         .decode_to_vec(parts.ciphertext)
         .map_err(|_| OpenError::NotBase64)?;
-    #[cfg(feature = "museum")]
-    if let (true, [key, ..], Some(nonce)) = (museum::shows(Exhibit::TagUnchecked), keys, usual) {
-        // Counter mode alone: encrypting once more decrypts, and the tag is cut off unread.
-        buffer.truncate(buffer.len().saturating_sub(16));
-        let cipher = Aes256Gcm::new((&*key.0).into());
-        let text = buffer.as_mut_slice().into();
-        let _unread = cipher.encrypt_inout_detached(&Nonce::from(nonce), associated_data, text);
-        return Ok(buffer);
-    }
     for key in keys {
         // The tag is checked before a byte is decrypted, so after a wrong key the buffer is still the ciphertext.
         let opened = match usual {

@@ -15,8 +15,6 @@ use payments::{
     settle::Change,
 };
 use wechatpay::UnixSeconds;
-#[cfg(feature = "museum")]
-use wechatpay::museum::{self, Exhibit};
 
 use crate::notices::KeptMoney;
 
@@ -149,17 +147,11 @@ impl OrderTable {
     }
 
     fn new_item(&self, item: item::Item) -> Result<Put, TableError> {
-        let put = Put::builder()
+        Ok(Put::builder()
             .table_name(&self.table)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)");
-        #[cfg(feature = "museum")]
-        let put = if museum::shows(Exhibit::LostUpdate) {
-            put.set_condition_expression(None)
-        } else {
-            put
-        };
-        Ok(put.build()?)
+            .condition_expression("attribute_not_exists(pk)")
+            .build()?)
     }
 
     fn order_update(&self, pk: &str, change: &Change) -> Result<Update, TableError> {
@@ -185,10 +177,6 @@ impl OrderTable {
             .expression_attribute_values(":version", number(change.from.version))
             .expression_attribute_values(":to", text(change.to.name()))
             .expression_attribute_values(":next", number(change.version()));
-        #[cfg(feature = "museum")]
-        if museum::shows(Exhibit::LostUpdate) {
-            update = update.condition_expression("version >= :version");
-        }
         if let OrderState::Rejected(why) = &change.to {
             set.push_str(", rejected_for = :rejected_for");
             update = update.expression_attribute_values(":rejected_for", text(why.name()));
