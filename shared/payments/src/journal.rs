@@ -163,3 +163,38 @@ impl Because {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_kept_by_these_names_and_read_again_as_it_was() {
+        let id = || "the-id".to_owned();
+        for (cause, kind) in [
+            (Cause::Request(id()), "request"),
+            (Cause::Message(id()), "message"),
+            (Cause::Notice(id()), "notice"),
+            (Cause::Sweep(id()), "sweep"),
+            (Cause::Reconciliation(id()), "reconciliation"),
+        ] {
+            assert_eq!((cause.kind(), cause.id()), (kind, "the-id"));
+            assert_eq!(Cause::of(kind, id()), Some(cause));
+        }
+        assert_eq!(Cause::of("weather", id()), None);
+    }
+
+    #[test]
+    fn a_subject_is_kept_by_these_names_and_by_its_own_number() {
+        let order_no = OrderNo::parse("ORDER-1").expect("a number");
+        let refund_no = RefundNo::parse("R1").expect("a number");
+        let transaction_id = TransactionId::parse("4200").expect("an id");
+        for (subject, kind, id) in [
+            (Subject::Order, "order", "ORDER-1"),
+            (Subject::Refund(refund_no), "refund", "R1"),
+            (Subject::Payment(transaction_id), "payment", "4200"),
+        ] {
+            assert_eq!((subject.kind(), subject.id(&order_no)), (kind, id));
+        }
+    }
+}
