@@ -78,6 +78,12 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_says_its_unit() {
+        let amount = Fen::new(100).expect("an amount");
+        assert_eq!(amount.to_string(), "100 fen");
+    }
+
+    #[test]
     fn an_amount_with_a_decimal_point_is_not_read() {
         assert!(serde_json::from_str::<Fen>("100.0").is_err());
         assert!(serde_json::from_str::<Fen>("1e2").is_err());

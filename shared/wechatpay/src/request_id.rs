@@ -43,7 +43,9 @@ mod tests {
     fn an_id_is_kept_as_it_is_and_what_cannot_be_one_is_none() {
         let given = "08E6B1A8BB0610A20118C0F1CE0B20A1B70328D2E4-268435461";
         for text in [given.to_owned(), format!(" {given} ")] {
-            assert_eq!(RequestId::read(&text).unwrap().as_str(), given);
+            let id = RequestId::read(&text).unwrap();
+            assert_eq!(id.as_str(), given);
+            assert_eq!(id.to_string(), given, "in messages, too");
         }
         for text in ["", "  ", "a b", "a\nb", "编号", &"x".repeat(129)] {
             assert_eq!(RequestId::read(text), None, "{text:?}");
