@@ -6,7 +6,7 @@ use adapters::reconciliation::Saved;
 use base64::Engine;
 use http::{Request, Response};
 use payments::reconcile::{
-    difference::{Kind, State},
+    difference::{DifferenceKind, DifferenceState},
     run::{FundState, Run, RunState},
 };
 use serde_json::{Value, json};
@@ -50,7 +50,9 @@ async fn nobody_sees_anything_without_a_verified_token_whatever_headers_say() {
     let bench = Bench::start().await;
     bench.a_month().await;
     let day = format!("/console/{}", bench.day(1));
-    let one = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    let one = bench
+        .difference(DifferenceKind::DuplicatePayment, "books-0042")
+        .id;
     for path in [
         "/console",
         "/console/style.css",
@@ -168,7 +170,9 @@ async fn a_form_counts_only_when_a_page_of_ours_sent_it() {
 async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
     let bench = Bench::start().await;
     bench.a_month().await;
-    let id = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    let id = bench
+        .difference(DifferenceKind::DuplicatePayment, "books-0042")
+        .id;
     let path = format!("/console/{}/differences/{id}", bench.day(1));
     let approve = |version| {
         form(
@@ -197,7 +201,7 @@ async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
     assert!(stale.body().contains("Changed in the meantime"));
     let kept = bench.reconciliation.difference(bench.day(1), &id).await;
     let kept = kept.expect("a table").expect("the difference");
-    assert_eq!(kept.state, State::Proposed);
+    assert_eq!(kept.state, DifferenceState::Proposed);
     assert_eq!(kept.behind_the_proposal(), ["li@example.com"]);
     let page = bench.console(li(), get(&path)).await.into_body();
     assert!(page.contains("value=\"approve\" disabled"), "{page}");
@@ -210,7 +214,7 @@ async fn what_two_persons_explained_above_the_limit_is_opened_again_by_one_and_s
     let bench = Bench::start().await;
     // Older than what the alarm on open differences counts.
     let old = bench.day(60);
-    let mut large = bench.difference(Kind::AmountDiffers, "books-0077");
+    let mut large = bench.difference(DifferenceKind::AmountDiffers, "books-0077");
     large.date = old;
     large.there.as_mut().expect("a side").amount_fen = Some(100_001);
     let id = large.id.clone();
@@ -235,10 +239,16 @@ async fn what_two_persons_explained_above_the_limit_is_opened_again_by_one_and_s
             opened,
         )
     };
-    assert_eq!(decides("li", "explain", 1).await, (State::Proposed, false));
+    assert_eq!(
+        decides("li", "explain", 1).await,
+        (DifferenceState::Proposed, false)
+    );
     let explained = decides("wang", "approve", 2).await;
-    assert_eq!(explained, (State::Explained, false));
-    assert_eq!(decides("li", "reopen", 3).await, (State::Open, true));
+    assert_eq!(explained, (DifferenceState::Explained, false));
+    assert_eq!(
+        decides("li", "reopen", 3).await,
+        (DifferenceState::Open, true)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -412,7 +422,9 @@ async fn a_run_that_was_asked_for_is_on_its_way_only_until_one_has_begun() {
 async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on() {
     let bench = Bench::start().await;
     bench.a_month().await;
-    let id = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    let id = bench
+        .difference(DifferenceKind::DuplicatePayment, "books-0042")
+        .id;
     let path = format!("/console/{}/differences/{id}", bench.day(1));
     let notice = async |done: &str| {
         let page = bench
@@ -445,7 +457,7 @@ async fn a_repair_after_the_sums_were_counted_is_told_beside_what_is_open() {
         page.into_body().contains("+¥128.50 is repaired since")
     };
     assert!(!says_so().await, "that repair was counted before");
-    let lost = bench.difference(Kind::PaidThereUnpaidHere, "tea-04188");
+    let lost = bench.difference(DifferenceKind::PaidThereUnpaidHere, "tea-04188");
     let repaired = lost.repaired("8f3a1c5e", "WeChat Pay confirms it", bench.clock.now());
     let saved = bench.reconciliation.save_difference(&repaired).await;
     assert_eq!(saved.expect("a table"), Saved::Yes);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use browser::{Browser, Screen};
 use payments::reconcile::{
-    difference::{Decision, Kind, State},
+    difference::{Decision, DifferenceKind, DifferenceState},
     totals::Gap,
 };
 use serde_json::json;
@@ -149,12 +149,14 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
         .wait("document.querySelector('.chip').innerText === 'Refund approved'")
         .await;
     pictures(&mut browser, "approved").await;
-    let id = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    let id = bench
+        .difference(DifferenceKind::DuplicatePayment, "books-0042")
+        .id;
     let kept = bench.reconciliation.difference(yesterday, &id).await;
     let kept = kept.expect("a table").expect("the difference");
     assert_eq!(
         (kept.state, kept.behind_the_proposal().len()),
-        (State::Approved, 0)
+        (DifferenceState::Approved, 0)
     );
     assert_eq!(
         bench.reconcile_work().await,
@@ -201,17 +203,20 @@ async fn a_sum_is_red_only_while_something_of_it_is_open() {
     let bench = Bench::start().await;
     let mut run = bench.done(bench.day(1), [1_000_050, 0], [1_000_000, 0]);
     let part = run.parts_done.get_mut(&0).expect("a part");
-    part.differences.insert(Kind::AmountDiffers, 1);
+    part.differences.insert(DifferenceKind::AmountDiffers, 1);
     part.carried = 0;
     let gap = Gap {
         paid_fen: 50,
         ..Gap::default()
     };
     bench
-        .write_gaps(&mut run, &[(Kind::AmountDiffers, "ticket-88", gap)])
+        .write_gaps(
+            &mut run,
+            &[(DifferenceKind::AmountDiffers, "ticket-88", gap)],
+        )
         .await;
     bench.write_run(&run).await;
-    let differs = bench.difference(Kind::AmountDiffers, "ticket-88");
+    let differs = bench.difference(DifferenceKind::AmountDiffers, "ticket-88");
     bench.write_difference(differs.clone(), &[]).await;
     let url = format!("{}/console/{}", bench.serve_console().await, bench.day(1));
     browser.open(&url).await;

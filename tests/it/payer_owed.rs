@@ -4,7 +4,7 @@
 use adapters::testing::{Fault, Match};
 use http::{Request, Response};
 use payments::reconcile::{
-    difference::{Difference, Kind, State},
+    difference::{Difference, DifferenceKind, DifferenceState},
     run::BillDate,
 };
 use serde_json::{Value, json};
@@ -154,7 +154,7 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
     ] {
         assert!(page.contains(words), "{words} is not in {page}");
     }
-    assert_eq!(desk.stands().await.state, State::Open);
+    assert_eq!(desk.stands().await.state, DifferenceState::Open);
     assert_eq!(bench.get_order("TWICE-1").await.body["payer_owed"], true);
     let refused = desk
         .presses("zhao", ("explain", "it is fine"), Desk::version(&page))
@@ -188,7 +188,7 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
 
     let named = (format!("{who}@example.com"), said.1.to_owned());
     let closed = desk.stands().await;
-    assert_eq!(closed.state, State::Explained);
+    assert_eq!(closed.state, DifferenceState::Explained);
     assert_eq!(desk.journal().await, std::slice::from_ref(&named));
     let page = desk.page("zhao").await;
     for words in ["Explained", named.0.as_str(), said.1] {
@@ -256,7 +256,11 @@ async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_cons
                 said.push(("zhao@example.com".to_owned(), why));
                 assert_eq!(desk.journal().await, said, "{death:?} at call {calls}");
                 let stands = desk.stands().await;
-                assert_eq!(stands.state, State::Explained, "{death:?} at call {calls}");
+                assert_eq!(
+                    stands.state,
+                    DifferenceState::Explained,
+                    "{death:?} at call {calls}"
+                );
                 desk.decides("wang", "reopen", "no such slip").await;
                 if !has_died {
                     break;
@@ -300,15 +304,25 @@ async fn one_person_alone_explains_or_rejects_up_to_the_amount_that_is_deployed_
                 found.here = None;
                 found
             };
-            let explained = found(Kind::AmountDiffers);
-            let second = found(Kind::DuplicatePayment);
+            let explained = found(DifferenceKind::AmountDiffers);
+            let second = found(DifferenceKind::DuplicatePayment);
             let proposed = second.proposed("run-1", "twice", bench.clock.now());
             bench.write_difference(explained.clone(), &[]).await;
             let steps = std::slice::from_ref(&proposed);
             bench.write_difference(second, steps).await;
             for (one, decision, by_one, by_the_first_of_two) in [
-                (explained, "explain", State::Explained, State::Proposed),
-                (proposed, "reject", State::Rejected, State::Open),
+                (
+                    explained,
+                    "explain",
+                    DifferenceState::Explained,
+                    DifferenceState::Proposed,
+                ),
+                (
+                    proposed,
+                    "reject",
+                    DifferenceState::Rejected,
+                    DifferenceState::Open,
+                ),
             ] {
                 let desk = Desk {
                     bench: &bench,

@@ -10,10 +10,10 @@ use adapters::{
 use futures_util::future::join_all;
 use payments::{
     ids::OrderNo,
-    journal::{Because, Cause},
+    journal::{Cause, ChangeContext},
     order::Order,
     refund::Refund,
-    refund_decision::{Decided, paying_the_payer},
+    refund_decision::{DecidedBy, paying_the_payer},
     refund_wait::Trouble,
 };
 use serde_json::{Value, json};
@@ -550,11 +550,11 @@ async fn of_two_persons_who_say_how_a_payer_was_paid_at_once_the_second_is_not_b
     let closing = "/v1/orders/ORDER-1/refunds/R1/payer-paid";
     assert_eq!(bench.post(closing, &paid).await.status, 200);
     let (order, _) = books(&bench).await;
-    let li = Decided {
+    let li = DecidedBy {
         who: "Li".to_owned(),
         why: "in cash".to_owned(),
     };
-    let because = Because {
+    let because = ChangeContext {
         cause: Cause::Request("req-1".to_owned()),
         trace: String::new(),
         at: bench.clock.now(),

@@ -9,7 +9,7 @@ use adapters::{
     settings::WechatSettings,
     wechat_api::{Host, Hosts, Limits, NotSent, WechatApi},
 };
-use payments::issue::Answer;
+use payments::issue::CallOutcome;
 use wechatpay::{
     Signer,
     api::{CreateRefund, ErrorCode, QueryByOutTradeNo, QueryRefund, RefundBody},
@@ -73,8 +73,8 @@ impl TwoHosts {
     async fn ask(&self) -> Result<ErrorCode, String> {
         let asked = self.wechat.call_either(&query("ORDER-9"), WITHIN).await;
         match asked.map(|asked| asked.answer) {
-            Ok(Answer::Refused(refusal)) => Ok(refusal.code),
-            Ok(Answer::Unknown(cause)) => Err(cause),
+            Ok(CallOutcome::Refused(refusal)) => Ok(refusal.code),
+            Ok(CallOutcome::Unknown(cause)) => Err(cause),
             other => panic!("{other:?}"),
         }
     }
@@ -172,7 +172,7 @@ async fn after_three_time_outs_the_main_host_is_left_alone() {
             .wechat
             .call(&query("ORDER-9"), Host::Main, Duration::from_millis(300))
             .await;
-        let Ok(Answer::Unknown(cause)) = answer.map(|answer| answer.answer) else {
+        let Ok(CallOutcome::Unknown(cause)) = answer.map(|answer| answer.answer) else {
             panic!("it did not answer")
         };
         assert_eq!(cause, "time-out");

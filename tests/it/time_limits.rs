@@ -7,7 +7,7 @@ use adapters::{
     aws::CallLimits,
     testing::{Fault, Match, Service},
 };
-use payments::{create::Payer, reconcile::difference::Kind};
+use payments::{create::PayerKey, reconcile::difference::DifferenceKind};
 use serde_json::json;
 use wechatpay_simulator::{Damage, PayOptions};
 
@@ -71,7 +71,7 @@ async fn creating_an_order_ends_before_lambda_and_the_gateway_give_up() {
     }
     assert!(time_out("CreateOrder") < GATEWAY);
     // While a submission may still be at work, its payer is held: a second tap makes no second order.
-    let holds = u64::try_from(Payer::HOLDS_S).expect("positive");
+    let holds = u64::try_from(PayerKey::HOLDS_S).expect("positive");
     assert!(time_out("CreateOrder") <= Duration::from_secs(holds));
 }
 
@@ -199,7 +199,9 @@ async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
     bench.a_month().await;
     bench.wire.forget();
     let yesterday = format!("/console/{}", bench.day(1));
-    let difference = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    let difference = bench
+        .difference(DifferenceKind::DuplicatePayment, "books-0042")
+        .id;
     let difference = format!("{yesterday}/differences/{difference}");
     for path in [yesterday, difference] {
         let request = http::Request::get(&path).body(String::new()).unwrap();

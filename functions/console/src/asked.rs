@@ -6,7 +6,7 @@ use flows::problem::Problem;
 use payments::{
     ids::ClientId,
     reconcile::{
-        difference::{Decision, Difference, Kind, State},
+        difference::{Decision, Difference, DifferenceKind, DifferenceState},
         run::BillDate,
     },
     request::{BadRequest, bad},
@@ -55,8 +55,8 @@ pub(crate) struct RunAsked {
 /// Which differences of a day.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Filter {
-    pub(crate) kind: Option<Kind>,
-    pub(crate) state: Option<State>,
+    pub(crate) kind: Option<DifferenceKind>,
+    pub(crate) state: Option<DifferenceState>,
 }
 
 /// A piece of the list of differences.
@@ -73,7 +73,7 @@ const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 500;
 
 /// All states, in the order in which they are counted and chosen.
-pub(crate) const STATES: [State; 7] = State::ALL;
+pub(crate) const STATES: [DifferenceState; 7] = DifferenceState::ALL;
 
 /// All decisions, in the order of their buttons.
 pub(crate) const DECISIONS: [Decision; 10] = [
@@ -193,9 +193,9 @@ impl Fields {
 
     /// Which differences are wanted.
     pub(crate) fn filter(&self) -> Result<Filter, BadRequest> {
-        let kind = self
-            .get("kind")
-            .map(|name| Kind::named(name).ok_or_else(|| bad("kind", "is no kind of difference")));
+        let kind = self.get("kind").map(|name| {
+            DifferenceKind::named(name).ok_or_else(|| bad("kind", "is no kind of difference"))
+        });
         let state = self.get("state").map(|name| {
             let known = STATES.into_iter().find(|state| state.name() == name);
             known.ok_or_else(|| bad("state", "is no state of a difference"))
@@ -322,8 +322,8 @@ mod tests {
         assert_eq!((asked.limit, asked.after), (LIMIT, None));
         let asked = Fields::read(b"kind=amount_differs&state=open&limit=500&after=a-1").list();
         let asked = asked.unwrap();
-        assert_eq!(asked.filter.kind, Some(Kind::AmountDiffers));
-        assert_eq!(asked.filter.state, Some(State::Open));
+        assert_eq!(asked.filter.kind, Some(DifferenceKind::AmountDiffers));
+        assert_eq!(asked.filter.state, Some(DifferenceState::Open));
         for query in ["limit=0", "limit=501", "limit=x", "kind=x", "state=x"] {
             assert!(Fields::read(query.as_bytes()).list().is_err(), "{query}");
         }

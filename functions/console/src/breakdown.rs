@@ -15,8 +15,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payments::reconcile::{
-    carried::{Carried, TradeKind},
-    difference::{Difference, Kind, State},
+    carried::{CarriedKind, CarriedTrade},
+    difference::{Difference, DifferenceKind, DifferenceState},
     run::Run,
     totals::{Gap, Gaps},
 };
@@ -62,13 +62,13 @@ impl End {
         }
     }
 
-    const fn of(state: State) -> Self {
+    const fn of(state: DifferenceState) -> Self {
         match state {
-            State::Open | State::Proposed => Self::Open,
-            State::Approved | State::OnItsWay => Self::OnItsWay,
-            State::Repaired => Self::Repaired,
-            State::Rejected => Self::Rejected,
-            State::Explained => Self::Explained,
+            DifferenceState::Open | DifferenceState::Proposed => Self::Open,
+            DifferenceState::Approved | DifferenceState::OnItsWay => Self::OnItsWay,
+            DifferenceState::Repaired => Self::Repaired,
+            DifferenceState::Rejected => Self::Rejected,
+            DifferenceState::Explained => Self::Explained,
         }
     }
 }
@@ -113,7 +113,7 @@ impl Breakdown {
     /// Counts a difference where it stands.
     pub(crate) fn take(&mut self, one: &Difference) {
         let end = End::of(one.state);
-        if one.kind == Kind::UncheckedRows && end != End::Repaired {
+        if one.kind == DifferenceKind::UncheckedRows && end != End::Repaired {
             // Nobody looked at the rows: what no other difference makes is theirs.
             self.unread = self.unread.max(Some(end));
         }
@@ -133,7 +133,7 @@ impl Breakdown {
 
     /// Counts a difference of the next day where it stands, if it is about a trade that this day left to it.
     pub(crate) fn take_of_next_day(&mut self, one: &Difference) {
-        let Some(kind) = TradeKind::of_absent(one.kind) else {
+        let Some(kind) = CarriedKind::of_absent(one.kind) else {
             return;
         };
         let end = End::of(one.state);
@@ -148,7 +148,9 @@ impl Breakdown {
             self.left = others;
             let these: BTreeMap<String, Gaps> = these;
             these.values().for_each(|gaps| self.tell_left(end, gaps));
-        } else if let Some(gaps) = Carried::id_of_absent(one).and_then(|id| self.left.remove(&id)) {
+        } else if let Some(gaps) =
+            CarriedTrade::id_of_absent(one).and_then(|id| self.left.remove(&id))
+        {
             self.tell_left(end, &gaps);
         }
     }
@@ -259,7 +261,7 @@ impl Breakdown {
 pub(crate) mod tests {
     use payments::reconcile::{
         carried::Trade,
-        difference::{About, Aggregate, Decision, Side},
+        difference::{Aggregate, Decision, DifferenceSubject, SideView},
         run::{BillDate, PartDone},
         totals::Totals,
     };
@@ -291,32 +293,34 @@ pub(crate) mod tests {
         gaps
     }
 
-    fn found(kind: Kind, order_no: &str) -> Difference {
+    fn found(kind: DifferenceKind, order_no: &str) -> Difference {
         let date = BillDate::parse("2026-08-01").unwrap();
-        let about = About {
+        let about = DifferenceSubject {
             order_no: Some(order_no.to_owned()),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
-        let there = Side {
+        let there = SideView {
             amount_fen: Some(100),
-            ..Side::default()
+            ..SideView::default()
         };
         Difference::found(date, kind, about, Some(there), None, "run-1", NOW)
     }
 
     #[test]
     fn every_fen_that_was_counted_has_come_to_one_end() {
-        let open = found(Kind::DuplicatePayment, "open");
-        let proposed = found(Kind::DuplicatePayment, "proposed").proposed("run-1", "twice", NOW);
+        let open = found(DifferenceKind::DuplicatePayment, "open");
+        let proposed =
+            found(DifferenceKind::DuplicatePayment, "proposed").proposed("run-1", "twice", NOW);
         let decide = |one: &Difference, decision, who| one.decided(decision, who, "x", NOW);
         let once = decide(&proposed, Decision::Approve, "li").unwrap();
         let mut on_its_way = decide(&once, Decision::Approve, "wang").unwrap();
         on_its_way.id = "on-its-way".to_owned();
         let mut rejected = decide(&proposed, Decision::Reject, "li").unwrap();
         rejected.id = "rejected".to_owned();
-        let explained = found(Kind::AmountDiffers, "explained");
+        let explained = found(DifferenceKind::AmountDiffers, "explained");
         let explained = decide(&explained, Decision::Explain, "li").unwrap();
-        let repaired = found(Kind::PaidThereUnpaidHere, "repaired").repaired("run-1", "x", NOW);
+        let repaired =
+            found(DifferenceKind::PaidThereUnpaidHere, "repaired").repaired("run-1", "x", NOW);
         let all = [open, proposed, on_its_way, rejected, explained, repaired];
         let of_each: BTreeMap<String, Gaps> = all
             .iter()
@@ -339,7 +343,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_was_decided_about_is_not_open_and_what_nobody_looked_at_is() {
-        let explained = found(Kind::AmountDiffers, "A")
+        let explained = found(DifferenceKind::AmountDiffers, "A")
             .decided(Decision::Explain, "li", "a discount", NOW)
             .unwrap();
         let of_each = BTreeMap::from([(explained.id.clone(), gaps(50))]);
@@ -352,7 +356,7 @@ pub(crate) mod tests {
         breakdown.take(&explained);
         assert!(!breakdown.is_open());
         assert_eq!(breakdown.at(End::OtherDays).paid_fen, 30);
-        breakdown.take(&found(Kind::UncheckedRows, "rows"));
+        breakdown.take(&found(DifferenceKind::UncheckedRows, "rows"));
         assert!(breakdown.is_whole() && breakdown.is_open_of("NATIVE"));
         assert_eq!(breakdown.at(End::Open).paid_fen, 30);
         assert!(breakdown.at(End::OtherDays).is_none());
@@ -360,12 +364,12 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_open_is_so_where_it_makes_up_for_itself_in_the_sum() {
-        let explained = found(Kind::AmountDiffers, "C")
+        let explained = found(DifferenceKind::AmountDiffers, "C")
             .decided(Decision::Explain, "li", "a discount", NOW)
             .unwrap();
         let all = [
-            (found(Kind::AmountDiffers, "A"), 5),
-            (found(Kind::AmountDiffers, "B"), -5),
+            (found(DifferenceKind::AmountDiffers, "A"), 5),
+            (found(DifferenceKind::AmountDiffers, "B"), -5),
             (explained, 30),
         ];
         let of_each = all.iter().map(|(one, fen)| (one.id.clone(), gap_of(*fen)));
@@ -396,21 +400,21 @@ pub(crate) mod tests {
         let next = BillDate::parse("2026-08-02").unwrap();
         let number = |order_no: &str| format!("42-{order_no}");
         let absent = |order_no: &str| {
-            let about = About {
+            let about = DifferenceSubject {
                 order_no: Some(order_no.to_owned()),
                 transaction_id: Some(number(order_no)),
-                ..About::default()
+                ..DifferenceSubject::default()
             };
-            let kind = Kind::PaidHereAbsentThere;
-            let here = Side {
+            let kind = DifferenceKind::PaidHereAbsentThere;
+            let here = SideView {
                 amount_fen: Some(20),
-                ..Side::default()
+                ..SideView::default()
             };
             Difference::found(next, kind, about, None, Some(here), "run-2", NOW)
         };
         let carried = |order_no: &str| {
-            Carried::id_of(&Trade {
-                kind: TradeKind::Payment,
+            CarriedTrade::id_of(&Trade {
+                kind: CarriedKind::Payment,
                 order_no: order_no.to_owned(),
                 transaction_id: Some(number(order_no)),
                 out_refund_no: None,
@@ -441,7 +445,7 @@ pub(crate) mod tests {
         let explained = absent("explained").decided(Decision::Explain, "li", "x", NOW);
         let explained = explained.unwrap();
         let over = absent("over").repaired("run-3", "agrees", NOW);
-        let others = found(Kind::AmountDiffers, "open");
+        let others = found(DifferenceKind::AmountDiffers, "open");
         for one in [absent("open"), explained, over, others] {
             breakdown.take_of_next_day(&one);
         }
@@ -459,16 +463,16 @@ pub(crate) mod tests {
             part: 0,
         };
         let of = |kind| Difference::of_many(next, kind, many.clone(), "run-2", NOW);
-        breakdown.take_of_next_day(&of(Kind::RefundHereAbsentThere));
+        breakdown.take_of_next_day(&of(DifferenceKind::RefundHereAbsentThere));
         assert!(!breakdown.is_open(), "none of them is a refund");
-        breakdown.take_of_next_day(&of(Kind::PaidHereAbsentThere));
+        breakdown.take_of_next_day(&of(DifferenceKind::PaidHereAbsentThere));
         assert_eq!(at(&breakdown), [0, 0, 0, 0, -4_321, 0]);
     }
 
     /// A try that died booked it, so that the one after it counted it on both sides.
     #[test]
     fn what_a_run_did_not_count_as_a_difference_is_not_taken_off_its_sums() {
-        let repaired = found(Kind::PaidThereUnpaidHere, "A").repaired("run-1", "x", NOW);
+        let repaired = found(DifferenceKind::PaidThereUnpaidHere, "A").repaired("run-1", "x", NOW);
         let of_each = BTreeMap::from([(repaired.id.clone(), gaps(100))]);
         let mut run = run(0, None);
         let part = run.parts_done.get_mut(&0).unwrap();
@@ -482,8 +486,8 @@ pub(crate) mod tests {
 
     #[test]
     fn rows_that_nobody_looked_at_stand_where_their_differences_do_and_open_before_all() {
-        let open = found(Kind::UncheckedRows, "first part");
-        let explained = found(Kind::UncheckedRows, "second part");
+        let open = found(DifferenceKind::UncheckedRows, "first part");
+        let explained = found(DifferenceKind::UncheckedRows, "second part");
         let explain = |by, one: &Difference| one.decided(Decision::Explain, by, "one cause", NOW);
         let explained = explain("li", &explained).unwrap();
         let over = open.repaired("run-2", "agrees", NOW);

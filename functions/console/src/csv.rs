@@ -6,7 +6,7 @@
 //! row is about, which no program takes for a number.
 
 use payments::reconcile::{
-    difference::{About, Difference, Kind, Side, State, Who},
+    difference::{Actor, Difference, DifferenceKind, DifferenceState, DifferenceSubject, SideView},
     run::{BillDate, BillName},
 };
 use wechatpay::{UnixSeconds, bill::yuan_of_fen, time::format_rfc3339_beijing};
@@ -82,8 +82,8 @@ impl File {
 /// The name under which a browser keeps the file of a day: it says what was chosen.
 pub(crate) fn name(date: BillDate, filter: Filter) -> String {
     let mut name = format!("differences-{date}");
-    let kind = filter.kind.map(Kind::name);
-    let state = filter.state.map(State::name);
+    let kind = filter.kind.map(DifferenceKind::name);
+    let state = filter.state.map(DifferenceState::name);
     for part in [kind, state].into_iter().flatten() {
         name.push('-');
         name.push_str(part);
@@ -97,8 +97,8 @@ fn cells(difference: &Difference) -> [String; 36] {
     let last = difference.history.last();
     let refund = difference.refund.as_ref();
     let by = last.map(|step| match &step.who {
-        Who::Run(_) => "run",
-        Who::Person(name) => name.as_str(),
+        Actor::Run(_) => "run",
+        Actor::Person(name) => name.as_str(),
     });
     let rate = [there, here].into_iter().flatten();
     let rate = rate.filter_map(|side| side.rate.as_deref()).next();
@@ -147,7 +147,7 @@ fn cells(difference: &Difference) -> [String; 36] {
 }
 
 /// What a row is about, in words: nothing that is all digits.
-fn in_words(about: &About) -> String {
+fn in_words(about: &DifferenceSubject) -> String {
     let ids = [
         ("refund", &about.refund_id),
         ("our refund", &about.out_refund_no),
@@ -165,18 +165,18 @@ fn in_words(about: &About) -> String {
     }
 }
 
-fn amount(side: Option<&Side>) -> String {
+fn amount(side: Option<&SideView>) -> String {
     let fen = side.and_then(|side| side.amount_fen);
     fen.map(yuan_of_fen).unwrap_or_default()
 }
 
 /// A fee as a number of yuan, with all its digits.
-fn fee(side: Option<&Side>) -> String {
+fn fee(side: Option<&SideView>) -> String {
     let fee = side.and_then(|side| side.fee_e5);
     fee.map(decimal_of_e5).unwrap_or_default()
 }
 
-fn said<'a>(side: Option<&'a Side>, what: impl Fn(&'a Side) -> Option<&'a str>) -> String {
+fn said<'a>(side: Option<&'a SideView>, what: impl Fn(&'a SideView) -> Option<&'a str>) -> String {
     text(side.and_then(what))
 }
 
@@ -246,19 +246,27 @@ mod tests {
     }
 
     fn difference(order_no: &str, note: &str) -> Difference {
-        let about = About {
+        let about = DifferenceSubject {
             order_no: Some(order_no.to_owned()),
             transaction_id: Some("4200001234202608010000000001".to_owned()),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
-        let there = Side {
+        let there = SideView {
             amount_fen: Some(-1_234_567),
             note: Some(note.to_owned()),
-            ..Side::default()
+            ..SideView::default()
         };
         let date = BillDate::parse("2026-08-01").unwrap();
         let at = UnixSeconds(1_785_556_801);
-        Difference::found(date, Kind::AmountDiffers, about, Some(there), None, "r", at)
+        Difference::found(
+            date,
+            DifferenceKind::AmountDiffers,
+            about,
+            Some(there),
+            None,
+            "r",
+            at,
+        )
     }
 
     #[test]
@@ -272,10 +280,10 @@ mod tests {
     #[test]
     fn a_sum_that_is_wrong_says_in_which_bill() {
         let mut wrong = difference("ORDER-1", "plain");
-        wrong.kind = Kind::SummaryDiffers;
-        wrong.about = About {
+        wrong.kind = DifferenceKind::SummaryDiffers;
+        wrong.about = DifferenceSubject {
             bill: Some(BillName::FundBasic),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
         assert_eq!(row(wrong)["bill"], "fund_basic");
     }
@@ -329,12 +337,12 @@ mod tests {
     fn fees_are_numbers_and_whose_money_it_is_stands_on_both_sides() {
         let mut one = difference("ORDER-1", "plain");
         let side = |fee_e5, appid: &str, currency: &str| {
-            Some(Side {
+            Some(SideView {
                 fee_e5: Some(fee_e5),
                 rate: Some("0.60%".to_owned()),
                 appid: Some(appid.to_owned()),
                 currency: Some(currency.to_owned()),
-                ..Side::default()
+                ..SideView::default()
             })
         };
         (one.there, one.here) = (side(-123_456, "wxb", "HKD"), side(60_000, "wxa", "CNY"));
@@ -357,11 +365,14 @@ mod tests {
         let named = |kind, state| name(date, Filter { kind, state });
         assert_eq!(named(None, None), "differences-2026-08-01.csv");
         assert_eq!(
-            named(Some(Kind::AmountDiffers), Some(State::Open)),
+            named(
+                Some(DifferenceKind::AmountDiffers),
+                Some(DifferenceState::Open)
+            ),
             "differences-2026-08-01-amount_differs-open.csv"
         );
         assert_eq!(
-            named(None, Some(State::OnItsWay)),
+            named(None, Some(DifferenceState::OnItsWay)),
             "differences-2026-08-01-on_its_way.csv"
         );
     }

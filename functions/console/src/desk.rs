@@ -4,7 +4,7 @@ use adapters::{
     aws::Aws, clock::Clock, notices::Notices, order_table::OrderTable, queues::Queue,
     random::Random, reconciliation::ReconciliationTable,
 };
-use payments::reconcile::difference::ExplainAlone;
+use payments::reconcile::difference::SoloExplainLimit;
 
 use crate::settings::{Auth, Settings};
 
@@ -18,7 +18,7 @@ pub struct Desk {
     pub(crate) today_too: bool,
     /// Whether the daily run repairs, or only looks.
     pub(crate) repairs: bool,
-    pub(crate) explain_alone: ExplainAlone,
+    pub(crate) explain_alone: SoloExplainLimit,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
 }

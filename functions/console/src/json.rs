@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payments::reconcile::{
-    difference::{Difference, Side, State, Step, Who},
+    difference::{Actor, Difference, DifferenceState, HistoryEntry, SideView},
     run::{BillName, FundSide, Run},
     totals::{Gap, Sums},
 };
@@ -214,10 +214,14 @@ fn short(difference: &Difference) -> Map<String, Value> {
     }
     put("state", json!(difference.state.name()));
     match difference.state {
-        State::Proposed | State::Approved => put("wanted", json!(difference.wanted)),
-        State::Open | State::OnItsWay | State::Repaired | State::Rejected | State::Explained => {
-            None
+        DifferenceState::Proposed | DifferenceState::Approved => {
+            put("wanted", json!(difference.wanted))
         }
+        DifferenceState::Open
+        | DifferenceState::OnItsWay
+        | DifferenceState::Repaired
+        | DifferenceState::Rejected
+        | DifferenceState::Explained => None,
     };
     if let Some(refund) = &difference.refund {
         let view = json!({
@@ -233,7 +237,7 @@ fn short(difference: &Difference) -> Map<String, Value> {
     view
 }
 
-fn side(side: &Side) -> Value {
+fn side(side: &SideView) -> Value {
     let mut view = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         view.extend(value.map(|value| (name.to_owned(), value)));
@@ -255,10 +259,10 @@ fn side(side: &Side) -> Value {
     Value::Object(view)
 }
 
-fn step(step: &Step) -> Value {
+fn step(step: &HistoryEntry) -> Value {
     let (by, name) = match &step.who {
-        Who::Run(id) => ("run", id),
-        Who::Person(name) => ("person", name),
+        Actor::Run(id) => ("run", id),
+        Actor::Person(name) => ("person", name),
     };
     let mut view = json!({
         "at": format_rfc3339_beijing(step.at),

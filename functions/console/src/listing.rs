@@ -7,7 +7,7 @@ use adapters::reconciliation::{Counted, ReconciliationError, ReconciliationTable
 use futures_util::{StreamExt, TryStreamExt, stream};
 use payments::reconcile::{
     day_runs::DayRuns,
-    difference::{Difference, Kind, State},
+    difference::{Difference, DifferenceKind, DifferenceState},
     run::{BillDate, Run},
 };
 
@@ -42,9 +42,9 @@ const COUNT_PAGES_MAX: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct Day {
     /// Of each kind how many stand in which state, in the order of [`STATES`].
-    counts: BTreeMap<Kind, [usize; STATES.len()]>,
+    counts: BTreeMap<DifferenceKind, [usize; STATES.len()]>,
     /// The first ones of each kind, of those that were wanted: what needs somebody, by the rows of the bill.
-    held: BTreeMap<Kind, Vec<Difference>>,
+    held: BTreeMap<DifferenceKind, Vec<Difference>>,
     /// Whether there are more than were looked at.
     pub(crate) is_cut: bool,
     /// Where that stands by now which the run counted.
@@ -139,7 +139,10 @@ async fn left_to_next_day(
     };
     breakdown.leave(left);
     let date = run.date.plus_days(1);
-    for kind in [Kind::PaidHereAbsentThere, Kind::RefundHereAbsentThere] {
+    for kind in [
+        DifferenceKind::PaidHereAbsentThere,
+        DifferenceKind::RefundHereAbsentThere,
+    ] {
         let mut many = Vec::new();
         let is_all = each_of_kind(table, date, kind, reads, |one| {
             if one.aggregate.is_some() {
@@ -161,7 +164,7 @@ async fn left_to_next_day(
 async fn of_kind(
     table: &ReconciliationTable,
     date: BillDate,
-    kind: Kind,
+    kind: DifferenceKind,
     filter: Filter,
     reads: Reads,
     day: &mut Day,
@@ -179,7 +182,7 @@ async fn of_kind(
 async fn each_of_kind(
     table: &ReconciliationTable,
     date: BillDate,
-    kind: Kind,
+    kind: DifferenceKind,
     reads: Reads,
     mut each: impl FnMut(Difference),
 ) -> Result<bool, ReconciliationError> {
@@ -233,7 +236,7 @@ pub(crate) async fn file(
 }
 
 /// Where the ids of a kind begin.
-fn of_kind_from(kind: Kind) -> String {
+fn of_kind_from(kind: DifferenceKind) -> String {
     kind.name().replace('_', "-")
 }
 
@@ -266,7 +269,7 @@ pub(crate) async fn needing_of_each(
     table: &ReconciliationTable,
     runs: &[(BillDate, DayRuns)],
 ) -> Result<Vec<(BillDate, Counted)>, ReconciliationError> {
-    let needing: Vec<State> = STATES
+    let needing: Vec<DifferenceState> = STATES
         .into_iter()
         .filter(|state| state.needs_somebody())
         .collect();
@@ -313,7 +316,7 @@ impl Day {
     }
 
     /// Those of a kind that are held.
-    pub(crate) fn of(&self, kind: Kind) -> &[Difference] {
+    pub(crate) fn of(&self, kind: DifferenceKind) -> &[Difference] {
         self.held.get(&kind).map_or(&[], Vec::as_slice)
     }
 
@@ -342,7 +345,7 @@ impl Day {
     }
 
     /// How many stand in a state.
-    pub(crate) fn in_state(&self, state: State) -> usize {
+    pub(crate) fn in_state(&self, state: DifferenceState) -> usize {
         self.count_of(Filter {
             state: Some(state),
             ..Filter::default()
@@ -359,7 +362,7 @@ impl Day {
     }
 
     /// Of each kind that the day has, how many.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = (Kind, usize)> {
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = (DifferenceKind, usize)> {
         self.counts
             .iter()
             .map(|(kind, counts)| (*kind, counts.iter().sum()))

@@ -5,7 +5,7 @@ use adapters::{
     env::{Reader, SettingsError, Vars},
     settings::{mchid, notices_table},
 };
-use payments::reconcile::difference::ExplainAlone;
+use payments::reconcile::difference::SoloExplainLimit;
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct Settings {
     /// `RECONCILE_REPAIRS`: whether the daily run repairs, or only looks, so that its previews count.
     pub repairs: bool,
     /// `EXPLAIN_ALONE_MAX_FEN`: the largest difference, in fen, that one person alone may explain.
-    pub explain_alone: ExplainAlone,
+    pub explain_alone: SoloExplainLimit,
     /// `CONSOLE_AUTH`, with what belongs to it.
     pub auth: Auth,
 }
@@ -79,10 +79,10 @@ impl Settings {
         let explain_alone = reader.parsed_or(
             "EXPLAIN_ALONE_MAX_FEN",
             "a whole number of fen, 0 or more",
-            ExplainAlone::default(),
+            SoloExplainLimit::default(),
             |text| {
                 let max_fen = text.parse().ok().filter(|fen: &i64| *fen >= 0)?;
-                Some(ExplainAlone { max_fen })
+                Some(SoloExplainLimit { max_fen })
             },
         );
         let auth = auth(&mut reader, aws.as_ref());

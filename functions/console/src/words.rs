@@ -3,11 +3,12 @@
 use payments::reconcile::{
     day_runs::DayRuns,
     difference::{
-        Decision, Difference, Followed, Kind, PERSONS, Remedy, Stage, State, Wanted, Who,
+        Actor, ApprovedAction, Decision, Difference, DifferenceKind, DifferenceState, PERSONS,
+        RefundStage, Remedy, TrackedRefund,
     },
     run::{BILLS_LAST_DAYS, BillDate, BillName, FundSide, FundState, Run, RunState},
 };
-use payments::refund_decision::{Destination, PersonDecision, What};
+use payments::refund_decision::{Destination, OperatorDecision, RefundDecision};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{asked::RunAsked, breakdown::End, listing::Day, money::count};
@@ -34,107 +35,119 @@ impl Tone {
 }
 
 /// A kind's heading.
-pub(crate) const fn kind_title(kind: Kind) -> &'static str {
+pub(crate) const fn kind_title(kind: DifferenceKind) -> &'static str {
     match kind {
-        Kind::PaidThereUnpaidHere => "Paid at WeChat Pay, unpaid in our books",
-        Kind::PaidHereAbsentThere => "Paid in our books, not in the bill",
-        Kind::AmountDiffers => "Payment with another amount",
-        Kind::StatusDiffers => "Payment that did not succeed",
-        Kind::IdentityDiffers => "Payment to another appid or merchant, or in another currency",
-        Kind::UnknownOrderThere => "Payment of an unknown order",
-        Kind::DuplicatePayment => "Second payment of an order",
-        Kind::RefundThereUnknownHere => "Refund that our books do not have",
-        Kind::RefundHereAbsentThere => "Refund that the bill does not have",
-        Kind::RefundAmountDiffers => "Refund with another amount",
-        Kind::RefundStateDiffers => "Refund in another state",
-        Kind::FeeOffTheRate => "Fee off the agreed rate",
-        Kind::FundFlowWithoutTrade => "Account movement without a trade",
-        Kind::TradeWithoutFundFlow => "Trade without an account movement",
-        Kind::SummaryDiffers => "The bill's own sum is wrong",
-        Kind::UncheckedRows => "Rows that were only counted",
+        DifferenceKind::PaidThereUnpaidHere => "Paid at WeChat Pay, unpaid in our books",
+        DifferenceKind::PaidHereAbsentThere => "Paid in our books, not in the bill",
+        DifferenceKind::AmountDiffers => "Payment with another amount",
+        DifferenceKind::StatusDiffers => "Payment that did not succeed",
+        DifferenceKind::IdentityDiffers => {
+            "Payment to another appid or merchant, or in another currency"
+        }
+        DifferenceKind::UnknownOrderThere => "Payment of an unknown order",
+        DifferenceKind::DuplicatePayment => "Second payment of an order",
+        DifferenceKind::RefundThereUnknownHere => "Refund that our books do not have",
+        DifferenceKind::RefundHereAbsentThere => "Refund that the bill does not have",
+        DifferenceKind::RefundAmountDiffers => "Refund with another amount",
+        DifferenceKind::RefundStateDiffers => "Refund in another state",
+        DifferenceKind::FeeOffTheRate => "Fee off the agreed rate",
+        DifferenceKind::FundFlowWithoutTrade => "Account movement without a trade",
+        DifferenceKind::TradeWithoutFundFlow => "Trade without an account movement",
+        DifferenceKind::SummaryDiffers => "The bill's own sum is wrong",
+        DifferenceKind::UncheckedRows => "Rows that were only counted",
     }
 }
 
 /// What stands beside what WeChat Pay says: our books, or what a fee's own rate gives.
-pub(crate) const fn ours(kind: Kind) -> &'static str {
+pub(crate) const fn ours(kind: DifferenceKind) -> &'static str {
     match kind {
-        Kind::FeeOffTheRate => "The rate gives",
-        Kind::PaidThereUnpaidHere
-        | Kind::PaidHereAbsentThere
-        | Kind::AmountDiffers
-        | Kind::StatusDiffers
-        | Kind::IdentityDiffers
-        | Kind::UnknownOrderThere
-        | Kind::DuplicatePayment
-        | Kind::RefundThereUnknownHere
-        | Kind::RefundHereAbsentThere
-        | Kind::RefundAmountDiffers
-        | Kind::RefundStateDiffers
-        | Kind::FundFlowWithoutTrade
-        | Kind::TradeWithoutFundFlow
-        | Kind::SummaryDiffers
-        | Kind::UncheckedRows => "Our books",
+        DifferenceKind::FeeOffTheRate => "The rate gives",
+        DifferenceKind::PaidThereUnpaidHere
+        | DifferenceKind::PaidHereAbsentThere
+        | DifferenceKind::AmountDiffers
+        | DifferenceKind::StatusDiffers
+        | DifferenceKind::IdentityDiffers
+        | DifferenceKind::UnknownOrderThere
+        | DifferenceKind::DuplicatePayment
+        | DifferenceKind::RefundThereUnknownHere
+        | DifferenceKind::RefundHereAbsentThere
+        | DifferenceKind::RefundAmountDiffers
+        | DifferenceKind::RefundStateDiffers
+        | DifferenceKind::FundFlowWithoutTrade
+        | DifferenceKind::TradeWithoutFundFlow
+        | DifferenceKind::SummaryDiffers
+        | DifferenceKind::UncheckedRows => "Our books",
     }
 }
 
 /// A state's name on its chip, and its look.
-pub(crate) const fn state(state: State) -> (&'static str, Tone) {
+pub(crate) const fn state(state: DifferenceState) -> (&'static str, Tone) {
     match state {
-        State::Open => ("Open", Tone::Bad),
-        State::Proposed => ("Refund proposed", Tone::Wait),
-        State::Approved => ("Refund approved", Tone::Wait),
-        State::OnItsWay => ("Refund on its way", Tone::Wait),
-        State::Repaired => ("Repaired", Tone::Good),
-        State::Rejected => ("Refund rejected", Tone::Quiet),
-        State::Explained => ("Explained", Tone::Good),
+        DifferenceState::Open => ("Open", Tone::Bad),
+        DifferenceState::Proposed => ("Refund proposed", Tone::Wait),
+        DifferenceState::Approved => ("Refund approved", Tone::Wait),
+        DifferenceState::OnItsWay => ("Refund on its way", Tone::Wait),
+        DifferenceState::Repaired => ("Repaired", Tone::Good),
+        DifferenceState::Rejected => ("Refund rejected", Tone::Quiet),
+        DifferenceState::Explained => ("Explained", Tone::Good),
     }
 }
 
 /// The same of one difference, of which it is known what is proposed.
 pub(crate) const fn stands(difference: &Difference) -> (&'static str, Tone) {
     match (difference.state, &difference.wanted) {
-        (State::Proposed, Wanted::TakeOn { .. }) => ("Taking on proposed", Tone::Wait),
-        (State::Approved, Wanted::TakeOn { .. }) => ("Taking on approved", Tone::Wait),
-        (State::Approved, Wanted::Retry) => ("Refund tried again", Tone::Wait),
-        (State::Approved, Wanted::Release) => ("Refund given up", Tone::Wait),
-        (State::Approved, Wanted::Redirect) => ("Refund redirected", Tone::Wait),
-        (State::Approved, Wanted::PayerPaid) => ("Payer paid", Tone::Wait),
-        (State::Proposed, Wanted::Release) => ("Giving up proposed", Tone::Wait),
-        (State::Proposed, Wanted::Redirect) => ("Redirecting proposed", Tone::Wait),
-        (State::Proposed, Wanted::PayerPaid) => ("Payer paid, to be approved", Tone::Wait),
-        (State::Proposed, Wanted::Explain) => ("Explanation proposed", Tone::Wait),
+        (DifferenceState::Proposed, ApprovedAction::TakeOn { .. }) => {
+            ("Taking on proposed", Tone::Wait)
+        }
+        (DifferenceState::Approved, ApprovedAction::TakeOn { .. }) => {
+            ("Taking on approved", Tone::Wait)
+        }
+        (DifferenceState::Approved, ApprovedAction::Retry) => ("Refund tried again", Tone::Wait),
+        (DifferenceState::Approved, ApprovedAction::Release) => ("Refund given up", Tone::Wait),
+        (DifferenceState::Approved, ApprovedAction::Redirect) => ("Refund redirected", Tone::Wait),
+        (DifferenceState::Approved, ApprovedAction::PayerPaid) => ("Payer paid", Tone::Wait),
+        (DifferenceState::Proposed, ApprovedAction::Release) => ("Giving up proposed", Tone::Wait),
+        (DifferenceState::Proposed, ApprovedAction::Redirect) => {
+            ("Redirecting proposed", Tone::Wait)
+        }
+        (DifferenceState::Proposed, ApprovedAction::PayerPaid) => {
+            ("Payer paid, to be approved", Tone::Wait)
+        }
+        (DifferenceState::Proposed, ApprovedAction::Explain) => {
+            ("Explanation proposed", Tone::Wait)
+        }
         (of, _) => state(of),
     }
 }
 
 /// What is carried out once it is approved.
-pub(crate) fn wanted(wanted: &Wanted) -> String {
+pub(crate) fn wanted(wanted: &ApprovedAction) -> String {
     match wanted {
-        Wanted::Refund => "The money goes back to the payer".to_owned(),
-        Wanted::TakeOn { client_id } => format!(
+        ApprovedAction::Refund => "The money goes back to the payer".to_owned(),
+        ApprovedAction::TakeOn { client_id } => format!(
             "The order is taken on again as paid, for client {}",
             client_id.as_str()
         ),
-        Wanted::Retry => "The refund is sent once more, under its number".to_owned(),
-        Wanted::Release => "The refund is given up and its money set free".to_owned(),
-        Wanted::Redirect => "The money goes to the merchant’s own account".to_owned(),
-        Wanted::PayerPaid => {
+        ApprovedAction::Retry => "The refund is sent once more, under its number".to_owned(),
+        ApprovedAction::Release => "The refund is given up and its money set free".to_owned(),
+        ApprovedAction::Redirect => "The money goes to the merchant’s own account".to_owned(),
+        ApprovedAction::PayerPaid => {
             "The payer was paid by other means, so nothing is owed any more".to_owned()
         }
-        Wanted::Explain => "The difference is right as it is, and is closed".to_owned(),
+        ApprovedAction::Explain => "The difference is right as it is, and is closed".to_owned(),
     }
 }
 
 /// How far the refund is that a difference waits for.
-pub(crate) const fn stage(refund: &Followed) -> &'static str {
+pub(crate) const fn stage(refund: &TrackedRefund) -> &'static str {
     match refund.stage {
-        Stage::Moving => "on its way",
-        Stage::Succeeded if refund.to_merchant => "on the merchant’s own account",
-        Stage::Succeeded => "arrived",
-        Stage::Abnormal => "abnormal: the payer’s account does not take it",
-        Stage::Refused => "refused by WeChat Pay",
-        Stage::Closed => "failed for good",
-        Stage::Released => "released by a person",
+        RefundStage::Moving => "on its way",
+        RefundStage::Succeeded if refund.to_merchant => "on the merchant’s own account",
+        RefundStage::Succeeded => "arrived",
+        RefundStage::Abnormal => "abnormal: the payer’s account does not take it",
+        RefundStage::Refused => "refused by WeChat Pay",
+        RefundStage::Closed => "failed for good",
+        RefundStage::Released => "released by a person",
     }
 }
 
@@ -172,14 +185,18 @@ pub(crate) const fn proposed(decision: Decision) -> Option<&'static str> {
 }
 
 /// What a person decided about a refund, for the order's timeline.
-pub(crate) fn about_refund(decision: &PersonDecision) -> &'static str {
+pub(crate) fn about_refund(decision: &OperatorDecision) -> &'static str {
     match (decision.what, decision.to) {
-        (What::Retry, _) => "tried again",
-        (What::Release, _) => "released",
-        (What::Redirect, Some(Destination::Merchant)) => "sent to the merchant’s own account",
-        (What::Redirect, Some(Destination::User)) => "sent to another card of the payer’s",
-        (What::Redirect, None) => "sent on",
-        (What::PayerPaid, _) => "the payer was paid by other means",
+        (RefundDecision::Retry, _) => "tried again",
+        (RefundDecision::Release, _) => "released",
+        (RefundDecision::Redirect, Some(Destination::Merchant)) => {
+            "sent to the merchant’s own account"
+        }
+        (RefundDecision::Redirect, Some(Destination::User)) => {
+            "sent to another card of the payer’s"
+        }
+        (RefundDecision::Redirect, None) => "sent on",
+        (RefundDecision::PayerPaid, _) => "the payer was paid by other means",
     }
 }
 
@@ -203,85 +220,93 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
     }
     let led_to = match decision {
         Decision::Propose => (
-            State::Proposed,
+            DifferenceState::Proposed,
             "The refund is proposed. A second, different person has to approve it.",
         ),
         Decision::ProposePaid => (
-            State::Proposed,
+            DifferenceState::Proposed,
             "It is proposed to take the order on as paid. A second, different person has to approve it.",
         ),
-        Decision::Approve if difference.state == State::Proposed => {
+        Decision::Approve if difference.state == DifferenceState::Proposed => {
             // After a run proposed anew nobody stands behind it.
             if difference.behind_the_proposal().is_empty() {
                 return None;
             }
             (
-                State::Proposed,
+                DifferenceState::Proposed,
                 "One approval is kept. A second, different person has to approve too.",
             )
         }
-        Decision::Approve if difference.state == State::Explained => (
-            State::Explained,
+        Decision::Approve if difference.state == DifferenceState::Explained => (
+            DifferenceState::Explained,
             "The explanation is approved by two persons, and the difference is closed.",
         ),
         Decision::Approve => (
-            State::Approved,
+            DifferenceState::Approved,
             match &difference.wanted {
-                Wanted::Refund => "The refund is approved by two persons, and on its way.",
-                Wanted::TakeOn { .. } => {
+                ApprovedAction::Refund => "The refund is approved by two persons, and on its way.",
+                ApprovedAction::TakeOn { .. } => {
                     "It is approved by two persons, and the order is being taken on."
                 }
-                Wanted::Redirect => {
+                ApprovedAction::Redirect => {
                     "It is approved by two persons, and the money is being sent to the merchant’s own account. Pay the payer by other means once it is there."
                 }
-                Wanted::Release => {
+                ApprovedAction::Release => {
                     "It is approved by two persons, and the refund is being given up, once WeChat Pay says that it has none."
                 }
-                Wanted::Retry | Wanted::PayerPaid | Wanted::Explain => {
+                ApprovedAction::Retry | ApprovedAction::PayerPaid | ApprovedAction::Explain => {
                     "It is approved by two persons, and is being carried out."
                 }
             },
         ),
         Decision::Reject
-            if difference.state == State::Open && is_last && difference.refund_rejected =>
+            if difference.state == DifferenceState::Open
+                && is_last
+                && difference.refund_rejected =>
         {
             (
-                State::Open,
+                DifferenceState::Open,
                 "It is rejected, and no run proposes the refund again. For this amount the difference stays open until two persons have explained it.",
             )
         }
-        Decision::Reject if difference.state == State::Open && is_last => (
-            State::Open,
+        Decision::Reject if difference.state == DifferenceState::Open && is_last => (
+            DifferenceState::Open,
             "It is rejected, and the difference is as open as before.",
         ),
-        Decision::Reject => (State::Rejected, "It is rejected. No money moves."),
-        Decision::Retry => (State::Approved, "The refund is being sent once more."),
+        Decision::Reject => (DifferenceState::Rejected, "It is rejected. No money moves."),
+        Decision::Retry => (
+            DifferenceState::Approved,
+            "The refund is being sent once more.",
+        ),
         Decision::Release => (
-            State::Proposed,
+            DifferenceState::Proposed,
             "It is proposed to give the refund up. A second, different person has to approve it.",
         ),
         Decision::Redirect => (
-            State::Proposed,
+            DifferenceState::Proposed,
             "It is proposed to send the money to the merchant’s own account. A second, different person has to approve it.",
         ),
-        Decision::PayerPaid if difference.state == State::Proposed => (
-            State::Proposed,
+        Decision::PayerPaid if difference.state == DifferenceState::Proposed => (
+            DifferenceState::Proposed,
             "It is kept how the payer was paid. For this amount a second, different person has to approve it.",
         ),
-        Decision::PayerPaid if difference.state == State::Approved => (
-            State::Approved,
+        Decision::PayerPaid if difference.state == DifferenceState::Approved => (
+            DifferenceState::Approved,
             "It is being written into the order’s journal how the payer was paid.",
         ),
         Decision::PayerPaid => (
-            State::Explained,
+            DifferenceState::Explained,
             "It stands in the order’s journal how the payer was paid, and the difference is closed.",
         ),
-        Decision::Explain if difference.wanted == Wanted::Explain => (
-            State::Proposed,
+        Decision::Explain if difference.wanted == ApprovedAction::Explain => (
+            DifferenceState::Proposed,
             "The explanation is kept. For this amount a second, different person has to approve it.",
         ),
-        Decision::Explain => (State::Explained, "The difference is explained and closed."),
-        Decision::Reopen => (State::Open, "The difference is open again."),
+        Decision::Explain => (
+            DifferenceState::Explained,
+            "The difference is explained and closed.",
+        ),
+        Decision::Reopen => (DifferenceState::Open, "The difference is open again."),
     };
     (led_to.0 == difference.state).then_some(led_to.1)
 }
@@ -298,48 +323,48 @@ pub(crate) const fn started(asked: RunAsked) -> &'static str {
 /// What a person does about it, as it stands.
 pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
     match (difference.state, &difference.refund) {
-        (State::Open, Some(refund)) => match refund.stage {
-            Stage::Moving => "nothing: the refund is on its way",
-            Stage::Abnormal => {
+        (DifferenceState::Open, Some(refund)) => match refund.stage {
+            RefundStage::Moving => "nothing: the refund is on its way",
+            RefundStage::Abnormal => {
                 "send the refund to the merchant’s own account and pay the payer by other means, or name another card of the payer’s in WeChat Pay’s console"
             }
-            Stage::Refused => {
+            RefundStage::Refused => {
                 "mend what WeChat Pay refuses it for and try the refund again; or release it and pay the payer by other means"
             }
-            Stage::Closed => "decide anew about the money: the refund failed for good",
-            Stage::Succeeded => "pay the payer by other means, then say how",
-            Stage::Released => "explain how the payer was paid",
+            RefundStage::Closed => "decide anew about the money: the refund failed for good",
+            RefundStage::Succeeded => "pay the payer by other means, then say how",
+            RefundStage::Released => "explain how the payer was paid",
         },
-        (State::Open, None) if was_tried(difference) => {
+        (DifferenceState::Open, None) if was_tried(difference) => {
             "read in its history what the run found out; do what that says, then explain it"
         }
-        (State::Open, None) if difference.refund_rejected => REJECTED,
-        (State::Open, None) => difference.what_to_do(),
-        (State::Proposed, _) => match &difference.wanted {
-            Wanted::TakeOn { .. } => {
+        (DifferenceState::Open, None) if difference.refund_rejected => REJECTED,
+        (DifferenceState::Open, None) => difference.what_to_do(),
+        (DifferenceState::Proposed, _) => match &difference.wanted {
+            ApprovedAction::TakeOn { .. } => {
                 "make sure that the order is that client’s; approve to take it on as paid, or reject"
             }
-            Wanted::Refund | Wanted::Retry => {
+            ApprovedAction::Refund | ApprovedAction::Retry => {
                 "make sure that the money is not ours to keep; approve its refund, or reject it"
             }
-            Wanted::Redirect => {
+            ApprovedAction::Redirect => {
                 "make sure that the payer’s account does not take the money; approve to send it to the merchant’s own account, or reject"
             }
-            Wanted::Release => {
+            ApprovedAction::Release => {
                 "make sure that the payer is paid by other means; approve to give the refund up, or reject"
             }
-            Wanted::PayerPaid => {
+            ApprovedAction::PayerPaid => {
                 "make sure that the payer was paid as it is said; approve, or reject"
             }
-            Wanted::Explain => "make sure that the explanation holds; approve, or reject",
+            ApprovedAction::Explain => "make sure that the explanation holds; approve, or reject",
         },
-        (State::Approved, _) => "nothing: it is being carried out",
-        (State::OnItsWay, _) => "nothing: it is repaired once the money has arrived",
-        (State::Rejected, _) => {
+        (DifferenceState::Approved, _) => "nothing: it is being carried out",
+        (DifferenceState::OnItsWay, _) => "nothing: it is repaired once the money has arrived",
+        (DifferenceState::Rejected, _) => {
             "nothing if the money stays; else propose anew what is to become of it, or explain how it was settled"
         }
-        (State::Repaired, _) => "nothing: both sides agree, or the money is back",
-        (State::Explained, _) => {
+        (DifferenceState::Repaired, _) => "nothing: both sides agree, or the money is back",
+        (DifferenceState::Explained, _) => {
             "nothing: it is said why it is right as it is; open it again if that does not hold"
         }
     }
@@ -357,8 +382,8 @@ fn was_tried(difference: &Difference) -> bool {
     let mut latest = difference.history.iter().rev();
     match (latest.next(), latest.next()) {
         (Some(last), Some(before)) => {
-            let by_run = matches!(last.who, Who::Run(_));
-            by_run && (before.to, last.to) == (State::Open, State::Open)
+            let by_run = matches!(last.who, Actor::Run(_));
+            by_run && (before.to, last.to) == (DifferenceState::Open, DifferenceState::Open)
         }
         (_, None) | (None, _) => false,
     }
@@ -367,7 +392,7 @@ fn was_tried(difference: &Difference) -> bool {
 /// Who has to do something next.
 pub(crate) fn next(difference: &Difference) -> String {
     match difference.state {
-        State::Open => match (&difference.refund, difference.remedy()) {
+        DifferenceState::Open => match (&difference.refund, difference.remedy()) {
             (Some(refund), _) => of_refund(refund).to_owned(),
             (None, _) if was_tried(difference) => {
                 "A person: look at what the run found out, then explain".to_owned()
@@ -380,25 +405,25 @@ pub(crate) fn next(difference: &Difference) -> String {
             (None, Remedy::Refund(_)) => "A person: propose the refund, or explain".to_owned(),
             (None, Remedy::Person) => "A person: look, then explain".to_owned(),
         },
-        State::Proposed => {
+        DifferenceState::Proposed => {
             let behind = difference.behind_the_proposal();
             match behind.as_slice() {
                 [] => format!("{PERSONS} persons: approve or reject"),
                 [first, ..] => format!("A person other than {first}: approve or reject"),
             }
         }
-        State::Approved => match difference.wanted {
-            Wanted::Refund => "The system: the refund is being made".to_owned(),
-            Wanted::TakeOn { .. }
-            | Wanted::Retry
-            | Wanted::Release
-            | Wanted::Redirect
-            | Wanted::PayerPaid
-            | Wanted::Explain => "The system: it is being carried out".to_owned(),
+        DifferenceState::Approved => match difference.wanted {
+            ApprovedAction::Refund => "The system: the refund is being made".to_owned(),
+            ApprovedAction::TakeOn { .. }
+            | ApprovedAction::Retry
+            | ApprovedAction::Release
+            | ApprovedAction::Redirect
+            | ApprovedAction::PayerPaid
+            | ApprovedAction::Explain => "The system: it is being carried out".to_owned(),
         },
-        State::OnItsWay => "Nobody: the refund is on its way".to_owned(),
-        State::Rejected => "Nobody, unless it is proposed anew".to_owned(),
-        State::Repaired | State::Explained => "Nobody".to_owned(),
+        DifferenceState::OnItsWay => "Nobody: the refund is on its way".to_owned(),
+        DifferenceState::Rejected => "Nobody, unless it is proposed anew".to_owned(),
+        DifferenceState::Repaired | DifferenceState::Explained => "Nobody".to_owned(),
     }
 }
 
@@ -408,14 +433,14 @@ fn goes_on_by_runs(difference: &Difference) -> bool {
 }
 
 /// Who acts next about a refund that does not get on.
-const fn of_refund(refund: &Followed) -> &'static str {
+const fn of_refund(refund: &TrackedRefund) -> &'static str {
     match refund.stage {
-        Stage::Moving => "Nobody: the refund is on its way",
-        Stage::Abnormal => "A person: send the refund to the merchant’s account, or explain",
-        Stage::Refused => "A person: try the refund again, release it, or explain",
-        Stage::Closed => "A person: propose another refund, or explain",
-        Stage::Succeeded => "A person: pay the payer, then say how",
-        Stage::Released => "A person: explain how the payer was paid",
+        RefundStage::Moving => "Nobody: the refund is on its way",
+        RefundStage::Abnormal => "A person: send the refund to the merchant’s account, or explain",
+        RefundStage::Refused => "A person: try the refund again, release it, or explain",
+        RefundStage::Closed => "A person: propose another refund, or explain",
+        RefundStage::Succeeded => "A person: pay the payer, then say how",
+        RefundStage::Released => "A person: explain how the payer was paid",
     }
 }
 
@@ -603,9 +628,9 @@ pub(crate) const fn run_state(state: RunState) -> &'static str {
 }
 
 fn done_run(run: &Run, found: &Day, later_are_done: bool) -> RunWords {
-    let of = |states: [State; 2]| states.map(|state| found.in_state(state)).iter().sum();
-    let under_way: usize = of([State::Approved, State::OnItsWay]);
-    let waiting: usize = of([State::Open, State::Proposed]);
+    let of = |states: [DifferenceState; 2]| states.map(|state| found.in_state(state)).iter().sum();
+    let under_way: usize = of([DifferenceState::Approved, DifferenceState::OnItsWay]);
+    let waiting: usize = of([DifferenceState::Open, DifferenceState::Proposed]);
     let is_open = is_left_open(run, later_are_done);
     let words = if waiting > 0 {
         let detail = match waiting {
@@ -812,7 +837,7 @@ pub(crate) fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use payments::reconcile::{
-        difference::{About, Aggregate},
+        difference::{Aggregate, DifferenceSubject},
         run::PartDone,
     };
 
@@ -835,12 +860,12 @@ mod tests {
         super::run(date(), run, &found, later_are_done, now)
     }
 
-    fn found_by(run: &str, kind: Kind) -> Difference {
-        let about = About {
+    fn found_by(run: &str, kind: DifferenceKind) -> Difference {
+        let about = DifferenceSubject {
             transaction_id: Some("4200001".to_owned()),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
-        let there = payments::reconcile::difference::Side {
+        let there = payments::reconcile::difference::SideView {
             amount_fen: Some(100),
             ..Default::default()
         };
@@ -859,7 +884,7 @@ mod tests {
     #[test]
     fn the_fund_side_is_told_beside_trades_that_are_judged_and_never_hides_what_they_came_to() {
         let mut done = run_that(RunState::Done);
-        let open = found_by("run-1", Kind::AmountDiffers);
+        let open = found_by("run-1", DifferenceKind::AmountDiffers);
         for (state, trouble, silent_s, headline, tone) in [
             (
                 FundState::Running,
@@ -954,13 +979,13 @@ mod tests {
         assert_eq!(whole.tone, Tone::Good);
         assert!(whole.detail.ends_with("every trade of this day."));
 
-        let explained = found_by("run-1", Kind::AmountDiffers)
+        let explained = found_by("run-1", DifferenceKind::AmountDiffers)
             .decided(Decision::Explain, "li", "a discount", NOW)
             .unwrap();
         let told = run(Some(&left_to_the_next_day(1)), &[explained], false, NOW);
         assert_eq!((told.tone, told.headline), (Tone::Wait, "Done so far"));
         assert!(told.detail.contains("One trade is judged"));
-        let open = found_by("run-1", Kind::AmountDiffers);
+        let open = found_by("run-1", DifferenceKind::AmountDiffers);
         let told = run(Some(&waits), &[open], false, NOW);
         assert_eq!(told.tone, Tone::Bad);
         assert!(told.detail.contains("3 trades"), "{}", told.detail);
@@ -1042,13 +1067,13 @@ mod tests {
             };
             Difference::of_many(date(), kind, aggregate, "run-1", NOW)
         };
-        let kind = Kind::PaidThereUnpaidHere;
+        let kind = DifferenceKind::PaidThereUnpaidHere;
         let anew = many(kind, 9).counted_anew(&many(kind, 7), "run-2", NOW);
         for one in [many(kind, 9), anew] {
             assert!(what_to_do(&one).starts_with("run the day again"));
             assert_eq!(next(&one), "A person: run the day again");
         }
-        let fees = many(Kind::FeeOffTheRate, 9);
+        let fees = many(DifferenceKind::FeeOffTheRate, 9);
         assert_eq!(next(&fees), "A person: look, then explain");
     }
 
@@ -1057,7 +1082,7 @@ mod tests {
         let refund_no = payments::ids::RefundNo::parse("second-4200001").unwrap();
         let at = |one: &Difference, stage| {
             let refund_no = refund_no.clone();
-            let followed = Followed {
+            let followed = TrackedRefund {
                 refund_no,
                 stage,
                 to_merchant: false,
@@ -1068,7 +1093,7 @@ mod tests {
             assert!(what_to_do(one).starts_with(what), "{}", what_to_do(one));
             assert!(next(one).starts_with(who), "{}", next(one));
         };
-        let twice = found_by("run-1", Kind::DuplicatePayment);
+        let twice = found_by("run-1", DifferenceKind::DuplicatePayment);
         says(
             &twice,
             "approve the refund of the second",
@@ -1096,23 +1121,27 @@ mod tests {
         let approved = once.decided(Decision::Approve, "wang", "yes", NOW).unwrap();
         says(&approved, "nothing: it is being carried out", "The system");
         says(
-            &at(&approved, Stage::Moving),
+            &at(&approved, RefundStage::Moving),
             "nothing: it is repaired once",
             "Nobody",
         );
         says(
-            &at(&approved, Stage::Abnormal),
+            &at(&approved, RefundStage::Abnormal),
             "send the refund",
             "A person: send",
         );
-        says(&at(&approved, Stage::Refused), "mend what", "A person: try");
         says(
-            &at(&approved, Stage::Succeeded),
+            &at(&approved, RefundStage::Refused),
+            "mend what",
+            "A person: try",
+        );
+        says(
+            &at(&approved, RefundStage::Succeeded),
             "nothing: both sides",
             "Nobody",
         );
 
-        let lost = found_by("run-1", Kind::PaidThereUnpaidHere);
+        let lost = found_by("run-1", DifferenceKind::PaidThereUnpaidHere);
         says(&lost, "nothing: WeChat Pay is asked", "The next run");
         let noted = lost.noted("run-1", "WeChat Pay says something else", NOW);
         says(&noted, "read in its history", "A person: look");
@@ -1122,17 +1151,18 @@ mod tests {
     fn a_difference_is_not_green_before_its_money_has_arrived() {
         let refund_no = payments::ids::RefundNo::parse("second-4200001").unwrap();
         let told = |one: &Difference, stage| {
-            let followed = Followed {
+            let followed = TrackedRefund {
                 refund_no: refund_no.clone(),
                 stage,
                 to_merchant: false,
             };
             one.told(&followed, "run-2", NOW).unwrap()
         };
-        let proposed = found_by("run-1", Kind::DuplicatePayment).proposed("run-1", "twice", NOW);
+        let proposed =
+            found_by("run-1", DifferenceKind::DuplicatePayment).proposed("run-1", "twice", NOW);
         let once = proposed.decided(Decision::Approve, "li", "yes", NOW);
         let approved = once.unwrap().decided(Decision::Approve, "wang", "yes", NOW);
-        let moving = told(&approved.unwrap(), Stage::Moving);
+        let moving = told(&approved.unwrap(), RefundStage::Moving);
         let day = |one: &Difference| {
             run(
                 Some(&left_to_the_next_day(0)),
@@ -1145,19 +1175,19 @@ mod tests {
         assert_eq!(next(&moving), "Nobody: the refund is on its way");
         assert_eq!(day(&moving).tone, Tone::Wait);
 
-        let abnormal = told(&moving, Stage::Abnormal);
+        let abnormal = told(&moving, RefundStage::Abnormal);
         assert_eq!(stands(&abnormal), ("Open", Tone::Bad));
         assert!(next(&abnormal).starts_with("A person: send the refund"));
         assert_eq!(day(&abnormal).tone, Tone::Bad);
 
-        let arrived = told(&abnormal, Stage::Succeeded);
+        let arrived = told(&abnormal, RefundStage::Succeeded);
         assert_eq!(stands(&arrived), ("Repaired", Tone::Good));
         assert_eq!(day(&arrived).tone, Tone::Good);
     }
 
     #[test]
     fn what_is_said_after_a_decision_is_so_as_the_difference_stands() {
-        let open = found_by("run-1", Kind::DuplicatePayment);
+        let open = found_by("run-1", DifferenceKind::DuplicatePayment);
         let by_run = open.proposed("run-1", "to be given back", NOW);
         let once = by_run
             .decided(Decision::Approve, "li", "twice", NOW)

@@ -11,7 +11,7 @@ use flows::{
     issue::Issuing,
     parts::Parts,
 };
-use payments::create::Merchant;
+use payments::create::MerchantProfile;
 
 use crate::settings::Settings;
 
@@ -25,7 +25,7 @@ pub struct Desk {
     pub(crate) issuing: Issuing,
     pub(crate) fields: FieldSeal,
     pub(crate) payment_requests: Queue,
-    pub(crate) merchant: Merchant,
+    pub(crate) merchant: MerchantProfile,
     pub(crate) prepay_budget: Duration,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
@@ -35,7 +35,7 @@ impl Desk {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
         let kms = Kms::new(aws.kms());
-        let merchant = Merchant {
+        let merchant = MerchantProfile {
             mchid: settings.core.facts.mchid.clone(),
             appids: settings.appids,
             notify_url: settings.core.facts.notify_url.clone(),

@@ -15,12 +15,12 @@ use flows::{
 };
 use lambda_http::http::{Response, StatusCode, request::Parts};
 use payments::{
-    create::{CreateOrder, Payer},
+    create::{CreateOrder, PayerKey},
     due,
     ids::OrderNo,
-    journal::{Because, Cause, Subject},
-    order::{Attempt, Order, OrderState, RefundTally},
-    reserve::{self, Existing},
+    journal::{Cause, ChangeContext, Subject},
+    order::{IssueLease, Order, OrderState, RefundTally},
+    reserve::{self, ExistingOrder},
 };
 use tracing::{info, warn};
 use wechatpay::{UnixSeconds, api::Prepay};
@@ -86,7 +86,7 @@ impl Request<'_> {
         let taken = self
             .desk
             .guards
-            .lease(&lease, &holder, Payer::HOLDS_S, now)
+            .lease(&lease, &holder, PayerKey::HOLDS_S, now)
             .await;
         match taken.map_err(|error| Problem::unavailable(&error))? {
             Lease::Ours => {}
@@ -114,7 +114,7 @@ impl Request<'_> {
     ) -> Result<Response<String>, Problem> {
         let now = self.desk.clock.now();
         let (wanted, body) = self.wanted(asked, caller, now).await?;
-        let because = Because {
+        let because = ChangeContext {
             cause: self.cause(),
             trace: self.trace.id().to_owned(),
             at: now,
@@ -163,9 +163,9 @@ impl Request<'_> {
             .map_err(|error| Problem::unavailable(&error))?;
         let id = self.desk.random.id();
         let attempt = if self.incoming.prefers_async() {
-            Attempt::none(id)
+            IssueLease::none(id)
         } else {
-            Attempt::first(id, now)
+            IssueLease::first(id, now)
         };
         let order = Order {
             order_no: asked.order_no.clone(),
@@ -198,15 +198,15 @@ impl Request<'_> {
         now: UnixSeconds,
     ) -> Result<Response<String>, Problem> {
         match reserve::judge(wanted, &found, now) {
-            Existing::Mine => self.carry_on(found, Some(body), StatusCode::CREATED).await,
-            Existing::OtherClient => Err(Problem::order_no_taken()),
-            Existing::OtherTerms => Err(Problem::key_reused()),
-            Existing::Show => Ok(self.show_again(&found)),
-            Existing::InProgress { retry_after_s } => Err(Problem::in_progress(retry_after_s)),
-            Existing::Resume if self.incoming.prefers_async() => {
+            ExistingOrder::Mine => self.carry_on(found, Some(body), StatusCode::CREATED).await,
+            ExistingOrder::OtherClient => Err(Problem::order_no_taken()),
+            ExistingOrder::OtherTerms => Err(Problem::key_reused()),
+            ExistingOrder::Show => Ok(self.show_again(&found)),
+            ExistingOrder::InProgress { retry_after_s } => Err(Problem::in_progress(retry_after_s)),
+            ExistingOrder::Resume if self.incoming.prefers_async() => {
                 self.enqueue(&found.order_no, found.state.name(), 0).await
             }
-            Existing::Resume => {
+            ExistingOrder::Resume => {
                 let taken = self
                     .desk
                     .orders
@@ -219,14 +219,14 @@ impl Request<'_> {
                         .await
                         .map(view::replayed),
                     Written::No(found) => match reserve::judge(wanted, &found, now) {
-                        Existing::Show => Ok(self.show_again(&found)),
-                        Existing::InProgress { retry_after_s } => {
+                        ExistingOrder::Show => Ok(self.show_again(&found)),
+                        ExistingOrder::InProgress { retry_after_s } => {
                             Err(Problem::in_progress(retry_after_s))
                         }
-                        Existing::Mine
-                        | Existing::OtherClient
-                        | Existing::OtherTerms
-                        | Existing::Resume => Err(Problem::in_progress(1)),
+                        ExistingOrder::Mine
+                        | ExistingOrder::OtherClient
+                        | ExistingOrder::OtherTerms
+                        | ExistingOrder::Resume => Err(Problem::in_progress(1)),
                     },
                 }
             }

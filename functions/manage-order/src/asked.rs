@@ -4,7 +4,7 @@
 use adapters::undelivered::AfterEvent;
 use flows::refund::AbnormalTo;
 use payments::{
-    refund_decision::Decided,
+    refund_decision::DecidedBy,
     request::{BadRequest, bad, text},
 };
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use wechatpay::{UnixSeconds, time::parse_rfc3339};
 /// `POST .../release` and `POST .../payer-paid`: who decides, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct PersonAsked {
-    pub(crate) decided: Decided,
+    pub(crate) decided: DecidedBy,
 }
 
 /// `POST .../abnormal`: where the money goes, and who says so. The text of a card never gets
@@ -22,7 +22,7 @@ pub(crate) struct PersonAsked {
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct AbnormalAsked {
     pub(crate) to: AbnormalTo,
-    pub(crate) decided: Decided,
+    pub(crate) decided: DecidedBy,
 }
 
 /// `POST /v1/webhook/resend`: when the events happened that are sent again, both ends included.
@@ -82,7 +82,7 @@ impl PersonAsked {
     pub(crate) fn read(body: &[u8]) -> Result<Self, BadRequest> {
         let wire: PersonWire = strict_json::read(body, Null::Refused)?;
         Ok(Self {
-            decided: Decided {
+            decided: DecidedBy {
                 who: text("who", &wire.who, WHO_MAX)?,
                 why: text("why", &wire.why, WHY_MAX)?,
             },
@@ -116,7 +116,7 @@ impl AbnormalAsked {
                 ));
             }
         };
-        let decided = Decided {
+        let decided = DecidedBy {
             who: member("who", WHO_MAX)?,
             why: member("why", WHY_MAX)?,
         };

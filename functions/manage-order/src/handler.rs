@@ -18,11 +18,11 @@ use flows::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::{Response, StatusCode, request::Parts};
 use payments::{
-    close::{Closable, judge_order},
+    close::{CloseEligibility, judge_order},
     ids::{OrderNo, RefundNo},
     journal::Cause,
     order::{Order, OrderState},
-    refund::{Approval, Refund, WantedRefund},
+    refund::{Approval, Refund, RefundRequest},
     webhook::{RESEND_PAUSE_S, RESENT_AT_ONCE},
 };
 use tracing::{info, warn};
@@ -248,13 +248,13 @@ impl Request<'_> {
             .await;
         let order = closed.map_err(|error| Problem::unavailable(&error))?.order;
         match judge_order(&order) {
-            Closable::Paid => Err(Problem::order_paid()),
-            Closable::Over if before == Closable::Over => {
+            CloseEligibility::Paid => Err(Problem::order_paid()),
+            CloseEligibility::Over if before == CloseEligibility::Over => {
                 Ok(view::replayed(self.shown(&order).await?))
             }
-            Closable::Over => self.shown(&order).await,
+            CloseEligibility::Over => self.shown(&order).await,
             // WeChat Pay's word is out; the sweep goes on when the order is due.
-            Closable::Closing | Closable::Open => {
+            CloseEligibility::Closing | CloseEligibility::Open => {
                 let now = self.desk.clock.now();
                 let waits_s = order
                     .due
@@ -272,7 +272,7 @@ impl Request<'_> {
     async fn refund(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
         let body = self.incoming.json_body()?;
         let order_no = OrderNo::parse(order_no)?;
-        let wanted = WantedRefund::read(
+        let wanted = RefundRequest::read(
             body,
             self.incoming.header("idempotency-key"),
             &caller.client_id,

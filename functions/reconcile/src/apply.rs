@@ -12,17 +12,20 @@ use flows::{
 };
 use payments::{
     ids::{ClientId, OrderNo, RefundNo, TransactionId},
-    journal::{Because, Cause},
-    notice::{self, Outcome, TradeNotice},
+    journal::{Cause, ChangeContext},
+    notice::{self, TradeNotice, TradeOutcome},
     order::Order,
     reconcile::{
         adopt::{adopt, adopt_paid},
-        difference::{Difference, Followed, Money, Remedy, Stage, State, Wanted},
+        difference::{
+            ApprovedAction, Difference, DifferenceState, RefundStage, RefundableMoney, Remedy,
+            TrackedRefund,
+        },
         run::BillDate,
     },
     refund::{
-        Approval, ParkedState, PaymentKind, REFUNDS_MAX, Refund, RefundState, RefundTerms,
-        WantedRefund,
+        Approval, ParkedState, PaymentKind, REFUNDS_MAX, Refund, RefundRequest, RefundState,
+        RefundTerms,
     },
     refund_decision,
 };
@@ -48,10 +51,14 @@ pub(crate) async fn approved(
         return Ok(());
     };
     match difference.state {
-        State::Approved => {}
+        DifferenceState::Approved => {}
         // The refund may be through by now. Each minute's run looks too.
-        State::OnItsWay => return follow::one(desk, &difference).await.map(drop),
-        State::Open | State::Proposed | State::Repaired | State::Rejected | State::Explained => {
+        DifferenceState::OnItsWay => return follow::one(desk, &difference).await.map(drop),
+        DifferenceState::Open
+        | DifferenceState::Proposed
+        | DifferenceState::Repaired
+        | DifferenceState::Rejected
+        | DifferenceState::Explained => {
             return Ok(());
         }
     }
@@ -75,7 +82,7 @@ pub(crate) async fn approved(
     match desk.reconciliations.save_difference(&done).await? {
         Saved::Yes => {
             info!(%date, id, state = done.state.name(), "what was approved is carried out as far as it can be");
-            if done.state == State::OnItsWay {
+            if done.state == DifferenceState::OnItsWay {
                 look_soon(desk, date, id, trace).await;
             }
         }
@@ -102,7 +109,7 @@ async fn look_soon(desk: &Desk, date: BillDate, id: &str, trace: &Trace) {
 /// How far it came.
 enum Done {
     /// This refund gives the money back, or does not get on.
-    GoesBack(Followed),
+    GoesBack(TrackedRefund),
     /// Both sides agree now, and this is why.
     Repaired(String),
     /// It stands in the order's journal that the payer was paid by other means.
@@ -114,7 +121,7 @@ type Applied = Result<Done, String>;
 
 impl Done {
     fn by(refund: &Refund) -> Applied {
-        Ok(Self::GoesBack(Followed::of(refund)))
+        Ok(Self::GoesBack(TrackedRefund::of(refund)))
     }
 }
 
@@ -126,22 +133,28 @@ async fn carried_out(
     trace: &Trace,
 ) -> Result<Applied, DayError> {
     match (&difference.wanted, difference.kind.remedy()) {
-        (Wanted::Refund, Remedy::Refund(Money::Second)) => {
+        (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::Second)) => {
             second_payment(desk, order_no, transaction_id, cause, trace).await
         }
-        (Wanted::Refund, Remedy::Refund(Money::Nobodys)) => {
+        (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::Nobodys)) => {
             nobodys_money(desk, order_no, transaction_id, cause, trace).await
         }
-        (Wanted::Refund, Remedy::Settle(_) | Remedy::Person) => {
+        (ApprovedAction::Refund, Remedy::Settle(_) | Remedy::Person) => {
             Ok(Err("no money goes back for this kind of difference".into()))
         }
-        (Wanted::TakeOn { client_id }, _) => {
+        (ApprovedAction::TakeOn { client_id }, _) => {
             paid_again(desk, transaction_id, client_id, cause, trace).await
         }
-        (Wanted::Retry | Wanted::Release | Wanted::Redirect | Wanted::PayerPaid, _) => {
-            sent_on(desk, difference, order_no, cause, trace).await
+        (
+            ApprovedAction::Retry
+            | ApprovedAction::Release
+            | ApprovedAction::Redirect
+            | ApprovedAction::PayerPaid,
+            _,
+        ) => sent_on(desk, difference, order_no, cause, trace).await,
+        (ApprovedAction::Explain, _) => {
+            Ok(Err("an explanation has nothing to be carried out".into()))
         }
-        (Wanted::Explain, _) => Ok(Err("an explanation has nothing to be carried out".into())),
     }
 }
 
@@ -218,7 +231,7 @@ async fn given_back(
     trace: &Trace,
 ) -> Result<Applied, DayError> {
     for nth in 1..=REFUNDS_MAX {
-        let wanted = WantedRefund {
+        let wanted = RefundRequest {
             refund_no: number(nth),
             terms: terms.clone(),
             approval: Approval::TwoPersons,
@@ -248,7 +261,7 @@ async fn given_back(
             }
         };
         // It failed for good and its money is free again: another try is another refund (section 6.3).
-        if Stage::from(&*known) != Stage::Closed {
+        if RefundStage::from(&*known) != RefundStage::Closed {
             return Ok(Done::by(&known));
         }
     }
@@ -278,21 +291,21 @@ async fn sent_on(
     };
     let refunding = &desk.refunding;
     let (who, why) = difference.decided_by();
-    let by = refund_decision::Decided { who, why };
+    let by = refund_decision::DecidedBy { who, why };
     let decided = match &difference.wanted {
-        Wanted::Retry => refunding.retry(&of, Some(&by), cause, trace.id()).await?,
-        Wanted::Release => {
+        ApprovedAction::Retry => refunding.retry(&of, Some(&by), cause, trace.id()).await?,
+        ApprovedAction::Release => {
             refunding
                 .release(&of, &by, ACT_WITHIN, cause, trace.id())
                 .await?
         }
-        Wanted::Redirect => {
+        ApprovedAction::Redirect => {
             let to = AbnormalTo::Merchant;
             refunding
                 .redirect(&of, &to, &by, ACT_WITHIN, (cause, trace.id()))
                 .await?
         }
-        Wanted::PayerPaid => {
+        ApprovedAction::PayerPaid => {
             return Ok(
                 match refunding.payer_paid(&of, &by, cause, trace.id()).await? {
                     // `NotNow`: an earlier version sent it there, and our books do not say so.
@@ -307,14 +320,14 @@ async fn sent_on(
                 },
             );
         }
-        Wanted::Refund | Wanted::TakeOn { .. } | Wanted::Explain => {
+        ApprovedAction::Refund | ApprovedAction::TakeOn { .. } | ApprovedAction::Explain => {
             return Ok(Err("nothing of the kind was decided about a refund".into()));
         }
     };
     // Who sent it to the merchant may have been an earlier version, which wrote it down here only.
     let stands = |refund: &Refund, to_merchant: bool| {
-        let now = Followed::of(refund);
-        Done::GoesBack(Followed {
+        let now = TrackedRefund::of(refund);
+        Done::GoesBack(TrackedRefund {
             to_merchant: now.to_merchant || to_merchant || followed.to_merchant,
             ..now
         })
@@ -327,8 +340,8 @@ async fn sent_on(
         Decided::UnderWay(refund) => {
             let unknown = refund.redirected.is_none();
             match stands(&refund, unknown) {
-                Done::GoesBack(followed) => Ok(Done::GoesBack(Followed {
-                    stage: Stage::Moving,
+                Done::GoesBack(followed) => Ok(Done::GoesBack(TrackedRefund {
+                    stage: RefundStage::Moving,
                     ..followed
                 })),
                 done @ (Done::Repaired(_) | Done::PayerPaid) => Ok(done),
@@ -390,15 +403,15 @@ pub(crate) async fn is_over(
 /// Whether WeChat Pay says of a payment that some of it was given back.
 pub(crate) fn was_refunded(notice: &TradeNotice) -> bool {
     match &notice.outcome {
-        Outcome::Paid(money) => money.refunded,
-        Outcome::Unpaid | Outcome::Closed => false,
+        TradeOutcome::Paid(money) => money.refunded,
+        TradeOutcome::Unpaid | TradeOutcome::Closed => false,
     }
 }
 
 /// A payment of which WeChat Pay says that it succeeded.
 struct Paid {
     notice: TradeNotice,
-    money: notice::Money,
+    money: notice::ReportedPayment,
     trade_type: Option<String>,
 }
 
@@ -409,8 +422,8 @@ async fn paid(desk: &Desk, transaction_id: &TransactionId) -> Result<ask::Told<P
         Err(why) => return Ok(Err(why)),
     };
     let money = match &notice.outcome {
-        Outcome::Paid(money) => money.clone(),
-        Outcome::Unpaid | Outcome::Closed => return Ok(Err(DID_NOT_SUCCEED.into())),
+        TradeOutcome::Paid(money) => money.clone(),
+        TradeOutcome::Unpaid | TradeOutcome::Closed => return Ok(Err(DID_NOT_SUCCEED.into())),
     };
     Ok(Ok(Paid {
         notice,
@@ -542,8 +555,8 @@ async fn paid_again(
     })
 }
 
-fn because(desk: &Desk, cause: &Cause, trace: &Trace) -> Because {
-    Because {
+fn because(desk: &Desk, cause: &Cause, trace: &Trace) -> ChangeContext {
+    ChangeContext {
         cause: cause.clone(),
         trace: trace.id().to_owned(),
         at: desk.clock.now(),

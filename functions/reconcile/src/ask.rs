@@ -7,7 +7,7 @@ use adapters::wechat_api::Answered;
 use flows::ask::{AskError, Asked};
 use payments::{
     ids::{OutRefundNo, TransactionId},
-    issue::Answer,
+    issue::CallOutcome,
     notice::{TradeNotice, UnreadableNotice},
     refund_news::RefundNews,
 };
@@ -78,15 +78,15 @@ pub(crate) async fn refund(
     };
     let Answered { answer, request_id } = desk.wechat.call_either(&query, ASK_WITHIN).await?;
     match answer {
-        Answer::Done(answer) => Ok(read(answer, request_id)),
-        Answer::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
+        CallOutcome::Done(answer) => Ok(read(answer, request_id)),
+        CallOutcome::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
             Ok(Err("WeChat Pay says that it has no such refund".into()))
         }
-        Answer::Refused(refusal) => refused(&refusal).map(Err),
-        Answer::Unreadable(unreadable) => {
+        CallOutcome::Refused(refusal) => refused(&refusal).map(Err),
+        CallOutcome::Unreadable(unreadable) => {
             Ok(Err(unread("refund", &UnreadableNotice::Answer(unreadable))))
         }
-        Answer::Unknown(what) => Err(unanswered(&what)),
+        CallOutcome::Unknown(what) => Err(unanswered(&what)),
     }
 }
 

@@ -12,7 +12,7 @@ use adapters::{
     wechat_api::Answered,
 };
 use payments::{
-    issue::Answer,
+    issue::CallOutcome,
     reconcile::{
         books::DayBooks,
         matcher::{Matched, Matcher},
@@ -431,9 +431,9 @@ async fn link<C: Call<Answer = BillLink>>(
         "WeChat Pay was asked where a bill is"
     );
     match answer {
-        Answer::Done(link) if link.hash_type == HASH_TYPE => Ok(Some(link)),
-        Answer::Done(link) => Err(refused(bill, &format!("hash_type {}", link.hash_type))),
-        Answer::Refused(refusal) => {
+        CallOutcome::Done(link) if link.hash_type == HASH_TYPE => Ok(Some(link)),
+        CallOutcome::Done(link) => Err(refused(bill, &format!("hash_type {}", link.hash_type))),
+        CallOutcome::Refused(refusal) => {
             let none = refusal.code == ErrorCode::NoStatementExist;
             if none && is_believed(desk, run, date) {
                 Ok(None)
@@ -443,11 +443,11 @@ async fn link<C: Call<Answer = BillLink>>(
                 Err(of_refusal(bill, &refusal))
             }
         }
-        Answer::Unreadable(source) => Err(DayError::from(BrokenBill::Link {
+        CallOutcome::Unreadable(source) => Err(DayError::from(BrokenBill::Link {
             bill: bill.name(),
             source,
         })),
-        Answer::Unknown(what) => Err(DayError::Passing(
+        CallOutcome::Unknown(what) => Err(DayError::Passing(
             format!(
                 "WeChat Pay did not say where bill {} is ({what})",
                 bill.name()

@@ -10,10 +10,10 @@ use payments::{
     reconcile::{
         bill_line::{BillLine, LineKind},
         books::{DayBooks, ParkedLine},
-        carried::{Carried, Trade, TradeKind},
-        difference::{About, Kind, Side},
+        carried::{CarriedKind, CarriedTrade, Trade},
+        difference::{DifferenceKind, DifferenceSubject, SideView},
         judge::{
-            Judgement, Read, about_row, counted_fen, gap_of_row, identity_of_row,
+            Classification, FoundRecord, about_row, counted_fen, gap_of_row, identity_of_row,
             judge_absent_parked, judge_absent_payment, judge_absent_refund, judge_row, side_of_row,
             sides_of_fee,
         },
@@ -30,18 +30,18 @@ use crate::{
 const SIDE_BY_SIDE: usize = 16;
 
 /// What a row is about.
-pub(crate) fn kind_of(row: impl Into<LineKind>) -> TradeKind {
+pub(crate) fn kind_of(row: impl Into<LineKind>) -> CarriedKind {
     match row.into() {
-        LineKind::Payment | LineKind::Revoked => TradeKind::Payment,
-        LineKind::Refund => TradeKind::Refund,
+        LineKind::Payment | LineKind::Revoked => CarriedKind::Payment,
+        LineKind::Refund => CarriedKind::Refund,
     }
 }
 
 /// The number that a trade is told by.
-pub(crate) fn number_of(kind: TradeKind, transaction_id: &str, out_refund_no: &str) -> String {
+pub(crate) fn number_of(kind: CarriedKind, transaction_id: &str, out_refund_no: &str) -> String {
     match kind {
-        TradeKind::Payment => format!("payment#{transaction_id}"),
-        TradeKind::Refund => format!("refund#{out_refund_no}"),
+        CarriedKind::Payment => format!("payment#{transaction_id}"),
+        CarriedKind::Refund => format!("refund#{out_refund_no}"),
     }
 }
 
@@ -67,8 +67,8 @@ pub(crate) async fn rows(
         let gap = finding.gap_of_row(row, &number, counted_fen, repeated.contains(&row.line));
         finding.named.insert(number);
         match judgement {
-            Judgement::Differs(kind, here) => {
-                let there = if kind == Kind::IdentityDiffers {
+            Classification::Differs(kind, here) => {
+                let there = if kind == DifferenceKind::IdentityDiffers {
                     identity_of_row(row)
                 } else {
                     side_of_row(row)
@@ -76,7 +76,7 @@ pub(crate) async fn rows(
                 let sides = (Some(there), here);
                 finding.add_with_gap(kind, about_row(row), sides, (&row.trade_type, gap));
             }
-            Judgement::Agrees => {}
+            Classification::Agrees => {}
         }
     }
     Ok(())
@@ -86,10 +86,10 @@ pub(crate) async fn rows(
 pub(crate) fn repeated(rows: &[BillLine], finding: &mut Finding) {
     for row in rows {
         let kind = match row.kind {
-            LineKind::Payment | LineKind::Revoked => Kind::AmountDiffers,
-            LineKind::Refund => Kind::RefundAmountDiffers,
+            LineKind::Payment | LineKind::Revoked => DifferenceKind::AmountDiffers,
+            LineKind::Refund => DifferenceKind::RefundAmountDiffers,
         };
-        let there = Side {
+        let there = SideView {
             note: Some("the bill has this row more than once".to_owned()),
             ..side_of_row(row)
         };
@@ -103,7 +103,12 @@ pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Finding) {
     for row in rows {
         let (there, here) = sides_of_fee(row);
         let about = about_row(row);
-        finding.add(Kind::FeeOffTheRate, about, Some(there), Some(here));
+        finding.add(
+            DifferenceKind::FeeOffTheRate,
+            about,
+            Some(there),
+            Some(here),
+        );
     }
 }
 
@@ -163,7 +168,7 @@ async fn absent_parked(
 ) -> Result<(), DayError> {
     let product_of = |parked: &ParkedLine<'_>| parked.product.map_or(OTHERS, Product::trade_type);
     for parked in books.unseen_parked().skip(room) {
-        let kind = Kind::PaidHereAbsentThere;
+        let kind = DifferenceKind::PaidHereAbsentThere;
         finding.absent_unread(trade_of_parked(&parked), product_of(&parked), kind, before);
     }
     let mut judged = stream::iter(books.unseen_parked().take(room))
@@ -183,7 +188,7 @@ async fn absent_parked(
 
 fn trade_of_parked(parked: &ParkedLine<'_>) -> Trade {
     Trade {
-        kind: TradeKind::Payment,
+        kind: CarriedKind::Payment,
         order_no: parked.order_no.to_owned(),
         transaction_id: Some(parked.transaction_id.to_owned()),
         out_refund_no: None,
@@ -198,7 +203,7 @@ async fn parked_payment(
     desk: &Desk,
     order_no: &str,
     transaction_id: &str,
-) -> Result<Option<(Kind, Side)>, DayError> {
+) -> Result<Option<(DifferenceKind, SideView)>, DayError> {
     let numbers = (
         OrderNo::parse(order_no),
         TransactionId::parse(transaction_id),
@@ -214,7 +219,7 @@ async fn parked_payment(
 }
 
 /// The trade of a line, and what it is if the bill has it not. Parked money is looked at apart ([`absent_parked`]).
-fn trade_of(line: &DayLine) -> Option<(Trade, Kind)> {
+fn trade_of(line: &DayLine) -> Option<(Trade, DifferenceKind)> {
     match line {
         DayLine::Payment {
             order_no,
@@ -224,7 +229,7 @@ fn trade_of(line: &DayLine) -> Option<(Trade, Kind)> {
             ..
         } => {
             let trade = Trade {
-                kind: TradeKind::Payment,
+                kind: CarriedKind::Payment,
                 order_no: order_no.as_str().to_owned(),
                 transaction_id: Some(transaction_id.as_str().to_owned()),
                 out_refund_no: None,
@@ -232,7 +237,7 @@ fn trade_of(line: &DayLine) -> Option<(Trade, Kind)> {
                 amount_fen: *amount_fen,
                 at: *at,
             };
-            Some((trade, Kind::PaidHereAbsentThere))
+            Some((trade, DifferenceKind::PaidHereAbsentThere))
         }
         DayLine::Refund {
             order_no,
@@ -244,7 +249,7 @@ fn trade_of(line: &DayLine) -> Option<(Trade, Kind)> {
             ..
         } => {
             let trade = Trade {
-                kind: TradeKind::Refund,
+                kind: CarriedKind::Refund,
                 order_no: order_no.as_str().to_owned(),
                 transaction_id: Some(transaction_id.as_str().to_owned()),
                 out_refund_no: Some(out_refund_no.as_str().to_owned()),
@@ -252,7 +257,7 @@ fn trade_of(line: &DayLine) -> Option<(Trade, Kind)> {
                 amount_fen: *amount_fen,
                 at: *at,
             };
-            Some((trade, Kind::RefundHereAbsentThere))
+            Some((trade, DifferenceKind::RefundHereAbsentThere))
         }
         DayLine::Parked { .. } => None,
     }
@@ -274,7 +279,7 @@ async fn absent_line(
     desk: &Desk,
     line: &DayLine,
     date: BillDate,
-) -> Result<Option<(Trade, &'static str, (Kind, Side))>, DayError> {
+) -> Result<Option<(Trade, &'static str, (DifferenceKind, SideView))>, DayError> {
     let Some((trade, _)) = trade_of(line) else {
         return Ok(None);
     };
@@ -322,7 +327,7 @@ async fn is_of_other_day(
 pub(crate) async fn carried(
     desk: &Desk,
     part: Part,
-    carried: &[Carried],
+    carried: &[CarriedTrade],
     finding: &mut Finding,
 ) -> Result<(), DayError> {
     for carried in carried {
@@ -349,12 +354,15 @@ pub(crate) async fn carried(
     Ok(())
 }
 
-async fn still_absent(desk: &Desk, trade: &Trade) -> Result<Option<(Kind, Side)>, DayError> {
+async fn still_absent(
+    desk: &Desk,
+    trade: &Trade,
+) -> Result<Option<(DifferenceKind, SideView)>, DayError> {
     let Ok(order_no) = OrderNo::parse(&trade.order_no) else {
         return Ok(None);
     };
     match trade.kind {
-        TradeKind::Payment => {
+        CarriedKind::Payment => {
             let order = desk.orders.read(&order_no).await?;
             let transaction_id = trade.transaction_id.as_deref().unwrap_or_default();
             match judge_absent_payment(order.as_ref(), transaction_id) {
@@ -362,7 +370,7 @@ async fn still_absent(desk: &Desk, trade: &Trade) -> Result<Option<(Kind, Side)>
                 None => parked_payment(desk, &trade.order_no, transaction_id).await,
             }
         }
-        TradeKind::Refund => {
+        CarriedKind::Refund => {
             let number = trade.out_refund_no.as_deref().unwrap_or_default();
             let Ok(out_refund_no) = OutRefundNo::parse(number) else {
                 return Ok(None);
@@ -377,14 +385,14 @@ async fn still_absent(desk: &Desk, trade: &Trade) -> Result<Option<(Kind, Side)>
 }
 
 /// What stands under a row's numbers, read consistently. A number that no order of ours could have has nothing under it.
-async fn read(desk: &Desk, row: &BillLine) -> Result<Read, DayError> {
+async fn read(desk: &Desk, row: &BillLine) -> Result<FoundRecord, DayError> {
     let Ok(order_no) = OrderNo::parse(&row.order_no) else {
-        return Ok(Read::default());
+        return Ok(FoundRecord::default());
     };
     let order = desk.orders.read(&order_no).await?;
-    let mut read = Read {
+    let mut read = FoundRecord {
         order,
-        ..Read::default()
+        ..FoundRecord::default()
     };
     match row.kind {
         LineKind::Payment | LineKind::Revoked => {
@@ -417,12 +425,12 @@ pub(crate) fn number_of_trade(trade: &Trade) -> String {
 }
 
 /// What a difference is about that is about a trade.
-pub(crate) fn about_trade(trade: &Trade) -> About {
-    About {
+pub(crate) fn about_trade(trade: &Trade) -> DifferenceSubject {
+    DifferenceSubject {
         order_no: Some(trade.order_no.clone()),
         transaction_id: trade.transaction_id.clone(),
         out_refund_no: trade.out_refund_no.clone(),
         refund_id: trade.refund_id.clone(),
-        ..About::default()
+        ..DifferenceSubject::default()
     }
 }

@@ -15,7 +15,7 @@ use payments::{
     reconcile::{
         books::DayBooks,
         day_runs::RunRequest,
-        difference::{Kind, RunSide},
+        difference::{DifferenceKind, RunSide},
         judge::NEAR_MIDNIGHT_S,
         run::{BillDate, BillFacts, BillName, PartDone, Run, RunState},
         totals::Gaps,
@@ -234,11 +234,11 @@ async fn one_part(
     }
     let (candidates, repeated) = (&matched.candidates.kept, &matched.repeated.kept);
     confirm::rows(desk, candidates, repeated, &matched.books, &mut finding).await?;
-    finding.more(Kind::UncheckedRows, matched.candidates.more);
+    finding.more(DifferenceKind::UncheckedRows, matched.candidates.more);
     // A row that the bill has twice is a candidate as well, and counted as that.
     confirm::repeated(repeated, &mut finding);
     confirm::off_rate(&matched.off_rate.kept, &mut finding);
-    finding.more(Kind::FeeOffTheRate, matched.off_rate.more);
+    finding.more(DifferenceKind::FeeOffTheRate, matched.off_rate.more);
     let carried = desk.reconciliations.carried(run.date).await?;
     confirm::absent(desk, part, &matched.books, &last, &mut finding).await?;
     confirm::carried(desk, part, &carried, &mut finding).await?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use adapters::reconciliation::{Found, Saved};
 use payments::reconcile::{
-    difference::{Difference, Kind, RunSide, State, Who},
+    difference::{Actor, Difference, DifferenceKind, DifferenceState, RunSide},
     run::{BillDate, Run},
 };
 
@@ -71,19 +71,19 @@ async fn completed(
 
 /// Whether many that are told as one are others than those that are known.
 fn is_counted_otherwise(known: &Difference, found: &Difference, run: &Run) -> bool {
-    let stands = known.state != State::Repaired || was_repaired_before(known, run);
+    let stands = known.state != DifferenceState::Repaired || was_repaired_before(known, run);
     found.aggregate.is_some() && known.aggregate != found.aggregate && stands
 }
 
 /// Whether one is found with other amounts than those that persons have judged it by.
 fn has_other_amounts(known: &Difference, found: &Difference, run: &Run) -> bool {
-    let stands = known.state != State::Repaired || was_repaired_before(known, run);
+    let stands = known.state != DifferenceState::Repaired || was_repaired_before(known, run);
     found.aggregate.is_none() && stands && known.has_other_amounts(found)
 }
 
 fn was_repaired_before(known: &Difference, run: &Run) -> bool {
     let last = known.history.last();
-    known.state == State::Repaired && last.is_some_and(|step| step.at < run.started_at)
+    known.state == DifferenceState::Repaired && last.is_some_and(|step| step.at < run.started_at)
 }
 
 /// What earlier runs found different on one side and this one does not: both sides agree by now. `why` says so of a difference
@@ -128,7 +128,7 @@ pub(crate) const AGREE: &str = "a later run finds that both sides agree";
 /// Whether somebody else has touched a difference since the run began.
 fn moved_since(difference: &Difference, run: &Run) -> bool {
     let last = difference.history.last();
-    last.is_some_and(|step| step.at > run.started_at && step.who != Who::Run(run.id.clone()))
+    last.is_some_and(|step| step.at > run.started_at && step.who != Actor::Run(run.id.clone()))
 }
 
 /// All differences of a day.
@@ -155,7 +155,7 @@ pub(crate) async fn all(desk: &Desk, date: BillDate) -> Result<Vec<Difference>, 
 const PAGE: i32 = 100;
 
 /// How many there are of each kind.
-pub(crate) fn count(differences: &[Difference]) -> BTreeMap<Kind, u32> {
+pub(crate) fn count(differences: &[Difference]) -> BTreeMap<DifferenceKind, u32> {
     let mut counts = BTreeMap::new();
     for difference in differences {
         let count: &mut u32 = counts.entry(difference.kind).or_default();
@@ -182,8 +182,8 @@ pub(crate) async fn open(desk: &Desk, run: &Run) -> Result<u64, DayError> {
         .map(|days| today.plus_days(-days))
         .collect();
     dates.insert(run.date);
-    let needing = State::ALL.into_iter();
-    let needing: Vec<State> = needing.filter(|state| state.needs_somebody()).collect();
+    let needing = DifferenceState::ALL.into_iter();
+    let needing: Vec<DifferenceState> = needing.filter(|state| state.needs_somebody()).collect();
     let mut open = 0_u64;
     for date in dates {
         let table = &desk.reconciliations;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use payments::reconcile::{
     bill_line::BillLine,
-    carried::{Carried, Trade, TradeKind},
-    difference::{About, Aggregate, Difference, Kind, Remedy, Side},
-    judge::{Near, gap_of_row, near},
-    matcher::More,
+    carried::{CarriedKind, CarriedTrade, Trade},
+    difference::{Aggregate, Difference, DifferenceKind, DifferenceSubject, Remedy, SideView},
+    judge::{NearMidnight, gap_of_row, near},
+    matcher::Overflow,
     run::{BillDate, BillName, Run},
     totals::{Gap, Gaps},
 };
@@ -29,9 +29,9 @@ pub(crate) struct Finding {
     run_id: String,
     part: Part,
     at: UnixSeconds,
-    kinds: BTreeMap<Kind, OfKind>,
+    kinds: BTreeMap<DifferenceKind, OfKind>,
     /// What is judged with the next day.
-    pub(crate) carried: Vec<Carried>,
+    pub(crate) carried: Vec<CarriedTrade>,
     /// What that makes of the sums, by the names that it is carried under.
     pub(crate) left: BTreeMap<String, Gaps>,
     /// Payments and refunds that the bill has, among those that had to be looked at.
@@ -49,11 +49,11 @@ struct OfKind {
     /// What each of them makes of the sums, where it makes anything.
     gaps: BTreeMap<String, Gaps>,
     /// More than those.
-    more: More,
+    more: Overflow,
     /// What these make of the sums, as far as that is known.
     more_gaps: Gaps,
     /// Some of them.
-    examples: Vec<About>,
+    examples: Vec<DifferenceSubject>,
 }
 
 impl Finding {
@@ -75,10 +75,10 @@ impl Finding {
     /// Notes a difference that is none of the sums'.
     pub(crate) fn add(
         &mut self,
-        kind: Kind,
-        about: About,
-        there: Option<Side>,
-        here: Option<Side>,
+        kind: DifferenceKind,
+        about: DifferenceSubject,
+        there: Option<SideView>,
+        here: Option<SideView>,
     ) {
         self.add_with_gap(kind, about, (there, here), ("", Gap::default()));
     }
@@ -86,9 +86,9 @@ impl Finding {
     /// Notes a difference of a trade of this product, and what it makes of the sums.
     pub(crate) fn add_with_gap(
         &mut self,
-        kind: Kind,
-        about: About,
-        (there, here): (Option<Side>, Option<Side>),
+        kind: DifferenceKind,
+        about: DifferenceSubject,
+        (there, here): (Option<SideView>, Option<SideView>),
         (product, gap): (&str, Gap),
     ) {
         let difference =
@@ -130,7 +130,7 @@ impl Finding {
     }
 
     /// Notes so many more of a kind, of which nothing else is known.
-    pub(crate) fn more(&mut self, kind: Kind, more: More) {
+    pub(crate) fn more(&mut self, kind: DifferenceKind, more: Overflow) {
         if more.count > 0 {
             let all = &mut self.kinds.entry(kind).or_default().more;
             all.count = all.count.saturating_add(more.count);
@@ -140,15 +140,15 @@ impl Finding {
 
     /// Notes that a bill's last row is not the sum of its rows.
     pub(crate) fn summary(&mut self, bill: BillName, what: &str) {
-        let about = About {
+        let about = DifferenceSubject {
             bill: Some(bill),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
-        let there = Side {
+        let there = SideView {
             note: Some(what.to_owned()),
-            ..Side::default()
+            ..SideView::default()
         };
-        self.add(Kind::SummaryDiffers, about, Some(there), None);
+        self.add(DifferenceKind::SummaryDiffers, about, Some(there), None);
     }
 
     /// Notes a line that the bill has not, unless a row among the candidates names it, or one of the day before's last minutes.
@@ -157,7 +157,7 @@ impl Finding {
         &mut self,
         trade: Trade,
         product: &str,
-        (kind, here): (Kind, Side),
+        (kind, here): (DifferenceKind, SideView),
         before: &LastMinutes,
     ) {
         let number = number_of_trade(&trade);
@@ -167,19 +167,19 @@ impl Finding {
         let about = about_trade(&trade);
         let of_sums = (product, only_here(&trade));
         match (near(self.date, trade.at), &before.unread) {
-            (Near::End, _) => self.carry(trade, product),
-            (Near::Beginning, Some(why)) => {
+            (NearMidnight::End, _) => self.carry(trade, product),
+            (NearMidnight::Beginning, Some(why)) => {
                 let note = format!(
                     "it may be in the bill of the day before, which was not there to look into ({why})"
                 );
                 let notes: Vec<String> = [here.note, Some(note)].into_iter().flatten().collect();
-                let here = Side {
+                let here = SideView {
                     note: Some(notes.join("; ")),
                     ..here
                 };
                 self.add_with_gap(kind, about, (None, Some(here)), of_sums);
             }
-            (Near::Beginning, None) | (Near::Neither, _) => {
+            (NearMidnight::Beginning, None) | (NearMidnight::Neither, _) => {
                 self.add_with_gap(kind, about, (None, Some(here)), of_sums);
             }
         }
@@ -190,7 +190,7 @@ impl Finding {
         &mut self,
         trade: Trade,
         product: &str,
-        kind: Kind,
+        kind: DifferenceKind,
         before: &LastMinutes,
     ) {
         let number = number_of_trade(&trade);
@@ -198,8 +198,8 @@ impl Finding {
             return;
         }
         match near(self.date, trade.at) {
-            Near::End => self.carry(trade, product),
-            Near::Beginning | Near::Neither => {
+            NearMidnight::End => self.carry(trade, product),
+            NearMidnight::Beginning | NearMidnight::Neither => {
                 let about = about_trade(&trade);
                 let of_kind = self.kinds.entry(kind).or_default();
                 of_kind.more_gaps.add(product, only_here(&trade));
@@ -210,7 +210,7 @@ impl Finding {
 
     fn carry(&mut self, trade: Trade, product: &str) {
         let gap = only_here(&trade);
-        let carried = Carried::to(self.date.plus_days(1), trade);
+        let carried = CarriedTrade::to(self.date.plus_days(1), trade);
         let left = self.left.entry(carried.id.clone()).or_default();
         left.add(product, gap);
         self.carried.push(carried);
@@ -218,7 +218,7 @@ impl Finding {
 
     /// Whether rows of the bill were only counted.
     pub(crate) fn has_unchecked_rows(&self) -> bool {
-        self.kinds.contains_key(&Kind::UncheckedRows)
+        self.kinds.contains_key(&DifferenceKind::UncheckedRows)
     }
 
     /// What is to be written down. Of a kind of which there are too many, those that a run or two persons settle one by one are
@@ -284,7 +284,7 @@ impl Finding {
 }
 
 impl OfKind {
-    fn one_more(&mut self, amount_fen: i64, about: About) {
+    fn one_more(&mut self, amount_fen: i64, about: DifferenceSubject) {
         self.more.add(amount_fen);
         if self.examples.len() < Aggregate::EXAMPLES {
             self.examples.push(about);
@@ -295,8 +295,8 @@ impl OfKind {
 /// What a trade makes of the sums that only our books have.
 fn only_here(trade: &Trade) -> Gap {
     let gap = match trade.kind {
-        TradeKind::Payment => Gap::of_payment(trade.amount_fen),
-        TradeKind::Refund => Gap::of_refund(trade.amount_fen),
+        CarriedKind::Payment => Gap::of_payment(trade.amount_fen),
+        CarriedKind::Refund => Gap::of_refund(trade.amount_fen),
     };
     Gap::default().less(gap)
 }
@@ -322,19 +322,19 @@ mod tests {
         }
     }
 
-    fn add(finding: &mut Finding, kind: Kind, order_no: &str, fen: i64) {
-        let about = About {
+    fn add(finding: &mut Finding, kind: DifferenceKind, order_no: &str, fen: i64) {
+        let about = DifferenceSubject {
             order_no: Some(order_no.to_owned()),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
-        let there = Side {
+        let there = SideView {
             amount_fen: Some(fen),
-            ..Side::default()
+            ..SideView::default()
         };
         finding.add(kind, about, Some(there), None);
     }
 
-    fn told(finding: &Finding) -> Vec<(Kind, Option<u64>, i64)> {
+    fn told(finding: &Finding) -> Vec<(DifferenceKind, Option<u64>, i64)> {
         let all = finding.differences();
         let told = all.iter().map(|one| {
             let count = one.aggregate.as_ref().map(|many| many.count);
@@ -346,21 +346,24 @@ mod tests {
     #[test]
     fn more_of_a_kind_than_there_is_room_for_are_told_as_one() {
         let mut finding = finding(2);
-        let kind = Kind::TradeWithoutFundFlow;
+        let kind = DifferenceKind::TradeWithoutFundFlow;
         for (order_no, fen) in [("A", 1), ("B", 20), ("B", 20)] {
             add(&mut finding, kind, order_no, fen);
         }
         assert_eq!(finding.differences().len(), 2, "found twice, it is one");
         add(&mut finding, kind, "C", 300);
-        add(&mut finding, Kind::AmountDiffers, "D", 4_000);
-        let more = More {
+        add(&mut finding, DifferenceKind::AmountDiffers, "D", 4_000);
+        let more = Overflow {
             count: 10,
             amount_fen: 50_000,
         };
         finding.more(kind, more);
         assert_eq!(
             told(&finding),
-            [(Kind::AmountDiffers, None, 4_000), (kind, Some(13), 50_321)]
+            [
+                (DifferenceKind::AmountDiffers, None, 4_000),
+                (kind, Some(13), 50_321)
+            ]
         );
         let many = finding.differences().pop().unwrap();
         let many = many.aggregate.unwrap();
@@ -370,7 +373,7 @@ mod tests {
     #[test]
     fn what_a_run_settles_one_by_one_is_told_one_by_one_and_only_the_rest_as_one() {
         let mut finding = finding(2);
-        let kind = Kind::PaidThereUnpaidHere;
+        let kind = DifferenceKind::PaidThereUnpaidHere;
         for (order_no, fen) in [("A", 1), ("B", 20), ("C", 300), ("D", 4_000)] {
             add(&mut finding, kind, order_no, fen);
         }
@@ -406,7 +409,7 @@ mod tests {
         for (line, is_repeated) in [(2, false), (3, true)] {
             let row = row(line);
             let gap = finding.gap_of_row(&row, "refund#R-1", Some(70), is_repeated);
-            let kind = Kind::RefundStateDiffers;
+            let kind = DifferenceKind::RefundStateDiffers;
             finding.add_with_gap(kind, about_row(&row), (None, None), ("NATIVE", gap));
         }
         crate::confirm::repeated(&[row(3)], &mut finding);
@@ -419,18 +422,28 @@ mod tests {
     fn what_is_told_as_one_makes_of_the_sums_what_its_many_make() {
         let mut finding = finding(2);
         let add = |finding: &mut Finding, kind, order_no: &str, gap| {
-            let about = About {
+            let about = DifferenceSubject {
                 order_no: Some(order_no.to_owned()),
-                ..About::default()
+                ..DifferenceSubject::default()
             };
             finding.add_with_gap(kind, about, (None, None), ("NATIVE", gap));
         };
         for (order_no, fen) in [("A", 1), ("B", 20), ("C", 300)] {
             let gap = Gap::of_payment(fen);
-            add(&mut finding, Kind::AmountDiffers, order_no, gap);
-            add(&mut finding, Kind::PaidThereUnpaidHere, order_no, gap);
+            add(&mut finding, DifferenceKind::AmountDiffers, order_no, gap);
+            add(
+                &mut finding,
+                DifferenceKind::PaidThereUnpaidHere,
+                order_no,
+                gap,
+            );
         }
-        add(&mut finding, Kind::FeeOffTheRate, "A", Gap::default());
+        add(
+            &mut finding,
+            DifferenceKind::FeeOffTheRate,
+            "A",
+            Gap::default(),
+        );
         let gaps = finding.gaps();
         let ids: BTreeSet<String> = finding
             .differences()
@@ -450,21 +463,21 @@ mod tests {
     #[test]
     fn nothing_is_said_to_be_over_that_may_be_among_those_that_were_only_counted() {
         let known = |kind| {
-            let about = About::default();
+            let about = DifferenceSubject::default();
             let date = finding(1).date;
             Difference::found(date, kind, about, None, None, "run-0", UnixSeconds(0))
         };
         let mut finding = finding(1);
         for order_no in ["A", "B"] {
-            add(&mut finding, Kind::FeeOffTheRate, order_no, 1);
+            add(&mut finding, DifferenceKind::FeeOffTheRate, order_no, 1);
         }
-        assert!(!finding.tells_that_it_is_over(&known(Kind::FeeOffTheRate)));
-        assert!(finding.tells_that_it_is_over(&known(Kind::AmountDiffers)));
-        let more = More {
+        assert!(!finding.tells_that_it_is_over(&known(DifferenceKind::FeeOffTheRate)));
+        assert!(finding.tells_that_it_is_over(&known(DifferenceKind::AmountDiffers)));
+        let more = Overflow {
             count: 1,
             amount_fen: 1,
         };
-        finding.more(Kind::UncheckedRows, more);
-        assert!(!finding.tells_that_it_is_over(&known(Kind::AmountDiffers)));
+        finding.more(DifferenceKind::UncheckedRows, more);
+        assert!(!finding.tells_that_it_is_over(&known(DifferenceKind::AmountDiffers)));
     }
 }

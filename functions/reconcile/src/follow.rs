@@ -8,7 +8,7 @@ use flows::problem::Chain;
 use futures_util::{StreamExt, stream};
 use payments::{
     ids::OrderNo,
-    reconcile::difference::{Difference, Followed, State},
+    reconcile::difference::{Difference, DifferenceState, TrackedRefund},
 };
 use tracing::{error, info, warn};
 
@@ -113,7 +113,7 @@ pub(crate) async fn one(
     let (by, now) = (desk.random.id(), desk.clock.now());
     let refund = desk.orders.refund(&order_no, &followed.refund_no).await?;
     let told = match &refund {
-        Some(refund) => difference.told(&Followed::of(refund), &by, now),
+        Some(refund) => difference.told(&TrackedRefund::of(refund), &by, now),
         None => Some(difference.without_its_refund(followed, &by, now)),
     };
     let Some(told) = told else {
@@ -132,7 +132,7 @@ pub(crate) async fn one(
 /// Somebody has to act where the refund of an approved difference does not get on.
 fn say(told: &Difference) {
     let why = told.history.last().map(|step| step.why.as_str());
-    if told.state == State::Open {
+    if told.state == DifferenceState::Open {
         error!(
             date = %told.date,
             id = told.id,

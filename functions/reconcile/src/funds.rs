@@ -17,9 +17,11 @@ use payments::{
     ids::{OrderNo, OutRefundNo, TransactionId},
     reconcile::{
         bill_line::BillLine,
-        difference::{About, Difference, Kind, RunSide, Side, State},
-        fund_line::{Flow, FundLine},
-        funds::{FundBooks, FundDay, Funding},
+        difference::{
+            Difference, DifferenceKind, DifferenceState, DifferenceSubject, RunSide, SideView,
+        },
+        fund_line::{FlowDirection, FundLine},
+        funds::{FundBooks, FundDay, FundMatch},
         judge::{about_row, side_of_row},
         run::{BillDate, BillFacts, BillName, FundSide, FundState, FundsDone, Run},
     },
@@ -245,7 +247,7 @@ fn why_gone(
     let traded_at = difference.there.as_ref().and_then(|there| there.at);
     let traded_on = traded_at.map(BillDate::of);
     let is_later = traded_on.filter(|date| *date > due);
-    if let (Kind::TradeWithoutFundFlow, Some(date)) = (difference.kind, is_later) {
+    if let (DifferenceKind::TradeWithoutFundFlow, Some(date)) = (difference.kind, is_later) {
         let judged = date.plus_days(i64::from(settlement_days));
         return Some(format!(
             "the trade is settled by {judged}: the run of that day judges it"
@@ -327,14 +329,17 @@ async fn judge(
         let bill = strays_until.iter().find(|(_, until)| at < *until);
         if !is_known {
             finding.add(
-                Kind::FundFlowWithoutTrade,
+                DifferenceKind::FundFlowWithoutTrade,
                 about_flow(line, bill.map(|(bill, _)| *bill)),
                 Some(side_of_flow(line)),
                 None,
             );
         }
     }
-    finding.more(Kind::FundFlowWithoutTrade, funded.without_trade_more);
+    finding.more(
+        DifferenceKind::FundFlowWithoutTrade,
+        funded.without_trade_more,
+    );
     if funded.missing_due > 0 || funded.off_due > 0 {
         name_them(desk, run, funds, part, &funded.books, finding).await?;
     }
@@ -359,39 +364,40 @@ impl Explained {
         Self(explaining.map(|known| numbers(&known.about)).collect())
     }
 
-    fn has(&self, about: &About) -> bool {
+    fn has(&self, about: &DifferenceSubject) -> bool {
         self.0.contains(&numbers(about))
     }
 }
 
-fn numbers(about: &About) -> (Option<String>, Option<String>) {
+fn numbers(about: &DifferenceSubject) -> (Option<String>, Option<String>) {
     (about.transaction_id.clone(), about.refund_id.clone())
 }
 
 fn explains(known: &Difference) -> bool {
     let explains = match known.kind {
-        Kind::AmountDiffers
-        | Kind::StatusDiffers
-        | Kind::IdentityDiffers
-        | Kind::RefundAmountDiffers
-        | Kind::RefundStateDiffers
-        | Kind::FeeOffTheRate
-        | Kind::TradeWithoutFundFlow => true,
-        Kind::PaidThereUnpaidHere
-        | Kind::PaidHereAbsentThere
-        | Kind::UnknownOrderThere
-        | Kind::DuplicatePayment
-        | Kind::RefundThereUnknownHere
-        | Kind::RefundHereAbsentThere
-        | Kind::FundFlowWithoutTrade
-        | Kind::SummaryDiffers
-        | Kind::UncheckedRows => false,
+        DifferenceKind::AmountDiffers
+        | DifferenceKind::StatusDiffers
+        | DifferenceKind::IdentityDiffers
+        | DifferenceKind::RefundAmountDiffers
+        | DifferenceKind::RefundStateDiffers
+        | DifferenceKind::FeeOffTheRate
+        | DifferenceKind::TradeWithoutFundFlow => true,
+        DifferenceKind::PaidThereUnpaidHere
+        | DifferenceKind::PaidHereAbsentThere
+        | DifferenceKind::UnknownOrderThere
+        | DifferenceKind::DuplicatePayment
+        | DifferenceKind::RefundThereUnknownHere
+        | DifferenceKind::RefundHereAbsentThere
+        | DifferenceKind::FundFlowWithoutTrade
+        | DifferenceKind::SummaryDiffers
+        | DifferenceKind::UncheckedRows => false,
     };
     if known.aggregate.is_some() {
         return false; // it is about no trade of its own
     }
     // What was repaired by asking proves the bill right, so it says nothing of the account.
-    let proved_right = known.state == State::Repaired && known.kind != Kind::TradeWithoutFundFlow;
+    let proved_right = known.state == DifferenceState::Repaired
+        && known.kind != DifferenceKind::TradeWithoutFundFlow;
     explains && !proved_right
 }
 
@@ -410,11 +416,11 @@ async fn name_them(
     bills::read_trade(desk, run, date, |rows| {
         for row in rows.iter().filter(|row| part.has(id_of(row))) {
             let moved = match books.funding(row) {
-                Funding::AsExpected => continue,
-                Funding::Off { expected, moved } => {
+                FundMatch::AsExpected => continue,
+                FundMatch::Off { expected, moved } => {
                     format!("expected {}, moved {}", yuan(expected), yuan(moved))
                 }
-                Funding::Missing { expected } => {
+                FundMatch::Missing { expected } => {
                     let (expected, until) = (yuan(expected), run.date);
                     format!("expected {expected}, nothing moved until {until}")
                 }
@@ -422,11 +428,16 @@ async fn name_them(
             let row = BillLine::from(row);
             let about = about_row(&row);
             if !told_before.has(&about) {
-                let there = Side {
+                let there = SideView {
                     note: Some(moved),
                     ..side_of_row(&row)
                 };
-                finding.add(Kind::TradeWithoutFundFlow, about, Some(there), None);
+                finding.add(
+                    DifferenceKind::TradeWithoutFundFlow,
+                    about,
+                    Some(there),
+                    None,
+                );
             }
         }
     })
@@ -477,27 +488,27 @@ pub(crate) fn id_of<'a>(row: &TradeRow<'a>) -> &'a str {
     }
 }
 
-fn about_flow(line: &FundLine, bill: Option<BillName>) -> About {
-    About {
+fn about_flow(line: &FundLine, bill: Option<BillName>) -> DifferenceSubject {
+    DifferenceSubject {
         bill,
         order_no: Some(line.voucher.clone()).filter(|voucher| !voucher.is_empty()),
         transaction_id: Some(line.business_id.clone()),
         line: Some(line.line),
-        ..About::default()
+        ..DifferenceSubject::default()
     }
 }
 
-fn side_of_flow(line: &FundLine) -> Side {
+fn side_of_flow(line: &FundLine) -> SideView {
     let sign = match line.flow {
-        Flow::In => 1,
-        Flow::Out => -1,
+        FlowDirection::In => 1,
+        FlowDirection::Out => -1,
     };
-    Side {
+    SideView {
         amount_fen: Some(line.amount_fen.saturating_mul(sign)),
         state: Some(line.business_type.clone()),
         at: beijing_time(&line.at),
         note: Some(format!("{}, flow {}", line.business_name, line.flow_id)),
-        ..Side::default()
+        ..SideView::default()
     }
 }
 

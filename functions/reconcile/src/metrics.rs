@@ -3,9 +3,9 @@
 //! looked at, and of notices that wait for a person.
 
 use payments::{
-    due::Reason,
+    due::CheckKind,
     reconcile::{
-        difference::{Difference, RunSide, Who},
+        difference::{Actor, Difference, RunSide},
         run::{BillDate, Run},
     },
 };
@@ -72,7 +72,7 @@ fn is_opened_by(difference: &Difference, run: &Run) -> bool {
     let mut needed_before = false;
     difference.history.iter().any(|step| {
         let needs = step.to.needs_somebody();
-        let is_new = needs && !needed_before && step.who == Who::Run(run.id.clone());
+        let is_new = needs && !needed_before && step.who == Actor::Run(run.id.clone());
         needed_before = needs;
         is_new
     })
@@ -141,7 +141,7 @@ pub(crate) fn overdue(report: &Report) {
 /// A run of the sweep is over: how long what was due longest had been due when it began, for each
 /// reason; and whether the latest day that should be reconciled by now is not (`None`: not known).
 pub(crate) fn swept(desk: &Desk, report: &Report, is_day_missing: Option<bool>, trace_id: &str) {
-    let overdue_s = |reason: Reason| {
+    let overdue_s = |reason: CheckKind| {
         let overdue_s = report.overdue_s.get(reason.name());
         overdue_s.copied().unwrap_or_default()
     };
@@ -149,10 +149,10 @@ pub(crate) fn swept(desk: &Desk, report: &Report, is_day_missing: Option<bool>, 
         ?report,
         trace_id,
         SweepsFinished = 1,
-        OverdueRefund = overdue_s(Reason::Refund),
-        OverdueRecovery = overdue_s(Reason::Recovery),
-        OverdueClosing = overdue_s(Reason::Closing),
-        OverdueLook = overdue_s(Reason::Look),
+        OverdueRefund = overdue_s(CheckKind::Refund),
+        OverdueRecovery = overdue_s(CheckKind::Recovery),
+        OverdueClosing = overdue_s(CheckKind::Closing),
+        OverdueLook = overdue_s(CheckKind::Look),
         HostsAvoided = desk.wechat.hosts_avoided(),
         DaysMissing = is_day_missing.map(u32::from),
         "sweep done"

@@ -2,7 +2,7 @@
 
 use flows::problem::Chain;
 use payments::reconcile::{
-    day_runs::{Begin, RunRequest},
+    day_runs::{BeginOutcome, RunRequest},
     difference::RunSide,
     run::{BillDate, FundState, Run, RunState},
 };
@@ -23,9 +23,9 @@ pub(crate) async fn begin(desk: &Desk, request: &RunRequest) -> Result<Run, DayE
     for _ in 0..TRIES {
         let runs = desk.reconciliations.day_runs(request.date).await?;
         let run = match runs.begin(request, desk.clock.now()) {
-            Begin::Goes(run) => run,
-            Begin::Done(run) => return Ok(*run),
-            Begin::Superseded => return Err(DayError::Superseded),
+            BeginOutcome::Goes(run) => run,
+            BeginOutcome::Done(run) => return Ok(*run),
+            BeginOutcome::Superseded => return Err(DayError::Superseded),
         };
         if desk.reconciliations.save_run(&run).await? == Saved::Yes {
             return Ok(*run);

@@ -9,7 +9,9 @@ use payments::{
     order::Order,
     reconcile::{
         books::BookedRefund,
-        difference::{Difference, Followed, Money, Question, Remedy, State},
+        difference::{
+            Difference, DifferenceState, QuerySubject, RefundableMoney, Remedy, TrackedRefund,
+        },
     },
     refund::Refund,
 };
@@ -41,9 +43,11 @@ pub(crate) async fn all(
         let stands = match difference.state {
             // Its refund does not get on, and may still: persons decide about that one. So they do
             // about money that is with the merchant: nobody was given it back.
-            State::Open if difference.is_followed() || owes_its_payer(&difference) => difference,
-            State::Open => one(desk, &difference, run_id, cause, trace).await?,
-            State::Approved => {
+            DifferenceState::Open if difference.is_followed() || owes_its_payer(&difference) => {
+                difference
+            }
+            DifferenceState::Open => one(desk, &difference, run_id, cause, trace).await?,
+            DifferenceState::Approved => {
                 apply::approved(desk, difference.date, &difference.id, cause, trace).await?;
                 let read = desk
                     .reconciliations
@@ -51,11 +55,11 @@ pub(crate) async fn all(
                     .await?;
                 read.unwrap_or(difference)
             }
-            State::OnItsWay
-            | State::Proposed
-            | State::Repaired
-            | State::Rejected
-            | State::Explained => difference,
+            DifferenceState::OnItsWay
+            | DifferenceState::Proposed
+            | DifferenceState::Repaired
+            | DifferenceState::Rejected
+            | DifferenceState::Explained => difference,
         };
         after.push(stands);
     }
@@ -65,7 +69,7 @@ pub(crate) async fn all(
 /// Whether a refund sent its money to the merchant's own account, and the payer was not paid yet.
 fn owes_its_payer(difference: &Difference) -> bool {
     let refund = difference.refund.as_ref();
-    refund.is_some_and(Followed::owes_its_payer)
+    refund.is_some_and(TrackedRefund::owes_its_payer)
 }
 
 /// What came of trying.
@@ -91,8 +95,8 @@ async fn one(
 ) -> Result<Difference, DayError> {
     let outcome = match difference.remedy() {
         Remedy::Person => Outcome::ForAPerson,
-        Remedy::Settle(Question::Payment) => payment(desk, difference, cause, trace).await?,
-        Remedy::Settle(Question::Refund) => refund(desk, difference, cause, trace).await?,
+        Remedy::Settle(QuerySubject::Payment) => payment(desk, difference, cause, trace).await?,
+        Remedy::Settle(QuerySubject::Refund) => refund(desk, difference, cause, trace).await?,
         Remedy::Refund(whose) => money_of_others(desk, difference, whose, cause, trace).await?,
     };
     let now = desk.clock.now();
@@ -101,10 +105,12 @@ async fn one(
         Outcome::Propose(_) if difference.refund_rejected => return Ok(difference.clone()),
         Outcome::Repaired(why) => difference.repaired(run_id, why, now),
         Outcome::Propose(why) => difference.proposed(run_id, why, now),
-        Outcome::GoesBack(refund) => match difference.told(&Followed::of(&refund), run_id, now) {
-            Some(next) => next,
-            None => return Ok(difference.clone()),
-        },
+        Outcome::GoesBack(refund) => {
+            match difference.told(&TrackedRefund::of(&refund), run_id, now) {
+                Some(next) => next,
+                None => return Ok(difference.clone()),
+            }
+        }
         Outcome::Stays(why) => {
             // Once is enough, however often the day is run.
             if difference.history.iter().any(|step| step.why == why) {
@@ -252,7 +258,7 @@ fn is_as_billed(refund: &Refund, difference: &Difference) -> bool {
 async fn money_of_others(
     desk: &Desk,
     difference: &Difference,
-    whose: Money,
+    whose: RefundableMoney,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Outcome, DayError> {
@@ -266,13 +272,13 @@ async fn money_of_others(
     };
     // Why two persons need not be asked, where they need not.
     let over = match whose {
-        Money::Nobodys => apply::was_refunded(&notice).then(|| GIVEN_BACK.to_owned()),
-        Money::Second => apply::is_over(desk, &notice, &transaction_id).await?,
+        RefundableMoney::Nobodys => apply::was_refunded(&notice).then(|| GIVEN_BACK.to_owned()),
+        RefundableMoney::Second => apply::is_over(desk, &notice, &transaction_id).await?,
     };
     if let Some(why) = over {
         return Ok(Outcome::Stays(why));
     }
-    if let (Money::Second, Some(order_no)) = (whose, order_no(difference))
+    if let (RefundableMoney::Second, Some(order_no)) = (whose, order_no(difference))
         && let Some(refund) = apply::refund_of_second(desk, &order_no, &transaction_id).await?
     {
         return Ok(Outcome::GoesBack(Box::new(refund)));
@@ -281,8 +287,8 @@ async fn money_of_others(
     let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
     Ok(match settled {
         Settled::Parked { .. } => Outcome::Propose(match whose {
-            Money::Second => "WeChat Pay confirms the second payment: to be given back",
-            Money::Nobodys => {
+            RefundableMoney::Second => "WeChat Pay confirms the second payment: to be given back",
+            RefundableMoney::Nobodys => {
                 "WeChat Pay confirms the money, and nobody here made the order: to be given back"
             }
         }),

@@ -19,7 +19,7 @@ use flows::{
     trace::Trace,
 };
 use payments::{
-    due::{self, PARTS, Reason},
+    due::{self, CheckKind, PARTS},
     ids::{OrderNo, RefundNo},
     issue::is_busy_or_broken,
     journal::Cause,
@@ -202,8 +202,8 @@ impl Work for Looks<'_> {
         Ok((page.items, page.next))
     }
 
-    fn turn_in_ms(&self, reason: Reason) -> i64 {
-        self.desk.wechat.turn_in_ms(reason == Reason::Refund)
+    fn turn_in_ms(&self, reason: CheckKind) -> i64 {
+        self.desk.wechat.turn_in_ms(reason == CheckKind::Refund)
     }
 
     fn is_down(&self) -> bool {
@@ -378,7 +378,7 @@ async fn refund(
 
 impl Report {
     /// Takes note of something that has been due for so long.
-    fn saw(&mut self, reason: Reason, age_s: i64) {
+    fn saw(&mut self, reason: CheckKind, age_s: i64) {
         let oldest_s = self.overdue_s.entry(reason.name()).or_insert(age_s);
         *oldest_s = age_s.max(*oldest_s);
     }

@@ -15,7 +15,7 @@ use flows::{
     verdict::Verdict,
 };
 use payments::webhook::{
-    Answered, Asking, GoneRun, LastAnswer, OutgoingEvent, SLOW_MS, may_be_on_record,
+    Asking, DeliveryResult, GoneRun, LastAnswer, OutgoingEvent, SLOW_MS, may_be_on_record,
     next_attempt_after_s,
 };
 use standard_webhooks::{SignError, sign};
@@ -81,7 +81,7 @@ impl NotDelivered {
     /// Whether the receiver says that it wants no more.
     fn says_gone(&self) -> bool {
         match self {
-            Self::NotTaken { status } => Answered::with(*status) == Answered::Gone,
+            Self::NotTaken { status } => DeliveryResult::with(*status) == DeliveryResult::Gone,
             Self::Keys(_)
             | Self::Url(_)
             | Self::Keep(_)
@@ -178,8 +178,8 @@ async fn deliver(
         None => None,
     };
     let (host, status) = posted?;
-    match Answered::with(status) {
-        Answered::Taken => {
+    match DeliveryResult::with(status) {
+        DeliveryResult::Taken => {
             info!(
                 order_no,
                 version,
@@ -205,7 +205,7 @@ async fn deliver(
             }
             Ok(())
         }
-        Answered::Gone => match run.filter(|run| run.ends_the_webhook(desk.clock.now())) {
+        DeliveryResult::Gone => match run.filter(|run| run.ends_the_webhook(desk.clock.now())) {
             Some(run) => {
                 let why = format!(
                     "the receiver answered 410 Gone since {}",
@@ -219,7 +219,7 @@ async fn deliver(
             }
             None => Err(NotDelivered::NotTaken { status }),
         },
-        Answered::NotTaken => Err(NotDelivered::NotTaken { status }),
+        DeliveryResult::NotTaken => Err(NotDelivered::NotTaken { status }),
     }
 }
 

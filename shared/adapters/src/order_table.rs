@@ -16,10 +16,10 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 use payments::{
-    due::Due,
+    due::NextCheck,
     ids::OrderNo,
     journal::Event,
-    order::{Attempt, Order, OrderState, Prepay},
+    order::{IssueLease, Order, OrderState, Prepay},
 };
 use wechatpay::UnixSeconds;
 
@@ -179,9 +179,9 @@ impl OrderTable {
         id: &str,
         now: UnixSeconds,
     ) -> Result<Written, TableError> {
-        let attempt = Attempt {
+        let attempt = IssueLease {
             count: order.attempt.count.saturating_add(1),
-            ..Attempt::first(id.to_owned(), now)
+            ..IssueLease::first(id.to_owned(), now)
         };
         // On the very lease that was seen: one that was taken or ended since then may have brought a live value, which
         // another call to WeChat Pay would kill in its holder's hands.
@@ -216,7 +216,7 @@ impl OrderTable {
         order: &Order,
         prepay: &Prepay,
         event: Option<&Event>,
-        due: Option<Due>,
+        due: Option<NextCheck>,
     ) -> Result<Written, TableError> {
         let mut values = vec![
             (":attempt", text(&order.attempt.id)),

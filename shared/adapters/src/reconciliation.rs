@@ -24,7 +24,7 @@ use aws_sdk_dynamodb::{
 };
 use payments::reconcile::{
     day_runs::DayRuns,
-    difference::{Difference, State},
+    difference::{Difference, DifferenceState},
     run::{BillDate, Run},
 };
 
@@ -397,7 +397,7 @@ impl ReconciliationTable {
     pub async fn count_in(
         &self,
         date: BillDate,
-        states: &[State],
+        states: &[DifferenceState],
         pages_max: usize,
     ) -> Result<Counted, ReconciliationError> {
         let names: Vec<String> = (0..states.len()).map(|at| format!(":state{at}")).collect();

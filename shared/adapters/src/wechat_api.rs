@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use payments::issue::Answer;
+use payments::issue::CallOutcome;
 use tokio::sync::OnceCell;
 use tracing::{debug, error, info, warn};
 use wechatpay::{
@@ -87,7 +87,7 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered<T> {
     /// What came of it.
-    pub answer: Answer<T>,
+    pub answer: CallOutcome<T>,
     /// WeChat Pay's own name of the call, if an answer came. It is not signed.
     pub request_id: Option<RequestId>,
 }
@@ -228,7 +228,7 @@ impl WechatApi {
     /// Makes one call to one host, within the time given, which includes waiting for the limits.
     ///
     /// # Errors
-    /// [`NotSent`] when nothing left for WeChat Pay; whatever happened after that is an [`Answer`].
+    /// [`NotSent`] when nothing left for WeChat Pay; whatever happened after that is an [`CallOutcome`].
     pub async fn call<C: Call>(
         &self,
         call: &C,
@@ -252,12 +252,12 @@ impl WechatApi {
             Ok(None) => {
                 let what = "WeChat Pay's answer is longer than any known one";
                 warn!(?host, cause = "too_long", WechatCallsFailed = 1, "{what}");
-                Answer::Unknown(what.to_owned())
+                CallOutcome::Unknown(what.to_owned())
             }
             Err(error) => {
                 let error = error.without_url();
                 self.tell_unanswered(host, &error);
-                Answer::Unknown(if error.is_timeout() {
+                CallOutcome::Unknown(if error.is_timeout() {
                     "time-out".to_owned()
                 } else {
                     "no answer".to_owned()
@@ -500,7 +500,7 @@ impl WechatApi {
         keys: &MerchantKeys,
         received: &Received,
         asks: bool,
-    ) -> Answer<C::Answer> {
+    ) -> CallOutcome<C::Answer> {
         let now = self.0.clock.now();
         let read = |keys: &wechatpay::verify::VerificationKeys| {
             read_answer::<C>(
@@ -516,7 +516,7 @@ impl WechatApi {
                 match self.0.keys.refresh_merchant(&serial).await {
                     Ok(keys) => read(&keys.verification),
                     // The call was made: what came of it cannot be told without keys.
-                    Err(error) => return Answer::Unknown(error.to_string()),
+                    Err(error) => return CallOutcome::Unknown(error.to_string()),
                 }
             }
             answer => answer,
@@ -541,7 +541,7 @@ impl WechatApi {
                         "WeChat Pay did what it was asked"
                     );
                 }
-                Answer::Done(value)
+                CallOutcome::Done(value)
             }
             Err(CallFailure::Refused(refusal)) => {
                 // Told here, since any call may be the first that meets it.
@@ -566,7 +566,7 @@ impl WechatApi {
                         "WeChat Pay refused"
                     );
                 }
-                Answer::Refused(refusal.told_under(received.request_id.clone()))
+                CallOutcome::Refused(refusal.told_under(received.request_id.clone()))
             }
             Err(CallFailure::Unverified(error)) => {
                 let cause = error.name();
@@ -585,7 +585,7 @@ impl WechatApi {
                         "an answer was not believed"
                     );
                 }
-                Answer::Unknown(cause.to_owned())
+                CallOutcome::Unknown(cause.to_owned())
             }
             Err(CallFailure::Unreadable(error)) => {
                 warn!(
@@ -595,7 +595,7 @@ impl WechatApi {
                     WechatCallsFailed = 1,
                     "a verified answer could not be read"
                 );
-                Answer::Unreadable(error)
+                CallOutcome::Unreadable(error)
             }
         }
     }
@@ -620,12 +620,12 @@ fn first_share(within: Duration) -> Duration {
 }
 
 /// Whether the same call is to be made again, to the other host.
-fn goes_to_the_other_host<T>(answer: &Answer<T>) -> bool {
+fn goes_to_the_other_host<T>(answer: &CallOutcome<T>) -> bool {
     match answer {
         // The other host would say the same.
-        Answer::Done(_) | Answer::Unreadable(_) => false,
-        Answer::Refused(refusal) => refusal.repeat() == Repeat::Yes,
-        Answer::Unknown(_) => true,
+        CallOutcome::Done(_) | CallOutcome::Unreadable(_) => false,
+        CallOutcome::Refused(refusal) => refusal.repeat() == Repeat::Yes,
+        CallOutcome::Unknown(_) => true,
     }
 }
 

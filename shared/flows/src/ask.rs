@@ -5,7 +5,7 @@ use std::time::Duration;
 use adapters::wechat_api::{Answered, NotSent, WechatApi};
 use payments::{
     ids::{OrderNo, TransactionId},
-    issue::Answer,
+    issue::CallOutcome,
     journal::Cause,
     notice::{TradeNotice, UnreadableNotice},
 };
@@ -149,15 +149,15 @@ impl Asking {
     ) -> Result<Result<(Transaction, Option<RequestId>), Asked>, AskError> {
         let Answered { answer, request_id } = self.wechat.call_either(query, within).await?;
         Ok(match answer {
-            Answer::Done(transaction) => Ok((transaction, request_id)),
-            Answer::Refused(refusal) if refusal.code == ErrorCode::OrderNotExist => {
+            CallOutcome::Done(transaction) => Ok((transaction, request_id)),
+            CallOutcome::Refused(refusal) if refusal.code == ErrorCode::OrderNotExist => {
                 Err(Asked::NotThere)
             }
-            Answer::Refused(refusal) => Err(Asked::Refused(refusal)),
-            Answer::Unreadable(unreadable) => {
+            CallOutcome::Refused(refusal) => Err(Asked::Refused(refusal)),
+            CallOutcome::Unreadable(unreadable) => {
                 return Err(UnreadableNotice::Answer(unreadable).into());
             }
-            Answer::Unknown(cause) => Err(Asked::Unknown(cause)),
+            CallOutcome::Unknown(cause) => Err(Asked::Unknown(cause)),
         })
     }
 }

@@ -8,10 +8,10 @@ use adapters::{
     random::Random,
 };
 use payments::{
-    journal::{Because, Cause},
+    journal::{Cause, ChangeContext},
     refund::{PaymentKind, REDIRECTED, Refund, RefundChange, RefundState},
     refund_wait,
-    settle::{Change, MerchantFacts},
+    settle::{MerchantFacts, OrderChange},
 };
 use tracing::{error, info, warn};
 use wechatpay::{
@@ -70,8 +70,8 @@ impl Books {
     }
 
     /// What the events of a change that is decided now have in common.
-    pub(crate) fn because(&self, cause: &Cause, trace: &str) -> Because {
-        Because {
+    pub(crate) fn because(&self, cause: &Cause, trace: &str) -> ChangeContext {
+        ChangeContext {
             cause: cause.clone(),
             trace: trace.to_owned(),
             at: self.clock.now(),
@@ -80,7 +80,7 @@ impl Books {
     }
 
     /// Writes a change; `false` when the order moved on or is held at this moment: read and decide again.
-    pub(crate) async fn write(&self, change: &Change) -> Result<bool, TableError> {
+    pub(crate) async fn write(&self, change: &OrderChange) -> Result<bool, TableError> {
         match self.orders.apply(change).await {
             Ok(Applied::Yes) => {
                 log(change);
@@ -94,7 +94,7 @@ impl Books {
 
     /// Hands a refund that is to go to WeChat Pay to the queue. The sweep would find it too, so a queue that does not answer
     /// costs time and nothing else.
-    async fn announce(&self, change: &Change) {
+    async fn announce(&self, change: &OrderChange) {
         let (Some(RefundChange::New(refund) | RefundChange::Moves(_, refund)), Some(event)) =
             (&change.refund, change.events.last())
         else {
@@ -138,7 +138,7 @@ impl Books {
 }
 
 /// One line for each change; an error where a person has to act.
-fn log(change: &Change) {
+fn log(change: &OrderChange) {
     let order_no = change.from.order_no.as_str();
     let told_under = change
         .events

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use adapters::wechat_api::{Answered, NotSent, WechatApi};
 use payments::{
-    close::{self, AfterClose, Closable},
+    close::{self, CloseEligibility, CloseStep},
     issue::is_busy_or_broken,
     journal::Cause,
     order::{Order, OrderState},
-    settle::Change,
+    settle::OrderChange,
 };
 use tracing::{error, info};
 use wechatpay::{RequestId, api::Close};
@@ -100,18 +100,18 @@ impl Closing {
         let Answered { answer, request_id } = self.wechat.call_either(&call, within / 2).await?;
         let told_under = request_id.as_ref();
         match close::judge_answer(&order, asked_at, &answer) {
-            AfterClose::Closed => self
+            CloseStep::Closed => self
                 .end(order, told_under, cause, trace)
                 .await
                 .map(answered),
-            AfterClose::Wait => {
+            CloseStep::Wait => {
                 info!(
                     order_no = order.order_no.as_str(),
                     "somebody may still be making the order at WeChat Pay: it is closed again later"
                 );
                 Ok(answered(order))
             }
-            AfterClose::Ask => {
+            CloseStep::Ask => {
                 let spent_ms = self.books.clock.now_ms().saturating_sub(began_ms);
                 let spent = Duration::from_millis(u64::try_from(spent_ms).unwrap_or_default());
                 let left = within.saturating_sub(spent);
@@ -176,11 +176,13 @@ impl Closing {
                 order = self.reread(order).await?;
             }
             match close::judge_order(&order) {
-                Closable::Closing | Closable::Over | Closable::Paid => return Ok(order),
-                Closable::Open => {}
+                CloseEligibility::Closing | CloseEligibility::Over | CloseEligibility::Paid => {
+                    return Ok(order);
+                }
+                CloseEligibility::Open => {}
             }
             let because = self.books.because(cause, trace);
-            let change = Change::new(&order, OrderState::Closing, &because);
+            let change = OrderChange::new(&order, OrderState::Closing, &because);
             if self.books.write(&change).await? {
                 return Ok(change.order_after());
             }
@@ -205,7 +207,7 @@ impl Closing {
                 return Ok(order);
             }
             let because = self.books.because(cause, trace).told_under(told_under);
-            let change = Change::new(&order, OrderState::Closed, &because);
+            let change = OrderChange::new(&order, OrderState::Closed, &because);
             if self.books.write(&change).await? {
                 return Ok(change.order_after());
             }

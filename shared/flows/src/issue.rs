@@ -12,13 +12,13 @@ use adapters::{
 use payments::{
     due,
     ids::OrderNo,
-    issue::{self, GiveUp, Next},
-    journal::{Because, Cause},
+    issue::{self, IssueFailure, IssueStep},
+    journal::{Cause, ChangeContext},
     order::{
-        Handover, Order, OrderState, PayParams, Prepay, Product, RefusalTold, Rejection,
+        Order, OrderRefusal, OrderState, PayParams, Prepay, PrepayDelivery, Product, Rejection,
         WrongValue, handover,
     },
-    settle::Change,
+    settle::OrderChange,
 };
 use tracing::{info, warn};
 use wechatpay::{
@@ -50,9 +50,9 @@ pub enum Issued {
     /// The order as it stands now: with a value, or moved on in the meantime (paid, closed).
     Order(Box<Order>),
     /// WeChat Pay refused the order for good.
-    Rejected(RefusalTold),
+    Rejected(OrderRefusal),
     /// Nothing is known for certain. A later attempt or the sweep goes on.
-    Later(GiveUp),
+    Later(IssueFailure),
 }
 
 /// Why an attempt failed on our side. The order stays as it is.
@@ -131,7 +131,7 @@ impl Issuing {
         if self.wechat.is_down() {
             return Ok(self.give_up(
                 &order.order_no,
-                GiveUp::Unknown("neither host of WeChat Pay answers at present".to_owned()),
+                IssueFailure::Unknown("neither host of WeChat Pay answers at present".to_owned()),
             ));
         }
         let mut clean = issue::starts_clean(&order.attempt) && order.state == OrderState::Reserved;
@@ -167,16 +167,16 @@ impl Issuing {
             let tries_left = u32::try_from(hosts.len()).unwrap_or_default();
             let foreign = clean || issue::is_of_another_system(&answer, &order);
             match issue::judge(answer, tries_left, clean) {
-                Next::Store(value) => {
+                IssueStep::Store(value) => {
                     let told_under = request_id.as_ref();
                     return self.store(order, value, told_under, cause, trace).await;
                 }
-                Next::Repeat => {
+                IssueStep::Repeat => {
                     clean = false;
                     "the first host gave no answer that counts".clone_into(&mut last_cause);
                     self.clock.sleep(BETWEEN_HOSTS.pause(1, &self.random)).await;
                 }
-                Next::Query(refusal) => {
+                IssueStep::Query(refusal) => {
                     let doubt = Doubt {
                         clean,
                         foreign,
@@ -185,11 +185,13 @@ impl Issuing {
                     };
                     return self.ask(order, doubt, cause, trace).await;
                 }
-                Next::Reject(refusal) => return self.reject(&order, refusal, cause, trace).await,
-                Next::GiveUp(reason) => return Ok(self.give_up(&order.order_no, reason)),
+                IssueStep::Reject(refusal) => {
+                    return self.reject(&order, refusal, cause, trace).await;
+                }
+                IssueStep::GiveUp(reason) => return Ok(self.give_up(&order.order_no, reason)),
             }
         }
-        Ok(self.give_up(&order.order_no, GiveUp::Unknown(last_cause)))
+        Ok(self.give_up(&order.order_no, IssueFailure::Unknown(last_cause)))
     }
 
     /// Asks what came of an earlier attempt, which is not known here. `None` when it left no more than an open order, or none:
@@ -203,7 +205,9 @@ impl Issuing {
     ) -> Result<Option<Issued>, IssueError> {
         let Some(share) = self.share(deadline_ms) else {
             let reason = "there was no time left to query".to_owned();
-            return Ok(Some(self.give_up(&order.order_no, GiveUp::Unknown(reason))));
+            return Ok(Some(
+                self.give_up(&order.order_no, IssueFailure::Unknown(reason)),
+            ));
         };
         let asked = self.asking.ask(&order.order_no, share, cause, trace).await;
         match unless_unreadable(&order.order_no, asked)? {
@@ -212,11 +216,11 @@ impl Issuing {
                 Ok(Some(self.as_it_stands(&order.order_no).await?))
             }
             Asked::Refused(refusal) => Ok(Some(
-                self.give_up(&order.order_no, GiveUp::RefusedAfterUnknown(refusal)),
+                self.give_up(&order.order_no, IssueFailure::RefusedAfterUnknown(refusal)),
             )),
-            Asked::Unknown(reason) => {
-                Ok(Some(self.give_up(&order.order_no, GiveUp::Unknown(reason))))
-            }
+            Asked::Unknown(reason) => Ok(Some(
+                self.give_up(&order.order_no, IssueFailure::Unknown(reason)),
+            )),
         }
     }
 
@@ -238,13 +242,13 @@ impl Issuing {
             }
             None => self.give_up(
                 order_no,
-                GiveUp::Unknown("the order is gone from the table".to_owned()),
+                IssueFailure::Unknown("the order is gone from the table".to_owned()),
             ),
         })
     }
 
     /// Nothing certain for now.
-    fn give_up(&self, order_no: &OrderNo, reason: GiveUp) -> Issued {
+    fn give_up(&self, order_no: &OrderNo, reason: IssueFailure) -> Issued {
         warn!(
             order_no = order_no.as_str(),
             ?reason,
@@ -273,11 +277,11 @@ impl Issuing {
     ) -> Result<Issued, IssueError> {
         let now = self.clock.now();
         let params = match handover(order.product, value)? {
-            Handover::AsIs(params) => params,
-            Handover::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
+            PrepayDelivery::AsIs(params) => params,
+            PrepayDelivery::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
         };
         let prepay = Prepay::issued(params, order.product, now, order.expires_at);
-        let because = Because {
+        let because = ChangeContext {
             cause: cause.clone(),
             trace: trace.to_owned(),
             at: now,
@@ -285,7 +289,7 @@ impl Issuing {
         };
         let awaiting = OrderState::AwaitingPayment(prepay.clone());
         let next_look = due::order_look(&order, &awaiting, now);
-        let change = Change::new(&order, awaiting, &because);
+        let change = OrderChange::new(&order, awaiting, &because);
         // Renewing a value changes no state and has no event.
         let event = change.events.first();
         let order_no = order.order_no.as_str();
@@ -355,7 +359,7 @@ impl Issuing {
         let Some(share) = self.share(doubt.deadline_ms) else {
             return Ok(self.give_up(
                 &order.order_no,
-                GiveUp::Unknown("there was no time left to query".to_owned()),
+                IssueFailure::Unknown("there was no time left to query".to_owned()),
             ));
         };
         let order_no = &order.order_no;
@@ -374,13 +378,13 @@ impl Issuing {
             }
             (Asked::NotThere, _) => Ok(self.give_up(
                 &order.order_no,
-                GiveUp::Unknown("WeChat Pay does not show the order yet".to_owned()),
+                IssueFailure::Unknown("WeChat Pay does not show the order yet".to_owned()),
             )),
             (Asked::Refused(refusal), _) => {
-                Ok(self.give_up(&order.order_no, GiveUp::RefusedAfterUnknown(refusal)))
+                Ok(self.give_up(&order.order_no, IssueFailure::RefusedAfterUnknown(refusal)))
             }
             (Asked::Unknown(reason), _) => {
-                Ok(self.give_up(&order.order_no, GiveUp::Unknown(reason)))
+                Ok(self.give_up(&order.order_no, IssueFailure::Unknown(reason)))
             }
         }
     }
@@ -393,15 +397,15 @@ impl Issuing {
         cause: &Cause,
         trace: &str,
     ) -> Result<Issued, IssueError> {
-        let because = Because {
+        let because = ChangeContext {
             cause: cause.clone(),
             trace: trace.to_owned(),
             at: self.clock.now(),
             request_id: refusal.request_id.clone(),
         };
-        let told = RefusalTold::from(&refusal);
+        let told = OrderRefusal::from(&refusal);
         let rejected = OrderState::Rejected(Rejection::Refused(Some(told.clone())));
-        let change = Change::new(order, rejected, &because);
+        let change = OrderChange::new(order, rejected, &because);
         let applied = match self.orders.apply(&change).await {
             // Somebody holds the item for a moment, the sweep for instance: once more, or the refusal would be lost.
             Err(TableError::Conflict) => {

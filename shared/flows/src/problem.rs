@@ -8,7 +8,7 @@ mod reconciliation;
 use std::error::Error;
 
 use http::{Response, StatusCode, header};
-use payments::{ids::BadNumber, order::RefusalTold, refund::RefundRefused, request::BadRequest};
+use payments::{ids::BadNumber, order::OrderRefusal, refund::RefundRejected, request::BadRequest};
 use serde_json::json;
 use tracing::{error, info};
 use wechatpay::api::Refusal;
@@ -262,7 +262,7 @@ impl Problem {
     pub(crate) const WECHATPAY_REFUSED: &str = "wechatpay_refused";
 
     /// WeChat Pay does not take the order, or did not.
-    pub fn wechatpay_refused(told: &RefusalTold) -> Self {
+    pub fn wechatpay_refused(told: &OrderRefusal) -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             Self::WECHATPAY_REFUSED,
@@ -384,47 +384,47 @@ impl From<BadRequest> for Problem {
     }
 }
 
-impl From<RefundRefused> for Problem {
-    fn from(refused: RefundRefused) -> Self {
+impl From<RefundRejected> for Problem {
+    fn from(refused: RefundRejected) -> Self {
         let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
         match refused {
-            RefundRefused::NotPaid => Self::new(
+            RefundRejected::NotPaid => Self::new(
                 StatusCode::CONFLICT,
                 "order_not_paid",
                 "Order not paid",
                 "The order has no payment that could be given back. POST .../close ends an unpaid order.",
             ),
-            RefundRefused::Exceeds { left_fen } => Self::new(
+            RefundRejected::Exceeds { left_fen } => Self::new(
                 unprocessable,
                 "refund_exceeds_payment",
                 "More than is left",
                 format!("Of the payment {left_fen} fen are left to be given back."),
             ),
-            RefundRefused::TooMany => Self::new(
+            RefundRejected::TooMany => Self::new(
                 unprocessable,
                 "refund_limit_reached",
                 "Too many refunds",
                 "WeChat Pay takes 50 refunds for an order, and the order had them. Pay the rest back by other means.",
             ),
-            RefundRefused::TooLate => Self::new(
+            RefundRejected::TooLate => Self::new(
                 unprocessable,
                 "refund_too_late",
                 "Too late",
                 "WeChat Pay takes refunds for 365 days after the payment. Pay it back by other means.",
             ),
-            RefundRefused::NeedsTwoPersons => Self::new(
+            RefundRejected::NeedsTwoPersons => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "refund_needs_two_persons",
                 "Two persons give this payment back",
                 "this payment came on top of the one that the order is paid by, and two different persons approve that such money goes back: in the console, on the page of the day on which it was paid",
             ),
-            RefundRefused::NoSuchPayment => Self::new(
+            RefundRejected::NoSuchPayment => Self::new(
                 unprocessable,
                 "no_such_payment",
                 "No such payment",
                 "The order has no parked payment of that transaction_id which could be given back. Leave it out to give back the order's own payment.",
             ),
-            RefundRefused::Released => Self::new(
+            RefundRejected::Released => Self::new(
                 unprocessable,
                 "refund_released",
                 "Given back another way",

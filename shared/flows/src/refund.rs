@@ -13,22 +13,23 @@ use adapters::{
     wechat_api::{Answered, NotSent, WechatApi},
 };
 use payments::{
-    due::{self, BALANCE_PAUSE_S, Due},
+    due::{self, BALANCE_PAUSE_S, NextCheck},
     ids::{ClientId, OrderNo, OutRefundNo, RefundId, RefundNo},
-    issue::{Answer, is_busy_or_broken},
-    journal::{Because, Cause, Subject},
+    issue::{CallOutcome, is_busy_or_broken},
+    journal::{Cause, ChangeContext, Subject},
     notice::UnreadableNotice,
     order::Order,
     refund::{
         self, ABNORMAL_AGAIN, Approval, ParkedState, PaymentKind, REDIRECTED, Refund, RefundChange,
-        RefundRefused, RefundState, SLOT_S, WantedRefund,
+        RefundRejected, RefundRequest, RefundState, SLOT_S,
     },
-    refund_decision::{self, Destination, Redirected},
+    refund_decision::{self, Destination, Redirection},
     refund_news::{
-        self, AfterRefusal, NewsStatus, ParkedRefund, RefundNews, RefundSettlement, judge_refusal,
+        self, RefundNews, RefundSettlement, RefundToPark, RefusalStep, ReportedRefundStatus,
+        judge_refusal,
     },
-    refund_wait::{self, NoEnd, Trouble, Wait},
-    settle::Change,
+    refund_wait::{self, OverdueStep, PendingAnswer, Trouble},
+    settle::OrderChange,
 };
 use tracing::{error, info, warn};
 use wechatpay::{
@@ -79,7 +80,7 @@ pub enum TakenOn {
     /// This client has no such order.
     NoOrder,
     /// The rules do not allow it.
-    Refused(RefundRefused),
+    Refused(RefundRejected),
 }
 
 /// What came of looking at a refund.
@@ -203,7 +204,7 @@ enum Asked {
     /// It knows the refund, and what it says of it cannot be read.
     Unreadable(UnreadableNotice),
     /// Nothing that could be settled.
-    Untold(NoEnd),
+    Untold(PendingAnswer),
 }
 
 impl Refunding {
@@ -224,7 +225,7 @@ impl Refunding {
         &self,
         client: &ClientId,
         order_no: &OrderNo,
-        wanted: &WantedRefund,
+        wanted: &RefundRequest,
         cause: &Cause,
         trace: &str,
     ) -> Result<TakenOn, RefundError> {
@@ -281,10 +282,10 @@ impl Refunding {
     async fn judge(
         &self,
         client: &ClientId,
-        wanted: &WantedRefund,
+        wanted: &RefundRequest,
         basis: RefundBasis,
-        because: &Because,
-    ) -> Result<Result<Change, TakenOn>, TableError> {
+        because: &ChangeContext,
+    ) -> Result<Result<OrderChange, TakenOn>, TableError> {
         let Some(order) = basis.order.filter(|order| order.client_id == *client) else {
             return Ok(Err(TakenOn::NoOrder));
         };
@@ -372,7 +373,7 @@ impl Refunding {
                     let noted = self.note_redirection(claimed, news.status).await?;
                     match &settled {
                         Settled::StillOpen => {
-                            let no_end = NoEnd::Processing;
+                            let no_end = PendingAnswer::Processing;
                             return self.without_end(&noted, &no_end, cause, trace).await;
                         }
                         Settled::AlreadyDone => say_who_is_needed(&noted),
@@ -474,7 +475,7 @@ impl Refunding {
     pub async fn retry(
         &self,
         of: &RefundOf<'_>,
-        decided: Option<&refund_decision::Decided>,
+        decided: Option<&refund_decision::DecidedBy>,
         cause: &Cause,
         trace: &str,
     ) -> Result<Decided, RefundError> {
@@ -522,7 +523,7 @@ impl Refunding {
     pub async fn release(
         &self,
         of: &RefundOf<'_>,
-        decided: &refund_decision::Decided,
+        decided: &refund_decision::DecidedBy,
         within: Duration,
         cause: &Cause,
         trace: &str,
@@ -579,7 +580,7 @@ impl Refunding {
         &self,
         of: &RefundOf<'_>,
         to: &AbnormalTo,
-        decided: &refund_decision::Decided,
+        decided: &refund_decision::DecidedBy,
         within: Duration,
         (cause, trace): (&Cause, &str),
     ) -> Result<Decided, RefundError> {
@@ -591,11 +592,11 @@ impl Refunding {
         &self,
         of: &RefundOf<'_>,
         to: &AbnormalTo,
-        decided: &refund_decision::Decided,
+        decided: &refund_decision::DecidedBy,
         within: Duration,
         (cause, trace): (&Cause, &str),
     ) -> Result<Decided, RefundError> {
-        let wanted = Redirected {
+        let wanted = Redirection {
             to: to.destination(),
             decided: decided.clone(),
             at: self.books.clock.now(),
@@ -610,7 +611,7 @@ impl Refunding {
         }
         // It may have been redirected before, without our hearing of it.
         match self.ask(&refund.out_refund_no, within / 4).await? {
-            Asked::News(news) if news.status == NewsStatus::Abnormal => {}
+            Asked::News(news) if news.status == ReportedRefundStatus::Abnormal => {}
             Asked::News(news) => {
                 let refund = self.after_news(of, &news, refund, cause, trace).await?;
                 // Sent on in WeChat Pay's console, say: nobody has to decide about it for now.
@@ -631,7 +632,7 @@ impl Refunding {
         let [host, _] = self.wechat.hosts();
         let Answered { answer, request_id } = self.wechat.call(&call, host, within / 2).await?;
         match answer {
-            Answer::Done(answer) => match RefundNews::try_from(answer) {
+            CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
                 Ok(news) => {
                     let news = news.told_under(request_id);
                     let refund = self.after_news(of, &news, refund, cause, trace).await?;
@@ -643,20 +644,20 @@ impl Refunding {
                     Ok(Decided::Unknown)
                 }
             },
-            Answer::Unreadable(unreadable) => {
+            CallOutcome::Unreadable(unreadable) => {
                 say_unreadable(&refund, &UnreadableNotice::Answer(unreadable));
                 Ok(Decided::Unknown)
             }
             // A person asks, and is told at once.
-            Answer::Refused(refusal) => match judge_refusal(&refusal, i64::MAX) {
-                AfterRefusal::Refuse { .. } | AfterRefusal::Pause => {
+            CallOutcome::Refused(refusal) => match judge_refusal(&refusal, i64::MAX) {
+                RefusalStep::Refuse { .. } | RefusalStep::Pause => {
                     let refused = (refusal, within / 4);
                     self.not_taken(of, &wanted, refused, cause, trace).await
                 }
                 // A 5xx or 429, signed or not, may have been carried out.
-                AfterRefusal::Later => Ok(Decided::Unknown),
+                RefusalStep::Later => Ok(Decided::Unknown),
             },
-            Answer::Unknown(_) => Ok(Decided::Unknown),
+            CallOutcome::Unknown(_) => Ok(Decided::Unknown),
         }
     }
 
@@ -696,7 +697,7 @@ impl Refunding {
     async fn write_redirected(
         &self,
         of: &RefundOf<'_>,
-        wanted: &Redirected,
+        wanted: &Redirection,
         cause: &Cause,
         trace: &str,
     ) -> Result<Result<Refund, Decided>, RefundError> {
@@ -734,7 +735,7 @@ impl Refunding {
     async fn not_taken(
         &self,
         of: &RefundOf<'_>,
-        wanted: &Redirected,
+        wanted: &Redirection,
         (refusal, within): (Refusal, Duration),
         cause: &Cause,
         trace: &str,
@@ -752,7 +753,7 @@ impl Refunding {
                 break;
             }
             match self.ask(&refund.out_refund_no, left).await? {
-                Asked::News(news) if news.status == NewsStatus::Abnormal => {}
+                Asked::News(news) if news.status == ReportedRefundStatus::Abnormal => {}
                 Asked::News(news) => {
                     let refund = self.after_news(of, &news, refund, cause, trace).await?;
                     return Ok(redirected_before(refund, wanted));
@@ -800,7 +801,7 @@ impl Refunding {
     pub async fn payer_paid(
         &self,
         of: &RefundOf<'_>,
-        decided: &refund_decision::Decided,
+        decided: &refund_decision::DecidedBy,
         cause: &Cause,
         trace: &str,
     ) -> Result<Decided, RefundError> {
@@ -862,7 +863,7 @@ impl Refunding {
         let Answered { answer, request_id } =
             self.wechat.call(&claimed.request(), host, within).await?;
         let refusal = match answer {
-            Answer::Done(answer) => match RefundNews::try_from(answer) {
+            CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
                 Ok(news) => {
                     let which = Which::Ours(refund_no);
                     let news = news.told_under(request_id);
@@ -871,16 +872,16 @@ impl Refunding {
                 }
                 Err(unreadable) => return self.note_unreadable(claimed, &unreadable).await,
             },
-            Answer::Unreadable(unreadable) => {
+            CallOutcome::Unreadable(unreadable) => {
                 let unreadable = UnreadableNotice::Answer(unreadable);
                 return self.note_unreadable(claimed, &unreadable).await;
             }
             // Whether it was accepted is not known: the next look asks first.
-            Answer::Unknown(_) => return Ok(Driven::Unanswered),
-            Answer::Refused(refusal) => refusal,
+            CallOutcome::Unknown(_) => return Ok(Driven::Unanswered),
+            CallOutcome::Refused(refusal) => refusal,
         };
         match judge_refusal(&refusal, self.waits_s(claimed)) {
-            AfterRefusal::Later => {
+            RefusalStep::Later => {
                 self.note_delay(claimed, &refusal).await?;
                 Ok(if is_busy_or_broken(&refusal) {
                     Driven::Unanswered
@@ -888,7 +889,7 @@ impl Refunding {
                     Driven::Open
                 })
             }
-            AfterRefusal::Pause => {
+            RefusalStep::Pause => {
                 let until = UnixSeconds(now.0.saturating_add(BALANCE_PAUSE_S));
                 error!(
                     order_no = order_no.as_str(),
@@ -908,7 +909,7 @@ impl Refunding {
                     .await?;
                 Ok(Driven::Open)
             }
-            AfterRefusal::Refuse { code } => {
+            RefusalStep::Refuse { code } => {
                 let refused = (code, refusal.request_id.as_ref());
                 self.refuse(claimed, refused, within, cause, trace).await
             }
@@ -920,8 +921,8 @@ impl Refunding {
         &self,
         claimed: &Refund,
         trouble: &str,
-        next: Due,
-        because: &Because,
+        next: NextCheck,
+        because: &ChangeContext,
     ) -> Result<(), RefundError> {
         let rests_already = claimed.trouble.as_deref().is_some_and(is_low_balance);
         // What a person is told of an overdue refund stays.
@@ -1057,9 +1058,11 @@ impl Refunding {
         trace: &str,
     ) -> Result<Driven, RefundError> {
         match self.ask(&claimed.out_refund_no, within).await? {
-            Asked::Untold(NoEnd::Unanswered) => return Ok(Driven::Unanswered),
+            Asked::Untold(PendingAnswer::Unanswered) => return Ok(Driven::Unanswered),
             // The next look asks again, and says so if that lasts.
-            Asked::Untold(NoEnd::Refused(_) | NoEnd::Processing) => return Ok(Driven::Open),
+            Asked::Untold(PendingAnswer::Refused(_) | PendingAnswer::Processing) => {
+                return Ok(Driven::Open);
+            }
             Asked::Unreadable(unreadable) => {
                 return self.known_unread(claimed, &unreadable, cause, trace).await;
             }
@@ -1087,7 +1090,7 @@ impl Refunding {
         &self,
         claimed: &Refund,
         to: &RefundState,
-        because: &Because,
+        because: &ChangeContext,
     ) -> Result<Option<(HasMoved, Refund)>, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
@@ -1117,26 +1120,28 @@ impl Refunding {
         };
         let Answered { answer, request_id } = self.wechat.call_either(&query, within).await?;
         Ok(match answer {
-            Answer::Done(answer) => match RefundNews::try_from(answer) {
+            CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
                 Ok(news) => Asked::News(Box::new(news.told_under(request_id))),
                 Err(unreadable) => Asked::Unreadable(unreadable),
             },
-            Answer::Unreadable(unreadable) => {
+            CallOutcome::Unreadable(unreadable) => {
                 Asked::Unreadable(UnreadableNotice::Answer(unreadable))
             }
-            Answer::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
+            CallOutcome::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
                 Asked::NotThere(request_id)
             }
-            Answer::Refused(refusal) if !is_busy_or_broken(&refusal) => {
+            CallOutcome::Refused(refusal) if !is_busy_or_broken(&refusal) => {
                 // Some proxy's page has no code.
                 let code = if refusal.raw_code.is_empty() {
                     format!("HTTP_{}", refusal.status)
                 } else {
                     refusal.raw_code
                 };
-                Asked::Untold(NoEnd::Refused(code))
+                Asked::Untold(PendingAnswer::Refused(code))
             }
-            Answer::Refused(_) | Answer::Unknown(_) => Asked::Untold(NoEnd::Unanswered),
+            CallOutcome::Refused(_) | CallOutcome::Unknown(_) => {
+                Asked::Untold(PendingAnswer::Unanswered)
+            }
         })
     }
 
@@ -1144,7 +1149,7 @@ impl Refunding {
     async fn without_end(
         &self,
         claimed: &Refund,
-        no_end: &NoEnd,
+        no_end: &PendingAnswer,
         cause: &Cause,
         trace: &str,
     ) -> Result<Driven, RefundError> {
@@ -1156,16 +1161,18 @@ impl Refunding {
             None => Ok(()),
         };
         match refund_wait::judge(claimed, no_end, self.books.clock.now()) {
-            Wait::Goes => {}
-            Wait::Tell => say_who_is_needed(claimed),
-            Wait::Note(trouble) => note(Some(&trouble)).await?,
-            Wait::Forget => note(None).await?,
-            Wait::Overdue(trouble) => self.mark(claimed, Some(&trouble), cause, trace).await?,
-            Wait::Cleared => self.mark(claimed, None, cause, trace).await?,
+            OverdueStep::Goes => {}
+            OverdueStep::Tell => say_who_is_needed(claimed),
+            OverdueStep::Note(trouble) => note(Some(&trouble)).await?,
+            OverdueStep::Forget => note(None).await?,
+            OverdueStep::Overdue(trouble) => {
+                self.mark(claimed, Some(&trouble), cause, trace).await?
+            }
+            OverdueStep::Cleared => self.mark(claimed, None, cause, trace).await?,
         }
         Ok(match no_end {
-            NoEnd::Unanswered => Driven::Unanswered,
-            NoEnd::Processing | NoEnd::Refused(_) => Driven::Open,
+            PendingAnswer::Unanswered => Driven::Unanswered,
+            PendingAnswer::Processing | PendingAnswer::Refused(_) => Driven::Open,
         })
     }
 
@@ -1302,7 +1309,7 @@ impl Refunding {
     /// Keeps a refund for a person, and says so each time until somebody has decided.
     async fn park(
         &self,
-        parked: &ParkedRefund,
+        parked: &RefundToPark,
         told_under: Option<&RequestId>,
         cause: &Cause,
     ) -> Result<(), TableError> {
@@ -1379,14 +1386,16 @@ impl Refunding {
     async fn note_redirection(
         &self,
         claimed: &Refund,
-        status: NewsStatus,
+        status: ReportedRefundStatus,
     ) -> Result<Refund, RefundError> {
         let is_sent_on = claimed.is_redirected() || claimed.redirected.is_some();
         let trouble = match (&claimed.state, status) {
-            (RefundState::Abnormal, NewsStatus::Processing) if !claimed.is_redirected() => {
+            (RefundState::Abnormal, ReportedRefundStatus::Processing)
+                if !claimed.is_redirected() =>
+            {
                 REDIRECTED
             }
-            (RefundState::Abnormal, NewsStatus::Abnormal) if is_sent_on => ABNORMAL_AGAIN,
+            (RefundState::Abnormal, ReportedRefundStatus::Abnormal) if is_sent_on => ABNORMAL_AGAIN,
             (_, _) => return Ok(claimed.clone()),
         };
         let is_noted = match claimed.due {
@@ -1411,7 +1420,7 @@ impl Refunding {
 
 /// When WeChat Pay is told once more of a decision that is on record already; `None` when this one
 /// is not. Which card of the payer's a decision named is not kept, so that one is never the same.
-fn told_again_at(refund: &Refund, wanted: &Redirected, now: UnixSeconds) -> Option<UnixSeconds> {
+fn told_again_at(refund: &Refund, wanted: &Redirection, now: UnixSeconds) -> Option<UnixSeconds> {
     let known = refund.redirected.as_ref()?;
     let is_on_record = refund.state == RefundState::Abnormal
         && refund.is_redirected()
@@ -1422,7 +1431,7 @@ fn told_again_at(refund: &Refund, wanted: &Redirected, now: UnixSeconds) -> Opti
 
 /// Why a refund cannot be sent on as it stands, if it cannot: it is not abnormal, or somebody else
 /// may be sending it on.
-fn cannot_be_redirected(refund: &Refund, wanted: &Redirected) -> Option<Decided> {
+fn cannot_be_redirected(refund: &Refund, wanted: &Redirection) -> Option<Decided> {
     if refund.state != RefundState::Abnormal || refund.refund_id.is_none() {
         return Some(redirected_before(refund.clone(), wanted));
     }
@@ -1432,7 +1441,7 @@ fn cannot_be_redirected(refund: &Refund, wanted: &Redirected) -> Option<Decided>
 
 /// What is answered of a refund that was sent on before, or got on by itself: the same decision
 /// once more, whose answer was lost or whose twin was faster, has been carried out.
-fn redirected_before(refund: Refund, wanted: &Redirected) -> Decided {
+fn redirected_before(refund: Refund, wanted: &Redirection) -> Decided {
     let known = refund.redirected.as_ref();
     // Which card of the payer's a decision named is not kept: another one would look the same.
     let is_told_apart = wanted.to == Destination::Merchant;

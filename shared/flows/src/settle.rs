@@ -2,10 +2,10 @@
 
 use adapters::{order_table::Kept, order_table::TableError};
 use payments::{
-    journal::{Because, Cause},
+    journal::{Cause, ChangeContext},
     notice::TradeNotice,
     order::Order,
-    settle::{self, Change, MerchantFacts, Parked, Settlement},
+    settle::{self, MerchantFacts, OrderChange, PaymentToPark, Settlement},
 };
 use tracing::error;
 use wechatpay::RequestId;
@@ -35,7 +35,7 @@ pub enum Settled {
 }
 
 /// What news does to an order.
-type Judge = fn(&Order, &MerchantFacts, &TradeNotice, &Because) -> Settlement;
+type Judge = fn(&Order, &MerchantFacts, &TradeNotice, &ChangeContext) -> Settlement;
 
 impl Settling {
     /// Settles into these books.
@@ -119,9 +119,9 @@ impl Settling {
     /// earlier telling. Only rare changes are looked up.
     async fn with_what_is_kept(
         &self,
-        change: Change,
-        because: &Because,
-    ) -> Result<Change, TableError> {
+        change: OrderChange,
+        because: &ChangeContext,
+    ) -> Result<OrderChange, TableError> {
         let Self(books) = self;
         let named = match (&change.parked, change.books()) {
             (Some(parked), _) => parked.transaction_id.clone(),
@@ -140,8 +140,8 @@ impl Settling {
     async fn park(
         &self,
         order: Option<&Order>,
-        parked: &Parked,
-        because: &Because,
+        parked: &PaymentToPark,
+        because: &ChangeContext,
     ) -> Result<Option<Kept>, TableError> {
         let Self(books) = self;
         let Some(order) = order else {
@@ -157,12 +157,12 @@ impl Settling {
         if kept.is_some() {
             return Ok(kept);
         }
-        let change = Change::to_park(order, parked.clone(), because);
+        let change = OrderChange::to_park(order, parked.clone(), because);
         Ok(books.write(&change).await?.then_some(Kept::Waiting))
     }
 }
 
-fn waiting(parked: &Parked) -> Settled {
+fn waiting(parked: &PaymentToPark) -> Settled {
     Settled::Parked {
         what_to_do: parked.reason.to_string(),
         notice_id: parked.notice_id(),
@@ -170,7 +170,7 @@ fn waiting(parked: &Parked) -> Settled {
 }
 
 /// Says that money waits for a person, each time until somebody has decided.
-fn say(parked: &Parked, told_under: Option<&RequestId>, kept: Kept) {
+fn say(parked: &PaymentToPark, told_under: Option<&RequestId>, kept: Kept) {
     if kept == Kept::Waiting {
         error!(
             order_no = parked.order_no.as_str(),

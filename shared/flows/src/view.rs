@@ -4,9 +4,9 @@ use http::{HeaderName, Response, StatusCode, header, header::HeaderValue};
 use payments::{
     ids::OrderNo,
     journal::Event,
-    order::{Order, OrderState, RefusalTold},
+    order::{Order, OrderRefusal, OrderState},
     refund::{Refund, RefundState},
-    refund_decision::Decided,
+    refund_decision::DecidedBy,
     webhook::{GoneRun, LastAnswer},
 };
 use serde_json::{Map, Value, json};
@@ -71,7 +71,7 @@ pub fn order(order: &Order, now: UnixSeconds) -> Value {
 }
 
 /// Why an order is rejected, in the words of the 422 that its client was answered with, or would have been.
-fn rejection(told: &RefusalTold) -> Value {
+fn rejection(told: &OrderRefusal) -> Value {
     json!({
         "code": Problem::WECHATPAY_REFUSED,
         "detail": told.detail(),
@@ -117,7 +117,7 @@ pub fn refund(refund: &Refund, paused_until: Option<UnixSeconds>) -> Value {
     if let Some(paid) = &refund.payer_paid {
         put("payer_paid", Value::Object(decided(&paid.decided, paid.at)));
     }
-    if let Some(Decided { who, why }) = &refund.decided {
+    if let Some(DecidedBy { who, why }) = &refund.decided {
         put("released", json!({"who": who, "why": why}));
     }
     if let Some(trouble) = &refund.trouble {
@@ -133,7 +133,7 @@ pub fn refund(refund: &Refund, paused_until: Option<UnixSeconds>) -> Value {
 }
 
 /// Who decided, why and when.
-fn decided(Decided { who, why }: &Decided, at: UnixSeconds) -> Map<String, Value> {
+fn decided(DecidedBy { who, why }: &DecidedBy, at: UnixSeconds) -> Map<String, Value> {
     Map::from_iter([
         ("who".to_owned(), json!(who)),
         ("why".to_owned(), json!(why)),

@@ -6,13 +6,13 @@ use wechatpay::{
 };
 
 use crate::{
-    issue::Answer,
+    issue::CallOutcome,
     order::{Order, OrderState},
 };
 
 /// Whether an order can be closed as it stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Closable {
+pub enum CloseEligibility {
     /// Yes: it goes to `closing` first.
     Open,
     /// It is being closed.
@@ -24,21 +24,21 @@ pub enum Closable {
 }
 
 /// Judges whether an order can be closed.
-pub fn judge_order(order: &Order) -> Closable {
+pub fn judge_order(order: &Order) -> CloseEligibility {
     match &order.state {
-        OrderState::Reserved | OrderState::AwaitingPayment(_) => Closable::Open,
-        OrderState::Closing => Closable::Closing,
-        OrderState::Closed | OrderState::Rejected(_) => Closable::Over,
+        OrderState::Reserved | OrderState::AwaitingPayment(_) => CloseEligibility::Open,
+        OrderState::Closing => CloseEligibility::Closing,
+        OrderState::Closed | OrderState::Rejected(_) => CloseEligibility::Over,
         OrderState::Paid(_)
         | OrderState::PartiallyRefunded(_)
         | OrderState::Refunded(_)
-        | OrderState::PaidAfterClose(_) => Closable::Paid,
+        | OrderState::PaidAfterClose(_) => CloseEligibility::Paid,
     }
 }
 
 /// What to do after WeChat Pay was asked to close.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AfterClose {
+pub enum CloseStep {
     /// It is closed there: close it here.
     Closed,
     /// Ask how it stands: it may have been paid a moment before (section 5.5).
@@ -48,23 +48,25 @@ pub enum AfterClose {
 }
 
 /// Judges the answer to a close that was sent at `asked_at`, of an order as it was read before that.
-pub fn judge_answer(order: &Order, asked_at: UnixSeconds, answer: &Answer<()>) -> AfterClose {
+pub fn judge_answer(order: &Order, asked_at: UnixSeconds, answer: &CallOutcome<()>) -> CloseStep {
     match answer {
-        Answer::Done(()) => AfterClose::Closed,
-        Answer::Refused(Refusal {
+        CallOutcome::Done(()) => CloseStep::Closed,
+        CallOutcome::Refused(Refusal {
             code: ErrorCode::OrderNotExist,
             ..
         }) => {
             // An error answer is not signed; that WeChat Pay has the order was. Nothing is closed on such a word alone.
             if order.issued {
-                AfterClose::Ask
+                CloseStep::Ask
             } else if asked_at.0 < nobody_is_making_it_from(order).0 {
-                AfterClose::Wait
+                CloseStep::Wait
             } else {
-                AfterClose::Closed
+                CloseStep::Closed
             }
         }
-        Answer::Refused(_) | Answer::Unreadable(_) | Answer::Unknown(_) => AfterClose::Ask,
+        CallOutcome::Refused(_) | CallOutcome::Unreadable(_) | CallOutcome::Unknown(_) => {
+            CloseStep::Ask
+        }
     }
 }
 
@@ -80,12 +82,12 @@ const ARRIVES_WITHIN_S: i64 = 60;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{order::Attempt, settle::tests::order};
+    use crate::{order::IssueLease, settle::tests::order};
 
     const NOW: UnixSeconds = UnixSeconds(1_000_000);
 
-    fn refused(status: u16, code: &str) -> Answer<()> {
-        Answer::Refused(Refusal::read(
+    fn refused(status: u16, code: &str) -> CallOutcome<()> {
+        CallOutcome::Refused(Refusal::read(
             status,
             format!(r#"{{"code":"{code}"}}"#).as_bytes(),
         ))
@@ -95,16 +97,16 @@ mod tests {
     fn an_order_that_wechat_does_not_know_is_closed_only_when_nobody_can_be_making_it() {
         let mut order = order(OrderState::Closing);
         let unknown = refused(404, "ORDER_NOT_EXIST");
-        order.attempt = Attempt::first("a".into(), NOW);
-        assert_eq!(judge_answer(&order, NOW, &unknown), AfterClose::Wait);
-        let given_up = UnixSeconds(NOW.0 + Attempt::LEASE_S);
-        assert_eq!(judge_answer(&order, given_up, &unknown), AfterClose::Wait);
+        order.attempt = IssueLease::first("a".into(), NOW);
+        assert_eq!(judge_answer(&order, NOW, &unknown), CloseStep::Wait);
+        let given_up = UnixSeconds(NOW.0 + IssueLease::LEASE_S);
+        assert_eq!(judge_answer(&order, given_up, &unknown), CloseStep::Wait);
         let later = UnixSeconds(given_up.0 + ARRIVES_WITHIN_S);
-        assert_eq!(judge_answer(&order, later, &unknown), AfterClose::Closed);
-        order.attempt = Attempt::none("a".into());
+        assert_eq!(judge_answer(&order, later, &unknown), CloseStep::Closed);
+        order.attempt = IssueLease::none("a".into());
         assert_eq!(
             judge_answer(&order, NOW, &unknown),
-            AfterClose::Closed,
+            CloseStep::Closed,
             "nobody ever set out to make it"
         );
     }
@@ -114,24 +116,24 @@ mod tests {
         let mut order = order(OrderState::Closing);
         order.issued = true;
         let unknown = refused(404, "ORDER_NOT_EXIST");
-        assert_eq!(judge_answer(&order, NOW, &unknown), AfterClose::Ask);
+        assert_eq!(judge_answer(&order, NOW, &unknown), CloseStep::Ask);
     }
 
     #[test]
     fn whatever_is_no_success_leads_to_a_question() {
         let order = order(OrderState::Closing);
         assert_eq!(
-            judge_answer(&order, NOW, &Answer::Done(())),
-            AfterClose::Closed
+            judge_answer(&order, NOW, &CallOutcome::Done(())),
+            CloseStep::Closed
         );
         for answer in [
             refused(400, "ORDERPAID"),
             refused(403, "TRADE_ERROR"),
             refused(403, "RULE_LIMIT"),
             refused(500, "SYSTEM_ERROR"),
-            Answer::Unknown("time-out".into()),
+            CallOutcome::Unknown("time-out".into()),
         ] {
-            assert_eq!(judge_answer(&order, NOW, &answer), AfterClose::Ask);
+            assert_eq!(judge_answer(&order, NOW, &answer), CloseStep::Ask);
         }
     }
 }

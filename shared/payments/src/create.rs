@@ -18,7 +18,7 @@ use crate::{
 
 /// What is fixed for a deployment and goes into every order.
 #[derive(Clone, Debug)]
-pub struct Merchant {
+pub struct MerchantProfile {
     /// The merchant number.
     pub mchid: String,
     /// The appids that orders may be made for; the first is the default.
@@ -33,16 +33,16 @@ pub struct CreateOrder {
     /// The order's number: the caller's own, or derived from its `Idempotency-Key`.
     pub order_no: OrderNo,
     /// Who pays, if the client says so: for the submit guard only, which WeChat Pay is not told of.
-    pub payer: Option<Payer>,
+    pub payer: Option<PayerKey>,
     /// The rest, whose every value counts for the fingerprint.
-    pub terms: Terms,
+    pub terms: OrderTerms,
 }
 
 /// Somebody who pays, in the client's own words or by openid. No two orders of one payer are submitted at the same moment.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Payer(String);
+pub struct PayerKey(String);
 
-impl Payer {
+impl PayerKey {
     /// How long one submission may hold up the next one of the same payer, in seconds: longer than any request takes, which
     /// is as long as the gateway waits for one. It is free again as soon as the request is answered.
     pub const HOLDS_S: i64 = 30;
@@ -56,7 +56,7 @@ impl Payer {
 
 /// The terms of an order: everything that makes a repeat a repeat.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Terms {
+pub struct OrderTerms {
     /// Where the payer pays.
     pub product: Product,
     /// What is to be paid.
@@ -89,7 +89,7 @@ pub struct H5Payer {
 /// The JSON of the request, as it comes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+struct CreateOrderJson {
     order_no: Option<String>,
     product: String,
     amount_fen: i64,
@@ -119,9 +119,9 @@ impl CreateOrder {
         body: &[u8],
         idempotency_key: Option<&str>,
         client: &ClientId,
-        merchant: &Merchant,
+        merchant: &MerchantProfile,
     ) -> Result<Self, BadRequest> {
-        let wire: Wire = strict_json::read(body, Null::Refused)?;
+        let wire: CreateOrderJson = strict_json::read(body, Null::Refused)?;
         let key = idempotency_key.map(IdempotencyKey::parse).transpose()?;
         let order_no = match (&wire.order_no, key) {
             (Some(number), _) => {
@@ -136,7 +136,7 @@ impl CreateOrder {
                 "must be one of native, jsapi, mini_program, app, h5",
             )
         })?;
-        let terms = Terms {
+        let terms = OrderTerms {
             product,
             amount: Fen::new(wire.amount_fen).ok_or_else(|| {
                 bad(
@@ -171,7 +171,7 @@ impl CreateOrder {
     }
 
     /// The body for WeChat Pay's prepay call, with an absolute `time_expire`, so that it can be sent again byte for byte.
-    pub fn prepay_body(&self, merchant: &Merchant, expires_at: UnixSeconds) -> PrepayBody {
+    pub fn prepay_body(&self, merchant: &MerchantProfile, expires_at: UnixSeconds) -> PrepayBody {
         let terms = &self.terms;
         PrepayBody {
             appid: terms.appid.clone(),
@@ -202,7 +202,7 @@ impl CreateOrder {
     }
 }
 
-impl Terms {
+impl OrderTerms {
     /// The digest by which a repeat is told from another request under the same number.
     pub fn fingerprint(&self) -> Fingerprint {
         fingerprint(self)
@@ -246,15 +246,15 @@ fn openid(product: Product, openid: Option<&str>) -> Result<Option<String>, BadR
 }
 
 /// The client's own word for the payer, else the openid. The kinds do not meet: an openid cannot be passed off as the other.
-fn payer(payer_id: Option<String>, openid: Option<&str>) -> Result<Option<Payer>, BadRequest> {
+fn payer(payer_id: Option<String>, openid: Option<&str>) -> Result<Option<PayerKey>, BadRequest> {
     match payer_id {
         Some(id)
             if (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) =>
         {
-            Ok(Some(Payer(format!("id:{id}"))))
+            Ok(Some(PayerKey(format!("id:{id}"))))
         }
         Some(_) => Err(bad("payer_id", "must be 1 to 64 visible ASCII characters")),
-        None => Ok(openid.map(|openid| Payer(format!("openid:{openid}")))),
+        None => Ok(openid.map(|openid| PayerKey(format!("openid:{openid}")))),
     }
 }
 
@@ -326,8 +326,8 @@ mod tests {
 
     use super::*;
 
-    fn merchant() -> Merchant {
-        Merchant {
+    fn merchant() -> MerchantProfile {
+        MerchantProfile {
             mchid: "1900000001".into(),
             appids: vec!["wxa".into(), "wxb".into()],
             notify_url: "https://pay.example/v1/callbacks/wechatpay".into(),

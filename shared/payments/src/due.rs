@@ -13,7 +13,7 @@ use crate::{
 
 /// The place of an order or a refund in the sparse index of what is due.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Due {
+pub struct NextCheck {
     /// Which part of the index (0 to [`PARTS`] less one).
     pub shard: u8,
     /// When.
@@ -36,7 +36,7 @@ pub const PARTS: u8 = 2 * SHARDS + CLOSING_PARTS + REFUND_PARTS;
 
 /// Why something is due. Each reason has parts of the index of its own: what is urgent is found at once, however much else is due.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Reason {
+pub enum CheckKind {
     /// A refund is to be sent or asked about.
     Refund,
     /// A reserved order: whoever was to get its prepay value may have died.
@@ -47,7 +47,7 @@ pub enum Reason {
     Look,
 }
 
-impl Reason {
+impl CheckKind {
     /// All of them, the most urgent first.
     pub const ALL: [Self; 4] = [Self::Refund, Self::Recovery, Self::Closing, Self::Look];
 
@@ -131,7 +131,7 @@ pub const BALANCE_PAUSE_S: i64 = 600;
 
 /// When an order that has, or is about to have, `state` is looked at next, given that it was looked at or written at `now`;
 /// `None` when nothing more can happen to it by itself.
-pub fn order_look(order: &Order, state: &OrderState, now: UnixSeconds) -> Option<Due> {
+pub fn order_look(order: &Order, state: &OrderState, now: UnixSeconds) -> Option<NextCheck> {
     let at = match state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) => {
             let by_age = step(&ORDER_LADDER_S, order.created_at, now);
@@ -156,7 +156,7 @@ pub fn order_look(order: &Order, state: &OrderState, now: UnixSeconds) -> Option
 
 /// When an order is looked at again whose look came to nothing for a reason that passes: WeChat Pay did not answer, say. `None` when
 /// it is due by then as it is, or no more. `order` is as the table has it.
-pub fn order_again(order: &Order, now: UnixSeconds) -> Option<Due> {
+pub fn order_again(order: &Order, now: UnixSeconds) -> Option<NextCheck> {
     let held = order.due?;
     let soon = now.0.saturating_add(AGAIN_S);
     let at = if order.state == OrderState::Closing || is_over(order, now) {
@@ -170,21 +170,21 @@ pub fn order_again(order: &Order, now: UnixSeconds) -> Option<Due> {
 }
 
 /// The same for a refund.
-pub fn refund_again(refund: &Refund, now: UnixSeconds) -> Option<Due> {
+pub fn refund_again(refund: &Refund, now: UnixSeconds) -> Option<NextCheck> {
     let held = refund.due?;
     let at = now.0.saturating_add(REFUND_AGAIN_S);
     (at < held.at.0).then(|| on(&refund.order_no, at))
 }
 
 /// The place of an order that is looked at then; `None` when nothing can happen to it by itself.
-fn order_due(order: &Order, state: &OrderState, at: i64) -> Option<Due> {
+fn order_due(order: &Order, state: &OrderState, at: i64) -> Option<NextCheck> {
     let reason = match state {
-        OrderState::Closing => Reason::Closing,
+        OrderState::Closing => CheckKind::Closing,
         OrderState::Reserved | OrderState::AwaitingPayment(_) if closes_at(order).0 <= at => {
-            Reason::Closing
+            CheckKind::Closing
         }
-        OrderState::Reserved => Reason::Recovery,
-        OrderState::AwaitingPayment(_) => Reason::Look,
+        OrderState::Reserved => CheckKind::Recovery,
+        OrderState::AwaitingPayment(_) => CheckKind::Look,
         OrderState::PaidAfterClose(_)
         | OrderState::Paid(_)
         | OrderState::PartiallyRefunded(_)
@@ -192,7 +192,7 @@ fn order_due(order: &Order, state: &OrderState, at: i64) -> Option<Due> {
         | OrderState::Closed
         | OrderState::Rejected(_) => return None,
     };
-    Some(Due {
+    Some(NextCheck {
         shard: reason.part(&order.order_no),
         at: UnixSeconds(at),
     })
@@ -209,7 +209,7 @@ pub fn is_over(order: &Order, now: UnixSeconds) -> bool {
 }
 
 /// When a refund that has, or is about to have, `state` is looked at next; `None` when nothing more can happen to it by itself.
-pub fn refund_look(refund: &Refund, state: &RefundState, now: UnixSeconds) -> Option<Due> {
+pub fn refund_look(refund: &Refund, state: &RefundState, now: UnixSeconds) -> Option<NextCheck> {
     let at = match state {
         RefundState::Reserved | RefundState::Processing => {
             step(&REFUND_LADDER_S, refund.slot_at, now)
@@ -227,15 +227,15 @@ pub fn refund_look(refund: &Refund, state: &RefundState, now: UnixSeconds) -> Op
 
 /// When a refund goes on that met another one of its order, which holds the order's minute until then. Those that wait for the same
 /// moment are spread over the seconds after it, each by its own number.
-pub fn after_another(refund: &Refund, until: UnixSeconds) -> Due {
+pub fn after_another(refund: &Refund, until: UnixSeconds) -> NextCheck {
     let spread_s = i64::from(shard_of_text(refund.out_refund_no.as_str()));
     on(&refund.order_no, until.0.saturating_add(spread_s))
 }
 
 /// The place of a refund of this order that is looked at then.
-pub fn on(order_no: &OrderNo, at: i64) -> Due {
-    Due {
-        shard: Reason::Refund.part(order_no),
+pub fn on(order_no: &OrderNo, at: i64) -> NextCheck {
+    NextCheck {
+        shard: CheckKind::Refund.part(order_no),
         at: UnixSeconds(at),
     }
 }
@@ -267,7 +267,7 @@ mod tests {
     use crate::{
         ids::RefundNo,
         refund::{PaymentKind, tests::refund},
-        refund_decision::Decided,
+        refund_decision::DecidedBy,
         settle::tests::{awaiting, order},
     };
 
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(look(&closed), None, "its client is told, and asks anew");
         for owed in [second, late] {
             let decided = Refund {
-                decided: Some(Decided {
+                decided: Some(DecidedBy {
                     who: "Li".into(),
                     why: "paid in cash".into(),
                 }),
@@ -360,18 +360,21 @@ mod tests {
         }
     }
 
-    fn reason(due: Due) -> Reason {
-        let has = |reason: &Reason| reason.parts().any(|part| part == due.shard);
-        Reason::ALL.into_iter().find(has).unwrap()
+    fn reason(due: NextCheck) -> CheckKind {
+        let has = |reason: &CheckKind| reason.parts().any(|part| part == due.shard);
+        CheckKind::ALL.into_iter().find(has).unwrap()
     }
 
     #[test]
     fn each_reason_has_parts_of_its_own_and_looks_have_those_of_earlier_versions() {
-        let mut parts: Vec<u8> = Reason::ALL.into_iter().flat_map(Reason::parts).collect();
+        let mut parts: Vec<u8> = CheckKind::ALL
+            .into_iter()
+            .flat_map(CheckKind::parts)
+            .collect();
         parts.sort_unstable();
         assert_eq!(parts, (0..PARTS).collect::<Vec<u8>>());
         assert_eq!(
-            Reason::Look.parts().collect::<Vec<u8>>(),
+            CheckKind::Look.parts().collect::<Vec<u8>>(),
             (0..16).collect::<Vec<u8>>()
         );
     }
@@ -382,21 +385,21 @@ mod tests {
         order.expires_at = UnixSeconds(order.created_at.0 + 400);
         let at = |age_s| UnixSeconds(order.created_at.0 + age_s);
         for (state, age_s, expected) in [
-            (OrderState::Reserved, 0, Reason::Recovery),
-            (OrderState::Reserved, 300, Reason::Closing),
-            (OrderState::Reserved, 500, Reason::Closing),
-            (awaiting(), 0, Reason::Look),
-            (awaiting(), 300, Reason::Closing),
-            (awaiting(), 500, Reason::Closing),
-            (OrderState::Closing, 0, Reason::Closing),
+            (OrderState::Reserved, 0, CheckKind::Recovery),
+            (OrderState::Reserved, 300, CheckKind::Closing),
+            (OrderState::Reserved, 500, CheckKind::Closing),
+            (awaiting(), 0, CheckKind::Look),
+            (awaiting(), 300, CheckKind::Closing),
+            (awaiting(), 500, CheckKind::Closing),
+            (OrderState::Closing, 0, CheckKind::Closing),
         ] {
             let due = order_look(&order, &state, at(age_s)).unwrap();
             assert_eq!(reason(due), expected, "{state:?} at {age_s}");
         }
         let refund = refund(RefundState::Processing);
         let due = refund_look(&refund, &refund.state, at(0)).unwrap();
-        assert_eq!(reason(due), Reason::Refund);
-        assert_eq!(reason(after_another(&refund, at(0))), Reason::Refund);
+        assert_eq!(reason(due), CheckKind::Refund);
+        assert_eq!(reason(after_another(&refund, at(0))), CheckKind::Refund);
     }
 
     #[test]
@@ -406,7 +409,7 @@ mod tests {
         let now = UnixSeconds(order.created_at.0 + 1_800);
         order.due = order_look(&order, &order.state, now);
         let again = order_again(&order, now).unwrap();
-        assert_eq!((again.at.0 - now.0, reason(again)), (30, Reason::Look));
+        assert_eq!((again.at.0 - now.0, reason(again)), (30, CheckKind::Look));
         order.due = Some(again);
         assert_eq!(order_again(&order, now), None, "it is due by then");
         order.due = None;
@@ -416,7 +419,7 @@ mod tests {
         let now = UnixSeconds(refund.slot_at.0 + 4_200);
         refund.due = refund_look(&refund, &refund.state, now);
         let again = refund_again(&refund, now).unwrap();
-        assert_eq!((again.at.0 - now.0, reason(again)), (60, Reason::Refund));
+        assert_eq!((again.at.0 - now.0, reason(again)), (60, CheckKind::Refund));
         refund.due = Some(again);
         assert_eq!(refund_again(&refund, now), None);
     }
@@ -426,7 +429,7 @@ mod tests {
         let mut order = order(OrderState::Closing);
         let now = UnixSeconds(order.created_at.0 + 5);
         order.attempt.until = UnixSeconds(now.0 + 500);
-        order.due = Some(Due {
+        order.due = Some(NextCheck {
             shard: 32,
             at: UnixSeconds(now.0 + 3600),
         });

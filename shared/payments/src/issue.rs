@@ -5,15 +5,15 @@ use wechatpay::{
     api::{ErrorCode, PrepayValue, Refusal, Repeat, Side},
 };
 
-use crate::order::{Attempt, Order, OrderState};
+use crate::order::{IssueLease, Order, OrderState};
 
 /// How long one holder of the attempt may spend on WeChat Pay in all, in milliseconds: two tries of up to 3 s and a query.
-/// Shorter than [`Attempt::LEASE_S`].
+/// Shorter than [`IssueLease::LEASE_S`].
 pub const BUDGET_MS: u64 = 9_000;
 
 /// What came of one call to WeChat Pay.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer<T> {
+pub enum CallOutcome<T> {
     /// A verified success.
     Done(T),
     /// An error answer. It is not signed, so it proves nothing about money that moved.
@@ -25,7 +25,7 @@ pub enum Answer<T> {
     Unknown(String),
 }
 
-impl<T> Answer<T> {
+impl<T> CallOutcome<T> {
     /// Whether WeChat Pay could not answer for now, or not believably: the same question is worth asking again soon.
     pub fn is_none_for_now(&self) -> bool {
         match self {
@@ -45,7 +45,7 @@ pub fn is_busy_or_broken(refusal: &Refusal) -> bool {
 
 /// What to do after a prepay call.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
+pub enum IssueStep {
     /// Store this value.
     Store(PrepayValue),
     /// Send the very same call again, to the other host.
@@ -56,12 +56,12 @@ pub enum Next {
     /// WeChat Pay will not take the order: `rejected`.
     Reject(Refusal),
     /// Nothing more can be learnt now; the order stays as it is, and a later attempt or the sweep goes on.
-    GiveUp(GiveUp),
+    GiveUp(IssueFailure),
 }
 
 /// Why an attempt ends without a result.
 #[derive(Clone, PartialEq)]
-pub enum GiveUp {
+pub enum IssueFailure {
     /// WeChat Pay did not answer, or not believably, or asked us to come later.
     Unknown(String),
     /// WeChat Pay refuses, but an earlier try may have gone through, so the order cannot be called rejected.
@@ -71,7 +71,7 @@ pub enum GiveUp {
 }
 
 /// Shows codes only: WeChat Pay's free text may repeat what a payer or client wrote.
-impl std::fmt::Debug for GiveUp {
+impl std::fmt::Debug for IssueFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unknown(cause) => write!(f, "unknown outcome: {cause}"),
@@ -87,35 +87,35 @@ impl std::fmt::Debug for GiveUp {
 ///
 /// `tries_left` is how often the same call may still be sent in this attempt; `clean` says that nothing unknown came before:
 /// no earlier attempt, and no unanswered try in this one. Only a clean refusal rejects an order (design, section 5).
-pub fn judge(answer: Answer<PrepayValue>, tries_left: u32, clean: bool) -> Next {
+pub fn judge(answer: CallOutcome<PrepayValue>, tries_left: u32, clean: bool) -> IssueStep {
     let unanswered = |cause| {
         if tries_left > 0 {
-            Next::Repeat
+            IssueStep::Repeat
         } else {
-            Next::GiveUp(GiveUp::Unknown(cause))
+            IssueStep::GiveUp(IssueFailure::Unknown(cause))
         }
     };
     let refusal = match answer {
-        Answer::Done(value) => return Next::Store(value),
+        CallOutcome::Done(value) => return IssueStep::Store(value),
         // The order is there, most likely, and a repeat of the same bytes is given the value again.
-        Answer::Unreadable(unreadable) => return unanswered(unreadable.to_string()),
-        Answer::Unknown(cause) => return unanswered(cause),
-        Answer::Refused(refusal) => refusal,
+        CallOutcome::Unreadable(unreadable) => return unanswered(unreadable.to_string()),
+        CallOutcome::Unknown(cause) => return unanswered(cause),
+        CallOutcome::Refused(refusal) => refusal,
     };
     if exists_at_wechat(&refusal.code) {
-        return Next::Query(None);
+        return IssueStep::Query(None);
     }
     match refusal.side() {
         // A block, a missing permission or a wrong setting refuses every order alike: none is lost by it. Of a code
         // that nobody knows here it cannot be told. The next attempt asks how the order stands before it sends it.
-        Side::Merchant | Side::Unknown => Next::GiveUp(GiveUp::NotOfTheOrder(refusal)),
-        Side::Passing if refusal.repeat() == Repeat::Yes && tries_left > 0 => Next::Repeat,
+        Side::Merchant | Side::Unknown => IssueStep::GiveUp(IssueFailure::NotOfTheOrder(refusal)),
+        Side::Passing if refusal.repeat() == Repeat::Yes && tries_left > 0 => IssueStep::Repeat,
         // `RULE_LIMIT` may be a limit on how often, which passes. Only its free text tells (section 9), and nothing is decided on
         // that: what does not pass ends with the order's time.
-        Side::Passing => Next::GiveUp(GiveUp::Unknown(refusal.to_string())),
-        Side::Request if asks_first(&refusal) => Next::Query(Some(refusal)),
-        Side::Request if clean => Next::Reject(refusal),
-        Side::Request => Next::GiveUp(GiveUp::RefusedAfterUnknown(refusal)),
+        Side::Passing => IssueStep::GiveUp(IssueFailure::Unknown(refusal.to_string())),
+        Side::Request if asks_first(&refusal) => IssueStep::Query(Some(refusal)),
+        Side::Request if clean => IssueStep::Reject(refusal),
+        Side::Request => IssueStep::GiveUp(IssueFailure::RefusedAfterUnknown(refusal)),
     }
 }
 
@@ -136,17 +136,17 @@ fn asks_first(refusal: &Refusal) -> bool {
 }
 
 /// Whether nothing unknown came before this attempt: it is the first one.
-pub fn starts_clean(attempt: &Attempt) -> bool {
+pub fn starts_clean(attempt: &IssueLease) -> bool {
     attempt.count <= 1
 }
 
 /// Whether what WeChat Pay has under the number is not ours: every try sends the very same bytes, and a repeat of those is given a
 /// value (section 5.1), so `OUT_TRADE_NO_USED` is about other data. Of an order that has a value already nothing follows: that one
 /// may be paid.
-pub fn is_of_another_system(answer: &Answer<PrepayValue>, order: &Order) -> bool {
+pub fn is_of_another_system(answer: &CallOutcome<PrepayValue>, order: &Order) -> bool {
     let used = match answer {
-        Answer::Refused(refusal) => refusal.code == ErrorCode::OutTradeNoUsed,
-        Answer::Done(_) | Answer::Unreadable(_) | Answer::Unknown(_) => false,
+        CallOutcome::Refused(refusal) => refusal.code == ErrorCode::OutTradeNoUsed,
+        CallOutcome::Done(_) | CallOutcome::Unreadable(_) | CallOutcome::Unknown(_) => false,
     };
     used && order.state == OrderState::Reserved
 }
@@ -163,8 +163,8 @@ fn exists_at_wechat(code: &ErrorCode) -> bool {
 mod tests {
     use super::*;
 
-    fn refused(status: u16, code: &str) -> Answer<PrepayValue> {
-        Answer::Refused(Refusal {
+    fn refused(status: u16, code: &str) -> CallOutcome<PrepayValue> {
+        CallOutcome::Refused(Refusal {
             status,
             code: ErrorCode::parse(code),
             raw_code: code.into(),
@@ -178,16 +178,16 @@ mod tests {
     fn each_answer_to_a_prepay_call_has_its_next_step() {
         let value = PrepayValue::CodeUrl("weixin://x".into());
         assert_eq!(
-            judge(Answer::Done(value.clone()), 0, false),
-            Next::Store(value)
+            judge(CallOutcome::Done(value.clone()), 0, false),
+            IssueStep::Store(value)
         );
         assert_eq!(
-            judge(Answer::Unknown("time-out".into()), 1, true),
-            Next::Repeat
+            judge(CallOutcome::Unknown("time-out".into()), 1, true),
+            IssueStep::Repeat
         );
         assert_eq!(
-            judge(Answer::Unknown("time-out".into()), 0, true),
-            Next::GiveUp(GiveUp::Unknown("time-out".into()))
+            judge(CallOutcome::Unknown("time-out".into()), 0, true),
+            IssueStep::GiveUp(IssueFailure::Unknown("time-out".into()))
         );
         for code in [
             "OUT_TRADE_NO_USED",
@@ -198,18 +198,21 @@ mod tests {
         ] {
             assert_eq!(
                 judge(refused(403, code), 1, true),
-                Next::Query(None),
+                IssueStep::Query(None),
                 "{code}"
             );
         }
-        assert_eq!(judge(refused(500, "SYSTEM_ERROR"), 1, true), Next::Repeat);
+        assert_eq!(
+            judge(refused(500, "SYSTEM_ERROR"), 1, true),
+            IssueStep::Repeat
+        );
         assert!(matches!(
             judge(refused(500, "SYSTEM_ERROR"), 0, true),
-            Next::GiveUp(GiveUp::Unknown(_))
+            IssueStep::GiveUp(IssueFailure::Unknown(_))
         ));
         assert!(matches!(
             judge(refused(429, "FREQUENCY_LIMITED"), 1, true),
-            Next::GiveUp(GiveUp::Unknown(_))
+            IssueStep::GiveUp(IssueFailure::Unknown(_))
         ));
     }
 
@@ -235,13 +238,17 @@ mod tests {
             (refused(400, "ORDER_CLOSED"), OrderState::Reserved, false),
             (refused(400, "INVALID_REQUEST"), OrderState::Reserved, false),
             (
-                Answer::Unknown("time-out".into()),
+                CallOutcome::Unknown("time-out".into()),
                 OrderState::Reserved,
                 false,
             ),
-            (Answer::Unreadable(unreadable), OrderState::Reserved, false),
             (
-                Answer::Done(PrepayValue::CodeUrl("weixin://x".into())),
+                CallOutcome::Unreadable(unreadable),
+                OrderState::Reserved,
+                false,
+            ),
+            (
+                CallOutcome::Done(PrepayValue::CodeUrl("weixin://x".into())),
                 OrderState::Reserved,
                 false,
             ),
@@ -259,19 +266,22 @@ mod tests {
             line: 1,
             column: 1,
         };
-        assert_eq!(judge(Answer::Unreadable(unreadable), 1, true), Next::Repeat);
         assert_eq!(
-            judge(Answer::Unreadable(unreadable), 0, true),
-            Next::GiveUp(GiveUp::Unknown(unreadable.to_string()))
+            judge(CallOutcome::Unreadable(unreadable), 1, true),
+            IssueStep::Repeat
+        );
+        assert_eq!(
+            judge(CallOutcome::Unreadable(unreadable), 0, true),
+            IssueStep::GiveUp(IssueFailure::Unknown(unreadable.to_string()))
         );
     }
 
     #[test]
     fn only_the_first_attempt_starts_clean() {
         for (count, clean) in [(0, true), (1, true), (2, false), (9, false)] {
-            let attempt = Attempt {
+            let attempt = IssueLease {
                 count,
-                ..Attempt::none("none".into())
+                ..IssueLease::none("none".into())
             };
             assert_eq!(starts_clean(&attempt), clean, "{count}");
         }
@@ -296,8 +306,8 @@ mod tests {
                 "{status} {code}"
             );
         }
-        assert!(Answer::<()>::Unknown("time-out".into()).is_none_for_now());
-        assert!(!Answer::Done(()).is_none_for_now());
+        assert!(CallOutcome::<()>::Unknown("time-out".into()).is_none_for_now());
+        assert!(!CallOutcome::Done(()).is_none_for_now());
     }
 
     #[test]
@@ -305,7 +315,7 @@ mod tests {
         for status in [302, 403, 404] {
             let next = judge(refused(status, ""), 1, true);
             assert!(
-                matches!(next, Next::GiveUp(GiveUp::NotOfTheOrder(_))),
+                matches!(next, IssueStep::GiveUp(IssueFailure::NotOfTheOrder(_))),
                 "{status}: {next:?}"
             );
         }
@@ -361,16 +371,16 @@ mod tests {
         for (code, status, expected) in &table {
             let came_to = [true, false].map(|clean| {
                 match (judge(refused(*status, code), 0, clean), clean) {
-                    (Next::Reject(_), _) => "rejected",
+                    (IssueStep::Reject(_), _) => "rejected",
                     // What the flow does with the refusal when the order is not there.
-                    (Next::Query(Some(_)), true) => "asked, rejected",
-                    (Next::Query(_), _) => "asked, stays",
-                    (Next::GiveUp(GiveUp::NotOfTheOrder(refusal)), _) => {
+                    (IssueStep::Query(Some(_)), true) => "asked, rejected",
+                    (IssueStep::Query(_), _) => "asked, stays",
+                    (IssueStep::GiveUp(IssueFailure::NotOfTheOrder(refusal)), _) => {
                         assert!(refusal.what_to_do().is_some(), "{code}: nobody is told");
                         "stays, people"
                     }
-                    (Next::GiveUp(_), _) => "stays",
-                    (Next::Store(_) | Next::Repeat, _) => "goes on",
+                    (IssueStep::GiveUp(_), _) => "stays",
+                    (IssueStep::Store(_) | IssueStep::Repeat, _) => "goes on",
                 }
             });
             assert_eq!(came_to, *expected, "{status} {code}");
@@ -396,10 +406,10 @@ mod tests {
         ] {
             let body = format!(r#"{{"code":"PARAM_ERROR","detail":{{"field":"{field}"}}}}"#);
             let refusal = Refusal::read(400, body.as_bytes());
-            let next = judge(Answer::Refused(refusal), 1, true);
-            let came_to = if matches!(next, Next::Reject(_)) {
+            let next = judge(CallOutcome::Refused(refusal), 1, true);
+            let came_to = if matches!(next, IssueStep::Reject(_)) {
                 "rejected"
-            } else if matches!(next, Next::GiveUp(GiveUp::NotOfTheOrder(_))) {
+            } else if matches!(next, IssueStep::GiveUp(IssueFailure::NotOfTheOrder(_))) {
                 "stays"
             } else {
                 panic!("{field}: {next:?}")

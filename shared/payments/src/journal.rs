@@ -5,8 +5,8 @@ use wechatpay::{RequestId, UnixSeconds};
 
 use crate::{
     ids::{OrderNo, RefundNo, TransactionId},
-    order::RefusalTold,
-    refund_decision::PersonDecision,
+    order::OrderRefusal,
+    refund_decision::OperatorDecision,
 };
 
 /// Why an order changed, and where that can be looked up.
@@ -112,16 +112,16 @@ pub struct Event {
     /// What WeChat Pay calls the request, or the callback, that it told of this by: its support asks for it.
     pub request_id: Option<RequestId>,
     /// Of an order that is rejected: in which words WeChat Pay refused it.
-    pub refusal: Option<RefusalTold>,
+    pub refusal: Option<OrderRefusal>,
     /// Of a refund that goes to WeChat Pay: when, as far as was known then.
     pub next_try_at: Option<UnixSeconds>,
     /// What a person decided, where that brought the change about.
-    pub decision: Option<PersonDecision>,
+    pub decision: Option<OperatorDecision>,
 }
 
 /// Why, when and under which trace something changes: what all events of one change share.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Because {
+pub struct ChangeContext {
     /// Why.
     pub cause: Cause,
     /// The trace.
@@ -132,7 +132,7 @@ pub struct Because {
     pub request_id: Option<RequestId>,
 }
 
-impl Because {
+impl ChangeContext {
     /// The same, told by WeChat Pay under this `Request-ID`.
     #[must_use]
     pub fn told_under(mut self, request_id: Option<&RequestId>) -> Self {

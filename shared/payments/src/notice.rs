@@ -22,7 +22,7 @@ pub struct TradeNotice {
     /// The order it names.
     pub order_no: OrderNo,
     /// How the order stands there.
-    pub outcome: Outcome,
+    pub outcome: TradeOutcome,
     /// What WeChat Pay calls the request or the callback that told it.
     pub request_id: Option<RequestId>,
 }
@@ -38,9 +38,9 @@ impl TradeNotice {
 
 /// How an order stands at WeChat Pay.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub enum TradeOutcome {
     /// Money arrived.
-    Paid(Money),
+    Paid(ReportedPayment),
     /// Not paid so far.
     Unpaid,
     /// Closed there; it can no longer be paid.
@@ -49,7 +49,7 @@ pub enum Outcome {
 
 /// Money as WeChat Pay reports it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Money {
+pub struct ReportedPayment {
     /// The payment.
     pub payment: Payment,
     /// `amount.total`.
@@ -119,11 +119,13 @@ impl TryFrom<Transaction> for TradeNotice {
         let order_no = OrderNo::parse(&wire.out_trade_no)
             .map_err(|_| UnreadableNotice::Invalid("out_trade_no"))?;
         let outcome = match &wire.trade_state {
-            TradeState::Success => Outcome::Paid(money(&wire, false)?),
+            TradeState::Success => TradeOutcome::Paid(money(&wire, false)?),
             // Paid, then refunded elsewhere (invariant 4). Without a transaction_id nothing was ever paid.
-            TradeState::Refund => Outcome::Paid(money(&wire, true)?),
-            TradeState::NotPay | TradeState::UserPaying | TradeState::PayError => Outcome::Unpaid,
-            TradeState::Closed | TradeState::Revoked => Outcome::Closed,
+            TradeState::Refund => TradeOutcome::Paid(money(&wire, true)?),
+            TradeState::NotPay | TradeState::UserPaying | TradeState::PayError => {
+                TradeOutcome::Unpaid
+            }
+            TradeState::Closed | TradeState::Revoked => TradeOutcome::Closed,
             TradeState::Unknown(state) => {
                 return Err(UnreadableNotice::unknown_state(state));
             }
@@ -138,7 +140,7 @@ impl TryFrom<Transaction> for TradeNotice {
     }
 }
 
-fn money(wire: &Transaction, refunded: bool) -> Result<Money, UnreadableNotice> {
+fn money(wire: &Transaction, refunded: bool) -> Result<ReportedPayment, UnreadableNotice> {
     let transaction_id = wire
         .transaction_id
         .as_deref()
@@ -153,7 +155,7 @@ fn money(wire: &Transaction, refunded: bool) -> Result<Money, UnreadableNotice> 
         .ok_or(UnreadableNotice::Missing("amount"))?;
     let paid_at: UnixSeconds =
         parse_rfc3339(success_time).map_err(|_| UnreadableNotice::Invalid("success_time"))?;
-    Ok(Money {
+    Ok(ReportedPayment {
         payment: Payment {
             transaction_id: TransactionId::parse(transaction_id)
                 .map_err(|_| UnreadableNotice::Invalid("transaction_id"))?,
@@ -207,11 +209,11 @@ mod tests {
     #[test]
     fn each_trade_state_has_its_outcome() {
         for (state, expected) in [
-            ("NOTPAY", Outcome::Unpaid),
-            ("USERPAYING", Outcome::Unpaid),
-            ("PAYERROR", Outcome::Unpaid),
-            ("CLOSED", Outcome::Closed),
-            ("REVOKED", Outcome::Closed),
+            ("NOTPAY", TradeOutcome::Unpaid),
+            ("USERPAYING", TradeOutcome::Unpaid),
+            ("PAYERROR", TradeOutcome::Unpaid),
+            ("CLOSED", TradeOutcome::Closed),
+            ("REVOKED", TradeOutcome::Closed),
         ] {
             let bare = json!({"trade_state": state, "transaction_id": null, "success_time": null, "amount": null});
             assert_eq!(
@@ -221,9 +223,10 @@ mod tests {
             );
         }
         for (state, refunded) in [("SUCCESS", false), ("REFUND", true)] {
-            let Outcome::Paid(money) = TradeNotice::try_from(wire(&json!({"trade_state": state})))
-                .unwrap()
-                .outcome
+            let TradeOutcome::Paid(money) =
+                TradeNotice::try_from(wire(&json!({"trade_state": state})))
+                    .unwrap()
+                    .outcome
             else {
                 panic!("{state}")
             };

@@ -9,7 +9,7 @@ use wechatpay::{
 };
 
 use crate::{
-    due::Due,
+    due::NextCheck,
     ids::{ClientId, OrderNo, TransactionId},
     money::Fen,
 };
@@ -99,7 +99,7 @@ pub struct Order {
     /// The last moment of payment (`time_expire`).
     pub expires_at: UnixSeconds,
     /// Who may call WeChat Pay for this order at present.
-    pub attempt: Attempt,
+    pub attempt: IssueLease,
     /// Whether it ever had a prepay value: WeChat Pay said, signed, that it has the order.
     pub issued: bool,
     /// Where the order stands.
@@ -111,7 +111,7 @@ pub struct Order {
     /// The trace that the order was made under (W3C trace id).
     pub trace: String,
     /// When the sweep looks at the order next. A non-final state always has one.
-    pub due: Option<Due>,
+    pub due: Option<NextCheck>,
 }
 
 impl Order {
@@ -183,7 +183,7 @@ pub struct Fingerprint(pub [u8; 32]);
 /// The lease under which WeChat Pay is called for an order. One holder at a time, so that no two prepay values are made and
 /// no caller is left with the dead one of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Attempt {
+pub struct IssueLease {
     /// Who holds or last held it.
     pub id: String,
     /// Until when it is held; free from then on, by our clock.
@@ -192,7 +192,7 @@ pub struct Attempt {
     pub count: u32,
 }
 
-impl Attempt {
+impl IssueLease {
     /// How long a holder may take, in seconds. Longer than [`crate::issue::BUDGET_MS`], so that a holder has given up before
     /// the next one begins.
     pub const LEASE_S: i64 = 15;
@@ -258,7 +258,7 @@ pub enum OrderState {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Rejection {
     /// WeChat Pay refused to make it, in these words. An order that an earlier version rejected has none.
-    Refused(Option<RefusalTold>),
+    Refused(Option<OrderRefusal>),
     /// Another system that shares the merchant number has used the order's number at WeChat Pay. Money there is that system's.
     NumberUsedElsewhere,
 }
@@ -273,21 +273,21 @@ impl Rejection {
     }
 
     /// The reason by its name, with WeChat Pay's words as they are stored.
-    pub fn named(name: &str, told: Option<RefusalTold>) -> Option<Self> {
+    pub fn named(name: &str, told: Option<OrderRefusal>) -> Option<Self> {
         [Self::Refused(told), Self::NumberUsedElsewhere]
             .into_iter()
             .find(|reason| reason.name() == name)
     }
 
     /// What its client is told, whenever it asks.
-    pub fn told(&self) -> RefusalTold {
+    pub fn told(&self) -> OrderRefusal {
         match self {
             Self::Refused(Some(told)) => told.clone(),
-            Self::Refused(None) => RefusalTold {
+            Self::Refused(None) => OrderRefusal {
                 code: "UNKNOWN".to_owned(),
                 message: "its reason was not kept when it was refused".to_owned(),
             },
-            Self::NumberUsedElsewhere => RefusalTold {
+            Self::NumberUsedElsewhere => OrderRefusal {
                 code: "OUT_TRADE_NO_USED".to_owned(),
                 message: "the number is in use at WeChat Pay for an order that was not made here"
                     .to_owned(),
@@ -299,14 +299,14 @@ impl Rejection {
 /// The words in which WeChat Pay refused an order for good, as the client was told them at first. For the order's own client
 /// alone: the free text may repeat what a payer or client wrote.
 #[derive(Clone, Eq, PartialEq)]
-pub struct RefusalTold {
+pub struct OrderRefusal {
     /// Its code, as it came.
     pub code: String,
     /// Its text.
     pub message: String,
 }
 
-impl RefusalTold {
+impl OrderRefusal {
     /// What the client reads, the first time and every time after.
     pub fn detail(&self) -> String {
         format!(
@@ -316,7 +316,7 @@ impl RefusalTold {
     }
 }
 
-impl From<&Refusal> for RefusalTold {
+impl From<&Refusal> for OrderRefusal {
     fn from(refusal: &Refusal) -> Self {
         Self {
             code: refusal.raw_code.clone(),
@@ -326,7 +326,7 @@ impl From<&Refusal> for RefusalTold {
 }
 
 /// Shows the code only.
-impl std::fmt::Debug for RefusalTold {
+impl std::fmt::Debug for OrderRefusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RefusalTold")
             .field("code", &self.code)
@@ -444,7 +444,7 @@ pub enum PayParams {
 
 /// What WeChat Pay's answer still needs before a payer can use it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Handover {
+pub enum PrepayDelivery {
     /// Nothing: hand it over as it came.
     AsIs(PayParams),
     /// The merchant's second signature over this `prepay_id`.
@@ -469,12 +469,14 @@ pub struct Payment {
 ///
 /// # Errors
 /// When the value is not of the product's kind.
-pub fn handover(product: Product, value: PrepayValue) -> Result<Handover, WrongValue> {
+pub fn handover(product: Product, value: PrepayValue) -> Result<PrepayDelivery, WrongValue> {
     match (product, value) {
-        (Product::Native, PrepayValue::CodeUrl(url)) => Ok(Handover::AsIs(PayParams::CodeUrl(url))),
-        (Product::H5, PrepayValue::H5Url(url)) => Ok(Handover::AsIs(PayParams::H5Url(url))),
+        (Product::Native, PrepayValue::CodeUrl(url)) => {
+            Ok(PrepayDelivery::AsIs(PayParams::CodeUrl(url)))
+        }
+        (Product::H5, PrepayValue::H5Url(url)) => Ok(PrepayDelivery::AsIs(PayParams::H5Url(url))),
         (Product::Jsapi | Product::MiniProgram | Product::App, PrepayValue::PrepayId(id)) => {
-            Ok(Handover::Sign(id))
+            Ok(PrepayDelivery::Sign(id))
         }
         (Product::Native, PrepayValue::PrepayId(_) | PrepayValue::H5Url(_))
         | (Product::H5, PrepayValue::PrepayId(_) | PrepayValue::CodeUrl(_))

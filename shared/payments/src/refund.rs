@@ -21,15 +21,17 @@ use wechatpay::{
 };
 
 use crate::{
-    due::{self, Due},
+    due::{self, NextCheck},
     ids::{ClientId, IdempotencyKey, OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
-    journal::{Because, Subject},
+    journal::{ChangeContext, Subject},
     money::Fen,
     order::{Fingerprint, Order, OrderState, Payment, RefundTally},
-    refund_decision::{Decided, Destination, PayerPaid, PersonDecision, Redirected, What},
+    refund_decision::{
+        DecidedBy, Destination, OperatorDecision, PayerPaid, Redirection, RefundDecision,
+    },
     refund_news::RefundNews,
     request::{BadRequest, bad, fingerprint, text_in_bytes},
-    settle::Change,
+    settle::OrderChange,
 };
 
 /// A refund, as the table holds it.
@@ -67,9 +69,9 @@ pub struct Refund {
     /// Since when it is a matter for a person that WeChat Pay brings it to no end ([`crate::refund_wait`]).
     pub overdue_since: Option<UnixSeconds>,
     /// Who gave its money free, if a person did.
-    pub decided: Option<Decided>,
+    pub decided: Option<DecidedBy>,
     /// Where a person sent its money last, when WeChat Pay could not pay it out.
-    pub redirected: Option<Redirected>,
+    pub redirected: Option<Redirection>,
     /// Who says that its payer was paid by other means, after its money went to the merchant.
     pub payer_paid: Option<PayerPaid>,
     /// When WeChat Pay accepted it, by its clock, which decides whose day's bill has it. Known once an answer has said so; notices
@@ -82,7 +84,7 @@ pub struct Refund {
     /// How often somebody set out to send it. From the second time on WeChat Pay is asked first.
     pub tries: u32,
     /// When the sweep looks at it next. A state that is not final always has one.
-    pub due: Option<Due>,
+    pub due: Option<NextCheck>,
 }
 
 impl Refund {
@@ -211,7 +213,7 @@ pub enum RefundChange {
 
 /// What a change does to a parked payment.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ParkedChange {
+pub struct ParkedPaymentChange {
     /// Which.
     pub transaction_id: TransactionId,
     /// The state that it must still have.
@@ -220,9 +222,9 @@ pub struct ParkedChange {
     pub to: ParkedState,
 }
 
-impl ParkedChange {
+impl ParkedPaymentChange {
     /// The change of an order with the event of this one.
-    pub(crate) fn noted(&self, change: Change, because: &Because) -> Change {
+    pub(crate) fn noted(&self, change: OrderChange, because: &ChangeContext) -> OrderChange {
         change.noting(
             Subject::Payment(self.transaction_id.clone()),
             Some(self.from.name()),
@@ -234,7 +236,7 @@ impl ParkedChange {
 
 /// A refund that a client asks for, checked in form.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct WantedRefund {
+pub struct RefundRequest {
     /// Its number: the caller's own, or derived from its `Idempotency-Key`.
     pub refund_no: RefundNo,
     /// The rest, whose every value counts for the fingerprint.
@@ -266,7 +268,7 @@ pub struct RefundTerms {
 /// The JSON of the request, as it comes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+struct RefundRequestJson {
     refund_no: Option<String>,
     amount_fen: i64,
     reason: Option<String>,
@@ -275,7 +277,7 @@ struct Wire {
 
 /// Why a refund is not taken on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum RefundRefused {
+pub enum RefundRejected {
     /// There is no payment to give back.
     #[error("the order is not paid")]
     NotPaid,
@@ -315,7 +317,7 @@ pub const REDIRECTED: &str = "REDIRECTED";
 /// What stands there once it came back abnormal again.
 pub const ABNORMAL_AGAIN: &str = "ABNORMAL_AGAIN";
 
-impl WantedRefund {
+impl RefundRequest {
     /// Reads a request body and the `Idempotency-Key` header of one client, for one of its orders.
     ///
     /// # Errors
@@ -326,7 +328,7 @@ impl WantedRefund {
         client: &ClientId,
         order_no: &OrderNo,
     ) -> Result<Self, BadRequest> {
-        let wire: Wire = strict_json::read(body, Null::Refused)?;
+        let wire: RefundRequestJson = strict_json::read(body, Null::Refused)?;
         let key = idempotency_key.map(IdempotencyKey::parse).transpose()?;
         let refund_no = match (&wire.refund_no, key) {
             (Some(number), _) => {
@@ -434,7 +436,7 @@ impl Refund {
 
 /// Whether a refund that is asked for gives back money that was never ours to keep: then what became of earlier refunds of it
 /// counts, too.
-pub fn is_of_owed_money(order: &Order, wanted: &WantedRefund) -> bool {
+pub fn is_of_owed_money(order: &Order, wanted: &RefundRequest) -> bool {
     wanted.terms.transaction_id.is_some() || matches!(order.state, OrderState::PaidAfterClose(_))
 }
 
@@ -480,33 +482,33 @@ fn late_fen(order: &Order, refunds: &[Refund]) -> i64 {
 /// refunds, read after it, where [`is_of_owed_money`].
 ///
 /// # Errors
-/// [`RefundRefused`].
+/// [`RefundRejected`].
 pub fn reserve(
     order: &Order,
     parked: Option<&ParkedPayment>,
     earlier: &[Refund],
-    wanted: &WantedRefund,
+    wanted: &RefundRequest,
     notify_url: &str,
-    because: &Because,
-) -> Result<Change, RefundRefused> {
+    because: &ChangeContext,
+) -> Result<OrderChange, RefundRejected> {
     let amount = wanted.terms.amount;
     let (payment, total, of) = if wanted.terms.transaction_id.is_some() {
         let parked = parked
             .filter(|parked| parked.refundable)
-            .ok_or(RefundRefused::NoSuchPayment)?;
+            .ok_or(RefundRejected::NoSuchPayment)?;
         // Given back whole or not at all: nothing of it was ever owed to anybody here.
         let left_fen = match parked.state {
-            ParkedState::Released => return Err(RefundRefused::Released),
+            ParkedState::Released => return Err(RefundRejected::Released),
             // An earlier version of this code left a released payment `parked`.
             ParkedState::Parked if released_fen(earlier, &parked.transaction_id) > 0 => {
-                return Err(RefundRefused::Released);
+                return Err(RefundRejected::Released);
             }
             // One rule for this money, whichever door is knocked at: the console keeps it for two persons.
             ParkedState::Parked
                 if is_second(order, &parked.transaction_id)
                     && wanted.approval == Approval::Caller =>
             {
-                return Err(RefundRefused::NeedsTwoPersons);
+                return Err(RefundRejected::NeedsTwoPersons);
             }
             ParkedState::Parked => parked.amount.get(),
             ParkedState::Refunding
@@ -515,7 +517,7 @@ pub fn reserve(
             | ParkedState::Booked => 0,
         };
         if amount.get() != left_fen {
-            return Err(RefundRefused::Exceeds { left_fen });
+            return Err(RefundRejected::Exceeds { left_fen });
         }
         let payment = Payment {
             transaction_id: parked.transaction_id.clone(),
@@ -523,24 +525,24 @@ pub fn reserve(
         };
         (payment, parked.amount, PaymentKind::Parked)
     } else {
-        let payment = order.state.payment().ok_or(RefundRefused::NotPaid)?;
+        let payment = order.state.payment().ok_or(RefundRejected::NotPaid)?;
         let left_fen = order
             .amount
             .get()
             .saturating_sub(order.refunds.committed_fen);
         if amount.get() > left_fen {
-            return Err(RefundRefused::Exceeds { left_fen });
+            return Err(RefundRejected::Exceeds { left_fen });
         }
         if is_of_owed_money(order, wanted) && amount.get() > owed_fen(order, earlier) {
-            return Err(RefundRefused::Released);
+            return Err(RefundRejected::Released);
         }
         (payment.clone(), order.amount, PaymentKind::Booked)
     };
     if order.refunds.count >= REFUNDS_MAX {
-        return Err(RefundRefused::TooMany);
+        return Err(RefundRejected::TooMany);
     }
     if because.at.0.saturating_sub(payment.paid_at.0) > REFUNDABLE_S {
-        return Err(RefundRefused::TooLate);
+        return Err(RefundRejected::TooLate);
     }
     let slot_at = UnixSeconds(because.at.0.max(order.refunds.next_at.0));
     let refund = Refund {
@@ -568,7 +570,7 @@ pub fn reserve(
         tries: 0,
         due: Some(due::on(&order.order_no, slot_at.0)),
     };
-    let change = Change::new(order, order.state.clone(), because);
+    let change = OrderChange::new(order, order.state.clone(), because);
     Ok(taking_on(change, refund, because))
 }
 
@@ -592,11 +594,11 @@ pub fn needs_two_persons(order: &Order, refund: &Refund) -> bool {
 
 /// The refund that gives late money back, to be taken on in the very change that books that money (invariant 5).
 pub(crate) fn of_late_money(
-    change: Change,
+    change: OrderChange,
     payment: &Payment,
     notify_url: &str,
-    because: &Because,
-) -> Change {
+    because: &ChangeContext,
+) -> OrderChange {
     let refund_no = RefundNo::of_late_money(&payment.transaction_id);
     let order = &change.from;
     let terms = RefundTerms {
@@ -633,14 +635,18 @@ pub(crate) fn of_late_money(
 }
 
 /// Adds a new refund to a change: its money, its place among the order's refunds, its event.
-pub(crate) fn taking_on(change: Change, refund: Refund, because: &Because) -> Change {
+pub(crate) fn taking_on(
+    change: OrderChange,
+    refund: Refund,
+    because: &ChangeContext,
+) -> OrderChange {
     let committed_fen = match refund.of {
         PaymentKind::Booked => refund.amount.get(),
         PaymentKind::Parked => 0,
     };
     let parked_payment = match refund.of {
         PaymentKind::Booked => None,
-        PaymentKind::Parked => Some(ParkedChange {
+        PaymentKind::Parked => Some(ParkedPaymentChange {
             transaction_id: refund.transaction_id.clone(),
             from: ParkedState::Parked,
             to: match &refund.state {
@@ -690,8 +696,8 @@ pub fn moving(
     refund: &Refund,
     state: RefundState,
     told: Option<&RefundNews>,
-    because: &Because,
-) -> Change {
+    because: &ChangeContext,
+) -> OrderChange {
     let amount_fen = match refund.of {
         PaymentKind::Booked => refund.amount.get(),
         PaymentKind::Parked => 0,
@@ -699,7 +705,7 @@ pub fn moving(
     // Where it went is not for us alone to say: it may have been sent there in WeChat Pay's console.
     let sent_elsewhere = told.is_some_and(RefundNews::went_to_merchant) && !refund.is_to_merchant();
     let redirected = if sent_elsewhere {
-        Some(Redirected::in_the_console(because.at))
+        Some(Redirection::in_the_console(because.at))
     } else {
         refund.redirected.clone()
     };
@@ -731,7 +737,7 @@ pub fn moving(
     };
     let parked_payment = match refund.of {
         PaymentKind::Booked => None,
-        PaymentKind::Parked => parked.map(|to| ParkedChange {
+        PaymentKind::Parked => parked.map(|to| ParkedPaymentChange {
             transaction_id: refund.transaction_id.clone(),
             from: ParkedState::Refunding,
             to,
@@ -774,7 +780,7 @@ pub fn moving(
         state,
         ..sent
     };
-    let mut change = Change::new(order, order_state, because).noting(
+    let mut change = OrderChange::new(order, order_state, because).noting(
         Subject::Refund(refund.refund_no.clone()),
         Some(refund.state.name()),
         moved.state.name(),
@@ -789,7 +795,7 @@ pub fn moving(
     if let (RefundState::Succeeded(_), Some(sent)) = (&moved.state, &moved.redirected)
         && sent.to == Destination::Merchant
     {
-        change = change.decided(&PersonDecision::of_redirecting(sent));
+        change = change.decided(&OperatorDecision::of_redirecting(sent));
     }
     change.refund = Some(RefundChange::Moves(
         Box::new(refund.clone()),
@@ -800,10 +806,15 @@ pub fn moving(
 
 /// What happens when something else about a refund changes than its state: the event has the same
 /// one before and after.
-pub(crate) fn staying(order: &Order, refund: &Refund, then: Refund, because: &Because) -> Change {
+pub(crate) fn staying(
+    order: &Order,
+    refund: &Refund,
+    then: Refund,
+    because: &ChangeContext,
+) -> OrderChange {
     let state = refund.state.name();
     let subject = Subject::Refund(refund.refund_no.clone());
-    let change = Change::new(order, order.state.clone(), because);
+    let change = OrderChange::new(order, order.state.clone(), because);
     let mut change = change.noting(subject, Some(state), state, because);
     change.refund = Some(RefundChange::Moves(
         Box::new(refund.clone()),
@@ -841,12 +852,12 @@ pub(crate) fn after_refund(order: &Order, refunded_fen: i64) -> OrderState {
 pub fn releasing(
     order: &Order,
     refund: &Refund,
-    decided: Decided,
-    because: &Because,
-) -> Option<Change> {
+    decided: DecidedBy,
+    because: &ChangeContext,
+) -> Option<OrderChange> {
     match &refund.state {
         RefundState::Refused(_) => {
-            let decision = PersonDecision::of(What::Release, &decided);
+            let decision = OperatorDecision::of(RefundDecision::Release, &decided);
             let decided = Refund {
                 decided: Some(decided),
                 ..refund.clone()
@@ -867,9 +878,9 @@ pub fn releasing(
 pub fn retrying(
     order: &Order,
     refund: &Refund,
-    decided: Option<&Decided>,
-    because: &Because,
-) -> Option<Change> {
+    decided: Option<&DecidedBy>,
+    because: &ChangeContext,
+) -> Option<OrderChange> {
     match &refund.state {
         RefundState::Refused(_) => {
             let slot_at = UnixSeconds(because.at.0.max(order.refunds.next_at.0));
@@ -887,7 +898,9 @@ pub fn retrying(
                 event.next_try_at = Some(slot_at);
             }
             Some(match decided {
-                Some(decided) => change.decided(&PersonDecision::of(What::Retry, decided)),
+                Some(decided) => {
+                    change.decided(&OperatorDecision::of(RefundDecision::Retry, decided))
+                }
                 None => change,
             })
         }
@@ -910,8 +923,8 @@ pub(crate) mod tests {
 
     const NOW: UnixSeconds = UnixSeconds(1_000_000);
 
-    pub(crate) fn because() -> Because {
-        Because {
+    pub(crate) fn because() -> ChangeContext {
+        ChangeContext {
             cause: Cause::Request("req-1".into()),
             trace: "t".into(),
             at: NOW,
@@ -919,8 +932,8 @@ pub(crate) mod tests {
         }
     }
 
-    fn wanted(refund_no: &str, fen: i64) -> WantedRefund {
-        WantedRefund {
+    fn wanted(refund_no: &str, fen: i64) -> RefundRequest {
+        RefundRequest {
             refund_no: RefundNo::parse(refund_no).unwrap(),
             terms: RefundTerms {
                 amount: Fen::new(fen).unwrap(),
@@ -936,7 +949,7 @@ pub(crate) mod tests {
     }
 
     /// What the table holds after a change.
-    fn after(change: &Change) -> Order {
+    fn after(change: &OrderChange) -> Order {
         Order {
             state: change.to.clone(),
             refunds: change.refunds,
@@ -945,7 +958,7 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn new_refund(change: &Change) -> Refund {
+    pub(crate) fn new_refund(change: &OrderChange) -> Refund {
         match &change.refund {
             Some(RefundChange::New(refund)) => (**refund).clone(),
             other => panic!("{other:?}"),
@@ -968,7 +981,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn reserve_on(order: &Order, refund_no: &str, fen: i64) -> Result<Change, RefundRefused> {
+    fn reserve_on(order: &Order, refund_no: &str, fen: i64) -> Result<OrderChange, RefundRejected> {
         reserve(
             order,
             None,
@@ -997,11 +1010,11 @@ pub(crate) mod tests {
         };
         let waits = ParkedState::Parked;
         let alone = asked(&paid(), Approval::Caller, waits);
-        assert_eq!(alone, Err(RefundRefused::NeedsTwoPersons));
+        assert_eq!(alone, Err(RefundRejected::NeedsTwoPersons));
         assert_eq!(asked(&paid(), Approval::TwoPersons, waits), Ok(()));
         // Nothing is owed any more: that is what the caller is told, whoever it is.
         let gone = asked(&paid(), Approval::Caller, ParkedState::Refunded);
-        assert_eq!(gone, Err(RefundRefused::Exceeds { left_fen: 0 }));
+        assert_eq!(gone, Err(RefundRejected::Exceeds { left_fen: 0 }));
         // A payment of a wrong amount is no second one while the order is unpaid: the console asks nobody to approve it.
         let unpaid = order(OrderState::Closed);
         assert_eq!(asked(&unpaid, Approval::Caller, waits), Ok(()));
@@ -1017,11 +1030,11 @@ pub(crate) mod tests {
         assert_eq!(second.refunds.committed_fen, 100);
         assert_eq!(
             reserve_on(&order, "R2", 61),
-            Err(RefundRefused::Exceeds { left_fen: 60 })
+            Err(RefundRejected::Exceeds { left_fen: 60 })
         );
         assert_eq!(
             reserve_on(&after(&second), "R3", 1),
-            Err(RefundRefused::Exceeds { left_fen: 0 })
+            Err(RefundRejected::Exceeds { left_fen: 0 })
         );
     }
 
@@ -1035,7 +1048,7 @@ pub(crate) mod tests {
         ] {
             assert_eq!(
                 reserve_on(&order(state), "R1", 1),
-                Err(RefundRefused::NotPaid)
+                Err(RefundRejected::NotPaid)
             );
         }
         let mut old = paid();
@@ -1048,13 +1061,13 @@ pub(crate) mod tests {
             paid_at: UnixSeconds(NOW.0 - REFUNDABLE_S - 1),
             ..payment("420001")
         });
-        assert_eq!(reserve_on(&old, "R1", 1), Err(RefundRefused::TooLate));
+        assert_eq!(reserve_on(&old, "R1", 1), Err(RefundRejected::TooLate));
         let mut often = paid();
         often.refunds.count = 49;
         let fiftieth = reserve_on(&often, "R1", 1).unwrap();
         assert_eq!(
             reserve_on(&after(&fiftieth), "R2", 1),
-            Err(RefundRefused::TooMany)
+            Err(RefundRejected::TooMany)
         );
     }
 
@@ -1095,11 +1108,11 @@ pub(crate) mod tests {
         };
         assert_eq!(
             refused(Some(&parked), 69),
-            RefundRefused::Exceeds { left_fen: 70 }
+            RefundRejected::Exceeds { left_fen: 70 }
         );
         assert_eq!(
             refused(Some(&parked), 71),
-            RefundRefused::Exceeds { left_fen: 70 }
+            RefundRejected::Exceeds { left_fen: 70 }
         );
         for state in [
             ParkedState::Refunding,
@@ -1112,7 +1125,7 @@ pub(crate) mod tests {
             };
             assert_eq!(
                 refused(Some(&taken), 70),
-                RefundRefused::Exceeds { left_fen: 0 },
+                RefundRejected::Exceeds { left_fen: 0 },
                 "{state:?}"
             );
         }
@@ -1120,13 +1133,13 @@ pub(crate) mod tests {
             paid_at: UnixSeconds(NOW.0 - REFUNDABLE_S - 1),
             ..parked.clone()
         };
-        assert_eq!(refused(Some(&old), 70), RefundRefused::TooLate);
+        assert_eq!(refused(Some(&old), 70), RefundRejected::TooLate);
         let foreign = ParkedPayment {
             refundable: false,
             ..parked
         };
-        assert_eq!(refused(Some(&foreign), 70), RefundRefused::NoSuchPayment);
-        assert_eq!(refused(None, 70), RefundRefused::NoSuchPayment);
+        assert_eq!(refused(Some(&foreign), 70), RefundRejected::NoSuchPayment);
+        assert_eq!(refused(None, 70), RefundRejected::NoSuchPayment);
     }
 
     #[test]
@@ -1207,7 +1220,7 @@ pub(crate) mod tests {
     fn only_a_persons_word_frees_the_money_of_a_refused_refund() {
         let mut order = paid();
         order.refunds.committed_fen = 40;
-        let decided = || Decided {
+        let decided = || DecidedBy {
             who: "Li".into(),
             why: "paid in cash".into(),
         };
@@ -1242,7 +1255,7 @@ pub(crate) mod tests {
         refund.refund_no = refund_no.clone();
         refund.amount = Fen::new(fen).unwrap();
         late.refunds.committed_fen = fen;
-        let decided = Decided {
+        let decided = DecidedBy {
             who: "Li".into(),
             why: "paid by bank transfer".into(),
         };
@@ -1267,11 +1280,11 @@ pub(crate) mod tests {
             let earlier = [released.clone()];
             assert_eq!(owed_fen(&late, &earlier), 0);
             for fen in [100, 1] {
-                assert_eq!(again(&late, &earlier, fen), Err(RefundRefused::Released));
+                assert_eq!(again(&late, &earlier, fen), Err(RefundRejected::Released));
             }
             assert_eq!(
                 again(&late, &earlier, 101),
-                Err(RefundRefused::Exceeds { left_fen: 100 })
+                Err(RefundRejected::Exceeds { left_fen: 100 })
             );
             // Closed by WeChat Pay, it is owed as before.
             let closed = Refund {
@@ -1285,7 +1298,7 @@ pub(crate) mod tests {
         let earlier = [released];
         assert_eq!(owed_fen(&late, &earlier), 40);
         assert!(again(&late, &earlier, 40).is_ok());
-        assert_eq!(again(&late, &earlier, 41), Err(RefundRefused::Released));
+        assert_eq!(again(&late, &earlier, 41), Err(RefundRejected::Released));
     }
 
     #[test]
@@ -1293,7 +1306,7 @@ pub(crate) mod tests {
         let mut order = paid();
         order.refunds.committed_fen = 40;
         let refused = refund(RefundState::Refused("NO_AUTH".into()));
-        let decided = Decided {
+        let decided = DecidedBy {
             who: "Li".into(),
             why: "wrong amount".into(),
         };
@@ -1332,7 +1345,7 @@ pub(crate) mod tests {
             state: RefundState::Refused("NO_AUTH".into()),
             ..new_refund(&taken)
         };
-        let decided = Decided {
+        let decided = DecidedBy {
             who: "Li".into(),
             why: "paid by bank transfer".into(),
         };
@@ -1353,10 +1366,10 @@ pub(crate) mod tests {
             ..parked.clone()
         };
         let again = reserve(&done, &[], "R2");
-        assert_eq!(again, Err(RefundRefused::Released));
+        assert_eq!(again, Err(RefundRejected::Released));
         // As an earlier version wrote it.
         let again = reserve(&parked, std::slice::from_ref(released.as_ref()), "R2");
-        assert_eq!(again, Err(RefundRefused::Released));
+        assert_eq!(again, Err(RefundRejected::Released));
         let closed = Refund {
             decided: None,
             ..*released
@@ -1412,7 +1425,7 @@ pub(crate) mod tests {
     #[test]
     fn a_request_for_a_refund_is_checked_field_by_field() {
         let read = |body: &str, key| {
-            WantedRefund::read(
+            RefundRequest::read(
                 body.as_bytes(),
                 key,
                 &ClientId::new("shop"),

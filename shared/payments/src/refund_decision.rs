@@ -18,17 +18,18 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     due,
-    journal::Because,
+    journal::ChangeContext,
     order::Order,
     refund::{
-        self, ParkedChange, ParkedState, PaymentKind, REDIRECTED, Refund, RefundState, SLOT_S,
+        self, ParkedPaymentChange, ParkedState, PaymentKind, REDIRECTED, Refund, RefundState,
+        SLOT_S,
     },
-    settle::Change,
+    settle::OrderChange,
 };
 
 /// Who decided, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Decided {
+pub struct DecidedBy {
     /// Who decided.
     pub who: String,
     /// Why.
@@ -64,11 +65,11 @@ impl Destination {
 
 /// Where a person sent the money of an abnormal refund.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Redirected {
+pub struct Redirection {
     /// Where to.
     pub to: Destination,
     /// Who, and why.
-    pub decided: Decided,
+    pub decided: DecidedBy,
     /// When that was written, by our clock.
     pub at: UnixSeconds,
     /// When somebody last set out to tell WeChat Pay the same once more, by a repeat or a twin of
@@ -76,13 +77,13 @@ pub struct Redirected {
     pub told_again_at: Option<UnixSeconds>,
 }
 
-impl Redirected {
+impl Redirection {
     /// What stands for a decision that was taken in WeChat Pay's console: it tells afterwards that
     /// the money went to the merchant, and not who sent it there.
     pub fn in_the_console(at: UnixSeconds) -> Self {
         Self {
             to: Destination::Merchant,
-            decided: Decided {
+            decided: DecidedBy {
                 who: "WeChat Pay's console".to_owned(),
                 why: "WeChat Pay says that the merchant's own account has the money".to_owned(),
             },
@@ -112,7 +113,7 @@ impl Redirected {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PayerPaid {
     /// Who says so, and how it was paid.
-    pub decided: Decided,
+    pub decided: DecidedBy,
     /// When that was written, by our clock.
     pub at: UnixSeconds,
 }
@@ -120,7 +121,7 @@ pub struct PayerPaid {
 /// What a person decided about a refund.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum RefundDecision {
     /// A refused refund is sent once more.
     Retry,
     /// A refused refund is given up.
@@ -131,7 +132,7 @@ pub enum What {
     PayerPaid,
 }
 
-impl What {
+impl RefundDecision {
     /// The name in the API and in events.
     pub const fn name(self) -> &'static str {
         match self {
@@ -145,10 +146,10 @@ impl What {
 
 /// A person's decision, as the journal keeps it with the change that it brought about.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct PersonDecision {
+pub struct OperatorDecision {
     /// What was decided.
-    pub what: What,
-    /// Where the money goes, with [`What::Redirect`].
+    pub what: RefundDecision,
+    /// Where the money goes, with [`RefundDecision::Redirect`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Destination>,
     /// Who decided.
@@ -157,16 +158,16 @@ pub struct PersonDecision {
     pub why: String,
 }
 
-impl PersonDecision {
+impl OperatorDecision {
     /// Of where the money of an abnormal refund was sent.
-    pub(crate) fn of_redirecting(redirected: &Redirected) -> Self {
+    pub(crate) fn of_redirecting(redirected: &Redirection) -> Self {
         Self {
             to: Some(redirected.to),
-            ..Self::of(What::Redirect, &redirected.decided)
+            ..Self::of(RefundDecision::Redirect, &redirected.decided)
         }
     }
 
-    pub(crate) fn of(what: What, decided: &Decided) -> Self {
+    pub(crate) fn of(what: RefundDecision, decided: &DecidedBy) -> Self {
         Self {
             what,
             to: None,
@@ -196,7 +197,7 @@ pub const UNDER_WAY_S: i64 = 60;
 
 /// Whether another decision to send the refund on may be with WeChat Pay at this moment: another
 /// person's, or one that may have named another card of the payer's.
-pub fn is_being_redirected(refund: &Refund, wanted: &Redirected) -> bool {
+pub fn is_being_redirected(refund: &Refund, wanted: &Redirection) -> bool {
     refund.is_redirected()
         && refund.redirected.as_ref().is_some_and(|redirected| {
             let is_the_same =
@@ -211,9 +212,9 @@ pub fn is_being_redirected(refund: &Refund, wanted: &Redirected) -> bool {
 pub fn redirecting(
     order: &Order,
     refund: &Refund,
-    redirected: Redirected,
-    because: &Because,
-) -> Option<Change> {
+    redirected: Redirection,
+    because: &ChangeContext,
+) -> Option<OrderChange> {
     match &refund.state {
         RefundState::Abnormal => {}
         RefundState::Reserved
@@ -222,7 +223,7 @@ pub fn redirecting(
         | RefundState::Closed
         | RefundState::Refused(_) => return None,
     }
-    let decision = PersonDecision::of_redirecting(&redirected);
+    let decision = OperatorDecision::of_redirecting(&redirected);
     let then = Refund {
         trouble: Some(REDIRECTED.to_owned()),
         trouble_since: Some(because.at),
@@ -244,10 +245,10 @@ pub fn redirecting(
 pub fn not_redirected(
     order: &Order,
     refund: &Refund,
-    wanted: &Redirected,
+    wanted: &Redirection,
     code: &str,
-    because: &Because,
-) -> Option<Change> {
+    because: &ChangeContext,
+) -> Option<OrderChange> {
     let stands = refund.redirected.as_ref() == Some(wanted);
     if !stands || refund.state != RefundState::Abnormal {
         return None;
@@ -267,9 +268,9 @@ pub fn not_redirected(
 pub fn paying_the_payer(
     order: &Order,
     refund: &Refund,
-    decided: Decided,
-    because: &Because,
-) -> Option<Change> {
+    decided: DecidedBy,
+    because: &ChangeContext,
+) -> Option<OrderChange> {
     match &refund.state {
         RefundState::Succeeded(_) if refund.is_to_merchant() => {}
         RefundState::Succeeded(_)
@@ -279,7 +280,7 @@ pub fn paying_the_payer(
         | RefundState::Refused(_)
         | RefundState::Abnormal => return None,
     }
-    let decision = PersonDecision::of(What::PayerPaid, &decided);
+    let decision = OperatorDecision::of(RefundDecision::PayerPaid, &decided);
     let then = Refund {
         payer_paid: Some(PayerPaid {
             decided,
@@ -290,7 +291,7 @@ pub fn paying_the_payer(
     };
     let mut change = refund::staying(order, refund, then, because);
     if refund.of == PaymentKind::Parked && refund.payer_paid.is_none() {
-        let parked = ParkedChange {
+        let parked = ParkedPaymentChange {
             transaction_id: refund.transaction_id.clone(),
             from: ParkedState::WithMerchant,
             to: ParkedState::Released,
@@ -323,15 +324,15 @@ mod tests {
         settle::tests::{order, payment},
     };
 
-    fn li(why: &str) -> Decided {
-        Decided {
+    fn li(why: &str) -> DecidedBy {
+        DecidedBy {
             who: "Li".into(),
             why: why.into(),
         }
     }
 
-    fn to(destination: Destination, at_s: i64) -> Redirected {
-        Redirected {
+    fn to(destination: Destination, at_s: i64) -> Redirection {
+        Redirection {
             to: destination,
             decided: li("card gone"),
             at: UnixSeconds(at_s),
@@ -343,7 +344,7 @@ mod tests {
         order(OrderState::Paid(payment("420001")))
     }
 
-    fn moved(change: &Change) -> Refund {
+    fn moved(change: &OrderChange) -> Refund {
         let Some(RefundChange::Moves(_, to)) = &change.refund else {
             panic!("{:?}", change.refund)
         };
@@ -378,7 +379,7 @@ mod tests {
         let decision = event.decision.clone().unwrap();
         assert_eq!(
             (decision.what, decision.to),
-            (What::Redirect, Some(Destination::Merchant))
+            (RefundDecision::Redirect, Some(Destination::Merchant))
         );
         assert_eq!(
             (decision.who.as_str(), decision.why.as_str()),
@@ -418,7 +419,10 @@ mod tests {
         assert!(owed.due.is_some(), "people are told of it again");
         let change = paying_the_payer(&paid(), &owed, li("by bank"), &because()).unwrap();
         let decision = change.events[0].decision.clone().unwrap();
-        assert_eq!((decision.what, decision.to), (What::PayerPaid, None));
+        assert_eq!(
+            (decision.what, decision.to),
+            (RefundDecision::PayerPaid, None)
+        );
         let paid_out = moved(&change);
         assert!(!paid_out.owes_its_payer());
         assert_eq!(
@@ -466,7 +470,7 @@ mod tests {
     fn what_wechat_pay_does_not_take_is_taken_back_unless_somebody_decided_since() {
         let sent = redirected(Destination::User);
         let wanted = sent.redirected.clone().unwrap();
-        let taken_back = |refund: &Refund, wanted: &Redirected| {
+        let taken_back = |refund: &Refund, wanted: &Redirection| {
             not_redirected(&paid(), refund, wanted, "PARAM_ERROR", &because())
         };
         let then = moved(&taken_back(&sent, &wanted).unwrap());
@@ -484,12 +488,12 @@ mod tests {
         let sent = redirected(Destination::Merchant);
         let first = sent.redirected.clone().unwrap();
         // In the same second, and once more: each is told from those before.
-        let again = |before: &Redirected, after_s: i64| Redirected {
+        let again = |before: &Redirection, after_s: i64| Redirection {
             told_again_at: Some(before.next_told_at(UnixSeconds(first.at.0 + after_s))),
             ..before.clone()
         };
         let (twin, repeat) = (again(&first, 0), again(&first, 50));
-        let after_s = |of: &Redirected| of.told_again_at.unwrap().0 - first.at.0;
+        let after_s = |of: &Redirection| of.told_again_at.unwrap().0 - first.at.0;
         let third = again(&twin, 0);
         assert_eq!([&twin, &third, &repeat].map(after_s), [1, 2, 50]);
         let both = Refund {
@@ -541,19 +545,19 @@ mod tests {
     #[test]
     fn a_decision_passes_through_one_text_whatever_people_write() {
         for why in ["plain", "he said \"no\"\n{}<$.a>", "退款给商户", ""] {
-            let decision = PersonDecision {
+            let decision = OperatorDecision {
                 to: Some(Destination::Merchant),
-                ..PersonDecision::of(What::Redirect, &li(why))
+                ..OperatorDecision::of(RefundDecision::Redirect, &li(why))
             };
             let text = decision.to_text();
             assert!(
                 text.chars()
                     .all(|letter| letter.is_ascii_alphanumeric() || "+/=".contains(letter))
             );
-            assert_eq!(PersonDecision::of_text(&text), Some(decision));
+            assert_eq!(OperatorDecision::of_text(&text), Some(decision));
         }
         for unread in ["", "e30=", "?", "W10="] {
-            assert_eq!(PersonDecision::of_text(unread), None, "{unread}");
+            assert_eq!(OperatorDecision::of_text(unread), None, "{unread}");
         }
     }
 

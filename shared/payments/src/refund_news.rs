@@ -10,7 +10,7 @@ use wechatpay::{
 use crate::{
     due,
     ids::{OrderNo, OutRefundNo, RefundId, RefundNo, TransactionId},
-    journal::Because,
+    journal::ChangeContext,
     money::Fen,
     notice::{UnreadableNotice, refund_notice_id},
     order::Order,
@@ -18,8 +18,8 @@ use crate::{
         ParkedPayment, ParkedState, PaymentKind, Refund, RefundState, RefundTerms, moving,
         taking_on,
     },
-    refund_decision::{PersonDecision, Redirected},
-    settle::{Change, MerchantFacts},
+    refund_decision::{OperatorDecision, Redirection},
+    settle::{MerchantFacts, OrderChange},
 };
 
 /// What WeChat Pay says about one refund, typed.
@@ -36,7 +36,7 @@ pub struct RefundNews {
     /// WeChat Pay's own number of it.
     pub refund_id: RefundId,
     /// How it stands.
-    pub status: NewsStatus,
+    pub status: ReportedRefundStatus,
     /// How much.
     pub amount: Fen,
     /// Of how much.
@@ -82,7 +82,7 @@ impl ReceivedBy {
 
 /// How a refund stands at WeChat Pay.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NewsStatus {
+pub enum ReportedRefundStatus {
     /// Accepted.
     Processing,
     /// The money is back, since then.
@@ -97,7 +97,7 @@ pub enum NewsStatus {
 #[derive(Clone, Debug, PartialEq)]
 pub enum RefundSettlement {
     /// Write this change.
-    Change(Box<Change>),
+    Change(Box<OrderChange>),
     /// The books say so already, or say something later.
     AlreadyDone,
     /// It is still on its way.
@@ -105,12 +105,12 @@ pub enum RefundSettlement {
     /// It gives back a payment that the books do not have yet: it has to come again after that.
     NotYet,
     /// A person has to decide; nothing is applied.
-    Park(ParkedRefund),
+    Park(RefundToPark),
 }
 
 /// A refund that does not fit the books, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ParkedRefund {
+pub struct RefundToPark {
     /// The order that WeChat Pay names.
     pub order_no: OrderNo,
     /// The payment that it names.
@@ -125,7 +125,7 @@ pub struct ParkedRefund {
     pub reason: RefundParkReason,
 }
 
-impl ParkedRefund {
+impl RefundToPark {
     /// Its id in the ledger of notices.
     pub fn notice_id(&self) -> String {
         refund_notice_id(self.refund_id.as_str())
@@ -186,7 +186,7 @@ impl TryFrom<wire::RefundNotice> for RefundNews {
     type Error = UnreadableNotice;
 
     fn try_from(wire: wire::RefundNotice) -> Result<Self, UnreadableNotice> {
-        Raw {
+        RefundFields {
             mchid: Some(wire.mchid.clone()),
             out_trade_no: &wire.out_trade_no,
             transaction_id: &wire.transaction_id,
@@ -207,7 +207,7 @@ impl TryFrom<wire::Refund> for RefundNews {
     type Error = UnreadableNotice;
 
     fn try_from(wire: wire::Refund) -> Result<Self, UnreadableNotice> {
-        Raw {
+        RefundFields {
             mchid: None,
             out_trade_no: &wire.out_trade_no,
             transaction_id: &wire.transaction_id,
@@ -225,7 +225,7 @@ impl TryFrom<wire::Refund> for RefundNews {
 }
 
 /// What a notice and an answer have in common, under their different names.
-struct Raw<'a> {
+struct RefundFields<'a> {
     mchid: Option<String>,
     out_trade_no: &'a str,
     transaction_id: &'a str,
@@ -239,7 +239,7 @@ struct Raw<'a> {
     total_fen: i64,
 }
 
-impl Raw<'_> {
+impl RefundFields<'_> {
     fn read(self) -> Result<RefundNews, UnreadableNotice> {
         let invalid = UnreadableNotice::Invalid;
         let status = match self.status.ok_or(UnreadableNotice::Missing("status"))? {
@@ -247,11 +247,13 @@ impl Raw<'_> {
                 let at = self
                     .success_time
                     .ok_or(UnreadableNotice::Missing("success_time"))?;
-                NewsStatus::Succeeded(parse_rfc3339(at).map_err(|_| invalid("success_time"))?)
+                ReportedRefundStatus::Succeeded(
+                    parse_rfc3339(at).map_err(|_| invalid("success_time"))?,
+                )
             }
-            RefundStatus::Closed => NewsStatus::Closed,
-            RefundStatus::Processing => NewsStatus::Processing,
-            RefundStatus::Abnormal => NewsStatus::Abnormal,
+            RefundStatus::Closed => ReportedRefundStatus::Closed,
+            RefundStatus::Processing => ReportedRefundStatus::Processing,
+            RefundStatus::Abnormal => ReportedRefundStatus::Abnormal,
             RefundStatus::Unknown(state) => {
                 return Err(UnreadableNotice::unknown_state(state));
             }
@@ -278,14 +280,14 @@ impl Raw<'_> {
 impl RefundNews {
     /// Whether WeChat Pay says that the money is through, and on the merchant's own account.
     pub fn went_to_merchant(&self) -> bool {
-        matches!(self.status, NewsStatus::Succeeded(_))
+        matches!(self.status, ReportedRefundStatus::Succeeded(_))
             && self.received_by == Some(ReceivedBy::Merchant)
     }
 
     /// Whether WeChat Pay says that the payer has the money which a person sent to the merchant's
     /// own account.
     pub fn contradicts(&self, refund: &Refund) -> bool {
-        matches!(self.status, NewsStatus::Succeeded(_))
+        matches!(self.status, ReportedRefundStatus::Succeeded(_))
             && self.received_by == Some(ReceivedBy::Payer)
             && refund.is_to_merchant()
     }
@@ -298,7 +300,7 @@ impl RefundNews {
     }
 
     fn parked(&self, reason: RefundParkReason) -> RefundSettlement {
-        RefundSettlement::Park(ParkedRefund {
+        RefundSettlement::Park(RefundToPark {
             order_no: self.order_no.clone(),
             transaction_id: self.transaction_id.clone(),
             refund_id: self.refund_id.clone(),
@@ -321,7 +323,7 @@ pub fn judge(
     found: Option<&Refund>,
     facts: &MerchantFacts,
     news: &RefundNews,
-    because: &Because,
+    because: &ChangeContext,
 ) -> RefundSettlement {
     match found {
         Some(refund) => match difference(order, refund, facts, news) {
@@ -365,11 +367,18 @@ fn is_ours(facts: &MerchantFacts, news: &RefundNews) -> bool {
         .is_none_or(|mchid| *mchid == facts.mchid)
 }
 
-fn known(order: &Order, refund: &Refund, news: &RefundNews, because: &Because) -> RefundSettlement {
+fn known(
+    order: &Order,
+    refund: &Refund,
+    news: &RefundNews,
+    because: &ChangeContext,
+) -> RefundSettlement {
     // Its money was given free on the word that WeChat Pay has no such refund: now it moves all the same.
     let moves = match news.status {
-        NewsStatus::Processing | NewsStatus::Succeeded(_) | NewsStatus::Abnormal => true,
-        NewsStatus::Closed => false,
+        ReportedRefundStatus::Processing
+        | ReportedRefundStatus::Succeeded(_)
+        | ReportedRefundStatus::Abnormal => true,
+        ReportedRefundStatus::Closed => false,
     };
     if moves && refund.decided.is_some() {
         return news.parked(RefundParkReason::PaidAfterClose);
@@ -379,13 +388,17 @@ fn known(order: &Order, refund: &Refund, news: &RefundNews, because: &Because) -
         (RefundState::Succeeded(_), _)
         | (
             RefundState::Closed,
-            NewsStatus::Closed | NewsStatus::Processing | NewsStatus::Abnormal,
+            ReportedRefundStatus::Closed
+            | ReportedRefundStatus::Processing
+            | ReportedRefundStatus::Abnormal,
         )
-        | (RefundState::Abnormal, NewsStatus::Abnormal) => return RefundSettlement::AlreadyDone,
-        (RefundState::Closed, NewsStatus::Succeeded(_)) => {
+        | (RefundState::Abnormal, ReportedRefundStatus::Abnormal) => {
+            return RefundSettlement::AlreadyDone;
+        }
+        (RefundState::Closed, ReportedRefundStatus::Succeeded(_)) => {
             return news.parked(RefundParkReason::PaidAfterClose);
         }
-        (RefundState::Processing | RefundState::Abnormal, NewsStatus::Processing) => {
+        (RefundState::Processing | RefundState::Abnormal, ReportedRefundStatus::Processing) => {
             return RefundSettlement::StillOpen;
         }
         (
@@ -393,20 +406,20 @@ fn known(order: &Order, refund: &Refund, news: &RefundNews, because: &Because) -
             | RefundState::Processing
             | RefundState::Refused(_)
             | RefundState::Abnormal,
-            NewsStatus::Succeeded(at),
+            ReportedRefundStatus::Succeeded(at),
         ) => RefundState::Succeeded(at),
         (
             RefundState::Reserved
             | RefundState::Processing
             | RefundState::Refused(_)
             | RefundState::Abnormal,
-            NewsStatus::Closed,
+            ReportedRefundStatus::Closed,
         ) => RefundState::Closed,
         (
             RefundState::Reserved | RefundState::Processing | RefundState::Refused(_),
-            NewsStatus::Abnormal,
+            ReportedRefundStatus::Abnormal,
         ) => RefundState::Abnormal,
-        (RefundState::Reserved | RefundState::Refused(_), NewsStatus::Processing) => {
+        (RefundState::Reserved | RefundState::Refused(_), ReportedRefundStatus::Processing) => {
             RefundState::Processing
         }
     };
@@ -419,7 +432,7 @@ fn made_elsewhere(
     order: &Order,
     facts: &MerchantFacts,
     news: &RefundNews,
-    because: &Because,
+    because: &ChangeContext,
 ) -> RefundSettlement {
     let Some(state) = state_elsewhere(news.status) else {
         return RefundSettlement::AlreadyDone;
@@ -456,7 +469,7 @@ pub fn judge_of_parked(
     parked: &ParkedPayment,
     facts: &MerchantFacts,
     news: &RefundNews,
-    because: &Because,
+    because: &ChangeContext,
 ) -> RefundSettlement {
     let Some(state) = state_elsewhere(news.status) else {
         return RefundSettlement::AlreadyDone;
@@ -491,12 +504,12 @@ pub fn judge_of_parked(
 }
 
 /// Where a refund of somebody else's begins in our books; `None` when nothing moved, since nothing of ours waits for it.
-fn state_elsewhere(status: NewsStatus) -> Option<RefundState> {
+fn state_elsewhere(status: ReportedRefundStatus) -> Option<RefundState> {
     match status {
-        NewsStatus::Closed => None,
-        NewsStatus::Processing => Some(RefundState::Processing),
-        NewsStatus::Succeeded(at) => Some(RefundState::Succeeded(at)),
-        NewsStatus::Abnormal => Some(RefundState::Abnormal),
+        ReportedRefundStatus::Closed => None,
+        ReportedRefundStatus::Processing => Some(RefundState::Processing),
+        ReportedRefundStatus::Succeeded(at) => Some(RefundState::Succeeded(at)),
+        ReportedRefundStatus::Abnormal => Some(RefundState::Abnormal),
     }
 }
 
@@ -506,8 +519,8 @@ fn imported(
     state: RefundState,
     facts: &MerchantFacts,
     news: &RefundNews,
-    because: &Because,
-) -> Change {
+    because: &ChangeContext,
+) -> OrderChange {
     let terms = RefundTerms {
         amount: news.amount,
         reason: None,
@@ -535,7 +548,7 @@ fn imported(
         decided: None,
         redirected: news
             .went_to_merchant()
-            .then(|| Redirected::in_the_console(because.at)),
+            .then(|| Redirection::in_the_console(because.at)),
         payer_paid: None,
         accepted_at: news.accepted_at,
         created_at: because.at,
@@ -567,9 +580,9 @@ fn imported(
         order.state.clone()
     };
     let sent = refund.redirected.clone();
-    let mut change = taking_on(Change::new(order, to, because), refund, because);
+    let mut change = taking_on(OrderChange::new(order, to, because), refund, because);
     if let Some(sent) = &sent {
-        change = change.decided(&PersonDecision::of_redirecting(sent));
+        change = change.decided(&OperatorDecision::of_redirecting(sent));
     }
     change.refunds.refunded_fen = refunded_fen;
     change
@@ -577,7 +590,7 @@ fn imported(
 
 /// What to do after WeChat Pay refused to take a refund.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum AfterRefusal {
+pub enum RefusalStep {
     /// It may have been accepted all the same: ask later, then repeat.
     Later,
     /// The merchant's balance is too low: all its refunds rest a while.
@@ -595,22 +608,22 @@ const REPEATED_FOR_S: i64 = 24 * 3600;
 
 /// Judges a refusal of a refund that was due `waits_s` seconds ago. Error answers are not signed, so none of them proves that
 /// no money moves: even the firmest only leads to a question (section 3.2).
-pub fn judge_refusal(refusal: &Refusal, waits_s: i64) -> AfterRefusal {
-    let refuse = AfterRefusal::Refuse {
+pub fn judge_refusal(refusal: &Refusal, waits_s: i64) -> RefusalStep {
+    let refuse = RefusalStep::Refuse {
         code: refusal.raw_code.clone(),
     };
     match refusal.side() {
         Side::Request => refuse,
-        Side::Merchant if refusal.repeat() == Repeat::AfterTopUp => AfterRefusal::Pause,
+        Side::Merchant if refusal.repeat() == Repeat::AfterTopUp => RefusalStep::Pause,
         // About our own clock, serial or certificate, or some proxy's page: nothing of it is about the refund.
-        Side::Merchant if refusal.code == ErrorCode::SignError => AfterRefusal::Later,
-        Side::Unknown if refusal.raw_code.is_empty() => AfterRefusal::Later,
+        Side::Merchant if refusal.code == ErrorCode::SignError => RefusalStep::Later,
+        Side::Unknown if refusal.raw_code.is_empty() => RefusalStep::Later,
         Side::Passing if matches!(refusal.repeat(), Repeat::Yes | Repeat::Later) => {
-            AfterRefusal::Later
+            RefusalStep::Later
         }
         // `RULE_LIMIT` is among them: it may be a limit on how often, or one that never passes.
         Side::Merchant | Side::Unknown | Side::Passing if waits_s < REPEATED_FOR_S => {
-            AfterRefusal::Later
+            RefusalStep::Later
         }
         Side::Merchant | Side::Unknown | Side::Passing => refuse,
     }
@@ -643,7 +656,7 @@ mod tests {
         order
     }
 
-    fn news(status: NewsStatus) -> RefundNews {
+    fn news(status: ReportedRefundStatus) -> RefundNews {
         let refund = refund(RefundState::Reserved);
         RefundNews {
             mchid: Some("1900000001".into()),
@@ -660,7 +673,7 @@ mod tests {
         }
     }
 
-    fn judged(state: RefundState, status: NewsStatus) -> String {
+    fn judged(state: RefundState, status: ReportedRefundStatus) -> String {
         let found = refund(state);
         match judge(&paid(), Some(&found), &facts(), &news(status), &because()) {
             RefundSettlement::Change(change) => change.events.last().unwrap().to.clone(),
@@ -674,10 +687,10 @@ mod tests {
     #[test]
     fn news_does_to_each_state_of_a_refund_what_the_design_says() {
         let all = [
-            NewsStatus::Processing,
-            NewsStatus::Succeeded(AT),
-            NewsStatus::Closed,
-            NewsStatus::Abnormal,
+            ReportedRefundStatus::Processing,
+            ReportedRefundStatus::Succeeded(AT),
+            ReportedRefundStatus::Closed,
+            ReportedRefundStatus::Abnormal,
         ];
         for (state, becomes) in [
             (
@@ -715,7 +728,7 @@ mod tests {
 
     #[test]
     fn a_result_that_differs_in_anything_is_parked() {
-        let good = news(NewsStatus::Succeeded(AT));
+        let good = news(ReportedRefundStatus::Succeeded(AT));
         let mut other_id = refund(RefundState::Processing);
         other_id.refund_id = RefundId::parse("500009").ok();
         for (news, field) in [
@@ -769,7 +782,7 @@ mod tests {
         ));
     }
 
-    fn from_the_console(fen: i64, status: NewsStatus) -> RefundNews {
+    fn from_the_console(fen: i64, status: ReportedRefundStatus) -> RefundNews {
         RefundNews {
             out_refund_no: OutRefundNo::parse("console@1").unwrap(),
             amount: Fen::new(fen).unwrap(),
@@ -779,7 +792,7 @@ mod tests {
 
     #[test]
     fn a_refund_made_in_the_console_is_taken_into_the_books_if_the_money_is_there() {
-        let news = from_the_console(60, NewsStatus::Succeeded(AT));
+        let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
         let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &news, &because())
         else {
             panic!()
@@ -794,13 +807,13 @@ mod tests {
         assert_eq!(change.to.name(), "partially_refunded");
         for (news, reason) in [
             (
-                from_the_console(61, NewsStatus::Succeeded(AT)),
+                from_the_console(61, ReportedRefundStatus::Succeeded(AT)),
                 RefundParkReason::ExceedsPayment,
             ),
             (
                 RefundNews {
                     transaction_id: TransactionId::parse("420009").unwrap(),
-                    ..from_the_console(1, NewsStatus::Succeeded(AT))
+                    ..from_the_console(1, ReportedRefundStatus::Succeeded(AT))
                 },
                 RefundParkReason::OtherPayment,
             ),
@@ -816,7 +829,7 @@ mod tests {
                 &paid(),
                 None,
                 &facts(),
-                &from_the_console(1, NewsStatus::Closed),
+                &from_the_console(1, ReportedRefundStatus::Closed),
                 &because()
             ),
             RefundSettlement::AlreadyDone
@@ -834,7 +847,12 @@ mod tests {
     }
 
     /// What a refund from the console does that gives a second payment of 70 fen back.
-    fn of_second(fen: i64, total: i64, status: NewsStatus, state: ParkedState) -> RefundSettlement {
+    fn of_second(
+        fen: i64,
+        total: i64,
+        status: ReportedRefundStatus,
+        state: ParkedState,
+    ) -> RefundSettlement {
         let news = RefundNews {
             transaction_id: TransactionId::parse("420009").unwrap(),
             total: Fen::new(total).unwrap(),
@@ -846,9 +864,9 @@ mod tests {
     #[test]
     fn a_console_refund_of_a_parked_payment_gives_that_back_and_touches_no_other_money() {
         for (status, becomes) in [
-            (NewsStatus::Succeeded(AT), ParkedState::Refunded),
-            (NewsStatus::Processing, ParkedState::Refunding),
-            (NewsStatus::Abnormal, ParkedState::Refunding),
+            (ReportedRefundStatus::Succeeded(AT), ParkedState::Refunded),
+            (ReportedRefundStatus::Processing, ParkedState::Refunding),
+            (ReportedRefundStatus::Abnormal, ParkedState::Refunding),
         ] {
             let settlement = of_second(70, 70, status, ParkedState::Parked);
             let RefundSettlement::Change(change) = settlement else {
@@ -866,13 +884,13 @@ mod tests {
             );
             assert_eq!(change.to, paid().state);
         }
-        let closed = of_second(70, 70, NewsStatus::Closed, ParkedState::Parked);
+        let closed = of_second(70, 70, ReportedRefundStatus::Closed, ParkedState::Parked);
         assert_eq!(closed, RefundSettlement::AlreadyDone);
     }
 
     #[test]
     fn a_console_refund_that_does_not_fit_a_parked_payment_waits_for_a_person() {
-        let at = NewsStatus::Succeeded(AT);
+        let at = ReportedRefundStatus::Succeeded(AT);
         for (fen, total, state, reason) in [
             (69, 70, ParkedState::Parked, RefundParkReason::PartOfParked),
             (
@@ -915,7 +933,7 @@ mod tests {
     #[test]
     fn a_console_refund_that_is_told_before_its_payment_comes_again() {
         let unpaid = order(OrderState::Reserved);
-        let news = from_the_console(60, NewsStatus::Succeeded(AT));
+        let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
         assert_eq!(
             judge(&unpaid, None, &facts(), &news, &because()),
             RefundSettlement::NotYet
@@ -925,11 +943,14 @@ mod tests {
     #[test]
     fn a_refund_whose_money_a_person_gave_free_is_parked_when_it_moves_all_the_same() {
         let mut released = refund(RefundState::Closed);
-        released.decided = Some(crate::refund_decision::Decided {
+        released.decided = Some(crate::refund_decision::DecidedBy {
             who: "Li".into(),
             why: "paid in cash".into(),
         });
-        for status in [NewsStatus::Processing, NewsStatus::Abnormal] {
+        for status in [
+            ReportedRefundStatus::Processing,
+            ReportedRefundStatus::Abnormal,
+        ] {
             let judged = judge(
                 &paid(),
                 Some(&released),
@@ -943,7 +964,7 @@ mod tests {
 
     #[test]
     fn a_console_refund_that_is_on_its_way_holds_its_money_and_is_asked_about() {
-        let news = from_the_console(60, NewsStatus::Processing);
+        let news = from_the_console(60, ReportedRefundStatus::Processing);
         let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &news, &because())
         else {
             panic!()
@@ -1012,7 +1033,7 @@ mod tests {
             ..news(status)
         };
         let through = |found: &Refund, received_by| {
-            let news = told(received_by, NewsStatus::Succeeded(AT));
+            let news = told(received_by, ReportedRefundStatus::Succeeded(AT));
             let judged = judge(&paid(), Some(found), &facts(), &news, &because());
             let RefundSettlement::Change(change) = judged else {
                 panic!("{judged:?}")
@@ -1031,9 +1052,9 @@ mod tests {
             assert!(!through(&abnormal, received_by).owes_its_payer());
         }
         // Whoever sent it there here stays on record.
-        let li = |to| Redirected {
+        let li = |to| Redirection {
             to,
-            decided: crate::refund_decision::Decided {
+            decided: crate::refund_decision::DecidedBy {
                 who: "Li".into(),
                 why: "card gone".into(),
             },
@@ -1050,21 +1071,21 @@ mod tests {
         let to_card = sent(Destination::User);
         assert!(through(&to_card, merchant).owes_its_payer());
         // The other way round a person is told, since nobody must be paid twice.
-        let payer = told(Some(ReceivedBy::Payer), NewsStatus::Succeeded(AT));
+        let payer = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Succeeded(AT));
         assert!(payer.contradicts(&to_merchant) && !payer.contradicts(&to_card));
-        let early = told(Some(ReceivedBy::Payer), NewsStatus::Processing);
+        let early = told(Some(ReceivedBy::Payer), ReportedRefundStatus::Processing);
         assert!(!early.contradicts(&to_merchant), "it is not through");
 
         let console = RefundNews {
             received_by: merchant,
-            ..from_the_console(60, NewsStatus::Succeeded(AT))
+            ..from_the_console(60, ReportedRefundStatus::Succeeded(AT))
         };
         let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &console, &because())
         else {
             panic!()
         };
         assert!(new_refund(&change).owes_its_payer());
-        let early = told(merchant, NewsStatus::Processing);
+        let early = told(merchant, ReportedRefundStatus::Processing);
         assert!(!early.went_to_merchant());
     }
 
@@ -1086,17 +1107,17 @@ mod tests {
             *to
         };
         let reserved = refund(RefundState::Reserved);
-        let abnormal = moved(&reserved, &news(NewsStatus::Abnormal));
+        let abnormal = moved(&reserved, &news(ReportedRefundStatus::Abnormal));
         assert_eq!(abnormal.accepted_at, None, "a notice does not tell");
-        let succeeded = moved(&abnormal, &told(7, NewsStatus::Succeeded(AT)));
+        let succeeded = moved(&abnormal, &told(7, ReportedRefundStatus::Succeeded(AT)));
         assert_eq!(succeeded.accepted_at, Some(UnixSeconds(7)));
-        let processing = moved(&reserved, &told(7, NewsStatus::Processing));
-        let later = moved(&processing, &told(8, NewsStatus::Closed));
+        let processing = moved(&reserved, &told(7, ReportedRefundStatus::Processing));
+        let later = moved(&processing, &told(8, ReportedRefundStatus::Closed));
         assert_eq!(later.accepted_at, Some(UnixSeconds(7)));
 
         let console = RefundNews {
             accepted_at: Some(UnixSeconds(9)),
-            ..from_the_console(60, NewsStatus::Succeeded(AT))
+            ..from_the_console(60, ReportedRefundStatus::Succeeded(AT))
         };
         let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &console, &because())
         else {
@@ -1110,9 +1131,9 @@ mod tests {
         let refusal = |status: u16, code: &str| {
             Refusal::read(status, format!(r#"{{"code":"{code}"}}"#).as_bytes())
         };
-        let refuse = |code: &str| AfterRefusal::Refuse { code: code.into() };
-        let (later, pause) = (|_: &str| AfterRefusal::Later, |_: &str| AfterRefusal::Pause);
-        type Expected<'a> = &'a dyn Fn(&str) -> AfterRefusal;
+        let refuse = |code: &str| RefusalStep::Refuse { code: code.into() };
+        let (later, pause) = (|_: &str| RefusalStep::Later, |_: &str| RefusalStep::Pause);
+        type Expected<'a> = &'a dyn Fn(&str) -> RefusalStep;
         // When it has just been asked for, and after a day of trying.
         let table: [(&str, u16, [Expected<'_>; 2]); 36] = [
             ("SYSTEM_ERROR", 500, [&later, &later]),

@@ -4,11 +4,11 @@
 use wechatpay::UnixSeconds;
 
 use crate::{
-    due::Due,
-    journal::Because,
+    due::NextCheck,
+    journal::ChangeContext,
     order::Order,
     refund::{self, REDIRECTED, Refund, RefundState},
-    settle::Change,
+    settle::OrderChange,
 };
 
 /// How long WeChat Pay may say `PROCESSING`, in seconds: 10 days. A wallet has its money within 5 minutes and a bank card within
@@ -34,7 +34,7 @@ pub const UNANSWERED: &str = "UNANSWERED";
 
 /// What came of asking WeChat Pay how a refund stands, where that brings it to no end.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum NoEnd {
+pub enum PendingAnswer {
     /// It is on its way.
     Processing,
     /// WeChat Pay refuses to tell, with this code, and repeating the question is no cure.
@@ -45,7 +45,7 @@ pub enum NoEnd {
 
 /// What is to be done about a refund that has no end yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Wait {
+pub enum OverdueStep {
     /// Nothing: it is due again.
     Goes,
     /// Note what the trouble is, and since when. It is nobody's matter yet.
@@ -70,29 +70,29 @@ pub struct Trouble {
 }
 
 /// Judges what a question at `now` came to. `refund` is as it was read before it.
-pub fn judge(refund: &Refund, no_end: &NoEnd, now: UnixSeconds) -> Wait {
+pub fn judge(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) -> OverdueStep {
     match &refund.state {
         // Asked about soon again, and told of then.
-        RefundState::Refused(_) | RefundState::Abnormal if *no_end == NoEnd::Unanswered => {
-            return Wait::Goes;
+        RefundState::Refused(_) | RefundState::Abnormal if *no_end == PendingAnswer::Unanswered => {
+            return OverdueStep::Goes;
         }
         // A person is asked about these anyway.
-        RefundState::Refused(_) => return Wait::Tell,
-        RefundState::Abnormal if *no_end != NoEnd::Processing => return Wait::Tell,
-        RefundState::Succeeded(_) | RefundState::Closed => return Wait::Goes,
+        RefundState::Refused(_) => return OverdueStep::Tell,
+        RefundState::Abnormal if *no_end != PendingAnswer::Processing => return OverdueStep::Tell,
+        RefundState::Succeeded(_) | RefundState::Closed => return OverdueStep::Goes,
         RefundState::Reserved | RefundState::Processing | RefundState::Abnormal => {}
     }
     let is_redirected = refund.state == RefundState::Abnormal;
     let noted_since = refund.trouble_since.unwrap_or(now);
     let accepted_at = refund.accepted_at.unwrap_or(refund.slot_at);
     let (code, since, most_s) = match no_end {
-        NoEnd::Processing if is_redirected => (REDIRECTED, noted_since, PROCESSING_MAX_S),
-        NoEnd::Processing => (PROCESSING, accepted_at, PROCESSING_MAX_S),
-        NoEnd::Refused(code) => (code.as_str(), noted_since, UNTOLD_MAX_S),
-        NoEnd::Unanswered if refund.state == RefundState::Reserved => {
+        PendingAnswer::Processing if is_redirected => (REDIRECTED, noted_since, PROCESSING_MAX_S),
+        PendingAnswer::Processing => (PROCESSING, accepted_at, PROCESSING_MAX_S),
+        PendingAnswer::Refused(code) => (code.as_str(), noted_since, UNTOLD_MAX_S),
+        PendingAnswer::Unanswered if refund.state == RefundState::Reserved => {
             (UNANSWERED, refund.slot_at, UNANSWERED_MAX_S)
         }
-        NoEnd::Unanswered => (UNANSWERED, accepted_at, PROCESSING_MAX_S),
+        PendingAnswer::Unanswered => (UNANSWERED, accepted_at, PROCESSING_MAX_S),
     };
     let is_late = now.0.saturating_sub(since.0) >= most_s;
     let is_noted = refund.trouble.as_deref() == Some(code) && refund.trouble_since.is_some();
@@ -101,38 +101,42 @@ pub fn judge(refund: &Refund, no_end: &NoEnd, now: UnixSeconds) -> Wait {
         since,
     };
     match (refund.overdue_since, is_late, no_end) {
-        (None, true, _) => Wait::Overdue(trouble),
-        (Some(_), false, NoEnd::Processing) => Wait::Cleared,
+        (None, true, _) => OverdueStep::Overdue(trouble),
+        (Some(_), false, PendingAnswer::Processing) => OverdueStep::Cleared,
         // Overdue for another reason than before: people read what it is now.
-        (Some(_), _, no_end) if is_another_trouble(refund, no_end, code) => Wait::Overdue(trouble),
+        (Some(_), _, no_end) if is_another_trouble(refund, no_end, code) => {
+            OverdueStep::Overdue(trouble)
+        }
         // Asked about soon again, and told of once it answers.
-        (Some(_), _, NoEnd::Unanswered) => Wait::Goes,
+        (Some(_), _, PendingAnswer::Unanswered) => OverdueStep::Goes,
         (Some(overdue_since), _, _) => {
             let overdue_s = now.0.saturating_sub(overdue_since.0);
             if overdue_s % TOLD_EVERY_S < LOOKED_AT_EVERY_S {
-                Wait::Tell
+                OverdueStep::Tell
             } else {
-                Wait::Goes
+                OverdueStep::Goes
             }
         }
-        (None, false, NoEnd::Refused(_)) if !is_noted => Wait::Note(trouble),
-        (None, false, NoEnd::Processing) if is_redirected && !is_noted => Wait::Note(trouble),
-        (None, false, NoEnd::Processing) if !is_redirected && refund.trouble.is_some() => {
-            Wait::Forget
+        (None, false, PendingAnswer::Refused(_)) if !is_noted => OverdueStep::Note(trouble),
+        (None, false, PendingAnswer::Processing) if is_redirected && !is_noted => {
+            OverdueStep::Note(trouble)
         }
-        (None, false, _) => Wait::Goes,
+        (None, false, PendingAnswer::Processing) if !is_redirected && refund.trouble.is_some() => {
+            OverdueStep::Forget
+        }
+        (None, false, _) => OverdueStep::Goes,
     }
 }
 
 /// Whether WeChat Pay says by now something else of an overdue refund than what is noted. That it
 /// refuses to tell does not take the place of what it told, or each hour could say the other.
-fn is_another_trouble(refund: &Refund, no_end: &NoEnd, code: &str) -> bool {
+fn is_another_trouble(refund: &Refund, no_end: &PendingAnswer, code: &str) -> bool {
     let noted = refund.trouble.as_deref().unwrap_or_default();
     let was_told = [PROCESSING, REDIRECTED].contains(&noted);
     match no_end {
-        NoEnd::Processing => noted != code,
-        NoEnd::Refused(_) => noted != code && !was_told,
-        NoEnd::Unanswered => false,
+        PendingAnswer::Processing => noted != code,
+        PendingAnswer::Refused(_) => noted != code && !was_told,
+        PendingAnswer::Unanswered => false,
     }
 }
 
@@ -143,8 +147,8 @@ pub fn marking(
     order: &Order,
     refund: &Refund,
     overdue: Option<&Trouble>,
-    because: &Because,
-) -> Change {
+    because: &ChangeContext,
+) -> OrderChange {
     let marked = Refund {
         trouble: overdue.map(|trouble| trouble.code.clone()),
         trouble_since: overdue.map(|trouble| trouble.since),
@@ -160,9 +164,9 @@ pub fn resting(
     order: &Order,
     refund: &Refund,
     trouble: &str,
-    next: Due,
-    because: &Because,
-) -> Change {
+    next: NextCheck,
+    because: &ChangeContext,
+) -> OrderChange {
     let rests = Refund {
         trouble: Some(trouble.to_owned()),
         trouble_since: None,
@@ -196,8 +200,8 @@ mod tests {
         UnixSeconds(refund.slot_at.0 + age_s)
     }
 
-    fn noted(refund: &Refund, wait: &Wait) -> Refund {
-        let Wait::Note(trouble) = wait else {
+    fn noted(refund: &Refund, wait: &OverdueStep) -> Refund {
+        let OverdueStep::Note(trouble) = wait else {
             panic!("{wait:?}")
         };
         Refund {
@@ -260,11 +264,12 @@ mod tests {
     #[test]
     fn a_refund_that_says_processing_for_ten_days_is_overdue_and_told_of_every_six_hours() {
         let refund = refund(RefundState::Processing);
-        let asked = |refund: &Refund, age_s| judge(refund, &NoEnd::Processing, at(refund, age_s));
+        let asked =
+            |refund: &Refund, age_s| judge(refund, &PendingAnswer::Processing, at(refund, age_s));
         for age_s in [60, DAY_S, PROCESSING_MAX_S - 1] {
-            assert_eq!(asked(&refund, age_s), Wait::Goes);
+            assert_eq!(asked(&refund, age_s), OverdueStep::Goes);
         }
-        let Wait::Overdue(trouble) = asked(&refund, PROCESSING_MAX_S) else {
+        let OverdueStep::Overdue(trouble) = asked(&refund, PROCESSING_MAX_S) else {
             panic!()
         };
         assert_eq!(
@@ -274,7 +279,7 @@ mod tests {
         let mut overdue = marked(&refund, Some(&trouble));
         overdue.overdue_since = Some(at(&refund, PROCESSING_MAX_S));
         let told: Vec<i64> = (1..=13)
-            .filter(|hour| asked(&overdue, PROCESSING_MAX_S + hour * HOUR_S) == Wait::Tell)
+            .filter(|hour| asked(&overdue, PROCESSING_MAX_S + hour * HOUR_S) == OverdueStep::Tell)
             .collect();
         assert_eq!(told, [6, 12]);
         // By WeChat Pay's clock, once it has told when it was accepted.
@@ -282,43 +287,52 @@ mod tests {
             accepted_at: Some(at(&refund, DAY_S)),
             ..refund.clone()
         };
-        assert_eq!(asked(&later, PROCESSING_MAX_S), Wait::Goes);
+        assert_eq!(asked(&later, PROCESSING_MAX_S), OverdueStep::Goes);
     }
 
     #[test]
     fn a_refund_whose_query_is_refused_for_an_hour_is_overdue() {
-        let refused = NoEnd::Refused("A_NEW_ONE".into());
+        let refused = PendingAnswer::Refused("A_NEW_ONE".into());
         for state in [RefundState::Reserved, RefundState::Processing] {
             let refund = refund(state.clone());
             let first = judge(&refund, &refused, at(&refund, DAY_S));
             let waiting = noted(&refund, &first);
             assert_eq!(waiting.trouble.as_deref(), Some("A_NEW_ONE"));
             let after = |s| judge(&waiting, &refused, at(&refund, DAY_S + s));
-            assert_eq!(after(UNTOLD_MAX_S - 1), Wait::Goes);
-            let Wait::Overdue(trouble) = after(UNTOLD_MAX_S) else {
+            assert_eq!(after(UNTOLD_MAX_S - 1), OverdueStep::Goes);
+            let OverdueStep::Overdue(trouble) = after(UNTOLD_MAX_S) else {
                 panic!()
             };
             assert_eq!(trouble.since, at(&refund, DAY_S));
             // Another code meanwhile begins nothing anew.
-            let other = NoEnd::Refused("NO_AUTH".into());
+            let other = PendingAnswer::Refused("NO_AUTH".into());
             let other = judge(&waiting, &other, at(&refund, DAY_S + UNTOLD_MAX_S));
-            assert!(matches!(other, Wait::Overdue(_)), "{other:?}");
+            assert!(matches!(other, OverdueStep::Overdue(_)), "{other:?}");
         }
     }
 
     #[test]
     fn an_answer_in_between_begins_anew_and_one_afterwards_clears_the_mark() {
         let refund = refund(RefundState::Processing);
-        let no_auth = NoEnd::Refused("NO_AUTH".into());
+        let no_auth = PendingAnswer::Refused("NO_AUTH".into());
         let waiting = noted(&refund, &judge(&refund, &no_auth, at(&refund, DAY_S)));
         let now = at(&refund, DAY_S + HOUR_S);
-        assert_eq!(judge(&waiting, &NoEnd::Processing, now), Wait::Forget);
-        assert_eq!(judge(&waiting, &NoEnd::Unanswered, now), Wait::Goes);
-        let Wait::Overdue(trouble) = judge(&waiting, &no_auth, now) else {
+        assert_eq!(
+            judge(&waiting, &PendingAnswer::Processing, now),
+            OverdueStep::Forget
+        );
+        assert_eq!(
+            judge(&waiting, &PendingAnswer::Unanswered, now),
+            OverdueStep::Goes
+        );
+        let OverdueStep::Overdue(trouble) = judge(&waiting, &no_auth, now) else {
             panic!()
         };
         let overdue = marked(&waiting, Some(&trouble));
-        assert_eq!(judge(&overdue, &NoEnd::Processing, now), Wait::Cleared);
+        assert_eq!(
+            judge(&overdue, &PendingAnswer::Processing, now),
+            OverdueStep::Cleared
+        );
         let cleared = marked(&overdue, None);
         assert_eq!(cleared, refund);
     }
@@ -327,7 +341,7 @@ mod tests {
     fn an_overdue_refund_names_what_wechat_pay_says_of_it_by_now() {
         let refund = refund(RefundState::Processing);
         let late = at(&refund, PROCESSING_MAX_S + HOUR_S);
-        let refused = |code: &str| NoEnd::Refused(code.to_owned());
+        let refused = |code: &str| PendingAnswer::Refused(code.to_owned());
         let overdue_by = |code: &str| Refund {
             trouble: Some(code.into()),
             trouble_since: Some(refund.slot_at),
@@ -335,18 +349,18 @@ mod tests {
             ..refund.clone()
         };
         for (noted, no_end, becomes) in [
-            ("NO_AUTH", NoEnd::Processing, Some(PROCESSING)),
-            (UNANSWERED, NoEnd::Processing, Some(PROCESSING)),
+            ("NO_AUTH", PendingAnswer::Processing, Some(PROCESSING)),
+            (UNANSWERED, PendingAnswer::Processing, Some(PROCESSING)),
             ("NO_AUTH", refused("SIGN_ERROR"), Some("SIGN_ERROR")),
             (UNANSWERED, refused("NO_AUTH"), Some("NO_AUTH")),
             ("NO_AUTH", refused("NO_AUTH"), None),
-            (PROCESSING, NoEnd::Processing, None),
+            (PROCESSING, PendingAnswer::Processing, None),
             (PROCESSING, refused("NO_AUTH"), None),
-            ("NO_AUTH", NoEnd::Unanswered, None),
+            ("NO_AUTH", PendingAnswer::Unanswered, None),
         ] {
             let overdue = overdue_by(noted);
             let wait = judge(&overdue, &no_end, late);
-            let Wait::Overdue(trouble) = &wait else {
+            let OverdueStep::Overdue(trouble) = &wait else {
                 assert_eq!(becomes, None, "{noted}, then {no_end:?}: {wait:?}");
                 continue;
             };
@@ -368,36 +382,40 @@ mod tests {
     fn a_refund_of_which_nothing_is_heard_is_overdue_after_a_day_or_when_it_should_be_done() {
         let asked = |state, age_s| {
             let refund = refund(state);
-            judge(&refund, &NoEnd::Unanswered, at(&refund, age_s))
+            judge(&refund, &PendingAnswer::Unanswered, at(&refund, age_s))
         };
-        let is_overdue = |wait| matches!(wait, Wait::Overdue(_));
-        assert_eq!(asked(RefundState::Reserved, DAY_S - 1), Wait::Goes);
+        let is_overdue = |wait| matches!(wait, OverdueStep::Overdue(_));
+        assert_eq!(asked(RefundState::Reserved, DAY_S - 1), OverdueStep::Goes);
         assert!(is_overdue(asked(RefundState::Reserved, DAY_S)));
-        assert_eq!(asked(RefundState::Processing, 9 * DAY_S), Wait::Goes);
+        assert_eq!(asked(RefundState::Processing, 9 * DAY_S), OverdueStep::Goes);
         assert!(is_overdue(asked(RefundState::Processing, PROCESSING_MAX_S)));
     }
 
     #[test]
     fn what_waits_for_a_person_is_told_of_when_wechat_pay_refuses_to_tell() {
-        let no_auth = NoEnd::Refused("NO_AUTH".into());
+        let no_auth = PendingAnswer::Refused("NO_AUTH".into());
         for state in [RefundState::Abnormal, RefundState::Refused("X".into())] {
             let refund = refund(state);
             let asked = |no_end| judge(&refund, no_end, at(&refund, 60));
-            assert_eq!(asked(&no_auth), Wait::Tell);
-            assert_eq!(asked(&NoEnd::Unanswered), Wait::Goes, "asked again soon");
+            assert_eq!(asked(&no_auth), OverdueStep::Tell);
+            assert_eq!(
+                asked(&PendingAnswer::Unanswered),
+                OverdueStep::Goes,
+                "asked again soon"
+            );
         }
         // Redirected, it is WeChat Pay's matter for as long as any other.
         let refund = refund(RefundState::Abnormal);
         let redirected_at = at(&refund, 20 * DAY_S);
         let asked = |refund: &Refund, age_s| {
             let now = UnixSeconds(redirected_at.0 + age_s);
-            judge(refund, &NoEnd::Processing, now)
+            judge(refund, &PendingAnswer::Processing, now)
         };
         let waiting = noted(&refund, &asked(&refund, 0));
-        assert_eq!(asked(&waiting, PROCESSING_MAX_S - 1), Wait::Goes);
+        assert_eq!(asked(&waiting, PROCESSING_MAX_S - 1), OverdueStep::Goes);
         assert!(matches!(
             asked(&waiting, PROCESSING_MAX_S),
-            Wait::Overdue(_)
+            OverdueStep::Overdue(_)
         ));
     }
 

@@ -6,7 +6,7 @@ use crate::order::Order;
 
 /// What an old order under the same number means for the one who asked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Existing {
+pub enum ExistingOrder {
     /// It is the order of this very request: the first write had arrived, only its answer was lost.
     Mine,
     /// Another client's. Nothing of it may be shown.
@@ -25,22 +25,22 @@ pub enum Existing {
 }
 
 /// Judges the order found under a number against the one that was to be reserved, at `now`.
-pub fn judge(wanted: &Order, found: &Order, now: UnixSeconds) -> Existing {
+pub fn judge(wanted: &Order, found: &Order, now: UnixSeconds) -> ExistingOrder {
     if found.client_id != wanted.client_id {
-        return Existing::OtherClient;
+        return ExistingOrder::OtherClient;
     }
     if found.fingerprint != wanted.fingerprint {
-        return Existing::OtherTerms;
+        return ExistingOrder::OtherTerms;
     }
     if found.attempt.id == wanted.attempt.id {
-        return Existing::Mine;
+        return ExistingOrder::Mine;
     }
     if !found.needs_prepay(now) {
-        return Existing::Show; // it has a live value, or is final, or can no longer be paid
+        return ExistingOrder::Show; // it has a live value, or is final, or can no longer be paid
     }
     match found.attempt.held_for_s(now) {
-        Some(retry_after_s) => Existing::InProgress { retry_after_s },
-        None => Existing::Resume,
+        Some(retry_after_s) => ExistingOrder::InProgress { retry_after_s },
+        None => ExistingOrder::Resume,
     }
 }
 
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
     use crate::{
         ids::ClientId,
-        order::{Attempt, Fingerprint, OrderState, PayParams, Prepay, Rejection},
+        order::{Fingerprint, IssueLease, OrderState, PayParams, Prepay, Rejection},
         settle::tests::{order, payment},
     };
 
@@ -65,10 +65,10 @@ mod tests {
     #[test]
     fn an_order_found_under_the_number_is_judged_by_owner_terms_state_and_lease_in_that_order() {
         let mut wanted = order(OrderState::Reserved);
-        wanted.attempt = Attempt::first("mine".into(), NOW);
+        wanted.attempt = IssueLease::first("mine".into(), NOW);
         let found = |state: OrderState, lease_until: i64| {
             let mut found = order(state);
-            found.attempt = Attempt {
+            found.attempt = IssueLease {
                 id: "theirs".into(),
                 until: UnixSeconds(lease_until),
                 count: 1,
@@ -80,38 +80,42 @@ mod tests {
             (
                 "reserved and its maker at work",
                 found(OrderState::Reserved, NOW.0 + 7),
-                Existing::InProgress { retry_after_s: 7 },
+                ExistingOrder::InProgress { retry_after_s: 7 },
             ),
             (
                 "reserved and its maker gone",
                 found(OrderState::Reserved, free),
-                Existing::Resume,
+                ExistingOrder::Resume,
             ),
             (
                 "a live value",
                 found(awaiting(NOW.0 + 1), free),
-                Existing::Show,
+                ExistingOrder::Show,
             ),
             (
                 "an expired value",
                 found(awaiting(NOW.0), free),
-                Existing::Resume,
+                ExistingOrder::Resume,
             ),
             (
                 "an expired value being renewed",
                 found(awaiting(NOW.0), NOW.0 + 3),
-                Existing::InProgress { retry_after_s: 3 },
+                ExistingOrder::InProgress { retry_after_s: 3 },
             ),
             (
                 "paid",
                 found(OrderState::Paid(payment("420001")), free),
-                Existing::Show,
+                ExistingOrder::Show,
             ),
-            ("closed", found(OrderState::Closed, free), Existing::Show),
+            (
+                "closed",
+                found(OrderState::Closed, free),
+                ExistingOrder::Show,
+            ),
             (
                 "rejected",
                 found(OrderState::Rejected(Rejection::Refused(None)), free),
-                Existing::Show,
+                ExistingOrder::Show,
             ),
         ] {
             assert_eq!(judge(&wanted, &found, NOW), expected, "{name}");
@@ -122,7 +126,7 @@ mod tests {
             };
             assert_eq!(
                 judge(&wanted, &stranger, NOW),
-                Existing::OtherClient,
+                ExistingOrder::OtherClient,
                 "{name}, another client's"
             );
             let changed = Order {
@@ -131,7 +135,7 @@ mod tests {
             };
             assert_eq!(
                 judge(&wanted, &changed, NOW),
-                Existing::OtherTerms,
+                ExistingOrder::OtherTerms,
                 "{name}, on other terms"
             );
             let same = Order {
@@ -140,7 +144,7 @@ mod tests {
             };
             assert_eq!(
                 judge(&wanted, &same, NOW),
-                Existing::Mine,
+                ExistingOrder::Mine,
                 "{name}, by this very request"
             );
         }
@@ -152,6 +156,6 @@ mod tests {
         let mut found = order(awaiting(NOW.0 - 10));
         found.attempt.id = "theirs".into();
         found.expires_at = NOW;
-        assert_eq!(judge(&wanted, &found, NOW), Existing::Show);
+        assert_eq!(judge(&wanted, &found, NOW), ExistingOrder::Show);
     }
 }

@@ -3,14 +3,14 @@
 use wechatpay::UnixSeconds;
 
 use crate::{
-    due::{self, Due},
+    due::{self, NextCheck},
     ids::{ClientId, OrderNo, TransactionId},
-    journal::{Because, Event, Subject},
+    journal::{ChangeContext, Event, Subject},
     money::Fen,
-    notice::{Money, Outcome, TradeNotice, payment_notice_id},
+    notice::{ReportedPayment, TradeNotice, TradeOutcome, payment_notice_id},
     order::{Order, OrderState, Payment, RefundTally, Rejection},
-    refund::{self, ParkedChange, ParkedState, RefundChange},
-    refund_decision::PersonDecision,
+    refund::{self, ParkedPaymentChange, ParkedState, RefundChange},
+    refund_decision::OperatorDecision,
 };
 
 /// What is fixed for a deployment and goes into judging.
@@ -26,18 +26,18 @@ pub struct MerchantFacts {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Settlement {
     /// Write this change.
-    Change(Box<Change>),
+    Change(Box<OrderChange>),
     /// The order already says so.
     AlreadyDone,
     /// The news changes nothing: the order is still to be paid.
     StillOpen,
     /// A person has to decide; the money is kept in a record of its own and never applied.
-    Park(Parked),
+    Park(PaymentToPark),
 }
 
 /// A change of an order and of what lies under it, to be written in one transaction on the version it was decided on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct OrderChange {
     /// The order before; its version is the one that must still hold.
     pub from: Order,
     /// The state afterwards.
@@ -49,12 +49,12 @@ pub struct Change {
     /// The refund that comes into being or moves with it.
     pub refund: Option<RefundChange>,
     /// The parked payment that moves with it.
-    pub parked_payment: Option<ParkedChange>,
+    pub parked_payment: Option<ParkedPaymentChange>,
     /// The money that is kept for a person with it, if it is not kept already.
-    pub parked: Option<Parked>,
+    pub parked: Option<PaymentToPark>,
 }
 
-impl Parked {
+impl PaymentToPark {
     /// Its id in the ledger of notices.
     pub fn notice_id(&self) -> String {
         payment_notice_id(self.transaction_id.as_str())
@@ -63,7 +63,7 @@ impl Parked {
 
 /// Money that is not applied to an order, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Parked {
+pub struct PaymentToPark {
     /// The order that WeChat Pay names.
     pub order_no: OrderNo,
     /// The payment.
@@ -130,8 +130,10 @@ impl ParkReason {
 /// Judges a notice about an order that nobody here knows: money is parked, anything else concerns us not.
 pub fn judge_unknown(notice: &TradeNotice) -> Settlement {
     match &notice.outcome {
-        Outcome::Paid(money) => Settlement::Park(parked(notice, money, ParkReason::UnknownOrder)),
-        Outcome::Unpaid | Outcome::Closed => Settlement::StillOpen,
+        TradeOutcome::Paid(money) => {
+            Settlement::Park(parked(notice, money, ParkReason::UnknownOrder))
+        }
+        TradeOutcome::Unpaid | TradeOutcome::Closed => Settlement::StillOpen,
     }
 }
 
@@ -143,10 +145,10 @@ pub fn judge(
     order: &Order,
     facts: &MerchantFacts,
     notice: &TradeNotice,
-    because: &Because,
+    because: &ChangeContext,
 ) -> Settlement {
     match &notice.outcome {
-        Outcome::Paid(money) => {
+        TradeOutcome::Paid(money) => {
             if let Some(reason) = of_another_system(order, &facts.mchid, notice, money) {
                 return kept_out(order, parked(notice, money, reason), because);
             }
@@ -157,8 +159,8 @@ pub fn judge(
                 None => paid(order, notice, money, facts, because),
             }
         }
-        Outcome::Unpaid => Settlement::StillOpen,
-        Outcome::Closed => closed(order, because),
+        TradeOutcome::Unpaid => Settlement::StillOpen,
+        TradeOutcome::Closed => closed(order, because),
     }
 }
 
@@ -168,20 +170,20 @@ pub fn judge_used_elsewhere(
     order: &Order,
     facts: &MerchantFacts,
     notice: &TradeNotice,
-    because: &Because,
+    because: &ChangeContext,
 ) -> Settlement {
     if order.state.payment().is_some() {
         return judge(order, facts, notice, because);
     }
     match (&notice.outcome, &order.state) {
-        (Outcome::Paid(money), _) => {
+        (TradeOutcome::Paid(money), _) => {
             let parked = parked(notice, money, ParkReason::NumberUsedElsewhere);
             kept_out(order, parked, because)
         }
-        (Outcome::Unpaid | Outcome::Closed, OrderState::Reserved) => {
+        (TradeOutcome::Unpaid | TradeOutcome::Closed, OrderState::Reserved) => {
             Settlement::Change(Box::new(used_elsewhere(order, because)))
         }
-        (Outcome::Unpaid | Outcome::Closed, _) => Settlement::AlreadyDone,
+        (TradeOutcome::Unpaid | TradeOutcome::Closed, _) => Settlement::AlreadyDone,
     }
 }
 
@@ -191,7 +193,7 @@ fn of_another_system(
     order: &Order,
     mchid: &str,
     notice: &TradeNotice,
-    money: &Money,
+    money: &ReportedPayment,
 ) -> Option<ParkReason> {
     if notice.order_no != order.order_no || notice.mchid != mchid {
         return None; // it came under another number
@@ -218,7 +220,7 @@ fn of_another_system(
 }
 
 /// Another system's money is kept for a person. An order that has no value yet can never get one under that number.
-fn kept_out(order: &Order, parked: Parked, because: &Because) -> Settlement {
+fn kept_out(order: &Order, parked: PaymentToPark, because: &ChangeContext) -> Settlement {
     if order.state == OrderState::Reserved {
         let change = used_elsewhere(order, because).parking(parked, because);
         Settlement::Change(Box::new(change))
@@ -227,9 +229,9 @@ fn kept_out(order: &Order, parked: Parked, because: &Because) -> Settlement {
     }
 }
 
-fn used_elsewhere(order: &Order, because: &Because) -> Change {
+fn used_elsewhere(order: &Order, because: &ChangeContext) -> OrderChange {
     let rejected = OrderState::Rejected(Rejection::NumberUsedElsewhere);
-    Change::new(order, rejected, because)
+    OrderChange::new(order, rejected, because)
 }
 
 /// Invariant 4: booked means that all of these are equal to ours. The first that is not, by name.
@@ -237,7 +239,7 @@ fn difference(
     order: &Order,
     mchid: &str,
     notice: &TradeNotice,
-    money: &Money,
+    money: &ReportedPayment,
 ) -> Option<&'static str> {
     [
         (notice.order_no == order.order_no, "out_trade_no"),
@@ -253,22 +255,22 @@ fn difference(
 fn paid(
     order: &Order,
     notice: &TradeNotice,
-    money: &Money,
+    money: &ReportedPayment,
     facts: &MerchantFacts,
-    because: &Because,
+    because: &ChangeContext,
 ) -> Settlement {
     // WeChat Pay says `REFUND` from the first refund on, of ours too.
     let refunded_elsewhere = (money.refunded && order.refunds.committed_fen == 0)
         .then(|| parked(notice, money, ParkReason::RefundedElsewhere));
     let change = match &order.state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing => {
-            Change::new(order, OrderState::Paid(money.payment.clone()), because)
+            OrderChange::new(order, OrderState::Paid(money.payment.clone()), because)
         }
         // Owed back to the payer: the order was given up before the money came. What was given back already, and not by us,
         // is not given back again.
         OrderState::Closed | OrderState::Rejected(_) => {
             let booked = OrderState::PaidAfterClose(money.payment.clone());
-            let change = Change::new(order, booked, because);
+            let change = OrderChange::new(order, booked, because);
             if money.refunded {
                 change
             } else {
@@ -307,10 +309,14 @@ fn paid(
     }))
 }
 
-fn closed(order: &Order, because: &Because) -> Settlement {
+fn closed(order: &Order, because: &ChangeContext) -> Settlement {
     match &order.state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing => {
-            Settlement::Change(Box::new(Change::new(order, OrderState::Closed, because)))
+            Settlement::Change(Box::new(OrderChange::new(
+                order,
+                OrderState::Closed,
+                because,
+            )))
         }
         // Final states are never left by an older message (invariant 5).
         OrderState::Paid(_)
@@ -322,9 +328,9 @@ fn closed(order: &Order, because: &Because) -> Settlement {
     }
 }
 
-impl Change {
+impl OrderChange {
     /// The change from the order as it was read to another state, with its event; none when the state stays.
-    pub fn new(order: &Order, to: OrderState, because: &Because) -> Self {
+    pub fn new(order: &Order, to: OrderState, because: &ChangeContext) -> Self {
         let (from, becomes) = (order.state.name(), to.name());
         let refusal = to.rejection().map(Rejection::told);
         let change = Self {
@@ -348,7 +354,7 @@ impl Change {
     }
 
     /// The change that keeps money for a person and leaves the order as it is.
-    pub fn to_park(order: &Order, parked: Parked, because: &Because) -> Self {
+    pub fn to_park(order: &Order, parked: PaymentToPark, because: &ChangeContext) -> Self {
         Self::new(order, order.state.clone(), because).parking(parked, because)
     }
 
@@ -363,8 +369,8 @@ impl Change {
 
     /// The change that books a payment which was parked before its order was known here: it is parked no longer.
     #[must_use]
-    pub fn unparking(self, transaction_id: &TransactionId, because: &Because) -> Self {
-        let parked = ParkedChange {
+    pub fn unparking(self, transaction_id: &TransactionId, because: &ChangeContext) -> Self {
+        let parked = ParkedPaymentChange {
             transaction_id: transaction_id.clone(),
             from: ParkedState::Parked,
             to: ParkedState::Booked,
@@ -381,7 +387,7 @@ impl Change {
     }
 
     /// The change, with money that is kept for a person.
-    fn parking(self, parked: Parked, because: &Because) -> Self {
+    fn parking(self, parked: PaymentToPark, because: &ChangeContext) -> Self {
         let subject = Subject::Payment(parked.transaction_id.clone());
         let parked_name = ParkedState::Parked.name();
         Self {
@@ -397,7 +403,7 @@ impl Change {
         subject: Subject,
         from: Option<&'static str>,
         to: &'static str,
-        because: &Because,
+        because: &ChangeContext,
     ) -> Self {
         let version = self.version().saturating_add(1);
         self.events.push(because.event(version, subject, from, to));
@@ -406,7 +412,7 @@ impl Change {
 
     /// The change, brought about by a person's decision: each of its events says so.
     #[must_use]
-    pub(crate) fn decided(mut self, decision: &PersonDecision) -> Self {
+    pub(crate) fn decided(mut self, decision: &OperatorDecision) -> Self {
         for event in &mut self.events {
             event.decision = Some(decision.clone());
         }
@@ -432,7 +438,7 @@ impl Change {
     }
 
     /// When the sweep looks at the order next, after the change.
-    pub fn due(&self) -> Option<Due> {
+    pub fn due(&self) -> Option<NextCheck> {
         let decided_at = self.events.last()?.at;
         due::order_look(&self.from, &self.to, decided_at)
     }
@@ -447,8 +453,8 @@ impl Change {
     }
 }
 
-fn parked(notice: &TradeNotice, money: &Money, reason: ParkReason) -> Parked {
-    Parked {
+fn parked(notice: &TradeNotice, money: &ReportedPayment, reason: ParkReason) -> PaymentToPark {
+    PaymentToPark {
         order_no: notice.order_no.clone(),
         transaction_id: money.payment.transaction_id.clone(),
         amount: money.total,
@@ -462,7 +468,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{
         journal::Cause,
-        order::{Attempt, Fingerprint, PayParams, Prepay, Product},
+        order::{Fingerprint, IssueLease, PayParams, Prepay, Product},
         refund::PaymentKind,
     };
 
@@ -487,7 +493,7 @@ pub(crate) mod tests {
             sealed_body: Vec::new(),
             created_at: UnixSeconds(999_000),
             expires_at: UnixSeconds(1_007_200),
-            attempt: Attempt::none("none".into()),
+            attempt: IssueLease::none("none".into()),
             issued: false,
             state,
             refunds: RefundTally::NONE,
@@ -497,7 +503,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn notice(outcome: Outcome) -> TradeNotice {
+    fn notice(outcome: TradeOutcome) -> TradeNotice {
         TradeNotice {
             mchid: MCHID.into(),
             appid: "wxa".into(),
@@ -507,8 +513,8 @@ pub(crate) mod tests {
         }
     }
 
-    fn money(transaction_id: &str, fen: i64) -> Money {
-        Money {
+    fn money(transaction_id: &str, fen: i64) -> ReportedPayment {
+        ReportedPayment {
             payment: payment(transaction_id),
             total: Fen::new(fen).unwrap(),
             currency: "CNY".into(),
@@ -527,8 +533,8 @@ pub(crate) mod tests {
         }
     }
 
-    fn because() -> Because {
-        Because {
+    fn because() -> ChangeContext {
+        ChangeContext {
             cause: Cause::Notice("EV-1".into()),
             trace: "t".into(),
             at: NOW,
@@ -572,7 +578,7 @@ pub(crate) mod tests {
             "",
         ];
         for (state, becomes) in every_state().iter().zip(becomes) {
-            match settle(state, &notice(Outcome::Paid(money("420001", 100)))) {
+            match settle(state, &notice(TradeOutcome::Paid(money("420001", 100)))) {
                 Settlement::Change(change) => {
                     assert_eq!(change.to.name(), becomes, "from {}", state.name());
                     assert_eq!(change.events[0].version, 6);
@@ -597,7 +603,7 @@ pub(crate) mod tests {
             OrderState::Closed,
             OrderState::Rejected(Rejection::Refused(None)),
         ] {
-            let late = || match settle(&state, &notice(Outcome::Paid(money("420001", 100)))) {
+            let late = || match settle(&state, &notice(TradeOutcome::Paid(money("420001", 100)))) {
                 Settlement::Change(change) => change,
                 other @ (Settlement::AlreadyDone | Settlement::StillOpen | Settlement::Park(_)) => {
                     panic!("{other:?}")
@@ -623,12 +629,12 @@ pub(crate) mod tests {
 
     #[test]
     fn late_money_that_was_refunded_elsewhere_is_not_given_back_twice() {
-        let refunded = Money {
+        let refunded = ReportedPayment {
             refunded: true,
             ..money("420001", 100)
         };
         let Settlement::Change(change) =
-            settle(&OrderState::Closed, &notice(Outcome::Paid(refunded)))
+            settle(&OrderState::Closed, &notice(TradeOutcome::Paid(refunded)))
         else {
             panic!()
         };
@@ -641,11 +647,11 @@ pub(crate) mod tests {
 
     #[test]
     fn money_that_is_kept_already_is_booked_without_being_kept_again() {
-        let refunded = Money {
+        let refunded = ReportedPayment {
             refunded: true,
             ..money("420001", 100)
         };
-        let Settlement::Change(change) = settle(&awaiting(), &notice(Outcome::Paid(refunded)))
+        let Settlement::Change(change) = settle(&awaiting(), &notice(TradeOutcome::Paid(refunded)))
         else {
             panic!()
         };
@@ -659,7 +665,7 @@ pub(crate) mod tests {
     fn money_that_was_parked_before_its_order_was_known_is_parked_no_longer_once_booked() {
         let mut order = order(OrderState::Reserved);
         order.created_at = UnixSeconds(payment("420001").paid_at.0 + 1);
-        let notice = notice(Outcome::Paid(money("420001", 100)));
+        let notice = notice(TradeOutcome::Paid(money("420001", 100)));
         let Settlement::Change(change) = judge(&order, &facts(), &notice, &because()) else {
             panic!()
         };
@@ -714,7 +720,7 @@ pub(crate) mod tests {
         // Its amount does not matter: it is not this order's at all, and no client may give it back.
         for (state, fen) in unpaid_states().flat_map(|state| [(state.clone(), 100), (state, 99)]) {
             let mut order = order(state.clone());
-            let notice = notice(Outcome::Paid(money("420001", fen)));
+            let notice = notice(TradeOutcome::Paid(money("420001", fen)));
             order.created_at = UnixSeconds(payment("420001").paid_at.0 + OLDER_S);
             let (reason, then) = kept(judge(&order, &facts(), &notice, &because()), &state);
             let expected = if state == used_elsewhere {
@@ -726,7 +732,7 @@ pub(crate) mod tests {
         }
         let mut order = order(OrderState::Reserved);
         order.created_at = UnixSeconds(payment("420001").paid_at.0 + OLDER_S - 1);
-        let notice = notice(Outcome::Paid(money("420001", 100)));
+        let notice = notice(TradeOutcome::Paid(money("420001", 100)));
         let Settlement::Change(change) = judge(&order, &facts(), &notice, &because()) else {
             panic!("two clocks may differ by that much")
         };
@@ -762,7 +768,7 @@ pub(crate) mod tests {
                 created_at: older,
                 ..order(state.clone())
             };
-            let notice = notice(Outcome::Paid(money("420001", 100)));
+            let notice = notice(TradeOutcome::Paid(money("420001", 100)));
             let (kept, then) = match judge(&order, &facts(), &notice, &because()) {
                 Settlement::Change(change) => (change.parked.map(|one| one.reason), change.to),
                 Settlement::Park(parked) => (Some(parked.reason), state.clone()),
@@ -777,7 +783,7 @@ pub(crate) mod tests {
             created_at: older,
             ..order(OrderState::Paid(payment("420001")))
         };
-        let again = notice(Outcome::Paid(money("420001", 100)));
+        let again = notice(TradeOutcome::Paid(money("420001", 100)));
         assert_eq!(
             judge(&paid, &facts(), &again, &because()),
             Settlement::AlreadyDone
@@ -793,7 +799,7 @@ pub(crate) mod tests {
                 created_at: UnixSeconds(created_at),
                 ..order(OrderState::Reserved)
             };
-            let notice = notice(Outcome::Paid(money("420001", 100)));
+            let notice = notice(TradeOutcome::Paid(money("420001", 100)));
             let Settlement::Change(change) = judge(&order, &facts(), &notice, &because()) else {
                 panic!()
             };
@@ -814,12 +820,12 @@ pub(crate) mod tests {
                 kept(judged, &state)
             };
             let becomes = unless_reserved(state.clone());
-            let (reason, then) = judged(Outcome::Paid(money("420001", 100)));
+            let (reason, then) = judged(TradeOutcome::Paid(money("420001", 100)));
             assert_eq!(
                 (reason, then),
                 (Some(ParkReason::NumberUsedElsewhere), becomes.clone())
             );
-            for unpaid in [Outcome::Unpaid, Outcome::Closed] {
+            for unpaid in [TradeOutcome::Unpaid, TradeOutcome::Closed] {
                 assert_eq!(judged(unpaid), (None, becomes.clone()));
             }
         }
@@ -829,11 +835,11 @@ pub(crate) mod tests {
     fn our_own_refund_on_its_way_is_no_refund_from_elsewhere() {
         let mut order = order(OrderState::Paid(payment("420001")));
         order.refunds.committed_fen = 40;
-        let refunded = Money {
+        let refunded = ReportedPayment {
             refunded: true,
             ..money("420001", 100)
         };
-        let notice = notice(Outcome::Paid(refunded));
+        let notice = notice(TradeOutcome::Paid(refunded));
         assert_eq!(
             judge(&order, &facts(), &notice, &because()),
             Settlement::AlreadyDone
@@ -847,7 +853,7 @@ pub(crate) mod tests {
             .filter(|state| state.payment().is_some())
         {
             let Settlement::Park(parked) =
-                settle(state, &notice(Outcome::Paid(money("420002", 100))))
+                settle(state, &notice(TradeOutcome::Paid(money("420002", 100))))
             else {
                 panic!("{}", state.name())
             };
@@ -862,15 +868,15 @@ pub(crate) mod tests {
 
     #[test]
     fn money_that_differs_in_anything_is_parked_whatever_the_state() {
-        let good = notice(Outcome::Paid(money("420001", 100)));
-        let in_dollars = Money {
+        let good = notice(TradeOutcome::Paid(money("420001", 100)));
+        let in_dollars = ReportedPayment {
             currency: "USD".into(),
             ..money("420001", 100)
         };
         for (notice, field) in [
-            (notice(Outcome::Paid(money("420001", 99))), "amount"),
-            (notice(Outcome::Paid(money("420001", 101))), "amount"),
-            (notice(Outcome::Paid(in_dollars)), "currency"),
+            (notice(TradeOutcome::Paid(money("420001", 99))), "amount"),
+            (notice(TradeOutcome::Paid(money("420001", 101))), "amount"),
+            (notice(TradeOutcome::Paid(in_dollars)), "currency"),
             (
                 TradeNotice {
                     mchid: "1900000002".into(),
@@ -906,7 +912,7 @@ pub(crate) mod tests {
     fn unpaid_news_changes_nothing_in_any_state() {
         for state in every_state() {
             assert_eq!(
-                settle(&state, &notice(Outcome::Unpaid)),
+                settle(&state, &notice(TradeOutcome::Unpaid)),
                 Settlement::StillOpen
             );
         }
@@ -919,7 +925,7 @@ pub(crate) mod tests {
                 state,
                 OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing
             );
-            match settle(&state, &notice(Outcome::Closed)) {
+            match settle(&state, &notice(TradeOutcome::Closed)) {
                 Settlement::Change(change) => assert!(
                     open && change.to == OrderState::Closed,
                     "from {}",
@@ -938,12 +944,12 @@ pub(crate) mod tests {
 
     #[test]
     fn money_that_was_refunded_elsewhere_is_booked_and_shown_to_a_person() {
-        let refunded = Money {
+        let refunded = ReportedPayment {
             refunded: true,
             ..money("420001", 100)
         };
         for state in every_state() {
-            let reason = match settle(&state, &notice(Outcome::Paid(refunded.clone()))) {
+            let reason = match settle(&state, &notice(TradeOutcome::Paid(refunded.clone()))) {
                 Settlement::Change(change) => change.parked.map(|parked| parked.reason),
                 Settlement::Park(parked) => Some(parked.reason),
                 Settlement::AlreadyDone => None,
@@ -964,13 +970,14 @@ pub(crate) mod tests {
 
     #[test]
     fn money_for_an_unknown_order_is_parked() {
-        let Settlement::Park(parked) = judge_unknown(&notice(Outcome::Paid(money("420001", 100))))
+        let Settlement::Park(parked) =
+            judge_unknown(&notice(TradeOutcome::Paid(money("420001", 100))))
         else {
             panic!()
         };
         assert_eq!(parked.reason, ParkReason::UnknownOrder);
         assert_eq!(
-            judge_unknown(&notice(Outcome::Unpaid)),
+            judge_unknown(&notice(TradeOutcome::Unpaid)),
             Settlement::StillOpen
         );
     }

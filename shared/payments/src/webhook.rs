@@ -8,7 +8,7 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{
     ids::{ClientId, OrderNo},
-    refund_decision::PersonDecision,
+    refund_decision::OperatorDecision,
 };
 
 /// What every event is called, on the bus (`detail-type`) and in a webhook (`type`).
@@ -141,7 +141,7 @@ impl Lane {
 
 /// What a receiver's answer means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Answered {
+pub enum DeliveryResult {
     /// It has the event.
     Taken,
     /// 410 Gone: it says that it wants no more events. A deployment or a proxy in front of it may say so for a moment, so
@@ -151,7 +151,7 @@ pub enum Answered {
     NotTaken,
 }
 
-impl Answered {
+impl DeliveryResult {
     /// Reads the status of an HTTP answer.
     pub fn with(status: u16) -> Self {
         match status {
@@ -231,8 +231,8 @@ impl LastAnswer {
         }
         let run = last.and_then(|last| last.gone);
         let gone = match meaning_of(answer) {
-            Some(Answered::Gone) => Some(GoneRun::and_another(run, now)),
-            Some(Answered::Taken | Answered::NotTaken) => None,
+            Some(DeliveryResult::Gone) => Some(GoneRun::and_another(run, now)),
+            Some(DeliveryResult::Taken | DeliveryResult::NotTaken) => None,
             None => run,
         };
         Some(Self {
@@ -246,15 +246,15 @@ impl LastAnswer {
     /// Whether it ends a run of 410s, whatever else was answered at about the same time.
     pub fn ends_a_run(&self) -> bool {
         match meaning_of(&self.answer) {
-            Some(Answered::Taken | Answered::NotTaken) => true,
-            Some(Answered::Gone) | None => false,
+            Some(DeliveryResult::Taken | DeliveryResult::NotTaken) => true,
+            Some(DeliveryResult::Gone) | None => false,
         }
     }
 }
 
 /// What a written answer means; `None` if none came.
-fn meaning_of(answer: &str) -> Option<Answered> {
-    answer.parse().map(Answered::with).ok()
+fn meaning_of(answer: &str) -> Option<DeliveryResult> {
+    answer.parse().map(DeliveryResult::with).ok()
 }
 
 /// One change of an order as it goes out: to the bus, into the queue of webhooks, and from there to the merchant. Holds
@@ -290,14 +290,14 @@ pub struct OutgoingEvent {
     /// The trace it happened under.
     pub trace: String,
     /// What a person decided, where that brought the change about: one text
-    /// ([`PersonDecision::to_text`]), empty for none.
+    /// ([`OperatorDecision::to_text`]), empty for none.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "decision",
         serialize_with = "decision_text"
     )]
-    pub decision: Option<PersonDecision>,
+    pub decision: Option<OperatorDecision>,
 }
 
 impl OutgoingEvent {
@@ -358,26 +358,26 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixSeconds, D:
 
 /// A decision is told and decides nothing: one that cannot be read is left out, and the change is
 /// told all the same.
-fn decision<'de, D>(deserializer: D) -> Result<Option<PersonDecision>, D::Error>
+fn decision<'de, D>(deserializer: D) -> Result<Option<OperatorDecision>, D::Error>
 where
     D: Deserializer<'de>,
 {
     let value = Value::deserialize(deserializer)?;
-    Ok(value.as_str().and_then(PersonDecision::of_text))
+    Ok(value.as_str().and_then(OperatorDecision::of_text))
 }
 
 fn decision_text<S: Serializer>(
-    decision: &Option<PersonDecision>,
+    decision: &Option<OperatorDecision>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let text = decision.as_ref().map(PersonDecision::to_text);
+    let text = decision.as_ref().map(OperatorDecision::to_text);
     serializer.serialize_str(&text.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refund_decision::{Destination, What};
+    use crate::refund_decision::{Destination, RefundDecision};
 
     fn detail() -> Value {
         json!({
@@ -402,8 +402,8 @@ mod tests {
 
     #[test]
     fn a_webhook_says_what_a_person_decided_and_who_and_why() {
-        let decision = PersonDecision {
-            what: What::Redirect,
+        let decision = OperatorDecision {
+            what: RefundDecision::Redirect,
             to: Some(Destination::Merchant),
             who: "Li".to_owned(),
             why: "the payer has no \"card\"".to_owned(),
@@ -637,18 +637,18 @@ mod tests {
     #[test]
     fn only_a_2xx_is_taken_and_only_a_410_says_that_the_receiver_is_gone() {
         for (status, meaning) in [
-            (100, Answered::NotTaken),
-            (200, Answered::Taken),
-            (204, Answered::Taken),
-            (299, Answered::Taken),
-            (301, Answered::NotTaken),
-            (307, Answered::NotTaken),
-            (404, Answered::NotTaken),
-            (410, Answered::Gone),
-            (429, Answered::NotTaken),
-            (500, Answered::NotTaken),
+            (100, DeliveryResult::NotTaken),
+            (200, DeliveryResult::Taken),
+            (204, DeliveryResult::Taken),
+            (299, DeliveryResult::Taken),
+            (301, DeliveryResult::NotTaken),
+            (307, DeliveryResult::NotTaken),
+            (404, DeliveryResult::NotTaken),
+            (410, DeliveryResult::Gone),
+            (429, DeliveryResult::NotTaken),
+            (500, DeliveryResult::NotTaken),
         ] {
-            assert_eq!(Answered::with(status), meaning, "{status}");
+            assert_eq!(DeliveryResult::with(status), meaning, "{status}");
         }
     }
 

@@ -6,10 +6,12 @@ use adapters::{queues::ReconcileWork, reconciliation::Saved};
 use payments::{
     ids::ClientId,
     reconcile::{
-        difference::{About, Deciding, Decision, Difference, Kind, Side},
+        difference::{
+            Decision, DecisionContext, Difference, DifferenceKind, DifferenceSubject, SideView,
+        },
         run::BillDate,
     },
-    refund_decision::{PersonDecision, What},
+    refund_decision::{OperatorDecision, RefundDecision},
 };
 use wechatpay::UnixSeconds;
 use wechatpay_simulator::{
@@ -451,20 +453,21 @@ impl Play {
         self.deliver().await;
         self.poll().await;
         self.until_the_bill().await;
-        self.proposed(Kind::DuplicatePayment, "ORDER-1", 100).await;
+        self.proposed(DifferenceKind::DuplicatePayment, "ORDER-1", 100)
+            .await;
     }
 
     /// A run has found money that is parked, and proposes to give it back.
-    async fn proposed(&self, kind: Kind, order_no: &str, fen: i64) {
+    async fn proposed(&self, kind: DifferenceKind, order_no: &str, fen: i64) {
         let (days, now) = (&self.scene.days, self.scene.clock.now());
-        let about = About {
+        let about = DifferenceSubject {
             order_no: Some(order_no.to_owned()),
             transaction_id: Some(self.parked_payment(order_no)),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
-        let there = Side {
+        let there = SideView {
             amount_fen: Some(fen),
-            ..Side::default()
+            ..SideView::default()
         };
         let found = Difference::found(yesterday(now), kind, about, Some(there), None, "run-1", now);
         days.find(&found).await.expect("a table");
@@ -499,8 +502,8 @@ impl Play {
             .iter()
             // The payment that it gives back has an event of its own.
             .filter(|event| text(event, "subject").starts_with("refund"))
-            .filter_map(|event| PersonDecision::of_text(text(event, "decision")))
-            .filter(|decision| decision.what == What::PayerPaid)
+            .filter_map(|event| OperatorDecision::of_text(text(event, "decision")))
+            .filter(|decision| decision.what == RefundDecision::PayerPaid)
             .map(|decision| decision.who)
             .collect();
         let stands = text(&book.refunds[0], "payer_paid_by");
@@ -520,9 +523,9 @@ impl Play {
         let page = days.differences(date, None, 100).await.expect("a table");
         for stands in page.items {
             let person = format!("person-{}", stands.version);
-            let deciding = Deciding {
+            let deciding = DecisionContext {
                 client,
-                ..Deciding::default()
+                ..DecisionContext::default()
             };
             let decided =
                 stands.decided_by_rules(decision, &deciding, &person, "looked at it", now);

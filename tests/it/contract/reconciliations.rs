@@ -4,7 +4,7 @@ use adapters::testing::{Fault as AwsFault, Match, Service};
 use futures_util::{StreamExt, stream};
 use http::Request;
 use payments::reconcile::{
-    difference::{About, Difference, Kind, Side},
+    difference::{Difference, DifferenceKind, DifferenceSubject, SideView},
     run::BillName,
 };
 use serde_json::{Value, json};
@@ -91,7 +91,9 @@ fn ask<'a>(bench: &'a Bench, id: &str, who: &str) -> Ask<'a> {
 async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
     let bench = Bench::start().await;
     bench.a_month().await;
-    let id = bench.difference(Kind::AmountDiffers, "ticket-88").id;
+    let id = bench
+        .difference(DifferenceKind::AmountDiffers, "ticket-88")
+        .id;
     let li = ask(&bench, &id, "li@example.com");
     let day = li.get(DAY, "", 200).await.body;
     assert_eq!(day["totals"]["difference"]["paid_fen"], 20_650);
@@ -162,16 +164,16 @@ async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
 async fn a_bill_whose_sum_is_wrong_is_named_as_the_contract_says() {
     let bench = Bench::start().await;
     bench.a_month().await;
-    let about = About {
+    let about = DifferenceSubject {
         bill: Some(BillName::FundBasic),
-        ..About::default()
+        ..DifferenceSubject::default()
     };
-    let there = Side {
+    let there = SideView {
         note: Some("line 4: the summary says 200.01, the rows say 200.00".to_owned()),
-        ..Side::default()
+        ..SideView::default()
     };
     let (day, now) = (bench.day(1), bench.clock.now());
-    let kind = Kind::SummaryDiffers;
+    let kind = DifferenceKind::SummaryDiffers;
     let wrong = Difference::found(day, kind, about, Some(there), None, "run-1", now);
     bench.write_difference(wrong.clone(), &[]).await;
     let li = ask(&bench, &wrong.id, "li@example.com");
@@ -194,11 +196,11 @@ async fn a_day_of_very_many_differences_is_downloaded_by_kind() {
     bench.a_month().await;
     let (day, now) = (bench.day(1), bench.clock.now());
     let write = async |number: u32| {
-        let about = About {
+        let about = DifferenceSubject {
             order_no: Some(format!("order-{number:05}")),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
-        let kind = Kind::FeeOffTheRate;
+        let kind = DifferenceKind::FeeOffTheRate;
         let one = Difference::found(day, kind, about, None, None, "run-1", now);
         bench.write_difference(one, &[]).await;
     };
@@ -227,7 +229,10 @@ async fn decisions_and_runs_are_as_the_contract_says() {
     let bench = Bench::start().await;
     bench.a_month().await;
     let id = bench
-        .difference(Kind::UnknownOrderThere, "<script>alert(1)</script>")
+        .difference(
+            DifferenceKind::UnknownOrderThere,
+            "<script>alert(1)</script>",
+        )
         .id;
     let li = ask(&bench, &id, "li@example.com");
     let wang = ask(&bench, &id, "wang@example.com");
@@ -253,7 +258,9 @@ async fn decisions_and_runs_are_as_the_contract_says() {
     assert_eq!(over.code(), "difference_state");
     assert_eq!(bench.reconcile_work().await, [work], "it is started again");
 
-    let other = bench.difference(Kind::AmountDiffers, "ticket-1090").id;
+    let other = bench
+        .difference(DifferenceKind::AmountDiffers, "ticket-1090")
+        .id;
     let other = ask(&bench, &other, "li@example.com");
     other.post(DECIDE, &decision("propose", 1), 422).await;
     let paid = |client: Option<&str>| {
@@ -301,7 +308,9 @@ async fn decisions_and_runs_are_as_the_contract_says() {
 async fn every_refusal_of_finance_staff_is_described_by_the_contract() {
     let bench = Bench::start().await;
     bench.a_month().await;
-    let id = bench.difference(Kind::DuplicatePayment, "books-0042").id;
+    let id = bench
+        .difference(DifferenceKind::DuplicatePayment, "books-0042")
+        .id;
     let li = ask(&bench, &id, "li@example.com");
     let body = json!({"decision": "approve", "why": "x", "version": 2});
     for (who, status) in [

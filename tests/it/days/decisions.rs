@@ -10,7 +10,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use payments::{
     ids::{ClientId, RefundNo},
     reconcile::{
-        difference::{self, About, Decision, Followed, Kind, State},
+        difference::{
+            self, Decision, DifferenceKind, DifferenceState, DifferenceSubject, TrackedRefund,
+        },
         run::BillDate,
     },
 };
@@ -43,7 +45,7 @@ async fn only(bench: &Bench, day: BillDate) -> difference::Difference {
 async fn two_decide(bench: &Bench, day: BillDate, decision: Decision) {
     decide(bench, day, decision).await;
     let stands = only(bench, day).await;
-    assert_eq!(stands.state, State::Proposed, "one person alone");
+    assert_eq!(stands.state, DifferenceState::Proposed, "one person alone");
     decide_as(bench, day, Decision::Approve, "wang").await;
 }
 
@@ -79,7 +81,10 @@ async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds
     assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
     bench.reconcile(day, false).await;
     let now = only(&bench, day).await;
-    assert_eq!((now.state, &now.there), (State::Proposed, &found.there));
+    assert_eq!(
+        (now.state, &now.there),
+        (DifferenceState::Proposed, &found.there)
+    );
     // The same amounts again change nothing.
     let explained = now
         .decided(Decision::Explain, "li", "looked at it", bench.clock.now())
@@ -87,7 +92,7 @@ async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds
     let saved = bench.reconciliation.save_difference(&explained).await;
     assert_eq!(saved.unwrap(), adapters::reconciliation::Saved::Yes);
     bench.reconcile(day, false).await;
-    assert_eq!(only(&bench, day).await.state, State::Explained);
+    assert_eq!(only(&bench, day).await.state, DifferenceState::Explained);
 }
 
 /// What people decide about a second payment that is more than one person may explain.
@@ -97,10 +102,10 @@ struct Large<'a> {
 }
 
 impl Large<'_> {
-    async fn decide(&self, decision: Decision, person: &str) -> State {
-        let deciding = difference::Deciding {
-            explain_alone: difference::ExplainAlone { max_fen: 99 },
-            ..difference::Deciding::default()
+    async fn decide(&self, decision: Decision, person: &str) -> DifferenceState {
+        let deciding = difference::DecisionContext {
+            explain_alone: difference::SoloExplainLimit { max_fen: 99 },
+            ..difference::DecisionContext::default()
         };
         let (why, now) = ("looked at it", self.bench.clock.now());
         let stands = only(self.bench, self.day).await;
@@ -112,7 +117,7 @@ impl Large<'_> {
     }
 
     /// The day is run again. How the difference stands then.
-    async fn run_again(&self) -> State {
+    async fn run_again(&self) -> DifferenceState {
         self.bench.reconcile(self.day, false).await;
         only(self.bench, self.day).await.state
     }
@@ -124,36 +129,54 @@ async fn a_refund_that_a_person_rejected_is_not_proposed_by_a_later_run_until_it
     let (day, proposed) = a_second_payment(&bench).await;
     assert_eq!(proposed.amount_fen(), Some(100));
     let large = Large { bench: &bench, day };
-    assert_eq!(large.decide(Decision::Reject, "li").await, State::Open);
+    assert_eq!(
+        large.decide(Decision::Reject, "li").await,
+        DifferenceState::Open
+    );
     let rejected = only(&bench, day).await;
     for _ in 0..2 {
-        assert_eq!(large.run_again().await, State::Open);
+        assert_eq!(large.run_again().await, DifferenceState::Open);
     }
     assert_eq!(only(&bench, day).await, rejected, "no run touches it");
     assert_eq!(ledger(&bench).await.1, "parked", "it waits for people");
 
     // It is right as it is, say two persons, and a later one that it is not: then a run proposes it as at first.
-    assert_eq!(large.decide(Decision::Explain, "li").await, State::Proposed);
-    assert_eq!(large.run_again().await, State::Proposed);
-    assert_eq!(large.decide(Decision::Reject, "wang").await, State::Open);
+    assert_eq!(
+        large.decide(Decision::Explain, "li").await,
+        DifferenceState::Proposed
+    );
+    assert_eq!(large.run_again().await, DifferenceState::Proposed);
+    assert_eq!(
+        large.decide(Decision::Reject, "wang").await,
+        DifferenceState::Open
+    );
     assert_eq!(
         large.run_again().await,
-        State::Open,
+        DifferenceState::Open,
         "only the explanation was turned down"
     );
     large.decide(Decision::Explain, "li").await;
     assert_eq!(
         large.decide(Decision::Approve, "wang").await,
-        State::Explained
+        DifferenceState::Explained
     );
-    assert_eq!(large.run_again().await, State::Explained);
-    assert_eq!(large.decide(Decision::Reopen, "zhao").await, State::Open);
-    assert_eq!(large.run_again().await, State::Proposed);
+    assert_eq!(large.run_again().await, DifferenceState::Explained);
+    assert_eq!(
+        large.decide(Decision::Reopen, "zhao").await,
+        DifferenceState::Open
+    );
+    assert_eq!(large.run_again().await, DifferenceState::Proposed);
 
     // And a person may want it after all.
-    assert_eq!(large.decide(Decision::Reject, "li").await, State::Open);
-    assert_eq!(large.decide(Decision::Propose, "li").await, State::Proposed);
-    assert_eq!(large.run_again().await, State::Proposed);
+    assert_eq!(
+        large.decide(Decision::Reject, "li").await,
+        DifferenceState::Open
+    );
+    assert_eq!(
+        large.decide(Decision::Propose, "li").await,
+        DifferenceState::Proposed
+    );
+    assert_eq!(large.run_again().await, DifferenceState::Proposed);
     assert_eq!(bench.wechat.admin().refunds().len(), 0, "no money moved");
 }
 
@@ -168,7 +191,7 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
     let bench = Bench::start().await;
     let (day, proposed) = a_second_payment(&bench).await;
     let admin = bench.wechat.admin();
-    assert_eq!(proposed.state, State::Proposed);
+    assert_eq!(proposed.state, DifferenceState::Proposed);
     assert_eq!(admin.refunds().len(), 0, "nothing moves before");
 
     let money = format!(
@@ -242,7 +265,7 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
     bench.until(day.plus_days(1), 10, 30).await;
     bench.reconcile(day, false).await;
     let [proposed] = bench.differences_of(day).await.try_into().unwrap();
-    assert_eq!(proposed.state, State::Proposed);
+    assert_eq!(proposed.state, DifferenceState::Proposed);
 
     bench.two_approve(&proposed).await;
     assert_eq!(
@@ -348,7 +371,11 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
     admin.set_refund_outcome(RefundOutcome::Success);
     bench.reconcile(day, false).await;
     let [proposed] = bench.differences_of(day).await.try_into().unwrap();
-    assert_eq!(proposed.state, State::Proposed, "two persons decide anew");
+    assert_eq!(
+        proposed.state,
+        DifferenceState::Proposed,
+        "two persons decide anew"
+    );
     assert_eq!(admin.refunds().len(), 1);
     bench.two_approve(&proposed).await;
     the_refund_ends(&bench).await;
@@ -421,7 +448,11 @@ async fn a_refund_that_a_person_released_is_not_made_anew() {
     admin.set_refund_outcome(RefundOutcome::Success);
     bench.reconcile(day, false).await;
     let [found] = bench.differences_of(day).await.try_into().unwrap();
-    assert_eq!(found.state, State::Open, "nobody is asked to pay twice");
+    assert_eq!(
+        found.state,
+        DifferenceState::Open,
+        "nobody is asked to pay twice"
+    );
     let why = &found.history.last().unwrap().why;
     assert!(why.contains("a person released refund"), "{why}");
     assert_eq!(admin.refunds().len(), 0);
@@ -443,7 +474,7 @@ async fn money_of_nobodys_that_went_back_in_the_console_is_not_proposed() {
     bench.until(day.plus_days(1), 10, 30).await;
     bench.reconcile(day, false).await;
     let [found] = bench.differences_of(day).await.try_into().unwrap();
-    assert_eq!(found.state, State::Open);
+    assert_eq!(found.state, DifferenceState::Open);
     let why = &found.history.last().unwrap().why;
     assert!(why.contains("given back already"), "{why}");
 }
@@ -493,7 +524,11 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
     assert_eq!(refund.status, RefundStatus::Success);
     let through = only(&bench, day).await;
     let why = through.history.last().unwrap().why.clone();
-    assert_eq!(through.state, State::Open, "the payer has nothing yet");
+    assert_eq!(
+        through.state,
+        DifferenceState::Open,
+        "the payer has nothing yet"
+    );
     assert!(why.contains("pay the payer by other means"), "{why}");
     bench.reconcile(day, false).await;
     assert_eq!(
@@ -612,8 +647,8 @@ async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_b
     );
     let decided_by = |one: &difference::Difference| {
         let persons = one.history.iter().filter_map(|step| match &step.who {
-            difference::Who::Person(name) => Some(name.clone()),
-            difference::Who::Run(_) => None,
+            difference::Actor::Person(name) => Some(name.clone()),
+            difference::Actor::Run(_) => None,
         });
         persons.collect::<Vec<_>>()
     };
@@ -627,7 +662,7 @@ async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason
     let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Refused).await;
     two_decide(&bench, day, Decision::Release).await;
     let released = only(&bench, day).await;
-    assert_eq!(released.state, State::Open);
+    assert_eq!(released.state, DifferenceState::Open);
     let number = payments::ids::OrderNo::parse("FOREIGN-1").unwrap();
     let [refund] = bench
         .orders
@@ -666,16 +701,16 @@ async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_p
     decide(&bench, day, Decision::Reject).await;
     let shop = ClientId::new("shop");
     let now = bench.clock.now();
-    let deciding = difference::Deciding {
+    let deciding = difference::DecisionContext {
         client: Some(&shop),
-        ..difference::Deciding::default()
+        ..difference::DecisionContext::default()
     };
     let proposed = only(&bench, day)
         .await
         .decided_by_rules(Decision::ProposePaid, &deciding, "li", "restored", now)
         .unwrap();
     let alone = proposed.decided(Decision::Approve, "li", "restored", now);
-    assert_eq!(alone, Err(difference::NotDecided::SamePerson));
+    assert_eq!(alone, Err(difference::DecisionRejected::SamePerson));
     let approved = proposed
         .decided(Decision::Approve, "wang", "restored", now)
         .unwrap();
@@ -738,17 +773,17 @@ async fn a_difference_whose_refund_a_restore_lost_waits_for_it_no_longer() {
 }
 
 /// A difference of `date` that waits for this refund of an order, as a step left it, and its place in the list.
-async fn waits(bench: &Bench, date: BillDate, order_no: &str, line: u64, refund: &Followed) {
+async fn waits(bench: &Bench, date: BillDate, order_no: &str, line: u64, refund: &TrackedRefund) {
     let now = bench.clock.now();
-    let about = About {
+    let about = DifferenceSubject {
         order_no: Some(order_no.to_owned()),
         transaction_id: Some(format!("42{line:026}")),
         line: Some(line),
-        ..About::default()
+        ..DifferenceSubject::default()
     };
     let found = difference::Difference::found(
         date,
-        Kind::DuplicatePayment,
+        DifferenceKind::DuplicatePayment,
         about,
         None,
         None,
@@ -784,7 +819,7 @@ async fn more_waiting_refunds_than_fit_into_a_minute_are_all_looked_at_in_turn()
     assert_eq!(bench.work_off().await, 0);
     let refund_no = RefundNo::parse("r1").unwrap();
     let refund = bench.orders.refund(&number("WAITS-1"), &refund_no).await;
-    let moving = Followed::of(&refund.unwrap().unwrap());
+    let moving = TrackedRefund::of(&refund.unwrap().unwrap());
     // One page of them is read at a time; the last one has a refund that our books do not know.
     let (early, late) = (bench.day(2), bench.day(1));
     for line in 0..200 {
@@ -797,10 +832,14 @@ async fn more_waiting_refunds_than_fit_into_a_minute_are_all_looked_at_in_turn()
     bench.wire.break_all(reads, slow);
     bench.sweep().await;
     let state = async || only(&bench, late).await.state;
-    assert_eq!(state().await, State::OnItsWay, "not in the first minute");
+    assert_eq!(
+        state().await,
+        DifferenceState::OnItsWay,
+        "not in the first minute"
+    );
     bench.sweep().await;
     bench.wire.mend();
-    assert_eq!(state().await, State::Open, "in the second");
+    assert_eq!(state().await, DifferenceState::Open, "in the second");
     // And then from the beginning again.
     bench.sweep().await;
     assert_eq!(bench.reconciliation.followed_from().await.unwrap(), None);

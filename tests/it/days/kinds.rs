@@ -2,7 +2,7 @@
 
 use adapters::reconciliation::Saved;
 use payments::reconcile::{
-    difference::{Decision, Kind, State},
+    difference::{Decision, DifferenceKind, DifferenceState},
     run::{BillDate, BillName, Run, RunState},
     totals::Gaps,
 };
@@ -181,8 +181,8 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     for difference in bench.differences_of(day).await {
         let kind = difference.kind;
         let bill = [
-            (Kind::FundFlowWithoutTrade, BillName::FundBasic),
-            (Kind::SummaryDiffers, BillName::Trade),
+            (DifferenceKind::FundFlowWithoutTrade, BillName::FundBasic),
+            (DifferenceKind::SummaryDiffers, BillName::Trade),
         ]
         .into_iter()
         .find_map(|(of, bill)| (of == kind).then_some(bill));
@@ -365,7 +365,7 @@ async fn what_our_books_cannot_hold_stays_open_and_holds_nothing_else_up() {
     );
     for difference in bench.differences_of(day).await {
         let last = difference.history.last().unwrap();
-        if difference.state == State::Open {
+        if difference.state == DifferenceState::Open {
             assert!(
                 last.why.contains("our books cannot hold it"),
                 "{}",
@@ -465,7 +465,7 @@ async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run
     let proposed = found
         .decided(Decision::Explain, "li", "a tourist", bench.clock.now())
         .unwrap();
-    assert_eq!(proposed.state, State::Proposed, "for two persons");
+    assert_eq!(proposed.state, DifferenceState::Proposed, "for two persons");
     let saved = bench.reconciliation.save_difference(&proposed).await;
     assert_eq!(saved.unwrap(), Saved::Yes);
     // As an earlier version wrote it.
@@ -492,7 +492,7 @@ async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run
     assert_eq!(saved.unwrap(), Saved::Stale);
     bench.reconcile(day, false).await;
     let [stands] = bench.differences_of(day).await.try_into().unwrap();
-    assert_eq!(stands.state, State::Explained);
+    assert_eq!(stands.state, DifferenceState::Explained);
     assert_eq!(stands.there, proposed.there);
     assert_eq!(stands.history, explained.history);
 }

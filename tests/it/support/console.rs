@@ -13,7 +13,7 @@ use lambda_http::{
     service_fn,
 };
 use payments::reconcile::{
-    difference::{About, Decision, Difference, Kind, Side},
+    difference::{Decision, Difference, DifferenceKind, DifferenceSubject, SideView},
     run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
     totals::{Gap, Gaps, Sums, Totals},
 };
@@ -139,7 +139,7 @@ impl Bench {
     }
 
     /// Writes down what differences of yesterday make of its run's sums of QR codes.
-    pub(crate) async fn write_gaps(&self, run: &mut Run, of_each: &[(Kind, &str, Gap)]) {
+    pub(crate) async fn write_gaps(&self, run: &mut Run, of_each: &[(DifferenceKind, &str, Gap)]) {
         let mut told = Gaps::default();
         let mut gaps = BTreeMap::new();
         for (kind, order_no, gap) in of_each {
@@ -156,31 +156,31 @@ impl Bench {
     }
 
     /// A difference of this kind, as yesterday's run finds it.
-    pub(crate) fn difference(&self, kind: Kind, order_no: &str) -> Difference {
+    pub(crate) fn difference(&self, kind: DifferenceKind, order_no: &str) -> Difference {
         let date = self.day(1);
-        let about = About {
+        let about = DifferenceSubject {
             order_no: Some(order_no.to_owned()),
             transaction_id: Some(format!("42000012342026080100{:08}", order_no.len())),
             line: Some(7),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
         let at = UnixSeconds(date.starts_at().0 + 9 * 3600);
-        let there = Side {
+        let there = SideView {
             amount_fen: Some(12_850),
             state: Some("SUCCESS".to_owned()),
             at: Some(at),
-            ..Side::default()
+            ..SideView::default()
         };
-        let ours = |fen, state: &str, note: Option<&str>| Side {
+        let ours = |fen, state: &str, note: Option<&str>| SideView {
             amount_fen: Some(fen),
             state: Some(state.to_owned()),
             at: None,
             note: note.map(str::to_owned),
-            ..Side::default()
+            ..SideView::default()
         };
-        let here = if kind == Kind::PaidThereUnpaidHere {
+        let here = if kind == DifferenceKind::PaidThereUnpaidHere {
             Some(ours(12_850, "closed", None))
-        } else if kind == Kind::AmountDiffers {
+        } else if kind == DifferenceKind::AmountDiffers {
             Some(ours(12_800, "paid", Some("ordered for 128.00")))
         } else {
             None
@@ -289,8 +289,8 @@ impl Bench {
             }
             if back == 11 {
                 let part = run.parts_done.get_mut(&0).expect("a part");
-                part.differences.insert(Kind::FeeOffTheRate, 1);
-                let mut fee = self.difference(Kind::FeeOffTheRate, "fee-0001");
+                part.differences.insert(DifferenceKind::FeeOffTheRate, 1);
+                let mut fee = self.difference(DifferenceKind::FeeOffTheRate, "fee-0001");
                 fee.date = date;
                 self.write_difference(fee, &[]).await;
             }
@@ -299,10 +299,10 @@ impl Bench {
         let mut run = self.done(self.day(1), [1_634_250, 865_100], [1_613_600, 865_100]);
         let part = run.parts_done.get_mut(&0).expect("a part");
         for kind in [
-            Kind::PaidThereUnpaidHere,
-            Kind::DuplicatePayment,
-            Kind::UnknownOrderThere,
-            Kind::AmountDiffers,
+            DifferenceKind::PaidThereUnpaidHere,
+            DifferenceKind::DuplicatePayment,
+            DifferenceKind::UnknownOrderThere,
+            DifferenceKind::AmountDiffers,
         ] {
             part.differences.insert(kind, 2);
         }
@@ -313,34 +313,41 @@ impl Bench {
             ..Gap::default()
         };
         let of_each = [
-            (Kind::PaidThereUnpaidHere, "tea-04188", gap(1, 12_850)),
             (
-                Kind::UnknownOrderThere,
+                DifferenceKind::PaidThereUnpaidHere,
+                "tea-04188",
+                gap(1, 12_850),
+            ),
+            (
+                DifferenceKind::UnknownOrderThere,
                 "<script>alert(1)</script>",
                 gap(4, 7_700),
             ),
-            (Kind::AmountDiffers, "ticket-88", gap(0, 50)),
-            (Kind::AmountDiffers, "ticket-1090", gap(0, 50)),
+            (DifferenceKind::AmountDiffers, "ticket-88", gap(0, 50)),
+            (DifferenceKind::AmountDiffers, "ticket-1090", gap(0, 50)),
         ];
         self.write_gaps(&mut run, &of_each).await;
         self.write_run(&run).await;
         let now = self.clock.now();
         let found = |kind, order_no| self.difference(kind, order_no);
-        let settled = found(Kind::PaidThereUnpaidHere, "tea-0417");
+        let settled = found(DifferenceKind::PaidThereUnpaidHere, "tea-0417");
         let repaired = settled.repaired(
             "run-1",
             "WeChat Pay confirms the payment: it is settled",
             now,
         );
         self.write_difference(settled, &[repaired]).await;
-        self.write_difference(found(Kind::PaidThereUnpaidHere, "tea-04188"), &[])
+        self.write_difference(found(DifferenceKind::PaidThereUnpaidHere, "tea-04188"), &[])
             .await;
-        let twice = found(Kind::DuplicatePayment, "books-0042");
+        let twice = found(DifferenceKind::DuplicatePayment, "books-0042");
         let proposed = twice.proposed("run-1", "the order has another payment already", now);
         self.write_difference(twice, &[proposed]).await;
-        let unknown = found(Kind::UnknownOrderThere, "<script>alert(1)</script>");
+        let unknown = found(
+            DifferenceKind::UnknownOrderThere,
+            "<script>alert(1)</script>",
+        );
         self.write_difference(unknown, &[]).await;
-        let differs = found(Kind::AmountDiffers, "ticket-88");
+        let differs = found(DifferenceKind::AmountDiffers, "ticket-88");
         let explained = differs
             .decided(
                 Decision::Explain,
@@ -350,7 +357,7 @@ impl Bench {
             )
             .expect("a decision");
         self.write_difference(differs, &[explained]).await;
-        self.write_difference(found(Kind::AmountDiffers, "ticket-1090"), &[])
+        self.write_difference(found(DifferenceKind::AmountDiffers, "ticket-1090"), &[])
             .await;
     }
 }

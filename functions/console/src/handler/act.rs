@@ -3,7 +3,7 @@
 use adapters::{queues::ReconcileWork, reconciliation::Saved};
 use flows::problem::{Chain, Problem};
 use payments::reconcile::{
-    difference::{Deciding, Difference, State},
+    difference::{DecisionContext, Difference, DifferenceState},
     run::{BILLS_LAST_DAYS, BillDate},
 };
 use tracing::{error, info};
@@ -82,7 +82,7 @@ impl Request<'_> {
             .ok_or_else(Problem::difference_not_found)?;
         let last = difference.history.last().map_or(0, |step| step.at.0);
         let age_s = self.desk.clock.now().0.saturating_sub(last);
-        if difference.state == State::Approved && age_s > STARTING_S {
+        if difference.state == DifferenceState::Approved && age_s > STARTING_S {
             // Who only looks is shown the difference all the same; the next one who looks tries again.
             if let Err(error) = self.start_refund(&difference).await {
                 error!(error = %Chain(&error), "an approved refund was not started again");
@@ -108,7 +108,7 @@ impl Request<'_> {
         }
         let now = self.desk.clock.now();
         let client = asked.client()?;
-        let deciding = Deciding {
+        let deciding = DecisionContext {
             client: client.as_ref(),
             explain_alone: self.desk.explain_alone,
         };
@@ -133,7 +133,8 @@ impl Request<'_> {
             }
         }
         // The alarm on what is open counts the last days only: one that is opened again may be older.
-        let is_open_again = decided.state == State::Open && !difference.state.needs_somebody();
+        let is_open_again =
+            decided.state == DifferenceState::Open && !difference.state.needs_somebody();
         // Who decided stands in the table, and nowhere else.
         info!(
             %date,
@@ -166,7 +167,7 @@ impl Request<'_> {
 
     /// Starts what a decision was for.
     async fn go_on(&self, difference: &Difference) -> Result<(), Problem> {
-        if difference.state == State::Approved {
+        if difference.state == DifferenceState::Approved {
             let started = self.start_refund(difference).await;
             started.map_err(|error| Problem::refund_not_started(&error))?;
         }

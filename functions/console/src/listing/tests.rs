@@ -24,18 +24,18 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
-use payments::reconcile::{difference::About, run::PartDone};
+use payments::reconcile::{difference::DifferenceSubject, run::PartDone};
 use serde_json::{Value, json};
 use wechatpay::UnixSeconds;
 
 use super::*;
 
-fn found(kind: Kind, line: u64) -> Difference {
+fn found(kind: DifferenceKind, line: u64) -> Difference {
     let date = BillDate::parse("2026-08-01").unwrap();
-    let about = About {
+    let about = DifferenceSubject {
         line: Some(line),
         transaction_id: Some(line.to_string()),
-        ..About::default()
+        ..DifferenceSubject::default()
     };
     Difference::found(date, kind, about, None, None, "r", UnixSeconds(0))
 }
@@ -47,20 +47,20 @@ fn held(day: &Day) -> usize {
 #[test]
 fn of_a_hundred_thousand_differences_no_more_are_held_than_a_page_shows() {
     let kind = |line: u64| {
-        let at = usize::try_from(line).unwrap() % Kind::ALL.len();
-        Kind::ALL[at]
+        let at = usize::try_from(line).unwrap() % DifferenceKind::ALL.len();
+        DifferenceKind::ALL[at]
     };
     let mut day = Day::default();
     for line in (0..100_000).rev() {
         let one = found(kind(line), line);
         day.count(&one);
         day.hold(one, Filter::default());
-        assert!(held(&day) <= Kind::ALL.len() * OF_EACH_KIND);
+        assert!(held(&day) <= DifferenceKind::ALL.len() * OF_EACH_KIND);
     }
     assert_eq!(day.len(), 100_000);
     assert_eq!(day.needing(), 100_000);
-    assert_eq!(held(&day), Kind::ALL.len() * OF_EACH_KIND);
-    let first: Vec<_> = day.of(Kind::ALL[0]).iter().take(3).collect();
+    assert_eq!(held(&day), DifferenceKind::ALL.len() * OF_EACH_KIND);
+    let first: Vec<_> = day.of(DifferenceKind::ALL[0]).iter().take(3).collect();
     let lines: Vec<_> = first.iter().map(|one| one.about.line.unwrap()).collect();
     assert_eq!(lines, [0, 16, 32], "the first ones of the bill");
 }
@@ -68,30 +68,30 @@ fn of_a_hundred_thousand_differences_no_more_are_held_than_a_page_shows() {
 #[test]
 fn what_needs_somebody_is_held_before_what_is_over_however_late_it_is_read() {
     let over = (0..1_000).map(|line| {
-        let one = found(Kind::AmountDiffers, line);
+        let one = found(DifferenceKind::AmountDiffers, line);
         one.repaired("r", "agrees", UnixSeconds(0))
     });
-    let open = found(Kind::AmountDiffers, 5_000);
+    let open = found(DifferenceKind::AmountDiffers, 5_000);
     let day = Day::with(over.chain([open.clone()]), Filter::default());
-    assert_eq!(day.of(Kind::AmountDiffers).first(), Some(&open));
+    assert_eq!(day.of(DifferenceKind::AmountDiffers).first(), Some(&open));
     assert_eq!((day.len(), day.needing(), held(&day)), (1_001, 1, 50));
 }
 
 #[test]
 fn what_nobody_asked_for_is_counted_and_takes_no_room() {
     let items = || {
-        let many = (0..600).map(|line| found(Kind::AmountDiffers, line));
-        many.chain([found(Kind::StatusDiffers, 1)])
+        let many = (0..600).map(|line| found(DifferenceKind::AmountDiffers, line));
+        many.chain([found(DifferenceKind::StatusDiffers, 1)])
     };
     let of = |kind| Filter {
         kind: Some(kind),
         ..Filter::default()
     };
-    let day = Day::with(items(), of(Kind::StatusDiffers));
+    let day = Day::with(items(), of(DifferenceKind::StatusDiffers));
     assert_eq!((day.len(), held(&day)), (601, 1));
-    let day = Day::with(items(), of(Kind::AmountDiffers));
+    let day = Day::with(items(), of(DifferenceKind::AmountDiffers));
     assert_eq!(
-        (day.count_of(of(Kind::AmountDiffers)), held(&day)),
+        (day.count_of(of(DifferenceKind::AmountDiffers)), held(&day)),
         (600, 500)
     );
 }
@@ -123,7 +123,7 @@ impl Bench {
         }
     }
 
-    async fn has(&self, date: BillDate, kind: Kind, count: u64) {
+    async fn has(&self, date: BillDate, kind: DifferenceKind, count: u64) {
         for line in 0..count {
             let one = Difference {
                 date,
@@ -151,8 +151,8 @@ fn date() -> BillDate {
 #[tokio::test]
 async fn a_day_is_read_sixty_times_at_most_and_a_kind_that_was_chosen_as_often_again() {
     let bench = Bench::new().await;
-    bench.has(date(), Kind::AmountDiffers, 70).await;
-    bench.has(date(), Kind::StatusDiffers, 1).await;
+    bench.has(date(), DifferenceKind::AmountDiffers, 70).await;
+    bench.has(date(), DifferenceKind::StatusDiffers, 1).await;
     let of = |kind| Filter {
         kind,
         ..Filter::default()
@@ -167,10 +167,10 @@ async fn a_day_is_read_sixty_times_at_most_and_a_kind_that_was_chosen_as_often_a
         (bench.reads(), day.len(), day.is_cut)
     };
     assert_eq!(read(None, 1).await, (60, 60, true));
-    let chosen = Some(Kind::AmountDiffers);
+    let chosen = Some(DifferenceKind::AmountDiffers);
     assert_eq!(read(chosen, 1).await, (120, 60, true));
     // A kind behind the last one that was looked at.
-    let rare = Some(Kind::StatusDiffers);
+    let rare = Some(DifferenceKind::StatusDiffers);
     assert_eq!(read(rare, 1).await, (62, 61, true));
     // All of it in pieces that are larger.
     assert_eq!(read(None, 2).await, (36, 71, false));
@@ -182,16 +182,17 @@ async fn the_differences_of_a_month_are_counted_where_they_lie_and_none_is_read(
     let mut runs = Vec::new();
     for (back, count) in [(0, 3), (1, 0), (2, 1), (3, 0)] {
         let date = date().plus_days(-back);
-        bench.has(date, Kind::AmountDiffers, count).await;
+        bench.has(date, DifferenceKind::AmountDiffers, count).await;
         let mut run = Run::begun(date, "r", false, UnixSeconds(0));
         let mut part = PartDone::default();
         let count = u32::try_from(count).unwrap();
-        part.differences.insert(Kind::AmountDiffers, count);
+        part.differences
+            .insert(DifferenceKind::AmountDiffers, count);
         run.parts_done.insert(0, part);
         runs.push((date, DayRuns::new(Some(run), None)));
     }
     // Nobody who reads one of them gets on: its body is of no use.
-    let id = found(Kind::AmountDiffers, 0).id;
+    let id = found(DifferenceKind::AmountDiffers, 0).id;
     let update = bench.engine.client(&bench.clock);
     let update = update
         .update_item()
@@ -230,7 +231,7 @@ impl Endless {
         let items = (0..OF_A_PAGE).map(|at| {
             let line = u64::try_from(page * OF_A_PAGE + at).unwrap();
             let why = "x".repeat(ONE_BYTES);
-            let one = found(Kind::AmountDiffers, line);
+            let one = found(DifferenceKind::AmountDiffers, line);
             let one = one.noted("r", &why, UnixSeconds(0));
             json!({
                 "pk": {"S": "day"},
@@ -308,7 +309,7 @@ async fn a_day_of_any_size_takes_the_memory_of_a_page() {
     let of_all = DAY_READS_MAX * OF_A_PAGE * ONE_BYTES;
     assert!(grown < of_all / 4, "{grown} bytes for a day of {of_all}");
     let of_a_choice = Filter {
-        kind: Some(Kind::AmountDiffers),
+        kind: Some(DifferenceKind::AmountDiffers),
         ..Filter::default()
     };
     let day = super::day(&table, date(), None, of_a_choice).await.unwrap();

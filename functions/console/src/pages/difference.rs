@@ -7,8 +7,8 @@ use payments::{
     journal::{Cause, Event, Subject},
     reconcile::{
         difference::{
-            Deciding, Decision, Difference, ExplainAlone, Kind, NotDecided, PERSONS, REASON_MAX,
-            Side, State, Step, Who,
+            Actor, Decision, DecisionContext, DecisionRejected, Difference, DifferenceKind,
+            DifferenceState, HistoryEntry, PERSONS, REASON_MAX, SideView, SoloExplainLimit,
         },
         run::BillDate,
     },
@@ -33,7 +33,7 @@ pub(crate) struct DifferenceView<'a> {
     pub(crate) journal: Option<Vec<Event>>,
     pub(crate) now: UnixSeconds,
     /// Who may explain alone.
-    pub(crate) explain_alone: ExplainAlone,
+    pub(crate) explain_alone: SoloExplainLimit,
     /// What was done just now.
     pub(crate) done: Option<&'static str>,
     /// What was sent and did not hold.
@@ -73,7 +73,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
         }
         div.sides {
             (side("WeChat Pay says", one.there.as_ref()))
-            @if one.kind != Kind::FeeOffTheRate {
+            @if one.kind != DifferenceKind::FeeOffTheRate {
                 (side("Our books say", one.here.as_ref()))
             } @else if one.here.as_ref().is_some_and(|rate| rate.fee_e5.is_some()) {
                 // Earlier versions did not keep it.
@@ -90,7 +90,7 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
                 }
                 dl.facts {
                     div { dt { "Who acts next" } dd { (words::next(one)) } }
-                    @if matches!(one.state, State::Proposed | State::Approved) {
+                    @if matches!(one.state, DifferenceState::Proposed | DifferenceState::Approved) {
                         div { dt { "What is decided about" } dd { (words::wanted(&one.wanted)) } }
                     }
                     @if let Some(refund) = &one.refund {
@@ -113,14 +113,17 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
 }
 
 /// Whether a person still has something to decide, or may.
-fn is_undecided(state: State) -> bool {
+fn is_undecided(state: DifferenceState) -> bool {
     match state {
-        State::Open | State::Proposed | State::Rejected => true,
-        State::Approved | State::OnItsWay | State::Repaired | State::Explained => false,
+        DifferenceState::Open | DifferenceState::Proposed | DifferenceState::Rejected => true,
+        DifferenceState::Approved
+        | DifferenceState::OnItsWay
+        | DifferenceState::Repaired
+        | DifferenceState::Explained => false,
     }
 }
 
-fn side(title: &str, side: Option<&Side>) -> Markup {
+fn side(title: &str, side: Option<&SideView>) -> Markup {
     html! {
         section.figure {
             h2 { (title) }
@@ -173,7 +176,7 @@ fn about(one: &Difference) -> Markup {
 }
 
 /// What may be decided, and what keeps this person from it.
-fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<NotDecided>)> {
+fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<DecisionRejected>)> {
     // Whoever types a name in may type another one.
     let person = if view.viewer.types_in() {
         "\u{0}"
@@ -181,7 +184,7 @@ fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<NotDecided>)> {
         view.viewer.name().unwrap_or_default()
     };
     let anybody = ClientId::new("whose");
-    let deciding = Deciding {
+    let deciding = DecisionContext {
         client: Some(&anybody),
         explain_alone: view.explain_alone,
     };
@@ -193,18 +196,18 @@ fn allowed(view: &DifferenceView<'_>) -> Vec<(Decision, Option<NotDecided>)> {
                 .decided_by_rules(decision, &deciding, person, "why", view.now)
             {
                 Ok(_) => Some((decision, None)),
-                Err(not @ NotDecided::SamePerson) => Some((decision, Some(not))),
+                Err(not @ DecisionRejected::SamePerson) => Some((decision, Some(not))),
                 Err(
-                    NotDecided::WrongState { .. }
-                    | NotDecided::WrongStage { .. }
-                    | NotDecided::RefundIsThere { .. }
-                    | NotDecided::NothingToRefund
-                    | NotDecided::NothingToTakeOn
-                    | NotDecided::RejectFirst
-                    | NotDecided::PayerOwed
-                    | NotDecided::NothingOwed
-                    | NotDecided::NoClient
-                    | NotDecided::NoReason,
+                    DecisionRejected::WrongState { .. }
+                    | DecisionRejected::WrongStage { .. }
+                    | DecisionRejected::RefundIsThere { .. }
+                    | DecisionRejected::NothingToRefund
+                    | DecisionRejected::NothingToTakeOn
+                    | DecisionRejected::RejectFirst
+                    | DecisionRejected::PayerOwed
+                    | DecisionRejected::NothingOwed
+                    | DecisionRejected::NoClient
+                    | DecisionRejected::NoReason,
                 ) => None,
             }
         })
@@ -272,19 +275,23 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
     let (mut before, mut persons) = (None, 0);
     for step in &one.history {
         persons = match (&step.who, step.to) {
-            (Who::Person(_), State::Proposed | State::Approved) => persons + 1,
-            (Who::Person(_), State::Explained) if step.decision == Some(Decision::Approve) => {
+            (Actor::Person(_), DifferenceState::Proposed | DifferenceState::Approved) => {
                 persons + 1
             }
-            (_, State::Proposed) => persons,
+            (Actor::Person(_), DifferenceState::Explained)
+                if step.decision == Some(Decision::Approve) =>
+            {
+                persons + 1
+            }
+            (_, DifferenceState::Proposed) => persons,
             (
                 _,
-                State::Open
-                | State::Approved
-                | State::OnItsWay
-                | State::Repaired
-                | State::Rejected
-                | State::Explained,
+                DifferenceState::Open
+                | DifferenceState::Approved
+                | DifferenceState::OnItsWay
+                | DifferenceState::Repaired
+                | DifferenceState::Rejected
+                | DifferenceState::Explained,
             ) => 0,
         };
         steps.push(Happened {
@@ -342,16 +349,22 @@ fn in_order(one: &Difference, steps: Vec<Happened>, events: &[Event]) -> Vec<Hap
 }
 
 /// Whether a run proposes something by a step.
-const fn is_by_a_run(step: &Step) -> bool {
-    matches!((step.to, &step.who), (State::Proposed, Who::Run(_)))
+const fn is_by_a_run(step: &HistoryEntry) -> bool {
+    matches!(
+        (step.to, &step.who),
+        (DifferenceState::Proposed, Actor::Run(_))
+    )
 }
 
 /// Whether a step tells what happened in our books: that stands before it. The others are decisions, and what they lead to stands
 /// behind them.
-const fn tells_of_the_books(to: State) -> bool {
+const fn tells_of_the_books(to: DifferenceState) -> bool {
     match to {
-        State::Open | State::OnItsWay | State::Repaired => true,
-        State::Proposed | State::Approved | State::Rejected | State::Explained => false,
+        DifferenceState::Open | DifferenceState::OnItsWay | DifferenceState::Repaired => true,
+        DifferenceState::Proposed
+        | DifferenceState::Approved
+        | DifferenceState::Rejected
+        | DifferenceState::Explained => false,
     }
 }
 
@@ -363,33 +376,37 @@ const fn is_ours(cause: &Cause) -> bool {
     }
 }
 
-fn what(step: &Step, before: Option<State>, persons: usize) -> String {
+fn what(step: &HistoryEntry, before: Option<DifferenceState>, persons: usize) -> String {
     match (step.to, before) {
         (_, None) => "Found".to_owned(),
-        (State::Proposed, Some(before)) if before != State::Proposed => {
+        (DifferenceState::Proposed, Some(before)) if before != DifferenceState::Proposed => {
             let proposed = step.decision.and_then(words::proposed);
             proposed
-                .unwrap_or(words::state(State::Proposed).0)
+                .unwrap_or(words::state(DifferenceState::Proposed).0)
                 .to_owned()
         }
-        (State::Proposed, Some(State::Proposed)) if persons > 0 => {
+        (DifferenceState::Proposed, Some(DifferenceState::Proposed)) if persons > 0 => {
             format!("Approved, {persons} of {PERSONS}")
         }
-        (State::Approved, Some(State::Proposed)) => format!("Approved, {persons} of {PERSONS}"),
-        (State::Explained, Some(State::Proposed)) if persons > 0 => {
+        (DifferenceState::Approved, Some(DifferenceState::Proposed)) => {
+            format!("Approved, {persons} of {PERSONS}")
+        }
+        (DifferenceState::Explained, Some(DifferenceState::Proposed)) if persons > 0 => {
             format!("Explained, {persons} of {PERSONS}")
         }
-        (State::Approved, Some(State::Open)) => "Decided about the refund".to_owned(),
+        (DifferenceState::Approved, Some(DifferenceState::Open)) => {
+            "Decided about the refund".to_owned()
+        }
         (to, Some(before)) if to == before => "Noted".to_owned(),
-        (State::Open, Some(_)) => "Open again".to_owned(),
+        (DifferenceState::Open, Some(_)) => "Open again".to_owned(),
         (to, Some(_)) => words::state(to).0.to_owned(),
     }
 }
 
-fn by(who: &Who) -> Markup {
+fn by(who: &Actor) -> Markup {
     match who {
-        Who::Run(id) => html! { "by run " code { (id) } },
-        Who::Person(name) => html! { "by " (name) },
+        Actor::Run(id) => html! { "by run " code { (id) } },
+        Actor::Person(name) => html! { "by " (name) },
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 use payments::reconcile::{
-    difference::{Difference, Kind, Side, State},
+    difference::{Difference, DifferenceKind, DifferenceState, SideView},
     run::BillDate,
 };
 use wechatpay::bill::yuan_of_fen;
@@ -49,17 +49,17 @@ pub(super) fn list(date: BillDate, day: &Day, filter: Filter) -> Markup {
                 a href=(address(date, None, filter.state)) { "all kinds" }
             }
         }
-        @if Kind::ALL.into_iter().all(|kind| day.of(kind).is_empty()) {
+        @if DifferenceKind::ALL.into_iter().all(|kind| day.of(kind).is_empty()) {
             p.empty { "No difference of this choice." }
         }
-        @for kind in Kind::ALL {
+        @for kind in DifferenceKind::ALL {
             (group(date, kind, day, filter))
         }
     }
 }
 
 fn states(date: BillDate, day: &Day, filter: Filter) -> Markup {
-    let of = |state: State| {
+    let of = |state: DifferenceState| {
         day.count_of(Filter {
             state: Some(state),
             ..filter
@@ -85,12 +85,12 @@ fn states(date: BillDate, day: &Day, filter: Filter) -> Markup {
     }
 }
 
-fn group(date: BillDate, kind: Kind, day: &Day, filter: Filter) -> Markup {
+fn group(date: BillDate, kind: DifferenceKind, day: &Day, filter: Filter) -> Markup {
     let items = day.of(kind);
     if items.is_empty() {
         return html! {};
     }
-    let of_kind = |state: Option<State>| {
+    let of_kind = |state: Option<DifferenceState>| {
         day.count_of(Filter {
             kind: Some(kind),
             state,
@@ -100,7 +100,7 @@ fn group(date: BillDate, kind: Kind, day: &Day, filter: Filter) -> Markup {
     let hidden = all.saturating_sub(items.len());
     let decided_about = items
         .iter()
-        .filter(|one| matches!(one.state, State::Open | State::Proposed));
+        .filter(|one| matches!(one.state, DifferenceState::Open | DifferenceState::Proposed));
     let to_do: BTreeSet<&str> = decided_about.map(words::what_to_do).collect();
     let ours = words::ours(kind);
     html! {
@@ -167,7 +167,7 @@ pub(super) fn name(one: &Difference) -> String {
     }
 }
 
-fn side(side: Option<&Side>) -> Markup {
+fn side(side: Option<&SideView>) -> Markup {
     let Some(side) = side else {
         return html! { span.nothing { "Nothing" } };
     };
@@ -188,7 +188,7 @@ fn side(side: Option<&Side>) -> Markup {
 }
 
 /// An amount in the currency that it is of: ours, unless the side says another.
-pub(super) fn amount(side: &Side) -> Option<String> {
+pub(super) fn amount(side: &SideView) -> Option<String> {
     let fen = side.amount_fen?;
     Some(match side.currency.as_deref() {
         None | Some("CNY") => yuan(fen),
@@ -196,7 +196,7 @@ pub(super) fn amount(side: &Side) -> Option<String> {
     })
 }
 
-fn address(date: BillDate, kind: Option<Kind>, state: Option<State>) -> String {
+fn address(date: BillDate, kind: Option<DifferenceKind>, state: Option<DifferenceState>) -> String {
     format!("/console/{date}{}#differences", query(kind, state))
 }
 
@@ -206,7 +206,7 @@ fn file(date: BillDate, filter: Filter) -> String {
     format!("/v1/reconciliations/{date}/differences.csv{query}")
 }
 
-fn query(kind: Option<Kind>, state: Option<State>) -> String {
+fn query(kind: Option<DifferenceKind>, state: Option<DifferenceState>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if let Some(kind) = kind {
         query.append_pair("kind", kind.name());

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 use payments::reconcile::{
-    difference::Kind,
+    difference::DifferenceKind,
     run::Run,
     totals::{Gap, Sums},
 };
@@ -24,7 +24,7 @@ const BAR: i64 = 100;
 pub(super) fn figures(run: &Run, day: &Day, has_bill: bool) -> Markup {
     let (there, here) = (run.there().all(), run.here().all());
     let foreign = day.count_of(Filter {
-        kind: Some(Kind::IdentityDiffers),
+        kind: Some(DifferenceKind::IdentityDiffers),
         ..Filter::default()
     });
     let currencies = (foreign > 0)

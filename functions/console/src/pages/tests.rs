@@ -5,8 +5,11 @@ use payments::{
     ids::{OrderNo, RefundNo, TransactionId},
     journal::{Cause, Event, Subject},
     reconcile::{
-        carried::{Carried, Trade, TradeKind},
-        difference::{About, Decision, Difference, ExplainAlone, Followed, Kind, Side, Stage},
+        carried::{CarriedKind, CarriedTrade, Trade},
+        difference::{
+            Decision, Difference, DifferenceKind, DifferenceSubject, RefundStage, SideView,
+            SoloExplainLimit, TrackedRefund,
+        },
         run::{BillDate, BillFacts, BillName, FundState, PartDone, Run, RunState},
         totals::{Gap, Gaps, Sums, Totals},
     },
@@ -34,19 +37,19 @@ fn li() -> Viewer {
 /// What others may have written, with everything in it that HTML knows.
 const EVIL: &str = r#"<img src=x onerror="alert('1')">&"#;
 
-fn found(kind: Kind) -> Difference {
-    let about = About {
+fn found(kind: DifferenceKind) -> Difference {
+    let about = DifferenceSubject {
         order_no: Some(EVIL.to_owned()),
         transaction_id: Some("4200001".to_owned()),
-        ..About::default()
+        ..DifferenceSubject::default()
     };
-    let there = Side {
+    let there = SideView {
         amount_fen: Some(12_345),
         state: Some(EVIL.to_owned()),
         at: Some(NOW),
         note: Some(EVIL.to_owned()),
         appid: Some(EVIL.to_owned()),
-        ..Side::default()
+        ..SideView::default()
     };
     Difference::found(date(), kind, about, Some(there), None, EVIL, NOW)
 }
@@ -104,7 +107,7 @@ fn one(viewer: &Viewer, difference_: &Difference, journal: Option<Vec<Event>>) -
         difference: difference_,
         journal,
         now: NOW,
-        explain_alone: ExplainAlone::default(),
+        explain_alone: SoloExplainLimit::default(),
         done: None,
         draft: None,
     };
@@ -118,12 +121,12 @@ fn whatever_others_wrote_is_text_on_the_page() {
     let mut part = PartDone::default();
     part.there.0.insert(EVIL.to_owned(), Sums::default());
     failed.parts_done.insert(0, part);
-    let items = vec![found(Kind::UnknownOrderThere)];
+    let items = vec![found(DifferenceKind::UnknownOrderThere)];
     let escaped = "&lt;img src=x onerror=&quot;alert('1')&quot;&gt;&amp;";
     let day = page(Some(&failed), items);
     assert_eq!(day.matches(escaped).count(), 5, "{day}");
     let person = Viewer::TypesIn(Person::named(EVIL));
-    let explained = found(Kind::UnknownOrderThere)
+    let explained = found(DifferenceKind::UnknownOrderThere)
         .decided(Decision::Propose, EVIL, EVIL, NOW)
         .unwrap();
     let single = one(&person, &explained, None);
@@ -217,7 +220,10 @@ fn a_run_that_is_silent_for_too_long_may_be_run_again() {
 fn a_preview_offers_to_be_applied() {
     let mut preview = run(RunState::Done);
     preview.dry_run = true;
-    let page = page(Some(&preview), vec![found(Kind::DuplicatePayment)]);
+    let page = page(
+        Some(&preview),
+        vec![found(DifferenceKind::DuplicatePayment)],
+    );
     assert!(page.contains("nothing was settled") && page.contains(">Apply</button>"));
 }
 
@@ -229,9 +235,9 @@ fn only_what_may_be_decided_is_offered_and_why_it_may_not() {
             .map(|rest| rest.split('"').next().unwrap().to_owned())
             .collect()
     };
-    let open = found(Kind::DuplicatePayment);
+    let open = found(DifferenceKind::DuplicatePayment);
     assert_eq!(buttons(&one(&li(), &open, None)), ["propose", "explain"]);
-    let differs = found(Kind::AmountDiffers);
+    let differs = found(DifferenceKind::AmountDiffers);
     assert_eq!(buttons(&one(&li(), &differs, None)), ["explain"]);
     let proposed = open.decided(Decision::Propose, "li", "twice", NOW).unwrap();
     let page = one(&li(), &proposed, None);
@@ -268,7 +274,7 @@ fn what_happened_to_the_order_stands_between_what_happened_to_the_difference() {
         next_try_at: None,
         decision: None,
     };
-    let explained = found(Kind::AmountDiffers)
+    let explained = found(DifferenceKind::AmountDiffers)
         .decided(Decision::Explain, "li", "a discount", at(60))
         .unwrap();
     let journal = vec![event(1, "reserved", -60), event(2, "closed", 30)];
@@ -306,12 +312,12 @@ fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it
         event(2, Subject::Payment(second), "parked", ours()),
         event(3, Subject::Refund(refund_no.clone()), "reserved", ours()),
     ];
-    let twice = found(Kind::DuplicatePayment).proposed("run-1", "twice", NOW);
+    let twice = found(DifferenceKind::DuplicatePayment).proposed("run-1", "twice", NOW);
     let once = twice.decided(Decision::Approve, "li", "yes", NOW).unwrap();
     let approved = once.decided(Decision::Approve, "wang", "yes", NOW).unwrap();
-    let followed = Followed {
+    let followed = TrackedRefund {
         refund_no,
-        stage: Stage::Moving,
+        stage: RefundStage::Moving,
         to_merchant: false,
     };
     let moving = approved.told(&followed, "run-2", NOW).unwrap();
@@ -335,20 +341,20 @@ fn in_one_second_a_refund_stands_behind_its_approval_and_before_what_tells_of_it
 #[test]
 fn another_currency_appid_merchant_and_the_expected_fee_stand_beside_ours() {
     let side = |currency: &str, appid: &str, mchid: &str| {
-        Some(Side {
+        Some(SideView {
             amount_fen: Some(12_345),
             currency: Some(currency.to_owned()),
             appid: Some(appid.to_owned()),
             mchid: Some(mchid.to_owned()),
-            ..Side::default()
+            ..SideView::default()
         })
     };
     let (there, here) = (
         side("HKD", "wx-theirs", "1900000002"),
         side("CNY", "wx-ours", "1900000001"),
     );
-    let about = About::default();
-    let kind = Kind::IdentityDiffers;
+    let about = DifferenceSubject::default();
+    let kind = DifferenceKind::IdentityDiffers;
     let foreign = Difference::found(date(), kind, about.clone(), there, here, "r", NOW);
     let told = [
         "123.45 HKD",
@@ -365,13 +371,13 @@ fn another_currency_appid_merchant_and_the_expected_fee_stand_beside_ours() {
         }
     }
     let fee = |fee_e5| {
-        Some(Side {
+        Some(SideView {
             fee_e5: Some(fee_e5),
             rate: Some("0.60%".to_owned()),
-            ..Side::default()
+            ..SideView::default()
         })
     };
-    let kind = Kind::FeeOffTheRate;
+    let kind = DifferenceKind::FeeOffTheRate;
     let off = Difference::found(date(), kind, about, fee(70_000), fee(60_000), "r", NOW);
     let single = one(&li(), &off, None);
     for text in ["¥0.70", "¥0.60", "0.60%", "The rate gives"] {
@@ -387,10 +393,10 @@ fn another_currency_appid_merchant_and_the_expected_fee_stand_beside_ours() {
 
 #[test]
 fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() {
-    let explained = found(Kind::AmountDiffers)
+    let explained = found(DifferenceKind::AmountDiffers)
         .decided(Decision::Explain, "li", "a discount", NOW)
         .unwrap();
-    let open = found(Kind::UnknownOrderThere);
+    let open = found(DifferenceKind::UnknownOrderThere);
     let gaps = |fen| {
         let mut gaps = Gaps::default();
         gaps.add("NATIVE", Gap::of_payment(fen));
@@ -428,7 +434,7 @@ fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() 
     assert!(both.contains("Difference <strong>+¥7.50</strong>"));
     let red = "<small class=\"bad\">Open +¥7.00</small>";
     assert!(both.contains(red), "of its product only what is open");
-    let repaired = found(Kind::PaidThereUnpaidHere).repaired("run-1", "booked", NOW);
+    let repaired = found(DifferenceKind::PaidThereUnpaidHere).repaired("run-1", "booked", NOW);
     // What no difference tells is neither good nor bad.
     let untold = figures_of(&[(&explained, 50)], 30);
     assert!(untold.contains("class=\"figure\""), "{untold}");
@@ -442,7 +448,7 @@ fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() 
 #[test]
 fn what_was_left_to_the_next_day_and_is_absent_there_too_is_red_and_leads_to_its_difference() {
     let trade = Trade {
-        kind: TradeKind::Payment,
+        kind: CarriedKind::Payment,
         order_no: "LATE-1".to_owned(),
         transaction_id: Some("4200001".to_owned()),
         out_refund_no: None,
@@ -450,16 +456,16 @@ fn what_was_left_to_the_next_day_and_is_absent_there_too_is_red_and_leads_to_its
         amount_fen: 100,
         at: NOW,
     };
-    let about = About {
+    let about = DifferenceSubject {
         order_no: Some(trade.order_no.clone()),
         transaction_id: trade.transaction_id.clone(),
-        ..About::default()
+        ..DifferenceSubject::default()
     };
     let next = date().plus_days(1);
-    let kind = Kind::PaidHereAbsentThere;
-    let here = Side {
+    let kind = DifferenceKind::PaidHereAbsentThere;
+    let here = SideView {
         amount_fen: Some(100),
-        ..Side::default()
+        ..SideView::default()
     };
     let open = Difference::found(next, kind, about, None, Some(here), "run-2", NOW);
     let explained = open.decided(Decision::Explain, "li", "it is in no bill", NOW);
@@ -477,7 +483,7 @@ fn what_was_left_to_the_next_day_and_is_absent_there_too_is_red_and_leads_to_its
         let mut gaps = Gaps::default();
         gaps.add("NATIVE", Gap::default().less(Gap::of_payment(100)));
         all.breakdown
-            .leave(BTreeMap::from([(Carried::id_of(&trade), gaps)]));
+            .leave(BTreeMap::from([(CarriedTrade::id_of(&trade), gaps)]));
         for one in of_next_day {
             all.breakdown.take_of_next_day(one);
         }
@@ -501,7 +507,7 @@ fn what_was_left_to_the_next_day_and_is_absent_there_too_is_red_and_leads_to_its
 fn what_is_done_about_a_kind_is_told_only_while_one_of_it_waits_for_a_person() {
     let to_do = "<p class=\"todo\">";
     let done = run(RunState::Done);
-    let twice = found(Kind::DuplicatePayment);
+    let twice = found(DifferenceKind::DuplicatePayment);
     let proposed = twice.proposed("run-1", "twice", NOW);
     let page_of = |one: &Difference| page(Some(&done), vec![one.clone()]);
     assert!(page_of(&twice).contains("approve the refund of the second payment."));
@@ -512,7 +518,10 @@ fn what_is_done_about_a_kind_is_told_only_while_one_of_it_waits_for_a_person() {
         assert!(!page_of(over).contains(to_do), "{:?}", over.state);
     }
     let explained = twice.decided(Decision::Explain, "li", "x", NOW).unwrap();
-    let both = page(Some(&done), vec![explained, found(Kind::AmountDiffers)]);
+    let both = page(
+        Some(&done),
+        vec![explained, found(DifferenceKind::AmountDiffers)],
+    );
     assert_eq!(both.matches(to_do).count(), 1, "of the open kind alone");
 }
 
@@ -546,9 +555,9 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
         !own.contains("id=\"missing\""),
         "its own page says so itself"
     );
-    let found = found(Kind::AmountDiffers);
+    let found = found(DifferenceKind::AmountDiffers);
     let view = DifferenceView {
-        explain_alone: ExplainAlone::default(),
+        explain_alone: SoloExplainLimit::default(),
         viewer: &li(),
         missing: Some(date().plus_days(1)),
         difference: &found,
@@ -562,14 +571,14 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
 
 #[test]
 fn a_wrong_sum_says_of_which_bill_it_is() {
-    let about = |bill| About {
+    let about = |bill| DifferenceSubject {
         bill: Some(bill),
-        ..About::default()
+        ..DifferenceSubject::default()
     };
     let wrong = |bill| {
         Difference::found(
             date(),
-            Kind::SummaryDiffers,
+            DifferenceKind::SummaryDiffers,
             about(bill),
             None,
             None,
@@ -593,12 +602,12 @@ fn a_wrong_sum_says_of_which_bill_it_is() {
 fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
     let done = run(RunState::Done);
     let many = |count, is_cut, filter| {
-        let about = |number| About {
+        let about = |number| DifferenceSubject {
             order_no: Some(format!("ORDER-{number}")),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
         let one = |number| {
-            let kind = Kind::AmountDiffers;
+            let kind = DifferenceKind::AmountDiffers;
             Difference::found(date(), kind, about(number), None, None, "r", NOW)
         };
         let mut day = Day::with((0..count).map(one), filter);
@@ -606,7 +615,7 @@ fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
         day
     };
     let of_kind = Filter {
-        kind: Some(Kind::AmountDiffers),
+        kind: Some(DifferenceKind::AmountDiffers),
         ..Filter::default()
     };
     let whole = "href=\"/v1/reconciliations/2026-08-01/differences.csv\"";

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, error::Error};
 
 use adapters::order_table::{DueItem, DueSince};
 use futures_util::{StreamExt, future::OptionFuture, stream::FuturesUnordered};
-use payments::due::Reason;
+use payments::due::CheckKind;
 use wechatpay::UnixSeconds;
 
 use super::{Look, Report};
@@ -34,7 +34,7 @@ pub(super) trait Work {
     ) -> Result<Page<Self::From>, Self::Unreadable>;
 
     /// How long a call would now have to wait for the limits.
-    fn turn_in_ms(&self, reason: Reason) -> i64;
+    fn turn_in_ms(&self, reason: CheckKind) -> i64;
 
     /// Whether neither host of WeChat Pay answers.
     fn is_down(&self) -> bool;
@@ -89,24 +89,24 @@ pub(super) fn lanes(calls_per_s: u32) -> usize {
 
 /// How long before its end a run begins no look any more, in milliseconds: what a look may take with all its calls. A refund may take
 /// a question, a request and a question.
-const fn begins_before_deadline_ms(reason: Reason) -> i64 {
+const fn begins_before_deadline_ms(reason: CheckKind) -> i64 {
     match reason {
-        Reason::Refund => 12_000,
-        Reason::Recovery | Reason::Closing | Reason::Look => 8_000,
+        CheckKind::Refund => 12_000,
+        CheckKind::Recovery | CheckKind::Closing | CheckKind::Look => 8_000,
     }
 }
 
 /// Which goes first. Refunds and recovery stand side by side: many of one are no reason to leave the other.
-const RANKS: [&[Reason]; 3] = [
-    &[Reason::Refund, Reason::Recovery],
-    &[Reason::Closing],
-    &[Reason::Look],
+const RANKS: [&[CheckKind]; 3] = [
+    &[CheckKind::Refund, CheckKind::Recovery],
+    &[CheckKind::Closing],
+    &[CheckKind::Look],
 ];
 
 /// What is known of one part of the index.
 struct Part<From> {
     number: u8,
-    reason: Reason,
+    reason: CheckKind,
     ahead: VecDeque<DueSince>,
     next: Next<From>,
     pages: u32,
@@ -137,7 +137,7 @@ enum Turn {
 /// What could begin.
 enum Pick {
     /// This.
-    Item(Reason, DueItem),
+    Item(CheckKind, DueItem),
     /// Something, in so many milliseconds.
     In(i64),
     /// Nothing that was read.
@@ -150,7 +150,7 @@ struct Run<'a, W: Work> {
     bounds: Bounds,
     parts: Vec<Part<W::From>>,
     /// How many looks in a row came to nothing.
-    nothing: Vec<(Reason, u32)>,
+    nothing: Vec<(CheckKind, u32)>,
     lanes: usize,
 }
 
@@ -217,7 +217,7 @@ pub(super) async fn run<W: Work>(
 
 impl<'a, W: Work> Run<'a, W> {
     fn new(work: &'a W, bounds: Bounds) -> Self {
-        let part = |reason: Reason| {
+        let part = |reason: CheckKind| {
             reason.parts().map(move |number| Part {
                 number,
                 reason,
@@ -229,8 +229,8 @@ impl<'a, W: Work> Run<'a, W> {
         Self {
             work,
             bounds,
-            parts: Reason::ALL.into_iter().flat_map(part).collect(),
-            nothing: Reason::ALL.map(|reason| (reason, 0)).to_vec(),
+            parts: CheckKind::ALL.into_iter().flat_map(part).collect(),
+            nothing: CheckKind::ALL.map(|reason| (reason, 0)).to_vec(),
             lanes: LANES_AT_FIRST.min(bounds.lanes),
         }
     }
@@ -238,7 +238,7 @@ impl<'a, W: Work> Run<'a, W> {
     /// The pages that are to be read now: their parts' places in the list, the parts, and where in them. While WeChat Pay is down it is
     /// one page of each, to know what waits.
     fn begin_reads(&mut self, down: bool) -> Vec<(usize, u8, Option<W::From>)> {
-        let late: Vec<Reason> = Reason::ALL
+        let late: Vec<CheckKind> = CheckKind::ALL
             .into_iter()
             .filter(|reason| self.is_over(*reason))
             .collect();
@@ -265,7 +265,10 @@ impl<'a, W: Work> Run<'a, W> {
     /// that answers slowly holds up few others.
     fn before(&self, at: usize) -> Option<&Part<W::From>> {
         let part = self.parts.get(at)?;
-        let reason = Reason::ALL.into_iter().rev().find(|r| *r < part.reason)?;
+        let reason = CheckKind::ALL
+            .into_iter()
+            .rev()
+            .find(|r| *r < part.reason)?;
         let first = self.parts.iter().position(|p| p.reason == reason)?;
         let many = self.parts.iter().filter(|p| p.reason == reason).count();
         let own = self.parts.iter().position(|p| p.reason == part.reason)?;
@@ -305,7 +308,7 @@ impl<'a, W: Work> Run<'a, W> {
 
     /// What begins next: the most urgent, and of that what is due longest, unless its kind of call has to wait.
     fn pick(&mut self) -> Pick {
-        let turns = Reason::ALL.map(|reason| (reason, self.turn(reason)));
+        let turns = CheckKind::ALL.map(|reason| (reason, self.turn(reason)));
         let turn_of = |reason| {
             let turn = turns.iter().find(|(of, _)| *of == reason);
             turn.map_or(Turn::Over, |(_, turn)| *turn)
@@ -341,7 +344,7 @@ impl<'a, W: Work> Run<'a, W> {
     }
 
     /// When something for this reason may begin.
-    fn turn(&self, reason: Reason) -> Turn {
+    fn turn(&self, reason: CheckKind) -> Turn {
         if self.is_over(reason) {
             return Turn::Over;
         }
@@ -353,7 +356,7 @@ impl<'a, W: Work> Run<'a, W> {
     }
 
     /// Whether nothing more begins for this reason in this run.
-    fn is_over(&self, reason: Reason) -> bool {
+    fn is_over(&self, reason: CheckKind) -> bool {
         let left_ms = self.bounds.deadline_ms.saturating_sub(self.work.now_ms());
         let in_a_row = self.nothing.iter().find(|(of, _)| *of == reason);
         left_ms < begins_before_deadline_ms(reason)
@@ -361,11 +364,13 @@ impl<'a, W: Work> Run<'a, W> {
     }
 
     fn is_all_over(&self) -> bool {
-        Reason::ALL.into_iter().all(|reason| self.is_over(reason))
+        CheckKind::ALL
+            .into_iter()
+            .all(|reason| self.is_over(reason))
     }
 
     /// Learns from a look whether WeChat Pay answers.
-    fn note(&mut self, reason: Reason, look: &Look) {
+    fn note(&mut self, reason: CheckKind, look: &Look) {
         let row = self.nothing.iter_mut().find(|(of, _)| *of == reason);
         let Some((_, in_a_row)) = row else { return };
         match look {
@@ -403,9 +408,9 @@ impl<'a, W: Work> Run<'a, W> {
 
 impl<From> Part<From> {
     /// Why an item of this part is due. Earlier versions kept refunds among looks.
-    fn reason_of(&self, item: &DueItem) -> Reason {
+    fn reason_of(&self, item: &DueItem) -> CheckKind {
         match item {
-            DueItem::Refund(..) => Reason::Refund,
+            DueItem::Refund(..) => CheckKind::Refund,
             DueItem::Order(_) => self.reason,
         }
     }

@@ -77,7 +77,7 @@ impl World {
     }
 
     /// So many things are due for this reason, each a second after the one before it, from so many seconds ago on.
-    fn owes(self, many: i64, reason: Reason, from_s_ago: i64) -> Self {
+    fn owes(self, many: i64, reason: CheckKind, from_s_ago: i64) -> Self {
         for n in 0..many {
             let number = format!("{}-{n:05}", reason.name());
             let shard = usize::from(shard_of(&OrderNo::parse(&number).unwrap()));
@@ -206,11 +206,11 @@ impl Work for World {
         Ok((page.into_iter().map(since).collect(), next))
     }
 
-    fn turn_in_ms(&self, reason: Reason) -> i64 {
+    fn turn_in_ms(&self, reason: CheckKind) -> i64 {
         let call_ms = self.calls.borrow_mut().wait_ms(self.now_ms.get());
         match reason {
-            Reason::Refund => call_ms.max(self.refund_turn_ms),
-            Reason::Recovery | Reason::Closing | Reason::Look => call_ms,
+            CheckKind::Refund => call_ms.max(self.refund_turn_ms),
+            CheckKind::Recovery | CheckKind::Closing | CheckKind::Look => call_ms,
         }
     }
 
@@ -249,7 +249,7 @@ impl Work for World {
 
 #[test]
 fn ten_thousand_that_are_due_are_through_at_the_allowed_rate_though_each_answer_takes_200_ms() {
-    let world = World::new().owes(10_000, Reason::Look, 600);
+    let world = World::new().owes(10_000, CheckKind::Look, 600);
     let report = world.sweep(3_600_000);
     assert_eq!((report.claimed, world.left()), (10_000, 0));
     // A full bucket holds two seconds' worth.
@@ -263,7 +263,7 @@ fn ten_thousand_that_are_due_are_through_at_the_allowed_rate_though_each_answer_
 
 #[test]
 fn a_minute_s_run_looks_at_its_share_and_what_is_left_is_said_and_goes_first_in_the_next() {
-    let world = World::new().owes(10_000, Reason::Look, 20_000);
+    let world = World::new().owes(10_000, CheckKind::Look, 20_000);
     let mut claimed = 0;
     for minute in 1..=4 {
         world.began.borrow_mut().clear();
@@ -297,19 +297,19 @@ fn a_minute_s_run_looks_at_its_share_and_what_is_left_is_said_and_goes_first_in_
 #[test]
 fn what_is_due_longest_is_told_once_and_as_soon_as_each_part_has_been_opened() {
     let world = World::new()
-        .owes(10_000, Reason::Look, 20_000)
-        .owes(300, Reason::Refund, 90);
+        .owes(10_000, CheckKind::Look, 20_000)
+        .owes(300, CheckKind::Refund, 90);
     assert!(world.sweep(RUN_MS).left > 0, "it takes all of its minute");
     let told = world.told.take();
     // A part is opened after one of the next more urgent reason.
-    let opened_ms = i64::try_from(Reason::ALL.len()).unwrap() * world.page_ms;
+    let opened_ms = i64::try_from(CheckKind::ALL.len()).unwrap() * world.page_ms;
     assert_eq!(told, [(opened_ms, Some(20_000))]);
     // A run that has no time to open them all tells what it found.
     let world = World {
         page_ms: 30_000,
         ..World::new()
     }
-    .owes(1, Reason::Refund, 90);
+    .owes(1, CheckKind::Refund, 90);
     world.sweep(RUN_MS);
     let told = world.told.take();
     assert_eq!(told.len(), 1);
@@ -325,7 +325,7 @@ fn a_slow_look_stalls_nothing_but_its_own_lane() {
         answer_ms: slow,
         ..World::new()
     }
-    .owes(600, Reason::Look, 600);
+    .owes(600, CheckKind::Look, 600);
     assert_eq!(world.sweep(RUN_MS).claimed, 600);
     // The last slow one began with the last hundred.
     let passed_ms = world.passed_ms();
@@ -338,7 +338,7 @@ fn answers_that_take_as_long_as_is_normal_do_not_slow_a_run_down() {
         answer_ms: |_| 2_900,
         ..World::new()
     }
-    .owes(3_000, Reason::Look, 600);
+    .owes(3_000, CheckKind::Look, 600);
     let report = world.sweep(RUN_MS);
     assert!(report.claimed > 2_250, "{report:?}");
     assert!(world.most_running.get() <= 150);
@@ -350,7 +350,7 @@ fn no_look_waits_for_a_page() {
         page_ms: 800,
         ..World::new()
     }
-    .owes(2_000, Reason::Look, 600);
+    .owes(2_000, CheckKind::Look, 600);
     assert_eq!(world.sweep(RUN_MS).claimed, 2_000);
     let first_pages_ms = 4 * 800;
     let at_the_rate_ms = 38_000;
@@ -361,10 +361,10 @@ fn no_look_waits_for_a_page() {
 #[test]
 fn refunds_and_reserved_orders_go_before_closings_and_these_before_looks_however_long_those_wait() {
     let world = World::new()
-        .owes(300, Reason::Look, 9_000)
-        .owes(300, Reason::Closing, 6_000)
-        .owes(300, Reason::Recovery, 3_000)
-        .owes(300, Reason::Refund, 3_000);
+        .owes(300, CheckKind::Look, 9_000)
+        .owes(300, CheckKind::Closing, 6_000)
+        .owes(300, CheckKind::Recovery, 3_000)
+        .owes(300, CheckKind::Refund, 3_000);
     let report = world.sweep(RUN_MS);
     assert_eq!(report.claimed, 1_200);
     let began = world.began.borrow();
@@ -387,7 +387,8 @@ fn refunds_and_reserved_orders_go_before_closings_and_these_before_looks_however
 
 #[test]
 fn nothing_begins_that_cannot_end_in_time() {
-    let cases: [(Reason, AnswerMs); 2] = [(Reason::Look, |_| 6_000), (Reason::Refund, |_| 9_000)];
+    let cases: [(CheckKind, AnswerMs); 2] =
+        [(CheckKind::Look, |_| 6_000), (CheckKind::Refund, |_| 9_000)];
     for (reason, answer_ms) in cases {
         let world = World {
             answer_ms,
@@ -411,7 +412,7 @@ fn a_wechat_pay_that_only_fails_is_asked_a_few_questions_a_run() {
         is_answered: |_| false,
         ..World::new()
     }
-    .owes(1_000, Reason::Look, 600);
+    .owes(1_000, CheckKind::Look, 600);
     let report = world.sweep(RUN_MS);
     assert!((20..=28).contains(&report.claimed), "{report:?}");
     assert_eq!(report.unanswered, report.claimed);
@@ -428,8 +429,8 @@ fn while_refunds_get_no_answer_everything_else_goes_on() {
         is_answered: |number| !number.starts_with("refund"),
         ..World::new()
     }
-    .owes(200, Reason::Refund, 600)
-    .owes(200, Reason::Look, 600);
+    .owes(200, CheckKind::Refund, 600)
+    .owes(200, CheckKind::Look, 600);
     let report = world.sweep(RUN_MS);
     assert_eq!(report.open, 200);
     assert!((20..=28).contains(&report.unanswered), "{report:?}");
@@ -441,8 +442,8 @@ fn refunds_that_wait_for_their_own_limit_hold_nothing_else_up() {
         refund_turn_ms: 60_000,
         ..World::new()
     }
-    .owes(150, Reason::Refund, 600)
-    .owes(200, Reason::Look, 600);
+    .owes(150, CheckKind::Refund, 600)
+    .owes(200, CheckKind::Look, 600);
     let report = world.sweep(20_000);
     assert_eq!((report.open, report.left), (200, 150), "{report:?}");
 }
@@ -453,7 +454,7 @@ fn while_neither_host_answers_nothing_is_claimed_and_what_is_due_is_said_all_the
         is_down: |_, _| true,
         ..World::new()
     }
-    .owes(200, Reason::Look, 600);
+    .owes(200, CheckKind::Look, 600);
     let report = world.sweep(RUN_MS);
     assert!(report.wechat_down);
     assert_eq!((report.claimed, report.left), (0, 200));
@@ -469,7 +470,7 @@ fn a_host_that_is_being_tried_is_waited_for() {
         answer_ms: |_| 900,
         ..World::new()
     }
-    .owes(200, Reason::Look, 600);
+    .owes(200, CheckKind::Look, 600);
     let report = world.sweep(RUN_MS);
     assert!(!report.wechat_down);
     assert_eq!(report.claimed, 200);
@@ -477,7 +478,7 @@ fn a_host_that_is_being_tried_is_waited_for() {
 
 #[test]
 fn of_what_is_due_no_more_is_read_than_a_run_needs() {
-    let world = World::new().owes(60_000, Reason::Look, 90_000);
+    let world = World::new().owes(60_000, CheckKind::Look, 90_000);
     let report = world.sweep(RUN_MS);
     assert!(report.left <= 16 * 150, "{report:?}");
     assert_eq!(report.parts_with_more, 16);

@@ -6,13 +6,13 @@ use aws_sdk_dynamodb::{
     types::{Put, TransactWriteItem, Update},
 };
 use payments::{
-    due::Due,
+    due::NextCheck,
     journal::Subject,
     money::Fen,
     order::{OrderState, Rejection},
-    refund::{ParkedChange, Refund, RefundChange},
+    refund::{ParkedPaymentChange, Refund, RefundChange},
     refund_decision::{OWED, PayerPaid, owed_notice_id},
-    settle::Change,
+    settle::OrderChange,
 };
 use wechatpay::UnixSeconds;
 
@@ -30,7 +30,7 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`]; [`TableError::Conflict`] asks to read and decide again.
-    pub async fn apply(&self, change: &Change) -> Result<Applied, TableError> {
+    pub async fn apply(&self, change: &OrderChange) -> Result<Applied, TableError> {
         let order = &change.from;
         let pk = self.pk(&order.order_no);
         let mut writes = vec![
@@ -86,7 +86,7 @@ impl OrderTable {
     /// payer was paid after that.
     fn owed_in_the_ledger(
         &self,
-        change: &Change,
+        change: &OrderChange,
         now: UnixSeconds,
     ) -> Result<Option<Update>, TableError> {
         let (Some(ledger), Some(refund)) = (&self.ledger, &change.refund) else {
@@ -154,7 +154,7 @@ impl OrderTable {
             .build()?)
     }
 
-    fn order_update(&self, pk: &str, change: &Change) -> Result<Update, TableError> {
+    fn order_update(&self, pk: &str, change: &OrderChange) -> Result<Update, TableError> {
         let mut set = "SET #state = :to, version = :next".to_owned();
         // A prepay value belongs to the state that a payer can pay in.
         let mut remove = match &change.to {
@@ -267,7 +267,7 @@ impl OrderTable {
             .build()?)
     }
 
-    fn parked_update(&self, pk: &str, change: &ParkedChange) -> Result<Update, TableError> {
+    fn parked_update(&self, pk: &str, change: &ParkedPaymentChange) -> Result<Update, TableError> {
         Ok(Update::builder()
             .table_name(&self.table)
             .key("pk", text(pk))
@@ -282,7 +282,7 @@ impl OrderTable {
 }
 
 /// The money that an event is about.
-fn amount_of(subject: &Subject, change: &Change) -> Fen {
+fn amount_of(subject: &Subject, change: &OrderChange) -> Fen {
     match (subject, &change.refund) {
         (Subject::Refund(_), Some(RefundChange::New(refund) | RefundChange::Moves(_, refund))) => {
             refund.amount
@@ -309,7 +309,7 @@ type Building<'a> = (
 
 /// Sets the place in the due index, or takes it away.
 fn with_due<'a>(
-    due: Option<Due>,
+    due: Option<NextCheck>,
     mut set: String,
     remove: &'a mut Vec<&'static str>,
     update: aws_sdk_dynamodb::types::builders::UpdateBuilder,

@@ -235,7 +235,7 @@ mod tests {
         money::Fen,
         order::Fingerprint,
         refund::PaymentKind,
-        refund_decision::Decided,
+        refund_decision::DecidedBy,
     };
 
     use super::*;
@@ -328,7 +328,7 @@ mod tests {
     #[test]
     fn a_refund_that_a_person_gave_up_was_never_accepted() {
         let released = Refund {
-            decided: Some(Decided {
+            decided: Some(DecidedBy {
                 who: "li".to_owned(),
                 why: "paid in cash".to_owned(),
             }),

@@ -1,7 +1,7 @@
 //! The sparse index of what is due: orders and refunds whose state is not final.
 
 use payments::{
-    due::Due,
+    due::NextCheck,
     ids::{OrderNo, RefundNo},
     order::Order,
     refund::Refund,
@@ -93,7 +93,7 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn claim(&self, order: &Order, next: Due) -> Result<bool, TableError> {
+    pub async fn claim(&self, order: &Order, next: NextCheck) -> Result<bool, TableError> {
         self.move_due("claim a due order", order, next).await
     }
 
@@ -102,7 +102,7 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn look_again(&self, order: &Order, next: Due) -> Result<bool, TableError> {
+    pub async fn look_again(&self, order: &Order, next: NextCheck) -> Result<bool, TableError> {
         self.move_due("look at an order again soon", order, next)
             .await
     }
@@ -113,7 +113,7 @@ impl OrderTable {
         &self,
         operation: &'static str,
         order: &Order,
-        next: Due,
+        next: NextCheck,
     ) -> Result<bool, TableError> {
         let Some(seen) = order.due else {
             return Ok(false);
@@ -140,7 +140,7 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn claim_refund(&self, refund: &Refund, next: Due) -> Result<bool, TableError> {
+    pub async fn claim_refund(&self, refund: &Refund, next: NextCheck) -> Result<bool, TableError> {
         let tried = number(refund.tries.saturating_add(1));
         self.update_refund(
             "claim a due refund",
@@ -160,7 +160,7 @@ impl OrderTable {
     pub async fn look_at_refund_again(
         &self,
         refund: &Refund,
-        next: Due,
+        next: NextCheck,
     ) -> Result<bool, TableError> {
         let operation = "look at a refund again soon";
         let set = "SET due_shard = :due_shard, due_at = :due_at";
@@ -176,7 +176,7 @@ impl OrderTable {
         &self,
         refund: &Refund,
         trouble: &str,
-        next: Due,
+        next: NextCheck,
     ) -> Result<bool, TableError> {
         self.update_refund(
             "note what holds a refund up",
@@ -198,7 +198,7 @@ impl OrderTable {
         &self,
         refund: &Refund,
         trouble: &str,
-        next: Due,
+        next: NextCheck,
     ) -> Result<bool, TableError> {
         self.update_refund(
             "note that a refund is on its way again, or not",
@@ -219,7 +219,7 @@ impl OrderTable {
         &self,
         refund: &Refund,
         again_at: UnixSeconds,
-        next: Due,
+        next: NextCheck,
     ) -> Result<bool, TableError> {
         self.update_refund(
             "note that a refund is sent on once more",
@@ -240,7 +240,7 @@ impl OrderTable {
         &self,
         refund: &Refund,
         trouble: Option<&Trouble>,
-        next: Due,
+        next: NextCheck,
     ) -> Result<bool, TableError> {
         let operation = "note why a refund has no end";
         let due = "SET due_shard = :due_shard, due_at = :due_at";
@@ -263,7 +263,11 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn put_off_refund(&self, refund: &Refund, next: Due) -> Result<bool, TableError> {
+    pub async fn put_off_refund(
+        &self,
+        refund: &Refund,
+        next: NextCheck,
+    ) -> Result<bool, TableError> {
         let before = number(refund.tries.saturating_sub(1));
         self.update_refund(
             "put a refund off",
@@ -304,7 +308,7 @@ impl OrderTable {
         operation: &'static str,
         refund: &Refund,
         set: &str,
-        next: Due,
+        next: NextCheck,
         values: impl IntoIterator<Item = (&'static str, aws_sdk_dynamodb::types::AttributeValue)>,
     ) -> Result<bool, TableError> {
         let mut update = self

@@ -27,16 +27,16 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use payments::{
-    due::Due,
+    due::NextCheck,
     ids::{ClientId, OrderNo, RefundNo, TransactionId},
     journal::{Cause, Event, Subject},
     money::Fen,
     order::{
-        Attempt, Fingerprint, Order, OrderState, Payment, Prepay, Product, RefundTally,
-        RefusalTold, Rejection,
+        Fingerprint, IssueLease, Order, OrderRefusal, OrderState, Payment, Prepay, Product,
+        RefundTally, Rejection,
     },
     refund::{ParkedPayment, ParkedState},
-    refund_decision::PersonDecision,
+    refund_decision::OperatorDecision,
     webhook::OutgoingEvent,
 };
 use wechatpay::{RequestId, UnixSeconds};
@@ -118,7 +118,7 @@ pub(super) fn read(item: &Item) -> Result<Order, TableError> {
         sealed_body: fields.bytes("sealed_body")?.to_vec(),
         created_at: UnixSeconds(fields.number("created_at")?),
         expires_at: UnixSeconds(fields.number("expires_at")?),
-        attempt: Attempt {
+        attempt: IssueLease {
             id: fields.text("attempt_id")?.to_owned(),
             until: UnixSeconds(fields.number("attempt_until")?),
             count: fields.number("attempt_count")?,
@@ -267,7 +267,7 @@ const DECISION: &str = "decision";
 /// Never left out: what maps the stream to events takes a text from each.
 fn decision_text(event: &Event) -> String {
     let decision = event.decision.as_ref();
-    decision.map_or_else(String::new, PersonDecision::to_text)
+    decision.map_or_else(String::new, OperatorDecision::to_text)
 }
 
 fn event_attributes_alone(event: &Event) -> Item {
@@ -338,7 +338,9 @@ fn event(fields: &Fields<'_>) -> Result<Event, TableError> {
             .contains_key(NEXT_TRY_AT)
             .then(|| fields.number(NEXT_TRY_AT).map(UnixSeconds))
             .transpose()?,
-        decision: fields.optional(DECISION).and_then(PersonDecision::of_text),
+        decision: fields
+            .optional(DECISION)
+            .and_then(OperatorDecision::of_text),
     })
 }
 
@@ -392,8 +394,8 @@ impl<'a> Fields<'a> {
     }
 
     /// Items of earlier versions have none.
-    fn refusal(&self) -> Option<RefusalTold> {
-        Some(RefusalTold {
+    fn refusal(&self) -> Option<OrderRefusal> {
+        Some(OrderRefusal {
             code: self.optional(REFUSAL_CODE)?.to_owned(),
             message: self.optional(REFUSAL_MESSAGE)?.to_owned(),
         })
@@ -434,7 +436,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    pub(super) fn due(&self) -> Result<Option<Due>, TableError> {
+    pub(super) fn due(&self) -> Result<Option<NextCheck>, TableError> {
         let Some(shard) = self.optional("due_shard") else {
             return Ok(None);
         };
@@ -442,7 +444,7 @@ impl<'a> Fields<'a> {
             .strip_prefix("due#")
             .and_then(|shard| shard.parse().ok())
             .ok_or_else(|| self.damaged("due_shard"))?;
-        Ok(Some(Due {
+        Ok(Some(NextCheck {
             shard,
             at: UnixSeconds(self.number("due_at")?),
         }))

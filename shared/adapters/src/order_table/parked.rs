@@ -8,8 +8,8 @@ use payments::{
     ids::{OrderNo, TransactionId},
     journal::Cause,
     refund::ParkedPayment,
-    refund_news::ParkedRefund,
-    settle::Parked,
+    refund_news::RefundToPark,
+    settle::PaymentToPark,
 };
 use wechatpay::UnixSeconds;
 
@@ -40,7 +40,7 @@ impl OrderTable {
     /// [`TableError`].
     pub async fn park(
         &self,
-        parked: &Parked,
+        parked: &PaymentToPark,
         cause: &Cause,
         now: UnixSeconds,
     ) -> Result<Kept, TableError> {
@@ -61,7 +61,7 @@ impl OrderTable {
     /// [`TableError`].
     pub async fn still_kept(
         &self,
-        parked: &Parked,
+        parked: &PaymentToPark,
         now: UnixSeconds,
     ) -> Result<Option<Kept>, TableError> {
         let kept = self.kept(&parked.order_no, &parked.transaction_id).await?;
@@ -91,7 +91,12 @@ impl OrderTable {
     }
 
     /// The item of money that waits for a person.
-    pub(super) fn parked_item(&self, parked: &Parked, cause: &Cause, now: UnixSeconds) -> Item {
+    pub(super) fn parked_item(
+        &self,
+        parked: &PaymentToPark,
+        cause: &Cause,
+        now: UnixSeconds,
+    ) -> Item {
         Item::from([
             ("pk".to_owned(), text(self.pk(&parked.order_no))),
             (
@@ -127,7 +132,7 @@ impl OrderTable {
     /// [`TableError`].
     pub async fn park_refund(
         &self,
-        parked: &ParkedRefund,
+        parked: &RefundToPark,
         cause: &Cause,
         now: UnixSeconds,
     ) -> Result<Kept, TableError> {

@@ -27,7 +27,7 @@ use payments::{
     money::Fen,
     order::{Fingerprint, Product},
     refund::{PaymentKind, Refund, RefundState},
-    refund_decision::{Decided, Destination, PayerPaid, Redirected},
+    refund_decision::{DecidedBy, Destination, PayerPaid, Redirection},
 };
 use wechatpay::UnixSeconds;
 
@@ -189,7 +189,7 @@ pub(super) fn read(item: &Item) -> Result<Refund, TableError> {
         decided: fields
             .optional("decided_by")
             .zip(fields.optional("decided_why"))
-            .map(|(who, why)| Decided {
+            .map(|(who, why)| DecidedBy {
                 who: who.to_owned(),
                 why: why.to_owned(),
             }),
@@ -203,13 +203,13 @@ pub(super) fn read(item: &Item) -> Result<Refund, TableError> {
     })
 }
 
-fn redirected(fields: &Fields<'_>) -> Result<Option<Redirected>, TableError> {
+fn redirected(fields: &Fields<'_>) -> Result<Option<Redirection>, TableError> {
     if fields.optional("sent_to").is_none() {
         return Ok(None);
     }
-    Ok(Some(Redirected {
+    Ok(Some(Redirection {
         to: fields.parsed("sent_to", Destination::named)?,
-        decided: Decided {
+        decided: DecidedBy {
             who: fields.text("sent_by")?.to_owned(),
             why: fields.text("sent_why")?.to_owned(),
         },
@@ -223,7 +223,7 @@ fn payer_paid(fields: &Fields<'_>) -> Result<Option<PayerPaid>, TableError> {
         return Ok(None);
     };
     Ok(Some(PayerPaid {
-        decided: Decided {
+        decided: DecidedBy {
             who: who.to_owned(),
             why: fields.text("payer_paid_why")?.to_owned(),
         },

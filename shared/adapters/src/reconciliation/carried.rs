@@ -1,7 +1,7 @@
 //! Trades near midnight that wait for the next day's bill.
 
 use aws_sdk_dynamodb::operation::{put_item::PutItemError, update_item::UpdateItemError};
-use payments::reconcile::{carried::Carried, run::BillDate};
+use payments::reconcile::{carried::CarriedTrade, run::BillDate};
 
 use super::{
     ReconciliationError, ReconciliationTable,
@@ -14,7 +14,7 @@ impl ReconciliationTable {
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn carry(&self, carried: &Carried) -> Result<bool, ReconciliationError> {
+    pub async fn carry(&self, carried: &CarriedTrade) -> Result<bool, ReconciliationError> {
         let put = self
             .client
             .put_item()
@@ -42,7 +42,7 @@ impl ReconciliationTable {
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn carried(&self, date: BillDate) -> Result<Vec<Carried>, ReconciliationError> {
+    pub async fn carried(&self, date: BillDate) -> Result<Vec<CarriedTrade>, ReconciliationError> {
         const PAGE: i32 = 500;
         let (mut all, mut from) = (Vec::new(), None);
         loop {

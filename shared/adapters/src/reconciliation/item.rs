@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::reconcile::{
-    carried::Carried,
+    carried::CarriedTrade,
     day_runs::DayRuns,
     difference::Difference,
     run::{BillDate, Run},
@@ -106,7 +106,7 @@ pub(super) fn difference(pk: String, difference: &Difference) -> Item {
 }
 
 /// The item of a carried trade.
-pub(super) fn carried(pk: String, carried: &Carried) -> Item {
+pub(super) fn carried(pk: String, carried: &CarriedTrade) -> Item {
     Item::from([
         ("pk".to_owned(), text(pk)),
         ("sk".to_owned(), text(format!("{CARRIED}{}", carried.id))),
@@ -180,14 +180,14 @@ pub(super) fn read_difference(item: &Item) -> Result<Difference, ReconciliationE
 }
 
 /// Reads a carried trade.
-pub(super) fn read_carried(item: &Item) -> Result<Carried, ReconciliationError> {
-    let carried: Carried = body(item)?;
+pub(super) fn read_carried(item: &Item) -> Result<CarriedTrade, ReconciliationError> {
+    let carried: CarriedTrade = body(item)?;
     let settled = match string(item, "state") {
         Some("waiting") => false,
         Some("settled") => true,
         Some(_) | None => return Err(damaged(item, "state")),
     };
-    Ok(Carried { settled, ..carried })
+    Ok(CarriedTrade { settled, ..carried })
 }
 
 /// The partition key of an item.

@@ -6,14 +6,14 @@ use adapters::testing::{DynamoEngine, Match, Service, Tables, Wire};
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::due;
 use payments::ids::{ClientId, OrderNo, RefundId, TransactionId};
-use payments::journal::{Because, Cause, Subject};
+use payments::journal::{Cause, ChangeContext, Subject};
 use payments::money::Fen;
-use payments::notice::{Money, Outcome, TradeNotice};
-use payments::order::{Attempt, Fingerprint, Order, OrderState, Payment, Product, RefundTally};
+use payments::notice::{ReportedPayment, TradeNotice, TradeOutcome};
+use payments::order::{Fingerprint, IssueLease, Order, OrderState, Payment, Product, RefundTally};
 use payments::reconcile::run::BillDate;
-use payments::refund::{self, Approval, Refund, RefundChange, RefundTerms, WantedRefund};
-use payments::refund_news::{self, NewsStatus, RefundNews, RefundSettlement};
-use payments::settle::{self, Change, MerchantFacts, ParkReason, Parked, Settlement};
+use payments::refund::{self, Approval, Refund, RefundChange, RefundRequest, RefundTerms};
+use payments::refund_news::{self, RefundNews, RefundSettlement, ReportedRefundStatus};
+use payments::settle::{self, MerchantFacts, OrderChange, ParkReason, PaymentToPark, Settlement};
 use wechatpay::UnixSeconds;
 
 use crate::bench::NOW;
@@ -53,7 +53,7 @@ impl Bench {
         OrderTable::new(client, &self.tables.orders, mchid)
     }
 
-    async fn write(&self, change: &Change) {
+    async fn write(&self, change: &OrderChange) {
         let applied = self.table().apply(change).await;
         assert_eq!(applied.expect("an answer"), Applied::Yes);
     }
@@ -65,7 +65,7 @@ impl Bench {
 
     /// A refund of 40 fen that is set aside for the order.
     async fn reserved(&self, order: &Order) -> (Order, Refund) {
-        let wanted = WantedRefund {
+        let wanted = RefundRequest {
             refund_no: payments::ids::RefundNo::parse("R1").expect("a number"),
             terms: RefundTerms {
                 amount: Fen::new(40).expect("fen"),
@@ -127,7 +127,7 @@ async fn paid_in(table: &OrderTable, order_no: &str, paid_at: UnixSeconds) -> Or
         mchid: MCHID.to_owned(),
         appid: order.appid.clone(),
         order_no: order.order_no.clone(),
-        outcome: Outcome::Paid(Money {
+        outcome: TradeOutcome::Paid(ReportedPayment {
             payment: Payment {
                 transaction_id: transaction(order_no),
                 paid_at,
@@ -177,7 +177,7 @@ fn order(order_no: &str) -> Order {
         sealed_body: b"sealed".to_vec(),
         created_at: NOW,
         expires_at: UnixSeconds(NOW.0 + 900),
-        attempt: Attempt::first("a".to_owned(), NOW),
+        attempt: IssueLease::first("a".to_owned(), NOW),
         issued: false,
         state: OrderState::Reserved,
         refunds: RefundTally::NONE,
@@ -199,8 +199,8 @@ fn facts() -> MerchantFacts {
     }
 }
 
-fn because() -> Because {
-    Because {
+fn because() -> ChangeContext {
+    ChangeContext {
         cause: Cause::Request("req-1".to_owned()),
         trace: "t".to_owned(),
         at: UnixSeconds(MIDNIGHT.0 + 30),
@@ -208,7 +208,11 @@ fn because() -> Because {
     }
 }
 
-fn news(refund: &Refund, status: NewsStatus, accepted_at: Option<UnixSeconds>) -> RefundNews {
+fn news(
+    refund: &Refund,
+    status: ReportedRefundStatus,
+    accepted_at: Option<UnixSeconds>,
+) -> RefundNews {
     RefundNews {
         mchid: None,
         order_no: refund.order_no.clone(),
@@ -257,7 +261,7 @@ async fn an_order_that_is_not_paid_is_on_no_day() {
 #[tokio::test]
 async fn money_that_waits_for_a_person_is_on_its_day_too() {
     let bench = Bench::new().await;
-    let parked = Parked {
+    let parked = PaymentToPark {
         order_no: OrderNo::parse("NOBODYS").expect("a number"),
         transaction_id: transaction("000009"),
         amount: Fen::new(55).expect("fen"),
@@ -285,10 +289,14 @@ async fn a_refund_is_on_the_day_that_wechat_pay_accepted_it_and_stays_there() {
     let order = bench.paid("000001", NOW).await;
     let (order, refund) = bench.reserved(&order).await;
     assert_eq!(bench.refunds("2026-08-02").await, [], "nobody was asked");
-    let accepted = news(&refund, NewsStatus::Processing, Some(BEFORE));
+    let accepted = news(&refund, ReportedRefundStatus::Processing, Some(BEFORE));
     let (order, refund) = bench.news(&order, &refund, &accepted).await;
     assert_eq!(refund.accepted_at, Some(BEFORE));
-    let done = news(&refund, NewsStatus::Succeeded(MIDNIGHT), Some(BEFORE));
+    let done = news(
+        &refund,
+        ReportedRefundStatus::Succeeded(MIDNIGHT),
+        Some(BEFORE),
+    );
     let (order, refund) = bench.news(&order, &refund, &done).await;
     assert_eq!(bench.refunds("2026-08-02").await, []);
     let lines = bench.day("2026-08-01").await;
@@ -318,10 +326,14 @@ async fn a_refund_that_a_notice_told_of_first_moves_to_its_day_when_an_answer_sa
     let bench = Bench::new().await;
     let order = bench.paid("000001", NOW).await;
     let (order, refund) = bench.reserved(&order).await;
-    let notice = news(&refund, NewsStatus::Abnormal, None);
+    let notice = news(&refund, ReportedRefundStatus::Abnormal, None);
     let (order, refund) = bench.news(&order, &refund, &notice).await;
     assert_eq!(bench.refunds("2026-08-02").await, [because().at]);
-    let answer = news(&refund, NewsStatus::Succeeded(MIDNIGHT), Some(BEFORE));
+    let answer = news(
+        &refund,
+        ReportedRefundStatus::Succeeded(MIDNIGHT),
+        Some(BEFORE),
+    );
     let (_, refund) = bench.news(&order, &refund, &answer).await;
     assert_eq!(refund.accepted_at, Some(BEFORE));
     assert_eq!(bench.refunds("2026-08-02").await, []);
@@ -360,7 +372,7 @@ fn refund_in_console(order: &Order) -> RefundNews {
         transaction_id: transaction(order.order_no.as_str()),
         out_refund_no: payments::ids::OutRefundNo::parse("console@1").expect("a number"),
         refund_id: RefundId::parse("500002").expect("a number"),
-        status: NewsStatus::Succeeded(BEFORE),
+        status: ReportedRefundStatus::Succeeded(BEFORE),
         amount: Fen::new(10).expect("fen"),
         total: order.amount,
         accepted_at: None,

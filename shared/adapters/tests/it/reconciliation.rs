@@ -12,9 +12,10 @@ use adapters::testing::{DynamoEngine, Fault, Match, Service, Tables, Wire};
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use payments::ids::{OrderNo, RefundNo};
-use payments::reconcile::carried::{Carried, Trade, TradeKind};
+use payments::reconcile::carried::{CarriedKind, CarriedTrade, Trade};
 use payments::reconcile::difference::{
-    About, Decision, Difference, Followed, Kind, Side, Stage, State,
+    Decision, Difference, DifferenceKind, DifferenceState, DifferenceSubject, RefundStage,
+    SideView, TrackedRefund,
 };
 use payments::reconcile::run::{BillDate, BillFacts, BillName, PartDone, Run, RunState};
 use payments::reconcile::totals::{Gap, Gaps};
@@ -137,25 +138,25 @@ fn next(run: &Run, state: RunState) -> Run {
 }
 
 fn difference(order_no: &str) -> Difference {
-    let about = About {
+    let about = DifferenceSubject {
         order_no: Some(order_no.to_owned()),
         transaction_id: Some("4200001".to_owned()),
         line: Some(3),
-        ..About::default()
+        ..DifferenceSubject::default()
     };
-    let there = Side {
+    let there = SideView {
         amount_fen: Some(1250),
         state: Some("SUCCESS".to_owned()),
         at: Some(NOW),
-        ..Side::default()
+        ..SideView::default()
     };
-    let kind = Kind::DuplicatePayment;
+    let kind = DifferenceKind::DuplicatePayment;
     Difference::found(day(), kind, about, Some(there), None, "run-1", NOW)
 }
 
-fn carried(order_no: &str) -> Carried {
+fn carried(order_no: &str) -> CarriedTrade {
     let trade = Trade {
-        kind: TradeKind::Payment,
+        kind: CarriedKind::Payment,
         order_no: order_no.to_owned(),
         transaction_id: Some(format!("42{order_no}")),
         out_refund_no: None,
@@ -163,7 +164,7 @@ fn carried(order_no: &str) -> Carried {
         amount_fen: 100,
         at: NOW,
     };
-    Carried::to(day(), trade)
+    CarriedTrade::to(day(), trade)
 }
 
 #[tokio::test]
@@ -181,7 +182,7 @@ async fn a_run_is_read_as_it_was_written_with_every_bill_and_part() {
         },
     );
     let mut part = PartDone::default();
-    part.differences.insert(Kind::AmountDiffers, 2);
+    part.differences.insert(DifferenceKind::AmountDiffers, 2);
     let sums = part.there.0.entry("NATIVE".to_owned()).or_default();
     sums.payments_fen = 7;
     run.parts_done.insert(0, part);
@@ -207,14 +208,21 @@ async fn differences_are_counted_where_they_lie_and_none_is_read() {
     let repaired = difference("C").repaired("run-1", "they agree", NOW);
     let saved = bench.table().save_difference(&repaired).await;
     assert_eq!(saved.unwrap(), Saved::Yes);
-    let count = async |states: &[State], pages| {
+    let count = async |states: &[DifferenceState], pages| {
         let counted = bench.table().count_in(day(), states, pages).await.unwrap();
         (counted.count, counted.is_all)
     };
-    assert_eq!(count(&[State::Open, State::Proposed], 5).await, (2, true));
-    assert_eq!(count(&[State::Repaired], 5).await, (1, true));
-    assert_eq!(count(&[State::Explained], 5).await, (0, true));
-    assert_eq!(count(&[State::Open], 0).await, (0, false), "nobody looked");
+    assert_eq!(
+        count(&[DifferenceState::Open, DifferenceState::Proposed], 5).await,
+        (2, true)
+    );
+    assert_eq!(count(&[DifferenceState::Repaired], 5).await, (1, true));
+    assert_eq!(count(&[DifferenceState::Explained], 5).await, (0, true));
+    assert_eq!(
+        count(&[DifferenceState::Open], 0).await,
+        (0, false),
+        "nobody looked"
+    );
 }
 
 #[tokio::test]
@@ -365,7 +373,15 @@ async fn of_many_runs_that_find_a_difference_one_finds_it_first() {
         .map(|count| {
             let run = format!("run-{count}");
             let about = difference("A").about;
-            Difference::found(day(), Kind::DuplicatePayment, about, None, None, &run, NOW)
+            Difference::found(
+                day(),
+                DifferenceKind::DuplicatePayment,
+                about,
+                None,
+                None,
+                &run,
+                NOW,
+            )
         })
         .collect();
     let answers = join_all(found.iter().map(|difference| table.find(difference))).await;
@@ -392,7 +408,7 @@ async fn of_two_persons_who_approve_at_once_one_reads_again() {
     assert_eq!(bench.save(&late).await, Saved::Stale);
     let read = bench.difference(&open.id).await.expect("a difference");
     let approved = approve("wang", &read);
-    assert_eq!(approved.state, State::Approved);
+    assert_eq!(approved.state, DifferenceState::Approved);
     assert_eq!(bench.save(&approved).await, Saved::Yes);
 }
 
@@ -420,8 +436,8 @@ fn approved(proposed: &Difference) -> [Difference; 2] {
     [once, twice.expect("a decision")]
 }
 
-fn told(of: &Difference, stage: Stage) -> Difference {
-    let refund = Followed {
+fn told(of: &Difference, stage: RefundStage) -> Difference {
+    let refund = TrackedRefund {
         refund_no: RefundNo::parse("second-4200001").expect("a number"),
         stage,
         to_merchant: false,
@@ -446,10 +462,10 @@ async fn a_decision_closes_the_notice_of_its_money_and_one_that_failed_opens_it_
         (closed.status, closed.decided_by.as_deref()),
         (NoticeStatus::Decided, Some("wang"))
     );
-    let moving = told(&twice, Stage::Moving);
+    let moving = told(&twice, RefundStage::Moving);
     assert_eq!(bench.save(&moving).await, Saved::Yes);
     assert_eq!(status().await, Some(NoticeStatus::Decided));
-    let stuck = told(&moving, Stage::Refused);
+    let stuck = told(&moving, RefundStage::Refused);
     assert_eq!(bench.save(&stuck).await, Saved::Yes);
     let open = bench.notice().await.expect("a notice");
     assert_eq!((open.status, open.decided_by), (NoticeStatus::Parked, None));
@@ -486,13 +502,13 @@ async fn a_difference_is_followed_from_the_step_on_that_begins_to_wait_for_its_r
         assert_eq!(bench.save(step).await, Saved::Yes);
         assert_eq!(bench.followed().await, [], "nothing is made yet");
     }
-    let moving = told(&twice, Stage::Moving);
+    let moving = told(&twice, RefundStage::Moving);
     assert_eq!(bench.save(&moving).await, Saved::Yes);
     let [early] = bench.followed().await.try_into().expect("one");
     assert_eq!((early.date, early.id.as_str()), (day(), moving.id.as_str()));
 
     // Who takes it out of the list has seen it before it was put there anew.
-    let stuck = told(&moving, Stage::Abnormal);
+    let stuck = told(&moving, RefundStage::Abnormal);
     assert_eq!(bench.save(&stuck).await, Saved::Yes);
     bench
         .table()
@@ -504,7 +520,7 @@ async fn a_difference_is_followed_from_the_step_on_that_begins_to_wait_for_its_r
         .await
         .try_into()
         .expect("it is still there");
-    let arrived = told(&stuck, Stage::Succeeded);
+    let arrived = told(&stuck, RefundStage::Succeeded);
     assert_eq!(bench.save(&arrived).await, Saved::Yes);
     bench
         .table()
@@ -610,7 +626,7 @@ async fn a_carried_trade_waits_once_and_stays_judged_when_it_is_carried_again() 
     for order_no in ["A", "B", "A"] {
         table.carry(&carried(order_no)).await.expect("carried");
     }
-    let settled = Carried {
+    let settled = CarriedTrade {
         settled: true,
         ..carried("A")
     };

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use http::StatusCode;
 use payments::reconcile::{
-    difference::NotDecided,
+    difference::DecisionRejected,
     run::{BILLS_LAST_DAYS, BillDate},
 };
 use tracing::error;
@@ -142,40 +142,40 @@ impl Problem {
     }
 }
 
-impl From<NotDecided> for Problem {
-    fn from(not: NotDecided) -> Self {
+impl From<DecisionRejected> for Problem {
+    fn from(not: DecisionRejected) -> Self {
         let (status, code, title) = match not {
-            NotDecided::WrongState { .. } | NotDecided::RejectFirst => (
+            DecisionRejected::WrongState { .. } | DecisionRejected::RejectFirst => (
                 StatusCode::CONFLICT,
                 "difference_state",
                 "Difference in another state",
             ),
-            NotDecided::PayerOwed | NotDecided::NothingOwed => (
+            DecisionRejected::PayerOwed | DecisionRejected::NothingOwed => (
                 StatusCode::CONFLICT,
                 "difference_state",
                 "Where the money is",
             ),
-            NotDecided::RefundIsThere { .. } | NotDecided::WrongStage { .. } => (
+            DecisionRejected::RefundIsThere { .. } | DecisionRejected::WrongStage { .. } => (
                 StatusCode::CONFLICT,
                 "difference_state",
                 "Refund in another state",
             ),
-            NotDecided::NothingToTakeOn => (
+            DecisionRejected::NothingToTakeOn => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "nothing_to_take_on",
                 "No order to take on",
             ),
-            NotDecided::NothingToRefund => (
+            DecisionRejected::NothingToRefund => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "nothing_to_refund",
                 "Nothing to give back",
             ),
-            NotDecided::SamePerson => (
+            DecisionRejected::SamePerson => (
                 StatusCode::FORBIDDEN,
                 "same_person",
                 "A second person has to approve",
             ),
-            NotDecided::NoReason | NotDecided::NoClient => (
+            DecisionRejected::NoReason | DecisionRejected::NoClient => (
                 StatusCode::BAD_REQUEST,
                 "invalid_request",
                 "Invalid request",

@@ -15,9 +15,9 @@ use wechatpay::UnixSeconds;
 use crate::{
     due,
     ids::ClientId,
-    journal::{Because, Event, Subject},
-    notice::{Money, TradeNotice},
-    order::{Attempt, Fingerprint, Order, OrderState, Product, RefundTally},
+    journal::{ChangeContext, Event, Subject},
+    notice::{ReportedPayment, TradeNotice},
+    order::{Fingerprint, IssueLease, Order, OrderState, Product, RefundTally},
 };
 
 /// The version of the first event of an order that is taken on again as paid. Its first life had fewer changes than that (fifty
@@ -27,16 +27,16 @@ pub const VERSION_AGAIN: u64 = 1_001;
 /// The order for money that came under a number of nobody's, and its first event. `trade_type` is WeChat Pay's word.
 pub fn adopt(
     notice: &TradeNotice,
-    money: &Money,
+    money: &ReportedPayment,
     trade_type: Option<&str>,
-    because: &Because,
+    because: &ChangeContext,
 ) -> (Order, Event) {
     let nobody = ClientId::new(ClientId::NOBODY);
     taken_on(
         notice,
         money,
         trade_type,
-        Beginning {
+        NewOrderPlan {
             client_id: nobody,
             state: OrderState::Closed,
             created_at: because.at,
@@ -49,16 +49,16 @@ pub fn adopt(
 /// An order of this client's whose record was lost, and its first event since. Its payment is settled into it by itself.
 pub fn adopt_paid(
     notice: &TradeNotice,
-    money: &Money,
+    money: &ReportedPayment,
     trade_type: Option<&str>,
     client_id: ClientId,
-    because: &Because,
+    because: &ChangeContext,
 ) -> (Order, Event) {
     let (order, event) = taken_on(
         notice,
         money,
         trade_type,
-        Beginning {
+        NewOrderPlan {
             client_id,
             state: OrderState::Closing,
             // Nothing older is known of it than its payment. A second after that, so that what was kept of the payment for want
@@ -79,7 +79,7 @@ pub fn adopt_paid(
 }
 
 /// How an order begins that is taken on.
-struct Beginning {
+struct NewOrderPlan {
     client_id: ClientId,
     state: OrderState,
     created_at: UnixSeconds,
@@ -88,12 +88,12 @@ struct Beginning {
 
 fn taken_on(
     notice: &TradeNotice,
-    money: &Money,
+    money: &ReportedPayment,
     trade_type: Option<&str>,
-    beginning: Beginning,
-    because: &Because,
+    beginning: NewOrderPlan,
+    because: &ChangeContext,
 ) -> (Order, Event) {
-    let Beginning {
+    let NewOrderPlan {
         client_id,
         state,
         created_at,
@@ -111,7 +111,7 @@ fn taken_on(
         sealed_body: Vec::new(),
         created_at,
         expires_at: created_at,
-        attempt: Attempt::none(because.cause.id().to_owned()),
+        attempt: IssueLease::none(because.cause.id().to_owned()),
         issued: false,
         state,
         refunds: RefundTally::NONE,
@@ -139,12 +139,12 @@ mod tests {
         ids::OrderNo,
         journal::Cause,
         money::Fen,
-        notice::Outcome,
+        notice::TradeOutcome,
         settle::{self, MerchantFacts, Settlement, tests::payment},
     };
 
-    fn because() -> Because {
-        Because {
+    fn because() -> ChangeContext {
+        ChangeContext {
             cause: Cause::Reconciliation("run-1".into()),
             trace: "t".into(),
             at: UnixSeconds(1_000_000),
@@ -159,8 +159,8 @@ mod tests {
         }
     }
 
-    fn paid() -> (TradeNotice, Money) {
-        let money = Money {
+    fn paid() -> (TradeNotice, ReportedPayment) {
+        let money = ReportedPayment {
             payment: payment("420001"),
             total: Fen::new(100).unwrap(),
             currency: "CNY".into(),
@@ -170,7 +170,7 @@ mod tests {
             mchid: "1900000001".into(),
             appid: "wxa".into(),
             order_no: OrderNo::parse("FOREIGN-1").unwrap(),
-            outcome: Outcome::Paid(money.clone()),
+            outcome: TradeOutcome::Paid(money.clone()),
             request_id: None,
         };
         (notice, money)

@@ -11,7 +11,7 @@ use wechatpay::UnixSeconds;
 use crate::{
     order::Product,
     reconcile::{
-        fingerprint::{Part, Prints},
+        fingerprint::{PartialSum, Prints},
         table::{Slot, Table},
         totals::{OTHERS, Sums, Tally, Totals},
     },
@@ -172,7 +172,7 @@ pub enum Inserted {
 
 /// A line of the books: what it is found by, then what must agree in 48 bits, and its marks in the 16 below.
 #[derive(Clone, Copy, Debug, Default)]
-struct Line {
+struct BookEntry {
     id: u64,
     rest: u64,
 }
@@ -186,7 +186,7 @@ const STATE: u64 = 7 << STATE_AT;
 const SHARD_AT: u32 = 8;
 const MARKS: u64 = 0xffff;
 
-impl Slot for Line {
+impl Slot for BookEntry {
     #[inline]
     fn is_free(&self) -> bool {
         self.rest & TAKEN == 0
@@ -198,7 +198,7 @@ impl Slot for Line {
     }
 }
 
-impl Line {
+impl BookEntry {
     fn shard(self) -> usize {
         usize::try_from((self.rest & MARKS) >> SHARD_AT).unwrap_or_default()
     }
@@ -206,7 +206,7 @@ impl Line {
 
 /// What the books say of a row's number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Found {
+pub(crate) enum BookMatch {
     /// Nothing.
     Unknown,
     /// A line that agrees with the row in what is fingerprinted, and no row before named it. Of a refund: where it stands.
@@ -221,13 +221,13 @@ pub(crate) enum Found {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Probe {
     pub(crate) id: u64,
-    pub(crate) agree: Part,
+    pub(crate) agree: PartialSum,
     /// WeChat Pay's number of a refund, which is left out where the books do not know it.
-    pub(crate) refund_id: Part,
+    pub(crate) refund_id: PartialSum,
 }
 
 impl Probe {
-    const fn new(id: u64, agree: Part, refund_id: Part) -> Self {
+    const fn new(id: u64, agree: PartialSum, refund_id: PartialSum) -> Self {
         Self {
             id,
             agree,
@@ -240,7 +240,7 @@ impl Probe {
 #[derive(Debug)]
 pub struct DayBooks {
     prints: Box<Prints>,
-    table: Table<Line>,
+    table: Table<BookEntry>,
     twice: u64,
     unseen: Box<[u64; 256]>,
     tally: Tally,
@@ -319,7 +319,7 @@ impl DayBooks {
 
     fn enter(&mut self, line: &BookLine<'_>, id: u64, rest: u64, shard: u8) -> Inserted {
         let rest = rest | u64::from(shard) << SHARD_AT;
-        if let Some(there) = self.table.insert(Line { id, rest }) {
+        if let Some(there) = self.table.insert(BookEntry { id, rest }) {
             if (there.rest ^ rest) & !(SEEN | TWICE) == 0 {
                 return Inserted::Again;
             }
@@ -511,9 +511,9 @@ impl DayBooks {
 
     /// Looks a row up and marks its line as seen.
     #[inline]
-    pub(crate) fn look_up(&mut self, probe: &Probe) -> Found {
+    pub(crate) fn look_up(&mut self, probe: &Probe) -> BookMatch {
         let Some(line) = self.table.get_mut(probe.id) else {
-            return Found::Unknown;
+            return BookMatch::Unknown;
         };
         let agree = if line.rest & HAS_REFUND_ID == 0 {
             probe.agree
@@ -530,11 +530,11 @@ impl DayBooks {
             }
         }
         if same && fresh {
-            Found::Same(BookedRefund::coded((line.rest & STATE) >> STATE_AT))
+            BookMatch::Same(BookedRefund::coded((line.rest & STATE) >> STATE_AT))
         } else if again {
-            Found::Again
+            BookMatch::Again
         } else {
-            Found::Different
+            BookMatch::Different
         }
     }
 
@@ -549,7 +549,7 @@ impl DayBooks {
     ) -> Option<Probe> {
         let agree = self.prints.of_payment(order_no, appid, amount_fen)?;
         let id = self.prints.payment(transaction_id)?;
-        Some(Probe::new(id, agree, Part::default()))
+        Some(Probe::new(id, agree, PartialSum::default()))
     }
 
     /// What a refund row is looked up by.

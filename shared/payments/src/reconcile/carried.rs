@@ -9,13 +9,13 @@ use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
 
 use super::{
-    difference::{Difference, Kind},
+    difference::{Difference, DifferenceKind},
     run::BillDate,
 };
 
 /// A trade that our books have and its day's bill has not: the next day's bill should.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Carried {
+pub struct CarriedTrade {
     /// Its name under its day: the same for the same trade, whichever run carries it.
     pub id: String,
     /// The day to be judged with: the one after the day that was read.
@@ -30,7 +30,7 @@ pub struct Carried {
 /// What a trade is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TradeKind {
+pub enum CarriedKind {
     /// A payment.
     Payment,
     /// A refund.
@@ -42,7 +42,7 @@ pub enum TradeKind {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Trade {
     /// Which of the two.
-    pub kind: TradeKind,
+    pub kind: CarriedKind,
     /// `out_trade_no`
     pub order_no: String,
     /// `transaction_id`
@@ -60,7 +60,7 @@ pub struct Trade {
     pub at: UnixSeconds,
 }
 
-impl Carried {
+impl CarriedTrade {
     /// A trade of the day before `date` that is judged with `date`.
     pub fn to(date: BillDate, trade: Trade) -> Self {
         Self {
@@ -74,8 +74,8 @@ impl Carried {
     /// The name of a carried trade under its day.
     pub fn id_of(trade: &Trade) -> String {
         let own_number = match trade.kind {
-            TradeKind::Payment => &trade.transaction_id,
-            TradeKind::Refund => &trade.out_refund_no,
+            CarriedKind::Payment => &trade.transaction_id,
+            CarriedKind::Refund => &trade.out_refund_no,
         };
         id(trade.kind, &trade.order_no, own_number.as_deref())
     }
@@ -83,36 +83,36 @@ impl Carried {
     /// The name of the carried trade that a difference may be about: one that was left to its day,
     /// whose bill has it not either.
     pub fn id_of_absent(difference: &Difference) -> Option<String> {
-        let kind = TradeKind::of_absent(difference.kind)?;
+        let kind = CarriedKind::of_absent(difference.kind)?;
         let about = &difference.about;
         let own_number = match kind {
-            TradeKind::Payment => &about.transaction_id,
-            TradeKind::Refund => &about.out_refund_no,
+            CarriedKind::Payment => &about.transaction_id,
+            CarriedKind::Refund => &about.out_refund_no,
         };
         Some(id(kind, about.order_no.as_deref()?, own_number.as_deref()))
     }
 }
 
-impl TradeKind {
+impl CarriedKind {
     /// What a difference is about that only our books have.
-    pub const fn of_absent(kind: Kind) -> Option<Self> {
+    pub const fn of_absent(kind: DifferenceKind) -> Option<Self> {
         match kind {
-            Kind::PaidHereAbsentThere => Some(Self::Payment),
-            Kind::RefundHereAbsentThere => Some(Self::Refund),
-            Kind::PaidThereUnpaidHere
-            | Kind::AmountDiffers
-            | Kind::StatusDiffers
-            | Kind::IdentityDiffers
-            | Kind::UnknownOrderThere
-            | Kind::DuplicatePayment
-            | Kind::RefundThereUnknownHere
-            | Kind::RefundAmountDiffers
-            | Kind::RefundStateDiffers
-            | Kind::FeeOffTheRate
-            | Kind::FundFlowWithoutTrade
-            | Kind::TradeWithoutFundFlow
-            | Kind::SummaryDiffers
-            | Kind::UncheckedRows => None,
+            DifferenceKind::PaidHereAbsentThere => Some(Self::Payment),
+            DifferenceKind::RefundHereAbsentThere => Some(Self::Refund),
+            DifferenceKind::PaidThereUnpaidHere
+            | DifferenceKind::AmountDiffers
+            | DifferenceKind::StatusDiffers
+            | DifferenceKind::IdentityDiffers
+            | DifferenceKind::UnknownOrderThere
+            | DifferenceKind::DuplicatePayment
+            | DifferenceKind::RefundThereUnknownHere
+            | DifferenceKind::RefundAmountDiffers
+            | DifferenceKind::RefundStateDiffers
+            | DifferenceKind::FeeOffTheRate
+            | DifferenceKind::FundFlowWithoutTrade
+            | DifferenceKind::TradeWithoutFundFlow
+            | DifferenceKind::SummaryDiffers
+            | DifferenceKind::UncheckedRows => None,
         }
     }
 
@@ -127,7 +127,7 @@ impl TradeKind {
 
 /// The name of a carried trade under its day: what it is, and a hash of its numbers. A refund's own number is
 /// enough; what else is known of it may come later.
-fn id(kind: TradeKind, order_no: &str, own_number: Option<&str>) -> String {
+fn id(kind: CarriedKind, order_no: &str, own_number: Option<&str>) -> String {
     let mut hash = Sha256::new();
     for part in [order_no, own_number.unwrap_or_default()] {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -146,28 +146,28 @@ fn id(kind: TradeKind, order_no: &str, own_number: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    fn trade(kind: TradeKind) -> Trade {
+    fn trade(kind: CarriedKind) -> Trade {
         Trade {
             kind,
             order_no: "ORDER-1".into(),
             transaction_id: Some("4200001".into()),
-            out_refund_no: (kind == TradeKind::Refund).then(|| "REFUND-1".into()),
+            out_refund_no: (kind == CarriedKind::Refund).then(|| "REFUND-1".into()),
             refund_id: None,
             amount_fen: 100,
             at: UnixSeconds(1_785_556_799),
         }
     }
 
-    fn carried(trade: Trade) -> Carried {
-        Carried::to(BillDate::parse("2026-08-02").unwrap(), trade)
+    fn carried(trade: Trade) -> CarriedTrade {
+        CarriedTrade::to(BillDate::parse("2026-08-02").unwrap(), trade)
     }
 
     #[test]
     fn the_same_trade_has_the_same_name_in_every_run() {
-        let first = carried(trade(TradeKind::Refund));
+        let first = carried(trade(CarriedKind::Refund));
         let later = carried(Trade {
             refund_id: Some("50000001".into()),
-            ..trade(TradeKind::Refund)
+            ..trade(CarriedKind::Refund)
         });
         assert_eq!(first.id, later.id);
     }
@@ -176,11 +176,11 @@ mod tests {
     fn another_trade_has_another_name() {
         let other = Trade {
             transaction_id: Some("4200002".into()),
-            ..trade(TradeKind::Payment)
+            ..trade(CarriedKind::Payment)
         };
         let mut ids: Vec<String> = [
-            carried(trade(TradeKind::Payment)),
-            carried(trade(TradeKind::Refund)),
+            carried(trade(CarriedKind::Payment)),
+            carried(trade(CarriedKind::Refund)),
             carried(other),
         ]
         .map(|carried| carried.id)

@@ -28,7 +28,7 @@ pub struct RunRequest {
 
 /// What becomes of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Begin {
+pub enum BeginOutcome {
     /// The run as it is to be written; it begins, or goes on.
     Goes(Box<Run>),
     /// Its trade side is done: the message came once more.
@@ -114,7 +114,7 @@ impl DayRuns {
     }
 
     /// What becomes of a request, now.
-    pub fn begin(&self, request: &RunRequest, now: UnixSeconds) -> Begin {
+    pub fn begin(&self, request: &RunRequest, now: UnixSeconds) -> BeginOutcome {
         let (place, version) = if request.dry_run {
             let version = self.preview().map_or(0, |preview| preview.version);
             (self.preview(), version)
@@ -130,9 +130,9 @@ impl DayRuns {
             .chain(self.run())
             .any(|run| is_later(&run))
         {
-            return Begin::Superseded;
+            return BeginOutcome::Superseded;
         }
-        Begin::Goes(Box::new(Run {
+        BeginOutcome::Goes(Box::new(Run {
             version: version.saturating_add(1),
             requested_at_ms: Some(request.requested_at_ms),
             bills: self.whole_bills(),
@@ -143,15 +143,15 @@ impl DayRuns {
     }
 
     /// The message of a run came again: the parts that are done stay done.
-    fn come_again(&self, known: &Run, terms: &FundTerms, now: UnixSeconds) -> Begin {
+    fn come_again(&self, known: &Run, terms: &FundTerms, now: UnixSeconds) -> BeginOutcome {
         if known.state == RunState::Done {
-            return Begin::Done(Box::new(known.clone()));
+            return BeginOutcome::Done(Box::new(known.clone()));
         }
         if self.current(&known.id).is_none() {
-            return Begin::Superseded;
+            return BeginOutcome::Superseded;
         }
         let funds = known.funds.clone();
-        Begin::Goes(Box::new(Run {
+        BeginOutcome::Goes(Box::new(Run {
             state: RunState::Running,
             version: known.version.saturating_add(1),
             updated_at: now,
@@ -199,7 +199,7 @@ mod tests {
 
     /// The runs after a request, which was begun or not.
     fn after(runs: &DayRuns, request: &RunRequest) -> DayRuns {
-        let Begin::Goes(run) = runs.begin(request, NOW) else {
+        let BeginOutcome::Goes(run) = runs.begin(request, NOW) else {
             return runs.clone();
         };
         let (old, preview) = (runs.run.clone(), runs.preview.clone());
@@ -299,12 +299,12 @@ mod tests {
         begun.parts_done.insert(3, Default::default());
         begun.state = RunState::Waiting;
         let waits = DayRuns::new(Some(begun), None);
-        let Begin::Goes(again) = waits.begin(&asked, NOW) else {
+        let BeginOutcome::Goes(again) = waits.begin(&asked, NOW) else {
             panic!("it goes on");
         };
         assert_eq!((again.version, again.state), (2, RunState::Running));
         assert!(again.parts_done.contains_key(&3));
-        let Begin::Done(run) = done(waits).begin(&asked, NOW) else {
+        let BeginOutcome::Done(run) = done(waits).begin(&asked, NOW) else {
             panic!("it is done");
         };
         assert_eq!(run.id, "run");
@@ -318,11 +318,11 @@ mod tests {
         assert_eq!(runs.run(), None);
         assert_eq!(shown(&runs), "old");
         let at_ms = NOW.0 * 1000 + 1;
-        let Begin::Goes(run) = runs.begin(&request("run", false, at_ms), NOW) else {
+        let BeginOutcome::Goes(run) = runs.begin(&request("run", false, at_ms), NOW) else {
             panic!("it begins");
         };
         assert_eq!(run.version, 8, "it is written over the old preview");
-        let Begin::Goes(preview) = runs.begin(&request("preview", true, at_ms), NOW) else {
+        let BeginOutcome::Goes(preview) = runs.begin(&request("preview", true, at_ms), NOW) else {
             panic!("it begins");
         };
         assert_eq!(preview.version, 1, "in a place of its own");

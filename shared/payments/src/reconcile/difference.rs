@@ -42,7 +42,7 @@ pub enum RunSide {
 /// What differs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum DifferenceKind {
     /// The bill has a payment of an order that is unpaid in our books.
     PaidThereUnpaidHere,
     /// Our books have a payment that the day's bill does not.
@@ -81,16 +81,16 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Remedy {
     /// WeChat Pay is asked about something, and what it says is settled as a callback would be.
-    Settle(Question),
+    Settle(QuerySubject),
     /// A refund of money is proposed to two persons.
-    Refund(Money),
+    Refund(RefundableMoney),
     /// A person looks.
     Person,
 }
 
 /// What WeChat Pay is asked about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Question {
+pub enum QuerySubject {
     /// The order's payment.
     Payment,
     /// The refund.
@@ -99,14 +99,14 @@ pub enum Question {
 
 /// Money that is not ours to keep.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Money {
+pub enum RefundableMoney {
     /// An order of ours was paid once more.
     Second,
     /// Nobody here made the order.
     Nobodys,
 }
 
-impl Kind {
+impl DifferenceKind {
     /// All kinds, in the order in which a report lists them.
     pub const ALL: [Self; 16] = [
         Self::PaidThereUnpaidHere,
@@ -266,12 +266,12 @@ impl Kind {
     /// What is done without or with a person.
     pub const fn remedy(self) -> Remedy {
         match self {
-            Self::PaidThereUnpaidHere => Remedy::Settle(Question::Payment),
+            Self::PaidThereUnpaidHere => Remedy::Settle(QuerySubject::Payment),
             Self::RefundThereUnknownHere | Self::RefundStateDiffers => {
-                Remedy::Settle(Question::Refund)
+                Remedy::Settle(QuerySubject::Refund)
             }
-            Self::UnknownOrderThere => Remedy::Refund(Money::Nobodys),
-            Self::DuplicatePayment => Remedy::Refund(Money::Second),
+            Self::UnknownOrderThere => Remedy::Refund(RefundableMoney::Nobodys),
+            Self::DuplicatePayment => Remedy::Refund(RefundableMoney::Second),
             Self::PaidHereAbsentThere
             | Self::AmountDiffers
             | Self::StatusDiffers
@@ -290,7 +290,7 @@ impl Kind {
 /// What a difference is about. The numbers are kept as the bill writes them: an order that nobody here made may have one that
 /// no order of ours could have.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub struct About {
+pub struct DifferenceSubject {
     /// `out_trade_no`
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_no: Option<String>,
@@ -319,7 +319,7 @@ pub struct Aggregate {
     /// What they come to, in fen; of movements below zero where money went from the merchant.
     pub amount_fen: i64,
     /// Some of them.
-    pub examples: Vec<About>,
+    pub examples: Vec<DifferenceSubject>,
     /// The part of the day that found them, from 0; a day that is not split has one.
     #[serde(default)]
     pub part: u8,
@@ -332,7 +332,7 @@ impl Aggregate {
 
 /// What one side says.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Side {
+pub struct SideView {
     /// Fen; a payment's whole or a refund's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_fen: Option<i64>,
@@ -362,7 +362,7 @@ pub struct Side {
     pub rate: Option<String>,
 }
 
-impl Side {
+impl SideView {
     /// What is known of a side, and where that says nothing what a run finds.
     fn completed_by(&self, found: &Self) -> Self {
         let text = |known: &Option<String>, found: &Option<String>| {
@@ -385,10 +385,10 @@ impl Side {
 /// Where a difference stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum DifferenceState {
     /// Nobody has done anything about it.
     Open,
-    /// Something is proposed and waits for persons: mostly a refund ([`Wanted`]).
+    /// Something is proposed and waits for persons: mostly a refund ([`ApprovedAction`]).
     Proposed,
     /// What is wanted is decided: of a refund by two persons. It is being carried out.
     Approved,
@@ -402,7 +402,7 @@ pub enum State {
     Explained,
 }
 
-impl State {
+impl DifferenceState {
     /// All of them, by who has to do something: a person, the system, nobody.
     pub const ALL: [Self; 7] = [
         Self::Open,
@@ -449,7 +449,7 @@ impl State {
 /// What is carried out once it is approved.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
-pub enum Wanted {
+pub enum ApprovedAction {
     /// The money goes back. What earlier versions wrote says nothing else.
     #[default]
     Refund,
@@ -472,11 +472,11 @@ pub enum Wanted {
 }
 
 /// Read from an object only: Serde's own reading by a tag would take an array for one.
-impl<'de> Deserialize<'de> for Wanted {
+impl<'de> Deserialize<'de> for ApprovedAction {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "snake_case")]
-        enum What {
+        enum ActionName {
             Refund,
             TakeOn,
             Retry,
@@ -487,25 +487,25 @@ impl<'de> Deserialize<'de> for Wanted {
         }
         #[derive(Deserialize)]
         struct Members {
-            r#do: What,
+            r#do: ActionName,
             client_id: Option<ClientId>,
         }
         let Members { r#do, client_id } = Members::deserialize(deserializer)?;
         Ok(match r#do {
-            What::Refund => Self::Refund,
-            What::TakeOn => Self::TakeOn {
+            ActionName::Refund => Self::Refund,
+            ActionName::TakeOn => Self::TakeOn {
                 client_id: client_id.ok_or_else(|| D::Error::missing_field("client_id"))?,
             },
-            What::Retry => Self::Retry,
-            What::Release => Self::Release,
-            What::Redirect => Self::Redirect,
-            What::PayerPaid => Self::PayerPaid,
-            What::Explain => Self::Explain,
+            ActionName::Retry => Self::Retry,
+            ActionName::Release => Self::Release,
+            ActionName::Redirect => Self::Redirect,
+            ActionName::PayerPaid => Self::PayerPaid,
+            ActionName::Explain => Self::Explain,
         })
     }
 }
 
-impl Wanted {
+impl ApprovedAction {
     const fn is_refund(&self) -> bool {
         match self {
             Self::Refund => true,
@@ -522,7 +522,7 @@ impl Wanted {
 /// How far a refund is that a difference waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum RefundStage {
     /// On its way: set aside, or accepted by WeChat Pay, or sent on after it was abnormal.
     Moving,
     /// The money has arrived where it was sent.
@@ -538,7 +538,7 @@ pub enum Stage {
     Released,
 }
 
-impl Stage {
+impl RefundStage {
     /// The name in the API and CSV.
     pub const fn name(self) -> &'static str {
         match self {
@@ -560,7 +560,7 @@ impl Stage {
     }
 }
 
-impl From<&Refund> for Stage {
+impl From<&Refund> for RefundStage {
     fn from(refund: &Refund) -> Self {
         match &refund.state {
             RefundState::Reserved | RefundState::Processing => Self::Moving,
@@ -579,22 +579,22 @@ impl From<&Refund> for Stage {
 
 /// The refund whose money a difference waits for.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Followed {
+pub struct TrackedRefund {
     /// Its number under the order.
     pub refund_no: RefundNo,
     /// How far it was when that was last looked at.
-    pub stage: Stage,
+    pub stage: RefundStage,
     /// A person sent it to the merchant's own account: its arrival there pays nobody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub to_merchant: bool,
 }
 
-impl Followed {
+impl TrackedRefund {
     /// A refund as it stands.
     pub fn of(refund: &Refund) -> Self {
         Self {
             refund_no: refund.refund_no.clone(),
-            stage: Stage::from(refund),
+            stage: RefundStage::from(refund),
             to_merchant: refund.is_to_merchant(),
         }
     }
@@ -602,31 +602,31 @@ impl Followed {
     /// Whether its money is on the merchant's own account, and nobody has said how the payer was
     /// paid.
     pub fn owes_its_payer(&self) -> bool {
-        self.stage == Stage::Succeeded && self.to_merchant
+        self.stage == RefundStage::Succeeded && self.to_merchant
     }
 
     /// What that means, for people.
     fn meaning(&self) -> String {
         let refund_no = &self.refund_no;
         match self.stage {
-            Stage::Moving => format!("refund {refund_no} gives the money back"),
-            Stage::Succeeded if self.to_merchant => format!(
+            RefundStage::Moving => format!("refund {refund_no} gives the money back"),
+            RefundStage::Succeeded if self.to_merchant => format!(
                 "refund {refund_no} was sent to the merchant's own account and is through: make sure of that in WeChat Pay's console, pay the payer by other means, then say here how"
             ),
-            Stage::Succeeded => format!("the money of refund {refund_no} has arrived"),
-            Stage::Abnormal => format!(
+            RefundStage::Succeeded => format!("the money of refund {refund_no} has arrived"),
+            RefundStage::Abnormal => format!(
                 "WeChat Pay could not pay refund {refund_no} out: the payer's account does not take it. Send it to the merchant's own account and pay the payer by other means, or name another card of the payer's in WeChat Pay's console"
             ),
-            Stage::Refused => format!(
+            RefundStage::Refused => format!(
                 "WeChat Pay does not take refund {refund_no}: mend the cause and try again, or release it and pay by other means"
             ),
-            Stage::Closed => {
+            RefundStage::Closed => {
                 format!("refund {refund_no} failed for good: decide anew about the money")
             }
-            Stage::Released if self.to_merchant => format!(
+            RefundStage::Released if self.to_merchant => format!(
                 "refund {refund_no} went to the merchant's own account, and a person says that the payer was paid by other means: explain the difference with that"
             ),
-            Stage::Released => format!(
+            RefundStage::Released => format!(
                 "a person released refund {refund_no}, so the payer was paid another way, or will be: explain the difference with that"
             ),
         }
@@ -650,7 +650,7 @@ pub enum NoticeStep<'a> {
 /// Who did something about a difference.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Who {
+pub enum Actor {
     /// A run, by its id.
     Run(String),
     /// A person, as the token of the request names them.
@@ -659,13 +659,13 @@ pub enum Who {
 
 /// One step of a difference's way.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct HistoryEntry {
     /// When, by our clock.
     pub at: UnixSeconds,
     /// Who.
-    pub who: Who,
+    pub who: Actor,
     /// The state afterwards.
-    pub to: State,
+    pub to: DifferenceState,
     /// Why.
     pub why: String,
     /// What a person decided; steps of earlier versions have none.
@@ -681,26 +681,26 @@ pub struct Difference {
     /// The day.
     pub date: BillDate,
     /// What differs.
-    pub kind: Kind,
+    pub kind: DifferenceKind,
     /// What it is about.
-    pub about: About,
+    pub about: DifferenceSubject,
     /// What WeChat Pay says; `None` if it has nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub there: Option<Side>,
+    pub there: Option<SideView>,
     /// What our books say; `None` if they have nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub here: Option<Side>,
+    pub here: Option<SideView>,
     /// Of a difference that stands for many: how many, and what they come to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aggregate: Option<Aggregate>,
     /// Where it stands.
-    pub state: State,
+    pub state: DifferenceState,
     /// What is carried out once it is approved.
-    #[serde(default, skip_serializing_if = "Wanted::is_refund")]
-    pub wanted: Wanted,
+    #[serde(default, skip_serializing_if = "ApprovedAction::is_refund")]
+    pub wanted: ApprovedAction,
     /// The refund whose money it waits for, or did last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refund: Option<Followed>,
+    pub refund: Option<TrackedRefund>,
     /// A person has said that its money does not go back: no run proposes that again, as long as nobody opens the
     /// question anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -708,7 +708,7 @@ pub struct Difference {
     /// Counts its steps; each write names the version it was decided on.
     pub version: u64,
     /// How it came there, the first step is its finding.
-    pub history: Vec<Step>,
+    pub history: Vec<HistoryEntry>,
 }
 
 /// What a person may decide.
@@ -741,12 +741,12 @@ pub enum Decision {
 /// Up to which amount one person alone may say why a difference is right as it is. Above it, and
 /// where a difference has no amount or stands for many, two different persons do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct ExplainAlone {
+pub struct SoloExplainLimit {
     /// The largest amount for one person, in fen.
     pub max_fen: i64,
 }
 
-impl Default for ExplainAlone {
+impl Default for SoloExplainLimit {
     /// 1,000 yuan.
     fn default() -> Self {
         Self { max_fen: 100_000 }
@@ -755,21 +755,21 @@ impl Default for ExplainAlone {
 
 /// What a decision is judged by, beside the difference.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Deciding<'a> {
+pub struct DecisionContext<'a> {
     /// Whose order is to be taken on again.
     pub client: Option<&'a ClientId>,
     /// Who may explain alone.
-    pub explain_alone: ExplainAlone,
+    pub explain_alone: SoloExplainLimit,
 }
 
 /// Why a decision does not hold.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum NotDecided {
+pub enum DecisionRejected {
     /// Nothing like that can be decided about a difference that stands there.
     #[error("a difference that is {} cannot be decided about like this: load the page anew", .state.name())]
     WrongState {
         /// Where it stands.
-        state: State,
+        state: DifferenceState,
     },
     /// No money can be given back for this kind.
     #[error("no money can be given back for this kind of difference: explain it instead")]
@@ -780,7 +780,7 @@ pub enum NotDecided {
         /// Which.
         refund_no: RefundNo,
         /// How far it is.
-        stage: Stage,
+        stage: RefundStage,
     },
     /// It is no order of ours whose record could have been lost, or there is an order by now.
     #[error("only the payment of an order that our books do not have can be taken on as paid")]
@@ -821,13 +821,13 @@ pub const REASON_MAX: usize = 500;
 
 impl Decision {
     /// Whether it led to this state in earlier versions, whose steps do not say what was decided.
-    const fn leads_to(self, to: State) -> bool {
+    const fn leads_to(self, to: DifferenceState) -> bool {
         match self {
-            Self::Propose | Self::ProposePaid => matches!(to, State::Proposed),
-            Self::Approve => matches!(to, State::Proposed | State::Approved),
-            Self::Reject => matches!(to, State::Rejected),
-            Self::Explain => matches!(to, State::Explained),
-            Self::Retry | Self::Release | Self::Redirect => matches!(to, State::Approved),
+            Self::Propose | Self::ProposePaid => matches!(to, DifferenceState::Proposed),
+            Self::Approve => matches!(to, DifferenceState::Proposed | DifferenceState::Approved),
+            Self::Reject => matches!(to, DifferenceState::Rejected),
+            Self::Explain => matches!(to, DifferenceState::Explained),
+            Self::Retry | Self::Release | Self::Redirect => matches!(to, DifferenceState::Approved),
             // No earlier version knew these.
             Self::PayerPaid | Self::Reopen => false,
         }
@@ -838,10 +838,10 @@ impl Difference {
     /// A difference as a run finds it.
     pub fn found(
         date: BillDate,
-        kind: Kind,
-        about: About,
-        there: Option<Side>,
-        here: Option<Side>,
+        kind: DifferenceKind,
+        about: DifferenceSubject,
+        there: Option<SideView>,
+        here: Option<SideView>,
         run: &str,
         at: UnixSeconds,
     ) -> Self {
@@ -853,15 +853,15 @@ impl Difference {
             there,
             here,
             aggregate: None,
-            state: State::Open,
-            wanted: Wanted::Refund,
+            state: DifferenceState::Open,
+            wanted: ApprovedAction::Refund,
             refund: None,
             refund_rejected: false,
             version: 1,
-            history: vec![Step {
+            history: vec![HistoryEntry {
                 at,
-                who: Who::Run(run.to_owned()),
-                to: State::Open,
+                who: Actor::Run(run.to_owned()),
+                to: DifferenceState::Open,
                 why: kind.meaning().to_owned(),
                 decision: None,
             }],
@@ -871,42 +871,52 @@ impl Difference {
     /// One difference that stands for many of a kind.
     pub fn of_many(
         date: BillDate,
-        kind: Kind,
+        kind: DifferenceKind,
         aggregate: Aggregate,
         run: &str,
         at: UnixSeconds,
     ) -> Self {
-        let side = Some(Side {
+        let side = Some(SideView {
             amount_fen: Some(aggregate.amount_fen),
             note: Some(told(&aggregate)),
-            ..Side::default()
+            ..SideView::default()
         });
         let (there, here) = match kind {
-            Kind::PaidHereAbsentThere | Kind::RefundHereAbsentThere => (None, side),
-            Kind::PaidThereUnpaidHere
-            | Kind::AmountDiffers
-            | Kind::StatusDiffers
-            | Kind::IdentityDiffers
-            | Kind::UnknownOrderThere
-            | Kind::DuplicatePayment
-            | Kind::RefundThereUnknownHere
-            | Kind::RefundAmountDiffers
-            | Kind::RefundStateDiffers
-            | Kind::FeeOffTheRate
-            | Kind::FundFlowWithoutTrade
-            | Kind::TradeWithoutFundFlow
-            | Kind::SummaryDiffers
-            | Kind::UncheckedRows => (side, None),
+            DifferenceKind::PaidHereAbsentThere | DifferenceKind::RefundHereAbsentThere => {
+                (None, side)
+            }
+            DifferenceKind::PaidThereUnpaidHere
+            | DifferenceKind::AmountDiffers
+            | DifferenceKind::StatusDiffers
+            | DifferenceKind::IdentityDiffers
+            | DifferenceKind::UnknownOrderThere
+            | DifferenceKind::DuplicatePayment
+            | DifferenceKind::RefundThereUnknownHere
+            | DifferenceKind::RefundAmountDiffers
+            | DifferenceKind::RefundStateDiffers
+            | DifferenceKind::FeeOffTheRate
+            | DifferenceKind::FundFlowWithoutTrade
+            | DifferenceKind::TradeWithoutFundFlow
+            | DifferenceKind::SummaryDiffers
+            | DifferenceKind::UncheckedRows => (side, None),
         };
         Self {
             id: Self::id_of_many(kind, aggregate.part),
             aggregate: Some(aggregate),
-            ..Self::found(date, kind, About::default(), there, here, run, at)
+            ..Self::found(
+                date,
+                kind,
+                DifferenceSubject::default(),
+                there,
+                here,
+                run,
+                at,
+            )
         }
     }
 
     /// The name of the one that stands for many of a kind, of one part of the day.
-    pub fn id_of_many(kind: Kind, part: u8) -> String {
+    pub fn id_of_many(kind: DifferenceKind, part: u8) -> String {
         format!("{}-all-{part}", kind.name().replace('_', "-"))
     }
 
@@ -914,7 +924,7 @@ impl Difference {
     #[must_use]
     pub fn counted_anew(&self, found: &Self, run: &str, at: UnixSeconds) -> Self {
         let why = found.aggregate.as_ref().map_or_else(String::new, told);
-        let counted = self.stepping(Who::Run(run.to_owned()), State::Open, &why, at);
+        let counted = self.stepping(Actor::Run(run.to_owned()), DifferenceState::Open, &why, at);
         Self {
             aggregate: found.aggregate.clone(),
             there: found.there.clone(),
@@ -927,8 +937,8 @@ impl Difference {
     /// by now which had none is no other matter, unless it is a larger one than any that was known: a run keeps the money that it
     /// proposes to give back, say, and finds it in our books the next time.
     pub fn has_other_amounts(&self, found: &Self) -> bool {
-        let amount = |side: &Option<Side>| side.as_ref().and_then(|side| side.amount_fen);
-        let fee = |side: &Option<Side>| side.as_ref().and_then(|side| side.fee_e5);
+        let amount = |side: &Option<SideView>| side.as_ref().and_then(|side| side.amount_fen);
+        let fee = |side: &Option<SideView>| side.as_ref().and_then(|side| side.fee_e5);
         let known = [amount(&self.there), amount(&self.here)];
         let largest = known.into_iter().flatten().map(i64::saturating_abs).max();
         let is_another_amount = |known: Option<i64>, found: Option<i64>| match known {
@@ -947,7 +957,7 @@ impl Difference {
     /// lacks nothing. What is known stays as it is, and so does all that was decided: this is no step.
     #[must_use]
     pub fn completed_by(&self, found: &Self) -> Option<Self> {
-        let side = |known: &Option<Side>, found: &Option<Side>| match (known, found) {
+        let side = |known: &Option<SideView>, found: &Option<SideView>| match (known, found) {
             (Some(known), Some(found)) => Some(known.completed_by(found)),
             (Some(side), None) | (None, Some(side)) => Some(side.clone()),
             (None, None) => None,
@@ -955,7 +965,7 @@ impl Difference {
         let completed = Self {
             there: side(&self.there, &found.there),
             here: side(&self.here, &found.here),
-            about: About {
+            about: DifferenceSubject {
                 line: self.about.line.or(found.about.line),
                 ..self.about.clone()
             },
@@ -993,23 +1003,23 @@ impl Difference {
                 "run the day again: these are more than one run takes, and it takes the next ones once those before them are settled"
             }
             (Some(_), Remedy::Person) => match self.kind {
-                Kind::UncheckedRows => self.kind.what_to_do(),
-                Kind::TradeWithoutFundFlow | Kind::FundFlowWithoutTrade => {
+                DifferenceKind::UncheckedRows => self.kind.what_to_do(),
+                DifferenceKind::TradeWithoutFundFlow | DifferenceKind::FundFlowWithoutTrade => {
                     "so many have one cause: see whether the parameters SettlementDays and FundAccounts say what the contract says, then open a case with WeChat Pay"
                 }
-                Kind::PaidThereUnpaidHere
-                | Kind::PaidHereAbsentThere
-                | Kind::AmountDiffers
-                | Kind::StatusDiffers
-                | Kind::IdentityDiffers
-                | Kind::UnknownOrderThere
-                | Kind::DuplicatePayment
-                | Kind::RefundThereUnknownHere
-                | Kind::RefundHereAbsentThere
-                | Kind::RefundAmountDiffers
-                | Kind::RefundStateDiffers
-                | Kind::FeeOffTheRate
-                | Kind::SummaryDiffers => {
+                DifferenceKind::PaidThereUnpaidHere
+                | DifferenceKind::PaidHereAbsentThere
+                | DifferenceKind::AmountDiffers
+                | DifferenceKind::StatusDiffers
+                | DifferenceKind::IdentityDiffers
+                | DifferenceKind::UnknownOrderThere
+                | DifferenceKind::DuplicatePayment
+                | DifferenceKind::RefundThereUnknownHere
+                | DifferenceKind::RefundHereAbsentThere
+                | DifferenceKind::RefundAmountDiffers
+                | DifferenceKind::RefundStateDiffers
+                | DifferenceKind::FeeOffTheRate
+                | DifferenceKind::SummaryDiffers => {
                     "so many have one cause: look at some of them, and whether bill and books are of the same merchant and day; then explain"
                 }
             },
@@ -1035,12 +1045,12 @@ impl Difference {
     pub fn amount_fen(&self) -> Option<i64> {
         /// 1/100000 yuan in a fen.
         const E5_IN_A_FEN: i64 = 1_000;
-        let is_foreign = |side: &Side| side.currency.as_ref().is_some_and(|name| name != "CNY");
+        let is_foreign = |side: &SideView| side.currency.as_ref().is_some_and(|name| name != "CNY");
         let sides = || [&self.there, &self.here].into_iter().flatten();
         if self.aggregate.is_some() || sides().any(is_foreign) {
             return None;
         }
-        let fee_e5 = |side: &Option<Side>| side.as_ref().and_then(|side| side.fee_e5);
+        let fee_e5 = |side: &Option<SideView>| side.as_ref().and_then(|side| side.fee_e5);
         if let (Some(there), Some(here)) = (fee_e5(&self.there), fee_e5(&self.here)) {
             let apart = there.saturating_sub(here).saturating_abs();
             let rounded_up = apart.saturating_add(E5_IN_A_FEN - 1);
@@ -1054,61 +1064,73 @@ impl Difference {
     /// The difference after a person's decision, with what is so by default beside it.
     ///
     /// # Errors
-    /// [`NotDecided`] when the decision does not hold.
+    /// [`DecisionRejected`] when the decision does not hold.
     pub fn decided(
         &self,
         decision: Decision,
         person: &str,
         why: &str,
         at: UnixSeconds,
-    ) -> Result<Self, NotDecided> {
-        self.decided_by_rules(decision, &Deciding::default(), person, why, at)
+    ) -> Result<Self, DecisionRejected> {
+        self.decided_by_rules(decision, &DecisionContext::default(), person, why, at)
     }
 
     /// The difference after a person's decision.
     ///
     /// # Errors
-    /// [`NotDecided`] when the decision does not hold.
+    /// [`DecisionRejected`] when the decision does not hold.
     pub fn decided_by_rules(
         &self,
         decision: Decision,
-        deciding: &Deciding<'_>,
+        deciding: &DecisionContext<'_>,
         person: &str,
         why: &str,
         at: UnixSeconds,
-    ) -> Result<Self, NotDecided> {
+    ) -> Result<Self, DecisionRejected> {
         let why = why.trim();
         if why.is_empty() || why.chars().count() > REASON_MAX {
-            return Err(NotDecided::NoReason);
+            return Err(DecisionRejected::NoReason);
         }
         let (to, wanted) = match decision {
-            Decision::Propose => (self.proposing()?, Wanted::Refund),
-            Decision::ProposePaid => (State::Proposed, self.taking_on(deciding.client)?),
+            Decision::Propose => (self.proposing()?, ApprovedAction::Refund),
+            Decision::ProposePaid => (DifferenceState::Proposed, self.taking_on(deciding.client)?),
             Decision::Approve => self.approving(person)?,
-            Decision::Reject => (self.rejecting(deciding.explain_alone)?, Wanted::Refund),
+            Decision::Reject => (
+                self.rejecting(deciding.explain_alone)?,
+                ApprovedAction::Refund,
+            ),
             Decision::Explain => self.explaining(deciding.explain_alone)?,
-            Decision::Retry => (State::Approved, self.sending_on(Wanted::Retry)?),
-            Decision::Release => (State::Proposed, self.sending_on(Wanted::Release)?),
-            Decision::Redirect => (State::Proposed, self.sending_on(Wanted::Redirect)?),
+            Decision::Retry => (
+                DifferenceState::Approved,
+                self.sending_on(ApprovedAction::Retry)?,
+            ),
+            Decision::Release => (
+                DifferenceState::Proposed,
+                self.sending_on(ApprovedAction::Release)?,
+            ),
+            Decision::Redirect => (
+                DifferenceState::Proposed,
+                self.sending_on(ApprovedAction::Redirect)?,
+            ),
             Decision::PayerPaid => self.paying_the_payer(deciding.explain_alone)?,
             Decision::Reopen => match self.state {
-                State::Explained => (State::Open, Wanted::Refund),
-                State::Open
-                | State::Proposed
-                | State::Approved
-                | State::OnItsWay
-                | State::Repaired
-                | State::Rejected => return Err(self.wrong_state()),
+                DifferenceState::Explained => (DifferenceState::Open, ApprovedAction::Refund),
+                DifferenceState::Open
+                | DifferenceState::Proposed
+                | DifferenceState::Approved
+                | DifferenceState::OnItsWay
+                | DifferenceState::Repaired
+                | DifferenceState::Rejected => return Err(self.wrong_state()),
             },
         };
-        let who = Who::Person(person.to_owned());
+        let who = Actor::Person(person.to_owned());
         let mut decided = self.stepping(who, to, why, at);
         if let Some(step) = decided.history.last_mut() {
             step.decision = Some(decision);
         }
         let refund_rejected = match (decision, &self.wanted) {
             (Decision::Propose | Decision::ProposePaid | Decision::Reopen, _) => false,
-            (Decision::Reject, Wanted::Refund | Wanted::TakeOn { .. }) => true,
+            (Decision::Reject, ApprovedAction::Refund | ApprovedAction::TakeOn { .. }) => true,
             (
                 Decision::Approve
                 | Decision::Reject
@@ -1127,150 +1149,180 @@ impl Difference {
         })
     }
 
-    fn wrong_state(&self) -> NotDecided {
-        NotDecided::WrongState { state: self.state }
+    fn wrong_state(&self) -> DecisionRejected {
+        DecisionRejected::WrongState { state: self.state }
     }
 
     /// Whether something may be proposed as it stands.
-    fn can_be_proposed(&self) -> Result<(), NotDecided> {
+    fn can_be_proposed(&self) -> Result<(), DecisionRejected> {
         match self.state {
-            State::Open | State::Rejected => Ok(()),
-            State::Proposed
-            | State::Approved
-            | State::OnItsWay
-            | State::Repaired
-            | State::Explained => Err(self.wrong_state()),
+            DifferenceState::Open | DifferenceState::Rejected => Ok(()),
+            DifferenceState::Proposed
+            | DifferenceState::Approved
+            | DifferenceState::OnItsWay
+            | DifferenceState::Repaired
+            | DifferenceState::Explained => Err(self.wrong_state()),
         }
     }
 
-    fn proposing(&self) -> Result<State, NotDecided> {
+    fn proposing(&self) -> Result<DifferenceState, DecisionRejected> {
         self.can_be_proposed()?;
         match self.remedy() {
-            Remedy::Refund(Money::Second | Money::Nobodys) => {}
-            Remedy::Settle(Question::Payment | Question::Refund) | Remedy::Person => {
-                return Err(NotDecided::NothingToRefund);
+            Remedy::Refund(RefundableMoney::Second | RefundableMoney::Nobodys) => {}
+            Remedy::Settle(QuerySubject::Payment | QuerySubject::Refund) | Remedy::Person => {
+                return Err(DecisionRejected::NothingToRefund);
             }
         }
         match &self.refund {
-            None => Ok(State::Proposed),
+            None => Ok(DifferenceState::Proposed),
             // It failed for good: another one may be made.
-            Some(refund) if refund.stage == Stage::Closed => Ok(State::Proposed),
-            Some(refund) => Err(NotDecided::RefundIsThere {
+            Some(refund) if refund.stage == RefundStage::Closed => Ok(DifferenceState::Proposed),
+            Some(refund) => Err(DecisionRejected::RefundIsThere {
                 refund_no: refund.refund_no.clone(),
                 stage: refund.stage,
             }),
         }
     }
 
-    fn taking_on(&self, client: Option<&ClientId>) -> Result<Wanted, NotDecided> {
+    fn taking_on(&self, client: Option<&ClientId>) -> Result<ApprovedAction, DecisionRejected> {
         self.can_be_proposed()?;
-        let is_one = self.aggregate.is_none() && self.kind == Kind::UnknownOrderThere;
+        let is_one = self.aggregate.is_none() && self.kind == DifferenceKind::UnknownOrderThere;
         if !is_one || self.refund.is_some() {
-            return Err(NotDecided::NothingToTakeOn);
+            return Err(DecisionRejected::NothingToTakeOn);
         }
-        let client_id = client.ok_or(NotDecided::NoClient)?.clone();
-        Ok(Wanted::TakeOn { client_id })
+        let client_id = client.ok_or(DecisionRejected::NoClient)?.clone();
+        Ok(ApprovedAction::TakeOn { client_id })
     }
 
-    fn approving(&self, person: &str) -> Result<(State, Wanted), NotDecided> {
-        if self.state != State::Proposed {
+    fn approving(
+        &self,
+        person: &str,
+    ) -> Result<(DifferenceState, ApprovedAction), DecisionRejected> {
+        if self.state != DifferenceState::Proposed {
             return Err(self.wrong_state());
         }
         let mut behind = self.behind_the_proposal();
         // An earlier version kept an address as its token spelled it.
         if behind.iter().any(|one| one.eq_ignore_ascii_case(person)) {
-            return Err(NotDecided::SamePerson);
+            return Err(DecisionRejected::SamePerson);
         }
         behind.push(person);
         Ok(if behind.len() < PERSONS {
-            (State::Proposed, self.wanted.clone())
-        } else if self.wanted == Wanted::Explain {
+            (DifferenceState::Proposed, self.wanted.clone())
+        } else if self.wanted == ApprovedAction::Explain {
             // There is nothing to carry out.
-            (State::Explained, Wanted::Refund)
+            (DifferenceState::Explained, ApprovedAction::Refund)
         } else {
-            (State::Approved, self.wanted.clone())
+            (DifferenceState::Approved, self.wanted.clone())
         })
     }
 
     /// Where a difference stands whose proposal is turned down: a refund that nobody wants is
     /// decided about by that, up to the amount that one person may explain alone; of anything else
     /// it is as open as before.
-    fn rejecting(&self, explain_alone: ExplainAlone) -> Result<State, NotDecided> {
-        if self.state != State::Proposed {
+    fn rejecting(
+        &self,
+        explain_alone: SoloExplainLimit,
+    ) -> Result<DifferenceState, DecisionRejected> {
+        if self.state != DifferenceState::Proposed {
             return Err(self.wrong_state());
         }
         let mut steps = self.history.iter().rev().map(|step| step.to);
-        let before = steps.find(|to| *to != State::Proposed);
+        let before = steps.find(|to| *to != DifferenceState::Proposed);
         Ok(match &self.wanted {
-            Wanted::Refund | Wanted::TakeOn { .. } if self.is_for_one_person(explain_alone) => {
-                State::Rejected
+            ApprovedAction::Refund | ApprovedAction::TakeOn { .. }
+                if self.is_for_one_person(explain_alone) =>
+            {
+                DifferenceState::Rejected
             }
-            Wanted::Explain if before == Some(State::Rejected) => State::Rejected,
-            Wanted::Refund
-            | Wanted::TakeOn { .. }
-            | Wanted::Explain
-            | Wanted::Retry
-            | Wanted::Release
-            | Wanted::Redirect
-            | Wanted::PayerPaid => State::Open,
+            ApprovedAction::Explain if before == Some(DifferenceState::Rejected) => {
+                DifferenceState::Rejected
+            }
+            ApprovedAction::Refund
+            | ApprovedAction::TakeOn { .. }
+            | ApprovedAction::Explain
+            | ApprovedAction::Retry
+            | ApprovedAction::Release
+            | ApprovedAction::Redirect
+            | ApprovedAction::PayerPaid => DifferenceState::Open,
         })
     }
 
     /// Whether one person alone may say why it is right as it is.
-    fn is_for_one_person(&self, explain_alone: ExplainAlone) -> bool {
+    fn is_for_one_person(&self, explain_alone: SoloExplainLimit) -> bool {
         self.amount_fen()
             .is_some_and(|fen| fen <= explain_alone.max_fen)
     }
 
-    fn explaining(&self, explain_alone: ExplainAlone) -> Result<(State, Wanted), NotDecided> {
-        let is_owed = self.refund.as_ref().is_some_and(Followed::owes_its_payer);
+    fn explaining(
+        &self,
+        explain_alone: SoloExplainLimit,
+    ) -> Result<(DifferenceState, ApprovedAction), DecisionRejected> {
+        let is_owed = self
+            .refund
+            .as_ref()
+            .is_some_and(TrackedRefund::owes_its_payer);
         let is_for_one = self.is_for_one_person(explain_alone);
         match self.state {
-            State::Open | State::Rejected if is_owed => Err(NotDecided::PayerOwed),
-            State::Proposed if is_owed => Err(NotDecided::RejectFirst),
-            State::Open | State::Proposed | State::Rejected if is_for_one => {
-                Ok((State::Explained, Wanted::Refund))
+            DifferenceState::Open | DifferenceState::Rejected if is_owed => {
+                Err(DecisionRejected::PayerOwed)
             }
-            State::Open | State::Rejected => Ok((State::Proposed, Wanted::Explain)),
-            State::Proposed => Err(NotDecided::RejectFirst),
-            State::Approved | State::OnItsWay | State::Repaired | State::Explained => {
-                Err(self.wrong_state())
+            DifferenceState::Proposed if is_owed => Err(DecisionRejected::RejectFirst),
+            DifferenceState::Open | DifferenceState::Proposed | DifferenceState::Rejected
+                if is_for_one =>
+            {
+                Ok((DifferenceState::Explained, ApprovedAction::Refund))
             }
+            DifferenceState::Open | DifferenceState::Rejected => {
+                Ok((DifferenceState::Proposed, ApprovedAction::Explain))
+            }
+            DifferenceState::Proposed => Err(DecisionRejected::RejectFirst),
+            DifferenceState::Approved
+            | DifferenceState::OnItsWay
+            | DifferenceState::Repaired
+            | DifferenceState::Explained => Err(self.wrong_state()),
         }
     }
 
-    fn paying_the_payer(&self, explain_alone: ExplainAlone) -> Result<(State, Wanted), NotDecided> {
-        if self.state != State::Open {
+    fn paying_the_payer(
+        &self,
+        explain_alone: SoloExplainLimit,
+    ) -> Result<(DifferenceState, ApprovedAction), DecisionRejected> {
+        if self.state != DifferenceState::Open {
             return Err(self.wrong_state());
         }
-        if !self.refund.as_ref().is_some_and(Followed::owes_its_payer) {
-            return Err(NotDecided::NothingOwed);
+        if !self
+            .refund
+            .as_ref()
+            .is_some_and(TrackedRefund::owes_its_payer)
+        {
+            return Err(DecisionRejected::NothingOwed);
         }
         Ok(if self.is_for_one_person(explain_alone) {
-            (State::Approved, Wanted::PayerPaid)
+            (DifferenceState::Approved, ApprovedAction::PayerPaid)
         } else {
-            (State::Proposed, Wanted::PayerPaid)
+            (DifferenceState::Proposed, ApprovedAction::PayerPaid)
         })
     }
 
     /// A refund that does not get on is sent on. To send it once more one person is enough: two
     /// have approved it, and its money goes to nobody new.
-    fn sending_on(&self, wanted: Wanted) -> Result<Wanted, NotDecided> {
-        if self.state != State::Open {
+    fn sending_on(&self, wanted: ApprovedAction) -> Result<ApprovedAction, DecisionRejected> {
+        if self.state != DifferenceState::Open {
             return Err(self.wrong_state());
         }
         let needs = match &wanted {
-            Wanted::Redirect => Stage::Abnormal,
-            Wanted::Retry
-            | Wanted::Release
-            | Wanted::Refund
-            | Wanted::TakeOn { .. }
-            | Wanted::PayerPaid
-            | Wanted::Explain => Stage::Refused,
+            ApprovedAction::Redirect => RefundStage::Abnormal,
+            ApprovedAction::Retry
+            | ApprovedAction::Release
+            | ApprovedAction::Refund
+            | ApprovedAction::TakeOn { .. }
+            | ApprovedAction::PayerPaid
+            | ApprovedAction::Explain => RefundStage::Refused,
         };
         match &self.refund {
             Some(refund) if refund.stage == needs => Ok(wanted),
-            Some(_) | None => Err(NotDecided::WrongStage {
+            Some(_) | None => Err(DecisionRejected::WrongStage {
                 needs: needs.name(),
             }),
         }
@@ -1281,36 +1333,39 @@ impl Difference {
     /// It is repaired when the money has arrived, and open again when the refund does not get on. Whoever brought that news wrote
     /// it into our books; here only how the refund stands there counts, so this may be asked as often as one likes.
     #[must_use]
-    pub fn told(&self, refund: &Followed, run: &str, at: UnixSeconds) -> Option<Self> {
+    pub fn told(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Option<Self> {
         match self.state {
-            State::Open | State::Approved | State::OnItsWay => {}
-            State::Proposed | State::Repaired | State::Rejected | State::Explained => return None,
+            DifferenceState::Open | DifferenceState::Approved | DifferenceState::OnItsWay => {}
+            DifferenceState::Proposed
+            | DifferenceState::Repaired
+            | DifferenceState::Rejected
+            | DifferenceState::Explained => return None,
         }
         let to_merchant = refund.to_merchant
             || self
                 .refund
                 .as_ref()
                 .is_some_and(|known| known.refund_no == refund.refund_no && known.to_merchant);
-        let refund = Followed {
+        let refund = TrackedRefund {
             to_merchant,
             ..refund.clone()
         };
         let to = match refund.stage {
-            Stage::Moving => State::OnItsWay,
-            Stage::Succeeded if !to_merchant => State::Repaired,
-            Stage::Succeeded
-            | Stage::Abnormal
-            | Stage::Refused
-            | Stage::Closed
-            | Stage::Released => State::Open,
+            RefundStage::Moving => DifferenceState::OnItsWay,
+            RefundStage::Succeeded if !to_merchant => DifferenceState::Repaired,
+            RefundStage::Succeeded
+            | RefundStage::Abnormal
+            | RefundStage::Refused
+            | RefundStage::Closed
+            | RefundStage::Released => DifferenceState::Open,
         };
         if to == self.state && self.refund.as_ref() == Some(&refund) {
             return None;
         }
-        let told = self.stepping(Who::Run(run.to_owned()), to, &refund.meaning(), at);
+        let told = self.stepping(Actor::Run(run.to_owned()), to, &refund.meaning(), at);
         Some(Self {
             refund: Some(refund),
-            wanted: Wanted::Refund,
+            wanted: ApprovedAction::Refund,
             refund_rejected: false,
             ..told
         })
@@ -1319,7 +1374,7 @@ impl Difference {
     /// The difference after our books were found without the refund that it waits for, as after a restore of their table: nobody
     /// would ever tell how that refund ended, so persons begin anew.
     #[must_use]
-    pub fn without_its_refund(&self, refund: &Followed, run: &str, at: UnixSeconds) -> Self {
+    pub fn without_its_refund(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Self {
         let why = format!(
             "our books have refund {} no more: look in WeChat Pay's console whether the money went back, then decide anew",
             refund.refund_no
@@ -1337,43 +1392,49 @@ impl Difference {
             .as_ref()
             .is_some_and(|refund| refund.stage.is_alive());
         match self.state {
-            State::OnItsWay | State::Open => is_alive,
-            State::Proposed
-            | State::Approved
-            | State::Repaired
-            | State::Rejected
-            | State::Explained => false,
+            DifferenceState::OnItsWay | DifferenceState::Open => is_alive,
+            DifferenceState::Proposed
+            | DifferenceState::Approved
+            | DifferenceState::Repaired
+            | DifferenceState::Rejected
+            | DifferenceState::Explained => false,
         }
     }
 
     /// Whether it is on its way to an end that the bills do not show: that they agree says nothing of it.
     pub fn is_under_way(&self) -> bool {
         match self.state {
-            State::Approved | State::OnItsWay => true,
-            State::Open | State::Proposed => self.refund.is_some(),
-            State::Repaired | State::Rejected | State::Explained => false,
+            DifferenceState::Approved | DifferenceState::OnItsWay => true,
+            DifferenceState::Open | DifferenceState::Proposed => self.refund.is_some(),
+            DifferenceState::Repaired | DifferenceState::Rejected | DifferenceState::Explained => {
+                false
+            }
         }
     }
 
     /// The notice in the ledger that the money has which it is about, if that was kept for a person.
     pub fn notice_id(&self) -> Option<String> {
         match self.kind {
-            Kind::PaidThereUnpaidHere
-            | Kind::AmountDiffers
-            | Kind::IdentityDiffers
-            | Kind::UnknownOrderThere
-            | Kind::DuplicatePayment => self.about.transaction_id.as_deref().map(payment_notice_id),
-            Kind::RefundThereUnknownHere | Kind::RefundAmountDiffers | Kind::RefundStateDiffers => {
+            DifferenceKind::PaidThereUnpaidHere
+            | DifferenceKind::AmountDiffers
+            | DifferenceKind::IdentityDiffers
+            | DifferenceKind::UnknownOrderThere
+            | DifferenceKind::DuplicatePayment => {
+                self.about.transaction_id.as_deref().map(payment_notice_id)
+            }
+            DifferenceKind::RefundThereUnknownHere
+            | DifferenceKind::RefundAmountDiffers
+            | DifferenceKind::RefundStateDiffers => {
                 self.about.refund_id.as_deref().map(refund_notice_id)
             }
-            Kind::PaidHereAbsentThere
-            | Kind::StatusDiffers
-            | Kind::RefundHereAbsentThere
-            | Kind::FeeOffTheRate
-            | Kind::FundFlowWithoutTrade
-            | Kind::TradeWithoutFundFlow
-            | Kind::SummaryDiffers
-            | Kind::UncheckedRows => None,
+            DifferenceKind::PaidHereAbsentThere
+            | DifferenceKind::StatusDiffers
+            | DifferenceKind::RefundHereAbsentThere
+            | DifferenceKind::FeeOffTheRate
+            | DifferenceKind::FundFlowWithoutTrade
+            | DifferenceKind::TradeWithoutFundFlow
+            | DifferenceKind::SummaryDiffers
+            | DifferenceKind::UncheckedRows => None,
         }
     }
 
@@ -1387,7 +1448,7 @@ impl Difference {
         if last.to.waits_for_a_person() {
             return Some(NoticeStep::Waits);
         }
-        let (Who::Run(who) | Who::Person(who)) = &last.who;
+        let (Actor::Run(who) | Actor::Person(who)) = &last.who;
         Some(NoticeStep::Decided {
             who,
             why: &last.why,
@@ -1406,13 +1467,18 @@ impl Difference {
             Some(taken) => taken == decision,
             None => decision.leads_to(step.to),
         };
-        is_it && step.who == Who::Person(person.to_owned()) && step.why == why.trim()
+        is_it && step.who == Actor::Person(person.to_owned()) && step.why == why.trim()
     }
 
     /// The difference after a run brought both sides together, or found them so.
     #[must_use]
     pub fn repaired(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
-        self.stepping(Who::Run(run.to_owned()), State::Repaired, why, at)
+        self.stepping(
+            Actor::Run(run.to_owned()),
+            DifferenceState::Repaired,
+            why,
+            at,
+        )
     }
 
     /// The difference after it was written into the order's journal that the payer was paid by
@@ -1421,9 +1487,14 @@ impl Difference {
     pub fn payer_paid(&self, run: &str, at: UnixSeconds) -> Self {
         let (who, how) = self.decided_by();
         let why = format!("the payer was paid by other means, says {who}: {how}");
-        let explained = self.stepping(Who::Run(run.to_owned()), State::Explained, &why, at);
+        let explained = self.stepping(
+            Actor::Run(run.to_owned()),
+            DifferenceState::Explained,
+            &why,
+            at,
+        );
         Self {
-            wanted: Wanted::Refund,
+            wanted: ApprovedAction::Refund,
             ..explained
         }
     }
@@ -1431,9 +1502,14 @@ impl Difference {
     /// The difference with a refund proposed by a run.
     #[must_use]
     pub fn proposed(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
-        let proposed = self.stepping(Who::Run(run.to_owned()), State::Proposed, why, at);
+        let proposed = self.stepping(
+            Actor::Run(run.to_owned()),
+            DifferenceState::Proposed,
+            why,
+            at,
+        );
         Self {
-            wanted: Wanted::Refund,
+            wanted: ApprovedAction::Refund,
             ..proposed
         }
     }
@@ -1442,9 +1518,9 @@ impl Difference {
     /// people anew, and the persons who stood behind it count no more.
     #[must_use]
     pub fn reopened(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
-        let open = self.stepping(Who::Run(run.to_owned()), State::Open, why, at);
+        let open = self.stepping(Actor::Run(run.to_owned()), DifferenceState::Open, why, at);
         Self {
-            wanted: Wanted::Refund,
+            wanted: ApprovedAction::Refund,
             refund_rejected: false,
             ..open
         }
@@ -1453,21 +1529,22 @@ impl Difference {
     /// The difference with a note of what a run tried in vain. The state stays.
     #[must_use]
     pub fn noted(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
-        self.stepping(Who::Run(run.to_owned()), self.state, why, at)
+        self.stepping(Actor::Run(run.to_owned()), self.state, why, at)
     }
 
     /// Who stands behind what was decided last, one person or two, and why; for the order's
     /// journal.
     pub fn decided_by(&self) -> (String, String) {
-        let decided = self
-            .history
-            .iter()
-            .rev()
-            .take_while(|step| matches!(step.to, State::Proposed | State::Approved));
+        let decided = self.history.iter().rev().take_while(|step| {
+            matches!(
+                step.to,
+                DifferenceState::Proposed | DifferenceState::Approved
+            )
+        });
         let mut persons: Vec<(&str, &str)> = decided
             .filter_map(|step| match &step.who {
-                Who::Person(name) => Some((name.as_str(), step.why.as_str())),
-                Who::Run(_) => None,
+                Actor::Person(name) => Some((name.as_str(), step.why.as_str())),
+                Actor::Run(_) => None,
             })
             .collect();
         persons.reverse();
@@ -1481,19 +1558,19 @@ impl Difference {
             .history
             .iter()
             .rev()
-            .take_while(|step| step.to == State::Proposed)
+            .take_while(|step| step.to == DifferenceState::Proposed)
             .filter_map(|step| match &step.who {
-                Who::Person(name) => Some(name.as_str()),
-                Who::Run(_) => None,
+                Actor::Person(name) => Some(name.as_str()),
+                Actor::Run(_) => None,
             })
             .collect();
         persons.reverse();
         persons
     }
 
-    fn stepping(&self, who: Who, to: State, why: &str, at: UnixSeconds) -> Self {
+    fn stepping(&self, who: Actor, to: DifferenceState, why: &str, at: UnixSeconds) -> Self {
         let mut history = self.history.clone();
-        history.push(Step {
+        history.push(HistoryEntry {
             at,
             who,
             to,
@@ -1511,7 +1588,7 @@ impl Difference {
 
 /// Many of a kind, for people.
 fn told(aggregate: &Aggregate) -> String {
-    let number = |about: &About| {
+    let number = |about: &DifferenceSubject| {
         let numbers = [
             &about.order_no,
             &about.transaction_id,
@@ -1531,7 +1608,7 @@ fn told(aggregate: &Aggregate) -> String {
 }
 
 /// The name of a difference under its day: its kind, and a hash of what it is about, without the bill's line.
-fn id(kind: Kind, about: &About) -> String {
+fn id(kind: DifferenceKind, about: &DifferenceSubject) -> String {
     let mut hash = Sha256::new();
     for part in [
         &about.order_no,
@@ -1559,16 +1636,16 @@ mod tests {
 
     const NOW: UnixSeconds = UnixSeconds(1_785_556_802);
 
-    fn difference(kind: Kind) -> Difference {
-        let about = About {
+    fn difference(kind: DifferenceKind) -> Difference {
+        let about = DifferenceSubject {
             order_no: Some("ORDER-1".into()),
             transaction_id: Some("4200001".into()),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
         let date = BillDate::parse("2026-08-01").unwrap();
-        let there = Some(Side {
+        let there = Some(SideView {
             amount_fen: Some(100),
-            ..Side::default()
+            ..SideView::default()
         });
         Difference::found(date, kind, about, there, None, "run-1", NOW)
     }
@@ -1577,53 +1654,60 @@ mod tests {
         difference: &Difference,
         decision: Decision,
         who: &str,
-    ) -> Result<Difference, NotDecided> {
+    ) -> Result<Difference, DecisionRejected> {
         difference.decided(decision, who, "looked at it", NOW)
     }
 
     #[test]
     fn money_moves_only_with_two_different_persons_behind_it() {
         let proposed =
-            difference(Kind::DuplicatePayment).proposed("run-1", "a second payment", NOW);
+            difference(DifferenceKind::DuplicatePayment).proposed("run-1", "a second payment", NOW);
         let once = decide(&proposed, Decision::Approve, "li").unwrap();
-        assert_eq!(once.state, State::Proposed);
+        assert_eq!(once.state, DifferenceState::Proposed);
         for same in ["li", "Li"] {
             assert_eq!(
                 decide(&once, Decision::Approve, same),
-                Err(NotDecided::SamePerson)
+                Err(DecisionRejected::SamePerson)
             );
         }
         let twice = decide(&once, Decision::Approve, "wang").unwrap();
-        assert_eq!(twice.state, State::Approved);
+        assert_eq!(twice.state, DifferenceState::Approved);
         assert_eq!(twice.version, 4);
     }
 
     #[test]
     fn one_person_alone_ends_nothing_above_the_limit_by_turning_its_refund_down() {
         let rejected_at = |fen: Option<i64>| {
-            let mut second = difference(Kind::DuplicatePayment);
+            let mut second = difference(DifferenceKind::DuplicatePayment);
             second.there.as_mut().unwrap().amount_fen = fen;
             let proposed = second.proposed("run-1", "a second payment", NOW);
             decide(&proposed, Decision::Reject, "li").unwrap().state
         };
-        let max_fen = ExplainAlone::default().max_fen;
-        assert_eq!(rejected_at(Some(max_fen)), State::Rejected);
-        assert_eq!(rejected_at(Some(max_fen + 1)), State::Open);
-        assert_eq!(rejected_at(None), State::Open);
+        let max_fen = SoloExplainLimit::default().max_fen;
+        assert_eq!(rejected_at(Some(max_fen)), DifferenceState::Rejected);
+        assert_eq!(rejected_at(Some(max_fen + 1)), DifferenceState::Open);
+        assert_eq!(rejected_at(None), DifferenceState::Open);
     }
 
     #[test]
     fn what_was_said_of_one_amount_does_not_hold_for_another_that_a_later_run_finds() {
-        let small = difference(Kind::AmountDiffers);
+        let small = difference(DifferenceKind::AmountDiffers);
         let explained = decide(&small, Decision::Explain, "li").unwrap();
         assert!(!explained.has_other_amounts(&small));
         let mut large = small.clone();
         large.there.as_mut().unwrap().amount_fen = Some(10_000_000);
         assert!(explained.has_other_amounts(&large));
         let open = explained.with_other_amounts(&large, "run-2", NOW);
-        assert_eq!((open.state, &open.there), (State::Open, &large.there));
+        assert_eq!(
+            (open.state, &open.there),
+            (DifferenceState::Open, &large.there)
+        );
         let again = decide(&open, Decision::Explain, "li").unwrap();
-        assert_eq!(again.state, State::Proposed, "not for one person any more");
+        assert_eq!(
+            again.state,
+            DifferenceState::Proposed,
+            "not for one person any more"
+        );
 
         let fee = |fee_e5| {
             let mut one = small.clone();
@@ -1637,15 +1721,16 @@ mod tests {
 
     #[test]
     fn that_our_books_have_the_money_by_now_is_no_other_matter_unless_it_is_more() {
-        let proposed = difference(Kind::UnknownOrderThere).proposed("run-1", "nobody's", NOW);
+        let proposed =
+            difference(DifferenceKind::UnknownOrderThere).proposed("run-1", "nobody's", NOW);
         let found = |fen| {
-            let here = Some(Side {
+            let here = Some(SideView {
                 amount_fen: Some(fen),
-                ..Side::default()
+                ..SideView::default()
             });
             Difference {
                 here,
-                ..difference(Kind::UnknownOrderThere)
+                ..difference(DifferenceKind::UnknownOrderThere)
             }
         };
         assert!(!proposed.has_other_amounts(&found(100)), "as the bill says");
@@ -1655,9 +1740,9 @@ mod tests {
 
     #[test]
     fn what_an_earlier_version_did_not_write_down_is_added_and_no_more() {
-        let old = difference(Kind::IdentityDiffers);
+        let old = difference(DifferenceKind::IdentityDiffers);
         let explained = decide(&old, Decision::Explain, "li").unwrap();
-        let side = |currency: &str, state: &str| Side {
+        let side = |currency: &str, state: &str| SideView {
             amount_fen: Some(100),
             state: Some(state.into()),
             at: Some(NOW),
@@ -1671,7 +1756,7 @@ mod tests {
         let found = Difference {
             there: Some(side("USD", "SUCCESS")),
             here: Some(side("CNY", "paid")),
-            about: About {
+            about: DifferenceSubject {
                 line: Some(7),
                 ..old.about.clone()
             },
@@ -1697,7 +1782,7 @@ mod tests {
 
     #[test]
     fn another_currency_is_not_weighed_as_fen() {
-        let mut foreign = difference(Kind::IdentityDiffers);
+        let mut foreign = difference(DifferenceKind::IdentityDiffers);
         let mut paid_in = |currency: &str| {
             foreign.there.as_mut().unwrap().currency = Some(currency.into());
             (
@@ -1705,16 +1790,16 @@ mod tests {
                 decide(&foreign, Decision::Explain, "li").unwrap().state,
             )
         };
-        assert_eq!(paid_in("USD"), (None, State::Proposed));
-        assert_eq!(paid_in("CNY"), (Some(100), State::Explained));
+        assert_eq!(paid_in("USD"), (None, DifferenceState::Proposed));
+        assert_eq!(paid_in("CNY"), (Some(100), DifferenceState::Explained));
     }
 
     #[test]
     fn of_a_payer_who_was_paid_otherwise_nobody_reads_that_the_refund_was_released() {
         let released = |to_merchant| {
-            let refund = Followed {
+            let refund = TrackedRefund {
                 refund_no: RefundNo::parse("R1").unwrap(),
-                stage: Stage::Released,
+                stage: RefundStage::Released,
                 to_merchant,
             };
             refund.meaning()
@@ -1726,7 +1811,7 @@ mod tests {
     #[test]
     fn who_proposes_is_the_first_of_the_two() {
         let proposed = decide(
-            &difference(Kind::UnknownOrderThere),
+            &difference(DifferenceKind::UnknownOrderThere),
             Decision::Propose,
             "li",
         )
@@ -1734,40 +1819,44 @@ mod tests {
         assert_eq!(proposed.behind_the_proposal(), ["li"]);
         assert_eq!(
             decide(&proposed, Decision::Approve, "li"),
-            Err(NotDecided::SamePerson)
+            Err(DecisionRejected::SamePerson)
         );
         let approved = decide(&proposed, Decision::Approve, "wang").unwrap();
-        assert_eq!(approved.state, State::Approved);
+        assert_eq!(approved.state, DifferenceState::Approved);
     }
 
     #[test]
     fn approvals_of_a_proposal_that_was_rejected_do_not_count_for_the_next() {
         let proposed =
-            difference(Kind::DuplicatePayment).proposed("run-1", "a second payment", NOW);
+            difference(DifferenceKind::DuplicatePayment).proposed("run-1", "a second payment", NOW);
         let once = decide(&proposed, Decision::Approve, "li").unwrap();
         let rejected = decide(&once, Decision::Reject, "wang").unwrap();
         let again = decide(&rejected, Decision::Propose, "zhao").unwrap();
         assert_eq!(again.behind_the_proposal(), ["zhao"]);
         assert_eq!(
             decide(&again, Decision::Approve, "li").unwrap().state,
-            State::Approved
+            DifferenceState::Approved
         );
     }
 
     #[test]
     fn a_refund_that_could_not_be_made_needs_two_persons_anew() {
-        let proposed = decide(&difference(Kind::DuplicatePayment), Decision::Propose, "li");
+        let proposed = decide(
+            &difference(DifferenceKind::DuplicatePayment),
+            Decision::Propose,
+            "li",
+        );
         let approved = decide(&proposed.unwrap(), Decision::Approve, "wang").unwrap();
         let reopened = approved.reopened("run-2", "WeChat Pay does not have it", NOW);
         assert!(reopened.state.needs_somebody());
         let again = reopened.proposed("run-3", "a second payment", NOW);
         let once = decide(&again, Decision::Approve, "li").unwrap();
-        assert_eq!(once.state, State::Proposed);
+        assert_eq!(once.state, DifferenceState::Proposed);
     }
 
     #[test]
     fn nobody_decides_about_what_is_over_or_under_way_nor_without_a_reason() {
-        let open = difference(Kind::DuplicatePayment);
+        let open = difference(DifferenceKind::DuplicatePayment);
         let approved = {
             let proposed = decide(&open, Decision::Propose, "li").unwrap();
             decide(&proposed, Decision::Approve, "wang").unwrap()
@@ -1782,7 +1871,7 @@ mod tests {
             ] {
                 assert_eq!(
                     decide(&over, decision, "zhao"),
-                    Err(NotDecided::WrongState { state: over.state }),
+                    Err(DecisionRejected::WrongState { state: over.state }),
                     "{decision:?}"
                 );
             }
@@ -1790,104 +1879,122 @@ mod tests {
         for why in ["", "  ", &"x".repeat(REASON_MAX + 1)] {
             assert_eq!(
                 open.decided(Decision::Explain, "li", why, NOW),
-                Err(NotDecided::NoReason)
+                Err(DecisionRejected::NoReason)
             );
         }
     }
 
-    fn approved(kind: Kind) -> Difference {
+    fn approved(kind: DifferenceKind) -> Difference {
         let proposed = decide(&difference(kind), Decision::Propose, "li").unwrap();
         decide(&proposed, Decision::Approve, "wang").unwrap()
     }
 
-    fn at(stage: Stage) -> Followed {
-        Followed {
+    fn at(stage: RefundStage) -> TrackedRefund {
+        TrackedRefund {
             refund_no: RefundNo::parse("second-4200001").unwrap(),
             stage,
             to_merchant: false,
         }
     }
 
-    fn told(difference: &Difference, stage: Stage) -> Difference {
+    fn told(difference: &Difference, stage: RefundStage) -> Difference {
         difference.told(&at(stage), "run-2", NOW).unwrap()
     }
 
     #[test]
     fn a_difference_is_repaired_by_money_that_arrived_and_open_again_when_its_refund_does_not_get_on()
      {
-        let begun = approved(Kind::DuplicatePayment);
-        let moving = told(&begun, Stage::Moving);
-        assert_eq!(moving.state, State::OnItsWay);
+        let begun = approved(DifferenceKind::DuplicatePayment);
+        let moving = told(&begun, RefundStage::Moving);
+        assert_eq!(moving.state, DifferenceState::OnItsWay);
         assert_eq!(
-            moving.told(&at(Stage::Moving), "run-3", NOW),
+            moving.told(&at(RefundStage::Moving), "run-3", NOW),
             None,
             "no news"
         );
         for from in [&begun, &moving] {
             for (stage, to) in [
-                (Stage::Succeeded, State::Repaired),
-                (Stage::Abnormal, State::Open),
-                (Stage::Refused, State::Open),
-                (Stage::Closed, State::Open),
-                (Stage::Released, State::Open),
+                (RefundStage::Succeeded, DifferenceState::Repaired),
+                (RefundStage::Abnormal, DifferenceState::Open),
+                (RefundStage::Refused, DifferenceState::Open),
+                (RefundStage::Closed, DifferenceState::Open),
+                (RefundStage::Released, DifferenceState::Open),
             ] {
                 let told = told(from, stage);
                 assert_eq!(told.state, to, "{}", stage.name());
                 assert_eq!(
                     told.is_followed(),
-                    matches!(stage, Stage::Abnormal | Stage::Refused),
+                    matches!(stage, RefundStage::Abnormal | RefundStage::Refused),
                     "{}: what can still happen is looked at",
                     stage.name()
                 );
             }
         }
-        let abnormal = told(&moving, Stage::Abnormal);
+        let abnormal = told(&moving, RefundStage::Abnormal);
         assert!(abnormal.is_under_way(), "no bill says that it is over");
-        assert_eq!(told(&abnormal, Stage::Moving).state, State::OnItsWay);
-        assert_eq!(told(&abnormal, Stage::Succeeded).state, State::Repaired);
+        assert_eq!(
+            told(&abnormal, RefundStage::Moving).state,
+            DifferenceState::OnItsWay
+        );
+        assert_eq!(
+            told(&abnormal, RefundStage::Succeeded).state,
+            DifferenceState::Repaired
+        );
     }
 
     #[test]
     fn what_is_over_or_decided_otherwise_is_told_nothing_of_a_refund() {
-        let open = told(&approved(Kind::DuplicatePayment), Stage::Closed);
+        let open = told(
+            &approved(DifferenceKind::DuplicatePayment),
+            RefundStage::Closed,
+        );
         let proposed = decide(&open, Decision::Propose, "li").unwrap();
         for over in [
             proposed.clone(),
             decide(&proposed, Decision::Reject, "li").unwrap(),
             decide(&open, Decision::Explain, "li").unwrap(),
-            told(&approved(Kind::DuplicatePayment), Stage::Succeeded),
+            told(
+                &approved(DifferenceKind::DuplicatePayment),
+                RefundStage::Succeeded,
+            ),
         ] {
-            assert_eq!(over.told(&at(Stage::Abnormal), "run-3", NOW), None);
+            assert_eq!(over.told(&at(RefundStage::Abnormal), "run-3", NOW), None);
             assert!(!over.is_followed());
         }
     }
 
     #[test]
     fn money_that_a_person_sent_to_the_merchants_account_has_not_reached_the_payer() {
-        let stuck = told(&approved(Kind::DuplicatePayment), Stage::Abnormal);
+        let stuck = told(
+            &approved(DifferenceKind::DuplicatePayment),
+            RefundStage::Abnormal,
+        );
         let proposed = decide(&stuck, Decision::Redirect, "li").unwrap();
         let decided = decide(&proposed, Decision::Approve, "wang").unwrap();
-        let redirected = Followed {
+        let redirected = TrackedRefund {
             to_merchant: true,
-            ..at(Stage::Moving)
+            ..at(RefundStage::Moving)
         };
         let moving = decided.told(&redirected, "run-2", NOW).unwrap();
-        assert_eq!(moving.state, State::OnItsWay);
-        let through = told(&moving, Stage::Succeeded);
-        assert_eq!((through.state, through.is_followed()), (State::Open, false));
+        assert_eq!(moving.state, DifferenceState::OnItsWay);
+        let through = told(&moving, RefundStage::Succeeded);
+        assert_eq!(
+            (through.state, through.is_followed()),
+            (DifferenceState::Open, false)
+        );
         assert!(through.is_under_way(), "only a person ends it");
         assert!(decide(&through, Decision::Propose, "li").is_err());
         let explained = decide(&through, Decision::Explain, "li");
-        assert_eq!(explained, Err(NotDecided::PayerOwed));
+        assert_eq!(explained, Err(DecisionRejected::PayerOwed));
         let paid = decide(&through, Decision::PayerPaid, "li").unwrap();
         assert_eq!(
             (paid.state, &paid.wanted),
-            (State::Approved, &Wanted::PayerPaid)
+            (DifferenceState::Approved, &ApprovedAction::PayerPaid)
         );
         let closed = paid.payer_paid("run-3", NOW);
         assert_eq!(
             (closed.state, closed.is_followed()),
-            (State::Explained, false)
+            (DifferenceState::Explained, false)
         );
         let why = &closed.history.last().unwrap().why;
         assert!(why.contains("says li: looked at it"), "{why}");
@@ -1895,39 +2002,39 @@ mod tests {
 
     #[test]
     fn only_of_money_that_is_with_the_merchant_a_person_says_how_the_payer_was_paid() {
-        let begun = approved(Kind::DuplicatePayment);
+        let begun = approved(DifferenceKind::DuplicatePayment);
         for stage in [
-            Stage::Abnormal,
-            Stage::Refused,
-            Stage::Closed,
-            Stage::Released,
+            RefundStage::Abnormal,
+            RefundStage::Refused,
+            RefundStage::Closed,
+            RefundStage::Released,
         ] {
             let stands = told(&begun, stage);
             let said = decide(&stands, Decision::PayerPaid, "li");
-            assert_eq!(said, Err(NotDecided::NothingOwed), "{}", stage.name());
+            assert_eq!(said, Err(DecisionRejected::NothingOwed), "{}", stage.name());
         }
-        let open = difference(Kind::DuplicatePayment);
+        let open = difference(DifferenceKind::DuplicatePayment);
         let said = decide(&open, Decision::PayerPaid, "li");
-        assert_eq!(said, Err(NotDecided::NothingOwed));
+        assert_eq!(said, Err(DecisionRejected::NothingOwed));
     }
 
     fn of_fen(there: Option<i64>, here: Option<i64>) -> Difference {
         let side = |amount_fen: Option<i64>| {
-            amount_fen.map(|fen| Side {
+            amount_fen.map(|fen| SideView {
                 amount_fen: Some(fen),
-                ..Side::default()
+                ..SideView::default()
             })
         };
         Difference {
             there: side(there),
             here: side(here),
-            ..difference(Kind::AmountDiffers)
+            ..difference(DifferenceKind::AmountDiffers)
         }
     }
 
     #[test]
     fn above_the_amount_two_different_persons_explain_a_difference_and_one_person_below_it() {
-        let max_fen = ExplainAlone::default().max_fen;
+        let max_fen = SoloExplainLimit::default().max_fen;
         for (there, here, alone) in [
             (Some(max_fen), None, true),
             (Some(max_fen + 1), None, false),
@@ -1938,53 +2045,57 @@ mod tests {
         ] {
             let explained = decide(&of_fen(there, here), Decision::Explain, "li").unwrap();
             let expected = if alone {
-                State::Explained
+                DifferenceState::Explained
             } else {
-                State::Proposed
+                DifferenceState::Proposed
             };
             assert_eq!(explained.state, expected, "{there:?} {here:?}");
         }
         let fee = |fee_e5, amount_fen| {
-            Some(Side {
+            Some(SideView {
                 fee_e5: Some(fee_e5),
                 amount_fen,
-                ..Side::default()
+                ..SideView::default()
             })
         };
         let off_the_rate = Difference {
             there: fee(600_000, Some(9_000_000)),
             here: fee(-1, None),
-            ..difference(Kind::FeeOffTheRate)
+            ..difference(DifferenceKind::FeeOffTheRate)
         };
         assert_eq!(
             off_the_rate.amount_fen(),
             Some(601),
             "what the fees are apart"
         );
-        let many = of_many(Kind::FeeOffTheRate, 2);
+        let many = of_many(DifferenceKind::FeeOffTheRate, 2);
         let explained = decide(&many, Decision::Explain, "li").unwrap();
-        assert_eq!(explained.state, State::Proposed, "they may cancel out");
+        assert_eq!(
+            explained.state,
+            DifferenceState::Proposed,
+            "they may cancel out"
+        );
 
         let large = of_fen(Some(max_fen + 1), None);
         let once = decide(&large, Decision::Explain, "li").unwrap();
         assert_eq!(
             (&once.wanted, once.state.needs_somebody()),
-            (&Wanted::Explain, true)
+            (&ApprovedAction::Explain, true)
         );
         let alone = decide(&once, Decision::Approve, "li");
-        assert_eq!(alone, Err(NotDecided::SamePerson));
+        assert_eq!(alone, Err(DecisionRejected::SamePerson));
         let again = decide(&once, Decision::Explain, "li");
-        assert_eq!(again, Err(NotDecided::RejectFirst));
+        assert_eq!(again, Err(DecisionRejected::RejectFirst));
         let twice = decide(&once, Decision::Approve, "wang").unwrap();
         assert_eq!(
             (twice.state, &twice.wanted),
-            (State::Explained, &Wanted::Refund)
+            (DifferenceState::Explained, &ApprovedAction::Refund)
         );
         assert!(!twice.is_under_way() && !twice.is_followed());
         let rejected = decide(&once, Decision::Reject, "wang").unwrap();
         assert_eq!(
             rejected.state,
-            State::Open,
+            DifferenceState::Open,
             "it waits for somebody as before"
         );
     }
@@ -1993,37 +2104,45 @@ mod tests {
     fn who_approved_a_refund_does_not_stand_behind_an_explanation() {
         let large = Difference {
             there: of_fen(Some(1_000_000), None).there,
-            ..difference(Kind::DuplicatePayment)
+            ..difference(DifferenceKind::DuplicatePayment)
         };
         let proposed = large.proposed("run-1", "twice", NOW);
         let once = decide(&proposed, Decision::Approve, "li").unwrap();
         let explained = decide(&once, Decision::Explain, "wang");
-        assert_eq!(explained, Err(NotDecided::RejectFirst));
-        let alone = Deciding {
-            explain_alone: ExplainAlone { max_fen: i64::MAX },
-            ..Deciding::default()
+        assert_eq!(explained, Err(DecisionRejected::RejectFirst));
+        let alone = DecisionContext {
+            explain_alone: SoloExplainLimit { max_fen: i64::MAX },
+            ..DecisionContext::default()
         };
         let rejected = once.decided_by_rules(Decision::Reject, &alone, "wang", "no", NOW);
         let rejected = rejected.unwrap();
         let explained = decide(&rejected, Decision::Explain, "wang").unwrap();
         assert_eq!(explained.behind_the_proposal(), ["wang"]);
         let turned_down = decide(&explained, Decision::Reject, "li").unwrap();
-        assert_eq!(turned_down.state, State::Rejected, "as it was before");
+        assert_eq!(
+            turned_down.state,
+            DifferenceState::Rejected,
+            "as it was before"
+        );
         let money = decide(&explained, Decision::Approve, "li").unwrap();
-        assert_eq!(money.state, State::Explained, "no money moves by it");
+        assert_eq!(
+            money.state,
+            DifferenceState::Explained,
+            "no money moves by it"
+        );
     }
 
     #[test]
     fn a_refund_that_a_person_rejected_stays_rejected_until_somebody_opens_the_question_anew() {
         let large = Difference {
             there: of_fen(Some(1_000_000), None).there,
-            ..difference(Kind::DuplicatePayment)
+            ..difference(DifferenceKind::DuplicatePayment)
         };
         let proposed = large.proposed("run-1", "twice", NOW);
         let rejected = decide(&proposed, Decision::Reject, "li").unwrap();
         assert_eq!(
             (rejected.state, rejected.refund_rejected),
-            (State::Open, true)
+            (DifferenceState::Open, true)
         );
         let noted = rejected.noted("run-2", "looked at it", NOW);
         assert!(noted.refund_rejected, "a run opens nothing anew");
@@ -2047,31 +2166,41 @@ mod tests {
 
     #[test]
     fn an_explained_difference_is_opened_again_by_a_person_who_says_why() {
-        let explained = decide(&difference(Kind::AmountDiffers), Decision::Explain, "li").unwrap();
+        let explained = decide(
+            &difference(DifferenceKind::AmountDiffers),
+            Decision::Explain,
+            "li",
+        )
+        .unwrap();
         let silent = explained.decided(Decision::Reopen, "wang", " ", NOW);
-        assert_eq!(silent, Err(NotDecided::NoReason));
+        assert_eq!(silent, Err(DecisionRejected::NoReason));
         let open = decide(&explained, Decision::Reopen, "wang").unwrap();
         assert_eq!(
             (open.state, open.state.needs_somebody()),
-            (State::Open, true)
+            (DifferenceState::Open, true)
         );
         let last = open.history.last().unwrap();
         assert_eq!(
             (&last.who, last.decision),
-            (&Who::Person("wang".into()), Some(Decision::Reopen))
+            (&Actor::Person("wang".into()), Some(Decision::Reopen))
         );
         let twice = decide(&open, Decision::Explain, "li").unwrap();
-        assert_eq!(twice.state, State::Explained);
+        assert_eq!(twice.state, DifferenceState::Explained);
         assert_eq!(
             explained.notice_step().is_some(),
             explained.notice_id().is_some()
         );
-        let money = decide(&difference(Kind::DuplicatePayment), Decision::Explain, "li").unwrap();
+        let money = decide(
+            &difference(DifferenceKind::DuplicatePayment),
+            Decision::Explain,
+            "li",
+        )
+        .unwrap();
         let waits = decide(&money, Decision::Reopen, "wang").unwrap();
         assert_eq!(waits.notice_step(), Some(NoticeStep::Waits));
         let proposed = money.proposed("run-1", "twice", NOW);
         for stands in [
-            difference(Kind::AmountDiffers),
+            difference(DifferenceKind::AmountDiffers),
             proposed,
             open.repaired("run-2", "gone", NOW),
         ] {
@@ -2085,32 +2214,49 @@ mod tests {
 
     #[test]
     fn a_refund_that_was_stuck_when_it_was_explained_is_looked_after_once_it_is_open_again() {
-        let stuck = told(&approved(Kind::DuplicatePayment), Stage::Abnormal);
+        let stuck = told(
+            &approved(DifferenceKind::DuplicatePayment),
+            RefundStage::Abnormal,
+        );
         let explained = decide(&stuck, Decision::Explain, "li").unwrap();
         assert!(!explained.is_followed());
         let open = decide(&explained, Decision::Reopen, "wang").unwrap();
         assert!(open.is_followed() && open.is_under_way());
-        assert_eq!(told(&open, Stage::Succeeded).state, State::Repaired);
+        assert_eq!(
+            told(&open, RefundStage::Succeeded).state,
+            DifferenceState::Repaired
+        );
     }
 
     #[test]
     fn two_persons_send_a_refund_to_the_merchant_or_give_it_up_and_a_rejection_leaves_it_stuck() {
         for (stage, decision, wanted) in [
-            (Stage::Abnormal, Decision::Redirect, Wanted::Redirect),
-            (Stage::Refused, Decision::Release, Wanted::Release),
+            (
+                RefundStage::Abnormal,
+                Decision::Redirect,
+                ApprovedAction::Redirect,
+            ),
+            (
+                RefundStage::Refused,
+                Decision::Release,
+                ApprovedAction::Release,
+            ),
         ] {
-            let stuck = told(&approved(Kind::DuplicatePayment), stage);
+            let stuck = told(&approved(DifferenceKind::DuplicatePayment), stage);
             let proposed = decide(&stuck, decision, "li").unwrap();
             assert_eq!(
                 (proposed.state, &proposed.wanted),
-                (State::Proposed, &wanted)
+                (DifferenceState::Proposed, &wanted)
             );
             assert_eq!(
                 decide(&proposed, Decision::Approve, "li"),
-                Err(NotDecided::SamePerson)
+                Err(DecisionRejected::SamePerson)
             );
             let decided = decide(&proposed, Decision::Approve, "wang").unwrap();
-            assert_eq!((decided.state, &decided.wanted), (State::Approved, &wanted));
+            assert_eq!(
+                (decided.state, &decided.wanted),
+                (DifferenceState::Approved, &wanted)
+            );
             let (who, why) = decided.decided_by();
             assert_eq!(
                 (who.as_str(), why.as_str()),
@@ -2119,7 +2265,7 @@ mod tests {
             let rejected = decide(&proposed, Decision::Reject, "wang").unwrap();
             assert_eq!(
                 (rejected.state, rejected.is_followed()),
-                (State::Open, true)
+                (DifferenceState::Open, true)
             );
         }
     }
@@ -2127,14 +2273,14 @@ mod tests {
     #[test]
     fn a_refund_is_sent_on_only_from_where_it_does_not_get_on() {
         let sending = [Decision::Retry, Decision::Release, Decision::Redirect];
-        let begun = approved(Kind::UnknownOrderThere);
+        let begun = approved(DifferenceKind::UnknownOrderThere);
         for (stage, holds) in [
-            (Stage::Moving, [false, false, false]),
-            (Stage::Refused, [true, true, false]),
-            (Stage::Abnormal, [false, false, true]),
-            (Stage::Closed, [false, false, false]),
-            (Stage::Released, [false, false, false]),
-            (Stage::Succeeded, [false, false, false]),
+            (RefundStage::Moving, [false, false, false]),
+            (RefundStage::Refused, [true, true, false]),
+            (RefundStage::Abnormal, [false, false, true]),
+            (RefundStage::Closed, [false, false, false]),
+            (RefundStage::Released, [false, false, false]),
+            (RefundStage::Succeeded, [false, false, false]),
         ] {
             let stands = told(&begun, stage);
             for (decision, holds) in sending.into_iter().zip(holds) {
@@ -2143,19 +2289,24 @@ mod tests {
                 if let Ok(decided) = decided {
                     let alone = decision == Decision::Retry;
                     let expected = if alone {
-                        State::Approved
+                        DifferenceState::Approved
                     } else {
-                        State::Proposed
+                        DifferenceState::Proposed
                     };
                     assert_eq!(decided.state, expected);
                     assert!(!decided.is_followed(), "first it is carried out");
                 }
             }
             let again = decide(&stands, Decision::Propose, "li");
-            assert_eq!(again.is_ok(), stage == Stage::Closed, "{}", stage.name());
+            assert_eq!(
+                again.is_ok(),
+                stage == RefundStage::Closed,
+                "{}",
+                stage.name()
+            );
         }
         for decision in sending {
-            let open = difference(Kind::UnknownOrderThere);
+            let open = difference(DifferenceKind::UnknownOrderThere);
             assert!(decide(&open, decision, "li").is_err(), "no refund was made");
         }
     }
@@ -2164,30 +2315,30 @@ mod tests {
     fn an_order_is_taken_on_as_paid_only_for_a_client_and_by_two_persons() {
         let shop = ClientId::new("shop");
         let propose = |one: &Difference, client| {
-            let deciding = Deciding {
+            let deciding = DecisionContext {
                 client,
-                ..Deciding::default()
+                ..DecisionContext::default()
             };
             one.decided_by_rules(Decision::ProposePaid, &deciding, "li", "restored", NOW)
         };
-        let open = difference(Kind::UnknownOrderThere);
-        assert_eq!(propose(&open, None), Err(NotDecided::NoClient));
+        let open = difference(DifferenceKind::UnknownOrderThere);
+        assert_eq!(propose(&open, None), Err(DecisionRejected::NoClient));
         let proposed = propose(&open, Some(&shop)).unwrap();
-        let wanted = Wanted::TakeOn {
+        let wanted = ApprovedAction::TakeOn {
             client_id: shop.clone(),
         };
         assert_eq!(
             (proposed.state, &proposed.wanted),
-            (State::Proposed, &wanted)
+            (DifferenceState::Proposed, &wanted)
         );
         assert_eq!(
             decide(&proposed, Decision::Approve, "li"),
-            Err(NotDecided::SamePerson)
+            Err(DecisionRejected::SamePerson)
         );
         let approved = decide(&proposed, Decision::Approve, "wang").unwrap();
         assert_eq!(
             (approved.state, &approved.wanted),
-            (State::Approved, &wanted)
+            (DifferenceState::Approved, &wanted)
         );
         // Approvals of a refund never count for it, nor the other way round.
         let refund = open.proposed("run-1", "to be given back", NOW);
@@ -2200,21 +2351,29 @@ mod tests {
         let proposed = propose(&rejected, Some(&shop)).unwrap();
         assert_eq!(proposed.behind_the_proposal(), ["li"]);
         let second = decide(&proposed, Decision::Reject, "li").unwrap();
-        assert_eq!(second.wanted, Wanted::Refund);
-        for kind in Kind::ALL {
+        assert_eq!(second.wanted, ApprovedAction::Refund);
+        for kind in DifferenceKind::ALL {
             let takes = propose(&difference(kind), Some(&shop)).is_ok();
-            assert_eq!(takes, kind == Kind::UnknownOrderThere, "{}", kind.name());
+            assert_eq!(
+                takes,
+                kind == DifferenceKind::UnknownOrderThere,
+                "{}",
+                kind.name()
+            );
         }
-        let given_back = told(&self::approved(Kind::UnknownOrderThere), Stage::Closed);
+        let given_back = told(
+            &self::approved(DifferenceKind::UnknownOrderThere),
+            RefundStage::Closed,
+        );
         assert_eq!(
             propose(&given_back, Some(&shop)),
-            Err(NotDecided::NothingToTakeOn)
+            Err(DecisionRejected::NothingToTakeOn)
         );
     }
 
     #[test]
     fn the_notice_of_its_money_waits_exactly_while_a_person_has_to_act() {
-        let open = difference(Kind::DuplicatePayment);
+        let open = difference(DifferenceKind::DuplicatePayment);
         assert_eq!(open.notice_id().as_deref(), Some("payment#4200001"));
         assert_eq!(
             open.notice_step(),
@@ -2233,18 +2392,18 @@ mod tests {
         };
         let approved = decide(&once, Decision::Approve, "wang").unwrap();
         assert_eq!(approved.notice_step(), closed("wang"));
-        let moving = told(&approved, Stage::Moving);
+        let moving = told(&approved, RefundStage::Moving);
         assert_eq!(moving.notice_step(), None);
-        let stuck = told(&moving, Stage::Refused);
+        let stuck = told(&moving, RefundStage::Refused);
         assert_eq!(stuck.notice_step(), Some(NoticeStep::Waits));
         let explained = decide(&stuck, Decision::Explain, "li").unwrap();
         assert_eq!(explained.notice_step(), closed("li"));
-        assert_eq!(difference(Kind::FeeOffTheRate).notice_id(), None);
+        assert_eq!(difference(DifferenceKind::FeeOffTheRate).notice_id(), None);
     }
 
     #[test]
     fn a_difference_that_an_earlier_version_wrote_is_read() {
-        let approved = approved(Kind::DuplicatePayment);
+        let approved = approved(DifferenceKind::DuplicatePayment);
         let mut stored = serde_json::to_value(&approved).unwrap();
         let members = stored.as_object_mut().unwrap();
         assert!(!members.contains_key("wanted") && !members.contains_key("refund"));
@@ -2255,7 +2414,7 @@ mod tests {
         let read: Difference = serde_json::from_value(stored).unwrap();
         assert_eq!(
             (read.state, &read.wanted),
-            (State::Repaired, &Wanted::Refund)
+            (DifferenceState::Repaired, &ApprovedAction::Refund)
         );
         assert_eq!(read.refund, None);
         assert!(read.has_taken(Decision::Approve, 2, "wang", "looked at it"));
@@ -2264,17 +2423,17 @@ mod tests {
 
     #[test]
     fn only_money_that_is_not_ours_can_be_proposed_for_a_refund() {
-        for kind in Kind::ALL {
+        for kind in DifferenceKind::ALL {
             let refund = matches!(kind.remedy(), Remedy::Refund(_));
             let proposed = decide(&difference(kind), Decision::Propose, "li");
             assert_eq!(proposed.is_ok(), refund, "{}", kind.name());
         }
     }
 
-    fn of_many(kind: Kind, count: u64) -> Difference {
-        let about = About {
+    fn of_many(kind: DifferenceKind, count: u64) -> Difference {
+        let about = DifferenceSubject {
             order_no: Some("ORDER-7".into()),
-            ..About::default()
+            ..DifferenceSubject::default()
         };
         let aggregate = Aggregate {
             count,
@@ -2288,7 +2447,7 @@ mod tests {
 
     #[test]
     fn many_of_a_kind_are_one_difference_that_says_how_many_and_moves_no_money() {
-        let many = of_many(Kind::DuplicatePayment, 20_001);
+        let many = of_many(DifferenceKind::DuplicatePayment, 20_001);
         assert_eq!(many.id, "duplicate-payment-all-3");
         let note = many.there.clone().and_then(|side| side.note).unwrap();
         assert_eq!(
@@ -2297,52 +2456,53 @@ mod tests {
         );
         assert_eq!(
             decide(&many, Decision::Propose, "li"),
-            Err(NotDecided::NothingToRefund)
+            Err(DecisionRejected::NothingToRefund)
         );
         assert!(many.what_to_do().contains("run the day again"));
-        let due = of_many(Kind::TradeWithoutFundFlow, 20_001);
+        let due = of_many(DifferenceKind::TradeWithoutFundFlow, 20_001);
         assert!(due.what_to_do().contains("SettlementDays"));
-        let absent = of_many(Kind::PaidHereAbsentThere, 20_001);
+        let absent = of_many(DifferenceKind::PaidHereAbsentThere, 20_001);
         assert!(absent.there.is_none() && absent.here.is_some());
     }
 
     #[test]
     fn what_was_explained_of_so_many_is_open_again_once_they_are_others() {
         let proposed = decide(
-            &of_many(Kind::FeeOffTheRate, 20_001),
+            &of_many(DifferenceKind::FeeOffTheRate, 20_001),
             Decision::Explain,
             "li",
         );
         let explained = decide(&proposed.unwrap(), Decision::Approve, "wang");
-        let found = of_many(Kind::FeeOffTheRate, 20_002);
+        let found = of_many(DifferenceKind::FeeOffTheRate, 20_002);
         let anew = explained.unwrap().counted_anew(&found, "run-2", NOW);
-        assert_eq!((anew.state, anew.version), (State::Open, 4));
+        assert_eq!((anew.state, anew.version), (DifferenceState::Open, 4));
         assert_eq!(anew.aggregate, found.aggregate);
         assert!(anew.history.last().unwrap().why.starts_with("20002 of"));
     }
 
     #[test]
     fn the_same_thing_has_the_same_name_in_every_run_and_every_kind_its_own() {
-        let mut other_line = difference(Kind::AmountDiffers);
+        let mut other_line = difference(DifferenceKind::AmountDiffers);
         other_line.about.line = Some(7);
         assert_eq!(
-            id(Kind::AmountDiffers, &other_line.about),
-            difference(Kind::AmountDiffers).id
+            id(DifferenceKind::AmountDiffers, &other_line.about),
+            difference(DifferenceKind::AmountDiffers).id
         );
-        let mut ids: Vec<String> = Kind::ALL.map(|kind| difference(kind).id).into();
+        let mut ids: Vec<String> = DifferenceKind::ALL.map(|kind| difference(kind).id).into();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), Kind::ALL.len());
+        assert_eq!(ids.len(), DifferenceKind::ALL.len());
         assert!(
-            Kind::ALL
+            DifferenceKind::ALL
                 .iter()
-                .all(|kind| Kind::named(kind.name()) == Some(*kind))
+                .all(|kind| DifferenceKind::named(kind.name()) == Some(*kind))
         );
     }
 
     #[test]
     fn a_decision_that_was_taken_is_known_again_whatever_came_after_it() {
-        let seen = difference(Kind::DuplicatePayment).proposed("run-1", "to be given back", NOW);
+        let seen =
+            difference(DifferenceKind::DuplicatePayment).proposed("run-1", "to be given back", NOW);
         let first = seen
             .decided(Decision::Approve, "li", " looked at it ", NOW)
             .unwrap();

@@ -17,9 +17,9 @@ const PAIRS: usize = 4;
 
 /// A sum of products. Sums under different keys may be added; [`Prints::cut`] makes a fingerprint of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Part(u128);
+pub(crate) struct PartialSum(u128);
 
-impl Part {
+impl PartialSum {
     /// Both parts together.
     #[inline]
     pub(crate) const fn and(self, other: Self) -> Self {
@@ -28,13 +28,13 @@ impl Part {
 }
 
 /// Two words of the key, for two of a message.
-type Pair = [u64; 2];
+type KeyPair = [u64; 2];
 
 /// The key of one text.
 struct TextKey {
-    pairs: [Pair; PAIRS],
-    last: Pair,
-    length: Pair,
+    pairs: [KeyPair; PAIRS],
+    last: KeyPair,
+    length: KeyPair,
 }
 
 /// The key of a run.
@@ -45,7 +45,7 @@ pub(crate) struct Prints {
     appid: TextKey,
     refunded: TextKey,
     refund_id: TextKey,
-    amount: Pair,
+    amount: KeyPair,
     cut: [u128; 3],
 }
 
@@ -62,7 +62,7 @@ impl Prints {
             digest.as_chunks::<8>().0.to_vec()
         });
         let mut pair =
-            || -> Pair { std::array::from_fn(|_| drawn.next().map_or(0, u64::from_le_bytes)) };
+            || -> KeyPair { std::array::from_fn(|_| drawn.next().map_or(0, u64::from_le_bytes)) };
         let mut text = || TextKey {
             pairs: std::array::from_fn(|_| pair()),
             last: pair(),
@@ -97,7 +97,12 @@ impl Prints {
 
     /// What must agree of a payment.
     #[inline]
-    pub(crate) fn of_payment(&self, order_no: &str, appid: &str, amount_fen: i64) -> Option<Part> {
+    pub(crate) fn of_payment(
+        &self,
+        order_no: &str,
+        appid: &str,
+        amount_fen: i64,
+    ) -> Option<PartialSum> {
         Some(
             self.amount(amount_fen)
                 .and(text(&self.order_no, order_no)?)
@@ -112,7 +117,7 @@ impl Prints {
         order_no: &str,
         transaction_id: &str,
         amount_fen: i64,
-    ) -> Option<Part> {
+    ) -> Option<PartialSum> {
         Some(
             self.amount(amount_fen)
                 .and(text(&self.order_no, order_no)?)
@@ -122,13 +127,13 @@ impl Prints {
 
     /// WeChat Pay's number of a refund.
     #[inline]
-    pub(crate) fn refund_id(&self, refund_id: &str) -> Option<Part> {
+    pub(crate) fn refund_id(&self, refund_id: &str) -> Option<PartialSum> {
         text(&self.refund_id, refund_id)
     }
 
     /// The fingerprint of a sum: the upper half of another one, since there the lower half is weak.
     #[inline]
-    pub(crate) fn cut(&self, Part(sum): Part) -> u64 {
+    pub(crate) fn cut(&self, PartialSum(sum): PartialSum) -> u64 {
         let [start, of_low, of_high] = self.cut;
         let cut = start
             .wrapping_add(of_low.wrapping_mul(sum & u128::from(u64::MAX)))
@@ -137,8 +142,8 @@ impl Prints {
     }
 
     #[inline]
-    fn amount(&self, fen: i64) -> Part {
-        Part(product(self.amount, [fen.cast_unsigned(), 0]))
+    fn amount(&self, fen: i64) -> PartialSum {
+        PartialSum(product(self.amount, [fen.cast_unsigned(), 0]))
     }
 }
 
@@ -152,7 +157,7 @@ impl fmt::Debug for Prints {
 /// The part of one text: its words in pairs, its last sixteen bytes once more, since some may be left over, and its length,
 /// which makes that unambiguous.
 #[inline]
-fn text(key: &TextKey, text: &str) -> Option<Part> {
+fn text(key: &TextKey, text: &str) -> Option<PartialSum> {
     let bytes = text.as_bytes();
     if bytes.len() > PAIRS * 16 {
         return None;
@@ -165,13 +170,13 @@ fn text(key: &TextKey, text: &str) -> Option<Part> {
     let start = product(key.last, last).wrapping_add(product(key.length, [length, 0]));
     let (sixteens, _) = bytes.as_chunks::<16>();
     let pairs = key.pairs.iter().zip(sixteens);
-    Some(Part(pairs.fold(start, |sum, (key, sixteen)| {
+    Some(PartialSum(pairs.fold(start, |sum, (key, sixteen)| {
         sum.wrapping_add(product(*key, words(sixteen)))
     })))
 }
 
 #[inline]
-fn product(key: Pair, words: [u64; 2]) -> u128 {
+fn product(key: KeyPair, words: [u64; 2]) -> u128 {
     let [left, right] = key;
     let [first, second] = words;
     u128::from(left.wrapping_add(first)) * u128::from(right.wrapping_add(second))

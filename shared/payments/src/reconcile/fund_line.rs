@@ -6,14 +6,14 @@ use wechatpay::bill::{Direction, FundRow};
 /// Which way money went (收支类型).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Flow {
+pub enum FlowDirection {
     /// 收入: to the merchant.
     In,
     /// 支出: from the merchant.
     Out,
 }
 
-impl From<Direction> for Flow {
+impl From<Direction> for FlowDirection {
     fn from(direction: Direction) -> Self {
         match direction {
             Direction::In => Self::In,
@@ -38,7 +38,7 @@ pub struct FundLine {
     /// 业务类型.
     pub business_type: String,
     /// Which way.
-    pub flow: Flow,
+    pub flow: FlowDirection,
     /// 收支金额, in fen.
     pub amount_fen: i64,
     /// 业务凭证号, mostly the merchant's own number.

@@ -15,7 +15,7 @@ use wechatpay::bill::{Direction, Fee, FundRow, TradeKind, TradeRow};
 use crate::reconcile::{
     fingerprint::Prints,
     fund_line::FundLine,
-    matcher::{Kept, More},
+    matcher::{Bounded, Overflow},
     table::{Slot, Table},
 };
 
@@ -46,7 +46,7 @@ pub enum FundDay {
 
 /// How a row of the trade bill was moved. Amounts are in 1/100000 yuan, below zero where money went from the merchant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Funding {
+pub enum FundMatch {
     /// As it should be, to less than a fen; or nothing moved and nothing should.
     AsExpected,
     /// Nothing moved yet.
@@ -66,7 +66,7 @@ pub enum Funding {
 /// Movements that belong to no payment and no refund.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Moved {
+pub struct OtherMovements {
     /// How many went to the merchant.
     pub count_in: u64,
     /// What they come to, in fen.
@@ -77,7 +77,7 @@ pub struct Moved {
     pub out_fen: i64,
 }
 
-impl Moved {
+impl OtherMovements {
     fn add(&mut self, flow: Direction, fen: i64) {
         let (count, sum) = match flow {
             Direction::In => (&mut self.count_in, &mut self.in_fen),
@@ -149,20 +149,20 @@ impl Expected {
 pub struct FundBooks {
     prints: Box<Prints>,
     table: Table<Expected>,
-    without_trade: Kept<FundLine>,
-    of_trades: Moved,
-    others: Moved,
+    without_trade: Bounded<FundLine>,
+    of_trades: OtherMovements,
+    others: OtherMovements,
 }
 
 /// What came of laying movements against trades.
 #[derive(Debug)]
-pub struct Funded {
+pub struct FundMatches {
     /// What [`FundBooks::funding`] is asked of on a second pass over the trade bill.
     pub books: FundBooks,
     /// Movements of the run's own day whose payment or refund no row names.
     pub without_trade: Vec<FundLine>,
     /// Those of them beyond what was kept.
-    pub without_trade_more: More,
+    pub without_trade_more: Overflow,
     /// Rows of the due day that nothing has moved for.
     pub missing_due: u64,
     /// Rows of the run's own day that nothing has moved for; they are settled later.
@@ -173,9 +173,9 @@ pub struct Funded {
     /// Rows of the run's own day that something else moved for so far; the rest may move later.
     pub off: u64,
     /// All that moved for payments and refunds on the run's own day.
-    pub of_trades: Moved,
+    pub of_trades: OtherMovements,
     /// All else that moved on the run's own day.
-    pub others: Moved,
+    pub others: OtherMovements,
 }
 
 impl FundBooks {
@@ -185,9 +185,9 @@ impl FundBooks {
         Self {
             prints: Box::new(Prints::new(key)),
             table: Table::with_capacity(rows),
-            without_trade: Kept::with_room(room),
-            of_trades: Moved::default(),
-            others: Moved::default(),
+            without_trade: Bounded::with_room(room),
+            of_trades: OtherMovements::default(),
+            others: OtherMovements::default(),
         }
     }
 
@@ -254,7 +254,7 @@ impl FundBooks {
     }
 
     /// Ends the pass over the movements.
-    pub fn finish(mut self) -> Funded {
+    pub fn finish(mut self) -> FundMatches {
         let (mut missing_due, mut missing) = (0_u64, 0_u64);
         let (mut off_due, mut off) = (0_u64, 0_u64);
         for expected in self.table.iter() {
@@ -270,7 +270,7 @@ impl FundBooks {
                 *of_same = of_same.saturating_add(1);
             }
         }
-        Funded {
+        FundMatches {
             without_trade: std::mem::take(&mut self.without_trade.kept),
             without_trade_more: self.without_trade.more,
             missing_due,
@@ -284,9 +284,9 @@ impl FundBooks {
     }
 
     /// How a row of the trade bill was moved. A row that never was expected is as expected.
-    pub fn funding(&self, row: &TradeRow<'_>) -> Funding {
+    pub fn funding(&self, row: &TradeRow<'_>) -> FundMatch {
         let Some(slot) = self.id_of(row).and_then(|id| self.table.get(id)) else {
-            return Funding::AsExpected;
+            return FundMatch::AsExpected;
         };
         let expected = expected(row);
         if slot.has(MOVED) {
@@ -296,14 +296,14 @@ impl FundBooks {
                 && row.refund_state() != "SUCCESS"
                 && moved.abs() < FEN;
             if slot.is_met() || came_back {
-                Funding::AsExpected
+                FundMatch::AsExpected
             } else {
-                Funding::Off { expected, moved }
+                FundMatch::Off { expected, moved }
             }
         } else if slot.has(OPTIONAL) {
-            Funding::AsExpected
+            FundMatch::AsExpected
         } else {
-            Funding::Missing { expected }
+            FundMatch::Missing { expected }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
 use super::{
     bill_line::{BillLine, FAILED, LineKind},
     books::{BookedRefund, DayBooks},
-    difference::{About, Kind, Side},
+    difference::{DifferenceKind, DifferenceSubject, SideView},
     matcher::CURRENCY,
     run::BillDate,
     totals::Gap,
@@ -24,7 +24,7 @@ use super::{
 
 /// What a consistent read found under the numbers of a row.
 #[derive(Clone, Debug, Default)]
-pub struct Read {
+pub struct FoundRecord {
     /// The order of this number.
     pub order: Option<Order>,
     /// The payment of this number that waits under the order for a person, or did.
@@ -35,11 +35,11 @@ pub struct Read {
 
 /// What a candidate is.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Judgement {
+pub enum Classification {
     /// Both sides agree after all.
     Agrees,
     /// They differ; this is what our books say.
-    Differs(Kind, Option<Side>),
+    Differs(DifferenceKind, Option<SideView>),
 }
 
 /// So close to midnight a trade may stand on another day of the other side, in seconds. Both count by WeChat Pay's clock, but
@@ -48,7 +48,7 @@ pub const NEAR_MIDNIGHT_S: i64 = 600;
 
 /// Which end of its day a trade is near.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Near {
+pub enum NearMidnight {
     /// It may stand in the bill of the day before.
     Beginning,
     /// It may stand in the bill of the day after.
@@ -58,18 +58,18 @@ pub enum Near {
 }
 
 /// Which end of `date` a moment of it is near.
-pub fn near(date: BillDate, at: UnixSeconds) -> Near {
+pub fn near(date: BillDate, at: UnixSeconds) -> NearMidnight {
     if at.0.saturating_sub(date.starts_at().0) < NEAR_MIDNIGHT_S {
-        Near::Beginning
+        NearMidnight::Beginning
     } else if date.ends_at().0.saturating_sub(at.0) <= NEAR_MIDNIGHT_S {
-        Near::End
+        NearMidnight::End
     } else {
-        Near::Neither
+        NearMidnight::Neither
     }
 }
 
 /// Judges a row that the pass over the bill did not find in the books.
-pub fn judge_row(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
+pub fn judge_row(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classification {
     match row.kind {
         LineKind::Payment => payment(row, mchid, read),
         LineKind::Revoked => revoked(row, read),
@@ -78,15 +78,21 @@ pub fn judge_row(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
 }
 
 /// Judges a payment that is booked on the day and that no row names; `None` when it is booked no longer as the index had it.
-pub fn judge_absent_payment(order: Option<&Order>, transaction_id: &str) -> Option<(Kind, Side)> {
+pub fn judge_absent_payment(
+    order: Option<&Order>,
+    transaction_id: &str,
+) -> Option<(DifferenceKind, SideView)> {
     let order = order?;
     let payment = booked(order, transaction_id)?;
-    Some((Kind::PaidHereAbsentThere, side_of(order, Some(payment))))
+    Some((
+        DifferenceKind::PaidHereAbsentThere,
+        side_of(order, Some(payment)),
+    ))
 }
 
 /// Judges money that is kept for a person and that no row names; `None` when it is not kept any more, or turned out to be its
 /// order's own payment.
-pub fn judge_absent_parked(parked: Option<&ParkedPayment>) -> Option<(Kind, Side)> {
+pub fn judge_absent_parked(parked: Option<&ParkedPayment>) -> Option<(DifferenceKind, SideView)> {
     let parked = parked?;
     let note = match parked.state {
         ParkedState::Booked => return None,
@@ -95,15 +101,18 @@ pub fn judge_absent_parked(parked: Option<&ParkedPayment>) -> Option<(Kind, Side
         ),
         ParkedState::Refunded | ParkedState::WithMerchant | ParkedState::Released => None,
     };
-    let here = Side {
+    let here = SideView {
         note: note.map(str::to_owned),
         ..side_of_parked(parked)
     };
-    Some((Kind::PaidHereAbsentThere, here))
+    Some((DifferenceKind::PaidHereAbsentThere, here))
 }
 
 /// Judges a refund that WeChat Pay accepted on the day and that no row names; `None` when it is not one of the day after all.
-pub fn judge_absent_refund(refund: Option<&Refund>, date: BillDate) -> Option<(Kind, Side)> {
+pub fn judge_absent_refund(
+    refund: Option<&Refund>,
+    date: BillDate,
+) -> Option<(DifferenceKind, SideView)> {
     let refund = refund?;
     let state = BookedRefund::from(&refund.state);
     if matches!(state, BookedRefund::Reserved | BookedRefund::Refused) {
@@ -115,92 +124,99 @@ pub fn judge_absent_refund(refund: Option<&Refund>, date: BillDate) -> Option<(K
     {
         return None; // the index had it here before WeChat Pay's time was known
     }
-    Some((Kind::RefundHereAbsentThere, side_of_refund(refund)))
+    Some((
+        DifferenceKind::RefundHereAbsentThere,
+        side_of_refund(refund),
+    ))
 }
 
-fn payment(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
-    let foreign = |here: Option<Side>| Judgement::Differs(Kind::IdentityDiffers, here);
-    let ours = |order: Option<&Order>| Side {
+fn payment(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classification {
+    let foreign =
+        |here: Option<SideView>| Classification::Differs(DifferenceKind::IdentityDiffers, here);
+    let ours = |order: Option<&Order>| SideView {
         currency: Some(CURRENCY.to_owned()),
         appid: order.map(|order| order.appid.clone()),
         mchid: Some(mchid.to_owned()),
-        ..order.map_or_else(Side::default, |order| side_of(order, order.state.payment()))
+        ..order.map_or_else(SideView::default, |order| {
+            side_of(order, order.state.payment())
+        })
     };
     if row.mchid != mchid || row.currency != CURRENCY {
         return foreign(Some(ours(read.order.as_ref())));
     }
     let Some(order) = &read.order else {
         return match given_back(read.parked.as_ref()) {
-            true => Judgement::Agrees,
+            true => Classification::Agrees,
             false => {
                 let here = read.parked.as_ref().map(side_of_parked);
-                Judgement::Differs(Kind::UnknownOrderThere, here)
+                Classification::Differs(DifferenceKind::UnknownOrderThere, here)
             }
         };
     };
     let here = Some(side_of(order, order.state.payment()));
     let wrong = if row.appid != order.appid {
-        Some(Kind::IdentityDiffers)
+        Some(DifferenceKind::IdentityDiffers)
     } else if row.total_fen != order.amount.get() {
-        Some(Kind::AmountDiffers)
+        Some(DifferenceKind::AmountDiffers)
     } else {
         None
     };
-    let noted = |kind: Kind| {
-        let here = if kind == Kind::IdentityDiffers {
+    let noted = |kind: DifferenceKind| {
+        let here = if kind == DifferenceKind::IdentityDiffers {
             ours(Some(order))
         } else {
             side_of(order, order.state.payment())
         };
-        Judgement::Differs(kind, Some(here))
+        Classification::Differs(kind, Some(here))
     };
     match order.state.payment() {
         Some(payment) if payment.transaction_id.as_str() == row.transaction_id => match wrong {
             Some(kind) => noted(kind),
-            None => Judgement::Agrees,
+            None => Classification::Agrees,
         },
-        Some(_) if given_back(read.parked.as_ref()) => Judgement::Agrees,
-        Some(_) => Judgement::Differs(Kind::DuplicatePayment, here),
+        Some(_) if given_back(read.parked.as_ref()) => Classification::Agrees,
+        Some(_) => Classification::Differs(DifferenceKind::DuplicatePayment, here),
         None => match wrong {
             Some(kind) => noted(kind),
-            None => Judgement::Differs(Kind::PaidThereUnpaidHere, here),
+            None => Classification::Differs(DifferenceKind::PaidThereUnpaidHere, here),
         },
     }
 }
 
 /// A reversal concerns us where the payment is booked or kept for a person, and where nobody here made the order.
-fn revoked(row: &BillLine, read: &Read) -> Judgement {
+fn revoked(row: &BillLine, read: &FoundRecord) -> Classification {
     let parked = read.parked.as_ref();
     let kept = parked.filter(|parked| !given_back(Some(parked)));
     let kept = kept.map(side_of_parked);
     let Some(order) = &read.order else {
-        return Judgement::Differs(Kind::StatusDiffers, kept);
+        return Classification::Differs(DifferenceKind::StatusDiffers, kept);
     };
     match (booked(order, &row.transaction_id), kept) {
-        (Some(payment), _) => {
-            Judgement::Differs(Kind::StatusDiffers, Some(side_of(order, Some(payment))))
-        }
-        (None, Some(kept)) => Judgement::Differs(Kind::StatusDiffers, Some(kept)),
-        (None, None) => Judgement::Agrees,
+        (Some(payment), _) => Classification::Differs(
+            DifferenceKind::StatusDiffers,
+            Some(side_of(order, Some(payment))),
+        ),
+        (None, Some(kept)) => Classification::Differs(DifferenceKind::StatusDiffers, Some(kept)),
+        (None, None) => Classification::Agrees,
     }
 }
 
-fn refund(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
+fn refund(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classification {
     let here = read.refund.as_ref().map(side_of_refund);
     if row.mchid != mchid || row.currency != CURRENCY {
-        let ours = Side {
+        let ours = SideView {
             currency: Some(CURRENCY.to_owned()),
             appid: read.order.as_ref().map(|order| order.appid.clone()),
             mchid: Some(mchid.to_owned()),
             ..here.unwrap_or_default()
         };
-        return Judgement::Differs(Kind::IdentityDiffers, Some(ours));
+        return Classification::Differs(DifferenceKind::IdentityDiffers, Some(ours));
     }
     let Some(refund) = &read.refund else {
         return if row.refund_state == FAILED {
-            Judgement::Agrees // no money moved
+            Classification::Agrees // no money moved
         } else {
-            Judgement::Differs(Kind::RefundThereUnknownHere, None)
+            Classification::Differs(DifferenceKind::RefundThereUnknownHere, None)
         };
     };
     let other_id = refund
@@ -208,15 +224,15 @@ fn refund(row: &BillLine, mchid: &str, read: &Read) -> Judgement {
         .as_ref()
         .is_some_and(|refund_id| refund_id.as_str() != row.refund_id);
     if refund.transaction_id.as_str() != row.transaction_id || other_id {
-        return Judgement::Differs(Kind::RefundThereUnknownHere, here);
+        return Classification::Differs(DifferenceKind::RefundThereUnknownHere, here);
     }
     if refund.amount.get() != row.requested_refund_fen {
-        return Judgement::Differs(Kind::RefundAmountDiffers, here);
+        return Classification::Differs(DifferenceKind::RefundAmountDiffers, here);
     }
     if BookedRefund::from(&refund.state).can_follow(&row.refund_state) {
-        Judgement::Agrees
+        Classification::Agrees
     } else {
-        Judgement::Differs(Kind::RefundStateDiffers, here)
+        Classification::Differs(DifferenceKind::RefundStateDiffers, here)
     }
 }
 
@@ -240,52 +256,52 @@ fn given_back(parked: Option<&ParkedPayment>) -> bool {
 }
 
 /// What our books say of an order.
-fn side_of(order: &Order, payment: Option<&Payment>) -> Side {
-    Side {
+fn side_of(order: &Order, payment: Option<&Payment>) -> SideView {
+    SideView {
         amount_fen: Some(order.amount.get()),
         state: Some(order.state.name().to_owned()),
         at: payment.map(|payment| payment.paid_at),
-        ..Side::default()
+        ..SideView::default()
     }
 }
 
-fn side_of_parked(parked: &ParkedPayment) -> Side {
-    Side {
+fn side_of_parked(parked: &ParkedPayment) -> SideView {
+    SideView {
         amount_fen: Some(parked.amount.get()),
         state: Some(parked.state.name().to_owned()),
         at: Some(parked.paid_at),
-        ..Side::default()
+        ..SideView::default()
     }
 }
 
-fn side_of_refund(refund: &Refund) -> Side {
-    Side {
+fn side_of_refund(refund: &Refund) -> SideView {
+    SideView {
         amount_fen: Some(refund.amount.get()),
         state: Some(refund.state.name().to_owned()),
         at: refund.accepted_at,
-        ..Side::default()
+        ..SideView::default()
     }
 }
 
 /// What the bill says in a row.
-pub fn side_of_row(row: &BillLine) -> Side {
+pub fn side_of_row(row: &BillLine) -> SideView {
     let (amount_fen, state) = match row.kind {
         LineKind::Payment => (row.total_fen, "SUCCESS"),
         LineKind::Revoked => (row.total_fen, "REVOKED"),
         LineKind::Refund => (row.requested_refund_fen, row.refund_state.as_str()),
     };
-    Side {
+    SideView {
         amount_fen: Some(amount_fen),
         state: Some(state.to_owned()),
         at: beijing_time(&row.at),
-        ..Side::default()
+        ..SideView::default()
     }
 }
 
 /// The same with whose it is, for where that differs.
-pub fn identity_of_row(row: &BillLine) -> Side {
+pub fn identity_of_row(row: &BillLine) -> SideView {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Side {
+    SideView {
         currency: some(&row.currency),
         appid: some(&row.appid),
         mchid: some(&row.mchid),
@@ -294,22 +310,22 @@ pub fn identity_of_row(row: &BillLine) -> Side {
 }
 
 /// Both sides of a fee that is not its rate's: the bill's, and the one that its own rate gives. What cannot be read has none.
-pub fn sides_of_fee(row: &BillLine) -> (Side, Side) {
+pub fn sides_of_fee(row: &BillLine) -> (SideView, SideView) {
     let rate = (!row.rate.is_empty()).then(|| row.rate.clone());
     let base_fen = match row.kind {
         LineKind::Payment | LineKind::Revoked => row.settlement_fen,
         LineKind::Refund => row.refund_fen.saturating_neg(),
     };
     let expected = Fee::at_rate(base_fen, &row.rate);
-    let there = Side {
+    let there = SideView {
         fee_e5: Some(row.fee),
         rate: rate.clone(),
         ..side_of_row(row)
     };
-    let here = Side {
+    let here = SideView {
         fee_e5: expected.map(Fee::units),
         rate,
-        ..Side::default()
+        ..SideView::default()
     };
     (there, here)
 }
@@ -317,7 +333,7 @@ pub fn sides_of_fee(row: &BillLine) -> (Side, Side) {
 /// What the sums of our books have of a row's number, in fen: its line, or the money that is kept
 /// for a person. Of a line that `read` did not find, since the bill has its number under another
 /// order, it is taken to be of the row's amount, as one number is of one payment.
-pub fn counted_fen(row: &BillLine, read: &Read, books: &DayBooks) -> Option<i64> {
+pub fn counted_fen(row: &BillLine, read: &FoundRecord, books: &DayBooks) -> Option<i64> {
     match row.kind {
         // Another row says that it succeeded: that one is held against the line.
         LineKind::Revoked if !books.is_unseen_payment(&row.transaction_id) => None,
@@ -357,15 +373,15 @@ pub fn gap_of_row(row: &BillLine, counted_fen: Option<i64>) -> Gap {
 }
 
 /// What a row is about.
-pub fn about_row(row: &BillLine) -> About {
+pub fn about_row(row: &BillLine) -> DifferenceSubject {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    About {
+    DifferenceSubject {
         order_no: some(&row.order_no),
         transaction_id: some(&row.transaction_id),
         out_refund_no: some(&row.out_refund_no),
         refund_id: some(&row.refund_id),
         line: Some(row.line),
-        ..About::default()
+        ..DifferenceSubject::default()
     }
 }
 
@@ -420,10 +436,10 @@ mod tests {
         }
     }
 
-    fn known(state: OrderState) -> Read {
-        Read {
+    fn known(state: OrderState) -> FoundRecord {
+        FoundRecord {
             order: Some(order(state)),
-            ..Read::default()
+            ..FoundRecord::default()
         }
     }
 
@@ -437,10 +453,10 @@ mod tests {
         }
     }
 
-    fn kind(row: &BillLine, read: &Read) -> &'static str {
+    fn kind(row: &BillLine, read: &FoundRecord) -> &'static str {
         match judge_row(row, MCHID, read) {
-            Judgement::Agrees => "agrees",
-            Judgement::Differs(kind, _) => kind.name(),
+            Classification::Agrees => "agrees",
+            Classification::Differs(kind, _) => kind.name(),
         }
     }
 
@@ -467,7 +483,12 @@ mod tests {
                 known(OrderState::Closed),
                 "paid_there_unpaid_here",
             ),
-            ("nobody's", row(), Read::default(), "unknown_order_there"),
+            (
+                "nobody's",
+                row(),
+                FoundRecord::default(),
+                "unknown_order_there",
+            ),
             ("paid by another", row(), known(other), "duplicate_payment"),
             (
                 "another amount",
@@ -496,7 +517,7 @@ mod tests {
             (
                 "another merchant's",
                 changed(|row| row.mchid = "1900000002".into()),
-                Read::default(),
+                FoundRecord::default(),
                 "identity_differs",
             ),
             (
@@ -508,7 +529,7 @@ mod tests {
             (
                 "another currency, of nobody's",
                 changed(|row| row.currency = "HKD".into()),
-                Read::default(),
+                FoundRecord::default(),
                 "identity_differs",
             ),
             (
@@ -535,7 +556,7 @@ mod tests {
             (
                 "reversed, of nobody's",
                 changed(|row| row.kind = LineKind::Revoked),
-                Read::default(),
+                FoundRecord::default(),
                 "status_differs",
             ),
             (
@@ -576,10 +597,11 @@ mod tests {
         };
         for (row, read, appid) in [
             (&foreign, &paid, Some("wxa")),
-            (&foreign, &Read::default(), None),
+            (&foreign, &FoundRecord::default(), None),
             (&of_refund, &paid, Some("wxa")),
         ] {
-            let Judgement::Differs(Kind::IdentityDiffers, Some(here)) = judge_row(row, MCHID, read)
+            let Classification::Differs(DifferenceKind::IdentityDiffers, Some(here)) =
+                judge_row(row, MCHID, read)
             else {
                 panic!("it is another's");
             };
@@ -631,7 +653,7 @@ mod tests {
         let state = |state| judge_absent_parked(Some(&parked(state)));
         for waits in [ParkedState::Parked, ParkedState::Refunding] {
             let (kind, here) = state(waits).unwrap();
-            assert_eq!(kind, Kind::PaidHereAbsentThere);
+            assert_eq!(kind, DifferenceKind::PaidHereAbsentThere);
             assert_eq!(here.amount_fen, Some(100));
             assert!(here.note.unwrap().contains("give it back only once"));
         }
@@ -658,17 +680,17 @@ mod tests {
             (ParkedState::Released, "status_differs"),
             (ParkedState::Refunded, "agrees"),
         ] {
-            let read = Read {
+            let read = FoundRecord {
                 parked: Some(parked(state)),
                 ..known(OrderState::Paid(payment_of("420009")))
             };
             assert_eq!(kind(&reversed, &read), expected, "{state:?}");
         }
-        let of_nobody = Read {
+        let of_nobody = FoundRecord {
             parked: Some(parked(ParkedState::Parked)),
-            ..Read::default()
+            ..FoundRecord::default()
         };
-        let Judgement::Differs(Kind::StatusDiffers, Some(here)) =
+        let Classification::Differs(DifferenceKind::StatusDiffers, Some(here)) =
             judge_row(&reversed, MCHID, &of_nobody)
         else {
             panic!("it was reversed");
@@ -704,28 +726,31 @@ mod tests {
             ..row()
         };
         let payment = |transaction_id, fen| of(LineKind::Payment, transaction_id, fen);
-        let counted = |row: &BillLine, read: &Read| counted_fen(row, read, &books);
+        let counted = |row: &BillLine, read: &FoundRecord| counted_fen(row, read, &books);
         assert_eq!(counted(&payment("420001", 99), &paid("420001")), Some(100));
         // Under another order's number: not that order's amount.
         assert_eq!(counted(&payment("420002", 70), &paid("420001")), Some(70));
-        assert_eq!(counted(&payment("420002", 70), &Read::default()), Some(70));
+        assert_eq!(
+            counted(&payment("420002", 70), &FoundRecord::default()),
+            Some(70)
+        );
         assert_eq!(counted(&payment("420003", 31), &paid("420001")), Some(30));
         assert_eq!(counted(&payment("420009", 5), &paid("420001")), None);
         let reversed = of(LineKind::Revoked, "420001", 100);
         assert_eq!(counted(&reversed, &paid("420001")), Some(100));
         let refund = refund_row("SUCCESS");
-        assert_eq!(counted(&refund, &Read::default()), None);
+        assert_eq!(counted(&refund, &FoundRecord::default()), None);
     }
 
     #[test]
     fn money_that_is_back_is_no_difference_any_more_and_money_on_its_way_still_is() {
-        let second = |state| Read {
+        let second = |state| FoundRecord {
             parked: Some(parked(state)),
             ..known(OrderState::Paid(payment_of("420009")))
         };
-        let nobodys = |state| Read {
+        let nobodys = |state| FoundRecord {
             parked: Some(parked(state)),
-            ..Read::default()
+            ..FoundRecord::default()
         };
         for (state, of_an_order, of_nobodys) in [
             (
@@ -754,7 +779,7 @@ mod tests {
 
     #[test]
     fn a_refund_of_the_bill_is_held_against_ours() {
-        let read = |state: RefundState| Read {
+        let read = |state: RefundState| FoundRecord {
             refund: Some(refund_in(state)),
             ..known(OrderState::Paid(payment_of("420001")))
         };
@@ -806,7 +831,7 @@ mod tests {
     #[test]
     fn a_refund_of_another_merchant_or_currency_is_not_ours_by_either_alone() {
         let done = RefundState::Succeeded(UnixSeconds(7));
-        let with = |refund: Option<Refund>| Read {
+        let with = |refund: Option<Refund>| FoundRecord {
             refund,
             ..known(OrderState::Paid(payment_of("420001")))
         };
@@ -849,7 +874,7 @@ mod tests {
     fn a_booked_payment_that_no_row_names_is_a_difference_while_it_is_booked() {
         let paid = order(OrderState::Paid(payment_of("420001")));
         let (kind, here) = judge_absent_payment(Some(&paid), "420001").unwrap();
-        assert_eq!(kind, Kind::PaidHereAbsentThere);
+        assert_eq!(kind, DifferenceKind::PaidHereAbsentThere);
         assert_eq!(here.amount_fen, Some(100));
         assert_eq!(judge_absent_payment(Some(&paid), "420009"), None);
         assert_eq!(judge_absent_payment(None, "420001"), None);
@@ -882,11 +907,11 @@ mod tests {
     fn only_the_minutes_about_midnight_may_stand_on_another_day() {
         let date = BillDate::parse("2026-08-01").unwrap();
         let at = |seconds: i64| near(date, UnixSeconds(date.starts_at().0 + seconds));
-        assert_eq!(at(0), Near::Beginning);
-        assert_eq!(at(599), Near::Beginning);
-        assert_eq!(at(600), Near::Neither);
-        assert_eq!(at(86_399), Near::End);
-        assert_eq!(at(85_800), Near::End);
-        assert_eq!(at(85_799), Near::Neither);
+        assert_eq!(at(0), NearMidnight::Beginning);
+        assert_eq!(at(599), NearMidnight::Beginning);
+        assert_eq!(at(600), NearMidnight::Neither);
+        assert_eq!(at(86_399), NearMidnight::End);
+        assert_eq!(at(85_800), NearMidnight::End);
+        assert_eq!(at(85_799), NearMidnight::Neither);
     }
 }

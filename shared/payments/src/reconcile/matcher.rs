@@ -6,7 +6,7 @@ use wechatpay::bill::{TradeKind, TradeRow};
 
 use crate::reconcile::{
     bill_line::{BillLine, FAILED},
-    books::{BATCH, DayBooks, Found, Probe},
+    books::{BATCH, BookMatch, DayBooks, Probe},
     fee::LastRate,
     short::same,
     totals::{Tally, Totals},
@@ -17,24 +17,24 @@ pub(crate) const CURRENCY: &str = "CNY";
 
 /// What is kept of rows, or of movements, and of how many more there is only the sum.
 #[derive(Debug)]
-pub struct Kept<T> {
+pub struct Bounded<T> {
     /// The first ones, as many as there was room for.
     pub kept: Vec<T>,
     /// The others.
-    pub more: More,
+    pub more: Overflow,
     room: usize,
 }
 
 /// How many there were beyond those that are kept.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct More {
+pub struct Overflow {
     /// How many.
     pub count: u64,
     /// What they come to, in fen.
     pub amount_fen: i64,
 }
 
-impl More {
+impl Overflow {
     /// One more.
     pub fn add(&mut self, amount_fen: i64) {
         self.count = self.count.saturating_add(1);
@@ -42,11 +42,11 @@ impl More {
     }
 }
 
-impl<T> Kept<T> {
+impl<T> Bounded<T> {
     pub(crate) fn with_room(room: usize) -> Self {
         Self {
             kept: Vec::new(),
-            more: More::default(),
+            more: Overflow::default(),
             room,
         }
     }
@@ -67,12 +67,12 @@ pub struct Matched {
     pub books: DayBooks,
     /// Rows that the books do not know, know otherwise, or that came twice; reversals too. To be confirmed by a consistent
     /// read: the index may lag behind.
-    pub candidates: Kept<BillLine>,
+    pub candidates: Bounded<BillLine>,
     /// Rows that say again what a row before them said. They are among the candidates as well.
-    pub repeated: Kept<BillLine>,
+    pub repeated: Bounded<BillLine>,
     /// Rows whose fee is not the rate that the row itself names. They may be among the candidates as well, and take none of
     /// their room.
-    pub off_rate: Kept<BillLine>,
+    pub off_rate: Bounded<BillLine>,
     /// What the rows come to, by 交易类型, without reversals and refunds that failed.
     pub totals: Totals,
     /// How many rows there were.
@@ -84,9 +84,9 @@ pub struct Matched {
 pub struct Matcher {
     books: DayBooks,
     mchid: String,
-    candidates: Kept<BillLine>,
-    repeated: Kept<BillLine>,
-    off_rate: Kept<BillLine>,
+    candidates: Bounded<BillLine>,
+    repeated: Bounded<BillLine>,
+    off_rate: Bounded<BillLine>,
     tally: Tally,
     last_rate: LastRate,
     rows: u64,
@@ -99,9 +99,9 @@ impl Matcher {
         Self {
             books,
             mchid: mchid.into(),
-            candidates: Kept::with_room(room),
-            repeated: Kept::with_room(room),
-            off_rate: Kept::with_room(room),
+            candidates: Bounded::with_room(room),
+            repeated: Bounded::with_room(room),
+            off_rate: Bounded::with_room(room),
             tally: Tally::default(),
             last_rate: LastRate::default(),
             rows: 0,
@@ -166,22 +166,22 @@ impl Matcher {
     #[inline]
     fn judge(&mut self, row: &TradeRow<'_>, probe: Option<&Probe>) {
         self.count(row);
-        let found = probe.map_or(Found::Unknown, |probe| self.books.look_up(probe));
+        let found = probe.map_or(BookMatch::Unknown, |probe| self.books.look_up(probe));
         let fits = match found {
-            Found::Unknown => {
+            BookMatch::Unknown => {
                 if row.kind == TradeKind::Payment {
                     self.books
                         .name_parked(row.transaction_id(), row.trade_type());
                 }
                 false
             }
-            Found::Different => false,
-            Found::Again => {
+            BookMatch::Different => false,
+            BookMatch::Again => {
                 self.repeated.push(amount_fen(row), || row.into());
                 false
             }
-            Found::Same(None) => true,
-            Found::Same(Some(state)) => state.can_follow(row.refund_state()),
+            BookMatch::Same(None) => true,
+            BookMatch::Same(Some(state)) => state.can_follow(row.refund_state()),
         };
         let agrees = fits && same(row.mchid(), &self.mchid) && row.currency() == CURRENCY;
         if !agrees {

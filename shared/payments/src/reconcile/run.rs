@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use wechatpay::{UnixSeconds, time};
 
 use super::{
-    difference::Kind,
+    difference::DifferenceKind,
     totals::{Gap, Gaps, Sums, Totals},
 };
 
@@ -258,7 +258,7 @@ pub struct FundSide {
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FundsDone {
     /// Differences of movements found in this part, by kind, those decided about among them.
-    pub differences: BTreeMap<Kind, u32>,
+    pub differences: BTreeMap<DifferenceKind, u32>,
     /// Trades of the run's day whose money has not moved yet, or not all of it: a later day's run
     /// judges them.
     pub carried: u64,
@@ -345,7 +345,7 @@ pub struct PartDone {
     /// What our books come to, by the same words.
     pub here: Totals,
     /// Differences found in this part, by kind, those decided about among them.
-    pub differences: BTreeMap<Kind, u32>,
+    pub differences: BTreeMap<DifferenceKind, u32>,
     /// Trades near midnight that wait for the next day's bill before anything is said of them.
     pub carried: u64,
     /// What the differences that this part found make of the sums, by product, as they stood when
@@ -472,7 +472,7 @@ impl Run {
     }
 
     /// How many differences were found, by kind, on both sides.
-    pub fn differences(&self) -> BTreeMap<Kind, u32> {
+    pub fn differences(&self) -> BTreeMap<DifferenceKind, u32> {
         let mut all = BTreeMap::new();
         let trades = self.parts_done.values().map(|part| &part.differences);
         let funds = self

@@ -21,12 +21,12 @@ const TOGETHER: usize = 4;
 /// One line of the cache.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
-struct Line<S>([S; TOGETHER]);
+struct CacheLine<S>([S; TOGETHER]);
 
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Table<S> {
-    lines: Vec<Line<S>>,
+    lines: Vec<CacheLine<S>>,
     taken: usize,
 }
 
@@ -35,7 +35,7 @@ impl<S: Slot> Table<S> {
     pub(crate) fn with_capacity(count: usize) -> Self {
         let slots = count.saturating_mul(2);
         Self {
-            lines: vec![Line::default(); slots.div_ceil(TOGETHER).saturating_add(4)],
+            lines: vec![CacheLine::default(); slots.div_ceil(TOGETHER).saturating_add(4)],
             taken: 0,
         }
     }
@@ -53,7 +53,7 @@ impl<S: Slot> Table<S> {
         let of = |home: &usize| {
             self.lines
                 .get(*home)
-                .map_or(0, |Line([slot, ..])| slot.id())
+                .map_or(0, |CacheLine([slot, ..])| slot.id())
         };
         // What nobody needs would not be loaded.
         black_box(homes.iter().fold(0, |all, home| all ^ of(home)));
@@ -93,7 +93,7 @@ impl<S: Slot> Table<S> {
 
     /// All that is in it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &S> {
-        let slots = self.lines.iter().flat_map(|Line(slots)| slots);
+        let slots = self.lines.iter().flat_map(|CacheLine(slots)| slots);
         slots.filter(|slot| !slot.is_free())
     }
 
@@ -126,9 +126,9 @@ impl<S: Slot> Table<S> {
     }
 
     fn grow(&mut self) {
-        let more = vec![Line::default(); self.lines.len().saturating_mul(2)];
+        let more = vec![CacheLine::default(); self.lines.len().saturating_mul(2)];
         let old = std::mem::replace(&mut self.lines, more);
-        for slot in old.iter().flat_map(|Line(slots)| slots) {
+        for slot in old.iter().flat_map(|CacheLine(slots)| slots) {
             if slot.is_free() {
                 continue;
             }
@@ -150,7 +150,7 @@ fn home(id: u64, lines: usize) -> usize {
 
 /// Where in a line `id` is, or else the first free slot, or else [`TOGETHER`]. Lines fill from the front and never empty.
 #[inline]
-fn place_in<S: Slot>(Line(slots): &Line<S>, id: u64) -> usize {
+fn place_in<S: Slot>(CacheLine(slots): &CacheLine<S>, id: u64) -> usize {
     let mut place = TOGETHER;
     for (at, slot) in slots.iter().enumerate().rev() {
         // `|` looks at both, so that there is no branch.
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_sixteen_bytes_and_four_are_a_line_of_the_cache() {
-        assert_eq!(size_of::<Line<Pair>>(), 64);
-        assert_eq!(align_of::<Line<Pair>>(), 64);
+        assert_eq!(size_of::<CacheLine<Pair>>(), 64);
+        assert_eq!(align_of::<CacheLine<Pair>>(), 64);
     }
 }

@@ -2,7 +2,7 @@
 
 use payments::reconcile::{
     bill_line::{BillLine, LineKind},
-    fund_line::{Flow, FundLine},
+    fund_line::{FlowDirection, FundLine},
 };
 use wechatpay::bill::{Fee, yuan_of_fen};
 
@@ -71,8 +71,8 @@ pub(crate) fn fund_bill(rows: &[FundLine]) -> String {
             ..
         } = row;
         let flow = match row.flow {
-            Flow::In => "收入",
-            Flow::Out => "支出",
+            FlowDirection::In => "收入",
+            FlowDirection::Out => "支出",
         };
         let amount = yuan_of_fen(row.amount_fen);
         text.push_str(&format!(
@@ -84,10 +84,10 @@ pub(crate) fn fund_bill(rows: &[FundLine]) -> String {
     text.push_str(&format!(
         "资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额\n`{}.0,`{}.0,`{},`{}.0,`{}\n",
         rows.len(),
-        of(Flow::In).count(),
-        sum(Flow::In),
-        of(Flow::Out).count(),
-        sum(Flow::Out),
+        of(FlowDirection::In).count(),
+        sum(FlowDirection::In),
+        of(FlowDirection::Out).count(),
+        sum(FlowDirection::Out),
     ));
     text
 }

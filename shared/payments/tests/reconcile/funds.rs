@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use payments::reconcile::{
     bill_line::{BillLine, LineKind},
-    fund_line::{Flow, FundLine},
-    funds::{FundBooks, FundDay, Funded, Funding, Moved},
+    fund_line::{FlowDirection, FundLine},
+    funds::{FundBooks, FundDay, FundMatch, FundMatches, OtherMovements},
 };
 use proptest::prelude::*;
 use wechatpay::bill::{FundBillReader, TradeBillReader, TradeRow};
@@ -49,7 +49,7 @@ fn trade(kind: LineKind, number: usize, fen: i64) -> BillLine {
     }
 }
 
-fn flow(business_id: &str, business_type: &str, flow: Flow, amount_fen: i64) -> FundLine {
+fn flow(business_id: &str, business_type: &str, flow: FlowDirection, amount_fen: i64) -> FundLine {
     FundLine {
         line: 0,
         at: "2026-08-01 10:00:06".to_owned(),
@@ -68,12 +68,22 @@ fn flows(row: &BillLine) -> Vec<FundLine> {
     let fee_fen = (row.fee.abs() + 500) / 1000;
     let mut flows = match row.kind {
         LineKind::Payment => vec![
-            flow(&row.transaction_id, "交易", Flow::In, row.settlement_fen),
-            flow(&row.transaction_id, "扣除交易手续费", Flow::Out, fee_fen),
+            flow(
+                &row.transaction_id,
+                "交易",
+                FlowDirection::In,
+                row.settlement_fen,
+            ),
+            flow(
+                &row.transaction_id,
+                "扣除交易手续费",
+                FlowDirection::Out,
+                fee_fen,
+            ),
         ],
         LineKind::Refund => vec![
-            flow(&row.refund_id, "退款", Flow::Out, row.refund_fen),
-            flow(&row.refund_id, "退还交易手续费", Flow::In, fee_fen),
+            flow(&row.refund_id, "退款", FlowDirection::Out, row.refund_fen),
+            flow(&row.refund_id, "退还交易手续费", FlowDirection::In, fee_fen),
         ],
         LineKind::Revoked => Vec::new(),
     };
@@ -82,7 +92,7 @@ fn flows(row: &BillLine) -> Vec<FundLine> {
 }
 
 /// A run over the trades and movements of the due day and of the day itself, and what it says of each trade.
-fn run(trades: [&[BillLine]; 2], moved: [&[FundLine]; 2]) -> (Funded, [Vec<Funding>; 2]) {
+fn run(trades: [&[BillLine]; 2], moved: [&[FundLine]; 2]) -> (FundMatches, [Vec<FundMatch>; 2]) {
     let days = [FundDay::Due, FundDay::Same];
     let mut books = FundBooks::with_capacity(10, [3, 4], 1000);
     for (rows, day) in trades.iter().zip(days) {
@@ -118,7 +128,7 @@ fn a_day_whose_money_moved_has_no_difference() {
     ];
     let moved: Vec<FundLine> = rows.iter().flat_map(flows).collect();
     let (funded, [_, funding]) = run([&[], &rows], [&[], &moved]);
-    assert_eq!(funding, [Funding::AsExpected; 3]);
+    assert_eq!(funding, [FundMatch::AsExpected; 3]);
     assert_eq!(
         (
             funded.missing,
@@ -128,7 +138,7 @@ fn a_day_whose_money_moved_has_no_difference() {
         (0, 0, 0)
     );
     assert!(funded.without_trade.is_empty());
-    assert_eq!(funded.others, Moved::default());
+    assert_eq!(funded.others, OtherMovements::default());
     assert_eq!(funded.of_trades.in_fen, 1749 + 1 + 2);
     assert_eq!(funded.of_trades.out_fen, 10 + 300);
 }
@@ -138,11 +148,16 @@ fn a_fee_may_be_charged_in_whole_fen_however_rounded_but_a_fen_more_is_a_differe
     let row = trade(LineKind::Payment, 1, 1749); // 10.494 fen
     for (fee_fen, right) in [(9, false), (10, true), (11, true), (12, false)] {
         let moved = [
-            flow(&row.transaction_id, "交易", Flow::In, 1749),
-            flow(&row.transaction_id, "扣除交易手续费", Flow::Out, fee_fen),
+            flow(&row.transaction_id, "交易", FlowDirection::In, 1749),
+            flow(
+                &row.transaction_id,
+                "扣除交易手续费",
+                FlowDirection::Out,
+                fee_fen,
+            ),
         ];
         let (funded, [_, funding]) = run([&[], std::slice::from_ref(&row)], [&[], &moved]);
-        assert_eq!(funding == [Funding::AsExpected], right, "{fee_fen}");
+        assert_eq!(funding == [FundMatch::AsExpected], right, "{fee_fen}");
         assert_eq!(
             (funded.off + funded.off_due),
             u64::from(!right),
@@ -154,14 +169,14 @@ fn a_fee_may_be_charged_in_whole_fen_however_rounded_but_a_fen_more_is_a_differe
 #[test]
 fn a_trade_that_is_settled_the_day_after_is_carried_over_and_missing_only_then() {
     let row = [trade(LineKind::Payment, 1, 1000)];
-    let missing = Funding::Missing { expected: 994_000 };
+    let missing = FundMatch::Missing { expected: 994_000 };
     let (funded, [_, funding]) = run([&[], &row], [&[], &[]]);
     assert_eq!((funded.missing, funded.missing_due), (1, 0));
     assert_eq!(funding, [missing]);
 
     let (funded, [funding, _]) = run([&row, &[]], [&[], &flows(&row[0])]);
     assert_eq!((funded.missing, funded.missing_due), (0, 0));
-    assert_eq!(funding, [Funding::AsExpected]);
+    assert_eq!(funding, [FundMatch::AsExpected]);
 
     let (funded, [funding, _]) = run([&row, &[]], [&[], &[]]);
     assert_eq!((funded.missing, funded.missing_due), (0, 1));
@@ -175,8 +190,8 @@ fn a_refund_that_failed_may_move_nothing_or_go_and_come_back_whole() {
     let mut there_and_back = flows(&row);
     for business_type in ["退款关闭", "扣除交易手续费"] {
         let (way, fen) = match business_type {
-            "退款关闭" => (Flow::In, 300),
-            _ => (Flow::Out, 2),
+            "退款关闭" => (FlowDirection::In, 300),
+            _ => (FlowDirection::Out, 2),
         };
         there_and_back.push(flow(&row.refund_id, business_type, way, fen));
     }
@@ -186,33 +201,38 @@ fn a_refund_that_failed_may_move_nothing_or_go_and_come_back_whole() {
         (flows(&row), false),
     ] {
         let (_, [_, funding]) = run([&[], std::slice::from_ref(&row)], [&[], &moved]);
-        assert_eq!(funding == [Funding::AsExpected], right, "{moved:?}");
+        assert_eq!(funding == [FundMatch::AsExpected], right, "{moved:?}");
     }
     // It was on its way when the bill was made, and failed after that.
     row.refund_state = "PROCESSING".to_owned();
     let (_, [funding, _]) = run([std::slice::from_ref(&row), &[]], [&[], &there_and_back]);
-    assert_eq!(funding, [Funding::AsExpected]);
+    assert_eq!(funding, [FundMatch::AsExpected]);
     row.refund_state = "SUCCESS".to_owned();
     let (_, [funding, _]) = run([&[row], &[]], [&[], &there_and_back]);
-    assert!(matches!(funding[..], [Funding::Off { moved: 0, .. }]));
+    assert!(matches!(funding[..], [FundMatch::Off { moved: 0, .. }]));
 }
 
 #[test]
 fn money_without_a_trade_is_told_on_its_own_day_only_and_other_business_never() {
-    let stray = [flow("4200000000202608010099999999", "交易", Flow::In, 500)];
+    let stray = [flow(
+        "4200000000202608010099999999",
+        "交易",
+        FlowDirection::In,
+        500,
+    )];
     let (funded, _) = run([&[], &[]], [&[], &stray]);
     assert_eq!(funded.without_trade[0].business_id, stray[0].business_id);
     let (funded, _) = run([&[], &[]], [&stray, &[]]);
     assert!(funded.without_trade.is_empty());
 
     let other = [
-        flow("1", "提现", Flow::Out, 7),
-        flow("2", "分账", Flow::Out, 8),
-        flow("3", "充值", Flow::In, 9),
+        flow("1", "提现", FlowDirection::Out, 7),
+        flow("2", "分账", FlowDirection::Out, 8),
+        flow("3", "充值", FlowDirection::In, 9),
     ];
     let (funded, _) = run([&[], &[]], [&[], &other]);
     assert!(funded.without_trade.is_empty());
-    let others = Moved {
+    let others = OtherMovements {
         count_in: 1,
         in_fen: 9,
         count_out: 2,
@@ -229,10 +249,10 @@ fn a_payment_that_was_taken_back_may_move_as_it_likes() {
         ..row.clone()
     };
     let mut moved = flows(&row);
-    moved.push(flow(&row.transaction_id, "退款", Flow::Out, 1000));
+    moved.push(flow(&row.transaction_id, "退款", FlowDirection::Out, 1000));
     for moved in [Vec::new(), moved] {
         let (funded, [_, funding]) = run([&[], &[row.clone(), revoked.clone()]], [&[], &moved]);
-        assert_eq!(funding, [Funding::AsExpected; 2]);
+        assert_eq!(funding, [FundMatch::AsExpected; 2]);
         assert_eq!(((funded.off + funded.off_due), funded.missing), (0, 0));
     }
 }
@@ -274,7 +294,7 @@ proptest! {
 
         let mut sums: HashMap<&str, i64> = HashMap::new();
         for row in moved.iter().flatten() {
-            let sign = if row.flow == Flow::In { 1000 } else { -1000 };
+            let sign = if row.flow == FlowDirection::In { 1000 } else { -1000 };
             *sums.entry(&row.business_id).or_default() += sign * row.amount_fen;
         }
         let plainly = |row: &BillLine| {
@@ -283,18 +303,18 @@ proptest! {
                 LineKind::Refund | LineKind::Revoked => (&row.refund_id, -row.refund_fen * 1000 - row.fee),
             };
             match sums.get(id.as_str()) {
-                None => Funding::Missing { expected },
-                Some(moved) if (moved - expected).abs() < 1000 => Funding::AsExpected,
-                Some(moved) => Funding::Off { expected, moved: *moved },
+                None => FundMatch::Missing { expected },
+                Some(moved) if (moved - expected).abs() < 1000 => FundMatch::AsExpected,
+                Some(moved) => FundMatch::Off { expected, moved: *moved },
             }
         };
         let plain = [0, 1].map(|day: usize| rows[day].iter().map(plainly).collect::<Vec<_>>());
         let (funded, funding) = run([&rows[0], &rows[1]], [&moved[0], &moved[1]]);
         prop_assert_eq!(&funding, &plain);
-        let missing = |day: usize| plain[day].iter().filter(|funding| matches!(funding, Funding::Missing { .. })).count();
+        let missing = |day: usize| plain[day].iter().filter(|funding| matches!(funding, FundMatch::Missing { .. })).count();
         prop_assert_eq!(funded.missing_due, u64::try_from(missing(0)).unwrap());
         prop_assert_eq!(funded.missing, u64::try_from(missing(1)).unwrap());
-        let off = plain.iter().flatten().filter(|funding| matches!(funding, Funding::Off { .. })).count();
+        let off = plain.iter().flatten().filter(|funding| matches!(funding, FundMatch::Off { .. })).count();
         prop_assert_eq!(funded.off + funded.off_due, u64::try_from(off).unwrap());
         prop_assert!(funded.without_trade.is_empty());
     }

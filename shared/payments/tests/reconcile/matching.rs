@@ -7,8 +7,8 @@ use payments::{
     reconcile::{
         bill_line::{BillLine, LineKind},
         books::{BookLine, BookedRefund, DayBooks, Inserted, ParkedLine},
-        judge::{Read, counted_fen, gap_of_row},
-        matcher::{Matched, Matcher, More},
+        judge::{FoundRecord, counted_fen, gap_of_row},
+        matcher::{Matched, Matcher, Overflow},
         totals::{Sums, Totals},
     },
 };
@@ -400,7 +400,7 @@ fn rows_off_the_rate_take_no_room_of_candidates_and_what_has_no_room_is_counted(
     };
     let here: Vec<Booked> = there.iter().take(5).map(booked).collect();
     let matched = run_keeping(3, &here, &there, (10, [5, 6]));
-    let more = More {
+    let more = Overflow {
         count: 2,
         amount_fen: 2_000,
     };
@@ -465,7 +465,7 @@ fn a_reversed_payment_is_taken_off_only_where_its_own_row_is_not_in_the_bill() {
         (vec![reversed.clone()], Some(1_000)),
     ] {
         let matched = run(&here, &rows, 10, [5, 6]);
-        let read = Read::default();
+        let read = FoundRecord::default();
         assert_eq!(counted_fen(&reversed, &read, &matched.books), counted);
     }
 }
