@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use adapters::{
     clock::Clock,
-    notices::{Decision, Notices},
+    notices::{DecideOutcome, Notices},
     queues::ReconcileWork,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -518,7 +518,7 @@ async fn a_parked_notice_is_an_alarm_until_somebody_has_decided_however_long_tha
             bench.clock.now(),
         )
         .await;
-    assert_eq!(decided.unwrap(), Decision::Written);
+    assert_eq!(decided.unwrap(), DecideOutcome::Written);
     five_minutes(&mut watch).await;
     assert!(!watch.is_met("notices-parked"));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapters::reconciliation::Saved;
+use adapters::reconciliation::SaveOutcome;
 use base64::Engine;
 use http::{Request, Response};
 use payments::reconcile::{
@@ -460,6 +460,6 @@ async fn a_repair_after_the_sums_were_counted_is_told_beside_what_is_open() {
     let lost = bench.difference(DifferenceKind::PaidThereUnpaidHere, "tea-04188");
     let repaired = lost.repaired("8f3a1c5e", "WeChat Pay confirms it", bench.clock.now());
     let saved = bench.reconciliation.save_difference(&repaired).await;
-    assert_eq!(saved.expect("a table"), Saved::Yes);
+    assert_eq!(saved.expect("a table"), SaveOutcome::Yes);
     assert!(says_so().await);
 }

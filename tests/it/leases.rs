@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use adapters::{
-    order_table::Written,
+    order_table::WriteOutcome,
     testing::{Fault, Match, Service},
 };
 use serde_json::json;
@@ -31,7 +31,9 @@ async fn a_lease_that_was_taken_and_ended_since_it_was_seen_cannot_be_taken() {
         .take_attempt(&seen, "late", bench.clock.now())
         .await
         .unwrap();
-    assert!(matches!(late, Written::No(found) if found.live_prepay(bench.clock.now()).is_some()));
+    assert!(
+        matches!(late, WriteOutcome::No(found) if found.live_prepay(bench.clock.now()).is_some())
+    );
     let shown = bench.get_order("ORDER-1").await;
     assert!(
         bench
@@ -61,14 +63,14 @@ async fn one_of_two_who_saw_the_same_free_lease_gets_it() {
         .take_attempt(&seen, "first", now)
         .await
         .unwrap();
-    assert!(matches!(first, Written::Yes(_)));
+    assert!(matches!(first, WriteOutcome::Yes(_)));
     assert!(matches!(
         bench
             .orders
             .take_attempt(&seen, "second", now)
             .await
             .unwrap(),
-        Written::No(_)
+        WriteOutcome::No(_)
     ));
     let repeated = bench
         .orders
@@ -76,7 +78,7 @@ async fn one_of_two_who_saw_the_same_free_lease_gets_it() {
         .await
         .unwrap();
     assert!(
-        matches!(repeated, Written::Yes(_)),
+        matches!(repeated, WriteOutcome::Yes(_)),
         "the SDK's own repeat after a lost answer is ours"
     );
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use adapters::{
-    guards::{Guards, Lease, LeaseOf},
-    order_table::Applied,
+    guards::{Guards, Lease, LeaseKey},
+    order_table::ApplyOutcome,
     testing::{Fault as AwsFault, Match, Service},
 };
 use futures_util::future::join_all;
@@ -206,7 +206,7 @@ async fn an_orders_minute_is_one_refunds_which_may_renew_it() {
     let bench = paid().await;
     let (mchid, order_no) = (crate::support::MCHID, crate::support::number("ORDER-1"));
     let guards = Guards::new(bench.dynamo(), &bench.tables.guards);
-    let minute = LeaseOf::Refund {
+    let minute = LeaseKey::Refund {
         mchid,
         order_no: &order_no,
     };
@@ -561,7 +561,10 @@ async fn of_two_persons_who_say_how_a_payer_was_paid_at_once_the_second_is_not_b
         request_id: None,
     };
     let change = paying_the_payer(&order, &before, li, &because).unwrap();
-    assert_eq!(bench.orders.apply(&change).await.unwrap(), Applied::Stale);
+    assert_eq!(
+        bench.orders.apply(&change).await.unwrap(),
+        ApplyOutcome::Stale
+    );
     let (_, after) = books(&bench).await;
     assert_eq!(after.payer_paid.unwrap().decided.who, "Zhao");
 }

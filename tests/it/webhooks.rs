@@ -14,8 +14,8 @@ use adapters::{
     kms::Kms,
     queues::Queue,
     random::Random,
-    testing::{DynamoEngine, Fault, Match, Service, Wire},
-    undelivered::{NotDeliveredBecause, UndeliveredEvents},
+    testing::{DynamoEngine, Fault, FaultyTransport, Match, Service},
+    undelivered::{UndeliveredEvents, UndeliveredReason},
     webhook_http::{Reach, WebhookUrl},
 };
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
@@ -46,7 +46,7 @@ const PLENTY_MS: i64 = 30_000;
 pub(crate) struct Scene {
     desk: Desk,
     pub(crate) clock: Clock,
-    wire: Wire,
+    wire: FaultyTransport,
     keys: KeysTable,
     queue: Queue,
     queue_url: String,
@@ -72,7 +72,7 @@ impl Scene {
         let local = LocalAws::get().await;
         let hidden = Hidden::default();
         let split = local.split(engine.endpoint(), hidden.clone());
-        let wire = Wire::around(split, clock.clone());
+        let wire = FaultyTransport::around(split, clock.clone());
         let aws = Aws::with_http_client(
             &AwsSettings::local(&local.endpoint),
             &clock,
@@ -743,7 +743,7 @@ async fn wherever_the_delivery_of_a_kept_event_is_cut_off_it_is_taken_and_leaves
         for nth in 0.. {
             let order = format!("ORDER-{fault:?}-{nth}");
             let (event, now) = (event(&order, 1), scene.clock.now());
-            let because = NotDeliveredBecause::GivenUp;
+            let because = UndeliveredReason::GivenUp;
             let kept = scene.undelivered.keep(&event, because, now);
             kept.await.expect("kept");
             let taken = StatusCode::NO_CONTENT;

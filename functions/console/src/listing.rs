@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use adapters::reconciliation::{Counted, ReconciliationError, ReconciliationTable};
+use adapters::reconciliation::{DifferenceCount, ReconciliationError, ReconciliationTable};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use payments::reconcile::{
     day_runs::DayRuns,
@@ -268,7 +268,7 @@ pub(crate) async fn piece(
 pub(crate) async fn needing_of_each(
     table: &ReconciliationTable,
     runs: &[(BillDate, DayRuns)],
-) -> Result<Vec<(BillDate, Counted)>, ReconciliationError> {
+) -> Result<Vec<(BillDate, DifferenceCount)>, ReconciliationError> {
     let needing: Vec<DifferenceState> = STATES
         .into_iter()
         .filter(|state| state.needs_somebody())

@@ -1,8 +1,8 @@
 //! Request -> number reserved -> prepay value -> answer.
 
 use adapters::{
-    guards::{Lease, LeaseOf},
-    order_table::{Reserved, Written},
+    guards::{Lease, LeaseKey},
+    order_table::{ReserveOutcome, WriteOutcome},
     queues::PaymentRequest,
 };
 use flows::{
@@ -78,7 +78,7 @@ impl Request<'_> {
         };
         // One payer, one submission at a time: two taps on one button do not become two orders.
         let payer = payer.key(&caller.client_id);
-        let lease = LeaseOf::Payer(&payer);
+        let lease = LeaseKey::Payer(&payer);
         let now = self.desk.clock.now();
         // The order is part of the holder's name, so that a repeat of it is known for one, and not taken for another order.
         let of_order = format!("{}#", asked.order_no);
@@ -128,7 +128,7 @@ impl Request<'_> {
         );
         burnt?;
         match reserved.map_err(|error| Problem::unavailable(&error))? {
-            Reserved::New => {
+            ReserveOutcome::New => {
                 info!(
                     order_no = wanted.order_no.as_str(),
                     request_id = self.request_id,
@@ -137,7 +137,7 @@ impl Request<'_> {
                 );
                 self.carry_on(wanted, Some(body), StatusCode::CREATED).await
             }
-            Reserved::Taken(found) => self.taken(&wanted, *found, body, now).await,
+            ReserveOutcome::Taken(found) => self.taken(&wanted, *found, body, now).await,
         }
     }
 
@@ -214,11 +214,11 @@ impl Request<'_> {
                     .await;
                 match taken.map_err(|error| Problem::unavailable(&error))? {
                     // The stored body is the one to send: this request's own has another `time_expire`.
-                    Written::Yes(order) => self
+                    WriteOutcome::Yes(order) => self
                         .carry_on(*order, None, StatusCode::OK)
                         .await
                         .map(view::replayed),
-                    Written::No(found) => match reserve::judge(wanted, &found, now) {
+                    WriteOutcome::No(found) => match reserve::judge(wanted, &found, now) {
                         ExistingOrder::Show => Ok(self.show_again(&found)),
                         ExistingOrder::InProgress { retry_after_s } => {
                             Err(Problem::in_progress(retry_after_s))

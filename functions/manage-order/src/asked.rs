@@ -1,7 +1,7 @@
 //! Bodies of requests: what a person decides about a refund, which names the person and why, and which
 //! events are sent again.
 
-use adapters::undelivered::AfterEvent;
+use adapters::undelivered::EventCursor;
 use flows::refund::AbnormalTo;
 use payments::{
     refund_decision::DecidedBy,
@@ -30,7 +30,7 @@ pub(crate) struct AbnormalAsked {
 pub(crate) struct ResendAsked {
     pub(crate) from: UnixSeconds,
     pub(crate) to: UnixSeconds,
-    pub(crate) after: Option<AfterEvent>,
+    pub(crate) after: Option<EventCursor>,
 }
 
 #[derive(Deserialize)]
@@ -59,7 +59,7 @@ impl ResendAsked {
             return Err(bad("to", "must not be before `from`"));
         }
         let after = wire.after.map(|after| {
-            AfterEvent::parse(&after)
+            EventCursor::parse(&after)
                 .ok_or_else(|| bad("after", "must be what an earlier answer gave as `after`"))
         });
         Ok(Self {

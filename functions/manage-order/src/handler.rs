@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use adapters::{
-    guards::{Lease, LeaseOf},
+    guards::{Lease, LeaseKey},
     keys_table::WebhookState,
-    undelivered::AfterEvent,
+    undelivered::EventCursor,
 };
 use flows::{
     gate::Caller,
@@ -178,7 +178,7 @@ impl Request<'_> {
         if !unpaid || now.0.saturating_sub(order.created_at.0) < LOOK_FROM_AGE_S {
             return false;
         }
-        let lease = LeaseOf::Look {
+        let lease = LeaseKey::Look {
             mchid: &self.desk.mchid,
             order_no: &order.order_no,
         };
@@ -457,7 +457,7 @@ impl Request<'_> {
             return Err(Problem::webhook_disabled());
         }
         let client_id = caller.client_id.as_str();
-        let lease = LeaseOf::Resend {
+        let lease = LeaseKey::Resend {
             mchid: &self.desk.mchid,
             client_id,
         };
@@ -499,7 +499,7 @@ impl Request<'_> {
             trace_id = self.trace.id(),
             "undelivered events sent again"
         );
-        let next = page.next.as_ref().map(AfterEvent::as_str);
+        let next = page.next.as_ref().map(EventCursor::as_str);
         Ok(view::resent(count, next, RESEND_PAUSE_S))
     }
 

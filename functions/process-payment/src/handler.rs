@@ -4,7 +4,7 @@
 use std::{error::Error, time::Duration};
 
 use adapters::{
-    order_table::Written,
+    order_table::WriteOutcome,
     queues::{PaymentRequest, PaymentResult, Queue},
 };
 use flows::{
@@ -276,8 +276,8 @@ async fn issue(
         .take_attempt(&order, &desk.random.id(), desk.clock.now())
         .await
     {
-        Ok(Written::Yes(order)) => order,
-        Ok(Written::No(found)) => {
+        Ok(WriteOutcome::Yes(order)) => order,
+        Ok(WriteOutcome::No(found)) => {
             return if found.needs_prepay(desk.clock.now()) {
                 Verdict::Retry
             } else {

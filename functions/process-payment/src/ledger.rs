@@ -3,7 +3,7 @@
 
 use adapters::{
     notices::{FailedNotice, ParkedNotice, SettledNotice},
-    order_table::Kept,
+    order_table::ParkedStatus,
     queues::Queue,
 };
 use flows::{problem::Chain, sqs_event::Record, verdict::Verdict};
@@ -149,7 +149,7 @@ pub(crate) async fn parked(
         settled(desk, entry).await;
     }
     match kept {
-        Ok(Kept::Waiting) => {
+        Ok(ParkedStatus::Waiting) => {
             error!(
                 notice_id = entry.notice_id,
                 event_type = entry.event_type,
@@ -159,7 +159,7 @@ pub(crate) async fn parked(
             );
             Verdict::Done
         }
-        Ok(Kept::Decided) => Verdict::Done,
+        Ok(ParkedStatus::Decided) => Verdict::Done,
         Err(error) => error.into(),
     }
 }

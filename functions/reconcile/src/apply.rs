@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use adapters::{order_table::Reserved, queues::ReconcileWork, reconciliation::Saved};
+use adapters::{order_table::ReserveOutcome, queues::ReconcileWork, reconciliation::SaveOutcome};
 use flows::{
     problem::Chain,
     refund::{AbnormalTo, Decided, RefundOf, TakenOn},
@@ -80,14 +80,14 @@ pub(crate) async fn approved(
         return Ok(());
     };
     match desk.reconciliations.save_difference(&done).await? {
-        Saved::Yes => {
+        SaveOutcome::Yes => {
             info!(%date, id, state = done.state.name(), "what was approved is carried out as far as it can be");
             if done.state == DifferenceState::OnItsWay {
                 look_soon(desk, date, id, trace).await;
             }
         }
         // Another run carried it out too, and wrote first.
-        Saved::Stale => info!(%date, id, "what was approved was carried out already"),
+        SaveOutcome::Stale => info!(%date, id, "what was approved was carried out already"),
     }
     Ok(())
 }
@@ -457,9 +457,9 @@ async fn nobodys_money(
     let because = because(desk, cause, trace);
     let (order, event) = adopt(&notice, &money, trade_type.as_deref(), &because);
     let is_settled = match desk.orders.reserve(&order, &event).await? {
-        Reserved::New => false,
+        ReserveOutcome::New => false,
         // Ours from an earlier try, or somebody made the order meanwhile: settling says what that means, unless it was through.
-        Reserved::Taken(order) => is_nobodys(&order) && order.state.payment().is_some(),
+        ReserveOutcome::Taken(order) => is_nobodys(&order) && order.state.payment().is_some(),
     };
     if !is_settled {
         match desk.settling.settle(&notice, cause, trace.id()).await? {
@@ -523,11 +523,11 @@ async fn paid_again(
         &because,
     );
     match desk.orders.reserve(&order, &event).await? {
-        Reserved::New => info!(
+        ReserveOutcome::New => info!(
             order_no = notice.order_no.as_str(),
             "an order whose record was lost is taken on again"
         ),
-        Reserved::Taken(_) => {}
+        ReserveOutcome::Taken(_) => {}
     }
     // WeChat Pay says `REFUND` of it where some of it was given back before the record was lost. That is parked with its reason:
     // the day of that refund, run again, takes it into the books.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use adapters::wechat_api::Answered;
+use adapters::wechat_api::CallReply;
 use flows::ask::{AskError, Asked};
 use payments::{
     ids::{OutRefundNo, TransactionId},
@@ -76,7 +76,7 @@ pub(crate) async fn refund(
     let query = QueryRefund {
         out_refund_no: out_refund_no.as_str().to_owned(),
     };
-    let Answered { answer, request_id } = desk.wechat.call_either(&query, ASK_WITHIN).await?;
+    let CallReply { answer, request_id } = desk.wechat.call_either(&query, ASK_WITHIN).await?;
     match answer {
         CallOutcome::Done(answer) => Ok(read(answer, request_id)),
         CallOutcome::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {

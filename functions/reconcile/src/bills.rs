@@ -8,8 +8,8 @@ use std::{slice, time::Duration};
 
 use adapters::{
     bill_file::{BillFileError, BillSource, Unzip, UnzipError},
-    evidence::Keeping,
-    wechat_api::Answered,
+    evidence::EvidenceUpload,
+    wechat_api::CallReply,
 };
 use payments::{
     issue::CallOutcome,
@@ -291,7 +291,7 @@ struct Opened {
     name: &'static str,
     source: BillSource,
     /// Where it is kept as it streams past; `None` where it is kept already.
-    keeping: Option<Keeping>,
+    keeping: Option<EvidenceUpload>,
     sha1: String,
     kept_as: String,
 }
@@ -424,7 +424,7 @@ async fn link<C: Call<Answer = BillLink>>(
     bill: BillName,
     call: &C,
 ) -> Result<Option<BillLink>, DayError> {
-    let Answered { answer, request_id } = desk.wechat.call_either(call, LINK_WITHIN).await?;
+    let CallReply { answer, request_id } = desk.wechat.call_either(call, LINK_WITHIN).await?;
     info!(
         bill = bill.name(),
         wechat_request_id = request_id.as_ref().map(RequestId::as_str),

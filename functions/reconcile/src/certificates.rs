@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use adapters::{
-    guards::{GuardsError, Lease, LeaseOf},
+    guards::{GuardsError, Lease, LeaseKey},
     keys_table::{KeysError, MerchantKeys, VerificationEntry, VerificationKind},
     wechat_api::{Download, DownloadError},
 };
@@ -73,7 +73,7 @@ impl RefreshError {
 /// again at the next look; one that needs a person, when it is time again.
 pub(crate) async fn refresh(desk: &Desk) -> Refreshed {
     let holder = desk.random.id();
-    let by_time = LeaseOf::CertificatesByTime { mchid: &desk.mchid };
+    let by_time = LeaseKey::CertificatesByTime { mchid: &desk.mchid };
     let error = match refresh_if_due(desk, &by_time, &holder).await {
         Ok(refreshed) => return refreshed,
         Err(error) => error,
@@ -86,7 +86,7 @@ pub(crate) async fn refresh(desk: &Desk) -> Refreshed {
         );
     } else {
         warn!(error = %Chain(&error), "WeChat Pay's certificates were not refreshed: it is tried again");
-        let by_serial = LeaseOf::CertificatesBySerial { mchid: &desk.mchid };
+        let by_serial = LeaseKey::CertificatesBySerial { mchid: &desk.mchid };
         for lease in [&by_time, &by_serial] {
             if let Err(error) = desk.guards.release(lease, &holder).await {
                 warn!(error = %Chain(&error), "the next try waits until it is time again");
@@ -98,13 +98,13 @@ pub(crate) async fn refresh(desk: &Desk) -> Refreshed {
 
 async fn refresh_if_due(
     desk: &Desk,
-    by_time: &LeaseOf<'_>,
+    by_time: &LeaseKey<'_>,
     holder: &str,
 ) -> Result<Refreshed, RefreshError> {
     let (mchid, now) = (desk.mchid.as_str(), desk.clock.now());
     let unknown = desk.guards.unknown_serial(mchid, now).await?;
     let kept = desk.keys.merchant().await?;
-    let takes = async |of: &LeaseOf<'_>, for_s| {
+    let takes = async |of: &LeaseKey<'_>, for_s| {
         let lease = desk.guards.lease(of, holder, for_s, now).await?;
         Ok::<_, GuardsError>(lease == Lease::Ours)
     };
@@ -112,7 +112,7 @@ async fn refresh_if_due(
         // Known by now: fetched since it was told, or written by a person.
         Some(serial) if has(&kept, serial) => false,
         Some(_) => {
-            let by_serial = LeaseOf::CertificatesBySerial { mchid };
+            let by_serial = LeaseKey::CertificatesBySerial { mchid };
             takes(&by_serial, BY_SERIAL_EVERY_S).await?
         }
         None => false,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use adapters::reconciliation::{Found, Saved};
+use adapters::reconciliation::{FindOutcome, SaveOutcome};
 use payments::reconcile::{
     difference::{Actor, Difference, DifferenceKind, DifferenceState, RunSide},
     run::{BillDate, Run},
@@ -25,16 +25,16 @@ pub(crate) async fn write_down(
     let mut found = Vec::with_capacity(finding.len());
     for difference in finding {
         found.push(match desk.reconciliations.find(difference).await? {
-            Found::New => difference.clone(),
-            Found::Known(known) if is_counted_otherwise(&known, difference, run) => {
+            FindOutcome::New => difference.clone(),
+            FindOutcome::Known(known) if is_counted_otherwise(&known, difference, run) => {
                 let anew = known.counted_anew(difference, &run.id, desk.clock.now());
                 repair::written(desk, &known, anew).await?
             }
-            Found::Known(known) if has_other_amounts(&known, difference, run) => {
+            FindOutcome::Known(known) if has_other_amounts(&known, difference, run) => {
                 let anew = known.with_other_amounts(difference, &run.id, desk.clock.now());
                 repair::written(desk, &known, anew).await?
             }
-            Found::Known(known) if was_repaired_before(&known, run) => {
+            FindOutcome::Known(known) if was_repaired_before(&known, run) => {
                 let why = "a later run finds it again";
                 let completed = known.completed_by(difference);
                 let open =
@@ -44,7 +44,7 @@ pub(crate) async fn write_down(
                         .reopened(&run.id, why, desk.clock.now());
                 repair::written(desk, &known, open).await?
             }
-            Found::Known(known) => completed(desk, *known, difference).await?,
+            FindOutcome::Known(known) => completed(desk, *known, difference).await?,
         });
     }
     Ok(found)
@@ -61,8 +61,8 @@ async fn completed(
         return Ok(known);
     };
     match desk.reconciliations.complete_difference(&completed).await? {
-        Saved::Yes => Ok(completed),
-        Saved::Stale => {
+        SaveOutcome::Yes => Ok(completed),
+        SaveOutcome::Stale => {
             let read = desk.reconciliations.difference(known.date, &known.id);
             Ok(read.await?.unwrap_or(known))
         }
@@ -116,7 +116,7 @@ pub(crate) async fn agree_again(
         if let Some(why) = why(&difference) {
             let repaired = difference.repaired(&run.id, &why, desk.clock.now());
             // Somebody decided meanwhile: the next run looks again.
-            let _: Saved = desk.reconciliations.save_difference(&repaired).await?;
+            let _: SaveOutcome = desk.reconciliations.save_difference(&repaired).await?;
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 //!
 //! Nothing is asked of WeChat Pay here. What was not told, since the process died, is told in the next minute.
 
-use adapters::reconciliation::{FollowedDifference, ReconciliationError, Saved};
+use adapters::reconciliation::{ReconciliationError, SaveOutcome, TrackedDifference};
 use flows::problem::Chain;
 use futures_util::{StreamExt, stream};
 use payments::{
@@ -72,7 +72,7 @@ fn not_looked_at(error: &ReconciliationError) {
     warn!(error = %Chain(error), "differences that wait for refunds were not looked at");
 }
 
-async fn look_at(desk: &Desk, followed: &FollowedDifference) -> Result<(), DayError> {
+async fn look_at(desk: &Desk, followed: &TrackedDifference) -> Result<(), DayError> {
     let read = desk
         .reconciliations
         .difference(followed.date, &followed.id)
@@ -120,12 +120,12 @@ pub(crate) async fn one(
         return Ok(None);
     };
     match desk.reconciliations.save_difference(&told).await? {
-        Saved::Yes => {
+        SaveOutcome::Yes => {
             say(&told);
             Ok(Some(told))
         }
         // A person decided meanwhile, or another run told it.
-        Saved::Stale => Ok(None),
+        SaveOutcome::Stale => Ok(None),
     }
 }
 

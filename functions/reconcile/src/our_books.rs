@@ -1,6 +1,6 @@
 //! Our side of a day: the index by Beijing day, read into the table that the bill is laid against.
 
-use adapters::order_table::{DayFrom, DayLine, DayPage, TableError};
+use adapters::order_table::{DayCursor, DayLine, DayPage, TableError};
 use futures_util::{
     StreamExt, TryStreamExt,
     stream::{self, FuturesUnordered},
@@ -136,7 +136,7 @@ pub(crate) async fn page(
     desk: &Desk,
     date: BillDate,
     shard: u8,
-    from: Option<DayFrom>,
+    from: Option<DayCursor>,
 ) -> Result<(u8, DayPage), TableError> {
     Ok((shard, desk.orders.day(date, shard, from, PAGE).await?))
 }

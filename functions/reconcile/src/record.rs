@@ -8,7 +8,7 @@ use payments::reconcile::{
 };
 use tracing::warn;
 
-use adapters::reconciliation::Saved;
+use adapters::reconciliation::SaveOutcome;
 
 use crate::{desk::Desk, error::DayError, metrics, part::Part};
 
@@ -27,7 +27,7 @@ pub(crate) async fn begin(desk: &Desk, request: &RunRequest) -> Result<Run, DayE
             BeginOutcome::Done(run) => return Ok(*run),
             BeginOutcome::Superseded => return Err(DayError::Superseded),
         };
-        if desk.reconciliations.save_run(&run).await? == Saved::Yes {
+        if desk.reconciliations.save_run(&run).await? == SaveOutcome::Yes {
             return Ok(*run);
         }
     }
@@ -60,7 +60,7 @@ pub(crate) async fn save(
         run.version = run.version.saturating_add(1);
         run.updated_at = desk.clock.now();
         change(&mut run);
-        if desk.reconciliations.save_run(&run).await? == Saved::Yes {
+        if desk.reconciliations.save_run(&run).await? == SaveOutcome::Yes {
             return Ok(run);
         }
     }

@@ -1,7 +1,7 @@
 //! What is done about differences without a person: WeChat Pay is asked, and what it says is settled by the path that its
 //! callbacks take. Money that nobody here may keep is proposed for a refund; only persons let it go.
 
-use adapters::reconciliation::Saved;
+use adapters::reconciliation::SaveOutcome;
 use flows::{refund::RefundError, settle::Settled, trace::Trace};
 use payments::{
     ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
@@ -135,8 +135,8 @@ pub(crate) async fn written(
     next: Difference,
 ) -> Result<Difference, DayError> {
     match desk.reconciliations.save_difference(&next).await? {
-        Saved::Yes => Ok(next),
-        Saved::Stale => {
+        SaveOutcome::Yes => Ok(next),
+        SaveOutcome::Stale => {
             let read = desk
                 .reconciliations
                 .difference(before.date, &before.id)

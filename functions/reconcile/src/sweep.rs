@@ -6,7 +6,7 @@ mod schedule;
 use std::{collections::BTreeMap, time::Duration};
 
 use adapters::{
-    order_table::{DueFrom, DueItem, TableError},
+    order_table::{CheckCursor, CheckItem, TableError},
     queues::{PaymentRequest, QueueError},
 };
 use flows::{
@@ -182,7 +182,7 @@ fn is_unreadable(report: &Report) -> bool {
 }
 
 impl Work for Looks<'_> {
-    type From = DueFrom;
+    type From = CheckCursor;
     type Unreadable = TableError;
 
     fn now_ms(&self) -> i64 {
@@ -194,7 +194,11 @@ impl Work for Looks<'_> {
         self.desk.clock.sleep(pause).await;
     }
 
-    async fn page(&self, part: u8, from: Option<DueFrom>) -> Result<Page<DueFrom>, TableError> {
+    async fn page(
+        &self,
+        part: u8,
+        from: Option<CheckCursor>,
+    ) -> Result<Page<CheckCursor>, TableError> {
         let page = self.desk.orders.due(part, self.began_at, PAGE, from).await;
         let page = page.inspect_err(|error| {
             warn!(part, error = %Chain(error), "a part of the index could not be read");
@@ -216,19 +220,19 @@ impl Work for Looks<'_> {
         }
     }
 
-    async fn look(&self, item: DueItem) -> Look {
+    async fn look(&self, item: CheckItem) -> Look {
         let Self {
             desk, cause, trace, ..
         } = self;
         let looked = match &item {
-            DueItem::Order(order_no) => {
+            CheckItem::Order(order_no) => {
                 let looked = order(desk, order_no, cause, trace).await;
                 if comes_again_soon(&looked) {
                     look_again(desk, order_no).await;
                 }
                 looked
             }
-            DueItem::Refund(order_no, refund_no) => {
+            CheckItem::Refund(order_no, refund_no) => {
                 refund(desk, order_no, refund_no, cause, trace).await
             }
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use adapters::{
     keys_table::{Endpoint, KeysError, Webhook},
     queues::WebhookMessage,
-    undelivered::{NotDeliveredBecause, UndeliveredError},
+    undelivered::{UndeliveredError, UndeliveredReason},
     webhook_http::{BadUrl, NoAnswer, WebhookUrl},
 };
 use flows::{
@@ -314,7 +314,7 @@ async fn keep(
         }
     }
     desk.undelivered
-        .keep(event, NotDeliveredBecause::WebhookDisabled, now)
+        .keep(event, UndeliveredReason::WebhookDisabled, now)
         .await?;
     info!(
         order_no = event.order_no.as_str(),
@@ -380,7 +380,7 @@ async fn try_later(
             );
             let kept = desk
                 .undelivered
-                .keep(event, NotDeliveredBecause::GivenUp, desk.clock.now())
+                .keep(event, UndeliveredReason::GivenUp, desk.clock.now())
                 .await;
             if let Err(error) = kept {
                 warn!(

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use adapters::aws::Aws;
 use adapters::clock::Clock;
-use adapters::notices::{Decision, Notice, NoticeStatus, Notices};
+use adapters::notices::{DecideOutcome, Notice, NoticeStatus, Notices};
 use adapters::queues::Queue;
 use adapters::random::Random;
 use serde_json::{Map, Value, json};
@@ -155,11 +155,11 @@ async fn decide(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
         .decide(&id, &who, &why, Clock::system().now())
         .await?
     {
-        Decision::Written => {
+        DecideOutcome::Written => {
             println!("It is written down that {who} decided about notice {id}.");
             Ok(())
         }
-        Decision::Closed(found) => {
+        DecideOutcome::Closed(found) => {
             let by = found
                 .decided_by
                 .map(|who| format!(" by {who}"))
@@ -171,7 +171,7 @@ async fn decide(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn Error>>
             )
             .into())
         }
-        Decision::Unknown => Err(unknown(&id)),
+        DecideOutcome::Unknown => Err(unknown(&id)),
     }
 }
 

@@ -60,10 +60,10 @@ impl<K, V> fmt::Debug for Memo<K, V> {
 
 /// Values that are good until a time. The oldest goes when there is no room.
 pub(crate) struct TimedCache<K, V> {
-    entries: Mutex<Bounded<K, Timed<V>>>,
+    entries: Mutex<Bounded<K, Entry<V>>>,
 }
 
-struct Timed<V> {
+struct Entry<V> {
     value: V,
     until_ms: i64,
 }
@@ -90,7 +90,7 @@ impl<K: Clone + Eq + Hash, V: Clone> TimedCache<K, V> {
 
     pub(crate) fn put(&self, key: K, value: V, until_ms: i64) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.put(key, Timed { value, until_ms });
+        entries.put(key, Entry { value, until_ms });
     }
 }
 

@@ -1,11 +1,11 @@
 //! The bills as they came, kept in S3: what a reconciliation was done by can be read again, years later.
 //!
 //! A file is written once and never over another: each write says `If-None-Match: *`, and what is there stays. It counts as
-//! written only by [`Keeping::keep`], which the caller calls when the file's hash is the one that WeChat Pay signed. Small files
+//! written only by [`EvidenceUpload::keep`], which the caller calls when the file's hash is the one that WeChat Pay signed. Small files
 //! go by one request; larger ones in parts as they come, so that nothing is held but one part.
 //!
-//! Parts of a file that nobody finished are invisible but paid for. [`Keeping::give_up`] takes them away; those of a function
-//! that died, or of a [`Keeping`] that was only dropped, are taken away by the bucket's lifecycle rule
+//! Parts of a file that nobody finished are invisible but paid for. [`EvidenceUpload::give_up`] takes them away; those of a function
+//! that died, or of a [`EvidenceUpload`] that was only dropped, are taken away by the bucket's lifecycle rule
 //! (`AbortIncompleteMultipartUpload`). Encryption is the bucket's own default.
 //!
 //! The role that reads needs `s3:ListBucket` on the bucket: without it S3 answers 403 where it would say that a file is not there.
@@ -35,7 +35,7 @@ pub struct Evidence {
 
 /// A file that is being kept.
 #[derive(Debug)]
-pub struct Keeping {
+pub struct EvidenceUpload {
     evidence: Evidence,
     key: String,
     sha1: String,
@@ -53,7 +53,7 @@ struct Upload {
 
 /// What came of keeping a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kept {
+pub enum StoreOutcome {
     /// It is there now.
     New,
     /// There was a file of this name, by an earlier run or an earlier try; it stays.
@@ -117,8 +117,8 @@ impl Evidence {
 
     /// Begins to keep a file under this key, whose text has the hash `sha1` by WeChat Pay's word; the hash is kept with it. Asks
     /// S3 for nothing yet.
-    pub fn begin(&self, key: &str, sha1: &str) -> Keeping {
-        Keeping {
+    pub fn begin(&self, key: &str, sha1: &str) -> EvidenceUpload {
+        EvidenceUpload {
             evidence: self.clone(),
             key: format!("{}{key}", self.prefix),
             sha1: sha1.to_owned(),
@@ -159,7 +159,7 @@ impl Evidence {
     }
 }
 
-impl Keeping {
+impl EvidenceUpload {
     /// The next bytes of the file, as they came. Full parts go to S3 at once.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl Keeping {
     ///
     /// # Errors
     /// [`EvidenceError`]: nothing was kept, or it is not known. To keep the same again is safe.
-    pub async fn keep(mut self) -> Result<Kept, EvidenceError> {
+    pub async fn keep(mut self) -> Result<StoreOutcome, EvidenceError> {
         if self.upload.is_none() {
             return Box::pin(self.put()).await;
         }
@@ -192,8 +192,8 @@ impl Keeping {
             Err(error) => Err(error),
         };
         match &completed {
-            Ok(Kept::New) => {}
-            Ok(Kept::Already) | Err(_) => Box::pin(self.give_up()).await,
+            Ok(StoreOutcome::New) => {}
+            Ok(StoreOutcome::Already) | Err(_) => Box::pin(self.give_up()).await,
         }
         completed
     }
@@ -224,7 +224,7 @@ impl Keeping {
     }
 
     /// Keeps a file of one part.
-    async fn put(self) -> Result<Kept, EvidenceError> {
+    async fn put(self) -> Result<StoreOutcome, EvidenceError> {
         let put = self
             .evidence
             .client
@@ -238,8 +238,8 @@ impl Keeping {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(Kept::New),
-            Err(error) if error.code() == Some(THERE_ALREADY) => Ok(Kept::Already),
+            Ok(_) => Ok(StoreOutcome::New),
+            Err(error) if error.code() == Some(THERE_ALREADY) => Ok(StoreOutcome::Already),
             Err(error) => Err(failed("keep a bill", error)),
         }
     }
@@ -281,9 +281,9 @@ impl Keeping {
         Ok(())
     }
 
-    async fn complete(&self) -> Result<Kept, EvidenceError> {
+    async fn complete(&self) -> Result<StoreOutcome, EvidenceError> {
         let Some(upload) = &self.upload else {
-            return Ok(Kept::Already);
+            return Ok(StoreOutcome::Already);
         };
         let completed = self
             .evidence
@@ -302,13 +302,13 @@ impl Keeping {
             .send()
             .await;
         let error = match completed {
-            Ok(_) => return Ok(Kept::New),
+            Ok(_) => return Ok(StoreOutcome::New),
             Err(error) => error,
         };
         match error.code() {
-            Some(THERE_ALREADY) => Ok(Kept::Already),
+            Some(THERE_ALREADY) => Ok(StoreOutcome::Already),
             // Finished by the call before, whose answer was lost; or the lifecycle rule was faster.
-            Some(NO_SUCH_UPLOAD) if self.is_there().await? => Ok(Kept::New),
+            Some(NO_SUCH_UPLOAD) if self.is_there().await? => Ok(StoreOutcome::New),
             _ => Err(failed("finish a bill's upload", error)),
         }
     }

@@ -39,7 +39,7 @@ pub struct GuardsError(#[source] AwsError);
 
 /// What came of burning a nonce.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Burnt {
+pub enum NonceUse {
     /// It was never seen, and now it is.
     Fresh,
     /// It was used before: the request is a repeat, or somebody replays it.
@@ -62,7 +62,7 @@ pub enum Lease {
 
 /// What a lease is for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum LeaseOf<'a> {
+pub enum LeaseKey<'a> {
     /// Submitting orders of one payer, by the digest that names him.
     Payer(&'a str),
     /// Asking WeChat Pay about an order because a client looks at it.
@@ -100,14 +100,14 @@ pub enum LeaseOf<'a> {
 
 /// What becomes of a mark that its holder meets again.
 #[derive(Clone, Copy)]
-enum Own {
+enum OwnLease {
     /// It ends when it ends.
     Stays,
     /// It begins anew.
     Renewed,
 }
 
-impl LeaseOf<'_> {
+impl LeaseKey<'_> {
     fn pk(&self) -> String {
         match self {
             Self::Payer(digest) => format!("submit#{digest}"),
@@ -148,7 +148,7 @@ impl Guards {
         nonce: &str,
         holder: &str,
         now: UnixSeconds,
-    ) -> Result<Burnt, GuardsError> {
+    ) -> Result<NonceUse, GuardsError> {
         // Behind its length, the key id cannot run into the nonce: no two pairs share a mark.
         let pk = format!("nonce#{}#{keyid}#{nonce}", keyid.len());
         let marked = self
@@ -158,12 +158,12 @@ impl Guards {
                 holder,
                 Self::NONCE_KEPT_S,
                 now,
-                Own::Stays,
+                OwnLease::Stays,
             )
             .await?;
         Ok(match marked {
-            Lease::Ours => Burnt::Fresh,
-            Lease::Held { .. } => Burnt::Seen,
+            Lease::Ours => NonceUse::Fresh,
+            Lease::Held { .. } => NonceUse::Seen,
         })
     }
 
@@ -173,20 +173,27 @@ impl Guards {
     /// [`GuardsError`].
     pub async fn lease(
         &self,
-        of: &LeaseOf<'_>,
+        of: &LeaseKey<'_>,
         holder: &str,
         for_s: i64,
         now: UnixSeconds,
     ) -> Result<Lease, GuardsError> {
-        self.mark("take a lease", of.pk(), holder, for_s, now, Own::Renewed)
-            .await
+        self.mark(
+            "take a lease",
+            of.pk(),
+            holder,
+            for_s,
+            now,
+            OwnLease::Renewed,
+        )
+        .await
     }
 
     /// Gives a lease back, if it still is `holder`'s.
     ///
     /// # Errors
     /// [`GuardsError`]; the lease then ends by the clock.
-    pub async fn release(&self, of: &LeaseOf<'_>, holder: &str) -> Result<(), GuardsError> {
+    pub async fn release(&self, of: &LeaseKey<'_>, holder: &str) -> Result<(), GuardsError> {
         let deleted = self
             .client
             .delete_item()
@@ -259,7 +266,7 @@ impl Guards {
     ) -> Result<Lease, GuardsError> {
         let operation = "mark an unknown serial";
         let (pk, kept_s) = (unknown_serial(mchid), Self::UNKNOWN_SERIAL_KEPT_S);
-        self.mark(operation, pk, serial, kept_s, now, Own::Stays)
+        self.mark(operation, pk, serial, kept_s, now, OwnLease::Stays)
             .await
     }
 
@@ -299,7 +306,7 @@ impl Guards {
         holder: &str,
         for_s: i64,
         now: UnixSeconds,
-        own: Own,
+        own: OwnLease,
     ) -> Result<Lease, GuardsError> {
         let until = now.0.saturating_add(for_s);
         let is_free = "attribute_not_exists(pk) OR expires_at <= :now";
@@ -313,8 +320,8 @@ impl Guards {
             .expression_attribute_values(":now", number(now.0))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         put = match own {
-            Own::Stays => put.condition_expression(is_free),
-            Own::Renewed => put
+            OwnLease::Stays => put.condition_expression(is_free),
+            OwnLease::Renewed => put
                 .condition_expression(format!("{is_free} OR holder = :holder"))
                 .expression_attribute_values(":holder", text(holder)),
         };

@@ -84,7 +84,7 @@ struct Shared {
     client: aws_sdk_dynamodb::Client,
     table: String,
     mchid: String,
-    vault: Vault,
+    vault: SecretCache,
     clock: Clock,
     merchant: Mutex<MerchantCache>,
     clients: TimedCache<String, Arc<ClientKey>>,
@@ -112,7 +112,7 @@ pub struct MerchantKeys {
     sealed_signer: Option<Vec<u8>>,
     apiv3: OnceCell<Vec<ApiV3Key>>,
     local_key: OnceCell<Arc<LocalKey>>,
-    vault: Vault,
+    vault: SecretCache,
 }
 
 /// Who signs for the merchant: the setting `MERCHANT_SIGNER`.
@@ -239,7 +239,7 @@ impl KeysTable {
             client,
             table: table.into(),
             mchid: mchid.into(),
-            vault: Vault {
+            vault: SecretCache {
                 kms,
                 key_id: secrets_key_id.into(),
                 opened: Arc::new(Memo::new(SECRETS_MAX)),
@@ -585,7 +585,7 @@ struct SealedApiV3Key {
 
 /// Seals secrets, and unseals each once.
 #[derive(Clone, Debug)]
-struct Vault {
+struct SecretCache {
     kms: Kms,
     key_id: String,
     opened: Arc<Memo<(Context, Vec<u8>), Secret>>,
@@ -593,7 +593,7 @@ struct Vault {
 
 type Secret = Arc<Zeroizing<Vec<u8>>>;
 
-impl Vault {
+impl SecretCache {
     async fn seal(&self, pk: &str, context: &Context, secret: &[u8]) -> Result<Vec<u8>, KeysError> {
         let sealed = self.kms.seal(&self.key_id, context, secret).await;
         sealed.map_err(|source| KeysError::Secret {

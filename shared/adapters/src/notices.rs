@@ -25,9 +25,9 @@ use aws_sdk_dynamodb::{
 use payments::ids::OrderNo;
 use wechatpay::UnixSeconds;
 
-use crate::{aws::AwsError, order_table::Kept};
+use crate::{aws::AwsError, order_table::ParkedStatus};
 
-pub use money::KeptMoney;
+pub use money::ParkedMoneyRecord;
 
 use item::Item;
 
@@ -172,7 +172,7 @@ pub struct NextPage(Item);
 
 /// What came of writing down a decision.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Decision {
+pub enum DecideOutcome {
     /// It is written.
     Written,
     /// There is nothing to decide: the notice settled, or somebody has decided already.
@@ -249,7 +249,7 @@ impl Notices {
     ///
     /// # Errors
     /// [`NoticesError`].
-    pub async fn parked(&self, notice: &ParkedNotice<'_>) -> Result<Kept, NoticesError> {
+    pub async fn parked(&self, notice: &ParkedNotice<'_>) -> Result<ParkedStatus, NoticesError> {
         let update = self
             .write(notice.notice_id, notice.order_no, notice.now)
             .update_expression(set_expression(
@@ -268,11 +268,11 @@ impl Notices {
             .expression_attribute_values(":message", text(notice.message))
             .expression_attribute_values(":what_to_do", text(notice.what_to_do));
         Ok(match written("park a notice", update.send().await)? {
-            Written::Yes => Kept::Waiting,
-            Written::No(found) => match item::status(&found)? {
-                NoticeStatus::Decided => Kept::Decided,
+            UpdateOutcome::Yes => ParkedStatus::Waiting,
+            UpdateOutcome::No(found) => match item::status(&found)? {
+                NoticeStatus::Decided => ParkedStatus::Decided,
                 NoticeStatus::Pending | NoticeStatus::Parked | NoticeStatus::Settled => {
-                    Kept::Waiting
+                    ParkedStatus::Waiting
                 }
             },
         })
@@ -425,7 +425,7 @@ impl Notices {
         who: &str,
         why: &str,
         now: UnixSeconds,
-    ) -> Result<Decision, NoticesError> {
+    ) -> Result<DecideOutcome, NoticesError> {
         let update = self
             .write(notice_id, None, now)
             .update_expression(set_expression(
@@ -440,18 +440,18 @@ impl Notices {
             .expression_attribute_values(":why", text(why))
             .expression_attribute_values(":expires_at", expires_at(now));
         let found = match written("write down a decision", update.send().await)? {
-            Written::Yes => return Ok(Decision::Written),
-            Written::No(found) if found.is_empty() => return Ok(Decision::Unknown),
-            Written::No(found) => item::read(&found)?,
+            UpdateOutcome::Yes => return Ok(DecideOutcome::Written),
+            UpdateOutcome::No(found) if found.is_empty() => return Ok(DecideOutcome::Unknown),
+            UpdateOutcome::No(found) => item::read(&found)?,
         };
         // The first answer was lost and the SDK asked again: what is found is what we wrote.
         let is_ours = found.decided_by.as_deref() == Some(who)
             && found.decided_why.as_deref() == Some(why)
             && found.updated_at == now;
         Ok(if is_ours {
-            Decision::Written
+            DecideOutcome::Written
         } else {
-            Decision::Closed(Box::new(found))
+            DecideOutcome::Closed(Box::new(found))
         })
     }
 
@@ -495,7 +495,7 @@ fn set_expression(order_no: Option<&OrderNo>, more: &str) -> String {
 }
 
 /// What came of a conditional update.
-enum Written {
+enum UpdateOutcome {
     Yes,
     /// The condition did not hold; this was found, or nothing.
     No(Item),
@@ -504,13 +504,13 @@ enum Written {
 fn written(
     operation: &'static str,
     sent: Result<UpdateItemOutput, SdkError<UpdateItemError, HttpResponse>>,
-) -> Result<Written, NoticesError> {
+) -> Result<UpdateOutcome, NoticesError> {
     let Err(error) = sent else {
-        return Ok(Written::Yes);
+        return Ok(UpdateOutcome::Yes);
     };
     match error.as_service_error() {
         Some(UpdateItemError::ConditionalCheckFailedException(found)) => {
-            Ok(Written::No(found.item().cloned().unwrap_or_default()))
+            Ok(UpdateOutcome::No(found.item().cloned().unwrap_or_default()))
         }
         Some(_) | None => Err(unavailable(operation, error)),
     }

@@ -37,9 +37,9 @@ mod parked;
 mod refund_item;
 mod refunds;
 
-pub use day_index::{DayFrom, DayLine, DayPage};
-pub use due_index::{DueFrom, DueItem, DuePage, DueSince};
-pub use parked::Kept;
+pub use day_index::{DayCursor, DayLine, DayPage};
+pub use due_index::{CheckCursor, CheckItem, CheckPage, DueCheck};
+pub use parked::ParkedStatus;
 pub use refunds::RefundBasis;
 
 /// The `orders` table of one merchant.
@@ -80,7 +80,7 @@ pub enum TableError {
 
 /// What came of reserving a number.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reserved {
+pub enum ReserveOutcome {
     /// The number is now this order's.
     New,
     /// The number was taken; this order has it.
@@ -89,7 +89,7 @@ pub enum Reserved {
 
 /// What came of a conditional write to an order.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Written {
+pub enum WriteOutcome {
     /// Done; this is the order now.
     Yes(Box<Order>),
     /// The condition did not hold; this is what was found.
@@ -98,7 +98,7 @@ pub enum Written {
 
 /// What came of a change decided on one version of an order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Applied {
+pub enum ApplyOutcome {
     /// Order and event are written.
     Yes,
     /// The order has moved on since it was read. Read it again and decide again.
@@ -130,7 +130,11 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn reserve(&self, order: &Order, event: &Event) -> Result<Reserved, TableError> {
+    pub async fn reserve(
+        &self,
+        order: &Order,
+        event: &Event,
+    ) -> Result<ReserveOutcome, TableError> {
         let put = self
             .client
             .put_item()
@@ -141,12 +145,14 @@ impl OrderTable {
             .send()
             .await;
         let Err(error) = put else {
-            return Ok(Reserved::New);
+            return Ok(ReserveOutcome::New);
         };
         match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(found)) => Ok(Reserved::Taken(
-                Box::new(item::read(found.item().unwrap_or(&HashMap::new()))?),
-            )),
+            Some(PutItemError::ConditionalCheckFailedException(found)) => {
+                Ok(ReserveOutcome::Taken(Box::new(item::read(
+                    found.item().unwrap_or(&HashMap::new()),
+                )?)))
+            }
             Some(_) | None => Err(unavailable("reserve", error)),
         }
     }
@@ -178,7 +184,7 @@ impl OrderTable {
         order: &Order,
         id: &str,
         now: UnixSeconds,
-    ) -> Result<Written, TableError> {
+    ) -> Result<WriteOutcome, TableError> {
         let attempt = IssueLease {
             count: order.attempt.count.saturating_add(1),
             ..IssueLease::first(id.to_owned(), now)
@@ -217,7 +223,7 @@ impl OrderTable {
         prepay: &Prepay,
         event: Option<&Event>,
         due: Option<NextCheck>,
-    ) -> Result<Written, TableError> {
+    ) -> Result<WriteOutcome, TableError> {
         let mut values = vec![
             (":attempt", text(&order.attempt.id)),
             (":from", text(order.state.name())),
@@ -265,11 +271,13 @@ impl OrderTable {
             .await?;
         Ok(match written {
             // The first answer was lost and the SDK asked again: what is found is what we wrote.
-            Written::No(found) if found.state == OrderState::AwaitingPayment(prepay.clone()) => {
-                Written::Yes(found)
+            WriteOutcome::No(found)
+                if found.state == OrderState::AwaitingPayment(prepay.clone()) =>
+            {
+                WriteOutcome::Yes(found)
             }
-            Written::No(found) => Written::No(found),
-            Written::Yes(order) => Written::Yes(order),
+            WriteOutcome::No(found) => WriteOutcome::No(found),
+            WriteOutcome::Yes(order) => WriteOutcome::Yes(order),
         })
     }
 
@@ -281,7 +289,7 @@ impl OrderTable {
         set: &str,
         condition: &str,
         values: impl IntoIterator<Item = (&'static str, AttributeValue)>,
-    ) -> Result<Written, TableError> {
+    ) -> Result<WriteOutcome, TableError> {
         let mut update = self
             .client
             .update_item()
@@ -308,14 +316,14 @@ impl OrderTable {
         }
         let error = match update.send().await {
             Ok(done) => {
-                return Ok(Written::Yes(Box::new(item::read(
+                return Ok(WriteOutcome::Yes(Box::new(item::read(
                     done.attributes().unwrap_or(&HashMap::new()),
                 )?)));
             }
             Err(error) => error,
         };
         match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(found)) => Ok(Written::No(
+            Some(UpdateItemError::ConditionalCheckFailedException(found)) => Ok(WriteOutcome::No(
                 Box::new(item::read(found.item().unwrap_or(&HashMap::new()))?),
             )),
             Some(UpdateItemError::TransactionConflictException(_)) => Err(TableError::Conflict),

@@ -2,7 +2,7 @@
 //! the next day's bill.
 //!
 //! `reconcile` and the operators' console write it. Every write is one conditional put of a whole item, decided on the version
-//! that was read, so two who decide at once cannot both be right: the later one is [`Saved::Stale`] and reads again. A put may be
+//! that was read, so two who decide at once cannot both be right: the later one is [`SaveOutcome::Stale`] and reads again. A put may be
 //! repeated: what stands there already as it was to be written counts as written.
 //!
 //! No order is changed by what stands here, and no money moves by it alone: the table tells what was found and decided.
@@ -34,7 +34,7 @@ use crate::{
     random::Random,
 };
 
-pub use followed::{FollowedDifference, FollowedFrom, FollowedPage};
+pub use followed::{TrackedCursor, TrackedDifference, TrackedPage};
 
 use item::{Item, number, text};
 
@@ -85,7 +85,7 @@ pub enum ReconciliationError {
 
 /// What came of a write that was decided on one version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Saved {
+pub enum SaveOutcome {
     /// It is written.
     Yes,
     /// Somebody wrote first. Read again and decide again.
@@ -94,7 +94,7 @@ pub enum Saved {
 
 /// What came of writing down a difference that a run found.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Found {
+pub enum FindOutcome {
     /// No run had found it before.
     New,
     /// It is known, and this is how it stands; nothing was written.
@@ -112,7 +112,7 @@ pub struct DifferencePage {
 
 /// How many there are, as far as was looked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Counted {
+pub struct DifferenceCount {
     /// How many were found.
     pub count: u64,
     /// Whether all were looked at.
@@ -175,12 +175,12 @@ impl ReconciliationTable {
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn save_run(&self, run: &Run) -> Result<Saved, ReconciliationError> {
+    pub async fn save_run(&self, run: &Run) -> Result<SaveOutcome, ReconciliationError> {
         let item = item::run(self.pk(run.date), run);
         Ok(match self.put("save a run", item, run.version).await? {
-            Put::Done => Saved::Yes,
-            Put::Found(found) => saved_if(item::read_run(&found)? == *run),
-            Put::Missing => Saved::Stale,
+            PutOutcome::Done => SaveOutcome::Yes,
+            PutOutcome::Found(found) => saved_if(item::read_run(&found)? == *run),
+            PutOutcome::Missing => SaveOutcome::Stale,
         })
     }
 
@@ -188,13 +188,13 @@ impl ReconciliationTable {
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn find(&self, difference: &Difference) -> Result<Found, ReconciliationError> {
+    pub async fn find(&self, difference: &Difference) -> Result<FindOutcome, ReconciliationError> {
         let item = item::difference(self.pk(difference.date), difference);
         let found = match self.put("write down a difference", item, 1).await? {
-            Put::Done => return Ok(Found::New),
-            Put::Found(found) => item::read_difference(&found)?,
+            PutOutcome::Done => return Ok(FindOutcome::New),
+            PutOutcome::Found(found) => item::read_difference(&found)?,
             // Something is there, and DynamoDB did not show it with its refusal.
-            Put::Missing => self
+            PutOutcome::Missing => self
                 .difference(difference.date, &difference.id)
                 .await?
                 .ok_or_else(|| ReconciliationError::Damaged {
@@ -204,9 +204,9 @@ impl ReconciliationTable {
         };
         // The first answer was lost and the SDK asked again: what is found is what we wrote.
         Ok(if found == *difference {
-            Found::New
+            FindOutcome::New
         } else {
-            Found::Known(Box::new(found))
+            FindOutcome::Known(Box::new(found))
         })
     }
 
@@ -235,7 +235,10 @@ impl ReconciliationTable {
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn save_difference(&self, to: &Difference) -> Result<Saved, ReconciliationError> {
+    pub async fn save_difference(
+        &self,
+        to: &Difference,
+    ) -> Result<SaveOutcome, ReconciliationError> {
         const OPERATION: &str = "save a difference";
         let item = item::difference(self.pk(to.date), to);
         let follow = to.is_followed().then(|| self.follow(to)).transpose()?;
@@ -243,9 +246,9 @@ impl ReconciliationTable {
             let notice = self.notice_step(to).await?;
             if follow.is_none() && notice.is_none() {
                 return Ok(match self.put(OPERATION, item, to.version).await? {
-                    Put::Done => Saved::Yes,
-                    Put::Found(found) => saved_if(item::read_difference(&found)? == *to),
-                    Put::Missing => Saved::Stale,
+                    PutOutcome::Done => SaveOutcome::Yes,
+                    PutOutcome::Found(found) => saved_if(item::read_difference(&found)? == *to),
+                    PutOutcome::Missing => SaveOutcome::Stale,
                 });
             }
             let saved = self.save_with(OPERATION, &item, to, follow.clone(), notice);
@@ -257,11 +260,14 @@ impl ReconciliationTable {
     }
 
     /// Writes a difference with what it lacked, over itself as it was read: no step, so its version stays. Where somebody took one
-    /// meanwhile, nothing is written ([`Saved::Stale`]).
+    /// meanwhile, nothing is written ([`SaveOutcome::Stale`]).
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn complete_difference(&self, to: &Difference) -> Result<Saved, ReconciliationError> {
+    pub async fn complete_difference(
+        &self,
+        to: &Difference,
+    ) -> Result<SaveOutcome, ReconciliationError> {
         let put = self
             .client
             .put_item()
@@ -272,13 +278,13 @@ impl ReconciliationTable {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(Saved::Yes),
+            Ok(_) => Ok(SaveOutcome::Yes),
             Err(error)
                 if error
                     .as_service_error()
                     .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
             {
-                Ok(Saved::Stale)
+                Ok(SaveOutcome::Stale)
             }
             Err(error) => Err(unavailable("complete a difference", error)),
         }
@@ -308,7 +314,7 @@ impl ReconciliationTable {
         to: &Difference,
         follow: Option<PutWrite>,
         notice: Option<Update>,
-    ) -> Result<Option<Saved>, ReconciliationError> {
+    ) -> Result<Option<SaveOutcome>, ReconciliationError> {
         let difference = PutWrite::builder()
             .table_name(&self.table)
             .set_item(Some(item.clone()))
@@ -326,7 +332,7 @@ impl ReconciliationTable {
             .send()
             .await;
         let Err(error) = sent else {
-            return Ok(Some(Saved::Yes));
+            return Ok(Some(SaveOutcome::Yes));
         };
         let reasons = match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
@@ -399,7 +405,7 @@ impl ReconciliationTable {
         date: BillDate,
         states: &[DifferenceState],
         pages_max: usize,
-    ) -> Result<Counted, ReconciliationError> {
+    ) -> Result<DifferenceCount, ReconciliationError> {
         let names: Vec<String> = (0..states.len()).map(|at| format!(":state{at}")).collect();
         let (mut count, mut from) = (0_u64, None);
         for _ in 0..pages_max {
@@ -425,13 +431,13 @@ impl ReconciliationTable {
             count = count.saturating_add(u64::try_from(page.count).unwrap_or_default());
             from = page.last_evaluated_key;
             if from.is_none() {
-                return Ok(Counted {
+                return Ok(DifferenceCount {
                     count,
                     is_all: true,
                 });
             }
         }
-        Ok(Counted {
+        Ok(DifferenceCount {
             count,
             is_all: false,
         })
@@ -461,7 +467,7 @@ impl ReconciliationTable {
         operation: &'static str,
         item: Item,
         version: u64,
-    ) -> Result<Put, ReconciliationError> {
+    ) -> Result<PutOutcome, ReconciliationError> {
         let put = self
             .client
             .put_item()
@@ -475,12 +481,13 @@ impl ReconciliationTable {
                 .expression_attribute_values(":before", number(before)),
         };
         let Err(error) = put.send().await else {
-            return Ok(Put::Done);
+            return Ok(PutOutcome::Done);
         };
         match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(found)) => {
-                Ok(found.item().cloned().map_or(Put::Missing, Put::Found))
-            }
+            Some(PutItemError::ConditionalCheckFailedException(found)) => Ok(found
+                .item()
+                .cloned()
+                .map_or(PutOutcome::Missing, PutOutcome::Found)),
             Some(_) | None => Err(unavailable(operation, error)),
         }
     }
@@ -526,7 +533,7 @@ impl ReconciliationTable {
 const SAVE_TRIES: u32 = 3;
 
 /// What came of a conditional put.
-enum Put {
+enum PutOutcome {
     Done,
     /// The condition did not hold: this was found.
     Found(Item),
@@ -535,8 +542,12 @@ enum Put {
 }
 
 /// The first answer to a put may be lost and the SDK asks again: then what is found is what was written.
-fn saved_if(as_written: bool) -> Saved {
-    if as_written { Saved::Yes } else { Saved::Stale }
+fn saved_if(as_written: bool) -> SaveOutcome {
+    if as_written {
+        SaveOutcome::Yes
+    } else {
+        SaveOutcome::Stale
+    }
 }
 
 fn is_id(text: &str) -> bool {

@@ -129,7 +129,7 @@ pub(crate) mod tests {
         level: LevelFilter,
         log: impl FnOnce(),
     ) -> Vec<serde_json::Value> {
-        let paper = Paper::default();
+        let paper = Captured::default();
         let writer = paper.clone();
         let mchid = Some("1900000001".to_owned());
         let subscriber = lines(
@@ -147,9 +147,9 @@ pub(crate) mod tests {
 
     /// Keeps what was written.
     #[derive(Clone, Default)]
-    struct Paper(Arc<Mutex<Vec<u8>>>);
+    struct Captured(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Paper {
+    impl io::Write for Captured {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("not poisoned").write(bytes)
         }
@@ -161,7 +161,7 @@ pub(crate) mod tests {
 
     #[test]
     fn an_event_is_one_line_of_json_with_its_fields_and_those_of_its_span() {
-        let paper = Paper::default();
+        let paper = Captured::default();
         let writer = paper.clone();
         let subscriber = lines(
             move || writer.clone(),

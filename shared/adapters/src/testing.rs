@@ -12,4 +12,4 @@ mod wire;
 pub use dynamo::{DynamoEngine, Tables};
 pub use rules::refusal;
 pub use s3::{S3Engine, S3Object, S3Reply, S3Request, s3_request};
-pub use wire::{Call, Fault, Match, Service, Wire};
+pub use wire::{Call, Fault, FaultyTransport, Match, Service};

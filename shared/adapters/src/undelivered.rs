@@ -47,14 +47,14 @@ pub enum UndeliveredError {
 
 /// Why an event is not delivered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NotDeliveredBecause {
+pub enum UndeliveredReason {
     /// The webhook is disabled: it was not sent.
     WebhookDisabled,
     /// The receiver did not take it at any of its tries.
     GivenUp,
 }
 
-impl NotDeliveredBecause {
+impl UndeliveredReason {
     /// The name in the table.
     pub const fn name(self) -> &'static str {
         match self {
@@ -70,14 +70,14 @@ pub struct UndeliveredPage {
     /// The events.
     pub events: Vec<OutgoingEvent>,
     /// Where the next page begins; `None` after the last one.
-    pub next: Option<AfterEvent>,
+    pub next: Option<EventCursor>,
 }
 
 /// A place behind an event in the list of a client's undelivered events. Its text goes to the client and comes back.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AfterEvent(String);
+pub struct EventCursor(String);
 
-impl AfterEvent {
+impl EventCursor {
     /// A place as a client gives it back; `None` if it can be none.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=64).contains(&text.len())
@@ -110,7 +110,7 @@ impl UndeliveredEvents {
     pub async fn keep(
         &self,
         event: &OutgoingEvent,
-        because: NotDeliveredBecause,
+        because: UndeliveredReason,
         now: UnixSeconds,
     ) -> Result<(), UndeliveredError> {
         let json = serde_json::to_string(event).map_err(|_| UndeliveredError::Damaged {
@@ -162,12 +162,12 @@ impl UndeliveredEvents {
         client_id: &str,
         from: UnixSeconds,
         to: UnixSeconds,
-        after: Option<&AfterEvent>,
+        after: Option<&EventCursor>,
         most: usize,
     ) -> Result<UndeliveredPage, UndeliveredError> {
         // `!` sorts before whatever follows in another key, and `$` behind the `#` that ends a second.
         let from = seconds(from);
-        let first = after.map_or(from.clone(), |AfterEvent(after)| {
+        let first = after.map_or(from.clone(), |EventCursor(after)| {
             from.max(format!("{after}!"))
         });
         let last = format!("{}$", seconds(to));
@@ -208,7 +208,7 @@ impl UndeliveredEvents {
             last_sk = Some(sk);
         }
         if found.last_evaluated_key().is_some() {
-            page.next = last_sk.map(AfterEvent);
+            page.next = last_sk.map(EventCursor);
         }
         Ok(page)
     }

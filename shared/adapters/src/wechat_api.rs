@@ -38,9 +38,9 @@ use crate::{
     signer::MerchantSigner,
 };
 
-use breaker::{Seen, Turn};
+use breaker::{BreakerEvent, CallReport};
 use hosts::Failover;
-use wire::{CameBack, Received, build_client};
+use wire::{HttpAnswer, HttpResult, build_client};
 
 pub use bucket::Bucket;
 pub use certificates::{Download, DownloadError};
@@ -85,7 +85,7 @@ pub struct Limits {
 
 /// What came of one call, and what WeChat Pay calls it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answered<T> {
+pub struct CallReply<T> {
     /// What came of it.
     pub answer: CallOutcome<T>,
     /// WeChat Pay's own name of the call, if an answer came. It is not signed.
@@ -234,7 +234,7 @@ impl WechatApi {
         call: &C,
         host: Host,
         within: Duration,
-    ) -> Result<Answered<C::Answer>, NotSent> {
+    ) -> Result<CallReply<C::Answer>, NotSent> {
         let deadline_ms = self.deadline_ms(within);
         let outgoing = call.outgoing();
         let asks = outgoing.method == Method::Get;
@@ -244,7 +244,7 @@ impl WechatApi {
         let (keys, received) = self.exchange(outgoing, host, deadline_ms).await?;
         let answer = match received {
             Ok(Some(received)) => {
-                return Ok(Answered {
+                return Ok(CallReply {
                     answer: self.judge::<C>(&keys, &received, asks).await,
                     request_id: received.request_id,
                 });
@@ -264,7 +264,7 @@ impl WechatApi {
                 })
             }
         };
-        Ok(Answered {
+        Ok(CallReply {
             answer,
             request_id: None,
         })
@@ -283,7 +283,7 @@ impl WechatApi {
         &self,
         call: &C,
         within: Duration,
-    ) -> Result<Answered<C::Answer>, NotSent> {
+    ) -> Result<CallReply<C::Answer>, NotSent> {
         let deadline_ms = self.deadline_ms(within);
         let [first, other] = self.hosts_for_a_question();
         let answer = self.call(call, first, first_share(within)).await?;
@@ -330,7 +330,7 @@ impl WechatApi {
         outgoing: Outgoing,
         host: Host,
         deadline_ms: i64,
-    ) -> Result<(Arc<MerchantKeys>, CameBack), NotSent> {
+    ) -> Result<(Arc<MerchantKeys>, HttpResult), NotSent> {
         self.wait_for(&self.0.calls, deadline_ms).await?;
         let keys = self.0.keys.merchant().await?;
         let (request, left) = self.signed(outgoing, host, &keys, deadline_ms).await?;
@@ -339,7 +339,7 @@ impl WechatApi {
             .timeout(left);
         let sent_at_ms = self.0.clock.now_ms();
         let received = match request.send().await {
-            Ok(response) => Received::read(response).await,
+            Ok(response) => HttpAnswer::read(response).await,
             Err(error) => Err(error),
         };
         self.watch(host, sent_at_ms, received.as_ref().err());
@@ -407,7 +407,7 @@ impl WechatApi {
             Some(error) if error.is_connect() || error.is_timeout() => false,
             Some(_) => return,
         };
-        let seen = Seen {
+        let seen = CallReport {
             sent_at_ms,
             at_ms: self.0.clock.now_ms(),
             answered,
@@ -415,7 +415,7 @@ impl WechatApi {
         // The lock is given back before the log asks for it.
         let turn = self.failover().record(host, seen);
         match turn {
-            Some(Turn::Opened { unanswered, of }) => {
+            Some(BreakerEvent::Opened { unanswered, of }) => {
                 warn!(
                     ?host,
                     unanswered,
@@ -424,7 +424,7 @@ impl WechatApi {
                     "a host of WeChat Pay does not answer: the other is asked first"
                 );
             }
-            Some(Turn::Closed) => info!(
+            Some(BreakerEvent::Closed) => info!(
                 ?host,
                 HostsAvoided = self.hosts_avoided(),
                 "a host of WeChat Pay answers again"
@@ -498,7 +498,7 @@ impl WechatApi {
     async fn judge<C: Call>(
         &self,
         keys: &MerchantKeys,
-        received: &Received,
+        received: &HttpAnswer,
         asks: bool,
     ) -> CallOutcome<C::Answer> {
         let now = self.0.clock.now();

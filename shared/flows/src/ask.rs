@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapters::wechat_api::{Answered, NotSent, WechatApi};
+use adapters::wechat_api::{CallReply, NotSent, WechatApi};
 use payments::{
     ids::{OrderNo, TransactionId},
     issue::CallOutcome,
@@ -147,7 +147,7 @@ impl Asking {
         query: &C,
         within: Duration,
     ) -> Result<Result<(Transaction, Option<RequestId>), Asked>, AskError> {
-        let Answered { answer, request_id } = self.wechat.call_either(query, within).await?;
+        let CallReply { answer, request_id } = self.wechat.call_either(query, within).await?;
         Ok(match answer {
             CallOutcome::Done(transaction) => Ok((transaction, request_id)),
             CallOutcome::Refused(refusal) if refusal.code == ErrorCode::OrderNotExist => {

@@ -3,7 +3,7 @@
 use adapters::{
     backoff::Backoff,
     clock::Clock,
-    order_table::{Applied, OrderTable, TableError},
+    order_table::{ApplyOutcome, OrderTable, TableError},
     queues::{PaymentRequest, Queue},
     random::Random,
 };
@@ -82,12 +82,12 @@ impl Books {
     /// Writes a change; `false` when the order moved on or is held at this moment: read and decide again.
     pub(crate) async fn write(&self, change: &OrderChange) -> Result<bool, TableError> {
         match self.orders.apply(change).await {
-            Ok(Applied::Yes) => {
+            Ok(ApplyOutcome::Yes) => {
                 log(change);
                 self.announce(change).await;
                 Ok(true)
             }
-            Ok(Applied::Stale) | Err(TableError::Conflict) => Ok(false),
+            Ok(ApplyOutcome::Stale) | Err(TableError::Conflict) => Ok(false),
             Err(other) => Err(other),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapters::wechat_api::{Answered, NotSent, WechatApi};
+use adapters::wechat_api::{CallReply, NotSent, WechatApi};
 use payments::{
     close::{self, CloseEligibility, CloseStep},
     issue::is_busy_or_broken,
@@ -97,7 +97,7 @@ impl Closing {
             out_trade_no: order.order_no.as_str().to_owned(),
         };
         // Half of the time, so that the other half is left for the question.
-        let Answered { answer, request_id } = self.wechat.call_either(&call, within / 2).await?;
+        let CallReply { answer, request_id } = self.wechat.call_either(&call, within / 2).await?;
         let told_under = request_id.as_ref();
         match close::judge_answer(&order, asked_at, &answer) {
             CloseStep::Closed => self

@@ -2,7 +2,7 @@
 
 use adapters::{
     clock::Clock,
-    guards::{Burnt, Guards, GuardsError},
+    guards::{Guards, GuardsError, NonceUse},
     keys_table::{KeysError, KeysTable},
     random::Random,
 };
@@ -115,8 +115,8 @@ impl Nonces {
             .burn_nonce(&caller.keyid, nonce, &self.random.id(), self.clock.now())
             .await;
         match burnt.map_err(GateError::Guards)? {
-            Burnt::Fresh => Ok(()),
-            Burnt::Seen => Err(GateError::Refused(Refusal::NonceSeen)),
+            NonceUse::Fresh => Ok(()),
+            NonceUse::Seen => Err(GateError::Refused(Refusal::NonceSeen)),
         }
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use adapters::{
     clock::Clock,
     fields::{FieldError, FieldSeal},
-    order_table::{Applied, OrderTable, TableError, Written},
+    order_table::{ApplyOutcome, OrderTable, TableError, WriteOutcome},
     random::Random,
-    wechat_api::{Answered, BETWEEN_HOSTS, CALL_MAX, CALL_MIN, NotSent, WechatApi},
+    wechat_api::{BETWEEN_HOSTS, CALL_MAX, CALL_MIN, CallReply, NotSent, WechatApi},
 };
 use payments::{
     due,
@@ -156,7 +156,8 @@ impl Issuing {
             let Some(share) = self.share(deadline_ms) else {
                 break;
             };
-            let Answered { answer, request_id } = match self.wechat.call(&call, host, share).await {
+            let CallReply { answer, request_id } = match self.wechat.call(&call, host, share).await
+            {
                 Err(NotSent::TooLate) => break,
                 Err(busy @ NotSent::Busy) => {
                     last_cause = busy.to_string();
@@ -298,7 +299,7 @@ impl Issuing {
             .store_prepay(&order, &prepay, event, next_look)
             .await?
         {
-            Written::Yes(order) => {
+            WriteOutcome::Yes(order) => {
                 info!(
                     order_no,
                     product = order.product.name(),
@@ -312,7 +313,7 @@ impl Issuing {
             }
             // Paid before the value was stored, or our lease ran out and somebody else's value is the live one. Ours is dropped:
             // nobody is given it.
-            Written::No(found) => {
+            WriteOutcome::No(found) => {
                 warn!(
                     order_no,
                     state = found.state.name(),
@@ -415,7 +416,7 @@ impl Issuing {
             applied => applied?,
         };
         match applied {
-            Applied::Yes => {
+            ApplyOutcome::Yes => {
                 warn!(
                     order_no = order.order_no.as_str(),
                     wechat_request_id = refusal.request_id.as_ref().map(RequestId::as_str),
@@ -426,7 +427,7 @@ impl Issuing {
                 );
                 Ok(Issued::Rejected(told))
             }
-            Applied::Stale => match self.orders.read(&order.order_no).await? {
+            ApplyOutcome::Stale => match self.orders.read(&order.order_no).await? {
                 Some(found) => Ok(as_found(found)),
                 None => Ok(Issued::Rejected(told)),
             },

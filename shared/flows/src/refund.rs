@@ -8,9 +8,9 @@
 use std::time::Duration;
 
 use adapters::{
-    guards::{Guards, GuardsError, Lease, LeaseOf},
-    order_table::{Kept, RefundBasis, TableError},
-    wechat_api::{Answered, NotSent, WechatApi},
+    guards::{Guards, GuardsError, Lease, LeaseKey},
+    order_table::{ParkedStatus, RefundBasis, TableError},
+    wechat_api::{CallReply, NotSent, WechatApi},
 };
 use payments::{
     due::{self, BALANCE_PAUSE_S, NextCheck},
@@ -630,7 +630,7 @@ impl Refunding {
             Err(not) => return Ok(not),
         };
         let [host, _] = self.wechat.hosts();
-        let Answered { answer, request_id } = self.wechat.call(&call, host, within / 2).await?;
+        let CallReply { answer, request_id } = self.wechat.call(&call, host, within / 2).await?;
         match answer {
             CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
                 Ok(news) => {
@@ -852,7 +852,7 @@ impl Refunding {
             self.rest(claimed, LOW_BALANCE, next, &because).await?;
             return Ok(Driven::Open);
         }
-        let minute = LeaseOf::Refund { mchid, order_no };
+        let minute = LeaseKey::Refund { mchid, order_no };
         let holder = claimed.out_refund_no.as_str();
         let now = self.books.clock.now();
         match self.guards.lease(&minute, holder, SLOT_S, now).await? {
@@ -860,7 +860,7 @@ impl Refunding {
             Lease::Held { until, .. } => return self.put_off(claimed, until, trace).await,
         }
         let [host, _] = self.wechat.hosts();
-        let Answered { answer, request_id } =
+        let CallReply { answer, request_id } =
             self.wechat.call(&claimed.request(), host, within).await?;
         let refusal = match answer {
             CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
@@ -1118,7 +1118,7 @@ impl Refunding {
         let query = QueryRefund {
             out_refund_no: out_refund_no.as_str().to_owned(),
         };
-        let Answered { answer, request_id } = self.wechat.call_either(&query, within).await?;
+        let CallReply { answer, request_id } = self.wechat.call_either(&query, within).await?;
         Ok(match answer {
             CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
                 Ok(news) => Asked::News(Box::new(news.told_under(request_id))),
@@ -1314,7 +1314,7 @@ impl Refunding {
         cause: &Cause,
     ) -> Result<(), TableError> {
         let now = self.books.clock.now();
-        if self.books.orders.park_refund(parked, cause, now).await? == Kept::Waiting {
+        if self.books.orders.park_refund(parked, cause, now).await? == ParkedStatus::Waiting {
             error!(
                 order_no = parked.order_no.as_str(),
                 refund_id = parked.refund_id.as_str(),

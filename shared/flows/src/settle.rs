@@ -1,6 +1,6 @@
 //! Settling news about money: a consistent read, a decision, one transaction.
 
-use adapters::{order_table::Kept, order_table::TableError};
+use adapters::{order_table::ParkedStatus, order_table::TableError};
 use payments::{
     journal::{Cause, ChangeContext},
     notice::TradeNotice,
@@ -105,7 +105,7 @@ impl Settling {
                     let change = self.with_what_is_kept(*change, &because).await?;
                     if books.write(&change).await? {
                         if let Some(parked) = &change.parked {
-                            say(parked, notice.request_id.as_ref(), Kept::Waiting);
+                            say(parked, notice.request_id.as_ref(), ParkedStatus::Waiting);
                         }
                         return Ok(waits.unwrap_or(Settled::Changed));
                     }
@@ -131,8 +131,8 @@ impl Settling {
         let kept = books.orders.kept(&change.from.order_no, &named).await?;
         Ok(match (kept, change.parked.is_some()) {
             (Some(_), true) => change.kept_already(),
-            (Some(Kept::Waiting), false) => change.unparking(&named, because),
-            (Some(Kept::Decided), false) | (None, _) => change,
+            (Some(ParkedStatus::Waiting), false) => change.unparking(&named, because),
+            (Some(ParkedStatus::Decided), false) | (None, _) => change,
         })
     }
 
@@ -142,7 +142,7 @@ impl Settling {
         order: Option<&Order>,
         parked: &PaymentToPark,
         because: &ChangeContext,
-    ) -> Result<Option<Kept>, TableError> {
+    ) -> Result<Option<ParkedStatus>, TableError> {
         let Self(books) = self;
         let Some(order) = order else {
             let kept = books.orders.park(parked, &because.cause, because.at);
@@ -158,7 +158,7 @@ impl Settling {
             return Ok(kept);
         }
         let change = OrderChange::to_park(order, parked.clone(), because);
-        Ok(books.write(&change).await?.then_some(Kept::Waiting))
+        Ok(books.write(&change).await?.then_some(ParkedStatus::Waiting))
     }
 }
 
@@ -170,8 +170,8 @@ fn waiting(parked: &PaymentToPark) -> Settled {
 }
 
 /// Says that money waits for a person, each time until somebody has decided.
-fn say(parked: &PaymentToPark, told_under: Option<&RequestId>, kept: Kept) {
-    if kept == Kept::Waiting {
+fn say(parked: &PaymentToPark, told_under: Option<&RequestId>, kept: ParkedStatus) {
+    if kept == ParkedStatus::Waiting {
         error!(
             order_no = parked.order_no.as_str(),
             transaction_id = parked.transaction_id.as_str(),

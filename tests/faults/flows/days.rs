@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use adapters::{queues::ReconcileWork, reconciliation::Saved};
+use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use payments::{
     ids::ClientId,
     reconcile::{
@@ -473,7 +473,7 @@ impl Play {
         days.find(&found).await.expect("a table");
         let proposed = found.proposed("run-1", "to be given back", now);
         let saved = days.save_difference(&proposed).await;
-        assert_eq!(saved.expect("a table"), Saved::Yes);
+        assert_eq!(saved.expect("a table"), SaveOutcome::Yes);
     }
 
     /// A person opens the page of the day's one difference and presses a button there until the console has answered.
@@ -531,7 +531,7 @@ impl Play {
                 stands.decided_by_rules(decision, &deciding, &person, "looked at it", now);
             let decided = decided.expect("a decision that holds");
             let saved = days.save_difference(&decided).await;
-            assert_eq!(saved.expect("a table"), Saved::Yes);
+            assert_eq!(saved.expect("a table"), SaveOutcome::Yes);
             let id = decided.id;
             self.scene.send_work(&ReconcileWork::ApplyV1 { date, id });
         }
@@ -547,7 +547,7 @@ impl Play {
                 let decided = stands.decided(Decision::Approve, person, "looked at it", now);
                 stands = decided.expect("a decision that holds");
                 let saved = days.save_difference(&stands).await;
-                assert_eq!(saved.expect("a table"), Saved::Yes);
+                assert_eq!(saved.expect("a table"), SaveOutcome::Yes);
             }
             let id = stands.id;
             self.scene.send_work(&ReconcileWork::ApplyV1 { date, id });

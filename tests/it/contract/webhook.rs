@@ -5,7 +5,7 @@ use std::time::Duration;
 use adapters::{
     keys_table::Webhook,
     testing::{Fault as AwsFault, Match, Service},
-    undelivered::{NotDeliveredBecause, UndeliveredEvents},
+    undelivered::{UndeliveredEvents, UndeliveredReason},
     webhook_http::{Reach, WebhookUrl},
 };
 use payments::webhook::{GoneRun, LastAnswer, OutgoingEvent};
@@ -72,7 +72,7 @@ impl Bench {
                 "trace": "0af7651916cd43dd8448eb211c80319c",
             });
             let event: OutgoingEvent = serde_json::from_value(event).expect("an event");
-            let because = NotDeliveredBecause::WebhookDisabled;
+            let because = UndeliveredReason::WebhookDisabled;
             let kept = self.undelivered();
             kept.keep(&event, because, self.clock.now())
                 .await

@@ -1,6 +1,6 @@
 //! Orders near midnight: nothing is said of them before the next day's bill was read.
 
-use adapters::reconciliation::Saved;
+use adapters::reconciliation::SaveOutcome;
 use payments::reconcile::difference::Decision;
 use wechatpay_simulator::{
     Difference, Endpoint, Fault, PayOptions, RefundOutcome, RefundStatus, Rule, WantedDifference,
@@ -69,7 +69,7 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
         )
         .unwrap();
     let saved = bench.reconciliation.save_difference(&explained).await;
-    assert_eq!(saved.unwrap(), Saved::Yes);
+    assert_eq!(saved.unwrap(), SaveOutcome::Yes);
     let shown = bench.shown_day(day).await;
     let by_end = &shown["totals"]["difference_by"];
     let payments = ["open", "explained"].map(|end| by_end[end]["payments"].as_i64());

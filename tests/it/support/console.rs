@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use adapters::{aws::Aws, clock::Clock, random::Random, reconciliation::Saved};
+use adapters::{aws::Aws, clock::Clock, random::Random, reconciliation::SaveOutcome};
 use axum::{Router, body::to_bytes, extract::State};
 use console::{answer, desk::Desk, handler};
 use http::{Request, Response};
@@ -126,7 +126,7 @@ impl Bench {
     /// Writes a run down.
     pub(crate) async fn write_run(&self, run: &Run) {
         let saved = self.reconciliation.save_run(run).await.expect("a table");
-        assert_eq!(saved, Saved::Yes);
+        assert_eq!(saved, SaveOutcome::Yes);
     }
 
     /// Writes a difference down that a run found, and steps that others took.
@@ -134,7 +134,7 @@ impl Bench {
         self.reconciliation.find(&found).await.expect("a table");
         for step in steps {
             let saved = self.reconciliation.save_difference(step).await;
-            assert_eq!(saved.expect("a table"), Saved::Yes);
+            assert_eq!(saved.expect("a table"), SaveOutcome::Yes);
         }
     }
 

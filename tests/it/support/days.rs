@@ -200,7 +200,7 @@ impl Bench {
             let saved = self.reconciliation.save_difference(&stands).await;
             assert_eq!(
                 saved.expect("a table"),
-                adapters::reconciliation::Saved::Yes
+                adapters::reconciliation::SaveOutcome::Yes
             );
         }
         let (date, id) = (proposed.date, proposed.id.clone());

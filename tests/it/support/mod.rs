@@ -20,7 +20,7 @@ use adapters::{
     queues::Queue,
     random::Random,
     reconciliation::ReconciliationTable,
-    testing::{DynamoEngine, Match, Tables, Wire},
+    testing::{DynamoEngine, FaultyTransport, Match, Tables},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::{ids::OrderNo, journal::Event, order::Order};
@@ -51,7 +51,7 @@ pub(crate) struct Bench {
     /// Everybody's clock but the simulator's own, which [`Bench::advance`] moves along.
     pub(crate) clock: Clock,
     /// All calls to AWS go over it.
-    pub(crate) wire: Wire,
+    pub(crate) wire: FaultyTransport,
     /// WeChat Pay.
     pub(crate) wechat: Running,
     /// The tables.
@@ -134,7 +134,7 @@ impl Bench {
         let tables = engine.create_tables("").await;
         let local = LocalAws::get().await;
         let hidden = Hidden::default();
-        let wire = Wire::around(
+        let wire = FaultyTransport::around(
             local.split(engine.endpoint(), hidden.clone()),
             clock.clone(),
         );

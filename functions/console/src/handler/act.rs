@@ -1,6 +1,6 @@
 //! What is done, whoever asks and however: a run is started, a decision is taken.
 
-use adapters::{queues::ReconcileWork, reconciliation::Saved};
+use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
 use flows::problem::{Chain, Problem};
 use payments::reconcile::{
     difference::{DecisionContext, Difference, DifferenceState},
@@ -123,8 +123,8 @@ impl Request<'_> {
         };
         let saved = self.desk.table.save_difference(&decided).await;
         match saved.map_err(|error| Problem::try_again(&error))? {
-            Saved::Yes => {}
-            Saved::Stale => {
+            SaveOutcome::Yes => {}
+            SaveOutcome::Stale => {
                 let found = self.desk.table.difference(date, id).await;
                 let stands = found
                     .map_err(|error| Problem::try_again(&error))?

@@ -12,7 +12,7 @@ use std::{
 use adapters::{
     aws::{Aws, AwsSettings},
     clock::Clock,
-    testing::{DynamoEngine, Match, Service, Wire},
+    testing::{DynamoEngine, FaultyTransport, Match, Service},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::{
@@ -101,7 +101,7 @@ const MCHID: &str = "1900000001";
 /// A table in memory, and the calls to it.
 struct Bench {
     engine: DynamoEngine,
-    wire: Wire,
+    wire: FaultyTransport,
     clock: Clock,
     name: String,
     table: ReconciliationTable,
@@ -112,7 +112,7 @@ impl Bench {
         let clock = Clock::manual(UnixSeconds(1_785_643_200));
         let engine = DynamoEngine::start();
         let name = engine.create_tables("test-").await.reconciliation;
-        let wire = Wire::new(clock.clone());
+        let wire = FaultyTransport::new(clock.clone());
         let client = engine.client_over(&wire, &clock);
         Self {
             table: ReconciliationTable::new(client, &name, MCHID),

@@ -1,6 +1,6 @@
 //! The last days at a glance: what both sides agree on, what only one has, and where somebody is needed.
 
-use adapters::reconciliation::Counted;
+use adapters::reconciliation::DifferenceCount;
 use maud::{Markup, html};
 use payments::reconcile::run::{BillDate, Run, RunState};
 
@@ -17,7 +17,7 @@ pub(crate) struct ChartDay {
     state: Option<RunState>,
     sums: Stack,
     /// How many of its differences need somebody.
-    needing: Counted,
+    needing: DifferenceCount,
     /// Whether its run should have been, and was not.
     is_missing: bool,
 }
@@ -43,8 +43,8 @@ const BOTTOM: i64 = 30;
 
 impl ChartDay {
     /// The column of a day; `needing` is none where nobody counted, since no run found any.
-    pub(crate) fn of(date: BillDate, run: Option<&Run>, needing: Option<Counted>) -> Self {
-        let none = Counted {
+    pub(crate) fn of(date: BillDate, run: Option<&Run>, needing: Option<DifferenceCount>) -> Self {
+        let none = DifferenceCount {
             count: 0,
             is_all: true,
         };

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use adapters::reconciliation::Counted;
+use adapters::reconciliation::DifferenceCount;
 use payments::{
     ids::{OrderNo, RefundNo, TransactionId},
     journal::{Cause, Event, Subject},
@@ -77,7 +77,7 @@ fn page(run: Option<&Run>, items: Vec<Difference>) -> String {
 }
 
 fn page_of_choice(run: Option<&Run>, all: &Day, filter: Filter) -> String {
-    let needing = Counted {
+    let needing = DifferenceCount {
         count: u64::try_from(all.needing()).unwrap(),
         is_all: true,
     };

@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, error::Error};
 
-use adapters::order_table::{DueItem, DueSince};
+use adapters::order_table::{CheckItem, DueCheck};
 use futures_util::{StreamExt, future::OptionFuture, stream::FuturesUnordered};
 use payments::due::CheckKind;
 use wechatpay::UnixSeconds;
@@ -43,11 +43,11 @@ pub(super) trait Work {
     fn tell_overdue(&self, report: &Report);
 
     /// Looks at one thing.
-    async fn look(&self, item: DueItem) -> Look;
+    async fn look(&self, item: CheckItem) -> Look;
 }
 
 /// What is due in a part of the index, oldest first, and where its next page begins if it holds more.
-pub(super) type Page<From> = (Vec<DueSince>, Option<From>);
+pub(super) type Page<From> = (Vec<DueCheck>, Option<From>);
 
 /// What bounds a run.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +107,7 @@ const RANKS: [&[CheckKind]; 3] = [
 struct Part<From> {
     number: u8,
     reason: CheckKind,
-    ahead: VecDeque<DueSince>,
+    ahead: VecDeque<DueCheck>,
     next: Next<From>,
     pages: u32,
 }
@@ -137,7 +137,7 @@ enum Turn {
 /// What could begin.
 enum Pick {
     /// This.
-    Item(CheckKind, DueItem),
+    Item(CheckKind, CheckItem),
     /// Something, in so many milliseconds.
     In(i64),
     /// Nothing that was read.
@@ -408,10 +408,10 @@ impl<'a, W: Work> Run<'a, W> {
 
 impl<From> Part<From> {
     /// Why an item of this part is due. Earlier versions kept refunds among looks.
-    fn reason_of(&self, item: &DueItem) -> CheckKind {
+    fn reason_of(&self, item: &CheckItem) -> CheckKind {
         match item {
-            DueItem::Refund(..) => CheckKind::Refund,
-            DueItem::Order(_) => self.reason,
+            CheckItem::Refund(..) => CheckKind::Refund,
+            CheckItem::Order(_) => self.reason,
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use adapters::{order_table::DueSince, wechat_api::Bucket};
+use adapters::{order_table::DueCheck, wechat_api::Bucket};
 use payments::due::shard_of;
 
 use super::{
@@ -192,14 +192,14 @@ impl Work for World {
             let (_, at, number) = page.last().unwrap().clone();
             (at, number)
         });
-        let since = |(_, at, number): (u8, i64, String)| DueSince {
+        let since = |(_, at, number): (u8, i64, String)| DueCheck {
             item: if number.starts_with("refund") {
-                DueItem::Refund(
+                CheckItem::Refund(
                     OrderNo::parse(&number).unwrap(),
                     RefundNo::parse("R1").unwrap(),
                 )
             } else {
-                DueItem::Order(OrderNo::parse(&number).unwrap())
+                CheckItem::Order(OrderNo::parse(&number).unwrap())
             },
             at: UnixSeconds(at),
         };
@@ -223,7 +223,7 @@ impl Work for World {
         self.told.borrow_mut().push((self.passed_ms(), oldest_s));
     }
 
-    async fn look(&self, item: DueItem) -> Look {
+    async fn look(&self, item: CheckItem) -> Look {
         let number = item.order_no().as_str().to_owned();
         self.began.borrow_mut().push(number.clone());
         self.running.set(self.running.get() + 1);

@@ -3,8 +3,8 @@
 use std::process::Output;
 
 use adapters::clock::Clock;
-use adapters::notices::{FailedNotice, KeptMoney, NoticeStatus, Notices, ParkedNotice};
-use adapters::order_table::Kept;
+use adapters::notices::{FailedNotice, NoticeStatus, Notices, ParkedMoneyRecord, ParkedNotice};
+use adapters::order_table::ParkedStatus;
 use payments::ids::OrderNo;
 use serde_json::{Value, json};
 use wechatpay::UnixSeconds;
@@ -44,7 +44,10 @@ impl Ledger {
             what_to_do: "find out whose money it is",
             now: UnixSeconds(1_785_556_801),
         };
-        assert_eq!(notices.parked(&parked).await.unwrap(), Kept::Waiting);
+        assert_eq!(
+            notices.parked(&parked).await.unwrap(),
+            ParkedStatus::Waiting
+        );
         Self { cloud, notices }
     }
 
@@ -149,13 +152,16 @@ async fn a_redriven_notice_goes_to_the_queue_as_it_came_and_stays_what_it_is() {
 async fn money_that_no_callback_told_of_is_listed_and_has_nothing_to_send_again() {
     let ledger = Ledger::start("asked").await;
     let order_no = OrderNo::parse("tea-0002").unwrap();
-    let money = KeptMoney {
+    let money = ParkedMoneyRecord {
         notice_id: "payment#4200001",
         order_no: &order_no,
         what_to_do: "refund this second payment",
         now: UnixSeconds(1_785_556_802),
     };
-    assert_eq!(ledger.notices.keep(&money).await.unwrap(), Kept::Waiting);
+    assert_eq!(
+        ledger.notices.keep(&money).await.unwrap(),
+        ParkedStatus::Waiting
+    );
     let listed = ledger.listed(&["--status", "parked"]);
     assert_eq!(listed[1]["notice_id"], "payment#4200001");
     let output = ledger.run(&["redrive", "payment#4200001", "--queue-url", QUEUE]);

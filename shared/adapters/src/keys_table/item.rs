@@ -13,7 +13,8 @@ use tokio::sync::OnceCell;
 use wechatpay::verify::VerificationKeys;
 
 use super::{
-    ClientKey, Item, KeysError, MerchantKeys, SealedApiV3Key, Vault, client_context, merchant_pk,
+    ClientKey, Item, KeysError, MerchantKeys, SealedApiV3Key, SecretCache, client_context,
+    merchant_pk,
 };
 
 /// One of WeChat Pay's keys as it is stored.
@@ -86,7 +87,11 @@ impl VerificationEntry {
 
 /// The merchant's keys, with nothing unsealed yet. One verification key that cannot be read does not put the others out
 /// of use; all of them unreadable does.
-pub(super) fn merchant(item: &Item, mchid: &str, vault: &Vault) -> Result<MerchantKeys, KeysError> {
+pub(super) fn merchant(
+    item: &Item,
+    mchid: &str,
+    vault: &SecretCache,
+) -> Result<MerchantKeys, KeysError> {
     let damaged = |what| KeysError::Damaged {
         pk: merchant_pk(mchid),
         what,
@@ -147,7 +152,7 @@ pub(super) async fn client(
     item: &Item,
     pk: String,
     keyid: &str,
-    vault: &Vault,
+    vault: &SecretCache,
 ) -> Result<Option<ClientKey>, KeysError> {
     let damaged = |what| KeysError::Damaged {
         pk: pk.clone(),

@@ -21,7 +21,7 @@ use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 
 use super::item::{number, text};
-use super::{FRESH_MS, Item, KeysError, KeysTable, MISSING_MS, Vault, is_keyid};
+use super::{FRESH_MS, Item, KeysError, KeysTable, MISSING_MS, SecretCache, is_keyid};
 use crate::aws::AwsError;
 use crate::kms::Context;
 use crate::webhook_http::{Reach, WebhookUrl};
@@ -447,7 +447,12 @@ impl KeysTable {
     }
 }
 
-async fn read(item: &Item, pk: &str, client_id: &str, vault: &Vault) -> Result<Webhook, KeysError> {
+async fn read(
+    item: &Item,
+    pk: &str,
+    client_id: &str,
+    vault: &SecretCache,
+) -> Result<Webhook, KeysError> {
     let damaged = |what| KeysError::Damaged {
         pk: pk.to_owned(),
         what,

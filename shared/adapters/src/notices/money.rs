@@ -11,14 +11,14 @@ use payments::{ids::OrderNo, reconcile::difference::NoticeStep};
 use wechatpay::UnixSeconds;
 
 use super::{
-    Notice, NoticeStatus, Notices, NoticesError, Written, expires_at, item, number, status, text,
-    written,
+    Notice, NoticeStatus, Notices, NoticesError, UpdateOutcome, expires_at, item, number, status,
+    text, written,
 };
-use crate::order_table::Kept;
+use crate::order_table::ParkedStatus;
 
 /// Money that waits for a person.
 #[derive(Clone, Copy, Debug)]
-pub struct KeptMoney<'a> {
+pub struct ParkedMoneyRecord<'a> {
     /// `payment#<transaction_id>`, `refund#<refund_id>`, or `owed#<refund_id>` of a refund whose
     /// payer is owed.
     pub notice_id: &'a str,
@@ -41,7 +41,7 @@ const KEEPING: &str = "SET #status = if_not_exists(#status, :parked), \
 
 impl Notices {
     /// The write that puts kept money into the ledger, for the transaction that keeps it.
-    pub(crate) fn keeping(&self, money: &KeptMoney<'_>) -> Result<Update, BuildError> {
+    pub(crate) fn keeping(&self, money: &ParkedMoneyRecord<'_>) -> Result<Update, BuildError> {
         Update::builder()
             .table_name(&self.table)
             .key("pk", text(self.pk(money.notice_id)))
@@ -61,7 +61,7 @@ impl Notices {
     /// one that decides.
     pub(crate) fn dealt_with(
         &self,
-        money: &KeptMoney<'_>,
+        money: &ParkedMoneyRecord<'_>,
         who: &str,
         why: &str,
     ) -> Result<Update, BuildError> {
@@ -94,7 +94,7 @@ impl Notices {
     ///
     /// # Errors
     /// [`NoticesError`].
-    pub async fn keep(&self, money: &KeptMoney<'_>) -> Result<Kept, NoticesError> {
+    pub async fn keep(&self, money: &ParkedMoneyRecord<'_>) -> Result<ParkedStatus, NoticesError> {
         let sent = self
             .client
             .update_item()
@@ -113,11 +113,11 @@ impl Notices {
             .send()
             .await;
         Ok(match written("keep money in the ledger", sent)? {
-            Written::Yes => Kept::Waiting,
-            Written::No(found) => match item::status(&found)? {
-                NoticeStatus::Decided => Kept::Decided,
+            UpdateOutcome::Yes => ParkedStatus::Waiting,
+            UpdateOutcome::No(found) => match item::status(&found)? {
+                NoticeStatus::Decided => ParkedStatus::Decided,
                 NoticeStatus::Pending | NoticeStatus::Parked | NoticeStatus::Settled => {
-                    Kept::Waiting
+                    ParkedStatus::Waiting
                 }
             },
         })

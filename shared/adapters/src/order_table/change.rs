@@ -16,10 +16,10 @@ use payments::{
 };
 use wechatpay::UnixSeconds;
 
-use crate::notices::KeptMoney;
+use crate::notices::ParkedMoneyRecord;
 
 use super::{
-    Applied, OrderTable, TableError,
+    ApplyOutcome, OrderTable, TableError,
     day_index::{self, day_shard},
     due_shard, item, number, refund_item, text, unavailable,
 };
@@ -30,7 +30,7 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`]; [`TableError::Conflict`] asks to read and decide again.
-    pub async fn apply(&self, change: &OrderChange) -> Result<Applied, TableError> {
+    pub async fn apply(&self, change: &OrderChange) -> Result<ApplyOutcome, TableError> {
         let order = &change.from;
         let pk = self.pk(&order.order_no);
         let mut writes = vec![
@@ -62,7 +62,7 @@ impl OrderTable {
             let put = self.new_item(self.parked_item(parked, &event.cause, event.at))?;
             writes.push(TransactWriteItem::builder().put(put).build());
             if let Some(ledger) = &self.ledger {
-                let update = ledger.keeping(&KeptMoney {
+                let update = ledger.keeping(&ParkedMoneyRecord {
                     notice_id: &parked.notice_id(),
                     order_no: &parked.order_no,
                     what_to_do: &parked.reason.to_string(),
@@ -100,7 +100,7 @@ impl OrderTable {
         let Some(notice_id) = owed_notice_id(to) else {
             return Ok(None);
         };
-        let money = KeptMoney {
+        let money = ParkedMoneyRecord {
             notice_id: &notice_id,
             order_no: &to.order_no,
             what_to_do: OWED,
@@ -117,7 +117,7 @@ impl OrderTable {
         })
     }
 
-    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<Applied, TableError> {
+    async fn transact(&self, writes: Vec<TransactWriteItem>) -> Result<ApplyOutcome, TableError> {
         let sent = self
             .client
             .transact_write_items()
@@ -125,7 +125,7 @@ impl OrderTable {
             .send()
             .await;
         let Err(error) = sent else {
-            return Ok(Applied::Yes);
+            return Ok(ApplyOutcome::Yes);
         };
         let reasons = match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
@@ -138,7 +138,7 @@ impl OrderTable {
         };
         let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
         if has("ConditionalCheckFailed") {
-            Ok(Applied::Stale)
+            Ok(ApplyOutcome::Stale)
         } else if has("TransactionConflict") {
             Err(TableError::Conflict)
         } else {
@@ -301,7 +301,7 @@ fn amount_of(subject: &Subject, change: &OrderChange) -> Fen {
     }
 }
 
-type Building<'a> = (
+type TransactItems<'a> = (
     String,
     &'a mut Vec<&'static str>,
     aws_sdk_dynamodb::types::builders::UpdateBuilder,
@@ -313,7 +313,7 @@ fn with_due<'a>(
     mut set: String,
     remove: &'a mut Vec<&'static str>,
     update: aws_sdk_dynamodb::types::builders::UpdateBuilder,
-) -> Building<'a> {
+) -> TransactItems<'a> {
     let Some(due) = due else {
         remove.extend(["due_shard", "due_at"]);
         return (set, remove, update);

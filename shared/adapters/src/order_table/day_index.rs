@@ -90,12 +90,12 @@ pub struct DayPage {
     /// What is there, in the order of the order numbers.
     pub lines: Vec<DayLine>,
     /// Where the next piece begins, if there may be one.
-    pub next: Option<DayFrom>,
+    pub next: Option<DayCursor>,
 }
 
 /// A place in one part of a day.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DayFrom(Item);
+pub struct DayCursor(Item);
 
 impl OrderTable {
     /// What the books have on a day in one part of the index (0 to [`due::SHARDS`] less one), at most `most` lines at a time,
@@ -107,7 +107,7 @@ impl OrderTable {
         &self,
         date: BillDate,
         shard: u8,
-        from: Option<DayFrom>,
+        from: Option<DayCursor>,
         most: i32,
     ) -> Result<DayPage, TableError> {
         let page = self
@@ -118,7 +118,7 @@ impl OrderTable {
             .key_condition_expression("day_shard = :shard")
             .expression_attribute_values(":shard", text(shard_key(date, shard)))
             .limit(most)
-            .set_exclusive_start_key(from.map(|DayFrom(key)| key))
+            .set_exclusive_start_key(from.map(|DayCursor(key)| key))
             .send()
             .await
             .map_err(|error| unavailable("list a day", error))?;
@@ -132,7 +132,7 @@ impl OrderTable {
             .collect::<Result<_, _>>()?;
         Ok(DayPage {
             lines,
-            next: page.last_evaluated_key.map(DayFrom),
+            next: page.last_evaluated_key.map(DayCursor),
         })
     }
 }

@@ -10,19 +10,19 @@ use payments::{
 use wechatpay::UnixSeconds;
 
 use super::{
-    OrderTable, TableError, Written, due_shard, item, number, refund_item, text, unavailable,
+    OrderTable, TableError, WriteOutcome, due_shard, item, number, refund_item, text, unavailable,
 };
 
 /// Something that is due.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum DueItem {
+pub enum CheckItem {
     /// An order.
     Order(OrderNo),
     /// A refund of an order.
     Refund(OrderNo, RefundNo),
 }
 
-impl DueItem {
+impl CheckItem {
     /// The order that it is, or belongs to.
     pub fn order_no(&self) -> &OrderNo {
         match self {
@@ -33,25 +33,25 @@ impl DueItem {
 
 /// Something that is due, and since when.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct DueSince {
+pub struct DueCheck {
     /// What.
-    pub item: DueItem,
+    pub item: CheckItem,
     /// Since when (Unix seconds).
     pub at: UnixSeconds,
 }
 
 /// A piece of the due index.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DuePage {
+pub struct CheckPage {
     /// What is due as the index shows it, oldest first. The index lags: read each again before acting.
-    pub items: Vec<DueSince>,
+    pub items: Vec<DueCheck>,
     /// Where the next page of this part begins, if it holds more that is due.
-    pub next: Option<DueFrom>,
+    pub next: Option<CheckCursor>,
 }
 
 /// A place in one part of the due index.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DueFrom(item::Item);
+pub struct CheckCursor(item::Item);
 
 impl OrderTable {
     /// What is due at `now` in one part of the index, oldest first, `most` at a time.
@@ -63,8 +63,8 @@ impl OrderTable {
         shard: u8,
         now: UnixSeconds,
         most: i32,
-        from: Option<DueFrom>,
-    ) -> Result<DuePage, TableError> {
+        from: Option<CheckCursor>,
+    ) -> Result<CheckPage, TableError> {
         let page = self
             .client
             .query()
@@ -74,7 +74,7 @@ impl OrderTable {
             .expression_attribute_values(":shard", text(due_shard(shard)))
             .expression_attribute_values(":now", number(now.0))
             .limit(most)
-            .set_exclusive_start_key(from.map(|DueFrom(key)| key))
+            .set_exclusive_start_key(from.map(|CheckCursor(key)| key))
             .send()
             .await
             .map_err(|error| unavailable("list what is due", error))?;
@@ -83,9 +83,9 @@ impl OrderTable {
             .iter()
             .filter_map(|found| item::due_key(found, &self.pk_prefix()))
             .collect();
-        Ok(DuePage {
+        Ok(CheckPage {
             items,
-            next: page.last_evaluated_key().cloned().map(DueFrom),
+            next: page.last_evaluated_key().cloned().map(CheckCursor),
         })
     }
 
@@ -132,7 +132,7 @@ impl OrderTable {
                 ],
             )
             .await?;
-        Ok(matches!(written, Written::Yes(_)))
+        Ok(matches!(written, WriteOutcome::Yes(_)))
     }
 
     /// Claims a refund by counting the try and moving its due time on; `false` when somebody else did so first, or when it

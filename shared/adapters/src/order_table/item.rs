@@ -41,7 +41,7 @@ use payments::{
 };
 use wechatpay::{RequestId, UnixSeconds};
 
-use super::{DueItem, DueSince, TableError, due_shard, number, refund_item, text};
+use super::{CheckItem, DueCheck, TableError, due_shard, number, refund_item, text};
 
 /// A DynamoDB item.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -235,15 +235,15 @@ pub(super) fn pk(item: &Item) -> Option<&str> {
 }
 
 /// What a hit in the due index is; `None` for another merchant's.
-pub(super) fn due_key(item: &Item, pk_prefix: &str) -> Option<DueSince> {
+pub(super) fn due_key(item: &Item, pk_prefix: &str) -> Option<DueCheck> {
     let number = item.get("pk")?.as_s().ok()?.strip_prefix(pk_prefix)?;
     let order_no = OrderNo::parse(number).ok()?;
     let sk = item.get("sk")?.as_s().ok()?;
     let at = item.get("due_at")?.as_n().ok()?.parse().ok()?;
-    Some(DueSince {
+    Some(DueCheck {
         item: match sk.strip_prefix(refund_item::SK_PREFIX) {
-            Some(refund_no) => DueItem::Refund(order_no, RefundNo::parse(refund_no).ok()?),
-            None => DueItem::Order(order_no),
+            Some(refund_no) => CheckItem::Refund(order_no, RefundNo::parse(refund_no).ok()?),
+            None => CheckItem::Order(order_no),
         },
         at: UnixSeconds(at),
     })

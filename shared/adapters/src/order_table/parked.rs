@@ -13,7 +13,7 @@ use payments::{
 };
 use wechatpay::UnixSeconds;
 
-use crate::notices::{KeptMoney, Notices};
+use crate::notices::{Notices, ParkedMoneyRecord};
 
 use super::{
     OrderTable, TableError,
@@ -24,7 +24,7 @@ use super::{
 
 /// How a record for a person stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kept {
+pub enum ParkedStatus {
     /// Nobody has decided about it yet. Say so again, however often the news comes: who wrote the record first may have died
     /// before saying it.
     Waiting,
@@ -43,8 +43,8 @@ impl OrderTable {
         parked: &PaymentToPark,
         cause: &Cause,
         now: UnixSeconds,
-    ) -> Result<Kept, TableError> {
-        let money = KeptMoney {
+    ) -> Result<ParkedStatus, TableError> {
+        let money = ParkedMoneyRecord {
             notice_id: &parked.notice_id(),
             order_no: &parked.order_no,
             what_to_do: &parked.reason.to_string(),
@@ -63,12 +63,12 @@ impl OrderTable {
         &self,
         parked: &PaymentToPark,
         now: UnixSeconds,
-    ) -> Result<Option<Kept>, TableError> {
+    ) -> Result<Option<ParkedStatus>, TableError> {
         let kept = self.kept(&parked.order_no, &parked.transaction_id).await?;
-        if kept != Some(Kept::Waiting) {
+        if kept != Some(ParkedStatus::Waiting) {
             return Ok(kept);
         }
-        let money = KeptMoney {
+        let money = ParkedMoneyRecord {
             notice_id: &parked.notice_id(),
             order_no: &parked.order_no,
             what_to_do: &parked.reason.to_string(),
@@ -85,7 +85,7 @@ impl OrderTable {
         &self,
         order_no: &OrderNo,
         transaction_id: &TransactionId,
-    ) -> Result<Option<Kept>, TableError> {
+    ) -> Result<Option<ParkedStatus>, TableError> {
         let found = self.payment_record(order_no, transaction_id).await?;
         Ok(found.as_ref().map(kept))
     }
@@ -135,7 +135,7 @@ impl OrderTable {
         parked: &RefundToPark,
         cause: &Cause,
         now: UnixSeconds,
-    ) -> Result<Kept, TableError> {
+    ) -> Result<ParkedStatus, TableError> {
         let record = Item::from([
             ("pk".to_owned(), text(self.pk(&parked.order_no))),
             (
@@ -159,7 +159,7 @@ impl OrderTable {
             ("cause".to_owned(), text(item::cause_text(cause))),
             ("at".to_owned(), number(now.0)),
         ]);
-        let money = KeptMoney {
+        let money = ParkedMoneyRecord {
             notice_id: &parked.notice_id(),
             order_no: &parked.order_no,
             what_to_do: &parked.reason.to_string(),
@@ -203,15 +203,15 @@ impl OrderTable {
         &self,
         operation: &'static str,
         record: Item,
-        money: &KeptMoney<'_>,
-    ) -> Result<Kept, TableError> {
+        money: &ParkedMoneyRecord<'_>,
+    ) -> Result<ParkedStatus, TableError> {
         let found = match &self.ledger {
             Some(ledger) => self.keep_in(ledger, operation, record, money).await?,
             None => self.keep_alone(operation, record).await?,
         };
         match found {
-            None => Ok(Kept::Waiting),
-            Some(found) if kept(&found) == Kept::Decided => Ok(Kept::Decided),
+            None => Ok(ParkedStatus::Waiting),
+            Some(found) if kept(&found) == ParkedStatus::Decided => Ok(ParkedStatus::Decided),
             Some(_) => self.waiting(money).await,
         }
     }
@@ -222,7 +222,7 @@ impl OrderTable {
         ledger: &Notices,
         operation: &'static str,
         record: Item,
-        money: &KeptMoney<'_>,
+        money: &ParkedMoneyRecord<'_>,
     ) -> Result<Option<Item>, TableError> {
         let put = Put::builder()
             .table_name(&self.table)
@@ -289,19 +289,19 @@ impl OrderTable {
     }
 
     /// Money that nobody has dealt with in the orders table: whether somebody has decided about it in the ledger.
-    async fn waiting(&self, money: &KeptMoney<'_>) -> Result<Kept, TableError> {
+    async fn waiting(&self, money: &ParkedMoneyRecord<'_>) -> Result<ParkedStatus, TableError> {
         Ok(match &self.ledger {
             Some(ledger) => ledger.keep(money).await?,
-            None => Kept::Waiting,
+            None => ParkedStatus::Waiting,
         })
     }
 }
 
-fn kept(record: &Item) -> Kept {
+fn kept(record: &Item) -> ParkedStatus {
     let state = record.get("state").and_then(|state| state.as_s().ok());
     if state.is_none_or(|state| state == "parked") {
-        Kept::Waiting
+        ParkedStatus::Waiting
     } else {
-        Kept::Decided
+        ParkedStatus::Decided
     }
 }

@@ -18,7 +18,7 @@ use super::{
 
 /// A difference in the list.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct FollowedDifference {
+pub struct TrackedDifference {
     /// Its day.
     pub date: BillDate,
     /// Its name under the day.
@@ -28,16 +28,16 @@ pub struct FollowedDifference {
 
 /// A piece of the list.
 #[derive(Clone, Debug)]
-pub struct FollowedPage {
+pub struct TrackedPage {
     /// The differences, the earliest day first.
-    pub items: Vec<FollowedDifference>,
+    pub items: Vec<TrackedDifference>,
     /// Where the next piece begins, if there may be one.
-    pub next: Option<FollowedFrom>,
+    pub next: Option<TrackedCursor>,
 }
 
 /// A place in the list: after the difference of this sort key.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct FollowedFrom(String);
+pub struct TrackedCursor(String);
 
 impl ReconciliationTable {
     /// How many are read at a time.
@@ -49,8 +49,8 @@ impl ReconciliationTable {
     /// [`ReconciliationError`].
     pub async fn followed(
         &self,
-        from: Option<FollowedFrom>,
-    ) -> Result<FollowedPage, ReconciliationError> {
+        from: Option<TrackedCursor>,
+    ) -> Result<TrackedPage, ReconciliationError> {
         let page = self
             .client
             .query()
@@ -65,10 +65,10 @@ impl ReconciliationTable {
             .map_err(|error| unavailable("list differences that are waited for", error))?;
         let items = page.items().iter().map(item::read_followed);
         let next = match page.last_evaluated_key() {
-            Some(last) => Some(FollowedFrom(item::sk(last)?.to_owned())),
+            Some(last) => Some(TrackedCursor(item::sk(last)?.to_owned())),
             None => None,
         };
-        Ok(FollowedPage {
+        Ok(TrackedPage {
             items: items.collect::<Result<_, _>>()?,
             next,
         })
@@ -78,7 +78,7 @@ impl ReconciliationTable {
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn followed_from(&self) -> Result<Option<FollowedFrom>, ReconciliationError> {
+    pub async fn followed_from(&self) -> Result<Option<TrackedCursor>, ReconciliationError> {
         let got = self
             .client
             .get_item()
@@ -90,14 +90,17 @@ impl ReconciliationTable {
             .map_err(|error| unavailable("read where to go on", error))?;
         let from = got.item().and_then(|item| item.get("from"));
         let from = from.and_then(|value| value.as_s().ok());
-        Ok(from.cloned().map(FollowedFrom))
+        Ok(from.cloned().map(TrackedCursor))
     }
 
     /// Writes down where the next look at the list goes on.
     ///
     /// # Errors
     /// [`ReconciliationError`].
-    pub async fn go_on_from(&self, from: Option<&FollowedFrom>) -> Result<(), ReconciliationError> {
+    pub async fn go_on_from(
+        &self,
+        from: Option<&TrackedCursor>,
+    ) -> Result<(), ReconciliationError> {
         let mut place = self.place_key();
         place.extend(from.map(|from| ("from".to_owned(), text(from.0.clone()))));
         self.client
@@ -116,7 +119,7 @@ impl ReconciliationTable {
     /// [`ReconciliationError`].
     pub async fn follow_no_more(
         &self,
-        followed: &FollowedDifference,
+        followed: &TrackedDifference,
     ) -> Result<(), ReconciliationError> {
         let deleted = self
             .client
@@ -171,7 +174,7 @@ impl ReconciliationTable {
     }
 }
 
-impl FollowedDifference {
+impl TrackedDifference {
     pub(super) fn new(date: BillDate, id: String, version: u64) -> Self {
         Self { date, id, version }
     }

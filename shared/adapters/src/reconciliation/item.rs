@@ -26,7 +26,7 @@ use payments::reconcile::{
 use serde::{Serialize, de::DeserializeOwned};
 use strict_json::Null;
 
-use super::{FollowedDifference, ReconciliationError};
+use super::{ReconciliationError, TrackedDifference};
 
 /// A DynamoDB item.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -133,11 +133,11 @@ pub(super) fn followed(pk: String, difference: &Difference) -> Item {
 }
 
 /// Reads an item of that list.
-pub(super) fn read_followed(item: &Item) -> Result<FollowedDifference, ReconciliationError> {
+pub(super) fn read_followed(item: &Item) -> Result<TrackedDifference, ReconciliationError> {
     let place = sk(item)?.split_once('#');
     let (date, id) = place.ok_or_else(|| damaged(item, "sk"))?;
     let version = item.get("version").and_then(|value| value.as_n().ok());
-    Ok(FollowedDifference::new(
+    Ok(TrackedDifference::new(
         BillDate::parse(date).map_err(|_| damaged(item, "sk"))?,
         id.to_owned(),
         version

@@ -146,7 +146,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut told = Told::default();
+        let mut told = LineMetrics::default();
         if carries_metrics(event.metadata()) {
             event.record(&mut told);
         }
@@ -166,12 +166,12 @@ where
 
 /// The metrics of one line.
 #[derive(Default)]
-struct Told {
+struct LineMetrics {
     metrics: Vec<(&'static str, &'static str)>,
     has_cause: bool,
 }
 
-impl Told {
+impl LineMetrics {
     /// What is added to the line: `"Mchid":"...","_aws":{...}`. The values are on it already.
     fn members(&self, namespace: &str, mchid: Option<&str>, at_ms: i64) -> String {
         let merchant: Vec<&str> = mchid.map(|_| MERCHANT).into_iter().collect();
@@ -214,7 +214,7 @@ impl Told {
 }
 
 /// A metric is a whole number. An absent one (`None`) is never recorded, so it is none on that line.
-impl Visit for Told {
+impl Visit for LineMetrics {
     fn record_i64(&mut self, field: &Field, _: i64) {
         self.note(field);
     }

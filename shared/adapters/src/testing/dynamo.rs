@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::aws::{Aws, AwsSettings};
 use crate::clock::Clock;
-use crate::testing::Wire;
+use crate::testing::FaultyTransport;
 
 /// A DynamoDB of one's own. It serves on a thread of its own, so that racing callers really race, and ends when it is
 /// dropped.
@@ -102,7 +102,7 @@ impl DynamoEngine {
     }
 
     /// A client for it whose calls go over `wire`.
-    pub fn client_over(&self, wire: &Wire, clock: &Clock) -> aws_sdk_dynamodb::Client {
+    pub fn client_over(&self, wire: &FaultyTransport, clock: &Clock) -> aws_sdk_dynamodb::Client {
         Aws::with_http_client(
             &AwsSettings::local(self.endpoint()),
             clock,

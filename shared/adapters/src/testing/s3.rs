@@ -24,7 +24,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::aws::{Aws, AwsSettings};
 use crate::clock::Clock;
-use crate::testing::Wire;
+use crate::testing::FaultyTransport;
 
 /// What the metadata of an object are called on the wire.
 const META: &str = "x-amz-meta-";
@@ -115,8 +115,8 @@ impl S3Engine {
     }
 
     /// A client for it whose calls go over a wire, and the wire.
-    pub fn client(&self, clock: &Clock) -> (aws_sdk_s3::Client, Wire) {
-        let wire = Wire::around(self.http_client(), clock.clone());
+    pub fn client(&self, clock: &Clock) -> (aws_sdk_s3::Client, FaultyTransport) {
+        let wire = FaultyTransport::around(self.http_client(), clock.clone());
         let settings = AwsSettings::local("http://127.0.0.1:1");
         let aws = Aws::with_http_client(&settings, clock, wire.http_client());
         (aws.s3(), wire)

@@ -69,7 +69,7 @@ pub enum Fault {
     LostAnswer,
     /// It is done, and the answer comes too late for the caller.
     TimedOut,
-    /// The caller dies before the call: it never returns. See [`Wire::until_death`].
+    /// The caller dies before the call: it never returns. See [`FaultyTransport::until_death`].
     DieBefore,
     /// It is done, and the caller dies before the answer.
     DieAfter,
@@ -81,15 +81,15 @@ pub enum Fault {
     Conflict,
     /// The service does not allow it; nothing was done.
     Denied,
-    /// It takes this much longer, by the clock given to [`Wire::new`].
+    /// It takes this much longer, by the clock given to [`FaultyTransport::new`].
     Delay(Duration),
-    /// It is held back until [`Wire::mend`]. What is sent meanwhile did not wait for it.
+    /// It is held back until [`FaultyTransport::mend`]. What is sent meanwhile did not wait for it.
     Held,
 }
 
 /// Counts and breaks calls. Clones share everything.
 #[derive(Clone)]
-pub struct Wire(Arc<Shared>);
+pub struct FaultyTransport(Arc<Shared>);
 
 struct Shared {
     inner: SharedHttpClient,
@@ -164,7 +164,7 @@ impl Match {
     }
 }
 
-impl Wire {
+impl FaultyTransport {
     /// A wire to a local engine over plain HTTP. Delays pass on `clock`.
     pub fn new(clock: Clock) -> Self {
         Self::around(aws_smithy_http_client::Builder::new().build_http(), clock)
@@ -201,7 +201,7 @@ impl Wire {
         });
     }
 
-    /// Breaks every call that fits until [`Wire::mend`].
+    /// Breaks every call that fits until [`FaultyTransport::mend`].
     pub fn break_all(&self, which: Match, fault: Fault) {
         self.break_after(which, 0, usize::MAX, fault);
     }
@@ -281,19 +281,19 @@ impl Wire {
     }
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for FaultyTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").finish_non_exhaustive()
     }
 }
 
-impl HttpClient for Wire {
+impl HttpClient for FaultyTransport {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
         parts: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(Tapped {
+        SharedHttpConnector::new(ObservedConnector {
             wire: self.clone(),
             inner: self.0.inner.http_connector(settings, parts),
         })
@@ -302,12 +302,12 @@ impl HttpClient for Wire {
 
 /// A connector with the wire's ear on it.
 #[derive(Debug)]
-struct Tapped {
-    wire: Wire,
+struct ObservedConnector {
+    wire: FaultyTransport,
     inner: SharedHttpConnector,
 }
 
-impl HttpConnector for Tapped {
+impl HttpConnector for ObservedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let (wire, inner) = (self.wire.clone(), self.inner.clone());
         HttpConnectorFuture::new(async move {

@@ -23,12 +23,12 @@ const PROBES_TO_CLOSE: u32 = 3;
 /// Watches one host. Takes the time from its caller, so it can be tested with literals.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    results: VecDeque<Kept>,
+    results: VecDeque<CallResult>,
     open: Option<Open>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Kept {
+struct CallResult {
     at_ms: i64,
     answered: bool,
 }
@@ -45,7 +45,7 @@ struct Open {
 
 /// What one call says about its host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Seen {
+pub(super) struct CallReport {
     /// When the call was sent.
     pub(super) sent_at_ms: i64,
     /// When it ended.
@@ -57,7 +57,7 @@ pub(super) struct Seen {
 
 /// What a result changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Turn {
+pub(super) enum BreakerEvent {
     /// The host is avoided from now on.
     Opened {
         /// Calls that were not answered.
@@ -95,7 +95,7 @@ impl Breaker {
     }
 
     /// Takes note of a call.
-    pub(super) fn record(&mut self, seen: Seen) -> Option<Turn> {
+    pub(super) fn record(&mut self, seen: CallReport) -> Option<BreakerEvent> {
         match &mut self.open {
             // Sent before the host was found dead: that is known already.
             Some(open) if seen.sent_at_ms < open.since_ms => None,
@@ -107,7 +107,7 @@ impl Breaker {
                 }
                 // The host starts afresh, or its old failures would condemn it again at once.
                 *self = Self::default();
-                Some(Turn::Closed)
+                Some(BreakerEvent::Closed)
             }
             Some(open) => {
                 open.answered = 0;
@@ -118,12 +118,13 @@ impl Breaker {
         }
     }
 
-    fn keep(&mut self, seen: Seen) -> Option<Turn> {
-        self.results.push_back(Kept {
+    fn keep(&mut self, seen: CallReport) -> Option<BreakerEvent> {
+        self.results.push_back(CallResult {
             at_ms: seen.at_ms,
             answered: seen.answered,
         });
-        let is_spent = |kept: &Kept| seen.at_ms.saturating_sub(kept.at_ms) > RESULT_AGE_MS_MAX;
+        let is_spent =
+            |kept: &CallResult| seen.at_ms.saturating_sub(kept.at_ms) > RESULT_AGE_MS_MAX;
         while self.results.len() > RESULTS_MAX || self.results.front().is_some_and(is_spent) {
             self.results.pop_front();
         }
@@ -139,7 +140,7 @@ impl Breaker {
             probe_at_ms: seen.at_ms.saturating_add(LEFT_ALONE_MS),
             answered: 0,
         });
-        Some(Turn::Opened { unanswered, of })
+        Some(BreakerEvent::Opened { unanswered, of })
     }
 }
 
@@ -148,13 +149,13 @@ mod tests {
     use super::*;
 
     const NOW_MS: i64 = 1_785_556_800_000;
-    const OPENED_BY_3: Option<Turn> = Some(Turn::Opened {
+    const OPENED_BY_3: Option<BreakerEvent> = Some(BreakerEvent::Opened {
         unanswered: 3,
         of: 3,
     });
 
-    fn seen(at_ms: i64, answered: bool) -> Seen {
-        Seen {
+    fn seen(at_ms: i64, answered: bool) -> CallReport {
+        CallReport {
             sent_at_ms: at_ms,
             at_ms,
             answered,
@@ -162,7 +163,7 @@ mod tests {
     }
 
     /// Records one result for each letter, a millisecond apart: `a` for an answer, `-` for none. Gives the last turn.
-    fn play(breaker: &mut Breaker, from_ms: i64, results: &str) -> Option<Turn> {
+    fn play(breaker: &mut Breaker, from_ms: i64, results: &str) -> Option<BreakerEvent> {
         let mut turn = None;
         for (at_ms, letter) in (from_ms..).zip(results.chars()) {
             turn = breaker.record(seen(at_ms, letter == 'a'));
@@ -209,7 +210,11 @@ mod tests {
         ] {
             let mut breaker = Breaker::default();
             let turn = play(&mut breaker, NOW_MS, &results);
-            assert_eq!(matches!(turn, Some(Turn::Opened { .. })), opens, "{name}");
+            assert_eq!(
+                matches!(turn, Some(BreakerEvent::Opened { .. })),
+                opens,
+                "{name}"
+            );
             assert_eq!(breaker.admits(NOW_MS + 1000), !opens, "{name}");
         }
     }
@@ -244,7 +249,7 @@ mod tests {
             assert!(breaker.admits(at_ms + n), "try {n}");
             assert!(!breaker.is_closed());
             let turn = breaker.record(seen(at_ms + n, true));
-            assert_eq!(turn, (n == 2).then_some(Turn::Closed), "try {n}");
+            assert_eq!(turn, (n == 2).then_some(BreakerEvent::Closed), "try {n}");
         }
         assert!(breaker.is_closed());
         assert_eq!(play(&mut breaker, at_ms + 10, "--"), None);
@@ -269,7 +274,7 @@ mod tests {
     #[test]
     fn what_was_sent_before_the_host_was_found_dead_says_nothing_new() {
         let mut breaker = opened();
-        let under_way = |answered| Seen {
+        let under_way = |answered| CallReport {
             sent_at_ms: NOW_MS - 1,
             at_ms: NOW_MS + 2000,
             answered,

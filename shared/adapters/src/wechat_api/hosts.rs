@@ -4,7 +4,7 @@
 //! call and a write for each failure, just when things go badly, and it would let one sandbox with a network of its own trouble
 //! turn all others away from a good host. A sandbox learns by three calls.
 
-use super::breaker::{Breaker, Seen, Turn};
+use super::breaker::{Breaker, BreakerEvent, CallReport};
 
 /// WeChat Pay's two hosts, without a slash at the end.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,7 +69,7 @@ impl Failover {
     }
 
     /// Takes note of a call.
-    pub(super) fn record(&mut self, host: Host, seen: Seen) -> Option<Turn> {
+    pub(super) fn record(&mut self, host: Host, seen: CallReport) -> Option<BreakerEvent> {
         match host {
             Host::Main => self.main.record(seen),
             Host::Backup => self.backup.record(seen),
@@ -92,7 +92,7 @@ mod tests {
     fn record(failover: &mut Failover, host: Host, at_ms: i64, answered: bool) {
         failover.record(
             host,
-            Seen {
+            CallReport {
                 sent_at_ms: at_ms,
                 at_ms,
                 answered,

@@ -29,7 +29,7 @@ pub(super) fn request_id(response: &reqwest::Response) -> Option<RequestId> {
 }
 
 /// An answer as far as it is used.
-pub(super) struct Received {
+pub(super) struct HttpAnswer {
     pub(super) status: u16,
     pub(super) headers: Result<SignedHeaders, VerifyError>,
     pub(super) request_id: Option<RequestId>,
@@ -37,11 +37,11 @@ pub(super) struct Received {
 }
 
 /// What a request came to; `None` for an answer that is too long.
-pub(super) type CameBack = Result<Option<Received>, reqwest::Error>;
+pub(super) type HttpResult = Result<Option<HttpAnswer>, reqwest::Error>;
 
-impl Received {
+impl HttpAnswer {
     /// Reads the whole answer.
-    pub(super) async fn read(mut response: reqwest::Response) -> CameBack {
+    pub(super) async fn read(mut response: reqwest::Response) -> HttpResult {
         let status = response.status().as_u16();
         let headers = SignedHeaders::read(|name| text(&response, name));
         let request_id = request_id(&response);

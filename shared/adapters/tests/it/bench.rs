@@ -6,7 +6,7 @@ use std::time::Duration;
 use adapters::aws::{Aws, AwsSettings};
 use adapters::clock::Clock;
 use adapters::kms::Kms;
-use adapters::testing::{Match, Service, Wire};
+use adapters::testing::{FaultyTransport, Match, Service};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::KeyPair as _;
@@ -22,7 +22,7 @@ pub(crate) const NOW: UnixSeconds = UnixSeconds(1_785_556_800);
 /// KMS on the local engine, over a wire of one's own.
 pub(crate) struct KmsBench {
     pub(crate) clock: Clock,
-    pub(crate) wire: Wire,
+    pub(crate) wire: FaultyTransport,
     pub(crate) kms: Kms,
     client: aws_sdk_kms::Client,
 }
@@ -30,7 +30,7 @@ pub(crate) struct KmsBench {
 impl KmsBench {
     pub(crate) fn new() -> Self {
         let clock = Clock::manual(NOW);
-        let wire = Wire::new(clock.clone());
+        let wire = FaultyTransport::new(clock.clone());
         let settings = AwsSettings::local(engine_endpoint());
         let aws = Aws::with_http_client(&settings, &clock, wire.http_client());
         let client = Aws::new(&settings, &Clock::system()).kms();

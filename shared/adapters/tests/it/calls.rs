@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapters::aws::{Aws, AwsError, AwsSettings, CallLimits, FailureKind};
 use adapters::clock::Clock;
-use adapters::testing::{Call, DynamoEngine, Fault, Match, Service, Tables, Wire};
+use adapters::testing::{Call, DynamoEngine, Fault, FaultyTransport, Match, Service, Tables};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -19,7 +19,7 @@ use crate::bench::{NOW, chain};
 
 struct Bench {
     clock: Clock,
-    wire: Wire,
+    wire: FaultyTransport,
     tables: Tables,
     client: aws_sdk_dynamodb::Client,
     direct: aws_sdk_dynamodb::Client,
@@ -31,7 +31,7 @@ impl Bench {
         let engine = DynamoEngine::start();
         let tables = engine.create_tables("test-").await;
         let clock = Clock::manual(NOW);
-        let wire = Wire::new(clock.clone());
+        let wire = FaultyTransport::new(clock.clone());
         let client = engine.client_over(&wire, &clock);
         let direct = engine.client(&Clock::system());
         Self {
@@ -296,7 +296,7 @@ async fn a_rule_may_let_calls_pass_and_a_plan_decides_on_the_rest() {
 #[tokio::test]
 async fn queues_are_told_apart_by_their_url() {
     let clock = Clock::manual(NOW);
-    let wire = Wire::new(clock.clone());
+    let wire = FaultyTransport::new(clock.clone());
     let aws = Aws::with_http_client(
         &AwsSettings::local("http://127.0.0.1:9"),
         &clock,

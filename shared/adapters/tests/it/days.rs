@@ -1,8 +1,8 @@
 //! The index by day: what the books have on a day, and when a refund changes its day.
 
 use adapters::clock::Clock;
-use adapters::order_table::{Applied, DayLine, OrderTable, Reserved, TableError};
-use adapters::testing::{DynamoEngine, Match, Service, Tables, Wire};
+use adapters::order_table::{ApplyOutcome, DayLine, OrderTable, ReserveOutcome, TableError};
+use adapters::testing::{DynamoEngine, FaultyTransport, Match, Service, Tables};
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::due;
 use payments::ids::{ClientId, OrderNo, RefundId, TransactionId};
@@ -25,7 +25,7 @@ const BEFORE: UnixSeconds = UnixSeconds(MIDNIGHT.0 - 1);
 
 struct Bench {
     clock: Clock,
-    wire: Wire,
+    wire: FaultyTransport,
     tables: Tables,
     engine: DynamoEngine,
 }
@@ -35,7 +35,7 @@ impl Bench {
         let engine = DynamoEngine::start();
         let tables = engine.create_tables("test-").await;
         let clock = Clock::manual(NOW);
-        let wire = Wire::new(clock.clone());
+        let wire = FaultyTransport::new(clock.clone());
         Self {
             clock,
             wire,
@@ -55,7 +55,7 @@ impl Bench {
 
     async fn write(&self, change: &OrderChange) {
         let applied = self.table().apply(change).await;
-        assert_eq!(applied.expect("an answer"), Applied::Yes);
+        assert_eq!(applied.expect("an answer"), ApplyOutcome::Yes);
     }
 
     /// An order that was paid at `paid_at`.
@@ -122,7 +122,7 @@ async fn paid_in(table: &OrderTable, order_no: &str, paid_at: UnixSeconds) -> Or
     let order = order(order_no);
     let event = because().event(1, Subject::Order, None, "reserved");
     let reserved = table.reserve(&order, &event).await;
-    assert_eq!(reserved.expect("an answer"), Reserved::New);
+    assert_eq!(reserved.expect("an answer"), ReserveOutcome::New);
     let notice = TradeNotice {
         mchid: MCHID.to_owned(),
         appid: order.appid.clone(),
@@ -142,7 +142,7 @@ async fn paid_in(table: &OrderTable, order_no: &str, paid_at: UnixSeconds) -> Or
         panic!("not booked")
     };
     let applied = table.apply(&change).await;
-    assert_eq!(applied.expect("an answer"), Applied::Yes);
+    assert_eq!(applied.expect("an answer"), ApplyOutcome::Yes);
     let read = table.read(&order.order_no).await;
     read.expect("read").expect("an order")
 }

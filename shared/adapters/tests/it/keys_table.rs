@@ -7,7 +7,7 @@ mod webhooks;
 use adapters::keys_table::{
     KeysTable, NewApiV3Key, NewMerchant, VerificationEntry, VerificationKind,
 };
-use adapters::testing::{DynamoEngine, Match, Service, Tables, Wire};
+use adapters::testing::{DynamoEngine, FaultyTransport, Match, Service, Tables};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::bench::KmsBench;
@@ -22,7 +22,7 @@ const APIV3_KEY: [u8; 32] = *b"0123456789abcdef0123456789abcdef";
 /// A table with no item yet. KMS and DynamoDB each have a wire and share a manual clock.
 struct Bench {
     kms: KmsBench,
-    wire: Wire,
+    wire: FaultyTransport,
     tables: Tables,
     secrets_key: String,
     engine: DynamoEngine,
@@ -33,7 +33,7 @@ impl Bench {
         let kms = KmsBench::new();
         let engine = DynamoEngine::start();
         let tables = engine.create_tables("test-").await;
-        let wire = Wire::new(kms.clock.clone());
+        let wire = FaultyTransport::new(kms.clock.clone());
         let secrets_key = kms.symmetric_key().await;
         Self {
             kms,

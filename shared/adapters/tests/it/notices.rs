@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use adapters::clock::Clock;
 use adapters::notices::{
-    Decision, FailedNotice, KeptMoney, Notice, NoticeStatus, Notices, NoticesError, ParkedNotice,
-    SettledNotice,
+    DecideOutcome, FailedNotice, Notice, NoticeStatus, Notices, NoticesError, ParkedMoneyRecord,
+    ParkedNotice, SettledNotice,
 };
-use adapters::order_table::Kept;
-use adapters::testing::{DynamoEngine, Fault, Match, Service, Tables, Wire};
+use adapters::order_table::ParkedStatus;
+use adapters::testing::{DynamoEngine, Fault, FaultyTransport, Match, Service, Tables};
 use aws_sdk_dynamodb::types::AttributeValue;
 use payments::ids::OrderNo;
 use wechatpay::UnixSeconds;
@@ -22,7 +22,7 @@ const MESSAGE: &str = r#"{"v":"callback.v1","headers":{},"body":"{}"}"#;
 /// An empty ledger, a manual clock and a wire to break.
 struct Bench {
     clock: Clock,
-    wire: Wire,
+    wire: FaultyTransport,
     tables: Tables,
     engine: DynamoEngine,
     order_no: OrderNo,
@@ -33,7 +33,7 @@ impl Bench {
         let clock = Clock::manual(NOW);
         let engine = DynamoEngine::start();
         let tables = engine.create_tables("test-").await;
-        let wire = Wire::new(clock.clone());
+        let wire = FaultyTransport::new(clock.clone());
         Self {
             clock,
             wire,
@@ -89,7 +89,7 @@ impl Bench {
         failed.expect("written");
     }
 
-    async fn parked(&self) -> Kept {
+    async fn parked(&self) -> ParkedStatus {
         self.notices().parked(&self.parking()).await.expect("kept")
     }
 
@@ -112,7 +112,7 @@ impl Bench {
         settled.expect("written");
     }
 
-    async fn decided(&self, why: &str) -> Decision {
+    async fn decided(&self, why: &str) -> DecideOutcome {
         let now = self.clock.now();
         let decided = self.notices().decide(ID, "li", why, now).await;
         decided.expect("written")
@@ -227,7 +227,7 @@ async fn what_a_record_says_stays_when_its_notice_settles_at_last() {
     );
     assert_eq!(notice.next_retry_at, None);
     assert!(notice.last_error.is_some());
-    assert_eq!(bench.parked().await, Kept::Waiting);
+    assert_eq!(bench.parked().await, ParkedStatus::Waiting);
     bench.settled_at_last(5).await;
     assert_eq!(bench.status().await, NoticeStatus::Parked);
 }
@@ -268,7 +268,7 @@ async fn a_parked_notice_waits_for_a_person_whatever_its_message_does_next() {
     let bench = Bench::new().await;
     bench.failed(1).await;
     bench.pass(60);
-    assert_eq!(bench.parked().await, Kept::Waiting);
+    assert_eq!(bench.parked().await, ParkedStatus::Waiting);
     let parked = bench.notice().await;
     assert_eq!(parked.status, NoticeStatus::Parked);
     assert_eq!(
@@ -287,14 +287,14 @@ async fn a_parked_notice_waits_for_a_person_whatever_its_message_does_next() {
         ..bench.parking()
     };
     let kept = bench.notices().parked(&again).await.expect("kept");
-    assert_eq!(kept, Kept::Waiting);
+    assert_eq!(kept, ParkedStatus::Waiting);
     assert_eq!(bench.notice().await, parked);
 }
 
 #[tokio::test]
 async fn money_that_was_found_by_asking_has_one_record_and_its_callback_adds_the_message() {
     let bench = Bench::new().await;
-    let money = |what_to_do| KeptMoney {
+    let money = |what_to_do| ParkedMoneyRecord {
         notice_id: ID,
         order_no: &bench.order_no,
         what_to_do,
@@ -302,10 +302,10 @@ async fn money_that_was_found_by_asking_has_one_record_and_its_callback_adds_the
     };
     let notices = bench.notices();
     let kept = notices.keep(&money("refund it")).await;
-    assert_eq!(kept.expect("kept"), Kept::Waiting);
+    assert_eq!(kept.expect("kept"), ParkedStatus::Waiting);
     bench.pass(60);
     let again = notices.keep(&money("something else")).await;
-    assert_eq!(again.expect("kept"), Kept::Waiting);
+    assert_eq!(again.expect("kept"), ParkedStatus::Waiting);
     let found = bench.notice().await;
     assert_eq!(
         (found.what_to_do.as_deref(), found.message.as_str()),
@@ -313,7 +313,7 @@ async fn money_that_was_found_by_asking_has_one_record_and_its_callback_adds_the
         "what is there keeps its words"
     );
     assert_eq!(found.first_seen_at, NOW);
-    assert_eq!(bench.parked().await, Kept::Waiting);
+    assert_eq!(bench.parked().await, ParkedStatus::Waiting);
     let told = bench.notice().await;
     assert_eq!(
         (told.status, told.message.as_str()),
@@ -321,7 +321,7 @@ async fn money_that_was_found_by_asking_has_one_record_and_its_callback_adds_the
     );
     bench.decided("given back").await;
     let decided = notices.keep(&money("refund it")).await;
-    assert_eq!(decided.expect("kept"), Kept::Decided);
+    assert_eq!(decided.expect("kept"), ParkedStatus::Decided);
 }
 
 #[tokio::test]
@@ -329,7 +329,7 @@ async fn a_notice_that_settled_and_is_parked_later_waits_without_an_end() {
     let bench = Bench::new().await;
     bench.failed(1).await;
     bench.settled().await;
-    assert_eq!(bench.parked().await, Kept::Waiting);
+    assert_eq!(bench.parked().await, ParkedStatus::Waiting);
     assert_eq!(bench.status().await, NoticeStatus::Parked);
     assert_eq!(bench.expires_at().await, None);
 }
@@ -337,9 +337,12 @@ async fn a_notice_that_settled_and_is_parked_later_waits_without_an_end() {
 #[tokio::test]
 async fn a_decision_is_kept_with_who_and_why_and_is_final() {
     let bench = Bench::new().await;
-    assert_eq!(bench.parked().await, Kept::Waiting);
+    assert_eq!(bench.parked().await, ParkedStatus::Waiting);
     let now = bench.pass(3600);
-    assert_eq!(bench.decided("refunded by hand").await, Decision::Written);
+    assert_eq!(
+        bench.decided("refunded by hand").await,
+        DecideOutcome::Written
+    );
     let decided = bench.notice().await;
     assert_eq!(decided.status, NoticeStatus::Decided);
     assert_eq!(decided.decided_by.as_deref(), Some("li"));
@@ -349,9 +352,9 @@ async fn a_decision_is_kept_with_who_and_why_and_is_final() {
     bench.pass(60);
     bench.failed(2).await;
     bench.settled().await;
-    assert_eq!(bench.parked().await, Kept::Decided);
+    assert_eq!(bench.parked().await, ParkedStatus::Decided);
     let late = bench.decided("kept as a tip").await;
-    assert_eq!(late, Decision::Closed(Box::new(decided.clone())));
+    assert_eq!(late, DecideOutcome::Closed(Box::new(decided.clone())));
     assert_eq!(bench.notice().await, decided);
 }
 
@@ -359,18 +362,21 @@ async fn a_decision_is_kept_with_who_and_why_and_is_final() {
 async fn a_message_that_lies_in_the_dead_letter_queue_can_be_decided_too() {
     let bench = Bench::new().await;
     bench.failed(8).await;
-    assert_eq!(bench.decided("not one of ours").await, Decision::Written);
+    assert_eq!(
+        bench.decided("not one of ours").await,
+        DecideOutcome::Written
+    );
 }
 
 #[tokio::test]
 async fn what_settled_or_does_not_exist_cannot_be_decided() {
     let bench = Bench::new().await;
-    assert_eq!(bench.decided("x").await, Decision::Unknown);
+    assert_eq!(bench.decided("x").await, DecideOutcome::Unknown);
     assert_eq!(bench.notices().get(ID).await.expect("read"), None);
     bench.failed(1).await;
     bench.settled().await;
     let settled = Box::new(bench.notice().await);
-    assert_eq!(bench.decided("x").await, Decision::Closed(settled));
+    assert_eq!(bench.decided("x").await, DecideOutcome::Closed(settled));
 }
 
 #[tokio::test]
@@ -387,9 +393,12 @@ async fn every_write_may_be_repeated_after_a_lost_answer() {
     bench.settled().await;
     assert_eq!(bench.status().await, NoticeStatus::Settled);
     lose();
-    assert_eq!(bench.parked().await, Kept::Waiting);
+    assert_eq!(bench.parked().await, ParkedStatus::Waiting);
     lose();
-    assert_eq!(bench.decided("refunded by hand").await, Decision::Written);
+    assert_eq!(
+        bench.decided("refunded by hand").await,
+        DecideOutcome::Written
+    );
     assert_eq!(bench.wire.calls().len(), 4 * 2 + 2, "each was sent twice");
 }
 

@@ -3,7 +3,7 @@
 use adapters::{
     clock::Clock,
     testing::DynamoEngine,
-    undelivered::{AfterEvent, NotDeliveredBecause, UndeliveredEvents},
+    undelivered::{EventCursor, UndeliveredEvents, UndeliveredReason},
 };
 use payments::webhook::OutgoingEvent;
 use serde_json::json;
@@ -48,7 +48,7 @@ impl Bench {
     }
 
     async fn keep(&self, event: &OutgoingEvent) {
-        let because = NotDeliveredBecause::WebhookDisabled;
+        let because = UndeliveredReason::WebhookDisabled;
         self.events.keep(event, because, NOW).await.expect("kept");
     }
 
@@ -56,7 +56,7 @@ impl Bench {
         &self,
         from: i64,
         to: i64,
-        after: Option<&AfterEvent>,
+        after: Option<&EventCursor>,
         most: usize,
     ) -> Vec<String> {
         let (from, to) = (UnixSeconds(from), UnixSeconds(to));
@@ -101,12 +101,12 @@ async fn a_list_goes_on_behind_the_last_event_of_a_page_also_when_that_was_deliv
     let page = bench.events.page("shop", from, to, None, 2).await.unwrap();
     assert_eq!(page.events, events[..2]);
     let told = page.next.expect("there is more").as_str().to_owned();
-    let next = AfterEvent::parse(&told).expect("a place");
+    let next = EventCursor::parse(&told).expect("a place");
     for _ in 0..2 {
         bench.events.delivered(&events[1]).await.expect("dropped");
     }
     assert_eq!(bench.ids(AT, AT, Some(&next), 2).await, ["ORDER-1_3"]);
     assert_eq!(bench.ids(AT, AT, None, 3).await, ["ORDER-1_1", "ORDER-1_3"]);
     assert!(bench.ids(0, 5, Some(&next), 2).await.is_empty(), "beyond");
-    assert_eq!(AfterEvent::parse("no place!"), None);
+    assert_eq!(EventCursor::parse("no place!"), None);
 }
