@@ -26,7 +26,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use flows::sqs_event::{Answer, Batch, Record, SystemAttributes};
+use flows::sqs_event::{BatchResponse, SqsBatch, SqsRecord, SystemAttributes};
 use futures_util::future::join_all;
 use payments::{
     ids::ClientId,
@@ -163,8 +163,13 @@ impl Scene {
         failed(&self.process(vec![record], left_ms).await).len()
     }
 
-    async fn process(&self, records: Vec<Record>, left_ms: i64) -> Answer {
-        handler::process(&self.desk, Batch { records }, self.clock.now_ms() + left_ms).await
+    async fn process(&self, records: Vec<SqsRecord>, left_ms: i64) -> BatchResponse {
+        handler::process(
+            &self.desk,
+            SqsBatch { records },
+            self.clock.now_ms() + left_ms,
+        )
+        .await
     }
 
     /// The events of the client that are on record as undelivered.
@@ -255,8 +260,8 @@ fn on_the_bus(event: &OutgoingEvent) -> String {
 }
 
 /// A record that was not in the queue, received so often.
-fn record_of(id: &str, body: String, receive_count: usize) -> Record {
-    Record {
+fn record_of(id: &str, body: String, receive_count: usize) -> SqsRecord {
+    SqsRecord {
         message_id: id.to_owned(),
         receipt_handle: "a receipt that has lapsed".to_owned(),
         body,
@@ -269,9 +274,9 @@ fn record_of(id: &str, body: String, receive_count: usize) -> Record {
 }
 
 /// A message as Lambda hands it over.
-fn record(message: &Message) -> Record {
+fn record(message: &Message) -> SqsRecord {
     let count = MessageSystemAttributeName::ApproximateReceiveCount;
-    Record {
+    SqsRecord {
         message_id: message.message_id().expect("an id").to_owned(),
         receipt_handle: message.receipt_handle().expect("a receipt").to_owned(),
         body: message.body().expect("a body").to_owned(),
@@ -286,7 +291,7 @@ fn record(message: &Message) -> Record {
     }
 }
 
-fn failed(answer: &Answer) -> Vec<&str> {
+fn failed(answer: &BatchResponse) -> Vec<&str> {
     answer
         .batch_item_failures
         .iter()
@@ -1008,7 +1013,7 @@ async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_
     scene.clock.advance(Duration::from_secs(30));
 
     // Nine more of its events and one of another client: the batch waits for nothing.
-    let mut batch: Vec<Record> = (1..=9)
+    let mut batch: Vec<SqsRecord> = (1..=9)
         .map(|n| record_of("slow", on_the_bus(&event(&format!("ORDER-{n}"), 4)), 1))
         .collect();
     let mut of_kiosk = event("ORDER-0", 2);

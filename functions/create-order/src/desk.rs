@@ -7,9 +7,9 @@ use adapters::{
     queues::Queue, random::Random,
 };
 use flows::{
-    gate::{Gate, Nonces},
-    issue::Issuing,
-    parts::Parts,
+    gate::{Authenticator, ReplayGuard},
+    issue::IssueFlow,
+    parts::Services,
 };
 use payments::create::MerchantProfile;
 
@@ -18,11 +18,11 @@ use crate::settings::Settings;
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
 pub struct Desk {
-    pub(crate) gate: Gate,
-    pub(crate) nonces: Nonces,
+    pub(crate) gate: Authenticator,
+    pub(crate) nonces: ReplayGuard,
     pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
-    pub(crate) issuing: Issuing,
+    pub(crate) issuing: IssueFlow,
     pub(crate) fields: FieldSeal,
     pub(crate) payment_requests: Queue,
     pub(crate) merchant: MerchantProfile,
@@ -40,13 +40,13 @@ impl Desk {
             appids: settings.appids,
             notify_url: settings.core.facts.notify_url.clone(),
         };
-        let parts = Parts::open(settings.core, aws, &kms, &clock, &random);
+        let parts = Services::open(settings.core, aws, &kms, &clock, &random);
         let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
         Self {
-            gate: Gate::new(parts.keys, clock.clone()),
-            nonces: Nonces::new(parts.guards.clone(), clock.clone(), random.clone()),
+            gate: Authenticator::new(parts.keys, clock.clone()),
+            nonces: ReplayGuard::new(parts.guards.clone(), clock.clone(), random.clone()),
             guards: parts.guards,
-            issuing: Issuing::new(
+            issuing: IssueFlow::new(
                 parts.orders.clone(),
                 parts.wechat,
                 fields.clone(),

@@ -8,8 +8,8 @@ use adapters::{
 use flows::{
     gate::Caller,
     incoming::Incoming,
-    issue::{Issued, Issuing},
-    problem::{Chain, Problem},
+    issue::{IssueFlow, IssueOutcome},
+    problem::{ErrorChain, Problem},
     trace::Trace,
     view,
 };
@@ -101,7 +101,7 @@ impl Request<'_> {
         }
         let answer = Box::pin(self.submit(&asked, &caller)).await;
         if let Err(error) = self.desk.guards.release(&lease, &holder).await {
-            warn!(error = %Chain(&error), "a payer's lease was not given back: it ends by the clock");
+            warn!(error = %ErrorChain(&error), "a payer's lease was not given back: it ends by the clock");
         }
         answer
     }
@@ -154,7 +154,7 @@ impl Request<'_> {
             &asked.prepay_body(&self.desk.merchant, expires_at),
         );
         let body = call.body().to_vec();
-        let context = Issuing::body_context(&asked.order_no);
+        let context = IssueFlow::body_context(&asked.order_no);
         let sealed_body = self
             .desk
             .fields
@@ -260,13 +260,13 @@ impl Request<'_> {
             )
             .await
         {
-            Ok(Issued::Order(order)) if order.state == OrderState::Reserved => {
+            Ok(IssueOutcome::Order(order)) if order.state == OrderState::Reserved => {
                 self.enqueue(&order_no, state, lease_left_s).await
             }
-            Ok(Issued::Order(order)) => Ok(self.show(&order, status)),
-            Ok(Issued::Rejected(told)) => Err(Problem::wechatpay_refused(&told)),
+            Ok(IssueOutcome::Order(order)) => Ok(self.show(&order, status)),
+            Ok(IssueOutcome::Rejected(told)) => Err(Problem::wechatpay_refused(&told)),
             // WeChat Pay is slow or down. Once our lease is over, the queue tries again with the same bytes.
-            Ok(Issued::Later(_)) => self.enqueue(&order_no, state, lease_left_s).await,
+            Ok(IssueOutcome::Later(_)) => self.enqueue(&order_no, state, lease_left_s).await,
             Err(error) => Err(Problem::unavailable(&error)),
         }
     }

@@ -2,7 +2,7 @@
 //! events are sent again.
 
 use adapters::undelivered::EventCursor;
-use flows::refund::AbnormalTo;
+use flows::refund::RedirectTarget;
 use payments::{
     refund_decision::DecidedBy,
     request::{BadRequest, bad, text},
@@ -21,7 +21,7 @@ pub(crate) struct PersonAsked {
 /// further than to WeChat Pay, encrypted.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct AbnormalAsked {
-    pub(crate) to: AbnormalTo,
+    pub(crate) to: RedirectTarget,
     pub(crate) decided: DecidedBy,
 }
 
@@ -103,8 +103,8 @@ impl AbnormalAsked {
             text(name, &value, most)
         };
         let to = match member("to", 16)?.as_str() {
-            "merchant" => AbnormalTo::Merchant,
-            "user" => AbnormalTo::UserCard {
+            "merchant" => RedirectTarget::Merchant,
+            "user" => RedirectTarget::UserCard {
                 bank_type: member("bank_type", 16)?,
                 bank_account: member("bank_account", 64)?,
                 real_name: member("real_name", 64)?,
@@ -168,7 +168,7 @@ mod tests {
     fn where_abnormal_money_goes_is_read_whole_and_never_quoted() {
         let asked = AbnormalAsked::read(br#"{"to":"merchant","who":"Wang","why":"card gone"}"#);
         let asked = asked.unwrap_or_else(|bad| panic!("{bad}"));
-        assert!(asked.to == AbnormalTo::Merchant);
+        assert!(asked.to == RedirectTarget::Merchant);
         let decided = asked.decided;
         assert_eq!(
             (decided.who.as_str(), decided.why.as_str()),

@@ -5,11 +5,11 @@ use adapters::{
     order_table::OrderTable, queues::Queue, random::Random, undelivered::UndeliveredEvents,
 };
 use flows::{
-    ask::Asking,
-    close::Closing,
-    gate::{Gate, Nonces},
-    parts::Parts,
-    refund::Refunding,
+    ask::QueryFlow,
+    close::CloseFlow,
+    gate::{Authenticator, ReplayGuard},
+    parts::Services,
+    refund::RefundFlow,
 };
 
 use crate::settings::Settings;
@@ -17,14 +17,14 @@ use crate::settings::Settings;
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
 pub struct Desk {
-    pub(crate) gate: Gate,
-    pub(crate) nonces: Nonces,
+    pub(crate) gate: Authenticator,
+    pub(crate) nonces: ReplayGuard,
     pub(crate) keys: KeysTable,
     pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
-    pub(crate) asking: Asking,
-    pub(crate) closing: Closing,
-    pub(crate) refunding: Refunding,
+    pub(crate) asking: QueryFlow,
+    pub(crate) closing: CloseFlow,
+    pub(crate) refunding: RefundFlow,
     pub(crate) webhooks: Queue,
     pub(crate) undelivered: UndeliveredEvents,
     pub(crate) mchid: String,
@@ -36,13 +36,13 @@ impl Desk {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
         let mchid = settings.core.facts.mchid.clone();
-        let parts = Parts::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
+        let parts = Services::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
         Self {
             closing: parts.closing(),
             refunding: parts.refunding(),
-            gate: Gate::new(parts.keys.clone(), clock.clone()),
+            gate: Authenticator::new(parts.keys.clone(), clock.clone()),
             keys: parts.keys,
-            nonces: Nonces::new(parts.guards.clone(), clock.clone(), random.clone()),
+            nonces: ReplayGuard::new(parts.guards.clone(), clock.clone(), random.clone()),
             guards: parts.guards,
             orders: parts.orders,
             asking: parts.asking,

@@ -10,8 +10,8 @@ use adapters::{
 use flows::{
     gate::Caller,
     incoming::Incoming,
-    problem::{Chain, Problem},
-    refund::{Decided, RefundOf, TakenOn},
+    problem::{ErrorChain, Problem},
+    refund::{DecisionOutcome, RefundRef, ReserveRefundOutcome},
     trace::Trace,
     view,
 };
@@ -157,7 +157,9 @@ impl Request<'_> {
             match asked {
                 Ok(_) => order = self.order(caller, order_no).await?,
                 // What the table has is shown all the same: the callback and the sweep go on.
-                Err(error) => warn!(order_no, error = %Chain(&error), "WeChat Pay was not asked"),
+                Err(error) => {
+                    warn!(order_no, error = %ErrorChain(&error), "WeChat Pay was not asked")
+                }
             }
         }
         self.shown(&order).await
@@ -191,7 +193,7 @@ impl Request<'_> {
         {
             Ok(lease) => lease == Lease::Ours,
             Err(error) => {
-                warn!(error = %Chain(&error), "WeChat Pay is not asked: the rate cannot be told");
+                warn!(error = %ErrorChain(&error), "WeChat Pay is not asked: the rate cannot be told");
                 false
             }
         }
@@ -290,7 +292,7 @@ impl Request<'_> {
             )
             .await;
         match taken.map_err(|error| Problem::unavailable(&error))? {
-            TakenOn::New(refund) => {
+            ReserveRefundOutcome::New(refund) => {
                 info!(
                     order_no = order_no.as_str(),
                     refund_no = refund.refund_no.as_str(),
@@ -300,10 +302,12 @@ impl Request<'_> {
                 );
                 Ok(self.refund_accepted(&refund).await)
             }
-            TakenOn::Known(refund) => Ok(view::replayed(self.shown_refund(&refund).await?)),
-            TakenOn::OtherTerms => Err(Problem::refund_reused()),
-            TakenOn::NoOrder => Err(Problem::order_not_found()),
-            TakenOn::Refused(refused) => Err(refused.into()),
+            ReserveRefundOutcome::Known(refund) => {
+                Ok(view::replayed(self.shown_refund(&refund).await?))
+            }
+            ReserveRefundOutcome::OtherTerms => Err(Problem::refund_reused()),
+            ReserveRefundOutcome::NoOrder => Err(Problem::order_not_found()),
+            ReserveRefundOutcome::Refused(refused) => Err(refused.into()),
         }
     }
 
@@ -391,7 +395,7 @@ impl Request<'_> {
             .payer_paid(&of, &asked.decided, &self.cause, self.trace.id())
             .await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
-        if matches!(decided, Decided::NotNow(_)) {
+        if matches!(decided, DecisionOutcome::NotNow(_)) {
             return Err(Problem::payer_not_owed());
         }
         let refund = decided_refund(decided, "succeeded")?;
@@ -552,7 +556,7 @@ impl Request<'_> {
             None => Ok(None),
         };
         let paused_until = paused_until.unwrap_or_else(|error| {
-            warn!(error = %Chain(&error), "it is not known whether refunds rest");
+            warn!(error = %ErrorChain(&error), "it is not known whether refunds rest");
             None
         });
         let now = self.desk.clock.now();
@@ -584,8 +588,8 @@ fn refund_of<'a>(
     caller: &'a Caller,
     order_no: &'a OrderNo,
     refund_no: &'a RefundNo,
-) -> RefundOf<'a> {
-    RefundOf {
+) -> RefundRef<'a> {
+    RefundRef {
         client: &caller.client_id,
         order_no,
         refund_no,
@@ -594,14 +598,14 @@ fn refund_of<'a>(
 }
 
 /// The refund after a decision. `needs` is the state in which this can be decided.
-fn decided_refund(decided: Decided, needs: &'static str) -> Result<Box<Refund>, Problem> {
+fn decided_refund(decided: DecisionOutcome, needs: &'static str) -> Result<Box<Refund>, Problem> {
     match decided {
-        Decided::Done(refund) => Ok(refund),
-        Decided::NotNow(refund) => Err(Problem::refund_state(needs, refund.state.name())),
-        Decided::UnderWay(_) => Err(Problem::refund_under_way()),
-        Decided::NeedsTwoPersons => Err(Problem::refund_needs_two_persons()),
-        Decided::Refused(refusal) => Err(Problem::wechatpay_refused_refund(&refusal)),
-        Decided::Unknown => Err(Problem::wechatpay_silent()),
-        Decided::NoRefund => Err(Problem::refund_not_found()),
+        DecisionOutcome::Done(refund) => Ok(refund),
+        DecisionOutcome::NotNow(refund) => Err(Problem::refund_state(needs, refund.state.name())),
+        DecisionOutcome::UnderWay(_) => Err(Problem::refund_under_way()),
+        DecisionOutcome::NeedsTwoPersons => Err(Problem::refund_needs_two_persons()),
+        DecisionOutcome::Refused(refusal) => Err(Problem::wechatpay_refused_refund(&refusal)),
+        DecisionOutcome::Unknown => Err(Problem::wechatpay_silent()),
+        DecisionOutcome::NoRefund => Err(Problem::refund_not_found()),
     }
 }

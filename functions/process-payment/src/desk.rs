@@ -4,7 +4,7 @@ use adapters::{
     aws::Aws, clock::Clock, fields::FieldSeal, keys_table::KeysTable, kms::Kms, notices::Notices,
     order_table::OrderTable, queues::Queue, random::Random,
 };
-use flows::{issue::Issuing, parts::Parts, refund::Refunding, settle::Settling};
+use flows::{issue::IssueFlow, parts::Services, refund::RefundFlow, settle::SettleFlow};
 
 use crate::settings::Settings;
 
@@ -13,9 +13,9 @@ use crate::settings::Settings;
 pub struct Desk {
     pub(crate) keys: KeysTable,
     pub(crate) orders: OrderTable,
-    pub(crate) issuing: Issuing,
-    pub(crate) settling: Settling,
-    pub(crate) refunding: Refunding,
+    pub(crate) issuing: IssueFlow,
+    pub(crate) settling: SettleFlow,
+    pub(crate) refunding: RefundFlow,
     pub(crate) notices: Notices,
     pub(crate) payment_requests: Queue,
     pub(crate) payment_results: Queue,
@@ -27,11 +27,11 @@ impl Desk {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
         let kms = Kms::new(aws.kms());
-        let parts = Parts::open(settings.core, aws, &kms, &clock, &random);
+        let parts = Services::open(settings.core, aws, &kms, &clock, &random);
         let fields = FieldSeal::new(kms, settings.fields_key_id, clock.clone(), random.clone());
         Self {
             refunding: parts.refunding(),
-            issuing: Issuing::new(
+            issuing: IssueFlow::new(
                 parts.orders.clone(),
                 parts.wechat,
                 fields,

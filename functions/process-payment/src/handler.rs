@@ -8,11 +8,11 @@ use adapters::{
     queues::{PaymentRequest, PaymentResult, Queue},
 };
 use flows::{
-    issue::Issued,
+    issue::IssueOutcome,
     open_callback::{OpenCallbackError, reopen_callback},
-    problem::Chain,
-    settle::Settled,
-    sqs_event::{Answer, Batch, Record, work_off},
+    problem::ErrorChain,
+    settle::SettleOutcome,
+    sqs_event::{BatchResponse, SqsBatch, SqsRecord, work_off},
     trace::Trace,
     verdict::Verdict,
 };
@@ -79,8 +79,8 @@ enum Outcome {
 }
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
-pub async fn process(desk: &Desk, batch: Batch, deadline_ms: i64) -> Answer {
-    let work = async |record: &Record| process_one(desk, record, deadline_ms).await;
+pub async fn process(desk: &Desk, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
+    let work = async |record: &SqsRecord| process_one(desk, record, deadline_ms).await;
     work_off(
         batch,
         &desk.clock,
@@ -92,7 +92,7 @@ pub async fn process(desk: &Desk, batch: Batch, deadline_ms: i64) -> Answer {
     .await
 }
 
-async fn process_one(desk: &Desk, record: &Record, deadline_ms: i64) -> Verdict {
+async fn process_one(desk: &Desk, record: &SqsRecord, deadline_ms: i64) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &desk.random);
     let (verdict, queue) = match Message::parse(&record.body) {
         Ok(Message::Result(PaymentResult::CallbackV1 {
@@ -135,7 +135,7 @@ async fn process_one(desk: &Desk, record: &Record, deadline_ms: i64) -> Verdict 
 
 /// Hides a message that failed for a while that grows with its failures. Where that does not work, it comes again after the
 /// queue's own time.
-async fn come_again(queue: &Queue, record: &Record) {
+async fn come_again(queue: &Queue, record: &SqsRecord) {
     let after_s = retry_after_s(record.receive_count());
     if let Err(error) = queue.come_back_in(&record.receipt_handle, after_s).await {
         warn!(message_id = record.message_id, %error, "the pause before the next try could not be set");
@@ -145,7 +145,7 @@ async fn come_again(queue: &Queue, record: &Record) {
 /// A callback: opened again, since the queue is not trusted, then settled.
 async fn callback(
     desk: &Desk,
-    record: &Record,
+    record: &SqsRecord,
     headers: &SignedHeaders,
     body: &[u8],
     request_id: Option<RequestId>,
@@ -161,7 +161,12 @@ async fn callback(
             return ledger::parked(desk, &Entry::unopened(record), None, &what_to_do).await;
         }
         Err(error) => {
-            ledger::failed(desk, &Entry::unopened(record), &Chain(&error).to_string()).await;
+            ledger::failed(
+                desk,
+                &Entry::unopened(record),
+                &ErrorChain(&error).to_string(),
+            )
+            .await;
             return error.into();
         }
     };
@@ -223,8 +228,10 @@ async fn settle(
         }
     };
     match settled {
-        Ok(Settled::Changed | Settled::AlreadyDone | Settled::StillOpen) => Outcome::Settled,
-        Ok(Settled::Parked {
+        Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::StillOpen) => {
+            Outcome::Settled
+        }
+        Ok(SettleOutcome::Parked {
             what_to_do,
             notice_id,
         }) => Outcome::Parked {
@@ -244,7 +251,7 @@ fn parked(what_to_do: String) -> Outcome {
 
 /// Says what went wrong, for the log and for the ledger.
 fn failed(error: impl Error + Into<Verdict> + 'static) -> Outcome {
-    let problem = Chain(&error).to_string();
+    let problem = ErrorChain(&error).to_string();
     let _: Verdict = error.into(); // which logs it
     Outcome::Failed { problem }
 }
@@ -252,7 +259,7 @@ fn failed(error: impl Error + Into<Verdict> + 'static) -> Outcome {
 /// A payment request: take the attempt and get a prepay value.
 async fn issue(
     desk: &Desk,
-    record: &Record,
+    record: &SqsRecord,
     order_no: &OrderNo,
     deadline_ms: i64,
     trace: &Trace,
@@ -293,9 +300,9 @@ async fn issue(
         .issue(*order, None, within, &cause, trace.id())
         .await
     {
-        Ok(Issued::Order(order)) if order.needs_prepay(desk.clock.now()) => Verdict::Retry,
-        Ok(Issued::Order(_) | Issued::Rejected(_)) => Verdict::Done,
-        Ok(Issued::Later(_)) => Verdict::Retry,
+        Ok(IssueOutcome::Order(order)) if order.needs_prepay(desk.clock.now()) => Verdict::Retry,
+        Ok(IssueOutcome::Order(_) | IssueOutcome::Rejected(_)) => Verdict::Done,
+        Ok(IssueOutcome::Later(_)) => Verdict::Retry,
         Err(error) => error.into(),
     }
 }
@@ -304,7 +311,7 @@ async fn issue(
 /// once somebody has looked.
 async fn refund(
     desk: &Desk,
-    record: &Record,
+    record: &SqsRecord,
     order_no: &OrderNo,
     refund_no: &RefundNo,
     deadline_ms: i64,

@@ -6,7 +6,7 @@ use adapters::{
     order_table::ParkedStatus,
     queues::Queue,
 };
-use flows::{problem::Chain, sqs_event::Record, verdict::Verdict};
+use flows::{problem::ErrorChain, sqs_event::SqsRecord, verdict::Verdict};
 use payments::{ids::OrderNo, notice::retry_after_s};
 use tracing::{error, warn};
 use wechatpay::{
@@ -21,12 +21,12 @@ pub(crate) struct Entry<'a> {
     notice_id: String,
     order_no: Option<OrderNo>,
     event_type: &'a str,
-    record: &'a Record,
+    record: &'a SqsRecord,
 }
 
 impl<'a> Entry<'a> {
     /// A callback that was opened.
-    pub(crate) fn of(record: &'a Record, callback: &'a Callback) -> Self {
+    pub(crate) fn of(record: &'a SqsRecord, callback: &'a Callback) -> Self {
         let number = match &callback.plaintext {
             Plaintext::Transaction(transaction) => Some(&transaction.out_trade_no),
             Plaintext::Refund(refund) => Some(&refund.out_trade_no),
@@ -44,7 +44,7 @@ impl<'a> Entry<'a> {
     }
 
     /// A callback that does not open, so that nothing is known of it but its message.
-    pub(crate) fn unopened(record: &'a Record) -> Self {
+    pub(crate) fn unopened(record: &'a SqsRecord) -> Self {
         Self {
             notice_id: by_message(record),
             order_no: None,
@@ -84,7 +84,7 @@ pub(crate) async fn failed(desk: &Desk, entry: &Entry<'_>, problem: &str) {
         })
         .await;
     if let Err(error) = written {
-        warn!(notice_id = entry.notice_id, error = %Chain(&error), "the ledger was not told of a failure");
+        warn!(notice_id = entry.notice_id, error = %ErrorChain(&error), "the ledger was not told of a failure");
     }
 }
 
@@ -116,12 +116,12 @@ pub(crate) async fn settled(desk: &Desk, entry: &Entry<'_>) {
         .into_iter()
         .flatten()
     {
-        warn!(notice_id, error = %Chain(&error), "the ledger was not told of a success");
+        warn!(notice_id, error = %ErrorChain(&error), "the ledger was not told of a success");
     }
 }
 
 /// What a callback is called that does not open.
-fn by_message(record: &Record) -> String {
+fn by_message(record: &SqsRecord) -> String {
     format!("message#{}", record.message_id)
 }
 

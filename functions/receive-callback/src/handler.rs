@@ -3,7 +3,7 @@
 use adapters::queues::{PaymentResult, QueueError};
 use flows::{
     open_callback::{OpenCallbackError, open_callback},
-    problem::Chain,
+    problem::ErrorChain,
     trace::Trace,
 };
 use http::{HeaderValue, Response, StatusCode, header};
@@ -178,7 +178,7 @@ fn name_of(refusal: &ReceiveError) -> &'static str {
 
 fn refuse(refusal: &ReceiveError, length: usize) -> Response<String> {
     let (status, cause) = (status_of(refusal), name_of(refusal));
-    let error = Chain(refusal);
+    let error = ErrorChain(refusal);
     match refusal {
         _ if status.is_server_error() => {
             error!(cause, %error, length, CallbacksRefused = 1, "callback not acknowledged");

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use adapters::{order_table::ReserveOutcome, queues::ReconcileWork, reconciliation::SaveOutcome};
 use flows::{
-    problem::Chain,
-    refund::{AbnormalTo, Decided, RefundOf, TakenOn},
-    settle::Settled,
+    problem::ErrorChain,
+    refund::{DecisionOutcome, RedirectTarget, RefundRef, ReserveRefundOutcome},
+    settle::SettleOutcome,
     trace::Trace,
 };
 use payments::{
@@ -102,7 +102,7 @@ async fn look_soon(desk: &Desk, date: BillDate, id: &str, trace: &Trace) {
     let traceparent = trace.traceparent();
     let sent = desk.work.send_reconcile(&message, SOON_S, &traceparent);
     if let Err(error) = sent.await {
-        info!(%date, id, error = %Chain(&error), "the minute's run looks how the refund stands");
+        info!(%date, id, error = %ErrorChain(&error), "the minute's run looks how the refund stands");
     }
 }
 
@@ -247,13 +247,13 @@ async fn given_back(
             )
             .await?;
         let known = match taken {
-            TakenOn::New(refund) | TakenOn::Known(refund) => refund,
-            TakenOn::Refused(refused) => {
+            ReserveRefundOutcome::New(refund) | ReserveRefundOutcome::Known(refund) => refund,
+            ReserveRefundOutcome::Refused(refused) => {
                 return Ok(Err(format!(
                     "the refund was not taken on ({refused}): look the payment up in WeChat Pay's console"
                 )));
             }
-            TakenOn::NoOrder | TakenOn::OtherTerms => {
+            ReserveRefundOutcome::NoOrder | ReserveRefundOutcome::OtherTerms => {
                 return Ok(Err(format!(
                     "the refund was not taken on, since {} is in use: look the payment up in WeChat Pay's console",
                     wanted.refund_no
@@ -283,7 +283,7 @@ async fn sent_on(
     let (Some(order), Some(followed)) = (order, &difference.refund) else {
         return Ok(Err(NO_SUCH_REFUND.into()));
     };
-    let of = RefundOf {
+    let of = RefundRef {
         client: &order.client_id,
         order_no,
         refund_no: &followed.refund_no,
@@ -300,7 +300,7 @@ async fn sent_on(
                 .await?
         }
         ApprovedAction::Redirect => {
-            let to = AbnormalTo::Merchant;
+            let to = RedirectTarget::Merchant;
             refunding
                 .redirect(&of, &to, &by, ACT_WITHIN, (cause, trace.id()))
                 .await?
@@ -309,12 +309,12 @@ async fn sent_on(
             return Ok(
                 match refunding.payer_paid(&of, &by, cause, trace.id()).await? {
                     // `NotNow`: an earlier version sent it there, and our books do not say so.
-                    Decided::Done(_) | Decided::NotNow(_) => Ok(Done::PayerPaid),
-                    Decided::NoRefund => Err(NO_SUCH_REFUND.into()),
-                    Decided::UnderWay(_)
-                    | Decided::NeedsTwoPersons
-                    | Decided::Refused(_)
-                    | Decided::Unknown => {
+                    DecisionOutcome::Done(_) | DecisionOutcome::NotNow(_) => Ok(Done::PayerPaid),
+                    DecisionOutcome::NoRefund => Err(NO_SUCH_REFUND.into()),
+                    DecisionOutcome::UnderWay(_)
+                    | DecisionOutcome::NeedsTwoPersons
+                    | DecisionOutcome::Refused(_)
+                    | DecisionOutcome::Unknown => {
                         Err("nothing of the kind can be said of the refund".into())
                     }
                 },
@@ -334,10 +334,12 @@ async fn sent_on(
     };
     Ok(match decided {
         // `NotNow`: the refund got on by itself, or failed for good.
-        Decided::Done(refund) | Decided::NotNow(refund) => Ok(stands(&refund, false)),
+        DecisionOutcome::Done(refund) | DecisionOutcome::NotNow(refund) => {
+            Ok(stands(&refund, false))
+        }
         // Somebody sent it on in WeChat Pay's console, and it tells where to only once the money
         // is there: people make sure of that.
-        Decided::UnderWay(refund) => {
+        DecisionOutcome::UnderWay(refund) => {
             let unknown = refund.redirected.is_none();
             match stands(&refund, unknown) {
                 Done::GoesBack(followed) => Ok(Done::GoesBack(TrackedRefund {
@@ -347,16 +349,16 @@ async fn sent_on(
                 done @ (Done::Repaired(_) | Done::PayerPaid) => Ok(done),
             }
         }
-        Decided::Refused(refusal) => Err(format!(
+        DecisionOutcome::Refused(refusal) => Err(format!(
             "WeChat Pay does not take that ({}): look the refund up in its console",
             refusal.raw_code
         )),
-        Decided::Unknown => {
+        DecisionOutcome::Unknown => {
             return Err(DayError::Passing(
                 "WeChat Pay did not say whether it took the decision about a refund".into(),
             ));
         }
-        Decided::NoRefund | Decided::NeedsTwoPersons => Err(NO_SUCH_REFUND.into()),
+        DecisionOutcome::NoRefund | DecisionOutcome::NeedsTwoPersons => Err(NO_SUCH_REFUND.into()),
     })
 }
 
@@ -463,9 +465,9 @@ async fn nobodys_money(
     };
     if !is_settled {
         match desk.settling.settle(&notice, cause, trace.id()).await? {
-            Settled::Changed | Settled::AlreadyDone => {}
-            Settled::StillOpen => return Ok(Err(DID_NOT_SUCCEED.into())),
-            Settled::Parked { what_to_do, .. } => return Ok(Err(what_to_do)),
+            SettleOutcome::Changed | SettleOutcome::AlreadyDone => {}
+            SettleOutcome::StillOpen => return Ok(Err(DID_NOT_SUCCEED.into())),
+            SettleOutcome::Parked { what_to_do, .. } => return Ok(Err(what_to_do)),
         }
     }
     let order = desk.orders.read(&notice.order_no).await?;
@@ -547,8 +549,8 @@ async fn paid_again(
         )))
     } else {
         Err(match settled {
-            Settled::Parked { what_to_do, .. } => what_to_do,
-            Settled::Changed | Settled::AlreadyDone | Settled::StillOpen => {
+            SettleOutcome::Parked { what_to_do, .. } => what_to_do,
+            SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::StillOpen => {
                 "the number has another order by now: compare both sides".into()
             }
         })

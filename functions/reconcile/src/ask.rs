@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use adapters::wechat_api::CallReply;
-use flows::ask::{AskError, Asked};
+use flows::ask::{QueryError, QueryOutcome};
 use payments::{
     ids::{OutRefundNo, TransactionId},
     issue::CallOutcome,
@@ -43,17 +43,17 @@ pub(crate) async fn payment(
     transaction_id: &TransactionId,
 ) -> Result<Told<Payment>, DayError> {
     let asked = match desk.asking.payment(transaction_id, ASK_WITHIN).await {
-        Err(AskError::Unreadable(unreadable)) => return Ok(Err(unread("payment", &unreadable))),
+        Err(QueryError::Unreadable(unreadable)) => return Ok(Err(unread("payment", &unreadable))),
         asked => asked?,
     };
     let (transaction, request_id) = match asked {
         Ok(told) => told,
-        Err(Asked::NotThere) => {
+        Err(QueryOutcome::NotThere) => {
             return Ok(Err("WeChat Pay says that it has no such payment".into()));
         }
-        Err(Asked::Refused(refusal)) => return refused(&refusal).map(Err),
-        Err(Asked::Unknown(what)) => return Err(unanswered(&what)),
-        Err(Asked::Settled(_)) => return Err(unanswered("settled")),
+        Err(QueryOutcome::Refused(refusal)) => return refused(&refusal).map(Err),
+        Err(QueryOutcome::Unknown(what)) => return Err(unanswered(&what)),
+        Err(QueryOutcome::Settled(_)) => return Err(unanswered("settled")),
     };
     let trade_type = transaction.trade_type.clone();
     Ok(match TradeNotice::try_from(transaction) {

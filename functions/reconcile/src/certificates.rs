@@ -12,7 +12,7 @@ use adapters::{
     keys_table::{KeysError, MerchantKeys, VerificationEntry, VerificationKind},
     wechat_api::{Download, DownloadError},
 };
-use flows::problem::Chain;
+use flows::problem::ErrorChain;
 use serde::Serialize;
 use tracing::{error, info, warn};
 use wechatpay::{
@@ -80,16 +80,16 @@ pub(crate) async fn refresh(desk: &Desk) -> Refreshed {
     };
     if error.needs_a_person() {
         error!(
-            error = %Chain(&error),
+            error = %ErrorChain(&error),
             what_to_do = "see infra/runbooks/keys.md: until it is mended, callbacks under a new certificate are refused",
             "WeChat Pay's certificates were not refreshed"
         );
     } else {
-        warn!(error = %Chain(&error), "WeChat Pay's certificates were not refreshed: it is tried again");
+        warn!(error = %ErrorChain(&error), "WeChat Pay's certificates were not refreshed: it is tried again");
         let by_serial = LeaseKey::CertificatesBySerial { mchid: &desk.mchid };
         for lease in [&by_time, &by_serial] {
             if let Err(error) = desk.guards.release(lease, &holder).await {
-                warn!(error = %Chain(&error), "the next try waits until it is time again");
+                warn!(error = %ErrorChain(&error), "the next try waits until it is time again");
             }
         }
     }

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use adapters::queues::ReconcileWork;
-use flows::{problem::Chain, trace::Trace};
+use flows::{problem::ErrorChain, trace::Trace};
 use payments::{
     journal::Cause,
     reconcile::{
@@ -64,7 +64,7 @@ pub(crate) async fn latest_is_missing(desk: &Desk, now: UnixSeconds) -> Option<b
     match desk.reconciliations.day_runs(date).await {
         Ok(runs) => Some(!runs.was_reconciled(desk.repairs)),
         Err(error) => {
-            warn!(%date, error = %Chain(&error), "it is not known whether the day was reconciled");
+            warn!(%date, error = %ErrorChain(&error), "it is not known whether the day was reconciled");
             None
         }
     }
@@ -160,7 +160,7 @@ fn or_without<T>(read: Result<T, DayError>) -> Result<Result<T, String>, DayErro
             | DayError::BillAgain(_)
             | DayError::Damaged(_)),
         ) => {
-            let why = Chain(&error).to_string();
+            let why = ErrorChain(&error).to_string();
             warn!(
                 error = why,
                 "the trade bill of the day before is not there to look into"

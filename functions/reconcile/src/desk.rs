@@ -5,7 +5,9 @@ use adapters::{
     notices::Notices, order_table::OrderTable, queues::Queue, random::Random,
     reconciliation::ReconciliationTable, wechat_api::WechatApi,
 };
-use flows::{ask::Asking, close::Closing, parts::Parts, refund::Refunding, settle::Settling};
+use flows::{
+    ask::QueryFlow, close::CloseFlow, parts::Services, refund::RefundFlow, settle::SettleFlow,
+};
 use payments::reconcile::run::FundTerms;
 
 use crate::settings::Settings;
@@ -17,10 +19,10 @@ pub struct Desk {
     pub(crate) guards: Guards,
     pub(crate) orders: OrderTable,
     pub(crate) notices: Notices,
-    pub(crate) asking: Asking,
-    pub(crate) settling: Settling,
-    pub(crate) closing: Closing,
-    pub(crate) refunding: Refunding,
+    pub(crate) asking: QueryFlow,
+    pub(crate) settling: SettleFlow,
+    pub(crate) closing: CloseFlow,
+    pub(crate) refunding: RefundFlow,
     pub(crate) wechat: WechatApi,
     pub(crate) payment_requests: Queue,
     pub(crate) reconciliations: ReconciliationTable,
@@ -42,7 +44,7 @@ impl Desk {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
         let mchid = settings.core.facts.mchid.clone();
-        let parts = Parts::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
+        let parts = Services::open(settings.core, aws, &Kms::new(aws.kms()), &clock, &random);
         let table = &settings.reconciliation_table;
         Self {
             closing: parts.closing(),

@@ -11,7 +11,7 @@ use adapters::{
     reconciliation::ReconciliationError,
     wechat_api::NotSent,
 };
-use flows::{ask::AskError, books::BooksError, refund::RefundError};
+use flows::{ask::QueryError, books::OrderStoreError, refund::RefundError};
 use payments::reconcile::run::BillDate;
 use wechatpay::{Unreadable, bill::BillError};
 
@@ -142,11 +142,11 @@ impl From<ReconciliationError> for DayError {
     }
 }
 
-impl From<BooksError> for DayError {
-    fn from(error: BooksError) -> Self {
+impl From<OrderStoreError> for DayError {
+    fn from(error: OrderStoreError) -> Self {
         match error {
-            BooksError::Table(error) => error.into(),
-            BooksError::Contended => Self::Passing(error.into()),
+            OrderStoreError::Table(error) => error.into(),
+            OrderStoreError::Contended => Self::Passing(error.into()),
         }
     }
 }
@@ -169,12 +169,12 @@ impl From<EvidenceError> for DayError {
     }
 }
 
-impl From<AskError> for DayError {
-    fn from(error: AskError) -> Self {
+impl From<QueryError> for DayError {
+    fn from(error: QueryError) -> Self {
         match error {
-            AskError::Settle(error) => error.into(),
-            AskError::NotSent(error) => error.into(),
-            AskError::Unreadable(_) => Self::Damaged(error.into()),
+            QueryError::Settle(error) => error.into(),
+            QueryError::NotSent(error) => error.into(),
+            QueryError::Unreadable(_) => Self::Damaged(error.into()),
         }
     }
 }

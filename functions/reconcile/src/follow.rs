@@ -4,7 +4,7 @@
 //! Nothing is asked of WeChat Pay here. What was not told, since the process died, is told in the next minute.
 
 use adapters::reconciliation::{ReconciliationError, SaveOutcome, TrackedDifference};
-use flows::problem::Chain;
+use flows::problem::ErrorChain;
 use futures_util::{StreamExt, stream};
 use payments::{
     ids::OrderNo,
@@ -44,7 +44,7 @@ pub(crate) async fn refunds(desk: &Desk) {
                 warn!(
                     date = %followed.date,
                     id = followed.id,
-                    error = %Chain(&error),
+                    error = %ErrorChain(&error),
                     "a difference was not told how its refund stands"
                 );
             }
@@ -64,12 +64,12 @@ pub(crate) async fn refunds(desk: &Desk) {
     if stopped_at != began_at
         && let Err(error) = desk.reconciliations.go_on_from(stopped_at.as_ref()).await
     {
-        warn!(error = %Chain(&error), "the next look at differences goes on where this one did");
+        warn!(error = %ErrorChain(&error), "the next look at differences goes on where this one did");
     }
 }
 
 fn not_looked_at(error: &ReconciliationError) {
-    warn!(error = %Chain(error), "differences that wait for refunds were not looked at");
+    warn!(error = %ErrorChain(error), "differences that wait for refunds were not looked at");
 }
 
 async fn look_at(desk: &Desk, followed: &TrackedDifference) -> Result<(), DayError> {

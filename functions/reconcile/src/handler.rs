@@ -2,8 +2,8 @@
 
 use adapters::{order_table::TableError, queues::ReconcileWork};
 use flows::{
-    problem::Chain,
-    sqs_event::{self, Batch, Record, work_off},
+    problem::ErrorChain,
+    sqs_event::{self, SqsBatch, SqsRecord, work_off},
     trace::Trace,
     verdict::Verdict,
 };
@@ -30,7 +30,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Messages of its work queue.
-    Work(Batch),
+    Work(SqsBatch),
     /// A schedule's.
     Task(Task),
 }
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Event {
 #[serde(untagged)]
 pub enum Answer {
     /// Which messages come again.
-    Work(sqs_event::Answer),
+    Work(sqs_event::BatchResponse),
     /// How far the sweep got.
     Sweep(Report),
     /// What became of the certificates.
@@ -101,7 +101,7 @@ pub async fn run(desk: &Desk, event: Event, deadline_ms: i64) -> Result<Answer, 
             Ok(Answer::Certificates(certificates::refresh(desk).await))
         }
         Event::Work(batch) => {
-            let work = async |record: &Record| work_on(desk, record).await;
+            let work = async |record: &SqsRecord| work_on(desk, record).await;
             let clock = &desk.clock;
             let answer = work_off(batch, clock, deadline_ms, BEGIN_BEFORE_DEADLINE_MS, 1, work);
             Ok(Answer::Work(answer.await))
@@ -114,13 +114,13 @@ async fn count_parked(desk: &Desk) {
     match desk.notices.count_parked().await {
         Ok(parked) => metrics::parked(parked),
         Err(error) => {
-            warn!(error = %Chain(&error), "it is not known how many notices wait for a person");
+            warn!(error = %ErrorChain(&error), "it is not known how many notices wait for a person");
         }
     }
 }
 
 /// One message: a side of a day, a part of one, or a decision that is to be carried out.
-async fn work_on(desk: &Desk, record: &Record) -> Verdict {
+async fn work_on(desk: &Desk, record: &SqsRecord) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &desk.random);
     let done = match ReconcileWork::parse(&record.body) {
         Ok(ReconcileWork::DailyV1 { scheduled_at }) => {
@@ -181,7 +181,7 @@ async fn work_on(desk: &Desk, record: &Record) -> Verdict {
 
 /// When a run was asked for, in Unix milliseconds: as its message says, else when that was sent. No run is asked for in the future,
 /// where it would keep all others from the day.
-fn requested_at_ms(desk: &Desk, record: &Record, told: Option<i64>) -> i64 {
+fn requested_at_ms(desk: &Desk, record: &SqsRecord, told: Option<i64>) -> i64 {
     let now_ms = desk.clock.now_ms();
     told.or(record.sent_at_ms()).unwrap_or(now_ms).min(now_ms)
 }
@@ -205,8 +205,8 @@ fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
 }
 
 /// What becomes of a message whose work did not come to its end. What a person has to know stands in the day's record by then.
-async fn verdict(desk: &Desk, record: &Record, error: &DayError) -> Verdict {
-    let text = Chain(error).to_string();
+async fn verdict(desk: &Desk, record: &SqsRecord, error: &DayError) -> Verdict {
+    let text = ErrorChain(error).to_string();
     let again_s = match error {
         DayError::NotReady { date } => {
             let now = desk.clock.now();

@@ -1,6 +1,6 @@
 //! The record of a run: it is written only as long as no other run has the day, and it says what became of each side.
 
-use flows::problem::Chain;
+use flows::problem::ErrorChain;
 use payments::reconcile::{
     day_runs::{BeginOutcome, RunRequest},
     difference::RunSide,
@@ -88,7 +88,7 @@ pub(crate) async fn note_trouble(
         DayError::Superseded => return Err(error),
         DayError::NotReady { .. } | DayError::Damaged(_) | DayError::Passing(_) => 0,
     };
-    let trouble = Chain(&error).to_string();
+    let trouble = ErrorChain(&error).to_string();
     let noted = save(desk, date, run_id, |run| match side {
         // Every part is done: what went wrong since takes nothing back.
         RunSide::Trades if run.state == RunState::Done => {}
@@ -120,7 +120,7 @@ pub(crate) async fn note_trouble(
     let run = match noted {
         Ok(run) => run,
         Err(unnoted) => {
-            warn!(%date, run_id, error = %Chain(&unnoted), "the day's record does not say why it is not done");
+            warn!(%date, run_id, error = %ErrorChain(&unnoted), "the day's record does not say why it is not done");
             return Err(unnoted); // what passes is tried again, and noted then
         }
     };

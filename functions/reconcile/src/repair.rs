@@ -2,7 +2,7 @@
 //! callbacks take. Money that nobody here may keep is proposed for a refund; only persons let it go.
 
 use adapters::reconciliation::SaveOutcome;
-use flows::{refund::RefundError, settle::Settled, trace::Trace};
+use flows::{refund::RefundError, settle::SettleOutcome, trace::Trace};
 use payments::{
     ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
     journal::Cause,
@@ -155,7 +155,7 @@ pub(crate) async fn settled(
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Told<Settled>, DayError> {
+) -> Result<Told<SettleOutcome>, DayError> {
     Ok(match ask::payment(desk, transaction_id).await? {
         Ok(told) => Ok(desk
             .settling
@@ -180,7 +180,7 @@ async fn payment(
     };
     Ok(match settled(desk, &transaction_id, cause, trace).await? {
         Err(why) => Outcome::Stays(why),
-        Ok(Settled::Changed | Settled::AlreadyDone) => {
+        Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone) => {
             let order = desk.orders.read(&order_no).await?;
             if order.is_some_and(|order| is_booked(&order, &transaction_id)) {
                 Outcome::Repaired("WeChat Pay confirms the payment: it is booked")
@@ -188,10 +188,10 @@ async fn payment(
                 Outcome::Stays("WeChat Pay tells of another order's payment than the bill".into())
             }
         }
-        Ok(Settled::StillOpen) => {
+        Ok(SettleOutcome::StillOpen) => {
             Outcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
         }
-        Ok(Settled::Parked { what_to_do, .. }) => Outcome::Stays(what_to_do),
+        Ok(SettleOutcome::Parked { what_to_do, .. }) => Outcome::Stays(what_to_do),
     })
 }
 
@@ -211,8 +211,8 @@ async fn refund(
         Err(why) => return Ok(Outcome::Stays(why)),
     };
     match desk.refunding.settle(&news, cause, trace.id()).await {
-        Ok(Settled::Changed | Settled::AlreadyDone | Settled::StillOpen) => {}
-        Ok(Settled::Parked { what_to_do, .. }) => return Ok(Outcome::Stays(what_to_do)),
+        Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::StillOpen) => {}
+        Ok(SettleOutcome::Parked { what_to_do, .. }) => return Ok(Outcome::Stays(what_to_do)),
         Err(RefundError::NotYet) => {
             return Ok(Outcome::Stays(
                 "the payment that it gives back is not booked here: look at that one first, then run the day again"
@@ -286,16 +286,16 @@ async fn money_of_others(
     // Kept for a person, as a callback would have: so it can be given back.
     let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
     Ok(match settled {
-        Settled::Parked { .. } => Outcome::Propose(match whose {
+        SettleOutcome::Parked { .. } => Outcome::Propose(match whose {
             RefundableMoney::Second => "WeChat Pay confirms the second payment: to be given back",
             RefundableMoney::Nobodys => {
                 "WeChat Pay confirms the money, and nobody here made the order: to be given back"
             }
         }),
-        Settled::Changed | Settled::AlreadyDone => {
+        SettleOutcome::Changed | SettleOutcome::AlreadyDone => {
             Outcome::Repaired("WeChat Pay confirms the payment: it is booked")
         }
-        Settled::StillOpen => {
+        SettleOutcome::StillOpen => {
             Outcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
         }
     })

@@ -10,12 +10,12 @@ use adapters::{
     queues::{PaymentRequest, QueueError},
 };
 use flows::{
-    ask::{AskError, Asked},
-    books::BooksError,
+    ask::{QueryError, QueryOutcome},
+    books::OrderStoreError,
     close::CloseError,
-    problem::Chain,
-    refund::{Driven, RefundError},
-    settle::Settled,
+    problem::ErrorChain,
+    refund::{Advanced, RefundError},
+    settle::SettleOutcome,
     trace::Trace,
 };
 use payments::{
@@ -102,7 +102,7 @@ enum LookError {
     #[error(transparent)]
     Table(#[from] TableError),
     #[error(transparent)]
-    Ask(#[from] AskError),
+    Ask(#[from] QueryError),
     #[error(transparent)]
     Close(#[from] CloseError),
     #[error(transparent)]
@@ -115,14 +115,14 @@ impl LookError {
     /// Whether it does not pass by itself: WeChat Pay's signed word cannot be read, or an item of ours cannot.
     fn needs_a_person(&self) -> bool {
         let of_table = |error: &TableError| matches!(error, TableError::Damaged { .. });
-        let of_books = |error: &BooksError| match error {
-            BooksError::Table(error) => of_table(error),
-            BooksError::Contended => false,
+        let of_books = |error: &OrderStoreError| match error {
+            OrderStoreError::Table(error) => of_table(error),
+            OrderStoreError::Contended => false,
         };
-        let of_ask = |error: &AskError| match error {
-            AskError::Unreadable(_) => true,
-            AskError::Settle(error) => of_books(error),
-            AskError::NotSent(_) => false,
+        let of_ask = |error: &QueryError| match error {
+            QueryError::Unreadable(_) => true,
+            QueryError::Settle(error) => of_books(error),
+            QueryError::NotSent(_) => false,
         };
         match self {
             Self::Table(error) => of_table(error),
@@ -201,7 +201,7 @@ impl Work for Looks<'_> {
     ) -> Result<Page<CheckCursor>, TableError> {
         let page = self.desk.orders.due(part, self.began_at, PAGE, from).await;
         let page = page.inspect_err(|error| {
-            warn!(part, error = %Chain(error), "a part of the index could not be read");
+            warn!(part, error = %ErrorChain(error), "a part of the index could not be read");
         })?;
         Ok((page.items, page.next))
     }
@@ -239,10 +239,10 @@ impl Work for Looks<'_> {
         looked.unwrap_or_else(|error| {
             let order_no = item.order_no().as_str();
             if error.needs_a_person() {
-                error!(order_no, error = %Chain(&error), "what is due needs a person");
+                error!(order_no, error = %ErrorChain(&error), "what is due needs a person");
                 Look::Failed
             } else {
-                warn!(order_no, error = %Chain(&error), "what is due could not be looked at");
+                warn!(order_no, error = %ErrorChain(&error), "what is due could not be looked at");
                 Look::Unanswered
             }
         })
@@ -272,7 +272,7 @@ async fn look_again(desk: &Desk, order_no: &OrderNo) {
     };
     if let Err(error) = moved.await {
         let order_no = order_no.as_str();
-        warn!(order_no, error = %Chain(&error), "an order that got no answer waits for its next step");
+        warn!(order_no, error = %ErrorChain(&error), "an order that got no answer waits for its next step");
     }
 }
 
@@ -317,13 +317,15 @@ async fn ask(desk: &Desk, order: &Order, cause: &Cause, trace: &Trace) -> Result
         .ask(&order.order_no, LOOK_WITHIN, cause, trace.id())
         .await?;
     match asked {
-        Asked::Settled(Settled::Changed) => Ok(Look::Settled),
-        Asked::Settled(Settled::AlreadyDone) => Ok(Look::Open),
-        Asked::Settled(Settled::Parked { .. }) => Ok(Look::Parked),
+        QueryOutcome::Settled(SettleOutcome::Changed) => Ok(Look::Settled),
+        QueryOutcome::Settled(SettleOutcome::AlreadyDone) => Ok(Look::Open),
+        QueryOutcome::Settled(SettleOutcome::Parked { .. }) => Ok(Look::Parked),
         // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
-        Asked::Settled(Settled::StillOpen) | Asked::NotThere => resume(desk, order, trace).await,
-        Asked::Refused(refusal) if !is_busy_or_broken(&refusal) => Ok(Look::Failed),
-        Asked::Refused(_) | Asked::Unknown(_) => Ok(Look::Unanswered),
+        QueryOutcome::Settled(SettleOutcome::StillOpen) | QueryOutcome::NotThere => {
+            resume(desk, order, trace).await
+        }
+        QueryOutcome::Refused(refusal) if !is_busy_or_broken(&refusal) => Ok(Look::Failed),
+        QueryOutcome::Refused(_) | QueryOutcome::Unknown(_) => Ok(Look::Unanswered),
     }
 }
 
@@ -372,11 +374,11 @@ async fn refund(
         .drive(order_no, refund_no, LOOK_WITHIN, cause, trace.id())
         .await?;
     Ok(match driven {
-        Driven::NotOurs => Look::NotOurs,
-        Driven::Moved => Look::RefundMoved,
-        Driven::Open => Look::RefundOpen,
-        Driven::Unanswered => Look::Unanswered,
-        Driven::Parked => Look::Parked,
+        Advanced::NotOurs => Look::NotOurs,
+        Advanced::Moved => Look::RefundMoved,
+        Advanced::Open => Look::RefundOpen,
+        Advanced::Unanswered => Look::Unanswered,
+        Advanced::Parked => Look::Parked,
     })
 }
 

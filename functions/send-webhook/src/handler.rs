@@ -10,8 +10,8 @@ use adapters::{
     webhook_http::{BadUrl, NoAnswer, WebhookUrl},
 };
 use flows::{
-    problem::Chain,
-    sqs_event::{Answer, Batch, Record, work_off},
+    problem::ErrorChain,
+    sqs_event::{BatchResponse, SqsBatch, SqsRecord, work_off},
     verdict::Verdict,
 };
 use payments::webhook::{
@@ -93,8 +93,8 @@ impl NotDelivered {
 }
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
-pub async fn process(desk: &Desk, batch: Batch, deadline_ms: i64) -> Answer {
-    let work = async |record: &Record| process_one(desk, record, deadline_ms).await;
+pub async fn process(desk: &Desk, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
+    let work = async |record: &SqsRecord| process_one(desk, record, deadline_ms).await;
     work_off(
         batch,
         &desk.clock,
@@ -106,7 +106,7 @@ pub async fn process(desk: &Desk, batch: Batch, deadline_ms: i64) -> Answer {
     .await
 }
 
-async fn process_one(desk: &Desk, record: &Record, deadline_ms: i64) -> Verdict {
+async fn process_one(desk: &Desk, record: &SqsRecord, deadline_ms: i64) -> Verdict {
     let WebhookMessage {
         detail: event,
         replay,
@@ -199,7 +199,7 @@ async fn deliver(
                     order_no,
                     version,
                     client_id,
-                    error = %Chain(&error),
+                    error = %ErrorChain(&error),
                     "a delivered event stays on record as undelivered, and may be sent once more"
                 );
             }
@@ -274,7 +274,7 @@ async fn note(desk: &Desk, client_id: &str, endpoint: &Endpoint, answer: &str) -
             warn!(
                 client_id,
                 answer,
-                error = %Chain(&error),
+                error = %ErrorChain(&error),
                 "what a receiver answered could not be written down"
             );
             None
@@ -331,7 +331,7 @@ async fn keep(
 /// dead-letter queue. `Retry-After` is not heeded: the ladder is what a receiver's operator can count on.
 async fn try_later(
     desk: &Desk,
-    record: &Record,
+    record: &SqsRecord,
     event: &OutgoingEvent,
     attempt: u32,
     failure: &NotDelivered,
@@ -357,7 +357,7 @@ async fn try_later(
             trace_id,
             attempt,
             next_s,
-            error = %Chain(failure),
+            error = %ErrorChain(failure),
             WebhooksNotTaken = 1,
             WebhooksNotTakenAgain = again,
             WebhookReceiversGone = gone,
@@ -370,7 +370,7 @@ async fn try_later(
                 client_id,
                 trace_id,
                 attempt,
-                error = %Chain(failure),
+                error = %ErrorChain(failure),
                 what_to_do = "find out why the receiver does not take it, then move the message back or `cargo client resend` it",
                 WebhooksNotTaken = 1,
                 WebhooksNotTakenAgain = again,
@@ -387,7 +387,7 @@ async fn try_later(
                     order_no,
                     version,
                     client_id,
-                    error = %Chain(&error),
+                    error = %ErrorChain(&error),
                     "the event is not on record as undelivered; the dead-letter queue has it"
                 );
             }
@@ -401,7 +401,7 @@ async fn try_later(
         warn!(
             order_no,
             version,
-            error = %Chain(&error),
+            error = %ErrorChain(&error),
             "the message was not hidden; it comes again after the queue's own time"
         );
     }

@@ -6,7 +6,7 @@ use adapters::{
     env::ProcessEnv,
     telemetry,
 };
-use flows::sqs_event::Batch;
+use flows::sqs_event::SqsBatch;
 use lambda_runtime::{LambdaEvent, service_fn};
 use send_webhook::{desk::Desk, handler, settings::Settings};
 
@@ -18,7 +18,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let clock = Clock::system();
     let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
     let desk = &Desk::open(settings, &aws, clock);
-    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Batch>| {
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsBatch>| {
         let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
         Ok::<_, lambda_runtime::Error>(handler::process(desk, event.payload, deadline_ms).await)
     }))

@@ -17,22 +17,22 @@ use wechatpay::{
 };
 
 use crate::{
-    books::BooksError,
-    settle::{Settled, Settling},
+    books::OrderStoreError,
+    settle::{SettleFlow, SettleOutcome},
 };
 
 /// Asks and settles.
 #[derive(Clone, Debug)]
-pub struct Asking {
+pub struct QueryFlow {
     wechat: WechatApi,
-    settling: Settling,
+    settling: SettleFlow,
 }
 
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Asked {
+pub enum QueryOutcome {
     /// WeChat Pay told how the order stands, and that is settled.
-    Settled(Settled),
+    Settled(SettleOutcome),
     /// WeChat Pay does not know the order (yet).
     NotThere,
     /// WeChat Pay refused to tell.
@@ -43,21 +43,21 @@ pub enum Asked {
 
 /// Why asking failed on our side.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum QueryError {
     /// The question could not be sent.
     #[error("WeChat Pay could not be asked")]
     NotSent(#[from] NotSent),
     /// The answer could not be settled now.
     #[error("WeChat Pay's answer could not be settled")]
-    Settle(#[from] BooksError),
+    Settle(#[from] OrderStoreError),
     /// The answer is signed but is no news about an order. A person has to look at it.
     #[error("WeChat Pay's answer about the order cannot be read")]
     Unreadable(#[from] UnreadableNotice),
 }
 
-impl Asking {
+impl QueryFlow {
     /// Asks through this client, settles by this path.
-    pub fn new(wechat: WechatApi, settling: Settling) -> Self {
+    pub fn new(wechat: WechatApi, settling: SettleFlow) -> Self {
         Self { wechat, settling }
     }
 
@@ -66,16 +66,16 @@ impl Asking {
     /// as normal.
     ///
     /// # Errors
-    /// [`AskError`].
+    /// [`QueryError`].
     pub async fn ask(
         &self,
         order_no: &OrderNo,
         within: Duration,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Asked, AskError> {
+    ) -> Result<QueryOutcome, QueryError> {
         Ok(match self.order(order_no, within).await? {
-            Ok(notice) => Asked::Settled(self.settling.settle(&notice, cause, trace).await?),
+            Ok(notice) => QueryOutcome::Settled(self.settling.settle(&notice, cause, trace).await?),
             Err(untold) => untold,
         })
     }
@@ -84,16 +84,16 @@ impl Asking {
     /// another system's: paid or not, it is not settled as ours.
     ///
     /// # Errors
-    /// [`AskError`].
+    /// [`QueryError`].
     pub async fn ask_who_used(
         &self,
         order_no: &OrderNo,
         within: Duration,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Asked, AskError> {
+    ) -> Result<QueryOutcome, QueryError> {
         Ok(match self.order(order_no, within).await? {
-            Ok(notice) => Asked::Settled(
+            Ok(notice) => QueryOutcome::Settled(
                 self.settling
                     .settle_used_elsewhere(&notice, cause, trace)
                     .await?,
@@ -107,7 +107,7 @@ impl Asking {
         &self,
         order_no: &OrderNo,
         within: Duration,
-    ) -> Result<Result<TradeNotice, Asked>, AskError> {
+    ) -> Result<Result<TradeNotice, QueryOutcome>, QueryError> {
         let query = QueryByOutTradeNo {
             mchid: self.wechat.mchid().to_owned(),
             out_trade_no: order_no.as_str().to_owned(),
@@ -118,7 +118,9 @@ impl Asking {
                 if notice.order_no == *order_no {
                     Ok(notice)
                 } else {
-                    Err(Asked::Unknown("it is about another order".to_owned()))
+                    Err(QueryOutcome::Unknown(
+                        "it is about another order".to_owned(),
+                    ))
                 }
             }
             Err(untold) => Err(untold),
@@ -129,12 +131,12 @@ impl Asking {
     /// the order's number would tell of the other payment.
     ///
     /// # Errors
-    /// [`AskError`].
+    /// [`QueryError`].
     pub async fn payment(
         &self,
         transaction_id: &TransactionId,
         within: Duration,
-    ) -> Result<Result<(Transaction, Option<RequestId>), Asked>, AskError> {
+    ) -> Result<Result<(Transaction, Option<RequestId>), QueryOutcome>, QueryError> {
         let query = QueryByTransactionId {
             mchid: self.wechat.mchid().to_owned(),
             transaction_id: transaction_id.as_str().to_owned(),
@@ -146,18 +148,18 @@ impl Asking {
         &self,
         query: &C,
         within: Duration,
-    ) -> Result<Result<(Transaction, Option<RequestId>), Asked>, AskError> {
+    ) -> Result<Result<(Transaction, Option<RequestId>), QueryOutcome>, QueryError> {
         let CallReply { answer, request_id } = self.wechat.call_either(query, within).await?;
         Ok(match answer {
             CallOutcome::Done(transaction) => Ok((transaction, request_id)),
             CallOutcome::Refused(refusal) if refusal.code == ErrorCode::OrderNotExist => {
-                Err(Asked::NotThere)
+                Err(QueryOutcome::NotThere)
             }
-            CallOutcome::Refused(refusal) => Err(Asked::Refused(refusal)),
+            CallOutcome::Refused(refusal) => Err(QueryOutcome::Refused(refusal)),
             CallOutcome::Unreadable(unreadable) => {
                 return Err(UnreadableNotice::Answer(unreadable).into());
             }
-            CallOutcome::Unknown(cause) => Err(Asked::Unknown(cause)),
+            CallOutcome::Unknown(cause) => Err(QueryOutcome::Unknown(cause)),
         })
     }
 }
@@ -165,17 +167,17 @@ impl Asking {
 /// An answer that cannot be read leaves the order as it is, as none would, but a person is told.
 pub(crate) fn unless_unreadable(
     order_no: &OrderNo,
-    asked: Result<Asked, AskError>,
-) -> Result<Asked, AskError> {
+    asked: Result<QueryOutcome, QueryError>,
+) -> Result<QueryOutcome, QueryError> {
     match asked {
-        Err(AskError::Unreadable(unreadable)) => {
+        Err(QueryError::Unreadable(unreadable)) => {
             error!(
                 order_no = order_no.as_str(),
                 %unreadable,
                 what_to_do = "look the order up in WeChat Pay's console, and tell the developers what its answers have come to look like",
                 "WeChat Pay's answer about an order cannot be read"
             );
-            Ok(Asked::Unknown(unreadable.to_string()))
+            Ok(QueryOutcome::Unknown(unreadable.to_string()))
         }
         asked => asked,
     }

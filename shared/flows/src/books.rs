@@ -19,11 +19,11 @@ use wechatpay::{
     api::{ErrorCode, Side},
 };
 
-use crate::problem::Chain;
+use crate::problem::ErrorChain;
 
 /// The orders table with what is needed to change it by the rules. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Books {
+pub struct OrderStore {
     pub(crate) orders: OrderTable,
     pub(crate) facts: MerchantFacts,
     pub(crate) clock: Clock,
@@ -33,7 +33,7 @@ pub struct Books {
 
 /// Why something could not be written now. It has to come again.
 #[derive(Debug, thiserror::Error)]
-pub enum BooksError {
+pub enum OrderStoreError {
     /// The table did not do its part.
     #[error("the order could not be read or written now")]
     Table(#[from] TableError),
@@ -51,7 +51,7 @@ const BETWEEN_ROUNDS: Backoff = Backoff {
     max_ms: 640,
 };
 
-impl Books {
+impl OrderStore {
     /// The books in this table; `requests` is where new refunds are announced.
     pub fn new(
         orders: OrderTable,
@@ -121,7 +121,7 @@ impl Books {
             warn!(
                 order_no = refund.order_no.as_str(),
                 refund_no = refund.refund_no.as_str(),
-                error = %Chain(&error),
+                error = %ErrorChain(&error),
                 "the queue was not told of a refund: the sweep will find it"
             );
         }

@@ -14,22 +14,22 @@ use tracing::{error, info};
 use wechatpay::{RequestId, api::Close};
 
 use crate::{
-    ask::{AskError, Asked, Asking, unless_unreadable},
-    books::{Books, BooksError, TRIES},
-    settle::Settled,
+    ask::{QueryError, QueryFlow, QueryOutcome, unless_unreadable},
+    books::{OrderStore, OrderStoreError, TRIES},
+    settle::SettleOutcome,
 };
 
 /// Closes orders.
 #[derive(Clone, Debug)]
-pub struct Closing {
-    books: Books,
+pub struct CloseFlow {
+    books: OrderStore,
     wechat: WechatApi,
-    asking: Asking,
+    asking: QueryFlow,
 }
 
 /// What came of closing.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AfterClosing {
+pub struct CloseOutcome {
     /// The order as it stands then: closed, paid a moment before, or `closing` if WeChat Pay's word is still out.
     pub order: Order,
     /// Whether that word is out since WeChat Pay did not answer, or not for now: it is worth asking again soon.
@@ -41,13 +41,13 @@ pub struct AfterClosing {
 pub enum CloseError {
     /// The order could not be read or written.
     #[error("the order could not be closed in the table")]
-    Books(#[from] BooksError),
+    Books(#[from] OrderStoreError),
     /// The call could not be sent.
     #[error("WeChat Pay could not be asked to close the order")]
     NotSent(#[from] NotSent),
     /// The question that had to decide failed on our side.
     #[error("WeChat Pay's view of the order could not be settled")]
-    Ask(#[from] AskError),
+    Ask(#[from] QueryError),
 }
 
 impl From<adapters::order_table::TableError> for CloseError {
@@ -59,9 +59,9 @@ impl From<adapters::order_table::TableError> for CloseError {
 /// How long an order that can no longer be paid may stay open before a person is told, in seconds.
 const STUCK_S: i64 = 3600;
 
-impl Closing {
+impl CloseFlow {
     /// Closes in these books, through this client.
-    pub fn new(books: Books, wechat: WechatApi, asking: Asking) -> Self {
+    pub fn new(books: OrderStore, wechat: WechatApi, asking: QueryFlow) -> Self {
         Self {
             books,
             wechat,
@@ -79,8 +79,8 @@ impl Closing {
         within: Duration,
         cause: &Cause,
         trace: &str,
-    ) -> Result<AfterClosing, CloseError> {
-        let answered = |order| AfterClosing {
+    ) -> Result<CloseOutcome, CloseError> {
+        let answered = |order| CloseOutcome {
             order,
             unanswered: false,
         };
@@ -117,7 +117,7 @@ impl Closing {
                 let left = within.saturating_sub(spent);
                 let asked = self.asking.ask(&order.order_no, left, cause, trace).await;
                 let asked = unless_unreadable(&order.order_no, asked)?;
-                if order.issued && asked == Asked::NotThere {
+                if order.issued && asked == QueryOutcome::NotThere {
                     error!(
                         order_no = order.order_no.as_str(),
                         wechat_request_id = told_under.map(RequestId::as_str),
@@ -128,7 +128,7 @@ impl Closing {
                 let order = self.reread(order).await?;
                 // WeChat Pay's word, which is signed: the number is paid, and by money that is not for this order. So it can no
                 // longer be paid, and that money waits for a person, whatever becomes of the order.
-                if matches!(asked, Asked::Settled(Settled::Parked { .. }))
+                if matches!(asked, QueryOutcome::Settled(SettleOutcome::Parked { .. }))
                     && order.state == OrderState::Closing
                 {
                     return self
@@ -139,12 +139,12 @@ impl Closing {
                 self.say_if_stuck(&order, told_under);
                 let unanswered = match &asked {
                     // It is still open, since the close itself was not taken.
-                    Asked::Settled(Settled::StillOpen) => answer.is_none_for_now(),
-                    Asked::Settled(_) | Asked::NotThere => false,
-                    Asked::Refused(refusal) => is_busy_or_broken(refusal),
-                    Asked::Unknown(_) => true,
+                    QueryOutcome::Settled(SettleOutcome::StillOpen) => answer.is_none_for_now(),
+                    QueryOutcome::Settled(_) | QueryOutcome::NotThere => false,
+                    QueryOutcome::Refused(refusal) => is_busy_or_broken(refusal),
+                    QueryOutcome::Unknown(_) => true,
                 };
-                Ok(AfterClosing { order, unanswered })
+                Ok(CloseOutcome { order, unanswered })
             }
         }
     }
@@ -187,7 +187,7 @@ impl Closing {
                 return Ok(change.order_after());
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     /// From `closing` to `closed`, unless money came meanwhile.
@@ -212,7 +212,7 @@ impl Closing {
                 return Ok(change.order_after());
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     async fn reread(&self, order: Order) -> Result<Order, CloseError> {

@@ -13,14 +13,14 @@ use crate::incoming::Incoming;
 
 /// Authenticates requests by HTTP Message Signatures (RFC 9421) against the clients' keys.
 #[derive(Clone, Debug)]
-pub struct Gate {
+pub struct Authenticator {
     keys: KeysTable,
     clock: Clock,
 }
 
 /// Burns nonces, so that a signed request changes something once only.
 #[derive(Clone, Debug)]
-pub struct Nonces {
+pub struct ReplayGuard {
     guards: Guards,
     clock: Clock,
     random: Random,
@@ -37,7 +37,7 @@ pub struct Caller {
 
 /// Why a request does not pass.
 #[derive(Debug, thiserror::Error)]
-pub enum GateError {
+pub enum AuthError {
     /// The request is not believed.
     #[error("{0}")]
     Refused(Refusal),
@@ -49,35 +49,35 @@ pub enum GateError {
     Guards(#[source] GuardsError),
 }
 
-impl Gate {
+impl Authenticator {
     /// A gate over the clients' keys.
     pub fn new(keys: KeysTable, clock: Clock) -> Self {
         Self { keys, clock }
     }
 
-    /// Checks the signature of a request. What changes something must [burn](Nonces::burn) its nonce besides.
+    /// Checks the signature of a request. What changes something must [burn](ReplayGuard::burn) its nonce besides.
     ///
     /// # Errors
-    /// [`GateError`].
-    pub async fn authenticate(&self, incoming: &Incoming) -> Result<Caller, GateError> {
+    /// [`AuthError`].
+    pub async fn authenticate(&self, incoming: &Incoming) -> Result<Caller, AuthError> {
         let profile = Profile::MERCHANT_API;
         let claimed = incoming
             .signed(|request| claim(request, &profile))
-            .map_err(GateError::Refused)?;
+            .map_err(AuthError::Refused)?;
         let key = self
             .keys
             .client_key(&claimed.keyid)
             .await
-            .map_err(GateError::Keys)?;
+            .map_err(AuthError::Keys)?;
         let key = key.ok_or_else(|| {
-            GateError::Refused(Refusal::UnknownKey {
+            AuthError::Refused(Refusal::UnknownKey {
                 keyid: claimed.keyid.clone(),
             })
         })?;
         let now = self.clock.now();
         incoming
             .signed(|request| verify(request, &claimed, &key.key, now.0, &profile))
-            .map_err(GateError::Refused)?;
+            .map_err(AuthError::Refused)?;
         Ok(Caller {
             client_id: ClientId::new(&key.client_id),
             keyid: claimed.keyid,
@@ -86,7 +86,7 @@ impl Gate {
     }
 }
 
-impl Nonces {
+impl ReplayGuard {
     /// Nonces are burnt in this table.
     pub fn new(guards: Guards, clock: Clock, random: Random) -> Self {
         Self {
@@ -101,22 +101,22 @@ impl Nonces {
     /// the client's own signed request; the sweep looks after it like after any other.
     ///
     /// # Errors
-    /// [`GateError`]; [`Refusal::NonceSeen`] when the nonce was used before.
-    pub async fn burn(&self, caller: &Caller) -> Result<(), GateError> {
+    /// [`AuthError`]; [`Refusal::NonceSeen`] when the nonce was used before.
+    pub async fn burn(&self, caller: &Caller) -> Result<(), AuthError> {
         let nonce =
             caller
                 .nonce
                 .as_deref()
-                .ok_or(GateError::Refused(Refusal::ParameterMissing {
+                .ok_or(AuthError::Refused(Refusal::ParameterMissing {
                     parameter: "nonce",
                 }))?;
         let burnt = self
             .guards
             .burn_nonce(&caller.keyid, nonce, &self.random.id(), self.clock.now())
             .await;
-        match burnt.map_err(GateError::Guards)? {
+        match burnt.map_err(AuthError::Guards)? {
             NonceUse::Fresh => Ok(()),
-            NonceUse::Seen => Err(GateError::Refused(Refusal::NonceSeen)),
+            NonceUse::Seen => Err(AuthError::Refused(Refusal::NonceSeen)),
         }
     }
 }

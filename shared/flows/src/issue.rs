@@ -29,24 +29,24 @@ use wechatpay::{
 };
 
 use crate::{
-    ask::{AskError, Asked, Asking, unless_unreadable},
-    settle::Settled,
+    ask::{QueryError, QueryFlow, QueryOutcome, unless_unreadable},
+    settle::SettleOutcome,
 };
 
 /// Gets prepay values.
 #[derive(Clone, Debug)]
-pub struct Issuing {
+pub struct IssueFlow {
     orders: OrderTable,
     wechat: WechatApi,
     fields: FieldSeal,
-    asking: Asking,
+    asking: QueryFlow,
     clock: Clock,
     random: Random,
 }
 
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Issued {
+pub enum IssueOutcome {
     /// The order as it stands now: with a value, or moved on in the meantime (paid, closed).
     Order(Box<Order>),
     /// WeChat Pay refused the order for good.
@@ -75,19 +75,19 @@ pub enum IssueError {
     Table(#[from] TableError),
     /// The query that had to decide failed on our side.
     #[error("WeChat Pay's view of the order could not be settled")]
-    Ask(#[from] AskError),
+    Ask(#[from] QueryError),
 }
 
 /// The pause before a write is tried again that met another transaction.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 
-impl Issuing {
+impl IssueFlow {
     /// An issuing flow over these parts.
     pub fn new(
         orders: OrderTable,
         wechat: WechatApi,
         fields: FieldSeal,
-        asking: Asking,
+        asking: QueryFlow,
         clock: Clock,
         random: Random,
     ) -> Self {
@@ -122,7 +122,7 @@ impl Issuing {
         within: Duration,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Issued, IssueError> {
+    ) -> Result<IssueOutcome, IssueError> {
         // Never beyond the lease: from then on another may be given a value, which a call of ours would kill.
         let now_ms = self.clock.now_ms();
         let deadline_ms = now_ms
@@ -178,7 +178,7 @@ impl Issuing {
                     self.clock.sleep(BETWEEN_HOSTS.pause(1, &self.random)).await;
                 }
                 IssueStep::Query(refusal) => {
-                    let doubt = Doubt {
+                    let doubt = ExistenceQuery {
                         clean,
                         foreign,
                         refusal,
@@ -203,7 +203,7 @@ impl Issuing {
         deadline_ms: i64,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Option<Issued>, IssueError> {
+    ) -> Result<Option<IssueOutcome>, IssueError> {
         let Some(share) = self.share(deadline_ms) else {
             let reason = "there was no time left to query".to_owned();
             return Ok(Some(
@@ -212,21 +212,21 @@ impl Issuing {
         };
         let asked = self.asking.ask(&order.order_no, share, cause, trace).await;
         match unless_unreadable(&order.order_no, asked)? {
-            Asked::NotThere | Asked::Settled(Settled::StillOpen) => Ok(None),
-            Asked::Settled(Settled::Changed | Settled::AlreadyDone | Settled::Parked { .. }) => {
-                Ok(Some(self.as_it_stands(&order.order_no).await?))
-            }
-            Asked::Refused(refusal) => Ok(Some(
+            QueryOutcome::NotThere | QueryOutcome::Settled(SettleOutcome::StillOpen) => Ok(None),
+            QueryOutcome::Settled(
+                SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::Parked { .. },
+            ) => Ok(Some(self.as_it_stands(&order.order_no).await?)),
+            QueryOutcome::Refused(refusal) => Ok(Some(
                 self.give_up(&order.order_no, IssueFailure::RefusedAfterUnknown(refusal)),
             )),
-            Asked::Unknown(reason) => Ok(Some(
+            QueryOutcome::Unknown(reason) => Ok(Some(
                 self.give_up(&order.order_no, IssueFailure::Unknown(reason)),
             )),
         }
     }
 
     /// The order as the table has it by now.
-    async fn as_it_stands(&self, order_no: &OrderNo) -> Result<Issued, IssueError> {
+    async fn as_it_stands(&self, order_no: &OrderNo) -> Result<IssueOutcome, IssueError> {
         Ok(match self.orders.read(order_no).await? {
             Some(found) => {
                 // Whoever refused it for another cause has said so.
@@ -249,7 +249,7 @@ impl Issuing {
     }
 
     /// Nothing certain for now.
-    fn give_up(&self, order_no: &OrderNo, reason: IssueFailure) -> Issued {
+    fn give_up(&self, order_no: &OrderNo, reason: IssueFailure) -> IssueOutcome {
         warn!(
             order_no = order_no.as_str(),
             ?reason,
@@ -257,7 +257,7 @@ impl Issuing {
             HostsAvoided = self.wechat.hosts_avoided(),
             "no prepay value for now"
         );
-        Issued::Later(reason)
+        IssueOutcome::Later(reason)
     }
 
     /// What is left of the time, cut to one call's share; `None` when it is not worth beginning.
@@ -275,7 +275,7 @@ impl Issuing {
         told_under: Option<&RequestId>,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Issued, IssueError> {
+    ) -> Result<IssueOutcome, IssueError> {
         let now = self.clock.now();
         let params = match handover(order.product, value)? {
             PrepayDelivery::AsIs(params) => params,
@@ -309,7 +309,7 @@ impl Issuing {
                     PrepaysPutOff = 0,
                     "prepay value stored"
                 );
-                Ok(Issued::Order(order))
+                Ok(IssueOutcome::Order(order))
             }
             // Paid before the value was stored, or our lease ran out and somebody else's value is the live one. Ours is dropped:
             // nobody is given it.
@@ -319,7 +319,7 @@ impl Issuing {
                     state = found.state.name(),
                     "the order moved on while its prepay value was on the way"
                 );
-                Ok(Issued::Order(found))
+                Ok(IssueOutcome::Order(found))
             }
         }
     }
@@ -353,10 +353,10 @@ impl Issuing {
     async fn ask(
         &self,
         order: Order,
-        doubt: Doubt,
+        doubt: ExistenceQuery,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Issued, IssueError> {
+    ) -> Result<IssueOutcome, IssueError> {
         let Some(share) = self.share(doubt.deadline_ms) else {
             return Ok(self.give_up(
                 &order.order_no,
@@ -372,19 +372,19 @@ impl Issuing {
             self.asking.ask(order_no, share, cause, trace).await
         };
         match (unless_unreadable(order_no, asked)?, doubt.refusal) {
-            (Asked::Settled(_), _) => self.as_it_stands(order_no).await,
+            (QueryOutcome::Settled(_), _) => self.as_it_stands(order_no).await,
             // The order was refused and does not exist: that decides.
-            (Asked::NotThere, Some(refusal)) if doubt.clean => {
+            (QueryOutcome::NotThere, Some(refusal)) if doubt.clean => {
                 self.reject(&order, refusal, cause, trace).await
             }
-            (Asked::NotThere, _) => Ok(self.give_up(
+            (QueryOutcome::NotThere, _) => Ok(self.give_up(
                 &order.order_no,
                 IssueFailure::Unknown("WeChat Pay does not show the order yet".to_owned()),
             )),
-            (Asked::Refused(refusal), _) => {
+            (QueryOutcome::Refused(refusal), _) => {
                 Ok(self.give_up(&order.order_no, IssueFailure::RefusedAfterUnknown(refusal)))
             }
-            (Asked::Unknown(reason), _) => {
+            (QueryOutcome::Unknown(reason), _) => {
                 Ok(self.give_up(&order.order_no, IssueFailure::Unknown(reason)))
             }
         }
@@ -397,7 +397,7 @@ impl Issuing {
         refusal: Refusal,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Issued, IssueError> {
+    ) -> Result<IssueOutcome, IssueError> {
         let because = ChangeContext {
             cause: cause.clone(),
             trace: trace.to_owned(),
@@ -425,18 +425,18 @@ impl Issuing {
                     PrepaysPutOff = 0,
                     "the order is rejected"
                 );
-                Ok(Issued::Rejected(told))
+                Ok(IssueOutcome::Rejected(told))
             }
             ApplyOutcome::Stale => match self.orders.read(&order.order_no).await? {
                 Some(found) => Ok(as_found(found)),
-                None => Ok(Issued::Rejected(told)),
+                None => Ok(IssueOutcome::Rejected(told)),
             },
         }
     }
 }
 
 /// What is to be found out by a query, and how.
-struct Doubt {
+struct ExistenceQuery {
     /// Whether nothing unknown came before.
     clean: bool,
     /// Whether what WeChat Pay has under the number cannot be of our making.
@@ -447,9 +447,9 @@ struct Doubt {
 }
 
 /// An order as it was found: by now it may be rejected.
-fn as_found(order: Order) -> Issued {
+fn as_found(order: Order) -> IssueOutcome {
     match order.state.rejection() {
-        Some(why) => Issued::Rejected(why.told()),
-        None => Issued::Order(Box::new(order)),
+        Some(why) => IssueOutcome::Rejected(why.told()),
+        None => IssueOutcome::Order(Box::new(order)),
     }
 }

@@ -14,11 +14,13 @@ use adapters::{
     wechat_api::WechatApi,
 };
 
-use crate::{ask::Asking, books::Books, close::Closing, refund::Refunding, settle::Settling};
+use crate::{
+    ask::QueryFlow, books::OrderStore, close::CloseFlow, refund::RefundFlow, settle::SettleFlow,
+};
 
 /// The parts. Building them makes no call.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Services {
     /// Keys of the merchant, of WeChat Pay and of the API's clients.
     pub keys: KeysTable,
     /// Orders, to be read.
@@ -30,16 +32,16 @@ pub struct Parts {
     /// WeChat Pay.
     pub wechat: WechatApi,
     /// Orders, to be changed.
-    pub books: Books,
+    pub books: OrderStore,
     /// Settles news about payments.
-    pub settling: Settling,
+    pub settling: SettleFlow,
     /// Asks WeChat Pay about orders.
-    pub asking: Asking,
+    pub asking: QueryFlow,
     /// Where prepay values and refunds are asked for.
     pub payment_requests: Queue,
 }
 
-impl Parts {
+impl Services {
     /// Puts the parts together.
     pub fn open(
         settings: CoreSettings,
@@ -70,17 +72,17 @@ impl Parts {
             random.clone(),
         );
         let payment_requests = Queue::new(aws.sqs(), settings.payment_requests_url);
-        let books = Books::new(
+        let books = OrderStore::new(
             orders.clone(),
             settings.facts,
             payment_requests.clone(),
             clock.clone(),
             random.clone(),
         );
-        let settling = Settling::new(books.clone());
+        let settling = SettleFlow::new(books.clone());
         Self {
             guards,
-            asking: Asking::new(wechat.clone(), settling.clone()),
+            asking: QueryFlow::new(wechat.clone(), settling.clone()),
             keys,
             orders,
             notices,
@@ -92,12 +94,12 @@ impl Parts {
     }
 
     /// Closes orders.
-    pub fn closing(&self) -> Closing {
-        Closing::new(self.books.clone(), self.wechat.clone(), self.asking.clone())
+    pub fn closing(&self) -> CloseFlow {
+        CloseFlow::new(self.books.clone(), self.wechat.clone(), self.asking.clone())
     }
 
     /// Gets refunds done.
-    pub fn refunding(&self) -> Refunding {
-        Refunding::new(self.books.clone(), self.wechat.clone(), self.guards.clone())
+    pub fn refunding(&self) -> RefundFlow {
+        RefundFlow::new(self.books.clone(), self.wechat.clone(), self.guards.clone())
     }
 }

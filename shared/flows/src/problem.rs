@@ -13,7 +13,7 @@ use serde_json::json;
 use tracing::{error, info};
 use wechatpay::api::Refusal;
 
-use crate::gate::GateError;
+use crate::gate::AuthError;
 
 /// An error answer of the merchant API.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -61,7 +61,7 @@ impl Problem {
 
     /// Something of ours failed and may work the next time. The cause goes to the log only.
     pub fn unavailable(cause: &(dyn Error + 'static)) -> Self {
-        error!(error = %Chain(cause), "request failed on our side");
+        error!(error = %ErrorChain(cause), "request failed on our side");
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "temporarily_unavailable",
@@ -338,16 +338,16 @@ impl Problem {
     }
 }
 
-impl From<GateError> for Problem {
-    fn from(error: GateError) -> Self {
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
         match error {
-            GateError::Refused(refusal) => Self::new(
+            AuthError::Refused(refusal) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 refusal.name(),
                 "Not authenticated",
                 refusal.to_string(),
             ),
-            GateError::Keys(_) | GateError::Guards(_) => Self::unavailable(&error),
+            AuthError::Keys(_) | AuthError::Guards(_) => Self::unavailable(&error),
         }
     }
 }
@@ -441,9 +441,9 @@ impl From<BadNumber> for Problem {
 }
 
 /// An error with all that lies behind it, on one line of the log.
-pub struct Chain<'a>(pub &'a (dyn Error + 'static));
+pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
 
-impl std::fmt::Display for Chain<'_> {
+impl std::fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
         let mut source = self.0.source();

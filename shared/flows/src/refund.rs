@@ -41,22 +41,22 @@ use wechatpay::{
 };
 
 use crate::{
-    books::{Books, BooksError, TRIES, UNREADABLE_ANSWER, is_low_balance, what_to_do},
-    problem::Chain,
-    settle::Settled,
+    books::{OrderStore, OrderStoreError, TRIES, UNREADABLE_ANSWER, is_low_balance, what_to_do},
+    problem::ErrorChain,
+    settle::SettleOutcome,
 };
 
 /// Gets refunds done.
 #[derive(Clone, Debug)]
-pub struct Refunding {
-    books: Books,
+pub struct RefundFlow {
+    books: OrderStore,
     wechat: WechatApi,
     guards: Guards,
 }
 
 /// A refund about which something was decided.
 #[derive(Clone, Copy, Debug)]
-pub struct RefundOf<'a> {
+pub struct RefundRef<'a> {
     /// The client. It sees its own orders only.
     pub client: &'a ClientId,
     /// The order.
@@ -70,7 +70,7 @@ pub struct RefundOf<'a> {
 
 /// What came of asking for a refund.
 #[derive(Clone, Debug, PartialEq)]
-pub enum TakenOn {
+pub enum ReserveRefundOutcome {
     /// Its money is set aside; the queue goes on.
     New(Box<Refund>),
     /// It was asked for before: this is how it stands.
@@ -85,7 +85,7 @@ pub enum TakenOn {
 
 /// What came of looking at a refund.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Driven {
+pub enum Advanced {
     /// There was nothing to do: it is not due, or not any more, or somebody else is at it.
     NotOurs,
     /// Its state changed.
@@ -100,7 +100,7 @@ pub enum Driven {
 
 /// What came of a person's decision about a refund.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Decided {
+pub enum DecisionOutcome {
     /// It is done; this is the refund then.
     Done(Box<Refund>),
     /// The refund does not stand where this can be decided; this is it.
@@ -119,7 +119,7 @@ pub enum Decided {
 
 /// Where the money of a refund goes that could not be paid out.
 #[derive(Clone, PartialEq, Eq)]
-pub enum AbnormalTo {
+pub enum RedirectTarget {
     /// To the merchant's own account; the merchant pays the payer by other means.
     Merchant,
     /// To another bank card of the payer's. Held only until it is encrypted for WeChat Pay.
@@ -133,7 +133,7 @@ pub enum AbnormalTo {
     },
 }
 
-impl AbnormalTo {
+impl RedirectTarget {
     /// Where that is, without whose card it is.
     pub const fn destination(&self) -> Destination {
         match self {
@@ -144,7 +144,7 @@ impl AbnormalTo {
 }
 
 /// Does not show whose card it is.
-impl std::fmt::Debug for AbnormalTo {
+impl std::fmt::Debug for RedirectTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Merchant => "Merchant",
@@ -158,7 +158,7 @@ impl std::fmt::Debug for AbnormalTo {
 pub enum RefundError {
     /// The refund could not be read or written.
     #[error("the refund could not be read or written")]
-    Books(#[from] BooksError),
+    Books(#[from] OrderStoreError),
     /// The guards table did not do its part.
     #[error("it could not be told whether refunds are paused")]
     Guards(#[from] GuardsError),
@@ -180,7 +180,7 @@ impl From<TableError> for RefundError {
 }
 
 /// How the refund that news is about is found.
-enum Which<'a> {
+enum RefundLookup<'a> {
     /// By our number: we asked about it.
     Ours(&'a RefundNo),
     /// By the number at WeChat Pay: it told us.
@@ -188,7 +188,7 @@ enum Which<'a> {
 }
 
 /// Who moved a refund.
-enum HasMoved {
+enum MovedBy {
     /// We did.
     Now,
     /// Somebody else, before us.
@@ -196,7 +196,7 @@ enum HasMoved {
 }
 
 /// How a refund stands at WeChat Pay, as far as a question told.
-enum Asked {
+enum RefundQueryOutcome {
     /// It told.
     News(Box<RefundNews>),
     /// It knows no such refund, it said under this `Request-ID`.
@@ -207,9 +207,9 @@ enum Asked {
     Untold(PendingAnswer),
 }
 
-impl Refunding {
+impl RefundFlow {
     /// Refunds in these books, through this client.
-    pub fn new(books: Books, wechat: WechatApi, guards: Guards) -> Self {
+    pub fn new(books: OrderStore, wechat: WechatApi, guards: Guards) -> Self {
         Self {
             books,
             wechat,
@@ -228,7 +228,7 @@ impl Refunding {
         wanted: &RefundRequest,
         cause: &Cause,
         trace: &str,
-    ) -> Result<TakenOn, RefundError> {
+    ) -> Result<ReserveRefundOutcome, RefundError> {
         let books = &self.books;
         for round in 0..TRIES {
             books.pause(round).await;
@@ -248,12 +248,16 @@ impl Refunding {
             };
             let change = match self.judge(client, wanted, basis, &because).await? {
                 Ok(change) => change,
-                Err(known @ (TakenOn::New(_) | TakenOn::Known(_) | TakenOn::OtherTerms)) => {
+                Err(
+                    known @ (ReserveRefundOutcome::New(_)
+                    | ReserveRefundOutcome::Known(_)
+                    | ReserveRefundOutcome::OtherTerms),
+                ) => {
                     return Ok(known);
                 }
                 // A twin of this request that committed between those reads shows in some of them only, and this one would
                 // be refused for the very money that the twin set aside. A refusal is said of one moment.
-                Err(TakenOn::NoOrder | TakenOn::Refused(_)) => {
+                Err(ReserveRefundOutcome::NoOrder | ReserveRefundOutcome::Refused(_)) => {
                     let transaction_id = wanted.terms.transaction_id.as_ref();
                     let at_once = books
                         .orders
@@ -272,10 +276,10 @@ impl Refunding {
             if books.write(&change).await?
                 && let Some(RefundChange::New(refund)) = change.refund
             {
-                return Ok(TakenOn::New(refund));
+                return Ok(ReserveRefundOutcome::New(refund));
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     /// What takes a refund on, or why nothing does.
@@ -285,15 +289,15 @@ impl Refunding {
         wanted: &RefundRequest,
         basis: RefundBasis,
         because: &ChangeContext,
-    ) -> Result<Result<OrderChange, TakenOn>, TableError> {
+    ) -> Result<Result<OrderChange, ReserveRefundOutcome>, TableError> {
         let Some(order) = basis.order.filter(|order| order.client_id == *client) else {
-            return Ok(Err(TakenOn::NoOrder));
+            return Ok(Err(ReserveRefundOutcome::NoOrder));
         };
         if let Some(refund) = basis.refund {
             return Ok(Err(if refund.fingerprint == wanted.terms.fingerprint() {
-                TakenOn::Known(Box::new(refund))
+                ReserveRefundOutcome::Known(Box::new(refund))
             } else {
-                TakenOn::OtherTerms
+                ReserveRefundOutcome::OtherTerms
             }));
         }
         let earlier = if refund::is_of_owed_money(&order, wanted) {
@@ -303,7 +307,7 @@ impl Refunding {
         };
         let (parked, notify_url) = (basis.parked.as_ref(), &self.books.facts.notify_url);
         let change = refund::reserve(&order, parked, &earlier, wanted, notify_url, because);
-        Ok(change.map_err(TakenOn::Refused))
+        Ok(change.map_err(ReserveRefundOutcome::Refused))
     }
 
     /// Looks at a refund that may be due: claims it, asks WeChat Pay or sends it, and settles the answer.
@@ -317,22 +321,22 @@ impl Refunding {
         within: Duration,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Driven, RefundError> {
+    ) -> Result<Advanced, RefundError> {
         let now = self.books.clock.now();
         let Some(seen) = self.books.orders.refund(order_no, refund_no).await? else {
-            return Ok(Driven::NotOurs);
+            return Ok(Advanced::NotOurs);
         };
         let next = match (seen.due, due::refund_look(&seen, &seen.state, now)) {
             (Some(due), Some(next)) if due.at <= now => next,
             // An earlier version of this code went on looking at what a person had dealt with.
             (Some(due), None) if due.at <= now => {
                 self.books.orders.end_looks(&seen).await?;
-                return Ok(Driven::NotOurs);
+                return Ok(Advanced::NotOurs);
             }
-            (Some(_) | None, _) => return Ok(Driven::NotOurs),
+            (Some(_) | None, _) => return Ok(Advanced::NotOurs),
         };
         if !self.books.orders.claim_refund(&seen, next).await? {
-            return Ok(Driven::NotOurs);
+            return Ok(Advanced::NotOurs);
         }
         let claimed = Refund {
             tries: seen.tries.saturating_add(1),
@@ -355,38 +359,40 @@ impl Refunding {
         within: Duration,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Driven, RefundError> {
+    ) -> Result<Advanced, RefundError> {
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         if claimed.state == RefundState::Closed {
             return self.still_owed(claimed).await;
         }
         if claimed.owes_its_payer() {
             say_who_is_needed(claimed);
-            return Ok(Driven::Open);
+            return Ok(Advanced::Open);
         }
         let never_sent = seen.state == RefundState::Reserved && seen.tries == 0;
         if !never_sent {
             match self.ask(&claimed.out_refund_no, within / 2).await? {
-                Asked::News(news) => {
-                    let which = Which::Ours(refund_no);
+                RefundQueryOutcome::News(news) => {
+                    let which = RefundLookup::Ours(refund_no);
                     let settled = self.settle_found(&news, &which, cause, trace).await?;
                     let noted = self.note_redirection(claimed, news.status).await?;
                     match &settled {
-                        Settled::StillOpen => {
+                        SettleOutcome::StillOpen => {
                             let no_end = PendingAnswer::Processing;
                             return self.without_end(&noted, &no_end, cause, trace).await;
                         }
-                        Settled::AlreadyDone => say_who_is_needed(&noted),
-                        Settled::Changed | Settled::Parked { .. } => {}
+                        SettleOutcome::AlreadyDone => say_who_is_needed(&noted),
+                        SettleOutcome::Changed | SettleOutcome::Parked { .. } => {}
                     }
                     return Ok(driven(settled));
                 }
-                Asked::NotThere(_) if claimed.state == RefundState::Reserved => {}
-                Asked::NotThere(_) if matches!(claimed.state, RefundState::Refused(_)) => {
+                RefundQueryOutcome::NotThere(_) if claimed.state == RefundState::Reserved => {}
+                RefundQueryOutcome::NotThere(_)
+                    if matches!(claimed.state, RefundState::Refused(_)) =>
+                {
                     say_who_is_needed(claimed);
-                    return Ok(Driven::Open);
+                    return Ok(Advanced::Open);
                 }
-                Asked::NotThere(request_id) => {
+                RefundQueryOutcome::NotThere(request_id) => {
                     error!(
                         order_no = order_no.as_str(),
                         refund_no = refund_no.as_str(),
@@ -395,12 +401,12 @@ impl Refunding {
                         what_to_do = "ask WeChat Pay's support what became of it, and give them the Request-ID",
                         "WeChat Pay accepted the refund before and does not know it now"
                     );
-                    return Ok(Driven::Open);
+                    return Ok(Advanced::Open);
                 }
-                Asked::Unreadable(unreadable) => {
+                RefundQueryOutcome::Unreadable(unreadable) => {
                     return self.known_unread(claimed, &unreadable, cause, trace).await;
                 }
-                Asked::Untold(no_end) => {
+                RefundQueryOutcome::Untold(no_end) => {
                     return self.without_end(claimed, &no_end, cause, trace).await;
                 }
             }
@@ -418,14 +424,14 @@ impl Refunding {
             warn!(
                 order_no = claimed.order_no.as_str(),
                 refund_no = claimed.refund_no.as_str(),
-                error = %Chain(&error),
+                error = %ErrorChain(&error),
                 "a refund that got no answer waits for its next step"
             );
         }
     }
 
     /// The refund of money that is not ours to keep failed for good. Until the money is given back otherwise, it is owed.
-    async fn still_owed(&self, refund: &Refund) -> Result<Driven, RefundError> {
+    async fn still_owed(&self, refund: &Refund) -> Result<Advanced, RefundError> {
         let (orders, order_no) = (&self.books.orders, &refund.order_no);
         let (is_owed, is_over) = match refund.of {
             PaymentKind::Booked => match orders.read(order_no).await? {
@@ -451,7 +457,7 @@ impl Refunding {
             self.books.orders.end_looks(refund).await?;
         }
         // Else another refund is on its way, of which its client alone would hear that it failed as well.
-        Ok(Driven::Open)
+        Ok(Advanced::Open)
     }
 
     /// Settles WeChat Pay's notice about a refund, one of ours or one that was made in its console.
@@ -463,8 +469,9 @@ impl Refunding {
         news: &RefundNews,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Settled, RefundError> {
-        self.settle_found(news, &Which::Named, cause, trace).await
+    ) -> Result<SettleOutcome, RefundError> {
+        self.settle_found(news, &RefundLookup::Named, cause, trace)
+            .await
     }
 
     /// A person sends a refused refund off once more. `decided` is who and why, where that was
@@ -474,11 +481,11 @@ impl Refunding {
     /// [`RefundError`].
     pub async fn retry(
         &self,
-        of: &RefundOf<'_>,
+        of: &RefundRef<'_>,
         decided: Option<&refund_decision::DecidedBy>,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Decided, RefundError> {
+    ) -> Result<DecisionOutcome, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
             let (order, refund) = match self.to_decide_about(of).await? {
@@ -488,16 +495,16 @@ impl Refunding {
             let because = self.books.because(cause, trace);
             let Some(change) = refund::retrying(&order, &refund, decided, &because) else {
                 return Ok(if self.was_retried(&refund).await? {
-                    Decided::Done(Box::new(refund))
+                    DecisionOutcome::Done(Box::new(refund))
                 } else {
-                    Decided::NotNow(Box::new(refund))
+                    DecisionOutcome::NotNow(Box::new(refund))
                 });
             };
             if self.books.write(&change).await? {
-                return Ok(Decided::Done(Box::new(self.reread(refund).await?)));
+                return Ok(DecisionOutcome::Done(Box::new(self.reread(refund).await?)));
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     /// Whether what a retry is for has come about by an earlier one: its answer was lost, or its twin was faster.
@@ -522,12 +529,12 @@ impl Refunding {
     /// [`RefundError`].
     pub async fn release(
         &self,
-        of: &RefundOf<'_>,
+        of: &RefundRef<'_>,
         decided: &refund_decision::DecidedBy,
         within: Duration,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Decided, RefundError> {
+    ) -> Result<DecisionOutcome, RefundError> {
         let deadline_ms = self.deadline_ms(within);
         for round in 0..TRIES {
             self.books.pause(round).await;
@@ -540,34 +547,34 @@ impl Refunding {
                 // The same person's same word once more: its answer was lost, or its twin was faster.
                 let is_done = refund.is_released() && refund.decided.as_ref() == Some(decided);
                 return Ok(if is_done {
-                    Decided::Done(Box::new(refund))
+                    DecisionOutcome::Done(Box::new(refund))
                 } else {
-                    Decided::NotNow(Box::new(refund))
+                    DecisionOutcome::NotNow(Box::new(refund))
                 });
             };
             let left = self.left_until(deadline_ms);
             if left.is_zero() {
-                return Ok(Decided::Unknown);
+                return Ok(DecisionOutcome::Unknown);
             }
             match self.ask(&refund.out_refund_no, left).await? {
-                Asked::NotThere(_) => {}
-                Asked::Unreadable(unreadable) => {
+                RefundQueryOutcome::NotThere(_) => {}
+                RefundQueryOutcome::Unreadable(unreadable) => {
                     say_unreadable(&refund, &unreadable);
-                    return Ok(Decided::Unknown);
+                    return Ok(DecisionOutcome::Unknown);
                 }
-                Asked::Untold(_) => return Ok(Decided::Unknown),
-                Asked::News(news) => {
-                    let which = Which::Ours(of.refund_no);
+                RefundQueryOutcome::Untold(_) => return Ok(DecisionOutcome::Unknown),
+                RefundQueryOutcome::News(news) => {
+                    let which = RefundLookup::Ours(of.refund_no);
                     self.settle_found(&news, &which, cause, trace).await?;
                     let refund = self.reread(refund).await?;
-                    return Ok(Decided::NotNow(Box::new(refund)));
+                    return Ok(DecisionOutcome::NotNow(Box::new(refund)));
                 }
             }
             if self.books.write(&change).await? {
-                return Ok(Decided::Done(Box::new(self.reread(refund).await?)));
+                return Ok(DecisionOutcome::Done(Box::new(self.reread(refund).await?)));
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     /// Says where the money of an abnormal refund goes: `decided` is who says so, and why. That is
@@ -578,24 +585,24 @@ impl Refunding {
     /// [`RefundError`].
     pub async fn redirect(
         &self,
-        of: &RefundOf<'_>,
-        to: &AbnormalTo,
+        of: &RefundRef<'_>,
+        to: &RedirectTarget,
         decided: &refund_decision::DecidedBy,
         within: Duration,
         (cause, trace): (&Cause, &str),
-    ) -> Result<Decided, RefundError> {
+    ) -> Result<DecisionOutcome, RefundError> {
         // Boxed, since it is all that can happen to an abnormal refund.
         Box::pin(self.send_on(of, to, decided, within, (cause, trace))).await
     }
 
     async fn send_on(
         &self,
-        of: &RefundOf<'_>,
-        to: &AbnormalTo,
+        of: &RefundRef<'_>,
+        to: &RedirectTarget,
         decided: &refund_decision::DecidedBy,
         within: Duration,
         (cause, trace): (&Cause, &str),
-    ) -> Result<Decided, RefundError> {
+    ) -> Result<DecisionOutcome, RefundError> {
         let wanted = Redirection {
             to: to.destination(),
             decided: decided.clone(),
@@ -611,18 +618,20 @@ impl Refunding {
         }
         // It may have been redirected before, without our hearing of it.
         match self.ask(&refund.out_refund_no, within / 4).await? {
-            Asked::News(news) if news.status == ReportedRefundStatus::Abnormal => {}
-            Asked::News(news) => {
+            RefundQueryOutcome::News(news) if news.status == ReportedRefundStatus::Abnormal => {}
+            RefundQueryOutcome::News(news) => {
                 let refund = self.after_news(of, &news, refund, cause, trace).await?;
                 // Sent on in WeChat Pay's console, say: nobody has to decide about it for now.
                 let refund = self.note_redirection(&refund, news.status).await?;
                 return Ok(redirected_before(refund, &wanted));
             }
-            Asked::Unreadable(unreadable) => {
+            RefundQueryOutcome::Unreadable(unreadable) => {
                 say_unreadable(&refund, &unreadable);
-                return Ok(Decided::Unknown);
+                return Ok(DecisionOutcome::Unknown);
             }
-            Asked::NotThere(_) | Asked::Untold(_) => return Ok(Decided::Unknown),
+            RefundQueryOutcome::NotThere(_) | RefundQueryOutcome::Untold(_) => {
+                return Ok(DecisionOutcome::Unknown);
+            }
         }
         let call = self.abnormal_call(&refund, to).await?;
         let refund = match self.write_redirected(of, &wanted, cause, trace).await? {
@@ -636,17 +645,17 @@ impl Refunding {
                 Ok(news) => {
                     let news = news.told_under(request_id);
                     let refund = self.after_news(of, &news, refund, cause, trace).await?;
-                    Ok(Decided::Done(Box::new(refund)))
+                    Ok(DecisionOutcome::Done(Box::new(refund)))
                 }
                 // It was taken all the same.
                 Err(unreadable) => {
                     say_unreadable(&refund, &unreadable);
-                    Ok(Decided::Unknown)
+                    Ok(DecisionOutcome::Unknown)
                 }
             },
             CallOutcome::Unreadable(unreadable) => {
                 say_unreadable(&refund, &UnreadableNotice::Answer(unreadable));
-                Ok(Decided::Unknown)
+                Ok(DecisionOutcome::Unknown)
             }
             // A person asks, and is told at once.
             CallOutcome::Refused(refusal) => match judge_refusal(&refusal, i64::MAX) {
@@ -655,9 +664,9 @@ impl Refunding {
                     self.not_taken(of, &wanted, refused, cause, trace).await
                 }
                 // A 5xx or 429, signed or not, may have been carried out.
-                RefusalStep::Later => Ok(Decided::Unknown),
+                RefusalStep::Later => Ok(DecisionOutcome::Unknown),
             },
-            CallOutcome::Unknown(_) => Ok(Decided::Unknown),
+            CallOutcome::Unknown(_) => Ok(DecisionOutcome::Unknown),
         }
     }
 
@@ -665,11 +674,11 @@ impl Refunding {
     async fn abnormal_call(
         &self,
         refund: &Refund,
-        to: &AbnormalTo,
+        to: &RedirectTarget,
     ) -> Result<ApplyAbnormalRefund, RefundError> {
         let to = match to {
-            AbnormalTo::Merchant => AbnormalRefundTo::MerchantBankCard,
-            AbnormalTo::UserCard {
+            RedirectTarget::Merchant => AbnormalRefundTo::MerchantBankCard,
+            RedirectTarget::UserCard {
                 bank_type,
                 bank_account,
                 real_name,
@@ -696,11 +705,11 @@ impl Refunding {
     /// faster. Of the same decision once more it is noted that WeChat Pay is told again, and no more.
     async fn write_redirected(
         &self,
-        of: &RefundOf<'_>,
+        of: &RefundRef<'_>,
         wanted: &Redirection,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Result<Refund, Decided>, RefundError> {
+    ) -> Result<Result<Refund, DecisionOutcome>, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
             let (order, refund) = match self.to_decide_about(of).await? {
@@ -726,7 +735,7 @@ impl Refunding {
                 return Ok(Ok(self.reread(refund).await?));
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     /// WeChat Pay refused to send a refund on. Error answers are not signed, and a twin of this
@@ -734,12 +743,12 @@ impl Refunding {
     /// back.
     async fn not_taken(
         &self,
-        of: &RefundOf<'_>,
+        of: &RefundRef<'_>,
         wanted: &Redirection,
         (refusal, within): (Refusal, Duration),
         cause: &Cause,
         trace: &str,
-    ) -> Result<Decided, RefundError> {
+    ) -> Result<DecisionOutcome, RefundError> {
         let deadline_ms = self.deadline_ms(within);
         for round in 0..TRIES {
             self.books.pause(round).await;
@@ -753,23 +762,26 @@ impl Refunding {
                 break;
             }
             match self.ask(&refund.out_refund_no, left).await? {
-                Asked::News(news) if news.status == ReportedRefundStatus::Abnormal => {}
-                Asked::News(news) => {
+                RefundQueryOutcome::News(news) if news.status == ReportedRefundStatus::Abnormal => {
+                }
+                RefundQueryOutcome::News(news) => {
                     let refund = self.after_news(of, &news, refund, cause, trace).await?;
                     return Ok(redirected_before(refund, wanted));
                 }
                 // The sweep asks in a minute, and people are asked anew if it is abnormal.
-                Asked::Unreadable(_) | Asked::NotThere(_) | Asked::Untold(_) => break,
+                RefundQueryOutcome::Unreadable(_)
+                | RefundQueryOutcome::NotThere(_)
+                | RefundQueryOutcome::Untold(_) => break,
             }
             let because = self.books.because(cause, trace);
             let because = because.told_under(refusal.request_id.as_ref());
             let code = &refusal.raw_code;
             let change = refund_decision::not_redirected(&order, &refund, wanted, code, &because);
             let Some(change) = change else {
-                return Ok(Decided::Refused(refusal));
+                return Ok(DecisionOutcome::Refused(refusal));
             };
             if self.books.write(&change).await? {
-                return Ok(Decided::Refused(refusal));
+                return Ok(DecisionOutcome::Refused(refusal));
             }
         }
         warn!(
@@ -777,19 +789,19 @@ impl Refunding {
             refund_no = of.refund_no.as_str(),
             "where a refund was to go stands, though WeChat Pay refused it: the sweep asks in a minute"
         );
-        Ok(Decided::Refused(refusal))
+        Ok(DecisionOutcome::Refused(refusal))
     }
 
     /// Settles what WeChat Pay says of a refund, and gives it as it stands then.
     async fn after_news(
         &self,
-        of: &RefundOf<'_>,
+        of: &RefundRef<'_>,
         news: &RefundNews,
         refund: Refund,
         cause: &Cause,
         trace: &str,
     ) -> Result<Refund, RefundError> {
-        let which = Which::Ours(of.refund_no);
+        let which = RefundLookup::Ours(of.refund_no);
         self.settle_found(news, &which, cause, trace).await?;
         self.reread(refund).await
     }
@@ -800,11 +812,11 @@ impl Refunding {
     /// [`RefundError`].
     pub async fn payer_paid(
         &self,
-        of: &RefundOf<'_>,
+        of: &RefundRef<'_>,
         decided: &refund_decision::DecidedBy,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Decided, RefundError> {
+    ) -> Result<DecisionOutcome, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
             let (order, refund) = match self.to_decide_about(of).await? {
@@ -815,10 +827,10 @@ impl Refunding {
             // again.
             match &refund.payer_paid {
                 Some(paid) if paid.decided == *decided => {
-                    return Ok(Decided::Done(Box::new(refund)));
+                    return Ok(DecisionOutcome::Done(Box::new(refund)));
                 }
                 Some(_) if of.by == Approval::Caller => {
-                    return Ok(Decided::NotNow(Box::new(refund)));
+                    return Ok(DecisionOutcome::NotNow(Box::new(refund)));
                 }
                 Some(_) | None => {}
             }
@@ -826,13 +838,13 @@ impl Refunding {
             let change =
                 refund_decision::paying_the_payer(&order, &refund, decided.clone(), &because);
             let Some(change) = change else {
-                return Ok(Decided::NotNow(Box::new(refund)));
+                return Ok(DecisionOutcome::NotNow(Box::new(refund)));
             };
             if self.books.write(&change).await? {
-                return Ok(Decided::Done(Box::new(self.reread(refund).await?)));
+                return Ok(DecisionOutcome::Done(Box::new(self.reread(refund).await?)));
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     /// Sends a refund, whose money is set aside, for the first time or because WeChat Pay says that it never got it.
@@ -842,7 +854,7 @@ impl Refunding {
         within: Duration,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Driven, RefundError> {
+    ) -> Result<Advanced, RefundError> {
         let now = self.books.clock.now();
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         let mchid = self.wechat.mchid();
@@ -850,7 +862,7 @@ impl Refunding {
             let next = due::on(order_no, until.0);
             let because = self.books.because(cause, trace);
             self.rest(claimed, LOW_BALANCE, next, &because).await?;
-            return Ok(Driven::Open);
+            return Ok(Advanced::Open);
         }
         let minute = LeaseKey::Refund { mchid, order_no };
         let holder = claimed.out_refund_no.as_str();
@@ -865,7 +877,7 @@ impl Refunding {
         let refusal = match answer {
             CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
                 Ok(news) => {
-                    let which = Which::Ours(refund_no);
+                    let which = RefundLookup::Ours(refund_no);
                     let news = news.told_under(request_id);
                     let settled = self.settle_found(&news, &which, cause, trace).await?;
                     return Ok(driven(settled));
@@ -877,16 +889,16 @@ impl Refunding {
                 return self.note_unreadable(claimed, &unreadable).await;
             }
             // Whether it was accepted is not known: the next look asks first.
-            CallOutcome::Unknown(_) => return Ok(Driven::Unanswered),
+            CallOutcome::Unknown(_) => return Ok(Advanced::Unanswered),
             CallOutcome::Refused(refusal) => refusal,
         };
         match judge_refusal(&refusal, self.waits_s(claimed)) {
             RefusalStep::Later => {
                 self.note_delay(claimed, &refusal).await?;
                 Ok(if is_busy_or_broken(&refusal) {
-                    Driven::Unanswered
+                    Advanced::Unanswered
                 } else {
-                    Driven::Open
+                    Advanced::Open
                 })
             }
             RefusalStep::Pause => {
@@ -907,7 +919,7 @@ impl Refunding {
                 let because = because.told_under(refusal.request_id.as_ref());
                 self.rest(claimed, &refusal.raw_code, next, &because)
                     .await?;
-                Ok(Driven::Open)
+                Ok(Advanced::Open)
             }
             RefusalStep::Refuse { code } => {
                 let refused = (code, refusal.request_id.as_ref());
@@ -953,7 +965,7 @@ impl Refunding {
                 return Ok(());
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     /// Until when the merchant's refunds rest, for want of funds; `None` when they do not.
@@ -972,7 +984,7 @@ impl Refunding {
         claimed: &Refund,
         until: UnixSeconds,
         trace: &str,
-    ) -> Result<Driven, RefundError> {
+    ) -> Result<Advanced, RefundError> {
         let next = due::after_another(claimed, until);
         if self.books.orders.put_off_refund(claimed, next).await? {
             info!(
@@ -983,7 +995,7 @@ impl Refunding {
             );
             self.books.announce_refund(claimed, next.at, trace).await;
         }
-        Ok(Driven::Open)
+        Ok(Advanced::Open)
     }
 
     /// How long a refund has been due, in seconds.
@@ -1019,7 +1031,7 @@ impl Refunding {
         &self,
         claimed: &Refund,
         unreadable: &UnreadableNotice,
-    ) -> Result<Driven, RefundError> {
+    ) -> Result<Advanced, RefundError> {
         say_unreadable(claimed, unreadable);
         // That it was sent on stands nowhere else. Without it people would be asked to send or pay the money once more.
         if let Some(due) = claimed.due.filter(|_| !claimed.is_redirected()) {
@@ -1028,7 +1040,7 @@ impl Refunding {
                 .hold_refund(claimed, UNREADABLE_ANSWER, due)
                 .await?;
         }
-        Ok(Driven::Parked)
+        Ok(Advanced::Parked)
     }
 
     /// WeChat Pay, asked about a refund, knows it, and what it says of it cannot be read. So it was accepted: it no longer waits
@@ -1039,12 +1051,12 @@ impl Refunding {
         unreadable: &UnreadableNotice,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Driven, RefundError> {
+    ) -> Result<Advanced, RefundError> {
         let because = self.books.because(cause, trace);
         let moved = self.moved_on(claimed, &RefundState::Processing, &because);
         match moved.await? {
             Some((_, refund)) => self.note_unreadable(&refund, unreadable).await,
-            None => Ok(Driven::NotOurs),
+            None => Ok(Advanced::NotOurs),
         }
     }
 
@@ -1056,31 +1068,33 @@ impl Refunding {
         within: Duration,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Driven, RefundError> {
+    ) -> Result<Advanced, RefundError> {
         match self.ask(&claimed.out_refund_no, within).await? {
-            Asked::Untold(PendingAnswer::Unanswered) => return Ok(Driven::Unanswered),
-            // The next look asks again, and says so if that lasts.
-            Asked::Untold(PendingAnswer::Refused(_) | PendingAnswer::Processing) => {
-                return Ok(Driven::Open);
+            RefundQueryOutcome::Untold(PendingAnswer::Unanswered) => {
+                return Ok(Advanced::Unanswered);
             }
-            Asked::Unreadable(unreadable) => {
+            // The next look asks again, and says so if that lasts.
+            RefundQueryOutcome::Untold(PendingAnswer::Refused(_) | PendingAnswer::Processing) => {
+                return Ok(Advanced::Open);
+            }
+            RefundQueryOutcome::Unreadable(unreadable) => {
                 return self.known_unread(claimed, &unreadable, cause, trace).await;
             }
-            Asked::News(news) => {
-                let which = Which::Ours(&claimed.refund_no);
+            RefundQueryOutcome::News(news) => {
+                let which = RefundLookup::Ours(&claimed.refund_no);
                 return Ok(driven(
                     self.settle_found(&news, &which, cause, trace).await?,
                 ));
             }
-            Asked::NotThere(_) => {}
+            RefundQueryOutcome::NotThere(_) => {}
         }
         let because = self.books.because(cause, trace).told_under(told_under);
         let refused = RefundState::Refused(code);
         let moved = self.moved_on(claimed, &refused, &because);
         Ok(match moved.await? {
-            Some((HasMoved::Now, _)) => Driven::Moved,
-            Some((HasMoved::Before, _)) => Driven::Open, // news came meanwhile
-            None => Driven::NotOurs,
+            Some((MovedBy::Now, _)) => Advanced::Moved,
+            Some((MovedBy::Before, _)) => Advanced::Open, // news came meanwhile
+            None => Advanced::NotOurs,
         })
     }
 
@@ -1091,7 +1105,7 @@ impl Refunding {
         claimed: &Refund,
         to: &RefundState,
         because: &ChangeContext,
-    ) -> Result<Option<(HasMoved, Refund)>, RefundError> {
+    ) -> Result<Option<(MovedBy, Refund)>, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
             let both = self.both(&claimed.order_no, &claimed.refund_no).await?;
@@ -1099,14 +1113,14 @@ impl Refunding {
                 return Ok(None);
             };
             if refund.state != RefundState::Reserved {
-                return Ok(Some((HasMoved::Before, refund)));
+                return Ok(Some((MovedBy::Before, refund)));
             }
             let change = refund::moving(&order, &refund, to.clone(), None, because);
             if self.books.write(&change).await? {
-                return Ok(Some((HasMoved::Now, self.reread(refund).await?)));
+                return Ok(Some((MovedBy::Now, self.reread(refund).await?)));
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     /// Asks WeChat Pay how a refund stands.
@@ -1114,21 +1128,21 @@ impl Refunding {
         &self,
         out_refund_no: &OutRefundNo,
         within: Duration,
-    ) -> Result<Asked, RefundError> {
+    ) -> Result<RefundQueryOutcome, RefundError> {
         let query = QueryRefund {
             out_refund_no: out_refund_no.as_str().to_owned(),
         };
         let CallReply { answer, request_id } = self.wechat.call_either(&query, within).await?;
         Ok(match answer {
             CallOutcome::Done(answer) => match RefundNews::try_from(answer) {
-                Ok(news) => Asked::News(Box::new(news.told_under(request_id))),
-                Err(unreadable) => Asked::Unreadable(unreadable),
+                Ok(news) => RefundQueryOutcome::News(Box::new(news.told_under(request_id))),
+                Err(unreadable) => RefundQueryOutcome::Unreadable(unreadable),
             },
             CallOutcome::Unreadable(unreadable) => {
-                Asked::Unreadable(UnreadableNotice::Answer(unreadable))
+                RefundQueryOutcome::Unreadable(UnreadableNotice::Answer(unreadable))
             }
             CallOutcome::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
-                Asked::NotThere(request_id)
+                RefundQueryOutcome::NotThere(request_id)
             }
             CallOutcome::Refused(refusal) if !is_busy_or_broken(&refusal) => {
                 // Some proxy's page has no code.
@@ -1137,10 +1151,10 @@ impl Refunding {
                 } else {
                     refusal.raw_code
                 };
-                Asked::Untold(PendingAnswer::Refused(code))
+                RefundQueryOutcome::Untold(PendingAnswer::Refused(code))
             }
             CallOutcome::Refused(_) | CallOutcome::Unknown(_) => {
-                Asked::Untold(PendingAnswer::Unanswered)
+                RefundQueryOutcome::Untold(PendingAnswer::Unanswered)
             }
         })
     }
@@ -1152,7 +1166,7 @@ impl Refunding {
         no_end: &PendingAnswer,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Driven, RefundError> {
+    ) -> Result<Advanced, RefundError> {
         let note = async |trouble: Option<&Trouble>| match claimed.due {
             Some(due) => {
                 let orders = &self.books.orders;
@@ -1171,8 +1185,8 @@ impl Refunding {
             OverdueStep::Cleared => self.mark(claimed, None, cause, trace).await?,
         }
         Ok(match no_end {
-            PendingAnswer::Unanswered => Driven::Unanswered,
-            PendingAnswer::Processing | PendingAnswer::Refused(_) => Driven::Open,
+            PendingAnswer::Unanswered => Advanced::Unanswered,
+            PendingAnswer::Processing | PendingAnswer::Refused(_) => Advanced::Open,
         })
     }
 
@@ -1206,25 +1220,25 @@ impl Refunding {
                 return Ok(());
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     async fn settle_found(
         &self,
         news: &RefundNews,
-        which: &Which<'_>,
+        which: &RefundLookup<'_>,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Settled, RefundError> {
+    ) -> Result<SettleOutcome, RefundError> {
         let books = &self.books;
         for round in 0..TRIES {
             books.pause(round).await;
             let (order, found) = match which {
-                Which::Ours(refund_no) => futures_util::try_join!(
+                RefundLookup::Ours(refund_no) => futures_util::try_join!(
                     books.orders.read(&news.order_no),
                     books.orders.refund(&news.order_no, refund_no)
                 )?,
-                Which::Named => futures_util::try_join!(
+                RefundLookup::Named => futures_util::try_join!(
                     books.orders.read(&news.order_no),
                     books
                         .orders
@@ -1235,7 +1249,7 @@ impl Refunding {
                 .because(cause, trace)
                 .told_under(news.request_id.as_ref());
             let settlement = match (&order, which, &found) {
-                (Some(order), Which::Named, None) => {
+                (Some(order), RefundLookup::Named, None) => {
                     // Made elsewhere. Of a payment that is not the order's, what is kept of that decides.
                     let parked = match order.state.payment() {
                         Some(payment) if payment.transaction_id == news.transaction_id => None,
@@ -1254,15 +1268,17 @@ impl Refunding {
                         None => refund_news::judge(order, None, facts, news, &because),
                     }
                 }
-                (Some(order), Which::Named | Which::Ours(_), Some(_)) => {
+                (Some(order), RefundLookup::Named | RefundLookup::Ours(_), Some(_)) => {
                     refund_news::judge(order, found.as_ref(), &books.facts, news, &because)
                 }
                 // Asked about one refund, told about one of another order.
-                (Some(_), Which::Ours(_), None) | (None, _, _) => refund_news::judge_unknown(news),
+                (Some(_), RefundLookup::Ours(_), None) | (None, _, _) => {
+                    refund_news::judge_unknown(news)
+                }
             };
             match settlement {
-                RefundSettlement::AlreadyDone => return Ok(Settled::AlreadyDone),
-                RefundSettlement::StillOpen => return Ok(Settled::StillOpen),
+                RefundSettlement::AlreadyDone => return Ok(SettleOutcome::AlreadyDone),
+                RefundSettlement::StillOpen => return Ok(SettleOutcome::StillOpen),
                 RefundSettlement::NotYet => return Err(RefundError::NotYet),
                 RefundSettlement::Park(parked) => {
                     // The refund may have been read a moment before a twin of this news took it into the books, and the
@@ -1271,7 +1287,7 @@ impl Refunding {
                         continue;
                     }
                     self.park(&parked, news.request_id.as_ref(), cause).await?;
-                    return Ok(Settled::Parked {
+                    return Ok(SettleOutcome::Parked {
                         what_to_do: parked.reason.to_string(),
                         notice_id: parked.notice_id(),
                     });
@@ -1284,20 +1300,24 @@ impl Refunding {
                         {
                             say_who_has_it(news);
                         }
-                        return Ok(Settled::Changed);
+                        return Ok(SettleOutcome::Changed);
                     }
                 }
             }
         }
-        Err(BooksError::Contended.into())
+        Err(OrderStoreError::Contended.into())
     }
 
     /// Whether a refund that news is about is in the books by now.
-    async fn is_known(&self, news: &RefundNews, which: &Which<'_>) -> Result<bool, TableError> {
+    async fn is_known(
+        &self,
+        news: &RefundNews,
+        which: &RefundLookup<'_>,
+    ) -> Result<bool, TableError> {
         let orders = &self.books.orders;
         let found = match which {
-            Which::Ours(refund_no) => orders.refund(&news.order_no, refund_no).await?,
-            Which::Named => {
+            RefundLookup::Ours(refund_no) => orders.refund(&news.order_no, refund_no).await?,
+            RefundLookup::Named => {
                 orders
                     .refund_known_as(&news.order_no, &news.out_refund_no)
                     .await?
@@ -1330,16 +1350,16 @@ impl Refunding {
     /// An order of this client's and one of its refunds, about which who asks may decide.
     async fn to_decide_about(
         &self,
-        of: &RefundOf<'_>,
-    ) -> Result<Result<(Order, Refund), Decided>, RefundError> {
+        of: &RefundRef<'_>,
+    ) -> Result<Result<(Order, Refund), DecisionOutcome>, RefundError> {
         let both = self.both(of.order_no, of.refund_no).await?;
         let both = both.filter(|(order, _)| order.client_id == *of.client);
         Ok(match both {
-            None => Err(Decided::NoRefund),
+            None => Err(DecisionOutcome::NoRefund),
             Some((order, refund))
                 if of.by == Approval::Caller && refund::needs_two_persons(&order, &refund) =>
             {
-                Err(Decided::NeedsTwoPersons)
+                Err(DecisionOutcome::NeedsTwoPersons)
             }
             Some(both) => Ok(both),
         })
@@ -1431,30 +1451,32 @@ fn told_again_at(refund: &Refund, wanted: &Redirection, now: UnixSeconds) -> Opt
 
 /// Why a refund cannot be sent on as it stands, if it cannot: it is not abnormal, or somebody else
 /// may be sending it on.
-fn cannot_be_redirected(refund: &Refund, wanted: &Redirection) -> Option<Decided> {
+fn cannot_be_redirected(refund: &Refund, wanted: &Redirection) -> Option<DecisionOutcome> {
     if refund.state != RefundState::Abnormal || refund.refund_id.is_none() {
         return Some(redirected_before(refund.clone(), wanted));
     }
     refund_decision::is_being_redirected(refund, wanted)
-        .then(|| Decided::UnderWay(Box::new(refund.clone())))
+        .then(|| DecisionOutcome::UnderWay(Box::new(refund.clone())))
 }
 
 /// What is answered of a refund that was sent on before, or got on by itself: the same decision
 /// once more, whose answer was lost or whose twin was faster, has been carried out.
-fn redirected_before(refund: Refund, wanted: &Redirection) -> Decided {
+fn redirected_before(refund: Refund, wanted: &Redirection) -> DecisionOutcome {
     let known = refund.redirected.as_ref();
     // Which card of the payer's a decision named is not kept: another one would look the same.
     let is_told_apart = wanted.to == Destination::Merchant;
     let is_the_same = is_told_apart && known.is_some_and(|known| known.is_the_same_as(wanted));
     let refund = Box::new(refund);
     match &refund.state {
-        RefundState::Abnormal | RefundState::Succeeded(_) if is_the_same => Decided::Done(refund),
-        RefundState::Abnormal => Decided::UnderWay(refund),
+        RefundState::Abnormal | RefundState::Succeeded(_) if is_the_same => {
+            DecisionOutcome::Done(refund)
+        }
+        RefundState::Abnormal => DecisionOutcome::UnderWay(refund),
         RefundState::Succeeded(_)
         | RefundState::Reserved
         | RefundState::Processing
         | RefundState::Closed
-        | RefundState::Refused(_) => Decided::NotNow(refund),
+        | RefundState::Refused(_) => DecisionOutcome::NotNow(refund),
     }
 }
 
@@ -1503,14 +1525,14 @@ fn say_unreadable(refund: &Refund, unreadable: &UnreadableNotice) {
 }
 
 /// Whether a refund is looked at again soon: WeChat Pay did not answer, or something on our side failed that passes.
-fn comes_again_soon(driven: &Result<Driven, RefundError>) -> bool {
+fn comes_again_soon(driven: &Result<Advanced, RefundError>) -> bool {
     match driven {
-        Ok(driven) => *driven == Driven::Unanswered,
-        Err(RefundError::Books(BooksError::Table(error))) => {
+        Ok(driven) => *driven == Advanced::Unanswered,
+        Err(RefundError::Books(OrderStoreError::Table(error))) => {
             !matches!(error, TableError::Damaged { .. })
         }
         Err(
-            RefundError::Books(BooksError::Contended)
+            RefundError::Books(OrderStoreError::Contended)
             | RefundError::Guards(_)
             | RefundError::NotSent(_)
             | RefundError::NotYet,
@@ -1519,10 +1541,10 @@ fn comes_again_soon(driven: &Result<Driven, RefundError>) -> bool {
     }
 }
 
-fn driven(settled: Settled) -> Driven {
+fn driven(settled: SettleOutcome) -> Advanced {
     match settled {
-        Settled::Changed => Driven::Moved,
-        Settled::AlreadyDone | Settled::StillOpen => Driven::Open,
-        Settled::Parked { .. } => Driven::Parked,
+        SettleOutcome::Changed => Advanced::Moved,
+        SettleOutcome::AlreadyDone | SettleOutcome::StillOpen => Advanced::Open,
+        SettleOutcome::Parked { .. } => Advanced::Parked,
     }
 }

@@ -10,15 +10,15 @@ use payments::{
 use tracing::error;
 use wechatpay::RequestId;
 
-use crate::books::{Books, BooksError, TRIES};
+use crate::books::{OrderStore, OrderStoreError, TRIES};
 
 /// Settles news about payments, whoever brought it.
 #[derive(Clone, Debug)]
-pub struct Settling(Books);
+pub struct SettleFlow(OrderStore);
 
 /// What news did.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Settled {
+pub enum SettleOutcome {
     /// It changed the order.
     Changed,
     /// The order said so already.
@@ -35,11 +35,11 @@ pub enum Settled {
 }
 
 /// What news does to an order.
-type Judge = fn(&Order, &MerchantFacts, &TradeNotice, &ChangeContext) -> Settlement;
+type SettleRule = fn(&Order, &MerchantFacts, &TradeNotice, &ChangeContext) -> Settlement;
 
-impl Settling {
+impl SettleFlow {
     /// Settles into these books.
-    pub fn new(books: Books) -> Self {
+    pub fn new(books: OrderStore) -> Self {
         Self(books)
     }
 
@@ -47,13 +47,13 @@ impl Settling {
     /// read and judged again; it is never taken for "already done".
     ///
     /// # Errors
-    /// [`BooksError`].
+    /// [`OrderStoreError`].
     pub async fn settle(
         &self,
         notice: &TradeNotice,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Settled, BooksError> {
+    ) -> Result<SettleOutcome, OrderStoreError> {
         self.settle_by(settle::judge, notice, cause, trace).await
     }
 
@@ -61,24 +61,24 @@ impl Settling {
     /// merchant's made that.
     ///
     /// # Errors
-    /// [`BooksError`].
+    /// [`OrderStoreError`].
     pub async fn settle_used_elsewhere(
         &self,
         notice: &TradeNotice,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Settled, BooksError> {
+    ) -> Result<SettleOutcome, OrderStoreError> {
         self.settle_by(settle::judge_used_elsewhere, notice, cause, trace)
             .await
     }
 
     async fn settle_by(
         &self,
-        judge: Judge,
+        judge: SettleRule,
         notice: &TradeNotice,
         cause: &Cause,
         trace: &str,
-    ) -> Result<Settled, BooksError> {
+    ) -> Result<SettleOutcome, OrderStoreError> {
         let Self(books) = self;
         for round in 0..TRIES {
             books.pause(round).await;
@@ -91,8 +91,8 @@ impl Settling {
                 None => settle::judge_unknown(notice),
             };
             match settlement {
-                Settlement::AlreadyDone => return Ok(Settled::AlreadyDone),
-                Settlement::StillOpen => return Ok(Settled::StillOpen),
+                Settlement::AlreadyDone => return Ok(SettleOutcome::AlreadyDone),
+                Settlement::StillOpen => return Ok(SettleOutcome::StillOpen),
                 Settlement::Park(parked) => {
                     if let Some(kept) = self.park(found.as_ref(), &parked, &because).await? {
                         say(&parked, notice.request_id.as_ref(), kept);
@@ -107,12 +107,12 @@ impl Settling {
                         if let Some(parked) = &change.parked {
                             say(parked, notice.request_id.as_ref(), ParkedStatus::Waiting);
                         }
-                        return Ok(waits.unwrap_or(Settled::Changed));
+                        return Ok(waits.unwrap_or(SettleOutcome::Changed));
                     }
                 }
             }
         }
-        Err(BooksError::Contended)
+        Err(OrderStoreError::Contended)
     }
 
     /// The change as it can be written: there may be a record of its payment, from before the order was known here or from an
@@ -162,8 +162,8 @@ impl Settling {
     }
 }
 
-fn waiting(parked: &PaymentToPark) -> Settled {
-    Settled::Parked {
+fn waiting(parked: &PaymentToPark) -> SettleOutcome {
+    SettleOutcome::Parked {
         what_to_do: parked.reason.to_string(),
         notice_id: parked.notice_id(),
     }

@@ -13,16 +13,16 @@ use crate::verdict::Verdict;
 
 /// A batch.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Batch {
+pub struct SqsBatch {
     /// Its messages, all of one queue.
     #[serde(rename = "Records")]
-    pub records: Vec<Record>,
+    pub records: Vec<SqsRecord>,
 }
 
 /// A message.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Record {
+pub struct SqsRecord {
     /// SQS's id of the message. Required: an empty id in the answer would mean "the whole batch failed".
     pub message_id: String,
     /// Names this receipt of it, for [`adapters::queues::Queue::come_back_in`].
@@ -41,9 +41,9 @@ pub struct Record {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct SystemAttributes {
-    /// How often it was received by now, as SQS writes it. See [`Record::receive_count`].
+    /// How often it was received by now, as SQS writes it. See [`SqsRecord::receive_count`].
     pub approximate_receive_count: Option<String>,
-    /// When it was sent, as SQS writes it. See [`Record::sent_at_ms`].
+    /// When it was sent, as SQS writes it. See [`SqsRecord::sent_at_ms`].
     pub sent_timestamp: Option<String>,
 }
 
@@ -58,20 +58,20 @@ pub struct MessageAttribute {
 /// Which messages come again (`ReportBatchItemFailures`).
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct BatchResponse {
     /// The failed ones. None means that all are done.
-    pub batch_item_failures: Vec<Failure>,
+    pub batch_item_failures: Vec<BatchItemFailure>,
 }
 
 /// One message that comes again.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Failure {
+pub struct BatchItemFailure {
     /// Its id.
     pub item_identifier: String,
 }
 
-impl Record {
+impl SqsRecord {
     /// The trace that the sender works under.
     pub fn traceparent(&self) -> Option<&str> {
         self.message_attributes
@@ -97,13 +97,13 @@ impl Record {
 /// `least_ms` left before `deadline_ms` (Unix milliseconds): one that is cut off in the middle helps nobody, and its message
 /// comes again all the same.
 pub async fn work_off(
-    batch: Batch,
+    batch: SqsBatch,
     clock: &Clock,
     deadline_ms: i64,
     least_ms: i64,
     side_by_side: usize,
-    work: impl AsyncFn(&Record) -> Verdict,
-) -> Answer {
+    work: impl AsyncFn(&SqsRecord) -> Verdict,
+) -> BatchResponse {
     let count = batch.records.len();
     let work = &work;
     let verdicts = stream::iter(batch.records).map(|record| async move {
@@ -119,15 +119,15 @@ pub async fn work_off(
         (record.message_id, verdict)
     });
     let verdicts: Vec<(String, Verdict)> = verdicts.buffer_unordered(side_by_side).collect().await;
-    let batch_item_failures: Vec<Failure> = verdicts
+    let batch_item_failures: Vec<BatchItemFailure> = verdicts
         .into_iter()
         .filter_map(|(item_identifier, verdict)| match verdict {
             Verdict::Done => None,
-            Verdict::Retry => Some(Failure { item_identifier }),
+            Verdict::Retry => Some(BatchItemFailure { item_identifier }),
         })
         .collect();
     info!(count, failed = batch_item_failures.len(), "batch done");
-    Answer {
+    BatchResponse {
         batch_item_failures,
     }
 }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_batch_is_read_as_lambda_hands_it_over() {
         let event = include_str!("../../../tests/fixtures/events/process-payment.json");
-        let batch: Batch = serde_json::from_str(&event.replace(
+        let batch: SqsBatch = serde_json::from_str(&event.replace(
             r#""ApproximateReceiveCount": "1""#,
             r#""ApproximateReceiveCount": "3""#,
         ))
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_message_whose_count_is_not_told_was_received_once() {
-        let mut record: Record =
+        let mut record: SqsRecord =
             serde_json::from_str(r#"{"messageId":"m","receiptHandle":"r","body":""}"#).unwrap();
         assert_eq!(record.receive_count(), 1);
         record.attributes.approximate_receive_count = Some("many".to_owned());
@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn an_answer_has_the_shape_that_lambda_expects() {
-        let failed = Answer {
-            batch_item_failures: vec![Failure {
+        let failed = BatchResponse {
+            batch_item_failures: vec![BatchItemFailure {
                 item_identifier: "m".to_owned(),
             }],
         };

@@ -6,8 +6,8 @@ use adapters::{keys_table::KeysError, notices::NoticesError, order_table::TableE
 use tracing::{error, warn};
 
 use crate::{
-    ask::AskError, books::BooksError, issue::IssueError, open_callback::OpenCallbackError,
-    problem::Chain, refund::RefundError,
+    ask::QueryError, books::OrderStoreError, issue::IssueError, open_callback::OpenCallbackError,
+    problem::ErrorChain, refund::RefundError,
 };
 
 /// What happens to a message.
@@ -22,14 +22,14 @@ pub enum Verdict {
 impl Verdict {
     /// Something that passes: the message comes again.
     fn retry(cause: &(dyn Error + 'static)) -> Self {
-        warn!(error = %Chain(cause), "message comes again");
+        warn!(error = %ErrorChain(cause), "message comes again");
         Self::Retry
     }
 
     /// Something that does not pass by itself: it comes again, and when the queue gives up a person finds it in the
     /// dead-letter queue, unchanged. Nothing about money is dropped for being unreadable.
     pub fn for_a_person(cause: &(dyn Error + 'static)) -> Self {
-        error!(error = %Chain(cause), "message needs a person");
+        error!(error = %ErrorChain(cause), "message needs a person");
         Self::Retry
     }
 }
@@ -73,11 +73,11 @@ impl From<OpenCallbackError> for Verdict {
     }
 }
 
-impl From<BooksError> for Verdict {
-    fn from(error: BooksError) -> Self {
+impl From<OrderStoreError> for Verdict {
+    fn from(error: OrderStoreError) -> Self {
         match error {
-            BooksError::Table(error) => error.into(),
-            BooksError::Contended => Self::retry(&error),
+            OrderStoreError::Table(error) => error.into(),
+            OrderStoreError::Contended => Self::retry(&error),
         }
     }
 }
@@ -107,11 +107,11 @@ impl From<IssueError> for Verdict {
     }
 }
 
-impl From<AskError> for Verdict {
-    fn from(error: AskError) -> Self {
+impl From<QueryError> for Verdict {
+    fn from(error: QueryError) -> Self {
         match &error {
-            AskError::NotSent(_) | AskError::Settle(_) => Self::retry(&error),
-            AskError::Unreadable(_) => Self::for_a_person(&error),
+            QueryError::NotSent(_) | QueryError::Settle(_) => Self::retry(&error),
+            QueryError::Unreadable(_) => Self::for_a_person(&error),
         }
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_sqs::{
     Client,
     types::{Message, MessageSystemAttributeName, QueueAttributeName},
 };
-use flows::sqs_event::{Batch, MessageAttribute, Record, SystemAttributes};
+use flows::sqs_event::{MessageAttribute, SqsBatch, SqsRecord, SystemAttributes};
 use process_payment::{desk::Desk, handler};
 use serde_json::{Value, json};
 
@@ -133,7 +133,7 @@ impl Queues {
             let [message] = messages.as_slice() else {
                 return failed;
             };
-            let event = reconcile::handler::Event::Work(Batch {
+            let event = reconcile::handler::Event::Work(SqsBatch {
                 records: vec![record(message)],
             });
             let answer = reconcile::handler::run(desk, event, clock.now_ms() + 900_000).await;
@@ -181,7 +181,7 @@ impl Queues {
 
     async fn work(&self, url: &str, messages: Vec<Message>, desk: &Desk, clock: &Clock) -> usize {
         let records = messages.iter().map(record).collect();
-        let answer = handler::process(desk, Batch { records }, clock.now_ms() + 30_000).await;
+        let answer = handler::process(desk, SqsBatch { records }, clock.now_ms() + 30_000).await;
         let failed: Vec<&str> = answer
             .batch_item_failures
             .iter()
@@ -252,14 +252,14 @@ pub(crate) async fn process_batch(
     bodies: &[String],
     left_ms: i64,
 ) -> Vec<usize> {
-    let records = bodies.iter().enumerate().map(|(position, body)| Record {
+    let records = bodies.iter().enumerate().map(|(position, body)| SqsRecord {
         message_id: position.to_string(),
         receipt_handle: String::new(),
         body: body.clone(),
         attributes: SystemAttributes::default(),
         message_attributes: HashMap::new(),
     });
-    let batch = Batch {
+    let batch = SqsBatch {
         records: records.collect(),
     };
     let answer = handler::process(desk, batch, clock.now_ms() + left_ms).await;
@@ -270,7 +270,7 @@ pub(crate) async fn process_batch(
 }
 
 /// A message as Lambda hands it over.
-fn record(message: &Message) -> Record {
+fn record(message: &Message) -> SqsRecord {
     let attributes = message.message_attributes().into_iter().flatten();
     let message_attributes: HashMap<String, MessageAttribute> = attributes
         .map(|(name, value)| {
@@ -282,7 +282,7 @@ fn record(message: &Message) -> Record {
             )
         })
         .collect();
-    Record {
+    SqsRecord {
         message_id: message.message_id().expect("an id").to_owned(),
         receipt_handle: message.receipt_handle().expect("a receipt").to_owned(),
         body: message.body().expect("a body").to_owned(),

@@ -1,7 +1,7 @@
 //! What is done, whoever asks and however: a run is started, a decision is taken.
 
 use adapters::{queues::ReconcileWork, reconciliation::SaveOutcome};
-use flows::problem::{Chain, Problem};
+use flows::problem::{ErrorChain, Problem};
 use payments::reconcile::{
     difference::{DecisionContext, Difference, DifferenceState},
     run::{BILLS_LAST_DAYS, BillDate},
@@ -85,7 +85,7 @@ impl Request<'_> {
         if difference.state == DifferenceState::Approved && age_s > STARTING_S {
             // Who only looks is shown the difference all the same; the next one who looks tries again.
             if let Err(error) = self.start_refund(&difference).await {
-                error!(error = %Chain(&error), "an approved refund was not started again");
+                error!(error = %ErrorChain(&error), "an approved refund was not started again");
             }
         }
         Ok(difference)

@@ -1,7 +1,7 @@
 //! The pages, and what their forms send.
 
 use adapters::reconciliation::ReconciliationError;
-use flows::problem::{Chain, Problem};
+use flows::problem::{ErrorChain, Problem};
 use lambda_http::http::{
     HeaderValue, Response, StatusCode,
     header::{LOCATION, SET_COOKIE},
@@ -243,7 +243,7 @@ impl Request<'_> {
         match self.missing_day().await {
             Ok(missing) => missing,
             Err(error) => {
-                warn!(error = %Chain(&error), "whether yesterday was run is not shown");
+                warn!(error = %ErrorChain(&error), "whether yesterday was run is not shown");
                 None
             }
         }
@@ -256,7 +256,7 @@ impl Request<'_> {
         match self.desk.orders.journal(&order_no).await {
             Ok(journal) => Some(journal),
             Err(error) => {
-                warn!(error = %Chain(&error), "the journal is not shown");
+                warn!(error = %ErrorChain(&error), "the journal is not shown");
                 None
             }
         }

@@ -9,7 +9,7 @@ use payments::reconcile::{
 };
 use tracing::error;
 
-use super::{Chain, Problem};
+use super::{ErrorChain, Problem};
 
 impl Problem {
     /// Nobody is named whom a decision could be put down to. `why` says what is missing.
@@ -109,7 +109,7 @@ impl Problem {
 
     /// Approved and written, but the message that starts the refund did not leave. The cause goes to the log only.
     pub fn refund_not_started(cause: &(dyn Error + 'static)) -> Self {
-        error!(error = %Chain(cause), "an approved refund was not started");
+        error!(error = %ErrorChain(cause), "an approved refund was not started");
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "refund_not_started",
@@ -121,7 +121,7 @@ impl Problem {
 
     /// Something of ours failed for a person or a program that reads. The cause goes to the log only.
     pub fn try_again(cause: &(dyn Error + 'static)) -> Self {
-        error!(error = %Chain(cause), "request failed on our side");
+        error!(error = %ErrorChain(cause), "request failed on our side");
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "temporarily_unavailable",
