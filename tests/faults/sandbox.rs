@@ -34,13 +34,13 @@ pub(crate) struct Sandbox {
 
 /// What a function works with.
 pub(crate) enum Desk {
-    CreateOrder(Box<create_order::desk::Desk>),
-    ManageOrder(Box<manage_order::desk::Desk>),
-    ReceiveCallback(receive_callback::desk::Desk),
-    ProcessPayment(Box<process_payment::desk::Desk>),
-    Reconcile(Box<reconcile::desk::Desk>),
-    Console(Box<console::desk::Desk>),
-    SendWebhook(Box<send_webhook::desk::Desk>),
+    CreateOrder(Box<create_order::desk::App>),
+    ManageOrder(Box<manage_order::desk::App>),
+    ReceiveCallback(receive_callback::desk::App),
+    ProcessPayment(Box<process_payment::desk::App>),
+    Reconcile(Box<reconcile::desk::App>),
+    Console(Box<console::desk::App>),
+    SendWebhook(Box<send_webhook::desk::App>),
 }
 
 /// Where sandboxes of one scene are built.
@@ -61,7 +61,7 @@ pub(crate) struct Site {
 macro_rules! open {
     ($function:ident, $variables:expr, $aws:expr, $clock:expr, $random:expr) => {{
         let settings = $function::settings::Settings::read($variables).expect("complete settings");
-        $function::desk::Desk::open(settings, $aws, $clock.clone(), $random.clone())
+        $function::desk::App::open(settings, $aws, $clock.clone(), $random.clone())
     }};
 }
 
@@ -154,7 +154,7 @@ impl Site {
             Function::SendWebhook => {
                 let settings =
                     send_webhook::settings::Settings::read(variables).expect("complete settings");
-                let desk = send_webhook::desk::Desk::open(settings, &aws, clock.clone());
+                let desk = send_webhook::desk::App::open(settings, &aws, clock.clone());
                 Desk::SendWebhook(Box::new(desk))
             }
         };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use adapters::keys_table::VerificationKind;
-use reconcile::Refreshed;
+use reconcile::RefreshOutcome;
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SigningMode};
 
 use crate::support::{Bench, Wishes, native};
@@ -63,7 +63,11 @@ impl Bench {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_nobody_was_told_of_loses_no_callback() {
     let bench = Bench::by_certificate().await;
-    assert_eq!(bench.certificates().await, Refreshed::Unchanged, "in time");
+    assert_eq!(
+        bench.certificates().await,
+        RefreshOutcome::Unchanged,
+        "in time"
+    );
     bench.advance(Duration::from_secs(1)).await;
     bench.paid_untold("ORDER-1").await;
     let old = bench.verifying().await;
@@ -79,7 +83,7 @@ async fn a_rotation_that_nobody_was_told_of_loses_no_callback() {
         tries.map(|of| of.status).collect::<Vec<_>>()
     };
     assert_eq!(tries(&bench), [Some(401)], "it is not believed");
-    assert_eq!(bench.certificates().await, Refreshed::Changed);
+    assert_eq!(bench.certificates().await, RefreshOutcome::Changed);
     assert_eq!(bench.downloads(), 2);
     // Each sandbox reads its keys again within a minute; WeChat Pay repeats for a day.
     for _ in 0..10 {
@@ -99,11 +103,11 @@ async fn a_rotation_that_nobody_was_told_of_loses_no_callback() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_under_an_unknown_certificate_is_told_too() {
     let bench = Bench::by_certificate().await;
-    assert_eq!(bench.certificates().await, Refreshed::Unchanged);
+    assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
     let admin = bench.wechat.admin();
     admin.rotate(SigningMode::Certificate).expect("a key");
     assert_eq!(bench.post_order(&native("ORDER-1")).await.status, 202);
-    assert_eq!(bench.certificates().await, Refreshed::Changed);
+    assert_eq!(bench.certificates().await, RefreshOutcome::Changed);
     bench.advance(Duration::from_secs(61)).await;
     assert_eq!(bench.post_order(&native("ORDER-2")).await.status, 201);
 }
@@ -111,14 +115,14 @@ async fn an_answer_under_an_unknown_certificate_is_told_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_asked_for_each_twelve_hours_and_a_new_one_is_there_before_it_signs() {
     let bench = Bench::by_certificate().await;
-    assert_eq!(bench.certificates().await, Refreshed::Unchanged);
+    assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
     bench.advance(12 * HOUR - Duration::from_secs(60)).await;
-    assert_eq!(bench.certificates().await, Refreshed::NotDue);
+    assert_eq!(bench.certificates().await, RefreshOutcome::NotDue);
     assert_eq!(bench.downloads(), 1);
     let admin = bench.wechat.admin();
     admin.rotate(SigningMode::Certificate).expect("a key");
     bench.advance(Duration::from_secs(60)).await;
-    assert_eq!(bench.certificates().await, Refreshed::Changed);
+    assert_eq!(bench.certificates().await, RefreshOutcome::Changed);
     bench.advance(Duration::from_secs(61)).await;
     bench.paid_untold("ORDER-1").await;
     bench.deliver().await;
@@ -129,12 +133,12 @@ async fn certificates_are_asked_for_each_twelve_hours_and_a_new_one_is_there_bef
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_serials_bring_about_one_question_in_ten_minutes_and_only_in_their_form() {
     let bench = Bench::by_certificate().await;
-    assert_eq!(bench.certificates().await, Refreshed::Unchanged);
+    assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
     bench.paid_untold("ORDER-1").await;
     for no_certificate in ["PUB_KEY_ID_0000", "1"] {
         assert_eq!(bench.receive_unknown(no_certificate).await, 401);
         bench.advance(Duration::from_secs(61)).await;
-        assert_eq!(bench.certificates().await, Refreshed::NotDue);
+        assert_eq!(bench.certificates().await, RefreshOutcome::NotDue);
     }
     for minute in 0..20 {
         let serial = format!("{minute:040}");
@@ -153,11 +157,14 @@ async fn a_merchant_in_public_key_mode_is_asked_nothing_and_an_unknown_serial_is
         ..Wishes::default()
     })
     .await;
-    assert_eq!(bench.certificates().await, Refreshed::NotDue);
+    assert_eq!(bench.certificates().await, RefreshOutcome::NotDue);
     assert_eq!(bench.downloads(), 0);
     bench.paid_untold("ORDER-1").await;
     assert_eq!(bench.receive_unknown(&"A".repeat(40)).await, 401);
-    assert_eq!(bench.certificates().await, Refreshed::NoneForThisMerchant);
+    assert_eq!(
+        bench.certificates().await,
+        RefreshOutcome::NoneForThisMerchant
+    );
     assert_eq!(bench.downloads(), 1);
     let keys = bench.verifying().await;
     assert!(keys.len() == 1 && keys[0].starts_with("PUB_KEY_ID_"));
@@ -169,7 +176,7 @@ async fn a_merchant_between_the_two_keeps_the_public_key_and_every_certificate()
     let before = bench.keys.merchant().await.expect("keys");
     let admin = bench.wechat.admin();
     let new = admin.rotate(SigningMode::Certificate).expect("a key");
-    assert_eq!(bench.certificates().await, Refreshed::Changed);
+    assert_eq!(bench.certificates().await, RefreshOutcome::Changed);
     bench.advance(Duration::from_secs(61)).await;
     let after = bench.keys.merchant().await.expect("keys");
     assert_eq!(after.response_serial, before.response_serial);
@@ -184,6 +191,6 @@ async fn a_question_that_was_not_answered_is_asked_again_at_the_next_look() {
     let bench = Bench::by_certificate().await;
     let down = Rule::times(Fault::ServerErrorBefore { status: 503 }, 1);
     bench.wechat.admin().add_fault(down).expect("a rule");
-    assert_eq!(bench.certificates().await, Refreshed::Failed);
-    assert_eq!(bench.certificates().await, Refreshed::Unchanged);
+    assert_eq!(bench.certificates().await, RefreshOutcome::Failed);
+    assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
 }

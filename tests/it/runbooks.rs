@@ -110,7 +110,7 @@ async fn a_message_that_no_try_can_finish_says_so_at_each_and_lies_unchanged_in_
 /// The lines at ERROR of one look at WeChat Pay's certificates.
 async fn certificates_fail(bench: &Bench, lines: &Lines) -> Value {
     let refreshed = lines.of(bench.certificates()).await;
-    assert_eq!(refreshed, reconcile::Refreshed::Failed);
+    assert_eq!(refreshed, reconcile::RefreshOutcome::Failed);
     let mut told = lines.take("ERROR");
     let message = "WeChat Pay's certificates were not refreshed";
     told.retain(|line| line["message"] == message);

@@ -7,14 +7,14 @@ use lambda_http::{
     http::{HeaderMap, Response, header::CONTENT_TYPE},
 };
 
-use crate::{desk::Desk, handler};
+use crate::{desk::App, handler};
 
 /// An answer whose body leaves as it is. `lambda_http` would decode a text by its type, which takes the byte order mark off a
 /// file, and then a spreadsheet program reads its Chinese as Latin-1.
 #[derive(Debug)]
-pub struct AsItIs(Response<String>);
+pub struct RawBody(Response<String>);
 
-impl IntoResponse for AsItIs {
+impl IntoResponse for RawBody {
     fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
         let (parts, body) = self.0.into_parts();
         let body = if is_file(&parts.headers) {
@@ -27,9 +27,9 @@ impl IntoResponse for AsItIs {
 }
 
 /// Answers one event of the API.
-pub async fn serve(desk: &Desk, request: Request) -> AsItIs {
+pub async fn serve(desk: &App, request: Request) -> RawBody {
     let (parts, body) = request.into_parts();
-    AsItIs(handler::serve(desk, parts, body.to_vec()).await)
+    RawBody(handler::serve(desk, parts, body.to_vec()).await)
 }
 
 /// Whether the body is a file, of which every byte counts.

@@ -17,7 +17,7 @@ use strict_json::Null;
 /// A person's decision, on the version that they saw.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct DecisionAsked {
+pub(crate) struct DecisionRequest {
     pub(crate) decision: Decision,
     pub(crate) why: String,
     pub(crate) version: u64,
@@ -26,7 +26,7 @@ pub(crate) struct DecisionAsked {
     pub(crate) client: Option<String>,
 }
 
-impl DecisionAsked {
+impl DecisionRequest {
     /// The client whose order it was, where that has to be said.
     pub(crate) fn client(&self) -> Result<Option<ClientId>, BadRequest> {
         match (self.decision, &self.client) {
@@ -47,7 +47,7 @@ impl DecisionAsked {
 /// A run of a day.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct RunAsked {
+pub(crate) struct RunForm {
     /// Whether it only looks.
     pub(crate) dry_run: bool,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Filter {
 
 /// A piece of the list of differences.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct ListAsked {
+pub(crate) struct ListQuery {
     pub(crate) filter: Filter,
     pub(crate) after: Option<String>,
     pub(crate) limit: usize,
@@ -117,9 +117,9 @@ pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, BadRequest> {
 
 /// The fields of a form or of a query, decoded. Of two with the same name the last one counts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Fields(BTreeMap<String, String>);
+pub(crate) struct FormFields(BTreeMap<String, String>);
 
-impl Fields {
+impl FormFields {
     /// Reads `application/x-www-form-urlencoded`.
     pub(crate) fn read(encoded: &[u8]) -> Self {
         Self(form_urlencoded::parse(encoded).into_owned().collect())
@@ -157,9 +157,9 @@ impl Fields {
     }
 
     /// The decision in a difference's form.
-    pub(crate) fn decision(&self) -> Result<DecisionAsked, BadRequest> {
+    pub(crate) fn decision(&self) -> Result<DecisionRequest, BadRequest> {
         let decision = self.get("decision").unwrap_or_default();
-        Ok(DecisionAsked {
+        Ok(DecisionRequest {
             decision: DECISIONS
                 .into_iter()
                 .find(|known| decision_name(*known) == decision)
@@ -182,13 +182,13 @@ impl Fields {
     }
 
     /// What the buttons of a day ask for.
-    pub(crate) fn run(&self) -> Result<RunAsked, BadRequest> {
+    pub(crate) fn run(&self) -> Result<RunForm, BadRequest> {
         let dry_run = match self.get("dry_run") {
             Some("true") => true,
             Some("false") => false,
             Some(_) | None => return Err(bad("dry_run", "must be true or false")),
         };
-        Ok(RunAsked { dry_run })
+        Ok(RunForm { dry_run })
     }
 
     /// Which differences are wanted.
@@ -207,12 +207,12 @@ impl Fields {
     }
 
     /// Which piece of the list is wanted.
-    pub(crate) fn list(&self) -> Result<ListAsked, BadRequest> {
+    pub(crate) fn list(&self) -> Result<ListQuery, BadRequest> {
         let limit = self.get("limit").map_or(Some(LIMIT), |limit| {
             let limit = limit.parse().ok();
             limit.filter(|limit| (1..=LIMIT_MAX).contains(limit))
         });
-        Ok(ListAsked {
+        Ok(ListQuery {
             filter: self.filter()?,
             after: self.get("after").map(str::to_owned),
             limit: limit.ok_or_else(|| bad("limit", format!("must be 1 to {LIMIT_MAX}")))?,
@@ -234,21 +234,21 @@ mod tests {
 
     #[test]
     fn a_decision_is_read_from_json_and_from_a_form_alike() {
-        let expected = DecisionAsked {
+        let expected = DecisionRequest {
             decision: Decision::Reject,
             why: "paid in cash & kept\nby Wang".to_owned(),
             version: 3,
             client: None,
         };
         let body = br#"{"decision":"reject","why":"paid in cash & kept\nby Wang","version":3}"#;
-        assert_eq!(json::<DecisionAsked>(body).unwrap(), expected);
+        assert_eq!(json::<DecisionRequest>(body).unwrap(), expected);
         let form = b"why=paid+in+cash+%26+kept%0D%0Aby+Wang&version=3&decision=reject";
-        assert_eq!(Fields::read(form).decision().unwrap(), expected);
+        assert_eq!(FormFields::read(form).decision().unwrap(), expected);
     }
 
     #[test]
     fn only_an_order_that_is_taken_on_has_a_client_and_never_the_one_of_nobody() {
-        let asked = |body: &str| json::<DecisionAsked>(body.as_bytes()).unwrap().client();
+        let asked = |body: &str| json::<DecisionRequest>(body.as_bytes()).unwrap().client();
         let taken_on = |client: &str| {
             asked(&format!(
                 r#"{{"decision":"propose_paid","why":"x","version":1,"client":"{client}"}}"#
@@ -262,7 +262,7 @@ mod tests {
         let other = r#"{"decision":"approve","why":"x","version":1,"client":"shop"}"#;
         assert!(asked(other).is_err());
         let form = b"why=x&version=3&decision=approve&client=shop";
-        let pressed = Fields::read(form).decision().unwrap();
+        let pressed = FormFields::read(form).decision().unwrap();
         assert_eq!(pressed.client().unwrap(), None);
     }
 
@@ -274,7 +274,7 @@ mod tests {
             ("why=x&decision=approve", "version"),
             ("why=x&decision=approve&version=-1", "version"),
         ] {
-            let error = Fields::read(form.as_bytes()).decision().unwrap_err();
+            let error = FormFields::read(form.as_bytes()).decision().unwrap_err();
             assert!(error.to_string().contains(field), "{form}: {error}");
         }
         for body in [
@@ -286,7 +286,7 @@ mod tests {
             r#"{"decision":"approve","why":"x","version":1.0}"#,
             r#"{"decision":{"approve":null},"why":"x","version":1}"#,
         ] {
-            assert!(json::<DecisionAsked>(body.as_bytes()).is_err(), "{body}");
+            assert!(json::<DecisionRequest>(body.as_bytes()).is_err(), "{body}");
         }
         for body in [
             "{}",
@@ -294,9 +294,9 @@ mod tests {
             r#"{"dry_run":null}"#,
             r#"{"dry_run":"true"}"#,
         ] {
-            assert!(json::<RunAsked>(body.as_bytes()).is_err(), "{body}");
+            assert!(json::<RunForm>(body.as_bytes()).is_err(), "{body}");
         }
-        assert!(Fields::read(b"dry_run=perhaps").run().is_err());
+        assert!(FormFields::read(b"dry_run=perhaps").run().is_err());
     }
 
     #[test]
@@ -310,25 +310,28 @@ mod tests {
             ("Limit=1", false),
             ("=1", false),
         ] {
-            let read = Fields::query(query.as_bytes(), &known);
+            let read = FormFields::query(query.as_bytes(), &known);
             assert_eq!(read.is_ok(), fits, "{query}");
         }
-        assert!(Fields::query(b"a=1", &[]).is_err());
+        assert!(FormFields::query(b"a=1", &[]).is_err());
     }
 
     #[test]
     fn a_list_is_bounded_and_names_only_what_there_is() {
-        let asked = Fields::read(b"").list().unwrap();
+        let asked = FormFields::read(b"").list().unwrap();
         assert_eq!((asked.limit, asked.after), (LIMIT, None));
-        let asked = Fields::read(b"kind=amount_differs&state=open&limit=500&after=a-1").list();
+        let asked = FormFields::read(b"kind=amount_differs&state=open&limit=500&after=a-1").list();
         let asked = asked.unwrap();
         assert_eq!(asked.filter.kind, Some(DifferenceKind::AmountDiffers));
         assert_eq!(asked.filter.state, Some(DifferenceState::Open));
         for query in ["limit=0", "limit=501", "limit=x", "kind=x", "state=x"] {
-            assert!(Fields::read(query.as_bytes()).list().is_err(), "{query}");
+            assert!(
+                FormFields::read(query.as_bytes()).list().is_err(),
+                "{query}"
+            );
         }
         assert_eq!(
-            Fields::read(b"kind=&state=").list().unwrap().filter,
+            FormFields::read(b"kind=&state=").list().unwrap().filter,
             Filter::default()
         );
     }

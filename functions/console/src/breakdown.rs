@@ -23,7 +23,7 @@ use payments::reconcile::{
 
 /// Where a part of it has come to.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) enum End {
+pub(crate) enum GapStatus {
     /// Both sides agree since.
     Repaired,
     /// A person said why it is right.
@@ -39,7 +39,7 @@ pub(crate) enum End {
     OtherDays,
 }
 
-impl End {
+impl GapStatus {
     /// All, in the order in which they are told.
     pub(crate) const ALL: [Self; 6] = [
         Self::Repaired,
@@ -82,7 +82,7 @@ pub(crate) struct Breakdown {
     told: Option<Gaps>,
     /// What each difference made of it, by its id.
     of_each: BTreeMap<String, Gaps>,
-    ends: BTreeMap<End, Gaps>,
+    ends: BTreeMap<GapStatus, Gaps>,
     met: Gaps,
     /// What each trade makes of it that was left to the next day's bill, by the name that it is carried under, as long as no
     /// difference of that day tells it.
@@ -95,7 +95,7 @@ pub(crate) struct Breakdown {
     open: BTreeSet<String>,
     /// Where the rows stand that nobody looked at, if there are such: of several differences, the
     /// one that is furthest from its end.
-    unread: Option<End>,
+    unread: Option<GapStatus>,
 }
 
 impl Breakdown {
@@ -112,15 +112,15 @@ impl Breakdown {
 
     /// Counts a difference where it stands.
     pub(crate) fn take(&mut self, one: &Difference) {
-        let end = End::of(one.state);
-        if one.kind == DifferenceKind::UncheckedRows && end != End::Repaired {
+        let end = GapStatus::of(one.state);
+        if one.kind == DifferenceKind::UncheckedRows && end != GapStatus::Repaired {
             // Nobody looked at the rows: what no other difference makes is theirs.
             self.unread = self.unread.max(Some(end));
         }
         if let Some(gaps) = self.of_each.get(&one.id) {
             self.met.add_all(gaps);
             self.ends.entry(end).or_default().add_all(gaps);
-            if end == End::Open {
+            if end == GapStatus::Open {
                 self.open.extend(gaps.0.keys().cloned());
             }
         }
@@ -136,8 +136,8 @@ impl Breakdown {
         let Some(kind) = CarriedKind::of_absent(one.kind) else {
             return;
         };
-        let end = End::of(one.state);
-        if end == End::Repaired {
+        let end = GapStatus::of(one.state);
+        if end == GapStatus::Repaired {
             return; // that day's bill has it after all
         }
         if one.aggregate.is_some() {
@@ -155,10 +155,10 @@ impl Breakdown {
         }
     }
 
-    fn tell_left(&mut self, end: End, gaps: &Gaps) {
+    fn tell_left(&mut self, end: GapStatus, gaps: &Gaps) {
         self.of_next_day.add_all(gaps);
         self.ends.entry(end).or_default().add_all(gaps);
-        if end == End::Open {
+        if end == GapStatus::Open {
             self.is_open_next_day = true;
             self.open.extend(gaps.0.keys().cloned());
         }
@@ -205,18 +205,18 @@ impl Breakdown {
     }
 
     /// What has come to one end, of all products.
-    pub(crate) fn at(&self, end: End) -> Gap {
+    pub(crate) fn at(&self, end: GapStatus) -> Gap {
         self.gaps(end).all()
     }
 
     /// What has come to one end, of one product.
-    pub(crate) fn at_of(&self, end: End, product: &str) -> Gap {
+    pub(crate) fn at_of(&self, end: GapStatus, product: &str) -> Gap {
         self.gaps(end).0.get(product).copied().unwrap_or_default()
     }
 
-    fn gaps(&self, end: End) -> Gaps {
+    fn gaps(&self, end: GapStatus) -> Gaps {
         let mut gaps = self.ends.get(&end).cloned().unwrap_or_default();
-        if self.unread.unwrap_or(End::OtherDays) == end {
+        if self.unread.unwrap_or(GapStatus::OtherDays) == end {
             gaps.add_all(&self.rest());
         }
         gaps
@@ -225,14 +225,14 @@ impl Breakdown {
     /// What is left of what was counted, without what is repaired since: all that was counted,
     /// while it is not known what of that the repaired ones made.
     pub(crate) fn now(&self) -> Gap {
-        let repaired = self.at(End::Repaired);
+        let repaired = self.at(GapStatus::Repaired);
         let repaired = self.is_whole().then_some(repaired);
         self.counted().less(repaired.unwrap_or_default())
     }
 
     /// The same of one product.
     pub(crate) fn now_of(&self, product: &str) -> Gap {
-        let repaired = self.at_of(End::Repaired, product);
+        let repaired = self.at_of(GapStatus::Repaired, product);
         let repaired = self.is_whole().then_some(repaired);
         self.counted_of(product).less(repaired.unwrap_or_default())
     }
@@ -241,7 +241,7 @@ impl Breakdown {
     /// counted, while it is not known what of it is.
     pub(crate) fn is_open(&self) -> bool {
         if self.is_whole() {
-            !self.open.is_empty() || !self.gaps(End::Open).0.is_empty()
+            !self.open.is_empty() || !self.gaps(GapStatus::Open).0.is_empty()
         } else {
             !self.counted.0.is_empty()
         }
@@ -250,7 +250,7 @@ impl Breakdown {
     /// The same of one product.
     pub(crate) fn is_open_of(&self, product: &str) -> bool {
         if self.is_whole() {
-            self.open.contains(product) || !self.at_of(End::Open, product).is_none()
+            self.open.contains(product) || !self.at_of(GapStatus::Open, product).is_none()
         } else {
             !self.counted_of(product).is_none()
         }
@@ -335,7 +335,7 @@ pub(crate) mod tests {
         assert!(!breakdown.is_whole() && breakdown.is_open());
         all.iter().for_each(|one| breakdown.take(one));
         assert!(breakdown.is_whole());
-        let fen = End::ALL.map(|end| breakdown.at(end).paid_fen);
+        let fen = GapStatus::ALL.map(|end| breakdown.at(end).paid_fen);
         assert_eq!(fen, [600_000, 50_000, 4_000, 300, 21, 7_000_000]);
         assert_eq!(fen.iter().sum::<i64>(), breakdown.counted().paid_fen);
         assert_eq!(breakdown.now().paid_fen, 7_054_321);
@@ -355,11 +355,11 @@ pub(crate) mod tests {
         let mut breakdown = Breakdown::begin(&run(80, Some(50)), Some(of_each));
         breakdown.take(&explained);
         assert!(!breakdown.is_open());
-        assert_eq!(breakdown.at(End::OtherDays).paid_fen, 30);
+        assert_eq!(breakdown.at(GapStatus::OtherDays).paid_fen, 30);
         breakdown.take(&found(DifferenceKind::UncheckedRows, "rows"));
         assert!(breakdown.is_whole() && breakdown.is_open_of("NATIVE"));
-        assert_eq!(breakdown.at(End::Open).paid_fen, 30);
-        assert!(breakdown.at(End::OtherDays).is_none());
+        assert_eq!(breakdown.at(GapStatus::Open).paid_fen, 30);
+        assert!(breakdown.at(GapStatus::OtherDays).is_none());
     }
 
     #[test]
@@ -379,7 +379,7 @@ pub(crate) mod tests {
         run.parts_done.get_mut(&0).unwrap().told = Some(told);
         let mut breakdown = Breakdown::begin(&run, Some(of_each.collect()));
         all.iter().for_each(|(one, _)| breakdown.take(one));
-        assert!(breakdown.is_whole() && breakdown.at(End::Open).is_none());
+        assert!(breakdown.is_whole() && breakdown.at(GapStatus::Open).is_none());
         assert!(breakdown.is_open() && breakdown.is_open_of("NATIVE"));
         assert!(!breakdown.is_open_of("APP"));
     }
@@ -437,7 +437,7 @@ pub(crate) mod tests {
             breakdown.leave(BTreeMap::from(of_left));
             breakdown
         };
-        let at = |breakdown: &Breakdown| End::ALL.map(|end| breakdown.at(end).paid_fen);
+        let at = |breakdown: &Breakdown| GapStatus::ALL.map(|end| breakdown.at(end).paid_fen);
         let mut breakdown = begin();
         assert_eq!(at(&breakdown), [0, 0, 0, 0, 0, -4_321], "not judged yet");
         assert!(!breakdown.is_open());
@@ -497,14 +497,14 @@ pub(crate) mod tests {
             let mut breakdown = Breakdown::begin(&run, Some(BTreeMap::new()));
             all.iter().for_each(|one| breakdown.take(one));
             assert!(breakdown.is_whole());
-            let ends = End::ALL.into_iter();
+            let ends = GapStatus::ALL.into_iter();
             let mut ends = ends.filter(|end| !breakdown.at(*end).is_none());
             (ends.next(), ends.next())
         };
-        assert_eq!(at(&[&explained]), (Some(End::Explained), None));
-        assert_eq!(at(&[&explained, &open]), (Some(End::Open), None));
-        assert_eq!(at(&[&open, &explained]), (Some(End::Open), None));
-        assert_eq!(at(&[&over]), (Some(End::OtherDays), None));
+        assert_eq!(at(&[&explained]), (Some(GapStatus::Explained), None));
+        assert_eq!(at(&[&explained, &open]), (Some(GapStatus::Open), None));
+        assert_eq!(at(&[&open, &explained]), (Some(GapStatus::Open), None));
+        assert_eq!(at(&[&over]), (Some(GapStatus::OtherDays), None));
     }
 
     #[test]

@@ -57,9 +57,9 @@ const HEADER: [&str; 36] = [
 
 /// A file in the making.
 #[derive(Debug)]
-pub(crate) struct File(String);
+pub(crate) struct CsvFile(String);
 
-impl File {
+impl CsvFile {
     /// A file without a difference.
     pub(crate) fn begin() -> Self {
         let mut file = String::from("\u{feff}");
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     fn file(differences: &[Difference]) -> Option<String> {
-        let mut file = File::begin();
+        let mut file = CsvFile::begin();
         let fits = differences.iter().all(|one| file.push(one));
         fits.then(|| file.finish())
     }

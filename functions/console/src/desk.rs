@@ -10,7 +10,7 @@ use crate::settings::{Auth, Settings};
 
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
-pub struct Desk {
+pub struct App {
     pub(crate) table: ReconciliationTable,
     pub(crate) orders: OrderTable,
     pub(crate) work: Queue,
@@ -23,7 +23,7 @@ pub struct Desk {
     pub(crate) random: Random,
 }
 
-impl Desk {
+impl App {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
         Self {

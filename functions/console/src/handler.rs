@@ -18,7 +18,7 @@ use lambda_http::{
 };
 
 use crate::{
-    desk::Desk,
+    desk::App,
     pages,
     person::Viewer,
     route::{Route, is_page, route},
@@ -28,7 +28,7 @@ use crate::{
 const BODY_MAX: usize = 16 * 1024;
 
 /// Answers one request.
-pub async fn serve(desk: &Desk, mut parts: Parts, body: Vec<u8>) -> Response<String> {
+pub async fn serve(desk: &App, mut parts: Parts, body: Vec<u8>) -> Response<String> {
     let request_id = desk.random.id();
     let context = parts.extensions.remove::<RequestContext>();
     let incoming = Incoming::new(parts, body);
@@ -54,7 +54,7 @@ pub async fn serve(desk: &Desk, mut parts: Parts, body: Vec<u8>) -> Response<Str
 }
 
 async fn answer(
-    desk: &Desk,
+    desk: &App,
     incoming: &Incoming,
     context: Option<&RequestContext>,
     trace: &Trace,
@@ -78,7 +78,7 @@ async fn answer(
 
 /// One request on its way.
 struct Request<'a> {
-    desk: &'a Desk,
+    desk: &'a App,
     incoming: &'a Incoming,
     viewer: &'a Viewer,
     trace: &'a Trace,

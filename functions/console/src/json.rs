@@ -12,14 +12,14 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{
     asked::{STATES, decision_name},
-    breakdown::{Breakdown, End},
-    listing::{Day, Piece},
+    breakdown::{Breakdown, GapStatus},
+    listing::{DayListing, ListPage},
     money::decimal_of_e5,
     words,
 };
 
 /// A day: its run, both sides' totals, how many differences there are, and the latest preview beside the run.
-pub(crate) fn day(run: &Run, preview: Option<&Run>, day: &Day) -> Value {
+pub(crate) fn day(run: &Run, preview: Option<&Run>, day: &DayListing) -> Value {
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
     put("date", json!(run.date));
@@ -113,7 +113,7 @@ fn totals(run: &Run, breakdown: &Breakdown) -> Value {
     let mut view = both(&there, &here);
     view.insert("by_product".to_owned(), json!(by_product));
     if breakdown.is_whole() {
-        let by_end = End::ALL.map(|end| (end.name().to_owned(), gap(breakdown.at(end))));
+        let by_end = GapStatus::ALL.map(|end| (end.name().to_owned(), gap(breakdown.at(end))));
         view.insert(
             "difference_by".to_owned(),
             Value::Object(Map::from_iter(by_end)),
@@ -157,7 +157,7 @@ fn counts(sums: &Sums) -> Map<String, Value> {
     ])
 }
 
-fn differences(day: &Day) -> Value {
+fn differences(day: &DayListing) -> Value {
     let by_kind = day.kinds().map(|(kind, count)| (kind.name(), count));
     let by_kind: BTreeMap<&str, usize> = by_kind.collect();
     let by_state = STATES.map(|state| (state.name(), day.in_state(state)));
@@ -171,7 +171,7 @@ fn differences(day: &Day) -> Value {
 }
 
 /// A piece of the list of differences.
-pub(crate) fn list(piece: &Piece) -> Value {
+pub(crate) fn list(piece: &ListPage) -> Value {
     let items: Vec<Value> = piece
         .items
         .iter()

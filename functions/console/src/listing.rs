@@ -12,7 +12,7 @@ use payments::reconcile::{
 };
 
 use crate::{
-    asked::{Filter, ListAsked, STATES},
+    asked::{Filter, ListQuery, STATES},
     breakdown::Breakdown,
     csv,
 };
@@ -40,7 +40,7 @@ const COUNT_PAGES_MAX: usize = 20;
 
 /// What is known of a day's differences.
 #[derive(Debug, Default)]
-pub(crate) struct Day {
+pub(crate) struct DayListing {
     /// Of each kind how many stand in which state, in the order of [`STATES`].
     counts: BTreeMap<DifferenceKind, [usize; STATES.len()]>,
     /// The first ones of each kind, of those that were wanted: what needs somebody, by the rows of the bill.
@@ -52,7 +52,7 @@ pub(crate) struct Day {
 }
 
 /// A piece of the list that a program asked for.
-pub(crate) struct Piece {
+pub(crate) struct ListPage {
     pub(crate) items: Vec<Difference>,
     /// Behind which id to go on, if there may be more.
     pub(crate) next: Option<String>,
@@ -81,7 +81,7 @@ pub(crate) async fn day(
     date: BillDate,
     run: Option<&Run>,
     filter: Filter,
-) -> Result<Day, ReconciliationError> {
+) -> Result<DayListing, ReconciliationError> {
     day_within(table, date, run, filter, Reads::OF_A_DAY).await
 }
 
@@ -91,8 +91,8 @@ async fn day_within(
     run: Option<&Run>,
     filter: Filter,
     reads: Reads,
-) -> Result<Day, ReconciliationError> {
-    let mut day = Day::default();
+) -> Result<DayListing, ReconciliationError> {
+    let mut day = DayListing::default();
     if let Some(run) = run {
         let gaps = table.gaps(run, GAPS_MAX).await?;
         day.breakdown = Breakdown::begin(run, gaps);
@@ -167,7 +167,7 @@ async fn of_kind(
     kind: DifferenceKind,
     filter: Filter,
     reads: Reads,
-    day: &mut Day,
+    day: &mut DayListing,
 ) -> Result<(), ReconciliationError> {
     day.counts.remove(&kind);
     each_of_kind(table, date, kind, reads, |one| {
@@ -212,7 +212,7 @@ pub(crate) async fn file(
     date: BillDate,
     filter: Filter,
 ) -> Result<Option<String>, ReconciliationError> {
-    let (mut file, mut count) = (csv::File::begin(), 0_usize);
+    let (mut file, mut count) = (csv::CsvFile::begin(), 0_usize);
     // Those of a kind stand together, behind its name.
     let mut after = filter.kind.map(of_kind_from);
     for _ in 0..FILE_READS_MAX {
@@ -244,8 +244,8 @@ fn of_kind_from(kind: DifferenceKind) -> String {
 pub(crate) async fn piece(
     table: &ReconciliationTable,
     date: BillDate,
-    asked: &ListAsked,
-) -> Result<Piece, ReconciliationError> {
+    asked: &ListQuery,
+) -> Result<ListPage, ReconciliationError> {
     let (mut items, mut next) = (Vec::new(), asked.after.clone());
     for _ in 0..READS_MAX {
         let page = table.differences(date, next.as_deref(), PAGE).await?;
@@ -260,7 +260,7 @@ pub(crate) async fn piece(
             break;
         }
     }
-    Ok(Piece { items, next })
+    Ok(ListPage { items, next })
 }
 
 /// For each day, how many of its differences need somebody. They are counted where they lie, some days at a time; days without a
@@ -288,7 +288,7 @@ pub(crate) async fn needing_of_each(
         .await
 }
 
-impl Day {
+impl DayListing {
     fn count(&mut self, one: &Difference) {
         let counts = self.counts.entry(one.kind).or_default();
         let place = STATES.iter().position(|state| *state == one.state);

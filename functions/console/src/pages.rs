@@ -19,7 +19,7 @@ use payments::reconcile::run::BillDate;
 
 pub(crate) use chart::ChartDay;
 pub(crate) use day::{DayView, day};
-pub(crate) use difference::{DifferenceView, Draft, difference};
+pub(crate) use difference::{DifferenceView, RejectedForm, difference};
 
 use crate::{
     person::Viewer,

@@ -11,7 +11,7 @@ use payments::reconcile::{
 use payments::refund_decision::{Destination, OperatorDecision, RefundDecision};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::{asked::RunAsked, breakdown::End, listing::Day, money::count};
+use crate::{asked::RunForm, breakdown::GapStatus, listing::DayListing, money::count};
 
 /// How something looks at a glance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -312,7 +312,7 @@ pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'stat
 }
 
 /// What the page says after a run was asked for, until one has begun.
-pub(crate) const fn started(asked: RunAsked) -> &'static str {
+pub(crate) const fn started(asked: RunForm) -> &'static str {
     if asked.dry_run {
         "A preview is on its way: it looks for differences and changes nothing else."
     } else {
@@ -445,7 +445,7 @@ const fn of_refund(refund: &TrackedRefund) -> &'static str {
 }
 
 /// What is told of a day's run.
-pub(crate) struct RunWords {
+pub(crate) struct RunText {
     pub(crate) tone: Tone,
     pub(crate) headline: &'static str,
     /// What the run noted of its trouble.
@@ -454,7 +454,7 @@ pub(crate) struct RunWords {
     pub(crate) detail: String,
 }
 
-impl RunWords {
+impl RunText {
     fn new(tone: Tone, headline: &'static str, detail: impl Into<String>) -> Self {
         Self {
             tone,
@@ -487,26 +487,26 @@ pub(crate) fn is_missing(runs: &DayRuns, repairs: bool) -> bool {
 pub(crate) fn run(
     date: BillDate,
     run: Option<&Run>,
-    found: &Day,
+    found: &DayListing,
     later_are_done: bool,
     now: UnixSeconds,
-) -> RunWords {
+) -> RunText {
     let Some(run) = run else {
         let today = BillDate::of(now);
         return if date < today.plus_days(-BILLS_LAST_DAYS) {
-            RunWords::new(
+            RunText::new(
                 Tone::Quiet,
                 "Not reconciled",
                 "No run has looked at this day, and WeChat Pay keeps no bill of it any more.",
             )
         } else if is_overdue(date, now) {
-            RunWords::new(
+            RunText::new(
                 Tone::Bad,
                 "Not reconciled",
                 "No run has looked at this day, though its time, 10:30 on the next day, is over. Run it now, and let on-call see why the daily run did not come.",
             )
         } else {
-            RunWords::new(
+            RunText::new(
                 Tone::Quiet,
                 "Not reconciled",
                 "No run has looked at this day. The daily run does so at 10:30 on the next day, once WeChat Pay has made its bill.",
@@ -515,12 +515,12 @@ pub(crate) fn run(
     };
     let bill_is_late = now.0 >= date.ends_at().0.saturating_add(BILL_BY_S);
     let words = match run.state {
-        RunState::Waiting if bill_is_late => RunWords::new(
+        RunState::Waiting if bill_is_late => RunText::new(
             Tone::Bad,
             "WeChat Pay’s bill is late",
             "WeChat Pay makes a day’s bill by 10:00 of the next day, and it is past 13:00. The run still asks for it by itself; ask WeChat Pay for it too.",
         ),
-        RunState::Waiting => RunWords::new(
+        RunState::Waiting => RunText::new(
             Tone::Wait,
             "Waiting for WeChat Pay’s bill",
             if run.trouble.is_some() {
@@ -529,7 +529,7 @@ pub(crate) fn run(
                 "WeChat Pay makes a day’s bill by 10:00 of the next day. The run comes back by itself; there is nothing to do."
             },
         ),
-        RunState::Running if is_stuck(run, now) => RunWords::new(
+        RunState::Running if is_stuck(run, now) => RunText::new(
             Tone::Bad,
             "Stuck",
             "It wrote nothing for longer than a run may be silent. Run it again; if that sticks too, look into the log of the function reconcile and the dead letters of its queue.",
@@ -545,9 +545,9 @@ pub(crate) fn run(
             } else {
                 "load the page anew in a minute."
             };
-            RunWords::new(Tone::Wait, "Running", format!("{parts}; {next}"))
+            RunText::new(Tone::Wait, "Running", format!("{parts}; {next}"))
         }
-        RunState::Failed => RunWords::new(
+        RunState::Failed => RunText::new(
             Tone::Bad,
             "Failed",
             "The run ended without a verdict. A bill that is of no use is fetched anew by itself, four times, half an hour apart. Else, and after that, run the day again; if it fails again, look into the log of the function reconcile.",
@@ -560,14 +560,14 @@ pub(crate) fn run(
             };
         }
     };
-    RunWords {
+    RunText {
         trouble: run.trouble.as_deref().map(sentence),
         ..words
     }
 }
 
 /// What is said of a run whose trades are judged, with how its fund side stands.
-fn with_funds(words: RunWords, funds: &FundSide, silent_s: i64) -> RunWords {
+fn with_funds(words: RunText, funds: &FundSide, silent_s: i64) -> RunText {
     let (tone, headline, of_funds) = match funds.state {
         FundState::Done => return words,
         FundState::Failed => (
@@ -595,7 +595,7 @@ fn with_funds(words: RunWords, funds: &FundSide, silent_s: i64) -> RunWords {
             "The account’s movements are not judged yet. The run comes back for them by itself, after a pause of half an hour at most.",
         ),
     };
-    RunWords {
+    RunText {
         tone: match words.tone {
             Tone::Good | Tone::Wait | Tone::Quiet => tone,
             Tone::Bad => Tone::Bad,
@@ -627,7 +627,7 @@ pub(crate) const fn run_state(state: RunState) -> &'static str {
     }
 }
 
-fn done_run(run: &Run, found: &Day, later_are_done: bool) -> RunWords {
+fn done_run(run: &Run, found: &DayListing, later_are_done: bool) -> RunText {
     let of = |states: [DifferenceState; 2]| states.map(|state| found.in_state(state)).iter().sum();
     let under_way: usize = of([DifferenceState::Approved, DifferenceState::OnItsWay]);
     let waiting: usize = of([DifferenceState::Open, DifferenceState::Proposed]);
@@ -637,15 +637,15 @@ fn done_run(run: &Run, found: &Day, later_are_done: bool) -> RunWords {
             1 => "One difference still needs somebody.".to_owned(),
             more => format!("{more} differences still need somebody."),
         };
-        RunWords::new(Tone::Bad, "Done, with open differences", detail)
+        RunText::new(Tone::Bad, "Done, with open differences", detail)
     } else if found.breakdown.is_open_with_next_day() {
-        RunWords::new(
+        RunText::new(
             Tone::Bad,
             "Done, with open differences",
             "What was left to the next day’s bill is not in that one either: it is among that day’s differences, and needs somebody.",
         )
     } else if under_way > 0 {
-        RunWords::new(
+        RunText::new(
             Tone::Wait,
             "Done, refunds are on their way",
             "Everything is decided. What is approved is being given back, and is repaired once the money has arrived.",
@@ -657,15 +657,15 @@ fn done_run(run: &Run, found: &Day, later_are_done: bool) -> RunWords {
             (Tone::Good, "Done")
         };
         let detail = "Every difference that was found is repaired, explained or decided.";
-        RunWords::new(tone, headline, detail)
+        RunText::new(tone, headline, detail)
     } else if is_open {
-        RunWords::new(
+        RunText::new(
             Tone::Wait,
             "Both sides agree so far",
             "WeChat Pay’s bills and our books say the same of what can be judged by now.",
         )
     } else {
-        RunWords::new(
+        RunText::new(
             Tone::Good,
             "Both sides agree",
             "WeChat Pay’s bills and our books say the same of every trade of this day.",
@@ -690,7 +690,7 @@ fn done_run(run: &Run, found: &Day, later_are_done: bool) -> RunWords {
             count(more)
         ),
     };
-    RunWords {
+    RunText {
         detail: format!("{} {left}", words.detail),
         ..words
     }
@@ -723,14 +723,14 @@ const fn is_silent(silent_s: i64, has_trouble: bool) -> bool {
 }
 
 /// Where a part of what the sums are apart has come to.
-pub(crate) const fn end(end: End) -> &'static str {
+pub(crate) const fn end(end: GapStatus) -> &'static str {
     match end {
-        End::Repaired => "Repaired since",
-        End::Explained => "Explained",
-        End::Rejected => "Rejected",
-        End::OnItsWay => "Decided, on its way",
-        End::Open => "Open",
-        End::OtherDays => "In no difference",
+        GapStatus::Repaired => "Repaired since",
+        GapStatus::Explained => "Explained",
+        GapStatus::Rejected => "Rejected",
+        GapStatus::OnItsWay => "Decided, on its way",
+        GapStatus::Open => "Open",
+        GapStatus::OtherDays => "In no difference",
     }
 }
 
@@ -855,8 +855,8 @@ mod tests {
         items: &[Difference],
         later_are_done: bool,
         now: UnixSeconds,
-    ) -> RunWords {
-        let found = Day::with(items.iter().cloned(), Filter::default());
+    ) -> RunText {
+        let found = DayListing::with(items.iter().cloned(), Filter::default());
         super::run(date(), run, &found, later_are_done, now)
     }
 

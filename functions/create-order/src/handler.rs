@@ -25,7 +25,7 @@ use payments::{
 use tracing::{info, warn};
 use wechatpay::{UnixSeconds, api::Prepay};
 
-use crate::desk::Desk;
+use crate::desk::App;
 
 /// The largest body of this route, in bytes.
 pub const BODY_MAX: usize = 16 * 1024;
@@ -34,7 +34,7 @@ pub const BODY_MAX: usize = 16 * 1024;
 const LOOK_AFTER_S: i64 = 2;
 
 /// Answers one request.
-pub async fn create(desk: &Desk, parts: Parts, body: Vec<u8>) -> Response<String> {
+pub async fn create(desk: &App, parts: Parts, body: Vec<u8>) -> Response<String> {
     let request_id = desk.random.id();
     let incoming = Incoming::new(parts, body);
     let trace = Trace::from_header(incoming.header("traceparent"), &desk.random);
@@ -53,7 +53,7 @@ pub async fn create(desk: &Desk, parts: Parts, body: Vec<u8>) -> Response<String
 
 /// One request on its way.
 struct Request<'a> {
-    desk: &'a Desk,
+    desk: &'a App,
     incoming: &'a Incoming,
     request_id: &'a str,
     trace: &'a Trace,

@@ -13,21 +13,21 @@ use wechatpay::{UnixSeconds, time::parse_rfc3339};
 
 /// `POST .../release` and `POST .../payer-paid`: who decides, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct PersonAsked {
+pub(crate) struct OperatorRequest {
     pub(crate) decided: DecidedBy,
 }
 
 /// `POST .../abnormal`: where the money goes, and who says so. The text of a card never gets
 /// further than to WeChat Pay, encrypted.
 #[derive(Clone, Eq, PartialEq)]
-pub(crate) struct AbnormalAsked {
+pub(crate) struct RedirectRequest {
     pub(crate) to: RedirectTarget,
     pub(crate) decided: DecidedBy,
 }
 
 /// `POST /v1/webhook/resend`: when the events happened that are sent again, both ends included.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct ResendAsked {
+pub(crate) struct ResendRequest {
     pub(crate) from: UnixSeconds,
     pub(crate) to: UnixSeconds,
     pub(crate) after: Option<EventCursor>,
@@ -35,16 +35,16 @@ pub(crate) struct ResendAsked {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ResendWire {
+struct ResendJson {
     from: String,
     to: Option<String>,
     after: Option<String>,
 }
 
-impl ResendAsked {
+impl ResendRequest {
     /// Reads the body. Without an end the range reaches to `now`.
     pub(crate) fn read(body: &[u8], now: UnixSeconds) -> Result<Self, BadRequest> {
-        let wire: ResendWire = strict_json::read(body, Null::Refused)?;
+        let wire: ResendJson = strict_json::read(body, Null::Refused)?;
         let time = |field, text: &str| {
             parse_rfc3339(text).map_err(|_| {
                 bad(
@@ -72,15 +72,15 @@ impl ResendAsked {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PersonWire {
+struct OperatorJson {
     who: String,
     why: String,
 }
 
-impl PersonAsked {
+impl OperatorRequest {
     /// Reads the body.
     pub(crate) fn read(body: &[u8]) -> Result<Self, BadRequest> {
-        let wire: PersonWire = strict_json::read(body, Null::Refused)?;
+        let wire: OperatorJson = strict_json::read(body, Null::Refused)?;
         Ok(Self {
             decided: DecidedBy {
                 who: text("who", &wire.who, WHO_MAX)?,
@@ -94,7 +94,7 @@ impl PersonAsked {
 const WHO_MAX: usize = 64;
 const WHY_MAX: usize = 256;
 
-impl AbnormalAsked {
+impl RedirectRequest {
     /// Reads the body. What is wrong with it is told without quoting it.
     pub(crate) fn read(body: &[u8]) -> Result<Self, BadRequest> {
         let mut asked = Object::read(body, Null::Refused)?;
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_decision_names_who_and_why() {
-        assert!(PersonAsked::read(br#"{"who":"Li","why":"paid in cash"}"#).is_ok());
+        assert!(OperatorRequest::read(br#"{"who":"Li","why":"paid in cash"}"#).is_ok());
         for body in [
             r#"{"who":"Li"}"#,
             r#"{"who":"","why":"x"}"#,
@@ -139,14 +139,14 @@ mod tests {
             r#"{"who":"Li","why":null}"#,
             r#"["Li","paid in cash"]"#,
         ] {
-            assert!(PersonAsked::read(body.as_bytes()).is_err(), "{body}");
+            assert!(OperatorRequest::read(body.as_bytes()).is_err(), "{body}");
         }
     }
 
     #[test]
     fn a_range_of_events_is_two_times_in_order_and_reaches_to_now_without_the_second() {
         let now = UnixSeconds(1_785_556_801);
-        let read = |body: &str| ResendAsked::read(body.as_bytes(), now);
+        let read = |body: &str| ResendRequest::read(body.as_bytes(), now);
         let asked = read(r#"{"from":"2026-08-01T11:00:00+08:00"}"#).unwrap();
         assert_eq!((asked.from.0, asked.to), (now.0 - 3_601, now));
         assert!(
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn where_abnormal_money_goes_is_read_whole_and_never_quoted() {
-        let asked = AbnormalAsked::read(br#"{"to":"merchant","who":"Wang","why":"card gone"}"#);
+        let asked = RedirectRequest::read(br#"{"to":"merchant","who":"Wang","why":"card gone"}"#);
         let asked = asked.unwrap_or_else(|bad| panic!("{bad}"));
         assert!(asked.to == RedirectTarget::Merchant);
         let decided = asked.decided;
@@ -175,7 +175,7 @@ mod tests {
             ("Wang", "card gone")
         );
         let card = r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"6222001","real_name":"Li","who":"Wang","why":"card gone"}"#;
-        assert!(AbnormalAsked::read(card.as_bytes()).is_ok());
+        assert!(RedirectRequest::read(card.as_bytes()).is_ok());
         for body in [
             r#"{"to":"nobody","who":"Wang","why":"gone"}"#,
             r#"{"to":"merchant","bank_account":"6222001","who":"Wang","why":"gone"}"#,
@@ -190,7 +190,7 @@ mod tests {
             r#"{"to":"user","bank_account":"6222001","who":"Wang","why":"gone"}"#,
             r#"{"to":"user","bank_type":"ICBC_DEBIT","bank_account":"","real_name":"Li","who":"Wang","why":"gone"}"#,
         ] {
-            let Err(error) = AbnormalAsked::read(body.as_bytes()) else {
+            let Err(error) = RedirectRequest::read(body.as_bytes()) else {
                 panic!("{body}")
             };
             assert!(!error.to_string().contains("6222001"), "{error}");

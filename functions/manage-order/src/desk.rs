@@ -16,7 +16,7 @@ use crate::settings::Settings;
 
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
-pub struct Desk {
+pub struct App {
     pub(crate) gate: Authenticator,
     pub(crate) nonces: ReplayGuard,
     pub(crate) keys: KeysTable,
@@ -32,7 +32,7 @@ pub struct Desk {
     pub(crate) random: Random,
 }
 
-impl Desk {
+impl App {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
         let mchid = settings.core.facts.mchid.clone();

@@ -29,8 +29,8 @@ use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
 use crate::{
-    asked::{AbnormalAsked, PersonAsked, ResendAsked},
-    desk::Desk,
+    asked::{OperatorRequest, RedirectRequest, ResendRequest},
+    desk::App,
     route::{Route, route},
 };
 
@@ -51,7 +51,7 @@ const HANDED_OVER_AT_ONCE: usize = 20;
 const LOOK_AFTER_S: i64 = 2;
 
 /// Answers one request.
-pub async fn manage(desk: &Desk, parts: Parts, body: Vec<u8>) -> Response<String> {
+pub async fn manage(desk: &App, parts: Parts, body: Vec<u8>) -> Response<String> {
     let request_id = desk.random.id();
     let incoming = Incoming::new(parts, body);
     let trace = Trace::from_header(incoming.header("traceparent"), &desk.random);
@@ -70,7 +70,7 @@ pub async fn manage(desk: &Desk, parts: Parts, body: Vec<u8>) -> Response<String
 
 /// One request on its way.
 struct Request<'a> {
-    desk: &'a Desk,
+    desk: &'a App,
     incoming: &'a Incoming,
     cause: Cause,
     trace: &'a Trace,
@@ -335,7 +335,7 @@ impl Request<'_> {
         order_no: &str,
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
-        let asked = PersonAsked::read(self.incoming.json_body()?)?;
+        let asked = OperatorRequest::read(self.incoming.json_body()?)?;
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
@@ -360,7 +360,7 @@ impl Request<'_> {
         order_no: &str,
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
-        let asked = AbnormalAsked::read(self.incoming.json_body()?)?;
+        let asked = RedirectRequest::read(self.incoming.json_body()?)?;
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
@@ -386,7 +386,7 @@ impl Request<'_> {
         order_no: &str,
         refund_no: &str,
     ) -> Result<Response<String>, Problem> {
-        let asked = PersonAsked::read(self.incoming.json_body()?)?;
+        let asked = OperatorRequest::read(self.incoming.json_body()?)?;
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
@@ -456,7 +456,7 @@ impl Request<'_> {
     async fn resend(&self, caller: &Caller) -> Result<Response<String>, Problem> {
         let body = self.incoming.json_body()?;
         let now = self.desk.clock.now();
-        let asked = ResendAsked::read(body, now)?;
+        let asked = ResendRequest::read(body, now)?;
         if self.webhook(caller).await?.disabled.is_some() {
             return Err(Problem::webhook_disabled());
         }

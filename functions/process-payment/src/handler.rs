@@ -32,8 +32,8 @@ use wechatpay::{
 };
 
 use crate::{
-    desk::Desk,
-    ledger::{self, Entry},
+    desk::App,
+    ledger::{self, LedgerEntry},
 };
 
 /// How many records of a batch are worked on at once: all of a usual batch. One that had to wait for another would wait for
@@ -66,7 +66,7 @@ impl Message {
 }
 
 /// What a verified callback came to.
-enum Outcome {
+enum CallbackOutcome {
     /// It is dealt with.
     Settled,
     /// Nothing is applied; a person has to do this. Money has an id of its own in the ledger, whoever told of it.
@@ -79,7 +79,7 @@ enum Outcome {
 }
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
-pub async fn process(desk: &Desk, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
+pub async fn process(desk: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
     let work = async |record: &SqsRecord| process_one(desk, record, deadline_ms).await;
     work_off(
         batch,
@@ -92,7 +92,7 @@ pub async fn process(desk: &Desk, batch: SqsBatch, deadline_ms: i64) -> BatchRes
     .await
 }
 
-async fn process_one(desk: &Desk, record: &SqsRecord, deadline_ms: i64) -> Verdict {
+async fn process_one(desk: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &desk.random);
     let (verdict, queue) = match Message::parse(&record.body) {
         Ok(Message::Result(PaymentResult::CallbackV1 {
@@ -144,7 +144,7 @@ async fn come_again(queue: &Queue, record: &SqsRecord) {
 
 /// A callback: opened again, since the queue is not trusted, then settled.
 async fn callback(
-    desk: &Desk,
+    desk: &App,
     record: &SqsRecord,
     headers: &SignedHeaders,
     body: &[u8],
@@ -158,12 +158,12 @@ async fn callback(
             let what_to_do = format!(
                 "WeChat Pay signed this notice and it cannot be read ({unreadable}): find the order or refund in its console by the time of the notice, and tell the developers what its notices have come to look like"
             );
-            return ledger::parked(desk, &Entry::unopened(record), None, &what_to_do).await;
+            return ledger::parked(desk, &LedgerEntry::unopened(record), None, &what_to_do).await;
         }
         Err(error) => {
             ledger::failed(
                 desk,
-                &Entry::unopened(record),
+                &LedgerEntry::unopened(record),
                 &ErrorChain(&error).to_string(),
             )
             .await;
@@ -177,16 +177,16 @@ async fn callback(
         wechat_request_id = request_id.as_ref().map(RequestId::as_str),
         "notice taken from the queue"
     );
-    let entry = Entry::of(record, &callback);
+    let entry = LedgerEntry::of(record, &callback);
     match settle(desk, &callback, request_id, trace).await {
-        Outcome::Settled => {
+        CallbackOutcome::Settled => {
             ledger::settled(desk, &entry).await;
             Verdict::Done
         }
-        Outcome::Parked { what_to_do, money } => {
+        CallbackOutcome::Parked { what_to_do, money } => {
             ledger::parked(desk, &entry, money.as_deref(), &what_to_do).await
         }
-        Outcome::Failed { problem } => {
+        CallbackOutcome::Failed { problem } => {
             ledger::failed(desk, &entry, &problem).await;
             Verdict::Retry
         }
@@ -196,11 +196,11 @@ async fn callback(
 /// Settles what a callback tells, by what kind of news it is: `TRANSACTION.SUCCESS` alone does not make it a payment
 /// (section 7.5).
 async fn settle(
-    desk: &Desk,
+    desk: &App,
     callback: &Callback,
     request_id: Option<RequestId>,
     trace: &Trace,
-) -> Outcome {
+) -> CallbackOutcome {
     let cause = Cause::Notice(callback.id.clone());
     let settled = match &callback.plaintext {
         Plaintext::Transaction(transaction) => match TradeNotice::try_from(transaction.clone()) {
@@ -219,7 +219,7 @@ async fn settle(
                 .map_err(failed),
             Err(unreadable) => return parked(unreadable.to_string()),
         },
-        Plaintext::SecurityEcho(_) => return Outcome::Settled,
+        Plaintext::SecurityEcho(_) => return CallbackOutcome::Settled,
         Plaintext::CombinedTransaction(_) | Plaintext::ProfitSharing(_) | Plaintext::Unknown(_) => {
             return parked(format!(
                 "a notice about `{}` is not handled here: find out what WeChat Pay tells with it",
@@ -229,12 +229,12 @@ async fn settle(
     };
     match settled {
         Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::StillOpen) => {
-            Outcome::Settled
+            CallbackOutcome::Settled
         }
         Ok(SettleOutcome::Parked {
             what_to_do,
             notice_id,
-        }) => Outcome::Parked {
+        }) => CallbackOutcome::Parked {
             what_to_do,
             money: Some(notice_id),
         },
@@ -242,23 +242,23 @@ async fn settle(
     }
 }
 
-fn parked(what_to_do: String) -> Outcome {
-    Outcome::Parked {
+fn parked(what_to_do: String) -> CallbackOutcome {
+    CallbackOutcome::Parked {
         what_to_do,
         money: None,
     }
 }
 
 /// Says what went wrong, for the log and for the ledger.
-fn failed(error: impl Error + Into<Verdict> + 'static) -> Outcome {
+fn failed(error: impl Error + Into<Verdict> + 'static) -> CallbackOutcome {
     let problem = ErrorChain(&error).to_string();
     let _: Verdict = error.into(); // which logs it
-    Outcome::Failed { problem }
+    CallbackOutcome::Failed { problem }
 }
 
 /// A payment request: take the attempt and get a prepay value.
 async fn issue(
-    desk: &Desk,
+    desk: &App,
     record: &SqsRecord,
     order_no: &OrderNo,
     deadline_ms: i64,
@@ -310,7 +310,7 @@ async fn issue(
 /// A refund whose money is set aside. Whatever WeChat Pay says, the refund is due again unless it is over: the message is done
 /// once somebody has looked.
 async fn refund(
-    desk: &Desk,
+    desk: &App,
     record: &SqsRecord,
     order_no: &OrderNo,
     refund_no: &RefundNo,
@@ -339,7 +339,7 @@ async fn refund(
 }
 
 /// What WeChat Pay may take of the time that is left for this invocation.
-fn time_left(desk: &Desk, deadline_ms: i64) -> Duration {
+fn time_left(desk: &App, deadline_ms: i64) -> Duration {
     let left_ms = deadline_ms
         .saturating_sub(desk.clock.now_ms())
         .saturating_sub(AFTERWARDS_MS);

@@ -14,17 +14,17 @@ use wechatpay::{
     callback::{Callback, Plaintext},
 };
 
-use crate::desk::Desk;
+use crate::desk::App;
 
 /// A callback as the ledger names it.
-pub(crate) struct Entry<'a> {
+pub(crate) struct LedgerEntry<'a> {
     notice_id: String,
     order_no: Option<OrderNo>,
     event_type: &'a str,
     record: &'a SqsRecord,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> LedgerEntry<'a> {
     /// A callback that was opened.
     pub(crate) fn of(record: &'a SqsRecord, callback: &'a Callback) -> Self {
         let number = match &callback.plaintext {
@@ -66,7 +66,7 @@ impl<'a> Entry<'a> {
 }
 
 /// It has to come again. A ledger that does not take it changes nothing about that.
-pub(crate) async fn failed(desk: &Desk, entry: &Entry<'_>, problem: &str) {
+pub(crate) async fn failed(desk: &App, entry: &LedgerEntry<'_>, problem: &str) {
     let now = desk.clock.now();
     let retries = entry.record.receive_count();
     let next_retry_at = UnixSeconds(now.0.saturating_add(i64::from(retry_after_s(retries))));
@@ -89,7 +89,7 @@ pub(crate) async fn failed(desk: &Desk, entry: &Entry<'_>, problem: &str) {
 }
 
 /// It settled. Only one that failed before has a record, or is given one now: a try that died wrote none.
-pub(crate) async fn settled(desk: &Desk, entry: &Entry<'_>) {
+pub(crate) async fn settled(desk: &App, entry: &LedgerEntry<'_>) {
     let retries = entry.failed_before();
     if retries == 0 && !entry.is_redriven() {
         return;
@@ -128,8 +128,8 @@ fn by_message(record: &SqsRecord) -> String {
 /// A person has to decide: the message is done once the ledger has it, and it is said each time until somebody has decided. `money`
 /// is the id of the money that it tells of: that has one record, however many callbacks tell of it, and is given their message.
 pub(crate) async fn parked(
-    desk: &Desk,
-    entry: &Entry<'_>,
+    desk: &App,
+    entry: &LedgerEntry<'_>,
     money: Option<&str>,
     what_to_do: &str,
 ) -> Verdict {

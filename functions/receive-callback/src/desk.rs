@@ -14,14 +14,14 @@ use crate::settings::Settings;
 
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
-pub struct Desk {
+pub struct App {
     pub(crate) keys: KeysTable,
     pub(crate) payment_results: Queue,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
 }
 
-impl Desk {
+impl App {
     /// Puts the parts together.
     pub fn open(settings: Settings, aws: &Aws, clock: Clock, random: Random) -> Self {
         let Settings {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 /// A request.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Event {
+pub struct GatewayRequest {
     /// Its headers.
     #[serde(default)]
     pub headers: Headers,
@@ -34,7 +34,7 @@ pub struct Headers(Vec<(String, String)>);
 /// The answer to a request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct GatewayResponse {
     /// The HTTP status.
     pub status_code: u16,
     /// Its headers.
@@ -50,7 +50,7 @@ pub struct Answer {
 #[error("the body of the event is not the Base64 that it is said to be")]
 pub struct NotBase64;
 
-impl Event {
+impl GatewayRequest {
     /// The headers, and the body as it was sent.
     ///
     /// # Errors
@@ -81,9 +81,9 @@ impl Headers {
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
+        struct HeaderVisitor;
 
-        impl<'de> Visitor<'de> for InOrder {
+        impl<'de> Visitor<'de> for HeaderVisitor {
             type Value = Headers;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,11 +99,11 @@ impl<'de> Deserialize<'de> for Headers {
             }
         }
 
-        deserializer.deserialize_map(InOrder)
+        deserializer.deserialize_map(HeaderVisitor)
     }
 }
 
-impl From<Response<String>> for Answer {
+impl From<Response<String>> for GatewayResponse {
     fn from(response: Response<String>) -> Self {
         let (parts, body) = response.into_parts();
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
@@ -125,7 +125,7 @@ mod tests {
 
     /// An event of `fields`, and what it carries.
     fn parts(fields: &str) -> Result<(Headers, Vec<u8>), NotBase64> {
-        let event: Event = serde_json::from_str(fields).expect("an event");
+        let event: GatewayRequest = serde_json::from_str(fields).expect("an event");
         event.into_parts()
     }
 
@@ -217,7 +217,10 @@ mod tests {
             r#"{"isBase64Encoded":"yes"}"#,
             r#"{"body":"cut"#,
         ] {
-            assert!(serde_json::from_str::<Event>(text).is_err(), "{text}");
+            assert!(
+                serde_json::from_str::<GatewayRequest>(text).is_err(),
+                "{text}"
+            );
         }
     }
 
@@ -230,7 +233,7 @@ mod tests {
             HeaderValue::from_static("application/json"),
         );
         assert_eq!(
-            serde_json::to_string(&Answer::from(response)).unwrap(),
+            serde_json::to_string(&GatewayResponse::from(response)).unwrap(),
             r#"{"statusCode":400,"headers":{"content-type":"application/json"},"body":"{\"code\":\"FAIL\"}","isBase64Encoded":false}"#
         );
     }

@@ -16,8 +16,8 @@ use wechatpay::{
 };
 
 use crate::{
-    desk::Desk,
-    event::{Event, Headers, NotBase64},
+    desk::App,
+    event::{GatewayRequest, Headers, NotBase64},
 };
 
 /// The largest callback that is looked at, in bytes. Real ones have about two thousand.
@@ -50,7 +50,7 @@ pub enum ReceiveError {
 }
 
 /// Answers one callback.
-pub async fn receive(desk: &Desk, event: Event) -> Response<String> {
+pub async fn receive(desk: &App, event: GatewayRequest) -> Response<String> {
     let trace = Trace::from_header(None, &desk.random);
     let length = event.body.as_deref().map_or(0, str::len);
     let (headers, body) = match event.into_parts() {
@@ -99,7 +99,7 @@ enum Accepted {
 }
 
 async fn accept(
-    desk: &Desk,
+    desk: &App,
     headers: &Headers,
     body: Vec<u8>,
     request_id: Option<&RequestId>,
@@ -135,7 +135,7 @@ async fn accept(
 }
 
 /// Anybody can send a callback with made-up signatures. One that our APIv3 key opens is none of those.
-async fn is_sealed_by_our_key(desk: &Desk, body: &[u8]) -> Result<bool, OpenCallbackError> {
+async fn is_sealed_by_our_key(desk: &App, body: &[u8]) -> Result<bool, OpenCallbackError> {
     let merchant = desk.keys.merchant().await?;
     Ok(callback::is_sealed_by(merchant.apiv3().await?, body))
 }

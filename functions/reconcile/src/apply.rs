@@ -31,7 +31,7 @@ use payments::{
 };
 use tracing::{info, warn};
 
-use crate::{ask, desk::Desk, error::DayError, follow, repair};
+use crate::{ask, desk::App, error::DayError, follow, repair};
 
 /// Carries out what was approved. Whatever is not approved, or not any more, is left as it is.
 ///
@@ -41,7 +41,7 @@ use crate::{ask, desk::Desk, error::DayError, follow, repair};
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn approved(
-    desk: &Desk,
+    desk: &App,
     date: BillDate,
     id: &str,
     cause: &Cause,
@@ -68,9 +68,9 @@ pub(crate) async fn approved(
     };
     let now = desk.clock.now();
     let done = match &applied {
-        Ok(Done::GoesBack(refund)) => difference.told(refund, cause.id(), now),
-        Ok(Done::Repaired(why)) => Some(difference.repaired(cause.id(), why, now)),
-        Ok(Done::PayerPaid) => Some(difference.payer_paid(cause.id(), now)),
+        Ok(ActionDone::GoesBack(refund)) => difference.told(refund, cause.id(), now),
+        Ok(ActionDone::Repaired(why)) => Some(difference.repaired(cause.id(), why, now)),
+        Ok(ActionDone::PayerPaid) => Some(difference.payer_paid(cause.id(), now)),
         Err(why) => {
             warn!(%date, id, why, "what was approved could not be done: people decide anew");
             Some(difference.reopened(cause.id(), why, now))
@@ -93,7 +93,7 @@ pub(crate) async fn approved(
 }
 
 /// Most refunds are through in seconds: whoever waits in front of the console need not wait for the minute's run.
-async fn look_soon(desk: &Desk, date: BillDate, id: &str, trace: &Trace) {
+async fn look_soon(desk: &App, date: BillDate, id: &str, trace: &Trace) {
     const SOON_S: i64 = 15;
     let message = ReconcileWork::ApplyV1 {
         date,
@@ -107,7 +107,7 @@ async fn look_soon(desk: &Desk, date: BillDate, id: &str, trace: &Trace) {
 }
 
 /// How far it came.
-enum Done {
+enum ActionDone {
     /// This refund gives the money back, or does not get on.
     GoesBack(TrackedRefund),
     /// Both sides agree now, and this is why.
@@ -117,21 +117,21 @@ enum Done {
 }
 
 /// What came of it, or why it cannot be done.
-type Applied = Result<Done, String>;
+type ActionResult = Result<ActionDone, String>;
 
-impl Done {
-    fn by(refund: &Refund) -> Applied {
+impl ActionDone {
+    fn by(refund: &Refund) -> ActionResult {
         Ok(Self::GoesBack(TrackedRefund::of(refund)))
     }
 }
 
 async fn carried_out(
-    desk: &Desk,
+    desk: &App,
     difference: &Difference,
     (order_no, transaction_id): &(OrderNo, TransactionId),
     cause: &Cause,
     trace: &Trace,
-) -> Result<Applied, DayError> {
+) -> Result<ActionResult, DayError> {
     match (&difference.wanted, difference.kind.remedy()) {
         (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::Second)) => {
             second_payment(desk, order_no, transaction_id, cause, trace).await
@@ -160,12 +160,12 @@ async fn carried_out(
 
 /// A second payment of an order: it is parked, and given back whole.
 async fn second_payment(
-    desk: &Desk,
+    desk: &App,
     order_no: &OrderNo,
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Applied, DayError> {
+) -> Result<ActionResult, DayError> {
     let mut parked = desk.orders.parked_payment(order_no, transaction_id).await?;
     if parked.is_none() {
         // Its news was lost, and no run was allowed to ask for it.
@@ -185,7 +185,7 @@ async fn second_payment(
         ParkedState::Refunding | ParkedState::Refunded | ParkedState::WithMerchant => {
             let refund = refund_of_second(desk, order_no, transaction_id).await?;
             return Ok(match refund {
-                Some(refund) => Done::by(&refund),
+                Some(refund) => ActionDone::by(&refund),
                 None => Err("it was given back, and our books do not say how".into()),
             });
         }
@@ -209,7 +209,7 @@ async fn second_payment(
 
 /// The refund that gives a second payment back, or has: ours, or one that was made in WeChat Pay's console.
 pub(crate) async fn refund_of_second(
-    desk: &Desk,
+    desk: &App,
     order_no: &OrderNo,
     transaction_id: &TransactionId,
 ) -> Result<Option<Refund>, DayError> {
@@ -223,13 +223,13 @@ pub(crate) async fn refund_of_second(
 
 /// One refund after the other under the numbers that follow from a payment's, until one does not fail for good.
 async fn given_back(
-    desk: &Desk,
+    desk: &App,
     order: &Order,
     terms: &RefundTerms,
     number: impl Fn(u32) -> RefundNo,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Applied, DayError> {
+) -> Result<ActionResult, DayError> {
     for nth in 1..=REFUNDS_MAX {
         let wanted = RefundRequest {
             refund_no: number(nth),
@@ -262,7 +262,7 @@ async fn given_back(
         };
         // It failed for good and its money is free again: another try is another refund (section 6.3).
         if RefundStage::from(&*known) != RefundStage::Closed {
-            return Ok(Done::by(&known));
+            return Ok(ActionDone::by(&known));
         }
     }
     Ok(Err(
@@ -273,12 +273,12 @@ async fn given_back(
 
 /// A refund that does not get on goes the way that a person chose.
 async fn sent_on(
-    desk: &Desk,
+    desk: &App,
     difference: &Difference,
     order_no: &OrderNo,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Applied, DayError> {
+) -> Result<ActionResult, DayError> {
     let order = desk.orders.read(order_no).await?;
     let (Some(order), Some(followed)) = (order, &difference.refund) else {
         return Ok(Err(NO_SUCH_REFUND.into()));
@@ -309,7 +309,9 @@ async fn sent_on(
             return Ok(
                 match refunding.payer_paid(&of, &by, cause, trace.id()).await? {
                     // `NotNow`: an earlier version sent it there, and our books do not say so.
-                    DecisionOutcome::Done(_) | DecisionOutcome::NotNow(_) => Ok(Done::PayerPaid),
+                    DecisionOutcome::Done(_) | DecisionOutcome::NotNow(_) => {
+                        Ok(ActionDone::PayerPaid)
+                    }
                     DecisionOutcome::NoRefund => Err(NO_SUCH_REFUND.into()),
                     DecisionOutcome::UnderWay(_)
                     | DecisionOutcome::NeedsTwoPersons
@@ -327,7 +329,7 @@ async fn sent_on(
     // Who sent it to the merchant may have been an earlier version, which wrote it down here only.
     let stands = |refund: &Refund, to_merchant: bool| {
         let now = TrackedRefund::of(refund);
-        Done::GoesBack(TrackedRefund {
+        ActionDone::GoesBack(TrackedRefund {
             to_merchant: now.to_merchant || to_merchant || followed.to_merchant,
             ..now
         })
@@ -342,11 +344,11 @@ async fn sent_on(
         DecisionOutcome::UnderWay(refund) => {
             let unknown = refund.redirected.is_none();
             match stands(&refund, unknown) {
-                Done::GoesBack(followed) => Ok(Done::GoesBack(TrackedRefund {
+                ActionDone::GoesBack(followed) => Ok(ActionDone::GoesBack(TrackedRefund {
                     stage: RefundStage::Moving,
                     ..followed
                 })),
-                done @ (Done::Repaired(_) | Done::PayerPaid) => Ok(done),
+                done @ (ActionDone::Repaired(_) | ActionDone::PayerPaid) => Ok(done),
             }
         }
         DecisionOutcome::Refused(refusal) => Err(format!(
@@ -386,7 +388,7 @@ fn why_released(refunds: &[Refund], transaction_id: &TransactionId) -> Option<St
 /// Why a second payment is not to be given back by us any more, if it is not: a person released a refund of it, or somebody gave it
 /// back in part in WeChat Pay's console.
 pub(crate) async fn is_over(
-    desk: &Desk,
+    desk: &App,
     notice: &TradeNotice,
     transaction_id: &TransactionId,
 ) -> Result<Option<String>, DayError> {
@@ -411,23 +413,27 @@ pub(crate) fn was_refunded(notice: &TradeNotice) -> bool {
 }
 
 /// A payment of which WeChat Pay says that it succeeded.
-struct Paid {
+struct QueriedPayments {
     notice: TradeNotice,
     money: notice::ReportedPayment,
     trade_type: Option<String>,
 }
 
 /// Asks about a payment that is to be taken into the books.
-async fn paid(desk: &Desk, transaction_id: &TransactionId) -> Result<ask::Told<Paid>, DayError> {
-    let ask::Payment { notice, trade_type } = match ask::payment(desk, transaction_id).await? {
-        Ok(told) => told,
-        Err(why) => return Ok(Err(why)),
-    };
+async fn paid(
+    desk: &App,
+    transaction_id: &TransactionId,
+) -> Result<ask::QueryResult<QueriedPayments>, DayError> {
+    let ask::QueriedPayment { notice, trade_type } =
+        match ask::payment(desk, transaction_id).await? {
+            Ok(told) => told,
+            Err(why) => return Ok(Err(why)),
+        };
     let money = match &notice.outcome {
         TradeOutcome::Paid(money) => money.clone(),
         TradeOutcome::Unpaid | TradeOutcome::Closed => return Ok(Err(DID_NOT_SUCCEED.into())),
     };
-    Ok(Ok(Paid {
+    Ok(Ok(QueriedPayments {
         notice,
         money,
         trade_type,
@@ -437,13 +443,13 @@ async fn paid(desk: &Desk, transaction_id: &TransactionId) -> Result<ask::Told<P
 /// Money for an order that nobody here made: the order is taken on as a closed one, and its money settled into it is late money,
 /// which goes back by itself.
 async fn nobodys_money(
-    desk: &Desk,
+    desk: &App,
     order_no: &OrderNo,
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Applied, DayError> {
-    let Paid {
+) -> Result<ActionResult, DayError> {
+    let QueriedPayments {
         notice,
         money,
         trade_type,
@@ -496,13 +502,13 @@ fn is_nobodys(order: &Order) -> bool {
 /// An order of this client's whose record was lost: it is written as one that is being closed, and its payment is settled into it.
 /// Nothing is written over: where the number has an order by now, settling says what that means.
 async fn paid_again(
-    desk: &Desk,
+    desk: &App,
     transaction_id: &TransactionId,
     client_id: &ClientId,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Applied, DayError> {
-    let Paid {
+) -> Result<ActionResult, DayError> {
+    let QueriedPayments {
         notice,
         money,
         trade_type,
@@ -543,7 +549,7 @@ async fn paid_again(
                 .is_some_and(|payment| payment.transaction_id == *transaction_id)
     });
     Ok(if is_booked {
-        Ok(Done::Repaired(format!(
+        Ok(ActionDone::Repaired(format!(
             "the order is taken on again as paid, for client {}",
             client_id.as_str()
         )))
@@ -557,7 +563,7 @@ async fn paid_again(
     })
 }
 
-fn because(desk: &Desk, cause: &Cause, trace: &Trace) -> ChangeContext {
+fn because(desk: &App, cause: &Cause, trace: &Trace) -> ChangeContext {
     ChangeContext {
         cause: cause.clone(),
         trace: trace.id().to_owned(),

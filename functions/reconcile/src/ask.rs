@@ -18,16 +18,16 @@ use wechatpay::{
     wire::Refund,
 };
 
-use crate::{desk::Desk, error::DayError};
+use crate::{desk::App, error::DayError};
 
 /// How long WeChat Pay may take for one answer.
 const ASK_WITHIN: Duration = Duration::from_secs(6);
 
 /// What it told, or why it has nothing to tell, for people.
-pub(crate) type Told<T> = Result<T, String>;
+pub(crate) type QueryResult<T> = Result<T, String>;
 
 /// A payment as WeChat Pay tells of it.
-pub(crate) struct Payment {
+pub(crate) struct QueriedPayment {
     /// As a callback would have told.
     pub(crate) notice: TradeNotice,
     /// Its product, in WeChat Pay's words.
@@ -39,9 +39,9 @@ pub(crate) struct Payment {
 /// # Errors
 /// [`DayError`] when it did not answer.
 pub(crate) async fn payment(
-    desk: &Desk,
+    desk: &App,
     transaction_id: &TransactionId,
-) -> Result<Told<Payment>, DayError> {
+) -> Result<QueryResult<QueriedPayment>, DayError> {
     let asked = match desk.asking.payment(transaction_id, ASK_WITHIN).await {
         Err(QueryError::Unreadable(unreadable)) => return Ok(Err(unread("payment", &unreadable))),
         asked => asked?,
@@ -57,7 +57,7 @@ pub(crate) async fn payment(
     };
     let trade_type = transaction.trade_type.clone();
     Ok(match TradeNotice::try_from(transaction) {
-        Ok(notice) => Ok(Payment {
+        Ok(notice) => Ok(QueriedPayment {
             notice: notice.told_under(request_id),
             trade_type,
         }),
@@ -70,9 +70,9 @@ pub(crate) async fn payment(
 /// # Errors
 /// [`DayError`] when it did not answer.
 pub(crate) async fn refund(
-    desk: &Desk,
+    desk: &App,
     out_refund_no: &OutRefundNo,
-) -> Result<Told<Box<RefundNews>>, DayError> {
+) -> Result<QueryResult<Box<RefundNews>>, DayError> {
     let query = QueryRefund {
         out_refund_no: out_refund_no.as_str().to_owned(),
     };
@@ -90,7 +90,7 @@ pub(crate) async fn refund(
     }
 }
 
-fn read(answer: Refund, request_id: Option<RequestId>) -> Told<Box<RefundNews>> {
+fn read(answer: Refund, request_id: Option<RequestId>) -> QueryResult<Box<RefundNews>> {
     RefundNews::try_from(answer)
         .map(|news| Box::new(news.told_under(request_id)))
         .map_err(|unreadable| unread("refund", &unreadable))

@@ -29,9 +29,9 @@ use wechatpay::{
 };
 
 use crate::{
-    desk::Desk,
+    desk::App,
     error::{BrokenBill, DayError},
-    part::Part,
+    part::DayPart,
 };
 
 /// How long WeChat Pay may take to say where a bill is.
@@ -45,7 +45,7 @@ const BELIEVED_FROM_S: i64 = 10 * 3600;
 const ROWS_MAX: usize = 100_000;
 
 /// What a pass over the trade bill came to.
-pub(crate) struct Trades {
+pub(crate) struct TradePass {
     pub(crate) facts: BillFacts,
     /// Rows against our books.
     pub(crate) matched: Matched,
@@ -58,14 +58,14 @@ pub(crate) struct Trades {
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn trades(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
-    part: Part,
+    part: DayPart,
     books: DayBooks,
-) -> Result<Trades, DayError> {
+) -> Result<TradePass, DayError> {
     let mut matcher = Matcher::new(books, &desk.mchid, ROWS_MAX);
     let read = read_trade(desk, run, run.date, |rows| {
-        if part == Part::WHOLE {
+        if part == DayPart::WHOLE {
             matcher.take_batch(rows);
         } else {
             for row in rows.iter().filter(|row| part.has(row.out_trade_no())) {
@@ -74,7 +74,7 @@ pub(crate) async fn trades(
         }
     })
     .await?;
-    Ok(Trades {
+    Ok(TradePass {
         facts: read.facts,
         summary_differs: read.summary_differs,
         matched: matcher.finish(),
@@ -86,14 +86,14 @@ pub(crate) async fn trades(
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn fetch_trade(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     date: BillDate,
 ) -> Result<BillFacts, DayError> {
     match kept(desk, run, date, BillName::Trade).await? {
-        Kept::File { facts, .. } => Ok(facts),
-        Kept::Nothing => Ok(NO_BILL),
-        Kept::Not => Ok(read_trade(desk, run, date, |_| ()).await?.facts),
+        StoredBill::File { facts, .. } => Ok(facts),
+        StoredBill::Nothing => Ok(NO_BILL),
+        StoredBill::Not => Ok(read_trade(desk, run, date, |_| ()).await?.facts),
     }
 }
 
@@ -102,15 +102,15 @@ pub(crate) async fn fetch_trade(
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn fetch_fund(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
 ) -> Result<BillFacts, DayError> {
     match kept(desk, run, date, bill).await? {
-        Kept::File { facts, .. } => Ok(facts),
-        Kept::Nothing => Ok(NO_BILL),
-        Kept::Not => {
+        StoredBill::File { facts, .. } => Ok(facts),
+        StoredBill::Nothing => Ok(NO_BILL),
+        StoredBill::Not => {
             desk.clock.sleep(FUND_BILL_PAUSE).await;
             Ok(read_fund(desk, run, date, bill, |_| ()).await?.facts)
         }
@@ -138,7 +138,7 @@ pub(crate) struct ReadBill {
 /// # Errors
 /// [`DayError`]: `each` has read nothing of use then.
 pub(crate) async fn read_trade(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     date: BillDate,
     each: impl FnMut(&[TradeRow<'_>]),
@@ -161,7 +161,7 @@ pub(crate) async fn read_trade(
 /// # Errors
 /// As [`read_trade`].
 pub(crate) async fn read_fund(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
@@ -185,7 +185,7 @@ pub(crate) async fn read_fund(
 }
 
 /// What a bill's text is handed to.
-trait Text {
+trait BillText {
     fn feed(&mut self, text: &[u8]) -> Result<(), BillError>;
     /// Ends the text; its number of rows, and what is wrong with it.
     fn finish(self) -> (u64, Result<(), BillError>);
@@ -203,7 +203,7 @@ struct FundText<F> {
     rows: u64,
 }
 
-impl<F: FnMut(&[TradeRow<'_>])> Text for TradeText<F> {
+impl<F: FnMut(&[TradeRow<'_>])> BillText for TradeText<F> {
     fn feed(&mut self, text: &[u8]) -> Result<(), BillError> {
         let (each, rows) = (&mut self.each, &mut self.rows);
         self.reader
@@ -223,7 +223,7 @@ impl<F: FnMut(&[TradeRow<'_>])> Text for TradeText<F> {
     }
 }
 
-impl<F: FnMut(&FundRow<'_>)> Text for FundText<F> {
+impl<F: FnMut(&FundRow<'_>)> BillText for FundText<F> {
     fn feed(&mut self, text: &[u8]) -> Result<(), BillError> {
         let (each, rows) = (&mut self.each, &mut self.rows);
         self.reader.feed(text, &mut |row: &FundRow<'_>| {
@@ -243,12 +243,12 @@ impl<F: FnMut(&FundRow<'_>)> Text for FundText<F> {
 }
 
 async fn read<C: Call<Answer = BillLink>>(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
     call: &C,
-    mut text: impl Text,
+    mut text: impl BillText,
 ) -> Result<ReadBill, DayError> {
     let Some(opened) = open(desk, run, date, bill, call).await? else {
         info!(%date, bill = bill.name(), "nothing happened on the day: there is no bill");
@@ -287,7 +287,7 @@ async fn read<C: Call<Answer = BillLink>>(
 }
 
 /// A bill that is about to be read.
-struct Opened {
+struct BillStream {
     name: &'static str,
     source: BillSource,
     /// Where it is kept as it streams past; `None` where it is kept already.
@@ -298,16 +298,16 @@ struct Opened {
 
 /// Finds a bill: kept by an earlier run, or at WeChat Pay. `None` when nothing happened on the day.
 async fn open<C: Call<Answer = BillLink>>(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
     call: &C,
-) -> Result<Option<Opened>, DayError> {
+) -> Result<Option<BillStream>, DayError> {
     match kept(desk, run, date, bill).await? {
-        Kept::File { opened, .. } => return Ok(Some(*opened)),
-        Kept::Nothing => return Ok(None),
-        Kept::Not => {}
+        StoredBill::File { opened, .. } => return Ok(Some(*opened)),
+        StoredBill::Nothing => return Ok(None),
+        StoredBill::Not => {}
     }
     let Some(link) = link(desk, run, date, bill, call).await? else {
         return Ok(None);
@@ -315,7 +315,7 @@ async fn open<C: Call<Answer = BillLink>>(
     let sha1 = link.hash_value.trim().to_ascii_lowercase();
     let kept_as = name_of_kept(desk, date, bill, &sha1);
     if let Some(bytes) = desk.evidence.open(&kept_as).await? {
-        return Ok(Some(Opened {
+        return Ok(Some(BillStream {
             name: bill.name(),
             source: BillSource::Kept(bytes),
             keeping: None,
@@ -328,7 +328,7 @@ async fn open<C: Call<Answer = BillLink>>(
         .open_bill(&link, DOWNLOAD_WITHIN)
         .await
         .map_err(|source| of_file(bill.name(), source))?;
-    Ok(Some(Opened {
+    Ok(Some(BillStream {
         name: bill.name(),
         source: BillSource::Wechat(bytes),
         keeping: Some(desk.evidence.begin(&kept_as, &sha1)),
@@ -341,11 +341,11 @@ async fn open<C: Call<Answer = BillLink>>(
 const DOWNLOAD_WITHIN: Duration = Duration::from_secs(30);
 
 /// What is kept of a bill.
-enum Kept {
+enum StoredBill {
     /// Its file.
     File {
         /// The file, about to be read.
-        opened: Box<Opened>,
+        opened: Box<BillStream>,
         /// What is known of it.
         facts: BillFacts,
     },
@@ -358,7 +358,12 @@ enum Kept {
 
 /// What this run or an earlier one has kept of a bill. Of the present day an earlier run has kept nothing that stays: its bill
 /// still grows.
-async fn kept(desk: &Desk, run: &Run, date: BillDate, bill: BillName) -> Result<Kept, DayError> {
+async fn kept(
+    desk: &App,
+    run: &Run,
+    date: BillDate,
+    bill: BillName,
+) -> Result<StoredBill, DayError> {
     let own = run.fetched.get(&date).and_then(|bills| bills.get(&bill));
     let known = match own {
         Some(facts) => Some(facts.clone()),
@@ -370,20 +375,20 @@ async fn kept(desk: &Desk, run: &Run, date: BillDate, bill: BillName) -> Result<
         }
     };
     let Some(facts) = known else {
-        return Ok(Kept::Not);
+        return Ok(StoredBill::Not);
     };
     let (Some(sha1), Some(kept_as)) = (&facts.sha1, &facts.kept_as) else {
         return Ok(if own.is_some() || is_too_old(desk, date) {
-            Kept::Nothing
+            StoredBill::Nothing
         } else {
-            Kept::Not
+            StoredBill::Not
         });
     };
     let Some(bytes) = desk.evidence.open(kept_as).await? else {
-        return Ok(Kept::Not);
+        return Ok(StoredBill::Not);
     };
-    Ok(Kept::File {
-        opened: Box::new(Opened {
+    Ok(StoredBill::File {
+        opened: Box::new(BillStream {
             name: bill.name(),
             source: BillSource::Kept(bytes),
             keeping: None,
@@ -395,7 +400,7 @@ async fn kept(desk: &Desk, run: &Run, date: BillDate, bill: BillName) -> Result<
 }
 
 /// Whether WeChat Pay gives no bill of the day any more.
-fn is_too_old(desk: &Desk, date: BillDate) -> bool {
+fn is_too_old(desk: &App, date: BillDate) -> bool {
     date < BillDate::of(desk.clock.now()).plus_days(-BILLS_LAST_DAYS)
 }
 
@@ -403,7 +408,7 @@ fn is_too_old(desk: &Desk, date: BillDate) -> bool {
 ///
 /// # Errors
 /// [`DayError`].
-pub(crate) async fn can_be_read(desk: &Desk, date: BillDate) -> Result<bool, DayError> {
+pub(crate) async fn can_be_read(desk: &App, date: BillDate) -> Result<bool, DayError> {
     if !is_too_old(desk, date) {
         return Ok(true);
     }
@@ -412,13 +417,13 @@ pub(crate) async fn can_be_read(desk: &Desk, date: BillDate) -> Result<bool, Day
 }
 
 /// `bills/<mchid>/<day>/<bill>-<sha1>.csv.gz`: a bill that comes with another hash one day never hides the first.
-fn name_of_kept(desk: &Desk, date: BillDate, bill: BillName, sha1: &str) -> String {
+fn name_of_kept(desk: &App, date: BillDate, bill: BillName, sha1: &str) -> String {
     format!("bills/{}/{date}/{}-{sha1}.csv.gz", desk.mchid, bill.name())
 }
 
 /// Asks WeChat Pay where a bill is. `None` when it says that nothing happened on the day, and can be believed.
 async fn link<C: Call<Answer = BillLink>>(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
@@ -462,7 +467,7 @@ const HASH_TYPE: &str = "SHA1";
 
 /// Before 10:00 of the next day the bill may only not be made yet. The present day is reconciled with a simulator alone, which
 /// has every bill at once.
-fn is_believed(desk: &Desk, run: &Run, date: BillDate) -> bool {
+fn is_believed(desk: &App, run: &Run, date: BillDate) -> bool {
     let now = desk.clock.now();
     now.0 >= date.ends_at().0.saturating_add(BELIEVED_FROM_S) || run.date == BillDate::of(now)
 }
@@ -511,7 +516,7 @@ fn of_gzip(bill: &'static str, source: UnzipError) -> DayError {
     BrokenBill::Gzip { bill, source }.into()
 }
 
-impl Opened {
+impl BillStream {
     /// Reads the file to its end, keeps it, and says what its text is: all of it, in pieces.
     async fn pass(mut self, mut each: impl FnMut(&[u8])) -> Result<(), DayError> {
         let mut unzip = Unzip::new();

@@ -20,12 +20,12 @@ use wechatpay::{
     certificates::{POLL_AT_LEAST_EVERY_S, PlatformCertificate, ends, newest},
 };
 
-use crate::desk::Desk;
+use crate::desk::App;
 
 /// What a look at the certificates came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Refreshed {
+pub enum RefreshOutcome {
     /// It is not time to ask.
     NotDue,
     /// WeChat Pay has no others than are kept.
@@ -71,7 +71,7 @@ impl RefreshError {
 
 /// Looks whether it is time to ask, and if so, asks and keeps what came. A failure that passes is due
 /// again at the next look; one that needs a person, when it is time again.
-pub(crate) async fn refresh(desk: &Desk) -> Refreshed {
+pub(crate) async fn refresh(desk: &App) -> RefreshOutcome {
     let holder = desk.random.id();
     let by_time = LeaseKey::CertificatesByTime { mchid: &desk.mchid };
     let error = match refresh_if_due(desk, &by_time, &holder).await {
@@ -93,14 +93,14 @@ pub(crate) async fn refresh(desk: &Desk) -> Refreshed {
             }
         }
     }
-    Refreshed::Failed
+    RefreshOutcome::Failed
 }
 
 async fn refresh_if_due(
-    desk: &Desk,
+    desk: &App,
     by_time: &LeaseKey<'_>,
     holder: &str,
-) -> Result<Refreshed, RefreshError> {
+) -> Result<RefreshOutcome, RefreshError> {
     let (mchid, now) = (desk.mchid.as_str(), desk.clock.now());
     let unknown = desk.guards.unknown_serial(mchid, now).await?;
     let kept = desk.keys.merchant().await?;
@@ -125,15 +125,15 @@ async fn refresh_if_due(
         || (kept.entries.iter().any(verifies_by_certificate)
             && takes(by_time, POLL_AT_LEAST_EVERY_S).await?);
     if !is_due {
-        return Ok(Refreshed::NotDue);
+        return Ok(RefreshOutcome::NotDue);
     }
     let delivered = match Box::pin(desk.wechat.certificates(ASK_WITHIN)).await? {
         Download::Certificates(delivered) => delivered,
-        Download::NoneForThisMerchant => return Ok(Refreshed::NoneForThisMerchant),
+        Download::NoneForThisMerchant => return Ok(RefreshOutcome::NoneForThisMerchant),
     };
     let (entries, response_serial) = merged(&kept.entries, &kept.response_serial, &delivered, now);
     if entries == kept.entries && response_serial == kept.response_serial {
-        return Ok(Refreshed::Unchanged);
+        return Ok(RefreshOutcome::Unchanged);
     }
     desk.keys
         .set_verification_keys(&kept, &entries, &response_serial)
@@ -143,7 +143,7 @@ async fn refresh_if_due(
         ?serials,
         response_serial, "WeChat Pay's certificates were refreshed"
     );
-    Ok(Refreshed::Changed)
+    Ok(RefreshOutcome::Changed)
 }
 
 fn has(kept: &MerchantKeys, serial: &str) -> bool {

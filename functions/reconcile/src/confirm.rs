@@ -23,7 +23,7 @@ use payments::{
 };
 
 use crate::{
-    ask, day::LastMinutes, desk::Desk, error::DayError, finding::Finding, our_books, part::Part,
+    ask, day::LastMinutes, desk::App, error::DayError, finding::Findings, our_books, part::DayPart,
 };
 
 /// How many orders are read at once.
@@ -48,11 +48,11 @@ pub(crate) fn number_of(kind: CarriedKind, transaction_id: &str, out_refund_no: 
 /// Confirms rows that the books did not agree with. What those make of the sums that the bill has
 /// twice, [`repeated`] tells.
 pub(crate) async fn rows(
-    desk: &Desk,
+    desk: &App,
     candidates: &[BillLine],
     repeated: &[BillLine],
     books: &DayBooks,
-    finding: &mut Finding,
+    finding: &mut Findings,
 ) -> Result<(), DayError> {
     let repeated: BTreeSet<u64> = repeated.iter().map(|row| row.line).collect();
     let mut judged = stream::iter(candidates)
@@ -83,7 +83,7 @@ pub(crate) async fn rows(
 }
 
 /// Rows that the bill has twice: its sum is too high by each.
-pub(crate) fn repeated(rows: &[BillLine], finding: &mut Finding) {
+pub(crate) fn repeated(rows: &[BillLine], finding: &mut Findings) {
     for row in rows {
         let kind = match row.kind {
             LineKind::Payment | LineKind::Revoked => DifferenceKind::AmountDiffers,
@@ -99,7 +99,7 @@ pub(crate) fn repeated(rows: &[BillLine], finding: &mut Finding) {
 }
 
 /// Rows whose fee is not their own rate's.
-pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Finding) {
+pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Findings) {
     for row in rows {
         let (there, here) = sides_of_fee(row);
         let about = about_row(row);
@@ -117,11 +117,11 @@ const LINES_MAX: usize = 100_000;
 
 /// Lines of our books that no row named, and money kept for a person that none did. `before` is what the bill of the day before had in its last minutes.
 pub(crate) async fn absent(
-    desk: &Desk,
-    part: Part,
+    desk: &App,
+    part: DayPart,
     books: &DayBooks,
     before: &LastMinutes,
-    finding: &mut Finding,
+    finding: &mut Findings,
 ) -> Result<(), DayError> {
     let date = finding.date;
     let mut room = LINES_MAX;
@@ -160,11 +160,11 @@ pub(crate) async fn absent(
 /// Money that is kept for a person and that no row names: it came, by what WeChat Pay told of it, so the day's bill must have it
 /// as it must have a booked payment. `room` of them are read again.
 async fn absent_parked(
-    desk: &Desk,
+    desk: &App,
     books: &DayBooks,
     room: usize,
     before: &LastMinutes,
-    finding: &mut Finding,
+    finding: &mut Findings,
 ) -> Result<(), DayError> {
     let product_of = |parked: &ParkedLine<'_>| parked.product.map_or(OTHERS, Product::trade_type);
     for parked in books.unseen_parked().skip(room) {
@@ -200,7 +200,7 @@ fn trade_of_parked(parked: &ParkedLine<'_>) -> Trade {
 
 /// What money is that is kept for a person under these numbers, if no row of the bill names it. Read consistently.
 async fn parked_payment(
-    desk: &Desk,
+    desk: &App,
     order_no: &str,
     transaction_id: &str,
 ) -> Result<Option<(DifferenceKind, SideView)>, DayError> {
@@ -276,7 +276,7 @@ fn product_of(line: &DayLine) -> &'static str {
 /// What is absent from the bill, if it is: the trade, its product, which kind of difference that would be, and what our books
 /// say.
 async fn absent_line(
-    desk: &Desk,
+    desk: &App,
     line: &DayLine,
     date: BillDate,
 ) -> Result<Option<(Trade, &'static str, (DifferenceKind, SideView))>, DayError> {
@@ -314,7 +314,7 @@ async fn absent_line(
 /// Whether WeChat Pay accepted a refund on another day than the one that our books have it on: it was not told when, and the
 /// notice says only when the money was back.
 async fn is_of_other_day(
-    desk: &Desk,
+    desk: &App,
     out_refund_no: &OutRefundNo,
     date: BillDate,
 ) -> Result<bool, DayError> {
@@ -325,10 +325,10 @@ async fn is_of_other_day(
 
 /// What the day before could not judge: this day's bill has it, or nobody's.
 pub(crate) async fn carried(
-    desk: &Desk,
-    part: Part,
+    desk: &App,
+    part: DayPart,
     carried: &[CarriedTrade],
-    finding: &mut Finding,
+    finding: &mut Findings,
 ) -> Result<(), DayError> {
     for carried in carried {
         if !part.has(&carried.trade.order_no) {
@@ -355,7 +355,7 @@ pub(crate) async fn carried(
 }
 
 async fn still_absent(
-    desk: &Desk,
+    desk: &App,
     trade: &Trade,
 ) -> Result<Option<(DifferenceKind, SideView)>, DayError> {
     let Ok(order_no) = OrderNo::parse(&trade.order_no) else {
@@ -385,7 +385,7 @@ async fn still_absent(
 }
 
 /// What stands under a row's numbers, read consistently. A number that no order of ours could have has nothing under it.
-async fn read(desk: &Desk, row: &BillLine) -> Result<FoundRecord, DayError> {
+async fn read(desk: &App, row: &BillLine) -> Result<FoundRecord, DayError> {
     let Ok(order_no) = OrderNo::parse(&row.order_no) else {
         return Ok(FoundRecord::default());
     };

@@ -27,13 +27,13 @@ use wechatpay::UnixSeconds;
 use crate::{
     bills,
     confirm::{self, kind_of, number_of},
-    desk::Desk,
+    desk::App,
     differences,
     error::DayError,
-    finding::Finding,
+    finding::Findings,
     metrics,
     our_books::{self, Loaded},
-    part::Part,
+    part::DayPart,
     record, repair,
 };
 
@@ -42,7 +42,7 @@ use crate::{
 /// # Errors
 /// [`DayError`]. The day's record says so too.
 pub(crate) async fn reconcile(
-    desk: &Desk,
+    desk: &App,
     request: &RunRequest,
     trace: &Trace,
 ) -> Result<(), DayError> {
@@ -59,7 +59,7 @@ pub(crate) async fn reconcile(
 
 /// Whether the last day that is late by now was not reconciled. Asked for each minute, so that people are called at 13:00 and
 /// for as long as it is so; `None` where that could not be read.
-pub(crate) async fn latest_is_missing(desk: &Desk, now: UnixSeconds) -> Option<bool> {
+pub(crate) async fn latest_is_missing(desk: &App, now: UnixSeconds) -> Option<bool> {
     let date = metrics::last_late(now);
     match desk.reconciliations.day_runs(date).await {
         Ok(runs) => Some(!runs.was_reconciled(desk.repairs)),
@@ -70,14 +70,14 @@ pub(crate) async fn latest_is_missing(desk: &Desk, now: UnixSeconds) -> Option<b
     }
 }
 
-const TRADES: (RunSide, Part) = (RunSide::Trades, Part::WHOLE);
+const TRADES: (RunSide, DayPart) = (RunSide::Trades, DayPart::WHOLE);
 
 /// Reconciles one part of a day that was split.
 ///
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn reconcile_part(
-    desk: &Desk,
+    desk: &App,
     date: BillDate,
     run_id: &str,
     part: u8,
@@ -87,7 +87,7 @@ pub(crate) async fn reconcile_part(
     if run.parts_done.contains_key(&part) {
         return close_if_whole(desk, &run, trace).await;
     }
-    let part = Part {
+    let part = DayPart {
         number: part,
         of: run.parts,
     };
@@ -100,14 +100,14 @@ pub(crate) async fn reconcile_part(
 }
 
 /// The whole day in one go, or, where the books are too many, its split.
-async fn whole(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), DayError> {
+async fn whole(desk: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
     match our_books::load_if_they_fit(desk, run.date).await? {
-        Loaded::Books(books) => Box::pin(one_part(desk, run, Part::WHOLE, *books, trace)).await,
+        Loaded::Books(books) => Box::pin(one_part(desk, run, DayPart::WHOLE, *books, trace)).await,
         Loaded::TooMany => {
             // Bills are fetched once, for all parts.
             let facts = bills::fetch_trade(desk, run, run.date).await?;
             let before = fetch_before(desk, run).await?;
-            let parts = Part::count_for(facts.rows);
+            let parts = DayPart::count_for(facts.rows);
             let run = record::save(desk, run.date, &run.id, |run| {
                 run.parts = parts;
                 note_trade_bill(run, &facts);
@@ -140,7 +140,7 @@ fn note_trade_bill(run: &mut Run, facts: &BillFacts) {
 }
 
 /// Fetches the trade bill of the day before, for all parts. Where that cannot be, each part sees for itself.
-async fn fetch_before(desk: &Desk, run: &Run) -> Result<Option<BillFacts>, DayError> {
+async fn fetch_before(desk: &App, run: &Run) -> Result<Option<BillFacts>, DayError> {
     let date = run.date.plus_days(-1);
     if !bills::can_be_read(desk, date).await? {
         return Ok(None);
@@ -179,7 +179,7 @@ pub(crate) struct LastMinutes {
     pub(crate) unread: Option<String>,
 }
 
-async fn last_minutes(desk: &Desk, run: &Run, part: Part) -> Result<LastMinutes, DayError> {
+async fn last_minutes(desk: &App, run: &Run, part: DayPart) -> Result<LastMinutes, DayError> {
     let date = run.date.plus_days(-1);
     let mut last = LastMinutes::default();
     // Of days that are long over, WeChat Pay gives no bills any more.
@@ -214,9 +214,9 @@ fn last_minutes_from(date: BillDate) -> String {
 
 /// The bill past our books; what that finds is confirmed, written down and repaired; then the part is done.
 async fn one_part(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
-    part: Part,
+    part: DayPart,
     books: DayBooks,
     trace: &Trace,
 ) -> Result<(), DayError> {
@@ -228,7 +228,7 @@ async fn one_part(
     })
     .await?;
     let matched = trades.matched;
-    let mut finding = Finding::new(run, part, desk.clock.now());
+    let mut finding = Findings::new(run, part, desk.clock.now());
     if let (true, Some(what)) = (part.is_first(), &trades.summary_differs) {
         finding.summary(BillName::Trade, what);
     }
@@ -294,9 +294,9 @@ async fn one_part(
 /// The next day's run, if there is one, may have looked at what was carried to it before this was: it is run again, as it was. For
 /// each part that carries something under another id: a run that is done does nothing when its message comes again.
 async fn run_the_next_day_again(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
-    part: Part,
+    part: DayPart,
     trace: &Trace,
 ) -> Result<(), DayError> {
     let runs = desk.reconciliations.day_runs(run.date.plus_days(1)).await?;
@@ -319,7 +319,7 @@ async fn run_the_next_day_again(
 }
 
 /// The last part closes the trade side, has the fund side begun, and tells the metrics how the day stands.
-async fn close_if_whole(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), DayError> {
+async fn close_if_whole(desk: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
     if !run.is_whole() {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use payments::reconcile::{
     run::{BillDate, Run},
 };
 
-use crate::{desk::Desk, error::DayError, part::Part, record, repair};
+use crate::{desk::App, error::DayError, part::DayPart, record, repair};
 
 /// Writes differences down. What is known already stays as it stands, but for what was repaired before this run began: that did
 /// not last; and for what has other amounts by now: that is another matter. What an earlier version did not write down of it is
@@ -17,7 +17,7 @@ use crate::{desk::Desk, error::DayError, part::Part, record, repair};
 /// # Errors
 /// [`DayError::Superseded`] when another run has taken the day over: it may know better. And others.
 pub(crate) async fn write_down(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     finding: &[Difference],
 ) -> Result<Vec<Difference>, DayError> {
@@ -53,7 +53,7 @@ pub(crate) async fn write_down(
 /// A known difference with what an earlier version did not write down of it. Where somebody decides at this moment, the next run
 /// adds it.
 async fn completed(
-    desk: &Desk,
+    desk: &App,
     known: Difference,
     found: &Difference,
 ) -> Result<Difference, DayError> {
@@ -92,9 +92,9 @@ fn was_repaired_before(known: &Difference, run: &Run) -> bool {
 /// # Errors
 /// As [`write_down`].
 pub(crate) async fn agree_again(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
-    (side, part): (RunSide, Part),
+    (side, part): (RunSide, DayPart),
     found: &[Difference],
     why: impl Fn(&Difference) -> Option<String>,
 ) -> Result<(), DayError> {
@@ -135,7 +135,7 @@ fn moved_since(difference: &Difference, run: &Run) -> bool {
 ///
 /// # Errors
 /// [`DayError`].
-pub(crate) async fn all(desk: &Desk, date: BillDate) -> Result<Vec<Difference>, DayError> {
+pub(crate) async fn all(desk: &App, date: BillDate) -> Result<Vec<Difference>, DayError> {
     let mut all = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -176,7 +176,7 @@ const COUNT_PAGES_MAX: usize = 200;
 ///
 /// # Errors
 /// [`DayError`].
-pub(crate) async fn open(desk: &Desk, run: &Run) -> Result<u64, DayError> {
+pub(crate) async fn open(desk: &App, run: &Run) -> Result<u64, DayError> {
     let today = BillDate::of(desk.clock.now());
     let mut dates: BTreeSet<BillDate> = (0..=OPEN_LAST_DAYS)
         .map(|days| today.plus_days(-days))

@@ -16,7 +16,7 @@ use wechatpay::UnixSeconds;
 use crate::{
     confirm::{about_trade, number_of_trade},
     day::LastMinutes,
-    part::Part,
+    part::DayPart,
 };
 
 /// So many of one kind are told one by one.
@@ -24,10 +24,10 @@ pub(crate) const DIFFERENCES_MAX: usize = 20_000;
 
 /// What a pass finds.
 #[derive(Debug)]
-pub(crate) struct Finding {
+pub(crate) struct Findings {
     pub(crate) date: BillDate,
     run_id: String,
-    part: Part,
+    part: DayPart,
     at: UnixSeconds,
     kinds: BTreeMap<DifferenceKind, OfKind>,
     /// What is judged with the next day.
@@ -56,8 +56,8 @@ struct OfKind {
     examples: Vec<DifferenceSubject>,
 }
 
-impl Finding {
-    pub(crate) fn new(run: &Run, part: Part, at: UnixSeconds) -> Self {
+impl Findings {
+    pub(crate) fn new(run: &Run, part: DayPart, at: UnixSeconds) -> Self {
         Self {
             date: run.date,
             run_id: run.id.clone(),
@@ -313,16 +313,16 @@ mod tests {
 
     use super::*;
 
-    fn finding(at_most: usize) -> Finding {
+    fn finding(at_most: usize) -> Findings {
         let date = BillDate::parse("2026-08-01").unwrap();
         let run = Run::begun(date, "run-1", false, UnixSeconds(1_785_643_200));
-        Finding {
+        Findings {
             at_most,
-            ..Finding::new(&run, Part { number: 5, of: 8 }, run.started_at)
+            ..Findings::new(&run, DayPart { number: 5, of: 8 }, run.started_at)
         }
     }
 
-    fn add(finding: &mut Finding, kind: DifferenceKind, order_no: &str, fen: i64) {
+    fn add(finding: &mut Findings, kind: DifferenceKind, order_no: &str, fen: i64) {
         let about = DifferenceSubject {
             order_no: Some(order_no.to_owned()),
             ..DifferenceSubject::default()
@@ -334,7 +334,7 @@ mod tests {
         finding.add(kind, about, Some(there), None);
     }
 
-    fn told(finding: &Finding) -> Vec<(DifferenceKind, Option<u64>, i64)> {
+    fn told(finding: &Findings) -> Vec<(DifferenceKind, Option<u64>, i64)> {
         let all = finding.differences();
         let told = all.iter().map(|one| {
             let count = one.aggregate.as_ref().map(|many| many.count);
@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn what_is_told_as_one_makes_of_the_sums_what_its_many_make() {
         let mut finding = finding(2);
-        let add = |finding: &mut Finding, kind, order_no: &str, gap| {
+        let add = |finding: &mut Findings, kind, order_no: &str, gap| {
             let about = DifferenceSubject {
                 order_no: Some(order_no.to_owned()),
                 ..DifferenceSubject::default()

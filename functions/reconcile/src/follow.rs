@@ -12,7 +12,7 @@ use payments::{
 };
 use tracing::{error, info, warn};
 
-use crate::{desk::Desk, error::DayError};
+use crate::{desk::App, error::DayError};
 
 /// How many are looked at at once.
 const SIDE_BY_SIDE: usize = 8;
@@ -21,7 +21,7 @@ const WITHIN_MS: i64 = 10_000;
 
 /// Looks at all that are followed, from where the last look stopped. What the time does not suffice
 /// for is looked at first in the next minute.
-pub(crate) async fn refunds(desk: &Desk) {
+pub(crate) async fn refunds(desk: &App) {
     let ends_ms = desk.clock.now_ms().saturating_add(WITHIN_MS);
     let began_at = match desk.reconciliations.followed_from().await {
         Ok(from) => from,
@@ -72,7 +72,7 @@ fn not_looked_at(error: &ReconciliationError) {
     warn!(error = %ErrorChain(error), "differences that wait for refunds were not looked at");
 }
 
-async fn look_at(desk: &Desk, followed: &TrackedDifference) -> Result<(), DayError> {
+async fn look_at(desk: &App, followed: &TrackedDifference) -> Result<(), DayError> {
     let read = desk
         .reconciliations
         .difference(followed.date, &followed.id)
@@ -95,7 +95,7 @@ async fn look_at(desk: &Desk, followed: &TrackedDifference) -> Result<(), DayErr
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn one(
-    desk: &Desk,
+    desk: &App,
     difference: &Difference,
 ) -> Result<Option<Difference>, DayError> {
     let (Some(followed), Some(order_no)) = (

@@ -31,12 +31,12 @@ use wechatpay::bill::{TradeKind, TradeRow, beijing_time, yuan_of_fen};
 
 use crate::{
     ask, bills,
-    desk::Desk,
+    desk::App,
     differences,
     error::DayError,
-    finding::{DIFFERENCES_MAX, Finding},
+    finding::{DIFFERENCES_MAX, Findings},
     metrics,
-    part::Part,
+    part::DayPart,
     record,
 };
 
@@ -45,7 +45,7 @@ use crate::{
 /// # Errors
 /// [`DayError`]. The day's record says so too.
 pub(crate) async fn reconcile(
-    desk: &Desk,
+    desk: &App,
     date: BillDate,
     run_id: &str,
     trace: &Trace,
@@ -67,7 +67,7 @@ pub(crate) async fn reconcile(
         FundState::Pending | FundState::Waiting | FundState::Running => {}
     }
     let done = whole(desk, &run, trace).await;
-    record::note_trouble(desk, date, run_id, (RunSide::Funds, Part::WHOLE), done).await
+    record::note_trouble(desk, date, run_id, (RunSide::Funds, DayPart::WHOLE), done).await
 }
 
 /// Judges one part of the movements.
@@ -75,7 +75,7 @@ pub(crate) async fn reconcile(
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn reconcile_part(
-    desk: &Desk,
+    desk: &App,
     date: BillDate,
     run_id: &str,
     part: u8,
@@ -87,7 +87,7 @@ pub(crate) async fn reconcile_part(
     if funds.parts_done.contains_key(&part) {
         return close_if_whole(desk, &run).await;
     }
-    let part = Part {
+    let part = DayPart {
         number: part,
         of: funds.parts,
     };
@@ -96,13 +96,13 @@ pub(crate) async fn reconcile_part(
 }
 
 /// Everything in one go, or its split.
-async fn whole(desk: &Desk, run: &Run, trace: &Trace) -> Result<(), DayError> {
+async fn whole(desk: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
     let run = gather(desk, run).await?;
     let Some(funds) = &run.funds else {
         return Ok(());
     };
     if funds.parts <= 1 {
-        return Box::pin(one_part(desk, &run, Part::WHOLE)).await;
+        return Box::pin(one_part(desk, &run, DayPart::WHOLE)).await;
     }
     for part in (0..funds.parts).filter(|part| !funds.parts_done.contains_key(part)) {
         let message = ReconcileWork::FundsPartV1 {
@@ -140,7 +140,7 @@ type Fetched = BTreeMap<BillDate, BTreeMap<BillName, BillFacts>>;
 
 /// Fetches every bill that the movements are judged by and that is not kept yet, and notes what is known of each. The run after
 /// that. What was fetched before something went wrong is not asked for again.
-async fn gather(desk: &Desk, run: &Run) -> Result<Run, DayError> {
+async fn gather(desk: &App, run: &Run) -> Result<Run, DayError> {
     let Some(funds) = &run.funds else {
         return Ok(run.clone());
     };
@@ -163,7 +163,7 @@ async fn gather(desk: &Desk, run: &Run) -> Result<Run, DayError> {
 }
 
 async fn gather_into(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     funds: &FundSide,
     fetched: &mut Fetched,
@@ -188,7 +188,7 @@ async fn gather_into(
 
 /// Into how many parts the movements are split: no fewer than the trades, and so many that each holds what one run holds of a day
 /// that is settled the next day.
-fn parts_of(desk: &Desk, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
+fn parts_of(desk: &App, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
     let trades = fetched
         .values()
         .filter_map(|of_day| of_day.get(&BillName::Trade));
@@ -197,7 +197,7 @@ fn parts_of(desk: &Desk, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
     if of_a_day <= desk.lines_max || funds.settlement_days <= 1 {
         run.parts
     } else {
-        run.parts.max(Part::count_for(of_a_day))
+        run.parts.max(DayPart::count_for(of_a_day))
     }
 }
 
@@ -205,11 +205,11 @@ fn parts_of(desk: &Desk, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
 const DAYS_HELD: u64 = 2;
 
 /// The movements of the part against what the trades have to move; what differs is written down; then the part is done.
-async fn one_part(desk: &Desk, run: &Run, part: Part) -> Result<(), DayError> {
+async fn one_part(desk: &App, run: &Run, part: DayPart) -> Result<(), DayError> {
     let Some(funds) = &run.funds else {
         return Ok(());
     };
-    let mut finding = Finding::new(run, part, desk.clock.now());
+    let mut finding = Findings::new(run, part, desk.clock.now());
     let moves = judge(desk, run, funds, part, &mut finding).await?;
     let found = differences::write_down(desk, run, &finding.differences()).await?;
     let side = (RunSide::Funds, part);
@@ -236,7 +236,7 @@ async fn one_part(desk: &Desk, run: &Run, part: Part) -> Result<(), DayError> {
 /// Why a difference of the fund side that is not found any more is over.
 fn why_gone(
     difference: &Difference,
-    moves: &Moves,
+    moves: &FundPass,
     due: BillDate,
     settlement_days: u8,
 ) -> Option<String> {
@@ -257,7 +257,7 @@ fn why_gone(
 }
 
 /// The last part closes the fund side and tells the metrics how the day stands.
-async fn close_if_whole(desk: &Desk, run: &Run) -> Result<(), DayError> {
+async fn close_if_whole(desk: &App, run: &Run) -> Result<(), DayError> {
     if !run.funds.as_ref().is_some_and(FundSide::is_whole) {
         return Ok(());
     }
@@ -274,7 +274,7 @@ async fn close_if_whole(desk: &Desk, run: &Run) -> Result<(), DayError> {
 }
 
 /// What came of laying movements against trades, besides differences.
-struct Moves {
+struct FundPass {
     /// Trades of the day that not all has moved for yet.
     carried: u64,
     /// Whether the bills of all days were there to read.
@@ -283,12 +283,12 @@ struct Moves {
 
 /// Lays the movements of all days against what the trades of all days have to move.
 async fn judge(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     funds: &FundSide,
-    part: Part,
-    finding: &mut Finding,
-) -> Result<Moves, DayError> {
+    part: DayPart,
+    finding: &mut Findings,
+) -> Result<FundPass, DayError> {
     let mut books = FundBooks::with_capacity(FIRST_ROOM, desk.hash_key(), DIFFERENCES_MAX);
     let (read, unread): (Vec<_>, Vec<_>) =
         days(run, funds).partition(|(date, _)| run.fetched.contains_key(date));
@@ -343,7 +343,7 @@ async fn judge(
     if funded.missing_due > 0 || funded.off_due > 0 {
         name_them(desk, run, funds, part, &funded.books, finding).await?;
     }
-    Ok(Moves {
+    Ok(FundPass {
         carried: funded.missing.saturating_add(funded.off),
         all_read: unread.is_empty(),
     })
@@ -404,12 +404,12 @@ fn explains(known: &Difference) -> bool {
 /// A second pass over the trade bill of the due day, for the rows whose movements are missing or off. Of later trades nothing is
 /// said yet: the rest may move in time.
 async fn name_them(
-    desk: &Desk,
+    desk: &App,
     run: &Run,
     funds: &FundSide,
-    part: Part,
+    part: DayPart,
     books: &FundBooks,
-    finding: &mut Finding,
+    finding: &mut Findings,
 ) -> Result<(), DayError> {
     let date = due_date(run, funds);
     let told_before = Explained::by(&differences::all(desk, date).await?);
@@ -448,7 +448,7 @@ async fn name_them(
 /// Whether a movement that no row explains is of a trade that is known all the same: a payment of our books, booked or parked, of
 /// whatever day; or a refund, of which WeChat Pay tells the order, and when it was accepted. Money may move later than the
 /// contract says, and a refund may end days after it was accepted. `due` is the earliest day whose bill was read.
-async fn is_known(desk: &Desk, due: BillDate, line: &FundLine) -> Result<bool, DayError> {
+async fn is_known(desk: &App, due: BillDate, line: &FundLine) -> Result<bool, DayError> {
     if let (Ok(order_no), Ok(transaction_id)) = (
         OrderNo::parse(&line.voucher),
         TransactionId::parse(&line.business_id),

@@ -18,9 +18,9 @@ use wechatpay::{UnixSeconds, time::parse_rfc3339};
 
 use crate::{
     apply,
-    certificates::{self, Refreshed},
+    certificates::{self, RefreshOutcome},
     day,
-    desk::Desk,
+    desk::App,
     error::DayError,
     follow, funds, metrics,
     sweep::{self, Report},
@@ -28,7 +28,7 @@ use crate::{
 
 /// What the function is called with.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum Input {
     /// Messages of its work queue.
     Work(SqsBatch),
     /// A schedule's.
@@ -46,7 +46,7 @@ pub enum Task {
 }
 
 /// `{"task": "sweep"}`, or a batch of messages.
-impl<'de> Deserialize<'de> for Event {
+impl<'de> Deserialize<'de> for Input {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let event = strict_json::Value::deserialize(deserializer)?;
         let read = |event| {
@@ -63,13 +63,13 @@ impl<'de> Deserialize<'de> for Event {
 /// What it answers.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum Output {
     /// Which messages come again.
     Work(sqs_event::BatchResponse),
     /// How far the sweep got.
     Sweep(Report),
     /// What became of the certificates.
-    Certificates(Refreshed),
+    Certificates(RefreshOutcome),
 }
 
 /// A sweep ends before the next minute's begins, though the function may run for longer than that.
@@ -89,28 +89,28 @@ const AGAIN_S: [i32; 4] = [120, 300, 900, 1_800];
 ///
 /// # Errors
 /// When a sweep could read no part of its index.
-pub async fn run(desk: &Desk, event: Event, deadline_ms: i64) -> Result<Answer, TableError> {
+pub async fn run(desk: &App, event: Input, deadline_ms: i64) -> Result<Output, TableError> {
     match event {
-        Event::Task(Task::Sweep) => {
+        Input::Task(Task::Sweep) => {
             let ends_ms = deadline_ms.min(desk.clock.now_ms().saturating_add(SWEEP_MS));
             follow::refunds(desk).await;
-            Ok(Answer::Sweep(sweep::sweep(desk, ends_ms).await?))
+            Ok(Output::Sweep(sweep::sweep(desk, ends_ms).await?))
         }
-        Event::Task(Task::Certificates) => {
+        Input::Task(Task::Certificates) => {
             count_parked(desk).await;
-            Ok(Answer::Certificates(certificates::refresh(desk).await))
+            Ok(Output::Certificates(certificates::refresh(desk).await))
         }
-        Event::Work(batch) => {
+        Input::Work(batch) => {
             let work = async |record: &SqsRecord| work_on(desk, record).await;
             let clock = &desk.clock;
             let answer = work_off(batch, clock, deadline_ms, BEGIN_BEFORE_DEADLINE_MS, 1, work);
-            Ok(Answer::Work(answer.await))
+            Ok(Output::Work(answer.await))
         }
     }
 }
 
 /// Tells how many notices wait for a person. A notice is logged once when it is parked; this is told for as long as it waits.
-async fn count_parked(desk: &Desk) {
+async fn count_parked(desk: &App) {
     match desk.notices.count_parked().await {
         Ok(parked) => metrics::parked(parked),
         Err(error) => {
@@ -120,7 +120,7 @@ async fn count_parked(desk: &Desk) {
 }
 
 /// One message: a side of a day, a part of one, or a decision that is to be carried out.
-async fn work_on(desk: &Desk, record: &SqsRecord) -> Verdict {
+async fn work_on(desk: &App, record: &SqsRecord) -> Verdict {
     let trace = Trace::from_header(record.traceparent(), &desk.random);
     let done = match ReconcileWork::parse(&record.body) {
         Ok(ReconcileWork::DailyV1 { scheduled_at }) => {
@@ -181,7 +181,7 @@ async fn work_on(desk: &Desk, record: &SqsRecord) -> Verdict {
 
 /// When a run was asked for, in Unix milliseconds: as its message says, else when that was sent. No run is asked for in the future,
 /// where it would keep all others from the day.
-fn requested_at_ms(desk: &Desk, record: &SqsRecord, told: Option<i64>) -> i64 {
+fn requested_at_ms(desk: &App, record: &SqsRecord, told: Option<i64>) -> i64 {
     let now_ms = desk.clock.now_ms();
     told.or(record.sent_at_ms()).unwrap_or(now_ms).min(now_ms)
 }
@@ -205,7 +205,7 @@ fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
 }
 
 /// What becomes of a message whose work did not come to its end. What a person has to know stands in the day's record by then.
-async fn verdict(desk: &Desk, record: &SqsRecord, error: &DayError) -> Verdict {
+async fn verdict(desk: &App, record: &SqsRecord, error: &DayError) -> Verdict {
     let text = ErrorChain(error).to_string();
     let again_s = match error {
         DayError::NotReady { date } => {
@@ -263,19 +263,19 @@ mod tests {
 
     #[test]
     fn an_event_is_an_object_that_names_a_task_or_holds_messages() {
-        let read = |text: &str| serde_json::from_str::<Event>(text);
+        let read = |text: &str| serde_json::from_str::<Input>(text);
         for (text, task) in [
             (r#"{"task":"sweep"}"#, Task::Sweep),
             (r#"{"task":"certificates"}"#, Task::Certificates),
         ] {
             assert!(
-                matches!(read(text), Ok(Event::Task(read)) if read == task),
+                matches!(read(text), Ok(Input::Task(read)) if read == task),
                 "{text}"
             );
         }
         let batch =
             r#"{"Records":[{"messageId":"m","receiptHandle":"r","body":"b","awsRegion":"x"}]}"#;
-        assert!(matches!(read(batch), Ok(Event::Work(batch)) if batch.records.len() == 1));
+        assert!(matches!(read(batch), Ok(Input::Work(batch)) if batch.records.len() == 1));
         for text in [
             r#"["sweep"]"#,
             r#"{"task":["sweep"]}"#,

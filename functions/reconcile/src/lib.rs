@@ -28,5 +28,5 @@ mod repair;
 pub mod settings;
 mod sweep;
 
-pub use certificates::Refreshed;
+pub use certificates::RefreshOutcome;
 pub use sweep::Report;

@@ -3,8 +3,8 @@
 use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetry};
 use lambda_runtime::{LambdaEvent, service_fn};
 use reconcile::{
-    desk::Desk,
-    handler::{self, Event},
+    desk::App,
+    handler::{self, Input},
     settings::Settings,
 };
 
@@ -15,8 +15,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let settings = Settings::read(&ProcessEnv)?;
     let (clock, random) = (Clock::system(), Random::system());
     let aws = Aws::new(&settings.aws, &clock);
-    let desk = &Desk::open(settings, &aws, clock, random);
-    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Event>| {
+    let desk = &App::open(settings, &aws, clock, random);
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Input>| {
         let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
         Ok::<_, lambda_runtime::Error>(handler::run(desk, event.payload, deadline_ms).await?)
     }))

@@ -17,9 +17,9 @@ use tracing::warn;
 use wechatpay::UnixSeconds;
 
 use crate::{
-    desk::Desk,
+    desk::App,
     error::DayError,
-    part::{LINES, Part},
+    part::{DayPart, LINES},
 };
 
 /// Lines that are asked for at a time; DynamoDB gives 1 MB at most.
@@ -37,8 +37,8 @@ pub(crate) enum Loaded {
 ///
 /// # Errors
 /// [`TableError`].
-pub(crate) async fn load_if_they_fit(desk: &Desk, date: BillDate) -> Result<Loaded, DayError> {
-    let books = read(desk, date, Part::WHOLE, desk.lines_max).await?;
+pub(crate) async fn load_if_they_fit(desk: &App, date: BillDate) -> Result<Loaded, DayError> {
+    let books = read(desk, date, DayPart::WHOLE, desk.lines_max).await?;
     Ok(books.map_or(Loaded::TooMany, |books| Loaded::Books(Box::new(books))))
 }
 
@@ -46,15 +46,15 @@ pub(crate) async fn load_if_they_fit(desk: &Desk, date: BillDate) -> Result<Load
 ///
 /// # Errors
 /// [`TableError`].
-pub(crate) async fn load(desk: &Desk, date: BillDate, part: Part) -> Result<DayBooks, DayError> {
+pub(crate) async fn load(desk: &App, date: BillDate, part: DayPart) -> Result<DayBooks, DayError> {
     let books = read(desk, date, part, u64::MAX).await?;
     books.ok_or_else(|| DayError::Passing("a part of the day has no end".into()))
 }
 
 async fn read(
-    desk: &Desk,
+    desk: &App,
     date: BillDate,
-    part: Part,
+    part: DayPart,
     at_most: u64,
 ) -> Result<Option<DayBooks>, DayError> {
     let mut books = DayBooks::with_capacity(
@@ -133,7 +133,7 @@ const FIRST_ROOM: u64 = 4_096;
 
 /// One page of one part of the index.
 pub(crate) async fn page(
-    desk: &Desk,
+    desk: &App,
     date: BillDate,
     shard: u8,
     from: Option<DayCursor>,

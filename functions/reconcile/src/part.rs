@@ -7,7 +7,7 @@ use payments::{
 
 /// Which part.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Part {
+pub(crate) struct DayPart {
     /// From 0 on.
     pub(crate) number: u8,
     /// Of how many.
@@ -18,7 +18,7 @@ pub(crate) struct Part {
 /// is 16 bytes in a table that is half full at most.
 pub(crate) const LINES: u64 = 1_200_000;
 
-impl Part {
+impl DayPart {
     /// The whole day.
     pub(crate) const WHOLE: Self = Self { number: 0, of: 1 };
 
@@ -72,7 +72,7 @@ mod tests {
     fn each_part_of_the_index_belongs_to_exactly_one_part_of_the_day() {
         for of in 1..=SHARDS {
             let mut shards: Vec<u8> = (0..of)
-                .flat_map(|number| Part { number, of }.shards())
+                .flat_map(|number| DayPart { number, of }.shards())
                 .collect();
             shards.sort_unstable();
             assert_eq!(shards, (0..SHARDS).collect::<Vec<u8>>(), "{of}");
@@ -88,7 +88,7 @@ mod tests {
             (10_000_000, 16),
             (100_000_000, 16),
         ] {
-            assert_eq!(Part::count_for(rows), parts, "{rows}");
+            assert_eq!(DayPart::count_for(rows), parts, "{rows}");
         }
     }
 }

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use adapters::reconciliation::SaveOutcome;
 
-use crate::{desk::Desk, error::DayError, metrics, part::Part};
+use crate::{desk::App, error::DayError, metrics, part::DayPart};
 
 /// So often a record is read and written anew because others write it too.
 const TRIES: u32 = 12;
@@ -19,7 +19,7 @@ const TRIES: u32 = 12;
 ///
 /// # Errors
 /// [`DayError::Superseded`] when a run that was asked for later has the day; and others.
-pub(crate) async fn begin(desk: &Desk, request: &RunRequest) -> Result<Run, DayError> {
+pub(crate) async fn begin(desk: &App, request: &RunRequest) -> Result<Run, DayError> {
     for _ in 0..TRIES {
         let runs = desk.reconciliations.day_runs(request.date).await?;
         let run = match runs.begin(request, desk.clock.now()) {
@@ -40,7 +40,7 @@ pub(crate) async fn begin(desk: &Desk, request: &RunRequest) -> Result<Run, DayE
 ///
 /// # Errors
 /// [`DayError::Superseded`] when one has; and others.
-pub(crate) async fn current(desk: &Desk, date: BillDate, run_id: &str) -> Result<Run, DayError> {
+pub(crate) async fn current(desk: &App, date: BillDate, run_id: &str) -> Result<Run, DayError> {
     let runs = desk.reconciliations.day_runs(date).await?;
     runs.current(run_id).cloned().ok_or(DayError::Superseded)
 }
@@ -50,7 +50,7 @@ pub(crate) async fn current(desk: &Desk, date: BillDate, run_id: &str) -> Result
 /// # Errors
 /// As [`current`].
 pub(crate) async fn save(
-    desk: &Desk,
+    desk: &App,
     date: BillDate,
     run_id: &str,
     change: impl Fn(&mut Run),
@@ -74,10 +74,10 @@ pub(crate) async fn save(
 /// # Errors
 /// What `done` says.
 pub(crate) async fn note_trouble(
-    desk: &Desk,
+    desk: &App,
     date: BillDate,
     run_id: &str,
-    (side, part): (RunSide, Part),
+    (side, part): (RunSide, DayPart),
     done: Result<(), DayError>,
 ) -> Result<(), DayError> {
     let Err(error) = done else {
@@ -95,7 +95,7 @@ pub(crate) async fn note_trouble(
         RunSide::Trades => {
             let broken = run.broken.entry(part.number).or_default();
             *broken = broken.saturating_add(tries);
-            let after = After::of(&error, *broken);
+            let after = ErrorStep::of(&error, *broken);
             // One part that nobody comes back to is enough: the day is not whole any more.
             if run.state != RunState::Failed {
                 run.state = after.of_trades();
@@ -108,7 +108,7 @@ pub(crate) async fn note_trouble(
             {
                 let broken = funds.broken.entry(part.number).or_default();
                 *broken = broken.saturating_add(tries);
-                let after = After::of(&error, *broken);
+                let after = ErrorStep::of(&error, *broken);
                 if funds.state != FundState::Failed {
                     funds.state = after.of_funds();
                 }
@@ -148,7 +148,7 @@ const BROKEN_TRIES: u32 = 4;
 
 /// What becomes of a side after an error.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum After {
+enum ErrorStep {
     /// It comes back for a bill.
     Waits,
     /// It comes back for what passes.
@@ -157,7 +157,7 @@ enum After {
     Fails,
 }
 
-impl After {
+impl ErrorStep {
     /// After an error, with so many bills that were of no use.
     fn of(error: &DayError, broken: u32) -> Self {
         match error {

@@ -19,15 +19,15 @@ use tracing::info;
 
 use crate::{
     apply,
-    ask::{self, Told},
-    desk::Desk,
+    ask::{self, QueryResult},
+    desk::App,
     error::DayError,
     follow,
 };
 
 /// Works through what was found. All as they stand then.
 pub(crate) async fn all(
-    desk: &Desk,
+    desk: &App,
     found: Vec<Difference>,
     run_id: &str,
     cause: &Cause,
@@ -73,7 +73,7 @@ fn owes_its_payer(difference: &Difference) -> bool {
 }
 
 /// What came of trying.
-enum Outcome {
+enum RepairOutcome {
     /// Both sides agree now, and this is why.
     Repaired(&'static str),
     /// The money is to go back, and this is why.
@@ -87,31 +87,31 @@ enum Outcome {
 }
 
 async fn one(
-    desk: &Desk,
+    desk: &App,
     difference: &Difference,
     run_id: &str,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<Difference, DayError> {
     let outcome = match difference.remedy() {
-        Remedy::Person => Outcome::ForAPerson,
+        Remedy::Person => RepairOutcome::ForAPerson,
         Remedy::Settle(QuerySubject::Payment) => payment(desk, difference, cause, trace).await?,
         Remedy::Settle(QuerySubject::Refund) => refund(desk, difference, cause, trace).await?,
         Remedy::Refund(whose) => money_of_others(desk, difference, whose, cause, trace).await?,
     };
     let now = desk.clock.now();
     let next = match outcome {
-        Outcome::ForAPerson => return Ok(difference.clone()),
-        Outcome::Propose(_) if difference.refund_rejected => return Ok(difference.clone()),
-        Outcome::Repaired(why) => difference.repaired(run_id, why, now),
-        Outcome::Propose(why) => difference.proposed(run_id, why, now),
-        Outcome::GoesBack(refund) => {
+        RepairOutcome::ForAPerson => return Ok(difference.clone()),
+        RepairOutcome::Propose(_) if difference.refund_rejected => return Ok(difference.clone()),
+        RepairOutcome::Repaired(why) => difference.repaired(run_id, why, now),
+        RepairOutcome::Propose(why) => difference.proposed(run_id, why, now),
+        RepairOutcome::GoesBack(refund) => {
             match difference.told(&TrackedRefund::of(&refund), run_id, now) {
                 Some(next) => next,
                 None => return Ok(difference.clone()),
             }
         }
-        Outcome::Stays(why) => {
+        RepairOutcome::Stays(why) => {
             // Once is enough, however often the day is run.
             if difference.history.iter().any(|step| step.why == why) {
                 return Ok(difference.clone());
@@ -130,7 +130,7 @@ async fn one(
 
 /// Writes a step; where somebody was faster, what they wrote stands.
 pub(crate) async fn written(
-    desk: &Desk,
+    desk: &App,
     before: &Difference,
     next: Difference,
 ) -> Result<Difference, DayError> {
@@ -151,11 +151,11 @@ pub(crate) async fn written(
 /// # Errors
 /// [`DayError`] when WeChat Pay did not answer, or our side did not.
 pub(crate) async fn settled(
-    desk: &Desk,
+    desk: &App,
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Told<SettleOutcome>, DayError> {
+) -> Result<QueryResult<SettleOutcome>, DayError> {
     Ok(match ask::payment(desk, transaction_id).await? {
         Ok(told) => Ok(desk
             .settling
@@ -170,51 +170,55 @@ pub(crate) const GIVEN_BACK: &str = "WeChat Pay says that it was given back alre
 
 /// Paid there, unpaid here.
 async fn payment(
-    desk: &Desk,
+    desk: &App,
     difference: &Difference,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Outcome, DayError> {
+) -> Result<RepairOutcome, DayError> {
     let Some((order_no, transaction_id)) = numbers(difference) else {
-        return Ok(Outcome::ForAPerson);
+        return Ok(RepairOutcome::ForAPerson);
     };
     Ok(match settled(desk, &transaction_id, cause, trace).await? {
-        Err(why) => Outcome::Stays(why),
+        Err(why) => RepairOutcome::Stays(why),
         Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone) => {
             let order = desk.orders.read(&order_no).await?;
             if order.is_some_and(|order| is_booked(&order, &transaction_id)) {
-                Outcome::Repaired("WeChat Pay confirms the payment: it is booked")
+                RepairOutcome::Repaired("WeChat Pay confirms the payment: it is booked")
             } else {
-                Outcome::Stays("WeChat Pay tells of another order's payment than the bill".into())
+                RepairOutcome::Stays(
+                    "WeChat Pay tells of another order's payment than the bill".into(),
+                )
             }
         }
         Ok(SettleOutcome::StillOpen) => {
-            Outcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
+            RepairOutcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
         }
-        Ok(SettleOutcome::Parked { what_to_do, .. }) => Outcome::Stays(what_to_do),
+        Ok(SettleOutcome::Parked { what_to_do, .. }) => RepairOutcome::Stays(what_to_do),
     })
 }
 
 /// A refund that our books lack, or have in an earlier state: asked and settled as its notice would be.
 async fn refund(
-    desk: &Desk,
+    desk: &App,
     difference: &Difference,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Outcome, DayError> {
+) -> Result<RepairOutcome, DayError> {
     let number = difference.about.out_refund_no.as_deref();
     let Some(out_refund_no) = number.and_then(|number| OutRefundNo::parse(number).ok()) else {
-        return Ok(Outcome::ForAPerson);
+        return Ok(RepairOutcome::ForAPerson);
     };
     let news = match ask::refund(desk, &out_refund_no).await? {
         Ok(news) => news,
-        Err(why) => return Ok(Outcome::Stays(why)),
+        Err(why) => return Ok(RepairOutcome::Stays(why)),
     };
     match desk.refunding.settle(&news, cause, trace.id()).await {
         Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::StillOpen) => {}
-        Ok(SettleOutcome::Parked { what_to_do, .. }) => return Ok(Outcome::Stays(what_to_do)),
+        Ok(SettleOutcome::Parked { what_to_do, .. }) => {
+            return Ok(RepairOutcome::Stays(what_to_do));
+        }
         Err(RefundError::NotYet) => {
-            return Ok(Outcome::Stays(
+            return Ok(RepairOutcome::Stays(
                 "the payment that it gives back is not booked here: look at that one first, then run the day again"
                     .into(),
             ));
@@ -231,9 +235,9 @@ async fn refund(
     };
     Ok(
         if refund.is_some_and(|refund| is_as_billed(&refund, difference)) {
-            Outcome::Repaired("WeChat Pay confirms the refund: it is booked")
+            RepairOutcome::Repaired("WeChat Pay confirms the refund: it is booked")
         } else {
-            Outcome::Stays(
+            RepairOutcome::Stays(
             "WeChat Pay, asked about the refund, says something else than its bill: open a case with it"
                 .into(),
         )
@@ -256,19 +260,19 @@ fn is_as_billed(refund: &Refund, difference: &Difference) -> bool {
 
 /// Money that is not ours to keep. WeChat Pay is asked about this very payment first: the bill's word alone moves nothing.
 async fn money_of_others(
-    desk: &Desk,
+    desk: &App,
     difference: &Difference,
     whose: RefundableMoney,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Outcome, DayError> {
+) -> Result<RepairOutcome, DayError> {
     let number = difference.about.transaction_id.as_deref();
     let Some(transaction_id) = number.and_then(|id| TransactionId::parse(id).ok()) else {
-        return Ok(Outcome::ForAPerson);
+        return Ok(RepairOutcome::ForAPerson);
     };
     let notice = match ask::payment(desk, &transaction_id).await? {
         Ok(told) => told.notice,
-        Err(why) => return Ok(Outcome::Stays(why)),
+        Err(why) => return Ok(RepairOutcome::Stays(why)),
     };
     // Why two persons need not be asked, where they need not.
     let over = match whose {
@@ -276,27 +280,27 @@ async fn money_of_others(
         RefundableMoney::Second => apply::is_over(desk, &notice, &transaction_id).await?,
     };
     if let Some(why) = over {
-        return Ok(Outcome::Stays(why));
+        return Ok(RepairOutcome::Stays(why));
     }
     if let (RefundableMoney::Second, Some(order_no)) = (whose, order_no(difference))
         && let Some(refund) = apply::refund_of_second(desk, &order_no, &transaction_id).await?
     {
-        return Ok(Outcome::GoesBack(Box::new(refund)));
+        return Ok(RepairOutcome::GoesBack(Box::new(refund)));
     }
     // Kept for a person, as a callback would have: so it can be given back.
     let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
     Ok(match settled {
-        SettleOutcome::Parked { .. } => Outcome::Propose(match whose {
+        SettleOutcome::Parked { .. } => RepairOutcome::Propose(match whose {
             RefundableMoney::Second => "WeChat Pay confirms the second payment: to be given back",
             RefundableMoney::Nobodys => {
                 "WeChat Pay confirms the money, and nobody here made the order: to be given back"
             }
         }),
         SettleOutcome::Changed | SettleOutcome::AlreadyDone => {
-            Outcome::Repaired("WeChat Pay confirms the payment: it is booked")
+            RepairOutcome::Repaired("WeChat Pay confirms the payment: it is booked")
         }
         SettleOutcome::StillOpen => {
-            Outcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
+            RepairOutcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
         }
     })
 }

@@ -29,7 +29,7 @@ use serde::Serialize;
 use tracing::{error, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{day, desk::Desk, metrics};
+use crate::{day, desk::App, metrics};
 use schedule::{Bounds, Page, Work};
 
 /// What a run did, how far it got, and what is left.
@@ -80,7 +80,7 @@ const PAGE: i32 = 100;
 const LOOK_WITHIN: Duration = Duration::from_secs(6);
 
 /// What looking at something that is due came to.
-enum Look {
+enum CheckOutcome {
     NotOurs,
     Settled,
     Open,
@@ -98,7 +98,7 @@ enum Look {
 
 /// Why something could not be looked at.
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+enum CheckError {
     #[error(transparent)]
     Table(#[from] TableError),
     #[error(transparent)]
@@ -111,7 +111,7 @@ enum LookError {
     Queue(#[from] QueueError),
 }
 
-impl LookError {
+impl CheckError {
     /// Whether it does not pass by itself: WeChat Pay's signed word cannot be read, or an item of ours cannot.
     fn needs_a_person(&self) -> bool {
         let of_table = |error: &TableError| matches!(error, TableError::Damaged { .. });
@@ -143,8 +143,8 @@ impl LookError {
 }
 
 /// A run's looks and what they need.
-struct Looks<'a> {
-    desk: &'a Desk,
+struct Checks<'a> {
+    desk: &'a App,
     began_at: UnixSeconds,
     cause: Cause,
     trace: Trace,
@@ -154,8 +154,8 @@ struct Looks<'a> {
 ///
 /// # Errors
 /// When no part of the index could be read.
-pub(crate) async fn sweep(desk: &Desk, deadline_ms: i64) -> Result<Report, TableError> {
-    let looks = Looks {
+pub(crate) async fn sweep(desk: &App, deadline_ms: i64) -> Result<Report, TableError> {
+    let looks = Checks {
         desk,
         began_at: desk.clock.now(),
         cause: Cause::Sweep(desk.random.id()),
@@ -181,7 +181,7 @@ fn is_unreadable(report: &Report) -> bool {
     report.parts_unreadable == u32::from(PARTS)
 }
 
-impl Work for Looks<'_> {
+impl Work for Checks<'_> {
     type From = CheckCursor;
     type Unreadable = TableError;
 
@@ -220,7 +220,7 @@ impl Work for Looks<'_> {
         }
     }
 
-    async fn look(&self, item: CheckItem) -> Look {
+    async fn look(&self, item: CheckItem) -> CheckOutcome {
         let Self {
             desk, cause, trace, ..
         } = self;
@@ -240,25 +240,25 @@ impl Work for Looks<'_> {
             let order_no = item.order_no().as_str();
             if error.needs_a_person() {
                 error!(order_no, error = %ErrorChain(&error), "what is due needs a person");
-                Look::Failed
+                CheckOutcome::Failed
             } else {
                 warn!(order_no, error = %ErrorChain(&error), "what is due could not be looked at");
-                Look::Unanswered
+                CheckOutcome::Unanswered
             }
         })
     }
 }
 
-fn comes_again_soon(looked: &Result<Look, LookError>) -> bool {
+fn comes_again_soon(looked: &Result<CheckOutcome, CheckError>) -> bool {
     match looked {
-        Ok(look) => matches!(look, Look::Unanswered),
+        Ok(look) => matches!(look, CheckOutcome::Unanswered),
         Err(error) => !error.needs_a_person(),
     }
 }
 
 /// Moves an order whose look came to nothing to where the next run finds it: its next step may be an hour away. Who dies before leaves
 /// it at that step.
-async fn look_again(desk: &Desk, order_no: &OrderNo) {
+async fn look_again(desk: &App, order_no: &OrderNo) {
     let moved = async {
         let order = desk.orders.read(order_no).await?;
         let again = order.and_then(|order| {
@@ -278,21 +278,21 @@ async fn look_again(desk: &Desk, order_no: &OrderNo) {
 
 /// One order: read again, since the index lags; claimed, since another run may be at it; then asked about or closed.
 async fn order(
-    desk: &Desk,
+    desk: &App,
     order_no: &OrderNo,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Look, LookError> {
+) -> Result<CheckOutcome, CheckError> {
     let now = desk.clock.now();
     let Some(order) = desk.orders.read(order_no).await? else {
-        return Ok(Look::NotOurs);
+        return Ok(CheckOutcome::NotOurs);
     };
     let next = match (order.due, due::order_look(&order, &order.state, now)) {
         (Some(due), Some(next)) if due.at <= now => next,
-        _ => return Ok(Look::NotOurs),
+        _ => return Ok(CheckOutcome::NotOurs),
     };
     if !desk.orders.claim(&order, next).await? {
-        return Ok(Look::NotOurs);
+        return Ok(CheckOutcome::NotOurs);
     }
     match &order.state {
         OrderState::Closing => close(desk, order, cause, trace).await,
@@ -311,46 +311,56 @@ async fn order(
 }
 
 /// Asks how an order stands that is still to be paid.
-async fn ask(desk: &Desk, order: &Order, cause: &Cause, trace: &Trace) -> Result<Look, LookError> {
+async fn ask(
+    desk: &App,
+    order: &Order,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<CheckOutcome, CheckError> {
     let asked = desk
         .asking
         .ask(&order.order_no, LOOK_WITHIN, cause, trace.id())
         .await?;
     match asked {
-        QueryOutcome::Settled(SettleOutcome::Changed) => Ok(Look::Settled),
-        QueryOutcome::Settled(SettleOutcome::AlreadyDone) => Ok(Look::Open),
-        QueryOutcome::Settled(SettleOutcome::Parked { .. }) => Ok(Look::Parked),
+        QueryOutcome::Settled(SettleOutcome::Changed) => Ok(CheckOutcome::Settled),
+        QueryOutcome::Settled(SettleOutcome::AlreadyDone) => Ok(CheckOutcome::Open),
+        QueryOutcome::Settled(SettleOutcome::Parked { .. }) => Ok(CheckOutcome::Parked),
         // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
         QueryOutcome::Settled(SettleOutcome::StillOpen) | QueryOutcome::NotThere => {
             resume(desk, order, trace).await
         }
-        QueryOutcome::Refused(refusal) if !is_busy_or_broken(&refusal) => Ok(Look::Failed),
-        QueryOutcome::Refused(_) | QueryOutcome::Unknown(_) => Ok(Look::Unanswered),
+        QueryOutcome::Refused(refusal) if !is_busy_or_broken(&refusal) => Ok(CheckOutcome::Failed),
+        QueryOutcome::Refused(_) | QueryOutcome::Unknown(_) => Ok(CheckOutcome::Unanswered),
     }
 }
 
 /// Closes an order that can no longer be paid, or whose closing was left half done.
-async fn close(desk: &Desk, order: Order, cause: &Cause, trace: &Trace) -> Result<Look, LookError> {
+async fn close(
+    desk: &App,
+    order: Order,
+    cause: &Cause,
+    trace: &Trace,
+) -> Result<CheckOutcome, CheckError> {
     let after = desk
         .closing
         .close(order, LOOK_WITHIN, cause, trace.id())
         .await?;
     Ok(match &after.order.state {
-        _ if after.unanswered => Look::Unanswered,
-        OrderState::Closed | OrderState::Rejected(_) => Look::Closed,
+        _ if after.unanswered => CheckOutcome::Unanswered,
+        OrderState::Closed | OrderState::Rejected(_) => CheckOutcome::Closed,
         OrderState::Closing | OrderState::Reserved | OrderState::AwaitingPayment(_) => {
-            Look::Closing
+            CheckOutcome::Closing
         }
         OrderState::Paid(_)
         | OrderState::PartiallyRefunded(_)
         | OrderState::Refunded(_)
-        | OrderState::PaidAfterClose(_) => Look::Settled,
+        | OrderState::PaidAfterClose(_) => CheckOutcome::Settled,
     })
 }
 
-async fn resume(desk: &Desk, order: &Order, trace: &Trace) -> Result<Look, LookError> {
+async fn resume(desk: &App, order: &Order, trace: &Trace) -> Result<CheckOutcome, CheckError> {
     if order.state != OrderState::Reserved {
-        return Ok(Look::Open);
+        return Ok(CheckOutcome::Open);
     }
     let message = PaymentRequest::IssueV1 {
         order_no: order.order_no.clone(),
@@ -358,27 +368,27 @@ async fn resume(desk: &Desk, order: &Order, trace: &Trace) -> Result<Look, LookE
     desk.payment_requests
         .send_request(&message, 0, &trace.traceparent())
         .await?;
-    Ok(Look::Resumed)
+    Ok(CheckOutcome::Resumed)
 }
 
 /// One refund: the flow reads it again and claims it.
 async fn refund(
-    desk: &Desk,
+    desk: &App,
     order_no: &OrderNo,
     refund_no: &RefundNo,
     cause: &Cause,
     trace: &Trace,
-) -> Result<Look, LookError> {
+) -> Result<CheckOutcome, CheckError> {
     let driven = desk
         .refunding
         .drive(order_no, refund_no, LOOK_WITHIN, cause, trace.id())
         .await?;
     Ok(match driven {
-        Advanced::NotOurs => Look::NotOurs,
-        Advanced::Moved => Look::RefundMoved,
-        Advanced::Open => Look::RefundOpen,
-        Advanced::Unanswered => Look::Unanswered,
-        Advanced::Parked => Look::Parked,
+        Advanced::NotOurs => CheckOutcome::NotOurs,
+        Advanced::Moved => CheckOutcome::RefundMoved,
+        Advanced::Open => CheckOutcome::RefundOpen,
+        Advanced::Unanswered => CheckOutcome::Unanswered,
+        Advanced::Parked => CheckOutcome::Parked,
     })
 }
 
@@ -389,22 +399,22 @@ impl Report {
         *oldest_s = age_s.max(*oldest_s);
     }
 
-    fn count(&mut self, look: &Look) {
+    fn count(&mut self, look: &CheckOutcome) {
         let counter = match look {
-            Look::NotOurs => return,
-            Look::Settled => &mut self.settled,
-            Look::Open => &mut self.open,
-            Look::Resumed => &mut self.resumed,
-            Look::Closed => &mut self.closed,
-            Look::Closing => &mut self.closing,
-            Look::RefundMoved => &mut self.refunds_moved,
-            Look::RefundOpen => &mut self.refunds_open,
-            Look::Parked => &mut self.parked,
-            Look::Unanswered => {
+            CheckOutcome::NotOurs => return,
+            CheckOutcome::Settled => &mut self.settled,
+            CheckOutcome::Open => &mut self.open,
+            CheckOutcome::Resumed => &mut self.resumed,
+            CheckOutcome::Closed => &mut self.closed,
+            CheckOutcome::Closing => &mut self.closing,
+            CheckOutcome::RefundMoved => &mut self.refunds_moved,
+            CheckOutcome::RefundOpen => &mut self.refunds_open,
+            CheckOutcome::Parked => &mut self.parked,
+            CheckOutcome::Unanswered => {
                 self.unanswered = self.unanswered.saturating_add(1);
                 &mut self.failed
             }
-            Look::Failed => &mut self.failed,
+            CheckOutcome::Failed => &mut self.failed,
         };
         *counter = counter.saturating_add(1);
         self.claimed = self.claimed.saturating_add(1);

@@ -15,21 +15,21 @@ use crate::settings::Settings;
 
 /// The parts of the function. Building them makes no call.
 #[derive(Debug)]
-pub struct Desk {
+pub struct App {
     pub(crate) keys: KeysTable,
     pub(crate) webhooks: Queue,
     pub(crate) undelivered: UndeliveredEvents,
     pub(crate) http: WebhookHttp,
-    pub(crate) told: Told,
+    pub(crate) told: DisabledReports,
     pub(crate) lane: Mutex<Lane>,
     pub(crate) clock: Clock,
 }
 
 /// Of which clients' disabled webhooks this sandbox has told, so that each of their events is no line of its own.
 #[derive(Debug, Default)]
-pub(crate) struct Told(Mutex<HashMap<ClientId, i64>>);
+pub(crate) struct DisabledReports(Mutex<HashMap<ClientId, i64>>);
 
-impl Told {
+impl DisabledReports {
     /// It is told again after so many seconds, while there are events.
     pub(crate) const AGAIN_AFTER_S: i64 = 3_600;
 
@@ -47,7 +47,7 @@ impl Told {
     }
 }
 
-impl Desk {
+impl App {
     /// What this sandbox knows of slow receivers. It works off one batch at a time, and so is a lane.
     pub(crate) fn lane(&self) -> MutexGuard<'_, Lane> {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,7 +73,7 @@ impl Desk {
             webhooks: Queue::new(aws.sqs(), settings.webhooks_url),
             undelivered,
             http: WebhookHttp::new(settings.reach, clock.clone()),
-            told: Told::default(),
+            told: DisabledReports::default(),
             lane: Mutex::default(),
             clock,
         }

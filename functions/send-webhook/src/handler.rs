@@ -22,7 +22,7 @@ use standard_webhooks::{SignError, sign};
 use tracing::{error, info, warn};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::desk::{Desk, Told};
+use crate::desk::{App, DisabledReports};
 
 /// How many records of a batch are worked on at once: all of a usual batch, since each waits for a receiver of its own, and
 /// one that is not begun for lack of time has used up an attempt.
@@ -93,7 +93,7 @@ impl NotDelivered {
 }
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
-pub async fn process(desk: &Desk, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
+pub async fn process(desk: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
     let work = async |record: &SqsRecord| process_one(desk, record, deadline_ms).await;
     work_off(
         batch,
@@ -106,7 +106,7 @@ pub async fn process(desk: &Desk, batch: SqsBatch, deadline_ms: i64) -> BatchRes
     .await
 }
 
-async fn process_one(desk: &Desk, record: &SqsRecord, deadline_ms: i64) -> Verdict {
+async fn process_one(desk: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
     let WebhookMessage {
         detail: event,
         replay,
@@ -131,7 +131,7 @@ async fn process_one(desk: &Desk, record: &SqsRecord, deadline_ms: i64) -> Verdi
 
 /// One attempt. `Ok` also when nobody is to be told, or the event is kept because the webhook is disabled.
 async fn deliver(
-    desk: &Desk,
+    desk: &App,
     event: &OutgoingEvent,
     attempt: u32,
     replay: bool,
@@ -225,7 +225,7 @@ async fn deliver(
 
 /// Signs and posts an event, and waits so long for the answer. Gives the receiver's host and its answer's status.
 async fn post(
-    desk: &Desk,
+    desk: &App,
     endpoint: &Endpoint,
     event: &OutgoingEvent,
     within_ms: i64,
@@ -245,7 +245,7 @@ async fn post(
 
 /// Writes down what came of an attempt, for the client to see. Gives the run of 410s that goes on with it, if one does. What
 /// cannot be written is left out: the next answer is written.
-async fn note(desk: &Desk, client_id: &str, endpoint: &Endpoint, answer: &str) -> Option<GoneRun> {
+async fn note(desk: &App, client_id: &str, endpoint: &Endpoint, answer: &str) -> Option<GoneRun> {
     let last = endpoint.last_answer.as_ref();
     let Some(next) = LastAnswer::after(last, answer, desk.clock.now()) else {
         return last.and_then(|last| last.gone);
@@ -284,7 +284,7 @@ async fn note(desk: &Desk, client_id: &str, endpoint: &Endpoint, answer: &str) -
 
 /// Keeps an event of a client whose webhook is disabled, and tells a person of it now and then.
 async fn keep(
-    desk: &Desk,
+    desk: &App,
     event: &OutgoingEvent,
     why: &str,
     since: UnixSeconds,
@@ -295,7 +295,7 @@ async fn keep(
         let what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept";
         // Told as news while it is, by whichever sandbox: the one that disabled it may have died. The alarm of receivers
         // that are gone stays on with each event.
-        if now.0.saturating_sub(since.0) < Told::AGAIN_AFTER_S {
+        if now.0.saturating_sub(since.0) < DisabledReports::AGAIN_AFTER_S {
             error!(
                 client_id,
                 why,
@@ -330,7 +330,7 @@ async fn keep(
 /// Hides the message until its next attempt. After the last one it is shown at once: the queue then moves it to its
 /// dead-letter queue. `Retry-After` is not heeded: the ladder is what a receiver's operator can count on.
 async fn try_later(
-    desk: &Desk,
+    desk: &App,
     record: &SqsRecord,
     event: &OutgoingEvent,
     attempt: u32,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use receive_callback::{desk::Desk, event::Event, handler};
+use receive_callback::{desk::App, event::GatewayRequest, handler};
 use serde_json::{Map, json};
 use tokio::net::TcpListener;
 
@@ -26,7 +26,7 @@ impl Listener {
     }
 
     /// Serves until the test's runtime ends.
-    pub(crate) fn serve(self, desk: Arc<Desk>) {
+    pub(crate) fn serve(self, desk: Arc<App>) {
         let app = Router::new()
             .route("/v1/callbacks/wechatpay", post(receive))
             .with_state(desk);
@@ -35,7 +35,7 @@ impl Listener {
 }
 
 async fn receive(
-    State(desk): State<Arc<Desk>>,
+    State(desk): State<Arc<App>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> http::Response<String> {
@@ -47,7 +47,10 @@ async fn receive(
 }
 
 /// The event that the gateway makes of a request: a body that is text stays text, any other goes in Base64.
-pub(crate) fn event<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, body: &[u8]) -> Event {
+pub(crate) fn event<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a str)>,
+    body: &[u8],
+) -> GatewayRequest {
     let headers: Map<_, _> = headers
         .map(|(name, value)| (name.to_ascii_lowercase(), json!(value)))
         .collect();

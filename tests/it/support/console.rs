@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use adapters::{aws::Aws, clock::Clock, random::Random, reconciliation::SaveOutcome};
 use axum::{Router, body::to_bytes, extract::State};
-use console::{answer, desk::Desk, handler};
+use console::{answer, desk::App, handler};
 use http::{Request, Response};
 use lambda_http::{
     Adapter, Context, LambdaEvent, Service,
@@ -25,9 +25,9 @@ use super::{Bench, LocalAws, open};
 
 /// The console as it is on AWS, and as it is on a developer's machine.
 pub(crate) struct Consoles {
-    deployed: Arc<Desk>,
-    here: Arc<Desk>,
-    scheduled: Arc<Desk>,
+    deployed: Arc<App>,
+    here: Arc<App>,
+    scheduled: Arc<App>,
 }
 
 impl Consoles {
@@ -362,7 +362,7 @@ impl Bench {
     }
 }
 
-async fn serve_desk(desk: &Arc<Desk>) -> String {
+async fn serve_desk(desk: &Arc<App>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let app = Router::new().fallback(serve).with_state(Arc::clone(desk));
@@ -370,7 +370,7 @@ async fn serve_desk(desk: &Arc<Desk>) -> String {
     url
 }
 
-async fn serve(State(desk): State<Arc<Desk>>, request: axum::extract::Request) -> Response<String> {
+async fn serve(State(desk): State<Arc<App>>, request: axum::extract::Request) -> Response<String> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.expect("a body");
     handler::serve(&desk, parts, body.to_vec()).await

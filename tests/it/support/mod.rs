@@ -66,11 +66,11 @@ pub(crate) struct Bench {
     pub(crate) notify_url: String,
     /// For how long failed messages were hidden.
     pub(crate) hidden: Hidden,
-    create_order: Arc<create_order::desk::Desk>,
-    manage_order: Arc<manage_order::desk::Desk>,
-    receive_callback: Arc<receive_callback::desk::Desk>,
-    process_payment: Arc<process_payment::desk::Desk>,
-    reconcile: reconcile::desk::Desk,
+    create_order: Arc<create_order::desk::App>,
+    manage_order: Arc<manage_order::desk::App>,
+    receive_callback: Arc<receive_callback::desk::App>,
+    process_payment: Arc<process_payment::desk::App>,
+    reconcile: reconcile::desk::App,
     aws: Aws,
     vars: BTreeMap<String, String>,
     /// The reconciliation table.
@@ -312,7 +312,10 @@ impl Bench {
     }
 
     /// Hands an event of the gateway to the function that takes callbacks.
-    pub(crate) async fn receive_event(&self, event: receive_callback::event::Event) -> Answer {
+    pub(crate) async fn receive_event(
+        &self,
+        event: receive_callback::event::GatewayRequest,
+    ) -> Answer {
         Answer::of(receive_callback::handler::receive(&self.receive_callback, event).await)
     }
 
@@ -374,19 +377,19 @@ impl Bench {
     /// One run of the sweep.
     pub(crate) async fn sweep(&self) -> reconcile::Report {
         let deadline_ms = self.clock.now_ms() + 60_000;
-        let event = handler::Event::Task(handler::Task::Sweep);
+        let event = handler::Input::Task(handler::Task::Sweep);
         match handler::run(&self.reconcile, event, deadline_ms).await {
-            Ok(handler::Answer::Sweep(report)) => report,
+            Ok(handler::Output::Sweep(report)) => report,
             other => panic!("not a sweep: {other:?}"),
         }
     }
 
     /// A look at WeChat Pay's certificates.
-    pub(crate) async fn certificates(&self) -> reconcile::Refreshed {
+    pub(crate) async fn certificates(&self) -> reconcile::RefreshOutcome {
         let deadline_ms = self.clock.now_ms() + 60_000;
-        let event = handler::Event::Task(handler::Task::Certificates);
+        let event = handler::Input::Task(handler::Task::Certificates);
         match handler::run(&self.reconcile, event, deadline_ms).await {
-            Ok(handler::Answer::Certificates(refreshed)) => refreshed,
+            Ok(handler::Output::Certificates(refreshed)) => refreshed,
             other => panic!("not a look at certificates: {other:?}"),
         }
     }
@@ -599,7 +602,7 @@ fn vars(
 macro_rules! open {
     ($function:ident, $vars:expr, $aws:expr, $clock:expr, $random:expr) => {{
         let settings = $function::settings::Settings::read($vars).expect("complete settings");
-        $function::desk::Desk::open(settings, $aws, $clock.clone(), $random.clone())
+        $function::desk::App::open(settings, $aws, $clock.clone(), $random.clone())
     }};
 }
 use open;

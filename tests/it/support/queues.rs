@@ -11,7 +11,7 @@ use aws_sdk_sqs::{
     types::{Message, MessageSystemAttributeName, QueueAttributeName},
 };
 use flows::sqs_event::{MessageAttribute, SqsBatch, SqsRecord, SystemAttributes};
-use process_payment::{desk::Desk, handler};
+use process_payment::{desk::App, handler};
 use serde_json::{Value, json};
 
 use super::LocalAws;
@@ -93,7 +93,7 @@ impl Queues {
 
     /// Works off both queues, in batches side by side, until nothing is left that is visible. Delayed messages are seen at
     /// once: the test's clock is not SQS's. Failed ones go back for the next call.
-    pub(crate) async fn work_off(&self, desk: &Arc<Desk>, clock: &Clock) -> usize {
+    pub(crate) async fn work_off(&self, desk: &Arc<App>, clock: &Clock) -> usize {
         let mut failed = 0;
         for url in [&self.requests_url, &self.results_url] {
             let mut batches = Vec::new();
@@ -117,7 +117,7 @@ impl Queues {
 
     /// Works off the queue of days, one message at a time, as the template has it, until nothing is left that is visible. Gives how
     /// often each message was hidden for a later try: it is left hidden.
-    pub(crate) async fn work_off_days(&self, desk: &reconcile::desk::Desk, clock: &Clock) -> usize {
+    pub(crate) async fn work_off_days(&self, desk: &reconcile::desk::App, clock: &Clock) -> usize {
         let mut failed = 0;
         loop {
             let received = self
@@ -133,11 +133,11 @@ impl Queues {
             let [message] = messages.as_slice() else {
                 return failed;
             };
-            let event = reconcile::handler::Event::Work(SqsBatch {
+            let event = reconcile::handler::Input::Work(SqsBatch {
                 records: vec![record(message)],
             });
             let answer = reconcile::handler::run(desk, event, clock.now_ms() + 900_000).await;
-            let Ok(reconcile::handler::Answer::Work(answer)) = answer else {
+            let Ok(reconcile::handler::Output::Work(answer)) = answer else {
                 panic!("not work: {answer:?}");
             };
             if answer.batch_item_failures.is_empty() {
@@ -179,7 +179,7 @@ impl Queues {
         received.expect("messages").messages.unwrap_or_default()
     }
 
-    async fn work(&self, url: &str, messages: Vec<Message>, desk: &Desk, clock: &Clock) -> usize {
+    async fn work(&self, url: &str, messages: Vec<Message>, desk: &App, clock: &Clock) -> usize {
         let records = messages.iter().map(record).collect();
         let answer = handler::process(desk, SqsBatch { records }, clock.now_ms() + 30_000).await;
         let failed: Vec<&str> = answer
@@ -247,7 +247,7 @@ async fn create(client: &Client, name: &str) -> String {
 
 /// One batch, handed to the function directly; message ids are positions.
 pub(crate) async fn process_batch(
-    desk: &Desk,
+    desk: &App,
     clock: &Clock,
     bodies: &[String],
     left_ms: i64,

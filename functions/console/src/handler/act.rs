@@ -10,15 +10,15 @@ use tracing::{error, info};
 
 use super::Request;
 use crate::{
-    asked::{DecisionAsked, RunAsked, decision_name},
-    desk::Desk,
+    asked::{DecisionRequest, RunForm, decision_name},
+    desk::App,
     person::Person,
 };
 
 /// For how long after an approval nobody asks again whether its refund was started: the message is on its way.
 const STARTING_S: i64 = 60;
 
-impl Desk {
+impl App {
     /// Yesterday, in Beijing: the day whose run is due today.
     pub(crate) fn yesterday(&self) -> BillDate {
         BillDate::of(self.clock.now()).plus_days(-1)
@@ -50,7 +50,7 @@ impl Request<'_> {
     pub(super) async fn start_run(
         &self,
         date: BillDate,
-        asked: RunAsked,
+        asked: RunForm,
     ) -> Result<String, Problem> {
         if !self.desk.has_bill_of(date) {
             return Err(Problem::no_bill(date, self.desk.latest_day()));
@@ -96,7 +96,7 @@ impl Request<'_> {
         &self,
         date: BillDate,
         id: &str,
-        asked: &DecisionAsked,
+        asked: &DecisionRequest,
         person: &Person,
     ) -> Result<Difference, Problem> {
         let found = self.desk.table.difference(date, id).await;
@@ -154,7 +154,7 @@ impl Request<'_> {
     async fn decided_before(
         &self,
         stands: Difference,
-        asked: &DecisionAsked,
+        asked: &DecisionRequest,
         person: &Person,
     ) -> Result<Difference, Problem> {
         self.go_on(&stands).await?;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Request, set};
 use crate::{
-    asked::{self, DecisionAsked, Fields, Filter, RunAsked},
+    asked::{self, DecisionRequest, Filter, FormFields, RunForm},
     csv, json, listing,
     route::Api,
 };
@@ -18,7 +18,7 @@ use crate::{
 impl Request<'_> {
     pub(super) async fn api(&self, route: Api<'_>) -> Result<Response<String>, Problem> {
         let query = self.incoming.query().unwrap_or_default().as_bytes();
-        let query = Fields::query(query, route.parameters())?;
+        let query = FormFields::query(query, route.parameters())?;
         if !route.takes_a_body() {
             self.incoming.has_no_body()?;
         }
@@ -33,7 +33,7 @@ impl Request<'_> {
             }
             Api::Decide { date, id } => {
                 self.needs_json()?;
-                let asked: DecisionAsked = asked::json(self.incoming.body())?;
+                let asked: DecisionRequest = asked::json(self.incoming.body())?;
                 let person = self.viewer.decides(None)?;
                 let date = asked::day(date)?;
                 let decided = self.decide(date, id, &asked, &person).await?;
@@ -56,7 +56,7 @@ impl Request<'_> {
 
     async fn run_day(&self, date: BillDate) -> Result<Response<String>, Problem> {
         self.needs_json()?;
-        let asked: RunAsked = asked::json(self.incoming.body())?;
+        let asked: RunForm = asked::json(self.incoming.body())?;
         let run_id = self.start_run(date, asked).await?;
         let body = json!({"date": date, "run_id": run_id, "dry_run": asked.dry_run});
         let mut answer = view::answer(StatusCode::ACCEPTED, &body);
@@ -67,14 +67,14 @@ impl Request<'_> {
         Ok(answer)
     }
 
-    async fn list(&self, date: BillDate, query: &Fields) -> Result<Response<String>, Problem> {
+    async fn list(&self, date: BillDate, query: &FormFields) -> Result<Response<String>, Problem> {
         let asked = query.list()?;
         let piece = listing::piece(&self.desk.table, date, &asked).await;
         let piece = piece.map_err(|error| Problem::try_again(&error))?;
         Ok(view::answer(StatusCode::OK, &json::list(&piece)))
     }
 
-    async fn csv(&self, date: BillDate, query: &Fields) -> Result<Response<String>, Problem> {
+    async fn csv(&self, date: BillDate, query: &FormFields) -> Result<Response<String>, Problem> {
         let filter = query.filter()?;
         let file = listing::file(&self.desk.table, date, filter).await;
         let file = file.map_err(|error| Problem::try_again(&error))?;
@@ -90,8 +90,8 @@ impl Request<'_> {
         Ok(answer)
     }
 
-    pub(super) fn query(&self) -> Fields {
-        Fields::read(self.incoming.query().unwrap_or_default().as_bytes())
+    pub(super) fn query(&self) -> FormFields {
+        FormFields::read(self.incoming.query().unwrap_or_default().as_bytes())
     }
 
     /// No page of another site can send this type without asking us first, and we never agree.

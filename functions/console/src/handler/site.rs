@@ -19,9 +19,9 @@ use tracing::warn;
 
 use super::Request;
 use crate::{
-    asked::{self, DECISIONS, Fields, RunAsked, decision_name},
+    asked::{self, DECISIONS, FormFields, RunForm, decision_name},
     listing,
-    pages::{self, ChartDay, DayView, DifferenceView, Draft, style},
+    pages::{self, ChartDay, DayView, DifferenceView, RejectedForm, style},
     route::Page,
     words,
 };
@@ -149,7 +149,7 @@ impl Request<'_> {
     }
 
     /// The run that the address says was asked for, as long as none has begun since.
-    fn started(&self, query: &Fields, of_day: &DayRuns) -> Option<RunAsked> {
+    fn started(&self, query: &FormFields, of_day: &DayRuns) -> Option<RunForm> {
         let dry_run = match query.get("done")? {
             "run" => false,
             "preview" => true,
@@ -164,7 +164,7 @@ impl Request<'_> {
         let has_begun = run.is_some_and(|run| run.started_at.0 >= at);
         let age_s = self.desk.clock.now().0.saturating_sub(at);
         let is_new = (0..=STARTING_S).contains(&age_s);
-        (is_new && !has_begun).then_some(RunAsked { dry_run })
+        (is_new && !has_begun).then_some(RunForm { dry_run })
     }
 
     async fn decide_by_form(&self, date: BillDate, id: &str) -> Result<Response<String>, Problem> {
@@ -201,13 +201,13 @@ impl Request<'_> {
         &self,
         date: BillDate,
         id: &str,
-        form: &Fields,
+        form: &FormFields,
         problem: Problem,
     ) -> Result<Response<String>, Problem> {
         let Ok(difference) = self.difference(date, id).await else {
             return Err(problem);
         };
-        let draft = Draft {
+        let draft = RejectedForm {
             problem: &problem,
             you: form.get("you").unwrap_or_default(),
             why: form.get("why").unwrap_or_default(),
@@ -220,7 +220,7 @@ impl Request<'_> {
     async fn difference_page<'a>(
         &'a self,
         difference: &'a Difference,
-        draft: Option<Draft<'a>>,
+        draft: Option<RejectedForm<'a>>,
     ) -> DifferenceView<'a> {
         let query = self.query();
         let done = DECISIONS
@@ -263,7 +263,7 @@ impl Request<'_> {
     }
 
     /// A form that a page of ours sent: browsers say where a form comes from, and no page can make them lie.
-    fn form(&self) -> Result<Fields, Problem> {
+    fn form(&self) -> Result<FormFields, Problem> {
         let is_ours = match self.incoming.header("sec-fetch-site") {
             Some(site) => site == "same-origin",
             None => {
@@ -281,7 +281,7 @@ impl Request<'_> {
         {
             return Err(Problem::not_a_form());
         }
-        Ok(Fields::read(self.incoming.body()))
+        Ok(FormFields::read(self.incoming.body()))
     }
 }
 

@@ -40,7 +40,7 @@ fn found(kind: DifferenceKind, line: u64) -> Difference {
     Difference::found(date, kind, about, None, None, "r", UnixSeconds(0))
 }
 
-fn held(day: &Day) -> usize {
+fn held(day: &DayListing) -> usize {
     day.held.values().map(Vec::len).sum()
 }
 
@@ -50,7 +50,7 @@ fn of_a_hundred_thousand_differences_no_more_are_held_than_a_page_shows() {
         let at = usize::try_from(line).unwrap() % DifferenceKind::ALL.len();
         DifferenceKind::ALL[at]
     };
-    let mut day = Day::default();
+    let mut day = DayListing::default();
     for line in (0..100_000).rev() {
         let one = found(kind(line), line);
         day.count(&one);
@@ -72,7 +72,7 @@ fn what_needs_somebody_is_held_before_what_is_over_however_late_it_is_read() {
         one.repaired("r", "agrees", UnixSeconds(0))
     });
     let open = found(DifferenceKind::AmountDiffers, 5_000);
-    let day = Day::with(over.chain([open.clone()]), Filter::default());
+    let day = DayListing::with(over.chain([open.clone()]), Filter::default());
     assert_eq!(day.of(DifferenceKind::AmountDiffers).first(), Some(&open));
     assert_eq!((day.len(), day.needing(), held(&day)), (1_001, 1, 50));
 }
@@ -87,9 +87,9 @@ fn what_nobody_asked_for_is_counted_and_takes_no_room() {
         kind: Some(kind),
         ..Filter::default()
     };
-    let day = Day::with(items(), of(DifferenceKind::StatusDiffers));
+    let day = DayListing::with(items(), of(DifferenceKind::StatusDiffers));
     assert_eq!((day.len(), held(&day)), (601, 1));
-    let day = Day::with(items(), of(DifferenceKind::AmountDiffers));
+    let day = DayListing::with(items(), of(DifferenceKind::AmountDiffers));
     assert_eq!(
         (day.count_of(of(DifferenceKind::AmountDiffers)), held(&day)),
         (600, 500)

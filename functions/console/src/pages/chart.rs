@@ -15,7 +15,7 @@ pub(crate) struct ChartDay {
     date: BillDate,
     /// Where its run stands; `None` without one.
     state: Option<RunState>,
-    sums: Stack,
+    sums: PaidBar,
     /// How many of its differences need somebody.
     needing: DifferenceCount,
     /// Whether its run should have been, and was not.
@@ -24,7 +24,7 @@ pub(crate) struct ChartDay {
 
 /// What was paid on a day, in fen.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Stack {
+struct PaidBar {
     /// On both sides.
     agreed: i64,
     /// In the bill only.
@@ -53,7 +53,7 @@ impl ChartDay {
             is_missing: false,
             date,
             state: run.map(|run| run.state),
-            sums: run.map(Stack::of).unwrap_or_default(),
+            sums: run.map(PaidBar::of).unwrap_or_default(),
             needing,
         }
     }
@@ -98,7 +98,7 @@ impl ChartDay {
     }
 }
 
-impl Stack {
+impl PaidBar {
     fn of(run: &Run) -> Self {
         let (of_bill, of_books) = (run.there(), run.here());
         let mut stack = Self::default();

@@ -7,8 +7,8 @@ use wechatpay::UnixSeconds;
 
 use super::{chart, chip, layout, list, missing, moment, products};
 use crate::{
-    asked::{Filter, RunAsked},
-    listing::Day,
+    asked::{Filter, RunForm},
+    listing::DayListing,
     money::count,
     pages::ChartDay,
     person::Viewer,
@@ -24,7 +24,7 @@ pub(crate) struct DayView<'a> {
     pub(crate) preview: Option<&'a Run>,
     /// Yesterday, where its run is missing: said before all else.
     pub(crate) missing: Option<BillDate>,
-    pub(crate) day: &'a Day,
+    pub(crate) day: &'a DayListing,
     pub(crate) filter: Filter,
     pub(crate) chart: &'a [ChartDay],
     /// Whether a run could find a bill of the day.
@@ -35,7 +35,7 @@ pub(crate) struct DayView<'a> {
     pub(crate) later_are_done: bool,
     pub(crate) now: UnixSeconds,
     /// The run that was asked for just now and has not begun yet.
-    pub(crate) started: Option<RunAsked>,
+    pub(crate) started: Option<RunForm>,
 }
 
 /// The page.
@@ -175,7 +175,7 @@ fn state(view: &DayView<'_>) -> Markup {
     }
 }
 
-fn no_differences(run: Option<&Run>, day: &Day, later_are_done: bool) -> Markup {
+fn no_differences(run: Option<&Run>, day: &DayListing, later_are_done: bool) -> Markup {
     let is_next_day_s = !day.breakdown.of_next_day().is_none();
     let is_open = run.is_some_and(|run| words::is_left_open(run, later_are_done));
     html! {

@@ -37,12 +37,12 @@ pub(crate) struct DifferenceView<'a> {
     /// What was done just now.
     pub(crate) done: Option<&'static str>,
     /// What was sent and did not hold.
-    pub(crate) draft: Option<Draft<'a>>,
+    pub(crate) draft: Option<RejectedForm<'a>>,
 }
 
 /// A form that did not hold.
 #[derive(Clone, Copy)]
-pub(crate) struct Draft<'a> {
+pub(crate) struct RejectedForm<'a> {
     pub(crate) problem: &'a Problem,
     pub(crate) you: &'a str,
     pub(crate) why: &'a str,
@@ -220,7 +220,7 @@ fn form(view: &DifferenceView<'_>) -> Markup {
     if allowed.is_empty() {
         return html! {};
     }
-    let draft = |value: fn(&Draft<'_>) -> String| view.draft.as_ref().map(value);
+    let draft = |value: fn(&RejectedForm<'_>) -> String| view.draft.as_ref().map(value);
     let you = draft(|draft| draft.you.to_owned())
         .or_else(|| view.viewer.name().map(str::to_owned))
         .unwrap_or_default();
@@ -260,7 +260,7 @@ fn form(view: &DifferenceView<'_>) -> Markup {
 }
 
 /// One thing that happened.
-struct Happened {
+struct TimelineEntry {
     at: UnixSeconds,
     what: String,
     who: Markup,
@@ -294,7 +294,7 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
                 | DifferenceState::Explained,
             ) => 0,
         };
-        steps.push(Happened {
+        steps.push(TimelineEntry {
             at: step.at,
             what: what(step, before, persons),
             who: by(&step.who),
@@ -328,7 +328,7 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
 
 /// Both lists as one, in the order in which things happened. Each list is in order; clocks tell only seconds, so in one second
 /// causes stand before what they caused.
-fn in_order(one: &Difference, steps: Vec<Happened>, events: &[Event]) -> Vec<Happened> {
+fn in_order(one: &Difference, steps: Vec<TimelineEntry>, events: &[Event]) -> Vec<TimelineEntry> {
     let mut all = Vec::with_capacity(steps.len().saturating_add(events.len()));
     let mut events = events.iter().peekable();
     for (position, (step, shown)) in one.history.iter().zip(steps).enumerate() {
@@ -410,7 +410,7 @@ fn by(who: &Actor) -> Markup {
     }
 }
 
-fn of_the_order(event: &Event) -> Happened {
+fn of_the_order(event: &Event) -> TimelineEntry {
     let subject = match &event.subject {
         Subject::Order => "Order".to_owned(),
         Subject::Refund(refund_no) => format!("Refund {refund_no}"),
@@ -421,7 +421,7 @@ fn of_the_order(event: &Event) -> Happened {
     let decision = event.decision.as_ref();
     let decided = decision.map(words::about_refund);
     let decided = decided.map_or(String::new(), |decided| format!(", {decided}"));
-    Happened {
+    TimelineEntry {
         at: event.at,
         what: format!("{subject}: {from}{}{decided}", event.to),
         who: match decision {

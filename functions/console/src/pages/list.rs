@@ -12,13 +12,13 @@ use wechatpay::bill::yuan_of_fen;
 use super::chip;
 use crate::{
     asked::{Filter, STATES},
-    listing::Day,
+    listing::DayListing,
     money::{count, yuan, yuan_of_e5},
     words,
 };
 
 /// The button for the file of what is chosen.
-pub(super) fn download(date: BillDate, filter: Filter, day: &Day) -> Markup {
+pub(super) fn download(date: BillDate, filter: Filter, day: &DayListing) -> Markup {
     let is_all = filter == Filter::default();
     html! {
         @if !day.fits_a_file(filter) {
@@ -37,7 +37,7 @@ pub(super) fn download(date: BillDate, filter: Filter, day: &Day) -> Markup {
 }
 
 /// Counts by state, which are the choice too, and a group for each kind.
-pub(super) fn list(date: BillDate, day: &Day, filter: Filter) -> Markup {
+pub(super) fn list(date: BillDate, day: &DayListing, filter: Filter) -> Markup {
     html! {
         (states(date, day, filter))
         @if day.is_cut {
@@ -58,7 +58,7 @@ pub(super) fn list(date: BillDate, day: &Day, filter: Filter) -> Markup {
     }
 }
 
-fn states(date: BillDate, day: &Day, filter: Filter) -> Markup {
+fn states(date: BillDate, day: &DayListing, filter: Filter) -> Markup {
     let of = |state: DifferenceState| {
         day.count_of(Filter {
             state: Some(state),
@@ -85,7 +85,7 @@ fn states(date: BillDate, day: &Day, filter: Filter) -> Markup {
     }
 }
 
-fn group(date: BillDate, kind: DifferenceKind, day: &Day, filter: Filter) -> Markup {
+fn group(date: BillDate, kind: DifferenceKind, day: &DayListing, filter: Filter) -> Markup {
     let items = day.of(kind);
     if items.is_empty() {
         return html! {};

@@ -11,8 +11,8 @@ use payments::reconcile::{
 
 use crate::{
     asked::Filter,
-    breakdown::{Breakdown, End},
-    listing::Day,
+    breakdown::{Breakdown, GapStatus},
+    listing::DayListing,
     money::{count, yuan, yuan_of_e5, yuan_signed},
     words,
 };
@@ -21,7 +21,7 @@ use crate::{
 const BAR: i64 = 100;
 
 /// The bill's sum, ours, and what of the difference is still open.
-pub(super) fn figures(run: &Run, day: &Day, has_bill: bool) -> Markup {
+pub(super) fn figures(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
     let (there, here) = (run.there().all(), run.here().all());
     let foreign = day.count_of(Filter {
         kind: Some(DifferenceKind::IdentityDiffers),
@@ -40,11 +40,11 @@ pub(super) fn figures(run: &Run, day: &Day, has_bill: bool) -> Markup {
 
 /// What the sums are apart: red only for what is open, and not green while something is apart that
 /// no difference tells.
-fn difference_of_all(run: &Run, day: &Day, has_bill: bool) -> Markup {
+fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
     let (breakdown, is_cut) = (&day.breakdown, day.is_cut);
     let (now, is_open) = (breakdown.now(), breakdown.is_open());
-    let repaired = breakdown.at(End::Repaired);
-    let is_told = breakdown.at(End::OtherDays).is_none();
+    let repaired = breakdown.at(GapStatus::Repaired);
+    let is_told = breakdown.at(GapStatus::OtherDays).is_none();
     html! {
         section.figure.good[!is_open && (is_told || now.is_none())].bad[is_open] {
             @if now.is_none() && !is_open {
@@ -53,16 +53,16 @@ fn difference_of_all(run: &Run, day: &Day, has_bill: bool) -> Markup {
                 p { "Payments and refunds agree, in number and sum." }
             } @else if breakdown.is_whole() {
                 h2 { "Still open · + if the bill has more" }
-                p.sum { (yuan_signed(breakdown.at(End::Open).net_fen())) }
+                p.sum { (yuan_signed(breakdown.at(GapStatus::Open).net_fen())) }
                 p.equation {
                     "Difference " strong { (yuan_signed(now.net_fen())) } " ="
                     @for (position, end) in ENDS.into_iter().enumerate() {
                         @if position > 0 { " +" }
                         " " (words::end(end).to_lowercase()) " " (yuan_signed(breakdown.at(end).net_fen()))
                     }
-                    @let other_days = breakdown.at(End::OtherDays);
+                    @let other_days = breakdown.at(GapStatus::OtherDays);
                     @if !other_days.is_none() {
-                        " + " (words::end(End::OtherDays).to_lowercase()) " " (yuan_signed(other_days.net_fen()))
+                        " + " (words::end(GapStatus::OtherDays).to_lowercase()) " " (yuan_signed(other_days.net_fen()))
                     }
                 }
                 p { "In all: " (differs(now)) "." }
@@ -95,7 +95,12 @@ fn difference_of_all(run: &Run, day: &Day, has_bill: bool) -> Markup {
 }
 
 /// What the difference is told as the sum of.
-const ENDS: [End; 4] = [End::Explained, End::Rejected, End::OnItsWay, End::Open];
+const ENDS: [GapStatus; 4] = [
+    GapStatus::Explained,
+    GapStatus::Rejected,
+    GapStatus::OnItsWay,
+    GapStatus::Open,
+];
 
 /// `+5 payments, +¥206.50; the refunds agree`.
 fn differs(gap: Gap) -> String {
@@ -200,7 +205,7 @@ fn difference(breakdown: &Breakdown, product: &str) -> Markup {
     if now.is_none() && !is_open {
         return html! {
             span.amount.good { "None" }
-            @if breakdown.is_whole() && !breakdown.at_of(End::Repaired, product).is_none() { small { "Repaired since" } }
+            @if breakdown.is_whole() && !breakdown.at_of(GapStatus::Repaired, product).is_none() { small { "Repaired since" } }
         };
     }
     html! {
@@ -210,10 +215,10 @@ fn difference(breakdown: &Breakdown, product: &str) -> Markup {
             small { (yuan_signed(now.refunded_fen)) " in " (more(now.refunds)) " refunds" }
         }
         @if breakdown.is_whole() {
-            @for end in [End::Explained, End::Rejected, End::OnItsWay, End::Open, End::OtherDays] {
+            @for end in [GapStatus::Explained, GapStatus::Rejected, GapStatus::OnItsWay, GapStatus::Open, GapStatus::OtherDays] {
                 @let gap = breakdown.at_of(end, product);
-                @if !gap.is_none() || is_open && end == End::Open {
-                    small.bad[end == End::Open] { (words::end(end)) " " (yuan_signed(gap.net_fen())) }
+                @if !gap.is_none() || is_open && end == GapStatus::Open {
+                    small.bad[end == GapStatus::Open] { (words::end(end)) " " (yuan_signed(gap.net_fen())) }
                 }
             }
         }

@@ -20,7 +20,7 @@ use super::{ChartDay, DayView, DifferenceView, day, difference};
 use crate::{
     asked::Filter,
     breakdown::Breakdown,
-    listing::Day,
+    listing::DayListing,
     person::{Person, Viewer},
 };
 
@@ -69,14 +69,14 @@ fn run(state: RunState) -> Run {
 }
 
 fn page(run: Option<&Run>, items: Vec<Difference>) -> String {
-    let mut all = Day::with(items, Filter::default());
+    let mut all = DayListing::with(items, Filter::default());
     if let Some(run) = run {
         all.breakdown = Breakdown::begin(run, None);
     }
     page_of_choice(run, &all, Filter::default())
 }
 
-fn page_of_choice(run: Option<&Run>, all: &Day, filter: Filter) -> String {
+fn page_of_choice(run: Option<&Run>, all: &DayListing, filter: Filter) -> String {
     let needing = DifferenceCount {
         count: u64::try_from(all.needing()).unwrap(),
         is_all: true,
@@ -415,7 +415,7 @@ fn the_headline_is_red_only_for_what_is_open_and_says_what_became_of_the_rest() 
         }
         part.told = Some(told_by_it);
         let of_each = items.iter().map(|(one, fen)| (one.id.clone(), gaps(*fen)));
-        let mut all = Day::default();
+        let mut all = DayListing::default();
         all.breakdown = Breakdown::begin(&run, Some(of_each.collect()));
         for (one, _) in items {
             all.breakdown.take(one);
@@ -478,7 +478,7 @@ fn what_was_left_to_the_next_day_and_is_absent_there_too_is_red_and_leads_to_its
         // Our books have it, and the bill has nothing.
         (part.here, part.there) = (part.there.clone(), Totals::default());
         (part.carried, part.told) = (1, Some(Gaps::default()));
-        let mut all = Day::default();
+        let mut all = DayListing::default();
         all.breakdown = Breakdown::begin(&run, Some(BTreeMap::new()));
         let mut gaps = Gaps::default();
         gaps.add("NATIVE", Gap::default().less(Gap::of_payment(100)));
@@ -533,7 +533,7 @@ fn a_run_that_is_missing_is_said_first_on_every_page() {
         run: None,
         preview: None,
         missing: Some(date().plus_days(1)),
-        day: &Day::default(),
+        day: &DayListing::default(),
         filter: Filter::default(),
         chart: &[],
         has_bill: true,
@@ -610,7 +610,7 @@ fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
             let kind = DifferenceKind::AmountDiffers;
             Difference::found(date(), kind, about(number), None, None, "r", NOW)
         };
-        let mut day = Day::with((0..count).map(one), filter);
+        let mut day = DayListing::with((0..count).map(one), filter);
         day.is_cut = is_cut;
         day
     };
@@ -639,7 +639,7 @@ fn a_file_is_offered_for_what_is_chosen_and_only_if_it_holds_all_of_it() {
 #[test]
 fn a_day_without_bills_at_wechat_pay_says_what_is_kept() {
     let mut old = run(RunState::Done);
-    let all = Day::default();
+    let all = DayListing::default();
     let told = |run: &Run| {
         let view = DayView {
             viewer: &li(),

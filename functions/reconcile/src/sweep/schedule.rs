@@ -11,7 +11,7 @@ use futures_util::{StreamExt, future::OptionFuture, stream::FuturesUnordered};
 use payments::due::CheckKind;
 use wechatpay::UnixSeconds;
 
-use super::{Look, Report};
+use super::{CheckOutcome, Report};
 
 /// What a run works on.
 pub(super) trait Work {
@@ -43,7 +43,7 @@ pub(super) trait Work {
     fn tell_overdue(&self, report: &Report);
 
     /// Looks at one thing.
-    async fn look(&self, item: CheckItem) -> Look;
+    async fn look(&self, item: CheckItem) -> CheckOutcome;
 }
 
 /// What is due in a part of the index, oldest first, and where its next page begins if it holds more.
@@ -104,16 +104,16 @@ const RANKS: [&[CheckKind]; 3] = [
 ];
 
 /// What is known of one part of the index.
-struct Part<From> {
+struct IndexPart<From> {
     number: u8,
     reason: CheckKind,
     ahead: VecDeque<DueCheck>,
-    next: Next<From>,
+    next: PartNext<From>,
     pages: u32,
 }
 
 /// How a part goes on.
-enum Next<From> {
+enum PartNext<From> {
     /// From here; from its beginning for `None`.
     Page(Option<From>),
     /// A page is being read.
@@ -126,7 +126,7 @@ enum Next<From> {
 
 /// When something may begin.
 #[derive(Clone, Copy)]
-enum Turn {
+enum Slot {
     Now,
     /// In so many milliseconds.
     In(i64),
@@ -145,10 +145,10 @@ enum Pick {
 }
 
 /// A run as far as it got.
-struct Run<'a, W: Work> {
+struct SweepRun<'a, W: Work> {
     work: &'a W,
     bounds: Bounds,
-    parts: Vec<Part<W::From>>,
+    parts: Vec<IndexPart<W::From>>,
     /// How many looks in a row came to nothing.
     nothing: Vec<(CheckKind, u32)>,
     lanes: usize,
@@ -160,7 +160,7 @@ pub(super) async fn run<W: Work>(
     bounds: Bounds,
     report: &mut Report,
 ) -> Option<W::Unreadable> {
-    let mut run = Run::new(work, bounds);
+    let mut run = SweepRun::new(work, bounds);
     let mut reads = FuturesUnordered::new();
     let mut looks = FuturesUnordered::new();
     let mut unreadable = None;
@@ -200,7 +200,7 @@ pub(super) async fn run<W: Work>(
                 if let Err(error) = run.take(at, page, report) {
                     unreadable = Some(error);
                 }
-                if !is_told && run.parts.iter().all(Part::was_opened) {
+                if !is_told && run.parts.iter().all(IndexPart::was_opened) {
                     is_told = true;
                     work.tell_overdue(report);
                 }
@@ -215,14 +215,14 @@ pub(super) async fn run<W: Work>(
     unreadable
 }
 
-impl<'a, W: Work> Run<'a, W> {
+impl<'a, W: Work> SweepRun<'a, W> {
     fn new(work: &'a W, bounds: Bounds) -> Self {
         let part = |reason: CheckKind| {
-            reason.parts().map(move |number| Part {
+            reason.parts().map(move |number| IndexPart {
                 number,
                 reason,
                 ahead: VecDeque::new(),
-                next: Next::Page(None),
+                next: PartNext::Page(None),
                 pages: 0,
             })
         };
@@ -244,7 +244,7 @@ impl<'a, W: Work> Run<'a, W> {
             .collect();
         let mut wanted = Vec::new();
         for at in 0..self.parts.len() {
-            let comes_first = self.before(at).is_none_or(Part::was_opened);
+            let comes_first = self.before(at).is_none_or(IndexPart::was_opened);
             let Some(part) = self.parts.get_mut(at) else {
                 break;
             };
@@ -253,9 +253,9 @@ impl<'a, W: Work> Run<'a, W> {
             if enough || !comes_first || late.contains(&part.reason) || (down && !is_first) {
                 continue;
             }
-            if let Next::Page(from) = &mut part.next {
+            if let PartNext::Page(from) = &mut part.next {
                 wanted.push((at, part.number, from.take()));
-                part.next = Next::Reading;
+                part.next = PartNext::Reading;
             }
         }
         wanted
@@ -263,7 +263,7 @@ impl<'a, W: Work> Run<'a, W> {
 
     /// The part that is read before this one at first: one of the next more urgent reason. So urgent things are found first, and a part
     /// that answers slowly holds up few others.
-    fn before(&self, at: usize) -> Option<&Part<W::From>> {
+    fn before(&self, at: usize) -> Option<&IndexPart<W::From>> {
         let part = self.parts.get(at)?;
         let reason = CheckKind::ALL
             .into_iter()
@@ -295,11 +295,11 @@ impl<'a, W: Work> Run<'a, W> {
                     report.saw(part.reason_of(&since.item), age_s);
                 }
                 part.ahead.extend(items);
-                part.next = next.map_or(Next::End, |next| Next::Page(Some(next)));
+                part.next = next.map_or(PartNext::End, |next| PartNext::Page(Some(next)));
                 Ok(())
             }
             Err(error) => {
-                part.next = Next::Unreadable;
+                part.next = PartNext::Unreadable;
                 report.parts_unreadable = report.parts_unreadable.saturating_add(1);
                 Err(error)
             }
@@ -311,25 +311,25 @@ impl<'a, W: Work> Run<'a, W> {
         let turns = CheckKind::ALL.map(|reason| (reason, self.turn(reason)));
         let turn_of = |reason| {
             let turn = turns.iter().find(|(of, _)| *of == reason);
-            turn.map_or(Turn::Over, |(_, turn)| *turn)
+            turn.map_or(Slot::Over, |(_, turn)| *turn)
         };
         let mut wait_ms: Option<i64> = None;
         for rank in RANKS {
             let mut first: Option<(UnixSeconds, usize, usize)> = None;
-            let of_rank = |(_, part): &(usize, &Part<W::From>)| rank.contains(&part.reason);
+            let of_rank = |(_, part): &(usize, &IndexPart<W::From>)| rank.contains(&part.reason);
             for (at, part) in self.parts.iter().enumerate().filter(of_rank) {
                 for (place, since) in part.ahead.iter().enumerate() {
                     match turn_of(part.reason_of(&since.item)) {
-                        Turn::Now => {
+                        Slot::Now => {
                             if first.is_none_or(|(oldest, _, _)| since.at < oldest) {
                                 first = Some((since.at, at, place));
                             }
                             break;
                         }
-                        Turn::In(ms) => {
+                        Slot::In(ms) => {
                             wait_ms = Some(wait_ms.map_or(ms, |least| least.min(ms)));
                         }
-                        Turn::Over => {}
+                        Slot::Over => {}
                     }
                 }
             }
@@ -344,14 +344,14 @@ impl<'a, W: Work> Run<'a, W> {
     }
 
     /// When something for this reason may begin.
-    fn turn(&self, reason: CheckKind) -> Turn {
+    fn turn(&self, reason: CheckKind) -> Slot {
         if self.is_over(reason) {
-            return Turn::Over;
+            return Slot::Over;
         }
         let turn_ms = self.work.turn_in_ms(reason);
         match turn_ms.saturating_sub(TURN_WITHIN_MS) {
-            ..=0 => Turn::Now,
-            ms => Turn::In(ms),
+            ..=0 => Slot::Now,
+            ms => Slot::In(ms),
         }
     }
 
@@ -370,21 +370,21 @@ impl<'a, W: Work> Run<'a, W> {
     }
 
     /// Learns from a look whether WeChat Pay answers.
-    fn note(&mut self, reason: CheckKind, look: &Look) {
+    fn note(&mut self, reason: CheckKind, look: &CheckOutcome) {
         let row = self.nothing.iter_mut().find(|(of, _)| *of == reason);
         let Some((_, in_a_row)) = row else { return };
         match look {
-            Look::NotOurs => {}
-            Look::Unanswered => *in_a_row = in_a_row.saturating_add(1),
-            Look::Settled
-            | Look::Open
-            | Look::Resumed
-            | Look::Closed
-            | Look::Closing
-            | Look::RefundMoved
-            | Look::RefundOpen
-            | Look::Parked
-            | Look::Failed => {
+            CheckOutcome::NotOurs => {}
+            CheckOutcome::Unanswered => *in_a_row = in_a_row.saturating_add(1),
+            CheckOutcome::Settled
+            | CheckOutcome::Open
+            | CheckOutcome::Resumed
+            | CheckOutcome::Closed
+            | CheckOutcome::Closing
+            | CheckOutcome::RefundMoved
+            | CheckOutcome::RefundOpen
+            | CheckOutcome::Parked
+            | CheckOutcome::Failed => {
                 *in_a_row = 0;
                 let lanes = self.lanes.saturating_add(LANES_BY_ANSWER);
                 self.lanes = lanes.min(self.bounds.lanes);
@@ -397,16 +397,16 @@ impl<'a, W: Work> Run<'a, W> {
             let left = u32::try_from(part.ahead.len()).unwrap_or(u32::MAX);
             report.left = report.left.saturating_add(left);
             let counter = match (&part.next, part.pages) {
-                (Next::End | Next::Unreadable, _) => continue,
-                (Next::Page(_) | Next::Reading, 0) => &mut report.parts_unread,
-                (Next::Page(_) | Next::Reading, _) => &mut report.parts_with_more,
+                (PartNext::End | PartNext::Unreadable, _) => continue,
+                (PartNext::Page(_) | PartNext::Reading, 0) => &mut report.parts_unread,
+                (PartNext::Page(_) | PartNext::Reading, _) => &mut report.parts_with_more,
             };
             *counter = counter.saturating_add(1);
         }
     }
 }
 
-impl<From> Part<From> {
+impl<From> IndexPart<From> {
     /// Why an item of this part is due. Earlier versions kept refunds among looks.
     fn reason_of(&self, item: &CheckItem) -> CheckKind {
         match item {
@@ -417,6 +417,6 @@ impl<From> Part<From> {
 
     /// Whether its first page has come, or cannot.
     fn was_opened(&self) -> bool {
-        self.pages > 0 || matches!(self.next, Next::Unreadable)
+        self.pages > 0 || matches!(self.next, PartNext::Unreadable)
     }
 }

@@ -223,7 +223,7 @@ impl Work for World {
         self.told.borrow_mut().push((self.passed_ms(), oldest_s));
     }
 
-    async fn look(&self, item: CheckItem) -> Look {
+    async fn look(&self, item: CheckItem) -> CheckOutcome {
         let number = item.order_no().as_str().to_owned();
         self.began.borrow_mut().push(number.clone());
         self.running.set(self.running.get() + 1);
@@ -240,10 +240,10 @@ impl Work for World {
         self.running.set(self.running.get() - 1);
         self.ended_ms.set(self.passed_ms());
         if (self.is_answered)(&number) {
-            return Look::Open;
+            return CheckOutcome::Open;
         }
         self.place(part, self.now_ms.get() / 1000 + 30, number);
-        Look::Unanswered
+        CheckOutcome::Unanswered
     }
 }
 
