@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use adapters::clock::Clock;
 use adapters::random::Random;
-use client::{Answer, Call, Client, Sender, SignedCall};
+use client::{ApiAnswer, Call, Client, Sender, SignedCall};
 
 use crate::args::{Args, UsageError};
 
-pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;
+pub(crate) type CommandResult = Result<ExitCode, Box<dyn Error>>;
 
 /// The settings file that the option `--settings` or the variable `CLIENT_SETTINGS` names; else
 /// `.local/client.json` of this repository.
@@ -69,7 +69,7 @@ pub(crate) fn signed(args: Args, call: &Call) -> Result<SignedCall, Box<dyn Erro
 }
 
 /// Signs the call, sends it, and shows the answer.
-pub(crate) async fn send(args: Args, call: &Call) -> Outcome {
+pub(crate) async fn send(args: Args, call: &Call) -> CommandResult {
     let answer = Sender::new()?.send(&signed(args, call)?).await?;
     show(&answer);
     Ok(if answer.is_success() {
@@ -80,7 +80,7 @@ pub(crate) async fn send(args: Args, call: &Call) -> Outcome {
 }
 
 /// The status and what belongs to it goes to standard error, the body to standard output.
-pub(crate) fn show(answer: &Answer) {
+pub(crate) fn show(answer: &ApiAnswer) {
     eprintln!("HTTP {}", answer.status);
     for name in ["location", "retry-after", "idempotent-replayed"] {
         if let Some(value) = answer.header(name) {

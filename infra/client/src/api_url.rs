@@ -128,8 +128,8 @@ mod tests {
 
     #[test]
     fn what_is_no_origin_or_would_go_out_in_the_clear_is_refused() {
-        type Made = fn(String) -> ApiUrlError;
-        let cases: [(&str, Made); 10] = [
+        type ErrorOf = fn(String) -> ApiUrlError;
+        let cases: [(&str, ErrorOf); 10] = [
             ("api.example.com", ApiUrlError::Scheme),
             ("ftp://api.example.com", ApiUrlError::Scheme),
             ("https://", ApiUrlError::Host),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use adapters::clock::Clock;
 use adapters::random::Random;
-use client::{Answer, Call, Sender};
+use client::{ApiAnswer, Call, Sender};
 
-use crate::api::{Outcome, client, number, send, show};
+use crate::api::{CommandResult, client, number, send, show};
 use crate::args::{Args, UsageError};
 
 /// How often in a row the API may ask for a pause, or not be there, before `resend` gives up.
@@ -16,13 +16,13 @@ const PAUSES_MAX: u32 = 20;
 /// The pause where the API names none, in seconds.
 const PAUSE_S: u64 = 5;
 
-pub(crate) async fn list(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn list(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["settings"], &[])?;
     let call = Call::list_events(&number(&mut args, "ORDER_NO")?);
     send(args, &call).await
 }
 
-pub(crate) async fn replay(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn replay(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["settings"], &[])?;
     let order_no = number(&mut args, "ORDER_NO")?;
     let given = args.word("VERSION")?;
@@ -37,13 +37,13 @@ pub(crate) async fn replay(raw: impl Iterator<Item = String>) -> Outcome {
     send(args, &Call::replay_event(&order_no, version)).await
 }
 
-pub(crate) async fn webhook(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn webhook(raw: impl Iterator<Item = String>) -> CommandResult {
     send(Args::parse(raw, &["settings"], &[])?, &Call::get_webhook()).await
 }
 
 /// Goes through the undelivered events page by page. It may be ended and begun anew at any time: an event leaves the list when
 /// it is delivered, and what comes twice has the same `webhook-id`.
-pub(crate) async fn resend(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn resend(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["settings", "from", "to", "after"], &[])?;
     let from = args.required("from")?;
     let (to, mut after) = (args.optional("to")?, args.optional("after")?);
@@ -84,7 +84,7 @@ pub(crate) async fn resend(raw: impl Iterator<Item = String>) -> Outcome {
 }
 
 /// How many events an answer is about, and where the next ones begin.
-fn page(answer: &Answer) -> (u64, Option<String>) {
+fn page(answer: &ApiAnswer) -> (u64, Option<String>) {
     let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
     let after = body.get("after").and_then(serde_json::Value::as_str);
     (

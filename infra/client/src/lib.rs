@@ -22,7 +22,7 @@ mod signed;
 
 pub use api_url::{ApiUrl, ApiUrlError};
 pub use call::{Call, Card, NewOrder, NewRefund, RefundTo};
-pub use send::{Answer, SendError, Sender};
+pub use send::{ApiAnswer, SendError, Sender};
 pub use settings::{Client, Settings, SettingsError};
 pub use setup::{
     ApiClientKey, MerchantFiles, PlatformKey, SetupError, add_client, add_platform_key,

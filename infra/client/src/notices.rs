@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use wechatpay::UnixSeconds;
 use wechatpay::time::format_rfc3339_beijing;
 
-use crate::api::Outcome;
+use crate::api::CommandResult;
 use crate::args::{Args, UsageError};
 use crate::cloud;
 
@@ -22,7 +22,7 @@ const LEDGER: [&str; 2] = ["mchid", "notices-table"];
 /// How many notices are listed unless told.
 const MOST: usize = 100;
 
-pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn run(mut raw: impl Iterator<Item = String>) -> CommandResult {
     match raw.next().as_deref() {
         Some("list") => list(raw).await?,
         Some("show") => show(raw).await?,

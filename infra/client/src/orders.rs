@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use client::{Call, NewOrder};
 
-use crate::api::{Outcome, idempotency_key, number, send, signed};
+use crate::api::{CommandResult, idempotency_key, number, send, signed};
 use crate::args::{Args, UsageError};
 
-pub(crate) async fn create(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn create(raw: impl Iterator<Item = String>) -> CommandResult {
     let options = [
         "product",
         "amount-fen",
@@ -51,19 +51,19 @@ pub(crate) async fn create(raw: impl Iterator<Item = String>) -> Outcome {
     send(args, &call).await
 }
 
-pub(crate) async fn get(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn get(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["settings"], &[])?;
     let call = Call::get_order(&number(&mut args, "ORDER_NO")?);
     send(args, &call).await
 }
 
-pub(crate) async fn close(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn close(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["settings"], &[])?;
     let call = Call::close_order(&number(&mut args, "ORDER_NO")?);
     send(args, &call).await
 }
 
-pub(crate) fn sign(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) fn sign(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["body", "idempotency-key", "prefer", "settings"], &[])?;
     let (method, path) = (args.word("METHOD")?, args.word("PATH")?);
     if !path.starts_with('/') {

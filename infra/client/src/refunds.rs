@@ -8,10 +8,10 @@ use strict_json::Null;
 
 use client::{Call, Card, NewRefund, RefundTo};
 
-use crate::api::{Outcome, idempotency_key, number, send};
+use crate::api::{CommandResult, idempotency_key, number, send};
 use crate::args::{Args, UsageError};
 
-pub(crate) async fn create(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn create(raw: impl Iterator<Item = String>) -> CommandResult {
     let options = [
         "amount-fen",
         "refund-no",
@@ -37,25 +37,25 @@ pub(crate) async fn create(raw: impl Iterator<Item = String>) -> Outcome {
     send(args, &call).await
 }
 
-pub(crate) async fn list(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn list(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["settings"], &[])?;
     let call = Call::list_refunds(&number(&mut args, "ORDER_NO")?);
     send(args, &call).await
 }
 
-pub(crate) async fn status(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn status(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["settings"], &[])?;
     let (order_no, refund_no) = refund(&mut args)?;
     send(args, &Call::get_refund(&order_no, &refund_no)).await
 }
 
-pub(crate) async fn retry(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn retry(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["settings"], &[])?;
     let (order_no, refund_no) = refund(&mut args)?;
     send(args, &Call::retry_refund(&order_no, &refund_no)).await
 }
 
-pub(crate) async fn release(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn release(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["who", "why", "settings"], &[])?;
     let (order_no, refund_no) = refund(&mut args)?;
     let (who, why) = (args.required("who")?, args.required("why")?);
@@ -63,7 +63,7 @@ pub(crate) async fn release(raw: impl Iterator<Item = String>) -> Outcome {
     send(args, &call).await
 }
 
-pub(crate) async fn redirect(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn redirect(raw: impl Iterator<Item = String>) -> CommandResult {
     let options = ["to", "card-file", "who", "why", "settings"];
     let mut args = Args::parse(raw, &options, &[])?;
     let (order_no, refund_no) = refund(&mut args)?;
@@ -89,7 +89,7 @@ pub(crate) async fn redirect(raw: impl Iterator<Item = String>) -> Outcome {
     send(args, &call).await
 }
 
-pub(crate) async fn payer_paid(raw: impl Iterator<Item = String>) -> Outcome {
+pub(crate) async fn payer_paid(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["who", "why", "settings"], &[])?;
     let (order_no, refund_no) = refund(&mut args)?;
     let (who, why) = (args.required("who")?, args.required("why")?);

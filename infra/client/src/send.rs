@@ -19,7 +19,7 @@ pub struct Sender {
 
 /// What the API answered.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Answer {
+pub struct ApiAnswer {
     /// The HTTP status.
     pub status: u16,
     /// Header fields, names in lower case. Values that are not text are left out.
@@ -77,7 +77,7 @@ impl Sender {
     ///
     /// # Errors
     /// [`SendError`]. An answer with any status is no error.
-    pub async fn send(&self, call: &SignedCall) -> Result<Answer, SendError> {
+    pub async fn send(&self, call: &SignedCall) -> Result<ApiAnswer, SendError> {
         let unsendable = |what: &str| SendError::Unsendable(what.to_owned());
         let method = call
             .method
@@ -111,7 +111,7 @@ impl Sender {
             Some((name.to_string(), value.to_str().ok()?.to_owned()))
         };
         let headers = response.headers().iter().filter_map(text).collect();
-        Ok(Answer {
+        Ok(ApiAnswer {
             status,
             headers,
             body: response.text().await.map_err(no_answer)?,
@@ -119,7 +119,7 @@ impl Sender {
     }
 }
 
-impl Answer {
+impl ApiAnswer {
     /// A header field's value, by its lower-case name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

@@ -13,7 +13,7 @@ use crate::register::{DEPLOYMENT, Deployment};
 use crate::secret_file::SecretFile;
 
 /// What the command line says of the secret.
-struct Wanted {
+struct SecretSource {
     /// The operator's own.
     given: Option<String>,
     /// Whether one is made although there is one.
@@ -31,7 +31,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
     let deployment = Deployment::read(&mut args)?;
     let client_id = args.required("client")?;
     let url = args.optional("url")?;
-    let wanted = Wanted {
+    let wanted = SecretSource {
         given: args.optional("secret-file")?,
         is_new: args.flag("new-secret")?,
         goes_to: args.optional("secret-to")?.map(PathBuf::from),
@@ -118,7 +118,7 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
     Ok(())
 }
 
-impl Wanted {
+impl SecretSource {
     fn says_anything(&self) -> bool {
         self.given.is_some() || self.is_new || self.goes_to.is_some() || self.is_shown
     }

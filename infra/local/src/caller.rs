@@ -5,7 +5,7 @@ use adapters::clock::Clock;
 use adapters::random::Random;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use client::{Answer, Call, Client, NewOrder, NewRefund, Sender, Settings, SignedCall};
+use client::{ApiAnswer, Call, Client, NewOrder, NewRefund, Sender, Settings, SignedCall};
 
 use crate::failure::Failure;
 use crate::state::StateDir;
@@ -17,7 +17,7 @@ const FILE: &str = "client.json";
 pub(crate) const CLIENT_ID: &str = "local-shop";
 
 /// Calls the API with one client key.
-pub(crate) struct Caller {
+pub(crate) struct ApiCaller {
     client: Client,
     sender: Sender,
     keyid: String,
@@ -26,7 +26,7 @@ pub(crate) struct Caller {
     random: Random,
 }
 
-impl Caller {
+impl ApiCaller {
     /// The client of earlier runs, or a new one; its settings file then names this run's `url`.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ impl Caller {
     ///
     /// # Errors
     /// There was no answer. One with any status is no error.
-    pub(crate) async fn create(&self, order: &NewOrder) -> Result<Answer, Failure> {
+    pub(crate) async fn create(&self, order: &NewOrder) -> Result<ApiAnswer, Failure> {
         self.send(&create_call(order)?).await
     }
 
@@ -96,7 +96,7 @@ impl Caller {
     ///
     /// # Errors
     /// There was no answer.
-    pub(crate) async fn get(&self, order_no: &str) -> Result<Answer, Failure> {
+    pub(crate) async fn get(&self, order_no: &str) -> Result<ApiAnswer, Failure> {
         self.send(&Call::get_order(order_no)).await
     }
 
@@ -104,7 +104,7 @@ impl Caller {
     ///
     /// # Errors
     /// There was no answer.
-    pub(crate) async fn close(&self, order_no: &str) -> Result<Answer, Failure> {
+    pub(crate) async fn close(&self, order_no: &str) -> Result<ApiAnswer, Failure> {
         self.send(&Call::close_order(order_no)).await
     }
 
@@ -116,7 +116,7 @@ impl Caller {
         &self,
         order_no: &str,
         refund: &NewRefund,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<ApiAnswer, Failure> {
         let call = Call::create_refund(order_no, refund)
             .map_err(|error| Failure::because("a refund is no JSON", &error))?;
         self.send(&call).await
@@ -126,7 +126,7 @@ impl Caller {
     ///
     /// # Errors
     /// There was no answer.
-    pub(crate) async fn refunds(&self, order_no: &str) -> Result<Answer, Failure> {
+    pub(crate) async fn refunds(&self, order_no: &str) -> Result<ApiAnswer, Failure> {
         self.send(&Call::list_refunds(order_no)).await
     }
 
@@ -138,7 +138,7 @@ impl Caller {
         &self,
         order_no: &str,
         refund_no: &str,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<ApiAnswer, Failure> {
         self.send(&Call::get_refund(order_no, refund_no)).await
     }
 
@@ -146,7 +146,7 @@ impl Caller {
     ///
     /// # Errors
     /// There was no answer.
-    pub(crate) async fn events(&self, order_no: &str) -> Result<Answer, Failure> {
+    pub(crate) async fn events(&self, order_no: &str) -> Result<ApiAnswer, Failure> {
         self.send(&Call::list_events(order_no)).await
     }
 
@@ -158,7 +158,7 @@ impl Caller {
         Ok(self.sign(&create_call(order)?)?.curl())
     }
 
-    async fn send(&self, call: &Call) -> Result<Answer, Failure> {
+    async fn send(&self, call: &Call) -> Result<ApiAnswer, Failure> {
         let signed = self.sign(call)?;
         let answer = self.sender.send(&signed).await;
         answer.map_err(|error| Failure::because("the API did not answer", &error))
@@ -183,7 +183,7 @@ mod tests {
     fn the_key_stays_the_same_and_the_address_follows_the_run() {
         let path = std::env::temp_dir().join(format!("local-caller-test-{}", std::process::id()));
         let state = StateDir::take(&path, false).unwrap();
-        let known = |url| Caller::known(&state, url, Clock::system(), Random::system()).unwrap();
+        let known = |url| ApiCaller::known(&state, url, Clock::system(), Random::system()).unwrap();
         let first = known("http://127.0.0.1:1");
         let second = known("http://127.0.0.1:2");
         assert_eq!(

@@ -7,7 +7,7 @@ use crate::product::AMOUNT_FEN;
 
 /// The text that is printed when everything is up. It ends with a request that is signed for now.
 #[derive(Debug)]
-pub(crate) struct Invitation<'a> {
+pub(crate) struct ReadyMessage<'a> {
     pub(crate) state: &'a Path,
     /// The settings file of `cargo client`.
     pub(crate) settings: &'a Path,
@@ -20,7 +20,7 @@ pub(crate) struct Invitation<'a> {
     pub(crate) curl: &'a str,
 }
 
-impl fmt::Display for Invitation<'_> {
+impl fmt::Display for ReadyMessage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = self.settings.display();
         let client = |words: &str| format!("cargo client {words} --settings {settings}");
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn each_part_of_an_orders_life_has_its_line() {
-        let text = Invitation {
+        let text = ReadyMessage {
             state: Path::new(".local"),
             settings: Path::new(".local/client.json"),
             api_url: "http://127.0.0.1:8080",

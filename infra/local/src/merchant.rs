@@ -16,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use wechatpay_simulator::{ClientDetails, GivenMerchant};
 
-use crate::caller::{CLIENT_ID, Caller};
+use crate::caller::{ApiCaller, CLIENT_ID};
 use crate::deploy::Deployed;
 use crate::failure::Failure;
 use crate::state::StateDir;
@@ -31,7 +31,7 @@ const FILE: &str = "merchant.json";
 
 /// The secrets that lie outside AWS, so that a new engine gets the same merchant.
 #[derive(Debug, Default, Deserialize, Serialize)]
-struct Kept {
+struct StoredSecrets {
     apiv3_key: String,
     /// PKCS#8 DER; made when `--sealed-key` is first used.
     sealed_key_base64: Option<String>,
@@ -100,7 +100,7 @@ impl Merchant {
         Ok(Self::new(kept, &public_key, Some(private_key)))
     }
 
-    fn new(kept: Kept, public_key: &[u8], private_key: Option<Vec<u8>>) -> Self {
+    fn new(kept: StoredSecrets, public_key: &[u8], private_key: Option<Vec<u8>>) -> Self {
         Self {
             apiv3_key: kept.apiv3_key,
             serial_no: serial_of(public_key),
@@ -129,7 +129,7 @@ impl Merchant {
         &self,
         keys: &KeysTable,
         wechatpay: &ClientDetails,
-        caller: &Caller,
+        caller: &ApiCaller,
     ) -> Result<(), Failure> {
         let verification = [
             VerificationEntry {
@@ -177,11 +177,11 @@ pub(crate) fn keys_table(aws: &Aws, deployed: &Deployed) -> Result<KeysTable, Fa
     ))
 }
 
-fn kept(state: &StateDir, random: &Random) -> Result<Kept, Failure> {
-    if let Some(kept) = state.read::<Kept>(FILE)? {
+fn kept(state: &StateDir, random: &Random) -> Result<StoredSecrets, Failure> {
+    if let Some(kept) = state.read::<StoredSecrets>(FILE)? {
         return Ok(kept);
     }
-    let kept = Kept {
+    let kept = StoredSecrets {
         // 32 characters, as a merchant sets it on WeChat Pay's platform.
         apiv3_key: random.nonce(),
         sealed_key_base64: None,

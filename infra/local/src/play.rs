@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use adapters::clock::Clock;
-use client::Answer;
+use client::ApiAnswer;
 use local::engine::Engine;
 use serde::Serialize;
 use serde_json::Value;
 use wechatpay_simulator::Admin;
 
-use crate::caller::Caller;
+use crate::caller::ApiCaller;
 use crate::failure::Failure;
 use crate::http::Http;
 use crate::logs;
@@ -30,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// One step that was done.
 #[derive(Debug, Serialize)]
-pub(crate) struct Step {
+pub(crate) struct ScenarioStep {
     pub(crate) name: &'static str,
     pub(crate) product: &'static str,
     pub(crate) ids: BTreeMap<&'static str, String>,
@@ -38,9 +38,9 @@ pub(crate) struct Step {
 }
 
 /// Whom a play is played with.
-pub(crate) struct Stage<'a> {
+pub(crate) struct ScenarioContext<'a> {
     pub(crate) http: &'a Http,
-    pub(crate) caller: &'a Caller,
+    pub(crate) caller: &'a ApiCaller,
     pub(crate) simulator: &'a Admin,
     pub(crate) receiver: &'a Receiver,
     pub(crate) engine: &'a Engine,
@@ -52,7 +52,7 @@ pub(crate) struct Stage<'a> {
 /// # Errors
 /// The API does not answer, or refuses.
 pub(crate) async fn read_order(
-    stage: &Stage<'_>,
+    stage: &ScenarioContext<'_>,
     order_no: &str,
 ) -> Result<Option<Value>, Failure> {
     let answer = stage.caller.get(order_no).await?;
@@ -64,17 +64,17 @@ pub(crate) async fn read_order(
 }
 
 /// A play, as far as it has come.
-struct Play<'a> {
-    stage: &'a Stage<'a>,
+struct Scenario<'a> {
+    stage: &'a ScenarioContext<'a>,
     product: Product,
     /// When it began (Unix milliseconds).
     since_ms: i64,
-    steps: Vec<Step>,
-    told: fn(&Step),
+    steps: Vec<ScenarioStep>,
+    told: fn(&ScenarioStep),
 }
 
-impl<'a> Play<'a> {
-    fn new(stage: &'a Stage<'a>, product: Product, told: fn(&Step)) -> Self {
+impl<'a> Scenario<'a> {
+    fn new(stage: &'a ScenarioContext<'a>, product: Product, told: fn(&ScenarioStep)) -> Self {
         Self {
             stage,
             product,
@@ -144,7 +144,7 @@ impl<'a> Play<'a> {
     }
 
     fn done(&mut self, name: &'static str, ids: BTreeMap<&'static str, String>, ms: i64) {
-        let step = Step {
+        let step = ScenarioStep {
             name,
             product: self.product.name(),
             ids,
@@ -161,12 +161,12 @@ impl<'a> Play<'a> {
     }
 }
 
-fn json(answer: &Answer) -> Result<Value, Failure> {
+fn json(answer: &ApiAnswer) -> Result<Value, Failure> {
     serde_json::from_str(&answer.body)
         .map_err(|error| Failure::because("the API answered no JSON", &error))
 }
 
-fn unexpected(what: &str, answer: &Answer) -> Failure {
+fn unexpected(what: &str, answer: &ApiAnswer) -> Failure {
     Failure::new(format!(
         "{what} was answered with {}: {}",
         answer.status, answer.body

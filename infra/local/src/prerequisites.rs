@@ -5,21 +5,21 @@ use std::process::{Command, Stdio};
 use crate::failure::Failure;
 
 /// What must be there: how it is looked for, why, and how to get it.
-struct Needed {
+struct Prerequisite {
     what: &'static str,
     program: &'static str,
     arguments: &'static [&'static str],
     get: &'static str,
 }
 
-const TO_BUILD: [Needed; 2] = [
-    Needed {
+const TO_BUILD: [Prerequisite; 2] = [
+    Prerequisite {
         what: "rustc and cargo, to build the functions",
         program: "rustc",
         arguments: &["--version"],
         get: "install Rust from https://rustup.rs",
     },
-    Needed {
+    Prerequisite {
         what: "a C compiler called cc, to build aws-lc",
         program: "cc",
         arguments: &["--version"],
@@ -27,14 +27,14 @@ const TO_BUILD: [Needed; 2] = [
     },
 ];
 
-const TO_RUN: [Needed; 2] = [
-    Needed {
+const TO_RUN: [Prerequisite; 2] = [
+    Prerequisite {
         what: "python3, version 3.10 or newer, for the local AWS engine",
         program: "python3",
         arguments: &["-c", "import sys; sys.exit(sys.version_info < (3, 10))"],
         get: "Debian and Ubuntu: apt-get install python3; or put a newer python3 first on PATH",
     },
-    Needed {
+    Prerequisite {
         what: "python3 with its modules venv and ensurepip, for the local AWS engine",
         program: "python3",
         arguments: &["-c", "import venv, ensurepip"],
@@ -51,7 +51,7 @@ pub(crate) fn check(build: bool) -> Result<(), Failure> {
     judge(needed.filter(|needed| !is_there(needed)))
 }
 
-fn is_there(needed: &Needed) -> bool {
+fn is_there(needed: &Prerequisite) -> bool {
     Command::new(needed.program)
         .args(needed.arguments)
         .stdin(Stdio::null())
@@ -61,7 +61,7 @@ fn is_there(needed: &Needed) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-fn judge<'a>(missing: impl Iterator<Item = &'a Needed>) -> Result<(), Failure> {
+fn judge<'a>(missing: impl Iterator<Item = &'a Prerequisite>) -> Result<(), Failure> {
     let lines: Vec<String> = missing
         .map(|needed| format!("  {}\n    {}", needed.what, needed.get))
         .collect();
@@ -79,13 +79,13 @@ fn judge<'a>(missing: impl Iterator<Item = &'a Needed>) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    const MISSING: Needed = Needed {
+    const MISSING: Prerequisite = Prerequisite {
         what: "an abacus",
         program: "/nonexistent/abacus",
         arguments: &[],
         get: "carve one",
     };
-    const FAILING: Needed = Needed {
+    const FAILING: Prerequisite = Prerequisite {
         what: "a false that succeeds",
         program: "false",
         arguments: &[],

@@ -69,11 +69,11 @@ struct Inbox {
     clock: Clock,
     /// Whether each webhook is told on standard error.
     shown: Arc<AtomicBool>,
-    kept: Mutex<Kept>,
+    kept: Mutex<ReceivedWebhooks>,
 }
 
 #[derive(Default, Serialize)]
-struct Kept {
+struct ReceivedWebhooks {
     /// The newest first.
     webhooks: VecDeque<Delivery>,
     counts: Counts,
@@ -101,12 +101,12 @@ pub(crate) struct Delivery {
     pub(crate) times: u32,
     /// What it tells.
     #[serde(flatten)]
-    pub(crate) change: Change,
+    pub(crate) change: OrderEvent,
 }
 
 /// A change of an order, as its webhook tells it. The rest is in the contract, `infra/openapi.yaml`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Change {
+pub(crate) struct OrderEvent {
     pub(crate) order_no: String,
     pub(crate) version: u64,
     pub(crate) subject: String,
@@ -117,7 +117,7 @@ pub(crate) struct Change {
 
 /// Why a request is no webhook of ours.
 #[derive(Debug, thiserror::Error)]
-enum NotBelieved {
+enum WebhookRejected {
     #[error(transparent)]
     Signature(#[from] Refusal),
     #[error("its body does not tell a change of an order")]
@@ -280,7 +280,7 @@ async fn show(State(inbox): State<Arc<Inbox>>) -> Response {
 }
 
 impl Inbox {
-    fn take(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), NotBelieved> {
+    fn take(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), WebhookRejected> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let received = Received::read(header)?;
         let secrets = std::slice::from_ref(&self.secret);
@@ -291,7 +291,7 @@ impl Inbox {
         Ok(())
     }
 
-    fn keep(&self, webhook_id: &str, change: Change) {
+    fn keep(&self, webhook_id: &str, change: OrderEvent) {
         let mut kept = self.kept();
         kept.counts.verified = kept.counts.verified.saturating_add(1);
         let known = kept
@@ -326,7 +326,7 @@ impl Inbox {
         ));
     }
 
-    fn refuse(&self, why: &NotBelieved) {
+    fn refuse(&self, why: &WebhookRejected) {
         let mut kept = self.kept();
         kept.counts.refused = kept.counts.refused.saturating_add(1);
         kept.counts.last_refusal = Some(why.to_string());
@@ -340,7 +340,7 @@ impl Inbox {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, ReceivedWebhooks> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -355,13 +355,13 @@ mod tests {
     use http::Request;
     use serde_json::json;
 
-    struct Scene {
+    struct TestReceiver {
         receiver: Receiver,
         http: Http,
         path: PathBuf,
     }
 
-    impl Scene {
+    impl TestReceiver {
         async fn open(name: &str) -> Self {
             let id = std::process::id();
             let path = std::env::temp_dir().join(format!("local-receiver-test-{id}-{name}"));
@@ -424,7 +424,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_signed_with_the_secret_is_kept_once_however_often_it_comes() {
-        let scene = Scene::open("kept").await;
+        let scene = TestReceiver::open("kept").await;
         for version in [3, 3, 4] {
             let status = scene.post(version, scene.secret()).await;
             assert_eq!(status, StatusCode::NO_CONTENT);
@@ -450,7 +450,7 @@ mod tests {
         let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
             return;
         };
-        let scene = Scene::open("page").await;
+        let scene = TestReceiver::open("page").await;
         browser
             .open(&format!("{}?lang=en", scene.receiver.url()))
             .await;
@@ -501,7 +501,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_signed_with_the_secret_is_refused_and_not_kept() {
-        let scene = Scene::open("refused").await;
+        let scene = TestReceiver::open("refused").await;
         let foreign = Secret::new(&[7; 32]).unwrap();
         assert_eq!(scene.post(3, &foreign).await, StatusCode::UNAUTHORIZED);
         let bare = Request::post(scene.receiver.url());
@@ -516,8 +516,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_newest_are_kept() {
-        let scene = Scene::open("newest").await;
-        let change = Change {
+        let scene = TestReceiver::open("newest").await;
+        let change = OrderEvent {
             order_no: "ORDER-1".to_owned(),
             version: 1,
             subject: "order".to_owned(),
@@ -540,7 +540,7 @@ mod tests {
 
     #[tokio::test]
     async fn address_and_secret_are_those_of_the_last_run() {
-        let scene = Scene::open("again").await;
+        let scene = TestReceiver::open("again").await;
         let url = scene.receiver.url().to_owned();
         let secret = scene.secret().to_text();
         scene.receiver.stop().await;

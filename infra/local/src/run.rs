@@ -18,14 +18,14 @@ use wechatpay_simulator::{
 };
 
 use crate::arguments::Arguments;
-use crate::caller::Caller;
+use crate::caller::ApiCaller;
 use crate::deploy::{self, Deployed};
 use crate::failure::Failure;
 use crate::functions::{self, Programs};
 use crate::http::Http;
-use crate::invitation::Invitation;
+use crate::invitation::ReadyMessage;
 use crate::merchant::{self, APPID, MCHID, Merchant};
-use crate::play::{self, Stage, Step, day, later, payment};
+use crate::play::{self, ScenarioContext, ScenarioStep, day, later, payment};
 use crate::port::{Port, Serving};
 use crate::prerequisites;
 use crate::product::Product;
@@ -56,12 +56,12 @@ pub(crate) struct Stack {
     simulator: Running,
     api: Serving,
     receiver: Receiver,
-    caller: Caller,
+    caller: ApiCaller,
     state: StateDir,
     api_url: String,
     adaptations: Vec<String>,
     last_order: Option<LastOrder>,
-    steps: Vec<Step>,
+    steps: Vec<ScenarioStep>,
     /// Whether the simulator's log and webhooks are shown.
     shows_log: Arc<AtomicBool>,
 }
@@ -75,7 +75,7 @@ struct LastOrder {
 }
 
 /// What a run holds before it starts anything.
-struct Ground {
+struct Resources {
     state: StateDir,
     port: Port,
     receiver: Receiver,
@@ -129,7 +129,7 @@ fn engine_is_gone(watch: &Watch, log: &Path) -> Failure {
 /// All that comes after the engine.
 async fn set_up(
     arguments: &Arguments,
-    ground: Ground,
+    ground: Resources,
     programs: &Programs,
     engine: Engine,
     progress: &mut Progress,
@@ -151,7 +151,7 @@ async fn set_up(
         .await?;
     let simulator = start_simulator(&ground, merchant.given(), progress).await?;
 
-    let Ground {
+    let Resources {
         state,
         port,
         receiver,
@@ -161,7 +161,7 @@ async fn set_up(
         http,
         ..
     } = ground;
-    let caller = Caller::known(&state, &api_url, clock.clone(), random)?;
+    let caller = ApiCaller::known(&state, &api_url, clock.clone(), random)?;
     let prefix = format!(
         "{}/_aws/execute-api/{}/$default",
         engine.endpoint(),
@@ -208,7 +208,7 @@ impl Stack {
         clock: &Clock,
         progress: &mut Progress,
     ) -> Result<(), Failure> {
-        let stage = Stage {
+        let stage = ScenarioContext {
             http,
             caller: &self.caller,
             simulator: self.simulator.admin(),
@@ -243,7 +243,7 @@ impl Stack {
     /// Shows that data survives: the order that the last run paid is still paid.
     async fn read_last_order(
         &self,
-        stage: &Stage<'_>,
+        stage: &ScenarioContext<'_>,
         progress: &Progress,
     ) -> Result<Option<LastOrder>, Failure> {
         let Some(order_no) = self.state.read::<String>(PLAYED)? else {
@@ -285,7 +285,7 @@ impl Stack {
     pub(crate) fn invitation(&self) -> Result<String, Failure> {
         self.shows_log.store(true, Ordering::Relaxed);
         let order_no = format!("tea-{}", Clock::system().now_ms());
-        let invitation = Invitation {
+        let invitation = ReadyMessage {
             state: self.state.path(),
             settings: &self.state.join("client.json"),
             api_url: &self.api_url,
@@ -352,7 +352,7 @@ impl Stack {
     }
 }
 
-async fn take_ground(arguments: &Arguments, progress: &mut Progress) -> Result<Ground, Failure> {
+async fn take_ground(arguments: &Arguments, progress: &mut Progress) -> Result<Resources, Failure> {
     let ground = async {
         prerequisites::check(arguments.bins.is_none())?;
         let state = StateDir::take(&arguments.state, arguments.fresh)?;
@@ -363,7 +363,7 @@ async fn take_ground(arguments: &Arguments, progress: &mut Progress) -> Result<G
         // Before the engine, which sends at once what the last run left in its queues.
         let shown = Arc::clone(&shows_log);
         let receiver = Receiver::open(&state, clock.clone(), &random, shown).await?;
-        Ok(Ground {
+        Ok(Resources {
             state,
             port,
             receiver,
@@ -452,7 +452,7 @@ async fn deploy(
 }
 
 async fn start_simulator(
-    ground: &Ground,
+    ground: &Resources,
     merchant: GivenMerchant,
     progress: &mut Progress,
 ) -> Result<Running, Failure> {
@@ -533,7 +533,7 @@ fn log_to_stderr(shown: &Arc<AtomicBool>) -> Log {
 }
 
 /// Prints a step as soon as it is done.
-fn tell(step: &Step) {
+fn tell(step: &ScenarioStep) {
     let ids: Vec<String> = step
         .ids
         .iter()

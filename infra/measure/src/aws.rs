@@ -11,10 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 
-use crate::Outcome;
+use crate::MeasureResult;
 use crate::deployment::{self, KEYS_TABLE, ORDERS_TABLE};
 use crate::failure::Failure;
-use crate::http::{Answer, Request, Server};
+use crate::http::{Request, Response, Server};
 use crate::wechat::{RsaKey, Wechat};
 
 /// All services of one benchmark.
@@ -53,7 +53,7 @@ struct State {
 }
 
 impl Services {
-    pub(crate) fn start(wechat: Arc<Wechat>) -> Outcome<Self> {
+    pub(crate) fn start(wechat: Arc<Wechat>) -> MeasureResult<Self> {
         let merchant = RsaKey::generate()?;
         let state = Arc::new(State {
             keys: deployment::key_items(&wechat),
@@ -84,7 +84,7 @@ impl Services {
 }
 
 impl State {
-    fn serve(&self, request: &Request) -> Answer {
+    fn serve(&self, request: &Request) -> Response {
         let operation = request
             .header("x-amz-target")
             .unwrap_or(&request.path)
@@ -97,14 +97,14 @@ impl State {
             took,
         });
         answer.unwrap_or_else(|failure| {
-            Answer::json(
+            Response::json(
                 400,
                 json!({"__type": "NotCanned", "message": failure.to_string()}),
             )
         })
     }
 
-    fn answer(&self, operation: &str, body: &[u8]) -> Outcome<Answer> {
+    fn answer(&self, operation: &str, body: &[u8]) -> MeasureResult<Response> {
         if operation.starts_with("/v3/pay/transactions/") {
             return self.wechat.prepay();
         }
@@ -127,7 +127,7 @@ impl State {
             }),
             other => return Err(Failure::new(format!("{other} is not canned"))),
         };
-        Ok(Answer::json(200, answer).with("content-type", "application/x-amz-json-1.0"))
+        Ok(Response::json(200, answer).with("content-type", "application/x-amz-json-1.0"))
     }
 
     fn get_item(&self, asked: &Value) -> Value {
@@ -149,7 +149,7 @@ impl State {
         json!({})
     }
 
-    fn update_item(&self, asked: &Value) -> Outcome<Value> {
+    fn update_item(&self, asked: &Value) -> MeasureResult<Value> {
         let mut orders = locked(&self.orders);
         let item = orders
             .get_mut(text(asked, "/Key/pk/S"))
@@ -160,7 +160,7 @@ impl State {
         Ok(json!({"Attributes": item}))
     }
 
-    fn decrypt(&self, asked: &Value) -> Outcome<Value> {
+    fn decrypt(&self, asked: &Value) -> MeasureResult<Value> {
         let plain = self.secrets.get(text(asked, "/CiphertextBlob"));
         let plain = plain.ok_or_else(|| Failure::new("no such secret"))?;
         Ok(

@@ -13,12 +13,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 use wechatpay::{ApiV3Key, LocalKey, Signer, VerificationKeys, callback, canonical, verify};
 
-use crate::failure::During;
-use crate::peers::{self, Asked, Found};
+use crate::failure::ErrorContext;
+use crate::peers::{self, PeerProcess, PeerStatus};
 use crate::report::{Report, Table};
 use crate::stats::{median, ns, ratio};
 use crate::wechat::{APIV3_KEY, APPID, MCHID, Notice, PUBLIC_KEY_ID, RsaKey, Wechat};
-use crate::{Outcome, clock, paths, progress};
+use crate::{MeasureResult, clock, paths, progress};
 
 /// Rounds; in each of them everybody has a turn.
 const ROUNDS: u32 = 15;
@@ -42,9 +42,9 @@ const SLICES: u32 = 20;
 const CRYPTO_AT_MOST: f64 = 1.1;
 
 /// Runs the benchmark.
-pub(crate) fn measure() -> Outcome<Report> {
+pub(crate) fn measure() -> MeasureResult<Report> {
     let mut report = Report::new("callback");
-    let bench = Bench::new()?;
+    let bench = CallbackInput::new()?;
     let mut peers = started(&bench, &mut report)?;
 
     progress(format!(
@@ -110,7 +110,7 @@ pub(crate) fn measure() -> Outcome<Report> {
 }
 
 /// Signing and verifying, each beside aws-lc-rs alone on the same text.
-fn crypto(bench: &Bench, report: &mut Report) -> Outcome<()> {
+fn crypto(bench: &CallbackInput, report: &mut Report) -> MeasureResult<()> {
     progress(format!(
         "signing and verifying beside aws-lc-rs alone, {ROUNDS} rounds"
     ));
@@ -118,8 +118,8 @@ fn crypto(bench: &Bench, report: &mut Report) -> Outcome<()> {
         "beside aws-lc-rs alone, the same text",
         &["", "ours", "aws-lc-rs", "ratio"],
     );
-    let mut signing = Turns::default();
-    let mut verifying = Turns::default();
+    let mut signing = PairTimes::default();
+    let mut verifying = PairTimes::default();
     for _ in 0..ROUNDS {
         signing.ours.push(bench.sign(SIGNED)? / SIGNED);
         signing.alone.push(bench.sign_alone(SIGNED)? / SIGNED);
@@ -151,13 +151,13 @@ fn crypto(bench: &Bench, report: &mut Report) -> Outcome<()> {
 
 /// Times of one pair, round by round.
 #[derive(Default)]
-struct Turns {
+struct PairTimes {
     ours: Vec<Duration>,
     alone: Vec<Duration>,
 }
 
 /// A notice and all that opens it.
-struct Bench {
+struct CallbackInput {
     notice: Notice,
     keys: VerificationKeys,
     apiv3: [ApiV3Key; 1],
@@ -169,8 +169,8 @@ struct Bench {
     signature: Vec<u8>,
 }
 
-impl Bench {
-    fn new() -> Outcome<Self> {
+impl CallbackInput {
+    fn new() -> MeasureResult<Self> {
         let (wechat, merchant) = (Wechat::new()?, RsaKey::generate()?);
         let notice = wechat.notice(ORDER_NO, clock::now())?;
         let public_pem = wechat.key.public_pem();
@@ -195,7 +195,7 @@ impl Bench {
         })
     }
 
-    fn open(&self, count: u32) -> Outcome<Duration> {
+    fn open(&self, count: u32) -> MeasureResult<Duration> {
         let now = clock::now();
         let open = || {
             callback::open(
@@ -210,7 +210,7 @@ impl Bench {
     }
 
     /// How long one opening takes, and the RSA verification in it alone.
-    fn open_beside_verification(&self, count: u32) -> Outcome<(Duration, Duration)> {
+    fn open_beside_verification(&self, count: u32) -> MeasureResult<(Duration, Duration)> {
         let slice = count / SLICES;
         let (mut opening, mut verifying) = (Duration::ZERO, Duration::ZERO);
         for _ in 0..SLICES {
@@ -220,14 +220,14 @@ impl Bench {
         Ok((opening / (slice * SLICES), verifying / (slice * SLICES)))
     }
 
-    fn sign(&self, count: u32) -> Outcome<Duration> {
+    fn sign(&self, count: u32) -> MeasureResult<Duration> {
         repeat(count, || {
             at_once(self.signer.sign(black_box(&self.text))).map(drop)
         })
         .during("signing")
     }
 
-    fn sign_alone(&self, count: u32) -> Outcome<Duration> {
+    fn sign_alone(&self, count: u32) -> MeasureResult<Duration> {
         let pair = &self.merchant.pair;
         let sign = || {
             let mut signature = vec![0; pair.public_modulus_len()];
@@ -243,7 +243,7 @@ impl Bench {
         repeat(count, sign).during("signing")
     }
 
-    fn verify(&self, count: u32) -> Outcome<Duration> {
+    fn verify(&self, count: u32) -> MeasureResult<Duration> {
         let now = clock::now();
         let verify = || {
             verify(
@@ -256,7 +256,7 @@ impl Bench {
         repeat(count, verify).during("verifying")
     }
 
-    fn verify_alone(&self, count: u32) -> Outcome<Duration> {
+    fn verify_alone(&self, count: u32) -> MeasureResult<Duration> {
         repeat(count, || {
             self.public_key
                 .verify_sig(black_box(&self.text), &self.signature)
@@ -282,21 +282,21 @@ impl Bench {
 }
 
 /// A peer at work.
-struct Working {
+struct RunningPeer {
     name: &'static str,
     key: &'static str,
-    asked: Asked,
+    asked: PeerProcess,
 }
 
 /// The peers that are here, started. Of the others the report tells why.
-fn started(bench: &Bench, report: &mut Report) -> Outcome<Vec<Working>> {
+fn started(bench: &CallbackInput, report: &mut Report) -> MeasureResult<Vec<RunningPeer>> {
     let handed_over = paths::scratch()?.join("callback.json");
     std::fs::write(&handed_over, bench.handed_over().to_string())
         .during(format!("writing {}", handed_over.display()))?;
     let mut working = Vec::new();
-    for Found { name, key, peer } in peers::install() {
+    for PeerStatus { name, key, peer } in peers::install() {
         match peer.and_then(|peer| peer.ask("callback", &handed_over)) {
-            Ok(asked) => working.push(Working { name, key, asked }),
+            Ok(asked) => working.push(RunningPeer { name, key, asked }),
             Err(cause) => report.note(format!("{name} could not be measured: {cause}")),
         }
     }

@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 
 use crate::aws::{Call, Services};
 use crate::deployment::{Signer, environment};
-use crate::failure::{During, Failure};
+use crate::failure::{ErrorContext, Failure};
 use crate::process::Running;
 use crate::report::{Report, Table};
 use crate::runtime_api::RuntimeApi;
 use crate::stats::{median, ns, ratio};
 use crate::wechat::Wechat;
-use crate::{Outcome, clock, event, paths, progress};
+use crate::{MeasureResult, clock, event, paths, progress};
 
 /// Starts of each program.
 const RUNS: u32 = 20;
@@ -82,7 +82,7 @@ const ZIP_HEADERS: u64 = 30 + 46 + 22 + 2 * 9;
 /// A function under measurement.
 struct Function {
     name: &'static str,
-    event: fn(&Wechat, &str) -> Outcome<String>,
+    event: fn(&Wechat, &str) -> MeasureResult<String>,
     /// What a right answer holds.
     answers: &'static str,
 }
@@ -119,7 +119,7 @@ struct Starts {
 }
 
 /// Runs the benchmark.
-pub(crate) fn measure() -> Outcome<Report> {
+pub(crate) fn measure() -> MeasureResult<Report> {
     let release = build()?;
     let wechat = Arc::new(Wechat::new()?);
     let services = Services::start(Arc::clone(&wechat))?;
@@ -258,38 +258,38 @@ fn shown(ratio: Option<f64>) -> String {
     ratio.map_or_else(String::new, |ratio| ratio.to_string())
 }
 
-fn create(_: &Wechat, order_no: &str) -> Outcome<String> {
+fn create(_: &Wechat, order_no: &str) -> MeasureResult<String> {
     event::create(order_no)
 }
 
-fn read(_: &Wechat, order_no: &str) -> Outcome<String> {
+fn read(_: &Wechat, order_no: &str) -> MeasureResult<String> {
     event::read(order_no)
 }
 
-fn callback(wechat: &Wechat, order_no: &str) -> Outcome<String> {
+fn callback(wechat: &Wechat, order_no: &str) -> MeasureResult<String> {
     Ok(event::callback(&wechat.notice(order_no, clock::now())?))
 }
 
-fn queued_callback(wechat: &Wechat, order_no: &str) -> Outcome<String> {
+fn queued_callback(wechat: &Wechat, order_no: &str) -> MeasureResult<String> {
     Ok(event::queued_callback(
         &wechat.notice(order_no, clock::now())?,
     ))
 }
 
-fn queued_event(_: &Wechat, order_no: &str) -> Outcome<String> {
+fn queued_event(_: &Wechat, order_no: &str) -> MeasureResult<String> {
     Ok(event::queued_event(order_no))
 }
 
-fn sweep(_: &Wechat, _: &str) -> Outcome<String> {
+fn sweep(_: &Wechat, _: &str) -> MeasureResult<String> {
     Ok(event::sweep())
 }
 
-fn day(_: &Wechat, _: &str) -> Outcome<String> {
+fn day(_: &Wechat, _: &str) -> MeasureResult<String> {
     Ok(event::day())
 }
 
 /// Builds the functions as they are deployed, and the floor. The first time takes minutes.
-pub(crate) fn build() -> Outcome<PathBuf> {
+pub(crate) fn build() -> MeasureResult<PathBuf> {
     progress(
         "building the seven functions and the floor in release mode (the first time takes about ten minutes)",
     );
@@ -323,7 +323,7 @@ pub(crate) fn build() -> Outcome<PathBuf> {
     paths::release()
 }
 
-fn start_floor(release: &Path, services: &Services) -> Outcome<Duration> {
+fn start_floor(release: &Path, services: &Services) -> MeasureResult<Duration> {
     let runtime_api = RuntimeApi::start()?;
     let environment = environment("floor", &services.url(), &runtime_api.host(), Signer::Kms);
     let begin = Instant::now();
@@ -340,7 +340,7 @@ fn start(
     release: &Path,
     services: &Services,
     starts: &mut Starts,
-) -> Outcome<()> {
+) -> MeasureResult<()> {
     let runtime_api = RuntimeApi::start()?;
     let environment = environment(
         function.name,
@@ -382,7 +382,7 @@ fn start(
 ///
 /// SAM deflates by zlib at its usual level. This library's usual level is faster and comes to 3 %
 /// more; its best comes to 0.5 to 0.8 % less than zlib's usual. So one percent is added to its best.
-fn zipped(program: &Path) -> Outcome<u64> {
+fn zipped(program: &Path) -> MeasureResult<u64> {
     let bytes = std::fs::read(program).during(format!("reading {}", program.display()))?;
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&bytes).during("compressing")?;

@@ -3,16 +3,16 @@
 use message_signatures::{Params, Profile, Request, SigningKey, sign};
 use serde_json::{Map, Value, json};
 
-use crate::Outcome;
+use crate::MeasureResult;
 use crate::clock::{now, now_ms};
 use crate::deployment::{
     AUTHORITY, CLIENT_KEYID, CLIENT_SECRET, RESULTS_QUEUE_ARN, WEBHOOKS_QUEUE_ARN,
 };
-use crate::failure::During;
+use crate::failure::ErrorContext;
 use crate::wechat::{AMOUNT_FEN, Notice, random_hex};
 
 /// `POST /v1/orders` for a native order, signed now.
-pub(crate) fn create(order_no: &str) -> Outcome<String> {
+pub(crate) fn create(order_no: &str) -> MeasureResult<String> {
     let body = json!({
         "order_no": order_no,
         "product": "native",
@@ -24,7 +24,7 @@ pub(crate) fn create(order_no: &str) -> Outcome<String> {
 }
 
 /// `GET /v1/orders/{order_no}`, signed now.
-pub(crate) fn read(order_no: &str) -> Outcome<String> {
+pub(crate) fn read(order_no: &str) -> MeasureResult<String> {
     signed("GET", &format!("/v1/orders/{order_no}"), "")
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn day() -> String {
     http_event("GET", "/v1/reconciliations/2026-08-01", Map::new(), "")
 }
 
-fn signed(method: &str, path: &str, body: &str) -> Outcome<String> {
+fn signed(method: &str, path: &str, body: &str) -> MeasureResult<String> {
     let request = Request {
         method,
         scheme: "https",

@@ -20,11 +20,11 @@ impl fmt::Display for Failure {
 }
 
 /// Says what was being done when an error came.
-pub(crate) trait During<T> {
+pub(crate) trait ErrorContext<T> {
     fn during(self, what: impl fmt::Display) -> Result<T, Failure>;
 }
 
-impl<T, E: Error> During<T> for Result<T, E> {
+impl<T, E: Error> ErrorContext<T> for Result<T, E> {
     fn during(self, what: impl fmt::Display) -> Result<T, Failure> {
         self.map_err(|error| {
             let mut text = format!("{what}: {error}");

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use crate::Outcome;
-use crate::failure::During;
+use crate::MeasureResult;
+use crate::failure::ErrorContext;
 
 /// A request as it was read.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Request {
 
 /// What is sent back.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
@@ -102,7 +102,7 @@ fn read_chunks(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
     }
 }
 
-impl Answer {
+impl Response {
     /// A JSON body with this status.
     pub(crate) fn json(status: u16, body: impl ToString) -> Self {
         let headers = vec![("content-type", "application/json".to_owned())];
@@ -139,8 +139,8 @@ impl Server {
     /// Starts to answer. `handle` may take its time; it is called for one request of each connection at a time, and
     /// closes the connection by giving `None`.
     pub(crate) fn start(
-        handle: impl Fn(Request) -> Option<Answer> + Send + Sync + 'static,
-    ) -> Outcome<Self> {
+        handle: impl Fn(Request) -> Option<Response> + Send + Sync + 'static,
+    ) -> MeasureResult<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").during("opening a port")?;
         let address = listener.local_addr().during("opening a port")?;
         let stopped = Arc::new(AtomicBool::new(false));
@@ -173,7 +173,7 @@ impl Server {
     }
 }
 
-fn serve(stream: &TcpStream, handle: &impl Fn(Request) -> Option<Answer>) -> io::Result<()> {
+fn serve(stream: &TcpStream, handle: &impl Fn(Request) -> Option<Response>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (mut input, mut output) = (BufReader::new(stream), stream);
     while let Some(request) = Request::read(&mut input)? {
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_connection_serves_many_requests_and_ends_with_the_client() {
         let server =
-            Server::start(|request| Some(Answer::json(200, request.path))).expect("a server");
+            Server::start(|request| Some(Response::json(200, request.path))).expect("a server");
         let mut stream = TcpStream::connect(server.address).expect("a connection");
         for path in ["/1", "/2"] {
             write!(stream, "GET {path} HTTP/1.1\r\n\r\n").expect("sent");

@@ -97,4 +97,4 @@ fn progress(what: impl std::fmt::Display) {
 }
 
 /// Alias of what all parts give back.
-type Outcome<T> = Result<T, Failure>;
+type MeasureResult<T> = Result<T, Failure>;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::failure::{During, Failure};
-use crate::{Outcome, paths, progress};
+use crate::failure::{ErrorContext, Failure};
+use crate::{MeasureResult, paths, progress};
 
 /// A peer that is ready to run.
 #[derive(Debug)]
@@ -25,15 +25,15 @@ pub(crate) struct Peer {
 }
 
 /// A peer, or why it cannot be had here.
-pub(crate) struct Found {
+pub(crate) struct PeerStatus {
     pub(crate) name: &'static str,
     pub(crate) key: &'static str,
-    pub(crate) peer: Outcome<Peer>,
+    pub(crate) peer: MeasureResult<Peer>,
 }
 
 /// Installs what can be installed. A peer that cannot is told in the report; the others go on.
-pub(crate) fn install() -> Vec<Found> {
-    let found = |name, key, peer: Outcome<Peer>| Found { name, key, peer };
+pub(crate) fn install() -> Vec<PeerStatus> {
+    let found = |name, key, peer: MeasureResult<Peer>| PeerStatus { name, key, peer };
     vec![
         found(
             "Python wechatpayv3",
@@ -50,7 +50,7 @@ pub(crate) fn install() -> Vec<Found> {
 }
 
 /// Installs the engines that reconcile a day beside ours.
-pub(crate) fn engines() -> Vec<Found> {
+pub(crate) fn engines() -> Vec<PeerStatus> {
     let install = |name| {
         install_python(
             name,
@@ -60,12 +60,12 @@ pub(crate) fn engines() -> Vec<Found> {
         )
     };
     vec![
-        Found {
+        PeerStatus {
             name: "DuckDB",
             key: "duckdb",
             peer: install("DuckDB"),
         },
-        Found {
+        PeerStatus {
             name: "polars",
             key: "polars",
             peer: install("polars"),
@@ -80,7 +80,7 @@ impl Peer {
     }
 
     /// Starts one of its programs that is asked over its standard input.
-    pub(crate) fn ask(&self, name: &str, argument: &Path) -> Outcome<Asked> {
+    pub(crate) fn ask(&self, name: &str, argument: &Path) -> MeasureResult<PeerProcess> {
         let mut child = Command::new(&self.program)
             .arg(self.script(name))
             .arg(argument)
@@ -90,7 +90,7 @@ impl Peer {
             .spawn()
             .during(format!("starting {}", self.program.display()))?;
         match (child.stdin.take(), child.stdout.take()) {
-            (Some(input), Some(output)) => Ok(Asked {
+            (Some(input), Some(output)) => Ok(PeerProcess {
                 name: self.name,
                 child,
                 input,
@@ -103,16 +103,16 @@ impl Peer {
 
 /// A peer's program that does its work as often as it is told, and says how long it took.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct PeerProcess {
     name: &'static str,
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Asked {
+impl PeerProcess {
     /// Has it done `count` times: the shorter of wall and CPU time, as [`crate::clock::time`] has it.
-    pub(crate) fn run(&mut self, count: u32) -> Outcome<Duration> {
+    pub(crate) fn run(&mut self, count: u32) -> MeasureResult<Duration> {
         writeln!(self.input, "{count}").during(format!("asking {}", self.name))?;
         let mut line = String::new();
         self.output
@@ -132,7 +132,7 @@ impl Asked {
     }
 }
 
-impl Drop for Asked {
+impl Drop for PeerProcess {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
@@ -145,7 +145,7 @@ fn install_python(
     packages: &str,
     pinned: &str,
     environment: &str,
-) -> Outcome<Peer> {
+) -> MeasureResult<Peer> {
     let directory = paths::scratch()?.join("python");
     let venv = directory.join(environment);
     let program = venv.join("bin/python");
@@ -179,7 +179,7 @@ fn install_python(
     Ok(peer)
 }
 
-fn install_node() -> Outcome<Peer> {
+fn install_node() -> MeasureResult<Peer> {
     let directory = paths::scratch()?.join("node");
     let peer = Peer {
         name: "Node wechatpay-axios-plugin",
@@ -208,7 +208,7 @@ fn install_node() -> Outcome<Peer> {
 }
 
 /// Brings the peer's own files beside its packages; whether the packages named by `pinned` are there already.
-fn copied(peer: &Peer, pinned: &str) -> Outcome<bool> {
+fn copied(peer: &Peer, pinned: &str) -> MeasureResult<bool> {
     let from = paths::root()?.join("infra/measure/peers").join(peer.key);
     let to = &peer.directory;
     fs::create_dir_all(to).during(format!("making {}", to.display()))?;
@@ -223,7 +223,7 @@ fn copied(peer: &Peer, pinned: &str) -> Outcome<bool> {
 }
 
 /// Notes that the packages named by `pinned` are there.
-fn installed(peer: &Peer, pinned: &str) -> Outcome<()> {
+fn installed(peer: &Peer, pinned: &str) -> MeasureResult<()> {
     let (from, to) = (
         peer.directory.join(pinned),
         peer.directory.join(mark(pinned)),
@@ -238,7 +238,7 @@ fn mark(pinned: &str) -> String {
 }
 
 /// Runs a program to its end; on failure its last words are in the error.
-fn run(command: &mut Command) -> Outcome<()> {
+fn run(command: &mut Command) -> MeasureResult<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command
         .stdin(Stdio::null())

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::Outcome;
+use crate::MeasureResult;
 use crate::deployment::Environment;
-use crate::failure::{During, Failure};
+use crate::failure::{ErrorContext, Failure};
 
 /// A running program. It is killed when it is dropped.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Running {
         program: &Path,
         arguments: &[&str],
         environment: &Environment,
-    ) -> Outcome<Self> {
+    ) -> MeasureResult<Self> {
         let child = Command::new(program)
             .args(arguments)
             .env_clear()
@@ -38,17 +38,17 @@ impl Running {
     }
 
     /// The most memory that was resident so far (`VmHWM`), in bytes.
-    pub(crate) fn peak_memory(&self) -> Outcome<u64> {
+    pub(crate) fn peak_memory(&self) -> MeasureResult<u64> {
         peak_of(&self.proc("status")?)
     }
 
     /// CPU time of all its threads so far, user and system.
-    pub(crate) fn cpu(&self) -> Outcome<Duration> {
+    pub(crate) fn cpu(&self) -> MeasureResult<Duration> {
         cpu_of(&self.proc("stat")?)
             .ok_or_else(|| Failure::new("/proc/<pid>/stat is not as documented"))
     }
 
-    fn proc(&self, file: &str) -> Outcome<String> {
+    fn proc(&self, file: &str) -> MeasureResult<String> {
         let path = format!("/proc/{}/{file}", self.child.id());
         std::fs::read_to_string(&path).during(format!("reading {path} (the benchmarks need Linux)"))
     }
@@ -62,12 +62,12 @@ impl Drop for Running {
 }
 
 /// The most memory that this program itself had resident so far, in bytes.
-pub(crate) fn own_peak_memory() -> Outcome<u64> {
+pub(crate) fn own_peak_memory() -> MeasureResult<u64> {
     let path = "/proc/self/status";
     peak_of(&std::fs::read_to_string(path).during(format!("reading {path}"))?)
 }
 
-fn peak_of(status: &str) -> Outcome<u64> {
+fn peak_of(status: &str) -> MeasureResult<u64> {
     let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = kib.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.map(|kib| kib.saturating_mul(1024))
@@ -80,7 +80,7 @@ pub(crate) fn ask_on_one_cpu(
     program: &Path,
     arguments: &[&OsStr],
     one_cpu: Option<&str>,
-) -> Outcome<Value> {
+) -> MeasureResult<Value> {
     let mut command = match one_cpu {
         Some(cpu) => {
             let mut command = Command::new("taskset");

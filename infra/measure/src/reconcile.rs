@@ -17,11 +17,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::day::Day;
-use crate::failure::{During, Failure};
+use crate::failure::{ErrorContext, Failure};
 use crate::peers;
 use crate::report::{Report, Table};
 use crate::stats::{median, ns, ratio};
-use crate::{Outcome, paths, process, progress};
+use crate::{MeasureResult, paths, process, progress};
 
 /// Rows of the days that are measured.
 pub(crate) const SIZES: [u64; 3] = [100_000, MAIN, 10_000_000];
@@ -64,10 +64,10 @@ pub(crate) fn part(part: &str, arguments: &[&str]) -> ExitCode {
 }
 
 /// Runs the benchmark.
-pub(crate) fn measure(sizes: &[u64]) -> Outcome<Report> {
+pub(crate) fn measure(sizes: &[u64]) -> MeasureResult<Report> {
     let mut report = Report::new("reconcile");
     let directory = paths::scratch()?.join("reconcile");
-    let bench = Bench {
+    let bench = Programs {
         cpu: process::one_cpu(),
         found: directory.join("found.txt"),
     };
@@ -119,7 +119,7 @@ fn turns(rows: u64) -> u32 {
 }
 
 /// Where the programs run.
-struct Bench {
+struct Programs {
     cpu: Option<String>,
     /// What they write.
     found: PathBuf,
@@ -135,15 +135,15 @@ struct Program {
 }
 
 impl Program {
-    fn floor() -> Outcome<Self> {
+    fn floor() -> MeasureResult<Self> {
         Self::of_this("gunzip and SHA-1 alone", FLOOR)
     }
 
-    fn ours() -> Outcome<Self> {
+    fn ours() -> MeasureResult<Self> {
         Self::of_this("this repository, Rust", OURS)
     }
 
-    fn of_this(name: &'static str, key: &'static str) -> Outcome<Self> {
+    fn of_this(name: &'static str, key: &'static str) -> MeasureResult<Self> {
         Ok(Self {
             name,
             key,
@@ -201,9 +201,14 @@ impl Program {
     }
 }
 
-impl Bench {
+impl Programs {
     /// Gives the SHA-1 that all of them found.
-    fn run_in_turns(&self, programs: &mut [Program], day: &Day, turns: u32) -> Outcome<String> {
+    fn run_in_turns(
+        &self,
+        programs: &mut [Program],
+        day: &Day,
+        turns: u32,
+    ) -> MeasureResult<String> {
         let made = fs::read_to_string(&day.differences)
             .during(format!("reading {}", day.differences.display()))?;
         let mut sha1 = None;
@@ -226,7 +231,7 @@ impl Bench {
         Ok(sha1.unwrap_or_default())
     }
 
-    fn run(&self, program: &Program, day: &Day, made: &str) -> Outcome<Value> {
+    fn run(&self, program: &Program, day: &Day, made: &str) -> MeasureResult<Value> {
         let arguments = program.arguments(day, &self.found);
         let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
         let took = process::ask_on_one_cpu(&program.program, &arguments, self.cpu.as_deref())?;
@@ -245,7 +250,7 @@ impl Bench {
     }
 }
 
-fn tell(programs: &[Program], day: &Day, sha1: &str, report: &mut Report) -> Outcome<()> {
+fn tell(programs: &[Program], day: &Day, sha1: &str, report: &mut Report) -> MeasureResult<()> {
     let rows = day.rows;
     let packed = fs::metadata(&day.bill)
         .during(format!("reading {}", day.bill.display()))?

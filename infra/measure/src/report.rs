@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::Outcome;
-use crate::failure::During;
+use crate::MeasureResult;
+use crate::failure::ErrorContext;
 
 /// A report as it grows.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Report {
     }
 
     /// Prints all of it. A limit that was missed is no failure of the program.
-    pub(crate) fn print(&self) -> Outcome<()> {
+    pub(crate) fn print(&self) -> MeasureResult<()> {
         for table in &self.tables {
             println!("\n{}", table.text());
         }

@@ -5,10 +5,10 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
+use crate::MeasureResult;
 use crate::clock::now_ms;
 use crate::failure::Failure;
-use crate::http::{Answer, Request, Server};
+use crate::http::{Request, Response, Server};
 
 /// Longer than any start or invocation here; what takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,12 +20,12 @@ const DEADLINE_MS: i64 = 29_000;
 pub(crate) struct RuntimeApi {
     server: Server,
     events: Sender<String>,
-    seen: Receiver<Seen>,
+    seen: Receiver<ProcessEvent>,
 }
 
 /// What the process did.
 #[derive(Debug)]
-enum Seen {
+enum ProcessEvent {
     /// It asked for an event.
     Next { at: Instant },
     /// It was given one.
@@ -48,7 +48,7 @@ pub(crate) struct Invocation {
 }
 
 impl RuntimeApi {
-    pub(crate) fn start() -> Outcome<Self> {
+    pub(crate) fn start() -> MeasureResult<Self> {
         let (events, waiting) = mpsc::channel();
         let (sees, seen) = mpsc::channel();
         let (waiting, sees) = (Mutex::new(waiting), Mutex::new(sees));
@@ -73,31 +73,33 @@ impl RuntimeApi {
     }
 
     /// Waits until the process asks for its next event.
-    pub(crate) fn next(&self) -> Outcome<Instant> {
+    pub(crate) fn next(&self) -> MeasureResult<Instant> {
         loop {
             match self.see("ask for an event")? {
-                Seen::Next { at } => return Ok(at),
-                Seen::HandedOut { .. } | Seen::Answered { .. } => {}
-                Seen::Failed { body } => return Err(failed(&body)),
+                ProcessEvent::Next { at } => return Ok(at),
+                ProcessEvent::HandedOut { .. } | ProcessEvent::Answered { .. } => {}
+                ProcessEvent::Failed { body } => return Err(failed(&body)),
             }
         }
     }
 
     /// Hands out one event and waits for its answer.
-    pub(crate) fn invoke(&self, event: String) -> Outcome<Invocation> {
+    pub(crate) fn invoke(&self, event: String) -> MeasureResult<Invocation> {
         let mut from = Instant::now();
         drop(self.events.send(event)); // if the server is gone, so is the process, and waiting will tell
         loop {
             match self.see("answer")? {
-                Seen::Next { .. } => {}
-                Seen::HandedOut { at } => from = at,
-                Seen::Answered { at, body } => return Ok(Invocation { body, from, to: at }),
-                Seen::Failed { body } => return Err(failed(&body)),
+                ProcessEvent::Next { .. } => {}
+                ProcessEvent::HandedOut { at } => from = at,
+                ProcessEvent::Answered { at, body } => {
+                    return Ok(Invocation { body, from, to: at });
+                }
+                ProcessEvent::Failed { body } => return Err(failed(&body)),
             }
         }
     }
 
-    fn see(&self, what: &str) -> Outcome<Seen> {
+    fn see(&self, what: &str) -> MeasureResult<ProcessEvent> {
         let seen = self.seen.recv_timeout(PATIENCE);
         seen.map_err(|_| Failure::new(format!("the function did not {what} within {PATIENCE:?}")))
     }
@@ -109,14 +111,14 @@ fn failed(body: &str) -> Failure {
 
 fn answer(
     request: &Request,
-    see: &impl Fn(Seen) -> Option<()>,
+    see: &impl Fn(ProcessEvent) -> Option<()>,
     waiting: &Mutex<Receiver<String>>,
     count: &AtomicU64,
-) -> Option<Answer> {
+) -> Option<Response> {
     let at = request.read_at;
     let body = || String::from_utf8_lossy(&request.body).into_owned();
     if request.path.ends_with("/invocation/next") {
-        see(Seen::Next { at })?;
+        see(ProcessEvent::Next { at })?;
         // No event ever comes when the benchmark is over: then the connection is closed.
         let event = waiting
             .lock()
@@ -127,7 +129,7 @@ fn answer(
             "8476a536-e9f4-11e8-9739-{:012x}",
             count.fetch_add(1, Ordering::Relaxed)
         );
-        let answer = Answer::json(200, event)
+        let answer = Response::json(200, event)
             .with("Lambda-Runtime-Aws-Request-Id", id)
             .with(
                 "Lambda-Runtime-Deadline-Ms",
@@ -137,13 +139,13 @@ fn answer(
                 "Lambda-Runtime-Invoked-Function-Arn",
                 "arn:aws:lambda:us-east-1:000000000000:function:measured",
             );
-        see(Seen::HandedOut { at: Instant::now() })?;
+        see(ProcessEvent::HandedOut { at: Instant::now() })?;
         return Some(answer);
     }
     if request.path.ends_with("/response") {
-        see(Seen::Answered { at, body: body() })?;
+        see(ProcessEvent::Answered { at, body: body() })?;
     } else {
-        see(Seen::Failed { body: body() })?;
+        see(ProcessEvent::Failed { body: body() })?;
     }
-    Some(Answer::json(202, r#"{"status":"OK"}"#))
+    Some(Response::json(202, r#"{"status":"OK"}"#))
 }

@@ -15,13 +15,13 @@ use crate::aws::Services;
 use crate::coldstart;
 use crate::deployment::{Environment, Signer, environment};
 use crate::failure::Failure;
-use crate::peers::{self, Found};
+use crate::peers::{self, PeerStatus};
 use crate::process::Running;
 use crate::report::{Report, Table};
 use crate::runtime_api::RuntimeApi;
 use crate::stats::{median, ns, ratio};
 use crate::wechat::{Notice, Wechat};
-use crate::{Outcome, clock, event, progress};
+use crate::{MeasureResult, clock, event, progress};
 
 /// Events in one turn.
 const TURN: u32 = 250;
@@ -65,7 +65,7 @@ struct Start {
 }
 
 /// Runs the benchmark.
-pub(crate) fn measure() -> Outcome<Report> {
+pub(crate) fn measure() -> MeasureResult<Report> {
     let mut report = Report::new("warm");
     let wechat = Arc::new(Wechat::new()?);
     let mut workers = Vec::new();
@@ -76,7 +76,7 @@ pub(crate) fn measure() -> Outcome<Report> {
     for turn in 0..WARM_UP + TURNS {
         let notices: Vec<Notice> = (0..TURN)
             .map(|position| wechat.notice(&format!("WARM-{turn:03}-{position:04}"), clock::now()))
-            .collect::<Outcome<_>>()?;
+            .collect::<MeasureResult<_>>()?;
         for worker in &mut workers {
             worker
                 .turn(turn, &notices, turn >= WARM_UP)
@@ -142,7 +142,7 @@ fn micros(time: Duration) -> String {
 const RECEIVE_CALLBACK: &str = "receive-callback";
 
 /// What is run: the functions, and of the peers those that are here.
-fn programs(report: &mut Report) -> Outcome<Vec<Start>> {
+fn programs(report: &mut Report) -> MeasureResult<Vec<Start>> {
     let release = coldstart::build()?;
     let ours = |name, key, feed, signer, program: &str| Start {
         name,
@@ -176,7 +176,7 @@ fn programs(report: &mut Report) -> Outcome<Vec<Start>> {
             "receive-callback",
         ),
     ];
-    for Found { name, key, peer } in peers::install() {
+    for PeerStatus { name, key, peer } in peers::install() {
         let peer = match peer {
             Ok(peer) => peer,
             Err(cause) => {
@@ -220,7 +220,7 @@ fn programs(report: &mut Report) -> Outcome<Vec<Start>> {
 }
 
 impl Worker {
-    fn start(start: Start, wechat: &Arc<Wechat>) -> Outcome<Self> {
+    fn start(start: Start, wechat: &Arc<Wechat>) -> MeasureResult<Self> {
         let Start {
             name,
             key,
@@ -253,12 +253,12 @@ impl Worker {
     }
 
     /// One turn of events, one after the other.
-    fn turn(&mut self, turn: u32, notices: &[Notice], counts: bool) -> Outcome<()> {
+    fn turn(&mut self, turn: u32, notices: &[Notice], counts: bool) -> MeasureResult<()> {
         let (events, right): (Vec<String>, _) = match self.feed {
             Feed::Creates => {
                 let events = (0..TURN)
                     .map(|position| event::create(&format!("WARM-{turn:03}-{position:04}")));
-                (events.collect::<Outcome<_>>()?, r#""statusCode":201"#)
+                (events.collect::<MeasureResult<_>>()?, r#""statusCode":201"#)
             }
             Feed::Callbacks => (
                 notices.iter().map(event::callback).collect(),

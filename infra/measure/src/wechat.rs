@@ -14,10 +14,10 @@ use wechatpay::time::format_rfc3339_beijing;
 use wechatpay::verify::SignedHeaders;
 use wechatpay::{UnixSeconds, canonical};
 
-use crate::Outcome;
+use crate::MeasureResult;
 use crate::clock;
-use crate::failure::{During, Failure};
-use crate::http::Answer;
+use crate::failure::{ErrorContext, Failure};
+use crate::http::Response;
 
 /// The merchant of the benchmarks.
 pub(crate) const MCHID: &str = "1900007291";
@@ -39,7 +39,7 @@ pub(crate) struct RsaKey {
 }
 
 impl RsaKey {
-    pub(crate) fn generate() -> Outcome<Self> {
+    pub(crate) fn generate() -> MeasureResult<Self> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).during("making an RSA key")?;
         let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).during("writing an RSA key")?;
         let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key())
@@ -52,7 +52,7 @@ impl RsaKey {
         })
     }
 
-    pub(crate) fn sign(&self, text: &[u8]) -> Outcome<Vec<u8>> {
+    pub(crate) fn sign(&self, text: &[u8]) -> MeasureResult<Vec<u8>> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         let random = SystemRandom::new();
         self.pair
@@ -97,7 +97,7 @@ const PREPAY_NONCE: &str = "d824f2e086d3c1df967785d13fcd22ef";
 const PREPAY_KEPT_S: i64 = 60;
 
 impl Wechat {
-    pub(crate) fn new() -> Outcome<Self> {
+    pub(crate) fn new() -> MeasureResult<Self> {
         Ok(Self {
             key: RsaKey::generate()?,
             prepaid: Mutex::new(None),
@@ -105,7 +105,7 @@ impl Wechat {
     }
 
     /// The notice that `order_no` was paid: about 1.9 KB, a payment with a coupon, as they come.
-    pub(crate) fn notice(&self, order_no: &str, at: UnixSeconds) -> Outcome<Notice> {
+    pub(crate) fn notice(&self, order_no: &str, at: UnixSeconds) -> MeasureResult<Notice> {
         let paid_at = format_rfc3339_beijing(at);
         let transaction = json!({
             "mchid": MCHID,
@@ -165,7 +165,7 @@ impl Wechat {
     }
 
     /// The answer to a prepay request, whoever asks for whatever.
-    pub(crate) fn prepay(&self) -> Outcome<Answer> {
+    pub(crate) fn prepay(&self) -> MeasureResult<Response> {
         let now = clock::now();
         let mut prepaid = self.prepaid.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = prepaid
@@ -180,7 +180,7 @@ impl Wechat {
                 prepaid.insert(Prepaid { at: now, signature }).clone()
             }
         };
-        Ok(Answer::json(200, PREPAY_BODY)
+        Ok(Response::json(200, PREPAY_BODY)
             .with("Wechatpay-Timestamp", at.0.to_string())
             .with("Wechatpay-Nonce", PREPAY_NONCE)
             .with("Wechatpay-Serial", PUBLIC_KEY_ID)
@@ -190,13 +190,13 @@ impl Wechat {
 }
 
 /// `2 * N` random hexadecimal digits.
-pub(crate) fn random_hex<const N: usize>() -> Outcome<String> {
+pub(crate) fn random_hex<const N: usize>() -> MeasureResult<String> {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).during("drawing random bytes")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn seal(mut text: Vec<u8>, nonce: &str) -> Outcome<String> {
+fn seal(mut text: Vec<u8>, nonce: &str) -> MeasureResult<String> {
     let key =
         UnboundKey::new(&AES_256_GCM, APIV3_KEY.as_bytes()).during("reading the APIv3 key")?;
     let nonce = nonce

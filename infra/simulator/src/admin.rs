@@ -13,22 +13,22 @@ use crate::{
     config::SigningMode,
     endpoint::Endpoint,
     keys::KeyError,
-    ledger::{Occasion, Reason},
+    ledger::{MovementSubject, Reason},
     notices::{self, Notice},
     order::{AttemptOutcome, Order},
     refund::{Refund, RefundOutcome, RefundSource, RefundStatus},
-    refunding::{self, Wanted},
+    refunding::{self, NewRefund},
     rules::{ActiveRule, BadRule, Rule},
     schema,
     settings::{BadSettings, Settings},
-    sim::{Sim, World},
+    sim::{MutableState, Shared},
     views::{ConsoleRefund, ConsoleRefundError, OrderView, SettleError},
 };
 
 /// A handle on a running simulator; clones are handles on the same one.
 #[derive(Clone)]
 pub struct Admin {
-    pub(crate) sim: Arc<Sim>,
+    pub(crate) sim: Arc<Shared>,
     /// The simulator's own runtime, so that a caller's blocked or ended runtime does not stop deliveries.
     pub(crate) runtime: Handle,
 }
@@ -265,9 +265,9 @@ impl Admin {
     /// Sets the merchant's balance in fen; the difference is a movement in the fund bill.
     pub fn set_balance(&self, fen: i64) {
         let mut world = self.sim.world();
-        let World { books, ids, .. } = &mut *world;
+        let MutableState { books, ids, .. } = &mut *world;
         let difference_fen = fen.saturating_sub(books.ledger.balance_fen);
-        let occasion = Occasion {
+        let occasion = MovementSubject {
             at_ms: self.sim.now_ms(),
             business_id: "admin",
             voucher: "admin",
@@ -330,7 +330,7 @@ impl Admin {
     pub fn rotate(&self, mode: SigningMode) -> Result<String, KeyError> {
         let serial = {
             let mut world = self.sim.world();
-            let World { keys, ids, .. } = &mut *world;
+            let MutableState { keys, ids, .. } = &mut *world;
             keys.rotate(mode, ids, self.sim.now_ms())?
         };
         self.sim.touched();
@@ -435,7 +435,7 @@ impl Admin {
     ) -> Option<SignedCallback> {
         let callback = {
             let mut world = self.sim.world();
-            let World { books, ids, .. } = &mut *world;
+            let MutableState { books, ids, .. } = &mut *world;
             notices::make(books, ids, notice, about, None, self.sim.now_ms())?
         };
         self.sim.sign(&callback, damage)
@@ -482,7 +482,7 @@ impl Admin {
 }
 
 /// A refund in the console as the books take it.
-fn wanted(world: &mut World, wish: &ConsoleRefund) -> Result<Wanted, ConsoleRefundError> {
+fn wanted(world: &mut MutableState, wish: &ConsoleRefund) -> Result<NewRefund, ConsoleRefundError> {
     let unknown = || ConsoleRefundError::Unknown(wish.order.clone());
     let number = world.books.find(&wish.order).map_err(|_| unknown())?;
     let order = world.books.orders.get(&number).ok_or_else(unknown)?;
@@ -503,7 +503,7 @@ fn wanted(world: &mut World, wish: &ConsoleRefund) -> Result<Wanted, ConsoleRefu
     if wish.refund_fen < 1 {
         return Err(ConsoleRefundError::Amount);
     }
-    Ok(Wanted {
+    Ok(NewRefund {
         out_refund_no,
         transaction_id,
         refund_fen: wish.refund_fen,

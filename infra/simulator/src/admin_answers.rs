@@ -14,13 +14,13 @@ use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::{refusal::one_line, sim::Sim};
+use crate::{refusal::one_line, sim::Shared};
 
 /// A JSON object as the body.
 pub(crate) struct Body<T>(pub(crate) T);
 
 /// What stands in the query.
-pub(crate) struct Asked<T>(pub(crate) T);
+pub(crate) struct QueryParams<T>(pub(crate) T);
 
 /// What stands in the path.
 pub(crate) struct InPath<T>(pub(crate) T);
@@ -45,7 +45,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParams<T> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
@@ -67,14 +67,14 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for InPath<
 
 /// Why a call was refused, for the log.
 #[derive(Clone)]
-struct Cause(String);
+struct RefusalCause(String);
 
 /// A refusal. The cause is told in one line, also where it quotes what was sent.
 pub(crate) fn refused(status: StatusCode, cause: &dyn std::fmt::Display) -> Response {
     let cause = one_line(&cause.to_string());
     let body = Json(json!({ "error": cause }));
     let mut response = (status, body).into_response();
-    response.extensions_mut().insert(Cause(cause));
+    response.extensions_mut().insert(RefusalCause(cause));
     response
 }
 
@@ -109,13 +109,13 @@ pub(crate) async fn no_such_method(method: Method, uri: Uri) -> Response {
 
 /// Logs what was refused, and why.
 pub(crate) async fn log_refusals(
-    State(sim): State<Arc<Sim>>,
+    State(sim): State<Arc<Shared>>,
     request: Request,
     next: Next,
 ) -> Response {
     let asked = format!("{} {}", request.method(), request.uri().path());
     let response = next.run(request).await;
-    if let Some(Cause(cause)) = response.extensions().get() {
+    if let Some(RefusalCause(cause)) = response.extensions().get() {
         sim.log(&format!(
             "{asked} -> {} {cause}",
             response.status().as_u16()

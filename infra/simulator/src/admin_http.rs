@@ -18,7 +18,7 @@ use crate::{
     address,
     admin::Admin,
     admin_answers::{
-        Asked, Body, InPath, failed, log_refusals, no_such_call, no_such_method, refused,
+        Body, InPath, QueryParams, failed, log_refusals, no_such_call, no_such_method, refused,
     },
     bills,
     books::{PayError, PayOptions},
@@ -34,7 +34,7 @@ use crate::{
 
 /// What the routes share.
 #[derive(Clone)]
-pub(crate) struct Desk {
+pub(crate) struct AdminState {
     pub(crate) admin: Admin,
     details: Arc<ClientDetails>,
 }
@@ -71,7 +71,7 @@ pub(crate) fn routes(admin: Admin, details: ClientDetails) -> Router {
         .route("/admin/{*rest}", any(no_such_call))
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn_with_state(log, log_refusals))
-        .with_state(Desk {
+        .with_state(AdminState {
             admin,
             details: Arc::new(details),
         })
@@ -99,7 +99,7 @@ struct WhichOrder {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Outcome {
+struct RefundOutcomeJson {
     outcome: RefundOutcome,
 }
 
@@ -161,13 +161,13 @@ struct Advance {
 }
 
 /// Its addresses are those by which whoever asks can go on.
-async fn show_details(State(desk): State<Desk>, headers: HeaderMap) -> Json<ClientDetails> {
+async fn show_details(State(desk): State<AdminState>, headers: HeaderMap) -> Json<ClientDetails> {
     let sim = &desk.admin.sim;
     let base_url = address::as_called(&headers, sim.public_url.as_deref(), &sim.base_url);
     Json(desk.details.as_ref().clone().at(&base_url))
 }
 
-async fn orders(State(desk): State<Desk>, Asked(of): Asked<OfOrder>) -> Response {
+async fn orders(State(desk): State<AdminState>, QueryParams(of): QueryParams<OfOrder>) -> Response {
     let orders = match of.order {
         Some(order) => desk.admin.order(&order).into_iter().collect(),
         None => desk.admin.orders(),
@@ -175,7 +175,7 @@ async fn orders(State(desk): State<Desk>, Asked(of): Asked<OfOrder>) -> Response
     Json(orders).into_response()
 }
 
-async fn pay(State(desk): State<Desk>, Body(pay): Body<Pay>) -> Response {
+async fn pay(State(desk): State<AdminState>, Body(pay): Body<Pay>) -> Response {
     order_or(match (pay.again, pay.late) {
         (true, _) => desk.admin.pay_again(&pay.order, &pay.options),
         (false, true) => desk.admin.pay_late(&pay.order, &pay.options),
@@ -183,11 +183,11 @@ async fn pay(State(desk): State<Desk>, Body(pay): Body<Pay>) -> Response {
     })
 }
 
-async fn cancel(State(desk): State<Desk>, Body(which): Body<WhichOrder>) -> Response {
+async fn cancel(State(desk): State<AdminState>, Body(which): Body<WhichOrder>) -> Response {
     order_or(desk.admin.cancel(&which.order))
 }
 
-async fn fail(State(desk): State<Desk>, Body(which): Body<WhichOrder>) -> Response {
+async fn fail(State(desk): State<AdminState>, Body(which): Body<WhichOrder>) -> Response {
     order_or(desk.admin.fail(&which.order))
 }
 
@@ -209,7 +209,10 @@ fn order_or(outcome: Result<OrderView, PayError>) -> Response {
     }
 }
 
-async fn refunds(State(desk): State<Desk>, Asked(of): Asked<OfOrder>) -> Response {
+async fn refunds(
+    State(desk): State<AdminState>,
+    QueryParams(of): QueryParams<OfOrder>,
+) -> Response {
     let refunds = match of.order {
         Some(order) => desk.admin.refunds_of(&order),
         None => desk.admin.refunds(),
@@ -217,7 +220,10 @@ async fn refunds(State(desk): State<Desk>, Asked(of): Asked<OfOrder>) -> Respons
     Json(refunds).into_response()
 }
 
-async fn console_refund(State(desk): State<Desk>, Body(wish): Body<ConsoleRefund>) -> Response {
+async fn console_refund(
+    State(desk): State<AdminState>,
+    Body(wish): Body<ConsoleRefund>,
+) -> Response {
     match desk.admin.console_refund(&wish) {
         Ok(refund) => Json(refund).into_response(),
         Err(error) => {
@@ -233,12 +239,15 @@ async fn console_refund(State(desk): State<Desk>, Body(wish): Body<ConsoleRefund
     }
 }
 
-async fn refund_outcome(State(desk): State<Desk>, Body(outcome): Body<Outcome>) -> StatusCode {
+async fn refund_outcome(
+    State(desk): State<AdminState>,
+    Body(outcome): Body<RefundOutcomeJson>,
+) -> StatusCode {
     desk.admin.set_refund_outcome(outcome.outcome);
     StatusCode::NO_CONTENT
 }
 
-async fn settle_refund(State(desk): State<Desk>, Body(settle): Body<Settle>) -> Response {
+async fn settle_refund(State(desk): State<AdminState>, Body(settle): Body<Settle>) -> Response {
     match desk
         .admin
         .settle_refund(&settle.out_refund_no, settle.status)
@@ -249,12 +258,12 @@ async fn settle_refund(State(desk): State<Desk>, Body(settle): Body<Settle>) -> 
     }
 }
 
-async fn settings(State(desk): State<Desk>) -> Json<Settings> {
+async fn settings(State(desk): State<AdminState>) -> Json<Settings> {
     Json(desk.admin.settings())
 }
 
 /// A merge patch over the settings in force.
-async fn change_settings(State(desk): State<Desk>, Body(patch): Body<Value>) -> Response {
+async fn change_settings(State(desk): State<AdminState>, Body(patch): Body<Value>) -> Response {
     let mut wanted = json!(desk.admin.settings());
     callbacks::merge(&mut wanted, &patch);
     let settings: Settings = match serde_json::from_value(wanted) {
@@ -267,35 +276,35 @@ async fn change_settings(State(desk): State<Desk>, Body(patch): Body<Value>) -> 
     }
 }
 
-async fn show_balance(State(desk): State<Desk>) -> Response {
+async fn show_balance(State(desk): State<AdminState>) -> Response {
     Json(json!({ "fen": desk.admin.balance_fen() })).into_response()
 }
 
-async fn balance(State(desk): State<Desk>, Body(balance): Body<Balance>) -> StatusCode {
+async fn balance(State(desk): State<AdminState>, Body(balance): Body<Balance>) -> StatusCode {
     desk.admin.set_balance(balance.fen);
     StatusCode::NO_CONTENT
 }
 
-async fn faults(State(desk): State<Desk>) -> Response {
+async fn faults(State(desk): State<AdminState>) -> Response {
     Json(desk.admin.faults()).into_response()
 }
 
-async fn add_fault(State(desk): State<Desk>, Body(rule): Body<Rule>) -> Response {
+async fn add_fault(State(desk): State<AdminState>, Body(rule): Body<Rule>) -> Response {
     match desk.admin.add_fault(rule) {
         Ok(id) => (StatusCode::CREATED, Json(json!({ "id": id }))).into_response(),
         Err(error) => refused(StatusCode::BAD_REQUEST, &error),
     }
 }
 
-async fn clear_faults(State(desk): State<Desk>) -> Response {
+async fn clear_faults(State(desk): State<AdminState>) -> Response {
     Json(json!({ "cleared": desk.admin.clear_faults(None) })).into_response()
 }
 
-async fn clear_fault(State(desk): State<Desk>, InPath(id): InPath<u64>) -> Response {
+async fn clear_fault(State(desk): State<AdminState>, InPath(id): InPath<u64>) -> Response {
     Json(json!({ "cleared": desk.admin.clear_faults(Some(id)) })).into_response()
 }
 
-async fn rotate(State(desk): State<Desk>, Body(rotate): Body<Rotate>) -> Response {
+async fn rotate(State(desk): State<AdminState>, Body(rotate): Body<Rotate>) -> Response {
     match desk.admin.rotate(rotate.mode) {
         Ok(serial) => {
             let pem = desk.admin.newest_key(rotate.mode).map(|(_, pem)| pem);
@@ -305,7 +314,10 @@ async fn rotate(State(desk): State<Desk>, Body(rotate): Body<Rotate>) -> Respons
     }
 }
 
-async fn all_callbacks(State(desk): State<Desk>, Asked(what): Asked<AboutWhat>) -> Response {
+async fn all_callbacks(
+    State(desk): State<AdminState>,
+    QueryParams(what): QueryParams<AboutWhat>,
+) -> Response {
     let callbacks = match what.about {
         Some(about) => desk.admin.callbacks_about(&about),
         None => desk.admin.callbacks(),
@@ -313,14 +325,14 @@ async fn all_callbacks(State(desk): State<Desk>, Asked(what): Asked<AboutWhat>) 
     Json(callbacks).into_response()
 }
 
-async fn redeliver(State(desk): State<Desk>, InPath(id): InPath<String>) -> Response {
+async fn redeliver(State(desk): State<AdminState>, InPath(id): InPath<String>) -> Response {
     match desk.admin.redeliver(&id).await {
         Some(one) => Json(one).into_response(),
         None => refused(StatusCode::NOT_FOUND, &"there is no callback with this id"),
     }
 }
 
-async fn sign_callback(State(desk): State<Desk>, Body(sign): Body<Sign>) -> Response {
+async fn sign_callback(State(desk): State<AdminState>, Body(sign): Body<Sign>) -> Response {
     let signed = match &sign.notice {
         Some(notice) => desk.admin.signed_notice(notice, &sign.about, &sign.damage),
         None => desk.admin.signed_callback(&sign.about, &sign.damage),
@@ -334,7 +346,7 @@ async fn sign_callback(State(desk): State<Desk>, Body(sign): Body<Sign>) -> Resp
     }
 }
 
-async fn send_notice(State(desk): State<Desk>, Body(send): Body<SendNotice>) -> Response {
+async fn send_notice(State(desk): State<AdminState>, Body(send): Body<SendNotice>) -> Response {
     match desk
         .admin
         .send_notice(&send.notice, &send.about, send.alter.as_ref())
@@ -347,21 +359,21 @@ async fn send_notice(State(desk): State<Desk>, Body(send): Body<SendNotice>) -> 
     }
 }
 
-async fn requests(State(desk): State<Desk>) -> Response {
+async fn requests(State(desk): State<AdminState>) -> Response {
     Json(desk.admin.requests()).into_response()
 }
 
-async fn reset_requests(State(desk): State<Desk>) -> StatusCode {
+async fn reset_requests(State(desk): State<AdminState>) -> StatusCode {
     desk.admin.reset_requests();
     StatusCode::NO_CONTENT
 }
 
-async fn time(State(desk): State<Desk>) -> Response {
+async fn time(State(desk): State<AdminState>) -> Response {
     Json(json!({ "now_s": desk.admin.now_s(), "manual": desk.admin.sim.clock.is_manual() }))
         .into_response()
 }
 
-async fn advance(State(desk): State<Desk>, Body(advance): Body<Advance>) -> Response {
+async fn advance(State(desk): State<AdminState>, Body(advance): Body<Advance>) -> Response {
     if !desk.admin.sim.clock.is_manual() {
         return refused(
             StatusCode::CONFLICT,

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    bills::{Bill, differences::PlantedDifference},
-    callbacks::{self, Callback, CallbackStatus, News, NoticeFormat},
+    bills::{Bill, differences::InjectedDifference},
+    callbacks::{self, Callback, CallbackContent, CallbackStatus, NoticeFormat},
     clock::{self, Clock, DAY_MS},
     faults::Fault,
     ids::Ids,
-    ledger::{self, Ledger, Occasion, Reason},
+    ledger::{self, Ledger, MovementSubject, Reason},
     order::{Attempt, AttemptOutcome, Order, Payment, TradeState},
     outbox::Outbox,
     refund::{Refund, RefundOutcome, RefundStatus},
@@ -27,7 +27,7 @@ const HELD_MS: i64 = 60_000;
 const SETTLED_AT_MS: i64 = 300_000;
 
 #[derive(Clone, Default, Deserialize, Serialize)]
-pub(crate) struct Books {
+pub(crate) struct Store {
     pub(crate) orders: Orders,
     pub(crate) refunds: Refunds,
     pub(crate) callbacks: Outbox,
@@ -36,7 +36,7 @@ pub(crate) struct Books {
     pub(crate) bills: BTreeMap<String, Bill>,
     /// What is in bills on purpose.
     #[serde(default)]
-    pub(crate) differences: Vec<PlantedDifference>,
+    pub(crate) differences: Vec<InjectedDifference>,
     pub(crate) ledger: Ledger,
     pub(crate) next_refunds: RefundOutcome,
     #[serde(default)]
@@ -84,7 +84,7 @@ pub enum PayError {
     Coupon,
 }
 
-impl Books {
+impl Store {
     pub(crate) fn state(&self, order: &Order, now_ms: i64) -> TradeState {
         let has_refund = order
             .payment
@@ -118,7 +118,7 @@ impl Books {
         &mut self,
         value: &str,
         options: &PayOptions,
-        tools: &mut Tools<'_>,
+        tools: &mut BookContext<'_>,
     ) -> Result<(), PayError> {
         let number = self.payable(value, tools.clock.now_ms())?;
         self.book_payment(&number, options, tools)
@@ -130,7 +130,7 @@ impl Books {
         value: &str,
         again: bool,
         options: &PayOptions,
-        tools: &mut Tools<'_>,
+        tools: &mut BookContext<'_>,
     ) -> Result<(), PayError> {
         let number = self.find(value)?;
         let is_paid = self
@@ -149,7 +149,7 @@ impl Books {
         &mut self,
         number: &str,
         options: &PayOptions,
-        tools: &mut Tools<'_>,
+        tools: &mut BookContext<'_>,
     ) -> Result<(), PayError> {
         let now_ms = tools.clock.now_ms();
         let unknown = || PayError::Unknown(number.to_owned());
@@ -174,7 +174,7 @@ impl Books {
         }
         let url = order.notify_url.clone();
         self.enter_payment(number, payment, now_ms, tools.ids);
-        let news = News {
+        let news = CallbackContent {
             about: number,
             event: ("TRANSACTION.SUCCESS", "transaction", "支付成功"),
             url: &url,
@@ -204,7 +204,7 @@ impl Books {
         let later_ms = clock::day_start_ms(payment.paid_ms)
             .saturating_add(DAY_MS.saturating_mul(i64::from(days)))
             .saturating_add(SETTLED_AT_MS);
-        let occasion = Occasion {
+        let occasion = MovementSubject {
             at_ms: if days > 0 { later_ms } else { payment.paid_ms },
             business_id: &payment.transaction_id,
             voucher: number,
@@ -259,8 +259,8 @@ impl Books {
     }
 
     /// Puts an accepted refund into the books; the money leaves at once.
-    pub(crate) fn open_refund(&mut self, refund: Refund, tools: &mut Tools<'_>) {
-        let occasion = Occasion {
+    pub(crate) fn open_refund(&mut self, refund: Refund, tools: &mut BookContext<'_>) {
+        let occasion = MovementSubject {
             at_ms: refund.created_ms,
             business_id: &refund.refund_id,
             voucher: &refund.out_refund_no,
@@ -275,7 +275,12 @@ impl Books {
     }
 
     /// Ends a refund, moves the money and tells the merchant.
-    pub(crate) fn end_refund(&mut self, number: &str, status: RefundStatus, tools: &mut Tools<'_>) {
+    pub(crate) fn end_refund(
+        &mut self,
+        number: &str,
+        status: RefundStatus,
+        tools: &mut BookContext<'_>,
+    ) {
         let now_ms = tools.clock.now_ms();
         let changed = self.refunds.change(number, |refund| {
             refund.status = status;
@@ -288,7 +293,7 @@ impl Books {
             return;
         };
         if status == RefundStatus::Closed {
-            let occasion = Occasion {
+            let occasion = MovementSubject {
                 at_ms: now_ms,
                 business_id: &refund.refund_id,
                 voucher: number,
@@ -303,7 +308,7 @@ impl Books {
     }
 
     /// The notice of a refund's end: to the URL that it named, else in the old form to the one set in the console.
-    fn tell_of_refund(&mut self, refund: &Refund, tools: &mut Tools<'_>) {
+    fn tell_of_refund(&mut self, refund: &Refund, tools: &mut BookContext<'_>) {
         let Some((event_type, summary)) = refund.status.event() else {
             return;
         };
@@ -324,7 +329,7 @@ impl Books {
             ),
             (None, None) => return,
         };
-        let news = News {
+        let news = CallbackContent {
             about: &refund.out_refund_no,
             event: (event_type, "refund", summary),
             url: &url,
@@ -335,13 +340,13 @@ impl Books {
     }
 
     /// Makes a callback, and lets the faults at it.
-    pub(crate) fn tell(&mut self, news: News<'_>, tools: &mut Tools<'_>) {
+    pub(crate) fn tell(&mut self, news: CallbackContent<'_>, tools: &mut BookContext<'_>) {
         let callback = callbacks::new(tools.ids, news, tools.clock.now_ms());
         self.post(callback, tools);
     }
 
     /// Lets the faults at a new callback, and puts it into the outbox. Gives its id.
-    pub(crate) fn post(&mut self, mut callback: Callback, tools: &mut Tools<'_>) -> String {
+    pub(crate) fn post(&mut self, mut callback: Callback, tools: &mut BookContext<'_>) -> String {
         for fault in tools.faults.draw_for_callback() {
             strike(&mut callback, &fault);
         }
@@ -351,7 +356,7 @@ impl Books {
     }
 
     /// Refunds whose time has come.
-    pub(crate) fn end_due_refunds(&mut self, tools: &mut Tools<'_>) {
+    pub(crate) fn end_due_refunds(&mut self, tools: &mut BookContext<'_>) {
         let now_ms = tools.clock.now_ms();
         while let Some((number, end)) = self
             .refunds
@@ -374,7 +379,7 @@ impl Books {
 }
 
 /// What the books need from the simulator to act.
-pub(crate) struct Tools<'a> {
+pub(crate) struct BookContext<'a> {
     pub(crate) clock: &'a Clock,
     pub(crate) ids: &'a mut Ids,
     pub(crate) faults: &'a mut Faults,

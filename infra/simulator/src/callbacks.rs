@@ -56,7 +56,7 @@ pub struct Callback {
     pub rounds: usize,
     /// What the faults have drawn for it.
     #[serde(default)]
-    pub(crate) misfortune: Misfortune,
+    pub(crate) misfortune: CallbackFault,
 }
 
 /// The form of a callback.
@@ -107,7 +107,7 @@ impl Try {
 
 /// What faults do to one callback.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub(crate) struct Misfortune {
+pub(crate) struct CallbackFault {
     /// The next try carries a probe. Repeats are not probed.
     pub(crate) probe: bool,
     /// Copies sent at the same time, besides the first.
@@ -186,7 +186,7 @@ pub enum Damage {
 }
 
 /// Everything that goes into one message besides the callback.
-pub(crate) struct Sender<'a> {
+pub(crate) struct MessageContext<'a> {
     pub(crate) key: PlatformKey,
     pub(crate) apiv3_key: &'a str,
     pub(crate) apiv2_key: &'a str,
@@ -196,7 +196,7 @@ pub(crate) struct Sender<'a> {
     pub(crate) request_id: String,
 }
 
-impl Sender<'_> {
+impl MessageContext<'_> {
     /// Seals and signs. `None` only if the APIv3 key has not 32 bytes, which is checked at the start.
     pub(crate) fn message(&self, callback: &Callback, damage: &Damage) -> Option<SignedCallback> {
         match callback.format {
@@ -345,7 +345,7 @@ pub(crate) fn probe(signature: &str) -> String {
 }
 
 /// What a new callback tells, and to whom.
-pub(crate) struct News<'a> {
+pub(crate) struct CallbackContent<'a> {
     pub(crate) about: &'a str,
     /// `event_type`, `original_type` and `summary`.
     pub(crate) event: (&'a str, &'a str, &'a str),
@@ -355,7 +355,7 @@ pub(crate) struct News<'a> {
 }
 
 /// A callback that was just made; nothing was tried yet.
-pub(crate) fn new(ids: &mut Ids, news: News<'_>, now_ms: i64) -> Callback {
+pub(crate) fn new(ids: &mut Ids, news: CallbackContent<'_>, now_ms: i64) -> Callback {
     let (event_type, original_type, summary) = news.event;
     Callback {
         id: ids.callback_id(),
@@ -371,7 +371,7 @@ pub(crate) fn new(ids: &mut Ids, news: News<'_>, now_ms: i64) -> Callback {
         status: CallbackStatus::Waiting,
         tries: Vec::new(),
         rounds: 0,
-        misfortune: Misfortune::default(),
+        misfortune: CallbackFault::default(),
     }
 }
 

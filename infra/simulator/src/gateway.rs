@@ -26,14 +26,14 @@ use crate::{
     keys::PlatformKey,
     refund::RefundOutcome,
     refusal::{Refusal, one_line},
-    server::{IDLE, Wire},
-    sim::Sim,
+    server::{Connection, IDLE},
+    sim::Shared,
 };
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A request with its body read.
-struct Arrived {
+struct ReceivedRequest {
     method: Method,
     path_and_query: String,
     query: String,
@@ -42,7 +42,7 @@ struct Arrived {
     route: Route,
 }
 
-impl Arrived {
+impl ReceivedRequest {
     /// An empty header counts as absent: the official Java SDK sends an empty `Wechatpay-Serial` when it fetches certificates.
     fn header(&self, name: &str) -> Option<&str> {
         let value = self.headers.get(name)?.to_str().ok()?;
@@ -62,8 +62,8 @@ impl Arrived {
 
 /// Serves one request.
 pub(crate) async fn serve(
-    State(sim): State<Arc<Sim>>,
-    Extension(wire): Extension<Arc<Wire>>,
+    State(sim): State<Arc<Shared>>,
+    Extension(wire): Extension<Arc<Connection>>,
     request: Request,
 ) -> Response {
     if wire.is_stale() {
@@ -150,7 +150,7 @@ fn told(refusal: &Refusal) -> String {
     format!("{} {}: {cause}", refusal.status, refusal.code)
 }
 
-async fn read(request: Request) -> Result<Arrived, Refusal> {
+async fn read(request: Request) -> Result<ReceivedRequest, Refusal> {
     let (parts, body) = request.into_parts();
     let body = Limited::new(body, BODY_BYTES_MAX)
         .collect()
@@ -167,7 +167,7 @@ async fn read(request: Request) -> Result<Arrived, Refusal> {
         .to_bytes()
         .to_vec();
     let path_and_query = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    Ok(Arrived {
+    Ok(ReceivedRequest {
         route: endpoint::find(&parts.method, parts.uri.path()),
         path_and_query: path_and_query.to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -221,7 +221,7 @@ fn refund_outcome(fault: &Fault) -> Option<RefundOutcome> {
 }
 
 /// Headers, signature, then the operation, with the faults that belong inside it.
-fn operate(sim: &Sim, arrived: &Arrived, faults: &[Fault]) -> Result<Reply, Refusal> {
+fn operate(sim: &Shared, arrived: &ReceivedRequest, faults: &[Fault]) -> Result<Reply, Refusal> {
     check_headers(arrived)?;
     let signed = SignedRequest {
         method: arrived.method.as_str(),
@@ -256,7 +256,7 @@ fn operate(sim: &Sim, arrived: &Arrived, faults: &[Fault]) -> Result<Reply, Refu
         (Fault::RotateCertificate, SigningMode::Certificate),
     ] {
         if faults.contains(&fault) {
-            let crate::sim::World { keys, ids, .. } = &mut *world;
+            let crate::sim::MutableState { keys, ids, .. } = &mut *world;
             keys.rotate(mode, ids, sim.now_ms())
                 .map_err(|_| Refusal::system_error(500))?;
         }
@@ -295,7 +295,7 @@ fn altered(reply: Reply, faults: &[Fault]) -> Reply {
     Reply::Json(value)
 }
 
-fn check_headers(arrived: &Arrived) -> Result<(), Refusal> {
+fn check_headers(arrived: &ReceivedRequest) -> Result<(), Refusal> {
     if arrived.header("user-agent").is_none() || arrived.header("accept").is_none() {
         return Err(Refusal::header(
             "Http头缺少Accept或User-Agent",
@@ -317,7 +317,7 @@ fn check_headers(arrived: &Arrived) -> Result<(), Refusal> {
 }
 
 /// A probed request's repeat is not probed.
-fn first_probe(sim: &Sim, arrived: &Arrived) -> bool {
+fn first_probe(sim: &Shared, arrived: &ReceivedRequest) -> bool {
     let fingerprint = arrived.fingerprint();
     let mut world = sim.world();
     // Taken out again, so that a third request may be probed.
@@ -329,8 +329,8 @@ fn first_probe(sim: &Sim, arrived: &Arrived) -> bool {
 }
 
 async fn answer(
-    sim: &Sim,
-    arrived: Option<&Arrived>,
+    sim: &Shared,
+    arrived: Option<&ReceivedRequest>,
     outcome: Result<Reply, Refusal>,
     probe: bool,
 ) -> Response {
@@ -411,7 +411,7 @@ async fn answer(
 /// The newest key of the mode that the request's `Wechatpay-Serial` names, else of the configured one. So a client that
 /// names an old key learns of the new one.
 fn signing_key<'a>(
-    sim: &Sim,
+    sim: &Shared,
     keys: &'a crate::keys::Keyring,
     named: Option<&str>,
 ) -> Option<&'a PlatformKey> {
@@ -436,7 +436,7 @@ fn response(status: StatusCode, body: Body, headers: &[(&str, &str)]) -> Respons
     response
 }
 
-fn log(sim: &Sim, arrived: &Arrived, told: &str, faults: &[Fault]) {
+fn log(sim: &Shared, arrived: &ReceivedRequest, told: &str, faults: &[Fault]) {
     let faults = if faults.is_empty() {
         String::new()
     } else {

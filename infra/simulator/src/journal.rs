@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bills::{Bill, differences::PlantedDifference},
-    books::Books,
+    bills::{Bill, differences::InjectedDifference},
+    books::Store,
     callbacks::Callback,
     keys::{Keyring, StoredKey},
     ledger::LedgerChanges,
@@ -36,21 +36,21 @@ pub(crate) struct Changes {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     bills: BTreeMap<String, Option<Bill>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    small: Option<Small>,
+    small: Option<SmallParts>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keys: Option<Vec<StoredKey>>,
 }
 
 /// The small parts of the books. If one changes, all are written.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
-struct Small {
-    differences: Vec<PlantedDifference>,
+struct SmallParts {
+    differences: Vec<InjectedDifference>,
     next_refunds: RefundOutcome,
     settings: Settings,
 }
 
-impl Small {
-    fn of(books: &Books) -> Self {
+impl SmallParts {
+    fn of(books: &Store) -> Self {
         Self {
             differences: books.differences.clone(),
             next_refunds: books.next_refunds,
@@ -60,30 +60,30 @@ impl Small {
 }
 
 /// What stands in the files by now of all that does not remember it by itself.
-pub(crate) struct Written {
+pub(crate) struct FileState {
     bills: BTreeMap<String, Bill>,
-    small: Small,
+    small: SmallParts,
     /// Keys are only ever added.
     keys: usize,
 }
 
-impl Written {
+impl FileState {
     /// Everything is written: the books are about to be, as a whole.
-    pub(crate) fn whole(books: &mut Books, keys: &Keyring) -> Self {
+    pub(crate) fn whole(books: &mut Store, keys: &Keyring) -> Self {
         books.orders.forget_changes();
         books.refunds.forget_changes();
         books.callbacks.forget_changes();
         books.ledger.forget_changes();
         Self {
             bills: books.bills.clone(),
-            small: Small::of(books),
+            small: SmallParts::of(books),
             keys: keys.len(),
         }
     }
 
     /// What changed since, which counts as written from now on.
-    pub(crate) fn take_changes(&mut self, books: &mut Books, keys: &Keyring) -> Changes {
-        let small = Some(Small::of(books)).filter(|small| *small != self.small);
+    pub(crate) fn take_changes(&mut self, books: &mut Store, keys: &Keyring) -> Changes {
+        let small = Some(SmallParts::of(books)).filter(|small| *small != self.small);
         if let Some(small) = &small {
             self.small.clone_from(small);
         }
@@ -120,11 +120,11 @@ impl Written {
 /// A line that does not fit what was read before it.
 #[derive(Debug, thiserror::Error)]
 #[error("a change does not fit what was written before it")]
-pub(crate) struct Misfit;
+pub(crate) struct JournalMismatch;
 
 impl Changes {
     /// Does to the stored state what was done to the books.
-    pub(crate) fn apply(self, stored: &mut Stored) -> Result<(), Misfit> {
+    pub(crate) fn apply(self, stored: &mut Stored) -> Result<(), JournalMismatch> {
         let books = &mut stored.books;
         for order in self.orders {
             books.orders.insert(order);
@@ -133,10 +133,10 @@ impl Changes {
             books.refunds.put(refund);
         }
         for (at, callback) in self.callbacks {
-            books.callbacks.put(at, callback).ok_or(Misfit)?;
+            books.callbacks.put(at, callback).ok_or(JournalMismatch)?;
         }
         if let Some(ledger) = self.ledger {
-            books.ledger.apply(ledger).ok_or(Misfit)?;
+            books.ledger.apply(ledger).ok_or(JournalMismatch)?;
         }
         for (key, bill) in self.bills {
             match bill {

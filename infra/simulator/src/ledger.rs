@@ -19,7 +19,7 @@ pub(crate) struct Ledger {
     pub(crate) movements: Vec<Movement>,
     /// What is booked later, by its time.
     #[serde(default)]
-    later: BTreeMap<i64, Vec<Later>>,
+    later: BTreeMap<i64, Vec<PendingMovement>>,
     /// How much of it all is written.
     #[serde(skip)]
     written: Extent,
@@ -44,12 +44,12 @@ pub(crate) struct LedgerChanges {
     /// Moments at which nothing is to come any more.
     booked: Vec<i64>,
     /// What is to come besides.
-    later: BTreeMap<i64, Vec<Later>>,
+    later: BTreeMap<i64, Vec<PendingMovement>>,
 }
 
 /// A movement of the basic account that is yet to come.
 #[derive(Clone, Deserialize, Serialize)]
-struct Later {
+struct PendingMovement {
     business_id: String,
     reason: Reason,
     amount_fen: i64,
@@ -114,7 +114,7 @@ impl Reason {
 }
 
 /// What a movement is about.
-pub(crate) struct Occasion<'a> {
+pub(crate) struct MovementSubject<'a> {
     pub(crate) at_ms: i64,
     pub(crate) business_id: &'a str,
     pub(crate) voucher: &'a str,
@@ -136,7 +136,7 @@ impl Ledger {
     pub(crate) fn book(
         &mut self,
         ids: &mut Ids,
-        occasion: &Occasion<'_>,
+        occasion: &MovementSubject<'_>,
         reason: Reason,
         amount_fen: i64,
     ) {
@@ -149,7 +149,7 @@ impl Ledger {
         &mut self,
         account: FundAccount,
         ids: &mut Ids,
-        occasion: &Occasion<'_>,
+        occasion: &MovementSubject<'_>,
         reason: Reason,
         amount_fen: i64,
     ) {
@@ -183,13 +183,21 @@ impl Ledger {
     }
 
     /// Moves `amount_fen` when the occasion comes.
-    pub(crate) fn book_later(&mut self, occasion: &Occasion<'_>, reason: Reason, amount_fen: i64) {
-        self.later.entry(occasion.at_ms).or_default().push(Later {
-            business_id: occasion.business_id.to_owned(),
-            reason,
-            amount_fen,
-            voucher: occasion.voucher.to_owned(),
-        });
+    pub(crate) fn book_later(
+        &mut self,
+        occasion: &MovementSubject<'_>,
+        reason: Reason,
+        amount_fen: i64,
+    ) {
+        self.later
+            .entry(occasion.at_ms)
+            .or_default()
+            .push(PendingMovement {
+                business_id: occasion.business_id.to_owned(),
+                reason,
+                amount_fen,
+                voucher: occasion.voucher.to_owned(),
+            });
     }
 
     /// Books what was put off until now or before.
@@ -200,7 +208,7 @@ impl Ledger {
                 return;
             }
             for later in due {
-                let occasion = Occasion {
+                let occasion = MovementSubject {
                     at_ms,
                     business_id: &later.business_id,
                     voucher: &later.voucher,
@@ -340,8 +348,8 @@ mod tests {
         assert_eq!(share(5, 1, 0), 0);
     }
 
-    fn occasion(at_ms: i64) -> Occasion<'static> {
-        Occasion {
+    fn occasion(at_ms: i64) -> MovementSubject<'static> {
+        MovementSubject {
             at_ms,
             business_id: "4200",
             voucher: "ORDER-1001",

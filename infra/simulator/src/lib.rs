@@ -63,8 +63,8 @@ mod views;
 
 pub use admin::Admin;
 pub use bills::{
-    differences::{Difference, PlantedDifference, SummaryOf, WantedDifference},
-    making::{DayToMake, MadeDay, MakeError},
+    differences::{Difference, InjectedDifference, SummaryOf, WantedDifference},
+    making::{GenerateDay, GenerateError, GeneratedDay},
     planting::DifferenceError,
 };
 pub use books::{PayError, PayOptions};

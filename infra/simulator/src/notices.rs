@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    books::{Books, Tools},
-    callbacks::{self, Callback, News, NoticeFormat},
+    books::{BookContext, Store},
+    callbacks::{self, Callback, CallbackContent, NoticeFormat},
     clock,
     ids::Ids,
     order::{Order, trade_type},
@@ -41,7 +41,7 @@ pub enum Notice {
 /// Makes a notice about an order, or about a refund by its number; `None` if there is none of that number. It is in no
 /// outbox yet. `patch` is a merge patch over the plaintext.
 pub(crate) fn make(
-    books: &Books,
+    books: &Store,
     ids: &mut Ids,
     notice: &Notice,
     about: &str,
@@ -97,7 +97,7 @@ pub(crate) fn make(
     if let Some(patch) = patch {
         callbacks::merge(&mut plaintext, patch);
     }
-    let news = News {
+    let news = CallbackContent {
         about,
         event: (event_type, original_type, summary),
         url: &url,
@@ -109,11 +109,11 @@ pub(crate) fn make(
 
 /// Makes it and lets it go out, with the faults that are drawn for it. Gives its id.
 pub(crate) fn send(
-    books: &mut Books,
+    books: &mut Store,
     notice: &Notice,
     about: &str,
     patch: Option<&Value>,
-    tools: &mut Tools<'_>,
+    tools: &mut BookContext<'_>,
 ) -> Option<String> {
     let now_ms = tools.clock.now_ms();
     let callback = make(books, tools.ids, notice, about, patch, now_ms)?;

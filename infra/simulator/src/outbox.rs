@@ -188,12 +188,12 @@ mod tests {
 
     use super::*;
     use crate::{
-        callbacks::{self, News, NoticeFormat},
+        callbacks::{self, CallbackContent, NoticeFormat},
         ids::Ids,
     };
 
     fn callback(ids: &mut Ids, about: &str, due_ms: i64) -> Callback {
-        let news = News {
+        let news = CallbackContent {
             about,
             event: ("TRANSACTION.SUCCESS", "transaction", ""),
             url: "",

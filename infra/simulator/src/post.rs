@@ -17,21 +17,24 @@ use crate::callbacks::SignedCallback;
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// An answer to a callback.
-pub(crate) struct Answer {
+pub(crate) struct ReceiverAnswer {
     pub(crate) status: u16,
     /// Empty if it was cut, or longer than can be of interest.
     pub(crate) body: Vec<u8>,
 }
 
 /// The answer, or why there was none within `limit`.
-pub(crate) async fn send(message: &SignedCallback, limit: Duration) -> Result<Answer, String> {
+pub(crate) async fn send(
+    message: &SignedCallback,
+    limit: Duration,
+) -> Result<ReceiverAnswer, String> {
     match tokio::time::timeout(limit, exchange(message)).await {
         Ok(answer) => answer,
         Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
     }
 }
 
-async fn exchange(message: &SignedCallback) -> Result<Answer, String> {
+async fn exchange(message: &SignedCallback) -> Result<ReceiverAnswer, String> {
     let uri: Uri = message
         .url
         .parse()
@@ -68,12 +71,12 @@ async fn exchange(message: &SignedCallback) -> Result<Answer, String> {
     answer.map_err(|error| format!("no answer: {error}"))
 }
 
-async fn read(answer: hyper::Result<http::Response<Incoming>>) -> hyper::Result<Answer> {
+async fn read(answer: hyper::Result<http::Response<Incoming>>) -> hyper::Result<ReceiverAnswer> {
     let answer = answer?;
     let status = answer.status().as_u16();
     let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
         .collect()
         .await
         .map_or(Vec::new(), |body| body.to_bytes().to_vec());
-    Ok(Answer { status, body })
+    Ok(ReceiverAnswer { status, body })
 }

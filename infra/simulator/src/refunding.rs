@@ -8,7 +8,7 @@ use crate::{
     order::{Order, Payment},
     refund::{Refund, RefundEnd, RefundOutcome, RefundSource, RefundStatus},
     refusal::Refusal,
-    sim::{Sim, World},
+    sim::{MutableState, Shared},
 };
 
 const REFUNDS_MAX: usize = 50;
@@ -16,7 +16,7 @@ const BETWEEN_REFUNDS_MS: i64 = 60_000;
 const REFUNDABLE_FOR_MS: i64 = 365 * DAY_MS;
 
 /// A refund that somebody wants.
-pub(crate) struct Wanted {
+pub(crate) struct NewRefund {
     pub(crate) out_refund_no: String,
     pub(crate) transaction_id: String,
     pub(crate) refund_fen: i64,
@@ -29,7 +29,11 @@ pub(crate) struct Wanted {
 }
 
 /// Holds a new refund to the rules, and puts it into the books. Its number must be free.
-pub(crate) fn accept(sim: &Sim, world: &mut World, wanted: Wanted) -> Result<Refund, Refusal> {
+pub(crate) fn accept(
+    sim: &Shared,
+    world: &mut MutableState,
+    wanted: NewRefund,
+) -> Result<Refund, Refusal> {
     let now_ms = sim.now_ms();
     let (order, payment) = world
         .books
@@ -60,11 +64,11 @@ pub(crate) fn accept(sim: &Sim, world: &mut World, wanted: Wanted) -> Result<Ref
 
 /// The rules, in WeChat Pay's order; gives the part that the payer gets.
 fn check(
-    sim: &Sim,
-    world: &World,
+    sim: &Shared,
+    world: &MutableState,
     order: &Order,
     payment: &Payment,
-    wanted: &Wanted,
+    wanted: &NewRefund,
 ) -> Result<i64, Refusal> {
     let now_ms = sim.now_ms();
     let earlier = || world.books.refunds.of(&payment.transaction_id);
@@ -134,7 +138,7 @@ fn check(
 }
 
 /// When and how a refund of that outcome ends, if it is left alone.
-pub(crate) fn end(sim: &Sim, outcome: RefundOutcome, now_ms: i64) -> Option<RefundEnd> {
+pub(crate) fn end(sim: &Shared, outcome: RefundOutcome, now_ms: i64) -> Option<RefundEnd> {
     outcome.end(now_ms.saturating_add(sim.clock.sped_up(sim.refund_takes_ms)))
 }
 

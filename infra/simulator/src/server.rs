@@ -28,14 +28,14 @@ pub(crate) const IDLE: Duration = Duration::from_secs(8);
 
 /// One connection, as a request's handler sees it.
 #[derive(Default)]
-pub(crate) struct Wire {
+pub(crate) struct Connection {
     /// The next request on this connection meets a closed one.
     stale: AtomicBool,
     reset: AtomicBool,
     cut: Notify,
 }
 
-impl Wire {
+impl Connection {
     pub(crate) fn make_stale(&self) {
         self.stale.store(true, Ordering::SeqCst);
     }
@@ -71,7 +71,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router) {
 }
 
 async fn connection(stream: TcpStream, router: Router) {
-    let wire = Arc::new(Wire::default());
+    let wire = Arc::new(Connection::default());
     let socket = Socket {
         stream,
         wire: Arc::clone(&wire),
@@ -90,10 +90,10 @@ async fn connection(stream: TcpStream, router: Router) {
     }
 }
 
-/// A TCP stream that ends with a RST if its [`Wire`] says so.
+/// A TCP stream that ends with a RST if its [`Connection`] says so.
 struct Socket {
     stream: TcpStream,
-    wire: Arc<Wire>,
+    wire: Arc<Connection>,
 }
 
 impl Drop for Socket {

@@ -13,8 +13,10 @@ use tokio::sync::Notify;
 
 use crate::{
     bills::download::Download,
-    books::{Books, Tools},
-    callbacks::{Callback, CallbackStatus, Damage, NoticeFormat, Sender, SignedCallback, Try},
+    books::{BookContext, Store},
+    callbacks::{
+        Callback, CallbackStatus, Damage, MessageContext, NoticeFormat, SignedCallback, Try,
+    },
     clock::Clock,
     config::{Log, SigningMode},
     endpoint::Endpoint,
@@ -30,7 +32,7 @@ use crate::{
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// What everything in the simulator shares.
-pub(crate) struct Sim {
+pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) merchant: Account,
     /// Where it listens.
@@ -41,7 +43,7 @@ pub(crate) struct Sim {
     pub(crate) platform_certificates: bool,
     pub(crate) refund_takes_ms: i64,
     pub(crate) log: Option<Log>,
-    world: Mutex<World>,
+    world: Mutex<MutableState>,
     /// Wakes the worker: something new may be due.
     pub(crate) wake: Notify,
     /// Wakes the writer of the state file.
@@ -59,8 +61,8 @@ pub(crate) struct Account {
 }
 
 /// What changes.
-pub(crate) struct World {
-    pub(crate) books: Books,
+pub(crate) struct MutableState {
+    pub(crate) books: Store,
     pub(crate) keys: Keyring,
     pub(crate) ids: Ids,
     pub(crate) faults: Faults,
@@ -73,10 +75,10 @@ pub(crate) struct World {
     pub(crate) quotas: Quotas,
 }
 
-impl World {
+impl MutableState {
     /// The books, and beside them what they need to act.
-    pub(crate) fn parts<'a>(&'a mut self, clock: &'a Clock) -> (&'a mut Books, Tools<'a>) {
-        let tools = Tools {
+    pub(crate) fn parts<'a>(&'a mut self, clock: &'a Clock) -> (&'a mut Store, BookContext<'a>) {
+        let tools = BookContext {
             clock,
             ids: &mut self.ids,
             faults: &mut self.faults,
@@ -85,8 +87,8 @@ impl World {
     }
 }
 
-/// The fixed parts of a [`Sim`].
-pub(crate) struct Fixed {
+/// The fixed parts of a [`Shared`].
+pub(crate) struct Constants {
     pub(crate) clock: Clock,
     pub(crate) merchant: Account,
     pub(crate) base_url: String,
@@ -97,8 +99,8 @@ pub(crate) struct Fixed {
     pub(crate) log: Option<Log>,
 }
 
-impl Sim {
-    pub(crate) fn new(fixed: Fixed, world: World) -> Self {
+impl Shared {
+    pub(crate) fn new(fixed: Constants, world: MutableState) -> Self {
         Self {
             clock: fixed.clock,
             merchant: fixed.merchant,
@@ -116,7 +118,7 @@ impl Sim {
     }
 
     /// Nothing panics while it holds the lock, and if something did, the books are still whole between two statements.
-    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+    pub(crate) fn world(&self) -> MutexGuard<'_, MutableState> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -156,7 +158,7 @@ impl Sim {
         let sender = {
             let mut world = self.world();
             apiv2_key = world.books.settings.apiv2_key.clone();
-            Sender {
+            MessageContext {
                 key: world.keys.newest(self.signing_mode)?.clone(),
                 apiv3_key: &self.merchant.apiv3_key,
                 apiv2_key: &apiv2_key,
@@ -295,7 +297,7 @@ fn outcome(
     at_ms: i64,
     probe: bool,
     format: NoticeFormat,
-    answer: Result<post::Answer, String>,
+    answer: Result<post::ReceiverAnswer, String>,
 ) -> Try {
     let (status, failure) = match answer {
         Ok(answer)

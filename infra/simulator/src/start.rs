@@ -14,7 +14,7 @@ use crate::{
     address,
     admin::Admin,
     admin_http,
-    books::Books,
+    books::Store,
     clock::Clock,
     config::{Config, GivenMerchant, Keys, Merchant, SigningMode},
     details::{self, ClientDetails},
@@ -25,7 +25,7 @@ use crate::{
     quota::Quotas,
     rules::Faults,
     server,
-    sim::{Account, Fixed, Sim, World},
+    sim::{Account, Constants, MutableState, Shared},
     state_file::{self, StateError, Stored, StoredMerchant, Writer},
 };
 
@@ -155,7 +155,7 @@ impl Simulator {
             .state_file
             .map(|path| Arc::new(Writer::new(path, party.stored.clone())));
 
-        let fixed = Fixed {
+        let fixed = Constants {
             clock,
             merchant: party.account,
             base_url: base_url.clone(),
@@ -165,9 +165,9 @@ impl Simulator {
             refund_takes_ms: config.refund_takes_ms,
             log: config.log,
         };
-        let mut books = stored.map_or_else(Books::default, |stored| stored.books);
+        let mut books = stored.map_or_else(Store::default, |stored| stored.books);
         books.callbacks.resume(fixed.clock.now_ms());
-        let world = World {
+        let world = MutableState {
             books,
             keys,
             ids,
@@ -178,7 +178,7 @@ impl Simulator {
             bills_of_today: config.bills_of_today,
             quotas: Quotas::default(),
         };
-        let sim = Arc::new(Sim::new(fixed, world));
+        let sim = Arc::new(Shared::new(fixed, world));
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("wechatpay-simulator")
@@ -233,7 +233,7 @@ fn used_ids(stored: Option<&Stored>) -> u64 {
 fn run(
     runtime: &Runtime,
     listener: TcpListener,
-    sim: &Arc<Sim>,
+    sim: &Arc<Shared>,
     admin: &Admin,
     details: &ClientDetails,
     writer: Option<&Arc<Writer>>,

@@ -21,10 +21,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    books::Books,
-    journal::{Changes, Written},
+    books::Store,
+    journal::{Changes, FileState},
     keys::StoredKey,
-    sim::Sim,
+    sim::Shared,
 };
 
 /// Changes are gathered for so long before they are written.
@@ -41,7 +41,7 @@ pub(crate) struct Stored {
     /// The generated merchant, if there is one.
     pub(crate) merchant: Option<StoredMerchant>,
     pub(crate) keys: Vec<StoredKey>,
-    pub(crate) books: Books,
+    pub(crate) books: Store,
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -167,7 +167,7 @@ struct Journal {
     file: File,
     bytes: u64,
     bytes_max: u64,
-    written: Written,
+    written: FileState,
 }
 
 impl Writer {
@@ -180,7 +180,7 @@ impl Writer {
     }
 
     /// Writes after each change, gathered.
-    pub(crate) async fn follow(self: Arc<Self>, sim: Arc<Sim>) {
+    pub(crate) async fn follow(self: Arc<Self>, sim: Arc<Shared>) {
         loop {
             self.write(&sim, |journal| journal.bytes > journal.bytes_max);
             sim.changed.notified().await;
@@ -189,7 +189,7 @@ impl Writer {
     }
 
     /// Writes the state file for the last time, so that all of it stands in one file, and takes the journal away.
-    pub(crate) fn finish(&self, sim: &Sim) {
+    pub(crate) fn finish(&self, sim: &Shared) {
         self.write(sim, |_| true);
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let in_file = match &*journal {
@@ -205,7 +205,7 @@ impl Writer {
 
     /// Writes what changed since the last time: as a line of the journal, or the whole file if there is no journal, or `afresh`
     /// says that the journal has had its time.
-    fn write(&self, sim: &Sim, afresh: impl FnOnce(&Journal) -> bool) {
+    fn write(&self, sim: &Shared, afresh: impl FnOnce(&Journal) -> bool) {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = sim.unsaved.swap(false, Ordering::SeqCst);
         let due = journal.as_ref().is_none_or(afresh);
@@ -229,12 +229,12 @@ impl Writer {
     }
 
     /// The state file first, then an empty journal that continues it: until that is there, the old one continues nothing.
-    fn write_whole(&self, sim: &Sim) -> io::Result<Journal> {
+    fn write_whole(&self, sim: &Shared) -> io::Result<Journal> {
         let journal_id = rand::random();
         let (stored, written) = {
             let mut world = sim.world();
-            let crate::sim::World { books, keys, .. } = &mut *world;
-            let written = Written::whole(books, keys);
+            let crate::sim::MutableState { books, keys, .. } = &mut *world;
+            let written = FileState::whole(books, keys);
             let stored = Stored {
                 journal_id,
                 merchant: self.merchant.clone(),
@@ -282,10 +282,10 @@ impl Journal {
     }
 
     /// One line, in one write.
-    fn append(&mut self, sim: &Sim) -> io::Result<()> {
+    fn append(&mut self, sim: &Shared) -> io::Result<()> {
         let changes = {
             let mut world = sim.world();
-            let crate::sim::World { books, keys, .. } = &mut *world;
+            let crate::sim::MutableState { books, keys, .. } = &mut *world;
             self.written.take_changes(books, keys)
         };
         let mut line = serde_json::to_vec(&changes)?;

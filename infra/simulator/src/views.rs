@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    books::Books,
+    books::Store,
     order::{Order, Payment, TradeState},
     refund::RefundStatus,
 };
@@ -45,7 +45,7 @@ pub struct PaymentView {
 }
 
 impl OrderView {
-    pub(crate) fn of(books: &Books, order: &Order, now_ms: i64) -> Self {
+    pub(crate) fn of(books: &Store, order: &Order, now_ms: i64) -> Self {
         let trade_state = books.state(order, now_ms);
         let payable = trade_state == TradeState::NotPay
             && now_ms < order.expires_ms.min(order.prepay.expires_ms);
@@ -68,7 +68,7 @@ impl OrderView {
 }
 
 impl PaymentView {
-    fn of(books: &Books, payment: &Payment) -> Self {
+    fn of(books: &Store, payment: &Payment) -> Self {
         let sum = |counts: fn(RefundStatus) -> bool| {
             let refunds = books.refunds.of(&payment.transaction_id);
             refunds

@@ -9,7 +9,7 @@ use payments::reconcile::{
     run::{BillDate, Run},
 };
 use serde_json::json;
-use wechatpay_simulator::{Fault, PayOptions, PlantedDifference, Rule, WantedDifference};
+use wechatpay_simulator::{Fault, InjectedDifference, PayOptions, Rule, WantedDifference};
 
 use super::{Bench, LocalAws, native};
 
@@ -94,7 +94,7 @@ impl Bench {
     }
 
     /// Puts a difference into a day's bill.
-    pub(crate) fn plant(&self, wanted: WantedDifference) -> PlantedDifference {
+    pub(crate) fn plant(&self, wanted: WantedDifference) -> InjectedDifference {
         self.wechat
             .admin()
             .plant_difference(&wanted)

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use wechatpay::time::beijing_day;
 use wechatpay_simulator::{Fault, PayOptions, Rule};
 
-use super::{LOOK_EVERY, NEWS_WITHIN, Play, Stage, Step, elapsed_ms, json, number, text};
+use super::{
+    LOOK_EVERY, NEWS_WITHIN, Scenario, ScenarioContext, ScenarioStep, elapsed_ms, json, number,
+    text,
+};
 use crate::failure::Failure;
 use crate::product::Product;
 
@@ -21,18 +24,18 @@ use crate::product::Product;
 /// # Errors
 /// The first step that went wrong, with the end of the log of the function that should have done it.
 pub(crate) async fn play(
-    stage: &Stage<'_>,
+    stage: &ScenarioContext<'_>,
     product: Product,
     api_url: &str,
-    told: fn(&Step),
-) -> Result<Vec<Step>, Failure> {
+    told: fn(&ScenarioStep),
+) -> Result<Vec<ScenarioStep>, Failure> {
     let now_ms = stage.clock.now_ms();
     let staff = Staff {
         stage,
         api_url,
         date: beijing_day(stage.clock.now()),
     };
-    let mut play = Play::new(stage, product, told);
+    let mut play = Scenario::new(stage, product, told);
     let twice = format!("play-twice-{now_ms}");
     play.create("create_order_4", &twice).await?;
     play.pay_twice(&twice).await?;
@@ -53,7 +56,7 @@ pub(crate) async fn play(
 
 /// Finance staff at the console's API.
 struct Staff<'a> {
-    stage: &'a Stage<'a>,
+    stage: &'a ScenarioContext<'a>,
     api_url: &'a str,
     /// The day, in Beijing.
     date: String,
@@ -122,7 +125,7 @@ impl Staff<'_> {
     }
 }
 
-impl Play<'_> {
+impl Scenario<'_> {
     /// The payer pays, the order is booked, and then the payer pays once more, of which nobody is told.
     async fn pay_twice(&mut self, order_no: &str) -> Result<(), Failure> {
         let begin = Instant::now();

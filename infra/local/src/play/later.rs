@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use client::{Answer, NewRefund};
+use client::{ApiAnswer, NewRefund};
 use serde_json::Value;
 use wechatpay_simulator::{Fault, Payment, RefundStatus, Rule, TradeState};
 
 use super::{
-    LOOK_EVERY, NEWS_WITHIN, Play, Stage, Step, elapsed_ms, json, number, text, unexpected,
+    LOOK_EVERY, NEWS_WITHIN, Scenario, ScenarioContext, ScenarioStep, elapsed_ms, json, number,
+    text, unexpected,
 };
 use crate::failure::Failure;
 use crate::product::Product;
@@ -28,12 +29,12 @@ const LATE_BY_MS: i64 = 300;
 /// # Errors
 /// The first step that went wrong, with the end of the log of the function that should have done it.
 pub(crate) async fn play(
-    stage: &Stage<'_>,
+    stage: &ScenarioContext<'_>,
     product: Product,
     paid_order_no: &str,
-    told: fn(&Step),
-) -> Result<Vec<Step>, Failure> {
-    let mut play = Play::new(stage, product, told);
+    told: fn(&ScenarioStep),
+) -> Result<Vec<ScenarioStep>, Failure> {
+    let mut play = Scenario::new(stage, product, told);
     play.await_webhook(paid_order_no).await?;
     play.refund(paid_order_no).await?;
     play.await_refund(paid_order_no).await?;
@@ -50,7 +51,7 @@ pub(crate) async fn play(
     Ok(play.steps)
 }
 
-impl Play<'_> {
+impl Scenario<'_> {
     /// Waits until the merchant's system was told that the order is paid. The time is that since the payer paid.
     async fn await_webhook(&mut self, order_no: &str) -> Result<(), Failure> {
         let begin = Instant::now();
@@ -259,7 +260,7 @@ impl Play<'_> {
     }
 
     /// The body of an answer with this status.
-    async fn expect(&self, status: u16, what: &str, answer: &Answer) -> Result<Value, Failure> {
+    async fn expect(&self, status: u16, what: &str, answer: &ApiAnswer) -> Result<Value, Failure> {
         if answer.status == status {
             return json(answer);
         }

@@ -6,7 +6,9 @@ use std::time::Instant;
 use serde_json::Value;
 use wechatpay_simulator::{CallbackStatus, PayOptions};
 
-use super::{LOOK_EVERY, NEWS_WITHIN, Play, Stage, Step, elapsed_ms, read_order, text};
+use super::{
+    LOOK_EVERY, NEWS_WITHIN, Scenario, ScenarioContext, ScenarioStep, elapsed_ms, read_order, text,
+};
 use crate::failure::Failure;
 use crate::product::Product;
 
@@ -15,12 +17,12 @@ use crate::product::Product;
 /// # Errors
 /// The first step that went wrong, with the end of the log of the function that should have done it.
 pub(crate) async fn play(
-    stage: &Stage<'_>,
+    stage: &ScenarioContext<'_>,
     product: Product,
     order_no: &str,
-    told: fn(&Step),
-) -> Result<Vec<Step>, Failure> {
-    let mut play = Play::new(stage, product, told);
+    told: fn(&ScenarioStep),
+) -> Result<Vec<ScenarioStep>, Failure> {
+    let mut play = Scenario::new(stage, product, told);
     play.create("create_order", order_no).await?;
     play.find_prepay(order_no)?;
     play.pay(order_no).await?;
@@ -31,7 +33,7 @@ pub(crate) async fn play(
     Ok(play.steps)
 }
 
-impl Play<'_> {
+impl Scenario<'_> {
     /// The simulator has the order by now; its clock is ours.
     fn find_prepay(&mut self, order_no: &str) -> Result<(), Failure> {
         let found = self.stage.simulator.order(order_no);

@@ -10,8 +10,8 @@ use payments::order::Product;
 use payments::reconcile::books::{BookLine, BookedRefund};
 use wide::u8x16;
 
-use crate::Outcome;
-use crate::failure::{During, Failure};
+use crate::MeasureResult;
+use crate::failure::{ErrorContext, Failure};
 
 const READ_BYTES: usize = 64 * 1024;
 const COLUMNS: usize = 10;
@@ -19,8 +19,8 @@ const COLUMNS: usize = 10;
 /// Reads the books, some lines of one part of the index at a time.
 pub(super) fn each_page(
     books: &Path,
-    mut each: impl FnMut(u8, &[BookLine<'_>]) -> Outcome<()>,
-) -> Outcome<()> {
+    mut each: impl FnMut(u8, &[BookLine<'_>]) -> MeasureResult<()>,
+) -> MeasureResult<()> {
     let mut file = File::open(books).during(format!("opening {}", books.display()))?;
     let (mut buffer, mut kept) = (vec![0; READ_BYTES], 0);
     let (mut ends, mut is_header) = (Vec::new(), true);
@@ -49,8 +49,8 @@ fn page(
     text: &str,
     ends: &[usize],
     is_header: bool,
-    each: &mut impl FnMut(u8, &[BookLine<'_>]) -> Outcome<()>,
-) -> Outcome<()> {
+    each: &mut impl FnMut(u8, &[BookLine<'_>]) -> MeasureResult<()>,
+) -> MeasureResult<()> {
     let (lines, rest) = ends.as_chunks::<COLUMNS>();
     let (mut page, mut of_shard, mut start) = (Vec::with_capacity(lines.len()), 0, 0);
     for (number, ends) in lines.iter().enumerate() {

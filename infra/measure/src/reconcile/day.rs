@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::failure::During;
-use crate::{Outcome, progress};
+use crate::failure::ErrorContext;
+use crate::{MeasureResult, progress};
 
 /// Differences in a day of any size.
 pub(crate) const DIFFERENCES: u64 = 1000;
@@ -78,7 +78,7 @@ pub(crate) struct Day {
 
 /// What is wrong with a line, and what both sides have of it then.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fault {
+enum InjectedFault {
     AbsentThere,
     AbsentHere,
     Amount,
@@ -89,22 +89,22 @@ enum Fault {
     RefundState,
 }
 
-const FAULTS: [Fault; 8] = [
-    Fault::AbsentThere,
-    Fault::AbsentHere,
-    Fault::Amount,
-    Fault::Twice,
-    Fault::RefundAbsentThere,
-    Fault::RefundAbsentHere,
-    Fault::RefundAmount,
-    Fault::RefundState,
+const FAULTS: [InjectedFault; 8] = [
+    InjectedFault::AbsentThere,
+    InjectedFault::AbsentHere,
+    InjectedFault::Amount,
+    InjectedFault::Twice,
+    InjectedFault::RefundAbsentThere,
+    InjectedFault::RefundAbsentHere,
+    InjectedFault::RefundAmount,
+    InjectedFault::RefundState,
 ];
 
 /// A line of both sides.
-struct Line {
+struct DayLine {
     second: u64,
     refund: bool,
-    fault: Option<Fault>,
+    fault: Option<InjectedFault>,
     appid: &'static str,
     trade_type: &'static str,
     product: &'static str,
@@ -134,7 +134,7 @@ struct Sums {
 
 impl Day {
     /// The day with that many lines, made unless it is there.
-    pub(crate) fn of(rows: u64, directory: &Path) -> Outcome<Self> {
+    pub(crate) fn of(rows: u64, directory: &Path) -> MeasureResult<Self> {
         let file = |name: &str| directory.join(format!("{rows}-{EDITION}-{name}"));
         let day = Self {
             rows,
@@ -151,7 +151,7 @@ impl Day {
         Ok(day)
     }
 
-    fn write(&self) -> Outcome<()> {
+    fn write(&self) -> MeasureResult<()> {
         let mut differences = Vec::new();
         let to = |path: &Path| {
             File::create(path)
@@ -163,14 +163,14 @@ impl Day {
         let mut sums = Sums::default();
         let mut text = format!("\u{feff}{HEADER}\r\n");
         for position in 0..self.rows {
-            let line = Line::at(position, self.rows);
+            let line = DayLine::at(position, self.rows);
             if !matches!(
                 line.fault,
-                Some(Fault::AbsentThere | Fault::RefundAbsentThere)
+                Some(InjectedFault::AbsentThere | InjectedFault::RefundAbsentThere)
             ) {
                 line.row(&mut text, &mut sums);
             }
-            if line.fault == Some(Fault::Twice) {
+            if line.fault == Some(InjectedFault::Twice) {
                 line.row(&mut text, &mut sums);
             }
             if let Some(difference) = line.difference() {
@@ -190,10 +190,10 @@ impl Day {
         writeln!(books, "{BOOKS_HEADER}").during("writing the books")?;
         for shard in 0..SHARDS {
             for position in (shard..self.rows).step_by(16) {
-                let line = Line::at(position, self.rows);
+                let line = DayLine::at(position, self.rows);
                 if !matches!(
                     line.fault,
-                    Some(Fault::AbsentHere | Fault::RefundAbsentHere)
+                    Some(InjectedFault::AbsentHere | InjectedFault::RefundAbsentHere)
                 ) {
                     writeln!(books, "{}", line.booked(shard)).during("writing the books")?;
                 }
@@ -207,7 +207,7 @@ impl Day {
     }
 }
 
-impl Line {
+impl DayLine {
     fn at(position: u64, rows: u64) -> Self {
         let apart = rows / DIFFERENCES;
         let number = position / apart.max(1);
@@ -272,27 +272,27 @@ impl Line {
     /// As the benchmark's programs list it: where it was found, and by which number.
     fn difference(&self) -> Option<String> {
         let side = match self.fault? {
-            Fault::AbsentThere | Fault::RefundAbsentThere => "here",
-            Fault::AbsentHere
-            | Fault::Amount
-            | Fault::Twice
-            | Fault::RefundAbsentHere
-            | Fault::RefundAmount
-            | Fault::RefundState => "there",
+            InjectedFault::AbsentThere | InjectedFault::RefundAbsentThere => "here",
+            InjectedFault::AbsentHere
+            | InjectedFault::Amount
+            | InjectedFault::Twice
+            | InjectedFault::RefundAbsentHere
+            | InjectedFault::RefundAmount
+            | InjectedFault::RefundState => "there",
         };
         Some(format!("{side} {}\n", self.id()))
     }
 
     fn row(&self, text: &mut String, sums: &mut Sums) {
         let off_by = match self.fault {
-            Some(Fault::Amount | Fault::RefundAmount) => 100,
+            Some(InjectedFault::Amount | InjectedFault::RefundAmount) => 100,
             Some(
-                Fault::AbsentThere
-                | Fault::AbsentHere
-                | Fault::Twice
-                | Fault::RefundAbsentThere
-                | Fault::RefundAbsentHere
-                | Fault::RefundState,
+                InjectedFault::AbsentThere
+                | InjectedFault::AbsentHere
+                | InjectedFault::Twice
+                | InjectedFault::RefundAbsentThere
+                | InjectedFault::RefundAbsentHere
+                | InjectedFault::RefundState,
             )
             | None => 0,
         };
@@ -323,7 +323,7 @@ impl Line {
             sums.requested_fen += fen;
             sums.fee -= fee_fen * 1000;
             let state = match (self.fault, self.succeeded) {
-                (Some(Fault::RefundState), _) => "FAIL",
+                (Some(InjectedFault::RefundState), _) => "FAIL",
                 (_, true) => "SUCCESS",
                 (_, false) => "PROCESSING",
             };
@@ -374,7 +374,7 @@ impl Line {
     }
 }
 
-impl Fault {
+impl InjectedFault {
     const fn is_of_refund(self) -> bool {
         match self {
             Self::AbsentThere | Self::AbsentHere | Self::Amount | Self::Twice => false,
@@ -425,7 +425,7 @@ mod tests {
     fn a_day_has_a_thousand_differences_whatever_its_size() {
         for rows in [1000, 5000, 100_000] {
             let differences: HashSet<String> = (0..rows)
-                .filter_map(|position| Line::at(position, rows).difference())
+                .filter_map(|position| DayLine::at(position, rows).difference())
                 .collect();
             assert_eq!(differences.len(), 1000, "{rows}");
         }
@@ -435,7 +435,7 @@ mod tests {
     fn a_row_has_27_columns_and_a_line_of_the_books_ten() {
         let mut sums = Sums::default();
         for position in 0..100 {
-            let line = Line::at(position, 5000);
+            let line = DayLine::at(position, 5000);
             let mut text = String::new();
             line.row(&mut text, &mut sums);
             assert_eq!(text.split(",`").count(), 27, "{text}");

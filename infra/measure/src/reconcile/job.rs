@@ -16,10 +16,10 @@ use wechatpay::bill::{TradeBillReader, TradeRow};
 
 use super::books::each_page;
 use super::day::{DIFFERENCES, MCHID};
-use crate::failure::{During, Failure};
+use crate::failure::{ErrorContext, Failure};
 use crate::process::own_peak_memory;
 use crate::stats::ns;
-use crate::{Outcome, clock};
+use crate::{MeasureResult, clock};
 
 /// As it would come off the wire.
 const READ_BYTES: usize = 64 * 1024;
@@ -35,26 +35,26 @@ struct Since {
 }
 
 impl Since {
-    fn now() -> Outcome<Self> {
+    fn now() -> MeasureResult<Self> {
         Ok(Self {
             cpu: cpu()?,
             wall: Instant::now(),
         })
     }
 
-    fn took(&self) -> Outcome<Value> {
+    fn took(&self) -> MeasureResult<Value> {
         let wall = self.wall.elapsed();
         Ok(json!({"cpu_ns": ns(cpu()?.saturating_sub(self.cpu)), "wall_ns": ns(wall)}))
     }
 }
 
-fn cpu() -> Outcome<Duration> {
+fn cpu() -> MeasureResult<Duration> {
     clock::thread_cpu()
         .ok_or_else(|| Failure::new("the kernel tells no /proc/thread-self/schedstat"))
 }
 
 /// Unpacks and hashes, no more: what no reconciliation can do without.
-pub(crate) fn floor(bill: &Path) -> Outcome<Value> {
+pub(crate) fn floor(bill: &Path) -> MeasureResult<Value> {
     let start = Since::now()?;
     let sha1 = unpack(bill, |_| Ok(()))?;
     let took = start.took()?;
@@ -62,7 +62,7 @@ pub(crate) fn floor(bill: &Path) -> Outcome<Value> {
 }
 
 /// Reconciles the day: loads the books, unpacks, hashes, parses and matches the bill, lists what differs.
-pub(crate) fn ours(rows: usize, bill: &Path, books: &Path, found: &Path) -> Outcome<Value> {
+pub(crate) fn ours(rows: usize, bill: &Path, books: &Path, found: &Path) -> MeasureResult<Value> {
     let start = Since::now()?;
     let day_books = load(rows, books)?;
     let loaded = start.took()?;
@@ -116,7 +116,7 @@ pub(crate) fn ours(rows: usize, bill: &Path, books: &Path, found: &Path) -> Outc
 }
 
 /// Streams the file through gunzip and SHA-1, and gives the text to `each`, piece by piece.
-fn unpack(bill: &Path, mut each: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<String> {
+fn unpack(bill: &Path, mut each: impl FnMut(&[u8]) -> MeasureResult<()>) -> MeasureResult<String> {
     let mut file = File::open(bill).during(format!("opening {}", bill.display()))?;
     let mut unpacker = Decompress::new_gzip(WINDOW_BITS);
     let mut hash = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
@@ -160,7 +160,7 @@ fn unpack(bill: &Path, mut each: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<St
 }
 
 /// Room for `rows` is a good guess, as that of the day before would be.
-fn load(rows: usize, books: &Path) -> Outcome<DayBooks> {
+fn load(rows: usize, books: &Path) -> MeasureResult<DayBooks> {
     let mut day_books = DayBooks::with_capacity(rows, random_key()?);
     let mut wrong = None;
     each_page(books, |shard, lines| {
@@ -180,7 +180,7 @@ fn load(rows: usize, books: &Path) -> Outcome<DayBooks> {
     Ok(day_books)
 }
 
-fn random_key() -> Outcome<[u64; 2]> {
+fn random_key() -> MeasureResult<[u64; 2]> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).during("drawing a key")?;
     let (words, _) = bytes.as_chunks::<8>();

@@ -15,7 +15,7 @@ use crate::{
     faults::Fault,
     ledger::FundAccount,
     refusal::Refusal,
-    sim::{Sim, World},
+    sim::{MutableState, Shared},
 };
 
 const LINK_LIVES_MS: i64 = 300_000;
@@ -23,7 +23,11 @@ const OLDEST_DAYS: i64 = 92;
 /// Beijing hour from which yesterday's bill can be had.
 const READY_AT_HOUR: u8 = 10;
 
-pub(super) fn trade_bill(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn trade_bill(
+    sim: &Shared,
+    world: &mut MutableState,
+    call: &Call<'_>,
+) -> Result<Reply, Refusal> {
     let query = call.query;
     known_names(query, &["bill_date", "bill_type", "tar_type"])?;
     let day = day(sim, world, query)?;
@@ -42,8 +46,8 @@ pub(super) fn trade_bill(sim: &Sim, world: &mut World, call: &Call<'_>) -> Resul
 }
 
 pub(super) fn fund_flow_bill(
-    sim: &Sim,
-    world: &mut World,
+    sim: &Shared,
+    world: &mut MutableState,
     call: &Call<'_>,
 ) -> Result<Reply, Refusal> {
     if world.books.settings.fund_bill_quota && !world.quotas.admit_fund_bill(sim.now_ms()) {
@@ -70,7 +74,7 @@ pub(super) fn fund_flow_bill(
     }
     let gzip = gzip(query)?;
     ready(sim, world, call, &day)?;
-    let World { books, ids, .. } = &mut *world;
+    let MutableState { books, ids, .. } = &mut *world;
     books.ledger.book_due(ids, sim.now_ms());
     let key = format!("fund/{}/{account_type}", day.name);
     snapshot(sim, world, &day, key.clone(), |world| {
@@ -79,7 +83,7 @@ pub(super) fn fund_flow_bill(
     link(sim, world, call, &key, gzip)
 }
 
-pub(super) fn file(sim: &Sim, world: &World, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn file(sim: &Shared, world: &MutableState, call: &Call<'_>) -> Result<Reply, Refusal> {
     let token = endpoint::query_value(call.query, "token").unwrap_or_default();
     world
         .downloads
@@ -105,11 +109,11 @@ pub(super) fn file(sim: &Sim, world: &World, call: &Call<'_>) -> Result<Reply, R
 
 /// Keeps the bill as it is now, unless it was kept before, has no rows, or its day still runs.
 fn snapshot(
-    sim: &Sim,
-    world: &mut World,
+    sim: &Shared,
+    world: &mut MutableState,
     day: &Day,
     key: String,
-    make: impl Fn(&World) -> Option<String>,
+    make: impl Fn(&MutableState) -> Option<String>,
 ) {
     let day_runs = sim.now_ms() < day.end_ms();
     if day_runs || !world.books.bills.contains_key(&key) {
@@ -121,8 +125,8 @@ fn snapshot(
 }
 
 fn link(
-    sim: &Sim,
-    world: &mut World,
+    sim: &Shared,
+    world: &mut MutableState,
     call: &Call<'_>,
     key: &str,
     gzip: bool,
@@ -178,7 +182,7 @@ fn no_statement() -> Refusal {
 }
 
 /// `bill_date`: a past Beijing day, at most three months back.
-fn day(sim: &Sim, world: &World, query: &str) -> Result<Day, Refusal> {
+fn day(sim: &Shared, world: &MutableState, query: &str) -> Result<Day, Refusal> {
     let wrong = |issue| Err(Refusal::query("bill_date", issue));
     let Some(text) = endpoint::query_value(query, "bill_date") else {
         return wrong("缺少必填参数 (required, but missing)");
@@ -198,7 +202,7 @@ fn day(sim: &Sim, world: &World, query: &str) -> Result<Day, Refusal> {
 }
 
 /// Yesterday's bill is being made until 10:00, unless bills may be asked for while their day runs. Faults may say otherwise.
-fn ready(sim: &Sim, world: &World, call: &Call<'_>, day: &Day) -> Result<(), Refusal> {
+fn ready(sim: &Shared, world: &MutableState, call: &Call<'_>, day: &Day) -> Result<(), Refusal> {
     let now_ms = sim.now_ms();
     let yesterday = clock::day(now_ms.saturating_sub(DAY_MS)) == day.name;
     let early = yesterday && clock::hour(now_ms) < READY_AT_HOUR && !world.bills_of_today;

@@ -6,10 +6,10 @@ use super::Reply;
 use crate::{
     clock, keys,
     refusal::Refusal,
-    sim::{Sim, World},
+    sim::{MutableState, Shared},
 };
 
-pub(super) fn list(sim: &Sim, world: &mut World) -> Result<Reply, Refusal> {
+pub(super) fn list(sim: &Shared, world: &mut MutableState) -> Result<Reply, Refusal> {
     if !sim.platform_certificates {
         return Err(Refusal::new(
             404,
@@ -19,7 +19,7 @@ pub(super) fn list(sim: &Sim, world: &mut World) -> Result<Reply, Refusal> {
             "This merchant has no platform certificate; use the WeChat Pay public key",
         ));
     }
-    let World {
+    let MutableState {
         keys: keyring, ids, ..
     } = world;
     let data: Vec<Value> = keyring

@@ -4,10 +4,10 @@ use serde_json::{Map, json};
 
 use super::{Call, Reply, check_notify_url};
 use crate::{
-    callbacks::{News, NoticeFormat},
+    callbacks::{CallbackContent, NoticeFormat},
     refusal::Refusal,
     schema::{self, Field, Kind, optional, required},
-    sim::{Sim, World},
+    sim::{MutableState, Shared},
 };
 
 const ECHO: &[Field] = &[
@@ -16,7 +16,11 @@ const ECHO: &[Field] = &[
     optional("notify_url", Kind::Text(255)),
 ];
 
-pub(super) fn echo(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn echo(
+    sim: &Shared,
+    world: &mut MutableState,
+    call: &Call<'_>,
+) -> Result<Reply, Refusal> {
     let request = schema::read(call.body, ECHO)?;
     check_notify_url(&request)?;
     let key = call.serial.and_then(|serial| world.keys.find(serial)).ok_or_else(|| {
@@ -44,7 +48,7 @@ pub(super) fn echo(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Repl
     }
     if let Some(url) = schema::optional_text(&request, "/notify_url") {
         let (books, mut tools) = world.parts(&sim.clock);
-        let news = News {
+        let news = CallbackContent {
             about: message,
             event: ("SECURITY_ECHO.SUCCESS", "security", "安全回显"),
             url: &url,

@@ -15,7 +15,7 @@ use crate::{
     faults::Fault,
     refund::RefundOutcome,
     refusal::Refusal,
-    sim::{Sim, World},
+    sim::{MutableState, Shared},
 };
 
 /// A request after its signature was verified.
@@ -44,7 +44,11 @@ pub(crate) enum Reply {
 }
 
 /// Does what the endpoint does.
-pub(crate) fn handle(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(crate) fn handle(
+    sim: &Shared,
+    world: &mut MutableState,
+    call: &Call<'_>,
+) -> Result<Reply, Refusal> {
     match call.route.endpoint {
         Endpoint::PrepayJsapi => prepay::prepay(sim, world, Product::Jsapi, call),
         Endpoint::PrepayApp => prepay::prepay(sim, world, Product::App, call),

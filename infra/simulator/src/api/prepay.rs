@@ -12,7 +12,7 @@ use crate::{
     order::{CLOSED_AFTER_MS, Order, Prepay, TradeState},
     refusal::Refusal,
     schema::{self, Field, Kind, optional, required},
-    sim::{Sim, World},
+    sim::{MutableState, Shared},
 };
 
 const MINUTE_MS: i64 = 60_000;
@@ -105,8 +105,8 @@ const ORDER: &[Field] = &[
 ];
 
 pub(super) fn prepay(
-    sim: &Sim,
-    world: &mut World,
+    sim: &Shared,
+    world: &mut MutableState,
     product: Product,
     call: &Call<'_>,
 ) -> Result<Reply, Refusal> {
@@ -141,7 +141,7 @@ pub(super) fn prepay(
 }
 
 /// What the table of fields cannot say.
-fn check(sim: &Sim, product: Product, request: &Value) -> Result<(), Refusal> {
+fn check(sim: &Shared, product: Product, request: &Value) -> Result<(), Refusal> {
     let wrong =
         |pointer: &str, issue: &str| Err(Refusal::field(pointer, request.pointer(pointer), issue));
     let text = |pointer| schema::text(request, pointer);

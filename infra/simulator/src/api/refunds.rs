@@ -5,11 +5,11 @@ use serde_json::Value;
 use super::{Call, Reply, check_notify_url};
 use crate::{
     refund::{Refund, RefundOutcome, RefundSource, RefundStatus},
-    refunding::{self, Wanted},
+    refunding::{self, NewRefund},
     refusal::Refusal,
     schema::{self, Field, Kind, optional, required},
     settings::ChangedRefund,
-    sim::{Sim, World},
+    sim::{MutableState, Shared},
 };
 
 const FROM: &[Field] = &[
@@ -51,7 +51,11 @@ const ABNORMAL: &[Field] = &[
     optional("real_name", Kind::Text(1024)),
 ];
 
-pub(super) fn create(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn create(
+    sim: &Shared,
+    world: &mut MutableState,
+    call: &Call<'_>,
+) -> Result<Reply, Refusal> {
     let quotas = world.books.settings.refund_quotas;
     let now_ms = sim.now_ms();
     if quotas && !world.quotas.admit_refund(now_ms) {
@@ -64,7 +68,11 @@ pub(super) fn create(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Re
     outcome
 }
 
-fn create_admitted(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+fn create_admitted(
+    sim: &Shared,
+    world: &mut MutableState,
+    call: &Call<'_>,
+) -> Result<Reply, Refusal> {
     let request = schema::read(call.body, REFUND)?;
     check_notify_url(&request)?;
     let number = schema::text(&request, "/out_refund_no").to_owned();
@@ -83,7 +91,7 @@ fn create_admitted(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Repl
             Err(changed(world, known, &request))
         };
     }
-    let wanted = Wanted {
+    let wanted = NewRefund {
         out_refund_no: number,
         transaction_id,
         refund_fen: schema::integer(&request, "/amount/refund"),
@@ -98,7 +106,7 @@ fn create_admitted(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Repl
 }
 
 /// `transaction_id` of the payment that the request names by either number.
-fn find_payment(world: &World, request: &Value) -> Result<String, Refusal> {
+fn find_payment(world: &MutableState, request: &Value) -> Result<String, Refusal> {
     let transaction_id = schema::text(request, "/transaction_id");
     let out_trade_no = schema::text(request, "/out_trade_no");
     if transaction_id.is_empty() && out_trade_no.is_empty() {
@@ -122,7 +130,7 @@ fn find_payment(world: &World, request: &Value) -> Result<String, Refusal> {
 }
 
 /// What a known number with other parameters is refused with.
-fn changed(world: &World, known: &Refund, request: &Value) -> Refusal {
+fn changed(world: &MutableState, known: &Refund, request: &Value) -> Refusal {
     let other_amount = ["/amount/refund", "/amount/total"]
         .iter()
         .any(|pointer| known.request.pointer(pointer) != request.pointer(pointer));
@@ -138,7 +146,7 @@ fn changed(world: &World, known: &Refund, request: &Value) -> Refusal {
     }
 }
 
-fn answer(world: &World, refund: &Refund) -> Result<Reply, Refusal> {
+fn answer(world: &MutableState, refund: &Refund) -> Result<Reply, Refusal> {
     let (order, payment) = world
         .books
         .orders
@@ -147,7 +155,11 @@ fn answer(world: &World, refund: &Refund) -> Result<Reply, Refusal> {
     Ok(Reply::Json(refund.answer(order, payment)))
 }
 
-pub(super) fn query(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn query(
+    sim: &Shared,
+    world: &mut MutableState,
+    call: &Call<'_>,
+) -> Result<Reply, Refusal> {
     if world.books.settings.refund_quotas && !world.quotas.admit_query(sim.now_ms()) {
         return Err(Refusal::frequency_limited());
     }
@@ -160,8 +172,8 @@ pub(super) fn query(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Rep
 }
 
 pub(super) fn apply_abnormal(
-    sim: &Sim,
-    world: &mut World,
+    sim: &Shared,
+    world: &mut MutableState,
     call: &Call<'_>,
 ) -> Result<Reply, Refusal> {
     if world.books.settings.refund_quotas && !world.quotas.admit_abnormal(sim.now_ms()) {
@@ -207,7 +219,7 @@ pub(super) fn apply_abnormal(
 
 /// A user's card needs three fields, two of them encrypted to the key that the header names. The request with those opened.
 fn opened_bank_card(
-    world: &World,
+    world: &MutableState,
     request: &Value,
     serial: Option<&str>,
 ) -> Result<Value, Refusal> {

@@ -8,10 +8,10 @@ use crate::{
     refusal::Refusal,
     schema::{self, Kind, required},
     settings::PaidClose,
-    sim::{Sim, World},
+    sim::{MutableState, Shared},
 };
 
-pub(super) fn query(sim: &Sim, world: &World, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn query(sim: &Shared, world: &MutableState, call: &Call<'_>) -> Result<Reply, Refusal> {
     match endpoint::query_value(call.query, "mchid") {
         Some(mchid) if mchid == sim.merchant.mchid => {}
         Some(_) => {
@@ -44,7 +44,11 @@ pub(super) fn query(sim: &Sim, world: &World, call: &Call<'_>) -> Result<Reply, 
     ))
 }
 
-pub(super) fn close(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn close(
+    sim: &Shared,
+    world: &mut MutableState,
+    call: &Call<'_>,
+) -> Result<Reply, Refusal> {
     let request = schema::read(call.body, &[required("mchid", Kind::Text(32))])?;
     if schema::text(&request, "/mchid") != sim.merchant.mchid {
         return Err(Refusal::field(
@@ -81,7 +85,12 @@ pub(super) fn close(sim: &Sim, world: &mut World, call: &Call<'_>) -> Result<Rep
 }
 
 /// The payer's half of a close race: the money arrives at that very moment, unless it was there already.
-pub(crate) fn pay_at_close(sim: &Sim, world: &mut World, out_trade_no: &str, moment: Moment) {
+pub(crate) fn pay_at_close(
+    sim: &Shared,
+    world: &mut MutableState,
+    out_trade_no: &str,
+    moment: Moment,
+) {
     let races = world
         .books
         .orders

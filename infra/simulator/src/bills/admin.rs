@@ -1,14 +1,14 @@
 //! The admin's calls that are about bills.
 
 use super::{
-    differences::{PlantedDifference, WantedDifference},
-    making::{self, DayToMake, MadeDay, MakeError},
+    differences::{InjectedDifference, WantedDifference},
+    making::{self, GenerateDay, GenerateError, GeneratedDay},
     planting::{self, DifferenceError},
 };
 use crate::{
     admin::Admin,
-    ledger::{FundAccount, Occasion, Reason},
-    sim::World,
+    ledger::{FundAccount, MovementSubject, Reason},
+    sim::MutableState,
 };
 
 impl Admin {
@@ -24,7 +24,7 @@ impl Admin {
     pub fn plant_difference(
         &self,
         wanted: &WantedDifference,
-    ) -> Result<PlantedDifference, DifferenceError> {
+    ) -> Result<InjectedDifference, DifferenceError> {
         let planted = planting::plant(&self.sim, &mut self.sim.world(), wanted)?;
         let what = serde_json::to_string(&planted).unwrap_or_default();
         self.sim.log(&format!("a difference in the bill: {what}"));
@@ -33,7 +33,7 @@ impl Admin {
     }
 
     /// The differences in all bills, in the order in which they were put in.
-    pub fn differences(&self) -> Vec<PlantedDifference> {
+    pub fn differences(&self) -> Vec<InjectedDifference> {
         self.sim.world().books.differences.clone()
     }
 
@@ -55,7 +55,7 @@ impl Admin {
     ///
     /// # Errors
     /// If the day has not begun, the numbers are out of range, or the same seed filled it before.
-    pub fn make_day(&self, wanted: &DayToMake) -> Result<MadeDay, MakeError> {
+    pub fn make_day(&self, wanted: &GenerateDay) -> Result<GeneratedDay, GenerateError> {
         let made = making::make(&self.sim, &mut self.sim.world(), wanted)?;
         self.sim.log(&format!(
             "{} has {} more orders and {} more refunds",
@@ -70,8 +70,8 @@ impl Admin {
     /// Moves fen into an account now, or out of it (below 0): it is in the account's fund bill.
     pub fn move_money(&self, account: FundAccount, fen: i64) {
         let mut world = self.sim.world();
-        let World { books, ids, .. } = &mut *world;
-        let occasion = Occasion {
+        let MutableState { books, ids, .. } = &mut *world;
+        let occasion = MovementSubject {
             at_ms: self.sim.now_ms(),
             business_id: "admin",
             voucher: "admin",

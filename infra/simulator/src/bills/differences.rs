@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::rows::TradeRow;
-use crate::books::Books;
+use crate::books::Store;
 
 /// What a bill says that the merchant's books do not.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -153,7 +153,7 @@ impl WantedDifference {
 
 /// A difference that is in a day's bill.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct PlantedDifference {
+pub struct InjectedDifference {
     /// The Beijing day.
     pub date: String,
     /// What.
@@ -169,7 +169,7 @@ pub struct PlantedDifference {
     pub refund_id: Option<String>,
 }
 
-impl PlantedDifference {
+impl InjectedDifference {
     /// The number under which its row is looked for.
     pub(crate) fn id(&self) -> Option<&str> {
         self.refund_id.as_deref().or(self.transaction_id.as_deref())
@@ -184,13 +184,13 @@ pub(crate) struct Off {
 }
 
 /// All differences, by the payment or refund that each is about.
-pub(crate) struct Planted<'a> {
-    all: &'a [PlantedDifference],
+pub(crate) struct InjectedDifferences<'a> {
+    all: &'a [InjectedDifference],
     by_id: BTreeMap<&'a str, Vec<&'a Difference>>,
 }
 
-impl<'a> Planted<'a> {
-    pub(crate) fn of(books: &'a Books) -> Self {
+impl<'a> InjectedDifferences<'a> {
+    pub(crate) fn of(books: &'a Store) -> Self {
         let all = books.differences.as_slice();
         let mut by_id: BTreeMap<&str, Vec<&Difference>> = BTreeMap::new();
         for planted in all {

@@ -32,14 +32,14 @@ pub(crate) struct File {
 }
 
 /// A body and the `Content-Length` that is said of it.
-pub(crate) struct Sent {
+pub(crate) struct DownloadBody {
     pub(crate) body: Body,
     pub(crate) length: usize,
 }
 
 impl File {
     /// Zips the file if that was not done before, which holds nobody else up.
-    pub(crate) async fn send(self) -> Result<Sent, Refusal> {
+    pub(crate) async fn send(self) -> Result<DownloadBody, Refusal> {
         let cut = self.faults.iter().find_map(|fault| {
             if let Fault::CutFile { keep_bytes, dies } = fault {
                 Some((*keep_bytes, *dies))
@@ -54,7 +54,7 @@ impl File {
             .map_err(|_| Refusal::system_error(500))?;
         let whole = bytes.len();
         let Some((keep_bytes, dies)) = cut else {
-            return Ok(Sent {
+            return Ok(DownloadBody {
                 body: Body::from(bytes),
                 length: whole,
             });
@@ -62,12 +62,12 @@ impl File {
         let half = whole.checked_div(2).unwrap_or(0);
         let kept = bytes.slice(..keep_bytes.unwrap_or(half).min(whole));
         Ok(if dies {
-            Sent {
-                body: Body::new(Dying::after(kept)),
+            DownloadBody {
+                body: Body::new(TruncatedBody::after(kept)),
                 length: whole,
             }
         } else {
-            Sent {
+            DownloadBody {
                 length: kept.len(),
                 body: Body::from(kept),
             }
@@ -121,12 +121,12 @@ fn with_another_byte(zipped: &Bytes) -> Bytes {
 }
 
 /// A body that comes in part; then its connection dies.
-struct Dying {
+struct TruncatedBody {
     kept: Option<Bytes>,
     end: Pin<Box<Sleep>>,
 }
 
-impl Dying {
+impl TruncatedBody {
     fn after(kept: Bytes) -> Self {
         Self {
             kept: Some(kept),
@@ -135,7 +135,7 @@ impl Dying {
     }
 }
 
-impl HttpBody for Dying {
+impl HttpBody for TruncatedBody {
     type Data = Bytes;
     type Error = io::Error;
 

@@ -2,12 +2,12 @@
 
 use super::{
     Day,
-    differences::{Difference, Planted, SummaryOf},
+    differences::{Difference, InjectedDifferences, SummaryOf},
     rows::TradeRow,
     sheet::Sheet,
 };
 use crate::{
-    books::Books,
+    books::Store,
     ledger::{FundAccount, Movement, Reason},
 };
 
@@ -20,8 +20,8 @@ const SUMMARY: [&str; 5] = [
 ];
 
 /// The fund bill of an account; `None` if nothing moved.
-pub(crate) fn text(books: &Books, day: &Day, account: FundAccount) -> Option<String> {
-    let planted = Planted::of(books);
+pub(crate) fn text(books: &Store, day: &Day, account: FundAccount) -> Option<String> {
+    let planted = InjectedDifferences::of(books);
     let on_the_day = || {
         let day = day.range();
         let all = books.ledger.movements.iter();
@@ -91,7 +91,7 @@ pub(crate) fn text(books: &Books, day: &Day, account: FundAccount) -> Option<Str
 }
 
 /// What the bill says of a movement: what the trade bill says of its payment or refund; `None` if it is left out.
-fn told_fen(books: &Books, planted: &Planted<'_>, movement: &Movement) -> Option<i64> {
+fn told_fen(books: &Store, planted: &InjectedDifferences<'_>, movement: &Movement) -> Option<i64> {
     let id = movement.business_id.as_str();
     let Some(differences) = planted.on(id) else {
         return Some(movement.amount_fen);
@@ -117,7 +117,7 @@ fn told_fen(books: &Books, planted: &Planted<'_>, movement: &Movement) -> Option
 }
 
 /// The trade bill's row about the payment or refund with this number.
-fn row_of<'a>(books: &'a Books, id: &str) -> Option<TradeRow<'a>> {
+fn row_of<'a>(books: &'a Store, id: &str) -> Option<TradeRow<'a>> {
     if let Some((order, payment)) = books.orders.with_transaction(id) {
         return Some(TradeRow::of_payment(order, payment));
     }

@@ -11,17 +11,17 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    differences::{PlantedDifference, WantedDifference},
-    making::DayToMake,
+    differences::{InjectedDifference, WantedDifference},
+    making::GenerateDay,
     planting::DifferenceError,
 };
 use crate::{
-    admin_answers::{Asked, Body, refused},
-    admin_http::Desk,
+    admin_answers::{Body, QueryParams, refused},
+    admin_http::AdminState,
     ledger::FundAccount,
 };
 
-pub(crate) fn routes() -> Router<Desk> {
+pub(crate) fn routes() -> Router<AdminState> {
     Router::new()
         .route("/admin/bills", post(of_today))
         .route(
@@ -51,20 +51,23 @@ struct Movement {
     fen: i64,
 }
 
-async fn of_today(State(desk): State<Desk>, Body(bills): Body<OfToday>) -> StatusCode {
+async fn of_today(State(desk): State<AdminState>, Body(bills): Body<OfToday>) -> StatusCode {
     desk.admin.allow_bills_of_today(bills.of_today);
     StatusCode::NO_CONTENT
 }
 
-async fn differences(State(desk): State<Desk>, Asked(of): Asked<OfDate>) -> Response {
+async fn differences(
+    State(desk): State<AdminState>,
+    QueryParams(of): QueryParams<OfDate>,
+) -> Response {
     let all = desk.admin.differences().into_iter();
-    let fitting: Vec<PlantedDifference> = all
+    let fitting: Vec<InjectedDifference> = all
         .filter(|planted| of.date.as_ref().is_none_or(|date| *date == planted.date))
         .collect();
     Json(fitting).into_response()
 }
 
-async fn plant(State(desk): State<Desk>, Body(wanted): Body<WantedDifference>) -> Response {
+async fn plant(State(desk): State<AdminState>, Body(wanted): Body<WantedDifference>) -> Response {
     match desk.admin.plant_difference(&wanted) {
         Ok(planted) => (StatusCode::CREATED, Json(planted)).into_response(),
         Err(error) => {
@@ -78,12 +81,12 @@ async fn plant(State(desk): State<Desk>, Body(wanted): Body<WantedDifference>) -
     }
 }
 
-async fn clear(State(desk): State<Desk>) -> Response {
+async fn clear(State(desk): State<AdminState>) -> Response {
     Json(json!({ "cleared": desk.admin.clear_differences() })).into_response()
 }
 
 /// A day of many orders takes seconds, which must hold nobody else up.
-async fn make(State(desk): State<Desk>, Body(wanted): Body<DayToMake>) -> Response {
+async fn make(State(desk): State<AdminState>, Body(wanted): Body<GenerateDay>) -> Response {
     let made = tokio::task::spawn_blocking(move || desk.admin.make_day(&wanted)).await;
     match made {
         Ok(Ok(made)) => (StatusCode::CREATED, Json(made)).into_response(),
@@ -95,7 +98,7 @@ async fn make(State(desk): State<Desk>, Body(wanted): Body<DayToMake>) -> Respon
     }
 }
 
-async fn move_money(State(desk): State<Desk>, Body(movement): Body<Movement>) -> StatusCode {
+async fn move_money(State(desk): State<AdminState>, Body(movement): Body<Movement>) -> StatusCode {
     desk.admin.move_money(movement.account_type, movement.fen);
     StatusCode::NO_CONTENT
 }

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Day;
 use crate::{
-    books::{Books, Tools},
+    books::{BookContext, Store},
     clock,
     endpoint::Product,
     ids::Ids,
     ledger,
     order::{CLOSED_AFTER_MS, Order, Payment, Prepay},
     refund::{Refund, RefundEnd, RefundSource, RefundStatus},
-    sim::{Account, Sim, World},
+    sim::{Account, MutableState, Shared},
 };
 
 /// More would not fit into the memory of a developer's machine.
@@ -24,7 +24,7 @@ const PAID_AFTER_MS: i64 = 30_000;
 /// What a day is to be filled with.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct DayToMake {
+pub struct GenerateDay {
     /// The Beijing day, `2026-08-03`; the running one is filled up to now.
     pub date: String,
     /// How many orders are paid on it, 1 to 1,000,000.
@@ -43,7 +43,7 @@ fn one() -> u32 {
 
 /// What a day was filled with: numbers, in the order of their payments.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct MadeDay {
+pub struct GeneratedDay {
     /// Each `out_trade_no`.
     pub orders: Vec<String>,
     /// Each `out_refund_no`.
@@ -52,7 +52,7 @@ pub struct MadeDay {
 
 /// Why a day cannot be filled.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum MakeError {
+pub enum GenerateError {
     /// The day.
     #[error("date must be a Beijing day that has begun, as in 2026-08-03; it is {0}")]
     Date(String),
@@ -65,7 +65,7 @@ pub enum MakeError {
 }
 
 /// An order that was made and paid without anybody having asked over the API.
-pub(crate) struct Sale {
+pub(crate) struct GeneratedOrder {
     pub(crate) number: String,
     pub(crate) product: Product,
     pub(crate) total_fen: i64,
@@ -75,9 +75,9 @@ pub(crate) struct Sale {
 
 /// Enters an order and its payment. No callback is sent. Gives the payment's number. The ledger may be out of order.
 pub(crate) fn sell(
-    books: &mut Books,
+    books: &mut Store,
     merchant: &Account,
-    sale: &Sale,
+    sale: &GeneratedOrder,
     now_ms: i64,
     ids: &mut Ids,
 ) -> String {
@@ -121,18 +121,22 @@ pub(crate) fn sell(
 }
 
 /// Fills the day. Bills of that day and later ones are made anew.
-pub(crate) fn make(sim: &Sim, world: &mut World, wanted: &DayToMake) -> Result<MadeDay, MakeError> {
+pub(crate) fn make(
+    sim: &Shared,
+    world: &mut MutableState,
+    wanted: &GenerateDay,
+) -> Result<GeneratedDay, GenerateError> {
     let now_ms = sim.now_ms();
     let day = Day::parse(&wanted.date)
         .filter(|day| day.start_ms <= now_ms)
-        .ok_or_else(|| MakeError::Date(wanted.date.clone()))?;
+        .ok_or_else(|| GenerateError::Date(wanted.date.clone()))?;
     if !(1..=ORDERS_MAX).contains(&wanted.orders) || wanted.refunds > wanted.orders {
-        return Err(MakeError::Count);
+        return Err(GenerateError::Count);
     }
     let prefix = format!("MADE-{}-{}", clock::compact_day(day.start_ms), wanted.seed);
     let name = |at: usize| number(&prefix, at);
     if world.books.orders.get(&name(0)).is_some() {
-        return Err(MakeError::MadeAlready);
+        return Err(GenerateError::MadeAlready);
     }
     let (mut ids, mut rng) = Ids::for_a_day(wanted.seed, day.start_ms);
     let last_ms = day.end_ms().saturating_sub(1).min(now_ms);
@@ -142,7 +146,7 @@ pub(crate) fn make(sim: &Sim, world: &mut World, wanted: &DayToMake) -> Result<M
     moments.sort_unstable();
     let refunded = chosen(wanted, &mut rng);
 
-    let mut made = MadeDay {
+    let mut made = GeneratedDay {
         orders: Vec::new(),
         refunds: Vec::new(),
     };
@@ -159,7 +163,7 @@ pub(crate) fn make(sim: &Sim, world: &mut World, wanted: &DayToMake) -> Result<M
         made.orders.push(sale.number);
     }
     for refund in refunds {
-        let mut tools = Tools {
+        let mut tools = BookContext {
             clock: &sim.clock,
             ids: &mut ids,
             faults: &mut world.faults,
@@ -177,7 +181,7 @@ fn number(prefix: &str, at: usize) -> String {
 }
 
 /// Which orders are refunded: just as many as wanted, spread over the day.
-fn chosen(wanted: &DayToMake, rng: &mut ChaCha20Rng) -> Vec<bool> {
+fn chosen(wanted: &GenerateDay, rng: &mut ChaCha20Rng) -> Vec<bool> {
     let mut left = wanted.refunds;
     (0..wanted.orders)
         .map(|at| {
@@ -190,9 +194,9 @@ fn chosen(wanted: &DayToMake, rng: &mut ChaCha20Rng) -> Vec<bool> {
 }
 
 /// 1 to 500 yuan, by any product; every tenth has a coupon.
-fn sale(number: String, paid_ms: i64, rng: &mut ChaCha20Rng) -> Sale {
+fn sale(number: String, paid_ms: i64, rng: &mut ChaCha20Rng) -> GeneratedOrder {
     let total_fen = rng.random_range(100..=50_000);
-    Sale {
+    GeneratedOrder {
         number,
         product: match rng.random_range(0..4) {
             0 => Product::Jsapi,
@@ -212,7 +216,7 @@ fn sale(number: String, paid_ms: i64, rng: &mut ChaCha20Rng) -> Sale {
 
 /// All of it, or a part.
 fn refund(
-    sale: &Sale,
+    sale: &GeneratedOrder,
     transaction_id: String,
     refund_id: String,
     last_ms: i64,

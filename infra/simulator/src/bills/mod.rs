@@ -51,9 +51,9 @@ impl Day {
 /// A bill that was made. Its text, and what was worked out of it, are there once, however often it is asked for.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(from = "String", into = "String")]
-pub(crate) struct Bill(Arc<Kept>);
+pub(crate) struct Bill(Arc<BillData>);
 
-struct Kept {
+struct BillData {
     text: Bytes,
     hash: OnceLock<String>,
     gzip: OnceLock<Bytes>,
@@ -61,7 +61,7 @@ struct Kept {
 
 impl From<String> for Bill {
     fn from(text: String) -> Self {
-        Self(Arc::new(Kept {
+        Self(Arc::new(BillData {
             text: text.into(),
             hash: OnceLock::new(),
             gzip: OnceLock::new(),

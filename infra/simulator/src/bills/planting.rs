@@ -2,17 +2,17 @@
 
 use super::{
     Day,
-    differences::{Difference, Planted, PlantedDifference, WantedDifference},
-    making::{self, Sale},
+    differences::{Difference, InjectedDifference, InjectedDifferences, WantedDifference},
+    making::{self, GeneratedOrder},
 };
 use crate::{
-    books::Books,
+    books::Store,
     endpoint::Product,
-    ledger::{Occasion, Reason},
+    ledger::{MovementSubject, Reason},
     order::{Order, Payment},
     refund::Refund,
     schema,
-    sim::{Sim, World},
+    sim::{MutableState, Shared},
 };
 
 /// Why a difference cannot be put into a bill.
@@ -54,10 +54,10 @@ enum Subject {
 
 /// Puts it in, and says what it is about. Bills of that day and later ones are made anew.
 pub(crate) fn plant(
-    sim: &Sim,
-    world: &mut World,
+    sim: &Shared,
+    world: &mut MutableState,
     wanted: &WantedDifference,
-) -> Result<PlantedDifference, DifferenceError> {
+) -> Result<InjectedDifference, DifferenceError> {
     let wrong_date = || DifferenceError::Date(wanted.date.clone());
     let day = Day::parse(&wanted.date).ok_or_else(wrong_date)?;
     if day.start_ms > sim.now_ms() {
@@ -113,11 +113,11 @@ fn check(difference: &Difference) -> Result<(), DifferenceError> {
 
 /// The payment or refund of that day that is named, or one that the seed picks of those without a difference.
 fn find(
-    world: &mut World,
+    world: &mut MutableState,
     day: &Day,
     wanted: &WantedDifference,
     subject: Subject,
-) -> Result<PlantedDifference, DifferenceError> {
+) -> Result<InjectedDifference, DifferenceError> {
     let refund_is_meant = subject == Subject::Refund
         || (subject == Subject::Either && wanted.out_refund_no.is_some());
     let mut fitting = if refund_is_meant {
@@ -135,12 +135,12 @@ fn find(
     Ok(fitting.swap_remove(at))
 }
 
-fn payments(books: &Books, day: &Day, wanted: &WantedDifference) -> Vec<PlantedDifference> {
+fn payments(books: &Store, day: &Day, wanted: &WantedDifference) -> Vec<InjectedDifference> {
     // A refund's name is none of a payment.
     if wanted.out_refund_no.is_some() {
         return Vec::new();
     }
-    let taken = Planted::of(books);
+    let taken = InjectedDifferences::of(books);
     let range = day.range();
     let orders: Box<dyn Iterator<Item = &Order>> = match &wanted.order {
         Some(name) => Box::new(
@@ -165,8 +165,8 @@ fn payments(books: &Books, day: &Day, wanted: &WantedDifference) -> Vec<PlantedD
         .collect()
 }
 
-fn refunds(books: &Books, day: &Day, wanted: &WantedDifference) -> Vec<PlantedDifference> {
-    let taken = Planted::of(books);
+fn refunds(books: &Store, day: &Day, wanted: &WantedDifference) -> Vec<InjectedDifference> {
+    let taken = InjectedDifferences::of(books);
     let range = day.range();
     let order = wanted
         .order
@@ -193,8 +193,8 @@ fn refunds(books: &Books, day: &Day, wanted: &WantedDifference) -> Vec<PlantedDi
         .collect()
 }
 
-fn about_nothing(wanted: &WantedDifference) -> PlantedDifference {
-    PlantedDifference {
+fn about_nothing(wanted: &WantedDifference) -> InjectedDifference {
+    InjectedDifference {
         date: wanted.date.clone(),
         difference: wanted.difference.clone(),
         order: None,
@@ -204,16 +204,20 @@ fn about_nothing(wanted: &WantedDifference) -> PlantedDifference {
     }
 }
 
-fn about_payment(wanted: &WantedDifference, order: &Order, payment: &Payment) -> PlantedDifference {
-    PlantedDifference {
+fn about_payment(
+    wanted: &WantedDifference,
+    order: &Order,
+    payment: &Payment,
+) -> InjectedDifference {
+    InjectedDifference {
         order: Some(order.out_trade_no.clone()),
         transaction_id: Some(payment.transaction_id.clone()),
         ..about_nothing(wanted)
     }
 }
 
-fn about_refund(wanted: &WantedDifference, refund: &Refund) -> PlantedDifference {
-    PlantedDifference {
+fn about_refund(wanted: &WantedDifference, refund: &Refund) -> InjectedDifference {
+    InjectedDifference {
         order: Some(refund.out_trade_no.clone()),
         transaction_id: Some(refund.transaction_id.clone()),
         out_refund_no: Some(refund.out_refund_no.clone()),
@@ -224,12 +228,12 @@ fn about_refund(wanted: &WantedDifference, refund: &Refund) -> PlantedDifference
 
 /// Somebody made an order with the merchant's key, and it was paid: the simulator's books have it, the merchant's not.
 fn unknown_order(
-    sim: &Sim,
-    world: &mut World,
+    sim: &Shared,
+    world: &mut MutableState,
     day: &Day,
     wanted: &WantedDifference,
     fen: Option<i64>,
-) -> Result<PlantedDifference, DifferenceError> {
+) -> Result<InjectedDifference, DifferenceError> {
     let made_up = || format!("UNKNOWN-{}", world.ids.digits(16));
     let number = wanted.order.clone().unwrap_or_else(made_up);
     let is_number = schema::is_number(&number, "_-|*", 6, 32);
@@ -237,17 +241,17 @@ fn unknown_order(
         return Err(DifferenceError::Number(number));
     }
     let now_ms = sim.now_ms();
-    let sale = Sale {
+    let sale = GeneratedOrder {
         number: number.clone(),
         product: Product::Native,
         total_fen: fen.unwrap_or_else(|| some_fen(world)),
         coupon_fen: 0,
         paid_ms: moment(world, day, now_ms),
     };
-    let World { books, ids, .. } = world;
+    let MutableState { books, ids, .. } = world;
     let transaction_id = making::sell(books, &sim.merchant, &sale, now_ms, ids);
     books.ledger.put_in_order();
-    Ok(PlantedDifference {
+    Ok(InjectedDifference {
         order: Some(number),
         transaction_id: Some(transaction_id),
         ..about_nothing(wanted)
@@ -256,26 +260,26 @@ fn unknown_order(
 
 /// Money for a payment that is nowhere else.
 fn stray_money(
-    sim: &Sim,
-    world: &mut World,
+    sim: &Shared,
+    world: &mut MutableState,
     day: &Day,
     wanted: &WantedDifference,
     fen: Option<i64>,
-) -> PlantedDifference {
+) -> InjectedDifference {
     let at_ms = moment(world, day, sim.now_ms());
     let fen = fen.unwrap_or_else(|| some_fen(world));
     let transaction_id = world.ids.transaction_id(at_ms);
     let made_up = || format!("STRAY-{}", world.ids.digits(16));
     let number = wanted.order.clone().unwrap_or_else(made_up);
-    let occasion = Occasion {
+    let occasion = MovementSubject {
         at_ms,
         business_id: &transaction_id,
         voucher: &number,
     };
-    let World { books, ids, .. } = world;
+    let MutableState { books, ids, .. } = world;
     books.ledger.book(ids, &occasion, Reason::Payment, fen);
     books.ledger.put_in_order();
-    PlantedDifference {
+    InjectedDifference {
         order: Some(number),
         transaction_id: Some(transaction_id),
         ..about_nothing(wanted)
@@ -283,7 +287,7 @@ fn stray_money(
 }
 
 /// Some moment of the day that has passed.
-fn moment(world: &mut World, day: &Day, now_ms: i64) -> i64 {
+fn moment(world: &mut MutableState, day: &Day, now_ms: i64) -> i64 {
     let last_ms = day.end_ms().saturating_sub(1).min(now_ms);
     let span_ms = last_ms.saturating_sub(day.start_ms);
     let choices = usize::try_from(span_ms).unwrap_or(0).saturating_add(1);
@@ -292,7 +296,7 @@ fn moment(world: &mut World, day: &Day, now_ms: i64) -> i64 {
 }
 
 /// 1 to 100 yuan.
-fn some_fen(world: &mut World) -> i64 {
+fn some_fen(world: &mut MutableState) -> i64 {
     i64::try_from(world.ids.pick(9_901))
         .unwrap_or(0)
         .saturating_add(100)

@@ -2,11 +2,11 @@
 
 use super::{
     Day,
-    differences::{Planted, SummaryOf},
+    differences::{InjectedDifferences, SummaryOf},
     rows::TradeRow,
     sheet::Sheet,
 };
-use crate::books::Books;
+use crate::books::Store;
 
 /// `bill_type` of a trade bill.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -170,8 +170,8 @@ impl TradeBill {
 }
 
 /// The trade bill of a day; `None` if it has no rows.
-pub(crate) fn text(books: &Books, day: &Day, kind: TradeBill) -> Option<String> {
-    let planted = Planted::of(books);
+pub(crate) fn text(books: &Store, day: &Day, kind: TradeBill) -> Option<String> {
+    let planted = InjectedDifferences::of(books);
     let rows = rows(books, day, kind, &planted);
     if rows.is_empty() {
         return None;
@@ -213,10 +213,10 @@ pub(crate) fn text(books: &Books, day: &Day, kind: TradeBill) -> Option<String> 
 }
 
 fn rows<'a>(
-    books: &'a Books,
+    books: &'a Store,
     day: &Day,
     kind: TradeBill,
-    planted: &Planted<'a>,
+    planted: &InjectedDifferences<'a>,
 ) -> Vec<TradeRow<'a>> {
     let day = day.range();
     let payments = books

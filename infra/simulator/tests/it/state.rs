@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use wechatpay_simulator::{
-    Config, ConsoleRefund, DayToMake, Difference, FundAccount, Notice, PayOptions, RefundOutcome,
+    Config, ConsoleRefund, Difference, FundAccount, GenerateDay, Notice, PayOptions, RefundOutcome,
     RefundStatus, Settings, SigningMode, Simulator, Time, WantedDifference,
 };
 
@@ -149,7 +149,7 @@ async fn a_kill_loses_nothing_that_was_written() {
                 admin.pay_late("ORDER-1003", &pay).unwrap();
             }
             4 => {
-                let day = DayToMake {
+                let day = GenerateDay {
                     date: DATE.to_owned(),
                     orders: 5,
                     refunds: 2,
@@ -206,7 +206,7 @@ async fn a_kill_loses_nothing_that_was_written() {
 #[tokio::test]
 async fn a_change_is_appended_and_the_rest_is_not_written_again() {
     let folder = Folder::new();
-    let day = DayToMake {
+    let day = GenerateDay {
         date: DATE.to_owned(),
         orders: 2_000,
         refunds: 200,
@@ -247,7 +247,7 @@ async fn a_journal_that_outgrew_the_state_file_goes_into_it() {
     while length(&folder.file(STATE)) == before {
         seed += 1;
         assert!(seed < 20, "the journal only grows");
-        let day = DayToMake {
+        let day = GenerateDay {
             date: DATE.to_owned(),
             orders: 500,
             refunds: 0,

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 use wechatpay_simulator::{
-    Config, DayToMake, Difference, DifferenceError, PayOptions, PlantedDifference, RefundOutcome,
-    RefundStatus, SummaryOf, Time, TradeState, WantedDifference,
+    Config, Difference, DifferenceError, GenerateDay, InjectedDifference, PayOptions,
+    RefundOutcome, RefundStatus, SummaryOf, Time, TradeState, WantedDifference,
 };
 
 use super::{
@@ -46,7 +46,7 @@ fn only_in(one: &Sheet, other: &Sheet) -> Vec<Row> {
 }
 
 /// Puts the difference into the bills of a busy day. Gives what it is about, and the bills before and after.
-async fn planted(difference: Difference) -> (Merchant, PlantedDifference, Bills, Bills) {
+async fn planted(difference: Difference) -> (Merchant, InjectedDifference, Bills, Bills) {
     let (merchant, _) = after_a_busy_day();
     let before = bills(&merchant).await;
     let wanted = WantedDifference::picked(DATE, difference);
@@ -432,7 +432,7 @@ async fn bills_of_days_before_the_first_difference_stay_as_they_were_kept() {
     admin
         .settle_refund("RF-1001-1", RefundStatus::Success)
         .unwrap();
-    let made = DayToMake {
+    let made = GenerateDay {
         date: "2026-08-04".to_owned(),
         orders: 3,
         refunds: 0,
@@ -506,7 +506,7 @@ async fn differences_bills_and_money_to_come_outlive_a_restart() {
     settings.settle_next_day = true;
     admin.set_settings(settings).unwrap();
     let made = admin
-        .make_day(&DayToMake {
+        .make_day(&GenerateDay {
             date: DATE.to_owned(),
             orders: 3,
             refunds: 1,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
-use wechatpay_simulator::{DayToMake, MakeError};
+use wechatpay_simulator::{GenerateDay, GenerateError};
 
 use super::{
     FUND, TRADE, after_a_busy_day, balances_agree, on_the_next_day, sheet, step_one, wrong_sums,
@@ -53,24 +53,24 @@ async fn the_same_seed_makes_the_same_day_and_only_once() {
         sheet(&merchant, TRADE).await.rows,
         sheet(&again, TRADE).await.rows
     );
-    let wanted = |date: &str, orders, refunds, seed| DayToMake {
+    let wanted = |date: &str, orders, refunds, seed| GenerateDay {
         date: date.to_owned(),
         orders,
         refunds,
         seed,
     };
-    let make = |wanted: DayToMake| merchant.admin().make_day(&wanted);
+    let make = |wanted: GenerateDay| merchant.admin().make_day(&wanted);
     for (wanted, error) in [
-        (wanted("2026-08-03", 1, 0, 7), MakeError::MadeAlready),
-        (wanted("2026-08-03", 0, 0, 8), MakeError::Count),
-        (wanted("2026-08-03", 2, 3, 8), MakeError::Count),
+        (wanted("2026-08-03", 1, 0, 7), GenerateError::MadeAlready),
+        (wanted("2026-08-03", 0, 0, 8), GenerateError::Count),
+        (wanted("2026-08-03", 2, 3, 8), GenerateError::Count),
         (
             wanted("2026-08-05", 1, 0, 8),
-            MakeError::Date("2026-08-05".to_owned()),
+            GenerateError::Date("2026-08-05".to_owned()),
         ),
         (
             wanted("yesterday", 1, 0, 8),
-            MakeError::Date("yesterday".to_owned()),
+            GenerateError::Date("yesterday".to_owned()),
         ),
     ] {
         assert_eq!(make(wanted).unwrap_err(), error);

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, io::Read, time::Duration};
 use flate2::read::GzDecoder;
 use serde_json::json;
 use sha1::{Digest, Sha1};
-use wechatpay_simulator::{Config, DayToMake, MadeDay, PayOptions, SigningMode, Time};
+use wechatpay_simulator::{Config, GenerateDay, GeneratedDay, PayOptions, SigningMode, Time};
 
 use crate::support::{Answer, Ask, Merchant, NOON_S, at_noon, started};
 
@@ -55,7 +55,7 @@ async fn on_the_next_day() -> Merchant {
 }
 
 /// A day of forty orders and ten refunds on 3 August, seen at noon of the 4th.
-fn after_a_busy_day() -> (Merchant, MadeDay) {
+fn after_a_busy_day() -> (Merchant, GeneratedDay) {
     let merchant = started(Config {
         time: Time::Manual {
             start_s: NOON_S + 86_400,
@@ -64,7 +64,7 @@ fn after_a_busy_day() -> (Merchant, MadeDay) {
     });
     let made = merchant
         .admin()
-        .make_day(&DayToMake {
+        .make_day(&GenerateDay {
             date: "2026-08-03".to_owned(),
             orders: 40,
             refunds: 10,
