@@ -4,25 +4,25 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::scene::{MCHID, Scene};
+use crate::scene::{MCHID, Testbed};
 
 /// An item: attribute names and plain values.
 pub(crate) type Item = Map<String, Value>;
 
 /// Everything about orders.
 #[derive(Debug, Default)]
-pub(crate) struct Books {
+pub(crate) struct Records {
     /// By order number.
-    pub(crate) orders: BTreeMap<String, OrderBook>,
+    pub(crate) orders: BTreeMap<String, OrderRecords>,
     /// The ledger of notices.
     pub(crate) notices: Vec<Item>,
     /// What is kept of reconciled days, by date.
-    pub(crate) days: BTreeMap<String, DayBook>,
+    pub(crate) days: BTreeMap<String, DayRecords>,
 }
 
 /// One reconciled day: what its items say in JSON.
 #[derive(Debug, Default)]
-pub(crate) struct DayBook {
+pub(crate) struct DayRecords {
     /// The latest run in earnest.
     pub(crate) run: Value,
     /// The latest preview.
@@ -34,7 +34,7 @@ pub(crate) struct DayBook {
 
 /// One order number's items.
 #[derive(Debug, Default)]
-pub(crate) struct OrderBook {
+pub(crate) struct OrderRecords {
     pub(crate) order: Option<Item>,
     /// By version.
     pub(crate) events: Vec<Item>,
@@ -44,9 +44,9 @@ pub(crate) struct OrderBook {
     pub(crate) parked_refunds: Vec<Item>,
 }
 
-impl Books {
+impl Records {
     /// Reads the orders table.
-    pub(crate) fn read(scene: &Scene) -> Self {
+    pub(crate) fn read(scene: &Testbed) -> Self {
         let mut books = Self::default();
         let prefix = format!("order#{MCHID}#");
         for item in scene
@@ -108,7 +108,7 @@ impl Books {
     }
 }
 
-impl DayBook {
+impl DayRecords {
     /// The run's state, that of its fund side or of the preview, the number of differences, or the state of one: of this kind, and about this order.
     pub(crate) fn state(&self, what: &str) -> String {
         let of = |value: &Value| value["state"].as_str().unwrap_or("none").to_owned();
@@ -127,8 +127,8 @@ impl DayBook {
     }
 }
 
-fn days(scene: &Scene) -> BTreeMap<String, DayBook> {
-    let mut days: BTreeMap<String, DayBook> = BTreeMap::new();
+fn days(scene: &Testbed) -> BTreeMap<String, DayRecords> {
+    let mut days: BTreeMap<String, DayRecords> = BTreeMap::new();
     let prefix = format!("day#{MCHID}#");
     let scanned = scene.cloud.scan(&scene.tables.reconciliation);
     for item in scanned.iter().map(plain_item) {
@@ -158,7 +158,7 @@ fn days(scene: &Scene) -> BTreeMap<String, DayBook> {
     days
 }
 
-impl OrderBook {
+impl OrderRecords {
     pub(crate) fn state(&self) -> &str {
         self.order
             .as_ref()

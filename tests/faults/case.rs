@@ -10,16 +10,16 @@ use std::{
 
 use crate::{
     checks,
-    director::{InOrder, Script, on_side},
+    director::{InOrder, Policy, on_side},
     flows::{Flow, Race, Step},
     logs,
-    play::{Asked, Play, Until, Violation},
-    scene::Scene,
+    play::{ConcurrentAnswers, Scenario, Until, Violation},
+    scene::Testbed,
 };
 
 /// What came of a case.
 #[derive(Debug, Default)]
-pub(crate) struct Outcome {
+pub(crate) struct CaseResult {
     pub(crate) violations: Vec<Violation>,
     /// Every step, call and fault.
     pub(crate) steps: Vec<String>,
@@ -42,9 +42,9 @@ pub(crate) fn keep_panics() {
 }
 
 /// Plays a flow by a script.
-pub(crate) fn flow(flow: &Flow, script: Box<dyn Script>) -> Outcome {
+pub(crate) fn flow(flow: &Flow, script: Box<dyn Policy>) -> CaseResult {
     run(async {
-        let mut play = Play::new(Scene::set(1).await);
+        let mut play = Scenario::new(Testbed::set(1).await);
         (flow.before)(&mut play).await;
         play.scene.recycle(); // every function starts cold: its first calls are crash points, too
         play.scene.director.follow(script);
@@ -55,12 +55,12 @@ pub(crate) fn flow(flow: &Flow, script: Box<dyn Script>) -> Outcome {
 }
 
 /// Plays a race by a script.
-pub(crate) fn race(race: &Race, script: Box<dyn Script>) -> Outcome {
+pub(crate) fn race(race: &Race, script: Box<dyn Policy>) -> CaseResult {
     run(async {
-        let mut play = Play::new(Scene::set(1).await);
+        let mut play = Scenario::new(Testbed::set(1).await);
         (race.before)(&mut play).await;
         play.scene.director.follow(script);
-        let (scene, asked) = (Arc::clone(&play.scene), Asked::default());
+        let (scene, asked) = (Arc::clone(&play.scene), ConcurrentAnswers::default());
         let [one, other] = race.sides;
         let both = async {
             futures_util::join!(
@@ -76,7 +76,7 @@ pub(crate) fn race(race: &Race, script: Box<dyn Script>) -> Outcome {
 }
 
 /// From here on nothing goes wrong any more: everything comes to rest, and the checks have their word.
-async fn end(play: &mut Play, after: Step, ends: &[(&str, &str)]) {
+async fn end(play: &mut Scenario, after: Step, ends: &[(&str, &str)]) {
     play.scene.director.follow(Box::new(InOrder));
     play.scene
         .director
@@ -96,7 +96,7 @@ async fn end(play: &mut Play, after: Step, ends: &[(&str, &str)]) {
 }
 
 /// Runs a case on a runtime of its own, whatever becomes of it.
-pub(crate) fn run(case: impl Future<Output = Play>) -> Outcome {
+pub(crate) fn run(case: impl Future<Output = Scenario>) -> CaseResult {
     logs::forget();
     let ran = catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -105,16 +105,16 @@ pub(crate) fn run(case: impl Future<Output = Play>) -> Outcome {
             .expect("a runtime");
         runtime.block_on(async {
             let play = tokio::time::timeout(HANGS_AFTER, case).await.ok()?;
-            Some(Outcome {
+            Some(CaseResult {
                 steps: play.scene.director.steps(),
                 calls: play.scene.director.calls(),
                 violations: play.violations,
             })
         })
     }));
-    let broken = |check, found: String| Outcome {
+    let broken = |check, found: String| CaseResult {
         violations: vec![Violation { check, found }],
-        ..Outcome::default()
+        ..CaseResult::default()
     };
     match ran {
         Ok(Some(outcome)) => outcome,

@@ -19,7 +19,7 @@ pub(crate) struct Client {
 
 /// Something that a client wants done, and how far it is.
 #[derive(Clone, Debug)]
-pub(crate) struct Wish {
+pub(crate) struct PendingRequest {
     pub(crate) method: &'static str,
     pub(crate) path: String,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -31,14 +31,14 @@ pub(crate) struct Wish {
     /// How often it was asked for.
     pub(crate) tries: u32,
     /// The answer that counts, once it has come.
-    pub(crate) answer: Option<Answer>,
+    pub(crate) answer: Option<ApiAnswer>,
     /// When it is asked for again, by the scene's clock in Unix milliseconds.
     pub(crate) again_ms: i64,
 }
 
 /// An answer of the API.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ApiAnswer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     /// `null` when there is none.
@@ -54,7 +54,12 @@ impl Client {
     }
 
     /// The request for a wish, signed at `now_s`.
-    pub(crate) fn request(&self, wish: &Wish, now_s: i64, nonce: &str) -> Request<Vec<u8>> {
+    pub(crate) fn request(
+        &self,
+        wish: &PendingRequest,
+        now_s: i64,
+        nonce: &str,
+    ) -> Request<Vec<u8>> {
         let body = wish
             .body
             .as_ref()
@@ -98,7 +103,7 @@ impl Client {
     }
 }
 
-impl Wish {
+impl PendingRequest {
     pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
         Self {
             body: Some(body),
@@ -154,7 +159,7 @@ impl Wish {
 
     /// Takes an answer, or that none came. One that does not count is asked for again when it says, or after a second, two,
     /// four and so on up to a minute.
-    pub(crate) fn take(&mut self, answer: Option<Answer>, now_ms: i64) {
+    pub(crate) fn take(&mut self, answer: Option<ApiAnswer>, now_ms: i64) {
         self.tries += 1;
         let wait_s = match answer {
             Some(answer) if answer.counts() => {
@@ -171,7 +176,7 @@ impl Wish {
     }
 }
 
-impl Answer {
+impl ApiAnswer {
     pub(crate) fn of(response: Response<String>) -> Self {
         let (parts, body) = response.into_parts();
         let body = if body.is_empty() {

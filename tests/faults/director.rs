@@ -1,6 +1,6 @@
 //! One call at a time: every outgoing call of every sandbox waits here for its turn.
 //!
-//! While something runs under [`Director::run`], a call is let through only when nothing else can move: all that runs waits for
+//! While something runs under [`CallScheduler::run`], a call is let through only when nothing else can move: all that runs waits for
 //! a call of its own. So the order of calls is the script's choice and nothing else's, two handlers can be interleaved at each of
 //! their calls, and a run with the same script is the same run. The sandboxes run on the thread of the caller; what is called
 //! (the engines in this process, the simulator on its own threads) is done before the next call gets its turn.
@@ -23,9 +23,9 @@ use crate::call::{Call, Fault};
 const STILL_TURNS: u32 = 32;
 
 /// Decides which of the waiting calls is next and what happens to it.
-pub(crate) trait Script: Send {
+pub(crate) trait Policy: Send {
     /// The position of the call that is let through; the first one has waited longest.
-    fn choose(&mut self, waiting: &[Asking]) -> usize;
+    fn choose(&mut self, waiting: &[WaitingCall]) -> usize;
 
     /// What happens to a call that is let through.
     fn fate(&mut self, call: &Call, line: u64) -> Option<Fault>;
@@ -33,7 +33,7 @@ pub(crate) trait Script: Send {
 
 /// A call that waits.
 #[derive(Clone, Debug)]
-pub(crate) struct Asking {
+pub(crate) struct WaitingCall {
     pub(crate) call: Call,
     /// On whose side the caller is, where sides are played against one another: see [`on_side`].
     pub(crate) side: usize,
@@ -58,8 +58,8 @@ pub(crate) async fn on_side<T>(side: usize, work: impl Future<Output = T>) -> T 
 /// Lets every call through, in the order of arrival, unharmed.
 pub(crate) struct InOrder;
 
-impl Script for InOrder {
-    fn choose(&mut self, _: &[Asking]) -> usize {
+impl Policy for InOrder {
+    fn choose(&mut self, _: &[WaitingCall]) -> usize {
         0
     }
 
@@ -70,7 +70,7 @@ impl Script for InOrder {
 
 /// Gives calls their turn. Clones are the same director.
 #[derive(Clone)]
-pub(crate) struct Director(Arc<Shared>);
+pub(crate) struct CallScheduler(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
@@ -81,7 +81,7 @@ struct Shared {
 }
 
 struct State {
-    script: Box<dyn Script>,
+    script: Box<dyn Policy>,
     waiting: Vec<Waiting>,
     /// Counts what moves.
     moves: u64,
@@ -93,13 +93,13 @@ struct State {
 
 struct Waiting {
     call: Call,
-    line: Line,
+    line: Liveness,
     turn: oneshot::Sender<(Option<Fault>, Turn)>,
 }
 
 /// The life of one sandbox.
 #[derive(Clone, Debug)]
-pub(crate) struct Line {
+pub(crate) struct Liveness {
     id: u64,
     dead: watch::Sender<bool>,
     side: Arc<AtomicUsize>,
@@ -107,10 +107,10 @@ pub(crate) struct Line {
 
 /// The turn of one call; it ends when this is dropped.
 pub(crate) struct Turn {
-    director: Director,
+    director: CallScheduler,
 }
 
-impl Director {
+impl CallScheduler {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(State {
@@ -128,10 +128,10 @@ impl Director {
     }
 
     /// The life of a new sandbox.
-    pub(crate) fn line(&self) -> Line {
+    pub(crate) fn line(&self) -> Liveness {
         let mut state = self.state();
         state.lines += 1;
-        Line {
+        Liveness {
             id: state.lines,
             dead: watch::Sender::new(false),
             side: Arc::default(),
@@ -139,7 +139,7 @@ impl Director {
     }
 
     /// From now on this script decides. Gives the one before.
-    pub(crate) fn follow(&self, script: Box<dyn Script>) -> Box<dyn Script> {
+    pub(crate) fn follow(&self, script: Box<dyn Policy>) -> Box<dyn Policy> {
         std::mem::replace(&mut self.state().script, script)
     }
 
@@ -160,7 +160,7 @@ impl Director {
 
     /// Waits for the turn of a call. Gives what happens to it, and the turn, to be held until it has happened. Once the sandbox
     /// is dead it never comes.
-    pub(crate) async fn pass(&self, line: &Line, call: Call) -> (Option<Fault>, Turn) {
+    pub(crate) async fn pass(&self, line: &Liveness, call: Call) -> (Option<Fault>, Turn) {
         let (turn, mine) = oneshot::channel();
         {
             let mut state = self.state();
@@ -224,10 +224,10 @@ impl Director {
         if state.waiting.is_empty() {
             return false;
         }
-        let calls: Vec<Asking> = state
+        let calls: Vec<WaitingCall> = state
             .waiting
             .iter()
-            .map(|waiting| Asking {
+            .map(|waiting| WaitingCall {
                 call: waiting.call.clone(),
                 side: waiting.line.side.load(Ordering::SeqCst),
             })
@@ -266,7 +266,7 @@ impl Drop for Turn {
     }
 }
 
-impl Line {
+impl Liveness {
     /// The sandbox dies: what it is doing is dropped on the spot.
     pub(crate) fn cut(&self) {
         self.dead.send_replace(true);

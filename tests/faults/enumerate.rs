@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use crate::{
     call::{Call, Strike},
-    case::{self, Outcome},
+    case::{self, CaseResult},
     flows::Flow,
     report::Report,
-    script::{Record, Shelf, StrikeOne, take},
+    script::{Record, Slot, StrikeOne, take},
     workers,
 };
 
@@ -20,16 +20,16 @@ struct Case {
 }
 
 /// Plays a flow unharmed. Gives its calls and what came of it.
-pub(crate) fn record(flow: &Flow) -> (Vec<Call>, Outcome) {
-    let calls = Shelf::default();
-    let outcome = case::flow(flow, Box::new(Record(Shelf::clone(&calls))));
+pub(crate) fn record(flow: &Flow) -> (Vec<Call>, CaseResult) {
+    let calls = Slot::default();
+    let outcome = case::flow(flow, Box::new(Record(Slot::clone(&calls))));
     (take(&calls), outcome)
 }
 
 /// Plays a flow with the call at this position struck. Gives the call, too.
-pub(crate) fn strike(flow: &Flow, at: usize, strike: Strike) -> (Option<Call>, Outcome) {
-    let struck = Shelf::default();
-    let script = StrikeOne::new(at, strike, Shelf::clone(&struck));
+pub(crate) fn strike(flow: &Flow, at: usize, strike: Strike) -> (Option<Call>, CaseResult) {
+    let struck = Slot::default();
+    let script = StrikeOne::new(at, strike, Slot::clone(&struck));
     let outcome = case::flow(flow, Box::new(script));
     (take(&struck), outcome)
 }
@@ -91,7 +91,13 @@ fn points(calls: &[Call]) -> impl Iterator<Item = (usize, &Call)> {
     })
 }
 
-fn tell(flow: &Flow, case: &Case, struck: Option<&Call>, outcome: &Outcome, report: &mut Report) {
+fn tell(
+    flow: &Flow,
+    case: &Case,
+    struck: Option<&Call>,
+    outcome: &CaseResult,
+    report: &mut Report,
+) {
     let Case { at, call, strike } = case;
     let name = format!("{} call {at} ({call}) {strike}", flow.name);
     let replay = format!("--flow {} --call {at} --fault {strike}", flow.name);

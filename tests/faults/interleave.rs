@@ -4,10 +4,10 @@
 use std::{fmt, time::Instant};
 
 use crate::{
-    case::{self, Outcome},
+    case::{self, CaseResult},
     flows::Race,
     report::Report,
-    script::{Interleave, Reached, Shelf, take},
+    script::{Interleave, Reached, Slot, take},
     workers,
 };
 
@@ -108,9 +108,9 @@ pub(crate) fn every_way(race: &Race, strides: Option<usize>, threads: usize, rep
 }
 
 /// Plays a race in one way. Gives whether each side was stopped.
-pub(crate) fn play(race: &Race, switches: Switches) -> (Reached, Outcome) {
-    let reached = Shelf::default();
-    let script = Interleave::new(switches.side, switches.calls, Shelf::clone(&reached))
+pub(crate) fn play(race: &Race, switches: Switches) -> (Reached, CaseResult) {
+    let reached = Slot::default();
+    let script = Interleave::new(switches.side, switches.calls, Slot::clone(&reached))
         .latest_first(race.latest_first());
     let outcome = case::race(race, Box::new(script));
     (take(&reached), outcome)

@@ -28,9 +28,9 @@ thread_local! {
 }
 
 /// Writes for the thread that logs.
-struct Paper;
+struct LogWriter;
 
-impl io::Write for Paper {
+impl io::Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         WRITTEN.with(|written| written.borrow_mut().extend_from_slice(bytes));
         Ok(bytes.len())
@@ -49,7 +49,7 @@ pub(crate) fn kept<T>(work: impl FnOnce() -> T) -> T {
         .with_ansi(false)
         .with_span_list(false)
         .without_time()
-        .with_writer(|| Paper);
+        .with_writer(|| LogWriter);
     let filter = OURS.iter().fold(
         Targets::new().with_default(LevelFilter::INFO),
         |filter, name| filter.with_target(*name, LevelFilter::TRACE),

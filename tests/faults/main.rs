@@ -46,9 +46,9 @@ mod workers;
 use std::process::ExitCode;
 
 use call::Strike;
-use case::Outcome;
+use case::CaseResult;
 use flows::{Flow, RACES, Race};
-use options::{Options, What};
+use options::{Options, Selection};
 use report::Report;
 
 fn main() -> ExitCode {
@@ -75,20 +75,20 @@ fn run(options: &Options) -> Result<bool, String> {
     let mut report = Report::new(options.find.clone());
     let threads = options.threads;
     match &options.what {
-        What::Help => {
+        Selection::Help => {
             println!("{}", options::USAGE);
             return Ok(true);
         }
-        What::List => {
+        Selection::List => {
             list();
             return Ok(true);
         }
-        What::Seed(seed) => return Ok(show(|| seeds::play(*seed))),
-        What::Unharmed(name) => {
+        Selection::Seed(seed) => return Ok(show(|| seeds::play(*seed))),
+        Selection::Unharmed(name) => {
             let flow = flow(name)?;
             return Ok(show(|| enumerate::record(flow).1));
         }
-        What::Strike {
+        Selection::Strike {
             flow: name,
             call,
             strike,
@@ -96,20 +96,20 @@ fn run(options: &Options) -> Result<bool, String> {
             let flow = flow(name)?;
             return Ok(show(|| enumerate::strike(flow, *call, *strike).1));
         }
-        What::Interleave {
+        Selection::Interleave {
             race: name,
             switches,
         } => {
             let race = race(name)?;
             return Ok(show(|| interleave::play(race, *switches).1));
         }
-        What::Flow(name) => enumerate::every_point(flow(name)?, 1, threads, &mut report),
-        What::Race(name) => {
+        Selection::Flow(name) => enumerate::every_point(flow(name)?, 1, threads, &mut report),
+        Selection::Race(name) => {
             let race = race(name)?;
             let strides = race.strides().map(|_| 1);
             interleave::every_way(race, strides, threads, &mut report);
         }
-        What::All(part) => {
+        Selection::All(part) => {
             let named = |name: &str| name.contains(part.as_str());
             for flow in flows::all().filter(|flow| named(flow.name)) {
                 let each = if options.long { 1 } else { flow.each() };
@@ -132,7 +132,7 @@ fn run(options: &Options) -> Result<bool, String> {
 }
 
 /// Plays one case and prints its steps, its log and what was found.
-fn show(case: impl FnOnce() -> Outcome) -> bool {
+fn show(case: impl FnOnce() -> CaseResult) -> bool {
     let (outcome, log) = logs::kept(|| (case(), logs::read()));
     for step in &outcome.steps {
         println!("{step}");

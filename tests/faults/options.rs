@@ -32,7 +32,7 @@ The last line is JSON, but with --find. The exit status is 1 when something was 
 
 /// What is to be done.
 pub(crate) struct Options {
-    pub(crate) what: What,
+    pub(crate) what: Selection,
     pub(crate) seeds: u64,
     pub(crate) from: u64,
     pub(crate) threads: usize,
@@ -43,7 +43,7 @@ pub(crate) struct Options {
 }
 
 /// Which cases.
-pub(crate) enum What {
+pub(crate) enum Selection {
     Help,
     List,
     /// Everything whose name holds this; everything if it is empty.
@@ -156,24 +156,24 @@ impl Given {
             None => None,
         };
         let what = match (self.flow, self.race, self.seed, self.call) {
-            _ if self.help => What::Help,
-            _ if self.list => What::List,
-            (Some(flow), None, None, None) if self.unharmed => What::Unharmed(flow),
-            (Some(flow), None, None, None) => What::Flow(flow),
+            _ if self.help => Selection::Help,
+            _ if self.list => Selection::List,
+            (Some(flow), None, None, None) if self.unharmed => Selection::Unharmed(flow),
+            (Some(flow), None, None, None) => Selection::Flow(flow),
             (Some(flow), None, None, Some(call)) => {
                 let strike = strike.ok_or("--call needs --fault with a flow")?;
-                What::Strike { flow, call, strike }
+                Selection::Strike { flow, call, strike }
             }
             (None, Some(race), None, None) => match self.switches {
-                None => What::Race(race),
+                None => Selection::Race(race),
                 Some(text) => {
                     let switches = Switches::parse(&text)
                         .ok_or("--switches takes a side and two numbers, as 0,3,2")?;
-                    What::Interleave { race, switches }
+                    Selection::Interleave { race, switches }
                 }
             },
-            (None, None, Some(seed), None) => What::Seed(seed),
-            (None, None, None, None) => What::All(self.filter),
+            (None, None, Some(seed), None) => Selection::Seed(seed),
+            (None, None, None, None) => Selection::All(self.filter),
             _ => {
                 return Err(
                     "--flow, --race and --seed go alone, and --call with one of the first two"

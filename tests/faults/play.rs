@@ -9,10 +9,10 @@ use std::{
 use wechatpay_simulator::PayOptions;
 
 use crate::{
-    books::{Books, text},
+    books::{Records, text},
     checks,
-    client::{Answer, Wish},
-    scene::{REQUESTS, RESULTS, Scene, WEBHOOKS, WORK},
+    client::{ApiAnswer, PendingRequest},
+    scene::{REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
 };
 
 /// All queues that Lambda polls.
@@ -25,9 +25,9 @@ const SOON: Duration = Duration::from_secs(20 * 60);
 const IN_THE_END: Duration = Duration::from_secs(9 * 24 * 3600);
 
 /// A scene being played.
-pub(crate) struct Play {
-    pub(crate) scene: Arc<Scene>,
-    pub(crate) wishes: Vec<Wish>,
+pub(crate) struct Scenario {
+    pub(crate) scene: Arc<Testbed>,
+    pub(crate) wishes: Vec<PendingRequest>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -42,11 +42,11 @@ pub(crate) struct Violation {
 
 /// What clients asked for at the same time as something else happened, and what they were answered.
 #[derive(Default)]
-pub(crate) struct Asked(Mutex<Vec<(Wish, Option<Answer>)>>);
+pub(crate) struct ConcurrentAnswers(Mutex<Vec<(PendingRequest, Option<ApiAnswer>)>>);
 
-impl Asked {
+impl ConcurrentAnswers {
     /// A client asks for something, once.
-    pub(crate) async fn ask(&self, scene: &Scene, wish: Wish) {
+    pub(crate) async fn ask(&self, scene: &Testbed, wish: PendingRequest) {
         let answer = scene.ask(&wish).await;
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         asked.push((wish, answer));
@@ -62,8 +62,8 @@ pub(crate) enum Until {
     TheEnd,
 }
 
-impl Play {
-    pub(crate) fn new(scene: Arc<Scene>) -> Self {
+impl Scenario {
+    pub(crate) fn new(scene: Arc<Testbed>) -> Self {
         Self {
             scene,
             wishes: Vec::new(),
@@ -88,7 +88,7 @@ impl Play {
 
     /// The client asks for something, once. What has no answer that counts is asked for again when time passes. Gives the
     /// position of the wish.
-    pub(crate) async fn wish(&mut self, wish: Wish) -> usize {
+    pub(crate) async fn wish(&mut self, wish: PendingRequest) -> usize {
         self.wishes.push(wish);
         let position = self.wishes.len() - 1;
         self.ask_again(position).await;
@@ -107,7 +107,7 @@ impl Play {
     }
 
     /// Takes what clients were answered while something else happened. What has no answer that counts is asked for again.
-    pub(crate) fn take_answers(&mut self, asked: Asked) {
+    pub(crate) fn take_answers(&mut self, asked: ConcurrentAnswers) {
         for (mut wish, answer) in asked.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
             self.tell_answer(&wish, answer.as_ref());
             if let Some(answer) = &answer {
@@ -118,7 +118,7 @@ impl Play {
         }
     }
 
-    fn tell_answer(&self, wish: &Wish, answer: Option<&Answer>) {
+    fn tell_answer(&self, wish: &PendingRequest, answer: Option<&ApiAnswer>) {
         let told = answer.map_or("no answer".to_owned(), |answer| {
             let state = answer.body["state"].as_str().unwrap_or_default();
             format!("{} {}{state}", answer.status, answer.code())
@@ -129,8 +129,10 @@ impl Play {
     }
 
     /// What the client is shown of an order, asked for until there is an answer.
-    pub(crate) async fn shown(&mut self, order_no: &str) -> Answer {
-        let position = self.wish(Wish::get(format!("/v1/orders/{order_no}"))).await;
+    pub(crate) async fn shown(&mut self, order_no: &str) -> ApiAnswer {
+        let position = self
+            .wish(PendingRequest::get(format!("/v1/orders/{order_no}")))
+            .await;
         self.wishes[position]
             .answer
             .clone()
@@ -198,7 +200,7 @@ impl Play {
         if name == "kept" {
             return self.scene.kept().len().to_string();
         }
-        let books = Books::read(&self.scene);
+        let books = Records::read(&self.scene);
         if let Some(what) = name.strip_prefix("day") {
             let day = books.days.values().next();
             return day.map_or("none".to_owned(), |day| day.state(what.trim()));
@@ -225,7 +227,7 @@ impl Play {
 
     /// The payment of an order that is parked.
     pub(crate) fn parked_payment(&self, order_no: &str) -> String {
-        let books = Books::read(&self.scene);
+        let books = Records::read(&self.scene);
         let parked = books
             .orders
             .get(order_no)
@@ -297,7 +299,7 @@ impl Play {
             self.repeat_wishes().await;
             while self.poll().await > 0 {}
             let now_ms = self.scene.clock.now_ms();
-            if Books::read(&self.scene)
+            if Records::read(&self.scene)
                 .due()
                 .any(|(due_s, _)| due_s * 1000 <= now_ms)
             {
@@ -323,7 +325,7 @@ impl Play {
     /// Each minute's run tells differences how their refunds stand, whether or not anything else is due.
     async fn differences_move(&mut self) -> bool {
         let states = |play: &Self| -> Vec<u64> {
-            let books = Books::read(&play.scene);
+            let books = Records::read(&play.scene);
             let all = books.days.values().flat_map(|day| &day.differences);
             all.filter(|one| !one["refund"].is_null())
                 .filter_map(|one| one["version"].as_u64())
@@ -377,7 +379,7 @@ impl Play {
             .iter()
             .map(|(_, message)| message.visible_ms)
             .collect();
-        let books = Books::read(&self.scene);
+        let books = Records::read(&self.scene);
         let due = books
             .due()
             .filter(|(_, moves)| *moves || until == Until::TheEnd);

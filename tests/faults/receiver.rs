@@ -16,7 +16,7 @@ use standard_webhooks::{Received, Secret, verify};
 use crate::{
     call::{Call, Fault, Function, Service},
     cloud::advance,
-    director::{Director, Line},
+    director::{CallScheduler, Liveness},
     relay::{Carry, Message},
 };
 
@@ -134,8 +134,8 @@ impl Receiver {
 /// The way of one sandbox to the receiver.
 #[derive(Clone)]
 pub(crate) struct Door {
-    pub(crate) line: Line,
-    pub(crate) director: Director,
+    pub(crate) line: Liveness,
+    pub(crate) director: CallScheduler,
     /// The sandbox's clock: a time-out passes on it.
     pub(crate) clock: Clock,
     pub(crate) scene_clock: Clock,

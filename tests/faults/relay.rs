@@ -17,7 +17,7 @@ use tokio::{
 use crate::{
     call::{BILL_FILE, Call, Fault, Function, Service},
     cloud::advance,
-    director::{Director, Line},
+    director::{CallScheduler, Liveness},
     exchanges::{Exchange, Exchanges},
 };
 
@@ -36,8 +36,8 @@ pub(crate) struct Relay {
 #[derive(Clone)]
 pub(crate) struct Ends {
     pub(crate) function: Function,
-    pub(crate) line: Line,
-    pub(crate) director: Director,
+    pub(crate) line: Liveness,
+    pub(crate) director: CallScheduler,
     /// The sandbox's clock: a time-out passes on it.
     pub(crate) clock: Clock,
     pub(crate) scene_clock: Clock,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::json;
 
-use crate::{call::Strike, case::Outcome};
+use crate::{call::Strike, case::CaseResult};
 
 /// What a run has found so far.
 #[derive(Debug, Default)]
@@ -75,7 +75,7 @@ impl Report {
     }
 
     /// Counts a case, and tells each violation with the command that plays it again.
-    pub(crate) fn case(&mut self, name: &str, outcome: &Outcome, replay: &str) {
+    pub(crate) fn case(&mut self, name: &str, outcome: &CaseResult, replay: &str) {
         self.cases += 1;
         self.count(outcome.violations.is_empty());
         self.violations += outcome.violations.len();

@@ -13,8 +13,8 @@ use adapters::{
 
 use crate::{
     call::Function,
-    cloud::{Alias, Caller, Cloud, Outlet},
-    director::{Director, Line},
+    cloud::{Alias, Cloud, SandboxCaller, SandboxConnector},
+    director::{CallScheduler, Liveness},
     exchanges::Exchanges,
     receiver::{ADDRESS, Door, Receiver},
     relay::{Ends, Relay},
@@ -23,17 +23,17 @@ use crate::{
 /// A sandbox of one function.
 pub(crate) struct Sandbox {
     pub(crate) function: Function,
-    pub(crate) line: Line,
+    pub(crate) line: Liveness,
     /// Its own clock.
     pub(crate) clock: Clock,
     /// How far its clock is ahead of the scene's, in milliseconds.
     pub(crate) ahead_ms: i64,
-    pub(crate) desk: Desk,
+    pub(crate) desk: FunctionApp,
     _relay: Relay,
 }
 
 /// What a function works with.
-pub(crate) enum Desk {
+pub(crate) enum FunctionApp {
     CreateOrder(Box<create_order::desk::App>),
     ManageOrder(Box<manage_order::desk::App>),
     ReceiveCallback(receive_callback::desk::App),
@@ -46,7 +46,7 @@ pub(crate) enum Desk {
 /// Where sandboxes of one scene are built.
 pub(crate) struct Site {
     pub(crate) cloud: Arc<Cloud>,
-    pub(crate) director: Director,
+    pub(crate) director: CallScheduler,
     pub(crate) exchanges: Arc<Exchanges>,
     pub(crate) receiver: Arc<Receiver>,
     /// `127.0.0.1:port` of the simulator.
@@ -70,7 +70,7 @@ impl Site {
     pub(crate) async fn build(&self, function: Function, now_ms: i64, ahead_ms: i64) -> Sandbox {
         let clock = clock_at(now_ms + ahead_ms);
         let line = self.director.line();
-        let caller = Caller {
+        let caller = SandboxCaller {
             function,
             line: line.clone(),
             director: self.director.clone(),
@@ -109,7 +109,7 @@ impl Site {
             kept: ADDRESS,
             found: format!("{}/", relay.url),
         });
-        let outlet = Outlet {
+        let outlet = SandboxConnector {
             cloud: Arc::clone(&self.cloud),
             caller: Some(caller),
             alias,
@@ -127,35 +127,39 @@ impl Site {
         let desk = match function {
             Function::CreateOrder => {
                 let desk = open!(create_order, variables, &aws, clock, random);
-                Desk::CreateOrder(Box::new(desk))
+                FunctionApp::CreateOrder(Box::new(desk))
             }
-            Function::ManageOrder => Desk::ManageOrder(Box::new(open!(
+            Function::ManageOrder => FunctionApp::ManageOrder(Box::new(open!(
                 manage_order,
                 variables,
                 &aws,
                 clock,
                 random
             ))),
-            Function::ReceiveCallback => {
-                Desk::ReceiveCallback(open!(receive_callback, variables, &aws, clock, random))
-            }
+            Function::ReceiveCallback => FunctionApp::ReceiveCallback(open!(
+                receive_callback,
+                variables,
+                &aws,
+                clock,
+                random
+            )),
             Function::ProcessPayment => {
                 let desk = open!(process_payment, variables, &aws, clock, random);
-                Desk::ProcessPayment(Box::new(desk))
+                FunctionApp::ProcessPayment(Box::new(desk))
             }
             Function::Reconcile => {
                 let desk = open!(reconcile, variables, &aws, clock, random);
-                Desk::Reconcile(Box::new(desk))
+                FunctionApp::Reconcile(Box::new(desk))
             }
             Function::Console => {
                 let desk = open!(console, variables, &aws, clock, random);
-                Desk::Console(Box::new(desk))
+                FunctionApp::Console(Box::new(desk))
             }
             Function::SendWebhook => {
                 let settings =
                     send_webhook::settings::Settings::read(variables).expect("complete settings");
                 let desk = send_webhook::desk::App::open(settings, &aws, clock.clone());
-                Desk::SendWebhook(Box::new(desk))
+                FunctionApp::SendWebhook(Box::new(desk))
             }
         };
         Sandbox {

@@ -34,13 +34,13 @@ use wechatpay_simulator::{
 
 use crate::{
     call::Function,
-    client::{Answer, Client, Wish},
-    cloud::{Cloud, Message, Outlet},
-    director::Director,
+    client::{ApiAnswer, Client, PendingRequest},
+    cloud::{Cloud, Message, SandboxConnector},
+    director::CallScheduler,
     exchanges::Exchanges,
     pipe,
     receiver::Receiver,
-    sandbox::{Desk, Sandbox, Site, clock_at, move_to},
+    sandbox::{FunctionApp, Sandbox, Site, clock_at, move_to},
 };
 
 /// The merchant of all scenes.
@@ -68,10 +68,10 @@ pub(crate) const EVIDENCE: &str = "evidence";
 const CONSOLE_GROUP: &str = "finance";
 
 /// A scene.
-pub(crate) struct Scene {
+pub(crate) struct Testbed {
     /// The scene's own clock. A sandbox may be ahead of it or behind.
     pub(crate) clock: Clock,
-    pub(crate) director: Director,
+    pub(crate) director: CallScheduler,
     pub(crate) cloud: Arc<Cloud>,
     pub(crate) exchanges: Arc<Exchanges>,
     /// The client's system that webhooks go to.
@@ -86,19 +86,19 @@ pub(crate) struct Scene {
     pub(crate) notify_url: String,
     wechat: Running,
     site: Site,
-    state: Mutex<Kept>,
+    state: Mutex<Observed>,
     listening: OnceLock<JoinHandle<()>>,
 }
 
 /// What a scene keeps while it runs.
 #[derive(Default)]
-struct Kept {
+struct Observed {
     idle: Vec<Sandbox>,
     /// How far the clocks of sandboxes to come are ahead, in milliseconds; the last one goes on for all further.
     ahead_ms: Vec<i64>,
     simulated_ms: i64,
-    callbacks: Vec<Received>,
-    shown: Vec<Shown>,
+    callbacks: Vec<CallbackAnswer>,
+    shown: Vec<ShownPrepay>,
     /// Whether the client ever had a webhook set up.
     has_webhook: bool,
     /// How many records of the stream the pipe has taken.
@@ -107,7 +107,7 @@ struct Kept {
 
 /// A callback that was answered.
 #[derive(Clone, Debug)]
-pub(crate) struct Received {
+pub(crate) struct CallbackAnswer {
     /// The notice's id.
     pub(crate) id: String,
     /// Whether it was acknowledged.
@@ -116,7 +116,7 @@ pub(crate) struct Received {
 
 /// A prepay value that a client was given.
 #[derive(Clone, Debug)]
-pub(crate) struct Shown {
+pub(crate) struct ShownPrepay {
     pub(crate) order_no: String,
     pub(crate) value: String,
     /// Until when it is to work, as the client was told; Unix milliseconds.
@@ -144,14 +144,14 @@ impl Default for Poll {
     }
 }
 
-impl Scene {
+impl Testbed {
     /// Sets a scene. Sandboxes are built when they are needed.
     pub(crate) async fn set(seed: u64) -> Arc<Self> {
         fastrand::seed(seed);
         let clock = clock_at(BEGIN_S * 1000);
         let random = Random::seeded(seed);
         let cloud = Arc::new(Cloud::new(clock.clone()));
-        let director = Director::new();
+        let director = CallScheduler::new();
         let exchanges = Arc::<Exchanges>::default();
         let receiver = Arc::new(Receiver::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -160,7 +160,7 @@ impl Scene {
             listener.local_addr().expect("an address")
         );
         let wechat = start_wechat();
-        let outlet = Outlet {
+        let outlet = SandboxConnector {
             cloud: Arc::clone(&cloud),
             caller: None,
             alias: None,
@@ -210,9 +210,9 @@ impl Scene {
             notify_url,
             wechat,
             site,
-            state: Mutex::new(Kept {
+            state: Mutex::new(Observed {
                 simulated_ms: BEGIN_S * 1000,
-                ..Kept::default()
+                ..Observed::default()
             }),
             listening: OnceLock::new(),
         });
@@ -286,7 +286,7 @@ impl Scene {
     }
 
     /// A client asks, once. `None` when no answer came.
-    pub(crate) async fn ask(&self, wish: &Wish) -> Option<Answer> {
+    pub(crate) async fn ask(&self, wish: &PendingRequest) -> Option<ApiAnswer> {
         let request = self
             .client
             .request(wish, self.clock.now().0, &self.random.nonce());
@@ -298,18 +298,18 @@ impl Scene {
         let answer = self
             .within(function, async |sandbox| {
                 let (parts, body) = request.into_parts();
-                Answer::of(match &sandbox.desk {
-                    Desk::CreateOrder(desk) => {
+                ApiAnswer::of(match &sandbox.desk {
+                    FunctionApp::CreateOrder(desk) => {
                         create_order::handler::create(desk, parts, body).await
                     }
-                    Desk::ManageOrder(desk) => {
+                    FunctionApp::ManageOrder(desk) => {
                         manage_order::handler::manage(desk, parts, body).await
                     }
-                    Desk::ReceiveCallback(_)
-                    | Desk::ProcessPayment(_)
-                    | Desk::Reconcile(_)
-                    | Desk::Console(_)
-                    | Desk::SendWebhook(_) => {
+                    FunctionApp::ReceiveCallback(_)
+                    | FunctionApp::ProcessPayment(_)
+                    | FunctionApp::Reconcile(_)
+                    | FunctionApp::Console(_)
+                    | FunctionApp::SendWebhook(_) => {
                         unreachable!("no function of the API")
                     }
                 })
@@ -340,15 +340,15 @@ impl Scene {
         let (parts, ()) = request.expect("a request").into_parts();
         let answer = self
             .within(Function::Console, async |sandbox| match &sandbox.desk {
-                Desk::Console(desk) => {
+                FunctionApp::Console(desk) => {
                     console::handler::serve(desk, parts, form.into_bytes()).await
                 }
-                Desk::CreateOrder(_)
-                | Desk::ManageOrder(_)
-                | Desk::ReceiveCallback(_)
-                | Desk::ProcessPayment(_)
-                | Desk::Reconcile(_)
-                | Desk::SendWebhook(_) => {
+                FunctionApp::CreateOrder(_)
+                | FunctionApp::ManageOrder(_)
+                | FunctionApp::ReceiveCallback(_)
+                | FunctionApp::ProcessPayment(_)
+                | FunctionApp::Reconcile(_)
+                | FunctionApp::SendWebhook(_) => {
                     unreachable!("not the function of the console")
                 }
             })
@@ -365,22 +365,22 @@ impl Scene {
         let answer = self
             .within(Function::ReceiveCallback, async |sandbox| {
                 match &sandbox.desk {
-                    Desk::ReceiveCallback(desk) => {
+                    FunctionApp::ReceiveCallback(desk) => {
                         receive_callback::handler::receive(desk, event).await
                     }
-                    Desk::CreateOrder(_)
-                    | Desk::ManageOrder(_)
-                    | Desk::ProcessPayment(_)
-                    | Desk::Reconcile(_)
-                    | Desk::Console(_)
-                    | Desk::SendWebhook(_) => {
+                    FunctionApp::CreateOrder(_)
+                    | FunctionApp::ManageOrder(_)
+                    | FunctionApp::ProcessPayment(_)
+                    | FunctionApp::Reconcile(_)
+                    | FunctionApp::Console(_)
+                    | FunctionApp::SendWebhook(_) => {
                         unreachable!("not the function of callbacks")
                     }
                 }
             })
             .await;
         let status = answer.map_or(500, |answer| answer.status().as_u16());
-        self.state().callbacks.push(Received {
+        self.state().callbacks.push(CallbackAnswer {
             id: envelope["id"].as_str().unwrap_or_default().to_owned(),
             acknowledged: status == 200 || status == 204,
         });
@@ -445,16 +445,16 @@ impl Scene {
         let answer = self
             .within(Function::ProcessPayment, async |sandbox| {
                 match &sandbox.desk {
-                    Desk::ProcessPayment(desk) => {
+                    FunctionApp::ProcessPayment(desk) => {
                         let deadline_ms = sandbox.clock.now_ms() + INVOCATION_MS;
                         process_payment::handler::process(desk, batch, deadline_ms).await
                     }
-                    Desk::CreateOrder(_)
-                    | Desk::ManageOrder(_)
-                    | Desk::ReceiveCallback(_)
-                    | Desk::Reconcile(_)
-                    | Desk::Console(_)
-                    | Desk::SendWebhook(_) => {
+                    FunctionApp::CreateOrder(_)
+                    | FunctionApp::ManageOrder(_)
+                    | FunctionApp::ReceiveCallback(_)
+                    | FunctionApp::Reconcile(_)
+                    | FunctionApp::Console(_)
+                    | FunctionApp::SendWebhook(_) => {
                         unreachable!("not the function of queues")
                     }
                 }
@@ -468,16 +468,16 @@ impl Scene {
         let batch = serde_json::from_value(event).expect("a batch");
         let answer = self
             .within(Function::SendWebhook, async |sandbox| match &sandbox.desk {
-                Desk::SendWebhook(desk) => {
+                FunctionApp::SendWebhook(desk) => {
                     let deadline_ms = sandbox.clock.now_ms() + INVOCATION_MS;
                     send_webhook::handler::process(desk, batch, deadline_ms).await
                 }
-                Desk::CreateOrder(_)
-                | Desk::ManageOrder(_)
-                | Desk::ReceiveCallback(_)
-                | Desk::ProcessPayment(_)
-                | Desk::Reconcile(_)
-                | Desk::Console(_) => {
+                FunctionApp::CreateOrder(_)
+                | FunctionApp::ManageOrder(_)
+                | FunctionApp::ReceiveCallback(_)
+                | FunctionApp::ProcessPayment(_)
+                | FunctionApp::Reconcile(_)
+                | FunctionApp::Console(_) => {
                     unreachable!("not the function of webhooks")
                 }
             })
@@ -539,16 +539,16 @@ impl Scene {
         let event = serde_json::from_value(event).expect("an event");
         let answer = self
             .within(Function::Reconcile, async |sandbox| match &sandbox.desk {
-                Desk::Reconcile(desk) => {
+                FunctionApp::Reconcile(desk) => {
                     let deadline_ms = sandbox.clock.now_ms() + RECONCILE_MS;
                     reconcile::handler::run(desk, event, deadline_ms).await.ok()
                 }
-                Desk::CreateOrder(_)
-                | Desk::ManageOrder(_)
-                | Desk::ReceiveCallback(_)
-                | Desk::ProcessPayment(_)
-                | Desk::Console(_)
-                | Desk::SendWebhook(_) => {
+                FunctionApp::CreateOrder(_)
+                | FunctionApp::ManageOrder(_)
+                | FunctionApp::ReceiveCallback(_)
+                | FunctionApp::ProcessPayment(_)
+                | FunctionApp::Console(_)
+                | FunctionApp::SendWebhook(_) => {
                     unreachable!("not the function of the sweep and of days")
                 }
             })
@@ -592,16 +592,16 @@ impl Scene {
     }
 
     /// The callbacks that were answered so far.
-    pub(crate) fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<CallbackAnswer> {
         self.state().callbacks.clone()
     }
 
     /// The prepay values that the client was given so far.
-    pub(crate) fn shown(&self) -> Vec<Shown> {
+    pub(crate) fn shown(&self) -> Vec<ShownPrepay> {
         self.state().shown.clone()
     }
 
-    fn remember_value(&self, answer: &Answer) {
+    fn remember_value(&self, answer: &ApiAnswer) {
         let prepay = &answer.body["prepay"];
         let params = ["jsapi", "mini_program", "app"]
             .iter()
@@ -619,7 +619,7 @@ impl Scene {
             return;
         };
         let until = wechatpay::time::parse_rfc3339(until).expect("a time");
-        self.state().shown.push(Shown {
+        self.state().shown.push(ShownPrepay {
             order_no: answer.body["order_no"]
                 .as_str()
                 .unwrap_or_default()
@@ -629,12 +629,12 @@ impl Scene {
         });
     }
 
-    fn state(&self) -> MutexGuard<'_, Kept> {
+    fn state(&self) -> MutexGuard<'_, Observed> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Scene {
+impl Drop for Testbed {
     fn drop(&mut self) {
         if let Some(listening) = self.listening.get() {
             listening.abort();
@@ -677,7 +677,7 @@ fn record(url: &str, message: &Message) -> Value {
 }
 
 /// Where callbacks arrive, over real HTTP.
-fn listen(listener: TcpListener, scene: std::sync::Weak<Scene>) -> JoinHandle<()> {
+fn listen(listener: TcpListener, scene: std::sync::Weak<Testbed>) -> JoinHandle<()> {
     let app = Router::new()
         .route("/v1/callbacks/wechatpay", post(arrive))
         .with_state(scene);
@@ -685,7 +685,7 @@ fn listen(listener: TcpListener, scene: std::sync::Weak<Scene>) -> JoinHandle<()
 }
 
 async fn arrive(
-    State(scene): State<std::sync::Weak<Scene>>,
+    State(scene): State<std::sync::Weak<Testbed>>,
     headers: HeaderMap,
     body: String,
 ) -> http::StatusCode {

@@ -4,23 +4,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
     call::{Call, Fault, Strike},
-    director::{Asking, Script},
+    director::{Policy, WaitingCall},
 };
 
 /// A place to leave something for whoever wrote the script.
-pub(crate) type Shelf<T> = Arc<Mutex<T>>;
+pub(crate) type Slot<T> = Arc<Mutex<T>>;
 
 /// Takes what was left.
-pub(crate) fn take<T: Default>(shelf: &Shelf<T>) -> T {
+pub(crate) fn take<T: Default>(shelf: &Slot<T>) -> T {
     std::mem::take(&mut *shelf.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Lets every call through, in the order of arrival, and writes it down.
 #[derive(Default)]
-pub(crate) struct Record(pub(crate) Shelf<Vec<Call>>);
+pub(crate) struct Record(pub(crate) Slot<Vec<Call>>);
 
-impl Script for Record {
-    fn choose(&mut self, _: &[Asking]) -> usize {
+impl Policy for Record {
+    fn choose(&mut self, _: &[WaitingCall]) -> usize {
         0
     }
 
@@ -40,12 +40,12 @@ pub(crate) struct StrikeOne {
     seen: usize,
     /// The call that was struck, by whom it was made, and how many further attempts are struck.
     again: Option<(u64, Call, u32)>,
-    struck: Shelf<Option<Call>>,
+    struck: Slot<Option<Call>>,
 }
 
 impl StrikeOne {
     /// Strikes the call at this position, counted from 0, and leaves it on the shelf.
-    pub(crate) fn new(at: usize, strike: Strike, struck: Shelf<Option<Call>>) -> Self {
+    pub(crate) fn new(at: usize, strike: Strike, struck: Slot<Option<Call>>) -> Self {
         Self {
             at,
             strike,
@@ -56,8 +56,8 @@ impl StrikeOne {
     }
 }
 
-impl Script for StrikeOne {
-    fn choose(&mut self, _: &[Asking]) -> usize {
+impl Policy for StrikeOne {
+    fn choose(&mut self, _: &[WaitingCall]) -> usize {
         0
     }
 
@@ -87,7 +87,7 @@ pub(crate) struct Interleave {
     first: usize,
     left: [usize; 2],
     latest_first: bool,
-    reached: Shelf<Reached>,
+    reached: Slot<Reached>,
 }
 
 /// Whether each side was stopped at a call, in the order in which they run. One that has none left ended before that.
@@ -99,7 +99,7 @@ pub(crate) struct Reached {
 
 impl Interleave {
     /// Side `first` makes `calls[0]` calls, the other `calls[1]`, and so on.
-    pub(crate) fn new(first: usize, calls: [usize; 2], reached: Shelf<Reached>) -> Self {
+    pub(crate) fn new(first: usize, calls: [usize; 2], reached: Slot<Reached>) -> Self {
         Self {
             first,
             left: calls,
@@ -115,8 +115,8 @@ impl Interleave {
     }
 }
 
-impl Script for Interleave {
-    fn choose(&mut self, waiting: &[Asking]) -> usize {
+impl Policy for Interleave {
+    fn choose(&mut self, waiting: &[WaitingCall]) -> usize {
         let of = |side| {
             let mut calls = waiting.iter();
             if self.latest_first {

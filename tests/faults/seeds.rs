@@ -15,16 +15,16 @@ use wechatpay_simulator::{
 
 use crate::{
     call::{Call, Fault, Strike},
-    case::{self, Outcome},
+    case::{self, CaseResult},
     checks::{
         self,
         secrets::{DESCRIPTION, OPENID},
     },
-    client::Wish,
-    director::{Asking, InOrder, Script},
-    play::{Asked, Play, Until},
+    client::PendingRequest,
+    director::{InOrder, Policy, WaitingCall},
+    play::{ConcurrentAnswers, Scenario, Until},
     report::{self, Report},
-    scene::{Poll, REQUESTS, RESULTS, Scene},
+    scene::{Poll, REQUESTS, RESULTS, Testbed},
     workers,
 };
 
@@ -78,10 +78,10 @@ pub(crate) fn run(from: u64, count: u64, threads: usize, report: &mut Report) {
 }
 
 /// Plays one seed.
-pub(crate) fn play(seed: u64) -> Outcome {
+pub(crate) fn play(seed: u64) -> CaseResult {
     case::run(async move {
         let mut dice = Rng::with_seed(seed);
-        let mut play = Play::new(Scene::set(seed).await);
+        let mut play = Scenario::new(Testbed::set(seed).await);
         let skews = (0..40).map(|_| dice.i64(-SKEW_MS..=SKEW_MS)).collect();
         play.scene.skew(skews);
         let faults = dice.usize(0..=FAULTS_MAX);
@@ -138,8 +138,8 @@ struct Chance {
     again: Option<(u64, Call, Fault, u32)>,
 }
 
-impl Script for Chance {
-    fn choose(&mut self, waiting: &[Asking]) -> usize {
+impl Policy for Chance {
+    fn choose(&mut self, waiting: &[WaitingCall]) -> usize {
         self.dice.usize(..waiting.len())
     }
 
@@ -168,7 +168,7 @@ impl Script for Chance {
 }
 
 /// What WeChat Pay's callbacks meet on their way. Whether some are lost for good.
-fn misfortunes_of_callbacks(play: &Play, dice: &mut Rng) -> bool {
+fn misfortunes_of_callbacks(play: &Scenario, dice: &mut Rng) -> bool {
     let faults = [
         WechatFault::ProbeCallback,
         WechatFault::OutOfOrderCallback,
@@ -211,7 +211,7 @@ fn order(n: usize, dice: &mut Rng) -> Value {
 }
 
 /// Some things happen at once.
-async fn moment(play: &mut Play, orders: &[Value], lost: bool, dice: &mut Rng) {
+async fn moment(play: &mut Scenario, orders: &[Value], lost: bool, dice: &mut Rng) {
     if dice.u8(..10) == 0 {
         play.scene.director.tell("every idle sandbox is gone");
         play.scene.recycle();
@@ -221,7 +221,7 @@ async fn moment(play: &mut Play, orders: &[Value], lost: bool, dice: &mut Rng) {
         play.deliver().await;
     }
     let scene = Arc::clone(&play.scene);
-    let asked = Asked::default();
+    let asked = ConcurrentAnswers::default();
     let (names, acts): (Vec<String>, Vec<LocalBoxFuture<'_, ()>>) = (0..dice.usize(1..=3))
         .map(|_| act(&scene, any(orders, dice), &asked, dice))
         .unzip();
@@ -231,7 +231,7 @@ async fn moment(play: &mut Play, orders: &[Value], lost: bool, dice: &mut Rng) {
 
 /// A payer or the merchant's staff do something at WeChat Pay, if it can be done. Where callbacks get lost, only such things
 /// that are asked about: what nobody asks about is found by the bills alone.
-fn somebody_at_wechat(play: &Play, order_no: &str, lost: bool, dice: &mut Rng) {
+fn somebody_at_wechat(play: &Scenario, order_no: &str, lost: bool, dice: &mut Rng) {
     let wechat = play.scene.wechat();
     let options = PayOptions::default();
     // A payer has what a client was shown, be it the newest value or not, and nothing else.
@@ -302,19 +302,19 @@ fn number(order: &Value) -> String {
 
 /// One of the things that happen at once: what it is called, and it.
 fn act<'a>(
-    scene: &'a Arc<Scene>,
+    scene: &'a Arc<Testbed>,
     order: &Value,
-    asked: &'a Asked,
+    asked: &'a ConcurrentAnswers,
     dice: &mut Rng,
 ) -> (String, LocalBoxFuture<'a, ()>) {
     let order_no = number(order);
-    let ask = |wish: Wish| {
+    let ask = |wish: PendingRequest| {
         let name = format!("{} {}", wish.method, wish.path);
         (name, asked.ask(scene, wish).boxed_local())
     };
     match dice.u8(..24) {
         0..=5 => {
-            let wish = Wish::post("/v1/orders", order.clone());
+            let wish = PendingRequest::post("/v1/orders", order.clone());
             let wish = if dice.u8(..3) == 0 {
                 wish.with("prefer", "respond-async")
             } else {
@@ -322,7 +322,7 @@ fn act<'a>(
             };
             ask(if dice.u8(..4) == 0 { wish.once() } else { wish })
         }
-        6 | 7 => ask(Wish::get(format!("/v1/orders/{order_no}")).or("order_not_found")),
+        6 | 7 => ask(PendingRequest::get(format!("/v1/orders/{order_no}")).or("order_not_found")),
         8 => ask(close(&order_no)),
         9..=11 => ask(refund(&order_no, order, dice)),
         12 => ask(decision(&order_no, dice)),
@@ -358,14 +358,14 @@ fn act<'a>(
     }
 }
 
-fn close(order_no: &str) -> Wish {
-    Wish::bare_post(format!("/v1/orders/{order_no}/close"))
+fn close(order_no: &str) -> PendingRequest {
+    PendingRequest::bare_post(format!("/v1/orders/{order_no}/close"))
         .or("order_paid")
         .or("order_not_found")
 }
 
 /// A refund of the booked payment, or now and then of a parked one. The same number is always for the same amount.
-fn refund(order_no: &str, order: &Value, dice: &mut Rng) -> Wish {
+fn refund(order_no: &str, order: &Value, dice: &mut Rng) -> PendingRequest {
     let n = dice.i64(1..=4);
     let paid_fen = order["amount_fen"].as_i64().unwrap_or_default();
     let amount_fen = if n == 4 {
@@ -374,7 +374,7 @@ fn refund(order_no: &str, order: &Value, dice: &mut Rng) -> Wish {
         (paid_fen * n / 5).max(1)
     };
     let body = json!({"refund_no": format!("R{n}"), "amount_fen": amount_fen});
-    let mut wish = Wish::post(format!("/v1/orders/{order_no}/refunds"), body);
+    let mut wish = PendingRequest::post(format!("/v1/orders/{order_no}/refunds"), body);
     for refusal in [
         "order_not_found",
         "order_not_paid",
@@ -386,7 +386,7 @@ fn refund(order_no: &str, order: &Value, dice: &mut Rng) -> Wish {
 }
 
 /// A person decides about a refund, whether or not it needs one.
-fn decision(order_no: &str, dice: &mut Rng) -> Wish {
+fn decision(order_no: &str, dice: &mut Rng) -> PendingRequest {
     let (what, body) = match dice.u8(..4) {
         0 => ("retry", json!({})),
         1 => ("release", json!({"who": "Li", "why": "paid back in cash"})),
@@ -397,7 +397,7 @@ fn decision(order_no: &str, dice: &mut Rng) -> Wish {
         _ => ("payer-paid", json!({"who": "Li", "why": "by bank"})),
     };
     let path = format!("/v1/orders/{order_no}/refunds/R{}/{what}", dice.u8(1..=4));
-    let mut wish = Wish::post(path, body);
+    let mut wish = PendingRequest::post(path, body);
     for refusal in [
         "order_not_found",
         "refund_not_found",
@@ -410,7 +410,7 @@ fn decision(order_no: &str, dice: &mut Rng) -> Wish {
     wish
 }
 
-async fn time_passes(play: &Play, dice: &mut Rng) {
+async fn time_passes(play: &Scenario, dice: &mut Rng) {
     let seconds = match dice.u8(..32) {
         0..=15 => 0,
         16..=25 => dice.u64(1..20),

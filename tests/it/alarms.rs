@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SignedCallback, SigningMode};
 
 use crate::{
-    support::{Bench, Lines, LocalAws, MCHID, native, native_for, start_wechat},
-    webhooks::{self, Scene},
+    support::{Lines, LocalAws, MCHID, Testbed, native, native_for, start_wechat},
+    webhooks::{self, WebhookTestbed},
 };
 use cloudwatch::CloudWatch;
 
@@ -82,7 +82,7 @@ impl Watch {
 
 /// A minute of usual traffic: an order, its payment, the callback of one of the last, and what runs by
 /// itself. While WeChat Pay is not there nobody can pay.
-async fn minute(bench: &Bench, watch: &mut Watch, number: usize) {
+async fn minute(bench: &Testbed, watch: &mut Watch, number: usize) {
     bench.advance(MINUTE).await;
     let order = format!("ORDER-{number}");
     watch.of(bench.post_order(&native(&order))).await;
@@ -98,7 +98,7 @@ async fn minute(bench: &Bench, watch: &mut Watch, number: usize) {
 
 /// Goes through an incident minute by minute: the alarms are met five minutes after it began at the
 /// latest, and stay so to its end.
-async fn incident(bench: &Bench, watch: &mut Watch, minutes: usize, alarms: &[&str]) {
+async fn incident(bench: &Testbed, watch: &mut Watch, minutes: usize, alarms: &[&str]) {
     for number in 0..5 {
         minute(bench, watch, 1000 + number).await;
     }
@@ -126,8 +126,8 @@ fn assert_missed(watch: &Watch, alarms: &[&str], when: &str) {
 }
 
 /// A scene in which all has been well for some minutes.
-async fn well(minutes: usize) -> (Bench, Watch) {
-    let bench = Bench::start().await;
+async fn well(minutes: usize) -> (Testbed, Watch) {
+    let bench = Testbed::start().await;
     let mut watch = Watch::by(&bench.clock);
     for number in 0..minutes {
         minute(&bench, &mut watch, number).await;
@@ -136,7 +136,7 @@ async fn well(minutes: usize) -> (Bench, Watch) {
 }
 
 /// The schedule's message for a day.
-async fn daily(bench: &Bench, watch: &mut Watch, day: BillDate) {
+async fn daily(bench: &Testbed, watch: &mut Watch, day: BillDate) {
     let scheduled_at = Some(format!("{}T02:30:00Z", day.plus_days(1)));
     bench
         .send_work(&ReconcileWork::DailyV1 { scheduled_at })
@@ -145,14 +145,14 @@ async fn daily(bench: &Bench, watch: &mut Watch, day: BillDate) {
 }
 
 /// A run of a day that is asked for now, as the one that waits comes back.
-async fn asked_for(bench: &Bench, watch: &mut Watch, day: BillDate) {
+async fn asked_for(bench: &Testbed, watch: &mut Watch, day: BillDate) {
     bench.begin_day(day, false).await;
     watch.of(bench.work_off_days()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_day_with_payments_probes_and_its_reconciliation_meets_no_alarm() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut watch = Watch::by(&bench.clock);
     let day = bench.fresh_day().await;
     asked_for(&bench, &mut watch, day.plus_days(-1)).await;
@@ -355,7 +355,7 @@ async fn nobody_keeps_the_page_for_error_lines_busy_with_what_has_one_of_its_own
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_schedule_of_sweeps_is_an_alarm_after_five_minutes_whatever_the_queue_has_to_do() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut watch = Watch::by(&bench.clock);
     let day = bench.fresh_day().await;
     bench.until(day.plus_days(1), 11, 0).await;
@@ -440,7 +440,7 @@ fn what_is_due_and_not_looked_at_is_an_alarm_within_five_minutes_whatever_the_se
 async fn a_day_that_nobody_reconciled_is_an_alarm_two_minutes_after_one_whatever_other_days_were_run()
  {
     const ALARM: &str = "reconciliation-missing";
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut watch = Watch::by(&bench.clock);
     let sweeps = async |watch: &mut Watch| {
         for _ in 0..3 {
@@ -484,7 +484,7 @@ async fn a_day_that_nobody_reconciled_is_an_alarm_two_minutes_after_one_whatever
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_notice_is_an_alarm_until_somebody_has_decided_however_long_that_takes() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut watch = Watch::by(&bench.clock);
     let five_minutes = async |watch: &mut Watch| {
         watch.of(bench.certificates()).await;
@@ -531,7 +531,7 @@ async fn a_preview_is_the_days_work_only_where_the_daily_run_only_looks() {
         // Somebody reconciles it in earnest.
         ("false", false, false),
     ] {
-        let mut bench = Bench::start().await;
+        let mut bench = Testbed::start().await;
         bench.set_reconcile("RECONCILE_REPAIRS", repairs);
         let mut watch = Watch::by(&bench.clock);
         let day = bench.fresh_day().await;
@@ -551,7 +551,7 @@ async fn a_preview_is_the_days_work_only_where_the_daily_run_only_looks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut watch = Watch::by(&bench.clock);
     let day = bench.fresh_day().await;
     let admin = bench.wechat.admin();
@@ -582,7 +582,7 @@ async fn a_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_run_that_finds_new_differences_is_an_alarm_and_one_that_finds_old_ones_is_none() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut watch = Watch::by(&bench.clock);
     let mut day = bench.fresh_day().await;
     let mut run = async |day: BillDate| {
@@ -631,7 +631,7 @@ fn callbacks_that_the_api_throttles_and_5xx_of_any_route_are_alarms_in_their_fir
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_of_webhooks_that_is_down_is_an_alarm_in_its_first_minutes() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let mut watch = Watch::by(&scene.clock);
     for number in 0..3 {
         scene.clock.advance(MINUTE);
@@ -665,7 +665,7 @@ async fn a_receiver_of_webhooks_that_is_down_is_an_alarm_in_its_first_minutes() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_time_out_of_a_receiver_is_no_alarm_and_one_that_hangs_is() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let mut watch = Watch::by(&scene.clock);
     let second_of_a_minute = scene.clock.now().0.rem_euclid(60).unsigned_abs();
     let until_40 = Duration::from_secs(100 - second_of_a_minute);
@@ -697,7 +697,7 @@ async fn one_time_out_of_a_receiver_is_no_alarm_and_one_that_hangs_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_of_webhooks_that_answers_410_is_an_alarm() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let mut watch = Watch::by(&scene.clock);
     scene.receiver.answer_next(axum::http::StatusCode::GONE);
     watch.of(scene.again("ORDER-1", 1)).await;

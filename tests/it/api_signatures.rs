@@ -12,12 +12,12 @@ use http::Request;
 use message_signatures::{Algorithm, SigningKey, content_digest};
 
 use crate::support::{
-    Bench, Client,
+    Client, Testbed,
     api::{AUTHORITY, Draft},
     native,
 };
 
-async fn refused(bench: &Bench, request: Request<Vec<u8>>, code: &str) {
+async fn refused(bench: &Testbed, request: Request<Vec<u8>>, code: &str) {
     let answer = bench.send(request).await;
     assert_eq!((answer.status, answer.code()), (401, code), "{answer:?}");
     assert_eq!(
@@ -27,7 +27,7 @@ async fn refused(bench: &Bench, request: Request<Vec<u8>>, code: &str) {
     assert!(answer.header("www-authenticate").is_some());
 }
 
-fn draft(bench: &Bench, created_s: i64, nonce: Option<&str>) -> Draft<'static> {
+fn draft(bench: &Testbed, created_s: i64, nonce: Option<&str>) -> Draft<'static> {
     Draft {
         method: "POST",
         path: "/v1/orders",
@@ -40,7 +40,7 @@ fn draft(bench: &Bench, created_s: i64, nonce: Option<&str>) -> Draft<'static> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unsigned_stale_early_and_altered_requests_are_401_with_their_cause() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let unsigned = Request::post("/v1/orders")
         .header("host", "api.example.com")
         .body(native("ORDER-1").to_string().into_bytes())
@@ -105,7 +105,7 @@ async fn unsigned_stale_early_and_altered_requests_are_401_with_their_cause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replayed_request_is_refused_and_a_new_signature_is_a_repeat() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let replay = || bench.client.sign(draft(&bench, 0, Some("once-only")));
     assert_eq!(bench.send(replay()).await.status, 201);
     refused(&bench, replay(), "nonce_seen").await;
@@ -114,7 +114,7 @@ async fn a_replayed_request_is_refused_and_a_new_signature_is_a_repeat() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nonce_of_one_client_does_not_burn_another_clients() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     assert_eq!(
         bench
             .send(bench.client.sign(draft(&bench, 0, Some("same-nonce"))))
@@ -131,7 +131,7 @@ async fn a_nonce_of_one_client_does_not_burn_another_clients() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_or_revoked_key_is_refused() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let stranger = Client::with_key("nobody-key", SigningKey::from_secret(&[7; 32]).unwrap());
     refused(
         &bench,
@@ -150,7 +150,7 @@ async fn an_unknown_or_revoked_key_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_may_sign_by_a_key_that_we_know_the_public_half_of() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8.as_ref()).unwrap();
     let spki =
@@ -221,7 +221,7 @@ fn by_hand(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_uri_may_be_signed_in_place_of_authority_path_and_query() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let secret = *b"a secret of the tests, 32 bytes.";
     let put = bench.keys.put_client_hmac("hand-key", "shop", &secret);
     put.await.unwrap();
@@ -276,7 +276,7 @@ async fn a_target_uri_may_be_signed_in_place_of_authority_path_and_query() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_nonce_and_the_order_are_written_side_by_side_and_wechat_pay_is_asked_after_both() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     assert_eq!(bench.post_order(&native("WARM-1")).await.status, 201);
     for (order_no, held) in [
         ("ORDER-1", &bench.tables.guards),

@@ -3,7 +3,7 @@
 use adapters::testing::{Fault, Match, Service};
 use serde_json::json;
 
-use crate::support::{Bench, native};
+use crate::support::{Testbed, native};
 
 /// Bodies of payment requests for these orders.
 fn requests(order_nos: &[&str]) -> Vec<String> {
@@ -14,7 +14,7 @@ fn requests(order_nos: &[&str]) -> Vec<String> {
 }
 
 /// Orders that wait for the queue.
-async fn reserve(bench: &Bench, order_nos: &[&str]) {
+async fn reserve(bench: &Testbed, order_nos: &[&str]) {
     for order_no in order_nos {
         let asked = bench.client.post_with(
             "/v1/orders",
@@ -26,13 +26,13 @@ async fn reserve(bench: &Bench, order_nos: &[&str]) {
     }
 }
 
-fn reads_of_orders(bench: &Bench) -> Match {
+fn reads_of_orders(bench: &Testbed) -> Match {
     Match::operation(Service::DynamoDb, "GetItem").on(&bench.tables.orders)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_record_does_not_hold_up_the_others() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     reserve(&bench, &["ORDER-1", "ORDER-2"]).await;
     let mut bodies = requests(&["ORDER-1", "unused", "ORDER-2"]);
     bodies[1] = "not a message".to_owned();
@@ -47,7 +47,7 @@ async fn one_bad_record_does_not_hold_up_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_record_is_begun_when_the_time_is_nearly_up() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     reserve(&bench, &["ORDER-1", "ORDER-2"]).await;
     assert_eq!(
         bench
@@ -66,7 +66,7 @@ async fn no_record_is_begun_when_the_time_is_nearly_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_has_its_verdict_although_none_could_be_read() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let order_nos = ["ORDER-1", "ORDER-2", "ORDER-3"];
     reserve(&bench, &order_nos).await;
     bench
@@ -85,7 +85,7 @@ async fn every_record_has_its_verdict_although_none_could_be_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_records_of_a_batch_are_worked_on_side_by_side_and_no_more() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let order_nos: Vec<String> = (1..=12).map(|n| format!("ORDER-{n}")).collect();
     let order_nos: Vec<&str> = order_nos.iter().map(String::as_str).collect();
     reserve(&bench, &order_nos).await;
@@ -106,7 +106,7 @@ async fn ten_records_of_a_batch_are_worked_on_side_by_side_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_twice_gets_one_value() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     reserve(&bench, &["ORDER-1"]).await;
     let failed = bench
         .process_batch(&requests(&["ORDER-1", "ORDER-1", "ORDER-1"]), 30_000)

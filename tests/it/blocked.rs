@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
-use crate::support::{Bench, FOREIGN_APPID, Lines, native};
+use crate::support::{FOREIGN_APPID, Lines, Testbed, native};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -17,7 +17,7 @@ fn refuse(status: u16, code: &str) -> Rule {
 }
 
 /// Minutes pass, with all that runs in each.
-async fn minutes(bench: &Bench, count: u32) {
+async fn minutes(bench: &Testbed, count: u32) {
     for _ in 0..count {
         bench.advance(MINUTE).await;
         bench.sweep().await;
@@ -25,13 +25,13 @@ async fn minutes(bench: &Bench, count: u32) {
     }
 }
 
-async fn state(bench: &Bench, order_no: &str) -> String {
+async fn state(bench: &Testbed, order_no: &str) -> String {
     bench.order(order_no).await.state.name().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_of_the_merchant_for_ten_minutes_loses_no_order_and_people_are_told() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let admin = bench.wechat.admin();
     admin.add_fault(refuse(403, "NO_AUTH")).unwrap();
     let lines = Lines::default();
@@ -60,7 +60,7 @@ async fn a_block_of_the_merchant_for_ten_minutes_loses_no_order_and_people_are_t
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_of_the_merchant_stops_no_refund_and_no_close_for_good() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.work_off().await;
@@ -96,7 +96,7 @@ async fn a_block_of_the_merchant_stops_no_refund_and_no_close_for_good() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_not_refused_for_a_header_or_a_setting_that_is_wrong() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let admin = bench.wechat.admin();
     // Without a field: about a header, which the question has too.
     admin

@@ -11,11 +11,11 @@ use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
 use wechatpay_simulator::{Damage, Fault, PayOptions, Rule, SigningMode};
 
-use crate::support::{Bench, MAX_RECEIVE_COUNT, native};
+use crate::support::{MAX_RECEIVE_COUNT, Testbed, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_arrives_as_a_callback_and_the_merchant_reads_it() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     assert_eq!(
@@ -60,7 +60,7 @@ async fn a_payment_arrives_as_a_callback_and_the_merchant_reads_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_in_certificate_mode_is_taken_too() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -96,7 +96,7 @@ async fn a_callback_in_certificate_mode_is_taken_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_callback_a_hundred_times_at_once_settles_once() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -134,7 +134,7 @@ async fn money_that_differs_from_the_order_is_parked_and_never_applied() {
         (json!({"appid": "wx00000000000000bb"}), "appid"),
         (json!({"out_trade_no": "ORDER-9"}), "unknown_order"),
     ] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         bench.post_order(&native("ORDER-1")).await;
         bench.pay_altered("ORDER-1", alter).await;
         assert_eq!(bench.work_off().await, 0);
@@ -154,7 +154,7 @@ async fn money_that_differs_from_the_order_is_parked_and_never_applied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_different_payment_is_parked_beside_the_first() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.work_off().await;
@@ -173,7 +173,7 @@ async fn a_second_different_payment_is_parked_beside_the_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_callback_gets_its_status_and_its_name_and_changes_nothing() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -241,7 +241,7 @@ async fn every_bad_callback_gets_its_status_and_its_name_and_changes_nothing() {
 /// The gateway does so with what it takes for no text.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_in_base64_is_taken_and_one_that_is_no_base64_is_refused() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -275,7 +275,7 @@ async fn a_callback_in_base64_is_taken_and_one_that_is_no_base64_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_the_queue_did_not_take_is_not_acknowledged_and_comes_again() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wire
@@ -301,7 +301,7 @@ async fn a_callback_that_the_queue_did_not_take_is_not_acknowledged_and_comes_ag
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_or_unknown_message_pays_nothing_and_ends_unchanged_in_its_dead_letter_queue() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -362,7 +362,7 @@ async fn a_forged_or_unknown_message_pays_nothing_and_ends_unchanged_in_its_dead
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_before_the_prepay_value_was_stored_is_booked() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.wire.break_all(
         Match::operation(Service::DynamoDb, "UpdateItem").on(&bench.tables.orders),
         AwsFault::ServiceFault,
@@ -384,7 +384,7 @@ async fn a_callback_before_the_prepay_value_was_stored_is_booked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_is_refused_and_the_real_callback_that_follows_is_taken() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -405,7 +405,7 @@ async fn a_probe_is_refused_and_the_real_callback_that_follows_is_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicated_and_reordered_callbacks_end_in_the_same_orders() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let admin = bench.wechat.admin();
     admin
         .add_fault(Rule::always(Fault::DuplicateCallback { copies: 3 }))
@@ -428,7 +428,7 @@ async fn duplicated_and_reordered_callbacks_end_in_the_same_orders() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_with_another_transaction_is_tried_again_and_never_taken_for_done() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     let transaction = Match::operation(Service::DynamoDb, "TransactWriteItems");
@@ -442,7 +442,7 @@ async fn a_conflict_with_another_transaction_is_tried_again_and_never_taken_for_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settlement_whose_answer_was_lost_is_not_booked_twice() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.wire.break_next(
@@ -456,7 +456,7 @@ async fn a_settlement_whose_answer_was_lost_is_not_booked_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verified_notice_about_something_else_is_parked_and_acknowledged() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     let alter = json!({"trade_state": "SOMETHING_NEW"});
     bench.pay_altered("ORDER-1", alter).await;

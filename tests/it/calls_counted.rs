@@ -4,10 +4,10 @@ use adapters::testing::{Call, Service};
 use serde_json::json;
 use wechatpay_simulator::{Damage, Endpoint, PayOptions};
 
-use crate::support::{Bench, Wishes, native};
+use crate::support::{Testbed, TestbedOptions, native};
 
 /// The calls so far as `operation table`, sorted; a read as `GetItem table, consistent` if it is.
-fn calls(bench: &Bench) -> Vec<String> {
+fn calls(bench: &Testbed) -> Vec<String> {
     let name = |call: &Call| {
         let resource = match call.service {
             Service::DynamoDb => format!(" {}", call.resource),
@@ -29,9 +29,9 @@ async fn creating_an_order_is_three_writes_one_call_to_wechat_pay_and_a_signatur
         ("native", "sealed", 0),
         ("jsapi", "sealed", 0),
     ] {
-        let bench = Bench::with(Wishes {
+        let bench = Testbed::with(TestbedOptions {
             signer,
-            ..Wishes::default()
+            ..TestbedOptions::default()
         })
         .await;
         let mut body = native("WARM-1");
@@ -59,7 +59,7 @@ async fn creating_an_order_is_three_writes_one_call_to_wechat_pay_and_a_signatur
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_is_one_message_and_its_settling_one_consistent_read_and_one_transaction() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     for order_no in ["WARM-1", "ORDER-1"] {
         bench.post_order(&native(order_no)).await;
         bench
@@ -101,7 +101,7 @@ async fn a_callback_is_one_message_and_its_settling_one_consistent_read_and_one_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn showing_an_order_is_one_consistent_read() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.get_order("ORDER-1").await;
     bench.wire.forget();

@@ -6,16 +6,16 @@ use adapters::keys_table::VerificationKind;
 use reconcile::RefreshOutcome;
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, Rule, SigningMode};
 
-use crate::support::{Bench, Wishes, native};
+use crate::support::{Testbed, TestbedOptions, native};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-impl Bench {
+impl Testbed {
     /// A merchant who verifies by platform certificate alone.
     async fn by_certificate() -> Self {
-        Self::with(Wishes {
+        Self::with(TestbedOptions {
             by_certificate: true,
-            ..Wishes::default()
+            ..TestbedOptions::default()
         })
         .await
     }
@@ -62,7 +62,7 @@ impl Bench {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_nobody_was_told_of_loses_no_callback() {
-    let bench = Bench::by_certificate().await;
+    let bench = Testbed::by_certificate().await;
     assert_eq!(
         bench.certificates().await,
         RefreshOutcome::Unchanged,
@@ -77,7 +77,7 @@ async fn a_rotation_that_nobody_was_told_of_loses_no_callback() {
         .rotate(SigningMode::Certificate)
         .expect("a key");
     bench.deliver().await;
-    let tries = |bench: &Bench| {
+    let tries = |bench: &Testbed| {
         let callbacks = bench.wechat.admin().callbacks_about("ORDER-1");
         let tries = callbacks.iter().flat_map(|callback| &callback.tries);
         tries.map(|of| of.status).collect::<Vec<_>>()
@@ -102,7 +102,7 @@ async fn a_rotation_that_nobody_was_told_of_loses_no_callback() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_under_an_unknown_certificate_is_told_too() {
-    let bench = Bench::by_certificate().await;
+    let bench = Testbed::by_certificate().await;
     assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
     let admin = bench.wechat.admin();
     admin.rotate(SigningMode::Certificate).expect("a key");
@@ -114,7 +114,7 @@ async fn an_answer_under_an_unknown_certificate_is_told_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_asked_for_each_twelve_hours_and_a_new_one_is_there_before_it_signs() {
-    let bench = Bench::by_certificate().await;
+    let bench = Testbed::by_certificate().await;
     assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
     bench.advance(12 * HOUR - Duration::from_secs(60)).await;
     assert_eq!(bench.certificates().await, RefreshOutcome::NotDue);
@@ -132,7 +132,7 @@ async fn certificates_are_asked_for_each_twelve_hours_and_a_new_one_is_there_bef
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_serials_bring_about_one_question_in_ten_minutes_and_only_in_their_form() {
-    let bench = Bench::by_certificate().await;
+    let bench = Testbed::by_certificate().await;
     assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
     bench.paid_untold("ORDER-1").await;
     for no_certificate in ["PUB_KEY_ID_0000", "1"] {
@@ -152,9 +152,9 @@ async fn unknown_serials_bring_about_one_question_in_ten_minutes_and_only_in_the
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merchant_in_public_key_mode_is_asked_nothing_and_an_unknown_serial_is_no_error() {
-    let bench = Bench::with(Wishes {
+    let bench = Testbed::with(TestbedOptions {
         without_certificates: true,
-        ..Wishes::default()
+        ..TestbedOptions::default()
     })
     .await;
     assert_eq!(bench.certificates().await, RefreshOutcome::NotDue);
@@ -172,7 +172,7 @@ async fn a_merchant_in_public_key_mode_is_asked_nothing_and_an_unknown_serial_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merchant_between_the_two_keeps_the_public_key_and_every_certificate() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let before = bench.keys.merchant().await.expect("keys");
     let admin = bench.wechat.admin();
     let new = admin.rotate(SigningMode::Certificate).expect("a key");
@@ -188,7 +188,7 @@ async fn a_merchant_between_the_two_keeps_the_public_key_and_every_certificate()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_was_not_answered_is_asked_again_at_the_next_look() {
-    let bench = Bench::by_certificate().await;
+    let bench = Testbed::by_certificate().await;
     let down = Rule::times(Fault::ServerErrorBefore { status: 503 }, 1);
     bench.wechat.admin().add_fault(down).expect("a rule");
     assert_eq!(bench.certificates().await, RefreshOutcome::Failed);

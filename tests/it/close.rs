@@ -6,15 +6,15 @@ use adapters::testing::{Fault as AwsFault, Match, Service};
 use serde_json::json;
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule, TradeState};
 
-use crate::support::{Bench, native};
+use crate::support::{Testbed, native};
 
-fn at_wechat(bench: &Bench, order_no: &str) -> TradeState {
+fn at_wechat(bench: &Testbed, order_no: &str) -> TradeState {
     bench.wechat.admin().order(order_no).unwrap().trade_state
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_its_client_closes_is_closed_at_wechat_pay_first() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     let closed = bench.close("ORDER-1").await;
     assert_eq!(
@@ -41,7 +41,7 @@ async fn an_order_that_its_client_closes_is_closed_at_wechat_pay_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_is_paid_a_moment_before_its_close_stays_paid() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -60,7 +60,7 @@ async fn an_order_that_is_paid_a_moment_before_its_close_stays_paid() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paid_order_is_not_closed_and_wechat_pay_is_not_asked() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.work_off().await;
@@ -76,7 +76,7 @@ async fn a_paid_order_is_not_closed_and_wechat_pay_is_not_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_close_whose_answer_was_lost_is_found_done() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -92,7 +92,7 @@ async fn a_close_whose_answer_was_lost_is_found_done() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_wechat_pay_is_down_an_order_waits_in_closing_and_the_sweep_goes_on() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -114,7 +114,7 @@ async fn while_wechat_pay_is_down_an_order_waits_in_closing_and_the_sweep_goes_o
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_dies_while_closing_leaves_it_to_the_sweep() {
     for writes in 0..2 {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         bench.post_order(&native("ORDER-1")).await;
         let write = Match::operation(Service::DynamoDb, "TransactWriteItems");
         bench.wire.break_after(write, writes, 1, AwsFault::DieAfter);
@@ -130,7 +130,7 @@ async fn whoever_dies_while_closing_leaves_it_to_the_sweep() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_past_its_expiry_is_closed_by_the_sweep() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut body = native("ORDER-1");
     body["expires_in_s"] = json!(120);
     bench.post_order(&body).await;
@@ -150,7 +150,7 @@ async fn an_order_past_its_expiry_is_closed_by_the_sweep() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_was_paid_in_its_last_second_is_found_paid_when_it_is_to_be_closed() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut body = native("ORDER-1");
     body["expires_in_s"] = json!(120);
     bench.post_order(&body).await;
@@ -168,7 +168,7 @@ async fn an_order_that_was_paid_in_its_last_second_is_found_paid_when_it_is_to_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_never_came_to_wechat_pay_is_closed_once_nobody_can_be_making_it() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.wire.break_next(
         Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.orders),
         AwsFault::DieAfter,
@@ -197,7 +197,7 @@ async fn an_order_that_never_came_to_wechat_pay_is_closed_once_nobody_can_be_mak
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_clients_order_cannot_be_closed() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     let stranger = bench.another_client("stranger").await;
     let asked = stranger.post("/v1/orders/ORDER-1/close", &json!({}), &bench);

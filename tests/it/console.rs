@@ -11,7 +11,7 @@ use payments::reconcile::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Bench, Lines};
+use crate::support::{Lines, Testbed};
 
 fn claims(groups: &str) -> Value {
     json!({"email": "li@example.com", "email_verified": "true", "cognito:groups": groups})
@@ -47,7 +47,7 @@ fn header<'a>(answer: &'a Response<String>, name: &str) -> &'a str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_sees_anything_without_a_verified_token_whatever_headers_say() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let day = format!("/console/{}", bench.day(1));
     let one = bench
@@ -91,7 +91,7 @@ async fn nobody_sees_anything_without_a_verified_token_whatever_headers_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_kept_by_nobody_and_may_run_nothing() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let day = format!("/console/{}", bench.day(1));
     for path in [&day, &format!("{day}?kind=other"), "/console"] {
@@ -122,7 +122,7 @@ async fn pages_are_kept_by_nobody_and_may_run_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_counts_only_when_a_page_of_ours_sent_it() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let day = format!("/console/{}", bench.day(1));
     for headers in [
@@ -168,7 +168,7 @@ async fn a_form_counts_only_when_a_page_of_ours_sent_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let id = bench
         .difference(DifferenceKind::DuplicatePayment, "books-0042")
@@ -211,7 +211,7 @@ async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_two_persons_explained_above_the_limit_is_opened_again_by_one_and_somebody_is_called()
 {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     // Older than what the alarm on open differences counts.
     let old = bench.day(60);
     let mut large = bench.difference(DifferenceKind::AmountDiffers, "books-0077");
@@ -253,7 +253,7 @@ async fn what_two_persons_explained_above_the_limit_is_opened_again_by_one_and_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_opens_on_yesterday_or_on_the_day_that_was_picked() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let location = async |path: &str| {
         let answer = bench.console(li(), get(path)).await;
         assert_eq!(answer.status(), 303, "{path}");
@@ -280,7 +280,7 @@ async fn the_console_opens_on_yesterday_or_on_the_day_that_was_picked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_file_leaves_the_function_byte_for_byte() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let path = format!("/v1/reconciliations/{}/differences.csv", bench.day(1));
     let event = |query: &str| {
@@ -321,7 +321,7 @@ async fn the_file_leaves_the_function_byte_for_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_in_trouble_says_what_it_is_and_what_to_do() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let run = |back, state, trouble: Option<&str>| {
         let mut run = Run::begun(bench.day(back), "run-1", false, bench.clock.now());
         (run.state, run.trouble) = (state, trouble.map(str::to_owned));
@@ -383,7 +383,7 @@ async fn a_run_that_is_in_trouble_says_what_it_is_and_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_was_asked_for_is_on_its_way_only_until_one_has_begun() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.day(1);
     let mut before = Run::begun(day, "run-1", false, bench.clock.now());
     before.state = RunState::Done;
@@ -420,7 +420,7 @@ async fn a_run_that_was_asked_for_is_on_its_way_only_until_one_has_begun() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let id = bench
         .difference(DifferenceKind::DuplicatePayment, "books-0042")
@@ -448,7 +448,7 @@ async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_after_the_sums_were_counted_is_told_beside_what_is_open() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let says_so = async || {
         let page = bench

@@ -9,7 +9,7 @@ use payments::reconcile::{
 };
 use serde_json::json;
 
-use crate::support::{Bench, native};
+use crate::support::{Testbed, native};
 
 const NARROW: Screen = Screen {
     width: 400,
@@ -54,7 +54,7 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
     let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
         return;
     };
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut order = native("books-0042");
     order["amount_fen"] = json!(12_850);
     assert_eq!(bench.post_order(&order).await.status, 201);
@@ -169,7 +169,7 @@ async fn a_day_that_was_never_run_says_so_and_is_run_by_a_button() {
     let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
         return;
     };
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let url = bench.serve_console().await;
     let day = bench.day(3);
     browser.open(&format!("{url}/console/{day}")).await;
@@ -200,7 +200,7 @@ async fn a_sum_is_red_only_while_something_of_it_is_open() {
     let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
         return;
     };
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut run = bench.done(bench.day(1), [1_000_050, 0], [1_000_000, 0]);
     let part = run.parts_done.get_mut(&0).expect("a part");
     part.differences.insert(DifferenceKind::AmountDiffers, 1);
@@ -252,7 +252,7 @@ async fn a_yesterday_whose_run_did_not_come_is_red_and_first() {
     let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
         return;
     };
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.until(bench.day(-1), 10, 44).await;
     let (yesterday, before) = (bench.day(1), bench.day(2));
     bench

@@ -18,7 +18,7 @@ use adapters::random::Random;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Bench, api::Draft, native};
+use crate::support::{ApiAnswer, Testbed, api::Draft, native};
 
 static CONTRACT: LazyLock<Value> = LazyLock::new(|| {
     let text = std::fs::read_to_string(concat!(
@@ -53,7 +53,7 @@ fn resolved(value: &Value) -> &Value {
 }
 
 /// Holds an answer to what the contract says for this route, method and status.
-pub(crate) fn conforms(route: &str, method: &str, answer: &Answer) {
+pub(crate) fn conforms(route: &str, method: &str, answer: &ApiAnswer) {
     let about = format!(
         "{method} {route} answered {}: {}",
         answer.status, answer.body
@@ -97,7 +97,12 @@ pub(crate) fn conforms(route: &str, method: &str, answer: &Answer) {
 }
 
 /// Sends a request of this route, which gets this status, and holds the answer to the contract.
-async fn held(bench: &Bench, route: &str, request: http::Request<Vec<u8>>, status: u16) -> Answer {
+async fn held(
+    bench: &Testbed,
+    route: &str,
+    request: http::Request<Vec<u8>>,
+    status: u16,
+) -> ApiAnswer {
     let method = request.method().as_str().to_ascii_lowercase();
     let answer = bench.send(request).await;
     assert_eq!(answer.status, status, "{method} {route}: {answer:?}");
@@ -106,7 +111,7 @@ async fn held(bench: &Bench, route: &str, request: http::Request<Vec<u8>>, statu
 }
 
 /// A signed POST of the usual client without a body, and so without a content type.
-fn bare_post(bench: &Bench, path: &str) -> http::Request<Vec<u8>> {
+fn bare_post(bench: &Testbed, path: &str) -> http::Request<Vec<u8>> {
     bench.client.sign(Draft {
         method: "POST",
         path,
@@ -118,7 +123,7 @@ fn bare_post(bench: &Bench, path: &str) -> http::Request<Vec<u8>> {
 }
 
 /// A POST of the usual client whose body is declared as something else than JSON.
-fn text_post(bench: &Bench, path: &str, body: &Value) -> http::Request<Vec<u8>> {
+fn text_post(bench: &Testbed, path: &str, body: &Value) -> http::Request<Vec<u8>> {
     bench.client.sign(Draft {
         method: "POST",
         path,
@@ -136,7 +141,7 @@ fn unsigned(method: &str, path: &str) -> http::Request<Vec<u8>> {
 }
 
 /// An order of so many fen that is paid.
-async fn paid(bench: &Bench, order_no: &str, amount_fen: i64) {
+async fn paid(bench: &Testbed, order_no: &str, amount_fen: i64) {
     let mut order = native(order_no);
     order["amount_fen"] = json!(amount_fen);
     assert_eq!(bench.post_order(&order).await.status, 201);

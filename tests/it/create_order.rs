@@ -11,12 +11,14 @@ use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use crate::{
     contract::conforms,
-    support::{APPIDS, Answer, Bench, LocalAws, MCHID, Wishes, native, refused_by_wechat},
+    support::{
+        APPIDS, ApiAnswer, LocalAws, MCHID, Testbed, TestbedOptions, native, refused_by_wechat,
+    },
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_native_order_is_answered_with_the_code_that_a_payer_can_scan() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let answer = bench.post_order(&native("ORDER-1")).await;
     assert_eq!(
         (answer.status, &answer.body["state"]),
@@ -34,9 +36,9 @@ async fn a_native_order_is_answered_with_the_code_that_a_payer_can_scan() {
 #[tokio::test(flavor = "multi_thread")]
 async fn jsapi_mini_program_and_app_get_parameters_that_the_merchant_key_signed() {
     for signer in ["kms", "sealed"] {
-        let bench = Bench::with(Wishes {
+        let bench = Testbed::with(TestbedOptions {
             signer,
-            ..Wishes::default()
+            ..TestbedOptions::default()
         })
         .await;
         let ask = async |order_no: &str, product: &str, more: Value| {
@@ -134,7 +136,7 @@ fn text(value: &Value) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_h5_order_is_answered_with_a_page_to_open() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let body = json!({"order_no": "ORDER-H5", "product": "h5", "amount_fen": 100, "description": "Tea", "payer_client_ip": "203.0.113.7", "h5_type": "Wap"});
     let answer = bench.post_order(&body).await;
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -143,7 +145,7 @@ async fn an_h5_order_is_answered_with_a_page_to_open() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_two_racing_creates_with_one_key_make_one_order_and_nobody_holds_a_dead_value() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut body = native("unused");
     body.as_object_mut().unwrap().remove("order_no");
     let requests = (0..32).map(|_| {
@@ -204,7 +206,7 @@ async fn thirty_two_racing_creates_with_one_key_make_one_order_and_nobody_holds_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_clients_order_number_is_answered_without_data() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     let stranger = bench.another_client("other").await;
     let taken = bench
@@ -240,7 +242,7 @@ async fn another_clients_order_number_is_answered_without_data() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_reused_on_other_terms_is_refused_and_the_order_stays() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let first = bench.post_order(&native("ORDER-1")).await;
     let mut changed = native("ORDER-1");
     changed["amount_fen"] = json!(101);
@@ -254,7 +256,7 @@ async fn a_number_reused_on_other_terms_is_refused_and_the_order_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn respond_async_hands_the_order_to_the_queue_which_gets_the_value() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let accepted = bench
         .send(bench.client.post_with(
             "/v1/orders",
@@ -287,7 +289,7 @@ async fn respond_async_hands_the_order_to_the_queue_which_gets_the_value() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_wechat_pay_is_down_the_order_is_accepted_and_made_later_with_the_same_bytes() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench
         .wechat
         .admin()
@@ -317,9 +319,9 @@ async fn when_wechat_pay_is_down_the_order_is_accepted_and_made_later_with_the_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_wechat_pay_is_slow_the_caller_does_not_wait_longer_than_the_budget() {
-    let bench = Bench::with(Wishes {
+    let bench = Testbed::with(TestbedOptions {
         prepay_budget_ms: 500,
-        ..Wishes::default()
+        ..TestbedOptions::default()
     })
     .await;
     bench
@@ -344,7 +346,7 @@ async fn a_time_out_after_the_order_was_made_ends_in_the_same_order_with_the_liv
         Fault::ServerErrorAfter { status: 500 },
         Fault::ProbeResponse,
     ] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         bench
             .wechat
             .admin()
@@ -372,7 +374,7 @@ async fn a_time_out_after_the_order_was_made_ends_in_the_same_order_with_the_liv
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_wechat_pay_rejects_the_order_and_is_told_with_its_code() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let body = refused_by_wechat("ORDER-1");
     let refused = bench.post_order(&body).await;
     assert_eq!(
@@ -392,13 +394,13 @@ async fn a_refusal_of_wechat_pay_rejects_the_order_and_is_told_with_its_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_order_says_the_same_code_and_text_whenever_and_however_it_is_asked_for() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let body = refused_by_wechat("ORDER-1");
     let refused = bench.post_order(&body).await;
     assert_eq!(refused.status, 422);
     bench.advance(Duration::from_secs(3_600)).await;
     let again = bench.post_order(&body).await;
-    let told = |answer: &Answer| {
+    let told = |answer: &ApiAnswer| {
         let body = &answer.body;
         (answer.status, body["code"].clone(), body["detail"].clone())
     };
@@ -436,7 +438,7 @@ async fn a_rejected_order_says_the_same_code_and_text_whenever_and_however_it_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_the_queue_saw_rejected_says_why_to_the_first_repeat() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let body = refused_by_wechat("ORDER-1");
     let asked = bench
         .client
@@ -457,7 +459,7 @@ async fn an_order_that_the_queue_saw_rejected_says_why_to_the_first_repeat() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_after_an_unanswered_try_does_not_reject_the_order() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let admin = bench.wechat.admin();
     admin.add_fault(Rule::times(Fault::ResetBefore, 1)).unwrap();
     let answer = bench.post_order(&refused_by_wechat("ORDER-1")).await;
@@ -467,7 +469,7 @@ async fn a_refusal_after_an_unanswered_try_does_not_reject_the_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_value_is_renewed_when_the_client_asks_again() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut body = native("ORDER-1");
     body["expires_in_s"] = json!(86_400);
     let first = bench.post_order(&body).await;
@@ -497,7 +499,7 @@ async fn an_expired_value_is_renewed_when_the_client_asks_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_of_the_reservation_is_recognised_as_our_own_order() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.wire.break_next(
         Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.orders),
         AwsFault::LostAnswer,
@@ -521,7 +523,7 @@ async fn a_lost_answer_of_the_reservation_is_recognised_as_our_own_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaves_for_wechat_pay_when_a_table_or_the_queue_fails() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("WARM-1")).await;
     bench.wechat.admin().reset_requests();
     for table in [&bench.tables.orders, &bench.tables.guards] {
@@ -555,7 +557,7 @@ async fn nothing_leaves_for_wechat_pay_when_a_table_or_the_queue_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn openid_and_the_wechat_body_lie_sealed_in_the_table() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut body = native("ORDER-1");
     body["product"] = json!("jsapi");
     body["openid"] = json!("oSecretPerson");

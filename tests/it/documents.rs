@@ -73,13 +73,13 @@ const NOT_RUN: [(&str, &str); 11] = [
 ];
 
 /// What was run of all that is printed.
-struct Bench {
+struct CommandRun {
     shell: Shell,
     printed: Vec<Printed>,
     ran: BTreeSet<Printed>,
 }
 
-impl Bench {
+impl CommandRun {
     /// Runs what `document` prints beginning with `begin`, each of `values` put in place of what it stands for. It goes well, and
     /// gives what it says.
     fn run(&mut self, document: &str, begin: &str, values: &[(&str, &str)]) -> String {
@@ -192,7 +192,7 @@ impl Bench {
 const MERCHANT_KEY: &str = include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
 
 /// Creates an order.
-fn create(bench: &Bench, order_no: &str) {
+fn create(bench: &CommandRun, order_no: &str) {
     let create = format!(
         "cargo client create --product native --amount-fen 100 --description Tea --order-no {order_no}"
     );
@@ -200,7 +200,7 @@ fn create(bench: &Bench, order_no: &str) {
 }
 
 /// Creates an order and has it paid and booked.
-fn pay(bench: &Bench, admin: &impl Fn(&str, Value), order_no: &str) {
+fn pay(bench: &CommandRun, admin: &impl Fn(&str, Value), order_no: &str) {
     create(bench, order_no);
     admin("pay", json!({ "order": order_no }));
     let get = format!("cargo client get {order_no}");
@@ -208,7 +208,7 @@ fn pay(bench: &Bench, admin: &impl Fn(&str, Value), order_no: &str) {
 }
 
 /// Creates an order whose callback tells of another amount.
-fn pay_wrongly(bench: &Bench, admin: &impl Fn(&str, Value), order_no: &str) {
+fn pay_wrongly(bench: &CommandRun, admin: &impl Fn(&str, Value), order_no: &str) {
     create(bench, order_no);
     let alter = json!({ "amount": { "total": 77, "payer_total": 77 } });
     admin("pay", json!({ "order": order_no, "alter": alter }));
@@ -295,7 +295,7 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let detail = |name: &str| details[name].as_str().expect("a detail").to_owned();
 
     let shell = Shell::new(&state.join("shell"), &engine);
-    let mut bench = Bench {
+    let mut bench = CommandRun {
         shell,
         printed: printed::all(),
         ran: BTreeSet::new(),

@@ -7,9 +7,9 @@ use payments::due::shard_of;
 use serde_json::json;
 use wechatpay_simulator::{Fault, Notice, RefundOutcome, RefundStatus, Rule};
 
-use crate::support::{Bench, MCHID, native, number};
+use crate::support::{MCHID, Testbed, native, number};
 
-async fn settle(bench: &Bench, minutes: u32) {
+async fn settle(bench: &Testbed, minutes: u32) {
     for _ in 0..minutes {
         bench.work_off().await;
         bench.advance(Duration::from_secs(60)).await;
@@ -19,8 +19,8 @@ async fn settle(bench: &Bench, minutes: u32) {
 }
 
 /// An order that was closed, and then money for it arrives.
-async fn paid_after_close() -> Bench {
-    let bench = Bench::start().await;
+async fn paid_after_close() -> Testbed {
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -79,7 +79,7 @@ async fn late_money_whose_news_comes_often_and_in_any_order_is_given_back_once()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_payment_is_parked_and_no_call_of_the_api_alone_gives_it_back() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.work_off().await;
@@ -120,7 +120,7 @@ async fn a_second_payment_is_parked_and_no_call_of_the_api_alone_gives_it_back()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_of_another_amount_for_an_unpaid_order_is_still_given_back_by_its_number() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .pay_altered("ORDER-1", json!({"amount": {"total": 99}}))
@@ -138,7 +138,7 @@ async fn a_payment_of_another_amount_for_an_unpaid_order_is_still_given_back_by_
 #[tokio::test(flavor = "multi_thread")]
 async fn notices_that_only_look_like_payments_are_parked_and_pay_nothing() {
     for notice in [Notice::ProfitSharing, Notice::Combined] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         bench.post_order(&native("ORDER-1")).await;
         bench
             .wechat
@@ -161,7 +161,7 @@ async fn notices_that_only_look_like_payments_are_parked_and_pay_nothing() {
 }
 
 /// Of the refund `refund_no`, which WeChat Pay refuses: a person pays the payer another way.
-async fn released(bench: &Bench, refund_no: &str) {
+async fn released(bench: &Testbed, refund_no: &str) {
     let body = json!({"who": "Li", "why": "paid by bank transfer"});
     let path = format!("/v1/orders/ORDER-1/refunds/{refund_no}/release");
     let answer = bench.post(&path, &body).await;
@@ -169,7 +169,7 @@ async fn released(bench: &Bench, refund_no: &str) {
 }
 
 /// Nothing tells a person to give the money back once more, and nobody can.
-async fn is_done_with(bench: &Bench, wanted: serde_json::Value) {
+async fn is_done_with(bench: &Testbed, wanted: serde_json::Value) {
     for refund in bench.items("refund#").await {
         let refund_no = &refund["refund_no"];
         let shown = bench.get_refund("ORDER-1", refund_no).await.body;
@@ -190,7 +190,7 @@ async fn is_done_with(bench: &Bench, wanted: serde_json::Value) {
 }
 
 /// The sweep is to look at a refund at once.
-async fn make_due(bench: &Bench, refund_no: &str) {
+async fn make_due(bench: &Testbed, refund_no: &str) {
     let order_no = number("ORDER-1");
     let text = |value: String| AttributeValue::S(value);
     let written = bench

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 use wechatpay_simulator::{Damage, PayOptions};
 
-use crate::support::{Bench, Wishes, native};
+use crate::support::{Testbed, TestbedOptions, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_lay_in_a_queue_for_hours_is_still_booked() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -34,7 +34,7 @@ async fn a_callback_that_lay_in_a_queue_for_hours_is_still_booked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_was_refunded_elsewhere_is_booked_and_a_person_is_told() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     let alter = json!({"trade_state": "REFUND"});
     bench.pay_altered("ORDER-1", alter).await;
@@ -49,7 +49,7 @@ async fn money_that_was_refunded_elsewhere_is_booked_and_a_person_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notice_that_cannot_be_applied_is_kept_as_it_came() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     let alter = json!({"trade_state": "SOMETHING_NEW"});
     bench.pay_altered("ORDER-1", alter).await;
@@ -68,9 +68,9 @@ async fn a_notice_that_cannot_be_applied_is_kept_as_it_came() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_main_host_down_orders_are_made_and_found_through_the_other() {
-    let bench = Bench::with(Wishes {
+    let bench = Testbed::with(TestbedOptions {
         main_host_is_down: true,
-        ..Wishes::default()
+        ..TestbedOptions::default()
     })
     .await;
     let answer = bench.post_order(&native("ORDER-1")).await;

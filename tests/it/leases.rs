@@ -8,11 +8,11 @@ use adapters::{
 };
 use serde_json::json;
 
-use crate::support::{Bench, native, number};
+use crate::support::{Testbed, native, number};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_that_was_taken_and_ended_since_it_was_seen_cannot_be_taken() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let asked = bench.client.post_with(
         "/v1/orders",
         &native("ORDER-1"),
@@ -48,7 +48,7 @@ async fn a_lease_that_was_taken_and_ended_since_it_was_seen_cannot_be_taken() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_two_who_saw_the_same_free_lease_gets_it() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let asked = bench.client.post_with(
         "/v1/orders",
         &native("ORDER-1"),
@@ -85,7 +85,7 @@ async fn one_of_two_who_saw_the_same_free_lease_gets_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_to_wechat_pay_after_the_lease_is_over() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let reserve = Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.orders);
     bench
         .wire
@@ -105,7 +105,7 @@ async fn nothing_is_sent_to_wechat_pay_after_the_lease_is_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_202_says_how_the_order_stands() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut body = native("ORDER-1");
     body["expires_in_s"] = json!(86_400);
     bench.post_order(&body).await;

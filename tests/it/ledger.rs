@@ -3,7 +3,7 @@
 use adapters::testing::{Fault, Match, Service};
 use serde_json::json;
 
-use crate::support::{Bench, MAX_RECEIVE_COUNT, native};
+use crate::support::{MAX_RECEIVE_COUNT, Testbed, native};
 
 fn transactions() -> Match {
     Match::operation(Service::DynamoDb, "TransactWriteItems")
@@ -11,7 +11,7 @@ fn transactions() -> Match {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_settles_at_once_is_not_in_the_ledger() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     assert_eq!(bench.work_off().await, 0);
@@ -20,7 +20,7 @@ async fn a_callback_that_settles_at_once_is_not_in_the_ledger() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_fails_stands_in_the_ledger_until_it_settles() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.wire.break_all(transactions(), Fault::ServiceFault);
@@ -51,7 +51,7 @@ async fn a_callback_that_fails_stands_in_the_ledger_until_it_settles() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_whose_first_try_could_not_be_written_down_has_a_record_once_it_settles() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench
@@ -71,7 +71,7 @@ async fn a_callback_whose_first_try_could_not_be_written_down_has_a_record_once_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_fails_hides_for_longer_each_time_and_ends_in_the_dead_letter_queue() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.wire.break_all(transactions(), Fault::ServiceFault);
@@ -99,7 +99,7 @@ async fn a_callback_that_fails_hides_for_longer_each_time_and_ends_in_the_dead_l
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_notice_says_what_a_person_must_decide_and_is_not_parked_twice() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .pay_altered("ORDER-1", json!({"amount": {"total": 99}}))

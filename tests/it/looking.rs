@@ -6,11 +6,11 @@ use adapters::testing::{Fault as AwsFault, Match, Service};
 use serde_json::json;
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
-use crate::support::{Bench, native};
+use crate::support::{Testbed, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn looking_at_an_unpaid_order_asks_wechat_pay_now_and_then() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -29,7 +29,7 @@ async fn looking_at_an_unpaid_order_asks_wechat_pay_now_and_then() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn however_often_an_order_is_looked_at_wechat_pay_is_asked_every_ten_seconds() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.advance(Duration::from_secs(5)).await;
     for _ in 0..10 {
@@ -44,7 +44,7 @@ async fn however_often_an_order_is_looked_at_wechat_pay_is_asked_every_ten_secon
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_wechat_pay_is_down_an_order_is_shown_as_the_table_has_it() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.advance(Duration::from_secs(5)).await;
     bench
@@ -61,7 +61,7 @@ async fn while_wechat_pay_is_down_an_order_is_shown_as_the_table_has_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_timeline_tells_each_change_with_its_cause_and_trace() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.work_off().await;
@@ -98,7 +98,7 @@ async fn the_timeline_tells_each_change_with_its_cause_and_trace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_event_of_ones_own_can_be_sent_again() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.work_off().await;
@@ -141,7 +141,7 @@ fn by_payer(order_no: &str) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_payer_does_not_submit_two_orders_at_the_same_moment() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let reserve = Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.orders);
     bench.wire.break_next(reserve.clone(), AwsFault::Held);
     let (first_body, second_body) = (by_payer("ORDER-1"), by_payer("ORDER-2"));
@@ -178,7 +178,7 @@ async fn one_payer_does_not_submit_two_orders_at_the_same_moment() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submission_that_died_frees_its_payer_by_the_clock() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.wire.break_next(
         Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.orders),
         AwsFault::DieBefore,

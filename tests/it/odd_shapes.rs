@@ -7,7 +7,7 @@ use payments::reconcile::run::RunState;
 use serde_json::{Value, json};
 use wechatpay_simulator::{Damage, Endpoint, Fault, PayOptions, RefundOutcome, Rule};
 
-use crate::support::{Bench, native};
+use crate::support::{Testbed, native};
 
 /// Coupons, payer and words as they came in other years and products.
 fn odd_rest() -> Value {
@@ -19,7 +19,7 @@ fn odd_rest() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notice_whose_rest_has_odd_shapes_is_acknowledged_and_books_its_order() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     for (order_no, damage) in [
         ("ORDER-1", Damage::Altered(odd_rest())),
         (
@@ -58,7 +58,7 @@ async fn a_signed_notice_that_cannot_be_read_is_acknowledged_and_parked_once_wit
             "algorithm",
         ),
     ] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         bench.post_order(&native("ORDER-1")).await;
         let paid = bench.wechat.admin().pay("ORDER-1", &PayOptions::default());
         paid.unwrap();
@@ -83,7 +83,7 @@ async fn a_signed_notice_that_cannot_be_read_is_acknowledged_and_parked_once_wit
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_is_accepted_by_an_answer_whose_rest_has_odd_shapes() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.paid("ORDER-1").await;
     let admin = bench.wechat.admin();
     let patch = json!({
@@ -103,7 +103,7 @@ async fn a_refund_is_accepted_by_an_answer_whose_rest_has_odd_shapes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_whose_answers_cannot_be_read_is_accepted_and_says_so_until_one_can() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.paid("ORDER-1").await;
     let admin = bench.wechat.admin();
     for endpoint in [Endpoint::CreateRefund, Endpoint::QueryRefund] {
@@ -138,7 +138,7 @@ async fn a_refund_whose_answers_cannot_be_read_is_accepted_and_says_so_until_one
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_was_sent_on_is_known_for_that_while_its_answers_cannot_be_read() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.paid("ORDER-1").await;
     let admin = bench.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Abnormal);
@@ -183,7 +183,7 @@ async fn a_refund_that_was_sent_on_is_known_for_that_while_its_answers_cannot_be
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_answer_cannot_be_read_is_one_difference_and_the_day_is_done() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.paid_in_silence("LOST-1").await;
@@ -222,7 +222,7 @@ async fn a_payment_whose_answer_cannot_be_read_is_one_difference_and_the_day_is_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_callback_was_lost_is_settled_by_an_answer_whose_rest_has_odd_shapes() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.paid_in_silence("LOST-1").await;
     let odd = Fault::AlteredAnswer { patch: odd_rest() };
     let admin = bench.wechat.admin();
@@ -235,7 +235,7 @@ async fn a_payment_whose_callback_was_lost_is_settled_by_an_answer_whose_rest_ha
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_answers_cannot_be_read_stays_as_it_is_until_one_can() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.paid_in_silence("ORDER-1").await;
     let unreadable = Fault::AlteredAnswer {
         patch: json!({"trade_state": 7}),

@@ -10,11 +10,11 @@ use payments::reconcile::{
 use serde_json::{Value, json};
 use wechatpay_simulator::RefundOutcome;
 
-use crate::support::Bench;
+use crate::support::Testbed;
 
 /// The difference of one order, as staff have it before them.
 struct Desk<'a> {
-    bench: &'a Bench,
+    bench: &'a Testbed,
     day: BillDate,
     id: String,
     order_no: &'static str,
@@ -113,7 +113,7 @@ impl Desk<'_> {
 
 /// An order was paid twice. The refund of its second payment, which two persons approved, could not be paid out, and two persons
 /// sent its money to the merchant, where it has arrived.
-async fn sent_to_the_merchant(bench: &Bench) -> Desk<'_> {
+async fn sent_to_the_merchant(bench: &Testbed) -> Desk<'_> {
     let (day, found) = Box::pin(bench.paid_twice("TWICE-1", false)).await;
     let desk = Desk {
         bench,
@@ -134,7 +134,7 @@ async fn sent_to_the_merchant(bench: &Bench) -> Desk<'_> {
 }
 
 /// The refund is sent, WeChat Pay tells how it ended, and the minute's run tells that to the difference.
-async fn the_refund_ends(bench: &Bench) {
+async fn the_refund_ends(bench: &Testbed) {
     assert_eq!(Box::pin(bench.work_off()).await, 0);
     bench.advance(std::time::Duration::from_secs(60)).await;
     assert_eq!(Box::pin(bench.work_off()).await, 0);
@@ -144,7 +144,7 @@ async fn the_refund_ends(bench: &Bench) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_in_the_console_how_it_was_paid()
  {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let desk = Box::pin(sent_to_the_merchant(&bench)).await;
     let page = desk.page("zhao").await;
     for words in [
@@ -224,7 +224,7 @@ const DEATHS: [Fault; 2] = [Fault::DieBefore, Fault::DieAfter];
 #[tokio::test(flavor = "multi_thread")]
 async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_console_or_the_run_died_at()
  {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let desk = Box::pin(sent_to_the_merchant(&bench)).await;
     let mut said = Vec::new();
     // It is opened again each time, and said anew.
@@ -292,7 +292,7 @@ fn variable_of(parameter: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_person_alone_explains_or_rejects_up_to_the_amount_that_is_deployed_and_not_a_fen_more()
 {
-    let mut bench = Bench::start().await;
+    let mut bench = Testbed::start().await;
     let variable = variable_of("ExplainAloneMaxFen");
     // Below what is so by default, and above it.
     for max_fen in [777, 5_000_000] {

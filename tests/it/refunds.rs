@@ -25,12 +25,12 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     contract::conforms,
-    support::{Answer, Bench, Lines, native},
+    support::{ApiAnswer, Lines, Testbed, native},
 };
 
 /// A paid order of 100 fen.
-async fn paid() -> Bench {
-    let bench = Bench::start().await;
+async fn paid() -> Testbed {
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.work_off().await;
@@ -39,7 +39,7 @@ async fn paid() -> Bench {
 }
 
 /// Queue, callbacks and sweep do their work for so many simulated minutes.
-async fn minutes(bench: &Bench, minutes: u32) {
+async fn minutes(bench: &Testbed, minutes: u32) {
     for _ in 0..minutes {
         bench.work_off().await;
         bench.advance(Duration::from_secs(60)).await;
@@ -49,11 +49,11 @@ async fn minutes(bench: &Bench, minutes: u32) {
 }
 
 /// Fen that WeChat Pay gave back of an order.
-fn given_back(bench: &Bench) -> i64 {
+fn given_back(bench: &Testbed) -> i64 {
     bench.wechat.admin().order("ORDER-1").unwrap().refunded_fen
 }
 
-async fn state(bench: &Bench, refund_no: &str) -> String {
+async fn state(bench: &Testbed, refund_no: &str) -> String {
     let refund = bench.get_refund("ORDER-1", refund_no).await;
     refund.body["state"].as_str().unwrap_or_default().to_owned()
 }
@@ -339,7 +339,7 @@ async fn an_abnormal_refund_waits_for_a_person_who_says_where_the_money_goes() {
 }
 
 /// An abnormal refund of the whole of `ORDER-1`.
-async fn abnormal() -> Bench {
+async fn abnormal() -> Testbed {
     let bench = paid().await;
     let admin = bench.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Abnormal);
@@ -503,7 +503,7 @@ async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be
 }
 
 /// The order and its one refund, as the table has them.
-async fn books(bench: &Bench) -> (Order, Refund) {
+async fn books(bench: &Testbed) -> (Order, Refund) {
     let order_no = OrderNo::parse("ORDER-1").unwrap();
     let order = bench.orders.read(&order_no).await.unwrap().unwrap();
     let refund = bench.orders.refunds(&order_no).await.unwrap().remove(0);
@@ -862,7 +862,7 @@ async fn a_low_balance_lets_all_refunds_rest_and_they_go_on_by_themselves() {
 }
 
 /// For how many seconds from now a refund does not go to WeChat Pay, as its client is told.
-fn wait_s(bench: &Bench, shown: &Answer) -> i64 {
+fn wait_s(bench: &Testbed, shown: &ApiAnswer) -> i64 {
     let next = shown.body["next_try_at"].as_str().expect("a time");
     let next = wechatpay::time::parse_rfc3339(next).expect("RFC 3339");
     next.0 - bench.clock.now().0
@@ -1093,7 +1093,7 @@ async fn spellings_of_codes_without_underscores_change_nothing() {
 }
 
 /// Time passes and the sweep looks: how often a person is told that a refund needs one.
-async fn told_after(bench: &Bench, hours: u64) -> usize {
+async fn told_after(bench: &Testbed, hours: u64) -> usize {
     bench.advance(Duration::from_secs(hours * 3600)).await;
     let lines = Lines::default();
     lines.of(bench.sweep()).await;
@@ -1103,7 +1103,7 @@ async fn told_after(bench: &Bench, hours: u64) -> usize {
 }
 
 /// The refund of 100 fen that WeChat Pay has accepted and not ended.
-async fn processing() -> Bench {
+async fn processing() -> Testbed {
     let bench = paid().await;
     bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);
     bench.refund("ORDER-1", "R1", 100).await;
@@ -1113,7 +1113,7 @@ async fn processing() -> Bench {
 }
 
 /// The event that a mark came or went.
-async fn is_told_of_the_mark(bench: &Bench) {
+async fn is_told_of_the_mark(bench: &Testbed) {
     let journal = bench.journal("ORDER-1").await;
     let last = journal.last().unwrap();
     assert_eq!(

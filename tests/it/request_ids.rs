@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
-use crate::support::{Bench, Lines, native};
+use crate::support::{Lines, Testbed, native};
 
 /// The ids in the events that are shown of an order, by what changed and to which state.
-async fn ids(bench: &Bench, order_no: &str) -> Vec<(String, String)> {
+async fn ids(bench: &Testbed, order_no: &str) -> Vec<(String, String)> {
     let answer = bench.get(&format!("/v1/orders/{order_no}/events")).await;
     let events = answer.body["events"].as_array().unwrap().iter();
     let told = events.filter_map(|event| {
@@ -25,7 +25,7 @@ fn has(lines: &[Value], id: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_that_wechat_pay_told_of_has_its_request_id_in_the_journal_and_in_the_log() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let lines = Lines::default();
     lines
         .of(async {
@@ -75,7 +75,7 @@ async fn every_change_that_wechat_pay_told_of_has_its_request_id_in_the_journal_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_was_found_by_asking_has_the_id_of_the_question_and_a_rejected_order_that_of_the_refusal()
  {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let admin = bench.wechat.admin();
     admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
     bench.post_order(&native("ORDER-1")).await;
@@ -114,7 +114,7 @@ async fn a_payment_that_was_found_by_asking_has_the_id_of_the_question_and_a_rej
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_is_logged_with_the_request_id_of_its_download_whether_it_is_sent_or_refused() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.until(day.plus_days(1), 10, 30).await;

@@ -6,7 +6,7 @@ use payments::reconcile::run::RunState;
 use serde_json::Value;
 use wechatpay_simulator::{Fault, Rule};
 
-use crate::support::{Bench, Lines, MAX_RECEIVE_COUNT, Wishes};
+use crate::support::{Lines, MAX_RECEIVE_COUNT, Testbed, TestbedOptions};
 
 /// A page for on-call.
 fn page(name: &str) -> String {
@@ -88,7 +88,7 @@ fn each_line_that_calls_a_person_stands_on_the_page_of_such_lines() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_no_try_can_finish_says_so_at_each_and_lies_unchanged_in_its_dead_letter_queue()
  {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let lines = Lines::default();
     let by_hand = "somebody wrote this by hand";
     bench.forge_result(by_hand).await;
@@ -108,7 +108,7 @@ async fn a_message_that_no_try_can_finish_says_so_at_each_and_lies_unchanged_in_
 }
 
 /// The lines at ERROR of one look at WeChat Pay's certificates.
-async fn certificates_fail(bench: &Bench, lines: &Lines) -> Value {
+async fn certificates_fail(bench: &Testbed, lines: &Lines) -> Value {
     let refreshed = lines.of(bench.certificates()).await;
     assert_eq!(refreshed, reconcile::RefreshOutcome::Failed);
     let mut told = lines.take("ERROR");
@@ -138,9 +138,9 @@ async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the
         ),
         (403, "NOT_ENOUGH", "`NOT_ENOUGH`", ["refused", "NOT_ENOUGH"]),
     ] {
-        let bench = Bench::with(Wishes {
+        let bench = Testbed::with(TestbedOptions {
             by_certificate: true,
-            ..Wishes::default()
+            ..TestbedOptions::default()
         })
         .await;
         let refuse = Fault::Refuse {
@@ -160,7 +160,7 @@ async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the
 }
 
 /// A day with two orders, at half past ten of the next one.
-async fn a_day(bench: &Bench) -> payments::reconcile::run::BillDate {
+async fn a_day(bench: &Testbed) -> payments::reconcile::run::BillDate {
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.paid("ORDER-2").await;
@@ -182,7 +182,7 @@ async fn a_day_that_waits_and_one_whose_bill_is_of_no_use_say_so_in_their_troubl
             "`waiting`, and the `trouble` says that a bill is of no use",
         ),
     ] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         let day = a_day(&bench).await;
         bench.wechat.admin().add_fault(Rule::always(fault)).unwrap();
         bench.begin_day(day, false).await;
@@ -199,9 +199,9 @@ async fn a_day_that_waits_and_one_whose_bill_is_of_no_use_say_so_in_their_troubl
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_of_a_split_day_that_waits_shows_in_the_days_state_and_the_others_go_on() {
-    let bench = Bench::with(Wishes {
+    let bench = Testbed::with(TestbedOptions {
         lines_max: 1,
-        ..Wishes::default()
+        ..TestbedOptions::default()
     })
     .await;
     let day = a_day(&bench).await;

@@ -7,19 +7,19 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
-use crate::support::{Answer, Bench, MCHID, native, native_for};
+use crate::support::{ApiAnswer, MCHID, Testbed, native, native_for};
 
 /// Another system made and sold ORDER-1: WeChat Pay has it, and nobody here knows of it.
-async fn sold_by_another_system() -> Bench {
-    let bench = Bench::start().await;
+async fn sold_by_another_system() -> Testbed {
+    let bench = Testbed::start().await;
     bench.paid_in_silence("ORDER-1").await;
     bench.forget("ORDER-1").await;
     bench
 }
 
 /// Another system made ORDER-1, nobody has paid it yet, and ours of that number is rejected.
-async fn rejected_for_an_open_order() -> Bench {
-    let bench = Bench::start().await;
+async fn rejected_for_an_open_order() -> Testbed {
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.forget("ORDER-1").await;
     bench.advance(Duration::from_secs(1)).await; // the two bodies differ
@@ -31,7 +31,7 @@ async fn rejected_for_an_open_order() -> Bench {
     bench
 }
 
-fn assert_is_refused(answer: &Answer) {
+fn assert_is_refused(answer: &ApiAnswer) {
     assert_eq!(
         (answer.status, answer.code()),
         (422, "wechatpay_refused"),
@@ -42,7 +42,7 @@ fn assert_is_refused(answer: &Answer) {
 }
 
 /// The order is rejected, its number's money waits for a person, and none of it is on its way back.
-async fn assert_is_left_to_the_other_system(bench: &Bench, reason: &str) {
+async fn assert_is_left_to_the_other_system(bench: &Testbed, reason: &str) {
     for _ in 0..3 {
         bench.work_off().await;
         bench.advance(Duration::from_secs(60)).await;
@@ -87,7 +87,7 @@ async fn after_an_unanswered_try_too_money_that_is_older_than_the_order_pays_not
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_unanswered_try_too_an_order_whose_number_is_in_use_elsewhere_is_rejected() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut of_an_app = native("ORDER-1");
     of_an_app["product"] = json!("app");
     bench.post_order(&of_an_app).await;

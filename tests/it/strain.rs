@@ -16,7 +16,7 @@ use wechatpay::{
 };
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule, Running};
 
-use crate::support::{Bench, LocalAws, MCHID, Wishes, native, start_wechat};
+use crate::support::{LocalAws, MCHID, Testbed, TestbedOptions, native, start_wechat};
 
 const MAIN_FIRST: [Host; 2] = [Host::Main, Host::Backup];
 const BACKUP_FIRST: [Host; 2] = [Host::Backup, Host::Main];
@@ -25,7 +25,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Two hosts with books of their own, and a client of both. The backup is the usual scene's WeChat Pay.
 struct TwoHosts {
-    bench: Bench,
+    bench: Testbed,
     main_port: u16,
     main: Option<Running>,
     wechat: WechatApi,
@@ -41,7 +41,7 @@ impl TwoHosts {
 
     /// Nobody listens where the main host should be.
     async fn without_main() -> Self {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let main_port = free.local_addr().unwrap().port();
         let limits = Limits {
@@ -95,7 +95,7 @@ impl TwoHosts {
     }
 }
 
-fn client(bench: &Bench, main: String, sign_with: SignWith, limits: Limits) -> WechatApi {
+fn client(bench: &Testbed, main: String, sign_with: SignWith, limits: Limits) -> WechatApi {
     let settings = WechatSettings {
         hosts: Hosts {
             main,
@@ -235,10 +235,10 @@ async fn a_main_host_that_came_back_is_tried_after_a_minute_and_then_asked_first
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_neither_host_there_the_outcome_is_unknown_and_orders_go_to_the_queue_untried() {
-    let bench = Bench::with(Wishes {
+    let bench = Testbed::with(TestbedOptions {
         main_host_is_down: true,
         prepay_budget_ms: 500,
-        ..Wishes::default()
+        ..TestbedOptions::default()
     })
     .await;
     let admin = bench.wechat.admin();
@@ -275,7 +275,7 @@ async fn one_question_in_a_hundred_goes_to_the_backup_host_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_over_the_limit_wait_by_the_clock_and_those_that_cannot_are_not_sent() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let few = Limits {
         calls_per_s: 1,
         refunds_per_s: 1000,
@@ -306,7 +306,7 @@ async fn calls_over_the_limit_wait_by_the_clock_and_those_that_cannot_are_not_se
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_have_a_limit_of_their_own_and_questions_about_them_have_not() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let few = Limits {
         calls_per_s: 1000,
         refunds_per_s: 1,
@@ -343,9 +343,9 @@ async fn only_signatures_by_kms_are_counted() {
         signatures_per_s: 1,
     };
     for (signer, waited_ms) in [("kms", 1000), ("sealed", 0)] {
-        let bench = Bench::with(Wishes {
+        let bench = Testbed::with(TestbedOptions {
             signer,
-            ..Wishes::default()
+            ..TestbedOptions::default()
         })
         .await;
         let sign_with = match signer {
@@ -365,7 +365,7 @@ async fn only_signatures_by_kms_are_counted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_not_to_be_believed_is_followed_by_the_same_question_and_by_nothing_else()
 {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     let admin = bench.wechat.admin();
     admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
@@ -386,7 +386,7 @@ async fn an_answer_that_is_not_to_be_believed_is_followed_by_the_same_question_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_question_has_no_answer_nothing_is_done_about_the_order() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let asked = bench.client.post_with(
         "/v1/orders",
         &native("ORDER-1"),
@@ -414,7 +414,7 @@ async fn an_order_whose_making_was_not_answered_is_asked_about_before_it_is_sent
         (Fault::ResetAfter, true),
         (Fault::ServerErrorAfter { status: 500 }, true),
     ] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         let admin = bench.wechat.admin();
         let rule = Rule::always(fault.clone()).at(Endpoint::PrepayNative);
         admin.add_fault(rule).unwrap();
@@ -459,7 +459,7 @@ async fn an_order_whose_making_was_not_answered_is_asked_about_before_it_is_sent
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_came_for_an_order_whose_making_was_not_answered_is_found_by_the_question() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let admin = bench.wechat.admin();
     admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
     let rule = Rule::always(Fault::ResetAfter).at(Endpoint::PrepayNative);

@@ -6,11 +6,11 @@ use adapters::testing::{Fault as AwsFault, Match, Service};
 use payments::due;
 use wechatpay_simulator::{Endpoint, Fault, PayOptions, Rule};
 
-use crate::support::{Bench, Wishes, native, number};
+use crate::support::{Testbed, TestbedOptions, native, number};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_callback_was_lost_is_found_and_settled() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat
@@ -32,7 +32,7 @@ async fn a_payment_whose_callback_was_lost_is_found_and_settled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_creator_died_is_handed_to_the_queue_and_gets_its_value() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.wire.break_next(
         Match::operation(Service::DynamoDb, "UpdateItem").on(&bench.tables.orders),
         AwsFault::DieBefore,
@@ -61,7 +61,7 @@ async fn an_order_whose_creator_died_is_handed_to_the_queue_and_gets_its_value()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sweeps_at_once_ask_about_each_order_once() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     for n in 0..6 {
         bench.post_order(&native(&format!("ORDER-{n}"))).await;
     }
@@ -77,7 +77,7 @@ async fn two_sweeps_at_once_ask_about_each_order_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unpaid_order_is_asked_about_again_on_the_ladder_and_a_failed_question_is_repeated() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.advance(Duration::from_secs(60)).await;
     assert_eq!(bench.sweep().await.open, 1);
@@ -106,9 +106,9 @@ async fn an_unpaid_order_is_asked_about_again_on_the_ladder_and_a_failed_questio
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
-    let bench = Bench::with(Wishes {
+    let bench = Testbed::with(TestbedOptions {
         both_hosts_are_down: true,
-        ..Wishes::default()
+        ..TestbedOptions::default()
     })
     .await;
     // All in one part of the index, so that one page has them.
@@ -141,8 +141,8 @@ async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
 }
 
 /// Paid, and the callback is lost, while WeChat Pay fails for ten minutes.
-async fn paid_in_an_outage(outage: Fault) -> Bench {
-    let bench = Bench::start().await;
+async fn paid_in_an_outage(outage: Fault) -> Testbed {
+    let bench = Testbed::start().await;
     let admin = bench.wechat.admin();
     for n in 0..4 {
         bench.post_order(&native(&format!("ORDER-{n}"))).await;
@@ -182,7 +182,7 @@ async fn orders_that_were_paid_while_wechat_pay_failed_for_ten_minutes_are_settl
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_dies_while_an_order_is_asked_about_leaves_it_at_its_next_step() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.advance(Duration::from_secs(60)).await;
     let admin = bench.wechat.admin();
@@ -203,7 +203,7 @@ async fn who_dies_while_an_order_is_asked_about_leaves_it_at_its_next_step() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_and_a_closing_that_got_no_answer_are_asked_about_again_in_the_next_minutes() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let admin = bench.wechat.admin();
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;

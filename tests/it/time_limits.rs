@@ -11,7 +11,7 @@ use payments::{create::PayerKey, reconcile::difference::DifferenceKind};
 use serde_json::json;
 use wechatpay_simulator::{Damage, PayOptions};
 
-use crate::support::{Bench, Wishes, native};
+use crate::support::{Testbed, TestbedOptions, native};
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
 
@@ -28,7 +28,7 @@ fn time_out(function: &str) -> Duration {
     Duration::from_secs(seconds.parse().expect("seconds"))
 }
 
-impl Bench {
+impl Testbed {
     /// What the calls to AWS since the last look may take, one behind the other.
     fn calls_take(&self, limits: CallLimits) -> Duration {
         let calls = self.wire.calls().len();
@@ -37,7 +37,7 @@ impl Bench {
     }
 
     /// A scene in which no function has made a call yet.
-    async fn cold(wishes: Wishes) -> Self {
+    async fn cold(wishes: TestbedOptions) -> Self {
         let bench = Self::with(wishes).await;
         bench.wire.forget();
         bench
@@ -57,9 +57,9 @@ async fn creating_an_order_ends_before_lambda_and_the_gateway_give_up() {
     // PREPAY_BUDGET_MS at its most: all that WeChat Pay gets.
     let budget = Duration::from_millis(9_000);
     for down in [false, true] {
-        let bench = Bench::cold(Wishes {
+        let bench = Testbed::cold(TestbedOptions {
             both_hosts_are_down: down,
-            ..Wishes::default()
+            ..TestbedOptions::default()
         })
         .await;
         let mut body = native("ORDER-1");
@@ -80,7 +80,7 @@ async fn managing_an_order_ends_before_lambda_and_the_gateway_give_up() {
     // `ACT_WITHIN`; a look gets less.
     let budget = Duration::from_secs(8);
     for doing in ["close", "refund", "look"] {
-        let bench = Bench::cold(Wishes::default()).await;
+        let bench = Testbed::cold(TestbedOptions::default()).await;
         bench.post_order(&native("ORDER-1")).await;
         if doing == "refund" {
             bench.pay("ORDER-1").await;
@@ -104,7 +104,7 @@ async fn managing_an_order_ends_before_lambda_and_the_gateway_give_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_is_answered_before_wechat_pay_gives_up() {
     let paid = async || {
-        let bench = Bench::cold(Wishes::default()).await;
+        let bench = Testbed::cold(TestbedOptions::default()).await;
         bench.post_order(&native("ORDER-1")).await;
         let admin = bench.wechat.admin();
         admin.pay("ORDER-1", &PayOptions::default()).unwrap();
@@ -113,7 +113,7 @@ async fn a_callback_is_answered_before_wechat_pay_gives_up() {
         (bench, callback)
     };
     let limits = CallLimits::CALLBACK;
-    let take = |bench: &Bench| {
+    let take = |bench: &Testbed| {
         let calls = bench.wire.calls();
         let of = |service| calls.iter().filter(move |call| call.service == service);
         // All that a reading of the keys does has one limit.
@@ -149,7 +149,7 @@ async fn a_message_is_done_with_before_lambda_gives_up_its_batch() {
     let begun_with = Duration::from_millis(u64::try_from(begun_with).expect("positive"));
     let hiding = CallLimits::PROMPT.call();
 
-    let bench = Bench::cold(Wishes::default()).await;
+    let bench = Testbed::cold(TestbedOptions::default()).await;
     bench.post_order(&native("ORDER-1")).await;
     bench.pay("ORDER-1").await;
     bench.wire.forget();
@@ -164,7 +164,7 @@ async fn a_message_is_done_with_before_lambda_gives_up_its_batch() {
     let takes = bench.calls_take(CallLimits::PROMPT) + hiding + budget;
     fits("a refund in ProcessPayment", takes, begun_with);
 
-    let bench = Bench::cold(Wishes::default()).await;
+    let bench = Testbed::cold(TestbedOptions::default()).await;
     let asked = bench.client.post_with(
         "/v1/orders",
         &{
@@ -195,7 +195,7 @@ fn a_webhook_is_done_with_before_lambda_gives_up_its_batch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
-    let bench = Bench::cold(Wishes::default()).await;
+    let bench = Testbed::cold(TestbedOptions::default()).await;
     bench.a_month().await;
     bench.wire.forget();
     let yesterday = format!("/console/{}", bench.day(1));
@@ -219,7 +219,7 @@ async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_cannot_be_read_in_time_are_answered_with_503_and_those_at_hand_serve_on() {
-    let bench = Bench::cold(Wishes::default()).await;
+    let bench = Testbed::cold(TestbedOptions::default()).await;
     bench.post_order(&native("ORDER-1")).await;
     let admin = bench.wechat.admin();
     admin.pay("ORDER-1", &PayOptions::default()).unwrap();

@@ -37,13 +37,13 @@ use serde_json::{Value, json};
 use standard_webhooks::{Received, Secret, verify};
 use wechatpay::UnixSeconds;
 
-use crate::support::{Hidden, Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID};
+use crate::support::{HiddenTimes, Lines, LocalAws, MAX_RECEIVE_COUNT, MCHID};
 
 /// A batch has so much time, unless the test says otherwise.
 const PLENTY_MS: i64 = 30_000;
 
 /// One client of the API with a webhook, its receiver, and the function between queue and receiver.
-pub(crate) struct Scene {
+pub(crate) struct WebhookTestbed {
     desk: App,
     pub(crate) clock: Clock,
     wire: FaultyTransport,
@@ -51,13 +51,13 @@ pub(crate) struct Scene {
     queue: Queue,
     queue_url: String,
     sqs: aws_sdk_sqs::Client,
-    hidden: Hidden,
+    hidden: HiddenTimes,
     pub(crate) receiver: Receiver,
     undelivered: UndeliveredEvents,
     _engine: DynamoEngine,
 }
 
-impl Scene {
+impl WebhookTestbed {
     pub(crate) async fn start() -> Self {
         let scene = Self::without_webhook("true").await;
         scene.set_up("shop", &scene.receiver.url(), 1).await;
@@ -70,7 +70,7 @@ impl Scene {
         let engine = DynamoEngine::start();
         let tables = engine.create_tables("").await;
         let local = LocalAws::get().await;
-        let hidden = Hidden::default();
+        let hidden = HiddenTimes::default();
         let split = local.split(engine.endpoint(), hidden.clone());
         let wire = FaultyTransport::around(split, clock.clone());
         let aws = Aws::with_http_client(
@@ -449,7 +449,7 @@ async fn take(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_reaches_the_receiver_signed() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     scene.publish(&event("ORDER-1", 3)).await;
     assert_eq!(scene.work_off().await, 0);
     let [got] = &scene.receiver.got()[..] else {
@@ -500,7 +500,7 @@ async fn every_webhook_is_as_the_contract_says() {
     };
     let described = &contract["webhooks"]["orderChanged"]["post"];
 
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let mut first = event("ORDER-1", 1);
     first.from.clear();
     scene.publish(&first).await;
@@ -532,7 +532,7 @@ async fn every_webhook_is_as_the_contract_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_attempt_comes_again_after_five_seconds_under_the_same_id_and_signed_anew() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     scene
         .receiver
         .answer_next(StatusCode::INTERNAL_SERVER_ERROR);
@@ -557,7 +557,7 @@ async fn a_failed_attempt_comes_again_after_five_seconds_under_the_same_id_and_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_hides_the_message_for_the_next_step_until_it_is_a_dead_letter() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     scene.publish(&event("ORDER-1", 3)).await;
     for _ in 1..=MAX_RECEIVE_COUNT {
         scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
@@ -593,7 +593,7 @@ async fn each_failure_hides_the_message_for_the_next_step_until_it_is_a_dead_let
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_410_ends_nothing_and_the_event_comes_again() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     scene.receiver.answer_next(StatusCode::GONE);
     scene.publish(&event("ORDER-1", 3)).await;
     assert_eq!(scene.work_off().await, 1, "it is tried again");
@@ -607,7 +607,7 @@ async fn one_410_ends_nothing_and_the_event_comes_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_says_410_for_hours_gets_no_more_a_person_is_told_and_its_events_are_kept()
 {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let lines = Lines::default();
     lines.of(scene.say_410_for_hours()).await;
     let webhook = scene.keys.webhook("shop").await.expect("read");
@@ -656,7 +656,7 @@ async fn a_receiver_that_says_410_for_hours_gets_no_more_a_person_is_told_and_it
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_is_told_of_a_disabled_webhook_although_the_sandbox_that_disabled_it_died() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let url = scene.keys.webhook("shop").await.expect("read");
     let Some(Webhook::Active(endpoint)) = url.as_deref() else {
         panic!("an active webhook")
@@ -688,7 +688,7 @@ async fn a_person_is_told_of_a_disabled_webhook_although_the_sandbox_that_disabl
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_says_410_to_one_event_and_takes_another_keeps_its_webhook() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     for hour in 0..=8 {
         scene.receiver.answer_next(StatusCode::GONE);
         let taken = Duration::from_millis(50);
@@ -716,7 +716,7 @@ const FAULTS: [Fault; 4] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_the_disabling_of_a_webhook_is_cut_off_its_event_is_kept() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     for fault in FAULTS {
         for nth in 0.. {
             scene.set_up("shop", &scene.receiver.url(), 1).await;
@@ -739,7 +739,7 @@ async fn wherever_the_disabling_of_a_webhook_is_cut_off_its_event_is_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wherever_the_delivery_of_a_kept_event_is_cut_off_it_is_taken_and_leaves_the_record() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     // It is not of just now.
     let age_s = scene.clock.now().0 - event("ORDER-1", 1).at.0;
     let missing_s = u64::try_from(1_000 - age_s).unwrap_or_default();
@@ -767,7 +767,7 @@ async fn wherever_the_delivery_of_a_kept_event_is_cut_off_it_is_taken_and_leaves
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_cannot_be_kept_comes_again() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     scene.say_410_for_hours().await;
     let puts = Match::operation(Service::DynamoDb, "PutItem");
     scene.wire.break_all(puts, Fault::ServiceFault);
@@ -781,7 +781,7 @@ async fn an_event_that_cannot_be_kept_comes_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_event_leaves_the_record_when_it_is_sent_again_and_taken_and_not_before() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     scene.say_410_for_hours().await;
     scene.set_up("shop", &scene.receiver.url(), 2).await;
     scene.clock.advance(Duration::from_secs(60));
@@ -798,7 +798,7 @@ async fn a_kept_event_leaves_the_record_when_it_is_sent_again_and_taken_and_not_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_given_up_is_kept_and_one_that_is_moved_back_and_taken_leaves() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     scene.receiver.answer_next(StatusCode::BAD_GATEWAY);
     let mut given_up = event("ORDER-1", 3);
     given_up.at = scene.clock.now();
@@ -817,7 +817,7 @@ async fn an_event_that_is_given_up_is_kept_and_one_that_is_moved_back_and_taken_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_is_sent_again_says_whose_it_is_so_that_the_queue_is_fair() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let event = event("ORDER-1", 3);
     let sent = scene.queue.send_webhook(&event, traceparent);
@@ -832,7 +832,7 @@ async fn an_event_that_is_sent_again_says_whose_it_is_so_that_the_queue_is_fair(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_receiver_answered_last_is_written_down_for_its_client() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let last = async || {
         let state = scene.keys.webhook_state("shop").await.expect("read");
         let last = state.expect("a webhook").last_answer;
@@ -857,7 +857,7 @@ async fn what_a_receiver_answered_last_is_written_down_for_its_client() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_old_place_s_410_does_not_end_the_new_one() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let new = Receiver::start().await;
     // The second time, the function reads where it goes and writes nothing down.
     for version in [2, 3] {
@@ -876,7 +876,7 @@ async fn the_old_place_s_410_does_not_end_the_new_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_a_failure_and_is_not_followed() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let elsewhere = Receiver::start().await;
     for status in [StatusCode::FOUND, StatusCode::TEMPORARY_REDIRECT] {
         let to = [(header::LOCATION, elsewhere.url())];
@@ -890,7 +890,7 @@ async fn a_redirect_is_a_failure_and_is_not_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_address_is_refused_by_name_and_by_number() {
-    let scene = Scene::without_webhook("false").await;
+    let scene = WebhookTestbed::without_webhook("false").await;
     let trap = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     trap.set_nonblocking(true).expect("a socket");
     let port = trap.local_addr().expect("bound").port();
@@ -914,7 +914,7 @@ async fn a_private_address_is_refused_by_name_and_by_number() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_record_does_not_hold_up_the_others() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let of_another_kind = on_the_bus(&event("ORDER-9", 1)).replace("order.changed", "order.lost");
     let batch = vec![
         record_of("1", on_the_bus(&event("ORDER-1", 2)), 1),
@@ -934,7 +934,7 @@ async fn one_bad_record_does_not_hold_up_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_event_has_the_same_id_when_it_is_delivered_twice_and_when_it_is_replayed() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let event = event("ORDER-1", 3);
     scene.publish(&event).await;
     scene.publish(&event).await;
@@ -954,7 +954,7 @@ async fn the_same_event_has_the_same_id_when_it_is_delivered_twice_and_when_it_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_secret_is_changed_both_sign() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     scene.set_up("shop", &scene.receiver.url(), 2).await;
     scene.publish(&event("ORDER-1", 3)).await;
     assert_eq!(scene.work_off().await, 0);
@@ -967,7 +967,7 @@ async fn while_a_secret_is_changed_both_sign() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_is_told_of_its_own_orders_only() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let kiosk = Receiver::start().await;
     scene.set_up("kiosk", &kiosk.url(), 7).await;
     let mut of_kiosk = event("ORDER-2", 2);
@@ -985,7 +985,7 @@ async fn a_client_is_told_of_its_own_orders_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_receivers_of_a_batch_are_waited_for_side_by_side() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     scene.receiver.wait_for(10);
     join_all((1..=10).map(async |n| scene.publish(&event(&format!("ORDER-{n}"), 1)).await)).await;
     let mut messages = Vec::new();
@@ -1000,7 +1000,7 @@ async fn ten_receivers_of_a_batch_are_waited_for_side_by_side() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_holds_up_nobody_next()
  {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let kiosk = Receiver::start().await;
     scene.set_up("kiosk", &kiosk.url(), 7).await;
     scene.receiver.wait_for(usize::MAX);
@@ -1044,7 +1044,7 @@ async fn a_receiver_that_is_too_slow_is_given_up_before_the_invocation_ends_and_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_is_slow_and_answers_leaves_half_of_the_time_to_the_others() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let kiosk = Receiver::start().await;
     scene.set_up("kiosk", &kiosk.url(), 7).await;
     scene.receiver.takes(&scene.clock, Duration::from_secs(7));
@@ -1064,7 +1064,7 @@ async fn a_receiver_that_is_slow_and_answers_leaves_half_of_the_time_to_the_othe
 #[tokio::test(flavor = "multi_thread")]
 async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many_there_are() {
     for count in [1, 2, 4] {
-        let scene = Scene::start().await;
+        let scene = WebhookTestbed::start().await;
         let took = Duration::from_secs(7);
         let mut slow = Vec::new();
         for n in 0..count {
@@ -1106,7 +1106,7 @@ async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_event_is_begun_when_the_time_is_nearly_up() {
-    let scene = Scene::start().await;
+    let scene = WebhookTestbed::start().await;
     let late = record_of("late", on_the_bus(&event("ORDER-1", 3)), 1);
     let answer = scene.process(vec![late], 13_999).await;
     assert_eq!(failed(&answer), ["late"]);
@@ -1124,7 +1124,7 @@ async fn what_fails_on_our_side_is_tried_again_too() {
             true,
         ),
     ] {
-        let scene = Scene::start().await;
+        let scene = WebhookTestbed::start().await;
         scene.wire.break_all(down.clone(), Fault::ServiceFault);
         scene
             .receiver

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 use wechatpay_simulator::{Endpoint, PayOptions, Product, RefundOutcome, TradeState};
 
-use crate::support::{APPIDS, Bench, MCHID, native};
+use crate::support::{APPIDS, MCHID, Testbed, native};
 
 /// An object with the members of another over its own.
 fn plus(mut object: Value, more: &Value) -> Value {
@@ -17,7 +17,7 @@ fn plus(mut object: Value, more: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_product_is_sent_as_the_merchant_asked_with_options_and_without() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let ip = "203.0.113.7";
     let openid = json!({"payer": {"openid": "oUser-1"}});
     let h5 = json!({"scene_info": {"payer_client_ip": ip, "h5_info": {"type": "iOS"}}});
@@ -74,7 +74,7 @@ async fn each_product_is_sent_as_the_merchant_asked_with_options_and_without() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_refund_is_sent_as_it_was_asked_for_with_options_and_without() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.paid("ORDER-1").await;
     let admin = bench.wechat.admin();
     let paid = bench.get_order("ORDER-1").await.body["transaction_id"].clone();
@@ -100,7 +100,7 @@ async fn each_refund_is_sent_as_it_was_asked_for_with_options_and_without() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_close_and_the_refund_of_money_that_came_after_it_are_sent_for_that_order_alone() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench.post_order(&native("ORDER-2")).await;
     assert_eq!(bench.close("ORDER-1").await.status, 200);
@@ -132,7 +132,7 @@ async fn a_close_and_the_refund_of_money_that_came_after_it_are_sent_for_that_or
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_an_abnormal_refund_goes_is_sent_as_the_merchant_said() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let card = json!({"bank_type": "ICBC_DEBIT", "bank_account": "6222020200012345678", "real_name": "李雷"});
     for (order_no, to, sent) in [
         (

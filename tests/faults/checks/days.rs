@@ -7,8 +7,8 @@ use wechatpay_simulator::{Refund, RefundStatus};
 
 use super::{Findings, field};
 use crate::{
-    books::Books,
-    scene::{EVIDENCE, Scene},
+    books::Records,
+    scene::{EVIDENCE, Testbed},
 };
 
 /// Where a difference's state may lead.
@@ -57,7 +57,7 @@ const MONEY_OF_OTHERS: [&str; 2] = ["duplicate_payment", "unknown_order_there"];
 const FUND_BILLS: [&str; 3] = ["fund_basic", "fund_operation", "fund_fees"];
 
 /// All differences, with their days.
-fn differences(books: &Books) -> impl Iterator<Item = (&str, &Value)> {
+fn differences(books: &Records) -> impl Iterator<Item = (&str, &Value)> {
     books
         .days
         .iter()
@@ -71,7 +71,7 @@ fn name(date: &str, difference: &Value) -> String {
 }
 
 /// However often a day is run, a difference is found once.
-pub(super) fn every_difference_is_found_once(books: &Books, found: &mut Findings) {
+pub(super) fn every_difference_is_found_once(books: &Records, found: &mut Findings) {
     let mut seen = BTreeSet::new();
     for (date, difference) in differences(books) {
         // The row may be another one: the thing is the same.
@@ -89,7 +89,7 @@ pub(super) fn every_difference_is_found_once(books: &Books, found: &mut Findings
 }
 
 /// Each step leads from where the one before it led to, none is lost, and what is final stays.
-pub(super) fn differences_move_as_the_design_says(books: &Books, found: &mut Findings) {
+pub(super) fn differences_move_as_the_design_says(books: &Records, found: &mut Findings) {
     for (date, difference) in differences(books) {
         let steps = difference["history"].as_array().expect("steps");
         let mut before = "";
@@ -123,7 +123,11 @@ pub(super) fn differences_move_as_the_design_says(books: &Books, found: &mut Fin
 
 /// A side of a run that is done has all its parts and all its bills, each bill is kept, and each difference that it counts is
 /// there.
-pub(super) fn a_day_is_done_when_all_of_it_is(scene: &Scene, books: &Books, found: &mut Findings) {
+pub(super) fn a_day_is_done_when_all_of_it_is(
+    scene: &Testbed,
+    books: &Records,
+    found: &mut Findings,
+) {
     const CHECK: &str = "a day is done when all of it is";
     for (date, day) in &books.days {
         let run = &day.run;
@@ -178,7 +182,7 @@ pub(super) fn a_day_is_done_when_all_of_it_is(scene: &Scene, books: &Books, foun
 /// What is read of the differences of a run is what the try counted that ended each part of it:
 /// a try that died before has counted what it repaired, too.
 pub(super) fn what_differences_make_of_the_sums_is_what_their_run_says(
-    books: &Books,
+    books: &Records,
     found: &mut Findings,
 ) {
     for (date, day) in &books.days {
@@ -252,8 +256,8 @@ fn is_approved(difference: &Value) -> bool {
 
 /// Money that a difference is about moves only when two different persons approved it.
 pub(super) fn money_goes_back_only_with_two_persons(
-    scene: &Scene,
-    books: &Books,
+    scene: &Testbed,
+    books: &Records,
     found: &mut Findings,
 ) {
     let refunds = scene.wechat().refunds();
@@ -271,7 +275,11 @@ pub(super) fn money_goes_back_only_with_two_persons(
 }
 
 /// What two persons approved went back whole, by one refund.
-pub(super) fn what_was_approved_went_back_once(scene: &Scene, books: &Books, found: &mut Findings) {
+pub(super) fn what_was_approved_went_back_once(
+    scene: &Testbed,
+    books: &Records,
+    found: &mut Findings,
+) {
     let refunds = scene.wechat().refunds();
     let approved = |one: &Value| is_approved(one) && !is_taken_on(one);
     for (date, difference) in differences(books).filter(|(_, one)| approved(one)) {
@@ -297,7 +305,7 @@ pub(super) fn what_was_approved_went_back_once(scene: &Scene, books: &Books, fou
 }
 
 /// Once everything rests, a day has its end, and what was approved was carried out.
-pub(super) fn nothing_is_left_half_way(books: &Books, found: &mut Findings) {
+pub(super) fn nothing_is_left_half_way(books: &Records, found: &mut Findings) {
     for (date, day) in &books.days {
         let begun = !day.run.is_null();
         if begun && !["done", "failed"].contains(&field(&day.run, "state")) {

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{Findings, state};
 use crate::{
-    books::{Books, Item, OrderBook, number, text},
+    books::{Item, OrderRecords, Records, number, text},
     logs,
-    scene::Scene,
+    scene::Testbed,
 };
 
 /// Where an order's state may lead (section 5 of the design).
@@ -30,7 +30,7 @@ const ORDER_STEPS: &[(&str, &[&str])] = &[
 const TAKEN_ON: [&str; 2] = ["closed", "closing"];
 
 /// The version of an order's first event. One that is taken on again begins behind all that its first life can have had.
-pub(super) fn first_version(book: &OrderBook) -> i64 {
+pub(super) fn first_version(book: &OrderRecords) -> i64 {
     let first = book.events.first();
     match first {
         Some(event) if text(event, "from").is_empty() && text(event, "to") == "closing" => 1_001,
@@ -70,7 +70,7 @@ const REFUND_STEPS: &[(&str, &[&str])] = &[
 const ON_THE_WAY: [&str; 3] = ["reserved", "awaiting_payment", "closing"];
 
 /// Every change has one event, in one unbroken chain of versions, and each leads from where the one before it led to.
-pub(super) fn events_follow_each_other(books: &Books, found: &mut Findings) {
+pub(super) fn events_follow_each_other(books: &Records, found: &mut Findings) {
     for (order_no, book) in &books.orders {
         let Some(order) = &book.order else {
             continue;
@@ -169,8 +169,8 @@ const TOLD: [&str; 4] = ["awaiting_payment", "paid", "processing", "succeeded"];
 /// Whatever WeChat Pay told has the name that it gave to the request or the callback, and the log has it too: else nothing could be
 /// disputed.
 pub(super) fn what_wechat_pay_told_has_its_request_id(
-    scene: &Scene,
-    books: &Books,
+    scene: &Testbed,
+    books: &Records,
     found: &mut Findings,
 ) {
     let given: BTreeSet<String> = scene
@@ -198,7 +198,7 @@ pub(super) fn what_wechat_pay_told_has_its_request_id(
 }
 
 /// What is not final has a time at which the sweep looks at it.
-pub(super) fn what_is_not_final_is_due(books: &Books, found: &mut Findings) {
+pub(super) fn what_is_not_final_is_due(books: &Records, found: &mut Findings) {
     for (order_no, book) in &books.orders {
         let refunds = book
             .refunds
@@ -220,7 +220,7 @@ pub(super) fn what_is_not_final_is_due(books: &Books, found: &mut Findings) {
 }
 
 /// Once everything rests, nothing waits for anything but a person.
-pub(super) fn nothing_is_left_half_way(books: &Books, found: &mut Findings) {
+pub(super) fn nothing_is_left_half_way(books: &Records, found: &mut Findings) {
     for (order_no, book) in &books.orders {
         let order = book
             .order

@@ -14,24 +14,24 @@ mod webhooks;
 use serde_json::Value;
 
 use crate::{
-    books::{Books, Item, text},
-    client::{Answer, Wish},
-    play::{Play, Violation},
+    books::{Item, Records, text},
+    client::{ApiAnswer, PendingRequest},
+    play::{Scenario, Violation},
 };
 
 /// Holds what must be true of an answer in the moment in which a client has it.
-pub(crate) fn of_an_answer(play: &mut Play, wish: &Wish, answer: &Answer) {
+pub(crate) fn of_an_answer(play: &mut Scenario, wish: &PendingRequest, answer: &ApiAnswer) {
     let mut found = Findings::default();
     if money::is_refusal_of_a_refund(wish, answer) {
-        let books = Books::read(&play.scene);
+        let books = Records::read(&play.scene);
         money::no_refund_is_refused_and_known(&books, wish, answer, &mut found);
     }
     found.hand_to(play);
 }
 
 /// Holds what must be true at every moment, also between a crash and what mends it.
-pub(crate) fn at_any_moment(play: &mut Play) {
-    let books = Books::read(&play.scene);
+pub(crate) fn at_any_moment(play: &mut Scenario) {
+    let books = Records::read(&play.scene);
     let mut found = Findings::default();
     journal::events_follow_each_other(&books, &mut found);
     journal::what_is_not_final_is_due(&books, &mut found);
@@ -53,9 +53,9 @@ pub(crate) fn at_any_moment(play: &mut Play) {
 }
 
 /// Holds what must be true once everything has come to rest.
-pub(crate) fn at_rest(play: &mut Play) {
+pub(crate) fn at_rest(play: &mut Scenario) {
     at_any_moment(play);
-    let books = Books::read(&play.scene);
+    let books = Records::read(&play.scene);
     let mut found = Findings::default();
     money::every_payment_is_booked_or_parked(&play.scene, &books, &mut found);
     money::both_sides_say_the_same(&play.scene, &books, &mut found);
@@ -85,7 +85,7 @@ impl Findings {
         });
     }
 
-    fn hand_to(self, play: &mut Play) {
+    fn hand_to(self, play: &mut Scenario) {
         for violation in self.0 {
             if !play.violations.contains(&violation) {
                 play.violations.push(violation);

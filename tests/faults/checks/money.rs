@@ -6,9 +6,9 @@ use wechatpay_simulator::{OrderView, PaymentView, Refund, RefundStatus, TradeSta
 
 use super::{Findings, field, state};
 use crate::{
-    books::{Books, Item, OrderBook, number, text},
-    client::{Answer, Wish},
-    scene::Scene,
+    books::{Item, OrderRecords, Records, number, text},
+    client::{ApiAnswer, PendingRequest},
+    scene::Testbed,
 };
 
 /// Answers after which a client may pay the money back another way.
@@ -34,7 +34,7 @@ fn payments(orders: &[OrderView]) -> impl Iterator<Item = (&OrderView, &PaymentV
 }
 
 /// Our order, if it has this payment for its own.
-fn booked_by<'a>(book: &'a OrderBook, transaction_id: &str) -> Option<&'a Item> {
+fn booked_by<'a>(book: &'a OrderRecords, transaction_id: &str) -> Option<&'a Item> {
     let order = book.order.as_ref()?;
     let booked = PAID.contains(&state(order)) && text(order, "transaction_id") == transaction_id;
     booked.then_some(order)
@@ -42,8 +42,8 @@ fn booked_by<'a>(book: &'a OrderBook, transaction_id: &str) -> Option<&'a Item> 
 
 /// A payment at WeChat Pay is *the* payment of our order, or waits for a person. None is dropped.
 pub(super) fn every_payment_is_booked_or_parked(
-    scene: &Scene,
-    books: &Books,
+    scene: &Testbed,
+    books: &Records,
     found: &mut Findings,
 ) {
     for (view, PaymentView { payment, .. }) in payments(&scene.wechat().orders()) {
@@ -68,7 +68,7 @@ pub(super) fn every_payment_is_booked_or_parked(
 }
 
 /// What we hold for paid was paid: this payment, this amount, for this order.
-pub(super) fn what_is_booked_was_paid(scene: &Scene, books: &Books, found: &mut Findings) {
+pub(super) fn what_is_booked_was_paid(scene: &Testbed, books: &Records, found: &mut Findings) {
     let orders = scene.wechat().orders();
     for (order_no, book) in &books.orders {
         let Some(order) = book
@@ -95,8 +95,8 @@ pub(super) fn what_is_booked_was_paid(scene: &Scene, books: &Books, found: &mut 
 
 /// Refunds never pass the payment, neither in our books nor at WeChat Pay.
 pub(super) fn no_more_is_refunded_than_was_paid(
-    scene: &Scene,
-    books: &Books,
+    scene: &Testbed,
+    books: &Records,
     found: &mut Findings,
 ) {
     const CHECK: &str = "no more is refunded than was paid";
@@ -150,7 +150,7 @@ pub(super) fn no_more_is_refunded_than_was_paid(
 }
 
 /// A refund is asked for under one number, whatever happens: the one that our books have for it.
-pub(super) fn refunds_keep_their_numbers(scene: &Scene, books: &Books, found: &mut Findings) {
+pub(super) fn refunds_keep_their_numbers(scene: &Testbed, books: &Records, found: &mut Findings) {
     let refunds: Vec<&Item> = books
         .orders
         .values()
@@ -187,8 +187,8 @@ pub(super) fn refunds_keep_their_numbers(scene: &Scene, books: &Books, found: &m
 /// Money that WeChat Pay was told to send to the merchant's own account stands as that in our
 /// books, with who decided it, in the refund and in the journal: it is never taken for the payer's.
 pub(super) fn what_goes_to_the_merchant_is_on_record(
-    scene: &Scene,
-    books: &Books,
+    scene: &Testbed,
+    books: &Records,
     found: &mut Findings,
 ) {
     for there in scene.wechat().refunds() {
@@ -230,16 +230,16 @@ pub(super) fn what_goes_to_the_merchant_is_on_record(
 }
 
 /// Whether a client was told that a refund is not taken on.
-pub(super) fn is_refusal_of_a_refund(wish: &Wish, answer: &Answer) -> bool {
+pub(super) fn is_refusal_of_a_refund(wish: &PendingRequest, answer: &ApiAnswer) -> bool {
     let asks_for_one = wish.method == "POST" && wish.path.ends_with("/refunds");
     asks_for_one && REFUSALS_OF_A_REFUND.contains(&answer.code())
 }
 
 /// Whoever is told that a refund is not taken on can rely on it: there is none.
 pub(super) fn no_refund_is_refused_and_known(
-    books: &Books,
-    wish: &Wish,
-    answer: &Answer,
+    books: &Records,
+    wish: &PendingRequest,
+    answer: &ApiAnswer,
     found: &mut Findings,
 ) {
     let order_no = wish.path.split('/').nth(3).unwrap_or_default();
@@ -264,7 +264,7 @@ pub(super) fn no_refund_is_refused_and_known(
 }
 
 /// What is over here is over there, and the same in money.
-pub(super) fn both_sides_say_the_same(scene: &Scene, books: &Books, found: &mut Findings) {
+pub(super) fn both_sides_say_the_same(scene: &Testbed, books: &Records, found: &mut Findings) {
     let orders = scene.wechat().orders();
     let refunds = scene.wechat().refunds();
     for (order_no, book) in &books.orders {
@@ -302,7 +302,7 @@ pub(super) fn both_sides_say_the_same(scene: &Scene, books: &Books, found: &mut 
 
 fn order_agrees(
     order_no: &str,
-    book: &OrderBook,
+    book: &OrderRecords,
     there: Option<&OrderView>,
     refunds: &[Refund],
     found: &mut Findings,
@@ -345,7 +345,7 @@ fn order_agrees(
 }
 
 /// What went back of a payment by refunds that were not made here, do not fit the books, and wait for a person.
-fn parked_fen(book: &OrderBook, transaction_id: &str, refunds: &[Refund]) -> i64 {
+fn parked_fen(book: &OrderRecords, transaction_id: &str, refunds: &[Refund]) -> i64 {
     let parked = |refund: &&Refund| {
         let is_it = |parked: &Item| text(parked, "refund_id") == refund.refund_id;
         refund.status == RefundStatus::Success

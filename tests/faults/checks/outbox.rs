@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{Findings, field, journal::first_version};
 use crate::{
-    books::{Books, number},
+    books::{Records, number},
     pipe::pipe,
-    scene::Scene,
+    scene::Testbed,
 };
 
 /// Every change of an order passes the pipe, once, with all that the pipe takes from it.
-pub(super) fn every_change_leaves_once(scene: &Scene, books: &Books, found: &mut Findings) {
+pub(super) fn every_change_leaves_once(scene: &Testbed, books: &Records, found: &mut Findings) {
     let pipe = pipe();
     let mut left: BTreeMap<String, Vec<i64>> = BTreeMap::new();
     for record in scene.cloud.stream(&scene.tables.orders) {

@@ -3,7 +3,7 @@
 use super::Findings;
 use crate::{
     logs,
-    scene::{APIV3_KEY, Scene},
+    scene::{APIV3_KEY, Testbed},
 };
 
 /// Words that stand in every request of the scenes where personal data stands in real ones.
@@ -11,7 +11,7 @@ pub(crate) const DESCRIPTION: &str = "Tea for somebody whom nobody may know";
 pub(crate) const OPENID: &str = "oPayerWhomNobodyMayKnow";
 
 /// Queues and logs hold no plaintext of a callback, no openid, no description, no prepay value and no key.
-pub(super) fn nothing_readable_left_the_tables(scene: &Scene, found: &mut Findings) {
+pub(super) fn nothing_readable_left_the_tables(scene: &Testbed, found: &mut Findings) {
     let mut secrets = vec![
         (DESCRIPTION.to_owned(), "a description"),
         (OPENID.to_owned(), "an openid"),

@@ -6,9 +6,9 @@ use wechatpay_simulator::CallbackStatus;
 
 use super::{Findings, field};
 use crate::{
-    books::{Books, text},
-    client::Wish,
-    scene::{RESULTS, Scene},
+    books::{Records, text},
+    client::PendingRequest,
+    scene::{RESULTS, Testbed},
 };
 
 /// How far the clocks of two sandboxes may differ: by so much a value may die before the time that a client was told.
@@ -19,7 +19,7 @@ const MINUTE_MS: i64 = 60_000;
 const CALL_TAKES_MS: i64 = 6_000;
 
 /// A callback is acknowledged only after the queue has it.
-pub(super) fn what_was_acknowledged_was_queued(scene: &Scene, found: &mut Findings) {
+pub(super) fn what_was_acknowledged_was_queued(scene: &Testbed, found: &mut Findings) {
     let queues = scene.cloud.queues();
     let taken: Vec<&str> = queues
         .taken()
@@ -45,7 +45,7 @@ pub(super) fn what_was_acknowledged_was_queued(scene: &Scene, found: &mut Findin
 }
 
 /// WeChat Pay takes one refund a minute: two of one payment are never sent at once, whatever put them off.
-pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Scene, found: &mut Findings) {
+pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Testbed, found: &mut Findings) {
     let mut last: BTreeMap<String, (String, i64)> = BTreeMap::new();
     let all = scene.exchanges.all();
     for exchange in all.iter().filter(|exchange| exchange.endpoint == "refund") {
@@ -66,7 +66,7 @@ pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Scene, found: &
 }
 
 /// Whoever was given a prepay value was given the live one: no other was issued before its time was over.
-pub(super) fn every_value_shown_was_alive(scene: &Scene, found: &mut Findings) {
+pub(super) fn every_value_shown_was_alive(scene: &Testbed, found: &mut Findings) {
     // When each value died: when the next one was issued for the same order.
     let mut live: BTreeMap<String, String> = BTreeMap::new();
     let mut died_ms: BTreeMap<String, i64> = BTreeMap::new();
@@ -113,7 +113,7 @@ pub(super) fn every_value_shown_was_alive(scene: &Scene, found: &mut Findings) {
 }
 
 /// Every callback that WeChat Pay sent was acknowledged in the end.
-pub(super) fn every_callback_was_acknowledged(scene: &Scene, found: &mut Findings) {
+pub(super) fn every_callback_was_acknowledged(scene: &Testbed, found: &mut Findings) {
     for callback in scene.wechat().callbacks() {
         match callback.status {
             CallbackStatus::Delivered | CallbackStatus::Lost => {}
@@ -136,7 +136,7 @@ pub(super) fn every_callback_was_acknowledged(scene: &Scene, found: &mut Finding
 }
 
 /// Nothing is left in a queue, and nothing went to a dead-letter queue.
-pub(super) fn every_queue_is_empty(scene: &Scene, found: &mut Findings) {
+pub(super) fn every_queue_is_empty(scene: &Testbed, found: &mut Findings) {
     let queues = scene.cloud.queues();
     for (url, message) in queues.waiting() {
         found.add(
@@ -153,7 +153,7 @@ pub(super) fn every_queue_is_empty(scene: &Scene, found: &mut Findings) {
 }
 
 /// A notice that failed at first has settled since, or waits for a person. One that does not open has no number to settle by.
-pub(super) fn every_notice_is_settled_or_parked(books: &Books, found: &mut Findings) {
+pub(super) fn every_notice_is_settled_or_parked(books: &Records, found: &mut Findings) {
     for notice in &books.notices {
         let opened = !text(notice, "notice_id").starts_with("message#");
         if opened && text(notice, "status") == "pending" {
@@ -167,7 +167,7 @@ pub(super) fn every_notice_is_settled_or_parked(books: &Books, found: &mut Findi
 }
 
 /// Every client got an answer that counts.
-pub(super) fn every_wish_was_answered(wishes: &[Wish], found: &mut Findings) {
+pub(super) fn every_wish_was_answered(wishes: &[PendingRequest], found: &mut Findings) {
     for wish in wishes {
         match &wish.answer {
             None if wish.tries_max == 1 => {}

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{Findings, field};
 use crate::{
-    books::{Books, number},
-    scene::{Scene, WEBHOOKS, webhook_id},
+    books::{Records, number},
+    scene::{Testbed, WEBHOOKS, webhook_id},
 };
 
 /// An event that has come into the queue is with the receiver, or still there, or a dead letter, or kept for its client.
-pub(super) fn no_event_is_lost(scene: &Scene, found: &mut Findings) {
+pub(super) fn no_event_is_lost(scene: &Testbed, found: &mut Findings) {
     if !scene.has_webhook() {
         return;
     }
@@ -43,7 +43,7 @@ pub(super) fn no_event_is_lost(scene: &Scene, found: &mut Findings) {
 }
 
 /// Each webhook is signed, and what has one id is one event, byte for byte.
-pub(super) fn one_id_is_one_event(scene: &Scene, found: &mut Findings) {
+pub(super) fn one_id_is_one_event(scene: &Testbed, found: &mut Findings) {
     const CHECK: &str = "one webhook-id is one event";
     let mut bodies: BTreeMap<String, String> = BTreeMap::new();
     for got in scene.receiver.got() {
@@ -63,7 +63,7 @@ pub(super) fn one_id_is_one_event(scene: &Scene, found: &mut Findings) {
 
 /// Once everything rests, a receiver has each event, and the highest version that it has of an order says how the order
 /// stands.
-pub(super) fn the_receiver_has_every_event(scene: &Scene, books: &Books, found: &mut Findings) {
+pub(super) fn the_receiver_has_every_event(scene: &Testbed, books: &Records, found: &mut Findings) {
     if !scene.has_webhook() {
         return;
     }

@@ -1,7 +1,7 @@
 //! AWS in this process: DynamoDB, SQS, KMS and S3 behind the HTTP connector of the real SDK.
 //!
 //! The SDK signs, serialises, repeats and parses as it does when deployed; only what it would have sent over the network is
-//! handed to an engine here, after it has waited for its turn ([`Director`]) and met its fault. No engine of this project
+//! handed to an engine here, after it has waited for its turn ([`CallScheduler`]) and met its fault. No engine of this project
 //! throttles, conflicts or loses an answer by itself.
 
 mod queues;
@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 use crate::{
     call::{Call, Fault, Function, Service},
-    director::{Director, Line},
+    director::{CallScheduler, Liveness},
 };
 
 pub(crate) use queues::{Message, Queues};
@@ -148,7 +148,7 @@ impl Cloud {
         records
     }
 
-    fn answer(&self, asked: &Asked<'_>) -> HttpResponse {
+    fn answer(&self, asked: &AwsRequest<'_>) -> HttpResponse {
         let (operation, body) = (asked.operation.as_str(), asked.body.as_str());
         if let Some(code) = asked.is_against_the_rules() {
             return refusal(400, code, None);
@@ -173,7 +173,7 @@ impl Cloud {
     }
 
     /// The answer that an index gave the last time that this was asked, however long ago.
-    fn answer_of_old(&self, asked: &Asked<'_>) -> HttpResponse {
+    fn answer_of_old(&self, asked: &AwsRequest<'_>) -> HttpResponse {
         let old = asked
             .question_to_index()
             .and_then(|question| self.indexes().get(&question).cloned());
@@ -191,10 +191,10 @@ impl Cloud {
 
 /// The way of one sandbox to the engines: what it is given for an HTTP client.
 #[derive(Clone)]
-pub(crate) struct Outlet {
+pub(crate) struct SandboxConnector {
     pub(crate) cloud: Arc<Cloud>,
     /// Who calls, for the director; `None` for the scene itself, whose calls are neither counted nor struck.
-    pub(crate) caller: Option<Caller>,
+    pub(crate) caller: Option<SandboxCaller>,
     /// An address that stands for another one here.
     pub(crate) alias: Option<Alias>,
 }
@@ -218,21 +218,21 @@ impl Alias {
 
 /// A sandbox as a caller.
 #[derive(Clone)]
-pub(crate) struct Caller {
+pub(crate) struct SandboxCaller {
     pub(crate) function: Function,
-    pub(crate) line: Line,
-    pub(crate) director: Director,
+    pub(crate) line: Liveness,
+    pub(crate) director: CallScheduler,
     /// The sandbox's clock: a time-out passes on it.
     pub(crate) clock: Clock,
 }
 
-impl Outlet {
+impl SandboxConnector {
     pub(crate) fn http_client(self) -> SharedHttpClient {
         SharedHttpClient::new(self)
     }
 
     async fn carry(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
-        let mut asked = Asked::read(&request);
+        let mut asked = AwsRequest::read(&request);
         let Some(caller) = &self.caller else {
             return Ok(self.cloud.answer(&asked));
         };
@@ -281,13 +281,13 @@ impl Outlet {
     }
 }
 
-impl fmt::Debug for Outlet {
+impl fmt::Debug for SandboxConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Outlet")
     }
 }
 
-impl HttpClient for Outlet {
+impl HttpClient for SandboxConnector {
     fn http_connector(
         &self,
         _: &HttpConnectorSettings,
@@ -297,14 +297,14 @@ impl HttpClient for Outlet {
     }
 }
 
-impl HttpConnector for Outlet {
+impl HttpConnector for SandboxConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::new(self.clone().carry(request))
     }
 }
 
 /// What a request of the SDK's asks for.
-struct Asked<'a> {
+struct AwsRequest<'a> {
     service: Service,
     operation: String,
     /// JSON; empty for S3, which has no JSON.
@@ -313,7 +313,7 @@ struct Asked<'a> {
     file: Option<S3Request<'a>>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> AwsRequest<'a> {
     /// All services name in a header what they are asked for, but S3, which is told by method and address.
     fn read(request: &'a HttpRequest) -> Self {
         let Some(target) = request.headers().get("x-amz-target") else {

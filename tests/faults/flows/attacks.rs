@@ -5,7 +5,7 @@ use wechatpay_simulator::{Damage, Notice, PayOptions};
 
 use super::{CREATE, Flow, PAID, Step};
 use crate::{
-    play::{Play, Until},
+    play::{Scenario, Until},
     scene::RESULTS,
 };
 
@@ -143,7 +143,7 @@ const CALLBACK_COMES: Step = |play| {
     })
 };
 
-impl Play {
+impl Scenario {
     /// A callback with this damage must not be acknowledged.
     async fn must_be_refused(&mut self, damage: &Damage) {
         let callback = self

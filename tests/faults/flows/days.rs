@@ -20,9 +20,9 @@ use wechatpay_simulator::{
 
 use super::{Flow, NOTHING, Step, create, refund};
 use crate::{
-    books::{Books, text},
-    play::{Play, Until},
-    scene::{BEGIN_S, Scene, WORK},
+    books::{Records, text},
+    play::{Scenario, Until},
+    scene::{BEGIN_S, Testbed, WORK},
 };
 
 /// How often the queue of days may have to be waited for.
@@ -259,9 +259,10 @@ pub(super) const DAY: Step = |play| {
         play.poll().await;
         play.pass(Duration::from_secs(6)).await;
         play.poll().await;
-        play.in_silence(Play::money_comes_again, "ORDER-1").await;
+        play.in_silence(Scenario::money_comes_again, "ORDER-1")
+            .await;
         play.wish(create("LOST-1")).await;
-        play.in_silence(Play::payer_pays, "LOST-1").await;
+        play.in_silence(Scenario::payer_pays, "LOST-1").await;
         play.until_the_bill().await;
     })
 };
@@ -333,7 +334,7 @@ const RUN_THE_DAY: Step = |play| {
 /// What is in the queue of days is done.
 const WORK_OFF: Step = |play| Box::pin(play.work_off_days());
 
-impl Scene {
+impl Testbed {
     /// A message comes into the queue of days.
     pub(crate) fn send_work(&self, work: &ReconcileWork) {
         let body = serde_json::to_string(work).expect("JSON");
@@ -360,7 +361,7 @@ impl Scene {
     }
 }
 
-impl Play {
+impl Scenario {
     async fn paid(&mut self, order_no: &str) {
         self.wish(create(order_no)).await;
         self.pay(order_no).await;
@@ -495,7 +496,7 @@ impl Play {
 
     /// These said one after the other how the payer was paid, each once; the last one's word stands.
     fn payer_is_said_to_be_paid_by(&mut self, persons: &[&str]) {
-        let books = Books::read(&self.scene);
+        let books = Records::read(&self.scene);
         let book = &books.orders["ORDER-1"];
         let said: Vec<String> = book
             .events

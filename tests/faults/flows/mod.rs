@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 
 use crate::{
     checks::secrets::DESCRIPTION,
-    client::Wish,
-    play::{Play, Until},
+    client::PendingRequest,
+    play::{Scenario, Until},
 };
 
 pub(crate) use races::{RACES, Race};
@@ -47,7 +47,7 @@ impl Flow {
 }
 
 /// A part of a flow.
-pub(crate) type Step = for<'a> fn(&'a mut Play) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
+pub(crate) type Step = for<'a> fn(&'a mut Scenario) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// All flows.
 pub(crate) fn all() -> impl Iterator<Item = &'static Flow> {
@@ -101,24 +101,24 @@ fn order(order_no: &str) -> Value {
 }
 
 /// The wish for an order.
-fn create(order_no: &str) -> Wish {
-    Wish::post("/v1/orders", order(order_no))
+fn create(order_no: &str) -> PendingRequest {
+    PendingRequest::post("/v1/orders", order(order_no))
 }
 
 /// The wish to close an order. Being paid meanwhile is an answer, too.
-fn close(order_no: &str) -> Wish {
-    Wish::bare_post(format!("/v1/orders/{order_no}/close")).or("order_paid")
+fn close(order_no: &str) -> PendingRequest {
+    PendingRequest::bare_post(format!("/v1/orders/{order_no}/close")).or("order_paid")
 }
 
 /// The wish for a refund.
-fn refund(order_no: &str, refund_no: &str, amount_fen: i64) -> Wish {
+fn refund(order_no: &str, refund_no: &str, amount_fen: i64) -> PendingRequest {
     let body = json!({"refund_no": refund_no, "amount_fen": amount_fen, "reason": "wrong size"});
-    Wish::post(format!("/v1/orders/{order_no}/refunds"), body)
+    PendingRequest::post(format!("/v1/orders/{order_no}/refunds"), body)
 }
 
 /// A person's decision about a refund. That it was decided before is an answer, too.
-fn decide(order_no: &str, refund_no: &str, what: &str, body: Value) -> Wish {
-    Wish::post(
+fn decide(order_no: &str, refund_no: &str, what: &str, body: Value) -> PendingRequest {
+    PendingRequest::post(
         format!("/v1/orders/{order_no}/refunds/{refund_no}/{what}"),
         body,
     )

@@ -6,8 +6,8 @@ use wechatpay_simulator::{Fault, PayOptions, Rule};
 
 use super::{CLOSED, CREATE, CREATE_LATER, Flow, NOTHING, PAID, close, create, order, refund};
 use crate::{
-    client::Wish,
-    play::{Play, Until},
+    client::PendingRequest,
+    play::{Scenario, Until},
 };
 
 /// A day, which is longer than a QR code lives.
@@ -30,7 +30,7 @@ pub(super) const FLOWS: &[Flow] = &[
                 body["product"] = "jsapi".into();
                 body["openid"] = crate::checks::secrets::OPENID.into();
                 body["payer_id"] = "payer-1".into();
-                play.wish(Wish::post("/v1/orders", body)).await;
+                play.wish(PendingRequest::post("/v1/orders", body)).await;
             })
         },
         after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
@@ -119,7 +119,7 @@ pub(super) const FLOWS: &[Flow] = &[
         },
         acts: |play| {
             Box::pin(async move {
-                play.wish(Wish::get("/v1/orders/ORDER-1")).await;
+                play.wish(PendingRequest::get("/v1/orders/ORDER-1")).await;
             })
         },
         after: NOTHING,
@@ -272,13 +272,13 @@ const LATE_MONEY: super::Step = |play| {
 };
 
 /// The wish for an order that can be paid for so long.
-fn create_for(order_no: &str, expires_in_s: i64) -> Wish {
+fn create_for(order_no: &str, expires_in_s: i64) -> PendingRequest {
     let mut body = order(order_no);
     body["expires_in_s"] = expires_in_s.into();
-    Wish::post("/v1/orders", body)
+    PendingRequest::post("/v1/orders", body)
 }
 
-impl Play {
+impl Scenario {
     /// Something goes wrong at WeChat Pay from now on.
     pub(crate) fn wechat_fault(&self, rule: Rule) {
         self.scene.wechat().add_fault(rule).expect("a rule");

@@ -11,10 +11,10 @@ use super::{
     webhooks,
 };
 use crate::{
-    books::Books,
-    client::Wish,
-    play::{Asked, Until},
-    scene::{Poll, REQUESTS, RESULTS, Scene, WEBHOOKS, WORK},
+    books::Records,
+    client::PendingRequest,
+    play::{ConcurrentAnswers, Until},
+    scene::{Poll, REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
 };
 
 /// A race: one side is stopped at a call, the other runs to its end, then the first goes on. Played for every call of each side.
@@ -56,13 +56,13 @@ const REDIRECTS: &str = "redirect-and-redirect";
 const LATEST_FIRST: &str = "-latest-read-first";
 
 /// One side of a race.
-pub(crate) type Side = for<'a> fn(&'a Scene, &'a Asked) -> LocalBoxFuture<'a, ()>;
+pub(crate) type Side = for<'a> fn(&'a Testbed, &'a ConcurrentAnswers) -> LocalBoxFuture<'a, ()>;
 
 const ASK_CREATE: Side = |scene, asked| asked.ask(scene, create("ORDER-1")).boxed_local();
 const ASK_CLOSE: Side = |scene, asked| asked.ask(scene, close("ORDER-1")).boxed_local();
 const LOOK: Side = |scene, asked| {
     asked
-        .ask(scene, Wish::get("/v1/orders/ORDER-1"))
+        .ask(scene, PendingRequest::get("/v1/orders/ORDER-1"))
         .boxed_local()
 };
 const SWEEP: Side = |scene, _| scene.sweep().boxed_local();
@@ -80,7 +80,7 @@ const ASK_REDIRECT: Side = |scene, asked| {
 };
 
 /// Takes messages that another may receive at the same time.
-async fn poll(scene: &Scene, url: &str) {
+async fn poll(scene: &Testbed, url: &str) {
     let how = Poll {
         again: true,
         ..Poll::default()
@@ -309,7 +309,7 @@ pub(crate) const RACES: &[Race] = &[
         sides: [POLL_RESULTS, POLL_RESULTS],
         after: |play| {
             Box::pin(async move {
-                let books = Books::read(&play.scene);
+                let books = Records::read(&play.scene);
                 let waiting = books.orders["ORDER-1"].parked_refunds.len();
                 play.require("what is booked waits for nobody", waiting == 0, || {
                     format!("{waiting} refunds are parked")
@@ -445,7 +445,7 @@ pub(crate) const RACES: &[Race] = &[
 ];
 
 /// The callback of the payment once more.
-async fn copy(scene: &Scene) {
+async fn copy(scene: &Testbed) {
     let copy = scene
         .wechat()
         .signed_callback("ORDER-1", &Damage::None)

@@ -8,8 +8,8 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use super::{CREATE, Flow, NOTHING, Step, create};
 use crate::{
-    client::Wish,
-    play::{Play, Until},
+    client::PendingRequest,
+    play::{Scenario, Until},
     receiver::Manner,
     scene::{Poll, WEBHOOKS},
 };
@@ -186,7 +186,7 @@ pub(super) const FLOWS: &[Flow] = &[
         acts: |play| {
             Box::pin(async move {
                 for version in 1..=3 {
-                    play.wish(Wish::bare_post(format!(
+                    play.wish(PendingRequest::bare_post(format!(
                         "/v1/orders/ORDER-1/events/{version}/replay"
                     )))
                     .await;
@@ -254,11 +254,11 @@ pub(super) const SET_UP_AGAIN: Step = |play| {
 };
 
 /// The wish for what is kept to be sent again.
-fn resend(range: serde_json::Value) -> Wish {
-    Wish::post("/v1/webhook/resend", range)
+fn resend(range: serde_json::Value) -> PendingRequest {
+    PendingRequest::post("/v1/webhook/resend", range)
 }
 
-impl Play {
+impl Scenario {
     /// Lambda polls the queue of webhooks once.
     pub(crate) async fn poll_webhooks(&self) {
         self.poll_webhooks_as(&Poll::default()).await;

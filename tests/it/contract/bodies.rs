@@ -5,7 +5,7 @@ use http::Request;
 use serde_json::{Value, json};
 
 use super::{CONTRACT, conforms};
-use crate::support::{Answer, Bench, api::Draft, native};
+use crate::support::{ApiAnswer, Testbed, api::Draft, native};
 
 /// What is sent, and which code it is refused with.
 struct Bad {
@@ -33,7 +33,7 @@ fn operations() -> Vec<(&'static str, &'static str, bool)> {
         .collect()
 }
 
-async fn send(bench: &Bench, route: &str, method: &str, bad: &Bad) -> Answer {
+async fn send(bench: &Testbed, route: &str, method: &str, bad: &Bad) -> ApiAnswer {
     let path = route
         .replace("{order_no}", "ORDER-1")
         .replace("{refund_no}", "R1")
@@ -49,7 +49,7 @@ async fn send(bench: &Bench, route: &str, method: &str, bad: &Bad) -> Answer {
             .header("content-type", "application/json")
             .body(body);
         let li = json!({"email": "li@example.com", "email_verified": "true", "cognito:groups": "[finance]"});
-        return Answer::of(bench.console(Some(li), request.expect("a request")).await);
+        return ApiAnswer::of(bench.console(Some(li), request.expect("a request")).await);
     }
     let draft = Draft {
         method: &method,
@@ -64,7 +64,7 @@ async fn send(bench: &Bench, route: &str, method: &str, bad: &Bad) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_route_takes_an_array_for_its_body_nor_what_it_does_not_name() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let made = bench.post_order(&native("ORDER-1")).await;
     assert_eq!(made.status, 201, "{made:?}");
     let before = bench.order("ORDER-1").await;

@@ -4,11 +4,11 @@ use adapters::testing::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Damage, PayOptions};
 
 use super::conforms;
-use crate::support::{Bench, native};
+use crate::support::{Testbed, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_to_a_callback_is_described_by_the_contract() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.post_order(&native("ORDER-1")).await;
     bench
         .wechat

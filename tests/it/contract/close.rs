@@ -4,7 +4,7 @@ use adapters::testing::{Fault as AwsFault, Match, Service};
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
 use super::{bare_post, held, paid, unsigned};
-use crate::support::{Bench, native};
+use crate::support::{Testbed, native};
 
 const CLOSE: &str = "/v1/orders/{order_no}/close";
 
@@ -14,7 +14,7 @@ fn path(order_no: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_to_a_close_is_described_by_the_contract() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let close = async |order_no: &str, status| {
         held(&bench, CLOSE, bare_post(&bench, &path(order_no)), status).await
     };

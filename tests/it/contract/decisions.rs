@@ -9,7 +9,7 @@ use wechatpay_simulator::{Endpoint, Fault, RefundOutcome, Rule};
 use super::refunds::{REFUND, REFUNDED_IN};
 use super::values::{good_or_bad, object, runner, text};
 use super::{CONTRACT, bare_post, conforms, held, paid, text_post, unsigned, validator};
-use crate::support::{Answer, Bench};
+use crate::support::{ApiAnswer, Testbed};
 
 const RETRY: &str = "/v1/orders/{order_no}/refunds/{refund_no}/retry";
 const RELEASE: &str = "/v1/orders/{order_no}/refunds/{refund_no}/release";
@@ -31,7 +31,7 @@ async fn decisions(
     members: &[&str],
     values: Vec<BoxedStrategy<Option<Value>>>,
 ) {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     paid(&bench, "ORDER-1", 100).await;
     assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
     let schema = validator(&CONTRACT["components"]["schemas"][schema]);
@@ -114,7 +114,7 @@ async fn generated_redirections_are_taken_exactly_when_the_contract_takes_them()
 }
 
 /// A refund of a paid order that came to this.
-async fn refunded(bench: &Bench, order_no: &str, outcome: RefundOutcome, state: &str) {
+async fn refunded(bench: &Testbed, order_no: &str, outcome: RefundOutcome, state: &str) {
     paid(bench, order_no, 100).await;
     bench.wechat.admin().set_refund_outcome(outcome);
     assert_eq!(bench.refund(order_no, "R1", 40).await.status, 202);
@@ -129,14 +129,14 @@ async fn refunded(bench: &Bench, order_no: &str, outcome: RefundOutcome, state: 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_about_a_refused_refund_is_described_by_the_contract() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     refunded(&bench, "ORDER-1", RefundOutcome::Refused, "refused").await;
     let decision = json!({"who": "li", "why": "Paid in cash"});
-    let retry = async |order_no: &str, refund_no: &str, status| -> Answer {
+    let retry = async |order_no: &str, refund_no: &str, status| -> ApiAnswer {
         let request = bare_post(&bench, &path(RETRY, order_no, refund_no));
         held(&bench, RETRY, request, status).await
     };
-    let release = async |order_no: &str, refund_no: &str, status| -> Answer {
+    let release = async |order_no: &str, refund_no: &str, status| -> ApiAnswer {
         let request = bench
             .client
             .post(&path(RELEASE, order_no, refund_no), &decision, &bench);
@@ -203,7 +203,7 @@ async fn every_answer_about_a_refused_refund_is_described_by_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_about_an_abnormal_refund_is_described_by_the_contract() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     refunded(&bench, "ORDER-1", RefundOutcome::Abnormal, "abnormal").await;
     let target = path(ABNORMAL, "ORDER-1", "R1");
     let merchant = json!({"to": "merchant", "who": "li", "why": "card gone"});
@@ -255,7 +255,7 @@ async fn every_answer_about_an_abnormal_refund_is_described_by_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_about_a_payer_who_is_owed_is_described_by_the_contract() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     refunded(&bench, "ORDER-1", RefundOutcome::Abnormal, "abnormal").await;
     let paid = json!({"who": "li", "why": "by bank"});
     let target = path(PAYER_PAID, "ORDER-1", "R1");

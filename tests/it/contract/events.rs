@@ -4,7 +4,7 @@ use adapters::testing::{Fault as AwsFault, Match, Service};
 use serde_json::json;
 
 use super::{CONTRACT, bare_post, held, paid, unsigned, validator};
-use crate::support::Bench;
+use crate::support::Testbed;
 
 const EVENTS: &str = "/v1/orders/{order_no}/events";
 const REPLAY: &str = "/v1/orders/{order_no}/events/{version}/replay";
@@ -17,7 +17,7 @@ fn replay_of(order_no: &str, version: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_timeline_and_its_replays_are_as_the_contract_says() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     paid(&bench, "ORDER-1", 100).await;
     assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
     assert_eq!(bench.work_off().await, 0);
@@ -59,7 +59,7 @@ async fn a_timeline_and_its_replays_are_as_the_contract_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_of_the_events_is_described_by_the_contract() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     paid(&bench, "ORDER-1", 100).await;
     let events = |order_no: &str| EVENTS.replace("{order_no}", order_no);
     for order_no in ["ORDER-99", "x"] {

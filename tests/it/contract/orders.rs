@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::values::{good_or_bad, idempotency_key, object, runner, text};
 use super::{CONTRACT, conforms, held, text_post, validator};
-use crate::support::{APPIDS, Bench, native, refused_by_wechat};
+use crate::support::{APPIDS, Testbed, native, refused_by_wechat};
 
 /// Values for one member, good and bad, that the contract alone can judge.
 fn member(name: &'static str) -> BoxedStrategy<Option<Value>> {
@@ -129,7 +129,7 @@ fn fit_product(body: &mut Map<String, Value>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_requests_are_taken_exactly_when_the_contract_takes_them() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let schema = validator(&json!({"$ref": "#/components/schemas/CreateOrder"}));
     let key_schema = validator(&CONTRACT["components"]["parameters"]["IdempotencyKey"]["schema"]);
     let mut runner = runner();
@@ -200,7 +200,7 @@ async fn generated_requests_are_taken_exactly_when_the_contract_takes_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_answer_is_described_by_the_contract() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let mut seen = Vec::new();
     let mut post = async |request: http::Request<Vec<u8>>, status: u16| {
         let answer = bench.send(request).await;
@@ -293,7 +293,7 @@ async fn every_kind_of_answer_is_described_by_the_contract() {
 }
 
 /// One payer submits two orders at one moment; the second is told to wait.
-async fn submit_twice(bench: &Bench) {
+async fn submit_twice(bench: &Testbed) {
     let order = |order_no| {
         let mut order = native(order_no);
         order["payer_id"] = json!("member-88");

@@ -10,7 +10,7 @@ use payments::reconcile::{
 use serde_json::{Value, json};
 
 use super::{CONTRACT, conforms};
-use crate::support::{Answer, Bench};
+use crate::support::{ApiAnswer, Testbed};
 
 const DAY: &str = "/v1/reconciliations/{date}";
 const LIST: &str = "/v1/reconciliations/{date}/differences";
@@ -25,7 +25,7 @@ fn staff(name: &str) -> Option<Value> {
 
 /// A request of a route under a day, and of a difference.
 struct Ask<'a> {
-    bench: &'a Bench,
+    bench: &'a Testbed,
     date: String,
     id: String,
     who: Option<Value>,
@@ -33,12 +33,12 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     /// Reads, and holds the answer to the contract.
-    async fn get(&self, route: &str, query: &str, status: u16) -> Answer {
+    async fn get(&self, route: &str, query: &str, status: u16) -> ApiAnswer {
         self.send(route, query, None, status).await
     }
 
     /// Posts JSON, and holds the answer to the contract.
-    async fn post(&self, route: &str, body: &Value, status: u16) -> Answer {
+    async fn post(&self, route: &str, body: &Value, status: u16) -> ApiAnswer {
         let body = (body.to_string(), "application/json");
         self.send(route, "", Some(body), status).await
     }
@@ -49,7 +49,7 @@ impl Ask<'_> {
         query: &str,
         body: Option<(String, &str)>,
         status: u16,
-    ) -> Answer {
+    ) -> ApiAnswer {
         let path = route
             .replace("{date}", &self.date)
             .replace("{id}", &self.id);
@@ -68,9 +68,9 @@ impl Ask<'_> {
             .get("content-type")
             .is_some_and(|kind| kind == "text/csv; charset=utf-8");
         let answer = if is_file {
-            Answer::of(answer.map(|file| json!(file).to_string()))
+            ApiAnswer::of(answer.map(|file| json!(file).to_string()))
         } else {
-            Answer::of(answer)
+            ApiAnswer::of(answer)
         };
         assert_eq!(answer.status, status, "{method} {route}: {answer:?}");
         conforms(route, method, &answer);
@@ -78,7 +78,7 @@ impl Ask<'_> {
     }
 }
 
-fn ask<'a>(bench: &'a Bench, id: &str, who: &str) -> Ask<'a> {
+fn ask<'a>(bench: &'a Testbed, id: &str, who: &str) -> Ask<'a> {
     Ask {
         bench,
         date: bench.day(1).to_string(),
@@ -89,7 +89,7 @@ fn ask<'a>(bench: &'a Bench, id: &str, who: &str) -> Ask<'a> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let id = bench
         .difference(DifferenceKind::AmountDiffers, "ticket-88")
@@ -162,7 +162,7 @@ async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_whose_sum_is_wrong_is_named_as_the_contract_says() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let about = DifferenceSubject {
         bill: Some(BillName::FundBasic),
@@ -192,7 +192,7 @@ async fn a_bill_whose_sum_is_wrong_is_named_as_the_contract_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_of_very_many_differences_is_downloaded_by_kind() {
     const TOO_MANY: u32 = 10_001;
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let (day, now) = (bench.day(1), bench.clock.now());
     let write = async |number: u32| {
@@ -226,7 +226,7 @@ async fn a_day_of_very_many_differences_is_downloaded_by_kind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_and_runs_are_as_the_contract_says() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let id = bench
         .difference(
@@ -306,7 +306,7 @@ async fn decisions_and_runs_are_as_the_contract_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_of_finance_staff_is_described_by_the_contract() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.a_month().await;
     let id = bench
         .difference(DifferenceKind::DuplicatePayment, "books-0042")

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::values::{good_or_bad, idempotency_key, object, runner, text};
 use super::{CONTRACT, conforms, held, paid, text_post, unsigned, validator};
-use crate::support::{Bench, native};
+use crate::support::{Testbed, native};
 
 const REFUNDS: &str = "/v1/orders/{order_no}/refunds";
 pub(super) const REFUND: &str = "/v1/orders/{order_no}/refunds/{refund_no}";
@@ -70,7 +70,7 @@ const MEMBERS: [&str; 5] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_refunds_are_taken_exactly_when_the_contract_takes_them() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let schema = validator(&json!({"$ref": "#/components/schemas/CreateRefund"}));
     let keys = &CONTRACT["components"]["parameters"]["RefundIdempotencyKey"]["schema"];
     let key_schema = validator(keys);
@@ -149,7 +149,7 @@ async fn generated_refunds_are_taken_exactly_when_the_contract_takes_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_to_a_refund_is_described_by_the_contract() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     paid(&bench, "ORDER-1", 100).await;
     let target = REFUNDS.replace("{order_no}", "ORDER-1");
     let refund = |refund_no: &str, fen: i64| json!({"refund_no": refund_no, "amount_fen": fen});
@@ -239,7 +239,7 @@ async fn every_answer_to_a_refund_is_described_by_the_contract() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_are_read_as_the_contract_says() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     paid(&bench, "ORDER-1", 100).await;
     let list = REFUNDS.replace("{order_no}", "ORDER-1");
     let get = |path: &str| bench.client.get(path, &bench);

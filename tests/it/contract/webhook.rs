@@ -14,7 +14,7 @@ use standard_webhooks::Secret;
 use wechatpay::UnixSeconds;
 
 use super::{held, text_post, unsigned};
-use crate::support::{Bench, MCHID};
+use crate::support::{MCHID, Testbed};
 
 const WEBHOOK: &str = "/v1/webhook";
 const RESEND: &str = "/v1/webhook/resend";
@@ -22,7 +22,7 @@ const RESEND: &str = "/v1/webhook/resend";
 /// When the events of these tests happen.
 const AT: i64 = 1_785_556_801;
 
-impl Bench {
+impl Testbed {
     async fn set_webhook_up(&self, client_id: &str) {
         let url = WebhookUrl::parse("https://shop.example/hooks?t=1", Reach::Public);
         let url = url.expect("a URL");
@@ -103,7 +103,7 @@ impl Bench {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_sees_how_its_webhook_stands_without_a_webhook() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let get = || bench.client.get(WEBHOOK, &bench);
     let answer = held(&bench, WEBHOOK, get(), 404).await;
     assert_eq!(answer.code(), "webhook_not_found");
@@ -153,7 +153,7 @@ async fn a_client_sees_how_its_webhook_stands_without_a_webhook() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_missed_is_sent_again_in_parts_at_a_bounded_rate_and_only_its_own() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.set_webhook_up("shop").await;
     bench.miss("shop", 103).await;
     bench.miss("kiosk", 1).await;
@@ -187,7 +187,7 @@ async fn what_a_client_missed_is_sent_again_in_parts_at_a_bounded_rate_and_only_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resending_that_broke_off_is_repeated_and_loses_nothing() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.set_webhook_up("shop").await;
     bench.miss("shop", 3).await;
     let all = json!({"from": "2026-08-01T00:00:00+08:00", "to": "2026-08-02T00:00:00+08:00"});
@@ -206,7 +206,7 @@ async fn a_resending_that_broke_off_is_repeated_and_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_of_a_resending_is_described_by_the_contract() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let all = json!({"from": "2026-08-01T00:00:00+08:00"});
     let answer = held(&bench, RESEND, bench.resend(&all), 404).await;
     assert_eq!(answer.code(), "webhook_not_found");

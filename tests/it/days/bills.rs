@@ -6,11 +6,11 @@ use adapters::queues::ReconcileWork;
 use payments::reconcile::run::RunState;
 use wechatpay_simulator::{Fault, Rule};
 
-use crate::support::Bench;
+use crate::support::Testbed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_that_is_still_being_made_is_asked_for_again() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.until(day.plus_days(1), 9, 0).await;
@@ -32,7 +32,7 @@ async fn a_bill_that_is_still_being_made_is_asked_for_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_bill_is_an_empty_day_but_not_before_ten() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     let none = bench
         .wechat
@@ -58,7 +58,7 @@ async fn no_bill_is_an_empty_day_but_not_before_ten() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_of_no_use_gives_no_verdict_and_is_not_kept() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.paid_in_silence("LOST-1").await;
@@ -114,7 +114,7 @@ async fn a_file_that_breaks_off_or_a_link_that_ran_out_is_asked_for_anew() {
         },
         Fault::ExpiredLink,
     ] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         let day = bench.fresh_day().await;
         bench.paid("ORDER-1").await;
         bench.until(day.plus_days(1), 10, 30).await;
@@ -134,7 +134,7 @@ async fn a_file_that_breaks_off_or_a_link_that_ran_out_is_asked_for_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_that_is_run_again_reads_the_bill_that_was_kept() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.until(day.plus_days(1), 10, 30).await;
@@ -165,7 +165,7 @@ async fn bills_in_every_form_that_wechat_pay_has_are_read() {
         serde_json::json!({"full_width_brackets": true, "short_fees": true}),
         serde_json::json!({"bill_bom": false, "bill_line_ends": "LF_BETWEEN"}),
     ] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         bench.at_wechat(&settings);
         let day = bench.fresh_day().await;
         bench.paid("ORDER-1").await;
@@ -180,7 +180,7 @@ async fn bills_in_every_form_that_wechat_pay_has_are_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_of_no_use_is_fetched_four_times_before_the_day_is_left_to_a_person() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.until(day.plus_days(1), 10, 30).await;
@@ -204,7 +204,7 @@ async fn a_bill_of_no_use_is_fetched_four_times_before_the_day_is_left_to_a_pers
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daily_message_that_is_moved_back_days_later_reconciles_its_own_day() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.until(day.plus_days(3), 10, 30).await;
@@ -218,7 +218,7 @@ async fn a_daily_message_that_is_moved_back_days_later_reconciles_its_own_day() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_whose_bills_are_kept_can_be_run_however_old_it_is() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.until(day.plus_days(1), 10, 30).await;
@@ -231,7 +231,7 @@ async fn a_day_whose_bills_are_kept_can_be_run_however_old_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_that_wechat_pay_denied_and_made_later_is_read_when_the_day_is_run_again() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.until(day.plus_days(1), 10, 30).await;

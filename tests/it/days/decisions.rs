@@ -20,15 +20,15 @@ use wechatpay_simulator::{
     ConsoleRefund, Difference, RefundOutcome, RefundStatus, WantedDifference,
 };
 
-use crate::support::{Bench, MCHID, number};
+use crate::support::{MCHID, Testbed, number};
 
 /// A day that was reconciled, and its one difference: an order was paid twice, and nobody was told.
-async fn a_second_payment(bench: &Bench) -> (BillDate, difference::Difference) {
+async fn a_second_payment(bench: &Testbed) -> (BillDate, difference::Difference) {
     bench.paid_twice("TWICE-1", false).await
 }
 
 /// The refund that was approved is sent, WeChat Pay tells how it ended, and the minute's run tells that to the difference.
-async fn the_refund_ends(bench: &Bench) {
+async fn the_refund_ends(bench: &Testbed) {
     assert_eq!(bench.work_off().await, 0);
     bench.advance(std::time::Duration::from_secs(60)).await;
     assert_eq!(bench.work_off().await, 0);
@@ -36,13 +36,13 @@ async fn the_refund_ends(bench: &Bench) {
 }
 
 /// The one difference of a day, as it stands.
-async fn only(bench: &Bench, day: BillDate) -> difference::Difference {
+async fn only(bench: &Testbed, day: BillDate) -> difference::Difference {
     let [only] = bench.differences_of(day).await.try_into().unwrap();
     only
 }
 
 /// Two persons decide in the console, and that is carried out.
-async fn two_decide(bench: &Bench, day: BillDate, decision: Decision) {
+async fn two_decide(bench: &Testbed, day: BillDate, decision: Decision) {
     decide(bench, day, decision).await;
     let stands = only(bench, day).await;
     assert_eq!(stands.state, DifferenceState::Proposed, "one person alone");
@@ -50,11 +50,11 @@ async fn two_decide(bench: &Bench, day: BillDate, decision: Decision) {
 }
 
 /// A person decides in the console, and that is carried out.
-async fn decide(bench: &Bench, day: BillDate, decision: Decision) {
+async fn decide(bench: &Testbed, day: BillDate, decision: Decision) {
     decide_as(bench, day, decision, "li").await;
 }
 
-async fn decide_as(bench: &Bench, day: BillDate, decision: Decision, person: &str) {
+async fn decide_as(bench: &Testbed, day: BillDate, decision: Decision, person: &str) {
     let now = bench.clock.now();
     let decided = only(bench, day)
         .await
@@ -71,7 +71,7 @@ async fn decide_as(bench: &Bench, day: BillDate, decision: Decision, person: &st
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds_another() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let (day, found) = a_second_payment(&bench).await;
     let mut explained = found
         .decided(Decision::Explain, "li", "looked at it", bench.clock.now())
@@ -97,7 +97,7 @@ async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds
 
 /// What people decide about a second payment that is more than one person may explain.
 struct Large<'a> {
-    bench: &'a Bench,
+    bench: &'a Testbed,
     day: BillDate,
 }
 
@@ -125,7 +125,7 @@ impl Large<'_> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_a_person_rejected_is_not_proposed_by_a_later_run_until_it_is_opened_again() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let (day, proposed) = a_second_payment(&bench).await;
     assert_eq!(proposed.amount_fen(), Some(100));
     let large = Large { bench: &bench, day };
@@ -181,14 +181,14 @@ async fn a_refund_that_a_person_rejected_is_not_proposed_by_a_later_run_until_it
 }
 
 /// How the one notice in the ledger stands, and under which id.
-async fn ledger(bench: &Bench) -> (String, String) {
+async fn ledger(bench: &Testbed) -> (String, String) {
     let [notice] = bench.notices().await.try_into().unwrap();
     (notice["notice_id"].clone(), notice["status"].clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_payment_goes_back_once_two_persons_approved_it() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let (day, proposed) = a_second_payment(&bench).await;
     let admin = bench.wechat.admin();
     assert_eq!(proposed.state, DifferenceState::Proposed);
@@ -257,7 +257,7 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved_it() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     let foreign = Difference::UnknownOrder { fen: Some(500) };
@@ -297,7 +297,7 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
     for decision in [Decision::Approve, Decision::Reject] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         let day = bench.fresh_day().await;
         let foreign = Difference::UnknownOrder { fen: Some(500) };
         bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
@@ -326,7 +326,7 @@ async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_the_day() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let (day, proposed) = a_second_payment(&bench).await;
     let admin = bench.wechat.admin();
     let mut stands = proposed;
@@ -351,7 +351,7 @@ async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_back_by_another() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let (day, proposed) = a_second_payment(&bench).await;
     let admin = bench.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Closed);
@@ -390,7 +390,7 @@ async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let (day, open) = bench.paid_twice("TWICE-1", true).await;
     let admin = bench.wechat.admin();
     let now = bench.clock.now();
@@ -418,7 +418,7 @@ async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_a_person_released_is_not_made_anew() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let (day, proposed) = a_second_payment(&bench).await;
     let admin = bench.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Refused);
@@ -460,7 +460,7 @@ async fn a_refund_that_a_person_released_is_not_made_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_of_nobodys_that_went_back_in_the_console_is_not_proposed() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     let foreign = Difference::UnknownOrder { fen: Some(500) };
     bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
@@ -480,7 +480,7 @@ async fn money_of_nobodys_that_went_back_in_the_console_is_not_proposed() {
 }
 
 /// Nobody's money, whose refund two persons approved and WeChat Pay does not carry out like this.
-async fn nobodys_money_that_ends_as(bench: &Bench, outcome: RefundOutcome) -> BillDate {
+async fn nobodys_money_that_ends_as(bench: &Testbed, outcome: RefundOutcome) -> BillDate {
     let day = bench.fresh_day().await;
     let foreign = Difference::UnknownOrder { fen: Some(500) };
     bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
@@ -498,7 +498,7 @@ async fn nobodys_money_that_ends_as(bench: &Bench, outcome: RefundOutcome) -> Bi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Abnormal).await;
     let admin = bench.wechat.admin();
     let open = ["unknown_order_there FOREIGN-1 open"];
@@ -568,7 +568,7 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_client_of_the_api_alone_sends_no_refund_of_a_second_payment_elsewhere() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let (day, proposed) = a_second_payment(&bench).await;
     let admin = bench.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Abnormal);
@@ -614,7 +614,7 @@ async fn one_client_of_the_api_alone_sends_no_refund_of_a_second_payment_elsewhe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_by_the_console() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Refused).await;
     let admin = bench.wechat.admin();
     assert_eq!(
@@ -658,7 +658,7 @@ async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Refused).await;
     two_decide(&bench, day, Decision::Release).await;
     let released = only(&bench, day).await;
@@ -687,7 +687,7 @@ async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_persons() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("GONE-1").await;
     bench.until(day.plus_days(1), 10, 30).await;
@@ -755,7 +755,7 @@ async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_p
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_whose_refund_a_restore_lost_waits_for_it_no_longer() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let (day, proposed) = a_second_payment(&bench).await;
     bench.two_approve(&proposed).await;
     assert_eq!(
@@ -773,7 +773,7 @@ async fn a_difference_whose_refund_a_restore_lost_waits_for_it_no_longer() {
 }
 
 /// A difference of `date` that waits for this refund of an order, as a step left it, and its place in the list.
-async fn waits(bench: &Bench, date: BillDate, order_no: &str, line: u64, refund: &TrackedRefund) {
+async fn waits(bench: &Testbed, date: BillDate, order_no: &str, line: u64, refund: &TrackedRefund) {
     let now = bench.clock.now();
     let about = DifferenceSubject {
         order_no: Some(order_no.to_owned()),
@@ -811,7 +811,7 @@ async fn waits(bench: &Bench, date: BillDate, order_no: &str, line: u64, refund:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_waiting_refunds_than_fit_into_a_minute_are_all_looked_at_in_turn() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.paid("WAITS-1").await;
     let admin = bench.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Hold);

@@ -4,7 +4,7 @@ use adapters::queues::ReconcileWork;
 use payments::reconcile::run::{BillName, FundState, Run, RunState};
 use wechatpay_simulator::{Difference, Endpoint, Fault, PayOptions, Rule, WantedDifference};
 
-use crate::support::{Bench, Lines, Wishes};
+use crate::support::{Lines, Testbed, TestbedOptions};
 
 fn funds(run: &Run) -> (FundState, String) {
     let funds = run.funds.as_ref().expect("a fund side");
@@ -12,7 +12,7 @@ fn funds(run: &Run) -> (FundState, String) {
 }
 
 /// A day with a lost payment, one too many, and a movement that nobody knows.
-async fn a_day(bench: &Bench) -> payments::reconcile::run::BillDate {
+async fn a_day(bench: &Testbed) -> payments::reconcile::run::BillDate {
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.paid("TWICE-1").await;
@@ -37,7 +37,7 @@ const TRADES: [&str; 2] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_wechat_pay_refuses_takes_nothing_back_of_what_the_trades_came_to() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = a_day(&bench).await;
     bench.at_wechat(&serde_json::json!({"missing_accounts": ["OPERATION"]}));
     let run = bench.reconcile(day, false).await;
@@ -71,9 +71,9 @@ async fn an_account_that_wechat_pay_refuses_takes_nothing_back_of_what_the_trade
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_that_the_merchant_does_not_have_are_not_asked_for() {
-    let bench = Bench::with(Wishes {
+    let bench = Testbed::with(TestbedOptions {
         fund_accounts: "BASIC",
-        ..Wishes::default()
+        ..TestbedOptions::default()
     })
     .await;
     let missing = serde_json::json!({"missing_accounts": ["OPERATION", "FEES"]});
@@ -95,7 +95,7 @@ async fn a_fund_bill_that_is_late_or_does_not_come_is_waited_for_while_the_trade
         (Fault::WrongHash, FundState::Waiting),
         (Fault::ServerErrorBefore { status: 500 }, FundState::Running),
     ] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         let day = a_day(&bench).await;
         let name = format!("{fault:?}");
         let admin = bench.wechat.admin();
@@ -126,7 +126,7 @@ async fn a_fund_bill_that_is_late_or_does_not_come_is_waited_for_while_the_trade
 
 #[tokio::test(flavor = "multi_thread")]
 async fn differences_of_movements_are_over_only_by_a_run_that_judged_the_movements() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = a_day(&bench).await;
     bench.reconcile(day, false).await;
     let told = bench.told(day).await;
@@ -142,7 +142,7 @@ async fn differences_of_movements_are_over_only_by_a_run_that_judged_the_movemen
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_died_before_it_began_its_fund_side_begins_it_when_its_message_comes_again() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = a_day(&bench).await;
     let begun = ReconcileWork::DayV1 {
         date: day,
@@ -167,7 +167,7 @@ async fn a_run_that_died_before_it_began_its_fund_side_begins_it_when_its_messag
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_fund_side_opened_is_told_although_whoever_closed_it_died_before_that() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = a_day(&bench).await;
     let run = bench.reconcile(day, false).await;
     assert_eq!(funds(&run), (FundState::Done, String::new()));
@@ -186,9 +186,9 @@ async fn what_a_fund_side_opened_is_told_although_whoever_closed_it_died_before_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_split_day_asks_for_each_bill_once_whatever_the_number_of_its_parts() {
-    let bench = Bench::with(Wishes {
+    let bench = Testbed::with(TestbedOptions {
         lines_max: 1,
-        ..Wishes::default()
+        ..TestbedOptions::default()
     })
     .await;
     let day = a_day(&bench).await;
@@ -207,9 +207,9 @@ async fn a_split_day_asks_for_each_bill_once_whatever_the_number_of_its_parts() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merchant_who_is_settled_days_later_has_differences_only_when_money_is_due() {
-    let bench = Bench::with(Wishes {
+    let bench = Testbed::with(TestbedOptions {
         settlement_days: 3,
-        ..Wishes::default()
+        ..TestbedOptions::default()
     })
     .await;
     bench.at_wechat(&serde_json::json!({"settle_days": 3}));
@@ -232,7 +232,7 @@ async fn a_merchant_who_is_settled_days_later_has_differences_only_when_money_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn differences_of_a_contract_that_was_set_wrong_are_over_once_it_is_set_right() {
-    let mut bench = Bench::start().await;
+    let mut bench = Testbed::start().await;
     bench.at_wechat(&serde_json::json!({"settle_days": 3}));
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
@@ -257,7 +257,7 @@ async fn differences_of_a_contract_that_was_set_wrong_are_over_once_it_is_set_ri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trades_of_a_day_are_judged_though_the_bill_of_the_day_before_is_of_no_use() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     bench.paid("BEFORE-1").await;
     let day = a_day(&bench).await;
     // The day before was never run, so its bill is not kept.

@@ -10,11 +10,11 @@ use wechatpay_simulator::{
     ConsoleRefund, Difference, PayOptions, RefundOutcome, RefundStatus, SummaryOf, WantedDifference,
 };
 
-use crate::support::{Bench, native_for};
+use crate::support::{Testbed, native_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_on_which_both_sides_agree_has_no_differences() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.paid("ORDER-2").await;
@@ -54,7 +54,7 @@ async fn a_day_on_which_both_sides_agree_has_no_differences() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_news_was_lost_is_found_in_the_bill_and_settled() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     bench.paid_in_silence("LOST-1").await;
@@ -87,7 +87,7 @@ async fn a_payment_whose_news_was_lost_is_found_in_the_bill_and_settled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_difference_is_found_once_and_no_other() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     let date = day.to_string();
     for order_no in [
@@ -228,7 +228,7 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
 }
 
 /// What a day's sums are apart is what its differences make of them, to the fen, and the API says where each of them stands.
-pub(super) async fn every_fen_has_come_to_an_end(bench: &Bench, run: &Run) {
+pub(super) async fn every_fen_has_come_to_an_end(bench: &Testbed, run: &Run) {
     assert_eq!(run.told(), Some(run.gaps()));
     let gaps = bench.reconciliation.gaps(run, 100).await;
     let mut all = Gaps::default();
@@ -240,7 +240,7 @@ pub(super) async fn every_fen_has_come_to_an_end(bench: &Bench, run: &Run) {
 }
 
 /// What a day's sums are apart is the sum of what is shown of where it stands.
-pub(super) async fn the_ends_add_up(bench: &Bench, date: BillDate) {
+pub(super) async fn the_ends_add_up(bench: &Testbed, date: BillDate) {
     let shown = bench.shown_day(date).await;
     let totals = &shown["totals"];
     let ends = totals["difference_by"].as_object().unwrap();
@@ -252,7 +252,7 @@ pub(super) async fn the_ends_add_up(bench: &Bench, date: BillDate) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_currency_appid_and_merchant_and_an_expected_fee_are_told_beside_ours() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     for order_no in ["MONEY-1", "APPID-1", "MCHID-1"] {
         bench.paid(order_no).await;
@@ -298,7 +298,7 @@ async fn another_currency_appid_and_merchant_and_an_expected_fee_are_told_beside
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_that_is_gone_when_the_day_is_run_again_is_over() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid_in_silence("LOST-1").await;
     bench.until(day.plus_days(1), 10, 30).await;
@@ -319,7 +319,7 @@ async fn a_difference_that_is_gone_when_the_day_is_run_again_is_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merchant_who_is_settled_the_next_day_has_no_differences() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.at_wechat(&serde_json::json!({"settle_next_day": true}));
     bench.paid("ORDER-1").await;
@@ -338,7 +338,7 @@ async fn a_merchant_who_is_settled_the_next_day_has_no_differences() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_our_books_cannot_hold_stays_open_and_holds_nothing_else_up() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid_in_silence("LOST-1").await;
     // Another system of the merchant's writes its numbers otherwise.
@@ -377,7 +377,7 @@ async fn what_our_books_cannot_hold_stays_open_and_holds_nothing_else_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_came_twice_and_went_back_is_counted_on_both_sides() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("TWICE-1").await;
     let admin = bench.wechat.admin();
@@ -398,14 +398,14 @@ async fn a_payment_that_came_twice_and_went_back_is_counted_on_both_sides() {
 }
 
 /// A refund of `ORDER-1` that WeChat Pay takes on and keeps.
-async fn a_refund_that_lasts(bench: &Bench) {
+async fn a_refund_that_lasts(bench: &Testbed) {
     bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);
     assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
     assert_eq!(bench.work_off().await, 0);
 }
 
 /// It fails for good.
-async fn it_fails(bench: &Bench) {
+async fn it_fails(bench: &Testbed) {
     let admin = bench.wechat.admin();
     let [refund] = admin.refunds().try_into().unwrap();
     admin
@@ -418,7 +418,7 @@ async fn it_fails(bench: &Bench) {
 /// A refund that was made in WeChat Pay's console and failed the same day, of which nothing was told; and one of ours that did.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_failed_on_its_day_is_in_no_sum_whether_or_not_our_books_have_it() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     a_refund_that_lasts(&bench).await;
@@ -452,7 +452,7 @@ async fn a_refund_that_failed_on_its_day_is_in_no_sum_whether_or_not_our_books_h
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run_again() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("MONEY-1").await;
     let date = day.to_string();
@@ -499,7 +499,7 @@ async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_fails_days_later_moves_the_account_and_is_no_difference() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("ORDER-1").await;
     a_refund_that_lasts(&bench).await;
@@ -517,7 +517,7 @@ async fn a_refund_that_fails_days_later_moves_the_account_and_is_no_difference()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_moves_the_account_there_and_back_over_midnight_is_no_difference() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     let next = day.plus_days(1);
     bench.paid("ORDER-1").await;

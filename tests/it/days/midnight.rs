@@ -7,11 +7,11 @@ use wechatpay_simulator::{
 };
 
 use super::kinds::{every_fen_has_come_to_an_end, the_ends_add_up};
-use crate::support::Bench;
+use crate::support::Testbed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_next_days() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.paid("NOON-1").await;
     bench.until(day, 23, 58).await;
@@ -80,7 +80,7 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_is_kept_for_a_person_and_in_no_bill_is_a_difference_of_its_own() {
     for is_late in [false, true] {
-        let bench = Bench::start().await;
+        let bench = Testbed::start().await;
         let day = bench.fresh_day().await;
         bench.paid("TWICE-1").await;
         if is_late {
@@ -121,7 +121,7 @@ async fn money_that_is_kept_for_a_person_and_in_no_bill_is_a_difference_of_its_o
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payments_on_either_side_of_midnight_stand_in_the_bill_of_their_own_day() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.until(day, 23, 59).await;
     bench.paid("BEFORE-1").await;
@@ -139,7 +139,7 @@ async fn payments_on_either_side_of_midnight_stand_in_the_bill_of_their_own_day(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_carried_to_a_day_that_is_done_makes_that_day_run_again() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     bench.until(day, 23, 58).await;
     bench.paid("LATE-1").await;
@@ -161,7 +161,7 @@ async fn what_is_carried_to_a_day_that_is_done_makes_that_day_run_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_whose_acceptance_we_never_heard_is_found_in_the_bill_of_the_day_before() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = bench.fresh_day().await;
     let next = day.plus_days(1);
     bench.paid("ORDER-1").await;

@@ -4,13 +4,13 @@ use payments::reconcile::run::RunState;
 use wechatpay_simulator::{Difference, PayOptions, WantedDifference};
 
 use super::kinds::every_fen_has_come_to_an_end;
-use crate::support::{Bench, Wishes};
+use crate::support::{Testbed, TestbedOptions};
 
 /// The same day, in runs that hold so many lines.
 async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
-    let bench = Bench::with(Wishes {
+    let bench = Testbed::with(TestbedOptions {
         lines_max,
-        ..Wishes::default()
+        ..TestbedOptions::default()
     })
     .await;
     let day = bench.fresh_day().await;

@@ -4,10 +4,10 @@ use adapters::queues::ReconcileWork;
 use payments::reconcile::run::{BillDate, RunState};
 use wechatpay_simulator::{Endpoint, Fault, Rule};
 
-use crate::support::{Bench, Lines};
+use crate::support::{Lines, Testbed};
 
 /// Somebody asks for a run.
-async fn ask(bench: &Bench, date: BillDate, run_id: &str, dry_run: bool) -> ReconcileWork {
+async fn ask(bench: &Testbed, date: BillDate, run_id: &str, dry_run: bool) -> ReconcileWork {
     bench.advance(std::time::Duration::from_secs(10)).await;
     let work = ReconcileWork::DayV1 {
         date,
@@ -20,7 +20,7 @@ async fn ask(bench: &Bench, date: BillDate, run_id: &str, dry_run: bool) -> Reco
 }
 
 /// A run is asked for, meets an error of WeChat Pay's, and will come back. Its message.
-async fn stalls(bench: &Bench, date: BillDate, run_id: &str, dry_run: bool) -> ReconcileWork {
+async fn stalls(bench: &Testbed, date: BillDate, run_id: &str, dry_run: bool) -> ReconcileWork {
     let admin = bench.wechat.admin();
     let rule = Rule::always(Fault::ServerErrorBefore { status: 500 }).at(Endpoint::TradeBill);
     let id = admin.add_fault(rule).unwrap();
@@ -30,7 +30,7 @@ async fn stalls(bench: &Bench, date: BillDate, run_id: &str, dry_run: bool) -> R
     work
 }
 
-async fn a_day(bench: &Bench) -> BillDate {
+async fn a_day(bench: &Testbed) -> BillDate {
     let day = bench.fresh_day().await;
     bench.paid_in_silence("LOST-1").await;
     bench.until(day.plus_days(1), 10, 30).await;
@@ -39,7 +39,7 @@ async fn a_day(bench: &Bench) -> BillDate {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_that_stalled_does_not_become_the_day_s_run_after_one_in_earnest() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = a_day(&bench).await;
     let preview = stalls(&bench, day, "a-preview", true).await;
     ask(&bench, day, "a-run", false).await;
@@ -71,7 +71,7 @@ async fn a_preview_that_stalled_does_not_become_the_day_s_run_after_one_in_earne
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_after_a_run_is_shown_beside_it() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = a_day(&bench).await;
     ask(&bench, day, "a-run", false).await;
     bench.work_off_days().await;
@@ -91,7 +91,7 @@ async fn a_preview_after_a_run_is_shown_beside_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_runs_in_earnest_the_older_one_gives_way_whenever_it_comes_back() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = a_day(&bench).await;
     let older = stalls(&bench, day, "older", false).await;
     let newer = ask(&bench, day, "newer", false).await;
@@ -117,7 +117,7 @@ async fn of_two_runs_in_earnest_the_older_one_gives_way_whenever_it_comes_back()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_asked_for_in_the_future_keeps_no_other_from_the_day() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = a_day(&bench).await;
     let work = ReconcileWork::DayV1 {
         date: day,
@@ -134,7 +134,7 @@ async fn a_run_that_is_asked_for_in_the_future_keeps_no_other_from_the_day() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_is_counted_as_one_and_never_as_a_day_that_was_reconciled() {
-    let bench = Bench::start().await;
+    let bench = Testbed::start().await;
     let day = a_day(&bench).await;
     let lines = Lines::default();
     for (dry_run, reconciled, previewed) in [(true, None, Some(1)), (false, Some(1), None)] {

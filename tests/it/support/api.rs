@@ -5,7 +5,7 @@ use http::{HeaderMap, Request, Response};
 use message_signatures::{Params, Profile, SigningKey, sign};
 use serde_json::Value;
 
-use super::Bench;
+use super::Testbed;
 
 /// Host of the API in all tests.
 pub(crate) const AUTHORITY: &str = "api.example.com";
@@ -50,7 +50,7 @@ impl Client {
     }
 
     /// A signed POST with a fresh nonce.
-    pub(crate) fn post(&self, path: &str, body: &Value, bench: &Bench) -> Request<Vec<u8>> {
+    pub(crate) fn post(&self, path: &str, body: &Value, bench: &Testbed) -> Request<Vec<u8>> {
         self.post_with(path, body, &[], bench)
     }
 
@@ -60,7 +60,7 @@ impl Client {
         path: &str,
         body: &Value,
         headers: &[(&str, &str)],
-        bench: &Bench,
+        bench: &Testbed,
     ) -> Request<Vec<u8>> {
         let mut all = vec![("content-type", "application/json".to_owned())];
         all.extend(
@@ -79,7 +79,7 @@ impl Client {
     }
 
     /// A signed GET.
-    pub(crate) fn get(&self, path: &str, bench: &Bench) -> Request<Vec<u8>> {
+    pub(crate) fn get(&self, path: &str, bench: &Testbed) -> Request<Vec<u8>> {
         self.sign(Draft {
             method: "GET",
             path,
@@ -134,14 +134,14 @@ impl Client {
 
 /// An answer of the API.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ApiAnswer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     /// `null` when there is none.
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl ApiAnswer {
     pub(crate) fn of(response: Response<String>) -> Self {
         let (parts, body) = response.into_parts();
         let body = if body.is_empty() {

@@ -105,7 +105,7 @@ impl LocalAws {
 
     /// An HTTP client that sends DynamoDB's calls to `dynamodb` and all others to the local engine.
     /// `hidden` notes for how long messages were hidden.
-    pub(crate) fn split(&self, dynamodb: &str, hidden: Hidden) -> SharedHttpClient {
+    pub(crate) fn split(&self, dynamodb: &str, hidden: HiddenTimes) -> SharedHttpClient {
         SharedHttpClient::new(Split {
             dynamodb: dynamodb.to_owned(),
             hidden,
@@ -171,7 +171,7 @@ pub(crate) async fn items(
 #[derive(Clone)]
 struct Split {
     dynamodb: String,
-    hidden: Hidden,
+    hidden: HiddenTimes,
     inner: SharedHttpClient,
 }
 
@@ -184,7 +184,7 @@ impl fmt::Debug for Split {
 #[derive(Debug)]
 struct SplitConnector {
     dynamodb: String,
-    hidden: Hidden,
+    hidden: HiddenTimes,
     inner: SharedHttpConnector,
 }
 
@@ -222,9 +222,9 @@ impl HttpConnector for SplitConnector {
 
 /// For how long the functions hid messages that failed, in seconds, in order. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Hidden(Arc<Mutex<Vec<i64>>>);
+pub(crate) struct HiddenTimes(Arc<Mutex<Vec<i64>>>);
 
-impl Hidden {
+impl HiddenTimes {
     /// The times so far.
     pub(crate) fn times_s(&self) -> Vec<i64> {
         self.0.lock().expect("no panic").clone()

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use wechatpay::UnixSeconds;
 
-use super::{Bench, LocalAws, open};
+use super::{LocalAws, Testbed, open};
 
 /// The console as it is on AWS, and as it is on a developer's machine.
 pub(crate) struct Consoles {
@@ -60,7 +60,7 @@ impl Consoles {
     }
 }
 
-impl Bench {
+impl Testbed {
     /// A request to the deployed console, with the claims of a verified token.
     pub(crate) async fn console(
         &self,

@@ -11,9 +11,9 @@ use payments::reconcile::{
 use serde_json::json;
 use wechatpay_simulator::{Fault, InjectedDifference, PayOptions, Rule, WantedDifference};
 
-use super::{Bench, LocalAws, native};
+use super::{LocalAws, Testbed, native};
 
-impl Bench {
+impl Testbed {
     /// Time passes until this time of this Beijing day.
     pub(crate) async fn until(&self, date: BillDate, hour: i64, minute: i64) {
         let at_ms = (date.starts_at().0 + hour * 3600 + minute * 60) * 1000;

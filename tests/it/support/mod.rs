@@ -31,8 +31,8 @@ use wechatpay_simulator::{
     Config, GivenMerchant, PayOptions, Running, SigningMode, Simulator, Time,
 };
 
-pub(crate) use api::{Answer, Client};
-pub(crate) use aws::{Hidden, LocalAws};
+pub(crate) use api::{ApiAnswer, Client};
+pub(crate) use aws::{HiddenTimes, LocalAws};
 pub(crate) use days::native_for;
 pub(crate) use lines::Lines;
 pub(crate) use queues::MAX_RECEIVE_COUNT;
@@ -47,8 +47,8 @@ const APIV3_KEY: &str = "0123456789abcdefghijklmnopqrstuv";
 const MERCHANT_SERIAL: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
 
 /// A scene.
-pub(crate) struct Bench {
-    /// Everybody's clock but the simulator's own, which [`Bench::advance`] moves along.
+pub(crate) struct Testbed {
+    /// Everybody's clock but the simulator's own, which [`Testbed::advance`] moves along.
     pub(crate) clock: Clock,
     /// All calls to AWS go over it.
     pub(crate) wire: FaultyTransport,
@@ -65,7 +65,7 @@ pub(crate) struct Bench {
     /// Where callbacks arrive.
     pub(crate) notify_url: String,
     /// For how long failed messages were hidden.
-    pub(crate) hidden: Hidden,
+    pub(crate) hidden: HiddenTimes,
     create_order: Arc<create_order::desk::App>,
     manage_order: Arc<manage_order::desk::App>,
     receive_callback: Arc<receive_callback::desk::App>,
@@ -82,7 +82,7 @@ pub(crate) struct Bench {
 }
 
 /// What a test may want otherwise.
-pub(crate) struct Wishes {
+pub(crate) struct TestbedOptions {
     /// `MERCHANT_SIGNER`.
     pub(crate) signer: &'static str,
     /// `PREPAY_BUDGET_MS`.
@@ -103,7 +103,7 @@ pub(crate) struct Wishes {
     pub(crate) settlement_days: u8,
 }
 
-impl Default for Wishes {
+impl Default for TestbedOptions {
     fn default() -> Self {
         Self {
             signer: "kms",
@@ -119,21 +119,21 @@ impl Default for Wishes {
     }
 }
 
-impl Bench {
+impl Testbed {
     /// The usual scene.
     pub(crate) async fn start() -> Self {
-        Self::with(Wishes::default()).await
+        Self::with(TestbedOptions::default()).await
     }
 
     /// A scene with wishes.
-    pub(crate) async fn with(wishes: Wishes) -> Self {
+    pub(crate) async fn with(wishes: TestbedOptions) -> Self {
         let start_s = Clock::system().now();
         let clock = Clock::manual(start_s);
         let random = Random::system();
         let engine = DynamoEngine::start();
         let tables = engine.create_tables("").await;
         let local = LocalAws::get().await;
-        let hidden = Hidden::default();
+        let hidden = HiddenTimes::default();
         let wire = FaultyTransport::around(
             local.split(engine.endpoint(), hidden.clone()),
             clock.clone(),
@@ -252,49 +252,49 @@ impl Bench {
     }
 
     /// A request of the usual client.
-    pub(crate) async fn post_order(&self, body: &Value) -> Answer {
+    pub(crate) async fn post_order(&self, body: &Value) -> ApiAnswer {
         self.send(self.client.post("/v1/orders", body, self)).await
     }
 
     /// What the usual client is shown of an order.
-    pub(crate) async fn get_order(&self, order_no: &str) -> Answer {
+    pub(crate) async fn get_order(&self, order_no: &str) -> ApiAnswer {
         self.send(self.client.get(&format!("/v1/orders/{order_no}"), self))
             .await
     }
 
     /// A request of the usual client to change something under an order.
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> ApiAnswer {
         self.send(self.client.post(path, body, self)).await
     }
 
     /// What the usual client reads there.
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> ApiAnswer {
         self.send(self.client.get(path, self)).await
     }
 
     /// The usual client closes an order.
-    pub(crate) async fn close(&self, order_no: &str) -> Answer {
+    pub(crate) async fn close(&self, order_no: &str) -> ApiAnswer {
         self.post(&format!("/v1/orders/{order_no}/close"), &json!({}))
             .await
     }
 
     /// The usual client asks for a refund.
-    pub(crate) async fn refund(&self, order_no: &str, refund_no: &str, fen: i64) -> Answer {
+    pub(crate) async fn refund(&self, order_no: &str, refund_no: &str, fen: i64) -> ApiAnswer {
         let body = json!({"refund_no": refund_no, "amount_fen": fen});
         self.post(&format!("/v1/orders/{order_no}/refunds"), &body)
             .await
     }
 
     /// What the usual client is shown of a refund.
-    pub(crate) async fn get_refund(&self, order_no: &str, refund_no: &str) -> Answer {
+    pub(crate) async fn get_refund(&self, order_no: &str, refund_no: &str) -> ApiAnswer {
         self.get(&format!("/v1/orders/{order_no}/refunds/{refund_no}"))
             .await
     }
 
     /// Hands a request to the function that its route belongs to.
-    pub(crate) async fn send(&self, request: http::Request<Vec<u8>>) -> Answer {
+    pub(crate) async fn send(&self, request: http::Request<Vec<u8>>) -> ApiAnswer {
         let (parts, body) = request.into_parts();
-        Answer::of(
+        ApiAnswer::of(
             if parts.method == http::Method::POST && parts.uri.path() == "/v1/orders" {
                 create_order::handler::create(&self.create_order, parts, body).await
             } else {
@@ -304,7 +304,10 @@ impl Bench {
     }
 
     /// Hands a callback to its function, without the network in between.
-    pub(crate) async fn receive(&self, callback: &wechatpay_simulator::SignedCallback) -> Answer {
+    pub(crate) async fn receive(
+        &self,
+        callback: &wechatpay_simulator::SignedCallback,
+    ) -> ApiAnswer {
         let headers = callback.headers.iter();
         let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
         self.receive_event(callbacks::event(headers, callback.body.as_bytes()))
@@ -315,8 +318,8 @@ impl Bench {
     pub(crate) async fn receive_event(
         &self,
         event: receive_callback::event::GatewayRequest,
-    ) -> Answer {
-        Answer::of(receive_callback::handler::receive(&self.receive_callback, event).await)
+    ) -> ApiAnswer {
+        ApiAnswer::of(receive_callback::handler::receive(&self.receive_callback, event).await)
     }
 
     /// Sends a message of the results queue round again, as `cargo client notices redrive` does.
@@ -482,11 +485,16 @@ pub(crate) fn refused_by_wechat(order_no: &str) -> Value {
 
 /// WeChat Pay at this port, or at a free one for 0. All have the same keys.
 pub(crate) fn start_wechat(merchant_public_key: &str, start_s: UnixSeconds, port: u16) -> Running {
-    start_wechat_as(&Wishes::default(), merchant_public_key, start_s, port)
+    start_wechat_as(
+        &TestbedOptions::default(),
+        merchant_public_key,
+        start_s,
+        port,
+    )
 }
 
 fn start_wechat_as(
-    wishes: &Wishes,
+    wishes: &TestbedOptions,
     merchant_public_key: &str,
     start_s: UnixSeconds,
     port: u16,
@@ -515,7 +523,12 @@ fn start_wechat_as(
 }
 
 /// What set-up writes on AWS: WeChat Pay's key and certificate, the APIv3 key, the merchant's serial.
-async fn write_merchant(keys: &KeysTable, wechat: &Running, local: &LocalAws, wishes: &Wishes) {
+async fn write_merchant(
+    keys: &KeysTable,
+    wechat: &Running,
+    local: &LocalAws,
+    wishes: &TestbedOptions,
+) {
     let entry = |mode, kind| {
         let (id, pem) = wechat.admin().newest_key(mode).expect("a key");
         VerificationEntry { id, kind, pem }
@@ -543,7 +556,7 @@ async fn write_merchant(keys: &KeysTable, wechat: &Running, local: &LocalAws, wi
 
 /// The environment of all functions; each reads its share.
 fn vars(
-    wishes: &Wishes,
+    wishes: &TestbedOptions,
     local: &LocalAws,
     tables: &Tables,
     queues: &queues::Queues,
