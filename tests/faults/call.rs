@@ -72,7 +72,7 @@ impl fmt::Display for Call {
 
 /// What happens to one attempt.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Fault {
+pub(crate) enum CallFault {
     /// The sandbox dies before the call leaves it.
     DieBefore,
     /// The call takes effect, and the sandbox dies before the answer.
@@ -97,7 +97,7 @@ pub(crate) enum Fault {
     Stale,
 }
 
-impl Fault {
+impl CallFault {
     /// Whether the call takes effect all the same.
     pub(crate) const fn takes_effect(self) -> bool {
         match self {
@@ -119,7 +119,7 @@ impl Fault {
 /// A fault that strikes a call, and perhaps its repeats.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Strike {
-    pub(crate) fault: Fault,
+    pub(crate) fault: CallFault,
     /// How many attempts meet it: 1, or as many as a sandbox makes before it gives up, so that its own repeats do not help.
     pub(crate) attempts: u32,
 }
@@ -132,27 +132,30 @@ const ALL_ATTEMPTS: u32 = 3;
 
 /// Every strike there is, by the name under which it is replayed.
 const STRIKES: [(&str, Strike); 13] = [
-    ("die-before", Strike::once(Fault::DieBefore)),
-    ("die-after", Strike::once(Fault::DieAfter)),
-    ("unreachable", Strike::once(Fault::Unreachable)),
-    ("lost-answer", Strike::once(Fault::LostAnswer)),
-    ("timed-out", Strike::once(Fault::TimedOut)),
-    ("server-error", Strike::once(Fault::ServerError)),
-    ("server-error-after", Strike::once(Fault::ServerErrorAfter)),
-    ("throttled", Strike::once(Fault::Throttled)),
-    ("conflict", Strike::once(Fault::Conflict)),
-    ("probe", Strike::once(Fault::Probe)),
-    ("stale", Strike::once(Fault::Stale)),
-    ("down", Strike::always(Fault::ServerError)),
-    ("lost-answers", Strike::always(Fault::TimedOut)),
+    ("die-before", Strike::once(CallFault::DieBefore)),
+    ("die-after", Strike::once(CallFault::DieAfter)),
+    ("unreachable", Strike::once(CallFault::Unreachable)),
+    ("lost-answer", Strike::once(CallFault::LostAnswer)),
+    ("timed-out", Strike::once(CallFault::TimedOut)),
+    ("server-error", Strike::once(CallFault::ServerError)),
+    (
+        "server-error-after",
+        Strike::once(CallFault::ServerErrorAfter),
+    ),
+    ("throttled", Strike::once(CallFault::Throttled)),
+    ("conflict", Strike::once(CallFault::Conflict)),
+    ("probe", Strike::once(CallFault::Probe)),
+    ("stale", Strike::once(CallFault::Stale)),
+    ("down", Strike::always(CallFault::ServerError)),
+    ("lost-answers", Strike::always(CallFault::TimedOut)),
 ];
 
 impl Strike {
-    const fn once(fault: Fault) -> Self {
+    const fn once(fault: CallFault) -> Self {
         Self { fault, attempts: 1 }
     }
 
-    const fn always(fault: Fault) -> Self {
+    const fn always(fault: CallFault) -> Self {
         Self {
             fault,
             attempts: ALL_ATTEMPTS,
@@ -184,16 +187,21 @@ impl Strike {
     /// never arrived.
     fn fits(self, call: &Call) -> bool {
         match self.fault {
-            Fault::DieBefore | Fault::Unreachable | Fault::ServerError | Fault::Throttled => true,
-            Fault::TimedOut => call.writes || self.attempts == 1,
-            Fault::DieAfter | Fault::LostAnswer | Fault::ServerErrorAfter => call.writes,
-            Fault::Conflict => {
+            CallFault::DieBefore
+            | CallFault::Unreachable
+            | CallFault::ServerError
+            | CallFault::Throttled => true,
+            CallFault::TimedOut => call.writes || self.attempts == 1,
+            CallFault::DieAfter | CallFault::LostAnswer | CallFault::ServerErrorAfter => {
+                call.writes
+            }
+            CallFault::Conflict => {
                 let is_transaction = call.operation.starts_with("Transact");
                 call.service == Service::DynamoDb && (call.writes || is_transaction)
             }
             // The files of bills carry no signature that could be a wrong one.
-            Fault::Probe => call.service == Service::WechatPay && call.operation != BILL_FILE,
-            Fault::Stale => call.reads_index,
+            CallFault::Probe => call.service == Service::WechatPay && call.operation != BILL_FILE,
+            CallFault::Stale => call.reads_index,
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::call::{Call, Fault};
+use crate::call::{Call, CallFault};
 
 /// How often in a row nothing may have moved before everything is believed to wait. A request to WeChat Pay has some ten steps
 /// on this thread from the handler to the relay, each of them one turn of the runtime.
@@ -28,7 +28,7 @@ pub(crate) trait Policy: Send {
     fn choose(&mut self, waiting: &[WaitingCall]) -> usize;
 
     /// What happens to a call that is let through.
-    fn fate(&mut self, call: &Call, line: u64) -> Option<Fault>;
+    fn fate(&mut self, call: &Call, line: u64) -> Option<CallFault>;
 }
 
 /// A call that waits.
@@ -63,7 +63,7 @@ impl Policy for InOrder {
         0
     }
 
-    fn fate(&mut self, _: &Call, _: u64) -> Option<Fault> {
+    fn fate(&mut self, _: &Call, _: u64) -> Option<CallFault> {
         None
     }
 }
@@ -94,7 +94,7 @@ struct State {
 struct Waiting {
     call: Call,
     line: Liveness,
-    turn: oneshot::Sender<(Option<Fault>, Turn)>,
+    turn: oneshot::Sender<(Option<CallFault>, Turn)>,
 }
 
 /// The life of one sandbox.
@@ -160,7 +160,7 @@ impl CallScheduler {
 
     /// Waits for the turn of a call. Gives what happens to it, and the turn, to be held until it has happened. Once the sandbox
     /// is dead it never comes.
-    pub(crate) async fn pass(&self, line: &Liveness, call: Call) -> (Option<Fault>, Turn) {
+    pub(crate) async fn pass(&self, line: &Liveness, call: Call) -> (Option<CallFault>, Turn) {
         let (turn, mine) = oneshot::channel();
         {
             let mut state = self.state();

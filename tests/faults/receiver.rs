@@ -14,7 +14,7 @@ use serde_json::Value;
 use standard_webhooks::{Received, Secret, verify};
 
 use crate::{
-    call::{Call, Fault, Function, Service},
+    call::{Call, CallFault, Function, Service},
     cloud::advance,
     director::{CallScheduler, Liveness},
     relay::{Carry, Message},
@@ -160,7 +160,7 @@ impl Carry for Door {
             advance(&self.clock, waited_ms);
             return None;
         }
-        let arrives = fate.is_none_or(Fault::takes_effect);
+        let arrives = fate.is_none_or(CallFault::takes_effect);
         let now_s = self.clock.now().0;
         let status = arrives
             .then(|| self.receiver.take(request, now_s))
@@ -168,20 +168,20 @@ impl Carry for Door {
         match fate {
             None if status.is_none() => self.hang(),
             None => status.map(answer),
-            Some(Fault::DieBefore | Fault::DieAfter) => {
+            Some(CallFault::DieBefore | CallFault::DieAfter) => {
                 self.line.cut();
                 drop(turn);
                 None
             }
-            Some(Fault::ServerError | Fault::ServerErrorAfter) => Some(answer(500)),
-            Some(Fault::Throttled) => Some(answer(429)),
-            Some(Fault::TimedOut) => self.hang(),
+            Some(CallFault::ServerError | CallFault::ServerErrorAfter) => Some(answer(500)),
+            Some(CallFault::Throttled) => Some(answer(429)),
+            Some(CallFault::TimedOut) => self.hang(),
             Some(
-                Fault::Unreachable
-                | Fault::LostAnswer
-                | Fault::Conflict
-                | Fault::Stale
-                | Fault::Probe,
+                CallFault::Unreachable
+                | CallFault::LostAnswer
+                | CallFault::Conflict
+                | CallFault::Stale
+                | CallFault::Probe,
             ) => None,
         }
     }

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    call::{BILL_FILE, Call, Fault, Function, Service},
+    call::{BILL_FILE, Call, CallFault, Function, Service},
     cloud::advance,
     director::{CallScheduler, Liveness},
     exchanges::{Exchange, Exchanges},
@@ -102,21 +102,28 @@ impl Carry for Ends {
         };
         match fate {
             None => answer.map(|answer| answer.bytes),
-            Some(Fault::Probe) => answer.map(|answer| answer.probed()),
-            Some(Fault::DieBefore | Fault::DieAfter) => {
+            Some(CallFault::Probe) => answer.map(|answer| answer.probed()),
+            Some(CallFault::DieBefore | CallFault::DieAfter) => {
                 self.line.cut();
                 drop(turn);
                 None
             }
-            Some(Fault::ServerError | Fault::ServerErrorAfter) => {
+            Some(CallFault::ServerError | CallFault::ServerErrorAfter) => {
                 Some(refusal("500 Internal Server Error", "SYSTEM_ERROR"))
             }
-            Some(Fault::Throttled) => Some(refusal("429 Too Many Requests", "FREQUENCY_LIMITED")),
-            Some(Fault::TimedOut) => {
+            Some(CallFault::Throttled) => {
+                Some(refusal("429 Too Many Requests", "FREQUENCY_LIMITED"))
+            }
+            Some(CallFault::TimedOut) => {
                 advance(&self.clock, CALL_LIMIT_MS);
                 None
             }
-            Some(Fault::Unreachable | Fault::LostAnswer | Fault::Conflict | Fault::Stale) => None,
+            Some(
+                CallFault::Unreachable
+                | CallFault::LostAnswer
+                | CallFault::Conflict
+                | CallFault::Stale,
+            ) => None,
         }
     }
 }

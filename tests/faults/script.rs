@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{
-    call::{Call, Fault, Strike},
+    call::{Call, CallFault, Strike},
     director::{Policy, WaitingCall},
 };
 
@@ -24,7 +24,7 @@ impl Policy for Record {
         0
     }
 
-    fn fate(&mut self, call: &Call, _: u64) -> Option<Fault> {
+    fn fate(&mut self, call: &Call, _: u64) -> Option<CallFault> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -61,7 +61,7 @@ impl Policy for StrikeOne {
         0
     }
 
-    fn fate(&mut self, call: &Call, line: u64) -> Option<Fault> {
+    fn fate(&mut self, call: &Call, line: u64) -> Option<CallFault> {
         let position = self.seen;
         self.seen += 1;
         if position == self.at {
@@ -146,7 +146,7 @@ impl Policy for Interleave {
         sides.into_iter().flatten().next().unwrap_or_default()
     }
 
-    fn fate(&mut self, _: &Call, _: u64) -> Option<Fault> {
+    fn fate(&mut self, _: &Call, _: u64) -> Option<CallFault> {
         None
     }
 }

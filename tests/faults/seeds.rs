@@ -14,7 +14,7 @@ use wechatpay_simulator::{
 };
 
 use crate::{
-    call::{Call, Fault, Strike},
+    call::{Call, CallFault, Strike},
     case::{self, CaseResult},
     checks::{
         self,
@@ -135,7 +135,7 @@ struct Chance {
     dice: Rng,
     one_in: usize,
     faults: usize,
-    again: Option<(u64, Call, Fault, u32)>,
+    again: Option<(u64, Call, CallFault, u32)>,
 }
 
 impl Policy for Chance {
@@ -143,10 +143,10 @@ impl Policy for Chance {
         self.dice.usize(..waiting.len())
     }
 
-    fn fate(&mut self, call: &Call, line: u64) -> Option<Fault> {
+    fn fate(&mut self, call: &Call, line: u64) -> Option<CallFault> {
         // An index that lags is no fault, and is no rarity.
         if call.reads_index && self.dice.u8(..8) == 0 {
-            return Some(Fault::Stale);
+            return Some(CallFault::Stale);
         }
         if let Some((struck_line, struck, fault, left)) = &mut self.again
             && *left > 0

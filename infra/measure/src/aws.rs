@@ -21,12 +21,12 @@ use crate::wechat::{RsaKey, Wechat};
 #[derive(Debug)]
 pub(crate) struct Services {
     server: Server,
-    state: Arc<State>,
+    state: Arc<ServicesState>,
 }
 
 /// One call as it was served.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct ServedCall {
     /// Service and operation, such as `TrentService.Decrypt`; for WeChat Pay the path.
     pub(crate) operation: String,
     /// When it was here as a whole.
@@ -35,27 +35,27 @@ pub(crate) struct Call {
     pub(crate) took: Duration,
 }
 
-impl Call {
+impl ServedCall {
     pub(crate) fn is_kms(&self) -> bool {
         self.operation.starts_with("TrentService.")
     }
 }
 
 #[derive(Debug)]
-struct State {
+struct ServicesState {
     wechat: Arc<Wechat>,
     keys: BTreeMap<String, Value>,
     secrets: BTreeMap<String, String>,
     /// A signature of the right length. Nobody verifies what the merchant signs here.
     signature: String,
     orders: Mutex<BTreeMap<String, Map<String, Value>>>,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<Vec<ServedCall>>,
 }
 
 impl Services {
     pub(crate) fn start(wechat: Arc<Wechat>) -> MeasureResult<Self> {
         let merchant = RsaKey::generate()?;
-        let state = Arc::new(State {
+        let state = Arc::new(ServicesState {
             keys: deployment::key_items(&wechat),
             secrets: deployment::secrets(&merchant),
             signature: BASE64.encode(merchant.sign(b"anything")?),
@@ -73,7 +73,7 @@ impl Services {
     }
 
     /// The calls since the last time this was asked.
-    pub(crate) fn take_calls(&self) -> Vec<Call> {
+    pub(crate) fn take_calls(&self) -> Vec<ServedCall> {
         std::mem::take(&mut *locked(&self.state.calls))
     }
 
@@ -83,7 +83,7 @@ impl Services {
     }
 }
 
-impl State {
+impl ServicesState {
     fn serve(&self, request: &Request) -> Response {
         let operation = request
             .header("x-amz-target")
@@ -91,7 +91,7 @@ impl State {
             .to_owned();
         let answer = self.answer(&operation, &request.body);
         let (asked, took) = (request.read_at, request.read_at.elapsed());
-        locked(&self.calls).push(Call {
+        locked(&self.calls).push(ServedCall {
             operation,
             asked,
             took,

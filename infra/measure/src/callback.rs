@@ -17,7 +17,7 @@ use crate::failure::ErrorContext;
 use crate::peers::{self, PeerProcess, PeerStatus};
 use crate::report::{Report, Table};
 use crate::stats::{median, ns, ratio};
-use crate::wechat::{APIV3_KEY, APPID, MCHID, Notice, PUBLIC_KEY_ID, RsaKey, Wechat};
+use crate::wechat::{APIV3_KEY, APPID, CannedCallback, MCHID, PUBLIC_KEY_ID, RsaKey, Wechat};
 use crate::{MeasureResult, clock, paths, progress};
 
 /// Rounds; in each of them everybody has a turn.
@@ -158,7 +158,7 @@ struct PairTimes {
 
 /// A notice and all that opens it.
 struct CallbackInput {
-    notice: Notice,
+    notice: CannedCallback,
     keys: VerificationKeys,
     apiv3: [ApiV3Key; 1],
     merchant: RsaKey,

@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use serde_json::{Value, json};
 
-use crate::aws::{Call, Services};
+use crate::aws::{ServedCall, Services};
 use crate::deployment::{Signer, environment};
 use crate::failure::{ErrorContext, Failure};
 use crate::process::Running;
@@ -363,7 +363,7 @@ fn start(
         )));
     }
     let calls = services.take_calls();
-    let kms: Vec<&Call> = calls.iter().filter(|call| call.is_kms()).collect();
+    let kms: Vec<&ServedCall> = calls.iter().filter(|call| call.is_kms()).collect();
     starts
         .first
         .push(invocation.to.saturating_duration_since(invocation.from));

@@ -9,7 +9,7 @@ use crate::deployment::{
     AUTHORITY, CLIENT_KEYID, CLIENT_SECRET, RESULTS_QUEUE_ARN, WEBHOOKS_QUEUE_ARN,
 };
 use crate::failure::ErrorContext;
-use crate::wechat::{AMOUNT_FEN, Notice, random_hex};
+use crate::wechat::{AMOUNT_FEN, CannedCallback, random_hex};
 
 /// `POST /v1/orders` for a native order, signed now.
 pub(crate) fn create(order_no: &str) -> MeasureResult<String> {
@@ -29,7 +29,7 @@ pub(crate) fn read(order_no: &str) -> MeasureResult<String> {
 }
 
 /// WeChat Pay's callback.
-pub(crate) fn callback(notice: &Notice) -> String {
+pub(crate) fn callback(notice: &CannedCallback) -> String {
     let signed = &notice.headers;
     let mut headers = Map::new();
     for (name, value) in [
@@ -49,7 +49,7 @@ pub(crate) fn callback(notice: &Notice) -> String {
 }
 
 /// The same callback as SQS brings it to `process-payment`.
-pub(crate) fn queued_callback(notice: &Notice) -> String {
+pub(crate) fn queued_callback(notice: &CannedCallback) -> String {
     let message = json!({"v": "callback.v1", "headers": notice.headers, "body": notice.body});
     batch(&message, RESULTS_QUEUE_ARN)
 }

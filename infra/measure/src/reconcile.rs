@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use self::day::Day;
+use self::day::DayFiles;
 use crate::failure::{ErrorContext, Failure};
 use crate::peers;
 use crate::report::{Report, Table};
@@ -76,7 +76,7 @@ pub(crate) fn measure(sizes: &[u64]) -> MeasureResult<Report> {
     }
     let mut per_row = Vec::new();
     for &rows in sizes {
-        let day = Day::of(rows, &directory)?;
+        let day = DayFiles::of(rows, &directory)?;
         let mut programs = vec![Program::floor()?, Program::ours()?];
         if rows == MAIN {
             for found in peers::engines() {
@@ -164,7 +164,7 @@ impl Program {
         }
     }
 
-    fn arguments(&self, day: &Day, found: &Path) -> Vec<String> {
+    fn arguments(&self, day: &DayFiles, found: &Path) -> Vec<String> {
         let text = |path: &Path| path.display().to_string();
         let mut arguments = self.first.clone();
         match self.key {
@@ -206,7 +206,7 @@ impl Programs {
     fn run_in_turns(
         &self,
         programs: &mut [Program],
-        day: &Day,
+        day: &DayFiles,
         turns: u32,
     ) -> MeasureResult<String> {
         let made = fs::read_to_string(&day.differences)
@@ -231,7 +231,7 @@ impl Programs {
         Ok(sha1.unwrap_or_default())
     }
 
-    fn run(&self, program: &Program, day: &Day, made: &str) -> MeasureResult<Value> {
+    fn run(&self, program: &Program, day: &DayFiles, made: &str) -> MeasureResult<Value> {
         let arguments = program.arguments(day, &self.found);
         let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
         let took = process::ask_on_one_cpu(&program.program, &arguments, self.cpu.as_deref())?;
@@ -250,7 +250,12 @@ impl Programs {
     }
 }
 
-fn tell(programs: &[Program], day: &Day, sha1: &str, report: &mut Report) -> MeasureResult<()> {
+fn tell(
+    programs: &[Program],
+    day: &DayFiles,
+    sha1: &str,
+    report: &mut Report,
+) -> MeasureResult<()> {
     let rows = day.rows;
     let packed = fs::metadata(&day.bill)
         .during(format!("reading {}", day.bill.display()))?

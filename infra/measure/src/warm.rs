@@ -20,7 +20,7 @@ use crate::process::Running;
 use crate::report::{Report, Table};
 use crate::runtime_api::RuntimeApi;
 use crate::stats::{median, ns, ratio};
-use crate::wechat::{Notice, Wechat};
+use crate::wechat::{CannedCallback, Wechat};
 use crate::{MeasureResult, clock, event, progress};
 
 /// Events in one turn.
@@ -74,7 +74,7 @@ pub(crate) fn measure() -> MeasureResult<Report> {
     }
     progress(format!("{} events each, in turns of {TURN}", TURN * TURNS));
     for turn in 0..WARM_UP + TURNS {
-        let notices: Vec<Notice> = (0..TURN)
+        let notices: Vec<CannedCallback> = (0..TURN)
             .map(|position| wechat.notice(&format!("WARM-{turn:03}-{position:04}"), clock::now()))
             .collect::<MeasureResult<_>>()?;
         for worker in &mut workers {
@@ -253,7 +253,7 @@ impl Worker {
     }
 
     /// One turn of events, one after the other.
-    fn turn(&mut self, turn: u32, notices: &[Notice], counts: bool) -> MeasureResult<()> {
+    fn turn(&mut self, turn: u32, notices: &[CannedCallback], counts: bool) -> MeasureResult<()> {
         let (events, right): (Vec<String>, _) = match self.feed {
             Feed::Creates => {
                 let events = (0..TURN)

@@ -72,7 +72,7 @@ impl RsaKey {
 
 /// A callback as it arrives.
 #[derive(Clone, Debug)]
-pub(crate) struct Notice {
+pub(crate) struct CannedCallback {
     pub(crate) headers: SignedHeaders,
     pub(crate) body: String,
 }
@@ -105,7 +105,7 @@ impl Wechat {
     }
 
     /// The notice that `order_no` was paid: about 1.9 KB, a payment with a coupon, as they come.
-    pub(crate) fn notice(&self, order_no: &str, at: UnixSeconds) -> MeasureResult<Notice> {
+    pub(crate) fn notice(&self, order_no: &str, at: UnixSeconds) -> MeasureResult<CannedCallback> {
         let paid_at = format_rfc3339_beijing(at);
         let transaction = json!({
             "mchid": MCHID,
@@ -161,7 +161,7 @@ impl Wechat {
             signature: BASE64.encode(signature),
             signature_type: Some("WECHATPAY2-SHA256-RSA2048".to_owned()),
         };
-        Ok(Notice { headers, body })
+        Ok(CannedCallback { headers, body })
     }
 
     /// The answer to a prepay request, whoever asks for whatever.

@@ -10,7 +10,7 @@ const SCHEME: &str = "WECHATPAY2-SHA256-RSA2048";
 const AGE_LIMIT_S: i64 = 300;
 
 /// Whose signature is expected.
-pub(crate) struct Expected<'a> {
+pub(crate) struct ExpectedSigner<'a> {
     pub(crate) mchid: &'a str,
     pub(crate) serial: &'a str,
     pub(crate) key: &'a MerchantKey,
@@ -28,7 +28,7 @@ pub(crate) struct SignedRequest<'a> {
 pub(crate) fn check(
     header: Option<&str>,
     request: &SignedRequest<'_>,
-    expected: &Expected<'_>,
+    expected: &ExpectedSigner<'_>,
     now_ms: i64,
 ) -> Result<(), Refusal> {
     let header = header.ok_or_else(|| {
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn the_manuals_own_signatures_are_right_and_one_changed_byte_is_not() {
         let key = MerchantKey::from_private_pem(KEY).unwrap();
-        let expected = Expected {
+        let expected = ExpectedSigner {
             mchid: "1900007291",
             serial: "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
             key: &key,

@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use crate::{
     address,
     api::{
-        self, Call, Reply,
+        self, Reply, VerifiedCall,
         transactions::{self, Moment},
     },
-    authorization::{self, Expected, SignedRequest},
+    authorization::{self, ExpectedSigner, SignedRequest},
     callbacks, clock,
     config::SigningMode,
     endpoint::{self, Endpoint, Route},
@@ -228,7 +228,7 @@ fn operate(sim: &Shared, arrived: &ReceivedRequest, faults: &[Fault]) -> Result<
         path_and_query: &arrived.path_and_query,
         body: &arrived.body,
     };
-    let expected = Expected {
+    let expected = ExpectedSigner {
         mchid: &sim.merchant.mchid,
         serial: &sim.merchant.serial,
         key: &sim.merchant.key,
@@ -264,7 +264,7 @@ fn operate(sim: &Shared, arrived: &ReceivedRequest, faults: &[Fault]) -> Result<
     if faults.contains(&Fault::PayBeforeClose) {
         transactions::pay_at_close(sim, &mut world, &arrived.route.number, Moment::Before);
     }
-    let call = Call {
+    let call = VerifiedCall {
         route: &arrived.route,
         query: &arrived.query,
         body: &arrived.body,

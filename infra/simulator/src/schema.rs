@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::refusal::Refusal;
 
 /// What a value must be.
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     /// A string of 1 to `0` characters.
     Text(usize),
     /// A string of 1 to `0` bytes of UTF-8.
@@ -31,12 +31,12 @@ pub(crate) enum Kind {
 /// One key of an object.
 pub(crate) struct Field {
     name: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     required: bool,
 }
 
 /// A key that must be there.
-pub(crate) const fn required(name: &'static str, kind: Kind) -> Field {
+pub(crate) const fn required(name: &'static str, kind: ValueKind) -> Field {
     Field {
         name,
         kind,
@@ -45,7 +45,7 @@ pub(crate) const fn required(name: &'static str, kind: Kind) -> Field {
 }
 
 /// A key that may be left out.
-pub(crate) const fn optional(name: &'static str, kind: Kind) -> Field {
+pub(crate) const fn optional(name: &'static str, kind: ValueKind) -> Field {
     Field {
         name,
         kind,
@@ -154,52 +154,54 @@ fn unknown_keys(pointer: &str, map: &Map<String, Value>, fields: &[Field]) -> Re
     }
 }
 
-fn one(pointer: &str, value: &Value, kind: &Kind) -> Result<(), Refusal> {
+fn one(pointer: &str, value: &Value, kind: &ValueKind) -> Result<(), Refusal> {
     let wrong = |issue: String| Err(Refusal::field(pointer, Some(value), &issue));
     match kind {
-        Kind::Text(most) => match value.as_str().map(|text| text.chars().count()) {
+        ValueKind::Text(most) => match value.as_str().map(|text| text.chars().count()) {
             Some(length) if (1..=*most).contains(&length) => Ok(()),
             Some(length) => wrong(format!(
                 "长度应为1至{most} (has {length} characters, allowed are 1 to {most})"
             )),
             None => wrong("应为字符串 (must be a string)".to_owned()),
         },
-        Kind::Bytes(most) => match value.as_str().map(str::len) {
+        ValueKind::Bytes(most) => match value.as_str().map(str::len) {
             Some(length) if (1..=*most).contains(&length) => Ok(()),
             Some(length) => wrong(format!(
                 "长度应为1至{most}字节 (has {length} bytes, allowed are 1 to {most})"
             )),
             None => wrong("应为字符串 (must be a string)".to_owned()),
         },
-        Kind::Integer(least, most) => match value.as_i64() {
+        ValueKind::Integer(least, most) => match value.as_i64() {
             Some(number) if (*least..=*most).contains(&number) => Ok(()),
             Some(_) => wrong(format!(
                 "应在{least}至{most}之间 (must be {least} to {most})"
             )),
             None => wrong("应为整数 (must be an integer)".to_owned()),
         },
-        Kind::Boolean if value.is_boolean() => Ok(()),
-        Kind::Boolean => wrong("应为布尔值 (must be true or false)".to_owned()),
-        Kind::Id(others, most) => match value.as_str() {
+        ValueKind::Boolean if value.is_boolean() => Ok(()),
+        ValueKind::Boolean => wrong("应为布尔值 (must be true or false)".to_owned()),
+        ValueKind::Id(others, most) => match value.as_str() {
             Some(text) if is_number(text, others, 1, *most) => Ok(()),
             Some(_) => wrong(format!(
                 "应为1至{most}位数字、大小写字母或{others} (1 to {most} digits, letters, or {others})"
             )),
             None => wrong("应为字符串 (must be a string)".to_owned()),
         },
-        Kind::OneOf(names) if is_one_of(value, names) => Ok(()),
-        Kind::OneOf(names) => wrong(format!("枚举值错误 (must be one of {})", names.join(", "))),
-        Kind::SomeOf(names) => match value.as_array().map(Vec::as_slice) {
+        ValueKind::OneOf(names) if is_one_of(value, names) => Ok(()),
+        ValueKind::OneOf(names) => {
+            wrong(format!("枚举值错误 (must be one of {})", names.join(", ")))
+        }
+        ValueKind::SomeOf(names) => match value.as_array().map(Vec::as_slice) {
             Some([]) => wrong("不能为空数组 (must have an element)".to_owned()),
             Some(items) => items.iter().enumerate().try_for_each(|(at, item)| {
-                one(&format!("{pointer}/{at}"), item, &Kind::OneOf(names))
+                one(&format!("{pointer}/{at}"), item, &ValueKind::OneOf(names))
             }),
             None => wrong("应为数组 (must be an array)".to_owned()),
         },
-        Kind::AnyObject if value.is_object() => Ok(()),
-        Kind::AnyObject => wrong("应为对象 (must be an object)".to_owned()),
-        Kind::Object(fields) => object(pointer, value, fields),
-        Kind::List(fields) => match value.as_array() {
+        ValueKind::AnyObject if value.is_object() => Ok(()),
+        ValueKind::AnyObject => wrong("应为对象 (must be an object)".to_owned()),
+        ValueKind::Object(fields) => object(pointer, value, fields),
+        ValueKind::List(fields) => match value.as_array() {
             Some(items) if !items.is_empty() => items
                 .iter()
                 .enumerate()
@@ -219,14 +221,17 @@ mod tests {
     use super::*;
 
     const FIELDS: &[Field] = &[
-        required("name", Kind::Text(4)),
-        optional("count", Kind::Integer(1, 9)),
-        optional("list", Kind::List(&[required("on", Kind::Boolean)])),
-        optional("kind", Kind::OneOf(&["a", "b"])),
-        optional("short", Kind::Bytes(3)),
-        optional("id", Kind::Id("_-", 3)),
-        optional("some", Kind::SomeOf(&["a", "b"])),
-        optional("any", Kind::AnyObject),
+        required("name", ValueKind::Text(4)),
+        optional("count", ValueKind::Integer(1, 9)),
+        optional(
+            "list",
+            ValueKind::List(&[required("on", ValueKind::Boolean)]),
+        ),
+        optional("kind", ValueKind::OneOf(&["a", "b"])),
+        optional("short", ValueKind::Bytes(3)),
+        optional("id", ValueKind::Id("_-", 3)),
+        optional("some", ValueKind::SomeOf(&["a", "b"])),
+        optional("any", ValueKind::AnyObject),
     ];
 
     #[test]

@@ -17,10 +17,10 @@ use wechatpay::UnixSeconds;
 
 /// Tells the time and waits. Clones share one clock.
 #[derive(Clone, Debug)]
-pub struct Clock(Kind);
+pub struct Clock(ClockKind);
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum ClockKind {
     System,
     /// Milliseconds since 1970 that only `set`, `advance` and `sleep` move.
     #[cfg(any(test, feature = "testing"))]
@@ -30,7 +30,7 @@ enum Kind {
 impl Clock {
     /// The clock of the machine.
     pub fn system() -> Self {
-        Self(Kind::System)
+        Self(ClockKind::System)
     }
 
     /// Whole seconds since 1970.
@@ -41,9 +41,9 @@ impl Clock {
     /// Milliseconds since 1970.
     pub fn now_ms(&self) -> i64 {
         match &self.0 {
-            Kind::System => system_ms(),
+            ClockKind::System => system_ms(),
             #[cfg(any(test, feature = "testing"))]
-            Kind::Manual(now_ms) => now_ms.load(Ordering::SeqCst),
+            ClockKind::Manual(now_ms) => now_ms.load(Ordering::SeqCst),
         }
     }
 
@@ -56,9 +56,9 @@ impl Clock {
     /// once, and would cut off every call.
     pub fn passes_by_itself(&self) -> bool {
         match &self.0 {
-            Kind::System => true,
+            ClockKind::System => true,
             #[cfg(any(test, feature = "testing"))]
-            Kind::Manual(_) => false,
+            ClockKind::Manual(_) => false,
         }
     }
 }
@@ -67,7 +67,7 @@ impl Clock {
 impl Clock {
     /// A clock that stands still at `now` until it is moved.
     pub fn manual(now: UnixSeconds) -> Self {
-        Self(Kind::Manual(Arc::new(AtomicI64::new(
+        Self(ClockKind::Manual(Arc::new(AtomicI64::new(
             now.0.saturating_mul(1000),
         ))))
     }
@@ -75,16 +75,16 @@ impl Clock {
     /// Moves a manual clock, and all its clones, to `now`. The machine's clock takes no notice.
     pub fn set(&self, now: UnixSeconds) {
         match &self.0 {
-            Kind::System => {}
-            Kind::Manual(now_ms) => now_ms.store(now.0.saturating_mul(1000), Ordering::SeqCst),
+            ClockKind::System => {}
+            ClockKind::Manual(now_ms) => now_ms.store(now.0.saturating_mul(1000), Ordering::SeqCst),
         }
     }
 
     /// Moves a manual clock, and all its clones, on by `duration`. The machine's clock takes no notice.
     pub fn advance(&self, duration: Duration) {
         match &self.0 {
-            Kind::System => {}
-            Kind::Manual(now_ms) => {
+            ClockKind::System => {}
+            ClockKind::Manual(now_ms) => {
                 now_ms.fetch_add(
                     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
                     Ordering::SeqCst,
@@ -112,9 +112,9 @@ impl TimeSource for Clock {
 impl AsyncSleep for Clock {
     fn sleep(&self, duration: Duration) -> Sleep {
         match &self.0 {
-            Kind::System => TokioSleep::new().sleep(duration),
+            ClockKind::System => TokioSleep::new().sleep(duration),
             #[cfg(any(test, feature = "testing"))]
-            Kind::Manual(_) => {
+            ClockKind::Manual(_) => {
                 let clock = self.clone();
                 Sleep::new(async move {
                     clock.advance(duration);

@@ -47,7 +47,7 @@ impl Vars for BTreeMap<&str, &str> {
 /// well after "expected".
 pub struct Reader<'a> {
     vars: &'a dyn Vars,
-    faults: Vec<Fault>,
+    faults: Vec<SettingFault>,
 }
 
 impl<'a> Reader<'a> {
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
     pub fn required(&mut self, name: &'static str, expected: &'static str) -> Option<String> {
         let value = self.value(name);
         if value.is_none() {
-            self.fault(name, Problem::Missing, expected);
+            self.fault(name, SettingProblem::Missing, expected);
         }
         value
     }
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
 
     /// Notes a fault that a caller found himself, e.g. in two values that do not go together.
     pub fn malformed(&mut self, name: &'static str, expected: &'static str) {
-        self.fault(name, Problem::Malformed, expected);
+        self.fault(name, SettingProblem::Malformed, expected);
     }
 
     /// Puts the settings together, or reports every fault that was found.
@@ -161,8 +161,8 @@ impl<'a> Reader<'a> {
         parsed
     }
 
-    fn fault(&mut self, name: &'static str, problem: Problem, expected: &'static str) {
-        self.faults.push(Fault {
+    fn fault(&mut self, name: &'static str, problem: SettingProblem, expected: &'static str) {
+        self.faults.push(SettingFault {
             name,
             problem,
             expected,
@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
 /// Every fault in the settings, in the order in which they were read. Holds no value.
 #[derive(Clone, Eq, PartialEq)]
 pub struct SettingsError {
-    faults: Vec<Fault>,
+    faults: Vec<SettingFault>,
 }
 
 impl SettingsError {
@@ -193,8 +193,8 @@ impl fmt::Display for SettingsError {
         for (position, fault) in self.faults.iter().enumerate() {
             let separator = if position == 0 { "" } else { "; " };
             let problem = match fault.problem {
-                Problem::Missing => "is missing",
-                Problem::Malformed => "is malformed",
+                SettingProblem::Missing => "is missing",
+                SettingProblem::Malformed => "is malformed",
             };
             write!(
                 f,
@@ -216,14 +216,14 @@ impl fmt::Debug for SettingsError {
 impl std::error::Error for SettingsError {}
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Fault {
+struct SettingFault {
     name: &'static str,
-    problem: Problem,
+    problem: SettingProblem,
     expected: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Problem {
+enum SettingProblem {
     Missing,
     Malformed,
 }

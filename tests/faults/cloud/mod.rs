@@ -31,7 +31,7 @@ use aws_smithy_types::body::SdkBody;
 use serde_json::{Value, json};
 
 use crate::{
-    call::{Call, Fault, Function, Service},
+    call::{Call, CallFault, Function, Service},
     director::{CallScheduler, Liveness},
 };
 
@@ -251,7 +251,7 @@ impl SandboxConnector {
             return Err(ConnectorError::timeout("too late, by the harness".into()));
         }
         let answer = match fate {
-            Some(Fault::Stale) => self.cloud.answer_of_old(&asked),
+            Some(CallFault::Stale) => self.cloud.answer_of_old(&asked),
             None => self.cloud.answer(&asked),
             Some(fault) if fault.takes_effect() => self.cloud.answer(&asked),
             Some(_) => asked.server_error(),
@@ -261,22 +261,22 @@ impl SandboxConnector {
             None => answer,
         };
         match fate {
-            None | Some(Fault::Stale) => Ok(answer),
-            Some(Fault::DieBefore | Fault::DieAfter) => {
+            None | Some(CallFault::Stale) => Ok(answer),
+            Some(CallFault::DieBefore | CallFault::DieAfter) => {
                 caller.line.cut();
                 drop(turn);
                 std::future::pending().await
             }
-            Some(Fault::TimedOut) => {
+            Some(CallFault::TimedOut) => {
                 advance(&caller.clock, asked.attempt_limit_ms());
                 Err(ConnectorError::timeout("too late, by the harness".into()))
             }
-            Some(Fault::ServerError | Fault::ServerErrorAfter) => Ok(asked.server_error()),
-            Some(Fault::Throttled) => Ok(asked.throttled()),
-            Some(Fault::Conflict) => Ok(asked.conflict()),
-            Some(Fault::Unreachable | Fault::LostAnswer | Fault::Probe) => Err(ConnectorError::io(
-                "connection reset, by the harness".into(),
-            )),
+            Some(CallFault::ServerError | CallFault::ServerErrorAfter) => Ok(asked.server_error()),
+            Some(CallFault::Throttled) => Ok(asked.throttled()),
+            Some(CallFault::Conflict) => Ok(asked.conflict()),
+            Some(CallFault::Unreachable | CallFault::LostAnswer | CallFault::Probe) => Err(
+                ConnectorError::io("connection reset, by the harness".into()),
+            ),
         }
     }
 }

@@ -65,7 +65,7 @@ const GOODS: [&str; 5] = [
 
 /// The files of a day.
 #[derive(Clone, Debug)]
-pub(crate) struct Day {
+pub(crate) struct DayFiles {
     /// Rows of the bill, and about as many lines of the books.
     pub(crate) rows: u64,
     /// The bill as it is downloaded: gzip, at the default level.
@@ -123,7 +123,7 @@ struct DayLine {
 
 /// The sums of the bill, for its summary row.
 #[derive(Default)]
-struct Sums {
+struct BillSums {
     rows: u64,
     settlement_fen: i64,
     refund_fen: i64,
@@ -132,7 +132,7 @@ struct Sums {
     requested_fen: i64,
 }
 
-impl Day {
+impl DayFiles {
     /// The day with that many lines, made unless it is there.
     pub(crate) fn of(rows: u64, directory: &Path) -> MeasureResult<Self> {
         let file = |name: &str| directory.join(format!("{rows}-{EDITION}-{name}"));
@@ -160,7 +160,7 @@ impl Day {
         };
 
         let mut bill = GzEncoder::new(to(&self.bill)?, Compression::default());
-        let mut sums = Sums::default();
+        let mut sums = BillSums::default();
         let mut text = format!("\u{feff}{HEADER}\r\n");
         for position in 0..self.rows {
             let line = DayLine::at(position, self.rows);
@@ -283,7 +283,7 @@ impl DayLine {
         Some(format!("{side} {}\n", self.id()))
     }
 
-    fn row(&self, text: &mut String, sums: &mut Sums) {
+    fn row(&self, text: &mut String, sums: &mut BillSums) {
         let off_by = match self.fault {
             Some(InjectedFault::Amount | InjectedFault::RefundAmount) => 100,
             Some(
@@ -386,7 +386,7 @@ impl InjectedFault {
     }
 }
 
-impl Sums {
+impl BillSums {
     fn row(&self, text: &mut String) {
         text.push_str(&format!(
             "{SUMMARY}\r\n`{}.0,`{},`{},`0.00,`{},`{},`{}\r\n",
@@ -433,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_row_has_27_columns_and_a_line_of_the_books_ten() {
-        let mut sums = Sums::default();
+        let mut sums = BillSums::default();
         for position in 0..100 {
             let line = DayLine::at(position, 5000);
             let mut text = String::new();

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{Call, Reply};
+use super::{Reply, VerifiedCall};
 use crate::{
     bills::{
-        self, Bill, Day,
+        self, Bill, BillDay,
         download::{Download, File},
         fund,
         trade::{self, TradeBill},
@@ -26,7 +26,7 @@ const READY_AT_HOUR: u8 = 10;
 pub(super) fn trade_bill(
     sim: &Shared,
     world: &mut MutableState,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
 ) -> Result<Reply, Refusal> {
     let query = call.query;
     known_names(query, &["bill_date", "bill_type", "tar_type"])?;
@@ -48,7 +48,7 @@ pub(super) fn trade_bill(
 pub(super) fn fund_flow_bill(
     sim: &Shared,
     world: &mut MutableState,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
 ) -> Result<Reply, Refusal> {
     if world.books.settings.fund_bill_quota && !world.quotas.admit_fund_bill(sim.now_ms()) {
         return Err(Refusal::frequency_limited());
@@ -83,7 +83,11 @@ pub(super) fn fund_flow_bill(
     link(sim, world, call, &key, gzip)
 }
 
-pub(super) fn file(sim: &Shared, world: &MutableState, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn file(
+    sim: &Shared,
+    world: &MutableState,
+    call: &VerifiedCall<'_>,
+) -> Result<Reply, Refusal> {
     let token = endpoint::query_value(call.query, "token").unwrap_or_default();
     world
         .downloads
@@ -111,7 +115,7 @@ pub(super) fn file(sim: &Shared, world: &MutableState, call: &Call<'_>) -> Resul
 fn snapshot(
     sim: &Shared,
     world: &mut MutableState,
-    day: &Day,
+    day: &BillDay,
     key: String,
     make: impl Fn(&MutableState) -> Option<String>,
 ) {
@@ -127,7 +131,7 @@ fn snapshot(
 fn link(
     sim: &Shared,
     world: &mut MutableState,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
     key: &str,
     gzip: bool,
 ) -> Result<Reply, Refusal> {
@@ -182,12 +186,12 @@ fn no_statement() -> Refusal {
 }
 
 /// `bill_date`: a past Beijing day, at most three months back.
-fn day(sim: &Shared, world: &MutableState, query: &str) -> Result<Day, Refusal> {
+fn day(sim: &Shared, world: &MutableState, query: &str) -> Result<BillDay, Refusal> {
     let wrong = |issue| Err(Refusal::query("bill_date", issue));
     let Some(text) = endpoint::query_value(query, "bill_date") else {
         return wrong("缺少必填参数 (required, but missing)");
     };
-    let Some(day) = Day::parse(&text) else {
+    let Some(day) = BillDay::parse(&text) else {
         return wrong("格式应为yyyy-MM-DD (must be yyyy-MM-DD)");
     };
     let now_ms = sim.now_ms();
@@ -202,7 +206,12 @@ fn day(sim: &Shared, world: &MutableState, query: &str) -> Result<Day, Refusal> 
 }
 
 /// Yesterday's bill is being made until 10:00, unless bills may be asked for while their day runs. Faults may say otherwise.
-fn ready(sim: &Shared, world: &MutableState, call: &Call<'_>, day: &Day) -> Result<(), Refusal> {
+fn ready(
+    sim: &Shared,
+    world: &MutableState,
+    call: &VerifiedCall<'_>,
+    day: &BillDay,
+) -> Result<(), Refusal> {
     let now_ms = sim.now_ms();
     let yesterday = clock::day(now_ms.saturating_sub(DAY_MS)) == day.name;
     let early = yesterday && clock::hour(now_ms) < READY_AT_HOUR && !world.bills_of_today;

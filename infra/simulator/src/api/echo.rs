@@ -2,24 +2,24 @@
 
 use serde_json::{Map, json};
 
-use super::{Call, Reply, check_notify_url};
+use super::{Reply, VerifiedCall, check_notify_url};
 use crate::{
     callbacks::{CallbackContent, NoticeFormat},
     refusal::Refusal,
-    schema::{self, Field, Kind, optional, required},
+    schema::{self, Field, ValueKind, optional, required},
     sim::{MutableState, Shared},
 };
 
 const ECHO: &[Field] = &[
-    required("echo_message", Kind::Text(1024)),
-    optional("encrypted_echo_message", Kind::Text(1024)),
-    optional("notify_url", Kind::Text(255)),
+    required("echo_message", ValueKind::Text(1024)),
+    optional("encrypted_echo_message", ValueKind::Text(1024)),
+    optional("notify_url", ValueKind::Text(255)),
 ];
 
 pub(super) fn echo(
     sim: &Shared,
     world: &mut MutableState,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
 ) -> Result<Reply, Refusal> {
     let request = schema::read(call.body, ECHO)?;
     check_notify_url(&request)?;

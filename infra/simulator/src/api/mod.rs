@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A request after its signature was verified.
-pub(crate) struct Call<'a> {
+pub(crate) struct VerifiedCall<'a> {
     pub(crate) route: &'a Route,
     pub(crate) query: &'a str,
     pub(crate) body: &'a [u8],
@@ -47,7 +47,7 @@ pub(crate) enum Reply {
 pub(crate) fn handle(
     sim: &Shared,
     world: &mut MutableState,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
 ) -> Result<Reply, Refusal> {
     match call.route.endpoint {
         Endpoint::PrepayJsapi => prepay::prepay(sim, world, Product::Jsapi, call),

@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{Call, Reply, check_notify_url};
+use super::{Reply, VerifiedCall, check_notify_url};
 use crate::{
     clock::{self, DAY_MS},
     endpoint::Product,
     ids::Ids,
     order::{CLOSED_AFTER_MS, Order, Prepay, TradeState},
     refusal::Refusal,
-    schema::{self, Field, Kind, optional, required},
+    schema::{self, Field, ValueKind, optional, required},
     sim::{MutableState, Shared},
 };
 
@@ -22,46 +22,46 @@ const DETAIL_BYTES_MAX: usize = 6144;
 const FOREIGN_OPENID: &str = "other-appid-";
 
 const AMOUNT: &[Field] = &[
-    required("total", Kind::Integer(1, 9_999_999_999)),
-    optional("currency", Kind::OneOf(&["CNY"])),
+    required("total", ValueKind::Integer(1, 9_999_999_999)),
+    optional("currency", ValueKind::OneOf(&["CNY"])),
 ];
 const GOODS: &[Field] = &[
-    required("merchant_goods_id", Kind::Id("_-", 32)),
-    optional("wechatpay_goods_id", Kind::Text(32)),
-    optional("goods_name", Kind::Text(256)),
-    required("quantity", Kind::Integer(1, 9_999_999_999)),
-    required("unit_price", Kind::Integer(0, 9_999_999_999)),
+    required("merchant_goods_id", ValueKind::Id("_-", 32)),
+    optional("wechatpay_goods_id", ValueKind::Text(32)),
+    optional("goods_name", ValueKind::Text(256)),
+    required("quantity", ValueKind::Integer(1, 9_999_999_999)),
+    required("unit_price", ValueKind::Integer(0, 9_999_999_999)),
 ];
 const DETAIL: &[Field] = &[
-    optional("cost_price", Kind::Integer(0, 9_999_999_999)),
-    optional("invoice_id", Kind::Text(32)),
-    optional("goods_detail", Kind::List(GOODS)),
+    optional("cost_price", ValueKind::Integer(0, 9_999_999_999)),
+    optional("invoice_id", ValueKind::Text(32)),
+    optional("goods_detail", ValueKind::List(GOODS)),
 ];
 const STORE: &[Field] = &[
-    required("id", Kind::Text(32)),
-    optional("name", Kind::Text(256)),
-    optional("area_code", Kind::Text(32)),
-    optional("address", Kind::Text(512)),
+    required("id", ValueKind::Text(32)),
+    optional("name", ValueKind::Text(256)),
+    optional("area_code", ValueKind::Text(32)),
+    optional("address", ValueKind::Text(512)),
 ];
 const H5_INFO: &[Field] = &[
-    required("type", Kind::OneOf(&["iOS", "Android", "Wap"])),
-    optional("app_name", Kind::Text(64)),
-    optional("app_url", Kind::Text(128)),
-    optional("bundle_id", Kind::Text(128)),
-    optional("package_name", Kind::Text(128)),
+    required("type", ValueKind::OneOf(&["iOS", "Android", "Wap"])),
+    optional("app_name", ValueKind::Text(64)),
+    optional("app_url", ValueKind::Text(128)),
+    optional("bundle_id", ValueKind::Text(128)),
+    optional("package_name", ValueKind::Text(128)),
 ];
 const SCENE: &[Field] = &[
-    required("payer_client_ip", Kind::Text(45)),
-    optional("device_id", Kind::Text(32)),
-    optional("store_info", Kind::Object(STORE)),
-    optional("h5_info", Kind::Object(H5_INFO)),
+    required("payer_client_ip", ValueKind::Text(45)),
+    optional("device_id", ValueKind::Text(32)),
+    optional("store_info", ValueKind::Object(STORE)),
+    optional("h5_info", ValueKind::Object(H5_INFO)),
 ];
 /// For payments that only this person may make; WeChat Pay grants them to some merchants
 /// (partner manual 4013991553).
 const IDENTITY: &[Field] = &[
     required(
         "type",
-        Kind::OneOf(&[
+        ValueKind::OneOf(&[
             "IDCARD",
             "HONGKONG_MACAO",
             "HONGKONG_MACAO_RESIDENT",
@@ -70,45 +70,45 @@ const IDENTITY: &[Field] = &[
             "OVERSEA_PASSPORT",
         ]),
     ),
-    required("number", Kind::Text(32)),
-    required("name", Kind::Text(32)),
+    required("number", ValueKind::Text(32)),
+    required("name", ValueKind::Text(32)),
 ];
 /// `openid` is required for JSAPI, which [`check_payer`] sees to; the other products may name a
 /// person without it.
 const PAYER: &[Field] = &[
-    optional("openid", Kind::Text(128)),
-    optional("identity", Kind::Object(IDENTITY)),
+    optional("openid", ValueKind::Text(128)),
+    optional("identity", ValueKind::Object(IDENTITY)),
 ];
 const ORDER: &[Field] = &[
-    required("appid", Kind::Text(32)),
-    required("mchid", Kind::Text(32)),
-    required("description", Kind::Text(127)),
-    required("out_trade_no", Kind::Text(32)),
-    optional("time_expire", Kind::Text(64)),
-    optional("attach", Kind::Bytes(128)), // bytes, unlike the other texts (section 5.1)
-    required("notify_url", Kind::Text(255)),
-    optional("goods_tag", Kind::Text(32)),
+    required("appid", ValueKind::Text(32)),
+    required("mchid", ValueKind::Text(32)),
+    required("description", ValueKind::Text(127)),
+    required("out_trade_no", ValueKind::Text(32)),
+    optional("time_expire", ValueKind::Text(64)),
+    optional("attach", ValueKind::Bytes(128)), // bytes, unlike the other texts (section 5.1)
+    required("notify_url", ValueKind::Text(255)),
+    optional("goods_tag", ValueKind::Text(32)),
     optional(
         "limit_pay",
-        Kind::SomeOf(&["no_balance", "no_credit", "no_debit", "balance_only"]),
+        ValueKind::SomeOf(&["no_balance", "no_credit", "no_debit", "balance_only"]),
     ),
-    optional("support_fapiao", Kind::Boolean),
-    required("amount", Kind::Object(AMOUNT)),
-    optional("payer", Kind::Object(PAYER)),
-    optional("detail", Kind::Object(DETAIL)),
-    optional("scene_info", Kind::Object(SCENE)),
+    optional("support_fapiao", ValueKind::Boolean),
+    required("amount", ValueKind::Object(AMOUNT)),
+    optional("payer", ValueKind::Object(PAYER)),
+    optional("detail", ValueKind::Object(DETAIL)),
+    optional("scene_info", ValueKind::Object(SCENE)),
     optional(
         "settle_info",
-        Kind::Object(&[optional("profit_sharing", Kind::Boolean)]),
+        ValueKind::Object(&[optional("profit_sharing", ValueKind::Boolean)]),
     ),
-    optional("subsidy_info", Kind::AnyObject),
+    optional("subsidy_info", ValueKind::AnyObject),
 ];
 
 pub(super) fn prepay(
     sim: &Shared,
     world: &mut MutableState,
     product: Product,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
 ) -> Result<Reply, Refusal> {
     let request = schema::read(call.body, ORDER)?;
     check(sim, product, &request)?;

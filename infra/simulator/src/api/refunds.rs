@@ -2,59 +2,62 @@
 
 use serde_json::Value;
 
-use super::{Call, Reply, check_notify_url};
+use super::{Reply, VerifiedCall, check_notify_url};
 use crate::{
     refund::{Refund, RefundOutcome, RefundSource, RefundStatus},
     refunding::{self, NewRefund},
     refusal::Refusal,
-    schema::{self, Field, Kind, optional, required},
+    schema::{self, Field, ValueKind, optional, required},
     settings::ChangedRefund,
     sim::{MutableState, Shared},
 };
 
 const FROM: &[Field] = &[
-    required("account", Kind::OneOf(&["AVAILABLE", "UNAVAILABLE"])),
-    required("amount", Kind::Integer(1, 9_999_999_999)),
+    required("account", ValueKind::OneOf(&["AVAILABLE", "UNAVAILABLE"])),
+    required("amount", ValueKind::Integer(1, 9_999_999_999)),
 ];
 const AMOUNT: &[Field] = &[
-    required("refund", Kind::Integer(1, 9_999_999_999)),
-    required("total", Kind::Integer(1, 9_999_999_999)),
-    required("currency", Kind::OneOf(&["CNY"])),
-    optional("from", Kind::List(FROM)),
+    required("refund", ValueKind::Integer(1, 9_999_999_999)),
+    required("total", ValueKind::Integer(1, 9_999_999_999)),
+    required("currency", ValueKind::OneOf(&["CNY"])),
+    optional("from", ValueKind::List(FROM)),
 ];
 const GOODS: &[Field] = &[
-    required("merchant_goods_id", Kind::Id("_-", 32)),
-    optional("wechatpay_goods_id", Kind::Text(32)),
-    optional("goods_name", Kind::Text(256)),
-    required("unit_price", Kind::Integer(0, 9_999_999_999)),
-    required("refund_amount", Kind::Integer(0, 9_999_999_999)),
-    required("refund_quantity", Kind::Integer(1, 9_999_999_999)),
+    required("merchant_goods_id", ValueKind::Id("_-", 32)),
+    optional("wechatpay_goods_id", ValueKind::Text(32)),
+    optional("goods_name", ValueKind::Text(256)),
+    required("unit_price", ValueKind::Integer(0, 9_999_999_999)),
+    required("refund_amount", ValueKind::Integer(0, 9_999_999_999)),
+    required("refund_quantity", ValueKind::Integer(1, 9_999_999_999)),
 ];
 const REFUND: &[Field] = &[
-    optional("transaction_id", Kind::Text(32)),
-    optional("out_trade_no", Kind::Text(32)),
-    required("out_refund_no", Kind::Text(64)),
-    optional("reason", Kind::Bytes(80)),
-    optional("notify_url", Kind::Text(256)),
-    optional("funds_account", Kind::OneOf(&["AVAILABLE", "UNSETTLED"])),
-    required("amount", Kind::Object(AMOUNT)),
-    optional("goods_detail", Kind::List(GOODS)),
+    optional("transaction_id", ValueKind::Text(32)),
+    optional("out_trade_no", ValueKind::Text(32)),
+    required("out_refund_no", ValueKind::Text(64)),
+    optional("reason", ValueKind::Bytes(80)),
+    optional("notify_url", ValueKind::Text(256)),
+    optional(
+        "funds_account",
+        ValueKind::OneOf(&["AVAILABLE", "UNSETTLED"]),
+    ),
+    required("amount", ValueKind::Object(AMOUNT)),
+    optional("goods_detail", ValueKind::List(GOODS)),
 ];
 const ABNORMAL: &[Field] = &[
-    required("out_refund_no", Kind::Text(64)),
+    required("out_refund_no", ValueKind::Text(64)),
     required(
         "type",
-        Kind::OneOf(&["USER_BANK_CARD", "MERCHANT_BANK_CARD"]),
+        ValueKind::OneOf(&["USER_BANK_CARD", "MERCHANT_BANK_CARD"]),
     ),
-    optional("bank_type", Kind::Text(16)),
-    optional("bank_account", Kind::Text(1024)),
-    optional("real_name", Kind::Text(1024)),
+    optional("bank_type", ValueKind::Text(16)),
+    optional("bank_account", ValueKind::Text(1024)),
+    optional("real_name", ValueKind::Text(1024)),
 ];
 
 pub(super) fn create(
     sim: &Shared,
     world: &mut MutableState,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
 ) -> Result<Reply, Refusal> {
     let quotas = world.books.settings.refund_quotas;
     let now_ms = sim.now_ms();
@@ -71,7 +74,7 @@ pub(super) fn create(
 fn create_admitted(
     sim: &Shared,
     world: &mut MutableState,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
 ) -> Result<Reply, Refusal> {
     let request = schema::read(call.body, REFUND)?;
     check_notify_url(&request)?;
@@ -158,7 +161,7 @@ fn answer(world: &MutableState, refund: &Refund) -> Result<Reply, Refusal> {
 pub(super) fn query(
     sim: &Shared,
     world: &mut MutableState,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
 ) -> Result<Reply, Refusal> {
     if world.books.settings.refund_quotas && !world.quotas.admit_query(sim.now_ms()) {
         return Err(Refusal::frequency_limited());
@@ -174,7 +177,7 @@ pub(super) fn query(
 pub(super) fn apply_abnormal(
     sim: &Shared,
     world: &mut MutableState,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
 ) -> Result<Reply, Refusal> {
     if world.books.settings.refund_quotas && !world.quotas.admit_abnormal(sim.now_ms()) {
         return Err(Refusal::frequency_limited());

@@ -1,17 +1,21 @@
 //! Query by either number, and close.
 
-use super::{Call, Reply};
+use super::{Reply, VerifiedCall};
 use crate::{
     books::PayOptions,
     endpoint::{self, Endpoint},
     order::TradeState,
     refusal::Refusal,
-    schema::{self, Kind, required},
+    schema::{self, ValueKind, required},
     settings::PaidClose,
     sim::{MutableState, Shared},
 };
 
-pub(super) fn query(sim: &Shared, world: &MutableState, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(super) fn query(
+    sim: &Shared,
+    world: &MutableState,
+    call: &VerifiedCall<'_>,
+) -> Result<Reply, Refusal> {
     match endpoint::query_value(call.query, "mchid") {
         Some(mchid) if mchid == sim.merchant.mchid => {}
         Some(_) => {
@@ -47,9 +51,9 @@ pub(super) fn query(sim: &Shared, world: &MutableState, call: &Call<'_>) -> Resu
 pub(super) fn close(
     sim: &Shared,
     world: &mut MutableState,
-    call: &Call<'_>,
+    call: &VerifiedCall<'_>,
 ) -> Result<Reply, Refusal> {
-    let request = schema::read(call.body, &[required("mchid", Kind::Text(32))])?;
+    let request = schema::read(call.body, &[required("mchid", ValueKind::Text(32))])?;
     if schema::text(&request, "/mchid") != sim.merchant.mchid {
         return Err(Refusal::field(
             "/mchid",

@@ -1,7 +1,7 @@
 //! Fund bills: every movement on one of the merchant's accounts.
 
 use super::{
-    Day,
+    BillDay,
     differences::{Difference, InjectedDifferences, SummaryOf},
     rows::TradeRow,
     sheet::Sheet,
@@ -20,7 +20,7 @@ const SUMMARY: [&str; 5] = [
 ];
 
 /// The fund bill of an account; `None` if nothing moved.
-pub(crate) fn text(books: &Store, day: &Day, account: FundAccount) -> Option<String> {
+pub(crate) fn text(books: &Store, day: &BillDay, account: FundAccount) -> Option<String> {
     let planted = InjectedDifferences::of(books);
     let on_the_day = || {
         let day = day.range();

@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 use serde::{Deserialize, Serialize};
 
-use super::Day;
+use super::BillDay;
 use crate::{
     books::{BookContext, Store},
     clock,
@@ -127,7 +127,7 @@ pub(crate) fn make(
     wanted: &GenerateDay,
 ) -> Result<GeneratedDay, GenerateError> {
     let now_ms = sim.now_ms();
-    let day = Day::parse(&wanted.date)
+    let day = BillDay::parse(&wanted.date)
         .filter(|day| day.start_ms <= now_ms)
         .ok_or_else(|| GenerateError::Date(wanted.date.clone()))?;
     if !(1..=ORDERS_MAX).contains(&wanted.orders) || wanted.refunds > wanted.orders {

@@ -26,13 +26,13 @@ pub(crate) use self::http::routes;
 use crate::clock::{self, DAY_MS};
 
 /// A Beijing day.
-pub(crate) struct Day {
+pub(crate) struct BillDay {
     /// `2026-08-01`.
     pub(crate) name: String,
     pub(crate) start_ms: i64,
 }
 
-impl Day {
+impl BillDay {
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let start_ms = clock::parse_day_ms(name)?;
         let name = name.to_owned();

@@ -1,7 +1,7 @@
 //! Puts a difference into a day's bill, about the payment or refund that is named, or that the seed picks.
 
 use super::{
-    Day,
+    BillDay,
     differences::{Difference, InjectedDifference, InjectedDifferences, WantedDifference},
     making::{self, GeneratedOrder},
 };
@@ -59,7 +59,7 @@ pub(crate) fn plant(
     wanted: &WantedDifference,
 ) -> Result<InjectedDifference, DifferenceError> {
     let wrong_date = || DifferenceError::Date(wanted.date.clone());
-    let day = Day::parse(&wanted.date).ok_or_else(wrong_date)?;
+    let day = BillDay::parse(&wanted.date).ok_or_else(wrong_date)?;
     if day.start_ms > sim.now_ms() {
         return Err(wrong_date());
     }
@@ -114,7 +114,7 @@ fn check(difference: &Difference) -> Result<(), DifferenceError> {
 /// The payment or refund of that day that is named, or one that the seed picks of those without a difference.
 fn find(
     world: &mut MutableState,
-    day: &Day,
+    day: &BillDay,
     wanted: &WantedDifference,
     subject: Subject,
 ) -> Result<InjectedDifference, DifferenceError> {
@@ -135,7 +135,7 @@ fn find(
     Ok(fitting.swap_remove(at))
 }
 
-fn payments(books: &Store, day: &Day, wanted: &WantedDifference) -> Vec<InjectedDifference> {
+fn payments(books: &Store, day: &BillDay, wanted: &WantedDifference) -> Vec<InjectedDifference> {
     // A refund's name is none of a payment.
     if wanted.out_refund_no.is_some() {
         return Vec::new();
@@ -165,7 +165,7 @@ fn payments(books: &Store, day: &Day, wanted: &WantedDifference) -> Vec<Injected
         .collect()
 }
 
-fn refunds(books: &Store, day: &Day, wanted: &WantedDifference) -> Vec<InjectedDifference> {
+fn refunds(books: &Store, day: &BillDay, wanted: &WantedDifference) -> Vec<InjectedDifference> {
     let taken = InjectedDifferences::of(books);
     let range = day.range();
     let order = wanted
@@ -230,7 +230,7 @@ fn about_refund(wanted: &WantedDifference, refund: &Refund) -> InjectedDifferenc
 fn unknown_order(
     sim: &Shared,
     world: &mut MutableState,
-    day: &Day,
+    day: &BillDay,
     wanted: &WantedDifference,
     fen: Option<i64>,
 ) -> Result<InjectedDifference, DifferenceError> {
@@ -262,7 +262,7 @@ fn unknown_order(
 fn stray_money(
     sim: &Shared,
     world: &mut MutableState,
-    day: &Day,
+    day: &BillDay,
     wanted: &WantedDifference,
     fen: Option<i64>,
 ) -> InjectedDifference {
@@ -287,7 +287,7 @@ fn stray_money(
 }
 
 /// Some moment of the day that has passed.
-fn moment(world: &mut MutableState, day: &Day, now_ms: i64) -> i64 {
+fn moment(world: &mut MutableState, day: &BillDay, now_ms: i64) -> i64 {
     let last_ms = day.end_ms().saturating_sub(1).min(now_ms);
     let span_ms = last_ms.saturating_sub(day.start_ms);
     let choices = usize::try_from(span_ms).unwrap_or(0).saturating_add(1);

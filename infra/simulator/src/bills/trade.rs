@@ -1,7 +1,7 @@
 //! Trade bills.
 
 use super::{
-    Day,
+    BillDay,
     differences::{InjectedDifferences, SummaryOf},
     rows::TradeRow,
     sheet::Sheet,
@@ -170,7 +170,7 @@ impl TradeBill {
 }
 
 /// The trade bill of a day; `None` if it has no rows.
-pub(crate) fn text(books: &Store, day: &Day, kind: TradeBill) -> Option<String> {
+pub(crate) fn text(books: &Store, day: &BillDay, kind: TradeBill) -> Option<String> {
     let planted = InjectedDifferences::of(books);
     let rows = rows(books, day, kind, &planted);
     if rows.is_empty() {
@@ -214,7 +214,7 @@ pub(crate) fn text(books: &Store, day: &Day, kind: TradeBill) -> Option<String> 
 
 fn rows<'a>(
     books: &'a Store,
-    day: &Day,
+    day: &BillDay,
     kind: TradeBill,
     planted: &InjectedDifferences<'a>,
 ) -> Vec<TradeRow<'a>> {

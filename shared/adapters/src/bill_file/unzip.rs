@@ -44,14 +44,14 @@ pub struct Sha1Hex(String);
 
 /// A bill on its way.
 pub struct Unzip {
-    state: State,
+    state: UnzipState,
     sha1: Context,
     buffer: Box<[u8]>,
     written: u64,
     limit: u64,
 }
 
-enum State {
+enum UnzipState {
     /// Nothing, or the first of the two bytes that tell which kind of file it is.
     Start(Option<u8>),
     Plain,
@@ -73,7 +73,7 @@ impl Unzip {
     /// Nothing so far, and no more than `limit` bytes in the end.
     pub fn with_limit(limit: u64) -> Self {
         Self {
-            state: State::Start(None),
+            state: UnzipState::Start(None),
             sha1: Context::new(&SHA1_FOR_LEGACY_USE_ONLY),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             written: 0,
@@ -92,14 +92,14 @@ impl Unzip {
     ) -> Result<(), E> {
         while !file.is_empty() {
             file = match &mut self.state {
-                State::Plain => {
+                UnzipState::Plain => {
                     self.take(file.len())?;
                     self.sha1.update(file);
                     out(file)?;
                     return Ok(());
                 }
-                State::Member(_) => self.inflate(file, out)?,
-                State::Start(first) | State::Between(first) => {
+                UnzipState::Member(_) => self.inflate(file, out)?,
+                UnzipState::Start(first) | UnzipState::Between(first) => {
                     let (byte, rest) = match (*first, file) {
                         (None, [byte, rest @ ..]) => {
                             *first = Some(*byte);
@@ -121,8 +121,8 @@ impl Unzip {
     /// [`UnzipError::CutShort`] when the end has not come.
     pub fn finish(self) -> Result<Sha1Hex, UnzipError> {
         match self.state {
-            State::Start(None) | State::Plain | State::Between(None) => {}
-            State::Start(Some(_)) | State::Between(Some(_)) | State::Member(_) => {
+            UnzipState::Start(None) | UnzipState::Plain | UnzipState::Between(None) => {}
+            UnzipState::Start(Some(_)) | UnzipState::Between(Some(_)) | UnzipState::Member(_) => {
                 return Err(UnzipError::CutShort);
             }
         }
@@ -147,13 +147,13 @@ impl Unzip {
         file: &'a [u8],
         out: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<&'a [u8], E> {
-        let is_start = matches!(self.state, State::Start(_));
+        let is_start = matches!(self.state, UnzipState::Start(_));
         if first == MAGIC[0] {
             let Some((second, rest)) = file.split_first() else {
                 return Ok(file); // waits for the second byte
             };
             if *second == MAGIC[1] {
-                self.state = State::Member(Decompress::new_gzip(WINDOW_BITS));
+                self.state = UnzipState::Member(Decompress::new_gzip(WINDOW_BITS));
                 self.inflate(&MAGIC, out)?;
                 return Ok(rest);
             }
@@ -161,7 +161,7 @@ impl Unzip {
         if !is_start {
             return Err(UnzipError::Garbage.into());
         }
-        self.state = State::Plain;
+        self.state = UnzipState::Plain;
         self.take(1)?;
         self.sha1.update(&[first]);
         out(&[first])?;
@@ -175,7 +175,7 @@ impl Unzip {
         out: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<&'a [u8], E> {
         loop {
-            let State::Member(decompress) = &mut self.state else {
+            let UnzipState::Member(decompress) = &mut self.state else {
                 return Ok(file);
             };
             let (read_before, written_before) = (decompress.total_in(), decompress.total_out());
@@ -186,7 +186,7 @@ impl Unzip {
             let written = length(decompress.total_out() - written_before);
             file = file.get(read..).unwrap_or_default();
             if status == Status::StreamEnd {
-                self.state = State::Between(None);
+                self.state = UnzipState::Between(None);
             }
             self.take(written)?;
             let text = self.buffer.get(..written).unwrap_or_default();

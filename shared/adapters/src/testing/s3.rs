@@ -68,10 +68,10 @@ struct Upload {
     /// What its parts are checked by, in lower case; `None` for one that was begun without.
     algorithm: Option<String>,
     /// By their numbers.
-    parts: BTreeMap<u32, Part>,
+    parts: BTreeMap<u32, UploadPart>,
 }
 
-struct Part {
+struct UploadPart {
     tag: String,
     checksum: String,
     bytes: Vec<u8>,
@@ -334,7 +334,7 @@ impl Store {
             Ok(checksum) => checksum,
             Err(refusal) => return refusal,
         };
-        let part = Part {
+        let part = UploadPart {
             tag: tag.clone(),
             checksum: checksum.clone(),
             bytes: request.body.to_vec(),

@@ -90,7 +90,7 @@ impl OtherMovements {
 
 /// An expected movement: what is missing of it, in 1/100000 yuan, and its marks in the 8 bits below.
 #[derive(Clone, Copy, Debug, Default)]
-struct Expected {
+struct ExpectedMovement {
     id: u64,
     rest: i64,
 }
@@ -107,7 +107,7 @@ const MARKS: i64 = 0xff;
 /// The most that can be missing in the bits above the marks: 180 thousand million yuan.
 const LIMIT: i64 = (1 << 54) - 1;
 
-impl Slot for Expected {
+impl Slot for ExpectedMovement {
     fn is_free(&self) -> bool {
         self.rest & TAKEN == 0
     }
@@ -117,7 +117,7 @@ impl Slot for Expected {
     }
 }
 
-impl Expected {
+impl ExpectedMovement {
     fn new(id: u64, missing: i64, marks: i64) -> Self {
         Self {
             id,
@@ -148,7 +148,7 @@ impl Expected {
 #[derive(Debug)]
 pub struct FundBooks {
     prints: Box<Prints>,
-    table: Table<Expected>,
+    table: Table<ExpectedMovement>,
     without_trade: Bounded<FundLine>,
     of_trades: OtherMovements,
     others: OtherMovements,
@@ -209,7 +209,7 @@ impl FundBooks {
         if row.kind == TradeKind::Revoked {
             marks |= ANY | OPTIONAL;
         }
-        let new = Expected::new(id, expected, marks);
+        let new = ExpectedMovement::new(id, expected, marks);
         if let Some(there) = self.table.insert(new)
             && row.kind == TradeKind::Revoked
         {

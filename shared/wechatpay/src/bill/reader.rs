@@ -55,7 +55,7 @@ pub(super) struct SummaryRow<'a> {
 
 /// What the next line must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum Expected {
     Header,
     Rows,
     Summary,
@@ -66,7 +66,7 @@ enum Part {
 pub(super) struct Reader<F: Format> {
     format: F,
     sums: F::Sums,
-    part: Part,
+    part: Expected,
     header: Header,
     summary_header: Header,
     summary: Option<F::Summary>,
@@ -99,7 +99,7 @@ impl<F: Format> Reader<F> {
         Self {
             format,
             sums: F::Sums::default(),
-            part: Part::Header,
+            part: Expected::Header,
             header: Header::default(),
             summary_header: Header::default(),
             summary: None,
@@ -136,7 +136,7 @@ impl<F: Format> Reader<F> {
         };
         if !self.carry.is_empty() {
             // Of all lines, only the summary row shows whether it is whole.
-            if matches!(self.part, Part::Header | Part::Rows) {
+            if matches!(self.part, Expected::Header | Expected::Rows) {
                 return Err(cut);
             }
             self.unterminated = true;
@@ -221,7 +221,7 @@ impl<F: Format> Reader<F> {
         each: &mut dyn FnMut(&[F::Row<'_>]),
     ) -> Result<(), BillError> {
         loop {
-            if self.part == Part::Rows {
+            if self.part == Expected::Rows {
                 self.rows(&mut lines, each)?;
             }
             let Some(line) = lines.next(self.header.names.len()) else {
@@ -268,33 +268,33 @@ impl<F: Format> Reader<F> {
     fn other_line(&mut self, line: &Line<'_>) -> Result<(), BillError> {
         let (text, number) = (line.whole(), self.line);
         match self.part {
-            Part::Header => {
+            Expected::Header => {
                 let names = text.strip_prefix('\u{feff}').unwrap_or(text);
                 self.header = Header::read(number, names);
                 self.format.header(&self.header)?;
-                self.part = Part::Rows;
+                self.part = Expected::Rows;
             }
-            Part::Rows if text.starts_with(F::SUMMARY_STARTS) => {
+            Expected::Rows if text.starts_with(F::SUMMARY_STARTS) => {
                 self.summary_header = Header::read(number, text);
-                self.part = Part::Summary;
+                self.part = Expected::Summary;
             }
-            Part::Summary if text.starts_with('`') => {
+            Expected::Summary if text.starts_with('`') => {
                 let summary = SummaryRow {
                     record: line.record(number, &self.summary_header, self.unterminated)?,
                     rows: self.rows,
                     unterminated: self.unterminated,
                 };
                 self.summary = Some(self.format.summary(&self.sums, &summary)?);
-                self.part = Part::End;
+                self.part = Expected::End;
             }
-            Part::Rows | Part::Summary => {
+            Expected::Rows | Expected::Summary => {
                 return Err(BillError::UnexpectedLine {
                     line: number,
                     found: shown(text),
                 });
             }
-            Part::End if text.is_empty() => {}
-            Part::End => return Err(BillError::AfterSummary { line: number }),
+            Expected::End if text.is_empty() => {}
+            Expected::End => return Err(BillError::AfterSummary { line: number }),
         }
         Ok(())
     }
