@@ -460,6 +460,6 @@ async fn a_repair_after_the_sums_were_counted_is_told_beside_what_is_open() {
     let lost = bench.difference(DifferenceKind::PaidThereUnpaidHere, "tea-04188");
     let repaired = lost.repaired("8f3a1c5e", "WeChat Pay confirms it", bench.clock.now());
     let saved = bench.reconciliation.save_difference(&repaired).await;
-    assert_eq!(saved.expect("a table"), SaveOutcome::Yes);
+    assert_eq!(saved.expect("a table"), SaveOutcome::Saved);
     assert!(says_so().await);
 }

@@ -32,7 +32,7 @@ async fn a_lease_that_was_taken_and_ended_since_it_was_seen_cannot_be_taken() {
         .await
         .unwrap();
     assert!(
-        matches!(late, WriteOutcome::No(found) if found.live_prepay(bench.clock.now()).is_some())
+        matches!(late, WriteOutcome::Superseded(found) if found.live_prepay(bench.clock.now()).is_some())
     );
     let shown = bench.get_order("ORDER-1").await;
     assert!(
@@ -63,14 +63,14 @@ async fn one_of_two_who_saw_the_same_free_lease_gets_it() {
         .take_attempt(&seen, "first", now)
         .await
         .unwrap();
-    assert!(matches!(first, WriteOutcome::Yes(_)));
+    assert!(matches!(first, WriteOutcome::Written(_)));
     assert!(matches!(
         bench
             .orders
             .take_attempt(&seen, "second", now)
             .await
             .unwrap(),
-        WriteOutcome::No(_)
+        WriteOutcome::Superseded(_)
     ));
     let repeated = bench
         .orders
@@ -78,7 +78,7 @@ async fn one_of_two_who_saw_the_same_free_lease_gets_it() {
         .await
         .unwrap();
     assert!(
-        matches!(repeated, WriteOutcome::Yes(_)),
+        matches!(repeated, WriteOutcome::Written(_)),
         "the SDK's own repeat after a lost answer is ours"
     );
 }

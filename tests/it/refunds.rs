@@ -212,15 +212,15 @@ async fn an_orders_minute_is_one_refunds_which_may_renew_it() {
     };
     let at = |s: i64| UnixSeconds(1_000_000 + s);
     let take = |holder: &'static str, s: i64| guards.lease(&minute, holder, 60, at(s));
-    assert_eq!(take("one", 0).await.unwrap(), Lease::Ours);
+    assert_eq!(take("one", 0).await.unwrap(), Lease::Acquired);
     let held_until = |until| Lease::Held {
         until,
         holder: "one".to_owned(),
     };
     assert_eq!(take("other", 59).await.unwrap(), held_until(at(60)));
-    assert_eq!(take("one", 50).await.unwrap(), Lease::Ours, "renewed");
+    assert_eq!(take("one", 50).await.unwrap(), Lease::Acquired, "renewed");
     assert_eq!(take("other", 60).await.unwrap(), held_until(at(110)));
-    assert_eq!(take("other", 110).await.unwrap(), Lease::Ours);
+    assert_eq!(take("other", 110).await.unwrap(), Lease::Acquired);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -563,7 +563,7 @@ async fn of_two_persons_who_say_how_a_payer_was_paid_at_once_the_second_is_not_b
     let change = paying_the_payer(&order, &before, li, &because).unwrap();
     assert_eq!(
         bench.orders.apply(&change).await.unwrap(),
-        ApplyOutcome::Stale
+        ApplyOutcome::VersionMoved
     );
     let (_, after) = books(&bench).await;
     assert_eq!(after.payer_paid.unwrap().decided.who, "Zhao");

@@ -403,7 +403,7 @@ pub(crate) fn next(difference: &Difference) -> String {
             (None, _) if goes_on_by_runs(difference) => "A person: run the day again".to_owned(),
             (None, Remedy::Settle(_)) => "The next run; a person if it stays open".to_owned(),
             (None, Remedy::Refund(_)) => "A person: propose the refund, or explain".to_owned(),
-            (None, Remedy::Person) => "A person: look, then explain".to_owned(),
+            (None, Remedy::Operator) => "A person: look, then explain".to_owned(),
         },
         DifferenceState::Proposed => {
             let behind = difference.behind_the_proposal();
@@ -429,7 +429,7 @@ pub(crate) fn next(difference: &Difference) -> String {
 
 /// Whether these are more than one run takes, and each run takes the next ones of them.
 fn goes_on_by_runs(difference: &Difference) -> bool {
-    difference.aggregate.is_some() && difference.kind.remedy() != Remedy::Person
+    difference.aggregate.is_some() && difference.kind.remedy() != Remedy::Operator
 }
 
 /// Who acts next about a refund that does not get on.

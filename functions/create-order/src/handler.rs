@@ -89,7 +89,7 @@ impl Request<'_> {
             .lease(&lease, &holder, PayerKey::HOLDS_S, now)
             .await;
         match taken.map_err(|error| Problem::unavailable(&error))? {
-            Lease::Ours => {}
+            Lease::Acquired => {}
             Lease::Held { until, holder } => {
                 let wait_s = until.0.saturating_sub(now.0);
                 return Err(if holder.starts_with(&of_order) {
@@ -198,7 +198,9 @@ impl Request<'_> {
         now: UnixSeconds,
     ) -> Result<Response<String>, Problem> {
         match reserve::judge(wanted, &found, now) {
-            ExistingOrder::Mine => self.carry_on(found, Some(body), StatusCode::CREATED).await,
+            ExistingOrder::SameRequest => {
+                self.carry_on(found, Some(body), StatusCode::CREATED).await
+            }
             ExistingOrder::OtherClient => Err(Problem::order_no_taken()),
             ExistingOrder::OtherTerms => Err(Problem::key_reused()),
             ExistingOrder::Show => Ok(self.show_again(&found)),
@@ -214,16 +216,16 @@ impl Request<'_> {
                     .await;
                 match taken.map_err(|error| Problem::unavailable(&error))? {
                     // The stored body is the one to send: this request's own has another `time_expire`.
-                    WriteOutcome::Yes(order) => self
+                    WriteOutcome::Written(order) => self
                         .carry_on(*order, None, StatusCode::OK)
                         .await
                         .map(view::replayed),
-                    WriteOutcome::No(found) => match reserve::judge(wanted, &found, now) {
+                    WriteOutcome::Superseded(found) => match reserve::judge(wanted, &found, now) {
                         ExistingOrder::Show => Ok(self.show_again(&found)),
                         ExistingOrder::InProgress { retry_after_s } => {
                             Err(Problem::in_progress(retry_after_s))
                         }
-                        ExistingOrder::Mine
+                        ExistingOrder::SameRequest
                         | ExistingOrder::OtherClient
                         | ExistingOrder::OtherTerms
                         | ExistingOrder::Resume => Err(Problem::in_progress(1)),

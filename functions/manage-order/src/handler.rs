@@ -180,7 +180,7 @@ impl Request<'_> {
         if !unpaid || now.0.saturating_sub(order.created_at.0) < LOOK_FROM_AGE_S {
             return false;
         }
-        let lease = LeaseKey::Look {
+        let lease = LeaseKey::StatusQuery {
             mchid: &self.desk.mchid,
             order_no: &order.order_no,
         };
@@ -191,7 +191,7 @@ impl Request<'_> {
             .lease(&lease, &holder, LOOK_AGAIN_S, now)
             .await
         {
-            Ok(lease) => lease == Lease::Ours,
+            Ok(lease) => lease == Lease::Acquired,
             Err(error) => {
                 warn!(error = %ErrorChain(&error), "WeChat Pay is not asked: the rate cannot be told");
                 false
@@ -292,7 +292,7 @@ impl Request<'_> {
             )
             .await;
         match taken.map_err(|error| Problem::unavailable(&error))? {
-            ReserveRefundOutcome::New(refund) => {
+            ReserveRefundOutcome::Reserved(refund) => {
                 info!(
                     order_no = order_no.as_str(),
                     refund_no = refund.refund_no.as_str(),
@@ -302,12 +302,12 @@ impl Request<'_> {
                 );
                 Ok(self.refund_accepted(&refund).await)
             }
-            ReserveRefundOutcome::Known(refund) => {
+            ReserveRefundOutcome::AlreadyReserved(refund) => {
                 Ok(view::replayed(self.shown_refund(&refund).await?))
             }
-            ReserveRefundOutcome::OtherTerms => Err(Problem::refund_reused()),
-            ReserveRefundOutcome::NoOrder => Err(Problem::order_not_found()),
-            ReserveRefundOutcome::Refused(refused) => Err(refused.into()),
+            ReserveRefundOutcome::NumberReused => Err(Problem::refund_reused()),
+            ReserveRefundOutcome::OrderNotFound => Err(Problem::order_not_found()),
+            ReserveRefundOutcome::Rejected(refused) => Err(refused.into()),
         }
     }
 
@@ -395,7 +395,7 @@ impl Request<'_> {
             .payer_paid(&of, &asked.decided, &self.cause, self.trace.id())
             .await;
         let decided = decided.map_err(|error| Problem::unavailable(&error))?;
-        if matches!(decided, DecisionOutcome::NotNow(_)) {
+        if matches!(decided, DecisionOutcome::WrongState(_)) {
             return Err(Problem::payer_not_owed());
         }
         let refund = decided_refund(decided, "succeeded")?;
@@ -601,11 +601,13 @@ fn refund_of<'a>(
 fn decided_refund(decided: DecisionOutcome, needs: &'static str) -> Result<Box<Refund>, Problem> {
     match decided {
         DecisionOutcome::Done(refund) => Ok(refund),
-        DecisionOutcome::NotNow(refund) => Err(Problem::refund_state(needs, refund.state.name())),
-        DecisionOutcome::UnderWay(_) => Err(Problem::refund_under_way()),
+        DecisionOutcome::WrongState(refund) => {
+            Err(Problem::refund_state(needs, refund.state.name()))
+        }
+        DecisionOutcome::InProgress(_) => Err(Problem::refund_under_way()),
         DecisionOutcome::NeedsTwoPersons => Err(Problem::refund_needs_two_persons()),
         DecisionOutcome::Refused(refusal) => Err(Problem::wechatpay_refused_refund(&refusal)),
         DecisionOutcome::Unknown => Err(Problem::wechatpay_silent()),
-        DecisionOutcome::NoRefund => Err(Problem::refund_not_found()),
+        DecisionOutcome::RefundNotFound => Err(Problem::refund_not_found()),
     }
 }

@@ -283,8 +283,8 @@ async fn issue(
         .take_attempt(&order, &desk.random.id(), desk.clock.now())
         .await
     {
-        Ok(WriteOutcome::Yes(order)) => order,
-        Ok(WriteOutcome::No(found)) => {
+        Ok(WriteOutcome::Written(order)) => order,
+        Ok(WriteOutcome::Superseded(found)) => {
             return if found.needs_prepay(desk.clock.now()) {
                 Verdict::Retry
             } else {

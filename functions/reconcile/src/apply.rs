@@ -68,7 +68,7 @@ pub(crate) async fn approved(
     };
     let now = desk.clock.now();
     let done = match &applied {
-        Ok(ActionDone::GoesBack(refund)) => difference.told(refund, cause.id(), now),
+        Ok(ActionDone::RefundUnderWay(refund)) => difference.told(refund, cause.id(), now),
         Ok(ActionDone::Repaired(why)) => Some(difference.repaired(cause.id(), why, now)),
         Ok(ActionDone::PayerPaid) => Some(difference.payer_paid(cause.id(), now)),
         Err(why) => {
@@ -80,14 +80,14 @@ pub(crate) async fn approved(
         return Ok(());
     };
     match desk.reconciliations.save_difference(&done).await? {
-        SaveOutcome::Yes => {
+        SaveOutcome::Saved => {
             info!(%date, id, state = done.state.name(), "what was approved is carried out as far as it can be");
             if done.state == DifferenceState::OnItsWay {
                 look_soon(desk, date, id, trace).await;
             }
         }
         // Another run carried it out too, and wrote first.
-        SaveOutcome::Stale => info!(%date, id, "what was approved was carried out already"),
+        SaveOutcome::VersionMoved => info!(%date, id, "what was approved was carried out already"),
     }
     Ok(())
 }
@@ -109,7 +109,7 @@ async fn look_soon(desk: &App, date: BillDate, id: &str, trace: &Trace) {
 /// How far it came.
 enum ActionDone {
     /// This refund gives the money back, or does not get on.
-    GoesBack(TrackedRefund),
+    RefundUnderWay(TrackedRefund),
     /// Both sides agree now, and this is why.
     Repaired(String),
     /// It stands in the order's journal that the payer was paid by other means.
@@ -121,7 +121,7 @@ type ActionResult = Result<ActionDone, String>;
 
 impl ActionDone {
     fn by(refund: &Refund) -> ActionResult {
-        Ok(Self::GoesBack(TrackedRefund::of(refund)))
+        Ok(Self::RefundUnderWay(TrackedRefund::of(refund)))
     }
 }
 
@@ -133,13 +133,13 @@ async fn carried_out(
     trace: &Trace,
 ) -> Result<ActionResult, DayError> {
     match (&difference.wanted, difference.kind.remedy()) {
-        (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::Second)) => {
+        (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::SecondPayment)) => {
             second_payment(desk, order_no, transaction_id, cause, trace).await
         }
-        (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::Nobodys)) => {
+        (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::Unattributed)) => {
             nobodys_money(desk, order_no, transaction_id, cause, trace).await
         }
-        (ApprovedAction::Refund, Remedy::Settle(_) | Remedy::Person) => {
+        (ApprovedAction::Refund, Remedy::Settle(_) | Remedy::Operator) => {
             Ok(Err("no money goes back for this kind of difference".into()))
         }
         (ApprovedAction::TakeOn { client_id }, _) => {
@@ -247,13 +247,14 @@ async fn given_back(
             )
             .await?;
         let known = match taken {
-            ReserveRefundOutcome::New(refund) | ReserveRefundOutcome::Known(refund) => refund,
-            ReserveRefundOutcome::Refused(refused) => {
+            ReserveRefundOutcome::Reserved(refund)
+            | ReserveRefundOutcome::AlreadyReserved(refund) => refund,
+            ReserveRefundOutcome::Rejected(refused) => {
                 return Ok(Err(format!(
                     "the refund was not taken on ({refused}): look the payment up in WeChat Pay's console"
                 )));
             }
-            ReserveRefundOutcome::NoOrder | ReserveRefundOutcome::OtherTerms => {
+            ReserveRefundOutcome::OrderNotFound | ReserveRefundOutcome::NumberReused => {
                 return Ok(Err(format!(
                     "the refund was not taken on, since {} is in use: look the payment up in WeChat Pay's console",
                     wanted.refund_no
@@ -309,11 +310,11 @@ async fn sent_on(
             return Ok(
                 match refunding.payer_paid(&of, &by, cause, trace.id()).await? {
                     // `NotNow`: an earlier version sent it there, and our books do not say so.
-                    DecisionOutcome::Done(_) | DecisionOutcome::NotNow(_) => {
+                    DecisionOutcome::Done(_) | DecisionOutcome::WrongState(_) => {
                         Ok(ActionDone::PayerPaid)
                     }
-                    DecisionOutcome::NoRefund => Err(NO_SUCH_REFUND.into()),
-                    DecisionOutcome::UnderWay(_)
+                    DecisionOutcome::RefundNotFound => Err(NO_SUCH_REFUND.into()),
+                    DecisionOutcome::InProgress(_)
                     | DecisionOutcome::NeedsTwoPersons
                     | DecisionOutcome::Refused(_)
                     | DecisionOutcome::Unknown => {
@@ -329,25 +330,27 @@ async fn sent_on(
     // Who sent it to the merchant may have been an earlier version, which wrote it down here only.
     let stands = |refund: &Refund, to_merchant: bool| {
         let now = TrackedRefund::of(refund);
-        ActionDone::GoesBack(TrackedRefund {
+        ActionDone::RefundUnderWay(TrackedRefund {
             to_merchant: now.to_merchant || to_merchant || followed.to_merchant,
             ..now
         })
     };
     Ok(match decided {
         // `NotNow`: the refund got on by itself, or failed for good.
-        DecisionOutcome::Done(refund) | DecisionOutcome::NotNow(refund) => {
+        DecisionOutcome::Done(refund) | DecisionOutcome::WrongState(refund) => {
             Ok(stands(&refund, false))
         }
         // Somebody sent it on in WeChat Pay's console, and it tells where to only once the money
         // is there: people make sure of that.
-        DecisionOutcome::UnderWay(refund) => {
+        DecisionOutcome::InProgress(refund) => {
             let unknown = refund.redirected.is_none();
             match stands(&refund, unknown) {
-                ActionDone::GoesBack(followed) => Ok(ActionDone::GoesBack(TrackedRefund {
-                    stage: RefundStage::Moving,
-                    ..followed
-                })),
+                ActionDone::RefundUnderWay(followed) => {
+                    Ok(ActionDone::RefundUnderWay(TrackedRefund {
+                        stage: RefundStage::Moving,
+                        ..followed
+                    }))
+                }
                 done @ (ActionDone::Repaired(_) | ActionDone::PayerPaid) => Ok(done),
             }
         }
@@ -360,7 +363,9 @@ async fn sent_on(
                 "WeChat Pay did not say whether it took the decision about a refund".into(),
             ));
         }
-        DecisionOutcome::NoRefund | DecisionOutcome::NeedsTwoPersons => Err(NO_SUCH_REFUND.into()),
+        DecisionOutcome::RefundNotFound | DecisionOutcome::NeedsTwoPersons => {
+            Err(NO_SUCH_REFUND.into())
+        }
     })
 }
 
@@ -496,7 +501,7 @@ async fn nobodys_money(
 const DID_NOT_SUCCEED: &str = "WeChat Pay says of the payment that it did not succeed";
 
 fn is_nobodys(order: &Order) -> bool {
-    order.client_id.as_str() == ClientId::NOBODY
+    order.client_id.as_str() == ClientId::UNATTRIBUTED
 }
 
 /// An order of this client's whose record was lost: it is written as one that is being closed, and its payment is settled into it.

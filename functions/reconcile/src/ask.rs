@@ -113,7 +113,9 @@ fn refused(refusal: &Refusal) -> Result<String, DayError> {
         // A page without a code is some proxy's. A code that nobody knows here is an answer, which asking again would not
         // change: one payment must not keep the day from its end.
         Side::Unknown => refusal.raw_code.is_empty(),
-        Side::Request | Side::Passing => matches!(refusal.repeat(), Repeat::Yes | Repeat::Later),
+        Side::Request | Side::Passing => {
+            matches!(refusal.repeat(), Repeat::WithBackoff | Repeat::Later)
+        }
     };
     if passes {
         return Err(DayError::Passing(

@@ -92,8 +92,8 @@ pub(crate) async fn fetch_trade(
 ) -> Result<BillFacts, DayError> {
     match kept(desk, run, date, BillName::Trade).await? {
         StoredBill::File { facts, .. } => Ok(facts),
-        StoredBill::Nothing => Ok(NO_BILL),
-        StoredBill::Not => Ok(read_trade(desk, run, date, |_| ()).await?.facts),
+        StoredBill::NoBill => Ok(NO_BILL),
+        StoredBill::Unusable => Ok(read_trade(desk, run, date, |_| ()).await?.facts),
     }
 }
 
@@ -109,8 +109,8 @@ pub(crate) async fn fetch_fund(
 ) -> Result<BillFacts, DayError> {
     match kept(desk, run, date, bill).await? {
         StoredBill::File { facts, .. } => Ok(facts),
-        StoredBill::Nothing => Ok(NO_BILL),
-        StoredBill::Not => {
+        StoredBill::NoBill => Ok(NO_BILL),
+        StoredBill::Unusable => {
             desk.clock.sleep(FUND_BILL_PAUSE).await;
             Ok(read_fund(desk, run, date, bill, |_| ()).await?.facts)
         }
@@ -306,8 +306,8 @@ async fn open<C: Call<Answer = BillLink>>(
 ) -> Result<Option<BillStream>, DayError> {
     match kept(desk, run, date, bill).await? {
         StoredBill::File { opened, .. } => return Ok(Some(*opened)),
-        StoredBill::Nothing => return Ok(None),
-        StoredBill::Not => {}
+        StoredBill::NoBill => return Ok(None),
+        StoredBill::Unusable => {}
     }
     let Some(link) = link(desk, run, date, bill, call).await? else {
         return Ok(None);
@@ -351,9 +351,9 @@ enum StoredBill {
     },
     /// That there is none, since nothing happened: WeChat Pay said so to this very run, or of so old a day that it tells nothing
     /// of it any more. Of others it is asked again: it may have been late.
-    Nothing,
+    NoBill,
     /// Nothing that counts.
-    Not,
+    Unusable,
 }
 
 /// What this run or an earlier one has kept of a bill. Of the present day an earlier run has kept nothing that stays: its bill
@@ -375,17 +375,17 @@ async fn kept(
         }
     };
     let Some(facts) = known else {
-        return Ok(StoredBill::Not);
+        return Ok(StoredBill::Unusable);
     };
     let (Some(sha1), Some(kept_as)) = (&facts.sha1, &facts.kept_as) else {
         return Ok(if own.is_some() || is_too_old(desk, date) {
-            StoredBill::Nothing
+            StoredBill::NoBill
         } else {
-            StoredBill::Not
+            StoredBill::Unusable
         });
     };
     let Some(bytes) = desk.evidence.open(kept_as).await? else {
-        return Ok(StoredBill::Not);
+        return Ok(StoredBill::Unusable);
     };
     Ok(StoredBill::File {
         opened: Box::new(BillStream {
@@ -474,7 +474,7 @@ fn is_believed(desk: &App, run: &Run, date: BillDate) -> bool {
 
 fn of_refusal(bill: BillName, refusal: &Refusal) -> DayError {
     match refusal.repeat() {
-        Repeat::Yes | Repeat::Later | Repeat::AfterQuery => DayError::Passing(
+        Repeat::WithBackoff | Repeat::Later | Repeat::AfterQuery => DayError::Passing(
             format!(
                 "WeChat Pay does not give bill {} now ({})",
                 bill.name(),
@@ -482,7 +482,7 @@ fn of_refusal(bill: BillName, refusal: &Refusal) -> DayError {
             )
             .into(),
         ),
-        Repeat::AfterTopUp | Repeat::AfterReview | Repeat::AfterChange | Repeat::No => {
+        Repeat::AfterTopUp | Repeat::AfterReview | Repeat::AfterChange | Repeat::Never => {
             refused(bill, &refusal.raw_code)
         }
     }

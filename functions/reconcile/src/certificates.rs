@@ -106,7 +106,7 @@ async fn refresh_if_due(
     let kept = desk.keys.merchant().await?;
     let takes = async |of: &LeaseKey<'_>, for_s| {
         let lease = desk.guards.lease(of, holder, for_s, now).await?;
-        Ok::<_, GuardsError>(lease == Lease::Ours)
+        Ok::<_, GuardsError>(lease == Lease::Acquired)
     };
     let is_due = match &unknown {
         // Known by now: fetched since it was told, or written by a person.

@@ -61,8 +61,8 @@ async fn completed(
         return Ok(known);
     };
     match desk.reconciliations.complete_difference(&completed).await? {
-        SaveOutcome::Yes => Ok(completed),
-        SaveOutcome::Stale => {
+        SaveOutcome::Saved => Ok(completed),
+        SaveOutcome::VersionMoved => {
             let read = desk.reconciliations.difference(known.date, &known.id);
             Ok(read.await?.unwrap_or(known))
         }

@@ -185,7 +185,7 @@ impl From<RefundError> for DayError {
             RefundError::Books(error) => error.into(),
             RefundError::NotSent(error) => error.into(),
             RefundError::Field(_) => Self::Damaged(error.into()),
-            RefundError::Guards(_) | RefundError::NotYet => Self::Passing(error.into()),
+            RefundError::Guards(_) | RefundError::PaymentNotBooked => Self::Passing(error.into()),
         }
     }
 }

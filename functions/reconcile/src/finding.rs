@@ -167,8 +167,8 @@ impl Findings {
         let about = about_trade(&trade);
         let of_sums = (product, only_here(&trade));
         match (near(self.date, trade.at), &before.unread) {
-            (NearMidnight::End, _) => self.carry(trade, product),
-            (NearMidnight::Beginning, Some(why)) => {
+            (NearMidnight::DayAfter, _) => self.carry(trade, product),
+            (NearMidnight::DayBefore, Some(why)) => {
                 let note = format!(
                     "it may be in the bill of the day before, which was not there to look into ({why})"
                 );
@@ -179,7 +179,7 @@ impl Findings {
                 };
                 self.add_with_gap(kind, about, (None, Some(here)), of_sums);
             }
-            (NearMidnight::Beginning, None) | (NearMidnight::Neither, _) => {
+            (NearMidnight::DayBefore, None) | (NearMidnight::Neither, _) => {
                 self.add_with_gap(kind, about, (None, Some(here)), of_sums);
             }
         }
@@ -198,8 +198,8 @@ impl Findings {
             return;
         }
         match near(self.date, trade.at) {
-            NearMidnight::End => self.carry(trade, product),
-            NearMidnight::Beginning | NearMidnight::Neither => {
+            NearMidnight::DayAfter => self.carry(trade, product),
+            NearMidnight::DayBefore | NearMidnight::Neither => {
                 let about = about_trade(&trade);
                 let of_kind = self.kinds.entry(kind).or_default();
                 of_kind.more_gaps.add(product, only_here(&trade));
@@ -234,7 +234,7 @@ impl Findings {
             let mut count = of_kind.more;
             match kind.remedy() {
                 Remedy::Settle(_) | Remedy::Refund(_) => all.extend(told.cloned()),
-                Remedy::Person => told.for_each(|one| count.add(amount_fen(one))),
+                Remedy::Operator => told.for_each(|one| count.add(amount_fen(one))),
             }
             let abouts = of_kind.told.values().map(|one| &one.about);
             let examples = of_kind.examples.iter().chain(abouts);
@@ -266,7 +266,7 @@ impl Findings {
                 Remedy::Settle(_) | Remedy::Refund(_) => {
                     all.extend(told.map(|(id, gaps)| (id, gaps.clone())));
                 }
-                Remedy::Person => told.for_each(|(_, gaps)| together.add_all(gaps)),
+                Remedy::Operator => told.for_each(|(_, gaps)| together.add_all(gaps)),
             }
             all.insert(Difference::id_of_many(*kind, self.part.number), together);
         }

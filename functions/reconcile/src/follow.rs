@@ -120,12 +120,12 @@ pub(crate) async fn one(
         return Ok(None);
     };
     match desk.reconciliations.save_difference(&told).await? {
-        SaveOutcome::Yes => {
+        SaveOutcome::Saved => {
             say(&told);
             Ok(Some(told))
         }
         // A person decided meanwhile, or another run told it.
-        SaveOutcome::Stale => Ok(None),
+        SaveOutcome::VersionMoved => Ok(None),
     }
 }
 

@@ -152,7 +152,7 @@ pub(crate) fn swept(desk: &App, report: &Report, is_day_missing: Option<bool>, t
         OverdueRefund = overdue_s(CheckKind::Refund),
         OverdueRecovery = overdue_s(CheckKind::Recovery),
         OverdueClosing = overdue_s(CheckKind::Closing),
-        OverdueLook = overdue_s(CheckKind::Look),
+        OverdueLook = overdue_s(CheckKind::StatusQuery),
         HostsAvoided = desk.wechat.hosts_avoided(),
         DaysMissing = is_day_missing.map(u32::from),
         "sweep done"

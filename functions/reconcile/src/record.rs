@@ -27,7 +27,7 @@ pub(crate) async fn begin(desk: &App, request: &RunRequest) -> Result<Run, DayEr
             BeginOutcome::Done(run) => return Ok(*run),
             BeginOutcome::Superseded => return Err(DayError::Superseded),
         };
-        if desk.reconciliations.save_run(&run).await? == SaveOutcome::Yes {
+        if desk.reconciliations.save_run(&run).await? == SaveOutcome::Saved {
             return Ok(*run);
         }
     }
@@ -60,7 +60,7 @@ pub(crate) async fn save(
         run.version = run.version.saturating_add(1);
         run.updated_at = desk.clock.now();
         change(&mut run);
-        if desk.reconciliations.save_run(&run).await? == SaveOutcome::Yes {
+        if desk.reconciliations.save_run(&run).await? == SaveOutcome::Saved {
             return Ok(run);
         }
     }
@@ -150,37 +150,39 @@ const BROKEN_TRIES: u32 = 4;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum ErrorStep {
     /// It comes back for a bill.
-    Waits,
+    WaitForBill,
     /// It comes back for what passes.
-    GoesOn,
+    Retry,
     /// It is left to a person.
-    Fails,
+    Fail,
 }
 
 impl ErrorStep {
     /// After an error, with so many bills that were of no use.
     fn of(error: &DayError, broken: u32) -> Self {
         match error {
-            DayError::NotReady { .. } => Self::Waits,
-            DayError::Bill(_) | DayError::BillAgain(_) if broken < BROKEN_TRIES => Self::Waits,
-            DayError::Bill(_) | DayError::BillAgain(_) | DayError::Damaged(_) => Self::Fails,
-            DayError::Passing(_) | DayError::Superseded => Self::GoesOn,
+            DayError::NotReady { .. } => Self::WaitForBill,
+            DayError::Bill(_) | DayError::BillAgain(_) if broken < BROKEN_TRIES => {
+                Self::WaitForBill
+            }
+            DayError::Bill(_) | DayError::BillAgain(_) | DayError::Damaged(_) => Self::Fail,
+            DayError::Passing(_) | DayError::Superseded => Self::Retry,
         }
     }
 
     const fn of_trades(self) -> RunState {
         match self {
-            Self::Waits => RunState::Waiting,
-            Self::GoesOn => RunState::Running,
-            Self::Fails => RunState::Failed,
+            Self::WaitForBill => RunState::Waiting,
+            Self::Retry => RunState::Running,
+            Self::Fail => RunState::Failed,
         }
     }
 
     const fn of_funds(self) -> FundState {
         match self {
-            Self::Waits => FundState::Waiting,
-            Self::GoesOn => FundState::Running,
-            Self::Fails => FundState::Failed,
+            Self::WaitForBill => FundState::Waiting,
+            Self::Retry => FundState::Running,
+            Self::Fail => FundState::Failed,
         }
     }
 }

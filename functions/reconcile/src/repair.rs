@@ -79,11 +79,11 @@ enum RepairOutcome {
     /// The money is to go back, and this is why.
     Propose(&'static str),
     /// A refund gives the money back already: whoever made it.
-    GoesBack(Box<Refund>),
+    RefundUnderWay(Box<Refund>),
     /// It needs a person, and this is why.
-    Stays(String),
+    NotRepaired(String),
     /// Nothing is done about this kind by itself.
-    ForAPerson,
+    NeedsOperator,
 }
 
 async fn one(
@@ -94,24 +94,24 @@ async fn one(
     trace: &Trace,
 ) -> Result<Difference, DayError> {
     let outcome = match difference.remedy() {
-        Remedy::Person => RepairOutcome::ForAPerson,
+        Remedy::Operator => RepairOutcome::NeedsOperator,
         Remedy::Settle(QuerySubject::Payment) => payment(desk, difference, cause, trace).await?,
         Remedy::Settle(QuerySubject::Refund) => refund(desk, difference, cause, trace).await?,
         Remedy::Refund(whose) => money_of_others(desk, difference, whose, cause, trace).await?,
     };
     let now = desk.clock.now();
     let next = match outcome {
-        RepairOutcome::ForAPerson => return Ok(difference.clone()),
+        RepairOutcome::NeedsOperator => return Ok(difference.clone()),
         RepairOutcome::Propose(_) if difference.refund_rejected => return Ok(difference.clone()),
         RepairOutcome::Repaired(why) => difference.repaired(run_id, why, now),
         RepairOutcome::Propose(why) => difference.proposed(run_id, why, now),
-        RepairOutcome::GoesBack(refund) => {
+        RepairOutcome::RefundUnderWay(refund) => {
             match difference.told(&TrackedRefund::of(&refund), run_id, now) {
                 Some(next) => next,
                 None => return Ok(difference.clone()),
             }
         }
-        RepairOutcome::Stays(why) => {
+        RepairOutcome::NotRepaired(why) => {
             // Once is enough, however often the day is run.
             if difference.history.iter().any(|step| step.why == why) {
                 return Ok(difference.clone());
@@ -135,8 +135,8 @@ pub(crate) async fn written(
     next: Difference,
 ) -> Result<Difference, DayError> {
     match desk.reconciliations.save_difference(&next).await? {
-        SaveOutcome::Yes => Ok(next),
-        SaveOutcome::Stale => {
+        SaveOutcome::Saved => Ok(next),
+        SaveOutcome::VersionMoved => {
             let read = desk
                 .reconciliations
                 .difference(before.date, &before.id)
@@ -176,24 +176,24 @@ async fn payment(
     trace: &Trace,
 ) -> Result<RepairOutcome, DayError> {
     let Some((order_no, transaction_id)) = numbers(difference) else {
-        return Ok(RepairOutcome::ForAPerson);
+        return Ok(RepairOutcome::NeedsOperator);
     };
     Ok(match settled(desk, &transaction_id, cause, trace).await? {
-        Err(why) => RepairOutcome::Stays(why),
+        Err(why) => RepairOutcome::NotRepaired(why),
         Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone) => {
             let order = desk.orders.read(&order_no).await?;
             if order.is_some_and(|order| is_booked(&order, &transaction_id)) {
                 RepairOutcome::Repaired("WeChat Pay confirms the payment: it is booked")
             } else {
-                RepairOutcome::Stays(
+                RepairOutcome::NotRepaired(
                     "WeChat Pay tells of another order's payment than the bill".into(),
                 )
             }
         }
-        Ok(SettleOutcome::StillOpen) => {
-            RepairOutcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
-        }
-        Ok(SettleOutcome::Parked { what_to_do, .. }) => RepairOutcome::Stays(what_to_do),
+        Ok(SettleOutcome::StillOpen) => RepairOutcome::NotRepaired(
+            "WeChat Pay says of the payment that it did not succeed".into(),
+        ),
+        Ok(SettleOutcome::Parked { what_to_do, .. }) => RepairOutcome::NotRepaired(what_to_do),
     })
 }
 
@@ -206,19 +206,19 @@ async fn refund(
 ) -> Result<RepairOutcome, DayError> {
     let number = difference.about.out_refund_no.as_deref();
     let Some(out_refund_no) = number.and_then(|number| OutRefundNo::parse(number).ok()) else {
-        return Ok(RepairOutcome::ForAPerson);
+        return Ok(RepairOutcome::NeedsOperator);
     };
     let news = match ask::refund(desk, &out_refund_no).await? {
         Ok(news) => news,
-        Err(why) => return Ok(RepairOutcome::Stays(why)),
+        Err(why) => return Ok(RepairOutcome::NotRepaired(why)),
     };
     match desk.refunding.settle(&news, cause, trace.id()).await {
         Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::StillOpen) => {}
         Ok(SettleOutcome::Parked { what_to_do, .. }) => {
-            return Ok(RepairOutcome::Stays(what_to_do));
+            return Ok(RepairOutcome::NotRepaired(what_to_do));
         }
-        Err(RefundError::NotYet) => {
-            return Ok(RepairOutcome::Stays(
+        Err(RefundError::PaymentNotBooked) => {
+            return Ok(RepairOutcome::NotRepaired(
                 "the payment that it gives back is not booked here: look at that one first, then run the day again"
                     .into(),
             ));
@@ -237,7 +237,7 @@ async fn refund(
         if refund.is_some_and(|refund| is_as_billed(&refund, difference)) {
             RepairOutcome::Repaired("WeChat Pay confirms the refund: it is booked")
         } else {
-            RepairOutcome::Stays(
+            RepairOutcome::NotRepaired(
             "WeChat Pay, asked about the refund, says something else than its bill: open a case with it"
                 .into(),
         )
@@ -268,40 +268,44 @@ async fn money_of_others(
 ) -> Result<RepairOutcome, DayError> {
     let number = difference.about.transaction_id.as_deref();
     let Some(transaction_id) = number.and_then(|id| TransactionId::parse(id).ok()) else {
-        return Ok(RepairOutcome::ForAPerson);
+        return Ok(RepairOutcome::NeedsOperator);
     };
     let notice = match ask::payment(desk, &transaction_id).await? {
         Ok(told) => told.notice,
-        Err(why) => return Ok(RepairOutcome::Stays(why)),
+        Err(why) => return Ok(RepairOutcome::NotRepaired(why)),
     };
     // Why two persons need not be asked, where they need not.
     let over = match whose {
-        RefundableMoney::Nobodys => apply::was_refunded(&notice).then(|| GIVEN_BACK.to_owned()),
-        RefundableMoney::Second => apply::is_over(desk, &notice, &transaction_id).await?,
+        RefundableMoney::Unattributed => {
+            apply::was_refunded(&notice).then(|| GIVEN_BACK.to_owned())
+        }
+        RefundableMoney::SecondPayment => apply::is_over(desk, &notice, &transaction_id).await?,
     };
     if let Some(why) = over {
-        return Ok(RepairOutcome::Stays(why));
+        return Ok(RepairOutcome::NotRepaired(why));
     }
-    if let (RefundableMoney::Second, Some(order_no)) = (whose, order_no(difference))
+    if let (RefundableMoney::SecondPayment, Some(order_no)) = (whose, order_no(difference))
         && let Some(refund) = apply::refund_of_second(desk, &order_no, &transaction_id).await?
     {
-        return Ok(RepairOutcome::GoesBack(Box::new(refund)));
+        return Ok(RepairOutcome::RefundUnderWay(Box::new(refund)));
     }
     // Kept for a person, as a callback would have: so it can be given back.
     let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
     Ok(match settled {
         SettleOutcome::Parked { .. } => RepairOutcome::Propose(match whose {
-            RefundableMoney::Second => "WeChat Pay confirms the second payment: to be given back",
-            RefundableMoney::Nobodys => {
+            RefundableMoney::SecondPayment => {
+                "WeChat Pay confirms the second payment: to be given back"
+            }
+            RefundableMoney::Unattributed => {
                 "WeChat Pay confirms the money, and nobody here made the order: to be given back"
             }
         }),
         SettleOutcome::Changed | SettleOutcome::AlreadyDone => {
             RepairOutcome::Repaired("WeChat Pay confirms the payment: it is booked")
         }
-        SettleOutcome::StillOpen => {
-            RepairOutcome::Stays("WeChat Pay says of the payment that it did not succeed".into())
-        }
+        SettleOutcome::StillOpen => RepairOutcome::NotRepaired(
+            "WeChat Pay says of the payment that it did not succeed".into(),
+        ),
     })
 }
 

@@ -134,7 +134,7 @@ impl CheckError {
             | Self::Refund(
                 RefundError::Guards(_)
                 | RefundError::NotSent(_)
-                | RefundError::NotYet
+                | RefundError::PaymentNotBooked
                 | RefundError::Field(_),
             )
             | Self::Queue(_) => false,

@@ -55,9 +55,9 @@ struct Upload {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StoreOutcome {
     /// It is there now.
-    New,
+    Stored,
     /// There was a file of this name, by an earlier run or an earlier try; it stays.
-    Already,
+    AlreadyThere,
 }
 
 /// A kept file on its way.
@@ -192,8 +192,8 @@ impl EvidenceUpload {
             Err(error) => Err(error),
         };
         match &completed {
-            Ok(StoreOutcome::New) => {}
-            Ok(StoreOutcome::Already) | Err(_) => Box::pin(self.give_up()).await,
+            Ok(StoreOutcome::Stored) => {}
+            Ok(StoreOutcome::AlreadyThere) | Err(_) => Box::pin(self.give_up()).await,
         }
         completed
     }
@@ -238,8 +238,8 @@ impl EvidenceUpload {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(StoreOutcome::New),
-            Err(error) if error.code() == Some(THERE_ALREADY) => Ok(StoreOutcome::Already),
+            Ok(_) => Ok(StoreOutcome::Stored),
+            Err(error) if error.code() == Some(THERE_ALREADY) => Ok(StoreOutcome::AlreadyThere),
             Err(error) => Err(failed("keep a bill", error)),
         }
     }
@@ -283,7 +283,7 @@ impl EvidenceUpload {
 
     async fn complete(&self) -> Result<StoreOutcome, EvidenceError> {
         let Some(upload) = &self.upload else {
-            return Ok(StoreOutcome::Already);
+            return Ok(StoreOutcome::AlreadyThere);
         };
         let completed = self
             .evidence
@@ -302,13 +302,13 @@ impl EvidenceUpload {
             .send()
             .await;
         let error = match completed {
-            Ok(_) => return Ok(StoreOutcome::New),
+            Ok(_) => return Ok(StoreOutcome::Stored),
             Err(error) => error,
         };
         match error.code() {
-            Some(THERE_ALREADY) => Ok(StoreOutcome::Already),
+            Some(THERE_ALREADY) => Ok(StoreOutcome::AlreadyThere),
             // Finished by the call before, whose answer was lost; or the lifecycle rule was faster.
-            Some(NO_SUCH_UPLOAD) if self.is_there().await? => Ok(StoreOutcome::New),
+            Some(NO_SUCH_UPLOAD) if self.is_there().await? => Ok(StoreOutcome::Stored),
             _ => Err(failed("finish a bill's upload", error)),
         }
     }

@@ -41,16 +41,16 @@ pub struct GuardsError(#[source] AwsError);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NonceUse {
     /// It was never seen, and now it is.
-    Fresh,
+    FirstUse,
     /// It was used before: the request is a repeat, or somebody replays it.
-    Seen,
+    Replayed,
 }
 
 /// What came of asking for a lease.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Lease {
     /// It is ours until it expires or is given back.
-    Ours,
+    Acquired,
     /// Somebody else has it until then.
     Held {
         /// When it is free by itself.
@@ -66,7 +66,7 @@ pub enum LeaseKey<'a> {
     /// Submitting orders of one payer, by the digest that names him.
     Payer(&'a str),
     /// Asking WeChat Pay about an order because a client looks at it.
-    Look {
+    StatusQuery {
         /// The merchant number.
         mchid: &'a str,
         /// The order.
@@ -111,7 +111,7 @@ impl LeaseKey<'_> {
     fn pk(&self) -> String {
         match self {
             Self::Payer(digest) => format!("submit#{digest}"),
-            Self::Look { mchid, order_no } => format!("ask#{mchid}#{order_no}"),
+            Self::StatusQuery { mchid, order_no } => format!("ask#{mchid}#{order_no}"),
             Self::Refund { mchid, order_no } => format!("refund#{mchid}#{order_no}"),
             Self::Resend { mchid, client_id } => format!("resend#{mchid}#{client_id}"),
             Self::CertificatesByTime { mchid } => format!("certificates#{mchid}#by-time"),
@@ -162,8 +162,8 @@ impl Guards {
             )
             .await?;
         Ok(match marked {
-            Lease::Ours => NonceUse::Fresh,
-            Lease::Held { .. } => NonceUse::Seen,
+            Lease::Acquired => NonceUse::FirstUse,
+            Lease::Held { .. } => NonceUse::Replayed,
         })
     }
 
@@ -326,7 +326,7 @@ impl Guards {
                 .expression_attribute_values(":holder", text(holder)),
         };
         let Err(error) = put.send().await else {
-            return Ok(Lease::Ours);
+            return Ok(Lease::Acquired);
         };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(found)) => {
@@ -335,7 +335,7 @@ impl Guards {
                     .and_then(|item| item.get("holder"))
                     .and_then(|value| value.as_s().ok());
                 Ok(if found_holder.is_some_and(|found| found == holder) {
-                    Lease::Ours
+                    Lease::Acquired
                 } else {
                     Lease::Held {
                         until: found

@@ -268,8 +268,8 @@ impl Notices {
             .expression_attribute_values(":message", text(notice.message))
             .expression_attribute_values(":what_to_do", text(notice.what_to_do));
         Ok(match written("park a notice", update.send().await)? {
-            UpdateOutcome::Yes => ParkedStatus::Waiting,
-            UpdateOutcome::No(found) => match item::status(&found)? {
+            UpdateOutcome::Updated => ParkedStatus::Waiting,
+            UpdateOutcome::ConditionFailed(found) => match item::status(&found)? {
                 NoticeStatus::Decided => ParkedStatus::Decided,
                 NoticeStatus::Pending | NoticeStatus::Parked | NoticeStatus::Settled => {
                     ParkedStatus::Waiting
@@ -440,9 +440,11 @@ impl Notices {
             .expression_attribute_values(":why", text(why))
             .expression_attribute_values(":expires_at", expires_at(now));
         let found = match written("write down a decision", update.send().await)? {
-            UpdateOutcome::Yes => return Ok(DecideOutcome::Written),
-            UpdateOutcome::No(found) if found.is_empty() => return Ok(DecideOutcome::Unknown),
-            UpdateOutcome::No(found) => item::read(&found)?,
+            UpdateOutcome::Updated => return Ok(DecideOutcome::Written),
+            UpdateOutcome::ConditionFailed(found) if found.is_empty() => {
+                return Ok(DecideOutcome::Unknown);
+            }
+            UpdateOutcome::ConditionFailed(found) => item::read(&found)?,
         };
         // The first answer was lost and the SDK asked again: what is found is what we wrote.
         let is_ours = found.decided_by.as_deref() == Some(who)
@@ -496,9 +498,9 @@ fn set_expression(order_no: Option<&OrderNo>, more: &str) -> String {
 
 /// What came of a conditional update.
 enum UpdateOutcome {
-    Yes,
+    Updated,
     /// The condition did not hold; this was found, or nothing.
-    No(Item),
+    ConditionFailed(Item),
 }
 
 fn written(
@@ -506,12 +508,12 @@ fn written(
     sent: Result<UpdateItemOutput, SdkError<UpdateItemError, HttpResponse>>,
 ) -> Result<UpdateOutcome, NoticesError> {
     let Err(error) = sent else {
-        return Ok(UpdateOutcome::Yes);
+        return Ok(UpdateOutcome::Updated);
     };
     match error.as_service_error() {
-        Some(UpdateItemError::ConditionalCheckFailedException(found)) => {
-            Ok(UpdateOutcome::No(found.item().cloned().unwrap_or_default()))
-        }
+        Some(UpdateItemError::ConditionalCheckFailedException(found)) => Ok(
+            UpdateOutcome::ConditionFailed(found.item().cloned().unwrap_or_default()),
+        ),
         Some(_) | None => Err(unavailable(operation, error)),
     }
 }

@@ -91,18 +91,18 @@ pub enum ReserveOutcome {
 #[derive(Clone, Debug, PartialEq)]
 pub enum WriteOutcome {
     /// Done; this is the order now.
-    Yes(Box<Order>),
+    Written(Box<Order>),
     /// The condition did not hold; this is what was found.
-    No(Box<Order>),
+    Superseded(Box<Order>),
 }
 
 /// What came of a change decided on one version of an order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ApplyOutcome {
     /// Order and event are written.
-    Yes,
+    Applied,
     /// The order has moved on since it was read. Read it again and decide again.
-    Stale,
+    VersionMoved,
 }
 
 impl OrderTable {
@@ -271,13 +271,13 @@ impl OrderTable {
             .await?;
         Ok(match written {
             // The first answer was lost and the SDK asked again: what is found is what we wrote.
-            WriteOutcome::No(found)
+            WriteOutcome::Superseded(found)
                 if found.state == OrderState::AwaitingPayment(prepay.clone()) =>
             {
-                WriteOutcome::Yes(found)
+                WriteOutcome::Written(found)
             }
-            WriteOutcome::No(found) => WriteOutcome::No(found),
-            WriteOutcome::Yes(order) => WriteOutcome::Yes(order),
+            WriteOutcome::Superseded(found) => WriteOutcome::Superseded(found),
+            WriteOutcome::Written(order) => WriteOutcome::Written(order),
         })
     }
 
@@ -316,16 +316,18 @@ impl OrderTable {
         }
         let error = match update.send().await {
             Ok(done) => {
-                return Ok(WriteOutcome::Yes(Box::new(item::read(
+                return Ok(WriteOutcome::Written(Box::new(item::read(
                     done.attributes().unwrap_or(&HashMap::new()),
                 )?)));
             }
             Err(error) => error,
         };
         match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(found)) => Ok(WriteOutcome::No(
-                Box::new(item::read(found.item().unwrap_or(&HashMap::new()))?),
-            )),
+            Some(UpdateItemError::ConditionalCheckFailedException(found)) => {
+                Ok(WriteOutcome::Superseded(Box::new(item::read(
+                    found.item().unwrap_or(&HashMap::new()),
+                )?)))
+            }
             Some(UpdateItemError::TransactionConflictException(_)) => Err(TableError::Conflict),
             Some(_) | None => Err(unavailable(operation, error)),
         }

@@ -2,7 +2,7 @@
 //! the next day's bill.
 //!
 //! `reconcile` and the operators' console write it. Every write is one conditional put of a whole item, decided on the version
-//! that was read, so two who decide at once cannot both be right: the later one is [`SaveOutcome::Stale`] and reads again. A put may be
+//! that was read, so two who decide at once cannot both be right: the later one is [`SaveOutcome::VersionMoved`] and reads again. A put may be
 //! repeated: what stands there already as it was to be written counts as written.
 //!
 //! No order is changed by what stands here, and no money moves by it alone: the table tells what was found and decided.
@@ -87,9 +87,9 @@ pub enum ReconciliationError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SaveOutcome {
     /// It is written.
-    Yes,
+    Saved,
     /// Somebody wrote first. Read again and decide again.
-    Stale,
+    VersionMoved,
 }
 
 /// What came of writing down a difference that a run found.
@@ -178,9 +178,9 @@ impl ReconciliationTable {
     pub async fn save_run(&self, run: &Run) -> Result<SaveOutcome, ReconciliationError> {
         let item = item::run(self.pk(run.date), run);
         Ok(match self.put("save a run", item, run.version).await? {
-            PutOutcome::Done => SaveOutcome::Yes,
-            PutOutcome::Found(found) => saved_if(item::read_run(&found)? == *run),
-            PutOutcome::Missing => SaveOutcome::Stale,
+            PutOutcome::Done => SaveOutcome::Saved,
+            PutOutcome::ConditionFailed(found) => saved_if(item::read_run(&found)? == *run),
+            PutOutcome::Missing => SaveOutcome::VersionMoved,
         })
     }
 
@@ -192,7 +192,7 @@ impl ReconciliationTable {
         let item = item::difference(self.pk(difference.date), difference);
         let found = match self.put("write down a difference", item, 1).await? {
             PutOutcome::Done => return Ok(FindOutcome::New),
-            PutOutcome::Found(found) => item::read_difference(&found)?,
+            PutOutcome::ConditionFailed(found) => item::read_difference(&found)?,
             // Something is there, and DynamoDB did not show it with its refusal.
             PutOutcome::Missing => self
                 .difference(difference.date, &difference.id)
@@ -246,9 +246,11 @@ impl ReconciliationTable {
             let notice = self.notice_step(to).await?;
             if follow.is_none() && notice.is_none() {
                 return Ok(match self.put(OPERATION, item, to.version).await? {
-                    PutOutcome::Done => SaveOutcome::Yes,
-                    PutOutcome::Found(found) => saved_if(item::read_difference(&found)? == *to),
-                    PutOutcome::Missing => SaveOutcome::Stale,
+                    PutOutcome::Done => SaveOutcome::Saved,
+                    PutOutcome::ConditionFailed(found) => {
+                        saved_if(item::read_difference(&found)? == *to)
+                    }
+                    PutOutcome::Missing => SaveOutcome::VersionMoved,
                 });
             }
             let saved = self.save_with(OPERATION, &item, to, follow.clone(), notice);
@@ -260,7 +262,7 @@ impl ReconciliationTable {
     }
 
     /// Writes a difference with what it lacked, over itself as it was read: no step, so its version stays. Where somebody took one
-    /// meanwhile, nothing is written ([`SaveOutcome::Stale`]).
+    /// meanwhile, nothing is written ([`SaveOutcome::VersionMoved`]).
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -278,13 +280,13 @@ impl ReconciliationTable {
             .send()
             .await;
         match put {
-            Ok(_) => Ok(SaveOutcome::Yes),
+            Ok(_) => Ok(SaveOutcome::Saved),
             Err(error)
                 if error
                     .as_service_error()
                     .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
             {
-                Ok(SaveOutcome::Stale)
+                Ok(SaveOutcome::VersionMoved)
             }
             Err(error) => Err(unavailable("complete a difference", error)),
         }
@@ -332,7 +334,7 @@ impl ReconciliationTable {
             .send()
             .await;
         let Err(error) = sent else {
-            return Ok(Some(SaveOutcome::Yes));
+            return Ok(Some(SaveOutcome::Saved));
         };
         let reasons = match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
@@ -487,7 +489,7 @@ impl ReconciliationTable {
             Some(PutItemError::ConditionalCheckFailedException(found)) => Ok(found
                 .item()
                 .cloned()
-                .map_or(PutOutcome::Missing, PutOutcome::Found)),
+                .map_or(PutOutcome::Missing, PutOutcome::ConditionFailed)),
             Some(_) | None => Err(unavailable(operation, error)),
         }
     }
@@ -536,7 +538,7 @@ const SAVE_TRIES: u32 = 3;
 enum PutOutcome {
     Done,
     /// The condition did not hold: this was found.
-    Found(Item),
+    ConditionFailed(Item),
     /// The condition did not hold, and nothing was shown: there is nothing to put it over.
     Missing,
 }
@@ -544,9 +546,9 @@ enum PutOutcome {
 /// The first answer to a put may be lost and the SDK asks again: then what is found is what was written.
 fn saved_if(as_written: bool) -> SaveOutcome {
     if as_written {
-        SaveOutcome::Yes
+        SaveOutcome::Saved
     } else {
-        SaveOutcome::Stale
+        SaveOutcome::VersionMoved
     }
 }
 

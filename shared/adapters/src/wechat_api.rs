@@ -624,7 +624,7 @@ fn goes_to_the_other_host<T>(answer: &CallOutcome<T>) -> bool {
     match answer {
         // The other host would say the same.
         CallOutcome::Done(_) | CallOutcome::Unreadable(_) => false,
-        CallOutcome::Refused(refusal) => refusal.repeat() == Repeat::Yes,
+        CallOutcome::Refused(refusal) => refusal.repeat() == Repeat::WithBackoff,
         CallOutcome::Unknown(_) => true,
     }
 }

@@ -82,12 +82,12 @@ impl OrderStore {
     /// Writes a change; `false` when the order moved on or is held at this moment: read and decide again.
     pub(crate) async fn write(&self, change: &OrderChange) -> Result<bool, TableError> {
         match self.orders.apply(change).await {
-            Ok(ApplyOutcome::Yes) => {
+            Ok(ApplyOutcome::Applied) => {
                 log(change);
                 self.announce(change).await;
                 Ok(true)
             }
-            Ok(ApplyOutcome::Stale) | Err(TableError::Conflict) => Ok(false),
+            Ok(ApplyOutcome::VersionMoved) | Err(TableError::Conflict) => Ok(false),
             Err(other) => Err(other),
         }
     }
@@ -95,7 +95,7 @@ impl OrderStore {
     /// Hands a refund that is to go to WeChat Pay to the queue. The sweep would find it too, so a queue that does not answer
     /// costs time and nothing else.
     async fn announce(&self, change: &OrderChange) {
-        let (Some(RefundChange::New(refund) | RefundChange::Moves(_, refund)), Some(event)) =
+        let (Some(RefundChange::New(refund) | RefundChange::Updated(_, refund)), Some(event)) =
             (&change.refund, change.events.last())
         else {
             return;
@@ -162,7 +162,7 @@ fn log(change: &OrderChange) {
     let (from, to) = match &change.refund {
         None => return,
         Some(RefundChange::New(refund)) => (None, refund),
-        Some(RefundChange::Moves(from, to)) => (Some(from.state.name()), to),
+        Some(RefundChange::Updated(from, to)) => (Some(from.state.name()), to),
     };
     info!(
         order_no,

@@ -115,8 +115,8 @@ impl ReplayGuard {
             .burn_nonce(&caller.keyid, nonce, &self.random.id(), self.clock.now())
             .await;
         match burnt.map_err(AuthError::Guards)? {
-            NonceUse::Fresh => Ok(()),
-            NonceUse::Seen => Err(AuthError::Refused(Refusal::NonceSeen)),
+            NonceUse::FirstUse => Ok(()),
+            NonceUse::Replayed => Err(AuthError::Refused(Refusal::NonceSeen)),
         }
     }
 }

@@ -299,7 +299,7 @@ impl IssueFlow {
             .store_prepay(&order, &prepay, event, next_look)
             .await?
         {
-            WriteOutcome::Yes(order) => {
+            WriteOutcome::Written(order) => {
                 info!(
                     order_no,
                     product = order.product.name(),
@@ -313,7 +313,7 @@ impl IssueFlow {
             }
             // Paid before the value was stored, or our lease ran out and somebody else's value is the live one. Ours is dropped:
             // nobody is given it.
-            WriteOutcome::No(found) => {
+            WriteOutcome::Superseded(found) => {
                 warn!(
                     order_no,
                     state = found.state.name(),
@@ -416,7 +416,7 @@ impl IssueFlow {
             applied => applied?,
         };
         match applied {
-            ApplyOutcome::Yes => {
+            ApplyOutcome::Applied => {
                 warn!(
                     order_no = order.order_no.as_str(),
                     wechat_request_id = refusal.request_id.as_ref().map(RequestId::as_str),
@@ -427,7 +427,7 @@ impl IssueFlow {
                 );
                 Ok(IssueOutcome::Rejected(told))
             }
-            ApplyOutcome::Stale => match self.orders.read(&order.order_no).await? {
+            ApplyOutcome::VersionMoved => match self.orders.read(&order.order_no).await? {
                 Some(found) => Ok(as_found(found)),
                 None => Ok(IssueOutcome::Rejected(told)),
             },

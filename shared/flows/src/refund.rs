@@ -72,15 +72,15 @@ pub struct RefundRef<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReserveRefundOutcome {
     /// Its money is set aside; the queue goes on.
-    New(Box<Refund>),
+    Reserved(Box<Refund>),
     /// It was asked for before: this is how it stands.
-    Known(Box<Refund>),
+    AlreadyReserved(Box<Refund>),
     /// Another refund of the order has this number.
-    OtherTerms,
+    NumberReused,
     /// This client has no such order.
-    NoOrder,
+    OrderNotFound,
     /// The rules do not allow it.
-    Refused(RefundRejected),
+    Rejected(RefundRejected),
 }
 
 /// What came of looking at a refund.
@@ -104,9 +104,9 @@ pub enum DecisionOutcome {
     /// It is done; this is the refund then.
     Done(Box<Refund>),
     /// The refund does not stand where this can be decided; this is it.
-    NotNow(Box<Refund>),
+    WrongState(Box<Refund>),
     /// It was redirected before, and WeChat Pay is paying it out, or may just be told so.
-    UnderWay(Box<Refund>),
+    InProgress(Box<Refund>),
     /// Two persons decide about it, in the console.
     NeedsTwoPersons,
     /// WeChat Pay does not take it.
@@ -114,7 +114,7 @@ pub enum DecisionOutcome {
     /// WeChat Pay's word is out: nothing is known. Ask again later.
     Unknown,
     /// This client has no such refund.
-    NoRefund,
+    RefundNotFound,
 }
 
 /// Where the money of a refund goes that could not be paid out.
@@ -167,7 +167,7 @@ pub enum RefundError {
     NotSent(#[from] NotSent),
     /// A refund that was made in the console gives back a payment that is not booked yet. It has to come again.
     #[error("the refund is of a payment that is not booked yet")]
-    NotYet,
+    PaymentNotBooked,
     /// A field of the payer's card could not be encrypted.
     #[error("a field of the card could not be encrypted for WeChat Pay")]
     Field(#[from] EncryptFieldError),
@@ -190,9 +190,9 @@ enum RefundLookup<'a> {
 /// Who moved a refund.
 enum MovedBy {
     /// We did.
-    Now,
+    Us,
     /// Somebody else, before us.
-    Before,
+    Others,
 }
 
 /// How a refund stands at WeChat Pay, as far as a question told.
@@ -249,15 +249,15 @@ impl RefundFlow {
             let change = match self.judge(client, wanted, basis, &because).await? {
                 Ok(change) => change,
                 Err(
-                    known @ (ReserveRefundOutcome::New(_)
-                    | ReserveRefundOutcome::Known(_)
-                    | ReserveRefundOutcome::OtherTerms),
+                    known @ (ReserveRefundOutcome::Reserved(_)
+                    | ReserveRefundOutcome::AlreadyReserved(_)
+                    | ReserveRefundOutcome::NumberReused),
                 ) => {
                     return Ok(known);
                 }
                 // A twin of this request that committed between those reads shows in some of them only, and this one would
                 // be refused for the very money that the twin set aside. A refusal is said of one moment.
-                Err(ReserveRefundOutcome::NoOrder | ReserveRefundOutcome::Refused(_)) => {
+                Err(ReserveRefundOutcome::OrderNotFound | ReserveRefundOutcome::Rejected(_)) => {
                     let transaction_id = wanted.terms.transaction_id.as_ref();
                     let at_once = books
                         .orders
@@ -276,7 +276,7 @@ impl RefundFlow {
             if books.write(&change).await?
                 && let Some(RefundChange::New(refund)) = change.refund
             {
-                return Ok(ReserveRefundOutcome::New(refund));
+                return Ok(ReserveRefundOutcome::Reserved(refund));
             }
         }
         Err(OrderStoreError::Contended.into())
@@ -291,13 +291,13 @@ impl RefundFlow {
         because: &ChangeContext,
     ) -> Result<Result<OrderChange, ReserveRefundOutcome>, TableError> {
         let Some(order) = basis.order.filter(|order| order.client_id == *client) else {
-            return Ok(Err(ReserveRefundOutcome::NoOrder));
+            return Ok(Err(ReserveRefundOutcome::OrderNotFound));
         };
         if let Some(refund) = basis.refund {
             return Ok(Err(if refund.fingerprint == wanted.terms.fingerprint() {
-                ReserveRefundOutcome::Known(Box::new(refund))
+                ReserveRefundOutcome::AlreadyReserved(Box::new(refund))
             } else {
-                ReserveRefundOutcome::OtherTerms
+                ReserveRefundOutcome::NumberReused
             }));
         }
         let earlier = if refund::is_of_owed_money(&order, wanted) {
@@ -307,7 +307,7 @@ impl RefundFlow {
         };
         let (parked, notify_url) = (basis.parked.as_ref(), &self.books.facts.notify_url);
         let change = refund::reserve(&order, parked, &earlier, wanted, notify_url, because);
-        Ok(change.map_err(ReserveRefundOutcome::Refused))
+        Ok(change.map_err(ReserveRefundOutcome::Rejected))
     }
 
     /// Looks at a refund that may be due: claims it, asks WeChat Pay or sends it, and settles the answer.
@@ -497,7 +497,7 @@ impl RefundFlow {
                 return Ok(if self.was_retried(&refund).await? {
                     DecisionOutcome::Done(Box::new(refund))
                 } else {
-                    DecisionOutcome::NotNow(Box::new(refund))
+                    DecisionOutcome::WrongState(Box::new(refund))
                 });
             };
             if self.books.write(&change).await? {
@@ -549,7 +549,7 @@ impl RefundFlow {
                 return Ok(if is_done {
                     DecisionOutcome::Done(Box::new(refund))
                 } else {
-                    DecisionOutcome::NotNow(Box::new(refund))
+                    DecisionOutcome::WrongState(Box::new(refund))
                 });
             };
             let left = self.left_until(deadline_ms);
@@ -567,7 +567,7 @@ impl RefundFlow {
                     let which = RefundLookup::Ours(of.refund_no);
                     self.settle_found(&news, &which, cause, trace).await?;
                     let refund = self.reread(refund).await?;
-                    return Ok(DecisionOutcome::NotNow(Box::new(refund)));
+                    return Ok(DecisionOutcome::WrongState(Box::new(refund)));
                 }
             }
             if self.books.write(&change).await? {
@@ -830,7 +830,7 @@ impl RefundFlow {
                     return Ok(DecisionOutcome::Done(Box::new(refund)));
                 }
                 Some(_) if of.by == Approval::Caller => {
-                    return Ok(DecisionOutcome::NotNow(Box::new(refund)));
+                    return Ok(DecisionOutcome::WrongState(Box::new(refund)));
                 }
                 Some(_) | None => {}
             }
@@ -838,7 +838,7 @@ impl RefundFlow {
             let change =
                 refund_decision::paying_the_payer(&order, &refund, decided.clone(), &because);
             let Some(change) = change else {
-                return Ok(DecisionOutcome::NotNow(Box::new(refund)));
+                return Ok(DecisionOutcome::WrongState(Box::new(refund)));
             };
             if self.books.write(&change).await? {
                 return Ok(DecisionOutcome::Done(Box::new(self.reread(refund).await?)));
@@ -868,7 +868,7 @@ impl RefundFlow {
         let holder = claimed.out_refund_no.as_str();
         let now = self.books.clock.now();
         match self.guards.lease(&minute, holder, SLOT_S, now).await? {
-            Lease::Ours => {}
+            Lease::Acquired => {}
             Lease::Held { until, .. } => return self.put_off(claimed, until, trace).await,
         }
         let [host, _] = self.wechat.hosts();
@@ -1092,8 +1092,8 @@ impl RefundFlow {
         let refused = RefundState::Refused(code);
         let moved = self.moved_on(claimed, &refused, &because);
         Ok(match moved.await? {
-            Some((MovedBy::Now, _)) => Advanced::Moved,
-            Some((MovedBy::Before, _)) => Advanced::Open, // news came meanwhile
+            Some((MovedBy::Us, _)) => Advanced::Moved,
+            Some((MovedBy::Others, _)) => Advanced::Open, // news came meanwhile
             None => Advanced::NotOurs,
         })
     }
@@ -1113,11 +1113,11 @@ impl RefundFlow {
                 return Ok(None);
             };
             if refund.state != RefundState::Reserved {
-                return Ok(Some((MovedBy::Before, refund)));
+                return Ok(Some((MovedBy::Others, refund)));
             }
             let change = refund::moving(&order, &refund, to.clone(), None, because);
             if self.books.write(&change).await? {
-                return Ok(Some((MovedBy::Now, self.reread(refund).await?)));
+                return Ok(Some((MovedBy::Us, self.reread(refund).await?)));
             }
         }
         Err(OrderStoreError::Contended.into())
@@ -1175,14 +1175,14 @@ impl RefundFlow {
             None => Ok(()),
         };
         match refund_wait::judge(claimed, no_end, self.books.clock.now()) {
-            OverdueStep::Goes => {}
-            OverdueStep::Tell => say_who_is_needed(claimed),
-            OverdueStep::Note(trouble) => note(Some(&trouble)).await?,
-            OverdueStep::Forget => note(None).await?,
-            OverdueStep::Overdue(trouble) => {
+            OverdueStep::KeepWaiting => {}
+            OverdueStep::RemindOperator => say_who_is_needed(claimed),
+            OverdueStep::NoteTrouble(trouble) => note(Some(&trouble)).await?,
+            OverdueStep::ForgetTrouble => note(None).await?,
+            OverdueStep::MarkOverdue(trouble) => {
                 self.mark(claimed, Some(&trouble), cause, trace).await?
             }
-            OverdueStep::Cleared => self.mark(claimed, None, cause, trace).await?,
+            OverdueStep::ClearOverdue => self.mark(claimed, None, cause, trace).await?,
         }
         Ok(match no_end {
             PendingAnswer::Unanswered => Advanced::Unanswered,
@@ -1279,7 +1279,7 @@ impl RefundFlow {
             match settlement {
                 RefundSettlement::AlreadyDone => return Ok(SettleOutcome::AlreadyDone),
                 RefundSettlement::StillOpen => return Ok(SettleOutcome::StillOpen),
-                RefundSettlement::NotYet => return Err(RefundError::NotYet),
+                RefundSettlement::PaymentNotBooked => return Err(RefundError::PaymentNotBooked),
                 RefundSettlement::Park(parked) => {
                     // The refund may have been read a moment before a twin of this news took it into the books, and the
                     // order, which has its money then, a moment after.
@@ -1355,7 +1355,7 @@ impl RefundFlow {
         let both = self.both(of.order_no, of.refund_no).await?;
         let both = both.filter(|(order, _)| order.client_id == *of.client);
         Ok(match both {
-            None => Err(DecisionOutcome::NoRefund),
+            None => Err(DecisionOutcome::RefundNotFound),
             Some((order, refund))
                 if of.by == Approval::Caller && refund::needs_two_persons(&order, &refund) =>
             {
@@ -1456,7 +1456,7 @@ fn cannot_be_redirected(refund: &Refund, wanted: &Redirection) -> Option<Decisio
         return Some(redirected_before(refund.clone(), wanted));
     }
     refund_decision::is_being_redirected(refund, wanted)
-        .then(|| DecisionOutcome::UnderWay(Box::new(refund.clone())))
+        .then(|| DecisionOutcome::InProgress(Box::new(refund.clone())))
 }
 
 /// What is answered of a refund that was sent on before, or got on by itself: the same decision
@@ -1471,12 +1471,12 @@ fn redirected_before(refund: Refund, wanted: &Redirection) -> DecisionOutcome {
         RefundState::Abnormal | RefundState::Succeeded(_) if is_the_same => {
             DecisionOutcome::Done(refund)
         }
-        RefundState::Abnormal => DecisionOutcome::UnderWay(refund),
+        RefundState::Abnormal => DecisionOutcome::InProgress(refund),
         RefundState::Succeeded(_)
         | RefundState::Reserved
         | RefundState::Processing
         | RefundState::Closed
-        | RefundState::Refused(_) => DecisionOutcome::NotNow(refund),
+        | RefundState::Refused(_) => DecisionOutcome::WrongState(refund),
     }
 }
 
@@ -1535,7 +1535,7 @@ fn comes_again_soon(driven: &Result<Advanced, RefundError>) -> bool {
             RefundError::Books(OrderStoreError::Contended)
             | RefundError::Guards(_)
             | RefundError::NotSent(_)
-            | RefundError::NotYet,
+            | RefundError::PaymentNotBooked,
         ) => true,
         Err(RefundError::Field(_)) => false,
     }

@@ -88,7 +88,7 @@ impl From<RefundError> for Verdict {
             RefundError::Books(_)
             | RefundError::Guards(_)
             | RefundError::NotSent(_)
-            | RefundError::NotYet => Self::retry(&error),
+            | RefundError::PaymentNotBooked => Self::retry(&error),
             RefundError::Field(_) => Self::for_a_person(&error),
         }
     }

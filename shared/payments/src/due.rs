@@ -44,12 +44,17 @@ pub enum CheckKind {
     /// An order is to be closed.
     Closing,
     /// WeChat Pay is asked how an order stands that waits for its payer.
-    Look,
+    StatusQuery,
 }
 
 impl CheckKind {
     /// All of them, the most urgent first.
-    pub const ALL: [Self; 4] = [Self::Refund, Self::Recovery, Self::Closing, Self::Look];
+    pub const ALL: [Self; 4] = [
+        Self::Refund,
+        Self::Recovery,
+        Self::Closing,
+        Self::StatusQuery,
+    ];
 
     /// Its name in reports and logs.
     pub const fn name(self) -> &'static str {
@@ -57,7 +62,7 @@ impl CheckKind {
             Self::Refund => "refund",
             Self::Recovery => "recovery",
             Self::Closing => "closing",
-            Self::Look => "look",
+            Self::StatusQuery => "look",
         }
     }
 
@@ -69,7 +74,7 @@ impl CheckKind {
 
     const fn first_and_many(self) -> (u8, u8) {
         match self {
-            Self::Look => (0, SHARDS),
+            Self::StatusQuery => (0, SHARDS),
             Self::Recovery => (SHARDS, SHARDS),
             Self::Closing => (2 * SHARDS, CLOSING_PARTS),
             Self::Refund => (2 * SHARDS + CLOSING_PARTS, REFUND_PARTS),
@@ -184,7 +189,7 @@ fn order_due(order: &Order, state: &OrderState, at: i64) -> Option<NextCheck> {
             CheckKind::Closing
         }
         OrderState::Reserved => CheckKind::Recovery,
-        OrderState::AwaitingPayment(_) => CheckKind::Look,
+        OrderState::AwaitingPayment(_) => CheckKind::StatusQuery,
         OrderState::PaidAfterClose(_)
         | OrderState::Paid(_)
         | OrderState::PartiallyRefunded(_)
@@ -374,7 +379,7 @@ mod tests {
         parts.sort_unstable();
         assert_eq!(parts, (0..PARTS).collect::<Vec<u8>>());
         assert_eq!(
-            CheckKind::Look.parts().collect::<Vec<u8>>(),
+            CheckKind::StatusQuery.parts().collect::<Vec<u8>>(),
             (0..16).collect::<Vec<u8>>()
         );
     }
@@ -388,7 +393,7 @@ mod tests {
             (OrderState::Reserved, 0, CheckKind::Recovery),
             (OrderState::Reserved, 300, CheckKind::Closing),
             (OrderState::Reserved, 500, CheckKind::Closing),
-            (awaiting(), 0, CheckKind::Look),
+            (awaiting(), 0, CheckKind::StatusQuery),
             (awaiting(), 300, CheckKind::Closing),
             (awaiting(), 500, CheckKind::Closing),
             (OrderState::Closing, 0, CheckKind::Closing),
@@ -409,7 +414,10 @@ mod tests {
         let now = UnixSeconds(order.created_at.0 + 1_800);
         order.due = order_look(&order, &order.state, now);
         let again = order_again(&order, now).unwrap();
-        assert_eq!((again.at.0 - now.0, reason(again)), (30, CheckKind::Look));
+        assert_eq!(
+            (again.at.0 - now.0, reason(again)),
+            (30, CheckKind::StatusQuery)
+        );
         order.due = Some(again);
         assert_eq!(order_again(&order, now), None, "it is due by then");
         order.due = None;

@@ -350,7 +350,7 @@ pub enum BadClientId {
 impl ClientId {
     /// The client whom orders belong to that nobody here made and that were taken on so that their money goes back. Nobody is
     /// registered under it, so no client ever sees them; finance staff does.
-    pub const NOBODY: &str = "(nobody)";
+    pub const UNATTRIBUTED: &str = "(nobody)";
 
     /// An id that a client is to be registered under, or an order is to be given to.
     ///
@@ -362,7 +362,7 @@ impl ClientId {
             && !text.chars().any(char::is_control);
         if !is_form {
             Err(BadClientId::Form)
-        } else if text == Self::NOBODY {
+        } else if text == Self::UNATTRIBUTED {
             Err(BadClientId::Reserved)
         } else {
             Ok(Self(text.to_owned()))

@@ -40,7 +40,9 @@ impl<T> CallOutcome<T> {
 /// Whether a refusal says nothing but that WeChat Pay cannot answer for now: an error of its own, or a limit on how often.
 pub fn is_busy_or_broken(refusal: &Refusal) -> bool {
     let by_status = refusal.status == 429 || refusal.status >= 500;
-    by_status || refusal.repeat() == Repeat::Yes || refusal.code == ErrorCode::FrequencyLimited
+    by_status
+        || refusal.repeat() == Repeat::WithBackoff
+        || refusal.code == ErrorCode::FrequencyLimited
 }
 
 /// What to do after a prepay call.
@@ -109,7 +111,9 @@ pub fn judge(answer: CallOutcome<PrepayValue>, tries_left: u32, clean: bool) -> 
         // A block, a missing permission or a wrong setting refuses every order alike: none is lost by it. Of a code
         // that nobody knows here it cannot be told. The next attempt asks how the order stands before it sends it.
         Side::Merchant | Side::Unknown => IssueStep::GiveUp(IssueFailure::NotOfTheOrder(refusal)),
-        Side::Passing if refusal.repeat() == Repeat::Yes && tries_left > 0 => IssueStep::Repeat,
+        Side::Passing if refusal.repeat() == Repeat::WithBackoff && tries_left > 0 => {
+            IssueStep::Repeat
+        }
         // `RULE_LIMIT` may be a limit on how often, which passes. Only its free text tells (section 9), and nothing is decided on
         // that: what does not pass ends with the order's time.
         Side::Passing => IssueStep::GiveUp(IssueFailure::Unknown(refusal.to_string())),
@@ -128,8 +132,8 @@ fn asks_first(refusal: &Refusal) -> bool {
         .as_ref()
         .is_some_and(|detail| detail.field.is_some());
     match refusal.repeat() {
-        Repeat::AfterQuery | Repeat::Yes | Repeat::Later => true,
-        Repeat::AfterTopUp | Repeat::AfterReview | Repeat::AfterChange | Repeat::No => {
+        Repeat::AfterQuery | Repeat::WithBackoff | Repeat::Later => true,
+        Repeat::AfterTopUp | Repeat::AfterReview | Repeat::AfterChange | Repeat::Never => {
             refusal.code == ErrorCode::ParamError && !names_a_field
         }
     }

@@ -208,7 +208,7 @@ pub enum RefundChange {
     /// It comes into being.
     New(Box<Refund>),
     /// It goes from the first to the second.
-    Moves(Box<Refund>, Box<Refund>),
+    Updated(Box<Refund>, Box<Refund>),
 }
 
 /// What a change does to a parked payment.
@@ -797,7 +797,7 @@ pub fn moving(
     {
         change = change.decided(&OperatorDecision::of_redirecting(sent));
     }
-    change.refund = Some(RefundChange::Moves(
+    change.refund = Some(RefundChange::Updated(
         Box::new(refund.clone()),
         Box::new(moved),
     ));
@@ -816,7 +816,7 @@ pub(crate) fn staying(
     let subject = Subject::Refund(refund.refund_no.clone());
     let change = OrderChange::new(order, order.state.clone(), because);
     let mut change = change.noting(subject, Some(state), state, because);
-    change.refund = Some(RefundChange::Moves(
+    change.refund = Some(RefundChange::Updated(
         Box::new(refund.clone()),
         Box::new(then),
     ));
@@ -890,7 +890,7 @@ pub fn retrying(
             };
             let mut change = moving(order, &again, RefundState::Reserved, None, because);
             change.refunds.next_at = after_slot(&order.refunds, slot_at);
-            if let Some(RefundChange::Moves(from, to)) = &mut change.refund {
+            if let Some(RefundChange::Updated(from, to)) = &mut change.refund {
                 **from = refund.clone();
                 to.due = Some(due::on(&order.order_no, slot_at.0));
             }
@@ -1196,7 +1196,7 @@ pub(crate) mod tests {
     fn a_refused_refund_goes_out_again_under_the_same_number_and_no_other_does() {
         let refused = refund(RefundState::Refused("NO_AUTH".into()));
         let change = retrying(&paid(), &refused, None, &because()).unwrap();
-        let Some(RefundChange::Moves(from, to)) = change.refund else {
+        let Some(RefundChange::Updated(from, to)) = change.refund else {
             panic!()
         };
         assert_eq!(*from, refused);
@@ -1227,7 +1227,7 @@ pub(crate) mod tests {
         let refused = refund(RefundState::Refused("NO_AUTH".into()));
         let change = releasing(&order, &refused, decided(), &because()).unwrap();
         assert_eq!(change.refunds.committed_fen, 0);
-        let Some(RefundChange::Moves(_, to)) = change.refund else {
+        let Some(RefundChange::Updated(_, to)) = change.refund else {
             panic!()
         };
         assert_eq!(
@@ -1260,7 +1260,7 @@ pub(crate) mod tests {
             why: "paid by bank transfer".into(),
         };
         let change = releasing(&late, &refund, decided, &because()).unwrap();
-        let Some(RefundChange::Moves(_, released)) = &change.refund else {
+        let Some(RefundChange::Updated(_, released)) = &change.refund else {
             panic!("{change:?}")
         };
         assert_eq!(released.due, None, "nobody is told of it any more");
@@ -1357,7 +1357,7 @@ pub(crate) mod tests {
                 .map(|change| (change.from, change.to)),
             Some((ParkedState::Refunding, ParkedState::Released))
         );
-        let Some(RefundChange::Moves(_, released)) = change.refund else {
+        let Some(RefundChange::Updated(_, released)) = change.refund else {
             panic!()
         };
         assert_eq!(released.due, None);

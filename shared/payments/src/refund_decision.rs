@@ -345,7 +345,7 @@ mod tests {
     }
 
     fn moved(change: &OrderChange) -> Refund {
-        let Some(RefundChange::Moves(_, to)) = &change.refund else {
+        let Some(RefundChange::Updated(_, to)) = &change.refund else {
             panic!("{:?}", change.refund)
         };
         (**to).clone()

@@ -103,7 +103,7 @@ pub enum RefundSettlement {
     /// It is still on its way.
     StillOpen,
     /// It gives back a payment that the books do not have yet: it has to come again after that.
-    NotYet,
+    PaymentNotBooked,
     /// A person has to decide; nothing is applied.
     Park(RefundToPark),
 }
@@ -441,7 +441,7 @@ fn made_elsewhere(
         return news.parked(RefundParkReason::Differs { field: "mchid" });
     }
     let Some(payment) = order.state.payment() else {
-        return RefundSettlement::NotYet; // the news of the payment comes, or is asked for by the sweep
+        return RefundSettlement::PaymentNotBooked; // the news of the payment comes, or is asked for by the sweep
     };
     if payment.transaction_id != news.transaction_id {
         return news.parked(RefundParkReason::OtherPayment);
@@ -482,7 +482,7 @@ pub fn judge_of_parked(
         return news.parked(RefundParkReason::OtherPayment);
     }
     match parked.state {
-        ParkedState::Booked => return RefundSettlement::NotYet, // since the order was read
+        ParkedState::Booked => return RefundSettlement::PaymentNotBooked, // since the order was read
         ParkedState::Refunding
         | ParkedState::Refunded
         | ParkedState::WithMerchant
@@ -618,7 +618,7 @@ pub fn judge_refusal(refusal: &Refusal, waits_s: i64) -> RefusalStep {
         // About our own clock, serial or certificate, or some proxy's page: nothing of it is about the refund.
         Side::Merchant if refusal.code == ErrorCode::SignError => RefusalStep::Later,
         Side::Unknown if refusal.raw_code.is_empty() => RefusalStep::Later,
-        Side::Passing if matches!(refusal.repeat(), Repeat::Yes | Repeat::Later) => {
+        Side::Passing if matches!(refusal.repeat(), Repeat::WithBackoff | Repeat::Later) => {
             RefusalStep::Later
         }
         // `RULE_LIMIT` is among them: it may be a limit on how often, or one that never passes.
@@ -679,7 +679,7 @@ mod tests {
             RefundSettlement::Change(change) => change.events.last().unwrap().to.clone(),
             RefundSettlement::AlreadyDone => "done".into(),
             RefundSettlement::StillOpen => "open".into(),
-            RefundSettlement::NotYet => "not yet".into(),
+            RefundSettlement::PaymentNotBooked => "not yet".into(),
             RefundSettlement::Park(parked) => format!("parked: {}", parked.reason.name()),
         }
     }
@@ -927,7 +927,7 @@ mod tests {
             assert_eq!(parked.reason, reason);
         }
         let since_booked = of_second(70, 70, at, ParkedState::Booked);
-        assert_eq!(since_booked, RefundSettlement::NotYet);
+        assert_eq!(since_booked, RefundSettlement::PaymentNotBooked);
     }
 
     #[test]
@@ -936,7 +936,7 @@ mod tests {
         let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
         assert_eq!(
             judge(&unpaid, None, &facts(), &news, &because()),
-            RefundSettlement::NotYet
+            RefundSettlement::PaymentNotBooked
         );
     }
 
@@ -1038,7 +1038,7 @@ mod tests {
             let RefundSettlement::Change(change) = judged else {
                 panic!("{judged:?}")
             };
-            let Some(crate::refund::RefundChange::Moves(_, to)) = change.refund else {
+            let Some(crate::refund::RefundChange::Updated(_, to)) = change.refund else {
                 panic!()
             };
             *to
@@ -1100,7 +1100,7 @@ mod tests {
             let RefundSettlement::Change(change) = settlement else {
                 panic!("{settlement:?}")
             };
-            let Some(crate::refund::RefundChange::Moves(from, to)) = change.refund else {
+            let Some(crate::refund::RefundChange::Updated(from, to)) = change.refund else {
                 panic!("{change:?}")
             };
             assert_eq!(*from, *found, "as it was read");

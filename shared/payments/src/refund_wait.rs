@@ -47,17 +47,17 @@ pub enum PendingAnswer {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum OverdueStep {
     /// Nothing: it is due again.
-    Goes,
+    KeepWaiting,
     /// Note what the trouble is, and since when. It is nobody's matter yet.
-    Note(Trouble),
+    NoteTrouble(Trouble),
     /// Forget what was noted: WeChat Pay tells again.
-    Forget,
+    ForgetTrouble,
     /// It is overdue from now on.
-    Overdue(Trouble),
+    MarkOverdue(Trouble),
     /// It is overdue no longer.
-    Cleared,
+    ClearOverdue,
     /// A person is needed as before, and is to be told of it again.
-    Tell,
+    RemindOperator,
 }
 
 /// What keeps a refund from its end.
@@ -74,12 +74,14 @@ pub fn judge(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) -> Overd
     match &refund.state {
         // Asked about soon again, and told of then.
         RefundState::Refused(_) | RefundState::Abnormal if *no_end == PendingAnswer::Unanswered => {
-            return OverdueStep::Goes;
+            return OverdueStep::KeepWaiting;
         }
         // A person is asked about these anyway.
-        RefundState::Refused(_) => return OverdueStep::Tell,
-        RefundState::Abnormal if *no_end != PendingAnswer::Processing => return OverdueStep::Tell,
-        RefundState::Succeeded(_) | RefundState::Closed => return OverdueStep::Goes,
+        RefundState::Refused(_) => return OverdueStep::RemindOperator,
+        RefundState::Abnormal if *no_end != PendingAnswer::Processing => {
+            return OverdueStep::RemindOperator;
+        }
+        RefundState::Succeeded(_) | RefundState::Closed => return OverdueStep::KeepWaiting,
         RefundState::Reserved | RefundState::Processing | RefundState::Abnormal => {}
     }
     let is_redirected = refund.state == RefundState::Abnormal;
@@ -101,30 +103,30 @@ pub fn judge(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) -> Overd
         since,
     };
     match (refund.overdue_since, is_late, no_end) {
-        (None, true, _) => OverdueStep::Overdue(trouble),
-        (Some(_), false, PendingAnswer::Processing) => OverdueStep::Cleared,
+        (None, true, _) => OverdueStep::MarkOverdue(trouble),
+        (Some(_), false, PendingAnswer::Processing) => OverdueStep::ClearOverdue,
         // Overdue for another reason than before: people read what it is now.
         (Some(_), _, no_end) if is_another_trouble(refund, no_end, code) => {
-            OverdueStep::Overdue(trouble)
+            OverdueStep::MarkOverdue(trouble)
         }
         // Asked about soon again, and told of once it answers.
-        (Some(_), _, PendingAnswer::Unanswered) => OverdueStep::Goes,
+        (Some(_), _, PendingAnswer::Unanswered) => OverdueStep::KeepWaiting,
         (Some(overdue_since), _, _) => {
             let overdue_s = now.0.saturating_sub(overdue_since.0);
             if overdue_s % TOLD_EVERY_S < LOOKED_AT_EVERY_S {
-                OverdueStep::Tell
+                OverdueStep::RemindOperator
             } else {
-                OverdueStep::Goes
+                OverdueStep::KeepWaiting
             }
         }
-        (None, false, PendingAnswer::Refused(_)) if !is_noted => OverdueStep::Note(trouble),
+        (None, false, PendingAnswer::Refused(_)) if !is_noted => OverdueStep::NoteTrouble(trouble),
         (None, false, PendingAnswer::Processing) if is_redirected && !is_noted => {
-            OverdueStep::Note(trouble)
+            OverdueStep::NoteTrouble(trouble)
         }
         (None, false, PendingAnswer::Processing) if !is_redirected && refund.trouble.is_some() => {
-            OverdueStep::Forget
+            OverdueStep::ForgetTrouble
         }
-        (None, false, _) => OverdueStep::Goes,
+        (None, false, _) => OverdueStep::KeepWaiting,
     }
 }
 
@@ -201,7 +203,7 @@ mod tests {
     }
 
     fn noted(refund: &Refund, wait: &OverdueStep) -> Refund {
-        let OverdueStep::Note(trouble) = wait else {
+        let OverdueStep::NoteTrouble(trouble) = wait else {
             panic!("{wait:?}")
         };
         Refund {
@@ -217,7 +219,7 @@ mod tests {
         assert_eq!(change.to, order.state);
         let events: Vec<_> = change.events.iter().map(|event| &event.to).collect();
         assert_eq!(events, [refund.state.name()]);
-        let Some(RefundChange::Moves(from, to)) = change.refund else {
+        let Some(RefundChange::Updated(from, to)) = change.refund else {
             panic!("{:?}", change.refund)
         };
         assert_eq!(*from, *refund);
@@ -238,7 +240,7 @@ mod tests {
             (Some("reserved"), "reserved")
         );
         assert_eq!(event.next_try_at, Some(next.at));
-        let Some(RefundChange::Moves(_, rests)) = &change.refund else {
+        let Some(RefundChange::Updated(_, rests)) = &change.refund else {
             panic!("{:?}", change.refund)
         };
         assert_eq!(
@@ -267,9 +269,9 @@ mod tests {
         let asked =
             |refund: &Refund, age_s| judge(refund, &PendingAnswer::Processing, at(refund, age_s));
         for age_s in [60, DAY_S, PROCESSING_MAX_S - 1] {
-            assert_eq!(asked(&refund, age_s), OverdueStep::Goes);
+            assert_eq!(asked(&refund, age_s), OverdueStep::KeepWaiting);
         }
-        let OverdueStep::Overdue(trouble) = asked(&refund, PROCESSING_MAX_S) else {
+        let OverdueStep::MarkOverdue(trouble) = asked(&refund, PROCESSING_MAX_S) else {
             panic!()
         };
         assert_eq!(
@@ -279,7 +281,9 @@ mod tests {
         let mut overdue = marked(&refund, Some(&trouble));
         overdue.overdue_since = Some(at(&refund, PROCESSING_MAX_S));
         let told: Vec<i64> = (1..=13)
-            .filter(|hour| asked(&overdue, PROCESSING_MAX_S + hour * HOUR_S) == OverdueStep::Tell)
+            .filter(|hour| {
+                asked(&overdue, PROCESSING_MAX_S + hour * HOUR_S) == OverdueStep::RemindOperator
+            })
             .collect();
         assert_eq!(told, [6, 12]);
         // By WeChat Pay's clock, once it has told when it was accepted.
@@ -287,7 +291,7 @@ mod tests {
             accepted_at: Some(at(&refund, DAY_S)),
             ..refund.clone()
         };
-        assert_eq!(asked(&later, PROCESSING_MAX_S), OverdueStep::Goes);
+        assert_eq!(asked(&later, PROCESSING_MAX_S), OverdueStep::KeepWaiting);
     }
 
     #[test]
@@ -299,15 +303,15 @@ mod tests {
             let waiting = noted(&refund, &first);
             assert_eq!(waiting.trouble.as_deref(), Some("A_NEW_ONE"));
             let after = |s| judge(&waiting, &refused, at(&refund, DAY_S + s));
-            assert_eq!(after(UNTOLD_MAX_S - 1), OverdueStep::Goes);
-            let OverdueStep::Overdue(trouble) = after(UNTOLD_MAX_S) else {
+            assert_eq!(after(UNTOLD_MAX_S - 1), OverdueStep::KeepWaiting);
+            let OverdueStep::MarkOverdue(trouble) = after(UNTOLD_MAX_S) else {
                 panic!()
             };
             assert_eq!(trouble.since, at(&refund, DAY_S));
             // Another code meanwhile begins nothing anew.
             let other = PendingAnswer::Refused("NO_AUTH".into());
             let other = judge(&waiting, &other, at(&refund, DAY_S + UNTOLD_MAX_S));
-            assert!(matches!(other, OverdueStep::Overdue(_)), "{other:?}");
+            assert!(matches!(other, OverdueStep::MarkOverdue(_)), "{other:?}");
         }
     }
 
@@ -319,19 +323,19 @@ mod tests {
         let now = at(&refund, DAY_S + HOUR_S);
         assert_eq!(
             judge(&waiting, &PendingAnswer::Processing, now),
-            OverdueStep::Forget
+            OverdueStep::ForgetTrouble
         );
         assert_eq!(
             judge(&waiting, &PendingAnswer::Unanswered, now),
-            OverdueStep::Goes
+            OverdueStep::KeepWaiting
         );
-        let OverdueStep::Overdue(trouble) = judge(&waiting, &no_auth, now) else {
+        let OverdueStep::MarkOverdue(trouble) = judge(&waiting, &no_auth, now) else {
             panic!()
         };
         let overdue = marked(&waiting, Some(&trouble));
         assert_eq!(
             judge(&overdue, &PendingAnswer::Processing, now),
-            OverdueStep::Cleared
+            OverdueStep::ClearOverdue
         );
         let cleared = marked(&overdue, None);
         assert_eq!(cleared, refund);
@@ -360,7 +364,7 @@ mod tests {
         ] {
             let overdue = overdue_by(noted);
             let wait = judge(&overdue, &no_end, late);
-            let OverdueStep::Overdue(trouble) = &wait else {
+            let OverdueStep::MarkOverdue(trouble) = &wait else {
                 assert_eq!(becomes, None, "{noted}, then {no_end:?}: {wait:?}");
                 continue;
             };
@@ -384,10 +388,16 @@ mod tests {
             let refund = refund(state);
             judge(&refund, &PendingAnswer::Unanswered, at(&refund, age_s))
         };
-        let is_overdue = |wait| matches!(wait, OverdueStep::Overdue(_));
-        assert_eq!(asked(RefundState::Reserved, DAY_S - 1), OverdueStep::Goes);
+        let is_overdue = |wait| matches!(wait, OverdueStep::MarkOverdue(_));
+        assert_eq!(
+            asked(RefundState::Reserved, DAY_S - 1),
+            OverdueStep::KeepWaiting
+        );
         assert!(is_overdue(asked(RefundState::Reserved, DAY_S)));
-        assert_eq!(asked(RefundState::Processing, 9 * DAY_S), OverdueStep::Goes);
+        assert_eq!(
+            asked(RefundState::Processing, 9 * DAY_S),
+            OverdueStep::KeepWaiting
+        );
         assert!(is_overdue(asked(RefundState::Processing, PROCESSING_MAX_S)));
     }
 
@@ -397,10 +407,10 @@ mod tests {
         for state in [RefundState::Abnormal, RefundState::Refused("X".into())] {
             let refund = refund(state);
             let asked = |no_end| judge(&refund, no_end, at(&refund, 60));
-            assert_eq!(asked(&no_auth), OverdueStep::Tell);
+            assert_eq!(asked(&no_auth), OverdueStep::RemindOperator);
             assert_eq!(
                 asked(&PendingAnswer::Unanswered),
-                OverdueStep::Goes,
+                OverdueStep::KeepWaiting,
                 "asked again soon"
             );
         }
@@ -412,10 +422,13 @@ mod tests {
             judge(refund, &PendingAnswer::Processing, now)
         };
         let waiting = noted(&refund, &asked(&refund, 0));
-        assert_eq!(asked(&waiting, PROCESSING_MAX_S - 1), OverdueStep::Goes);
+        assert_eq!(
+            asked(&waiting, PROCESSING_MAX_S - 1),
+            OverdueStep::KeepWaiting
+        );
         assert!(matches!(
             asked(&waiting, PROCESSING_MAX_S),
-            OverdueStep::Overdue(_)
+            OverdueStep::MarkOverdue(_)
         ));
     }
 
@@ -434,7 +447,7 @@ mod tests {
         ] {
             let order = order(OrderState::Paid(payment("420001")));
             let change = crate::refund::moving(&order, &overdue, state, None, &because());
-            let Some(RefundChange::Moves(_, to)) = change.refund else {
+            let Some(RefundChange::Updated(_, to)) = change.refund else {
                 panic!()
             };
             assert_eq!(

@@ -8,7 +8,7 @@ use crate::order::Order;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ExistingOrder {
     /// It is the order of this very request: the first write had arrived, only its answer was lost.
-    Mine,
+    SameRequest,
     /// Another client's. Nothing of it may be shown.
     OtherClient,
     /// The same client's, but asked for on other terms.
@@ -33,7 +33,7 @@ pub fn judge(wanted: &Order, found: &Order, now: UnixSeconds) -> ExistingOrder {
         return ExistingOrder::OtherTerms;
     }
     if found.attempt.id == wanted.attempt.id {
-        return ExistingOrder::Mine;
+        return ExistingOrder::SameRequest;
     }
     if !found.needs_prepay(now) {
         return ExistingOrder::Show; // it has a live value, or is final, or can no longer be paid
@@ -144,7 +144,7 @@ mod tests {
             };
             assert_eq!(
                 judge(&wanted, &same, NOW),
-                ExistingOrder::Mine,
+                ExistingOrder::SameRequest,
                 "{name}, by this very request"
             );
         }

@@ -204,7 +204,7 @@ fn of_another_system(
             Some(ParkReason::NumberUsedElsewhere)
         }
         // Taken on for the very money that came before it, so that it can be given back.
-        OrderState::Closed if order.client_id.as_str() == ClientId::NOBODY => None,
+        OrderState::Closed if order.client_id.as_str() == ClientId::UNATTRIBUTED => None,
         OrderState::Reserved
         | OrderState::AwaitingPayment(_)
         | OrderState::Closing
@@ -745,20 +745,20 @@ pub(crate) mod tests {
         let older = UnixSeconds(payment("420001").paid_at.0 + OLDER_S);
         let refused = OrderState::Rejected(Rejection::Refused(None));
         for (client, state, reason) in [
-            (ClientId::NOBODY, OrderState::Closed, None),
+            (ClientId::UNATTRIBUTED, OrderState::Closed, None),
             ("shop", OrderState::Closed, Some(ParkReason::OlderThanOrder)),
             (
-                ClientId::NOBODY,
+                ClientId::UNATTRIBUTED,
                 refused.clone(),
                 Some(ParkReason::OlderThanOrder),
             ),
             (
-                ClientId::NOBODY,
+                ClientId::UNATTRIBUTED,
                 OrderState::Closing,
                 Some(ParkReason::OlderThanOrder),
             ),
             (
-                ClientId::NOBODY,
+                ClientId::UNATTRIBUTED,
                 OrderState::Rejected(Rejection::NumberUsedElsewhere),
                 Some(ParkReason::NumberUsedElsewhere),
             ),

@@ -474,7 +474,7 @@ impl Scenario {
         days.find(&found).await.expect("a table");
         let proposed = found.proposed("run-1", "to be given back", now);
         let saved = days.save_difference(&proposed).await;
-        assert_eq!(saved.expect("a table"), SaveOutcome::Yes);
+        assert_eq!(saved.expect("a table"), SaveOutcome::Saved);
     }
 
     /// A person opens the page of the day's one difference and presses a button there until the console has answered.
@@ -532,7 +532,7 @@ impl Scenario {
                 stands.decided_by_rules(decision, &deciding, &person, "looked at it", now);
             let decided = decided.expect("a decision that holds");
             let saved = days.save_difference(&decided).await;
-            assert_eq!(saved.expect("a table"), SaveOutcome::Yes);
+            assert_eq!(saved.expect("a table"), SaveOutcome::Saved);
             let id = decided.id;
             self.scene.send_work(&ReconcileWork::ApplyV1 { date, id });
         }
@@ -548,7 +548,7 @@ impl Scenario {
                 let decided = stands.decided(Decision::Approve, person, "looked at it", now);
                 stands = decided.expect("a decision that holds");
                 let saved = days.save_difference(&stands).await;
-                assert_eq!(saved.expect("a table"), SaveOutcome::Yes);
+                assert_eq!(saved.expect("a table"), SaveOutcome::Saved);
             }
             let id = stands.id;
             self.scene.send_work(&ReconcileWork::ApplyV1 { date, id });

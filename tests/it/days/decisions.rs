@@ -61,7 +61,7 @@ async fn decide_as(bench: &Testbed, day: BillDate, decision: Decision, person: &
         .decided(decision, person, "looked at it", now)
         .unwrap();
     let saved = bench.reconciliation.save_difference(&decided).await;
-    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Yes);
+    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
     let id = decided.id;
     bench
         .send_work(&ReconcileWork::ApplyV1 { date: day, id })
@@ -78,7 +78,7 @@ async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds
         .unwrap();
     explained.there.as_mut().unwrap().amount_fen = Some(1);
     let saved = bench.reconciliation.save_difference(&explained).await;
-    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Yes);
+    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
     bench.reconcile(day, false).await;
     let now = only(&bench, day).await;
     assert_eq!(
@@ -90,7 +90,7 @@ async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds
         .decided(Decision::Explain, "li", "looked at it", bench.clock.now())
         .unwrap();
     let saved = bench.reconciliation.save_difference(&explained).await;
-    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Yes);
+    assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
     bench.reconcile(day, false).await;
     assert_eq!(only(&bench, day).await.state, DifferenceState::Explained);
 }
@@ -112,7 +112,7 @@ impl Large<'_> {
         let decided = stands.decided_by_rules(decision, &deciding, person, why, now);
         let decided = decided.unwrap();
         let saved = self.bench.reconciliation.save_difference(&decided).await;
-        assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Yes);
+        assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
         decided.state
     }
 
@@ -308,7 +308,7 @@ async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
             .decided(decision, "li", "looked at it", bench.clock.now())
             .unwrap();
         let saved = bench.reconciliation.save_difference(&decided).await;
-        assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Yes);
+        assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
         bench.reconcile(day, false).await;
         let stands = only(&bench, day).await;
         assert_eq!(
@@ -399,7 +399,7 @@ async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
     let approved = approved.decided(Decision::Approve, "wang", "paid twice", now);
     for step in [proposed, approved] {
         let saved = bench.reconciliation.save_difference(&step.unwrap()).await;
-        assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Yes);
+        assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
     }
     bench
         .send_work(&ReconcileWork::ApplyV1 {

@@ -467,14 +467,14 @@ async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run
         .unwrap();
     assert_eq!(proposed.state, DifferenceState::Proposed, "for two persons");
     let saved = bench.reconciliation.save_difference(&proposed).await;
-    assert_eq!(saved.unwrap(), SaveOutcome::Yes);
+    assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     // As an earlier version wrote it.
     let mut old = proposed.clone();
     for side in [&mut old.there, &mut old.here].into_iter().flatten() {
         (side.currency, side.appid, side.mchid) = (None, None, None);
     }
     let saved = bench.reconciliation.complete_difference(&old).await;
-    assert_eq!(saved.unwrap(), SaveOutcome::Yes);
+    assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     let [stands] = bench.differences_of(day).await.try_into().unwrap();
     assert_eq!(stands, old);
 
@@ -486,10 +486,10 @@ async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run
         .decided(Decision::Approve, "wang", "seen", bench.clock.now())
         .unwrap();
     let saved = bench.reconciliation.save_difference(&explained).await;
-    assert_eq!(saved.unwrap(), SaveOutcome::Yes);
+    assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     // Nor is anything written over what was decided since.
     let saved = bench.reconciliation.complete_difference(&proposed).await;
-    assert_eq!(saved.unwrap(), SaveOutcome::Stale);
+    assert_eq!(saved.unwrap(), SaveOutcome::VersionMoved);
     bench.reconcile(day, false).await;
     let [stands] = bench.differences_of(day).await.try_into().unwrap();
     assert_eq!(stands.state, DifferenceState::Explained);

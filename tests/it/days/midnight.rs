@@ -69,7 +69,7 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
         )
         .unwrap();
     let saved = bench.reconciliation.save_difference(&explained).await;
-    assert_eq!(saved.unwrap(), SaveOutcome::Yes);
+    assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     let shown = bench.shown_day(day).await;
     let by_end = &shown["totals"]["difference_by"];
     let payments = ["open", "explained"].map(|end| by_end[end]["payments"].as_i64());

@@ -126,7 +126,7 @@ impl Testbed {
     /// Writes a run down.
     pub(crate) async fn write_run(&self, run: &Run) {
         let saved = self.reconciliation.save_run(run).await.expect("a table");
-        assert_eq!(saved, SaveOutcome::Yes);
+        assert_eq!(saved, SaveOutcome::Saved);
     }
 
     /// Writes a difference down that a run found, and steps that others took.
@@ -134,7 +134,7 @@ impl Testbed {
         self.reconciliation.find(&found).await.expect("a table");
         for step in steps {
             let saved = self.reconciliation.save_difference(step).await;
-            assert_eq!(saved.expect("a table"), SaveOutcome::Yes);
+            assert_eq!(saved.expect("a table"), SaveOutcome::Saved);
         }
     }
 

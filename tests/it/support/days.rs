@@ -200,7 +200,7 @@ impl Testbed {
             let saved = self.reconciliation.save_difference(&stands).await;
             assert_eq!(
                 saved.expect("a table"),
-                adapters::reconciliation::SaveOutcome::Yes
+                adapters::reconciliation::SaveOutcome::Saved
             );
         }
         let (date, id) = (proposed.date, proposed.id.clone());

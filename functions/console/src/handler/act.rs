@@ -123,8 +123,8 @@ impl Request<'_> {
         };
         let saved = self.desk.table.save_difference(&decided).await;
         match saved.map_err(|error| Problem::try_again(&error))? {
-            SaveOutcome::Yes => {}
-            SaveOutcome::Stale => {
+            SaveOutcome::Saved => {}
+            SaveOutcome::VersionMoved => {
                 let found = self.desk.table.difference(date, id).await;
                 let stands = found
                     .map_err(|error| Problem::try_again(&error))?

@@ -92,7 +92,7 @@ pub(super) fn lanes(calls_per_s: u32) -> usize {
 const fn begins_before_deadline_ms(reason: CheckKind) -> i64 {
     match reason {
         CheckKind::Refund => 12_000,
-        CheckKind::Recovery | CheckKind::Closing | CheckKind::Look => 8_000,
+        CheckKind::Recovery | CheckKind::Closing | CheckKind::StatusQuery => 8_000,
     }
 }
 
@@ -100,7 +100,7 @@ const fn begins_before_deadline_ms(reason: CheckKind) -> i64 {
 const RANKS: [&[CheckKind]; 3] = [
     &[CheckKind::Refund, CheckKind::Recovery],
     &[CheckKind::Closing],
-    &[CheckKind::Look],
+    &[CheckKind::StatusQuery],
 ];
 
 /// What is known of one part of the index.

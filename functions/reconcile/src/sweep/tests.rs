@@ -210,7 +210,7 @@ impl Work for World {
         let call_ms = self.calls.borrow_mut().wait_ms(self.now_ms.get());
         match reason {
             CheckKind::Refund => call_ms.max(self.refund_turn_ms),
-            CheckKind::Recovery | CheckKind::Closing | CheckKind::Look => call_ms,
+            CheckKind::Recovery | CheckKind::Closing | CheckKind::StatusQuery => call_ms,
         }
     }
 
@@ -249,7 +249,7 @@ impl Work for World {
 
 #[test]
 fn ten_thousand_that_are_due_are_through_at_the_allowed_rate_though_each_answer_takes_200_ms() {
-    let world = World::new().owes(10_000, CheckKind::Look, 600);
+    let world = World::new().owes(10_000, CheckKind::StatusQuery, 600);
     let report = world.sweep(3_600_000);
     assert_eq!((report.claimed, world.left()), (10_000, 0));
     // A full bucket holds two seconds' worth.
@@ -263,7 +263,7 @@ fn ten_thousand_that_are_due_are_through_at_the_allowed_rate_though_each_answer_
 
 #[test]
 fn a_minute_s_run_looks_at_its_share_and_what_is_left_is_said_and_goes_first_in_the_next() {
-    let world = World::new().owes(10_000, CheckKind::Look, 20_000);
+    let world = World::new().owes(10_000, CheckKind::StatusQuery, 20_000);
     let mut claimed = 0;
     for minute in 1..=4 {
         world.began.borrow_mut().clear();
@@ -297,7 +297,7 @@ fn a_minute_s_run_looks_at_its_share_and_what_is_left_is_said_and_goes_first_in_
 #[test]
 fn what_is_due_longest_is_told_once_and_as_soon_as_each_part_has_been_opened() {
     let world = World::new()
-        .owes(10_000, CheckKind::Look, 20_000)
+        .owes(10_000, CheckKind::StatusQuery, 20_000)
         .owes(300, CheckKind::Refund, 90);
     assert!(world.sweep(RUN_MS).left > 0, "it takes all of its minute");
     let told = world.told.take();
@@ -325,7 +325,7 @@ fn a_slow_look_stalls_nothing_but_its_own_lane() {
         answer_ms: slow,
         ..World::new()
     }
-    .owes(600, CheckKind::Look, 600);
+    .owes(600, CheckKind::StatusQuery, 600);
     assert_eq!(world.sweep(RUN_MS).claimed, 600);
     // The last slow one began with the last hundred.
     let passed_ms = world.passed_ms();
@@ -338,7 +338,7 @@ fn answers_that_take_as_long_as_is_normal_do_not_slow_a_run_down() {
         answer_ms: |_| 2_900,
         ..World::new()
     }
-    .owes(3_000, CheckKind::Look, 600);
+    .owes(3_000, CheckKind::StatusQuery, 600);
     let report = world.sweep(RUN_MS);
     assert!(report.claimed > 2_250, "{report:?}");
     assert!(world.most_running.get() <= 150);
@@ -350,7 +350,7 @@ fn no_look_waits_for_a_page() {
         page_ms: 800,
         ..World::new()
     }
-    .owes(2_000, CheckKind::Look, 600);
+    .owes(2_000, CheckKind::StatusQuery, 600);
     assert_eq!(world.sweep(RUN_MS).claimed, 2_000);
     let first_pages_ms = 4 * 800;
     let at_the_rate_ms = 38_000;
@@ -361,7 +361,7 @@ fn no_look_waits_for_a_page() {
 #[test]
 fn refunds_and_reserved_orders_go_before_closings_and_these_before_looks_however_long_those_wait() {
     let world = World::new()
-        .owes(300, CheckKind::Look, 9_000)
+        .owes(300, CheckKind::StatusQuery, 9_000)
         .owes(300, CheckKind::Closing, 6_000)
         .owes(300, CheckKind::Recovery, 3_000)
         .owes(300, CheckKind::Refund, 3_000);
@@ -387,8 +387,10 @@ fn refunds_and_reserved_orders_go_before_closings_and_these_before_looks_however
 
 #[test]
 fn nothing_begins_that_cannot_end_in_time() {
-    let cases: [(CheckKind, AnswerMs); 2] =
-        [(CheckKind::Look, |_| 6_000), (CheckKind::Refund, |_| 9_000)];
+    let cases: [(CheckKind, AnswerMs); 2] = [
+        (CheckKind::StatusQuery, |_| 6_000),
+        (CheckKind::Refund, |_| 9_000),
+    ];
     for (reason, answer_ms) in cases {
         let world = World {
             answer_ms,
@@ -412,7 +414,7 @@ fn a_wechat_pay_that_only_fails_is_asked_a_few_questions_a_run() {
         is_answered: |_| false,
         ..World::new()
     }
-    .owes(1_000, CheckKind::Look, 600);
+    .owes(1_000, CheckKind::StatusQuery, 600);
     let report = world.sweep(RUN_MS);
     assert!((20..=28).contains(&report.claimed), "{report:?}");
     assert_eq!(report.unanswered, report.claimed);
@@ -430,7 +432,7 @@ fn while_refunds_get_no_answer_everything_else_goes_on() {
         ..World::new()
     }
     .owes(200, CheckKind::Refund, 600)
-    .owes(200, CheckKind::Look, 600);
+    .owes(200, CheckKind::StatusQuery, 600);
     let report = world.sweep(RUN_MS);
     assert_eq!(report.open, 200);
     assert!((20..=28).contains(&report.unanswered), "{report:?}");
@@ -443,7 +445,7 @@ fn refunds_that_wait_for_their_own_limit_hold_nothing_else_up() {
         ..World::new()
     }
     .owes(150, CheckKind::Refund, 600)
-    .owes(200, CheckKind::Look, 600);
+    .owes(200, CheckKind::StatusQuery, 600);
     let report = world.sweep(20_000);
     assert_eq!((report.open, report.left), (200, 150), "{report:?}");
 }
@@ -454,7 +456,7 @@ fn while_neither_host_answers_nothing_is_claimed_and_what_is_due_is_said_all_the
         is_down: |_, _| true,
         ..World::new()
     }
-    .owes(200, CheckKind::Look, 600);
+    .owes(200, CheckKind::StatusQuery, 600);
     let report = world.sweep(RUN_MS);
     assert!(report.wechat_down);
     assert_eq!((report.claimed, report.left), (0, 200));
@@ -470,7 +472,7 @@ fn a_host_that_is_being_tried_is_waited_for() {
         answer_ms: |_| 900,
         ..World::new()
     }
-    .owes(200, CheckKind::Look, 600);
+    .owes(200, CheckKind::StatusQuery, 600);
     let report = world.sweep(RUN_MS);
     assert!(!report.wechat_down);
     assert_eq!(report.claimed, 200);
@@ -478,7 +480,7 @@ fn a_host_that_is_being_tried_is_waited_for() {
 
 #[test]
 fn of_what_is_due_no_more_is_read_than_a_run_needs() {
-    let world = World::new().owes(60_000, CheckKind::Look, 90_000);
+    let world = World::new().owes(60_000, CheckKind::StatusQuery, 90_000);
     let report = world.sweep(RUN_MS);
     assert!(report.left <= 16 * 150, "{report:?}");
     assert_eq!(report.parts_with_more, 16);

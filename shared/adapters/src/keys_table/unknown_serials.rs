@@ -27,7 +27,7 @@ impl UnknownSerials {
             return;
         }
         match self.guards.mark_unknown_serial(mchid, serial, now).await {
-            Ok(Lease::Ours) => info!(
+            Ok(Lease::Acquired) => info!(
                 serial,
                 "a platform certificate is not known: reconcile fetches what WeChat Pay has"
             ),

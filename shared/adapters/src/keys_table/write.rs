@@ -340,7 +340,7 @@ impl KeysTable {
 
 /// Orders that belong to no client are kept from every client: none may be registered under their name.
 pub(super) fn not_nobody(client_id: &str) -> Result<(), KeysError> {
-    if client_id == ClientId::NOBODY {
+    if client_id == ClientId::UNATTRIBUTED {
         return Err(KeysError::Client(BadClientId::Reserved));
     }
     Ok(())

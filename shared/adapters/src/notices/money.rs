@@ -113,8 +113,8 @@ impl Notices {
             .send()
             .await;
         Ok(match written("keep money in the ledger", sent)? {
-            UpdateOutcome::Yes => ParkedStatus::Waiting,
-            UpdateOutcome::No(found) => match item::status(&found)? {
+            UpdateOutcome::Updated => ParkedStatus::Waiting,
+            UpdateOutcome::ConditionFailed(found) => match item::status(&found)? {
                 NoticeStatus::Decided => ParkedStatus::Decided,
                 NoticeStatus::Pending | NoticeStatus::Parked | NoticeStatus::Settled => {
                     ParkedStatus::Waiting

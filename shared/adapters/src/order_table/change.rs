@@ -48,7 +48,7 @@ impl OrderTable {
                     self.new_item(refund_item::write(refund, change.from.product, &pk, at))?;
                 writes.push(TransactWriteItem::builder().put(put).build());
             }
-            Some(RefundChange::Moves(from, to)) => {
+            Some(RefundChange::Updated(from, to)) => {
                 let update = self.refund_update(&pk, from, to, at)?;
                 writes.push(TransactWriteItem::builder().update(update).build());
             }
@@ -95,7 +95,7 @@ impl OrderTable {
         let (from, to) = match refund {
             // Made in WeChat Pay's console, and known only now that it is through.
             RefundChange::New(to) => (None, to),
-            RefundChange::Moves(from, to) => (Some(from), to),
+            RefundChange::Updated(from, to) => (Some(from), to),
         };
         let Some(notice_id) = owed_notice_id(to) else {
             return Ok(None);
@@ -125,7 +125,7 @@ impl OrderTable {
             .send()
             .await;
         let Err(error) = sent else {
-            return Ok(ApplyOutcome::Yes);
+            return Ok(ApplyOutcome::Applied);
         };
         let reasons = match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
@@ -138,7 +138,7 @@ impl OrderTable {
         };
         let has = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
         if has("ConditionalCheckFailed") {
-            Ok(ApplyOutcome::Stale)
+            Ok(ApplyOutcome::VersionMoved)
         } else if has("TransactionConflict") {
             Err(TableError::Conflict)
         } else {
@@ -284,15 +284,15 @@ impl OrderTable {
 /// The money that an event is about.
 fn amount_of(subject: &Subject, change: &OrderChange) -> Fen {
     match (subject, &change.refund) {
-        (Subject::Refund(_), Some(RefundChange::New(refund) | RefundChange::Moves(_, refund))) => {
-            refund.amount
-        }
+        (
+            Subject::Refund(_),
+            Some(RefundChange::New(refund) | RefundChange::Updated(_, refund)),
+        ) => refund.amount,
         // A payment that is given back, whole.
-        (Subject::Payment(_), Some(RefundChange::New(refund) | RefundChange::Moves(_, refund)))
-            if change.parked_payment.is_some() =>
-        {
-            refund.amount
-        }
+        (
+            Subject::Payment(_),
+            Some(RefundChange::New(refund) | RefundChange::Updated(_, refund)),
+        ) if change.parked_payment.is_some() => refund.amount,
         (Subject::Payment(_), _) => change
             .parked
             .as_ref()

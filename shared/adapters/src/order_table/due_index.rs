@@ -132,7 +132,7 @@ impl OrderTable {
                 ],
             )
             .await?;
-        Ok(matches!(written, WriteOutcome::Yes(_)))
+        Ok(matches!(written, WriteOutcome::Written(_)))
     }
 
     /// Claims a refund by counting the try and moving its due time on; `false` when somebody else did so first, or when it

@@ -55,7 +55,7 @@ impl Bench {
 
     async fn write(&self, change: &OrderChange) {
         let applied = self.table().apply(change).await;
-        assert_eq!(applied.expect("an answer"), ApplyOutcome::Yes);
+        assert_eq!(applied.expect("an answer"), ApplyOutcome::Applied);
     }
 
     /// An order that was paid at `paid_at`.
@@ -142,7 +142,7 @@ async fn paid_in(table: &OrderTable, order_no: &str, paid_at: UnixSeconds) -> Or
         panic!("not booked")
     };
     let applied = table.apply(&change).await;
-    assert_eq!(applied.expect("an answer"), ApplyOutcome::Yes);
+    assert_eq!(applied.expect("an answer"), ApplyOutcome::Applied);
     let read = table.read(&order.order_no).await;
     read.expect("read").expect("an order")
 }

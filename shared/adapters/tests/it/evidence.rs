@@ -90,7 +90,7 @@ async fn a_small_file_goes_by_one_request_with_its_hash_and_comes_back_byte_for_
         Vec::<String>::new(),
         "its hash is not known yet"
     );
-    assert_eq!(keeping.keep().await.expect("kept"), StoreOutcome::New);
+    assert_eq!(keeping.keep().await.expect("kept"), StoreOutcome::Stored);
     assert_eq!(bench.sent(), ["PutObject"]);
     let found = bench.read().await;
     assert!(found == Some((small, Some(SHA1.to_owned()))));
@@ -107,7 +107,7 @@ async fn a_large_file_goes_in_parts_as_it_comes_and_is_there_only_when_it_is_kep
         "what came so far"
     );
     assert!(bench.read().await.is_none(), "nobody has verified it");
-    assert_eq!(keeping.keep().await.expect("kept"), StoreOutcome::New);
+    assert_eq!(keeping.keep().await.expect("kept"), StoreOutcome::Stored);
     let object = bench.object().expect("an object");
     assert!(object.body == large);
     assert_eq!(object.parts, 3);
@@ -127,7 +127,7 @@ async fn the_border_between_small_and_large_is_one_full_part() {
     ] {
         let bench = Bench::new();
         let file = file(length);
-        assert_eq!(bench.kept(&file).await, StoreOutcome::New);
+        assert_eq!(bench.kept(&file).await, StoreOutcome::Stored);
         let object = bench.object().expect("an object");
         assert!(object.body == file, "{length}");
         assert_eq!(object.parts, parts, "{length}");
@@ -151,8 +151,8 @@ async fn what_is_kept_is_never_written_over() {
     for second in [file(100), large()] {
         let bench = Bench::new();
         let first = file(50);
-        assert_eq!(bench.kept(&first).await, StoreOutcome::New);
-        assert_eq!(bench.kept(&second).await, StoreOutcome::Already);
+        assert_eq!(bench.kept(&first).await, StoreOutcome::Stored);
+        assert_eq!(bench.kept(&second).await, StoreOutcome::AlreadyThere);
         assert!(bench.object().expect("an object").body == first);
         assert_eq!(bench.engine.open_uploads(), 0, "its parts were taken away");
     }
@@ -168,8 +168,8 @@ async fn of_two_who_keep_the_same_file_at_once_one_does() {
     .await;
     let (one, other) = futures_util::future::join(one.keep(), other.keep()).await;
     let mut kept = [one.expect("kept"), other.expect("kept")];
-    kept.sort_unstable_by_key(|kept| *kept == StoreOutcome::Already);
-    assert_eq!(kept, [StoreOutcome::New, StoreOutcome::Already]);
+    kept.sort_unstable_by_key(|kept| *kept == StoreOutcome::AlreadyThere);
+    assert_eq!(kept, [StoreOutcome::Stored, StoreOutcome::AlreadyThere]);
     assert_eq!(bench.engine.open_uploads(), 0);
 }
 
@@ -191,9 +191,9 @@ async fn answers_that_are_lost_lose_no_file() {
         let kept = bench.kept(&file).await;
         // Whose file it is cannot be told where only the name is known.
         let expected = if operation == "PutObject" {
-            StoreOutcome::Already
+            StoreOutcome::AlreadyThere
         } else {
-            StoreOutcome::New
+            StoreOutcome::Stored
         };
         assert_eq!(kept, expected, "{operation}");
         assert!(bench.object().expect("an object").body == file);

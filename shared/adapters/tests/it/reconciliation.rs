@@ -171,7 +171,7 @@ fn carried(order_no: &str) -> CarriedTrade {
 async fn a_run_is_read_as_it_was_written_with_every_bill_and_part() {
     let bench = Bench::new().await;
     assert_eq!(bench.stored().await, None);
-    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Yes);
+    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Saved);
     let mut run = next(&first_run(), RunState::Done);
     run.bills.insert(
         BillName::Trade,
@@ -187,7 +187,7 @@ async fn a_run_is_read_as_it_was_written_with_every_bill_and_part() {
     sums.payments_fen = 7;
     run.parts_done.insert(0, part);
     run.trouble = Some("nothing to do".to_owned());
-    assert_eq!(bench.save_run(&run).await, SaveOutcome::Yes);
+    assert_eq!(bench.save_run(&run).await, SaveOutcome::Saved);
     assert_eq!(bench.stored().await, Some(run));
     let reads = bench.wire.calls();
     assert!(
@@ -207,7 +207,7 @@ async fn differences_are_counted_where_they_lie_and_none_is_read() {
     }
     let repaired = difference("C").repaired("run-1", "they agree", NOW);
     let saved = bench.table().save_difference(&repaired).await;
-    assert_eq!(saved.unwrap(), SaveOutcome::Yes);
+    assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     let count = async |states: &[DifferenceState], pages| {
         let counted = bench.table().count_in(day(), states, pages).await.unwrap();
         (counted.count, counted.is_all)
@@ -276,10 +276,10 @@ async fn a_preview_and_a_run_in_earnest_each_have_a_place_of_their_own() {
     let bench = Bench::new().await;
     let preview = Run::begun(day(), "preview-1", true, NOW);
     for run in [&first_run(), &preview] {
-        assert_eq!(bench.save_run(run).await, SaveOutcome::Yes);
+        assert_eq!(bench.save_run(run).await, SaveOutcome::Saved);
     }
     let done = next(&preview, RunState::Done);
-    assert_eq!(bench.save_run(&done).await, SaveOutcome::Yes);
+    assert_eq!(bench.save_run(&done).await, SaveOutcome::Saved);
     let runs = bench.table().day_runs(day()).await.expect("read");
     assert_eq!(
         (runs.run(), runs.preview()),
@@ -300,7 +300,7 @@ async fn of_many_who_begin_a_day_at_once_one_does() {
     let begun: Vec<&Run> = runs
         .iter()
         .zip(saved)
-        .filter(|(_, saved)| *saved.as_ref().expect("an answer") == SaveOutcome::Yes)
+        .filter(|(_, saved)| *saved.as_ref().expect("an answer") == SaveOutcome::Saved)
         .map(|(run, _)| run)
         .collect();
     assert_eq!(begun.len(), 1);
@@ -310,13 +310,13 @@ async fn of_many_who_begin_a_day_at_once_one_does() {
 #[tokio::test]
 async fn of_two_decided_on_the_same_version_the_later_is_stale() {
     let bench = Bench::new().await;
-    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Yes);
+    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Saved);
     let done = next(&first_run(), RunState::Done);
-    assert_eq!(bench.save_run(&done).await, SaveOutcome::Yes);
+    assert_eq!(bench.save_run(&done).await, SaveOutcome::Saved);
     let failed = next(&first_run(), RunState::Failed);
-    assert_eq!(bench.save_run(&failed).await, SaveOutcome::Stale);
+    assert_eq!(bench.save_run(&failed).await, SaveOutcome::VersionMoved);
     let skipping = next(&next(&done, RunState::Running), RunState::Failed);
-    assert_eq!(bench.save_run(&skipping).await, SaveOutcome::Stale);
+    assert_eq!(bench.save_run(&skipping).await, SaveOutcome::VersionMoved);
     assert_eq!(bench.stored().await, Some(done));
 }
 
@@ -324,24 +324,24 @@ async fn of_two_decided_on_the_same_version_the_later_is_stale() {
 async fn a_later_version_of_what_is_not_there_is_stale() {
     let bench = Bench::new().await;
     let saved = bench.save_run(&next(&first_run(), RunState::Done)).await;
-    assert_eq!(saved, SaveOutcome::Stale);
+    assert_eq!(saved, SaveOutcome::VersionMoved);
     let proposed = difference("A").proposed("run-1", "paid twice", NOW);
-    assert_eq!(bench.save(&proposed).await, SaveOutcome::Stale);
+    assert_eq!(bench.save(&proposed).await, SaveOutcome::VersionMoved);
 }
 
 #[tokio::test]
 async fn a_put_whose_answer_is_lost_counts_as_written_once() {
     let bench = Bench::new().await;
     bench.lose_the_next_put();
-    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Yes);
+    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Saved);
     bench.lose_the_next_put();
     let done = next(&first_run(), RunState::Done);
-    assert_eq!(bench.save_run(&done).await, SaveOutcome::Yes);
+    assert_eq!(bench.save_run(&done).await, SaveOutcome::Saved);
     bench.lose_the_next_put();
     assert_eq!(bench.find(&difference("A")).await, FindOutcome::New);
     bench.lose_the_next_put();
     let proposed = difference("A").proposed("run-1", "paid twice", NOW);
-    assert_eq!(bench.save(&proposed).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&proposed).await, SaveOutcome::Saved);
     bench.lose_the_next_put();
     let carry = bench.table().carry(&carried("A")).await;
     carry.expect("carried");
@@ -356,7 +356,7 @@ async fn a_difference_is_new_once_and_keeps_what_was_decided_when_a_later_run_fi
     let explained = difference("A")
         .decided(Decision::Explain, "li", "a test payment", NOW)
         .expect("decided");
-    assert_eq!(bench.save(&explained).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&explained).await, SaveOutcome::Saved);
 
     let mut again = difference("A");
     again.history = Vec::new();
@@ -398,21 +398,21 @@ async fn of_two_persons_who_approve_at_once_one_reads_again() {
     let open = difference("A");
     assert_eq!(bench.find(&open).await, FindOutcome::New);
     let proposed = open.proposed("run-1", "paid twice", NOW);
-    assert_eq!(bench.save(&proposed).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&proposed).await, SaveOutcome::Saved);
     let approve = |who: &str, on: &Difference| {
         on.decided(Decision::Approve, who, "looked at it", NOW)
             .expect("decided")
     };
     assert_eq!(
         bench.save(&approve("li", &proposed)).await,
-        SaveOutcome::Yes
+        SaveOutcome::Saved
     );
     let late = approve("wang", &proposed);
-    assert_eq!(bench.save(&late).await, SaveOutcome::Stale);
+    assert_eq!(bench.save(&late).await, SaveOutcome::VersionMoved);
     let read = bench.difference(&open.id).await.expect("a difference");
     let approved = approve("wang", &read);
     assert_eq!(approved.state, DifferenceState::Approved);
-    assert_eq!(bench.save(&approved).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&approved).await, SaveOutcome::Saved);
 }
 
 /// A difference whose money stands in the ledger and is proposed to go back.
@@ -428,7 +428,7 @@ async fn with_a_notice(bench: &Bench) -> Difference {
     let open = difference("ORDER-1");
     bench.find(&open).await;
     let proposed = open.proposed("run-1", "twice", NOW);
-    assert_eq!(bench.save(&proposed).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&proposed).await, SaveOutcome::Saved);
     proposed
 }
 
@@ -454,22 +454,22 @@ async fn a_decision_closes_the_notice_of_its_money_and_one_that_failed_opens_it_
     let proposed = with_a_notice(&bench).await;
     let status = async || bench.notice().await.map(|notice| notice.status);
     let [once, twice] = approved(&proposed);
-    assert_eq!(bench.save(&once).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&once).await, SaveOutcome::Saved);
     assert_eq!(status().await, Some(NoticeStatus::Parked), "one person");
     // The answer is lost: the SDK asks again, and finds its own write.
     let writes = Match::operation(Service::DynamoDb, "TransactWriteItems");
     bench.wire.break_next(writes, Fault::LostAnswer);
-    assert_eq!(bench.save(&twice).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&twice).await, SaveOutcome::Saved);
     let closed = bench.notice().await.expect("a notice");
     assert_eq!(
         (closed.status, closed.decided_by.as_deref()),
         (NoticeStatus::Decided, Some("wang"))
     );
     let moving = told(&twice, RefundStage::Moving);
-    assert_eq!(bench.save(&moving).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&moving).await, SaveOutcome::Saved);
     assert_eq!(status().await, Some(NoticeStatus::Decided));
     let stuck = told(&moving, RefundStage::Refused);
-    assert_eq!(bench.save(&stuck).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&stuck).await, SaveOutcome::Saved);
     let open = bench.notice().await.expect("a notice");
     assert_eq!((open.status, open.decided_by), (NoticeStatus::Parked, None));
 }
@@ -483,8 +483,8 @@ async fn a_decision_that_is_stale_or_whose_money_has_no_notice_writes_none() {
         explain("li").expect("holds"),
         explain("wang").expect("holds"),
     );
-    assert_eq!(bench.save(&first).await, SaveOutcome::Yes);
-    assert_eq!(bench.save(&late).await, SaveOutcome::Stale);
+    assert_eq!(bench.save(&first).await, SaveOutcome::Saved);
+    assert_eq!(bench.save(&late).await, SaveOutcome::VersionMoved);
     let notice = bench.notice().await.expect("a notice");
     assert_eq!(notice.decided_by.as_deref(), Some("li"));
 
@@ -494,7 +494,7 @@ async fn a_decision_that_is_stale_or_whose_money_has_no_notice_writes_none() {
     let explained = open.decided(Decision::Explain, "li", "settled by phone", NOW);
     assert_eq!(
         bench.save(&explained.expect("holds")).await,
-        SaveOutcome::Yes
+        SaveOutcome::Saved
     );
     assert_eq!(bench.notice().await, None);
 }
@@ -505,17 +505,17 @@ async fn a_difference_is_followed_from_the_step_on_that_begins_to_wait_for_its_r
     let proposed = with_a_notice(&bench).await;
     let [once, twice] = approved(&proposed);
     for step in [&once, &twice] {
-        assert_eq!(bench.save(step).await, SaveOutcome::Yes);
+        assert_eq!(bench.save(step).await, SaveOutcome::Saved);
         assert_eq!(bench.followed().await, [], "nothing is made yet");
     }
     let moving = told(&twice, RefundStage::Moving);
-    assert_eq!(bench.save(&moving).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&moving).await, SaveOutcome::Saved);
     let [early] = bench.followed().await.try_into().expect("one");
     assert_eq!((early.date, early.id.as_str()), (day(), moving.id.as_str()));
 
     // Who takes it out of the list has seen it before it was put there anew.
     let stuck = told(&moving, RefundStage::Abnormal);
-    assert_eq!(bench.save(&stuck).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&stuck).await, SaveOutcome::Saved);
     bench
         .table()
         .follow_no_more(&early)
@@ -527,7 +527,7 @@ async fn a_difference_is_followed_from_the_step_on_that_begins_to_wait_for_its_r
         .try_into()
         .expect("it is still there");
     let arrived = told(&stuck, RefundStage::Succeeded);
-    assert_eq!(bench.save(&arrived).await, SaveOutcome::Yes);
+    assert_eq!(bench.save(&arrived).await, SaveOutcome::Saved);
     bench
         .table()
         .follow_no_more(&late)
@@ -547,7 +547,7 @@ async fn differences_come_page_by_page_in_the_order_of_their_ids_each_once() {
     }
     ids.sort_unstable();
     // What else lies under the day, under another day, and under another merchant's.
-    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Yes);
+    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Saved);
     bench.table().carry(&carried("A")).await.expect("carried");
     let elsewhere = Difference {
         date: day().plus_days(1),
@@ -595,7 +595,7 @@ async fn the_runs_of_many_days_come_in_one_call_the_earliest_first() {
     let bench = Bench::new().await;
     for days in [2, 0] {
         let run = Run::begun(day().plus_days(days), "run-1", true, NOW);
-        assert_eq!(bench.save_run(&run).await, SaveOutcome::Yes);
+        assert_eq!(bench.save_run(&run).await, SaveOutcome::Saved);
     }
     let asked: Vec<BillDate> = [3, 2, 1, 0, 0, 2].map(|days| day().plus_days(days)).into();
     let runs = bench.table().runs(&asked).await.expect("read");
@@ -615,7 +615,7 @@ async fn runs_that_a_batch_leaves_out_are_asked_for_again() {
     for days in 0..50 {
         let mut run = Run::begun(day().plus_days(days), "run-1", false, NOW);
         run.trouble = Some("x".repeat(390_000));
-        assert_eq!(bench.save_run(&run).await, SaveOutcome::Yes);
+        assert_eq!(bench.save_run(&run).await, SaveOutcome::Saved);
         asked.push(run.date);
     }
     let runs = bench.table().runs(&asked).await.expect("read");
@@ -668,7 +668,7 @@ async fn more_carried_trades_than_fit_one_page_all_come() {
 #[tokio::test]
 async fn a_damaged_item_is_named_with_its_attribute() {
     let bench = Bench::new().await;
-    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Yes);
+    assert_eq!(bench.save_run(&first_run()).await, SaveOutcome::Saved);
     let found = difference("A");
     assert_eq!(bench.find(&found).await, FindOutcome::New);
     bench.table().carry(&carried("A")).await.expect("carried");

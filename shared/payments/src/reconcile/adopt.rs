@@ -31,7 +31,7 @@ pub fn adopt(
     trade_type: Option<&str>,
     because: &ChangeContext,
 ) -> (Order, Event) {
-    let nobody = ClientId::new(ClientId::NOBODY);
+    let nobody = ClientId::new(ClientId::UNATTRIBUTED);
     taken_on(
         notice,
         money,

@@ -85,7 +85,7 @@ pub enum Remedy {
     /// A refund of money is proposed to two persons.
     Refund(RefundableMoney),
     /// A person looks.
-    Person,
+    Operator,
 }
 
 /// What WeChat Pay is asked about.
@@ -101,9 +101,9 @@ pub enum QuerySubject {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RefundableMoney {
     /// An order of ours was paid once more.
-    Second,
+    SecondPayment,
     /// Nobody here made the order.
-    Nobodys,
+    Unattributed,
 }
 
 impl DifferenceKind {
@@ -270,8 +270,8 @@ impl DifferenceKind {
             Self::RefundThereUnknownHere | Self::RefundStateDiffers => {
                 Remedy::Settle(QuerySubject::Refund)
             }
-            Self::UnknownOrderThere => Remedy::Refund(RefundableMoney::Nobodys),
-            Self::DuplicatePayment => Remedy::Refund(RefundableMoney::Second),
+            Self::UnknownOrderThere => Remedy::Refund(RefundableMoney::Unattributed),
+            Self::DuplicatePayment => Remedy::Refund(RefundableMoney::SecondPayment),
             Self::PaidHereAbsentThere
             | Self::AmountDiffers
             | Self::StatusDiffers
@@ -282,7 +282,7 @@ impl DifferenceKind {
             | Self::FundFlowWithoutTrade
             | Self::TradeWithoutFundFlow
             | Self::SummaryDiffers
-            | Self::UncheckedRows => Remedy::Person,
+            | Self::UncheckedRows => Remedy::Operator,
         }
     }
 }
@@ -989,7 +989,7 @@ impl Difference {
     /// What is done about it: of many together nothing but that a person looks.
     pub const fn remedy(&self) -> Remedy {
         if self.aggregate.is_some() {
-            Remedy::Person
+            Remedy::Operator
         } else {
             self.kind.remedy()
         }
@@ -1002,7 +1002,7 @@ impl Difference {
             (Some(_), Remedy::Settle(_) | Remedy::Refund(_)) => {
                 "run the day again: these are more than one run takes, and it takes the next ones once those before them are settled"
             }
-            (Some(_), Remedy::Person) => match self.kind {
+            (Some(_), Remedy::Operator) => match self.kind {
                 DifferenceKind::UncheckedRows => self.kind.what_to_do(),
                 DifferenceKind::TradeWithoutFundFlow | DifferenceKind::FundFlowWithoutTrade => {
                     "so many have one cause: see whether the parameters SettlementDays and FundAccounts say what the contract says, then open a case with WeChat Pay"
@@ -1168,8 +1168,8 @@ impl Difference {
     fn proposing(&self) -> Result<DifferenceState, DecisionRejected> {
         self.can_be_proposed()?;
         match self.remedy() {
-            Remedy::Refund(RefundableMoney::Second | RefundableMoney::Nobodys) => {}
-            Remedy::Settle(QuerySubject::Payment | QuerySubject::Refund) | Remedy::Person => {
+            Remedy::Refund(RefundableMoney::SecondPayment | RefundableMoney::Unattributed) => {}
+            Remedy::Settle(QuerySubject::Payment | QuerySubject::Refund) | Remedy::Operator => {
                 return Err(DecisionRejected::NothingToRefund);
             }
         }

@@ -50,9 +50,9 @@ pub const NEAR_MIDNIGHT_S: i64 = 600;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NearMidnight {
     /// It may stand in the bill of the day before.
-    Beginning,
+    DayBefore,
     /// It may stand in the bill of the day after.
-    End,
+    DayAfter,
     /// It is far from either.
     Neither,
 }
@@ -60,9 +60,9 @@ pub enum NearMidnight {
 /// Which end of `date` a moment of it is near.
 pub fn near(date: BillDate, at: UnixSeconds) -> NearMidnight {
     if at.0.saturating_sub(date.starts_at().0) < NEAR_MIDNIGHT_S {
-        NearMidnight::Beginning
+        NearMidnight::DayBefore
     } else if date.ends_at().0.saturating_sub(at.0) <= NEAR_MIDNIGHT_S {
-        NearMidnight::End
+        NearMidnight::DayAfter
     } else {
         NearMidnight::Neither
     }
@@ -907,11 +907,11 @@ mod tests {
     fn only_the_minutes_about_midnight_may_stand_on_another_day() {
         let date = BillDate::parse("2026-08-01").unwrap();
         let at = |seconds: i64| near(date, UnixSeconds(date.starts_at().0 + seconds));
-        assert_eq!(at(0), NearMidnight::Beginning);
-        assert_eq!(at(599), NearMidnight::Beginning);
+        assert_eq!(at(0), NearMidnight::DayBefore);
+        assert_eq!(at(599), NearMidnight::DayBefore);
         assert_eq!(at(600), NearMidnight::Neither);
-        assert_eq!(at(86_399), NearMidnight::End);
-        assert_eq!(at(85_800), NearMidnight::End);
+        assert_eq!(at(86_399), NearMidnight::DayAfter);
+        assert_eq!(at(85_800), NearMidnight::DayAfter);
         assert_eq!(at(85_799), NearMidnight::Neither);
     }
 }

@@ -92,7 +92,7 @@ impl Refusal {
         }
         match self.status {
             429 => Repeat::Later,
-            500.. => Repeat::Yes,
+            500.. => Repeat::WithBackoff,
             _ => Repeat::AfterChange,
         }
     }
@@ -185,7 +185,7 @@ fn as_text(value: &Value) -> Option<String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
     /// Yes, with growing pauses, best on the other host too. Where money moves, query first: [`Repeat::for_refund`].
-    Yes,
+    WithBackoff,
     /// Yes, but later: a rate limit (from 1 s; refunds about 1 min), or a bill that is being made (30 min).
     Later,
     /// Ask for the order or refund first; its state decides.
@@ -197,7 +197,7 @@ pub enum Repeat {
     /// Not before the request, the number or the merchant's set-up is changed.
     AfterChange,
     /// Never; there is nothing more to get.
-    No,
+    Never,
 }
 
 impl Repeat {
@@ -205,12 +205,12 @@ impl Repeat {
     #[must_use]
     pub fn for_refund(self) -> Self {
         match self {
-            Self::Yes | Self::Later => Self::AfterQuery,
+            Self::WithBackoff | Self::Later => Self::AfterQuery,
             Self::AfterQuery
             | Self::AfterTopUp
             | Self::AfterReview
             | Self::AfterChange
-            | Self::No => self,
+            | Self::Never => self,
         }
     }
 }
@@ -219,7 +219,7 @@ impl Repeat {
 impl fmt::Display for Repeat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Yes => "repeat the same request, with growing pauses",
+            Self::WithBackoff => "repeat the same request, with growing pauses",
             Self::Later => "repeat the same request later",
             Self::AfterQuery => "query before anything else",
             Self::AfterTopUp => "fill up the merchant's balance, then repeat the same request",
@@ -227,7 +227,7 @@ impl fmt::Display for Repeat {
             Self::AfterChange => {
                 "the same request will be refused again, something has to change first"
             }
-            Self::No => "do not repeat it",
+            Self::Never => "do not repeat it",
         })
     }
 }
@@ -332,13 +332,13 @@ macro_rules! error_codes {
 
 error_codes! {
     /// WeChat's side failed; the outcome is unknown.
-    SystemError = "SYSTEMERROR" => Passing, Repeat::Yes,
+    SystemError = "SYSTEMERROR" => Passing, Repeat::WithBackoff,
     /// The bank's side failed; the outcome is unknown.
-    BankError = "BANKERROR" => Passing, Repeat::Yes,
+    BankError = "BANKERROR" => Passing, Repeat::WithBackoff,
     /// Overload; try the other host.
-    ServiceUnavailable = "SERVICEUNAVAILABLE" => Passing, Repeat::Yes,
+    ServiceUnavailable = "SERVICEUNAVAILABLE" => Passing, Repeat::WithBackoff,
     /// Refunds, older texts: the same refund number again.
-    BizErrNeedRetry = "BIZERRNEEDRETRY" => Passing, Repeat::Yes,
+    BizErrNeedRetry = "BIZERRNEEDRETRY" => Passing, Repeat::WithBackoff,
     /// Rate limit, in all its spellings, a misspelt one among them.
     FrequencyLimited = "FREQUENCYLIMITED" | "FREQUENCYLIMIT" | "FREQUENCYLIMITEXCEED" | "RATELIMITEXCEEDED"
         | "RATELIMITEXCEED" | "RATELIMITED" | "FREQENCYLIMIT" => Passing, Repeat::Later,
@@ -377,22 +377,22 @@ error_codes! {
     /// The merchant's balance is too low.
     NotEnough = "NOTENOUGH" => Merchant, Repeat::AfterTopUp,
     /// The user's account has a fault; nothing to be done.
-    AccountError = "ACCOUNTERROR" => Request, Repeat::No,
+    AccountError = "ACCOUNTERROR" => Request, Repeat::Never,
     /// The user's account is gone: refund by other means.
-    UserAccountAbnormal = "USERACCOUNTABNORMAL" => Request, Repeat::No,
+    UserAccountAbnormal = "USERACCOUNTABNORMAL" => Request, Repeat::Never,
     /// Refund query: not accepted, create it again under the same number. Refund create: the order is unpaid or wrong.
     /// Certificates: there is no platform certificate.
     ResourceNotExists = "RESOURCENOTEXISTS" => Request, Repeat::AfterQuery,
     /// No such thing.
     NotFound = "NOTFOUND" => Unknown, Repeat::AfterChange,
     /// A refund over a year after the payment.
-    TradeOverdue = "TRADEOVERDUE" => Request, Repeat::No,
+    TradeOverdue = "TRADEOVERDUE" => Request, Repeat::Never,
     /// Other amounts under the same refund number.
     RefundFeeMismatch = "REFUNDFEEMISMATCH" => Request, Repeat::AfterChange,
     /// Transfers: it is final already, query it.
     AlreadyExists = "ALREADYEXISTS" => Request, Repeat::AfterQuery,
     /// Bills: an empty day.
-    NoStatementExist = "NOSTATEMENTEXIST" => Request, Repeat::No,
+    NoStatementExist = "NOSTATEMENTEXIST" => Request, Repeat::Never,
     /// Bills: it is being made.
     StatementCreating = "STATEMENTCREATING" => Passing, Repeat::Later,
     /// Scan-code payments: the user is typing the password; query after 5 s.
@@ -433,14 +433,14 @@ mod tests {
     /// 4013421222), spelled as they stand there.
     #[test]
     fn every_code_of_the_manual_says_whose_matter_it_is_and_whether_to_repeat() {
-        use Repeat::{AfterChange, AfterQuery, AfterReview, AfterTopUp, Later, No, Yes};
+        use Repeat::{AfterChange, AfterQuery, AfterReview, AfterTopUp, Later, Never, WithBackoff};
         use Side::{Merchant, Passing, Request, Unknown};
         let table = [
-            ("SYSTEM_ERROR", Passing, Yes),
-            ("SYSTEMERROR", Passing, Yes),
-            ("BANK_ERROR", Passing, Yes),
-            ("SERVICE_UNAVAILABLE", Passing, Yes),
-            ("BIZ_ERR_NEED_RETRY", Passing, Yes),
+            ("SYSTEM_ERROR", Passing, WithBackoff),
+            ("SYSTEMERROR", Passing, WithBackoff),
+            ("BANK_ERROR", Passing, WithBackoff),
+            ("SERVICE_UNAVAILABLE", Passing, WithBackoff),
+            ("BIZ_ERR_NEED_RETRY", Passing, WithBackoff),
             ("FREQUENCY_LIMITED", Passing, Later),
             ("PARAM_ERROR", Request, AfterChange),
             ("INVALID_REQUEST", Request, AfterQuery),
@@ -463,14 +463,14 @@ mod tests {
             ("INVALID_TRANSACTIONID", Request, AfterChange),
             ("NOT_ENOUGH", Merchant, AfterTopUp),
             ("NOTENOUGH", Merchant, AfterTopUp),
-            ("ACCOUNT_ERROR", Request, No),
-            ("USER_ACCOUNT_ABNORMAL", Request, No),
+            ("ACCOUNT_ERROR", Request, Never),
+            ("USER_ACCOUNT_ABNORMAL", Request, Never),
             ("RESOURCE_NOT_EXISTS", Request, AfterQuery),
             ("NOT_FOUND", Unknown, AfterChange),
-            ("TRADE_OVERDUE", Request, No),
+            ("TRADE_OVERDUE", Request, Never),
             ("REFUND_FEE_MISMATCH", Request, AfterChange),
             ("ALREADY_EXISTS", Request, AfterQuery),
-            ("NO_STATEMENT_EXIST", Request, No),
+            ("NO_STATEMENT_EXIST", Request, Never),
             ("STATEMENT_CREATING", Passing, Later),
             ("USERPAYING", Passing, AfterQuery),
         ];
@@ -498,8 +498,8 @@ mod tests {
             (400, Repeat::AfterChange),
             (404, Repeat::AfterChange),
             (429, Repeat::Later),
-            (500, Repeat::Yes),
-            (503, Repeat::Yes),
+            (500, Repeat::WithBackoff),
+            (503, Repeat::WithBackoff),
         ] {
             assert_eq!(
                 Refusal::read(status, br#"{"code":"NEW"}"#).repeat(),
@@ -576,7 +576,7 @@ mod tests {
         for code in ErrorCode::all() {
             let for_refund = code.repeat().map(Repeat::for_refund);
             assert!(
-                !matches!(for_refund, Some(Repeat::Yes | Repeat::Later)),
+                !matches!(for_refund, Some(Repeat::WithBackoff | Repeat::Later)),
                 "{code:?}"
             );
         }
