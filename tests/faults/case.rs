@@ -82,9 +82,9 @@ async fn end(play: &mut Scenario, after: Step, ends: &[(&str, &str)]) {
         .director
         .tell("-- nothing goes wrong from here on");
     checks::at_any_moment(play);
-    play.calm(Until::Soon).await;
+    play.run_until_quiet(Until::Soon).await;
     after(play).await;
-    play.calm(Until::TheEnd).await;
+    play.run_until_quiet(Until::TheEnd).await;
     checks::at_rest(play);
     for (name, expected) in ends {
         let state = play.state(name);

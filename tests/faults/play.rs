@@ -288,7 +288,7 @@ impl Scenario {
 
     /// Lets everything go on by itself: WeChat Pay repeats its callbacks, the client its requests, SQS its messages, and the sweep
     /// runs in each minute in which something is due.
-    pub(crate) async fn calm(&mut self, until: Until) {
+    pub(crate) async fn run_until_quiet(&mut self, until: Until) {
         let given = match until {
             Until::Soon => SOON,
             Until::TheEnd => IN_THE_END,

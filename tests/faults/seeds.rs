@@ -107,7 +107,7 @@ pub(crate) fn play(seed: u64) -> CaseResult {
         play.scene
             .director
             .tell("-- nothing goes wrong from here on");
-        play.calm(Until::Soon).await;
+        play.run_until_quiet(Until::Soon).await;
         play.scene
             .wechat()
             .set_refund_outcome(RefundOutcome::Success);
@@ -121,7 +121,7 @@ pub(crate) fn play(seed: u64) -> CaseResult {
                 );
             }
         }
-        play.calm(Until::TheEnd).await;
+        play.run_until_quiet(Until::TheEnd).await;
         if dice.u8(..DAYS_ONE_IN) == 0 {
             play.reconcile_all_days().await;
         }

@@ -118,7 +118,7 @@ async fn whoever_dies_while_closing_leaves_it_to_the_sweep() {
         bench.post_order(&native("ORDER-1")).await;
         let write = Match::operation(Service::DynamoDb, "TransactWriteItems");
         bench.wire.break_after(write, writes, 1, AwsFault::DieAfter);
-        let died = bench.wire.until_death(bench.close("ORDER-1")).await;
+        let died = bench.wire.run_until_crash(bench.close("ORDER-1")).await;
         assert!(died.is_none());
         bench.wire.mend();
         bench.advance(Duration::from_secs(61)).await;
@@ -175,7 +175,7 @@ async fn an_order_that_never_came_to_wechat_pay_is_closed_once_nobody_can_be_mak
     );
     let died = bench
         .wire
-        .until_death(bench.post_order(&native("ORDER-1")))
+        .run_until_crash(bench.post_order(&native("ORDER-1")))
         .await;
     assert!(died.is_none(), "the number is reserved, and its maker gone");
     bench.wire.mend();

@@ -28,7 +28,7 @@ async fn a_lease_that_was_taken_and_ended_since_it_was_seen_cannot_be_taken() {
     );
     let late = bench
         .orders
-        .take_attempt(&seen, "late", bench.clock.now())
+        .take_issue_lease(&seen, "late", bench.clock.now())
         .await
         .unwrap();
     assert!(
@@ -60,21 +60,21 @@ async fn one_of_two_who_saw_the_same_free_lease_gets_it() {
     let now = bench.clock.now();
     let first = bench
         .orders
-        .take_attempt(&seen, "first", now)
+        .take_issue_lease(&seen, "first", now)
         .await
         .unwrap();
     assert!(matches!(first, WriteOutcome::Written(_)));
     assert!(matches!(
         bench
             .orders
-            .take_attempt(&seen, "second", now)
+            .take_issue_lease(&seen, "second", now)
             .await
             .unwrap(),
         WriteOutcome::Superseded(_)
     ));
     let repeated = bench
         .orders
-        .take_attempt(&seen, "first", now)
+        .take_issue_lease(&seen, "first", now)
         .await
         .unwrap();
     assert!(

@@ -185,7 +185,7 @@ async fn a_submission_that_died_frees_its_payer_by_the_clock() {
     );
     let died = bench
         .wire
-        .until_death(bench.post_order(&by_payer("ORDER-1")))
+        .run_until_crash(bench.post_order(&by_payer("ORDER-1")))
         .await;
     assert!(died.is_none());
     bench.wire.mend();

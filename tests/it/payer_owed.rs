@@ -242,11 +242,13 @@ async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_cons
                 let dies = || bench.wire.break_after(Match::any(), calls, 1, death);
                 let has_died = if of_the_console {
                     dies();
-                    Box::pin(bench.wire.until_death(presses())).await.is_none()
+                    Box::pin(bench.wire.run_until_crash(presses()))
+                        .await
+                        .is_none()
                 } else {
                     assert_eq!(presses().await, 303);
                     dies();
-                    let work = bench.wire.until_death(bench.work_off_days());
+                    let work = bench.wire.run_until_crash(bench.work_off_days());
                     Box::pin(work).await.is_none()
                 };
                 bench.wire.mend();

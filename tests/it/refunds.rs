@@ -13,7 +13,7 @@ use payments::{
     journal::{Cause, ChangeContext},
     order::Order,
     refund::Refund,
-    refund_decision::{DecidedBy, paying_the_payer},
+    refund_decision::{DecidedBy, confirm_payer_paid},
     refund_wait::Trouble,
 };
 use serde_json::{Value, json};
@@ -560,7 +560,7 @@ async fn of_two_persons_who_say_how_a_payer_was_paid_at_once_the_second_is_not_b
         at: bench.clock.now(),
         request_id: None,
     };
-    let change = paying_the_payer(&order, &before, li, &because).unwrap();
+    let change = confirm_payer_paid(&order, &before, li, &because).unwrap();
     assert_eq!(
         bench.orders.apply(&change).await.unwrap(),
         ApplyOutcome::VersionMoved
@@ -946,7 +946,7 @@ async fn whoever_dies_between_setting_aside_and_sending_leaves_it_to_the_sweep()
     );
     let died = bench
         .wire
-        .until_death(bench.refund("ORDER-1", "R1", 100))
+        .run_until_crash(bench.refund("ORDER-1", "R1", 100))
         .await;
     assert!(died.is_none());
     bench.wire.mend();

@@ -39,7 +39,7 @@ async fn an_order_whose_creator_died_is_handed_to_the_queue_and_gets_its_value()
     );
     let died = bench
         .wire
-        .until_death(bench.post_order(&native("ORDER-1")))
+        .run_until_crash(bench.post_order(&native("ORDER-1")))
         .await;
     assert!(died.is_none());
     bench.wire.mend();
@@ -191,7 +191,7 @@ async fn who_dies_while_an_order_is_asked_about_leaves_it_at_its_next_step() {
     // The claim is the first update of the order, the way back the second.
     let updates = Match::operation(Service::DynamoDb, "UpdateItem").on(&bench.tables.orders);
     bench.wire.break_after(updates, 1, 1, AwsFault::DieBefore);
-    assert!(bench.wire.until_death(bench.sweep()).await.is_none());
+    assert!(bench.wire.run_until_crash(bench.sweep()).await.is_none());
     bench.wire.mend();
     let order = bench.order("ORDER-1").await;
     let due = order.due.unwrap().at.0;

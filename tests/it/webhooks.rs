@@ -201,7 +201,10 @@ impl WebhookTestbed {
         self.wire.break_after(Match::any(), nth, 1, fault);
         for attempt in 1..=4 {
             self.receiver.answer_next(answer);
-            let done = self.wire.until_death(self.again(order_no, attempt)).await;
+            let done = self
+                .wire
+                .run_until_crash(self.again(order_no, attempt))
+                .await;
             let is_struck = self.wire.calls().len() > nth;
             self.wire.mend();
             if !is_struck || done == Some(0) {

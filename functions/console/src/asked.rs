@@ -9,7 +9,7 @@ use payments::{
         difference::{Decision, Difference, DifferenceKind, DifferenceState},
         run::BillDate,
     },
-    request::{BadRequest, bad},
+    request::{BadRequest, bad_field},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use strict_json::Null;
@@ -31,15 +31,16 @@ impl DecisionRequest {
     pub(crate) fn client(&self) -> Result<Option<ClientId>, BadRequest> {
         match (self.decision, &self.client) {
             (Decision::ProposePaid, Some(client)) => {
-                let client = ClientId::chosen(client).map_err(|problem| bad("client", problem))?;
+                let client =
+                    ClientId::chosen(client).map_err(|problem| bad_field("client", problem))?;
                 Ok(Some(client))
             }
-            (Decision::ProposePaid, None) => Err(bad(
+            (Decision::ProposePaid, None) => Err(bad_field(
                 "client",
                 "must be the id of the client whose order it was",
             )),
             (_, None) => Ok(None),
-            (_, Some(_)) => Err(bad("client", "belongs to `propose_paid` alone")),
+            (_, Some(_)) => Err(bad_field("client", "belongs to `propose_paid` alone")),
         }
     }
 }
@@ -165,14 +166,14 @@ impl FormFields {
                 .find(|known| decision_name(*known) == decision)
                 .ok_or_else(|| {
                     let names = DECISIONS.map(decision_name).join(", ");
-                    bad("decision", format!("must be one of {names}"))
+                    bad_field("decision", format!("must be one of {names}"))
                 })?,
             // Browsers send CR LF for a line's end; a reason keeps one sign for it.
             why: self.get("why").unwrap_or_default().replace("\r\n", "\n"),
             version: self
                 .get("version")
                 .and_then(|version| version.parse().ok())
-                .ok_or_else(|| bad("version", "must be the version that was decided on"))?,
+                .ok_or_else(|| bad_field("version", "must be the version that was decided on"))?,
             // The field stands in the form whichever button is pressed.
             client: self
                 .get("client")
@@ -186,7 +187,7 @@ impl FormFields {
         let dry_run = match self.get("dry_run") {
             Some("true") => true,
             Some("false") => false,
-            Some(_) | None => return Err(bad("dry_run", "must be true or false")),
+            Some(_) | None => return Err(bad_field("dry_run", "must be true or false")),
         };
         Ok(RunForm { dry_run })
     }
@@ -194,11 +195,11 @@ impl FormFields {
     /// Which differences are wanted.
     pub(crate) fn filter(&self) -> Result<Filter, BadRequest> {
         let kind = self.get("kind").map(|name| {
-            DifferenceKind::named(name).ok_or_else(|| bad("kind", "is no kind of difference"))
+            DifferenceKind::named(name).ok_or_else(|| bad_field("kind", "is no kind of difference"))
         });
         let state = self.get("state").map(|name| {
             let known = STATES.into_iter().find(|state| state.name() == name);
-            known.ok_or_else(|| bad("state", "is no state of a difference"))
+            known.ok_or_else(|| bad_field("state", "is no state of a difference"))
         });
         Ok(Filter {
             kind: kind.transpose()?,
@@ -215,7 +216,7 @@ impl FormFields {
         Ok(ListQuery {
             filter: self.filter()?,
             after: self.get("after").map(str::to_owned),
-            limit: limit.ok_or_else(|| bad("limit", format!("must be 1 to {LIMIT_MAX}")))?,
+            limit: limit.ok_or_else(|| bad_field("limit", format!("must be 1 to {LIMIT_MAX}")))?,
         })
     }
 }

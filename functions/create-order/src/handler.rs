@@ -123,7 +123,7 @@ impl Request<'_> {
         let first = because.event(1, Subject::Order, None, wanted.state.name());
         // Side by side: both are conditional writes, and WeChat Pay is called only after both.
         let (burnt, reserved) = futures_util::join!(
-            self.desk.nonces.burn(caller),
+            self.desk.nonces.consume(caller),
             self.desk.orders.reserve(&wanted, &first)
         );
         burnt?;
@@ -185,7 +185,7 @@ impl Request<'_> {
             trace: self.trace.id().to_owned(),
             due: None,
         };
-        let due = due::order_look(&order, &order.state, now);
+        let due = due::next_order_check(&order, &order.state, now);
         Ok((Order { due, ..order }, body))
     }
 
@@ -197,7 +197,7 @@ impl Request<'_> {
         body: Vec<u8>,
         now: UnixSeconds,
     ) -> Result<Response<String>, Problem> {
-        match reserve::judge(wanted, &found, now) {
+        match reserve::compare_existing(wanted, &found, now) {
             ExistingOrder::SameRequest => {
                 self.carry_on(found, Some(body), StatusCode::CREATED).await
             }
@@ -212,7 +212,7 @@ impl Request<'_> {
                 let taken = self
                     .desk
                     .orders
-                    .take_attempt(&found, &wanted.attempt.id, self.desk.clock.now())
+                    .take_issue_lease(&found, &wanted.attempt.id, self.desk.clock.now())
                     .await;
                 match taken.map_err(|error| Problem::unavailable(&error))? {
                     // The stored body is the one to send: this request's own has another `time_expire`.
@@ -220,16 +220,18 @@ impl Request<'_> {
                         .carry_on(*order, None, StatusCode::OK)
                         .await
                         .map(view::replayed),
-                    WriteOutcome::Superseded(found) => match reserve::judge(wanted, &found, now) {
-                        ExistingOrder::Show => Ok(self.show_again(&found)),
-                        ExistingOrder::InProgress { retry_after_s } => {
-                            Err(Problem::in_progress(retry_after_s))
+                    WriteOutcome::Superseded(found) => {
+                        match reserve::compare_existing(wanted, &found, now) {
+                            ExistingOrder::Show => Ok(self.show_again(&found)),
+                            ExistingOrder::InProgress { retry_after_s } => {
+                                Err(Problem::in_progress(retry_after_s))
+                            }
+                            ExistingOrder::SameRequest
+                            | ExistingOrder::OtherClient
+                            | ExistingOrder::OtherTerms
+                            | ExistingOrder::Resume => Err(Problem::in_progress(1)),
                         }
-                        ExistingOrder::SameRequest
-                        | ExistingOrder::OtherClient
-                        | ExistingOrder::OtherTerms
-                        | ExistingOrder::Resume => Err(Problem::in_progress(1)),
-                    },
+                    }
                 }
             }
         }

@@ -5,7 +5,7 @@ use adapters::undelivered::EventCursor;
 use flows::refund::RedirectTarget;
 use payments::{
     refund_decision::DecidedBy,
-    request::{BadRequest, bad, text},
+    request::{BadRequest, bad_field, text},
 };
 use serde::Deserialize;
 use strict_json::{Null, Object};
@@ -47,7 +47,7 @@ impl ResendRequest {
         let wire: ResendJson = strict_json::read(body, Null::Refused)?;
         let time = |field, text: &str| {
             parse_rfc3339(text).map_err(|_| {
-                bad(
+                bad_field(
                     field,
                     "must be an RFC 3339 time such as 2026-08-01T12:00:01+08:00",
                 )
@@ -56,11 +56,11 @@ impl ResendRequest {
         let from = time("from", &wire.from)?;
         let to = wire.to.map_or(Ok(now), |to| time("to", &to))?;
         if to < from {
-            return Err(bad("to", "must not be before `from`"));
+            return Err(bad_field("to", "must not be before `from`"));
         }
         let after = wire.after.map(|after| {
             EventCursor::parse(&after)
-                .ok_or_else(|| bad("after", "must be what an earlier answer gave as `after`"))
+                .ok_or_else(|| bad_field("after", "must be what an earlier answer gave as `after`"))
         });
         Ok(Self {
             from,
@@ -110,7 +110,7 @@ impl RedirectRequest {
                 real_name: member("real_name", 64)?,
             },
             _ => {
-                return Err(bad(
+                return Err(bad_field(
                     "to",
                     "must be `merchant`, or `user` with bank_type, bank_account and real_name",
                 ));

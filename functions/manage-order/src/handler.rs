@@ -18,7 +18,7 @@ use flows::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lambda_http::http::{Response, StatusCode, request::Parts};
 use payments::{
-    close::{CloseEligibility, judge_order},
+    close::{CloseEligibility, close_eligibility},
     ids::{OrderNo, RefundNo},
     journal::Cause,
     order::{Order, OrderState},
@@ -98,47 +98,47 @@ impl Request<'_> {
             } => self.show_refund(&caller, order_no, refund_no).await,
             Route::ShowWebhook => self.show_webhook(&caller).await,
             Route::Resend => {
-                self.desk.nonces.burn(&caller).await?;
+                self.desk.nonces.consume(&caller).await?;
                 self.resend(&caller).await
             }
             Route::Close { order_no } => {
-                self.desk.nonces.burn(&caller).await?;
+                self.desk.nonces.consume(&caller).await?;
                 self.close(&caller, order_no).await
             }
             Route::Refund { order_no } => {
-                self.desk.nonces.burn(&caller).await?;
+                self.desk.nonces.consume(&caller).await?;
                 self.refund(&caller, order_no).await
             }
             Route::Retry {
                 order_no,
                 refund_no,
             } => {
-                self.desk.nonces.burn(&caller).await?;
+                self.desk.nonces.consume(&caller).await?;
                 self.retry(&caller, order_no, refund_no).await
             }
             Route::Release {
                 order_no,
                 refund_no,
             } => {
-                self.desk.nonces.burn(&caller).await?;
+                self.desk.nonces.consume(&caller).await?;
                 self.release(&caller, order_no, refund_no).await
             }
             Route::Abnormal {
                 order_no,
                 refund_no,
             } => {
-                self.desk.nonces.burn(&caller).await?;
+                self.desk.nonces.consume(&caller).await?;
                 self.redirect(&caller, order_no, refund_no).await
             }
             Route::PayerPaid {
                 order_no,
                 refund_no,
             } => {
-                self.desk.nonces.burn(&caller).await?;
+                self.desk.nonces.consume(&caller).await?;
                 self.payer_paid(&caller, order_no, refund_no).await
             }
             Route::Replay { order_no, version } => {
-                self.desk.nonces.burn(&caller).await?;
+                self.desk.nonces.consume(&caller).await?;
                 self.replay(&caller, order_no, version).await
             }
         }
@@ -242,14 +242,14 @@ impl Request<'_> {
     /// Closes the order, at WeChat Pay first.
     async fn close(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
-        let before = judge_order(&order);
+        let before = close_eligibility(&order);
         let closed = self
             .desk
             .closing
             .close(order, ACT_WITHIN, &self.cause, self.trace.id())
             .await;
         let order = closed.map_err(|error| Problem::unavailable(&error))?.order;
-        match judge_order(&order) {
+        match close_eligibility(&order) {
             CloseEligibility::Paid => Err(Problem::order_paid()),
             CloseEligibility::Over if before == CloseEligibility::Over => {
                 Ok(view::replayed(self.shown(&order).await?))
@@ -283,7 +283,7 @@ impl Request<'_> {
         let taken = self
             .desk
             .refunding
-            .take_on(
+            .reserve(
                 &caller.client_id,
                 &order_no,
                 &wanted,

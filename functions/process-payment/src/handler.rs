@@ -124,7 +124,7 @@ async fn process_one(desk: &App, record: &SqsRecord, deadline_ms: i64) -> Verdic
                 length = record.body.len(),
                 "unknown message"
             );
-            return Verdict::for_a_person(&error);
+            return Verdict::needs_operator(&error);
         }
     };
     if verdict == Verdict::Retry {
@@ -280,7 +280,7 @@ async fn issue(
     }
     let order = match desk
         .orders
-        .take_attempt(&order, &desk.random.id(), desk.clock.now())
+        .take_issue_lease(&order, &desk.random.id(), desk.clock.now())
         .await
     {
         Ok(WriteOutcome::Written(order)) => order,
@@ -321,7 +321,7 @@ async fn refund(
     let within = time_left(desk, deadline_ms);
     match desk
         .refunding
-        .drive(order_no, refund_no, within, &cause, trace.id())
+        .advance(order_no, refund_no, within, &cause, trace.id())
         .await
     {
         Ok(driven) => {

@@ -16,7 +16,7 @@ use payments::{
     notice::{self, TradeNotice, TradeOutcome},
     order::Order,
     reconcile::{
-        adopt::{adopt, adopt_paid},
+        adopt::{order_for_unattributed_payment, order_from_lost_record},
         difference::{
             ApprovedAction, Difference, DifferenceState, RefundStage, RefundableMoney, Remedy,
             TrackedRefund,
@@ -238,7 +238,7 @@ async fn given_back(
         };
         let taken = desk
             .refunding
-            .take_on(
+            .reserve(
                 &order.client_id,
                 &order.order_no,
                 &wanted,
@@ -468,7 +468,8 @@ async fn nobodys_money(
         return Ok(Err(repair::GIVEN_BACK.into()));
     }
     let because = because(desk, cause, trace);
-    let (order, event) = adopt(&notice, &money, trade_type.as_deref(), &because);
+    let (order, event) =
+        order_for_unattributed_payment(&notice, &money, trade_type.as_deref(), &because);
     let is_settled = match desk.orders.reserve(&order, &event).await? {
         ReserveOutcome::New => false,
         // Ours from an earlier try, or somebody made the order meanwhile: settling says what that means, unless it was through.
@@ -528,7 +529,7 @@ async fn paid_again(
         ));
     }
     let because = because(desk, cause, trace);
-    let (order, event) = adopt_paid(
+    let (order, event) = order_from_lost_record(
         &notice,
         &money,
         trade_type.as_deref(),

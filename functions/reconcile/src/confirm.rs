@@ -13,9 +13,9 @@ use payments::{
         carried::{CarriedKind, CarriedTrade, Trade},
         difference::{DifferenceKind, DifferenceSubject, SideView},
         judge::{
-            Classification, FoundRecord, about_row, counted_fen, gap_of_row, identity_of_row,
-            judge_absent_parked, judge_absent_payment, judge_absent_refund, judge_row, side_of_row,
-            sides_of_fee,
+            Classification, FoundRecord, about_row, classify_absent_payment,
+            classify_absent_refund, classify_row, counted_fen, gap_of_row, identity_of_row,
+            judge_absent_parked, side_of_row, sides_of_fee,
         },
         run::BillDate,
         totals::OTHERS,
@@ -59,7 +59,7 @@ pub(crate) async fn rows(
         .map(|row| async move {
             let read = read(desk, row).await?;
             let counted_fen = counted_fen(row, &read, books);
-            Ok::<_, DayError>((row, counted_fen, judge_row(row, &desk.mchid, &read)))
+            Ok::<_, DayError>((row, counted_fen, classify_row(row, &desk.mchid, &read)))
         })
         .buffered(SIDE_BY_SIDE);
     while let Some((row, counted_fen, judgement)) = judged.try_next().await? {
@@ -290,7 +290,7 @@ async fn absent_line(
             ..
         } => {
             let order = desk.orders.read(order_no).await?;
-            judge_absent_payment(order.as_ref(), transaction_id.as_str())
+            classify_absent_payment(order.as_ref(), transaction_id.as_str())
         }
         DayLine::Refund {
             order_no,
@@ -299,7 +299,7 @@ async fn absent_line(
             ..
         } => {
             let refund = desk.orders.refund(order_no, refund_no).await?;
-            let judged = judge_absent_refund(refund.as_ref(), date);
+            let judged = classify_absent_refund(refund.as_ref(), date);
             let is_dated = refund.is_some_and(|refund| refund.accepted_at.is_some());
             if judged.is_some() && !is_dated && is_of_other_day(desk, out_refund_no, date).await? {
                 return Ok(None);
@@ -365,7 +365,7 @@ async fn still_absent(
         CarriedKind::Payment => {
             let order = desk.orders.read(&order_no).await?;
             let transaction_id = trade.transaction_id.as_deref().unwrap_or_default();
-            match judge_absent_payment(order.as_ref(), transaction_id) {
+            match classify_absent_payment(order.as_ref(), transaction_id) {
                 Some(judged) => Ok(Some(judged)),
                 None => parked_payment(desk, &trade.order_no, transaction_id).await,
             }
@@ -379,7 +379,10 @@ async fn still_absent(
                 .orders
                 .refund_known_as(&order_no, &out_refund_no)
                 .await?;
-            Ok(judge_absent_refund(refund.as_ref(), BillDate::of(trade.at)))
+            Ok(classify_absent_refund(
+                refund.as_ref(),
+                BillDate::of(trade.at),
+            ))
         }
     }
 }

@@ -170,7 +170,7 @@ async fn work_on(desk: &App, record: &SqsRecord) -> Verdict {
                 length = record.body.len(),
                 "unknown message"
             );
-            return Verdict::for_a_person(&error);
+            return Verdict::needs_operator(&error);
         }
     };
     match done {

@@ -21,7 +21,7 @@ use flows::{
 use payments::{
     due::{self, CheckKind, PARTS},
     ids::{OrderNo, RefundNo},
-    issue::is_busy_or_broken,
+    issue::is_transient_refusal,
     journal::Cause,
     order::{Order, OrderState},
 };
@@ -262,7 +262,7 @@ async fn look_again(desk: &App, order_no: &OrderNo) {
     let moved = async {
         let order = desk.orders.read(order_no).await?;
         let again = order.and_then(|order| {
-            let next = due::order_again(&order, desk.clock.now())?;
+            let next = due::sooner_order_check(&order, desk.clock.now())?;
             Some((order, next))
         });
         match again {
@@ -287,7 +287,7 @@ async fn order(
     let Some(order) = desk.orders.read(order_no).await? else {
         return Ok(CheckOutcome::NotOurs);
     };
-    let next = match (order.due, due::order_look(&order, &order.state, now)) {
+    let next = match (order.due, due::next_order_check(&order, &order.state, now)) {
         (Some(due), Some(next)) if due.at <= now => next,
         _ => return Ok(CheckOutcome::NotOurs),
     };
@@ -296,7 +296,9 @@ async fn order(
     }
     match &order.state {
         OrderState::Closing => close(desk, order, cause, trace).await,
-        OrderState::Reserved | OrderState::AwaitingPayment(_) if due::is_over(&order, now) => {
+        OrderState::Reserved | OrderState::AwaitingPayment(_)
+            if due::is_past_payment_time(&order, now) =>
+        {
             close(desk, order, cause, trace).await
         }
         OrderState::Reserved
@@ -329,7 +331,9 @@ async fn ask(
         QueryOutcome::Settled(SettleOutcome::StillOpen) | QueryOutcome::NotThere => {
             resume(desk, order, trace).await
         }
-        QueryOutcome::Refused(refusal) if !is_busy_or_broken(&refusal) => Ok(CheckOutcome::Failed),
+        QueryOutcome::Refused(refusal) if !is_transient_refusal(&refusal) => {
+            Ok(CheckOutcome::Failed)
+        }
         QueryOutcome::Refused(_) | QueryOutcome::Unknown(_) => Ok(CheckOutcome::Unanswered),
     }
 }
@@ -381,7 +385,7 @@ async fn refund(
 ) -> Result<CheckOutcome, CheckError> {
     let driven = desk
         .refunding
-        .drive(order_no, refund_no, LOOK_WITHIN, cause, trace.id())
+        .advance(order_no, refund_no, LOOK_WITHIN, cause, trace.id())
         .await?;
     Ok(match driven {
         Advanced::NotOurs => CheckOutcome::NotOurs,

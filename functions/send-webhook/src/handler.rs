@@ -119,7 +119,7 @@ async fn process_one(desk: &App, record: &SqsRecord, deadline_ms: i64) -> Verdic
                 length = record.body.len(),
                 "unknown message"
             );
-            return Verdict::for_a_person(&error);
+            return Verdict::needs_operator(&error);
         }
     };
     let attempt = record.receive_count();

@@ -142,7 +142,7 @@ impl Guards {
     ///
     /// # Errors
     /// [`GuardsError`].
-    pub async fn burn_nonce(
+    pub async fn consume_nonce(
         &self,
         keyid: &str,
         nonce: &str,

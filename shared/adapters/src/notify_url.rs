@@ -30,7 +30,7 @@ pub(crate) const EXPECTED: &str = "the absolute https URL of POST /v1/callbacks/
 ///
 /// # Errors
 /// In words that follow "expected".
-pub(crate) fn judge(text: &str) -> Result<String, &'static str> {
+pub(crate) fn validate(text: &str) -> Result<String, &'static str> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(
             "no blanks, and ASCII characters alone: write a domain of other characters in its xn-- form",
@@ -109,7 +109,7 @@ mod tests {
             "http://172.17.0.1:8080/v1/callbacks/wechatpay",
             "http://host.docker.internal:8080/v1/callbacks/wechatpay",
         ] {
-            assert_eq!(judge(text), Ok(text.to_owned()), "{text}");
+            assert_eq!(validate(text), Ok(text.to_owned()), "{text}");
         }
     }
 
@@ -200,7 +200,7 @@ mod tests {
             ),
             ("http://127.0.0.1:8080/", "/v1/callbacks/wechatpay"),
         ] {
-            let told = judge(text).expect_err(text);
+            let told = validate(text).expect_err(text);
             assert!(told.contains(says), "{text}: {told}");
         }
     }

@@ -179,7 +179,7 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn take_attempt(
+    pub async fn take_issue_lease(
         &self,
         order: &Order,
         id: &str,

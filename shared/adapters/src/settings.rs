@@ -225,7 +225,7 @@ pub fn appids(reader: &mut Reader<'_>) -> Option<Vec<String>> {
 
 /// Reads `NOTIFY_URL`: where WeChat Pay sends its callbacks.
 pub fn notify_url(reader: &mut Reader<'_>) -> Option<String> {
-    reader.judged("NOTIFY_URL", notify_url::EXPECTED, notify_url::judge)
+    reader.judged("NOTIFY_URL", notify_url::EXPECTED, notify_url::validate)
 }
 
 /// Plain HTTP is for a simulator on this very machine; money travels by HTTPS.

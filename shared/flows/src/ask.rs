@@ -85,7 +85,7 @@ impl QueryFlow {
     ///
     /// # Errors
     /// [`QueryError`].
-    pub async fn ask_who_used(
+    pub async fn query_used_elsewhere(
         &self,
         order_no: &OrderNo,
         within: Duration,
@@ -165,7 +165,7 @@ impl QueryFlow {
 }
 
 /// An answer that cannot be read leaves the order as it is, as none would, but a person is told.
-pub(crate) fn unless_unreadable(
+pub(crate) fn report_unreadable(
     order_no: &OrderNo,
     asked: Result<QueryOutcome, QueryError>,
 ) -> Result<QueryOutcome, QueryError> {

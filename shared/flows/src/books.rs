@@ -215,7 +215,7 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
                 "WeChat Pay has the refund and its answers about it cannot be read: look it up in its console, and tell the developers what its answers have come to look like",
             )
         }
-        RefundState::Closed if refund.gives_back_what_is_owed() => Some(match refund.of {
+        RefundState::Closed if refund.returns_owed_money() => Some(match refund.of {
             PaymentKind::Booked => {
                 "WeChat Pay could not give late money back: find out why in its console, then ask for a new refund of this order"
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use adapters::wechat_api::{CallReply, NotSent, WechatApi};
 use payments::{
     close::{self, CloseEligibility, CloseStep},
-    issue::is_busy_or_broken,
+    issue::is_transient_refusal,
     journal::Cause,
     order::{Order, OrderState},
     settle::OrderChange,
@@ -14,7 +14,7 @@ use tracing::{error, info};
 use wechatpay::{RequestId, api::Close};
 
 use crate::{
-    ask::{QueryError, QueryFlow, QueryOutcome, unless_unreadable},
+    ask::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
     books::{OrderStore, OrderStoreError, TRIES},
     settle::SettleOutcome,
 };
@@ -99,7 +99,7 @@ impl CloseFlow {
         // Half of the time, so that the other half is left for the question.
         let CallReply { answer, request_id } = self.wechat.call_either(&call, within / 2).await?;
         let told_under = request_id.as_ref();
-        match close::judge_answer(&order, asked_at, &answer) {
+        match close::after_close_answer(&order, asked_at, &answer) {
             CloseStep::Closed => self
                 .end(order, told_under, cause, trace)
                 .await
@@ -116,7 +116,7 @@ impl CloseFlow {
                 let spent = Duration::from_millis(u64::try_from(spent_ms).unwrap_or_default());
                 let left = within.saturating_sub(spent);
                 let asked = self.asking.ask(&order.order_no, left, cause, trace).await;
-                let asked = unless_unreadable(&order.order_no, asked)?;
+                let asked = report_unreadable(&order.order_no, asked)?;
                 if order.issued && asked == QueryOutcome::NotThere {
                     error!(
                         order_no = order.order_no.as_str(),
@@ -139,9 +139,9 @@ impl CloseFlow {
                 self.say_if_stuck(&order, told_under);
                 let unanswered = match &asked {
                     // It is still open, since the close itself was not taken.
-                    QueryOutcome::Settled(SettleOutcome::StillOpen) => answer.is_none_for_now(),
+                    QueryOutcome::Settled(SettleOutcome::StillOpen) => answer.is_unavailable(),
                     QueryOutcome::Settled(_) | QueryOutcome::NotThere => false,
-                    QueryOutcome::Refused(refusal) => is_busy_or_broken(refusal),
+                    QueryOutcome::Refused(refusal) => is_transient_refusal(refusal),
                     QueryOutcome::Unknown(_) => true,
                 };
                 Ok(CloseOutcome { order, unanswered })
@@ -175,7 +175,7 @@ impl CloseFlow {
                 self.books.pause(round).await;
                 order = self.reread(order).await?;
             }
-            match close::judge_order(&order) {
+            match close::close_eligibility(&order) {
                 CloseEligibility::Closing | CloseEligibility::Over | CloseEligibility::Paid => {
                     return Ok(order);
                 }

@@ -55,7 +55,7 @@ impl Authenticator {
         Self { keys, clock }
     }
 
-    /// Checks the signature of a request. What changes something must [burn](ReplayGuard::burn) its nonce besides.
+    /// Checks the signature of a request. What changes something must [burn](ReplayGuard::consume) its nonce besides.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -102,7 +102,7 @@ impl ReplayGuard {
     ///
     /// # Errors
     /// [`AuthError`]; [`Refusal::NonceSeen`] when the nonce was used before.
-    pub async fn burn(&self, caller: &Caller) -> Result<(), AuthError> {
+    pub async fn consume(&self, caller: &Caller) -> Result<(), AuthError> {
         let nonce =
             caller
                 .nonce
@@ -112,7 +112,7 @@ impl ReplayGuard {
                 }))?;
         let burnt = self
             .guards
-            .burn_nonce(&caller.keyid, nonce, &self.random.id(), self.clock.now())
+            .consume_nonce(&caller.keyid, nonce, &self.random.id(), self.clock.now())
             .await;
         match burnt.map_err(AuthError::Guards)? {
             NonceUse::FirstUse => Ok(()),

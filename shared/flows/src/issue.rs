@@ -16,7 +16,7 @@ use payments::{
     journal::{Cause, ChangeContext},
     order::{
         Order, OrderRefusal, OrderState, PayParams, Prepay, PrepayDelivery, Product, Rejection,
-        WrongValue, handover,
+        WrongValue, prepay_delivery,
     },
     settle::OrderChange,
 };
@@ -29,7 +29,7 @@ use wechatpay::{
 };
 
 use crate::{
-    ask::{QueryError, QueryFlow, QueryOutcome, unless_unreadable},
+    ask::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
     settle::SettleOutcome,
 };
 
@@ -134,7 +134,8 @@ impl IssueFlow {
                 IssueFailure::Unknown("neither host of WeChat Pay answers at present".to_owned()),
             ));
         }
-        let mut clean = issue::starts_clean(&order.attempt) && order.state == OrderState::Reserved;
+        let mut clean =
+            issue::is_first_attempt(&order.attempt) && order.state == OrderState::Reserved;
         if order.state == OrderState::Reserved
             && !clean
             && let Some(known) = self.ask_first(&order, deadline_ms, cause, trace).await?
@@ -166,8 +167,8 @@ impl IssueFlow {
                 answer => answer?,
             };
             let tries_left = u32::try_from(hosts.len()).unwrap_or_default();
-            let foreign = clean || issue::is_of_another_system(&answer, &order);
-            match issue::judge(answer, tries_left, clean) {
+            let foreign = clean || issue::is_number_used_elsewhere(&answer, &order);
+            match issue::after_prepay_answer(answer, tries_left, clean) {
                 IssueStep::Store(value) => {
                     let told_under = request_id.as_ref();
                     return self.store(order, value, told_under, cause, trace).await;
@@ -211,7 +212,7 @@ impl IssueFlow {
             ));
         };
         let asked = self.asking.ask(&order.order_no, share, cause, trace).await;
-        match unless_unreadable(&order.order_no, asked)? {
+        match report_unreadable(&order.order_no, asked)? {
             QueryOutcome::NotThere | QueryOutcome::Settled(SettleOutcome::StillOpen) => Ok(None),
             QueryOutcome::Settled(
                 SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::Parked { .. },
@@ -277,7 +278,7 @@ impl IssueFlow {
         trace: &str,
     ) -> Result<IssueOutcome, IssueError> {
         let now = self.clock.now();
-        let params = match handover(order.product, value)? {
+        let params = match prepay_delivery(order.product, value)? {
             PrepayDelivery::AsIs(params) => params,
             PrepayDelivery::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
         };
@@ -289,7 +290,7 @@ impl IssueFlow {
             request_id: told_under.cloned(),
         };
         let awaiting = OrderState::AwaitingPayment(prepay.clone());
-        let next_look = due::order_look(&order, &awaiting, now);
+        let next_look = due::next_order_check(&order, &awaiting, now);
         let change = OrderChange::new(&order, awaiting, &because);
         // Renewing a value changes no state and has no event.
         let event = change.events.first();
@@ -366,12 +367,12 @@ impl IssueFlow {
         let order_no = &order.order_no;
         let asked = if doubt.foreign {
             self.asking
-                .ask_who_used(order_no, share, cause, trace)
+                .query_used_elsewhere(order_no, share, cause, trace)
                 .await
         } else {
             self.asking.ask(order_no, share, cause, trace).await
         };
-        match (unless_unreadable(order_no, asked)?, doubt.refusal) {
+        match (report_unreadable(order_no, asked)?, doubt.refusal) {
             (QueryOutcome::Settled(_), _) => self.as_it_stands(order_no).await,
             // The order was refused and does not exist: that decides.
             (QueryOutcome::NotThere, Some(refusal)) if doubt.clean => {

@@ -15,7 +15,7 @@ use adapters::{
 use payments::{
     due::{self, BALANCE_PAUSE_S, NextCheck},
     ids::{ClientId, OrderNo, OutRefundNo, RefundId, RefundNo},
-    issue::{CallOutcome, is_busy_or_broken},
+    issue::{CallOutcome, is_transient_refusal},
     journal::{Cause, ChangeContext, Subject},
     notice::UnreadableNotice,
     order::Order,
@@ -26,7 +26,7 @@ use payments::{
     refund_decision::{self, Destination, Redirection},
     refund_news::{
         self, RefundNews, RefundSettlement, RefundToPark, RefusalStep, ReportedRefundStatus,
-        judge_refusal,
+        after_refusal,
     },
     refund_wait::{self, OverdueStep, PendingAnswer, Trouble},
     settle::OrderChange,
@@ -221,7 +221,7 @@ impl RefundFlow {
     ///
     /// # Errors
     /// [`RefundError`].
-    pub async fn take_on(
+    pub async fn reserve(
         &self,
         client: &ClientId,
         order_no: &OrderNo,
@@ -300,7 +300,7 @@ impl RefundFlow {
                 ReserveRefundOutcome::NumberReused
             }));
         }
-        let earlier = if refund::is_of_owed_money(&order, wanted) {
+        let earlier = if refund::asks_for_owed_money(&order, wanted) {
             self.books.orders.refunds(&order.order_no).await?
         } else {
             Vec::new()
@@ -314,7 +314,7 @@ impl RefundFlow {
     ///
     /// # Errors
     /// [`RefundError`].
-    pub async fn drive(
+    pub async fn advance(
         &self,
         order_no: &OrderNo,
         refund_no: &RefundNo,
@@ -326,11 +326,11 @@ impl RefundFlow {
         let Some(seen) = self.books.orders.refund(order_no, refund_no).await? else {
             return Ok(Advanced::NotOurs);
         };
-        let next = match (seen.due, due::refund_look(&seen, &seen.state, now)) {
+        let next = match (seen.due, due::next_refund_check(&seen, &seen.state, now)) {
             (Some(due), Some(next)) if due.at <= now => next,
             // An earlier version of this code went on looking at what a person had dealt with.
             (Some(due), None) if due.at <= now => {
-                self.books.orders.end_looks(&seen).await?;
+                self.books.orders.remove_refund_check(&seen).await?;
                 return Ok(Advanced::NotOurs);
             }
             (Some(_) | None, _) => return Ok(Advanced::NotOurs),
@@ -417,10 +417,10 @@ impl RefundFlow {
     /// Moves a claimed refund to where the next run finds it: what could not be asked or sent does not wait for its next step. Who dies
     /// before leaves it at that step.
     async fn look_again(&self, claimed: &Refund) {
-        let Some(next) = due::refund_again(claimed, self.books.clock.now()) else {
+        let Some(next) = due::sooner_refund_check(claimed, self.books.clock.now()) else {
             return;
         };
-        if let Err(error) = self.books.orders.look_at_refund_again(claimed, next).await {
+        if let Err(error) = self.books.orders.check_refund_sooner(claimed, next).await {
             warn!(
                 order_no = claimed.order_no.as_str(),
                 refund_no = claimed.refund_no.as_str(),
@@ -437,7 +437,7 @@ impl RefundFlow {
             PaymentKind::Booked => match orders.read(order_no).await? {
                 Some(order) => {
                     let refunds = orders.refunds(order_no).await?;
-                    let is_back = refund::not_back_fen(&order, &refunds) <= 0;
+                    let is_back = refund::outstanding_fen(&order, &refunds) <= 0;
                     (refund::owed_fen(&order, &refunds) > 0, is_back)
                 }
                 None => (false, true),
@@ -454,7 +454,7 @@ impl RefundFlow {
         if is_owed {
             say_who_is_needed(refund);
         } else if is_over {
-            self.books.orders.end_looks(refund).await?;
+            self.books.orders.remove_refund_check(refund).await?;
         }
         // Else another refund is on its way, of which its client alone would hear that it failed as well.
         Ok(Advanced::Open)
@@ -493,7 +493,7 @@ impl RefundFlow {
                 Err(not) => return Ok(not),
             };
             let because = self.books.because(cause, trace);
-            let Some(change) = refund::retrying(&order, &refund, decided, &because) else {
+            let Some(change) = refund::retry(&order, &refund, decided, &because) else {
                 return Ok(if self.was_retried(&refund).await? {
                     DecisionOutcome::Done(Box::new(refund))
                 } else {
@@ -543,7 +543,7 @@ impl RefundFlow {
                 Err(not) => return Ok(not),
             };
             let because = self.books.because(cause, trace);
-            let Some(change) = refund::releasing(&order, &refund, decided.clone(), &because) else {
+            let Some(change) = refund::release(&order, &refund, decided.clone(), &because) else {
                 // The same person's same word once more: its answer was lost, or its twin was faster.
                 let is_done = refund.is_released() && refund.decided.as_ref() == Some(decided);
                 return Ok(if is_done {
@@ -658,7 +658,7 @@ impl RefundFlow {
                 Ok(DecisionOutcome::Unknown)
             }
             // A person asks, and is told at once.
-            CallOutcome::Refused(refusal) => match judge_refusal(&refusal, i64::MAX) {
+            CallOutcome::Refused(refusal) => match after_refusal(&refusal, i64::MAX) {
                 RefusalStep::Refuse { .. } | RefusalStep::Pause => {
                     let refused = (refusal, within / 4);
                     self.not_taken(of, &wanted, refused, cause, trace).await
@@ -717,7 +717,7 @@ impl RefundFlow {
                 Err(not) => return Ok(Err(not)),
             };
             if let Some(at) = told_again_at(&refund, wanted, self.books.clock.now()) {
-                let due = due::on(of.order_no, at.0.saturating_add(SLOT_S));
+                let due = due::refund_check_at(of.order_no, at.0.saturating_add(SLOT_S));
                 match self.books.orders.redirect_again(&refund, at, due).await {
                     Ok(true) => return Ok(Ok(self.reread(refund).await?)),
                     Ok(false) | Err(TableError::Conflict) => continue,
@@ -728,7 +728,7 @@ impl RefundFlow {
                 return Ok(Err(decided));
             }
             let because = self.books.because(cause, trace);
-            let change = refund_decision::redirecting(&order, &refund, wanted.clone(), &because);
+            let change = refund_decision::redirect(&order, &refund, wanted.clone(), &because);
             if let Some(change) = change
                 && self.books.write(&change).await?
             {
@@ -776,7 +776,7 @@ impl RefundFlow {
             let because = self.books.because(cause, trace);
             let because = because.told_under(refusal.request_id.as_ref());
             let code = &refusal.raw_code;
-            let change = refund_decision::not_redirected(&order, &refund, wanted, code, &because);
+            let change = refund_decision::undo_redirect(&order, &refund, wanted, code, &because);
             let Some(change) = change else {
                 return Ok(DecisionOutcome::Refused(refusal));
             };
@@ -836,7 +836,7 @@ impl RefundFlow {
             }
             let because = self.books.because(cause, trace);
             let change =
-                refund_decision::paying_the_payer(&order, &refund, decided.clone(), &because);
+                refund_decision::confirm_payer_paid(&order, &refund, decided.clone(), &because);
             let Some(change) = change else {
                 return Ok(DecisionOutcome::WrongState(Box::new(refund)));
             };
@@ -859,7 +859,7 @@ impl RefundFlow {
         let (order_no, refund_no) = (&claimed.order_no, &claimed.refund_no);
         let mchid = self.wechat.mchid();
         if let Some(until) = self.guards.refunds_paused_until(mchid, now).await? {
-            let next = due::on(order_no, until.0);
+            let next = due::refund_check_at(order_no, until.0);
             let because = self.books.because(cause, trace);
             self.rest(claimed, LOW_BALANCE, next, &because).await?;
             return Ok(Advanced::Open);
@@ -892,10 +892,10 @@ impl RefundFlow {
             CallOutcome::Unknown(_) => return Ok(Advanced::Unanswered),
             CallOutcome::Refused(refusal) => refusal,
         };
-        match judge_refusal(&refusal, self.waits_s(claimed)) {
+        match after_refusal(&refusal, self.waits_s(claimed)) {
             RefusalStep::Later => {
                 self.note_delay(claimed, &refusal).await?;
-                Ok(if is_busy_or_broken(&refusal) {
+                Ok(if is_transient_refusal(&refusal) {
                     Advanced::Unanswered
                 } else {
                     Advanced::Open
@@ -914,7 +914,8 @@ impl RefundFlow {
                 );
                 self.guards.pause_refunds(mchid, until).await?;
                 // After the others, which may be smaller.
-                let next = due::on(order_no, until.0.saturating_add(BALANCE_PAUSE_S / 2));
+                let next =
+                    due::refund_check_at(order_no, until.0.saturating_add(BALANCE_PAUSE_S / 2));
                 let because = self.books.because(cause, trace);
                 let because = because.told_under(refusal.request_id.as_ref());
                 self.rest(claimed, &refusal.raw_code, next, &because)
@@ -960,7 +961,7 @@ impl RefundFlow {
             if refund.state != claimed.state || refund.tries != claimed.tries {
                 return Ok(());
             }
-            let change = refund_wait::resting(&order, &refund, trouble, next, because);
+            let change = refund_wait::pause(&order, &refund, trouble, next, because);
             if self.books.write(&change).await? {
                 return Ok(());
             }
@@ -985,7 +986,7 @@ impl RefundFlow {
         until: UnixSeconds,
         trace: &str,
     ) -> Result<Advanced, RefundError> {
-        let next = due::after_another(claimed, until);
+        let next = due::after_order_interval(claimed, until);
         if self.books.orders.put_off_refund(claimed, next).await? {
             info!(
                 order_no = claimed.order_no.as_str(),
@@ -1115,7 +1116,7 @@ impl RefundFlow {
             if refund.state != RefundState::Reserved {
                 return Ok(Some((MovedBy::Others, refund)));
             }
-            let change = refund::moving(&order, &refund, to.clone(), None, because);
+            let change = refund::transition(&order, &refund, to.clone(), None, because);
             if self.books.write(&change).await? {
                 return Ok(Some((MovedBy::Us, self.reread(refund).await?)));
             }
@@ -1144,7 +1145,7 @@ impl RefundFlow {
             CallOutcome::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {
                 RefundQueryOutcome::NotThere(request_id)
             }
-            CallOutcome::Refused(refusal) if !is_busy_or_broken(&refusal) => {
+            CallOutcome::Refused(refusal) if !is_transient_refusal(&refusal) => {
                 // Some proxy's page has no code.
                 let code = if refusal.raw_code.is_empty() {
                     format!("HTTP_{}", refusal.status)
@@ -1174,7 +1175,7 @@ impl RefundFlow {
             }
             None => Ok(()),
         };
-        match refund_wait::judge(claimed, no_end, self.books.clock.now()) {
+        match refund_wait::check_overdue(claimed, no_end, self.books.clock.now()) {
             OverdueStep::KeepWaiting => {}
             OverdueStep::RemindOperator => say_who_is_needed(claimed),
             OverdueStep::NoteTrouble(trouble) => note(Some(&trouble)).await?,
@@ -1215,7 +1216,7 @@ impl RefundFlow {
                 return Ok(());
             }
             let because = self.books.because(cause, trace);
-            let change = refund_wait::marking(&order, &refund, overdue, &because);
+            let change = refund_wait::mark_overdue(&order, &refund, overdue, &because);
             if self.books.write(&change).await? {
                 return Ok(());
             }
@@ -1263,17 +1264,17 @@ impl RefundFlow {
                     let facts = &books.facts;
                     match &parked {
                         Some(parked) => {
-                            refund_news::judge_of_parked(order, parked, facts, news, &because)
+                            refund_news::settle_parked_refund(order, parked, facts, news, &because)
                         }
-                        None => refund_news::judge(order, None, facts, news, &because),
+                        None => refund_news::settle_refund(order, None, facts, news, &because),
                     }
                 }
                 (Some(order), RefundLookup::Named | RefundLookup::Ours(_), Some(_)) => {
-                    refund_news::judge(order, found.as_ref(), &books.facts, news, &because)
+                    refund_news::settle_refund(order, found.as_ref(), &books.facts, news, &because)
                 }
                 // Asked about one refund, told about one of another order.
                 (Some(_), RefundLookup::Ours(_), None) | (None, _, _) => {
-                    refund_news::judge_unknown(news)
+                    refund_news::settle_unknown_refund(news)
                 }
             };
             match settlement {

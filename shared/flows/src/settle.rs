@@ -54,7 +54,8 @@ impl SettleFlow {
         cause: &Cause,
         trace: &str,
     ) -> Result<SettleOutcome, OrderStoreError> {
-        self.settle_by(settle::judge, notice, cause, trace).await
+        self.settle_by(settle::settle_trade, notice, cause, trace)
+            .await
     }
 
     /// The same for what WeChat Pay has under the number of an order that it was never asked to make: another system of the
@@ -68,7 +69,7 @@ impl SettleFlow {
         cause: &Cause,
         trace: &str,
     ) -> Result<SettleOutcome, OrderStoreError> {
-        self.settle_by(settle::judge_used_elsewhere, notice, cause, trace)
+        self.settle_by(settle::settle_foreign_trade, notice, cause, trace)
             .await
     }
 
@@ -88,7 +89,7 @@ impl SettleFlow {
                 .told_under(notice.request_id.as_ref());
             let settlement = match &found {
                 Some(order) => judge(order, &books.facts, notice, &because),
-                None => settle::judge_unknown(notice),
+                None => settle::settle_unknown_trade(notice),
             };
             match settlement {
                 Settlement::AlreadyDone => return Ok(SettleOutcome::AlreadyDone),
@@ -130,8 +131,8 @@ impl SettleFlow {
         };
         let kept = books.orders.kept(&change.from.order_no, &named).await?;
         Ok(match (kept, change.parked.is_some()) {
-            (Some(_), true) => change.kept_already(),
-            (Some(ParkedStatus::Waiting), false) => change.unparking(&named, because),
+            (Some(_), true) => change.without_parking(),
+            (Some(ParkedStatus::Waiting), false) => change.with_payment_unparked(&named, because),
             (Some(ParkedStatus::Decided), false) | (None, _) => change,
         })
     }

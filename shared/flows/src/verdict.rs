@@ -28,7 +28,7 @@ impl Verdict {
 
     /// Something that does not pass by itself: it comes again, and when the queue gives up a person finds it in the
     /// dead-letter queue, unchanged. Nothing about money is dropped for being unreadable.
-    pub fn for_a_person(cause: &(dyn Error + 'static)) -> Self {
+    pub fn needs_operator(cause: &(dyn Error + 'static)) -> Self {
         error!(error = %ErrorChain(cause), "message needs a person");
         Self::Retry
     }
@@ -42,7 +42,7 @@ impl From<TableError> for Verdict {
             | TableError::Conflict
             | TableError::Ledger(NoticesError::Unavailable(_)) => Self::retry(&error),
             TableError::Damaged { .. } | TableError::Ledger(NoticesError::Damaged { .. }) => {
-                Self::for_a_person(&error)
+                Self::needs_operator(&error)
             }
         }
     }
@@ -58,7 +58,7 @@ impl From<NoticesError> for Verdict {
     fn from(error: NoticesError) -> Self {
         match &error {
             NoticesError::Unavailable(_) => Self::retry(&error),
-            NoticesError::Damaged { .. } => Self::for_a_person(&error),
+            NoticesError::Damaged { .. } => Self::needs_operator(&error),
         }
     }
 }
@@ -68,7 +68,7 @@ impl From<OpenCallbackError> for Verdict {
         match error {
             OpenCallbackError::Keys(error) => error.into(),
             // Whoever wrote it to the queue, it is not WeChat Pay's word: nothing is applied.
-            OpenCallbackError::Callback(_) => Self::for_a_person(&error),
+            OpenCallbackError::Callback(_) => Self::needs_operator(&error),
         }
     }
 }
@@ -89,7 +89,7 @@ impl From<RefundError> for Verdict {
             | RefundError::Guards(_)
             | RefundError::NotSent(_)
             | RefundError::PaymentNotBooked => Self::retry(&error),
-            RefundError::Field(_) => Self::for_a_person(&error),
+            RefundError::Field(_) => Self::needs_operator(&error),
         }
     }
 }
@@ -102,7 +102,7 @@ impl From<IssueError> for Verdict {
             | IssueError::Sign(_)
             | IssueError::Table(_)
             | IssueError::Ask(_) => Self::retry(&error),
-            IssueError::WrongValue(_) => Self::for_a_person(&error),
+            IssueError::WrongValue(_) => Self::needs_operator(&error),
         }
     }
 }
@@ -111,7 +111,7 @@ impl From<QueryError> for Verdict {
     fn from(error: QueryError) -> Self {
         match &error {
             QueryError::NotSent(_) | QueryError::Settle(_) => Self::retry(&error),
-            QueryError::Unreadable(_) => Self::for_a_person(&error),
+            QueryError::Unreadable(_) => Self::needs_operator(&error),
         }
     }
 }

@@ -24,7 +24,7 @@ pub enum CloseEligibility {
 }
 
 /// Judges whether an order can be closed.
-pub fn judge_order(order: &Order) -> CloseEligibility {
+pub fn close_eligibility(order: &Order) -> CloseEligibility {
     match &order.state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) => CloseEligibility::Open,
         OrderState::Closing => CloseEligibility::Closing,
@@ -48,7 +48,11 @@ pub enum CloseStep {
 }
 
 /// Judges the answer to a close that was sent at `asked_at`, of an order as it was read before that.
-pub fn judge_answer(order: &Order, asked_at: UnixSeconds, answer: &CallOutcome<()>) -> CloseStep {
+pub fn after_close_answer(
+    order: &Order,
+    asked_at: UnixSeconds,
+    answer: &CallOutcome<()>,
+) -> CloseStep {
     match answer {
         CallOutcome::Done(()) => CloseStep::Closed,
         CallOutcome::Refused(Refusal {
@@ -58,7 +62,7 @@ pub fn judge_answer(order: &Order, asked_at: UnixSeconds, answer: &CallOutcome<(
             // An error answer is not signed; that WeChat Pay has the order was. Nothing is closed on such a word alone.
             if order.issued {
                 CloseStep::Ask
-            } else if asked_at.0 < nobody_is_making_it_from(order).0 {
+            } else if asked_at.0 < issue_calls_end_at(order).0 {
                 CloseStep::Wait
             } else {
                 CloseStep::Closed
@@ -72,7 +76,7 @@ pub fn judge_answer(order: &Order, asked_at: UnixSeconds, answer: &CallOutcome<(
 
 /// From when on nobody can be making an order at WeChat Pay any more that is `closing` and never had a prepay value: who had the
 /// right to has given up, and what he sent last has arrived or never will.
-pub fn nobody_is_making_it_from(order: &Order) -> UnixSeconds {
+pub fn issue_calls_end_at(order: &Order) -> UnixSeconds {
     UnixSeconds(order.attempt.until.0.saturating_add(ARRIVES_WITHIN_S))
 }
 
@@ -98,14 +102,20 @@ mod tests {
         let mut order = order(OrderState::Closing);
         let unknown = refused(404, "ORDER_NOT_EXIST");
         order.attempt = IssueLease::first("a".into(), NOW);
-        assert_eq!(judge_answer(&order, NOW, &unknown), CloseStep::Wait);
+        assert_eq!(after_close_answer(&order, NOW, &unknown), CloseStep::Wait);
         let given_up = UnixSeconds(NOW.0 + IssueLease::LEASE_S);
-        assert_eq!(judge_answer(&order, given_up, &unknown), CloseStep::Wait);
+        assert_eq!(
+            after_close_answer(&order, given_up, &unknown),
+            CloseStep::Wait
+        );
         let later = UnixSeconds(given_up.0 + ARRIVES_WITHIN_S);
-        assert_eq!(judge_answer(&order, later, &unknown), CloseStep::Closed);
+        assert_eq!(
+            after_close_answer(&order, later, &unknown),
+            CloseStep::Closed
+        );
         order.attempt = IssueLease::none("a".into());
         assert_eq!(
-            judge_answer(&order, NOW, &unknown),
+            after_close_answer(&order, NOW, &unknown),
             CloseStep::Closed,
             "nobody ever set out to make it"
         );
@@ -116,14 +126,14 @@ mod tests {
         let mut order = order(OrderState::Closing);
         order.issued = true;
         let unknown = refused(404, "ORDER_NOT_EXIST");
-        assert_eq!(judge_answer(&order, NOW, &unknown), CloseStep::Ask);
+        assert_eq!(after_close_answer(&order, NOW, &unknown), CloseStep::Ask);
     }
 
     #[test]
     fn whatever_is_no_success_leads_to_a_question() {
         let order = order(OrderState::Closing);
         assert_eq!(
-            judge_answer(&order, NOW, &CallOutcome::Done(())),
+            after_close_answer(&order, NOW, &CallOutcome::Done(())),
             CloseStep::Closed
         );
         for answer in [
@@ -133,7 +143,7 @@ mod tests {
             refused(500, "SYSTEM_ERROR"),
             CallOutcome::Unknown("time-out".into()),
         ] {
-            assert_eq!(judge_answer(&order, NOW, &answer), CloseStep::Ask);
+            assert_eq!(after_close_answer(&order, NOW, &answer), CloseStep::Ask);
         }
     }
 }

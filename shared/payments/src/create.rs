@@ -13,7 +13,7 @@ use crate::{
     ids::{ClientId, IdempotencyKey, OrderNo},
     money::Fen,
     order::{Fingerprint, Product},
-    request::{BadRequest, bad, fingerprint, text, text_in_bytes},
+    request::{BadRequest, bad_field, fingerprint, text, text_in_bytes},
 };
 
 /// What is fixed for a deployment and goes into every order.
@@ -125,13 +125,13 @@ impl CreateOrder {
         let key = idempotency_key.map(IdempotencyKey::parse).transpose()?;
         let order_no = match (&wire.order_no, key) {
             (Some(number), _) => {
-                OrderNo::chosen(number).map_err(|problem| bad("order_no", problem))?
+                OrderNo::chosen(number).map_err(|problem| bad_field("order_no", problem))?
             }
             (None, Some(key)) => OrderNo::derived(client, "POST /v1/orders", &key),
             (None, None) => return Err(BadRequest::NoNumber { field: "order_no" }),
         };
         let product = Product::named(&wire.product).ok_or_else(|| {
-            bad(
+            bad_field(
                 "product",
                 "must be one of native, jsapi, mini_program, app, h5",
             )
@@ -139,7 +139,7 @@ impl CreateOrder {
         let terms = OrderTerms {
             product,
             amount: Fen::new(wire.amount_fen).ok_or_else(|| {
-                bad(
+                bad_field(
                     "amount_fen",
                     format!("must be a whole number from 1 to {}", Fen::MAX.get()),
                 )
@@ -212,14 +212,14 @@ impl OrderTerms {
 fn appid(asked: Option<String>, allowed: &[String]) -> Result<String, BadRequest> {
     match asked {
         Some(appid) if allowed.contains(&appid) => Ok(appid),
-        Some(_) => Err(bad(
+        Some(_) => Err(bad_field(
             "appid",
             "is not one of this merchant's; leave it out for the default",
         )),
         None => allowed
             .first()
             .cloned()
-            .ok_or_else(|| bad("appid", "is needed: this deployment has no default")),
+            .ok_or_else(|| bad_field("appid", "is needed: this deployment has no default")),
     }
 }
 
@@ -231,16 +231,19 @@ fn openid(product: Product, openid: Option<&str>) -> Result<Option<String>, BadR
             if plain {
                 Ok(Some(openid.to_owned()))
             } else {
-                Err(bad("openid", "must be 1 to 128 visible ASCII characters"))
+                Err(bad_field(
+                    "openid",
+                    "must be 1 to 128 visible ASCII characters",
+                ))
             }
         }
-        (Product::Jsapi | Product::MiniProgram, None) => Err(bad(
+        (Product::Jsapi | Product::MiniProgram, None) => Err(bad_field(
             "openid",
             "is needed for this product: the payer's openid under this appid",
         )),
         (Product::Native | Product::App | Product::H5, None) => Ok(None),
         (Product::Native | Product::App | Product::H5, Some(_)) => {
-            Err(bad("openid", "is only for jsapi and mini_program"))
+            Err(bad_field("openid", "is only for jsapi and mini_program"))
         }
     }
 }
@@ -253,7 +256,10 @@ fn payer(payer_id: Option<String>, openid: Option<&str>) -> Result<Option<PayerK
         {
             Ok(Some(PayerKey(format!("id:{id}"))))
         }
-        Some(_) => Err(bad("payer_id", "must be 1 to 64 visible ASCII characters")),
+        Some(_) => Err(bad_field(
+            "payer_id",
+            "must be 1 to 64 visible ASCII characters",
+        )),
         None => Ok(openid.map(|openid| PayerKey(format!("openid:{openid}")))),
     }
 }
@@ -267,25 +273,25 @@ fn h5_payer(
         Product::H5 => {
             let ip: std::net::IpAddr = client_ip
                 .ok_or_else(|| {
-                    bad(
+                    bad_field(
                         "payer_client_ip",
                         "is needed for h5: the payer's own address",
                     )
                 })?
                 .parse()
-                .map_err(|_| bad("payer_client_ip", "must be an IPv4 or IPv6 address"))?;
+                .map_err(|_| bad_field("payer_client_ip", "must be an IPv4 or IPv6 address"))?;
             // `::ffff:203.0.113.7`, as sockets that take both kinds show it, is the IPv4 address.
             let ip = ip.to_canonical();
             if ip.is_loopback() || ip.is_unspecified() {
-                return Err(bad(
+                return Err(bad_field(
                     "payer_client_ip",
                     "must be the payer's own address, not this machine's",
                 ));
             }
             let kind =
-                kind.ok_or_else(|| bad("h5_type", "is needed for h5: iOS, Android or Wap"))?;
+                kind.ok_or_else(|| bad_field("h5_type", "is needed for h5: iOS, Android or Wap"))?;
             if !["iOS", "Android", "Wap"].contains(&kind) {
-                return Err(bad("h5_type", "must be iOS, Android or Wap"));
+                return Err(bad_field("h5_type", "must be iOS, Android or Wap"));
             }
             Ok(Some(H5Payer {
                 client_ip: ip.to_string(),
@@ -294,10 +300,10 @@ fn h5_payer(
         }
         Product::Native | Product::Jsapi | Product::MiniProgram | Product::App => {
             if client_ip.is_some() {
-                return Err(bad("payer_client_ip", "is only for h5"));
+                return Err(bad_field("payer_client_ip", "is only for h5"));
             }
             if kind.is_some() {
-                return Err(bad("h5_type", "is only for h5"));
+                return Err(bad_field("h5_type", "is only for h5"));
             }
             Ok(None)
         }
@@ -309,7 +315,7 @@ fn expires_in(asked: Option<i64>) -> Result<i64, BadRequest> {
     if EXPIRES_RANGE_S.contains(&seconds) {
         Ok(seconds)
     } else {
-        Err(bad(
+        Err(bad_field(
             "expires_in_s",
             format!(
                 "must be {} to {} seconds",

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
 
 use crate::{
-    close::nobody_is_making_it_from,
+    close::issue_calls_end_at,
     ids::OrderNo,
     order::{Order, OrderState},
     refund::{Refund, RefundState, SLOT_S},
@@ -136,7 +136,7 @@ pub const BALANCE_PAUSE_S: i64 = 600;
 
 /// When an order that has, or is about to have, `state` is looked at next, given that it was looked at or written at `now`;
 /// `None` when nothing more can happen to it by itself.
-pub fn order_look(order: &Order, state: &OrderState, now: UnixSeconds) -> Option<NextCheck> {
+pub fn next_order_check(order: &Order, state: &OrderState, now: UnixSeconds) -> Option<NextCheck> {
     let at = match state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) => {
             let by_age = step(&ORDER_LADDER_S, order.created_at, now);
@@ -161,11 +161,11 @@ pub fn order_look(order: &Order, state: &OrderState, now: UnixSeconds) -> Option
 
 /// When an order is looked at again whose look came to nothing for a reason that passes: WeChat Pay did not answer, say. `None` when
 /// it is due by then as it is, or no more. `order` is as the table has it.
-pub fn order_again(order: &Order, now: UnixSeconds) -> Option<NextCheck> {
+pub fn sooner_order_check(order: &Order, now: UnixSeconds) -> Option<NextCheck> {
     let held = order.due?;
     let soon = now.0.saturating_add(AGAIN_S);
-    let at = if order.state == OrderState::Closing || is_over(order, now) {
-        soon.max(nobody_is_making_it_from(order).0)
+    let at = if order.state == OrderState::Closing || is_past_payment_time(order, now) {
+        soon.max(issue_calls_end_at(order).0)
     } else {
         soon
     };
@@ -175,10 +175,10 @@ pub fn order_again(order: &Order, now: UnixSeconds) -> Option<NextCheck> {
 }
 
 /// The same for a refund.
-pub fn refund_again(refund: &Refund, now: UnixSeconds) -> Option<NextCheck> {
+pub fn sooner_refund_check(refund: &Refund, now: UnixSeconds) -> Option<NextCheck> {
     let held = refund.due?;
     let at = now.0.saturating_add(REFUND_AGAIN_S);
-    (at < held.at.0).then(|| on(&refund.order_no, at))
+    (at < held.at.0).then(|| refund_check_at(&refund.order_no, at))
 }
 
 /// The place of an order that is looked at then; `None` when nothing can happen to it by itself.
@@ -209,36 +209,40 @@ fn closes_at(order: &Order) -> UnixSeconds {
 }
 
 /// Whether an order that is still to be paid is past the time in which it could be.
-pub fn is_over(order: &Order, now: UnixSeconds) -> bool {
+pub fn is_past_payment_time(order: &Order, now: UnixSeconds) -> bool {
     closes_at(order) <= now
 }
 
 /// When a refund that has, or is about to have, `state` is looked at next; `None` when nothing more can happen to it by itself.
-pub fn refund_look(refund: &Refund, state: &RefundState, now: UnixSeconds) -> Option<NextCheck> {
+pub fn next_refund_check(
+    refund: &Refund,
+    state: &RefundState,
+    now: UnixSeconds,
+) -> Option<NextCheck> {
     let at = match state {
         RefundState::Reserved | RefundState::Processing => {
             step(&REFUND_LADDER_S, refund.slot_at, now)
         }
         RefundState::Abnormal | RefundState::Refused(_) => now.0.saturating_add(PERSON_S),
-        RefundState::Closed if refund.gives_back_what_is_owed() => now.0.saturating_add(PERSON_S),
+        RefundState::Closed if refund.returns_owed_money() => now.0.saturating_add(PERSON_S),
         // Its money is with the merchant: the payer is owed until a person says how it was paid.
         RefundState::Succeeded(_) if refund.is_to_merchant() && refund.payer_paid.is_none() => {
             now.0.saturating_add(PERSON_S)
         }
         RefundState::Succeeded(_) | RefundState::Closed => return None,
     };
-    Some(on(&refund.order_no, at))
+    Some(refund_check_at(&refund.order_no, at))
 }
 
 /// When a refund goes on that met another one of its order, which holds the order's minute until then. Those that wait for the same
 /// moment are spread over the seconds after it, each by its own number.
-pub fn after_another(refund: &Refund, until: UnixSeconds) -> NextCheck {
+pub fn after_order_interval(refund: &Refund, until: UnixSeconds) -> NextCheck {
     let spread_s = i64::from(shard_of_text(refund.out_refund_no.as_str()));
-    on(&refund.order_no, until.0.saturating_add(spread_s))
+    refund_check_at(&refund.order_no, until.0.saturating_add(spread_s))
 }
 
 /// The place of a refund of this order that is looked at then.
-pub fn on(order_no: &OrderNo, at: i64) -> NextCheck {
+pub fn refund_check_at(order_no: &OrderNo, at: i64) -> NextCheck {
     NextCheck {
         shard: CheckKind::Refund.part(order_no),
         at: UnixSeconds(at),
@@ -263,7 +267,7 @@ fn close_again(order: &Order, now: UnixSeconds) -> i64 {
     let pause_s = (now.0.saturating_sub(since) / 8).clamp(CLOSE_AGAIN_S, HOURLY_S);
     now.0
         .saturating_add(pause_s)
-        .max(nobody_is_making_it_from(order).0)
+        .max(issue_calls_end_at(order).0)
 }
 
 #[cfg(test)]
@@ -283,7 +287,7 @@ mod tests {
         let mut now = order.created_at;
         let mut ages = Vec::new();
         for _ in 0..8 {
-            now = order_look(&order, &order.state, now).unwrap().at;
+            now = next_order_check(&order, &order.state, now).unwrap().at;
             ages.push(now.0 - order.created_at.0);
         }
         assert_eq!(ages, [60, 180, 300, 600, 1800, 5400, 9000, 12600]);
@@ -296,14 +300,22 @@ mod tests {
         let mut now = UnixSeconds(order.created_at.0 + 300);
         let mut after_expiry = Vec::new();
         for _ in 0..4 {
-            now = order_look(&order, &order.state, now).unwrap().at;
+            now = next_order_check(&order, &order.state, now).unwrap().at;
             after_expiry.push(now.0 - order.expires_at.0);
         }
         assert_eq!(after_expiry, [10, 70, 130, 190]);
-        assert!(!is_over(&order, UnixSeconds(order.expires_at.0 + 9)));
-        assert!(is_over(&order, UnixSeconds(order.expires_at.0 + 10)));
+        assert!(!is_past_payment_time(
+            &order,
+            UnixSeconds(order.expires_at.0 + 9)
+        ));
+        assert!(is_past_payment_time(
+            &order,
+            UnixSeconds(order.expires_at.0 + 10)
+        ));
         let late = UnixSeconds(order.expires_at.0 + 100_000);
-        let next = order_look(&order, &OrderState::Closing, late).unwrap().at;
+        let next = next_order_check(&order, &OrderState::Closing, late)
+            .unwrap()
+            .at;
         assert_eq!(next.0 - late.0, 3600);
     }
 
@@ -312,8 +324,8 @@ mod tests {
         let mut order = order(OrderState::Closing);
         let now = UnixSeconds(order.created_at.0 + 5);
         order.attempt.until = UnixSeconds(now.0 + 500);
-        let next = order_look(&order, &order.state, now).unwrap().at;
-        assert_eq!(next, nobody_is_making_it_from(&order));
+        let next = next_order_check(&order, &order.state, now).unwrap().at;
+        assert_eq!(next, issue_calls_end_at(&order));
     }
 
     #[test]
@@ -322,7 +334,7 @@ mod tests {
         let mut now = refund.slot_at;
         let mut ages = Vec::new();
         for _ in 0..10 {
-            now = refund_look(&refund, &refund.state, now).unwrap().at;
+            now = next_refund_check(&refund, &refund.state, now).unwrap().at;
             ages.push(now.0 - refund.slot_at.0);
         }
         assert_eq!(ages, [60, 120, 180, 240, 300, 600, 1200, 2400, 4200, 7800]);
@@ -330,17 +342,17 @@ mod tests {
             RefundState::Abnormal,
             RefundState::Refused("NO_AUTH".into()),
         ] {
-            let waits = refund_look(&refund, &state, now).unwrap();
+            let waits = next_refund_check(&refund, &state, now).unwrap();
             assert_eq!(waits.at.0 - now.0, 21_600);
         }
-        assert_eq!(refund_look(&refund, &RefundState::Closed, now), None);
+        assert_eq!(next_refund_check(&refund, &RefundState::Closed, now), None);
     }
 
     #[test]
     fn a_refund_of_money_that_is_not_ours_to_keep_is_told_of_when_it_failed_for_good() {
         let closed = refund(RefundState::Closed);
         let now = UnixSeconds(1_000_000);
-        let look = |refund: &Refund| refund_look(refund, &RefundState::Closed, now);
+        let look = |refund: &Refund| next_refund_check(refund, &RefundState::Closed, now);
         let second = Refund {
             of: PaymentKind::Parked,
             ..closed.clone()
@@ -398,13 +410,16 @@ mod tests {
             (awaiting(), 500, CheckKind::Closing),
             (OrderState::Closing, 0, CheckKind::Closing),
         ] {
-            let due = order_look(&order, &state, at(age_s)).unwrap();
+            let due = next_order_check(&order, &state, at(age_s)).unwrap();
             assert_eq!(reason(due), expected, "{state:?} at {age_s}");
         }
         let refund = refund(RefundState::Processing);
-        let due = refund_look(&refund, &refund.state, at(0)).unwrap();
+        let due = next_refund_check(&refund, &refund.state, at(0)).unwrap();
         assert_eq!(reason(due), CheckKind::Refund);
-        assert_eq!(reason(after_another(&refund, at(0))), CheckKind::Refund);
+        assert_eq!(
+            reason(after_order_interval(&refund, at(0))),
+            CheckKind::Refund
+        );
     }
 
     #[test]
@@ -412,24 +427,24 @@ mod tests {
         let mut order = order(awaiting());
         order.expires_at = UnixSeconds(order.created_at.0 + 100_000);
         let now = UnixSeconds(order.created_at.0 + 1_800);
-        order.due = order_look(&order, &order.state, now);
-        let again = order_again(&order, now).unwrap();
+        order.due = next_order_check(&order, &order.state, now);
+        let again = sooner_order_check(&order, now).unwrap();
         assert_eq!(
             (again.at.0 - now.0, reason(again)),
             (30, CheckKind::StatusQuery)
         );
         order.due = Some(again);
-        assert_eq!(order_again(&order, now), None, "it is due by then");
+        assert_eq!(sooner_order_check(&order, now), None, "it is due by then");
         order.due = None;
-        assert_eq!(order_again(&order, now), None);
+        assert_eq!(sooner_order_check(&order, now), None);
 
         let mut refund = refund(RefundState::Processing);
         let now = UnixSeconds(refund.slot_at.0 + 4_200);
-        refund.due = refund_look(&refund, &refund.state, now);
-        let again = refund_again(&refund, now).unwrap();
+        refund.due = next_refund_check(&refund, &refund.state, now);
+        let again = sooner_refund_check(&refund, now).unwrap();
         assert_eq!((again.at.0 - now.0, reason(again)), (60, CheckKind::Refund));
         refund.due = Some(again);
-        assert_eq!(refund_again(&refund, now), None);
+        assert_eq!(sooner_refund_check(&refund, now), None);
     }
 
     #[test]
@@ -441,8 +456,8 @@ mod tests {
             shard: 32,
             at: UnixSeconds(now.0 + 3600),
         });
-        let again = order_again(&order, now).unwrap();
-        assert_eq!(again.at, nobody_is_making_it_from(&order));
+        let again = sooner_order_check(&order, now).unwrap();
+        assert_eq!(again.at, issue_calls_end_at(&order));
     }
 
     #[test]

@@ -27,18 +27,18 @@ pub enum CallOutcome<T> {
 
 impl<T> CallOutcome<T> {
     /// Whether WeChat Pay could not answer for now, or not believably: the same question is worth asking again soon.
-    pub fn is_none_for_now(&self) -> bool {
+    pub fn is_unavailable(&self) -> bool {
         match self {
             // That it answered what nobody can read does not pass by itself.
             Self::Done(_) | Self::Unreadable(_) => false,
-            Self::Refused(refusal) => is_busy_or_broken(refusal),
+            Self::Refused(refusal) => is_transient_refusal(refusal),
             Self::Unknown(_) => true,
         }
     }
 }
 
 /// Whether a refusal says nothing but that WeChat Pay cannot answer for now: an error of its own, or a limit on how often.
-pub fn is_busy_or_broken(refusal: &Refusal) -> bool {
+pub fn is_transient_refusal(refusal: &Refusal) -> bool {
     let by_status = refusal.status == 429 || refusal.status >= 500;
     by_status
         || refusal.repeat() == Repeat::WithBackoff
@@ -89,7 +89,11 @@ impl std::fmt::Debug for IssueFailure {
 ///
 /// `tries_left` is how often the same call may still be sent in this attempt; `clean` says that nothing unknown came before:
 /// no earlier attempt, and no unanswered try in this one. Only a clean refusal rejects an order (design, section 5).
-pub fn judge(answer: CallOutcome<PrepayValue>, tries_left: u32, clean: bool) -> IssueStep {
+pub fn after_prepay_answer(
+    answer: CallOutcome<PrepayValue>,
+    tries_left: u32,
+    clean: bool,
+) -> IssueStep {
     let unanswered = |cause| {
         if tries_left > 0 {
             IssueStep::Repeat
@@ -117,7 +121,7 @@ pub fn judge(answer: CallOutcome<PrepayValue>, tries_left: u32, clean: bool) -> 
         // `RULE_LIMIT` may be a limit on how often, which passes. Only its free text tells (section 9), and nothing is decided on
         // that: what does not pass ends with the order's time.
         Side::Passing => IssueStep::GiveUp(IssueFailure::Unknown(refusal.to_string())),
-        Side::Request if asks_first(&refusal) => IssueStep::Query(Some(refusal)),
+        Side::Request if needs_query_first(&refusal) => IssueStep::Query(Some(refusal)),
         Side::Request if clean => IssueStep::Reject(refusal),
         Side::Request => IssueStep::GiveUp(IssueFailure::RefusedAfterUnknown(refusal)),
     }
@@ -126,7 +130,7 @@ pub fn judge(answer: CallOutcome<PrepayValue>, tries_left: u32, clean: bool) -> 
 /// Refusals of the request that reject it only once a question confirms that WeChat Pay has no such order. A `PARAM_ERROR`
 /// without a field may be about a header, such as a wrong `Wechatpay-Serial`: then the question is refused as well, and
 /// nothing is decided.
-fn asks_first(refusal: &Refusal) -> bool {
+fn needs_query_first(refusal: &Refusal) -> bool {
     let names_a_field = refusal
         .detail
         .as_ref()
@@ -140,14 +144,14 @@ fn asks_first(refusal: &Refusal) -> bool {
 }
 
 /// Whether nothing unknown came before this attempt: it is the first one.
-pub fn starts_clean(attempt: &IssueLease) -> bool {
+pub fn is_first_attempt(attempt: &IssueLease) -> bool {
     attempt.count <= 1
 }
 
 /// Whether what WeChat Pay has under the number is not ours: every try sends the very same bytes, and a repeat of those is given a
 /// value (section 5.1), so `OUT_TRADE_NO_USED` is about other data. Of an order that has a value already nothing follows: that one
 /// may be paid.
-pub fn is_of_another_system(answer: &CallOutcome<PrepayValue>, order: &Order) -> bool {
+pub fn is_number_used_elsewhere(answer: &CallOutcome<PrepayValue>, order: &Order) -> bool {
     let used = match answer {
         CallOutcome::Refused(refusal) => refusal.code == ErrorCode::OutTradeNoUsed,
         CallOutcome::Done(_) | CallOutcome::Unreadable(_) | CallOutcome::Unknown(_) => false,
@@ -182,15 +186,15 @@ mod tests {
     fn each_answer_to_a_prepay_call_has_its_next_step() {
         let value = PrepayValue::CodeUrl("weixin://x".into());
         assert_eq!(
-            judge(CallOutcome::Done(value.clone()), 0, false),
+            after_prepay_answer(CallOutcome::Done(value.clone()), 0, false),
             IssueStep::Store(value)
         );
         assert_eq!(
-            judge(CallOutcome::Unknown("time-out".into()), 1, true),
+            after_prepay_answer(CallOutcome::Unknown("time-out".into()), 1, true),
             IssueStep::Repeat
         );
         assert_eq!(
-            judge(CallOutcome::Unknown("time-out".into()), 0, true),
+            after_prepay_answer(CallOutcome::Unknown("time-out".into()), 0, true),
             IssueStep::GiveUp(IssueFailure::Unknown("time-out".into()))
         );
         for code in [
@@ -201,21 +205,21 @@ mod tests {
             "OUTTRADENOUSED",
         ] {
             assert_eq!(
-                judge(refused(403, code), 1, true),
+                after_prepay_answer(refused(403, code), 1, true),
                 IssueStep::Query(None),
                 "{code}"
             );
         }
         assert_eq!(
-            judge(refused(500, "SYSTEM_ERROR"), 1, true),
+            after_prepay_answer(refused(500, "SYSTEM_ERROR"), 1, true),
             IssueStep::Repeat
         );
         assert!(matches!(
-            judge(refused(500, "SYSTEM_ERROR"), 0, true),
+            after_prepay_answer(refused(500, "SYSTEM_ERROR"), 0, true),
             IssueStep::GiveUp(IssueFailure::Unknown(_))
         ));
         assert!(matches!(
-            judge(refused(429, "FREQUENCY_LIMITED"), 1, true),
+            after_prepay_answer(refused(429, "FREQUENCY_LIMITED"), 1, true),
             IssueStep::GiveUp(IssueFailure::Unknown(_))
         ));
     }
@@ -258,7 +262,7 @@ mod tests {
             ),
         ] {
             let order = crate::settle::tests::order(state.clone());
-            let judged = is_of_another_system(&answer, &order);
+            let judged = is_number_used_elsewhere(&answer, &order);
             assert_eq!(judged, expected, "{answer:?} of {}", state.name());
         }
     }
@@ -271,11 +275,11 @@ mod tests {
             column: 1,
         };
         assert_eq!(
-            judge(CallOutcome::Unreadable(unreadable), 1, true),
+            after_prepay_answer(CallOutcome::Unreadable(unreadable), 1, true),
             IssueStep::Repeat
         );
         assert_eq!(
-            judge(CallOutcome::Unreadable(unreadable), 0, true),
+            after_prepay_answer(CallOutcome::Unreadable(unreadable), 0, true),
             IssueStep::GiveUp(IssueFailure::Unknown(unreadable.to_string()))
         );
     }
@@ -287,7 +291,7 @@ mod tests {
                 count,
                 ..IssueLease::none("none".into())
             };
-            assert_eq!(starts_clean(&attempt), clean, "{count}");
+            assert_eq!(is_first_attempt(&attempt), clean, "{count}");
         }
     }
 
@@ -305,19 +309,19 @@ mod tests {
             (400, "PARAM_ERROR", false),
         ] {
             assert_eq!(
-                refused(status, code).is_none_for_now(),
+                refused(status, code).is_unavailable(),
                 none,
                 "{status} {code}"
             );
         }
-        assert!(CallOutcome::<()>::Unknown("time-out".into()).is_none_for_now());
-        assert!(!CallOutcome::Done(()).is_none_for_now());
+        assert!(CallOutcome::<()>::Unknown("time-out".into()).is_unavailable());
+        assert!(!CallOutcome::Done(()).is_unavailable());
     }
 
     #[test]
     fn an_answer_without_a_code_rejects_nothing() {
         for status in [302, 403, 404] {
-            let next = judge(refused(status, ""), 1, true);
+            let next = after_prepay_answer(refused(status, ""), 1, true);
             assert!(
                 matches!(next, IssueStep::GiveUp(IssueFailure::NotOfTheOrder(_))),
                 "{status}: {next:?}"
@@ -374,7 +378,7 @@ mod tests {
         ];
         for (code, status, expected) in &table {
             let came_to = [true, false].map(|clean| {
-                match (judge(refused(*status, code), 0, clean), clean) {
+                match (after_prepay_answer(refused(*status, code), 0, clean), clean) {
                     (IssueStep::Reject(_), _) => "rejected",
                     // What the flow does with the refusal when the order is not there.
                     (IssueStep::Query(Some(_)), true) => "asked, rejected",
@@ -410,7 +414,7 @@ mod tests {
         ] {
             let body = format!(r#"{{"code":"PARAM_ERROR","detail":{{"field":"{field}"}}}}"#);
             let refusal = Refusal::read(400, body.as_bytes());
-            let next = judge(CallOutcome::Refused(refusal), 1, true);
+            let next = after_prepay_answer(CallOutcome::Refused(refusal), 1, true);
             let came_to = if matches!(next, IssueStep::Reject(_)) {
                 "rejected"
             } else if matches!(next, IssueStep::GiveUp(IssueFailure::NotOfTheOrder(_))) {

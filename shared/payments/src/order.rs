@@ -469,7 +469,7 @@ pub struct Payment {
 ///
 /// # Errors
 /// When the value is not of the product's kind.
-pub fn handover(product: Product, value: PrepayValue) -> Result<PrepayDelivery, WrongValue> {
+pub fn prepay_delivery(product: Product, value: PrepayValue) -> Result<PrepayDelivery, WrongValue> {
     match (product, value) {
         (Product::Native, PrepayValue::CodeUrl(url)) => {
             Ok(PrepayDelivery::AsIs(PayParams::CodeUrl(url)))

@@ -30,7 +30,7 @@ use crate::{
         DecidedBy, Destination, OperatorDecision, PayerPaid, Redirection, RefundDecision,
     },
     refund_news::RefundNews,
-    request::{BadRequest, bad, fingerprint, text_in_bytes},
+    request::{BadRequest, bad_field, fingerprint, text_in_bytes},
     settle::OrderChange,
 };
 
@@ -225,7 +225,7 @@ pub struct ParkedPaymentChange {
 impl ParkedPaymentChange {
     /// The change of an order with the event of this one.
     pub(crate) fn noted(&self, change: OrderChange, because: &ChangeContext) -> OrderChange {
-        change.noting(
+        change.with_event(
             Subject::Payment(self.transaction_id.clone()),
             Some(self.from.name()),
             self.to.name(),
@@ -332,7 +332,7 @@ impl RefundRequest {
         let key = idempotency_key.map(IdempotencyKey::parse).transpose()?;
         let refund_no = match (&wire.refund_no, key) {
             (Some(number), _) => {
-                RefundNo::chosen(number).map_err(|problem| bad("refund_no", problem))?
+                RefundNo::chosen(number).map_err(|problem| bad_field("refund_no", problem))?
             }
             (None, Some(key)) => RefundNo::derived(client, order_no, &key),
             (None, None) => return Err(BadRequest::NoNumber { field: "refund_no" }),
@@ -345,12 +345,12 @@ impl RefundRequest {
             .transaction_id
             .map(|id| TransactionId::parse(&id))
             .transpose()
-            .map_err(|problem| bad("transaction_id", problem))?;
+            .map_err(|problem| bad_field("transaction_id", problem))?;
         Ok(Self {
             refund_no,
             terms: RefundTerms {
                 amount: Fen::new(wire.amount_fen).ok_or_else(|| {
-                    bad(
+                    bad_field(
                         "amount_fen",
                         format!("must be a whole number from 1 to {}", Fen::MAX.get()),
                     )
@@ -383,7 +383,7 @@ impl Refund {
 
     /// Whether it gives back money that was never ours to keep: late money, or a payment that is not its order's. When WeChat Pay
     /// closes it, that money is still owed. What a person released was dealt with by that person.
-    pub fn gives_back_what_is_owed(&self) -> bool {
+    pub fn returns_owed_money(&self) -> bool {
         let is_owed = match self.of {
             PaymentKind::Booked => self.refund_no.is_of_late_money(),
             PaymentKind::Parked => true,
@@ -436,7 +436,7 @@ impl Refund {
 
 /// Whether a refund that is asked for gives back money that was never ours to keep: then what became of earlier refunds of it
 /// counts, too.
-pub fn is_of_owed_money(order: &Order, wanted: &RefundRequest) -> bool {
+pub fn asks_for_owed_money(order: &Order, wanted: &RefundRequest) -> bool {
     wanted.terms.transaction_id.is_some() || matches!(order.state, OrderState::PaidAfterClose(_))
 }
 
@@ -455,7 +455,7 @@ pub fn owed_fen(order: &Order, refunds: &[Refund]) -> i64 {
 }
 
 /// How much of it is not back yet, in fen: what is on its way back may still fail, and be owed once more.
-pub fn not_back_fen(order: &Order, refunds: &[Refund]) -> i64 {
+pub fn outstanding_fen(order: &Order, refunds: &[Refund]) -> i64 {
     late_fen(order, refunds).saturating_sub(order.refunds.refunded_fen)
 }
 
@@ -533,7 +533,7 @@ pub fn reserve(
         if amount.get() > left_fen {
             return Err(RefundRejected::Exceeds { left_fen });
         }
-        if is_of_owed_money(order, wanted) && amount.get() > owed_fen(order, earlier) {
+        if asks_for_owed_money(order, wanted) && amount.get() > owed_fen(order, earlier) {
             return Err(RefundRejected::Released);
         }
         (payment.clone(), order.amount, PaymentKind::Booked)
@@ -568,10 +568,10 @@ pub fn reserve(
         created_at: because.at,
         slot_at,
         tries: 0,
-        due: Some(due::on(&order.order_no, slot_at.0)),
+        due: Some(due::refund_check_at(&order.order_no, slot_at.0)),
     };
     let change = OrderChange::new(order, order.state.clone(), because);
-    Ok(taking_on(change, refund, because))
+    Ok(add_refund(change, refund, because))
 }
 
 /// Whether a payment that is kept apart came on top of the one that its order is paid by: the reconciliation calls that
@@ -593,7 +593,7 @@ pub fn needs_two_persons(order: &Order, refund: &Refund) -> bool {
 }
 
 /// The refund that gives late money back, to be taken on in the very change that books that money (invariant 5).
-pub(crate) fn of_late_money(
+pub(crate) fn add_late_refund(
     change: OrderChange,
     payment: &Payment,
     notify_url: &str,
@@ -629,13 +629,13 @@ pub(crate) fn of_late_money(
         created_at: because.at,
         slot_at: because.at,
         tries: 0,
-        due: Some(due::on(&order.order_no, because.at.0)),
+        due: Some(due::refund_check_at(&order.order_no, because.at.0)),
     };
-    taking_on(change, refund, because)
+    add_refund(change, refund, because)
 }
 
 /// Adds a new refund to a change: its money, its place among the order's refunds, its event.
-pub(crate) fn taking_on(
+pub(crate) fn add_refund(
     change: OrderChange,
     refund: Refund,
     because: &ChangeContext,
@@ -661,7 +661,7 @@ pub(crate) fn taking_on(
         }),
     };
     let tally = change.refunds;
-    let mut change = change.noting(
+    let mut change = change.with_event(
         Subject::Refund(refund.refund_no.clone()),
         None,
         refund.state.name(),
@@ -691,7 +691,7 @@ fn after_slot(tally: &RefundTally, slot_at: UnixSeconds) -> UnixSeconds {
 
 /// What happens to an order and one of its refunds when the refund goes to `state`, because of what WeChat Pay `told` if it did.
 /// The money follows: what succeeded is refunded, what was closed is free again.
-pub fn moving(
+pub fn transition(
     order: &Order,
     refund: &Refund,
     state: RefundState,
@@ -766,7 +766,7 @@ pub fn moving(
         | RefundState::Abnormal => None,
     };
     let moved = Refund {
-        due: due::refund_look(&sent, &state, because.at),
+        due: due::next_refund_check(&sent, &state, because.at),
         refund_id: told
             .map(|news| &news.refund_id)
             .or(refund.refund_id.as_ref())
@@ -780,7 +780,7 @@ pub fn moving(
         state,
         ..sent
     };
-    let mut change = OrderChange::new(order, order_state, because).noting(
+    let mut change = OrderChange::new(order, order_state, because).with_event(
         Subject::Refund(refund.refund_no.clone()),
         Some(refund.state.name()),
         moved.state.name(),
@@ -806,7 +806,7 @@ pub fn moving(
 
 /// What happens when something else about a refund changes than its state: the event has the same
 /// one before and after.
-pub(crate) fn staying(
+pub(crate) fn update_in_state(
     order: &Order,
     refund: &Refund,
     then: Refund,
@@ -815,7 +815,7 @@ pub(crate) fn staying(
     let state = refund.state.name();
     let subject = Subject::Refund(refund.refund_no.clone());
     let change = OrderChange::new(order, order.state.clone(), because);
-    let mut change = change.noting(subject, Some(state), state, because);
+    let mut change = change.with_event(subject, Some(state), state, because);
     change.refund = Some(RefundChange::Updated(
         Box::new(refund.clone()),
         Box::new(then),
@@ -849,7 +849,7 @@ pub(crate) fn after_refund(order: &Order, refunded_fen: i64) -> OrderState {
 
 /// A person gives the money of a refused refund free, having made sure that WeChat Pay has no such refund; `None` when it is not
 /// refused.
-pub fn releasing(
+pub fn release(
     order: &Order,
     refund: &Refund,
     decided: DecidedBy,
@@ -862,7 +862,7 @@ pub fn releasing(
                 decided: Some(decided),
                 ..refund.clone()
             };
-            let change = moving(order, &decided, RefundState::Closed, None, because);
+            let change = transition(order, &decided, RefundState::Closed, None, because);
             Some(change.decided(&decision))
         }
         RefundState::Reserved
@@ -875,7 +875,7 @@ pub fn releasing(
 
 /// A person sends a refused refund off once more, under the same number; `None` when it is not
 /// refused. `decided` is who and why, where that was said.
-pub fn retrying(
+pub fn retry(
     order: &Order,
     refund: &Refund,
     decided: Option<&DecidedBy>,
@@ -888,11 +888,11 @@ pub fn retrying(
                 slot_at,
                 ..refund.clone()
             };
-            let mut change = moving(order, &again, RefundState::Reserved, None, because);
+            let mut change = transition(order, &again, RefundState::Reserved, None, because);
             change.refunds.next_at = after_slot(&order.refunds, slot_at);
             if let Some(RefundChange::Updated(from, to)) = &mut change.refund {
                 **from = refund.clone();
-                to.due = Some(due::on(&order.order_no, slot_at.0));
+                to.due = Some(due::refund_check_at(&order.order_no, slot_at.0));
             }
             if let Some(event) = change.events.last_mut() {
                 event.next_try_at = Some(slot_at);
@@ -1087,7 +1087,7 @@ pub(crate) mod tests {
         assert_eq!(change.refunds.committed_fen, 0);
         let refund = new_refund(&change);
         assert_eq!((refund.total.get(), refund.of), (70, PaymentKind::Parked));
-        let done = moving(
+        let done = transition(
             &after(&change),
             &refund,
             RefundState::Succeeded(NOW),
@@ -1146,7 +1146,7 @@ pub(crate) mod tests {
     fn money_follows_the_refund_that_moves_it() {
         let reserved = reserve_on(&paid(), "R1", 40).unwrap();
         let (order, refund) = (after(&reserved), new_refund(&reserved));
-        let to = |state| moving(&order, &refund, state, None, &because());
+        let to = |state| transition(&order, &refund, state, None, &because());
         let done = to(RefundState::Succeeded(NOW));
         assert_eq!(done.to.name(), "partially_refunded");
         assert_eq!(
@@ -1182,7 +1182,7 @@ pub(crate) mod tests {
             );
         }
         let rest = reserve_on(&after(&done), "R2", 60).unwrap();
-        let all = moving(
+        let all = transition(
             &after(&rest),
             &new_refund(&rest),
             RefundState::Succeeded(NOW),
@@ -1195,7 +1195,7 @@ pub(crate) mod tests {
     #[test]
     fn a_refused_refund_goes_out_again_under_the_same_number_and_no_other_does() {
         let refused = refund(RefundState::Refused("NO_AUTH".into()));
-        let change = retrying(&paid(), &refused, None, &because()).unwrap();
+        let change = retry(&paid(), &refused, None, &because()).unwrap();
         let Some(RefundChange::Updated(from, to)) = change.refund else {
             panic!()
         };
@@ -1212,7 +1212,7 @@ pub(crate) mod tests {
             RefundState::Closed,
             RefundState::Abnormal,
         ] {
-            assert_eq!(retrying(&paid(), &refund(state), None, &because()), None);
+            assert_eq!(retry(&paid(), &refund(state), None, &because()), None);
         }
     }
 
@@ -1225,7 +1225,7 @@ pub(crate) mod tests {
             why: "paid in cash".into(),
         };
         let refused = refund(RefundState::Refused("NO_AUTH".into()));
-        let change = releasing(&order, &refused, decided(), &because()).unwrap();
+        let change = release(&order, &refused, decided(), &because()).unwrap();
         assert_eq!(change.refunds.committed_fen, 0);
         let Some(RefundChange::Updated(_, to)) = change.refund else {
             panic!()
@@ -1241,10 +1241,7 @@ pub(crate) mod tests {
             RefundState::Closed,
             RefundState::Abnormal,
         ] {
-            assert_eq!(
-                releasing(&order, &refund(state), decided(), &because()),
-                None
-            );
+            assert_eq!(release(&order, &refund(state), decided(), &because()), None);
         }
     }
 
@@ -1259,7 +1256,7 @@ pub(crate) mod tests {
             who: "Li".into(),
             why: "paid by bank transfer".into(),
         };
-        let change = releasing(&late, &refund, decided, &because()).unwrap();
+        let change = release(&late, &refund, decided, &because()).unwrap();
         let Some(RefundChange::Updated(_, released)) = &change.refund else {
             panic!("{change:?}")
         };
@@ -1310,7 +1307,7 @@ pub(crate) mod tests {
             who: "Li".into(),
             why: "wrong amount".into(),
         };
-        let change = releasing(&order, &refused, decided, &because()).unwrap();
+        let change = release(&order, &refused, decided, &because()).unwrap();
         assert!(reserve_on(&after(&change), "R2", 100).is_ok());
     }
 
@@ -1349,7 +1346,7 @@ pub(crate) mod tests {
             who: "Li".into(),
             why: "paid by bank transfer".into(),
         };
-        let change = releasing(&after(&taken), &refused, decided, &because()).unwrap();
+        let change = release(&after(&taken), &refused, decided, &because()).unwrap();
         assert_eq!(
             change
                 .parked_payment
@@ -1412,7 +1409,7 @@ pub(crate) mod tests {
             assert_eq!(new_refund(&change).slot_at.0, slot_at);
             assert_eq!(change.refunds.next_at.0, slot_at + SLOT_S);
             let refused = refund(RefundState::Refused("NO_AUTH".into()));
-            let again = retrying(&order, &refused, None, &because()).unwrap();
+            let again = retry(&order, &refused, None, &because()).unwrap();
             assert_eq!(again.refunds.next_at.0, slot_at + SLOT_S);
         }
         let tally = RefundTally {

@@ -209,7 +209,7 @@ pub fn is_being_redirected(refund: &Refund, wanted: &Redirection) -> bool {
 
 /// Writes down where the money of an abnormal refund goes, before WeChat Pay is asked; `None` when
 /// it is not abnormal. The sweep asks in a minute what came of it.
-pub fn redirecting(
+pub fn redirect(
     order: &Order,
     refund: &Refund,
     redirected: Redirection,
@@ -229,20 +229,20 @@ pub fn redirecting(
         trouble_since: Some(because.at),
         overdue_since: None,
         redirected: Some(redirected),
-        due: Some(due::on(
+        due: Some(due::refund_check_at(
             &order.order_no,
             because.at.0.saturating_add(SLOT_S),
         )),
         ..refund.clone()
     };
-    Some(refund::staying(order, refund, then, because).decided(&decision))
+    Some(refund::update_in_state(order, refund, then, because).decided(&decision))
 }
 
 /// Takes back where the money was to go: WeChat Pay does not take that, with this code, and says
 /// that the refund is abnormal as before. `None` when something else has been decided since, or it
 /// is not abnormal. So it is as well when anybody but who wrote it has told WeChat Pay the same: that
 /// call may be under way still, and be taken. The sweep asks in a minute.
-pub fn not_redirected(
+pub fn undo_redirect(
     order: &Order,
     refund: &Refund,
     wanted: &Redirection,
@@ -257,15 +257,15 @@ pub fn not_redirected(
         trouble: Some(code.to_owned()),
         trouble_since: None,
         redirected: None,
-        due: due::refund_look(refund, &refund.state, because.at),
+        due: due::next_refund_check(refund, &refund.state, because.at),
         ..refund.clone()
     };
-    Some(refund::staying(order, refund, then, because))
+    Some(refund::update_in_state(order, refund, then, because))
 }
 
 /// A person says how the payer was paid, whose money went to the merchant's own account; `None`
 /// when it did not. A parked payment is dealt with by that. What was said before is said anew.
-pub fn paying_the_payer(
+pub fn confirm_payer_paid(
     order: &Order,
     refund: &Refund,
     decided: DecidedBy,
@@ -289,7 +289,7 @@ pub fn paying_the_payer(
         due: None,
         ..refund.clone()
     };
-    let mut change = refund::staying(order, refund, then, because);
+    let mut change = refund::update_in_state(order, refund, then, because);
     if refund.of == PaymentKind::Parked && refund.payer_paid.is_none() {
         let parked = ParkedPaymentChange {
             transaction_id: refund.transaction_id.clone(),
@@ -354,13 +354,13 @@ mod tests {
     fn redirected(destination: Destination) -> Refund {
         let abnormal = refund(RefundState::Abnormal);
         let at_s = because().at.0;
-        let change = redirecting(&paid(), &abnormal, to(destination, at_s), &because());
+        let change = redirect(&paid(), &abnormal, to(destination, at_s), &because());
         moved(&change.unwrap())
     }
 
     fn arrived(refund: &Refund) -> Refund {
         let at = RefundState::Succeeded(UnixSeconds(9));
-        moved(&refund::moving(&paid(), refund, at, None, &because()))
+        moved(&refund::transition(&paid(), refund, at, None, &because()))
     }
 
     #[test]
@@ -368,7 +368,7 @@ mod tests {
      {
         let abnormal = refund(RefundState::Abnormal);
         let wanted = to(Destination::Merchant, because().at.0);
-        let change = redirecting(&paid(), &abnormal, wanted.clone(), &because()).unwrap();
+        let change = redirect(&paid(), &abnormal, wanted.clone(), &because()).unwrap();
         let [event] = change.events.as_slice() else {
             panic!("{:?}", change.events)
         };
@@ -398,7 +398,7 @@ mod tests {
         ] {
             let refund = refund(state);
             let wanted = to(Destination::Merchant, 1);
-            assert_eq!(redirecting(&paid(), &refund, wanted, &because()), None);
+            assert_eq!(redirect(&paid(), &refund, wanted, &because()), None);
         }
     }
 
@@ -406,18 +406,18 @@ mod tests {
     fn the_payer_is_owed_what_went_to_the_merchant_until_a_person_says_how_it_was_paid() {
         let sent = redirected(Destination::Merchant);
         let through = RefundState::Succeeded(UnixSeconds(9));
-        let change = refund::moving(&paid(), &sent, through.clone(), None, &because());
+        let change = refund::transition(&paid(), &sent, through.clone(), None, &because());
         for event in &change.events {
             let told = event.decision.as_ref().and_then(|decision| decision.to);
             assert_eq!(told, Some(Destination::Merchant), "{event:?}");
         }
         let to_card = redirected(Destination::User);
-        let change = refund::moving(&paid(), &to_card, through, None, &because());
+        let change = refund::transition(&paid(), &to_card, through, None, &because());
         assert!(change.events.iter().all(|event| event.decision.is_none()));
         let owed = arrived(&sent);
         assert!(owed.owes_its_payer());
         assert!(owed.due.is_some(), "people are told of it again");
-        let change = paying_the_payer(&paid(), &owed, li("by bank"), &because()).unwrap();
+        let change = confirm_payer_paid(&paid(), &owed, li("by bank"), &because()).unwrap();
         let decision = change.events[0].decision.clone().unwrap();
         assert_eq!(
             (decision.what, decision.to),
@@ -435,7 +435,7 @@ mod tests {
         let on_its_way = redirected(Destination::Merchant);
         for other in [to_card, never_abnormal, on_its_way] {
             assert!(!other.owes_its_payer());
-            let closed = paying_the_payer(&paid(), &other, li("by bank"), &because());
+            let closed = confirm_payer_paid(&paid(), &other, li("by bank"), &because());
             assert_eq!(closed, None, "{:?}", other.state);
         }
     }
@@ -449,18 +449,18 @@ mod tests {
             ..redirected(Destination::Merchant)
         };
         let at = RefundState::Succeeded(UnixSeconds(9));
-        let change = refund::moving(&paid(), &parked, at, None, &because());
+        let change = refund::transition(&paid(), &parked, at, None, &because());
         let to = change.parked_payment.as_ref().unwrap().to;
         assert_eq!(to, ParkedState::WithMerchant);
         let owed = moved(&change);
-        let change = paying_the_payer(&paid(), &owed, li("by bank"), &because()).unwrap();
+        let change = confirm_payer_paid(&paid(), &owed, li("by bank"), &because()).unwrap();
         let parked = change.parked_payment.clone().unwrap();
         assert_eq!(
             (parked.from, parked.to),
             (ParkedState::WithMerchant, ParkedState::Released)
         );
         assert!(change.events.iter().all(|event| event.decision.is_some()));
-        let again = paying_the_payer(&paid(), &moved(&change), li("in cash"), &because());
+        let again = confirm_payer_paid(&paid(), &moved(&change), li("in cash"), &because());
         let again = again.unwrap();
         assert_eq!(again.parked_payment, None, "that is over");
         assert_eq!(moved(&again).payer_paid.unwrap().decided, li("in cash"));
@@ -471,7 +471,7 @@ mod tests {
         let sent = redirected(Destination::User);
         let wanted = sent.redirected.clone().unwrap();
         let taken_back = |refund: &Refund, wanted: &Redirection| {
-            not_redirected(&paid(), refund, wanted, "PARAM_ERROR", &because())
+            undo_redirect(&paid(), refund, wanted, "PARAM_ERROR", &because())
         };
         let then = moved(&taken_back(&sent, &wanted).unwrap());
         assert_eq!(
@@ -501,7 +501,7 @@ mod tests {
             ..sent
         };
         for wanted in [&first, &third] {
-            let taken_back = not_redirected(&paid(), &both, wanted, "PARAM_ERROR", &because());
+            let taken_back = undo_redirect(&paid(), &both, wanted, "PARAM_ERROR", &because());
             assert_eq!(taken_back, None);
         }
         let told_again = Refund {

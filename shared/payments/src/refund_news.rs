@@ -15,8 +15,8 @@ use crate::{
     notice::{UnreadableNotice, refund_notice_id},
     order::Order,
     refund::{
-        ParkedPayment, ParkedState, PaymentKind, Refund, RefundState, RefundTerms, moving,
-        taking_on,
+        ParkedPayment, ParkedState, PaymentKind, Refund, RefundState, RefundTerms, add_refund,
+        transition,
     },
     refund_decision::{OperatorDecision, Redirection},
     settle::{MerchantFacts, OrderChange},
@@ -312,13 +312,13 @@ impl RefundNews {
 }
 
 /// Judges news of a refund under an order that nobody here knows.
-pub fn judge_unknown(news: &RefundNews) -> RefundSettlement {
+pub fn settle_unknown_refund(news: &RefundNews) -> RefundSettlement {
     news.parked(RefundParkReason::UnknownOrder)
 }
 
 /// Judges what news does to the order and the refund as they were read. `found` is the refund that has the number the news
 /// names, if there is one; without one the refund was made outside this system.
-pub fn judge(
+pub fn settle_refund(
     order: &Order,
     found: Option<&Refund>,
     facts: &MerchantFacts,
@@ -326,16 +326,16 @@ pub fn judge(
     because: &ChangeContext,
 ) -> RefundSettlement {
     match found {
-        Some(refund) => match difference(order, refund, facts, news) {
+        Some(refund) => match first_mismatch(order, refund, facts, news) {
             Some(field) => news.parked(RefundParkReason::Differs { field }),
-            None => known(order, refund, news, because),
+            None => settle_known(order, refund, news, because),
         },
-        None => made_elsewhere(order, facts, news, because),
+        None => settle_external(order, facts, news, because),
     }
 }
 
 /// Invariant 7: a result applies only if all of these are equal to ours. The first that is not, by name.
-fn difference(
+fn first_mismatch(
     order: &Order,
     refund: &Refund,
     facts: &MerchantFacts,
@@ -367,7 +367,7 @@ fn is_ours(facts: &MerchantFacts, news: &RefundNews) -> bool {
         .is_none_or(|mchid| *mchid == facts.mchid)
 }
 
-fn known(
+fn settle_known(
     order: &Order,
     refund: &Refund,
     news: &RefundNews,
@@ -423,12 +423,12 @@ fn known(
             RefundState::Processing
         }
     };
-    RefundSettlement::Change(Box::new(moving(order, refund, to, Some(news), because)))
+    RefundSettlement::Change(Box::new(transition(order, refund, to, Some(news), because)))
 }
 
 /// A refund made in WeChat Pay's console: taken into the books if it is of the booked payment and the money is there, else a
 /// person has to look.
-fn made_elsewhere(
+fn settle_external(
     order: &Order,
     facts: &MerchantFacts,
     news: &RefundNews,
@@ -459,12 +459,14 @@ fn made_elsewhere(
         return news.parked(RefundParkReason::ExceedsPayment);
     }
     let of = PaymentKind::Booked;
-    RefundSettlement::Change(Box::new(imported(order, of, state, facts, news, because)))
+    RefundSettlement::Change(Box::new(import_external(
+        order, of, state, facts, news, because,
+    )))
 }
 
 /// Judges news of a refund that was made outside this system and gives back a payment that is not its order's: `parked`, as it
 /// was read. The whole of it is taken into the books, so that it is not given back here again.
-pub fn judge_of_parked(
+pub fn settle_parked_refund(
     order: &Order,
     parked: &ParkedPayment,
     facts: &MerchantFacts,
@@ -500,7 +502,9 @@ pub fn judge_of_parked(
         return news.parked(RefundParkReason::PartOfParked);
     }
     let of = PaymentKind::Parked;
-    RefundSettlement::Change(Box::new(imported(order, of, state, facts, news, because)))
+    RefundSettlement::Change(Box::new(import_external(
+        order, of, state, facts, news, because,
+    )))
 }
 
 /// Where a refund of somebody else's begins in our books; `None` when nothing moved, since nothing of ours waits for it.
@@ -513,7 +517,7 @@ fn state_elsewhere(status: ReportedRefundStatus) -> Option<RefundState> {
     }
 }
 
-fn imported(
+fn import_external(
     order: &Order,
     of: PaymentKind,
     state: RefundState,
@@ -557,7 +561,7 @@ fn imported(
         due: None,
     };
     let refund = Refund {
-        due: due::refund_look(&refund, &state, because.at),
+        due: due::next_refund_check(&refund, &state, because.at),
         ..refund
     };
     let refunded_fen = match (state, of) {
@@ -580,7 +584,7 @@ fn imported(
         order.state.clone()
     };
     let sent = refund.redirected.clone();
-    let mut change = taking_on(OrderChange::new(order, to, because), refund, because);
+    let mut change = add_refund(OrderChange::new(order, to, because), refund, because);
     if let Some(sent) = &sent {
         change = change.decided(&OperatorDecision::of_redirecting(sent));
     }
@@ -608,7 +612,7 @@ const REPEATED_FOR_S: i64 = 24 * 3600;
 
 /// Judges a refusal of a refund that was due `waits_s` seconds ago. Error answers are not signed, so none of them proves that
 /// no money moves: even the firmest only leads to a question (section 3.2).
-pub fn judge_refusal(refusal: &Refusal, waits_s: i64) -> RefusalStep {
+pub fn after_refusal(refusal: &Refusal, waits_s: i64) -> RefusalStep {
     let refuse = RefusalStep::Refuse {
         code: refusal.raw_code.clone(),
     };
@@ -675,7 +679,7 @@ mod tests {
 
     fn judged(state: RefundState, status: ReportedRefundStatus) -> String {
         let found = refund(state);
-        match judge(&paid(), Some(&found), &facts(), &news(status), &because()) {
+        match settle_refund(&paid(), Some(&found), &facts(), &news(status), &because()) {
             RefundSettlement::Change(change) => change.events.last().unwrap().to.clone(),
             RefundSettlement::AlreadyDone => "done".into(),
             RefundSettlement::StillOpen => "open".into(),
@@ -770,14 +774,14 @@ mod tests {
         ] {
             let found = refund(RefundState::Processing);
             let RefundSettlement::Park(parked) =
-                judge(&paid(), Some(&found), &facts(), &news, &because())
+                settle_refund(&paid(), Some(&found), &facts(), &news, &because())
             else {
                 panic!("{field}")
             };
             assert_eq!(parked.reason, RefundParkReason::Differs { field });
         }
         assert!(matches!(
-            judge(&paid(), Some(&other_id), &facts(), &good, &because()),
+            settle_refund(&paid(), Some(&other_id), &facts(), &good, &because()),
             RefundSettlement::Park(_)
         ));
     }
@@ -793,7 +797,8 @@ mod tests {
     #[test]
     fn a_refund_made_in_the_console_is_taken_into_the_books_if_the_money_is_there() {
         let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
-        let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &news, &because())
+        let RefundSettlement::Change(change) =
+            settle_refund(&paid(), None, &facts(), &news, &because())
         else {
             panic!()
         };
@@ -818,14 +823,15 @@ mod tests {
                 RefundParkReason::OtherPayment,
             ),
         ] {
-            let RefundSettlement::Park(parked) = judge(&paid(), None, &facts(), &news, &because())
+            let RefundSettlement::Park(parked) =
+                settle_refund(&paid(), None, &facts(), &news, &because())
             else {
                 panic!("{reason:?}")
             };
             assert_eq!(parked.reason, reason);
         }
         assert_eq!(
-            judge(
+            settle_refund(
                 &paid(),
                 None,
                 &facts(),
@@ -858,7 +864,7 @@ mod tests {
             total: Fen::new(total).unwrap(),
             ..from_the_console(fen, status)
         };
-        judge_of_parked(&paid(), &second_payment(state), &facts(), &news, &because())
+        settle_parked_refund(&paid(), &second_payment(state), &facts(), &news, &because())
     }
 
     #[test]
@@ -935,7 +941,7 @@ mod tests {
         let unpaid = order(OrderState::Reserved);
         let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
         assert_eq!(
-            judge(&unpaid, None, &facts(), &news, &because()),
+            settle_refund(&unpaid, None, &facts(), &news, &because()),
             RefundSettlement::PaymentNotBooked
         );
     }
@@ -951,7 +957,7 @@ mod tests {
             ReportedRefundStatus::Processing,
             ReportedRefundStatus::Abnormal,
         ] {
-            let judged = judge(
+            let judged = settle_refund(
                 &paid(),
                 Some(&released),
                 &facts(),
@@ -965,7 +971,8 @@ mod tests {
     #[test]
     fn a_console_refund_that_is_on_its_way_holds_its_money_and_is_asked_about() {
         let news = from_the_console(60, ReportedRefundStatus::Processing);
-        let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &news, &because())
+        let RefundSettlement::Change(change) =
+            settle_refund(&paid(), None, &facts(), &news, &because())
         else {
             panic!()
         };
@@ -1034,7 +1041,7 @@ mod tests {
         };
         let through = |found: &Refund, received_by| {
             let news = told(received_by, ReportedRefundStatus::Succeeded(AT));
-            let judged = judge(&paid(), Some(found), &facts(), &news, &because());
+            let judged = settle_refund(&paid(), Some(found), &facts(), &news, &because());
             let RefundSettlement::Change(change) = judged else {
                 panic!("{judged:?}")
             };
@@ -1080,7 +1087,8 @@ mod tests {
             received_by: merchant,
             ..from_the_console(60, ReportedRefundStatus::Succeeded(AT))
         };
-        let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &console, &because())
+        let RefundSettlement::Change(change) =
+            settle_refund(&paid(), None, &facts(), &console, &because())
         else {
             panic!()
         };
@@ -1096,7 +1104,7 @@ mod tests {
             ..news(status)
         };
         let moved = |found: &Refund, news: &RefundNews| {
-            let settlement = judge(&paid(), Some(found), &facts(), news, &because());
+            let settlement = settle_refund(&paid(), Some(found), &facts(), news, &because());
             let RefundSettlement::Change(change) = settlement else {
                 panic!("{settlement:?}")
             };
@@ -1119,7 +1127,8 @@ mod tests {
             accepted_at: Some(UnixSeconds(9)),
             ..from_the_console(60, ReportedRefundStatus::Succeeded(AT))
         };
-        let RefundSettlement::Change(change) = judge(&paid(), None, &facts(), &console, &because())
+        let RefundSettlement::Change(change) =
+            settle_refund(&paid(), None, &facts(), &console, &because())
         else {
             panic!()
         };
@@ -1176,9 +1185,9 @@ mod tests {
         for (code, status, expected) in &table {
             let told = refusal(*status, code);
             let [at_first, after_a_day] = expected.map(|expected| expected(code));
-            assert_eq!(judge_refusal(&told, 0), at_first, "{code}");
-            assert_eq!(judge_refusal(&told, REPEATED_FOR_S - 1), at_first, "{code}");
-            assert_eq!(judge_refusal(&told, REPEATED_FOR_S), after_a_day, "{code}");
+            assert_eq!(after_refusal(&told, 0), at_first, "{code}");
+            assert_eq!(after_refusal(&told, REPEATED_FOR_S - 1), at_first, "{code}");
+            assert_eq!(after_refusal(&told, REPEATED_FOR_S), after_a_day, "{code}");
         }
         for code in ErrorCode::all() {
             assert!(

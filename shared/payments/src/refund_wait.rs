@@ -70,7 +70,7 @@ pub struct Trouble {
 }
 
 /// Judges what a question at `now` came to. `refund` is as it was read before it.
-pub fn judge(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) -> OverdueStep {
+pub fn check_overdue(refund: &Refund, no_end: &PendingAnswer, now: UnixSeconds) -> OverdueStep {
     match &refund.state {
         // Asked about soon again, and told of then.
         RefundState::Refused(_) | RefundState::Abnormal if *no_end == PendingAnswer::Unanswered => {
@@ -145,7 +145,7 @@ fn is_another_trouble(refund: &Refund, no_end: &PendingAnswer, code: &str) -> bo
 /// Marks a refund as overdue because of this trouble, or as overdue no longer; one that is overdue
 /// is that since when it was. It stays in its state, so the event has the same one before and
 /// after.
-pub fn marking(
+pub fn mark_overdue(
     order: &Order,
     refund: &Refund,
     overdue: Option<&Trouble>,
@@ -157,12 +157,12 @@ pub fn marking(
         overdue_since: overdue.map(|_| refund.overdue_since.unwrap_or(because.at)),
         ..refund.clone()
     };
-    refund::staying(order, refund, marked, because)
+    refund::update_in_state(order, refund, marked, because)
 }
 
 /// Lets a refund that WeChat Pay did not get rest until there are funds, for this trouble (WeChat Pay's code). It stays in its
 /// state, and the event says when it is tried next.
-pub fn resting(
+pub fn pause(
     order: &Order,
     refund: &Refund,
     trouble: &str,
@@ -176,7 +176,7 @@ pub fn resting(
         ..refund.clone()
     };
     let next_try_at = rests.next_try_at(None);
-    let mut change = refund::staying(order, refund, rests, because);
+    let mut change = refund::update_in_state(order, refund, rests, because);
     if let Some(event) = change.events.last_mut() {
         event.next_try_at = next_try_at;
     }
@@ -215,7 +215,7 @@ mod tests {
 
     fn marked(refund: &Refund, overdue: Option<&Trouble>) -> Refund {
         let order = order(OrderState::Paid(payment("420001")));
-        let change = marking(&order, refund, overdue, &because());
+        let change = mark_overdue(&order, refund, overdue, &because());
         assert_eq!(change.to, order.state);
         let events: Vec<_> = change.events.iter().map(|event| &event.to).collect();
         assert_eq!(events, [refund.state.name()]);
@@ -230,8 +230,8 @@ mod tests {
     fn a_refund_that_rests_for_want_of_funds_says_in_an_event_when_it_is_tried_next() {
         let waiting = refund(RefundState::Reserved);
         let order = order(OrderState::Paid(payment("420001")));
-        let next = crate::due::on(&waiting.order_no, waiting.slot_at.0 + 600);
-        let change = resting(&order, &waiting, "NOT_ENOUGH", next, &because());
+        let next = crate::due::refund_check_at(&waiting.order_no, waiting.slot_at.0 + 600);
+        let change = pause(&order, &waiting, "NOT_ENOUGH", next, &because());
         let [event] = &change.events[..] else {
             panic!("{:?}", change.events)
         };
@@ -266,8 +266,9 @@ mod tests {
     #[test]
     fn a_refund_that_says_processing_for_ten_days_is_overdue_and_told_of_every_six_hours() {
         let refund = refund(RefundState::Processing);
-        let asked =
-            |refund: &Refund, age_s| judge(refund, &PendingAnswer::Processing, at(refund, age_s));
+        let asked = |refund: &Refund, age_s| {
+            check_overdue(refund, &PendingAnswer::Processing, at(refund, age_s))
+        };
         for age_s in [60, DAY_S, PROCESSING_MAX_S - 1] {
             assert_eq!(asked(&refund, age_s), OverdueStep::KeepWaiting);
         }
@@ -299,10 +300,10 @@ mod tests {
         let refused = PendingAnswer::Refused("A_NEW_ONE".into());
         for state in [RefundState::Reserved, RefundState::Processing] {
             let refund = refund(state.clone());
-            let first = judge(&refund, &refused, at(&refund, DAY_S));
+            let first = check_overdue(&refund, &refused, at(&refund, DAY_S));
             let waiting = noted(&refund, &first);
             assert_eq!(waiting.trouble.as_deref(), Some("A_NEW_ONE"));
-            let after = |s| judge(&waiting, &refused, at(&refund, DAY_S + s));
+            let after = |s| check_overdue(&waiting, &refused, at(&refund, DAY_S + s));
             assert_eq!(after(UNTOLD_MAX_S - 1), OverdueStep::KeepWaiting);
             let OverdueStep::MarkOverdue(trouble) = after(UNTOLD_MAX_S) else {
                 panic!()
@@ -310,7 +311,7 @@ mod tests {
             assert_eq!(trouble.since, at(&refund, DAY_S));
             // Another code meanwhile begins nothing anew.
             let other = PendingAnswer::Refused("NO_AUTH".into());
-            let other = judge(&waiting, &other, at(&refund, DAY_S + UNTOLD_MAX_S));
+            let other = check_overdue(&waiting, &other, at(&refund, DAY_S + UNTOLD_MAX_S));
             assert!(matches!(other, OverdueStep::MarkOverdue(_)), "{other:?}");
         }
     }
@@ -319,22 +320,25 @@ mod tests {
     fn an_answer_in_between_begins_anew_and_one_afterwards_clears_the_mark() {
         let refund = refund(RefundState::Processing);
         let no_auth = PendingAnswer::Refused("NO_AUTH".into());
-        let waiting = noted(&refund, &judge(&refund, &no_auth, at(&refund, DAY_S)));
+        let waiting = noted(
+            &refund,
+            &check_overdue(&refund, &no_auth, at(&refund, DAY_S)),
+        );
         let now = at(&refund, DAY_S + HOUR_S);
         assert_eq!(
-            judge(&waiting, &PendingAnswer::Processing, now),
+            check_overdue(&waiting, &PendingAnswer::Processing, now),
             OverdueStep::ForgetTrouble
         );
         assert_eq!(
-            judge(&waiting, &PendingAnswer::Unanswered, now),
+            check_overdue(&waiting, &PendingAnswer::Unanswered, now),
             OverdueStep::KeepWaiting
         );
-        let OverdueStep::MarkOverdue(trouble) = judge(&waiting, &no_auth, now) else {
+        let OverdueStep::MarkOverdue(trouble) = check_overdue(&waiting, &no_auth, now) else {
             panic!()
         };
         let overdue = marked(&waiting, Some(&trouble));
         assert_eq!(
-            judge(&overdue, &PendingAnswer::Processing, now),
+            check_overdue(&overdue, &PendingAnswer::Processing, now),
             OverdueStep::ClearOverdue
         );
         let cleared = marked(&overdue, None);
@@ -363,7 +367,7 @@ mod tests {
             ("NO_AUTH", PendingAnswer::Unanswered, None),
         ] {
             let overdue = overdue_by(noted);
-            let wait = judge(&overdue, &no_end, late);
+            let wait = check_overdue(&overdue, &no_end, late);
             let OverdueStep::MarkOverdue(trouble) = &wait else {
                 assert_eq!(becomes, None, "{noted}, then {no_end:?}: {wait:?}");
                 continue;
@@ -386,7 +390,7 @@ mod tests {
     fn a_refund_of_which_nothing_is_heard_is_overdue_after_a_day_or_when_it_should_be_done() {
         let asked = |state, age_s| {
             let refund = refund(state);
-            judge(&refund, &PendingAnswer::Unanswered, at(&refund, age_s))
+            check_overdue(&refund, &PendingAnswer::Unanswered, at(&refund, age_s))
         };
         let is_overdue = |wait| matches!(wait, OverdueStep::MarkOverdue(_));
         assert_eq!(
@@ -406,7 +410,7 @@ mod tests {
         let no_auth = PendingAnswer::Refused("NO_AUTH".into());
         for state in [RefundState::Abnormal, RefundState::Refused("X".into())] {
             let refund = refund(state);
-            let asked = |no_end| judge(&refund, no_end, at(&refund, 60));
+            let asked = |no_end| check_overdue(&refund, no_end, at(&refund, 60));
             assert_eq!(asked(&no_auth), OverdueStep::RemindOperator);
             assert_eq!(
                 asked(&PendingAnswer::Unanswered),
@@ -419,7 +423,7 @@ mod tests {
         let redirected_at = at(&refund, 20 * DAY_S);
         let asked = |refund: &Refund, age_s| {
             let now = UnixSeconds(redirected_at.0 + age_s);
-            judge(refund, &PendingAnswer::Processing, now)
+            check_overdue(refund, &PendingAnswer::Processing, now)
         };
         let waiting = noted(&refund, &asked(&refund, 0));
         assert_eq!(
@@ -446,7 +450,7 @@ mod tests {
             RefundState::Abnormal,
         ] {
             let order = order(OrderState::Paid(payment("420001")));
-            let change = crate::refund::moving(&order, &overdue, state, None, &because());
+            let change = crate::refund::transition(&order, &overdue, state, None, &because());
             let Some(RefundChange::Updated(_, to)) = change.refund else {
                 panic!()
             };

@@ -52,7 +52,7 @@ pub(crate) fn fingerprint(terms: &impl Serialize) -> Fingerprint {
 }
 
 /// A field that is wrong, and how.
-pub fn bad(field: &'static str, problem: impl ToString) -> BadRequest {
+pub fn bad_field(field: &'static str, problem: impl ToString) -> BadRequest {
     BadRequest::Field {
         field,
         problem: problem.to_string(),
@@ -67,7 +67,7 @@ pub fn bad(field: &'static str, problem: impl ToString) -> BadRequest {
 pub fn text(field: &'static str, value: &str, most: usize) -> Result<String, BadRequest> {
     let length = value.chars().count();
     if length == 0 || length > most {
-        return Err(bad(
+        return Err(bad_field(
             field,
             format!("must have 1 to {most} characters, it has {length}"),
         ));
@@ -82,7 +82,7 @@ pub fn text(field: &'static str, value: &str, most: usize) -> Result<String, Bad
 pub fn text_in_bytes(field: &'static str, value: &str, most: usize) -> Result<String, BadRequest> {
     let length = value.len();
     if length == 0 || length > most {
-        return Err(bad(
+        return Err(bad_field(
             field,
             format!(
                 "must have 1 to {most} bytes of UTF-8, it has {length} (a Chinese character has 3)"
@@ -94,13 +94,13 @@ pub fn text_in_bytes(field: &'static str, value: &str, most: usize) -> Result<St
 
 fn sendable(field: &'static str, value: &str) -> Result<String, BadRequest> {
     if value.chars().any(|c| c.len_utf8() > 3) {
-        return Err(bad(
+        return Err(bad_field(
             field,
             "holds an emoji or another 4-byte character, which WeChat Pay refuses: leave it out",
         ));
     }
     if value.chars().any(char::is_control) {
-        return Err(bad(field, "holds a control character: leave it out"));
+        return Err(bad_field(field, "holds a control character: leave it out"));
     }
     Ok(value.to_owned())
 }

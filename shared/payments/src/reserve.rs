@@ -25,7 +25,7 @@ pub enum ExistingOrder {
 }
 
 /// Judges the order found under a number against the one that was to be reserved, at `now`.
-pub fn judge(wanted: &Order, found: &Order, now: UnixSeconds) -> ExistingOrder {
+pub fn compare_existing(wanted: &Order, found: &Order, now: UnixSeconds) -> ExistingOrder {
     if found.client_id != wanted.client_id {
         return ExistingOrder::OtherClient;
     }
@@ -118,14 +118,14 @@ mod tests {
                 ExistingOrder::Show,
             ),
         ] {
-            assert_eq!(judge(&wanted, &found, NOW), expected, "{name}");
+            assert_eq!(compare_existing(&wanted, &found, NOW), expected, "{name}");
             let stranger = Order {
                 client_id: ClientId::new("other"),
                 fingerprint: Fingerprint([9; 32]),
                 ..found.clone()
             };
             assert_eq!(
-                judge(&wanted, &stranger, NOW),
+                compare_existing(&wanted, &stranger, NOW),
                 ExistingOrder::OtherClient,
                 "{name}, another client's"
             );
@@ -134,7 +134,7 @@ mod tests {
                 ..found.clone()
             };
             assert_eq!(
-                judge(&wanted, &changed, NOW),
+                compare_existing(&wanted, &changed, NOW),
                 ExistingOrder::OtherTerms,
                 "{name}, on other terms"
             );
@@ -143,7 +143,7 @@ mod tests {
                 ..found
             };
             assert_eq!(
-                judge(&wanted, &same, NOW),
+                compare_existing(&wanted, &same, NOW),
                 ExistingOrder::SameRequest,
                 "{name}, by this very request"
             );
@@ -156,6 +156,6 @@ mod tests {
         let mut found = order(awaiting(NOW.0 - 10));
         found.attempt.id = "theirs".into();
         found.expires_at = NOW;
-        assert_eq!(judge(&wanted, &found, NOW), ExistingOrder::Show);
+        assert_eq!(compare_existing(&wanted, &found, NOW), ExistingOrder::Show);
     }
 }

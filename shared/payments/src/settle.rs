@@ -128,7 +128,7 @@ impl ParkReason {
 }
 
 /// Judges a notice about an order that nobody here knows: money is parked, anything else concerns us not.
-pub fn judge_unknown(notice: &TradeNotice) -> Settlement {
+pub fn settle_unknown_trade(notice: &TradeNotice) -> Settlement {
     match &notice.outcome {
         TradeOutcome::Paid(money) => {
             Settlement::Park(parked(notice, money, ParkReason::UnknownOrder))
@@ -141,7 +141,7 @@ pub fn judge_unknown(notice: &TradeNotice) -> Settlement {
 const OLDER_S: i64 = 60;
 
 /// Judges what a notice does to the order as it was read.
-pub fn judge(
+pub fn settle_trade(
     order: &Order,
     facts: &MerchantFacts,
     notice: &TradeNotice,
@@ -150,9 +150,9 @@ pub fn judge(
     match &notice.outcome {
         TradeOutcome::Paid(money) => {
             if let Some(reason) = of_another_system(order, &facts.mchid, notice, money) {
-                return kept_out(order, parked(notice, money, reason), because);
+                return park_foreign(order, parked(notice, money, reason), because);
             }
-            match difference(order, &facts.mchid, notice, money) {
+            match first_mismatch(order, &facts.mchid, notice, money) {
                 Some(field) => {
                     Settlement::Park(parked(notice, money, ParkReason::Differs { field }))
                 }
@@ -166,19 +166,19 @@ pub fn judge(
 
 /// Judges what a notice does to an order that WeChat Pay was never asked to make: what it has under the number is another
 /// system's, paid or not.
-pub fn judge_used_elsewhere(
+pub fn settle_foreign_trade(
     order: &Order,
     facts: &MerchantFacts,
     notice: &TradeNotice,
     because: &ChangeContext,
 ) -> Settlement {
     if order.state.payment().is_some() {
-        return judge(order, facts, notice, because);
+        return settle_trade(order, facts, notice, because);
     }
     match (&notice.outcome, &order.state) {
         (TradeOutcome::Paid(money), _) => {
             let parked = parked(notice, money, ParkReason::NumberUsedElsewhere);
-            kept_out(order, parked, because)
+            park_foreign(order, parked, because)
         }
         (TradeOutcome::Unpaid | TradeOutcome::Closed, OrderState::Reserved) => {
             Settlement::Change(Box::new(used_elsewhere(order, because)))
@@ -220,9 +220,9 @@ fn of_another_system(
 }
 
 /// Another system's money is kept for a person. An order that has no value yet can never get one under that number.
-fn kept_out(order: &Order, parked: PaymentToPark, because: &ChangeContext) -> Settlement {
+fn park_foreign(order: &Order, parked: PaymentToPark, because: &ChangeContext) -> Settlement {
     if order.state == OrderState::Reserved {
-        let change = used_elsewhere(order, because).parking(parked, because);
+        let change = used_elsewhere(order, because).with_parked_payment(parked, because);
         Settlement::Change(Box::new(change))
     } else {
         Settlement::Park(parked)
@@ -235,7 +235,7 @@ fn used_elsewhere(order: &Order, because: &ChangeContext) -> OrderChange {
 }
 
 /// Invariant 4: booked means that all of these are equal to ours. The first that is not, by name.
-fn difference(
+fn first_mismatch(
     order: &Order,
     mchid: &str,
     notice: &TradeNotice,
@@ -274,7 +274,7 @@ fn paid(
             if money.refunded {
                 change
             } else {
-                refund::of_late_money(change, &money.payment, &facts.notify_url, because)
+                refund::add_late_refund(change, &money.payment, &facts.notify_url, because)
             }
         }
         OrderState::Paid(booked)
@@ -304,7 +304,7 @@ fn paid(
         }
     };
     Settlement::Change(Box::new(match refunded_elsewhere {
-        Some(parked) => change.parking(parked, because),
+        Some(parked) => change.with_parked_payment(parked, because),
         None => change,
     }))
 }
@@ -345,7 +345,7 @@ impl OrderChange {
         if from == becomes {
             change
         } else {
-            let mut change = change.noting(Subject::Order, Some(from), becomes, because);
+            let mut change = change.with_event(Subject::Order, Some(from), becomes, because);
             if let Some(event) = change.events.last_mut() {
                 event.refusal = refusal;
             }
@@ -355,12 +355,12 @@ impl OrderChange {
 
     /// The change that keeps money for a person and leaves the order as it is.
     pub fn to_park(order: &Order, parked: PaymentToPark, because: &ChangeContext) -> Self {
-        Self::new(order, order.state.clone(), because).parking(parked, because)
+        Self::new(order, order.state.clone(), because).with_parked_payment(parked, because)
     }
 
     /// The change without keeping its money for a person, since that is kept already.
     #[must_use]
-    pub fn kept_already(mut self) -> Self {
+    pub fn without_parking(mut self) -> Self {
         if self.parked.take().is_some() {
             self.events.pop();
         }
@@ -369,7 +369,11 @@ impl OrderChange {
 
     /// The change that books a payment which was parked before its order was known here: it is parked no longer.
     #[must_use]
-    pub fn unparking(self, transaction_id: &TransactionId, because: &ChangeContext) -> Self {
+    pub fn with_payment_unparked(
+        self,
+        transaction_id: &TransactionId,
+        because: &ChangeContext,
+    ) -> Self {
         let parked = ParkedPaymentChange {
             transaction_id: transaction_id.clone(),
             from: ParkedState::Parked,
@@ -387,18 +391,18 @@ impl OrderChange {
     }
 
     /// The change, with money that is kept for a person.
-    fn parking(self, parked: PaymentToPark, because: &ChangeContext) -> Self {
+    fn with_parked_payment(self, parked: PaymentToPark, because: &ChangeContext) -> Self {
         let subject = Subject::Payment(parked.transaction_id.clone());
         let parked_name = ParkedState::Parked.name();
         Self {
             parked: Some(parked),
-            ..self.noting(subject, None, parked_name, because)
+            ..self.with_event(subject, None, parked_name, because)
         }
     }
 
     /// The change with one more event.
     #[must_use]
-    pub(crate) fn noting(
+    pub(crate) fn with_event(
         mut self,
         subject: Subject,
         from: Option<&'static str>,
@@ -440,7 +444,7 @@ impl OrderChange {
     /// When the sweep looks at the order next, after the change.
     pub fn due(&self) -> Option<NextCheck> {
         let decided_at = self.events.last()?.at;
-        due::order_look(&self.from, &self.to, decided_at)
+        due::next_order_check(&self.from, &self.to, decided_at)
     }
 
     /// The payment that this change books, if it books one.
@@ -523,7 +527,7 @@ pub(crate) mod tests {
     }
 
     fn settle(state: &OrderState, notice: &TradeNotice) -> Settlement {
-        judge(&order(state.clone()), &facts(), notice, &because())
+        settle_trade(&order(state.clone()), &facts(), notice, &because())
     }
 
     fn facts() -> MerchantFacts {
@@ -656,7 +660,7 @@ pub(crate) mod tests {
             panic!()
         };
         assert_eq!(change.version(), 7, "booked, and parked");
-        let change = change.kept_already();
+        let change = change.without_parking();
         assert_eq!((change.version(), change.parked), (6, None));
         assert_eq!(change.to.name(), "paid");
     }
@@ -666,12 +670,12 @@ pub(crate) mod tests {
         let mut order = order(OrderState::Reserved);
         order.created_at = UnixSeconds(payment("420001").paid_at.0 + 1);
         let notice = notice(TradeOutcome::Paid(money("420001", 100)));
-        let Settlement::Change(change) = judge(&order, &facts(), &notice, &because()) else {
+        let Settlement::Change(change) = settle_trade(&order, &facts(), &notice, &because()) else {
             panic!()
         };
         assert!(change.books_older_money());
         let transaction_id = TransactionId::parse("420001").unwrap();
-        let change = change.unparking(&transaction_id, &because());
+        let change = change.with_payment_unparked(&transaction_id, &because());
         assert_eq!(
             change.parked_payment.map(|parked| (parked.from, parked.to)),
             Some((ParkedState::Parked, ParkedState::Booked))
@@ -722,7 +726,7 @@ pub(crate) mod tests {
             let mut order = order(state.clone());
             let notice = notice(TradeOutcome::Paid(money("420001", fen)));
             order.created_at = UnixSeconds(payment("420001").paid_at.0 + OLDER_S);
-            let (reason, then) = kept(judge(&order, &facts(), &notice, &because()), &state);
+            let (reason, then) = kept(settle_trade(&order, &facts(), &notice, &because()), &state);
             let expected = if state == used_elsewhere {
                 ParkReason::NumberUsedElsewhere
             } else {
@@ -733,7 +737,7 @@ pub(crate) mod tests {
         let mut order = order(OrderState::Reserved);
         order.created_at = UnixSeconds(payment("420001").paid_at.0 + OLDER_S - 1);
         let notice = notice(TradeOutcome::Paid(money("420001", 100)));
-        let Settlement::Change(change) = judge(&order, &facts(), &notice, &because()) else {
+        let Settlement::Change(change) = settle_trade(&order, &facts(), &notice, &because()) else {
             panic!("two clocks may differ by that much")
         };
         assert_eq!(change.to.name(), "paid");
@@ -769,7 +773,7 @@ pub(crate) mod tests {
                 ..order(state.clone())
             };
             let notice = notice(TradeOutcome::Paid(money("420001", 100)));
-            let (kept, then) = match judge(&order, &facts(), &notice, &because()) {
+            let (kept, then) = match settle_trade(&order, &facts(), &notice, &because()) {
                 Settlement::Change(change) => (change.parked.map(|one| one.reason), change.to),
                 Settlement::Park(parked) => (Some(parked.reason), state.clone()),
                 other @ (Settlement::AlreadyDone | Settlement::StillOpen) => panic!("{other:?}"),
@@ -785,7 +789,7 @@ pub(crate) mod tests {
         };
         let again = notice(TradeOutcome::Paid(money("420001", 100)));
         assert_eq!(
-            judge(&paid, &facts(), &again, &because()),
+            settle_trade(&paid, &facts(), &again, &because()),
             Settlement::AlreadyDone
         );
     }
@@ -800,7 +804,8 @@ pub(crate) mod tests {
                 ..order(OrderState::Reserved)
             };
             let notice = notice(TradeOutcome::Paid(money("420001", 100)));
-            let Settlement::Change(change) = judge(&order, &facts(), &notice, &because()) else {
+            let Settlement::Change(change) = settle_trade(&order, &facts(), &notice, &because())
+            else {
                 panic!()
             };
             assert_eq!(change.books_older_money(), is_older, "{created_at}");
@@ -811,7 +816,7 @@ pub(crate) mod tests {
     fn what_wechat_pay_has_under_a_number_that_we_never_sent_rejects_the_order_and_pays_nothing() {
         for state in unpaid_states() {
             let judged = |outcome| {
-                let judged = judge_used_elsewhere(
+                let judged = settle_foreign_trade(
                     &order(state.clone()),
                     &facts(),
                     &notice(outcome),
@@ -841,7 +846,7 @@ pub(crate) mod tests {
         };
         let notice = notice(TradeOutcome::Paid(refunded));
         assert_eq!(
-            judge(&order, &facts(), &notice, &because()),
+            settle_trade(&order, &facts(), &notice, &because()),
             Settlement::AlreadyDone
         );
     }
@@ -971,13 +976,13 @@ pub(crate) mod tests {
     #[test]
     fn money_for_an_unknown_order_is_parked() {
         let Settlement::Park(parked) =
-            judge_unknown(&notice(TradeOutcome::Paid(money("420001", 100))))
+            settle_unknown_trade(&notice(TradeOutcome::Paid(money("420001", 100))))
         else {
             panic!()
         };
         assert_eq!(parked.reason, ParkReason::UnknownOrder);
         assert_eq!(
-            judge_unknown(&notice(TradeOutcome::Unpaid)),
+            settle_unknown_trade(&notice(TradeOutcome::Unpaid)),
             Settlement::StillOpen
         );
     }

@@ -111,7 +111,7 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 PAID(play).await;
                 play.wish(super::refund("ORDER-1", "R1", 100)).await;
-                play.calm(Until::Soon).await;
+                play.run_until_quiet(Until::Soon).await;
             })
         },
         acts: |play| {

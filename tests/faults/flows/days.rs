@@ -140,7 +140,7 @@ pub(super) const FLOWS: &[Flow] = &[
             Box::pin(async move {
                 play.approved().await;
                 play.work_off_days().await;
-                play.calm(Until::Soon).await;
+                play.run_until_quiet(Until::Soon).await;
             })
         },
         ends: APPROVED_ENDS,
@@ -280,7 +280,7 @@ const PAYER_IS_OWED: Step = |play| {
     Box::pin(async move {
         play.abnormal_refund_is_to_go_to_the_merchant().await;
         play.work_off_days().await;
-        play.calm(Until::Soon).await;
+        play.run_until_quiet(Until::Soon).await;
     })
 };
 
@@ -390,7 +390,7 @@ impl Scenario {
         self.scene.wechat().set_refund_outcome(fails);
         self.approved().await;
         self.work_off_days().await;
-        self.calm(Until::Soon).await;
+        self.run_until_quiet(Until::Soon).await;
         let succeeds = RefundOutcome::Success;
         self.scene.wechat().set_refund_outcome(succeeds);
         self.decided(Decision::Redirect).await;

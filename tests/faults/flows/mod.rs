@@ -91,7 +91,7 @@ const CLOSED: Step = |play| {
     Box::pin(async move {
         play.wish(create("ORDER-1")).await;
         play.wish(close("ORDER-1")).await;
-        play.calm(Until::Soon).await;
+        play.run_until_quiet(Until::Soon).await;
     })
 };
 

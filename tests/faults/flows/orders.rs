@@ -246,7 +246,7 @@ pub(super) const FLOWS: &[Flow] = &[
                     body["transaction_id"] = parked.into();
                 }
                 play.wish(wish).await;
-                play.calm(Until::Soon).await;
+                play.run_until_quiet(Until::Soon).await;
             })
         },
         ends: &[("ORDER-1", "paid"), ("ORDER-1 R1", "none")],

@@ -432,7 +432,7 @@ pub(crate) const RACES: &[Race] = &[
         before: |play| {
             Box::pin(async move {
                 PAID_AND_QUEUED(play).await;
-                play.calm(Until::Soon).await;
+                play.run_until_quiet(Until::Soon).await;
             })
         },
         sides: [

@@ -112,7 +112,7 @@ pub(super) const FLOWS: &[Flow] = &[
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Success);
                 play.wish(refund("ORDER-1", "R2", 100)).await;
-                play.calm(Until::Soon).await;
+                play.run_until_quiet(Until::Soon).await;
             })
         },
         ends: &[
@@ -192,7 +192,7 @@ pub(super) const FLOWS: &[Flow] = &[
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Success);
                 play.wish(decide("ORDER-1", "R1", "retry", json!({}))).await;
-                play.calm(Until::Soon).await;
+                play.run_until_quiet(Until::Soon).await;
             })
         },
         ends: &[("ORDER-1", "refunded"), ("ORDER-1 R1", "succeeded")],
@@ -258,7 +258,7 @@ pub(super) const FLOWS: &[Flow] = &[
         after: |play| {
             Box::pin(async move {
                 play.scene.wechat().set_balance(1_000);
-                play.calm(Until::Soon).await;
+                play.run_until_quiet(Until::Soon).await;
             })
         },
         ends: &[("ORDER-1", "refunded"), ("ORDER-1 R1", "succeeded")],
@@ -288,7 +288,7 @@ pub(super) const FLOWS: &[Flow] = &[
                 play.wish(refund("ORDER-1", "R1", 71).or("refund_exceeds_payment"))
                     .await;
                 play.wish(refund("ORDER-1", "R2", 70)).await;
-                play.calm(Until::Soon).await;
+                play.run_until_quiet(Until::Soon).await;
             })
         },
         ends: &[
@@ -330,7 +330,7 @@ pub(super) const FLOWS: &[Flow] = &[
                     body["transaction_id"] = parked.into();
                 }
                 play.wish(wish).await;
-                play.calm(Until::Soon).await;
+                play.run_until_quiet(Until::Soon).await;
             })
         },
         ends: &[("ORDER-1", "paid"), ("ORDER-1 R1", "none")],

@@ -300,7 +300,7 @@ impl Scenario {
     async fn sent_again_until_nothing_is_kept(&mut self) {
         for _ in 0..3 {
             self.wish(resend(json!({"from": LONG_AGO}))).await;
-            self.calm(Until::Soon).await;
+            self.run_until_quiet(Until::Soon).await;
             if self.scene.kept().is_empty() {
                 return;
             }

@@ -159,7 +159,7 @@ impl KeysTable {
                 "a client's id is 1 to 128 visible ASCII characters",
             ));
         }
-        super::write::not_nobody(client_id)?;
+        super::write::reject_unattributed(client_id)?;
         let found = self.read_item(&pk).await?;
         let kept_url = || found.as_ref().and_then(|item| text(item, "url"));
         let url = url

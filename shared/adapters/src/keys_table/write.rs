@@ -263,7 +263,7 @@ impl KeysTable {
                 what: "a key id is 1 to 128 visible ASCII characters",
             });
         }
-        not_nobody(client_id)?;
+        reject_unattributed(client_id)?;
         let text = |value: &str| AttributeValue::S(value.to_owned());
         let item = Item::from([
             ("pk".to_owned(), text(&pk)),
@@ -339,7 +339,7 @@ impl KeysTable {
 }
 
 /// Orders that belong to no client are kept from every client: none may be registered under their name.
-pub(super) fn not_nobody(client_id: &str) -> Result<(), KeysError> {
+pub(super) fn reject_unattributed(client_id: &str) -> Result<(), KeysError> {
     if client_id == ClientId::UNATTRIBUTED {
         return Err(KeysError::Client(BadClientId::Reserved));
     }

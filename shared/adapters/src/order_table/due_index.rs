@@ -157,7 +157,7 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn look_at_refund_again(
+    pub async fn check_refund_sooner(
         &self,
         refund: &Refund,
         next: NextCheck,
@@ -283,7 +283,7 @@ impl OrderTable {
     ///
     /// # Errors
     /// [`TableError`].
-    pub async fn end_looks(&self, refund: &Refund) -> Result<(), TableError> {
+    pub async fn remove_refund_check(&self, refund: &Refund) -> Result<(), TableError> {
         let ended = self
             .client
             .update_item()

@@ -69,7 +69,7 @@ pub enum Fault {
     LostAnswer,
     /// It is done, and the answer comes too late for the caller.
     TimedOut,
-    /// The caller dies before the call: it never returns. See [`FaultyTransport::until_death`].
+    /// The caller dies before the call: it never returns. See [`FaultyTransport::run_until_crash`].
     DieBefore,
     /// It is done, and the caller dies before the answer.
     DieAfter,
@@ -241,7 +241,7 @@ impl FaultyTransport {
 
     /// Runs `work` until it ends or dies by [`Fault::DieBefore`] or [`Fault::DieAfter`]; `None` means that it died.
     /// Whatever it was doing is dropped on the spot, as when a sandbox is killed.
-    pub async fn until_death<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub async fn run_until_crash<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let died = self.0.died.notified();
         tokio::select! {
             biased;

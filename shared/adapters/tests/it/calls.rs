@@ -229,7 +229,7 @@ async fn who_dies_before_a_call_did_nothing_and_who_dies_after_it_did() {
         assert!(
             bench
                 .wire
-                .until_death(bench.put("pk", "me"))
+                .run_until_crash(bench.put("pk", "me"))
                 .await
                 .is_none(),
             "{fault:?}"
@@ -239,7 +239,7 @@ async fn who_dies_before_a_call_did_nothing_and_who_dies_after_it_did() {
         assert!(
             bench
                 .wire
-                .until_death(bench.put("another", "me"))
+                .run_until_crash(bench.put("another", "me"))
                 .await
                 .is_some(),
             "{fault:?}: mended"

@@ -85,7 +85,8 @@ impl Bench {
 
     /// The refund after news about it.
     async fn news(&self, order: &Order, refund: &Refund, news: &RefundNews) -> (Order, Refund) {
-        let settlement = refund_news::judge(order, Some(refund), &facts(), news, &because());
+        let settlement =
+            refund_news::settle_refund(order, Some(refund), &facts(), news, &because());
         let RefundSettlement::Change(change) = settlement else {
             panic!("{settlement:?}")
         };
@@ -138,7 +139,8 @@ async fn paid_in(table: &OrderTable, order_no: &str, paid_at: UnixSeconds) -> Or
         }),
         request_id: None,
     };
-    let Settlement::Change(change) = settle::judge(&order, &facts(), &notice, &because()) else {
+    let Settlement::Change(change) = settle::settle_trade(&order, &facts(), &notice, &because())
+    else {
         panic!("not booked")
     };
     let applied = table.apply(&change).await;
@@ -183,7 +185,7 @@ fn order(order_no: &str) -> Order {
         refunds: RefundTally::NONE,
         version: 1,
         trace: "t".to_owned(),
-        due: Some(due::on(&order_no, NOW.0 + 60)),
+        due: Some(due::refund_check_at(&order_no, NOW.0 + 60)),
         order_no,
     }
 }
@@ -346,7 +348,7 @@ async fn a_refund_that_wechat_pay_refuses_is_on_no_day() {
     let order = bench.paid("000001", NOW).await;
     let (order, refund) = bench.reserved(&order).await;
     let refused = refund::RefundState::Refused("NO_AUTH".to_owned());
-    let change = refund::moving(&order, &refund, refused, None, &because());
+    let change = refund::transition(&order, &refund, refused, None, &because());
     bench.write(&change).await;
     assert_eq!(bench.refunds("2026-08-02").await, []);
 }
@@ -357,7 +359,7 @@ async fn a_refund_that_was_made_in_the_console_is_on_its_day_at_once() {
     let order = bench.paid("000001", NOW).await;
     let refund = refund_in_console(&order);
     let RefundSettlement::Change(change) =
-        refund_news::judge(&order, None, &facts(), &refund, &because())
+        refund_news::settle_refund(&order, None, &facts(), &refund, &because())
     else {
         panic!("not taken in")
     };

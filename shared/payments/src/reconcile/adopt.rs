@@ -25,7 +25,7 @@ use crate::{
 pub const VERSION_AGAIN: u64 = 1_001;
 
 /// The order for money that came under a number of nobody's, and its first event. `trade_type` is WeChat Pay's word.
-pub fn adopt(
+pub fn order_for_unattributed_payment(
     notice: &TradeNotice,
     money: &ReportedPayment,
     trade_type: Option<&str>,
@@ -47,7 +47,7 @@ pub fn adopt(
 }
 
 /// An order of this client's whose record was lost, and its first event since. Its payment is settled into it by itself.
-pub fn adopt_paid(
+pub fn order_from_lost_record(
     notice: &TradeNotice,
     money: &ReportedPayment,
     trade_type: Option<&str>,
@@ -119,7 +119,7 @@ fn taken_on(
         trace: because.trace.clone(),
         due: None,
     };
-    let due = due::order_look(&order, &order.state, because.at);
+    let due = due::next_order_check(&order, &order.state, because.at);
     (Order { due, ..order }, event)
 }
 
@@ -180,7 +180,8 @@ mod tests {
     fn an_order_that_is_taken_on_as_paid_is_paid_by_the_settling_and_due_until_then() {
         let (notice, money) = paid();
         let shop = ClientId::new("shop");
-        let (order, event) = adopt_paid(&notice, &money, Some("JSAPI"), shop, &because());
+        let (order, event) =
+            order_from_lost_record(&notice, &money, Some("JSAPI"), shop, &because());
         assert_eq!(
             (event.to.as_str(), order.client_id.as_str()),
             ("closing", "shop")
@@ -191,7 +192,7 @@ mod tests {
             "whoever dies now leaves it to the sweep"
         );
 
-        let settled = settle::judge(&order, &facts(), &notice, &because());
+        let settled = settle::settle_trade(&order, &facts(), &notice, &because());
         let Settlement::Change(change) = settled else {
             panic!("the payment is the order's: {settled:?}");
         };
@@ -202,7 +203,7 @@ mod tests {
             "what was kept of it for a person is looked up and kept no longer"
         );
         assert_eq!(
-            settle::judge(&change.order_after(), &facts(), &notice, &because()),
+            settle::settle_trade(&change.order_after(), &facts(), &notice, &because()),
             Settlement::AlreadyDone
         );
     }
@@ -211,7 +212,8 @@ mod tests {
     fn money_that_is_settled_into_an_adopted_order_is_given_back_in_the_same_write() {
         let (notice, money) = paid();
         let because = because();
-        let (order, event) = adopt(&notice, &money, Some("MWEB"), &because);
+        let (order, event) =
+            order_for_unattributed_payment(&notice, &money, Some("MWEB"), &because);
         assert_eq!(order.product, Product::H5);
         assert_eq!(
             (event.version, event.to.as_str()),
@@ -219,7 +221,8 @@ mod tests {
         );
 
         let facts = facts();
-        let Settlement::Change(change) = settle::judge(&order, &facts, &notice, &because) else {
+        let Settlement::Change(change) = settle::settle_trade(&order, &facts, &notice, &because)
+        else {
             panic!("late money is settled");
         };
         assert_eq!(change.to.name(), "paid_after_close");

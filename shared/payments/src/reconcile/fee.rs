@@ -3,7 +3,7 @@
 
 use wechatpay::bill::{TradeKind, TradeRow};
 
-use crate::reconcile::short::same;
+use crate::reconcile::short::eq_short;
 
 /// The rate of the row before. A merchant has a handful of rates, so most rows have that one too.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +32,7 @@ impl LastRate {
     #[inline]
     fn of(&mut self, row: &TradeRow<'_>) -> Option<i64> {
         let text = row.rate();
-        if !same(text, &self.text) {
+        if !eq_short(text, &self.text) {
             self.ppm = row.rate_ppm();
             text.clone_into(&mut self.text);
         }

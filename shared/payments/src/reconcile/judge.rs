@@ -69,7 +69,7 @@ pub fn near(date: BillDate, at: UnixSeconds) -> NearMidnight {
 }
 
 /// Judges a row that the pass over the bill did not find in the books.
-pub fn judge_row(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classification {
+pub fn classify_row(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classification {
     match row.kind {
         LineKind::Payment => payment(row, mchid, read),
         LineKind::Revoked => revoked(row, read),
@@ -78,7 +78,7 @@ pub fn judge_row(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classificat
 }
 
 /// Judges a payment that is booked on the day and that no row names; `None` when it is booked no longer as the index had it.
-pub fn judge_absent_payment(
+pub fn classify_absent_payment(
     order: Option<&Order>,
     transaction_id: &str,
 ) -> Option<(DifferenceKind, SideView)> {
@@ -109,7 +109,7 @@ pub fn judge_absent_parked(parked: Option<&ParkedPayment>) -> Option<(Difference
 }
 
 /// Judges a refund that WeChat Pay accepted on the day and that no row names; `None` when it is not one of the day after all.
-pub fn judge_absent_refund(
+pub fn classify_absent_refund(
     refund: Option<&Refund>,
     date: BillDate,
 ) -> Option<(DifferenceKind, SideView)> {
@@ -454,7 +454,7 @@ mod tests {
     }
 
     fn kind(row: &BillLine, read: &FoundRecord) -> &'static str {
-        match judge_row(row, MCHID, read) {
+        match classify_row(row, MCHID, read) {
             Classification::Agrees => "agrees",
             Classification::Differs(kind, _) => kind.name(),
         }
@@ -601,7 +601,7 @@ mod tests {
             (&of_refund, &paid, Some("wxa")),
         ] {
             let Classification::Differs(DifferenceKind::IdentityDiffers, Some(here)) =
-                judge_row(row, MCHID, read)
+                classify_row(row, MCHID, read)
             else {
                 panic!("it is another's");
             };
@@ -691,7 +691,7 @@ mod tests {
             ..FoundRecord::default()
         };
         let Classification::Differs(DifferenceKind::StatusDiffers, Some(here)) =
-            judge_row(&reversed, MCHID, &of_nobody)
+            classify_row(&reversed, MCHID, &of_nobody)
         else {
             panic!("it was reversed");
         };
@@ -873,22 +873,22 @@ mod tests {
     #[test]
     fn a_booked_payment_that_no_row_names_is_a_difference_while_it_is_booked() {
         let paid = order(OrderState::Paid(payment_of("420001")));
-        let (kind, here) = judge_absent_payment(Some(&paid), "420001").unwrap();
+        let (kind, here) = classify_absent_payment(Some(&paid), "420001").unwrap();
         assert_eq!(kind, DifferenceKind::PaidHereAbsentThere);
         assert_eq!(here.amount_fen, Some(100));
-        assert_eq!(judge_absent_payment(Some(&paid), "420009"), None);
-        assert_eq!(judge_absent_payment(None, "420001"), None);
+        assert_eq!(classify_absent_payment(Some(&paid), "420009"), None);
+        assert_eq!(classify_absent_payment(None, "420001"), None);
     }
 
     #[test]
     fn a_refund_that_no_row_names_is_a_difference_if_wechat_pay_accepted_it_that_day() {
         let date = BillDate::parse("2026-08-01").unwrap();
         let mut refund = refund_in(RefundState::Processing);
-        assert!(judge_absent_refund(Some(&refund), date).is_some());
+        assert!(classify_absent_refund(Some(&refund), date).is_some());
         refund.accepted_at = Some(date.starts_at());
-        assert!(judge_absent_refund(Some(&refund), date).is_some());
+        assert!(classify_absent_refund(Some(&refund), date).is_some());
         refund.accepted_at = Some(date.ends_at());
-        assert!(judge_absent_refund(Some(&refund), date).is_none());
+        assert!(classify_absent_refund(Some(&refund), date).is_none());
         for (state, is_one) in [
             (RefundState::Reserved, false),
             (RefundState::Refused("NO_AUTH".into()), false),
@@ -897,10 +897,10 @@ mod tests {
             (RefundState::Closed, true),
             (RefundState::Succeeded(date.starts_at()), true),
         ] {
-            let judged = judge_absent_refund(Some(&refund_in(state.clone())), date);
+            let judged = classify_absent_refund(Some(&refund_in(state.clone())), date);
             assert_eq!(judged.is_some(), is_one, "{}", state.name());
         }
-        assert_eq!(judge_absent_refund(None, date), None);
+        assert_eq!(classify_absent_refund(None, date), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::reconcile::{
     bill_line::{BillLine, FAILED},
     books::{BATCH, BookMatch, DayBooks, Probe},
     fee::LastRate,
-    short::same,
+    short::eq_short,
     totals::{Tally, Totals},
 };
 
@@ -183,7 +183,7 @@ impl Matcher {
             BookMatch::Same(None) => true,
             BookMatch::Same(Some(state)) => state.can_follow(row.refund_state()),
         };
-        let agrees = fits && same(row.mchid(), &self.mchid) && row.currency() == CURRENCY;
+        let agrees = fits && eq_short(row.mchid(), &self.mchid) && row.currency() == CURRENCY;
         if !agrees {
             self.candidates.push(amount_fen(row), || row.into());
         }

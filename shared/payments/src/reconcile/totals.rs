@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::reconcile::short::same;
+use crate::reconcile::short::eq_short;
 
 /// Kinds of trade that are told apart. WeChat Pay may add some; what goes beyond is added up under [`OTHERS`].
 const KINDS_AT_MOST: usize = 64;
@@ -258,7 +258,7 @@ impl Tally {
         let look = (first ^ kind.len().wrapping_mul(8)) % HINTS;
         let hint = self.hints.get(look).copied().unwrap_or_default();
         let known = self.kinds.get(hint);
-        let place = if known.is_some_and(|(name, _)| same(name, kind)) {
+        let place = if known.is_some_and(|(name, _)| eq_short(name, kind)) {
             hint
         } else {
             let place = self.place(kind);
