@@ -13,7 +13,7 @@ use crate::{
     director::{InOrder, Policy, on_side},
     flows::{Flow, Race, Step},
     logs,
-    play::{ConcurrentAnswers, Scenario, Until, Violation},
+    scenario::{ConcurrentAnswers, Scenario, Until, Violation},
     scene::Testbed,
 };
 
@@ -44,23 +44,23 @@ pub(crate) fn keep_panics() {
 /// Plays a flow by a script.
 pub(crate) fn flow(flow: &Flow, script: Box<dyn Policy>) -> CaseResult {
     run(async {
-        let mut play = Scenario::new(Testbed::set(1).await);
-        (flow.before)(&mut play).await;
-        play.scene.recycle(); // every function starts cold: its first calls are crash points, too
-        play.scene.director.follow(script);
-        (flow.acts)(&mut play).await;
-        end(&mut play, flow.after, flow.ends).await;
-        play
+        let mut scenario = Scenario::new(Testbed::set(1).await);
+        (flow.before)(&mut scenario).await;
+        scenario.scene.recycle(); // every function starts cold: its first calls are crash points, too
+        scenario.scene.director.follow(script);
+        (flow.acts)(&mut scenario).await;
+        end(&mut scenario, flow.after, flow.ends).await;
+        scenario
     })
 }
 
 /// Plays a race by a script.
 pub(crate) fn race(race: &Race, script: Box<dyn Policy>) -> CaseResult {
     run(async {
-        let mut play = Scenario::new(Testbed::set(1).await);
-        (race.before)(&mut play).await;
-        play.scene.director.follow(script);
-        let (scene, asked) = (Arc::clone(&play.scene), ConcurrentAnswers::default());
+        let mut scenario = Scenario::new(Testbed::set(1).await);
+        (race.before)(&mut scenario).await;
+        scenario.scene.director.follow(script);
+        let (scene, asked) = (Arc::clone(&scenario.scene), ConcurrentAnswers::default());
         let [one, other] = race.sides;
         let both = async {
             futures_util::join!(
@@ -69,27 +69,28 @@ pub(crate) fn race(race: &Race, script: Box<dyn Policy>) -> CaseResult {
             )
         };
         scene.act("both sides at once", both).await;
-        play.take_answers(asked);
-        end(&mut play, race.after, race.ends).await;
-        play
+        scenario.take_answers(asked);
+        end(&mut scenario, race.after, race.ends).await;
+        scenario
     })
 }
 
 /// From here on nothing goes wrong any more: everything comes to rest, and the checks have their word.
-async fn end(play: &mut Scenario, after: Step, ends: &[(&str, &str)]) {
-    play.scene.director.follow(Box::new(InOrder));
-    play.scene
+async fn end(scenario: &mut Scenario, after: Step, ends: &[(&str, &str)]) {
+    scenario.scene.director.follow(Box::new(InOrder));
+    scenario
+        .scene
         .director
         .tell("-- nothing goes wrong from here on");
-    checks::at_any_moment(play);
-    play.run_until_quiet(Until::Soon).await;
-    after(play).await;
-    play.run_until_quiet(Until::TheEnd).await;
-    checks::at_rest(play);
+    checks::at_any_moment(scenario);
+    scenario.run_until_quiet(Until::Soon).await;
+    after(scenario).await;
+    scenario.run_until_quiet(Until::TheEnd).await;
+    checks::at_rest(scenario);
     for (name, expected) in ends {
-        let state = play.state(name);
+        let state = scenario.state(name);
         let fits = expected.split('|').any(|one| one == state);
-        play.require("the flow ends as it should", fits, || {
+        scenario.require("the flow ends as it should", fits, || {
             format!("{name} is {state}, not {expected}")
         });
     }
@@ -104,11 +105,11 @@ pub(crate) fn run(case: impl Future<Output = Scenario>) -> CaseResult {
             .build()
             .expect("a runtime");
         runtime.block_on(async {
-            let play = tokio::time::timeout(HANGS_AFTER, case).await.ok()?;
+            let scenario = tokio::time::timeout(HANGS_AFTER, case).await.ok()?;
             Some(CaseResult {
-                steps: play.scene.director.steps(),
-                calls: play.scene.director.calls(),
-                violations: play.violations,
+                steps: scenario.scene.director.steps(),
+                calls: scenario.scene.director.calls(),
+                violations: scenario.violations,
             })
         })
     }));

@@ -79,7 +79,7 @@ pub(crate) fn every_way(race: &Race, strides: Option<usize>, threads: usize, rep
         workers::each(
             threads,
             &jobs,
-            |switches| play(race, *switches),
+            |switches| scenario(race, *switches),
             |position, (reached, outcome)| {
                 let switches = jobs[position];
                 let name = format!("race {} switched {switches}", race.name);
@@ -108,7 +108,7 @@ pub(crate) fn every_way(race: &Race, strides: Option<usize>, threads: usize, rep
 }
 
 /// Plays a race in one way. Gives whether each side was stopped.
-pub(crate) fn play(race: &Race, switches: Switches) -> (Reached, CaseResult) {
+pub(crate) fn scenario(race: &Race, switches: Switches) -> (Reached, CaseResult) {
     let reached = Slot::default();
     let script = Interleave::new(switches.side, switches.calls, Slot::clone(&reached))
         .latest_first(race.latest_first());

@@ -6,7 +6,7 @@
 //! ([`director`]) which lets one through at a time and says what happens to it. Clocks stand still until a scene moves them.
 //! So a case is repeated step by step by its name, and a random run by its seed.
 //!
-//! The way of one case: [`scene`] sets it, [`flows`] or [`seeds`] say what is played, [`script`] what goes wrong, [`play`] lets
+//! The way of one case: [`scene`] sets it, [`flows`] or [`seeds`] say what is played, [`script`] what goes wrong, [`scenario`] lets
 //! everything go on until it rests, [`checks`] hold what anybody can see against the invariants of the design.
 
 #![expect(
@@ -33,11 +33,11 @@ mod interleave;
 mod logs;
 mod options;
 mod pipe;
-mod play;
 mod receiver;
 mod relay;
 mod report;
 mod sandbox;
+mod scenario;
 mod scene;
 mod script;
 mod seeds;
@@ -83,7 +83,7 @@ fn run(options: &Options) -> Result<bool, String> {
             list();
             return Ok(true);
         }
-        Selection::Seed(seed) => return Ok(show(|| seeds::play(*seed))),
+        Selection::Seed(seed) => return Ok(show(|| seeds::scenario(*seed))),
         Selection::Unharmed(name) => {
             let flow = flow(name)?;
             return Ok(show(|| enumerate::record(flow).1));
@@ -101,7 +101,7 @@ fn run(options: &Options) -> Result<bool, String> {
             switches,
         } => {
             let race = race(name)?;
-            return Ok(show(|| interleave::play(race, *switches).1));
+            return Ok(show(|| interleave::scenario(race, *switches).1));
         }
         Selection::Flow(name) => enumerate::every_point(flow(name)?, 1, threads, &mut report),
         Selection::Race(name) => {

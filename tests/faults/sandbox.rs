@@ -28,19 +28,19 @@ pub(crate) struct Sandbox {
     pub(crate) clock: Clock,
     /// How far its clock is ahead of the scene's, in milliseconds.
     pub(crate) ahead_ms: i64,
-    pub(crate) desk: FunctionApp,
+    pub(crate) app: FunctionApp,
     _relay: Relay,
 }
 
 /// What a function works with.
 pub(crate) enum FunctionApp {
-    CreateOrder(Box<create_order::desk::App>),
-    ManageOrder(Box<manage_order::desk::App>),
-    ReceiveCallback(receive_callback::desk::App),
-    ProcessPayment(Box<process_payment::desk::App>),
-    Reconcile(Box<reconcile::desk::App>),
-    Console(Box<console::desk::App>),
-    SendWebhook(Box<send_webhook::desk::App>),
+    CreateOrder(Box<create_order::app::App>),
+    ManageOrder(Box<manage_order::app::App>),
+    ReceiveCallback(receive_callback::app::App),
+    ProcessPayment(Box<process_payment::app::App>),
+    Reconcile(Box<reconcile::app::App>),
+    Console(Box<console::app::App>),
+    SendWebhook(Box<send_webhook::app::App>),
 }
 
 /// Where sandboxes of one scene are built.
@@ -61,7 +61,7 @@ pub(crate) struct Site {
 macro_rules! open {
     ($function:ident, $variables:expr, $aws:expr, $clock:expr, $random:expr) => {{
         let settings = $function::settings::Settings::read($variables).expect("complete settings");
-        $function::desk::App::open(settings, $aws, $clock.clone(), $random.clone())
+        $function::app::App::open(settings, $aws, $clock.clone(), $random.clone())
     }};
 }
 
@@ -124,10 +124,10 @@ impl Site {
             environment.insert(host.to_owned(), relay.url.clone());
         }
         let (variables, random) = (&environment, &self.random);
-        let desk = match function {
+        let app = match function {
             Function::CreateOrder => {
-                let desk = open!(create_order, variables, &aws, clock, random);
-                FunctionApp::CreateOrder(Box::new(desk))
+                let app = open!(create_order, variables, &aws, clock, random);
+                FunctionApp::CreateOrder(Box::new(app))
             }
             Function::ManageOrder => FunctionApp::ManageOrder(Box::new(open!(
                 manage_order,
@@ -144,22 +144,22 @@ impl Site {
                 random
             )),
             Function::ProcessPayment => {
-                let desk = open!(process_payment, variables, &aws, clock, random);
-                FunctionApp::ProcessPayment(Box::new(desk))
+                let app = open!(process_payment, variables, &aws, clock, random);
+                FunctionApp::ProcessPayment(Box::new(app))
             }
             Function::Reconcile => {
-                let desk = open!(reconcile, variables, &aws, clock, random);
-                FunctionApp::Reconcile(Box::new(desk))
+                let app = open!(reconcile, variables, &aws, clock, random);
+                FunctionApp::Reconcile(Box::new(app))
             }
             Function::Console => {
-                let desk = open!(console, variables, &aws, clock, random);
-                FunctionApp::Console(Box::new(desk))
+                let app = open!(console, variables, &aws, clock, random);
+                FunctionApp::Console(Box::new(app))
             }
             Function::SendWebhook => {
                 let settings =
                     send_webhook::settings::Settings::read(variables).expect("complete settings");
-                let desk = send_webhook::desk::App::open(settings, &aws, clock.clone());
-                FunctionApp::SendWebhook(Box::new(desk))
+                let app = send_webhook::app::App::open(settings, &aws, clock.clone());
+                FunctionApp::SendWebhook(Box::new(app))
             }
         };
         Sandbox {
@@ -167,7 +167,7 @@ impl Site {
             line,
             clock,
             ahead_ms,
-            desk,
+            app,
             _relay: relay,
         }
     }

@@ -298,12 +298,12 @@ impl Testbed {
         let answer = self
             .within(function, async |sandbox| {
                 let (parts, body) = request.into_parts();
-                ApiAnswer::of(match &sandbox.desk {
-                    FunctionApp::CreateOrder(desk) => {
-                        create_order::handler::create(desk, parts, body).await
+                ApiAnswer::of(match &sandbox.app {
+                    FunctionApp::CreateOrder(app) => {
+                        create_order::handler::create(app, parts, body).await
                     }
-                    FunctionApp::ManageOrder(desk) => {
-                        manage_order::handler::manage(desk, parts, body).await
+                    FunctionApp::ManageOrder(app) => {
+                        manage_order::handler::manage(app, parts, body).await
                     }
                     FunctionApp::ReceiveCallback(_)
                     | FunctionApp::ProcessPayment(_)
@@ -339,9 +339,9 @@ impl Testbed {
             .body(());
         let (parts, ()) = request.expect("a request").into_parts();
         let answer = self
-            .within(Function::Console, async |sandbox| match &sandbox.desk {
-                FunctionApp::Console(desk) => {
-                    console::handler::serve(desk, parts, form.into_bytes()).await
+            .within(Function::Console, async |sandbox| match &sandbox.app {
+                FunctionApp::Console(app) => {
+                    console::handler::serve(app, parts, form.into_bytes()).await
                 }
                 FunctionApp::CreateOrder(_)
                 | FunctionApp::ManageOrder(_)
@@ -364,9 +364,9 @@ impl Testbed {
         let event = serde_json::from_value(event).expect("an event of the gateway's");
         let answer = self
             .within(Function::ReceiveCallback, async |sandbox| {
-                match &sandbox.desk {
-                    FunctionApp::ReceiveCallback(desk) => {
-                        receive_callback::handler::receive(desk, event).await
+                match &sandbox.app {
+                    FunctionApp::ReceiveCallback(app) => {
+                        receive_callback::handler::receive(app, event).await
                     }
                     FunctionApp::CreateOrder(_)
                     | FunctionApp::ManageOrder(_)
@@ -444,10 +444,10 @@ impl Testbed {
         let batch = serde_json::from_value(event).expect("a batch");
         let answer = self
             .within(Function::ProcessPayment, async |sandbox| {
-                match &sandbox.desk {
-                    FunctionApp::ProcessPayment(desk) => {
+                match &sandbox.app {
+                    FunctionApp::ProcessPayment(app) => {
                         let deadline_ms = sandbox.clock.now_ms() + INVOCATION_MS;
-                        process_payment::handler::process(desk, batch, deadline_ms).await
+                        process_payment::handler::process(app, batch, deadline_ms).await
                     }
                     FunctionApp::CreateOrder(_)
                     | FunctionApp::ManageOrder(_)
@@ -467,10 +467,10 @@ impl Testbed {
     async fn send_webhooks(&self, event: Value) -> Option<Value> {
         let batch = serde_json::from_value(event).expect("a batch");
         let answer = self
-            .within(Function::SendWebhook, async |sandbox| match &sandbox.desk {
-                FunctionApp::SendWebhook(desk) => {
+            .within(Function::SendWebhook, async |sandbox| match &sandbox.app {
+                FunctionApp::SendWebhook(app) => {
                     let deadline_ms = sandbox.clock.now_ms() + INVOCATION_MS;
-                    send_webhook::handler::process(desk, batch, deadline_ms).await
+                    send_webhook::handler::process(app, batch, deadline_ms).await
                 }
                 FunctionApp::CreateOrder(_)
                 | FunctionApp::ManageOrder(_)
@@ -538,10 +538,10 @@ impl Testbed {
     async fn reconcile(&self, event: Value) -> Option<Value> {
         let event = serde_json::from_value(event).expect("an event");
         let answer = self
-            .within(Function::Reconcile, async |sandbox| match &sandbox.desk {
-                FunctionApp::Reconcile(desk) => {
+            .within(Function::Reconcile, async |sandbox| match &sandbox.app {
+                FunctionApp::Reconcile(app) => {
                     let deadline_ms = sandbox.clock.now_ms() + RECONCILE_MS;
-                    reconcile::handler::run(desk, event, deadline_ms).await.ok()
+                    reconcile::handler::run(app, event, deadline_ms).await.ok()
                 }
                 FunctionApp::CreateOrder(_)
                 | FunctionApp::ManageOrder(_)

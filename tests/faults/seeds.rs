@@ -22,8 +22,8 @@ use crate::{
     },
     client::PendingRequest,
     director::{InOrder, Policy, WaitingCall},
-    play::{ConcurrentAnswers, Scenario, Until},
     report::{self, Report},
+    scenario::{ConcurrentAnswers, Scenario, Until},
     scene::{Poll, REQUESTS, RESULTS, Testbed},
     workers,
 };
@@ -50,9 +50,9 @@ pub(crate) fn run(from: u64, count: u64, threads: usize, report: &mut Report) {
         threads,
         &seeds,
         |seed| {
-            let outcome = play(*seed);
+            let outcome = scenario(*seed);
             let again = *seed < from.saturating_add(PLAYED_TWICE);
-            let differs = again && play(*seed).steps != outcome.steps;
+            let differs = again && scenario(*seed).steps != outcome.steps;
             (outcome, differs)
         },
         |position, (outcome, differs)| {
@@ -78,12 +78,12 @@ pub(crate) fn run(from: u64, count: u64, threads: usize, report: &mut Report) {
 }
 
 /// Plays one seed.
-pub(crate) fn play(seed: u64) -> CaseResult {
+pub(crate) fn scenario(seed: u64) -> CaseResult {
     case::run(async move {
         let mut dice = Rng::with_seed(seed);
-        let mut play = Scenario::new(Testbed::set(seed).await);
+        let mut scenario = Scenario::new(Testbed::set(seed).await);
         let skews = (0..40).map(|_| dice.i64(-SKEW_MS..=SKEW_MS)).collect();
-        play.scene.skew(skews);
+        scenario.scene.skew(skews);
         let faults = dice.usize(0..=FAULTS_MAX);
         let chance = Chance {
             dice: dice.fork(),
@@ -92,41 +92,44 @@ pub(crate) fn play(seed: u64) -> CaseResult {
             faults,
             again: None,
         };
-        play.scene.director.follow(Box::new(chance));
-        let lost = misfortunes_of_callbacks(&play, &mut dice);
+        scenario.scene.director.follow(Box::new(chance));
+        let lost = misfortunes_of_callbacks(&scenario, &mut dice);
         let orders: Vec<Value> = (0..dice.usize(1..=3))
             .map(|n| order(n, &mut dice))
             .collect();
         for _ in 0..dice.usize(6..=14) {
-            moment(&mut play, &orders, lost, &mut dice).await;
-            checks::at_any_moment(&mut play);
-            time_passes(&play, &mut dice).await;
+            moment(&mut scenario, &orders, lost, &mut dice).await;
+            checks::at_any_moment(&mut scenario);
+            time_passes(&scenario, &mut dice).await;
         }
-        play.scene.wechat().clear_faults(None);
-        play.scene.director.follow(Box::new(InOrder));
-        play.scene
+        scenario.scene.wechat().clear_faults(None);
+        scenario.scene.director.follow(Box::new(InOrder));
+        scenario
+            .scene
             .director
             .tell("-- nothing goes wrong from here on");
-        play.run_until_quiet(Until::Soon).await;
-        play.scene
+        scenario.run_until_quiet(Until::Soon).await;
+        scenario
+            .scene
             .wechat()
             .set_refund_outcome(RefundOutcome::Success);
         if dice.bool() {
             for order in &orders {
                 // One that is closed or was never made cannot be paid.
                 drop(
-                    play.scene
+                    scenario
+                        .scene
                         .wechat()
                         .pay(&number(order), &PayOptions::default()),
                 );
             }
         }
-        play.run_until_quiet(Until::TheEnd).await;
+        scenario.run_until_quiet(Until::TheEnd).await;
         if dice.u8(..DAYS_ONE_IN) == 0 {
-            play.reconcile_all_days().await;
+            scenario.reconcile_all_days().await;
         }
-        checks::at_rest(&mut play);
-        play
+        checks::at_rest(&mut scenario);
+        scenario
     })
 }
 
@@ -168,7 +171,7 @@ impl Policy for Chance {
 }
 
 /// What WeChat Pay's callbacks meet on their way. Whether some are lost for good.
-fn misfortunes_of_callbacks(play: &Scenario, dice: &mut Rng) -> bool {
+fn misfortunes_of_callbacks(scenario: &Scenario, dice: &mut Rng) -> bool {
     let faults = [
         WechatFault::ProbeCallback,
         WechatFault::OutOfOrderCallback,
@@ -177,12 +180,12 @@ fn misfortunes_of_callbacks(play: &Scenario, dice: &mut Rng) -> bool {
     ];
     for fault in faults {
         if dice.u8(..4) == 0 {
-            play.wechat_fault(Rule::times(fault, 1));
+            scenario.wechat_fault(Rule::times(fault, 1));
         }
     }
     let lost = dice.u8(..4) == 0;
     if lost {
-        play.wechat_fault(Rule::always(WechatFault::LostCallback).with_probability(0.5));
+        scenario.wechat_fault(Rule::always(WechatFault::LostCallback).with_probability(0.5));
     }
     lost
 }
@@ -211,31 +214,31 @@ fn order(n: usize, dice: &mut Rng) -> Value {
 }
 
 /// Some things happen at once.
-async fn moment(play: &mut Scenario, orders: &[Value], lost: bool, dice: &mut Rng) {
+async fn moment(scenario: &mut Scenario, orders: &[Value], lost: bool, dice: &mut Rng) {
     if dice.u8(..10) == 0 {
-        play.scene.director.tell("every idle sandbox is gone");
-        play.scene.recycle();
+        scenario.scene.director.tell("every idle sandbox is gone");
+        scenario.scene.recycle();
     }
     if dice.bool() {
-        somebody_at_wechat(play, &number(any(orders, dice)), lost, dice);
-        play.deliver().await;
+        somebody_at_wechat(scenario, &number(any(orders, dice)), lost, dice);
+        scenario.deliver().await;
     }
-    let scene = Arc::clone(&play.scene);
+    let scene = Arc::clone(&scenario.scene);
     let asked = ConcurrentAnswers::default();
     let (names, acts): (Vec<String>, Vec<LocalBoxFuture<'_, ()>>) = (0..dice.usize(1..=3))
         .map(|_| act(&scene, any(orders, dice), &asked, dice))
         .unzip();
     scene.act(names.join(" | "), join_all(acts)).await;
-    play.take_answers(asked);
+    scenario.take_answers(asked);
 }
 
 /// A payer or the merchant's staff do something at WeChat Pay, if it can be done. Where callbacks get lost, only such things
 /// that are asked about: what nobody asks about is found by the bills alone.
-fn somebody_at_wechat(play: &Scenario, order_no: &str, lost: bool, dice: &mut Rng) {
-    let wechat = play.scene.wechat();
+fn somebody_at_wechat(scenario: &Scenario, order_no: &str, lost: bool, dice: &mut Rng) {
+    let wechat = scenario.scene.wechat();
     let options = PayOptions::default();
     // A payer has what a client was shown, be it the newest value or not, and nothing else.
-    let shown: Vec<String> = play
+    let shown: Vec<String> = scenario
         .scene
         .shown()
         .into_iter()
@@ -260,7 +263,7 @@ fn somebody_at_wechat(play: &Scenario, order_no: &str, lost: bool, dice: &mut Rn
             let wish = ConsoleRefund {
                 order: order_no.to_owned(),
                 refund_fen: dice.i64(1..400),
-                notify_url: Some(play.scene.notify_url.clone()),
+                notify_url: Some(scenario.scene.notify_url.clone()),
                 ..ConsoleRefund::default()
             };
             (
@@ -278,17 +281,18 @@ fn somebody_at_wechat(play: &Scenario, order_no: &str, lost: bool, dice: &mut Rn
             ];
             let outcome = outcomes[dice.usize(..outcomes.len())];
             wechat.set_refund_outcome(outcome);
-            play.scene.director.tell(format!(
+            scenario.scene.director.tell(format!(
                 "{} refunds come to {outcome:?} from now on",
-                play.scene.time()
+                scenario.scene.time()
             ));
             return;
         }
     };
     if done {
-        play.scene
+        scenario
+            .scene
             .director
-            .tell(format!("{} {what} {order_no}", play.scene.time()));
+            .tell(format!("{} {what} {order_no}", scenario.scene.time()));
     }
 }
 
@@ -410,7 +414,7 @@ fn decision(order_no: &str, dice: &mut Rng) -> PendingRequest {
     wish
 }
 
-async fn time_passes(play: &Scenario, dice: &mut Rng) {
+async fn time_passes(scenario: &Scenario, dice: &mut Rng) {
     let seconds = match dice.u8(..32) {
         0..=15 => 0,
         16..=25 => dice.u64(1..20),
@@ -419,6 +423,6 @@ async fn time_passes(play: &Scenario, dice: &mut Rng) {
         _ => dice.u64(900..10_000),
     };
     if seconds > 0 {
-        play.step_by_step(Duration::from_secs(seconds)).await;
+        scenario.step_by_step(Duration::from_secs(seconds)).await;
     }
 }

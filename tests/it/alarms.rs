@@ -82,37 +82,37 @@ impl Watch {
 
 /// A minute of usual traffic: an order, its payment, the callback of one of the last, and what runs by
 /// itself. While WeChat Pay is not there nobody can pay.
-async fn minute(bench: &Testbed, watch: &mut Watch, number: usize) {
-    bench.advance(MINUTE).await;
+async fn minute(testbed: &Testbed, watch: &mut Watch, number: usize) {
+    testbed.advance(MINUTE).await;
     let order = format!("ORDER-{number}");
-    watch.of(bench.post_order(&native(&order))).await;
-    let admin = bench.wechat.admin();
+    watch.of(testbed.post_order(&native(&order))).await;
+    let admin = testbed.wechat.admin();
     if admin.pay(&order, &PayOptions::default()).is_ok()
         && let Some(callback) = admin.signed_callback(&order, &Damage::None)
     {
-        watch.of(bench.receive(&callback)).await;
+        watch.of(testbed.receive(&callback)).await;
     }
-    watch.of(bench.work_off()).await;
-    watch.of(bench.sweep()).await;
+    watch.of(testbed.work_off()).await;
+    watch.of(testbed.sweep()).await;
 }
 
 /// Goes through an incident minute by minute: the alarms are met five minutes after it began at the
 /// latest, and stay so to its end.
-async fn incident(bench: &Testbed, watch: &mut Watch, minutes: usize, alarms: &[&str]) {
+async fn incident(testbed: &Testbed, watch: &mut Watch, minutes: usize, alarms: &[&str]) {
     for number in 0..5 {
-        minute(bench, watch, 1000 + number).await;
+        minute(testbed, watch, 1000 + number).await;
     }
-    bench.advance(MINUTE).await;
+    testbed.advance(MINUTE).await;
     assert_missed(watch, alarms, "after five minutes");
     for number in 5..minutes {
         // In the middle of a long one little is asked, so that the test is quick.
         if number >= 8 && number + 6 < minutes && number % 10 != 0 {
-            bench.advance(MINUTE).await;
+            testbed.advance(MINUTE).await;
         } else {
-            minute(bench, watch, 1000 + number).await;
+            minute(testbed, watch, 1000 + number).await;
         }
     }
-    bench.advance(MINUTE).await;
+    testbed.advance(MINUTE).await;
     assert_missed(watch, alarms, "at the end");
 }
 
@@ -127,46 +127,46 @@ fn assert_missed(watch: &Watch, alarms: &[&str], when: &str) {
 
 /// A scene in which all has been well for some minutes.
 async fn well(minutes: usize) -> (Testbed, Watch) {
-    let bench = Testbed::start().await;
-    let mut watch = Watch::by(&bench.clock);
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
     for number in 0..minutes {
-        minute(&bench, &mut watch, number).await;
+        minute(&testbed, &mut watch, number).await;
     }
-    (bench, watch)
+    (testbed, watch)
 }
 
 /// The schedule's message for a day.
-async fn daily(bench: &Testbed, watch: &mut Watch, day: BillDate) {
+async fn daily(testbed: &Testbed, watch: &mut Watch, day: BillDate) {
     let scheduled_at = Some(format!("{}T02:30:00Z", day.plus_days(1)));
-    bench
+    testbed
         .send_work(&ReconcileWork::DailyV1 { scheduled_at })
         .await;
-    watch.of(bench.work_off_days()).await;
+    watch.of(testbed.work_off_days()).await;
 }
 
 /// A run of a day that is asked for now, as the one that waits comes back.
-async fn asked_for(bench: &Testbed, watch: &mut Watch, day: BillDate) {
-    bench.begin_day(day, false).await;
-    watch.of(bench.work_off_days()).await;
+async fn asked_for(testbed: &Testbed, watch: &mut Watch, day: BillDate) {
+    testbed.begin_day(day, false).await;
+    watch.of(testbed.work_off_days()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_day_with_payments_probes_and_its_reconciliation_meets_no_alarm() {
-    let bench = Testbed::start().await;
-    let mut watch = Watch::by(&bench.clock);
-    let day = bench.fresh_day().await;
-    asked_for(&bench, &mut watch, day.plus_days(-1)).await;
-    bench.paid("ORDER-A").await;
-    bench.until(day.plus_days(1), 10, 30).await;
-    daily(&bench, &mut watch, day).await;
-    bench.until(day.plus_days(1), 11, 0).await;
-    minute(&bench, &mut watch, 0).await;
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    asked_for(&testbed, &mut watch, day.plus_days(-1)).await;
+    testbed.paid("ORDER-A").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    daily(&testbed, &mut watch, day).await;
+    testbed.until(day.plus_days(1), 11, 0).await;
+    minute(&testbed, &mut watch, 0).await;
     for number in 1..20 {
-        minute(&bench, &mut watch, number).await;
+        minute(&testbed, &mut watch, number).await;
         // WeChat Pay tests us, and somebody knocks who knows nothing of its keys.
         for damage in [Damage::Probe, Damage::Stale(600)] {
-            let callback = bench.wechat.admin().signed_callback("ORDER-0", &damage);
-            watch.of(bench.receive(&callback.unwrap())).await;
+            let callback = testbed.wechat.admin().signed_callback("ORDER-0", &damage);
+            watch.of(testbed.receive(&callback.unwrap())).await;
         }
         assert_eq!(watch.not_quiet(), BTreeSet::new(), "minute {number}");
     }
@@ -174,12 +174,12 @@ async fn a_quiet_day_with_payments_probes_and_its_reconciliation_meets_no_alarm(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wechat_pay_out_of_reach_for_an_hour_is_an_alarm_in_its_first_minutes_and_stays_one() {
-    let (mut bench, mut watch) = well(3).await;
+    let (mut testbed, mut watch) = well(3).await;
     // Nobody listens any more where the functions call.
     let public_key = &LocalAws::get().await.merchant_public_key;
-    bench.wechat = start_wechat(public_key, bench.clock.now(), 0);
+    testbed.wechat = start_wechat(public_key, testbed.clock.now(), 0);
     incident(
-        &bench,
+        &testbed,
         &mut watch,
         60,
         &["prepays-put-off", "wechat-unreachable"],
@@ -192,51 +192,55 @@ async fn wechat_pay_out_of_reach_for_an_hour_is_an_alarm_in_its_first_minutes_an
 #[tokio::test(flavor = "multi_thread")]
 async fn wechat_pay_that_breaks_connections_or_answers_5xx_is_an_alarm_in_its_first_minutes() {
     for fault in [Fault::ResetBefore, Fault::ServerErrorBefore { status: 502 }] {
-        let (bench, mut watch) = well(3).await;
-        bench.wechat.admin().add_fault(Rule::always(fault)).unwrap();
-        incident(&bench, &mut watch, 6, &["prepays-put-off"]).await;
+        let (testbed, mut watch) = well(3).await;
+        testbed
+            .wechat
+            .admin()
+            .add_fault(Rule::always(fault))
+            .unwrap();
+        incident(&testbed, &mut watch, 6, &["prepays-put-off"]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_certificate_is_an_alarm_at_once_whose_error_lines_stay_for_a_week() {
-    let (bench, mut watch) = well(3).await;
+    let (testbed, mut watch) = well(3).await;
     let revoked = Fault::Refuse {
         status: 401,
         code: "SIGN_ERROR".to_owned(),
     };
-    bench
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::always(revoked))
         .unwrap();
     let alarms = ["merchant-refused", "prepays-put-off"];
-    incident(&bench, &mut watch, 8, &alarms).await;
+    incident(&testbed, &mut watch, 8, &alarms).await;
     let refused = "WeChat Pay refuses the merchant, and not this request alone";
     for page in ["wechat-down.md", "error-lines.md"] {
         watch.says(refused, page);
     }
     let day = MINUTE * 60 * 24;
     for _ in 0..6 {
-        bench.clock.advance(day);
+        testbed.clock.advance(day);
         assert!(watch.is_met("error-lines"), "its cause may stand");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_wechat_pays_that_is_not_known_here_is_an_alarm_for_answers_and_callbacks() {
-    let (bench, mut watch) = well(3).await;
-    let admin = bench.wechat.admin();
+    let (testbed, mut watch) = well(3).await;
+    let admin = testbed.wechat.admin();
     admin.rotate(SigningMode::PublicKey).unwrap();
     // Orders of before are paid, and told of under the new key.
-    bench.advance(MINUTE).await;
+    testbed.advance(MINUTE).await;
     let callback = admin.signed_callback("ORDER-1", &Damage::None).unwrap();
-    assert_eq!(watch.of(bench.receive(&callback)).await.status, 401);
-    bench.advance(MINUTE).await;
+    assert_eq!(watch.of(testbed.receive(&callback)).await.status, 401);
+    testbed.advance(MINUTE).await;
     assert!(watch.is_met("callbacks-unverified"), "{:?}", watch.met());
     let alarms = ["answers-unverified", "prepays-put-off"];
-    incident(&bench, &mut watch, 6, &alarms).await;
-    bench.advance(MINUTE * 60).await;
+    incident(&testbed, &mut watch, 6, &alarms).await;
+    testbed.advance(MINUTE * 60).await;
     assert!(watch.is_met("error-lines"));
     let refused = "callback refused: none of WeChat Pay's keys here verifies it";
     watch.says(refused, "error-lines.md");
@@ -246,14 +250,14 @@ async fn a_key_of_wechat_pays_that_is_not_known_here_is_an_alarm_for_answers_and
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_whose_signature_does_not_fit_a_known_key_is_an_alarm() {
     for damage in [Damage::WrongSignature, Damage::UnknownSerial] {
-        let (bench, mut watch) = well(1).await;
-        let admin = bench.wechat.admin();
+        let (testbed, mut watch) = well(1).await;
+        let admin = testbed.wechat.admin();
         let callback = admin.signed_callback("ORDER-0", &damage).unwrap();
-        assert_eq!(watch.of(bench.receive(&callback)).await.status, 401);
-        bench.advance(MINUTE * 5).await;
+        assert_eq!(watch.of(testbed.receive(&callback)).await.status, 401);
+        testbed.advance(MINUTE * 5).await;
         let alarms = ["callbacks-unverified"];
         assert_missed(&watch, &alarms, &format!("after {damage:?}"));
-        bench.advance(MINUTE * 60).await;
+        testbed.advance(MINUTE * 60).await;
         assert!(watch.is_met("error-lines"));
     }
 }
@@ -271,13 +275,13 @@ fn of_a_stranger(callback: &SignedCallback) -> SignedCallback {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_with_made_up_callbacks_calls_nobody_by_day_or_night_and_hides_no_key_that_is_gone()
  {
-    let (bench, mut watch) = well(3).await;
-    let admin = bench.wechat.admin();
+    let (testbed, mut watch) = well(3).await;
+    let admin = testbed.wechat.admin();
     let knock = async |watch: &mut Watch| {
         for damage in [Damage::WrongSignature, Damage::UnknownSerial] {
             let real = admin.signed_callback("ORDER-0", &damage).unwrap();
             let mut forged = of_a_stranger(&real);
-            assert_eq!(watch.of(bench.receive(&forged)).await.status, 401);
+            assert_eq!(watch.of(testbed.receive(&forged)).await.status, 401);
             // Under the serial of a certificate, and under none that WeChat Pay has.
             for serial in ["5157F09EFDC096DE15EBE81A47057A72A4D0E1B3", "my-key"] {
                 let mut headers = forged.headers.iter_mut();
@@ -285,7 +289,7 @@ async fn a_stranger_with_made_up_callbacks_calls_nobody_by_day_or_night_and_hide
                     name.eq_ignore_ascii_case("wechatpay-serial")
                 };
                 headers.find(named).unwrap().1 = serial.to_owned();
-                assert_eq!(watch.of(bench.receive(&forged)).await.status, 401);
+                assert_eq!(watch.of(testbed.receive(&forged)).await.status, 401);
             }
         }
     };
@@ -297,12 +301,12 @@ async fn a_stranger_with_made_up_callbacks_calls_nobody_by_day_or_night_and_hide
     for number in 0..10 {
         // Others pay meanwhile; then nobody does.
         if number < 5 {
-            minute(&bench, &mut watch, 1000 + number).await;
+            minute(&testbed, &mut watch, 1000 + number).await;
         } else {
-            bench.advance(MINUTE * 20).await;
+            testbed.advance(MINUTE * 20).await;
         }
         knock(&mut watch).await;
-        bench.advance(MINUTE).await;
+        testbed.advance(MINUTE).await;
         assert!(
             quiet(&watch),
             "{number}: {:?} {:?}",
@@ -314,17 +318,17 @@ async fn a_stranger_with_made_up_callbacks_calls_nobody_by_day_or_night_and_hide
     // WeChat Pay begins to sign with a key that is not known here.
     admin.rotate(SigningMode::PublicKey).unwrap();
     let real = admin.signed_callback("ORDER-1", &Damage::None).unwrap();
-    assert_eq!(watch.of(bench.receive(&real)).await.status, 401);
+    assert_eq!(watch.of(testbed.receive(&real)).await.status, 401);
     knock(&mut watch).await;
-    bench.advance(MINUTE).await;
+    testbed.advance(MINUTE).await;
     assert!(watch.is_met("callbacks-unverified"));
     assert!(!watch.not_quiet().contains("new-error-lines"), "one call");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_keeps_the_page_for_error_lines_busy_with_what_has_one_of_its_own() {
-    let (bench, mut watch) = well(1).await;
-    let admin = bench.wechat.admin();
+    let (testbed, mut watch) = well(1).await;
+    let admin = testbed.wechat.admin();
     let revoked = Rule::always(Fault::Refuse {
         status: 401,
         code: "SIGN_ERROR".to_owned(),
@@ -332,73 +336,73 @@ async fn nobody_keeps_the_page_for_error_lines_busy_with_what_has_one_of_its_own
     admin.add_fault(revoked).unwrap();
     for number in 0..4 {
         let forged = admin.signed_callback("ORDER-0", &Damage::WrongSignature);
-        let answer = watch.of(bench.receive(&forged.unwrap())).await;
+        let answer = watch.of(testbed.receive(&forged.unwrap())).await;
         assert_eq!(answer.status, 401);
-        minute(&bench, &mut watch, 1000 + number).await;
-        bench.advance(MINUTE * 4).await;
+        minute(&testbed, &mut watch, 1000 + number).await;
+        testbed.advance(MINUTE * 4).await;
         assert!(!watch.not_quiet().contains("new-error-lines"), "{number}");
     }
     assert_missed(&watch, &["callbacks-unverified", "merchant-refused"], "now");
     // Now something comes that a person has to see, and calls.
     let unreadable = admin.signed_callback("ORDER-0", &Damage::CutCiphertext);
-    watch.of(bench.receive(&unreadable.unwrap())).await;
+    watch.of(testbed.receive(&unreadable.unwrap())).await;
     watch.says("callback not acknowledged", "error-lines.md");
-    bench.advance(MINUTE * 5).await;
+    testbed.advance(MINUTE * 5).await;
     assert!(watch.is_met("new-error-lines"));
     // And again the next time, since the first call is over as soon as other lines come.
     for number in 0..2 {
-        minute(&bench, &mut watch, 2000 + number).await;
-        bench.advance(MINUTE * 4).await;
+        minute(&testbed, &mut watch, 2000 + number).await;
+        testbed.advance(MINUTE * 4).await;
     }
     assert!(!watch.not_quiet().contains("new-error-lines"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_schedule_of_sweeps_is_an_alarm_after_five_minutes_whatever_the_queue_has_to_do() {
-    let bench = Testbed::start().await;
-    let mut watch = Watch::by(&bench.clock);
-    let day = bench.fresh_day().await;
-    bench.until(day.plus_days(1), 11, 0).await;
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    testbed.until(day.plus_days(1), 11, 0).await;
     for _ in 0..6 {
-        bench.advance(MINUTE).await;
-        watch.of(bench.sweep()).await;
+        testbed.advance(MINUTE).await;
+        watch.of(testbed.sweep()).await;
     }
     for minutes in 1..=6 {
-        bench.advance(MINUTE).await;
-        daily(&bench, &mut watch, day).await;
-        watch.of(bench.certificates()).await;
+        testbed.advance(MINUTE).await;
+        daily(&testbed, &mut watch, day).await;
+        watch.of(testbed.certificates()).await;
         assert_eq!(watch.is_met("sweep-missing"), minutes == 6, "{minutes}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_been_due_for_five_minutes_and_was_not_looked_at_is_an_alarm() {
-    let (mut bench, mut watch) = well(2).await;
+    let (mut testbed, mut watch) = well(2).await;
     // While nobody answers, each sweep tries a few orders and leaves the others due.
     for number in 0..60 {
         let order = format!("ORDER-{number}-LATE");
-        watch.of(bench.post_order(&native(&order))).await;
+        watch.of(testbed.post_order(&native(&order))).await;
     }
     let public_key = &LocalAws::get().await.merchant_public_key;
-    bench.wechat = start_wechat(public_key, bench.clock.now(), 0);
+    testbed.wechat = start_wechat(public_key, testbed.clock.now(), 0);
     let due_s = loop {
-        bench.advance(MINUTE).await;
-        let report = watch.of(bench.sweep()).await;
+        testbed.advance(MINUTE).await;
+        let report = watch.of(testbed.sweep()).await;
         let overdue_s = report.overdue_s.values().copied().max();
         let overdue_s = overdue_s.unwrap_or_default();
         if overdue_s <= 90 {
             assert!(!watch.not_quiet().contains("sweep-behind"), "{overdue_s}");
         }
         if overdue_s > 180 {
-            break bench.clock.now().0 - overdue_s;
+            break testbed.clock.now().0 - overdue_s;
         }
     };
-    while bench.clock.now().0 + 60 < due_s + 300 {
-        bench.advance(MINUTE).await;
-        watch.of(bench.sweep()).await;
+    while testbed.clock.now().0 + 60 < due_s + 300 {
+        testbed.advance(MINUTE).await;
+        watch.of(testbed.sweep()).await;
     }
-    let left_s = due_s + 300 - bench.clock.now().0;
-    bench
+    let left_s = due_s + 300 - testbed.clock.now().0;
+    testbed
         .advance(Duration::from_secs(left_s.unsigned_abs()))
         .await;
     assert!(watch.is_met("sweep-behind"), "{:?}", watch.met());
@@ -440,82 +444,82 @@ fn what_is_due_and_not_looked_at_is_an_alarm_within_five_minutes_whatever_the_se
 async fn a_day_that_nobody_reconciled_is_an_alarm_two_minutes_after_one_whatever_other_days_were_run()
  {
     const ALARM: &str = "reconciliation-missing";
-    let bench = Testbed::start().await;
-    let mut watch = Watch::by(&bench.clock);
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
     let sweeps = async |watch: &mut Watch| {
         for _ in 0..3 {
-            bench.advance(MINUTE).await;
-            watch.of(bench.sweep()).await;
+            testbed.advance(MINUTE).await;
+            watch.of(testbed.sweep()).await;
         }
     };
-    let day = bench.fresh_day().await;
-    bench.until(day.plus_days(1), 10, 30).await;
-    daily(&bench, &mut watch, day).await;
-    bench.until(day.plus_days(1), 13, 0).await;
+    let day = testbed.fresh_day().await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    daily(&testbed, &mut watch, day).await;
+    testbed.until(day.plus_days(1), 13, 0).await;
     sweeps(&mut watch).await;
     assert!(!watch.not_quiet().contains(ALARM));
     let next = day.plus_days(2);
-    bench.until(next, 12, 56).await;
+    testbed.until(next, 12, 56).await;
     sweeps(&mut watch).await;
     assert!(!watch.not_quiet().contains(ALARM), "it is 12:59");
     // Somebody runs the day before again, which is not the one that is missing.
-    bench.begin_day(day, false).await;
-    assert_eq!(watch.of(bench.work_off_days()).await, 0);
-    bench.until(next, 13, 0).await;
-    watch.of(bench.sweep()).await;
-    bench.until(next, 13, 2).await;
+    testbed.begin_day(day, false).await;
+    assert_eq!(watch.of(testbed.work_off_days()).await, 0);
+    testbed.until(next, 13, 0).await;
+    watch.of(testbed.sweep()).await;
+    testbed.until(next, 13, 2).await;
     assert!(watch.is_met(ALARM), "{:?}", watch.met());
     // The next day has begun: nothing is better than it was.
-    bench.until(day.plus_days(3), 3, 0).await;
+    testbed.until(day.plus_days(3), 3, 0).await;
     sweeps(&mut watch).await;
     assert!(watch.is_met(ALARM));
-    asked_for(&bench, &mut watch, day.plus_days(1)).await;
+    asked_for(&testbed, &mut watch, day.plus_days(1)).await;
     sweeps(&mut watch).await;
     assert!(!watch.not_quiet().contains(ALARM));
     // Whoever runs it once more, and waits for its bill, has not lost the run before.
-    let admin = bench.wechat.admin();
+    let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::always(Fault::StatementCreating))
         .unwrap();
-    asked_for(&bench, &mut watch, day.plus_days(1)).await;
+    asked_for(&testbed, &mut watch, day.plus_days(1)).await;
     sweeps(&mut watch).await;
     assert!(!watch.not_quiet().contains(ALARM));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_notice_is_an_alarm_until_somebody_has_decided_however_long_that_takes() {
-    let bench = Testbed::start().await;
-    let mut watch = Watch::by(&bench.clock);
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
     let five_minutes = async |watch: &mut Watch| {
-        watch.of(bench.certificates()).await;
-        bench.advance(MINUTE * 5).await;
+        watch.of(testbed.certificates()).await;
+        testbed.advance(MINUTE * 5).await;
     };
     five_minutes(&mut watch).await;
     assert!(!watch.not_quiet().contains("notices-parked"));
-    bench.post_order(&native("ORDER-1")).await;
+    testbed.post_order(&native("ORDER-1")).await;
     watch
-        .of(bench.pay_altered("ORDER-1", json!({"amount": {"currency": "USD"}})))
+        .of(testbed.pay_altered("ORDER-1", json!({"amount": {"currency": "USD"}})))
         .await;
-    assert_eq!(watch.of(bench.work_off()).await, 0);
+    assert_eq!(watch.of(testbed.work_off()).await, 0);
     watch.says("money parked for a person", "error-lines.md");
-    bench.advance(MINUTE * 5).await;
+    testbed.advance(MINUTE * 5).await;
     assert!(watch.is_met("new-error-lines"), "it is told at once");
     for days in [0, 1, 9] {
-        bench.clock.advance(MINUTE * 60 * 24 * days);
+        testbed.clock.advance(MINUTE * 60 * 24 * days);
         five_minutes(&mut watch).await;
         assert!(watch.is_met("notices-parked"), "after {days} more days");
     }
     assert!(!watch.is_met("error-lines"), "it was logged once");
-    let [parked] = &bench.notices().await[..] else {
+    let [parked] = &testbed.notices().await[..] else {
         panic!("one notice");
     };
-    let client = bench.dynamo();
-    let decided = Notices::new(client, &bench.tables.notices, MCHID)
+    let client = testbed.dynamo();
+    let decided = Notices::new(client, &testbed.tables.notices, MCHID)
         .decide(
             &parked["notice_id"],
             "Lin Wei",
             "Given back",
-            bench.clock.now(),
+            testbed.clock.now(),
         )
         .await;
     assert_eq!(decided.unwrap(), DecideOutcome::Written);
@@ -531,16 +535,16 @@ async fn a_preview_is_the_days_work_only_where_the_daily_run_only_looks() {
         // Somebody reconciles it in earnest.
         ("false", false, false),
     ] {
-        let mut bench = Testbed::start().await;
-        bench.set_reconcile("RECONCILE_REPAIRS", repairs);
-        let mut watch = Watch::by(&bench.clock);
-        let day = bench.fresh_day().await;
-        bench.until(day.plus_days(1), 10, 30).await;
-        bench.begin_day(day, dry_run).await;
-        watch.of(bench.work_off_days()).await;
-        bench.until(day.plus_days(1), 13, 0).await;
-        watch.of(bench.sweep()).await;
-        bench.advance(MINUTE).await;
+        let mut testbed = Testbed::start().await;
+        testbed.set_reconcile("RECONCILE_REPAIRS", repairs);
+        let mut watch = Watch::by(&testbed.clock);
+        let day = testbed.fresh_day().await;
+        testbed.until(day.plus_days(1), 10, 30).await;
+        testbed.begin_day(day, dry_run).await;
+        watch.of(testbed.work_off_days()).await;
+        testbed.until(day.plus_days(1), 13, 0).await;
+        watch.of(testbed.sweep()).await;
+        testbed.advance(MINUTE).await;
         assert_eq!(
             watch.is_met("reconciliation-missing"),
             is_missing,
@@ -551,60 +555,60 @@ async fn a_preview_is_the_days_work_only_where_the_daily_run_only_looks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_that_is_not_there_at_one_is_an_alarm_until_it_comes() {
-    let bench = Testbed::start().await;
-    let mut watch = Watch::by(&bench.clock);
-    let day = bench.fresh_day().await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let day = testbed.fresh_day().await;
+    let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::always(Fault::StatementCreating))
         .unwrap();
     for (hour, minute) in [(10, 30), (11, 0), (12, 45)] {
-        bench.until(day.plus_days(1), hour, minute).await;
-        asked_for(&bench, &mut watch, day).await;
+        testbed.until(day.plus_days(1), hour, minute).await;
+        asked_for(&testbed, &mut watch, day).await;
         assert!(!watch.not_quiet().contains("bill-late"), "{hour}:{minute}");
     }
-    let again_s = bench.hidden.times_s().last().copied().unwrap();
+    let again_s = testbed.hidden.times_s().last().copied().unwrap();
     assert!(
         (890..=900).contains(&again_s),
         "at 13:00, not in {again_s} s"
     );
-    bench.until(day.plus_days(1), 13, 0).await;
-    asked_for(&bench, &mut watch, day).await;
-    bench.advance(MINUTE).await;
+    testbed.until(day.plus_days(1), 13, 0).await;
+    asked_for(&testbed, &mut watch, day).await;
+    testbed.advance(MINUTE).await;
     assert!(watch.is_met("bill-late"));
-    bench.until(day.plus_days(1), 13, 30).await;
+    testbed.until(day.plus_days(1), 13, 30).await;
     assert!(watch.is_met("bill-late"), "until it is asked for again");
     admin.clear_faults(None);
-    asked_for(&bench, &mut watch, day).await;
-    bench.until(day.plus_days(1), 15, 0).await;
+    asked_for(&testbed, &mut watch, day).await;
+    testbed.until(day.plus_days(1), 15, 0).await;
     assert!(!watch.not_quiet().contains("bill-late"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_run_that_finds_new_differences_is_an_alarm_and_one_that_finds_old_ones_is_none() {
-    let bench = Testbed::start().await;
-    let mut watch = Watch::by(&bench.clock);
-    let mut day = bench.fresh_day().await;
+    let testbed = Testbed::start().await;
+    let mut watch = Watch::by(&testbed.clock);
+    let mut day = testbed.fresh_day().await;
     let mut run = async |day: BillDate| {
-        bench.until(day.plus_days(1), 10, 30).await;
+        testbed.until(day.plus_days(1), 10, 30).await;
         for again in [false, true] {
-            bench.begin_day(day, false).await;
-            assert_eq!(watch.of(bench.work_off_days()).await, 0);
-            bench.advance(MINUTE * 5).await;
+            testbed.begin_day(day, false).await;
+            assert_eq!(watch.of(testbed.work_off_days()).await, 0);
+            testbed.advance(MINUTE * 5).await;
             assert_eq!(watch.is_met("differences-opened"), !again, "{day} {again}");
             assert!(watch.is_met("open-differences"));
-            bench.advance(MINUTE * 25).await;
+            testbed.advance(MINUTE * 25).await;
             assert!(!watch.not_quiet().contains("differences-opened"), "{day}");
         }
     };
     for number in 0..2 {
         // Money for an order that nobody here knows.
         let order = format!("GONE-{number}");
-        bench.post_order(&native_for(&order, 700)).await;
-        bench.in_silence(bench.pay(&order)).await;
-        bench.forget(&order).await;
+        testbed.post_order(&native_for(&order, 700)).await;
+        testbed.in_silence(testbed.pay(&order)).await;
+        testbed.forget(&order).await;
         run(day).await;
-        day = bench.fresh_day().await;
+        day = testbed.fresh_day().await;
     }
 }
 

@@ -17,8 +17,8 @@ use crate::support::{
     native,
 };
 
-async fn refused(bench: &Testbed, request: Request<Vec<u8>>, code: &str) {
-    let answer = bench.send(request).await;
+async fn refused(testbed: &Testbed, request: Request<Vec<u8>>, code: &str) {
+    let answer = testbed.send(request).await;
     assert_eq!((answer.status, answer.code()), (401, code), "{answer:?}");
     assert_eq!(
         answer.header("content-type"),
@@ -27,44 +27,44 @@ async fn refused(bench: &Testbed, request: Request<Vec<u8>>, code: &str) {
     assert!(answer.header("www-authenticate").is_some());
 }
 
-fn draft(bench: &Testbed, created_s: i64, nonce: Option<&str>) -> Draft<'static> {
+fn draft(testbed: &Testbed, created_s: i64, nonce: Option<&str>) -> Draft<'static> {
     Draft {
         method: "POST",
         path: "/v1/orders",
         headers: vec![("content-type", "application/json".to_owned())],
         body: native("ORDER-1").to_string().into_bytes(),
-        created_s: bench.clock.now().0 + created_s,
+        created_s: testbed.clock.now().0 + created_s,
         nonce: nonce.map(str::to_owned),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unsigned_stale_early_and_altered_requests_are_401_with_their_cause() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let unsigned = Request::post("/v1/orders")
         .header("host", "api.example.com")
         .body(native("ORDER-1").to_string().into_bytes())
         .unwrap();
-    refused(&bench, unsigned, "no_signature").await;
+    refused(&testbed, unsigned, "no_signature").await;
     refused(
-        &bench,
-        bench.client.sign(draft(&bench, -301, Some("n1"))),
+        &testbed,
+        testbed.client.sign(draft(&testbed, -301, Some("n1"))),
         "signature_stale",
     )
     .await;
     refused(
-        &bench,
-        bench.client.sign(draft(&bench, 301, Some("n2"))),
+        &testbed,
+        testbed.client.sign(draft(&testbed, 301, Some("n2"))),
         "signature_from_the_future",
     )
     .await;
 
     let sign = || {
-        bench.client.post_with(
+        testbed.client.post_with(
             "/v1/orders",
             &native("ORDER-1"),
             &[("idempotency-key", "k1")],
-            &bench,
+            &testbed,
         )
     };
     let mut other_body = sign();
@@ -72,77 +72,85 @@ async fn unsigned_stale_early_and_altered_requests_are_401_with_their_cause() {
         .to_string()
         .replace("100", "1")
         .into_bytes();
-    refused(&bench, other_body, "digest_mismatch").await;
+    refused(&testbed, other_body, "digest_mismatch").await;
     let mut other_host = sign();
     other_host
         .headers_mut()
         .insert("host", "evil.example.com".parse().unwrap());
-    refused(&bench, other_host, "wrong_signature").await;
+    refused(&testbed, other_host, "wrong_signature").await;
     let mut other_key = sign();
     other_key
         .headers_mut()
         .insert("idempotency-key", "k2".parse().unwrap());
-    refused(&bench, other_key, "wrong_signature").await;
+    refused(&testbed, other_key, "wrong_signature").await;
     let mut other_query = sign();
     *other_query.uri_mut() = "/v1/orders?dry_run=1".parse().unwrap();
-    refused(&bench, other_query, "wrong_signature").await;
-    let mut smuggled = bench.client.post("/v1/orders", &native("ORDER-1"), &bench);
+    refused(&testbed, other_query, "wrong_signature").await;
+    let mut smuggled = testbed
+        .client
+        .post("/v1/orders", &native("ORDER-1"), &testbed);
     smuggled
         .headers_mut()
         .insert("prefer", "respond-async".parse().unwrap());
-    refused(&bench, smuggled, "component_not_covered").await;
-    let get = bench.client.get("/v1/orders/ORDER-1", &bench);
+    refused(&testbed, smuggled, "component_not_covered").await;
+    let get = testbed.client.get("/v1/orders/ORDER-1", &testbed);
     let mut other_path = get;
     *other_path.uri_mut() = "/v1/orders/ORDER-2".parse().unwrap();
-    refused(&bench, other_path, "wrong_signature").await;
+    refused(&testbed, other_path, "wrong_signature").await;
 
-    assert!(bench.wechat.admin().orders().is_empty());
+    assert!(testbed.wechat.admin().orders().is_empty());
     assert!(
-        bench.items("").await.is_empty(),
+        testbed.items("").await.is_empty(),
         "no refused request has left a trace"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replayed_request_is_refused_and_a_new_signature_is_a_repeat() {
-    let bench = Testbed::start().await;
-    let replay = || bench.client.sign(draft(&bench, 0, Some("once-only")));
-    assert_eq!(bench.send(replay()).await.status, 201);
-    refused(&bench, replay(), "nonce_seen").await;
-    assert_eq!(bench.post_order(&native("ORDER-1")).await.status, 200);
+    let testbed = Testbed::start().await;
+    let replay = || testbed.client.sign(draft(&testbed, 0, Some("once-only")));
+    assert_eq!(testbed.send(replay()).await.status, 201);
+    refused(&testbed, replay(), "nonce_seen").await;
+    assert_eq!(testbed.post_order(&native("ORDER-1")).await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nonce_of_one_client_does_not_burn_another_clients() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     assert_eq!(
-        bench
-            .send(bench.client.sign(draft(&bench, 0, Some("same-nonce"))))
+        testbed
+            .send(testbed.client.sign(draft(&testbed, 0, Some("same-nonce"))))
             .await
             .status,
         201
     );
-    let other = bench.another_client("other").await;
-    let answer = bench
-        .send(other.sign(draft(&bench, 0, Some("same-nonce"))))
+    let other = testbed.another_client("other").await;
+    let answer = testbed
+        .send(other.sign(draft(&testbed, 0, Some("same-nonce"))))
         .await;
     assert_eq!((answer.status, answer.code()), (409, "order_no_taken"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_or_revoked_key_is_refused() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let stranger = Client::with_key("nobody-key", SigningKey::from_secret(&[7; 32]).unwrap());
     refused(
-        &bench,
-        stranger.post("/v1/orders", &native("ORDER-1"), &bench),
+        &testbed,
+        stranger.post("/v1/orders", &native("ORDER-1"), &testbed),
         "unknown_key",
     )
     .await;
-    bench.keys.revoke_client(&bench.client.keyid).await.unwrap();
+    testbed
+        .keys
+        .revoke_client(&testbed.client.keyid)
+        .await
+        .unwrap();
     refused(
-        &bench,
-        bench.client.post("/v1/orders", &native("ORDER-1"), &bench),
+        &testbed,
+        testbed
+            .client
+            .post("/v1/orders", &native("ORDER-1"), &testbed),
         "unknown_key",
     )
     .await;
@@ -150,7 +158,7 @@ async fn an_unknown_or_revoked_key_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_may_sign_by_a_key_that_we_know_the_public_half_of() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
     let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8.as_ref()).unwrap();
     let spki =
@@ -161,7 +169,7 @@ async fn a_client_may_sign_by_a_key_that_we_know_the_public_half_of() {
             BASE64.encode(der)
         )
     };
-    bench
+    testbed
         .keys
         .add_client_public(
             "ed-key",
@@ -176,14 +184,14 @@ async fn a_client_may_sign_by_a_key_that_we_know_the_public_half_of() {
             .unwrap();
     let client = Client::with_key("ed-key", key);
     assert_eq!(
-        bench
-            .send(client.post("/v1/orders", &native("ORDER-1"), &bench))
+        testbed
+            .send(client.post("/v1/orders", &native("ORDER-1"), &testbed))
             .await
             .status,
         201
     );
     assert_eq!(
-        bench.get_order("ORDER-1").await.status,
+        testbed.get_order("ORDER-1").await.status,
         200,
         "two keys of one client see the same orders"
     );
@@ -221,11 +229,11 @@ fn by_hand(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_uri_may_be_signed_in_place_of_authority_path_and_query() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let secret = *b"a secret of the tests, 32 bytes.";
-    let put = bench.keys.put_client_hmac("hand-key", "shop", &secret);
+    let put = testbed.keys.put_client_hmac("hand-key", "shop", &secret);
     put.await.unwrap();
-    let params = format!(";created={};keyid=\"hand-key\"", bench.clock.now().0);
+    let params = format!(";created={};keyid=\"hand-key\"", testbed.clock.now().0);
 
     let body = native("ORDER-1").to_string().into_bytes();
     let digest = content_digest(&body);
@@ -239,7 +247,7 @@ async fn a_target_uri_may_be_signed_in_place_of_authority_path_and_query() {
     ];
     let with_nonce = format!("{params};nonce=\"n1\"");
     let request = by_hand(&secret, post, &lines, &with_nonce, body);
-    assert_eq!(bench.send(request).await.status, 201);
+    assert_eq!(testbed.send(request).await.status, 201);
 
     let get = || {
         let lines = [
@@ -249,61 +257,61 @@ async fn a_target_uri_may_be_signed_in_place_of_authority_path_and_query() {
         let request = Request::get("/v1/orders/ORDER-1");
         by_hand(&secret, request, &lines, &params, Vec::new())
     };
-    assert_eq!(bench.send(get()).await.status, 200);
+    assert_eq!(testbed.send(get()).await.status, 200);
     let mut other_order = get();
     *other_order.uri_mut() = "/v1/orders/ORDER-2".parse().unwrap();
-    refused(&bench, other_order, "wrong_signature").await;
+    refused(&testbed, other_order, "wrong_signature").await;
     let mut other_query = get();
     *other_query.uri_mut() = "/v1/orders/ORDER-1?a=1".parse().unwrap();
-    refused(&bench, other_query, "wrong_signature").await;
+    refused(&testbed, other_query, "wrong_signature").await;
     for host in ["evil.example.com", "api.example.com:8443"] {
         let mut other_host = get();
         let host = host.parse().unwrap();
         other_host.headers_mut().insert("host", host);
-        refused(&bench, other_host, "wrong_signature").await;
+        refused(&testbed, other_host, "wrong_signature").await;
     }
     let mut other_scheme = get();
     let http = "http".parse().unwrap();
     other_scheme.headers_mut().insert("x-forwarded-proto", http);
-    refused(&bench, other_scheme, "wrong_signature").await;
+    refused(&testbed, other_scheme, "wrong_signature").await;
     let mut cut_otherwise = get();
     let host = "api.example.com/v1".parse().unwrap();
     cut_otherwise.headers_mut().insert("host", host);
     *cut_otherwise.uri_mut() = "/orders/ORDER-1".parse().unwrap();
-    let answer = bench.send(cut_otherwise).await;
+    let answer = testbed.send(cut_otherwise).await;
     assert!([401, 404].contains(&answer.status), "{answer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_nonce_and_the_order_are_written_side_by_side_and_wechat_pay_is_asked_after_both() {
-    let bench = Testbed::start().await;
-    assert_eq!(bench.post_order(&native("WARM-1")).await.status, 201);
+    let testbed = Testbed::start().await;
+    assert_eq!(testbed.post_order(&native("WARM-1")).await.status, 201);
     for (order_no, held) in [
-        ("ORDER-1", &bench.tables.guards),
-        ("ORDER-2", &bench.tables.orders),
+        ("ORDER-1", &testbed.tables.guards),
+        ("ORDER-2", &testbed.tables.orders),
     ] {
-        bench.wire.forget();
-        bench.wechat.admin().reset_requests();
+        testbed.wire.forget();
+        testbed.wechat.admin().reset_requests();
         let write = Match::operation(Service::DynamoDb, "PutItem");
-        bench.wire.break_all(write.clone().on(held), Fault::Held);
+        testbed.wire.break_all(write.clone().on(held), Fault::Held);
         let look = async {
-            let calls = bench.on_the_wire(&Match::any(), 2).await;
-            let asked = bench.wechat.admin().requests();
-            let writes = bench.wire.count(&write);
-            bench.wire.mend();
+            let calls = testbed.on_the_wire(&Match::any(), 2).await;
+            let asked = testbed.wechat.admin().requests();
+            let writes = testbed.wire.count(&write);
+            testbed.wire.mend();
             (calls, writes, asked.values().sum::<u64>())
         };
         let order = native(order_no);
-        let (answer, seen) = futures_util::join!(bench.post_order(&order), look);
+        let (answer, seen) = futures_util::join!(testbed.post_order(&order), look);
         assert_eq!(
             seen,
             (2, 2, 0),
             "while the write to `{held}` was held back, the other was sent, and nothing else"
         );
         assert_eq!(answer.status, 201);
-        for table in [&bench.tables.guards, &bench.tables.orders] {
-            assert_eq!(bench.wire.count(&write.clone().on(table)), 1);
+        for table in [&testbed.tables.guards, &testbed.tables.orders] {
+            assert_eq!(testbed.wire.count(&write.clone().on(table)), 1);
         }
-        assert_eq!(bench.wechat.admin().requests().values().sum::<u64>(), 1);
+        assert_eq!(testbed.wechat.admin().requests().values().sum::<u64>(), 1);
     }
 }

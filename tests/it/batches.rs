@@ -14,32 +14,32 @@ fn requests(order_nos: &[&str]) -> Vec<String> {
 }
 
 /// Orders that wait for the queue.
-async fn reserve(bench: &Testbed, order_nos: &[&str]) {
+async fn reserve(testbed: &Testbed, order_nos: &[&str]) {
     for order_no in order_nos {
-        let asked = bench.client.post_with(
+        let asked = testbed.client.post_with(
             "/v1/orders",
             &native(order_no),
             &[("prefer", "respond-async")],
-            bench,
+            testbed,
         );
-        assert_eq!(bench.send(asked).await.status, 202);
+        assert_eq!(testbed.send(asked).await.status, 202);
     }
 }
 
-fn reads_of_orders(bench: &Testbed) -> Match {
-    Match::operation(Service::DynamoDb, "GetItem").on(&bench.tables.orders)
+fn reads_of_orders(testbed: &Testbed) -> Match {
+    Match::operation(Service::DynamoDb, "GetItem").on(&testbed.tables.orders)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_record_does_not_hold_up_the_others() {
-    let bench = Testbed::start().await;
-    reserve(&bench, &["ORDER-1", "ORDER-2"]).await;
+    let testbed = Testbed::start().await;
+    reserve(&testbed, &["ORDER-1", "ORDER-2"]).await;
     let mut bodies = requests(&["ORDER-1", "unused", "ORDER-2"]);
     bodies[1] = "not a message".to_owned();
-    assert_eq!(bench.process_batch(&bodies, 30_000).await, [1]);
+    assert_eq!(testbed.process_batch(&bodies, 30_000).await, [1]);
     for order_no in ["ORDER-1", "ORDER-2"] {
         assert_eq!(
-            bench.get_order(order_no).await.body["state"],
+            testbed.get_order(order_no).await.body["state"],
             "awaiting_payment"
         );
     }
@@ -47,17 +47,17 @@ async fn one_bad_record_does_not_hold_up_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_record_is_begun_when_the_time_is_nearly_up() {
-    let bench = Testbed::start().await;
-    reserve(&bench, &["ORDER-1", "ORDER-2"]).await;
+    let testbed = Testbed::start().await;
+    reserve(&testbed, &["ORDER-1", "ORDER-2"]).await;
     assert_eq!(
-        bench
+        testbed
             .process_batch(&requests(&["ORDER-1", "ORDER-2"]), 2_000)
             .await,
         [0, 1]
     );
-    assert!(bench.wechat.admin().requests().is_empty());
+    assert!(testbed.wechat.admin().requests().is_empty());
     assert!(
-        bench
+        testbed
             .process_batch(&requests(&["ORDER-1", "ORDER-2"]), 30_000)
             .await
             .is_empty()
@@ -66,17 +66,17 @@ async fn no_record_is_begun_when_the_time_is_nearly_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_record_has_its_verdict_although_none_could_be_read() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let order_nos = ["ORDER-1", "ORDER-2", "ORDER-3"];
-    reserve(&bench, &order_nos).await;
-    bench
+    reserve(&testbed, &order_nos).await;
+    testbed
         .wire
-        .break_all(reads_of_orders(&bench), Fault::TimedOut);
-    let failed = bench.process_batch(&requests(&order_nos), 30_000).await;
+        .break_all(reads_of_orders(&testbed), Fault::TimedOut);
+    let failed = testbed.process_batch(&requests(&order_nos), 30_000).await;
     assert_eq!(failed.len(), order_nos.len());
-    bench.wire.mend();
+    testbed.wire.mend();
     assert!(
-        bench
+        testbed
             .process_batch(&requests(&order_nos), 30_000)
             .await
             .is_empty()
@@ -85,30 +85,30 @@ async fn every_record_has_its_verdict_although_none_could_be_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_records_of_a_batch_are_worked_on_side_by_side_and_no_more() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let order_nos: Vec<String> = (1..=12).map(|n| format!("ORDER-{n}")).collect();
     let order_nos: Vec<&str> = order_nos.iter().map(String::as_str).collect();
-    reserve(&bench, &order_nos).await;
-    bench.wire.forget();
-    let reads = reads_of_orders(&bench);
-    bench.wire.break_all(reads.clone(), Fault::Held);
+    reserve(&testbed, &order_nos).await;
+    testbed.wire.forget();
+    let reads = reads_of_orders(&testbed);
+    testbed.wire.break_all(reads.clone(), Fault::Held);
     let look = async {
-        let begun = bench.on_the_wire(&reads, 10).await;
-        bench.wire.mend();
+        let begun = testbed.on_the_wire(&reads, 10).await;
+        testbed.wire.mend();
         begun
     };
     let bodies = requests(&order_nos);
-    let (failed, begun) = futures_util::join!(bench.process_batch(&bodies, 30_000), look);
+    let (failed, begun) = futures_util::join!(testbed.process_batch(&bodies, 30_000), look);
     assert_eq!(begun, 10, "so many were read before any had an answer");
     assert!(failed.is_empty());
-    assert_eq!(bench.wire.count(&reads), 12, "the others took their turn");
+    assert_eq!(testbed.wire.count(&reads), 12, "the others took their turn");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_request_twice_gets_one_value() {
-    let bench = Testbed::start().await;
-    reserve(&bench, &["ORDER-1"]).await;
-    let failed = bench
+    let testbed = Testbed::start().await;
+    reserve(&testbed, &["ORDER-1"]).await;
+    let failed = testbed
         .process_batch(&requests(&["ORDER-1", "ORDER-1", "ORDER-1"]), 30_000)
         .await;
     assert!(
@@ -116,15 +116,15 @@ async fn the_same_request_twice_gets_one_value() {
         "one of them did it; who met its lease comes again"
     );
     assert!(
-        bench
+        testbed
             .process_batch(&requests(&["ORDER-1"]), 30_000)
             .await
             .is_empty(),
         "and finds it done"
     );
-    let shown = bench.get_order("ORDER-1").await;
+    let shown = testbed.get_order("ORDER-1").await;
     assert!(
-        bench
+        testbed
             .wechat
             .admin()
             .order(shown.code_url())

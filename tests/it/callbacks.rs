@@ -15,18 +15,18 @@ use crate::support::{MAX_RECEIVE_COUNT, Testbed, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_arrives_as_a_callback_and_the_merchant_reads_it() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
     assert_eq!(
-        bench.get_order("ORDER-1").await.body["state"],
+        testbed.get_order("ORDER-1").await.body["state"],
         "awaiting_payment",
         "the queue has it, nobody has worked it off"
     );
-    assert_eq!(bench.work_off().await, 0);
-    let shown = bench.get_order("ORDER-1").await;
+    assert_eq!(testbed.work_off().await, 0);
+    let shown = testbed.get_order("ORDER-1").await;
     assert_eq!(shown.body["state"], "paid");
-    let payment = bench
+    let payment = testbed
         .wechat
         .admin()
         .order("ORDER-1")
@@ -37,7 +37,7 @@ async fn a_payment_arrives_as_a_callback_and_the_merchant_reads_it() {
     assert_eq!(shown.body["transaction_id"], json!(payment.transaction_id));
     assert!(shown.body["paid_at"].as_str().unwrap().ends_with("+08:00"));
     assert!(shown.body.get("prepay").is_none());
-    let journal = bench.journal("ORDER-1").await;
+    let journal = testbed.journal("ORDER-1").await;
     assert_eq!(
         journal
             .iter()
@@ -53,66 +53,66 @@ async fn a_payment_arrives_as_a_callback_and_the_merchant_reads_it() {
         [1, 2, 3]
     );
     assert!(
-        bench.order("ORDER-1").await.due.is_none(),
+        testbed.order("ORDER-1").await.due.is_none(),
         "a final state is not looked at again"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_in_certificate_mode_is_taken_too() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .pay("ORDER-1", &PayOptions::default())
         .unwrap();
-    bench
+    testbed
         .wechat
         .admin()
         .rotate(SigningMode::Certificate)
         .unwrap();
-    let (id, pem) = bench
+    let (id, pem) = testbed
         .wechat
         .admin()
         .newest_key(SigningMode::Certificate)
         .unwrap();
-    let seen = bench.keys.merchant().await.unwrap();
+    let seen = testbed.keys.merchant().await.unwrap();
     let mut entries = seen.entries.clone();
     entries.push(VerificationEntry {
         id,
         kind: VerificationKind::Certificate,
         pem,
     });
-    bench
+    testbed
         .keys
         .set_verification_keys(&seen, &entries, &seen.response_serial)
         .await
         .unwrap();
-    bench.deliver().await;
-    bench.work_off().await;
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    testbed.deliver().await;
+    testbed.work_off().await;
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_callback_a_hundred_times_at_once_settles_once() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .pay("ORDER-1", &PayOptions::default())
         .unwrap();
-    let callback = bench
+    let callback = testbed
         .wechat
         .admin()
         .signed_callback("ORDER-1", &Damage::None)
         .unwrap();
-    let answers = join_all((0..100).map(|_| bench.receive(&callback))).await;
+    let answers = join_all((0..100).map(|_| testbed.receive(&callback))).await;
     assert!(answers.iter().all(|answer| answer.status == 204));
-    while bench.work_off().await > 0 {}
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-    let paid = bench
+    while testbed.work_off().await > 0 {}
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
+    let paid = testbed
         .journal("ORDER-1")
         .await
         .into_iter()
@@ -120,7 +120,7 @@ async fn the_same_callback_a_hundred_times_at_once_settles_once() {
         .count();
     assert_eq!(paid, 1);
     assert!(
-        bench.items("payment#").await.is_empty(),
+        testbed.items("payment#").await.is_empty(),
         "nothing was parked"
     );
 }
@@ -134,16 +134,16 @@ async fn money_that_differs_from_the_order_is_parked_and_never_applied() {
         (json!({"appid": "wx00000000000000bb"}), "appid"),
         (json!({"out_trade_no": "ORDER-9"}), "unknown_order"),
     ] {
-        let bench = Testbed::start().await;
-        bench.post_order(&native("ORDER-1")).await;
-        bench.pay_altered("ORDER-1", alter).await;
-        assert_eq!(bench.work_off().await, 0);
+        let testbed = Testbed::start().await;
+        testbed.post_order(&native("ORDER-1")).await;
+        testbed.pay_altered("ORDER-1", alter).await;
+        assert_eq!(testbed.work_off().await, 0);
         assert_eq!(
-            bench.get_order("ORDER-1").await.body["state"],
+            testbed.get_order("ORDER-1").await.body["state"],
             "awaiting_payment",
             "{reason}"
         );
-        let parked = bench.items("payment#").await;
+        let parked = testbed.items("payment#").await;
         assert_eq!(parked.len(), 1, "{reason}");
         assert_eq!(
             (parked[0]["reason"].as_str(), parked[0]["state"].as_str()),
@@ -154,17 +154,17 @@ async fn money_that_differs_from_the_order_is_parked_and_never_applied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_different_payment_is_parked_beside_the_first() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench.work_off().await;
-    let first = bench.get_order("ORDER-1").await;
-    bench.post_order(&native("ORDER-2")).await;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.work_off().await;
+    let first = testbed.get_order("ORDER-1").await;
+    testbed.post_order(&native("ORDER-2")).await;
     let disguise = json!({"out_trade_no": "ORDER-1"});
-    bench.pay_altered("ORDER-2", disguise).await;
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order("ORDER-1").await.body, first.body);
-    let parked = bench.items("payment#").await;
+    testbed.pay_altered("ORDER-2", disguise).await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body, first.body);
+    let parked = testbed.items("payment#").await;
     assert_eq!(
         (parked.len(), parked[0]["reason"].as_str()),
         (1, "second_payment")
@@ -173,9 +173,9 @@ async fn a_second_different_payment_is_parked_beside_the_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_callback_gets_its_status_and_its_name_and_changes_nothing() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .pay("ORDER-1", &PayOptions::default())
@@ -189,12 +189,12 @@ async fn every_bad_callback_gets_its_status_and_its_name_and_changes_nothing() {
         (Damage::CutCiphertext, 500, "does_not_open"),
         (Damage::ForeignApiv3Key, 500, "does_not_open"),
     ] {
-        let callback = bench
+        let callback = testbed
             .wechat
             .admin()
             .signed_callback("ORDER-1", &damage)
             .unwrap();
-        let answer = bench.receive(&callback).await;
+        let answer = testbed.receive(&callback).await;
         assert_eq!(
             (
                 answer.status,
@@ -205,7 +205,7 @@ async fn every_bad_callback_gets_its_status_and_its_name_and_changes_nothing() {
             "{damage:?}"
         );
     }
-    let good = bench
+    let good = testbed
         .wechat
         .admin()
         .signed_callback("ORDER-1", &Damage::None)
@@ -218,7 +218,7 @@ async fn every_bad_callback_gets_its_status_and_its_name_and_changes_nothing() {
         callback
             .headers
             .retain(|(header, _)| !header.eq_ignore_ascii_case(name));
-        let answer = bench.receive(&callback).await;
+        let answer = testbed.receive(&callback).await;
         assert_eq!(
             (answer.status, answer.body["message"].as_str()),
             (status, Some(expected)),
@@ -227,13 +227,13 @@ async fn every_bad_callback_gets_its_status_and_its_name_and_changes_nothing() {
     }
     let mut changed = good.clone();
     changed.body = changed.body.replace("encrypt-resource", "encrypt-resourcf");
-    assert_eq!(bench.receive(&changed).await.status, 401);
+    assert_eq!(testbed.receive(&changed).await.status, 401);
     let mut huge = good;
     huge.body = "x".repeat(64 * 1024 + 1);
-    assert_eq!(bench.receive(&huge).await.status, 413);
-    assert_eq!(bench.work_off().await, 0, "nothing reached the queue");
+    assert_eq!(testbed.receive(&huge).await.status, 413);
+    assert_eq!(testbed.work_off().await, 0, "nothing reached the queue");
     assert_eq!(
-        bench.get_order("ORDER-1").await.body["state"],
+        testbed.get_order("ORDER-1").await.body["state"],
         "awaiting_payment"
     );
 }
@@ -241,14 +241,14 @@ async fn every_bad_callback_gets_its_status_and_its_name_and_changes_nothing() {
 /// The gateway does so with what it takes for no text.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_in_base64_is_taken_and_one_that_is_no_base64_is_refused() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .pay("ORDER-1", &PayOptions::default())
         .unwrap();
-    let callback = bench
+    let callback = testbed
         .wechat
         .admin()
         .signed_callback("ORDER-1", &Damage::None)
@@ -262,53 +262,53 @@ async fn a_callback_in_base64_is_taken_and_one_that_is_no_base64_is_refused() {
         let event = json!({"headers": headers, "body": body, "isBase64Encoded": true});
         serde_json::from_value(event).unwrap()
     };
-    let answer = bench.receive_event(event(&callback.body)).await;
+    let answer = testbed.receive_event(event(&callback.body)).await;
     assert_eq!(
         (answer.status, answer.body["message"].as_str()),
         (400, Some("not_base64"))
     );
     let wrapped = STANDARD.encode(&callback.body);
-    assert_eq!(bench.receive_event(event(&wrapped)).await.status, 204);
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(testbed.receive_event(event(&wrapped)).await.status, 204);
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_the_queue_did_not_take_is_not_acknowledged_and_comes_again() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wire
         .break_all(Match::service(Service::Sqs), AwsFault::ServiceFault);
-    bench.pay("ORDER-1").await;
-    let tries = bench.wechat.admin().callbacks()[0].tries.clone();
+    testbed.pay("ORDER-1").await;
+    let tries = testbed.wechat.admin().callbacks()[0].tries.clone();
     assert_eq!(
         tries.iter().map(|one| one.status).collect::<Vec<_>>(),
         [Some(503)]
     );
-    bench.wire.mend();
-    bench.advance(Duration::from_secs(15)).await;
+    testbed.wire.mend();
+    testbed.advance(Duration::from_secs(15)).await;
     assert!(
-        bench.wechat.admin().callbacks()[0]
+        testbed.wechat.admin().callbacks()[0]
             .tries
             .last()
             .unwrap()
             .is_success()
     );
-    bench.work_off().await;
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    testbed.work_off().await;
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_or_unknown_message_pays_nothing_and_ends_unchanged_in_its_dead_letter_queue() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .pay("ORDER-1", &PayOptions::default())
         .unwrap();
-    let forged = bench
+    let forged = testbed
         .wechat
         .admin()
         .signed_callback("ORDER-1", &Damage::WrongSignature)
@@ -336,45 +336,45 @@ async fn a_forged_or_unknown_message_pays_nothing_and_ends_unchanged_in_its_dead
     ];
     let requests = [json!({"v": "issue.v9", "order_no": "ORDER-1"}).to_string()];
     for body in &results {
-        bench.forge_result(body).await;
+        testbed.forge_result(body).await;
     }
     for body in &requests {
-        bench.forge_request(body).await;
+        testbed.forge_request(body).await;
     }
     // Understood, and nothing to do.
-    bench
+    testbed
         .forge_request(&json!({"v": "issue.v1", "order_no": "NO-SUCH"}).to_string())
         .await;
     for _ in 0..MAX_RECEIVE_COUNT {
-        assert_eq!(bench.work_off().await, results.len() + requests.len());
+        assert_eq!(testbed.work_off().await, results.len() + requests.len());
     }
-    assert_eq!(bench.work_off().await, 0, "SQS has put them away");
+    assert_eq!(testbed.work_off().await, 0, "SQS has put them away");
     results.sort();
-    let [dead_requests, dead_results] = bench.dead_letters().await;
+    let [dead_requests, dead_results] = testbed.dead_letters().await;
     assert_eq!(dead_requests, requests);
     assert_eq!(dead_results, results);
     assert_eq!(
-        bench.get_order("ORDER-1").await.body["state"],
+        testbed.get_order("ORDER-1").await.body["state"],
         "awaiting_payment"
     );
-    assert!(bench.items("payment#").await.is_empty());
+    assert!(testbed.items("payment#").await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_before_the_prepay_value_was_stored_is_booked() {
-    let bench = Testbed::start().await;
-    bench.wire.break_all(
-        Match::operation(Service::DynamoDb, "UpdateItem").on(&bench.tables.orders),
+    let testbed = Testbed::start().await;
+    testbed.wire.break_all(
+        Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders),
         AwsFault::ServiceFault,
     );
-    let answer = bench.post_order(&native("ORDER-1")).await;
+    let answer = testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(answer.status, 503, "{answer:?}");
-    bench.wire.mend();
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "reserved");
-    bench.pay("ORDER-1").await;
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-    let repeat = bench.post_order(&native("ORDER-1")).await;
+    testbed.wire.mend();
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "reserved");
+    testbed.pay("ORDER-1").await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
+    let repeat = testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(
         (repeat.status, &repeat.body["state"]),
         (200, &json!("paid")),
@@ -384,29 +384,29 @@ async fn a_callback_before_the_prepay_value_was_stored_is_booked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_is_refused_and_the_real_callback_that_follows_is_taken() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::times(Fault::ProbeCallback, 1))
         .unwrap();
-    bench.pay("ORDER-1").await;
-    bench.advance(Duration::from_secs(15)).await;
-    let statuses: Vec<Option<u16>> = bench.wechat.admin().callbacks()[0]
+    testbed.pay("ORDER-1").await;
+    testbed.advance(Duration::from_secs(15)).await;
+    let statuses: Vec<Option<u16>> = testbed.wechat.admin().callbacks()[0]
         .tries
         .iter()
         .map(|one| one.status)
         .collect();
     assert_eq!(statuses, [Some(401), Some(204)]);
-    bench.work_off().await;
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    testbed.work_off().await;
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicated_and_reordered_callbacks_end_in_the_same_orders() {
-    let bench = Testbed::start().await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::always(Fault::DuplicateCallback { copies: 3 }))
         .unwrap();
@@ -414,56 +414,56 @@ async fn duplicated_and_reordered_callbacks_end_in_the_same_orders() {
         .add_fault(Rule::times(Fault::OutOfOrderCallback, 1))
         .unwrap();
     for order_no in ["ORDER-1", "ORDER-2"] {
-        bench.post_order(&native(order_no)).await;
-        bench.pay(order_no).await;
+        testbed.post_order(&native(order_no)).await;
+        testbed.pay(order_no).await;
     }
-    bench.advance(Duration::from_secs(61)).await;
-    while bench.work_off().await > 0 {}
+    testbed.advance(Duration::from_secs(61)).await;
+    while testbed.work_off().await > 0 {}
     for order_no in ["ORDER-1", "ORDER-2"] {
-        assert_eq!(bench.get_order(order_no).await.body["state"], "paid");
-        assert_eq!(bench.journal(order_no).await.len(), 3);
+        assert_eq!(testbed.get_order(order_no).await.body["state"], "paid");
+        assert_eq!(testbed.journal(order_no).await.len(), 3);
     }
-    assert!(bench.items("payment#").await.is_empty());
+    assert!(testbed.items("payment#").await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conflict_with_another_transaction_is_tried_again_and_never_taken_for_done() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
     let transaction = Match::operation(Service::DynamoDb, "TransactWriteItems");
-    bench
+    testbed
         .wire
         .break_after(transaction.clone(), 0, 2, AwsFault::Conflict);
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-    assert!(bench.wire.count(&transaction) >= 3);
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
+    assert!(testbed.wire.count(&transaction) >= 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settlement_whose_answer_was_lost_is_not_booked_twice() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench.wire.break_next(
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.wire.break_next(
         Match::operation(Service::DynamoDb, "TransactWriteItems"),
         AwsFault::LostAnswer,
     );
-    while bench.work_off().await > 0 {}
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-    assert_eq!(bench.journal("ORDER-1").await.len(), 3);
+    while testbed.work_off().await > 0 {}
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(testbed.journal("ORDER-1").await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verified_notice_about_something_else_is_parked_and_acknowledged() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
     let alter = json!({"trade_state": "SOMETHING_NEW"});
-    bench.pay_altered("ORDER-1", alter).await;
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.notices().await.len(), 1);
+    testbed.pay_altered("ORDER-1", alter).await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.notices().await.len(), 1);
     assert_eq!(
-        bench.get_order("ORDER-1").await.body["state"],
+        testbed.get_order("ORDER-1").await.body["state"],
         "awaiting_payment"
     );
 }

@@ -7,7 +7,7 @@ use wechatpay_simulator::{Damage, Endpoint, PayOptions};
 use crate::support::{Testbed, TestbedOptions, native};
 
 /// The calls so far as `operation table`, sorted; a read as `GetItem table, consistent` if it is.
-fn calls(bench: &Testbed) -> Vec<String> {
+fn calls(testbed: &Testbed) -> Vec<String> {
     let name = |call: &Call| {
         let resource = match call.service {
             Service::DynamoDb => format!(" {}", call.resource),
@@ -16,7 +16,7 @@ fn calls(bench: &Testbed) -> Vec<String> {
         let consistent = if call.consistent { ", consistent" } else { "" };
         format!("{}{resource}{consistent}", call.operation)
     };
-    let mut calls: Vec<String> = bench.wire.calls().iter().map(name).collect();
+    let mut calls: Vec<String> = testbed.wire.calls().iter().map(name).collect();
     calls.sort();
     calls
 }
@@ -29,7 +29,7 @@ async fn creating_an_order_is_three_writes_one_call_to_wechat_pay_and_a_signatur
         ("native", "sealed", 0),
         ("jsapi", "sealed", 0),
     ] {
-        let bench = Testbed::with(TestbedOptions {
+        let testbed = Testbed::with(TestbedOptions {
             signer,
             ..TestbedOptions::default()
         })
@@ -39,11 +39,11 @@ async fn creating_an_order_is_three_writes_one_call_to_wechat_pay_and_a_signatur
             body["product"] = json!("jsapi");
             body["openid"] = json!("oUser");
         }
-        assert_eq!(bench.post_order(&body).await.status, 201);
-        bench.wire.forget();
-        bench.wechat.admin().reset_requests();
+        assert_eq!(testbed.post_order(&body).await.status, 201);
+        testbed.wire.forget();
+        testbed.wechat.admin().reset_requests();
         body["order_no"] = json!("ORDER-1");
-        assert_eq!(bench.post_order(&body).await.status, 201);
+        assert_eq!(testbed.post_order(&body).await.status, 201);
         let mut expected = vec!["PutItem guards".to_owned(), "PutItem orders".to_owned()];
         expected.extend((0..signatures).map(|_| "Sign".to_owned()));
         expected.push("UpdateItem orders".to_owned());
@@ -52,46 +52,46 @@ async fn creating_an_order_is_three_writes_one_call_to_wechat_pay_and_a_signatur
             expected.insert(0, "DeleteItem guards".to_owned());
             expected.insert(1, "PutItem guards".to_owned());
         }
-        assert_eq!(calls(&bench), expected, "{product} by {signer}");
-        assert_eq!(bench.wechat.admin().requests().values().sum::<u64>(), 1);
+        assert_eq!(calls(&testbed), expected, "{product} by {signer}");
+        assert_eq!(testbed.wechat.admin().requests().values().sum::<u64>(), 1);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_is_one_message_and_its_settling_one_consistent_read_and_one_transaction() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     for order_no in ["WARM-1", "ORDER-1"] {
-        bench.post_order(&native(order_no)).await;
-        bench
+        testbed.post_order(&native(order_no)).await;
+        testbed
             .wechat
             .admin()
             .pay(order_no, &PayOptions::default())
             .unwrap();
     }
     let callback = |order_no: &str| {
-        bench
+        testbed
             .wechat
             .admin()
             .signed_callback(order_no, &Damage::None)
             .unwrap()
     };
-    bench.receive(&callback("WARM-1")).await;
-    bench.work_off().await;
-    bench.wire.forget();
-    assert_eq!(bench.receive(&callback("ORDER-1")).await.status, 204);
-    assert_eq!(calls(&bench), ["SendMessage"]);
-    bench.wire.forget();
-    assert_eq!(bench.work_off().await, 0);
+    testbed.receive(&callback("WARM-1")).await;
+    testbed.work_off().await;
+    testbed.wire.forget();
+    assert_eq!(testbed.receive(&callback("ORDER-1")).await.status, 204);
+    assert_eq!(calls(&testbed), ["SendMessage"]);
+    testbed.wire.forget();
+    assert_eq!(testbed.work_off().await, 0);
     assert_eq!(
-        calls(&bench),
+        calls(&testbed),
         ["GetItem orders, consistent", "TransactWriteItems orders"]
     );
     assert!(
-        bench.wire.calls().iter().any(|call| call.items == 2),
+        testbed.wire.calls().iter().any(|call| call.items == 2),
         "order and event in one transaction"
     );
     assert!(
-        !bench
+        !testbed
             .wechat
             .admin()
             .requests()
@@ -101,13 +101,13 @@ async fn a_callback_is_one_message_and_its_settling_one_consistent_read_and_one_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn showing_an_order_is_one_consistent_read() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.get_order("ORDER-1").await;
-    bench.wire.forget();
-    bench.get_order("ORDER-1").await;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.get_order("ORDER-1").await;
+    testbed.wire.forget();
+    testbed.get_order("ORDER-1").await;
     assert_eq!(
-        calls(&bench),
+        calls(&testbed),
         ["GetItem orders, consistent"],
         "who was told that an order was paid is never shown it unpaid"
     );

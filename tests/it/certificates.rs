@@ -62,123 +62,123 @@ impl Testbed {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_that_nobody_was_told_of_loses_no_callback() {
-    let bench = Testbed::by_certificate().await;
+    let testbed = Testbed::by_certificate().await;
     assert_eq!(
-        bench.certificates().await,
+        testbed.certificates().await,
         RefreshOutcome::Unchanged,
         "in time"
     );
-    bench.advance(Duration::from_secs(1)).await;
-    bench.paid_untold("ORDER-1").await;
-    let old = bench.verifying().await;
-    let new = bench
+    testbed.advance(Duration::from_secs(1)).await;
+    testbed.paid_untold("ORDER-1").await;
+    let old = testbed.verifying().await;
+    let new = testbed
         .wechat
         .admin()
         .rotate(SigningMode::Certificate)
         .expect("a key");
-    bench.deliver().await;
-    let tries = |bench: &Testbed| {
-        let callbacks = bench.wechat.admin().callbacks_about("ORDER-1");
+    testbed.deliver().await;
+    let tries = |testbed: &Testbed| {
+        let callbacks = testbed.wechat.admin().callbacks_about("ORDER-1");
         let tries = callbacks.iter().flat_map(|callback| &callback.tries);
         tries.map(|of| of.status).collect::<Vec<_>>()
     };
-    assert_eq!(tries(&bench), [Some(401)], "it is not believed");
-    assert_eq!(bench.certificates().await, RefreshOutcome::Changed);
-    assert_eq!(bench.downloads(), 2);
+    assert_eq!(tries(&testbed), [Some(401)], "it is not believed");
+    assert_eq!(testbed.certificates().await, RefreshOutcome::Changed);
+    assert_eq!(testbed.downloads(), 2);
     // Each sandbox reads its keys again within a minute; WeChat Pay repeats for a day.
     for _ in 0..10 {
-        bench.advance(Duration::from_secs(30)).await;
+        testbed.advance(Duration::from_secs(30)).await;
     }
-    assert_eq!(tries(&bench).last(), Some(&Some(204)));
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-    let keys = bench.keys.merchant().await.expect("keys");
-    assert_eq!(bench.verifying().await, [old, vec![new.clone()]].concat());
+    assert_eq!(tries(&testbed).last(), Some(&Some(204)));
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
+    let keys = testbed.keys.merchant().await.expect("keys");
+    assert_eq!(testbed.verifying().await, [old, vec![new.clone()]].concat());
     assert_eq!(keys.response_serial, new, "fields are encrypted to it");
-    let asked = bench.wechat.admin().requests();
+    let asked = testbed.wechat.admin().requests();
     let queried = asked.get(&Endpoint::QueryByOutTradeNo);
     assert_eq!(queried, None, "the callback brought it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_under_an_unknown_certificate_is_told_too() {
-    let bench = Testbed::by_certificate().await;
-    assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::by_certificate().await;
+    assert_eq!(testbed.certificates().await, RefreshOutcome::Unchanged);
+    let admin = testbed.wechat.admin();
     admin.rotate(SigningMode::Certificate).expect("a key");
-    assert_eq!(bench.post_order(&native("ORDER-1")).await.status, 202);
-    assert_eq!(bench.certificates().await, RefreshOutcome::Changed);
-    bench.advance(Duration::from_secs(61)).await;
-    assert_eq!(bench.post_order(&native("ORDER-2")).await.status, 201);
+    assert_eq!(testbed.post_order(&native("ORDER-1")).await.status, 202);
+    assert_eq!(testbed.certificates().await, RefreshOutcome::Changed);
+    testbed.advance(Duration::from_secs(61)).await;
+    assert_eq!(testbed.post_order(&native("ORDER-2")).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_asked_for_each_twelve_hours_and_a_new_one_is_there_before_it_signs() {
-    let bench = Testbed::by_certificate().await;
-    assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
-    bench.advance(12 * HOUR - Duration::from_secs(60)).await;
-    assert_eq!(bench.certificates().await, RefreshOutcome::NotDue);
-    assert_eq!(bench.downloads(), 1);
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::by_certificate().await;
+    assert_eq!(testbed.certificates().await, RefreshOutcome::Unchanged);
+    testbed.advance(12 * HOUR - Duration::from_secs(60)).await;
+    assert_eq!(testbed.certificates().await, RefreshOutcome::NotDue);
+    assert_eq!(testbed.downloads(), 1);
+    let admin = testbed.wechat.admin();
     admin.rotate(SigningMode::Certificate).expect("a key");
-    bench.advance(Duration::from_secs(60)).await;
-    assert_eq!(bench.certificates().await, RefreshOutcome::Changed);
-    bench.advance(Duration::from_secs(61)).await;
-    bench.paid_untold("ORDER-1").await;
-    bench.deliver().await;
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    testbed.advance(Duration::from_secs(60)).await;
+    assert_eq!(testbed.certificates().await, RefreshOutcome::Changed);
+    testbed.advance(Duration::from_secs(61)).await;
+    testbed.paid_untold("ORDER-1").await;
+    testbed.deliver().await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_serials_bring_about_one_question_in_ten_minutes_and_only_in_their_form() {
-    let bench = Testbed::by_certificate().await;
-    assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
-    bench.paid_untold("ORDER-1").await;
+    let testbed = Testbed::by_certificate().await;
+    assert_eq!(testbed.certificates().await, RefreshOutcome::Unchanged);
+    testbed.paid_untold("ORDER-1").await;
     for no_certificate in ["PUB_KEY_ID_0000", "1"] {
-        assert_eq!(bench.receive_unknown(no_certificate).await, 401);
-        bench.advance(Duration::from_secs(61)).await;
-        assert_eq!(bench.certificates().await, RefreshOutcome::NotDue);
+        assert_eq!(testbed.receive_unknown(no_certificate).await, 401);
+        testbed.advance(Duration::from_secs(61)).await;
+        assert_eq!(testbed.certificates().await, RefreshOutcome::NotDue);
     }
     for minute in 0..20 {
         let serial = format!("{minute:040}");
-        assert_eq!(bench.receive_unknown(&serial).await, 401);
-        bench.certificates().await;
-        bench.advance(Duration::from_secs(61)).await;
+        assert_eq!(testbed.receive_unknown(&serial).await, 401);
+        testbed.certificates().await;
+        testbed.advance(Duration::from_secs(61)).await;
     }
     // One in time, and two in the 20 minutes.
-    assert_eq!(bench.downloads(), 1 + 2);
+    assert_eq!(testbed.downloads(), 1 + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merchant_in_public_key_mode_is_asked_nothing_and_an_unknown_serial_is_no_error() {
-    let bench = Testbed::with(TestbedOptions {
+    let testbed = Testbed::with(TestbedOptions {
         without_certificates: true,
         ..TestbedOptions::default()
     })
     .await;
-    assert_eq!(bench.certificates().await, RefreshOutcome::NotDue);
-    assert_eq!(bench.downloads(), 0);
-    bench.paid_untold("ORDER-1").await;
-    assert_eq!(bench.receive_unknown(&"A".repeat(40)).await, 401);
+    assert_eq!(testbed.certificates().await, RefreshOutcome::NotDue);
+    assert_eq!(testbed.downloads(), 0);
+    testbed.paid_untold("ORDER-1").await;
+    assert_eq!(testbed.receive_unknown(&"A".repeat(40)).await, 401);
     assert_eq!(
-        bench.certificates().await,
+        testbed.certificates().await,
         RefreshOutcome::NoneForThisMerchant
     );
-    assert_eq!(bench.downloads(), 1);
-    let keys = bench.verifying().await;
+    assert_eq!(testbed.downloads(), 1);
+    let keys = testbed.verifying().await;
     assert!(keys.len() == 1 && keys[0].starts_with("PUB_KEY_ID_"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merchant_between_the_two_keeps_the_public_key_and_every_certificate() {
-    let bench = Testbed::start().await;
-    let before = bench.keys.merchant().await.expect("keys");
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let before = testbed.keys.merchant().await.expect("keys");
+    let admin = testbed.wechat.admin();
     let new = admin.rotate(SigningMode::Certificate).expect("a key");
-    assert_eq!(bench.certificates().await, RefreshOutcome::Changed);
-    bench.advance(Duration::from_secs(61)).await;
-    let after = bench.keys.merchant().await.expect("keys");
+    assert_eq!(testbed.certificates().await, RefreshOutcome::Changed);
+    testbed.advance(Duration::from_secs(61)).await;
+    let after = testbed.keys.merchant().await.expect("keys");
     assert_eq!(after.response_serial, before.response_serial);
     let known: Vec<_> = before.entries.iter().map(|entry| &entry.id).collect();
     let now: Vec<_> = after.entries.iter().map(|entry| &entry.id).collect();
@@ -188,9 +188,9 @@ async fn a_merchant_between_the_two_keeps_the_public_key_and_every_certificate()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_was_not_answered_is_asked_again_at_the_next_look() {
-    let bench = Testbed::by_certificate().await;
+    let testbed = Testbed::by_certificate().await;
     let down = Rule::times(Fault::ServerErrorBefore { status: 503 }, 1);
-    bench.wechat.admin().add_fault(down).expect("a rule");
-    assert_eq!(bench.certificates().await, RefreshOutcome::Failed);
-    assert_eq!(bench.certificates().await, RefreshOutcome::Unchanged);
+    testbed.wechat.admin().add_fault(down).expect("a rule");
+    assert_eq!(testbed.certificates().await, RefreshOutcome::Failed);
+    assert_eq!(testbed.certificates().await, RefreshOutcome::Unchanged);
 }

@@ -47,10 +47,10 @@ fn header<'a>(answer: &'a Response<String>, name: &str) -> &'a str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_sees_anything_without_a_verified_token_whatever_headers_say() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
-    let day = format!("/console/{}", bench.day(1));
-    let one = bench
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let day = format!("/console/{}", testbed.day(1));
+    let one = testbed
         .difference(DifferenceKind::DuplicatePayment, "books-0042")
         .id;
     for path in [
@@ -70,7 +70,7 @@ async fn nobody_sees_anything_without_a_verified_token_whatever_headers_say() {
                 .headers_mut()
                 .insert(name, value.parse().expect("a value"));
         }
-        let answer = bench.console(None, request).await;
+        let answer = testbed.console(None, request).await;
         assert_eq!(answer.status(), 401, "{path}");
         assert_eq!(header(&answer, "www-authenticate"), "Bearer");
         assert_eq!(header(&answer, "content-type"), "text/html; charset=utf-8");
@@ -79,23 +79,23 @@ async fn nobody_sees_anything_without_a_verified_token_whatever_headers_say() {
     }
     for groups in ["[staff]", "[finance readers]"] {
         let stranger = Some(claims(groups));
-        let answer = bench.console(stranger, get(&day)).await;
+        let answer = testbed.console(stranger, get(&day)).await;
         assert_eq!(answer.status(), 403, "{groups}");
         assert!(!answer.body().contains("¥"));
     }
     let unverified = json!({"email": "li@example.com", "cognito:groups": "[finance]"});
-    let answer = bench.console(Some(unverified), get(&day)).await;
+    let answer = testbed.console(Some(unverified), get(&day)).await;
     assert_eq!(answer.status(), 401);
     assert!(answer.body().contains("email_verified"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_kept_by_nobody_and_may_run_nothing() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
-    let day = format!("/console/{}", bench.day(1));
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let day = format!("/console/{}", testbed.day(1));
     for path in [&day, &format!("{day}?kind=other"), "/console"] {
-        let answer = bench.console(li(), get(path)).await;
+        let answer = testbed.console(li(), get(path)).await;
         assert_eq!(header(&answer, "cache-control"), "no-store", "{path}");
         assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
         assert_eq!(header(&answer, "referrer-policy"), "same-origin");
@@ -106,7 +106,7 @@ async fn pages_are_kept_by_nobody_and_may_run_nothing() {
         );
         assert!(!policy.contains("unsafe"), "{policy}");
     }
-    let page = bench.console(li(), get(&day)).await.into_body();
+    let page = testbed.console(li(), get(&day)).await.into_body();
     for forbidden in ["<script", " style=", "<style", " onclick", "javascript:"] {
         assert!(!page.contains(forbidden), "{forbidden} in {page}");
     }
@@ -115,16 +115,16 @@ async fn pages_are_kept_by_nobody_and_may_run_nothing() {
         .split('"')
         .find(|text| text.contains("style.css"))
         .expect("a stylesheet");
-    let style = bench.console(li(), get(style)).await;
+    let style = testbed.console(li(), get(style)).await;
     assert_eq!(header(&style, "content-type"), "text/css; charset=utf-8");
     assert!(header(&style, "cache-control").contains("immutable"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_counts_only_when_a_page_of_ours_sent_it() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
-    let day = format!("/console/{}", bench.day(1));
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let day = format!("/console/{}", testbed.day(1));
     for headers in [
         &[][..],
         &[("sec-fetch-site", "cross-site")],
@@ -137,54 +137,54 @@ async fn a_form_counts_only_when_a_page_of_ours_sent_it() {
             ("origin", "https://pay.example.com"),
         ],
     ] {
-        let answer = bench
+        let answer = testbed
             .console(li(), from(&day, "dry_run=false", headers))
             .await;
         assert_eq!(answer.status(), 403, "{headers:?}");
         assert!(answer.body().contains("Nothing was done"));
     }
-    assert!(bench.reconcile_work().await.is_empty());
+    assert!(testbed.reconcile_work().await.is_empty());
     for headers in [
         &[("sec-fetch-site", "same-origin")][..],
         &[("origin", "https://pay.example.com")],
     ] {
-        let answer = bench
+        let answer = testbed
             .console(li(), from(&day, "dry_run=false", headers))
             .await;
         assert_eq!(answer.status(), 303, "{headers:?}");
-        let asked_at = bench.clock.now().0;
+        let asked_at = testbed.clock.now().0;
         assert_eq!(
             header(&answer, "location"),
             format!("{day}?done=run&at={asked_at}")
         );
     }
-    assert_eq!(bench.reconcile_work().await.len(), 2);
+    assert_eq!(testbed.reconcile_work().await.len(), 2);
     let mut plain = form(&day, "dry_run=false");
     plain
         .headers_mut()
         .insert("content-type", "text/plain".parse().expect("a value"));
-    assert_eq!(bench.console(li(), plain).await.status(), 415);
+    assert_eq!(testbed.console(li(), plain).await.status(), 415);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
-    let id = bench
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let id = testbed
         .difference(DifferenceKind::DuplicatePayment, "books-0042")
         .id;
-    let path = format!("/console/{}/differences/{id}", bench.day(1));
+    let path = format!("/console/{}/differences/{id}", testbed.day(1));
     let approve = |version| {
         form(
             &path,
             &format!("decision=approve&why=paid+twice&version={version}&you=boss"),
         )
     };
-    let answer = bench.console(li(), approve(2)).await;
+    let answer = testbed.console(li(), approve(2)).await;
     assert_eq!(answer.status(), 303, "{}", answer.body());
     assert_eq!(header(&answer, "location"), format!("{path}?done=approve"));
     assert_eq!(header(&answer, "set-cookie"), "");
-    let same = bench.console(li(), approve(3)).await;
+    let same = testbed.console(li(), approve(3)).await;
     assert_eq!(same.status(), 403);
     assert!(
         same.body()
@@ -194,16 +194,16 @@ async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
         same.body().contains("paid twice"),
         "what was written is not lost"
     );
-    let stale = bench
+    let stale = testbed
         .console(li(), form(&path, "decision=explain&why=x&version=1"))
         .await;
     assert_eq!(stale.status(), 409);
     assert!(stale.body().contains("Changed in the meantime"));
-    let kept = bench.reconciliation.difference(bench.day(1), &id).await;
+    let kept = testbed.reconciliation.difference(testbed.day(1), &id).await;
     let kept = kept.expect("a table").expect("the difference");
     assert_eq!(kept.state, DifferenceState::Proposed);
     assert_eq!(kept.behind_the_proposal(), ["li@example.com"]);
-    let page = bench.console(li(), get(&path)).await.into_body();
+    let page = testbed.console(li(), get(&path)).await.into_body();
     assert!(page.contains("value=\"approve\" disabled"), "{page}");
     assert!(!page.contains("name=\"you\""));
 }
@@ -211,14 +211,14 @@ async fn a_decision_is_put_down_to_the_token_and_never_to_the_form() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_two_persons_explained_above_the_limit_is_opened_again_by_one_and_somebody_is_called()
 {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     // Older than what the alarm on open differences counts.
-    let old = bench.day(60);
-    let mut large = bench.difference(DifferenceKind::AmountDiffers, "books-0077");
+    let old = testbed.day(60);
+    let mut large = testbed.difference(DifferenceKind::AmountDiffers, "books-0077");
     large.date = old;
     large.there.as_mut().expect("a side").amount_fen = Some(100_001);
     let id = large.id.clone();
-    bench.write_difference(large, &[]).await;
+    testbed.write_difference(large, &[]).await;
     let path = format!("/console/{old}/differences/{id}");
     let decides = async |person: &str, decision: &str, version: u64| {
         let claims = json!({
@@ -226,10 +226,10 @@ async fn what_two_persons_explained_above_the_limit_is_opened_again_by_one_and_s
             "email_verified": "true", "cognito:groups": "[finance]",
         });
         let body = format!("decision={decision}&why=looked+at+it&version={version}");
-        let lines = Lines::by(bench.clock.clone());
-        let answer = lines.of(bench.console(Some(claims), form(&path, &body)));
+        let lines = Lines::by(testbed.clock.clone());
+        let answer = lines.of(testbed.console(Some(claims), form(&path, &body)));
         assert_eq!(answer.await.status(), 303, "{person} {decision}");
-        let kept = bench.reconciliation.difference(old, &id).await;
+        let kept = testbed.reconciliation.difference(old, &id).await;
         let opened = lines
             .take_all()
             .iter()
@@ -253,16 +253,16 @@ async fn what_two_persons_explained_above_the_limit_is_opened_again_by_one_and_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_opens_on_yesterday_or_on_the_day_that_was_picked() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let location = async |path: &str| {
-        let answer = bench.console(li(), get(path)).await;
+        let answer = testbed.console(li(), get(path)).await;
         assert_eq!(answer.status(), 303, "{path}");
         header(&answer, "location").to_owned()
     };
-    let yesterday = format!("/console/{}", bench.day(1));
+    let yesterday = format!("/console/{}", testbed.day(1));
     assert_eq!(location("/console").await, yesterday);
-    bench
-        .write_run(&bench.done(bench.day(2), [100, 0], [100, 0]))
+    testbed
+        .write_run(&testbed.done(testbed.day(2), [100, 0], [100, 0]))
         .await;
     assert_eq!(location("/console").await, yesterday, "also without a run");
     assert_eq!(
@@ -274,15 +274,19 @@ async fn the_console_opens_on_yesterday_or_on_the_day_that_was_picked() {
         "/console/2026-02-30",
         "/console/x/y/z",
     ] {
-        assert_eq!(bench.console(li(), get(path)).await.status(), 404, "{path}");
+        assert_eq!(
+            testbed.console(li(), get(path)).await.status(),
+            404,
+            "{path}"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_file_leaves_the_function_byte_for_byte() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
-    let path = format!("/v1/reconciliations/{}/differences.csv", bench.day(1));
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let path = format!("/v1/reconciliations/{}/differences.csv", testbed.day(1));
     let event = |query: &str| {
         json!({
             "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": query,
@@ -293,7 +297,7 @@ async fn the_file_leaves_the_function_byte_for_byte() {
             },
         })
     };
-    let answer = bench.console_event(&event("kind=amount_differs")).await;
+    let answer = testbed.console_event(&event("kind=amount_differs")).await;
     assert_eq!(
         (&answer["statusCode"], &answer["isBase64Encoded"]),
         (&json!(200), &json!(true))
@@ -312,7 +316,7 @@ async fn the_file_leaves_the_function_byte_for_byte() {
         .as_str()
         .expect("a name");
     assert!(told.contains("-amount_differs.csv"), "{told}");
-    let refused = bench.console_event(&event("kind=other")).await;
+    let refused = testbed.console_event(&event("kind=other")).await;
     assert_eq!(
         (&refused["statusCode"], &refused["isBase64Encoded"]),
         (&json!(400), &json!(false))
@@ -321,9 +325,9 @@ async fn the_file_leaves_the_function_byte_for_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_in_trouble_says_what_it_is_and_what_to_do() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let run = |back, state, trouble: Option<&str>| {
-        let mut run = Run::begun(bench.day(back), "run-1", false, bench.clock.now());
+        let mut run = Run::begun(testbed.day(back), "run-1", false, testbed.clock.now());
         (run.state, run.trouble) = (state, trouble.map(str::to_owned));
         if let (RunState::Done, Some(funds)) = (state, &mut run.funds) {
             funds.state = FundState::Done;
@@ -365,9 +369,9 @@ async fn a_run_that_is_in_trouble_says_what_it_is_and_what_to_do() {
         ),
         (6, RunState::Done, None, &["Both sides agree"]),
     ] {
-        bench.write_run(&run(back, state, trouble)).await;
-        let path = format!("/console/{}", bench.day(back));
-        let page = bench.console(li(), get(&path)).await;
+        testbed.write_run(&run(back, state, trouble)).await;
+        let path = format!("/console/{}", testbed.day(back));
+        let page = testbed.console(li(), get(&path)).await;
         assert_eq!(page.status(), 200);
         let page = page.into_body();
         for words in expected {
@@ -383,51 +387,51 @@ async fn a_run_that_is_in_trouble_says_what_it_is_and_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_was_asked_for_is_on_its_way_only_until_one_has_begun() {
-    let bench = Testbed::start().await;
-    let day = bench.day(1);
-    let mut before = Run::begun(day, "run-1", false, bench.clock.now());
+    let testbed = Testbed::start().await;
+    let day = testbed.day(1);
+    let mut before = Run::begun(day, "run-1", false, testbed.clock.now());
     before.state = RunState::Done;
-    bench.write_run(&before).await;
-    bench.advance(Duration::from_secs(60)).await;
+    testbed.write_run(&before).await;
+    testbed.advance(Duration::from_secs(60)).await;
     let asked = form(&format!("/console/{day}"), "dry_run=true");
-    let answer = bench.console(li(), asked).await;
+    let answer = testbed.console(li(), asked).await;
     let address = header(&answer, "location").to_owned();
     let says_so = async |address: &str| {
-        let page = bench.console(li(), get(address)).await.into_body();
+        let page = testbed.console(li(), get(address)).await.into_body();
         page.contains("A preview is on its way")
     };
     assert!(says_so(&address).await);
     assert!(!says_so(&format!("/console/{day}")).await);
     assert!(!says_so(&format!("/console/{day}?done=preview")).await);
-    let page = bench.console(li(), get(&address)).await.into_body();
+    let page = testbed.console(li(), get(&address)).await.into_body();
     let plain = format!("href=\"/console/{day}\">Load the page anew");
     assert!(page.contains(&plain), "{page}");
-    let begun = Run::begun(day, "run-2", true, bench.clock.now());
-    bench.write_run(&begun).await;
+    let begun = Run::begun(day, "run-2", true, testbed.clock.now());
+    testbed.write_run(&begun).await;
     assert!(!says_so(&address).await, "it has begun");
 
-    let answer = bench
+    let answer = testbed
         .console(
             li(),
-            form(&format!("/console/{}", bench.day(2)), "dry_run=true"),
+            form(&format!("/console/{}", testbed.day(2)), "dry_run=true"),
         )
         .await;
     let address = header(&answer, "location").to_owned();
     assert!(says_so(&address).await);
-    bench.advance(Duration::from_secs(901)).await;
+    testbed.advance(Duration::from_secs(901)).await;
     assert!(!says_so(&address).await, "it is not said for ever");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
-    let id = bench
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let id = testbed
         .difference(DifferenceKind::DuplicatePayment, "books-0042")
         .id;
-    let path = format!("/console/{}/differences/{id}", bench.day(1));
+    let path = format!("/console/{}/differences/{id}", testbed.day(1));
     let notice = async |done: &str| {
-        let page = bench
+        let page = testbed
             .console(li(), get(&format!("{path}?done={done}")))
             .await;
         page.into_body().contains("class=\"notice\"")
@@ -437,7 +441,7 @@ async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on(
     }
     let decide = async |decision: &str, version: u64, who: Option<Value>| {
         let body = format!("decision={decision}&why=x&version={version}");
-        let answer = bench.console(who, form(&path, &body)).await;
+        let answer = testbed.console(who, form(&path, &body)).await;
         assert_eq!(answer.status(), 303, "{}", answer.body());
     };
     decide("approve", 2, li()).await;
@@ -448,18 +452,18 @@ async fn what_is_said_after_a_decision_is_not_said_of_a_difference_that_went_on(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_after_the_sums_were_counted_is_told_beside_what_is_open() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
     let says_so = async || {
-        let page = bench
-            .console(li(), get(&format!("/console/{}", bench.day(1))))
+        let page = testbed
+            .console(li(), get(&format!("/console/{}", testbed.day(1))))
             .await;
         page.into_body().contains("+¥128.50 is repaired since")
     };
     assert!(!says_so().await, "that repair was counted before");
-    let lost = bench.difference(DifferenceKind::PaidThereUnpaidHere, "tea-04188");
-    let repaired = lost.repaired("8f3a1c5e", "WeChat Pay confirms it", bench.clock.now());
-    let saved = bench.reconciliation.save_difference(&repaired).await;
+    let lost = testbed.difference(DifferenceKind::PaidThereUnpaidHere, "tea-04188");
+    let repaired = lost.repaired("8f3a1c5e", "WeChat Pay confirms it", testbed.clock.now());
+    let saved = testbed.reconciliation.save_difference(&repaired).await;
     assert_eq!(saved.expect("a table"), SaveOutcome::Saved);
     assert!(says_so().await);
 }

@@ -54,15 +54,15 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
     let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
         return;
     };
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let mut order = native("books-0042");
     order["amount_fen"] = json!(12_850);
-    assert_eq!(bench.post_order(&order).await.status, 201);
-    bench.pay("books-0042").await;
-    assert_eq!(bench.work_off().await, 0);
-    bench.a_month().await;
-    let url = bench.serve_console().await;
-    let yesterday = bench.day(1);
+    assert_eq!(testbed.post_order(&order).await.status, 201);
+    testbed.pay("books-0042").await;
+    assert_eq!(testbed.work_off().await, 0);
+    testbed.a_month().await;
+    let url = testbed.serve_console().await;
+    let yesterday = testbed.day(1);
 
     browser.open(&format!("{url}/console")).await;
     browser
@@ -138,7 +138,7 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
     pictures(&mut browser, "same-person").await;
     is_narrow_enough(&mut browser, "same-person").await;
     assert_eq!(
-        bench.reconcile_work().await,
+        testbed.reconcile_work().await,
         Vec::<serde_json::Value>::new()
     );
 
@@ -149,17 +149,17 @@ async fn two_persons_read_what_differs_and_let_the_money_go_back() {
         .wait("document.querySelector('.chip').innerText === 'Refund approved'")
         .await;
     pictures(&mut browser, "approved").await;
-    let id = bench
+    let id = testbed
         .difference(DifferenceKind::DuplicatePayment, "books-0042")
         .id;
-    let kept = bench.reconciliation.difference(yesterday, &id).await;
+    let kept = testbed.reconciliation.difference(yesterday, &id).await;
     let kept = kept.expect("a table").expect("the difference");
     assert_eq!(
         (kept.state, kept.behind_the_proposal().len()),
         (DifferenceState::Approved, 0)
     );
     assert_eq!(
-        bench.reconcile_work().await,
+        testbed.reconcile_work().await,
         [json!({"v": "apply-difference.v1", "date": yesterday, "id": id})]
     );
 }
@@ -169,9 +169,9 @@ async fn a_day_that_was_never_run_says_so_and_is_run_by_a_button() {
     let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
         return;
     };
-    let bench = Testbed::start().await;
-    let url = bench.serve_console().await;
-    let day = bench.day(3);
+    let testbed = Testbed::start().await;
+    let url = testbed.serve_console().await;
+    let day = testbed.day(3);
     browser.open(&format!("{url}/console/{day}")).await;
     browser.wait("document.querySelector('.banner')").await;
     let text = browser.value("document.body.innerText").await;
@@ -183,7 +183,7 @@ async fn a_day_that_was_never_run_says_so_and_is_run_by_a_button() {
     is_narrow_enough(&mut browser, "never").await;
     browser.click("button[name=dry_run][value=true]").await;
     browser.wait("document.querySelector('.notice')").await;
-    let work = bench.reconcile_work().await;
+    let work = testbed.reconcile_work().await;
     assert_eq!(work.len(), 1);
     assert_eq!(
         (&work[0]["v"], &work[0]["dry_run"]),
@@ -200,8 +200,8 @@ async fn a_sum_is_red_only_while_something_of_it_is_open() {
     let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
         return;
     };
-    let bench = Testbed::start().await;
-    let mut run = bench.done(bench.day(1), [1_000_050, 0], [1_000_000, 0]);
+    let testbed = Testbed::start().await;
+    let mut run = testbed.done(testbed.day(1), [1_000_050, 0], [1_000_000, 0]);
     let part = run.parts_done.get_mut(&0).expect("a part");
     part.differences.insert(DifferenceKind::AmountDiffers, 1);
     part.carried = 0;
@@ -209,25 +209,29 @@ async fn a_sum_is_red_only_while_something_of_it_is_open() {
         paid_fen: 50,
         ..Gap::default()
     };
-    bench
+    testbed
         .write_gaps(
             &mut run,
             &[(DifferenceKind::AmountDiffers, "ticket-88", gap)],
         )
         .await;
-    bench.write_run(&run).await;
-    let differs = bench.difference(DifferenceKind::AmountDiffers, "ticket-88");
-    bench.write_difference(differs.clone(), &[]).await;
-    let url = format!("{}/console/{}", bench.serve_console().await, bench.day(1));
+    testbed.write_run(&run).await;
+    let differs = testbed.difference(DifferenceKind::AmountDiffers, "ticket-88");
+    testbed.write_difference(differs.clone(), &[]).await;
+    let url = format!(
+        "{}/console/{}",
+        testbed.serve_console().await,
+        testbed.day(1)
+    );
     browser.open(&url).await;
     browser.wait("document.readyState === 'complete'").await;
     let red = "rgb(179, 38, 30)";
     assert_eq!(browser.value(COLOURS).await, json!([red, red]));
 
-    let now = bench.clock.now();
+    let now = testbed.clock.now();
     let explained = differs.decided(Decision::Explain, "zhao", "waived at the counter", now);
     let explained = explained.expect("a decision");
-    let saved = bench.reconciliation.save_difference(&explained);
+    let saved = testbed.reconciliation.save_difference(&explained);
     saved.await.expect("a table");
     browser.open(&format!("{url}?state=explained")).await;
     browser
@@ -252,13 +256,13 @@ async fn a_yesterday_whose_run_did_not_come_is_red_and_first() {
     let Some(mut browser) = Browser::start_or_skip(Screen::DESK).await else {
         return;
     };
-    let bench = Testbed::start().await;
-    bench.until(bench.day(-1), 10, 44).await;
-    let (yesterday, before) = (bench.day(1), bench.day(2));
-    bench
-        .write_run(&bench.done(before, [100, 0], [100, 0]))
+    let testbed = Testbed::start().await;
+    testbed.until(testbed.day(-1), 10, 44).await;
+    let (yesterday, before) = (testbed.day(1), testbed.day(2));
+    testbed
+        .write_run(&testbed.done(before, [100, 0], [100, 0]))
         .await;
-    let url = bench.serve_scheduled_console().await;
+    let url = testbed.serve_scheduled_console().await;
     let first =
         "[...document.querySelectorAll('main .banner')].map(e => [e.className, e.innerText])[0]";
     let opened = |path: String| {
@@ -272,7 +276,7 @@ async fn a_yesterday_whose_run_did_not_come_is_red_and_first() {
         "it may still come"
     );
 
-    bench.until(bench.day(0), 10, 45).await;
+    testbed.until(testbed.day(0), 10, 45).await;
     browser.open(&format!("{url}/console?again")).await;
     browser.wait(&opened(format!("/console/{yesterday}"))).await;
     let told = browser.value(first).await;

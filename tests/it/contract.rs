@@ -98,38 +98,38 @@ pub(crate) fn conforms(route: &str, method: &str, answer: &ApiAnswer) {
 
 /// Sends a request of this route, which gets this status, and holds the answer to the contract.
 async fn held(
-    bench: &Testbed,
+    testbed: &Testbed,
     route: &str,
     request: http::Request<Vec<u8>>,
     status: u16,
 ) -> ApiAnswer {
     let method = request.method().as_str().to_ascii_lowercase();
-    let answer = bench.send(request).await;
+    let answer = testbed.send(request).await;
     assert_eq!(answer.status, status, "{method} {route}: {answer:?}");
     conforms(route, &method, &answer);
     answer
 }
 
 /// A signed POST of the usual client without a body, and so without a content type.
-fn bare_post(bench: &Testbed, path: &str) -> http::Request<Vec<u8>> {
-    bench.client.sign(Draft {
+fn bare_post(testbed: &Testbed, path: &str) -> http::Request<Vec<u8>> {
+    testbed.client.sign(Draft {
         method: "POST",
         path,
         headers: Vec::new(),
         body: Vec::new(),
-        created_s: bench.clock.now().0,
+        created_s: testbed.clock.now().0,
         nonce: Some(Random::system().nonce()),
     })
 }
 
 /// A POST of the usual client whose body is declared as something else than JSON.
-fn text_post(bench: &Testbed, path: &str, body: &Value) -> http::Request<Vec<u8>> {
-    bench.client.sign(Draft {
+fn text_post(testbed: &Testbed, path: &str, body: &Value) -> http::Request<Vec<u8>> {
+    testbed.client.sign(Draft {
         method: "POST",
         path,
         headers: vec![("content-type", "text/plain".to_owned())],
         body: body.to_string().into_bytes(),
-        created_s: bench.clock.now().0,
+        created_s: testbed.clock.now().0,
         nonce: Some(Random::system().nonce()),
     })
 }
@@ -141,13 +141,13 @@ fn unsigned(method: &str, path: &str) -> http::Request<Vec<u8>> {
 }
 
 /// An order of so many fen that is paid.
-async fn paid(bench: &Testbed, order_no: &str, amount_fen: i64) {
+async fn paid(testbed: &Testbed, order_no: &str, amount_fen: i64) {
     let mut order = native(order_no);
     order["amount_fen"] = json!(amount_fen);
-    assert_eq!(bench.post_order(&order).await.status, 201);
-    bench.pay(order_no).await;
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order(order_no).await.body["state"], "paid");
+    assert_eq!(testbed.post_order(&order).await.status, 201);
+    testbed.pay(order_no).await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order(order_no).await.body["state"], "paid");
 }
 
 /// Every value in the contract that stands beside a schema as an example of it, with where it stands.

@@ -18,25 +18,25 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_native_order_is_answered_with_the_code_that_a_payer_can_scan() {
-    let bench = Testbed::start().await;
-    let answer = bench.post_order(&native("ORDER-1")).await;
+    let testbed = Testbed::start().await;
+    let answer = testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(
         (answer.status, &answer.body["state"]),
         (201, &json!("awaiting_payment")),
         "{answer:?}"
     );
-    let at_wechat = bench.wechat.admin().order(answer.code_url()).unwrap();
+    let at_wechat = testbed.wechat.admin().order(answer.code_url()).unwrap();
     assert_eq!(at_wechat.order.out_trade_no, "ORDER-1");
     assert!(at_wechat.payable);
     assert!(answer.header("traceparent").is_some());
-    let shown = bench.get_order("ORDER-1").await;
+    let shown = testbed.get_order("ORDER-1").await;
     assert_eq!((shown.status, &shown.body), (200, &answer.body));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jsapi_mini_program_and_app_get_parameters_that_the_merchant_key_signed() {
     for signer in ["kms", "sealed"] {
-        let bench = Testbed::with(TestbedOptions {
+        let testbed = Testbed::with(TestbedOptions {
             signer,
             ..TestbedOptions::default()
         })
@@ -47,7 +47,7 @@ async fn jsapi_mini_program_and_app_get_parameters_that_the_merchant_key_signed(
             body.as_object_mut()
                 .unwrap()
                 .extend(more.as_object().unwrap().clone());
-            let answer = bench.post_order(&body).await;
+            let answer = testbed.post_order(&body).await;
             assert_eq!(answer.status, 201, "{product}: {answer:?}");
             answer.body["prepay"][product].clone()
         };
@@ -136,27 +136,27 @@ fn text(value: &Value) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_h5_order_is_answered_with_a_page_to_open() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let body = json!({"order_no": "ORDER-H5", "product": "h5", "amount_fen": 100, "description": "Tea", "payer_client_ip": "203.0.113.7", "h5_type": "Wap"});
-    let answer = bench.post_order(&body).await;
+    let answer = testbed.post_order(&body).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     assert!(text(&answer.body["prepay"]["h5_url"]).starts_with("http"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn thirty_two_racing_creates_with_one_key_make_one_order_and_nobody_holds_a_dead_value() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let mut body = native("unused");
     body.as_object_mut().unwrap().remove("order_no");
     let requests = (0..32).map(|_| {
-        bench.client.post_with(
+        testbed.client.post_with(
             "/v1/orders",
             &body,
             &[("idempotency-key", "\"cart-7\"")],
-            &bench,
+            &testbed,
         )
     });
-    let answers = join_all(requests.map(|request| bench.send(request))).await;
+    let answers = join_all(requests.map(|request| testbed.send(request))).await;
     let mut values = HashSet::new();
     let mut in_progress = 0;
     for answer in &answers {
@@ -180,18 +180,18 @@ async fn thirty_two_racing_creates_with_one_key_make_one_order_and_nobody_holds_
         "one live value for all of {}",
         32 - in_progress
     );
-    assert_eq!(bench.wechat.admin().orders().len(), 1);
+    assert_eq!(testbed.wechat.admin().orders().len(), 1);
     let live = values.into_iter().next().unwrap();
     assert!(
-        bench.wechat.admin().order(&live).unwrap().payable,
+        testbed.wechat.admin().order(&live).unwrap().payable,
         "the value that was handed out is the live one"
     );
-    let late = bench
-        .send(bench.client.post_with(
+    let late = testbed
+        .send(testbed.client.post_with(
             "/v1/orders",
             &body,
             &[("idempotency-key", "cart-7")],
-            &bench,
+            &testbed,
         ))
         .await;
     assert_eq!(
@@ -206,15 +206,19 @@ async fn thirty_two_racing_creates_with_one_key_make_one_order_and_nobody_holds_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_clients_order_number_is_answered_without_data() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    let stranger = bench.another_client("other").await;
-    let taken = bench
-        .send(stranger.post("/v1/orders", &native("ORDER-1"), &bench))
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    let stranger = testbed.another_client("other").await;
+    let taken = testbed
+        .send(stranger.post("/v1/orders", &native("ORDER-1"), &testbed))
         .await;
     assert_eq!((taken.status, taken.code()), (409, "order_no_taken"));
-    let unseen = bench.send(stranger.get("/v1/orders/ORDER-1", &bench)).await;
-    let missing = bench.send(stranger.get("/v1/orders/ORDER-2", &bench)).await;
+    let unseen = testbed
+        .send(stranger.get("/v1/orders/ORDER-1", &testbed))
+        .await;
+    let missing = testbed
+        .send(stranger.get("/v1/orders/ORDER-2", &testbed))
+        .await;
     assert_eq!((unseen.status, unseen.code()), (404, "order_not_found"));
     assert_eq!(
         unseen.body["detail"], missing.body["detail"],
@@ -226,11 +230,11 @@ async fn another_clients_order_number_is_answered_without_data() {
     let same_key = |client: &crate::support::Client| {
         let mut body = native("unused");
         body.as_object_mut().unwrap().remove("order_no");
-        client.post_with("/v1/orders", &body, &[("idempotency-key", "k")], &bench)
+        client.post_with("/v1/orders", &body, &[("idempotency-key", "k")], &testbed)
     };
     let (ours, theirs) = (
-        bench.send(same_key(&bench.client)).await,
-        bench.send(same_key(&stranger)).await,
+        testbed.send(same_key(&testbed.client)).await,
+        testbed.send(same_key(&stranger)).await,
     );
     assert_eq!(
         (ours.status, theirs.status),
@@ -242,27 +246,27 @@ async fn another_clients_order_number_is_answered_without_data() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_reused_on_other_terms_is_refused_and_the_order_stays() {
-    let bench = Testbed::start().await;
-    let first = bench.post_order(&native("ORDER-1")).await;
+    let testbed = Testbed::start().await;
+    let first = testbed.post_order(&native("ORDER-1")).await;
     let mut changed = native("ORDER-1");
     changed["amount_fen"] = json!(101);
-    let refused = bench.post_order(&changed).await;
+    let refused = testbed.post_order(&changed).await;
     assert_eq!(
         (refused.status, refused.code()),
         (422, "idempotency_key_reused")
     );
-    assert_eq!(bench.get_order("ORDER-1").await.body, first.body);
+    assert_eq!(testbed.get_order("ORDER-1").await.body, first.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn respond_async_hands_the_order_to_the_queue_which_gets_the_value() {
-    let bench = Testbed::start().await;
-    let accepted = bench
-        .send(bench.client.post_with(
+    let testbed = Testbed::start().await;
+    let accepted = testbed
+        .send(testbed.client.post_with(
             "/v1/orders",
             &native("ORDER-1"),
             &[("prefer", "respond-async")],
-            &bench,
+            &testbed,
         ))
         .await;
     assert_eq!(
@@ -270,15 +274,15 @@ async fn respond_async_hands_the_order_to_the_queue_which_gets_the_value() {
         (202, Some("/v1/orders/ORDER-1"))
     );
     assert!(
-        bench.wechat.admin().orders().is_empty(),
+        testbed.wechat.admin().orders().is_empty(),
         "nothing was asked of WeChat Pay yet"
     );
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "reserved");
-    assert_eq!(bench.work_off().await, 0);
-    let shown = bench.get_order("ORDER-1").await;
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "reserved");
+    assert_eq!(testbed.work_off().await, 0);
+    let shown = testbed.get_order("ORDER-1").await;
     assert_eq!(shown.body["state"], "awaiting_payment");
     assert!(
-        bench
+        testbed
             .wechat
             .admin()
             .order(shown.code_url())
@@ -289,26 +293,26 @@ async fn respond_async_hands_the_order_to_the_queue_which_gets_the_value() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_wechat_pay_is_down_the_order_is_accepted_and_made_later_with_the_same_bytes() {
-    let bench = Testbed::start().await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::times(Fault::ServerErrorBefore { status: 503 }, 2))
         .unwrap();
-    let accepted = bench.post_order(&native("ORDER-1")).await;
+    let accepted = testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(accepted.status, 202, "{accepted:?}");
-    assert!(bench.wechat.admin().orders().is_empty());
+    assert!(testbed.wechat.admin().orders().is_empty());
     assert_eq!(
-        bench.work_off().await,
+        testbed.work_off().await,
         1,
         "the lease of the first attempt still holds"
     );
-    bench.advance(Duration::from_secs(16)).await;
-    assert_eq!(bench.work_off().await, 0);
-    let shown = bench.get_order("ORDER-1").await;
+    testbed.advance(Duration::from_secs(16)).await;
+    assert_eq!(testbed.work_off().await, 0);
+    let shown = testbed.get_order("ORDER-1").await;
     assert_eq!(shown.body["state"], "awaiting_payment");
     assert!(
-        bench
+        testbed
             .wechat
             .admin()
             .order(shown.code_url())
@@ -319,18 +323,18 @@ async fn when_wechat_pay_is_down_the_order_is_accepted_and_made_later_with_the_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_wechat_pay_is_slow_the_caller_does_not_wait_longer_than_the_budget() {
-    let bench = Testbed::with(TestbedOptions {
+    let testbed = Testbed::with(TestbedOptions {
         prepay_budget_ms: 500,
         ..TestbedOptions::default()
     })
     .await;
-    bench
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::always(Fault::SlowAnswer { delay_ms: 20_000 }))
         .unwrap();
     let started = std::time::Instant::now();
-    let accepted = bench.post_order(&native("ORDER-1")).await;
+    let accepted = testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(accepted.status, 202, "{accepted:?}");
     assert!(
         started.elapsed() < Duration::from_secs(15),
@@ -346,17 +350,17 @@ async fn a_time_out_after_the_order_was_made_ends_in_the_same_order_with_the_liv
         Fault::ServerErrorAfter { status: 500 },
         Fault::ProbeResponse,
     ] {
-        let bench = Testbed::start().await;
-        bench
+        let testbed = Testbed::start().await;
+        testbed
             .wechat
             .admin()
             .add_fault(Rule::times(fault.clone(), 1))
             .unwrap();
-        let answer = bench.post_order(&native("ORDER-1")).await;
+        let answer = testbed.post_order(&native("ORDER-1")).await;
         assert_eq!(answer.status, 201, "{fault:?}: {answer:?}");
-        assert_eq!(bench.wechat.admin().orders().len(), 1, "{fault:?}");
+        assert_eq!(testbed.wechat.admin().orders().len(), 1, "{fault:?}");
         assert!(
-            bench
+            testbed
                 .wechat
                 .admin()
                 .order(answer.code_url())
@@ -365,7 +369,7 @@ async fn a_time_out_after_the_order_was_made_ends_in_the_same_order_with_the_liv
             "{fault:?}: the value handed out is the live one"
         );
         assert_eq!(
-            bench.wechat.admin().requests()[&Endpoint::PrepayNative],
+            testbed.wechat.admin().requests()[&Endpoint::PrepayNative],
             2,
             "{fault:?}: asked once more, identically"
         );
@@ -374,9 +378,9 @@ async fn a_time_out_after_the_order_was_made_ends_in_the_same_order_with_the_liv
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_of_wechat_pay_rejects_the_order_and_is_told_with_its_code() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let body = refused_by_wechat("ORDER-1");
-    let refused = bench.post_order(&body).await;
+    let refused = testbed.post_order(&body).await;
     assert_eq!(
         (refused.status, refused.code()),
         (422, "wechatpay_refused"),
@@ -389,29 +393,32 @@ async fn a_refusal_of_wechat_pay_rejects_the_order_and_is_told_with_its_code() {
             .contains("OPENID_MISMATCH"),
         "{refused:?}"
     );
-    assert_eq!(bench.wechat.admin().requests()[&Endpoint::PrepayJsapi], 1);
+    assert_eq!(testbed.wechat.admin().requests()[&Endpoint::PrepayJsapi], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_order_says_the_same_code_and_text_whenever_and_however_it_is_asked_for() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let body = refused_by_wechat("ORDER-1");
-    let refused = bench.post_order(&body).await;
+    let refused = testbed.post_order(&body).await;
     assert_eq!(refused.status, 422);
-    bench.advance(Duration::from_secs(3_600)).await;
-    let again = bench.post_order(&body).await;
+    testbed.advance(Duration::from_secs(3_600)).await;
+    let again = testbed.post_order(&body).await;
     let told = |answer: &ApiAnswer| {
         let body = &answer.body;
         (answer.status, body["code"].clone(), body["detail"].clone())
     };
     assert_eq!(told(&again), told(&refused));
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
-    let asked = bench
-        .client
-        .post_with("/v1/orders", &body, &[("prefer", "respond-async")], &bench);
-    assert_eq!(told(&bench.send(asked).await), told(&refused));
+    let asked = testbed.client.post_with(
+        "/v1/orders",
+        &body,
+        &[("prefer", "respond-async")],
+        &testbed,
+    );
+    assert_eq!(told(&testbed.send(asked).await), told(&refused));
     assert_eq!(
-        bench.wechat.admin().requests()[&Endpoint::PrepayJsapi],
+        testbed.wechat.admin().requests()[&Endpoint::PrepayJsapi],
         1,
         "asks nothing"
     );
@@ -421,14 +428,14 @@ async fn a_rejected_order_says_the_same_code_and_text_whenever_and_however_it_is
         "detail": refused.body["detail"],
         "wechatpay_code": "OPENID_MISMATCH",
     });
-    let order = bench.get_order("ORDER-1").await;
+    let order = testbed.get_order("ORDER-1").await;
     conforms("/v1/orders/{order_no}", "get", &order);
     assert_eq!(
         (&order.body["state"], &order.body["rejection"]),
         (&json!("rejected"), &expected)
     );
-    assert_eq!(bench.close("ORDER-1").await.body["rejection"], expected);
-    let events = bench.get("/v1/orders/ORDER-1/events").await;
+    assert_eq!(testbed.close("ORDER-1").await.body["rejection"], expected);
+    let events = testbed.get("/v1/orders/ORDER-1/events").await;
     conforms("/v1/orders/{order_no}/events", "get", &events);
     let last = events.body["events"]
         .as_array()
@@ -438,44 +445,47 @@ async fn a_rejected_order_says_the_same_code_and_text_whenever_and_however_it_is
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_the_queue_saw_rejected_says_why_to_the_first_repeat() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let body = refused_by_wechat("ORDER-1");
-    let asked = bench
-        .client
-        .post_with("/v1/orders", &body, &[("prefer", "respond-async")], &bench);
-    assert_eq!(bench.send(asked).await.status, 202);
-    assert_eq!(bench.work_off().await, 0);
-    let told = bench.post_order(&body).await;
+    let asked = testbed.client.post_with(
+        "/v1/orders",
+        &body,
+        &[("prefer", "respond-async")],
+        &testbed,
+    );
+    assert_eq!(testbed.send(asked).await.status, 202);
+    assert_eq!(testbed.work_off().await, 0);
+    let told = testbed.post_order(&body).await;
     let detail = told.body["detail"].as_str().unwrap_or_default();
     assert!(
         told.status == 422 && detail.contains("OPENID_MISMATCH"),
         "{told:?}"
     );
     assert_eq!(
-        bench.get_order("ORDER-1").await.body["rejection"]["detail"],
+        testbed.get_order("ORDER-1").await.body["rejection"]["detail"],
         detail
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_after_an_unanswered_try_does_not_reject_the_order() {
-    let bench = Testbed::start().await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let admin = testbed.wechat.admin();
     admin.add_fault(Rule::times(Fault::ResetBefore, 1)).unwrap();
-    let answer = bench.post_order(&refused_by_wechat("ORDER-1")).await;
+    let answer = testbed.post_order(&refused_by_wechat("ORDER-1")).await;
     assert_eq!(answer.status, 202, "{answer:?}");
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "reserved");
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "reserved");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_value_is_renewed_when_the_client_asks_again() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let mut body = native("ORDER-1");
     body["expires_in_s"] = json!(86_400);
-    let first = bench.post_order(&body).await;
-    bench.advance(Duration::from_secs(7_201)).await;
+    let first = testbed.post_order(&body).await;
+    testbed.advance(Duration::from_secs(7_201)).await;
     assert!(
-        bench
+        testbed
             .get_order("ORDER-1")
             .await
             .body
@@ -483,73 +493,76 @@ async fn an_expired_value_is_renewed_when_the_client_asks_again() {
             .is_none(),
         "a dead value is not shown"
     );
-    let renewed = bench.post_order(&body).await;
+    let renewed = testbed.post_order(&body).await;
     assert_eq!(renewed.status, 200, "{renewed:?}");
     assert_ne!(renewed.code_url(), first.code_url());
     assert!(
-        bench
+        testbed
             .wechat
             .admin()
             .order(renewed.code_url())
             .unwrap()
             .payable
     );
-    assert_eq!(bench.wechat.admin().orders().len(), 1);
+    assert_eq!(testbed.wechat.admin().orders().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_answer_of_the_reservation_is_recognised_as_our_own_order() {
-    let bench = Testbed::start().await;
-    bench.wire.break_next(
-        Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.orders),
+    let testbed = Testbed::start().await;
+    testbed.wire.break_next(
+        Match::operation(Service::DynamoDb, "PutItem").on(&testbed.tables.orders),
         AwsFault::LostAnswer,
     );
-    bench.wire.break_next(
-        Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.guards),
+    testbed.wire.break_next(
+        Match::operation(Service::DynamoDb, "PutItem").on(&testbed.tables.guards),
         AwsFault::LostAnswer,
     );
-    bench.wire.break_next(
-        Match::operation(Service::DynamoDb, "UpdateItem").on(&bench.tables.orders),
+    testbed.wire.break_next(
+        Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders),
         AwsFault::LostAnswer,
     );
-    let answer = bench.post_order(&native("ORDER-1")).await;
+    let answer = testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(
         (answer.status, &answer.body["state"]),
         (201, &json!("awaiting_payment")),
         "{answer:?}"
     );
-    assert_eq!(bench.wechat.admin().requests()[&Endpoint::PrepayNative], 1);
+    assert_eq!(
+        testbed.wechat.admin().requests()[&Endpoint::PrepayNative],
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_leaves_for_wechat_pay_when_a_table_or_the_queue_fails() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("WARM-1")).await;
-    bench.wechat.admin().reset_requests();
-    for table in [&bench.tables.orders, &bench.tables.guards] {
-        bench.wire.break_all(
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("WARM-1")).await;
+    testbed.wechat.admin().reset_requests();
+    for table in [&testbed.tables.orders, &testbed.tables.guards] {
+        testbed.wire.break_all(
             Match::operation(Service::DynamoDb, "PutItem").on(table),
             AwsFault::ServiceFault,
         );
-        let answer = bench.post_order(&native("ORDER-1")).await;
+        let answer = testbed.post_order(&native("ORDER-1")).await;
         assert_eq!(
             (answer.status, answer.code()),
             (503, "temporarily_unavailable"),
             "{table}"
         );
         assert!(answer.header("retry-after").is_some());
-        bench.wire.mend();
+        testbed.wire.mend();
     }
-    assert!(bench.wechat.admin().requests().is_empty());
-    bench
+    assert!(testbed.wechat.admin().requests().is_empty());
+    testbed
         .wire
         .break_all(Match::service(Service::Sqs), AwsFault::ServiceFault);
-    let answer = bench
-        .send(bench.client.post_with(
+    let answer = testbed
+        .send(testbed.client.post_with(
             "/v1/orders",
             &native("ORDER-2"),
             &[("prefer", "respond-async")],
-            &bench,
+            &testbed,
         ))
         .await;
     assert_eq!(answer.status, 503);
@@ -557,13 +570,13 @@ async fn nothing_leaves_for_wechat_pay_when_a_table_or_the_queue_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn openid_and_the_wechat_body_lie_sealed_in_the_table() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let mut body = native("ORDER-1");
     body["product"] = json!("jsapi");
     body["openid"] = json!("oSecretPerson");
     body["description"] = json!("A private description");
-    assert_eq!(bench.post_order(&body).await.status, 201);
-    let held = format!("{:?}", bench.items("").await);
+    assert_eq!(testbed.post_order(&body).await.status, 201);
+    let held = format!("{:?}", testbed.items("").await);
     assert!(held.contains("ORDER-1"));
     for secret in ["oSecretPerson", "A private description"] {
         assert!(!held.contains(secret), "{secret} lies open in the table");

@@ -192,24 +192,24 @@ impl CommandRun {
 const MERCHANT_KEY: &str = include_str!("../../shared/wechatpay/vectors/keys/stranger.pem");
 
 /// Creates an order.
-fn create(bench: &CommandRun, order_no: &str) {
+fn create(testbed: &CommandRun, order_no: &str) {
     let create = format!(
         "cargo client create --product native --amount-fen 100 --description Tea --order-no {order_no}"
     );
-    bench.shell.run(&create, "").expect("an order");
+    testbed.shell.run(&create, "").expect("an order");
 }
 
 /// Creates an order and has it paid and booked.
-fn pay(bench: &CommandRun, admin: &impl Fn(&str, Value), order_no: &str) {
-    create(bench, order_no);
+fn pay(testbed: &CommandRun, admin: &impl Fn(&str, Value), order_no: &str) {
+    create(testbed, order_no);
     admin("pay", json!({ "order": order_no }));
     let get = format!("cargo client get {order_no}");
-    bench.await_told(&get, "\"state\": \"paid\"");
+    testbed.await_told(&get, "\"state\": \"paid\"");
 }
 
 /// Creates an order whose callback tells of another amount.
-fn pay_wrongly(bench: &CommandRun, admin: &impl Fn(&str, Value), order_no: &str) {
-    create(bench, order_no);
+fn pay_wrongly(testbed: &CommandRun, admin: &impl Fn(&str, Value), order_no: &str) {
+    create(testbed, order_no);
     let alter = json!({ "amount": { "total": 77, "payer_total": 77 } });
     admin("pay", json!({ "order": order_no, "alter": alter }));
 }
@@ -295,116 +295,116 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let detail = |name: &str| details[name].as_str().expect("a detail").to_owned();
 
     let shell = Shell::new(&state.join("shell"), &engine);
-    let mut bench = CommandRun {
+    let mut testbed = CommandRun {
         shell,
         printed: printed::all(),
         ran: BTreeSet::new(),
     };
     let here = [("ap-east-1", local::engine::REGION)];
-    bench.run(ON_CALL, "export AWS_REGION", &here);
+    testbed.run(ON_CALL, "export AWS_REGION", &here);
     let client_settings = [("shop.json", settings.as_str())];
-    bench.run(ON_CALL, "export CLIENT_SETTINGS", &client_settings);
-    bench.run(ON_CALL, "cargo client help", &[]);
+    testbed.run(ON_CALL, "export CLIENT_SETTINGS", &client_settings);
+    testbed.run(ON_CALL, "cargo client help", &[]);
 
     // A payment by hand.
-    bench.run("README.md", "cargo client create --product native", &[]);
+    testbed.run("README.md", "cargo client create --product native", &[]);
     admin("pay", json!({ "order": "TEA-0001" }));
-    bench.await_told("cargo client get TEA-0001", "\"state\": \"paid\"");
-    bench.run("README.md", "cargo client get TEA-0001", &[]);
-    let told = bench.run("README.md", "cargo client refund TEA-0001", &[]);
+    testbed.await_told("cargo client get TEA-0001", "\"state\": \"paid\"");
+    testbed.run("README.md", "cargo client get TEA-0001", &[]);
+    let told = testbed.run("README.md", "cargo client refund TEA-0001", &[]);
     assert!(told.contains("\"state\": \"closed\""), "{told}");
-    let curl = bench.run("README.md", "cargo client sign POST", &[]);
+    let curl = testbed.run("README.md", "cargo client sign POST", &[]);
     if has_curl() {
-        let told = bench.shell.run(&curl, "").expect("curl");
+        let told = testbed.shell.run(&curl, "").expect("curl");
         assert!(told.contains("HTTP/1.1 201"), "{told}");
     }
     let tea = [("ORDER_NO", "TEA-0001")];
-    let told = bench.run("notices.md", "cargo client get ORDER_NO", &tea);
+    let told = testbed.run("notices.md", "cargo client get ORDER_NO", &tea);
     assert_eq!(answer(&told)["order_no"], "TEA-0001");
-    let told = bench.run("notices.md", "cargo client events ORDER_NO", &tea);
+    let told = testbed.run("notices.md", "cargo client events ORDER_NO", &tea);
     assert!(told.contains("\"version\": 3"), "{told}");
 
     // keys.md
     let mchid = ("1900000001", detail("mchid"));
     let mchid = [(mchid.0, mchid.1.as_str())];
-    bench.run("keys.md", "export WECHATPAY_MCHID", &mchid);
-    let shown = answer(&bench.run("keys.md", "cargo client setup show", &[]));
+    testbed.run("keys.md", "export WECHATPAY_MCHID", &mchid);
+    let shown = answer(&testbed.run("keys.md", "cargo client setup show", &[]));
     let apiv3_key = detail("apiv3_key");
-    bench.shell.write("apiv3-key.txt", &apiv3_key);
-    bench.shell.write("new.txt", &"n".repeat(32));
-    bench
+    testbed.shell.write("apiv3-key.txt", &apiv3_key);
+    testbed.shell.write("new.txt", &"n".repeat(32));
+    testbed
         .shell
         .write("pub_key.pem", &detail("wechatpay_public_key"));
-    bench.shell.write("apiclient_key.pem", MERCHANT_KEY);
+    testbed.shell.write("apiclient_key.pem", MERCHANT_KEY);
     let (serial, id) = (detail("merchant_serial"), detail("wechatpay_public_key_id"));
     let serial = ("SERIAL", serial.as_str());
     let id = ("PUB_KEY_ID_...", id.as_str());
     // What is there already, once more: nothing is added, and nothing lost.
-    bench.run("keys.md", "cargo client setup merchant", &[serial, id]);
-    let again = answer(&bench.run("keys.md", "cargo client setup show", &[]));
+    testbed.run("keys.md", "cargo client setup merchant", &[serial, id]);
+    let again = answer(&testbed.run("keys.md", "cargo client setup show", &[]));
     assert_eq!(
         again["merchant"]["wechat_keys"],
         shown["merchant"]["wechat_keys"]
     );
     assert_eq!(again["merchant"]["apiv3_key_versions"], json!([1]));
-    bench.run("keys.md", "setup merchant --apiv3-key-file new.txt", &[]);
-    let told = bench.run("keys.md", "output MerchantSigningKeyId", &[]);
+    testbed.run("keys.md", "setup merchant --apiv3-key-file new.txt", &[]);
+    let told = testbed.run("keys.md", "output MerchantSigningKeyId", &[]);
     assert!(!told.trim().is_empty());
     let sealed = "setup merchant --merchant-serial SERIAL --merchant-key-file";
-    bench.run("keys.md", sealed, &[serial]);
+    testbed.run("keys.md", sealed, &[serial]);
     let added = "PUB_KEY_ID_0000000000000000000000000000000009";
     let add = "setup add-wechat-key --wechatpay-public-key";
-    bench.run("keys.md", add, &[("PUB_KEY_ID_...", added)]);
-    let both = answer(&bench.run("keys.md", "cargo client setup show", &[]));
+    testbed.run("keys.md", add, &[("PUB_KEY_ID_...", added)]);
+    let both = answer(&testbed.run("keys.md", "cargo client setup show", &[]));
     assert_eq!(both["merchant"]["apiv3_key_versions"], json!([2, 1]));
     assert!(both["merchant"]["wechat_keys"].to_string().contains(added));
-    bench.run(
+    testbed.run(
         "keys.md",
         "setup remove-apiv3-key --version N",
         &[("--version N", "--version 2")],
     );
-    bench.run(
+    testbed.run(
         "keys.md",
         "setup remove-wechat-key --id ID",
         &[("--id ID", &format!("--id {added}"))],
     );
-    bench.run("keys.md", "cargo client setup client", &[]);
+    testbed.run("keys.md", "cargo client setup client", &[]);
     let keyid = [("--keyid ID", "--keyid shop-1")];
-    bench.run("keys.md", "cargo client setup revoke --keyid ID", &keyid);
+    testbed.run("keys.md", "cargo client setup revoke --keyid ID", &keyid);
     let whose = ("WHOSE", "doc-shop");
     let url = ("URL", "https://shop.example/hooks");
     let webhook = "cargo client setup webhook";
-    bench.run(
+    testbed.run(
         "README.md",
         webhook,
         &[whose, url, ("FILE", "first.secret")],
     );
-    bench.run(
+    testbed.run(
         "keys.md",
         "setup webhook --client WHOSE --new-secret",
         &[whose, ("FILE", "second.secret")],
     );
-    bench.run(
+    testbed.run(
         "keys.md",
         "setup webhook --client WHOSE --url URL",
         &[whose, url],
     );
-    bench.run("webhooks.md", webhook, &[whose, url]);
-    let shown = answer(&bench.run("keys.md", "cargo client setup show", &[]));
+    testbed.run("webhooks.md", webhook, &[whose, url]);
+    let shown = answer(&testbed.run("keys.md", "cargo client setup show", &[]));
     assert_eq!(shown["merchant"]["apiv3_key_versions"], json!([1]));
     let hook = shown["webhooks"].as_array().expect("webhooks").iter();
     let hook = hook.clone().find(|it| it["client_id"] == "doc-shop");
     assert_eq!(hook.expect("the webhook")["secrets"], 2, "{shown}");
 
     // notices.md: money of another amount is parked.
-    pay_wrongly(&bench, &admin, "DOC-WRONG");
-    let notice = bench.await_notice(&simulator, "DOC-WRONG");
+    pay_wrongly(&testbed, &admin, "DOC-WRONG");
+    let notice = testbed.await_notice(&simulator, "DOC-WRONG");
     let named = ("NOTICE_ID", notice.as_str());
-    let told = bench.run("notices.md", "export WECHATPAY_MCHID", &[mchid[0], named]);
+    let told = testbed.run("notices.md", "export WECHATPAY_MCHID", &[mchid[0], named]);
     assert!(told.contains("amount differs"), "{told}");
-    bench.run("notices.md", "export PAYMENT_RESULTS_QUEUE_URL", &[named]);
+    testbed.run("notices.md", "export PAYMENT_RESULTS_QUEUE_URL", &[named]);
     let payment = format!("--transaction-id {}", notice.trim_start_matches("payment#"));
-    bench.run(
+    testbed.run(
         "refunds.md",
         "cargo client refund ORDER_NO --amount-fen N",
         &[
@@ -413,10 +413,10 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
             ("--transaction-id ID", &payment),
         ],
     );
-    pay_wrongly(&bench, &admin, "DOC-DECIDED");
-    let decided = bench.await_notice(&simulator, "DOC-DECIDED");
+    pay_wrongly(&testbed, &admin, "DOC-DECIDED");
+    let decided = testbed.await_notice(&simulator, "DOC-DECIDED");
     let decided = [("NOTICE_ID", decided.as_str())];
-    let told = bench.run("notices.md", "cargo client notices decide", &decided);
+    let told = testbed.run("notices.md", "cargo client notices decide", &decided);
     assert!(told.contains("Lin Wei decided"), "{told}");
 
     // refunds.md
@@ -427,54 +427,54 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     ] {
         admin("refunds/outcome", json!({ "outcome": outcome }));
         for order_no in orders {
-            pay(&bench, &admin, order_no);
+            pay(&testbed, &admin, order_no);
             let refund = format!("cargo client refund {order_no} --amount-fen 40 --refund-no r1");
-            bench.shell.run(&refund, "").expect("a refund");
+            testbed.shell.run(&refund, "").expect("a refund");
         }
         for order_no in orders {
-            bench.await_refund(order_no, outcome);
+            testbed.await_refund(order_no, outcome);
         }
     }
     admin("refunds/outcome", json!({ "outcome": "success" }));
-    let told = bench.run(
+    let told = testbed.run(
         "refunds.md",
         "cargo client refunds ORDER_NO",
         &one("DOC-RETRY"),
     );
     assert!(told.contains("what_to_do"), "{told}");
-    bench.run(
+    testbed.run(
         "refunds.md",
         "cargo client refund-abnormal ORDER_NO REFUND_NO --to merchant",
         &one("DOC-MERCHANT"),
     );
     let card = r#"{"bank_type": "ICBC_DEBIT", "bank_account": "6222020000000000000", "real_name": "张三"}"#;
-    bench.run_with("refunds.md", "umask 077", &one("DOC-CARD"), card);
+    testbed.run_with("refunds.md", "umask 077", &one("DOC-CARD"), card);
     assert!(
-        !bench.shell.path("card.json").exists(),
+        !testbed.shell.path("card.json").exists(),
         "the card is deleted"
     );
-    bench.run("refunds.md", "cargo client refund-retry", &one("DOC-RETRY"));
-    bench.run(
+    testbed.run("refunds.md", "cargo client refund-retry", &one("DOC-RETRY"));
+    testbed.run(
         "refunds.md",
         "cargo client refund-release",
         &one("DOC-RELEASE"),
     );
-    bench.await_refund("DOC-RELEASE", "closed");
+    testbed.await_refund("DOC-RELEASE", "closed");
     // WeChat Pay has taken it.
-    bench.await_told("cargo client refund-status DOC-RETRY r1", "\"refund_id\"");
+    testbed.await_told("cargo client refund-status DOC-RETRY r1", "\"refund_id\"");
 
     // dead-letters.md, webhooks.md
-    bench.run("dead-letters.md", "for queue in", &[]);
-    bench.run("dead-letters.md", "aws sqs start-message-move-task", &[]);
-    let told = bench.run("dead-letters.md", "aws pipes describe-pipe", &[]);
+    testbed.run("dead-letters.md", "for queue in", &[]);
+    testbed.run("dead-letters.md", "aws sqs start-message-move-task", &[]);
+    let told = testbed.run("dead-letters.md", "aws pipes describe-pipe", &[]);
     assert_eq!(answer(&told)["CurrentState"], "RUNNING");
     let stream = "aws dynamodbstreams describe-stream --stream-arn \"$(output OrdersStreamArn)\"";
-    let stream = answer(&bench.shell.run(stream, "").expect("a stream"));
+    let stream = answer(&testbed.shell.run(stream, "").expect("a stream"));
     let shard = &stream["StreamDescription"]["Shards"][0];
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let from = text(&shard["SequenceNumberRange"]["StartingSequenceNumber"]);
     let from = format!("--sequence-number {from}");
-    let told = bench.run(
+    let told = testbed.run(
         "dead-letters.md",
         "iterator=",
         &[
@@ -488,22 +488,22 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         told.contains("HTTP 202") || told.contains("HTTP 200"),
         "{told}"
     );
-    bench.run("webhooks.md", "logs send-webhook", &[]);
-    bench.run("webhooks.md", "aws sqs start-message-move-task", &[]);
-    bench.run("webhooks.md", "cargo client webhook", &[]);
+    testbed.run("webhooks.md", "logs send-webhook", &[]);
+    testbed.run("webhooks.md", "aws sqs start-message-move-task", &[]);
+    testbed.run("webhooks.md", "cargo client webhook", &[]);
     let resend = "cargo client resend --from TIME";
-    bench.run(
+    testbed.run(
         "README.md",
         resend,
         &[("TIME", "2026-08-01T12:00:00+08:00")],
     );
-    bench.run(
+    testbed.run(
         "webhooks.md",
         "cargo client events ORDER_NO",
         &[tea[0], ("VERSION", "3")],
     );
     let rule = "arn:aws:events:us-east-1:000000000000:rule/wechatpay-orders/shop";
-    bench.run(
+    testbed.run(
         "webhooks.md",
         "aws events start-replay",
         &[("ARN-OF-THE-CONSUMERS-RULE", rule)],
@@ -512,22 +512,22 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     // functions.md, wechat-down.md
     let logs = "aws logs filter-log-events --log-group-name \"/aws/";
     for group in ["lambda", "vendedlogs"] {
-        bench.run("functions.md", &format!("{logs}{group}"), &[]);
+        testbed.run("functions.md", &format!("{logs}{group}"), &[]);
     }
-    bench.run("functions.md", "aws cloudformation detect-stack-drift", &[]);
-    let told = bench.run("functions.md", "aws scheduler get-schedule", &[]);
+    testbed.run("functions.md", "aws cloudformation detect-stack-drift", &[]);
+    let told = testbed.run("functions.md", "aws scheduler get-schedule", &[]);
     assert!(
         told.contains("ENABLED") && told.contains("\"claimed\""),
         "{told}"
     );
-    let told = bench.run("functions.md", "logs reconcile", &[]);
+    let told = testbed.run("functions.md", "logs reconcile", &[]);
     assert!(told.contains("sweep done"), "{told}");
     if has_curl() {
         let hosts = [
             ("https://api.mch.weixin.qq.com", simulator.as_str()),
             ("https://api2.mch.weixin.qq.com", simulator.as_str()),
         ];
-        let told = bench.run("wechat-down.md", "curl --silent", &hosts);
+        let told = testbed.run("wechat-down.md", "curl --silent", &hosts);
         assert_eq!(told.matches("401 ").count(), 2, "{told}");
     }
     // A call that fails once is counted.
@@ -535,14 +535,14 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
         "fault": "server_error_before", "status": 502, "times": 1, "endpoints": ["prepay_native"],
     });
     admin("faults", fault);
-    create(&bench, "DOC-FAILED");
-    bench.run("wechat-down.md", "aws cloudwatch list-metrics", &[]);
-    bench.run("keys.md", "logs receive-callback", &[]);
+    create(&testbed, "DOC-FAILED");
+    testbed.run("wechat-down.md", "aws cloudwatch list-metrics", &[]);
+    testbed.run("keys.md", "logs receive-callback", &[]);
 
     // reconciliation.md: the day is today's, whose bills the simulator gives.
     let day = wechatpay::time::beijing_day(adapters::clock::Clock::system().now());
     let of_day = [("<mchid>", mchid[0].1), ("2026-08-01", day.as_str())];
-    let told = bench.run("reconciliation.md", "aws dynamodb get-item", &of_day);
+    let told = testbed.run("reconciliation.md", "aws dynamodb get-item", &of_day);
     let run = told
         .rfind("\n}")
         .map(|end| &told[..end + 2])
@@ -550,30 +550,30 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     let run = answer(run);
     assert_eq!(run["state"], "done");
     assert!(told.contains("duplicate_payment"), "{told}");
-    let told = bench.run("reconciliation.md", "DAY=", &[("2026-08-01", &day)]);
+    let told = testbed.run("reconciliation.md", "DAY=", &[("2026-08-01", &day)]);
     assert!(told.contains("MessageId"), "{told}");
     let sha1 = text(&run["bills"]["trade"]["sha1"]);
-    let told = bench.run(
+    let told = testbed.run(
         "reconciliation.md",
         "aws s3 cp",
         &[of_day[0], of_day[1], ("<sha1>", &sha1)],
     );
     assert!(told.starts_with(&sha1), "{told}");
-    bench.run("reconciliation.md", "logs reconcile", &[]);
+    testbed.run("reconciliation.md", "logs reconcile", &[]);
 
     // Money that went to the merchant: by now WeChat Pay has said so, and a person says how the payer was paid.
     let status = "cargo client refund-status DOC-MERCHANT r1";
-    bench.await_told(status, "\"payer_owed\": true");
+    testbed.await_told(status, "\"payer_owed\": true");
     let paid = "cargo client refund-payer-paid";
-    bench.run("refunds.md", paid, &one("DOC-MERCHANT"));
+    testbed.run("refunds.md", paid, &one("DOC-MERCHANT"));
 
     // Something that is refused, with its causes.
     let refused = shell::post(&format!("{api}/v1/callbacks/wechatpay"), "{}");
     assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
-    let lines = bench.run("error-lines.md", "for function in", &[]);
+    let lines = testbed.run("error-lines.md", "for function in", &[]);
     what_is_asked_of_lines_is_in_them(&lines);
 
-    let left = bench.left();
+    let left = testbed.left();
     assert!(
         left.is_empty(),
         "printed and neither run nor named: {left:#?}"

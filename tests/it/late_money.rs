@@ -9,36 +9,36 @@ use wechatpay_simulator::{Fault, Notice, RefundOutcome, RefundStatus, Rule};
 
 use crate::support::{MCHID, Testbed, native, number};
 
-async fn settle(bench: &Testbed, minutes: u32) {
+async fn settle(testbed: &Testbed, minutes: u32) {
     for _ in 0..minutes {
-        bench.work_off().await;
-        bench.advance(Duration::from_secs(60)).await;
-        bench.sweep().await;
-        bench.work_off().await;
+        testbed.work_off().await;
+        testbed.advance(Duration::from_secs(60)).await;
+        testbed.sweep().await;
+        testbed.work_off().await;
     }
 }
 
 /// An order that was closed, and then money for it arrives.
 async fn paid_after_close() -> Testbed {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::times(Fault::PayAfterClose, 1))
         .unwrap();
-    assert_eq!(bench.close("ORDER-1").await.body["state"], "closed");
-    bench.deliver().await;
-    bench
+    assert_eq!(testbed.close("ORDER-1").await.body["state"], "closed");
+    testbed.deliver().await;
+    testbed
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_after_the_close_is_booked_and_gives_itself_back() {
-    let bench = paid_after_close().await;
-    settle(&bench, 3).await;
-    let order = bench.get_order("ORDER-1").await.body;
+    let testbed = paid_after_close().await;
+    settle(&testbed, 3).await;
+    let order = testbed.get_order("ORDER-1").await.body;
     assert_eq!(order["state"], "refunded");
-    let told: Vec<String> = bench
+    let told: Vec<String> = testbed
         .journal("ORDER-1")
         .await
         .into_iter()
@@ -55,45 +55,50 @@ async fn money_after_the_close_is_booked_and_gives_itself_back() {
             "succeeded"
         ]
     );
-    let refunds = bench.wechat.admin().refunds_of("ORDER-1");
+    let refunds = testbed.wechat.admin().refunds_of("ORDER-1");
     assert_eq!(refunds.len(), 1, "once, however often the news came");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn late_money_whose_news_comes_often_and_in_any_order_is_given_back_once() {
-    let bench = paid_after_close().await;
-    let id = bench.wechat.admin().callbacks()[0].id.clone();
+    let testbed = paid_after_close().await;
+    let id = testbed.wechat.admin().callbacks()[0].id.clone();
     for _ in 0..3 {
-        bench.wechat.admin().redeliver(&id).await;
+        testbed.wechat.admin().redeliver(&id).await;
     }
-    settle(&bench, 4).await;
-    bench.wechat.admin().redeliver(&id).await;
-    settle(&bench, 1).await;
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "refunded");
+    settle(&testbed, 4).await;
+    testbed.wechat.admin().redeliver(&id).await;
+    settle(&testbed, 1).await;
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "refunded");
     assert_eq!(
-        bench.wechat.admin().order("ORDER-1").unwrap().refunded_fen,
+        testbed
+            .wechat
+            .admin()
+            .order("ORDER-1")
+            .unwrap()
+            .refunded_fen,
         100
     );
-    assert_eq!(bench.items("refund#").await.len(), 1);
+    assert_eq!(testbed.items("refund#").await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_payment_is_parked_and_no_call_of_the_api_alone_gives_it_back() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench.work_off().await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.work_off().await;
+    testbed
         .wechat
         .admin()
         .pay_again("ORDER-1", &Default::default())
         .unwrap();
-    bench.deliver().await;
-    bench.work_off().await;
-    let parked = &bench.items("payment#").await[0];
+    testbed.deliver().await;
+    testbed.work_off().await;
+    let parked = &testbed.items("payment#").await[0];
     assert_eq!(parked["reason"], "second_payment");
     let second = parked["transaction_id"].clone();
-    let journal = bench.journal("ORDER-1").await;
+    let journal = testbed.journal("ORDER-1").await;
     assert_eq!(
         journal
             .last()
@@ -103,55 +108,55 @@ async fn a_second_payment_is_parked_and_no_call_of_the_api_alone_gives_it_back()
     let ask = |fen: i64| json!({"refund_no": "R1", "amount_fen": fen, "transaction_id": second});
     let path = "/v1/orders/ORDER-1/refunds";
     for fen in [99, 100] {
-        let asked = bench.post(path, &ask(fen)).await;
+        let asked = testbed.post(path, &ask(fen)).await;
         assert_eq!(
             (asked.status, asked.body["code"].as_str()),
             (422, Some("refund_needs_two_persons")),
             "the console keeps it for two persons"
         );
     }
-    settle(&bench, 3).await;
-    assert_eq!(bench.items("payment#").await[0]["state"], "parked");
-    let order = bench.get_order("ORDER-1").await.body;
+    settle(&testbed, 3).await;
+    assert_eq!(testbed.items("payment#").await[0]["state"], "parked");
+    let order = testbed.get_order("ORDER-1").await.body;
     assert_eq!(order["state"], "paid", "the order's own money is untouched");
-    let view = bench.wechat.admin().order("ORDER-1").unwrap();
+    let view = testbed.wechat.admin().order("ORDER-1").unwrap();
     assert_eq!((view.received_fen, view.refunded_fen), (200, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_of_another_amount_for_an_unpaid_order_is_still_given_back_by_its_number() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .pay_altered("ORDER-1", json!({"amount": {"total": 99}}))
         .await;
-    assert_eq!(bench.work_off().await, 0);
-    let parked = &bench.items("payment#").await[0];
+    assert_eq!(testbed.work_off().await, 0);
+    let parked = &testbed.items("payment#").await[0];
     assert_eq!(parked["reason"], "amount");
     let body = json!({
         "refund_no": "R1", "amount_fen": 99, "transaction_id": parked["transaction_id"],
     });
-    let asked = bench.post("/v1/orders/ORDER-1/refunds", &body).await;
+    let asked = testbed.post("/v1/orders/ORDER-1/refunds", &body).await;
     assert_eq!(asked.status, 202, "{}", asked.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn notices_that_only_look_like_payments_are_parked_and_pay_nothing() {
     for notice in [Notice::ProfitSharing, Notice::Combined] {
-        let bench = Testbed::start().await;
-        bench.post_order(&native("ORDER-1")).await;
-        bench
+        let testbed = Testbed::start().await;
+        testbed.post_order(&native("ORDER-1")).await;
+        testbed
             .wechat
             .admin()
             .send_notice(&notice, "ORDER-1", None)
             .unwrap();
-        bench.deliver().await;
-        assert_eq!(bench.work_off().await, 0);
+        testbed.deliver().await;
+        assert_eq!(testbed.work_off().await, 0);
         assert_eq!(
-            bench.get_order("ORDER-1").await.body["state"],
+            testbed.get_order("ORDER-1").await.body["state"],
             "awaiting_payment"
         );
-        let kept = &bench.notices().await[0];
+        let kept = &testbed.notices().await[0];
         assert_eq!(
             (kept["status"].as_str(), kept["event_type"].as_str()),
             ("parked", "TRANSACTION.SUCCESS")
@@ -161,42 +166,42 @@ async fn notices_that_only_look_like_payments_are_parked_and_pay_nothing() {
 }
 
 /// Of the refund `refund_no`, which WeChat Pay refuses: a person pays the payer another way.
-async fn released(bench: &Testbed, refund_no: &str) {
+async fn released(testbed: &Testbed, refund_no: &str) {
     let body = json!({"who": "Li", "why": "paid by bank transfer"});
     let path = format!("/v1/orders/ORDER-1/refunds/{refund_no}/release");
-    let answer = bench.post(&path, &body).await;
+    let answer = testbed.post(&path, &body).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 /// Nothing tells a person to give the money back once more, and nobody can.
-async fn is_done_with(bench: &Testbed, wanted: serde_json::Value) {
-    for refund in bench.items("refund#").await {
+async fn is_done_with(testbed: &Testbed, wanted: serde_json::Value) {
+    for refund in testbed.items("refund#").await {
         let refund_no = &refund["refund_no"];
-        let shown = bench.get_refund("ORDER-1", refund_no).await.body;
+        let shown = testbed.get_refund("ORDER-1", refund_no).await.body;
         assert_eq!(shown["state"], "closed");
     }
-    bench.advance(Duration::from_secs(7 * 3600)).await;
-    bench.sweep().await;
-    for refund in bench.items("refund#").await {
+    testbed.advance(Duration::from_secs(7 * 3600)).await;
+    testbed.sweep().await;
+    for refund in testbed.items("refund#").await {
         assert_eq!(refund.get("due_at"), None, "{}", refund["refund_no"]);
     }
-    let again = bench.post("/v1/orders/ORDER-1/refunds", &wanted).await;
+    let again = testbed.post("/v1/orders/ORDER-1/refunds", &wanted).await;
     assert_eq!(
         (again.status, &again.body["code"]),
         (422, &json!("refund_released"))
     );
-    let there = bench.wechat.admin().order("ORDER-1").unwrap();
+    let there = testbed.wechat.admin().order("ORDER-1").unwrap();
     assert_eq!(there.refunded_fen, 0);
 }
 
 /// The sweep is to look at a refund at once.
-async fn make_due(bench: &Testbed, refund_no: &str) {
+async fn make_due(testbed: &Testbed, refund_no: &str) {
     let order_no = number("ORDER-1");
     let text = |value: String| AttributeValue::S(value);
-    let written = bench
+    let written = testbed
         .dynamo()
         .update_item()
-        .table_name(&bench.tables.orders)
+        .table_name(&testbed.tables.orders)
         .key("pk", text(format!("order#{MCHID}#{order_no}")))
         .key("sk", text(format!("refund#{refund_no}")))
         .update_expression("SET due_shard = :shard, due_at = :at")
@@ -209,54 +214,54 @@ async fn make_due(bench: &Testbed, refund_no: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn late_money_that_a_person_paid_back_another_way_is_asked_for_no_more() {
-    let bench = paid_after_close().await;
-    bench
+    let testbed = paid_after_close().await;
+    testbed
         .wechat
         .admin()
         .set_refund_outcome(RefundOutcome::Refused);
-    settle(&bench, 2).await;
-    let refund_no = bench.items("refund#").await[0]["refund_no"].clone();
-    released(&bench, &refund_no).await;
-    let shown = bench.get_refund("ORDER-1", &refund_no).await.body;
+    settle(&testbed, 2).await;
+    let refund_no = testbed.items("refund#").await[0]["refund_no"].clone();
+    released(&testbed, &refund_no).await;
+    let shown = testbed.get_refund("ORDER-1", &refund_no).await.body;
     assert_eq!(shown.get("what_to_do"), None);
     // An earlier version of this code went on looking at it, and told of it each time.
-    make_due(&bench, &refund_no).await;
-    bench
+    make_due(&testbed, &refund_no).await;
+    testbed
         .wechat
         .admin()
         .set_refund_outcome(RefundOutcome::Success);
-    is_done_with(&bench, json!({"refund_no": "R1", "amount_fen": 100})).await;
+    is_done_with(&testbed, json!({"refund_no": "R1", "amount_fen": 100})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn late_money_is_done_with_when_a_later_refund_of_it_was_released() {
-    let bench = paid_after_close().await;
-    let admin = bench.wechat.admin();
+    let testbed = paid_after_close().await;
+    let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Closed);
-    settle(&bench, 2).await;
+    settle(&testbed, 2).await;
     admin.set_refund_outcome(RefundOutcome::Refused);
-    assert_eq!(bench.refund("ORDER-1", "R1", 100).await.status, 202);
-    settle(&bench, 2).await;
-    released(&bench, "R1").await;
+    assert_eq!(testbed.refund("ORDER-1", "R1", 100).await.status, 202);
+    settle(&testbed, 2).await;
+    released(&testbed, "R1").await;
     admin.set_refund_outcome(RefundOutcome::Success);
-    is_done_with(&bench, json!({"refund_no": "R2", "amount_fen": 100})).await;
+    is_done_with(&testbed, json!({"refund_no": "R2", "amount_fen": 100})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn late_money_is_looked_after_until_it_is_back_though_a_later_refund_of_it_fails_too() {
-    let bench = paid_after_close().await;
-    let admin = bench.wechat.admin();
+    let testbed = paid_after_close().await;
+    let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Closed);
-    settle(&bench, 2).await;
-    let late = bench.items("refund#").await[0]["refund_no"].clone();
+    settle(&testbed, 2).await;
+    let late = testbed.items("refund#").await[0]["refund_no"].clone();
     admin.set_refund_outcome(RefundOutcome::Hold);
-    assert_eq!(bench.refund("ORDER-1", "R1", 100).await.status, 202);
-    settle(&bench, 1).await;
+    assert_eq!(testbed.refund("ORDER-1", "R1", 100).await.status, 202);
+    settle(&testbed, 1).await;
     let is_looked_at = async || {
-        bench.advance(Duration::from_secs(7 * 3600)).await;
-        bench.sweep().await;
-        bench.work_off().await;
-        let refunds = bench.items("refund#").await;
+        testbed.advance(Duration::from_secs(7 * 3600)).await;
+        testbed.sweep().await;
+        testbed.work_off().await;
+        let refunds = testbed.items("refund#").await;
         let first = refunds.iter().find(|refund| refund["refund_no"] == late);
         first.unwrap().contains_key("due_at")
     };
@@ -268,14 +273,14 @@ async fn late_money_is_looked_after_until_it_is_back_though_a_later_refund_of_it
     admin
         .settle_refund(&held.unwrap().out_refund_no, RefundStatus::Closed)
         .unwrap();
-    settle(&bench, 1).await;
+    settle(&testbed, 1).await;
     assert!(
         is_looked_at().await,
         "R1 failed, and its client alone knows"
     );
     admin.set_refund_outcome(RefundOutcome::Success);
-    assert_eq!(bench.refund("ORDER-1", "R2", 100).await.status, 202);
-    settle(&bench, 3).await;
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "refunded");
+    assert_eq!(testbed.refund("ORDER-1", "R2", 100).await.status, 202);
+    settle(&testbed, 3).await;
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "refunded");
     assert!(!is_looked_at().await, "it is back");
 }

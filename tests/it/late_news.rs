@@ -9,24 +9,24 @@ use crate::support::{Testbed, TestbedOptions, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_lay_in_a_queue_for_hours_is_still_booked() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .pay("ORDER-1", &PayOptions::default())
         .unwrap();
-    let callback = bench
+    let callback = testbed
         .wechat
         .admin()
         .signed_callback("ORDER-1", &Damage::None)
         .unwrap();
-    assert_eq!(bench.receive(&callback).await.status, 204);
-    bench.clock.advance(Duration::from_secs(6 * 3600)); // a dead-letter queue that a person moved back
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(testbed.receive(&callback).await.status, 204);
+    testbed.clock.advance(Duration::from_secs(6 * 3600)); // a dead-letter queue that a person moved back
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
     assert_eq!(
-        bench.receive(&callback).await.status,
+        testbed.receive(&callback).await.status,
         401,
         "at the door, it is a replay by now"
     );
@@ -34,13 +34,13 @@ async fn a_callback_that_lay_in_a_queue_for_hours_is_still_booked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_was_refunded_elsewhere_is_booked_and_a_person_is_told() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
     let alter = json!({"trade_state": "REFUND"});
-    bench.pay_altered("ORDER-1", alter).await;
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-    let parked = bench.items("payment#").await;
+    testbed.pay_altered("ORDER-1", alter).await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
+    let parked = testbed.items("payment#").await;
     assert_eq!(
         (parked.len(), parked[0]["reason"].as_str()),
         (1, "refunded_elsewhere")
@@ -49,12 +49,12 @@ async fn money_that_was_refunded_elsewhere_is_booked_and_a_person_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notice_that_cannot_be_applied_is_kept_as_it_came() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
     let alter = json!({"trade_state": "SOMETHING_NEW"});
-    bench.pay_altered("ORDER-1", alter).await;
-    assert_eq!(bench.work_off().await, 0);
-    let kept = &bench.notices().await[0];
+    testbed.pay_altered("ORDER-1", alter).await;
+    assert_eq!(testbed.work_off().await, 0);
+    let kept = &testbed.notices().await[0];
     assert_eq!(kept["status"], "parked");
     assert!(
         kept["message"].contains("ciphertext"),
@@ -68,19 +68,19 @@ async fn a_notice_that_cannot_be_applied_is_kept_as_it_came() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_the_main_host_down_orders_are_made_and_found_through_the_other() {
-    let bench = Testbed::with(TestbedOptions {
+    let testbed = Testbed::with(TestbedOptions {
         main_host_is_down: true,
         ..TestbedOptions::default()
     })
     .await;
-    let answer = bench.post_order(&native("ORDER-1")).await;
+    let answer = testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(answer.status, 201, "{answer:?}");
-    bench
+    testbed
         .wechat
         .admin()
         .pay("ORDER-1", &PayOptions::default())
         .unwrap();
-    bench.clock.advance(Duration::from_secs(60));
-    assert_eq!(bench.sweep().await.settled, 1);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    testbed.clock.advance(Duration::from_secs(60));
+    assert_eq!(testbed.sweep().await.settled, 1);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
 }

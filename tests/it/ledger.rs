@@ -11,21 +11,21 @@ fn transactions() -> Match {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_settles_at_once_is_not_in_the_ledger() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    assert_eq!(bench.work_off().await, 0);
-    assert!(bench.notices().await.is_empty());
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert!(testbed.notices().await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_fails_stands_in_the_ledger_until_it_settles() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench.wire.break_all(transactions(), Fault::ServiceFault);
-    assert_eq!(bench.work_off().await, 1);
-    let record = bench.notices().await.remove(0);
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.wire.break_all(transactions(), Fault::ServiceFault);
+    assert_eq!(testbed.work_off().await, 1);
+    let record = testbed.notices().await.remove(0);
     assert_eq!(
         (
             record["status"].as_str(),
@@ -34,7 +34,7 @@ async fn a_callback_that_fails_stands_in_the_ledger_until_it_settles() {
         ),
         ("pending", "1", "ORDER-1")
     );
-    let now = bench.clock.now().0;
+    let now = testbed.clock.now().0;
     let next: i64 = record["next_retry_at"].parse().unwrap();
     assert!((1..=60).contains(&(next - now)), "{next} at {now}");
     assert!(
@@ -43,25 +43,28 @@ async fn a_callback_that_fails_stands_in_the_ledger_until_it_settles() {
     );
     assert!(record["message"].contains("ciphertext"));
     assert!(!format!("{record:?}").contains("openid"));
-    bench.wire.mend();
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-    assert_eq!(bench.notices().await[0]["status"], "ok");
+    testbed.wire.mend();
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(testbed.notices().await[0]["status"], "ok");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_whose_first_try_could_not_be_written_down_has_a_record_once_it_settles() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed
         .wire
         .break_all(Match::service(Service::DynamoDb), Fault::ServiceFault);
-    assert_eq!(bench.work_off().await, 1);
-    bench.wire.mend();
-    assert!(bench.notices().await.is_empty(), "the ledger was down too");
-    assert_eq!(bench.work_off().await, 0);
-    let record = bench.notices().await.remove(0);
+    assert_eq!(testbed.work_off().await, 1);
+    testbed.wire.mend();
+    assert!(
+        testbed.notices().await.is_empty(),
+        "the ledger was down too"
+    );
+    assert_eq!(testbed.work_off().await, 0);
+    let record = testbed.notices().await.remove(0);
     assert_eq!(
         (record["status"].as_str(), record["retries"].as_str()),
         ("ok", "1")
@@ -71,48 +74,48 @@ async fn a_callback_whose_first_try_could_not_be_written_down_has_a_record_once_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_fails_hides_for_longer_each_time_and_ends_in_the_dead_letter_queue() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench.wire.break_all(transactions(), Fault::ServiceFault);
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.wire.break_all(transactions(), Fault::ServiceFault);
     for _ in 0..MAX_RECEIVE_COUNT {
-        assert_eq!(bench.work_off().await, 1);
+        assert_eq!(testbed.work_off().await, 1);
     }
-    let hidden: Vec<i64> = bench.hidden.times_s();
+    let hidden: Vec<i64> = testbed.hidden.times_s();
     assert_eq!(hidden.first(), Some(&10));
     assert!(
         hidden.windows(2).all(|pair| pair[0] < pair[1]),
         "{hidden:?}"
     );
-    assert_eq!(bench.work_off().await, 0);
-    let [_, results] = bench.dead_letters().await;
+    assert_eq!(testbed.work_off().await, 0);
+    let [_, results] = testbed.dead_letters().await;
     assert_eq!(results.len(), 1);
-    assert_eq!(bench.notices().await[0]["retries"], "8");
-    bench.wire.mend();
+    assert_eq!(testbed.notices().await[0]["retries"], "8");
+    testbed.wire.mend();
     // A person sends it round again, from the ledger.
-    let message = bench.notices().await[0]["message"].clone();
-    bench.redrive(&message).await;
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-    assert_eq!(bench.notices().await[0]["status"], "ok");
+    let message = testbed.notices().await[0]["message"].clone();
+    testbed.redrive(&message).await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(testbed.notices().await[0]["status"], "ok");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_notice_says_what_a_person_must_decide_and_is_not_parked_twice() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .pay_altered("ORDER-1", json!({"amount": {"total": 99}}))
         .await;
-    assert_eq!(bench.work_off().await, 0);
-    let record = &bench.notices().await[0];
+    assert_eq!(testbed.work_off().await, 0);
+    let record = &testbed.notices().await[0];
     assert_eq!(record["status"], "parked");
     assert!(record["what_to_do"].contains("amount differs"));
-    let money = &bench.items("payment#").await[0]["transaction_id"];
+    let money = &testbed.items("payment#").await[0]["transaction_id"];
     assert_eq!(record["notice_id"], format!("payment#{money}"));
     assert!(record["message"].contains("ciphertext"));
-    let id = bench.wechat.admin().callbacks()[0].id.clone();
-    bench.wechat.admin().redeliver(&id).await;
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.notices().await.len(), 1);
+    let id = testbed.wechat.admin().callbacks()[0].id.clone();
+    testbed.wechat.admin().redeliver(&id).await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.notices().await.len(), 1);
 }

@@ -10,49 +10,49 @@ use crate::support::{Testbed, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn looking_at_an_unpaid_order_asks_wechat_pay_now_and_then() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::always(Fault::LostCallback))
         .unwrap();
-    bench.pay("ORDER-1").await;
+    testbed.pay("ORDER-1").await;
     assert_eq!(
-        bench.get_order("ORDER-1").await.body["state"],
+        testbed.get_order("ORDER-1").await.body["state"],
         "awaiting_payment",
         "the callback has its time first"
     );
-    bench.advance(Duration::from_secs(5)).await;
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    testbed.advance(Duration::from_secs(5)).await;
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn however_often_an_order_is_looked_at_wechat_pay_is_asked_every_ten_seconds() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.advance(Duration::from_secs(5)).await;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.advance(Duration::from_secs(5)).await;
     for _ in 0..10 {
-        bench.get_order("ORDER-1").await;
+        testbed.get_order("ORDER-1").await;
     }
-    let asked = || bench.wechat.admin().requests()[&Endpoint::QueryByOutTradeNo];
+    let asked = || testbed.wechat.admin().requests()[&Endpoint::QueryByOutTradeNo];
     assert_eq!(asked(), 1);
-    bench.advance(Duration::from_secs(10)).await;
-    bench.get_order("ORDER-1").await;
+    testbed.advance(Duration::from_secs(10)).await;
+    testbed.get_order("ORDER-1").await;
     assert_eq!(asked(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_wechat_pay_is_down_an_order_is_shown_as_the_table_has_it() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.advance(Duration::from_secs(5)).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.advance(Duration::from_secs(5)).await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::always(Fault::ServerErrorBefore { status: 503 }))
         .unwrap();
-    let shown = bench.get_order("ORDER-1").await;
+    let shown = testbed.get_order("ORDER-1").await;
     assert_eq!(
         (shown.status, &shown.body["state"]),
         (200, &json!("awaiting_payment"))
@@ -61,12 +61,12 @@ async fn while_wechat_pay_is_down_an_order_is_shown_as_the_table_has_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_timeline_tells_each_change_with_its_cause_and_trace() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench.work_off().await;
-    bench.refund("ORDER-1", "R1", 100).await;
-    let events = bench.get("/v1/orders/ORDER-1/events").await.body;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.work_off().await;
+    testbed.refund("ORDER-1", "R1", 100).await;
+    let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
     let told: Vec<(i64, &str, &str, &str)> = events["events"]
         .as_array()
         .unwrap()
@@ -98,19 +98,23 @@ async fn the_timeline_tells_each_change_with_its_cause_and_trace() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_event_of_ones_own_can_be_sent_again() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench.work_off().await;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.work_off().await;
     for version in [2, 3] {
         let path = format!("/v1/orders/ORDER-1/events/{version}/replay");
-        assert_eq!(bench.post(&path, &json!({})).await.status, 202);
+        assert_eq!(testbed.post(&path, &json!({})).await.status, 202);
     }
     for version in ["4", "0", "x"] {
         let path = format!("/v1/orders/ORDER-1/events/{version}/replay");
-        assert_eq!(bench.post(&path, &json!({})).await.status, 404, "{version}");
+        assert_eq!(
+            testbed.post(&path, &json!({})).await.status,
+            404,
+            "{version}"
+        );
     }
-    let mut sent: Vec<_> = bench
+    let mut sent: Vec<_> = testbed
         .webhooks()
         .await
         .into_iter()
@@ -141,18 +145,18 @@ fn by_payer(order_no: &str) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_payer_does_not_submit_two_orders_at_the_same_moment() {
-    let bench = Testbed::start().await;
-    let reserve = Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.orders);
-    bench.wire.break_next(reserve.clone(), AwsFault::Held);
+    let testbed = Testbed::start().await;
+    let reserve = Match::operation(Service::DynamoDb, "PutItem").on(&testbed.tables.orders);
+    testbed.wire.break_next(reserve.clone(), AwsFault::Held);
     let (first_body, second_body) = (by_payer("ORDER-1"), by_payer("ORDER-2"));
     let others = async {
-        bench.on_the_wire(&reserve, 1).await;
-        let second = bench.post_order(&second_body).await;
-        let again = bench.post_order(&first_body).await;
-        bench.wire.mend();
+        testbed.on_the_wire(&reserve, 1).await;
+        let second = testbed.post_order(&second_body).await;
+        let again = testbed.post_order(&first_body).await;
+        testbed.wire.mend();
         (second, again)
     };
-    let (first, (second, again)) = futures_util::join!(bench.post_order(&first_body), others);
+    let (first, (second, again)) = futures_util::join!(testbed.post_order(&first_body), others);
     assert_eq!(first.status, 201);
     assert_eq!(
         (again.status, &again.body["code"]),
@@ -170,7 +174,7 @@ async fn one_payer_does_not_submit_two_orders_at_the_same_moment() {
         .unwrap();
     assert!((1..=30).contains(&wait));
     assert_eq!(
-        bench.post_order(&by_payer("ORDER-2")).await.status,
+        testbed.post_order(&by_payer("ORDER-2")).await.status,
         201,
         "free again as soon as the first is answered"
     );
@@ -178,19 +182,19 @@ async fn one_payer_does_not_submit_two_orders_at_the_same_moment() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submission_that_died_frees_its_payer_by_the_clock() {
-    let bench = Testbed::start().await;
-    bench.wire.break_next(
-        Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.orders),
+    let testbed = Testbed::start().await;
+    testbed.wire.break_next(
+        Match::operation(Service::DynamoDb, "PutItem").on(&testbed.tables.orders),
         AwsFault::DieBefore,
     );
-    let died = bench
+    let died = testbed
         .wire
-        .run_until_crash(bench.post_order(&by_payer("ORDER-1")))
+        .run_until_crash(testbed.post_order(&by_payer("ORDER-1")))
         .await;
     assert!(died.is_none());
-    bench.wire.mend();
-    assert_eq!(bench.post_order(&by_payer("ORDER-2")).await.status, 429);
-    assert_eq!(bench.post_order(&by_payer("ORDER-1")).await.status, 409);
-    bench.advance(Duration::from_secs(30)).await;
-    assert_eq!(bench.post_order(&by_payer("ORDER-1")).await.status, 201);
+    testbed.wire.mend();
+    assert_eq!(testbed.post_order(&by_payer("ORDER-2")).await.status, 429);
+    assert_eq!(testbed.post_order(&by_payer("ORDER-1")).await.status, 409);
+    testbed.advance(Duration::from_secs(30)).await;
+    assert_eq!(testbed.post_order(&by_payer("ORDER-1")).await.status, 201);
 }

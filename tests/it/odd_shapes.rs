@@ -19,7 +19,7 @@ fn odd_rest() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notice_whose_rest_has_odd_shapes_is_acknowledged_and_books_its_order() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     for (order_no, damage) in [
         ("ORDER-1", Damage::Altered(odd_rest())),
         (
@@ -31,17 +31,17 @@ async fn a_notice_whose_rest_has_odd_shapes_is_acknowledged_and_books_its_order(
         ),
         ("ORDER-3", Damage::LongNonce),
     ] {
-        bench.post_order(&native(order_no)).await;
-        let paid = bench.wechat.admin().pay(order_no, &PayOptions::default());
+        testbed.post_order(&native(order_no)).await;
+        let paid = testbed.wechat.admin().pay(order_no, &PayOptions::default());
         paid.unwrap();
-        let callback = bench.wechat.admin().signed_callback(order_no, &damage);
-        let answer = bench.receive(&callback.unwrap()).await;
+        let callback = testbed.wechat.admin().signed_callback(order_no, &damage);
+        let answer = testbed.receive(&callback.unwrap()).await;
         assert_eq!(answer.status, 204, "{damage:?}");
-        assert_eq!(bench.work_off().await, 0, "{damage:?}");
-        let order = bench.get_order(order_no).await;
+        assert_eq!(testbed.work_off().await, 0, "{damage:?}");
+        let order = testbed.get_order(order_no).await;
         assert_eq!(order.body["state"], "paid", "{damage:?}");
     }
-    assert!(bench.notices().await.is_empty(), "all settled at once");
+    assert!(testbed.notices().await.is_empty(), "all settled at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,34 +58,37 @@ async fn a_signed_notice_that_cannot_be_read_is_acknowledged_and_parked_once_wit
             "algorithm",
         ),
     ] {
-        let bench = Testbed::start().await;
-        bench.post_order(&native("ORDER-1")).await;
-        let paid = bench.wechat.admin().pay("ORDER-1", &PayOptions::default());
+        let testbed = Testbed::start().await;
+        testbed.post_order(&native("ORDER-1")).await;
+        let paid = testbed
+            .wechat
+            .admin()
+            .pay("ORDER-1", &PayOptions::default());
         paid.unwrap();
-        let callback = bench.wechat.admin().signed_callback("ORDER-1", &damage);
-        let answer = bench.receive(&callback.unwrap()).await;
+        let callback = testbed.wechat.admin().signed_callback("ORDER-1", &damage);
+        let answer = testbed.receive(&callback.unwrap()).await;
         assert_eq!(answer.status, 204, "{damage:?}");
-        assert_eq!(bench.work_off().await, 0, "{damage:?}");
+        assert_eq!(testbed.work_off().await, 0, "{damage:?}");
         assert_eq!(
-            bench.dead_letters().await,
+            testbed.dead_letters().await,
             [Vec::<String>::new(), Vec::new()]
         );
-        let notices = bench.notices().await;
+        let notices = testbed.notices().await;
         assert_eq!(notices.len(), 1, "{damage:?}");
         assert_eq!(notices[0]["status"], "parked");
         let what_to_do = &notices[0]["what_to_do"];
         assert!(what_to_do.contains(reason), "{damage:?}: {what_to_do}");
         assert!(notices[0]["message"].contains("resource"), "as it came");
-        let order = bench.get_order("ORDER-1").await;
+        let order = testbed.get_order("ORDER-1").await;
         assert_eq!(order.body["state"], "awaiting_payment", "{damage:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_is_accepted_by_an_answer_whose_rest_has_odd_shapes() {
-    let bench = Testbed::start().await;
-    bench.paid("ORDER-1").await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    testbed.paid("ORDER-1").await;
+    let admin = testbed.wechat.admin();
     let patch = json!({
         "status": null, "refund_status": "PROCESSING", "create_time": 7, "channel": [], "amount": {"from": {}, "payer_refund": "1"},
         "promotion_detail": [{"goods_detail": [{"merchant_goods_id": "g"}]}]
@@ -94,18 +97,18 @@ async fn a_refund_is_accepted_by_an_answer_whose_rest_has_odd_shapes() {
     admin
         .add_fault(Rule::always(odd).at(Endpoint::CreateRefund))
         .unwrap();
-    bench.refund("ORDER-1", "R1", 40).await;
-    assert_eq!(bench.work_off().await, 0);
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.refund("ORDER-1", "R1", 40).await;
+    assert_eq!(testbed.work_off().await, 0);
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["state"], "processing", "{refund}");
     assert!(refund["refund_id"].is_string() && refund.get("trouble").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_whose_answers_cannot_be_read_is_accepted_and_says_so_until_one_can() {
-    let bench = Testbed::start().await;
-    bench.paid("ORDER-1").await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    testbed.paid("ORDER-1").await;
+    let admin = testbed.wechat.admin();
     for endpoint in [Endpoint::CreateRefund, Endpoint::QueryRefund] {
         let patch = json!({"status": null, "amount": {"total": "100"}});
         let unreadable = Fault::AlteredAnswer { patch };
@@ -114,44 +117,44 @@ async fn a_refund_whose_answers_cannot_be_read_is_accepted_and_says_so_until_one
             .unwrap();
     }
     let in_silence = async {
-        bench.refund("ORDER-1", "R1", 40).await;
-        assert_eq!(bench.work_off().await, 0);
+        testbed.refund("ORDER-1", "R1", 40).await;
+        assert_eq!(testbed.work_off().await, 0);
         for _ in 0..3 {
-            bench.advance(Duration::from_secs(60)).await;
-            bench.sweep().await;
+            testbed.advance(Duration::from_secs(60)).await;
+            testbed.sweep().await;
         }
     };
-    bench.in_silence(in_silence).await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.in_silence(in_silence).await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(
         (&refund["state"], &refund["trouble"]),
         (&json!("processing"), &json!("UNREADABLE_ANSWER"))
     );
     assert_eq!(admin.refunds().len(), 1, "nothing was sent twice");
     admin.clear_faults(None);
-    bench.advance(Duration::from_secs(3600)).await;
-    bench.sweep().await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.advance(Duration::from_secs(3600)).await;
+    testbed.sweep().await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["state"], "succeeded", "{refund}");
     assert!(refund.get("trouble").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_was_sent_on_is_known_for_that_while_its_answers_cannot_be_read() {
-    let bench = Testbed::start().await;
-    bench.paid("ORDER-1").await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    testbed.paid("ORDER-1").await;
+    let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Abnormal);
     let in_silence = async {
-        bench.refund("ORDER-1", "R1", 40).await;
+        testbed.refund("ORDER-1", "R1", 40).await;
         for _ in 0..2 {
-            bench.work_off().await;
-            bench.advance(Duration::from_secs(60)).await;
-            bench.sweep().await;
+            testbed.work_off().await;
+            testbed.advance(Duration::from_secs(60)).await;
+            testbed.sweep().await;
         }
         admin.set_refund_outcome(RefundOutcome::Success);
         let path = "/v1/orders/ORDER-1/refunds/R1/abnormal";
-        let answer = bench
+        let answer = testbed
             .post(
                 path,
                 &json!({"to": "merchant", "who": "Li", "why": "card gone"}),
@@ -164,43 +167,43 @@ async fn a_refund_that_was_sent_on_is_known_for_that_while_its_answers_cannot_be
         admin
             .add_fault(Rule::always(unreadable).at(Endpoint::QueryRefund))
             .unwrap();
-        bench.advance(Duration::from_secs(61)).await;
-        bench.sweep().await;
+        testbed.advance(Duration::from_secs(61)).await;
+        testbed.sweep().await;
     };
-    bench.in_silence(in_silence).await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.in_silence(in_silence).await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(
         (&refund["state"], &refund["trouble"]),
         (&json!("abnormal"), &json!("REDIRECTED")),
         "nobody is asked to pay it once more"
     );
     admin.clear_faults(None);
-    bench.advance(Duration::from_secs(6 * 3600)).await;
-    bench.sweep().await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.advance(Duration::from_secs(6 * 3600)).await;
+    testbed.sweep().await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["state"], "succeeded", "{refund}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_answer_cannot_be_read_is_one_difference_and_the_day_is_done() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
-    bench.paid_in_silence("LOST-1").await;
-    bench.until(day.plus_days(1), 10, 30).await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.paid_in_silence("LOST-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
     let unreadable = Fault::AlteredAnswer {
         patch: json!({"trade_state": 7}),
     };
-    let admin = bench.wechat.admin();
+    let admin = testbed.wechat.admin();
     let queries = Rule::always(unreadable).at(Endpoint::QueryByTransactionId);
     admin.add_fault(queries).unwrap();
-    let run = bench.reconcile(day, false).await;
+    let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["paid_there_unpaid_here LOST-1 open"]
     );
-    let difference = bench.differences_of(day).await.remove(0);
+    let difference = testbed.differences_of(day).await.remove(0);
     let why = &difference.history.last().unwrap().why;
     assert!(
         why.contains("WeChat Pay answered") && !why.contains("did not answer"),
@@ -212,46 +215,46 @@ async fn a_payment_whose_answer_cannot_be_read_is_one_difference_and_the_day_is_
     admin
         .add_fault(Rule::always(odd).at(Endpoint::QueryByTransactionId))
         .unwrap();
-    bench.reconcile(day, false).await;
+    testbed.reconcile(day, false).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["paid_there_unpaid_here LOST-1 repaired"]
     );
-    assert_eq!(bench.order("LOST-1").await.state.name(), "paid");
+    assert_eq!(testbed.order("LOST-1").await.state.name(), "paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_callback_was_lost_is_settled_by_an_answer_whose_rest_has_odd_shapes() {
-    let bench = Testbed::start().await;
-    bench.paid_in_silence("LOST-1").await;
+    let testbed = Testbed::start().await;
+    testbed.paid_in_silence("LOST-1").await;
     let odd = Fault::AlteredAnswer { patch: odd_rest() };
-    let admin = bench.wechat.admin();
+    let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::always(odd).at(Endpoint::QueryByOutTradeNo))
         .unwrap();
-    bench.advance(Duration::from_secs(90)).await;
-    assert_eq!(bench.sweep().await.settled, 1);
+    testbed.advance(Duration::from_secs(90)).await;
+    assert_eq!(testbed.sweep().await.settled, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_answers_cannot_be_read_stays_as_it_is_until_one_can() {
-    let bench = Testbed::start().await;
-    bench.paid_in_silence("ORDER-1").await;
+    let testbed = Testbed::start().await;
+    testbed.paid_in_silence("ORDER-1").await;
     let unreadable = Fault::AlteredAnswer {
         patch: json!({"trade_state": 7}),
     };
-    let admin = bench.wechat.admin();
+    let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::always(unreadable).at(Endpoint::QueryByOutTradeNo))
         .unwrap();
     // It is paid, so WeChat Pay does not close it; what it says of it then decides, and says nothing.
-    let closed = bench.close("ORDER-1").await;
+    let closed = testbed.close("ORDER-1").await;
     assert_eq!(closed.body["state"], "closing", "{closed:?}");
-    bench.advance(Duration::from_secs(90)).await;
-    bench.sweep().await;
-    assert_eq!(bench.order("ORDER-1").await.state.name(), "closing");
+    testbed.advance(Duration::from_secs(90)).await;
+    testbed.sweep().await;
+    assert_eq!(testbed.order("ORDER-1").await.state.name(), "closing");
     admin.clear_faults(None);
-    bench.advance(Duration::from_secs(3600)).await;
-    bench.sweep().await;
-    assert_eq!(bench.order("ORDER-1").await.state.name(), "paid");
+    testbed.advance(Duration::from_secs(3600)).await;
+    testbed.sweep().await;
+    assert_eq!(testbed.order("ORDER-1").await.state.name(), "paid");
 }

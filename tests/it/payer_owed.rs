@@ -14,7 +14,7 @@ use crate::support::Testbed;
 
 /// The difference of one order, as staff have it before them.
 struct Desk<'a> {
-    bench: &'a Testbed,
+    testbed: &'a Testbed,
     day: BillDate,
     id: String,
     order_no: &'static str,
@@ -38,7 +38,7 @@ impl Desk<'_> {
     async fn page(&self, person: &str) -> String {
         let request = Request::get(self.path()).body(String::new());
         let request = request.expect("a request");
-        let page = Box::pin(self.bench.console(claims(person), request)).await;
+        let page = Box::pin(self.testbed.console(claims(person), request)).await;
         assert_eq!(page.status(), 200);
         page.into_body()
     }
@@ -69,7 +69,7 @@ impl Desk<'_> {
             .header("sec-fetch-site", "same-origin")
             .body(form)
             .expect("a request");
-        Box::pin(self.bench.console(claims(person), request)).await
+        Box::pin(self.testbed.console(claims(person), request)).await
     }
 
     /// A person opens the page, finds the button there and presses it.
@@ -87,18 +87,18 @@ impl Desk<'_> {
     /// The same, and what is decided is carried out.
     async fn decides_and_done(&self, person: &str, decision: &str, why: &str) {
         self.decides(person, decision, why).await;
-        assert_eq!(Box::pin(self.bench.work_off_days()).await, 0);
+        assert_eq!(Box::pin(self.testbed.work_off_days()).await, 0);
     }
 
     async fn stands(&self) -> Difference {
-        let read = self.bench.reconciliation.difference(self.day, &self.id);
+        let read = self.testbed.reconciliation.difference(self.day, &self.id);
         read.await.expect("a table").expect("the difference")
     }
 
     /// Who is on record in the order's journal for what was said of its refund, and how the payer was paid, oldest first.
     async fn journal(&self) -> Vec<(String, String)> {
         let path = format!("/v1/orders/{}/events", self.order_no);
-        let events = Box::pin(self.bench.get(&path)).await.body;
+        let events = Box::pin(self.testbed.get(&path)).await.body;
         let events = events["events"].as_array().expect("events");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         // The payment that it gives back has an event of its own.
@@ -113,40 +113,40 @@ impl Desk<'_> {
 
 /// An order was paid twice. The refund of its second payment, which two persons approved, could not be paid out, and two persons
 /// sent its money to the merchant, where it has arrived.
-async fn sent_to_the_merchant(bench: &Testbed) -> Desk<'_> {
-    let (day, found) = Box::pin(bench.paid_twice("TWICE-1", false)).await;
-    let desk = Desk {
-        bench,
+async fn sent_to_the_merchant(testbed: &Testbed) -> Desk<'_> {
+    let (day, found) = Box::pin(testbed.paid_twice("TWICE-1", false)).await;
+    let app = Desk {
+        testbed,
         day,
         id: found.id,
         order_no: "TWICE-1",
     };
-    let admin = bench.wechat.admin();
+    let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Abnormal);
-    Box::pin(desk.decides("li", "approve", "paid twice")).await;
-    Box::pin(desk.decides_and_done("wang", "approve", "so it is")).await;
-    Box::pin(the_refund_ends(bench)).await;
+    Box::pin(app.decides("li", "approve", "paid twice")).await;
+    Box::pin(app.decides_and_done("wang", "approve", "so it is")).await;
+    Box::pin(the_refund_ends(testbed)).await;
     admin.set_refund_outcome(RefundOutcome::Success);
-    Box::pin(desk.decides("li", "redirect", "the card is gone")).await;
-    Box::pin(desk.decides_and_done("wang", "approve", "asked the payer")).await;
-    Box::pin(the_refund_ends(bench)).await;
-    desk
+    Box::pin(app.decides("li", "redirect", "the card is gone")).await;
+    Box::pin(app.decides_and_done("wang", "approve", "asked the payer")).await;
+    Box::pin(the_refund_ends(testbed)).await;
+    app
 }
 
 /// The refund is sent, WeChat Pay tells how it ended, and the minute's run tells that to the difference.
-async fn the_refund_ends(bench: &Testbed) {
-    assert_eq!(Box::pin(bench.work_off()).await, 0);
-    bench.advance(std::time::Duration::from_secs(60)).await;
-    assert_eq!(Box::pin(bench.work_off()).await, 0);
-    Box::pin(bench.sweep()).await;
+async fn the_refund_ends(testbed: &Testbed) {
+    assert_eq!(Box::pin(testbed.work_off()).await, 0);
+    testbed.advance(std::time::Duration::from_secs(60)).await;
+    assert_eq!(Box::pin(testbed.work_off()).await, 0);
+    Box::pin(testbed.sweep()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_in_the_console_how_it_was_paid()
  {
-    let bench = Testbed::start().await;
-    let desk = Box::pin(sent_to_the_merchant(&bench)).await;
-    let page = desk.page("zhao").await;
+    let testbed = Testbed::start().await;
+    let app = Box::pin(sent_to_the_merchant(&testbed)).await;
+    let page = app.page("zhao").await;
     for words in [
         "on the merchant’s own account",
         "A person: pay the payer, then say how",
@@ -154,9 +154,9 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
     ] {
         assert!(page.contains(words), "{words} is not in {page}");
     }
-    assert_eq!(desk.stands().await.state, DifferenceState::Open);
-    assert_eq!(bench.get_order("TWICE-1").await.body["payer_owed"], true);
-    let refused = desk
+    assert_eq!(app.stands().await.state, DifferenceState::Open);
+    assert_eq!(testbed.get_order("TWICE-1").await.body["payer_owed"], true);
+    let refused = app
         .presses("zhao", ("explain", "it is fine"), Desk::version(&page))
         .await;
     assert_eq!(refused.status(), 409, "nobody explains it away");
@@ -169,8 +169,8 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
         ("payer_paid", "in cash"),
     );
     let both = tokio::join!(
-        desk.presses("zhao", zhao, version),
-        desk.presses("li", li, version)
+        app.presses("zhao", zhao, version),
+        app.presses("li", li, version)
     );
     let statuses = [both.0.status().as_u16(), both.1.status().as_u16()];
     let (who, said, other) = match statuses {
@@ -180,42 +180,42 @@ async fn a_payer_whose_money_went_to_the_merchant_is_owed_until_one_person_says_
     };
     assert!(other.2.body().contains("Changed in the meantime"));
     // And each once more, since a browser may repeat it.
-    let repeat = desk.presses(who, said, version).await;
+    let repeat = app.presses(who, said, version).await;
     assert_eq!(repeat.status(), 303, "{}", repeat.body());
-    let late = desk.presses(other.0, other.1, version).await;
+    let late = app.presses(other.0, other.1, version).await;
     assert_eq!(late.status(), 409);
-    assert_eq!(Box::pin(bench.work_off_days()).await, 0);
+    assert_eq!(Box::pin(testbed.work_off_days()).await, 0);
 
     let named = (format!("{who}@example.com"), said.1.to_owned());
-    let closed = desk.stands().await;
+    let closed = app.stands().await;
     assert_eq!(closed.state, DifferenceState::Explained);
-    assert_eq!(desk.journal().await, std::slice::from_ref(&named));
-    let page = desk.page("zhao").await;
+    assert_eq!(app.journal().await, std::slice::from_ref(&named));
+    let page = app.page("zhao").await;
     for words in ["Explained", named.0.as_str(), said.1] {
         assert!(page.contains(words), "{words} is not in {page}");
     }
-    let refunds = bench.get("/v1/orders/TWICE-1/refunds").await.body;
+    let refunds = testbed.get("/v1/orders/TWICE-1/refunds").await.body;
     let [refund] = refunds["refunds"].as_array().expect("refunds").as_slice() else {
         panic!("{refunds}")
     };
     assert_eq!(refund["payer_paid"]["who"], named.0);
     assert!(refund.get("payer_owed").is_none());
-    let order = bench.get_order("TWICE-1").await.body;
+    let order = testbed.get_order("TWICE-1").await.body;
     assert!(order.get("payer_owed").is_none(), "{order}");
-    for notice in bench.notices().await {
+    for notice in testbed.notices().await {
         assert_eq!(notice["status"], "decided", "{notice:?}");
     }
 
     // Hours later the form is sent once more, by each of them.
-    bench.advance(std::time::Duration::from_secs(7_200)).await;
+    testbed.advance(std::time::Duration::from_secs(7_200)).await;
     for (person, said, status) in [(who, said, 303), (other.0, other.1, 409)] {
-        let answer = desk.presses(person, said, version).await;
+        let answer = app.presses(person, said, version).await;
         assert_eq!(answer.status().as_u16(), status, "{person}");
     }
-    Box::pin(bench.sweep()).await;
-    Box::pin(bench.reconcile(desk.day, false)).await;
-    assert_eq!(desk.stands().await, closed, "nothing happened twice");
-    assert_eq!(desk.journal().await, [named]);
+    Box::pin(testbed.sweep()).await;
+    Box::pin(testbed.reconcile(app.day, false)).await;
+    assert_eq!(app.stands().await, closed, "nothing happened twice");
+    assert_eq!(app.journal().await, [named]);
 }
 
 /// Where somebody dies.
@@ -224,8 +224,8 @@ const DEATHS: [Fault; 2] = [Fault::DieBefore, Fault::DieAfter];
 #[tokio::test(flavor = "multi_thread")]
 async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_console_or_the_run_died_at()
  {
-    let bench = Testbed::start().await;
-    let desk = Box::pin(sent_to_the_merchant(&bench)).await;
+    let testbed = Testbed::start().await;
+    let app = Box::pin(sent_to_the_merchant(&testbed)).await;
     let mut said = Vec::new();
     // It is opened again each time, and said anew.
     for of_the_console in [true, false] {
@@ -233,37 +233,37 @@ async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_cons
             let mut calls = 0;
             loop {
                 let why = format!("by bank, slip {}", said.len());
-                let page = desk.page("zhao").await;
+                let page = app.page("zhao").await;
                 let version = Desk::version(&page);
                 let presses = async || {
                     let pressed = ("payer_paid", why.as_str());
-                    desk.presses("zhao", pressed, version).await.status()
+                    app.presses("zhao", pressed, version).await.status()
                 };
-                let dies = || bench.wire.break_after(Match::any(), calls, 1, death);
+                let dies = || testbed.wire.break_after(Match::any(), calls, 1, death);
                 let has_died = if of_the_console {
                     dies();
-                    Box::pin(bench.wire.run_until_crash(presses()))
+                    Box::pin(testbed.wire.run_until_crash(presses()))
                         .await
                         .is_none()
                 } else {
                     assert_eq!(presses().await, 303);
                     dies();
-                    let work = bench.wire.run_until_crash(bench.work_off_days());
+                    let work = testbed.wire.run_until_crash(testbed.work_off_days());
                     Box::pin(work).await.is_none()
                 };
-                bench.wire.mend();
+                testbed.wire.mend();
                 // The person presses the button again, and with that the work is handed over again.
                 assert_eq!(presses().await, 303, "{death:?} at call {calls}");
-                assert_eq!(Box::pin(bench.work_off_days()).await, 0);
+                assert_eq!(Box::pin(testbed.work_off_days()).await, 0);
                 said.push(("zhao@example.com".to_owned(), why));
-                assert_eq!(desk.journal().await, said, "{death:?} at call {calls}");
-                let stands = desk.stands().await;
+                assert_eq!(app.journal().await, said, "{death:?} at call {calls}");
+                let stands = app.stands().await;
                 assert_eq!(
                     stands.state,
                     DifferenceState::Explained,
                     "{death:?} at call {calls}"
                 );
-                desk.decides("wang", "reopen", "no such slip").await;
+                app.decides("wang", "reopen", "no such slip").await;
                 if !has_died {
                     break;
                 }
@@ -273,9 +273,9 @@ async fn who_said_how_a_payer_was_paid_is_on_record_once_whichever_call_the_cons
             assert!(calls >= least, "{calls} calls only");
         }
     }
-    let page = desk.page("li").await;
+    let page = app.page("li").await;
     assert!(page.contains("Open again"), "{page}");
-    assert_eq!(bench.wechat.admin().refunds().len(), 1, "no money moved");
+    assert_eq!(testbed.wechat.admin().refunds().len(), 1, "no money moved");
 }
 
 /// The variable of the console that a parameter of the template is handed over by.
@@ -294,24 +294,24 @@ fn variable_of(parameter: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_person_alone_explains_or_rejects_up_to_the_amount_that_is_deployed_and_not_a_fen_more()
 {
-    let mut bench = Testbed::start().await;
+    let mut testbed = Testbed::start().await;
     let variable = variable_of("ExplainAloneMaxFen");
     // Below what is so by default, and above it.
     for max_fen in [777, 5_000_000] {
-        bench.set_console(&variable, &max_fen.to_string()).await;
+        testbed.set_console(&variable, &max_fen.to_string()).await;
         for (fen, alone) in [(max_fen - 1, true), (max_fen, true), (max_fen + 1, false)] {
             let found = |kind| {
-                let mut found = bench.difference(kind, &format!("books-{fen}"));
+                let mut found = testbed.difference(kind, &format!("books-{fen}"));
                 found.there.as_mut().expect("a side").amount_fen = Some(fen);
                 found.here = None;
                 found
             };
             let explained = found(DifferenceKind::AmountDiffers);
             let second = found(DifferenceKind::DuplicatePayment);
-            let proposed = second.proposed("run-1", "twice", bench.clock.now());
-            bench.write_difference(explained.clone(), &[]).await;
+            let proposed = second.proposed("run-1", "twice", testbed.clock.now());
+            testbed.write_difference(explained.clone(), &[]).await;
             let steps = std::slice::from_ref(&proposed);
-            bench.write_difference(second, steps).await;
+            testbed.write_difference(second, steps).await;
             for (one, decision, by_one, by_the_first_of_two) in [
                 (
                     explained,
@@ -326,16 +326,16 @@ async fn one_person_alone_explains_or_rejects_up_to_the_amount_that_is_deployed_
                     DifferenceState::Open,
                 ),
             ] {
-                let desk = Desk {
-                    bench: &bench,
+                let app = Desk {
+                    testbed: &testbed,
                     day: one.date,
                     id: one.id,
                     order_no: "",
                 };
-                desk.decides("li", decision, "looked at it").await;
+                app.decides("li", decision, "looked at it").await;
                 let expected = if alone { by_one } else { by_the_first_of_two };
                 assert_eq!(
-                    desk.stands().await.state,
+                    app.stands().await.state,
                     expected,
                     "{decision} of {fen} fen, {max_fen} at most"
                 );

@@ -30,95 +30,100 @@ use crate::{
 
 /// A paid order of 100 fen.
 async fn paid() -> Testbed {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench.work_off().await;
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.work_off().await;
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
+    testbed
 }
 
 /// Queue, callbacks and sweep do their work for so many simulated minutes.
-async fn minutes(bench: &Testbed, minutes: u32) {
+async fn minutes(testbed: &Testbed, minutes: u32) {
     for _ in 0..minutes {
-        bench.work_off().await;
-        bench.advance(Duration::from_secs(60)).await;
-        bench.sweep().await;
-        bench.work_off().await;
+        testbed.work_off().await;
+        testbed.advance(Duration::from_secs(60)).await;
+        testbed.sweep().await;
+        testbed.work_off().await;
     }
 }
 
 /// Fen that WeChat Pay gave back of an order.
-fn given_back(bench: &Testbed) -> i64 {
-    bench.wechat.admin().order("ORDER-1").unwrap().refunded_fen
+fn given_back(testbed: &Testbed) -> i64 {
+    testbed
+        .wechat
+        .admin()
+        .order("ORDER-1")
+        .unwrap()
+        .refunded_fen
 }
 
-async fn state(bench: &Testbed, refund_no: &str) -> String {
-    let refund = bench.get_refund("ORDER-1", refund_no).await;
+async fn state(testbed: &Testbed, refund_no: &str) -> String {
+    let refund = testbed.get_refund("ORDER-1", refund_no).await;
     refund.body["state"].as_str().unwrap_or_default().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_is_taken_on_sent_by_the_queue_and_done_by_its_notice() {
-    let bench = paid().await;
-    let taken = bench.refund("ORDER-1", "R1", 40).await;
+    let testbed = paid().await;
+    let taken = testbed.refund("ORDER-1", "R1", 40).await;
     assert_eq!(
         (taken.status, &taken.body["state"]),
         (202, &json!("reserved"))
     );
     assert_eq!(taken.headers["location"], "/v1/orders/ORDER-1/refunds/R1");
-    bench.work_off().await;
-    minutes(&bench, 2).await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.work_off().await;
+    minutes(&testbed, 2).await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["state"], "succeeded");
     assert!(refund["refund_id"].is_string() && refund["succeeded_at"].is_string());
-    let order = bench.get_order("ORDER-1").await.body;
+    let order = testbed.get_order("ORDER-1").await.body;
     assert_eq!(
         (&order["state"], &order["refunded_fen"]),
         (&json!("partially_refunded"), &json!(40))
     );
-    bench.refund("ORDER-1", "R2", 60).await;
-    minutes(&bench, 3).await;
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "refunded");
-    assert_eq!(given_back(&bench), 100);
-    let sent = &bench.wechat.admin().refunds()[0];
+    testbed.refund("ORDER-1", "R2", 60).await;
+    minutes(&testbed, 3).await;
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "refunded");
+    assert_eq!(given_back(&testbed), 100);
+    let sent = &testbed.wechat.admin().refunds()[0];
     assert!(sent.request.to_string().contains("notify_url"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_of_a_refund_is_the_same_refund_and_another_body_is_refused() {
-    let bench = paid().await;
-    bench.refund("ORDER-1", "R1", 40).await;
-    let again = bench.refund("ORDER-1", "R1", 40).await;
+    let testbed = paid().await;
+    testbed.refund("ORDER-1", "R1", 40).await;
+    let again = testbed.refund("ORDER-1", "R1", 40).await;
     assert_eq!(again.status, 200);
     assert_eq!(again.headers["idempotent-replayed"], "true");
-    let other = bench.refund("ORDER-1", "R1", 41).await;
+    let other = testbed.refund("ORDER-1", "R1", 41).await;
     assert_eq!(
         (other.status, &other.body["code"]),
         (422, &json!("idempotency_key_reused"))
     );
     let by_key = |key: &str| {
-        bench.client.post_with(
+        testbed.client.post_with(
             "/v1/orders/ORDER-1/refunds",
             &json!({"amount_fen": 10}),
             &[("idempotency-key", key)],
-            &bench,
+            &testbed,
         )
     };
-    let first = bench.send(by_key("k1")).await;
-    let second = bench.send(by_key("k1")).await;
+    let first = testbed.send(by_key("k1")).await;
+    let second = testbed.send(by_key("k1")).await;
     assert_eq!((first.status, second.status), (202, 200));
     assert_eq!(first.body["refund_no"], second.body["refund_no"]);
-    minutes(&bench, 4).await;
-    assert_eq!(given_back(&bench), 50);
+    minutes(&testbed, 4).await;
+    assert_eq!(given_back(&testbed), 50);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn racing_partial_refunds_never_pass_the_paid_sum() {
-    let bench = paid().await;
+    let testbed = paid().await;
     let asks = (0..16).map(|n| {
-        let bench = &bench;
-        async move { bench.refund("ORDER-1", &format!("R{n}"), 30).await }
+        let testbed = &testbed;
+        async move { testbed.refund("ORDER-1", &format!("R{n}"), 30).await }
     });
     let answers = join_all(asks).await;
     let taken = answers.iter().filter(|answer| answer.status == 202).count();
@@ -129,41 +134,47 @@ async fn racing_partial_refunds_never_pass_the_paid_sum() {
     for answer in answers.iter().filter(|answer| answer.status == 422) {
         assert_eq!(answer.body["code"], "refund_exceeds_payment");
     }
-    minutes(&bench, 8).await;
-    assert_eq!(given_back(&bench), 30 * i64::try_from(taken).unwrap());
+    minutes(&testbed, 8).await;
+    assert_eq!(given_back(&testbed), 30 * i64::try_from(taken).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_of_one_order_go_out_a_minute_apart() {
-    let bench = paid().await;
+    let testbed = paid().await;
     for refund_no in ["R1", "R2", "R3"] {
-        assert_eq!(bench.refund("ORDER-1", refund_no, 10).await.status, 202);
+        assert_eq!(testbed.refund("ORDER-1", refund_no, 10).await.status, 202);
     }
-    bench.work_off().await;
-    assert_eq!(bench.wechat.admin().requests()[&Endpoint::CreateRefund], 1);
-    minutes(&bench, 1).await;
-    assert_eq!(bench.wechat.admin().requests()[&Endpoint::CreateRefund], 2);
-    minutes(&bench, 2).await;
-    assert_eq!(given_back(&bench), 30);
+    testbed.work_off().await;
+    assert_eq!(
+        testbed.wechat.admin().requests()[&Endpoint::CreateRefund],
+        1
+    );
+    minutes(&testbed, 1).await;
+    assert_eq!(
+        testbed.wechat.admin().requests()[&Endpoint::CreateRefund],
+        2
+    );
+    minutes(&testbed, 2).await;
+    assert_eq!(given_back(&testbed), 30);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_of_one_order_that_are_due_at_once_after_a_delay_go_out_a_minute_apart() {
-    let bench = paid().await;
-    let admin = bench.wechat.admin();
+    let testbed = paid().await;
+    let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::times(Fault::TooManyRequests, 1).at(Endpoint::CreateRefund))
         .unwrap();
     for refund_no in ["R1", "R2", "R3"] {
-        assert_eq!(bench.refund("ORDER-1", refund_no, 10).await.status, 202);
+        assert_eq!(testbed.refund("ORDER-1", refund_no, 10).await.status, 202);
     }
-    bench.work_off().await; // the first is put off, until the second's minute
+    testbed.work_off().await; // the first is put off, until the second's minute
     let sent = || admin.requests()[&Endpoint::CreateRefund];
     assert_eq!(sent(), 1);
-    bench.advance(Duration::from_secs(60)).await;
-    bench.sweep().await;
+    testbed.advance(Duration::from_secs(60)).await;
+    testbed.sweep().await;
     assert_eq!(sent(), 2, "the first and the second are due, and one waits");
-    for waiting in bench.items("refund#").await {
+    for waiting in testbed.items("refund#").await {
         if waiting["state"] == "reserved" {
             let tries = if waiting["refund_no"] == "R1" {
                 "1"
@@ -175,37 +186,37 @@ async fn refunds_of_one_order_that_are_due_at_once_after_a_delay_go_out_a_minute
     }
     for _ in 0..6 {
         let before = sent();
-        minutes(&bench, 1).await;
+        minutes(&testbed, 1).await;
         assert!(sent() - before <= 1, "{} in one minute", sent() - before);
     }
     assert_eq!(sent(), 4, "none of them was refused for coming too soon");
-    assert_eq!(given_back(&bench), 30);
+    assert_eq!(given_back(&testbed), 30);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_is_sent_again_holds_its_orders_minute_and_waits_for_nobody() {
-    let bench = paid().await;
-    let admin = bench.wechat.admin();
+    let testbed = paid().await;
+    let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::times(Fault::TooManyRequests, 1).at(Endpoint::CreateRefund))
         .unwrap();
-    assert_eq!(bench.refund("ORDER-1", "R1", 10).await.status, 202);
+    assert_eq!(testbed.refund("ORDER-1", "R1", 10).await.status, 202);
     // It goes out five seconds after its slot, so that its next look comes before its minute is over.
-    bench.advance(Duration::from_secs(5)).await;
-    bench.work_off().await;
+    testbed.advance(Duration::from_secs(5)).await;
+    testbed.work_off().await;
     assert_eq!(admin.requests()[&Endpoint::CreateRefund], 1);
-    bench.advance(Duration::from_secs(55)).await;
-    bench.sweep().await;
+    testbed.advance(Duration::from_secs(55)).await;
+    testbed.sweep().await;
     assert_eq!(admin.requests()[&Endpoint::CreateRefund], 2);
-    minutes(&bench, 1).await;
-    assert_eq!(given_back(&bench), 10);
+    minutes(&testbed, 1).await;
+    assert_eq!(given_back(&testbed), 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_orders_minute_is_one_refunds_which_may_renew_it() {
-    let bench = paid().await;
+    let testbed = paid().await;
     let (mchid, order_no) = (crate::support::MCHID, crate::support::number("ORDER-1"));
-    let guards = Guards::new(bench.dynamo(), &bench.tables.guards);
+    let guards = Guards::new(testbed.dynamo(), &testbed.tables.guards);
     let minute = LeaseKey::Refund {
         mchid,
         order_no: &order_no,
@@ -231,91 +242,94 @@ async fn a_refund_whose_answer_was_lost_is_asked_about_and_not_sent_again() {
         Fault::ProbeResponse,
         Fault::TooManyRequestsAfter,
     ] {
-        let bench = paid().await;
-        bench
+        let testbed = paid().await;
+        testbed
             .wechat
             .admin()
             .add_fault(Rule::times(fault, 1).at(Endpoint::CreateRefund))
             .unwrap();
-        bench.refund("ORDER-1", "R1", 100).await;
-        minutes(&bench, 3).await;
-        assert_eq!(state(&bench, "R1").await, "succeeded");
-        assert_eq!(bench.wechat.admin().requests()[&Endpoint::CreateRefund], 1);
-        assert_eq!(given_back(&bench), 100);
+        testbed.refund("ORDER-1", "R1", 100).await;
+        minutes(&testbed, 3).await;
+        assert_eq!(state(&testbed, "R1").await, "succeeded");
+        assert_eq!(
+            testbed.wechat.admin().requests()[&Endpoint::CreateRefund],
+            1
+        );
+        assert_eq!(given_back(&testbed), 100);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_never_arrived_is_sent_again_under_the_same_number() {
-    let bench = paid().await;
-    bench
+    let testbed = paid().await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::times(Fault::ResetBefore, 1).at(Endpoint::CreateRefund))
         .unwrap();
-    let number = bench.refund("ORDER-1", "R1", 100).await.body["out_refund_no"].clone();
-    minutes(&bench, 3).await;
-    assert_eq!(state(&bench, "R1").await, "succeeded");
-    let refunds = bench.wechat.admin().refunds_of("ORDER-1");
+    let number = testbed.refund("ORDER-1", "R1", 100).await.body["out_refund_no"].clone();
+    minutes(&testbed, 3).await;
+    assert_eq!(state(&testbed, "R1").await, "succeeded");
+    let refunds = testbed.wechat.admin().refunds_of("ORDER-1");
     assert_eq!(refunds.len(), 1);
     assert_eq!(number, refunds[0].out_refund_no.as_str());
-    assert!(bench.wechat.admin().requests()[&Endpoint::QueryRefund] >= 1);
+    assert!(testbed.wechat.admin().requests()[&Endpoint::QueryRefund] >= 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_notices_the_sweep_finds_what_became_of_a_refund() {
-    let bench = paid().await;
-    bench
+    let testbed = paid().await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::always(Fault::LostCallback))
         .unwrap();
-    bench.refund("ORDER-1", "R1", 100).await;
-    minutes(&bench, 3).await;
-    assert_eq!(state(&bench, "R1").await, "succeeded");
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "refunded");
+    testbed.refund("ORDER-1", "R1", 100).await;
+    minutes(&testbed, 3).await;
+    assert_eq!(state(&testbed, "R1").await, "succeeded");
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "refunded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_refund_frees_its_money_and_a_new_number_is_right() {
-    let bench = paid().await;
-    bench
+    let testbed = paid().await;
+    testbed
         .wechat
         .admin()
         .set_refund_outcome(RefundOutcome::Closed);
-    bench.refund("ORDER-1", "R1", 100).await;
-    minutes(&bench, 2).await;
-    assert_eq!(state(&bench, "R1").await, "closed");
+    testbed.refund("ORDER-1", "R1", 100).await;
+    minutes(&testbed, 2).await;
+    assert_eq!(state(&testbed, "R1").await, "closed");
     assert!(
-        bench
+        testbed
             .get_order("ORDER-1")
             .await
             .body
             .get("refund_committed_fen")
             .is_none()
     );
-    bench
+    testbed
         .wechat
         .admin()
         .set_refund_outcome(RefundOutcome::Success);
-    assert_eq!(bench.refund("ORDER-1", "R2", 100).await.status, 202);
-    minutes(&bench, 3).await;
-    assert_eq!(given_back(&bench), 100);
+    assert_eq!(testbed.refund("ORDER-1", "R2", 100).await.status, 202);
+    minutes(&testbed, 3).await;
+    assert_eq!(given_back(&testbed), 100);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abnormal_refund_waits_for_a_person_who_says_where_the_money_goes() {
-    let bench = paid().await;
-    bench
+    let testbed = paid().await;
+    testbed
         .wechat
         .admin()
         .set_refund_outcome(RefundOutcome::Abnormal);
-    bench.refund("ORDER-1", "R1", 100).await;
-    minutes(&bench, 2).await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.refund("ORDER-1", "R1", 100).await;
+    minutes(&testbed, 2).await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["state"], "abnormal");
     assert!(refund["what_to_do"].as_str().unwrap().contains("abnormal"));
-    bench
+    testbed
         .wechat
         .admin()
         .set_refund_outcome(RefundOutcome::Success);
@@ -323,31 +337,31 @@ async fn an_abnormal_refund_waits_for_a_person_who_says_where_the_money_goes() {
         "to": "user", "bank_type": "ICBC_DEBIT", "bank_account": "6222020200012345678", "real_name": "李雷",
         "who": "Wang", "why": "the payer named another card",
     });
-    let answer = bench
+    let answer = testbed
         .post("/v1/orders/ORDER-1/refunds/R1/abnormal", &card)
         .await;
     assert_eq!(answer.status, 202, "{answer:?}");
-    minutes(&bench, 3).await;
-    assert_eq!(state(&bench, "R1").await, "succeeded");
-    let held = format!("{:?}", bench.items("").await);
+    minutes(&testbed, 3).await;
+    assert_eq!(state(&testbed, "R1").await, "succeeded");
+    let held = format!("{:?}", testbed.items("").await);
     assert!(!held.contains("6222020200012345678") && !held.contains("李雷"));
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["redirected"]["to"], "user");
     assert!(refund.get("payer_owed").is_none(), "the payer has it");
-    let notices = bench.notices().await;
+    let notices = testbed.notices().await;
     assert!(notices.is_empty(), "{notices:?}");
 }
 
 /// An abnormal refund of the whole of `ORDER-1`.
 async fn abnormal() -> Testbed {
-    let bench = paid().await;
-    let admin = bench.wechat.admin();
+    let testbed = paid().await;
+    let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Abnormal);
-    bench.refund("ORDER-1", "R1", 100).await;
-    minutes(&bench, 2).await;
-    assert_eq!(state(&bench, "R1").await, "abnormal");
+    testbed.refund("ORDER-1", "R1", 100).await;
+    minutes(&testbed, 2).await;
+    assert_eq!(state(&testbed, "R1").await, "abnormal");
     admin.set_refund_outcome(RefundOutcome::Success);
-    bench
+    testbed
 }
 
 const REDIRECT: &str = "/v1/orders/ORDER-1/refunds/R1/abnormal";
@@ -355,17 +369,17 @@ const REDIRECT: &str = "/v1/orders/ORDER-1/refunds/R1/abnormal";
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_says_how_it_was_paid()
 {
-    let bench = abnormal().await;
+    let testbed = abnormal().await;
     let to = json!({"to": "merchant", "who": "Wang", "why": "he has no \"card\""});
-    assert_eq!(bench.post(REDIRECT, &to).await.status, 202);
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(testbed.post(REDIRECT, &to).await.status, 202);
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["trouble"], "REDIRECTED");
     assert!(
         refund.get("what_to_do").is_none(),
         "it is under way: {refund}"
     );
-    minutes(&bench, 3).await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    minutes(&testbed, 3).await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(
         (&refund["state"], &refund["payer_owed"]),
         (&json!("succeeded"), &json!(true))
@@ -377,18 +391,18 @@ async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_sa
     );
     let what_to_do = refund["what_to_do"].as_str().unwrap();
     assert!(what_to_do.contains("payer-paid"), "{what_to_do}");
-    let [owed] = bench.notices().await.try_into().unwrap();
+    let [owed] = testbed.notices().await.try_into().unwrap();
     assert_eq!(owed["status"], "parked");
     assert!(owed["notice_id"].starts_with("owed#"), "{owed:?}");
 
     // Told of every six hours, and no later news clears it.
-    bench.advance(Duration::from_secs(6 * 3600 + 60)).await;
-    bench.sweep().await;
+    testbed.advance(Duration::from_secs(6 * 3600 + 60)).await;
+    testbed.sweep().await;
     assert_eq!(
-        bench.get_refund("ORDER-1", "R1").await.body["payer_owed"],
+        testbed.get_refund("ORDER-1", "R1").await.body["payer_owed"],
         true
     );
-    let order = bench.get_order("ORDER-1").await.body;
+    let order = testbed.get_order("ORDER-1").await.body;
     assert_eq!(
         (&order["state"], &order["payer_owed"]),
         (&json!("refunded"), &json!(true))
@@ -396,29 +410,29 @@ async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_sa
 
     let paid = json!({"who": "Zhao", "why": "by bank, slip 12"});
     let closing = "/v1/orders/ORDER-1/refunds/R1/payer-paid";
-    let closed = bench.post(closing, &paid).await;
+    let closed = testbed.post(closing, &paid).await;
     assert_eq!(closed.status, 200, "{}", closed.body);
     assert_eq!(
-        bench.post(closing, &paid).await.body,
+        testbed.post(closing, &paid).await.body,
         closed.body,
         "a repeat"
     );
     assert!(closed.body.get("payer_owed").is_none() && closed.body.get("what_to_do").is_none());
     assert_eq!(closed.body["payer_paid"]["who"], "Zhao");
-    let order = bench.get_order("ORDER-1").await.body;
+    let order = testbed.get_order("ORDER-1").await.body;
     assert!(order.get("payer_owed").is_none(), "{order}");
     let other = json!({"who": "Li", "why": "in cash"});
     assert_eq!(
-        bench.post(closing, &other).await.body["code"],
+        testbed.post(closing, &other).await.body["code"],
         "refund_state"
     );
-    let [owed] = bench.notices().await.try_into().unwrap();
+    let [owed] = testbed.notices().await.try_into().unwrap();
     assert_eq!(
         (owed["status"].as_str(), owed["decided_by"].as_str()),
         ("decided", "Zhao")
     );
 
-    let events = bench.get("/v1/orders/ORDER-1/events").await.body;
+    let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
     let decisions: Vec<_> = events["events"]
         .as_array()
         .unwrap()
@@ -437,15 +451,15 @@ async fn money_that_went_to_the_merchant_leaves_its_payer_owed_until_a_person_sa
             &json!({"what": "payer_paid", "who": "Zhao", "why": "by bank, slip 12"}),
         ]
     );
-    let due = bench.items("refund#").await.remove(0);
+    let due = testbed.items("refund#").await.remove(0);
     assert!(!due.contains_key("due_at"), "nobody is told of it any more");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be_decided_about_anew()
  {
-    let bench = abnormal().await;
-    let admin = bench.wechat.admin();
+    let testbed = abnormal().await;
+    let admin = testbed.wechat.admin();
     let refuses = Fault::Refuse {
         status: 400,
         code: "PARAM_ERROR".to_owned(),
@@ -455,10 +469,10 @@ async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be
         .unwrap();
     let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
     assert_eq!(
-        bench.post(REDIRECT, &to).await.body["code"],
+        testbed.post(REDIRECT, &to).await.body["code"],
         "wechatpay_refused"
     );
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert!(refund.get("redirected").is_none(), "{refund}");
     assert_eq!(refund["trouble"], "PARAM_ERROR");
     assert!(refund["what_to_do"].is_string());
@@ -468,65 +482,71 @@ async fn a_decision_that_wechat_pay_refused_or_never_got_leaves_the_refund_to_be
         Rule::times(Fault::ServerErrorBefore { status: 500 }, 1).at(Endpoint::AbnormalRefund);
     admin.add_fault(lost).unwrap();
     assert_eq!(
-        bench.post(REDIRECT, &to).await.body["code"],
+        testbed.post(REDIRECT, &to).await.body["code"],
         "wechatpay_silent"
     );
     let other = json!({"to": "merchant", "who": "Li", "why": "me too"});
-    let at_once = bench.post(REDIRECT, &other).await;
+    let at_once = testbed.post(REDIRECT, &other).await;
     assert_eq!(
         at_once.body["code"], "refund_state",
         "another person at once"
     );
-    bench.advance(Duration::from_secs(61)).await;
-    bench.sweep().await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.advance(Duration::from_secs(61)).await;
+    testbed.sweep().await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["trouble"], "ABNORMAL_AGAIN");
     assert!(
         refund.get("redirected").is_none(),
         "never carried out: {refund}"
     );
-    assert_eq!(bench.post(REDIRECT, &other).await.status, 202);
-    let repeat = bench.post(REDIRECT, &other).await;
+    assert_eq!(testbed.post(REDIRECT, &other).await.status, 202);
+    let repeat = testbed.post(REDIRECT, &other).await;
     assert_eq!(repeat.status, 202, "{}", repeat.body);
-    minutes(&bench, 3).await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    minutes(&testbed, 3).await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(
         (&refund["state"], &refund["redirected"]["who"]),
         (&json!("succeeded"), &json!("Li"))
     );
     assert_eq!(
-        bench.post(REDIRECT, &other).await.status,
+        testbed.post(REDIRECT, &other).await.status,
         202,
         "its answer may have been lost"
     );
-    assert_eq!(bench.post(REDIRECT, &to).await.body["code"], "refund_state");
+    assert_eq!(
+        testbed.post(REDIRECT, &to).await.body["code"],
+        "refund_state"
+    );
 }
 
 /// The order and its one refund, as the table has them.
-async fn books(bench: &Testbed) -> (Order, Refund) {
+async fn books(testbed: &Testbed) -> (Order, Refund) {
     let order_no = OrderNo::parse("ORDER-1").unwrap();
-    let order = bench.orders.read(&order_no).await.unwrap().unwrap();
-    let refund = bench.orders.refunds(&order_no).await.unwrap().remove(0);
+    let order = testbed.orders.read(&order_no).await.unwrap().unwrap();
+    let refund = testbed.orders.refunds(&order_no).await.unwrap().remove(0);
     (order, refund)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_was_sent_to_the_merchant_in_the_console_is_left_alone_and_owed_to_its_payer()
 {
-    let bench = abnormal().await;
-    let admin = bench.wechat.admin();
+    let testbed = abnormal().await;
+    let admin = testbed.wechat.admin();
     let number = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();
     admin.send_refund_to_merchant(&number).unwrap();
     let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
     for _ in 0..2 {
-        assert_eq!(bench.post(REDIRECT, &to).await.body["code"], "refund_state");
-        let refund = bench.get_refund("ORDER-1", "R1").await.body;
+        assert_eq!(
+            testbed.post(REDIRECT, &to).await.body["code"],
+            "refund_state"
+        );
+        let refund = testbed.get_refund("ORDER-1", "R1").await.body;
         assert_eq!(refund["trouble"], "REDIRECTED");
         assert!(refund.get("what_to_do").is_none(), "{refund}");
         assert!(refund.get("redirected").is_none(), "not by Wang: {refund}");
     }
-    minutes(&bench, 3).await;
-    let refund = bench.get_refund("ORDER-1", "R1").await;
+    minutes(&testbed, 3).await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await;
     conforms("/v1/orders/{order_no}/refunds/{refund_no}", "get", &refund);
     assert_eq!(
         (&refund.body["state"], &refund.body["payer_owed"]),
@@ -534,22 +554,22 @@ async fn a_refund_that_was_sent_to_the_merchant_in_the_console_is_left_alone_and
     );
     let who = &refund.body["redirected"]["who"];
     assert_eq!(who, "WeChat Pay's console");
-    let [owed] = bench.notices().await.try_into().unwrap();
+    let [owed] = testbed.notices().await.try_into().unwrap();
     assert_eq!(owed["status"], "parked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_persons_who_say_how_a_payer_was_paid_at_once_the_second_is_not_believed() {
-    let bench = abnormal().await;
+    let testbed = abnormal().await;
     let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
-    assert_eq!(bench.post(REDIRECT, &to).await.status, 202);
-    minutes(&bench, 3).await;
+    assert_eq!(testbed.post(REDIRECT, &to).await.status, 202);
+    minutes(&testbed, 3).await;
     // The second reads the refund before the first writes, and the order after that.
-    let (_, before) = books(&bench).await;
+    let (_, before) = books(&testbed).await;
     let paid = json!({"who": "Zhao", "why": "by bank"});
     let closing = "/v1/orders/ORDER-1/refunds/R1/payer-paid";
-    assert_eq!(bench.post(closing, &paid).await.status, 200);
-    let (order, _) = books(&bench).await;
+    assert_eq!(testbed.post(closing, &paid).await.status, 200);
+    let (order, _) = books(&testbed).await;
     let li = DecidedBy {
         who: "Li".to_owned(),
         why: "in cash".to_owned(),
@@ -557,27 +577,27 @@ async fn of_two_persons_who_say_how_a_payer_was_paid_at_once_the_second_is_not_b
     let because = ChangeContext {
         cause: Cause::Request("req-1".to_owned()),
         trace: String::new(),
-        at: bench.clock.now(),
+        at: testbed.clock.now(),
         request_id: None,
     };
     let change = confirm_payer_paid(&order, &before, li, &because).unwrap();
     assert_eq!(
-        bench.orders.apply(&change).await.unwrap(),
+        testbed.orders.apply(&change).await.unwrap(),
         ApplyOutcome::VersionMoved
     );
-    let (_, after) = books(&bench).await;
+    let (_, after) = books(&testbed).await;
     assert_eq!(after.payer_paid.unwrap().decided.who, "Zhao");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_that_began_before_a_decision_takes_none_of_it_away() {
-    let bench = abnormal().await;
-    let (_, looked_at) = books(&bench).await;
+    let testbed = abnormal().await;
+    let (_, looked_at) = books(&testbed).await;
     let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
-    assert_eq!(bench.post(REDIRECT, &to).await.status, 202);
-    let (_, decided) = books(&bench).await;
+    assert_eq!(testbed.post(REDIRECT, &to).await.status, 202);
+    let (_, decided) = books(&testbed).await;
     assert_eq!(decided.tries, looked_at.tries, "only the decision is new");
-    let (orders, next) = (&bench.orders, looked_at.due.unwrap());
+    let (orders, next) = (&testbed.orders, looked_at.due.unwrap());
     let trouble = Trouble {
         code: "PROCESSING".to_owned(),
         since: UnixSeconds(1),
@@ -594,22 +614,22 @@ async fn a_look_that_began_before_a_decision_takes_none_of_it_away() {
     ] {
         assert!(!was_written.unwrap());
     }
-    assert_eq!(books(&bench).await.1, decided);
+    assert_eq!(books(&testbed).await.1, decided);
     // Nor does one that began before WeChat Pay was told once more.
     let again = decided.redirected.as_ref().unwrap();
-    let again = again.next_told_at(bench.clock.now());
+    let again = again.next_told_at(testbed.clock.now());
     let was_noted = orders.redirect_again(&decided, again, next).await;
     assert!(was_noted.unwrap());
     let forgot = orders.forget_redirection(&decided, "X", next).await;
     assert!(!forgot.unwrap());
-    let (_, told_again) = books(&bench).await;
+    let (_, told_again) = books(&testbed).await;
     assert_eq!(told_again.redirected.unwrap().told_again_at, Some(again));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried_out() {
-    let bench = abnormal().await;
-    let admin = bench.wechat.admin().clone();
+    let testbed = abnormal().await;
+    let admin = testbed.wechat.admin().clone();
     let refuses = Fault::Refuse {
         status: 400,
         code: "PARAM_ERROR".to_owned(),
@@ -619,7 +639,7 @@ async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried
     let number = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();
     // The first write says where the money goes, the second would take that back.
     let mut writes = 0;
-    bench.wire.plan(move |call| {
+    testbed.wire.plan(move |call| {
         if call.operation != "TransactWriteItems" {
             return None;
         }
@@ -630,12 +650,12 @@ async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried
         })
     });
     let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
-    let answer = bench.post(REDIRECT, &to).await;
+    let answer = testbed.post(REDIRECT, &to).await;
     assert_eq!(answer.status, 202, "{}", answer.body);
     assert_eq!(answer.body["redirected"]["who"], "Wang");
-    bench.wire.mend();
-    minutes(&bench, 3).await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.wire.mend();
+    minutes(&testbed, 3).await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(
         (&refund["payer_owed"], &refund["redirected"]["who"]),
         (&json!(true), &json!("Wang"))
@@ -645,8 +665,8 @@ async fn what_wechat_pay_refused_is_not_taken_back_once_a_twin_of_it_was_carried
 #[tokio::test(flavor = "multi_thread")]
 async fn what_wechat_pay_refused_is_not_taken_back_while_another_call_of_the_same_decision_is_under_way()
  {
-    let bench = abnormal().await;
-    let admin = bench.wechat.admin();
+    let testbed = abnormal().await;
+    let admin = testbed.wechat.admin();
     let number = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();
     let refuses = |times| {
         let refuse = Fault::Refuse {
@@ -661,29 +681,29 @@ async fn what_wechat_pay_refused_is_not_taken_back_while_another_call_of_the_sam
         Rule::times(Fault::ServerErrorBefore { status: 500 }, 1).at(Endpoint::AbnormalRefund);
     admin.add_fault(silent).unwrap();
     let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
-    let first = bench.post(REDIRECT, &to).await;
+    let first = testbed.post(REDIRECT, &to).await;
     assert_eq!(first.body["code"], "wechatpay_silent");
-    bench.advance(Duration::from_secs(30)).await;
+    testbed.advance(Duration::from_secs(30)).await;
     refuses(1);
-    let repeat = bench.post(REDIRECT, &to).await;
+    let repeat = testbed.post(REDIRECT, &to).await;
     assert_eq!(repeat.body["code"], "wechatpay_refused");
     // So may the repeat's be, for a minute more: nobody else decides, and the sweep concludes nothing.
-    bench.advance(Duration::from_secs(31)).await;
-    bench.sweep().await;
+    testbed.advance(Duration::from_secs(31)).await;
+    testbed.sweep().await;
     let other = json!({"to": "merchant", "who": "Li", "why": "me too"});
     assert_eq!(
-        bench.post(REDIRECT, &other).await.body["code"],
+        testbed.post(REDIRECT, &other).await.body["code"],
         "refund_state"
     );
     admin.send_refund_to_merchant(&number).unwrap();
-    minutes(&bench, 4).await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    minutes(&testbed, 4).await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(
         (&refund["payer_owed"], &refund["redirected"]["who"]),
         (&json!(true), &json!("Wang")),
         "{refund}"
     );
-    let events = bench.get("/v1/orders/ORDER-1/events").await.body;
+    let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
     let to_nobody_new =
         events["events"].as_array().unwrap().iter().filter(|event| {
             event["from"] == event["to"] && event["decision"]["what"] == "redirect"
@@ -693,13 +713,13 @@ async fn what_wechat_pay_refused_is_not_taken_back_while_another_call_of_the_sam
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decision_that_was_told_twice_and_refused_twice_is_asked_about_anew_in_a_minute() {
-    let bench = abnormal().await;
-    let admin = bench.wechat.admin();
+    let testbed = abnormal().await;
+    let admin = testbed.wechat.admin();
     let silent =
         Rule::times(Fault::ServerErrorBefore { status: 500 }, 1).at(Endpoint::AbnormalRefund);
     admin.add_fault(silent).unwrap();
     let to = json!({"to": "merchant", "who": "Wang", "why": "card gone"});
-    let first = bench.post(REDIRECT, &to).await;
+    let first = testbed.post(REDIRECT, &to).await;
     assert_eq!(first.body["code"], "wechatpay_silent");
     let refuse = Fault::Refuse {
         status: 400,
@@ -707,93 +727,93 @@ async fn a_decision_that_was_told_twice_and_refused_twice_is_asked_about_anew_in
     };
     let rule = Rule::times(refuse, 1).at(Endpoint::AbnormalRefund);
     admin.add_fault(rule).unwrap();
-    let repeat = bench.post(REDIRECT, &to).await;
+    let repeat = testbed.post(REDIRECT, &to).await;
     assert_eq!(repeat.body["code"], "wechatpay_refused");
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["redirected"]["who"], "Wang", "the first may arrive");
-    bench.advance(Duration::from_secs(61)).await;
-    bench.sweep().await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.advance(Duration::from_secs(61)).await;
+    testbed.sweep().await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["trouble"], "ABNORMAL_AGAIN");
     assert!(refund.get("redirected").is_none(), "{refund}");
-    let kept = bench.items("refund#").await.remove(0);
+    let kept = testbed.items("refund#").await.remove(0);
     assert!(!kept.contains_key("sent_again_at"), "{kept:?}");
     let other = json!({"to": "merchant", "who": "Li", "why": "me too"});
-    assert_eq!(bench.post(REDIRECT, &other).await.status, 202);
+    assert_eq!(testbed.post(REDIRECT, &other).await.status, 202);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_card_of_the_payer_s_is_not_answered_as_if_it_had_been_told_to_wechat_pay() {
-    let bench = abnormal().await;
+    let testbed = abnormal().await;
     let card = |number: &str| {
         json!({
             "to": "user", "bank_type": "ICBC_DEBIT", "bank_account": number, "real_name": "李雷",
             "who": "Wang", "why": "the payer named another card",
         })
     };
-    assert_eq!(bench.post(REDIRECT, &card("6222")).await.status, 202);
-    let other = bench.post(REDIRECT, &card("6333")).await;
+    assert_eq!(testbed.post(REDIRECT, &card("6222")).await.status, 202);
+    let other = testbed.post(REDIRECT, &card("6333")).await;
     assert_eq!(other.body["code"], "refund_state", "{}", other.body);
-    minutes(&bench, 3).await;
-    assert_eq!(state(&bench, "R1").await, "succeeded");
-    let other = bench.post(REDIRECT, &card("6333")).await;
+    minutes(&testbed, 3).await;
+    assert_eq!(state(&testbed, "R1").await, "succeeded");
+    let other = testbed.post(REDIRECT, &card("6333")).await;
     assert_eq!(other.body["code"], "refund_state", "{}", other.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_refund_keeps_its_money_until_a_person_decides() {
-    let bench = paid().await;
-    bench
+    let testbed = paid().await;
+    testbed
         .wechat
         .admin()
         .set_refund_outcome(RefundOutcome::Refused);
-    bench.refund("ORDER-1", "R1", 100).await;
-    minutes(&bench, 2).await;
-    assert_eq!(state(&bench, "R1").await, "refused");
-    let order = bench.get_order("ORDER-1").await.body;
+    testbed.refund("ORDER-1", "R1", 100).await;
+    minutes(&testbed, 2).await;
+    assert_eq!(state(&testbed, "R1").await, "refused");
+    let order = testbed.get_order("ORDER-1").await.body;
     assert_eq!(order["refund_committed_fen"], 100);
     assert_eq!(
-        bench.refund("ORDER-1", "R2", 1).await.body["code"],
+        testbed.refund("ORDER-1", "R2", 1).await.body["code"],
         "refund_exceeds_payment"
     );
-    bench
+    testbed
         .wechat
         .admin()
         .set_refund_outcome(RefundOutcome::Success);
-    let retried = bench
+    let retried = testbed
         .post("/v1/orders/ORDER-1/refunds/R1/retry", &json!({}))
         .await;
     assert_eq!(retried.status, 202, "{retried:?}");
-    minutes(&bench, 3).await;
-    assert_eq!(state(&bench, "R1").await, "succeeded");
-    assert_eq!(bench.wechat.admin().refunds_of("ORDER-1").len(), 1);
+    minutes(&testbed, 3).await;
+    assert_eq!(state(&testbed, "R1").await, "succeeded");
+    assert_eq!(testbed.wechat.admin().refunds_of("ORDER-1").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_can_give_the_money_of_a_refused_refund_free_and_is_on_record() {
-    let bench = paid().await;
-    bench
+    let testbed = paid().await;
+    testbed
         .wechat
         .admin()
         .set_refund_outcome(RefundOutcome::Refused);
-    bench.refund("ORDER-1", "R1", 100).await;
+    testbed.refund("ORDER-1", "R1", 100).await;
     let release = json!({"who": "Li", "why": "paid back in cash"});
     let path = "/v1/orders/ORDER-1/refunds/R1/release";
     assert_eq!(
-        bench.post(path, &release).await.body["code"],
+        testbed.post(path, &release).await.body["code"],
         "refund_state",
         "not before WeChat Pay refused it"
     );
-    minutes(&bench, 2).await;
-    assert_eq!(bench.post(path, &release).await.status, 200);
-    assert_eq!(state(&bench, "R1").await, "closed");
-    let kept = &bench.items("refund#").await[0];
+    minutes(&testbed, 2).await;
+    assert_eq!(testbed.post(path, &release).await.status, 200);
+    assert_eq!(state(&testbed, "R1").await, "closed");
+    let kept = &testbed.items("refund#").await[0];
     assert_eq!(
         (kept["decided_by"].as_str(), kept["decided_why"].as_str()),
         ("Li", "paid back in cash")
     );
     assert!(
-        bench
+        testbed
             .get_order("ORDER-1")
             .await
             .body
@@ -804,30 +824,30 @@ async fn a_person_can_give_the_money_of_a_refused_refund_free_and_is_on_record()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_low_balance_lets_all_refunds_rest_and_they_go_on_by_themselves() {
-    let bench = paid().await;
-    bench.post_order(&native("ORDER-2")).await;
-    bench.pay("ORDER-2").await;
-    bench.work_off().await;
-    bench.wechat.admin().set_balance(0);
-    bench.refund("ORDER-1", "R1", 100).await;
-    bench.work_off().await;
-    bench.refund("ORDER-2", "R1", 100).await;
-    minutes(&bench, 2).await;
+    let testbed = paid().await;
+    testbed.post_order(&native("ORDER-2")).await;
+    testbed.pay("ORDER-2").await;
+    testbed.work_off().await;
+    testbed.wechat.admin().set_balance(0);
+    testbed.refund("ORDER-1", "R1", 100).await;
+    testbed.work_off().await;
+    testbed.refund("ORDER-2", "R1", 100).await;
+    minutes(&testbed, 2).await;
     assert_eq!(
-        bench.wechat.admin().requests()[&Endpoint::CreateRefund],
+        testbed.wechat.admin().requests()[&Endpoint::CreateRefund],
         1,
         "failing refunds have a small quota: the second is not even tried"
     );
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(
         (&refund["state"], &refund["trouble"]),
         (&json!("reserved"), &json!("NOT_ENOUGH"))
     );
     // Each says once that it waits for funds, and until when.
     for order_no in ["ORDER-1", "ORDER-2"] {
-        let refund = bench.get_refund(order_no, "R1").await;
+        let refund = testbed.get_refund(order_no, "R1").await;
         conforms("/v1/orders/{order_no}/refunds/{refund_no}", "get", &refund);
-        let events = bench.get(&format!("/v1/orders/{order_no}/events")).await;
+        let events = testbed.get(&format!("/v1/orders/{order_no}/events")).await;
         conforms("/v1/orders/{order_no}/events", "get", &events);
         let waits: Vec<&Value> = events.body["events"]
             .as_array()
@@ -841,52 +861,57 @@ async fn a_low_balance_lets_all_refunds_rest_and_they_go_on_by_themselves() {
             waits[0]["next_try_at"], refund.body["next_try_at"],
             "{order_no}"
         );
-        assert!(wait_s(&bench, &refund) > 400, "{order_no}: {refund:?}");
+        assert!(wait_s(&testbed, &refund) > 400, "{order_no}: {refund:?}");
     }
     // One that is asked for meanwhile is told the truth at once.
-    bench.post_order(&native("ORDER-3")).await;
-    bench.pay("ORDER-3").await;
-    bench.work_off().await;
-    let asked = bench.refund("ORDER-3", "R1", 100).await;
-    let waits_s = wait_s(&bench, &asked);
+    testbed.post_order(&native("ORDER-3")).await;
+    testbed.pay("ORDER-3").await;
+    testbed.work_off().await;
+    let asked = testbed.refund("ORDER-3", "R1", 100).await;
+    let waits_s = wait_s(&testbed, &asked);
     assert!((400..=600).contains(&waits_s), "{asked:?}");
     let retry_after = asked.header("retry-after").expect("a wait");
     assert_eq!(retry_after, (waits_s + 2).to_string());
-    bench.wechat.admin().set_balance(10_000);
-    minutes(&bench, 14).await;
-    assert_eq!(state(&bench, "R1").await, "succeeded");
+    testbed.wechat.admin().set_balance(10_000);
+    minutes(&testbed, 14).await;
+    assert_eq!(state(&testbed, "R1").await, "succeeded");
     assert_eq!(
-        bench.wechat.admin().order("ORDER-2").unwrap().refunded_fen,
+        testbed
+            .wechat
+            .admin()
+            .order("ORDER-2")
+            .unwrap()
+            .refunded_fen,
         100
     );
 }
 
 /// For how many seconds from now a refund does not go to WeChat Pay, as its client is told.
-fn wait_s(bench: &Testbed, shown: &ApiAnswer) -> i64 {
+fn wait_s(testbed: &Testbed, shown: &ApiAnswer) -> i64 {
     let next = shown.body["next_try_at"].as_str().expect("a time");
     let next = wechatpay::time::parse_rfc3339(next).expect("RFC 3339");
-    next.0 - bench.clock.now().0
+    next.0 - testbed.clock.now().0
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_s_refunds_say_that_they_go_out_a_minute_apart() {
-    let bench = paid().await;
+    let testbed = paid().await;
     let mut waits = Vec::new();
     for (refund_no, retry_after) in [("R1", "2"), ("R2", "62"), ("R3", "122")] {
-        let asked = bench.refund("ORDER-1", refund_no, 10).await;
+        let asked = testbed.refund("ORDER-1", refund_no, 10).await;
         conforms("/v1/orders/{order_no}/refunds", "post", &asked);
         assert_eq!(
             asked.header("retry-after"),
             Some(retry_after),
             "{refund_no}"
         );
-        waits.push(wait_s(&bench, &asked));
+        waits.push(wait_s(&testbed, &asked));
     }
     assert_eq!(waits, [0, 60, 120]);
-    bench.work_off().await;
-    let shown = bench.get_refund("ORDER-1", "R1").await;
+    testbed.work_off().await;
+    let shown = testbed.get_refund("ORDER-1", "R1").await;
     assert_eq!(shown.body.get("next_try_at"), None, "it went: {shown:?}");
-    let events = bench.get("/v1/orders/ORDER-1/events").await.body;
+    let events = testbed.get("/v1/orders/ORDER-1/events").await.body;
     let told: Vec<bool> = events["events"]
         .as_array()
         .into_iter()
@@ -903,8 +928,8 @@ async fn an_order_s_refunds_say_that_they_go_out_a_minute_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_paid_order_of_ones_own_gives_back_and_not_more_than_it_holds() {
-    let bench = paid().await;
-    bench.post_order(&native("ORDER-2")).await;
+    let testbed = paid().await;
+    testbed.post_order(&native("ORDER-2")).await;
     for (order_no, refund_no, fen, status, code) in [
         ("ORDER-2", "R1", 1, 409, "order_not_paid"),
         ("ORDER-9", "R1", 1, 404, "order_not_found"),
@@ -912,53 +937,53 @@ async fn only_a_paid_order_of_ones_own_gives_back_and_not_more_than_it_holds() {
         ("ORDER-1", "R1", 0, 400, "invalid_request"),
         ("ORDER-1", "auto-1", 1, 400, "invalid_request"),
     ] {
-        let answer = bench.refund(order_no, refund_no, fen).await;
+        let answer = testbed.refund(order_no, refund_no, fen).await;
         assert_eq!(
             (answer.status, &answer.body["code"]),
             (status, &json!(code))
         );
     }
-    let stranger = bench.another_client("stranger").await;
+    let stranger = testbed.another_client("stranger").await;
     for request in [
         stranger.post(
             "/v1/orders/ORDER-1/refunds",
             &json!({"refund_no": "R1", "amount_fen": 1}),
-            &bench,
+            &testbed,
         ),
-        stranger.get("/v1/orders/ORDER-1/refunds", &bench),
-        stranger.get("/v1/orders/ORDER-1/events", &bench),
+        stranger.get("/v1/orders/ORDER-1/refunds", &testbed),
+        stranger.get("/v1/orders/ORDER-1/events", &testbed),
     ] {
-        assert_eq!(bench.send(request).await.status, 404);
+        assert_eq!(testbed.send(request).await.status, 404);
     }
-    bench.clock.advance(Duration::from_secs(366 * 24 * 3600));
+    testbed.clock.advance(Duration::from_secs(366 * 24 * 3600));
     assert_eq!(
-        bench.refund("ORDER-1", "R1", 1).await.body["code"],
+        testbed.refund("ORDER-1", "R1", 1).await.body["code"],
         "refund_too_late"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_dies_between_setting_aside_and_sending_leaves_it_to_the_sweep() {
-    let bench = paid().await;
-    bench.wire.break_next(
+    let testbed = paid().await;
+    testbed.wire.break_next(
         Match::operation(Service::DynamoDb, "TransactWriteItems"),
         AwsFault::DieAfter,
     );
-    let died = bench
+    let died = testbed
         .wire
-        .run_until_crash(bench.refund("ORDER-1", "R1", 100))
+        .run_until_crash(testbed.refund("ORDER-1", "R1", 100))
         .await;
     assert!(died.is_none());
-    bench.wire.mend();
-    minutes(&bench, 3).await;
-    assert_eq!(state(&bench, "R1").await, "succeeded");
+    testbed.wire.mend();
+    minutes(&testbed, 3).await;
+    assert_eq!(state(&testbed, "R1").await, "succeeded");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_made_in_the_console_is_taken_into_the_books() {
-    let bench = paid().await;
-    let notify_url = Some(bench.notify_url.clone());
-    bench
+    let testbed = paid().await;
+    let notify_url = Some(testbed.notify_url.clone());
+    testbed
         .wechat
         .admin()
         .console_refund(&ConsoleRefund {
@@ -969,27 +994,30 @@ async fn a_refund_made_in_the_console_is_taken_into_the_books() {
             ..ConsoleRefund::default()
         })
         .unwrap();
-    minutes(&bench, 2).await;
-    let order = bench.get_order("ORDER-1").await.body;
+    minutes(&testbed, 2).await;
+    let order = testbed.get_order("ORDER-1").await.body;
     assert_eq!(
         (&order["state"], &order["refunded_fen"]),
         (&json!("partially_refunded"), &json!(30))
     );
-    let refunds = bench.get("/v1/orders/ORDER-1/refunds").await.body;
+    let refunds = testbed.get("/v1/orders/ORDER-1/refunds").await.body;
     assert_eq!(refunds["refunds"][0]["out_refund_no"], "console@1");
     assert_eq!(
-        bench.refund("ORDER-1", "R1", 71).await.body["code"],
+        testbed.refund("ORDER-1", "R1", 71).await.body["code"],
         "refund_exceeds_payment"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_console_refund_of_money_that_is_set_aside_already_is_parked_for_a_person() {
-    let bench = paid().await;
-    bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);
-    bench.refund("ORDER-1", "R1", 100).await;
-    let notify_url = Some(bench.notify_url.clone());
-    bench
+    let testbed = paid().await;
+    testbed
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Hold);
+    testbed.refund("ORDER-1", "R1", 100).await;
+    let notify_url = Some(testbed.notify_url.clone());
+    testbed
         .wechat
         .admin()
         .console_refund(&ConsoleRefund {
@@ -999,84 +1027,87 @@ async fn a_console_refund_of_money_that_is_set_aside_already_is_parked_for_a_per
             ..ConsoleRefund::default()
         })
         .unwrap();
-    let out_refund_no = bench.wechat.admin().refunds_of("ORDER-1")[0]
+    let out_refund_no = testbed.wechat.admin().refunds_of("ORDER-1")[0]
         .out_refund_no
         .clone();
-    bench
+    testbed
         .wechat
         .admin()
         .settle_refund(&out_refund_no, RefundStatus::Success)
         .unwrap();
-    bench.deliver().await;
-    bench.work_off().await;
-    let parked = bench.items("parked-refund#").await;
+    testbed.deliver().await;
+    testbed.work_off().await;
+    let parked = testbed.items("parked-refund#").await;
     assert_eq!(
         (parked.len(), parked[0]["reason"].as_str()),
         (1, "exceeds_payment")
     );
-    assert_eq!(bench.notices().await[0]["status"], "parked");
+    assert_eq!(testbed.notices().await[0]["status"], "parked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_payment_that_the_console_gives_back_is_not_given_back_here() {
-    let bench = paid().await;
-    let admin = bench.wechat.admin();
+    let testbed = paid().await;
+    let admin = testbed.wechat.admin();
     admin.pay_again("ORDER-1", &Default::default()).unwrap();
-    bench.deliver().await;
-    bench.work_off().await;
-    let second = bench.items("payment#").await[0]["transaction_id"].clone();
+    testbed.deliver().await;
+    testbed.work_off().await;
+    let second = testbed.items("payment#").await[0]["transaction_id"].clone();
     admin
         .console_refund(&ConsoleRefund {
             order: "ORDER-1".to_owned(),
             transaction_id: Some(second.clone()),
             refund_fen: 100,
-            notify_url: Some(bench.notify_url.clone()),
+            notify_url: Some(testbed.notify_url.clone()),
             ..ConsoleRefund::default()
         })
         .unwrap();
-    minutes(&bench, 2).await;
-    assert_eq!(bench.items("payment#").await[0]["state"], "refunded");
-    assert!(bench.items("parked-refund#").await.is_empty());
-    let refund = &bench.items("refund#").await[0];
+    minutes(&testbed, 2).await;
+    assert_eq!(testbed.items("payment#").await[0]["state"], "refunded");
+    assert!(testbed.items("parked-refund#").await.is_empty());
+    let refund = &testbed.items("refund#").await[0];
     assert_eq!(
         (refund["state"].as_str(), refund["payment_kind"].as_str()),
         ("succeeded", "parked")
     );
-    let order = bench.get_order("ORDER-1").await.body;
+    let order = testbed.get_order("ORDER-1").await.body;
     assert_eq!(order["state"], "paid", "the order's own money is untouched");
     let again = json!({"refund_no": "R1", "amount_fen": 100, "transaction_id": second});
-    let asked = bench.post("/v1/orders/ORDER-1/refunds", &again).await;
+    let asked = testbed.post("/v1/orders/ORDER-1/refunds", &again).await;
     assert_eq!(asked.body["code"], "refund_exceeds_payment");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_notice_that_differs_in_its_amount_is_parked_and_applied_to_nothing() {
-    let bench = paid().await;
-    bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);
-    bench.refund("ORDER-1", "R1", 40).await;
-    bench.work_off().await;
-    let out_refund_no = bench.wechat.admin().refunds_of("ORDER-1")[0]
+    let testbed = paid().await;
+    testbed
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Hold);
+    testbed.refund("ORDER-1", "R1", 40).await;
+    testbed.work_off().await;
+    let out_refund_no = testbed.wechat.admin().refunds_of("ORDER-1")[0]
         .out_refund_no
         .clone();
     let altered = wechatpay_simulator::Damage::Altered(json!({"amount": {"refund": 41}}));
-    let callback = bench
+    let callback = testbed
         .wechat
         .admin()
         .signed_callback(&out_refund_no, &altered)
         .unwrap();
-    assert_eq!(bench.receive(&callback).await.status, 204);
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(state(&bench, "R1").await, "processing");
+    assert_eq!(testbed.receive(&callback).await.status, 204);
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(state(&testbed, "R1").await, "processing");
     assert_eq!(
-        bench.items("parked-refund#").await[0]["reason"],
+        testbed.items("parked-refund#").await[0]["reason"],
         "amount.refund"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn spellings_of_codes_without_underscores_change_nothing() {
-    let bench = paid().await;
-    bench
+    let testbed = paid().await;
+    testbed
         .wechat
         .admin()
         .set_settings(Settings {
@@ -1084,19 +1115,19 @@ async fn spellings_of_codes_without_underscores_change_nothing() {
             ..Settings::default()
         })
         .unwrap();
-    bench.wechat.admin().set_balance(0);
-    bench.refund("ORDER-1", "R1", 100).await;
-    bench.work_off().await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.wechat.admin().set_balance(0);
+    testbed.refund("ORDER-1", "R1", 100).await;
+    testbed.work_off().await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["trouble"], "NOTENOUGH");
     assert!(refund["what_to_do"].as_str().unwrap().contains("balance"));
 }
 
 /// Time passes and the sweep looks: how often a person is told that a refund needs one.
-async fn told_after(bench: &Testbed, hours: u64) -> usize {
-    bench.advance(Duration::from_secs(hours * 3600)).await;
+async fn told_after(testbed: &Testbed, hours: u64) -> usize {
+    testbed.advance(Duration::from_secs(hours * 3600)).await;
     let lines = Lines::default();
-    lines.of(bench.sweep()).await;
+    lines.of(testbed.sweep()).await;
     let errors = lines.take("ERROR");
     let about_it = |line: &&serde_json::Value| line["message"] == "refund needs a person";
     errors.iter().filter(about_it).count()
@@ -1104,17 +1135,20 @@ async fn told_after(bench: &Testbed, hours: u64) -> usize {
 
 /// The refund of 100 fen that WeChat Pay has accepted and not ended.
 async fn processing() -> Testbed {
-    let bench = paid().await;
-    bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);
-    bench.refund("ORDER-1", "R1", 100).await;
-    bench.work_off().await;
-    assert_eq!(state(&bench, "R1").await, "processing");
-    bench
+    let testbed = paid().await;
+    testbed
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Hold);
+    testbed.refund("ORDER-1", "R1", 100).await;
+    testbed.work_off().await;
+    assert_eq!(state(&testbed, "R1").await, "processing");
+    testbed
 }
 
 /// The event that a mark came or went.
-async fn is_told_of_the_mark(bench: &Testbed) {
-    let journal = bench.journal("ORDER-1").await;
+async fn is_told_of_the_mark(testbed: &Testbed) {
+    let journal = testbed.journal("ORDER-1").await;
     let last = journal.last().unwrap();
     assert_eq!(
         (last.subject.kind(), last.from.as_deref(), last.to.as_str()),
@@ -1124,10 +1158,10 @@ async fn is_told_of_the_mark(bench: &Testbed) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_says_processing_for_ten_days_needs_a_person_until_its_news_comes() {
-    let bench = processing().await;
-    assert_eq!(told_after(&bench, 9 * 24).await, 0);
-    assert_eq!(told_after(&bench, 24).await, 1);
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    let testbed = processing().await;
+    assert_eq!(told_after(&testbed, 9 * 24).await, 0);
+    assert_eq!(told_after(&testbed, 24).await, 1);
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(
         (&refund["state"], &refund["trouble"]),
         (&json!("processing"), &json!("PROCESSING"))
@@ -1135,18 +1169,26 @@ async fn a_refund_that_says_processing_for_ten_days_needs_a_person_until_its_new
     assert!(refund["overdue_since"].is_string(), "{refund}");
     let what_to_do = refund["what_to_do"].as_str().unwrap();
     assert!(what_to_do.contains("open a case"), "{what_to_do}");
-    is_told_of_the_mark(&bench).await;
-    assert_eq!(told_after(&bench, 2).await, 0, "asked on, and not told of");
-    assert_eq!(told_after(&bench, 4).await, 1, "six hours after the first");
+    is_told_of_the_mark(&testbed).await;
+    assert_eq!(
+        told_after(&testbed, 2).await,
+        0,
+        "asked on, and not told of"
+    );
+    assert_eq!(
+        told_after(&testbed, 4).await,
+        1,
+        "six hours after the first"
+    );
 
-    let admin = bench.wechat.admin();
+    let admin = testbed.wechat.admin();
     let out_refund_no = admin.refunds_of("ORDER-1")[0].out_refund_no.clone();
     admin
         .settle_refund(&out_refund_no, RefundStatus::Success)
         .unwrap();
-    bench.deliver().await;
-    bench.work_off().await;
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.deliver().await;
+    testbed.work_off().await;
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["state"], "succeeded");
     for mark in ["overdue_since", "trouble", "what_to_do"] {
         assert_eq!(refund.get(mark), None, "{refund}");
@@ -1155,29 +1197,29 @@ async fn a_refund_that_says_processing_for_ten_days_needs_a_person_until_its_new
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_whose_query_is_refused_for_an_hour_needs_a_person_until_it_is_answered() {
-    let bench = processing().await;
+    let testbed = processing().await;
     let refused = Fault::Refuse {
         status: 400,
         code: "A_NEW_ONE".to_owned(),
     };
     let rule = Rule::always(refused).at(Endpoint::QueryRefund);
-    bench.wechat.admin().add_fault(rule).unwrap();
-    assert_eq!(told_after(&bench, 1).await, 0);
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.wechat.admin().add_fault(rule).unwrap();
+    assert_eq!(told_after(&testbed, 1).await, 0);
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["trouble"], "A_NEW_ONE");
     assert_eq!(refund.get("overdue_since"), None, "once may be chance");
-    assert_eq!(told_after(&bench, 2).await, 1);
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    assert_eq!(told_after(&testbed, 2).await, 1);
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     assert_eq!(refund["state"], "processing");
     assert!(refund["overdue_since"].is_string(), "{refund}");
     let what_to_do = refund["what_to_do"].as_str().unwrap();
     assert!(what_to_do.contains("refuses to tell"), "{what_to_do}");
 
-    bench.wechat.admin().clear_faults(None);
-    assert_eq!(told_after(&bench, 2).await, 0);
-    let refund = bench.get_refund("ORDER-1", "R1").await.body;
+    testbed.wechat.admin().clear_faults(None);
+    assert_eq!(told_after(&testbed, 2).await, 0);
+    let refund = testbed.get_refund("ORDER-1", "R1").await.body;
     for mark in ["overdue_since", "trouble", "what_to_do"] {
         assert_eq!(refund.get(mark), None, "{refund}");
     }
-    is_told_of_the_mark(&bench).await;
+    is_told_of_the_mark(&testbed).await;
 }

@@ -8,8 +8,8 @@ use wechatpay_simulator::{Endpoint, Fault, Rule};
 use crate::support::{Lines, Testbed, native};
 
 /// The ids in the events that are shown of an order, by what changed and to which state.
-async fn ids(bench: &Testbed, order_no: &str) -> Vec<(String, String)> {
-    let answer = bench.get(&format!("/v1/orders/{order_no}/events")).await;
+async fn ids(testbed: &Testbed, order_no: &str) -> Vec<(String, String)> {
+    let answer = testbed.get(&format!("/v1/orders/{order_no}/events")).await;
     let events = answer.body["events"].as_array().unwrap().iter();
     let told = events.filter_map(|event| {
         let id = event["wechat_request_id"].as_str()?.to_owned();
@@ -25,21 +25,25 @@ fn has(lines: &[Value], id: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_change_that_wechat_pay_told_of_has_its_request_id_in_the_journal_and_in_the_log() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let lines = Lines::default();
     lines
         .of(async {
-            bench.post_order(&native("ORDER-1")).await;
-            bench.pay("ORDER-1").await;
-            assert_eq!(bench.work_off().await, 0);
-            assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
-            assert_eq!(bench.work_off().await, 0);
-            bench.post_order(&native("ORDER-2")).await;
-            assert_eq!(bench.close("ORDER-2").await.status, 200);
+            testbed.post_order(&native("ORDER-1")).await;
+            testbed.pay("ORDER-1").await;
+            assert_eq!(testbed.work_off().await, 0);
+            assert_eq!(testbed.refund("ORDER-1", "R1", 40).await.status, 202);
+            assert_eq!(testbed.work_off().await, 0);
+            testbed.post_order(&native("ORDER-2")).await;
+            assert_eq!(testbed.close("ORDER-2").await.status, 200);
         })
         .await;
     let logged = lines.take("INFO");
-    let told = [ids(&bench, "ORDER-1").await, ids(&bench, "ORDER-2").await].concat();
+    let told = [
+        ids(&testbed, "ORDER-1").await,
+        ids(&testbed, "ORDER-2").await,
+    ]
+    .concat();
     let what: Vec<&str> = told.iter().map(|(what, _)| what.as_str()).collect();
     assert_eq!(
         what,
@@ -54,7 +58,7 @@ async fn every_change_that_wechat_pay_told_of_has_its_request_id_in_the_journal_
     for (what, id) in &told {
         assert!(has(&logged, id), "{what}: no line has {id}");
     }
-    let callback = bench
+    let callback = testbed
         .wechat
         .admin()
         .callbacks_about("ORDER-1")
@@ -75,16 +79,16 @@ async fn every_change_that_wechat_pay_told_of_has_its_request_id_in_the_journal_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_was_found_by_asking_has_the_id_of_the_question_and_a_rejected_order_that_of_the_refusal()
  {
-    let bench = Testbed::start().await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let admin = testbed.wechat.admin();
     admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench.advance(Duration::from_secs(60)).await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.advance(Duration::from_secs(60)).await;
     let lines = Lines::default();
-    let report = lines.of(bench.sweep()).await;
+    let report = lines.of(testbed.sweep()).await;
     assert_eq!(report.settled, 1);
-    let told = ids(&bench, "ORDER-1").await;
+    let told = ids(&testbed, "ORDER-1").await;
     assert_eq!(told[1].0, "order paid");
     let logged = lines.take("INFO");
     let changed = logged
@@ -100,10 +104,13 @@ async fn a_payment_that_was_found_by_asking_has_the_id_of_the_question_and_a_rej
     admin.add_fault(refusing).unwrap();
     let lines = Lines::default();
     assert_eq!(
-        lines.of(bench.post_order(&native("ORDER-2"))).await.status,
+        lines
+            .of(testbed.post_order(&native("ORDER-2")))
+            .await
+            .status,
         422
     );
-    let told = ids(&bench, "ORDER-2").await;
+    let told = ids(&testbed, "ORDER-2").await;
     assert_eq!((told.len(), told[0].0.as_str()), (1, "order rejected"));
     let logged = lines.take("WARN");
     let rejected = logged
@@ -114,20 +121,20 @@ async fn a_payment_that_was_found_by_asking_has_the_id_of_the_question_and_a_rej
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_is_logged_with_the_request_id_of_its_download_whether_it_is_sent_or_refused() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
-    bench.until(day.plus_days(1), 10, 30).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let admin = testbed.wechat.admin();
     let refused = Rule::times(Fault::ServerErrorBefore { status: 500 }, 1).at(Endpoint::BillFile);
     admin.add_fault(refused).unwrap();
     let lines = Lines::default();
     lines
         .of(async {
-            bench.begin_day(day, false).await;
-            assert_eq!(bench.work_off_days().await, 1, "it comes again");
-            bench.advance(Duration::from_secs(10)).await;
-            bench.reconcile(day, false).await;
+            testbed.begin_day(day, false).await;
+            assert_eq!(testbed.work_off_days().await, 1, "it comes again");
+            testbed.advance(Duration::from_secs(10)).await;
+            testbed.reconcile(day, false).await;
         })
         .await;
     let logged = lines.take_all();

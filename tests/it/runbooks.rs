@@ -88,18 +88,18 @@ fn each_line_that_calls_a_person_stands_on_the_page_of_such_lines() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_no_try_can_finish_says_so_at_each_and_lies_unchanged_in_its_dead_letter_queue()
  {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let lines = Lines::default();
     let by_hand = "somebody wrote this by hand";
-    bench.forge_result(by_hand).await;
+    testbed.forge_result(by_hand).await;
     for _ in 0..MAX_RECEIVE_COUNT {
-        assert_eq!(lines.of(bench.work_off()).await, 1);
+        assert_eq!(lines.of(testbed.work_off()).await, 1);
         let told = lines.take("ERROR");
         let messages: Vec<_> = told.iter().map(|line| &line["message"]).collect();
         assert_eq!(messages, ["unknown message", "message needs a person"]);
     }
-    assert_eq!(lines.of(bench.work_off()).await, 0);
-    let [_, dead_results] = bench.dead_letters().await;
+    assert_eq!(lines.of(testbed.work_off()).await, 0);
+    let [_, dead_results] = testbed.dead_letters().await;
     assert_eq!(dead_results, [by_hand]);
     let page = page("dead-letters.md");
     for words in ["received eight times", "`unknown message` in the log"] {
@@ -108,8 +108,8 @@ async fn a_message_that_no_try_can_finish_says_so_at_each_and_lies_unchanged_in_
 }
 
 /// The lines at ERROR of one look at WeChat Pay's certificates.
-async fn certificates_fail(bench: &Testbed, lines: &Lines) -> Value {
-    let refreshed = lines.of(bench.certificates()).await;
+async fn certificates_fail(testbed: &Testbed, lines: &Lines) -> Value {
+    let refreshed = lines.of(testbed.certificates()).await;
     assert_eq!(refreshed, reconcile::RefreshOutcome::Failed);
     let mut told = lines.take("ERROR");
     let message = "WeChat Pay's certificates were not refreshed";
@@ -138,7 +138,7 @@ async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the
         ),
         (403, "NOT_ENOUGH", "`NOT_ENOUGH`", ["refused", "NOT_ENOUGH"]),
     ] {
-        let bench = Testbed::with(TestbedOptions {
+        let testbed = Testbed::with(TestbedOptions {
             by_certificate: true,
             ..TestbedOptions::default()
         })
@@ -147,12 +147,12 @@ async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the
             status,
             code: code.to_owned(),
         };
-        bench
+        testbed
             .wechat
             .admin()
             .add_fault(Rule::always(refuse))
             .unwrap();
-        let line = certificates_fail(&bench, &Lines::default()).await;
+        let line = certificates_fail(&testbed, &Lines::default()).await;
         let error = line["error"].as_str().expect("words");
         assert!(says.iter().all(|word| error.contains(word)), "{error}");
         row("keys.md", begins);
@@ -160,11 +160,11 @@ async fn certificates_that_are_not_refreshed_say_by_their_error_which_row_of_the
 }
 
 /// A day with two orders, at half past ten of the next one.
-async fn a_day(bench: &Testbed) -> payments::reconcile::run::BillDate {
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
-    bench.paid("ORDER-2").await;
-    bench.until(day.plus_days(1), 10, 30).await;
+async fn a_day(testbed: &Testbed) -> payments::reconcile::run::BillDate {
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.paid("ORDER-2").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
     day
 }
 
@@ -182,32 +182,36 @@ async fn a_day_that_waits_and_one_whose_bill_is_of_no_use_say_so_in_their_troubl
             "`waiting`, and the `trouble` says that a bill is of no use",
         ),
     ] {
-        let bench = Testbed::start().await;
-        let day = a_day(&bench).await;
-        bench.wechat.admin().add_fault(Rule::always(fault)).unwrap();
-        bench.begin_day(day, false).await;
-        assert_eq!(bench.work_off_days().await, 1, "it comes again");
-        let run = bench.run_of(day).await;
+        let testbed = Testbed::start().await;
+        let day = a_day(&testbed).await;
+        testbed
+            .wechat
+            .admin()
+            .add_fault(Rule::always(fault))
+            .unwrap();
+        testbed.begin_day(day, false).await;
+        assert_eq!(testbed.work_off_days().await, 1, "it comes again");
+        let run = testbed.run_of(day).await;
         assert_eq!(run.state, RunState::Waiting);
         let trouble = run.trouble.expect("words");
         assert!(trouble.contains(says), "{trouble}");
         row("reconciliation.md", begins);
-        let again_s = bench.hidden.times_s().last().copied();
+        let again_s = testbed.hidden.times_s().last().copied();
         assert_eq!(again_s, Some(1_800), "each half hour");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_of_a_split_day_that_waits_shows_in_the_days_state_and_the_others_go_on() {
-    let bench = Testbed::with(TestbedOptions {
+    let testbed = Testbed::with(TestbedOptions {
         lines_max: 1,
         ..TestbedOptions::default()
     })
     .await;
-    let day = a_day(&bench).await;
-    bench.begin_day(day, false).await;
-    assert_eq!(bench.work_off_days().await, 0);
-    let run = bench.run_of(day).await;
+    let day = a_day(&testbed).await;
+    testbed.begin_day(day, false).await;
+    assert_eq!(testbed.work_off_days().await, 0);
+    let run = testbed.run_of(day).await;
     assert!(run.parts > 1, "{}", run.parts);
     assert_eq!(run.parts_done.len(), usize::from(run.parts));
     assert_eq!(run.state, RunState::Done);

@@ -11,24 +11,24 @@ use crate::support::{ApiAnswer, MCHID, Testbed, native, native_for};
 
 /// Another system made and sold ORDER-1: WeChat Pay has it, and nobody here knows of it.
 async fn sold_by_another_system() -> Testbed {
-    let bench = Testbed::start().await;
-    bench.paid_in_silence("ORDER-1").await;
-    bench.forget("ORDER-1").await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.paid_in_silence("ORDER-1").await;
+    testbed.forget("ORDER-1").await;
+    testbed
 }
 
 /// Another system made ORDER-1, nobody has paid it yet, and ours of that number is rejected.
 async fn rejected_for_an_open_order() -> Testbed {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.forget("ORDER-1").await;
-    bench.advance(Duration::from_secs(1)).await; // the two bodies differ
-    let first = bench.post_order(&native("ORDER-1")).await;
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.forget("ORDER-1").await;
+    testbed.advance(Duration::from_secs(1)).await; // the two bodies differ
+    let first = testbed.post_order(&native("ORDER-1")).await;
     assert_is_refused(&first);
-    let again = bench.post_order(&native("ORDER-1")).await;
+    let again = testbed.post_order(&native("ORDER-1")).await;
     assert_is_refused(&again);
     assert_eq!(again.body["detail"], first.body["detail"]);
-    bench
+    testbed
 }
 
 fn assert_is_refused(answer: &ApiAnswer) {
@@ -42,14 +42,14 @@ fn assert_is_refused(answer: &ApiAnswer) {
 }
 
 /// The order is rejected, its number's money waits for a person, and none of it is on its way back.
-async fn assert_is_left_to_the_other_system(bench: &Testbed, reason: &str) {
+async fn assert_is_left_to_the_other_system(testbed: &Testbed, reason: &str) {
     for _ in 0..3 {
-        bench.work_off().await;
-        bench.advance(Duration::from_secs(60)).await;
-        bench.sweep().await;
+        testbed.work_off().await;
+        testbed.advance(Duration::from_secs(60)).await;
+        testbed.sweep().await;
     }
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "rejected");
-    let parked = bench.items("payment#").await;
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "rejected");
+    let parked = testbed.items("payment#").await;
     assert_eq!(parked.len(), 1, "{parked:?}");
     assert_eq!(
         (parked[0]["state"].as_str(), parked[0]["reason"].as_str()),
@@ -57,107 +57,107 @@ async fn assert_is_left_to_the_other_system(bench: &Testbed, reason: &str) {
     );
     let transaction_id = &parked[0]["transaction_id"];
     let body = json!({"refund_no": "R1", "amount_fen": 100, "transaction_id": transaction_id});
-    let asked = bench.post("/v1/orders/ORDER-1/refunds", &body).await;
+    let asked = testbed.post("/v1/orders/ORDER-1/refunds", &body).await;
     assert_eq!(asked.status, 422, "not ours to give back: {asked:?}");
-    assert!(bench.items("refund#").await.is_empty());
-    assert!(bench.wechat.admin().refunds().is_empty());
+    assert!(testbed.items("refund#").await.is_empty());
+    assert!(testbed.wechat.admin().refunds().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_number_another_system_sold_is_rejected_and_its_goods_are_not_paid() {
-    let bench = sold_by_another_system().await;
+    let testbed = sold_by_another_system().await;
     // In the very second of the other system's sale: only that we never asked for it tells that it is not ours.
-    assert_is_refused(&bench.post_order(&native("ORDER-1")).await);
-    assert_is_left_to_the_other_system(&bench, "number_used_elsewhere").await;
-    assert_is_refused(&bench.post_order(&native("ORDER-1")).await);
+    assert_is_refused(&testbed.post_order(&native("ORDER-1")).await);
+    assert_is_left_to_the_other_system(&testbed, "number_used_elsewhere").await;
+    assert_is_refused(&testbed.post_order(&native("ORDER-1")).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_unanswered_try_too_money_that_is_older_than_the_order_pays_nothing() {
-    let bench = sold_by_another_system().await;
-    bench.advance(Duration::from_secs(60)).await;
-    bench
+    let testbed = sold_by_another_system().await;
+    testbed.advance(Duration::from_secs(60)).await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::times(Fault::ResetBefore, 1).at(Endpoint::PrepayNative))
         .unwrap();
-    assert_is_refused(&bench.post_order(&native("ORDER-1")).await);
-    assert_is_left_to_the_other_system(&bench, "older_than_order").await;
+    assert_is_refused(&testbed.post_order(&native("ORDER-1")).await);
+    assert_is_left_to_the_other_system(&testbed, "older_than_order").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_unanswered_try_too_an_order_whose_number_is_in_use_elsewhere_is_rejected() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let mut of_an_app = native("ORDER-1");
     of_an_app["product"] = json!("app");
-    bench.post_order(&of_an_app).await;
-    bench.forget("ORDER-1").await;
-    bench
+    testbed.post_order(&of_an_app).await;
+    testbed.forget("ORDER-1").await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::times(Fault::ResetBefore, 1).at(Endpoint::PrepayNative))
         .unwrap();
-    assert_is_refused(&bench.post_order(&native("ORDER-1")).await);
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "rejected");
+    assert_is_refused(&testbed.post_order(&native("ORDER-1")).await);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "rejected");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_system_sells_later_under_the_number_is_not_given_back_by_itself() {
-    let bench = rejected_for_an_open_order().await;
-    bench.pay("ORDER-1").await;
-    assert_eq!(bench.work_off().await, 0);
-    assert_is_left_to_the_other_system(&bench, "number_used_elsewhere").await;
+    let testbed = rejected_for_an_open_order().await;
+    testbed.pay("ORDER-1").await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_is_left_to_the_other_system(&testbed, "number_used_elsewhere").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_number_is_paid_by_other_money_is_closed_since_nobody_can_pay_it() {
-    let bench = sold_by_another_system().await;
-    bench
+    let testbed = sold_by_another_system().await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::times(Fault::ResetBefore, 1).at(Endpoint::PrepayNative))
         .unwrap();
-    let answer = bench.post_order(&native_for("ORDER-1", 200)).await;
+    let answer = testbed.post_order(&native_for("ORDER-1", 200)).await;
     assert_eq!(answer.status, 202, "{answer:?}");
-    let closed = bench.close("ORDER-1").await;
+    let closed = testbed.close("ORDER-1").await;
     assert_eq!(
         (closed.status, &closed.body["state"]),
         (200, &json!("closed")),
         "{closed:?}"
     );
-    assert!(bench.order("ORDER-1").await.due.is_none());
-    let parked = bench.items("payment#").await;
+    assert!(testbed.order("ORDER-1").await.due.is_none());
+    let parked = testbed.items("payment#").await;
     assert_eq!(
         (parked.len(), parked[0]["reason"].as_str()),
         (1, "amount"),
         "{parked:?}"
     );
-    bench.advance(Duration::from_secs(600)).await;
-    assert_eq!(bench.sweep().await.claimed, 0);
+    testbed.advance(Duration::from_secs(600)).await;
+    assert_eq!(testbed.sweep().await.claimed, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_an_earlier_version_rejected_without_a_reason_gives_late_money_back() {
-    let bench = rejected_for_an_open_order().await;
-    bench
+    let testbed = rejected_for_an_open_order().await;
+    testbed
         .dynamo()
         .update_item()
-        .table_name(&bench.tables.orders)
+        .table_name(&testbed.tables.orders)
         .key("pk", AttributeValue::S(format!("order#{MCHID}#ORDER-1")))
         .key("sk", AttributeValue::S("order".to_owned()))
         .update_expression("REMOVE rejected_for")
         .send()
         .await
         .unwrap();
-    let again = bench.post_order(&native("ORDER-1")).await;
+    let again = testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(
         (again.status, again.code()),
         (422, "wechatpay_refused"),
         "{again:?}"
     );
-    bench.pay("ORDER-1").await;
-    assert_eq!(bench.work_off().await, 0);
-    let order = bench.get_order("ORDER-1").await.body;
+    testbed.pay("ORDER-1").await;
+    assert_eq!(testbed.work_off().await, 0);
+    let order = testbed.get_order("ORDER-1").await.body;
     assert_eq!(order["state"], "paid_after_close");
-    assert_eq!(bench.items("refund#").await.len(), 1);
+    assert_eq!(testbed.items("refund#").await.len(), 1);
 }

@@ -25,7 +25,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Two hosts with books of their own, and a client of both. The backup is the usual scene's WeChat Pay.
 struct TwoHosts {
-    bench: Testbed,
+    testbed: Testbed,
     main_port: u16,
     main: Option<Running>,
     wechat: WechatApi,
@@ -41,7 +41,7 @@ impl TwoHosts {
 
     /// Nobody listens where the main host should be.
     async fn without_main() -> Self {
-        let bench = Testbed::start().await;
+        let testbed = Testbed::start().await;
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let main_port = free.local_addr().unwrap().port();
         let limits = Limits {
@@ -50,9 +50,9 @@ impl TwoHosts {
             signatures_per_s: 1000,
         };
         let main = format!("http://127.0.0.1:{main_port}");
-        let wechat = client(&bench, main, signed_by_kms().await, limits);
+        let wechat = client(&testbed, main, signed_by_kms().await, limits);
         Self {
-            bench,
+            testbed,
             main_port,
             main: None,
             wechat,
@@ -61,7 +61,7 @@ impl TwoHosts {
 
     async fn start_main(&mut self) {
         let public_key = &LocalAws::get().await.merchant_public_key;
-        let now = self.bench.clock.now();
+        let now = self.testbed.clock.now();
         self.main = Some(start_wechat(public_key, now, self.main_port));
     }
 
@@ -90,16 +90,16 @@ impl TwoHosts {
         };
         (
             self.main.as_ref().map(count).unwrap_or_default(),
-            count(&self.bench.wechat),
+            count(&self.testbed.wechat),
         )
     }
 }
 
-fn client(bench: &Testbed, main: String, sign_with: SignWith, limits: Limits) -> WechatApi {
+fn client(testbed: &Testbed, main: String, sign_with: SignWith, limits: Limits) -> WechatApi {
     let settings = WechatSettings {
         hosts: Hosts {
             main,
-            backup: bench.wechat.base_url.clone(),
+            backup: testbed.wechat.base_url.clone(),
         },
         sign_with,
         limits,
@@ -107,8 +107,8 @@ fn client(bench: &Testbed, main: String, sign_with: SignWith, limits: Limits) ->
     WechatApi::new(
         settings,
         MCHID,
-        bench.keys.clone(),
-        bench.clock.clone(),
+        testbed.keys.clone(),
+        testbed.clock.clone(),
         Random::seeded(1),
     )
 }
@@ -139,7 +139,7 @@ async fn while_the_main_host_answers_it_alone_is_asked() {
 async fn after_three_refused_connections_the_backup_host_is_asked_first() {
     let hosts = TwoHosts::without_main().await;
     for n in 1..=6 {
-        let before_ms = hosts.bench.clock.now_ms();
+        let before_ms = hosts.testbed.clock.now_ms();
         let order = hosts.wechat.hosts();
         assert_eq!(
             order,
@@ -151,7 +151,7 @@ async fn after_three_refused_connections_the_backup_host_is_asked_first() {
             Ok(ErrorCode::OrderNotExist),
             "question {n} is answered all the same"
         );
-        let paused_ms = hosts.bench.clock.now_ms() - before_ms;
+        let paused_ms = hosts.testbed.clock.now_ms() - before_ms;
         let pause_ms = if n <= 3 { 50..=100 } else { 0..=0 };
         assert!(
             pause_ms.contains(&paused_ms),
@@ -194,7 +194,7 @@ async fn whatever_the_main_host_answers_it_is_not_given_up_for_it() {
     ] {
         hosts.at_main().clear_faults(None);
         hosts.at_main().reset_requests();
-        hosts.bench.wechat.admin().reset_requests();
+        hosts.testbed.wechat.admin().reset_requests();
         hosts
             .at_main()
             .add_fault(Rule::always(fault.clone()))
@@ -216,12 +216,12 @@ async fn a_main_host_that_came_back_is_tried_after_a_minute_and_then_asked_first
     }
     hosts.start_main().await;
     hosts
-        .bench
+        .testbed
         .clock
         .advance(MINUTE - Duration::from_millis(500));
     assert_eq!(hosts.ask().await, Ok(ErrorCode::OrderNotExist));
     assert_eq!(hosts.asked(), (0, 4), "not yet");
-    hosts.bench.clock.advance(Duration::from_millis(500));
+    hosts.testbed.clock.advance(Duration::from_millis(500));
     for n in 1..=5 {
         assert_eq!(hosts.ask().await, Ok(ErrorCode::OrderNotExist));
         assert_eq!(hosts.asked(), (n, 4));
@@ -235,20 +235,20 @@ async fn a_main_host_that_came_back_is_tried_after_a_minute_and_then_asked_first
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_neither_host_there_the_outcome_is_unknown_and_orders_go_to_the_queue_untried() {
-    let bench = Testbed::with(TestbedOptions {
+    let testbed = Testbed::with(TestbedOptions {
         main_host_is_down: true,
         prepay_budget_ms: 500,
         ..TestbedOptions::default()
     })
     .await;
-    let admin = bench.wechat.admin();
-    assert_eq!(bench.post_order(&native("WARM-1")).await.status, 201);
+    let admin = testbed.wechat.admin();
+    assert_eq!(testbed.post_order(&native("WARM-1")).await.status, 201);
     admin
         .add_fault(Rule::always(Fault::SlowAnswer { delay_ms: 60_000 }))
         .unwrap();
     admin.reset_requests();
     for n in 1..=5 {
-        let answer = bench.post_order(&native(&format!("ORDER-{n}"))).await;
+        let answer = testbed.post_order(&native(&format!("ORDER-{n}"))).await;
         assert_eq!(answer.status, 202, "{answer:?}");
     }
     assert_eq!(
@@ -257,8 +257,8 @@ async fn with_neither_host_there_the_outcome_is_unknown_and_orders_go_to_the_que
         "then it was known that nobody would answer"
     );
     admin.clear_faults(None);
-    bench.advance(MINUTE).await;
-    let answer = bench.post_order(&native("ORDER-6")).await;
+    testbed.advance(MINUTE).await;
+    let answer = testbed.post_order(&native("ORDER-6")).await;
     assert_eq!(answer.status, 201, "tried again: {answer:?}");
 }
 
@@ -275,20 +275,20 @@ async fn one_question_in_a_hundred_goes_to_the_backup_host_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_over_the_limit_wait_by_the_clock_and_those_that_cannot_are_not_sent() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let few = Limits {
         calls_per_s: 1,
         refunds_per_s: 1000,
         signatures_per_s: 1000,
     };
-    let main = bench.wechat.base_url.clone();
-    let wechat = client(&bench, main, signed_by_kms().await, few);
+    let main = testbed.wechat.base_url.clone();
+    let wechat = client(&testbed, main, signed_by_kms().await, few);
     let call = async |within_ms| {
-        let before_ms = bench.clock.now_ms();
+        let before_ms = testbed.clock.now_ms();
         let within = Duration::from_millis(within_ms);
         let answer = wechat.call(&query("ORDER-9"), Host::Main, within).await;
-        let waited_ms = bench.clock.now_ms() - before_ms;
-        (answer.map(|_| waited_ms), bench.wechat.admin().requests())
+        let waited_ms = testbed.clock.now_ms() - before_ms;
+        (answer.map(|_| waited_ms), testbed.wechat.admin().requests())
     };
     for (n, within_ms, waited_ms) in [(1, 3000, 0), (2, 3000, 0), (3, 3000, 1000)] {
         let (waited, requests) = call(within_ms).await;
@@ -306,14 +306,14 @@ async fn calls_over_the_limit_wait_by_the_clock_and_those_that_cannot_are_not_se
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_have_a_limit_of_their_own_and_questions_about_them_have_not() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let few = Limits {
         calls_per_s: 1000,
         refunds_per_s: 1,
         signatures_per_s: 1000,
     };
-    let main = bench.wechat.base_url.clone();
-    let wechat = client(&bench, main, signed_by_kms().await, few);
+    let main = testbed.wechat.base_url.clone();
+    let wechat = client(&testbed, main, signed_by_kms().await, few);
     let refund = CreateRefund::new(&RefundBody {
         transaction_id: Some("4200000001".to_owned()),
         out_refund_no: "R1".to_owned(),
@@ -323,12 +323,12 @@ async fn refunds_have_a_limit_of_their_own_and_questions_about_them_have_not() {
         out_refund_no: "R1".to_owned(),
     };
     for waited_ms in [0, 0, 1000] {
-        let before_ms = bench.clock.now_ms();
+        let before_ms = testbed.clock.now_ms();
         let asked = wechat.call(&question, Host::Main, WITHIN).await;
         assert!(asked.is_ok(), "{asked:?}");
         let sent = wechat.call(&refund, Host::Main, WITHIN).await;
         assert!(sent.is_ok(), "{sent:?}");
-        assert_eq!(bench.clock.now_ms() - before_ms, waited_ms);
+        assert_eq!(testbed.clock.now_ms() - before_ms, waited_ms);
     }
     let hasty = Duration::from_millis(500);
     let sent = wechat.call(&refund, Host::Main, hasty).await;
@@ -343,7 +343,7 @@ async fn only_signatures_by_kms_are_counted() {
         signatures_per_s: 1,
     };
     for (signer, waited_ms) in [("kms", 1000), ("sealed", 0)] {
-        let bench = Testbed::with(TestbedOptions {
+        let testbed = Testbed::with(TestbedOptions {
             signer,
             ..TestbedOptions::default()
         })
@@ -352,54 +352,54 @@ async fn only_signatures_by_kms_are_counted() {
             "kms" => signed_by_kms().await,
             _ => SignWith::Sealed,
         };
-        let wechat = client(&bench, bench.wechat.base_url.clone(), sign_with, few);
-        let before_ms = bench.clock.now_ms();
+        let wechat = client(&testbed, testbed.wechat.base_url.clone(), sign_with, few);
+        let before_ms = testbed.clock.now_ms();
         wechat.signer().await.unwrap().sign(b"text").await.unwrap();
         wechat.signer().await.unwrap().sign(b"text").await.unwrap();
         let called = wechat.call(&query("ORDER-9"), Host::Main, WITHIN).await;
         assert!(called.is_ok(), "{signer}: {called:?}");
-        assert_eq!(bench.clock.now_ms() - before_ms, waited_ms, "{signer}");
+        assert_eq!(testbed.clock.now_ms() - before_ms, waited_ms, "{signer}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_not_to_be_believed_is_followed_by_the_same_question_and_by_nothing_else()
 {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    let admin = testbed.wechat.admin();
     admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
-    bench.pay("ORDER-1").await;
-    bench.advance(MINUTE).await;
+    testbed.pay("ORDER-1").await;
+    testbed.advance(MINUTE).await;
     admin.reset_requests();
     admin
         .add_fault(Rule::times(Fault::ProbeResponse, 1))
         .unwrap();
-    assert_eq!(bench.sweep().await.settled, 1);
+    assert_eq!(testbed.sweep().await.settled, 1);
     assert_eq!(
         admin.requests(),
         [(Endpoint::QueryByOutTradeNo, 2)].into(),
         "asked again, on the other host"
     );
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_question_has_no_answer_nothing_is_done_about_the_order() {
-    let bench = Testbed::start().await;
-    let asked = bench.client.post_with(
+    let testbed = Testbed::start().await;
+    let asked = testbed.client.post_with(
         "/v1/orders",
         &native("ORDER-1"),
         &[("prefer", "respond-async")],
-        &bench,
+        &testbed,
     );
-    assert_eq!(bench.send(asked).await.status, 202);
-    let admin = bench.wechat.admin();
+    assert_eq!(testbed.send(asked).await.status, 202);
+    let admin = testbed.wechat.admin();
     admin
         .add_fault(Rule::always(Fault::TimeOutAfterOperation { hold_ms: 10 }))
         .unwrap();
-    bench.advance(MINUTE).await;
-    let report = bench.sweep().await;
+    testbed.advance(MINUTE).await;
+    let report = testbed.sweep().await;
     assert_eq!((report.failed, report.resumed), (1, 0));
     assert_eq!(
         admin.requests().into_keys().collect::<Vec<_>>(),
@@ -414,31 +414,31 @@ async fn an_order_whose_making_was_not_answered_is_asked_about_before_it_is_sent
         (Fault::ResetAfter, true),
         (Fault::ServerErrorAfter { status: 500 }, true),
     ] {
-        let bench = Testbed::start().await;
-        let admin = bench.wechat.admin();
+        let testbed = Testbed::start().await;
+        let admin = testbed.wechat.admin();
         let rule = Rule::always(fault.clone()).at(Endpoint::PrepayNative);
         admin.add_fault(rule).unwrap();
-        let accepted = bench.post_order(&native("ORDER-1")).await;
+        let accepted = testbed.post_order(&native("ORDER-1")).await;
         assert_eq!(accepted.status, 202, "{fault:?}");
         assert_eq!(admin.orders().len(), usize::from(exists), "{fault:?}");
         admin.clear_faults(None);
 
-        bench.advance(Duration::from_secs(16)).await;
+        testbed.advance(Duration::from_secs(16)).await;
         let silence = Rule::always(Fault::TimeOutAfterOperation { hold_ms: 10 });
         admin
             .add_fault(silence.at(Endpoint::QueryByOutTradeNo))
             .unwrap();
         admin.reset_requests();
-        assert_eq!(bench.work_off().await, 1, "{fault:?}: no answer, no act");
+        assert_eq!(testbed.work_off().await, 1, "{fault:?}: no answer, no act");
         assert!(
             !admin.requests().contains_key(&Endpoint::PrepayNative),
             "{fault:?}"
         );
         admin.clear_faults(None);
 
-        bench.advance(Duration::from_secs(16)).await;
+        testbed.advance(Duration::from_secs(16)).await;
         admin.reset_requests();
-        assert_eq!(bench.work_off().await, 0, "{fault:?}");
+        assert_eq!(testbed.work_off().await, 0, "{fault:?}");
         assert_eq!(
             admin.requests(),
             [
@@ -449,7 +449,7 @@ async fn an_order_whose_making_was_not_answered_is_asked_about_before_it_is_sent
             "{fault:?}"
         );
         assert_eq!(admin.orders().len(), 1, "{fault:?}");
-        let shown = bench.get_order("ORDER-1").await;
+        let shown = testbed.get_order("ORDER-1").await;
         assert!(
             admin.order(shown.code_url()).unwrap().payable,
             "{fault:?}: the value that is shown is the live one"
@@ -459,17 +459,17 @@ async fn an_order_whose_making_was_not_answered_is_asked_about_before_it_is_sent
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_came_for_an_order_whose_making_was_not_answered_is_found_by_the_question() {
-    let bench = Testbed::start().await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let admin = testbed.wechat.admin();
     admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
     let rule = Rule::always(Fault::ResetAfter).at(Endpoint::PrepayNative);
     let id = admin.add_fault(rule).unwrap();
-    assert_eq!(bench.post_order(&native("ORDER-1")).await.status, 202);
+    assert_eq!(testbed.post_order(&native("ORDER-1")).await.status, 202);
     admin.clear_faults(Some(id));
     admin.pay("ORDER-1", &PayOptions::default()).unwrap();
-    bench.advance(Duration::from_secs(16)).await;
+    testbed.advance(Duration::from_secs(16)).await;
     admin.reset_requests();
-    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(testbed.work_off().await, 0);
     assert_eq!(admin.requests(), [(Endpoint::QueryByOutTradeNo, 1)].into());
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
 }

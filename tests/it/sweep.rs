@@ -10,47 +10,47 @@ use crate::support::{Testbed, TestbedOptions, native, number};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_callback_was_lost_is_found_and_settled() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::always(Fault::LostCallback))
         .unwrap();
-    bench.pay("ORDER-1").await;
+    testbed.pay("ORDER-1").await;
     assert_eq!(
-        bench.sweep().await.claimed,
+        testbed.sweep().await.claimed,
         0,
         "the callback has its time first"
     );
-    bench.advance(Duration::from_secs(60)).await;
-    let report = bench.sweep().await;
+    testbed.advance(Duration::from_secs(60)).await;
+    let report = testbed.sweep().await;
     assert_eq!((report.claimed, report.settled), (1, 1));
-    assert_eq!(bench.get_order("ORDER-1").await.body["state"], "paid");
-    assert_eq!(bench.sweep().await.claimed, 0);
+    assert_eq!(testbed.get_order("ORDER-1").await.body["state"], "paid");
+    assert_eq!(testbed.sweep().await.claimed, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_creator_died_is_handed_to_the_queue_and_gets_its_value() {
-    let bench = Testbed::start().await;
-    bench.wire.break_next(
-        Match::operation(Service::DynamoDb, "UpdateItem").on(&bench.tables.orders),
+    let testbed = Testbed::start().await;
+    testbed.wire.break_next(
+        Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders),
         AwsFault::DieBefore,
     );
-    let died = bench
+    let died = testbed
         .wire
-        .run_until_crash(bench.post_order(&native("ORDER-1")))
+        .run_until_crash(testbed.post_order(&native("ORDER-1")))
         .await;
     assert!(died.is_none());
-    bench.wire.mend();
-    bench.advance(Duration::from_secs(60)).await;
-    let report = bench.sweep().await;
+    testbed.wire.mend();
+    testbed.advance(Duration::from_secs(60)).await;
+    let report = testbed.sweep().await;
     assert_eq!((report.claimed, report.resumed), (1, 1));
-    assert_eq!(bench.work_off().await, 0);
-    let shown = bench.get_order("ORDER-1").await;
+    assert_eq!(testbed.work_off().await, 0);
+    let shown = testbed.get_order("ORDER-1").await;
     assert_eq!(shown.body["state"], "awaiting_payment");
     assert!(
-        bench
+        testbed
             .wechat
             .admin()
             .order(shown.code_url())
@@ -61,52 +61,52 @@ async fn an_order_whose_creator_died_is_handed_to_the_queue_and_gets_its_value()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sweeps_at_once_ask_about_each_order_once() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     for n in 0..6 {
-        bench.post_order(&native(&format!("ORDER-{n}"))).await;
+        testbed.post_order(&native(&format!("ORDER-{n}"))).await;
     }
-    bench.advance(Duration::from_secs(60)).await;
-    bench.wechat.admin().reset_requests();
-    let (one, other) = futures_util::join!(bench.sweep(), bench.sweep());
+    testbed.advance(Duration::from_secs(60)).await;
+    testbed.wechat.admin().reset_requests();
+    let (one, other) = futures_util::join!(testbed.sweep(), testbed.sweep());
     assert_eq!(one.claimed + other.claimed, 6);
     assert_eq!(
-        bench.wechat.admin().requests()[&Endpoint::QueryByOutTradeNo],
+        testbed.wechat.admin().requests()[&Endpoint::QueryByOutTradeNo],
         6
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unpaid_order_is_asked_about_again_on_the_ladder_and_a_failed_question_is_repeated() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.advance(Duration::from_secs(60)).await;
-    assert_eq!(bench.sweep().await.open, 1);
-    assert_eq!(bench.sweep().await.claimed, 0);
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.advance(Duration::from_secs(60)).await;
+    assert_eq!(testbed.sweep().await.open, 1);
+    assert_eq!(testbed.sweep().await.claimed, 0);
+    testbed
         .wechat
         .admin()
         .add_fault(Rule::always(Fault::ServerErrorBefore { status: 500 }))
         .unwrap();
-    bench.advance(Duration::from_secs(120)).await;
-    assert_eq!(bench.sweep().await.failed, 1);
-    bench.wechat.admin().clear_faults(None);
-    bench
+    testbed.advance(Duration::from_secs(120)).await;
+    assert_eq!(testbed.sweep().await.failed, 1);
+    testbed.wechat.admin().clear_faults(None);
+    testbed
         .wechat
         .admin()
         .pay("ORDER-1", &PayOptions::default())
         .unwrap();
-    bench.advance(Duration::from_secs(120)).await;
+    testbed.advance(Duration::from_secs(120)).await;
     assert_eq!(
-        bench.sweep().await.settled + u32::from(bench.work_off().await == 0),
+        testbed.sweep().await.settled + u32::from(testbed.work_off().await == 0),
         2,
         "the sweep settles it, the callback finds it done"
     );
-    assert_eq!(bench.journal("ORDER-1").await.len(), 3);
+    assert_eq!(testbed.journal("ORDER-1").await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
-    let bench = Testbed::with(TestbedOptions {
+    let testbed = Testbed::with(TestbedOptions {
         both_hosts_are_down: true,
         ..TestbedOptions::default()
     })
@@ -116,16 +116,16 @@ async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
         .map(|n| format!("ORDER-{n}"))
         .filter(|order_no| due::shard_of(&number(order_no)) == 3);
     for order_no in of_one_part.take(40) {
-        let asked = bench.client.post_with(
+        let asked = testbed.client.post_with(
             "/v1/orders",
             &native(&order_no),
             &[("prefer", "respond-async")],
-            &bench,
+            &testbed,
         );
-        assert_eq!(bench.send(asked).await.status, 202);
+        assert_eq!(testbed.send(asked).await.status, 202);
     }
-    bench.advance(Duration::from_secs(60)).await;
-    let report = bench.sweep().await;
+    testbed.advance(Duration::from_secs(60)).await;
+    let report = testbed.sweep().await;
     assert!(report.wechat_down, "{report:?}");
     assert!(
         report.claimed < 40,
@@ -142,39 +142,39 @@ async fn while_wechat_pay_is_down_what_is_due_keeps_its_place() {
 
 /// Paid, and the callback is lost, while WeChat Pay fails for ten minutes.
 async fn paid_in_an_outage(outage: Fault) -> Testbed {
-    let bench = Testbed::start().await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let admin = testbed.wechat.admin();
     for n in 0..4 {
-        bench.post_order(&native(&format!("ORDER-{n}"))).await;
-        bench.advance(Duration::from_secs(150)).await;
+        testbed.post_order(&native(&format!("ORDER-{n}"))).await;
+        testbed.advance(Duration::from_secs(150)).await;
     }
     admin.add_fault(Rule::always(Fault::LostCallback)).unwrap();
     for n in 0..4 {
-        bench.pay(&format!("ORDER-{n}")).await;
+        testbed.pay(&format!("ORDER-{n}")).await;
     }
     let outage = admin.add_fault(Rule::always(outage)).unwrap();
     let mut unanswered = 0;
     for _ in 0..10 {
-        bench.advance(Duration::from_secs(60)).await;
-        let report = bench.sweep().await;
+        testbed.advance(Duration::from_secs(60)).await;
+        let report = testbed.sweep().await;
         assert_eq!(report.settled, 0);
         unanswered += report.unanswered;
     }
     assert!(unanswered >= 8, "each was asked about: {unanswered}");
     admin.clear_faults(Some(outage));
-    bench
+    testbed
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_that_were_paid_while_wechat_pay_failed_for_ten_minutes_are_settled_in_the_minute_after()
  {
     for outage in [Fault::ServerErrorBefore { status: 503 }, Fault::ResetBefore] {
-        let bench = paid_in_an_outage(outage.clone()).await;
-        bench.advance(Duration::from_secs(60)).await;
-        let report = bench.sweep().await;
+        let testbed = paid_in_an_outage(outage.clone()).await;
+        testbed.advance(Duration::from_secs(60)).await;
+        let report = testbed.sweep().await;
         assert_eq!(report.settled, 4, "{outage:?}: {report:?}");
         for n in 0..4 {
-            let shown = bench.get_order(&format!("ORDER-{n}")).await;
+            let shown = testbed.get_order(&format!("ORDER-{n}")).await;
             assert_eq!(shown.body["state"], "paid", "{outage:?}");
         }
     }
@@ -182,44 +182,50 @@ async fn orders_that_were_paid_while_wechat_pay_failed_for_ten_minutes_are_settl
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_dies_while_an_order_is_asked_about_leaves_it_at_its_next_step() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.advance(Duration::from_secs(60)).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.advance(Duration::from_secs(60)).await;
+    let admin = testbed.wechat.admin();
     let failing = Rule::always(Fault::ServerErrorBefore { status: 500 });
     admin.add_fault(failing).unwrap();
     // The claim is the first update of the order, the way back the second.
-    let updates = Match::operation(Service::DynamoDb, "UpdateItem").on(&bench.tables.orders);
-    bench.wire.break_after(updates, 1, 1, AwsFault::DieBefore);
-    assert!(bench.wire.run_until_crash(bench.sweep()).await.is_none());
-    bench.wire.mend();
-    let order = bench.order("ORDER-1").await;
+    let updates = Match::operation(Service::DynamoDb, "UpdateItem").on(&testbed.tables.orders);
+    testbed.wire.break_after(updates, 1, 1, AwsFault::DieBefore);
+    assert!(
+        testbed
+            .wire
+            .run_until_crash(testbed.sweep())
+            .await
+            .is_none()
+    );
+    testbed.wire.mend();
+    let order = testbed.order("ORDER-1").await;
     let due = order.due.unwrap().at.0;
     assert_eq!(due - order.created_at.0, 180, "the claimed step holds");
     admin.clear_faults(None);
-    bench.advance(Duration::from_secs(120)).await;
-    assert_eq!(bench.sweep().await.open, 1);
+    testbed.advance(Duration::from_secs(120)).await;
+    assert_eq!(testbed.sweep().await.open, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_and_a_closing_that_got_no_answer_are_asked_about_again_in_the_next_minutes() {
-    let bench = Testbed::start().await;
-    let admin = bench.wechat.admin();
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    assert_eq!(bench.work_off().await, 0);
-    assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
-    assert_eq!(bench.work_off().await, 0);
-    bench.post_order(&native("ORDER-2")).await;
+    let testbed = Testbed::start().await;
+    let admin = testbed.wechat.admin();
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    assert_eq!(testbed.work_off().await, 0);
+    assert_eq!(testbed.refund("ORDER-1", "R1", 40).await.status, 202);
+    assert_eq!(testbed.work_off().await, 0);
+    testbed.post_order(&native("ORDER-2")).await;
     // Long over, so that the steps are far apart.
-    bench.advance(Duration::from_secs(3 * 3600)).await;
+    testbed.advance(Duration::from_secs(3 * 3600)).await;
     let failing = Rule::always(Fault::ServerErrorBefore { status: 500 });
     let id = admin.add_fault(failing).unwrap();
-    let report = bench.sweep().await;
+    let report = testbed.sweep().await;
     assert_eq!(report.unanswered, 2, "{report:?}");
     admin.clear_faults(Some(id));
-    bench.advance(Duration::from_secs(60)).await;
-    let report = bench.sweep().await;
+    testbed.advance(Duration::from_secs(60)).await;
+    let report = testbed.sweep().await;
     assert_eq!((report.closed, report.claimed), (1, 2), "{report:?}");
     let overdue = report.overdue_s.keys().copied().collect::<Vec<_>>();
     assert_eq!(overdue, ["closing", "refund"]);

@@ -38,9 +38,9 @@ impl Testbed {
 
     /// A scene in which no function has made a call yet.
     async fn cold(wishes: TestbedOptions) -> Self {
-        let bench = Self::with(wishes).await;
-        bench.wire.forget();
-        bench
+        let testbed = Self::with(wishes).await;
+        testbed.wire.forget();
+        testbed
     }
 }
 
@@ -57,7 +57,7 @@ async fn creating_an_order_ends_before_lambda_and_the_gateway_give_up() {
     // PREPAY_BUDGET_MS at its most: all that WeChat Pay gets.
     let budget = Duration::from_millis(9_000);
     for down in [false, true] {
-        let bench = Testbed::cold(TestbedOptions {
+        let testbed = Testbed::cold(TestbedOptions {
             both_hosts_are_down: down,
             ..TestbedOptions::default()
         })
@@ -65,8 +65,8 @@ async fn creating_an_order_ends_before_lambda_and_the_gateway_give_up() {
         let mut body = native("ORDER-1");
         body["product"] = json!("jsapi");
         body["openid"] = json!("oUser");
-        bench.post_order(&body).await;
-        let takes = bench.calls_take(CallLimits::PROMPT) + budget;
+        testbed.post_order(&body).await;
+        let takes = testbed.calls_take(CallLimits::PROMPT) + budget;
         fits("CreateOrder", takes, time_out("CreateOrder"));
     }
     assert!(time_out("CreateOrder") < GATEWAY);
@@ -80,22 +80,22 @@ async fn managing_an_order_ends_before_lambda_and_the_gateway_give_up() {
     // `ACT_WITHIN`; a look gets less.
     let budget = Duration::from_secs(8);
     for doing in ["close", "refund", "look"] {
-        let bench = Testbed::cold(TestbedOptions::default()).await;
-        bench.post_order(&native("ORDER-1")).await;
+        let testbed = Testbed::cold(TestbedOptions::default()).await;
+        testbed.post_order(&native("ORDER-1")).await;
         if doing == "refund" {
-            bench.pay("ORDER-1").await;
-            bench.work_off().await;
+            testbed.pay("ORDER-1").await;
+            testbed.work_off().await;
         }
         // By then a look asks WeChat Pay too.
-        bench.advance(Duration::from_secs(61)).await;
-        bench.wire.forget();
+        testbed.advance(Duration::from_secs(61)).await;
+        testbed.wire.forget();
         let answer = match doing {
-            "close" => bench.close("ORDER-1").await,
-            "refund" => bench.refund("ORDER-1", "R-1", 40).await,
-            _ => bench.get_order("ORDER-1").await,
+            "close" => testbed.close("ORDER-1").await,
+            "refund" => testbed.refund("ORDER-1", "R-1", 40).await,
+            _ => testbed.get_order("ORDER-1").await,
         };
         assert!(answer.status < 300, "{doing}: {}", answer.status);
-        let takes = bench.calls_take(CallLimits::PROMPT) + budget;
+        let takes = testbed.calls_take(CallLimits::PROMPT) + budget;
         fits("ManageOrder", takes, time_out("ManageOrder"));
     }
     assert!(time_out("ManageOrder") < GATEWAY);
@@ -104,17 +104,17 @@ async fn managing_an_order_ends_before_lambda_and_the_gateway_give_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_is_answered_before_wechat_pay_gives_up() {
     let paid = async || {
-        let bench = Testbed::cold(TestbedOptions::default()).await;
-        bench.post_order(&native("ORDER-1")).await;
-        let admin = bench.wechat.admin();
+        let testbed = Testbed::cold(TestbedOptions::default()).await;
+        testbed.post_order(&native("ORDER-1")).await;
+        let admin = testbed.wechat.admin();
         admin.pay("ORDER-1", &PayOptions::default()).unwrap();
         let callback = admin.signed_callback("ORDER-1", &Damage::None).unwrap();
-        bench.wire.forget();
-        (bench, callback)
+        testbed.wire.forget();
+        (testbed, callback)
     };
     let limits = CallLimits::CALLBACK;
-    let take = |bench: &Testbed| {
-        let calls = bench.wire.calls();
+    let take = |testbed: &Testbed| {
+        let calls = testbed.wire.calls();
         let of = |service| calls.iter().filter(move |call| call.service == service);
         // All that a reading of the keys does has one limit.
         let readings = of(Service::DynamoDb).filter(|call| call.operation == "GetItem");
@@ -125,19 +125,19 @@ async fn a_callback_is_answered_before_wechat_pay_gives_up() {
     // Before the function runs, its sandbox starts.
     let start = Duration::from_secs(1);
 
-    let (bench, callback) = paid().await;
-    assert_eq!(bench.receive(&callback).await.status, 204);
-    fits("ReceiveCallback", take(&bench) + start, WECHAT_PAY);
+    let (testbed, callback) = paid().await;
+    assert_eq!(testbed.receive(&callback).await.status, 204);
+    fits("ReceiveCallback", take(&testbed) + start, WECHAT_PAY);
 
     // The longest way: an unknown serial, for which the keys are read once more.
-    let (bench, mut callback) = paid().await;
+    let (testbed, mut callback) = paid().await;
     for (name, value) in &mut callback.headers {
         if name.eq_ignore_ascii_case("wechatpay-serial") {
             *value = "A".repeat(40);
         }
     }
-    assert_eq!(bench.receive(&callback).await.status, 401);
-    fits("ReceiveCallback", take(&bench) + start, WECHAT_PAY);
+    assert_eq!(testbed.receive(&callback).await.status, 401);
+    fits("ReceiveCallback", take(&testbed) + start, WECHAT_PAY);
     assert!(time_out("ReceiveCallback") <= WECHAT_PAY);
 }
 
@@ -149,23 +149,23 @@ async fn a_message_is_done_with_before_lambda_gives_up_its_batch() {
     let begun_with = Duration::from_millis(u64::try_from(begun_with).expect("positive"));
     let hiding = CallLimits::PROMPT.call();
 
-    let bench = Testbed::cold(TestbedOptions::default()).await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.pay("ORDER-1").await;
-    bench.wire.forget();
-    assert_eq!(bench.work_off().await, 0);
-    let takes = bench.calls_take(CallLimits::PROMPT) + hiding;
+    let testbed = Testbed::cold(TestbedOptions::default()).await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.pay("ORDER-1").await;
+    testbed.wire.forget();
+    assert_eq!(testbed.work_off().await, 0);
+    let takes = testbed.calls_take(CallLimits::PROMPT) + hiding;
     fits("a callback in ProcessPayment", takes, begun_with);
 
-    bench.refund("ORDER-1", "R-1", 40).await;
-    bench.advance(Duration::from_secs(61)).await;
-    bench.wire.forget();
-    bench.work_off().await;
-    let takes = bench.calls_take(CallLimits::PROMPT) + hiding + budget;
+    testbed.refund("ORDER-1", "R-1", 40).await;
+    testbed.advance(Duration::from_secs(61)).await;
+    testbed.wire.forget();
+    testbed.work_off().await;
+    let takes = testbed.calls_take(CallLimits::PROMPT) + hiding + budget;
     fits("a refund in ProcessPayment", takes, begun_with);
 
-    let bench = Testbed::cold(TestbedOptions::default()).await;
-    let asked = bench.client.post_with(
+    let testbed = Testbed::cold(TestbedOptions::default()).await;
+    let asked = testbed.client.post_with(
         "/v1/orders",
         &{
             let mut body = native("ORDER-1");
@@ -174,12 +174,12 @@ async fn a_message_is_done_with_before_lambda_gives_up_its_batch() {
             body
         },
         &[("prefer", "respond-async")],
-        &bench,
+        &testbed,
     );
-    assert_eq!(bench.send(asked).await.status, 202);
-    bench.wire.forget();
-    assert_eq!(bench.work_off().await, 0);
-    let takes = bench.calls_take(CallLimits::PROMPT) + hiding + budget;
+    assert_eq!(testbed.send(asked).await.status, 202);
+    testbed.wire.forget();
+    assert_eq!(testbed.work_off().await, 0);
+    let takes = testbed.calls_take(CallLimits::PROMPT) + hiding + budget;
     fits("a payment request in ProcessPayment", takes, begun_with);
     assert!(begun_with < time_out("ProcessPayment"));
 }
@@ -195,11 +195,11 @@ fn a_webhook_is_done_with_before_lambda_gives_up_its_batch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
-    let bench = Testbed::cold(TestbedOptions::default()).await;
-    bench.a_month().await;
-    bench.wire.forget();
-    let yesterday = format!("/console/{}", bench.day(1));
-    let difference = bench
+    let testbed = Testbed::cold(TestbedOptions::default()).await;
+    testbed.a_month().await;
+    testbed.wire.forget();
+    let yesterday = format!("/console/{}", testbed.day(1));
+    let difference = testbed
         .difference(DifferenceKind::DuplicatePayment, "books-0042")
         .id;
     let difference = format!("{yesterday}/differences/{difference}");
@@ -208,9 +208,9 @@ async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
         let claims = json!({
             "email": "a@example.com", "email_verified": "true", "cognito:groups": "[finance]",
         });
-        let page = bench.console(Some(claims), request).await;
+        let page = testbed.console(Some(claims), request).await;
         assert_eq!(page.status(), 200, "{path}");
-        let takes = bench.calls_take(CallLimits::PROMPT);
+        let takes = testbed.calls_take(CallLimits::PROMPT);
         assert!(!takes.is_zero(), "{path} reads what it shows");
         fits("Console", takes, time_out("Console"));
     }
@@ -219,17 +219,17 @@ async fn the_console_ends_before_lambda_and_the_gateway_give_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_cannot_be_read_in_time_are_answered_with_503_and_those_at_hand_serve_on() {
-    let bench = Testbed::cold(TestbedOptions::default()).await;
-    bench.post_order(&native("ORDER-1")).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::cold(TestbedOptions::default()).await;
+    testbed.post_order(&native("ORDER-1")).await;
+    let admin = testbed.wechat.admin();
     admin.pay("ORDER-1", &PayOptions::default()).unwrap();
     let callback = || admin.signed_callback("ORDER-1", &Damage::None).unwrap();
-    let keys = Match::operation(Service::DynamoDb, "GetItem").on(&bench.tables.keys);
-    bench.wire.break_all(keys.clone(), Fault::TimedOut);
-    assert_eq!(bench.receive(&callback()).await.status, 503);
-    bench.wire.mend();
-    assert_eq!(bench.receive(&callback()).await.status, 204);
-    bench.advance(Duration::from_secs(61)).await;
-    bench.wire.break_all(keys, Fault::TimedOut);
-    assert_eq!(bench.receive(&callback()).await.status, 204);
+    let keys = Match::operation(Service::DynamoDb, "GetItem").on(&testbed.tables.keys);
+    testbed.wire.break_all(keys.clone(), Fault::TimedOut);
+    assert_eq!(testbed.receive(&callback()).await.status, 503);
+    testbed.wire.mend();
+    assert_eq!(testbed.receive(&callback()).await.status, 204);
+    testbed.advance(Duration::from_secs(61)).await;
+    testbed.wire.break_all(keys, Fault::TimedOut);
+    assert_eq!(testbed.receive(&callback()).await.status, 204);
 }

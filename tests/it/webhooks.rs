@@ -32,7 +32,7 @@ use payments::{
     ids::ClientId,
     webhook::{GoneRun, LastAnswer, OutgoingEvent},
 };
-use send_webhook::{desk::App, handler, settings::Settings};
+use send_webhook::{app::App, handler, settings::Settings};
 use serde_json::{Value, json};
 use standard_webhooks::{Received, Secret, verify};
 use wechatpay::UnixSeconds;
@@ -44,7 +44,7 @@ const PLENTY_MS: i64 = 30_000;
 
 /// One client of the API with a webhook, its receiver, and the function between queue and receiver.
 pub(crate) struct WebhookTestbed {
-    desk: App,
+    app: App,
     pub(crate) clock: Clock,
     wire: FaultyTransport,
     keys: KeysTable,
@@ -95,7 +95,7 @@ impl WebhookTestbed {
         .into();
         let settings = Settings::read(&vars).expect("complete settings");
         Self {
-            desk: App::open(settings, &aws, clock.clone()),
+            app: App::open(settings, &aws, clock.clone()),
             keys: KeysTable::new(
                 aws.dynamodb(),
                 &tables.keys,
@@ -165,7 +165,7 @@ impl WebhookTestbed {
 
     async fn process(&self, records: Vec<SqsRecord>, left_ms: i64) -> BatchResponse {
         handler::process(
-            &self.desk,
+            &self.app,
             SqsBatch { records },
             self.clock.now_ms() + left_ms,
         )

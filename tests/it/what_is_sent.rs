@@ -17,7 +17,7 @@ fn plus(mut object: Value, more: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_product_is_sent_as_the_merchant_asked_with_options_and_without() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let ip = "203.0.113.7";
     let openid = json!({"payer": {"openid": "oUser-1"}});
     let h5 = json!({"scene_info": {"payer_client_ip": ip, "h5_info": {"type": "iOS"}}});
@@ -53,15 +53,17 @@ async fn each_product_is_sent_as_the_merchant_asked_with_options_and_without() {
             (format!("FULL-000{nth}"), options, sent_options, 900),
         ] {
             let body = json!({"order_no": order_no, "product": product, "amount_fen": 123, "description": "茶 Tea"});
-            let answer = bench.post_order(&plus(plus(body, &asked), &options)).await;
+            let answer = testbed
+                .post_order(&plus(plus(body, &asked), &options))
+                .await;
             assert_eq!(answer.status, 201, "{product}: {answer:?}");
-            let expires_at = UnixSeconds(bench.clock.now().0 + expires_in_s);
+            let expires_at = UnixSeconds(testbed.clock.now().0 + expires_in_s);
             let always = json!({
                 "appid": APPIDS[0], "mchid": MCHID, "description": "茶 Tea", "out_trade_no": order_no,
-                "time_expire": format_rfc3339_beijing(expires_at), "notify_url": bench.notify_url,
+                "time_expire": format_rfc3339_beijing(expires_at), "notify_url": testbed.notify_url,
                 "amount": {"total": 123, "currency": "CNY"},
             });
-            let arrived = bench.wechat.admin().order(&order_no).unwrap().order;
+            let arrived = testbed.wechat.admin().order(&order_no).unwrap().order;
             assert_eq!(
                 arrived.request,
                 plus(plus(always, &sent), &sent_options),
@@ -74,23 +76,23 @@ async fn each_product_is_sent_as_the_merchant_asked_with_options_and_without() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_refund_is_sent_as_it_was_asked_for_with_options_and_without() {
-    let bench = Testbed::start().await;
-    bench.paid("ORDER-1").await;
-    let admin = bench.wechat.admin();
-    let paid = bench.get_order("ORDER-1").await.body["transaction_id"].clone();
+    let testbed = Testbed::start().await;
+    testbed.paid("ORDER-1").await;
+    let admin = testbed.wechat.admin();
+    let paid = testbed.get_order("ORDER-1").await.body["transaction_id"].clone();
     let reason = json!({"reason": "坏了 broken"});
     for (refund_no, fen, options) in [("R-bare", 40, json!({})), ("R-reason", 60, reason)] {
         let body = plus(json!({"refund_no": refund_no, "amount_fen": fen}), &options);
-        let answer = bench.post("/v1/orders/ORDER-1/refunds", &body).await;
+        let answer = testbed.post("/v1/orders/ORDER-1/refunds", &body).await;
         assert_eq!(answer.status, 202, "{answer:?}");
-        bench.work_off().await;
-        bench.advance(Duration::from_secs(70)).await;
-        bench.sweep().await;
-        bench.work_off().await;
+        testbed.work_off().await;
+        testbed.advance(Duration::from_secs(70)).await;
+        testbed.sweep().await;
+        testbed.work_off().await;
         let out_refund_no = answer.body["out_refund_no"].as_str().unwrap();
         let arrived = admin.refund(out_refund_no).unwrap();
         let always = json!({
-            "transaction_id": paid, "out_refund_no": out_refund_no, "notify_url": bench.notify_url,
+            "transaction_id": paid, "out_refund_no": out_refund_no, "notify_url": testbed.notify_url,
             "amount": {"refund": fen, "total": 100, "currency": "CNY"},
         });
         assert_eq!(arrived.request, plus(always, &options), "{refund_no}");
@@ -100,11 +102,11 @@ async fn each_refund_is_sent_as_it_was_asked_for_with_options_and_without() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_close_and_the_refund_of_money_that_came_after_it_are_sent_for_that_order_alone() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench.post_order(&native("ORDER-2")).await;
-    assert_eq!(bench.close("ORDER-1").await.status, 200);
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed.post_order(&native("ORDER-2")).await;
+    assert_eq!(testbed.close("ORDER-1").await.status, 200);
+    let admin = testbed.wechat.admin();
     // The simulator refuses a close whose body is not this merchant's number and nothing else.
     assert_eq!(admin.requests()[&Endpoint::Close], 1);
     assert_eq!(
@@ -117,14 +119,14 @@ async fn a_close_and_the_refund_of_money_that_came_after_it_are_sent_for_that_or
     );
     let late = admin.pay_late("ORDER-1", &PayOptions::default()).unwrap();
     for _ in 0..2 {
-        bench.advance(Duration::from_secs(60)).await;
-        bench.work_off().await;
-        bench.sweep().await;
+        testbed.advance(Duration::from_secs(60)).await;
+        testbed.work_off().await;
+        testbed.sweep().await;
     }
     let transaction_id = &late.order.payment.unwrap().transaction_id;
     let arrived = admin.refunds_of("ORDER-1").remove(0);
     let expected = json!({
-        "transaction_id": transaction_id, "out_refund_no": arrived.out_refund_no, "notify_url": bench.notify_url,
+        "transaction_id": transaction_id, "out_refund_no": arrived.out_refund_no, "notify_url": testbed.notify_url,
         "amount": {"refund": 100, "total": 100, "currency": "CNY"},
     });
     assert_eq!(arrived.request, expected);
@@ -132,7 +134,7 @@ async fn a_close_and_the_refund_of_money_that_came_after_it_are_sent_for_that_or
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_an_abnormal_refund_goes_is_sent_as_the_merchant_said() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let card = json!({"bank_type": "ICBC_DEBIT", "bank_account": "6222020200012345678", "real_name": "李雷"});
     for (order_no, to, sent) in [
         (
@@ -149,19 +151,19 @@ async fn where_an_abnormal_refund_goes_is_sent_as_the_merchant_said() {
             plus(json!({"type": "USER_BANK_CARD"}), &card),
         ),
     ] {
-        bench.paid(order_no).await;
-        let admin = bench.wechat.admin();
+        testbed.paid(order_no).await;
+        let admin = testbed.wechat.admin();
         admin.set_refund_outcome(RefundOutcome::Abnormal);
-        bench.refund(order_no, "R1", 100).await;
+        testbed.refund(order_no, "R1", 100).await;
         for _ in 0..2 {
-            bench.work_off().await;
-            bench.advance(Duration::from_secs(60)).await;
-            bench.sweep().await;
+            testbed.work_off().await;
+            testbed.advance(Duration::from_secs(60)).await;
+            testbed.sweep().await;
         }
-        bench.work_off().await;
+        testbed.work_off().await;
         admin.set_refund_outcome(RefundOutcome::Success);
         let path = format!("/v1/orders/{order_no}/refunds/R1/abnormal");
-        let answer = bench.post(&path, &to).await;
+        let answer = testbed.post(&path, &to).await;
         assert_eq!(answer.status, 202, "{answer:?}");
         let arrived = admin.refunds_of(order_no).remove(0);
         let named = json!({"out_refund_no": arrived.out_refund_no});

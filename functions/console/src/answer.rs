@@ -7,7 +7,7 @@ use lambda_http::{
     http::{HeaderMap, Response, header::CONTENT_TYPE},
 };
 
-use crate::{desk::App, handler};
+use crate::{app::App, handler};
 
 /// An answer whose body leaves as it is. `lambda_http` would decode a text by its type, which takes the byte order mark off a
 /// file, and then a spreadsheet program reads its Chinese as Latin-1.
@@ -27,9 +27,9 @@ impl IntoResponse for RawBody {
 }
 
 /// Answers one event of the API.
-pub async fn serve(desk: &App, request: Request) -> RawBody {
+pub async fn serve(app: &App, request: Request) -> RawBody {
     let (parts, body) = request.into_parts();
-    RawBody(handler::serve(desk, parts, body.to_vec()).await)
+    RawBody(handler::serve(app, parts, body.to_vec()).await)
 }
 
 /// Whether the body is a file, of which every byte counts.

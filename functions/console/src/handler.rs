@@ -18,7 +18,7 @@ use lambda_http::{
 };
 
 use crate::{
-    desk::App,
+    app::App,
     pages,
     person::Viewer,
     route::{Route, is_page, route},
@@ -28,12 +28,12 @@ use crate::{
 const BODY_MAX: usize = 16 * 1024;
 
 /// Answers one request.
-pub async fn serve(desk: &App, mut parts: Parts, body: Vec<u8>) -> Response<String> {
-    let request_id = desk.random.id();
+pub async fn serve(app: &App, mut parts: Parts, body: Vec<u8>) -> Response<String> {
+    let request_id = app.random.id();
     let context = parts.extensions.remove::<RequestContext>();
     let incoming = Incoming::new(parts, body);
-    let trace = Trace::from_header(incoming.header("traceparent"), &desk.random);
-    let answered = answer(desk, &incoming, context.as_ref(), &trace).await;
+    let trace = Trace::from_header(incoming.header("traceparent"), &app.random);
+    let answered = answer(app, &incoming, context.as_ref(), &trace).await;
     let mut answer = answered.unwrap_or_else(|problem| {
         let answer = problem.answer(&request_id);
         if is_page(incoming.path()) {
@@ -54,18 +54,18 @@ pub async fn serve(desk: &App, mut parts: Parts, body: Vec<u8>) -> Response<Stri
 }
 
 async fn answer(
-    desk: &App,
+    app: &App,
     incoming: &Incoming,
     context: Option<&RequestContext>,
     trace: &Trace,
 ) -> Result<Response<String>, Problem> {
-    let viewer = Viewer::of(&desk.auth, context, incoming)?;
+    let viewer = Viewer::of(&app.auth, context, incoming)?;
     let route = route(incoming.method(), incoming.path()).ok_or_else(Problem::no_route)?;
     if incoming.body().len() > BODY_MAX {
         return Err(Problem::too_large(BODY_MAX));
     }
     let request = Request {
-        desk,
+        app,
         incoming,
         viewer: &viewer,
         trace,
@@ -78,7 +78,7 @@ async fn answer(
 
 /// One request on its way.
 struct Request<'a> {
-    desk: &'a App,
+    app: &'a App,
     incoming: &'a Incoming,
     viewer: &'a Viewer,
     trace: &'a Trace,

@@ -7,10 +7,10 @@
 //! The pages need no JavaScript, no inline style and nothing from elsewhere, and their headers forbid all of it.
 
 pub mod answer;
+pub mod app;
 mod asked;
 mod breakdown;
 mod csv;
-pub mod desk;
 pub mod handler;
 mod json;
 mod listing;

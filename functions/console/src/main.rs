@@ -7,7 +7,7 @@ use adapters::{
     random::Random,
     telemetry,
 };
-use console::{answer, desk::App, settings::Settings};
+use console::{answer, app::App, settings::Settings};
 use lambda_http::{Request, service_fn};
 
 // One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
@@ -17,9 +17,9 @@ async fn main() -> Result<(), lambda_http::Error> {
     let settings = Settings::read(&ProcessEnv)?;
     let (clock, random) = (Clock::system(), Random::system());
     let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
-    let desk = &App::open(settings, &aws, clock, random);
+    let app = &App::open(settings, &aws, clock, random);
     lambda_http::run(service_fn(async move |request: Request| {
-        Ok::<_, lambda_http::Error>(answer::serve(desk, request).await)
+        Ok::<_, lambda_http::Error>(answer::serve(app, request).await)
     }))
     .await
 }

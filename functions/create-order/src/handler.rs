@@ -25,7 +25,7 @@ use payments::{
 use tracing::{info, warn};
 use wechatpay::{UnixSeconds, api::Prepay};
 
-use crate::desk::App;
+use crate::app::App;
 
 /// The largest body of this route, in bytes.
 pub const BODY_MAX: usize = 16 * 1024;
@@ -34,12 +34,12 @@ pub const BODY_MAX: usize = 16 * 1024;
 const LOOK_AFTER_S: i64 = 2;
 
 /// Answers one request.
-pub async fn create(desk: &App, parts: Parts, body: Vec<u8>) -> Response<String> {
-    let request_id = desk.random.id();
+pub async fn create(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> {
+    let request_id = app.random.id();
     let incoming = Incoming::new(parts, body);
-    let trace = Trace::from_header(incoming.header("traceparent"), &desk.random);
+    let trace = Trace::from_header(incoming.header("traceparent"), &app.random);
     let created = Request {
-        desk,
+        app,
         incoming: &incoming,
         request_id: &request_id,
         trace: &trace,
@@ -53,7 +53,7 @@ pub async fn create(desk: &App, parts: Parts, body: Vec<u8>) -> Response<String>
 
 /// One request on its way.
 struct Request<'a> {
-    desk: &'a App,
+    app: &'a App,
     incoming: &'a Incoming,
     request_id: &'a str,
     trace: &'a Trace,
@@ -64,14 +64,14 @@ impl Request<'_> {
         if self.incoming.body().len() > BODY_MAX {
             return Err(Problem::too_large(BODY_MAX));
         }
-        let caller = self.desk.gate.authenticate(self.incoming).await?;
+        let caller = self.app.gate.authenticate(self.incoming).await?;
         self.incoming.has_no_query()?;
         let body = self.incoming.json_body()?;
         let asked = CreateOrder::read(
             body,
             self.incoming.header("idempotency-key"),
             &caller.client_id,
-            &self.desk.merchant,
+            &self.app.merchant,
         )?;
         let Some(payer) = &asked.payer else {
             return Box::pin(self.submit(&asked, &caller)).await;
@@ -79,12 +79,12 @@ impl Request<'_> {
         // One payer, one submission at a time: two taps on one button do not become two orders.
         let payer = payer.key(&caller.client_id);
         let lease = LeaseKey::Payer(&payer);
-        let now = self.desk.clock.now();
+        let now = self.app.clock.now();
         // The order is part of the holder's name, so that a repeat of it is known for one, and not taken for another order.
         let of_order = format!("{}#", asked.order_no);
         let holder = format!("{of_order}{}", self.request_id);
         let taken = self
-            .desk
+            .app
             .guards
             .lease(&lease, &holder, PayerKey::HOLDS_S, now)
             .await;
@@ -100,7 +100,7 @@ impl Request<'_> {
             }
         }
         let answer = Box::pin(self.submit(&asked, &caller)).await;
-        if let Err(error) = self.desk.guards.release(&lease, &holder).await {
+        if let Err(error) = self.app.guards.release(&lease, &holder).await {
             warn!(error = %ErrorChain(&error), "a payer's lease was not given back: it ends by the clock");
         }
         answer
@@ -112,7 +112,7 @@ impl Request<'_> {
         asked: &CreateOrder,
         caller: &Caller,
     ) -> Result<Response<String>, Problem> {
-        let now = self.desk.clock.now();
+        let now = self.app.clock.now();
         let (wanted, body) = self.wanted(asked, caller, now).await?;
         let because = ChangeContext {
             cause: self.cause(),
@@ -123,8 +123,8 @@ impl Request<'_> {
         let first = because.event(1, Subject::Order, None, wanted.state.name());
         // Side by side: both are conditional writes, and WeChat Pay is called only after both.
         let (burnt, reserved) = futures_util::join!(
-            self.desk.nonces.consume(caller),
-            self.desk.orders.reserve(&wanted, &first)
+            self.app.nonces.consume(caller),
+            self.app.orders.reserve(&wanted, &first)
         );
         burnt?;
         match reserved.map_err(|error| Problem::unavailable(&error))? {
@@ -151,17 +151,17 @@ impl Request<'_> {
         let expires_at = UnixSeconds(now.0.saturating_add(asked.terms.expires_in_s));
         let call = Prepay::new(
             asked.terms.product.at_wechat(),
-            &asked.prepay_body(&self.desk.merchant, expires_at),
+            &asked.prepay_body(&self.app.merchant, expires_at),
         );
         let body = call.body().to_vec();
         let context = IssueFlow::body_context(&asked.order_no);
         let sealed_body = self
-            .desk
+            .app
             .fields
             .seal(&context, &body)
             .await
             .map_err(|error| Problem::unavailable(&error))?;
-        let id = self.desk.random.id();
+        let id = self.app.random.id();
         let attempt = if self.incoming.prefers_async() {
             IssueLease::none(id)
         } else {
@@ -210,9 +210,9 @@ impl Request<'_> {
             }
             ExistingOrder::Resume => {
                 let taken = self
-                    .desk
+                    .app
                     .orders
-                    .take_issue_lease(&found, &wanted.attempt.id, self.desk.clock.now())
+                    .take_issue_lease(&found, &wanted.attempt.id, self.app.clock.now())
                     .await;
                 match taken.map_err(|error| Problem::unavailable(&error))? {
                     // The stored body is the one to send: this request's own has another `time_expire`.
@@ -250,15 +250,15 @@ impl Request<'_> {
         let (order_no, state) = (order.order_no.clone(), order.state.name());
         let lease_left_s = order
             .attempt
-            .held_for_s(self.desk.clock.now())
+            .held_for_s(self.app.clock.now())
             .unwrap_or_default();
         match self
-            .desk
+            .app
             .issuing
             .issue(
                 order,
                 body,
-                self.desk.prepay_budget,
+                self.app.prepay_budget,
                 &self.cause(),
                 self.trace.id(),
             )
@@ -285,7 +285,7 @@ impl Request<'_> {
             order_no: order_no.clone(),
         };
         let sent = self
-            .desk
+            .app
             .payment_requests
             .send_request(&message, delay_s, &self.trace.traceparent())
             .await;
@@ -312,7 +312,7 @@ impl Request<'_> {
     }
 
     fn show(&self, order: &Order, status: StatusCode) -> Response<String> {
-        view::answer(status, &view::order(order, self.desk.clock.now()))
+        view::answer(status, &view::order(order, self.app.clock.now()))
     }
 
     fn cause(&self) -> Cause {

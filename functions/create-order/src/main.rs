@@ -7,7 +7,7 @@ use adapters::{
     random::Random,
     telemetry,
 };
-use create_order::{desk::App, handler, settings::Settings};
+use create_order::{app::App, handler, settings::Settings};
 use lambda_http::{Request, service_fn};
 
 // One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
@@ -17,10 +17,10 @@ async fn main() -> Result<(), lambda_http::Error> {
     let settings = Settings::read(&ProcessEnv)?;
     let (clock, random) = (Clock::system(), Random::system());
     let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
-    let desk = &App::open(settings, &aws, clock, random);
+    let app = &App::open(settings, &aws, clock, random);
     lambda_http::run(service_fn(async move |request: Request| {
         let (parts, body) = request.into_parts();
-        Ok::<_, lambda_http::Error>(handler::create(desk, parts, body.to_vec()).await)
+        Ok::<_, lambda_http::Error>(handler::create(app, parts, body.to_vec()).await)
     }))
     .await
 }

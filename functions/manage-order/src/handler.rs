@@ -29,8 +29,8 @@ use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
 use crate::{
+    app::App,
     asked::{OperatorRequest, RedirectRequest, ResendRequest},
-    desk::App,
     route::{Route, route},
 };
 
@@ -51,12 +51,12 @@ const HANDED_OVER_AT_ONCE: usize = 20;
 const LOOK_AFTER_S: i64 = 2;
 
 /// Answers one request.
-pub async fn manage(desk: &App, parts: Parts, body: Vec<u8>) -> Response<String> {
-    let request_id = desk.random.id();
+pub async fn manage(app: &App, parts: Parts, body: Vec<u8>) -> Response<String> {
+    let request_id = app.random.id();
     let incoming = Incoming::new(parts, body);
-    let trace = Trace::from_header(incoming.header("traceparent"), &desk.random);
+    let trace = Trace::from_header(incoming.header("traceparent"), &app.random);
     let answered = Request {
-        desk,
+        app,
         incoming: &incoming,
         cause: Cause::Request(request_id.clone()),
         trace: &trace,
@@ -70,7 +70,7 @@ pub async fn manage(desk: &App, parts: Parts, body: Vec<u8>) -> Response<String>
 
 /// One request on its way.
 struct Request<'a> {
-    desk: &'a App,
+    app: &'a App,
     incoming: &'a Incoming,
     cause: Cause,
     trace: &'a Trace,
@@ -83,7 +83,7 @@ impl Request<'_> {
         if route.takes_a_body() && self.incoming.body().len() > BODY_MAX {
             return Err(Problem::too_large(BODY_MAX));
         }
-        let caller = self.desk.gate.authenticate(self.incoming).await?;
+        let caller = self.app.gate.authenticate(self.incoming).await?;
         self.incoming.has_no_query()?;
         if !route.takes_a_body() {
             self.incoming.has_no_body()?;
@@ -98,47 +98,47 @@ impl Request<'_> {
             } => self.show_refund(&caller, order_no, refund_no).await,
             Route::ShowWebhook => self.show_webhook(&caller).await,
             Route::Resend => {
-                self.desk.nonces.consume(&caller).await?;
+                self.app.nonces.consume(&caller).await?;
                 self.resend(&caller).await
             }
             Route::Close { order_no } => {
-                self.desk.nonces.consume(&caller).await?;
+                self.app.nonces.consume(&caller).await?;
                 self.close(&caller, order_no).await
             }
             Route::Refund { order_no } => {
-                self.desk.nonces.consume(&caller).await?;
+                self.app.nonces.consume(&caller).await?;
                 self.refund(&caller, order_no).await
             }
             Route::Retry {
                 order_no,
                 refund_no,
             } => {
-                self.desk.nonces.consume(&caller).await?;
+                self.app.nonces.consume(&caller).await?;
                 self.retry(&caller, order_no, refund_no).await
             }
             Route::Release {
                 order_no,
                 refund_no,
             } => {
-                self.desk.nonces.consume(&caller).await?;
+                self.app.nonces.consume(&caller).await?;
                 self.release(&caller, order_no, refund_no).await
             }
             Route::Abnormal {
                 order_no,
                 refund_no,
             } => {
-                self.desk.nonces.consume(&caller).await?;
+                self.app.nonces.consume(&caller).await?;
                 self.redirect(&caller, order_no, refund_no).await
             }
             Route::PayerPaid {
                 order_no,
                 refund_no,
             } => {
-                self.desk.nonces.consume(&caller).await?;
+                self.app.nonces.consume(&caller).await?;
                 self.payer_paid(&caller, order_no, refund_no).await
             }
             Route::Replay { order_no, version } => {
-                self.desk.nonces.consume(&caller).await?;
+                self.app.nonces.consume(&caller).await?;
                 self.replay(&caller, order_no, version).await
             }
         }
@@ -150,7 +150,7 @@ impl Request<'_> {
         let mut order = self.order(caller, order_no).await?;
         if self.is_worth_asking(&order).await {
             let asked = self
-                .desk
+                .app
                 .asking
                 .ask(&order.order_no, LOOK_WITHIN, &self.cause, self.trace.id())
                 .await;
@@ -166,7 +166,7 @@ impl Request<'_> {
     }
 
     async fn is_worth_asking(&self, order: &Order) -> bool {
-        let now = self.desk.clock.now();
+        let now = self.app.clock.now();
         let unpaid = match &order.state {
             OrderState::AwaitingPayment(_) | OrderState::Closing => true,
             OrderState::Reserved
@@ -181,12 +181,12 @@ impl Request<'_> {
             return false;
         }
         let lease = LeaseKey::StatusQuery {
-            mchid: &self.desk.mchid,
+            mchid: &self.app.mchid,
             order_no: &order.order_no,
         };
-        let holder = self.desk.random.id();
+        let holder = self.app.random.id();
         match self
-            .desk
+            .app
             .guards
             .lease(&lease, &holder, LOOK_AGAIN_S, now)
             .await
@@ -202,7 +202,7 @@ impl Request<'_> {
     /// What happened to the order and its refunds, oldest first.
     async fn events(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
-        let journal = self.desk.orders.journal(&order.order_no).await;
+        let journal = self.app.orders.journal(&order.order_no).await;
         let journal = journal.map_err(|error| Problem::unavailable(&error))?;
         Ok(view::answer(
             StatusCode::OK,
@@ -212,7 +212,7 @@ impl Request<'_> {
 
     async fn refunds(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
-        let refunds = self.desk.orders.refunds(&order.order_no).await;
+        let refunds = self.app.orders.refunds(&order.order_no).await;
         let refunds = refunds.map_err(|error| Problem::unavailable(&error))?;
         Ok(view::answer(
             StatusCode::OK,
@@ -232,7 +232,7 @@ impl Request<'_> {
     ) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
         let refund_no = RefundNo::parse(refund_no).map_err(|_| Problem::refund_not_found())?;
-        let found = self.desk.orders.refund(&order.order_no, &refund_no).await;
+        let found = self.app.orders.refund(&order.order_no, &refund_no).await;
         let refund = found
             .map_err(|error| Problem::unavailable(&error))?
             .ok_or_else(Problem::refund_not_found)?;
@@ -244,7 +244,7 @@ impl Request<'_> {
         let order = self.order(caller, order_no).await?;
         let before = close_eligibility(&order);
         let closed = self
-            .desk
+            .app
             .closing
             .close(order, ACT_WITHIN, &self.cause, self.trace.id())
             .await;
@@ -257,7 +257,7 @@ impl Request<'_> {
             CloseEligibility::Over => self.shown(&order).await,
             // WeChat Pay's word is out; the sweep goes on when the order is due.
             CloseEligibility::Closing | CloseEligibility::Open => {
-                let now = self.desk.clock.now();
+                let now = self.app.clock.now();
                 let waits_s = order
                     .due
                     .map_or(0, |due| due.at.0.saturating_sub(now.0).max(0));
@@ -281,7 +281,7 @@ impl Request<'_> {
             &order_no,
         )?;
         let taken = self
-            .desk
+            .app
             .refunding
             .reserve(
                 &caller.client_id,
@@ -320,7 +320,7 @@ impl Request<'_> {
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
-            .desk
+            .app
             .refunding
             .retry(&of, None, &self.cause, self.trace.id())
             .await;
@@ -339,7 +339,7 @@ impl Request<'_> {
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
-            .desk
+            .app
             .refunding
             .release(
                 &of,
@@ -364,7 +364,7 @@ impl Request<'_> {
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
-            .desk
+            .app
             .refunding
             .redirect(
                 &of,
@@ -390,7 +390,7 @@ impl Request<'_> {
         let (order_no, refund_no) = refund_named(order_no, refund_no)?;
         let of = refund_of(caller, &order_no, &refund_no);
         let decided = self
-            .desk
+            .app
             .refunding
             .payer_paid(&of, &asked.decided, &self.cause, self.trace.id())
             .await;
@@ -411,12 +411,12 @@ impl Request<'_> {
     ) -> Result<Response<String>, Problem> {
         let order = self.order(caller, order_no).await?;
         let version: u64 = version.parse().map_err(|_| Problem::event_not_found())?;
-        let found = self.desk.orders.outgoing_event(&order, version).await;
+        let found = self.app.orders.outgoing_event(&order, version).await;
         let event = found
             .map_err(|error| Problem::unavailable(&error))?
             .ok_or_else(Problem::event_not_found)?;
         let sent = self
-            .desk
+            .app
             .webhooks
             .send_webhook(&event, &self.trace.traceparent())
             .await;
@@ -434,11 +434,7 @@ impl Request<'_> {
     /// the webhook itself, so that a client learns that it gets no more.
     async fn show_webhook(&self, caller: &Caller) -> Result<Response<String>, Problem> {
         let state = self.webhook(caller).await?;
-        let oldest = self
-            .desk
-            .undelivered
-            .oldest(caller.client_id.as_str())
-            .await;
+        let oldest = self.app.undelivered.oldest(caller.client_id.as_str()).await;
         let oldest = oldest.map_err(|error| Problem::unavailable(&error))?;
         let disabled = state.disabled.as_ref();
         let shown = view::Webhook {
@@ -455,19 +451,19 @@ impl Request<'_> {
     /// same `webhook-id` both times.
     async fn resend(&self, caller: &Caller) -> Result<Response<String>, Problem> {
         let body = self.incoming.json_body()?;
-        let now = self.desk.clock.now();
+        let now = self.app.clock.now();
         let asked = ResendRequest::read(body, now)?;
         if self.webhook(caller).await?.disabled.is_some() {
             return Err(Problem::webhook_disabled());
         }
         let client_id = caller.client_id.as_str();
         let lease = LeaseKey::Resend {
-            mchid: &self.desk.mchid,
+            mchid: &self.app.mchid,
             client_id,
         };
-        let holder = self.desk.random.id();
+        let holder = self.app.random.id();
         let taken = self
-            .desk
+            .app
             .guards
             .lease(&lease, &holder, RESEND_PAUSE_S, now)
             .await;
@@ -475,7 +471,7 @@ impl Request<'_> {
             return Err(Problem::resent_just_now(until.0.saturating_sub(now.0)));
         }
         let page = self
-            .desk
+            .app
             .undelivered
             .page(
                 client_id,
@@ -489,7 +485,7 @@ impl Request<'_> {
         let traceparent = self.trace.traceparent();
         let mut sendings = Vec::with_capacity(page.events.len());
         for event in &page.events {
-            sendings.push(self.desk.webhooks.send_webhook(event, &traceparent));
+            sendings.push(self.app.webhooks.send_webhook(event, &traceparent));
         }
         let sent = stream::iter(sendings)
             .buffer_unordered(HANDED_OVER_AT_ONCE)
@@ -508,11 +504,7 @@ impl Request<'_> {
     }
 
     async fn webhook(&self, caller: &Caller) -> Result<WebhookState, Problem> {
-        let state = self
-            .desk
-            .keys
-            .webhook_state(caller.client_id.as_str())
-            .await;
+        let state = self.app.keys.webhook_state(caller.client_id.as_str()).await;
         state
             .map_err(|error| Problem::unavailable(&error))?
             .ok_or_else(Problem::webhook_not_found)
@@ -521,7 +513,7 @@ impl Request<'_> {
     /// An order of this client's. Another client's does not exist for it.
     async fn order(&self, caller: &Caller, order_no: &str) -> Result<Order, Problem> {
         let order_no = OrderNo::parse(order_no)?;
-        let found = self.desk.orders.read(&order_no).await;
+        let found = self.app.orders.read(&order_no).await;
         found
             .map_err(|error| Problem::unavailable(&error))?
             .filter(|order| order.client_id == caller.client_id)
@@ -536,7 +528,7 @@ impl Request<'_> {
         {
             return Ok(None);
         }
-        let until = self.desk.refunding.paused_until().await;
+        let until = self.app.refunding.paused_until().await;
         until.map_err(|error| Problem::unavailable(&error))
     }
 
@@ -552,26 +544,26 @@ impl Request<'_> {
     /// it is tried if they do not.
     async fn refund_accepted(&self, refund: &Refund) -> Response<String> {
         let paused_until = match refund.next_try_at(None) {
-            Some(_) => self.desk.refunding.paused_until().await,
+            Some(_) => self.app.refunding.paused_until().await,
             None => Ok(None),
         };
         let paused_until = paused_until.unwrap_or_else(|error| {
             warn!(error = %ErrorChain(&error), "it is not known whether refunds rest");
             None
         });
-        let now = self.desk.clock.now();
+        let now = self.app.clock.now();
         view::refund_accepted(refund, paused_until, now, LOOK_AFTER_S)
     }
 
     /// The order as it stands. Its refunds are read where it ever had any.
     async fn shown(&self, order: &Order) -> Result<Response<String>, Problem> {
         let refunds = if order.refunds.count > 0 {
-            let refunds = self.desk.orders.refunds(&order.order_no).await;
+            let refunds = self.app.orders.refunds(&order.order_no).await;
             refunds.map_err(|error| Problem::unavailable(&error))?
         } else {
             Vec::new()
         };
-        let now = self.desk.clock.now();
+        let now = self.app.clock.now();
         let view = view::order_and_refunds(order, &refunds, now);
         Ok(view::answer(StatusCode::OK, &view))
     }

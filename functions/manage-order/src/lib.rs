@@ -2,8 +2,8 @@
 //!
 //! The way of a request: [`handler`].
 
+pub mod app;
 mod asked;
-pub mod desk;
 pub mod handler;
 mod route;
 pub mod settings;

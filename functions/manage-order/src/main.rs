@@ -8,7 +8,7 @@ use adapters::{
     telemetry,
 };
 use lambda_http::{Request, service_fn};
-use manage_order::{desk::App, handler, settings::Settings};
+use manage_order::{app::App, handler, settings::Settings};
 
 // One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
 #[tokio::main(flavor = "current_thread")]
@@ -17,10 +17,10 @@ async fn main() -> Result<(), lambda_http::Error> {
     let settings = Settings::read(&ProcessEnv)?;
     let (clock, random) = (Clock::system(), Random::system());
     let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
-    let desk = &App::open(settings, &aws, clock, random);
+    let app = &App::open(settings, &aws, clock, random);
     lambda_http::run(service_fn(async move |request: Request| {
         let (parts, body) = request.into_parts();
-        Ok::<_, lambda_http::Error>(handler::manage(desk, parts, body.to_vec()).await)
+        Ok::<_, lambda_http::Error>(handler::manage(app, parts, body.to_vec()).await)
     }))
     .await
 }

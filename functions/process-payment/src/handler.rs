@@ -32,7 +32,7 @@ use wechatpay::{
 };
 
 use crate::{
-    desk::App,
+    app::App,
     ledger::{self, LedgerEntry},
 };
 
@@ -79,11 +79,11 @@ enum CallbackOutcome {
 }
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
-pub async fn process(desk: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
-    let work = async |record: &SqsRecord| process_one(desk, record, deadline_ms).await;
+pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
+    let work = async |record: &SqsRecord| process_one(app, record, deadline_ms).await;
     work_off(
         batch,
-        &desk.clock,
+        &app.clock,
         deadline_ms,
         BEGIN_BEFORE_DEADLINE_MS,
         SIDE_BY_SIDE,
@@ -92,8 +92,8 @@ pub async fn process(desk: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResp
     .await
 }
 
-async fn process_one(desk: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
-    let trace = Trace::from_header(record.traceparent(), &desk.random);
+async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
+    let trace = Trace::from_header(record.traceparent(), &app.random);
     let (verdict, queue) = match Message::parse(&record.body) {
         Ok(Message::Result(PaymentResult::CallbackV1 {
             headers,
@@ -103,20 +103,20 @@ async fn process_one(desk: &App, record: &SqsRecord, deadline_ms: i64) -> Verdic
             let request_id = request_id.as_deref().and_then(RequestId::read);
             let body = body.as_bytes();
             (
-                callback(desk, record, &headers, body, request_id, &trace).await,
-                &desk.payment_results,
+                callback(app, record, &headers, body, request_id, &trace).await,
+                &app.payment_results,
             )
         }
         Ok(Message::Request(PaymentRequest::IssueV1 { order_no })) => (
-            issue(desk, record, &order_no, deadline_ms, &trace).await,
-            &desk.payment_requests,
+            issue(app, record, &order_no, deadline_ms, &trace).await,
+            &app.payment_requests,
         ),
         Ok(Message::Request(PaymentRequest::RefundV1 {
             order_no,
             refund_no,
         })) => (
-            refund(desk, record, &order_no, &refund_no, deadline_ms, &trace).await,
-            &desk.payment_requests,
+            refund(app, record, &order_no, &refund_no, deadline_ms, &trace).await,
+            &app.payment_requests,
         ),
         Err(error) => {
             error!(
@@ -144,25 +144,25 @@ async fn come_again(queue: &Queue, record: &SqsRecord) {
 
 /// A callback: opened again, since the queue is not trusted, then settled.
 async fn callback(
-    desk: &App,
+    app: &App,
     record: &SqsRecord,
     headers: &SignedHeaders,
     body: &[u8],
     request_id: Option<RequestId>,
     trace: &Trace,
 ) -> Verdict {
-    let callback = match reopen_callback(&desk.keys, headers, body).await {
+    let callback = match reopen_callback(&app.keys, headers, body).await {
         Ok(callback) => callback,
         // WeChat Pay's word, and no try would make it readable: a person finds out what it tells.
         Err(OpenCallbackError::Callback(unreadable)) if unreadable.is_unreadable() => {
             let what_to_do = format!(
                 "WeChat Pay signed this notice and it cannot be read ({unreadable}): find the order or refund in its console by the time of the notice, and tell the developers what its notices have come to look like"
             );
-            return ledger::parked(desk, &LedgerEntry::unopened(record), None, &what_to_do).await;
+            return ledger::parked(app, &LedgerEntry::unopened(record), None, &what_to_do).await;
         }
         Err(error) => {
             ledger::failed(
-                desk,
+                app,
                 &LedgerEntry::unopened(record),
                 &ErrorChain(&error).to_string(),
             )
@@ -178,16 +178,16 @@ async fn callback(
         "notice taken from the queue"
     );
     let entry = LedgerEntry::of(record, &callback);
-    match settle(desk, &callback, request_id, trace).await {
+    match settle(app, &callback, request_id, trace).await {
         CallbackOutcome::Settled => {
-            ledger::settled(desk, &entry).await;
+            ledger::settled(app, &entry).await;
             Verdict::Done
         }
         CallbackOutcome::Parked { what_to_do, money } => {
-            ledger::parked(desk, &entry, money.as_deref(), &what_to_do).await
+            ledger::parked(app, &entry, money.as_deref(), &what_to_do).await
         }
         CallbackOutcome::Failed { problem } => {
-            ledger::failed(desk, &entry, &problem).await;
+            ledger::failed(app, &entry, &problem).await;
             Verdict::Retry
         }
     }
@@ -196,7 +196,7 @@ async fn callback(
 /// Settles what a callback tells, by what kind of news it is: `TRANSACTION.SUCCESS` alone does not make it a payment
 /// (section 7.5).
 async fn settle(
-    desk: &App,
+    app: &App,
     callback: &Callback,
     request_id: Option<RequestId>,
     trace: &Trace,
@@ -204,7 +204,7 @@ async fn settle(
     let cause = Cause::Notice(callback.id.clone());
     let settled = match &callback.plaintext {
         Plaintext::Transaction(transaction) => match TradeNotice::try_from(transaction.clone()) {
-            Ok(notice) => desk
+            Ok(notice) => app
                 .settling
                 .settle(&notice.told_under(request_id), &cause, trace.id())
                 .await
@@ -212,7 +212,7 @@ async fn settle(
             Err(unreadable) => return parked(unreadable.to_string()),
         },
         Plaintext::Refund(refund) => match RefundNews::try_from(refund.clone()) {
-            Ok(news) => desk
+            Ok(news) => app
                 .refunding
                 .settle(&news.told_under(request_id), &cause, trace.id())
                 .await
@@ -258,13 +258,13 @@ fn failed(error: impl Error + Into<Verdict> + 'static) -> CallbackOutcome {
 
 /// A payment request: take the attempt and get a prepay value.
 async fn issue(
-    desk: &App,
+    app: &App,
     record: &SqsRecord,
     order_no: &OrderNo,
     deadline_ms: i64,
     trace: &Trace,
 ) -> Verdict {
-    let order = match desk.orders.read(order_no).await {
+    let order = match app.orders.read(order_no).await {
         Ok(Some(order)) => order,
         Ok(None) => {
             warn!(
@@ -275,17 +275,17 @@ async fn issue(
         }
         Err(error) => return error.into(),
     };
-    if !order.needs_prepay(desk.clock.now()) {
+    if !order.needs_prepay(app.clock.now()) {
         return Verdict::Done;
     }
-    let order = match desk
+    let order = match app
         .orders
-        .take_issue_lease(&order, &desk.random.id(), desk.clock.now())
+        .take_issue_lease(&order, &app.random.id(), app.clock.now())
         .await
     {
         Ok(WriteOutcome::Written(order)) => order,
         Ok(WriteOutcome::Superseded(found)) => {
-            return if found.needs_prepay(desk.clock.now()) {
+            return if found.needs_prepay(app.clock.now()) {
                 Verdict::Retry
             } else {
                 Verdict::Done
@@ -293,14 +293,14 @@ async fn issue(
         }
         Err(error) => return error.into(),
     };
-    let within = time_left(desk, deadline_ms);
+    let within = time_left(app, deadline_ms);
     let cause = Cause::Message(record.message_id.clone());
-    match desk
+    match app
         .issuing
         .issue(*order, None, within, &cause, trace.id())
         .await
     {
-        Ok(IssueOutcome::Order(order)) if order.needs_prepay(desk.clock.now()) => Verdict::Retry,
+        Ok(IssueOutcome::Order(order)) if order.needs_prepay(app.clock.now()) => Verdict::Retry,
         Ok(IssueOutcome::Order(_) | IssueOutcome::Rejected(_)) => Verdict::Done,
         Ok(IssueOutcome::Later(_)) => Verdict::Retry,
         Err(error) => error.into(),
@@ -310,7 +310,7 @@ async fn issue(
 /// A refund whose money is set aside. Whatever WeChat Pay says, the refund is due again unless it is over: the message is done
 /// once somebody has looked.
 async fn refund(
-    desk: &App,
+    app: &App,
     record: &SqsRecord,
     order_no: &OrderNo,
     refund_no: &RefundNo,
@@ -318,8 +318,8 @@ async fn refund(
     trace: &Trace,
 ) -> Verdict {
     let cause = Cause::Message(record.message_id.clone());
-    let within = time_left(desk, deadline_ms);
-    match desk
+    let within = time_left(app, deadline_ms);
+    match app
         .refunding
         .advance(order_no, refund_no, within, &cause, trace.id())
         .await
@@ -339,9 +339,9 @@ async fn refund(
 }
 
 /// What WeChat Pay may take of the time that is left for this invocation.
-fn time_left(desk: &App, deadline_ms: i64) -> Duration {
+fn time_left(app: &App, deadline_ms: i64) -> Duration {
     let left_ms = deadline_ms
-        .saturating_sub(desk.clock.now_ms())
+        .saturating_sub(app.clock.now_ms())
         .saturating_sub(AFTERWARDS_MS);
     Duration::from_millis(u64::try_from(left_ms).unwrap_or_default().min(BUDGET_MS))
 }

@@ -14,7 +14,7 @@ use wechatpay::{
     callback::{Callback, Plaintext},
 };
 
-use crate::desk::App;
+use crate::app::App;
 
 /// A callback as the ledger names it.
 pub(crate) struct LedgerEntry<'a> {
@@ -66,11 +66,11 @@ impl<'a> LedgerEntry<'a> {
 }
 
 /// It has to come again. A ledger that does not take it changes nothing about that.
-pub(crate) async fn failed(desk: &App, entry: &LedgerEntry<'_>, problem: &str) {
-    let now = desk.clock.now();
+pub(crate) async fn failed(app: &App, entry: &LedgerEntry<'_>, problem: &str) {
+    let now = app.clock.now();
     let retries = entry.record.receive_count();
     let next_retry_at = UnixSeconds(now.0.saturating_add(i64::from(retry_after_s(retries))));
-    let written = desk
+    let written = app
         .notices
         .failed(&FailedNotice {
             notice_id: &entry.notice_id,
@@ -89,15 +89,15 @@ pub(crate) async fn failed(desk: &App, entry: &LedgerEntry<'_>, problem: &str) {
 }
 
 /// It settled. Only one that failed before has a record, or is given one now: a try that died wrote none.
-pub(crate) async fn settled(desk: &App, entry: &LedgerEntry<'_>) {
+pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
     let retries = entry.failed_before();
     if retries == 0 && !entry.is_redriven() {
         return;
     }
-    let (order_no, now) = (entry.order_no.as_ref(), desk.clock.now());
+    let (order_no, now) = (entry.order_no.as_ref(), app.clock.now());
     let notice_id = entry.notice_id.as_str();
     let written = if retries == 0 {
-        desk.notices.settled(notice_id, order_no, now).await
+        app.notices.settled(notice_id, order_no, now).await
     } else {
         let notice = SettledNotice {
             notice_id,
@@ -107,11 +107,11 @@ pub(crate) async fn settled(desk: &App, entry: &LedgerEntry<'_>) {
             retries,
             now,
         };
-        desk.notices.settled_at_last(&notice).await
+        app.notices.settled_at_last(&notice).await
     };
     // While it did not open it was known by its message.
     let by_message = by_message(entry.record);
-    let written_by_message = desk.notices.settled(&by_message, order_no, now).await;
+    let written_by_message = app.notices.settled(&by_message, order_no, now).await;
     for error in [written.err(), written_by_message.err()]
         .into_iter()
         .flatten()
@@ -128,12 +128,12 @@ fn by_message(record: &SqsRecord) -> String {
 /// A person has to decide: the message is done once the ledger has it, and it is said each time until somebody has decided. `money`
 /// is the id of the money that it tells of: that has one record, however many callbacks tell of it, and is given their message.
 pub(crate) async fn parked(
-    desk: &App,
+    app: &App,
     entry: &LedgerEntry<'_>,
     money: Option<&str>,
     what_to_do: &str,
 ) -> Verdict {
-    let kept = desk
+    let kept = app
         .notices
         .parked(&ParkedNotice {
             notice_id: money.unwrap_or(&entry.notice_id),
@@ -141,12 +141,12 @@ pub(crate) async fn parked(
             event_type: entry.event_type,
             message: &entry.record.body,
             what_to_do,
-            now: desk.clock.now(),
+            now: app.clock.now(),
         })
         .await;
     if money.is_some() && kept.is_ok() {
         // What it failed under before is told under its money now.
-        settled(desk, entry).await;
+        settled(app, entry).await;
     }
     match kept {
         Ok(ParkedStatus::Waiting) => {

@@ -3,7 +3,7 @@
 //!
 //! The way of a batch: [`handler`].
 
-pub mod desk;
+pub mod app;
 pub mod handler;
 mod ledger;
 pub mod settings;

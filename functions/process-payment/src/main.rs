@@ -9,7 +9,7 @@ use adapters::{
 };
 use flows::sqs_event::SqsBatch;
 use lambda_runtime::{LambdaEvent, service_fn};
-use process_payment::{desk::App, handler, settings::Settings};
+use process_payment::{app::App, handler, settings::Settings};
 
 // One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
 #[tokio::main(flavor = "current_thread")]
@@ -18,10 +18,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let settings = Settings::read(&ProcessEnv)?;
     let (clock, random) = (Clock::system(), Random::system());
     let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
-    let desk = &App::open(settings, &aws, clock, random);
+    let app = &App::open(settings, &aws, clock, random);
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsBatch>| {
         let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
-        Ok::<_, lambda_runtime::Error>(handler::process(desk, event.payload, deadline_ms).await)
+        Ok::<_, lambda_runtime::Error>(handler::process(app, event.payload, deadline_ms).await)
     }))
     .await
 }

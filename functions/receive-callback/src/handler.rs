@@ -16,7 +16,7 @@ use wechatpay::{
 };
 
 use crate::{
-    desk::App,
+    app::App,
     event::{GatewayRequest, Headers, NotBase64},
 };
 
@@ -50,8 +50,8 @@ pub enum ReceiveError {
 }
 
 /// Answers one callback.
-pub async fn receive(desk: &App, event: GatewayRequest) -> Response<String> {
-    let trace = Trace::from_header(None, &desk.random);
+pub async fn receive(app: &App, event: GatewayRequest) -> Response<String> {
+    let trace = Trace::from_header(None, &app.random);
     let length = event.body.as_deref().map_or(0, str::len);
     let (headers, body) = match event.into_parts() {
         Ok(parts) => parts,
@@ -60,7 +60,7 @@ pub async fn receive(desk: &App, event: GatewayRequest) -> Response<String> {
     let length = body.len();
     let request_id = headers.get(RequestId::HEADER).and_then(RequestId::read);
     let wechat_request_id = request_id.as_ref().map(RequestId::as_str);
-    match accept(desk, &headers, body, request_id.as_ref(), &trace).await {
+    match accept(app, &headers, body, request_id.as_ref(), &trace).await {
         Ok(accepted) => {
             match accepted {
                 Accepted::Opened(callback) => info!(
@@ -99,7 +99,7 @@ enum Accepted {
 }
 
 async fn accept(
-    desk: &App,
+    app: &App,
     headers: &Headers,
     body: Vec<u8>,
     request_id: Option<&RequestId>,
@@ -110,13 +110,13 @@ async fn accept(
     }
     let signed = SignedHeaders::read(|name| headers.get(name))
         .map_err(|error| OpenCallbackError::Callback(CallbackError::Verify(error)))?;
-    let accepted = match open_callback(&desk.keys, &signed, &body, desk.clock.now()).await {
+    let accepted = match open_callback(&app.keys, &signed, &body, app.clock.now()).await {
         Ok(callback) => Accepted::Opened(Box::new(callback)),
         Err(OpenCallbackError::Callback(unreadable)) if unreadable.is_unreadable() => {
             Accepted::Unreadable(unreadable)
         }
         Err(OpenCallbackError::Callback(CallbackError::Verify(refusal)))
-            if refusal.is_about_our_keys() && is_sealed_by_our_key(desk, &body).await? =>
+            if refusal.is_about_our_keys() && is_sealed_by_our_key(app, &body).await? =>
         {
             return Err(ReceiveError::NotVerified(refusal));
         }
@@ -128,15 +128,15 @@ async fn accept(
         body,
         request_id: request_id.map(|id| id.as_str().to_owned()),
     };
-    desk.payment_results
+    app.payment_results
         .send_result(&message, &trace.traceparent())
         .await?;
     Ok(accepted)
 }
 
 /// Anybody can send a callback with made-up signatures. One that our APIv3 key opens is none of those.
-async fn is_sealed_by_our_key(desk: &App, body: &[u8]) -> Result<bool, OpenCallbackError> {
-    let merchant = desk.keys.merchant().await?;
+async fn is_sealed_by_our_key(app: &App, body: &[u8]) -> Result<bool, OpenCallbackError> {
+    let merchant = app.keys.merchant().await?;
     Ok(callback::is_sealed_by(merchant.apiv3().await?, body))
 }
 

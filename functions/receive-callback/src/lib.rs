@@ -4,7 +4,7 @@
 //!
 //! The way of a callback: [`handler`]. What Lambda hands over and expects: [`event`].
 
-pub mod desk;
+pub mod app;
 pub mod event;
 pub mod handler;
 pub mod settings;

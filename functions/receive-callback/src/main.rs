@@ -3,7 +3,7 @@
 use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetry};
 use lambda_runtime::{LambdaEvent, service_fn};
 use receive_callback::{
-    desk::App,
+    app::App,
     event::{GatewayRequest, GatewayResponse},
     handler,
     settings::Settings,
@@ -16,11 +16,11 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let settings = Settings::read(&ProcessEnv)?;
     let (clock, random) = (Clock::system(), Random::system());
     let aws = Aws::new(&settings.aws, &clock);
-    let desk = &App::open(settings, &aws, clock, random);
+    let app = &App::open(settings, &aws, clock, random);
     lambda_runtime::run(service_fn(
         async move |event: LambdaEvent<GatewayRequest>| {
             // Boxed, since the runtime's own futures around this one are as deep as the compiler will go.
-            let answer = Box::pin(handler::receive(desk, event.payload)).await;
+            let answer = Box::pin(handler::receive(app, event.payload)).await;
             Ok::<_, lambda_runtime::Error>(GatewayResponse::from(answer))
         },
     ))

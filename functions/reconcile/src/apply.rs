@@ -31,7 +31,7 @@ use payments::{
 };
 use tracing::{info, warn};
 
-use crate::{ask, desk::App, error::DayError, follow, repair};
+use crate::{app::App, ask, error::DayError, follow, repair};
 
 /// Carries out what was approved. Whatever is not approved, or not any more, is left as it is.
 ///
@@ -41,19 +41,19 @@ use crate::{ask, desk::App, error::DayError, follow, repair};
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn approved(
-    desk: &App,
+    app: &App,
     date: BillDate,
     id: &str,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<(), DayError> {
-    let Some(difference) = desk.reconciliations.difference(date, id).await? else {
+    let Some(difference) = app.reconciliations.difference(date, id).await? else {
         return Ok(());
     };
     match difference.state {
         DifferenceState::Approved => {}
         // The refund may be through by now. Each minute's run looks too.
-        DifferenceState::OnItsWay => return follow::one(desk, &difference).await.map(drop),
+        DifferenceState::OnItsWay => return follow::one(app, &difference).await.map(drop),
         DifferenceState::Open
         | DifferenceState::Proposed
         | DifferenceState::Repaired
@@ -64,9 +64,9 @@ pub(crate) async fn approved(
     }
     let applied = match repair::numbers(&difference) {
         None => Err("our books cannot hold its numbers: refund it in WeChat Pay's console".into()),
-        Some(numbers) => Box::pin(carried_out(desk, &difference, &numbers, cause, trace)).await?,
+        Some(numbers) => Box::pin(carried_out(app, &difference, &numbers, cause, trace)).await?,
     };
-    let now = desk.clock.now();
+    let now = app.clock.now();
     let done = match &applied {
         Ok(ActionDone::RefundUnderWay(refund)) => difference.told(refund, cause.id(), now),
         Ok(ActionDone::Repaired(why)) => Some(difference.repaired(cause.id(), why, now)),
@@ -79,11 +79,11 @@ pub(crate) async fn approved(
     let Some(done) = done else {
         return Ok(());
     };
-    match desk.reconciliations.save_difference(&done).await? {
+    match app.reconciliations.save_difference(&done).await? {
         SaveOutcome::Saved => {
             info!(%date, id, state = done.state.name(), "what was approved is carried out as far as it can be");
             if done.state == DifferenceState::OnItsWay {
-                look_soon(desk, date, id, trace).await;
+                look_soon(app, date, id, trace).await;
             }
         }
         // Another run carried it out too, and wrote first.
@@ -93,14 +93,14 @@ pub(crate) async fn approved(
 }
 
 /// Most refunds are through in seconds: whoever waits in front of the console need not wait for the minute's run.
-async fn look_soon(desk: &App, date: BillDate, id: &str, trace: &Trace) {
+async fn look_soon(app: &App, date: BillDate, id: &str, trace: &Trace) {
     const SOON_S: i64 = 15;
     let message = ReconcileWork::ApplyV1 {
         date,
         id: id.to_owned(),
     };
     let traceparent = trace.traceparent();
-    let sent = desk.work.send_reconcile(&message, SOON_S, &traceparent);
+    let sent = app.work.send_reconcile(&message, SOON_S, &traceparent);
     if let Err(error) = sent.await {
         info!(%date, id, error = %ErrorChain(&error), "the minute's run looks how the refund stands");
     }
@@ -126,7 +126,7 @@ impl ActionDone {
 }
 
 async fn carried_out(
-    desk: &App,
+    app: &App,
     difference: &Difference,
     (order_no, transaction_id): &(OrderNo, TransactionId),
     cause: &Cause,
@@ -134,16 +134,16 @@ async fn carried_out(
 ) -> Result<ActionResult, DayError> {
     match (&difference.wanted, difference.kind.remedy()) {
         (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::SecondPayment)) => {
-            second_payment(desk, order_no, transaction_id, cause, trace).await
+            second_payment(app, order_no, transaction_id, cause, trace).await
         }
         (ApprovedAction::Refund, Remedy::Refund(RefundableMoney::Unattributed)) => {
-            nobodys_money(desk, order_no, transaction_id, cause, trace).await
+            nobodys_money(app, order_no, transaction_id, cause, trace).await
         }
         (ApprovedAction::Refund, Remedy::Settle(_) | Remedy::Operator) => {
             Ok(Err("no money goes back for this kind of difference".into()))
         }
         (ApprovedAction::TakeOn { client_id }, _) => {
-            paid_again(desk, transaction_id, client_id, cause, trace).await
+            paid_again(app, transaction_id, client_id, cause, trace).await
         }
         (
             ApprovedAction::Retry
@@ -151,7 +151,7 @@ async fn carried_out(
             | ApprovedAction::Redirect
             | ApprovedAction::PayerPaid,
             _,
-        ) => sent_on(desk, difference, order_no, cause, trace).await,
+        ) => sent_on(app, difference, order_no, cause, trace).await,
         (ApprovedAction::Explain, _) => {
             Ok(Err("an explanation has nothing to be carried out".into()))
         }
@@ -160,21 +160,21 @@ async fn carried_out(
 
 /// A second payment of an order: it is parked, and given back whole.
 async fn second_payment(
-    desk: &App,
+    app: &App,
     order_no: &OrderNo,
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<ActionResult, DayError> {
-    let mut parked = desk.orders.parked_payment(order_no, transaction_id).await?;
+    let mut parked = app.orders.parked_payment(order_no, transaction_id).await?;
     if parked.is_none() {
         // Its news was lost, and no run was allowed to ask for it.
-        match repair::settled(desk, transaction_id, cause, trace).await? {
+        match repair::settled(app, transaction_id, cause, trace).await? {
             Err(why) => return Ok(Err(why)),
-            Ok(_) => parked = desk.orders.parked_payment(order_no, transaction_id).await?,
+            Ok(_) => parked = app.orders.parked_payment(order_no, transaction_id).await?,
         }
     }
-    let order = desk.orders.read(order_no).await?;
+    let order = app.orders.read(order_no).await?;
     let (Some(order), Some(parked)) = (order, parked) else {
         return Ok(Err(
             "our books have no such second payment: refund it in WeChat Pay's console".into(),
@@ -183,7 +183,7 @@ async fn second_payment(
     match parked.state {
         ParkedState::Parked => {}
         ParkedState::Refunding | ParkedState::Refunded | ParkedState::WithMerchant => {
-            let refund = refund_of_second(desk, order_no, transaction_id).await?;
+            let refund = refund_of_second(app, order_no, transaction_id).await?;
             return Ok(match refund {
                 Some(refund) => ActionDone::by(&refund),
                 None => Err("it was given back, and our books do not say how".into()),
@@ -194,7 +194,7 @@ async fn second_payment(
         }
         ParkedState::Released => {}
     }
-    let earlier = desk.orders.refunds(order_no).await?;
+    let earlier = app.orders.refunds(order_no).await?;
     if let Some(why) = why_released(&earlier, transaction_id) {
         return Ok(Err(why));
     }
@@ -204,16 +204,16 @@ async fn second_payment(
         transaction_id: Some(transaction_id.clone()),
     };
     let number = |nth| RefundNo::of_second_payment(transaction_id, nth);
-    given_back(desk, &order, &terms, number, cause, trace).await
+    given_back(app, &order, &terms, number, cause, trace).await
 }
 
 /// The refund that gives a second payment back, or has: ours, or one that was made in WeChat Pay's console.
 pub(crate) async fn refund_of_second(
-    desk: &App,
+    app: &App,
     order_no: &OrderNo,
     transaction_id: &TransactionId,
 ) -> Result<Option<Refund>, DayError> {
-    let refunds = desk.orders.refunds(order_no).await?;
+    let refunds = app.orders.refunds(order_no).await?;
     Ok(refunds.into_iter().find(|refund| {
         refund.transaction_id == *transaction_id
             && refund.of == PaymentKind::Parked
@@ -223,7 +223,7 @@ pub(crate) async fn refund_of_second(
 
 /// One refund after the other under the numbers that follow from a payment's, until one does not fail for good.
 async fn given_back(
-    desk: &App,
+    app: &App,
     order: &Order,
     terms: &RefundTerms,
     number: impl Fn(u32) -> RefundNo,
@@ -236,7 +236,7 @@ async fn given_back(
             terms: terms.clone(),
             approval: Approval::TwoPersons,
         };
-        let taken = desk
+        let taken = app
             .refunding
             .reserve(
                 &order.client_id,
@@ -274,13 +274,13 @@ async fn given_back(
 
 /// A refund that does not get on goes the way that a person chose.
 async fn sent_on(
-    desk: &App,
+    app: &App,
     difference: &Difference,
     order_no: &OrderNo,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<ActionResult, DayError> {
-    let order = desk.orders.read(order_no).await?;
+    let order = app.orders.read(order_no).await?;
     let (Some(order), Some(followed)) = (order, &difference.refund) else {
         return Ok(Err(NO_SUCH_REFUND.into()));
     };
@@ -290,7 +290,7 @@ async fn sent_on(
         refund_no: &followed.refund_no,
         by: Approval::TwoPersons,
     };
-    let refunding = &desk.refunding;
+    let refunding = &app.refunding;
     let (who, why) = difference.decided_by();
     let by = refund_decision::DecidedBy { who, why };
     let decided = match &difference.wanted {
@@ -393,11 +393,11 @@ fn why_released(refunds: &[Refund], transaction_id: &TransactionId) -> Option<St
 /// Why a second payment is not to be given back by us any more, if it is not: a person released a refund of it, or somebody gave it
 /// back in part in WeChat Pay's console.
 pub(crate) async fn is_over(
-    desk: &App,
+    app: &App,
     notice: &TradeNotice,
     transaction_id: &TransactionId,
 ) -> Result<Option<String>, DayError> {
-    let refunds = desk.orders.refunds(&notice.order_no).await?;
+    let refunds = app.orders.refunds(&notice.order_no).await?;
     if let Some(why) = why_released(&refunds, transaction_id) {
         return Ok(Some(why));
     }
@@ -426,14 +426,14 @@ struct QueriedPayments {
 
 /// Asks about a payment that is to be taken into the books.
 async fn paid(
-    desk: &App,
+    app: &App,
     transaction_id: &TransactionId,
 ) -> Result<ask::QueryResult<QueriedPayments>, DayError> {
-    let ask::QueriedPayment { notice, trade_type } =
-        match ask::payment(desk, transaction_id).await? {
-            Ok(told) => told,
-            Err(why) => return Ok(Err(why)),
-        };
+    let ask::QueriedPayment { notice, trade_type } = match ask::payment(app, transaction_id).await?
+    {
+        Ok(told) => told,
+        Err(why) => return Ok(Err(why)),
+    };
     let money = match &notice.outcome {
         TradeOutcome::Paid(money) => money.clone(),
         TradeOutcome::Unpaid | TradeOutcome::Closed => return Ok(Err(DID_NOT_SUCCEED.into())),
@@ -448,7 +448,7 @@ async fn paid(
 /// Money for an order that nobody here made: the order is taken on as a closed one, and its money settled into it is late money,
 /// which goes back by itself.
 async fn nobodys_money(
-    desk: &App,
+    app: &App,
     order_no: &OrderNo,
     transaction_id: &TransactionId,
     cause: &Cause,
@@ -458,31 +458,31 @@ async fn nobodys_money(
         notice,
         money,
         trade_type,
-    } = match paid(desk, transaction_id).await? {
+    } = match paid(app, transaction_id).await? {
         Ok(paid) => paid,
         Err(why) => return Ok(Err(why)),
     };
     let number = |nth| RefundNo::of_late_money_again(transaction_id, nth);
     // WeChat Pay says so of a payment from the first refund on, of ours too.
-    if money.refunded && desk.orders.refund(order_no, &number(1)).await?.is_none() {
+    if money.refunded && app.orders.refund(order_no, &number(1)).await?.is_none() {
         return Ok(Err(repair::GIVEN_BACK.into()));
     }
-    let because = because(desk, cause, trace);
+    let because = because(app, cause, trace);
     let (order, event) =
         order_for_unattributed_payment(&notice, &money, trade_type.as_deref(), &because);
-    let is_settled = match desk.orders.reserve(&order, &event).await? {
+    let is_settled = match app.orders.reserve(&order, &event).await? {
         ReserveOutcome::New => false,
         // Ours from an earlier try, or somebody made the order meanwhile: settling says what that means, unless it was through.
         ReserveOutcome::Taken(order) => is_nobodys(&order) && order.state.payment().is_some(),
     };
     if !is_settled {
-        match desk.settling.settle(&notice, cause, trace.id()).await? {
+        match app.settling.settle(&notice, cause, trace.id()).await? {
             SettleOutcome::Changed | SettleOutcome::AlreadyDone => {}
             SettleOutcome::StillOpen => return Ok(Err(DID_NOT_SUCCEED.into())),
             SettleOutcome::Parked { what_to_do, .. } => return Ok(Err(what_to_do)),
         }
     }
-    let order = desk.orders.read(&notice.order_no).await?;
+    let order = app.orders.read(&notice.order_no).await?;
     let Some(order) = order.filter(is_nobodys) else {
         return Ok(Err(
             "the order is a client's by now, and its payment is settled into it: run the day again"
@@ -495,7 +495,7 @@ async fn nobodys_money(
         reason: None,
         transaction_id: None,
     };
-    given_back(desk, &order, &terms, number, cause, trace).await
+    given_back(app, &order, &terms, number, cause, trace).await
 }
 
 /// What people are told of a payment that is none.
@@ -508,7 +508,7 @@ fn is_nobodys(order: &Order) -> bool {
 /// An order of this client's whose record was lost: it is written as one that is being closed, and its payment is settled into it.
 /// Nothing is written over: where the number has an order by now, settling says what that means.
 async fn paid_again(
-    desk: &App,
+    app: &App,
     transaction_id: &TransactionId,
     client_id: &ClientId,
     cause: &Cause,
@@ -518,17 +518,17 @@ async fn paid_again(
         notice,
         money,
         trade_type,
-    } = match paid(desk, transaction_id).await? {
+    } = match paid(app, transaction_id).await? {
         Ok(paid) => paid,
         Err(why) => return Ok(Err(why)),
     };
-    if notice.mchid != desk.mchid || money.currency != "CNY" {
+    if notice.mchid != app.mchid || money.currency != "CNY" {
         return Ok(Err(
             "the payment is of another merchant or in another currency: our books cannot hold it"
                 .into(),
         ));
     }
-    let because = because(desk, cause, trace);
+    let because = because(app, cause, trace);
     let (order, event) = order_from_lost_record(
         &notice,
         &money,
@@ -536,7 +536,7 @@ async fn paid_again(
         client_id.clone(),
         &because,
     );
-    match desk.orders.reserve(&order, &event).await? {
+    match app.orders.reserve(&order, &event).await? {
         ReserveOutcome::New => info!(
             order_no = notice.order_no.as_str(),
             "an order whose record was lost is taken on again"
@@ -545,8 +545,8 @@ async fn paid_again(
     }
     // WeChat Pay says `REFUND` of it where some of it was given back before the record was lost. That is parked with its reason:
     // the day of that refund, run again, takes it into the books.
-    let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
-    let order = desk.orders.read(&notice.order_no).await?;
+    let settled = app.settling.settle(&notice, cause, trace.id()).await?;
+    let order = app.orders.read(&notice.order_no).await?;
     let is_booked = order.is_some_and(|order| {
         order.client_id == *client_id
             && order
@@ -569,11 +569,11 @@ async fn paid_again(
     })
 }
 
-fn because(desk: &App, cause: &Cause, trace: &Trace) -> ChangeContext {
+fn because(app: &App, cause: &Cause, trace: &Trace) -> ChangeContext {
     ChangeContext {
         cause: cause.clone(),
         trace: trace.id().to_owned(),
-        at: desk.clock.now(),
+        at: app.clock.now(),
         request_id: None,
     }
 }

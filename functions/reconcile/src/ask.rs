@@ -18,7 +18,7 @@ use wechatpay::{
     wire::Refund,
 };
 
-use crate::{desk::App, error::DayError};
+use crate::{app::App, error::DayError};
 
 /// How long WeChat Pay may take for one answer.
 const ASK_WITHIN: Duration = Duration::from_secs(6);
@@ -39,10 +39,10 @@ pub(crate) struct QueriedPayment {
 /// # Errors
 /// [`DayError`] when it did not answer.
 pub(crate) async fn payment(
-    desk: &App,
+    app: &App,
     transaction_id: &TransactionId,
 ) -> Result<QueryResult<QueriedPayment>, DayError> {
-    let asked = match desk.asking.payment(transaction_id, ASK_WITHIN).await {
+    let asked = match app.asking.payment(transaction_id, ASK_WITHIN).await {
         Err(QueryError::Unreadable(unreadable)) => return Ok(Err(unread("payment", &unreadable))),
         asked => asked?,
     };
@@ -70,13 +70,13 @@ pub(crate) async fn payment(
 /// # Errors
 /// [`DayError`] when it did not answer.
 pub(crate) async fn refund(
-    desk: &App,
+    app: &App,
     out_refund_no: &OutRefundNo,
 ) -> Result<QueryResult<Box<RefundNews>>, DayError> {
     let query = QueryRefund {
         out_refund_no: out_refund_no.as_str().to_owned(),
     };
-    let CallReply { answer, request_id } = desk.wechat.call_either(&query, ASK_WITHIN).await?;
+    let CallReply { answer, request_id } = app.wechat.call_either(&query, ASK_WITHIN).await?;
     match answer {
         CallOutcome::Done(answer) => Ok(read(answer, request_id)),
         CallOutcome::Refused(refusal) if refusal.code == ErrorCode::ResourceNotExists => {

@@ -29,7 +29,7 @@ use wechatpay::{
 };
 
 use crate::{
-    desk::App,
+    app::App,
     error::{BrokenBill, DayError},
     part::DayPart,
 };
@@ -58,13 +58,13 @@ pub(crate) struct TradePass {
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn trades(
-    desk: &App,
+    app: &App,
     run: &Run,
     part: DayPart,
     books: DayBooks,
 ) -> Result<TradePass, DayError> {
-    let mut matcher = Matcher::new(books, &desk.mchid, ROWS_MAX);
-    let read = read_trade(desk, run, run.date, |rows| {
+    let mut matcher = Matcher::new(books, &app.mchid, ROWS_MAX);
+    let read = read_trade(app, run, run.date, |rows| {
         if part == DayPart::WHOLE {
             matcher.take_batch(rows);
         } else {
@@ -86,14 +86,14 @@ pub(crate) async fn trades(
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn fetch_trade(
-    desk: &App,
+    app: &App,
     run: &Run,
     date: BillDate,
 ) -> Result<BillFacts, DayError> {
-    match kept(desk, run, date, BillName::Trade).await? {
+    match kept(app, run, date, BillName::Trade).await? {
         StoredBill::File { facts, .. } => Ok(facts),
         StoredBill::NoBill => Ok(NO_BILL),
-        StoredBill::Unusable => Ok(read_trade(desk, run, date, |_| ()).await?.facts),
+        StoredBill::Unusable => Ok(read_trade(app, run, date, |_| ()).await?.facts),
     }
 }
 
@@ -102,17 +102,17 @@ pub(crate) async fn fetch_trade(
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn fetch_fund(
-    desk: &App,
+    app: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
 ) -> Result<BillFacts, DayError> {
-    match kept(desk, run, date, bill).await? {
+    match kept(app, run, date, bill).await? {
         StoredBill::File { facts, .. } => Ok(facts),
         StoredBill::NoBill => Ok(NO_BILL),
         StoredBill::Unusable => {
-            desk.clock.sleep(FUND_BILL_PAUSE).await;
-            Ok(read_fund(desk, run, date, bill, |_| ()).await?.facts)
+            app.clock.sleep(FUND_BILL_PAUSE).await;
+            Ok(read_fund(app, run, date, bill, |_| ()).await?.facts)
         }
     }
 }
@@ -138,7 +138,7 @@ pub(crate) struct ReadBill {
 /// # Errors
 /// [`DayError`]: `each` has read nothing of use then.
 pub(crate) async fn read_trade(
-    desk: &App,
+    app: &App,
     run: &Run,
     date: BillDate,
     each: impl FnMut(&[TradeRow<'_>]),
@@ -153,7 +153,7 @@ pub(crate) async fn read_trade(
         each,
         rows: 0,
     };
-    read(desk, run, date, BillName::Trade, &call, text).await
+    read(app, run, date, BillName::Trade, &call, text).await
 }
 
 /// Reads a fund bill of a day, row by row.
@@ -161,7 +161,7 @@ pub(crate) async fn read_trade(
 /// # Errors
 /// As [`read_trade`].
 pub(crate) async fn read_fund(
-    desk: &App,
+    app: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
@@ -181,7 +181,7 @@ pub(crate) async fn read_fund(
         each,
         rows: 0,
     };
-    read(desk, run, date, bill, &call, text).await
+    read(app, run, date, bill, &call, text).await
 }
 
 /// What a bill's text is handed to.
@@ -243,14 +243,14 @@ impl<F: FnMut(&FundRow<'_>)> BillText for FundText<F> {
 }
 
 async fn read<C: Call<Answer = BillLink>>(
-    desk: &App,
+    app: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
     call: &C,
     mut text: impl BillText,
 ) -> Result<ReadBill, DayError> {
-    let Some(opened) = open(desk, run, date, bill, call).await? else {
+    let Some(opened) = open(app, run, date, bill, call).await? else {
         info!(%date, bill = bill.name(), "nothing happened on the day: there is no bill");
         return Ok(ReadBill {
             facts: NO_BILL,
@@ -298,23 +298,23 @@ struct BillStream {
 
 /// Finds a bill: kept by an earlier run, or at WeChat Pay. `None` when nothing happened on the day.
 async fn open<C: Call<Answer = BillLink>>(
-    desk: &App,
+    app: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
     call: &C,
 ) -> Result<Option<BillStream>, DayError> {
-    match kept(desk, run, date, bill).await? {
+    match kept(app, run, date, bill).await? {
         StoredBill::File { opened, .. } => return Ok(Some(*opened)),
         StoredBill::NoBill => return Ok(None),
         StoredBill::Unusable => {}
     }
-    let Some(link) = link(desk, run, date, bill, call).await? else {
+    let Some(link) = link(app, run, date, bill, call).await? else {
         return Ok(None);
     };
     let sha1 = link.hash_value.trim().to_ascii_lowercase();
-    let kept_as = name_of_kept(desk, date, bill, &sha1);
-    if let Some(bytes) = desk.evidence.open(&kept_as).await? {
+    let kept_as = name_of_kept(app, date, bill, &sha1);
+    if let Some(bytes) = app.evidence.open(&kept_as).await? {
         return Ok(Some(BillStream {
             name: bill.name(),
             source: BillSource::Kept(bytes),
@@ -323,7 +323,7 @@ async fn open<C: Call<Answer = BillLink>>(
             kept_as,
         }));
     }
-    let bytes = desk
+    let bytes = app
         .wechat
         .open_bill(&link, DOWNLOAD_WITHIN)
         .await
@@ -331,7 +331,7 @@ async fn open<C: Call<Answer = BillLink>>(
     Ok(Some(BillStream {
         name: bill.name(),
         source: BillSource::Wechat(bytes),
-        keeping: Some(desk.evidence.begin(&kept_as, &sha1)),
+        keeping: Some(app.evidence.begin(&kept_as, &sha1)),
         sha1,
         kept_as,
     }))
@@ -359,7 +359,7 @@ enum StoredBill {
 /// What this run or an earlier one has kept of a bill. Of the present day an earlier run has kept nothing that stays: its bill
 /// still grows.
 async fn kept(
-    desk: &App,
+    app: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
@@ -367,10 +367,10 @@ async fn kept(
     let own = run.fetched.get(&date).and_then(|bills| bills.get(&bill));
     let known = match own {
         Some(facts) => Some(facts.clone()),
-        None if date >= BillDate::of(desk.clock.now()) => None,
+        None if date >= BillDate::of(app.clock.now()) => None,
         None if date == run.date => run.bills.get(&bill).cloned(),
         None => {
-            let runs = desk.reconciliations.day_runs(date).await?;
+            let runs = app.reconciliations.day_runs(date).await?;
             runs.whole_bill(bill).cloned()
         }
     };
@@ -378,13 +378,13 @@ async fn kept(
         return Ok(StoredBill::Unusable);
     };
     let (Some(sha1), Some(kept_as)) = (&facts.sha1, &facts.kept_as) else {
-        return Ok(if own.is_some() || is_too_old(desk, date) {
+        return Ok(if own.is_some() || is_too_old(app, date) {
             StoredBill::NoBill
         } else {
             StoredBill::Unusable
         });
     };
-    let Some(bytes) = desk.evidence.open(kept_as).await? else {
+    let Some(bytes) = app.evidence.open(kept_as).await? else {
         return Ok(StoredBill::Unusable);
     };
     Ok(StoredBill::File {
@@ -400,36 +400,36 @@ async fn kept(
 }
 
 /// Whether WeChat Pay gives no bill of the day any more.
-fn is_too_old(desk: &App, date: BillDate) -> bool {
-    date < BillDate::of(desk.clock.now()).plus_days(-BILLS_LAST_DAYS)
+fn is_too_old(app: &App, date: BillDate) -> bool {
+    date < BillDate::of(app.clock.now()).plus_days(-BILLS_LAST_DAYS)
 }
 
 /// Whether a day's trade bill can be read: WeChat Pay gives it, or it is kept, however old the day is.
 ///
 /// # Errors
 /// [`DayError`].
-pub(crate) async fn can_be_read(desk: &App, date: BillDate) -> Result<bool, DayError> {
-    if !is_too_old(desk, date) {
+pub(crate) async fn can_be_read(app: &App, date: BillDate) -> Result<bool, DayError> {
+    if !is_too_old(app, date) {
         return Ok(true);
     }
-    let runs = desk.reconciliations.day_runs(date).await?;
+    let runs = app.reconciliations.day_runs(date).await?;
     Ok(runs.whole_bill(BillName::Trade).is_some())
 }
 
 /// `bills/<mchid>/<day>/<bill>-<sha1>.csv.gz`: a bill that comes with another hash one day never hides the first.
-fn name_of_kept(desk: &App, date: BillDate, bill: BillName, sha1: &str) -> String {
-    format!("bills/{}/{date}/{}-{sha1}.csv.gz", desk.mchid, bill.name())
+fn name_of_kept(app: &App, date: BillDate, bill: BillName, sha1: &str) -> String {
+    format!("bills/{}/{date}/{}-{sha1}.csv.gz", app.mchid, bill.name())
 }
 
 /// Asks WeChat Pay where a bill is. `None` when it says that nothing happened on the day, and can be believed.
 async fn link<C: Call<Answer = BillLink>>(
-    desk: &App,
+    app: &App,
     run: &Run,
     date: BillDate,
     bill: BillName,
     call: &C,
 ) -> Result<Option<BillLink>, DayError> {
-    let CallReply { answer, request_id } = desk.wechat.call_either(call, LINK_WITHIN).await?;
+    let CallReply { answer, request_id } = app.wechat.call_either(call, LINK_WITHIN).await?;
     info!(
         bill = bill.name(),
         wechat_request_id = request_id.as_ref().map(RequestId::as_str),
@@ -440,7 +440,7 @@ async fn link<C: Call<Answer = BillLink>>(
         CallOutcome::Done(link) => Err(refused(bill, &format!("hash_type {}", link.hash_type))),
         CallOutcome::Refused(refusal) => {
             let none = refusal.code == ErrorCode::NoStatementExist;
-            if none && is_believed(desk, run, date) {
+            if none && is_believed(app, run, date) {
                 Ok(None)
             } else if none || refusal.code == ErrorCode::StatementCreating {
                 Err(DayError::NotReady { date })
@@ -467,8 +467,8 @@ const HASH_TYPE: &str = "SHA1";
 
 /// Before 10:00 of the next day the bill may only not be made yet. The present day is reconciled with a simulator alone, which
 /// has every bill at once.
-fn is_believed(desk: &App, run: &Run, date: BillDate) -> bool {
-    let now = desk.clock.now();
+fn is_believed(app: &App, run: &Run, date: BillDate) -> bool {
+    let now = app.clock.now();
     now.0 >= date.ends_at().0.saturating_add(BELIEVED_FROM_S) || run.date == BillDate::of(now)
 }
 

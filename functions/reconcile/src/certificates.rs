@@ -20,7 +20,7 @@ use wechatpay::{
     certificates::{POLL_AT_LEAST_EVERY_S, PlatformCertificate, ends, newest},
 };
 
-use crate::desk::App;
+use crate::app::App;
 
 /// What a look at the certificates came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -71,10 +71,10 @@ impl RefreshError {
 
 /// Looks whether it is time to ask, and if so, asks and keeps what came. A failure that passes is due
 /// again at the next look; one that needs a person, when it is time again.
-pub(crate) async fn refresh(desk: &App) -> RefreshOutcome {
-    let holder = desk.random.id();
-    let by_time = LeaseKey::CertificatesByTime { mchid: &desk.mchid };
-    let error = match refresh_if_due(desk, &by_time, &holder).await {
+pub(crate) async fn refresh(app: &App) -> RefreshOutcome {
+    let holder = app.random.id();
+    let by_time = LeaseKey::CertificatesByTime { mchid: &app.mchid };
+    let error = match refresh_if_due(app, &by_time, &holder).await {
         Ok(refreshed) => return refreshed,
         Err(error) => error,
     };
@@ -86,9 +86,9 @@ pub(crate) async fn refresh(desk: &App) -> RefreshOutcome {
         );
     } else {
         warn!(error = %ErrorChain(&error), "WeChat Pay's certificates were not refreshed: it is tried again");
-        let by_serial = LeaseKey::CertificatesBySerial { mchid: &desk.mchid };
+        let by_serial = LeaseKey::CertificatesBySerial { mchid: &app.mchid };
         for lease in [&by_time, &by_serial] {
-            if let Err(error) = desk.guards.release(lease, &holder).await {
+            if let Err(error) = app.guards.release(lease, &holder).await {
                 warn!(error = %ErrorChain(&error), "the next try waits until it is time again");
             }
         }
@@ -97,15 +97,15 @@ pub(crate) async fn refresh(desk: &App) -> RefreshOutcome {
 }
 
 async fn refresh_if_due(
-    desk: &App,
+    app: &App,
     by_time: &LeaseKey<'_>,
     holder: &str,
 ) -> Result<RefreshOutcome, RefreshError> {
-    let (mchid, now) = (desk.mchid.as_str(), desk.clock.now());
-    let unknown = desk.guards.unknown_serial(mchid, now).await?;
-    let kept = desk.keys.merchant().await?;
+    let (mchid, now) = (app.mchid.as_str(), app.clock.now());
+    let unknown = app.guards.unknown_serial(mchid, now).await?;
+    let kept = app.keys.merchant().await?;
     let takes = async |of: &LeaseKey<'_>, for_s| {
-        let lease = desk.guards.lease(of, holder, for_s, now).await?;
+        let lease = app.guards.lease(of, holder, for_s, now).await?;
         Ok::<_, GuardsError>(lease == Lease::Acquired)
     };
     let is_due = match &unknown {
@@ -127,7 +127,7 @@ async fn refresh_if_due(
     if !is_due {
         return Ok(RefreshOutcome::NotDue);
     }
-    let delivered = match Box::pin(desk.wechat.certificates(ASK_WITHIN)).await? {
+    let delivered = match Box::pin(app.wechat.certificates(ASK_WITHIN)).await? {
         Download::Certificates(delivered) => delivered,
         Download::NoneForThisMerchant => return Ok(RefreshOutcome::NoneForThisMerchant),
     };
@@ -135,7 +135,7 @@ async fn refresh_if_due(
     if entries == kept.entries && response_serial == kept.response_serial {
         return Ok(RefreshOutcome::Unchanged);
     }
-    desk.keys
+    app.keys
         .set_verification_keys(&kept, &entries, &response_serial)
         .await?;
     let serials: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();

@@ -23,7 +23,7 @@ use payments::{
 };
 
 use crate::{
-    ask, day::LastMinutes, desk::App, error::DayError, finding::Findings, our_books, part::DayPart,
+    app::App, ask, day::LastMinutes, error::DayError, finding::Findings, our_books, part::DayPart,
 };
 
 /// How many orders are read at once.
@@ -48,7 +48,7 @@ pub(crate) fn number_of(kind: CarriedKind, transaction_id: &str, out_refund_no: 
 /// Confirms rows that the books did not agree with. What those make of the sums that the bill has
 /// twice, [`repeated`] tells.
 pub(crate) async fn rows(
-    desk: &App,
+    app: &App,
     candidates: &[BillLine],
     repeated: &[BillLine],
     books: &DayBooks,
@@ -57,9 +57,9 @@ pub(crate) async fn rows(
     let repeated: BTreeSet<u64> = repeated.iter().map(|row| row.line).collect();
     let mut judged = stream::iter(candidates)
         .map(|row| async move {
-            let read = read(desk, row).await?;
+            let read = read(app, row).await?;
             let counted_fen = counted_fen(row, &read, books);
-            Ok::<_, DayError>((row, counted_fen, classify_row(row, &desk.mchid, &read)))
+            Ok::<_, DayError>((row, counted_fen, classify_row(row, &app.mchid, &read)))
         })
         .buffered(SIDE_BY_SIDE);
     while let Some((row, counted_fen, judgement)) = judged.try_next().await? {
@@ -117,7 +117,7 @@ const LINES_MAX: usize = 100_000;
 
 /// Lines of our books that no row named, and money kept for a person that none did. `before` is what the bill of the day before had in its last minutes.
 pub(crate) async fn absent(
-    desk: &App,
+    app: &App,
     part: DayPart,
     books: &DayBooks,
     before: &LastMinutes,
@@ -128,7 +128,7 @@ pub(crate) async fn absent(
     for shard in part.shards().filter(|shard| books.unseen_in(*shard) > 0) {
         let mut from = None;
         loop {
-            let (_, page) = our_books::page(desk, date, shard, from).await?;
+            let (_, page) = our_books::page(app, date, shard, from).await?;
             let unseen = page.lines.iter().filter(|line| {
                 our_books::book_line(line).is_some_and(|entered| books.is_unseen(&entered))
             });
@@ -141,7 +141,7 @@ pub(crate) async fn absent(
                 }
             }
             let mut judged = stream::iter(unseen.into_iter().take(looked_at))
-                .map(|line| absent_line(desk, line, date))
+                .map(|line| absent_line(app, line, date))
                 .buffered(SIDE_BY_SIDE);
             while let Some(judged) = judged.try_next().await? {
                 if let Some((trade, product, judged)) = judged {
@@ -154,13 +154,13 @@ pub(crate) async fn absent(
             }
         }
     }
-    absent_parked(desk, books, room, before, finding).await
+    absent_parked(app, books, room, before, finding).await
 }
 
 /// Money that is kept for a person and that no row names: it came, by what WeChat Pay told of it, so the day's bill must have it
 /// as it must have a booked payment. `room` of them are read again.
 async fn absent_parked(
-    desk: &App,
+    app: &App,
     books: &DayBooks,
     room: usize,
     before: &LastMinutes,
@@ -173,7 +173,7 @@ async fn absent_parked(
     }
     let mut judged = stream::iter(books.unseen_parked().take(room))
         .map(|parked| async move {
-            let judged = parked_payment(desk, parked.order_no, parked.transaction_id).await?;
+            let judged = parked_payment(app, parked.order_no, parked.transaction_id).await?;
             Ok::<_, DayError>((parked, judged))
         })
         .buffered(SIDE_BY_SIDE);
@@ -200,7 +200,7 @@ fn trade_of_parked(parked: &ParkedLine<'_>) -> Trade {
 
 /// What money is that is kept for a person under these numbers, if no row of the bill names it. Read consistently.
 async fn parked_payment(
-    desk: &App,
+    app: &App,
     order_no: &str,
     transaction_id: &str,
 ) -> Result<Option<(DifferenceKind, SideView)>, DayError> {
@@ -211,7 +211,7 @@ async fn parked_payment(
     let (Ok(order_no), Ok(transaction_id)) = numbers else {
         return Ok(None);
     };
-    let parked = desk
+    let parked = app
         .orders
         .parked_payment(&order_no, &transaction_id)
         .await?;
@@ -276,7 +276,7 @@ fn product_of(line: &DayLine) -> &'static str {
 /// What is absent from the bill, if it is: the trade, its product, which kind of difference that would be, and what our books
 /// say.
 async fn absent_line(
-    desk: &App,
+    app: &App,
     line: &DayLine,
     date: BillDate,
 ) -> Result<Option<(Trade, &'static str, (DifferenceKind, SideView))>, DayError> {
@@ -289,7 +289,7 @@ async fn absent_line(
             transaction_id,
             ..
         } => {
-            let order = desk.orders.read(order_no).await?;
+            let order = app.orders.read(order_no).await?;
             classify_absent_payment(order.as_ref(), transaction_id.as_str())
         }
         DayLine::Refund {
@@ -298,10 +298,10 @@ async fn absent_line(
             out_refund_no,
             ..
         } => {
-            let refund = desk.orders.refund(order_no, refund_no).await?;
+            let refund = app.orders.refund(order_no, refund_no).await?;
             let judged = classify_absent_refund(refund.as_ref(), date);
             let is_dated = refund.is_some_and(|refund| refund.accepted_at.is_some());
-            if judged.is_some() && !is_dated && is_of_other_day(desk, out_refund_no, date).await? {
+            if judged.is_some() && !is_dated && is_of_other_day(app, out_refund_no, date).await? {
                 return Ok(None);
             }
             judged
@@ -314,18 +314,18 @@ async fn absent_line(
 /// Whether WeChat Pay accepted a refund on another day than the one that our books have it on: it was not told when, and the
 /// notice says only when the money was back.
 async fn is_of_other_day(
-    desk: &App,
+    app: &App,
     out_refund_no: &OutRefundNo,
     date: BillDate,
 ) -> Result<bool, DayError> {
-    let told = ask::refund(desk, out_refund_no).await?;
+    let told = ask::refund(app, out_refund_no).await?;
     let accepted_at = told.ok().and_then(|news| news.accepted_at);
     Ok(accepted_at.is_some_and(|at| BillDate::of(at) != date))
 }
 
 /// What the day before could not judge: this day's bill has it, or nobody's.
 pub(crate) async fn carried(
-    desk: &App,
+    app: &App,
     part: DayPart,
     carried: &[CarriedTrade],
     finding: &mut Findings,
@@ -340,13 +340,13 @@ pub(crate) async fn carried(
             if finding.has_unchecked_rows() {
                 continue;
             }
-            let judged = still_absent(desk, trade).await?;
+            let judged = still_absent(app, trade).await?;
             if let Some((kind, here)) = judged {
                 finding.add(kind, about_trade(trade), None, Some(here));
             }
         }
         if !carried.settled {
-            desk.reconciliations
+            app.reconciliations
                 .settle_carried(carried.date, &carried.id)
                 .await?;
         }
@@ -355,7 +355,7 @@ pub(crate) async fn carried(
 }
 
 async fn still_absent(
-    desk: &App,
+    app: &App,
     trade: &Trade,
 ) -> Result<Option<(DifferenceKind, SideView)>, DayError> {
     let Ok(order_no) = OrderNo::parse(&trade.order_no) else {
@@ -363,11 +363,11 @@ async fn still_absent(
     };
     match trade.kind {
         CarriedKind::Payment => {
-            let order = desk.orders.read(&order_no).await?;
+            let order = app.orders.read(&order_no).await?;
             let transaction_id = trade.transaction_id.as_deref().unwrap_or_default();
             match classify_absent_payment(order.as_ref(), transaction_id) {
                 Some(judged) => Ok(Some(judged)),
-                None => parked_payment(desk, &trade.order_no, transaction_id).await,
+                None => parked_payment(app, &trade.order_no, transaction_id).await,
             }
         }
         CarriedKind::Refund => {
@@ -375,7 +375,7 @@ async fn still_absent(
             let Ok(out_refund_no) = OutRefundNo::parse(number) else {
                 return Ok(None);
             };
-            let refund = desk
+            let refund = app
                 .orders
                 .refund_known_as(&order_no, &out_refund_no)
                 .await?;
@@ -388,11 +388,11 @@ async fn still_absent(
 }
 
 /// What stands under a row's numbers, read consistently. A number that no order of ours could have has nothing under it.
-async fn read(desk: &App, row: &BillLine) -> Result<FoundRecord, DayError> {
+async fn read(app: &App, row: &BillLine) -> Result<FoundRecord, DayError> {
     let Ok(order_no) = OrderNo::parse(&row.order_no) else {
         return Ok(FoundRecord::default());
     };
-    let order = desk.orders.read(&order_no).await?;
+    let order = app.orders.read(&order_no).await?;
     let mut read = FoundRecord {
         order,
         ..FoundRecord::default()
@@ -400,7 +400,7 @@ async fn read(desk: &App, row: &BillLine) -> Result<FoundRecord, DayError> {
     match row.kind {
         LineKind::Payment | LineKind::Revoked => {
             if let Ok(transaction_id) = TransactionId::parse(&row.transaction_id) {
-                read.parked = desk
+                read.parked = app
                     .orders
                     .parked_payment(&order_no, &transaction_id)
                     .await?;
@@ -408,7 +408,7 @@ async fn read(desk: &App, row: &BillLine) -> Result<FoundRecord, DayError> {
         }
         LineKind::Refund => {
             if let Ok(out_refund_no) = OutRefundNo::parse(&row.out_refund_no) {
-                read.refund = desk
+                read.refund = app
                     .orders
                     .refund_known_as(&order_no, &out_refund_no)
                     .await?;

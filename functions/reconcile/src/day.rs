@@ -25,9 +25,9 @@ use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
 use crate::{
+    app::App,
     bills,
     confirm::{self, kind_of, number_of},
-    desk::App,
     differences,
     error::DayError,
     finding::Findings,
@@ -42,27 +42,27 @@ use crate::{
 /// # Errors
 /// [`DayError`]. The day's record says so too.
 pub(crate) async fn reconcile(
-    desk: &App,
+    app: &App,
     request: &RunRequest,
     trace: &Trace,
 ) -> Result<(), DayError> {
-    let run = record::begin(desk, request).await?;
+    let run = record::begin(app, request).await?;
     if run.state == RunState::Done {
         info!(date = %run.date, run_id = run.id, "the day is done: the message came twice");
         // Whoever closed it may have died before it told, or before it began the fund side.
-        return close_if_whole(desk, &run, trace).await;
+        return close_if_whole(app, &run, trace).await;
     }
     info!(date = %run.date, run_id = run.id, dry_run = run.dry_run, "reconciling the day");
-    let done = whole(desk, &run, trace).await;
-    record::note_trouble(desk, run.date, &run.id, TRADES, done).await
+    let done = whole(app, &run, trace).await;
+    record::note_trouble(app, run.date, &run.id, TRADES, done).await
 }
 
 /// Whether the last day that is late by now was not reconciled. Asked for each minute, so that people are called at 13:00 and
 /// for as long as it is so; `None` where that could not be read.
-pub(crate) async fn latest_is_missing(desk: &App, now: UnixSeconds) -> Option<bool> {
+pub(crate) async fn latest_is_missing(app: &App, now: UnixSeconds) -> Option<bool> {
     let date = metrics::last_late(now);
-    match desk.reconciliations.day_runs(date).await {
-        Ok(runs) => Some(!runs.was_reconciled(desk.repairs)),
+    match app.reconciliations.day_runs(date).await {
+        Ok(runs) => Some(!runs.was_reconciled(app.repairs)),
         Err(error) => {
             warn!(%date, error = %ErrorChain(&error), "it is not known whether the day was reconciled");
             None
@@ -77,38 +77,38 @@ const TRADES: (RunSide, DayPart) = (RunSide::Trades, DayPart::WHOLE);
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn reconcile_part(
-    desk: &App,
+    app: &App,
     date: BillDate,
     run_id: &str,
     part: u8,
     trace: &Trace,
 ) -> Result<(), DayError> {
-    let run = record::current(desk, date, run_id).await?;
+    let run = record::current(app, date, run_id).await?;
     if run.parts_done.contains_key(&part) {
-        return close_if_whole(desk, &run, trace).await;
+        return close_if_whole(app, &run, trace).await;
     }
     let part = DayPart {
         number: part,
         of: run.parts,
     };
     let done = async {
-        let books = our_books::load(desk, date, part).await?;
-        Box::pin(one_part(desk, &run, part, books, trace)).await
+        let books = our_books::load(app, date, part).await?;
+        Box::pin(one_part(app, &run, part, books, trace)).await
     }
     .await;
-    record::note_trouble(desk, date, run_id, (RunSide::Trades, part), done).await
+    record::note_trouble(app, date, run_id, (RunSide::Trades, part), done).await
 }
 
 /// The whole day in one go, or, where the books are too many, its split.
-async fn whole(desk: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
-    match our_books::load_if_they_fit(desk, run.date).await? {
-        Loaded::Books(books) => Box::pin(one_part(desk, run, DayPart::WHOLE, *books, trace)).await,
+async fn whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
+    match our_books::load_if_they_fit(app, run.date).await? {
+        Loaded::Books(books) => Box::pin(one_part(app, run, DayPart::WHOLE, *books, trace)).await,
         Loaded::TooMany => {
             // Bills are fetched once, for all parts.
-            let facts = bills::fetch_trade(desk, run, run.date).await?;
-            let before = fetch_before(desk, run).await?;
+            let facts = bills::fetch_trade(app, run, run.date).await?;
+            let before = fetch_before(app, run).await?;
             let parts = DayPart::count_for(facts.rows);
-            let run = record::save(desk, run.date, &run.id, |run| {
+            let run = record::save(app, run.date, &run.id, |run| {
                 run.parts = parts;
                 note_trade_bill(run, &facts);
                 if let Some(before) = &before {
@@ -123,7 +123,7 @@ async fn whole(desk: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
                     run_id: run.id.clone(),
                     part,
                 };
-                desk.work
+                app.work
                     .send_reconcile(&message, 0, &trace.traceparent())
                     .await?;
             }
@@ -140,12 +140,12 @@ fn note_trade_bill(run: &mut Run, facts: &BillFacts) {
 }
 
 /// Fetches the trade bill of the day before, for all parts. Where that cannot be, each part sees for itself.
-async fn fetch_before(desk: &App, run: &Run) -> Result<Option<BillFacts>, DayError> {
+async fn fetch_before(app: &App, run: &Run) -> Result<Option<BillFacts>, DayError> {
     let date = run.date.plus_days(-1);
-    if !bills::can_be_read(desk, date).await? {
+    if !bills::can_be_read(app, date).await? {
         return Ok(None);
     }
-    or_without(bills::fetch_trade(desk, run, date).await).map(Result::ok)
+    or_without(bills::fetch_trade(app, run, date).await).map(Result::ok)
 }
 
 /// What came of the bill of the day before. What passes is waited for; without the rest the day is judged all the same, and this
@@ -179,15 +179,15 @@ pub(crate) struct LastMinutes {
     pub(crate) unread: Option<String>,
 }
 
-async fn last_minutes(desk: &App, run: &Run, part: DayPart) -> Result<LastMinutes, DayError> {
+async fn last_minutes(app: &App, run: &Run, part: DayPart) -> Result<LastMinutes, DayError> {
     let date = run.date.plus_days(-1);
     let mut last = LastMinutes::default();
     // Of days that are long over, WeChat Pay gives no bills any more.
-    if !bills::can_be_read(desk, date).await? {
+    if !bills::can_be_read(app, date).await? {
         return Ok(last);
     }
     let last_from = last_minutes_from(date);
-    let read = bills::read_trade(desk, run, date, |rows| {
+    let read = bills::read_trade(app, run, date, |rows| {
         for row in rows {
             if row.at() >= last_from.as_str() && part.has(row.out_trade_no()) {
                 let kind = kind_of(row.kind);
@@ -214,63 +214,63 @@ fn last_minutes_from(date: BillDate) -> String {
 
 /// The bill past our books; what that finds is confirmed, written down and repaired; then the part is done.
 async fn one_part(
-    desk: &App,
+    app: &App,
     run: &Run,
     part: DayPart,
     books: DayBooks,
     trace: &Trace,
 ) -> Result<(), DayError> {
-    let last = last_minutes(desk, run, part).await?;
-    let trades = bills::trades(desk, run, part, books).await?;
+    let last = last_minutes(app, run, part).await?;
+    let trades = bills::trades(app, run, part, books).await?;
     let cause = Cause::Reconciliation(run.id.clone());
-    let run = &record::save(desk, run.date, &run.id, |run| {
+    let run = &record::save(app, run.date, &run.id, |run| {
         note_trade_bill(run, &trades.facts);
     })
     .await?;
     let matched = trades.matched;
-    let mut finding = Findings::new(run, part, desk.clock.now());
+    let mut finding = Findings::new(run, part, app.clock.now());
     if let (true, Some(what)) = (part.is_first(), &trades.summary_differs) {
         finding.summary(BillName::Trade, what);
     }
     let (candidates, repeated) = (&matched.candidates.kept, &matched.repeated.kept);
-    confirm::rows(desk, candidates, repeated, &matched.books, &mut finding).await?;
+    confirm::rows(app, candidates, repeated, &matched.books, &mut finding).await?;
     finding.more(DifferenceKind::UncheckedRows, matched.candidates.more);
     // A row that the bill has twice is a candidate as well, and counted as that.
     confirm::repeated(repeated, &mut finding);
     confirm::off_rate(&matched.off_rate.kept, &mut finding);
     finding.more(DifferenceKind::FeeOffTheRate, matched.off_rate.more);
-    let carried = desk.reconciliations.carried(run.date).await?;
-    confirm::absent(desk, part, &matched.books, &last, &mut finding).await?;
-    confirm::carried(desk, part, &carried, &mut finding).await?;
+    let carried = app.reconciliations.carried(run.date).await?;
+    confirm::absent(app, part, &matched.books, &last, &mut finding).await?;
+    confirm::carried(app, part, &carried, &mut finding).await?;
 
-    let found = differences::write_down(desk, run, &finding.differences()).await?;
+    let found = differences::write_down(app, run, &finding.differences()).await?;
     let mut waits = false;
     for carried in &finding.carried {
-        waits |= desk.reconciliations.carry(carried).await?;
+        waits |= app.reconciliations.carry(carried).await?;
     }
     // A preview starts nothing: the trade still waits when the day is run in earnest.
     if waits && !run.dry_run {
-        run_the_next_day_again(desk, run, part, trace).await?;
+        run_the_next_day_again(app, run, part, trace).await?;
     }
     let side = (RunSide::Trades, part);
     let why = |known: &_| {
         let is_over = finding.tells_that_it_is_over(known);
         is_over.then(|| differences::AGREE.to_owned())
     };
-    differences::agree_again(desk, run, side, &found, why).await?;
+    differences::agree_again(app, run, side, &found, why).await?;
     let found = if run.dry_run {
         found
     } else {
-        repair::all(desk, found, &run.id, &cause, trace).await?
+        repair::all(app, found, &run.id, &cause, trace).await?
     };
     metrics::found(run, &found);
     let gaps = finding.gaps();
-    let (date, of_part, attempt) = (run.date, part.number, desk.random.id());
-    desk.reconciliations
+    let (date, of_part, attempt) = (run.date, part.number, app.random.id());
+    app.reconciliations
         .save_gaps(date, &run.id, of_part, &attempt, &gaps)
         .await?;
     let left = &finding.left;
-    desk.reconciliations
+    app.reconciliations
         .save_left(date, &run.id, of_part, &attempt, left)
         .await?;
     let mut told = Gaps::default();
@@ -284,22 +284,22 @@ async fn one_part(
         differences: differences::count(&found),
         carried: u64::try_from(finding.carried.len()).unwrap_or(u64::MAX),
     };
-    let run = record::save(desk, run.date, &run.id, |run| {
+    let run = record::save(app, run.date, &run.id, |run| {
         run.parts_done.insert(part.number, done.clone());
     })
     .await?;
-    close_if_whole(desk, &run, trace).await
+    close_if_whole(app, &run, trace).await
 }
 
 /// The next day's run, if there is one, may have looked at what was carried to it before this was: it is run again, as it was. For
 /// each part that carries something under another id: a run that is done does nothing when its message comes again.
 async fn run_the_next_day_again(
-    desk: &App,
+    app: &App,
     run: &Run,
     part: DayPart,
     trace: &Trace,
 ) -> Result<(), DayError> {
-    let runs = desk.reconciliations.day_runs(run.date.plus_days(1)).await?;
+    let runs = app.reconciliations.day_runs(run.date.plus_days(1)).await?;
     let Some(next) = runs.shown() else {
         return Ok(());
     };
@@ -309,21 +309,21 @@ async fn run_the_next_day_again(
         date: next.date,
         dry_run: next.dry_run,
         run_id: run.id_of_the_day_after(part.number),
-        requested_at_ms: Some(desk.clock.now_ms().max(after_it)),
+        requested_at_ms: Some(app.clock.now_ms().max(after_it)),
     };
     info!(date = %next.date, "the day after has to judge what was carried to it: it is run again");
-    desk.work
+    app.work
         .send_reconcile(&message, 0, &trace.traceparent())
         .await?;
     Ok(())
 }
 
 /// The last part closes the trade side, has the fund side begun, and tells the metrics how the day stands.
-async fn close_if_whole(desk: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
+async fn close_if_whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
     if !run.is_whole() {
         return Ok(());
     }
-    let run = record::save(desk, run.date, &run.id, |run| {
+    let run = record::save(app, run.date, &run.id, |run| {
         run.state = RunState::Done;
         run.trouble = None;
     })
@@ -333,11 +333,11 @@ async fn close_if_whole(desk: &App, run: &Run, trace: &Trace) -> Result<(), DayE
             date: run.date,
             run_id: run.id.clone(),
         };
-        desk.work
+        app.work
             .send_reconcile(&message, 0, &trace.traceparent())
             .await?;
     }
-    let open = differences::open(desk, &run).await?;
-    metrics::trades_done(desk, &run, open);
+    let open = differences::open(app, &run).await?;
+    metrics::trades_done(app, &run, open);
     Ok(())
 }

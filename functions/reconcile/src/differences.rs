@@ -8,7 +8,7 @@ use payments::reconcile::{
     run::{BillDate, Run},
 };
 
-use crate::{desk::App, error::DayError, part::DayPart, record, repair};
+use crate::{app::App, error::DayError, part::DayPart, record, repair};
 
 /// Writes differences down. What is known already stays as it stands, but for what was repaired before this run began: that did
 /// not last; and for what has other amounts by now: that is another matter. What an earlier version did not write down of it is
@@ -17,22 +17,22 @@ use crate::{desk::App, error::DayError, part::DayPart, record, repair};
 /// # Errors
 /// [`DayError::Superseded`] when another run has taken the day over: it may know better. And others.
 pub(crate) async fn write_down(
-    desk: &App,
+    app: &App,
     run: &Run,
     finding: &[Difference],
 ) -> Result<Vec<Difference>, DayError> {
-    record::current(desk, run.date, &run.id).await?;
+    record::current(app, run.date, &run.id).await?;
     let mut found = Vec::with_capacity(finding.len());
     for difference in finding {
-        found.push(match desk.reconciliations.find(difference).await? {
+        found.push(match app.reconciliations.find(difference).await? {
             FindOutcome::New => difference.clone(),
             FindOutcome::Known(known) if is_counted_otherwise(&known, difference, run) => {
-                let anew = known.counted_anew(difference, &run.id, desk.clock.now());
-                repair::written(desk, &known, anew).await?
+                let anew = known.counted_anew(difference, &run.id, app.clock.now());
+                repair::written(app, &known, anew).await?
             }
             FindOutcome::Known(known) if has_other_amounts(&known, difference, run) => {
-                let anew = known.with_other_amounts(difference, &run.id, desk.clock.now());
-                repair::written(desk, &known, anew).await?
+                let anew = known.with_other_amounts(difference, &run.id, app.clock.now());
+                repair::written(app, &known, anew).await?
             }
             FindOutcome::Known(known) if was_repaired_before(&known, run) => {
                 let why = "a later run finds it again";
@@ -41,10 +41,10 @@ pub(crate) async fn write_down(
                     completed
                         .as_ref()
                         .unwrap_or(&known)
-                        .reopened(&run.id, why, desk.clock.now());
-                repair::written(desk, &known, open).await?
+                        .reopened(&run.id, why, app.clock.now());
+                repair::written(app, &known, open).await?
             }
-            FindOutcome::Known(known) => completed(desk, *known, difference).await?,
+            FindOutcome::Known(known) => completed(app, *known, difference).await?,
         });
     }
     Ok(found)
@@ -53,17 +53,17 @@ pub(crate) async fn write_down(
 /// A known difference with what an earlier version did not write down of it. Where somebody decides at this moment, the next run
 /// adds it.
 async fn completed(
-    desk: &App,
+    app: &App,
     known: Difference,
     found: &Difference,
 ) -> Result<Difference, DayError> {
     let Some(completed) = known.completed_by(found) else {
         return Ok(known);
     };
-    match desk.reconciliations.complete_difference(&completed).await? {
+    match app.reconciliations.complete_difference(&completed).await? {
         SaveOutcome::Saved => Ok(completed),
         SaveOutcome::VersionMoved => {
-            let read = desk.reconciliations.difference(known.date, &known.id);
+            let read = app.reconciliations.difference(known.date, &known.id);
             Ok(read.await?.unwrap_or(known))
         }
     }
@@ -92,7 +92,7 @@ fn was_repaired_before(known: &Difference, run: &Run) -> bool {
 /// # Errors
 /// As [`write_down`].
 pub(crate) async fn agree_again(
-    desk: &App,
+    app: &App,
     run: &Run,
     (side, part): (RunSide, DayPart),
     found: &[Difference],
@@ -103,8 +103,8 @@ pub(crate) async fn agree_again(
         .map(|difference| difference.id.as_str())
         .collect();
     // A later run may have found what this one did not; it has the say.
-    record::current(desk, run.date, &run.id).await?;
-    for difference in all(desk, run.date).await? {
+    record::current(app, run.date, &run.id).await?;
+    for difference in all(app, run.date).await? {
         let gone = difference.side() == side
             && !moved_since(&difference, run)
             && part.has_difference(&difference)
@@ -114,9 +114,9 @@ pub(crate) async fn agree_again(
             continue;
         }
         if let Some(why) = why(&difference) {
-            let repaired = difference.repaired(&run.id, &why, desk.clock.now());
+            let repaired = difference.repaired(&run.id, &why, app.clock.now());
             // Somebody decided meanwhile: the next run looks again.
-            let _: SaveOutcome = desk.reconciliations.save_difference(&repaired).await?;
+            let _: SaveOutcome = app.reconciliations.save_difference(&repaired).await?;
         }
     }
     Ok(())
@@ -135,11 +135,11 @@ fn moved_since(difference: &Difference, run: &Run) -> bool {
 ///
 /// # Errors
 /// [`DayError`].
-pub(crate) async fn all(desk: &App, date: BillDate) -> Result<Vec<Difference>, DayError> {
+pub(crate) async fn all(app: &App, date: BillDate) -> Result<Vec<Difference>, DayError> {
     let mut all = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let page = desk
+        let page = app
             .reconciliations
             .differences(date, after.as_deref(), PAGE)
             .await?;
@@ -176,8 +176,8 @@ const COUNT_PAGES_MAX: usize = 200;
 ///
 /// # Errors
 /// [`DayError`].
-pub(crate) async fn open(desk: &App, run: &Run) -> Result<u64, DayError> {
-    let today = BillDate::of(desk.clock.now());
+pub(crate) async fn open(app: &App, run: &Run) -> Result<u64, DayError> {
+    let today = BillDate::of(app.clock.now());
     let mut dates: BTreeSet<BillDate> = (0..=OPEN_LAST_DAYS)
         .map(|days| today.plus_days(-days))
         .collect();
@@ -186,7 +186,7 @@ pub(crate) async fn open(desk: &App, run: &Run) -> Result<u64, DayError> {
     let needing: Vec<DifferenceState> = needing.filter(|state| state.needs_somebody()).collect();
     let mut open = 0_u64;
     for date in dates {
-        let table = &desk.reconciliations;
+        let table = &app.reconciliations;
         let of_day = table.count_in(date, &needing, COUNT_PAGES_MAX).await?;
         open = open.saturating_add(of_day.count);
     }

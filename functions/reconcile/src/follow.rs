@@ -12,7 +12,7 @@ use payments::{
 };
 use tracing::{error, info, warn};
 
-use crate::{desk::App, error::DayError};
+use crate::{app::App, error::DayError};
 
 /// How many are looked at at once.
 const SIDE_BY_SIDE: usize = 8;
@@ -21,9 +21,9 @@ const WITHIN_MS: i64 = 10_000;
 
 /// Looks at all that are followed, from where the last look stopped. What the time does not suffice
 /// for is looked at first in the next minute.
-pub(crate) async fn refunds(desk: &App) {
-    let ends_ms = desk.clock.now_ms().saturating_add(WITHIN_MS);
-    let began_at = match desk.reconciliations.followed_from().await {
+pub(crate) async fn refunds(app: &App) {
+    let ends_ms = app.clock.now_ms().saturating_add(WITHIN_MS);
+    let began_at = match app.reconciliations.followed_from().await {
         Ok(from) => from,
         Err(error) => {
             not_looked_at(&error);
@@ -32,7 +32,7 @@ pub(crate) async fn refunds(desk: &App) {
     };
     let mut from = began_at.clone();
     let stopped_at = loop {
-        let page = match desk.reconciliations.followed(from).await {
+        let page = match app.reconciliations.followed(from).await {
             Ok(page) => page,
             Err(error) => {
                 not_looked_at(&error);
@@ -40,7 +40,7 @@ pub(crate) async fn refunds(desk: &App) {
             }
         };
         let looks = stream::iter(&page.items).map(async |followed| {
-            if let Err(error) = look_at(desk, followed).await {
+            if let Err(error) = look_at(app, followed).await {
                 warn!(
                     date = %followed.date,
                     id = followed.id,
@@ -53,7 +53,7 @@ pub(crate) async fn refunds(desk: &App) {
         let Some(next) = page.next else {
             break None;
         };
-        if desk.clock.now_ms() >= ends_ms {
+        if app.clock.now_ms() >= ends_ms {
             warn!(
                 "more differences wait for refunds than a minute's run looks at: the next one goes on"
             );
@@ -62,7 +62,7 @@ pub(crate) async fn refunds(desk: &App) {
         from = Some(next);
     };
     if stopped_at != began_at
-        && let Err(error) = desk.reconciliations.go_on_from(stopped_at.as_ref()).await
+        && let Err(error) = app.reconciliations.go_on_from(stopped_at.as_ref()).await
     {
         warn!(error = %ErrorChain(&error), "the next look at differences goes on where this one did");
     }
@@ -72,20 +72,20 @@ fn not_looked_at(error: &ReconciliationError) {
     warn!(error = %ErrorChain(error), "differences that wait for refunds were not looked at");
 }
 
-async fn look_at(desk: &App, followed: &TrackedDifference) -> Result<(), DayError> {
-    let read = desk
+async fn look_at(app: &App, followed: &TrackedDifference) -> Result<(), DayError> {
+    let read = app
         .reconciliations
         .difference(followed.date, &followed.id)
         .await?;
     let still = match read {
-        Some(difference) => match one(desk, &difference).await? {
+        Some(difference) => match one(app, &difference).await? {
             Some(told) => told.is_followed(),
             None => difference.is_followed(),
         },
         None => false,
     };
     if !still {
-        desk.reconciliations.follow_no_more(followed).await?;
+        app.reconciliations.follow_no_more(followed).await?;
     }
     Ok(())
 }
@@ -95,7 +95,7 @@ async fn look_at(desk: &App, followed: &TrackedDifference) -> Result<(), DayErro
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn one(
-    desk: &App,
+    app: &App,
     difference: &Difference,
 ) -> Result<Option<Difference>, DayError> {
     let (Some(followed), Some(order_no)) = (
@@ -110,8 +110,8 @@ pub(crate) async fn one(
     let Ok(order_no) = OrderNo::parse(order_no) else {
         return Ok(None);
     };
-    let (by, now) = (desk.random.id(), desk.clock.now());
-    let refund = desk.orders.refund(&order_no, &followed.refund_no).await?;
+    let (by, now) = (app.random.id(), app.clock.now());
+    let refund = app.orders.refund(&order_no, &followed.refund_no).await?;
     let told = match &refund {
         Some(refund) => difference.told(&TrackedRefund::of(refund), &by, now),
         None => Some(difference.without_its_refund(followed, &by, now)),
@@ -119,7 +119,7 @@ pub(crate) async fn one(
     let Some(told) = told else {
         return Ok(None);
     };
-    match desk.reconciliations.save_difference(&told).await? {
+    match app.reconciliations.save_difference(&told).await? {
         SaveOutcome::Saved => {
             say(&told);
             Ok(Some(told))

@@ -30,9 +30,8 @@ use tracing::info;
 use wechatpay::bill::{TradeKind, TradeRow, beijing_time, yuan_of_fen};
 
 use crate::{
-    ask, bills,
-    desk::App,
-    differences,
+    app::App,
+    ask, bills, differences,
     error::DayError,
     finding::{DIFFERENCES_MAX, Findings},
     metrics,
@@ -45,12 +44,12 @@ use crate::{
 /// # Errors
 /// [`DayError`]. The day's record says so too.
 pub(crate) async fn reconcile(
-    desk: &App,
+    app: &App,
     date: BillDate,
     run_id: &str,
     trace: &Trace,
 ) -> Result<(), DayError> {
-    let run = record::current(desk, date, run_id).await?;
+    let run = record::current(app, date, run_id).await?;
     let Some(funds) = run.funds.as_ref().filter(|_| run.is_whole()) else {
         return Ok(());
     };
@@ -58,7 +57,7 @@ pub(crate) async fn reconcile(
         FundState::Done => {
             info!(%date, run_id, "the fund side is done: the message came twice");
             // Whoever closed it may have died before it told.
-            return close_if_whole(desk, &run).await;
+            return close_if_whole(app, &run).await;
         }
         FundState::Failed => {
             info!(%date, run_id, "the fund side has failed: the message came twice");
@@ -66,8 +65,8 @@ pub(crate) async fn reconcile(
         }
         FundState::Pending | FundState::Waiting | FundState::Running => {}
     }
-    let done = whole(desk, &run, trace).await;
-    record::note_trouble(desk, date, run_id, (RunSide::Funds, DayPart::WHOLE), done).await
+    let done = whole(app, &run, trace).await;
+    record::note_trouble(app, date, run_id, (RunSide::Funds, DayPart::WHOLE), done).await
 }
 
 /// Judges one part of the movements.
@@ -75,34 +74,34 @@ pub(crate) async fn reconcile(
 /// # Errors
 /// [`DayError`].
 pub(crate) async fn reconcile_part(
-    desk: &App,
+    app: &App,
     date: BillDate,
     run_id: &str,
     part: u8,
 ) -> Result<(), DayError> {
-    let run = record::current(desk, date, run_id).await?;
+    let run = record::current(app, date, run_id).await?;
     let Some(funds) = &run.funds else {
         return Ok(());
     };
     if funds.parts_done.contains_key(&part) {
-        return close_if_whole(desk, &run).await;
+        return close_if_whole(app, &run).await;
     }
     let part = DayPart {
         number: part,
         of: funds.parts,
     };
-    let done = Box::pin(one_part(desk, &run, part)).await;
-    record::note_trouble(desk, date, run_id, (RunSide::Funds, part), done).await
+    let done = Box::pin(one_part(app, &run, part)).await;
+    record::note_trouble(app, date, run_id, (RunSide::Funds, part), done).await
 }
 
 /// Everything in one go, or its split.
-async fn whole(desk: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
-    let run = gather(desk, run).await?;
+async fn whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
+    let run = gather(app, run).await?;
     let Some(funds) = &run.funds else {
         return Ok(());
     };
     if funds.parts <= 1 {
-        return Box::pin(one_part(desk, &run, DayPart::WHOLE)).await;
+        return Box::pin(one_part(app, &run, DayPart::WHOLE)).await;
     }
     for part in (0..funds.parts).filter(|part| !funds.parts_done.contains_key(part)) {
         let message = ReconcileWork::FundsPartV1 {
@@ -110,7 +109,7 @@ async fn whole(desk: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
             run_id: run.id.clone(),
             part,
         };
-        desk.work
+        app.work
             .send_reconcile(&message, 0, &trace.traceparent())
             .await?;
     }
@@ -140,14 +139,14 @@ type Fetched = BTreeMap<BillDate, BTreeMap<BillName, BillFacts>>;
 
 /// Fetches every bill that the movements are judged by and that is not kept yet, and notes what is known of each. The run after
 /// that. What was fetched before something went wrong is not asked for again.
-async fn gather(desk: &App, run: &Run) -> Result<Run, DayError> {
+async fn gather(app: &App, run: &Run) -> Result<Run, DayError> {
     let Some(funds) = &run.funds else {
         return Ok(run.clone());
     };
     let mut fetched = run.fetched.clone();
-    let gathered = gather_into(desk, run, funds, &mut fetched).await;
-    let parts = parts_of(desk, run, funds, &fetched);
-    let saved = record::save(desk, run.date, &run.id, |run| {
+    let gathered = gather_into(app, run, funds, &mut fetched).await;
+    let parts = parts_of(app, run, funds, &fetched);
+    let saved = record::save(app, run.date, &run.id, |run| {
         run.fetched.clone_from(&fetched);
         if let Some(own) = fetched.get(&run.date) {
             run.bills.extend(own.clone());
@@ -163,23 +162,23 @@ async fn gather(desk: &App, run: &Run) -> Result<Run, DayError> {
 }
 
 async fn gather_into(
-    desk: &App,
+    app: &App,
     run: &Run,
     funds: &FundSide,
     fetched: &mut Fetched,
 ) -> Result<(), DayError> {
     for (date, _) in days(run, funds) {
         // Of days that are long over, WeChat Pay gives no bills any more.
-        if !bills::can_be_read(desk, date).await? {
+        if !bills::can_be_read(app, date).await? {
             continue;
         }
         let of_day = fetched.entry(date).or_default();
         if let Entry::Vacant(place) = of_day.entry(BillName::Trade) {
-            place.insert(bills::fetch_trade(desk, run, date).await?);
+            place.insert(bills::fetch_trade(app, run, date).await?);
         }
         for bill in &funds.accounts {
             if let Entry::Vacant(place) = of_day.entry(*bill) {
-                place.insert(bills::fetch_fund(desk, run, date, *bill).await?);
+                place.insert(bills::fetch_fund(app, run, date, *bill).await?);
             }
         }
     }
@@ -188,13 +187,13 @@ async fn gather_into(
 
 /// Into how many parts the movements are split: no fewer than the trades, and so many that each holds what one run holds of a day
 /// that is settled the next day.
-fn parts_of(desk: &App, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
+fn parts_of(app: &App, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
     let trades = fetched
         .values()
         .filter_map(|of_day| of_day.get(&BillName::Trade));
     let rows = trades.fold(0_u64, |sum, facts| sum.saturating_add(facts.rows));
     let of_a_day = rows.div_ceil(DAYS_HELD);
-    if of_a_day <= desk.lines_max || funds.settlement_days <= 1 {
+    if of_a_day <= app.lines_max || funds.settlement_days <= 1 {
         run.parts
     } else {
         run.parts.max(DayPart::count_for(of_a_day))
@@ -205,32 +204,32 @@ fn parts_of(desk: &App, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
 const DAYS_HELD: u64 = 2;
 
 /// The movements of the part against what the trades have to move; what differs is written down; then the part is done.
-async fn one_part(desk: &App, run: &Run, part: DayPart) -> Result<(), DayError> {
+async fn one_part(app: &App, run: &Run, part: DayPart) -> Result<(), DayError> {
     let Some(funds) = &run.funds else {
         return Ok(());
     };
-    let mut finding = Findings::new(run, part, desk.clock.now());
-    let moves = judge(desk, run, funds, part, &mut finding).await?;
-    let found = differences::write_down(desk, run, &finding.differences()).await?;
+    let mut finding = Findings::new(run, part, app.clock.now());
+    let moves = judge(app, run, funds, part, &mut finding).await?;
+    let found = differences::write_down(app, run, &finding.differences()).await?;
     let side = (RunSide::Funds, part);
     let due = due_date(run, funds);
     let why = |known: &Difference| {
         let is_over = finding.tells_that_it_is_over(known);
         is_over.then(|| why_gone(known, &moves, due, funds.settlement_days))?
     };
-    differences::agree_again(desk, run, side, &found, why).await?;
+    differences::agree_again(app, run, side, &found, why).await?;
     metrics::found(run, &found);
     let done = FundsDone {
         differences: differences::count(&found),
         carried: moves.carried,
     };
-    let run = record::save(desk, run.date, &run.id, |run| {
+    let run = record::save(app, run.date, &run.id, |run| {
         if let Some(funds) = &mut run.funds {
             funds.parts_done.insert(part.number, done.clone());
         }
     })
     .await?;
-    close_if_whole(desk, &run).await
+    close_if_whole(app, &run).await
 }
 
 /// Why a difference of the fund side that is not found any more is over.
@@ -257,18 +256,18 @@ fn why_gone(
 }
 
 /// The last part closes the fund side and tells the metrics how the day stands.
-async fn close_if_whole(desk: &App, run: &Run) -> Result<(), DayError> {
+async fn close_if_whole(app: &App, run: &Run) -> Result<(), DayError> {
     if !run.funds.as_ref().is_some_and(FundSide::is_whole) {
         return Ok(());
     }
-    let run = record::save(desk, run.date, &run.id, |run| {
+    let run = record::save(app, run.date, &run.id, |run| {
         if let Some(funds) = &mut run.funds {
             funds.state = FundState::Done;
             funds.trouble = None;
         }
     })
     .await?;
-    let open = differences::open(desk, &run).await?;
+    let open = differences::open(app, &run).await?;
     metrics::funds_done(&run, open);
     Ok(())
 }
@@ -283,17 +282,17 @@ struct FundPass {
 
 /// Lays the movements of all days against what the trades of all days have to move.
 async fn judge(
-    desk: &App,
+    app: &App,
     run: &Run,
     funds: &FundSide,
     part: DayPart,
     finding: &mut Findings,
 ) -> Result<FundPass, DayError> {
-    let mut books = FundBooks::with_capacity(FIRST_ROOM, desk.hash_key(), DIFFERENCES_MAX);
+    let mut books = FundBooks::with_capacity(FIRST_ROOM, app.hash_key(), DIFFERENCES_MAX);
     let (read, unread): (Vec<_>, Vec<_>) =
         days(run, funds).partition(|(date, _)| run.fetched.contains_key(date));
     for (date, day) in &read {
-        bills::read_trade(desk, run, *date, |rows| {
+        bills::read_trade(app, run, *date, |rows| {
             for row in rows.iter().filter(|row| part.has(id_of(row))) {
                 books.expect(row, *day);
             }
@@ -304,7 +303,7 @@ async fn judge(
     let mut strays_until = Vec::new();
     for (date, day) in &read {
         for bill in &funds.accounts {
-            let read = bills::read_fund(desk, run, *date, *bill, |row| {
+            let read = bills::read_fund(app, run, *date, *bill, |row| {
                 if part.has(row.business_id()) {
                     books.take(row, *day);
                 }
@@ -322,7 +321,7 @@ async fn judge(
     let mut looked_at =
         stream::iter(funded.without_trade.iter().enumerate())
             .map(|(at, line)| async move {
-                Ok::<_, DayError>((at, line, is_known(desk, due, line).await?))
+                Ok::<_, DayError>((at, line, is_known(app, due, line).await?))
             })
             .buffered(SIDE_BY_SIDE);
     while let Some((at, line, is_known)) = looked_at.try_next().await? {
@@ -341,7 +340,7 @@ async fn judge(
         funded.without_trade_more,
     );
     if funded.missing_due > 0 || funded.off_due > 0 {
-        name_them(desk, run, funds, part, &funded.books, finding).await?;
+        name_them(app, run, funds, part, &funded.books, finding).await?;
     }
     Ok(FundPass {
         carried: funded.missing.saturating_add(funded.off),
@@ -404,7 +403,7 @@ fn explains(known: &Difference) -> bool {
 /// A second pass over the trade bill of the due day, for the rows whose movements are missing or off. Of later trades nothing is
 /// said yet: the rest may move in time.
 async fn name_them(
-    desk: &App,
+    app: &App,
     run: &Run,
     funds: &FundSide,
     part: DayPart,
@@ -412,8 +411,8 @@ async fn name_them(
     finding: &mut Findings,
 ) -> Result<(), DayError> {
     let date = due_date(run, funds);
-    let told_before = Explained::by(&differences::all(desk, date).await?);
-    bills::read_trade(desk, run, date, |rows| {
+    let told_before = Explained::by(&differences::all(app, date).await?);
+    bills::read_trade(app, run, date, |rows| {
         for row in rows.iter().filter(|row| part.has(id_of(row))) {
             let moved = match books.funding(row) {
                 FundMatch::AsExpected => continue,
@@ -448,14 +447,14 @@ async fn name_them(
 /// Whether a movement that no row explains is of a trade that is known all the same: a payment of our books, booked or parked, of
 /// whatever day; or a refund, of which WeChat Pay tells the order, and when it was accepted. Money may move later than the
 /// contract says, and a refund may end days after it was accepted. `due` is the earliest day whose bill was read.
-async fn is_known(desk: &App, due: BillDate, line: &FundLine) -> Result<bool, DayError> {
+async fn is_known(app: &App, due: BillDate, line: &FundLine) -> Result<bool, DayError> {
     if let (Ok(order_no), Ok(transaction_id)) = (
         OrderNo::parse(&line.voucher),
         TransactionId::parse(&line.business_id),
     ) {
-        let order = desk.orders.read(&order_no).await?;
+        let order = app.orders.read(&order_no).await?;
         let booked = order.as_ref().and_then(|order| order.state.payment());
-        let parked = desk.orders.parked_payment(&order_no, &transaction_id);
+        let parked = app.orders.parked_payment(&order_no, &transaction_id);
         if booked.is_some_and(|payment| payment.transaction_id == transaction_id)
             || parked.await?.is_some()
         {
@@ -465,7 +464,7 @@ async fn is_known(desk: &App, due: BillDate, line: &FundLine) -> Result<bool, Da
     let Ok(out_refund_no) = OutRefundNo::parse(&line.voucher) else {
         return Ok(false);
     };
-    let Ok(news) = ask::refund(desk, &out_refund_no).await? else {
+    let Ok(news) = ask::refund(app, &out_refund_no).await? else {
         return Ok(false);
     };
     if news.refund_id.as_str() != line.business_id {
@@ -476,7 +475,7 @@ async fn is_known(desk: &App, due: BillDate, line: &FundLine) -> Result<bool, Da
     if news.accepted_at.is_some_and(older) {
         return Ok(true);
     }
-    let ours = desk.orders.refund_known_as(&news.order_no, &out_refund_no);
+    let ours = app.orders.refund_known_as(&news.order_no, &out_refund_no);
     Ok(ours.await?.is_some())
 }
 

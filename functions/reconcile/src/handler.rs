@@ -17,10 +17,10 @@ use tracing::{error, info, warn};
 use wechatpay::{UnixSeconds, time::parse_rfc3339};
 
 use crate::{
+    app::App,
     apply,
     certificates::{self, RefreshOutcome},
     day,
-    desk::App,
     error::DayError,
     follow, funds, metrics,
     sweep::{self, Report},
@@ -89,20 +89,20 @@ const AGAIN_S: [i32; 4] = [120, 300, 900, 1_800];
 ///
 /// # Errors
 /// When a sweep could read no part of its index.
-pub async fn run(desk: &App, event: Input, deadline_ms: i64) -> Result<Output, TableError> {
+pub async fn run(app: &App, event: Input, deadline_ms: i64) -> Result<Output, TableError> {
     match event {
         Input::Task(Task::Sweep) => {
-            let ends_ms = deadline_ms.min(desk.clock.now_ms().saturating_add(SWEEP_MS));
-            follow::refunds(desk).await;
-            Ok(Output::Sweep(sweep::sweep(desk, ends_ms).await?))
+            let ends_ms = deadline_ms.min(app.clock.now_ms().saturating_add(SWEEP_MS));
+            follow::refunds(app).await;
+            Ok(Output::Sweep(sweep::sweep(app, ends_ms).await?))
         }
         Input::Task(Task::Certificates) => {
-            count_parked(desk).await;
-            Ok(Output::Certificates(certificates::refresh(desk).await))
+            count_parked(app).await;
+            Ok(Output::Certificates(certificates::refresh(app).await))
         }
         Input::Work(batch) => {
-            let work = async |record: &SqsRecord| work_on(desk, record).await;
-            let clock = &desk.clock;
+            let work = async |record: &SqsRecord| work_on(app, record).await;
+            let clock = &app.clock;
             let answer = work_off(batch, clock, deadline_ms, BEGIN_BEFORE_DEADLINE_MS, 1, work);
             Ok(Output::Work(answer.await))
         }
@@ -110,8 +110,8 @@ pub async fn run(desk: &App, event: Input, deadline_ms: i64) -> Result<Output, T
 }
 
 /// Tells how many notices wait for a person. A notice is logged once when it is parked; this is told for as long as it waits.
-async fn count_parked(desk: &App) {
-    match desk.notices.count_parked().await {
+async fn count_parked(app: &App) {
+    match app.notices.count_parked().await {
         Ok(parked) => metrics::parked(parked),
         Err(error) => {
             warn!(error = %ErrorChain(&error), "it is not known how many notices wait for a person");
@@ -120,21 +120,21 @@ async fn count_parked(desk: &App) {
 }
 
 /// One message: a side of a day, a part of one, or a decision that is to be carried out.
-async fn work_on(desk: &App, record: &SqsRecord) -> Verdict {
-    let trace = Trace::from_header(record.traceparent(), &desk.random);
+async fn work_on(app: &App, record: &SqsRecord) -> Verdict {
+    let trace = Trace::from_header(record.traceparent(), &app.random);
     let done = match ReconcileWork::parse(&record.body) {
         Ok(ReconcileWork::DailyV1 { scheduled_at }) => {
             let scheduled_at = scheduled_at.and_then(|text| parse_rfc3339(&text).ok());
             let scheduled_at_ms = scheduled_at.map(|at| at.0.saturating_mul(1000));
-            let requested_at_ms = requested_at_ms(desk, record, scheduled_at_ms);
+            let requested_at_ms = requested_at_ms(app, record, scheduled_at_ms);
             let request = RunRequest {
                 date: yesterday(requested_at_ms),
                 run_id: record.message_id.clone(),
-                dry_run: !desk.repairs,
+                dry_run: !app.repairs,
                 requested_at_ms,
-                terms: desk.fund_terms.clone(),
+                terms: app.fund_terms.clone(),
             };
-            day::reconcile(desk, &request, &trace).await
+            day::reconcile(app, &request, &trace).await
         }
         Ok(ReconcileWork::DayV1 {
             date,
@@ -146,23 +146,23 @@ async fn work_on(desk: &App, record: &SqsRecord) -> Verdict {
                 date,
                 run_id,
                 dry_run,
-                requested_at_ms: requested_at_ms(desk, record, told),
-                terms: desk.fund_terms.clone(),
+                requested_at_ms: requested_at_ms(app, record, told),
+                terms: app.fund_terms.clone(),
             };
-            day::reconcile(desk, &request, &trace).await
+            day::reconcile(app, &request, &trace).await
         }
         Ok(ReconcileWork::PartV1 { date, run_id, part }) => {
-            day::reconcile_part(desk, date, &run_id, part, &trace).await
+            day::reconcile_part(app, date, &run_id, part, &trace).await
         }
         Ok(ReconcileWork::FundsV1 { date, run_id }) => {
-            funds::reconcile(desk, date, &run_id, &trace).await
+            funds::reconcile(app, date, &run_id, &trace).await
         }
         Ok(ReconcileWork::FundsPartV1 { date, run_id, part }) => {
-            funds::reconcile_part(desk, date, &run_id, part).await
+            funds::reconcile_part(app, date, &run_id, part).await
         }
         Ok(ReconcileWork::ApplyV1 { date, id }) => {
             let cause = Cause::Reconciliation(record.message_id.clone());
-            apply::approved(desk, date, &id, &cause, &trace).await
+            apply::approved(app, date, &id, &cause, &trace).await
         }
         Err(error) => {
             error!(
@@ -175,14 +175,14 @@ async fn work_on(desk: &App, record: &SqsRecord) -> Verdict {
     };
     match done {
         Ok(()) => Verdict::Done,
-        Err(error) => verdict(desk, record, &error).await,
+        Err(error) => verdict(app, record, &error).await,
     }
 }
 
 /// When a run was asked for, in Unix milliseconds: as its message says, else when that was sent. No run is asked for in the future,
 /// where it would keep all others from the day.
-fn requested_at_ms(desk: &App, record: &SqsRecord, told: Option<i64>) -> i64 {
-    let now_ms = desk.clock.now_ms();
+fn requested_at_ms(app: &App, record: &SqsRecord, told: Option<i64>) -> i64 {
+    let now_ms = app.clock.now_ms();
     told.or(record.sent_at_ms()).unwrap_or(now_ms).min(now_ms)
 }
 
@@ -205,11 +205,11 @@ fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
 }
 
 /// What becomes of a message whose work did not come to its end. What a person has to know stands in the day's record by then.
-async fn verdict(desk: &App, record: &SqsRecord, error: &DayError) -> Verdict {
+async fn verdict(app: &App, record: &SqsRecord, error: &DayError) -> Verdict {
     let text = ErrorChain(error).to_string();
     let again_s = match error {
         DayError::NotReady { date } => {
-            let now = desk.clock.now();
+            let now = app.clock.now();
             metrics::bill_awaited(*date, now);
             bill_again_s(*date, now)
         }
@@ -232,11 +232,7 @@ async fn verdict(desk: &App, record: &SqsRecord, error: &DayError) -> Verdict {
             *AGAIN_S.get(tries.saturating_sub(1)).unwrap_or(&longest)
         }
     };
-    if let Err(error) = desk
-        .work
-        .come_back_in(&record.receipt_handle, again_s)
-        .await
-    {
+    if let Err(error) = app.work.come_back_in(&record.receipt_handle, again_s).await {
         warn!(message_id = record.message_id, %error, "the pause before the next try could not be set");
     }
     Verdict::Retry

@@ -7,13 +7,13 @@
 //! `record` says whose the day is, `our_books` reads our side, `bills` WeChat Pay's, `confirm` says what really differs,
 //! `finding` gathers it, `differences` writes it down, `repair` and `apply` are what is done about it.
 
+pub mod app;
 mod apply;
 mod ask;
 mod bills;
 mod certificates;
 mod confirm;
 mod day;
-pub mod desk;
 mod differences;
 mod error;
 mod finding;

@@ -3,7 +3,7 @@
 use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetry};
 use lambda_runtime::{LambdaEvent, service_fn};
 use reconcile::{
-    desk::App,
+    app::App,
     handler::{self, Input},
     settings::Settings,
 };
@@ -15,10 +15,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let settings = Settings::read(&ProcessEnv)?;
     let (clock, random) = (Clock::system(), Random::system());
     let aws = Aws::new(&settings.aws, &clock);
-    let desk = &App::open(settings, &aws, clock, random);
+    let app = &App::open(settings, &aws, clock, random);
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Input>| {
         let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
-        Ok::<_, lambda_runtime::Error>(handler::run(desk, event.payload, deadline_ms).await?)
+        Ok::<_, lambda_runtime::Error>(handler::run(app, event.payload, deadline_ms).await?)
     }))
     .await
 }

@@ -12,15 +12,15 @@ use payments::{
 use tracing::{info, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{desk::App, sweep::Report};
+use crate::{app::App, sweep::Report};
 
 /// The trade side of a day is done, with so many differences of the last days that need somebody. A
 /// preview reconciles nothing, so it is counted apart.
-pub(crate) fn trades_done(desk: &App, run: &Run, open: u64) {
+pub(crate) fn trades_done(app: &App, run: &Run, open: u64) {
     let there = run.there().all();
     let found: u32 = run.differences().values().sum();
     // Where the daily run only looks, its look is the day's work too.
-    let is_days_work = (!run.dry_run || !desk.repairs) && run.date == yesterday(desk.clock.now());
+    let is_days_work = (!run.dry_run || !app.repairs) && run.date == yesterday(app.clock.now());
     info!(
         date = %run.date,
         run_id = run.id,
@@ -140,7 +140,7 @@ pub(crate) fn overdue(report: &Report) {
 
 /// A run of the sweep is over: how long what was due longest had been due when it began, for each
 /// reason; and whether the latest day that should be reconciled by now is not (`None`: not known).
-pub(crate) fn swept(desk: &App, report: &Report, is_day_missing: Option<bool>, trace_id: &str) {
+pub(crate) fn swept(app: &App, report: &Report, is_day_missing: Option<bool>, trace_id: &str) {
     let overdue_s = |reason: CheckKind| {
         let overdue_s = report.overdue_s.get(reason.name());
         overdue_s.copied().unwrap_or_default()
@@ -153,7 +153,7 @@ pub(crate) fn swept(desk: &App, report: &Report, is_day_missing: Option<bool>, t
         OverdueRecovery = overdue_s(CheckKind::Recovery),
         OverdueClosing = overdue_s(CheckKind::Closing),
         OverdueLook = overdue_s(CheckKind::StatusQuery),
-        HostsAvoided = desk.wechat.hosts_avoided(),
+        HostsAvoided = app.wechat.hosts_avoided(),
         DaysMissing = is_day_missing.map(u32::from),
         "sweep done"
     );

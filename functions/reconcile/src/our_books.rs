@@ -17,7 +17,7 @@ use tracing::warn;
 use wechatpay::UnixSeconds;
 
 use crate::{
-    desk::App,
+    app::App,
     error::DayError,
     part::{DayPart, LINES},
 };
@@ -37,8 +37,8 @@ pub(crate) enum Loaded {
 ///
 /// # Errors
 /// [`TableError`].
-pub(crate) async fn load_if_they_fit(desk: &App, date: BillDate) -> Result<Loaded, DayError> {
-    let books = read(desk, date, DayPart::WHOLE, desk.lines_max).await?;
+pub(crate) async fn load_if_they_fit(app: &App, date: BillDate) -> Result<Loaded, DayError> {
+    let books = read(app, date, DayPart::WHOLE, app.lines_max).await?;
     Ok(books.map_or(Loaded::TooMany, |books| Loaded::Books(Box::new(books))))
 }
 
@@ -46,26 +46,26 @@ pub(crate) async fn load_if_they_fit(desk: &App, date: BillDate) -> Result<Loade
 ///
 /// # Errors
 /// [`TableError`].
-pub(crate) async fn load(desk: &App, date: BillDate, part: DayPart) -> Result<DayBooks, DayError> {
-    let books = read(desk, date, part, u64::MAX).await?;
+pub(crate) async fn load(app: &App, date: BillDate, part: DayPart) -> Result<DayBooks, DayError> {
+    let books = read(app, date, part, u64::MAX).await?;
     books.ok_or_else(|| DayError::Passing("a part of the day has no end".into()))
 }
 
 async fn read(
-    desk: &App,
+    app: &App,
     date: BillDate,
     part: DayPart,
     at_most: u64,
 ) -> Result<Option<DayBooks>, DayError> {
     let mut books = DayBooks::with_capacity(
         usize::try_from(FIRST_ROOM.min(LINES)).unwrap_or(0),
-        desk.hash_key(),
+        app.hash_key(),
     );
     let mut parked = Vec::new();
     // All parts of the index side by side, each a page at a time.
     let mut pages: FuturesUnordered<_> = part
         .shards()
-        .map(|shard| page(desk, date, shard, None))
+        .map(|shard| page(app, date, shard, None))
         .collect();
     while let Some(read) = pages.next().await {
         let (shard, page) = read?;
@@ -76,12 +76,12 @@ async fn read(
             return Ok(None);
         }
         if let Some(next) = page.next {
-            pages.push(self::page(desk, date, shard, Some(next)));
+            pages.push(self::page(app, date, shard, Some(next)));
         }
     }
     let mut counted = stream::iter(parked)
         .map(|parked| async move {
-            let order = desk.orders.read(&parked.order_no).await?;
+            let order = app.orders.read(&parked.order_no).await?;
             let product = order.map(|order| order.product);
             Ok::<_, TableError>((parked, product))
         })
@@ -133,12 +133,12 @@ const FIRST_ROOM: u64 = 4_096;
 
 /// One page of one part of the index.
 pub(crate) async fn page(
-    desk: &App,
+    app: &App,
     date: BillDate,
     shard: u8,
     from: Option<DayCursor>,
 ) -> Result<(u8, DayPage), TableError> {
-    Ok((shard, desk.orders.day(date, shard, from, PAGE).await?))
+    Ok((shard, app.orders.day(date, shard, from, PAGE).await?))
 }
 
 /// Says what is odd about a line. Whatever row names such a line is looked at.

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use adapters::reconciliation::SaveOutcome;
 
-use crate::{desk::App, error::DayError, metrics, part::DayPart};
+use crate::{app::App, error::DayError, metrics, part::DayPart};
 
 /// So often a record is read and written anew because others write it too.
 const TRIES: u32 = 12;
@@ -19,15 +19,15 @@ const TRIES: u32 = 12;
 ///
 /// # Errors
 /// [`DayError::Superseded`] when a run that was asked for later has the day; and others.
-pub(crate) async fn begin(desk: &App, request: &RunRequest) -> Result<Run, DayError> {
+pub(crate) async fn begin(app: &App, request: &RunRequest) -> Result<Run, DayError> {
     for _ in 0..TRIES {
-        let runs = desk.reconciliations.day_runs(request.date).await?;
-        let run = match runs.begin(request, desk.clock.now()) {
+        let runs = app.reconciliations.day_runs(request.date).await?;
+        let run = match runs.begin(request, app.clock.now()) {
             BeginOutcome::Goes(run) => run,
             BeginOutcome::Done(run) => return Ok(*run),
             BeginOutcome::Superseded => return Err(DayError::Superseded),
         };
-        if desk.reconciliations.save_run(&run).await? == SaveOutcome::Saved {
+        if app.reconciliations.save_run(&run).await? == SaveOutcome::Saved {
             return Ok(*run);
         }
     }
@@ -40,8 +40,8 @@ pub(crate) async fn begin(desk: &App, request: &RunRequest) -> Result<Run, DayEr
 ///
 /// # Errors
 /// [`DayError::Superseded`] when one has; and others.
-pub(crate) async fn current(desk: &App, date: BillDate, run_id: &str) -> Result<Run, DayError> {
-    let runs = desk.reconciliations.day_runs(date).await?;
+pub(crate) async fn current(app: &App, date: BillDate, run_id: &str) -> Result<Run, DayError> {
+    let runs = app.reconciliations.day_runs(date).await?;
     runs.current(run_id).cloned().ok_or(DayError::Superseded)
 }
 
@@ -50,17 +50,17 @@ pub(crate) async fn current(desk: &App, date: BillDate, run_id: &str) -> Result<
 /// # Errors
 /// As [`current`].
 pub(crate) async fn save(
-    desk: &App,
+    app: &App,
     date: BillDate,
     run_id: &str,
     change: impl Fn(&mut Run),
 ) -> Result<Run, DayError> {
     for _ in 0..TRIES {
-        let mut run = current(desk, date, run_id).await?;
+        let mut run = current(app, date, run_id).await?;
         run.version = run.version.saturating_add(1);
-        run.updated_at = desk.clock.now();
+        run.updated_at = app.clock.now();
         change(&mut run);
-        if desk.reconciliations.save_run(&run).await? == SaveOutcome::Saved {
+        if app.reconciliations.save_run(&run).await? == SaveOutcome::Saved {
             return Ok(run);
         }
     }
@@ -74,7 +74,7 @@ pub(crate) async fn save(
 /// # Errors
 /// What `done` says.
 pub(crate) async fn note_trouble(
-    desk: &App,
+    app: &App,
     date: BillDate,
     run_id: &str,
     (side, part): (RunSide, DayPart),
@@ -89,7 +89,7 @@ pub(crate) async fn note_trouble(
         DayError::NotReady { .. } | DayError::Damaged(_) | DayError::Passing(_) => 0,
     };
     let trouble = ErrorChain(&error).to_string();
-    let noted = save(desk, date, run_id, |run| match side {
+    let noted = save(app, date, run_id, |run| match side {
         // Every part is done: what went wrong since takes nothing back.
         RunSide::Trades if run.state == RunState::Done => {}
         RunSide::Trades => {

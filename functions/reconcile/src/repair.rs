@@ -18,16 +18,16 @@ use payments::{
 use tracing::info;
 
 use crate::{
+    app::App,
     apply,
     ask::{self, QueryResult},
-    desk::App,
     error::DayError,
     follow,
 };
 
 /// Works through what was found. All as they stand then.
 pub(crate) async fn all(
-    desk: &App,
+    app: &App,
     found: Vec<Difference>,
     run_id: &str,
     cause: &Cause,
@@ -36,7 +36,7 @@ pub(crate) async fn all(
     let mut after = Vec::with_capacity(found.len());
     for difference in found {
         // Where it waits for a refund, that says first how it stands.
-        let difference = match follow::one(desk, &difference).await? {
+        let difference = match follow::one(app, &difference).await? {
             Some(told) => told,
             None => difference,
         };
@@ -46,10 +46,10 @@ pub(crate) async fn all(
             DifferenceState::Open if difference.is_followed() || owes_its_payer(&difference) => {
                 difference
             }
-            DifferenceState::Open => one(desk, &difference, run_id, cause, trace).await?,
+            DifferenceState::Open => one(app, &difference, run_id, cause, trace).await?,
             DifferenceState::Approved => {
-                apply::approved(desk, difference.date, &difference.id, cause, trace).await?;
-                let read = desk
+                apply::approved(app, difference.date, &difference.id, cause, trace).await?;
+                let read = app
                     .reconciliations
                     .difference(difference.date, &difference.id)
                     .await?;
@@ -87,7 +87,7 @@ enum RepairOutcome {
 }
 
 async fn one(
-    desk: &App,
+    app: &App,
     difference: &Difference,
     run_id: &str,
     cause: &Cause,
@@ -95,11 +95,11 @@ async fn one(
 ) -> Result<Difference, DayError> {
     let outcome = match difference.remedy() {
         Remedy::Operator => RepairOutcome::NeedsOperator,
-        Remedy::Settle(QuerySubject::Payment) => payment(desk, difference, cause, trace).await?,
-        Remedy::Settle(QuerySubject::Refund) => refund(desk, difference, cause, trace).await?,
-        Remedy::Refund(whose) => money_of_others(desk, difference, whose, cause, trace).await?,
+        Remedy::Settle(QuerySubject::Payment) => payment(app, difference, cause, trace).await?,
+        Remedy::Settle(QuerySubject::Refund) => refund(app, difference, cause, trace).await?,
+        Remedy::Refund(whose) => money_of_others(app, difference, whose, cause, trace).await?,
     };
-    let now = desk.clock.now();
+    let now = app.clock.now();
     let next = match outcome {
         RepairOutcome::NeedsOperator => return Ok(difference.clone()),
         RepairOutcome::Propose(_) if difference.refund_rejected => return Ok(difference.clone()),
@@ -125,19 +125,19 @@ async fn one(
         state = next.state.name(),
         "difference looked at"
     );
-    written(desk, difference, next).await
+    written(app, difference, next).await
 }
 
 /// Writes a step; where somebody was faster, what they wrote stands.
 pub(crate) async fn written(
-    desk: &App,
+    app: &App,
     before: &Difference,
     next: Difference,
 ) -> Result<Difference, DayError> {
-    match desk.reconciliations.save_difference(&next).await? {
+    match app.reconciliations.save_difference(&next).await? {
         SaveOutcome::Saved => Ok(next),
         SaveOutcome::VersionMoved => {
-            let read = desk
+            let read = app
                 .reconciliations
                 .difference(before.date, &before.id)
                 .await?;
@@ -151,16 +151,13 @@ pub(crate) async fn written(
 /// # Errors
 /// [`DayError`] when WeChat Pay did not answer, or our side did not.
 pub(crate) async fn settled(
-    desk: &App,
+    app: &App,
     transaction_id: &TransactionId,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<QueryResult<SettleOutcome>, DayError> {
-    Ok(match ask::payment(desk, transaction_id).await? {
-        Ok(told) => Ok(desk
-            .settling
-            .settle(&told.notice, cause, trace.id())
-            .await?),
+    Ok(match ask::payment(app, transaction_id).await? {
+        Ok(told) => Ok(app.settling.settle(&told.notice, cause, trace.id()).await?),
         Err(why) => Err(why),
     })
 }
@@ -170,7 +167,7 @@ pub(crate) const GIVEN_BACK: &str = "WeChat Pay says that it was given back alre
 
 /// Paid there, unpaid here.
 async fn payment(
-    desk: &App,
+    app: &App,
     difference: &Difference,
     cause: &Cause,
     trace: &Trace,
@@ -178,10 +175,10 @@ async fn payment(
     let Some((order_no, transaction_id)) = numbers(difference) else {
         return Ok(RepairOutcome::NeedsOperator);
     };
-    Ok(match settled(desk, &transaction_id, cause, trace).await? {
+    Ok(match settled(app, &transaction_id, cause, trace).await? {
         Err(why) => RepairOutcome::NotRepaired(why),
         Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone) => {
-            let order = desk.orders.read(&order_no).await?;
+            let order = app.orders.read(&order_no).await?;
             if order.is_some_and(|order| is_booked(&order, &transaction_id)) {
                 RepairOutcome::Repaired("WeChat Pay confirms the payment: it is booked")
             } else {
@@ -199,7 +196,7 @@ async fn payment(
 
 /// A refund that our books lack, or have in an earlier state: asked and settled as its notice would be.
 async fn refund(
-    desk: &App,
+    app: &App,
     difference: &Difference,
     cause: &Cause,
     trace: &Trace,
@@ -208,11 +205,11 @@ async fn refund(
     let Some(out_refund_no) = number.and_then(|number| OutRefundNo::parse(number).ok()) else {
         return Ok(RepairOutcome::NeedsOperator);
     };
-    let news = match ask::refund(desk, &out_refund_no).await? {
+    let news = match ask::refund(app, &out_refund_no).await? {
         Ok(news) => news,
         Err(why) => return Ok(RepairOutcome::NotRepaired(why)),
     };
-    match desk.refunding.settle(&news, cause, trace.id()).await {
+    match app.refunding.settle(&news, cause, trace.id()).await {
         Ok(SettleOutcome::Changed | SettleOutcome::AlreadyDone | SettleOutcome::StillOpen) => {}
         Ok(SettleOutcome::Parked { what_to_do, .. }) => {
             return Ok(RepairOutcome::NotRepaired(what_to_do));
@@ -227,7 +224,7 @@ async fn refund(
     }
     let refund = match order_no(difference) {
         Some(order_no) => {
-            desk.orders
+            app.orders
                 .refund_known_as(&order_no, &out_refund_no)
                 .await?
         }
@@ -260,7 +257,7 @@ fn is_as_billed(refund: &Refund, difference: &Difference) -> bool {
 
 /// Money that is not ours to keep. WeChat Pay is asked about this very payment first: the bill's word alone moves nothing.
 async fn money_of_others(
-    desk: &App,
+    app: &App,
     difference: &Difference,
     whose: RefundableMoney,
     cause: &Cause,
@@ -270,7 +267,7 @@ async fn money_of_others(
     let Some(transaction_id) = number.and_then(|id| TransactionId::parse(id).ok()) else {
         return Ok(RepairOutcome::NeedsOperator);
     };
-    let notice = match ask::payment(desk, &transaction_id).await? {
+    let notice = match ask::payment(app, &transaction_id).await? {
         Ok(told) => told.notice,
         Err(why) => return Ok(RepairOutcome::NotRepaired(why)),
     };
@@ -279,18 +276,18 @@ async fn money_of_others(
         RefundableMoney::Unattributed => {
             apply::was_refunded(&notice).then(|| GIVEN_BACK.to_owned())
         }
-        RefundableMoney::SecondPayment => apply::is_over(desk, &notice, &transaction_id).await?,
+        RefundableMoney::SecondPayment => apply::is_over(app, &notice, &transaction_id).await?,
     };
     if let Some(why) = over {
         return Ok(RepairOutcome::NotRepaired(why));
     }
     if let (RefundableMoney::SecondPayment, Some(order_no)) = (whose, order_no(difference))
-        && let Some(refund) = apply::refund_of_second(desk, &order_no, &transaction_id).await?
+        && let Some(refund) = apply::refund_of_second(app, &order_no, &transaction_id).await?
     {
         return Ok(RepairOutcome::RefundUnderWay(Box::new(refund)));
     }
     // Kept for a person, as a callback would have: so it can be given back.
-    let settled = desk.settling.settle(&notice, cause, trace.id()).await?;
+    let settled = app.settling.settle(&notice, cause, trace.id()).await?;
     Ok(match settled {
         SettleOutcome::Parked { .. } => RepairOutcome::Propose(match whose {
             RefundableMoney::SecondPayment => {

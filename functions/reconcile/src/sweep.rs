@@ -29,7 +29,7 @@ use serde::Serialize;
 use tracing::{error, warn};
 use wechatpay::UnixSeconds;
 
-use crate::{day, desk::App, metrics};
+use crate::{app::App, day, metrics};
 use schedule::{Bounds, Page, Work};
 
 /// What a run did, how far it got, and what is left.
@@ -144,7 +144,7 @@ impl CheckError {
 
 /// A run's looks and what they need.
 struct Checks<'a> {
-    desk: &'a App,
+    app: &'a App,
     began_at: UnixSeconds,
     cause: Cause,
     trace: Trace,
@@ -154,25 +154,25 @@ struct Checks<'a> {
 ///
 /// # Errors
 /// When no part of the index could be read.
-pub(crate) async fn sweep(desk: &App, deadline_ms: i64) -> Result<Report, TableError> {
+pub(crate) async fn sweep(app: &App, deadline_ms: i64) -> Result<Report, TableError> {
     let looks = Checks {
-        desk,
-        began_at: desk.clock.now(),
-        cause: Cause::Sweep(desk.random.id()),
-        trace: Trace::from_header(None, &desk.random),
+        app,
+        began_at: app.clock.now(),
+        cause: Cause::Sweep(app.random.id()),
+        trace: Trace::from_header(None, &app.random),
     };
     let bounds = Bounds {
         began_at: looks.began_at,
         deadline_ms,
-        lanes: schedule::lanes(desk.wechat.calls_per_s()),
+        lanes: schedule::lanes(app.wechat.calls_per_s()),
     };
-    let missing = day::latest_is_missing(desk, looks.began_at).await;
+    let missing = day::latest_is_missing(app, looks.began_at).await;
     let mut report = Report::default();
     let unreadable = schedule::run(&looks, bounds, &mut report).await;
     if let Some(error) = unreadable.filter(|_| is_unreadable(&report)) {
         return Err(error);
     }
-    metrics::swept(desk, &report, missing, looks.trace.id());
+    metrics::swept(app, &report, missing, looks.trace.id());
     Ok(report)
 }
 
@@ -186,12 +186,12 @@ impl Work for Checks<'_> {
     type Unreadable = TableError;
 
     fn now_ms(&self) -> i64 {
-        self.desk.clock.now_ms()
+        self.app.clock.now_ms()
     }
 
     async fn sleep_ms(&self, ms: i64) {
         let pause = Duration::from_millis(u64::try_from(ms).unwrap_or_default());
-        self.desk.clock.sleep(pause).await;
+        self.app.clock.sleep(pause).await;
     }
 
     async fn page(
@@ -199,7 +199,7 @@ impl Work for Checks<'_> {
         part: u8,
         from: Option<CheckCursor>,
     ) -> Result<Page<CheckCursor>, TableError> {
-        let page = self.desk.orders.due(part, self.began_at, PAGE, from).await;
+        let page = self.app.orders.due(part, self.began_at, PAGE, from).await;
         let page = page.inspect_err(|error| {
             warn!(part, error = %ErrorChain(error), "a part of the index could not be read");
         })?;
@@ -207,11 +207,11 @@ impl Work for Checks<'_> {
     }
 
     fn turn_in_ms(&self, reason: CheckKind) -> i64 {
-        self.desk.wechat.turn_in_ms(reason == CheckKind::Refund)
+        self.app.wechat.turn_in_ms(reason == CheckKind::Refund)
     }
 
     fn is_down(&self) -> bool {
-        self.desk.wechat.is_down()
+        self.app.wechat.is_down()
     }
 
     fn tell_overdue(&self, report: &Report) {
@@ -222,18 +222,18 @@ impl Work for Checks<'_> {
 
     async fn look(&self, item: CheckItem) -> CheckOutcome {
         let Self {
-            desk, cause, trace, ..
+            app, cause, trace, ..
         } = self;
         let looked = match &item {
             CheckItem::Order(order_no) => {
-                let looked = order(desk, order_no, cause, trace).await;
+                let looked = order(app, order_no, cause, trace).await;
                 if comes_again_soon(&looked) {
-                    look_again(desk, order_no).await;
+                    look_again(app, order_no).await;
                 }
                 looked
             }
             CheckItem::Refund(order_no, refund_no) => {
-                refund(desk, order_no, refund_no, cause, trace).await
+                refund(app, order_no, refund_no, cause, trace).await
             }
         };
         looked.unwrap_or_else(|error| {
@@ -258,15 +258,15 @@ fn comes_again_soon(looked: &Result<CheckOutcome, CheckError>) -> bool {
 
 /// Moves an order whose look came to nothing to where the next run finds it: its next step may be an hour away. Who dies before leaves
 /// it at that step.
-async fn look_again(desk: &App, order_no: &OrderNo) {
+async fn look_again(app: &App, order_no: &OrderNo) {
     let moved = async {
-        let order = desk.orders.read(order_no).await?;
+        let order = app.orders.read(order_no).await?;
         let again = order.and_then(|order| {
-            let next = due::sooner_order_check(&order, desk.clock.now())?;
+            let next = due::sooner_order_check(&order, app.clock.now())?;
             Some((order, next))
         });
         match again {
-            Some((order, next)) => desk.orders.look_again(&order, next).await,
+            Some((order, next)) => app.orders.look_again(&order, next).await,
             None => Ok(false),
         }
     };
@@ -278,28 +278,28 @@ async fn look_again(desk: &App, order_no: &OrderNo) {
 
 /// One order: read again, since the index lags; claimed, since another run may be at it; then asked about or closed.
 async fn order(
-    desk: &App,
+    app: &App,
     order_no: &OrderNo,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<CheckOutcome, CheckError> {
-    let now = desk.clock.now();
-    let Some(order) = desk.orders.read(order_no).await? else {
+    let now = app.clock.now();
+    let Some(order) = app.orders.read(order_no).await? else {
         return Ok(CheckOutcome::NotOurs);
     };
     let next = match (order.due, due::next_order_check(&order, &order.state, now)) {
         (Some(due), Some(next)) if due.at <= now => next,
         _ => return Ok(CheckOutcome::NotOurs),
     };
-    if !desk.orders.claim(&order, next).await? {
+    if !app.orders.claim(&order, next).await? {
         return Ok(CheckOutcome::NotOurs);
     }
     match &order.state {
-        OrderState::Closing => close(desk, order, cause, trace).await,
+        OrderState::Closing => close(app, order, cause, trace).await,
         OrderState::Reserved | OrderState::AwaitingPayment(_)
             if due::is_past_payment_time(&order, now) =>
         {
-            close(desk, order, cause, trace).await
+            close(app, order, cause, trace).await
         }
         OrderState::Reserved
         | OrderState::AwaitingPayment(_)
@@ -308,18 +308,18 @@ async fn order(
         | OrderState::Refunded(_)
         | OrderState::Closed
         | OrderState::Rejected(_)
-        | OrderState::PaidAfterClose(_) => ask(desk, &order, cause, trace).await,
+        | OrderState::PaidAfterClose(_) => ask(app, &order, cause, trace).await,
     }
 }
 
 /// Asks how an order stands that is still to be paid.
 async fn ask(
-    desk: &App,
+    app: &App,
     order: &Order,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<CheckOutcome, CheckError> {
-    let asked = desk
+    let asked = app
         .asking
         .ask(&order.order_no, LOOK_WITHIN, cause, trace.id())
         .await?;
@@ -329,7 +329,7 @@ async fn ask(
         QueryOutcome::Settled(SettleOutcome::Parked { .. }) => Ok(CheckOutcome::Parked),
         // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
         QueryOutcome::Settled(SettleOutcome::StillOpen) | QueryOutcome::NotThere => {
-            resume(desk, order, trace).await
+            resume(app, order, trace).await
         }
         QueryOutcome::Refused(refusal) if !is_transient_refusal(&refusal) => {
             Ok(CheckOutcome::Failed)
@@ -340,12 +340,12 @@ async fn ask(
 
 /// Closes an order that can no longer be paid, or whose closing was left half done.
 async fn close(
-    desk: &App,
+    app: &App,
     order: Order,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<CheckOutcome, CheckError> {
-    let after = desk
+    let after = app
         .closing
         .close(order, LOOK_WITHIN, cause, trace.id())
         .await?;
@@ -362,14 +362,14 @@ async fn close(
     })
 }
 
-async fn resume(desk: &App, order: &Order, trace: &Trace) -> Result<CheckOutcome, CheckError> {
+async fn resume(app: &App, order: &Order, trace: &Trace) -> Result<CheckOutcome, CheckError> {
     if order.state != OrderState::Reserved {
         return Ok(CheckOutcome::Open);
     }
     let message = PaymentRequest::IssueV1 {
         order_no: order.order_no.clone(),
     };
-    desk.payment_requests
+    app.payment_requests
         .send_request(&message, 0, &trace.traceparent())
         .await?;
     Ok(CheckOutcome::Resumed)
@@ -377,13 +377,13 @@ async fn resume(desk: &App, order: &Order, trace: &Trace) -> Result<CheckOutcome
 
 /// One refund: the flow reads it again and claims it.
 async fn refund(
-    desk: &App,
+    app: &App,
     order_no: &OrderNo,
     refund_no: &RefundNo,
     cause: &Cause,
     trace: &Trace,
 ) -> Result<CheckOutcome, CheckError> {
-    let driven = desk
+    let driven = app
         .refunding
         .advance(order_no, refund_no, LOOK_WITHIN, cause, trace.id())
         .await?;

@@ -22,7 +22,7 @@ use standard_webhooks::{SignError, sign};
 use tracing::{error, info, warn};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::desk::{App, DisabledReports};
+use crate::app::{App, DisabledReports};
 
 /// How many records of a batch are worked on at once: all of a usual batch, since each waits for a receiver of its own, and
 /// one that is not begun for lack of time has used up an attempt.
@@ -93,11 +93,11 @@ impl NotDelivered {
 }
 
 /// Works off a batch. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
-pub async fn process(desk: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
-    let work = async |record: &SqsRecord| process_one(desk, record, deadline_ms).await;
+pub async fn process(app: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResponse {
+    let work = async |record: &SqsRecord| process_one(app, record, deadline_ms).await;
     work_off(
         batch,
-        &desk.clock,
+        &app.clock,
         deadline_ms,
         BEGIN_BEFORE_DEADLINE_MS,
         SIDE_BY_SIDE,
@@ -106,7 +106,7 @@ pub async fn process(desk: &App, batch: SqsBatch, deadline_ms: i64) -> BatchResp
     .await
 }
 
-async fn process_one(desk: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
+async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict {
     let WebhookMessage {
         detail: event,
         replay,
@@ -123,15 +123,15 @@ async fn process_one(desk: &App, record: &SqsRecord, deadline_ms: i64) -> Verdic
         }
     };
     let attempt = record.receive_count();
-    match deliver(desk, &event, attempt, replay, deadline_ms).await {
+    match deliver(app, &event, attempt, replay, deadline_ms).await {
         Ok(()) => Verdict::Done,
-        Err(failure) => try_later(desk, record, &event, attempt, &failure).await,
+        Err(failure) => try_later(app, record, &event, attempt, &failure).await,
     }
 }
 
 /// One attempt. `Ok` also when nobody is to be told, or the event is kept because the webhook is disabled.
 async fn deliver(
-    desk: &App,
+    app: &App,
     event: &OutgoingEvent,
     attempt: u32,
     replay: bool,
@@ -139,10 +139,10 @@ async fn deliver(
 ) -> Result<(), NotDelivered> {
     let (order_no, client_id) = (event.order_no.as_str(), event.client_id.as_str());
     let (version, trace_id) = (event.version, event.trace.as_str());
-    let webhook = desk.keys.webhook(client_id).await?;
+    let webhook = app.keys.webhook(client_id).await?;
     let endpoint = match webhook.as_deref() {
         Some(Webhook::Active(endpoint)) => endpoint,
-        Some(Webhook::Disabled { why, since }) => return keep(desk, event, why, *since).await,
+        Some(Webhook::Disabled { why, since }) => return keep(app, event, why, *since).await,
         None => {
             info!(
                 order_no,
@@ -151,30 +151,30 @@ async fn deliver(
             return Ok(());
         }
     };
-    let began_ms = desk.clock.now_ms();
+    let began_ms = app.clock.now_ms();
     let left_ms = deadline_ms
         .saturating_sub(began_ms)
         .saturating_sub(AFTERWARDS_MS);
     let is_last = next_attempt_after_s(attempt).is_none();
-    let asking = desk.lane().asking(&event.client_id, began_ms);
+    let asking = app.lane().asking(&event.client_id, began_ms);
     // The last attempt is made in any case, and a receiver that hangs holds up nobody for long by it.
     let within_ms = match asking {
         Asking::Later { hangs: true, .. } if is_last => left_ms.min(SLOW_MS),
         Asking::Later { .. } if !is_last => return Err(NotDelivered::Rests),
         Asking::Later { .. } | Asking::Now => left_ms,
     };
-    let posted = post(desk, endpoint, event, within_ms).await;
-    let now_ms = desk.clock.now_ms();
+    let posted = post(app, endpoint, event, within_ms).await;
+    let now_ms = app.clock.now_ms();
     let timed_out = matches!(posted, Err(NotDelivered::NoAnswer(NoAnswer::TimedOut)));
     let took_ms = now_ms.saturating_sub(began_ms);
-    desk.lane()
+    app.lane()
         .waited_for(&event.client_id, took_ms, timed_out, now_ms);
     let answer = match &posted {
         Ok((_, status)) => Some(status.to_string()),
         Err(failure) => failure.answer(),
     };
     let run = match answer {
-        Some(answer) => note(desk, client_id, endpoint, &answer).await,
+        Some(answer) => note(app, client_id, endpoint, &answer).await,
         None => None,
     };
     let (host, status) = posted?;
@@ -192,8 +192,8 @@ async fn deliver(
                 WebhooksDelivered = 1,
                 "webhook delivered"
             );
-            if may_be_on_record(event, replay, attempt, desk.clock.now())
-                && let Err(error) = desk.undelivered.delivered(event).await
+            if may_be_on_record(event, replay, attempt, app.clock.now())
+                && let Err(error) = app.undelivered.delivered(event).await
             {
                 warn!(
                     order_no,
@@ -205,17 +205,17 @@ async fn deliver(
             }
             Ok(())
         }
-        DeliveryResult::Gone => match run.filter(|run| run.ends_the_webhook(desk.clock.now())) {
+        DeliveryResult::Gone => match run.filter(|run| run.ends_the_webhook(app.clock.now())) {
             Some(run) => {
                 let why = format!(
                     "the receiver answered 410 Gone since {}",
                     format_rfc3339_beijing(run.since)
                 );
-                let now = desk.clock.now();
-                desk.keys
+                let now = app.clock.now();
+                app.keys
                     .disable_webhook(client_id, &endpoint.url, &run, &why, now)
                     .await?;
-                keep(desk, event, &why, now).await
+                keep(app, event, &why, now).await
             }
             None => Err(NotDelivered::NotTaken { status }),
         },
@@ -225,32 +225,32 @@ async fn deliver(
 
 /// Signs and posts an event, and waits so long for the answer. Gives the receiver's host and its answer's status.
 async fn post(
-    desk: &App,
+    app: &App,
     endpoint: &Endpoint,
     event: &OutgoingEvent,
     within_ms: i64,
 ) -> Result<(String, u16), NotDelivered> {
-    let url = WebhookUrl::parse(endpoint.url.as_str(), desk.http.reach())?;
+    let url = WebhookUrl::parse(endpoint.url.as_str(), app.http.reach())?;
     let body = event.body();
     let headers = sign(
         &event.webhook_id(),
-        desk.clock.now().0,
+        app.clock.now().0,
         body.as_bytes(),
         &endpoint.secrets,
     )?;
     let within = Duration::from_millis(u64::try_from(within_ms).unwrap_or_default());
-    let status = desk.http.post(&url, headers.iter(), body, within).await?;
+    let status = app.http.post(&url, headers.iter(), body, within).await?;
     Ok((url.host().to_owned(), status))
 }
 
 /// Writes down what came of an attempt, for the client to see. Gives the run of 410s that goes on with it, if one does. What
 /// cannot be written is left out: the next answer is written.
-async fn note(desk: &App, client_id: &str, endpoint: &Endpoint, answer: &str) -> Option<GoneRun> {
+async fn note(app: &App, client_id: &str, endpoint: &Endpoint, answer: &str) -> Option<GoneRun> {
     let last = endpoint.last_answer.as_ref();
-    let Some(next) = LastAnswer::after(last, answer, desk.clock.now()) else {
+    let Some(next) = LastAnswer::after(last, answer, app.clock.now()) else {
         return last.and_then(|last| last.gone);
     };
-    let noted = desk
+    let noted = app
         .keys
         .note_answer(client_id, &endpoint.url, last, &next)
         .await;
@@ -261,7 +261,7 @@ async fn note(desk: &App, client_id: &str, endpoint: &Endpoint, answer: &str) ->
                 since: next.at,
                 ..next.clone()
             };
-            desk.keys
+            app.keys
                 .note_answer_whatever_was_last(client_id, &endpoint.url, &next)
                 .await
         }
@@ -284,13 +284,13 @@ async fn note(desk: &App, client_id: &str, endpoint: &Endpoint, answer: &str) ->
 
 /// Keeps an event of a client whose webhook is disabled, and tells a person of it now and then.
 async fn keep(
-    desk: &App,
+    app: &App,
     event: &OutgoingEvent,
     why: &str,
     since: UnixSeconds,
 ) -> Result<(), NotDelivered> {
-    let now = desk.clock.now();
-    if desk.told.is_due(&event.client_id, now.0) {
+    let now = app.clock.now();
+    if app.told.is_due(&event.client_id, now.0) {
         let client_id = event.client_id.as_str();
         let what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept";
         // Told as news while it is, by whichever sandbox: the one that disabled it may have died. The alarm of receivers
@@ -313,7 +313,7 @@ async fn keep(
             );
         }
     }
-    desk.undelivered
+    app.undelivered
         .keep(event, UndeliveredReason::WebhookDisabled, now)
         .await?;
     info!(
@@ -330,7 +330,7 @@ async fn keep(
 /// Hides the message until its next attempt. After the last one it is shown at once: the queue then moves it to its
 /// dead-letter queue. `Retry-After` is not heeded: the ladder is what a receiver's operator can count on.
 async fn try_later(
-    desk: &App,
+    app: &App,
     record: &SqsRecord,
     event: &OutgoingEvent,
     attempt: u32,
@@ -343,7 +343,7 @@ async fn try_later(
     let again = (attempt > 1 && failure.answer().is_some()).then_some(1);
     let gone = failure.says_gone().then_some(1);
     // While the receiver is left alone no attempt is made, and one would be lost.
-    let rests_s = match desk.lane().asking(&event.client_id, desk.clock.now_ms()) {
+    let rests_s = match app.lane().asking(&event.client_id, app.clock.now_ms()) {
         Asking::Now => 0,
         Asking::Later { left_ms, .. } => left_ms.saturating_add(999) / 1_000,
     };
@@ -378,9 +378,9 @@ async fn try_later(
                 WebhookReceiversGone = gone,
                 "webhook given up: it goes to the dead-letter queue"
             );
-            let kept = desk
+            let kept = app
                 .undelivered
-                .keep(event, UndeliveredReason::GivenUp, desk.clock.now())
+                .keep(event, UndeliveredReason::GivenUp, app.clock.now())
                 .await;
             if let Err(error) = kept {
                 warn!(
@@ -393,7 +393,7 @@ async fn try_later(
             }
         }
     }
-    let hidden = desk
+    let hidden = app
         .webhooks
         .come_back_in(&record.receipt_handle, next_s.unwrap_or(0))
         .await;

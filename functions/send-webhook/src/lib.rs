@@ -3,6 +3,6 @@
 //!
 //! The way of an event: [`handler`].
 
-pub mod desk;
+pub mod app;
 pub mod handler;
 pub mod settings;

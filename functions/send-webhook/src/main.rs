@@ -8,7 +8,7 @@ use adapters::{
 };
 use flows::sqs_event::SqsBatch;
 use lambda_runtime::{LambdaEvent, service_fn};
-use send_webhook::{desk::App, handler, settings::Settings};
+use send_webhook::{app::App, handler, settings::Settings};
 
 // One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
 #[tokio::main(flavor = "current_thread")]
@@ -17,10 +17,10 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let settings = Settings::read(&ProcessEnv)?;
     let clock = Clock::system();
     let aws = Aws::new(&settings.aws, &clock).within(CallLimits::PROMPT);
-    let desk = &App::open(settings, &aws, clock);
+    let app = &App::open(settings, &aws, clock);
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsBatch>| {
         let deadline_ms = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
-        Ok::<_, lambda_runtime::Error>(handler::process(desk, event.payload, deadline_ms).await)
+        Ok::<_, lambda_runtime::Error>(handler::process(app, event.payload, deadline_ms).await)
     }))
     .await
 }

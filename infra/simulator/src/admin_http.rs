@@ -161,34 +161,37 @@ struct Advance {
 }
 
 /// Its addresses are those by which whoever asks can go on.
-async fn show_details(State(desk): State<AdminState>, headers: HeaderMap) -> Json<ClientDetails> {
-    let sim = &desk.admin.sim;
+async fn show_details(State(state): State<AdminState>, headers: HeaderMap) -> Json<ClientDetails> {
+    let sim = &state.admin.sim;
     let base_url = address::as_called(&headers, sim.public_url.as_deref(), &sim.base_url);
-    Json(desk.details.as_ref().clone().at(&base_url))
+    Json(state.details.as_ref().clone().at(&base_url))
 }
 
-async fn orders(State(desk): State<AdminState>, QueryParams(of): QueryParams<OfOrder>) -> Response {
+async fn orders(
+    State(state): State<AdminState>,
+    QueryParams(of): QueryParams<OfOrder>,
+) -> Response {
     let orders = match of.order {
-        Some(order) => desk.admin.order(&order).into_iter().collect(),
-        None => desk.admin.orders(),
+        Some(order) => state.admin.order(&order).into_iter().collect(),
+        None => state.admin.orders(),
     };
     Json(orders).into_response()
 }
 
-async fn pay(State(desk): State<AdminState>, Body(pay): Body<Pay>) -> Response {
+async fn pay(State(state): State<AdminState>, Body(pay): Body<Pay>) -> Response {
     order_or(match (pay.again, pay.late) {
-        (true, _) => desk.admin.pay_again(&pay.order, &pay.options),
-        (false, true) => desk.admin.pay_late(&pay.order, &pay.options),
-        (false, false) => desk.admin.pay(&pay.order, &pay.options),
+        (true, _) => state.admin.pay_again(&pay.order, &pay.options),
+        (false, true) => state.admin.pay_late(&pay.order, &pay.options),
+        (false, false) => state.admin.pay(&pay.order, &pay.options),
     })
 }
 
-async fn cancel(State(desk): State<AdminState>, Body(which): Body<WhichOrder>) -> Response {
-    order_or(desk.admin.cancel(&which.order))
+async fn cancel(State(state): State<AdminState>, Body(which): Body<WhichOrder>) -> Response {
+    order_or(state.admin.cancel(&which.order))
 }
 
-async fn fail(State(desk): State<AdminState>, Body(which): Body<WhichOrder>) -> Response {
-    order_or(desk.admin.fail(&which.order))
+async fn fail(State(state): State<AdminState>, Body(which): Body<WhichOrder>) -> Response {
+    order_or(state.admin.fail(&which.order))
 }
 
 fn order_or(outcome: Result<OrderView, PayError>) -> Response {
@@ -210,21 +213,21 @@ fn order_or(outcome: Result<OrderView, PayError>) -> Response {
 }
 
 async fn refunds(
-    State(desk): State<AdminState>,
+    State(state): State<AdminState>,
     QueryParams(of): QueryParams<OfOrder>,
 ) -> Response {
     let refunds = match of.order {
-        Some(order) => desk.admin.refunds_of(&order),
-        None => desk.admin.refunds(),
+        Some(order) => state.admin.refunds_of(&order),
+        None => state.admin.refunds(),
     };
     Json(refunds).into_response()
 }
 
 async fn console_refund(
-    State(desk): State<AdminState>,
+    State(state): State<AdminState>,
     Body(wish): Body<ConsoleRefund>,
 ) -> Response {
-    match desk.admin.console_refund(&wish) {
+    match state.admin.console_refund(&wish) {
         Ok(refund) => Json(refund).into_response(),
         Err(error) => {
             let status = match error {
@@ -240,15 +243,15 @@ async fn console_refund(
 }
 
 async fn refund_outcome(
-    State(desk): State<AdminState>,
+    State(state): State<AdminState>,
     Body(outcome): Body<RefundOutcomeJson>,
 ) -> StatusCode {
-    desk.admin.set_refund_outcome(outcome.outcome);
+    state.admin.set_refund_outcome(outcome.outcome);
     StatusCode::NO_CONTENT
 }
 
-async fn settle_refund(State(desk): State<AdminState>, Body(settle): Body<Settle>) -> Response {
-    match desk
+async fn settle_refund(State(state): State<AdminState>, Body(settle): Body<Settle>) -> Response {
+    match state
         .admin
         .settle_refund(&settle.out_refund_no, settle.status)
     {
@@ -258,56 +261,56 @@ async fn settle_refund(State(desk): State<AdminState>, Body(settle): Body<Settle
     }
 }
 
-async fn settings(State(desk): State<AdminState>) -> Json<Settings> {
-    Json(desk.admin.settings())
+async fn settings(State(state): State<AdminState>) -> Json<Settings> {
+    Json(state.admin.settings())
 }
 
 /// A merge patch over the settings in force.
-async fn change_settings(State(desk): State<AdminState>, Body(patch): Body<Value>) -> Response {
-    let mut wanted = json!(desk.admin.settings());
+async fn change_settings(State(state): State<AdminState>, Body(patch): Body<Value>) -> Response {
+    let mut wanted = json!(state.admin.settings());
     callbacks::merge(&mut wanted, &patch);
     let settings: Settings = match serde_json::from_value(wanted) {
         Ok(settings) => settings,
         Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
     };
-    match desk.admin.set_settings(settings) {
-        Ok(()) => Json(desk.admin.settings()).into_response(),
+    match state.admin.set_settings(settings) {
+        Ok(()) => Json(state.admin.settings()).into_response(),
         Err(error) => refused(StatusCode::BAD_REQUEST, &error),
     }
 }
 
-async fn show_balance(State(desk): State<AdminState>) -> Response {
-    Json(json!({ "fen": desk.admin.balance_fen() })).into_response()
+async fn show_balance(State(state): State<AdminState>) -> Response {
+    Json(json!({ "fen": state.admin.balance_fen() })).into_response()
 }
 
-async fn balance(State(desk): State<AdminState>, Body(balance): Body<Balance>) -> StatusCode {
-    desk.admin.set_balance(balance.fen);
+async fn balance(State(state): State<AdminState>, Body(balance): Body<Balance>) -> StatusCode {
+    state.admin.set_balance(balance.fen);
     StatusCode::NO_CONTENT
 }
 
-async fn faults(State(desk): State<AdminState>) -> Response {
-    Json(desk.admin.faults()).into_response()
+async fn faults(State(state): State<AdminState>) -> Response {
+    Json(state.admin.faults()).into_response()
 }
 
-async fn add_fault(State(desk): State<AdminState>, Body(rule): Body<Rule>) -> Response {
-    match desk.admin.add_fault(rule) {
+async fn add_fault(State(state): State<AdminState>, Body(rule): Body<Rule>) -> Response {
+    match state.admin.add_fault(rule) {
         Ok(id) => (StatusCode::CREATED, Json(json!({ "id": id }))).into_response(),
         Err(error) => refused(StatusCode::BAD_REQUEST, &error),
     }
 }
 
-async fn clear_faults(State(desk): State<AdminState>) -> Response {
-    Json(json!({ "cleared": desk.admin.clear_faults(None) })).into_response()
+async fn clear_faults(State(state): State<AdminState>) -> Response {
+    Json(json!({ "cleared": state.admin.clear_faults(None) })).into_response()
 }
 
-async fn clear_fault(State(desk): State<AdminState>, InPath(id): InPath<u64>) -> Response {
-    Json(json!({ "cleared": desk.admin.clear_faults(Some(id)) })).into_response()
+async fn clear_fault(State(state): State<AdminState>, InPath(id): InPath<u64>) -> Response {
+    Json(json!({ "cleared": state.admin.clear_faults(Some(id)) })).into_response()
 }
 
-async fn rotate(State(desk): State<AdminState>, Body(rotate): Body<Rotate>) -> Response {
-    match desk.admin.rotate(rotate.mode) {
+async fn rotate(State(state): State<AdminState>, Body(rotate): Body<Rotate>) -> Response {
+    match state.admin.rotate(rotate.mode) {
         Ok(serial) => {
-            let pem = desk.admin.newest_key(rotate.mode).map(|(_, pem)| pem);
+            let pem = state.admin.newest_key(rotate.mode).map(|(_, pem)| pem);
             Json(json!({ "serial": serial, "pem": pem })).into_response()
         }
         Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, &error),
@@ -315,27 +318,27 @@ async fn rotate(State(desk): State<AdminState>, Body(rotate): Body<Rotate>) -> R
 }
 
 async fn all_callbacks(
-    State(desk): State<AdminState>,
+    State(state): State<AdminState>,
     QueryParams(what): QueryParams<AboutWhat>,
 ) -> Response {
     let callbacks = match what.about {
-        Some(about) => desk.admin.callbacks_about(&about),
-        None => desk.admin.callbacks(),
+        Some(about) => state.admin.callbacks_about(&about),
+        None => state.admin.callbacks(),
     };
     Json(callbacks).into_response()
 }
 
-async fn redeliver(State(desk): State<AdminState>, InPath(id): InPath<String>) -> Response {
-    match desk.admin.redeliver(&id).await {
+async fn redeliver(State(state): State<AdminState>, InPath(id): InPath<String>) -> Response {
+    match state.admin.redeliver(&id).await {
         Some(one) => Json(one).into_response(),
         None => refused(StatusCode::NOT_FOUND, &"there is no callback with this id"),
     }
 }
 
-async fn sign_callback(State(desk): State<AdminState>, Body(sign): Body<Sign>) -> Response {
+async fn sign_callback(State(state): State<AdminState>, Body(sign): Body<Sign>) -> Response {
     let signed = match &sign.notice {
-        Some(notice) => desk.admin.signed_notice(notice, &sign.about, &sign.damage),
-        None => desk.admin.signed_callback(&sign.about, &sign.damage),
+        Some(notice) => state.admin.signed_notice(notice, &sign.about, &sign.damage),
+        None => state.admin.signed_callback(&sign.about, &sign.damage),
     };
     match signed {
         Some(callback) => Json(callback).into_response(),
@@ -346,8 +349,8 @@ async fn sign_callback(State(desk): State<AdminState>, Body(sign): Body<Sign>) -
     }
 }
 
-async fn send_notice(State(desk): State<AdminState>, Body(send): Body<SendNotice>) -> Response {
-    match desk
+async fn send_notice(State(state): State<AdminState>, Body(send): Body<SendNotice>) -> Response {
+    match state
         .admin
         .send_notice(&send.notice, &send.about, send.alter.as_ref())
     {
@@ -359,29 +362,30 @@ async fn send_notice(State(desk): State<AdminState>, Body(send): Body<SendNotice
     }
 }
 
-async fn requests(State(desk): State<AdminState>) -> Response {
-    Json(desk.admin.requests()).into_response()
+async fn requests(State(state): State<AdminState>) -> Response {
+    Json(state.admin.requests()).into_response()
 }
 
-async fn reset_requests(State(desk): State<AdminState>) -> StatusCode {
-    desk.admin.reset_requests();
+async fn reset_requests(State(state): State<AdminState>) -> StatusCode {
+    state.admin.reset_requests();
     StatusCode::NO_CONTENT
 }
 
-async fn time(State(desk): State<AdminState>) -> Response {
-    Json(json!({ "now_s": desk.admin.now_s(), "manual": desk.admin.sim.clock.is_manual() }))
+async fn time(State(state): State<AdminState>) -> Response {
+    Json(json!({ "now_s": state.admin.now_s(), "manual": state.admin.sim.clock.is_manual() }))
         .into_response()
 }
 
-async fn advance(State(desk): State<AdminState>, Body(advance): Body<Advance>) -> Response {
-    if !desk.admin.sim.clock.is_manual() {
+async fn advance(State(state): State<AdminState>, Body(advance): Body<Advance>) -> Response {
+    if !state.admin.sim.clock.is_manual() {
         return refused(
             StatusCode::CONFLICT,
             &"the simulator follows the system clock; start it with --manual-time to move it by hand",
         );
     }
-    desk.admin
+    state
+        .admin
         .advance(Duration::from_secs(advance.advance_s))
         .await;
-    Json(json!({ "now_s": desk.admin.now_s(), "manual": true })).into_response()
+    Json(json!({ "now_s": state.admin.now_s(), "manual": true })).into_response()
 }

@@ -70,7 +70,7 @@ impl OrderStore {
     }
 
     /// What the events of a change that is decided now have in common.
-    pub(crate) fn because(&self, cause: &Cause, trace: &str) -> ChangeContext {
+    pub(crate) fn context(&self, cause: &Cause, trace: &str) -> ChangeContext {
         ChangeContext {
             cause: cause.clone(),
             trace: trace.to_owned(),

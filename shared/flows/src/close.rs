@@ -181,8 +181,8 @@ impl CloseFlow {
                 }
                 CloseEligibility::Open => {}
             }
-            let because = self.books.because(cause, trace);
-            let change = OrderChange::new(&order, OrderState::Closing, &because);
+            let context = self.books.context(cause, trace);
+            let change = OrderChange::new(&order, OrderState::Closing, &context);
             if self.books.write(&change).await? {
                 return Ok(change.order_after());
             }
@@ -206,8 +206,8 @@ impl CloseFlow {
             if order.state != OrderState::Closing {
                 return Ok(order);
             }
-            let because = self.books.because(cause, trace).told_under(told_under);
-            let change = OrderChange::new(&order, OrderState::Closed, &because);
+            let context = self.books.context(cause, trace).told_under(told_under);
+            let change = OrderChange::new(&order, OrderState::Closed, &context);
             if self.books.write(&change).await? {
                 return Ok(change.order_after());
             }

@@ -283,7 +283,7 @@ impl IssueFlow {
             PrepayDelivery::Sign(prepay_id) => self.sign(&order, &prepay_id).await?,
         };
         let prepay = Prepay::issued(params, order.product, now, order.expires_at);
-        let because = ChangeContext {
+        let context = ChangeContext {
             cause: cause.clone(),
             trace: trace.to_owned(),
             at: now,
@@ -291,7 +291,7 @@ impl IssueFlow {
         };
         let awaiting = OrderState::AwaitingPayment(prepay.clone());
         let next_look = due::next_order_check(&order, &awaiting, now);
-        let change = OrderChange::new(&order, awaiting, &because);
+        let change = OrderChange::new(&order, awaiting, &context);
         // Renewing a value changes no state and has no event.
         let event = change.events.first();
         let order_no = order.order_no.as_str();
@@ -399,7 +399,7 @@ impl IssueFlow {
         cause: &Cause,
         trace: &str,
     ) -> Result<IssueOutcome, IssueError> {
-        let because = ChangeContext {
+        let context = ChangeContext {
             cause: cause.clone(),
             trace: trace.to_owned(),
             at: self.clock.now(),
@@ -407,7 +407,7 @@ impl IssueFlow {
         };
         let told = OrderRefusal::from(&refusal);
         let rejected = OrderState::Rejected(Rejection::Refused(Some(told.clone())));
-        let change = OrderChange::new(order, rejected, &because);
+        let change = OrderChange::new(order, rejected, &context);
         let applied = match self.orders.apply(&change).await {
             // Somebody holds the item for a moment, the sweep for instance: once more, or the refusal would be lost.
             Err(TableError::Conflict) => {

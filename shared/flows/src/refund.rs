@@ -232,7 +232,7 @@ impl RefundFlow {
         let books = &self.books;
         for round in 0..TRIES {
             books.pause(round).await;
-            let because = books.because(cause, trace);
+            let context = books.context(cause, trace);
             let (order, known) = futures_util::try_join!(
                 books.orders.read(order_no),
                 books.orders.refund(order_no, &wanted.refund_no)
@@ -246,7 +246,7 @@ impl RefundFlow {
                 refund: known,
                 parked,
             };
-            let change = match self.judge(client, wanted, basis, &because).await? {
+            let change = match self.judge(client, wanted, basis, &context).await? {
                 Ok(change) => change,
                 Err(
                     known @ (ReserveRefundOutcome::Reserved(_)
@@ -267,7 +267,7 @@ impl RefundFlow {
                         Err(TableError::Conflict) => continue,
                         basis => basis?,
                     };
-                    match self.judge(client, wanted, basis, &because).await? {
+                    match self.judge(client, wanted, basis, &context).await? {
                         Ok(change) => change,
                         Err(taken) => return Ok(taken),
                     }
@@ -288,7 +288,7 @@ impl RefundFlow {
         client: &ClientId,
         wanted: &RefundRequest,
         basis: RefundBasis,
-        because: &ChangeContext,
+        context: &ChangeContext,
     ) -> Result<Result<OrderChange, ReserveRefundOutcome>, TableError> {
         let Some(order) = basis.order.filter(|order| order.client_id == *client) else {
             return Ok(Err(ReserveRefundOutcome::OrderNotFound));
@@ -306,7 +306,7 @@ impl RefundFlow {
             Vec::new()
         };
         let (parked, notify_url) = (basis.parked.as_ref(), &self.books.facts.notify_url);
-        let change = refund::reserve(&order, parked, &earlier, wanted, notify_url, because);
+        let change = refund::reserve(&order, parked, &earlier, wanted, notify_url, context);
         Ok(change.map_err(ReserveRefundOutcome::Rejected))
     }
 
@@ -492,8 +492,8 @@ impl RefundFlow {
                 Ok(both) => both,
                 Err(not) => return Ok(not),
             };
-            let because = self.books.because(cause, trace);
-            let Some(change) = refund::retry(&order, &refund, decided, &because) else {
+            let context = self.books.context(cause, trace);
+            let Some(change) = refund::retry(&order, &refund, decided, &context) else {
                 return Ok(if self.was_retried(&refund).await? {
                     DecisionOutcome::Done(Box::new(refund))
                 } else {
@@ -542,8 +542,8 @@ impl RefundFlow {
                 Ok(both) => both,
                 Err(not) => return Ok(not),
             };
-            let because = self.books.because(cause, trace);
-            let Some(change) = refund::release(&order, &refund, decided.clone(), &because) else {
+            let context = self.books.context(cause, trace);
+            let Some(change) = refund::release(&order, &refund, decided.clone(), &context) else {
                 // The same person's same word once more: its answer was lost, or its twin was faster.
                 let is_done = refund.is_released() && refund.decided.as_ref() == Some(decided);
                 return Ok(if is_done {
@@ -727,8 +727,8 @@ impl RefundFlow {
             if let Some(decided) = cannot_be_redirected(&refund, wanted) {
                 return Ok(Err(decided));
             }
-            let because = self.books.because(cause, trace);
-            let change = refund_decision::redirect(&order, &refund, wanted.clone(), &because);
+            let context = self.books.context(cause, trace);
+            let change = refund_decision::redirect(&order, &refund, wanted.clone(), &context);
             if let Some(change) = change
                 && self.books.write(&change).await?
             {
@@ -773,10 +773,10 @@ impl RefundFlow {
                 | RefundQueryOutcome::NotThere(_)
                 | RefundQueryOutcome::Untold(_) => break,
             }
-            let because = self.books.because(cause, trace);
-            let because = because.told_under(refusal.request_id.as_ref());
+            let context = self.books.context(cause, trace);
+            let context = context.told_under(refusal.request_id.as_ref());
             let code = &refusal.raw_code;
-            let change = refund_decision::undo_redirect(&order, &refund, wanted, code, &because);
+            let change = refund_decision::undo_redirect(&order, &refund, wanted, code, &context);
             let Some(change) = change else {
                 return Ok(DecisionOutcome::Refused(refusal));
             };
@@ -834,9 +834,9 @@ impl RefundFlow {
                 }
                 Some(_) | None => {}
             }
-            let because = self.books.because(cause, trace);
+            let context = self.books.context(cause, trace);
             let change =
-                refund_decision::confirm_payer_paid(&order, &refund, decided.clone(), &because);
+                refund_decision::confirm_payer_paid(&order, &refund, decided.clone(), &context);
             let Some(change) = change else {
                 return Ok(DecisionOutcome::WrongState(Box::new(refund)));
             };
@@ -860,8 +860,8 @@ impl RefundFlow {
         let mchid = self.wechat.mchid();
         if let Some(until) = self.guards.refunds_paused_until(mchid, now).await? {
             let next = due::refund_check_at(order_no, until.0);
-            let because = self.books.because(cause, trace);
-            self.rest(claimed, LOW_BALANCE, next, &because).await?;
+            let context = self.books.context(cause, trace);
+            self.rest(claimed, LOW_BALANCE, next, &context).await?;
             return Ok(Advanced::Open);
         }
         let minute = LeaseKey::Refund { mchid, order_no };
@@ -916,9 +916,9 @@ impl RefundFlow {
                 // After the others, which may be smaller.
                 let next =
                     due::refund_check_at(order_no, until.0.saturating_add(BALANCE_PAUSE_S / 2));
-                let because = self.books.because(cause, trace);
-                let because = because.told_under(refusal.request_id.as_ref());
-                self.rest(claimed, &refusal.raw_code, next, &because)
+                let context = self.books.context(cause, trace);
+                let context = context.told_under(refusal.request_id.as_ref());
+                self.rest(claimed, &refusal.raw_code, next, &context)
                     .await?;
                 Ok(Advanced::Open)
             }
@@ -935,7 +935,7 @@ impl RefundFlow {
         claimed: &Refund,
         trouble: &str,
         next: NextCheck,
-        because: &ChangeContext,
+        context: &ChangeContext,
     ) -> Result<(), RefundError> {
         let rests_already = claimed.trouble.as_deref().is_some_and(is_low_balance);
         // What a person is told of an overdue refund stays.
@@ -961,7 +961,7 @@ impl RefundFlow {
             if refund.state != claimed.state || refund.tries != claimed.tries {
                 return Ok(());
             }
-            let change = refund_wait::pause(&order, &refund, trouble, next, because);
+            let change = refund_wait::pause(&order, &refund, trouble, next, context);
             if self.books.write(&change).await? {
                 return Ok(());
             }
@@ -1053,8 +1053,8 @@ impl RefundFlow {
         cause: &Cause,
         trace: &str,
     ) -> Result<Advanced, RefundError> {
-        let because = self.books.because(cause, trace);
-        let moved = self.moved_on(claimed, &RefundState::Processing, &because);
+        let context = self.books.context(cause, trace);
+        let moved = self.moved_on(claimed, &RefundState::Processing, &context);
         match moved.await? {
             Some((_, refund)) => self.note_unreadable(&refund, unreadable).await,
             None => Ok(Advanced::NotOurs),
@@ -1089,9 +1089,9 @@ impl RefundFlow {
             }
             RefundQueryOutcome::NotThere(_) => {}
         }
-        let because = self.books.because(cause, trace).told_under(told_under);
+        let context = self.books.context(cause, trace).told_under(told_under);
         let refused = RefundState::Refused(code);
-        let moved = self.moved_on(claimed, &refused, &because);
+        let moved = self.moved_on(claimed, &refused, &context);
         Ok(match moved.await? {
             Some((MovedBy::Us, _)) => Advanced::Moved,
             Some((MovedBy::Others, _)) => Advanced::Open, // news came meanwhile
@@ -1105,7 +1105,7 @@ impl RefundFlow {
         &self,
         claimed: &Refund,
         to: &RefundState,
-        because: &ChangeContext,
+        context: &ChangeContext,
     ) -> Result<Option<(MovedBy, Refund)>, RefundError> {
         for round in 0..TRIES {
             self.books.pause(round).await;
@@ -1116,7 +1116,7 @@ impl RefundFlow {
             if refund.state != RefundState::Reserved {
                 return Ok(Some((MovedBy::Others, refund)));
             }
-            let change = refund::transition(&order, &refund, to.clone(), None, because);
+            let change = refund::transition(&order, &refund, to.clone(), None, context);
             if self.books.write(&change).await? {
                 return Ok(Some((MovedBy::Us, self.reread(refund).await?)));
             }
@@ -1215,8 +1215,8 @@ impl RefundFlow {
             if has_moved || is_marked {
                 return Ok(());
             }
-            let because = self.books.because(cause, trace);
-            let change = refund_wait::mark_overdue(&order, &refund, overdue, &because);
+            let context = self.books.context(cause, trace);
+            let change = refund_wait::mark_overdue(&order, &refund, overdue, &context);
             if self.books.write(&change).await? {
                 return Ok(());
             }
@@ -1246,8 +1246,8 @@ impl RefundFlow {
                         .refund_known_as(&news.order_no, &news.out_refund_no)
                 )?,
             };
-            let because = books
-                .because(cause, trace)
+            let context = books
+                .context(cause, trace)
                 .told_under(news.request_id.as_ref());
             let settlement = match (&order, which, &found) {
                 (Some(order), RefundLookup::Named, None) => {
@@ -1264,13 +1264,13 @@ impl RefundFlow {
                     let facts = &books.facts;
                     match &parked {
                         Some(parked) => {
-                            refund_news::settle_parked_refund(order, parked, facts, news, &because)
+                            refund_news::settle_parked_refund(order, parked, facts, news, &context)
                         }
-                        None => refund_news::settle_refund(order, None, facts, news, &because),
+                        None => refund_news::settle_refund(order, None, facts, news, &context),
                     }
                 }
                 (Some(order), RefundLookup::Named | RefundLookup::Ours(_), Some(_)) => {
-                    refund_news::settle_refund(order, found.as_ref(), &books.facts, news, &because)
+                    refund_news::settle_refund(order, found.as_ref(), &books.facts, news, &context)
                 }
                 // Asked about one refund, told about one of another order.
                 (Some(_), RefundLookup::Ours(_), None) | (None, _, _) => {

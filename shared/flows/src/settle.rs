@@ -84,18 +84,18 @@ impl SettleFlow {
         for round in 0..TRIES {
             books.pause(round).await;
             let found = books.orders.read(&notice.order_no).await?;
-            let because = books
-                .because(cause, trace)
+            let context = books
+                .context(cause, trace)
                 .told_under(notice.request_id.as_ref());
             let settlement = match &found {
-                Some(order) => judge(order, &books.facts, notice, &because),
+                Some(order) => judge(order, &books.facts, notice, &context),
                 None => settle::settle_unknown_trade(notice),
             };
             match settlement {
                 Settlement::AlreadyDone => return Ok(SettleOutcome::AlreadyDone),
                 Settlement::StillOpen => return Ok(SettleOutcome::StillOpen),
                 Settlement::Park(parked) => {
-                    if let Some(kept) = self.park(found.as_ref(), &parked, &because).await? {
+                    if let Some(kept) = self.park(found.as_ref(), &parked, &context).await? {
                         say(&parked, notice.request_id.as_ref(), kept);
                         return Ok(waiting(&parked));
                     }
@@ -103,7 +103,7 @@ impl SettleFlow {
                 Settlement::Change(change) => {
                     // Whether or not it stands there already.
                     let waits = change.parked.as_ref().map(waiting);
-                    let change = self.with_what_is_kept(*change, &because).await?;
+                    let change = self.with_what_is_kept(*change, &context).await?;
                     if books.write(&change).await? {
                         if let Some(parked) = &change.parked {
                             say(parked, notice.request_id.as_ref(), ParkedStatus::Waiting);
@@ -121,7 +121,7 @@ impl SettleFlow {
     async fn with_what_is_kept(
         &self,
         change: OrderChange,
-        because: &ChangeContext,
+        context: &ChangeContext,
     ) -> Result<OrderChange, TableError> {
         let Self(books) = self;
         let named = match (&change.parked, change.books()) {
@@ -132,7 +132,7 @@ impl SettleFlow {
         let kept = books.orders.kept(&change.from.order_no, &named).await?;
         Ok(match (kept, change.parked.is_some()) {
             (Some(_), true) => change.without_parking(),
-            (Some(ParkedStatus::Waiting), false) => change.with_payment_unparked(&named, because),
+            (Some(ParkedStatus::Waiting), false) => change.with_payment_unparked(&named, context),
             (Some(ParkedStatus::Decided), false) | (None, _) => change,
         })
     }
@@ -142,11 +142,11 @@ impl SettleFlow {
         &self,
         order: Option<&Order>,
         parked: &PaymentToPark,
-        because: &ChangeContext,
+        context: &ChangeContext,
     ) -> Result<Option<ParkedStatus>, TableError> {
         let Self(books) = self;
         let Some(order) = order else {
-            let kept = books.orders.park(parked, &because.cause, because.at);
+            let kept = books.orders.park(parked, &context.cause, context.at);
             return match kept.await {
                 Ok(kept) => Ok(Some(kept)),
                 // Somebody else keeps it at this moment.
@@ -154,11 +154,11 @@ impl SettleFlow {
                 Err(other) => Err(other),
             };
         };
-        let kept = books.orders.still_kept(parked, because.at).await?;
+        let kept = books.orders.still_kept(parked, context.at).await?;
         if kept.is_some() {
             return Ok(kept);
         }
-        let change = OrderChange::to_park(order, parked.clone(), because);
+        let change = OrderChange::to_park(order, parked.clone(), context);
         Ok(books.write(&change).await?.then_some(ParkedStatus::Waiting))
     }
 }

@@ -224,12 +224,12 @@ pub struct ParkedPaymentChange {
 
 impl ParkedPaymentChange {
     /// The change of an order with the event of this one.
-    pub(crate) fn noted(&self, change: OrderChange, because: &ChangeContext) -> OrderChange {
+    pub(crate) fn noted(&self, change: OrderChange, context: &ChangeContext) -> OrderChange {
         change.with_event(
             Subject::Payment(self.transaction_id.clone()),
             Some(self.from.name()),
             self.to.name(),
-            because,
+            context,
         )
     }
 }
@@ -489,7 +489,7 @@ pub fn reserve(
     earlier: &[Refund],
     wanted: &RefundRequest,
     notify_url: &str,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> Result<OrderChange, RefundRejected> {
     let amount = wanted.terms.amount;
     let (payment, total, of) = if wanted.terms.transaction_id.is_some() {
@@ -541,10 +541,10 @@ pub fn reserve(
     if order.refunds.count >= REFUNDS_MAX {
         return Err(RefundRejected::TooMany);
     }
-    if because.at.0.saturating_sub(payment.paid_at.0) > REFUNDABLE_S {
+    if context.at.0.saturating_sub(payment.paid_at.0) > REFUNDABLE_S {
         return Err(RefundRejected::TooLate);
     }
-    let slot_at = UnixSeconds(because.at.0.max(order.refunds.next_at.0));
+    let slot_at = UnixSeconds(context.at.0.max(order.refunds.next_at.0));
     let refund = Refund {
         order_no: order.order_no.clone(),
         out_refund_no: OutRefundNo::of(&order.order_no, &wanted.refund_no),
@@ -565,13 +565,13 @@ pub fn reserve(
         redirected: None,
         payer_paid: None,
         accepted_at: None,
-        created_at: because.at,
+        created_at: context.at,
         slot_at,
         tries: 0,
         due: Some(due::refund_check_at(&order.order_no, slot_at.0)),
     };
-    let change = OrderChange::new(order, order.state.clone(), because);
-    Ok(add_refund(change, refund, because))
+    let change = OrderChange::new(order, order.state.clone(), context);
+    Ok(add_refund(change, refund, context))
 }
 
 /// Whether a payment that is kept apart came on top of the one that its order is paid by: the reconciliation calls that
@@ -597,7 +597,7 @@ pub(crate) fn add_late_refund(
     change: OrderChange,
     payment: &Payment,
     notify_url: &str,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> OrderChange {
     let refund_no = RefundNo::of_late_money(&payment.transaction_id);
     let order = &change.from;
@@ -626,19 +626,19 @@ pub(crate) fn add_late_refund(
         redirected: None,
         payer_paid: None,
         accepted_at: None,
-        created_at: because.at,
-        slot_at: because.at,
+        created_at: context.at,
+        slot_at: context.at,
         tries: 0,
-        due: Some(due::refund_check_at(&order.order_no, because.at.0)),
+        due: Some(due::refund_check_at(&order.order_no, context.at.0)),
     };
-    add_refund(change, refund, because)
+    add_refund(change, refund, context)
 }
 
 /// Adds a new refund to a change: its money, its place among the order's refunds, its event.
 pub(crate) fn add_refund(
     change: OrderChange,
     refund: Refund,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> OrderChange {
     let committed_fen = match refund.of {
         PaymentKind::Booked => refund.amount.get(),
@@ -665,7 +665,7 @@ pub(crate) fn add_refund(
         Subject::Refund(refund.refund_no.clone()),
         None,
         refund.state.name(),
-        because,
+        context,
     );
     if let Some(event) = change.events.last_mut() {
         event.next_try_at = refund.next_try_at(None);
@@ -677,7 +677,7 @@ pub(crate) fn add_refund(
         ..tally
     };
     if let Some(parked) = &parked_payment {
-        change = parked.noted(change, because);
+        change = parked.noted(change, context);
     }
     change.parked_payment = parked_payment;
     change.refund = Some(RefundChange::New(Box::new(refund)));
@@ -696,7 +696,7 @@ pub fn transition(
     refund: &Refund,
     state: RefundState,
     told: Option<&RefundNews>,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> OrderChange {
     let amount_fen = match refund.of {
         PaymentKind::Booked => refund.amount.get(),
@@ -705,7 +705,7 @@ pub fn transition(
     // Where it went is not for us alone to say: it may have been sent there in WeChat Pay's console.
     let sent_elsewhere = told.is_some_and(RefundNews::went_to_merchant) && !refund.is_to_merchant();
     let redirected = if sent_elsewhere {
-        Some(Redirection::in_the_console(because.at))
+        Some(Redirection::in_the_console(context.at))
     } else {
         refund.redirected.clone()
     };
@@ -766,7 +766,7 @@ pub fn transition(
         | RefundState::Abnormal => None,
     };
     let moved = Refund {
-        due: due::next_refund_check(&sent, &state, because.at),
+        due: due::next_refund_check(&sent, &state, context.at),
         refund_id: told
             .map(|news| &news.refund_id)
             .or(refund.refund_id.as_ref())
@@ -780,14 +780,14 @@ pub fn transition(
         state,
         ..sent
     };
-    let mut change = OrderChange::new(order, order_state, because).with_event(
+    let mut change = OrderChange::new(order, order_state, context).with_event(
         Subject::Refund(refund.refund_no.clone()),
         Some(refund.state.name()),
         moved.state.name(),
-        because,
+        context,
     );
     if let Some(parked) = &parked_payment {
-        change = parked.noted(change, because);
+        change = parked.noted(change, context);
     }
     change.refunds = refunds;
     change.parked_payment = parked_payment;
@@ -810,12 +810,12 @@ pub(crate) fn update_in_state(
     order: &Order,
     refund: &Refund,
     then: Refund,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> OrderChange {
     let state = refund.state.name();
     let subject = Subject::Refund(refund.refund_no.clone());
-    let change = OrderChange::new(order, order.state.clone(), because);
-    let mut change = change.with_event(subject, Some(state), state, because);
+    let change = OrderChange::new(order, order.state.clone(), context);
+    let mut change = change.with_event(subject, Some(state), state, context);
     change.refund = Some(RefundChange::Updated(
         Box::new(refund.clone()),
         Box::new(then),
@@ -853,7 +853,7 @@ pub fn release(
     order: &Order,
     refund: &Refund,
     decided: DecidedBy,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> Option<OrderChange> {
     match &refund.state {
         RefundState::Refused(_) => {
@@ -862,7 +862,7 @@ pub fn release(
                 decided: Some(decided),
                 ..refund.clone()
             };
-            let change = transition(order, &decided, RefundState::Closed, None, because);
+            let change = transition(order, &decided, RefundState::Closed, None, context);
             Some(change.decided(&decision))
         }
         RefundState::Reserved
@@ -879,16 +879,16 @@ pub fn retry(
     order: &Order,
     refund: &Refund,
     decided: Option<&DecidedBy>,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> Option<OrderChange> {
     match &refund.state {
         RefundState::Refused(_) => {
-            let slot_at = UnixSeconds(because.at.0.max(order.refunds.next_at.0));
+            let slot_at = UnixSeconds(context.at.0.max(order.refunds.next_at.0));
             let again = Refund {
                 slot_at,
                 ..refund.clone()
             };
-            let mut change = transition(order, &again, RefundState::Reserved, None, because);
+            let mut change = transition(order, &again, RefundState::Reserved, None, context);
             change.refunds.next_at = after_slot(&order.refunds, slot_at);
             if let Some(RefundChange::Updated(from, to)) = &mut change.refund {
                 **from = refund.clone();
@@ -923,7 +923,7 @@ pub(crate) mod tests {
 
     const NOW: UnixSeconds = UnixSeconds(1_000_000);
 
-    pub(crate) fn because() -> ChangeContext {
+    pub(crate) fn context() -> ChangeContext {
         ChangeContext {
             cause: Cause::Request("req-1".into()),
             trace: "t".into(),
@@ -972,7 +972,7 @@ pub(crate) mod tests {
             &[],
             &wanted("R1", 40),
             "https://n",
-            &because(),
+            &context(),
         )
         .unwrap();
         Refund {
@@ -988,7 +988,7 @@ pub(crate) mod tests {
             &[],
             &wanted(refund_no, fen),
             "https://n",
-            &because(),
+            &context(),
         )
     }
 
@@ -1006,7 +1006,7 @@ pub(crate) mod tests {
             wanted.terms.transaction_id = Some(TransactionId::parse("420002").unwrap());
             wanted.approval = approval;
             let parked = parked(state);
-            reserve(order, Some(&parked), &[], &wanted, "https://n", &because()).map(drop)
+            reserve(order, Some(&parked), &[], &wanted, "https://n", &context()).map(drop)
         };
         let waits = ParkedState::Parked;
         let alone = asked(&paid(), Approval::Caller, waits);
@@ -1083,7 +1083,7 @@ pub(crate) mod tests {
         let mut asked = wanted("R1", 70);
         asked.approval = Approval::TwoPersons;
         asked.terms.transaction_id = Some(parked.transaction_id.clone());
-        let change = reserve(&paid(), Some(&parked), &[], &asked, "https://n", &because()).unwrap();
+        let change = reserve(&paid(), Some(&parked), &[], &asked, "https://n", &context()).unwrap();
         assert_eq!(change.refunds.committed_fen, 0);
         let refund = new_refund(&change);
         assert_eq!((refund.total.get(), refund.of), (70, PaymentKind::Parked));
@@ -1092,7 +1092,7 @@ pub(crate) mod tests {
             &refund,
             RefundState::Succeeded(NOW),
             None,
-            &because(),
+            &context(),
         );
         assert_eq!(done.to, OrderState::Paid(payment("420001")));
         assert_eq!(done.refunds.refunded_fen, 0);
@@ -1104,7 +1104,7 @@ pub(crate) mod tests {
             let mut asked = wanted("R2", fen);
             asked.approval = Approval::TwoPersons;
             asked.terms.transaction_id = Some(TransactionId::parse("420002").unwrap());
-            reserve(&paid(), parked, &[], &asked, "https://n", &because()).unwrap_err()
+            reserve(&paid(), parked, &[], &asked, "https://n", &context()).unwrap_err()
         };
         assert_eq!(
             refused(Some(&parked), 69),
@@ -1146,7 +1146,7 @@ pub(crate) mod tests {
     fn money_follows_the_refund_that_moves_it() {
         let reserved = reserve_on(&paid(), "R1", 40).unwrap();
         let (order, refund) = (after(&reserved), new_refund(&reserved));
-        let to = |state| transition(&order, &refund, state, None, &because());
+        let to = |state| transition(&order, &refund, state, None, &context());
         let done = to(RefundState::Succeeded(NOW));
         assert_eq!(done.to.name(), "partially_refunded");
         assert_eq!(
@@ -1187,7 +1187,7 @@ pub(crate) mod tests {
             &new_refund(&rest),
             RefundState::Succeeded(NOW),
             None,
-            &because(),
+            &context(),
         );
         assert_eq!(all.to.name(), "refunded");
     }
@@ -1195,7 +1195,7 @@ pub(crate) mod tests {
     #[test]
     fn a_refused_refund_goes_out_again_under_the_same_number_and_no_other_does() {
         let refused = refund(RefundState::Refused("NO_AUTH".into()));
-        let change = retry(&paid(), &refused, None, &because()).unwrap();
+        let change = retry(&paid(), &refused, None, &context()).unwrap();
         let Some(RefundChange::Updated(from, to)) = change.refund else {
             panic!()
         };
@@ -1212,7 +1212,7 @@ pub(crate) mod tests {
             RefundState::Closed,
             RefundState::Abnormal,
         ] {
-            assert_eq!(retry(&paid(), &refund(state), None, &because()), None);
+            assert_eq!(retry(&paid(), &refund(state), None, &context()), None);
         }
     }
 
@@ -1225,7 +1225,7 @@ pub(crate) mod tests {
             why: "paid in cash".into(),
         };
         let refused = refund(RefundState::Refused("NO_AUTH".into()));
-        let change = release(&order, &refused, decided(), &because()).unwrap();
+        let change = release(&order, &refused, decided(), &context()).unwrap();
         assert_eq!(change.refunds.committed_fen, 0);
         let Some(RefundChange::Updated(_, to)) = change.refund else {
             panic!()
@@ -1241,7 +1241,7 @@ pub(crate) mod tests {
             RefundState::Closed,
             RefundState::Abnormal,
         ] {
-            assert_eq!(release(&order, &refund(state), decided(), &because()), None);
+            assert_eq!(release(&order, &refund(state), decided(), &context()), None);
         }
     }
 
@@ -1256,7 +1256,7 @@ pub(crate) mod tests {
             who: "Li".into(),
             why: "paid by bank transfer".into(),
         };
-        let change = release(&late, &refund, decided, &because()).unwrap();
+        let change = release(&late, &refund, decided, &context()).unwrap();
         let Some(RefundChange::Updated(_, released)) = &change.refund else {
             panic!("{change:?}")
         };
@@ -1270,7 +1270,7 @@ pub(crate) mod tests {
         let of_a_person = RefundNo::parse("R1").unwrap();
         let again = |order: &Order, earlier: &[Refund], fen| {
             let wanted = wanted("R2", fen);
-            reserve(order, None, earlier, &wanted, "https://n", &because())
+            reserve(order, None, earlier, &wanted, "https://n", &context())
         };
         for refund_no in [of_ours, of_a_person] {
             let (late, released) = late_and_released(&refund_no, 100);
@@ -1307,7 +1307,7 @@ pub(crate) mod tests {
             who: "Li".into(),
             why: "wrong amount".into(),
         };
-        let change = release(&order, &refused, decided, &because()).unwrap();
+        let change = release(&order, &refused, decided, &context()).unwrap();
         assert!(reserve_on(&after(&change), "R2", 100).is_ok());
     }
 
@@ -1334,7 +1334,7 @@ pub(crate) mod tests {
                 earlier,
                 &wanted,
                 "https://n",
-                &because(),
+                &context(),
             )
         };
         let taken = reserve(&parked, &[], "R1").unwrap();
@@ -1346,7 +1346,7 @@ pub(crate) mod tests {
             who: "Li".into(),
             why: "paid by bank transfer".into(),
         };
-        let change = release(&after(&taken), &refused, decided, &because()).unwrap();
+        let change = release(&after(&taken), &refused, decided, &context()).unwrap();
         assert_eq!(
             change
                 .parked_payment
@@ -1409,7 +1409,7 @@ pub(crate) mod tests {
             assert_eq!(new_refund(&change).slot_at.0, slot_at);
             assert_eq!(change.refunds.next_at.0, slot_at + SLOT_S);
             let refused = refund(RefundState::Refused("NO_AUTH".into()));
-            let again = retry(&order, &refused, None, &because()).unwrap();
+            let again = retry(&order, &refused, None, &context()).unwrap();
             assert_eq!(again.refunds.next_at.0, slot_at + SLOT_S);
         }
         let tally = RefundTally {

@@ -213,7 +213,7 @@ pub fn redirect(
     order: &Order,
     refund: &Refund,
     redirected: Redirection,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> Option<OrderChange> {
     match &refund.state {
         RefundState::Abnormal => {}
@@ -226,16 +226,16 @@ pub fn redirect(
     let decision = OperatorDecision::of_redirecting(&redirected);
     let then = Refund {
         trouble: Some(REDIRECTED.to_owned()),
-        trouble_since: Some(because.at),
+        trouble_since: Some(context.at),
         overdue_since: None,
         redirected: Some(redirected),
         due: Some(due::refund_check_at(
             &order.order_no,
-            because.at.0.saturating_add(SLOT_S),
+            context.at.0.saturating_add(SLOT_S),
         )),
         ..refund.clone()
     };
-    Some(refund::update_in_state(order, refund, then, because).decided(&decision))
+    Some(refund::update_in_state(order, refund, then, context).decided(&decision))
 }
 
 /// Takes back where the money was to go: WeChat Pay does not take that, with this code, and says
@@ -247,7 +247,7 @@ pub fn undo_redirect(
     refund: &Refund,
     wanted: &Redirection,
     code: &str,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> Option<OrderChange> {
     let stands = refund.redirected.as_ref() == Some(wanted);
     if !stands || refund.state != RefundState::Abnormal {
@@ -257,10 +257,10 @@ pub fn undo_redirect(
         trouble: Some(code.to_owned()),
         trouble_since: None,
         redirected: None,
-        due: due::next_refund_check(refund, &refund.state, because.at),
+        due: due::next_refund_check(refund, &refund.state, context.at),
         ..refund.clone()
     };
-    Some(refund::update_in_state(order, refund, then, because))
+    Some(refund::update_in_state(order, refund, then, context))
 }
 
 /// A person says how the payer was paid, whose money went to the merchant's own account; `None`
@@ -269,7 +269,7 @@ pub fn confirm_payer_paid(
     order: &Order,
     refund: &Refund,
     decided: DecidedBy,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> Option<OrderChange> {
     match &refund.state {
         RefundState::Succeeded(_) if refund.is_to_merchant() => {}
@@ -284,19 +284,19 @@ pub fn confirm_payer_paid(
     let then = Refund {
         payer_paid: Some(PayerPaid {
             decided,
-            at: because.at,
+            at: context.at,
         }),
         due: None,
         ..refund.clone()
     };
-    let mut change = refund::update_in_state(order, refund, then, because);
+    let mut change = refund::update_in_state(order, refund, then, context);
     if refund.of == PaymentKind::Parked && refund.payer_paid.is_none() {
         let parked = ParkedPaymentChange {
             transaction_id: refund.transaction_id.clone(),
             from: ParkedState::WithMerchant,
             to: ParkedState::Released,
         };
-        change = parked.noted(change, because);
+        change = parked.noted(change, context);
         change.parked_payment = Some(parked);
     }
     Some(change.decided(&decision))
@@ -319,7 +319,7 @@ mod tests {
         order::OrderState,
         refund::{
             RefundChange,
-            tests::{because, refund},
+            tests::{context, refund},
         },
         settle::tests::{order, payment},
     };
@@ -353,22 +353,22 @@ mod tests {
 
     fn redirected(destination: Destination) -> Refund {
         let abnormal = refund(RefundState::Abnormal);
-        let at_s = because().at.0;
-        let change = redirect(&paid(), &abnormal, to(destination, at_s), &because());
+        let at_s = context().at.0;
+        let change = redirect(&paid(), &abnormal, to(destination, at_s), &context());
         moved(&change.unwrap())
     }
 
     fn arrived(refund: &Refund) -> Refund {
         let at = RefundState::Succeeded(UnixSeconds(9));
-        moved(&refund::transition(&paid(), refund, at, None, &because()))
+        moved(&refund::transition(&paid(), refund, at, None, &context()))
     }
 
     #[test]
     fn where_the_money_goes_is_in_the_journal_with_who_decided_and_why_and_looked_after_in_a_minute()
      {
         let abnormal = refund(RefundState::Abnormal);
-        let wanted = to(Destination::Merchant, because().at.0);
-        let change = redirect(&paid(), &abnormal, wanted.clone(), &because()).unwrap();
+        let wanted = to(Destination::Merchant, context().at.0);
+        let change = redirect(&paid(), &abnormal, wanted.clone(), &context()).unwrap();
         let [event] = change.events.as_slice() else {
             panic!("{:?}", change.events)
         };
@@ -388,7 +388,7 @@ mod tests {
         let then = moved(&change);
         assert_eq!(then.redirected, Some(wanted));
         assert!(then.is_redirected() && !then.owes_its_payer());
-        assert_eq!(then.due.unwrap().at.0, because().at.0 + 60);
+        assert_eq!(then.due.unwrap().at.0, context().at.0 + 60);
         for state in [
             RefundState::Reserved,
             RefundState::Processing,
@@ -398,7 +398,7 @@ mod tests {
         ] {
             let refund = refund(state);
             let wanted = to(Destination::Merchant, 1);
-            assert_eq!(redirect(&paid(), &refund, wanted, &because()), None);
+            assert_eq!(redirect(&paid(), &refund, wanted, &context()), None);
         }
     }
 
@@ -406,18 +406,18 @@ mod tests {
     fn the_payer_is_owed_what_went_to_the_merchant_until_a_person_says_how_it_was_paid() {
         let sent = redirected(Destination::Merchant);
         let through = RefundState::Succeeded(UnixSeconds(9));
-        let change = refund::transition(&paid(), &sent, through.clone(), None, &because());
+        let change = refund::transition(&paid(), &sent, through.clone(), None, &context());
         for event in &change.events {
             let told = event.decision.as_ref().and_then(|decision| decision.to);
             assert_eq!(told, Some(Destination::Merchant), "{event:?}");
         }
         let to_card = redirected(Destination::User);
-        let change = refund::transition(&paid(), &to_card, through, None, &because());
+        let change = refund::transition(&paid(), &to_card, through, None, &context());
         assert!(change.events.iter().all(|event| event.decision.is_none()));
         let owed = arrived(&sent);
         assert!(owed.owes_its_payer());
         assert!(owed.due.is_some(), "people are told of it again");
-        let change = confirm_payer_paid(&paid(), &owed, li("by bank"), &because()).unwrap();
+        let change = confirm_payer_paid(&paid(), &owed, li("by bank"), &context()).unwrap();
         let decision = change.events[0].decision.clone().unwrap();
         assert_eq!(
             (decision.what, decision.to),
@@ -435,7 +435,7 @@ mod tests {
         let on_its_way = redirected(Destination::Merchant);
         for other in [to_card, never_abnormal, on_its_way] {
             assert!(!other.owes_its_payer());
-            let closed = confirm_payer_paid(&paid(), &other, li("by bank"), &because());
+            let closed = confirm_payer_paid(&paid(), &other, li("by bank"), &context());
             assert_eq!(closed, None, "{:?}", other.state);
         }
     }
@@ -449,18 +449,18 @@ mod tests {
             ..redirected(Destination::Merchant)
         };
         let at = RefundState::Succeeded(UnixSeconds(9));
-        let change = refund::transition(&paid(), &parked, at, None, &because());
+        let change = refund::transition(&paid(), &parked, at, None, &context());
         let to = change.parked_payment.as_ref().unwrap().to;
         assert_eq!(to, ParkedState::WithMerchant);
         let owed = moved(&change);
-        let change = confirm_payer_paid(&paid(), &owed, li("by bank"), &because()).unwrap();
+        let change = confirm_payer_paid(&paid(), &owed, li("by bank"), &context()).unwrap();
         let parked = change.parked_payment.clone().unwrap();
         assert_eq!(
             (parked.from, parked.to),
             (ParkedState::WithMerchant, ParkedState::Released)
         );
         assert!(change.events.iter().all(|event| event.decision.is_some()));
-        let again = confirm_payer_paid(&paid(), &moved(&change), li("in cash"), &because());
+        let again = confirm_payer_paid(&paid(), &moved(&change), li("in cash"), &context());
         let again = again.unwrap();
         assert_eq!(again.parked_payment, None, "that is over");
         assert_eq!(moved(&again).payer_paid.unwrap().decided, li("in cash"));
@@ -471,7 +471,7 @@ mod tests {
         let sent = redirected(Destination::User);
         let wanted = sent.redirected.clone().unwrap();
         let taken_back = |refund: &Refund, wanted: &Redirection| {
-            undo_redirect(&paid(), refund, wanted, "PARAM_ERROR", &because())
+            undo_redirect(&paid(), refund, wanted, "PARAM_ERROR", &context())
         };
         let then = moved(&taken_back(&sent, &wanted).unwrap());
         assert_eq!(
@@ -501,7 +501,7 @@ mod tests {
             ..sent
         };
         for wanted in [&first, &third] {
-            let taken_back = undo_redirect(&paid(), &both, wanted, "PARAM_ERROR", &because());
+            let taken_back = undo_redirect(&paid(), &both, wanted, "PARAM_ERROR", &context());
             assert_eq!(taken_back, None);
         }
         let told_again = Refund {

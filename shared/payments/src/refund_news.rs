@@ -323,14 +323,14 @@ pub fn settle_refund(
     found: Option<&Refund>,
     facts: &MerchantFacts,
     news: &RefundNews,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> RefundSettlement {
     match found {
         Some(refund) => match first_mismatch(order, refund, facts, news) {
             Some(field) => news.parked(RefundParkReason::Differs { field }),
-            None => settle_known(order, refund, news, because),
+            None => settle_known(order, refund, news, context),
         },
-        None => settle_external(order, facts, news, because),
+        None => settle_external(order, facts, news, context),
     }
 }
 
@@ -371,7 +371,7 @@ fn settle_known(
     order: &Order,
     refund: &Refund,
     news: &RefundNews,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> RefundSettlement {
     // Its money was given free on the word that WeChat Pay has no such refund: now it moves all the same.
     let moves = match news.status {
@@ -423,7 +423,7 @@ fn settle_known(
             RefundState::Processing
         }
     };
-    RefundSettlement::Change(Box::new(transition(order, refund, to, Some(news), because)))
+    RefundSettlement::Change(Box::new(transition(order, refund, to, Some(news), context)))
 }
 
 /// A refund made in WeChat Pay's console: taken into the books if it is of the booked payment and the money is there, else a
@@ -432,7 +432,7 @@ fn settle_external(
     order: &Order,
     facts: &MerchantFacts,
     news: &RefundNews,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> RefundSettlement {
     let Some(state) = state_elsewhere(news.status) else {
         return RefundSettlement::AlreadyDone;
@@ -460,7 +460,7 @@ fn settle_external(
     }
     let of = PaymentKind::Booked;
     RefundSettlement::Change(Box::new(import_external(
-        order, of, state, facts, news, because,
+        order, of, state, facts, news, context,
     )))
 }
 
@@ -471,7 +471,7 @@ pub fn settle_parked_refund(
     parked: &ParkedPayment,
     facts: &MerchantFacts,
     news: &RefundNews,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> RefundSettlement {
     let Some(state) = state_elsewhere(news.status) else {
         return RefundSettlement::AlreadyDone;
@@ -503,7 +503,7 @@ pub fn settle_parked_refund(
     }
     let of = PaymentKind::Parked;
     RefundSettlement::Change(Box::new(import_external(
-        order, of, state, facts, news, because,
+        order, of, state, facts, news, context,
     )))
 }
 
@@ -523,7 +523,7 @@ fn import_external(
     state: RefundState,
     facts: &MerchantFacts,
     news: &RefundNews,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> OrderChange {
     let terms = RefundTerms {
         amount: news.amount,
@@ -552,16 +552,16 @@ fn import_external(
         decided: None,
         redirected: news
             .went_to_merchant()
-            .then(|| Redirection::in_the_console(because.at)),
+            .then(|| Redirection::in_the_console(context.at)),
         payer_paid: None,
         accepted_at: news.accepted_at,
-        created_at: because.at,
-        slot_at: because.at,
+        created_at: context.at,
+        slot_at: context.at,
         tries: 1, // it is at WeChat Pay: whoever looks at it asks
         due: None,
     };
     let refund = Refund {
-        due: due::next_refund_check(&refund, &state, because.at),
+        due: due::next_refund_check(&refund, &state, context.at),
         ..refund
     };
     let refunded_fen = match (state, of) {
@@ -584,7 +584,7 @@ fn import_external(
         order.state.clone()
     };
     let sent = refund.redirected.clone();
-    let mut change = add_refund(OrderChange::new(order, to, because), refund, because);
+    let mut change = add_refund(OrderChange::new(order, to, context), refund, context);
     if let Some(sent) = &sent {
         change = change.decided(&OperatorDecision::of_redirecting(sent));
     }
@@ -638,7 +638,7 @@ mod tests {
     use super::*;
     use crate::{
         order::OrderState,
-        refund::tests::{because, new_refund, refund},
+        refund::tests::{context, new_refund, refund},
         refund_decision::Destination,
         settle::tests::{order, payment},
     };
@@ -679,7 +679,7 @@ mod tests {
 
     fn judged(state: RefundState, status: ReportedRefundStatus) -> String {
         let found = refund(state);
-        match settle_refund(&paid(), Some(&found), &facts(), &news(status), &because()) {
+        match settle_refund(&paid(), Some(&found), &facts(), &news(status), &context()) {
             RefundSettlement::Change(change) => change.events.last().unwrap().to.clone(),
             RefundSettlement::AlreadyDone => "done".into(),
             RefundSettlement::StillOpen => "open".into(),
@@ -774,14 +774,14 @@ mod tests {
         ] {
             let found = refund(RefundState::Processing);
             let RefundSettlement::Park(parked) =
-                settle_refund(&paid(), Some(&found), &facts(), &news, &because())
+                settle_refund(&paid(), Some(&found), &facts(), &news, &context())
             else {
                 panic!("{field}")
             };
             assert_eq!(parked.reason, RefundParkReason::Differs { field });
         }
         assert!(matches!(
-            settle_refund(&paid(), Some(&other_id), &facts(), &good, &because()),
+            settle_refund(&paid(), Some(&other_id), &facts(), &good, &context()),
             RefundSettlement::Park(_)
         ));
     }
@@ -798,7 +798,7 @@ mod tests {
     fn a_refund_made_in_the_console_is_taken_into_the_books_if_the_money_is_there() {
         let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
         let RefundSettlement::Change(change) =
-            settle_refund(&paid(), None, &facts(), &news, &because())
+            settle_refund(&paid(), None, &facts(), &news, &context())
         else {
             panic!()
         };
@@ -824,7 +824,7 @@ mod tests {
             ),
         ] {
             let RefundSettlement::Park(parked) =
-                settle_refund(&paid(), None, &facts(), &news, &because())
+                settle_refund(&paid(), None, &facts(), &news, &context())
             else {
                 panic!("{reason:?}")
             };
@@ -836,7 +836,7 @@ mod tests {
                 None,
                 &facts(),
                 &from_the_console(1, ReportedRefundStatus::Closed),
-                &because()
+                &context()
             ),
             RefundSettlement::AlreadyDone
         );
@@ -864,7 +864,7 @@ mod tests {
             total: Fen::new(total).unwrap(),
             ..from_the_console(fen, status)
         };
-        settle_parked_refund(&paid(), &second_payment(state), &facts(), &news, &because())
+        settle_parked_refund(&paid(), &second_payment(state), &facts(), &news, &context())
     }
 
     #[test]
@@ -941,7 +941,7 @@ mod tests {
         let unpaid = order(OrderState::Reserved);
         let news = from_the_console(60, ReportedRefundStatus::Succeeded(AT));
         assert_eq!(
-            settle_refund(&unpaid, None, &facts(), &news, &because()),
+            settle_refund(&unpaid, None, &facts(), &news, &context()),
             RefundSettlement::PaymentNotBooked
         );
     }
@@ -962,7 +962,7 @@ mod tests {
                 Some(&released),
                 &facts(),
                 &news(status),
-                &because(),
+                &context(),
             );
             assert!(matches!(judged, RefundSettlement::Park(_)), "{judged:?}");
         }
@@ -972,7 +972,7 @@ mod tests {
     fn a_console_refund_that_is_on_its_way_holds_its_money_and_is_asked_about() {
         let news = from_the_console(60, ReportedRefundStatus::Processing);
         let RefundSettlement::Change(change) =
-            settle_refund(&paid(), None, &facts(), &news, &because())
+            settle_refund(&paid(), None, &facts(), &news, &context())
         else {
             panic!()
         };
@@ -1041,7 +1041,7 @@ mod tests {
         };
         let through = |found: &Refund, received_by| {
             let news = told(received_by, ReportedRefundStatus::Succeeded(AT));
-            let judged = settle_refund(&paid(), Some(found), &facts(), &news, &because());
+            let judged = settle_refund(&paid(), Some(found), &facts(), &news, &context());
             let RefundSettlement::Change(change) = judged else {
                 panic!("{judged:?}")
             };
@@ -1088,7 +1088,7 @@ mod tests {
             ..from_the_console(60, ReportedRefundStatus::Succeeded(AT))
         };
         let RefundSettlement::Change(change) =
-            settle_refund(&paid(), None, &facts(), &console, &because())
+            settle_refund(&paid(), None, &facts(), &console, &context())
         else {
             panic!()
         };
@@ -1104,7 +1104,7 @@ mod tests {
             ..news(status)
         };
         let moved = |found: &Refund, news: &RefundNews| {
-            let settlement = settle_refund(&paid(), Some(found), &facts(), news, &because());
+            let settlement = settle_refund(&paid(), Some(found), &facts(), news, &context());
             let RefundSettlement::Change(change) = settlement else {
                 panic!("{settlement:?}")
             };
@@ -1128,7 +1128,7 @@ mod tests {
             ..from_the_console(60, ReportedRefundStatus::Succeeded(AT))
         };
         let RefundSettlement::Change(change) =
-            settle_refund(&paid(), None, &facts(), &console, &because())
+            settle_refund(&paid(), None, &facts(), &console, &context())
         else {
             panic!()
         };

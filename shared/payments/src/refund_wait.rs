@@ -149,15 +149,15 @@ pub fn mark_overdue(
     order: &Order,
     refund: &Refund,
     overdue: Option<&Trouble>,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> OrderChange {
     let marked = Refund {
         trouble: overdue.map(|trouble| trouble.code.clone()),
         trouble_since: overdue.map(|trouble| trouble.since),
-        overdue_since: overdue.map(|_| refund.overdue_since.unwrap_or(because.at)),
+        overdue_since: overdue.map(|_| refund.overdue_since.unwrap_or(context.at)),
         ..refund.clone()
     };
-    refund::update_in_state(order, refund, marked, because)
+    refund::update_in_state(order, refund, marked, context)
 }
 
 /// Lets a refund that WeChat Pay did not get rest until there are funds, for this trouble (WeChat Pay's code). It stays in its
@@ -167,7 +167,7 @@ pub fn pause(
     refund: &Refund,
     trouble: &str,
     next: NextCheck,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> OrderChange {
     let rests = Refund {
         trouble: Some(trouble.to_owned()),
@@ -176,7 +176,7 @@ pub fn pause(
         ..refund.clone()
     };
     let next_try_at = rests.next_try_at(None);
-    let mut change = refund::update_in_state(order, refund, rests, because);
+    let mut change = refund::update_in_state(order, refund, rests, context);
     if let Some(event) = change.events.last_mut() {
         event.next_try_at = next_try_at;
     }
@@ -190,7 +190,7 @@ mod tests {
         order::OrderState,
         refund::{
             RefundChange,
-            tests::{because, refund},
+            tests::{context, refund},
         },
         settle::tests::{order, payment},
     };
@@ -215,7 +215,7 @@ mod tests {
 
     fn marked(refund: &Refund, overdue: Option<&Trouble>) -> Refund {
         let order = order(OrderState::Paid(payment("420001")));
-        let change = mark_overdue(&order, refund, overdue, &because());
+        let change = mark_overdue(&order, refund, overdue, &context());
         assert_eq!(change.to, order.state);
         let events: Vec<_> = change.events.iter().map(|event| &event.to).collect();
         assert_eq!(events, [refund.state.name()]);
@@ -231,7 +231,7 @@ mod tests {
         let waiting = refund(RefundState::Reserved);
         let order = order(OrderState::Paid(payment("420001")));
         let next = crate::due::refund_check_at(&waiting.order_no, waiting.slot_at.0 + 600);
-        let change = pause(&order, &waiting, "NOT_ENOUGH", next, &because());
+        let change = pause(&order, &waiting, "NOT_ENOUGH", next, &context());
         let [event] = &change.events[..] else {
             panic!("{:?}", change.events)
         };
@@ -450,7 +450,7 @@ mod tests {
             RefundState::Abnormal,
         ] {
             let order = order(OrderState::Paid(payment("420001")));
-            let change = crate::refund::transition(&order, &overdue, state, None, &because());
+            let change = crate::refund::transition(&order, &overdue, state, None, &context());
             let Some(RefundChange::Updated(_, to)) = change.refund else {
                 panic!()
             };

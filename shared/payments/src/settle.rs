@@ -145,22 +145,22 @@ pub fn settle_trade(
     order: &Order,
     facts: &MerchantFacts,
     notice: &TradeNotice,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> Settlement {
     match &notice.outcome {
         TradeOutcome::Paid(money) => {
             if let Some(reason) = of_another_system(order, &facts.mchid, notice, money) {
-                return park_foreign(order, parked(notice, money, reason), because);
+                return park_foreign(order, parked(notice, money, reason), context);
             }
             match first_mismatch(order, &facts.mchid, notice, money) {
                 Some(field) => {
                     Settlement::Park(parked(notice, money, ParkReason::Differs { field }))
                 }
-                None => paid(order, notice, money, facts, because),
+                None => paid(order, notice, money, facts, context),
             }
         }
         TradeOutcome::Unpaid => Settlement::StillOpen,
-        TradeOutcome::Closed => closed(order, because),
+        TradeOutcome::Closed => closed(order, context),
     }
 }
 
@@ -170,18 +170,18 @@ pub fn settle_foreign_trade(
     order: &Order,
     facts: &MerchantFacts,
     notice: &TradeNotice,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> Settlement {
     if order.state.payment().is_some() {
-        return settle_trade(order, facts, notice, because);
+        return settle_trade(order, facts, notice, context);
     }
     match (&notice.outcome, &order.state) {
         (TradeOutcome::Paid(money), _) => {
             let parked = parked(notice, money, ParkReason::NumberUsedElsewhere);
-            park_foreign(order, parked, because)
+            park_foreign(order, parked, context)
         }
         (TradeOutcome::Unpaid | TradeOutcome::Closed, OrderState::Reserved) => {
-            Settlement::Change(Box::new(used_elsewhere(order, because)))
+            Settlement::Change(Box::new(used_elsewhere(order, context)))
         }
         (TradeOutcome::Unpaid | TradeOutcome::Closed, _) => Settlement::AlreadyDone,
     }
@@ -220,18 +220,18 @@ fn of_another_system(
 }
 
 /// Another system's money is kept for a person. An order that has no value yet can never get one under that number.
-fn park_foreign(order: &Order, parked: PaymentToPark, because: &ChangeContext) -> Settlement {
+fn park_foreign(order: &Order, parked: PaymentToPark, context: &ChangeContext) -> Settlement {
     if order.state == OrderState::Reserved {
-        let change = used_elsewhere(order, because).with_parked_payment(parked, because);
+        let change = used_elsewhere(order, context).with_parked_payment(parked, context);
         Settlement::Change(Box::new(change))
     } else {
         Settlement::Park(parked)
     }
 }
 
-fn used_elsewhere(order: &Order, because: &ChangeContext) -> OrderChange {
+fn used_elsewhere(order: &Order, context: &ChangeContext) -> OrderChange {
     let rejected = OrderState::Rejected(Rejection::NumberUsedElsewhere);
-    OrderChange::new(order, rejected, because)
+    OrderChange::new(order, rejected, context)
 }
 
 /// Invariant 4: booked means that all of these are equal to ours. The first that is not, by name.
@@ -257,24 +257,24 @@ fn paid(
     notice: &TradeNotice,
     money: &ReportedPayment,
     facts: &MerchantFacts,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> Settlement {
     // WeChat Pay says `REFUND` from the first refund on, of ours too.
     let refunded_elsewhere = (money.refunded && order.refunds.committed_fen == 0)
         .then(|| parked(notice, money, ParkReason::RefundedElsewhere));
     let change = match &order.state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing => {
-            OrderChange::new(order, OrderState::Paid(money.payment.clone()), because)
+            OrderChange::new(order, OrderState::Paid(money.payment.clone()), context)
         }
         // Owed back to the payer: the order was given up before the money came. What was given back already, and not by us,
         // is not given back again.
         OrderState::Closed | OrderState::Rejected(_) => {
             let booked = OrderState::PaidAfterClose(money.payment.clone());
-            let change = OrderChange::new(order, booked, because);
+            let change = OrderChange::new(order, booked, context);
             if money.refunded {
                 change
             } else {
-                refund::add_late_refund(change, &money.payment, &facts.notify_url, because)
+                refund::add_late_refund(change, &money.payment, &facts.notify_url, context)
             }
         }
         OrderState::Paid(booked)
@@ -304,18 +304,18 @@ fn paid(
         }
     };
     Settlement::Change(Box::new(match refunded_elsewhere {
-        Some(parked) => change.with_parked_payment(parked, because),
+        Some(parked) => change.with_parked_payment(parked, context),
         None => change,
     }))
 }
 
-fn closed(order: &Order, because: &ChangeContext) -> Settlement {
+fn closed(order: &Order, context: &ChangeContext) -> Settlement {
     match &order.state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing => {
             Settlement::Change(Box::new(OrderChange::new(
                 order,
                 OrderState::Closed,
-                because,
+                context,
             )))
         }
         // Final states are never left by an older message (invariant 5).
@@ -330,7 +330,7 @@ fn closed(order: &Order, because: &ChangeContext) -> Settlement {
 
 impl OrderChange {
     /// The change from the order as it was read to another state, with its event; none when the state stays.
-    pub fn new(order: &Order, to: OrderState, because: &ChangeContext) -> Self {
+    pub fn new(order: &Order, to: OrderState, context: &ChangeContext) -> Self {
         let (from, becomes) = (order.state.name(), to.name());
         let refusal = to.rejection().map(Rejection::told);
         let change = Self {
@@ -345,7 +345,7 @@ impl OrderChange {
         if from == becomes {
             change
         } else {
-            let mut change = change.with_event(Subject::Order, Some(from), becomes, because);
+            let mut change = change.with_event(Subject::Order, Some(from), becomes, context);
             if let Some(event) = change.events.last_mut() {
                 event.refusal = refusal;
             }
@@ -354,8 +354,8 @@ impl OrderChange {
     }
 
     /// The change that keeps money for a person and leaves the order as it is.
-    pub fn to_park(order: &Order, parked: PaymentToPark, because: &ChangeContext) -> Self {
-        Self::new(order, order.state.clone(), because).with_parked_payment(parked, because)
+    pub fn to_park(order: &Order, parked: PaymentToPark, context: &ChangeContext) -> Self {
+        Self::new(order, order.state.clone(), context).with_parked_payment(parked, context)
     }
 
     /// The change without keeping its money for a person, since that is kept already.
@@ -372,14 +372,14 @@ impl OrderChange {
     pub fn with_payment_unparked(
         self,
         transaction_id: &TransactionId,
-        because: &ChangeContext,
+        context: &ChangeContext,
     ) -> Self {
         let parked = ParkedPaymentChange {
             transaction_id: transaction_id.clone(),
             from: ParkedState::Parked,
             to: ParkedState::Booked,
         };
-        let mut change = parked.noted(self, because);
+        let mut change = parked.noted(self, context);
         change.parked_payment = Some(parked);
         change
     }
@@ -391,12 +391,12 @@ impl OrderChange {
     }
 
     /// The change, with money that is kept for a person.
-    fn with_parked_payment(self, parked: PaymentToPark, because: &ChangeContext) -> Self {
+    fn with_parked_payment(self, parked: PaymentToPark, context: &ChangeContext) -> Self {
         let subject = Subject::Payment(parked.transaction_id.clone());
         let parked_name = ParkedState::Parked.name();
         Self {
             parked: Some(parked),
-            ..self.with_event(subject, None, parked_name, because)
+            ..self.with_event(subject, None, parked_name, context)
         }
     }
 
@@ -407,10 +407,10 @@ impl OrderChange {
         subject: Subject,
         from: Option<&'static str>,
         to: &'static str,
-        because: &ChangeContext,
+        context: &ChangeContext,
     ) -> Self {
         let version = self.version().saturating_add(1);
-        self.events.push(because.event(version, subject, from, to));
+        self.events.push(context.event(version, subject, from, to));
         self
     }
 
@@ -527,7 +527,7 @@ pub(crate) mod tests {
     }
 
     fn settle(state: &OrderState, notice: &TradeNotice) -> Settlement {
-        settle_trade(&order(state.clone()), &facts(), notice, &because())
+        settle_trade(&order(state.clone()), &facts(), notice, &context())
     }
 
     fn facts() -> MerchantFacts {
@@ -537,7 +537,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn because() -> ChangeContext {
+    fn context() -> ChangeContext {
         ChangeContext {
             cause: Cause::Notice("EV-1".into()),
             trace: "t".into(),
@@ -670,12 +670,12 @@ pub(crate) mod tests {
         let mut order = order(OrderState::Reserved);
         order.created_at = UnixSeconds(payment("420001").paid_at.0 + 1);
         let notice = notice(TradeOutcome::Paid(money("420001", 100)));
-        let Settlement::Change(change) = settle_trade(&order, &facts(), &notice, &because()) else {
+        let Settlement::Change(change) = settle_trade(&order, &facts(), &notice, &context()) else {
             panic!()
         };
         assert!(change.books_older_money());
         let transaction_id = TransactionId::parse("420001").unwrap();
-        let change = change.with_payment_unparked(&transaction_id, &because());
+        let change = change.with_payment_unparked(&transaction_id, &context());
         assert_eq!(
             change.parked_payment.map(|parked| (parked.from, parked.to)),
             Some((ParkedState::Parked, ParkedState::Booked))
@@ -726,7 +726,7 @@ pub(crate) mod tests {
             let mut order = order(state.clone());
             let notice = notice(TradeOutcome::Paid(money("420001", fen)));
             order.created_at = UnixSeconds(payment("420001").paid_at.0 + OLDER_S);
-            let (reason, then) = kept(settle_trade(&order, &facts(), &notice, &because()), &state);
+            let (reason, then) = kept(settle_trade(&order, &facts(), &notice, &context()), &state);
             let expected = if state == used_elsewhere {
                 ParkReason::NumberUsedElsewhere
             } else {
@@ -737,7 +737,7 @@ pub(crate) mod tests {
         let mut order = order(OrderState::Reserved);
         order.created_at = UnixSeconds(payment("420001").paid_at.0 + OLDER_S - 1);
         let notice = notice(TradeOutcome::Paid(money("420001", 100)));
-        let Settlement::Change(change) = settle_trade(&order, &facts(), &notice, &because()) else {
+        let Settlement::Change(change) = settle_trade(&order, &facts(), &notice, &context()) else {
             panic!("two clocks may differ by that much")
         };
         assert_eq!(change.to.name(), "paid");
@@ -773,7 +773,7 @@ pub(crate) mod tests {
                 ..order(state.clone())
             };
             let notice = notice(TradeOutcome::Paid(money("420001", 100)));
-            let (kept, then) = match settle_trade(&order, &facts(), &notice, &because()) {
+            let (kept, then) = match settle_trade(&order, &facts(), &notice, &context()) {
                 Settlement::Change(change) => (change.parked.map(|one| one.reason), change.to),
                 Settlement::Park(parked) => (Some(parked.reason), state.clone()),
                 other @ (Settlement::AlreadyDone | Settlement::StillOpen) => panic!("{other:?}"),
@@ -789,7 +789,7 @@ pub(crate) mod tests {
         };
         let again = notice(TradeOutcome::Paid(money("420001", 100)));
         assert_eq!(
-            settle_trade(&paid, &facts(), &again, &because()),
+            settle_trade(&paid, &facts(), &again, &context()),
             Settlement::AlreadyDone
         );
     }
@@ -804,7 +804,7 @@ pub(crate) mod tests {
                 ..order(OrderState::Reserved)
             };
             let notice = notice(TradeOutcome::Paid(money("420001", 100)));
-            let Settlement::Change(change) = settle_trade(&order, &facts(), &notice, &because())
+            let Settlement::Change(change) = settle_trade(&order, &facts(), &notice, &context())
             else {
                 panic!()
             };
@@ -820,7 +820,7 @@ pub(crate) mod tests {
                     &order(state.clone()),
                     &facts(),
                     &notice(outcome),
-                    &because(),
+                    &context(),
                 );
                 kept(judged, &state)
             };
@@ -846,7 +846,7 @@ pub(crate) mod tests {
         };
         let notice = notice(TradeOutcome::Paid(refunded));
         assert_eq!(
-            settle_trade(&order, &facts(), &notice, &because()),
+            settle_trade(&order, &facts(), &notice, &context()),
             Settlement::AlreadyDone
         );
     }

@@ -5,15 +5,16 @@ use wechatpay_simulator::{Damage, Notice, PayOptions};
 
 use super::{CREATE, Flow, PAID, Step};
 use crate::{
-    play::{Scenario, Until},
+    scenario::{Scenario, Until},
     scene::RESULTS,
 };
 
 /// A payment at WeChat Pay whose callback is not sent by itself.
-const PAID_UNSEEN: Step = |play| {
+const PAID_UNSEEN: Step = |scenario| {
     Box::pin(async move {
-        CREATE(play).await;
-        play.scene
+        CREATE(scenario).await;
+        scenario
+            .scene
             .wechat()
             .pay("ORDER-1", &PayOptions::default())
             .expect("an order that can be paid");
@@ -24,7 +25,7 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         name: "forged-callback",
         before: PAID_UNSEEN,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
                 // Each of them must be turned away at the door.
                 for damage in [
@@ -37,7 +38,7 @@ pub(super) const FLOWS: &[Flow] = &[
                     Damage::Stale(3_600),
                     Damage::Stale(-3_600),
                 ] {
-                    play.must_be_refused(&damage).await;
+                    scenario.must_be_refused(&damage).await;
                 }
             })
         },
@@ -47,7 +48,7 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         name: "altered-callback",
         before: PAID_UNSEEN,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
                 // Rightly signed and sealed, and yet not what we asked for: kept for a person, never booked.
                 for patch in [
@@ -56,7 +57,7 @@ pub(super) const FLOWS: &[Flow] = &[
                     json!({"mchid": "1900000002"}),
                     json!({"appid": "wx00000000000000bb"}),
                 ] {
-                    play.must_not_be_booked(&Damage::Altered(patch)).await;
+                    scenario.must_not_be_booked(&Damage::Altered(patch)).await;
                 }
             })
         },
@@ -66,39 +67,41 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         name: "other-notices",
         before: CREATE,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
                 // `TRANSACTION.SUCCESS` in name, and no payment of this order.
                 for notice in [Notice::ProfitSharing, Notice::Combined] {
                     let callback =
-                        play.scene
+                        scenario
+                            .scene
                             .wechat()
                             .signed_notice(&notice, "ORDER-1", &Damage::None);
                     let callback = callback.expect("a notice about an order");
-                    play.scene
+                    scenario
+                        .scene
                         .act(
                             "a notice of another kind",
-                            play.scene.receive_signed(&callback),
+                            scenario.scene.receive_signed(&callback),
                         )
                         .await;
-                    play.poll().await;
-                    play.must_be_unpaid("a notice of another kind");
+                    scenario.poll().await;
+                    scenario.must_be_unpaid("a notice of another kind");
                 }
             })
         },
-        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        after: |scenario| Box::pin(scenario.pay_as_shown("ORDER-1")),
         ends: &[("ORDER-1", "paid")],
     },
     Flow {
         name: "forged-message",
         before: PAID_UNSEEN,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
                 // Whoever can write to the queue cannot make an order paid.
-                play.forge_message().await;
-                play.poll().await;
-                play.must_be_unpaid("a forged message");
-                play.scene.cloud.queues().purge(RESULTS);
+                scenario.forge_message().await;
+                scenario.poll().await;
+                scenario.must_be_unpaid("a forged message");
+                scenario.scene.cloud.queues().purge(RESULTS);
             })
         },
         after: CALLBACK_COMES,
@@ -107,27 +110,28 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // Old news about an order that has moved on.
         name: "old-news",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAID(play).await;
-                play.wish(super::refund("ORDER-1", "R1", 100)).await;
-                play.run_until_quiet(Until::Soon).await;
+                PAID(scenario).await;
+                scenario.wish(super::refund("ORDER-1", "R1", 100)).await;
+                scenario.run_until_quiet(Until::Soon).await;
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                let old = play
+                let old = scenario
                     .scene
                     .wechat()
                     .signed_callback("ORDER-1", &Damage::None)
                     .expect("a callback");
-                play.scene
+                scenario
+                    .scene
                     .act(
                         "the callback of the payment comes again",
-                        play.scene.receive_signed(&old),
+                        scenario.scene.receive_signed(&old),
                     )
                     .await;
-                play.poll().await;
+                scenario.poll().await;
             })
         },
         after: super::NOTHING,
@@ -136,10 +140,10 @@ pub(super) const FLOWS: &[Flow] = &[
 ];
 
 /// The true callback comes after all.
-const CALLBACK_COMES: Step = |play| {
+const CALLBACK_COMES: Step = |scenario| {
     Box::pin(async move {
-        play.deliver().await;
-        play.poll().await;
+        scenario.deliver().await;
+        scenario.poll().await;
     })
 };
 

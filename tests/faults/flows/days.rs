@@ -21,7 +21,7 @@ use wechatpay_simulator::{
 use super::{Flow, NOTHING, Step, create, refund};
 use crate::{
     books::{Records, text},
-    play::{Scenario, Until},
+    scenario::{Scenario, Until},
     scene::{BEGIN_S, Testbed, WORK},
 };
 
@@ -56,10 +56,10 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // The same day is too big for one run.
         name: "day-in-parts",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                play.scene.deploy_with("RECONCILE_LINES_MAX", "1");
-                DAY(play).await;
+                scenario.scene.deploy_with("RECONCILE_LINES_MAX", "1");
+                DAY(scenario).await;
             })
         },
         acts: RUN_THE_DAY,
@@ -70,20 +70,20 @@ pub(super) const FLOWS: &[Flow] = &[
         // Somebody asks for a preview, then for a run; either may be held up and come back after the other.
         name: "day-previewed",
         before: DAY,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                let date = yesterday(play.scene.clock.now());
+                let date = yesterday(scenario.scene.clock.now());
                 for (dry_run, run_id) in [(true, "a-preview"), (false, "a-run")] {
                     let work = ReconcileWork::DayV1 {
                         date,
                         dry_run,
                         run_id: run_id.to_owned(),
-                        requested_at_ms: Some(play.scene.clock.now_ms()),
+                        requested_at_ms: Some(scenario.scene.clock.now_ms()),
                     };
-                    play.scene.send_work(&work);
-                    play.pass(Duration::from_millis(10)).await;
+                    scenario.scene.send_work(&work);
+                    scenario.pass(Duration::from_millis(10)).await;
                 }
-                play.work_off_days().await;
+                scenario.work_off_days().await;
             })
         },
         after: NOTHING,
@@ -99,20 +99,20 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // While two persons approve, somebody gives the money back in WeChat Pay's console.
         name: "day-given-back-by-hand",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                play.second_payment_is_proposed().await;
-                let refunded = play.scene.wechat().console_refund(&ConsoleRefund {
+                scenario.second_payment_is_proposed().await;
+                let refunded = scenario.scene.wechat().console_refund(&ConsoleRefund {
                     order: "ORDER-1".to_owned(),
-                    transaction_id: Some(play.parked_payment("ORDER-1")),
+                    transaction_id: Some(scenario.parked_payment("ORDER-1")),
                     refund_fen: 100,
-                    notify_url: Some(play.scene.notify_url.clone()),
+                    notify_url: Some(scenario.scene.notify_url.clone()),
                     ..ConsoleRefund::default()
                 });
                 refunded.expect("a second payment");
-                play.pass(Duration::from_secs(6)).await;
-                play.poll().await;
-                play.approved().await;
+                scenario.pass(Duration::from_secs(6)).await;
+                scenario.poll().await;
+                scenario.approved().await;
             })
         },
         acts: WORK_OFF,
@@ -122,25 +122,25 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // The refund that two persons approved fails for good: the day finds its payment again, and they approve another.
         name: "day-refund-closed",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                play.second_payment_is_proposed().await;
-                let wechat = play.scene.wechat();
+                scenario.second_payment_is_proposed().await;
+                let wechat = scenario.scene.wechat();
                 wechat.set_refund_outcome(RefundOutcome::Closed);
-                play.approved().await;
-                play.work_off_days().await;
-                play.poll().await;
-                play.pass(Duration::from_secs(6)).await;
-                play.poll().await;
+                scenario.approved().await;
+                scenario.work_off_days().await;
+                scenario.poll().await;
+                scenario.pass(Duration::from_secs(6)).await;
+                scenario.poll().await;
                 wechat.set_refund_outcome(RefundOutcome::Success);
             })
         },
         acts: RUN_THE_DAY,
-        after: |play| {
+        after: |scenario| {
             Box::pin(async move {
-                play.approved().await;
-                play.work_off_days().await;
-                play.run_until_quiet(Until::Soon).await;
+                scenario.approved().await;
+                scenario.work_off_days().await;
+                scenario.run_until_quiet(Until::Soon).await;
             })
         },
         ends: APPROVED_ENDS,
@@ -148,18 +148,19 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // Another system of the merchant's took money for a number that no order here has.
         name: "day-nobodys-money",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                let date = BillDate::of(play.scene.clock.now()).to_string();
+                let date = BillDate::of(scenario.scene.clock.now()).to_string();
                 let foreign = Planted::UnknownOrder { fen: Some(500) };
                 let wanted = WantedDifference::picked(&date, foreign).of_order("FOREIGN-1");
-                let planted = play.scene.wechat().plant_difference(&wanted);
+                let planted = scenario.scene.wechat().plant_difference(&wanted);
                 planted.expect("a difference that fits");
-                play.until_the_bill().await;
-                play.scene
+                scenario.until_the_bill().await;
+                scenario
+                    .scene
                     .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
-                play.work_off_days().await;
-                play.approved().await;
+                scenario.work_off_days().await;
+                scenario.approved().await;
             })
         },
         acts: WORK_OFF,
@@ -174,9 +175,9 @@ pub(super) const FLOWS: &[Flow] = &[
         // The approved refund cannot be paid out: the difference is open again until a person has sent the money on, and what
         // comes of that is told to it as well.
         name: "day-refund-abnormal",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                play.abnormal_refund_is_to_go_to_the_merchant().await;
+                scenario.abnormal_refund_is_to_go_to_the_merchant().await;
             })
         },
         acts: WORK_OFF,
@@ -193,52 +194,55 @@ pub(super) const FLOWS: &[Flow] = &[
         // the console how the payer was paid.
         name: "day-payer-paid",
         before: PAYER_IS_OWED,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.presses("li", "payer_paid").await;
-                play.work_off_days().await;
+                scenario.presses("li", "payer_paid").await;
+                scenario.work_off_days().await;
             })
         },
-        after: |play| Box::pin(async move { play.payer_is_said_to_be_paid_by(&["li"]) }),
+        after: |scenario| Box::pin(async move { scenario.payer_is_said_to_be_paid_by(&["li"]) }),
         ends: PAYER_PAID_ENDS,
     },
     Flow {
         // Somebody opens that again, and another person says anew how the payer was paid.
         name: "day-payer-paid-anew",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAYER_IS_OWED(play).await;
-                play.presses("li", "payer_paid").await;
-                play.work_off_days().await;
+                PAYER_IS_OWED(scenario).await;
+                scenario.presses("li", "payer_paid").await;
+                scenario.work_off_days().await;
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.presses("zhao", "reopen").await;
-                play.presses("wang", "payer_paid").await;
-                play.work_off_days().await;
+                scenario.presses("zhao", "reopen").await;
+                scenario.presses("wang", "payer_paid").await;
+                scenario.work_off_days().await;
             })
         },
-        after: |play| Box::pin(async move { play.payer_is_said_to_be_paid_by(&["li", "wang"]) }),
+        after: |scenario| {
+            Box::pin(async move { scenario.payer_is_said_to_be_paid_by(&["li", "wang"]) })
+        },
         ends: PAYER_PAID_ENDS,
     },
     Flow {
         // A restore of the tables lost an order that was paid. Two persons say whose it was.
         name: "day-taken-on-again",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                let date = BillDate::of(play.scene.clock.now()).to_string();
+                let date = BillDate::of(scenario.scene.clock.now()).to_string();
                 let lost = Planted::UnknownOrder { fen: Some(500) };
                 let wanted = WantedDifference::picked(&date, lost).of_order("GONE-1");
-                let planted = play.scene.wechat().plant_difference(&wanted);
+                let planted = scenario.scene.wechat().plant_difference(&wanted);
                 planted.expect("a difference that fits");
-                play.until_the_bill().await;
-                play.scene
+                scenario.until_the_bill().await;
+                scenario
+                    .scene
                     .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
-                play.work_off_days().await;
-                play.decided(Decision::Reject).await;
-                play.decided(Decision::ProposePaid).await;
-                play.decided(Decision::Approve).await;
+                scenario.work_off_days().await;
+                scenario.decided(Decision::Reject).await;
+                scenario.decided(Decision::ProposePaid).await;
+                scenario.decided(Decision::Approve).await;
             })
         },
         acts: WORK_OFF,
@@ -252,35 +256,36 @@ pub(super) const FLOWS: &[Flow] = &[
 ];
 
 /// A day that is over and whose bill is there. The sweep has not run since.
-pub(super) const DAY: Step = |play| {
+pub(super) const DAY: Step = |scenario| {
     Box::pin(async move {
-        play.paid("ORDER-1").await;
-        play.wish(refund("ORDER-1", "R1", 40)).await;
-        play.poll().await;
-        play.pass(Duration::from_secs(6)).await;
-        play.poll().await;
-        play.in_silence(Scenario::money_comes_again, "ORDER-1")
+        scenario.paid("ORDER-1").await;
+        scenario.wish(refund("ORDER-1", "R1", 40)).await;
+        scenario.poll().await;
+        scenario.pass(Duration::from_secs(6)).await;
+        scenario.poll().await;
+        scenario
+            .in_silence(Scenario::money_comes_again, "ORDER-1")
             .await;
-        play.wish(create("LOST-1")).await;
-        play.in_silence(Scenario::payer_pays, "LOST-1").await;
-        play.until_the_bill().await;
+        scenario.wish(create("LOST-1")).await;
+        scenario.in_silence(Scenario::payer_pays, "LOST-1").await;
+        scenario.until_the_bill().await;
     })
 };
 
 /// An order was paid twice, and two persons approved that the second payment goes back.
-pub(super) const SECOND_PAYMENT_IS_APPROVED: Step = |play| {
+pub(super) const SECOND_PAYMENT_IS_APPROVED: Step = |scenario| {
     Box::pin(async move {
-        play.second_payment_is_proposed().await;
-        play.approved().await;
+        scenario.second_payment_is_proposed().await;
+        scenario.approved().await;
     })
 };
 
 /// The money of a refund that two persons approved has arrived on the merchant's own account.
-const PAYER_IS_OWED: Step = |play| {
+const PAYER_IS_OWED: Step = |scenario| {
     Box::pin(async move {
-        play.abnormal_refund_is_to_go_to_the_merchant().await;
-        play.work_off_days().await;
-        play.run_until_quiet(Until::Soon).await;
+        scenario.abnormal_refund_is_to_go_to_the_merchant().await;
+        scenario.work_off_days().await;
+        scenario.run_until_quiet(Until::Soon).await;
     })
 };
 
@@ -323,16 +328,17 @@ const IN_PARTS: &[(&str, &str)] = &[
 ];
 
 /// The daily schedule comes, and what it brings is done.
-const RUN_THE_DAY: Step = |play| {
+const RUN_THE_DAY: Step = |scenario| {
     Box::pin(async move {
-        play.scene
+        scenario
+            .scene
             .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
-        play.work_off_days().await;
+        scenario.work_off_days().await;
     })
 };
 
 /// What is in the queue of days is done.
-const WORK_OFF: Step = |play| Box::pin(play.work_off_days());
+const WORK_OFF: Step = |scenario| Box::pin(scenario.work_off_days());
 
 impl Testbed {
     /// A message comes into the queue of days.

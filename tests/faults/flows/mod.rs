@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     checks::secrets::DESCRIPTION,
     client::PendingRequest,
-    play::{Scenario, Until},
+    scenario::{Scenario, Until},
 };
 
 pub(crate) use races::{RACES, Race};
@@ -63,35 +63,36 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Flow> {
 const NOTHING: Step = |_| Box::pin(async {});
 
 /// The client creates the order.
-const CREATE: Step = |play| {
+const CREATE: Step = |scenario| {
     Box::pin(async move {
-        play.wish(create("ORDER-1")).await;
+        scenario.wish(create("ORDER-1")).await;
     })
 };
 
 /// The client creates the order, and the queue is to get its prepay value.
-const CREATE_LATER: Step = |play| {
+const CREATE_LATER: Step = |scenario| {
     Box::pin(async move {
-        play.wish(create("ORDER-1").with("prefer", "respond-async"))
+        scenario
+            .wish(create("ORDER-1").with("prefer", "respond-async"))
             .await;
     })
 };
 
 /// The order is created and paid.
-const PAID: Step = |play| {
+const PAID: Step = |scenario| {
     Box::pin(async move {
-        play.wish(create("ORDER-1")).await;
-        play.pay("ORDER-1").await;
-        play.poll().await;
+        scenario.wish(create("ORDER-1")).await;
+        scenario.pay("ORDER-1").await;
+        scenario.poll().await;
     })
 };
 
 /// The order is created and closed.
-const CLOSED: Step = |play| {
+const CLOSED: Step = |scenario| {
     Box::pin(async move {
-        play.wish(create("ORDER-1")).await;
-        play.wish(close("ORDER-1")).await;
-        play.run_until_quiet(Until::Soon).await;
+        scenario.wish(create("ORDER-1")).await;
+        scenario.wish(close("ORDER-1")).await;
+        scenario.run_until_quiet(Until::Soon).await;
     })
 };
 

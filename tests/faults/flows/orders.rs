@@ -7,7 +7,7 @@ use wechatpay_simulator::{Fault, PayOptions, Rule};
 use super::{CLOSED, CREATE, CREATE_LATER, Flow, NOTHING, PAID, close, create, order, refund};
 use crate::{
     client::PendingRequest,
-    play::{Scenario, Until},
+    scenario::{Scenario, Until},
 };
 
 /// A day, which is longer than a QR code lives.
@@ -18,43 +18,45 @@ pub(super) const FLOWS: &[Flow] = &[
         name: "create",
         before: NOTHING,
         acts: CREATE,
-        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        after: |scenario| Box::pin(scenario.pay_as_shown("ORDER-1")),
         ends: &[("ORDER-1", "paid")],
     },
     Flow {
         name: "create-jsapi",
         before: NOTHING,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
                 let mut body = order("ORDER-1");
                 body["product"] = "jsapi".into();
                 body["openid"] = crate::checks::secrets::OPENID.into();
                 body["payer_id"] = "payer-1".into();
-                play.wish(PendingRequest::post("/v1/orders", body)).await;
+                scenario
+                    .wish(PendingRequest::post("/v1/orders", body))
+                    .await;
             })
         },
-        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        after: |scenario| Box::pin(scenario.pay_as_shown("ORDER-1")),
         ends: &[("ORDER-1", "paid")],
     },
     Flow {
         name: "create-async",
         before: NOTHING,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                CREATE_LATER(play).await;
-                play.poll().await;
+                CREATE_LATER(scenario).await;
+                scenario.poll().await;
             })
         },
-        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        after: |scenario| Box::pin(scenario.pay_as_shown("ORDER-1")),
         ends: &[("ORDER-1", "paid")],
     },
     Flow {
         // Whoever wanted the order asks once and never again, and nobody pays.
         name: "create-abandoned",
         before: NOTHING,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.wish(create("ORDER-1").once()).await;
+                scenario.wish(create("ORDER-1").once()).await;
             })
         },
         after: NOTHING,
@@ -63,10 +65,10 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         name: "callback",
         before: CREATE,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.pay("ORDER-1").await;
-                play.poll().await;
+                scenario.pay("ORDER-1").await;
+                scenario.poll().await;
             })
         },
         after: NOTHING,
@@ -76,50 +78,52 @@ pub(super) const FLOWS: &[Flow] = &[
         // The payment is there before the prepay value is stored.
         name: "callback-first",
         before: CREATE_LATER,
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.poll_requests().await;
-                if play
+                scenario.poll_requests().await;
+                if scenario
                     .scene
                     .wechat()
                     .pay("ORDER-1", &PayOptions::default())
                     .is_ok()
                 {
-                    play.deliver().await;
+                    scenario.deliver().await;
                 }
-                play.poll().await;
+                scenario.poll().await;
             })
         },
-        after: |play| Box::pin(play.pay_unless_paid("ORDER-1")),
+        after: |scenario| Box::pin(scenario.pay_unless_paid("ORDER-1")),
         ends: &[("ORDER-1", "paid")],
     },
     Flow {
         name: "lost-callback",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                CREATE(play).await;
-                play.wechat_fault(Rule::always(Fault::LostCallback));
-                play.pay("ORDER-1").await;
-                play.pass(Duration::from_secs(60)).await;
+                CREATE(scenario).await;
+                scenario.wechat_fault(Rule::always(Fault::LostCallback));
+                scenario.pay("ORDER-1").await;
+                scenario.pass(Duration::from_secs(60)).await;
             })
         },
-        acts: |play| Box::pin(play.sweep()),
+        acts: |scenario| Box::pin(scenario.sweep()),
         after: NOTHING,
         ends: &[("ORDER-1", "paid")],
     },
     Flow {
         name: "look",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                CREATE(play).await;
-                play.wechat_fault(Rule::always(Fault::LostCallback));
-                play.pay("ORDER-1").await;
-                play.pass(Duration::from_secs(10)).await;
+                CREATE(scenario).await;
+                scenario.wechat_fault(Rule::always(Fault::LostCallback));
+                scenario.pay("ORDER-1").await;
+                scenario.pass(Duration::from_secs(10)).await;
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.wish(PendingRequest::get("/v1/orders/ORDER-1")).await;
+                scenario
+                    .wish(PendingRequest::get("/v1/orders/ORDER-1"))
+                    .await;
             })
         },
         after: NOTHING,
@@ -127,18 +131,18 @@ pub(super) const FLOWS: &[Flow] = &[
     },
     Flow {
         name: "renewal",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                play.wish(create_for("ORDER-1", DAY_S)).await;
-                play.pass(Duration::from_secs(7_200)).await;
+                scenario.wish(create_for("ORDER-1", DAY_S)).await;
+                scenario.pass(Duration::from_secs(7_200)).await;
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.wish(create_for("ORDER-1", DAY_S)).await;
+                scenario.wish(create_for("ORDER-1", DAY_S)).await;
             })
         },
-        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        after: |scenario| Box::pin(scenario.pay_as_shown("ORDER-1")),
         ends: &[("ORDER-1", "paid")],
     },
     Flow {
@@ -158,10 +162,10 @@ pub(super) const FLOWS: &[Flow] = &[
     },
     Flow {
         name: "close-paid",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                CREATE(play).await;
-                play.wechat_fault(Rule::times(Fault::PayBeforeClose, 1));
+                CREATE(scenario).await;
+                scenario.wechat_fault(Rule::times(Fault::PayBeforeClose, 1));
             })
         },
         acts: CLOSE,
@@ -170,10 +174,10 @@ pub(super) const FLOWS: &[Flow] = &[
     },
     Flow {
         name: "close-then-money",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                CREATE(play).await;
-                play.wechat_fault(Rule::times(Fault::PayAfterClose, 1));
+                CREATE(scenario).await;
+                scenario.wechat_fault(Rule::times(Fault::PayAfterClose, 1));
             })
         },
         acts: CLOSE,
@@ -183,28 +187,28 @@ pub(super) const FLOWS: &[Flow] = &[
     },
     Flow {
         name: "expiry",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                CREATE(play).await;
-                play.pass(Duration::from_secs(7_210)).await;
+                CREATE(scenario).await;
+                scenario.pass(Duration::from_secs(7_210)).await;
             })
         },
-        acts: |play| Box::pin(play.sweep()),
+        acts: |scenario| Box::pin(scenario.sweep()),
         after: NOTHING,
         ends: &[("ORDER-1", "closed")],
     },
     Flow {
         name: "expiry-reserved",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                CREATE_LATER(play).await;
-                play.pass(Duration::from_secs(7_210)).await;
+                CREATE_LATER(scenario).await;
+                scenario.pass(Duration::from_secs(7_210)).await;
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.sweep().await;
-                play.poll().await;
+                scenario.sweep().await;
+                scenario.poll().await;
             })
         },
         after: NOTHING,
@@ -212,10 +216,10 @@ pub(super) const FLOWS: &[Flow] = &[
     },
     Flow {
         name: "late-money",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                CLOSED(play).await;
-                play.money_comes_late("ORDER-1");
+                CLOSED(scenario).await;
+                scenario.money_comes_late("ORDER-1");
             })
         },
         acts: LATE_MONEY,
@@ -225,28 +229,28 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // The payer pays an order that is paid.
         name: "double-money",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAID(play).await;
-                play.money_comes_again("ORDER-1");
+                PAID(scenario).await;
+                scenario.money_comes_again("ORDER-1");
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.deliver().await;
-                play.poll().await;
+                scenario.deliver().await;
+                scenario.poll().await;
             })
         },
-        after: |play| {
+        after: |scenario| {
             Box::pin(async move {
-                let parked = play.parked_payment("ORDER-1");
+                let parked = scenario.parked_payment("ORDER-1");
                 // The client alone does not give it back.
                 let mut wish = refund("ORDER-1", "R1", 100).or("refund_needs_two_persons");
                 if let Some(body) = &mut wish.body {
                     body["transaction_id"] = parked.into();
                 }
-                play.wish(wish).await;
-                play.run_until_quiet(Until::Soon).await;
+                scenario.wish(wish).await;
+                scenario.run_until_quiet(Until::Soon).await;
             })
         },
         ends: &[("ORDER-1", "paid"), ("ORDER-1 R1", "none")],
@@ -254,20 +258,20 @@ pub(super) const FLOWS: &[Flow] = &[
 ];
 
 /// The client closes the order.
-const CLOSE: super::Step = |play| {
+const CLOSE: super::Step = |scenario| {
     Box::pin(async move {
-        play.wish(close("ORDER-1")).await;
+        scenario.wish(close("ORDER-1")).await;
     })
 };
 
 /// WeChat Pay tells of the money, it is booked and given back by itself, and WeChat Pay tells of that.
-const LATE_MONEY: super::Step = |play| {
+const LATE_MONEY: super::Step = |scenario| {
     Box::pin(async move {
-        play.deliver().await;
-        play.poll().await;
-        play.poll().await;
-        play.pass(Duration::from_secs(6)).await;
-        play.poll().await;
+        scenario.deliver().await;
+        scenario.poll().await;
+        scenario.poll().await;
+        scenario.pass(Duration::from_secs(6)).await;
+        scenario.poll().await;
     })
 };
 

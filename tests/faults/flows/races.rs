@@ -13,7 +13,7 @@ use super::{
 use crate::{
     books::Records,
     client::PendingRequest,
-    play::{ConcurrentAnswers, Until},
+    scenario::{ConcurrentAnswers, Until},
     scene::{Poll, REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
 };
 
@@ -89,22 +89,22 @@ async fn poll(scene: &Testbed, url: &str) {
 }
 
 /// The order is created and paid, and the callback waits in the queue.
-const PAID_AND_QUEUED: Step = |play| {
+const PAID_AND_QUEUED: Step = |scenario| {
     Box::pin(async move {
-        play.wish(create("ORDER-1")).await;
-        play.pay("ORDER-1").await;
+        scenario.wish(create("ORDER-1")).await;
+        scenario.pay("ORDER-1").await;
     })
 };
 
 /// Ten hours of QR code: the first value has run out.
-const RUN_OUT: Step = |play| {
+const RUN_OUT: Step = |scenario| {
     Box::pin(async move {
         let mut wish = create("ORDER-1");
         if let Some(body) = &mut wish.body {
             body["expires_in_s"] = 86_400.into();
         }
-        play.wish(wish).await;
-        play.pass(Duration::from_secs(7_200)).await;
+        scenario.wish(wish).await;
+        scenario.pass(Duration::from_secs(7_200)).await;
     })
 };
 
@@ -129,21 +129,21 @@ pub(crate) const RACES: &[Race] = &[
         name: "create-and-create",
         before: NOTHING,
         sides: [ASK_CREATE, ASK_CREATE],
-        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        after: |scenario| Box::pin(scenario.pay_as_shown("ORDER-1")),
         ends: &[("ORDER-1", "paid")],
     },
     Race {
         name: "create-and-queue",
         before: CREATE_LATER,
         sides: [ASK_CREATE, POLL_REQUESTS],
-        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        after: |scenario| Box::pin(scenario.pay_as_shown("ORDER-1")),
         ends: &[("ORDER-1", "paid")],
     },
     Race {
         name: "renewal-and-renewal",
         before: RUN_OUT,
         sides: [RENEW, RENEW],
-        after: |play| Box::pin(play.pay_as_shown("ORDER-1")),
+        after: |scenario| Box::pin(scenario.pay_as_shown("ORDER-1")),
         ends: &[("ORDER-1", "paid")],
     },
     Race {
@@ -176,10 +176,10 @@ pub(crate) const RACES: &[Race] = &[
     },
     Race {
         name: "look-and-callback",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAID_AND_QUEUED(play).await;
-                play.pass(Duration::from_secs(10)).await;
+                PAID_AND_QUEUED(scenario).await;
+                scenario.pass(Duration::from_secs(10)).await;
             })
         },
         sides: [LOOK, POLL_RESULTS],
@@ -195,10 +195,10 @@ pub(crate) const RACES: &[Race] = &[
     },
     Race {
         name: "sweep-and-callback",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAID_AND_QUEUED(play).await;
-                play.pass(Duration::from_secs(60)).await;
+                PAID_AND_QUEUED(scenario).await;
+                scenario.pass(Duration::from_secs(60)).await;
             })
         },
         sides: [SWEEP, POLL_RESULTS],
@@ -207,11 +207,11 @@ pub(crate) const RACES: &[Race] = &[
     },
     Race {
         name: "sweep-and-sweep",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                play.wechat_fault(Rule::always(Fault::LostCallback));
-                PAID_AND_QUEUED(play).await;
-                play.pass(Duration::from_secs(60)).await;
+                scenario.wechat_fault(Rule::always(Fault::LostCallback));
+                PAID_AND_QUEUED(scenario).await;
+                scenario.pass(Duration::from_secs(60)).await;
             })
         },
         sides: [SWEEP, SWEEP],
@@ -220,13 +220,13 @@ pub(crate) const RACES: &[Race] = &[
     },
     Race {
         name: "expiry-and-late-callback",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                CREATE(play).await;
-                play.pass(Duration::from_secs(7_198)).await;
-                play.wechat_fault(Rule::times(Fault::SlowCallback { delay_ms: 11_000 }, 1));
-                play.money_comes_late("ORDER-1");
-                play.pass(Duration::from_secs(12)).await;
+                CREATE(scenario).await;
+                scenario.pass(Duration::from_secs(7_198)).await;
+                scenario.wechat_fault(Rule::times(Fault::SlowCallback { delay_ms: 11_000 }, 1));
+                scenario.money_comes_late("ORDER-1");
+                scenario.pass(Duration::from_secs(12)).await;
             })
         },
         sides: [SWEEP, POLL_RESULTS],
@@ -235,11 +235,11 @@ pub(crate) const RACES: &[Race] = &[
     },
     Race {
         name: "late-money-twice",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                CLOSED(play).await;
-                play.money_comes_late("ORDER-1");
-                play.deliver().await;
+                CLOSED(scenario).await;
+                scenario.money_comes_late("ORDER-1");
+                scenario.deliver().await;
             })
         },
         sides: [POLL_RESULTS, POLL_RESULTS],
@@ -293,25 +293,25 @@ pub(crate) const RACES: &[Race] = &[
     Race {
         // The news of a refund that somebody made in WeChat Pay's console comes twice.
         name: CONSOLE_REFUND,
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAID(play).await;
-                let refunded = play.scene.wechat().console_refund(&ConsoleRefund {
+                PAID(scenario).await;
+                let refunded = scenario.scene.wechat().console_refund(&ConsoleRefund {
                     order: "ORDER-1".to_owned(),
                     refund_fen: 60,
-                    notify_url: Some(play.scene.notify_url.clone()),
+                    notify_url: Some(scenario.scene.notify_url.clone()),
                     ..ConsoleRefund::default()
                 });
                 refunded.expect("a paid order");
-                play.pass(Duration::from_secs(6)).await;
+                scenario.pass(Duration::from_secs(6)).await;
             })
         },
         sides: [POLL_RESULTS, POLL_RESULTS],
-        after: |play| {
+        after: |scenario| {
             Box::pin(async move {
-                let books = Records::read(&play.scene);
+                let books = Records::read(&scenario.scene);
                 let waiting = books.orders["ORDER-1"].parked_refunds.len();
-                play.require("what is booked waits for nobody", waiting == 0, || {
+                scenario.require("what is booked waits for nobody", waiting == 0, || {
                     format!("{waiting} refunds are parked")
                 });
             })
@@ -328,10 +328,10 @@ pub(crate) const RACES: &[Race] = &[
     },
     Race {
         name: "refund-by-queue-and-sweep",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAID(play).await;
-                play.wish(refund("ORDER-1", "R1", 100)).await;
+                PAID(scenario).await;
+                scenario.wish(refund("ORDER-1", "R1", 100)).await;
             })
         },
         sides: [POLL_REQUESTS, SWEEP],
@@ -340,12 +340,12 @@ pub(crate) const RACES: &[Race] = &[
     },
     Race {
         name: "refund-notice-and-sweep",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAID(play).await;
-                play.wish(refund("ORDER-1", "R1", 100)).await;
-                play.poll().await;
-                play.pass(Duration::from_secs(60)).await;
+                PAID(scenario).await;
+                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.poll().await;
+                scenario.pass(Duration::from_secs(60)).await;
             })
         },
         sides: [POLL_RESULTS, SWEEP],
@@ -354,15 +354,17 @@ pub(crate) const RACES: &[Race] = &[
     },
     Race {
         name: "retry-and-release",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAID(play).await;
-                play.scene
+                PAID(scenario).await;
+                scenario
+                    .scene
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Refused);
-                play.wish(refund("ORDER-1", "R1", 100)).await;
-                play.poll_requests().await;
-                play.scene
+                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.poll_requests().await;
+                scenario
+                    .scene
                     .wechat()
                     .set_refund_outcome(RefundOutcome::Success);
             })
@@ -392,20 +394,20 @@ pub(crate) const RACES: &[Race] = &[
     Race {
         // The call that comes first is refused, for a reason that passes: the decision stands all the same.
         name: REDIRECTS,
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAID(play).await;
+                PAID(scenario).await;
                 let fails = RefundOutcome::Abnormal;
-                play.scene.wechat().set_refund_outcome(fails);
-                play.wish(refund("ORDER-1", "R1", 100)).await;
-                play.poll().await;
-                play.pass(Duration::from_secs(6)).await;
-                play.poll().await;
+                scenario.scene.wechat().set_refund_outcome(fails);
+                scenario.wish(refund("ORDER-1", "R1", 100)).await;
+                scenario.poll().await;
+                scenario.pass(Duration::from_secs(6)).await;
+                scenario.poll().await;
                 let refuses = Fault::Refuse {
                     status: 400,
                     code: "PARAM_ERROR".to_owned(),
                 };
-                play.wechat_fault(Rule::times(refuses, 1).at(Endpoint::AbnormalRefund));
+                scenario.wechat_fault(Rule::times(refuses, 1).at(Endpoint::AbnormalRefund));
             })
         },
         sides: [ASK_REDIRECT, ASK_REDIRECT],
@@ -414,12 +416,14 @@ pub(crate) const RACES: &[Race] = &[
     },
     Race {
         name: DAYS,
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                days::DAY(play).await;
-                play.scene
+                days::DAY(scenario).await;
+                scenario
+                    .scene
                     .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
-                play.scene
+                scenario
+                    .scene
                     .send_work(&ReconcileWork::DailyV1 { scheduled_at: None });
             })
         },
@@ -429,10 +433,10 @@ pub(crate) const RACES: &[Race] = &[
     },
     Race {
         name: "callback-and-copy",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAID_AND_QUEUED(play).await;
-                play.run_until_quiet(Until::Soon).await;
+                PAID_AND_QUEUED(scenario).await;
+                scenario.run_until_quiet(Until::Soon).await;
             })
         },
         sides: [

@@ -9,8 +9,8 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 use super::{CREATE, Flow, NOTHING, Step, create};
 use crate::{
     client::PendingRequest,
-    play::{Scenario, Until},
     receiver::Manner,
+    scenario::{Scenario, Until},
     scene::{Poll, WEBHOOKS},
 };
 
@@ -26,24 +26,24 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // The queue hands the newest over first, and some of it twice.
         name: "webhook",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                CREATE(play).await;
-                play.pay("ORDER-1").await;
-                play.poll().await;
-                play.scene.set_up_webhook().await;
-                play.scene.pipe();
+                CREATE(scenario).await;
+                scenario.pay("ORDER-1").await;
+                scenario.poll().await;
+                scenario.scene.set_up_webhook().await;
+                scenario.scene.pipe();
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
                 let newest_first = Poll {
                     most: 2,
                     again: true,
                     backwards: true,
                 };
-                play.poll_webhooks_as(&newest_first).await;
-                play.poll_webhooks().await;
+                scenario.poll_webhooks_as(&newest_first).await;
+                scenario.poll_webhooks().await;
             })
         },
         after: NOTHING,
@@ -52,17 +52,17 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // The receiver fails at first.
         name: "webhook-refused",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAYMENT_TO_BE_TOLD(play).await;
-                play.scene.receiver.behaves_next([Manner::Answers(500)]);
+                PAYMENT_TO_BE_TOLD(scenario).await;
+                scenario.scene.receiver.behaves_next([Manner::Answers(500)]);
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.poll_webhooks().await;
-                play.pass(Duration::from_secs(5)).await;
-                play.poll_webhooks().await;
+                scenario.poll_webhooks().await;
+                scenario.pass(Duration::from_secs(5)).await;
+                scenario.poll_webhooks().await;
             })
         },
         after: NOTHING,
@@ -71,17 +71,17 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // The receiver does not answer in time at first, and is left alone.
         name: "webhook-hangs",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAYMENT_TO_BE_TOLD(play).await;
-                play.scene.receiver.behaves_next([Manner::Hangs]);
+                PAYMENT_TO_BE_TOLD(scenario).await;
+                scenario.scene.receiver.behaves_next([Manner::Hangs]);
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.poll_webhooks().await;
-                play.pass(Duration::from_secs(45)).await;
-                play.poll_webhooks().await;
+                scenario.poll_webhooks().await;
+                scenario.pass(Duration::from_secs(45)).await;
+                scenario.poll_webhooks().await;
             })
         },
         after: NOTHING,
@@ -90,25 +90,25 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // The receiver fails at the last attempt, too: the event is kept, and its message a dead letter.
         name: "webhook-given-up",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAYMENT_TO_BE_TOLD(play).await;
-                play.scene.receiver.behaves(Manner::Answers(500));
-                play.attempts(ATTEMPTS_BEFORE_THE_LAST).await;
+                PAYMENT_TO_BE_TOLD(scenario).await;
+                scenario.scene.receiver.behaves(Manner::Answers(500));
+                scenario.attempts(ATTEMPTS_BEFORE_THE_LAST).await;
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.poll_webhooks().await;
-                play.poll_webhooks().await;
+                scenario.poll_webhooks().await;
+                scenario.poll_webhooks().await;
             })
         },
-        after: |play| {
+        after: |scenario| {
             Box::pin(async move {
-                play.scene.receiver.behaves(Manner::Answers(204));
-                play.sent_again_until_nothing_is_kept().await;
-                let now_ms = play.scene.clock.now_ms();
-                play.scene.cloud.queues().move_back(WEBHOOKS, now_ms);
+                scenario.scene.receiver.behaves(Manner::Answers(204));
+                scenario.sent_again_until_nothing_is_kept().await;
+                let now_ms = scenario.scene.clock.now_ms();
+                scenario.scene.cloud.queues().move_back(WEBHOOKS, now_ms);
             })
         },
         ends: PAID_AND_TOLD,
@@ -116,20 +116,20 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // After hours of 410 the webhook is disabled; what comes then is kept.
         name: "webhook-disabled",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                GONE_FOR_HOURS(play).await;
-                ANOTHER_PAID(play).await;
+                GONE_FOR_HOURS(scenario).await;
+                ANOTHER_PAID(scenario).await;
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                play.poll_webhooks().await;
-                play.scene.pipe();
-                let is_disabled = play.scene.webhook_is_disabled().await;
-                play.poll_webhooks().await;
-                let heard_of_it = play.heard_of("ORDER-2");
-                play.require(
+                scenario.poll_webhooks().await;
+                scenario.scene.pipe();
+                let is_disabled = scenario.scene.webhook_is_disabled().await;
+                scenario.poll_webhooks().await;
+                let heard_of_it = scenario.heard_of("ORDER-2");
+                scenario.require(
                     "a disabled webhook gets nothing",
                     !is_disabled || !heard_of_it,
                     || "it heard of ORDER-2".to_owned(),
@@ -142,56 +142,59 @@ pub(super) const FLOWS: &[Flow] = &[
     Flow {
         // The webhook is set up again, and its client has sent again what was kept: first a part of it, then the rest.
         name: "webhook-resend",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                GONE_FOR_HOURS(play).await;
-                play.poll_webhooks().await;
-                ANOTHER_PAID(play).await;
-                play.scene.pipe();
-                play.poll_webhooks().await;
-                play.scene.receiver.behaves(Manner::Answers(204));
-                play.scene.set_up_webhook().await;
-                play.pass(Duration::from_secs(60)).await;
+                GONE_FOR_HOURS(scenario).await;
+                scenario.poll_webhooks().await;
+                ANOTHER_PAID(scenario).await;
+                scenario.scene.pipe();
+                scenario.poll_webhooks().await;
+                scenario.scene.receiver.behaves(Manner::Answers(204));
+                scenario.scene.set_up_webhook().await;
+                scenario.pass(Duration::from_secs(60)).await;
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
-                let hours_ago = UnixSeconds(play.scene.clock.now().0 - 3_600);
+                let hours_ago = UnixSeconds(scenario.scene.clock.now().0 - 3_600);
                 let to = format_rfc3339_beijing(hours_ago);
-                play.wish(resend(json!({"from": LONG_AGO, "to": to}))).await;
-                play.poll_webhooks().await;
-                let heard_of_it = play.heard_of("ORDER-2");
-                play.require(
+                scenario
+                    .wish(resend(json!({"from": LONG_AGO, "to": to})))
+                    .await;
+                scenario.poll_webhooks().await;
+                let heard_of_it = scenario.heard_of("ORDER-2");
+                scenario.require(
                     "only what happened in the time asked for is sent again",
                     !heard_of_it,
                     || format!("ORDER-2 happened after {to}"),
                 );
-                play.pass(Duration::from_secs(5)).await;
-                play.wish(resend(json!({"from": to}))).await;
-                play.poll_webhooks().await;
+                scenario.pass(Duration::from_secs(5)).await;
+                scenario.wish(resend(json!({"from": to}))).await;
+                scenario.poll_webhooks().await;
             })
         },
-        after: |play| Box::pin(play.sent_again_until_nothing_is_kept()),
+        after: |scenario| Box::pin(scenario.sent_again_until_nothing_is_kept()),
         ends: PAID_AND_TOLD,
     },
     Flow {
         // Single events are sent once more: those that lie in the order, and one that is an item of its own.
         name: "webhook-replay",
-        before: |play| {
+        before: |scenario| {
             Box::pin(async move {
-                PAYMENT_TO_BE_TOLD(play).await;
-                play.poll_webhooks().await;
+                PAYMENT_TO_BE_TOLD(scenario).await;
+                scenario.poll_webhooks().await;
             })
         },
-        acts: |play| {
+        acts: |scenario| {
             Box::pin(async move {
                 for version in 1..=3 {
-                    play.wish(PendingRequest::bare_post(format!(
-                        "/v1/orders/ORDER-1/events/{version}/replay"
-                    )))
-                    .await;
+                    scenario
+                        .wish(PendingRequest::bare_post(format!(
+                            "/v1/orders/ORDER-1/events/{version}/replay"
+                        )))
+                        .await;
                 }
-                play.poll_webhooks().await;
+                scenario.poll_webhooks().await;
             })
         },
         after: NOTHING,
@@ -214,42 +217,42 @@ pub(super) const LONG: [(&str, usize); 7] = [
 pub(super) const PAID_AND_TOLD: &[(&str, &str)] = &[("ORDER-1", "paid"), ("kept", "0")];
 
 /// The client has a webhook and is told of its order; that it is paid lies in the queue.
-const PAYMENT_TO_BE_TOLD: Step = |play| {
+const PAYMENT_TO_BE_TOLD: Step = |scenario| {
     Box::pin(async move {
-        play.scene.set_up_webhook().await;
-        CREATE(play).await;
-        play.poll().await;
-        play.pay("ORDER-1").await;
-        play.poll_results().await;
-        play.scene.pipe();
+        scenario.scene.set_up_webhook().await;
+        CREATE(scenario).await;
+        scenario.poll().await;
+        scenario.pay("ORDER-1").await;
+        scenario.poll_results().await;
+        scenario.scene.pipe();
     })
 };
 
 /// The same, and the receiver has answered 410 for so long that one more ends it.
-pub(super) const GONE_FOR_HOURS: Step = |play| {
+pub(super) const GONE_FOR_HOURS: Step = |scenario| {
     Box::pin(async move {
-        PAYMENT_TO_BE_TOLD(play).await;
-        play.scene.receiver.behaves(Manner::Answers(410));
-        play.attempts(ATTEMPTS_BEFORE_THE_END).await;
+        PAYMENT_TO_BE_TOLD(scenario).await;
+        scenario.scene.receiver.behaves(Manner::Answers(410));
+        scenario.attempts(ATTEMPTS_BEFORE_THE_END).await;
     })
 };
 
 /// Another order is created and paid.
-const ANOTHER_PAID: Step = |play| {
+const ANOTHER_PAID: Step = |scenario| {
     Box::pin(async move {
-        play.wish(create("ORDER-2")).await;
-        play.pay("ORDER-2").await;
-        play.poll_results().await;
+        scenario.wish(create("ORDER-2")).await;
+        scenario.pay("ORDER-2").await;
+        scenario.poll_results().await;
     })
 };
 
 /// The receiver is mended, a person sets the webhook up again, and its client has sent again what was kept.
-pub(super) const SET_UP_AGAIN: Step = |play| {
+pub(super) const SET_UP_AGAIN: Step = |scenario| {
     Box::pin(async move {
-        play.scene.receiver.behaves(Manner::Answers(204));
-        play.scene.set_up_webhook().await;
-        play.pass(Duration::from_secs(60)).await;
-        play.sent_again_until_nothing_is_kept().await;
+        scenario.scene.receiver.behaves(Manner::Answers(204));
+        scenario.scene.set_up_webhook().await;
+        scenario.pass(Duration::from_secs(60)).await;
+        scenario.sent_again_until_nothing_is_kept().await;
     })
 };
 

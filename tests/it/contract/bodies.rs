@@ -33,12 +33,12 @@ fn operations() -> Vec<(&'static str, &'static str, bool)> {
         .collect()
 }
 
-async fn send(bench: &Testbed, route: &str, method: &str, bad: &Bad) -> ApiAnswer {
+async fn send(testbed: &Testbed, route: &str, method: &str, bad: &Bad) -> ApiAnswer {
     let path = route
         .replace("{order_no}", "ORDER-1")
         .replace("{refund_no}", "R1")
         .replace("{version}", "1")
-        .replace("{date}", &bench.day(1).to_string())
+        .replace("{date}", &testbed.day(1).to_string())
         .replace("{id}", "amount-differs-0");
     let target = format!("{path}{}", bad.query);
     let body = bad.body.as_ref().map(Value::to_string).unwrap_or_default();
@@ -49,25 +49,25 @@ async fn send(bench: &Testbed, route: &str, method: &str, bad: &Bad) -> ApiAnswe
             .header("content-type", "application/json")
             .body(body);
         let li = json!({"email": "li@example.com", "email_verified": "true", "cognito:groups": "[finance]"});
-        return ApiAnswer::of(bench.console(Some(li), request.expect("a request")).await);
+        return ApiAnswer::of(testbed.console(Some(li), request.expect("a request")).await);
     }
     let draft = Draft {
         method: &method,
         path: &target,
         headers: vec![("content-type", "application/json".to_owned())],
         body: body.into_bytes(),
-        created_s: bench.clock.now().0,
+        created_s: testbed.clock.now().0,
         nonce: Some(Random::system().nonce()),
     };
-    bench.send(bench.client.sign(draft)).await
+    testbed.send(testbed.client.sign(draft)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_route_takes_an_array_for_its_body_nor_what_it_does_not_name() {
-    let bench = Testbed::start().await;
-    let made = bench.post_order(&native("ORDER-1")).await;
+    let testbed = Testbed::start().await;
+    let made = testbed.post_order(&native("ORDER-1")).await;
     assert_eq!(made.status, 201, "{made:?}");
-    let before = bench.order("ORDER-1").await;
+    let before = testbed.order("ORDER-1").await;
     let bad = |query, body, code| Bad { query, body, code };
     let operations = operations();
     for (route, method, has_body) in &operations {
@@ -92,7 +92,7 @@ async fn no_route_takes_an_array_for_its_body_nor_what_it_does_not_name() {
             all.push(bad("", Some(json!([])), "malformed"));
         }
         for bad in &all {
-            let answer = send(&bench, route, method, bad).await;
+            let answer = send(&testbed, route, method, bad).await;
             let about = format!("{method} {route}{} {:?}: {answer:?}", bad.query, bad.body);
             assert_eq!((answer.status, answer.code()), (400, bad.code), "{about}");
             conforms(route, method, &answer);
@@ -107,7 +107,10 @@ async fn no_route_takes_an_array_for_its_body_nor_what_it_does_not_name() {
         "only {} were found",
         operations.len()
     );
-    let after = (bench.items("").await.len(), bench.order("ORDER-1").await);
+    let after = (
+        testbed.items("").await.len(),
+        testbed.order("ORDER-1").await,
+    );
     assert_eq!(
         after,
         (1, before),

@@ -8,15 +8,15 @@ use crate::support::{Testbed, native};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_to_a_callback_is_described_by_the_contract() {
-    let bench = Testbed::start().await;
-    bench.post_order(&native("ORDER-1")).await;
-    bench
+    let testbed = Testbed::start().await;
+    testbed.post_order(&native("ORDER-1")).await;
+    testbed
         .wechat
         .admin()
         .pay("ORDER-1", &PayOptions::default())
         .unwrap();
     let callback = |damage: &Damage| {
-        bench
+        testbed
             .wechat
             .admin()
             .signed_callback("ORDER-1", damage)
@@ -33,14 +33,14 @@ async fn every_answer_to_a_callback_is_described_by_the_contract() {
         (huge, 413),
         (callback(&Damage::ForeignApiv3Key), 500),
     ] {
-        let answer = bench.receive(&callback).await;
+        let answer = testbed.receive(&callback).await;
         assert_eq!(answer.status, status);
         conforms("/v1/callbacks/wechatpay", "post", &answer);
     }
-    bench
+    testbed
         .wire
         .break_all(Match::service(Service::Sqs), AwsFault::ServiceFault);
-    let answer = bench.receive(&callback(&Damage::None)).await;
+    let answer = testbed.receive(&callback(&Damage::None)).await;
     assert_eq!(answer.status, 503);
     conforms("/v1/callbacks/wechatpay", "post", &answer);
 }

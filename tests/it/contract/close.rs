@@ -14,34 +14,40 @@ fn path(order_no: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_to_a_close_is_described_by_the_contract() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let close = async |order_no: &str, status| {
-        held(&bench, CLOSE, bare_post(&bench, &path(order_no)), status).await
+        held(
+            &testbed,
+            CLOSE,
+            bare_post(&testbed, &path(order_no)),
+            status,
+        )
+        .await
     };
-    bench.post_order(&native("ORDER-1")).await;
+    testbed.post_order(&native("ORDER-1")).await;
     let closed = close("ORDER-1", 200).await;
     assert_eq!(closed.body["state"], "closed");
     assert_eq!(closed.header("idempotent-replayed"), None);
     let again = close("ORDER-1", 200).await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
 
-    paid(&bench, "ORDER-2", 100).await;
+    paid(&testbed, "ORDER-2", 100).await;
     assert_eq!(close("ORDER-2", 409).await.code(), "order_paid");
 
-    bench.post_order(&native("ORDER-3")).await;
+    testbed.post_order(&native("ORDER-3")).await;
     let silent = Rule::always(Fault::ServerErrorBefore { status: 500 }).at(Endpoint::Close);
-    bench.wechat.admin().add_fault(silent).expect("a rule");
+    testbed.wechat.admin().add_fault(silent).expect("a rule");
     close("ORDER-3", 202).await;
-    bench.wechat.admin().clear_faults(None);
+    testbed.wechat.admin().clear_faults(None);
     assert_eq!(close("ORDER-3", 200).await.body["state"], "closed");
 
     assert_eq!(close("ORDER-99", 404).await.code(), "order_not_found");
     assert_eq!(close("x", 404).await.code(), "order_not_found");
-    held(&bench, CLOSE, unsigned("POST", &path("ORDER-1")), 401).await;
-    let other = bench.another_client("other").await;
-    let of_another = other.post(&path("ORDER-1"), &serde_json::json!({}), &bench);
-    held(&bench, CLOSE, of_another, 404).await;
-    let reads = Match::operation(Service::DynamoDb, "GetItem").on(&bench.tables.orders);
-    bench.wire.break_all(reads, AwsFault::ServiceFault);
+    held(&testbed, CLOSE, unsigned("POST", &path("ORDER-1")), 401).await;
+    let other = testbed.another_client("other").await;
+    let of_another = other.post(&path("ORDER-1"), &serde_json::json!({}), &testbed);
+    held(&testbed, CLOSE, of_another, 404).await;
+    let reads = Match::operation(Service::DynamoDb, "GetItem").on(&testbed.tables.orders);
+    testbed.wire.break_all(reads, AwsFault::ServiceFault);
     close("ORDER-1", 503).await;
 }

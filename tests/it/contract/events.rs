@@ -17,13 +17,13 @@ fn replay_of(order_no: &str, version: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_timeline_and_its_replays_are_as_the_contract_says() {
-    let bench = Testbed::start().await;
-    paid(&bench, "ORDER-1", 100).await;
-    assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
-    assert_eq!(bench.work_off().await, 0);
+    let testbed = Testbed::start().await;
+    paid(&testbed, "ORDER-1", 100).await;
+    assert_eq!(testbed.refund("ORDER-1", "R1", 40).await.status, 202);
+    assert_eq!(testbed.work_off().await, 0);
 
     let events = EVENTS.replace("{order_no}", "ORDER-1");
-    let told = held(&bench, EVENTS, bench.client.get(&events, &bench), 200).await;
+    let told = held(&testbed, EVENTS, testbed.client.get(&events, &testbed), 200).await;
     let told = told.body["events"].as_array().expect("events").clone();
     let steps: Vec<_> = told
         .iter()
@@ -43,9 +43,9 @@ async fn a_timeline_and_its_replays_are_as_the_contract_says() {
     let schema = &CONTRACT["components"]["schemas"]["OrderChanged"]["properties"]["data"];
     for event in &told {
         let version = event["version"].to_string();
-        let replay = bare_post(&bench, &replay_of("ORDER-1", &version));
-        held(&bench, REPLAY, replay, 202).await;
-        let sent = bench.webhooks().await;
+        let replay = bare_post(&testbed, &replay_of("ORDER-1", &version));
+        held(&testbed, REPLAY, replay, 202).await;
+        let sent = testbed.webhooks().await;
         let of_this = sent
             .iter()
             .find(|message| message["detail"]["version"] == event["version"]);
@@ -59,42 +59,42 @@ async fn a_timeline_and_its_replays_are_as_the_contract_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_of_the_events_is_described_by_the_contract() {
-    let bench = Testbed::start().await;
-    paid(&bench, "ORDER-1", 100).await;
+    let testbed = Testbed::start().await;
+    paid(&testbed, "ORDER-1", 100).await;
     let events = |order_no: &str| EVENTS.replace("{order_no}", order_no);
     for order_no in ["ORDER-99", "x"] {
-        let request = bench.client.get(&events(order_no), &bench);
-        let answer = held(&bench, EVENTS, request, 404).await;
+        let request = testbed.client.get(&events(order_no), &testbed);
+        let answer = held(&testbed, EVENTS, request, 404).await;
         assert_eq!(answer.code(), "order_not_found");
-        let replay = bare_post(&bench, &replay_of(order_no, "1"));
-        let answer = held(&bench, REPLAY, replay, 404).await;
+        let replay = bare_post(&testbed, &replay_of(order_no, "1"));
+        let answer = held(&testbed, REPLAY, replay, 404).await;
         assert_eq!(answer.code(), "order_not_found");
     }
     for version in ["0", "99", "last", "-1", "1.5", "18446744073709551616"] {
-        let replay = bare_post(&bench, &replay_of("ORDER-1", version));
-        let answer = held(&bench, REPLAY, replay, 404).await;
+        let replay = bare_post(&testbed, &replay_of("ORDER-1", version));
+        let answer = held(&testbed, REPLAY, replay, 404).await;
         assert_eq!(answer.code(), "event_not_found", "{version}");
     }
-    held(&bench, EVENTS, unsigned("GET", &events("ORDER-1")), 401).await;
+    held(&testbed, EVENTS, unsigned("GET", &events("ORDER-1")), 401).await;
     held(
-        &bench,
+        &testbed,
         REPLAY,
         unsigned("POST", &replay_of("ORDER-1", "1")),
         401,
     )
     .await;
-    bench
+    testbed
         .wire
         .break_all(Match::service(Service::Sqs), AwsFault::ServiceFault);
     held(
-        &bench,
+        &testbed,
         REPLAY,
-        bare_post(&bench, &replay_of("ORDER-1", "1")),
+        bare_post(&testbed, &replay_of("ORDER-1", "1")),
         503,
     )
     .await;
     let reads = Match::operation(Service::DynamoDb, "Query");
-    bench.wire.break_all(reads, AwsFault::ServiceFault);
-    let request = bench.client.get(&events("ORDER-1"), &bench);
-    held(&bench, EVENTS, request, 503).await;
+    testbed.wire.break_all(reads, AwsFault::ServiceFault);
+    let request = testbed.client.get(&events("ORDER-1"), &testbed);
+    held(&testbed, EVENTS, request, 503).await;
 }

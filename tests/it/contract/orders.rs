@@ -129,7 +129,7 @@ fn fit_product(body: &mut Map<String, Value>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_requests_are_taken_exactly_when_the_contract_takes_them() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let schema = validator(&json!({"$ref": "#/components/schemas/CreateOrder"}));
     let key_schema = validator(&CONTRACT["components"]["parameters"]["IdempotencyKey"]["schema"]);
     let mut runner = runner();
@@ -156,10 +156,10 @@ async fn generated_requests_are_taken_exactly_when_the_contract_takes_them() {
         let attach = body.get("attach").and_then(Value::as_str);
         let is_long = attach.is_some_and(|attach| attach.len() > 128);
         let body = Value::Object(body);
-        let request = bench
+        let request = testbed
             .client
-            .post_with("/v1/orders", &body, &headers, &bench);
-        let answer = bench.send(request).await;
+            .post_with("/v1/orders", &body, &headers, &testbed);
+        let answer = testbed.send(request).await;
         conforms("/v1/orders", "post", &answer);
         let key_fits = key.as_ref().map(|key| key_schema.is_valid(&json!(key)));
         let is_named = numbered || key.is_some();
@@ -187,7 +187,7 @@ async fn generated_requests_are_taken_exactly_when_the_contract_takes_them() {
             conforms(
                 "/v1/orders/{order_no}",
                 "get",
-                &bench.get_order(order_no).await,
+                &testbed.get_order(order_no).await,
             );
         }
     }
@@ -200,23 +200,23 @@ async fn generated_requests_are_taken_exactly_when_the_contract_takes_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_answer_is_described_by_the_contract() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let mut seen = Vec::new();
     let mut post = async |request: http::Request<Vec<u8>>, status: u16| {
-        let answer = bench.send(request).await;
+        let answer = testbed.send(request).await;
         assert_eq!(answer.status, status, "{answer:?}");
         conforms("/v1/orders", "post", &answer);
         seen.push((status, answer.code().to_owned()));
     };
-    let signed = |body: &Value| bench.client.post("/v1/orders", body, &bench);
+    let signed = |body: &Value| testbed.client.post("/v1/orders", body, &testbed);
     post(signed(&native("ORDER-1")), 201).await;
     post(signed(&native("ORDER-1")), 200).await;
     post(
-        bench.client.post_with(
+        testbed.client.post_with(
             "/v1/orders",
             &native("ORDER-2"),
             &[("prefer", "respond-async")],
-            &bench,
+            &testbed,
         ),
         202,
     )
@@ -225,11 +225,11 @@ async fn every_kind_of_answer_is_described_by_the_contract() {
     no_number.as_object_mut().unwrap().remove("order_no");
     post(signed(&no_number), 400).await;
     post(
-        bench.client.post_with(
+        testbed.client.post_with(
             "/v1/orders",
             &no_number,
             &[("idempotency-key", "a b")],
-            &bench,
+            &testbed,
         ),
         400,
     )
@@ -240,23 +240,23 @@ async fn every_kind_of_answer_is_described_by_the_contract() {
         401,
     )
     .await;
-    let other = bench.another_client("other").await;
-    post(other.post("/v1/orders", &native("ORDER-1"), &bench), 409).await;
+    let other = testbed.another_client("other").await;
+    post(other.post("/v1/orders", &native("ORDER-1"), &testbed), 409).await;
     let mut large = native("ORDER-3");
     large["attach"] = json!("x".repeat(17_000));
     post(signed(&large), 413).await;
-    post(text_post(&bench, "/v1/orders", &native("ORDER-3")), 415).await;
+    post(text_post(&testbed, "/v1/orders", &native("ORDER-3")), 415).await;
     let mut changed = native("ORDER-1");
     changed["amount_fen"] = json!(101);
     post(signed(&changed), 422).await;
     post(signed(&refused_by_wechat("ORDER-4")), 422).await;
-    bench.wire.break_all(
+    testbed.wire.break_all(
         Match::operation(Service::DynamoDb, "PutItem"),
         AwsFault::ServiceFault,
     );
     post(signed(&native("ORDER-5")), 503).await;
-    bench.wire.mend();
-    submit_twice(&bench).await;
+    testbed.wire.mend();
+    submit_twice(&testbed).await;
     for (code, status) in [
         ("malformed", 400),
         ("missing_idempotency_key", 400),
@@ -275,14 +275,14 @@ async fn every_kind_of_answer_is_described_by_the_contract() {
         ("/v1/orders/ORDER-99", 404),
         ("/v1/orders/x", 404),
     ] {
-        let answer = bench.send(bench.client.get(path, &bench)).await;
+        let answer = testbed.send(testbed.client.get(path, &testbed)).await;
         assert_eq!(answer.status, status);
         conforms("/v1/orders/{order_no}", "get", &answer);
     }
     conforms(
         "/v1/orders/{order_no}",
         "get",
-        &bench
+        &testbed
             .send(
                 http::Request::get("/v1/orders/ORDER-1")
                     .body(Vec::new())
@@ -293,22 +293,22 @@ async fn every_kind_of_answer_is_described_by_the_contract() {
 }
 
 /// One payer submits two orders at one moment; the second is told to wait.
-async fn submit_twice(bench: &Testbed) {
+async fn submit_twice(testbed: &Testbed) {
     let order = |order_no| {
         let mut order = native(order_no);
         order["payer_id"] = json!("member-88");
-        bench.client.post("/v1/orders", &order, bench)
+        testbed.client.post("/v1/orders", &order, testbed)
     };
-    let reservation = Match::operation(Service::DynamoDb, "PutItem").on(&bench.tables.orders);
-    bench.wire.break_next(reservation.clone(), AwsFault::Held);
-    let before = bench.wire.count(&reservation);
+    let reservation = Match::operation(Service::DynamoDb, "PutItem").on(&testbed.tables.orders);
+    testbed.wire.break_next(reservation.clone(), AwsFault::Held);
+    let before = testbed.wire.count(&reservation);
     let second = async {
-        bench.on_the_wire(&reservation, before + 1).await;
-        let answer = held(bench, "/v1/orders", order("ORDER-7"), 429).await;
+        testbed.on_the_wire(&reservation, before + 1).await;
+        let answer = held(testbed, "/v1/orders", order("ORDER-7"), 429).await;
         assert_eq!(answer.code(), "submitted_just_now");
-        bench.wire.mend();
+        testbed.wire.mend();
     };
-    let (first, ()) = tokio::join!(held(bench, "/v1/orders", order("ORDER-6"), 201), second);
+    let (first, ()) = tokio::join!(held(testbed, "/v1/orders", order("ORDER-6"), 201), second);
     assert_eq!(first.body["order_no"], "ORDER-6");
-    held(bench, "/v1/orders", order("ORDER-7"), 201).await;
+    held(testbed, "/v1/orders", order("ORDER-7"), 201).await;
 }

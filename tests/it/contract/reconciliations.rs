@@ -25,7 +25,7 @@ fn staff(name: &str) -> Option<Value> {
 
 /// A request of a route under a day, and of a difference.
 struct Ask<'a> {
-    bench: &'a Testbed,
+    testbed: &'a Testbed,
     date: String,
     id: String,
     who: Option<Value>,
@@ -62,7 +62,7 @@ impl Ask<'_> {
             }
         };
         let request = request.expect("a request");
-        let answer = self.bench.console(self.who.clone(), request).await;
+        let answer = self.testbed.console(self.who.clone(), request).await;
         let is_file = answer
             .headers()
             .get("content-type")
@@ -78,10 +78,10 @@ impl Ask<'_> {
     }
 }
 
-fn ask<'a>(bench: &'a Testbed, id: &str, who: &str) -> Ask<'a> {
+fn ask<'a>(testbed: &'a Testbed, id: &str, who: &str) -> Ask<'a> {
     Ask {
-        bench,
-        date: bench.day(1).to_string(),
+        testbed,
+        date: testbed.day(1).to_string(),
         id: id.to_owned(),
         who: staff(who),
     }
@@ -89,12 +89,12 @@ fn ask<'a>(bench: &'a Testbed, id: &str, who: &str) -> Ask<'a> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
-    let id = bench
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let id = testbed
         .difference(DifferenceKind::AmountDiffers, "ticket-88")
         .id;
-    let li = ask(&bench, &id, "li@example.com");
+    let li = ask(&testbed, &id, "li@example.com");
     let day = li.get(DAY, "", 200).await.body;
     assert_eq!(day["totals"]["difference"]["paid_fen"], 20_650);
     let by_end = |end: &str| day["totals"]["difference_by"][end]["paid_fen"].clone();
@@ -148,7 +148,7 @@ async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
         json!({"kind": "person", "id": "zhao"})
     );
     let file = li.get(CSV, "?state=explained", 200).await;
-    let name = format!("differences-{}-explained.csv", bench.day(1));
+    let name = format!("differences-{}-explained.csv", testbed.day(1));
     let told = file.header("content-disposition").unwrap();
     assert_eq!(told, format!("attachment; filename=\"{name}\""));
     let file = file.body;
@@ -162,8 +162,8 @@ async fn a_day_its_differences_and_the_file_are_as_the_contract_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_whose_sum_is_wrong_is_named_as_the_contract_says() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
     let about = DifferenceSubject {
         bill: Some(BillName::FundBasic),
         ..DifferenceSubject::default()
@@ -172,11 +172,11 @@ async fn a_bill_whose_sum_is_wrong_is_named_as_the_contract_says() {
         note: Some("line 4: the summary says 200.01, the rows say 200.00".to_owned()),
         ..SideView::default()
     };
-    let (day, now) = (bench.day(1), bench.clock.now());
+    let (day, now) = (testbed.day(1), testbed.clock.now());
     let kind = DifferenceKind::SummaryDiffers;
     let wrong = Difference::found(day, kind, about, Some(there), None, "run-1", now);
-    bench.write_difference(wrong.clone(), &[]).await;
-    let li = ask(&bench, &wrong.id, "li@example.com");
+    testbed.write_difference(wrong.clone(), &[]).await;
+    let li = ask(&testbed, &wrong.id, "li@example.com");
     let one = li.get(ONE, "", 200).await.body;
     assert_eq!(one["about"], json!({"bill": "fund_basic"}));
     let list = li.get(LIST, "?kind=summary_differs", 200).await.body;
@@ -192,9 +192,9 @@ async fn a_bill_whose_sum_is_wrong_is_named_as_the_contract_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_of_very_many_differences_is_downloaded_by_kind() {
     const TOO_MANY: u32 = 10_001;
-    let bench = Testbed::start().await;
-    bench.a_month().await;
-    let (day, now) = (bench.day(1), bench.clock.now());
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let (day, now) = (testbed.day(1), testbed.clock.now());
     let write = async |number: u32| {
         let about = DifferenceSubject {
             order_no: Some(format!("order-{number:05}")),
@@ -202,12 +202,12 @@ async fn a_day_of_very_many_differences_is_downloaded_by_kind() {
         };
         let kind = DifferenceKind::FeeOffTheRate;
         let one = Difference::found(day, kind, about, None, None, "run-1", now);
-        bench.write_difference(one, &[]).await;
+        testbed.write_difference(one, &[]).await;
     };
     stream::iter(0..TOO_MANY)
         .for_each_concurrent(64, write)
         .await;
-    let li = ask(&bench, "x", "li@example.com");
+    let li = ask(&testbed, "x", "li@example.com");
     let all = li.get(CSV, "", 422).await;
     assert_eq!(all.code(), "too_many_for_a_file");
     // Behind the many, in the order of ids.
@@ -215,7 +215,7 @@ async fn a_day_of_very_many_differences_is_downloaded_by_kind() {
     assert_eq!(file.as_str().unwrap().lines().count(), 2, "{file}");
     let page = format!("/console/{day}?kind=unknown_order_there");
     let page = Request::get(page).body(String::new()).expect("a request");
-    let page = bench.console(staff("li@example.com"), page).await;
+    let page = testbed.console(staff("li@example.com"), page).await;
     let page = page.into_body();
     assert!(
         page.contains("&lt;script&gt;"),
@@ -226,16 +226,16 @@ async fn a_day_of_very_many_differences_is_downloaded_by_kind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_and_runs_are_as_the_contract_says() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
-    let id = bench
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let id = testbed
         .difference(
             DifferenceKind::UnknownOrderThere,
             "<script>alert(1)</script>",
         )
         .id;
-    let li = ask(&bench, &id, "li@example.com");
-    let wang = ask(&bench, &id, "wang@example.com");
+    let li = ask(&testbed, &id, "li@example.com");
+    let wang = ask(&testbed, &id, "wang@example.com");
     let decision = |decision: &str, version: u64| json!({"decision": decision, "why": "nobody knows it", "version": version});
 
     let proposed = li.post(DECIDE, &decision("propose", 1), 200).await.body;
@@ -249,19 +249,23 @@ async fn decisions_and_runs_are_as_the_contract_says() {
     assert_eq!(same.code(), "same_person");
     let stale = wang.post(DECIDE, &decision("approve", 1), 409).await;
     assert_eq!(stale.code(), "stale");
-    assert!(bench.reconcile_work().await.is_empty());
+    assert!(testbed.reconcile_work().await.is_empty());
     let approved = wang.post(DECIDE, &decision("approve", 2), 200).await.body;
     assert_eq!(approved["state"], "approved");
-    let work = json!({"v": "apply-difference.v1", "date": bench.day(1), "id": id});
-    assert_eq!(bench.reconcile_work().await, std::slice::from_ref(&work));
+    let work = json!({"v": "apply-difference.v1", "date": testbed.day(1), "id": id});
+    assert_eq!(testbed.reconcile_work().await, std::slice::from_ref(&work));
     let over = wang.post(DECIDE, &decision("explain", 3), 409).await;
     assert_eq!(over.code(), "difference_state");
-    assert_eq!(bench.reconcile_work().await, [work], "it is started again");
+    assert_eq!(
+        testbed.reconcile_work().await,
+        [work],
+        "it is started again"
+    );
 
-    let other = bench
+    let other = testbed
         .difference(DifferenceKind::AmountDiffers, "ticket-1090")
         .id;
-    let other = ask(&bench, &other, "li@example.com");
+    let other = ask(&testbed, &other, "li@example.com");
     other.post(DECIDE, &decision("propose", 1), 422).await;
     let paid = |client: Option<&str>| {
         let mut body = decision("propose_paid", 1);
@@ -291,14 +295,14 @@ async fn decisions_and_runs_are_as_the_contract_says() {
     let run = li.post(DAY, &json!({"dry_run": true}), 202).await;
     assert_eq!(
         run.header("location"),
-        Some(format!("/v1/reconciliations/{}", bench.day(1)).as_str())
+        Some(format!("/v1/reconciliations/{}", testbed.day(1)).as_str())
     );
-    let asked = json!({"v": "reconcile-day.v1", "date": bench.day(1), "dry_run": true, "run_id": run.body["run_id"], "requested_at_ms": bench.clock.now_ms()});
-    assert_eq!(bench.reconcile_work().await, [asked]);
+    let asked = json!({"v": "reconcile-day.v1", "date": testbed.day(1), "dry_run": true, "run_id": run.body["run_id"], "requested_at_ms": testbed.clock.now_ms()});
+    assert_eq!(testbed.reconcile_work().await, [asked]);
     for (days_ago, status) in [(0, 422), (-1, 422), (89, 202), (90, 422)] {
         let day = Ask {
-            date: bench.day(days_ago).to_string(),
-            ..ask(&bench, "x", "li@example.com")
+            date: testbed.day(days_ago).to_string(),
+            ..ask(&testbed, "x", "li@example.com")
         };
         day.post(DAY, &json!({"dry_run": false}), status).await;
     }
@@ -306,12 +310,12 @@ async fn decisions_and_runs_are_as_the_contract_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_of_finance_staff_is_described_by_the_contract() {
-    let bench = Testbed::start().await;
-    bench.a_month().await;
-    let id = bench
+    let testbed = Testbed::start().await;
+    testbed.a_month().await;
+    let id = testbed
         .difference(DifferenceKind::DuplicatePayment, "books-0042")
         .id;
-    let li = ask(&bench, &id, "li@example.com");
+    let li = ask(&testbed, &id, "li@example.com");
     let body = json!({"decision": "approve", "why": "x", "version": 2});
     for (who, status) in [
         (None, 401),
@@ -333,7 +337,7 @@ async fn every_refusal_of_finance_staff_is_described_by_the_contract() {
     ] {
         let other = Ask {
             who,
-            ..ask(&bench, &id, "")
+            ..ask(&testbed, &id, "")
         };
         for route in [DAY, LIST, CSV, ONE] {
             other.get(route, "", status).await;
@@ -343,7 +347,7 @@ async fn every_refusal_of_finance_staff_is_described_by_the_contract() {
     }
     let nowhere = Ask {
         date: "2026-02-30".to_owned(),
-        ..ask(&bench, &id, "li@example.com")
+        ..ask(&testbed, &id, "li@example.com")
     };
     for route in [DAY, LIST, CSV, ONE] {
         nowhere.get(route, "", 404).await;
@@ -351,8 +355,8 @@ async fn every_refusal_of_finance_staff_is_described_by_the_contract() {
     nowhere.post(DAY, &json!({"dry_run": true}), 404).await;
     nowhere.post(DECIDE, &body, 404).await;
     let never = Ask {
-        date: bench.day(9).to_string(),
-        ..ask(&bench, &id, "li@example.com")
+        date: testbed.day(9).to_string(),
+        ..ask(&testbed, &id, "li@example.com")
     };
     assert_eq!(never.get(DAY, "", 404).await.code(), "not_reconciled");
     assert_eq!(
@@ -377,25 +381,25 @@ async fn every_refusal_of_finance_staff_is_described_by_the_contract() {
         li.post(route, &large, 413).await;
     }
 
-    bench
+    testbed
         .wire
         .break_all(Match::service(Service::Sqs), AwsFault::ServiceFault);
     li.post(DAY, &json!({"dry_run": true}), 503).await;
     li.post(DECIDE, &body, 200).await;
-    let wang = ask(&bench, &id, "wang@example.com");
+    let wang = ask(&testbed, &id, "wang@example.com");
     let body = json!({"decision": "approve", "why": "x", "version": 3});
     let stranded = wang.post(DECIDE, &body, 503).await;
     assert_eq!(stranded.code(), "refund_not_started");
-    bench.wire.mend();
-    bench.advance(std::time::Duration::from_secs(61)).await;
+    testbed.wire.mend();
+    testbed.advance(std::time::Duration::from_secs(61)).await;
     assert_eq!(wang.get(ONE, "", 200).await.body["state"], "approved");
     assert_eq!(
-        bench.reconcile_work().await.len(),
+        testbed.reconcile_work().await.len(),
         1,
         "whoever looks starts it"
     );
 
-    bench
+    testbed
         .wire
         .break_all(Match::service(Service::DynamoDb), AwsFault::ServiceFault);
     for route in [DAY, LIST, CSV, ONE] {

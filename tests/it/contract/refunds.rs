@@ -70,7 +70,7 @@ const MEMBERS: [&str; 5] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn generated_refunds_are_taken_exactly_when_the_contract_takes_them() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let schema = validator(&json!({"$ref": "#/components/schemas/CreateRefund"}));
     let keys = &CONTRACT["components"]["parameters"]["RefundIdempotencyKey"]["schema"];
     let key_schema = validator(keys);
@@ -81,7 +81,7 @@ async fn generated_refunds_are_taken_exactly_when_the_contract_takes_them() {
     for n in 0..400 {
         if taken % 40 == 0 && order_no != format!("ORDER-{taken}") {
             order_no = format!("ORDER-{taken}"); // an order takes 50 refunds
-            paid(&bench, &order_no, PAID_FEN).await;
+            paid(&testbed, &order_no, PAID_FEN).await;
         }
         let (values, key) = requests.new_tree(&mut runner).expect("a value").current();
         let numbered = |text: &str| text.replace("####", &format!("{n:04}"));
@@ -117,8 +117,8 @@ async fn generated_refunds_are_taken_exactly_when_the_contract_takes_them() {
             (202, None)
         };
         let target = REFUNDS.replace("{order_no}", &order_no);
-        let post = || bench.client.post_with(&target, &body, &headers, &bench);
-        let answer = bench.send(post()).await;
+        let post = || testbed.client.post_with(&target, &body, &headers, &testbed);
+        let answer = testbed.send(post()).await;
         conforms(REFUNDS, "post", &answer);
         let code = expected.1.unwrap_or(answer.code());
         assert_eq!(
@@ -132,8 +132,14 @@ async fn generated_refunds_are_taken_exactly_when_the_contract_takes_them() {
                 taken += 1;
                 by_key += usize::from(by_its_key);
                 let location = answer.header("location").expect("a location");
-                held(&bench, REFUND, bench.client.get(location, &bench), 200).await;
-                let again = held(&bench, REFUNDS, post(), 200).await;
+                held(
+                    &testbed,
+                    REFUND,
+                    testbed.client.get(location, &testbed),
+                    200,
+                )
+                .await;
+                let again = held(&testbed, REFUNDS, post(), 200).await;
                 assert_eq!(again.body["refund_no"], answer.body["refund_no"]);
             }
             422 => too_much += 1,
@@ -149,12 +155,12 @@ async fn generated_refunds_are_taken_exactly_when_the_contract_takes_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_to_a_refund_is_described_by_the_contract() {
-    let bench = Testbed::start().await;
-    paid(&bench, "ORDER-1", 100).await;
+    let testbed = Testbed::start().await;
+    paid(&testbed, "ORDER-1", 100).await;
     let target = REFUNDS.replace("{order_no}", "ORDER-1");
     let refund = |refund_no: &str, fen: i64| json!({"refund_no": refund_no, "amount_fen": fen});
-    let signed = |body: &Value| bench.client.post(&target, body, &bench);
-    let post = async |body: &Value, status| held(&bench, REFUNDS, signed(body), status).await;
+    let signed = |body: &Value| testbed.client.post(&target, body, &testbed);
+    let post = async |body: &Value, status| held(&testbed, REFUNDS, signed(body), status).await;
 
     let first = post(&refund("R1", 40), 202).await;
     assert_eq!(
@@ -182,42 +188,42 @@ async fn every_answer_to_a_refund_is_described_by_the_contract() {
         assert_eq!(post(&body, status).await.code(), code, "{body}");
     }
     let key = [("idempotency-key", "a b")];
-    let bad_key = bench
+    let bad_key = testbed
         .client
-        .post_with(&target, &json!({"amount_fen": 1}), &key, &bench);
-    let answer = held(&bench, REFUNDS, bad_key, 400).await;
+        .post_with(&target, &json!({"amount_fen": 1}), &key, &testbed);
+    let answer = held(&testbed, REFUNDS, bad_key, 400).await;
     assert_eq!(answer.code(), "invalid_idempotency_key");
-    held(&bench, REFUNDS, unsigned("POST", &target), 401).await;
+    held(&testbed, REFUNDS, unsigned("POST", &target), 401).await;
     let mut large = refund("R2", 1);
     large["reason"] = json!("x".repeat(17_000));
     post(&large, 413).await;
     held(
-        &bench,
+        &testbed,
         REFUNDS,
-        text_post(&bench, &target, &refund("R2", 1)),
+        text_post(&testbed, &target, &refund("R2", 1)),
         415,
     )
     .await;
     for order_no in ["ORDER-99", "x"] {
         let target = REFUNDS.replace("{order_no}", order_no);
-        let request = bench.client.post(&target, &refund("R2", 1), &bench);
-        let answer = held(&bench, REFUNDS, request, 404).await;
+        let request = testbed.client.post(&target, &refund("R2", 1), &testbed);
+        let answer = held(&testbed, REFUNDS, request, 404).await;
         assert_eq!(answer.code(), "order_not_found");
     }
-    bench.post_order(&native("ORDER-2")).await;
-    let unpaid = bench.client.post(
+    testbed.post_order(&native("ORDER-2")).await;
+    let unpaid = testbed.client.post(
         &REFUNDS.replace("{order_no}", "ORDER-2"),
         &refund("R2", 1),
-        &bench,
+        &testbed,
     );
     assert_eq!(
-        held(&bench, REFUNDS, unpaid, 409).await.code(),
+        held(&testbed, REFUNDS, unpaid, 409).await.code(),
         "order_not_paid"
     );
     let writes = Match::operation(Service::DynamoDb, "TransactWriteItems");
-    bench.wire.break_all(writes, AwsFault::ServiceFault);
+    testbed.wire.break_all(writes, AwsFault::ServiceFault);
     post(&refund("R2", 1), 503).await;
-    bench.wire.mend();
+    testbed.wire.mend();
 
     for n in 2..=50 {
         post(&refund(&format!("N{n}"), 1), 202).await;
@@ -227,33 +233,33 @@ async fn every_answer_to_a_refund_is_described_by_the_contract() {
         "refund_limit_reached"
     );
 
-    paid(&bench, "ORDER-3", 100).await;
-    bench.clock.advance(Duration::from_secs(366 * 86_400));
+    paid(&testbed, "ORDER-3", 100).await;
+    testbed.clock.advance(Duration::from_secs(366 * 86_400));
     let target = REFUNDS.replace("{order_no}", "ORDER-3");
-    let late = bench.client.post(&target, &refund("R1", 1), &bench);
+    let late = testbed.client.post(&target, &refund("R1", 1), &testbed);
     assert_eq!(
-        held(&bench, REFUNDS, late, 422).await.code(),
+        held(&testbed, REFUNDS, late, 422).await.code(),
         "refund_too_late"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_are_read_as_the_contract_says() {
-    let bench = Testbed::start().await;
-    paid(&bench, "ORDER-1", 100).await;
+    let testbed = Testbed::start().await;
+    paid(&testbed, "ORDER-1", 100).await;
     let list = REFUNDS.replace("{order_no}", "ORDER-1");
-    let get = |path: &str| bench.client.get(path, &bench);
-    let none = held(&bench, REFUNDS, get(&list), 200).await;
+    let get = |path: &str| testbed.client.get(path, &testbed);
+    let none = held(&testbed, REFUNDS, get(&list), 200).await;
     assert_eq!(none.body, json!({"order_no": "ORDER-1", "refunds": []}));
     // Not in the order of their numbers.
     for refund_no in ["b", "c", "a"] {
-        assert_eq!(bench.refund("ORDER-1", refund_no, 10).await.status, 202);
-        bench.advance(Duration::from_secs(1)).await;
+        assert_eq!(testbed.refund("ORDER-1", refund_no, 10).await.status, 202);
+        testbed.advance(Duration::from_secs(1)).await;
     }
-    assert_eq!(bench.work_off().await, 0);
-    bench.advance(REFUNDED_IN).await;
-    assert_eq!(bench.work_off().await, 0);
-    let all = held(&bench, REFUNDS, get(&list), 200).await;
+    assert_eq!(testbed.work_off().await, 0);
+    testbed.advance(REFUNDED_IN).await;
+    assert_eq!(testbed.work_off().await, 0);
+    let all = held(&testbed, REFUNDS, get(&list), 200).await;
     let numbers: Vec<_> = all.body["refunds"]
         .as_array()
         .expect("refunds")
@@ -265,7 +271,7 @@ async fn refunds_are_read_as_the_contract_says() {
         json!([["b", "succeeded"], ["c", "reserved"], ["a", "reserved"]])
     );
     let order = held(
-        &bench,
+        &testbed,
         "/v1/orders/{order_no}",
         get("/v1/orders/ORDER-1"),
         200,
@@ -278,7 +284,7 @@ async fn refunds_are_read_as_the_contract_says() {
         ),
         (&json!(10), &json!(30))
     );
-    held(&bench, REFUND, get(&format!("{list}/b")), 200).await;
+    held(&testbed, REFUND, get(&format!("{list}/b")), 200).await;
     for (path, code) in [
         ("/v1/orders/ORDER-1/refunds/R9", "refund_not_found"),
         ("/v1/orders/ORDER-1/refunds/has.stop", "refund_not_found"),
@@ -286,18 +292,18 @@ async fn refunds_are_read_as_the_contract_says() {
         ("/v1/orders/x/refunds/b", "order_not_found"),
     ] {
         assert_eq!(
-            held(&bench, REFUND, get(path), 404).await.code(),
+            held(&testbed, REFUND, get(path), 404).await.code(),
             code,
             "{path}"
         );
     }
-    held(&bench, REFUNDS, get("/v1/orders/ORDER-9/refunds"), 404).await;
-    held(&bench, REFUNDS, unsigned("GET", &list), 401).await;
-    held(&bench, REFUND, unsigned("GET", &format!("{list}/b")), 401).await;
-    bench.wire.break_all(
-        Match::service(Service::DynamoDb).on(&bench.tables.orders),
+    held(&testbed, REFUNDS, get("/v1/orders/ORDER-9/refunds"), 404).await;
+    held(&testbed, REFUNDS, unsigned("GET", &list), 401).await;
+    held(&testbed, REFUND, unsigned("GET", &format!("{list}/b")), 401).await;
+    testbed.wire.break_all(
+        Match::service(Service::DynamoDb).on(&testbed.tables.orders),
         AwsFault::ServiceFault,
     );
-    held(&bench, REFUNDS, get(&list), 503).await;
-    held(&bench, REFUND, get(&format!("{list}/b")), 503).await;
+    held(&testbed, REFUNDS, get(&list), 503).await;
+    held(&testbed, REFUND, get(&format!("{list}/b")), 503).await;
 }

@@ -103,23 +103,23 @@ impl Testbed {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_sees_how_its_webhook_stands_without_a_webhook() {
-    let bench = Testbed::start().await;
-    let get = || bench.client.get(WEBHOOK, &bench);
-    let answer = held(&bench, WEBHOOK, get(), 404).await;
+    let testbed = Testbed::start().await;
+    let get = || testbed.client.get(WEBHOOK, &testbed);
+    let answer = held(&testbed, WEBHOOK, get(), 404).await;
     assert_eq!(answer.code(), "webhook_not_found");
-    bench.set_webhook_up("shop").await;
-    bench.miss("kiosk", 1).await;
-    let answer = held(&bench, WEBHOOK, get(), 200).await;
+    testbed.set_webhook_up("shop").await;
+    testbed.miss("kiosk", 1).await;
+    let answer = held(&testbed, WEBHOOK, get(), 200).await;
     assert_eq!(
         answer.body,
         json!({"state": "active", "host": "shop.example"})
     );
 
-    bench.say_410(false).await;
-    bench.miss("shop", 2).await;
-    let answer = held(&bench, WEBHOOK, get(), 200).await;
-    let now = wechatpay::time::format_rfc3339_beijing(bench.clock.now());
-    let ends = UnixSeconds(bench.clock.now().0 + GoneRun::LEAST_S);
+    testbed.say_410(false).await;
+    testbed.miss("shop", 2).await;
+    let answer = held(&testbed, WEBHOOK, get(), 200).await;
+    let now = wechatpay::time::format_rfc3339_beijing(testbed.clock.now());
+    let ends = UnixSeconds(testbed.clock.now().0 + GoneRun::LEAST_S);
     assert_eq!(
         answer.body,
         json!({
@@ -132,9 +132,9 @@ async fn a_client_sees_how_its_webhook_stands_without_a_webhook() {
         })
     );
 
-    bench.set_webhook_up("shop").await;
-    bench.say_410(true).await;
-    let answer = held(&bench, WEBHOOK, get(), 200).await;
+    testbed.set_webhook_up("shop").await;
+    testbed.say_410(true).await;
+    let answer = held(&testbed, WEBHOOK, get(), 200).await;
     assert_eq!(
         (
             &answer.body["state"],
@@ -143,26 +143,26 @@ async fn a_client_sees_how_its_webhook_stands_without_a_webhook() {
         ),
         (&json!("disabled"), &json!("410 Gone"), &json!(now))
     );
-    held(&bench, WEBHOOK, unsigned("GET", WEBHOOK), 401).await;
-    let query = bench.client.get("/v1/webhook?client_id=kiosk", &bench);
-    held(&bench, WEBHOOK, query, 400).await;
+    held(&testbed, WEBHOOK, unsigned("GET", WEBHOOK), 401).await;
+    let query = testbed.client.get("/v1/webhook?client_id=kiosk", &testbed);
+    held(&testbed, WEBHOOK, query, 400).await;
     let reads = Match::operation(Service::DynamoDb, "Query");
-    bench.wire.break_all(reads, AwsFault::ServiceFault);
-    held(&bench, WEBHOOK, get(), 503).await;
+    testbed.wire.break_all(reads, AwsFault::ServiceFault);
+    held(&testbed, WEBHOOK, get(), 503).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_missed_is_sent_again_in_parts_at_a_bounded_rate_and_only_its_own() {
-    let bench = Testbed::start().await;
-    bench.set_webhook_up("shop").await;
-    bench.miss("shop", 103).await;
-    bench.miss("kiosk", 1).await;
+    let testbed = Testbed::start().await;
+    testbed.set_webhook_up("shop").await;
+    testbed.miss("shop", 103).await;
+    testbed.miss("kiosk", 1).await;
     // From the second event on, up to the last but one.
     let range = json!({
         "from": "2026-08-01T12:00:02+08:00",
         "to": wechatpay::time::format_rfc3339_beijing(UnixSeconds(AT + 101)),
     });
-    let answer = held(&bench, RESEND, bench.resend(&range), 202).await;
+    let answer = held(&testbed, RESEND, testbed.resend(&range), 202).await;
     assert_eq!(
         (&answer.body["resent"], answer.header("retry-after")),
         (&json!(100), Some("5"))
@@ -170,60 +170,60 @@ async fn what_a_client_missed_is_sent_again_in_parts_at_a_bounded_rate_and_only_
     let mut next = range.clone();
     next["after"] = answer.body["after"].clone();
 
-    let answer = held(&bench, RESEND, bench.resend(&next), 429).await;
+    let answer = held(&testbed, RESEND, testbed.resend(&next), 429).await;
     assert_eq!(
         (answer.code(), answer.header("retry-after")),
         ("resent_just_now", Some("5"))
     );
-    bench.advance(Duration::from_secs(5)).await;
-    let answer = held(&bench, RESEND, bench.resend(&next), 202).await;
+    testbed.advance(Duration::from_secs(5)).await;
+    let answer = held(&testbed, RESEND, testbed.resend(&next), 202).await;
     assert_eq!(
         (answer.body, answer.headers.get("retry-after")),
         (json!({"resent": 1}), None)
     );
     let expected: Vec<String> = (1..=101).map(|n| format!("shop-{n:04}")).collect();
-    assert_eq!(bench.sent_again().await, expected);
+    assert_eq!(testbed.sent_again().await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resending_that_broke_off_is_repeated_and_loses_nothing() {
-    let bench = Testbed::start().await;
-    bench.set_webhook_up("shop").await;
-    bench.miss("shop", 3).await;
+    let testbed = Testbed::start().await;
+    testbed.set_webhook_up("shop").await;
+    testbed.miss("shop", 3).await;
     let all = json!({"from": "2026-08-01T00:00:00+08:00", "to": "2026-08-02T00:00:00+08:00"});
-    bench
+    testbed
         .wire
         .break_all(Match::service(Service::Sqs), AwsFault::LostAnswer);
-    held(&bench, RESEND, bench.resend(&all), 503).await;
-    bench.wire.mend();
-    bench.advance(Duration::from_secs(5)).await;
-    let answer = held(&bench, RESEND, bench.resend(&all), 202).await;
+    held(&testbed, RESEND, testbed.resend(&all), 503).await;
+    testbed.wire.mend();
+    testbed.advance(Duration::from_secs(5)).await;
+    let answer = held(&testbed, RESEND, testbed.resend(&all), 202).await;
     assert_eq!(answer.body, json!({"resent": 3}));
-    let mut sent = bench.sent_again().await;
+    let mut sent = testbed.sent_again().await;
     sent.dedup();
     assert_eq!(sent, ["shop-0000", "shop-0001", "shop-0002"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_of_a_resending_is_described_by_the_contract() {
-    let bench = Testbed::start().await;
+    let testbed = Testbed::start().await;
     let all = json!({"from": "2026-08-01T00:00:00+08:00"});
-    let answer = held(&bench, RESEND, bench.resend(&all), 404).await;
+    let answer = held(&testbed, RESEND, testbed.resend(&all), 404).await;
     assert_eq!(answer.code(), "webhook_not_found");
-    bench.set_webhook_up("shop").await;
-    bench.say_410(true).await;
-    let answer = held(&bench, RESEND, bench.resend(&all), 409).await;
+    testbed.set_webhook_up("shop").await;
+    testbed.say_410(true).await;
+    let answer = held(&testbed, RESEND, testbed.resend(&all), 409).await;
     assert_eq!(answer.code(), "webhook_disabled");
     held(
-        &bench,
+        &testbed,
         RESEND,
-        bench.resend(&json!({"from": "yesterday"})),
+        testbed.resend(&json!({"from": "yesterday"})),
         400,
     )
     .await;
-    held(&bench, RESEND, text_post(&bench, RESEND, &all), 415).await;
+    held(&testbed, RESEND, text_post(&testbed, RESEND, &all), 415).await;
     let large = json!({"from": "x".repeat(20_000)});
-    held(&bench, RESEND, bench.resend(&large), 413).await;
-    held(&bench, RESEND, unsigned("POST", RESEND), 401).await;
-    assert!(bench.sent_again().await.is_empty());
+    held(&testbed, RESEND, testbed.resend(&large), 413).await;
+    held(&testbed, RESEND, unsigned("POST", RESEND), 401).await;
+    assert!(testbed.sent_again().await.is_empty());
 }

@@ -23,81 +23,81 @@ use wechatpay_simulator::{
 use crate::support::{MCHID, Testbed, number};
 
 /// A day that was reconciled, and its one difference: an order was paid twice, and nobody was told.
-async fn a_second_payment(bench: &Testbed) -> (BillDate, difference::Difference) {
-    bench.paid_twice("TWICE-1", false).await
+async fn a_second_payment(testbed: &Testbed) -> (BillDate, difference::Difference) {
+    testbed.paid_twice("TWICE-1", false).await
 }
 
 /// The refund that was approved is sent, WeChat Pay tells how it ended, and the minute's run tells that to the difference.
-async fn the_refund_ends(bench: &Testbed) {
-    assert_eq!(bench.work_off().await, 0);
-    bench.advance(std::time::Duration::from_secs(60)).await;
-    assert_eq!(bench.work_off().await, 0);
-    bench.sweep().await;
+async fn the_refund_ends(testbed: &Testbed) {
+    assert_eq!(testbed.work_off().await, 0);
+    testbed.advance(std::time::Duration::from_secs(60)).await;
+    assert_eq!(testbed.work_off().await, 0);
+    testbed.sweep().await;
 }
 
 /// The one difference of a day, as it stands.
-async fn only(bench: &Testbed, day: BillDate) -> difference::Difference {
-    let [only] = bench.differences_of(day).await.try_into().unwrap();
+async fn only(testbed: &Testbed, day: BillDate) -> difference::Difference {
+    let [only] = testbed.differences_of(day).await.try_into().unwrap();
     only
 }
 
 /// Two persons decide in the console, and that is carried out.
-async fn two_decide(bench: &Testbed, day: BillDate, decision: Decision) {
-    decide(bench, day, decision).await;
-    let stands = only(bench, day).await;
+async fn two_decide(testbed: &Testbed, day: BillDate, decision: Decision) {
+    decide(testbed, day, decision).await;
+    let stands = only(testbed, day).await;
     assert_eq!(stands.state, DifferenceState::Proposed, "one person alone");
-    decide_as(bench, day, Decision::Approve, "wang").await;
+    decide_as(testbed, day, Decision::Approve, "wang").await;
 }
 
 /// A person decides in the console, and that is carried out.
-async fn decide(bench: &Testbed, day: BillDate, decision: Decision) {
-    decide_as(bench, day, decision, "li").await;
+async fn decide(testbed: &Testbed, day: BillDate, decision: Decision) {
+    decide_as(testbed, day, decision, "li").await;
 }
 
-async fn decide_as(bench: &Testbed, day: BillDate, decision: Decision, person: &str) {
-    let now = bench.clock.now();
-    let decided = only(bench, day)
+async fn decide_as(testbed: &Testbed, day: BillDate, decision: Decision, person: &str) {
+    let now = testbed.clock.now();
+    let decided = only(testbed, day)
         .await
         .decided(decision, person, "looked at it", now)
         .unwrap();
-    let saved = bench.reconciliation.save_difference(&decided).await;
+    let saved = testbed.reconciliation.save_difference(&decided).await;
     assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
     let id = decided.id;
-    bench
+    testbed
         .send_work(&ReconcileWork::ApplyV1 { date: day, id })
         .await;
-    assert_eq!(bench.work_off_days().await, 0);
+    assert_eq!(testbed.work_off_days().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_explained_of_one_amount_is_decided_about_anew_once_a_run_finds_another() {
-    let bench = Testbed::start().await;
-    let (day, found) = a_second_payment(&bench).await;
+    let testbed = Testbed::start().await;
+    let (day, found) = a_second_payment(&testbed).await;
     let mut explained = found
-        .decided(Decision::Explain, "li", "looked at it", bench.clock.now())
+        .decided(Decision::Explain, "li", "looked at it", testbed.clock.now())
         .unwrap();
     explained.there.as_mut().unwrap().amount_fen = Some(1);
-    let saved = bench.reconciliation.save_difference(&explained).await;
+    let saved = testbed.reconciliation.save_difference(&explained).await;
     assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
-    bench.reconcile(day, false).await;
-    let now = only(&bench, day).await;
+    testbed.reconcile(day, false).await;
+    let now = only(&testbed, day).await;
     assert_eq!(
         (now.state, &now.there),
         (DifferenceState::Proposed, &found.there)
     );
     // The same amounts again change nothing.
     let explained = now
-        .decided(Decision::Explain, "li", "looked at it", bench.clock.now())
+        .decided(Decision::Explain, "li", "looked at it", testbed.clock.now())
         .unwrap();
-    let saved = bench.reconciliation.save_difference(&explained).await;
+    let saved = testbed.reconciliation.save_difference(&explained).await;
     assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
-    bench.reconcile(day, false).await;
-    assert_eq!(only(&bench, day).await.state, DifferenceState::Explained);
+    testbed.reconcile(day, false).await;
+    assert_eq!(only(&testbed, day).await.state, DifferenceState::Explained);
 }
 
 /// What people decide about a second payment that is more than one person may explain.
 struct Large<'a> {
-    bench: &'a Testbed,
+    testbed: &'a Testbed,
     day: BillDate,
 }
 
@@ -107,38 +107,41 @@ impl Large<'_> {
             explain_alone: difference::SoloExplainLimit { max_fen: 99 },
             ..difference::DecisionContext::default()
         };
-        let (why, now) = ("looked at it", self.bench.clock.now());
-        let stands = only(self.bench, self.day).await;
+        let (why, now) = ("looked at it", self.testbed.clock.now());
+        let stands = only(self.testbed, self.day).await;
         let decided = stands.decided_by_rules(decision, &deciding, person, why, now);
         let decided = decided.unwrap();
-        let saved = self.bench.reconciliation.save_difference(&decided).await;
+        let saved = self.testbed.reconciliation.save_difference(&decided).await;
         assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
         decided.state
     }
 
     /// The day is run again. How the difference stands then.
     async fn run_again(&self) -> DifferenceState {
-        self.bench.reconcile(self.day, false).await;
-        only(self.bench, self.day).await.state
+        self.testbed.reconcile(self.day, false).await;
+        only(self.testbed, self.day).await.state
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_a_person_rejected_is_not_proposed_by_a_later_run_until_it_is_opened_again() {
-    let bench = Testbed::start().await;
-    let (day, proposed) = a_second_payment(&bench).await;
+    let testbed = Testbed::start().await;
+    let (day, proposed) = a_second_payment(&testbed).await;
     assert_eq!(proposed.amount_fen(), Some(100));
-    let large = Large { bench: &bench, day };
+    let large = Large {
+        testbed: &testbed,
+        day,
+    };
     assert_eq!(
         large.decide(Decision::Reject, "li").await,
         DifferenceState::Open
     );
-    let rejected = only(&bench, day).await;
+    let rejected = only(&testbed, day).await;
     for _ in 0..2 {
         assert_eq!(large.run_again().await, DifferenceState::Open);
     }
-    assert_eq!(only(&bench, day).await, rejected, "no run touches it");
-    assert_eq!(ledger(&bench).await.1, "parked", "it waits for people");
+    assert_eq!(only(&testbed, day).await, rejected, "no run touches it");
+    assert_eq!(ledger(&testbed).await.1, "parked", "it waits for people");
 
     // It is right as it is, say two persons, and a later one that it is not: then a run proposes it as at first.
     assert_eq!(
@@ -177,20 +180,20 @@ async fn a_refund_that_a_person_rejected_is_not_proposed_by_a_later_run_until_it
         DifferenceState::Proposed
     );
     assert_eq!(large.run_again().await, DifferenceState::Proposed);
-    assert_eq!(bench.wechat.admin().refunds().len(), 0, "no money moved");
+    assert_eq!(testbed.wechat.admin().refunds().len(), 0, "no money moved");
 }
 
 /// How the one notice in the ledger stands, and under which id.
-async fn ledger(bench: &Testbed) -> (String, String) {
-    let [notice] = bench.notices().await.try_into().unwrap();
+async fn ledger(testbed: &Testbed) -> (String, String) {
+    let [notice] = testbed.notices().await.try_into().unwrap();
     (notice["notice_id"].clone(), notice["status"].clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_payment_goes_back_once_two_persons_approved_it() {
-    let bench = Testbed::start().await;
-    let (day, proposed) = a_second_payment(&bench).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let (day, proposed) = a_second_payment(&testbed).await;
+    let admin = testbed.wechat.admin();
     assert_eq!(proposed.state, DifferenceState::Proposed);
     assert_eq!(admin.refunds().len(), 0, "nothing moves before");
 
@@ -199,27 +202,27 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
         proposed.about.transaction_id.as_ref().unwrap()
     );
     assert_eq!(
-        ledger(&bench).await,
+        ledger(&testbed).await,
         (money.clone(), "parked".to_owned()),
         "on-call finds there what the run parked"
     );
 
-    bench.two_approve(&proposed).await;
+    testbed.two_approve(&proposed).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 on_its_way"],
         "the money has not arrived"
     );
-    assert_eq!(ledger(&bench).await, (money, "decided".to_owned()));
-    bench.reconcile(day, false).await;
+    assert_eq!(ledger(&testbed).await, (money, "decided".to_owned()));
+    testbed.reconcile(day, false).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 on_its_way"],
         "a later run does not take it for done either"
     );
-    the_refund_ends(&bench).await;
+    the_refund_ends(&testbed).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
     let [refund] = admin.refunds().try_into().unwrap();
@@ -233,62 +236,62 @@ async fn a_second_payment_goes_back_once_two_persons_approved_it() {
     );
     let sent = serde_json::json!({
         "transaction_id": proposed.about.transaction_id, "out_refund_no": refund.out_refund_no,
-        "notify_url": bench.notify_url,
+        "notify_url": testbed.notify_url,
         "amount": {"refund": 100, "total": 100, "currency": "CNY"},
     });
     assert_eq!(refund.request, sent, "each field, and no other");
-    assert_eq!(bench.order("TWICE-1").await.state.name(), "paid");
+    assert_eq!(testbed.order("TWICE-1").await.state.name(), "paid");
 
     // However often it is run and sent again, that was it.
-    bench
+    testbed
         .send_work(&ReconcileWork::ApplyV1 {
             date: day,
             id: proposed.id,
         })
         .await;
-    bench.reconcile(day, false).await;
-    assert_eq!(bench.work_off().await, 0);
+    testbed.reconcile(day, false).await;
+    assert_eq!(testbed.work_off().await, 0);
     assert_eq!(admin.refunds().len(), 1);
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved_it() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
     let foreign = Difference::UnknownOrder { fen: Some(500) };
-    bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, false).await;
-    let [proposed] = bench.differences_of(day).await.try_into().unwrap();
+    testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
+    testbed.until(day.plus_days(1), 10, 30).await;
+    testbed.reconcile(day, false).await;
+    let [proposed] = testbed.differences_of(day).await.try_into().unwrap();
     assert_eq!(proposed.state, DifferenceState::Proposed);
 
-    bench.two_approve(&proposed).await;
+    testbed.two_approve(&proposed).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there FOREIGN-1 on_its_way"]
     );
-    the_refund_ends(&bench).await;
+    the_refund_ends(&testbed).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there FOREIGN-1 repaired"]
     );
-    let admin = bench.wechat.admin();
+    let admin = testbed.wechat.admin();
     let [refund] = admin.refunds().try_into().unwrap();
     assert_eq!(
         (refund.status, refund.refund_fen),
         (RefundStatus::Success, 500)
     );
-    assert_eq!(bench.order("FOREIGN-1").await.state.name(), "refunded");
+    assert_eq!(testbed.order("FOREIGN-1").await.state.name(), "refunded");
 
-    bench.reconcile(day, false).await;
+    testbed.reconcile(day, false).await;
     assert_eq!(admin.refunds().len(), 1);
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there FOREIGN-1 repaired"]
     );
 }
@@ -297,20 +300,20 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
     for decision in [Decision::Approve, Decision::Reject] {
-        let bench = Testbed::start().await;
-        let day = bench.fresh_day().await;
+        let testbed = Testbed::start().await;
+        let day = testbed.fresh_day().await;
         let foreign = Difference::UnknownOrder { fen: Some(500) };
-        bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
-        bench.until(day.plus_days(1), 10, 30).await;
-        bench.reconcile(day, false).await;
-        let decided = only(&bench, day)
+        testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
+        testbed.until(day.plus_days(1), 10, 30).await;
+        testbed.reconcile(day, false).await;
+        let decided = only(&testbed, day)
             .await
-            .decided(decision, "li", "looked at it", bench.clock.now())
+            .decided(decision, "li", "looked at it", testbed.clock.now())
             .unwrap();
-        let saved = bench.reconciliation.save_difference(&decided).await;
+        let saved = testbed.reconciliation.save_difference(&decided).await;
         assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
-        bench.reconcile(day, false).await;
-        let stands = only(&bench, day).await;
+        testbed.reconcile(day, false).await;
+        let stands = only(&testbed, day).await;
         assert_eq!(
             (stands.state, stands.version, &stands.history),
             (decided.state, decided.version, &decided.history),
@@ -326,91 +329,100 @@ async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_whose_message_was_lost_is_carried_out_by_the_next_run_of_the_day() {
-    let bench = Testbed::start().await;
-    let (day, proposed) = a_second_payment(&bench).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let (day, proposed) = a_second_payment(&testbed).await;
+    let admin = testbed.wechat.admin();
     let mut stands = proposed;
     for person in ["li", "wang"] {
         stands = stands
-            .decided(Decision::Approve, person, "looked at it", bench.clock.now())
+            .decided(
+                Decision::Approve,
+                person,
+                "looked at it",
+                testbed.clock.now(),
+            )
             .unwrap();
-        bench.reconciliation.save_difference(&stands).await.unwrap();
+        testbed
+            .reconciliation
+            .save_difference(&stands)
+            .await
+            .unwrap();
     }
-    bench.reconcile(day, false).await;
+    testbed.reconcile(day, false).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 on_its_way"]
     );
-    the_refund_ends(&bench).await;
+    the_refund_ends(&testbed).await;
     assert_eq!(admin.refunds().len(), 1);
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_payment_whose_refund_failed_for_good_is_found_again_and_goes_back_by_another() {
-    let bench = Testbed::start().await;
-    let (day, proposed) = a_second_payment(&bench).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let (day, proposed) = a_second_payment(&testbed).await;
+    let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Closed);
-    bench.two_approve(&proposed).await;
-    the_refund_ends(&bench).await;
+    testbed.two_approve(&proposed).await;
+    the_refund_ends(&testbed).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 open"],
         "people see at once that the money is still owed"
     );
     assert_eq!(
-        ledger(&bench).await.1,
+        ledger(&testbed).await.1,
         "parked",
         "it waits for a person again"
     );
 
     admin.set_refund_outcome(RefundOutcome::Success);
-    bench.reconcile(day, false).await;
-    let [proposed] = bench.differences_of(day).await.try_into().unwrap();
+    testbed.reconcile(day, false).await;
+    let [proposed] = testbed.differences_of(day).await.try_into().unwrap();
     assert_eq!(
         proposed.state,
         DifferenceState::Proposed,
         "two persons decide anew"
     );
     assert_eq!(admin.refunds().len(), 1);
-    bench.two_approve(&proposed).await;
-    the_refund_ends(&bench).await;
+    testbed.two_approve(&proposed).await;
+    the_refund_ends(&testbed).await;
     let ends: Vec<RefundStatus> = admin.refunds().iter().map(|one| one.status).collect();
     assert_eq!(ends, [RefundStatus::Closed, RefundStatus::Success]);
-    bench.reconcile(day, false).await;
+    testbed.reconcile(day, false).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
-    let bench = Testbed::start().await;
-    let (day, open) = bench.paid_twice("TWICE-1", true).await;
-    let admin = bench.wechat.admin();
-    let now = bench.clock.now();
+    let testbed = Testbed::start().await;
+    let (day, open) = testbed.paid_twice("TWICE-1", true).await;
+    let admin = testbed.wechat.admin();
+    let now = testbed.clock.now();
     let proposed = open.decided(Decision::Propose, "li", "paid twice", now);
     let approved = proposed.clone().unwrap();
     let approved = approved.decided(Decision::Approve, "wang", "paid twice", now);
     for step in [proposed, approved] {
-        let saved = bench.reconciliation.save_difference(&step.unwrap()).await;
+        let saved = testbed.reconciliation.save_difference(&step.unwrap()).await;
         assert_eq!(saved.unwrap(), adapters::reconciliation::SaveOutcome::Saved);
     }
-    bench
+    testbed
         .send_work(&ReconcileWork::ApplyV1 {
             date: day,
             id: open.id,
         })
         .await;
-    assert_eq!(bench.work_off_days().await, 0);
-    the_refund_ends(&bench).await;
+    assert_eq!(testbed.work_off_days().await, 0);
+    the_refund_ends(&testbed).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 repaired"]
     );
     assert_eq!(admin.refunds().len(), 1);
@@ -418,19 +430,19 @@ async fn what_was_only_looked_at_goes_back_too_once_two_persons_want_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_a_person_released_is_not_made_anew() {
-    let bench = Testbed::start().await;
-    let (day, proposed) = a_second_payment(&bench).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let (day, proposed) = a_second_payment(&testbed).await;
+    let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Refused);
-    bench.two_approve(&proposed).await;
-    assert_eq!(bench.work_off().await, 0);
-    bench.sweep().await;
+    testbed.two_approve(&proposed).await;
+    assert_eq!(testbed.work_off().await, 0);
+    testbed.sweep().await;
     let id = proposed.about.transaction_id.as_deref().unwrap();
     let refund = format!("/v1/orders/TWICE-1/refunds/second-{id}");
     let body = serde_json::json!({"who": "Li", "why": "paid back in cash"});
     let nothing = serde_json::json!({});
     for (alone, body) in [("release", &body), ("retry", &nothing)] {
-        let answer = bench.post(&format!("{refund}/{alone}"), body).await;
+        let answer = testbed.post(&format!("{refund}/{alone}"), body).await;
         let code = &answer.body["code"];
         assert_eq!(
             (answer.status, code),
@@ -438,16 +450,16 @@ async fn a_refund_that_a_person_released_is_not_made_anew() {
             "{alone}"
         );
     }
-    two_decide(&bench, day, Decision::Release).await;
-    assert_eq!(bench.items("payment#").await[0]["state"], "released");
+    two_decide(&testbed, day, Decision::Release).await;
+    assert_eq!(testbed.items("payment#").await[0]["state"], "released");
     let again = serde_json::json!({"refund_no": "R2", "amount_fen": 100, "transaction_id": id});
-    let again = bench.post("/v1/orders/TWICE-1/refunds", &again).await;
+    let again = testbed.post("/v1/orders/TWICE-1/refunds", &again).await;
     assert_eq!(again.body["code"], "refund_released");
-    bench.advance(std::time::Duration::from_secs(60)).await;
+    testbed.advance(std::time::Duration::from_secs(60)).await;
 
     admin.set_refund_outcome(RefundOutcome::Success);
-    bench.reconcile(day, false).await;
-    let [found] = bench.differences_of(day).await.try_into().unwrap();
+    testbed.reconcile(day, false).await;
+    let [found] = testbed.differences_of(day).await.try_into().unwrap();
     assert_eq!(
         found.state,
         DifferenceState::Open,
@@ -460,36 +472,36 @@ async fn a_refund_that_a_person_released_is_not_made_anew() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn money_of_nobodys_that_went_back_in_the_console_is_not_proposed() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
     let foreign = Difference::UnknownOrder { fen: Some(500) };
-    bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
-    bench.until(day.plus_days(1), 9, 30).await;
+    testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
+    testbed.until(day.plus_days(1), 9, 30).await;
     let given_back = ConsoleRefund {
         order: "FOREIGN-1".to_owned(),
         refund_fen: 500,
         ..ConsoleRefund::default()
     };
-    bench.wechat.admin().console_refund(&given_back).unwrap();
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, false).await;
-    let [found] = bench.differences_of(day).await.try_into().unwrap();
+    testbed.wechat.admin().console_refund(&given_back).unwrap();
+    testbed.until(day.plus_days(1), 10, 30).await;
+    testbed.reconcile(day, false).await;
+    let [found] = testbed.differences_of(day).await.try_into().unwrap();
     assert_eq!(found.state, DifferenceState::Open);
     let why = &found.history.last().unwrap().why;
     assert!(why.contains("given back already"), "{why}");
 }
 
 /// Nobody's money, whose refund two persons approved and WeChat Pay does not carry out like this.
-async fn nobodys_money_that_ends_as(bench: &Testbed, outcome: RefundOutcome) -> BillDate {
-    let day = bench.fresh_day().await;
+async fn nobodys_money_that_ends_as(testbed: &Testbed, outcome: RefundOutcome) -> BillDate {
+    let day = testbed.fresh_day().await;
     let foreign = Difference::UnknownOrder { fen: Some(500) };
-    bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, false).await;
-    bench.wechat.admin().set_refund_outcome(outcome);
-    bench.two_approve(&only(bench, day).await).await;
-    the_refund_ends(bench).await;
-    bench
+    testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("FOREIGN-1"));
+    testbed.until(day.plus_days(1), 10, 30).await;
+    testbed.reconcile(day, false).await;
+    testbed.wechat.admin().set_refund_outcome(outcome);
+    testbed.two_approve(&only(testbed, day).await).await;
+    the_refund_ends(testbed).await;
+    testbed
         .wechat
         .admin()
         .set_refund_outcome(RefundOutcome::Success);
@@ -498,31 +510,31 @@ async fn nobodys_money_that_ends_as(bench: &Testbed, outcome: RefundOutcome) -> 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() {
-    let bench = Testbed::start().await;
-    let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Abnormal).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let day = nobodys_money_that_ends_as(&testbed, RefundOutcome::Abnormal).await;
+    let admin = testbed.wechat.admin();
     let open = ["unknown_order_there FOREIGN-1 open"];
-    assert_eq!(bench.told(day).await, open, "nobody takes it for done");
-    bench.reconcile(day, false).await;
-    assert_eq!(bench.told(day).await, open, "nor does a later run");
+    assert_eq!(testbed.told(day).await, open, "nobody takes it for done");
+    testbed.reconcile(day, false).await;
+    assert_eq!(testbed.told(day).await, open, "nor does a later run");
     let id = &admin.refunds()[0].transaction_id;
     let path = format!("/v1/orders/FOREIGN-1/refunds/auto-{id}/abnormal");
     let to = serde_json::json!({"to": "merchant", "who": "Li", "why": "card gone"});
-    let asked = bench.post(&path, &to).await;
+    let asked = testbed.post(&path, &to).await;
     assert_eq!(asked.status, 404, "the order is no client's");
-    let stuck = only(&bench, day).await;
-    let again = stuck.decided(Decision::Propose, "li", "once more", bench.clock.now());
+    let stuck = only(&testbed, day).await;
+    let again = stuck.decided(Decision::Propose, "li", "once more", testbed.clock.now());
     assert!(again.is_err(), "a refund of this money is there");
 
-    two_decide(&bench, day, Decision::Redirect).await;
+    two_decide(&testbed, day, Decision::Redirect).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there FOREIGN-1 on_its_way"]
     );
-    the_refund_ends(&bench).await;
+    the_refund_ends(&testbed).await;
     let [refund] = admin.refunds().try_into().unwrap();
     assert_eq!(refund.status, RefundStatus::Success);
-    let through = only(&bench, day).await;
+    let through = only(&testbed, day).await;
     let why = through.history.last().unwrap().why.clone();
     assert_eq!(
         through.state,
@@ -530,50 +542,56 @@ async fn a_refund_of_nobodys_order_that_is_abnormal_is_sent_on_by_the_console() 
         "the payer has nothing yet"
     );
     assert!(why.contains("pay the payer by other means"), "{why}");
-    bench.reconcile(day, false).await;
+    testbed.reconcile(day, false).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         open,
         "both sides agree, and that is not enough"
     );
-    let told = only(&bench, day).await.history.last().unwrap().why.clone();
+    let told = only(&testbed, day)
+        .await
+        .history
+        .last()
+        .unwrap()
+        .why
+        .clone();
     assert_eq!(told, why, "nobody reads that it was given back");
     let number = payments::ids::OrderNo::parse("FOREIGN-1").unwrap();
-    let stands = async || bench.orders.refunds(&number).await.unwrap().remove(0);
+    let stands = async || testbed.orders.refunds(&number).await.unwrap().remove(0);
     let refund = stands().await;
     assert!(refund.owes_its_payer());
     let sent = refund.redirected.unwrap().decided;
     assert_eq!(sent.who, "li and wang");
-    decide(&bench, day, Decision::PayerPaid).await;
+    decide(&testbed, day, Decision::PayerPaid).await;
     let paid = stands().await;
     assert!(!paid.owes_its_payer());
     assert_eq!(paid.payer_paid.unwrap().decided.who, "li");
-    bench.sweep().await;
-    bench.reconcile(day, false).await;
+    testbed.sweep().await;
+    testbed.reconcile(day, false).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there FOREIGN-1 explained"]
     );
-    for notice in bench.notices().await {
+    for notice in testbed.notices().await {
         assert_eq!(notice["status"], "decided", "{notice:?}");
     }
     // Whoever explained it may have been wrong: it is open again, and said anew.
-    decide_as(&bench, day, Decision::Reopen, "wang").await;
-    assert_eq!(bench.told(day).await, open);
-    bench.reconcile(day, false).await;
-    assert_eq!(bench.told(day).await, open, "and stays so");
-    decide_as(&bench, day, Decision::PayerPaid, "wang").await;
+    decide_as(&testbed, day, Decision::Reopen, "wang").await;
+    assert_eq!(testbed.told(day).await, open);
+    testbed.reconcile(day, false).await;
+    assert_eq!(testbed.told(day).await, open, "and stays so");
+    decide_as(&testbed, day, Decision::PayerPaid, "wang").await;
     assert_eq!(stands().await.payer_paid.unwrap().decided.who, "wang");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_client_of_the_api_alone_sends_no_refund_of_a_second_payment_elsewhere() {
-    let bench = Testbed::start().await;
-    let (day, proposed) = a_second_payment(&bench).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let (day, proposed) = a_second_payment(&testbed).await;
+    let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Abnormal);
-    bench.two_approve(&proposed).await;
-    the_refund_ends(&bench).await;
+    testbed.two_approve(&proposed).await;
+    the_refund_ends(&testbed).await;
     admin.set_refund_outcome(RefundOutcome::Success);
     let id = proposed.about.transaction_id.as_deref().unwrap();
     let refund = format!("/v1/orders/TWICE-1/refunds/second-{id}");
@@ -583,7 +601,7 @@ async fn one_client_of_the_api_alone_sends_no_refund_of_a_second_payment_elsewhe
         "who": "Li", "why": "card gone",
     });
     let refused = async |path: &str, body| {
-        let answer = bench.post(&format!("{refund}/{path}"), body).await;
+        let answer = testbed.post(&format!("{refund}/{path}"), body).await;
         assert_eq!(
             answer.body["code"], "refund_needs_two_persons",
             "{path} {body}"
@@ -598,45 +616,45 @@ async fn one_client_of_the_api_alone_sends_no_refund_of_a_second_payment_elsewhe
     refused("abnormal", &card).await;
     assert_eq!(admin.refunds()[0].redirected, None);
 
-    two_decide(&bench, day, Decision::Redirect).await;
-    the_refund_ends(&bench).await;
-    assert_eq!(bench.told(day).await, ["duplicate_payment TWICE-1 open"]);
-    assert_eq!(bench.items("payment#").await[0]["state"], "with_merchant");
+    two_decide(&testbed, day, Decision::Redirect).await;
+    the_refund_ends(&testbed).await;
+    assert_eq!(testbed.told(day).await, ["duplicate_payment TWICE-1 open"]);
+    assert_eq!(testbed.items("payment#").await[0]["state"], "with_merchant");
     let paid = serde_json::json!({"who": "Li", "why": "by bank"});
     refused("payer-paid", &paid).await;
-    decide(&bench, day, Decision::PayerPaid).await;
+    decide(&testbed, day, Decision::PayerPaid).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 explained"]
     );
-    assert_eq!(bench.items("payment#").await[0]["state"], "released");
+    assert_eq!(testbed.items("payment#").await[0]["state"], "released");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_by_the_console() {
-    let bench = Testbed::start().await;
-    let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Refused).await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let day = nobodys_money_that_ends_as(&testbed, RefundOutcome::Refused).await;
+    let admin = testbed.wechat.admin();
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there FOREIGN-1 open"]
     );
 
     admin.set_refund_outcome(RefundOutcome::Refused);
-    decide(&bench, day, Decision::Retry).await;
-    bench.advance(std::time::Duration::from_secs(60)).await;
-    the_refund_ends(&bench).await;
+    decide(&testbed, day, Decision::Retry).await;
+    testbed.advance(std::time::Duration::from_secs(60)).await;
+    the_refund_ends(&testbed).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there FOREIGN-1 open"],
         "WeChat Pay still does not take it"
     );
     admin.set_refund_outcome(RefundOutcome::Success);
-    decide(&bench, day, Decision::Retry).await;
-    bench.advance(std::time::Duration::from_secs(60)).await;
-    the_refund_ends(&bench).await;
+    decide(&testbed, day, Decision::Retry).await;
+    testbed.advance(std::time::Duration::from_secs(60)).await;
+    the_refund_ends(&testbed).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there FOREIGN-1 repaired"]
     );
     let [refund] = admin.refunds().try_into().unwrap();
@@ -652,19 +670,19 @@ async fn a_refund_of_nobodys_order_that_was_refused_is_tried_again_or_released_b
         });
         persons.collect::<Vec<_>>()
     };
-    let journal = decided_by(&only(&bench, day).await);
+    let journal = decided_by(&only(&testbed, day).await);
     assert_eq!(journal, ["li", "wang", "li", "li"], "who decided is kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason() {
-    let bench = Testbed::start().await;
-    let day = nobodys_money_that_ends_as(&bench, RefundOutcome::Refused).await;
-    two_decide(&bench, day, Decision::Release).await;
-    let released = only(&bench, day).await;
+    let testbed = Testbed::start().await;
+    let day = nobodys_money_that_ends_as(&testbed, RefundOutcome::Refused).await;
+    two_decide(&testbed, day, Decision::Release).await;
+    let released = only(&testbed, day).await;
     assert_eq!(released.state, DifferenceState::Open);
     let number = payments::ids::OrderNo::parse("FOREIGN-1").unwrap();
-    let [refund] = bench
+    let [refund] = testbed
         .orders
         .refunds(&number)
         .await
@@ -676,36 +694,36 @@ async fn a_refund_of_nobodys_order_that_cannot_be_made_is_released_with_a_reason
         (decided.who.as_str(), decided.why.as_str()),
         ("li and wang", "looked at it; looked at it")
     );
-    let again = released.decided(Decision::Propose, "li", "once more", bench.clock.now());
+    let again = released.decided(Decision::Propose, "li", "once more", testbed.clock.now());
     assert!(again.is_err(), "the payer is not paid twice");
-    decide(&bench, day, Decision::Explain).await;
+    decide(&testbed, day, Decision::Explain).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there FOREIGN-1 explained"]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_persons() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("GONE-1").await;
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.restore_from_before("GONE-1").await;
-    bench.reconcile(day, false).await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("GONE-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    testbed.restore_from_before("GONE-1").await;
+    testbed.reconcile(day, false).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there GONE-1 proposed"],
         "a run knows only that nobody here made it"
     );
-    decide(&bench, day, Decision::Reject).await;
+    decide(&testbed, day, Decision::Reject).await;
     let shop = ClientId::new("shop");
-    let now = bench.clock.now();
+    let now = testbed.clock.now();
     let deciding = difference::DecisionContext {
         client: Some(&shop),
         ..difference::DecisionContext::default()
     };
-    let proposed = only(&bench, day)
+    let proposed = only(&testbed, day)
         .await
         .decided_by_rules(Decision::ProposePaid, &deciding, "li", "restored", now)
         .unwrap();
@@ -715,7 +733,7 @@ async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_p
         .decided(Decision::Approve, "wang", "restored", now)
         .unwrap();
     for step in [&proposed, &approved] {
-        bench.reconciliation.save_difference(step).await.unwrap();
+        testbed.reconciliation.save_difference(step).await.unwrap();
     }
     let id = approved.id;
     for _ in 0..2 {
@@ -723,58 +741,64 @@ async fn an_order_whose_record_a_restore_lost_is_taken_on_again_as_paid_by_two_p
             date: day,
             id: id.clone(),
         };
-        bench.send_work(&work).await;
-        assert_eq!(bench.work_off_days().await, 0);
+        testbed.send_work(&work).await;
+        assert_eq!(testbed.work_off_days().await, 0);
     }
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there GONE-1 repaired"]
     );
-    let order = bench.get_order("GONE-1").await;
+    let order = testbed.get_order("GONE-1").await;
     assert_eq!((order.status, &order.body["state"]), (200, &"paid".into()));
-    assert_eq!(ledger(&bench).await.1, "decided");
+    assert_eq!(ledger(&testbed).await.1, "decided");
     assert_eq!(
-        bench.items("payment#").await[0]["state"],
+        testbed.items("payment#").await[0]["state"],
         "booked",
         "its money waits for nobody any more"
     );
 
     // It is an order like any other.
-    let admin = bench.wechat.admin();
+    let admin = testbed.wechat.admin();
     assert_eq!(admin.refunds().len(), 0);
-    bench.refund("GONE-1", "R1", 40).await;
-    the_refund_ends(&bench).await;
-    let order = bench.get_order("GONE-1").await;
+    testbed.refund("GONE-1", "R1", 40).await;
+    the_refund_ends(&testbed).await;
+    let order = testbed.get_order("GONE-1").await;
     assert_eq!(order.body["state"], "partially_refunded");
-    bench.reconcile(day, false).await;
+    testbed.reconcile(day, false).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["unknown_order_there GONE-1 repaired"]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_whose_refund_a_restore_lost_waits_for_it_no_longer() {
-    let bench = Testbed::start().await;
-    let (day, proposed) = a_second_payment(&bench).await;
-    bench.two_approve(&proposed).await;
+    let testbed = Testbed::start().await;
+    let (day, proposed) = a_second_payment(&testbed).await;
+    testbed.two_approve(&proposed).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["duplicate_payment TWICE-1 on_its_way"]
     );
-    bench.restore_from_before("TWICE-1").await;
-    bench.sweep().await;
-    assert_eq!(bench.told(day).await, ["duplicate_payment TWICE-1 open"]);
-    let open = only(&bench, day).await;
+    testbed.restore_from_before("TWICE-1").await;
+    testbed.sweep().await;
+    assert_eq!(testbed.told(day).await, ["duplicate_payment TWICE-1 open"]);
+    let open = only(&testbed, day).await;
     assert_eq!(open.refund, None);
-    let now = bench.clock.now();
+    let now = testbed.clock.now();
     let again = open.decided(Decision::Propose, "li", "it did not go back", now);
     assert_eq!(again.unwrap().behind_the_proposal(), ["li"]);
 }
 
 /// A difference of `date` that waits for this refund of an order, as a step left it, and its place in the list.
-async fn waits(bench: &Testbed, date: BillDate, order_no: &str, line: u64, refund: &TrackedRefund) {
-    let now = bench.clock.now();
+async fn waits(
+    testbed: &Testbed,
+    date: BillDate,
+    order_no: &str,
+    line: u64,
+    refund: &TrackedRefund,
+) {
+    let now = testbed.clock.now();
     let about = DifferenceSubject {
         order_no: Some(order_no.to_owned()),
         transaction_id: Some(format!("42{line:026}")),
@@ -797,12 +821,12 @@ async fn waits(bench: &Testbed, date: BillDate, order_no: &str, line: u64, refun
             .unwrap();
     }
     let waits = waits.told(refund, "run-1", now).unwrap();
-    bench.reconciliation.find(&waits).await.unwrap();
+    testbed.reconciliation.find(&waits).await.unwrap();
     let text = |value: String| AttributeValue::S(value);
-    let put = bench
+    let put = testbed
         .dynamo()
         .put_item()
-        .table_name(&bench.tables.reconciliation)
+        .table_name(&testbed.tables.reconciliation)
         .item("pk", text(format!("followed#{MCHID}")))
         .item("sk", text(format!("{date}#{}", waits.id)))
         .item("version", AttributeValue::N(waits.version.to_string()));
@@ -811,36 +835,36 @@ async fn waits(bench: &Testbed, date: BillDate, order_no: &str, line: u64, refun
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_waiting_refunds_than_fit_into_a_minute_are_all_looked_at_in_turn() {
-    let bench = Testbed::start().await;
-    bench.paid("WAITS-1").await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    testbed.paid("WAITS-1").await;
+    let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Hold);
-    assert_eq!(bench.refund("WAITS-1", "r1", 40).await.status, 202);
-    assert_eq!(bench.work_off().await, 0);
+    assert_eq!(testbed.refund("WAITS-1", "r1", 40).await.status, 202);
+    assert_eq!(testbed.work_off().await, 0);
     let refund_no = RefundNo::parse("r1").unwrap();
-    let refund = bench.orders.refund(&number("WAITS-1"), &refund_no).await;
+    let refund = testbed.orders.refund(&number("WAITS-1"), &refund_no).await;
     let moving = TrackedRefund::of(&refund.unwrap().unwrap());
     // One page of them is read at a time; the last one has a refund that our books do not know.
-    let (early, late) = (bench.day(2), bench.day(1));
+    let (early, late) = (testbed.day(2), testbed.day(1));
     for line in 0..200 {
-        waits(&bench, early, "WAITS-1", line, &moving).await;
+        waits(&testbed, early, "WAITS-1", line, &moving).await;
     }
-    waits(&bench, late, "LOST-1", 200, &moving).await;
+    waits(&testbed, late, "LOST-1", 200, &moving).await;
 
-    let reads = Match::operation(Service::DynamoDb, "Query").on(&bench.tables.reconciliation);
+    let reads = Match::operation(Service::DynamoDb, "Query").on(&testbed.tables.reconciliation);
     let slow = Fault::Delay(Duration::from_secs(11));
-    bench.wire.break_all(reads, slow);
-    bench.sweep().await;
-    let state = async || only(&bench, late).await.state;
+    testbed.wire.break_all(reads, slow);
+    testbed.sweep().await;
+    let state = async || only(&testbed, late).await.state;
     assert_eq!(
         state().await,
         DifferenceState::OnItsWay,
         "not in the first minute"
     );
-    bench.sweep().await;
-    bench.wire.mend();
+    testbed.sweep().await;
+    testbed.wire.mend();
     assert_eq!(state().await, DifferenceState::Open, "in the second");
     // And then from the beginning again.
-    bench.sweep().await;
-    assert_eq!(bench.reconciliation.followed_from().await.unwrap(), None);
+    testbed.sweep().await;
+    assert_eq!(testbed.reconciliation.followed_from().await.unwrap(), None);
 }

@@ -12,20 +12,20 @@ fn funds(run: &Run) -> (FundState, String) {
 }
 
 /// A day with a lost payment, one too many, and a movement that nobody knows.
-async fn a_day(bench: &Testbed) -> payments::reconcile::run::BillDate {
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
-    bench.paid("TWICE-1").await;
-    bench.paid_in_silence("LOST-1").await;
-    let admin = bench.wechat.admin();
-    bench
+async fn a_day(testbed: &Testbed) -> payments::reconcile::run::BillDate {
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.paid("TWICE-1").await;
+    testbed.paid_in_silence("LOST-1").await;
+    let admin = testbed.wechat.admin();
+    testbed
         .in_silence(async {
             admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
         })
         .await;
     let stray = Difference::FundWithoutTrade { fen: Some(7) };
-    bench.plant(WantedDifference::picked(&day.to_string(), stray).of_order("GHOST-1"));
-    bench.until(day.plus_days(1), 10, 30).await;
+    testbed.plant(WantedDifference::picked(&day.to_string(), stray).of_order("GHOST-1"));
+    testbed.until(day.plus_days(1), 10, 30).await;
     day
 }
 
@@ -37,19 +37,19 @@ const TRADES: [&str; 2] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_wechat_pay_refuses_takes_nothing_back_of_what_the_trades_came_to() {
-    let bench = Testbed::start().await;
-    let day = a_day(&bench).await;
-    bench.at_wechat(&serde_json::json!({"missing_accounts": ["OPERATION"]}));
-    let run = bench.reconcile(day, false).await;
+    let testbed = Testbed::start().await;
+    let day = a_day(&testbed).await;
+    testbed.at_wechat(&serde_json::json!({"missing_accounts": ["OPERATION"]}));
+    let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    assert_eq!(bench.told(day).await, TRADES);
-    assert_eq!(bench.order("LOST-1").await.state.name(), "paid");
+    assert_eq!(testbed.told(day).await, TRADES);
+    assert_eq!(testbed.order("LOST-1").await.state.name(), "paid");
     let (state, trouble) = funds(&run);
     assert_eq!(state, FundState::Waiting, "it is asked for again");
     for words in ["fund_operation", "NO_AUTH", "FundAccounts"] {
         assert!(trouble.contains(words), "{words}: {trouble}");
     }
-    assert_eq!(bench.hidden.times_s().last(), Some(&1_800));
+    assert_eq!(testbed.hidden.times_s().last(), Some(&1_800));
 
     // Its message comes three times more, half an hour apart; then a person is told.
     let again = ReconcileWork::FundsV1 {
@@ -58,30 +58,30 @@ async fn an_account_that_wechat_pay_refuses_takes_nothing_back_of_what_the_trade
     };
     let mut states = Vec::new();
     for _ in 0..4 {
-        bench.send_work(&again).await;
-        bench.work_off_days().await;
-        states.push(funds(&bench.run_of(day).await).0);
+        testbed.send_work(&again).await;
+        testbed.work_off_days().await;
+        states.push(funds(&testbed.run_of(day).await).0);
     }
     let (waits, failed) = (FundState::Waiting, FundState::Failed);
     assert_eq!(states, [waits, waits, failed, failed]);
-    let run = bench.run_of(day).await;
+    let run = testbed.run_of(day).await;
     assert_eq!(run.state, RunState::Done);
-    assert_eq!(bench.told(day).await, TRADES);
+    assert_eq!(testbed.told(day).await, TRADES);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn accounts_that_the_merchant_does_not_have_are_not_asked_for() {
-    let bench = Testbed::with(TestbedOptions {
+    let testbed = Testbed::with(TestbedOptions {
         fund_accounts: "BASIC",
         ..TestbedOptions::default()
     })
     .await;
     let missing = serde_json::json!({"missing_accounts": ["OPERATION", "FEES"]});
-    bench.at_wechat(&missing);
-    let day = a_day(&bench).await;
-    let run = bench.reconcile(day, false).await;
+    testbed.at_wechat(&missing);
+    let day = a_day(&testbed).await;
+    let run = testbed.reconcile(day, false).await;
     assert_eq!(funds(&run), (FundState::Done, String::new()));
-    let told = bench.told(day).await;
+    let told = testbed.told(day).await;
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
     let bills: Vec<BillName> = run.bills.into_keys().collect();
@@ -95,16 +95,16 @@ async fn a_fund_bill_that_is_late_or_does_not_come_is_waited_for_while_the_trade
         (Fault::WrongHash, FundState::Waiting),
         (Fault::ServerErrorBefore { status: 500 }, FundState::Running),
     ] {
-        let bench = Testbed::start().await;
-        let day = a_day(&bench).await;
+        let testbed = Testbed::start().await;
+        let day = a_day(&testbed).await;
         let name = format!("{fault:?}");
-        let admin = bench.wechat.admin();
+        let admin = testbed.wechat.admin();
         let rule = Rule::always(fault).at(Endpoint::FundFlowBill);
         let id = admin.add_fault(rule).unwrap();
-        let run = bench.reconcile(day, false).await;
+        let run = testbed.reconcile(day, false).await;
         assert_eq!(run.state, RunState::Done, "{name}: {:?}", run.trouble);
         assert_eq!(run.trouble, None, "{name}");
-        assert_eq!(bench.told(day).await, TRADES, "{name}");
+        assert_eq!(testbed.told(day).await, TRADES, "{name}");
         assert_eq!(funds(&run).0, state, "{name}");
         assert!(!funds(&run).1.is_empty(), "{name}");
 
@@ -114,11 +114,11 @@ async fn a_fund_bill_that_is_late_or_does_not_come_is_waited_for_while_the_trade
             date: day,
             run_id: run.id,
         };
-        bench.send_work(&again).await;
-        assert_eq!(bench.work_off_days().await, 0, "{name}");
-        let run = bench.run_of(day).await;
+        testbed.send_work(&again).await;
+        assert_eq!(testbed.work_off_days().await, 0, "{name}");
+        let run = testbed.run_of(day).await;
         assert_eq!(funds(&run), (FundState::Done, String::new()), "{name}");
-        let told = bench.told(day).await;
+        let told = testbed.told(day).await;
         assert_eq!(told.len(), 3, "{name}: {told:?}");
         assert!(told.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
     }
@@ -126,59 +126,59 @@ async fn a_fund_bill_that_is_late_or_does_not_come_is_waited_for_while_the_trade
 
 #[tokio::test(flavor = "multi_thread")]
 async fn differences_of_movements_are_over_only_by_a_run_that_judged_the_movements() {
-    let bench = Testbed::start().await;
-    let day = a_day(&bench).await;
-    bench.reconcile(day, false).await;
-    let told = bench.told(day).await;
+    let testbed = Testbed::start().await;
+    let day = a_day(&testbed).await;
+    testbed.reconcile(day, false).await;
+    let told = testbed.told(day).await;
     assert!(told.contains(&"fund_flow_without_trade GHOST-1 open".to_owned()));
 
     // A run whose fund side comes to no end says nothing of it.
-    bench.at_wechat(&serde_json::json!({"missing_accounts": ["FEES"]}));
-    let run = bench.reconcile(day, false).await;
+    testbed.at_wechat(&serde_json::json!({"missing_accounts": ["FEES"]}));
+    let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done);
     assert_eq!(funds(&run).0, FundState::Waiting);
-    assert_eq!(bench.told(day).await, told);
+    assert_eq!(testbed.told(day).await, told);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_died_before_it_began_its_fund_side_begins_it_when_its_message_comes_again() {
-    let bench = Testbed::start().await;
-    let day = a_day(&bench).await;
+    let testbed = Testbed::start().await;
+    let day = a_day(&testbed).await;
     let begun = ReconcileWork::DayV1 {
         date: day,
         dry_run: false,
         run_id: "run-1".to_owned(),
         requested_at_ms: None,
     };
-    bench.send_work(&begun).await;
+    testbed.send_work(&begun).await;
     // The trade side is done, and the message that begins the fund side was never sent.
-    bench.work_off_days().await;
-    let mut run = bench.run_of(day).await;
+    testbed.work_off_days().await;
+    let mut run = testbed.run_of(day).await;
     run.version += 1;
     if let Some(funds) = &mut run.funds {
         (funds.state, funds.parts_done) = (FundState::Pending, Default::default());
     }
-    bench.write_run(&run).await;
-    bench.send_work(&begun).await;
-    assert_eq!(bench.work_off_days().await, 0);
-    let run = bench.run_of(day).await;
+    testbed.write_run(&run).await;
+    testbed.send_work(&begun).await;
+    assert_eq!(testbed.work_off_days().await, 0);
+    let run = testbed.run_of(day).await;
     assert_eq!(funds(&run), (FundState::Done, String::new()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_fund_side_opened_is_told_although_whoever_closed_it_died_before_that() {
-    let bench = Testbed::start().await;
-    let day = a_day(&bench).await;
-    let run = bench.reconcile(day, false).await;
+    let testbed = Testbed::start().await;
+    let day = a_day(&testbed).await;
+    let run = testbed.reconcile(day, false).await;
     assert_eq!(funds(&run), (FundState::Done, String::new()));
     // Its record says so, and its message comes again.
     let again = ReconcileWork::FundsV1 {
         date: day,
         run_id: run.id,
     };
-    bench.send_work(&again).await;
+    testbed.send_work(&again).await;
     let lines = Lines::default();
-    assert_eq!(lines.of(bench.work_off_days()).await, 0);
+    assert_eq!(lines.of(testbed.work_off_days()).await, 0);
     let told = lines.take_all();
     let told = told.iter().find(|line| line["FundSidesReconciled"] == 1);
     assert_eq!(told.expect("a line")["OpenDifferences"], 2);
@@ -186,15 +186,15 @@ async fn what_a_fund_side_opened_is_told_although_whoever_closed_it_died_before_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_split_day_asks_for_each_bill_once_whatever_the_number_of_its_parts() {
-    let bench = Testbed::with(TestbedOptions {
+    let testbed = Testbed::with(TestbedOptions {
         lines_max: 1,
         ..TestbedOptions::default()
     })
     .await;
-    let day = a_day(&bench).await;
-    let admin = bench.wechat.admin();
+    let day = a_day(&testbed).await;
+    let admin = testbed.wechat.admin();
     admin.reset_requests();
-    let run = bench.reconcile(day, false).await;
+    let run = testbed.reconcile(day, false).await;
     assert_eq!((run.parts, funds(&run).0), (2, FundState::Done));
     // Of two days each, those of the day before as well: it was never run.
     let asked = admin.requests();
@@ -207,64 +207,64 @@ async fn a_split_day_asks_for_each_bill_once_whatever_the_number_of_its_parts() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merchant_who_is_settled_days_later_has_differences_only_when_money_is_due() {
-    let bench = Testbed::with(TestbedOptions {
+    let testbed = Testbed::with(TestbedOptions {
         settlement_days: 3,
         ..TestbedOptions::default()
     })
     .await;
-    bench.at_wechat(&serde_json::json!({"settle_days": 3}));
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
-    bench.paid("NEVER-1").await;
+    testbed.at_wechat(&serde_json::json!({"settle_days": 3}));
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.paid("NEVER-1").await;
     let never = Difference::TradeWithoutFund;
-    bench.plant(WantedDifference::picked(&day.to_string(), never).of_order("NEVER-1"));
+    testbed.plant(WantedDifference::picked(&day.to_string(), never).of_order("NEVER-1"));
     for days in 0..=4 {
         let date = day.plus_days(days);
-        bench.until(date.plus_days(1), 10, 30).await;
-        let run = bench.reconcile(date, false).await;
+        testbed.until(date.plus_days(1), 10, 30).await;
+        let run = testbed.reconcile(date, false).await;
         assert_eq!(funds(&run), (FundState::Done, String::new()), "{date}");
         let due = ["trade_without_fund_flow NEVER-1 open"];
         let expected = if days == 3 { &due[..] } else { &[] };
-        assert_eq!(bench.told(date).await, expected, "after {days} days");
+        assert_eq!(testbed.told(date).await, expected, "after {days} days");
         assert_eq!(run.carried(), if days == 0 { 2 } else { 0 }, "{date}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn differences_of_a_contract_that_was_set_wrong_are_over_once_it_is_set_right() {
-    let mut bench = Testbed::start().await;
-    bench.at_wechat(&serde_json::json!({"settle_days": 3}));
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
+    let mut testbed = Testbed::start().await;
+    testbed.at_wechat(&serde_json::json!({"settle_days": 3}));
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
     let next = day.plus_days(1);
-    bench.until(next.plus_days(1), 10, 30).await;
-    bench.reconcile(next, false).await;
+    testbed.until(next.plus_days(1), 10, 30).await;
+    testbed.reconcile(next, false).await;
     assert_eq!(
-        bench.told(next).await,
+        testbed.told(next).await,
         ["trade_without_fund_flow ORDER-1 open"]
     );
-    bench.until(day.plus_days(4), 10, 30).await;
-    bench.set_reconcile("RECONCILE_SETTLEMENT_DAYS", "3");
-    bench.reconcile(next, false).await;
-    let [over] = bench.differences_of(next).await.try_into().unwrap();
+    testbed.until(day.plus_days(4), 10, 30).await;
+    testbed.set_reconcile("RECONCILE_SETTLEMENT_DAYS", "3");
+    testbed.reconcile(next, false).await;
+    let [over] = testbed.differences_of(next).await.try_into().unwrap();
     let last = over.history.last().unwrap();
     let judged = format!("settled by {}", day.plus_days(3));
     assert!(last.why.contains(&judged), "{}", last.why);
     let due = day.plus_days(3);
-    bench.reconcile(due, false).await;
-    assert_eq!(bench.told(due).await, Vec::<String>::new());
+    testbed.reconcile(due, false).await;
+    assert_eq!(testbed.told(due).await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_trades_of_a_day_are_judged_though_the_bill_of_the_day_before_is_of_no_use() {
-    let bench = Testbed::start().await;
-    bench.paid("BEFORE-1").await;
-    let day = a_day(&bench).await;
+    let testbed = Testbed::start().await;
+    testbed.paid("BEFORE-1").await;
+    let day = a_day(&testbed).await;
     // The day before was never run, so its bill is not kept.
     let rule = Rule::times(Fault::WrongHash, 1).at(Endpoint::TradeBill);
-    bench.wechat.admin().add_fault(rule).unwrap();
-    let run = bench.reconcile(day, false).await;
+    testbed.wechat.admin().add_fault(rule).unwrap();
+    let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    let told = bench.told(day).await;
+    let told = testbed.told(day).await;
     assert!(TRADES.iter().all(|one| told.iter().any(|it| it == one)));
 }

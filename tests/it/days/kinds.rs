@@ -14,16 +14,16 @@ use crate::support::{Testbed, native_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_day_on_which_both_sides_agree_has_no_differences() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
-    bench.paid("ORDER-2").await;
-    bench.refunded("ORDER-2", "R1", 40).await;
-    bench.until(day.plus_days(1), 10, 30).await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.paid("ORDER-2").await;
+    testbed.refunded("ORDER-2", "R1", 40).await;
+    testbed.until(day.plus_days(1), 10, 30).await;
 
-    let run = bench.reconcile(day, false).await;
+    let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    assert_eq!(bench.told(day).await, Vec::<String>::new());
+    assert_eq!(testbed.told(day).await, Vec::<String>::new());
     let (there, here) = (run.there().all(), run.here().all());
     assert_eq!((there.payments, there.payments_fen), (2, 200));
     assert_eq!((there.refunds, there.refunds_fen), (1, 40));
@@ -46,7 +46,7 @@ async fn a_day_on_which_both_sides_agree_has_no_differences() {
     }
     assert_eq!(run.bills.len(), 4);
     assert_eq!(
-        bench.evidence().await.len(),
+        testbed.evidence().await.len(),
         2,
         "trades and the basic account"
     );
@@ -54,32 +54,35 @@ async fn a_day_on_which_both_sides_agree_has_no_differences() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_news_was_lost_is_found_in_the_bill_and_settled() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
-    bench.paid_in_silence("LOST-1").await;
-    bench.until(day.plus_days(1), 10, 30).await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    testbed.paid_in_silence("LOST-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
 
-    bench.reconcile(day, true).await;
+    testbed.reconcile(day, true).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["paid_there_unpaid_here LOST-1 open"],
         "a preview only looks"
     );
-    assert_eq!(bench.order("LOST-1").await.state.name(), "awaiting_payment");
-
-    bench.reconcile(day, false).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.order("LOST-1").await.state.name(),
+        "awaiting_payment"
+    );
+
+    testbed.reconcile(day, false).await;
+    assert_eq!(
+        testbed.told(day).await,
         ["paid_there_unpaid_here LOST-1 repaired"]
     );
-    assert_eq!(bench.order("LOST-1").await.state.name(), "paid");
-    let journal = bench.journal("LOST-1").await;
+    assert_eq!(testbed.order("LOST-1").await.state.name(), "paid");
+    let journal = testbed.journal("LOST-1").await;
     assert_eq!(journal.last().unwrap().cause.kind(), "reconciliation");
 
-    bench.reconcile(day, false).await;
+    testbed.reconcile(day, false).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["paid_there_unpaid_here LOST-1 repaired"],
         "run again, it is still one"
     );
@@ -87,21 +90,21 @@ async fn a_payment_whose_news_was_lost_is_found_in_the_bill_and_settled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_difference_is_found_once_and_no_other() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
     let date = day.to_string();
     for order_no in [
         "AGREES-1", "DROP-1", "AMOUNT-1", "STATE-1", "MONEY-1", "APPID-1", "MCHID-1", "TWICE-1",
         "STAFF-1", "REFUND-1", "REFUND-2", "REFUND-3", "NOFUND-1",
     ] {
-        bench.paid(order_no).await;
+        testbed.paid(order_no).await;
     }
-    bench.post_order(&native_for("FEE-00001", 10_000)).await;
-    bench.pay("FEE-00001").await;
-    assert_eq!(bench.work_off().await, 0);
-    bench.paid_in_silence("LOST-1").await;
-    let admin = bench.wechat.admin();
-    bench
+    testbed.post_order(&native_for("FEE-00001", 10_000)).await;
+    testbed.pay("FEE-00001").await;
+    assert_eq!(testbed.work_off().await, 0);
+    testbed.paid_in_silence("LOST-1").await;
+    let admin = testbed.wechat.admin();
+    testbed
         .in_silence(async {
             admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
         })
@@ -113,41 +116,41 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
         ..ConsoleRefund::default()
     };
     admin.console_refund(&staff).unwrap();
-    bench.advance(std::time::Duration::from_secs(60)).await;
-    let absent = bench.refunded("REFUND-1", "R1", 10).await;
-    let other_amount = bench.refunded("REFUND-2", "R1", 10).await;
-    let other_state = bench.refunded("REFUND-3", "R1", 10).await;
+    testbed.advance(std::time::Duration::from_secs(60)).await;
+    let absent = testbed.refunded("REFUND-1", "R1", 10).await;
+    let other_amount = testbed.refunded("REFUND-2", "R1", 10).await;
+    let other_state = testbed.refunded("REFUND-3", "R1", 10).await;
 
     let of = |difference, order: &str| WantedDifference::picked(&date, difference).of_order(order);
-    bench.plant(of(Difference::DropPayment, "DROP-1"));
-    bench.plant(of(Difference::AlterAmount { fen: None }, "AMOUNT-1"));
+    testbed.plant(of(Difference::DropPayment, "DROP-1"));
+    testbed.plant(of(Difference::AlterAmount { fen: None }, "AMOUNT-1"));
     let revoked = "REVOKED".to_owned();
-    bench.plant(of(Difference::AlterState { state: revoked }, "STATE-1"));
+    testbed.plant(of(Difference::AlterState { state: revoked }, "STATE-1"));
     let currency = "USD".to_owned();
-    bench.plant(of(Difference::AlterCurrency { currency }, "MONEY-1"));
+    testbed.plant(of(Difference::AlterCurrency { currency }, "MONEY-1"));
     let appid = "wx0000000000000000".to_owned();
-    bench.plant(of(Difference::AlterAppid { appid }, "APPID-1"));
+    testbed.plant(of(Difference::AlterAppid { appid }, "APPID-1"));
     let mchid = "1900000000".to_owned();
-    bench.plant(of(Difference::AlterMchid { mchid }, "MCHID-1"));
-    bench.plant(of(Difference::UnknownOrder { fen: Some(500) }, "FOREIGN-1"));
+    testbed.plant(of(Difference::AlterMchid { mchid }, "MCHID-1"));
+    testbed.plant(of(Difference::UnknownOrder { fen: Some(500) }, "FOREIGN-1"));
     let of_refund =
         |difference, number: &str| WantedDifference::picked(&date, difference).of_refund(number);
-    bench.plant(of_refund(Difference::DropRefund, &absent));
-    bench.plant(of_refund(
+    testbed.plant(of_refund(Difference::DropRefund, &absent));
+    testbed.plant(of_refund(
         Difference::AlterRefundAmount { fen: None },
         &other_amount,
     ));
-    bench.plant(of_refund(
+    testbed.plant(of_refund(
         Difference::AlterRefundState { state: None },
         &other_state,
     ));
-    bench.plant(of(Difference::AlterFee { fen: Some(5) }, "FEE-00001"));
-    bench.plant(of(
+    testbed.plant(of(Difference::AlterFee { fen: Some(5) }, "FEE-00001"));
+    testbed.plant(of(
         Difference::FundWithoutTrade { fen: Some(77) },
         "GHOST-1",
     ));
-    bench.plant(of(Difference::TradeWithoutFund, "NOFUND-1"));
-    bench.plant(WantedDifference::picked(
+    testbed.plant(of(Difference::TradeWithoutFund, "NOFUND-1"));
+    testbed.plant(WantedDifference::picked(
         &date,
         Difference::SummaryOff {
             bill: SummaryOf::Trade,
@@ -155,9 +158,9 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
             count: 0,
         },
     ));
-    bench.until(day.plus_days(1), 10, 30).await;
+    testbed.until(day.plus_days(1), 10, 30).await;
 
-    let run = bench.reconcile(day, true).await;
+    let run = testbed.reconcile(day, true).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
     let expected = [
         "amount_differs AMOUNT-1 open",
@@ -177,8 +180,8 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
         "summary_differs  open",
         "unknown_order_there FOREIGN-1 open",
     ];
-    assert_eq!(bench.told(day).await, expected);
-    for difference in bench.differences_of(day).await {
+    assert_eq!(testbed.told(day).await, expected);
+    for difference in testbed.differences_of(day).await {
         let kind = difference.kind;
         let bill = [
             (DifferenceKind::FundFlowWithoutTrade, BillName::FundBasic),
@@ -190,7 +193,7 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     }
     let found: u32 = run.differences().values().sum();
     assert_eq!(usize::try_from(found), Ok(expected.len()));
-    every_fen_has_come_to_an_end(&bench, &run).await;
+    every_fen_has_come_to_an_end(&testbed, &run).await;
     assert_eq!(
         run.carried(),
         2,
@@ -198,8 +201,8 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     );
 
     // What can be repaired by asking is; money of others is proposed; the rest waits for people.
-    bench.reconcile(day, false).await;
-    let after: Vec<String> = bench.told(day).await;
+    testbed.reconcile(day, false).await;
+    let after: Vec<String> = testbed.told(day).await;
     let changed: Vec<&String> = after.iter().filter(|one| !one.ends_with("open")).collect();
     assert_eq!(
         changed,
@@ -212,36 +215,36 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     );
     assert_eq!(after.len(), expected.len());
     // What was settled and what is kept for a person is counted here by now, under the product that the bill names.
-    let again = bench.reconcile(day, false).await;
+    let again = testbed.reconcile(day, false).await;
     assert!(!again.here().0.contains_key("others"), "{:?}", again.here());
     assert!(again.gaps().all().paid_fen < run.gaps().all().paid_fen);
-    every_fen_has_come_to_an_end(&bench, &again).await;
+    every_fen_has_come_to_an_end(&testbed, &again).await;
 
     // The account has not moved on the next day either: now it counts.
     let next = day.plus_days(1);
-    bench.until(day.plus_days(2), 10, 30).await;
-    bench.reconcile(next, true).await;
+    testbed.until(day.plus_days(2), 10, 30).await;
+    testbed.reconcile(next, true).await;
     assert_eq!(
-        bench.told(next).await,
+        testbed.told(next).await,
         ["trade_without_fund_flow NOFUND-1 open"]
     );
 }
 
 /// What a day's sums are apart is what its differences make of them, to the fen, and the API says where each of them stands.
-pub(super) async fn every_fen_has_come_to_an_end(bench: &Testbed, run: &Run) {
+pub(super) async fn every_fen_has_come_to_an_end(testbed: &Testbed, run: &Run) {
     assert_eq!(run.told(), Some(run.gaps()));
-    let gaps = bench.reconciliation.gaps(run, 100).await;
+    let gaps = testbed.reconciliation.gaps(run, 100).await;
     let mut all = Gaps::default();
     for gaps in gaps.unwrap().unwrap().values() {
         all.add_all(gaps);
     }
     assert_eq!(all, run.gaps());
-    the_ends_add_up(bench, run.date).await;
+    the_ends_add_up(testbed, run.date).await;
 }
 
 /// What a day's sums are apart is the sum of what is shown of where it stands.
-pub(super) async fn the_ends_add_up(bench: &Testbed, date: BillDate) {
-    let shown = bench.shown_day(date).await;
+pub(super) async fn the_ends_add_up(testbed: &Testbed, date: BillDate) {
+    let shown = testbed.shown_day(date).await;
     let totals = &shown["totals"];
     let ends = totals["difference_by"].as_object().unwrap();
     for (what, sum) in totals["difference"].as_object().unwrap() {
@@ -252,26 +255,26 @@ pub(super) async fn the_ends_add_up(bench: &Testbed, date: BillDate) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_currency_appid_and_merchant_and_an_expected_fee_are_told_beside_ours() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
     for order_no in ["MONEY-1", "APPID-1", "MCHID-1"] {
-        bench.paid(order_no).await;
+        testbed.paid(order_no).await;
     }
-    bench.post_order(&native_for("FEE-00001", 10_000)).await;
-    bench.pay("FEE-00001").await;
-    assert_eq!(bench.work_off().await, 0);
+    testbed.post_order(&native_for("FEE-00001", 10_000)).await;
+    testbed.pay("FEE-00001").await;
+    assert_eq!(testbed.work_off().await, 0);
     let date = day.to_string();
     let of = |difference, order: &str| WantedDifference::picked(&date, difference).of_order(order);
     let currency = "USD".to_owned();
-    bench.plant(of(Difference::AlterCurrency { currency }, "MONEY-1"));
+    testbed.plant(of(Difference::AlterCurrency { currency }, "MONEY-1"));
     let appid = "wx0000000000000000".to_owned();
-    bench.plant(of(Difference::AlterAppid { appid }, "APPID-1"));
+    testbed.plant(of(Difference::AlterAppid { appid }, "APPID-1"));
     let mchid = "1900000000".to_owned();
-    bench.plant(of(Difference::AlterMchid { mchid }, "MCHID-1"));
-    bench.plant(of(Difference::AlterFee { fen: Some(5) }, "FEE-00001"));
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, true).await;
-    let all = bench.differences_of(day).await;
+    testbed.plant(of(Difference::AlterMchid { mchid }, "MCHID-1"));
+    testbed.plant(of(Difference::AlterFee { fen: Some(5) }, "FEE-00001"));
+    testbed.until(day.plus_days(1), 10, 30).await;
+    testbed.reconcile(day, true).await;
+    let all = testbed.differences_of(day).await;
     let sides = |order_no: &str| {
         let one = all
             .iter()
@@ -298,72 +301,72 @@ async fn another_currency_appid_and_merchant_and_an_expected_fee_are_told_beside
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_difference_that_is_gone_when_the_day_is_run_again_is_over() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid_in_silence("LOST-1").await;
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, true).await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid_in_silence("LOST-1").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    testbed.reconcile(day, true).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["paid_there_unpaid_here LOST-1 open"]
     );
 
     // The sweep settles it meanwhile.
-    assert_eq!(bench.sweep().await.settled, 1);
-    bench.reconcile(day, true).await;
+    assert_eq!(testbed.sweep().await.settled, 1);
+    testbed.reconcile(day, true).await;
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         ["paid_there_unpaid_here LOST-1 repaired"]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merchant_who_is_settled_the_next_day_has_no_differences() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.at_wechat(&serde_json::json!({"settle_next_day": true}));
-    bench.paid("ORDER-1").await;
-    bench.paid("ORDER-2").await;
-    bench.until(day.plus_days(1), 10, 30).await;
-    let run = bench.reconcile(day, false).await;
-    assert_eq!(bench.told(day).await, Vec::<String>::new());
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.at_wechat(&serde_json::json!({"settle_next_day": true}));
+    testbed.paid("ORDER-1").await;
+    testbed.paid("ORDER-2").await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let run = testbed.reconcile(day, false).await;
+    assert_eq!(testbed.told(day).await, Vec::<String>::new());
     assert_eq!(run.carried(), 2);
 
     let next = day.plus_days(1);
-    bench.until(day.plus_days(2), 10, 30).await;
-    let run = bench.reconcile(next, false).await;
+    testbed.until(day.plus_days(2), 10, 30).await;
+    let run = testbed.reconcile(next, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    assert_eq!(bench.told(next).await, Vec::<String>::new());
+    assert_eq!(testbed.told(next).await, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_our_books_cannot_hold_stays_open_and_holds_nothing_else_up() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid_in_silence("LOST-1").await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid_in_silence("LOST-1").await;
     // Another system of the merchant's writes its numbers otherwise.
     let foreign = Difference::UnknownOrder { fen: Some(500) };
-    bench.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("POS*0001"));
-    let admin = bench.wechat.admin();
+    testbed.plant(WantedDifference::picked(&day.to_string(), foreign).of_order("POS*0001"));
+    let admin = testbed.wechat.admin();
     let given_back = ConsoleRefund {
         order: "POS*0001".to_owned(),
         refund_fen: 30,
         ..ConsoleRefund::default()
     };
     admin.console_refund(&given_back).unwrap();
-    bench.until(day.plus_days(1), 10, 30).await;
+    testbed.until(day.plus_days(1), 10, 30).await;
 
-    let run = bench.reconcile(day, false).await;
+    let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
     assert_eq!(
-        bench.told(day).await,
+        testbed.told(day).await,
         [
             "paid_there_unpaid_here LOST-1 repaired",
             "refund_there_unknown_here POS*0001 open",
             "unknown_order_there POS*0001 open",
         ]
     );
-    for difference in bench.differences_of(day).await {
+    for difference in testbed.differences_of(day).await {
         let last = difference.history.last().unwrap();
         if difference.state == DifferenceState::Open {
             assert!(
@@ -377,16 +380,16 @@ async fn what_our_books_cannot_hold_stays_open_and_holds_nothing_else_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_that_came_twice_and_went_back_is_counted_on_both_sides() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("TWICE-1").await;
-    let admin = bench.wechat.admin();
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("TWICE-1").await;
+    let admin = testbed.wechat.admin();
     admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
-    bench.deliver().await;
-    assert_eq!(bench.work_off().await, 0);
-    bench.until(day.plus_days(1), 10, 30).await;
-    let run = bench.reconcile(day, true).await;
-    assert_eq!(bench.told(day).await, ["duplicate_payment TWICE-1 open"]);
+    testbed.deliver().await;
+    assert_eq!(testbed.work_off().await, 0);
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let run = testbed.reconcile(day, true).await;
+    assert_eq!(testbed.told(day).await, ["duplicate_payment TWICE-1 open"]);
     for (product, there) in &run.there().0 {
         let here = run.here().0.get(product).copied().unwrap_or_default();
         assert_eq!(
@@ -398,100 +401,103 @@ async fn a_payment_that_came_twice_and_went_back_is_counted_on_both_sides() {
 }
 
 /// A refund of `ORDER-1` that WeChat Pay takes on and keeps.
-async fn a_refund_that_lasts(bench: &Testbed) {
-    bench.wechat.admin().set_refund_outcome(RefundOutcome::Hold);
-    assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
-    assert_eq!(bench.work_off().await, 0);
+async fn a_refund_that_lasts(testbed: &Testbed) {
+    testbed
+        .wechat
+        .admin()
+        .set_refund_outcome(RefundOutcome::Hold);
+    assert_eq!(testbed.refund("ORDER-1", "R1", 40).await.status, 202);
+    assert_eq!(testbed.work_off().await, 0);
 }
 
 /// It fails for good.
-async fn it_fails(bench: &Testbed) {
-    let admin = bench.wechat.admin();
+async fn it_fails(testbed: &Testbed) {
+    let admin = testbed.wechat.admin();
     let [refund] = admin.refunds().try_into().unwrap();
     admin
         .settle_refund(&refund.out_refund_no, RefundStatus::Closed)
         .unwrap();
-    bench.deliver().await;
-    assert_eq!(bench.work_off().await, 0);
+    testbed.deliver().await;
+    assert_eq!(testbed.work_off().await, 0);
 }
 
 /// A refund that was made in WeChat Pay's console and failed the same day, of which nothing was told; and one of ours that did.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_failed_on_its_day_is_in_no_sum_whether_or_not_our_books_have_it() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
-    a_refund_that_lasts(&bench).await;
-    it_fails(&bench).await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    a_refund_that_lasts(&testbed).await;
+    it_fails(&testbed).await;
     // Refunds of a payment are a minute apart.
-    bench.advance(std::time::Duration::from_secs(60)).await;
-    let admin = bench.wechat.admin();
+    testbed.advance(std::time::Duration::from_secs(60)).await;
+    let admin = testbed.wechat.admin();
     let by_staff = ConsoleRefund {
         order: "ORDER-1".to_owned(),
         refund_fen: 30,
         out_refund_no: Some("by-staff-1".to_owned()),
         ..ConsoleRefund::default()
     };
-    bench
+    testbed
         .in_silence(async {
             admin.console_refund(&by_staff).unwrap();
             let failed = admin.settle_refund("by-staff-1", RefundStatus::Closed);
             failed.unwrap();
         })
         .await;
-    bench.until(day.plus_days(1), 10, 30).await;
-    let run = bench.reconcile(day, false).await;
+    testbed.until(day.plus_days(1), 10, 30).await;
+    let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    assert_eq!(bench.told(day).await, Vec::<String>::new());
+    assert_eq!(testbed.told(day).await, Vec::<String>::new());
     let [there, here] = [run.there().all(), run.here().all()];
     assert_eq!((there.refunds, there.refunds_fen), (0, 0));
     assert_eq!((here.refunds, here.refunds_fen), (0, 0));
     assert_eq!(run.gaps(), Gaps::default());
-    every_fen_has_come_to_an_end(&bench, &run).await;
+    every_fen_has_come_to_an_end(&testbed, &run).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run_again() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("MONEY-1").await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("MONEY-1").await;
     let date = day.to_string();
     let currency = "USD".to_owned();
     let other = Difference::AlterCurrency { currency };
-    bench.plant(WantedDifference::picked(&date, other).of_order("MONEY-1"));
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, false).await;
-    let [found] = bench.differences_of(day).await.try_into().unwrap();
+    testbed.plant(WantedDifference::picked(&date, other).of_order("MONEY-1"));
+    testbed.until(day.plus_days(1), 10, 30).await;
+    testbed.reconcile(day, false).await;
+    let [found] = testbed.differences_of(day).await.try_into().unwrap();
     let proposed = found
-        .decided(Decision::Explain, "li", "a tourist", bench.clock.now())
+        .decided(Decision::Explain, "li", "a tourist", testbed.clock.now())
         .unwrap();
     assert_eq!(proposed.state, DifferenceState::Proposed, "for two persons");
-    let saved = bench.reconciliation.save_difference(&proposed).await;
+    let saved = testbed.reconciliation.save_difference(&proposed).await;
     assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     // As an earlier version wrote it.
     let mut old = proposed.clone();
     for side in [&mut old.there, &mut old.here].into_iter().flatten() {
         (side.currency, side.appid, side.mchid) = (None, None, None);
     }
-    let saved = bench.reconciliation.complete_difference(&old).await;
+    let saved = testbed.reconciliation.complete_difference(&old).await;
     assert_eq!(saved.unwrap(), SaveOutcome::Saved);
-    let [stands] = bench.differences_of(day).await.try_into().unwrap();
+    let [stands] = testbed.differences_of(day).await.try_into().unwrap();
     assert_eq!(stands, old);
 
-    bench.reconcile(day, false).await;
-    let [stands] = bench.differences_of(day).await.try_into().unwrap();
+    testbed.reconcile(day, false).await;
+    let [stands] = testbed.differences_of(day).await.try_into().unwrap();
     assert_eq!(stands, proposed);
     // Somebody who read it before decides all the same.
     let explained = old
-        .decided(Decision::Approve, "wang", "seen", bench.clock.now())
+        .decided(Decision::Approve, "wang", "seen", testbed.clock.now())
         .unwrap();
-    let saved = bench.reconciliation.save_difference(&explained).await;
+    let saved = testbed.reconciliation.save_difference(&explained).await;
     assert_eq!(saved.unwrap(), SaveOutcome::Saved);
     // Nor is anything written over what was decided since.
-    let saved = bench.reconciliation.complete_difference(&proposed).await;
+    let saved = testbed.reconciliation.complete_difference(&proposed).await;
     assert_eq!(saved.unwrap(), SaveOutcome::VersionMoved);
-    bench.reconcile(day, false).await;
-    let [stands] = bench.differences_of(day).await.try_into().unwrap();
+    testbed.reconcile(day, false).await;
+    let [stands] = testbed.differences_of(day).await.try_into().unwrap();
     assert_eq!(stands.state, DifferenceState::Explained);
     assert_eq!(stands.there, proposed.there);
     assert_eq!(stands.history, explained.history);
@@ -499,37 +505,37 @@ async fn what_an_earlier_version_did_not_write_down_is_added_when_the_day_is_run
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_fails_days_later_moves_the_account_and_is_no_difference() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("ORDER-1").await;
-    a_refund_that_lasts(&bench).await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("ORDER-1").await;
+    a_refund_that_lasts(&testbed).await;
     for days in 0..3 {
         let (date, next) = (day.plus_days(days), day.plus_days(days + 1));
-        bench.until(next, 10, 30).await;
-        let run = bench.reconcile(date, false).await;
+        testbed.until(next, 10, 30).await;
+        let run = testbed.reconcile(date, false).await;
         assert_eq!(run.state, RunState::Done, "{date}: {:?}", run.trouble);
-        assert_eq!(bench.told(date).await, Vec::<String>::new(), "{date}");
+        assert_eq!(testbed.told(date).await, Vec::<String>::new(), "{date}");
         if days == 1 {
-            it_fails(&bench).await;
+            it_fails(&testbed).await;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_moves_the_account_there_and_back_over_midnight_is_no_difference() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
     let next = day.plus_days(1);
-    bench.paid("ORDER-1").await;
-    bench.until(day, 22, 0).await;
-    a_refund_that_lasts(&bench).await;
-    bench.until(next, 0, 30).await;
-    it_fails(&bench).await;
-    bench.until(next, 10, 30).await;
-    let run = bench.reconcile(day, false).await;
-    assert_eq!(bench.told(day).await, Vec::<String>::new());
+    testbed.paid("ORDER-1").await;
+    testbed.until(day, 22, 0).await;
+    a_refund_that_lasts(&testbed).await;
+    testbed.until(next, 0, 30).await;
+    it_fails(&testbed).await;
+    testbed.until(next, 10, 30).await;
+    let run = testbed.reconcile(day, false).await;
+    assert_eq!(testbed.told(day).await, Vec::<String>::new());
     assert_eq!(run.carried(), 1, "the money came back tomorrow");
-    bench.until(next.plus_days(1), 10, 30).await;
-    bench.reconcile(next, false).await;
-    assert_eq!(bench.told(next).await, Vec::<String>::new());
+    testbed.until(next.plus_days(1), 10, 30).await;
+    testbed.reconcile(next, false).await;
+    assert_eq!(testbed.told(next).await, Vec::<String>::new());
 }

@@ -11,20 +11,20 @@ use crate::support::Testbed;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_next_days() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.paid("NOON-1").await;
-    bench.until(day, 23, 58).await;
-    bench.paid("LATE-1").await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.paid("NOON-1").await;
+    testbed.until(day, 23, 58).await;
+    testbed.paid("LATE-1").await;
     let drop =
         |order| WantedDifference::picked(&day.to_string(), Difference::DropPayment).of_order(order);
-    bench.plant(drop("LATE-1"));
-    bench.until(day.plus_days(1), 10, 30).await;
+    testbed.plant(drop("LATE-1"));
+    testbed.until(day.plus_days(1), 10, 30).await;
 
-    let run = bench.reconcile(day, false).await;
-    assert_eq!(bench.told(day).await, Vec::<String>::new());
+    let run = testbed.reconcile(day, false).await;
+    assert_eq!(testbed.told(day).await, Vec::<String>::new());
     assert_eq!(run.carried(), 1);
-    let shown = bench.shown_day(day).await;
+    let shown = testbed.shown_day(day).await;
     let by_end = &shown["totals"]["difference_by"];
     let payments = ["open", "other_days"].map(|end| by_end[end]["payments"].as_i64());
     assert_eq!(
@@ -34,43 +34,43 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
     );
 
     let next = day.plus_days(1);
-    bench.until(day.plus_days(2), 10, 30).await;
-    let run = bench.reconcile(next, false).await;
+    testbed.until(day.plus_days(2), 10, 30).await;
+    let run = testbed.reconcile(next, false).await;
     assert_eq!(
-        bench.told(next).await,
+        testbed.told(next).await,
         ["paid_here_absent_there LATE-1 open"],
         "it is in neither bill"
     );
-    every_fen_has_come_to_an_end(&bench, &run).await;
+    every_fen_has_come_to_an_end(&testbed, &run).await;
 
     // On its own day it is open by now, and stays so when that day is run again.
     for again in [false, true] {
         if again {
-            bench.reconcile(day, false).await;
+            testbed.reconcile(day, false).await;
         }
-        let shown = bench.shown_day(day).await;
+        let shown = testbed.shown_day(day).await;
         let by_end = &shown["totals"]["difference_by"];
         let payments = ["open", "other_days"].map(|end| by_end[end]["payments"].as_i64());
         assert_eq!(payments, [Some(-1), Some(0)], "{by_end}");
-        the_ends_add_up(&bench, day).await;
-        assert_eq!(bench.told(day).await, Vec::<String>::new());
+        the_ends_add_up(&testbed, day).await;
+        assert_eq!(testbed.told(day).await, Vec::<String>::new());
         assert_eq!(
-            bench.told(next).await,
+            testbed.told(next).await,
             ["paid_here_absent_there LATE-1 open"]
         );
     }
-    let [found] = bench.differences_of(next).await.try_into().unwrap();
+    let [found] = testbed.differences_of(next).await.try_into().unwrap();
     let explained = found
         .decided(
             Decision::Explain,
             "li",
             "it is in no bill",
-            bench.clock.now(),
+            testbed.clock.now(),
         )
         .unwrap();
-    let saved = bench.reconciliation.save_difference(&explained).await;
+    let saved = testbed.reconciliation.save_difference(&explained).await;
     assert_eq!(saved.unwrap(), SaveOutcome::Saved);
-    let shown = bench.shown_day(day).await;
+    let shown = testbed.shown_day(day).await;
     let by_end = &shown["totals"]["difference_by"];
     let payments = ["open", "explained"].map(|end| by_end[end]["payments"].as_i64());
     assert_eq!(payments, [Some(0), Some(-1)], "{by_end}");
@@ -80,57 +80,57 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_is_kept_for_a_person_and_in_no_bill_is_a_difference_of_its_own() {
     for is_late in [false, true] {
-        let bench = Testbed::start().await;
-        let day = bench.fresh_day().await;
-        bench.paid("TWICE-1").await;
+        let testbed = Testbed::start().await;
+        let day = testbed.fresh_day().await;
+        testbed.paid("TWICE-1").await;
         if is_late {
-            bench.until(day, 23, 55).await;
+            testbed.until(day, 23, 55).await;
         }
-        let admin = bench.wechat.admin();
+        let admin = testbed.wechat.admin();
         admin.pay_again("TWICE-1", &PayOptions::default()).unwrap();
-        bench.deliver().await;
-        assert_eq!(bench.work_off().await, 0);
-        let [parked] = bench.items("payment#").await.try_into().unwrap();
+        testbed.deliver().await;
+        assert_eq!(testbed.work_off().await, 0);
+        let [parked] = testbed.items("payment#").await.try_into().unwrap();
         assert_eq!(parked["state"], "parked");
         let mut drop = WantedDifference::picked(&day.to_string(), Difference::DropPayment);
         drop.transaction_id = Some(parked["transaction_id"].clone());
-        bench.plant(drop.of_order("TWICE-1"));
+        testbed.plant(drop.of_order("TWICE-1"));
         let found_on = day.plus_days(i64::from(is_late));
-        bench.until(found_on.plus_days(1), 10, 30).await;
+        testbed.until(found_on.plus_days(1), 10, 30).await;
         for date in [day, found_on] {
-            bench.reconcile(date, false).await;
+            testbed.reconcile(date, false).await;
         }
         let expected = "paid_here_absent_there TWICE-1 open";
-        assert_eq!(bench.told(found_on).await, [expected], "late: {is_late}");
-        let [found] = bench.differences_of(found_on).await.try_into().unwrap();
+        assert_eq!(testbed.told(found_on).await, [expected], "late: {is_late}");
+        let [found] = testbed.differences_of(found_on).await.try_into().unwrap();
         let here = found.here.unwrap();
         assert_eq!(
             (here.state.as_deref(), here.amount_fen),
             (Some("parked"), Some(100))
         );
-        let shown = bench.shown_day(day).await;
+        let shown = testbed.shown_day(day).await;
         let by_end = &shown["totals"]["difference_by"];
         let payments = ["open", "other_days"].map(|end| by_end[end]["payments"].as_i64());
         assert_eq!(payments, [Some(-1), Some(0)], "{by_end}");
-        the_ends_add_up(&bench, day).await;
+        the_ends_add_up(&testbed, day).await;
         // Run again, it is still one.
-        bench.reconcile(found_on, false).await;
-        assert_eq!(bench.told(found_on).await, [expected]);
+        testbed.reconcile(found_on, false).await;
+        assert_eq!(testbed.told(found_on).await, [expected]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payments_on_either_side_of_midnight_stand_in_the_bill_of_their_own_day() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.until(day, 23, 59).await;
-    bench.paid("BEFORE-1").await;
-    bench.until(day.plus_days(1), 0, 1).await;
-    bench.paid("AFTER-1").await;
-    bench.until(day.plus_days(2), 10, 30).await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.until(day, 23, 59).await;
+    testbed.paid("BEFORE-1").await;
+    testbed.until(day.plus_days(1), 0, 1).await;
+    testbed.paid("AFTER-1").await;
+    testbed.until(day.plus_days(2), 10, 30).await;
     for date in [day, day.plus_days(1)] {
-        let run = bench.reconcile(date, false).await;
-        assert_eq!(bench.told(date).await, Vec::<String>::new());
+        let run = testbed.reconcile(date, false).await;
+        assert_eq!(testbed.told(date).await, Vec::<String>::new());
         assert_eq!(run.there().all().payments, 1);
         assert_eq!(run.here().all().payments, 1);
         assert_eq!(run.carried(), 0);
@@ -139,56 +139,56 @@ async fn payments_on_either_side_of_midnight_stand_in_the_bill_of_their_own_day(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_carried_to_a_day_that_is_done_makes_that_day_run_again() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
-    bench.until(day, 23, 58).await;
-    bench.paid("LATE-1").await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
+    testbed.until(day, 23, 58).await;
+    testbed.paid("LATE-1").await;
     let drop =
         |order| WantedDifference::picked(&day.to_string(), Difference::DropPayment).of_order(order);
-    bench.plant(drop("LATE-1"));
+    testbed.plant(drop("LATE-1"));
     let next = day.plus_days(1);
-    bench.until(next.plus_days(1), 10, 30).await;
-    bench.reconcile(next, false).await;
-    assert_eq!(bench.told(next).await, Vec::<String>::new());
+    testbed.until(next.plus_days(1), 10, 30).await;
+    testbed.reconcile(next, false).await;
+    assert_eq!(testbed.told(next).await, Vec::<String>::new());
 
     // The day before is late: its run failed, say, and a person ran it again.
-    bench.reconcile(day, false).await;
+    testbed.reconcile(day, false).await;
     assert_eq!(
-        bench.told(next).await,
+        testbed.told(next).await,
         ["paid_here_absent_there LATE-1 open"]
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_whose_acceptance_we_never_heard_is_found_in_the_bill_of_the_day_before() {
-    let bench = Testbed::start().await;
-    let day = bench.fresh_day().await;
+    let testbed = Testbed::start().await;
+    let day = testbed.fresh_day().await;
     let next = day.plus_days(1);
-    bench.paid("ORDER-1").await;
-    bench.until(day, 22, 0).await;
-    let admin = bench.wechat.admin();
+    testbed.paid("ORDER-1").await;
+    testbed.until(day, 22, 0).await;
+    let admin = testbed.wechat.admin();
     admin.set_refund_outcome(RefundOutcome::Hold);
     // WeChat Pay takes the refund on, and does not answer any question about it that day.
     for call in [Endpoint::CreateRefund, Endpoint::QueryRefund] {
         let lost = Rule::always(Fault::ServerErrorAfter { status: 500 }).at(call);
         admin.add_fault(lost).unwrap();
     }
-    assert_eq!(bench.refund("ORDER-1", "R1", 40).await.status, 202);
-    bench.work_off().await;
+    assert_eq!(testbed.refund("ORDER-1", "R1", 40).await.status, 202);
+    testbed.work_off().await;
     admin.clear_faults(None);
-    bench.until(next, 0, 30).await;
+    testbed.until(next, 0, 30).await;
     let [refund] = admin.refunds().try_into().unwrap();
     admin
         .settle_refund(&refund.out_refund_no, RefundStatus::Success)
         .unwrap();
-    bench.deliver().await;
-    bench.work_off().await;
-    let state = bench.get_refund("ORDER-1", "R1").await.body["state"].clone();
+    testbed.deliver().await;
+    testbed.work_off().await;
+    let state = testbed.get_refund("ORDER-1", "R1").await.body["state"].clone();
     assert_eq!(state, "succeeded");
 
-    bench.until(next.plus_days(1), 10, 30).await;
+    testbed.until(next.plus_days(1), 10, 30).await;
     for date in [day, next] {
-        bench.reconcile(date, false).await;
-        assert_eq!(bench.told(date).await, Vec::<String>::new(), "{date}");
+        testbed.reconcile(date, false).await;
+        assert_eq!(testbed.told(date).await, Vec::<String>::new(), "{date}");
     }
 }

@@ -8,26 +8,26 @@ use crate::support::{Testbed, TestbedOptions};
 
 /// The same day, in runs that hold so many lines.
 async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
-    let bench = Testbed::with(TestbedOptions {
+    let testbed = Testbed::with(TestbedOptions {
         lines_max,
         ..TestbedOptions::default()
     })
     .await;
-    let day = bench.fresh_day().await;
+    let day = testbed.fresh_day().await;
     for n in 0..6 {
-        bench.paid(&format!("ORDER-{n}")).await;
+        testbed.paid(&format!("ORDER-{n}")).await;
     }
-    bench.refunded("ORDER-0", "R1", 10).await;
+    testbed.refunded("ORDER-0", "R1", 10).await;
     let mut failed = Vec::new();
     for n in 0..6 {
         let order_no = format!("FAILED-{n}");
-        bench.paid(&order_no).await;
-        failed.push(bench.refunded(&order_no, "R1", 10).await);
+        testbed.paid(&order_no).await;
+        failed.push(testbed.refunded(&order_no, "R1", 10).await);
     }
-    bench.paid_in_silence("LOST-1").await;
-    bench.paid_in_silence("LOST-2").await;
-    let admin = bench.wechat.admin();
-    bench
+    testbed.paid_in_silence("LOST-1").await;
+    testbed.paid_in_silence("LOST-2").await;
+    let admin = testbed.wechat.admin();
+    testbed
         .in_silence(async {
             admin.pay_again("ORDER-1", &PayOptions::default()).unwrap();
         })
@@ -36,20 +36,20 @@ async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
     // The account moved for a refund that failed by its row. Of some the order is one part's, and the movement the other's.
     for refund in failed {
         let failed = Difference::AlterRefundState { state: None };
-        bench.plant(WantedDifference::picked(&date, failed).of_refund(&refund));
+        testbed.plant(WantedDifference::picked(&date, failed).of_refund(&refund));
     }
     let of = |difference, order: &str| WantedDifference::picked(&date, difference).of_order(order);
-    bench.plant(of(Difference::DropPayment, "ORDER-2"));
-    bench.plant(of(Difference::AlterAmount { fen: None }, "ORDER-3"));
-    bench.plant(of(Difference::FundWithoutTrade { fen: Some(7) }, "GHOST-1"));
-    bench.until(day.plus_days(1), 10, 30).await;
-    bench.reconcile(day, true).await;
-    let run = bench.reconcile(day, false).await;
+    testbed.plant(of(Difference::DropPayment, "ORDER-2"));
+    testbed.plant(of(Difference::AlterAmount { fen: None }, "ORDER-3"));
+    testbed.plant(of(Difference::FundWithoutTrade { fen: Some(7) }, "GHOST-1"));
+    testbed.until(day.plus_days(1), 10, 30).await;
+    testbed.reconcile(day, true).await;
+    let run = testbed.reconcile(day, false).await;
     assert_eq!(run.state, RunState::Done, "{:?}", run.trouble);
-    every_fen_has_come_to_an_end(&bench, &run).await;
+    every_fen_has_come_to_an_end(&testbed, &run).await;
     let (there, here) = (run.there().all(), run.here().all());
     (
-        bench.told(day).await,
+        testbed.told(day).await,
         run.parts,
         [there.payments, here.payments],
     )

@@ -50,8 +50,8 @@ impl Client {
     }
 
     /// A signed POST with a fresh nonce.
-    pub(crate) fn post(&self, path: &str, body: &Value, bench: &Testbed) -> Request<Vec<u8>> {
-        self.post_with(path, body, &[], bench)
+    pub(crate) fn post(&self, path: &str, body: &Value, testbed: &Testbed) -> Request<Vec<u8>> {
+        self.post_with(path, body, &[], testbed)
     }
 
     /// A signed POST with further headers.
@@ -60,7 +60,7 @@ impl Client {
         path: &str,
         body: &Value,
         headers: &[(&str, &str)],
-        bench: &Testbed,
+        testbed: &Testbed,
     ) -> Request<Vec<u8>> {
         let mut all = vec![("content-type", "application/json".to_owned())];
         all.extend(
@@ -73,19 +73,19 @@ impl Client {
             path,
             headers: all,
             body: body.to_string().into_bytes(),
-            created_s: bench.clock.now().0,
-            nonce: Some(bench.random.nonce()),
+            created_s: testbed.clock.now().0,
+            nonce: Some(testbed.random.nonce()),
         })
     }
 
     /// A signed GET.
-    pub(crate) fn get(&self, path: &str, bench: &Testbed) -> Request<Vec<u8>> {
+    pub(crate) fn get(&self, path: &str, testbed: &Testbed) -> Request<Vec<u8>> {
         self.sign(Draft {
             method: "GET",
             path,
             headers: Vec::new(),
             body: Vec::new(),
-            created_s: bench.clock.now().0,
+            created_s: testbed.clock.now().0,
             nonce: None,
         })
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use receive_callback::{desk::App, event::GatewayRequest, handler};
+use receive_callback::{app::App, event::GatewayRequest, handler};
 use serde_json::{Map, json};
 use tokio::net::TcpListener;
 
@@ -26,16 +26,16 @@ impl Listener {
     }
 
     /// Serves until the test's runtime ends.
-    pub(crate) fn serve(self, desk: Arc<App>) {
+    pub(crate) fn serve(self, app: Arc<App>) {
         let app = Router::new()
             .route("/v1/callbacks/wechatpay", post(receive))
-            .with_state(desk);
+            .with_state(app);
         tokio::spawn(async move { axum::serve(self.listener, app).await });
     }
 }
 
 async fn receive(
-    State(desk): State<Arc<App>>,
+    State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> http::Response<String> {
@@ -43,7 +43,7 @@ async fn receive(
         let value = value.to_str().expect("a header is text");
         (name.as_str(), value)
     });
-    handler::receive(&desk, event(headers, &body)).await
+    handler::receive(&app, event(headers, &body)).await
 }
 
 /// The event that the gateway makes of a request: a body that is text stays text, any other goes in Base64.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use adapters::{aws::Aws, clock::Clock, random::Random, reconciliation::SaveOutcome};
 use axum::{Router, body::to_bytes, extract::State};
-use console::{answer, desk::App, handler};
+use console::{answer, app::App, handler};
 use http::{Request, Response};
 use lambda_http::{
     Adapter, Context, LambdaEvent, Service,
@@ -81,10 +81,10 @@ impl Testbed {
 
     /// What the deployed console's function gives back for an event of the API, by the way of its runtime.
     pub(crate) async fn console_event(&self, event: &Value) -> Value {
-        let desk = Arc::clone(&self.console.deployed);
+        let app = Arc::clone(&self.console.deployed);
         let mut service = Adapter::from(service_fn(move |request| {
-            let desk = Arc::clone(&desk);
-            async move { Ok::<_, lambda_http::Error>(answer::serve(&desk, request).await) }
+            let app = Arc::clone(&app);
+            async move { Ok::<_, lambda_http::Error>(answer::serve(&app, request).await) }
         }));
         let payload: LambdaRequest =
             serde_json::from_str(&event.to_string()).expect("an event of the API");
@@ -362,16 +362,16 @@ impl Testbed {
     }
 }
 
-async fn serve_desk(desk: &Arc<App>) -> String {
+async fn serve_desk(app: &Arc<App>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let app = Router::new().fallback(serve).with_state(Arc::clone(desk));
+    let app = Router::new().fallback(serve).with_state(Arc::clone(app));
     tokio::spawn(async move { axum::serve(listener, app).await });
     url
 }
 
-async fn serve(State(desk): State<Arc<App>>, request: axum::extract::Request) -> Response<String> {
+async fn serve(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response<String> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.expect("a body");
-    handler::serve(&desk, parts, body.to_vec()).await
+    handler::serve(&app, parts, body.to_vec()).await
 }

@@ -66,11 +66,11 @@ pub(crate) struct Testbed {
     pub(crate) notify_url: String,
     /// For how long failed messages were hidden.
     pub(crate) hidden: HiddenTimes,
-    create_order: Arc<create_order::desk::App>,
-    manage_order: Arc<manage_order::desk::App>,
-    receive_callback: Arc<receive_callback::desk::App>,
-    process_payment: Arc<process_payment::desk::App>,
-    reconcile: reconcile::desk::App,
+    create_order: Arc<create_order::app::App>,
+    manage_order: Arc<manage_order::app::App>,
+    receive_callback: Arc<receive_callback::app::App>,
+    process_payment: Arc<process_payment::app::App>,
+    reconcile: reconcile::app::App,
     aws: Aws,
     vars: BTreeMap<String, String>,
     /// The reconciliation table.
@@ -615,7 +615,7 @@ fn vars(
 macro_rules! open {
     ($function:ident, $vars:expr, $aws:expr, $clock:expr, $random:expr) => {{
         let settings = $function::settings::Settings::read($vars).expect("complete settings");
-        $function::desk::App::open(settings, $aws, $clock.clone(), $random.clone())
+        $function::app::App::open(settings, $aws, $clock.clone(), $random.clone())
     }};
 }
 use open;

@@ -11,7 +11,7 @@ use aws_sdk_sqs::{
     types::{Message, MessageSystemAttributeName, QueueAttributeName},
 };
 use flows::sqs_event::{MessageAttribute, SqsBatch, SqsRecord, SystemAttributes};
-use process_payment::{desk::App, handler};
+use process_payment::{app::App, handler};
 use serde_json::{Value, json};
 
 use super::LocalAws;
@@ -93,7 +93,7 @@ impl Queues {
 
     /// Works off both queues, in batches side by side, until nothing is left that is visible. Delayed messages are seen at
     /// once: the test's clock is not SQS's. Failed ones go back for the next call.
-    pub(crate) async fn work_off(&self, desk: &Arc<App>, clock: &Clock) -> usize {
+    pub(crate) async fn work_off(&self, app: &Arc<App>, clock: &Clock) -> usize {
         let mut failed = 0;
         for url in [&self.requests_url, &self.results_url] {
             let mut batches = Vec::new();
@@ -106,7 +106,7 @@ impl Queues {
             }
             let works = batches
                 .into_iter()
-                .map(|messages| self.work(url, messages, desk, clock));
+                .map(|messages| self.work(url, messages, app, clock));
             failed += futures_util::future::join_all(works)
                 .await
                 .into_iter()
@@ -117,7 +117,7 @@ impl Queues {
 
     /// Works off the queue of days, one message at a time, as the template has it, until nothing is left that is visible. Gives how
     /// often each message was hidden for a later try: it is left hidden.
-    pub(crate) async fn work_off_days(&self, desk: &reconcile::desk::App, clock: &Clock) -> usize {
+    pub(crate) async fn work_off_days(&self, app: &reconcile::app::App, clock: &Clock) -> usize {
         let mut failed = 0;
         loop {
             let received = self
@@ -136,7 +136,7 @@ impl Queues {
             let event = reconcile::handler::Input::Work(SqsBatch {
                 records: vec![record(message)],
             });
-            let answer = reconcile::handler::run(desk, event, clock.now_ms() + 900_000).await;
+            let answer = reconcile::handler::run(app, event, clock.now_ms() + 900_000).await;
             let Ok(reconcile::handler::Output::Work(answer)) = answer else {
                 panic!("not work: {answer:?}");
             };
@@ -179,9 +179,9 @@ impl Queues {
         received.expect("messages").messages.unwrap_or_default()
     }
 
-    async fn work(&self, url: &str, messages: Vec<Message>, desk: &App, clock: &Clock) -> usize {
+    async fn work(&self, url: &str, messages: Vec<Message>, app: &App, clock: &Clock) -> usize {
         let records = messages.iter().map(record).collect();
-        let answer = handler::process(desk, SqsBatch { records }, clock.now_ms() + 30_000).await;
+        let answer = handler::process(app, SqsBatch { records }, clock.now_ms() + 30_000).await;
         let failed: Vec<&str> = answer
             .batch_item_failures
             .iter()
@@ -247,7 +247,7 @@ async fn create(client: &Client, name: &str) -> String {
 
 /// One batch, handed to the function directly; message ids are positions.
 pub(crate) async fn process_batch(
-    desk: &App,
+    app: &App,
     clock: &Clock,
     bodies: &[String],
     left_ms: i64,
@@ -262,7 +262,7 @@ pub(crate) async fn process_batch(
     let batch = SqsBatch {
         records: records.collect(),
     };
-    let answer = handler::process(desk, batch, clock.now_ms() + left_ms).await;
+    let answer = handler::process(app, batch, clock.now_ms() + left_ms).await;
     let failed = answer.batch_item_failures.iter();
     failed
         .map(|failure| failure.item_identifier.parse().expect("a position"))

@@ -10,8 +10,8 @@ use tracing::{error, info};
 
 use super::Request;
 use crate::{
+    app::App,
     asked::{DecisionRequest, RunForm, decision_name},
-    desk::App,
     person::Person,
 };
 
@@ -52,15 +52,15 @@ impl Request<'_> {
         date: BillDate,
         asked: RunForm,
     ) -> Result<String, Problem> {
-        if !self.desk.has_bill_of(date) {
-            return Err(Problem::no_bill(date, self.desk.latest_day()));
+        if !self.app.has_bill_of(date) {
+            return Err(Problem::no_bill(date, self.app.latest_day()));
         }
-        let run_id = self.desk.random.id();
+        let run_id = self.app.random.id();
         let work = ReconcileWork::DayV1 {
             date,
             dry_run: asked.dry_run,
             run_id: run_id.clone(),
-            requested_at_ms: Some(self.desk.clock.now_ms()),
+            requested_at_ms: Some(self.app.clock.now_ms()),
         };
         let sent = self.send(&work).await;
         sent.map_err(|error| Problem::try_again(&error))?;
@@ -76,12 +76,12 @@ impl Request<'_> {
 
     /// The difference, if the day has it. One that is approved is started again, in case that was lost.
     pub(super) async fn difference(&self, date: BillDate, id: &str) -> Result<Difference, Problem> {
-        let found = self.desk.table.difference(date, id).await;
+        let found = self.app.table.difference(date, id).await;
         let difference = found
             .map_err(|error| Problem::try_again(&error))?
             .ok_or_else(Problem::difference_not_found)?;
         let last = difference.history.last().map_or(0, |step| step.at.0);
-        let age_s = self.desk.clock.now().0.saturating_sub(last);
+        let age_s = self.app.clock.now().0.saturating_sub(last);
         if difference.state == DifferenceState::Approved && age_s > STARTING_S {
             // Who only looks is shown the difference all the same; the next one who looks tries again.
             if let Err(error) = self.start_refund(&difference).await {
@@ -99,18 +99,18 @@ impl Request<'_> {
         asked: &DecisionRequest,
         person: &Person,
     ) -> Result<Difference, Problem> {
-        let found = self.desk.table.difference(date, id).await;
+        let found = self.app.table.difference(date, id).await;
         let difference = found
             .map_err(|error| Problem::try_again(&error))?
             .ok_or_else(Problem::difference_not_found)?;
         if difference.version != asked.version {
             return self.decided_before(difference, asked, person).await;
         }
-        let now = self.desk.clock.now();
+        let now = self.app.clock.now();
         let client = asked.client()?;
         let deciding = DecisionContext {
             client: client.as_ref(),
-            explain_alone: self.desk.explain_alone,
+            explain_alone: self.app.explain_alone,
         };
         let decided =
             difference.decided_by_rules(asked.decision, &deciding, person.name(), &asked.why, now);
@@ -121,11 +121,11 @@ impl Request<'_> {
                 return Err(not.into());
             }
         };
-        let saved = self.desk.table.save_difference(&decided).await;
+        let saved = self.app.table.save_difference(&decided).await;
         match saved.map_err(|error| Problem::try_again(&error))? {
             SaveOutcome::Saved => {}
             SaveOutcome::VersionMoved => {
-                let found = self.desk.table.difference(date, id).await;
+                let found = self.app.table.difference(date, id).await;
                 let stands = found
                     .map_err(|error| Problem::try_again(&error))?
                     .ok_or_else(Problem::difference_not_found)?;
@@ -187,6 +187,6 @@ impl Request<'_> {
 
     async fn send(&self, work: &ReconcileWork) -> Result<(), adapters::queues::QueueError> {
         let traceparent = self.trace.traceparent();
-        self.desk.work.send_reconcile(work, 0, &traceparent).await
+        self.app.work.send_reconcile(work, 0, &traceparent).await
     }
 }

@@ -43,10 +43,10 @@ impl Request<'_> {
     }
 
     async fn show_day(&self, date: BillDate) -> Result<Response<String>, Problem> {
-        let runs = self.desk.table.day_runs(date).await;
+        let runs = self.app.table.day_runs(date).await;
         let runs = runs.map_err(|error| Problem::try_again(&error))?;
         let run = runs.shown().ok_or_else(|| Problem::not_reconciled(date))?;
-        let day = listing::day(&self.desk.table, date, Some(run), Filter::default()).await;
+        let day = listing::day(&self.app.table, date, Some(run), Filter::default()).await;
         let day = day.map_err(|error| Problem::try_again(&error))?;
         Ok(view::answer(
             StatusCode::OK,
@@ -69,14 +69,14 @@ impl Request<'_> {
 
     async fn list(&self, date: BillDate, query: &FormFields) -> Result<Response<String>, Problem> {
         let asked = query.list()?;
-        let piece = listing::piece(&self.desk.table, date, &asked).await;
+        let piece = listing::piece(&self.app.table, date, &asked).await;
         let piece = piece.map_err(|error| Problem::try_again(&error))?;
         Ok(view::answer(StatusCode::OK, &json::list(&piece)))
     }
 
     async fn csv(&self, date: BillDate, query: &FormFields) -> Result<Response<String>, Problem> {
         let filter = query.filter()?;
-        let file = listing::file(&self.desk.table, date, filter).await;
+        let file = listing::file(&self.app.table, date, filter).await;
         let file = file.map_err(|error| Problem::try_again(&error))?;
         let file = file.ok_or_else(Problem::too_many_for_a_file)?;
         let mut answer = Response::new(file);

@@ -40,7 +40,7 @@ impl Request<'_> {
             Page::Run { date } => {
                 let date = asked::day(date)?;
                 let asked = self.form()?.run()?;
-                let at = self.desk.clock.now().0;
+                let at = self.app.clock.now().0;
                 self.start_run(date, asked).await?;
                 let done = if asked.dry_run { "preview" } else { "run" };
                 Ok(see_other(&format!("/console/{date}?done={done}&at={at}")))
@@ -60,7 +60,7 @@ impl Request<'_> {
             let date = asked::day(day)?;
             return Ok(see_other(&format!("/console/{date}")));
         }
-        let (latest, yesterday) = (self.desk.latest_day(), self.desk.yesterday());
+        let (latest, yesterday) = (self.app.latest_day(), self.app.yesterday());
         let date = if latest > yesterday && self.is_run(latest).await? {
             latest
         } else {
@@ -70,29 +70,29 @@ impl Request<'_> {
     }
 
     async fn is_run(&self, date: BillDate) -> Result<bool, Problem> {
-        let runs = self.desk.table.day_runs(date).await;
+        let runs = self.app.table.day_runs(date).await;
         let runs = runs.map_err(|error| Problem::try_again(&error))?;
         Ok(runs.shown().is_some())
     }
 
     /// Yesterday, where its time is over and its run did not come: every page says so first.
     async fn missing_day(&self) -> Result<Option<BillDate>, ReconciliationError> {
-        let date = self.desk.yesterday();
-        if self.desk.today_too || !words::is_overdue(date, self.desk.clock.now()) {
+        let date = self.app.yesterday();
+        if self.app.today_too || !words::is_overdue(date, self.app.clock.now()) {
             return Ok(None);
         }
-        let runs = self.desk.table.day_runs(date).await?;
-        Ok(words::is_missing(&runs, self.desk.repairs).then_some(date))
+        let runs = self.app.table.day_runs(date).await?;
+        Ok(words::is_missing(&runs, self.app.repairs).then_some(date))
     }
 
     async fn day_page(&self, date: BillDate) -> Result<Response<String>, Problem> {
         let query = self.query();
         let filter = query.filter()?;
-        let today = BillDate::of(self.desk.clock.now());
+        let today = BillDate::of(self.app.clock.now());
         // The last days, or those around an earlier one.
-        let last = self.desk.latest_day().max(date.min(today));
+        let last = self.app.latest_day().max(date.min(today));
         let shown = days(last.min(date.plus_days(CHART_DAYS / 2)), CHART_DAYS);
-        let table = &self.desk.table;
+        let table = &self.app.table;
         let read = async {
             let of_day = table.day_runs(date).await?;
             let day = listing::day(table, date, of_day.shown(), filter).await?;
@@ -123,9 +123,9 @@ impl Request<'_> {
             day: &day,
             filter,
             chart: &chart,
-            has_bill: self.desk.has_bill_of(date),
+            has_bill: self.app.has_bill_of(date),
             has_next: date < today,
-            now: self.desk.clock.now(),
+            now: self.app.clock.now(),
             later_are_done: self.later_are_done(&of_day).await?,
             started: self.started(&query, &of_day),
         };
@@ -139,7 +139,7 @@ impl Request<'_> {
         };
         let until = i64::from(words::left_for_days(run));
         let later: Vec<BillDate> = (1..=until).map(|days| run.date.plus_days(days)).collect();
-        let runs = self.desk.table.runs(&later).await;
+        let runs = self.app.table.runs(&later).await;
         let runs = runs.map_err(|error| Problem::try_again(&error))?;
         let through = runs.iter().filter(|(_, runs)| {
             let shown = runs.shown();
@@ -162,7 +162,7 @@ impl Request<'_> {
             of_day.run()
         };
         let has_begun = run.is_some_and(|run| run.started_at.0 >= at);
-        let age_s = self.desk.clock.now().0.saturating_sub(at);
+        let age_s = self.app.clock.now().0.saturating_sub(at);
         let is_new = (0..=STARTING_S).contains(&age_s);
         (is_new && !has_begun).then_some(RunForm { dry_run })
     }
@@ -231,8 +231,8 @@ impl Request<'_> {
             missing: self.missing_if_known().await,
             difference,
             journal: self.journal(difference).await,
-            now: self.desk.clock.now(),
-            explain_alone: self.desk.explain_alone,
+            now: self.app.clock.now(),
+            explain_alone: self.app.explain_alone,
             done: done.and_then(|decision| words::done(decision, difference)),
             draft,
         }
@@ -253,7 +253,7 @@ impl Request<'_> {
     async fn journal(&self, difference: &Difference) -> Option<Vec<Event>> {
         let order_no = difference.about.order_no.as_deref()?;
         let order_no = OrderNo::parse(order_no).ok()?;
-        match self.desk.orders.journal(&order_no).await {
+        match self.app.orders.journal(&order_no).await {
             Ok(journal) => Some(journal),
             Err(error) => {
                 warn!(error = %ErrorChain(&error), "the journal is not shown");

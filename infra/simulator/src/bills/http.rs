@@ -51,24 +51,24 @@ struct Movement {
     fen: i64,
 }
 
-async fn of_today(State(desk): State<AdminState>, Body(bills): Body<OfToday>) -> StatusCode {
-    desk.admin.allow_bills_of_today(bills.of_today);
+async fn of_today(State(state): State<AdminState>, Body(bills): Body<OfToday>) -> StatusCode {
+    state.admin.allow_bills_of_today(bills.of_today);
     StatusCode::NO_CONTENT
 }
 
 async fn differences(
-    State(desk): State<AdminState>,
+    State(state): State<AdminState>,
     QueryParams(of): QueryParams<OfDate>,
 ) -> Response {
-    let all = desk.admin.differences().into_iter();
+    let all = state.admin.differences().into_iter();
     let fitting: Vec<InjectedDifference> = all
         .filter(|planted| of.date.as_ref().is_none_or(|date| *date == planted.date))
         .collect();
     Json(fitting).into_response()
 }
 
-async fn plant(State(desk): State<AdminState>, Body(wanted): Body<WantedDifference>) -> Response {
-    match desk.admin.plant_difference(&wanted) {
+async fn plant(State(state): State<AdminState>, Body(wanted): Body<WantedDifference>) -> Response {
+    match state.admin.plant_difference(&wanted) {
         Ok(planted) => (StatusCode::CREATED, Json(planted)).into_response(),
         Err(error) => {
             let status = match error {
@@ -81,13 +81,13 @@ async fn plant(State(desk): State<AdminState>, Body(wanted): Body<WantedDifferen
     }
 }
 
-async fn clear(State(desk): State<AdminState>) -> Response {
-    Json(json!({ "cleared": desk.admin.clear_differences() })).into_response()
+async fn clear(State(state): State<AdminState>) -> Response {
+    Json(json!({ "cleared": state.admin.clear_differences() })).into_response()
 }
 
 /// A day of many orders takes seconds, which must hold nobody else up.
-async fn make(State(desk): State<AdminState>, Body(wanted): Body<GenerateDay>) -> Response {
-    let made = tokio::task::spawn_blocking(move || desk.admin.make_day(&wanted)).await;
+async fn make(State(state): State<AdminState>, Body(wanted): Body<GenerateDay>) -> Response {
+    let made = tokio::task::spawn_blocking(move || state.admin.make_day(&wanted)).await;
     match made {
         Ok(Ok(made)) => (StatusCode::CREATED, Json(made)).into_response(),
         Ok(Err(error)) => refused(StatusCode::BAD_REQUEST, &error),
@@ -98,7 +98,7 @@ async fn make(State(desk): State<AdminState>, Body(wanted): Body<GenerateDay>) -
     }
 }
 
-async fn move_money(State(desk): State<AdminState>, Body(movement): Body<Movement>) -> StatusCode {
-    desk.admin.move_money(movement.account_type, movement.fen);
+async fn move_money(State(state): State<AdminState>, Body(movement): Body<Movement>) -> StatusCode {
+    state.admin.move_money(movement.account_type, movement.fen);
     StatusCode::NO_CONTENT
 }

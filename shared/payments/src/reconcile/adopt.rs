@@ -29,7 +29,7 @@ pub fn order_for_unattributed_payment(
     notice: &TradeNotice,
     money: &ReportedPayment,
     trade_type: Option<&str>,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> (Order, Event) {
     let nobody = ClientId::new(ClientId::UNATTRIBUTED);
     taken_on(
@@ -39,10 +39,10 @@ pub fn order_for_unattributed_payment(
         NewOrderPlan {
             client_id: nobody,
             state: OrderState::Closed,
-            created_at: because.at,
+            created_at: context.at,
             version: 1,
         },
-        because,
+        context,
     )
 }
 
@@ -52,7 +52,7 @@ pub fn order_from_lost_record(
     money: &ReportedPayment,
     trade_type: Option<&str>,
     client_id: ClientId,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> (Order, Event) {
     let (order, event) = taken_on(
         notice,
@@ -66,7 +66,7 @@ pub fn order_from_lost_record(
             created_at: UnixSeconds(money.payment.paid_at.0.saturating_add(1)),
             version: VERSION_AGAIN,
         },
-        because,
+        context,
     );
     // WeChat Pay has it: a close that finds no such order there proves nothing.
     (
@@ -91,7 +91,7 @@ fn taken_on(
     money: &ReportedPayment,
     trade_type: Option<&str>,
     beginning: NewOrderPlan,
-    because: &ChangeContext,
+    context: &ChangeContext,
 ) -> (Order, Event) {
     let NewOrderPlan {
         client_id,
@@ -99,7 +99,7 @@ fn taken_on(
         created_at,
         version,
     } = beginning;
-    let event = because.event(version, Subject::Order, None, state.name());
+    let event = context.event(version, Subject::Order, None, state.name());
     let order = Order {
         order_no: notice.order_no.clone(),
         client_id,
@@ -111,15 +111,15 @@ fn taken_on(
         sealed_body: Vec::new(),
         created_at,
         expires_at: created_at,
-        attempt: IssueLease::none(because.cause.id().to_owned()),
+        attempt: IssueLease::none(context.cause.id().to_owned()),
         issued: false,
         state,
         refunds: RefundTally::NONE,
         version: event.version,
-        trace: because.trace.clone(),
+        trace: context.trace.clone(),
         due: None,
     };
-    let due = due::next_order_check(&order, &order.state, because.at);
+    let due = due::next_order_check(&order, &order.state, context.at);
     (Order { due, ..order }, event)
 }
 
@@ -143,7 +143,7 @@ mod tests {
         settle::{self, MerchantFacts, Settlement, tests::payment},
     };
 
-    fn because() -> ChangeContext {
+    fn context() -> ChangeContext {
         ChangeContext {
             cause: Cause::Reconciliation("run-1".into()),
             trace: "t".into(),
@@ -181,7 +181,7 @@ mod tests {
         let (notice, money) = paid();
         let shop = ClientId::new("shop");
         let (order, event) =
-            order_from_lost_record(&notice, &money, Some("JSAPI"), shop, &because());
+            order_from_lost_record(&notice, &money, Some("JSAPI"), shop, &context());
         assert_eq!(
             (event.to.as_str(), order.client_id.as_str()),
             ("closing", "shop")
@@ -192,7 +192,7 @@ mod tests {
             "whoever dies now leaves it to the sweep"
         );
 
-        let settled = settle::settle_trade(&order, &facts(), &notice, &because());
+        let settled = settle::settle_trade(&order, &facts(), &notice, &context());
         let Settlement::Change(change) = settled else {
             panic!("the payment is the order's: {settled:?}");
         };
@@ -203,7 +203,7 @@ mod tests {
             "what was kept of it for a person is looked up and kept no longer"
         );
         assert_eq!(
-            settle::settle_trade(&change.order_after(), &facts(), &notice, &because()),
+            settle::settle_trade(&change.order_after(), &facts(), &notice, &context()),
             Settlement::AlreadyDone
         );
     }
@@ -211,9 +211,9 @@ mod tests {
     #[test]
     fn money_that_is_settled_into_an_adopted_order_is_given_back_in_the_same_write() {
         let (notice, money) = paid();
-        let because = because();
+        let context = context();
         let (order, event) =
-            order_for_unattributed_payment(&notice, &money, Some("MWEB"), &because);
+            order_for_unattributed_payment(&notice, &money, Some("MWEB"), &context);
         assert_eq!(order.product, Product::H5);
         assert_eq!(
             (event.version, event.to.as_str()),
@@ -221,7 +221,7 @@ mod tests {
         );
 
         let facts = facts();
-        let Settlement::Change(change) = settle::settle_trade(&order, &facts, &notice, &because)
+        let Settlement::Change(change) = settle::settle_trade(&order, &facts, &notice, &context)
         else {
             panic!("late money is settled");
         };

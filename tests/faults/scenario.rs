@@ -324,8 +324,8 @@ impl Scenario {
 
     /// Each minute's run tells differences how their refunds stand, whether or not anything else is due.
     async fn differences_move(&mut self) -> bool {
-        let states = |play: &Self| -> Vec<u64> {
-            let books = Records::read(&play.scene);
+        let states = |scenario: &Self| -> Vec<u64> {
+            let books = Records::read(&scenario.scene);
             let all = books.days.values().flat_map(|day| &day.differences);
             all.filter(|one| !one["refund"].is_null())
                 .filter_map(|one| one["version"].as_u64())
