@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::scene::{MCHID, Testbed};
+use crate::testbed::{MCHID, Testbed};
 
 /// An item: attribute names and plain values.
 pub(crate) type Item = Map<String, Value>;

@@ -14,7 +14,7 @@ use crate::{
     flows::{Flow, Race, Step},
     logs,
     scenario::{ConcurrentAnswers, Scenario, Until, Violation},
-    scene::Testbed,
+    testbed::Testbed,
 };
 
 /// What came of a case.

@@ -38,9 +38,9 @@ mod relay;
 mod report;
 mod sandbox;
 mod scenario;
-mod scene;
 mod script;
 mod seeds;
+mod testbed;
 mod workers;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use crate::{
     books::{Records, text},
     checks,
     client::{ApiAnswer, PendingRequest},
-    scene::{REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
+    testbed::{REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
 };
 
 /// All queues that Lambda polls.

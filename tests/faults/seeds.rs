@@ -24,7 +24,7 @@ use crate::{
     director::{InOrder, Policy, WaitingCall},
     report::{self, Report},
     scenario::{ConcurrentAnswers, Scenario, Until},
-    scene::{Poll, REQUESTS, RESULTS, Testbed},
+    testbed::{Poll, REQUESTS, RESULTS, Testbed},
     workers,
 };
 

@@ -12,9 +12,9 @@ use payments::{
     ids::OrderNo,
     journal::{Cause, ChangeContext},
     order::Order,
+    overdue::Trouble,
     refund::Refund,
     refund_decision::{DecidedBy, confirm_payer_paid},
-    refund_wait::Trouble,
 };
 use serde_json::{Value, json};
 use wechatpay_simulator::{

@@ -11,7 +11,7 @@ use payments::reconcile::{
 };
 use wechatpay::{UnixSeconds, bill::yuan_of_fen, time::format_rfc3339_beijing};
 
-use crate::{asked::Filter, money::decimal_of_e5, words};
+use crate::{input::Filter, money::decimal_of_e5, text};
 
 /// A Lambda function may answer with 6 MiB, as base64: four bytes for three.
 const BYTES_MAX: usize = 4_500_000;
@@ -136,7 +136,7 @@ fn cells(difference: &Difference) -> [String; 36] {
         said(there, |side| side.note.as_deref()),
         said(here, |side| side.note.as_deref()),
         difference.state.name().to_owned(),
-        text(Some(&words::next(difference))),
+        text(Some(&text::next(difference))),
         moment(last.map(|step| step.at)),
         text(by),
         text(last.map(|step| step.why.as_str())),
@@ -159,7 +159,7 @@ fn in_words(about: &DifferenceSubject) -> String {
         .filter_map(|(what, id)| Some(format!("{what} {}", id.as_ref()?)));
     let ids: Vec<String> = ids.collect();
     if ids.is_empty() {
-        words::which_bill(about.bill).to_owned()
+        text::which_bill(about.bill).to_owned()
     } else {
         ids.join(", ")
     }

@@ -11,11 +11,11 @@ use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{
-    asked::{STATES, decision_name},
     breakdown::{Breakdown, GapStatus},
+    input::{STATES, decision_name},
     listing::{DayListing, ListPage},
     money::decimal_of_e5,
-    words,
+    text,
 };
 
 /// A day: its run, both sides' totals, how many differences there are, and the latest preview beside the run.
@@ -199,7 +199,7 @@ fn short(difference: &Difference) -> Map<String, Value> {
     put("date", json!(difference.date));
     put("kind", json!(difference.kind.name()));
     put("meaning", json!(difference.kind.meaning()));
-    put("what_to_do", json!(words::what_to_do(difference)));
+    put("what_to_do", json!(text::what_to_do(difference)));
     put("about", json!(difference.about));
     if let Some(many) = &difference.aggregate {
         let (count, amount_fen) = (many.count, many.amount_fen);
@@ -232,7 +232,7 @@ fn short(difference: &Difference) -> Map<String, Value> {
         });
         put("refund", view);
     }
-    put("next", json!(words::next(difference)));
+    put("next", json!(text::next(difference)));
     put("version", json!(difference.version));
     view
 }

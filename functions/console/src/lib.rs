@@ -8,10 +8,10 @@
 
 pub mod answer;
 pub mod app;
-mod asked;
 mod breakdown;
 mod csv;
 pub mod handler;
+mod input;
 mod json;
 mod listing;
 mod money;
@@ -19,4 +19,4 @@ mod pages;
 mod person;
 mod route;
 pub mod settings;
-mod words;
+mod text;

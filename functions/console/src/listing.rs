@@ -12,9 +12,9 @@ use payments::reconcile::{
 };
 
 use crate::{
-    asked::{Filter, ListQuery, STATES},
     breakdown::Breakdown,
     csv,
+    input::{Filter, ListQuery, STATES},
 };
 
 /// How many of a kind are held and shown while all kinds are.

@@ -23,7 +23,7 @@ pub(crate) use difference::{DifferenceView, RejectedForm, difference};
 
 use crate::{
     person::Viewer,
-    words::{self, Tone},
+    text::{self, Tone},
 };
 
 /// Nothing runs, nothing comes from elsewhere, nobody puts the page into a frame.
@@ -130,7 +130,7 @@ fn missing(date: Option<BillDate>) -> Markup {
         @if let Some(date) = date {
             section.banner.bad #missing role="alert" {
                 div {
-                    h2 { (words::long_day(date)) " is not reconciled" }
+                    h2 { (text::long_day(date)) " is not reconciled" }
                     p { "Its run was due at 10:30 on the next day and did not come." }
                 }
                 a.button href=(format!("/console/{date}")) { "To that day" }
@@ -142,7 +142,7 @@ fn missing(date: Option<BillDate>) -> Markup {
 /// A moment in Beijing.
 fn moment(at: wechatpay::UnixSeconds) -> Markup {
     let machine = wechatpay::time::format_rfc3339_beijing(at);
-    html! { time datetime=(machine) { (words::moment(at)) } }
+    html! { time datetime=(machine) { (text::moment(at)) } }
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use adapters::{
     queues::Queue, random::Random,
 };
 use flows::{
-    gate::{Authenticator, ReplayGuard},
-    issue::IssueFlow,
-    parts::Services,
+    authenticate::{Authenticator, ReplayGuard},
+    issue_prepay::IssueFlow,
+    services::Services,
 };
 use payments::create::MerchantProfile;
 

@@ -6,9 +6,9 @@ use adapters::{
     queues::PaymentRequest,
 };
 use flows::{
-    gate::Caller,
+    authenticate::Caller,
     incoming::Incoming,
-    issue::{IssueFlow, IssueOutcome},
+    issue_prepay::{IssueFlow, IssueOutcome},
     problem::{ErrorChain, Problem},
     trace::Trace,
     view,

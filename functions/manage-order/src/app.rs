@@ -5,11 +5,11 @@ use adapters::{
     order_table::OrderTable, queues::Queue, random::Random, undelivered::UndeliveredEvents,
 };
 use flows::{
-    ask::QueryFlow,
-    close::CloseFlow,
-    gate::{Authenticator, ReplayGuard},
-    parts::Services,
-    refund::RefundFlow,
+    authenticate::{Authenticator, ReplayGuard},
+    close_order::CloseFlow,
+    process_refund::RefundFlow,
+    query_order::QueryFlow,
+    services::Services,
 };
 
 use crate::settings::Settings;

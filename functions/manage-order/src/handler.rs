@@ -8,10 +8,10 @@ use adapters::{
     undelivered::EventCursor,
 };
 use flows::{
-    gate::Caller,
+    authenticate::Caller,
     incoming::Incoming,
     problem::{ErrorChain, Problem},
-    refund::{DecisionOutcome, RefundRef, ReserveRefundOutcome},
+    process_refund::{DecisionOutcome, RefundRef, ReserveRefundOutcome},
     trace::Trace,
     view,
 };
@@ -30,7 +30,7 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     app::App,
-    asked::{OperatorRequest, RedirectRequest, ResendRequest},
+    input::{OperatorRequest, RedirectRequest, ResendRequest},
     route::{Route, route},
 };
 

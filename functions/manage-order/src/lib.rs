@@ -3,7 +3,7 @@
 //! The way of a request: [`handler`].
 
 pub mod app;
-mod asked;
 pub mod handler;
+mod input;
 mod route;
 pub mod settings;

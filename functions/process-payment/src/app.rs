@@ -4,7 +4,10 @@ use adapters::{
     aws::Aws, clock::Clock, fields::FieldSeal, keys_table::KeysTable, kms::Kms, notices::Notices,
     order_table::OrderTable, queues::Queue, random::Random,
 };
-use flows::{issue::IssueFlow, parts::Services, refund::RefundFlow, settle::SettleFlow};
+use flows::{
+    issue_prepay::IssueFlow, process_refund::RefundFlow, services::Services,
+    settle_payment::SettleFlow,
+};
 
 use crate::settings::Settings;
 

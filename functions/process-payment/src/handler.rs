@@ -8,10 +8,10 @@ use adapters::{
     queues::{PaymentRequest, PaymentResult, Queue},
 };
 use flows::{
-    issue::IssueOutcome,
+    issue_prepay::IssueOutcome,
     open_callback::{OpenCallbackError, reopen_callback},
     problem::ErrorChain,
-    settle::SettleOutcome,
+    settle_payment::SettleOutcome,
     sqs_event::{BatchResponse, SqsBatch, SqsRecord, work_off},
     trace::Trace,
     verdict::Verdict,

@@ -6,7 +6,8 @@ use adapters::{
     reconciliation::ReconciliationTable, wechat_api::WechatApi,
 };
 use flows::{
-    ask::QueryFlow, close::CloseFlow, parts::Services, refund::RefundFlow, settle::SettleFlow,
+    close_order::CloseFlow, process_refund::RefundFlow, query_order::QueryFlow, services::Services,
+    settle_payment::SettleFlow,
 };
 use payments::reconcile::run::FundTerms;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use adapters::{order_table::ReserveOutcome, queues::ReconcileWork, reconciliation::SaveOutcome};
 use flows::{
     problem::ErrorChain,
-    refund::{DecisionOutcome, RedirectTarget, RefundRef, ReserveRefundOutcome},
-    settle::SettleOutcome,
+    process_refund::{DecisionOutcome, RedirectTarget, RefundRef, ReserveRefundOutcome},
+    settle_payment::SettleOutcome,
     trace::Trace,
 };
 use payments::{
@@ -31,7 +31,7 @@ use payments::{
 };
 use tracing::{info, warn};
 
-use crate::{app::App, ask, error::DayError, follow, repair};
+use crate::{app::App, error::DayError, query, repair, track_refunds};
 
 /// Carries out what was approved. Whatever is not approved, or not any more, is left as it is.
 ///
@@ -53,7 +53,7 @@ pub(crate) async fn approved(
     match difference.state {
         DifferenceState::Approved => {}
         // The refund may be through by now. Each minute's run looks too.
-        DifferenceState::OnItsWay => return follow::one(app, &difference).await.map(drop),
+        DifferenceState::OnItsWay => return track_refunds::one(app, &difference).await.map(drop),
         DifferenceState::Open
         | DifferenceState::Proposed
         | DifferenceState::Repaired
@@ -428,12 +428,12 @@ struct QueriedPayments {
 async fn paid(
     app: &App,
     transaction_id: &TransactionId,
-) -> Result<ask::QueryResult<QueriedPayments>, DayError> {
-    let ask::QueriedPayment { notice, trade_type } = match ask::payment(app, transaction_id).await?
-    {
-        Ok(told) => told,
-        Err(why) => return Ok(Err(why)),
-    };
+) -> Result<query::QueryResult<QueriedPayments>, DayError> {
+    let query::QueriedPayment { notice, trade_type } =
+        match query::payment(app, transaction_id).await? {
+            Ok(told) => told,
+            Err(why) => return Ok(Err(why)),
+        };
     let money = match &notice.outcome {
         TradeOutcome::Paid(money) => money.clone(),
         TradeOutcome::Unpaid | TradeOutcome::Closed => return Ok(Err(DID_NOT_SUCCEED.into())),

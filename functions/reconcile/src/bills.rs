@@ -30,8 +30,8 @@ use wechatpay::{
 
 use crate::{
     app::App,
+    day_part::DayPart,
     error::{BrokenBill, DayError},
-    part::DayPart,
 };
 
 /// How long WeChat Pay may take to say where a bill is.

@@ -23,7 +23,8 @@ use payments::{
 };
 
 use crate::{
-    app::App, ask, day::LastMinutes, error::DayError, finding::Findings, our_books, part::DayPart,
+    app::App, day::LastMinutes, day_part::DayPart, error::DayError, finding::Findings, load_books,
+    query,
 };
 
 /// How many orders are read at once.
@@ -128,9 +129,9 @@ pub(crate) async fn absent(
     for shard in part.shards().filter(|shard| books.unseen_in(*shard) > 0) {
         let mut from = None;
         loop {
-            let (_, page) = our_books::page(app, date, shard, from).await?;
+            let (_, page) = load_books::page(app, date, shard, from).await?;
             let unseen = page.lines.iter().filter(|line| {
-                our_books::book_line(line).is_some_and(|entered| books.is_unseen(&entered))
+                load_books::book_line(line).is_some_and(|entered| books.is_unseen(&entered))
             });
             let unseen: Vec<&DayLine> = unseen.collect();
             let looked_at = room.min(unseen.len());
@@ -318,7 +319,7 @@ async fn is_of_other_day(
     out_refund_no: &OutRefundNo,
     date: BillDate,
 ) -> Result<bool, DayError> {
-    let told = ask::refund(app, out_refund_no).await?;
+    let told = query::refund(app, out_refund_no).await?;
     let accepted_at = told.ok().and_then(|news| news.accepted_at);
     Ok(accepted_at.is_some_and(|at| BillDate::of(at) != date))
 }

@@ -28,13 +28,12 @@ use crate::{
     app::App,
     bills,
     confirm::{self, kind_of, number_of},
+    day_part::DayPart,
     differences,
     error::DayError,
     finding::Findings,
-    metrics,
-    our_books::{self, Loaded},
-    part::DayPart,
-    record, repair,
+    load_books::{self, Loaded},
+    metrics, record, repair,
 };
 
 /// Reconciles a day, or begins to where it has to be split.
@@ -92,7 +91,7 @@ pub(crate) async fn reconcile_part(
         of: run.parts,
     };
     let done = async {
-        let books = our_books::load(app, date, part).await?;
+        let books = load_books::load(app, date, part).await?;
         Box::pin(one_part(app, &run, part, books, trace)).await
     }
     .await;
@@ -101,7 +100,7 @@ pub(crate) async fn reconcile_part(
 
 /// The whole day in one go, or, where the books are too many, its split.
 async fn whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
-    match our_books::load_if_they_fit(app, run.date).await? {
+    match load_books::load_if_they_fit(app, run.date).await? {
         Loaded::Books(books) => Box::pin(one_part(app, run, DayPart::WHOLE, *books, trace)).await,
         Loaded::TooMany => {
             // Bills are fetched once, for all parts.

@@ -8,7 +8,7 @@ use payments::reconcile::{
     run::{BillDate, Run},
 };
 
-use crate::{app::App, error::DayError, part::DayPart, record, repair};
+use crate::{app::App, day_part::DayPart, error::DayError, record, repair};
 
 /// Writes differences down. What is known already stays as it stands, but for what was repaired before this run began: that did
 /// not last; and for what has other amounts by now: that is another matter. What an earlier version did not write down of it is

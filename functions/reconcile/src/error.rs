@@ -11,7 +11,7 @@ use adapters::{
     reconciliation::ReconciliationError,
     wechat_api::NotSent,
 };
-use flows::{ask::QueryError, books::OrderStoreError, refund::RefundError};
+use flows::{order_store::OrderStoreError, process_refund::RefundError, query_order::QueryError};
 use payments::reconcile::run::BillDate;
 use wechatpay::{Unreadable, bill::BillError};
 

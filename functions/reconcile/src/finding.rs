@@ -16,7 +16,7 @@ use wechatpay::UnixSeconds;
 use crate::{
     confirm::{about_trade, number_of_trade},
     day::LastMinutes,
-    part::DayPart,
+    day_part::DayPart,
 };
 
 /// So many of one kind are told one by one.

@@ -31,12 +31,12 @@ use wechatpay::bill::{TradeKind, TradeRow, beijing_time, yuan_of_fen};
 
 use crate::{
     app::App,
-    ask, bills, differences,
+    bills,
+    day_part::DayPart,
+    differences,
     error::DayError,
     finding::{DIFFERENCES_MAX, Findings},
-    metrics,
-    part::DayPart,
-    record,
+    metrics, query, record,
 };
 
 /// Judges the movements of a run's day, or begins to where they have to be split.
@@ -464,7 +464,7 @@ async fn is_known(app: &App, due: BillDate, line: &FundLine) -> Result<bool, Day
     let Ok(out_refund_no) = OutRefundNo::parse(&line.voucher) else {
         return Ok(false);
     };
-    let Ok(news) = ask::refund(app, &out_refund_no).await? else {
+    let Ok(news) = query::refund(app, &out_refund_no).await? else {
         return Ok(false);
     };
     if news.refund_id.as_str() != line.business_id {

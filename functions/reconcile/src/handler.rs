@@ -22,8 +22,9 @@ use crate::{
     certificates::{self, RefreshOutcome},
     day,
     error::DayError,
-    follow, funds, metrics,
+    funds, metrics,
     sweep::{self, Report},
+    track_refunds,
 };
 
 /// What the function is called with.
@@ -93,7 +94,7 @@ pub async fn run(app: &App, event: Input, deadline_ms: i64) -> Result<Output, Ta
     match event {
         Input::Task(Task::Sweep) => {
             let ends_ms = deadline_ms.min(app.clock.now_ms().saturating_add(SWEEP_MS));
-            follow::refunds(app).await;
+            track_refunds::refunds(app).await;
             Ok(Output::Sweep(sweep::sweep(app, ends_ms).await?))
         }
         Input::Task(Task::Certificates) => {

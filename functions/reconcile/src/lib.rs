@@ -9,24 +9,24 @@
 
 pub mod app;
 mod apply;
-mod ask;
 mod bills;
 mod certificates;
 mod confirm;
 mod day;
+mod day_part;
 mod differences;
 mod error;
 mod finding;
-mod follow;
 mod funds;
 pub mod handler;
+mod load_books;
 mod metrics;
-mod our_books;
-mod part;
+mod query;
 mod record;
 mod repair;
 pub mod settings;
 mod sweep;
+mod track_refunds;
 
 pub use certificates::RefreshOutcome;
 pub use sweep::Report;

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use adapters::reconciliation::SaveOutcome;
 
-use crate::{app::App, error::DayError, metrics, part::DayPart};
+use crate::{app::App, day_part::DayPart, error::DayError, metrics};
 
 /// So often a record is read and written anew because others write it too.
 const TRIES: u32 = 12;

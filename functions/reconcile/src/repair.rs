@@ -2,7 +2,7 @@
 //! callbacks take. Money that nobody here may keep is proposed for a refund; only persons let it go.
 
 use adapters::reconciliation::SaveOutcome;
-use flows::{refund::RefundError, settle::SettleOutcome, trace::Trace};
+use flows::{process_refund::RefundError, settle_payment::SettleOutcome, trace::Trace};
 use payments::{
     ids::{OrderNo, OutRefundNo, RefundId, TransactionId},
     journal::Cause,
@@ -20,9 +20,9 @@ use tracing::info;
 use crate::{
     app::App,
     apply,
-    ask::{self, QueryResult},
     error::DayError,
-    follow,
+    query::{self, QueryResult},
+    track_refunds,
 };
 
 /// Works through what was found. All as they stand then.
@@ -36,7 +36,7 @@ pub(crate) async fn all(
     let mut after = Vec::with_capacity(found.len());
     for difference in found {
         // Where it waits for a refund, that says first how it stands.
-        let difference = match follow::one(app, &difference).await? {
+        let difference = match track_refunds::one(app, &difference).await? {
             Some(told) => told,
             None => difference,
         };
@@ -156,7 +156,7 @@ pub(crate) async fn settled(
     cause: &Cause,
     trace: &Trace,
 ) -> Result<QueryResult<SettleOutcome>, DayError> {
-    Ok(match ask::payment(app, transaction_id).await? {
+    Ok(match query::payment(app, transaction_id).await? {
         Ok(told) => Ok(app.settling.settle(&told.notice, cause, trace.id()).await?),
         Err(why) => Err(why),
     })
@@ -205,7 +205,7 @@ async fn refund(
     let Some(out_refund_no) = number.and_then(|number| OutRefundNo::parse(number).ok()) else {
         return Ok(RepairOutcome::NeedsOperator);
     };
-    let news = match ask::refund(app, &out_refund_no).await? {
+    let news = match query::refund(app, &out_refund_no).await? {
         Ok(news) => news,
         Err(why) => return Ok(RepairOutcome::NotRepaired(why)),
     };
@@ -267,7 +267,7 @@ async fn money_of_others(
     let Some(transaction_id) = number.and_then(|id| TransactionId::parse(id).ok()) else {
         return Ok(RepairOutcome::NeedsOperator);
     };
-    let notice = match ask::payment(app, &transaction_id).await? {
+    let notice = match query::payment(app, &transaction_id).await? {
         Ok(told) => told.notice,
         Err(why) => return Ok(RepairOutcome::NotRepaired(why)),
     };

@@ -8,7 +8,7 @@ use adapters::{
 
 use payments::reconcile::run::{BillName, FundTerms};
 
-use crate::part::LINES;
+use crate::day_part::LINES;
 
 /// The settings, read once per sandbox.
 #[derive(Clone, Debug)]

@@ -10,12 +10,12 @@ use adapters::{
     queues::{PaymentRequest, QueueError},
 };
 use flows::{
-    ask::{QueryError, QueryOutcome},
-    books::OrderStoreError,
-    close::CloseError,
+    close_order::CloseError,
+    order_store::OrderStoreError,
     problem::ErrorChain,
-    refund::{Advanced, RefundError},
-    settle::SettleOutcome,
+    process_refund::{Advanced, RefundError},
+    query_order::{QueryError, QueryOutcome},
+    settle_payment::SettleOutcome,
     trace::Trace,
 };
 use payments::{

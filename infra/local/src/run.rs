@@ -23,15 +23,15 @@ use crate::deploy::{self, Deployed};
 use crate::failure::Failure;
 use crate::functions::{self, Programs};
 use crate::http::Http;
-use crate::invitation::ReadyMessage;
 use crate::merchant::{self, APPID, MCHID, Merchant};
-use crate::play::{self, ScenarioContext, ScenarioStep, day, later, payment};
 use crate::port::{Port, Serving};
 use crate::prerequisites;
 use crate::product::Product;
 use crate::progress::{Output, Progress};
 use crate::proxy;
+use crate::ready_message::ReadyMessage;
 use crate::receiver::Receiver;
+use crate::scenario::{self, ScenarioContext, ScenarioStep, day, later, payment};
 use crate::state::StateDir;
 
 /// The stages before the plays.
@@ -249,7 +249,7 @@ impl Stack {
         let Some(order_no) = self.state.read::<String>(PLAYED)? else {
             return Ok(None);
         };
-        let order = play::read_order(stage, &order_no).await?;
+        let order = scenario::read_order(stage, &order_no).await?;
         let state = order
             .as_ref()
             .and_then(|order| order.get("state"))

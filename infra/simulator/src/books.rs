@@ -11,13 +11,13 @@ use crate::{
     clock::{self, Clock, DAY_MS},
     faults::Fault,
     ids::Ids,
+    index::{Orders, Refunds},
     ledger::{self, Ledger, MovementSubject, Reason},
     order::{Attempt, AttemptOutcome, Order, Payment, TradeState},
     outbox::Outbox,
     refund::{Refund, RefundOutcome, RefundStatus},
     rules::Faults,
     settings::Settings,
-    shelf::{Orders, Refunds},
     v2_notice,
 };
 

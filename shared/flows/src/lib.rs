@@ -7,17 +7,17 @@
 //! [`problem`] is the one place where an error becomes an HTTP answer, [`verdict`] the one where it becomes the fate of a
 //! queue message.
 
-pub mod ask;
-pub mod books;
-pub mod close;
-pub mod gate;
+pub mod authenticate;
+pub mod close_order;
 pub mod incoming;
-pub mod issue;
+pub mod issue_prepay;
 pub mod open_callback;
-pub mod parts;
+pub mod order_store;
 pub mod problem;
-pub mod refund;
-pub mod settle;
+pub mod process_refund;
+pub mod query_order;
+pub mod services;
+pub mod settle_payment;
 pub mod sqs_event;
 pub mod trace;
 pub mod verdict;

@@ -6,8 +6,8 @@ use adapters::{keys_table::KeysError, notices::NoticesError, order_table::TableE
 use tracing::{error, warn};
 
 use crate::{
-    ask::QueryError, books::OrderStoreError, issue::IssueError, open_callback::OpenCallbackError,
-    problem::ErrorChain, refund::RefundError,
+    issue_prepay::IssueError, open_callback::OpenCallbackError, order_store::OrderStoreError,
+    problem::ErrorChain, process_refund::RefundError, query_order::QueryError,
 };
 
 /// What happens to a message.

@@ -12,7 +12,7 @@ use payments::{
 use serde_json::{Map, Value, json};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::{books::what_to_do, problem::Problem};
+use crate::{order_store::what_to_do, problem::Problem};
 
 /// The order as JSON, as it stands at `now`, with what its refunds owe its payer.
 pub fn order_and_refunds(of: &Order, refunds: &[Refund], now: UnixSeconds) -> Value {

@@ -8,7 +8,7 @@ use wechatpay_simulator::{Refund, RefundStatus};
 use super::{Findings, field};
 use crate::{
     books::Records,
-    scene::{EVIDENCE, Testbed},
+    testbed::{EVIDENCE, Testbed},
 };
 
 /// Where a difference's state may lead.

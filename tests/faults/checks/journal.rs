@@ -6,7 +6,7 @@ use super::{Findings, state};
 use crate::{
     books::{Item, OrderRecords, Records, number, text},
     logs,
-    scene::Testbed,
+    testbed::Testbed,
 };
 
 /// Where an order's state may lead (section 5 of the design).

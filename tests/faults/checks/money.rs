@@ -8,7 +8,7 @@ use super::{Findings, field, state};
 use crate::{
     books::{Item, OrderRecords, Records, number, text},
     client::{ApiAnswer, PendingRequest},
-    scene::Testbed,
+    testbed::Testbed,
 };
 
 /// Answers after which a client may pay the money back another way.

@@ -6,7 +6,7 @@ use super::{Findings, field, journal::first_version};
 use crate::{
     books::{Records, number},
     pipe::pipe,
-    scene::Testbed,
+    testbed::Testbed,
 };
 
 /// Every change of an order passes the pipe, once, with all that the pipe takes from it.

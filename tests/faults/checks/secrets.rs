@@ -3,7 +3,7 @@
 use super::Findings;
 use crate::{
     logs,
-    scene::{APIV3_KEY, Testbed},
+    testbed::{APIV3_KEY, Testbed},
 };
 
 /// Words that stand in every request of the scenes where personal data stands in real ones.

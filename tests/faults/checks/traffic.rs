@@ -8,7 +8,7 @@ use super::{Findings, field};
 use crate::{
     books::{Records, text},
     client::PendingRequest,
-    scene::{RESULTS, Testbed},
+    testbed::{RESULTS, Testbed},
 };
 
 /// How far the clocks of two sandboxes may differ: by so much a value may die before the time that a client was told.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Findings, field};
 use crate::{
     books::{Records, number},
-    scene::{Testbed, WEBHOOKS, webhook_id},
+    testbed::{Testbed, WEBHOOKS, webhook_id},
 };
 
 /// An event that has come into the queue is with the receiver, or still there, or a dead letter, or kept for its client.

@@ -6,7 +6,7 @@ use wechatpay_simulator::{Damage, Notice, PayOptions};
 use super::{CREATE, Flow, PAID, Step};
 use crate::{
     scenario::{Scenario, Until},
-    scene::RESULTS,
+    testbed::RESULTS,
 };
 
 /// A payment at WeChat Pay whose callback is not sent by itself.

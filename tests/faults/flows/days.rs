@@ -22,7 +22,7 @@ use super::{Flow, NOTHING, Step, create, refund};
 use crate::{
     books::{Records, text},
     scenario::{Scenario, Until},
-    scene::{BEGIN_S, Testbed, WORK},
+    testbed::{BEGIN_S, Testbed, WORK},
 };
 
 /// How often the queue of days may have to be waited for.

@@ -14,7 +14,7 @@ use crate::{
     books::Records,
     client::PendingRequest,
     scenario::{ConcurrentAnswers, Until},
-    scene::{Poll, REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
+    testbed::{Poll, REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
 };
 
 /// A race: one side is stopped at a call, the other runs to its end, then the first goes on. Played for every call of each side.

@@ -11,7 +11,7 @@ use crate::{
     client::PendingRequest,
     receiver::Manner,
     scenario::{Scenario, Until},
-    scene::{Poll, WEBHOOKS},
+    testbed::{Poll, WEBHOOKS},
 };
 
 /// Since when everything in a scene happened.

@@ -11,7 +11,7 @@ use tracing::{error, info};
 use super::Request;
 use crate::{
     app::App,
-    asked::{DecisionRequest, RunForm, decision_name},
+    input::{DecisionRequest, RunForm, decision_name},
     person::Person,
 };
 

@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::{Request, set};
 use crate::{
-    asked::{self, DecisionRequest, Filter, FormFields, RunForm},
-    csv, json, listing,
+    csv,
+    input::{self, DecisionRequest, Filter, FormFields, RunForm},
+    json, listing,
     route::Api,
 };
 
@@ -23,19 +24,19 @@ impl Request<'_> {
             self.incoming.has_no_body()?;
         }
         match route {
-            Api::Day { date } => self.show_day(asked::day(date)?).await,
-            Api::Run { date } => self.run_day(asked::day(date)?).await,
-            Api::Differences { date } => self.list(asked::day(date)?, &query).await,
-            Api::Csv { date } => self.csv(asked::day(date)?, &query).await,
+            Api::Day { date } => self.show_day(input::day(date)?).await,
+            Api::Run { date } => self.run_day(input::day(date)?).await,
+            Api::Differences { date } => self.list(input::day(date)?, &query).await,
+            Api::Csv { date } => self.csv(input::day(date)?, &query).await,
             Api::Difference { date, id } => {
-                let difference = self.difference(asked::day(date)?, id).await?;
+                let difference = self.difference(input::day(date)?, id).await?;
                 Ok(view::answer(StatusCode::OK, &json::difference(&difference)))
             }
             Api::Decide { date, id } => {
                 self.needs_json()?;
-                let asked: DecisionRequest = asked::json(self.incoming.body())?;
+                let asked: DecisionRequest = input::json(self.incoming.body())?;
                 let person = self.viewer.decides(None)?;
-                let date = asked::day(date)?;
+                let date = input::day(date)?;
                 let decided = self.decide(date, id, &asked, &person).await?;
                 Ok(view::answer(StatusCode::OK, &json::difference(&decided)))
             }
@@ -56,7 +57,7 @@ impl Request<'_> {
 
     async fn run_day(&self, date: BillDate) -> Result<Response<String>, Problem> {
         self.needs_json()?;
-        let asked: RunForm = asked::json(self.incoming.body())?;
+        let asked: RunForm = input::json(self.incoming.body())?;
         let run_id = self.start_run(date, asked).await?;
         let body = json!({"date": date, "run_id": run_id, "dry_run": asked.dry_run});
         let mut answer = view::answer(StatusCode::ACCEPTED, &body);

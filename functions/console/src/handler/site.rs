@@ -19,11 +19,11 @@ use tracing::warn;
 
 use super::Request;
 use crate::{
-    asked::{self, DECISIONS, FormFields, RunForm, decision_name},
+    input::{self, DECISIONS, FormFields, RunForm, decision_name},
     listing,
     pages::{self, ChartDay, DayView, DifferenceView, RejectedForm, style},
     route::Page,
-    words,
+    text,
 };
 
 /// For how long a page says that a run is on its way, in seconds.
@@ -36,9 +36,9 @@ impl Request<'_> {
         match route {
             Page::Latest => self.latest().await,
             Page::Style => Ok(style::answer()),
-            Page::Day { date } => self.day_page(asked::day(date)?).await,
+            Page::Day { date } => self.day_page(input::day(date)?).await,
             Page::Run { date } => {
-                let date = asked::day(date)?;
+                let date = input::day(date)?;
                 let asked = self.form()?.run()?;
                 let at = self.app.clock.now().0;
                 self.start_run(date, asked).await?;
@@ -46,18 +46,18 @@ impl Request<'_> {
                 Ok(see_other(&format!("/console/{date}?done={done}&at={at}")))
             }
             Page::Difference { date, id } => {
-                let difference = self.difference(asked::day(date)?, id).await?;
+                let difference = self.difference(input::day(date)?, id).await?;
                 let view = self.difference_page(&difference, None).await;
                 Ok(pages::answer(StatusCode::OK, pages::difference(&view)))
             }
-            Page::Decide { date, id } => self.decide_by_form(asked::day(date)?, id).await,
+            Page::Decide { date, id } => self.decide_by_form(input::day(date)?, id).await,
         }
     }
 
     /// The day that was picked, or yesterday. Where the day that runs may be reconciled, that one once it was.
     async fn latest(&self) -> Result<Response<String>, Problem> {
         if let Some(day) = self.query().get("day") {
-            let date = asked::day(day)?;
+            let date = input::day(day)?;
             return Ok(see_other(&format!("/console/{date}")));
         }
         let (latest, yesterday) = (self.app.latest_day(), self.app.yesterday());
@@ -78,11 +78,11 @@ impl Request<'_> {
     /// Yesterday, where its time is over and its run did not come: every page says so first.
     async fn missing_day(&self) -> Result<Option<BillDate>, ReconciliationError> {
         let date = self.app.yesterday();
-        if self.app.today_too || !words::is_overdue(date, self.app.clock.now()) {
+        if self.app.today_too || !text::is_overdue(date, self.app.clock.now()) {
             return Ok(None);
         }
         let runs = self.app.table.day_runs(date).await?;
-        Ok(words::is_missing(&runs, self.app.repairs).then_some(date))
+        Ok(text::is_missing(&runs, self.app.repairs).then_some(date))
     }
 
     async fn day_page(&self, date: BillDate) -> Result<Response<String>, Problem> {
@@ -137,7 +137,7 @@ impl Request<'_> {
         let Some(run) = of_day.shown().filter(|run| run.carried() > 0) else {
             return Ok(true);
         };
-        let until = i64::from(words::left_for_days(run));
+        let until = i64::from(text::left_for_days(run));
         let later: Vec<BillDate> = (1..=until).map(|days| run.date.plus_days(days)).collect();
         let runs = self.app.table.runs(&later).await;
         let runs = runs.map_err(|error| Problem::try_again(&error))?;
@@ -233,7 +233,7 @@ impl Request<'_> {
             journal: self.journal(difference).await,
             now: self.app.clock.now(),
             explain_alone: self.app.explain_alone,
-            done: done.and_then(|decision| words::done(decision, difference)),
+            done: done.and_then(|decision| text::done(decision, difference)),
             draft,
         }
     }

@@ -6,7 +6,7 @@ use payments::reconcile::run::{BillDate, Run, RunState};
 
 use crate::{
     money::yuan,
-    words::{Month, day_and_month, long_day},
+    text::{Month, day_and_month, long_day},
 };
 
 /// One day's column.

@@ -7,12 +7,12 @@ use wechatpay::UnixSeconds;
 
 use super::{chart, chip, layout, list, missing, moment, products};
 use crate::{
-    asked::{Filter, RunForm},
+    input::{Filter, RunForm},
     listing::DayListing,
     money::count,
     pages::ChartDay,
     person::Viewer,
-    words::{self, Tone},
+    text::{self, Tone},
 };
 
 /// What the page shows.
@@ -47,7 +47,7 @@ pub(crate) fn day(view: &DayView<'_>) -> Markup {
         (head(view))
         @if let Some(asked) = view.started {
             p.notice role="status" {
-                (words::started(asked)) " "
+                (text::started(asked)) " "
                 a href=(format!("/console/{}", view.date)) { "Load the page anew" } " in a minute."
             }
         }
@@ -95,12 +95,12 @@ fn head(view: &DayView<'_>) -> Markup {
         div.day {
             div {
                 p.over { "Day" }
-                h1 { (words::long_day(view.date)) }
+                h1 { (text::long_day(view.date)) }
             }
             nav.days aria-label="Days" {
-                a.button href=(link(-1)) rel="prev" { "← " span { (words::day_and_month(view.date.plus_days(-1), words::Month::Short)) } }
+                a.button href=(link(-1)) rel="prev" { "← " span { (text::day_and_month(view.date.plus_days(-1), text::Month::Short)) } }
                 @if view.has_next {
-                    a.button href=(link(1)) rel="next" { span { (words::day_and_month(view.date.plus_days(1), words::Month::Short)) } " →" }
+                    a.button href=(link(1)) rel="next" { span { (text::day_and_month(view.date.plus_days(1), text::Month::Short)) } " →" }
                 }
                 form method="get" action="/console" {
                     label.hidden for="day" { "Go to a day" }
@@ -113,7 +113,7 @@ fn head(view: &DayView<'_>) -> Markup {
 }
 
 fn state(view: &DayView<'_>) -> Markup {
-    let words = words::run(view.date, view.run, view.day, view.later_are_done, view.now);
+    let words = text::run(view.date, view.run, view.day, view.later_are_done, view.now);
     let only_previewed = view.missing == Some(view.date) && view.run.is_some();
     let tone = if only_previewed {
         Tone::Bad
@@ -122,7 +122,7 @@ fn state(view: &DayView<'_>) -> Markup {
     };
     let is_preview = view.run.is_some_and(|run| run.dry_run);
     let under_way = view.run.is_some_and(|run| match run.state {
-        RunState::Running => !words::is_stuck(run, view.now),
+        RunState::Running => !text::is_stuck(run, view.now),
         RunState::Waiting | RunState::Done | RunState::Failed => false,
     });
     html! {
@@ -148,7 +148,7 @@ fn state(view: &DayView<'_>) -> Markup {
                 }
                 @if let Some(preview) = view.preview {
                     p.meta {
-                        "Latest preview: " (words::run_state(preview.state))
+                        "Latest preview: " (text::run_state(preview.state))
                         " · started " (moment(preview.started_at)) " · run " code { (preview.id) }
                     }
                 }
@@ -177,7 +177,7 @@ fn state(view: &DayView<'_>) -> Markup {
 
 fn no_differences(run: Option<&Run>, day: &DayListing, later_are_done: bool) -> Markup {
     let is_next_day_s = !day.breakdown.of_next_day().is_none();
-    let is_open = run.is_some_and(|run| words::is_left_open(run, later_are_done));
+    let is_open = run.is_some_and(|run| text::is_left_open(run, later_are_done));
     html! {
         p.empty {
             @match run.map(|run| run.state) {
@@ -198,13 +198,13 @@ fn funds(run: &Run) -> Markup {
     let Some(funds) = &run.funds else {
         return html! {};
     };
-    let accounts = funds.accounts.iter().map(|bill| words::bill(*bill));
+    let accounts = funds.accounts.iter().map(|bill| text::bill(*bill));
     let accounts: Vec<&str> = accounts.collect();
     html! {
         section.card #funds {
             div.title {
                 h2 { "Account movements" }
-                (chip(words::fund_state(funds.state)))
+                (chip(text::fund_state(funds.state)))
             }
             p.meta {
                 (accounts.join(", ")) " · settled by T+" (funds.settlement_days)
@@ -233,7 +233,7 @@ fn bills(run: &Run) -> Markup {
                         @for name in BillName::ALL {
                             @if let Some(facts) = run.bills.get(&name) {
                                 tr role="row" {
-                                    th scope="row" role="rowheader" { (words::bill(name)) }
+                                    th scope="row" role="rowheader" { (text::bill(name)) }
                                     td.number role="cell" data-label="Rows" { (count(facts.rows)) }
                                     td role="cell" data-label="SHA-1" {
                                         @match &facts.sha1 {

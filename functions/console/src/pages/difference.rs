@@ -17,10 +17,10 @@ use wechatpay::UnixSeconds;
 
 use super::{chip, layout, list, missing, moment, notice};
 use crate::{
-    asked::{DECISIONS, decision_name},
+    input::{DECISIONS, decision_name},
     money::yuan_of_e5,
     person::Viewer,
-    words,
+    text,
 };
 
 /// What the page shows.
@@ -56,12 +56,12 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
     let day = format!("/console/{}", one.date);
     let body = html! {
         (missing(view.missing))
-        p.back { a href=(day) { "← " (words::long_day(one.date)) } }
+        p.back { a href=(day) { "← " (text::long_day(one.date)) } }
         div.title.left {
-            h1 { (words::kind_title(one.kind)) }
-            (chip(words::stands(one)))
+            h1 { (text::kind_title(one.kind)) }
+            (chip(text::stands(one)))
         }
-        p.lead { (words::sentence(one.kind.meaning())) }
+        p.lead { (text::sentence(one.kind.meaning())) }
         (notice(view.done))
         @if let Some(draft) = &view.draft {
             div.banner.bad role="alert" {
@@ -77,24 +77,24 @@ pub(crate) fn difference(view: &DifferenceView<'_>) -> Markup {
                 (side("Our books say", one.here.as_ref()))
             } @else if one.here.as_ref().is_some_and(|rate| rate.fee_e5.is_some()) {
                 // Earlier versions did not keep it.
-                (side(words::ours(one.kind), one.here.as_ref()))
+                (side(text::ours(one.kind), one.here.as_ref()))
             }
         }
         div.columns {
             section.card {
                 @if is_undecided(one.state) {
                     h2 { "What to do" }
-                    p { (words::sentence(words::what_to_do(one))) }
+                    p { (text::sentence(text::what_to_do(one))) }
                 } @else {
                     h2 { "Where it stands" }
                 }
                 dl.facts {
-                    div { dt { "Who acts next" } dd { (words::next(one)) } }
+                    div { dt { "Who acts next" } dd { (text::next(one)) } }
                     @if matches!(one.state, DifferenceState::Proposed | DifferenceState::Approved) {
-                        div { dt { "What is decided about" } dd { (words::wanted(&one.wanted)) } }
+                        div { dt { "What is decided about" } dd { (text::wanted(&one.wanted)) } }
                     }
                     @if let Some(refund) = &one.refund {
-                        div { dt { "Refund" } dd { code { (refund.refund_no) } " " (words::stage(refund)) } }
+                        div { dt { "Refund" } dd { code { (refund.refund_no) } " " (text::stage(refund)) } }
                     }
                 }
                 (form(view))
@@ -165,7 +165,7 @@ fn about(one: &Difference) -> Markup {
                 }
             }
             @if about.bill.is_some() {
-                div { dt { "Bill" } dd { (words::which_bill(about.bill)) } }
+                div { dt { "Bill" } dd { (text::which_bill(about.bill)) } }
             }
             @if let Some(line) = about.line {
                 div { dt { "Row of the bill" } dd { (line) } }
@@ -244,14 +244,14 @@ fn form(view: &DifferenceView<'_>) -> Markup {
             }
             @for (_, not) in &allowed {
                 @if let Some(not) = not {
-                    p.hint #same { (words::sentence(&not.to_string())) }
+                    p.hint #same { (text::sentence(&not.to_string())) }
                 }
             }
             div.actions {
                 @for (position, (decision, not)) in allowed.iter().enumerate() {
                     button.main[position == 0] type="submit" name="decision" value=(decision_name(*decision))
                         disabled[not.is_some()] aria-describedby=[not.as_ref().map(|_| "same")] {
-                        (words::button(*decision))
+                        (text::button(*decision))
                     }
                 }
             }
@@ -380,9 +380,9 @@ fn what(step: &HistoryEntry, before: Option<DifferenceState>, persons: usize) ->
     match (step.to, before) {
         (_, None) => "Found".to_owned(),
         (DifferenceState::Proposed, Some(before)) if before != DifferenceState::Proposed => {
-            let proposed = step.decision.and_then(words::proposed);
+            let proposed = step.decision.and_then(text::proposed);
             proposed
-                .unwrap_or(words::state(DifferenceState::Proposed).0)
+                .unwrap_or(text::state(DifferenceState::Proposed).0)
                 .to_owned()
         }
         (DifferenceState::Proposed, Some(DifferenceState::Proposed)) if persons > 0 => {
@@ -399,7 +399,7 @@ fn what(step: &HistoryEntry, before: Option<DifferenceState>, persons: usize) ->
         }
         (to, Some(before)) if to == before => "Noted".to_owned(),
         (DifferenceState::Open, Some(_)) => "Open again".to_owned(),
-        (to, Some(_)) => words::state(to).0.to_owned(),
+        (to, Some(_)) => text::state(to).0.to_owned(),
     }
 }
 
@@ -419,7 +419,7 @@ fn of_the_order(event: &Event) -> TimelineEntry {
     let from = event.from.as_deref();
     let from = from.map_or(String::new(), |from| format!("{from} → "));
     let decision = event.decision.as_ref();
-    let decided = decision.map(words::about_refund);
+    let decided = decision.map(text::about_refund);
     let decided = decided.map_or(String::new(), |decided| format!(", {decided}"));
     TimelineEntry {
         at: event.at,

@@ -11,10 +11,10 @@ use wechatpay::bill::yuan_of_fen;
 
 use super::chip;
 use crate::{
-    asked::{Filter, STATES},
+    input::{Filter, STATES},
     listing::DayListing,
     money::{count, yuan, yuan_of_e5},
-    words,
+    text,
 };
 
 /// The button for the file of what is chosen.
@@ -45,7 +45,7 @@ pub(super) fn list(date: BillDate, day: &DayListing, filter: Filter) -> Markup {
         }
         @if let Some(kind) = filter.kind {
             p.choice {
-                "Only: " strong { (words::kind_title(kind)) } " · "
+                "Only: " strong { (text::kind_title(kind)) } " · "
                 a href=(address(date, None, filter.state)) { "all kinds" }
             }
         }
@@ -73,7 +73,7 @@ fn states(date: BillDate, day: &DayListing, filter: Filter) -> Markup {
             }
             @for state in STATES {
                 @let found = of(state);
-                @let (name, tone) = words::state(state);
+                @let (name, tone) = text::state(state);
                 @let is_chosen = filter.state == Some(state);
                 @if found > 0 || is_chosen {
                     a.(tone.class()) href=(address(date, filter.kind, Some(state))) aria-current=[is_chosen.then_some("true")] {
@@ -101,15 +101,15 @@ fn group(date: BillDate, kind: DifferenceKind, day: &DayListing, filter: Filter)
     let decided_about = items
         .iter()
         .filter(|one| matches!(one.state, DifferenceState::Open | DifferenceState::Proposed));
-    let to_do: BTreeSet<&str> = decided_about.map(words::what_to_do).collect();
-    let ours = words::ours(kind);
+    let to_do: BTreeSet<&str> = decided_about.map(text::what_to_do).collect();
+    let ours = text::ours(kind);
     html! {
         section.kind {
-            h3 { (words::kind_title(kind)) " " span.count { (number(all)) } }
-            p { (words::sentence(kind.meaning())) }
+            h3 { (text::kind_title(kind)) " " span.count { (number(all)) } }
+            p { (text::sentence(kind.meaning())) }
             @for to_do in to_do { p.todo { strong { "What to do: " } (to_do) "." } }
             table.differences role="table" {
-                caption.hidden { (words::kind_title(kind)) }
+                caption.hidden { (text::kind_title(kind)) }
                 thead role="rowgroup" {
                     tr role="row" {
                         th scope="col" role="columnheader" { "State" }
@@ -137,13 +137,13 @@ fn group(date: BillDate, kind: DifferenceKind, day: &DayListing, filter: Filter)
 fn row(one: &Difference, ours: &str) -> Markup {
     html! {
         tr role="row" {
-            td role="cell" { (chip(words::stands(one))) }
+            td role="cell" { (chip(text::stands(one))) }
             th.order scope="row" role="rowheader" {
                 a href=(format!("/console/{}/differences/{}", one.date, one.id)) { (name(one)) }
             }
             td.number role="cell" data-label="WeChat Pay" { (side(one.there.as_ref())) }
             td.number role="cell" data-label=(ours) { (side(one.here.as_ref())) }
-            td.next role="cell" data-label="Next" { (words::next(one)) }
+            td.next role="cell" data-label="Next" { (text::next(one)) }
         }
     }
 }
@@ -162,8 +162,8 @@ pub(super) fn name(one: &Difference) -> String {
     ];
     match (number.into_iter().flatten().next(), about.line) {
         (Some(number), _) => number.clone(),
-        (None, Some(line)) => format!("Row {line} of {}", words::which_bill(about.bill)),
-        (None, None) => capital(&format!("{} as a whole", words::which_bill(about.bill))),
+        (None, Some(line)) => format!("Row {line} of {}", text::which_bill(about.bill)),
+        (None, None) => capital(&format!("{} as a whole", text::which_bill(about.bill))),
     }
 }
 

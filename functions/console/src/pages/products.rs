@@ -10,11 +10,11 @@ use payments::reconcile::{
 };
 
 use crate::{
-    asked::Filter,
     breakdown::{Breakdown, GapStatus},
+    input::Filter,
     listing::DayListing,
     money::{count, yuan, yuan_of_e5, yuan_signed},
-    words,
+    text,
 };
 
 /// How long the longest bar is.
@@ -58,11 +58,11 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
                     "Difference " strong { (yuan_signed(now.net_fen())) } " ="
                     @for (position, end) in ENDS.into_iter().enumerate() {
                         @if position > 0 { " +" }
-                        " " (words::end(end).to_lowercase()) " " (yuan_signed(breakdown.at(end).net_fen()))
+                        " " (text::end(end).to_lowercase()) " " (yuan_signed(breakdown.at(end).net_fen()))
                     }
                     @let other_days = breakdown.at(GapStatus::OtherDays);
                     @if !other_days.is_none() {
-                        " + " (words::end(GapStatus::OtherDays).to_lowercase()) " " (yuan_signed(other_days.net_fen()))
+                        " + " (text::end(GapStatus::OtherDays).to_lowercase()) " " (yuan_signed(other_days.net_fen()))
                     }
                 }
                 p { "In all: " (differs(now)) "." }
@@ -80,7 +80,7 @@ fn difference_of_all(run: &Run, day: &DayListing, has_bill: bool) -> Markup {
             } @else {
                 h2 { "Difference · + if the bill has more" }
                 p.sum { (yuan_signed(now.net_fen())) }
-                p { (words::sentence(&differs(now))) }
+                p { (text::sentence(&differs(now))) }
                 p {
                     @if is_cut { "The day has more differences than are counted here: what of it is open is not known." }
                     @else if has_bill { "What of it is open is not known: run the day again to see." }
@@ -218,7 +218,7 @@ fn difference(breakdown: &Breakdown, product: &str) -> Markup {
             @for end in [GapStatus::Explained, GapStatus::Rejected, GapStatus::OnItsWay, GapStatus::Open, GapStatus::OtherDays] {
                 @let gap = breakdown.at_of(end, product);
                 @if !gap.is_none() || is_open && end == GapStatus::Open {
-                    small.bad[end == GapStatus::Open] { (words::end(end)) " " (yuan_signed(gap.net_fen())) }
+                    small.bad[end == GapStatus::Open] { (text::end(end)) " " (yuan_signed(gap.net_fen())) }
                 }
             }
         }

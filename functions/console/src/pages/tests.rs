@@ -18,8 +18,8 @@ use wechatpay::UnixSeconds;
 
 use super::{ChartDay, DayView, DifferenceView, day, difference};
 use crate::{
-    asked::Filter,
     breakdown::Breakdown,
+    input::Filter,
     listing::DayListing,
     person::{Person, Viewer},
 };

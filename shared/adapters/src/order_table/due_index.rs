@@ -4,8 +4,8 @@ use payments::{
     due::NextCheck,
     ids::{OrderNo, RefundNo},
     order::Order,
+    overdue::Trouble,
     refund::Refund,
-    refund_wait::Trouble,
 };
 use wechatpay::UnixSeconds;
 

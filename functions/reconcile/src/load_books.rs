@@ -18,8 +18,8 @@ use wechatpay::UnixSeconds;
 
 use crate::{
     app::App,
+    day_part::{DayPart, LINES},
     error::DayError,
-    part::{DayPart, LINES},
 };
 
 /// Lines that are asked for at a time; DynamoDB gives 1 MB at most.

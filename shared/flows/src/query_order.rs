@@ -17,8 +17,8 @@ use wechatpay::{
 };
 
 use crate::{
-    books::OrderStoreError,
-    settle::{SettleFlow, SettleOutcome},
+    order_store::OrderStoreError,
+    settle_payment::{SettleFlow, SettleOutcome},
 };
 
 /// Asks and settles.

@@ -9,8 +9,8 @@ use adapters::{
 };
 use payments::{
     journal::{Cause, ChangeContext},
+    overdue,
     refund::{PaymentKind, REDIRECTED, Refund, RefundChange, RefundState},
-    refund_wait,
     settle::{MerchantFacts, OrderChange},
 };
 use tracing::{error, info, warn};
@@ -233,13 +233,13 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
 /// What a person has to do about a refund that WeChat Pay brings to no end, because of this trouble.
 fn overdue(trouble: &str) -> &'static str {
     match trouble {
-        refund_wait::PROCESSING => {
+        overdue::PROCESSING => {
             "WeChat Pay has said PROCESSING for over ten days: look the refund up in its console and open a case with it; do not refund the money again meanwhile. It is asked on, and this goes away by itself"
         }
         REDIRECTED => {
             "WeChat Pay was told over ten days ago where the money goes, and has not paid it out: open a case with it. It is asked on, and this goes away by itself"
         }
-        refund_wait::UNANSWERED => {
+        overdue::UNANSWERED => {
             "WeChat Pay does not answer how the refund stands: look it up in its console; do not refund the money again meanwhile. It is asked on, and this goes away by itself"
         }
         _ => {

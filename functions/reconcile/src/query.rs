@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use adapters::wechat_api::CallReply;
-use flows::ask::{QueryError, QueryOutcome};
+use flows::query_order::{QueryError, QueryOutcome};
 use payments::{
     ids::{OutRefundNo, TransactionId},
     issue::CallOutcome,

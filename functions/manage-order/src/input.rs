@@ -2,7 +2,7 @@
 //! events are sent again.
 
 use adapters::undelivered::EventCursor;
-use flows::refund::RedirectTarget;
+use flows::process_refund::RedirectTarget;
 use payments::{
     refund_decision::DecidedBy,
     request::{BadRequest, bad_field, text},

@@ -10,7 +10,7 @@ use payments::{
 use tracing::error;
 use wechatpay::RequestId;
 
-use crate::books::{OrderStore, OrderStoreError, TRIES};
+use crate::order_store::{OrderStore, OrderStoreError, TRIES};
 
 /// Settles news about payments, whoever brought it.
 #[derive(Clone, Debug)]

@@ -19,6 +19,7 @@ use payments::{
     journal::{Cause, ChangeContext, Subject},
     notice::UnreadableNotice,
     order::Order,
+    overdue::{self, OverdueStep, PendingAnswer, Trouble},
     refund::{
         self, ABNORMAL_AGAIN, Approval, ParkedState, PaymentKind, REDIRECTED, Refund, RefundChange,
         RefundRejected, RefundRequest, RefundState, SLOT_S,
@@ -28,7 +29,6 @@ use payments::{
         self, RefundNews, RefundSettlement, RefundToPark, RefusalStep, ReportedRefundStatus,
         after_refusal,
     },
-    refund_wait::{self, OverdueStep, PendingAnswer, Trouble},
     settle::OrderChange,
 };
 use tracing::{error, info, warn};
@@ -41,9 +41,11 @@ use wechatpay::{
 };
 
 use crate::{
-    books::{OrderStore, OrderStoreError, TRIES, UNREADABLE_ANSWER, is_low_balance, what_to_do},
+    order_store::{
+        OrderStore, OrderStoreError, TRIES, UNREADABLE_ANSWER, is_low_balance, what_to_do,
+    },
     problem::ErrorChain,
-    settle::SettleOutcome,
+    settle_payment::SettleOutcome,
 };
 
 /// Gets refunds done.
@@ -961,7 +963,7 @@ impl RefundFlow {
             if refund.state != claimed.state || refund.tries != claimed.tries {
                 return Ok(());
             }
-            let change = refund_wait::pause(&order, &refund, trouble, next, context);
+            let change = overdue::pause(&order, &refund, trouble, next, context);
             if self.books.write(&change).await? {
                 return Ok(());
             }
@@ -1175,7 +1177,7 @@ impl RefundFlow {
             }
             None => Ok(()),
         };
-        match refund_wait::check_overdue(claimed, no_end, self.books.clock.now()) {
+        match overdue::check_overdue(claimed, no_end, self.books.clock.now()) {
             OverdueStep::KeepWaiting => {}
             OverdueStep::RemindOperator => say_who_is_needed(claimed),
             OverdueStep::NoteTrouble(trouble) => note(Some(&trouble)).await?,
@@ -1216,7 +1218,7 @@ impl RefundFlow {
                 return Ok(());
             }
             let context = self.books.context(cause, trace);
-            let change = refund_wait::mark_overdue(&order, &refund, overdue, &context);
+            let change = overdue::mark_overdue(&order, &refund, overdue, &context);
             if self.books.write(&change).await? {
                 return Ok(());
             }

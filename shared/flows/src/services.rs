@@ -15,7 +15,8 @@ use adapters::{
 };
 
 use crate::{
-    ask::QueryFlow, books::OrderStore, close::CloseFlow, refund::RefundFlow, settle::SettleFlow,
+    close_order::CloseFlow, order_store::OrderStore, process_refund::RefundFlow,
+    query_order::QueryFlow, settle_payment::SettleFlow,
 };
 
 /// The parts. Building them makes no call.

@@ -14,9 +14,9 @@ use tracing::{error, info};
 use wechatpay::{RequestId, api::Close};
 
 use crate::{
-    ask::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
-    books::{OrderStore, OrderStoreError, TRIES},
-    settle::SettleOutcome,
+    order_store::{OrderStore, OrderStoreError, TRIES},
+    query_order::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
+    settle_payment::SettleOutcome,
 };
 
 /// Closes orders.

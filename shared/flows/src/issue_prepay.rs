@@ -29,8 +29,8 @@ use wechatpay::{
 };
 
 use crate::{
-    ask::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
-    settle::SettleOutcome,
+    query_order::{QueryError, QueryFlow, QueryOutcome, report_unreadable},
+    settle_payment::SettleOutcome,
 };
 
 /// Gets prepay values.

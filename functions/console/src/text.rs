@@ -11,7 +11,7 @@ use payments::reconcile::{
 use payments::refund_decision::{Destination, OperatorDecision, RefundDecision};
 use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
-use crate::{asked::RunForm, breakdown::GapStatus, listing::DayListing, money::count};
+use crate::{breakdown::GapStatus, input::RunForm, listing::DayListing, money::count};
 
 /// How something looks at a glance.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -842,7 +842,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::asked::Filter;
+    use crate::input::Filter;
 
     const NOW: UnixSeconds = UnixSeconds(1_785_643_200);
 
