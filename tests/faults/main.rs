@@ -7,7 +7,7 @@
 //! So a case is repeated step by step by its name, and a random run by its seed.
 //!
 //! The way of one case: [`scene`] sets it, [`flows`] or [`seeds`] say what is played, [`script`] what goes wrong, [`scenario`] lets
-//! everything go on until it rests, [`checks`] hold what anybody can see against the invariants of the design.
+//! everything go on until it rests, [`checks`] hold what anybody can see against the invariants (shared/payments/STATES.md, 11).
 
 #![expect(
     clippy::expect_used,

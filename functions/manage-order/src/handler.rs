@@ -39,7 +39,8 @@ const BODY_MAX: usize = 16 * 1024;
 
 /// How long WeChat Pay may take, when it is asked because a client looks at its order.
 const LOOK_WITHIN: Duration = Duration::from_millis(1_500);
-/// An order of this age is asked about at a look: by then the callback should be there (section 5.6).
+/// An order of this age is asked about at a look: by then the callback should be there
+/// (shared/wechatpay/PROTOCOL.md, 5.6).
 const LOOK_FROM_AGE_S: i64 = 5;
 /// And not more often than this, in seconds, however often it is looked at.
 const LOOK_AGAIN_S: i64 = 10;

@@ -193,8 +193,8 @@ async fn callback(
     }
 }
 
-/// Settles what a callback tells, by what kind of news it is: `TRANSACTION.SUCCESS` alone does not make it a payment
-/// (section 7.5).
+/// Settles what a callback tells, by what kind of news it is: `TRANSACTION.SUCCESS` alone does not
+/// make it a payment (shared/wechatpay/PROTOCOL.md, 7.5).
 async fn settle(
     app: &App,
     callback: &Callback,

@@ -261,7 +261,8 @@ async fn given_back(
                 )));
             }
         };
-        // It failed for good and its money is free again: another try is another refund (section 6.3).
+        // It failed for good and its money is free again: another try is another refund
+        // (shared/wechatpay/PROTOCOL.md, 6.3).
         if RefundStage::from(&*known) != RefundStage::Closed {
             return Ok(ActionDone::by(&known));
         }

@@ -37,7 +37,8 @@ use crate::{
 /// How long WeChat Pay may take to say where a bill is.
 const LINK_WITHIN: Duration = Duration::from_secs(6);
 
-/// From this hour of the next Beijing day on, WeChat Pay's word that there is no bill is believed, in seconds (section 8.2).
+/// From this hour of the next Beijing day on, WeChat Pay's word that there is no bill is believed,
+/// in seconds (shared/wechatpay/PROTOCOL.md, 8.2).
 const BELIEVED_FROM_S: i64 = 10 * 3600;
 
 /// So many rows that do not agree with the books at first sight are looked at by one run; more are counted. As a line of the bill
@@ -117,7 +118,7 @@ pub(crate) async fn fetch_fund(
     }
 }
 
-/// WeChat Pay takes 3 requests for fund bills a second (section 8.1).
+/// WeChat Pay takes 3 requests for fund bills a second (shared/wechatpay/PROTOCOL.md, 8.1).
 const FUND_BILL_PAUSE: Duration = Duration::from_millis(350);
 
 /// What is known of a bill that does not exist, since nothing happened.

@@ -79,7 +79,8 @@ const SWEEP_MS: i64 = 58_000;
 /// No work on a day is begun with less time left than this, in milliseconds.
 const BEGIN_BEFORE_DEADLINE_MS: i64 = 30_000;
 
-/// When a bill that is not there yet is asked for again (section 8.2), and a broken one, in seconds.
+/// When a bill that is not there yet is asked for again (shared/wechatpay/PROTOCOL.md, 8.2), and a
+/// broken one, in seconds.
 const BILL_AGAIN_S: i32 = 1_800;
 
 /// When something that passes is tried again after the first try, the second and so on, in seconds. The queue gives a message up

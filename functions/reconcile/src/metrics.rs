@@ -91,7 +91,7 @@ pub(crate) fn failed(run: &Run, side: RunSide) {
 }
 
 /// WeChat Pay still makes the bill of a day. `BillsLate` is 1 from 13:00 of the next day on: most
-/// bills are there at 10:00 (section 8.2).
+/// bills are there at 10:00 (shared/wechatpay/PROTOCOL.md, 8.2).
 pub(crate) fn bill_awaited(date: BillDate, now: UnixSeconds) {
     info!(
         %date,

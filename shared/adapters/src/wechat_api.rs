@@ -112,7 +112,8 @@ pub enum NotSent {
     Busy,
 }
 
-/// One call's share of a longer time, at most: WeChat Pay counts 3 s as normal (section 1.2).
+/// One call's share of a longer time, at most: WeChat Pay counts 3 s as normal
+/// (shared/wechatpay/PROTOCOL.md, 1.2).
 pub const CALL_MAX: Duration = Duration::from_secs(3);
 /// Below this there is no use in beginning another call.
 pub const CALL_MIN: Duration = Duration::from_millis(200);
@@ -180,10 +181,11 @@ impl WechatApi {
 
     /// The host to ask first, and the other one.
     ///
-    /// The main host comes first as long as it answers: by its last 100 calls of at most 10 minutes, nine in ten (plan 1 of
-    /// section 1.2). Only connections and answers that did not come in time count against a host; a refusal is an answer. A main
-    /// host that was given up is tried again after a minute, by one caller at a time: whoever is told to ask it first then. So
-    /// call this once for each thing that is to be done, and then do it.
+    /// The main host comes first as long as it answers: by its last 100 calls of at most 10
+    /// minutes, nine in ten (shared/wechatpay/PROTOCOL.md, 1.2). Only connections and answers that
+    /// did not come in time count against a host; a refusal is an answer. A main host that was
+    /// given up is tried again after a minute, by one caller at a time: whoever is told to ask it
+    /// first then. So call this once for each thing that is to be done, and then do it.
     pub fn hosts(&self) -> [Host; 2] {
         self.failover().order(self.0.clock.now_ms())
     }
@@ -308,8 +310,8 @@ impl WechatApi {
         }
     }
 
-    /// As [`WechatApi::hosts`], but one call in a hundred goes to the backup host first: a host that is never used is found dead
-    /// when it is needed (section 1.2).
+    /// As [`WechatApi::hosts`], but one call in a hundred goes to the backup host first: a host
+    /// that is never used is found dead when it is needed (shared/wechatpay/PROTOCOL.md, 1.2).
     fn hosts_for_a_question(&self) -> [Host; 2] {
         let now_ms = self.0.clock.now_ms();
         if u16::from_be_bytes(self.0.random.bytes()) < ONE_IN_A_HUNDRED {

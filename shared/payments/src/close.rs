@@ -41,7 +41,8 @@ pub fn close_eligibility(order: &Order) -> CloseEligibility {
 pub enum CloseStep {
     /// It is closed there: close it here.
     Closed,
-    /// Ask how it stands: it may have been paid a moment before (section 5.5).
+    /// Ask how it stands: it may have been paid a moment before
+    /// (shared/wechatpay/PROTOCOL.md, 5.5).
     Ask,
     /// WeChat Pay does not know it, but somebody may be about to make it there: close again once he has given up.
     Wait,

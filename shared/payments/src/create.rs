@@ -106,8 +106,8 @@ struct CreateOrderJson {
 
 /// The default for `expires_in_s`: two hours, the life of a QR code.
 const EXPIRES_IN_S: i64 = 7200;
-/// The bounds of `expires_in_s`: WeChat Pay stretches anything shorter to a minute; seven days is its own default and safe in
-/// all variants of its pages (protocol reference, section 15).
+/// The bounds of `expires_in_s`: WeChat Pay stretches anything shorter to a minute; seven days is
+/// its own default and safe in all variants of its pages (shared/wechatpay/PROTOCOL.md, 12).
 const EXPIRES_RANGE_S: std::ops::RangeInclusive<i64> = 60..=604_800;
 
 impl CreateOrder {

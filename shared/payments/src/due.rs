@@ -98,12 +98,14 @@ pub fn shard_of_text(number: &str) -> u8 {
     hash.first().map_or(0, |byte| byte % SHARDS)
 }
 
-/// Ages of an order, in seconds, at which WeChat Pay is asked about it: its own ladder from the 1-minute step on (section
-/// 5.6). Younger orders are the callback's, and the client's own GET's.
+/// Ages of an order, in seconds, at which WeChat Pay is asked about it: its own ladder from the
+/// 1-minute step on (shared/wechatpay/PROTOCOL.md, 5.6). Younger orders are the callback's, and the
+/// client's own GET's.
 const ORDER_LADDER_S: [i64; 5] = [60, 180, 300, 600, 1800];
 
-/// Ages of a refund at which WeChat Pay is asked about it: each minute for five, then after 5, 10, 20 and 30 more (section
-/// 6.2). Money back to a bank card takes days, so hours follow.
+/// Ages of a refund at which WeChat Pay is asked about it: each minute for five, then after 5, 10,
+/// 20 and 30 more (shared/wechatpay/PROTOCOL.md, 6.2). Money back to a bank card takes days, so
+/// hours follow.
 const REFUND_LADDER_S: [i64; 9] = [60, 120, 180, 240, 300, 600, 1200, 2400, 4200];
 
 /// No look begins sooner than this after another, in seconds: one takes less, with all its calls to WeChat Pay.
@@ -130,8 +132,8 @@ const AGAIN_S: i64 = 30;
 /// The same for a refund: WeChat Pay takes one request a minute for each order.
 const REFUND_AGAIN_S: i64 = SLOT_S;
 
-/// How long a merchant's refunds rest after its balance was found too low, in seconds: failing refunds have a quota of 6 a
-/// second (section 6.2), which all orders share.
+/// How long a merchant's refunds rest after its balance was found too low, in seconds: failing
+/// refunds have a quota of 6 a second (shared/wechatpay/PROTOCOL.md, 6.2), which all orders share.
 pub const BALANCE_PAUSE_S: i64 = 600;
 
 /// When an order that has, or is about to have, `state` is looked at next, given that it was looked at or written at `now`;

@@ -66,8 +66,9 @@ fn check(text: &str, min: usize, max: usize) -> Result<(), BadNumber> {
 
 /// The merchant's number of an order: WeChat Pay's `out_trade_no`, unique for each merchant number.
 ///
-/// 6 to 32 of digits, letters, `_` and `-`. WeChat Pay would also take `*` and the bar; the set here is the one on which all
-/// its pages agree (protocol reference, section 15) and which needs no escaping in a path.
+/// 6 to 32 of digits, letters, `_` and `-`. WeChat Pay would also take `*` and the bar; the set
+/// here is the one on which all its pages agree (shared/wechatpay/PROTOCOL.md, 12) and which needs
+/// no escaping in a path.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OrderNo(String);
@@ -227,7 +228,7 @@ impl RefundNo {
     }
 
     /// The number of the refund that gives late money back: the same payment always has the same one, so that it is refunded
-    /// once, whoever comes upon it and however often (invariant 5).
+    /// once, whoever comes upon it and however often (shared/payments/STATES.md, I5).
     pub fn of_late_money(transaction_id: &TransactionId) -> Self {
         Self::of_late_money_again(transaction_id, 1)
     }
@@ -295,8 +296,9 @@ impl RefundId {
 
 text_type!(RefundId);
 
-/// The number that WeChat Pay knows a refund by (`out_refund_no`). It refunds once, it is unique for the *merchant*, and it
-/// never changes: under a new one the same refund could be paid twice (section 6.2).
+/// The number that WeChat Pay knows a refund by (`out_refund_no`). It refunds once, it is unique
+/// for the *merchant*, and it never changes: under a new one the same refund could be paid twice
+/// (shared/wechatpay/PROTOCOL.md, 6.2).
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OutRefundNo(String);

@@ -88,7 +88,7 @@ impl std::fmt::Debug for IssueFailure {
 /// Judges the answer to a prepay call.
 ///
 /// `tries_left` is how often the same call may still be sent in this attempt; `clean` says that nothing unknown came before:
-/// no earlier attempt, and no unanswered try in this one. Only a clean refusal rejects an order (design, section 5).
+/// no earlier attempt, and no unanswered try in this one. Only a clean refusal rejects an order (shared/payments/STATES.md, 3.2).
 pub fn after_prepay_answer(
     answer: CallOutcome<PrepayValue>,
     tries_left: u32,
@@ -118,8 +118,9 @@ pub fn after_prepay_answer(
         Side::Passing if refusal.repeat() == Repeat::WithBackoff && tries_left > 0 => {
             IssueStep::Repeat
         }
-        // `RULE_LIMIT` may be a limit on how often, which passes. Only its free text tells (section 9), and nothing is decided on
-        // that: what does not pass ends with the order's time.
+        // `RULE_LIMIT` may be a limit on how often, which passes. Only its free text tells
+        // (shared/wechatpay/PROTOCOL.md, 9.3), and nothing is decided on that: what does not pass
+        // ends with the order's time.
         Side::Passing => IssueStep::GiveUp(IssueFailure::Unknown(refusal.to_string())),
         Side::Request if needs_query_first(&refusal) => IssueStep::Query(Some(refusal)),
         Side::Request if clean => IssueStep::Reject(refusal),
@@ -148,9 +149,10 @@ pub fn is_first_attempt(attempt: &IssueLease) -> bool {
     attempt.count <= 1
 }
 
-/// Whether what WeChat Pay has under the number is not ours: every try sends the very same bytes, and a repeat of those is given a
-/// value (section 5.1), so `OUT_TRADE_NO_USED` is about other data. Of an order that has a value already nothing follows: that one
-/// may be paid.
+/// Whether what WeChat Pay has under the number is not ours: every try sends the very same bytes,
+/// and a repeat of those is given a value (shared/wechatpay/PROTOCOL.md, 5.1), so
+/// `OUT_TRADE_NO_USED` is about other data. Of an order that has a value already nothing follows:
+/// that one may be paid.
 pub fn is_number_used_elsewhere(answer: &CallOutcome<PrepayValue>, order: &Order) -> bool {
     let used = match answer {
         CallOutcome::Refused(refusal) => refusal.code == ErrorCode::OutTradeNoUsed,

@@ -120,7 +120,7 @@ impl TryFrom<Transaction> for TradeNotice {
             .map_err(|_| UnreadableNotice::Invalid("out_trade_no"))?;
         let outcome = match &wire.trade_state {
             TradeState::Success => TradeOutcome::Paid(money(&wire, false)?),
-            // Paid, then refunded elsewhere (invariant 4). Without a transaction_id nothing was ever paid.
+            // Paid, then refunded elsewhere (shared/payments/STATES.md, I4). Without a transaction_id nothing was ever paid.
             TradeState::Refund => TradeOutcome::Paid(money(&wire, true)?),
             TradeState::NotPay | TradeState::UserPaying | TradeState::PayError => {
                 TradeOutcome::Unpaid

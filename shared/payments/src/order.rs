@@ -153,7 +153,7 @@ impl Order {
 }
 
 /// What was given back of an order's booked payment, and what is about to be. `refunded_fen <= committed_fen <=` the payment,
-/// always (invariant 6).
+/// always (shared/payments/STATES.md, I6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RefundTally {
     /// Fen that refunds have taken for themselves, whether the money is back or on its way.

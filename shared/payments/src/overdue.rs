@@ -11,9 +11,10 @@ use crate::{
     settle::OrderChange,
 };
 
-/// How long WeChat Pay may say `PROCESSING`, in seconds: 10 days. A wallet has its money within 5 minutes and a bank card within
-/// 3 working days (section 6.2), between which there may be a week of holidays; after 7 days without funds WeChat Pay closes a
-/// refund by itself (section 6.3).
+/// How long WeChat Pay may say `PROCESSING`, in seconds: 10 days. A wallet has its money within 5
+/// minutes and a bank card within 3 working days (shared/wechatpay/PROTOCOL.md, 6.2), between which
+/// there may be a week of holidays; after 7 days without funds WeChat Pay closes a refund by itself
+/// (shared/wechatpay/PROTOCOL.md, 6.3).
 pub const PROCESSING_MAX_S: i64 = 10 * 24 * 3600;
 
 /// How long WeChat Pay may refuse to tell how a refund stands, in seconds: an hour. One such answer alone may be a proxy's.

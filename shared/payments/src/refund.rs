@@ -304,7 +304,7 @@ pub enum RefundRejected {
     Released,
 }
 
-/// WeChat Pay takes this many refunds for an order (section 6.2).
+/// WeChat Pay takes this many refunds for an order (shared/wechatpay/PROTOCOL.md, 6.2).
 pub const REFUNDS_MAX: u32 = 50;
 /// And for this long after the payment, in seconds: 365 days.
 pub const REFUNDABLE_S: i64 = 365 * 24 * 3600;
@@ -592,7 +592,7 @@ pub fn needs_two_persons(order: &Order, refund: &Refund) -> bool {
     }
 }
 
-/// The refund that gives late money back, to be taken on in the very change that books that money (invariant 5).
+/// The refund that gives late money back, to be taken on in the very change that books that money (shared/payments/STATES.md, I5).
 pub(crate) fn add_late_refund(
     change: OrderChange,
     payment: &Payment,

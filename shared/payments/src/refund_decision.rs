@@ -36,7 +36,7 @@ pub struct DecidedBy {
     pub why: String,
 }
 
-/// Where the money of a refund goes that could not be paid out (section 6.4).
+/// Where the money of a refund goes that could not be paid out (shared/wechatpay/PROTOCOL.md, 6.4).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Destination {

@@ -334,7 +334,7 @@ pub fn settle_refund(
     }
 }
 
-/// Invariant 7: a result applies only if all of these are equal to ours. The first that is not, by name.
+/// shared/payments/STATES.md, I7: a result applies only if all of these are equal to ours. The first that is not, by name.
 fn first_mismatch(
     order: &Order,
     refund: &Refund,
@@ -384,7 +384,7 @@ fn settle_known(
         return news.parked(RefundParkReason::PaidAfterClose);
     }
     let to = match (&refund.state, news.status) {
-        // Final states are never left by an older message (invariant 5).
+        // Final states are never left by an older message (shared/payments/STATES.md, I5).
         (RefundState::Succeeded(_), _)
         | (
             RefundState::Closed,
@@ -610,8 +610,9 @@ pub enum RefusalStep {
 /// in seconds. Then it is a matter for a person: the cause may never go away, and the payer waits for the money.
 const REPEATED_FOR_S: i64 = 24 * 3600;
 
-/// Judges a refusal of a refund that was due `waits_s` seconds ago. Error answers are not signed, so none of them proves that
-/// no money moves: even the firmest only leads to a question (section 3.2).
+/// Judges a refusal of a refund that was due `waits_s` seconds ago. Error answers are not signed,
+/// so none of them proves that no money moves: even the firmest only leads to a question
+/// (shared/wechatpay/PROTOCOL.md, 3.2).
 pub fn after_refusal(refusal: &Refusal, waits_s: i64) -> RefusalStep {
     let refuse = RefusalStep::Refuse {
         code: refusal.raw_code.clone(),

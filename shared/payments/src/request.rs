@@ -59,8 +59,8 @@ pub fn bad_field(field: &'static str, problem: impl ToString) -> BadRequest {
     }
 }
 
-/// A text of 1 to `most` characters that WeChat Pay's character set can carry: no control characters, nothing beyond the
-/// basic plane (section 1: no emoji).
+/// A text of 1 to `most` characters that WeChat Pay's character set can carry: no control
+/// characters, nothing beyond the basic plane (no emoji: shared/wechatpay/PROTOCOL.md, 1.3).
 ///
 /// # Errors
 /// [`BadRequest::Field`].
@@ -75,7 +75,8 @@ pub fn text(field: &'static str, value: &str, most: usize) -> Result<String, Bad
     sendable(field, value)
 }
 
-/// The same for a text of 1 to `most` bytes of UTF-8: WeChat Pay counts some in bytes (`attach`, section 5.1; `reason`, 6.1).
+/// The same for a text of 1 to `most` bytes of UTF-8: WeChat Pay counts some in bytes (`attach` and
+/// `reason`: shared/wechatpay/PROTOCOL.md, 5.2 and 6.1).
 ///
 /// # Errors
 /// [`BadRequest::Field`].

@@ -234,7 +234,7 @@ fn used_elsewhere(order: &Order, context: &ChangeContext) -> OrderChange {
     OrderChange::new(order, rejected, context)
 }
 
-/// Invariant 4: booked means that all of these are equal to ours. The first that is not, by name.
+/// shared/payments/STATES.md, I4: booked means that all of these are equal to ours. The first that is not, by name.
 fn first_mismatch(
     order: &Order,
     mchid: &str,
@@ -318,7 +318,7 @@ fn closed(order: &Order, context: &ChangeContext) -> Settlement {
                 context,
             )))
         }
-        // Final states are never left by an older message (invariant 5).
+        // Final states are never left by an older message (shared/payments/STATES.md, I5).
         OrderState::Paid(_)
         | OrderState::PartiallyRefunded(_)
         | OrderState::Refunded(_)

@@ -1,4 +1,4 @@
-//! Reconciled days: each difference once, decided as the design says, and money that goes back once, with two persons behind it.
+//! Reconciled days: each difference once, decided as shared/payments/STATES.md, 7 says, and money that goes back once, with two persons behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,7 +9,7 @@ use crate::{
     testbed::Testbed,
 };
 
-/// Where an order's state may lead (section 5 of the design).
+/// Where an order's state may lead (shared/payments/STATES.md, 2.2).
 const ORDER_STEPS: &[(&str, &[&str])] = &[
     ("", &["reserved"]),
     (

@@ -60,7 +60,8 @@ pub(super) struct Bounds {
     pub(super) lanes: usize,
 }
 
-/// WeChat Pay counts an answer within 3 s as normal (section 1.2): so many seconds' worth of calls have a lane each.
+/// WeChat Pay counts an answer within 3 s as normal (shared/wechatpay/PROTOCOL.md, 1.2): so many
+/// seconds' worth of calls have a lane each.
 const SLOW_ANSWER_S: u32 = 3;
 /// The fewest lanes that a run has.
 const LANES_MIN: u32 = 8;

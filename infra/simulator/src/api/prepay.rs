@@ -85,7 +85,8 @@ const ORDER: &[Field] = &[
     required("description", ValueKind::Text(127)),
     required("out_trade_no", ValueKind::Text(32)),
     optional("time_expire", ValueKind::Text(64)),
-    optional("attach", ValueKind::Bytes(128)), // bytes, unlike the other texts (section 5.1)
+    // Bytes, unlike the other texts (shared/wechatpay/PROTOCOL.md, 5.2).
+    optional("attach", ValueKind::Bytes(128)),
     required("notify_url", ValueKind::Text(255)),
     optional("goods_tag", ValueKind::Text(32)),
     optional(

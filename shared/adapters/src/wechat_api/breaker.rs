@@ -1,4 +1,5 @@
-//! One host's breaker: whether it answers, judged by what it did of late (plan 1 of section 1.2).
+//! One host's breaker: whether it answers, judged by what it did of late
+//! (shared/wechatpay/PROTOCOL.md, 1.2).
 
 use std::collections::VecDeque;
 
@@ -8,10 +9,12 @@ const RESULTS_MAX: usize = 100;
 const RESULT_AGE_MS_MAX: i64 = 10 * 60_000;
 /// With a smaller share of answers than this the host is avoided.
 const ANSWERED_PERCENT_MIN: usize = 90;
-/// Fewer unanswered calls than this are not enough to judge by. So many in a row are, whatever came before them: that is the
-/// measure of section 1.2 for merchants with few calls, and a busy one need not sit out ten time-outs either.
+/// Fewer unanswered calls than this are not enough to judge by. So many in a row are, whatever came
+/// before them: that is the measure for merchants with few calls
+/// (shared/wechatpay/PROTOCOL.md, 1.2), and a busy one need not sit out ten time-outs either.
 const UNANSWERED_MIN: usize = 3;
-/// How long an avoided host is left alone before it is tried again, in milliseconds: section 1.2 judges each minute.
+/// How long an avoided host is left alone before it is tried again, in milliseconds: WeChat Pay's
+/// advice is to judge each minute (shared/wechatpay/PROTOCOL.md, 1.2).
 const LEFT_ALONE_MS: i64 = 60_000;
 /// How long a try at an avoided host is waited for, in milliseconds. Then it counts as lost with whoever made it, and the next
 /// caller makes one.

@@ -11,7 +11,8 @@ use super::breaker::{Breaker, BreakerEvent, CallReport};
 pub struct Hosts {
     /// The main host.
     pub main: String,
-    /// The same operator in another city. One `Authorization` is good on either: the host is not signed (section 1).
+    /// The same operator in another city. One `Authorization` is good on either: the host is not
+    /// signed (shared/wechatpay/PROTOCOL.md, 1.1).
     pub backup: String,
 }
 

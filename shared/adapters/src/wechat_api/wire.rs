@@ -10,13 +10,14 @@ use wechatpay::{
 use super::NotSent;
 use crate::tls;
 
-/// How long a connection may take, in seconds: over one is bad (section 1.2).
+/// How long a connection may take, in seconds: over one is bad (shared/wechatpay/PROTOCOL.md, 1.2).
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-/// WeChat Pay closes idle connections after 8 s; a request sent into that moment is lost (section 1).
+/// WeChat Pay closes idle connections after 8 s; a request sent into that moment is lost
+/// (shared/wechatpay/PROTOCOL.md, 1.1).
 const IDLE_MAX: Duration = Duration::from_secs(7);
 /// Larger than any answer of the interfaces that are called here.
 const ANSWER_MAX: usize = 1024 * 1024;
-/// WeChat Pay refuses requests without one (section 1).
+/// WeChat Pay refuses requests without one (shared/wechatpay/PROTOCOL.md, 1.3).
 const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION"));
 
 fn text<'a>(response: &'a reqwest::Response, name: &str) -> Option<&'a str> {

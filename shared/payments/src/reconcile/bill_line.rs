@@ -28,7 +28,8 @@ impl From<TradeKind> for LineKind {
     }
 }
 
-/// A row of the trade bill with what a judge or a person needs of it (protocol reference, section 8.4).
+/// A row of the trade bill with what a judge or a person needs of it
+/// (shared/wechatpay/PROTOCOL.md, 8.4).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct BillLine {
     /// Its line in the file, from 1 on.

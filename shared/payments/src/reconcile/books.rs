@@ -103,8 +103,9 @@ impl From<&RefundState> for BookedRefund {
 }
 
 impl BookedRefund {
-    /// Whether a refund that stood in the bill's words (退款状态, protocol reference, section 8.4) as `in_bill` when the bill
-    /// was made can stand like this now. The bill is a snapshot, so ours may be later, never earlier.
+    /// Whether a refund that stood in the bill's words (退款状态: shared/wechatpay/PROTOCOL.md, 8.4) as
+    /// `in_bill` when the bill was made can stand like this now. The bill is a snapshot, so ours
+    /// may be later, never earlier.
     pub fn can_follow(self, in_bill: &str) -> bool {
         match self {
             Self::Reserved | Self::Refused => false,

@@ -22,7 +22,7 @@ impl From<Direction> for FlowDirection {
     }
 }
 
-/// A movement of money with what a person needs of it (protocol reference, section 8.5).
+/// A movement of money with what a person needs of it (shared/wechatpay/PROTOCOL.md, 8.5).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct FundLine {
     /// Its line in the file, from 1 on.

@@ -22,8 +22,9 @@ use crate::reconcile::{
 /// One fen in the unit of fees, 1/100000 yuan.
 const FEN: i64 = Fee::CENT.units();
 
-/// 业务类型 of movements that belong to a payment or a refund (protocol reference, section 8.5). The set is open; all others,
-/// such as withdrawals, transfers and profit sharing, have no row in the trade bill.
+/// 业务类型 of movements that belong to a payment or a refund (shared/wechatpay/PROTOCOL.md, 8.5). The
+/// set is open; all others, such as withdrawals, transfers and profit sharing, have no row in the
+/// trade bill.
 const OF_TRADES: [&str; 5] = [
     "交易",
     "扣除交易手续费",
