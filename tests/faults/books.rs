@@ -1,4 +1,5 @@
-//! Our books as anybody can read them: the items of the tables as plain JSON, without a word of the product's own code.
+//! Our books as anybody can read them: the items of the tables as plain JSON, without a word of the
+//! product's own code.
 
 use std::collections::BTreeMap;
 
@@ -92,14 +93,16 @@ impl Records {
         books
     }
 
-    /// When the sweep has to look at something next, in Unix seconds, and whether that something is on its way to another state
-    /// rather than waiting for a payer. What waits for a person waits, however often it is looked at.
+    /// When the sweep has to look at something next, in Unix seconds, and whether that something is
+    /// on its way to another state rather than waiting for a payer. What waits for a person waits,
+    /// however often it is looked at.
     pub(crate) fn due(&self) -> impl Iterator<Item = (i64, bool)> {
         let items = self
             .orders
             .values()
             .flat_map(|book| book.order.iter().chain(&book.refunds));
-        // A refund that succeeded and is looked at went to the merchant: a person is told of it until its payer was paid.
+        // A refund that succeeded and is looked at went to the merchant: a person is told of it
+        // until its payer was paid.
         let items = items.filter(|item| !matches!(text(item, "state"), "abnormal" | "succeeded"));
         items.filter_map(|item| {
             let due_s = item.get("due_at")?.as_i64()?;
@@ -109,7 +112,8 @@ impl Records {
 }
 
 impl DayRecords {
-    /// The run's state, that of its fund side or of the preview, the number of differences, or the state of one: of this kind, and about this order.
+    /// The run's state, that of its fund side or of the preview, the number of differences, or the
+    /// state of one: of this kind, and about this order.
     pub(crate) fn state(&self, what: &str) -> String {
         let of = |value: &Value| value["state"].as_str().unwrap_or("none").to_owned();
         match what.split_once(' ') {

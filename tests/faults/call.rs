@@ -1,4 +1,5 @@
-//! Outgoing calls, to AWS, to WeChat Pay and to the receiver of webhooks alike, and what can happen to one.
+//! Outgoing calls, to AWS, to WeChat Pay and to the receiver of webhooks alike, and what can happen
+//! to one.
 
 use std::fmt;
 
@@ -45,7 +46,8 @@ pub(crate) enum Service {
 pub(crate) struct Call {
     pub(crate) function: Function,
     pub(crate) service: Service,
-    /// `PutItem`, `SendMessage`, `Decrypt`, `PutObject`, or an endpoint of WeChat Pay's such as `close`.
+    /// `PutItem`, `SendMessage`, `Decrypt`, `PutObject`, or an endpoint of WeChat Pay's such as
+    /// `close`.
     pub(crate) operation: String,
     /// What it is about: a table and key, a queue, a file, a number at WeChat Pay.
     pub(crate) about: String,
@@ -91,7 +93,8 @@ pub(crate) enum CallFault {
     Throttled,
     /// Another transaction holds the item; nothing was done.
     Conflict,
-    /// WeChat Pay's probe: it was done, and the answer carries a signature that is deliberately wrong.
+    /// WeChat Pay's probe: it was done, and the answer carries a signature that is deliberately
+    /// wrong.
     Probe,
     /// The index is read as it was when the same was last asked; as empty, if it never was.
     Stale,
@@ -120,7 +123,8 @@ impl CallFault {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Strike {
     pub(crate) fault: CallFault,
-    /// How many attempts meet it: 1, or as many as a sandbox makes before it gives up, so that its own repeats do not help.
+    /// How many attempts meet it: 1, or as many as a sandbox makes before it gives up, so that its
+    /// own repeats do not help.
     pub(crate) attempts: u32,
 }
 
@@ -183,8 +187,8 @@ impl Strike {
             .filter(|strike| strike.fits(call))
     }
 
-    /// Whether it can happen to `call` and is not the same as another strike there: a read whose answer is lost is a read that
-    /// never arrived.
+    /// Whether it can happen to `call` and is not the same as another strike there: a read whose
+    /// answer is lost is a read that never arrived.
     fn fits(self, call: &Call) -> bool {
         match self.fault {
             CallFault::DieBefore

@@ -75,7 +75,8 @@ pub(crate) fn race(race: &Race, script: Box<dyn Policy>) -> CaseResult {
     })
 }
 
-/// From here on nothing goes wrong any more: everything comes to rest, and the checks have their word.
+/// From here on nothing goes wrong any more: everything comes to rest, and the checks have their
+/// word.
 async fn end(scenario: &mut Scenario, after: Step, ends: &[(&str, &str)]) {
     scenario.scene.director.follow(Box::new(InOrder));
     scenario

@@ -1,9 +1,11 @@
 //! One call at a time: every outgoing call of every sandbox waits here for its turn.
 //!
-//! While something runs under [`CallScheduler::run`], a call is let through only when nothing else can move: all that runs waits for
-//! a call of its own. So the order of calls is the script's choice and nothing else's, two handlers can be interleaved at each of
-//! their calls, and a run with the same script is the same run. The sandboxes run on the thread of the caller; what is called
-//! (the engines in this process, the simulator on its own threads) is done before the next call gets its turn.
+//! While something runs under [`CallScheduler::run`], a call is let through only when nothing else
+//! can move: all that runs waits for a call of its own. So the order of calls is the script's
+//! choice and nothing else's, two handlers can be interleaved at each of their calls, and a run
+//! with the same script is the same run. The sandboxes run on the thread of the caller; what is
+//! called (the engines in this process, the simulator on its own threads) is done before the next
+//! call gets its turn.
 
 use std::{
     cell::Cell,
@@ -18,8 +20,9 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::call::{Call, CallFault};
 
-/// How often in a row nothing may have moved before everything is believed to wait. A request to WeChat Pay has some ten steps
-/// on this thread from the handler to the relay, each of them one turn of the runtime.
+/// How often in a row nothing may have moved before everything is believed to wait. A request to
+/// WeChat Pay has some ten steps on this thread from the handler to the relay, each of them one
+/// turn of the runtime.
 const STILL_TURNS: u32 = 32;
 
 /// Decides which of the waiting calls is next and what happens to it.
@@ -158,8 +161,8 @@ impl CallScheduler {
         self.state().steps.clone()
     }
 
-    /// Waits for the turn of a call. Gives what happens to it, and the turn, to be held until it has happened. Once the sandbox
-    /// is dead it never comes.
+    /// Waits for the turn of a call. Gives what happens to it, and the turn, to be held until it
+    /// has happened. Once the sandbox is dead it never comes.
     pub(crate) async fn pass(&self, line: &Liveness, call: Call) -> (Option<CallFault>, Turn) {
         let (turn, mine) = oneshot::channel();
         {
@@ -241,7 +244,8 @@ impl CallScheduler {
         let struck = fate.map_or(String::new(), |fault| format!("  <- {fault:?}"));
         state.steps.push(format!("    #{} {call}{struck}", line.id));
         drop(state);
-        // Should the caller be gone after all, the turn is dropped with the message, and so is over.
+        // Should the caller be gone after all, the turn is dropped with the message, and so is
+        // over.
         drop(turn.send((
             fate,
             Turn {

@@ -1,5 +1,5 @@
-//! Every crash point, enumerated: each flow is played once unharmed and its calls are counted; then it is played again for every
-//! call and everything that can happen to that call.
+//! Every crash point, enumerated: each flow is played once unharmed and its calls are counted; then
+//! it is played again for every call and everything that can happen to that call.
 
 use std::time::Instant;
 
@@ -34,7 +34,8 @@ pub(crate) fn strike(flow: &Flow, at: usize, strike: Strike) -> (Option<Call>, C
     (take(&struck), outcome)
 }
 
-/// Plays a flow with every call struck in every way; or only one of `each` so many cases, spread over all of them.
+/// Plays a flow with every call struck in every way; or only one of `each` so many cases, spread
+/// over all of them.
 pub(crate) fn every_point(flow: &Flow, each: usize, threads: usize, report: &mut Report) {
     let (began, before) = (Instant::now(), report.violations());
     let mut calls = Vec::new();
@@ -81,8 +82,9 @@ pub(crate) fn every_point(flow: &Flow, each: usize, threads: usize, report: &mut
     ));
 }
 
-/// The calls that are struck. An index is read in many parts, of which most hold nothing: between them nothing changes, so of
-/// such reads in a row only the first is struck, and each that something follows from.
+/// The calls that are struck. An index is read in many parts, of which most hold nothing: between
+/// them nothing changes, so of such reads in a row only the first is struck, and each that
+/// something follows from.
 fn points(calls: &[Call]) -> impl Iterator<Item = (usize, &Call)> {
     calls.iter().enumerate().filter(|(at, call)| {
         let in_a_row = |other: Option<&Call>| other == Some(call) && call.reads_index;

@@ -1,5 +1,5 @@
-//! Every interleaving of two who act at the same time, with two switches between them: one side makes some calls, the other
-//! some, then the first goes on to its end, then the other.
+//! Every interleaving of two who act at the same time, with two switches between them: one side
+//! makes some calls, the other some, then the first goes on to its end, then the other.
 
 use std::{fmt, time::Instant};
 
@@ -43,8 +43,9 @@ impl Switches {
         })
     }
 
-    /// Those to be played next, when each side was stopped or came to its end before: how many calls a side has depends on
-    /// what the other does meanwhile, so each is stopped one call later until it has none.
+    /// Those to be played next, when each side was stopped or came to its end before: how many
+    /// calls a side has depends on what the other does meanwhile, so each is stopped one call later
+    /// until it has none.
     fn further(self, reached: Reached) -> impl Iterator<Item = Self> {
         let [first, second] = self.calls;
         let more_of_second = reached.second.then_some([first, second + 1]);

@@ -41,7 +41,8 @@ impl io::Write for LogWriter {
     }
 }
 
-/// Runs `work` with everything that is logged on this thread kept, as lines of JSON like those that are deployed.
+/// Runs `work` with everything that is logged on this thread kept, as lines of JSON like those that
+/// are deployed.
 pub(crate) fn kept<T>(work: impl FnOnce() -> T) -> T {
     let lines = tracing_subscriber::fmt::layer()
         .json()

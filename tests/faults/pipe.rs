@@ -1,4 +1,5 @@
-//! The deployed pipe, read from the template: which records of the stream pass, and what becomes of each.
+//! The deployed pipe, read from the template: which records of the stream pass, and what becomes of
+//! each.
 
 use std::sync::OnceLock;
 
@@ -17,7 +18,8 @@ impl Pipe {
         self.patterns.iter().any(|pattern| passes(pattern, record))
     }
 
-    /// The event that a record of the stream becomes on the bus, as the rule copies it into the queue of webhooks.
+    /// The event that a record of the stream becomes on the bus, as the rule copies it into the
+    /// queue of webhooks.
     pub(crate) fn event(&self, record: &Value) -> Value {
         let image = &record["dynamodb"]["NewImage"];
         let taken = self.taken.iter();
@@ -38,7 +40,8 @@ impl Pipe {
     }
 }
 
-/// Whether a record passes a pattern: each field that the pattern names has one of the values there, or begins with one.
+/// Whether a record passes a pattern: each field that the pattern names has one of the values
+/// there, or begins with one.
 fn passes(pattern: &Value, record: &Value) -> bool {
     match pattern {
         Value::Object(fields) => fields

@@ -1,5 +1,6 @@
-//! The merchant's system that webhooks go to. It remembers what it got, answers as it is told to, and is reached through a
-//! door of each sandbox's own, where a call waits for its turn and meets its fault.
+//! The merchant's system that webhooks go to. It remembers what it got, answers as it is told to,
+//! and is reached through a door of each sandbox's own, where a call waits for its turn and meets
+//! its fault.
 
 use std::{
     collections::{BTreeSet, VecDeque},

@@ -1,8 +1,9 @@
-//! The wire between reqwest and the simulator: a loopback relay in front of WeChat Pay, one for each sandbox. The receiver of
-//! webhooks has the same ([`crate::receiver`]).
+//! The wire between reqwest and the simulator: a loopback relay in front of WeChat Pay, one for
+//! each sandbox. The receiver of webhooks has the same ([`crate::receiver`]).
 //!
-//! It reads whole requests and answers byte by byte, gives each call its turn, and lets it meet its fault: the connection
-//! breaks before or after, an answer is replaced, the sandbox dies. It keeps what went over it, for the checks.
+//! It reads whole requests and answers byte by byte, gives each call its turn, and lets it meet its
+//! fault: the connection breaks before or after, an answer is replaced, the sandbox dies. It keeps
+//! what went over it, for the checks.
 
 use std::{future::Future, sync::Arc};
 
@@ -21,7 +22,8 @@ use crate::{
     exchanges::{Exchange, Exchanges},
 };
 
-/// One call's share of the time at most, which a caller waits for an answer (`CALL_MS_MAX` of the flows), in milliseconds.
+/// One call's share of the time at most, which a caller waits for an answer (`CALL_MS_MAX` of the
+/// flows), in milliseconds.
 const CALL_LIMIT_MS: i64 = 3_000;
 
 /// A relay at work. It ends, and its connections with it, when it is dropped.

@@ -96,7 +96,8 @@ impl Report {
         }
     }
 
-    /// The harness itself did not do what it should: a case was not the one that was asked for, say.
+    /// The harness itself did not do what it should: a case was not the one that was asked for,
+    /// say.
     pub(crate) fn harness_fault(&mut self, what: &str) {
         self.count(false);
         self.violations += 1;

@@ -1,5 +1,5 @@
-//! What is played in a scene: a client's wishes and their repeats, a payer, queues and the sweep as they go on by themselves,
-//! and the time until everything has come to rest.
+//! What is played in a scene: a client's wishes and their repeats, a payer, queues and the sweep as
+//! they go on by themselves, and the time until everything has come to rest.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -21,7 +21,8 @@ const QUEUES: [&str; 4] = [REQUESTS, RESULTS, WORK, WEBHOOKS];
 const ROUNDS_MAX: u32 = 2_000;
 /// How long a scene is given to do what does not wait for a payer.
 const SOON: Duration = Duration::from_secs(20 * 60);
-/// How long a scene is given to come to its end: WeChat Pay closes unpaid orders after seven days by itself.
+/// How long a scene is given to come to its end: WeChat Pay closes unpaid orders after seven days
+/// by itself.
 const IN_THE_END: Duration = Duration::from_secs(9 * 24 * 3600);
 
 /// A scene being played.
@@ -86,8 +87,8 @@ impl Scenario {
         }
     }
 
-    /// The client asks for something, once. What has no answer that counts is asked for again when time passes. Gives the
-    /// position of the wish.
+    /// The client asks for something, once. What has no answer that counts is asked for again when
+    /// time passes. Gives the position of the wish.
     pub(crate) async fn wish(&mut self, wish: PendingRequest) -> usize {
         self.wishes.push(wish);
         let position = self.wishes.len() - 1;
@@ -106,7 +107,8 @@ impl Scenario {
         self.wishes[position].take(answer, self.scene.clock.now_ms());
     }
 
-    /// Takes what clients were answered while something else happened. What has no answer that counts is asked for again.
+    /// Takes what clients were answered while something else happened. What has no answer that
+    /// counts is asked for again.
     pub(crate) fn take_answers(&mut self, asked: ConcurrentAnswers) {
         for (mut wish, answer) in asked.0.into_inner().unwrap_or_else(PoisonError::into_inner) {
             self.tell_answer(&wish, answer.as_ref());
@@ -193,9 +195,10 @@ impl Scenario {
         }
     }
 
-    /// The state of an order (`ORDER-1`) or of a refund (`ORDER-1 R1`) in our books; `none` when there is none. Of the reconciled
-    /// day it is the run's (`day`), how many parts it has (`day parts`), how many differences there are (`day differences`), or one's state
-    /// (`day duplicate_payment ORDER-1`). `kept` is how many events are on record as undelivered.
+    /// The state of an order (`ORDER-1`) or of a refund (`ORDER-1 R1`) in our books; `none` when
+    /// there is none. Of the reconciled day it is the run's (`day`), how many parts it has (`day
+    /// parts`), how many differences there are (`day differences`), or one's state (`day
+    /// duplicate_payment ORDER-1`). `kept` is how many events are on record as undelivered.
     pub(crate) fn state(&self, name: &str) -> String {
         if name == "kept" {
             return self.scene.kept().len().to_string();
@@ -286,8 +289,8 @@ impl Scenario {
         self.scene.act("the sweep runs", self.scene.sweep()).await;
     }
 
-    /// Lets everything go on by itself: WeChat Pay repeats its callbacks, the client its requests, SQS its messages, and the sweep
-    /// runs in each minute in which something is due.
+    /// Lets everything go on by itself: WeChat Pay repeats its callbacks, the client its requests,
+    /// SQS its messages, and the sweep runs in each minute in which something is due.
     pub(crate) async fn run_until_quiet(&mut self, until: Until) {
         let given = match until {
             Until::Soon => SOON,
@@ -322,7 +325,8 @@ impl Scenario {
         });
     }
 
-    /// Each minute's run tells differences how their refunds stand, whether or not anything else is due.
+    /// Each minute's run tells differences how their refunds stand, whether or not anything else is
+    /// due.
     async fn differences_move(&mut self) -> bool {
         let states = |scenario: &Self| -> Vec<u64> {
             let books = Records::read(&scenario.scene);
@@ -348,7 +352,8 @@ impl Scenario {
         self.step_by_step(Duration::from_millis(wait_ms)).await;
     }
 
-    /// Passes time, but stops wherever WeChat Pay has something to send: it signs with its own time.
+    /// Passes time, but stops wherever WeChat Pay has something to send: it signs with its own
+    /// time.
     pub(crate) async fn step_by_step(&self, by: Duration) {
         let end_ms = self.scene.clock.now_ms() + i64::try_from(by.as_millis()).expect("a minute");
         while let Some(next_ms) = self.next_at_wechat_ms().filter(|next_ms| *next_ms < end_ms) {

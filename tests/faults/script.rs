@@ -81,8 +81,8 @@ impl Policy for StrikeOne {
     }
 }
 
-/// Interleaves two sides: one makes so many calls, the other so many, then the first the rest of its own, then the other.
-/// Reading an index is no point to stop at.
+/// Interleaves two sides: one makes so many calls, the other so many, then the first the rest of
+/// its own, then the other. Reading an index is no point to stop at.
 pub(crate) struct Interleave {
     first: usize,
     left: [usize; 2],
@@ -90,7 +90,8 @@ pub(crate) struct Interleave {
     reached: Slot<Reached>,
 }
 
-/// Whether each side was stopped at a call, in the order in which they run. One that has none left ended before that.
+/// Whether each side was stopped at a call, in the order in which they run. One that has none left
+/// ended before that.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Reached {
     pub(crate) first: bool,

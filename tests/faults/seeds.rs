@@ -1,5 +1,6 @@
-//! Seeded random runs: several orders, everybody acting at once, messages twice and in the wrong order, clocks that differ,
-//! indexes that lag, and up to a few faults. Everything is drawn from the seed, so that the same seed is the same run.
+//! Seeded random runs: several orders, everybody acting at once, messages twice and in the wrong
+//! order, clocks that differ, indexes that lag, and up to a few faults. Everything is drawn from
+//! the seed, so that the same seed is the same run.
 
 use std::{
     sync::Arc,
@@ -232,8 +233,9 @@ async fn moment(scenario: &mut Scenario, orders: &[Value], lost: bool, dice: &mu
     scenario.take_answers(asked);
 }
 
-/// A payer or the merchant's staff do something at WeChat Pay, if it can be done. Where callbacks get lost, only such things
-/// that are asked about: what nobody asks about is found by the bills alone.
+/// A payer or the merchant's staff do something at WeChat Pay, if it can be done. Where callbacks
+/// get lost, only such things that are asked about: what nobody asks about is found by the bills
+/// alone.
 fn somebody_at_wechat(scenario: &Scenario, order_no: &str, lost: bool, dice: &mut Rng) {
     let wechat = scenario.scene.wechat();
     let options = PayOptions::default();
@@ -368,7 +370,8 @@ fn close(order_no: &str) -> PendingRequest {
         .or("order_not_found")
 }
 
-/// A refund of the booked payment, or now and then of a parked one. The same number is always for the same amount.
+/// A refund of the booked payment, or now and then of a parked one. The same number is always for
+/// the same amount.
 fn refund(order_no: &str, order: &Value, dice: &mut Rng) -> PendingRequest {
     let n = dice.i64(1..=4);
     let paid_fen = order["amount_fen"].as_i64().unwrap_or_default();

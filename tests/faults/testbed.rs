@@ -1,5 +1,5 @@
-//! A scene: one merchant and one client, the tables and queues, WeChat Pay, and the functions. Everything in it is new, and its
-//! clock begins at the same second each time.
+//! A scene: one merchant and one client, the tables and queues, WeChat Pay, and the functions.
+//! Everything in it is new, and its clock begins at the same second each time.
 
 use std::{
     collections::BTreeMap,
@@ -94,7 +94,8 @@ pub(crate) struct Testbed {
 #[derive(Default)]
 struct Observed {
     idle: Vec<Sandbox>,
-    /// How far the clocks of sandboxes to come are ahead, in milliseconds; the last one goes on for all further.
+    /// How far the clocks of sandboxes to come are ahead, in milliseconds; the last one goes on for
+    /// all further.
     ahead_ms: Vec<i64>,
     simulated_ms: i64,
     callbacks: Vec<CallbackAnswer>,
@@ -226,12 +227,14 @@ impl Testbed {
         self.wechat.admin()
     }
 
-    /// How far the clocks of the sandboxes to come are ahead of the scene's, in milliseconds; the last one goes on.
+    /// How far the clocks of the sandboxes to come are ahead of the scene's, in milliseconds; the
+    /// last one goes on.
     pub(crate) fn skew(&self, ahead_ms: Vec<i64>) {
         self.state().ahead_ms = ahead_ms;
     }
 
-    /// Runs `work` in a sandbox of `function`: an idle one, or a new one. `None` when the sandbox dies.
+    /// Runs `work` in a sandbox of `function`: an idle one, or a new one. `None` when the sandbox
+    /// dies.
     async fn within<T>(
         &self,
         function: Function,
@@ -356,7 +359,8 @@ impl Testbed {
         answer.map(|answer| answer.status().as_u16())
     }
 
-    /// Hands a callback to its function, as the gateway does. The status that WeChat Pay gets; 500 when the sandbox dies.
+    /// Hands a callback to its function, as the gateway does. The status that WeChat Pay gets; 500
+    /// when the sandbox dies.
     pub(crate) async fn receive(&self, headers: Map<String, Value>, body: &str) -> u16 {
         let envelope: Value = serde_json::from_str(body).unwrap_or(Value::Null);
         let event =
@@ -745,7 +749,8 @@ fn start_wechat() -> Running {
     .expect("a simulator")
 }
 
-/// What set-up writes on AWS: WeChat Pay's key, the APIv3 key, the merchant's own key and its serial.
+/// What set-up writes on AWS: WeChat Pay's key, the APIv3 key, the merchant's own key and its
+/// serial.
 async fn write_merchant(keys: &KeysTable, wechat: &Admin) {
     let (id, pem) = wechat.newest_key(SigningMode::PublicKey).expect("a key");
     let verification = [VerificationEntry {

@@ -13,7 +13,8 @@ use crate::logs;
 /// A whole scene is one future, and without optimisation it is a large one.
 const STACK: usize = 32 << 20;
 
-/// Does every job and hands each result on as it comes, with the job's position, until one is the last that is wanted.
+/// Does every job and hands each result on as it comes, with the job's position, until one is the
+/// last that is wanted.
 pub(crate) fn each<J: Sync, R: Send>(
     threads: usize,
     jobs: &[J],

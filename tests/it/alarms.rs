@@ -80,8 +80,8 @@ impl Watch {
     }
 }
 
-/// A minute of usual traffic: an order, its payment, the callback of one of the last, and what runs by
-/// itself. While WeChat Pay is not there nobody can pay.
+/// A minute of usual traffic: an order, its payment, the callback of one of the last, and what runs
+/// by itself. While WeChat Pay is not there nobody can pay.
 async fn minute(testbed: &Testbed, watch: &mut Watch, number: usize) {
     testbed.advance(MINUTE).await;
     let order = format!("ORDER-{number}");

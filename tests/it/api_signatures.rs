@@ -1,4 +1,5 @@
-//! The gate of the merchant API: requests that are not signed, not fresh, not whole or not new do not pass.
+//! The gate of the merchant API: requests that are not signed, not fresh, not whole or not new do
+//! not pass.
 
 use adapters::testing::{Fault, Match, Service};
 use aws_lc_rs::{

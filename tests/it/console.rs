@@ -1,4 +1,5 @@
-//! The console's pages as HTTP: who is let in, which forms are believed, and what browsers are told to keep and to run.
+//! The console's pages as HTTP: who is let in, which forms are believed, and what browsers are told
+//! to keep and to run.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The console in a real browser: a person reads what differs, proposes and approves, on a desk's screen and on a phone's.
+//! The console in a real browser: a person reads what differs, proposes and approves, on a desk's
+//! screen and on a phone's.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! The contract `infra/openapi.yaml`: generated requests are taken exactly when it says so, and every answer is one that it
-//! describes.
+//! The contract `infra/openapi.yaml`: generated requests are taken exactly when it says so, and
+//! every answer is one that it describes.
 
 mod bodies;
 mod callbacks;
@@ -150,7 +150,8 @@ async fn paid(testbed: &Testbed, order_no: &str, amount_fen: i64) {
     assert_eq!(testbed.get_order(order_no).await.body["state"], "paid");
 }
 
-/// Every value in the contract that stands beside a schema as an example of it, with where it stands.
+/// Every value in the contract that stands beside a schema as an example of it, with where it
+/// stands.
 fn examples(value: &Value, path: &str, found: &mut Vec<(String, Value, Value)>) {
     if let Some(fields) = value.as_object() {
         if let Some(schema) = fields.get("schema") {

@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path, process::Command};
 
-/// The features of packages, with which a package is built: lines such as `adapters feature "testing"`.
+/// The features of packages, with which a package is built: lines such as `adapters feature
+/// "testing"`.
 fn features(package: &str, edges: &str) -> String {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--locked", "--prefix", "none"])

@@ -1,8 +1,9 @@
-//! Every command that the README and the runbooks print is run as it stands there, against the stack of `cargo local`. Only the
-//! names in capitals, dates and file names are replaced. A new command without a run fails the test.
+//! Every command that the README and the runbooks print is run as it stands there, against the
+//! stack of `cargo local`. Only the names in capitals, dates and file names are replaced. A new
+//! command without a run fails the test.
 //!
-//! What only AWS has is checked by the AWS CLI's own model of it ([`ONLY_AWS`]), and what cannot be run here at all is named with
-//! its reason ([`NOT_RUN`]).
+//! What only AWS has is checked by the AWS CLI's own model of it ([`ONLY_AWS`]), and what cannot be
+//! run here at all is named with its reason ([`NOT_RUN`]).
 
 mod printed;
 mod shell;
@@ -16,7 +17,8 @@ use crate::one_command::{LeftRunning, address, state_dir};
 use printed::Printed;
 use shell::Shell;
 
-/// What the local engine does not do. The CLI itself checks the arguments and answers with a sample.
+/// What the local engine does not do. The CLI itself checks the arguments and answers with a
+/// sample.
 const ONLY_AWS: [(&str, &str); 3] = [
     (
         "sqs start-message-move-task",
@@ -80,8 +82,8 @@ struct CommandRun {
 }
 
 impl CommandRun {
-    /// Runs what `document` prints beginning with `begin`, each of `values` put in place of what it stands for. It goes well, and
-    /// gives what it says.
+    /// Runs what `document` prints beginning with `begin`, each of `values` put in place of what it
+    /// stands for. It goes well, and gives what it says.
     fn run(&mut self, document: &str, begin: &str, values: &[(&str, &str)]) -> String {
         self.run_with(document, begin, values, "")
     }
@@ -226,7 +228,8 @@ fn has_curl() -> bool {
     found
 }
 
-/// Every field that a query or a filter names is in some line that a function logged, and so is every text that is looked for.
+/// Every field that a query or a filter names is in some line that a function logged, and so is
+/// every text that is looked for.
 fn what_is_asked_of_lines_is_in_them(lines: &str) {
     let lines: Vec<Value> = lines
         .lines()
@@ -234,7 +237,8 @@ fn what_is_asked_of_lines_is_in_them(lines: &str) {
         .collect();
     let has = |field: &str| lines.iter().any(|line| !line[field].is_null());
     let says = |field: &str, text: &str| lines.iter().any(|line| line[field] == text);
-    // What the template's alarms look at is held to the lines that write it where alarms are tested.
+    // What the template's alarms look at is held to the lines that write it where alarms are
+    // tested.
     let template = std::fs::read_to_string(printed::root().join("template.yaml")).expect("it");
     let is_counted =
         |field: &str| has(field) || template.contains(&format!("MetricName: {field}\n"));
@@ -561,7 +565,8 @@ fn every_command_that_the_documents_print_runs_as_it_stands() {
     assert!(told.starts_with(&sha1), "{told}");
     testbed.run("reconciliation.md", "logs reconcile", &[]);
 
-    // Money that went to the merchant: by now WeChat Pay has said so, and a person says how the payer was paid.
+    // Money that went to the merchant: by now WeChat Pay has said so, and a person says how the
+    // payer was paid.
     let status = "cargo client refund-status DOC-MERCHANT r1";
     testbed.await_told(status, "\"payer_owed\": true");
     let paid = "cargo client refund-payer-paid";

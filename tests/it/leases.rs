@@ -1,4 +1,5 @@
-//! The lease for calling WeChat Pay: one holder at a time, so that nobody is left with a dead prepay value.
+//! The lease for calling WeChat Pay: one holder at a time, so that nobody is left with a dead
+//! prepay value.
 
 use std::time::Duration;
 

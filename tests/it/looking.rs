@@ -1,4 +1,5 @@
-//! Looking at an order: the active query, the timeline, events sent again, and the guard against submitting twice.
+//! Looking at an order: the active query, the timeline, events sent again, and the guard against
+//! submitting twice.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What WeChat Pay signs in shapes that are not documented: what decides nothing holds nothing up, and what cannot be read is one
-//! matter for a person.
+//! What WeChat Pay signs in shapes that are not documented: what decides nothing holds nothing up,
+//! and what cannot be read is one matter for a person.
 
 use std::time::Duration;
 
@@ -247,7 +247,8 @@ async fn an_order_whose_answers_cannot_be_read_stays_as_it_is_until_one_can() {
     admin
         .add_fault(Rule::always(unreadable).at(Endpoint::QueryByOutTradeNo))
         .unwrap();
-    // It is paid, so WeChat Pay does not close it; what it says of it then decides, and says nothing.
+    // It is paid, so WeChat Pay does not close it; what it says of it then decides, and says
+    // nothing.
     let closed = testbed.close("ORDER-1").await;
     assert_eq!(closed.body["state"], "closing", "{closed:?}");
     testbed.advance(Duration::from_secs(90)).await;

@@ -1,5 +1,6 @@
-//! The one command, end to end: compiled bootstraps under the local engine's Lambda, deployed from `template.yaml`, with real
-//! queues, tables, keys and HTTP in between, and the simulator for WeChat Pay.
+//! The one command, end to end: compiled bootstraps under the local engine's Lambda, deployed from
+//! `template.yaml`, with real queues, tables, keys and HTTP in between, and the simulator for
+//! WeChat Pay.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -49,8 +50,8 @@ fn play(state: &Path, words: &[&str]) -> Value {
     serde_json::from_str(text.lines().last().expect("a last line")).expect("JSON as the last line")
 }
 
-/// `cargo local` as a person starts it in a terminal: alone in a process group, where Ctrl-C reaches all of it. Whatever
-/// becomes of the test, it is stopped.
+/// `cargo local` as a person starts it in a terminal: alone in a process group, where Ctrl-C
+/// reaches all of it. Whatever becomes of the test, it is stopped.
 pub(crate) struct LeftRunning {
     child: Child,
     output: BufReader<ChildStdout>,
@@ -63,7 +64,8 @@ impl LeftRunning {
         Self { child, output }
     }
 
-    /// What it prints before and after it says that it runs until Ctrl-C, up to the end of the `curl` command.
+    /// What it prints before and after it says that it runs until Ctrl-C, up to the end of the
+    /// `curl` command.
     pub(crate) fn read_invitation(&mut self) -> String {
         let mut text = String::new();
         loop {
@@ -109,8 +111,8 @@ fn get(url: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// The file of a day's differences, as a browser keeps it, by the console's link to it: through the compiled function, the runtime
-/// and the API.
+/// The file of a day's differences, as a browser keeps it, by the console's link to it: through the
+/// compiled function, the runtime and the API.
 fn file_of(console: &str) -> String {
     let opened = get(console).expect("the console");
     let day = opened
@@ -206,8 +208,9 @@ fn ids<'a>(played: &'a Value, name: &str) -> &'a Value {
     &step.expect("the step")["ids"]
 }
 
-/// An order that was paid was told of and given back in part, one was closed, and one whose money came late was given back
-/// whole. The simulator's own books, as it left them in its file, say so too.
+/// An order that was paid was told of and given back in part, one was closed, and one whose money
+/// came late was given back whole. The simulator's own books, as it left them in its file, say so
+/// too.
 fn whole_life_was_played(state: &Path, played: &Value) {
     let paid = &ids(played, "merchant_reads")["order_no"];
     let webhook = ids(played, "webhook");

@@ -1,5 +1,5 @@
-//! A payer who is owed, by the console's forms: from a refund that could not be paid out to a person's word of how the payer was
-//! paid. And up to which amount that word is one person's.
+//! A payer who is owed, by the console's forms: from a refund that could not be paid out to a
+//! person's word of how the payer was paid. And up to which amount that word is one person's.
 
 use adapters::testing::{Fault, Match};
 use http::{Request, Response};
@@ -95,7 +95,8 @@ impl Desk<'_> {
         read.await.expect("a table").expect("the difference")
     }
 
-    /// Who is on record in the order's journal for what was said of its refund, and how the payer was paid, oldest first.
+    /// Who is on record in the order's journal for what was said of its refund, and how the payer
+    /// was paid, oldest first.
     async fn journal(&self) -> Vec<(String, String)> {
         let path = format!("/v1/orders/{}/events", self.order_no);
         let events = Box::pin(self.testbed.get(&path)).await.body;
@@ -111,8 +112,8 @@ impl Desk<'_> {
     }
 }
 
-/// An order was paid twice. The refund of its second payment, which two persons approved, could not be paid out, and two persons
-/// sent its money to the merchant, where it has arrived.
+/// An order was paid twice. The refund of its second payment, which two persons approved, could not
+/// be paid out, and two persons sent its money to the merchant, where it has arrived.
 async fn sent_to_the_merchant(testbed: &Testbed) -> Desk<'_> {
     let (day, found) = Box::pin(testbed.paid_twice("TWICE-1", false)).await;
     let app = Desk {
@@ -133,7 +134,8 @@ async fn sent_to_the_merchant(testbed: &Testbed) -> Desk<'_> {
     app
 }
 
-/// The refund is sent, WeChat Pay tells how it ended, and the minute's run tells that to the difference.
+/// The refund is sent, WeChat Pay tells how it ended, and the minute's run tells that to the
+/// difference.
 async fn the_refund_ends(testbed: &Testbed) {
     assert_eq!(Box::pin(testbed.work_off()).await, 0);
     testbed.advance(std::time::Duration::from_secs(60)).await;

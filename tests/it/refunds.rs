@@ -201,7 +201,8 @@ async fn a_refund_that_is_sent_again_holds_its_orders_minute_and_waits_for_nobod
         .add_fault(Rule::times(Fault::TooManyRequests, 1).at(Endpoint::CreateRefund))
         .unwrap();
     assert_eq!(testbed.refund("ORDER-1", "R1", 10).await.status, 202);
-    // It goes out five seconds after its slot, so that its next look comes before its minute is over.
+    // It goes out five seconds after its slot, so that its next look comes before its minute is
+    // over.
     testbed.advance(Duration::from_secs(5)).await;
     testbed.work_off().await;
     assert_eq!(admin.requests()[&Endpoint::CreateRefund], 1);
@@ -687,7 +688,8 @@ async fn what_wechat_pay_refused_is_not_taken_back_while_another_call_of_the_sam
     refuses(1);
     let repeat = testbed.post(REDIRECT, &to).await;
     assert_eq!(repeat.body["code"], "wechatpay_refused");
-    // So may the repeat's be, for a minute more: nobody else decides, and the sweep concludes nothing.
+    // So may the repeat's be, for a minute more: nobody else decides, and the sweep concludes
+    // nothing.
     testbed.advance(Duration::from_secs(31)).await;
     testbed.sweep().await;
     let other = json!({"to": "merchant", "who": "Li", "why": "me too"});

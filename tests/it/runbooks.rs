@@ -1,4 +1,5 @@
-//! Incidents that the pages for on-call describe, staged: what a person sees of each is what its page says.
+//! Incidents that the pages for on-call describe, staged: what a person sees of each is what its
+//! page says.
 
 use std::path::{Path, PathBuf};
 

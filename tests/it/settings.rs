@@ -1,4 +1,5 @@
-//! Settings: a function that is set up wrongly says everything that is wrong at once, and says no value.
+//! Settings: a function that is set up wrongly says everything that is wrong at once, and says no
+//! value.
 
 use std::collections::BTreeMap;
 

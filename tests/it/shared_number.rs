@@ -1,5 +1,5 @@
-//! Several systems under one merchant number: WeChat Pay has each order number once for all of them, and what it has under one
-//! of ours may be another system's.
+//! Several systems under one merchant number: WeChat Pay has each order number once for all of
+//! them, and what it has under one of ours may be another system's.
 
 use std::time::Duration;
 
@@ -66,7 +66,8 @@ async fn assert_is_left_to_the_other_system(testbed: &Testbed, reason: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_number_another_system_sold_is_rejected_and_its_goods_are_not_paid() {
     let testbed = sold_by_another_system().await;
-    // In the very second of the other system's sale: only that we never asked for it tells that it is not ours.
+    // In the very second of the other system's sale: only that we never asked for it tells that it
+    // is not ours.
     assert_is_refused(&testbed.post_order(&native("ORDER-1")).await);
     assert_is_left_to_the_other_system(&testbed, "number_used_elsewhere").await;
     assert_is_refused(&testbed.post_order(&native("ORDER-1")).await);

@@ -1,5 +1,5 @@
-//! WeChat Pay under strain: hosts that do not answer, limits that hold calls back, and answers after which nothing may be done
-//! before WeChat Pay was asked.
+//! WeChat Pay under strain: hosts that do not answer, limits that hold calls back, and answers
+//! after which nothing may be done before WeChat Pay was asked.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -23,7 +23,8 @@ const BACKUP_FIRST: [Host; 2] = [Host::Backup, Host::Main];
 const WITHIN: Duration = Duration::from_secs(4);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Two hosts with books of their own, and a client of both. The backup is the usual scene's WeChat Pay.
+/// Two hosts with books of their own, and a client of both. The backup is the usual scene's WeChat
+/// Pay.
 struct TwoHosts {
     testbed: Testbed,
     main_port: u16,
@@ -69,7 +70,8 @@ impl TwoHosts {
         self.main.as_ref().unwrap().admin()
     }
 
-    /// Asks about an order that neither host knows; gives the code of the refusal, or what is unknown.
+    /// Asks about an order that neither host knows; gives the code of the refusal, or what is
+    /// unknown.
     async fn ask(&self) -> Result<ErrorCode, String> {
         let asked = self.wechat.call_either(&query("ORDER-9"), WITHIN).await;
         match asked.map(|asked| asked.answer) {

@@ -1,5 +1,6 @@
-//! Every function ends by itself before Lambda ends it: also where each call that it makes takes as long
-//! as it may. The calls are counted on the longest way of each, in a sandbox that knows nothing yet.
+//! Every function ends by itself before Lambda ends it: also where each call that it makes takes as
+//! long as it may. The calls are counted on the longest way of each, in a sandbox that knows
+//! nothing yet.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use crate::support::{Testbed, TestbedOptions, native};
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
 
-/// API Gateway's HTTP APIs wait so long for a function, and WeChat Pay for the answer to a callback.
+/// API Gateway's HTTP APIs wait so long for a function, and WeChat Pay for the answer to a
+/// callback.
 const GATEWAY: Duration = Duration::from_secs(30);
 const WECHAT_PAY: Duration = Duration::from_secs(5);
 
@@ -70,7 +72,8 @@ async fn creating_an_order_ends_before_lambda_and_the_gateway_give_up() {
         fits("CreateOrder", takes, time_out("CreateOrder"));
     }
     assert!(time_out("CreateOrder") < GATEWAY);
-    // While a submission may still be at work, its payer is held: a second tap makes no second order.
+    // While a submission may still be at work, its payer is held: a second tap makes no second
+    // order.
     let holds = u64::try_from(PayerKey::HOLDS_S).expect("positive");
     assert!(time_out("CreateOrder") <= Duration::from_secs(holds));
 }
@@ -186,8 +189,9 @@ async fn a_message_is_done_with_before_lambda_gives_up_its_batch() {
 
 #[test]
 fn a_webhook_is_done_with_before_lambda_gives_up_its_batch() {
-    // Its client's item and the two secrets in it; then writing down the answer, disabling the webhook, keeping the event,
-    // which may fail and is tried once more at the last attempt, and hiding the message.
+    // Its client's item and the two secrets in it; then writing down the answer, disabling the
+    // webhook, keeping the event, which may fail and is tried once more at the last attempt, and
+    // hiding the message.
     let calls = CallLimits::PROMPT.call() * 8;
     let receiver = Duration::from_secs(15);
     fits("SendWebhook", calls + receiver, time_out("SendWebhook"));

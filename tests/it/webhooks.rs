@@ -1,5 +1,5 @@
-//! Webhooks: from the queue of events to a receiver on this machine, over real HTTP, and what becomes of an event that the
-//! receiver does not take.
+//! Webhooks: from the queue of events to a receiver on this machine, over real HTTP, and what
+//! becomes of an event that the receiver does not take.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -135,7 +135,8 @@ impl WebhookTestbed {
         sent.message_body(body).send().await.expect("a message");
     }
 
-    /// Lambda takes what is visible, hands it over, and deletes what did not fail. Says how many failed.
+    /// Lambda takes what is visible, hands it over, and deletes what did not fail. Says how many
+    /// failed.
     pub(crate) async fn work_off(&self) -> usize {
         let messages = receive(&self.sqs, &self.queue_url).await;
         let records = messages.iter().map(record).collect();
@@ -151,7 +152,8 @@ impl WebhookTestbed {
         failed.len()
     }
 
-    /// An attempt to send an event of this order, of which there were others before it. Says how many failed.
+    /// An attempt to send an event of this order, of which there were others before it. Says how
+    /// many failed.
     pub(crate) async fn again(&self, order_no: &str, attempt: usize) -> usize {
         self.again_within(order_no, attempt, PLENTY_MS).await
     }
@@ -194,8 +196,8 @@ impl WebhookTestbed {
         }
     }
 
-    /// An attempt whose call number `nth` is struck, and others until one succeeds. The receiver answers all alike. `false`
-    /// if there is no such call.
+    /// An attempt whose call number `nth` is struck, and others until one succeeds. The receiver
+    /// answers all alike. `false` if there is no such call.
     async fn strike(&self, order_no: &str, nth: usize, fault: Fault, answer: StatusCode) -> bool {
         self.wire.forget();
         self.wire.break_after(Match::any(), nth, 1, fault);
@@ -628,7 +630,8 @@ async fn a_receiver_that_says_410_for_hours_gets_no_more_a_person_is_told_and_it
             .is_some_and(|what| what.contains("resend"))
     );
     assert_eq!(scene.kept().await, ["ORDER-0_3"]);
-    // What comes now is kept as well, twice or not; the log says so each hour, and calls nobody for it.
+    // What comes now is kept as well, twice or not; the log says so each hour, and calls nobody for
+    // it.
     let got = scene.receiver.got().len();
     for seconds in [0, 1, 3_600] {
         scene.clock.advance(Duration::from_secs(seconds));
@@ -1077,7 +1080,8 @@ async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many
             receiver.takes(&scene.clock, took);
             slow.push((client_id, receiver));
         }
-        // One event of a slow receiver after the other, each second that none of them is waited for, and then one of a fast one.
+        // One event of a slow receiver after the other, each second that none of them is waited
+        // for, and then one of a fast one.
         let (mut fast, mut waited) = (0, 0);
         while fast < 300 {
             for (client_id, receiver) in &slow {
@@ -1095,7 +1099,8 @@ async fn of_300_events_of_a_fast_receiver_half_wait_for_no_slow_one_however_many
             assert_eq!(scene.again(&format!("ORDER-{fast}"), 1).await, 0);
             fast += 1;
         }
-        // Each is waited for once before it is known to be slow, and once more before all the others are.
+        // Each is waited for once before it is known to be slow, and once more before all the
+        // others are.
         let at_first = 2 * count * took.as_secs();
         assert!(
             waited <= fast / 2 + at_first,

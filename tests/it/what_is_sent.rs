@@ -1,4 +1,5 @@
-//! What WeChat Pay is sent, field by field where it arrives, against what the merchant asked for: all of that, and nothing else.
+//! What WeChat Pay is sent, field by field where it arrives, against what the merchant asked for:
+//! all of that, and nothing else.
 
 use std::time::Duration;
 

@@ -11,7 +11,8 @@ use std::{
 
 use crate::bug::{KnownBug, SWITCH};
 
-/// Where the copy lies, from the root. Inside of it, so that cargo finds the same settings and git ignores it.
+/// Where the copy lies, from the root. Inside of it, so that cargo finds the same settings and git
+/// ignores it.
 const COPY: &str = "target/known-bugs";
 /// Where files are patched before they go to the copy.
 const SCRATCH: &str = "target/known-bugs-patched";

@@ -1,8 +1,9 @@
-//! Shows that the fault harness finds what it should: known bugs are put into a copy of the source, and the harness must
-//! catch each. `cargo known-bugs --help` says how to use it.
+//! Shows that the fault harness finds what it should: known bugs are put into a copy of the source,
+//! and the harness must catch each. `cargo known-bugs --help` says how to use it.
 //!
-//! A bug is a patch beside this file ([`bug`]). All of them go into one copy ([`copy`]), which is built once; each is switched
-//! on at run time. So production source has none of them, and a patch that no longer applies is seen.
+//! A bug is a patch beside this file ([`bug`]). All of them go into one copy ([`copy`]), which is
+//! built once; each is switched on at run time. So production source has none of them, and a patch
+//! that no longer applies is seen.
 
 #![expect(clippy::print_stdout, reason = "progress is for people")]
 
@@ -188,9 +189,10 @@ struct Harness {
 }
 
 impl Harness {
-    /// Builds it. What is not of this workspace is taken as it was built for `cargo test --workspace`: same lock file, profile
-    /// and features. Our crates have the same names in the copy; cargo keeps apart what a wrapper of the compiler built, and
-    /// `env` is one that changes nothing.
+    /// Builds it. What is not of this workspace is taken as it was built for `cargo
+    /// test --workspace`: same lock file, profile and features. Our crates have the same names in the
+    /// copy; cargo keeps apart what a wrapper of the compiler built, and `env` is one that changes
+    /// nothing.
     fn build(copy: &Copy, root: &Path) -> Result<Self, String> {
         let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
             || root.join("target"),
@@ -236,7 +238,8 @@ impl Harness {
         command
     }
 
-    /// The case in which the bug's check reports a violation, and nothing is found without the bug; or what is wrong.
+    /// The case in which the bug's check reports a violation, and nothing is found without the bug;
+    /// or what is wrong.
     fn catch(&self, bug: &KnownBug) -> Result<Result<String, String>, String> {
         let find = ["--find".to_owned(), bug.check.clone()];
         let played = [bug.play.as_slice(), &find].concat();

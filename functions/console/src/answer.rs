@@ -9,8 +9,8 @@ use lambda_http::{
 
 use crate::{app::App, handler};
 
-/// An answer whose body leaves as it is. `lambda_http` would decode a text by its type, which takes the byte order mark off a
-/// file, and then a spreadsheet program reads its Chinese as Latin-1.
+/// An answer whose body leaves as it is. `lambda_http` would decode a text by its type, which takes
+/// the byte order mark off a file, and then a spreadsheet program reads its Chinese as Latin-1.
 #[derive(Debug)]
 pub struct RawBody(Response<String>);
 

@@ -1,5 +1,5 @@
-//! Where that stands by now which a run counted more in the bill than in our books: the differences that make it go on after the
-//! sums were counted.
+//! Where that stands by now which a run counted more in the bill than in our books: the differences
+//! that make it go on after the sums were counted.
 //!
 //! ```text
 //! counted = repaired + explained + rejected + on its way + open + other days
@@ -84,8 +84,8 @@ pub(crate) struct Breakdown {
     of_each: BTreeMap<String, Gaps>,
     ends: BTreeMap<GapStatus, Gaps>,
     met: Gaps,
-    /// What each trade makes of it that was left to the next day's bill, by the name that it is carried under, as long as no
-    /// difference of that day tells it.
+    /// What each trade makes of it that was left to the next day's bill, by the name that it is
+    /// carried under, as long as no difference of that day tells it.
     left: BTreeMap<String, Gaps>,
     /// What differences of the next day tell of that.
     of_next_day: Gaps,
@@ -99,7 +99,8 @@ pub(crate) struct Breakdown {
 }
 
 impl Breakdown {
-    /// Begins with what a run counted, and what each of its differences made of that, where this is known.
+    /// Begins with what a run counted, and what each of its differences made of that, where this is
+    /// known.
     pub(crate) fn begin(run: &Run, of_each: Option<BTreeMap<String, Gaps>>) -> Self {
         let is_known = of_each.is_some();
         Self {
@@ -131,7 +132,8 @@ impl Breakdown {
         self.left = left;
     }
 
-    /// Counts a difference of the next day where it stands, if it is about a trade that this day left to it.
+    /// Counts a difference of the next day where it stands, if it is about a trade that this day
+    /// left to it.
     pub(crate) fn take_of_next_day(&mut self, one: &Difference) {
         let Some(kind) = CarriedKind::of_absent(one.kind) else {
             return;
@@ -271,7 +273,8 @@ pub(crate) mod tests {
 
     const NOW: UnixSeconds = UnixSeconds(1_785_643_200);
 
-    /// A run that counted so much more in the bill, in fen, and what it says that its differences make of that.
+    /// A run that counted so much more in the bill, in fen, and what it says that its differences
+    /// make of that.
     pub(crate) fn run(counted_fen: i64, told_fen: Option<i64>) -> Run {
         let date = BillDate::parse("2026-08-01").unwrap();
         let mut run = Run::begun(date, "run-1", false, NOW);

@@ -1,9 +1,10 @@
-//! A day's differences for a spreadsheet program: UTF-8 with a byte order mark, so that Chinese text is not read as Latin-1,
-//! and quoted by RFC 4180.
+//! A day's differences for a spreadsheet program: UTF-8 with a byte order mark, so that Chinese
+//! text is not read as Latin-1, and quoted by RFC 4180.
 //!
-//! Numbers stand in the file as they are: whoever looks one up finds it. A spreadsheet program that opens the file without being
-//! asked rounds what has more than 15 digits, as the ids of WeChat Pay have, so the first column says once more in words what the
-//! row is about, which no program takes for a number.
+//! Numbers stand in the file as they are: whoever looks one up finds it. A spreadsheet program that
+//! opens the file without being asked rounds what has more than 15 digits, as the ids of WeChat Pay
+//! have, so the first column says once more in words what the row is about, which no program takes
+//! for a number.
 
 use payments::reconcile::{
     difference::{Actor, Difference, DifferenceKind, DifferenceState, DifferenceSubject, SideView},

@@ -1,7 +1,9 @@
-//! Request -> who asks -> a day or a difference -> shown, run again or decided about -> page, JSON or CSV.
+//! Request -> who asks -> a day or a difference -> shown, run again or decided about -> page, JSON
+//! or CSV.
 //!
-//! A decision and the message that starts a refund are two calls. The decision is written first; whoever looks at an approved
-//! difference later sends the message again, and so does the daily run, so a crash in between strands nothing.
+//! A decision and the message that starts a refund are two calls. The decision is written first;
+//! whoever looks at an approved difference later sends the message again, and so does the daily
+//! run, so a crash in between strands nothing.
 
 mod act;
 mod api;

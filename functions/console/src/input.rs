@@ -151,7 +151,8 @@ impl FormFields {
         Ok(Self(fields))
     }
 
-    /// A field's value. An empty one is none: that is what a browser sends for a choice that was not made.
+    /// A field's value. An empty one is none: that is what a browser sends for a choice that was
+    /// not made.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let value = self.0.get(name).map(String::as_str);
         value.filter(|value| !value.is_empty())

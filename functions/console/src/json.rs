@@ -18,7 +18,8 @@ use crate::{
     text,
 };
 
-/// A day: its run, both sides' totals, how many differences there are, and the latest preview beside the run.
+/// A day: its run, both sides' totals, how many differences there are, and the latest preview
+/// beside the run.
 pub(crate) fn day(run: &Run, preview: Option<&Run>, day: &DayListing) -> Value {
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);

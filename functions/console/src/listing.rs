@@ -1,5 +1,5 @@
-//! Reading a day's differences, a bounded number at a time: each is counted as it passes, and only so many are held as a page
-//! shows. A Lambda function of 256 MB looks at days of any size so.
+//! Reading a day's differences, a bounded number at a time: each is counted as it passes, and only
+//! so many are held as a page shows. A Lambda function of 256 MB looks at days of any size so.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,8 @@ pub(crate) const OF_EACH_KIND: usize = 50;
 pub(crate) const OF_ONE_KIND: usize = 500;
 /// How many are read at a time; DynamoDB gives a megabyte at most.
 const PAGE: i32 = 500;
-/// How often one request reads on for a page: thirty thousand differences, within the time that it has. A day with more has a
-/// cause that is not found one by one.
+/// How often one request reads on for a page: thirty thousand differences, within the time that it
+/// has. A day with more has a cause that is not found one by one.
 const DAY_READS_MAX: usize = 60;
 /// How often one request reads on for a file.
 const FILE_READS_MAX: usize = 60;
@@ -43,7 +43,8 @@ const COUNT_PAGES_MAX: usize = 20;
 pub(crate) struct DayListing {
     /// Of each kind how many stand in which state, in the order of [`STATES`].
     counts: BTreeMap<DifferenceKind, [usize; STATES.len()]>,
-    /// The first ones of each kind, of those that were wanted: what needs somebody, by the rows of the bill.
+    /// The first ones of each kind, of those that were wanted: what needs somebody, by the rows of
+    /// the bill.
     held: BTreeMap<DifferenceKind, Vec<Difference>>,
     /// Whether there are more than were looked at.
     pub(crate) is_cut: bool,
@@ -75,7 +76,8 @@ impl Reads {
     };
 }
 
-/// A day's differences, counted, and of those that are wanted as many as a page shows. `run` is the run that the day is shown by.
+/// A day's differences, counted, and of those that are wanted as many as a page shows. `run` is the
+/// run that the day is shown by.
 pub(crate) async fn day(
     table: &ReconciliationTable,
     date: BillDate,
@@ -122,8 +124,8 @@ async fn day_within(
     Ok(day)
 }
 
-/// What came of the trades that the run left to the next day's bill: those that are absent there too are differences of that day.
-/// A run that left none costs no call.
+/// What came of the trades that the run left to the next day's bill: those that are absent there
+/// too are differences of that day. A run that left none costs no call.
 async fn left_to_next_day(
     table: &ReconciliationTable,
     run: &Run,
@@ -160,7 +162,8 @@ async fn left_to_next_day(
     Ok(())
 }
 
-/// Reads the wanted ones of a kind, however many others the day has: ids begin with the kind, so they stand together.
+/// Reads the wanted ones of a kind, however many others the day has: ids begin with the kind, so
+/// they stand together.
 async fn of_kind(
     table: &ReconciliationTable,
     date: BillDate,
@@ -263,8 +266,8 @@ pub(crate) async fn piece(
     Ok(ListPage { items, next })
 }
 
-/// For each day, how many of its differences need somebody. They are counted where they lie, some days at a time; days without a
-/// difference cost no call.
+/// For each day, how many of its differences need somebody. They are counted where they lie, some
+/// days at a time; days without a difference cost no call.
 pub(crate) async fn needing_of_each(
     table: &ReconciliationTable,
     runs: &[(BillDate, DayRuns)],

@@ -1,6 +1,8 @@
-//! Amounts as text: from whole fen, and from the hundred-thousandths of a yuan in which fees are reckoned. No float on the way.
+//! Amounts as text: from whole fen, and from the hundred-thousandths of a yuan in which fees are
+//! reckoned. No float on the way.
 
-/// What is missing or too much is told with this sign on pages: a hyphen is hard to see beside digits.
+/// What is missing or too much is told with this sign on pages: a hyphen is hard to see beside
+/// digits.
 const MINUS: char = '\u{2212}';
 
 /// `¥1,234.56`, for people.
@@ -14,7 +16,8 @@ pub(crate) fn yuan_signed(fen: i64) -> String {
     shown(fen, plus, &format!("{:02}", fen.unsigned_abs() % 100), 100)
 }
 
-/// `¥1,234.56789`, for people: a fee, with no more digits behind the point than it has, two at least.
+/// `¥1,234.56789`, for people: a fee, with no more digits behind the point than it has, two at
+/// least.
 pub(crate) fn yuan_of_e5(e5: i64) -> String {
     let mut digits = format!("{:05}", e5.unsigned_abs() % 100_000);
     while digits.len() > 2 && digits.ends_with('0') {

@@ -1,6 +1,8 @@
-//! The pages: what is shown of a day and of a difference, as HTML. Pure; `maud` escapes whatever is put in.
+//! The pages: what is shown of a day and of a difference, as HTML. Pure; `maud` escapes whatever is
+//! put in.
 //!
-//! No page needs JavaScript, and none has an inline style: bars and the chart are SVG, whose geometry is no style.
+//! No page needs JavaScript, and none has an inline style: bars and the chart are SVG, whose
+//! geometry is no style.
 
 mod chart;
 mod day;

@@ -1,5 +1,6 @@
-//! Who asks. A name stands in the table for good, behind money that moved, so it comes from a verified token and from
-//! nowhere else: no header says who somebody is. On a developer's machine, where nothing is real, it is typed in.
+//! Who asks. A name stands in the table for good, behind money that moved, so it comes from a
+//! verified token and from nowhere else: no header says who somebody is. On a developer's machine,
+//! where nothing is real, it is typed in.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use flows::{incoming::Incoming, problem::Problem};
@@ -26,7 +27,8 @@ pub(crate) enum Viewer {
 }
 
 impl Person {
-    /// A name, without blanks around it. Not an empty one, a longer one, or one with control characters.
+    /// A name, without blanks around it. Not an empty one, a longer one, or one with control
+    /// characters.
     pub(crate) fn named(text: &str) -> Option<Self> {
         let name = text.trim();
         let fits = !name.is_empty()
@@ -82,7 +84,8 @@ impl Viewer {
         }
     }
 
-    /// Whom a decision is put down to. `typed` is what stands in the form, and counts only where names are typed in.
+    /// Whom a decision is put down to. `typed` is what stands in the form, and counts only where
+    /// names are typed in.
     ///
     /// # Errors
     /// A problem when there is no name.
@@ -99,7 +102,8 @@ impl Viewer {
     }
 }
 
-/// `token` is the header that the gateway has verified: it tells the groups apart where the gateway's own claims do not.
+/// `token` is the header that the gateway has verified: it tells the groups apart where the
+/// gateway's own claims do not.
 fn by_token(
     claims: &Claims,
     context: Option<&RequestContext>,
@@ -145,9 +149,10 @@ fn by_token(
 
 /// Whether the claim lists the group.
 ///
-/// The gateway writes the array `["a", "b"]` as `[a b]`, which is how it writes `["a b"]` too. Who is in the group `finance
-/// readers` must not get into `finance`, so such a list is not parted here: `in_token` says which names there are, or else all
-/// of it is one name. A provider that gives a text instead of an array writes JSON, or commas between the names.
+/// The gateway writes the array `["a", "b"]` as `[a b]`, which is how it writes `["a b"]` too. Who
+/// is in the group `finance readers` must not get into `finance`, so such a list is not parted
+/// here: `in_token` says which names there are, or else all of it is one name. A provider that
+/// gives a text instead of an array writes JSON, or commas between the names.
 fn lists(claim: &str, group: &str, in_token: impl Fn() -> Option<Vec<String>>) -> bool {
     let is_it = |name: &str| name == group;
     if let Ok(names) = serde_json::from_str::<Vec<String>>(claim) {
@@ -162,8 +167,9 @@ fn lists(claim: &str, group: &str, in_token: impl Fn() -> Option<Vec<String>>) -
     }
 }
 
-/// The names in a claim of the token that the gateway has verified, if the claim is an array that the gateway writes like
-/// this. So the header adds nothing to what was verified; it only says where one name ends and the next begins.
+/// The names in a claim of the token that the gateway has verified, if the claim is an array that
+/// the gateway writes like this. So the header adds nothing to what was verified; it only says
+/// where one name ends and the next begins.
 fn names_in_token(token: &str, claim: &str, as_verified: &str) -> Option<Vec<String>> {
     let token = token.split_once(' ').map_or(token, |(_, token)| token);
     let payload = token.trim().split('.').nth(1)?;

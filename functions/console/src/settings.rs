@@ -22,10 +22,11 @@ pub struct Settings {
     pub notices_table: String,
     /// `RECONCILE_WORK_QUEUE_URL`.
     pub work_url: String,
-    /// `RECONCILE_TODAY`: whether the day that is not over yet may be reconciled. WeChat Pay has no bill of it; its simulator
-    /// has.
+    /// `RECONCILE_TODAY`: whether the day that is not over yet may be reconciled. WeChat Pay has no
+    /// bill of it; its simulator has.
     pub today_too: bool,
-    /// `RECONCILE_REPAIRS`: whether the daily run repairs, or only looks, so that its previews count.
+    /// `RECONCILE_REPAIRS`: whether the daily run repairs, or only looks, so that its previews
+    /// count.
     pub repairs: bool,
     /// `EXPLAIN_ALONE_MAX_FEN`: the largest difference, in fen, that one person alone may explain.
     pub explain_alone: SoloExplainLimit,
@@ -45,11 +46,12 @@ pub enum Auth {
 /// What is read from a verified token.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claims {
-    /// `CONSOLE_PERSON_CLAIM`: the claim that names the person. There is no other to fall back on: somebody with two tokens,
-    /// one with this claim and one without, would be two persons, and could approve a refund alone.
+    /// `CONSOLE_PERSON_CLAIM`: the claim that names the person. There is no other to fall back on:
+    /// somebody with two tokens, one with this claim and one without, would be two persons, and
+    /// could approve a refund alone.
     pub person: String,
-    /// `CONSOLE_GROUP`: the group that one must be in. There is no console for everybody: a token of the company's own
-    /// provider says who somebody is, not that he may approve refunds.
+    /// `CONSOLE_GROUP`: the group that one must be in. There is no console for everybody: a token
+    /// of the company's own provider says who somebody is, not that he may approve refunds.
     pub group: String,
     /// `CONSOLE_GROUPS_CLAIM`: the claim that lists the groups.
     pub groups: String,

@@ -200,7 +200,8 @@ pub(crate) fn about_refund(decision: &OperatorDecision) -> &'static str {
     }
 }
 
-/// What the page says after a decision; nothing once the difference stands elsewhere than the decision led to.
+/// What the page says after a decision; nothing once the difference stands elsewhere than the
+/// decision led to.
 pub(crate) fn done(decision: Decision, difference: &Difference) -> Option<&'static str> {
     let mut steps = difference.history.iter().rev();
     let last = steps.find_map(|step| step.decision);
@@ -370,7 +371,8 @@ pub(crate) fn what_to_do(difference: &Difference) -> &'static str {
     }
 }
 
-/// What a person does about a difference that stays open, since more money than one person may explain is not to go back.
+/// What a person does about a difference that stays open, since more money than one person may
+/// explain is not to go back.
 const REJECTED: &str = "its refund is rejected, and no run proposes it again: explain why the money stays, or propose anew what is to become of it";
 
 /// Whether a run has tried to put it right and could not: it would try in vain again. What is told
@@ -465,7 +467,8 @@ impl RunText {
     }
 }
 
-/// When the daily run has begun at the latest, in seconds after the end of its day: it is due at 10:30.
+/// When the daily run has begun at the latest, in seconds after the end of its day: it is due at
+/// 10:30.
 const RUN_BY_S: i64 = 10 * 3600 + 45 * 60;
 /// When WeChat Pay's bill is there at the latest: it makes it by 10:00, and is late at 13:00.
 const BILL_BY_S: i64 = 13 * 3600;
@@ -482,8 +485,8 @@ pub(crate) fn is_missing(runs: &DayRuns, repairs: bool) -> bool {
     run.is_none()
 }
 
-/// A day's run in words, with what is left of what it found. `later_are_done` says whether the runs are through to whose days'
-/// bills something was left.
+/// A day's run in words, with what is left of what it found. `later_are_done` says whether the runs
+/// are through to whose days' bills something was left.
 pub(crate) fn run(
     date: BillDate,
     run: Option<&Run>,
@@ -701,14 +704,15 @@ pub(crate) fn is_left_open(run: &Run, later_are_done: bool) -> bool {
     run.carried() > 0 && !later_are_done
 }
 
-/// For how many days trades of the day may wait: those near midnight for one, the account's for as many as the contract says.
+/// For how many days trades of the day may wait: those near midnight for one, the account's for as
+/// many as the contract says.
 pub(crate) fn left_for_days(run: &Run) -> u8 {
     let funds = run.funds.as_ref().filter(|funds| funds.carried() > 0);
     funds.map_or(1, |funds| funds.settlement_days.max(1))
 }
 
-/// Whether a run that is under way is silent for longer than it may be: a Lambda function's longest time, and before it, where
-/// something was in the way, the longest pause before the next try.
+/// Whether a run that is under way is silent for longer than it may be: a Lambda function's longest
+/// time, and before it, where something was in the way, the longest pause before the next try.
 pub(crate) fn is_stuck(run: &Run, now: UnixSeconds) -> bool {
     is_silent(
         now.0.saturating_sub(run.updated_at.0),

@@ -80,7 +80,8 @@ impl Request<'_> {
         let payer = payer.key(&caller.client_id);
         let lease = LeaseKey::Payer(&payer);
         let now = self.app.clock.now();
-        // The order is part of the holder's name, so that a repeat of it is known for one, and not taken for another order.
+        // The order is part of the holder's name, so that a repeat of it is known for one, and not
+        // taken for another order.
         let of_order = format!("{}#", asked.order_no);
         let holder = format!("{of_order}{}", self.request_id);
         let taken = self
@@ -189,7 +190,8 @@ impl Request<'_> {
         Ok((Order { due, ..order }, body))
     }
 
-    /// The number was taken already: by this request, by an earlier one like it, or by something else.
+    /// The number was taken already: by this request, by an earlier one like it, or by something
+    /// else.
     async fn taken(
         &self,
         wanted: &Order,
@@ -215,7 +217,8 @@ impl Request<'_> {
                     .take_issue_lease(&found, &wanted.attempt.id, self.app.clock.now())
                     .await;
                 match taken.map_err(|error| Problem::unavailable(&error))? {
-                    // The stored body is the one to send: this request's own has another `time_expire`.
+                    // The stored body is the one to send: this request's own has another
+                    // `time_expire`.
                     WriteOutcome::Written(order) => self
                         .carry_on(*order, None, StatusCode::OK)
                         .await
@@ -269,7 +272,8 @@ impl Request<'_> {
             }
             Ok(IssueOutcome::Order(order)) => Ok(self.show(&order, status)),
             Ok(IssueOutcome::Rejected(told)) => Err(Problem::wechatpay_refused(&told)),
-            // WeChat Pay is slow or down. Once our lease is over, the queue tries again with the same bytes.
+            // WeChat Pay is slow or down. Once our lease is over, the queue tries again with the
+            // same bytes.
             Ok(IssueOutcome::Later(_)) => self.enqueue(&order_no, state, lease_left_s).await,
             Err(error) => Err(Problem::unavailable(&error)),
         }
@@ -303,7 +307,8 @@ impl Request<'_> {
         ))
     }
 
-    /// The answer to a repeat: the order as it stands. One that was rejected is refused in the words of the first time.
+    /// The answer to a repeat: the order as it stands. One that was rejected is refused in the
+    /// words of the first time.
     fn show_again(&self, order: &Order) -> Response<String> {
         view::replayed(match order.state.rejection() {
             Some(why) => Problem::wechatpay_refused(&why.told()).answer(self.request_id),

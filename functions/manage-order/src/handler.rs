@@ -1,4 +1,5 @@
-//! Request -> who asks -> the order, if it is theirs -> shown, closed, given back, told of again -> answer.
+//! Request -> who asks -> the order, if it is theirs -> shown, closed, given back, told of again ->
+//! answer.
 
 use std::time::Duration;
 
@@ -145,8 +146,9 @@ impl Request<'_> {
         }
     }
 
-    /// The order as it stands. While it is to be paid WeChat Pay is asked first, now and then: who shows a payer a page that
-    /// waits for the payment need not wait for a callback that may be late.
+    /// The order as it stands. While it is to be paid WeChat Pay is asked first, now and then: who
+    /// shows a payer a page that waits for the payment need not wait for a callback that may be
+    /// late.
     async fn show(&self, caller: &Caller, order_no: &str) -> Result<Response<String>, Problem> {
         let mut order = self.order(caller, order_no).await?;
         if self.is_worth_asking(&order).await {
@@ -431,8 +433,8 @@ impl Request<'_> {
         Ok(view::event_accepted(&order.order_no, version))
     }
 
-    /// How the caller's webhook stands, and whether there are events that its receiver does not have. This does not go by
-    /// the webhook itself, so that a client learns that it gets no more.
+    /// How the caller's webhook stands, and whether there are events that its receiver does not
+    /// have. This does not go by the webhook itself, so that a client learns that it gets no more.
     async fn show_webhook(&self, caller: &Caller) -> Result<Response<String>, Problem> {
         let state = self.webhook(caller).await?;
         let oldest = self.app.undelivered.oldest(caller.client_id.as_str()).await;
@@ -447,9 +449,9 @@ impl Request<'_> {
         Ok(view::answer(StatusCode::OK, &view::webhook(&shown)))
     }
 
-    /// Sends some of the events again that the caller's receiver does not have, and says where to go on. An event leaves the
-    /// list when it is delivered, so that nothing is lost when this ends halfway; what was handed over twice by then has the
-    /// same `webhook-id` both times.
+    /// Sends some of the events again that the caller's receiver does not have, and says where to
+    /// go on. An event leaves the list when it is delivered, so that nothing is lost when this ends
+    /// halfway; what was handed over twice by then has the same `webhook-id` both times.
     async fn resend(&self, caller: &Caller) -> Result<Response<String>, Problem> {
         let body = self.incoming.json_body()?;
         let now = self.app.clock.now();
@@ -541,8 +543,8 @@ impl Request<'_> {
         ))
     }
 
-    /// 202: the refund is on its way. It is taken on by now: where it cannot be told whether refunds rest, the answer says when
-    /// it is tried if they do not.
+    /// 202: the refund is on its way. It is taken on by now: where it cannot be told whether
+    /// refunds rest, the answer says when it is tried if they do not.
     async fn refund_accepted(&self, refund: &Refund) -> Response<String> {
         let paused_until = match refund.next_try_at(None) {
             Some(_) => self.app.refunding.paused_until().await,

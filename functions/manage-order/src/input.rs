@@ -1,5 +1,5 @@
-//! Bodies of requests: what a person decides about a refund, which names the person and why, and which
-//! events are sent again.
+//! Bodies of requests: what a person decides about a refund, which names the person and why, and
+//! which events are sent again.
 
 use adapters::undelivered::EventCursor;
 use flows::process_refund::RedirectTarget;

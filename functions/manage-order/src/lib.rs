@@ -1,4 +1,5 @@
-//! `manage-order`: what a client does with an order that exists. So far `GET /v1/orders/{order_no}`.
+//! `manage-order`: what a client does with an order that exists. So far `GET
+//! /v1/orders/{order_no}`.
 //!
 //! The way of a request: [`handler`].
 

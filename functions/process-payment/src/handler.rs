@@ -1,5 +1,5 @@
-//! Batch -> each record on its own, side by side -> a verdict for each. What failed comes again after a pause that grows, and
-//! stands in the ledger of notices meanwhile.
+//! Batch -> each record on its own, side by side -> a verdict for each. What failed comes again
+//! after a pause that grows, and stands in the ledger of notices meanwhile.
 
 use std::{error::Error, time::Duration};
 
@@ -36,16 +36,18 @@ use crate::{
     ledger::{self, LedgerEntry},
 };
 
-/// How many records of a batch are worked on at once: all of a usual batch. One that had to wait for another would wait for
-/// WeChat Pay too, and have used up an attempt if it then was too late to begin it.
+/// How many records of a batch are worked on at once: all of a usual batch. One that had to wait
+/// for another would wait for WeChat Pay too, and have used up an attempt if it then was too late
+/// to begin it.
 const SIDE_BY_SIDE: usize = 10;
 
-/// No record is begun with less time left than this, in milliseconds: as much as one may take where every call takes as long
-/// as it may (`tests/it/time_limits.rs`). A function that is stopped brings back its whole batch.
+/// No record is begun with less time left than this, in milliseconds: as much as one may take where
+/// every call takes as long as it may (`tests/it/time_limits.rs`). A function that is stopped
+/// brings back its whole batch.
 pub const BEGIN_BEFORE_DEADLINE_MS: i64 = 28_000;
 
-/// So much of the time left, in milliseconds, is kept from WeChat Pay for what comes after its answer: writing it down and
-/// hiding the message, each with another try.
+/// So much of the time left, in milliseconds, is kept from WeChat Pay for what comes after its
+/// answer: writing it down and hiding the message, each with another try.
 const AFTERWARDS_MS: i64 = 6_000;
 
 /// Any message of either queue.
@@ -69,7 +71,8 @@ impl Message {
 enum CallbackOutcome {
     /// It is dealt with.
     Settled,
-    /// Nothing is applied; a person has to do this. Money has an id of its own in the ledger, whoever told of it.
+    /// Nothing is applied; a person has to do this. Money has an id of its own in the ledger,
+    /// whoever told of it.
     Parked {
         what_to_do: String,
         money: Option<String>,
@@ -133,8 +136,8 @@ async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict
     verdict
 }
 
-/// Hides a message that failed for a while that grows with its failures. Where that does not work, it comes again after the
-/// queue's own time.
+/// Hides a message that failed for a while that grows with its failures. Where that does not work,
+/// it comes again after the queue's own time.
 async fn come_again(queue: &Queue, record: &SqsRecord) {
     let after_s = retry_after_s(record.receive_count());
     if let Err(error) = queue.come_back_in(&record.receipt_handle, after_s).await {
@@ -307,8 +310,8 @@ async fn issue(
     }
 }
 
-/// A refund whose money is set aside. Whatever WeChat Pay says, the refund is due again unless it is over: the message is done
-/// once somebody has looked.
+/// A refund whose money is set aside. Whatever WeChat Pay says, the refund is due again unless it
+/// is over: the message is done once somebody has looked.
 async fn refund(
     app: &App,
     record: &SqsRecord,

@@ -1,5 +1,5 @@
-//! What is written into the ledger of notices: every callback that did not settle at its first try. One that did is not in it,
-//! so the usual way costs no write.
+//! What is written into the ledger of notices: every callback that did not settle at its first try.
+//! One that did is not in it, so the usual way costs no write.
 
 use adapters::{
     notices::{FailedNotice, ParkedNotice, SettledNotice},
@@ -53,8 +53,8 @@ impl<'a> LedgerEntry<'a> {
         }
     }
 
-    /// How often it was received before: its tries failed, whether or not they could still say so, or there was no time left to begin
-    /// one.
+    /// How often it was received before: its tries failed, whether or not they could still say so,
+    /// or there was no time left to begin one.
     fn failed_before(&self) -> u32 {
         self.record.receive_count().saturating_sub(1)
     }
@@ -88,7 +88,8 @@ pub(crate) async fn failed(app: &App, entry: &LedgerEntry<'_>, problem: &str) {
     }
 }
 
-/// It settled. Only one that failed before has a record, or is given one now: a try that died wrote none.
+/// It settled. Only one that failed before has a record, or is given one now: a try that died wrote
+/// none.
 pub(crate) async fn settled(app: &App, entry: &LedgerEntry<'_>) {
     let retries = entry.failed_before();
     if retries == 0 && !entry.is_redriven() {
@@ -125,8 +126,9 @@ fn by_message(record: &SqsRecord) -> String {
     format!("message#{}", record.message_id)
 }
 
-/// A person has to decide: the message is done once the ledger has it, and it is said each time until somebody has decided. `money`
-/// is the id of the money that it tells of: that has one record, however many callbacks tell of it, and is given their message.
+/// A person has to decide: the message is done once the ledger has it, and it is said each time
+/// until somebody has decided. `money` is the id of the money that it tells of: that has one
+/// record, however many callbacks tell of it, and is given their message.
 pub(crate) async fn parked(
     app: &App,
     entry: &LedgerEntry<'_>,

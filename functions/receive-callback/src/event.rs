@@ -1,8 +1,9 @@
-//! The event that API Gateway's HTTP API gives to Lambda (payload 2.0), as far as it is used, and the answer that it
-//! expects.
+//! The event that API Gateway's HTTP API gives to Lambda (payload 2.0), as far as it is used, and
+//! the answer that it expects.
 //!
-//! `lambda_http` reads all of such an event into types of its own, the address into a URL, and writes an answer back out of
-//! them. Callbacks need five headers and the body, and come in greater numbers than anything else.
+//! `lambda_http` reads all of such an event into types of its own, the address into a URL, and
+//! writes an answer back out of them. Callbacks need five headers and the body, and come in greater
+//! numbers than anything else.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,8 +27,8 @@ pub struct GatewayRequest {
     pub is_base64_encoded: bool,
 }
 
-/// Headers in the order of the event. The gateway writes names in lower case and joins the values of one name by commas; SAM
-/// CLI's local one leaves names as they came.
+/// Headers in the order of the event. The gateway writes names in lower case and joins the values
+/// of one name by commas; SAM CLI's local one leaves names as they came.
 #[derive(Default)]
 pub struct Headers(Vec<(String, String)>);
 
@@ -67,8 +68,9 @@ impl GatewayRequest {
 }
 
 impl Headers {
-    /// The value of a header, whatever the case of its name. One that no HTTP header can have counts as absent: with a line
-    /// break in it, it could pass for more than one line of what is signed.
+    /// The value of a header, whatever the case of its name. One that no HTTP header can have
+    /// counts as absent: with a line break in it, it could pass for more than one line of what is
+    /// signed.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut headers = self.0.iter();
         let found = headers.find(|(given, _)| given.eq_ignore_ascii_case(name));
@@ -152,8 +154,8 @@ mod tests {
         assert_eq!(headers.get("wechatpay"), None);
     }
 
-    /// The gateway joins them by commas. Which of them is meant nobody knows: the value stays what it is, and verifies as
-    /// little as any other that was changed.
+    /// The gateway joins them by commas. Which of them is meant nobody knows: the value stays what
+    /// it is, and verifies as little as any other that was changed.
     #[test]
     fn several_values_of_a_header_stay_one_text() {
         let (headers, _) = parts(r#"{"headers":{"wechatpay-nonce":"one,two"}}"#).unwrap();

@@ -35,7 +35,8 @@ pub enum ReceiveError {
     /// Not WeChat Pay's, or it does not open.
     #[error(transparent)]
     Open(#[from] OpenCallbackError),
-    /// None of WeChat Pay's keys here verifies it, and our APIv3 key opens it: most likely it is WeChat Pay's.
+    /// None of WeChat Pay's keys here verifies it, and our APIv3 key opens it: most likely it is
+    /// WeChat Pay's.
     #[error("our APIv3 key opens it, but no key here verifies it")]
     NotVerified(#[source] VerifyError),
     /// The gateway's wrapping of the body does not come off.
@@ -134,7 +135,8 @@ async fn accept(
     Ok(accepted)
 }
 
-/// Anybody can send a callback with made-up signatures. One that our APIv3 key opens is none of those.
+/// Anybody can send a callback with made-up signatures. One that our APIv3 key opens is none of
+/// those.
 async fn is_sealed_by_our_key(app: &App, body: &[u8]) -> Result<bool, OpenCallbackError> {
     let merchant = app.keys.merchant().await?;
     Ok(callback::is_sealed_by(merchant.apiv3().await?, body))
@@ -151,8 +153,8 @@ fn status_of(refusal: &ReceiveError) -> StatusCode {
                 VerifyError::MissingHeader { .. } | VerifyError::BadTimestamp,
             ) => StatusCode::BAD_REQUEST,
             CallbackError::Verify(_) => StatusCode::UNAUTHORIZED,
-            // Verified, so it is WeChat Pay's. That no key of ours opens it is for us to mend; what cannot be read whatever is
-            // done is in the queue and never comes here.
+            // Verified, so it is WeChat Pay's. That no key of ours opens it is for us to mend; what
+            // cannot be read whatever is done is in the queue and never comes here.
             CallbackError::Envelope { .. }
             | CallbackError::Open(_)
             | CallbackError::Plaintext { .. } => StatusCode::INTERNAL_SERVER_ERROR,

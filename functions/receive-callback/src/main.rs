@@ -1,4 +1,5 @@
-//! Starts `receive-callback`. Whatever is built once per sandbox is built here; [`handler`] does the work.
+//! Starts `receive-callback`. Whatever is built once per sandbox is built here; [`handler`] does
+//! the work.
 
 use adapters::{aws::Aws, clock::Clock, env::ProcessEnv, random::Random, telemetry};
 use lambda_runtime::{LambdaEvent, service_fn};
@@ -9,7 +10,8 @@ use receive_callback::{
     settings::Settings,
 };
 
-// One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
+// One event at a time comes to a sandbox: more threads than one would only cost memory and start-up
+// time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init(&ProcessEnv);
@@ -19,7 +21,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let app = &App::open(settings, &aws, clock, random);
     lambda_runtime::run(service_fn(
         async move |event: LambdaEvent<GatewayRequest>| {
-            // Boxed, since the runtime's own futures around this one are as deep as the compiler will go.
+            // Boxed, since the runtime's own futures around this one are as deep as the compiler
+            // will go.
             let answer = Box::pin(handler::receive(app, event.payload)).await;
             Ok::<_, lambda_runtime::Error>(GatewayResponse::from(answer))
         },

@@ -1,5 +1,5 @@
-//! A decision of persons -> what they decided: the money goes back by the path of every refund, a refund that does not get on is
-//! sent on, or an order whose record was lost is taken on again.
+//! A decision of persons -> what they decided: the money goes back by the path of every refund, a
+//! refund that does not get on is sent on, or an order whose record was lost is taken on again.
 
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ use crate::{app::App, error::DayError, query, repair, track_refunds};
 
 /// Carries out what was approved. Whatever is not approved, or not any more, is left as it is.
 ///
-/// The refund's number follows from the payment's, so however often this is begun and wherever it dies, one refund is made; only
-/// after WeChat Pay closed one is there another.
+/// The refund's number follows from the payment's, so however often this is begun and wherever it
+/// dies, one refund is made; only after WeChat Pay closed one is there another.
 ///
 /// # Errors
 /// [`DayError`].
@@ -92,7 +92,8 @@ pub(crate) async fn approved(
     Ok(())
 }
 
-/// Most refunds are through in seconds: whoever waits in front of the console need not wait for the minute's run.
+/// Most refunds are through in seconds: whoever waits in front of the console need not wait for the
+/// minute's run.
 async fn look_soon(app: &App, date: BillDate, id: &str, trace: &Trace) {
     const SOON_S: i64 = 15;
     let message = ReconcileWork::ApplyV1 {
@@ -207,7 +208,8 @@ async fn second_payment(
     given_back(app, &order, &terms, number, cause, trace).await
 }
 
-/// The refund that gives a second payment back, or has: ours, or one that was made in WeChat Pay's console.
+/// The refund that gives a second payment back, or has: ours, or one that was made in WeChat Pay's
+/// console.
 pub(crate) async fn refund_of_second(
     app: &App,
     order_no: &OrderNo,
@@ -221,7 +223,8 @@ pub(crate) async fn refund_of_second(
     }))
 }
 
-/// One refund after the other under the numbers that follow from a payment's, until one does not fail for good.
+/// One refund after the other under the numbers that follow from a payment's, until one does not
+/// fail for good.
 async fn given_back(
     app: &App,
     order: &Order,
@@ -382,8 +385,8 @@ pub(crate) fn released(refund_no: &RefundNo) -> String {
     )
 }
 
-/// The same of the refund of a payment that a person released, if one did: whoever asked for that refund, and under whichever
-/// number. `refunds` are those of its order.
+/// The same of the refund of a payment that a person released, if one did: whoever asked for that
+/// refund, and under whichever number. `refunds` are those of its order.
 fn why_released(refunds: &[Refund], transaction_id: &TransactionId) -> Option<String> {
     let mut of_it = refunds.iter();
     of_it
@@ -391,8 +394,8 @@ fn why_released(refunds: &[Refund], transaction_id: &TransactionId) -> Option<St
         .map(|refund| released(&refund.refund_no))
 }
 
-/// Why a second payment is not to be given back by us any more, if it is not: a person released a refund of it, or somebody gave it
-/// back in part in WeChat Pay's console.
+/// Why a second payment is not to be given back by us any more, if it is not: a person released a
+/// refund of it, or somebody gave it back in part in WeChat Pay's console.
 pub(crate) async fn is_over(
     app: &App,
     notice: &TradeNotice,
@@ -446,8 +449,8 @@ async fn paid(
     }))
 }
 
-/// Money for an order that nobody here made: the order is taken on as a closed one, and its money settled into it is late money,
-/// which goes back by itself.
+/// Money for an order that nobody here made: the order is taken on as a closed one, and its money
+/// settled into it is late money, which goes back by itself.
 async fn nobodys_money(
     app: &App,
     order_no: &OrderNo,
@@ -473,7 +476,8 @@ async fn nobodys_money(
         order_for_unattributed_payment(&notice, &money, trade_type.as_deref(), &because);
     let is_settled = match app.orders.reserve(&order, &event).await? {
         ReserveOutcome::New => false,
-        // Ours from an earlier try, or somebody made the order meanwhile: settling says what that means, unless it was through.
+        // Ours from an earlier try, or somebody made the order meanwhile: settling says what that
+        // means, unless it was through.
         ReserveOutcome::Taken(order) => is_nobodys(&order) && order.state.payment().is_some(),
     };
     if !is_settled {
@@ -490,7 +494,8 @@ async fn nobodys_money(
                 .into(),
         ));
     };
-    // The first one was made with the settling. When that failed for good, persons have decided anew.
+    // The first one was made with the settling. When that failed for good, persons have decided
+    // anew.
     let terms = RefundTerms {
         amount: order.amount,
         reason: None,
@@ -506,8 +511,9 @@ fn is_nobodys(order: &Order) -> bool {
     order.client_id.as_str() == ClientId::UNATTRIBUTED
 }
 
-/// An order of this client's whose record was lost: it is written as one that is being closed, and its payment is settled into it.
-/// Nothing is written over: where the number has an order by now, settling says what that means.
+/// An order of this client's whose record was lost: it is written as one that is being closed, and
+/// its payment is settled into it. Nothing is written over: where the number has an order by now,
+/// settling says what that means.
 async fn paid_again(
     app: &App,
     transaction_id: &TransactionId,
@@ -544,8 +550,8 @@ async fn paid_again(
         ),
         ReserveOutcome::Taken(_) => {}
     }
-    // WeChat Pay says `REFUND` of it where some of it was given back before the record was lost. That is parked with its reason:
-    // the day of that refund, run again, takes it into the books.
+    // WeChat Pay says `REFUND` of it where some of it was given back before the record was lost.
+    // That is parked with its reason: the day of that refund, run again, takes it into the books.
     let settled = app.settling.settle(&notice, cause, trace.id()).await?;
     let order = app.orders.read(&notice.order_no).await?;
     let is_booked = order.is_some_and(|order| {

@@ -1,8 +1,9 @@
-//! A bill of a day: from the evidence where it was kept, else from WeChat Pay and into the evidence, in one pass and never held
-//! whole.
+//! A bill of a day: from the evidence where it was kept, else from WeChat Pay and into the
+//! evidence, in one pass and never held whole.
 //!
-//! A bill counts when the SHA-1 of its text is the one that WeChat Pay named with the link. Only then is it kept, under a name that
-//! has the hash in it, and only then do its rows: whoever reads along has to wait for the end of the pass.
+//! A bill counts when the SHA-1 of its text is the one that WeChat Pay named with the link. Only
+//! then is it kept, under a name that has the hash in it, and only then do its rows: whoever reads
+//! along has to wait for the end of the pass.
 
 use std::{slice, time::Duration};
 
@@ -41,8 +42,8 @@ const LINK_WITHIN: Duration = Duration::from_secs(6);
 /// in seconds (shared/wechatpay/PROTOCOL.md, 8.2).
 const BELIEVED_FROM_S: i64 = 10 * 3600;
 
-/// So many rows that do not agree with the books at first sight are looked at by one run; more are counted. As a line of the bill
-/// each is some 600 bytes.
+/// So many rows that do not agree with the books at first sight are looked at by one run; more are
+/// counted. As a line of the bill each is some 600 bytes.
 const ROWS_MAX: usize = 100_000;
 
 /// What a pass over the trade bill came to.
@@ -262,7 +263,8 @@ async fn read<C: Call<Answer = BillLink>>(
     let mut is_broken = false;
     opened
         .pass(|bytes| {
-            // A text that is of no use is still read to its end: an altered byte is told by the hash.
+            // A text that is of no use is still read to its end: an altered byte is told by the
+            // hash.
             is_broken = is_broken || text.feed(bytes).is_err();
         })
         .await?;
@@ -350,15 +352,16 @@ enum StoredBill {
         /// What is known of it.
         facts: BillFacts,
     },
-    /// That there is none, since nothing happened: WeChat Pay said so to this very run, or of so old a day that it tells nothing
-    /// of it any more. Of others it is asked again: it may have been late.
+    /// That there is none, since nothing happened: WeChat Pay said so to this very run, or of so
+    /// old a day that it tells nothing of it any more. Of others it is asked again: it may have
+    /// been late.
     NoBill,
     /// Nothing that counts.
     Unusable,
 }
 
-/// What this run or an earlier one has kept of a bill. Of the present day an earlier run has kept nothing that stays: its bill
-/// still grows.
+/// What this run or an earlier one has kept of a bill. Of the present day an earlier run has kept
+/// nothing that stays: its bill still grows.
 async fn kept(
     app: &App,
     run: &Run,
@@ -405,7 +408,8 @@ fn is_too_old(app: &App, date: BillDate) -> bool {
     date < BillDate::of(app.clock.now()).plus_days(-BILLS_LAST_DAYS)
 }
 
-/// Whether a day's trade bill can be read: WeChat Pay gives it, or it is kept, however old the day is.
+/// Whether a day's trade bill can be read: WeChat Pay gives it, or it is kept, however old the day
+/// is.
 ///
 /// # Errors
 /// [`DayError`].
@@ -417,12 +421,14 @@ pub(crate) async fn can_be_read(app: &App, date: BillDate) -> Result<bool, DayEr
     Ok(runs.whole_bill(BillName::Trade).is_some())
 }
 
-/// `bills/<mchid>/<day>/<bill>-<sha1>.csv.gz`: a bill that comes with another hash one day never hides the first.
+/// `bills/<mchid>/<day>/<bill>-<sha1>.csv.gz`: a bill that comes with another hash one day never
+/// hides the first.
 fn name_of_kept(app: &App, date: BillDate, bill: BillName, sha1: &str) -> String {
     format!("bills/{}/{date}/{}-{sha1}.csv.gz", app.mchid, bill.name())
 }
 
-/// Asks WeChat Pay where a bill is. `None` when it says that nothing happened on the day, and can be believed.
+/// Asks WeChat Pay where a bill is. `None` when it says that nothing happened on the day, and can
+/// be believed.
 async fn link<C: Call<Answer = BillLink>>(
     app: &App,
     run: &Run,
@@ -466,8 +472,8 @@ async fn link<C: Call<Answer = BillLink>>(
 /// The one that WeChat Pay has.
 const HASH_TYPE: &str = "SHA1";
 
-/// Before 10:00 of the next day the bill may only not be made yet. The present day is reconciled with a simulator alone, which
-/// has every bill at once.
+/// Before 10:00 of the next day the bill may only not be made yet. The present day is reconciled
+/// with a simulator alone, which has every bill at once.
 fn is_believed(app: &App, run: &Run, date: BillDate) -> bool {
     let now = app.clock.now();
     now.0 >= date.ends_at().0.saturating_add(BELIEVED_FROM_S) || run.date == BillDate::of(now)

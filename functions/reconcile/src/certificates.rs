@@ -1,8 +1,8 @@
 //! WeChat Pay's platform certificates: asked for in time, and kept beside the keys that are there.
 //!
-//! A merchant who verifies by certificate asks each twelve hours (`wechatpay::certificates`), and ahead
-//! of that, ten minutes apart at most, when some function met a serial that it does not know. A
-//! merchant who verifies by WeChat Pay's public key alone has nothing to ask for, and is told so
+//! A merchant who verifies by certificate asks each twelve hours (`wechatpay::certificates`), and
+//! ahead of that, ten minutes apart at most, when some function met a serial that it does not know.
+//! A merchant who verifies by WeChat Pay's public key alone has nothing to ask for, and is told so
 //! quietly if such a serial comes.
 
 use std::time::Duration;
@@ -38,7 +38,8 @@ pub enum RefreshOutcome {
     Failed,
 }
 
-/// How far apart two questions are that unknown serials bring about, in seconds: anybody can send one.
+/// How far apart two questions are that unknown serials bring about, in seconds: anybody can send
+/// one.
 const BY_SERIAL_EVERY_S: i64 = 600;
 /// How long WeChat Pay may take to answer.
 const ASK_WITHIN: Duration = Duration::from_secs(6);
@@ -69,8 +70,8 @@ impl RefreshError {
     }
 }
 
-/// Looks whether it is time to ask, and if so, asks and keeps what came. A failure that passes is due
-/// again at the next look; one that needs a person, when it is time again.
+/// Looks whether it is time to ask, and if so, asks and keeps what came. A failure that passes is
+/// due again at the next look; one that needs a person, when it is time again.
 pub(crate) async fn refresh(app: &App) -> RefreshOutcome {
     let holder = app.random.id();
     let by_time = LeaseKey::CertificatesByTime { mchid: &app.mchid };
@@ -153,7 +154,8 @@ fn has(kept: &MerchantKeys, serial: &str) -> bool {
 
 /// What is kept once `delivered` came: every public key, what was delivered, and certificates that
 /// WeChat Pay no longer lists until some time after their end; one that cannot be read goes.
-/// Requests go on naming a public key if they named one; else they name the certificate in force that began last (page 4012551764).
+/// Requests go on naming a public key if they named one; else they name the certificate in force
+/// that began last (page 4012551764).
 fn merged(
     kept: &[VerificationEntry],
     response_serial: &str,

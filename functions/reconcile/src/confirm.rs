@@ -116,7 +116,8 @@ pub(crate) fn off_rate(rows: &[BillLine], finding: &mut Findings) {
 /// So many lines that the bill has not are read again by one run; more are counted.
 const LINES_MAX: usize = 100_000;
 
-/// Lines of our books that no row named, and money kept for a person that none did. `before` is what the bill of the day before had in its last minutes.
+/// Lines of our books that no row named, and money kept for a person that none did. `before` is
+/// what the bill of the day before had in its last minutes.
 pub(crate) async fn absent(
     app: &App,
     part: DayPart,
@@ -158,8 +159,8 @@ pub(crate) async fn absent(
     absent_parked(app, books, room, before, finding).await
 }
 
-/// Money that is kept for a person and that no row names: it came, by what WeChat Pay told of it, so the day's bill must have it
-/// as it must have a booked payment. `room` of them are read again.
+/// Money that is kept for a person and that no row names: it came, by what WeChat Pay told of it,
+/// so the day's bill must have it as it must have a booked payment. `room` of them are read again.
 async fn absent_parked(
     app: &App,
     books: &DayBooks,
@@ -199,7 +200,8 @@ fn trade_of_parked(parked: &ParkedLine<'_>) -> Trade {
     }
 }
 
-/// What money is that is kept for a person under these numbers, if no row of the bill names it. Read consistently.
+/// What money is that is kept for a person under these numbers, if no row of the bill names it.
+/// Read consistently.
 async fn parked_payment(
     app: &App,
     order_no: &str,
@@ -219,7 +221,8 @@ async fn parked_payment(
     Ok(judge_absent_parked(parked.as_ref()))
 }
 
-/// The trade of a line, and what it is if the bill has it not. Parked money is looked at apart ([`absent_parked`]).
+/// The trade of a line, and what it is if the bill has it not. Parked money is looked at apart
+/// ([`absent_parked`]).
 fn trade_of(line: &DayLine) -> Option<(Trade, DifferenceKind)> {
     match line {
         DayLine::Payment {
@@ -274,8 +277,8 @@ fn product_of(line: &DayLine) -> &'static str {
     product.map_or(OTHERS, Product::trade_type)
 }
 
-/// What is absent from the bill, if it is: the trade, its product, which kind of difference that would be, and what our books
-/// say.
+/// What is absent from the bill, if it is: the trade, its product, which kind of difference that
+/// would be, and what our books say.
 async fn absent_line(
     app: &App,
     line: &DayLine,
@@ -312,8 +315,8 @@ async fn absent_line(
     Ok(judged.map(|judged| (trade, product_of(line), judged)))
 }
 
-/// Whether WeChat Pay accepted a refund on another day than the one that our books have it on: it was not told when, and the
-/// notice says only when the money was back.
+/// Whether WeChat Pay accepted a refund on another day than the one that our books have it on: it
+/// was not told when, and the notice says only when the money was back.
 async fn is_of_other_day(
     app: &App,
     out_refund_no: &OutRefundNo,
@@ -337,7 +340,8 @@ pub(crate) async fn carried(
         }
         let trade = &carried.trade;
         if !finding.named.contains(&number_of_trade(trade)) {
-            // It may be among the rows that were only counted: it waits for a run that looks at them.
+            // It may be among the rows that were only counted: it waits for a run that looks at
+            // them.
             if finding.has_unchecked_rows() {
                 continue;
             }
@@ -388,7 +392,8 @@ async fn still_absent(
     }
 }
 
-/// What stands under a row's numbers, read consistently. A number that no order of ours could have has nothing under it.
+/// What stands under a row's numbers, read consistently. A number that no order of ours could have
+/// has nothing under it.
 async fn read(app: &App, row: &BillLine) -> Result<FoundRecord, DayError> {
     let Ok(order_no) = OrderNo::parse(&row.order_no) else {
         return Ok(FoundRecord::default());

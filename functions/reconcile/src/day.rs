@@ -1,10 +1,12 @@
-//! A day's reconciliation: our books of the day into memory -> the bill of trades past them, in one pass from WeChat Pay into
-//! evidence -> each candidate confirmed -> differences written down -> what can be repaired is repaired -> the trade side of the
-//! day is done. Then a message of its own begins the fund side ([`crate::funds`]): whatever happens to that, the trade side stands.
+//! A day's reconciliation: our books of the day into memory -> the bill of trades past them, in one
+//! pass from WeChat Pay into evidence -> each candidate confirmed -> differences written down ->
+//! what can be repaired is repaired -> the trade side of the day is done. Then a message of its own
+//! begins the fund side ([`crate::funds`]): whatever happens to that, the trade side stands.
 //!
-//! Everything that is written is the same whichever run writes it, so a day may be run twice, by two at once, or be killed
-//! anywhere and run again. A day whose books do not fit into one run's memory is split by order number into parts that go through
-//! the queue; whoever ends the last part closes the trade side.
+//! Everything that is written is the same whichever run writes it, so a day may be run twice, by
+//! two at once, or be killed anywhere and run again. A day whose books do not fit into one run's
+//! memory is split by order number into parts that go through the queue; whoever ends the last part
+//! closes the trade side.
 
 use std::collections::BTreeSet;
 
@@ -56,8 +58,8 @@ pub(crate) async fn reconcile(
     record::note_trouble(app, run.date, &run.id, TRADES, done).await
 }
 
-/// Whether the last day that is late by now was not reconciled. Asked for each minute, so that people are called at 13:00 and
-/// for as long as it is so; `None` where that could not be read.
+/// Whether the last day that is late by now was not reconciled. Asked for each minute, so that
+/// people are called at 13:00 and for as long as it is so; `None` where that could not be read.
 pub(crate) async fn latest_is_missing(app: &App, now: UnixSeconds) -> Option<bool> {
     let date = metrics::last_late(now);
     match app.reconciliations.day_runs(date).await {
@@ -138,7 +140,8 @@ fn note_trade_bill(run: &mut Run, facts: &BillFacts) {
     of_day.insert(BillName::Trade, facts.clone());
 }
 
-/// Fetches the trade bill of the day before, for all parts. Where that cannot be, each part sees for itself.
+/// Fetches the trade bill of the day before, for all parts. Where that cannot be, each part sees
+/// for itself.
 async fn fetch_before(app: &App, run: &Run) -> Result<Option<BillFacts>, DayError> {
     let date = run.date.plus_days(-1);
     if !bills::can_be_read(app, date).await? {
@@ -147,8 +150,8 @@ async fn fetch_before(app: &App, run: &Run) -> Result<Option<BillFacts>, DayErro
     or_without(bills::fetch_trade(app, run, date).await).map(Result::ok)
 }
 
-/// What came of the bill of the day before. What passes is waited for; without the rest the day is judged all the same, and this
-/// is why it could not be read.
+/// What came of the bill of the day before. What passes is waited for; without the rest the day is
+/// judged all the same, and this is why it could not be read.
 fn or_without<T>(read: Result<T, DayError>) -> Result<Result<T, String>, DayError> {
     match read {
         Ok(read) => Ok(Ok(read)),
@@ -205,13 +208,15 @@ async fn last_minutes(app: &App, run: &Run, part: DayPart) -> Result<LastMinutes
     Ok(last)
 }
 
-/// When the last minutes of a day begin, as bills write times: `2026-08-01 23:50:00`. Such texts are in the order of their times.
+/// When the last minutes of a day begin, as bills write times: `2026-08-01 23:50:00`. Such texts
+/// are in the order of their times.
 fn last_minutes_from(date: BillDate) -> String {
     let minutes = NEAR_MIDNIGHT_S / 60;
     format!("{date} 23:{:02}:00", 60_i64.saturating_sub(minutes))
 }
 
-/// The bill past our books; what that finds is confirmed, written down and repaired; then the part is done.
+/// The bill past our books; what that finds is confirmed, written down and repaired; then the part
+/// is done.
 async fn one_part(
     app: &App,
     run: &Run,
@@ -290,8 +295,9 @@ async fn one_part(
     close_if_whole(app, &run, trace).await
 }
 
-/// The next day's run, if there is one, may have looked at what was carried to it before this was: it is run again, as it was. For
-/// each part that carries something under another id: a run that is done does nothing when its message comes again.
+/// The next day's run, if there is one, may have looked at what was carried to it before this was:
+/// it is run again, as it was. For each part that carries something under another id: a run that is
+/// done does nothing when its message comes again.
 async fn run_the_next_day_again(
     app: &App,
     run: &Run,
@@ -317,7 +323,8 @@ async fn run_the_next_day_again(
     Ok(())
 }
 
-/// The last part closes the trade side, has the fund side begun, and tells the metrics how the day stands.
+/// The last part closes the trade side, has the fund side begun, and tells the metrics how the day
+/// stands.
 async fn close_if_whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
     if !run.is_whole() {
         return Ok(());

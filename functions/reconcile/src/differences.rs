@@ -10,12 +10,13 @@ use payments::reconcile::{
 
 use crate::{app::App, day_part::DayPart, error::DayError, record, repair};
 
-/// Writes differences down. What is known already stays as it stands, but for what was repaired before this run began: that did
-/// not last; and for what has other amounts by now: that is another matter. What an earlier version did not write down of it is
-/// added. All as they stand then.
+/// Writes differences down. What is known already stays as it stands, but for what was repaired
+/// before this run began: that did not last; and for what has other amounts by now: that is another
+/// matter. What an earlier version did not write down of it is added. All as they stand then.
 ///
 /// # Errors
-/// [`DayError::Superseded`] when another run has taken the day over: it may know better. And others.
+/// [`DayError::Superseded`] when another run has taken the day over: it may know better. And
+/// others.
 pub(crate) async fn write_down(
     app: &App,
     run: &Run,
@@ -50,8 +51,8 @@ pub(crate) async fn write_down(
     Ok(found)
 }
 
-/// A known difference with what an earlier version did not write down of it. Where somebody decides at this moment, the next run
-/// adds it.
+/// A known difference with what an earlier version did not write down of it. Where somebody decides
+/// at this moment, the next run adds it.
 async fn completed(
     app: &App,
     known: Difference,
@@ -86,8 +87,9 @@ fn was_repaired_before(known: &Difference, run: &Run) -> bool {
     known.state == DifferenceState::Repaired && last.is_some_and(|step| step.at < run.started_at)
 }
 
-/// What earlier runs found different on one side and this one does not: both sides agree by now. `why` says so of a difference
-/// that was not found; `None` where this run cannot tell. What the other side found is none of this side's business.
+/// What earlier runs found different on one side and this one does not: both sides agree by now.
+/// `why` says so of a difference that was not found; `None` where this run cannot tell. What the
+/// other side found is none of this side's business.
 ///
 /// # Errors
 /// As [`write_down`].
@@ -164,8 +166,8 @@ pub(crate) fn count(differences: &[Difference]) -> BTreeMap<DifferenceKind, u32>
     counts
 }
 
-/// The alarm is for what is open of so many days before the present one, whichever day the run is about: that an old day has come
-/// to agree says nothing of yesterday.
+/// The alarm is for what is open of so many days before the present one, whichever day the run is
+/// about: that an old day has come to agree says nothing of yesterday.
 const OPEN_LAST_DAYS: i64 = 30;
 
 /// So many megabytes of one day's differences are counted: a day with more has enough to be seen.

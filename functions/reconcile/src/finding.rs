@@ -1,4 +1,5 @@
-//! What a side of a run finds, before any of it is written down. More of one kind than anybody could look at are told as one.
+//! What a side of a run finds, before any of it is written down. More of one kind than anybody
+//! could look at are told as one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +37,8 @@ pub(crate) struct Findings {
     pub(crate) left: BTreeMap<String, Gaps>,
     /// Payments and refunds that the bill has, among those that had to be looked at.
     pub(crate) named: BTreeSet<String>,
-    /// Those of them whose line of our books has been held against a row: another row of the same number has nothing here.
+    /// Those of them whose line of our books has been held against a row: another row of the same
+    /// number has nothing here.
     held: BTreeSet<String>,
     at_most: usize,
 }
@@ -151,8 +153,8 @@ impl Findings {
         self.add(DifferenceKind::SummaryDiffers, about, Some(there), None);
     }
 
-    /// Notes a line that the bill has not, unless a row among the candidates names it, or one of the day before's last minutes.
-    /// One of this day's last minutes may be in the next day's bill.
+    /// Notes a line that the bill has not, unless a row among the candidates names it, or one of
+    /// the day before's last minutes. One of this day's last minutes may be in the next day's bill.
     pub(crate) fn absent(
         &mut self,
         trade: Trade,
@@ -221,8 +223,9 @@ impl Findings {
         self.kinds.contains_key(&DifferenceKind::UncheckedRows)
     }
 
-    /// What is to be written down. Of a kind of which there are too many, those that a run or two persons settle one by one are
-    /// told as far as there is room, and the rest as one; of others, for which a person would look at each, all are told as one.
+    /// What is to be written down. Of a kind of which there are too many, those that a run or two
+    /// persons settle one by one are told as far as there is room, and the rest as one; of others,
+    /// for which a person would look at each, all are told as one.
     pub(crate) fn differences(&self) -> Vec<Difference> {
         let mut all = Vec::new();
         for (kind, of_kind) in &self.kinds {
@@ -251,8 +254,8 @@ impl Findings {
         all
     }
 
-    /// What the differences make of the sums, by their ids: those that make nothing of them are left out. Of what is told as one
-    /// it is what they make together.
+    /// What the differences make of the sums, by their ids: those that make nothing of them are
+    /// left out. Of what is told as one it is what they make together.
     pub(crate) fn gaps(&self) -> BTreeMap<String, Gaps> {
         let mut all = BTreeMap::new();
         for (kind, of_kind) in &self.kinds {
@@ -274,8 +277,8 @@ impl Findings {
         all
     }
 
-    /// Whether this finding shows that a difference which it does not tell is over: not where that may be among those that were
-    /// only counted.
+    /// Whether this finding shows that a difference which it does not tell is over: not where that
+    /// may be among those that were only counted.
     pub(crate) fn tells_that_it_is_over(&self, known: &Difference) -> bool {
         let of_kind = self.kinds.get(&known.kind);
         let is_told = of_kind.is_none_or(|of_kind| of_kind.more.count == 0);

@@ -1,12 +1,15 @@
-//! The fund side of a run: the movements of the account against the trades, once the trade side is done.
+//! The fund side of a run: the movements of the account against the trades, once the trade side is
+//! done.
 //!
-//! All bills that it takes are fetched once, for all its parts: those of the run's day and of as many days before it as the
-//! contract has to settlement. Then each part lays the movements of those days against what their trades have to move. What is
-//! expected and what moved is read from the bills alone, so that each run of a day comes to the same; only of a movement that no
-//! row explains are our books and WeChat Pay asked.
+//! All bills that it takes are fetched once, for all its parts: those of the run's day and of as
+//! many days before it as the contract has to settlement. Then each part lays the movements of
+//! those days against what their trades have to move. What is expected and what moved is read from
+//! the bills alone, so that each run of a day comes to the same; only of a movement that no row
+//! explains are our books and WeChat Pay asked.
 //!
-//! It is a verdict of its own: whatever goes wrong here stands in the record as the fund side's trouble, is tried again where that
-//! may help, and takes nothing back of what the trade side came to.
+//! It is a verdict of its own: whatever goes wrong here stands in the record as the fund side's
+//! trouble, is tried again where that may help, and takes nothing back of what the trade side came
+//! to.
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -117,7 +120,8 @@ async fn whole(app: &App, run: &Run, trace: &Trace) -> Result<(), DayError> {
     Ok(())
 }
 
-/// The days whose bills a run takes, the earliest first: its own, and as many before it as the contract has to settlement.
+/// The days whose bills a run takes, the earliest first: its own, and as many before it as the
+/// contract has to settlement.
 fn days(run: &Run, funds: &FundSide) -> impl Iterator<Item = (BillDate, FundDay)> {
     let (date, before) = (run.date, i64::from(funds.settlement_days));
     (0..=before).rev().map(move |days| {
@@ -137,8 +141,9 @@ fn due_date(run: &Run, funds: &FundSide) -> BillDate {
 
 type Fetched = BTreeMap<BillDate, BTreeMap<BillName, BillFacts>>;
 
-/// Fetches every bill that the movements are judged by and that is not kept yet, and notes what is known of each. The run after
-/// that. What was fetched before something went wrong is not asked for again.
+/// Fetches every bill that the movements are judged by and that is not kept yet, and notes what is
+/// known of each. The run after that. What was fetched before something went wrong is not asked for
+/// again.
 async fn gather(app: &App, run: &Run) -> Result<Run, DayError> {
     let Some(funds) = &run.funds else {
         return Ok(run.clone());
@@ -185,8 +190,8 @@ async fn gather_into(
     Ok(())
 }
 
-/// Into how many parts the movements are split: no fewer than the trades, and so many that each holds what one run holds of a day
-/// that is settled the next day.
+/// Into how many parts the movements are split: no fewer than the trades, and so many that each
+/// holds what one run holds of a day that is settled the next day.
 fn parts_of(app: &App, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
     let trades = fetched
         .values()
@@ -203,7 +208,8 @@ fn parts_of(app: &App, run: &Run, funds: &FundSide, fetched: &Fetched) -> u8 {
 /// The days of trades that one run has room for, of as many lines as it holds of our books.
 const DAYS_HELD: u64 = 2;
 
-/// The movements of the part against what the trades have to move; what differs is written down; then the part is done.
+/// The movements of the part against what the trades have to move; what differs is written down;
+/// then the part is done.
 async fn one_part(app: &App, run: &Run, part: DayPart) -> Result<(), DayError> {
     let Some(funds) = &run.funds else {
         return Ok(());
@@ -348,13 +354,15 @@ async fn judge(
     })
 }
 
-/// How many movements are looked at side by side: our books are read, and WeChat Pay is asked of refunds.
+/// How many movements are looked at side by side: our books are read, and WeChat Pay is asked of
+/// refunds.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Room to begin with; a bigger day makes it grow.
 const FIRST_ROOM: usize = 8_192;
 
-/// Trades of which a difference is told that says why the account moved otherwise: it is the same thing from its other side.
+/// Trades of which a difference is told that says why the account moved otherwise: it is the same
+/// thing from its other side.
 struct Explained(BTreeSet<(Option<String>, Option<String>)>);
 
 impl Explained {
@@ -400,8 +408,8 @@ fn explains(known: &Difference) -> bool {
     explains && !proved_right
 }
 
-/// A second pass over the trade bill of the due day, for the rows whose movements are missing or off. Of later trades nothing is
-/// said yet: the rest may move in time.
+/// A second pass over the trade bill of the due day, for the rows whose movements are missing or
+/// off. Of later trades nothing is said yet: the rest may move in time.
 async fn name_them(
     app: &App,
     run: &Run,
@@ -444,9 +452,10 @@ async fn name_them(
     Ok(())
 }
 
-/// Whether a movement that no row explains is of a trade that is known all the same: a payment of our books, booked or parked, of
-/// whatever day; or a refund, of which WeChat Pay tells the order, and when it was accepted. Money may move later than the
-/// contract says, and a refund may end days after it was accepted. `due` is the earliest day whose bill was read.
+/// Whether a movement that no row explains is of a trade that is known all the same: a payment of
+/// our books, booked or parked, of whatever day; or a refund, of which WeChat Pay tells the order,
+/// and when it was accepted. Money may move later than the contract says, and a refund may end days
+/// after it was accepted. `due` is the earliest day whose bill was read.
 async fn is_known(app: &App, due: BillDate, line: &FundLine) -> Result<bool, DayError> {
     if let (Ok(order_no), Ok(transaction_id)) = (
         OrderNo::parse(&line.voucher),

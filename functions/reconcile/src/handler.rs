@@ -1,4 +1,5 @@
-//! Event -> the minute's sweep, a look at the certificates, or a piece of work on a day's reconciliation.
+//! Event -> the minute's sweep, a look at the certificates, or a piece of work on a day's
+//! reconciliation.
 
 use adapters::{order_table::TableError, queues::ReconcileWork};
 use flows::{
@@ -42,7 +43,8 @@ pub enum Input {
 pub enum Task {
     /// Look at whatever is due.
     Sweep,
-    /// See whether it is time to ask for WeChat Pay's certificates, and count what waits for a person.
+    /// See whether it is time to ask for WeChat Pay's certificates, and count what waits for a
+    /// person.
     Certificates,
 }
 
@@ -83,11 +85,12 @@ const BEGIN_BEFORE_DEADLINE_MS: i64 = 30_000;
 /// broken one, in seconds.
 const BILL_AGAIN_S: i32 = 1_800;
 
-/// When something that passes is tried again after the first try, the second and so on, in seconds. The queue gives a message up
-/// after 50 tries: most of a day.
+/// When something that passes is tried again after the first try, the second and so on, in seconds.
+/// The queue gives a message up after 50 tries: most of a day.
 const AGAIN_S: [i32; 4] = [120, 300, 900, 1_800];
 
-/// Does what the event asks for. `deadline_ms` is when Lambda stops this invocation (Unix milliseconds).
+/// Does what the event asks for. `deadline_ms` is when Lambda stops this invocation (Unix
+/// milliseconds).
 ///
 /// # Errors
 /// When a sweep could read no part of its index.
@@ -111,7 +114,8 @@ pub async fn run(app: &App, event: Input, deadline_ms: i64) -> Result<Output, Ta
     }
 }
 
-/// Tells how many notices wait for a person. A notice is logged once when it is parked; this is told for as long as it waits.
+/// Tells how many notices wait for a person. A notice is logged once when it is parked; this is
+/// told for as long as it waits.
 async fn count_parked(app: &App) {
     match app.notices.count_parked().await {
         Ok(parked) => metrics::parked(parked),
@@ -181,21 +185,22 @@ async fn work_on(app: &App, record: &SqsRecord) -> Verdict {
     }
 }
 
-/// When a run was asked for, in Unix milliseconds: as its message says, else when that was sent. No run is asked for in the future,
-/// where it would keep all others from the day.
+/// When a run was asked for, in Unix milliseconds: as its message says, else when that was sent. No
+/// run is asked for in the future, where it would keep all others from the day.
 fn requested_at_ms(app: &App, record: &SqsRecord, told: Option<i64>) -> i64 {
     let now_ms = app.clock.now_ms();
     told.or(record.sent_at_ms()).unwrap_or(now_ms).min(now_ms)
 }
 
-/// The day before the one for which the schedule sent its message, however long that lay in which queue. Where the schedule's
-/// engine does not say (a local one), the day before the one on which the message was sent.
+/// The day before the one for which the schedule sent its message, however long that lay in which
+/// queue. Where the schedule's engine does not say (a local one), the day before the one on which
+/// the message was sent.
 fn yesterday(scheduled_at_ms: i64) -> BillDate {
     BillDate::of(UnixSeconds(scheduled_at_ms.div_euclid(1000))).plus_days(-1)
 }
 
-/// When a bill that is not there yet is asked for again: also at the moment from which on it is late, so that people are told
-/// then.
+/// When a bill that is not there yet is asked for again: also at the moment from which on it is
+/// late, so that people are told then.
 fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
     let late_in_s = metrics::late_at(date).0.saturating_sub(now.0);
     let late_in_s = i32::try_from(late_in_s).unwrap_or(BILL_AGAIN_S);
@@ -206,7 +211,8 @@ fn bill_again_s(date: BillDate, now: UnixSeconds) -> i32 {
     }
 }
 
-/// What becomes of a message whose work did not come to its end. What a person has to know stands in the day's record by then.
+/// What becomes of a message whose work did not come to its end. What a person has to know stands
+/// in the day's record by then.
 async fn verdict(app: &App, record: &SqsRecord, error: &DayError) -> Verdict {
     let text = ErrorChain(error).to_string();
     let again_s = match error {

@@ -101,7 +101,8 @@ pub(crate) fn bill_awaited(date: BillDate, now: UnixSeconds) {
     );
 }
 
-/// When a day is late whose bill is not there or that was not reconciled: at 13:00 of the next one, in Beijing.
+/// When a day is late whose bill is not there or that was not reconciled: at 13:00 of the next one,
+/// in Beijing.
 pub(crate) fn late_at(date: BillDate) -> UnixSeconds {
     UnixSeconds(date.ends_at().0.saturating_add(LATE_AFTER_S))
 }
@@ -127,8 +128,9 @@ pub(crate) fn parked(count: u64) {
     );
 }
 
-/// How long what was due longest had been due when the sweep began. It is told as soon as that is known: a sweep that does
-/// not keep up takes all of its minute, and people would be called as much later.
+/// How long what was due longest had been due when the sweep began. It is told as soon as that is
+/// known: a sweep that does not keep up takes all of its minute, and people would be called as much
+/// later.
 pub(crate) fn overdue(report: &Report) {
     let oldest_s = report.overdue_s.values().max().copied();
     info!(

@@ -1,5 +1,5 @@
-//! WeChat Pay is asked about one payment or one refund of a difference: it tells, or says something that asking again will not
-//! change. Where it did not answer, the day comes again.
+//! WeChat Pay is asked about one payment or one refund of a difference: it tells, or says something
+//! that asking again will not change. Where it did not answer, the day comes again.
 
 use std::time::Duration;
 
@@ -96,8 +96,8 @@ fn read(answer: Refund, request_id: Option<RequestId>) -> QueryResult<Box<Refund
         .map_err(|unreadable| unread("refund", &unreadable))
 }
 
-/// What people are told of an answer that WeChat Pay signed and that says nothing our books can hold. Asking again would not
-/// change it, so it is this one difference's matter and not the day's.
+/// What people are told of an answer that WeChat Pay signed and that says nothing our books can
+/// hold. Asking again would not change it, so it is this one difference's matter and not the day's.
 fn unread(what: &str, unreadable: &UnreadableNotice) -> String {
     warn!(%unreadable, "WeChat Pay's answer about a {what} of the bill cannot be taken into our books");
     format!(
@@ -110,8 +110,8 @@ fn refused(refusal: &Refusal) -> Result<String, DayError> {
     let passes = match refusal.side() {
         // A block of the merchant says nothing about this payment or refund.
         Side::Merchant => true,
-        // A page without a code is some proxy's. A code that nobody knows here is an answer, which asking again would not
-        // change: one payment must not keep the day from its end.
+        // A page without a code is some proxy's. A code that nobody knows here is an answer, which
+        // asking again would not change: one payment must not keep the day from its end.
         Side::Unknown => refusal.raw_code.is_empty(),
         Side::Request | Side::Passing => {
             matches!(refusal.repeat(), Repeat::WithBackoff | Repeat::Later)

@@ -1,4 +1,5 @@
-//! The record of a run: it is written only as long as no other run has the day, and it says what became of each side.
+//! The record of a run: it is written only as long as no other run has the day, and it says what
+//! became of each side.
 
 use flows::problem::ErrorChain;
 use payments::reconcile::{
@@ -69,7 +70,8 @@ pub(crate) async fn save(
     ))
 }
 
-/// Writes into the record why a side of a run is not done, for the people who look at it. What the other side came to stays.
+/// Writes into the record why a side of a run is not done, for the people who look at it. What the
+/// other side came to stays.
 ///
 /// # Errors
 /// What `done` says.

@@ -1,5 +1,6 @@
-//! What is done about differences without a person: WeChat Pay is asked, and what it says is settled by the path that its
-//! callbacks take. Money that nobody here may keep is proposed for a refund; only persons let it go.
+//! What is done about differences without a person: WeChat Pay is asked, and what it says is
+//! settled by the path that its callbacks take. Money that nobody here may keep is proposed for a
+//! refund; only persons let it go.
 
 use adapters::reconciliation::SaveOutcome;
 use flows::{process_refund::RefundError, settle_payment::SettleOutcome, trace::Trace};
@@ -194,7 +195,8 @@ async fn payment(
     })
 }
 
-/// A refund that our books lack, or have in an earlier state: asked and settled as its notice would be.
+/// A refund that our books lack, or have in an earlier state: asked and settled as its notice would
+/// be.
 async fn refund(
     app: &App,
     difference: &Difference,
@@ -255,7 +257,8 @@ fn is_as_billed(refund: &Refund, difference: &Difference) -> bool {
         && BookedRefund::from(&refund.state).can_follow(there.state.as_deref().unwrap_or_default())
 }
 
-/// Money that is not ours to keep. WeChat Pay is asked about this very payment first: the bill's word alone moves nothing.
+/// Money that is not ours to keep. WeChat Pay is asked about this very payment first: the bill's
+/// word alone moves nothing.
 async fn money_of_others(
     app: &App,
     difference: &Difference,

@@ -1,5 +1,5 @@
-//! The minute's sweep: what is due, by its urgency and age ([`schedule`]) -> each order and refund read again, claimed, asked about,
-//! settled, closed or sent -> a report.
+//! The minute's sweep: what is due, by its urgency and age ([`schedule`]) -> each order and refund
+//! read again, claimed, asked about, settled, closed or sent -> a report.
 
 mod schedule;
 
@@ -55,11 +55,13 @@ pub struct Report {
     pub parked: u32,
     /// Orders and refunds that could not be looked at; they are due again.
     pub failed: u32,
-    /// Those of them that failed for a reason that passes: WeChat Pay did not answer, say. They are due again soon.
+    /// Those of them that failed for a reason that passes: WeChat Pay did not answer, say. They are
+    /// due again soon.
     pub unanswered: u32,
     /// Pages of the index that were read.
     pub pages: u32,
-    /// Orders and refunds that were due and that this run read of and did not come to. They keep their places.
+    /// Orders and refunds that were due and that this run read of and did not come to. They keep
+    /// their places.
     pub left: u32,
     /// Parts of the index that hold more than this run got to.
     pub parts_with_more: u32,
@@ -67,10 +69,11 @@ pub struct Report {
     pub parts_unread: u32,
     /// Parts of the index that could not be read.
     pub parts_unreadable: u32,
-    /// How long what was due longest had been due when the run began, in seconds, by the reason; without those that nothing was due
-    /// for.
+    /// How long what was due longest had been due when the run began, in seconds, by the reason;
+    /// without those that nothing was due for.
     pub overdue_s: BTreeMap<&'static str, i64>,
-    /// The run ended early, since neither host of WeChat Pay answers: what is due keeps its place for a run that can ask.
+    /// The run ended early, since neither host of WeChat Pay answers: what is due keeps its place
+    /// for a run that can ask.
     pub wechat_down: bool,
 }
 
@@ -90,7 +93,8 @@ enum CheckOutcome {
     RefundMoved,
     RefundOpen,
     Parked,
-    /// Nothing, for a reason that passes: WeChat Pay did not answer, or something failed on our side. It is due again soon.
+    /// Nothing, for a reason that passes: WeChat Pay did not answer, or something failed on our
+    /// side. It is due again soon.
     Unanswered,
     /// Nothing, and soon it would be no better.
     Failed,
@@ -112,7 +116,8 @@ enum CheckError {
 }
 
 impl CheckError {
-    /// Whether it does not pass by itself: WeChat Pay's signed word cannot be read, or an item of ours cannot.
+    /// Whether it does not pass by itself: WeChat Pay's signed word cannot be read, or an item of
+    /// ours cannot.
     fn needs_a_person(&self) -> bool {
         let of_table = |error: &TableError| matches!(error, TableError::Damaged { .. });
         let of_books = |error: &OrderStoreError| match error {
@@ -256,8 +261,8 @@ fn comes_again_soon(looked: &Result<CheckOutcome, CheckError>) -> bool {
     }
 }
 
-/// Moves an order whose look came to nothing to where the next run finds it: its next step may be an hour away. Who dies before leaves
-/// it at that step.
+/// Moves an order whose look came to nothing to where the next run finds it: its next step may be
+/// an hour away. Who dies before leaves it at that step.
 async fn look_again(app: &App, order_no: &OrderNo) {
     let moved = async {
         let order = app.orders.read(order_no).await?;
@@ -276,7 +281,8 @@ async fn look_again(app: &App, order_no: &OrderNo) {
     }
 }
 
-/// One order: read again, since the index lags; claimed, since another run may be at it; then asked about or closed.
+/// One order: read again, since the index lags; claimed, since another run may be at it; then asked
+/// about or closed.
 async fn order(
     app: &App,
     order_no: &OrderNo,
@@ -327,7 +333,8 @@ async fn ask(
         QueryOutcome::Settled(SettleOutcome::Changed) => Ok(CheckOutcome::Settled),
         QueryOutcome::Settled(SettleOutcome::AlreadyDone) => Ok(CheckOutcome::Open),
         QueryOutcome::Settled(SettleOutcome::Parked { .. }) => Ok(CheckOutcome::Parked),
-        // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and the same bytes get one.
+        // WeChat Pay has the order or has it not: either way nobody holds a prepay value yet, and
+        // the same bytes get one.
         QueryOutcome::Settled(SettleOutcome::StillOpen) | QueryOutcome::NotThere => {
             resume(app, order, trace).await
         }

@@ -1,7 +1,9 @@
-//! Differences that wait for the money of a refund: each minute, and in each run of their day, they are told how that refund stands
-//! in our books. Whoever brought its news there, a callback, a query or the sweep, need not know that anybody waits.
+//! Differences that wait for the money of a refund: each minute, and in each run of their day, they
+//! are told how that refund stands in our books. Whoever brought its news there, a callback, a
+//! query or the sweep, need not know that anybody waits.
 //!
-//! Nothing is asked of WeChat Pay here. What was not told, since the process died, is told in the next minute.
+//! Nothing is asked of WeChat Pay here. What was not told, since the process died, is told in the
+//! next minute.
 
 use adapters::reconciliation::{ReconciliationError, SaveOutcome, TrackedDifference};
 use flows::problem::ErrorChain;
@@ -90,7 +92,8 @@ async fn look_at(app: &App, followed: &TrackedDifference) -> Result<(), DayError
     Ok(())
 }
 
-/// Tells a difference how its refund stands in our books. Gives it as it stands then, if that is news.
+/// Tells a difference how its refund stands in our books. Gives it as it stands then, if that is
+/// news.
 ///
 /// # Errors
 /// [`DayError`].

@@ -25,7 +25,8 @@ pub struct App {
     pub(crate) clock: Clock,
 }
 
-/// Of which clients' disabled webhooks this sandbox has told, so that each of their events is no line of its own.
+/// Of which clients' disabled webhooks this sandbox has told, so that each of their events is no
+/// line of its own.
 #[derive(Debug, Default)]
 pub(crate) struct DisabledReports(Mutex<HashMap<ClientId, i64>>);
 
@@ -48,7 +49,8 @@ impl DisabledReports {
 }
 
 impl App {
-    /// What this sandbox knows of slow receivers. It works off one batch at a time, and so is a lane.
+    /// What this sandbox knows of slow receivers. It works off one batch at a time, and so is a
+    /// lane.
     pub(crate) fn lane(&self) -> MutexGuard<'_, Lane> {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }

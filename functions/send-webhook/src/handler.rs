@@ -1,5 +1,5 @@
-//! Batch -> each event on its own, side by side -> delivered, or hidden in the queue until its next attempt, or kept where its
-//! client can have it sent again.
+//! Batch -> each event on its own, side by side -> delivered, or hidden in the queue until its next
+//! attempt, or kept where its client can have it sent again.
 
 use std::time::Duration;
 
@@ -24,16 +24,18 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::app::{App, DisabledReports};
 
-/// How many records of a batch are worked on at once: all of a usual batch, since each waits for a receiver of its own, and
-/// one that is not begun for lack of time has used up an attempt.
+/// How many records of a batch are worked on at once: all of a usual batch, since each waits for a
+/// receiver of its own, and one that is not begun for lack of time has used up an attempt.
 const SIDE_BY_SIDE: usize = 10;
 
-/// No record is begun with less time left than this, in milliseconds: a receiver that is cut off early looks like one that
-/// failed.
+/// No record is begun with less time left than this, in milliseconds: a receiver that is cut off
+/// early looks like one that failed.
 const BEGIN_BEFORE_DEADLINE_MS: i64 = 14_000;
 
-/// So much of the time left, in milliseconds, is kept from the receiver for what comes after its answer: five calls of
-/// 1.5 s. At the last attempt the answer is written down, the webhook disabled, the event kept, once more if that failed, and
+/// So much of the time left, in milliseconds, is kept from the receiver for what comes after its
+/// answer: five calls of
+/// 1.5 s. At the last attempt the answer is written down, the webhook disabled, the event kept,
+/// once more if that failed, and
 /// the message shown.
 const AFTERWARDS_MS: i64 = 7_500;
 
@@ -67,8 +69,8 @@ enum NotDelivered {
 }
 
 impl NotDelivered {
-    /// What it is called where the client is shown what came of the last webhook; `None` where that says nothing about its
-    /// receiver.
+    /// What it is called where the client is shown what came of the last webhook; `None` where that
+    /// says nothing about its receiver.
     fn answer(&self) -> Option<String> {
         match self {
             Self::Url(_) => Some("address_refused".to_owned()),
@@ -129,7 +131,8 @@ async fn process_one(app: &App, record: &SqsRecord, deadline_ms: i64) -> Verdict
     }
 }
 
-/// One attempt. `Ok` also when nobody is to be told, or the event is kept because the webhook is disabled.
+/// One attempt. `Ok` also when nobody is to be told, or the event is kept because the webhook is
+/// disabled.
 async fn deliver(
     app: &App,
     event: &OutgoingEvent,
@@ -157,7 +160,8 @@ async fn deliver(
         .saturating_sub(AFTERWARDS_MS);
     let is_last = next_attempt_after_s(attempt).is_none();
     let asking = app.lane().asking(&event.client_id, began_ms);
-    // The last attempt is made in any case, and a receiver that hangs holds up nobody for long by it.
+    // The last attempt is made in any case, and a receiver that hangs holds up nobody for long by
+    // it.
     let within_ms = match asking {
         Asking::Later { hangs: true, .. } if is_last => left_ms.min(SLOW_MS),
         Asking::Later { .. } if !is_last => return Err(NotDelivered::Rests),
@@ -223,7 +227,8 @@ async fn deliver(
     }
 }
 
-/// Signs and posts an event, and waits so long for the answer. Gives the receiver's host and its answer's status.
+/// Signs and posts an event, and waits so long for the answer. Gives the receiver's host and its
+/// answer's status.
 async fn post(
     app: &App,
     endpoint: &Endpoint,
@@ -243,8 +248,8 @@ async fn post(
     Ok((url.host().to_owned(), status))
 }
 
-/// Writes down what came of an attempt, for the client to see. Gives the run of 410s that goes on with it, if one does. What
-/// cannot be written is left out: the next answer is written.
+/// Writes down what came of an attempt, for the client to see. Gives the run of 410s that goes on
+/// with it, if one does. What cannot be written is left out: the next answer is written.
 async fn note(app: &App, client_id: &str, endpoint: &Endpoint, answer: &str) -> Option<GoneRun> {
     let last = endpoint.last_answer.as_ref();
     let Some(next) = LastAnswer::after(last, answer, app.clock.now()) else {
@@ -255,7 +260,8 @@ async fn note(app: &App, client_id: &str, endpoint: &Endpoint, answer: &str) -> 
         .note_answer(client_id, &endpoint.url, last, &next)
         .await;
     let noted = match noted {
-        // Another sandbox was first, and may have heard 410: that there was another answer is to be known all the same.
+        // Another sandbox was first, and may have heard 410: that there was another answer is to be
+        // known all the same.
         Ok(false) if next.ends_a_run() => {
             let next = LastAnswer {
                 since: next.at,
@@ -293,8 +299,8 @@ async fn keep(
     if app.told.is_due(&event.client_id, now.0) {
         let client_id = event.client_id.as_str();
         let what_to_do = "tell whoever runs the receiver; set its webhook up again, then `cargo client resend` sends what is kept";
-        // Told as news while it is, by whichever sandbox: the one that disabled it may have died. The alarm of receivers
-        // that are gone stays on with each event.
+        // Told as news while it is, by whichever sandbox: the one that disabled it may have died.
+        // The alarm of receivers that are gone stays on with each event.
         if now.0.saturating_sub(since.0) < DisabledReports::AGAIN_AFTER_S {
             error!(
                 client_id,
@@ -327,8 +333,9 @@ async fn keep(
     Ok(())
 }
 
-/// Hides the message until its next attempt. After the last one it is shown at once: the queue then moves it to its
-/// dead-letter queue. `Retry-After` is not heeded: the ladder is what a receiver's operator can count on.
+/// Hides the message until its next attempt. After the last one it is shown at once: the queue then
+/// moves it to its dead-letter queue. `Retry-After` is not heeded: the ladder is what a receiver's
+/// operator can count on.
 async fn try_later(
     app: &App,
     record: &SqsRecord,
@@ -338,8 +345,8 @@ async fn try_later(
 ) -> Verdict {
     let (order_no, client_id) = (event.order_no.as_str(), event.client_id.as_str());
     let (version, trace_id) = (event.version, event.trace.as_str());
-    // One in some failures passes by the next attempt, a few seconds later; the next one tells more. A failure of ours says
-    // nothing about the receiver, nor does it that it was left alone.
+    // One in some failures passes by the next attempt, a few seconds later; the next one tells
+    // more. A failure of ours says nothing about the receiver, nor does it that it was left alone.
     let again = (attempt > 1 && failure.answer().is_some()).then_some(1);
     let gone = failure.says_gone().then_some(1);
     // While the receiver is left alone no attempt is made, and one would be lost.

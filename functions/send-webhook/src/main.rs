@@ -1,4 +1,5 @@
-//! Starts `send-webhook`. Whatever is built once per sandbox is built here; [`handler`] does the work.
+//! Starts `send-webhook`. Whatever is built once per sandbox is built here; [`handler`] does the
+//! work.
 
 use adapters::{
     aws::{Aws, CallLimits},
@@ -10,7 +11,8 @@ use flows::sqs_event::SqsBatch;
 use lambda_runtime::{LambdaEvent, service_fn};
 use send_webhook::{app::App, handler, settings::Settings};
 
-// One event at a time comes to a sandbox: more threads than one would only cost memory and start-up time.
+// One event at a time comes to a sandbox: more threads than one would only cost memory and start-up
+// time.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_runtime::Error> {
     telemetry::init(&ProcessEnv);

@@ -50,8 +50,8 @@ impl Settings {
     }
 }
 
-/// Where receivers may be. On this machine, and without TLS, only where AWS is an engine on this machine too: on AWS a
-/// webhook's address could reach what is meant to be out of reach.
+/// Where receivers may be. On this machine, and without TLS, only where AWS is an engine on this
+/// machine too: on AWS a webhook's address could reach what is meant to be out of reach.
 fn reach(reader: &mut Reader<'_>, aws: Option<&AwsSettings>) -> Option<Reach> {
     const NAME: &str = "WEBHOOK_ALLOW_LOOPBACK";
     let reach = reader.parsed_or(

@@ -1,6 +1,8 @@
-//! A headless Chromium for tests, driven over its DevTools protocol with real mouse and keyboard events.
+//! A headless Chromium for tests, driven over its DevTools protocol with real mouse and keyboard
+//! events.
 //!
-//! Everything here ends the test that it runs in when the browser or the page does not do what it should.
+//! Everything here ends the test that it runs in when the browser or the page does not do what it
+//! should.
 
 #![expect(
     clippy::expect_used,
@@ -66,8 +68,8 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser, or `None` where no Chromium is installed: that skips a test on a developer's machine, and says so. CI sets
-    /// `REQUIRE_BROWSER`, which fails it.
+    /// A browser, or `None` where no Chromium is installed: that skips a test on a developer's
+    /// machine, and says so. CI sets `REQUIRE_BROWSER`, which fails it.
     ///
     /// # Panics
     /// Where Chromium is required and there is none, and when one does not start.
@@ -213,7 +215,8 @@ impl Browser {
         answer["result"]["value"].clone()
     }
 
-    /// Waits until `expression` is true; one that throws is not true yet, since the page may still be loading.
+    /// Waits until `expression` is true; one that throws is not true yet, since the page may still
+    /// be loading.
     ///
     /// # Panics
     /// When that takes longer than ten seconds.
@@ -281,7 +284,8 @@ impl Browser {
         fs::write(file, bytes).unwrap();
     }
 
-    /// Roles and names of all buttons, links, fields, images and dialogs as a screen reader says them.
+    /// Roles and names of all buttons, links, fields, images and dialogs as a screen reader says
+    /// them.
     ///
     /// # Panics
     /// When Chromium gives no such tree.

@@ -20,7 +20,8 @@ pub(crate) fn settings_file(args: &mut Args) -> Result<PathBuf, UsageError> {
     Ok(named.map_or_else(default, PathBuf::from))
 }
 
-/// The next word as a number in a path. A slash or a question mark in it would make another call of this one.
+/// The next word as a number in a path. A slash or a question mark in it would make another call of
+/// this one.
 pub(crate) fn number(args: &mut Args, what: &'static str) -> Result<String, UsageError> {
     let given = args.word(what)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
@@ -35,8 +36,8 @@ pub(crate) fn number(args: &mut Args, what: &'static str) -> Result<String, Usag
     }
 }
 
-/// The key given, or a new one if nothing else names what is asked for: then it is shown, so that the same can be asked for
-/// again. `number` is the option that would name it, if it was given.
+/// The key given, or a new one if nothing else names what is asked for: then it is shown, so that
+/// the same can be asked for again. `number` is the option that would name it, if it was given.
 pub(crate) fn idempotency_key(
     args: &mut Args,
     number: Option<&str>,

@@ -1,5 +1,5 @@
-//! Reading a command line: words, `--name value` (or `--name=value`) and flags. What is not known is refused, so that a
-//! misspelt option is never silently left out of an order.
+//! Reading a command line: words, `--name value` (or `--name=value`) and flags. What is not known
+//! is refused, so that a misspelt option is never silently left out of an order.
 
 use adapters::env::{ProcessEnv, Vars};
 

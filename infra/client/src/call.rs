@@ -225,8 +225,8 @@ impl Call {
         Self::new("GET", "/v1/webhook", "")
     }
 
-    /// `POST /v1/webhook/resend`: of the events that happened from `from` to `to` (or now), as RFC 3339 times, those behind
-    /// `after`.
+    /// `POST /v1/webhook/resend`: of the events that happened from `from` to `to` (or now), as RFC
+    /// 3339 times, those behind `after`.
     #[must_use]
     pub fn resend_events(from: &str, to: Option<&str>, after: Option<&str>) -> Self {
         let members = [("from", Some(from)), ("to", to), ("after", after)];

@@ -1,5 +1,5 @@
-//! `events` and `replay`: what happened to an order, told once more. `webhook` and `resend`: whether a client is told at all,
-//! and what it was not told.
+//! `events` and `replay`: what happened to an order, told once more. `webhook` and `resend`:
+//! whether a client is told at all, and what it was not told.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -41,8 +41,8 @@ pub(crate) async fn webhook(raw: impl Iterator<Item = String>) -> CommandResult 
     send(Args::parse(raw, &["settings"], &[])?, &Call::get_webhook()).await
 }
 
-/// Goes through the undelivered events page by page. It may be ended and begun anew at any time: an event leaves the list when
-/// it is delivered, and what comes twice has the same `webhook-id`.
+/// Goes through the undelivered events page by page. It may be ended and begun anew at any time: an
+/// event leaves the list when it is delivered, and what comes twice has the same `webhook-id`.
 pub(crate) async fn resend(raw: impl Iterator<Item = String>) -> CommandResult {
     let mut args = Args::parse(raw, &["settings", "from", "to", "after"], &[])?;
     let from = args.required("from")?;

@@ -1,6 +1,6 @@
-//! A client of the merchant API: reads a settings file, signs calls by RFC 9421, sends them or shows them as `curl`
-//! commands, and registers keys for a deployment. The binary of this package is a thin shell over it; the local stack
-//! and tests use it too.
+//! A client of the merchant API: reads a settings file, signs calls by RFC 9421, sends them or
+//! shows them as `curl` commands, and registers keys for a deployment. The binary of this package
+//! is a thin shell over it; the local stack and tests use it too.
 //!
 //! ```no_run
 //! # use client::{Call, Client};

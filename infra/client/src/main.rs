@@ -1,4 +1,5 @@
-//! `cargo client`: works with orders over the API, shows signed requests, and looks after a deployment's keys and notices.
+//! `cargo client`: works with orders over the API, shows signed requests, and looks after a
+//! deployment's keys and notices.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

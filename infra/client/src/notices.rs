@@ -1,5 +1,5 @@
-//! `notices`: callbacks that did not settle, as the ledger holds them. It is read from the deployment's table, not over the
-//! API: a notice may belong to no client's order.
+//! `notices`: callbacks that did not settle, as the ledger holds them. It is read from the
+//! deployment's table, not over the API: a notice may belong to no client's order.
 
 use std::error::Error;
 use std::process::ExitCode;

@@ -49,8 +49,8 @@ pub enum SendError {
 }
 
 impl Sender {
-    /// A client that trusts Mozilla's roots, follows no redirects (they would leave the signed host) and uses the
-    /// environment's proxy, except for this machine.
+    /// A client that trusts Mozilla's roots, follows no redirects (they would leave the signed
+    /// host) and uses the environment's proxy, except for this machine.
     ///
     /// # Errors
     /// [`SendError::Setup`].

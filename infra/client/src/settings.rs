@@ -150,8 +150,8 @@ impl Client {
         &self.api
     }
 
-    /// Signs a call as the API's contract asks for. `nonce` must be new for each call; it goes into those that change
-    /// something. The result is good for 300 s.
+    /// Signs a call as the API's contract asks for. `nonce` must be new for each call; it goes into
+    /// those that change something. The result is good for 300 s.
     ///
     /// # Errors
     /// The call or the key's id holds something that cannot be signed.

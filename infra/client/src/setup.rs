@@ -1,5 +1,6 @@
-//! Giving a deployment its keys: the merchant's record and the API clients' keys. Everything is read from files, since
-//! a command line is seen by every process of the machine and kept in the shell's history.
+//! Giving a deployment its keys: the merchant's record and the API clients' keys. Everything is
+//! read from files, since a command line is seen by every process of the machine and kept in the
+//! shell's history.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +14,15 @@ use message_signatures::Algorithm;
 use wechatpay::verify::VerificationKeys;
 use zeroize::Zeroizing;
 
-/// The files of a merchant, as downloaded from WeChat Pay's merchant platform. What is not named stays as it is; a merchant
-/// that is not there yet needs its serial, an APIv3 key and a key of WeChat Pay's.
+/// The files of a merchant, as downloaded from WeChat Pay's merchant platform. What is not named
+/// stays as it is; a merchant that is not there yet needs its serial, an APIv3 key and a key of
+/// WeChat Pay's.
 #[derive(Clone, Debug, Default)]
 pub struct MerchantFiles {
     /// The serial number of the merchant's API certificate.
     pub merchant_serial: Option<String>,
-    /// Keys that WeChat Pay signs with. Requests ask for answers signed with the first, if any is named.
+    /// Keys that WeChat Pay signs with. Requests ask for answers signed with the first, if any is
+    /// named.
     pub platform_keys: Vec<PlatformKey>,
     /// A file with the 32 characters of the APIv3 key.
     pub apiv3_key: Option<PathBuf>,
@@ -27,7 +30,8 @@ pub struct MerchantFiles {
     pub apiv3_version: Option<u32>,
     /// The APIv3 key before, while callbacks may still come under it.
     pub previous_apiv3_key: Option<PathBuf>,
-    /// The merchant's private key (`apiclient_key.pem`), if it is to be sealed into the table; left out if it is in KMS.
+    /// The merchant's private key (`apiclient_key.pem`), if it is to be sealed into the table; left
+    /// out if it is in KMS.
     pub merchant_key: Option<PathBuf>,
     /// Whether a private key that lies sealed in the table is taken out, since the key is in KMS
     /// now.
@@ -170,8 +174,8 @@ pub async fn change_merchant(table: &KeysTable, files: &MerchantFiles) -> Result
         .map_err(SetupError::Merchant)
 }
 
-/// Adds a key of WeChat Pay's beside those that are there, and gives back its id. With `signs_answers` requests ask for
-/// answers signed with it from then on.
+/// Adds a key of WeChat Pay's beside those that are there, and gives back its id. With
+/// `signs_answers` requests ask for answers signed with it from then on.
 ///
 /// # Errors
 /// [`SetupError`].
@@ -191,8 +195,8 @@ pub async fn add_platform_key(
     Ok(entry.id)
 }
 
-/// Registers a key of an API client, never in place of another. `client_id` says whose orders it may touch: keys of one
-/// client have the same.
+/// Registers a key of an API client, never in place of another. `client_id` says whose orders it
+/// may touch: keys of one client have the same.
 ///
 /// # Errors
 /// [`SetupError`].

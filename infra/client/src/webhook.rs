@@ -48,7 +48,8 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         println!("The webhook of {client_id} is removed; functions forget it within a minute.");
         return Ok(());
     }
-    // Loopback is for a local stack. Functions on AWS call no such address, whatever stands in the table.
+    // Loopback is for a local stack. Functions on AWS call no such address, whatever stands in the
+    // table.
     let url = url
         .map(|url| WebhookUrl::parse(&url, Reach::PublicAndLoopback))
         .transpose()?;
@@ -63,7 +64,8 @@ pub(crate) async fn run(raw: impl Iterator<Item = String>) -> Result<(), Box<dyn
         }
         None | Some(_) => None,
     };
-    // Written before it is registered: a secret that signs and that nobody has would be worth nothing.
+    // Written before it is registered: a secret that signs and that nobody has would be worth
+    // nothing.
     let mut file = None;
     if let (Some(secret), Some(path)) = (&made, &wanted.goes_to) {
         file = Some(SecretFile::create(path)?.write(&secret.to_text())?);
@@ -155,8 +157,8 @@ impl SecretSource {
     }
 }
 
-/// Reads `whsec_...` from a file; an editor's line break at its end does not count. Not from the command line, which is seen
-/// by every process of the machine.
+/// Reads `whsec_...` from a file; an editor's line break at its end does not count. Not from the
+/// command line, which is seen by every process of the machine.
 fn read_secret(path: &str) -> Result<Secret, Box<dyn Error>> {
     let text = std::fs::read_to_string(path).map(Zeroizing::new);
     let text = text.map_err(|error| format!("{path} cannot be read: {error}"))?;

@@ -1,5 +1,5 @@
-//! The merchant's back end, played with the bundled client's library: makes orders, closes them, gives money back, and reads
-//! all of it.
+//! The merchant's back end, played with the bundled client's library: makes orders, closes them,
+//! gives money back, and reads all of it.
 
 use adapters::clock::Clock;
 use adapters::random::Random;
@@ -150,7 +150,8 @@ impl ApiCaller {
         self.send(&Call::list_events(order_no)).await
     }
 
-    /// A command for a shell that creates the order. Its signature is good for five minutes and for one time.
+    /// A command for a shell that creates the order. Its signature is good for five minutes and for
+    /// one time.
     ///
     /// # Errors
     /// The order cannot be signed.

@@ -1,4 +1,5 @@
-//! The local AWS engine as a child process: installed once, started on loopback, gone when its owner is gone.
+//! The local AWS engine as a child process: installed once, started on loopback, gone when its
+//! owner is gone.
 //!
 //! ```no_run
 //! let engine = local::engine::start(local::engine::Options::default())?;
@@ -6,8 +7,9 @@
 //! # Ok::<(), local::engine::Error>(())
 //! ```
 //!
-//! Clients sign with any credentials ([`ACCESS_KEY_ID`], [`SECRET_ACCESS_KEY`]) for [`REGION`]. Faults of the engine
-//! that matter to a test: a KMS ciphertext is not authenticated (a flipped byte decrypts), and nothing is throttled.
+//! Clients sign with any credentials ([`ACCESS_KEY_ID`], [`SECRET_ACCESS_KEY`]) for [`REGION`].
+//! Faults of the engine that matter to a test: a KMS ciphertext is not authenticated (a flipped
+//! byte decrypts), and nothing is throttled.
 
 mod install;
 
@@ -37,11 +39,13 @@ pub const ACCESS_KEY_ID: &str = "test";
 /// Secret access key for clients; the engine takes any.
 pub const SECRET_ACCESS_KEY: &str = "test";
 
-/// How long a start may take. It needs under a second; a machine busy with a build has been seen to need ten.
+/// How long a start may take. It needs under a second; a machine busy with a build has been seen to
+/// need ten.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a clean stop may take before the process is killed, where it has data to write. That takes under a second for the
-/// data of a play; a slow disk and a day's work are far from this limit. A kill loses all of it.
+/// How long a clean stop may take before the process is killed, where it has data to write. That
+/// takes under a second for the data of a play; a slow disk and a day's work are far from this
+/// limit. A kill loses all of it.
 const STOP_LIMIT: Duration = Duration::from_secs(600);
 
 /// The same for an engine whose data nobody wants.
@@ -50,7 +54,8 @@ const SCRATCH_STOP_LIMIT: Duration = Duration::from_secs(20);
 /// How many logs of earlier runs are kept beside kept data: `engine.log.1` is the newest.
 const EARLIER_LOGS: u32 = 3;
 
-/// Binds the port, adds to the engine what it lacks (`additions.py`), runs it, and ends it when standard input closes.
+/// Binds the port, adds to the engine what it lacks (`additions.py`), runs it, and ends it when
+/// standard input closes.
 const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/launch.py");
 
 /// How an engine is started.
@@ -58,12 +63,13 @@ const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/launch.p
 pub struct Options {
     /// The TCP port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
-    /// Where the engine keeps its data between runs. Without one it starts empty and forgets everything at its end.
+    /// Where the engine keeps its data between runs. Without one it starts empty and forgets
+    /// everything at its end.
     pub state_dir: Option<PathBuf>,
 }
 
-/// A running engine. Dropping it stops it cleanly, so that data is kept where a state directory was given; if this
-/// process is killed, the engine sees its standard input close and stops by itself.
+/// A running engine. Dropping it stops it cleanly, so that data is kept where a state directory was
+/// given; if this process is killed, the engine sees its standard input close and stops by itself.
 #[derive(Debug)]
 pub struct Engine {
     port: u16,
@@ -72,7 +78,8 @@ pub struct Engine {
     child: Arc<Mutex<Child>>,
     /// Held open for the engine's life: the launcher stops it at end of file.
     lifeline: Option<ChildStdin>,
-    /// What is of no use without the engine: all it wrote, or beside kept data only the functions it unpacked.
+    /// What is of no use without the engine: all it wrote, or beside kept data only the functions
+    /// it unpacked.
     scratch: PathBuf,
     /// Where the log goes if it crashes and its log would be removed with the rest.
     crash_log: Option<PathBuf>,
@@ -141,7 +148,8 @@ pub enum Error {
 /// Starts an engine, installing it first where that was not done yet, and waits until it answers.
 ///
 /// # Errors
-/// When it cannot be installed ([`install()`]), when the port is taken, or when it does not answer within a minute.
+/// When it cannot be installed ([`install()`]), when the port is taken, or when it does not answer
+/// within a minute.
 pub fn start(options: Options) -> Result<Engine, Error> {
     let installed = install()?;
     if options.port != 0 && TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).is_err() {
@@ -251,13 +259,14 @@ impl Engine {
         matches!(self.child().try_wait(), Ok(None))
     }
 
-    /// Stops it and waits until its data is written, for as long as that may take. One whose data is not kept gets
-    /// 20 s.
+    /// Stops it and waits until its data is written, for as long as that may take. One whose data
+    /// is not kept gets 20 s.
     pub fn stop(self) -> Ending {
         self.stop_while(|_| true)
     }
 
-    /// The same, while `goes_on` says so; it is asked many times a second and told how long the stop has taken by then.
+    /// The same, while `goes_on` says so; it is asked many times a second and told how long the
+    /// stop has taken by then.
     pub fn stop_while(mut self, goes_on: impl FnMut(Duration) -> bool) -> Ending {
         self.end(goes_on)
     }
@@ -336,7 +345,8 @@ impl Engine {
     }
 
     fn not_ready(&self, what: &str) -> Error {
-        // A failed start removes its scratch directory, so the log is kept and the tail is read here.
+        // A failed start removes its scratch directory, so the log is kept and the tail is read
+        // here.
         Error::NotReady {
             what: what.to_owned(),
             log: self.keep_log(),
@@ -377,9 +387,10 @@ fn crash_log(root: &Path, home: &Path) -> Option<PathBuf> {
     Some(root.join("crashes").join(format!("{name}.log")))
 }
 
-/// The engine's process: an environment of its own, so that no profile, endpoint or credential of the person who
-/// starts it reaches the engine or the functions that it runs; a process group of its own, so that Ctrl-C in a terminal
-/// reaches the owner alone, who then stops the engine after what depends on it.
+/// The engine's process: an environment of its own, so that no profile, endpoint or credential of
+/// the person who starts it reaches the engine or the functions that it runs; a process group of
+/// its own, so that Ctrl-C in a terminal reaches the owner alone, who then stops the engine after
+/// what depends on it.
 fn command(installed: &Installed, port: u16, temporary: &Path, state: &Path) -> Command {
     let mut command = Command::new(&installed.python);
     command
@@ -395,7 +406,8 @@ fn command(installed: &Installed, port: u16, temporary: &Path, state: &Path) -> 
             ("MINISTACK_REGION", REGION),
             ("MINISTACK_ACCOUNT_ID", ACCOUNT),
             ("PERSIST_STATE", "1"),
-            // Listeners that nothing here needs, and the Docker daemon, which is none of the engine's business.
+            // Listeners that nothing here needs, and the Docker daemon, which is none of the
+            // engine's business.
             ("IOT_MTLS_ENABLED", "0"),
             ("SFTP_ENABLED", "0"),
             ("DOCKER_HOST", "unix:///nonexistent/docker.sock"),
@@ -423,8 +435,8 @@ fn healthy(port: u16) -> bool {
     answer().is_ok_and(|status| status == b"HTTP/1.1 200")
 }
 
-/// A new directory for one engine of this process. Directories of processes that are gone are removed on the way: a
-/// killed test run cannot do it itself.
+/// A new directory for one engine of this process. Directories of processes that are gone are
+/// removed on the way: a killed test run cannot do it itself.
 fn scratch_dir(root: &Path) -> Result<PathBuf, Error> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let runs = root.join("runs");

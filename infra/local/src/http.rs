@@ -30,7 +30,8 @@ pub(crate) enum HttpError {
 impl Http {
     pub(crate) fn new() -> Self {
         let client = Client::builder(TokioExecutor::new())
-            // Below the engine's 75 s, so that no request meets a connection that is just being closed.
+            // Below the engine's 75 s, so that no request meets a connection that is just being
+            // closed.
             .pool_idle_timeout(Duration::from_secs(30))
             .build_http();
         Self(client)

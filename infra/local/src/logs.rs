@@ -11,8 +11,8 @@ use crate::http::Http;
 /// Lines shown to the reader.
 const LINES: usize = 20;
 
-/// The last lines that the function logged since `since_ms` (Unix milliseconds). One that ended before it could log is
-/// told by the engine's own log.
+/// The last lines that the function logged since `since_ms` (Unix milliseconds). One that ended
+/// before it could log is told by the engine's own log.
 pub(crate) async fn tail(http: &Http, engine: &Engine, function: &str, since_ms: i64) -> String {
     let name = format!("{STACK}-{function}");
     let logged = logged(http, &engine.endpoint(), &name, since_ms).await;

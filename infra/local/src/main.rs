@@ -1,8 +1,9 @@
 //! `cargo local`: the whole bundle on this machine, and the whole life of an order through it.
 //!
-//! Builds the functions, starts the local AWS engine and the WeChat Pay simulator, makes keys, deploys `template.yaml`,
-//! plays a payment and what comes after it, and leaves everything running until Ctrl-C. Everything is real but WeChat: Lambda runtime and
-//! compiled functions, API Gateway's payloads, SQS, DynamoDB, KMS. All of it listens on loopback only.
+//! Builds the functions, starts the local AWS engine and the WeChat Pay simulator, makes keys,
+//! deploys `template.yaml`, plays a payment and what comes after it, and leaves everything running
+//! until Ctrl-C. Everything is real but WeChat: Lambda runtime and compiled functions, API
+//! Gateway's payloads, SQS, DynamoDB, KMS. All of it listens on loopback only.
 //!
 //! Progress goes to standard error, results to standard output.
 

@@ -1,4 +1,5 @@
-//! Makes the merchant: its RSA key, its APIv3 key, and what the functions need of both in the keys table.
+//! Makes the merchant: its RSA key, its APIv3 key, and what the functions need of both in the keys
+//! table.
 
 use adapters::aws::{Aws, AwsError};
 use adapters::clock::Clock;
@@ -121,7 +122,8 @@ impl Merchant {
         }
     }
 
-    /// Writes the merchant's and the client's items of the keys table; secrets are sealed under the secrets key.
+    /// Writes the merchant's and the client's items of the keys table; secrets are sealed under the
+    /// secrets key.
     ///
     /// # Errors
     /// KMS does not seal or DynamoDB does not write.

@@ -1,4 +1,5 @@
-//! Looks for what the other stages need, so that all that is missing is told at once and before anything is started.
+//! Looks for what the other stages need, so that all that is missing is told at once and before
+//! anything is started.
 
 use std::process::{Command, Stdio};
 

@@ -1,8 +1,9 @@
 //! The API's own address: `http://127.0.0.1:<port>/v1/...`.
 //!
-//! The engine serves an HTTP API under `/_aws/execute-api/<api id>/<stage>`. API Gateway serves the `$default` stage at
-//! the root, and the path is part of what clients sign. So this stands in front, adds the prefix, and says as API Gateway does
-//! by which scheme it was asked (`X-Forwarded-Proto`), nothing else: method, authority, path, query, other header fields and
+//! The engine serves an HTTP API under `/_aws/execute-api/<api id>/<stage>`. API Gateway serves the
+//! `$default` stage at the root, and the path is part of what clients sign. So this stands in
+//! front, adds the prefix, and says as API Gateway does by which scheme it was asked
+//! (`X-Forwarded-Proto`), nothing else: method, authority, path, query, other header fields and
 //! body arrive at the function as they were sent.
 
 use std::sync::Arc;

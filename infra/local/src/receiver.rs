@@ -1,7 +1,9 @@
-//! The merchant's system that is told of changes: takes webhooks on this machine, verifies each, and keeps the newest.
+//! The merchant's system that is told of changes: takes webhooks on this machine, verifies each,
+//! and keeps the newest.
 //!
-//! Address and secret stay the same from run to run. What a run left in the queue goes out as soon as the engine starts again,
-//! before anything could be registered anew, and a function that looked the address up goes by it for a minute.
+//! Address and secret stay the same from run to run. What a run left in the queue goes out as soon
+//! as the engine starts again, before anything could be registered anew, and a function that looked
+//! the address up goes by it for a minute.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +32,8 @@ use crate::state::StateDir;
 /// What the next run needs.
 const FILE: &str = "webhook.json";
 
-/// Where webhooks are posted, and where those that came are listed: as a page to a browser, else as JSON.
+/// Where webhooks are posted, and where those that came are listed: as a page to a browser, else as
+/// JSON.
 const PATH: &str = "/webhooks";
 
 /// Where the page asks for what came, and how many were refused.
@@ -49,8 +52,8 @@ const BODY_MAX: usize = 16 * 1024;
 /// How many webhooks are kept.
 const KEPT_MAX: usize = 200;
 
-/// The first of the ports to choose from, and how many there are. The system gives none of them to a connection that goes out
-/// (Linux begins at 32768), so that the next run can have the same one.
+/// The first of the ports to choose from, and how many there are. The system gives none of them to
+/// a connection that goes out (Linux begins at 32768), so that the next run can have the same one.
 const PORTS: (u16, u16) = (20_000, 10_000);
 
 /// How many ports are tried.
@@ -104,7 +107,8 @@ pub(crate) struct Delivery {
     pub(crate) change: OrderEvent,
 }
 
-/// A change of an order, as its webhook tells it. The rest is in the contract, `infra/openapi.yaml`.
+/// A change of an order, as its webhook tells it. The rest is in the contract,
+/// `infra/openapi.yaml`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct OrderEvent {
     pub(crate) order_no: String,
@@ -183,7 +187,8 @@ impl Receiver {
         &self.url
     }
 
-    /// Has changes of the client's orders posted here, as `cargo client setup webhook` does, unless they are already.
+    /// Has changes of the client's orders posted here, as `cargo client setup webhook` does, unless
+    /// they are already.
     ///
     /// # Errors
     /// DynamoDB or KMS does not do its part.
@@ -236,7 +241,8 @@ impl Receiver {
     }
 }
 
-/// The port of the last run. If somebody else has it by now, or there was no last run, one of [`PORTS`].
+/// The port of the last run. If somebody else has it by now, or there was no last run, one of
+/// [`PORTS`].
 async fn take_port(known: Option<u16>, random: &Random) -> Result<Port, Failure> {
     if let Some(number) = known
         && let Ok(port) = Port::bind(number).await

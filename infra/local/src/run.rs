@@ -305,8 +305,8 @@ impl Stack {
         engine_is_gone(&watch, self.engine.log())
     }
 
-    /// Stops everything, what depends on others first. It waits for the engine to write its data, and says so when that takes
-    /// long; `hurry` ends the waiting.
+    /// Stops everything, what depends on others first. It waits for the engine to write its data,
+    /// and says so when that takes long; `hurry` ends the waiting.
     ///
     /// # Errors
     /// The engine ended without having written its data, so that it is lost.
@@ -484,8 +484,8 @@ async fn blocking<T: Send + 'static>(
     done.map_err(|error| Failure::because("a thread ended early", &error))
 }
 
-/// The simulator's port, known before it starts: the functions are told its address when they are deployed, and its
-/// merchant's key is made by what is deployed.
+/// The simulator's port, known before it starts: the functions are told its address when they are
+/// deployed, and its merchant's key is made by what is deployed.
 fn simulator_port(port: u16) -> Result<u16, Failure> {
     let bound =
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr());

@@ -21,8 +21,8 @@ use crate::logs;
 use crate::product::Product;
 use crate::receiver::Receiver;
 
-/// How long each piece of news may take: a callback, a booking, a webhook. The engine's queue poller looks once a second, and
-/// WeChat repeats a callback after 15 s.
+/// How long each piece of news may take: a callback, a booking, a webhook. The engine's queue
+/// poller looks once a second, and WeChat repeats a callback after 15 s.
 const NEWS_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often the play looks whether something has happened.
@@ -117,7 +117,8 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    /// Reads the order as the merchant until it is in the state that the function is to bring it to.
+    /// Reads the order as the merchant until it is in the state that the function is to bring it
+    /// to.
     async fn await_state(
         &self,
         order_no: &str,

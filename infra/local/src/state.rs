@@ -10,7 +10,8 @@
 //! | `webhook.json` | port and secret of the receiver of webhooks |
 //! | `played.json` | the number of the last order that was played, which the next run reads again |
 //!
-//! All of it is made up for this machine and worth nothing elsewhere; still only the owner may read it.
+//! All of it is made up for this machine and worth nothing elsewhere; still only the owner may read
+//! it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};

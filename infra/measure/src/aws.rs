@@ -1,7 +1,9 @@
-//! Canned services behind the functions: DynamoDB, KMS, SQS and WeChat Pay, at one address over plain HTTP.
+//! Canned services behind the functions: DynamoDB, KMS, SQS and WeChat Pay, at one address over
+//! plain HTTP.
 //!
-//! They answer at once and in the right form, so that what is measured is the function and its SDK. DynamoDB keeps
-//! orders, without looking at conditions: every order of a benchmark is new. KMS opens the deployment's few secrets.
+//! They answer at once and in the right form, so that what is measured is the function and its SDK.
+//! DynamoDB keeps orders, without looking at conditions: every order of a benchmark is new. KMS
+//! opens the deployment's few secrets.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -169,7 +171,8 @@ impl ServicesState {
     }
 }
 
-/// What `SET name = :value, ...` assigns. Functions such as `list_append` are left out: nothing here reads a journal.
+/// What `SET name = :value, ...` assigns. Functions such as `list_append` are left out: nothing
+/// here reads a journal.
 fn assignments(asked: &Value) -> Vec<(String, Value)> {
     let expression = text(asked, "/UpdateExpression");
     let assigned = expression

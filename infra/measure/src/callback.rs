@@ -1,5 +1,5 @@
-//! `cargo measure callback`: opening a payment notice, beside the RSA verification in it and beside two SDKs; signing and
-//! verifying, beside the library alone.
+//! `cargo measure callback`: opening a payment notice, beside the RSA verification in it and beside
+//! two SDKs; signing and verifying, beside the library alone.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -32,11 +32,13 @@ const VERIFIED: u32 = 3_000;
 const ORDER_NO: &str = "ORDER20261123001";
 const SERIAL_NO: &str = "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB";
 
-/// At most this much of what the RSA verification in it takes alone: no opening can do without that, and all else is ours.
+/// At most this much of what the RSA verification in it takes alone: no opening can do without
+/// that, and all else is ours.
 const OPEN_AT_MOST: f64 = 1.3;
 /// What opening shall come to.
 const OPEN_GOAL: f64 = 1.15;
-/// Parts of a turn of opening in which both take turns, so that what else the machine does falls on both.
+/// Parts of a turn of opening in which both take turns, so that what else the machine does falls on
+/// both.
 const SLICES: u32 = 20;
 /// At most this much of what the cryptographic library needs alone.
 const CRYPTO_AT_MOST: f64 = 1.1;

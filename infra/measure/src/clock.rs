@@ -21,8 +21,8 @@ pub(crate) fn now() -> UnixSeconds {
     UnixSeconds(now_ms().div_euclid(1000))
 }
 
-/// What `work` takes: the shorter of wall time and CPU time of this thread. The two differ when other programs want
-/// the processor as well, and then the wall says how busy the machine is.
+/// What `work` takes: the shorter of wall time and CPU time of this thread. The two differ when
+/// other programs want the processor as well, and then the wall says how busy the machine is.
 pub(crate) fn time(work: impl FnOnce()) -> Duration {
     let (cpu, wall) = (thread_cpu(), Instant::now());
     work();

@@ -1,5 +1,5 @@
-//! `cargo measure coldstart`: from exec to the first request for an event, beside a program that does nothing else;
-//! then the first invocation, the memory, and the size of the package.
+//! `cargo measure coldstart`: from exec to the first request for an event, beside a program that
+//! does nothing else; then the first invocation, the memory, and the size of the package.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,8 @@ use crate::{MeasureResult, clock, event, paths, progress};
 /// Starts of each program.
 const RUNS: u32 = 20;
 
-/// The functions, in the order in which each has what it needs: an order is made before it is read and settled.
+/// The functions, in the order in which each has what it needs: an order is made before it is read
+/// and settled.
 const FUNCTIONS: [Function; 7] = [
     Function {
         name: "create-order",
@@ -71,12 +72,12 @@ const START_AT_MOST: f64 = 3.0;
 const MEMORY_AT_MOST_MIB: f64 = 16.0;
 /// A package, in MB of a million bytes.
 const ZIP_AT_MOST_MB: f64 = 4.0;
-/// That of `reconcile`, which alone holds S3's SDK and is built for speed before size: a bill is minutes of work, and nobody waits
-/// for its start.
+/// That of `reconcile`, which alone holds S3's SDK and is built for speed before size: a bill is
+/// minutes of work, and nobody waits for its start.
 const ZIP_OF_RECONCILE_AT_MOST_MB: f64 = 6.0;
 
-/// What a `zip` file holds beside the compressed bytes: local header, central header and end record, with the name
-/// `bootstrap` twice.
+/// What a `zip` file holds beside the compressed bytes: local header, central header and end
+/// record, with the name `bootstrap` twice.
 const ZIP_HEADERS: u64 = 30 + 46 + 22 + 2 * 9;
 
 /// A function under measurement.
@@ -87,8 +88,9 @@ struct Function {
     answers: &'static str,
 }
 
-/// The starts of one program. On a busy machine the median holds more waiting for a processor than work, and that makes
-/// all programs alike; the fastest start shows the work. Both are held to the limit.
+/// The starts of one program. On a busy machine the median holds more waiting for a processor than
+/// work, and that makes all programs alike; the fastest start shows the work. Both are held to the
+/// limit.
 #[derive(Clone, Copy)]
 struct Start {
     median: Duration,
@@ -297,7 +299,8 @@ pub(crate) fn build() -> MeasureResult<PathBuf> {
     for function in &FUNCTIONS {
         functions.extend(["--package", function.name]);
     }
-    // Apart from each other: what this tool needs of a shared crate must not find its way into the functions.
+    // Apart from each other: what this tool needs of a shared crate must not find its way into the
+    // functions.
     for arguments in [
         functions.as_slice(),
         &[
@@ -381,7 +384,8 @@ fn start(
 /// The size of the package that is deployed: a `zip` file with the program in it.
 ///
 /// SAM deflates by zlib at its usual level. This library's usual level is faster and comes to 3 %
-/// more; its best comes to 0.5 to 0.8 % less than zlib's usual. So one percent is added to its best.
+/// more; its best comes to 0.5 to 0.8 % less than zlib's usual. So one percent is added to its
+/// best.
 fn zipped(program: &Path) -> MeasureResult<u64> {
     let bytes = std::fs::read(program).during(format!("reading {}", program.display()))?;
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
@@ -393,7 +397,8 @@ fn zipped(program: &Path) -> MeasureResult<u64> {
         .saturating_add(ZIP_HEADERS))
 }
 
-/// `value` in units of `unit`, with two decimals, rounded up: what is over a limit must not look as if it met it.
+/// `value` in units of `unit`, with two decimals, rounded up: what is over a limit must not look as
+/// if it met it.
 fn hundredths(value: u64, unit: u64) -> String {
     let hundredths = value.saturating_mul(100).div_ceil(unit);
     format!("{}.{:02}", hundredths / 100, hundredths % 100)

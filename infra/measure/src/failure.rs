@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// A cause and, where there is one, the next step. Nothing decides by what went wrong, so it is text.
+/// A cause and, where there is one, the next step. Nothing decides by what went wrong, so it is
+/// text.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 

@@ -1,5 +1,5 @@
-//! As much of an HTTP/1.1 server as a canned service needs: keep-alive, bodies of a known length, a thread for each
-//! connection.
+//! As much of an HTTP/1.1 server as a canned service needs: keep-alive, bodies of a known length, a
+//! thread for each connection.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -136,8 +136,8 @@ impl Response {
 }
 
 impl Server {
-    /// Starts to answer. `handle` may take its time; it is called for one request of each connection at a time, and
-    /// closes the connection by giving `None`.
+    /// Starts to answer. `handle` may take its time; it is called for one request of each
+    /// connection at a time, and closes the connection by giving `None`.
     pub(crate) fn start(
         handle: impl Fn(Request) -> Option<Response> + Send + Sync + 'static,
     ) -> MeasureResult<Self> {

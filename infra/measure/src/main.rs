@@ -1,11 +1,14 @@
-//! `cargo measure callback | coldstart | warm | reconcile`: the benchmarks of the bundle, each against a yardstick in the same run.
+//! `cargo measure callback | coldstart | warm | reconcile`: the benchmarks of the bundle, each
+//! against a yardstick in the same run.
 //!
-//! What a machine does in a microsecond says little on another machine, or on this one an hour later. So each
-//! benchmark runs its yardstick beside the thing measured, in turns: two SDKs of other languages, a program that does
-//! nothing, the cryptographic library alone. What is held to a limit is the ratio.
+//! What a machine does in a microsecond says little on another machine, or on this one an hour
+//! later. So each benchmark runs its yardstick beside the thing measured, in turns: two SDKs of
+//! other languages, a program that does nothing, the cryptographic library alone. What is held to a
+//! limit is the ratio.
 //!
-//! Progress goes to standard error; the table, and as its last line all figures as one JSON object, to standard
-//! output. A missed limit is printed as such and is no error: figures are for people to read. See `README.md` here.
+//! Progress goes to standard error; the table, and as its last line all figures as one JSON object,
+//! to standard output. A missed limit is printed as such and is no error: figures are for people to
+//! read. See `README.md` here.
 
 #![expect(
     clippy::print_stdout,

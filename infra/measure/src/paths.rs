@@ -1,4 +1,5 @@
-//! Where things are: the checkout, the compiled programs, and a place for what the benchmarks install.
+//! Where things are: the checkout, the compiled programs, and a place for what the benchmarks
+//! install.
 
 use std::path::{Path, PathBuf};
 

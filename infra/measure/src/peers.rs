@@ -1,4 +1,5 @@
-//! The peers in other languages: installed once, pinned, each in an environment of its own under `target/measure`.
+//! The peers in other languages: installed once, pinned, each in an environment of its own under
+//! `target/measure`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -111,7 +112,8 @@ pub(crate) struct PeerProcess {
 }
 
 impl PeerProcess {
-    /// Has it done `count` times: the shorter of wall and CPU time, as [`crate::clock::time`] has it.
+    /// Has it done `count` times: the shorter of wall and CPU time, as [`crate::clock::time`] has
+    /// it.
     pub(crate) fn run(&mut self, count: u32) -> MeasureResult<Duration> {
         writeln!(self.input, "{count}").during(format!("asking {}", self.name))?;
         let mut line = String::new();
@@ -207,7 +209,8 @@ fn install_node() -> MeasureResult<Peer> {
     Ok(peer)
 }
 
-/// Brings the peer's own files beside its packages; whether the packages named by `pinned` are there already.
+/// Brings the peer's own files beside its packages; whether the packages named by `pinned` are
+/// there already.
 fn copied(peer: &Peer, pinned: &str) -> MeasureResult<bool> {
     let from = paths::root()?.join("infra/measure/peers").join(peer.key);
     let to = &peer.directory;

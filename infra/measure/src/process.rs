@@ -1,4 +1,5 @@
-//! Programs under measurement: started with nothing but the environment they are given, and read through `/proc`.
+//! Programs under measurement: started with nothing but the environment they are given, and read
+//! through `/proc`.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -18,8 +19,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts `program` with an environment of its own. What it logs is thrown away, as cheaply as can be; what it says
-    /// on standard error is shown, since that is where a start fails.
+    /// Starts `program` with an environment of its own. What it logs is thrown away, as cheaply as
+    /// can be; what it says on standard error is shown, since that is where a start fails.
     pub(crate) fn start(
         program: &Path,
         arguments: &[&str],
@@ -74,8 +75,8 @@ fn peak_of(status: &str) -> MeasureResult<u64> {
         .ok_or_else(|| Failure::new("the kernel tells no VmHWM"))
 }
 
-/// Runs a program to its end on one processor, if `taskset` is there to hold it to one, and gives the last line that it
-/// prints, which is JSON.
+/// Runs a program to its end on one processor, if `taskset` is there to hold it to one, and gives
+/// the last line that it prints, which is JSON.
 pub(crate) fn ask_on_one_cpu(
     program: &Path,
     arguments: &[&OsStr],
@@ -124,8 +125,9 @@ pub(crate) fn one_cpu() -> Option<String> {
     Some(last.to_owned())
 }
 
-/// `utime` and `stime`, fields 14 and 15 of `/proc/<pid>/stat`, in ticks of a hundredth of a second. The second field
-/// is the program's name in brackets and may hold anything, so counting begins behind it.
+/// `utime` and `stime`, fields 14 and 15 of `/proc/<pid>/stat`, in ticks of a hundredth of a
+/// second. The second field is the program's name in brackets and may hold anything, so counting
+/// begins behind it.
 fn cpu_of(stat: &str) -> Option<Duration> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11);

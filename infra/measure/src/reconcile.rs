@@ -1,8 +1,8 @@
-//! `cargo measure reconcile`: a day's trade bill against the books, beside what nobody can do without, and beside two engines
-//! that are made for such work.
+//! `cargo measure reconcile`: a day's trade bill against the books, beside what nobody can do
+//! without, and beside two engines that are made for such work.
 //!
-//! Each program runs in a process of its own on one processor, in turns with the others, and tells itself what it took. All
-//! of them must list the very differences that were made.
+//! Each program runs in a process of its own on one processor, in turns with the others, and tells
+//! itself what it took. All of them must list the very differences that were made.
 
 mod books;
 mod day;

@@ -15,7 +15,8 @@ pub(crate) struct Report {
     notes: Vec<String>,
 }
 
-/// A table, its first row the heads of the columns. The first column is text, the others are figures.
+/// A table, its first row the heads of the columns. The first column is text, the others are
+/// figures.
 #[derive(Debug)]
 pub(crate) struct Table {
     title: String,
@@ -52,7 +53,8 @@ impl Report {
         self.figures.insert(name.into(), value.into());
     }
 
-    /// A ratio that shall not exceed a limit. One that could not be measured is told as such, and is not met.
+    /// A ratio that shall not exceed a limit. One that could not be measured is told as such, and
+    /// is not met.
     pub(crate) fn limit(&mut self, what: impl Into<String>, value: Option<f64>, at_most: f64) {
         self.limit_in("", what, value, at_most);
     }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-/// The middle of the samples; of two in the middle, the earlier one, so that it is a sample that was taken.
+/// The middle of the samples; of two in the middle, the earlier one, so that it is a sample that
+/// was taken.
 pub(crate) fn median<T: Copy + Ord>(samples: &[T]) -> Option<T> {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable();
     sorted.get(sorted.len().saturating_sub(1) / 2).copied()
 }
 
-/// How much `measured` is of `yardstick`, to three decimals; nothing is compared with a yardstick of zero.
+/// How much `measured` is of `yardstick`, to three decimals; nothing is compared with a yardstick
+/// of zero.
 pub(crate) fn ratio(measured: Duration, yardstick: Duration) -> Option<f64> {
     if yardstick.is_zero() {
         return None;

@@ -1,9 +1,10 @@
-//! `cargo measure warm`: CPU for an invocation of a warm function with its real SDK calls, beside the same callback
-//! function written in Python and in Node.
+//! `cargo measure warm`: CPU for an invocation of a warm function with its real SDK calls, beside
+//! the same callback function written in Python and in Node.
 //!
-//! Each program gets its events in turns of a few hundred, all of them the same callbacks; they are signed turn by
-//! turn, so that none is older than WeChat Pay's window. CPU is the process's own, user and system: the canned services
-//! and the Runtime API run in this process and cost others nothing.
+//! Each program gets its events in turns of a few hundred, all of them the same callbacks; they are
+//! signed turn by turn, so that none is older than WeChat Pay's window. CPU is the process's own,
+//! user and system: the canned services and the Runtime API run in this process and cost others
+//! nothing.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -106,7 +107,8 @@ fn tell(workers: &[Worker], report: &mut Report) {
         let against = ours
             .filter(|_| worker.feed == Feed::Callbacks)
             .and_then(|ours| ratio(cpu, ours));
-        // Hundredths by whole numbers: all five thousand may make a few calls more, for the keys each minute.
+        // Hundredths by whole numbers: all five thousand may make a few calls more, for the keys
+        // each minute.
         let calls = format!("{}.{:02}", worker.calls / 5_000, worker.calls % 5_000 / 50);
         table.row([
             worker.name.to_owned(),

@@ -1,4 +1,5 @@
-//! WeChat Pay, as far as the benchmarks need it: keys made for this run, signed payment notices, and a prepay answer.
+//! WeChat Pay, as far as the benchmarks need it: keys made for this run, signed payment notices,
+//! and a prepay answer.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -84,8 +85,8 @@ pub(crate) struct Wechat {
     prepaid: Mutex<Option<Prepaid>>,
 }
 
-/// A prepay answer's signed headers. They are used again for a minute, so that WeChat Pay's own signature does not slow
-/// down those who wait for it.
+/// A prepay answer's signed headers. They are used again for a minute, so that WeChat Pay's own
+/// signature does not slow down those who wait for it.
 #[derive(Clone, Debug)]
 struct Prepaid {
     at: UnixSeconds,

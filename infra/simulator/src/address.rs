@@ -1,9 +1,11 @@
-//! By which address somebody called: from a container, or through a tunnel or a proxy, it is not the simulator's own.
+//! By which address somebody called: from a container, or through a tunnel or a proxy, it is not
+//! the simulator's own.
 
 use http::{HeaderMap, Uri, header, uri::Authority};
 
-/// The base of every link in an answer, without a slash at the end: `--public-url` where it was given, else what a proxy says
-/// that it was asked for (`X-Forwarded-Proto`, `X-Forwarded-Host`), else the request's own `Host`, else `own`.
+/// The base of every link in an answer, without a slash at the end: `--public-url` where it was
+/// given, else what a proxy says that it was asked for (`X-Forwarded-Proto`, `X-Forwarded-Host`),
+/// else the request's own `Host`, else `own`.
 pub(crate) fn as_called(headers: &HeaderMap, public_url: Option<&str>, own: &str) -> String {
     if let Some(url) = public_url {
         return url.to_owned();

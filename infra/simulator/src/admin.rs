@@ -1,5 +1,5 @@
-//! The admin's handle: everything that a payer, WeChat Pay's staff, or fate can do. The HTTP calls under `/admin` do
-//! the same.
+//! The admin's handle: everything that a payer, WeChat Pay's staff, or fate can do. The HTTP calls
+//! under `/admin` do the same.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -29,7 +29,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Admin {
     pub(crate) sim: Arc<Shared>,
-    /// The simulator's own runtime, so that a caller's blocked or ended runtime does not stop deliveries.
+    /// The simulator's own runtime, so that a caller's blocked or ended runtime does not stop
+    /// deliveries.
     pub(crate) runtime: Handle,
 }
 
@@ -48,7 +49,8 @@ impl Admin {
         orders
     }
 
-    /// The order with this number, or with this live prepay value (`code_url`, `prepay_id`, `h5_url`).
+    /// The order with this number, or with this live prepay value (`code_url`, `prepay_id`,
+    /// `h5_url`).
     ///
     /// # Errors
     /// If there is none, or the value was replaced.
@@ -63,8 +65,8 @@ impl Admin {
         Ok(OrderView::of(&world.books, found, self.sim.now_ms()))
     }
 
-    /// The payer pays; the callback goes out (with a manual clock: at the next [`Admin::advance`]). `order` is a
-    /// number or a live prepay value.
+    /// The payer pays; the callback goes out (with a manual clock: at the next [`Admin::advance`]).
+    /// `order` is a number or a live prepay value.
     ///
     /// # Errors
     /// If a payer could not pay it.
@@ -79,8 +81,8 @@ impl Admin {
         self.paid(&number, "the payer paid")
     }
 
-    /// Money comes in a second time for an order that is paid: another `transaction_id` under the same number, told by
-    /// a callback of its own.
+    /// Money comes in a second time for an order that is paid: another `transaction_id` under the
+    /// same number, told by a callback of its own.
     ///
     /// # Errors
     /// If the order is not paid yet.
@@ -89,8 +91,8 @@ impl Admin {
         self.paid(&number, "the payer paid once more for")
     }
 
-    /// Money comes in that was under way while the order was closed, or ran out. An order that is neither is paid as
-    /// by [`Admin::pay`].
+    /// Money comes in that was under way while the order was closed, or ran out. An order that is
+    /// neither is paid as by [`Admin::pay`].
     ///
     /// # Errors
     /// If the order is paid already.
@@ -155,8 +157,8 @@ impl Admin {
         self.sim.world().books.refunds.get(out_refund_no).cloned()
     }
 
-    /// All refunds of an order, whichever of its payments they give back, the oldest first; none if there is no such
-    /// order.
+    /// All refunds of an order, whichever of its payments they give back, the oldest first; none if
+    /// there is no such order.
     pub fn refunds_of(&self, order: &str) -> Vec<Refund> {
         let world = self.sim.world();
         let number = world.books.find(order).unwrap_or_default();
@@ -199,8 +201,8 @@ impl Admin {
         self.sim.touched();
     }
 
-    /// Ends a refund now, whatever was planned for it. One that is `ABNORMAL` can be ended as `SUCCESS`: the merchant's
-    /// staff said in the console where the money goes.
+    /// Ends a refund now, whatever was planned for it. One that is `ABNORMAL` can be ended as
+    /// `SUCCESS`: the merchant's staff said in the console where the money goes.
     ///
     /// # Errors
     /// If there is none, or it has ended.
@@ -289,7 +291,8 @@ impl Admin {
         self.sim.world().books.settings.clone()
     }
 
-    /// Puts other settings in force; what has happened stays as it is, but bills are made anew in another format.
+    /// Puts other settings in force; what has happened stays as it is, but bills are made anew in
+    /// another format.
     ///
     /// # Errors
     /// If the URL or the key cannot be one.
@@ -364,9 +367,9 @@ impl Admin {
         self.sim.world().books.callbacks.get(id).cloned()
     }
 
-    /// Sends a notice that nothing in the books brings about, to the `notify_url` of the order or refund that it is
-    /// about; with a manual clock at the next [`Admin::advance`]. `alter` is a merge patch over its plaintext. `None` if
-    /// there is no such order or refund.
+    /// Sends a notice that nothing in the books brings about, to the `notify_url` of the order or
+    /// refund that it is about; with a manual clock at the next [`Admin::advance`]. `alter` is a
+    /// merge patch over its plaintext. `None` if there is no such order or refund.
     pub fn send_notice(
         &self,
         notice: &Notice,
@@ -399,9 +402,10 @@ impl Admin {
             .ok()?
     }
 
-    /// A callback, sealed and signed now and not sent: to be handed to a handler, damaged or not. `about` is its id, or
-    /// what it is about (an order, refund or echo), where the newest counts. A refund of which nothing was told is told
-    /// as it stands, and as `SUCCESS` while it is `PROCESSING`.
+    /// A callback, sealed and signed now and not sent: to be handed to a handler, damaged or not.
+    /// `about` is its id, or what it is about (an order, refund or echo), where the newest counts.
+    /// A refund of which nothing was told is told as it stands, and as `SUCCESS` while it is
+    /// `PROCESSING`.
     pub fn signed_callback(&self, about: &str, damage: &Damage) -> Option<SignedCallback> {
         let (id, status) = {
             let world = self.sim.world();
@@ -441,7 +445,8 @@ impl Admin {
         self.sim.sign(&callback, damage)
     }
 
-    /// Requests received since the start (or since [`Admin::reset_requests`]), by endpoint; also refused ones.
+    /// Requests received since the start (or since [`Admin::reset_requests`]), by endpoint; also
+    /// refused ones.
     pub fn requests(&self) -> BTreeMap<Endpoint, u64> {
         self.sim.world().requests.clone()
     }
@@ -456,8 +461,8 @@ impl Admin {
         clock::seconds(self.sim.now_ms())
     }
 
-    /// Moves a manual clock on, and delivers on the way what is due, in order. Comes back when all was delivered (or
-    /// refused). On the system clock it does nothing.
+    /// Moves a manual clock on, and delivers on the way what is due, in order. Comes back when all
+    /// was delivered (or refused). On the system clock it does nothing.
     pub async fn advance(&self, by: Duration) {
         let by_ms = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.advance_to(self.sim.now_ms().saturating_add(by_ms))

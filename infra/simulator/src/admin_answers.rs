@@ -1,5 +1,5 @@
-//! What the admin calls read and how they refuse: whatever is wrong, the body is `{"error": "one line"}`, and the log says the
-//! same.
+//! What the admin calls read and how they refuse: whatever is wrong, the body is `{"error": "one
+//! line"}`, and the log says the same.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The admin calls over HTTP: JSON in, JSON out. Every POST must be `application/json`, so that no web page can make a
-//! browser send one without asking.
+//! The admin calls over HTTP: JSON in, JSON out. Every POST must be `application/json`, so that no
+//! web page can make a browser send one without asking.
 
 use std::{sync::Arc, time::Duration};
 

@@ -31,8 +31,8 @@ pub(crate) struct Store {
     pub(crate) orders: Orders,
     pub(crate) refunds: Refunds,
     pub(crate) callbacks: Outbox,
-    /// Snapshots of bills by kind, day and type; a bill never changes once it was made, unless the admin puts something
-    /// into its day.
+    /// Snapshots of bills by kind, day and type; a bill never changes once it was made, unless the
+    /// admin puts something into its day.
     pub(crate) bills: BTreeMap<String, Bill>,
     /// What is in bills on purpose.
     #[serde(default)]
@@ -53,8 +53,8 @@ pub struct PayOptions {
     pub bank_type: Option<String>,
     /// Who pays; the order's `openid`, or a new one.
     pub openid: Option<String>,
-    /// Changes to the callback's plaintext (JSON merge patch, RFC 7396), to see how the receiver takes news that does
-    /// not fit its order. The books keep the truth.
+    /// Changes to the callback's plaintext (JSON merge patch, RFC 7396), to see how the receiver
+    /// takes news that does not fit its order. The books keep the truth.
     pub alter: Option<Value>,
 }
 
@@ -124,7 +124,8 @@ impl Store {
         self.book_payment(&number, options, tools)
     }
 
-    /// Money comes that WeChat Pay would not let in: after the close, after the order has run out, or a second time.
+    /// Money comes that WeChat Pay would not let in: after the close, after the order has run out,
+    /// or a second time.
     pub(crate) fn pay_against_the_rules(
         &mut self,
         value: &str,
@@ -144,7 +145,8 @@ impl Store {
         }
     }
 
-    /// Books a payment, whatever the order's state: also for money that comes after a close, or a second time.
+    /// Books a payment, whatever the order's state: also for money that comes after a close, or a
+    /// second time.
     pub(crate) fn book_payment(
         &mut self,
         number: &str,
@@ -307,7 +309,8 @@ impl Store {
         self.tell_of_refund(&refund, tools);
     }
 
-    /// The notice of a refund's end: to the URL that it named, else in the old form to the one set in the console.
+    /// The notice of a refund's end: to the URL that it named, else in the old form to the one set
+    /// in the console.
     fn tell_of_refund(&mut self, refund: &Refund, tools: &mut BookContext<'_>) {
         let Some((event_type, summary)) = refund.status.event() else {
             return;

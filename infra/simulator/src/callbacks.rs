@@ -66,8 +66,8 @@ pub enum NoticeFormat {
     /// JSON, sealed with the APIv3 key and signed.
     #[default]
     V3,
-    /// XML, sealed with the APIv2 key and not signed: a refund that was asked for without `notify_url`, or in the
-    /// console.
+    /// XML, sealed with the APIv2 key and not signed: a refund that was asked for without
+    /// `notify_url`, or in the console.
     V2Xml,
 }
 
@@ -153,7 +153,8 @@ pub struct SignedCallback {
     pub body: String,
 }
 
-/// Ways in which a callback can be wrong, for [`Admin::signed_callback`](crate::Admin::signed_callback).
+/// Ways in which a callback can be wrong, for
+/// [`Admin::signed_callback`](crate::Admin::signed_callback).
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Damage {
@@ -162,7 +163,8 @@ pub enum Damage {
     None,
     /// The signature is one over another body.
     WrongSignature,
-    /// `Wechatpay-Timestamp` is so many seconds old (below 0: in the future); the signature covers it.
+    /// `Wechatpay-Timestamp` is so many seconds old (below 0: in the future); the signature covers
+    /// it.
     Stale(i64),
     /// `Wechatpay-Serial` names a key that nobody knows.
     UnknownSerial,
@@ -172,16 +174,16 @@ pub enum Damage {
     CutCiphertext,
     /// Sealed under another APIv3 key; rightly signed.
     ForeignApiv3Key,
-    /// The plaintext is changed by this JSON merge patch (RFC 7396), then rightly sealed and signed: news that does
-    /// not fit its order.
+    /// The plaintext is changed by this JSON merge patch (RFC 7396), then rightly sealed and
+    /// signed: news that does not fit its order.
     Altered(Value),
     /// The envelope is changed by this JSON merge patch, then rightly signed.
     AlteredEnvelope(Value),
     /// Sealed under a nonce of 16 bytes, as the manual allows.
     LongNonce,
-    /// The ciphertext is one of the plaintext changed by this JSON merge patch, but the tag is still that of the true
-    /// one; rightly signed. Whoever knows the plaintext can do so without the key, and only a receiver that checks the
-    /// tag notices.
+    /// The ciphertext is one of the plaintext changed by this JSON merge patch, but the tag is
+    /// still that of the true one; rightly signed. Whoever knows the plaintext can do so without
+    /// the key, and only a receiver that checks the tag notices.
     ForgedTag(Value),
 }
 
@@ -197,7 +199,8 @@ pub(crate) struct MessageContext<'a> {
 }
 
 impl MessageContext<'_> {
-    /// Seals and signs. `None` only if the APIv3 key has not 32 bytes, which is checked at the start.
+    /// Seals and signs. `None` only if the APIv3 key has not 32 bytes, which is checked at the
+    /// start.
     pub(crate) fn message(&self, callback: &Callback, damage: &Damage) -> Option<SignedCallback> {
         match callback.format {
             NoticeFormat::V3 => self.v3(callback, damage),

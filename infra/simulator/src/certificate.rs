@@ -1,5 +1,5 @@
-//! Issues the platform certificates and the merchant's: X.509 v3, signed by their own key, since there is no Tenpay root
-//! here.
+//! Issues the platform certificates and the merchant's: X.509 v3, signed by their own key, since
+//! there is no Tenpay root here.
 
 use std::{str::FromStr, time::Duration};
 
@@ -29,7 +29,8 @@ pub(crate) fn of_merchant(mchid: &str) -> String {
     format!("CN={mchid},OU=wechatpay-simulator,O=Tenpay.com merchant (simulated),L=Shenzhen,C=CN")
 }
 
-/// A certificate of `subject` over `key` as PEM, with the serial `serial_hex`, valid from `from_ms` to `to_ms`.
+/// A certificate of `subject` over `key` as PEM, with the serial `serial_hex`, valid from `from_ms`
+/// to `to_ms`.
 pub(crate) fn issue(
     key: &RsaPrivateKey,
     subject: &str,

@@ -1,6 +1,7 @@
 //! The simulator's clock and the ways in which WeChat Pay writes times.
 //!
-//! Times are Unix milliseconds (`_ms`) inside, so that a ladder that was sped up a hundredfold still has its steps.
+//! Times are Unix milliseconds (`_ms`) inside, so that a ladder that was sped up a hundredfold
+//! still has its steps.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

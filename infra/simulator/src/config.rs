@@ -6,12 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 
-/// Everything a simulator is started with. [`Config::default`] suits a person at a terminal, [`Config::for_tests`] a test.
+/// Everything a simulator is started with. [`Config::default`] suits a person at a terminal,
+/// [`Config::for_tests`] a test.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// TCP port on 127.0.0.1; 0 takes a free one.
     pub port: u16,
-    /// From it every random choice is drawn: ids, faults, nonces. `None` takes one at random (and shows it).
+    /// From it every random choice is drawn: ids, faults, nonces. `None` takes one at random (and
+    /// shows it).
     pub seed: Option<u64>,
     /// Whose simulator it is.
     pub merchant: Merchant,
@@ -19,21 +21,23 @@ pub struct Config {
     pub keys: Keys,
     /// Which clock it follows.
     pub time: Time,
-    /// Where orders, refunds and generated keys are kept over a restart; a journal of changes lies beside it while the
-    /// simulator runs. `None` keeps nothing.
+    /// Where orders, refunds and generated keys are kept over a restart; a journal of changes lies
+    /// beside it while the simulator runs. `None` keeps nothing.
     pub state_file: Option<PathBuf>,
-    /// Where [`ClientDetails`](crate::ClientDetails) are written as JSON; a generated merchant's private key and
-    /// certificate are written beside it. `None` writes none of them.
+    /// Where [`ClientDetails`](crate::ClientDetails) are written as JSON; a generated merchant's
+    /// private key and certificate are written beside it. `None` writes none of them.
     pub details_file: Option<PathBuf>,
-    /// By which scheme and host clients reach it through a tunnel or a proxy (`https://sim.example`): links begin with it, and
-    /// the details name it. Without it links follow the request.
+    /// By which scheme and host clients reach it through a tunnel or a proxy
+    /// (`https://sim.example`): links begin with it, and the details name it. Without it links
+    /// follow the request.
     pub public_url: Option<String>,
     /// The key that signs callbacks, and answers to requests without a `Wechatpay-Serial` header.
     pub signing_mode: SigningMode,
-    /// Whether this merchant has platform certificates. A merchant of today has none and gets 404 from
-    /// `/v3/certificates`.
+    /// Whether this merchant has platform certificates. A merchant of today has none and gets 404
+    /// from `/v3/certificates`.
     pub platform_certificates: bool,
-    /// Whether a bill of the running day may be asked for. WeChat refuses that; a developer cannot wait for tomorrow.
+    /// Whether a bill of the running day may be asked for. WeChat refuses that; a developer cannot
+    /// wait for tomorrow.
     pub bills_of_today: bool,
     /// Milliseconds from a refund's acceptance to its end (divided by the speed).
     pub refund_takes_ms: i64,
@@ -62,7 +66,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// A free port, the published keys (starts in milliseconds), the same seed each time, nothing on disk.
+    /// A free port, the published keys (starts in milliseconds), the same seed each time, nothing
+    /// on disk.
     pub fn for_tests() -> Self {
         Self {
             port: 0,
@@ -134,13 +139,15 @@ pub enum Keys {
 /// The clock.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Time {
-    /// The computer's. The waits before a callback is repeated and before a refund is done are divided by `speed`.
+    /// The computer's. The waits before a callback is repeated and before a refund is done are
+    /// divided by `speed`.
     System {
         /// 1 is real time.
         speed: u32,
     },
-    /// Stands still until [`Admin::advance`](crate::Admin::advance) or [`Admin::set_time`](crate::Admin::set_time).
-    /// Callbacks that became due are delivered then, and not before.
+    /// Stands still until [`Admin::advance`](crate::Admin::advance) or
+    /// [`Admin::set_time`](crate::Admin::set_time). Callbacks that became due are delivered then,
+    /// and not before.
     Manual {
         /// Unix seconds at the start.
         start_s: i64,

@@ -1,4 +1,5 @@
-//! What a client needs to talk to the simulator: one JSON file that SDKs of any language can be pointed at.
+//! What a client needs to talk to the simulator: one JSON file that SDKs of any language can be
+//! pointed at.
 
 use std::{
     fs, io,
@@ -7,8 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-/// What any client needs. Written as JSON to [`Config::details_file`](crate::Config::details_file), and answered by
-/// `GET /admin/details`.
+/// What any client needs. Written as JSON to [`Config::details_file`](crate::Config::details_file),
+/// and answered by `GET /admin/details`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ClientDetails {
     /// Takes the place of `https://api.mch.weixin.qq.com`; without a slash at the end.
@@ -21,9 +22,11 @@ pub struct ClientDetails {
     pub appids: Vec<String>,
     /// Serial of the merchant certificate: `serial_no` in `Authorization`.
     pub merchant_serial: String,
-    /// PKCS#8 PEM with which requests are signed. Absent if the merchant was given without it, or nothing was written.
+    /// PKCS#8 PEM with which requests are signed. Absent if the merchant was given without it, or
+    /// nothing was written.
     pub merchant_private_key_file: Option<PathBuf>,
-    /// X.509 PEM of the merchant certificate, which SDKs read as `apiclient_cert.pem`. Absent as the private key is.
+    /// X.509 PEM of the merchant certificate, which SDKs read as `apiclient_cert.pem`. Absent as
+    /// the private key is.
     pub merchant_certificate_file: Option<PathBuf>,
     /// Opens callbacks and platform certificates; 32 characters.
     pub apiv3_key: String,
@@ -53,7 +56,8 @@ impl ClientDetails {
     }
 }
 
-/// Writes `text` so that only this user can read it; a half-written file never takes the place of a whole one.
+/// Writes `text` so that only this user can read it; a half-written file never takes the place of a
+/// whole one.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".new");

@@ -9,8 +9,8 @@ use crate::{endpoint::Endpoint, refund::RefundOutcome};
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "fault", rename_all = "snake_case")]
 pub enum Fault {
-    /// A 2xx answer carries `WECHATPAY/SIGNTEST/...` for a signature. The operation was done. The repeat of a probed
-    /// request is not probed.
+    /// A 2xx answer carries `WECHATPAY/SIGNTEST/...` for a signature. The operation was done. The
+    /// repeat of a probed request is not probed.
     ProbeResponse,
     /// The answer comes late; the operation was done at once.
     SlowAnswer {
@@ -51,13 +51,14 @@ pub enum Fault {
     ResetBefore,
     /// The operation is done, then the connection is reset (RST).
     ResetAfter,
-    /// The operation is done, and its answer is changed by this JSON merge patch (RFC 7396), then rightly signed: WeChat
-    /// Pay's word in a shape that is not documented.
+    /// The operation is done, and its answer is changed by this JSON merge patch (RFC 7396), then
+    /// rightly signed: WeChat Pay's word in a shape that is not documented.
     AlteredAnswer {
         /// What is different. An answer that is no object then becomes the patch itself.
         patch: Value,
     },
-    /// The answer comes and promises to keep the connection alive; the next request on it meets a closed one.
+    /// The answer comes and promises to keep the connection alive; the next request on it meets a
+    /// closed one.
     StaleKeepAlive,
     /// WeChat Pay has a new public key from this answer on, which it signs with.
     RotatePublicKey,
@@ -83,9 +84,11 @@ pub enum Fault {
         #[serde(default = "one")]
         copies: u32,
     },
-    /// A callback is held back until a later one went out (or for a minute of the simulator's time).
+    /// A callback is held back until a later one went out (or for a minute of the simulator's
+    /// time).
     OutOfOrderCallback,
-    /// Each try of a callback carries another `id`: WeChat Pay does not promise that it stays the same.
+    /// Each try of a callback carries another `id`: WeChat Pay does not promise that it stays the
+    /// same.
     RenamedCallback,
     /// A callback starts late.
     SlowCallback {
@@ -106,8 +109,9 @@ pub enum Fault {
     NoStatement,
     /// One byte of a bill's file is another one.
     AlteredByte {
-        /// Whether it is a byte of the gzip stream. Unless told it is a digit of the text, so that the file can be
-        /// unzipped and read, and only its hash shows it. A file that is not zipped has only its text.
+        /// Whether it is a byte of the gzip stream. Unless told it is a digit of the text, so that
+        /// the file can be unzipped and read, and only its hash shows it. A file that is not zipped
+        /// has only its text.
         #[serde(default)]
         zipped: bool,
     },
@@ -116,8 +120,8 @@ pub enum Fault {
         /// The bytes that come; half of them unless told.
         #[serde(default)]
         keep_bytes: Option<usize>,
-        /// Whether the connection dies then, so that less comes than `Content-Length` says. Unless told,
-        /// `Content-Length` is that of what comes.
+        /// Whether the connection dies then, so that less comes than `Content-Length` says. Unless
+        /// told, `Content-Length` is that of what comes.
         #[serde(default)]
         dies: bool,
     },

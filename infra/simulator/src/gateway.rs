@@ -1,4 +1,5 @@
-//! The way of one request under `/v3/`: count, draw faults, headers, signature, operation, signed answer.
+//! The way of one request under `/v3/`: count, draw faults, headers, signature, operation, signed
+//! answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -43,7 +44,8 @@ struct ReceivedRequest {
 }
 
 impl ReceivedRequest {
-    /// An empty header counts as absent: the official Java SDK sends an empty `Wechatpay-Serial` when it fetches certificates.
+    /// An empty header counts as absent: the official Java SDK sends an empty `Wechatpay-Serial`
+    /// when it fetches certificates.
     fn header(&self, name: &str) -> Option<&str> {
         let value = self.headers.get(name)?.to_str().ok()?;
         Some(value).filter(|value| !value.is_empty())
@@ -408,8 +410,8 @@ async fn answer(
     response(status, Body::from(body), &headers)
 }
 
-/// The newest key of the mode that the request's `Wechatpay-Serial` names, else of the configured one. So a client that
-/// names an old key learns of the new one.
+/// The newest key of the mode that the request's `Wechatpay-Serial` names, else of the configured
+/// one. So a client that names an old key learns of the new one.
 fn signing_key<'a>(
     sim: &Shared,
     keys: &'a crate::keys::Keyring,

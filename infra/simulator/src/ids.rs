@@ -18,7 +18,8 @@ const DAY_STREAMS: u64 = WIRE_STREAM + 2;
 pub(crate) struct Ids {
     /// For numbers that stay in the books.
     business: ChaCha20Rng,
-    /// For what each message has of its own, so that how often a thing was asked or told changes no number in the books.
+    /// For what each message has of its own, so that how often a thing was asked or told changes no
+    /// number in the books.
     wire: ChaCha20Rng,
     /// For choices that the admin leaves to the seed.
     choice: ChaCha20Rng,
@@ -33,8 +34,8 @@ impl Ids {
         }
     }
 
-    /// For a day that is filled by a seed of its own: numbers, and a generator for everything else. Each day has its
-    /// own, so that numbers without a date in them are not drawn twice.
+    /// For a day that is filled by a seed of its own: numbers, and a generator for everything else.
+    /// Each day has its own, so that numbers without a date in them are not drawn twice.
     pub(crate) fn for_a_day(seed: u32, start_ms: i64) -> (Self, ChaCha20Rng) {
         let day = u64::try_from(start_ms.div_euclid(DAY_MS)).unwrap_or(0);
         let first = DAY_STREAMS.saturating_add(day.saturating_mul(2));
@@ -117,7 +118,8 @@ impl Ids {
         self.text(LETTERS, count)
     }
 
-    /// A certificate's serial: 40 upper-case hex digits, the first below 8 so that the number is positive.
+    /// A certificate's serial: 40 upper-case hex digits, the first below 8 so that the number is
+    /// positive.
     pub(crate) fn certificate_serial(&mut self) -> String {
         format!("5{}", self.text(HEX, 39).to_uppercase())
     }

@@ -1,4 +1,5 @@
-//! Orders and refunds, each found by every name that is asked for it, so that no request looks through all of them.
+//! Orders and refunds, each found by every name that is asked for it, so that no request looks
+//! through all of them.
 //!
 //! The state file keeps them as plain maps; the indexes are made anew when it is read.
 

@@ -1,7 +1,8 @@
-//! What changes in the books, piece by piece: one line of the journal that continues the state file.
+//! What changes in the books, piece by piece: one line of the journal that continues the state
+//! file.
 //!
-//! Orders, refunds and callbacks remember which of them changed; the ledger remembers how much of it was written. So a line has
-//! the size of the change, however large the books are.
+//! Orders, refunds and callbacks remember which of them changed; the ledger remembers how much of
+//! it was written. So a line has the size of the change, however large the books are.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Keys of both sides, and the four things done with them: sign, verify, seal (AES-256-GCM) and OAEP.
+//! Keys of both sides, and the four things done with them: sign, verify, seal (AES-256-GCM) and
+//! OAEP.
 
 use std::sync::Arc;
 
@@ -211,7 +212,8 @@ impl Keyring {
             .collect()
     }
 
-    /// Makes a new key of that mode, which signs from now on. Its predecessors stay usable for whoever names them.
+    /// Makes a new key of that mode, which signs from now on. Its predecessors stay usable for
+    /// whoever names them.
     pub(crate) fn rotate(
         &mut self,
         mode: SigningMode,
@@ -322,8 +324,9 @@ pub(crate) fn merchant_certificate(
     Ok(certificate::issue(&key, &subject, serial, now_ms, to_ms)?)
 }
 
-/// Seals `plaintext` as WeChat Pay does in callbacks and `/v3/certificates`: `AEAD_AES_256_GCM`, the tag at the end.
-/// `nonce` must have 12 characters, or 16 as the manual allows, and `apiv3_key` 32; otherwise nothing comes out.
+/// Seals `plaintext` as WeChat Pay does in callbacks and `/v3/certificates`: `AEAD_AES_256_GCM`,
+/// the tag at the end. `nonce` must have 12 characters, or 16 as the manual allows, and `apiv3_key`
+/// 32; otherwise nothing comes out.
 pub(crate) fn seal(
     apiv3_key: &str,
     nonce: &str,
@@ -351,8 +354,8 @@ pub(crate) fn seal(
     }))
 }
 
-/// The first ciphertext with the last 16 bytes of the second, which are its tag; both Base64. Were the tags the same, one
-/// of its bits is turned over, so that what comes out never verifies.
+/// The first ciphertext with the last 16 bytes of the second, which are its tag; both Base64. Were
+/// the tags the same, one of its bits is turned over, so that what comes out never verifies.
 pub(crate) fn with_tag_of(ciphertext: &str, other: &str) -> Option<String> {
     let mut forged = BASE64.decode(ciphertext).ok()?;
     let other = BASE64.decode(other).ok()?;

@@ -286,7 +286,8 @@ impl Ledger {
         self.later.keys().next().copied()
     }
 
-    /// Brings movements that were booked into the past to their places, and all balances to what they then were.
+    /// Brings movements that were booked into the past to their places, and all balances to what
+    /// they then were.
     pub(crate) fn put_in_order(&mut self) {
         // Any of them may have another place or balance.
         self.written.movements = 0;

@@ -1,5 +1,5 @@
-//! Notices that nothing in the books brings about: of profit sharing, of combined orders, of refunds before their time, of
-//! kinds that the receiver may not know.
+//! Notices that nothing in the books brings about: of profit sharing, of combined orders, of
+//! refunds before their time, of kinds that the receiver may not know.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,12 +17,14 @@ use crate::{
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Notice {
-    /// `TRANSACTION.SUCCESS` that tells a receiver of profit sharing: it names an order's transaction, and is no payment.
+    /// `TRANSACTION.SUCCESS` that tells a receiver of profit sharing: it names an order's
+    /// transaction, and is no payment.
     ProfitSharing,
-    /// `TRANSACTION.SUCCESS` of a combined order, one of whose sub-orders bears this order's number.
+    /// `TRANSACTION.SUCCESS` of a combined order, one of whose sub-orders bears this order's
+    /// number.
     Combined,
-    /// A refund's notice as it would read at that end, whatever the books say. `PROCESSING` goes out under
-    /// `REFUND.SUCCESS`.
+    /// A refund's notice as it would read at that end, whatever the books say. `PROCESSING` goes
+    /// out under `REFUND.SUCCESS`.
     Refund {
         /// The end that it tells.
         status: RefundStatus,
@@ -38,8 +40,8 @@ pub enum Notice {
     },
 }
 
-/// Makes a notice about an order, or about a refund by its number; `None` if there is none of that number. It is in no
-/// outbox yet. `patch` is a merge patch over the plaintext.
+/// Makes a notice about an order, or about a refund by its number; `None` if there is none of that
+/// number. It is in no outbox yet. `patch` is a merge patch over the plaintext.
 pub(crate) fn make(
     books: &Store,
     ids: &mut Ids,

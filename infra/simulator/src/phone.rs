@@ -1,4 +1,5 @@
-//! The page on which a person sees open orders and pays, cancels or fails them, and the QR codes on it.
+//! The page on which a person sees open orders and pays, cancels or fails them, and the QR codes on
+//! it.
 
 use axum::{
     Router,
@@ -27,7 +28,8 @@ pub(crate) fn routes(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-/// The page needs nothing from elsewhere, and must not get it: descriptions come from whoever makes orders.
+/// The page needs nothing from elsewhere, and must not get it: descriptions come from whoever makes
+/// orders.
 async fn page() -> Response {
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self'; connect-src 'self'";
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE)).into_response()

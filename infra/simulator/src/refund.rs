@@ -23,11 +23,14 @@ pub struct Refund {
     pub refund_fen: i64,
     /// The part of it that the payer gets (the rest was a coupon's).
     pub payer_refund_fen: i64,
-    /// Where the callback goes. Without it a v2 notice goes to [`Settings::console_refund_url`](crate::Settings).
+    /// Where the callback goes. Without it a v2 notice goes to
+    /// [`Settings::console_refund_url`](crate::Settings).
     pub notify_url: Option<String>,
-    /// The request that created it; a repeat must be equal to it. `null` for one made in the console.
+    /// The request that created it; a repeat must be equal to it. `null` for one made in the
+    /// console.
     pub request: Value,
-    /// The request that said where its money goes, after it came to `Abnormal`; encrypted fields as they open.
+    /// The request that said where its money goes, after it came to `Abnormal`; encrypted fields as
+    /// they open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirected: Option<Value>,
     /// Who asked for it.
@@ -173,7 +176,8 @@ impl Refund {
         answer
     }
 
-    /// What the callback that tells `status` carries: `refund_status`, and fewer amounts than the query.
+    /// What the callback that tells `status` carries: `refund_status`, and fewer amounts than the
+    /// query.
     pub(crate) fn notice(&self, order: &Order, payment: &Payment, status: RefundStatus) -> Value {
         let mut notice = json!({
             "mchid": order.mchid,

@@ -1,4 +1,5 @@
-//! The rules that a new refund is held to, whoever asks for it: sum, number, distance, age, balance.
+//! The rules that a new refund is held to, whoever asks for it: sum, number, distance, age,
+//! balance.
 
 use serde_json::Value;
 

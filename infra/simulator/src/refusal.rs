@@ -1,4 +1,5 @@
-//! What WeChat Pay answers when it says no: status, code, message, detail, and the number at the end of `Request-ID`.
+//! What WeChat Pay answers when it says no: status, code, message, detail, and the number at the
+//! end of `Request-ID`.
 
 use std::borrow::Cow;
 
@@ -146,7 +147,8 @@ impl Refusal {
         self
     }
 
-    /// The answer's body, in the language that `Accept-Language` asks for; `bare` leaves the underscores out of the code.
+    /// The answer's body, in the language that `Accept-Language` asks for; `bare` leaves the
+    /// underscores out of the code.
     pub(crate) fn body(&self, accept_language: Option<&str>, bare: bool) -> Vec<u8> {
         let english = accept_language
             .is_some_and(|languages| languages.trim().to_ascii_lowercase().starts_with("en"));

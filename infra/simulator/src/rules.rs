@@ -1,7 +1,7 @@
 //! Rules of faults: how often each strikes, and where.
 //!
-//! Each rule draws from a stream of its own, taken from the simulator's seed and the rule's number, so the same rules
-//! on the same sequence of requests always strike at the same places.
+//! Each rule draws from a stream of its own, taken from the simulator's seed and the rule's number,
+//! so the same rules on the same sequence of requests always strike at the same places.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha20Rng;

@@ -1,5 +1,5 @@
-//! Checks a request's JSON against the fields that WeChat Pay knows: required ones, types, lengths, unknown keys, and
-//! the two general rules (no `null`, no character of four bytes).
+//! Checks a request's JSON against the fields that WeChat Pay knows: required ones, types, lengths,
+//! unknown keys, and the two general rules (no `null`, no character of four bytes).
 
 use serde_json::{Map, Value};
 
@@ -14,8 +14,8 @@ pub(crate) enum ValueKind {
     /// An integer within both bounds.
     Integer(i64, i64),
     Boolean,
-    /// A number of the merchant's own: a string of 1 to `1` characters, each an ASCII letter or digit,
-    /// or one of `0`.
+    /// A number of the merchant's own: a string of 1 to `1` characters, each an ASCII letter or
+    /// digit, or one of `0`.
     Id(&'static str, usize),
     /// One of these strings.
     OneOf(&'static [&'static str]),
@@ -86,7 +86,8 @@ pub(crate) fn integer(value: &Value, pointer: &str) -> i64 {
         .unwrap_or_default()
 }
 
-/// Whether `text` has only ASCII letters, digits and the characters of `others`, and a length within both bounds.
+/// Whether `text` has only ASCII letters, digits and the characters of `others`, and a length
+/// within both bounds.
 pub(crate) fn is_number(text: &str, others: &str, least: usize, most: usize) -> bool {
     (least..=most).contains(&text.len())
         && text

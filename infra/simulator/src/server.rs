@@ -23,7 +23,8 @@ use tokio::{
     sync::Notify,
 };
 
-/// WeChat Pay closes a connection that was idle for so long, and says so in `Keep-Alive: timeout=8`.
+/// WeChat Pay closes a connection that was idle for so long, and says so in `Keep-Alive:
+/// timeout=8`.
 pub(crate) const IDLE: Duration = Duration::from_secs(8);
 
 /// One connection, as a request's handler sees it.
@@ -79,7 +80,8 @@ async fn connection(stream: TcpStream, router: Router) {
     let service = TowerToHyperService::new(router.layer(Extension(Arc::clone(&wire))));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // As WeChat Pay writes them: `Wechatpay-Signature`. Some clients compare names with their case.
+        // As WeChat Pay writes them: `Wechatpay-Signature`. Some clients compare names with their
+        // case.
         .title_case_headers(true)
         .header_read_timeout(IDLE)
         .serve_connection(TokioIo::new(socket), service);

@@ -1,4 +1,5 @@
-//! What the merchant has set in WeChat Pay's console, and which of its ways WeChat Pay shows where its documents disagree.
+//! What the merchant has set in WeChat Pay's console, and which of its ways WeChat Pay shows where
+//! its documents disagree.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,8 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where v2 notices go about refunds that were asked for without `notify_url`, or in the console. `None`: nothing is
-    /// sent about them.
+    /// Where v2 notices go about refunds that were asked for without `notify_url`, or in the
+    /// console. `None`: nothing is sent about them.
     pub console_refund_url: Option<String>,
     /// The APIv2 key, with which those notices are sealed: 32 characters.
     pub apiv2_key: String,
@@ -17,17 +18,20 @@ pub struct Settings {
     pub changed_refund: ChangedRefund,
     /// Error codes come without underscores, as in WeChat Pay's older products: `ORDERNOTEXIST`.
     pub bare_codes: bool,
-    /// Refunds are held to WeChat Pay's quotas, by the simulator's clock: 150 a second, of which 6 may fail, 300 queries
-    /// and 150 `apply-abnormal-refund`; above it 429. A manual clock that stands still counts as one second.
+    /// Refunds are held to WeChat Pay's quotas, by the simulator's clock: 150 a second, of which 6
+    /// may fail, 300 queries and 150 `apply-abnormal-refund`; above it 429. A manual clock that
+    /// stands still counts as one second.
     pub refund_quotas: bool,
     /// A second takes 3 requests for fund bills, counted as `refund_quotas` are; above it 429.
     pub fund_bill_quota: bool,
-    /// The money of a payment, and its fee, are booked at 00:05 of the next Beijing day, as for a merchant that is
-    /// settled a day later. Payments that were made before are booked already.
+    /// The money of a payment, and its fee, are booked at 00:05 of the next Beijing day, as for a
+    /// merchant that is settled a day later. Payments that were made before are booked already.
     pub settle_next_day: bool,
-    /// The same so many days later, for a merchant that is settled later still (T+N); 0 says nothing.
+    /// The same so many days later, for a merchant that is settled later still (T+N); 0 says
+    /// nothing.
     pub settle_days: u8,
-    /// Accounts (`OPERATION`, `FEES`) that the merchant does not have: their bills are refused with 403 `NO_AUTH`.
+    /// Accounts (`OPERATION`, `FEES`) that the merchant does not have: their bills are refused with
+    /// 403 `NO_AUTH`.
     pub missing_accounts: Vec<String>,
     /// Trade bills are those of an old merchant, with 24 columns (`ALL`).
     pub old_bill_format: bool,

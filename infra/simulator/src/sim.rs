@@ -117,7 +117,8 @@ impl Shared {
         }
     }
 
-    /// Nothing panics while it holds the lock, and if something did, the books are still whole between two statements.
+    /// Nothing panics while it holds the lock, and if something did, the books are still whole
+    /// between two statements.
     pub(crate) fn world(&self) -> MutexGuard<'_, MutableState> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,13 +243,15 @@ impl Shared {
         }
     }
 
-    /// Books the money and ends the refunds whose time has come, and takes the callbacks that are due.
+    /// Books the money and ends the refunds whose time has come, and takes the callbacks that are
+    /// due.
     pub(crate) fn take_due(&self) -> Vec<String> {
         let now_ms = self.now_ms();
         let mut world = self.world();
         let (books, mut tools) = world.parts(&self.clock);
         if books.next_due_ms().is_some_and(|due_ms| due_ms <= now_ms) {
-            // While the books are locked: whoever reads there what ended can stop the simulator and finds it in the file.
+            // While the books are locked: whoever reads there what ended can stop the simulator and
+            // finds it in the file.
             self.unsaved.store(true, Ordering::SeqCst);
             self.changed.notify_one();
         }
@@ -275,8 +278,8 @@ impl Shared {
         }
     }
 
-    /// Moves a manual clock to `target_ms`, stopping at each moment where something is due. Callbacks of one moment
-    /// are delivered one after the other, in their order.
+    /// Moves a manual clock to `target_ms`, stopping at each moment where something is due.
+    /// Callbacks of one moment are delivered one after the other, in their order.
     pub(crate) async fn advance_to(self: &Arc<Self>, target_ms: i64) {
         loop {
             for id in self.take_due() {

@@ -110,8 +110,8 @@ impl Drop for Running {
 }
 
 impl Simulator {
-    /// Starts one on threads of its own and comes back when it listens. With [`Keys::Generated`] and no state file
-    /// this takes some seconds, for RSA keys.
+    /// Starts one on threads of its own and comes back when it listens. With [`Keys::Generated`]
+    /// and no state file this takes some seconds, for RSA keys.
     ///
     /// # Errors
     /// If the port is taken, a file cannot be read or written, or the given merchant is not right.
@@ -345,7 +345,8 @@ impl Party {
         Ok(())
     }
 
-    /// Collects the details, and writes them (and the generated key and certificate beside them) if there is a place for them.
+    /// Collects the details, and writes them (and the generated key and certificate beside them) if
+    /// there is a place for them.
     fn details(
         &self,
         base_url: &str,

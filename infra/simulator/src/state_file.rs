@@ -1,14 +1,16 @@
-//! The state file: keys, so that the second start is fast, and the books, so that orders survive a restart.
+//! The state file: keys, so that the second start is fast, and the books, so that orders survive a
+//! restart.
 //!
-//! It is written whole at the start and at the end. In between each change is appended to a journal beside it, one line each;
-//! when the journal has outgrown the file, the file is written whole again and a new journal begins.
+//! It is written whole at the start and at the end. In between each change is appended to a journal
+//! beside it, one line each; when the journal has outgrown the file, the file is written whole
+//! again and a new journal begins.
 //!
-//! What a kill can do: a line without its end is left out, and nothing before it is lost. A journal names the file that it
-//! continues, so that one of an earlier file is never played on a later one.
+//! What a kill can do: a line without its end is left out, and nothing before it is lost. A journal
+//! names the file that it continues, so that one of an earlier file is never played on a later one.
 //!
-//! The file is synced before it takes the place of the one before it: else a power cut could leave neither. The journal is not:
-//! what was handed to the system outlives the simulator however it ends, and a power cut may cost the last seconds of a
-//! simulation, but no line of before.
+//! The file is synced before it takes the place of the one before it: else a power cut could leave
+//! neither. The journal is not: what was handed to the system outlives the simulator however it
+//! ends, and a power cut may cost the last seconds of a simulation, but no line of before.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -157,8 +159,9 @@ fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 pub(crate) struct Writer {
     path: PathBuf,
     merchant: Option<StoredMerchant>,
-    /// One writes at a time: the last write of all waits for the one before it, and is not overtaken by it. `None` until the
-    /// state file was written, and after a write that failed: what comes next is the whole file.
+    /// One writes at a time: the last write of all waits for the one before it, and is not
+    /// overtaken by it. `None` until the state file was written, and after a write that failed:
+    /// what comes next is the whole file.
     journal: Mutex<Option<Journal>>,
 }
 
@@ -188,7 +191,8 @@ impl Writer {
         }
     }
 
-    /// Writes the state file for the last time, so that all of it stands in one file, and takes the journal away.
+    /// Writes the state file for the last time, so that all of it stands in one file, and takes the
+    /// journal away.
     pub(crate) fn finish(&self, sim: &Shared) {
         self.write(sim, |_| true);
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
@@ -203,8 +207,8 @@ impl Writer {
         }
     }
 
-    /// Writes what changed since the last time: as a line of the journal, or the whole file if there is no journal, or `afresh`
-    /// says that the journal has had its time.
+    /// Writes what changed since the last time: as a line of the journal, or the whole file if
+    /// there is no journal, or `afresh` says that the journal has had its time.
     fn write(&self, sim: &Shared, afresh: impl FnOnce(&Journal) -> bool) {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = sim.unsaved.swap(false, Ordering::SeqCst);
@@ -228,7 +232,8 @@ impl Writer {
         }
     }
 
-    /// The state file first, then an empty journal that continues it: until that is there, the old one continues nothing.
+    /// The state file first, then an empty journal that continues it: until that is there, the old
+    /// one continues nothing.
     fn write_whole(&self, sim: &Shared) -> io::Result<Journal> {
         let journal_id = rand::random();
         let (stored, written) = {

@@ -1,5 +1,5 @@
-//! The notice of a refund that was asked for without `notify_url`: APIv2's XML, sealed with AES-256-ECB under the MD5 of
-//! the APIv2 key, and not signed.
+//! The notice of a refund that was asked for without `notify_url`: APIv2's XML, sealed with
+//! AES-256-ECB under the MD5 of the APIv2 key, and not signed.
 
 use aes_gcm::aes::{
     Aes256, Block,
@@ -17,7 +17,8 @@ use crate::{
 
 const BLOCK_BYTES: usize = 16;
 
-/// The elements of the notice, with `req_info` still open. Names are WeChat Pay's, `refund_recv_accout` too.
+/// The elements of the notice, with `req_info` still open. Names are WeChat Pay's,
+/// `refund_recv_accout` too.
 pub(crate) fn tree(refund: &Refund, order: &Order, payment: &Payment) -> Value {
     let mut told = json!({
         "transaction_id": refund.transaction_id,
@@ -55,7 +56,8 @@ pub(crate) fn tree(refund: &Refund, order: &Order, payment: &Payment) -> Value {
     })
 }
 
-/// Seals a tree and writes it as XML. Nothing signs it, so of all damage only what touches the ciphertext shows.
+/// Seals a tree and writes it as XML. Nothing signs it, so of all damage only what touches the
+/// ciphertext shows.
 pub(crate) fn message(
     url: &str,
     tree: &Value,
@@ -111,8 +113,8 @@ fn xml(name: &str, elements: &Value) -> String {
     format!("<{name}>\n{inside}</{name}>")
 }
 
-/// AES-256-ECB with PKCS#7 padding, Base64. The key is the MD5 of the APIv2 key in lower-case hex, whose 32 characters
-/// are the bytes.
+/// AES-256-ECB with PKCS#7 padding, Base64. The key is the MD5 of the APIv2 key in lower-case hex,
+/// whose 32 characters are the bytes.
 fn seal(apiv2_key: &str, text: &str) -> Option<String> {
     let key = format!("{:x}", md5::compute(apiv2_key));
     let cipher = Aes256::new_from_slice(key.as_bytes()).ok()?;

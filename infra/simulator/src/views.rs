@@ -98,7 +98,8 @@ pub enum SettleError {
     NotProcessing,
 }
 
-/// A refund that the merchant's staff make in WeChat Pay's console: the merchant's API never asked for it.
+/// A refund that the merchant's staff make in WeChat Pay's console: the merchant's API never asked
+/// for it.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ConsoleRefund {
@@ -110,9 +111,9 @@ pub struct ConsoleRefund {
     pub out_refund_no: Option<String>,
     /// Which payment, for an order that was paid again; the first unless told.
     pub transaction_id: Option<String>,
-    /// Sends a v3 notice there, as for a refund that another system of the same merchant asked for over the API. Without
-    /// it the notice is WeChat Pay's own for the console: v2, to [`Settings::console_refund_url`](crate::Settings), if
-    /// that is set.
+    /// Sends a v3 notice there, as for a refund that another system of the same merchant asked for
+    /// over the API. Without it the notice is WeChat Pay's own for the console: v2, to
+    /// [`Settings::console_refund_url`](crate::Settings), if that is set.
     pub notify_url: Option<String>,
 }
 

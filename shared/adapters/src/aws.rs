@@ -1,9 +1,11 @@
-//! Reaching AWS: one configuration for all clients of a sandbox, and what a failed call comes down to.
+//! Reaching AWS: one configuration for all clients of a sandbox, and what a failed call comes down
+//! to.
 //!
-//! `aws-config` is left out. It looks for credentials in files, roles and metadata services that a Lambda function does
-//! not have, and costs start-up time and size; Lambda puts static credentials into the environment, where
-//! [`AwsSettings::read`] finds them. The trust roots are Mozilla's, compiled in: reading the platform's store is what
-//! makes a default client slow to start. Everything is built when it is first used, so a cold start makes no call.
+//! `aws-config` is left out. It looks for credentials in files, roles and metadata services that a
+//! Lambda function does not have, and costs start-up time and size; Lambda puts static credentials
+//! into the environment, where [`AwsSettings::read`] finds them. The trust roots are Mozilla's,
+//! compiled in: reading the platform's store is what makes a default client slow to start.
+//! Everything is built when it is first used, so a cold start makes no call.
 
 use std::error::Error;
 use std::fmt;
@@ -40,7 +42,8 @@ use crate::env::Reader;
 const ATTEMPTS_MAX: u32 = 3;
 /// Time to open a connection to S3, including TLS.
 const S3_CONNECT_LIMIT: Duration = Duration::from_secs(1);
-/// Time for one attempt at S3, which may send 8 MB: at 1 MB/s, a fraction of what a small function has.
+/// Time for one attempt at S3, which may send 8 MB: at 1 MB/s, a fraction of what a small function
+/// has.
 const S3_ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
 /// Time for a call to S3 with all its attempts. No client waits for one.
 const S3_CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -114,8 +117,8 @@ pub struct AwsSettings {
 }
 
 impl AwsSettings {
-    /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and, for local engines,
-    /// `AWS_ENDPOINT_URL`.
+    /// Reads `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN` and,
+    /// for local engines, `AWS_ENDPOINT_URL`.
     pub fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let region = reader.required("AWS_REGION", "an AWS region such as eu-central-1");
         let access_key = reader.required("AWS_ACCESS_KEY_ID", "an access key id, set by Lambda");
@@ -143,7 +146,8 @@ impl AwsSettings {
         })
     }
 
-    /// Whether all of AWS is an engine on this machine, so that nothing of what is done here is real.
+    /// Whether all of AWS is an engine on this machine, so that nothing of what is done here is
+    /// real.
     pub fn is_on_this_machine(&self) -> bool {
         let endpoint = self.endpoint.as_deref().unwrap_or_default();
         let rest = endpoint
@@ -173,7 +177,8 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Clients that go out over HTTPS, or over plain HTTP if the endpoint of a local engine says so.
+    /// Clients that go out over HTTPS, or over plain HTTP if the endpoint of a local engine says
+    /// so.
     pub fn new(settings: &AwsSettings, clock: &Clock) -> Self {
         let plain = settings
             .endpoint
@@ -197,14 +202,16 @@ impl Aws {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.region.clone()))
             .credentials_provider(SharedCredentialsProvider::new(settings.credentials.clone()))
-            // The credentials never change while the sandbox lives: a cache would only cost a lock for each call.
+            // The credentials never change while the sandbox lives: a cache would only cost a lock
+            // for each call.
             .identity_cache(IdentityCache::no_cache())
             .http_client(http_client)
             .sleep_impl(clock.clone())
             .time_source(clock.clone())
             .timeout_config(TimeoutConfig::disabled())
             .retry_config(CallLimits::PATIENT.retries())
-            // Answers are small and read whole within the limit of the attempt; watching their speed costs CPU.
+            // Answers are small and read whole within the limit of the attempt; watching their
+            // speed costs CPU.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         config.set_endpoint_url(settings.endpoint.clone());
         Self {
@@ -215,8 +222,8 @@ impl Aws {
         .within(CallLimits::PATIENT)
     }
 
-    /// The same with other limits: [`CallLimits::PATIENT`] holds unless told. On a clock that stands
-    /// still no limit passes.
+    /// The same with other limits: [`CallLimits::PATIENT`] holds unless told. On a clock that
+    /// stands still no limit passes.
     #[must_use]
     pub fn within(&self, limits: CallLimits) -> Self {
         let mut config = self.config.clone().into_builder();
@@ -244,7 +251,8 @@ impl Aws {
         aws_sdk_sqs::Client::from_conf(config.retry_partition(self.retry_partition.clone()).build())
     }
 
-    /// An S3 client. A local engine has its buckets in the path, since no name on this machine leads to a bucket.
+    /// An S3 client. A local engine has its buckets in the path, since no name on this machine
+    /// leads to a bucket.
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::config::Builder::from(&self.config)
             .retry_partition(self.retry_partition.clone())
@@ -263,8 +271,9 @@ impl Aws {
     }
 }
 
-/// What a failed AWS call comes down to. It keeps no request and no answer: both may hold personal data, also in the
-/// `Debug` text of the SDK's own errors (a refused conditional write carries the whole old item).
+/// What a failed AWS call comes down to. It keeps no request and no answer: both may hold personal
+/// data, also in the `Debug` text of the SDK's own errors (a refused conditional write carries the
+/// whole old item).
 #[derive(Debug)]
 pub struct AwsError {
     operation: &'static str,
@@ -419,14 +428,16 @@ fn s3_time_limits() -> TimeoutConfig {
         .build()
 }
 
-/// The SDK stops repeating when too many calls of one partition have failed lately. By default a partition is shared
-/// in the whole process, so that one test's faults would take away another's retries.
+/// The SDK stops repeating when too many calls of one partition have failed lately. By default a
+/// partition is shared in the whole process, so that one test's faults would take away another's
+/// retries.
 fn own_retry_partition() -> RetryPartition {
     static MADE: AtomicU64 = AtomicU64::new(0);
     RetryPartition::new(format!("sandbox-{}", MADE.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// HTTPS is a must beyond private addresses: requests carry what the tables must not show to the network.
+/// HTTPS is a must beyond private addresses: requests carry what the tables must not show to the
+/// network.
 fn is_endpoint(url: &str) -> bool {
     match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
         (Some(rest), _) => !rest.is_empty(),
@@ -449,7 +460,8 @@ fn is_private_host(authority: &str) -> bool {
     }
 }
 
-/// The machine itself, also by the names under which a container of SAM CLI finds the one it runs on.
+/// The machine itself, also by the names under which a container of SAM CLI finds the one it runs
+/// on.
 fn is_on_this_machine(authority: &str) -> bool {
     let host = match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -461,8 +473,8 @@ fn is_on_this_machine(authority: &str) -> bool {
     is_loopback || ["localhost", "[::1]", "172.17.0.1", "host.docker.internal"].contains(&host)
 }
 
-/// An HTTPS client that trusts Mozilla's roots, and reads them at its first call: no cold start should pay for parsing
-/// them all before it knows that it must call.
+/// An HTTPS client that trusts Mozilla's roots, and reads them at its first call: no cold start
+/// should pay for parsing them all before it knows that it must call.
 #[derive(Debug, Default)]
 struct PinnedHttps {
     client: OnceLock<SharedHttpClient>,
@@ -488,7 +500,8 @@ fn pinned_client() -> SharedHttpClient {
         .build()
     {
         Ok(context) => builder.tls_context(context).build_https(),
-        // Not reached in this version of the client; its default would still verify, against the platform's store.
+        // Not reached in this version of the client; its default would still verify, against the
+        // platform's store.
         Err(_) => builder.build_https(),
     }
 }

@@ -7,14 +7,16 @@ use crate::random::Random;
 /// How long to wait before a try is repeated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Backoff {
-    /// The shortest pause before the first repeat, in milliseconds. It doubles with each further one.
+    /// The shortest pause before the first repeat, in milliseconds. It doubles with each further
+    /// one.
     pub first_ms: u64,
     /// What the doubling ends at, in milliseconds.
     pub max_ms: u64,
 }
 
 impl Backoff {
-    /// The pause before repeat number `round`, counted from 1: between the doubled base and twice as much, by chance.
+    /// The pause before repeat number `round`, counted from 1: between the doubled base and twice
+    /// as much, by chance.
     pub fn pause(self, round: u32, random: &Random) -> Duration {
         let doublings = round.saturating_sub(1);
         let base_ms = self

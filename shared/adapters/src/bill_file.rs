@@ -1,7 +1,7 @@
 //! A bill's file as it comes, from WeChat Pay or from our own evidence, and what unpacks it.
 //!
-//! WeChat Pay does not sign the file. What proves it is the hash that came, signed, with its link: so nothing read from a file
-//! counts before [`Unzip::finish`] has given that hash.
+//! WeChat Pay does not sign the file. What proves it is the hash that came, signed, with its link:
+//! so nothing read from a file counts before [`Unzip::finish`] has given that hash.
 
 mod unzip;
 
@@ -29,7 +29,8 @@ pub enum BillSource {
     Kept(EvidenceBytes),
 }
 
-/// A bill's file on its way from WeChat Pay, unverified: see [`WechatApi::open_bill`](crate::wechat_api::WechatApi::open_bill).
+/// A bill's file on its way from WeChat Pay, unverified: see
+/// [`WechatApi::open_bill`](crate::wechat_api::WechatApi::open_bill).
 #[derive(Debug)]
 pub struct BillBytes {
     response: reqwest::Response,

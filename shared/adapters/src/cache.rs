@@ -1,4 +1,5 @@
-//! Bounded memory for what costs a call: [`Memo`] for what never changes, [`TimedCache`] for what does.
+//! Bounded memory for what costs a call: [`Memo`] for what never changes, [`TimedCache`] for what
+//! does.
 
 use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};
@@ -9,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
-/// Values that are made once, even if many ask at the same time. The oldest goes when there is no room.
+/// Values that are made once, even if many ask at the same time. The oldest goes when there is no
+/// room.
 pub(crate) struct Memo<K, V> {
     cells: Mutex<Bounded<K, Arc<OnceCell<V>>>>,
 }
@@ -21,7 +23,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Memo<K, V> {
         }
     }
 
-    /// The value for `key`, made by `make` if there is none. A failure is not kept: the next caller tries again.
+    /// The value for `key`, made by `make` if there is none. A failure is not kept: the next caller
+    /// tries again.
     pub(crate) async fn get_or_try_make<E, F>(
         &self,
         key: &K,

@@ -1,7 +1,8 @@
 //! The clock as a value: what time it is, and how to wait.
 //!
-//! Rules, signatures and SDK retries all take their time from one [`Clock`], so that a test can choose the hour and a
-//! simulated day of retries takes milliseconds. This is the only module that asks the operating system for the time.
+//! Rules, signatures and SDK retries all take their time from one [`Clock`], so that a test can
+//! choose the hour and a simulated day of retries takes milliseconds. This is the only module that
+//! asks the operating system for the time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -52,8 +53,8 @@ impl Clock {
         AsyncSleep::sleep(self, duration).await;
     }
 
-    /// Whether time passes by itself. A time limit means nothing on a clock that stands still: waiting for it ends at
-    /// once, and would cut off every call.
+    /// Whether time passes by itself. A time limit means nothing on a clock that stands still:
+    /// waiting for it ends at once, and would cut off every call.
     pub fn passes_by_itself(&self) -> bool {
         match &self.0 {
             ClockKind::System => true,
@@ -80,7 +81,8 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock, and all its clones, on by `duration`. The machine's clock takes no notice.
+    /// Moves a manual clock, and all its clones, on by `duration`. The machine's clock takes no
+    /// notice.
     pub fn advance(&self, duration: Duration) {
         match &self.0 {
             ClockKind::System => {}

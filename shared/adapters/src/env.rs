@@ -1,8 +1,9 @@
 //! Reads settings from the environment, once, when a sandbox starts.
 //!
-//! A function that is set up wrongly should say everything that is wrong in one go, so [`Reader`] collects each missing
-//! and each malformed name and reports them together. It never prints a value: some are secret. Tests pass a map
-//! instead of setting variables of the process, which all threads share.
+//! A function that is set up wrongly should say everything that is wrong in one go, so [`Reader`]
+//! collects each missing and each malformed name and reports them together. It never prints a
+//! value: some are secret. Tests pass a map instead of setting variables of the process, which all
+//! threads share.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,10 +42,10 @@ impl Vars for BTreeMap<&str, &str> {
 
 /// Reads values one by one and keeps what was wrong with them until [`Reader::finish`].
 ///
-/// Each helper gives `None` for a name it has found fault with; the caller puts its settings together with `?` in
-/// `finish`, which only runs that closure when there was no fault. An empty value counts as not set, because that is
-/// what a template with an empty parameter produces. `expected` is told to the reader of the error, so it should read
-/// well after "expected".
+/// Each helper gives `None` for a name it has found fault with; the caller puts its settings
+/// together with `?` in `finish`, which only runs that closure when there was no fault. An empty
+/// value counts as not set, because that is what a template with an empty parameter produces.
+/// `expected` is told to the reader of the error, so it should read well after "expected".
 pub struct Reader<'a> {
     vars: &'a dyn Vars,
     faults: Vec<SettingFault>,
@@ -134,8 +135,9 @@ impl<'a> Reader<'a> {
     /// Puts the settings together, or reports every fault that was found.
     ///
     /// # Errors
-    /// All missing and malformed names. `build` giving `None` without any fault is reported too, as a settings error
-    /// that names nothing: it means that a reader left out a value without a reason.
+    /// All missing and malformed names. `build` giving `None` without any fault is reported too, as
+    /// a settings error that names nothing: it means that a reader left out a value without a
+    /// reason.
     pub fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, SettingsError> {
         if !self.faults.is_empty() {
             return Err(SettingsError {

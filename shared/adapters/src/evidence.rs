@@ -1,14 +1,18 @@
-//! The bills as they came, kept in S3: what a reconciliation was done by can be read again, years later.
+//! The bills as they came, kept in S3: what a reconciliation was done by can be read again, years
+//! later.
 //!
-//! A file is written once and never over another: each write says `If-None-Match: *`, and what is there stays. It counts as
-//! written only by [`EvidenceUpload::keep`], which the caller calls when the file's hash is the one that WeChat Pay signed. Small files
-//! go by one request; larger ones in parts as they come, so that nothing is held but one part.
+//! A file is written once and never over another: each write says `If-None-Match: *`, and what is
+//! there stays. It counts as written only by [`EvidenceUpload::keep`], which the caller calls when
+//! the file's hash is the one that WeChat Pay signed. Small files go by one request; larger ones in
+//! parts as they come, so that nothing is held but one part.
 //!
-//! Parts of a file that nobody finished are invisible but paid for. [`EvidenceUpload::give_up`] takes them away; those of a function
-//! that died, or of a [`EvidenceUpload`] that was only dropped, are taken away by the bucket's lifecycle rule
-//! (`AbortIncompleteMultipartUpload`). Encryption is the bucket's own default.
+//! Parts of a file that nobody finished are invisible but paid for. [`EvidenceUpload::give_up`]
+//! takes them away; those of a function that died, or of a [`EvidenceUpload`] that was only
+//! dropped, are taken away by the bucket's lifecycle rule (`AbortIncompleteMultipartUpload`).
+//! Encryption is the bucket's own default.
 //!
-//! The role that reads needs `s3:ListBucket` on the bucket: without it S3 answers 403 where it would say that a file is not there.
+//! The role that reads needs `s3:ListBucket` on the bucket: without it S3 answers 403 where it
+//! would say that a file is not there.
 
 use std::time::Duration;
 
@@ -100,7 +104,8 @@ const SHA1: &str = "sha1";
 const CHECKSUM: ChecksumAlgorithm = ChecksumAlgorithm::Crc32;
 
 impl Evidence {
-    /// How large a part is, in bytes. S3 takes 5 MiB to 5 GiB, and 10,000 of them: files to 80 GB, packed.
+    /// How large a part is, in bytes. S3 takes 5 MiB to 5 GiB, and 10,000 of them: files to 80 GB,
+    /// packed.
     pub const PART: usize = 8 * 1024 * 1024;
 
     /// How long the next bytes of a file may take.
@@ -115,8 +120,8 @@ impl Evidence {
         }
     }
 
-    /// Begins to keep a file under this key, whose text has the hash `sha1` by WeChat Pay's word; the hash is kept with it. Asks
-    /// S3 for nothing yet.
+    /// Begins to keep a file under this key, whose text has the hash `sha1` by WeChat Pay's word;
+    /// the hash is kept with it. Asks S3 for nothing yet.
     pub fn begin(&self, key: &str, sha1: &str) -> EvidenceUpload {
         EvidenceUpload {
             evidence: self.clone(),
@@ -166,7 +171,8 @@ impl EvidenceUpload {
     /// [`EvidenceError`]; then give it up.
     pub async fn write(&mut self, mut chunk: &[u8]) -> Result<(), EvidenceError> {
         while !chunk.is_empty() {
-            // A full part waits for the first byte behind it: a file of just one part needs no upload in parts.
+            // A full part waits for the first byte behind it: a file of just one part needs no
+            // upload in parts.
             if self.part.len() == Evidence::PART {
                 // A call's future has kilobytes; boxed, it is only there while it is needed.
                 Box::pin(self.send_part()).await?;
@@ -179,7 +185,8 @@ impl EvidenceUpload {
         Ok(())
     }
 
-    /// Ends the file, whose hash the caller has verified: from now on it can be read. A file that is there already stays.
+    /// Ends the file, whose hash the caller has verified: from now on it can be read. A file that
+    /// is there already stays.
     ///
     /// # Errors
     /// [`EvidenceError`]: nothing was kept, or it is not known. To keep the same again is safe.
@@ -198,7 +205,8 @@ impl EvidenceUpload {
         completed
     }
 
-    /// Takes away what was sent so far. What cannot be taken away now goes with the bucket's lifecycle rule.
+    /// Takes away what was sent so far. What cannot be taken away now goes with the bucket's
+    /// lifecycle rule.
     pub async fn give_up(self) {
         let Some(upload) = self.upload else {
             return;
@@ -244,7 +252,8 @@ impl EvidenceUpload {
         }
     }
 
-    /// Sends what was gathered as the next part; of an upload that begins with it, if none has begun.
+    /// Sends what was gathered as the next part; of an upload that begins with it, if none has
+    /// begun.
     async fn send_part(&mut self) -> Result<(), EvidenceError> {
         let Self {
             evidence,

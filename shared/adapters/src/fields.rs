@@ -1,17 +1,20 @@
 //! Sealing of single fields at rest: `openid`, stored request bodies and other personal data.
 //!
-//! Each field is encrypted with AES-256-GCM under a data key, and the data key, encrypted by KMS, stands in front of it.
-//! So KMS is asked once for many fields, and a reader needs nothing but the item and the right to use the KMS key. The
-//! caller's context (such as `orders/<pk>/wechat_body`) is authenticated with the field: a field that was moved to
-//! another item or attribute does not open.
+//! Each field is encrypted with AES-256-GCM under a data key, and the data key, encrypted by KMS,
+//! stands in front of it. So KMS is asked once for many fields, and a reader needs nothing but the
+//! item and the right to use the KMS key. The caller's context (such as `orders/<pk>/wechat_body`)
+//! is authenticated with the field: a field that was moved to another item or attribute does not
+//! open.
 //!
-//! The cipher is AWS-LC's, which the TLS of the SDK links anyway, with constant-time hardware AES at twice the speed of
-//! the `aes-gcm` crate; that one stays where WeChat Pay's own format needs it.
+//! The cipher is AWS-LC's, which the TLS of the SDK links anyway, with constant-time hardware AES
+//! at twice the speed of the `aes-gcm` crate; that one stays where WeChat Pay's own format needs
+//! it.
 //!
-//! An envelope, version 1: `01`, length of the encrypted data key (2 bytes, big-endian), encrypted data key, nonce
-//! (12 bytes), ciphertext with its 16-byte tag. Everything in front of the nonce is authenticated with the context, so
-//! that one changed byte anywhere closes the field, whatever KMS makes of a changed data key. An envelope names all that is needed to open it, so fields sealed under
-//! older data keys, or before a rotation of the KMS key, stay readable.
+//! An envelope, version 1: `01`, length of the encrypted data key (2 bytes, big-endian), encrypted
+//! data key, nonce (12 bytes), ciphertext with its 16-byte tag. Everything in front of the nonce is
+//! authenticated with the context, so that one changed byte anywhere closes the field, whatever KMS
+//! makes of a changed data key. An envelope names all that is needed to open it, so fields sealed
+//! under older data keys, or before a rotation of the KMS key, stay readable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +28,8 @@ use crate::clock::Clock;
 use crate::kms::{Context, Kms, KmsError};
 use crate::random::Random;
 
-/// The version of the envelopes written now. Another layout gets the next number, and an arm in [`Envelope::read`].
+/// The version of the envelopes written now. Another layout gets the next number, and an arm in
+/// [`Envelope::read`].
 const VERSION: u8 = 1;
 /// A data key is put aside after this time, so that a stolen sandbox shows little.
 const DATA_KEY_AGE_MAX: Duration = Duration::from_secs(3600);
@@ -139,7 +143,8 @@ impl FieldSeal {
     /// Opens what [`FieldSeal::seal`] sealed for the same `context`.
     ///
     /// # Errors
-    /// [`FieldError::DataKey`] if KMS does not open the data key, else what is wrong with the envelope.
+    /// [`FieldError::DataKey`] if KMS does not open the data key, else what is wrong with the
+    /// envelope.
     pub async fn open(
         &self,
         context: &str,
@@ -160,8 +165,8 @@ impl FieldSeal {
         Ok(field)
     }
 
-    /// The data key in use and its encrypted form; a fresh one if there is none or it has served long enough.
-    /// Concurrent callers wait for one call to KMS.
+    /// The data key in use and its encrypted form; a fresh one if there is none or it has served
+    /// long enough. Concurrent callers wait for one call to KMS.
     async fn data_key(&self) -> Result<(Arc<LessSafeKey>, Vec<u8>), FieldError> {
         let shared = &self.0;
         let mut current = shared.current.lock().await;
@@ -253,8 +258,8 @@ fn cipher(key: &[u8]) -> Result<LessSafeKey, FieldError> {
     Ok(LessSafeKey::new(unbound))
 }
 
-/// What is authenticated with a field: the envelope's header, so that no byte of it can be changed and no other layout be
-/// read into it, whatever KMS checks by itself; and the context.
+/// What is authenticated with a field: the envelope's header, so that no byte of it can be changed
+/// and no other layout be read into it, whatever KMS checks by itself; and the context.
 fn authenticated(header: &[u8], context: &str) -> Aad<Vec<u8>> {
     Aad::from([header, context.as_bytes()].concat())
 }

@@ -1,4 +1,5 @@
-//! The `guards` table: marks that keep things from happening twice or too often: nonces of signed API requests, leases, pauses.
+//! The `guards` table: marks that keep things from happening twice or too often: nonces of signed
+//! API requests, leases, pauses.
 //!
 //! | `pk` | what it keeps |
 //! |---|---|
@@ -11,7 +12,8 @@
 //! | `unknown-serial#...` | a platform certificate was named that is not known here |
 //! | `certificates#...` | WeChat Pay is asked for its certificates so often and no oftener |
 //!
-//! A mark is over when the clock says so (`expires_at <= now`); DynamoDB's own time-to-live only cleans up, some time later.
+//! A mark is over when the clock says so (`expires_at <= now`); DynamoDB's own time-to-live only
+//! cleans up, some time later.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -121,8 +123,8 @@ impl LeaseKey<'_> {
 }
 
 impl Guards {
-    /// How long a nonce is kept, in seconds: both halves of the signature's window and a minute for clocks that differ from
-    /// sandbox to sandbox, so that a replay always meets its mark.
+    /// How long a nonce is kept, in seconds: both halves of the signature's window and a minute for
+    /// clocks that differ from sandbox to sandbox, so that a replay always meets its mark.
     pub const NONCE_KEPT_S: i64 = 660;
 
     /// How long it is remembered that an unknown serial was named, in seconds: two looks of
@@ -137,8 +139,9 @@ impl Guards {
         }
     }
 
-    /// Burns a nonce of one key at `now`. `holder` is unique to this request: when the answer to the first write was lost and
-    /// the SDK writes again, the mark that it then meets is known to be its own.
+    /// Burns a nonce of one key at `now`. `holder` is unique to this request: when the answer to
+    /// the first write was lost and the SDK writes again, the mark that it then meets is known to
+    /// be its own.
     ///
     /// # Errors
     /// [`GuardsError`].
@@ -167,7 +170,8 @@ impl Guards {
         })
     }
 
-    /// Takes a lease for `for_s` seconds from `now`, if it is free by the clock or `holder`'s already: then it is renewed.
+    /// Takes a lease for `for_s` seconds from `now`, if it is free by the clock or `holder`'s
+    /// already: then it is renewed.
     ///
     /// # Errors
     /// [`GuardsError`].
@@ -297,8 +301,8 @@ impl Guards {
         Ok(serial.cloned())
     }
 
-    /// Sets a mark, if there is none that still holds at `now`. A mark of the same `holder` is its own: the answer to an
-    /// earlier write was lost.
+    /// Sets a mark, if there is none that still holds at `now`. A mark of the same `holder` is its
+    /// own: the answer to an earlier write was lost.
     async fn mark(
         &self,
         operation: &'static str,

@@ -1,14 +1,16 @@
 //! The `keys` table: whose signatures we trust and which secrets open what WeChat Pay sends.
 //!
-//! `merchant#<mchid>` holds WeChat Pay's verification keys, the sealed APIv3 keys and what belongs to the merchant's own
-//! key; `client#<keyid>` holds one key of an API client; `webhook#<client_id>` holds where a client is told of changes, and
-//! the secrets that sign this. All are read when first needed and kept for a minute, so that a key that was added or
-//! revoked counts everywhere a minute later, and a busy sandbox reads them once a minute.
+//! `merchant#<mchid>` holds WeChat Pay's verification keys, the sealed APIv3 keys and what belongs
+//! to the merchant's own key; `client#<keyid>` holds one key of an API client;
+//! `webhook#<client_id>` holds where a client is told of changes, and the secrets that sign this.
+//! All are read when first needed and kept for a minute, so that a key that was added or revoked
+//! counts everywhere a minute later, and a busy sandbox reads them once a minute.
 //!
-//! Secrets are unsealed only by the function that asks for them ([`MerchantKeys::apiv3`], [`MerchantKeys::signer`],
-//! [`KeysTable::client_key`], [`KeysTable::webhook`]), since each function's role may unseal only some, and once for each
-//! sandbox. Their KMS contexts are `{purpose: apiv3-key, mchid, version}`, `{purpose: merchant-key, mchid}`,
-//! `{purpose: client-key, keyid}` and `{purpose: webhook-secret, client_id}`.
+//! Secrets are unsealed only by the function that asks for them ([`MerchantKeys::apiv3`],
+//! [`MerchantKeys::signer`], [`KeysTable::client_key`], [`KeysTable::webhook`]), since each
+//! function's role may unseal only some, and once for each sandbox. Their KMS contexts are
+//! `{purpose: apiv3-key, mchid, version}`, `{purpose: merchant-key, mchid}`, `{purpose: client-key,
+//! keyid}` and `{purpose: webhook-secret, client_id}`.
 
 mod change;
 mod item;
@@ -49,16 +51,18 @@ pub use write::{NewApiV3Key, NewMerchant};
 
 /// How long a key that was read is used without reading it again.
 const FRESH_MS: i64 = 60_000;
-/// How far apart two readings are that unknown serials bring about. WeChat Pay repeats a callback after 15 s.
+/// How far apart two readings are that unknown serials bring about. WeChat Pay repeats a callback
+/// after 15 s.
 const REFRESH_EVERY_MS: i64 = 5_000;
 /// How long keys that were read go on serving when they cannot be read again.
 const STALE_MAX_MS: i64 = 15 * 60_000;
-/// How long after a failed reading the next one is tried, while there are keys to go on with. Each try may take
-/// seconds of an invocation that could do without.
+/// How long after a failed reading the next one is tried, while there are keys to go on with. Each
+/// try may take seconds of an invocation that could do without.
 const RETRY_AFTER_MS: i64 = 10_000;
 /// How long a key id that nobody has is not asked for again.
 const MISSING_MS: i64 = 5_000;
-/// How many client keys a sandbox keeps. Unknown ids are kept apart, so that a flood of them pushes no client out.
+/// How many client keys a sandbox keeps. Unknown ids are kept apart, so that a flood of them pushes
+/// no client out.
 const CLIENT_KEYS_MAX: usize = 1024;
 /// Of how many clients a sandbox keeps how they are told of changes.
 const WEBHOOKS_MAX: usize = 1024;
@@ -101,7 +105,8 @@ pub struct MerchantKeys {
     pub entries: Vec<VerificationEntry>,
     /// What stands among them without id, kind or PEM, to be kept as it is.
     unread: Vec<AttributeValue>,
-    /// Which of them requests name in `Wechatpay-Serial`, so that answers and callbacks are signed with it.
+    /// Which of them requests name in `Wechatpay-Serial`, so that answers and callbacks are signed
+    /// with it.
     pub response_serial: String,
     /// The number of the merchant's own certificate, which requests name as `serial_no`.
     pub signer_serial: String,
@@ -226,7 +231,8 @@ impl KeysError {
 }
 
 impl KeysTable {
-    /// Reads `table` for the merchant `mchid`; secrets are sealed under the KMS key `secrets_key_id`. Makes no call yet.
+    /// Reads `table` for the merchant `mchid`; secrets are sealed under the KMS key
+    /// `secrets_key_id`. Makes no call yet.
     pub fn new(
         client: aws_sdk_dynamodb::Client,
         table: impl Into<String>,
@@ -278,7 +284,8 @@ impl KeysTable {
         }
     }
 
-    /// The merchant's keys, at most a minute old. When they cannot be read again, those of the last 15 minutes serve on.
+    /// The merchant's keys, at most a minute old. When they cannot be read again, those of the last
+    /// 15 minutes serve on.
     ///
     /// # Errors
     /// They cannot be read, and none of the last 15 minutes are at hand.
@@ -291,12 +298,14 @@ impl KeysTable {
         }
     }
 
-    /// The merchant's keys read again at once, because `serial` was seen, which they do not have. One that is still unknown is
-    /// told to `reconcile`, if it has the form of a platform certificate's ([`KeysTable::telling`]).
+    /// The merchant's keys read again at once, because `serial` was seen, which they do not have.
+    /// One that is still unknown is told to `reconcile`, if it has the form of a platform
+    /// certificate's ([`KeysTable::telling`]).
     ///
-    /// Anybody can send an unknown serial, so a sandbox does this once in five seconds at most and otherwise gives what it has.
-    /// One reading answers for every serial: whoever sends made-up ones all the time delays the first callback after a
-    /// rotation by those five seconds, and WeChat Pay's repeat comes later than that.
+    /// Anybody can send an unknown serial, so a sandbox does this once in five seconds at most and
+    /// otherwise gives what it has. One reading answers for every serial: whoever sends made-up
+    /// ones all the time delays the first callback after a rotation by those five seconds, and
+    /// WeChat Pay's repeat comes later than that.
     ///
     /// # Errors
     /// As [`KeysTable::merchant`].
@@ -323,7 +332,8 @@ impl KeysTable {
         }
     }
 
-    /// The live key of an API client, at most a minute old; `None` if there is none or it was revoked.
+    /// The live key of an API client, at most a minute old; `None` if there is none or it was
+    /// revoked.
     ///
     /// # Errors
     /// The key cannot be read or unsealed, or its item is damaged.
@@ -358,7 +368,8 @@ impl KeysTable {
         }
     }
 
-    /// Reads the merchant's item into the cache. The caller holds the lock, so that others wait for this reading.
+    /// Reads the merchant's item into the cache. The caller holds the lock, so that others wait for
+    /// this reading.
     async fn read_merchant(
         &self,
         cache: &mut MerchantCache,
@@ -416,7 +427,8 @@ impl KeysTable {
         }
     }
 
-    /// Reads the merchant's item. If it is what it was, the keys that were parsed and unsealed from it are kept.
+    /// Reads the merchant's item. If it is what it was, the keys that were parsed and unsealed from
+    /// it are kept.
     async fn fetch_item(&self, cache: &MerchantCache) -> Result<ReadMerchant, KeysError> {
         let pk = merchant_pk(&self.shared.mchid);
         let item = self
@@ -486,8 +498,8 @@ impl MerchantKeys {
         self.apiv3.get_or_try_init(unseal).await.map(Vec::as_slice)
     }
 
-    /// The key that personal fields are encrypted to: the one that `response_serial` names, since the header of a request has
-    /// to name that key.
+    /// The key that personal fields are encrypted to: the one that `response_serial` names, since
+    /// the header of a request has to name that key.
     ///
     /// # Errors
     /// There is no such entry, or it does not read.
@@ -602,8 +614,9 @@ impl SecretCache {
         })
     }
 
-    /// Unseals under the context of the place where the secret was found. The context is remembered too: else a
-    /// ciphertext that somebody copied to another place would open there once it was opened in its own.
+    /// Unseals under the context of the place where the secret was found. The context is remembered
+    /// too: else a ciphertext that somebody copied to another place would open there once it was
+    /// opened in its own.
     async fn unseal(
         &self,
         pk: &str,

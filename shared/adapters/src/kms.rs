@@ -1,7 +1,7 @@
 //! The key service: sealing and opening secrets, signing digests, making data keys.
 //!
-//! A sealed secret is bound to a [`Context`] that says what it is for. KMS opens it only for the same context, and a
-//! function's role may be granted some contexts and not others.
+//! A sealed secret is bound to a [`Context`] that says what it is for. KMS opens it only for the
+//! same context, and a function's role may be granted some contexts and not others.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -112,7 +112,8 @@ impl Kms {
         present("Encrypt", "CiphertextBlob", sealed.ciphertext_blob)
     }
 
-    /// Opens what [`Kms::seal`] sealed, or the sealed half of a [`DataKey`], under the same key and context.
+    /// Opens what [`Kms::seal`] sealed, or the sealed half of a [`DataKey`], under the same key and
+    /// context.
     ///
     /// # Errors
     /// KMS could not be reached or refused; a wrong context or key is a refusal.

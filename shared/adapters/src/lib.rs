@@ -1,8 +1,9 @@
-//! Everything that reaches AWS or the network, and the time, randomness and settings that come from outside.
+//! Everything that reaches AWS or the network, and the time, randomness and settings that come from
+//! outside.
 //!
-//! Adapters translate and carry; they decide nothing about orders or money. They are built once for each sandbox, make
-//! no call before they are needed, and take clock and randomness as values, so that the same code runs in tests on
-//! simulated time.
+//! Adapters translate and carry; they decide nothing about orders or money. They are built once for
+//! each sandbox, make no call before they are needed, and take clock and randomness as values, so
+//! that the same code runs in tests on simulated time.
 
 pub mod aws;
 pub mod backoff;

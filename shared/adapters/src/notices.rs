@@ -1,12 +1,14 @@
-//! The `notices` table: the ledger of callbacks that did not settle at their first try, of those that wait for a person, and of
-//! money that does, whoever found it.
+//! The `notices` table: the ledger of callbacks that did not settle at their first try, of those
+//! that wait for a person, and of money that does, whoever found it.
 //!
-//! `process-payment` writes callbacks, every function that keeps money writes that; a person reads it, sends a notice round again,
-//! or writes down a decision, here or in the console. A callback that settles at once has no record, so what arrives every second
-//! costs nothing here. One whose first try died before it could write anything has its record once it settles. Nothing is applied
+//! `process-payment` writes callbacks, every function that keeps money writes that; a person reads
+//! it, sends a notice round again, or writes down a decision, here or in the console. A callback
+//! that settles at once has no record, so what arrives every second costs nothing here. One whose
+//! first try died before it could write anything has its record once it settles. Nothing is applied
 //! to an order by what stands in this table: it tells, the message in the queue acts.
 //!
-//! Every write is one conditional update, which may be repeated. [`NoticeStatus`] says which status follows which.
+//! Every write is one conditional update, which may be repeated. [`NoticeStatus`] says which status
+//! follows which.
 
 mod item;
 mod money;
@@ -60,9 +62,11 @@ pub enum NoticesError {
 /// How a notice stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NoticeStatus {
-    /// It failed, and its message comes again by itself, or lies in the dead-letter queue after its last try.
+    /// It failed, and its message comes again by itself, or lies in the dead-letter queue after its
+    /// last try.
     Pending,
-    /// It cannot be applied to an order: a person must decide. No later failure makes it `Pending` again.
+    /// It cannot be applied to an order: a person must decide. No later failure makes it `Pending`
+    /// again.
     Parked,
     /// It settled after all. Only a later failure makes it `Pending` again.
     Settled,
@@ -73,7 +77,8 @@ pub enum NoticeStatus {
 /// A notice that failed and will be tried again.
 #[derive(Clone, Copy)]
 pub struct FailedNotice<'a> {
-    /// WeChat Pay's id of the notice, or `message#<id>` with the id of the queue's message when it cannot be opened.
+    /// WeChat Pay's id of the notice, or `message#<id>` with the id of the queue's message when it
+    /// cannot be opened.
     pub notice_id: &'a str,
     /// The order it is about, as far as it is known.
     pub order_no: Option<&'a OrderNo>,
@@ -144,8 +149,8 @@ pub struct Notice {
     pub last_error: Option<String>,
     /// What a person must find out or decide.
     pub what_to_do: Option<String>,
-    /// The queue's message as it came, still encrypted: what is sent to send the notice round again. Empty of money that was found
-    /// by asking, until WeChat Pay tells of it.
+    /// The queue's message as it came, still encrypted: what is sent to send the notice round
+    /// again. Empty of money that was found by asking, until WeChat Pay tells of it.
     pub message: String,
     /// When it was first written down.
     pub first_seen_at: UnixSeconds,
@@ -160,7 +165,8 @@ pub struct Notice {
 /// A piece of a list.
 #[derive(Debug)]
 pub struct NoticePage {
-    /// The notices, the one that has not changed for longest first. The index lags behind the table by moments.
+    /// The notices, the one that has not changed for longest first. The index lags behind the table
+    /// by moments.
     pub notices: Vec<Notice>,
     /// Where the next piece begins, if there may be one.
     pub next: Option<NextPage>,
@@ -219,7 +225,8 @@ impl Notices {
         }
     }
 
-    /// Writes down that a notice failed. One that is parked or decided stays so, and so does one that settled meanwhile.
+    /// Writes down that a notice failed. One that is parked or decided stays so, and so does one
+    /// that settled meanwhile.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -245,7 +252,8 @@ impl Notices {
         written("write down a failed notice", update.send().await).map(drop)
     }
 
-    /// Parks a notice for a person, once: what is parked already keeps its words. Tells whether a person has decided.
+    /// Parks a notice for a person, once: what is parked already keeps its words. Tells whether a
+    /// person has decided.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -278,8 +286,8 @@ impl Notices {
         })
     }
 
-    /// Writes down that a notice which may have failed before has settled. Does nothing when it has no record, or when the record
-    /// waits for a person.
+    /// Writes down that a notice which may have failed before has settled. Does nothing when it has
+    /// no record, or when the record waits for a person.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -302,8 +310,9 @@ impl Notices {
         written("write down a settled notice", update.send().await).map(drop)
     }
 
-    /// Writes down that a notice has settled which was tried before, whether that try left a record or died before it could. What a
-    /// record says stays; one that waits for a person or was decided is left as it is.
+    /// Writes down that a notice has settled which was tried before, whether that try left a record
+    /// or died before it could. What a record says stays; one that waits for a person or was
+    /// decided is left as it is.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -364,8 +373,9 @@ impl Notices {
         })
     }
 
-    /// How many notices wait for a person. DynamoDB counts: none is read into memory. It looks at [`Self::COUNTED_PAGES_MAX`]
-    /// pages of a megabyte at most, so where there are very many it is as many at least.
+    /// How many notices wait for a person. DynamoDB counts: none is read into memory. It looks at
+    /// [`Self::COUNTED_PAGES_MAX`] pages of a megabyte at most, so where there are very many it is
+    /// as many at least.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -414,8 +424,8 @@ impl Notices {
         got.item().map(item::read).transpose()
     }
 
-    /// Writes down what a person decided about a notice that is pending or parked. It changes nothing else: money is moved
-    /// by refunds, orders by the API.
+    /// Writes down what a person decided about a notice that is pending or parked. It changes
+    /// nothing else: money is moved by refunds, orders by the API.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -490,7 +500,8 @@ impl Notices {
     }
 }
 
-/// Every write sets these. An order number that was known once is not forgotten when a later try ends before it is read.
+/// Every write sets these. An order number that was known once is not forgotten when a later try
+/// ends before it is read.
 fn set_expression(order_no: Option<&OrderNo>, more: &str) -> String {
     let order_no = order_no.map_or("", |_| "order_no = :order_no, ");
     format!("SET #status = :status, notice_id = :notice_id, updated_at = :now, {order_no}{more}")
@@ -541,7 +552,8 @@ fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// Leaves out the message: it is encrypted, but carries WeChat Pay's signature, which does not belong into a log.
+/// Leaves out the message: it is encrypted, but carries WeChat Pay's signature, which does not
+/// belong into a log.
 impl fmt::Debug for FailedNotice<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FailedNotice")

@@ -1,4 +1,5 @@
-//! The address that WeChat Pay calls: what is wrong with one is told when a function starts, and not by callbacks that never come.
+//! The address that WeChat Pay calls: what is wrong with one is told when a function starts, and
+//! not by callbacks that never come.
 //!
 //! WeChat Pay takes an absolute public URL with a path, without a query, of 255 characters at most
 //! (shared/wechatpay/PROTOCOL.md, 5.2 and 7.1). What it cannot reach it does not complain about.
@@ -69,7 +70,8 @@ pub(crate) fn validate(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-/// Whether the host is this very machine. `sam local` runs functions in containers, which reach their own host at these addresses.
+/// Whether the host is this very machine. `sam local` runs functions in containers, which reach
+/// their own host at these addresses.
 pub(crate) fn is_local(host: &str) -> bool {
     [
         "127.0.0.1",

@@ -1,7 +1,7 @@
 //! The `orders` table: orders, their journal, and money that waits for a person.
 //!
-//! Every write is conditional. A refused condition is no error here: the item that was found comes back, and the rules in
-//! `payments` say what it means.
+//! Every write is conditional. A refused condition is no error here: the item that was found comes
+//! back, and the rules in `payments` say what it means.
 
 use std::collections::HashMap;
 
@@ -54,7 +54,8 @@ pub struct OrderTable {
 /// Why the table did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// DynamoDB did not answer, or refused for a reason that passes (throttling, a 5xx). What was asked may have happened.
+    /// DynamoDB did not answer, or refused for a reason that passes (throttling, a 5xx). What was
+    /// asked may have happened.
     #[error("the orders table did not answer")]
     Unavailable(#[source] AwsError),
     /// A request to DynamoDB could not be put together.
@@ -63,7 +64,8 @@ pub enum TableError {
     /// The ledger of notices did not do its part.
     #[error("money that waits for a person could not be written into the ledger of notices")]
     Ledger(#[from] NoticesError),
-    /// Another transaction holds the item at this moment. Read again and decide again; it never means "already done".
+    /// Another transaction holds the item at this moment. Read again and decide again; it never
+    /// means "already done".
     #[error("another transaction holds the order")]
     Conflict,
     /// An item is not in the form that this version writes.
@@ -116,7 +118,8 @@ impl OrderTable {
         }
     }
 
-    /// The same table, that writes whatever money it keeps for a person into this ledger too, in the same transaction.
+    /// The same table, that writes whatever money it keeps for a person into this ledger too, in
+    /// the same transaction.
     #[must_use]
     pub fn with_ledger(self, ledger: Notices) -> Self {
         Self {
@@ -125,8 +128,8 @@ impl OrderTable {
         }
     }
 
-    /// Reserves the order's number by one conditional write, its first event inside. A number that is taken comes back with
-    /// the order that has it, in the same round trip.
+    /// Reserves the order's number by one conditional write, its first event inside. A number that
+    /// is taken comes back with the order that has it, in the same round trip.
     ///
     /// # Errors
     /// [`TableError`].
@@ -175,7 +178,8 @@ impl OrderTable {
         got.item().map(item::read).transpose()
     }
 
-    /// Takes the right to call WeChat Pay for an order, if its lease still is the one in `order` and is over at `now`.
+    /// Takes the right to call WeChat Pay for an order, if its lease still is the one in `order`
+    /// and is over at `now`.
     ///
     /// # Errors
     /// [`TableError`].
@@ -189,8 +193,8 @@ impl OrderTable {
             count: order.attempt.count.saturating_add(1),
             ..IssueLease::first(id.to_owned(), now)
         };
-        // On the very lease that was seen: one that was taken or ended since then may have brought a live value, which
-        // another call to WeChat Pay would kill in its holder's hands.
+        // On the very lease that was seen: one that was taken or ended since then may have brought
+        // a live value, which another call to WeChat Pay would kill in its holder's hands.
         let condition = "#state IN (:reserved, :awaiting) AND (attempt_id = :id OR \
              (attempt_id = :seen_id AND attempt_until = :seen_until AND attempt_until <= :now))";
         self.update(
@@ -212,8 +216,8 @@ impl OrderTable {
         .await
     }
 
-    /// Stores a prepay value under the attempt that got it, and ends the attempt. `event` is for an order that was reserved
-    /// so far; renewing a value changes no state and has none.
+    /// Stores a prepay value under the attempt that got it, and ends the attempt. `event` is for an
+    /// order that was reserved so far; renewing a value changes no state and has none.
     ///
     /// # Errors
     /// [`TableError`].
@@ -242,7 +246,8 @@ impl OrderTable {
             values.push((":due_at", number(due.at.0)));
         }
         if let Some(event) = event {
-            // The event itself, and once more as the item's own attributes, which is what the table's stream shows.
+            // The event itself, and once more as the item's own attributes, which is what the
+            // table's stream shows.
             set.push_str(
                 ", version = :next, early_events = list_append(early_events, :event), #from = :was, #to = :becomes, \
                  cause_kind = :cause_kind, cause_id = :cause_id, #at = :at, decision = :decision",

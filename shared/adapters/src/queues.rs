@@ -1,11 +1,13 @@
-//! The two queues in front of `process-payment`, the ones in front of `send-webhook` and of `reconcile`, and the messages in
-//! them.
+//! The two queues in front of `process-payment`, the ones in front of `send-webhook` and of
+//! `reconcile`, and the messages in them.
 //!
-//! A message body is a tagged, versioned enum: an older message is still read after a deploy, and one that nobody knows is
-//! told apart from one that is damaged. Nothing readable about a payer ever lies in a queue: a callback is carried as it
-//! came, still encrypted, a payment request is an order number, and an event of an order holds none of it.
+//! A message body is a tagged, versioned enum: an older message is still read after a deploy, and
+//! one that nobody knows is told apart from one that is damaged. Nothing readable about a payer
+//! ever lies in a queue: a callback is carried as it came, still encrypted, a payment request is an
+//! order number, and an event of an order holds none of it.
 //!
-//! A message that failed comes again when it is visible again; [`Queue::come_back_in`] says when that is.
+//! A message that failed comes again when it is visible again; [`Queue::come_back_in`] says when
+//! that is.
 
 use std::error::Error;
 
@@ -46,8 +48,8 @@ pub enum PaymentRequest {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(tag = "v")]
 pub enum PaymentResult {
-    /// A callback as WeChat Pay sent it. It is verified again when it is taken out: who can write to the queue still cannot
-    /// make an order paid.
+    /// A callback as WeChat Pay sent it. It is verified again when it is taken out: who can write
+    /// to the queue still cannot make an order paid.
     #[serde(rename = "callback.v1")]
     CallbackV1 {
         /// The four signed headers.
@@ -67,8 +69,9 @@ pub enum ReconcileWork {
     /// The daily schedule: reconcile the day before.
     #[serde(rename = "reconcile-daily.v1")]
     DailyV1 {
-        /// The moment that it was scheduled for, as EventBridge Scheduler writes it (`2026-08-02T02:30:00Z`). When the message was
-        /// sent would not do: one that is moved back from the dead-letter queue is sent anew.
+        /// The moment that it was scheduled for, as EventBridge Scheduler writes it
+        /// (`2026-08-02T02:30:00Z`). When the message was sent would not do: one that is moved back
+        /// from the dead-letter queue is sent anew.
         #[serde(skip_serializing_if = "Option::is_none")]
         scheduled_at: Option<String>,
     },
@@ -202,7 +205,8 @@ impl ReconcileWork {
     }
 }
 
-/// A message's kind with its version, and the rest of it. Further members are left alone: a later version may have added them.
+/// A message's kind with its version, and the rest of it. Further members are left alone: a later
+/// version may have added them.
 fn versioned(message: &str) -> Result<(String, Object), Wrong> {
     let mut message = Object::read(message.as_bytes(), Null::Absent)?;
     Ok((message.take("v")?, message))
@@ -212,8 +216,8 @@ fn unknown_kind() -> Wrong {
     Wrong::new("is no kind of message that this version knows in this queue").in_member("v")
 }
 
-/// A message in `webhooks`: an event as EventBridge hands it to SQS, as far as it is read. Replays have the same shape, so
-/// that whoever looks into the queue finds one kind of message.
+/// A message in `webhooks`: an event as EventBridge hands it to SQS, as far as it is read. Replays
+/// have the same shape, so that whoever looks into the queue finds one kind of message.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct WebhookMessage {
     /// The kind of event, and so the shape of `detail`.
@@ -261,14 +265,15 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// The attribute of a message that [`Queue::redrive`] sent: it has failed before, although SQS counts from 1 again.
+    /// The attribute of a message that [`Queue::redrive`] sent: it has failed before, although SQS
+    /// counts from 1 again.
     pub const REDRIVEN: &str = "redriven";
 
     /// SQS delays a message by 15 minutes at most.
     const DELAY_S_MAX: i64 = 900;
 
-    /// SQS hides a message until 12 hours after it was received, at most, and refuses more. Of that a function may have
-    /// used up a quarter of an hour by now, which is the longest that one runs.
+    /// SQS hides a message until 12 hours after it was received, at most, and refuses more. Of that
+    /// a function may have used up a quarter of an hour by now, which is the longest that one runs.
     const HIDDEN_S_MAX: i32 = 43_200 - 900;
 
     /// The queue by its URL.
@@ -293,7 +298,8 @@ impl Queue {
             .await
     }
 
-    /// Sends a piece of a reconciliation, to be seen after `delay_s` seconds. Returns when SQS has it.
+    /// Sends a piece of a reconciliation, to be seen after `delay_s` seconds. Returns when SQS has
+    /// it.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -307,7 +313,8 @@ impl Queue {
             .await
     }
 
-    /// Sends a callback on. Returns when SQS has it: only then may WeChat Pay be told that it arrived.
+    /// Sends a callback on. Returns when SQS has it: only then may WeChat Pay be told that it
+    /// arrived.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -320,8 +327,9 @@ impl Queue {
             .await
     }
 
-    /// Sends a message that was kept, once more and byte for byte, because a person asks for it. For SQS it is a new message
-    /// that has all its tries before it; its attribute [`Queue::REDRIVEN`] says what it is.
+    /// Sends a message that was kept, once more and byte for byte, because a person asks for it.
+    /// For SQS it is a new message that has all its tries before it; its attribute
+    /// [`Queue::REDRIVEN`] says what it is.
     ///
     /// # Errors
     /// [`QueueError`].
@@ -353,9 +361,9 @@ impl Queue {
         self.hand_over(message).await
     }
 
-    /// Hides a message that was received for `after_s` seconds from now; then it comes again, unless it was deleted, or has
-    /// been received as often as the queue allows and goes to its dead-letter queue. `receipt_handle` is the one of its
-    /// latest receipt.
+    /// Hides a message that was received for `after_s` seconds from now; then it comes again,
+    /// unless it was deleted, or has been received as often as the queue allows and goes to its
+    /// dead-letter queue. `receipt_handle` is the one of its latest receipt.
     ///
     /// # Errors
     /// [`QueueError`]: it comes again after the queue's own visibility time-out.
@@ -425,9 +433,9 @@ impl Queue {
     }
 }
 
-/// The same JSON without the two characters that SQS has no room for and JSON writes as they are. SQS would put another for
-/// each without a word, and a callback would no longer fit its signature. They can only stand within a text, where an escape
-/// means the same.
+/// The same JSON without the two characters that SQS has no room for and JSON writes as they are.
+/// SQS would put another for each without a word, and a callback would no longer fit its signature.
+/// They can only stand within a text, where an escape means the same.
 fn within_xml(json: String) -> String {
     if json.contains(['\u{fffe}', '\u{ffff}']) {
         json.replace('\u{fffe}', "\\ufffe")

@@ -1,7 +1,7 @@
 //! Random values as a value: nonces, ids and the bytes under an encryption.
 //!
-//! The source is AWS-LC's generator, which is linked anyway. Tests take a seeded one, so that a run that found a fault
-//! can be repeated.
+//! The source is AWS-LC's generator, which is linked anyway. Tests take a seeded one, so that a run
+//! that found a fault can be repeated.
 
 #[cfg(any(test, feature = "testing"))]
 use std::sync::{
@@ -77,7 +77,8 @@ impl Random {
     }
 }
 
-/// The letter for a byte. Bytes from 248 up have none: taking them modulo 62 would favour the first eight letters.
+/// The letter for a byte. Bytes from 248 up have none: taking them modulo 62 would favour the first
+/// eight letters.
 fn letter(byte: u8) -> Option<char> {
     if byte < 248 {
         ALPHABET

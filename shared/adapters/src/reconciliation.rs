@@ -1,11 +1,13 @@
-//! The `reconciliation` table: what is kept of each reconciled day, its differences, and the trades near midnight that wait for
-//! the next day's bill.
+//! The `reconciliation` table: what is kept of each reconciled day, its differences, and the trades
+//! near midnight that wait for the next day's bill.
 //!
-//! `reconcile` and the operators' console write it. Every write is one conditional put of a whole item, decided on the version
-//! that was read, so two who decide at once cannot both be right: the later one is [`SaveOutcome::VersionMoved`] and reads again. A put may be
-//! repeated: what stands there already as it was to be written counts as written.
+//! `reconcile` and the operators' console write it. Every write is one conditional put of a whole
+//! item, decided on the version that was read, so two who decide at once cannot both be right: the
+//! later one is [`SaveOutcome::VersionMoved`] and reads again. A put may be repeated: what stands
+//! there already as it was to be written counts as written.
 //!
-//! No order is changed by what stands here, and no money moves by it alone: the table tells what was found and decided.
+//! No order is changed by what stands here, and no money moves by it alone: the table tells what
+//! was found and decided.
 
 mod batch;
 mod carried;
@@ -60,7 +62,8 @@ pub enum ReconciliationError {
     /// The notice of the money that a difference is about could not be read.
     #[error("the notice of a difference's money could not be read")]
     Notice(#[from] NoticesError),
-    /// Another transaction holds a difference or what goes along with it, time and again. It never means "already done".
+    /// Another transaction holds a difference or what goes along with it, time and again. It never
+    /// means "already done".
     #[error("another transaction holds the difference, or the notice of its money")]
     Conflict,
     /// DynamoDB left items of a batch unread, time and again.
@@ -133,8 +136,8 @@ impl ReconciliationError {
 }
 
 impl ReconciliationTable {
-    /// Longer than any id that a difference or a carried trade has. Ids come from addresses of the API, and DynamoDB refuses
-    /// long keys with an error.
+    /// Longer than any id that a difference or a carried trade has. Ids come from addresses of the
+    /// API, and DynamoDB refuses long keys with an error.
     const ID_LENGTH_MAX: usize = 128;
 
     /// The table by its name, for one merchant number.
@@ -148,7 +151,8 @@ impl ReconciliationTable {
         }
     }
 
-    /// The same table, whose decisions close the notice in this ledger that their money has, and open it again.
+    /// The same table, whose decisions close the notice in this ledger that their money has, and
+    /// open it again.
     #[must_use]
     pub fn with_ledger(self, ledger: Notices) -> Self {
         Self {
@@ -170,8 +174,8 @@ impl ReconciliationTable {
         item::read_day_runs(&found)
     }
 
-    /// Writes a run, in the place that previews or runs in earnest have: its first version if nothing stands there, a later one
-    /// over the version before.
+    /// Writes a run, in the place that previews or runs in earnest have: its first version if
+    /// nothing stands there, a later one over the version before.
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -230,8 +234,9 @@ impl ReconciliationTable {
         found.await?.as_ref().map(item::read_difference).transpose()
     }
 
-    /// Writes a difference after a step, over the version that the step was decided on. In the same transaction it is put among
-    /// those whose refund is waited for, and the notice of its money goes along, where it has one.
+    /// Writes a difference after a step, over the version that the step was decided on. In the same
+    /// transaction it is put among those whose refund is waited for, and the notice of its money
+    /// goes along, where it has one.
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -261,8 +266,9 @@ impl ReconciliationTable {
         Err(ReconciliationError::Conflict)
     }
 
-    /// Writes a difference with what it lacked, over itself as it was read: no step, so its version stays. Where somebody took one
-    /// meanwhile, nothing is written ([`SaveOutcome::VersionMoved`]).
+    /// Writes a difference with what it lacked, over itself as it was read: no step, so its version
+    /// stays. Where somebody took one meanwhile, nothing is written
+    /// ([`SaveOutcome::VersionMoved`]).
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -292,7 +298,8 @@ impl ReconciliationTable {
         }
     }
 
-    /// What the last step does to the notice of the difference's money, if that has one which is to move.
+    /// What the last step does to the notice of the difference's money, if that has one which is to
+    /// move.
     async fn notice_step(&self, to: &Difference) -> Result<Option<Update>, ReconciliationError> {
         let (Some(ledger), Some(step), Some(notice_id), Some(last)) = (
             &self.ledger,
@@ -308,7 +315,8 @@ impl ReconciliationTable {
         Ok(ledger.stepping(&found, &step, last.at)?)
     }
 
-    /// `None` when the notice is not as it was read any more, or another transaction holds one of the items at this moment.
+    /// `None` when the notice is not as it was read any more, or another transaction holds one of
+    /// the items at this moment.
     async fn save_with(
         &self,
         operation: &'static str,
@@ -363,8 +371,8 @@ impl ReconciliationTable {
         }
     }
 
-    /// A piece of a day's differences, at most `limit` at a time, from the beginning or behind the one whose id is `after`. Read
-    /// consistently.
+    /// A piece of a day's differences, at most `limit` at a time, from the beginning or behind the
+    /// one whose id is `after`. Read consistently.
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -397,8 +405,9 @@ impl ReconciliationTable {
         Ok(DifferencePage { items, next })
     }
 
-    /// How many of a day's differences stand in one of these states. DynamoDB counts: no difference is read into memory. It looks
-    /// at `pages_max` pages of a megabyte at most; the answer says whether that was all. Read consistently.
+    /// How many of a day's differences stand in one of these states. DynamoDB counts: no difference
+    /// is read into memory. It looks at `pages_max` pages of a megabyte at most; the answer says
+    /// whether that was all. Read consistently.
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -494,7 +503,8 @@ impl ReconciliationTable {
         }
     }
 
-    /// One page of a day's items whose sort key begins with `prefix`, and where the next one begins.
+    /// One page of a day's items whose sort key begins with `prefix`, and where the next one
+    /// begins.
     async fn list(
         &self,
         operation: &'static str,
@@ -531,7 +541,8 @@ impl ReconciliationTable {
     }
 }
 
-/// How often a difference is written anew because what goes along with it was in somebody else's hands.
+/// How often a difference is written anew because what goes along with it was in somebody else's
+/// hands.
 const SAVE_TRIES: u32 = 3;
 
 /// What came of a conditional put.
@@ -543,7 +554,8 @@ enum PutOutcome {
     Missing,
 }
 
-/// The first answer to a put may be lost and the SDK asks again: then what is found is what was written.
+/// The first answer to a put may be lost and the SDK asks again: then what is found is what was
+/// written.
 fn saved_if(as_written: bool) -> SaveOutcome {
     if as_written {
         SaveOutcome::Saved

@@ -1,5 +1,5 @@
-//! Settings that several functions share, read in groups. Each function's own `settings.rs` picks the groups it needs; all
-//! that is missing or malformed is reported at once.
+//! Settings that several functions share, read in groups. Each function's own `settings.rs` picks
+//! the groups it needs; all that is missing or malformed is reported at once.
 
 use payments::settle::MerchantFacts;
 
@@ -95,7 +95,8 @@ impl WechatSettings {
         };
         let calls_per_s = per_s(reader, "WECHATPAY_CALLS_PER_S", CALLS_PER_S);
         let refunds_per_s = per_s(reader, "WECHATPAY_REFUNDS_PER_S", REFUNDS_PER_S);
-        // Each call takes one signature: unless told, they are as many, so that calls alone are what binds.
+        // Each call takes one signature: unless told, they are as many, so that calls alone are
+        // what binds.
         let default = calls_per_s.unwrap_or(CALLS_PER_S);
         let signatures_per_s = per_s(reader, "MERCHANT_SIGNATURES_PER_S", default);
         Some(Self {
@@ -120,8 +121,9 @@ impl WechatSettings {
 /// `template.yaml` says how. KMS makes 500 to 1,000 signatures a second for a whole account, one
 /// for each call; a merchant who needs more seals the key.
 const CALLS_PER_S: u32 = 50;
-/// Those that ask for a refund, unless told: WeChat Pay takes 150 a second. Of failing ones it takes 6, which no rate can keep to
-/// beforehand: after the first that fails for want of balance all of the merchant's rest.
+/// Those that ask for a refund, unless told: WeChat Pay takes 150 a second. Of failing ones it
+/// takes 6, which no rate can keep to beforehand: after the first that fails for want of balance
+/// all of the merchant's rest.
 const REFUNDS_PER_S: u32 = 25;
 
 /// What every function is told that changes orders and talks to WeChat Pay.

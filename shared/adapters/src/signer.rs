@@ -1,5 +1,5 @@
-//! The merchant's signature, by KMS or by a key in this process. Both are a [`wechatpay::Signer`] and are held to one
-//! test suite.
+//! The merchant's signature, by KMS or by a key in this process. Both are a [`wechatpay::Signer`]
+//! and are held to one test suite.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use wechatpay::sign::{LocalKey, SignError, Signer};
 
 use crate::kms::Kms;
 
-/// Signs with an RSA key that never leaves KMS. Only the digest goes there: a text may be longer than the 4096 bytes
-/// that KMS takes.
+/// Signs with an RSA key that never leaves KMS. Only the digest goes there: a text may be longer
+/// than the 4096 bytes that KMS takes.
 #[derive(Clone, Debug)]
 pub struct KmsSigner {
     kms: Kms,

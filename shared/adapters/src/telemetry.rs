@@ -1,10 +1,10 @@
 //! Log lines: one JSON object a line on standard output, which Lambda carries to CloudWatch.
 //!
-//! No colours, and no filter language: matching its patterns costs start-up time and size for a choice that one word
-//! (`LOG_LEVEL`) makes. Standard output is line-buffered, so each line has left the process before the function is
-//! frozen. Other people's crates are kept to `info`, whatever is asked: at `debug` the AWS SDK prints requests and
-//! answers, and those hold what must never be in a log. Lines that carry a metric ([`emf`]) are
-//! written at any level.
+//! No colours, and no filter language: matching its patterns costs start-up time and size for a
+//! choice that one word (`LOG_LEVEL`) makes. Standard output is line-buffered, so each line has
+//! left the process before the function is frozen. Other people's crates are kept to `info`,
+//! whatever is asked: at `debug` the AWS SDK prints requests and answers, and those hold what must
+//! never be in a log. Lines that carry a metric ([`emf`]) are written at any level.
 
 pub mod emf;
 
@@ -38,9 +38,10 @@ const OURS: [&str; 13] = [
     "wechatpay",
 ];
 
-/// Starts logging at the level named by `LOG_LEVEL` (`error`, `warn`, `info`, `debug`, `trace` or `off`; `info` if it is
-/// left out or not one of these), with metrics of the merchant `WECHATPAY_MCHID` in the namespace
-/// `METRICS_NAMESPACE`, which is the stack's own. Only the first call in a process counts.
+/// Starts logging at the level named by `LOG_LEVEL` (`error`, `warn`, `info`, `debug`, `trace` or
+/// `off`; `info` if it is left out or not one of these), with metrics of the merchant
+/// `WECHATPAY_MCHID` in the namespace `METRICS_NAMESPACE`, which is the stack's own. Only the first
+/// call in a process counts.
 pub fn init(vars: &dyn Vars) {
     let asked = vars.get("LOG_LEVEL").filter(|word| !word.is_empty());
     let level = asked.as_deref().map_or(Ok(LevelFilter::INFO), str::parse);

@@ -1,17 +1,19 @@
-//! TLS for what is called outside AWS: the library that the AWS SDK has linked already, and trust roots pinned to Mozilla's
-//! set. Scanning the platform's store would be most of a cold start.
+//! TLS for what is called outside AWS: the library that the AWS SDK has linked already, and trust
+//! roots pinned to Mozilla's set. Scanning the platform's store would be most of a cold start.
 
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs::default_provider};
 
-/// TLS 1.2 and 1.3 without a client certificate: WeChat Pay's is ordinary one-way TLS (page 4012081709).
+/// TLS 1.2 and 1.3 without a client certificate: WeChat Pay's is ordinary one-way TLS (page
+/// 4012081709).
 ///
 /// # Errors
 /// Cannot fail with this provider.
 pub fn client_config() -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
-    // The form that the AWS SDK's client takes too: a second copy of the set would be 60 KB of each zip.
+    // The form that the AWS SDK's client takes too: a second copy of the set would be 60 KB of each
+    // zip.
     roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?;

@@ -1,11 +1,13 @@
-//! Events that the receiver of a client's webhooks does not have: because the webhook is disabled, or because all tries failed.
+//! Events that the receiver of a client's webhooks does not have: because the webhook is disabled,
+//! or because all tries failed.
 //!
-//! `pk` S `<mchid>#<client_id>`; `sk` S `<at, ten digits>#<order_no>#<version, ten digits>`, so that a client's events stand
-//! in the order in which they happened and an event has one place, however often it is kept; `event` S (the JSON of
-//! [`OutgoingEvent`], as on the bus); `why` S; `kept_at` N (Unix seconds); `expires_at` N, when DynamoDB may drop it.
+//! `pk` S `<mchid>#<client_id>`; `sk` S `<at, ten digits>#<order_no>#<version, ten digits>`, so
+//! that a client's events stand in the order in which they happened and an event has one place,
+//! however often it is kept; `event` S (the JSON of [`OutgoingEvent`], as on the bus); `why` S;
+//! `kept_at` N (Unix seconds); `expires_at` N, when DynamoDB may drop it.
 //!
-//! An event leaves when it is delivered. Then, or when it is kept again by a late twin of its message, it may be delivered
-//! twice: its receiver knows it by its id.
+//! An event leaves when it is delivered. Then, or when it is kept again by a late twin of its
+//! message, it may be delivered twice: its receiver knows it by its id.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -73,7 +75,8 @@ pub struct UndeliveredPage {
     pub next: Option<EventCursor>,
 }
 
-/// A place behind an event in the list of a client's undelivered events. Its text goes to the client and comes back.
+/// A place behind an event in the list of a client's undelivered events. Its text goes to the
+/// client and comes back.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EventCursor(String);
 
@@ -152,8 +155,8 @@ impl UndeliveredEvents {
         Ok(())
     }
 
-    /// A client's undelivered events that happened from `from` to `to`, both included: up to `most`, oldest first, behind
-    /// `after` if that is given.
+    /// A client's undelivered events that happened from `from` to `to`, both included: up to
+    /// `most`, oldest first, behind `after` if that is given.
     ///
     /// # Errors
     /// [`UndeliveredError`].
@@ -165,7 +168,8 @@ impl UndeliveredEvents {
         after: Option<&EventCursor>,
         most: usize,
     ) -> Result<UndeliveredPage, UndeliveredError> {
-        // `!` sorts before whatever follows in another key, and `$` behind the `#` that ends a second.
+        // `!` sorts before whatever follows in another key, and `$` behind the `#` that ends a
+        // second.
         let from = seconds(from);
         let first = after.map_or(from.clone(), |EventCursor(after)| {
             from.max(format!("{after}!"))

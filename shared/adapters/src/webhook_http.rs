@@ -1,13 +1,15 @@
 //! Sends webhooks: a POST to an address that somebody outside has chosen.
 //!
-//! Such an address may be a trap: a name that leads into this machine or this account's network, a redirect there, a name
-//! that means one thing when it is checked and another when it is used. So a connection goes only to a public address
-//! ([`address`]), and the addresses that were vetted are the very ones that are connected to: the client is given no other
-//! way to resolve a name. It follows no redirects and takes no proxy from the environment. HTTPS alone is spoken, with the
+//! Such an address may be a trap: a name that leads into this machine or this account's network, a
+//! redirect there, a name that means one thing when it is checked and another when it is used. So a
+//! connection goes only to a public address ([`address`]), and the addresses that were vetted are
+//! the very ones that are connected to: the client is given no other way to resolve a name. It
+//! follows no redirects and takes no proxy from the environment. HTTPS alone is spoken, with the
 //! trust roots of everything else ([`crate::tls`]).
 //!
-//! Ports: 443, and those from 1024 on, where merchants run servers of their own. The other well-known ports belong to
-//! services that take no webhooks, and a signed POST has no business there.
+//! Ports: 443, and those from 1024 on, where merchants run servers of their own. The other
+//! well-known ports belong to services that take no webhooks, and a signed POST has no business
+//! there.
 
 pub mod address;
 mod url;
@@ -42,7 +44,8 @@ struct Shared {
     http: OnceCell<reqwest::Client>,
 }
 
-/// There is no answer. Whether the receiver got the webhook is not known, unless it was never sent. Holds no URL.
+/// There is no answer. Whether the receiver got the webhook is not known, unless it was never sent.
+/// Holds no URL.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
     /// The HTTP client could not be built.
@@ -71,14 +74,16 @@ impl NoAnswer {
     }
 }
 
-/// How long an attempt may take in all. The specification recommends 15 to 30 s; a batch waits for its slowest receiver.
+/// How long an attempt may take in all. The specification recommends 15 to 30 s; a batch waits for
+/// its slowest receiver.
 const ATTEMPT_MAX: Duration = Duration::from_secs(15);
 /// How long a connection may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// A sandbox may be frozen for minutes between two batches: what it kept open longer than this is closed at the other end.
+/// A sandbox may be frozen for minutes between two batches: what it kept open longer than this is
+/// closed at the other end.
 const IDLE_MAX: Duration = Duration::from_secs(5);
-/// So much of an answer's body is read, and dropped: enough for what a web framework says by itself, so that the connection
-/// can be used again. Only the status counts.
+/// So much of an answer's body is read, and dropped: enough for what a web framework says by
+/// itself, so that the connection can be used again. Only the status counts.
 const BODY_READ_MAX: usize = 4096;
 /// Tells a receiver who is calling.
 const USER_AGENT: &str = concat!("wechatpay-on-lambda/", env!("CARGO_PKG_VERSION"));
@@ -184,8 +189,8 @@ fn build_client(reach: Reach) -> Result<reqwest::Client, NoAnswer> {
         .map_err(|error| NoAnswer::Client(error.into()))
 }
 
-/// The system's resolver, less the addresses that may not be connected to. Hosts that are addresses do not come here:
-/// [`WebhookUrl`] has vetted them.
+/// The system's resolver, less the addresses that may not be connected to. Hosts that are addresses
+/// do not come here: [`WebhookUrl`] has vetted them.
 #[derive(Clone, Copy, Debug)]
 struct VettedDns {
     reach: Reach,

@@ -1,9 +1,11 @@
 //! Calls WeChat Pay: signs, sends, and takes the answer apart as far as it can be trusted.
 //!
-//! A call comes back as one of three: a verified success, an (unsigned) refusal, or unknown. What that means for an order, and
-//! whether to act again, is for the rules and the flows. Here is only what protects WeChat Pay and us from one another under
-//! strain: the host that answers is asked first ([`WechatApi::hosts`]), calls and signatures keep to a rate ([`Limits`]), and
-//! what may be sent twice is sent to the other host when the first gives no answer that counts ([`WechatApi::call_either`]).
+//! A call comes back as one of three: a verified success, an (unsigned) refusal, or unknown. What
+//! that means for an order, and whether to act again, is for the rules and the flows. Here is only
+//! what protects WeChat Pay and us from one another under strain: the host that answers is asked
+//! first ([`WechatApi::hosts`]), calls and signatures keep to a rate ([`Limits`]), and what may be
+//! sent twice is sent to the other host when the first gives no answer that counts
+//! ([`WechatApi::call_either`]).
 
 mod bill;
 mod breaker;
@@ -46,8 +48,8 @@ pub use bucket::Bucket;
 pub use certificates::{Download, DownloadError};
 pub use hosts::{Host, Hosts};
 
-/// WeChat Pay's interfaces for one merchant. Cheap to clone; clones share the connections, what is known about the hosts, and
-/// the limits.
+/// WeChat Pay's interfaces for one merchant. Cheap to clone; clones share the connections, what is
+/// known about the hosts, and the limits.
 #[derive(Clone, Debug)]
 pub struct WechatApi(Arc<Shared>);
 
@@ -71,8 +73,8 @@ struct Shared {
     http: OnceCell<reqwest::Client>,
 }
 
-/// What one sandbox may use of quotas that all sandboxes share: the quota divided by how many run at once. Two seconds' worth
-/// may be used at once.
+/// What one sandbox may use of quotas that all sandboxes share: the quota divided by how many run
+/// at once. Two seconds' worth may be used at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// `WECHATPAY_CALLS_PER_S`: calls to WeChat Pay.
@@ -117,8 +119,8 @@ pub enum NotSent {
 pub const CALL_MAX: Duration = Duration::from_secs(3);
 /// Below this there is no use in beginning another call.
 pub const CALL_MIN: Duration = Duration::from_millis(200);
-/// The pause before the same call goes to the other host. A host that is gone needs none; one that is overloaded shall not get
-/// all calls of a second over again in the same moment.
+/// The pause before the same call goes to the other host. A host that is gone needs none; one that
+/// is overloaded shall not get all calls of a second over again in the same moment.
 pub const BETWEEN_HOSTS: Backoff = Backoff {
     first_ms: 50,
     max_ms: 400,
@@ -169,8 +171,8 @@ impl WechatApi {
         &self.0.mchid
     }
 
-    /// The merchant's signer, for the parameters that a payer's device needs. Ask for it anew for each signature: each counts
-    /// towards the limit.
+    /// The merchant's signer, for the parameters that a payer's device needs. Ask for it anew for
+    /// each signature: each counts towards the limit.
     ///
     /// # Errors
     /// [`NotSent::Keys`], and [`NotSent::Busy`] when its turn would come too late.
@@ -190,7 +192,8 @@ impl WechatApi {
         self.failover().order(self.0.clock.now_ms())
     }
 
-    /// Whether neither host answers and it is too early to try one again: a call now would most likely be lost time.
+    /// Whether neither host answers and it is too early to try one again: a call now would most
+    /// likely be lost time.
     pub fn is_down(&self) -> bool {
         self.failover().is_down(self.0.clock.now_ms())
     }
@@ -205,8 +208,9 @@ impl WechatApi {
         self.0.calls_per_s
     }
 
-    /// How long a call would now have to wait for the limits, in milliseconds; one that asks for a refund, if so. Who has much to do
-    /// begins the next thing when this is little: what waits for its turn uses up its own time.
+    /// How long a call would now have to wait for the limits, in milliseconds; one that asks for a
+    /// refund, if so. Who has much to do begins the next thing when this is little: what waits for
+    /// its turn uses up its own time.
     pub fn turn_in_ms(&self, for_a_refund: bool) -> i64 {
         let now_ms = self.0.clock.now_ms();
         let refunds = for_a_refund.then_some(&self.0.refunds);
@@ -219,7 +223,8 @@ impl WechatApi {
         waits_ms.max().unwrap_or_default()
     }
 
-    /// The key that personal fields are encrypted to for WeChat Pay: the one that `Wechatpay-Serial` of every call names.
+    /// The key that personal fields are encrypted to for WeChat Pay: the one that
+    /// `Wechatpay-Serial` of every call names.
     ///
     /// # Errors
     /// [`NotSent::Keys`].
@@ -230,7 +235,8 @@ impl WechatApi {
     /// Makes one call to one host, within the time given, which includes waiting for the limits.
     ///
     /// # Errors
-    /// [`NotSent`] when nothing left for WeChat Pay; whatever happened after that is an [`CallOutcome`].
+    /// [`NotSent`] when nothing left for WeChat Pay; whatever happened after that is an
+    /// [`CallOutcome`].
     pub async fn call<C: Call>(
         &self,
         call: &C,
@@ -272,12 +278,13 @@ impl WechatApi {
         })
     }
 
-    /// Makes a call that may be made twice (a query, a close): to the host that is asked first, and when that gives no answer
-    /// that counts, or an error after which the same may be sent again, the very same call to the other one. All within the time
-    /// given, of which the first host gets two thirds, at most [`CALL_MAX`].
+    /// Makes a call that may be made twice (a query, a close): to the host that is asked first, and
+    /// when that gives no answer that counts, or an error after which the same may be sent again,
+    /// the very same call to the other one. All within the time given, of which the first host gets
+    /// two thirds, at most [`CALL_MAX`].
     ///
-    /// The answer is the last one that came. Where the first call was not answered it may have been executed, so a refusal can be
-    /// about what that one did.
+    /// The answer is the last one that came. Where the first call was not answered it may have been
+    /// executed, so a refusal can be about what that one did.
     ///
     /// # Errors
     /// [`NotSent`] when nothing left for WeChat Pay at all.
@@ -401,8 +408,9 @@ impl WechatApi {
             .body(outgoing.body)
     }
 
-    /// Tells the host's breaker how a call went. A connection that broke says nothing: WeChat Pay closes idle ones, and a request
-    /// that is sent into that moment is lost with a host that is well.
+    /// Tells the host's breaker how a call went. A connection that broke says nothing: WeChat Pay
+    /// closes idle ones, and a request that is sent into that moment is lost with a host that is
+    /// well.
     fn watch(&self, host: Host, sent_at_ms: i64, error: Option<&reqwest::Error>) {
         let answered = match error {
             None => true,
@@ -435,7 +443,8 @@ impl WechatApi {
         }
     }
 
-    /// Tells the log that no answer came. The error is one without its URL, whose path names an order.
+    /// Tells the log that no answer came. The error is one without its URL, whose path names an
+    /// order.
     fn tell_unanswered(&self, host: Host, error: &reqwest::Error) {
         warn!(
             ?host,
@@ -459,8 +468,9 @@ impl WechatApi {
         Ok(keys.signer(&self.0.sign_with).await?)
     }
 
-    /// Takes a token, and waits until it counts. Who would be left with less than [`CALL_MIN`] then does not wait: the time that a
-    /// call spent here would be counted against a host that had none to answer in.
+    /// Takes a token, and waits until it counts. Who would be left with less than [`CALL_MIN`] then
+    /// does not wait: the time that a call spent here would be counted against a host that had none
+    /// to answer in.
     async fn wait_for(&self, bucket: &Mutex<Bucket>, deadline_ms: i64) -> Result<(), NotSent> {
         let now_ms = self.0.clock.now_ms();
         let call_min_ms = i64::try_from(CALL_MIN.as_millis()).unwrap_or(i64::MAX);
@@ -495,8 +505,9 @@ impl WechatApi {
         millis(deadline_ms.saturating_sub(self.0.clock.now_ms()))
     }
 
-    /// Verifies and reads. A serial that is not known makes the keys be read anew, once: WeChat Pay may have rotated them.
-    /// A call that does not only ask (`asks`) has its line in any log: without WeChat Pay's name of it nothing can be disputed.
+    /// Verifies and reads. A serial that is not known makes the keys be read anew, once: WeChat Pay
+    /// may have rotated them. A call that does not only ask (`asks`) has its line in any log:
+    /// without WeChat Pay's name of it nothing can be disputed.
     async fn judge<C: Call>(
         &self,
         keys: &MerchantKeys,
@@ -572,8 +583,8 @@ impl WechatApi {
             }
             Err(CallFailure::Unverified(error)) => {
                 let cause = error.name();
-                // By a probe WeChat Pay only tests whether we look. Anything else is a key, the clock
-                // or somebody in between, and every further answer fails on it too.
+                // By a probe WeChat Pay only tests whether we look. Anything else is a key, the
+                // clock or somebody in between, and every further answer fails on it too.
                 if matches!(error, VerifyError::Probe { .. }) {
                     warn!(wechat_request_id = request_id, cause, %error, WechatCallsFailed = 1, "an answer was not believed");
                 } else {
@@ -606,7 +617,8 @@ impl WechatApi {
 /// Of 65,536.
 const ONE_IN_A_HUNDRED: u16 = 655;
 
-/// Whether a call asks for a refund, or for another way to pay one out. WeChat Pay's limits on both are the same.
+/// Whether a call asks for a refund, or for another way to pay one out. WeChat Pay's limits on both
+/// are the same.
 fn asks_for_a_refund(outgoing: &Outgoing) -> bool {
     outgoing.method == Method::Post && outgoing.path_and_query.starts_with("/v3/refund/")
 }

@@ -55,7 +55,8 @@ impl Authenticator {
         Self { keys, clock }
     }
 
-    /// Checks the signature of a request. What changes something must [burn](ReplayGuard::consume) its nonce besides.
+    /// Checks the signature of a request. What changes something must [burn](ReplayGuard::consume)
+    /// its nonce besides.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -96,9 +97,10 @@ impl ReplayGuard {
         }
     }
 
-    /// Uses up the nonce of a request that changes something. May run beside the conditional write that reserves the order:
-    /// the caller waits for both before it answers or calls WeChat Pay. A reservation whose request is then refused is still
-    /// the client's own signed request; the sweep looks after it like after any other.
+    /// Uses up the nonce of a request that changes something. May run beside the conditional write
+    /// that reserves the order: the caller waits for both before it answers or calls WeChat Pay. A
+    /// reservation whose request is then refused is still the client's own signed request; the
+    /// sweep looks after it like after any other.
     ///
     /// # Errors
     /// [`AuthError`]; [`Refusal::NonceSeen`] when the nonce was used before.

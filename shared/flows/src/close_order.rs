@@ -1,4 +1,5 @@
-//! Closing an order: `closing` here, closed at WeChat Pay, closed here. Whoever dies in between, the sweep goes on.
+//! Closing an order: `closing` here, closed at WeChat Pay, closed here. Whoever dies in between,
+//! the sweep goes on.
 
 use std::time::Duration;
 
@@ -30,9 +31,11 @@ pub struct CloseFlow {
 /// What came of closing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CloseOutcome {
-    /// The order as it stands then: closed, paid a moment before, or `closing` if WeChat Pay's word is still out.
+    /// The order as it stands then: closed, paid a moment before, or `closing` if WeChat Pay's word
+    /// is still out.
     pub order: Order,
-    /// Whether that word is out since WeChat Pay did not answer, or not for now: it is worth asking again soon.
+    /// Whether that word is out since WeChat Pay did not answer, or not for now: it is worth asking
+    /// again soon.
     pub unanswered: bool,
 }
 
@@ -89,7 +92,8 @@ impl CloseFlow {
         if order.state != OrderState::Closing {
             return Ok(answered(order));
         }
-        // Read again: somebody may have been given the right to call WeChat Pay while the state changed.
+        // Read again: somebody may have been given the right to call WeChat Pay while the state
+        // changed.
         let order = self.reread(order).await?;
         let asked_at = self.books.clock.now();
         let call = Close {
@@ -126,8 +130,9 @@ impl CloseFlow {
                     );
                 }
                 let order = self.reread(order).await?;
-                // WeChat Pay's word, which is signed: the number is paid, and by money that is not for this order. So it can no
-                // longer be paid, and that money waits for a person, whatever becomes of the order.
+                // WeChat Pay's word, which is signed: the number is paid, and by money that is not
+                // for this order. So it can no longer be paid, and that money waits for a person,
+                // whatever becomes of the order.
                 if matches!(asked, QueryOutcome::Settled(SettleOutcome::Parked { .. }))
                     && order.state == OrderState::Closing
                 {
@@ -163,7 +168,8 @@ impl CloseFlow {
         }
     }
 
-    /// To `closing`, from where nobody is given the right to call WeChat Pay for a prepay value any more.
+    /// To `closing`, from where nobody is given the right to call WeChat Pay for a prepay value any
+    /// more.
     async fn begin(
         &self,
         mut order: Order,

@@ -108,8 +108,8 @@ impl Incoming {
             .eq_ignore_ascii_case(media_type)
     }
 
-    /// Refuses a body, for a route that takes none. An empty object is taken for none: some HTTP clients send one with every
-    /// POST.
+    /// Refuses a body, for a route that takes none. An empty object is taken for none: some HTTP
+    /// clients send one with every POST.
     ///
     /// # Errors
     /// [`BadRequest::NoBody`].
@@ -158,10 +158,11 @@ impl Incoming {
     }
 }
 
-/// By which scheme the caller asked: API Gateway says it in `X-Forwarded-Proto`, and serves nothing but https. The stack on a
-/// developer's machine is asked by http, and says so in the same way.
+/// By which scheme the caller asked: API Gateway says it in `X-Forwarded-Proto`, and serves nothing
+/// but https. The stack on a developer's machine is asked by http, and says so in the same way.
 ///
-/// Whoever could forge the field could only make a right signature fail: the scheme is signed with the rest of the address.
+/// Whoever could forge the field could only make a right signature fail: the scheme is signed with
+/// the rest of the address.
 fn scheme(headers: &HeaderMap) -> &'static str {
     let said = headers.get("x-forwarded-proto");
     if said.is_some_and(|scheme| scheme.as_bytes() == b"http") {

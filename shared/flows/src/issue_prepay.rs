@@ -1,4 +1,5 @@
-//! Getting a prepay value for an order: from `reserved` to `awaiting_payment`, or a fresh value for an expired one.
+//! Getting a prepay value for an order: from `reserved` to `awaiting_payment`, or a fresh value for
+//! an expired one.
 
 use std::time::Duration;
 
@@ -101,17 +102,19 @@ impl IssueFlow {
         }
     }
 
-    /// The context under which an order's WeChat body is sealed: a body moved to another order does not open.
+    /// The context under which an order's WeChat body is sealed: a body moved to another order does
+    /// not open.
     pub fn body_context(order_no: &OrderNo) -> String {
         format!("orders/{order_no}/wechat_body")
     }
 
-    /// Calls WeChat Pay under the attempt that `order` holds, within the time given: one host, and the other one with the same
-    /// bytes when the first gives no answer that counts. Where an earlier attempt did not learn what came of it, WeChat Pay is
-    /// asked first. While neither host answers, nothing is tried.
+    /// Calls WeChat Pay under the attempt that `order` holds, within the time given: one host, and
+    /// the other one with the same bytes when the first gives no answer that counts. Where an
+    /// earlier attempt did not learn what came of it, WeChat Pay is asked first. While neither host
+    /// answers, nothing is tried.
     ///
-    /// `body` is the plain prepay body when the caller has it at hand; else the stored one is opened. Either way it is the
-    /// same bytes.
+    /// `body` is the plain prepay body when the caller has it at hand; else the stored one is
+    /// opened. Either way it is the same bytes.
     ///
     /// # Errors
     /// [`IssueError`].
@@ -123,7 +126,8 @@ impl IssueFlow {
         cause: &Cause,
         trace: &str,
     ) -> Result<IssueOutcome, IssueError> {
-        // Never beyond the lease: from then on another may be given a value, which a call of ours would kill.
+        // Never beyond the lease: from then on another may be given a value, which a call of ours
+        // would kill.
         let now_ms = self.clock.now_ms();
         let deadline_ms = now_ms
             .saturating_add(i64::try_from(within.as_millis()).unwrap_or(i64::MAX))
@@ -196,8 +200,8 @@ impl IssueFlow {
         Ok(self.give_up(&order.order_no, IssueFailure::Unknown(last_cause)))
     }
 
-    /// Asks what came of an earlier attempt, which is not known here. `None` when it left no more than an open order, or none:
-    /// then the same bytes may be sent again.
+    /// Asks what came of an earlier attempt, which is not known here. `None` when it left no more
+    /// than an open order, or none: then the same bytes may be sent again.
     async fn ask_first(
         &self,
         order: &Order,
@@ -312,8 +316,8 @@ impl IssueFlow {
                 );
                 Ok(IssueOutcome::Order(order))
             }
-            // Paid before the value was stored, or our lease ran out and somebody else's value is the live one. Ours is dropped:
-            // nobody is given it.
+            // Paid before the value was stored, or our lease ran out and somebody else's value is
+            // the live one. Ours is dropped: nobody is given it.
             WriteOutcome::Superseded(found) => {
                 warn!(
                     order_no,
@@ -409,7 +413,8 @@ impl IssueFlow {
         let rejected = OrderState::Rejected(Rejection::Refused(Some(told.clone())));
         let change = OrderChange::new(order, rejected, &context);
         let applied = match self.orders.apply(&change).await {
-            // Somebody holds the item for a moment, the sweep for instance: once more, or the refusal would be lost.
+            // Somebody holds the item for a moment, the sweep for instance: once more, or the
+            // refusal would be lost.
             Err(TableError::Conflict) => {
                 self.clock.sleep(CONFLICT_PAUSE).await;
                 self.orders.apply(&change).await?

@@ -1,11 +1,13 @@
-//! Control flow that more than one function needs: authenticating an API request, getting a prepay value, settling news,
-//! asking WeChat Pay, closing, giving money back. A function's own flow stands in its `handler.rs`; these are the stretches that several share.
+//! Control flow that more than one function needs: authenticating an API request, getting a prepay
+//! value, settling news, asking WeChat Pay, closing, giving money back. A function's own flow
+//! stands in its `handler.rs`; these are the stretches that several share.
 //!
-//! A flow reads and writes through `adapters` and lets `payments` decide. Nothing here runs in Lambda's runtime; what SQS
-//! hands to a function there, and the answer it expects, is [`sqs_event`].
+//! A flow reads and writes through `adapters` and lets `payments` decide. Nothing here runs in
+//! Lambda's runtime; what SQS hands to a function there, and the answer it expects, is
+//! [`sqs_event`].
 //!
-//! [`problem`] is the one place where an error becomes an HTTP answer, [`verdict`] the one where it becomes the fate of a
-//! queue message.
+//! [`problem`] is the one place where an error becomes an HTTP answer, [`verdict`] the one where it
+//! becomes the fate of a queue message.
 
 pub mod authenticate;
 pub mod close_order;

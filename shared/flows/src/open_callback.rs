@@ -18,8 +18,8 @@ pub enum OpenCallbackError {
     Keys(#[from] KeysError),
 }
 
-/// Verifies a callback as of `now`, and opens it. A serial that is not known makes the keys be read anew, once: it may be the
-/// first callback after a rotation.
+/// Verifies a callback as of `now`, and opens it. A serial that is not known makes the keys be read
+/// anew, once: it may be the first callback after a rotation.
 ///
 /// # Errors
 /// [`OpenCallbackError`].
@@ -51,10 +51,11 @@ pub async fn open_callback(
     }
 }
 
-/// Opens a callback that was taken out of the queue: signature and keys are checked again, since whoever can write to the
-/// queue is not trusted. Its age is not: that was checked at its arrival, and a message that waited in the dead-letter queue
-/// for a person, or was moved back from there (which gives it a new time in SQS), is still WeChat Pay's word. Settling it
-/// twice changes nothing.
+/// Opens a callback that was taken out of the queue: signature and keys are checked again, since
+/// whoever can write to the queue is not trusted. Its age is not: that was checked at its arrival,
+/// and a message that waited in the dead-letter queue for a person, or was moved back from there
+/// (which gives it a new time in SQS), is still WeChat Pay's word. Settling it twice changes
+/// nothing.
 ///
 /// # Errors
 /// [`OpenCallbackError`].

@@ -79,7 +79,8 @@ impl OrderStore {
         }
     }
 
-    /// Writes a change; `false` when the order moved on or is held at this moment: read and decide again.
+    /// Writes a change; `false` when the order moved on or is held at this moment: read and decide
+    /// again.
     pub(crate) async fn write(&self, change: &OrderChange) -> Result<bool, TableError> {
         match self.orders.apply(change).await {
             Ok(ApplyOutcome::Applied) => {
@@ -92,8 +93,8 @@ impl OrderStore {
         }
     }
 
-    /// Hands a refund that is to go to WeChat Pay to the queue. The sweep would find it too, so a queue that does not answer
-    /// costs time and nothing else.
+    /// Hands a refund that is to go to WeChat Pay to the queue. The sweep would find it too, so a
+    /// queue that does not answer costs time and nothing else.
     async fn announce(&self, change: &OrderChange) {
         let (Some(RefundChange::New(refund) | RefundChange::Updated(_, refund)), Some(event)) =
             (&change.refund, change.events.last())
@@ -127,7 +128,8 @@ impl OrderStore {
         }
     }
 
-    /// Waits before round `round` of read, judge and write, so that two who collided do not collide again. Not before the first.
+    /// Waits before round `round` of read, judge and write, so that two who collided do not collide
+    /// again. Not before the first.
     pub(crate) async fn pause(&self, round: u32) {
         if round > 0 {
             self.clock
@@ -186,7 +188,8 @@ fn log(change: &OrderChange) {
     }
 }
 
-/// What a person has to do about a refund as it stands; `None` when it gets on by itself or is over.
+/// What a person has to do about a refund as it stands; `None` when it gets on by itself or is
+/// over.
 pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
     if refund.overdue_since.is_some() {
         return Some(overdue(refund.trouble.as_deref().unwrap_or_default()));
@@ -230,7 +233,8 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
     }
 }
 
-/// What a person has to do about a refund that WeChat Pay brings to no end, because of this trouble.
+/// What a person has to do about a refund that WeChat Pay brings to no end, because of this
+/// trouble.
 fn overdue(trouble: &str) -> &'static str {
     match trouble {
         overdue::PROCESSING => {

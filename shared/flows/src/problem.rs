@@ -1,7 +1,7 @@
 //! The one place where an error becomes an HTTP answer: `application/problem+json` (RFC 9457).
 //!
-//! What the caller reads stands here; what the log says is the error's own chain. A caller is told what to do next, never
-//! what our insides look like.
+//! What the caller reads stands here; what the log says is the error's own chain. A caller is told
+//! what to do next, never what our insides look like.
 
 mod reconciliation;
 

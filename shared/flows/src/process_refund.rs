@@ -1,9 +1,10 @@
 //! Refunds: taking them on, and getting them done at WeChat Pay.
 //!
-//! The money is set aside by a conditional write before WeChat Pay is asked. Then whoever comes first, the queue or the sweep,
-//! claims the refund and sends it. From the second try on WeChat Pay is asked how the refund stands before it is sent again,
-//! always under the same number and as the same bytes. Whoever sends one holds its order for a minute, since WeChat Pay takes
-//! one a minute: refunds that were put off may be due in the same moment.
+//! The money is set aside by a conditional write before WeChat Pay is asked. Then whoever comes
+//! first, the queue or the sweep, claims the refund and sends it. From the second try on WeChat Pay
+//! is asked how the refund stands before it is sent again, always under the same number and as the
+//! same bytes. Whoever sends one holds its order for a minute, since WeChat Pay takes one a minute:
+//! refunds that were put off may be due in the same moment.
 
 use std::time::Duration;
 
@@ -167,7 +168,8 @@ pub enum RefundError {
     /// The call could not be sent.
     #[error("WeChat Pay could not be asked about the refund")]
     NotSent(#[from] NotSent),
-    /// A refund that was made in the console gives back a payment that is not booked yet. It has to come again.
+    /// A refund that was made in the console gives back a payment that is not booked yet. It has to
+    /// come again.
     #[error("the refund is of a payment that is not booked yet")]
     PaymentNotBooked,
     /// A field of the payer's card could not be encrypted.
@@ -257,8 +259,9 @@ impl RefundFlow {
                 ) => {
                     return Ok(known);
                 }
-                // A twin of this request that committed between those reads shows in some of them only, and this one would
-                // be refused for the very money that the twin set aside. A refusal is said of one moment.
+                // A twin of this request that committed between those reads shows in some of them
+                // only, and this one would be refused for the very money that the twin set aside. A
+                // refusal is said of one moment.
                 Err(ReserveRefundOutcome::OrderNotFound | ReserveRefundOutcome::Rejected(_)) => {
                     let transaction_id = wanted.terms.transaction_id.as_ref();
                     let at_once = books
@@ -312,7 +315,8 @@ impl RefundFlow {
         Ok(change.map_err(ReserveRefundOutcome::Rejected))
     }
 
-    /// Looks at a refund that may be due: claims it, asks WeChat Pay or sends it, and settles the answer.
+    /// Looks at a refund that may be due: claims it, asks WeChat Pay or sends it, and settles the
+    /// answer.
     ///
     /// # Errors
     /// [`RefundError`].
@@ -353,7 +357,8 @@ impl RefundFlow {
         driven
     }
 
-    /// Asks about a claimed refund or sends it, and settles the answer. `seen` is the refund before the claim.
+    /// Asks about a claimed refund or sends it, and settles the answer. `seen` is the refund before
+    /// the claim.
     async fn get_on(
         &self,
         seen: &Refund,
@@ -416,8 +421,8 @@ impl RefundFlow {
         self.send(claimed, within / 2, cause, trace).await
     }
 
-    /// Moves a claimed refund to where the next run finds it: what could not be asked or sent does not wait for its next step. Who dies
-    /// before leaves it at that step.
+    /// Moves a claimed refund to where the next run finds it: what could not be asked or sent does
+    /// not wait for its next step. Who dies before leaves it at that step.
     async fn look_again(&self, claimed: &Refund) {
         let Some(next) = due::sooner_refund_check(claimed, self.books.clock.now()) else {
             return;
@@ -432,7 +437,8 @@ impl RefundFlow {
         }
     }
 
-    /// The refund of money that is not ours to keep failed for good. Until the money is given back otherwise, it is owed.
+    /// The refund of money that is not ours to keep failed for good. Until the money is given back
+    /// otherwise, it is owed.
     async fn still_owed(&self, refund: &Refund) -> Result<Advanced, RefundError> {
         let (orders, order_no) = (&self.books.orders, &refund.order_no);
         let (is_owed, is_over) = match refund.of {
@@ -458,7 +464,8 @@ impl RefundFlow {
         } else if is_over {
             self.books.orders.remove_refund_check(refund).await?;
         }
-        // Else another refund is on its way, of which its client alone would hear that it failed as well.
+        // Else another refund is on its way, of which its client alone would hear that it failed as
+        // well.
         Ok(Advanced::Open)
     }
 
@@ -509,7 +516,8 @@ impl RefundFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// Whether what a retry is for has come about by an earlier one: its answer was lost, or its twin was faster.
+    /// Whether what a retry is for has come about by an earlier one: its answer was lost, or its
+    /// twin was faster.
     async fn was_retried(&self, refund: &Refund) -> Result<bool, TableError> {
         match &refund.state {
             RefundState::Reserved | RefundState::Processing | RefundState::Succeeded(_) => {}
@@ -525,7 +533,8 @@ impl RefundFlow {
         }))
     }
 
-    /// A person gives the money of a refused refund free, once WeChat Pay says that it knows no such refund.
+    /// A person gives the money of a refused refund free, once WeChat Pay says that it knows no
+    /// such refund.
     ///
     /// # Errors
     /// [`RefundError`].
@@ -546,7 +555,8 @@ impl RefundFlow {
             };
             let context = self.books.context(cause, trace);
             let Some(change) = refund::release(&order, &refund, decided.clone(), &context) else {
-                // The same person's same word once more: its answer was lost, or its twin was faster.
+                // The same person's same word once more: its answer was lost, or its twin was
+                // faster.
                 let is_done = refund.is_released() && refund.decided.as_ref() == Some(decided);
                 return Ok(if is_done {
                     DecisionOutcome::Done(Box::new(refund))
@@ -704,7 +714,8 @@ impl RefundFlow {
     }
 
     /// Writes down where the money goes, unless the refund moved on meanwhile or somebody else was
-    /// faster. Of the same decision once more it is noted that WeChat Pay is told again, and no more.
+    /// faster. Of the same decision once more it is noted that WeChat Pay is told again, and no
+    /// more.
     async fn write_redirected(
         &self,
         of: &RefundRef<'_>,
@@ -849,7 +860,8 @@ impl RefundFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// Sends a refund, whose money is set aside, for the first time or because WeChat Pay says that it never got it.
+    /// Sends a refund, whose money is set aside, for the first time or because WeChat Pay says that
+    /// it never got it.
     async fn send(
         &self,
         claimed: &Refund,
@@ -981,7 +993,8 @@ impl RefundFlow {
         Ok(self.guards.refunds_paused_until(mchid, now).await?)
     }
 
-    /// Another refund of the order was sent a moment ago: WeChat Pay takes one a minute. Nothing was tried, so nothing is counted.
+    /// Another refund of the order was sent a moment ago: WeChat Pay takes one a minute. Nothing
+    /// was tried, so nothing is counted.
     async fn put_off(
         &self,
         claimed: &Refund,
@@ -1006,8 +1019,8 @@ impl RefundFlow {
         self.books.clock.now().0.saturating_sub(claimed.slot_at.0)
     }
 
-    /// It does not go out for now. A person is told when it lasts; of what people have to put right the client of WeChat Pay
-    /// has told them already.
+    /// It does not go out for now. A person is told when it lasts; of what people have to put right
+    /// the client of WeChat Pay has told them already.
     async fn note_delay(&self, claimed: &Refund, refusal: &Refusal) -> Result<(), RefundError> {
         let waits_s = self.waits_s(claimed);
         if waits_s > LASTS_S {
@@ -1029,14 +1042,16 @@ impl RefundFlow {
         Ok(())
     }
 
-    /// WeChat Pay took a refund, by an answer that cannot be read. The next look asks how it stands.
+    /// WeChat Pay took a refund, by an answer that cannot be read. The next look asks how it
+    /// stands.
     async fn note_unreadable(
         &self,
         claimed: &Refund,
         unreadable: &UnreadableNotice,
     ) -> Result<Advanced, RefundError> {
         say_unreadable(claimed, unreadable);
-        // That it was sent on stands nowhere else. Without it people would be asked to send or pay the money once more.
+        // That it was sent on stands nowhere else. Without it people would be asked to send or pay
+        // the money once more.
         if let Some(due) = claimed.due.filter(|_| !claimed.is_redirected()) {
             self.books
                 .orders
@@ -1046,8 +1061,9 @@ impl RefundFlow {
         Ok(Advanced::Parked)
     }
 
-    /// WeChat Pay, asked about a refund, knows it, and what it says of it cannot be read. So it was accepted: it no longer waits
-    /// to be sent, its money stays set aside, and a person is told at each look until an answer can be read.
+    /// WeChat Pay, asked about a refund, knows it, and what it says of it cannot be read. So it was
+    /// accepted: it no longer waits to be sent, its money stays set aside, and a person is told at
+    /// each look until an answer can be read.
     async fn known_unread(
         &self,
         claimed: &Refund,
@@ -1162,7 +1178,8 @@ impl RefundFlow {
         })
     }
 
-    /// WeChat Pay was asked about a refund, and that brings it to no end: after a while a person is told.
+    /// WeChat Pay was asked about a refund, and that brings it to no end: after a while a person is
+    /// told.
     async fn without_end(
         &self,
         claimed: &Refund,
@@ -1193,7 +1210,8 @@ impl RefundFlow {
         })
     }
 
-    /// Marks a refund as overdue because of this trouble, or as overdue no longer, unless it has moved on.
+    /// Marks a refund as overdue because of this trouble, or as overdue no longer, unless it has
+    /// moved on.
     async fn mark(
         &self,
         claimed: &Refund,
@@ -1253,7 +1271,8 @@ impl RefundFlow {
                 .told_under(news.request_id.as_ref());
             let settlement = match (&order, which, &found) {
                 (Some(order), RefundLookup::Named, None) => {
-                    // Made elsewhere. Of a payment that is not the order's, what is kept of that decides.
+                    // Made elsewhere. Of a payment that is not the order's, what is kept of that
+                    // decides.
                     let parked = match order.state.payment() {
                         Some(payment) if payment.transaction_id == news.transaction_id => None,
                         Some(_) | None => {
@@ -1284,8 +1303,8 @@ impl RefundFlow {
                 RefundSettlement::StillOpen => return Ok(SettleOutcome::StillOpen),
                 RefundSettlement::PaymentNotBooked => return Err(RefundError::PaymentNotBooked),
                 RefundSettlement::Park(parked) => {
-                    // The refund may have been read a moment before a twin of this news took it into the books, and the
-                    // order, which has its money then, a moment after.
+                    // The refund may have been read a moment before a twin of this news took it
+                    // into the books, and the order, which has its money then, a moment after.
                     if found.is_none() && self.is_known(news, which).await? {
                         continue;
                     }
@@ -1403,8 +1422,8 @@ impl RefundFlow {
         Ok(found.unwrap_or(before))
     }
 
-    /// An abnormal refund stays that until its money has arrived. Whether it is on its way again, or
-    /// came back once more, is noted beside that: people are asked only in the second case. What
+    /// An abnormal refund stays that until its money has arrived. Whether it is on its way again,
+    /// or came back once more, is noted beside that: people are asked only in the second case. What
     /// was decided before does not say where the money goes then; the journal keeps it.
     async fn note_redirection(
         &self,
@@ -1527,7 +1546,8 @@ fn say_unreadable(refund: &Refund, unreadable: &UnreadableNotice) {
     );
 }
 
-/// Whether a refund is looked at again soon: WeChat Pay did not answer, or something on our side failed that passes.
+/// Whether a refund is looked at again soon: WeChat Pay did not answer, or something on our side
+/// failed that passes.
 fn comes_again_soon(driven: &Result<Advanced, RefundError>) -> bool {
     match driven {
         Ok(driven) => *driven == Advanced::Unanswered,

@@ -1,4 +1,5 @@
-//! Asking WeChat Pay how an order stands, and settling what it says. The way on after every unknown outcome.
+//! Asking WeChat Pay how an order stands, and settling what it says. The way on after every unknown
+//! outcome.
 
 use std::time::Duration;
 
@@ -61,9 +62,9 @@ impl QueryFlow {
         Self { wechat, settling }
     }
 
-    /// Asks, and settles the answer. A host that does not answer, or not believably, or with an error of its own is not asked
-    /// twice: the other one is. All within the time given; with 4.5 s even a slow first host gets the 3 s that WeChat Pay counts
-    /// as normal.
+    /// Asks, and settles the answer. A host that does not answer, or not believably, or with an
+    /// error of its own is not asked twice: the other one is. All within the time given; with 4.5 s
+    /// even a slow first host gets the 3 s that WeChat Pay counts as normal.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -80,8 +81,8 @@ impl QueryFlow {
         })
     }
 
-    /// Asks about the number of an order that WeChat Pay was never asked to make, and yet says that it has. What it has is
-    /// another system's: paid or not, it is not settled as ours.
+    /// Asks about the number of an order that WeChat Pay was never asked to make, and yet says that
+    /// it has. What it has is another system's: paid or not, it is not settled as ours.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -127,8 +128,9 @@ impl QueryFlow {
         })
     }
 
-    /// What WeChat Pay says of one payment, by its own number, and what it calls the question. Nothing is settled: of an order that was paid twice, a query by
-    /// the order's number would tell of the other payment.
+    /// What WeChat Pay says of one payment, by its own number, and what it calls the question.
+    /// Nothing is settled: of an order that was paid twice, a query by the order's number would
+    /// tell of the other payment.
     ///
     /// # Errors
     /// [`QueryError`].

@@ -1,4 +1,5 @@
-//! The parts that every function works with that changes orders and talks to WeChat Pay; built once per sandbox.
+//! The parts that every function works with that changes orders and talks to WeChat Pay; built once
+//! per sandbox.
 
 use adapters::{
     aws::Aws,

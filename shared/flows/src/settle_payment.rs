@@ -43,8 +43,8 @@ impl SettleFlow {
         Self(books)
     }
 
-    /// Reads the order, lets the rules judge the notice, and writes what they say. A conflict with another transaction is
-    /// read and judged again; it is never taken for "already done".
+    /// Reads the order, lets the rules judge the notice, and writes what they say. A conflict with
+    /// another transaction is read and judged again; it is never taken for "already done".
     ///
     /// # Errors
     /// [`OrderStoreError`].
@@ -58,8 +58,8 @@ impl SettleFlow {
             .await
     }
 
-    /// The same for what WeChat Pay has under the number of an order that it was never asked to make: another system of the
-    /// merchant's made that.
+    /// The same for what WeChat Pay has under the number of an order that it was never asked to
+    /// make: another system of the merchant's made that.
     ///
     /// # Errors
     /// [`OrderStoreError`].
@@ -116,8 +116,8 @@ impl SettleFlow {
         Err(OrderStoreError::Contended)
     }
 
-    /// The change as it can be written: there may be a record of its payment, from before the order was known here or from an
-    /// earlier telling. Only rare changes are looked up.
+    /// The change as it can be written: there may be a record of its payment, from before the order
+    /// was known here or from an earlier telling. Only rare changes are looked up.
     async fn with_what_is_kept(
         &self,
         change: OrderChange,

@@ -1,4 +1,5 @@
-//! The event that SQS gives to Lambda, as far as it is used, the answer that it expects, and how a batch becomes one.
+//! The event that SQS gives to Lambda, as far as it is used, the answer that it expects, and how a
+//! batch becomes one.
 //!
 //! Bodies stay text here: one body that cannot be read must not fail the batch it came in.
 
@@ -23,7 +24,8 @@ pub struct SqsBatch {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SqsRecord {
-    /// SQS's id of the message. Required: an empty id in the answer would mean "the whole batch failed".
+    /// SQS's id of the message. Required: an empty id in the answer would mean "the whole batch
+    /// failed".
     pub message_id: String,
     /// Names this receipt of it, for [`adapters::queues::Queue::come_back_in`].
     pub receipt_handle: String,
@@ -85,17 +87,17 @@ impl SqsRecord {
         self.attributes.sent_timestamp.as_deref()?.parse().ok()
     }
 
-    /// How often the message was received by now, this time included. SQS counts approximately, and counts a receipt whose
-    /// record was never begun.
+    /// How often the message was received by now, this time included. SQS counts approximately, and
+    /// counts a receipt whose record was never begun.
     pub fn receive_count(&self) -> u32 {
         let told = self.attributes.approximate_receive_count.as_deref();
         told.and_then(|count| count.parse().ok()).unwrap_or(1)
     }
 }
 
-/// Works off a batch: each record on its own, `side_by_side` at once, with a verdict for each. No record is begun with less than
-/// `least_ms` left before `deadline_ms` (Unix milliseconds): one that is cut off in the middle helps nobody, and its message
-/// comes again all the same.
+/// Works off a batch: each record on its own, `side_by_side` at once, with a verdict for each. No
+/// record is begun with less than `least_ms` left before `deadline_ms` (Unix milliseconds): one
+/// that is cut off in the middle helps nobody, and its message comes again all the same.
 pub async fn work_off(
     batch: SqsBatch,
     clock: &Clock,

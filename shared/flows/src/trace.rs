@@ -1,4 +1,5 @@
-//! The trace that ties an API call, its queue messages and the settlement together: W3C `traceparent`.
+//! The trace that ties an API call, its queue messages and the settlement together: W3C
+//! `traceparent`.
 
 use adapters::random::Random;
 use http::{HeaderName, HeaderValue};
@@ -11,7 +12,8 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Goes on with the caller's trace when the header is a valid `traceparent` (version 00), else begins one.
+    /// Goes on with the caller's trace when the header is a valid `traceparent` (version 00), else
+    /// begins one.
     pub fn from_header(header: Option<&str>, random: &Random) -> Self {
         let span_id = hex(&random.bytes::<8>());
         match header.and_then(trace_id_of) {

@@ -26,8 +26,9 @@ impl Verdict {
         Self::Retry
     }
 
-    /// Something that does not pass by itself: it comes again, and when the queue gives up a person finds it in the
-    /// dead-letter queue, unchanged. Nothing about money is dropped for being unreadable.
+    /// Something that does not pass by itself: it comes again, and when the queue gives up a person
+    /// finds it in the dead-letter queue, unchanged. Nothing about money is dropped for being
+    /// unreadable.
     pub fn needs_operator(cause: &(dyn Error + 'static)) -> Self {
         error!(error = %ErrorChain(cause), "message needs a person");
         Self::Retry

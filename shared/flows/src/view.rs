@@ -70,7 +70,8 @@ pub fn order(order: &Order, now: UnixSeconds) -> Value {
     Value::Object(view)
 }
 
-/// Why an order is rejected, in the words of the 422 that its client was answered with, or would have been.
+/// Why an order is rejected, in the words of the 422 that its client was answered with, or would
+/// have been.
 fn rejection(told: &OrderRefusal) -> Value {
     json!({
         "code": Problem::WECHATPAY_REFUSED,
@@ -232,8 +233,8 @@ pub fn webhook(webhook: &Webhook<'_>) -> Value {
     Value::Object(view)
 }
 
-/// 202: so many events are on their way once more. `after` tells where the next ones begin, and `Retry-After` when they may be
-/// asked for; without it there are no more.
+/// 202: so many events are on their way once more. `after` tells where the next ones begin, and
+/// `Retry-After` when they may be asked for; without it there are no more.
 pub fn resent(count: usize, after: Option<&str>, retry_after_s: i64) -> Response<String> {
     let Some(after) = after else {
         return answer(StatusCode::ACCEPTED, &json!({"resent": count}));
@@ -272,7 +273,8 @@ pub fn accepted(order_no: &str, state: &str, retry_after_s: i64) -> Response<Str
     )
 }
 
-/// 202: how the refund stands, and where to look for what becomes of it: `look_after_s` from `now`, or after it was tried.
+/// 202: how the refund stands, and where to look for what becomes of it: `look_after_s` from `now`,
+/// or after it was tried.
 pub fn refund_accepted(
     of: &Refund,
     paused_until: Option<UnixSeconds>,

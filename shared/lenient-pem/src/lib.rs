@@ -1,9 +1,10 @@
-//! Reads a key or certificate from a PEM text (RFC 7468) in the shapes that people's tools leave it in, and names what is
-//! something else.
+//! Reads a key or certificate from a PEM text (RFC 7468) in the shapes that people's tools leave it
+//! in, and names what is something else.
 //!
-//! A file of WeChat Pay's or of OpenSSL's goes through editors, chat programs, password managers and environment variables before
-//! it is read. On its way it gets a byte order mark, the line ends of Windows, blanks behind its lines, one line for all of them, or
-//! the two characters `\n` in the place of each line end. None of that changes the key, so all of it is read.
+//! A file of WeChat Pay's or of OpenSSL's goes through editors, chat programs, password managers
+//! and environment variables before it is read. On its way it gets a byte order mark, the line ends
+//! of Windows, blanks behind its lines, one line for all of them, or the two characters `\n` in the
+//! place of each line end. None of that changes the key, so all of it is read.
 //!
 //! ```
 //! let text = "\u{feff}-----BEGIN PUBLIC KEY-----\\nAQID\\n-----END PUBLIC KEY-----";
@@ -207,7 +208,8 @@ pub fn one(text: &str, wanted: &'static str) -> Result<Zeroizing<Vec<u8>>, NotPe
     }
 }
 
-/// The same block as everybody reads it: lines of 64 characters between BEGIN and END. For what is kept.
+/// The same block as everybody reads it: lines of 64 characters between BEGIN and END. For what is
+/// kept.
 ///
 /// # Errors
 /// [`NotPem`] names what the text is instead.

@@ -4,8 +4,8 @@ use crate::component::Component;
 use crate::refusal::Refusal;
 use crate::request::Request;
 
-/// A line for each component, then the parameters; LF between lines, none at the end. `params` is the serialised inner
-/// list with its parameters in the signer's order.
+/// A line for each component, then the parameters; LF between lines, none at the end. `params` is
+/// the serialised inner list with its parameters in the signer's order.
 pub(crate) fn base(
     request: &Request<'_>,
     components: &[Component],

@@ -1,4 +1,5 @@
-//! The first half of verification: what a request says about its signature. Nothing of it is proved.
+//! The first half of verification: what a request says about its signature. Nothing of it is
+//! proved.
 
 use sfv::{Dictionary, FieldType, InnerList, ListEntry, Parameters};
 
@@ -9,10 +10,12 @@ use crate::profile::Profile;
 use crate::refusal::Refusal;
 use crate::request::Request;
 
-/// What a request says about its signature. Nothing of it is proved until [`verify()`](crate::verify()) says so.
+/// What a request says about its signature. Nothing of it is proved until
+/// [`verify()`](crate::verify()) says so.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Claim {
-    /// The signature's label in the two dictionaries. Not covered by the signature: no decision may rest on it.
+    /// The signature's label in the two dictionaries. Not covered by the signature: no decision may
+    /// rest on it.
     pub label: String,
     /// Which key signed; 1 to 128 characters.
     pub keyid: String,
@@ -20,18 +23,21 @@ pub struct Claim {
     pub created_s: i64,
     /// Until when it is valid, in seconds since 1970.
     pub expires_s: Option<i64>,
-    /// What makes the request the only one of its kind; 1 to 128 characters. Always there if the profile asks for it.
+    /// What makes the request the only one of its kind; 1 to 128 characters. Always there if the
+    /// profile asks for it.
     pub nonce: Option<String>,
     /// The algorithm that the client thinks its key is for.
     pub alg: Option<String>,
     pub(crate) components: Vec<Component>,
-    /// The covered components and all parameters, serialised in the signer's order: the last line of the base.
+    /// The covered components and all parameters, serialised in the signer's order: the last line
+    /// of the base.
     pub(crate) params: String,
     pub(crate) signature: Vec<u8>,
 }
 
-/// Reads the two fields and picks the first signature, in the order of `Signature-Input`, that fits the profile.
-/// Others, which proxies on the way may have added, are ignored. If none fits, the refusal is that of the first.
+/// Reads the two fields and picks the first signature, in the order of `Signature-Input`, that fits
+/// the profile. Others, which proxies on the way may have added, are ignored. If none fits, the
+/// refusal is that of the first.
 ///
 /// # Errors
 /// Any [`Refusal`] that needs neither key nor clock.
@@ -154,7 +160,8 @@ fn text(parameters: &Parameters, parameter: &'static str) -> Result<Option<Strin
     Ok(Some(text.to_owned()))
 }
 
-/// The list with its parameters as the signer serialised it: RFC 9651 knows one form for each, the order is kept.
+/// The list with its parameters as the signer serialised it: RFC 9651 knows one form for each, the
+/// order is kept.
 pub(crate) fn serialize(list: &InnerList) -> Result<String, Refusal> {
     let text = vec![ListEntry::InnerList(list.clone())].serialize();
     // Only a list without members has no serialisation, and this one has a member.

@@ -31,7 +31,8 @@ impl Component {
         }
     }
 
-    /// Reads a component's name. A field name is a lower-case token (RFC 9421 section 2.1, RFC 9110 section 5.6.2).
+    /// Reads a component's name. A field name is a lower-case token (RFC 9421 section 2.1, RFC 9110
+    /// section 5.6.2).
     pub(crate) fn parse(name: &str) -> Result<Self, Refusal> {
         if name.len() > COMPONENT_NAME_MAX {
             return Err(Refusal::TooLong {
@@ -129,16 +130,17 @@ fn read(item: &Item) -> Result<Component, Refusal> {
     if item.params == Parameters::new() {
         return Ok(component);
     }
-    // `sf`, `key`, `bs`, `req`, `tr`: each makes the signed value something else than what a handler reads.
+    // `sf`, `key`, `bs`, `req`, `tr`: each makes the signed value something else than what a
+    // handler reads.
     Err(Refusal::UnsupportedComponent {
         component: component.name().to_owned(),
         reason: "components with parameters are not",
     })
 }
 
-/// Host and port as RFC 9421 section 2.2.3 normalises them: lower case, the scheme's default port left out. Behind a
-/// gateway the scheme is not known for certain, so the default ports of http and https are both left out; a client
-/// that speaks http to port 443, or https to port 80, is refused.
+/// Host and port as RFC 9421 section 2.2.3 normalises them: lower case, the scheme's default port
+/// left out. Behind a gateway the scheme is not known for certain, so the default ports of http and
+/// https are both left out; a client that speaks http to port 443, or https to port 80, is refused.
 fn authority(sent: &str) -> String {
     let lower = sent.to_ascii_lowercase();
     let host = lower
@@ -147,11 +149,13 @@ fn authority(sent: &str) -> String {
     host.map(ToOwned::to_owned).unwrap_or(lower)
 }
 
-/// The absolute URI that was asked for (RFC 9421 section 2.2.2), with the host in lower case, without the scheme's own port,
-/// and with `/` for an empty path. A fragment is never sent, so there is none.
+/// The absolute URI that was asked for (RFC 9421 section 2.2.2), with the host in lower case,
+/// without the scheme's own port, and with `/` for an empty path. A fragment is never sent, so
+/// there is none.
 ///
-/// It is one text of several parts of the request. A part with a delimiter in it that belongs to another could be cut in
-/// another way by who is on the way, and still give the same text: that is refused.
+/// It is one text of several parts of the request. A part with a delimiter in it that belongs to
+/// another could be cut in another way by who is on the way, and still give the same text: that is
+/// refused.
 fn target_uri(request: &Request<'_>) -> Result<String, Refusal> {
     let refused = |reason| Refusal::UnsupportedComponent {
         component: "@target-uri".to_owned(),

@@ -18,8 +18,8 @@ pub fn content_digest(body: &[u8]) -> String {
     )
 }
 
-/// Compares the request's body with its `Content-Digest`. Every digest that is known here must fit, and one must be
-/// known.
+/// Compares the request's body with its `Content-Digest`. Every digest that is known here must fit,
+/// and one must be known.
 pub(crate) fn check(request: &Request<'_>) -> Result<(), Refusal> {
     let stated = dictionary(request, CONTENT_DIGEST)?;
     let mut known = false;

@@ -1,5 +1,5 @@
-//! Reading a header field as a Structured Fields dictionary (RFC 9651), more strictly than that RFC: a member that is
-//! there twice is refused.
+//! Reading a header field as a Structured Fields dictionary (RFC 9651), more strictly than that
+//! RFC: a member that is there twice is refused.
 
 use std::convert::Infallible;
 

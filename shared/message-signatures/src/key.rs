@@ -1,4 +1,5 @@
-//! Keys and algorithms. The algorithm is a property of the key: what a request says about it is only compared.
+//! Keys and algorithms. The algorithm is a property of the key: what a request says about it is
+//! only compared.
 
 use std::fmt;
 
@@ -103,7 +104,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What a server holds for one `keyid`. Parsed once, used often: reading an RSA key costs more than verifying with it.
+/// What a server holds for one `keyid`. Parsed once, used often: reading an RSA key costs more than
+/// verifying with it.
 #[derive(Clone, Debug)]
 pub enum VerifyingKey {
     /// For `hmac-sha256`.

@@ -1,5 +1,5 @@
-//! HTTP Message Signatures ([RFC 9421]) and `Content-Digest` ([RFC 9530]) for requests: bytes, keys and a time in, a
-//! verdict out. No socket, no clock, no key store.
+//! HTTP Message Signatures ([RFC 9421]) and `Content-Digest` ([RFC 9530]) for requests: bytes, keys
+//! and a time in, a verdict out. No socket, no clock, no key store.
 //!
 //! A server works in two steps, because the key is found by what the request itself says:
 //!
@@ -17,10 +17,12 @@
 //!
 //! A client calls [`sign()`] and adds the fields that it returns.
 //!
-//! The crate is strict where RFC 9421 leaves room. What a signature must cover is a [`Profile`]; the algorithm is a
-//! property of the key, never of the request; only `@method`, `@authority`, `@path`, `@query`, `@target-uri` (which stands
-//! for the three before it) and whole header fields can be covered (no component parameters); a label, component or digest that is named twice is refused; every input
-//! has a limit ([`limits`]). Fields are read as Structured Fields ([RFC 9651]), never by splitting text.
+//! The crate is strict where RFC 9421 leaves room. What a signature must cover is a [`Profile`];
+//! the algorithm is a property of the key, never of the request; only `@method`, `@authority`,
+//! `@path`, `@query`, `@target-uri` (which stands for the three before it) and whole header fields
+//! can be covered (no component parameters); a label, component or digest that is named twice is
+//! refused; every input has a limit ([`limits`]). Fields are read as Structured Fields ([RFC
+//! 9651]), never by splitting text.
 //!
 //! Not supported: responses, trailers, `rsa-pss-sha512`, `ecdsa-p256-sha256`, signature negotiation
 //! (`Accept-Signature`).

@@ -1,9 +1,10 @@
-//! How much of everything is read. The limits are far above what an honest client sends; they keep the work that an
-//! unauthenticated request can cause small and known. Lengths are in bytes.
+//! How much of everything is read. The limits are far above what an honest client sends; they keep
+//! the work that an unauthenticated request can cause small and known. Lengths are in bytes.
 
 /// `Signature-Input`, `Signature` and `Content-Digest`, each with all its lines joined.
 pub const FIELD_MAX: usize = 4096;
-/// Labels in `Signature-Input` or `Signature`: a client's own, and a few that proxies on the way may add.
+/// Labels in `Signature-Input` or `Signature`: a client's own, and a few that proxies on the way
+/// may add.
 pub const LABELS_MAX: usize = 8;
 /// Components that one signature covers.
 pub const COMPONENTS_MAX: usize = 32;

@@ -7,19 +7,22 @@ use crate::request::Request;
 /// What a server requires of a signature. RFC 9421 section 1.4 leaves this to each application.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile {
-    /// Components that every signature covers. `@target-uri` stands for `@authority`, `@path` and `@query`.
+    /// Components that every signature covers. `@target-uri` stands for `@authority`, `@path` and
+    /// `@query`.
     pub always: &'static [&'static str],
-    /// Header fields (lower case) that are covered whenever the request has them: those that change what it does.
+    /// Header fields (lower case) that are covered whenever the request has them: those that change
+    /// what it does.
     pub when_present: &'static [&'static str],
     /// Methods whose signature has a `nonce`: those that change something.
     pub nonce_methods: &'static [&'static str],
-    /// Seconds that `created` may be away from our clock, either way. A wider window only lengthens the time in which
-    /// nonces must be remembered.
+    /// Seconds that `created` may be away from our clock, either way. A wider window only lengthens
+    /// the time in which nonces must be remembered.
     pub window_s: i64,
 }
 
 impl Profile {
-    /// What the merchant API of this bundle requires. `content-digest` besides, as every profile, if there is a body.
+    /// What the merchant API of this bundle requires. `content-digest` besides, as every profile,
+    /// if there is a body.
     pub const MERCHANT_API: Self = Self {
         always: &["@method", "@authority", "@path", "@query"],
         when_present: &["idempotency-key", "prefer"],
@@ -27,8 +30,8 @@ impl Profile {
         window_s: 300,
     };
 
-    /// Names of the components that this request's signature must cover, in the order in which [`sign()`](crate::sign())
-    /// covers them.
+    /// Names of the components that this request's signature must cover, in the order in which
+    /// [`sign()`](crate::sign()) covers them.
     pub fn required(&self, request: &Request<'_>) -> impl Iterator<Item = &'static str> {
         let always = self.always.iter().copied();
         let fields = self

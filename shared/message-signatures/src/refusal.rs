@@ -1,8 +1,8 @@
 //! Why a request is not believed.
 
-/// Why a request is not believed. Each has a stable [`name`](Self::name) for problem documents and metrics, and a text
-/// that tells the client's author what to change. The text may quote what the client sent about its signature; it
-/// never holds a secret, a signature or a body.
+/// Why a request is not believed. Each has a stable [`name`](Self::name) for problem documents and
+/// metrics, and a text that tells the client's author what to change. The text may quote what the
+/// client sent about its signature; it never holds a secret, a signature or a body.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// Neither field is there, or `Signature-Input` is empty.
@@ -24,7 +24,8 @@ pub enum Refusal {
         /// Where reading stopped and why.
         reason: String,
     },
-    /// A dictionary names one member twice. RFC 9651 would take the last; which one the signer meant is not known.
+    /// A dictionary names one member twice. RFC 9651 would take the last; which one the signer
+    /// meant is not known.
     #[error("{field} has the member `{member}` twice")]
     RepeatedMember {
         /// The field's name.
@@ -90,13 +91,15 @@ pub enum Refusal {
         /// Its name.
         component: String,
     },
-    /// A component's value has characters that could not have been signed unambiguously, a line break for instance.
+    /// A component's value has characters that could not have been signed unambiguously, a line
+    /// break for instance.
     #[error("the value of `{component}` is not visible ASCII text")]
     UnreadableComponent {
         /// Its name.
         component: String,
     },
-    /// No key has this id. Made by the caller, who looks keys up; it is here so that one type names all refusals.
+    /// No key has this id. Made by the caller, who looks keys up; it is here so that one type names
+    /// all refusals.
     #[error("no API key has the keyid `{keyid}`")]
     UnknownKey {
         /// The id as claimed.

@@ -8,8 +8,9 @@ use crate::refusal::Refusal;
 pub struct Request<'a> {
     /// The method, as sent (methods are case-sensitive).
     pub method: &'a str,
-    /// `https` or `http`, in lower case: by which scheme the client asked. The wire does not say it, so whoever takes requests
-    /// in has to know it. It counts for a signature that covers `@target-uri`, and for no other.
+    /// `https` or `http`, in lower case: by which scheme the client asked. The wire does not say
+    /// it, so whoever takes requests in has to know it. It counts for a signature that covers
+    /// `@target-uri`, and for no other.
     pub scheme: &'a str,
     /// Host and port that the client asked for: the `Host` or `:authority` field.
     pub authority: &'a str,
@@ -24,11 +25,13 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// A header field's value as it is signed: each line trimmed, lines joined by `, ` (RFC 9421 section 2.1); `None`
-    /// if the request lacks it. A handler that reads a covered field this way acts on what was signed.
+    /// A header field's value as it is signed: each line trimmed, lines joined by `, ` (RFC 9421
+    /// section 2.1); `None` if the request lacks it. A handler that reads a covered field this way
+    /// acts on what was signed.
     ///
     /// # Errors
-    /// [`Refusal::UnreadableComponent`] for anything but visible ASCII, spaces and tabs; [`Refusal::TooLong`].
+    /// [`Refusal::UnreadableComponent`] for anything but visible ASCII, spaces and tabs;
+    /// [`Refusal::TooLong`].
     pub fn field(&self, name: &str) -> Result<Option<String>, Refusal> {
         let mut joined: Option<String> = None;
         for (_, value) in self
@@ -63,8 +66,8 @@ impl Request<'_> {
     }
 }
 
-/// The value as text, if it is visible ASCII with spaces and tabs. A line break in a value would let one component
-/// pass for two in the signature base.
+/// The value as text, if it is visible ASCII with spaces and tabs. A line break in a value would
+/// let one component pass for two in the signature base.
 pub(crate) fn readable<'v>(component: &str, value: &'v [u8]) -> Result<&'v str, Refusal> {
     std::str::from_utf8(value)
         .ok()

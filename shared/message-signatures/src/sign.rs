@@ -24,7 +24,8 @@ pub struct Params<'a> {
     pub keyid: &'a str,
     /// The client's clock, in seconds since 1970.
     pub created_s: i64,
-    /// Until when the server shall take the request, in seconds since 1970; its own window holds besides.
+    /// Until when the server shall take the request, in seconds since 1970; its own window holds
+    /// besides.
     pub expires_s: Option<i64>,
     /// Fresh and random for each request whose method needs one.
     pub nonce: Option<&'a str>,
@@ -78,8 +79,8 @@ pub enum SignError {
     Key,
 }
 
-/// Signs all that the profile requires of this request. The request comes without `Content-Digest` and signature
-/// fields and is sent with those that are returned, otherwise unchanged.
+/// Signs all that the profile requires of this request. The request comes without `Content-Digest`
+/// and signature fields and is sent with those that are returned, otherwise unchanged.
 ///
 /// # Errors
 /// [`SignError`].

@@ -8,12 +8,13 @@ use crate::profile::Profile;
 use crate::refusal::Refusal;
 use crate::request::Request;
 
-/// Whether the key signed this request, within the window and as the profile requires. `claim` must be this request's,
-/// `key` the one of its `keyid`, `now_s` seconds since 1970. Cheap checks come first, the signature last.
+/// Whether the key signed this request, within the window and as the profile requires. `claim` must
+/// be this request's, `key` the one of its `keyid`, `now_s` seconds since 1970. Cheap checks come
+/// first, the signature last.
 ///
-/// After `Ok`, what was covered is as the client sent it: method, authority, path, query, body (the scheme too under
-/// `@target-uri`), and the covered
-/// fields as [`Request::field`] reads them. Whether the nonce is new is the caller's to check, after this.
+/// After `Ok`, what was covered is as the client sent it: method, authority, path, query, body (the
+/// scheme too under `@target-uri`), and the covered fields as [`Request::field`] reads them.
+/// Whether the nonce is new is the caller's to check, after this.
 ///
 /// # Errors
 /// The first [`Refusal`] met.

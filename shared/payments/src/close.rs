@@ -1,4 +1,5 @@
-//! Closing an order: who may, and what WeChat Pay's answer means. Nothing is closed here alone: WeChat Pay is closed first.
+//! Closing an order: who may, and what WeChat Pay's answer means. Nothing is closed here alone:
+//! WeChat Pay is closed first.
 
 use wechatpay::{
     UnixSeconds,
@@ -44,11 +45,13 @@ pub enum CloseStep {
     /// Ask how it stands: it may have been paid a moment before
     /// (shared/wechatpay/PROTOCOL.md, 5.5).
     Ask,
-    /// WeChat Pay does not know it, but somebody may be about to make it there: close again once he has given up.
+    /// WeChat Pay does not know it, but somebody may be about to make it there: close again once he
+    /// has given up.
     Wait,
 }
 
-/// Judges the answer to a close that was sent at `asked_at`, of an order as it was read before that.
+/// Judges the answer to a close that was sent at `asked_at`, of an order as it was read before
+/// that.
 pub fn after_close_answer(
     order: &Order,
     asked_at: UnixSeconds,
@@ -60,7 +63,8 @@ pub fn after_close_answer(
             code: ErrorCode::OrderNotExist,
             ..
         }) => {
-            // An error answer is not signed; that WeChat Pay has the order was. Nothing is closed on such a word alone.
+            // An error answer is not signed; that WeChat Pay has the order was. Nothing is closed
+            // on such a word alone.
             if order.issued {
                 CloseStep::Ask
             } else if asked_at.0 < issue_calls_end_at(order).0 {
@@ -75,8 +79,9 @@ pub fn after_close_answer(
     }
 }
 
-/// From when on nobody can be making an order at WeChat Pay any more that is `closing` and never had a prepay value: who had the
-/// right to has given up, and what he sent last has arrived or never will.
+/// From when on nobody can be making an order at WeChat Pay any more that is `closing` and never
+/// had a prepay value: who had the right to has given up, and what he sent last has arrived or
+/// never will.
 pub fn issue_calls_end_at(order: &Order) -> UnixSeconds {
     UnixSeconds(order.attempt.until.0.saturating_add(ARRIVES_WITHIN_S))
 }

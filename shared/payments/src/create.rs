@@ -1,4 +1,5 @@
-//! A merchant's request for an order, read and checked at the edge: after this file nothing about it can be wrong in form.
+//! A merchant's request for an order, read and checked at the edge: after this file nothing about
+//! it can be wrong in form.
 
 use serde::{Deserialize, Serialize};
 use strict_json::Null;
@@ -38,13 +39,15 @@ pub struct CreateOrder {
     pub terms: OrderTerms,
 }
 
-/// Somebody who pays, in the client's own words or by openid. No two orders of one payer are submitted at the same moment.
+/// Somebody who pays, in the client's own words or by openid. No two orders of one payer are
+/// submitted at the same moment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PayerKey(String);
 
 impl PayerKey {
-    /// How long one submission may hold up the next one of the same payer, in seconds: longer than any request takes, which
-    /// is as long as the gateway waits for one. It is free again as soon as the request is answered.
+    /// How long one submission may hold up the next one of the same payer, in seconds: longer than
+    /// any request takes, which is as long as the gateway waits for one. It is free again as soon
+    /// as the request is answered.
     pub const HOLDS_S: i64 = 30;
 
     /// A digest that names this payer of this client, and tells neither.
@@ -170,7 +173,8 @@ impl CreateOrder {
         })
     }
 
-    /// The body for WeChat Pay's prepay call, with an absolute `time_expire`, so that it can be sent again byte for byte.
+    /// The body for WeChat Pay's prepay call, with an absolute `time_expire`, so that it can be
+    /// sent again byte for byte.
     pub fn prepay_body(&self, merchant: &MerchantProfile, expires_at: UnixSeconds) -> PrepayBody {
         let terms = &self.terms;
         PrepayBody {
@@ -248,7 +252,8 @@ fn openid(product: Product, openid: Option<&str>) -> Result<Option<String>, BadR
     }
 }
 
-/// The client's own word for the payer, else the openid. The kinds do not meet: an openid cannot be passed off as the other.
+/// The client's own word for the payer, else the openid. The kinds do not meet: an openid cannot be
+/// passed off as the other.
 fn payer(payer_id: Option<String>, openid: Option<&str>) -> Result<Option<PayerKey>, BadRequest> {
     match payer_id {
         Some(id)

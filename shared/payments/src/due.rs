@@ -1,5 +1,5 @@
-//! When the sweep looks at an order or a refund next. The sweep alone could finish everything; callbacks and queues only make
-//! it fast.
+//! When the sweep looks at an order or a refund next. The sweep alone could finish everything;
+//! callbacks and queues only make it fast.
 
 use sha2::{Digest, Sha256};
 use wechatpay::UnixSeconds;
@@ -20,21 +20,23 @@ pub struct NextCheck {
     pub at: UnixSeconds,
 }
 
-/// How many parts the index by day has, and looks and recovery in the index of what is due. A part takes 1,000 writes a second, and
-/// an order is written there two or three times: 16 carry 4,800 orders a second. When this grows, the sweep must go on reading as many
-/// parts as were ever used.
+/// How many parts the index by day has, and looks and recovery in the index of what is due. A part
+/// takes 1,000 writes a second, and an order is written there two or three times: 16 carry 4,800
+/// orders a second. When this grows, the sweep must go on reading as many parts as were ever used.
 pub const SHARDS: u8 = 16;
 
 /// How many parts closings have: most orders are paid and never come there.
 const CLOSING_PARTS: u8 = 8;
 
-/// How many parts refunds have: WeChat Pay takes 150 a second, and each is written there some six times.
+/// How many parts refunds have: WeChat Pay takes 150 a second, and each is written there some six
+/// times.
 const REFUND_PARTS: u8 = 2;
 
 /// How many parts the index of what is due has.
 pub const PARTS: u8 = 2 * SHARDS + CLOSING_PARTS + REFUND_PARTS;
 
-/// Why something is due. Each reason has parts of the index of its own: what is urgent is found at once, however much else is due.
+/// Why something is due. Each reason has parts of the index of its own: what is urgent is found at
+/// once, however much else is due.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum CheckKind {
     /// A refund is to be sent or asked about.
@@ -108,25 +110,26 @@ const ORDER_LADDER_S: [i64; 5] = [60, 180, 300, 600, 1800];
 /// hours follow.
 const REFUND_LADDER_S: [i64; 9] = [60, 120, 180, 240, 300, 600, 1200, 2400, 4200];
 
-/// No look begins sooner than this after another, in seconds: one takes less, with all its calls to WeChat Pay.
+/// No look begins sooner than this after another, in seconds: one takes less, with all its calls to
+/// WeChat Pay.
 const LOOK_TAKES_S: i64 = 30;
 
 /// After either ladder: once an hour, until the state is final.
 const HOURLY_S: i64 = 3600;
 
-/// How long after its last moment of payment an order is closed, in seconds: the callback of a payment in that moment has its
-/// time first.
+/// How long after its last moment of payment an order is closed, in seconds: the callback of a
+/// payment in that moment has its time first.
 const CLOSE_AFTER_S: i64 = 10;
 
 /// The shortest time between two tries to close an order.
 const CLOSE_AGAIN_S: i64 = 60;
 
-/// A refund that waits for a person is looked at all the same, since the person may act at WeChat Pay; and is told of again
-/// until somebody has decided.
+/// A refund that waits for a person is looked at all the same, since the person may act at WeChat
+/// Pay; and is told of again until somebody has decided.
 const PERSON_S: i64 = 6 * HOURLY_S;
 
-/// When a look that came to nothing is taken again, in seconds: the next run of the sweep finds it. An order costs one call a minute
-/// while that lasts, and what waited longer goes before it.
+/// When a look that came to nothing is taken again, in seconds: the next run of the sweep finds it.
+/// An order costs one call a minute while that lasts, and what waited longer goes before it.
 const AGAIN_S: i64 = 30;
 
 /// The same for a refund: WeChat Pay takes one request a minute for each order.
@@ -136,8 +139,8 @@ const REFUND_AGAIN_S: i64 = SLOT_S;
 /// refunds have a quota of 6 a second (shared/wechatpay/PROTOCOL.md, 6.2), which all orders share.
 pub const BALANCE_PAUSE_S: i64 = 600;
 
-/// When an order that has, or is about to have, `state` is looked at next, given that it was looked at or written at `now`;
-/// `None` when nothing more can happen to it by itself.
+/// When an order that has, or is about to have, `state` is looked at next, given that it was looked
+/// at or written at `now`; `None` when nothing more can happen to it by itself.
 pub fn next_order_check(order: &Order, state: &OrderState, now: UnixSeconds) -> Option<NextCheck> {
     let at = match state {
         OrderState::Reserved | OrderState::AwaitingPayment(_) => {
@@ -161,8 +164,9 @@ pub fn next_order_check(order: &Order, state: &OrderState, now: UnixSeconds) -> 
     order_due(order, state, at)
 }
 
-/// When an order is looked at again whose look came to nothing for a reason that passes: WeChat Pay did not answer, say. `None` when
-/// it is due by then as it is, or no more. `order` is as the table has it.
+/// When an order is looked at again whose look came to nothing for a reason that passes: WeChat Pay
+/// did not answer, say. `None` when it is due by then as it is, or no more. `order` is as the table
+/// has it.
 pub fn sooner_order_check(order: &Order, now: UnixSeconds) -> Option<NextCheck> {
     let held = order.due?;
     let soon = now.0.saturating_add(AGAIN_S);
@@ -215,7 +219,8 @@ pub fn is_past_payment_time(order: &Order, now: UnixSeconds) -> bool {
     closes_at(order) <= now
 }
 
-/// When a refund that has, or is about to have, `state` is looked at next; `None` when nothing more can happen to it by itself.
+/// When a refund that has, or is about to have, `state` is looked at next; `None` when nothing more
+/// can happen to it by itself.
 pub fn next_refund_check(
     refund: &Refund,
     state: &RefundState,
@@ -236,8 +241,9 @@ pub fn next_refund_check(
     Some(refund_check_at(&refund.order_no, at))
 }
 
-/// When a refund goes on that met another one of its order, which holds the order's minute until then. Those that wait for the same
-/// moment are spread over the seconds after it, each by its own number.
+/// When a refund goes on that met another one of its order, which holds the order's minute until
+/// then. Those that wait for the same moment are spread over the seconds after it, each by its own
+/// number.
 pub fn after_order_interval(refund: &Refund, until: UnixSeconds) -> NextCheck {
     let spread_s = i64::from(shard_of_text(refund.out_refund_no.as_str()));
     refund_check_at(&refund.order_no, until.0.saturating_add(spread_s))
@@ -262,8 +268,8 @@ fn step(ladder_s: &[i64], since: UnixSeconds, now: UnixSeconds) -> i64 {
         })
 }
 
-/// Pauses that grow with the order's age, from a minute to an hour, and never end before whoever may still be calling WeChat Pay
-/// for the order has given up.
+/// Pauses that grow with the order's age, from a minute to an hour, and never end before whoever
+/// may still be calling WeChat Pay for the order has given up.
 fn close_again(order: &Order, now: UnixSeconds) -> i64 {
     let since = order.expires_at.0.min(now.0).max(order.created_at.0);
     let pause_s = (now.0.saturating_sub(since) / 8).clamp(CLOSE_AGAIN_S, HOURLY_S);

@@ -1,4 +1,5 @@
-//! The numbers that name things. Each has its own type, so that none can be handed over in another's place.
+//! The numbers that name things. Each has its own type, so that none can be handed over in
+//! another's place.
 
 use std::fmt;
 
@@ -74,7 +75,8 @@ fn check(text: &str, min: usize, max: usize) -> Result<(), BadNumber> {
 pub struct OrderNo(String);
 
 impl OrderNo {
-    /// What a number derived from an `Idempotency-Key` begins with. Callers may not use it, so the two kinds never meet.
+    /// What a number derived from an `Idempotency-Key` begins with. Callers may not use it, so the
+    /// two kinds never meet.
     pub const DERIVED_PREFIX: &str = "idem-";
 
     /// An order number as WeChat Pay or our table gives it back.
@@ -101,8 +103,9 @@ impl OrderNo {
         }
     }
 
-    /// The number that belongs to a client's `Idempotency-Key`: the same key of the same client always names the same order,
-    /// and nobody else's. `route` keeps keys of different routes apart.
+    /// The number that belongs to a client's `Idempotency-Key`: the same key of the same client
+    /// always names the same order, and nobody else's. `route` keeps keys of different routes
+    /// apart.
     pub fn derived(client: &ClientId, route: &str, key: &IdempotencyKey) -> Self {
         Self(derived(&[client.as_str(), route, key.as_str()]))
     }
@@ -130,7 +133,8 @@ fn digest_of(parts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Lower-case base32 (RFC 4648 alphabet) without padding; bits that do not fill a character are left off.
+/// Lower-case base32 (RFC 4648 alphabet) without padding; bits that do not fill a character are
+/// left off.
 fn base32(bytes: &[u8]) -> impl Iterator<Item = char> {
     let alphabet = "abcdefghijklmnopqrstuvwxyz234567"
         .chars()
@@ -177,7 +181,8 @@ text_type!(TransactionId);
 
 /// A refund's number under its order: the caller's own, or derived.
 ///
-/// 1 to 40 of digits, letters, `_` and `-`. It need be unique under its order only; WeChat Pay is given an [`OutRefundNo`].
+/// 1 to 40 of digits, letters, `_` and `-`. It need be unique under its order only; WeChat Pay is
+/// given an [`OutRefundNo`].
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RefundNo(String);
@@ -227,14 +232,15 @@ impl RefundNo {
         ]))
     }
 
-    /// The number of the refund that gives late money back: the same payment always has the same one, so that it is refunded
-    /// once, whoever comes upon it and however often (shared/payments/STATES.md, I5).
+    /// The number of the refund that gives late money back: the same payment always has the same
+    /// one, so that it is refunded once, whoever comes upon it and however often
+    /// (shared/payments/STATES.md, I5).
     pub fn of_late_money(transaction_id: &TransactionId) -> Self {
         Self::of_late_money_again(transaction_id, 1)
     }
 
-    /// The number of the `nth` refund (from 1 on) of late money. A second one comes after the first failed for good and persons
-    /// decided anew.
+    /// The number of the `nth` refund (from 1 on) of late money. A second one comes after the first
+    /// failed for good and persons decided anew.
     pub fn of_late_money_again(transaction_id: &TransactionId, nth: u32) -> Self {
         Self::nth(Self::LATE_PREFIX, transaction_id, nth)
     }
@@ -249,9 +255,9 @@ impl RefundNo {
         Self(format!("{}{refund_id}", Self::CONSOLE_PREFIX))
     }
 
-    /// The number of the `nth` refund (from 1 on) that gives a second payment of an order back, once two persons have approved it:
-    /// the same payment always has the same ones, however often the approval is carried out. A second one comes after the first
-    /// failed for good.
+    /// The number of the `nth` refund (from 1 on) that gives a second payment of an order back,
+    /// once two persons have approved it: the same payment always has the same ones, however often
+    /// the approval is carried out. A second one comes after the first failed for good.
     pub fn of_second_payment(transaction_id: &TransactionId, nth: u32) -> Self {
         Self::nth(Self::SECOND_PREFIX, transaction_id, nth)
     }
@@ -304,8 +310,8 @@ text_type!(RefundId);
 pub struct OutRefundNo(String);
 
 impl OutRefundNo {
-    /// The number of a refund of ours: a digest of order and refund number, since refund numbers of different orders may be
-    /// equal.
+    /// The number of a refund of ours: a digest of order and refund number, since refund numbers of
+    /// different orders may be equal.
     pub fn of(order_no: &OrderNo, refund_no: &RefundNo) -> Self {
         let digest = digest_of(&[order_no.as_str(), refund_no.as_str()]);
         let mut number = "r-".to_owned();
@@ -313,7 +319,8 @@ impl OutRefundNo {
         Self(number)
     }
 
-    /// A number as WeChat Pay or our table gives it: 1 to 64 of digits, letters, `_`, `-`, `*`, `@` and the bar.
+    /// A number as WeChat Pay or our table gives it: 1 to 64 of digits, letters, `_`, `-`, `*`, `@`
+    /// and the bar.
     ///
     /// # Errors
     /// When it has a wrong length or a character outside the alphabet.
@@ -350,8 +357,9 @@ pub enum BadClientId {
 }
 
 impl ClientId {
-    /// The client whom orders belong to that nobody here made and that were taken on so that their money goes back. Nobody is
-    /// registered under it, so no client ever sees them; finance staff does.
+    /// The client whom orders belong to that nobody here made and that were taken on so that their
+    /// money goes back. Nobody is registered under it, so no client ever sees them; finance staff
+    /// does.
     pub const UNATTRIBUTED: &str = "(nobody)";
 
     /// An id that a client is to be registered under, or an order is to be given to.
@@ -392,8 +400,8 @@ pub struct IdempotencyKey(String);
 pub struct BadIdempotencyKey;
 
 impl IdempotencyKey {
-    /// Reads the header. The draft has it as a structured-field string (`"abc"`), most clients send it bare (`abc`); both
-    /// name the same key.
+    /// Reads the header. The draft has it as a structured-field string (`"abc"`), most clients send
+    /// it bare (`abc`); both name the same key.
     ///
     /// # Errors
     /// When nothing is left, it is too long, or it holds a character that is not visible ASCII.

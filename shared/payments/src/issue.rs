@@ -7,8 +7,8 @@ use wechatpay::{
 
 use crate::order::{IssueLease, Order, OrderState};
 
-/// How long one holder of the attempt may spend on WeChat Pay in all, in milliseconds: two tries of up to 3 s and a query.
-/// Shorter than [`IssueLease::LEASE_S`].
+/// How long one holder of the attempt may spend on WeChat Pay in all, in milliseconds: two tries of
+/// up to 3 s and a query. Shorter than [`IssueLease::LEASE_S`].
 pub const BUDGET_MS: u64 = 9_000;
 
 /// What came of one call to WeChat Pay.
@@ -18,15 +18,17 @@ pub enum CallOutcome<T> {
     Done(T),
     /// An error answer. It is not signed, so it proves nothing about money that moved.
     Refused(Refusal),
-    /// A verified success that cannot be read: WeChat Pay did what was asked, or has it, and what it says of it is not known.
+    /// A verified success that cannot be read: WeChat Pay did what was asked, or has it, and what
+    /// it says of it is not known.
     Unreadable(Unreadable),
-    /// No answer that can be trusted: time-out, broken connection, or a signature that did not verify. The operation may have
-    /// happened or may happen yet.
+    /// No answer that can be trusted: time-out, broken connection, or a signature that did not
+    /// verify. The operation may have happened or may happen yet.
     Unknown(String),
 }
 
 impl<T> CallOutcome<T> {
-    /// Whether WeChat Pay could not answer for now, or not believably: the same question is worth asking again soon.
+    /// Whether WeChat Pay could not answer for now, or not believably: the same question is worth
+    /// asking again soon.
     pub fn is_unavailable(&self) -> bool {
         match self {
             // That it answered what nobody can read does not pass by itself.
@@ -37,7 +39,8 @@ impl<T> CallOutcome<T> {
     }
 }
 
-/// Whether a refusal says nothing but that WeChat Pay cannot answer for now: an error of its own, or a limit on how often.
+/// Whether a refusal says nothing but that WeChat Pay cannot answer for now: an error of its own,
+/// or a limit on how often.
 pub fn is_transient_refusal(refusal: &Refusal) -> bool {
     let by_status = refusal.status == 429 || refusal.status >= 500;
     by_status
@@ -52,12 +55,13 @@ pub enum IssueStep {
     Store(PrepayValue),
     /// Send the very same call again, to the other host.
     Repeat,
-    /// Ask WeChat Pay how the order stands. With the refusal that decides if the order does not exist there; without one
-    /// when the answer is only given for orders that do exist.
+    /// Ask WeChat Pay how the order stands. With the refusal that decides if the order does not
+    /// exist there; without one when the answer is only given for orders that do exist.
     Query(Option<Refusal>),
     /// WeChat Pay will not take the order: `rejected`.
     Reject(Refusal),
-    /// Nothing more can be learnt now; the order stays as it is, and a later attempt or the sweep goes on.
+    /// Nothing more can be learnt now; the order stays as it is, and a later attempt or the sweep
+    /// goes on.
     GiveUp(IssueFailure),
 }
 
@@ -66,9 +70,11 @@ pub enum IssueStep {
 pub enum IssueFailure {
     /// WeChat Pay did not answer, or not believably, or asked us to come later.
     Unknown(String),
-    /// WeChat Pay refuses, but an earlier try may have gone through, so the order cannot be called rejected.
+    /// WeChat Pay refuses, but an earlier try may have gone through, so the order cannot be called
+    /// rejected.
     RefusedAfterUnknown(Refusal),
-    /// WeChat Pay refuses, and not because of this order: it may take it once people have put that right.
+    /// WeChat Pay refuses, and not because of this order: it may take it once people have put that
+    /// right.
     NotOfTheOrder(Refusal),
 }
 
@@ -87,8 +93,9 @@ impl std::fmt::Debug for IssueFailure {
 
 /// Judges the answer to a prepay call.
 ///
-/// `tries_left` is how often the same call may still be sent in this attempt; `clean` says that nothing unknown came before:
-/// no earlier attempt, and no unanswered try in this one. Only a clean refusal rejects an order (shared/payments/STATES.md, 3.2).
+/// `tries_left` is how often the same call may still be sent in this attempt; `clean` says that
+/// nothing unknown came before: no earlier attempt, and no unanswered try in this one. Only a clean
+/// refusal rejects an order (shared/payments/STATES.md, 3.2).
 pub fn after_prepay_answer(
     answer: CallOutcome<PrepayValue>,
     tries_left: u32,
@@ -112,8 +119,9 @@ pub fn after_prepay_answer(
         return IssueStep::Query(None);
     }
     match refusal.side() {
-        // A block, a missing permission or a wrong setting refuses every order alike: none is lost by it. Of a code
-        // that nobody knows here it cannot be told. The next attempt asks how the order stands before it sends it.
+        // A block, a missing permission or a wrong setting refuses every order alike: none is lost
+        // by it. Of a code that nobody knows here it cannot be told. The next attempt asks how the
+        // order stands before it sends it.
         Side::Merchant | Side::Unknown => IssueStep::GiveUp(IssueFailure::NotOfTheOrder(refusal)),
         Side::Passing if refusal.repeat() == Repeat::WithBackoff && tries_left > 0 => {
             IssueStep::Repeat
@@ -128,9 +136,9 @@ pub fn after_prepay_answer(
     }
 }
 
-/// Refusals of the request that reject it only once a question confirms that WeChat Pay has no such order. A `PARAM_ERROR`
-/// without a field may be about a header, such as a wrong `Wechatpay-Serial`: then the question is refused as well, and
-/// nothing is decided.
+/// Refusals of the request that reject it only once a question confirms that WeChat Pay has no such
+/// order. A `PARAM_ERROR` without a field may be about a header, such as a wrong
+/// `Wechatpay-Serial`: then the question is refused as well, and nothing is decided.
 fn needs_query_first(refusal: &Refusal) -> bool {
     let names_a_field = refusal
         .detail
@@ -161,7 +169,8 @@ pub fn is_number_used_elsewhere(answer: &CallOutcome<PrepayValue>, order: &Order
     used && order.state == OrderState::Reserved
 }
 
-/// Answers that WeChat Pay gives when it already knows the number: the order's state decides, and a query tells it.
+/// Answers that WeChat Pay gives when it already knows the number: the order's state decides, and a
+/// query tells it.
 fn exists_at_wechat(code: &ErrorCode) -> bool {
     matches!(
         code,
@@ -331,8 +340,8 @@ mod tests {
         }
     }
 
-    /// What each code of the manual does to an order when it comes at the first try, and when something unknown came
-    /// before it.
+    /// What each code of the manual does to an order when it comes at the first try, and when
+    /// something unknown came before it.
     #[test]
     fn every_code_has_its_next_step_and_only_the_orders_own_faults_reject_it() {
         const STAYS: [&str; 2] = ["stays", "stays"];

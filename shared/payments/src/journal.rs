@@ -1,4 +1,5 @@
-//! The journal: one event for every change of an order, its refunds and its further payments, written with the change itself.
+//! The journal: one event for every change of an order, its refunds and its further payments,
+//! written with the change itself.
 
 use serde::Serialize;
 use wechatpay::{RequestId, UnixSeconds};
@@ -95,7 +96,8 @@ impl Subject {
 /// One change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
-    /// The version that the order has after it. Each change of anything under an order counts the order's version up.
+    /// The version that the order has after it. Each change of anything under an order counts the
+    /// order's version up.
     pub version: u64,
     /// What changed.
     pub subject: Subject,
@@ -109,7 +111,8 @@ pub struct Event {
     pub at: UnixSeconds,
     /// The trace it happened under.
     pub trace: String,
-    /// What WeChat Pay calls the request, or the callback, that it told of this by: its support asks for it.
+    /// What WeChat Pay calls the request, or the callback, that it told of this by: its support
+    /// asks for it.
     pub request_id: Option<RequestId>,
     /// Of an order that is rejected: in which words WeChat Pay refused it.
     pub refusal: Option<OrderRefusal>,

@@ -1,14 +1,17 @@
-//! The rules of the bundle: money, numbers, the states of an order, and what each piece of news does to them.
+//! The rules of the bundle: money, numbers, the states of an order, and what each piece of news
+//! does to them.
 //!
-//! Everything here decides and nothing here moves: no network, no table, no queue, no `async`, no clock. A function gives in
-//! what it read, the news, and the time; it gets back what has to be written and what has to be answered. That keeps every
-//! rule about money in a place where a test can reach it with literals.
+//! Everything here decides and nothing here moves: no network, no table, no queue, no `async`, no
+//! clock. A function gives in what it read, the news, and the time; it gets back what has to be
+//! written and what has to be answered. That keeps every rule about money in a place where a test
+//! can reach it with literals.
 //!
-//! The way through the files follows an order's life: [`create`] reads a merchant's request, [`reserve`] judges what the
-//! table already holds under that number, [`issue`] judges WeChat Pay's answer to the prepay call, [`notice`] reads news
-//! about money, [`settle`] says what that news does to the order, [`journal`] is what is written about it. [`refund`] takes
-//! refunds on, [`refund_news`] says what WeChat Pay's word does to them, [`close`] what its answer to a close means, and
-//! [`webhook`] what the merchant's system is told.
+//! The way through the files follows an order's life: [`create`] reads a merchant's request,
+//! [`reserve`] judges what the table already holds under that number, [`issue`] judges WeChat Pay's
+//! answer to the prepay call, [`notice`] reads news about money, [`settle`] says what that news
+//! does to the order, [`journal`] is what is written about it. [`refund`] takes refunds on,
+//! [`refund_news`] says what WeChat Pay's word does to them, [`close`] what its answer to a close
+//! means, and [`webhook`] what the merchant's system is told.
 
 pub mod close;
 pub mod create;

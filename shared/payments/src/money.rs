@@ -4,14 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An amount in fen, one hundredth of a yuan: the unit on WeChat Pay's wire and in our table. Never zero, never negative:
-/// WeChat Pay takes orders from 1 fen on (`amount.total`, document 4012791856).
+/// An amount in fen, one hundredth of a yuan: the unit on WeChat Pay's wire and in our table. Never
+/// zero, never negative: WeChat Pay takes orders from 1 fen on (`amount.total`, document
+/// 4012791856).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct Fen(i64);
 
 impl Fen {
-    /// Ten million yuan. Nothing sold here costs more; a larger number is a bug or an attack, not an order.
+    /// Ten million yuan. Nothing sold here costs more; a larger number is a bug or an attack, not
+    /// an order.
     pub const MAX: Self = Self(1_000_000_000);
 
     /// The amount, if it is one that an order can have: 1 to [`Fen::MAX`].

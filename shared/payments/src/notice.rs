@@ -1,4 +1,5 @@
-//! News about money: WeChat Pay's words turned into our own types, from a callback or from a query alike.
+//! News about money: WeChat Pay's words turned into our own types, from a callback or from a query
+//! alike.
 
 use wechatpay::{
     RequestId, UnixSeconds, Unreadable,
@@ -60,8 +61,8 @@ pub struct ReportedPayment {
     pub refunded: bool,
 }
 
-/// The id in the ledger of notices of a payment that is kept for a person: one for each payment, whoever found it and however
-/// often WeChat Pay tells of it.
+/// The id in the ledger of notices of a payment that is kept for a person: one for each payment,
+/// whoever found it and however often WeChat Pay tells of it.
 pub fn payment_notice_id(transaction_id: &str) -> String {
     format!("payment#{transaction_id}")
 }
@@ -71,10 +72,12 @@ pub fn refund_notice_id(refund_id: &str) -> String {
     format!("refund#{refund_id}")
 }
 
-/// A transaction that cannot be read as a notice about an order of ours. It is verified, so a person has to see it.
+/// A transaction that cannot be read as a notice about an order of ours. It is verified, so a
+/// person has to see it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UnreadableNotice {
-    /// A field that this kind of news always has is missing, or is no text, number or object as documented.
+    /// A field that this kind of news always has is missing, or is no text, number or object as
+    /// documented.
     #[error("`{0}` is missing or not of its documented shape")]
     Missing(&'static str),
     /// A field has a value that cannot be.
@@ -99,8 +102,9 @@ impl UnreadableNotice {
     }
 }
 
-/// Seconds from one failure to settle a notice to the next try, by how often its message was received. Half a day in all: enough
-/// for any outage of ours, and short of the four days for which the queue keeps a message.
+/// Seconds from one failure to settle a notice to the next try, by how often its message was
+/// received. Half a day in all: enough for any outage of ours, and short of the four days for which
+/// the queue keeps a message.
 const RETRY_S: [i32; 8] = [10, 30, 120, 600, 1_800, 3_600, 10_800, 21_600];
 
 /// When a message that was received `times` and failed is tried again, in seconds.
@@ -120,7 +124,8 @@ impl TryFrom<Transaction> for TradeNotice {
             .map_err(|_| UnreadableNotice::Invalid("out_trade_no"))?;
         let outcome = match &wire.trade_state {
             TradeState::Success => TradeOutcome::Paid(money(&wire, false)?),
-            // Paid, then refunded elsewhere (shared/payments/STATES.md, I4). Without a transaction_id nothing was ever paid.
+            // Paid, then refunded elsewhere (shared/payments/STATES.md, I4). Without a
+            // transaction_id nothing was ever paid.
             TradeState::Refund => TradeOutcome::Paid(money(&wire, true)?),
             TradeState::NotPay | TradeState::UserPaying | TradeState::PayError => {
                 TradeOutcome::Unpaid

@@ -14,7 +14,8 @@ use crate::{
     money::Fen,
 };
 
-/// Where the payer pays. What our API calls a product; WeChat Pay knows four, since a mini program pays by JSAPI.
+/// Where the payer pays. What our API calls a product; WeChat Pay knows four, since a mini program
+/// pays by JSAPI.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Product {
@@ -55,7 +56,8 @@ impl Product {
         .find(|product| product.name() == name)
     }
 
-    /// WeChat Pay's word for it in notices and bills (`trade_type`, 交易类型): a mini program pays by JSAPI.
+    /// WeChat Pay's word for it in notices and bills (`trade_type`, 交易类型): a mini program pays by
+    /// JSAPI.
     pub const fn trade_type(self) -> &'static str {
         match self {
             Self::Native => "NATIVE",
@@ -91,8 +93,8 @@ pub struct Order {
     pub amount: Fen,
     /// SHA-256 of what the client asked for, so that a number reused for something else is noticed.
     pub fingerprint: Fingerprint,
-    /// The exact body for WeChat Pay's prepay call, sealed. Every issue and renewal sends these very bytes: WeChat Pay
-    /// refuses another body under the same number.
+    /// The exact body for WeChat Pay's prepay call, sealed. Every issue and renewal sends these
+    /// very bytes: WeChat Pay refuses another body under the same number.
     pub sealed_body: Vec<u8>,
     /// When the order was reserved.
     pub created_at: UnixSeconds,
@@ -106,7 +108,8 @@ pub struct Order {
     pub state: OrderState,
     /// What was given back of its payment, and what is about to be.
     pub refunds: RefundTally,
-    /// Counts the changes of the order and of all that lies under it. Every change names the version it was decided on.
+    /// Counts the changes of the order and of all that lies under it. Every change names the
+    /// version it was decided on.
     pub version: u64,
     /// The trace that the order was made under (W3C trace id).
     pub trace: String,
@@ -152,8 +155,8 @@ impl Order {
     }
 }
 
-/// What was given back of an order's booked payment, and what is about to be. `refunded_fen <= committed_fen <=` the payment,
-/// always (shared/payments/STATES.md, I6).
+/// What was given back of an order's booked payment, and what is about to be. `refunded_fen <=
+/// committed_fen <=` the payment, always (shared/payments/STATES.md, I6).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RefundTally {
     /// Fen that refunds have taken for themselves, whether the money is back or on its way.
@@ -162,7 +165,8 @@ pub struct RefundTally {
     pub refunded_fen: i64,
     /// How many refunds there were, failed ones too.
     pub count: u32,
-    /// Before this time no further refund of the order goes to WeChat Pay: it takes one a minute for each order.
+    /// Before this time no further refund of the order goes to WeChat Pay: it takes one a minute
+    /// for each order.
     pub next_at: UnixSeconds,
 }
 
@@ -180,21 +184,22 @@ impl RefundTally {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Fingerprint(pub [u8; 32]);
 
-/// The lease under which WeChat Pay is called for an order. One holder at a time, so that no two prepay values are made and
-/// no caller is left with the dead one of them.
+/// The lease under which WeChat Pay is called for an order. One holder at a time, so that no two
+/// prepay values are made and no caller is left with the dead one of them.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct IssueLease {
     /// Who holds or last held it.
     pub id: String,
     /// Until when it is held; free from then on, by our clock.
     pub until: UnixSeconds,
-    /// How many there were. The first one alone may reject an order: after it, something unknown may have happened.
+    /// How many there were. The first one alone may reject an order: after it, something unknown
+    /// may have happened.
     pub count: u32,
 }
 
 impl IssueLease {
-    /// How long a holder may take, in seconds. Longer than [`crate::issue::BUDGET_MS`], so that a holder has given up before
-    /// the next one begins.
+    /// How long a holder may take, in seconds. Longer than [`crate::issue::BUDGET_MS`], so that a
+    /// holder has given up before the next one begins.
     pub const LEASE_S: i64 = 15;
 
     /// The first lease, taken in the write that reserves the order.
@@ -231,7 +236,8 @@ impl IssueLease {
 ///    \-> rejected    \-> paid                 rejected -> paid_after_close
 /// ```
 ///
-/// An order that is rejected because its number was used elsewhere stays so, whatever money comes under it.
+/// An order that is rejected because its number was used elsewhere stays so, whatever money comes
+/// under it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OrderState {
     /// The number is ours; WeChat Pay was not yet asked, or its answer is not known. Passing.
@@ -248,7 +254,8 @@ pub enum OrderState {
     Closing,
     /// Closed at WeChat Pay. Left only if money comes all the same.
     Closed,
-    /// It was never made at WeChat Pay, and will not be. Left only if money comes all the same, and might be for it.
+    /// It was never made at WeChat Pay, and will not be. Left only if money comes all the same, and
+    /// might be for it.
     Rejected(Rejection),
     /// Money came after the close or the refusal; it is owed back to the payer.
     PaidAfterClose(Payment),
@@ -257,9 +264,11 @@ pub enum OrderState {
 /// Why an order was rejected. It decides what becomes of money that comes under its number.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Rejection {
-    /// WeChat Pay refused to make it, in these words. An order that an earlier version rejected has none.
+    /// WeChat Pay refused to make it, in these words. An order that an earlier version rejected has
+    /// none.
     Refused(Option<OrderRefusal>),
-    /// Another system that shares the merchant number has used the order's number at WeChat Pay. Money there is that system's.
+    /// Another system that shares the merchant number has used the order's number at WeChat Pay.
+    /// Money there is that system's.
     NumberUsedElsewhere,
 }
 
@@ -296,8 +305,8 @@ impl Rejection {
     }
 }
 
-/// The words in which WeChat Pay refused an order for good, as the client was told them at first. For the order's own client
-/// alone: the free text may repeat what a payer or client wrote.
+/// The words in which WeChat Pay refused an order for good, as the client was told them at first.
+/// For the order's own client alone: the free text may repeat what a payer or client wrote.
 #[derive(Clone, Eq, PartialEq)]
 pub struct OrderRefusal {
     /// Its code, as it came.
@@ -392,7 +401,8 @@ pub struct Prepay {
 }
 
 impl Prepay {
-    /// Taken off a prepay value's life: what is handed out must still work when the payer gets to it.
+    /// Taken off a prepay value's life: what is handed out must still work when the payer gets to
+    /// it.
     const MARGIN_S: i64 = 30;
 
     /// Reads it as it is stored.
@@ -408,7 +418,8 @@ impl Prepay {
         })
     }
 
-    /// A value that WeChat Pay gave at `now`, which ends with its own life or with the order's, whichever is first.
+    /// A value that WeChat Pay gave at `now`, which ends with its own life or with the order's,
+    /// whichever is first.
     pub fn issued(
         params: PayParams,
         product: Product,

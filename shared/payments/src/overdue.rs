@@ -1,4 +1,5 @@
-//! Refunds that WeChat Pay brings to no end: it says `PROCESSING` for long, or refuses to tell. After a while such a refund is
+//! Refunds that WeChat Pay brings to no end: it says `PROCESSING` for long, or refuses to tell.
+//! After a while such a refund is
 //! *overdue*: a matter for a person. It is asked about as before, and is overdue no longer once the news comes.
 
 use wechatpay::UnixSeconds;
@@ -17,13 +18,15 @@ use crate::{
 /// (shared/wechatpay/PROTOCOL.md, 6.3).
 pub const PROCESSING_MAX_S: i64 = 10 * 24 * 3600;
 
-/// How long WeChat Pay may refuse to tell how a refund stands, in seconds: an hour. One such answer alone may be a proxy's.
+/// How long WeChat Pay may refuse to tell how a refund stands, in seconds: an hour. One such answer
+/// alone may be a proxy's.
 pub const UNTOLD_MAX_S: i64 = 3600;
 
 /// How long it may not be known whether WeChat Pay took a refund at all, in seconds: a day.
 pub const UNANSWERED_MAX_S: i64 = 24 * 3600;
 
-/// How often a person is told of an overdue refund, in seconds: every six hours, like of the others that wait for one.
+/// How often a person is told of an overdue refund, in seconds: every six hours, like of the others
+/// that wait for one.
 const TOLD_EVERY_S: i64 = 6 * 3600;
 /// It is looked at once an hour.
 const LOOKED_AT_EVERY_S: i64 = 3600;
@@ -161,8 +164,8 @@ pub fn mark_overdue(
     refund::update_in_state(order, refund, marked, context)
 }
 
-/// Lets a refund that WeChat Pay did not get rest until there are funds, for this trouble (WeChat Pay's code). It stays in its
-/// state, and the event says when it is tried next.
+/// Lets a refund that WeChat Pay did not get rest until there are funds, for this trouble (WeChat
+/// Pay's code). It stays in its state, and the event says when it is tried next.
 pub fn pause(
     order: &Order,
     refund: &Refund,

@@ -1,4 +1,5 @@
-//! Refunds: what a client may ask for, what is reserved before WeChat Pay is asked, and what its answers and notices do.
+//! Refunds: what a client may ask for, what is reserved before WeChat Pay is asked, and what its
+//! answers and notices do.
 //!
 //! ```text
 //! reserved -> processing -> succeeded
@@ -61,12 +62,13 @@ pub struct Refund {
     pub state: RefundState,
     /// WeChat Pay's number of it, once it has one.
     pub refund_id: Option<RefundId>,
-    /// Why it is not getting on, as WeChat Pay's code or one of [`crate::refund_wait`]: it waits for somebody to fill up the
-    /// balance, say.
+    /// Why it is not getting on, as WeChat Pay's code or one of [`crate::refund_wait`]: it waits
+    /// for somebody to fill up the balance, say.
     pub trouble: Option<String>,
     /// Since when, where that decides from when on a person is told.
     pub trouble_since: Option<UnixSeconds>,
-    /// Since when it is a matter for a person that WeChat Pay brings it to no end ([`crate::refund_wait`]).
+    /// Since when it is a matter for a person that WeChat Pay brings it to no end
+    /// ([`crate::refund_wait`]).
     pub overdue_since: Option<UnixSeconds>,
     /// Who gave its money free, if a person did.
     pub decided: Option<DecidedBy>,
@@ -74,8 +76,8 @@ pub struct Refund {
     pub redirected: Option<Redirection>,
     /// Who says that its payer was paid by other means, after its money went to the merchant.
     pub payer_paid: Option<PayerPaid>,
-    /// When WeChat Pay accepted it, by its clock, which decides whose day's bill has it. Known once an answer has said so; notices
-    /// do not tell.
+    /// When WeChat Pay accepted it, by its clock, which decides whose day's bill has it. Known once
+    /// an answer has said so; notices do not tell.
     pub accepted_at: Option<UnixSeconds>,
     /// When it was asked for.
     pub created_at: UnixSeconds,
@@ -88,8 +90,9 @@ pub struct Refund {
 }
 
 impl Refund {
-    /// When it goes to WeChat Pay (again), at the earliest; `None` when it has been taken there, or waits for a person. An
-    /// order's refunds go out a minute apart, and none while the merchant's refunds rest (`paused_until`).
+    /// When it goes to WeChat Pay (again), at the earliest; `None` when it has been taken there, or
+    /// waits for a person. An order's refunds go out a minute apart, and none while the merchant's
+    /// refunds rest (`paused_until`).
     pub fn next_try_at(&self, paused_until: Option<UnixSeconds>) -> Option<UnixSeconds> {
         let is_to_go = self.state == RefundState::Reserved;
         is_to_go.then(|| {
@@ -121,7 +124,8 @@ pub enum RefundState {
     Succeeded(UnixSeconds),
     /// It failed for good and its money is free again. Final; another try is another refund.
     Closed,
-    /// WeChat Pay does not take it, for this reason (its code). The money stays set aside until a person decides.
+    /// WeChat Pay does not take it, for this reason (its code). The money stays set aside until a
+    /// person decides.
     Refused(String),
     /// WeChat Pay could not pay it out: a person says where the money goes. Left by success only.
     Abnormal,
@@ -299,7 +303,8 @@ pub enum RefundRejected {
     /// A second payment of a paid order: two persons approve that it goes back.
     #[error("two persons approve that a second payment goes back")]
     NeedsTwoPersons,
-    /// The money was owed back to its payer, and a person released a refund of it: the payer is paid another way.
+    /// The money was owed back to its payer, and a person released a refund of it: the payer is
+    /// paid another way.
     #[error("a person released a refund of it, so its payer is paid another way")]
     Released,
 }
@@ -308,8 +313,8 @@ pub enum RefundRejected {
 pub const REFUNDS_MAX: u32 = 50;
 /// And for this long after the payment, in seconds: 365 days.
 pub const REFUNDABLE_S: i64 = 365 * 24 * 3600;
-/// And one a minute for each order, in seconds. Each new refund is given a slot of its own; since a slot may be missed, whoever
-/// sends one holds the order for so long as well.
+/// And one a minute for each order, in seconds. Each new refund is given a slot of its own; since a
+/// slot may be missed, whoever sends one holds the order for so long as well.
 pub const SLOT_S: i64 = 60;
 
 /// What stands in [`Refund::trouble`] of an abnormal refund while it is on its way again.
@@ -381,8 +386,9 @@ impl Refund {
         }
     }
 
-    /// Whether it gives back money that was never ours to keep: late money, or a payment that is not its order's. When WeChat Pay
-    /// closes it, that money is still owed. What a person released was dealt with by that person.
+    /// Whether it gives back money that was never ours to keep: late money, or a payment that is
+    /// not its order's. When WeChat Pay closes it, that money is still owed. What a person released
+    /// was dealt with by that person.
     pub fn returns_owed_money(&self) -> bool {
         let is_owed = match self.of {
             PaymentKind::Booked => self.refund_no.is_of_late_money(),
@@ -391,12 +397,14 @@ impl Refund {
         is_owed && self.decided.is_none()
     }
 
-    /// Whether a person gave it up, having paid the payer another way or seen that it is not to be paid.
+    /// Whether a person gave it up, having paid the payer another way or seen that it is not to be
+    /// paid.
     pub fn is_released(&self) -> bool {
         self.state == RefundState::Closed && self.decided.is_some()
     }
 
-    /// Whether somebody sent an abnormal refund on, and WeChat Pay has not said since that it is abnormal again.
+    /// Whether somebody sent an abnormal refund on, and WeChat Pay has not said since that it is
+    /// abnormal again.
     pub fn is_redirected(&self) -> bool {
         self.trouble.as_deref() == Some(REDIRECTED)
     }
@@ -434,13 +442,14 @@ impl Refund {
     }
 }
 
-/// Whether a refund that is asked for gives back money that was never ours to keep: then what became of earlier refunds of it
-/// counts, too.
+/// Whether a refund that is asked for gives back money that was never ours to keep: then what
+/// became of earlier refunds of it counts, too.
 pub fn asks_for_owed_money(order: &Order, wanted: &RefundRequest) -> bool {
     wanted.terms.transaction_id.is_some() || matches!(order.state, OrderState::PaidAfterClose(_))
 }
 
-/// How much of a payment persons released, in fen: its payer is paid another way. `refunds` are those of its order.
+/// How much of a payment persons released, in fen: its payer is paid another way. `refunds` are
+/// those of its order.
 pub fn released_fen(refunds: &[Refund], transaction_id: &TransactionId) -> i64 {
     refunds
         .iter()
@@ -448,13 +457,14 @@ pub fn released_fen(refunds: &[Refund], transaction_id: &TransactionId) -> i64 {
         .fold(0_i64, |sum, refund| sum.saturating_add(refund.amount.get()))
 }
 
-/// How much of the late money of an order is owed to its payer and on no way back, in fen. `refunds` are the order's, read
-/// after it.
+/// How much of the late money of an order is owed to its payer and on no way back, in fen.
+/// `refunds` are the order's, read after it.
 pub fn owed_fen(order: &Order, refunds: &[Refund]) -> i64 {
     late_fen(order, refunds).saturating_sub(order.refunds.committed_fen)
 }
 
-/// How much of it is not back yet, in fen: what is on its way back may still fail, and be owed once more.
+/// How much of it is not back yet, in fen: what is on its way back may still fail, and be owed once
+/// more.
 pub fn outstanding_fen(order: &Order, refunds: &[Refund]) -> i64 {
     late_fen(order, refunds).saturating_sub(order.refunds.refunded_fen)
 }
@@ -477,9 +487,9 @@ fn late_fen(order: &Order, refunds: &[Refund]) -> i64 {
     }
 }
 
-/// Takes on a refund of an order: sets its money aside, before WeChat Pay is asked. `parked` is the payment that the terms
-/// name, as it was read; the write holds only if order and payment still are as they were read. `earlier` are the order's
-/// refunds, read after it, where [`is_of_owed_money`].
+/// Takes on a refund of an order: sets its money aside, before WeChat Pay is asked. `parked` is the
+/// payment that the terms name, as it was read; the write holds only if order and payment still are
+/// as they were read. `earlier` are the order's refunds, read after it, where [`is_of_owed_money`].
 ///
 /// # Errors
 /// [`RefundRejected`].
@@ -503,7 +513,8 @@ pub fn reserve(
             ParkedState::Parked if released_fen(earlier, &parked.transaction_id) > 0 => {
                 return Err(RefundRejected::Released);
             }
-            // One rule for this money, whichever door is knocked at: the console keeps it for two persons.
+            // One rule for this money, whichever door is knocked at: the console keeps it for two
+            // persons.
             ParkedState::Parked
                 if is_second(order, &parked.transaction_id)
                     && wanted.approval == Approval::Caller =>
@@ -574,8 +585,8 @@ pub fn reserve(
     Ok(add_refund(change, refund, context))
 }
 
-/// Whether a payment that is kept apart came on top of the one that its order is paid by: the reconciliation calls that
-/// a duplicate payment, whatever it was kept apart for.
+/// Whether a payment that is kept apart came on top of the one that its order is paid by: the
+/// reconciliation calls that a duplicate payment, whatever it was kept apart for.
 fn is_second(order: &Order, parked: &TransactionId) -> bool {
     order
         .state
@@ -592,7 +603,8 @@ pub fn needs_two_persons(order: &Order, refund: &Refund) -> bool {
     }
 }
 
-/// The refund that gives late money back, to be taken on in the very change that books that money (shared/payments/STATES.md, I5).
+/// The refund that gives late money back, to be taken on in the very change that books that money
+/// (shared/payments/STATES.md, I5).
 pub(crate) fn add_late_refund(
     change: OrderChange,
     payment: &Payment,
@@ -684,13 +696,15 @@ pub(crate) fn add_refund(
     change
 }
 
-/// From when on the next refund may go out, once one goes out at `slot_at`. Never earlier than it was.
+/// From when on the next refund may go out, once one goes out at `slot_at`. Never earlier than it
+/// was.
 fn after_slot(tally: &RefundTally, slot_at: UnixSeconds) -> UnixSeconds {
     UnixSeconds(slot_at.0.saturating_add(SLOT_S).max(tally.next_at.0))
 }
 
-/// What happens to an order and one of its refunds when the refund goes to `state`, because of what WeChat Pay `told` if it did.
-/// The money follows: what succeeded is refunded, what was closed is free again.
+/// What happens to an order and one of its refunds when the refund goes to `state`, because of what
+/// WeChat Pay `told` if it did. The money follows: what succeeded is refunded, what was closed is
+/// free again.
 pub fn transition(
     order: &Order,
     refund: &Refund,
@@ -702,7 +716,8 @@ pub fn transition(
         PaymentKind::Booked => refund.amount.get(),
         PaymentKind::Parked => 0,
     };
-    // Where it went is not for us alone to say: it may have been sent there in WeChat Pay's console.
+    // Where it went is not for us alone to say: it may have been sent there in WeChat Pay's
+    // console.
     let sent_elsewhere = told.is_some_and(RefundNews::went_to_merchant) && !refund.is_to_merchant();
     let redirected = if sent_elsewhere {
         Some(Redirection::in_the_console(context.at))
@@ -847,8 +862,8 @@ pub(crate) fn after_refund(order: &Order, refunded_fen: i64) -> OrderState {
     }
 }
 
-/// A person gives the money of a refused refund free, having made sure that WeChat Pay has no such refund; `None` when it is not
-/// refused.
+/// A person gives the money of a refused refund free, having made sure that WeChat Pay has no such
+/// refund; `None` when it is not refused.
 pub fn release(
     order: &Order,
     refund: &Refund,
@@ -1015,7 +1030,8 @@ pub(crate) mod tests {
         // Nothing is owed any more: that is what the caller is told, whoever it is.
         let gone = asked(&paid(), Approval::Caller, ParkedState::Refunded);
         assert_eq!(gone, Err(RefundRejected::Exceeds { left_fen: 0 }));
-        // A payment of a wrong amount is no second one while the order is unpaid: the console asks nobody to approve it.
+        // A payment of a wrong amount is no second one while the order is unpaid: the console asks
+        // nobody to approve it.
         let unpaid = order(OrderState::Closed);
         assert_eq!(asked(&unpaid, Approval::Caller, waits), Ok(()));
     }

@@ -97,8 +97,8 @@ impl Redirection {
         self.told_again_at.unwrap_or(self.at)
     }
 
-    /// What stands for it when WeChat Pay is told the same once more: later than before, also within
-    /// one second, so that whoever wrote before sees it.
+    /// What stands for it when WeChat Pay is told the same once more: later than before, also
+    /// within one second, so that whoever wrote before sees it.
     pub fn next_told_at(&self, now: UnixSeconds) -> UnixSeconds {
         UnixSeconds(now.0.max(self.last_told_at().0.saturating_add(1)))
     }
@@ -240,8 +240,8 @@ pub fn redirect(
 
 /// Takes back where the money was to go: WeChat Pay does not take that, with this code, and says
 /// that the refund is abnormal as before. `None` when something else has been decided since, or it
-/// is not abnormal. So it is as well when anybody but who wrote it has told WeChat Pay the same: that
-/// call may be under way still, and be taken. The sweep asks in a minute.
+/// is not abnormal. So it is as well when anybody but who wrote it has told WeChat Pay the same:
+/// that call may be under way still, and be taken. The sweep asks in a minute.
 pub fn undo_redirect(
     order: &Order,
     refund: &Refund,

@@ -1,4 +1,5 @@
-//! News about refunds: WeChat Pay's words turned into our own types, from a notice or from an answer alike, and what they do.
+//! News about refunds: WeChat Pay's words turned into our own types, from a notice or from an
+//! answer alike, and what they do.
 
 use wechatpay::{
     RequestId, UnixSeconds,
@@ -41,7 +42,8 @@ pub struct RefundNews {
     pub amount: Fen,
     /// Of how much.
     pub total: Fen,
-    /// When it was accepted (`create_time`). Answers tell it, notices do not; no refund waits for it.
+    /// When it was accepted (`create_time`). Answers tell it, notices do not; no refund waits for
+    /// it.
     pub accepted_at: Option<UnixSeconds>,
     /// Whose account takes its money, where that is told (`user_received_account`). It decides only
     /// once the refund has succeeded.
@@ -269,7 +271,8 @@ impl RefundFields<'_> {
             status,
             amount: Fen::new(self.refund_fen).ok_or(invalid("amount.refund"))?,
             total: Fen::new(self.total_fen).ok_or(invalid("amount.total"))?,
-            // Nothing is decided on it but the day that the refund is looked for in: it must not hold the money up.
+            // Nothing is decided on it but the day that the refund is looked for in: it must not
+            // hold the money up.
             accepted_at: self.create_time.and_then(|at| parse_rfc3339(at).ok()),
             received_by: self.received_account.and_then(ReceivedBy::of),
             request_id: None,
@@ -316,8 +319,9 @@ pub fn settle_unknown_refund(news: &RefundNews) -> RefundSettlement {
     news.parked(RefundParkReason::UnknownOrder)
 }
 
-/// Judges what news does to the order and the refund as they were read. `found` is the refund that has the number the news
-/// names, if there is one; without one the refund was made outside this system.
+/// Judges what news does to the order and the refund as they were read. `found` is the refund that
+/// has the number the news names, if there is one; without one the refund was made outside this
+/// system.
 pub fn settle_refund(
     order: &Order,
     found: Option<&Refund>,
@@ -334,7 +338,8 @@ pub fn settle_refund(
     }
 }
 
-/// shared/payments/STATES.md, I7: a result applies only if all of these are equal to ours. The first that is not, by name.
+/// shared/payments/STATES.md, I7: a result applies only if all of these are equal to ours. The
+/// first that is not, by name.
 fn first_mismatch(
     order: &Order,
     refund: &Refund,
@@ -373,7 +378,8 @@ fn settle_known(
     news: &RefundNews,
     context: &ChangeContext,
 ) -> RefundSettlement {
-    // Its money was given free on the word that WeChat Pay has no such refund: now it moves all the same.
+    // Its money was given free on the word that WeChat Pay has no such refund: now it moves all the
+    // same.
     let moves = match news.status {
         ReportedRefundStatus::Processing
         | ReportedRefundStatus::Succeeded(_)
@@ -426,8 +432,8 @@ fn settle_known(
     RefundSettlement::Change(Box::new(transition(order, refund, to, Some(news), context)))
 }
 
-/// A refund made in WeChat Pay's console: taken into the books if it is of the booked payment and the money is there, else a
-/// person has to look.
+/// A refund made in WeChat Pay's console: taken into the books if it is of the booked payment and
+/// the money is there, else a person has to look.
 fn settle_external(
     order: &Order,
     facts: &MerchantFacts,
@@ -464,8 +470,9 @@ fn settle_external(
     )))
 }
 
-/// Judges news of a refund that was made outside this system and gives back a payment that is not its order's: `parked`, as it
-/// was read. The whole of it is taken into the books, so that it is not given back here again.
+/// Judges news of a refund that was made outside this system and gives back a payment that is not
+/// its order's: `parked`, as it was read. The whole of it is taken into the books, so that it is
+/// not given back here again.
 pub fn settle_parked_refund(
     order: &Order,
     parked: &ParkedPayment,
@@ -507,7 +514,8 @@ pub fn settle_parked_refund(
     )))
 }
 
-/// Where a refund of somebody else's begins in our books; `None` when nothing moved, since nothing of ours waits for it.
+/// Where a refund of somebody else's begins in our books; `None` when nothing moved, since nothing
+/// of ours waits for it.
 fn state_elsewhere(status: ReportedRefundStatus) -> Option<RefundState> {
     match status {
         ReportedRefundStatus::Closed => None,
@@ -606,8 +614,9 @@ pub enum RefusalStep {
     },
 }
 
-/// How long a refund is repeated by itself that is refused for the merchant's sake, or with a code that nobody knows here,
-/// in seconds. Then it is a matter for a person: the cause may never go away, and the payer waits for the money.
+/// How long a refund is repeated by itself that is refused for the merchant's sake, or with a code
+/// that nobody knows here, in seconds. Then it is a matter for a person: the cause may never go
+/// away, and the payer waits for the money.
 const REPEATED_FOR_S: i64 = 24 * 3600;
 
 /// Judges a refusal of a refund that was due `waits_s` seconds ago. Error answers are not signed,
@@ -620,7 +629,8 @@ pub fn after_refusal(refusal: &Refusal, waits_s: i64) -> RefusalStep {
     match refusal.side() {
         Side::Request => refuse,
         Side::Merchant if refusal.repeat() == Repeat::AfterTopUp => RefusalStep::Pause,
-        // About our own clock, serial or certificate, or some proxy's page: nothing of it is about the refund.
+        // About our own clock, serial or certificate, or some proxy's page: nothing of it is about
+        // the refund.
         Side::Merchant if refusal.code == ErrorCode::SignError => RefusalStep::Later,
         Side::Unknown if refusal.raw_code.is_empty() => RefusalStep::Later,
         Side::Passing if matches!(refusal.repeat(), Repeat::WithBackoff | Repeat::Later) => {

@@ -1,4 +1,5 @@
-//! What every client's request has in common: how it can be wrong, and how its parts are checked at the edge.
+//! What every client's request has in common: how it can be wrong, and how its parts are checked at
+//! the edge.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -46,7 +47,8 @@ impl From<strict_json::Wrong> for BadRequest {
 
 /// The digest by which a repeat is told from another request under the same number.
 pub(crate) fn fingerprint(terms: &impl Serialize) -> Fingerprint {
-    // Field order is the type's, so equal terms give equal bytes. Terms hold no map and no float, so this cannot fail.
+    // Field order is the type's, so equal terms give equal bytes. Terms hold no map and no float,
+    // so this cannot fail.
     let bytes = serde_json::to_vec(terms).unwrap_or_default();
     Fingerprint(Sha256::digest(bytes).into())
 }

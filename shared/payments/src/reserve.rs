@@ -20,7 +20,8 @@ pub enum ExistingOrder {
         /// When it is worth asking again, in seconds.
         retry_after_s: i64,
     },
-    /// The same order, but nobody holds a prepay value that works: take the attempt and ask WeChat Pay (again).
+    /// The same order, but nobody holds a prepay value that works: take the attempt and ask WeChat
+    /// Pay (again).
     Resume,
 }
 

@@ -1,4 +1,5 @@
-//! Settling: what a piece of news does to an order. One path, whoever brought the news: a callback, a query, the sweep.
+//! Settling: what a piece of news does to an order. One path, whoever brought the news: a callback,
+//! a query, the sweep.
 
 use wechatpay::UnixSeconds;
 
@@ -35,7 +36,8 @@ pub enum Settlement {
     Park(PaymentToPark),
 }
 
-/// A change of an order and of what lies under it, to be written in one transaction on the version it was decided on.
+/// A change of an order and of what lies under it, to be written in one transaction on the version
+/// it was decided on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderChange {
     /// The order before; its version is the one that must still hold.
@@ -127,7 +129,8 @@ impl ParkReason {
     }
 }
 
-/// Judges a notice about an order that nobody here knows: money is parked, anything else concerns us not.
+/// Judges a notice about an order that nobody here knows: money is parked, anything else concerns
+/// us not.
 pub fn settle_unknown_trade(notice: &TradeNotice) -> Settlement {
     match &notice.outcome {
         TradeOutcome::Paid(money) => {
@@ -137,7 +140,8 @@ pub fn settle_unknown_trade(notice: &TradeNotice) -> Settlement {
     }
 }
 
-/// Money that is older than its order by so much, in seconds, is not the order's. Anything less may be two clocks that differ.
+/// Money that is older than its order by so much, in seconds, is not the order's. Anything less may
+/// be two clocks that differ.
 const OLDER_S: i64 = 60;
 
 /// Judges what a notice does to the order as it was read.
@@ -164,8 +168,8 @@ pub fn settle_trade(
     }
 }
 
-/// Judges what a notice does to an order that WeChat Pay was never asked to make: what it has under the number is another
-/// system's, paid or not.
+/// Judges what a notice does to an order that WeChat Pay was never asked to make: what it has under
+/// the number is another system's, paid or not.
 pub fn settle_foreign_trade(
     order: &Order,
     facts: &MerchantFacts,
@@ -187,8 +191,8 @@ pub fn settle_foreign_trade(
     }
 }
 
-/// Why money that came under an order's number cannot be for it: several systems may share one merchant number, and WeChat
-/// Pay has each number once for all of them.
+/// Why money that came under an order's number cannot be for it: several systems may share one
+/// merchant number, and WeChat Pay has each number once for all of them.
 fn of_another_system(
     order: &Order,
     mchid: &str,
@@ -219,7 +223,8 @@ fn of_another_system(
     }
 }
 
-/// Another system's money is kept for a person. An order that has no value yet can never get one under that number.
+/// Another system's money is kept for a person. An order that has no value yet can never get one
+/// under that number.
 fn park_foreign(order: &Order, parked: PaymentToPark, context: &ChangeContext) -> Settlement {
     if order.state == OrderState::Reserved {
         let change = used_elsewhere(order, context).with_parked_payment(parked, context);
@@ -234,7 +239,8 @@ fn used_elsewhere(order: &Order, context: &ChangeContext) -> OrderChange {
     OrderChange::new(order, rejected, context)
 }
 
-/// shared/payments/STATES.md, I4: booked means that all of these are equal to ours. The first that is not, by name.
+/// shared/payments/STATES.md, I4: booked means that all of these are equal to ours. The first that
+/// is not, by name.
 fn first_mismatch(
     order: &Order,
     mchid: &str,
@@ -266,8 +272,8 @@ fn paid(
         OrderState::Reserved | OrderState::AwaitingPayment(_) | OrderState::Closing => {
             OrderChange::new(order, OrderState::Paid(money.payment.clone()), context)
         }
-        // Owed back to the payer: the order was given up before the money came. What was given back already, and not by us,
-        // is not given back again.
+        // Owed back to the payer: the order was given up before the money came. What was given back
+        // already, and not by us, is not given back again.
         OrderState::Closed | OrderState::Rejected(_) => {
             let booked = OrderState::PaidAfterClose(money.payment.clone());
             let change = OrderChange::new(order, booked, context);
@@ -329,7 +335,8 @@ fn closed(order: &Order, context: &ChangeContext) -> Settlement {
 }
 
 impl OrderChange {
-    /// The change from the order as it was read to another state, with its event; none when the state stays.
+    /// The change from the order as it was read to another state, with its event; none when the
+    /// state stays.
     pub fn new(order: &Order, to: OrderState, context: &ChangeContext) -> Self {
         let (from, becomes) = (order.state.name(), to.name());
         let refusal = to.rejection().map(Rejection::told);
@@ -367,7 +374,8 @@ impl OrderChange {
         self
     }
 
-    /// The change that books a payment which was parked before its order was known here: it is parked no longer.
+    /// The change that books a payment which was parked before its order was known here: it is
+    /// parked no longer.
     #[must_use]
     pub fn with_payment_unparked(
         self,
@@ -384,7 +392,8 @@ impl OrderChange {
         change
     }
 
-    /// Whether the payment that this change books is older than its order: it may have been parked for want of one.
+    /// Whether the payment that this change books is older than its order: it may have been parked
+    /// for want of one.
     pub fn books_older_money(&self) -> bool {
         self.books()
             .is_some_and(|payment| payment.paid_at < self.from.created_at)
@@ -706,7 +715,8 @@ pub(crate) mod tests {
         }
     }
 
-    /// What came of money, its reason if it was kept for a person, and the state that the order has then.
+    /// What came of money, its reason if it was kept for a person, and the state that the order has
+    /// then.
     fn kept(settlement: Settlement, state: &OrderState) -> (Option<ParkReason>, OrderState) {
         match settlement {
             Settlement::Change(change) => {
@@ -721,7 +731,8 @@ pub(crate) mod tests {
     #[test]
     fn money_that_is_older_than_its_order_is_another_systems_and_books_nothing() {
         let used_elsewhere = OrderState::Rejected(Rejection::NumberUsedElsewhere);
-        // Its amount does not matter: it is not this order's at all, and no client may give it back.
+        // Its amount does not matter: it is not this order's at all, and no client may give it
+        // back.
         for (state, fen) in unpaid_states().flat_map(|state| [(state.clone(), 100), (state, 99)]) {
             let mut order = order(state.clone());
             let notice = notice(TradeOutcome::Paid(money("420001", fen)));
@@ -743,7 +754,8 @@ pub(crate) mod tests {
         assert_eq!(change.to.name(), "paid");
     }
 
-    /// Each part of whose money it is: the client that the order was taken on for, its state, and how old the money is.
+    /// Each part of whose money it is: the client that the order was taken on for, its state, and
+    /// how old the money is.
     #[test]
     fn money_before_its_order_is_the_orders_only_where_it_was_taken_on_for_it() {
         let older = UnixSeconds(payment("420001").paid_at.0 + OLDER_S);
@@ -782,7 +794,8 @@ pub(crate) mod tests {
             let is_booked = then.payment().is_some();
             assert_eq!(is_booked, reason.is_none(), "{client} {}", state.name());
         }
-        // Of an order that is paid, how old the money is says nothing: it is its own, or a second payment.
+        // Of an order that is paid, how old the money is says nothing: it is its own, or a second
+        // payment.
         let paid = Order {
             created_at: older,
             ..order(OrderState::Paid(payment("420001")))

@@ -1,4 +1,5 @@
-//! Webhooks: what a merchant's system is told of a change, what its answer means, and when it is told again.
+//! Webhooks: what a merchant's system is told of a change, what its answer means, and when it is
+//! told again.
 
 use std::collections::HashMap;
 
@@ -14,18 +15,21 @@ use crate::{
 /// What every event is called, on the bus (`detail-type`) and in a webhook (`type`).
 pub const EVENT_TYPE: &str = "order.changed";
 
-/// Seconds from a failed attempt to the next: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h. Eight attempts within 28 hours; after
-/// the last one the event waits in the dead-letter queue for a person. Exact, so that who runs the receiver can tell from
-/// one failure when the next attempt comes. None is longer than the 12 hours for which SQS can hide a message.
+/// Seconds from a failed attempt to the next: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 10 h. Eight
+/// attempts within 28 hours; after the last one the event waits in the dead-letter queue for a
+/// person. Exact, so that who runs the receiver can tell from one failure when the next attempt
+/// comes. None is longer than the 12 hours for which SQS can hide a message.
 const LADDER_S: [i32; 7] = [5, 300, 1_800, 7_200, 18_000, 36_000, 36_000];
 
-/// When an event is tried again whose message was received `times`, the failed attempt included. `None`: not any more.
+/// When an event is tried again whose message was received `times`, the failed attempt included.
+/// `None`: not any more.
 pub fn next_attempt_after_s(times: u32) -> Option<i32> {
     let failed_before = usize::try_from(times).ok()?.saturating_sub(1);
     LADDER_S.get(failed_before).copied()
 }
 
-/// An event that is older, in seconds, may have been tried often before: what it is on record for is looked for.
+/// An event that is older, in seconds, may have been tried often before: what it is on record for
+/// is looked for.
 const FRESH_S: i64 = 900;
 
 /// For how long an event is kept that its receiver does not have, in seconds: 90 days.
@@ -34,14 +38,14 @@ pub const UNDELIVERED_KEPT_S: i64 = 90 * 24 * 3600;
 /// How many kept events one request sends again.
 pub const RESENT_AT_ONCE: usize = 100;
 
-/// How long a client waits between two such requests, in seconds: that makes 20 events a second, so that what was missed does
-/// not drown what happens now.
+/// How long a client waits between two such requests, in seconds: that makes 20 events a second, so
+/// that what was missed does not drown what happens now.
 pub const RESEND_PAUSE_S: i64 = 5;
 
-/// Whether a kept event may be on record for an order's event that is delivered now: somebody sent it again, its message was
-/// received before, or it is not fresh. An event is kept at its last attempt, or while its webhook is disabled; and after
-/// either a person may have put its message back, or a write that kept it may have been cut off before its message was taken
-/// away.
+/// Whether a kept event may be on record for an order's event that is delivered now: somebody sent
+/// it again, its message was received before, or it is not fresh. An event is kept at its last
+/// attempt, or while its webhook is disabled; and after either a person may have put its message
+/// back, or a write that kept it may have been cut off before its message was taken away.
 pub fn may_be_on_record(
     event: &OutgoingEvent,
     replay: bool,
@@ -51,13 +55,14 @@ pub fn may_be_on_record(
     replay || attempt > 1 || now.0.saturating_sub(event.at.0) >= FRESH_S
 }
 
-/// For how long a receiver is left alone at least that did not answer in time, in seconds. Who waits for it waits for 15 s, and
-/// holds up the batch that it is in: with this pause between, a receiver that hangs takes a quarter of each lane.
+/// For how long a receiver is left alone at least that did not answer in time, in seconds. Who
+/// waits for it waits for 15 s, and holds up the batch that it is in: with this pause between, a
+/// receiver that hangs takes a quarter of each lane.
 const HANGS_RESTS_MS: i64 = 45_000;
 
-/// A receiver that takes so long for its answer is slow, in milliseconds. A faster one leaves room: five lanes of ten events
-/// still carry 17 a second. One that hangs and is to be left alone is asked at an event's last attempt all the same, and
-/// waited for no longer than this.
+/// A receiver that takes so long for its answer is slow, in milliseconds. A faster one leaves room:
+/// five lanes of ten events still carry 17 a second. One that hangs and is to be left alone is
+/// asked at an event's last attempt all the same, and waited for no longer than this.
 pub const SLOW_MS: i64 = 3_000;
 
 /// No wait is longer, in milliseconds. A clock that was set meanwhile may say so all the same.
@@ -66,12 +71,13 @@ const WAITED_MS_MAX: i64 = 15_000;
 /// Who was slow counts among the slow ones for so long, in milliseconds: an hour.
 const COUNTED_MS: i64 = 3_600_000;
 
-/// Which receivers one lane knows to be slow, and until when it leaves each alone. A lane works off one batch at a time, and
-/// whoever waits for one of its receivers holds up the whole batch.
+/// Which receivers one lane knows to be slow, and until when it leaves each alone. A lane works off
+/// one batch at a time, and whoever waits for one of its receivers holds up the whole batch.
 ///
-/// All slow receivers together have one half of the lane, in equal shares: with one of them it rests for as long as it took,
-/// with two for three times as long, with three for five times. So none can take what is another's, and the other half is for
-/// those that are not slow. Who is not known to be slow is asked at any time.
+/// All slow receivers together have one half of the lane, in equal shares: with one of them it
+/// rests for as long as it took, with two for three times as long, with three for five times. So
+/// none can take what is another's, and the other half is for those that are not slow. Who is not
+/// known to be slow is asked at any time.
 #[derive(Clone, Debug, Default)]
 pub struct Lane(HashMap<ClientId, Rest>);
 
@@ -144,10 +150,11 @@ impl Lane {
 pub enum DeliveryResult {
     /// It has the event.
     Taken,
-    /// 410 Gone: it says that it wants no more events. A deployment or a proxy in front of it may say so for a moment, so
-    /// only [`GoneRun::ends_the_webhook`] believes it.
+    /// 410 Gone: it says that it wants no more events. A deployment or a proxy in front of it may
+    /// say so for a moment, so only [`GoneRun::ends_the_webhook`] believes it.
     Gone,
-    /// Anything else: it is asked again. A redirect is among them, since whoever can bend one could bend where events go.
+    /// Anything else: it is asked again. A redirect is among them, since whoever can bend one could
+    /// bend where events go.
     NotTaken,
 }
 
@@ -174,11 +181,13 @@ pub struct GoneRun {
 }
 
 impl GoneRun {
-    /// How long a receiver must say 410 and nothing else, in seconds: six hours. A night's wrong deployment is shorter.
+    /// How long a receiver must say 410 and nothing else, in seconds: six hours. A night's wrong
+    /// deployment is shorter.
     pub const LEAST_S: i64 = 6 * 3600;
     /// How many 410s there must be within that time.
     pub const LEAST_COUNT: u32 = 4;
-    /// Those that come sooner after one that counts do not count, in seconds: many events at the same moment are one answer.
+    /// Those that come sooner after one that counts do not count, in seconds: many events at the
+    /// same moment are one answer.
     pub const COUNTED_EVERY_S: i64 = 1_800;
 
     /// The run with a 410 at `now`.
@@ -221,8 +230,8 @@ impl LastAnswer {
     /// The same answer is written down again after so many seconds, not each time.
     const WRITTEN_EVERY_S: i64 = 60;
 
-    /// What is to be written down after an answer at `now`; `None` if it was, a moment ago. Any answer but 410 ends a run of
-    /// 410s; no answer at all says nothing about it.
+    /// What is to be written down after an answer at `now`; `None` if it was, a moment ago. Any
+    /// answer but 410 ends a run of 410s; no answer at all says nothing about it.
     pub fn after(last: Option<&Self>, answer: &str, now: UnixSeconds) -> Option<Self> {
         let same = last.filter(|last| last.answer == answer);
         let written_s = same.map(|same| now.0.saturating_sub(same.at.0));
@@ -257,15 +266,16 @@ fn meaning_of(answer: &str) -> Option<DeliveryResult> {
     answer.parse().map(DeliveryResult::with).ok()
 }
 
-/// One change of an order as it goes out: to the bus, into the queue of webhooks, and from there to the merchant. Holds
-/// nothing about the payer.
+/// One change of an order as it goes out: to the bus, into the queue of webhooks, and from there to
+/// the merchant. Holds nothing about the payer.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct OutgoingEvent {
     /// The order.
     pub order_no: OrderNo,
     /// Whose order it is, and so whose webhook is called.
     pub client_id: ClientId,
-    /// The version that the order has after the change. Together with `order_no` it names the event.
+    /// The version that the order has after the change. Together with `order_no` it names the
+    /// event.
     #[serde(deserialize_with = "number")]
     pub version: u64,
     /// What changed: `order`, `refund` or `payment`.
@@ -301,8 +311,9 @@ pub struct OutgoingEvent {
 }
 
 impl OutgoingEvent {
-    /// The id of the webhook: the same at every attempt and replay, so that a receiver knows what it has seen. The version
-    /// follows an underscore, since the Standard Webhooks specification wants no full stop in an id.
+    /// The id of the webhook: the same at every attempt and replay, so that a receiver knows what
+    /// it has seen. The version follows an underscore, since the Standard Webhooks specification
+    /// wants no full stop in an id.
     pub fn webhook_id(&self) -> String {
         format!("{}_{}", self.order_no, self.version)
     }
@@ -335,8 +346,8 @@ impl OutgoingEvent {
     }
 }
 
-/// A whole number, or a text that is one: DynamoDB's streams write numbers as text, and what maps them to events cannot
-/// take the quotation marks off.
+/// A whole number, or a text that is one: DynamoDB's streams write numbers as text, and what maps
+/// them to events cannot take the quotation marks off.
 fn number<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -517,7 +528,8 @@ mod tests {
         );
     }
 
-    /// For how many seconds of an hour slow receivers hold up a lane, each of them, when all have events at all times.
+    /// For how many seconds of an hour slow receivers hold up a lane, each of them, when all have
+    /// events at all times.
     fn held_up_s_by(slow: &[(i64, bool)]) -> Vec<i64> {
         let mut lane = Lane::default();
         let name = |n: usize| ClientId::new(format!("slow-{n}"));
@@ -551,7 +563,8 @@ mod tests {
         ] {
             let held_up_s = held_up_s_by(&receivers);
             let all: i64 = held_up_s.iter().sum();
-            // Each is asked once before it is known to be slow, and once more before all the others are.
+            // Each is asked once before it is known to be slow, and once more before all the others
+            // are.
             let at_first: i64 = receivers.iter().map(|(took_ms, _)| took_ms / 500).sum();
             assert!(all <= at_most + at_first, "{receivers:?}: {held_up_s:?}");
             // None takes what is another's.
@@ -563,7 +576,8 @@ mod tests {
         }
     }
 
-    /// The answers at these ages, in seconds; when the last of them came the webhook ended or did not.
+    /// The answers at these ages, in seconds; when the last of them came the webhook ended or did
+    /// not.
     fn ends_after(answers: &[(i64, &str)]) -> bool {
         let mut last: Option<LastAnswer> = None;
         let mut ends = false;
@@ -591,7 +605,8 @@ mod tests {
         let hourly: Vec<(i64, &str)> = (0..=6).map(|n| (n * hour, "410")).collect();
         assert!(ends_after(&hourly));
         assert!(!ends_after(&hourly[..6]), "five hours are too few");
-        // One event alone, on its ladder: the fourth that counts comes after seven and a half hours.
+        // One event alone, on its ladder: the fourth that counts comes after seven and a half
+        // hours.
         let ladder = [0, 5, 305, 2_105, 9_305, 27_305].map(|age_s| (age_s, "410"));
         assert!(ends_after(&ladder));
         assert!(!ends_after(&ladder[..5]));

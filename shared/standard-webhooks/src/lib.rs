@@ -1,5 +1,5 @@
-//! Webhooks signed by the [Standard Webhooks] specification 1.0.0: bytes, secrets and a time in, values out. No socket, no
-//! clock, no store of secrets.
+//! Webhooks signed by the [Standard Webhooks] specification 1.0.0: bytes, secrets and a time in,
+//! values out. No socket, no clock, no store of secrets.
 //!
 //! Who sends signs each attempt anew, with the time of the attempt and the id of what happened:
 //!
@@ -14,7 +14,8 @@
 //! # }
 //! ```
 //!
-//! Who receives verifies before anything else is done with the body, and drops what it has seen under the same id:
+//! Who receives verifies before anything else is done with the body, and drops what it has seen
+//! under the same id:
 //!
 //! ```
 //! # use standard_webhooks::*;
@@ -26,13 +27,15 @@
 //! # }
 //! ```
 //!
-//! A secret is changed without a gap: while both sides move over, the sender signs with the old and the new one, and one
-//! signature that fits is enough.
+//! A secret is changed without a gap: while both sides move over, the sender signs with the old and
+//! the new one, and one signature that fits is enough.
 //!
-//! The crate is strict where the specification leaves room. Ids hold no full stop, which would make two different messages
-//! one signed text; times are plain digits; every input has a limit ([`limits`]).
+//! The crate is strict where the specification leaves room. Ids hold no full stop, which would make
+//! two different messages one signed text; times are plain digits; every input has a limit
+//! ([`limits`]).
 //!
-//! Not supported: asymmetric signatures (`v1a`). They are skipped, not refused, so that a sender may add them.
+//! Not supported: asymmetric signatures (`v1a`). They are skipped, not refused, so that a sender
+//! may add them.
 //!
 //! [Standard Webhooks]: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 

@@ -10,6 +10,6 @@ pub const TIMESTAMP_MAX: usize = 15;
 pub const SECRET_MIN: usize = 24;
 /// The longest one.
 pub const SECRET_MAX: usize = 64;
-/// How far `webhook-timestamp` may be from the receiver's clock, either way, in seconds. The specification leaves the number
-/// open; its own libraries use this one.
+/// How far `webhook-timestamp` may be from the receiver's clock, either way, in seconds. The
+/// specification leaves the number open; its own libraries use this one.
 pub const TOLERANCE_S: i64 = 300;

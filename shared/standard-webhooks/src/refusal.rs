@@ -2,8 +2,8 @@
 
 use crate::limits::ID_MAX;
 
-/// Why a webhook is not believed. Each has a stable [`name`](Self::name) for logs and metrics. None holds a secret, a
-/// signature or a body.
+/// Why a webhook is not believed. Each has a stable [`name`](Self::name) for logs and metrics. None
+/// holds a secret, a signature or a body.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// A header field is missing or not readable.

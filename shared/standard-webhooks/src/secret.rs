@@ -15,7 +15,8 @@ pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A shared secret of 24 to 64 bytes. Its memory is wiped when it is dropped, and its `Debug` shows nothing of it.
+/// A shared secret of 24 to 64 bytes. Its memory is wiped when it is dropped, and its `Debug` shows
+/// nothing of it.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 

@@ -44,8 +44,8 @@ pub enum SignError {
     NoSecret,
 }
 
-/// Signs one attempt to tell of the event `id`, made at `now_s` (seconds since 1970), with every secret given: one, or two
-/// while one takes the other's place. The body must go out byte for byte.
+/// Signs one attempt to tell of the event `id`, made at `now_s` (seconds since 1970), with every
+/// secret given: one, or two while one takes the other's place. The body must go out byte for byte.
 ///
 /// # Errors
 /// [`SignError`].
@@ -79,7 +79,8 @@ pub fn sign(
     })
 }
 
-/// A full stop would let an id, or a time before it, run into what follows: two messages with one signature.
+/// A full stop would let an id, or a time before it, run into what follows: two messages with one
+/// signature.
 pub(crate) fn is_id(id: &str) -> bool {
     (1..=ID_MAX).contains(&id.len())
         && id

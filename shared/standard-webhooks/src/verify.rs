@@ -35,8 +35,9 @@ impl<'a> Received<'a> {
     }
 }
 
-/// Whether one of the secrets signed this body under this id, within five minutes of `now_s` (seconds since 1970). Cheap
-/// checks come first, the signature last; it is compared in constant time.
+/// Whether one of the secrets signed this body under this id, within five minutes of `now_s`
+/// (seconds since 1970). Cheap checks come first, the signature last; it is compared in constant
+/// time.
 ///
 /// # Errors
 /// The first [`Refusal`] met.

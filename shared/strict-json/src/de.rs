@@ -293,7 +293,8 @@ impl<'de> SeqAccess<'de> for &mut Items {
     }
 }
 
-/// The members of an object, each with its place. A name that comes twice is refused, also where the type would not notice.
+/// The members of an object, each with its place. A name that comes twice is refused, also where
+/// the type would not notice.
 struct Members {
     members: std::vec::IntoIter<(String, Value)>,
     next: Option<Value>,

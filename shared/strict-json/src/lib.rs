@@ -1,12 +1,14 @@
 //! Reads JSON into types as an API's contract means it, and says what is wrong in plain words.
 //!
-//! `serde_json` alone is laxer than a contract. It reads a struct from an array as well as from an object: `["A1", 100]`
-//! passes for `{"order_no": "A1", "amount_fen": 100}`. It takes `null` for an optional member. And its texts are about Rust
-//! (`invalid type: string "x", expected i64`). Here
+//! `serde_json` alone is laxer than a contract. It reads a struct from an array as well as from an
+//! object: `["A1", 100]` passes for `{"order_no": "A1", "amount_fen": 100}`. It takes `null` for an
+//! optional member. And its texts are about Rust (`invalid type: string "x", expected i64`). Here
 //!
 //! - a struct, and a variant with members, is read from an object only, at every depth;
-//! - `null` is refused where the reader says so ([`Null::Refused`]): a member that is not there is left out;
-//! - a whole number is written with digits only: `100.0` and `1e2` are refused, as is a member that is there twice;
+//! - `null` is refused where the reader says so ([`Null::Refused`]): a member that is not there is
+//!   left out;
+//! - a whole number is written with digits only: `100.0` and `1e2` are refused, as is a member that
+//!   is there twice;
 //! - an error names the place and the rule, and never the value, which may be personal.
 //!
 //! ```
@@ -22,8 +24,8 @@
 //! ```
 //!
 //! # Types that say by a member what they are
-//! Serde reads types with `tag`, `untagged` or `flatten` through a buffer of its own, in which an array passes for a struct
-//! again. Take such a thing apart with [`Object`] instead.
+//! Serde reads types with `tag`, `untagged` or `flatten` through a buffer of its own, in which an
+//! array passes for a struct again. Take such a thing apart with [`Object`] instead.
 
 mod de;
 mod object;
@@ -41,7 +43,8 @@ pub use wrong::Wrong;
 pub enum Null {
     /// It is refused. For requests, whose contract leaves a member out that has no value.
     Refused,
-    /// It is taken for a member that is not there. For what was written by programs that write it so.
+    /// It is taken for a member that is not there. For what was written by programs that write it
+    /// so.
     Absent,
 }
 

@@ -79,7 +79,8 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
-/// What serde's own code finds wrong. Its words for what it expected are about Rust, so they are left out.
+/// What serde's own code finds wrong. Its words for what it expected are about Rust, so they are
+/// left out.
 impl serde::de::Error for Wrong {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::new(format!("is not right: {message}"))

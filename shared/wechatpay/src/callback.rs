@@ -1,13 +1,15 @@
 //! Opening callbacks (回调, notifications): verify, read the envelope, decrypt, parse, in that order.
 //!
-//! The envelope is described on manual page 4012075420. `event_type` alone does not say what the plaintext is:
-//! a combined payment and a profit sharing come as `TRANSACTION.SUCCESS` too. `original_type` decides, then the
-//! fields that are found. Of the envelope only what opens the resource has to have its shape: the rest decides nothing,
-//! and where `original_type` is absent or no text the fields decide alone.
+//! The envelope is described on manual page 4012075420. `event_type` alone does not say what the
+//! plaintext is: a combined payment and a profit sharing come as `TRANSACTION.SUCCESS` too.
+//! `original_type` decides, then the fields that are found. Of the envelope only what opens the
+//! resource has to have its shape: the rest decides nothing, and where `original_type` is absent or
+//! no text the fields decide alone.
 //!
-//! Answer WeChat with 200 or 204 once the message is stored, and with 4xx or 5xx when [`open`] fails or it could not
-//! be stored; then it comes again, with a fresh timestamp and signature. One that is WeChat Pay's and that no repeat
-//! can make readable ([`CallbackError::is_unreadable`]) is stored for a person and acknowledged like any other.
+//! Answer WeChat with 200 or 204 once the message is stored, and with 4xx or 5xx when [`open`]
+//! fails or it could not be stored; then it comes again, with a fresh timestamp and signature. One
+//! that is WeChat Pay's and that no repeat can make readable ([`CallbackError::is_unreadable`]) is
+//! stored for a person and acknowledged like any other.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -25,16 +27,19 @@ use crate::{UnixSeconds, wire};
 /// A callback that WeChat Pay signed, opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {
-    /// The notification's id. Whether it stays the same over repeats is not promised: deduplicate by business number.
-    /// One that came without a usable id has one of ours, `unnamed-` and a hash of the body.
+    /// The notification's id. Whether it stays the same over repeats is not promised: deduplicate
+    /// by business number. One that came without a usable id has one of ours, `unnamed-` and a hash
+    /// of the body.
     pub id: String,
     /// When the event happened, RFC 3339; empty when it does not say.
     pub create_time: String,
-    /// Such as `TRANSACTION.SUCCESS`; empty when it does not say. Not enough to know the plaintext by.
+    /// Such as `TRANSACTION.SUCCESS`; empty when it does not say. Not enough to know the plaintext
+    /// by.
     pub event_type: String,
     /// A few words for people; empty when there are none.
     pub summary: String,
-    /// What kind of plaintext WeChat says it is; where it does not say, what it was taken for, if anything.
+    /// What kind of plaintext WeChat says it is; where it does not say, what it was taken for, if
+    /// anything.
     pub original_type: String,
     /// What was in it.
     pub plaintext: Plaintext,
@@ -53,11 +58,13 @@ pub enum Plaintext {
     Refund(wire::RefundNotice),
     /// `security`: the echo of the self-test.
     SecurityEcho(wire::SecurityEchoNotice),
-    /// Any other `original_type`, and the notices to service providers (`sp_mchid`): the decrypted bytes.
+    /// Any other `original_type`, and the notices to service providers (`sp_mchid`): the decrypted
+    /// bytes.
     Unknown(Vec<u8>),
 }
 
-/// Shows which kind it is and the numbers to find it by; an unknown plaintext may hold anything, so only its length.
+/// Shows which kind it is and the numbers to find it by; an unknown plaintext may hold anything, so
+/// only its length.
 impl std::fmt::Debug for Plaintext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -108,8 +115,8 @@ names!(CallbackError {
 } of Verify | Open);
 
 impl CallbackError {
-    /// Whether WeChat Pay signed it, and neither a repeat nor another APIv3 key would make it readable: then only a
-    /// person can find out what it tells.
+    /// Whether WeChat Pay signed it, and neither a repeat nor another APIv3 key would make it
+    /// readable: then only a person can find out what it tells.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         match self {
@@ -159,12 +166,13 @@ pub fn open(
     })
 }
 
-/// Whether one of `apiv3_keys` opens the resource of a callback whose signature did not verify. Then somebody sealed it who
-/// has that key: WeChat Pay, as a rule, and our keys for its signatures are what is wrong. Whoever only knows where callbacks
-/// go, or another merchant of WeChat Pay's who lets them come here, cannot make one.
+/// Whether one of `apiv3_keys` opens the resource of a callback whose signature did not verify.
+/// Then somebody sealed it who has that key: WeChat Pay, as a rule, and our keys for its signatures
+/// are what is wrong. Whoever only knows where callbacks go, or another merchant of WeChat Pay's
+/// who lets them come here, cannot make one.
 ///
-/// It says whom to tell, and nothing else: what is in the callback stays unread, and the callback refused. A repeat of one
-/// that was seen on its way opens too.
+/// It says whom to tell, and nothing else: what is in the callback stays unread, and the callback
+/// refused. A repeat of one that was seen on its way opens too.
 #[must_use]
 pub fn is_sealed_by(apiv3_keys: &[ApiV3Key], body: &[u8]) -> bool {
     envelope(body).is_ok_and(|envelope| unseal(&envelope.resource, apiv3_keys).is_ok())
@@ -190,7 +198,8 @@ fn unseal(sealed: &Resource<'_>, apiv3_keys: &[ApiV3Key]) -> Result<Vec<u8>, Ope
     )
 }
 
-/// The longest id that is used as it came, in bytes. Documented are 36 characters; tables have limits on keys.
+/// The longest id that is used as it came, in bytes. Documented are 36 characters; tables have
+/// limits on keys.
 const ID_MAX: usize = 128;
 
 fn is_usable(id: &str) -> bool {
@@ -208,7 +217,8 @@ fn id_of_ours(body: &[u8]) -> String {
     id
 }
 
-/// The body of a callback; what opens the resource is borrowed from it, since the ciphertext may be a megabyte.
+/// The body of a callback; what opens the resource is borrowed from it, since the ciphertext may be
+/// a megabyte.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(default, deserialize_with = "loose::text")]
@@ -252,8 +262,8 @@ const REFUND: &str = "refund";
 const PROFIT_SHARING: &str = "profitsharing";
 const SECURITY: &str = "security";
 
-/// What kind of plaintext it is by its fields alone; empty for one that is of no known kind. WeChat Pay sealed it, so they
-/// are as good as the envelope's word.
+/// What kind of plaintext it is by its fields alone; empty for one that is of no known kind. WeChat
+/// Pay sealed it, so they are as good as the envelope's word.
 fn kind_by_fields(bytes: &[u8]) -> Result<&'static str, CallbackError> {
     let marks: Marks = parse(bytes)?;
     Ok(if marks.receiver.is_some() && marks.order_id.is_some() {
@@ -269,8 +279,8 @@ fn kind_by_fields(bytes: &[u8]) -> Result<&'static str, CallbackError> {
     })
 }
 
-/// A single payment is the usual case and is parsed once. It needs keys that a combined payment, a profit sharing and
-/// a service provider's notice do not have, so none of them can pass for it.
+/// A single payment is the usual case and is parsed once. It needs keys that a combined payment, a
+/// profit sharing and a service provider's notice do not have, so none of them can pass for it.
 fn transaction(bytes: Vec<u8>) -> Result<Plaintext, CallbackError> {
     let not_single = match parse(&bytes) {
         Ok(transaction) => return Ok(Plaintext::Transaction(transaction)),

@@ -1,13 +1,14 @@
 //! The exact texts that are signed and verified.
 //!
-//! Each line ends with one LF, the last one too, whatever the platform; a body that ends in LF itself still gets
-//! another (manual pages 4012365334 and 4013053249). There is no canonical sort of query parameters: what is signed
-//! is what is sent.
+//! Each line ends with one LF, the last one too, whatever the platform; a body that ends in LF
+//! itself still gets another (manual pages 4012365334 and 4013053249). There is no canonical sort
+//! of query parameters: what is signed is what is sent.
 
 use crate::UnixSeconds;
 use crate::api::Outgoing;
 
-/// What the merchant signs for a request: method, path and query, timestamp, nonce, body (page 4012365334).
+/// What the merchant signs for a request: method, path and query, timestamp, nonce, body (page
+/// 4012365334).
 #[must_use]
 pub fn request(request: &Outgoing, at: UnixSeconds, nonce: &str) -> Vec<u8> {
     let seconds = at.0.to_string();
@@ -20,15 +21,16 @@ pub fn request(request: &Outgoing, at: UnixSeconds, nonce: &str) -> Vec<u8> {
     ])
 }
 
-/// What WeChat Pay signs for a response or a callback: timestamp, nonce, body (page 4013053249). A 204 has an empty
-/// body, so its text ends in a lone LF.
+/// What WeChat Pay signs for a response or a callback: timestamp, nonce, body (page 4013053249). A
+/// 204 has an empty body, so its text ends in a lone LF.
 #[must_use]
 pub fn answer(timestamp: &str, nonce: &str, body: &[u8]) -> Vec<u8> {
     lines(&[timestamp.as_bytes(), nonce.as_bytes(), body])
 }
 
-/// What the merchant signs for the client that starts the payment: appid, timestamp, nonce, and either
-/// `prepay_id=wx...` (JSAPI, mini program) or the bare `wx...` (APP). Pages 4012365339, 4012365340, 4012365341.
+/// What the merchant signs for the client that starts the payment: appid, timestamp, nonce, and
+/// either `prepay_id=wx...` (JSAPI, mini program) or the bare `wx...` (APP). Pages 4012365339,
+/// 4012365340, 4012365341.
 #[must_use]
 pub fn payment(appid: &str, at: UnixSeconds, nonce: &str, package: &str) -> Vec<u8> {
     let seconds = at.0.to_string();

@@ -1,5 +1,5 @@
-//! Platform certificates: opening what `GET /v3/certificates` delivers, and the rules of their rotation (manual pages
-//! 4012551764, 4012069411, 4012068829).
+//! Platform certificates: opening what `GET /v3/certificates` delivers, and the rules of their
+//! rotation (manual pages 4012551764, 4012069411, 4012068829).
 //!
 //! | Rule | Here |
 //! |---|---|
@@ -8,7 +8,8 @@
 //! | Encrypt sensitive fields to the one with the latest start | [`newest`] |
 //! | The first download has no known key: decrypt, then verify with what came | [`open_download`] |
 //!
-//! A merchant in public-key mode has no platform certificate and is answered 404 `RESOURCE_NOT_EXISTS`.
+//! A merchant in public-key mode has no platform certificate and is answered 404
+//! `RESOURCE_NOT_EXISTS`.
 
 use lenient_pem::NotPem;
 
@@ -20,13 +21,15 @@ use crate::resource::{self, ApiV3Key, OpenError};
 use crate::time::{NotATime, parse_rfc3339};
 use crate::verify::{SignedHeaders, VerificationKeys, VerifyError, verify};
 
-/// The longest time between two downloads, in seconds (page 4012551764). WeChat's SDKs ask every hour.
+/// The longest time between two downloads, in seconds (page 4012551764). WeChat's SDKs ask every
+/// hour.
 pub const POLL_AT_LEAST_EVERY_S: i64 = 12 * 60 * 60;
 
 /// A platform certificate, decrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlatformCertificate {
-    /// What `Wechatpay-Serial` says when it signs: upper-case hexadecimal, read from the certificate itself.
+    /// What `Wechatpay-Serial` says when it signs: upper-case hexadecimal, read from the
+    /// certificate itself.
     pub serial_no: String,
     /// When WeChat Pay begins to use it.
     pub effective: UnixSeconds,
@@ -117,14 +120,15 @@ pub fn decrypt(
     })
 }
 
-/// A time as it was announced, or the certificate's own where none was. A text that is no time is wrong.
+/// A time as it was announced, or the certificate's own where none was. A text that is no time is
+/// wrong.
 fn announced(text: Option<&str>, own: UnixSeconds) -> Result<UnixSeconds, NotATime> {
     text.map_or(Ok(own), parse_rfc3339)
 }
 
-/// Opens a whole download, the first one included: only who holds the APIv3 key can have encrypted the certificates,
-/// so they are decrypted first, and the answer must then be signed by one of them or by a key already in `known` (page
-/// 4012069411).
+/// Opens a whole download, the first one included: only who holds the APIv3 key can have encrypted
+/// the certificates, so they are decrypted first, and the answer must then be signed by one of them
+/// or by a key already in `known` (page 4012069411).
 ///
 /// # Errors
 /// [`CertificateError`]; nothing of the download is to be used then.
@@ -146,8 +150,8 @@ pub fn open_download(
     Ok(certificates)
 }
 
-/// Loads all certificates that have not expired, those too whose start is yet to come: WeChat Pay moves its traffic
-/// from the old to the new one little by little. Returns how many were loaded.
+/// Loads all certificates that have not expired, those too whose start is yet to come: WeChat Pay
+/// moves its traffic from the old to the new one little by little. Returns how many were loaded.
 ///
 /// # Errors
 /// [`KeyError`] when a PEM was changed since it was decrypted.
@@ -164,8 +168,8 @@ pub fn add_to(
     Ok(loaded)
 }
 
-/// The certificate to encrypt sensitive fields to, and to name in `Wechatpay-Serial`: of those in force, the one with
-/// the latest start (page 4012551764).
+/// The certificate to encrypt sensitive fields to, and to name in `Wechatpay-Serial`: of those in
+/// force, the one with the latest start (page 4012551764).
 #[must_use]
 pub fn newest(
     certificates: &[PlatformCertificate],

@@ -1,9 +1,10 @@
 //! AES-256-GCM under a nonce of another length than 12 bytes (NIST SP 800-38D, section 7).
 //!
-//! WeChat Pay's manual allows nonces of up to 16 and 32 characters, while all that were seen have 12. `aes-gcm` has the
-//! nonce's length as a type, so each length would be a copy of its code, and aws-lc-rs takes 12 bytes only. So this is
-//! put together here from the parts that `aes-gcm` itself is made of: the block cipher, its counter mode, and GHASH. What
-//! comes every second has 12 bytes and does not come here.
+//! WeChat Pay's manual allows nonces of up to 16 and 32 characters, while all that were seen
+//! have 12. `aes-gcm` has the nonce's length as a type, so each length would be a copy of its code, and
+//! aws-lc-rs takes 12 bytes only. So this is put together here from the parts that `aes-gcm` itself
+//! is made of: the block cipher, its counter mode, and GHASH. What comes every second has 12 bytes
+//! and does not come here.
 
 use aes::Aes256;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -14,8 +15,8 @@ use ghash::universal_hash::UniversalHash;
 
 const TAG_LENGTH: usize = 16;
 
-/// Decrypts `buffer`, ciphertext and tag, in place, and cuts the tag off. `false` when the tag is not right: then not a
-/// byte is changed. An empty nonce is none, and opens nothing.
+/// Decrypts `buffer`, ciphertext and tag, in place, and cuts the tag off. `false` when the tag is
+/// not right: then not a byte is changed. An empty nonce is none, and opens nothing.
 pub(crate) fn open_in_place(
     key: &[u8; 32],
     nonce: &[u8],
@@ -49,7 +50,8 @@ pub(crate) fn open_in_place(
     true
 }
 
-/// GHASH over two texts, each filled up with zeros to whole blocks, and a block with their lengths in bits.
+/// GHASH over two texts, each filled up with zeros to whole blocks, and a block with their lengths
+/// in bits.
 fn hashed(mut hash: GHash, first: &[u8], second: &[u8]) -> [u8; TAG_LENGTH] {
     hash.update_padded(first);
     hash.update_padded(second);
@@ -73,7 +75,8 @@ mod tests {
 
     const KEY: [u8; 32] = *b"0123456789abcdefghijklmnopqrstuv";
 
-    /// Sealed by `aes-gcm` for one length of nonce, each with texts and associated data around the size of a block.
+    /// Sealed by `aes-gcm` for one length of nonce, each with texts and associated data around the
+    /// size of a block.
     macro_rules! opens {
         ($($length:ty),+) => {$(
             for (text, aad) in [(0, 0), (1, 15), (15, 16), (16, 17), (17, 0), (300, 33)] {
@@ -116,7 +119,8 @@ mod tests {
         }
     }
 
-    /// The first counter of a nonce of 12 bytes is another than this one's: the two ways are kept apart.
+    /// The first counter of a nonce of 12 bytes is another than this one's: the two ways are kept
+    /// apart.
     #[test]
     fn a_nonce_of_twelve_bytes_is_not_for_here() {
         let mut sealed = b"text".to_vec();

@@ -1,6 +1,7 @@
 //! Reading keys and certificates: PEM and DER in, the form the cryptography wants out.
 //!
-//! The forms are those of manual page 4024350132 and the pages on the single kinds (4012072428, 4013053057, 4012072195):
+//! The forms are those of manual page 4024350132 and the pages on the single kinds (4012072428,
+//! 4013053057, 4012072195):
 //!
 //! | Key | Its form | More on page |
 //! |---|---|---|
@@ -10,7 +11,8 @@
 //! | serial number | hexadecimal, upper case, as `openssl x509 -serial` prints it | |
 //! | APIv3 key | 32 characters, used as 32 bytes | 4012071382 |
 //!
-//! `rsa` and `x509-cert` read and convert; no private-key operation of `rsa` runs here (RUSTSEC-2023-0071).
+//! `rsa` and `x509-cert` read and convert; no private-key operation of `rsa` runs here
+//! (RUSTSEC-2023-0071).
 
 use lenient_pem::{CERTIFICATE, NotPem, PRIVATE_KEY, PUBLIC_KEY, RSA_PRIVATE_KEY};
 use rsa::RsaPublicKey;
@@ -42,17 +44,18 @@ pub enum KeyError {
     ApiV3KeyLength(usize),
 }
 
-/// The smallest modulus, in bytes, that is accepted: RSA-2048, the only size WeChat Pay uses (pages 4012365334 and
-/// 4013053249: `WECHATPAY2-SHA256-RSA2048`).
+/// The smallest modulus, in bytes, that is accepted: RSA-2048, the only size WeChat Pay uses (pages
+/// 4012365334 and 4013053249: `WECHATPAY2-SHA256-RSA2048`).
 const SMALLEST_MODULUS: usize = 256;
 
-/// A PKCS#8 private key (`apiclient_key.pem`) as DER. The PEM is decoded, its numbers are not looked at.
+/// A PKCS#8 private key (`apiclient_key.pem`) as DER. The PEM is decoded, its numbers are not
+/// looked at.
 pub(crate) fn private_key_der(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     Ok(lenient_pem::one(pem, PRIVATE_KEY)?)
 }
 
-/// A PKCS#1 private key (`BEGIN RSA PRIVATE KEY`, RFC 8017), converted to PKCS#8 DER. The manual does not know this
-/// form; older versions of OpenSSL write it when a key is exported.
+/// A PKCS#1 private key (`BEGIN RSA PRIVATE KEY`, RFC 8017), converted to PKCS#8 DER. The manual
+/// does not know this form; older versions of OpenSSL write it when a key is exported.
 pub(crate) fn private_key_der_from_pkcs1(pem: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let der = lenient_pem::one(pem, RSA_PRIVATE_KEY)?;
     let key = rsa::RsaPrivateKey::from_pkcs1_der(&der).map_err(|_| KeyError::NotAPrivateKey)?;
@@ -77,8 +80,9 @@ pub(crate) struct ReadCertificate {
     pub(crate) not_after: UnixSeconds,
 }
 
-/// Reads a platform certificate. Its chain and its dates are not checked: it is trusted because it came encrypted
-/// under the APIv3 key, or from the merchant console. (Page 4012069411 has the root for those who check the chain.)
+/// Reads a platform certificate. Its chain and its dates are not checked: it is trusted because it
+/// came encrypted under the APIv3 key, or from the merchant console. (Page 4012069411 has the root
+/// for those who check the chain.)
 pub(crate) fn certificate(pem: &str) -> Result<ReadCertificate, KeyError> {
     let der = lenient_pem::one(pem, CERTIFICATE)?;
     let certificate = Certificate::from_der(&der).map_err(|_| NotPem::Damaged)?;
@@ -102,7 +106,8 @@ pub(crate) fn certificate(pem: &str) -> Result<ReadCertificate, KeyError> {
     })
 }
 
-/// DER puts a zero byte before a number whose first bit is set; `openssl x509 -serial` and WeChat leave it out.
+/// DER puts a zero byte before a number whose first bit is set; `openssl x509 -serial` and WeChat
+/// leave it out.
 fn serial_as_hex(bytes: &[u8]) -> String {
     let digits = match bytes {
         [0, rest @ ..] if !rest.is_empty() => rest,

@@ -1,8 +1,8 @@
 //! The WeChat Pay APIv3 merchant protocol (微信支付 APIv3, mainland China): bytes in, values out.
 //!
-//! This crate opens no socket, reads no clock, and knows nothing of where it runs: requests are values to be sent,
-//! answers and callbacks are bytes to be opened, and the time is an argument. So every decision can be tested, and any
-//! HTTP client will do.
+//! This crate opens no socket, reads no clock, and knows nothing of where it runs: requests are
+//! values to be sent, answers and callbacks are bytes to be opened, and the time is an argument. So
+//! every decision can be tested, and any HTTP client will do.
 //!
 //! # An order, from request to notice
 //!
@@ -91,18 +91,21 @@
 //!
 //! # What is not
 //!
-//! - Sending: bring an HTTP client, with a total time-out, that keeps idle connections for less than 8 seconds.
+//! - Sending: bring an HTTP client, with a total time-out, that keeps idle connections for less
+//!   than 8 seconds.
 //! - Service-provider (服务商) requests. Their callbacks verify and open, and are handed out as bytes.
 //! - 国密 (SM2, SM3, SM4), brand APIs, and merchants outside mainland China.
-//! - Creating combined payments, profit sharing, transfers, uploads; their requests can be signed with [`sign`] and
-//!   their answers verified with [`verify`](fn@verify) all the same.
-//! - The certificate chain: a platform certificate is trusted because it came sealed under the APIv3 key.
+//! - Creating combined payments, profit sharing, transfers, uploads; their requests can be signed
+//!   with [`sign`] and their answers verified with [`verify`](fn@verify) all the same.
+//! - The certificate chain: a platform certificate is trusted because it came sealed under the
+//!   APIv3 key.
 //!
 //! # Cryptography
 //!
-//! aws-lc-rs signs, verifies, and decrypts sensitive fields; `aes-gcm` opens resources, and the parts that it is made of
-//! open those whose nonce has not 12 bytes; `rsa` reads keys and encrypts
-//! sensitive fields, which needs public keys only. No private-key operation of `rsa` runs (RUSTSEC-2023-0071).
+//! aws-lc-rs signs, verifies, and decrypts sensitive fields; `aes-gcm` opens resources, and the
+//! parts that it is made of open those whose nonce has not 12 bytes; `rsa` reads keys and encrypts
+//! sensitive fields, which needs public keys only. No private-key operation of `rsa` runs
+//! (RUSTSEC-2023-0071).
 //!
 //! Numbers such as "page 4012365334" are pages of WeChat Pay's manual,
 //! `https://pay.weixin.qq.com/doc/v3/merchant/4012365334`.

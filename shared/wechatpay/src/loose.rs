@@ -1,11 +1,13 @@
-//! Reading JSON that others write: what decides must have its shape, what decides nothing may have any.
+//! Reading JSON that others write: what decides must have its shape, what decides nothing may have
+//! any.
 //!
-//! Fields may be added at any time (manual page 4012081709), and those that no merchant's software decides on have come in
-//! many shapes: absent, `null`, a number as text, a list for an object. A payment must not wait for one of them. So such a
-//! member is skipped over unread, and read on its own afterwards: what is not of the shape we know counts as absent.
+//! Fields may be added at any time (manual page 4012081709), and those that no merchant's software
+//! decides on have come in many shapes: absent, `null`, a number as text, a list for an object. A
+//! payment must not wait for one of them. So such a member is skipped over unread, and read on its
+//! own afterwards: what is not of the shape we know counts as absent.
 //!
-//! Where an object belongs only an object passes. serde would take an array for a struct, its values in the order of our
-//! fields, which is nobody's contract.
+//! Where an object belongs only an object passes. serde would take an array for a struct, its
+//! values in the order of our fields, which is nobody's contract.
 //!
 //! Only for texts and byte slices in memory: what is skipped is borrowed from them.
 
@@ -26,7 +28,8 @@ where
     Ok(serde_json::from_str(raw.get()).ok())
 }
 
-/// The same for a text. One without escapes, as nearly all are, is copied and not read a second time.
+/// The same for a text. One without escapes, as nearly all are, is copied and not read a second
+/// time.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let raw = <&'de RawValue>::deserialize(deserializer)?.get();
     let inside = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
@@ -105,8 +108,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for ObjectOnly<V> {
     }
 }
 
-/// Reads an object out of a whole body. Text that was cut in the middle of a character, as `attach` has been, has a mark
-/// in its place: no value that decides can hold it.
+/// Reads an object out of a whole body. Text that was cut in the middle of a character, as `attach`
+/// has been, has a mark in its place: no value that decides can hold it.
 pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
     let text = match simdutf8::basic::from_utf8(body) {
         Ok(text) => Cow::Borrowed(text),
@@ -115,21 +118,22 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Er
     serde_json::from_str(&text).map(|Object(value)| value)
 }
 
-/// Reads an object that borrows from the body, which must be text. It is proved to be for all of it at once: serde_json
-/// would prove each string in it, which takes longer.
+/// Reads an object that borrows from the body, which must be text. It is proved to be for all of it
+/// at once: serde_json would prove each string in it, which takes longer.
 pub(crate) fn read_borrowed<'a, T: Deserialize<'a>>(
     body: &'a [u8],
 ) -> Result<T, serde_json::Error> {
     let read = match simdutf8::basic::from_utf8(body) {
         Ok(text) => serde_json::from_str(text),
-        // It takes wrong bytes where nobody reads, and says where the first one is where somebody does.
+        // It takes wrong bytes where nobody reads, and says where the first one is where somebody
+        // does.
         Err(_) => serde_json::from_slice(body),
     };
     read.map(|Object(value)| value)
 }
 
-/// A member that decides nothing and is kept as it came: its JSON, unread. Coupons, for one, have had other members in
-/// each product and year.
+/// A member that decides nothing and is kept as it came: its JSON, unread. Coupons, for one, have
+/// had other members in each product and year.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
 pub struct Json(Box<RawValue>);

@@ -1,8 +1,8 @@
 //! The second signature: what the client (web page, mini program, app) needs to start a payment.
 //!
-//! Signed with the same merchant key as the order. JSAPI and mini programs sign `prepay_id=wx...`, apps sign the bare
-//! `wx...`: mixing these up is the classic mistake (manual pages 4012365339, 4012365340, 4012365341). H5 and Native
-//! need no second signature.
+//! Signed with the same merchant key as the order. JSAPI and mini programs sign `prepay_id=wx...`,
+//! apps sign the bare `wx...`: mixing these up is the classic mistake (manual pages 4012365339,
+//! 4012365340, 4012365341). H5 and Native need no second signature.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -34,8 +34,8 @@ pub struct JsapiParams {
     pub pay_sign: String,
 }
 
-/// The argument of `wx.requestPayment(...)` (page 4012791898): as for JSAPI, without the appid, which is signed all
-/// the same.
+/// The argument of `wx.requestPayment(...)` (page 4012791898): as for JSAPI, without the appid,
+/// which is signed all the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MiniProgramParams {

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-/// What WeChat Pay's support asks for when something is disputed: the `Request-ID` header of an answer or a callback. The part after
-/// its last `-` is an internal result number. It is not signed, so nothing is decided on it (page 4013053249).
+/// What WeChat Pay's support asks for when something is disputed: the `Request-ID` header of an
+/// answer or a callback. The part after its last `-` is an internal result number. It is not
+/// signed, so nothing is decided on it (page 4013053249).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(String);
 
@@ -14,7 +15,8 @@ impl RequestId {
     /// WeChat Pay's have some fifty characters.
     const LENGTH_MAX: usize = 128;
 
-    /// Reads the header's value. Empty, overlong or strange ones are none: they end up in logs and tables.
+    /// Reads the header's value. Empty, overlong or strange ones are none: they end up in logs and
+    /// tables.
     #[must_use]
     pub fn read(text: &str) -> Option<Self> {
         let text = text.trim();

@@ -1,8 +1,10 @@
-//! Opening resources: `AEAD_AES_256_GCM` under the APIv3 key (manual pages 4012071382 and 4013053274).
+//! Opening resources: `AEAD_AES_256_GCM` under the APIv3 key (manual pages 4012071382 and
+//! 4013053274).
 //!
-//! Callbacks and `GET /v3/certificates` carry them. The key is the 32 characters of the APIv3 key as bytes; the nonce
-//! has 12 bytes as a rule, and any length that AES-GCM allows opens, since the manual allows up to 32; the associated data may
-//! be given, empty or absent, and the last two mean the same; the ciphertext is Base64 of ciphertext and 16-byte tag.
+//! Callbacks and `GET /v3/certificates` carry them. The key is the 32 characters of the APIv3 key
+//! as bytes; the nonce has 12 bytes as a rule, and any length that AES-GCM allows opens, since the
+//! manual allows up to 32; the associated data may be given, empty or absent, and the last two mean
+//! the same; the ciphertext is Base64 of ciphertext and 16-byte tag.
 
 use std::fmt;
 
@@ -96,8 +98,8 @@ names!(OpenError {
     WrongKeyOrChanged = "does_not_open",
 });
 
-/// Opens a resource with the first of `keys` that fits: give the current APIv3 key, then the one before it, so that a
-/// change in the merchant console loses no callback.
+/// Opens a resource with the first of `keys` that fits: give the current APIv3 key, then the one
+/// before it, so that a change in the merchant console loses no callback.
 ///
 /// # Errors
 /// [`OpenError`]; the ciphertext is authenticated, so a single changed bit anywhere ends here.
@@ -138,7 +140,8 @@ pub(crate) fn open_parts(parts: &Parts<'_>, keys: &[ApiV3Key]) -> Result<Vec<u8>
         .decode_to_vec(parts.ciphertext)
         .map_err(|_| OpenError::NotBase64)?;
     for key in keys {
-        // The tag is checked before a byte is decrypted, so after a wrong key the buffer is still the ciphertext.
+        // The tag is checked before a byte is decrypted, so after a wrong key the buffer is still
+        // the ciphertext.
         let opened = match usual {
             Some(nonce) => Aes256Gcm::new((&*key.0).into())
                 .decrypt_in_place(&Nonce::from(nonce), associated_data, &mut buffer)

@@ -1,9 +1,10 @@
-//! Sensitive fields (names, bank accounts, phones): RSAES-OAEP with SHA-1, MGF1 with SHA-1 and an empty label, as
-//! Base64 (manual pages 4013053257, 4013053264, 4013053265).
+//! Sensitive fields (names, bank accounts, phones): RSAES-OAEP with SHA-1, MGF1 with SHA-1 and an
+//! empty label, as Base64 (manual pages 4013053257, 4013053264, 4013053265).
 //!
 //! Upwards they are encrypted to WeChat Pay's public key or to the newest platform certificate
-//! ([`crate::certificates::newest`]), and the request must then carry `Wechatpay-Serial` with [`FieldKey::serial`].
-//! Downwards they are encrypted to the merchant certificate: [`crate::LocalKey::open_sensitive`].
+//! ([`crate::certificates::newest`]), and the request must then carry `Wechatpay-Serial` with
+//! [`FieldKey::serial`]. Downwards they are encrypted to the merchant certificate:
+//! [`crate::LocalKey::open_sensitive`].
 
 use std::fmt;
 
@@ -19,7 +20,8 @@ use sha1::Sha1;
 use crate::keys::{self, KeyError};
 use crate::names::names;
 
-/// A field that was encrypted for WeChat Pay: Base64, ready for the request body. Its plain text cannot be had back.
+/// A field that was encrypted for WeChat Pay: Base64, ready for the request body. Its plain text
+/// cannot be had back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EncryptedField(String);
@@ -144,7 +146,8 @@ impl fmt::Debug for FieldKey {
     }
 }
 
-/// The random generator of aws-lc-rs behind the trait that `rsa` asks for, so that the process has one generator.
+/// The random generator of aws-lc-rs behind the trait that `rsa` asks for, so that the process has
+/// one generator.
 struct AwsLcRandom;
 
 impl TryRng for AwsLcRandom {

@@ -1,6 +1,7 @@
 //! Signing requests: `WECHATPAY2-SHA256-RSA2048` (manual pages 4012365334 to 4012365342).
 //!
-//! The private key may be in this process ([`LocalKey`]) or far away, in a key service: both are a [`Signer`].
+//! The private key may be in this process ([`LocalKey`]) or far away, in a key service: both are a
+//! [`Signer`].
 
 use std::error::Error;
 use std::fmt;
@@ -23,11 +24,12 @@ pub const SCHEME: &str = "WECHATPAY2-SHA256-RSA2048";
 
 /// Whoever can sign with the merchant's private key.
 pub trait Signer: Send + Sync {
-    /// The serial number of the *merchant* certificate that belongs to the key: 40 upper-case hexadecimal digits.
-    /// Not to be mistaken for the platform certificate's.
+    /// The serial number of the *merchant* certificate that belongs to the key: 40 upper-case
+    /// hexadecimal digits. Not to be mistaken for the platform certificate's.
     fn serial_no(&self) -> &str;
 
-    /// The raw RSASSA-PKCS1-v1_5 signature with SHA-256 over `text` (256 bytes for the RSA-2048 of WeChat Pay).
+    /// The raw RSASSA-PKCS1-v1_5 signature with SHA-256 over `text` (256 bytes for the RSA-2048 of
+    /// WeChat Pay).
     fn sign(&self, text: &[u8]) -> impl Future<Output = Result<Vec<u8>, SignError>> + Send;
 }
 
@@ -45,9 +47,10 @@ impl SignError {
 
 /// The value of the `Authorization` header of `request`.
 ///
-/// `nonce` is to be fresh and random, 32 of `[0-9A-Za-z]` as a rule; `at` may differ from WeChat's clock by at most
-/// five minutes, else the answer is 401 (page 4012072670). The host is not signed, so the value is good on the main
-/// and on the backup host. The other headers a request needs are listed at [`crate::api`].
+/// `nonce` is to be fresh and random, 32 of `[0-9A-Za-z]` as a rule; `at` may differ from WeChat's
+/// clock by at most five minutes, else the answer is 401 (page 4012072670). The host is not signed,
+/// so the value is good on the main and on the backup host. The other headers a request needs are
+/// listed at [`crate::api`].
 ///
 /// # Errors
 /// [`SignError`] when the signer fails.
@@ -106,8 +109,8 @@ impl LocalKey {
         })
     }
 
-    /// Opens a sensitive field that WeChat Pay encrypted to the merchant certificate's key: Base64 of RSA-OAEP with
-    /// SHA-1 (page 4013053265). An empty text is an empty field.
+    /// Opens a sensitive field that WeChat Pay encrypted to the merchant certificate's key: Base64
+    /// of RSA-OAEP with SHA-1 (page 4013053265). An empty text is an empty field.
     ///
     /// # Errors
     /// [`OpenFieldError`] when the text is no Base64, or was encrypted to another key.

@@ -1,15 +1,16 @@
 //! Points in time as values. Nothing in this crate reads a clock: the caller says what time it is.
 //!
 //! WeChat Pay writes RFC 3339 times in four forms, with or without milliseconds, as `Z` or `+08:00`
-//! (manual page 4012081709); all are read. Days, as in bills, are Beijing days: UTC+8 without daylight saving
-//! (page 4013071215).
+//! (manual page 4012081709); all are read. Days, as in bills, are Beijing days: UTC+8 without
+//! daylight saving (page 4013071215).
 
 use ::time::format_description::well_known::Rfc3339;
 use ::time::macros::offset;
 use ::time::{OffsetDateTime, UtcOffset};
 use serde::{Deserialize, Serialize};
 
-/// Whole seconds since 1970-01-01T00:00:00Z, the unit of `Wechatpay-Timestamp` and of the `Authorization` header.
+/// Whole seconds since 1970-01-01T00:00:00Z, the unit of `Wechatpay-Timestamp` and of the
+/// `Authorization` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixSeconds(pub i64);

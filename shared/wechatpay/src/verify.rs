@@ -1,10 +1,11 @@
 //! Verifying what claims to come from WeChat Pay: responses and callbacks alike.
 //!
-//! The order of the checks (manual pages 4013053249 and 4013053420): headers, kind of signature, age, probe, serial,
-//! Base64, and only then RSA. Nothing of the body is parsed before all have passed.
+//! The order of the checks (manual pages 4013053249 and 4013053420): headers, kind of signature,
+//! age, probe, serial, Base64, and only then RSA. Nothing of the body is parsed before all have
+//! passed.
 //!
-//! The window is 300 seconds both ways: a message that is exactly 300 seconds old, or that much ahead of our clock,
-//! still passes; 301 do not.
+//! The window is 300 seconds both ways: a message that is exactly 300 seconds old, or that much
+//! ahead of our clock, still passes; 301 do not.
 
 use std::fmt;
 
@@ -27,7 +28,8 @@ pub const PROBE_PREFIX: &str = "WECHATPAY/SIGNTEST/";
 /// The kind of signature that is supported, and that is meant when the header is absent.
 const RSA_TYPE: &str = "WECHATPAY2-SHA256-RSA2048";
 
-/// Why a message is not taken for one of WeChat Pay's. Each says what to check next; none holds a body or a signature.
+/// Why a message is not taken for one of WeChat Pay's. Each says what to check next; none holds a
+/// body or a signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// One of the four signature headers is absent or empty.
@@ -67,7 +69,8 @@ pub enum VerifyError {
         /// The header's value, cut to a sane length.
         found: String,
     },
-    /// None of the loaded keys has this serial. In certificate mode: fetch `/v3/certificates` once and try again.
+    /// None of the loaded keys has this serial. In certificate mode: fetch `/v3/certificates` once
+    /// and try again.
     #[error("no key is loaded for Wechatpay-Serial \"{serial}\" (loaded: {}): load the WeChat Pay public key of that id, or fetch /v3/certificates; the merchant certificate's serial does not belong here", list(.known))]
     UnknownSerial {
         /// The header's value, cut to a sane length.
@@ -75,8 +78,9 @@ pub enum VerifyError {
         /// The serials that are loaded.
         known: Vec<String>,
     },
-    /// A deliberate wrong signature by which WeChat Pay tests its merchants. Refuse it like any other: a callback comes
-    /// again with a right signature, a request may be repeated or queried (page 4013053249).
+    /// A deliberate wrong signature by which WeChat Pay tests its merchants. Refuse it like any
+    /// other: a callback comes again with a right signature, a request may be repeated or queried
+    /// (page 4013053249).
     #[error("a signature probe of WeChat Pay under serial \"{serial}\" ({}): nothing is wrong, refuse it with a 4xx or 5xx and the real message follows", if *.known { "a loaded key" } else { "no loaded key, which a real message would fail on" })]
     Probe {
         /// The header's value, cut to a sane length.
@@ -113,9 +117,10 @@ names!(VerifyError {
 });
 
 impl VerifyError {
-    /// Whether it is about the keys that are loaded, if the message is WeChat Pay's: none of them has its serial, or its
-    /// signature does not fit. Then WeChat Pay's next message fails on it too, until a person has looked. Anybody can send
-    /// such a one: whether it is WeChat Pay's, [`crate::callback::is_sealed_by`] tells. A probe is no such matter.
+    /// Whether it is about the keys that are loaded, if the message is WeChat Pay's: none of them
+    /// has its serial, or its signature does not fit. Then WeChat Pay's next message fails on it
+    /// too, until a person has looked. Anybody can send such a one: whether it is WeChat Pay's,
+    /// [`crate::callback::is_sealed_by`] tells. A probe is no such matter.
     #[must_use]
     pub fn is_about_our_keys(&self) -> bool {
         match self {
@@ -139,7 +144,8 @@ pub struct SignedHeaders {
     pub timestamp: String,
     /// `Wechatpay-Nonce`: a random text; not the nonce of the body's encryption.
     pub nonce: String,
-    /// `Wechatpay-Serial`: the id of the WeChat Pay public key, or the serial of a platform certificate.
+    /// `Wechatpay-Serial`: the id of the WeChat Pay public key, or the serial of a platform
+    /// certificate.
     pub serial: String,
     /// `Wechatpay-Signature`: Base64, or a probe.
     pub signature: String,
@@ -178,8 +184,9 @@ impl fmt::Debug for SignedHeaders {
     }
 }
 
-/// WeChat Pay's keys, by serial: its public keys and its platform certificates side by side, since during the switch
-/// from one to the other messages of both kinds come (page 4012154180). Serials are compared without case.
+/// WeChat Pay's keys, by serial: its public keys and its platform certificates side by side, since
+/// during the switch from one to the other messages of both kinds come (page 4012154180). Serials
+/// are compared without case.
 #[derive(Clone, Default)]
 pub struct VerificationKeys {
     /// Two or three at most, so a search in line is the fastest map.
@@ -193,8 +200,8 @@ impl VerificationKeys {
         Self::default()
     }
 
-    /// Loads a WeChat Pay public key: its id (`PUB_KEY_ID_...`) and its `pub_key.pem`. A key of the same serial is
-    /// replaced.
+    /// Loads a WeChat Pay public key: its id (`PUB_KEY_ID_...`) and its `pub_key.pem`. A key of the
+    /// same serial is replaced.
     ///
     /// # Errors
     /// [`KeyError`] when `pem` is no RSA public key.
@@ -328,7 +335,8 @@ fn check_probe(headers: &SignedHeaders, known: bool) -> Result<(), VerifyError> 
     }
 }
 
-/// A received value for an error text: whoever sent it may be anyone, so it is cut, and odd characters are escaped.
+/// A received value for an error text: whoever sent it may be anyone, so it is cut, and odd
+/// characters are escaped.
 pub(crate) fn shown(value: &str) -> String {
     const LONGEST: usize = 64;
     value

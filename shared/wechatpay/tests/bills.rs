@@ -1,5 +1,5 @@
-//! Random bills, written by a writer that knows nothing of the reader: read in any chunks they give the same rows, and
-//! what was cut or changed does not pass.
+//! Random bills, written by a writer that knows nothing of the reader: read in any chunks they give
+//! the same rows, and what was cut or changed does not pass.
 
 #![expect(
     clippy::expect_used,

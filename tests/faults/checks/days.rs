@@ -1,4 +1,5 @@
-//! Reconciled days: each difference once, decided as shared/payments/STATES.md, 7 says, and money that goes back once, with two persons behind it.
+//! Reconciled days: each difference once, decided as shared/payments/STATES.md, 7 says, and money
+//! that goes back once, with two persons behind it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,8 +39,8 @@ const STEPS: &[(&str, &[&str])] = &[
             "open",
         ],
     ),
-    // Open: what was approved could not be done. Repaired: an order was taken on again, or the refund was quick. Explained: it
-    // stands in the journal how the payer was paid.
+    // Open: what was approved could not be done. Repaired: an order was taken on again, or the
+    // refund was quick. Explained: it stands in the journal how the payer was paid.
     ("approved", &["on_its_way", "repaired", "open", "explained"]),
     // Repaired: the money has arrived.
     ("on_its_way", &["on_its_way", "repaired", "open"]),
@@ -121,8 +122,8 @@ pub(super) fn differences_move_as_the_design_says(books: &Records, found: &mut F
     }
 }
 
-/// A side of a run that is done has all its parts and all its bills, each bill is kept, and each difference that it counts is
-/// there.
+/// A side of a run that is done has all its parts and all its bills, each bill is kept, and each
+/// difference that it counts is there.
 pub(super) fn a_day_is_done_when_all_of_it_is(
     scene: &Testbed,
     books: &Records,

@@ -25,11 +25,12 @@ const ORDER_STEPS: &[(&str, &[&str])] = &[
     ("paid_after_close", &["refunded"]),
 ];
 
-/// What a reconciliation takes on begins where its money finds it: closed, where nobody here made it; being closed, where its record
-/// was lost.
+/// What a reconciliation takes on begins where its money finds it: closed, where nobody here made
+/// it; being closed, where its record was lost.
 const TAKEN_ON: [&str; 2] = ["closed", "closing"];
 
-/// The version of an order's first event. One that is taken on again begins behind all that its first life can have had.
+/// The version of an order's first event. One that is taken on again begins behind all that its
+/// first life can have had.
 pub(super) fn first_version(book: &OrderRecords) -> i64 {
     let first = book.events.first();
     match first {
@@ -38,7 +39,8 @@ pub(super) fn first_version(book: &OrderRecords) -> i64 {
     }
 }
 
-/// Where a refund's state may lead. One that was made in WeChat Pay's console begins where it was found.
+/// Where a refund's state may lead. One that was made in WeChat Pay's console begins where it was
+/// found.
 const REFUND_STEPS: &[(&str, &[&str])] = &[
     ("", &["reserved", "processing", "succeeded", "abnormal"]),
     (
@@ -69,7 +71,8 @@ const REFUND_STEPS: &[(&str, &[&str])] = &[
 /// States that something still has to be done about, and the sweep has to see to it.
 const ON_THE_WAY: [&str; 3] = ["reserved", "awaiting_payment", "closing"];
 
-/// Every change has one event, in one unbroken chain of versions, and each leads from where the one before it led to.
+/// Every change has one event, in one unbroken chain of versions, and each leads from where the one
+/// before it led to.
 pub(super) fn events_follow_each_other(books: &Records, found: &mut Findings) {
     for (order_no, book) in &books.orders {
         let Some(order) = &book.order else {
@@ -166,8 +169,8 @@ fn chain(
 /// States that an order or a refund comes to by WeChat Pay's word alone.
 const TOLD: [&str; 4] = ["awaiting_payment", "paid", "processing", "succeeded"];
 
-/// Whatever WeChat Pay told has the name that it gave to the request or the callback, and the log has it too: else nothing could be
-/// disputed.
+/// Whatever WeChat Pay told has the name that it gave to the request or the callback, and the log
+/// has it too: else nothing could be disputed.
 pub(super) fn what_wechat_pay_told_has_its_request_id(
     scene: &Testbed,
     books: &Records,

@@ -1,5 +1,6 @@
-//! The invariants (shared/payments/STATES.md, 11), held against what anybody outside can see: WeChat Pay's books, the items of our tables, the
-//! messages, the answers that clients got, the log.
+//! The invariants (shared/payments/STATES.md, 11), held against what anybody outside can see:
+//! WeChat Pay's books, the items of our tables, the messages, the answers that clients got, the
+//! log.
 //!
 //! A check knows nothing of how the product works. It compares two sides, or one side with a rule.
 

@@ -344,7 +344,8 @@ fn order_agrees(
     }
 }
 
-/// What went back of a payment by refunds that were not made here, do not fit the books, and wait for a person.
+/// What went back of a payment by refunds that were not made here, do not fit the books, and wait
+/// for a person.
 fn parked_fen(book: &OrderRecords, transaction_id: &str, refunds: &[Refund]) -> i64 {
     let parked = |refund: &&Refund| {
         let is_it = |parked: &Item| text(parked, "refund_id") == refund.refund_id;

@@ -1,4 +1,5 @@
-//! What leaves for the merchant's own systems: the table's stream, through the filters of the deployed pipe.
+//! What leaves for the merchant's own systems: the table's stream, through the filters of the
+//! deployed pipe.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,8 @@ use crate::{
 pub(crate) const DESCRIPTION: &str = "Tea for somebody whom nobody may know";
 pub(crate) const OPENID: &str = "oPayerWhomNobodyMayKnow";
 
-/// Queues and logs hold no plaintext of a callback, no openid, no description, no prepay value and no key.
+/// Queues and logs hold no plaintext of a callback, no openid, no description, no prepay value and
+/// no key.
 pub(super) fn nothing_readable_left_the_tables(scene: &Testbed, found: &mut Findings) {
     let mut secrets = vec![
         (DESCRIPTION.to_owned(), "a description"),

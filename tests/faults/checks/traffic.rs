@@ -11,7 +11,8 @@ use crate::{
     testbed::{RESULTS, Testbed},
 };
 
-/// How far the clocks of two sandboxes may differ: by so much a value may die before the time that a client was told.
+/// How far the clocks of two sandboxes may differ: by so much a value may die before the time that
+/// a client was told.
 const CLOCKS_DIFFER_MS: i64 = 60_000;
 
 const MINUTE_MS: i64 = 60_000;
@@ -44,7 +45,8 @@ pub(super) fn what_was_acknowledged_was_queued(scene: &Testbed, found: &mut Find
     }
 }
 
-/// WeChat Pay takes one refund a minute: two of one payment are never sent at once, whatever put them off.
+/// WeChat Pay takes one refund a minute: two of one payment are never sent at once, whatever put
+/// them off.
 pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Testbed, found: &mut Findings) {
     let mut last: BTreeMap<String, (String, i64)> = BTreeMap::new();
     let all = scene.exchanges.all();
@@ -65,7 +67,8 @@ pub(super) fn refunds_of_a_payment_go_out_a_minute_apart(scene: &Testbed, found:
     }
 }
 
-/// Whoever was given a prepay value was given the live one: no other was issued before its time was over.
+/// Whoever was given a prepay value was given the live one: no other was issued before its time was
+/// over.
 pub(super) fn every_value_shown_was_alive(scene: &Testbed, found: &mut Findings) {
     // When each value died: when the next one was issued for the same order.
     let mut live: BTreeMap<String, String> = BTreeMap::new();
@@ -152,7 +155,8 @@ pub(super) fn every_queue_is_empty(scene: &Testbed, found: &mut Findings) {
     }
 }
 
-/// A notice that failed at first has settled since, or waits for a person. One that does not open has no number to settle by.
+/// A notice that failed at first has settled since, or waits for a person. One that does not open
+/// has no number to settle by.
 pub(super) fn every_notice_is_settled_or_parked(books: &Records, found: &mut Findings) {
     for notice in &books.notices {
         let opened = !text(notice, "notice_id").starts_with("message#");

@@ -1,4 +1,5 @@
-//! What the client's receiver of webhooks has: each event, under one name, and none of them lost on the way.
+//! What the client's receiver of webhooks has: each event, under one name, and none of them lost on
+//! the way.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,8 @@ use crate::{
     testbed::{Testbed, WEBHOOKS, webhook_id},
 };
 
-/// An event that has come into the queue is with the receiver, or still there, or a dead letter, or kept for its client.
+/// An event that has come into the queue is with the receiver, or still there, or a dead letter, or
+/// kept for its client.
 pub(super) fn no_event_is_lost(scene: &Testbed, found: &mut Findings) {
     if !scene.has_webhook() {
         return;
@@ -61,8 +63,8 @@ pub(super) fn one_id_is_one_event(scene: &Testbed, found: &mut Findings) {
     }
 }
 
-/// Once everything rests, a receiver has each event, and the highest version that it has of an order says how the order
-/// stands.
+/// Once everything rests, a receiver has each event, and the highest version that it has of an
+/// order says how the order stands.
 pub(super) fn the_receiver_has_every_event(scene: &Testbed, books: &Records, found: &mut Findings) {
     if !scene.has_webhook() {
         return;

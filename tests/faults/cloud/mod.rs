@@ -1,8 +1,9 @@
 //! AWS in this process: DynamoDB, SQS, KMS and S3 behind the HTTP connector of the real SDK.
 //!
-//! The SDK signs, serialises, repeats and parses as it does when deployed; only what it would have sent over the network is
-//! handed to an engine here, after it has waited for its turn ([`CallScheduler`]) and met its fault. No engine of this project
-//! throttles, conflicts or loses an answer by itself.
+//! The SDK signs, serialises, repeats and parses as it does when deployed; only what it would have
+//! sent over the network is handed to an engine here, after it has waited for its turn
+//! ([`CallScheduler`]) and met its fault. No engine of this project throttles, conflicts or loses
+//! an answer by itself.
 
 mod queues;
 mod secrets;
@@ -37,7 +38,8 @@ use crate::{
 
 pub(crate) use queues::{Message, Queues};
 
-/// How long the SDK waits for the answer to one attempt (`ATTEMPT_LIMIT` of the adapters), in milliseconds.
+/// How long the SDK waits for the answer to one attempt (`ATTEMPT_LIMIT` of the adapters), in
+/// milliseconds.
 const ATTEMPT_LIMIT_MS: i64 = 3_000;
 /// The same for S3, which is sent more at once (`S3_ATTEMPT_LIMIT`).
 const S3_ATTEMPT_LIMIT_MS: i64 = 10_000;
@@ -193,13 +195,15 @@ impl Cloud {
 #[derive(Clone)]
 pub(crate) struct SandboxConnector {
     pub(crate) cloud: Arc<Cloud>,
-    /// Who calls, for the director; `None` for the scene itself, whose calls are neither counted nor struck.
+    /// Who calls, for the director; `None` for the scene itself, whose calls are neither counted
+    /// nor struck.
     pub(crate) caller: Option<SandboxCaller>,
     /// An address that stands for another one here.
     pub(crate) alias: Option<Alias>,
 }
 
-/// An address that the tables hold, and the one that a sandbox finds in its place: a relay of its own.
+/// An address that the tables hold, and the one that a sandbox finds in its place: a relay of its
+/// own.
 #[derive(Clone)]
 pub(crate) struct Alias {
     pub(crate) kept: &'static str,
@@ -314,7 +318,8 @@ struct AwsRequest<'a> {
 }
 
 impl<'a> AwsRequest<'a> {
-    /// All services name in a header what they are asked for, but S3, which is told by method and address.
+    /// All services name in a header what they are asked for, but S3, which is told by method and
+    /// address.
     fn read(request: &'a HttpRequest) -> Self {
         let Some(target) = request.headers().get("x-amz-target") else {
             return Self::read_s3(request);

@@ -1,8 +1,9 @@
 //! SQS in this process, on the clock of the scene.
 //!
-//! The local engine's queues follow the machine's clock, so that a message which comes again after an hour would take an hour,
-//! and a run could not be repeated step by step. Here time is the scene's: delays, visibility time-outs and the dead-letter
-//! queue do what they do at AWS, in milliseconds that pass when the scene says so.
+//! The local engine's queues follow the machine's clock, so that a message which comes again after
+//! an hour would take an hour, and a run could not be repeated step by step. Here time is the
+//! scene's: delays, visibility time-outs and the dead-letter queue do what they do at AWS, in
+//! milliseconds that pass when the scene says so.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use super::Reply;
 struct Rules {
     /// How often a message is received before it goes to the dead-letter queue.
     max_receive_count: u32,
-    /// How long a message that was received is not seen by others unless it is deleted: six times the function's time-out.
+    /// How long a message that was received is not seen by others unless it is deleted: six times
+    /// the function's time-out.
     visibility_ms: i64,
 }
 
@@ -143,8 +145,9 @@ impl Queues {
         id
     }
 
-    /// Receives up to `most` messages that are to be seen at `now_ms`, the oldest first. One that was received too often goes to
-    /// the dead-letter queue instead. If `again`, all of them can be received once more at once: SQS delivers at least once.
+    /// Receives up to `most` messages that are to be seen at `now_ms`, the oldest first. One that
+    /// was received too often goes to the dead-letter queue instead. If `again`, all of them can be
+    /// received once more at once: SQS delivers at least once.
     pub(crate) fn receive(
         &mut self,
         url: &str,

@@ -1,5 +1,6 @@
-//! KMS in this process, as far as the functions use it with a sealed merchant key: AES-256-GCM, bound to the key and to the
-//! encryption context. Unlike the local engine's, its ciphertexts are authenticated, as the real ones are.
+//! KMS in this process, as far as the functions use it with a sealed merchant key: AES-256-GCM,
+//! bound to the key and to the encryption context. Unlike the local engine's, its ciphertexts are
+//! authenticated, as the real ones are.
 
 use std::collections::BTreeMap;
 

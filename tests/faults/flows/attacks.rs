@@ -50,7 +50,8 @@ pub(super) const FLOWS: &[Flow] = &[
         before: PAID_UNSEEN,
         acts: |scenario| {
             Box::pin(async move {
-                // Rightly signed and sealed, and yet not what we asked for: kept for a person, never booked.
+                // Rightly signed and sealed, and yet not what we asked for: kept for a person,
+                // never booked.
                 for patch in [
                     json!({"amount": {"total": 1}}),
                     json!({"amount": {"currency": "USD"}}),

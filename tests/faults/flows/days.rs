@@ -1,4 +1,5 @@
-//! Days: WeChat Pay's bills against the books, and what two persons decide about money that is not ours.
+//! Days: WeChat Pay's bills against the books, and what two persons decide about money that is not
+//! ours.
 
 use std::time::Duration;
 
@@ -46,7 +47,8 @@ pub(super) const LONG: [(&str, usize); 11] = [
 
 pub(super) const FLOWS: &[Flow] = &[
     Flow {
-        // Both sides have a payment and a refund; one payment's news was lost; one payment is not ours to keep.
+        // Both sides have a payment and a refund; one payment's news was lost; one payment is not
+        // ours to keep.
         name: "day",
         before: DAY,
         acts: RUN_THE_DAY,
@@ -67,7 +69,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: IN_PARTS,
     },
     Flow {
-        // Somebody asks for a preview, then for a run; either may be held up and come back after the other.
+        // Somebody asks for a preview, then for a run; either may be held up and come back after
+        // the other.
         name: "day-previewed",
         before: DAY,
         acts: |scenario| {
@@ -120,7 +123,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: APPROVED_ENDS,
     },
     Flow {
-        // The refund that two persons approved fails for good: the day finds its payment again, and they approve another.
+        // The refund that two persons approved fails for good: the day finds its payment again, and
+        // they approve another.
         name: "day-refund-closed",
         before: |scenario| {
             Box::pin(async move {
@@ -172,8 +176,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ],
     },
     Flow {
-        // The approved refund cannot be paid out: the difference is open again until a person has sent the money on, and what
-        // comes of that is told to it as well.
+        // The approved refund cannot be paid out: the difference is open again until a person has
+        // sent the money on, and what comes of that is told to it as well.
         name: "day-refund-abnormal",
         before: |scenario| {
             Box::pin(async move {
@@ -388,8 +392,8 @@ impl Scenario {
         wechat.clear_faults(Some(lost.expect("a rule")));
     }
 
-    /// The approved refund of a second payment cannot be paid out, and two persons send its money to
-    /// the merchant's own account.
+    /// The approved refund of a second payment cannot be paid out, and two persons send its money
+    /// to the merchant's own account.
     async fn abnormal_refund_is_to_go_to_the_merchant(&mut self) {
         self.second_payment_is_proposed().await;
         let fails = RefundOutcome::Abnormal;
@@ -411,8 +415,8 @@ impl Scenario {
         self.step_by_step(Duration::from_millis(wait_ms)).await;
     }
 
-    /// The queue of days is worked off until nothing is in it any more. Nothing else happens meanwhile: no sweep finds what the
-    /// bill is to find.
+    /// The queue of days is worked off until nothing is in it any more. Nothing else happens
+    /// meanwhile: no sweep finds what the bill is to find.
     async fn work_off_days(&self) {
         for _ in 0..ROUNDS_MAX {
             while self.poll_work().await > 0 {}
@@ -483,7 +487,8 @@ impl Scenario {
         assert_eq!(saved.expect("a table"), SaveOutcome::Saved);
     }
 
-    /// A person opens the page of the day's one difference and presses a button there until the console has answered.
+    /// A person opens the page of the day's one difference and presses a button there until the
+    /// console has answered.
     async fn presses(&mut self, person: &str, decision: &str) {
         let stands = self.scene.one_difference().await;
         let mut status = None;
@@ -500,7 +505,8 @@ impl Scenario {
         });
     }
 
-    /// These said one after the other how the payer was paid, each once; the last one's word stands.
+    /// These said one after the other how the payer was paid, each once; the last one's word
+    /// stands.
     fn payer_is_said_to_be_paid_by(&mut self, persons: &[&str]) {
         let books = Records::read(&self.scene);
         let book = &books.orders["ORDER-1"];
@@ -521,7 +527,8 @@ impl Scenario {
         self.require("how a payer was paid is on record once", fits, || found);
     }
 
-    /// A person decides about each difference of the day, another one each time, and the console sends it on.
+    /// A person decides about each difference of the day, another one each time, and the console
+    /// sends it on.
     async fn decided(&self, decision: Decision) {
         let (days, now) = (&self.scene.days, self.scene.clock.now());
         let date = yesterday(now);

@@ -1,7 +1,8 @@
-//! The flows whose every crash point is tried: what happens before, what is struck, what happens afterwards, and how it ends.
+//! The flows whose every crash point is tried: what happens before, what is struck, what happens
+//! afterwards, and how it ends.
 //!
-//! A flow is a value. Another one is added by writing down its three parts and the state that each order must have in the end;
-//! its calls are found by playing it.
+//! A flow is a value. Another one is added by writing down its three parts and the state that each
+//! order must have in the end; its calls are found by playing it.
 
 mod attacks;
 mod days;
@@ -31,14 +32,14 @@ pub(crate) struct Flow {
     pub(crate) acts: Step,
     /// What happens once everything has calmed down.
     pub(crate) after: Step,
-    /// In which state each order and refund must be in the end: `ORDER-1` or `ORDER-1 R1`, and one state or several, with bars
-    /// between them.
+    /// In which state each order and refund must be in the end: `ORDER-1` or `ORDER-1 R1`, and one
+    /// state or several, with bars between them.
     pub(crate) ends: &'static [(&'static str, &'static str)],
 }
 
 impl Flow {
-    /// Of how many cases one is played within `cargo test`, where all of them take too long. A prime, so that each kind of fault
-    /// has its turn.
+    /// Of how many cases one is played within `cargo test`, where all of them take too long. A
+    /// prime, so that each kind of fault has its turn.
     pub(crate) fn each(&self) -> usize {
         let mut long = days::LONG.iter().chain(&webhooks::LONG);
         long.find(|(name, _)| *name == self.name)

@@ -264,7 +264,8 @@ const CLOSE: super::Step = |scenario| {
     })
 };
 
-/// WeChat Pay tells of the money, it is booked and given back by itself, and WeChat Pay tells of that.
+/// WeChat Pay tells of the money, it is booked and given back by itself, and WeChat Pay tells of
+/// that.
 const LATE_MONEY: super::Step = |scenario| {
     Box::pin(async move {
         scenario.deliver().await;

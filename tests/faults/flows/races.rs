@@ -17,7 +17,8 @@ use crate::{
     testbed::{Poll, REQUESTS, RESULTS, Testbed, WEBHOOKS, WORK},
 };
 
-/// A race: one side is stopped at a call, the other runs to its end, then the first goes on. Played for every call of each side.
+/// A race: one side is stopped at a call, the other runs to its end, then the first goes on. Played
+/// for every call of each side.
 pub(crate) struct Race {
     pub(crate) name: &'static str,
     pub(crate) before: Step,
@@ -27,7 +28,8 @@ pub(crate) struct Race {
 }
 
 impl Race {
-    /// For a race of long sides: one is stopped at every so many of its calls only, and then the other runs to its end.
+    /// For a race of long sides: one is stopped at every so many of its calls only, and then the
+    /// other runs to its end.
     pub(crate) fn strides(&self) -> Option<usize> {
         match self.name {
             DAYS => Some(7),
@@ -39,8 +41,8 @@ impl Race {
         }
     }
 
-    /// Whether of the calls that a side makes at once the last is let through first: what is read side by side may be read in
-    /// either order.
+    /// Whether of the calls that a side makes at once the last is let through first: what is read
+    /// side by side may be read in either order.
     pub(crate) fn latest_first(&self) -> bool {
         self.name == CONSOLE_REFUND || self.name.ends_with(LATEST_FIRST)
     }
@@ -50,7 +52,8 @@ impl Race {
 const DAYS: &str = "day-and-day";
 /// The race of the news of a refund from the console with itself.
 const CONSOLE_REFUND: &str = "console-refund-told-twice";
-/// The race of one decision about an abnormal refund with its repeat, of which WeChat Pay takes one.
+/// The race of one decision about an abnormal refund with its repeat, of which WeChat Pay takes
+/// one.
 const REDIRECTS: &str = "redirect-and-redirect";
 /// How the name of a race ends in which reads side by side are done the other way round.
 const LATEST_FIRST: &str = "-latest-read-first";
@@ -392,7 +395,8 @@ pub(crate) const RACES: &[Race] = &[
         ],
     },
     Race {
-        // The call that comes first is refused, for a reason that passes: the decision stands all the same.
+        // The call that comes first is refused, for a reason that passes: the decision stands all
+        // the same.
         name: REDIRECTS,
         before: |scenario| {
             Box::pin(async move {

@@ -28,7 +28,8 @@ pub(super) const FLOWS: &[Flow] = &[
         before: PAID,
         acts: |scenario| {
             Box::pin(async move {
-                // The last is too much, unless one of the others did not get through at first: then it is that one.
+                // The last is too much, unless one of the others did not get through at first: then
+                // it is that one.
                 for (refund_no, amount_fen) in [("R1", 40), ("R2", 60), ("R3", 40)] {
                     let wish = refund("ORDER-1", refund_no, amount_fen);
                     scenario.wish(wish.or("refund_exceeds_payment")).await;
@@ -42,7 +43,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: &[("ORDER-1", "refunded|partially_refunded")],
     },
     Flow {
-        // The first is put off by WeChat Pay until the second's minute: both are due in the same moment.
+        // The first is put off by WeChat Pay until the second's minute: both are due in the same
+        // moment.
         name: "refunds-at-once",
         before: |scenario| {
             Box::pin(async move {

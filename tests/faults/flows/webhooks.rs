@@ -1,5 +1,5 @@
-//! Webhooks: from the journal by the stream, the pipe and the queue to the receiver, and what becomes of events that it does not
-//! take.
+//! Webhooks: from the journal by the stream, the pipe and the queue to the receiver, and what
+//! becomes of events that it does not take.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::{
 /// Since when everything in a scene happened.
 const LONG_AGO: &str = "2026-08-01T00:00:00+08:00";
 
-/// After so many attempts within hours, a receiver that always answers 410 is asked once more and then not any more.
+/// After so many attempts within hours, a receiver that always answers 410 is asked once more and
+/// then not any more.
 const ATTEMPTS_BEFORE_THE_END: usize = 5;
 /// The last attempt is the eighth.
 const ATTEMPTS_BEFORE_THE_LAST: usize = 7;
@@ -88,7 +89,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: PAID_AND_TOLD,
     },
     Flow {
-        // The receiver fails at the last attempt, too: the event is kept, and its message a dead letter.
+        // The receiver fails at the last attempt, too: the event is kept, and its message a dead
+        // letter.
         name: "webhook-given-up",
         before: |scenario| {
             Box::pin(async move {
@@ -140,7 +142,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: PAID_AND_TOLD,
     },
     Flow {
-        // The webhook is set up again, and its client has sent again what was kept: first a part of it, then the rest.
+        // The webhook is set up again, and its client has sent again what was kept: first a part of
+        // it, then the rest.
         name: "webhook-resend",
         before: |scenario| {
             Box::pin(async move {
@@ -177,7 +180,8 @@ pub(super) const FLOWS: &[Flow] = &[
         ends: PAID_AND_TOLD,
     },
     Flow {
-        // Single events are sent once more: those that lie in the order, and one that is an item of its own.
+        // Single events are sent once more: those that lie in the order, and one that is an item of
+        // its own.
         name: "webhook-replay",
         before: |scenario| {
             Box::pin(async move {
@@ -246,7 +250,8 @@ const ANOTHER_PAID: Step = |scenario| {
     })
 };
 
-/// The receiver is mended, a person sets the webhook up again, and its client has sent again what was kept.
+/// The receiver is mended, a person sets the webhook up again, and its client has sent again what
+/// was kept.
 pub(super) const SET_UP_AGAIN: Step = |scenario| {
     Box::pin(async move {
         scenario.scene.receiver.behaves(Manner::Answers(204));

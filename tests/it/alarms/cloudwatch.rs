@@ -1,8 +1,9 @@
-//! CloudWatch, as far as the alarms of `template.yaml` need it: metrics out of lines of a log, and by
-//! its rules which alarm's condition is met. Alarms are read from the template.
+//! CloudWatch, as far as the alarms of `template.yaml` need it: metrics out of lines of a log, and
+//! by its rules which alarm's condition is met. Alarms are read from the template.
 //!
-//! Where AWS's documentation leaves a choice, both are tried: an alarm is *met* if it is by complete
-//! periods alone, and *quiet* only if it is not met by the period that has just begun either.
+//! Where AWS's documentation leaves a choice, both are tried: an alarm is *met* if it is by
+//! complete periods alone, and *quiet* only if it is not met by the period that has just begun
+//! either.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,8 @@ pub(crate) struct CloudWatch {
     metrics: BTreeMap<Metric, Vec<Put>>,
 }
 
-/// A metric filter of a group of logs: what a line has to have and must not have, and the metric that then counts one.
+/// A metric filter of a group of logs: what a line has to have and must not have, and the metric
+/// that then counts one.
 #[derive(Clone, Debug)]
 struct Filter {
     group: String,
@@ -68,8 +70,9 @@ enum Last {
     Begun,
 }
 
-/// How many periods more than it evaluates an alarm looks back over for points that are there, before
-/// it takes any for missing. CloudWatch says only that it does; for three periods its example has two.
+/// How many periods more than it evaluates an alarm looks back over for points that are there,
+/// before it takes any for missing. CloudWatch says only that it does; for three periods its
+/// example has two.
 const LOOKS_FURTHER: usize = 3;
 
 impl CloudWatch {
@@ -179,8 +182,8 @@ impl CloudWatch {
         puts.push(Put { at_ms, value });
     }
 
-    /// The alarms whose condition is met at this time, whatever CloudWatch makes of a period that has
-    /// only begun.
+    /// The alarms whose condition is met at this time, whatever CloudWatch makes of a period that
+    /// has only begun.
     pub(crate) fn met(&self, now_ms: i64) -> BTreeSet<&str> {
         self.met_by(now_ms, &[Last::Complete])
     }
@@ -338,8 +341,9 @@ impl Alarm {
         }
     }
 
-    /// Whether the condition is met by the points of the evaluation range, the newest last. Where there are as many as are
-    /// evaluated, the newest ones count and none is missing; else missing ones are taken for what the alarm says.
+    /// Whether the condition is met by the points of the evaluation range, the newest last. Where
+    /// there are as many as are evaluated, the newest ones count and none is missing; else missing
+    /// ones are taken for what the alarm says.
     fn is_met(&self, points: &[Option<i64>]) -> bool {
         let there: Vec<i64> = points.iter().rev().flatten().copied().collect();
         let breaches = |point: &&i64| {

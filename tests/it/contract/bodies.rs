@@ -1,4 +1,5 @@
-//! Bodies and queries that no route takes, for every route of the contract: a new one cannot be forgotten.
+//! Bodies and queries that no route takes, for every route of the contract: a new one cannot be
+//! forgotten.
 
 use adapters::random::Random;
 use http::Request;

@@ -23,8 +23,8 @@ fn path(route: &str, order_no: &str, refund_no: &str) -> String {
         .replace("{refund_no}", refund_no)
 }
 
-/// Bodies of these members are taken by the route exactly when the schema takes them: what a refund in another state is
-/// answered comes after that.
+/// Bodies of these members are taken by the route exactly when the schema takes them: what a refund
+/// in another state is answered comes after that.
 async fn decisions(
     route: &str,
     schema: &str,

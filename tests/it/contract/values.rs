@@ -40,7 +40,8 @@ pub(super) fn object(members: &[&str], values: Vec<Option<Value>>) -> Map<String
         .collect()
 }
 
-/// Values of `Idempotency-Key`, good and bad. `####` stands for the request's number, so that each names something of its own.
+/// Values of `Idempotency-Key`, good and bad. `####` stands for the request's number, so that each
+/// names something of its own.
 pub(super) fn idempotency_key() -> BoxedStrategy<Option<String>> {
     let longest = format!("{}####", "k".repeat(251));
     let quoted = |key: &str| format!("\"{key}\"");

@@ -1,4 +1,5 @@
-//! `GET /v1/webhook` and `POST /v1/webhook/resend`: what a client sees of its webhook, and how it gets what it missed.
+//! `GET /v1/webhook` and `POST /v1/webhook/resend`: what a client sees of its webhook, and how it
+//! gets what it missed.
 
 use std::time::Duration;
 

@@ -27,7 +27,8 @@ async fn a_second_payment(testbed: &Testbed) -> (BillDate, difference::Differenc
     testbed.paid_twice("TWICE-1", false).await
 }
 
-/// The refund that was approved is sent, WeChat Pay tells how it ended, and the minute's run tells that to the difference.
+/// The refund that was approved is sent, WeChat Pay tells how it ended, and the minute's run tells
+/// that to the difference.
 async fn the_refund_ends(testbed: &Testbed) {
     assert_eq!(testbed.work_off().await, 0);
     testbed.advance(std::time::Duration::from_secs(60)).await;
@@ -143,7 +144,8 @@ async fn a_refund_that_a_person_rejected_is_not_proposed_by_a_later_run_until_it
     assert_eq!(only(&testbed, day).await, rejected, "no run touches it");
     assert_eq!(ledger(&testbed).await.1, "parked", "it waits for people");
 
-    // It is right as it is, say two persons, and a later one that it is not: then a run proposes it as at first.
+    // It is right as it is, say two persons, and a later one that it is not: then a run proposes it
+    // as at first.
     assert_eq!(
         large.decide(Decision::Explain, "li").await,
         DifferenceState::Proposed
@@ -296,7 +298,8 @@ async fn money_for_an_order_that_nobody_made_goes_back_once_two_persons_approved
     );
 }
 
-/// The run keeps the money that it proposes to give back, so that our books have it the next time: that is no other matter.
+/// The run keeps the money that it proposes to give back, so that our books have it the next time:
+/// that is no other matter.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_decided_of_nobody_s_money_stands_when_the_day_is_run_again() {
     for decision in [Decision::Approve, Decision::Reject] {
@@ -790,7 +793,8 @@ async fn a_difference_whose_refund_a_restore_lost_waits_for_it_no_longer() {
     assert_eq!(again.unwrap().behind_the_proposal(), ["li"]);
 }
 
-/// A difference of `date` that waits for this refund of an order, as a step left it, and its place in the list.
+/// A difference of `date` that waits for this refund of an order, as a step left it, and its place
+/// in the list.
 async fn waits(
     testbed: &Testbed,
     date: BillDate,

@@ -1,4 +1,5 @@
-//! The fund side of a day: a verdict of its own, which takes nothing back of what the trades came to.
+//! The fund side of a day: a verdict of its own, which takes nothing back of what the trades came
+//! to.
 
 use adapters::queues::ReconcileWork;
 use payments::reconcile::run::{BillName, FundState, Run, RunState};

@@ -214,7 +214,8 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
         ]
     );
     assert_eq!(after.len(), expected.len());
-    // What was settled and what is kept for a person is counted here by now, under the product that the bill names.
+    // What was settled and what is kept for a person is counted here by now, under the product that
+    // the bill names.
     let again = testbed.reconcile(day, false).await;
     assert!(!again.here().0.contains_key("others"), "{:?}", again.here());
     assert!(again.gaps().all().paid_fen < run.gaps().all().paid_fen);
@@ -230,7 +231,8 @@ async fn each_kind_of_difference_is_found_once_and_no_other() {
     );
 }
 
-/// What a day's sums are apart is what its differences make of them, to the fen, and the API says where each of them stands.
+/// What a day's sums are apart is what its differences make of them, to the fen, and the API says
+/// where each of them stands.
 pub(super) async fn every_fen_has_come_to_an_end(testbed: &Testbed, run: &Run) {
     assert_eq!(run.told(), Some(run.gaps()));
     let gaps = testbed.reconciliation.gaps(run, 100).await;
@@ -421,7 +423,8 @@ async fn it_fails(testbed: &Testbed) {
     assert_eq!(testbed.work_off().await, 0);
 }
 
-/// A refund that was made in WeChat Pay's console and failed the same day, of which nothing was told; and one of ours that did.
+/// A refund that was made in WeChat Pay's console and failed the same day, of which nothing was
+/// told; and one of ours that did.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_failed_on_its_day_is_in_no_sum_whether_or_not_our_books_have_it() {
     let testbed = Testbed::start().await;

@@ -76,7 +76,8 @@ async fn a_payment_shortly_before_midnight_that_its_bill_lacks_counts_with_the_n
     assert_eq!(payments, [Some(0), Some(-1)], "{by_end}");
 }
 
-/// A second payment of an order comes at noon or shortly before midnight; WeChat Pay told of it, and no bill has it.
+/// A second payment of an order comes at noon or shortly before midnight; WeChat Pay told of it,
+/// and no bill has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn money_that_is_kept_for_a_person_and_in_no_bill_is_a_difference_of_its_own() {
     for is_late in [false, true] {

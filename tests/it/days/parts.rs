@@ -33,7 +33,8 @@ async fn a_day(lines_max: u64) -> (Vec<String>, u8, [u64; 2]) {
         })
         .await;
     let date = day.to_string();
-    // The account moved for a refund that failed by its row. Of some the order is one part's, and the movement the other's.
+    // The account moved for a refund that failed by its row. Of some the order is one part's, and
+    // the movement the other's.
     for refund in failed {
         let failed = Difference::AlterRefundState { state: None };
         testbed.plant(WantedDifference::picked(&date, failed).of_refund(&refund));

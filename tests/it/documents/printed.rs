@@ -1,4 +1,5 @@
-//! What the README and the runbooks print: their code blocks for a shell, and the commands in their sentences.
+//! What the README and the runbooks print: their code blocks for a shell, and the commands in their
+//! sentences.
 
 use std::path::{Path, PathBuf};
 

@@ -14,7 +14,8 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    /// In a folder of its own. `aws` reaches the engine and nothing else, `cargo client` is what the alias says.
+    /// In a folder of its own. `aws` reaches the engine and nothing else, `cargo client` is what
+    /// the alias says.
     pub(super) fn new(folder: &Path, engine: &str) -> Self {
         std::fs::create_dir_all(folder.join("bin")).expect("a folder");
         let cli = local::engine::install_aws_cli().expect("the AWS CLI");

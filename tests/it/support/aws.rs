@@ -1,4 +1,5 @@
-//! KMS and SQS by the local engine: started once for the whole binary, with the keys that the template makes.
+//! KMS and SQS by the local engine: started once for the whole binary, with the keys that the
+//! template makes.
 
 use std::{
     collections::BTreeMap,
@@ -167,7 +168,8 @@ pub(crate) async fn items(
         .collect()
 }
 
-/// Two engines behind one client: the SDK knows one endpoint, so the switch is by what a call is for.
+/// Two engines behind one client: the SDK knows one endpoint, so the switch is by what a call is
+/// for.
 #[derive(Clone)]
 struct Split {
     dynamodb: String,
@@ -240,7 +242,8 @@ impl HiddenTimes {
     }
 }
 
-/// SQS's clock is not the test's: a message that is to wait is there at once, and the test moves its own clock.
+/// SQS's clock is not the test's: a message that is to wait is there at once, and the test moves
+/// its own clock.
 fn undelay(request: &mut HttpRequest) {
     let Some(mut body) = request
         .body()

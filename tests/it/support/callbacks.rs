@@ -1,4 +1,5 @@
-//! The way of callbacks: WeChat Pay's real HTTP request, handed to the function as the gateway would.
+//! The way of callbacks: WeChat Pay's real HTTP request, handed to the function as the gateway
+//! would.
 
 use std::sync::Arc;
 
@@ -46,7 +47,8 @@ async fn receive(
     handler::receive(&app, event(headers, &body)).await
 }
 
-/// The event that the gateway makes of a request: a body that is text stays text, any other goes in Base64.
+/// The event that the gateway makes of a request: a body that is text stays text, any other goes in
+/// Base64.
 pub(crate) fn event<'a>(
     headers: impl Iterator<Item = (&'a str, &'a str)>,
     body: &[u8],

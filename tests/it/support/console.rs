@@ -1,5 +1,5 @@
-//! Finance staff at the console: requests with a token that the gateway has verified, a browser's requests, and a month of
-//! reconciled days to look at.
+//! Finance staff at the console: requests with a token that the gateway has verified, a browser's
+//! requests, and a month of reconciled days to look at.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -79,7 +79,8 @@ impl Testbed {
         handler::serve(&self.console.deployed, parts, body.into_bytes()).await
     }
 
-    /// What the deployed console's function gives back for an event of the API, by the way of its runtime.
+    /// What the deployed console's function gives back for an event of the API, by the way of its
+    /// runtime.
     pub(crate) async fn console_event(&self, event: &Value) -> Value {
         let app = Arc::clone(&self.console.deployed);
         let mut service = Adapter::from(service_fn(move |request| {
@@ -93,7 +94,8 @@ impl Testbed {
         serde_json::to_value(answer).expect("JSON")
     }
 
-    /// The console on a port of this machine, where who asks is typed in. Serves until the test's runtime ends.
+    /// The console on a port of this machine, where who asks is typed in. Serves until the test's
+    /// runtime ends.
     pub(crate) async fn serve_console(&self) -> String {
         serve_desk(&self.console.here).await
     }
@@ -196,7 +198,8 @@ impl Testbed {
         )
     }
 
-    /// A day's run that is through, with these sums of QR codes and of pages inside WeChat, there and here.
+    /// A day's run that is through, with these sums of QR codes and of pages inside WeChat, there
+    /// and here.
     pub(crate) fn done(&self, date: BillDate, there: [i64; 2], here: [i64; 2]) -> Run {
         let mut run = Run::begun(
             date,
@@ -261,8 +264,8 @@ impl Testbed {
         run
     }
 
-    /// A month as it might be: most days agree, some do not, one failed, one was never run; yesterday has something of most
-    /// states.
+    /// A month as it might be: most days agree, some do not, one failed, one was never run;
+    /// yesterday has something of most states.
     pub(crate) async fn a_month(&self) {
         for back in 2..=34_i64 {
             if back == 9 {

@@ -57,8 +57,8 @@ impl Testbed {
         done
     }
 
-    /// A day that was reconciled, and its one difference: an order was paid twice, and nobody was told. By a preview or by a
-    /// run in earnest.
+    /// A day that was reconciled, and its one difference: an order was paid twice, and nobody was
+    /// told. By a preview or by a run in earnest.
     pub(crate) async fn paid_twice(&self, order_no: &str, dry_run: bool) -> (BillDate, Difference) {
         let day = self.fresh_day().await;
         self.paid(order_no).await;
@@ -142,7 +142,8 @@ impl Testbed {
             .expect("a message");
     }
 
-    /// Works off what is in the queue of days. Says how many messages have to come again; they stay hidden.
+    /// Works off what is in the queue of days. Says how many messages have to come again; they stay
+    /// hidden.
     pub(crate) async fn work_off_days(&self) -> usize {
         self.queues
             .work_off_days(&self.reconcile, &self.clock)

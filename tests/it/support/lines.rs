@@ -24,7 +24,8 @@ impl Default for Lines {
 }
 
 impl Lines {
-    /// Metrics have their times by this clock, and the namespace that the template's alarms look at.
+    /// Metrics have their times by this clock, and the namespace that the template's alarms look
+    /// at.
     pub(crate) fn by(clock: Clock) -> Self {
         Self {
             written: Arc::default(),
@@ -34,8 +35,8 @@ impl Lines {
 
     /// Runs `work` and keeps what it logs by itself; not what it leaves to tasks of their own.
     pub(crate) async fn of<T>(&self, work: impl Future<Output = T>) -> T {
-        // A line that a test without a subscriber meets first is taken for one that nobody wants, for all threads. So somebody
-        // always wants what is deployed.
+        // A line that a test without a subscriber meets first is taken for one that nobody wants,
+        // for all threads. So somebody always wants what is deployed.
         static WANTED: Once = Once::new();
         WANTED.call_once(|| {
             let nowhere = tracing_subscriber::fmt().with_writer(io::sink);

@@ -1,4 +1,5 @@
-//! The scene of a test: one merchant, one set of tables and queues, one WeChat Pay, and the functions over them.
+//! The scene of a test: one merchant, one set of tables and queues, one WeChat Pay, and the
+//! functions over them.
 
 pub(crate) mod api;
 mod aws;
@@ -238,7 +239,8 @@ impl Testbed {
         self.deliver().await;
     }
 
-    /// The payer pays, and the callback that goes out says something else in these places (JSON merge patch).
+    /// The payer pays, and the callback that goes out says something else in these places (JSON
+    /// merge patch).
     pub(crate) async fn pay_altered(&self, order: &str, alter: Value) {
         let options = PayOptions {
             alter: Some(alter),
@@ -333,14 +335,16 @@ impl Testbed {
             .expect("a message");
     }
 
-    /// Works off both queues until they are empty or every message that is left failed. Says how many failed.
+    /// Works off both queues until they are empty or every message that is left failed. Says how
+    /// many failed.
     pub(crate) async fn work_off(&self) -> usize {
         self.queues
             .work_off(&self.process_payment, &self.clock)
             .await
     }
 
-    /// Hands one batch of these bodies to `process-payment`, with so much time left. Gives the positions that failed.
+    /// Hands one batch of these bodies to `process-payment`, with so much time left. Gives the
+    /// positions that failed.
     pub(crate) async fn process_batch(&self, bodies: &[String], left_ms: i64) -> Vec<usize> {
         queues::process_batch(&self.process_payment, &self.clock, bodies, left_ms).await
     }
@@ -363,8 +367,8 @@ impl Testbed {
         ]
     }
 
-    /// Waits in real time until `enough` calls are on the wire that fit, and then a moment for one too many. Says how many
-    /// there are then.
+    /// Waits in real time until `enough` calls are on the wire that fit, and then a moment for one
+    /// too many. Says how many there are then.
     pub(crate) async fn on_the_wire(&self, which: &Match, enough: usize) -> usize {
         let is_enough = async {
             while self.wire.count(which) < enough {
@@ -475,7 +479,8 @@ pub(crate) fn native(order_no: &str) -> Value {
     json!({"order_no": order_no, "product": "native", "amount_fen": 100, "description": "Tea"})
 }
 
-/// A request that is good by our rules and that WeChat Pay refuses for its own sake: the openid is of another appid.
+/// A request that is good by our rules and that WeChat Pay refuses for its own sake: the openid is
+/// of another appid.
 pub(crate) fn refused_by_wechat(order_no: &str) -> Value {
     let mut body = native(order_no);
     body["product"] = json!("jsapi");
@@ -522,7 +527,8 @@ fn start_wechat_as(
     .expect("a simulator")
 }
 
-/// What set-up writes on AWS: WeChat Pay's key and certificate, the APIv3 key, the merchant's serial.
+/// What set-up writes on AWS: WeChat Pay's key and certificate, the APIv3 key, the merchant's
+/// serial.
 async fn write_merchant(
     keys: &KeysTable,
     wechat: &Running,

@@ -1,4 +1,5 @@
-//! SQS and what Lambda does with it: receives a batch, calls the function, deletes what did not fail.
+//! SQS and what Lambda does with it: receives a batch, calls the function, deletes what did not
+//! fail.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -25,7 +26,8 @@ pub(crate) struct Queues {
     pub(crate) results_url: String,
     pub(crate) webhooks_url: String,
     pub(crate) work_url: String,
-    /// Where bills are kept. It is no queue, but it is made and used like one: by the local engine, for one scene.
+    /// Where bills are kept. It is no queue, but it is made and used like one: by the local engine,
+    /// for one scene.
     pub(crate) bucket: String,
     client: Client,
 }
@@ -91,8 +93,9 @@ impl Queues {
         }
     }
 
-    /// Works off both queues, in batches side by side, until nothing is left that is visible. Delayed messages are seen at
-    /// once: the test's clock is not SQS's. Failed ones go back for the next call.
+    /// Works off both queues, in batches side by side, until nothing is left that is visible.
+    /// Delayed messages are seen at once: the test's clock is not SQS's. Failed ones go back for
+    /// the next call.
     pub(crate) async fn work_off(&self, app: &Arc<App>, clock: &Clock) -> usize {
         let mut failed = 0;
         for url in [&self.requests_url, &self.results_url] {
@@ -115,8 +118,9 @@ impl Queues {
         failed
     }
 
-    /// Works off the queue of days, one message at a time, as the template has it, until nothing is left that is visible. Gives how
-    /// often each message was hidden for a later try: it is left hidden.
+    /// Works off the queue of days, one message at a time, as the template has it, until nothing is
+    /// left that is visible. Gives how often each message was hidden for a later try: it is left
+    /// hidden.
     pub(crate) async fn work_off_days(&self, app: &reconcile::app::App, clock: &Clock) -> usize {
         let mut failed = 0;
         loop {

@@ -15,7 +15,8 @@ use crate::{
     person::Person,
 };
 
-/// For how long after an approval nobody asks again whether its refund was started: the message is on its way.
+/// For how long after an approval nobody asks again whether its refund was started: the message is
+/// on its way.
 const STARTING_S: i64 = 60;
 
 impl App {
@@ -74,7 +75,8 @@ impl Request<'_> {
         Ok(run_id)
     }
 
-    /// The difference, if the day has it. One that is approved is started again, in case that was lost.
+    /// The difference, if the day has it. One that is approved is started again, in case that was
+    /// lost.
     pub(super) async fn difference(&self, date: BillDate, id: &str) -> Result<Difference, Problem> {
         let found = self.app.table.difference(date, id).await;
         let difference = found
@@ -83,7 +85,8 @@ impl Request<'_> {
         let last = difference.history.last().map_or(0, |step| step.at.0);
         let age_s = self.app.clock.now().0.saturating_sub(last);
         if difference.state == DifferenceState::Approved && age_s > STARTING_S {
-            // Who only looks is shown the difference all the same; the next one who looks tries again.
+            // Who only looks is shown the difference all the same; the next one who looks tries
+            // again.
             if let Err(error) = self.start_refund(&difference).await {
                 error!(error = %ErrorChain(&error), "an approved refund was not started again");
             }
@@ -132,7 +135,8 @@ impl Request<'_> {
                 return self.decided_before(stands, asked, person).await;
             }
         }
-        // The alarm on what is open counts the last days only: one that is opened again may be older.
+        // The alarm on what is open counts the last days only: one that is opened again may be
+        // older.
         let is_open_again =
             decided.state == DifferenceState::Open && !difference.state.needs_somebody();
         // Who decided stands in the table, and nowhere else.
@@ -149,8 +153,8 @@ impl Request<'_> {
         Ok(decided)
     }
 
-    /// The difference has moved on since the person saw it: by the very same decision, whose answer was lost or whose twin was
-    /// faster, or by somebody else's.
+    /// The difference has moved on since the person saw it: by the very same decision, whose answer
+    /// was lost or whose twin was faster, or by somebody else's.
     async fn decided_before(
         &self,
         stands: Difference,

@@ -54,7 +54,8 @@ impl Request<'_> {
         }
     }
 
-    /// The day that was picked, or yesterday. Where the day that runs may be reconciled, that one once it was.
+    /// The day that was picked, or yesterday. Where the day that runs may be reconciled, that one
+    /// once it was.
     async fn latest(&self) -> Result<Response<String>, Problem> {
         if let Some(day) = self.query().get("day") {
             let date = input::day(day)?;
@@ -262,7 +263,8 @@ impl Request<'_> {
         }
     }
 
-    /// A form that a page of ours sent: browsers say where a form comes from, and no page can make them lie.
+    /// A form that a page of ours sent: browsers say where a form comes from, and no page can make
+    /// them lie.
     fn form(&self) -> Result<FormFields, Problem> {
         let is_ours = match self.incoming.header("sec-fetch-site") {
             Some(site) => site == "same-origin",

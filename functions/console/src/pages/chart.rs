@@ -1,4 +1,5 @@
-//! The last days at a glance: what both sides agree on, what only one has, and where somebody is needed.
+//! The last days at a glance: what both sides agree on, what only one has, and where somebody is
+//! needed.
 
 use adapters::reconciliation::DifferenceCount;
 use maud::{Markup, html};

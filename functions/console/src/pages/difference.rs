@@ -326,8 +326,8 @@ fn timeline(view: &DifferenceView<'_>) -> Markup {
     }
 }
 
-/// Both lists as one, in the order in which things happened. Each list is in order; clocks tell only seconds, so in one second
-/// causes stand before what they caused.
+/// Both lists as one, in the order in which things happened. Each list is in order; clocks tell
+/// only seconds, so in one second causes stand before what they caused.
 fn in_order(one: &Difference, steps: Vec<TimelineEntry>, events: &[Event]) -> Vec<TimelineEntry> {
     let mut all = Vec::with_capacity(steps.len().saturating_add(events.len()));
     let mut events = events.iter().peekable();
@@ -356,8 +356,8 @@ const fn is_by_a_run(step: &HistoryEntry) -> bool {
     )
 }
 
-/// Whether a step tells what happened in our books: that stands before it. The others are decisions, and what they lead to stands
-/// behind them.
+/// Whether a step tells what happened in our books: that stands before it. The others are
+/// decisions, and what they lead to stands behind them.
 const fn tells_of_the_books(to: DifferenceState) -> bool {
     match to {
         DifferenceState::Open | DifferenceState::OnItsWay | DifferenceState::Repaired => true,
@@ -368,7 +368,8 @@ const fn tells_of_the_books(to: DifferenceState) -> bool {
     }
 }
 
-/// Whether a change of our books came of the reconciliation itself. Others were there before it looked.
+/// Whether a change of our books came of the reconciliation itself. Others were there before it
+/// looked.
 const fn is_ours(cause: &Cause) -> bool {
     match cause {
         Cause::Reconciliation(_) => true,

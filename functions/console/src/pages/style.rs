@@ -31,7 +31,8 @@ pub(crate) fn answer() -> Response<String> {
     let mut answer = Response::new(STYLE.to_owned());
     for (name, value) in [
         (CONTENT_TYPE, "text/css; charset=utf-8"),
-        // Its address changes with it. A cache between us and the browser has no business with what needs a token.
+        // Its address changes with it. A cache between us and the browser has no business with what
+        // needs a token.
         (CACHE_CONTROL, "private, max-age=31536000, immutable"),
     ] {
         answer

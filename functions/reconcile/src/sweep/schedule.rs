@@ -1,8 +1,11 @@
-//! The order in which a run of the sweep looks at what is due, and how much at once. Nothing here knows what a look is.
+//! The order in which a run of the sweep looks at what is due, and how much at once. Nothing here
+//! knows what a look is.
 //!
-//! Pages of the index are read ahead while looks go on, so that none waits for a page; and each look ends for itself, so that a slow
-//! one holds nothing up but its own lane. What is urgent goes first, and of that what is due longest. How many looks begin a second
-//! is up to the limits on calls to WeChat Pay alone: there are lanes for that many even when each answer takes [`SLOW_ANSWER_S`].
+//! Pages of the index are read ahead while looks go on, so that none waits for a page; and each
+//! look ends for itself, so that a slow one holds nothing up but its own lane. What is urgent goes
+//! first, and of that what is due longest. How many looks begin a second is up to the limits on
+//! calls to WeChat Pay alone: there are lanes for that many even when each answer takes
+//! [`SLOW_ANSWER_S`].
 
 use std::{collections::VecDeque, error::Error};
 
@@ -39,14 +42,16 @@ pub(super) trait Work {
     /// Whether neither host of WeChat Pay answers.
     fn is_down(&self) -> bool;
 
-    /// The first page of each part has come, or the run is over: `report` says what is due longest. Once in a run.
+    /// The first page of each part has come, or the run is over: `report` says what is due longest.
+    /// Once in a run.
     fn tell_overdue(&self, report: &Report);
 
     /// Looks at one thing.
     async fn look(&self, item: CheckItem) -> CheckOutcome;
 }
 
-/// What is due in a part of the index, oldest first, and where its next page begins if it holds more.
+/// What is due in a part of the index, oldest first, and where its next page begins if it holds
+/// more.
 pub(super) type Page<From> = (Vec<DueCheck>, Option<From>);
 
 /// What bounds a run.
@@ -65,19 +70,21 @@ pub(super) struct Bounds {
 const SLOW_ANSWER_S: u32 = 3;
 /// The fewest lanes that a run has.
 const LANES_MIN: u32 = 8;
-/// The most: a lane may hold a connection to WeChat Pay and one to DynamoDB, and Lambda gives a sandbox 1,024 files. At 200 ms an
-/// answer they carry 2,000 looks a second.
+/// The most: a lane may hold a connection to WeChat Pay and one to DynamoDB, and Lambda gives a
+/// sandbox 1,024 files. At 200 ms an answer they carry 2,000 looks a second.
 const LANES_MAX: u32 = 400;
-/// A run begins with so many: a WeChat Pay that is dead is asked no more than these few questions at once.
+/// A run begins with so many: a WeChat Pay that is dead is asked no more than these few questions
+/// at once.
 const LANES_AT_FIRST: usize = 8;
 /// Each answer adds so many.
 const LANES_BY_ANSWER: usize = 4;
-/// So many looks in a row for one reason that came to nothing, and the run leaves what has that reason to the next one.
+/// So many looks in a row for one reason that came to nothing, and the run leaves what has that
+/// reason to the next one.
 const NOTHING_IN_A_ROW_MAX: u32 = 20;
 /// Of a part of the index so much is read ahead at least, while it has more.
 const READ_AHEAD_MIN: usize = 50;
-/// A look begins when its first call would have its turn within this, in milliseconds. So there is always one that waits for a turn,
-/// and none that spends its time on it.
+/// A look begins when its first call would have its turn within this, in milliseconds. So there is
+/// always one that waits for a turn, and none that spends its time on it.
 const TURN_WITHIN_MS: i64 = 200;
 
 /// How many lanes it takes for so many calls a second.
@@ -88,8 +95,8 @@ pub(super) fn lanes(calls_per_s: u32) -> usize {
     usize::try_from(lanes).unwrap_or(LANES_AT_FIRST)
 }
 
-/// How long before its end a run begins no look any more, in milliseconds: what a look may take with all its calls. A refund may take
-/// a question, a request and a question.
+/// How long before its end a run begins no look any more, in milliseconds: what a look may take
+/// with all its calls. A refund may take a question, a request and a question.
 const fn begins_before_deadline_ms(reason: CheckKind) -> i64 {
     match reason {
         CheckKind::Refund => 12_000,
@@ -97,7 +104,8 @@ const fn begins_before_deadline_ms(reason: CheckKind) -> i64 {
     }
 }
 
-/// Which goes first. Refunds and recovery stand side by side: many of one are no reason to leave the other.
+/// Which goes first. Refunds and recovery stand side by side: many of one are no reason to leave
+/// the other.
 const RANKS: [&[CheckKind]; 3] = [
     &[CheckKind::Refund, CheckKind::Recovery],
     &[CheckKind::Closing],
@@ -155,7 +163,8 @@ struct SweepRun<'a, W: Work> {
     lanes: usize,
 }
 
-/// Works on whatever is due until nothing is left or the time is over. Counts into `report`; gives the last error of the index.
+/// Works on whatever is due until nothing is left or the time is over. Counts into `report`; gives
+/// the last error of the index.
 pub(super) async fn run<W: Work>(
     work: &W,
     bounds: Bounds,
@@ -236,8 +245,8 @@ impl<'a, W: Work> SweepRun<'a, W> {
         }
     }
 
-    /// The pages that are to be read now: their parts' places in the list, the parts, and where in them. While WeChat Pay is down it is
-    /// one page of each, to know what waits.
+    /// The pages that are to be read now: their parts' places in the list, the parts, and where in
+    /// them. While WeChat Pay is down it is one page of each, to know what waits.
     fn begin_reads(&mut self, down: bool) -> Vec<(usize, u8, Option<W::From>)> {
         let late: Vec<CheckKind> = CheckKind::ALL
             .into_iter()
@@ -262,8 +271,8 @@ impl<'a, W: Work> SweepRun<'a, W> {
         wanted
     }
 
-    /// The part that is read before this one at first: one of the next more urgent reason. So urgent things are found first, and a part
-    /// that answers slowly holds up few others.
+    /// The part that is read before this one at first: one of the next more urgent reason. So
+    /// urgent things are found first, and a part that answers slowly holds up few others.
     fn before(&self, at: usize) -> Option<&IndexPart<W::From>> {
         let part = self.parts.get(at)?;
         let reason = CheckKind::ALL
@@ -307,7 +316,8 @@ impl<'a, W: Work> SweepRun<'a, W> {
         }
     }
 
-    /// What begins next: the most urgent, and of that what is due longest, unless its kind of call has to wait.
+    /// What begins next: the most urgent, and of that what is due longest, unless its kind of call
+    /// has to wait.
     fn pick(&mut self) -> Pick {
         let turns = CheckKind::ALL.map(|reason| (reason, self.turn(reason)));
         let turn_of = |reason| {

@@ -76,7 +76,8 @@ impl World {
         }
     }
 
-    /// So many things are due for this reason, each a second after the one before it, from so many seconds ago on.
+    /// So many things are due for this reason, each a second after the one before it, from so many
+    /// seconds ago on.
     fn owes(self, many: i64, reason: CheckKind, from_s_ago: i64) -> Self {
         for n in 0..many {
             let number = format!("{}-{n:05}", reason.name());
@@ -135,7 +136,8 @@ impl World {
         .await;
     }
 
-    /// Runs work to its end. When nothing can go on, time moves to the next moment at which something can.
+    /// Runs work to its end. When nothing can go on, time moves to the next moment at which
+    /// something can.
     fn drive<T>(&self, work: impl Future<Output = T>) -> T {
         struct Flag(AtomicBool);
         impl Wake for Flag {

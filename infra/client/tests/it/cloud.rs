@@ -1,5 +1,5 @@
-//! AWS as one endpoint: DynamoDB is the embedded engine, the key service a stand-in that puts a secret and its context behind
-//! a prefix, the queue service one that keeps what it was sent.
+//! AWS as one endpoint: DynamoDB is the embedded engine, the key service a stand-in that puts a
+//! secret and its context behind a prefix, the queue service one that keeps what it was sent.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

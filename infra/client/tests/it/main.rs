@@ -1,5 +1,5 @@
-//! The client against a server that checks signatures as the functions do, over a real socket; and what works in a
-//! deployment's account against DynamoDB's embedded engine.
+//! The client against a server that checks signatures as the functions do, over a real socket; and
+//! what works in a deployment's account against DynamoDB's embedded engine.
 #![cfg(test)] // so that clippy.toml's leave for tests holds for their helpers too
 
 mod calls;

@@ -1,4 +1,5 @@
-//! A server of a few lines: reads one request after the other and answers with its verdict on the signature.
+//! A server of a few lines: reads one request after the other and answers with its verdict on the
+//! signature.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

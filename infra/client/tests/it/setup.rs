@@ -297,7 +297,8 @@ async fn what_a_set_up_command_is_not_told_about_stays() {
         &cloud,
         &["add-wechat-key", "--platform-certificate", &certificate],
     );
-    // Repeated, as after an answer that was lost, nothing is added twice and none pushes another out.
+    // Repeated, as after an answer that was lost, nothing is added twice and none pushes another
+    // out.
     for _ in 0..2 {
         well(&cloud, &["merchant", "--apiv3-key-file", &second]);
     }

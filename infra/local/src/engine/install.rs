@@ -1,7 +1,8 @@
 //! Installs the engine with pip into a virtual environment under `target/`, once per version.
 //!
-//! The environment is made under another name and renamed when it is whole, under a lock that other processes wait
-//! for, so that an interrupted installation or two test runs at once never leave half an environment behind.
+//! The environment is made under another name and renamed when it is whole, under a lock that other
+//! processes wait for, so that an interrupted installation or two test runs at once never leave
+//! half an environment behind.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -9,7 +10,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The version of ministack that is installed. Its faults and the workarounds for them belong to this version.
+/// The version of ministack that is installed. Its faults and the workarounds for them belong to
+/// this version.
 pub const VERSION: &str = "1.5.33";
 
 /// An environment of Python packages.
@@ -18,13 +20,15 @@ struct Environment {
     what: &'static str,
     /// The directory, which names the version: another one is another environment.
     name: &'static str,
-    /// All in one line for pip: installed one after the other they break each other's version bounds.
+    /// All in one line for pip: installed one after the other they break each other's version
+    /// bounds.
     packages: &'static [&'static str],
     /// What shows that it is whole.
     modules: &'static [&'static str],
 }
 
-/// The engine. `cryptography` is what its KMS signs with; the SAM translator and its boto3 deploy `template.yaml`.
+/// The engine. `cryptography` is what its KMS signs with; the SAM translator and its boto3 deploy
+/// `template.yaml`.
 const ENGINE: Environment = Environment {
     what: "the local AWS engine",
     name: "venv-1.5.33",
@@ -36,8 +40,9 @@ const ENGINE: Environment = Environment {
     modules: &["ministack", "cryptography", "samtranslator", "boto3"],
 };
 
-/// The AWS CLI, for tests that run what the runbooks print. Version 1, since version 2 is not on the package index; the
-/// runbooks use only what both understand. Apart from the engine, which nobody's `cargo local` needs it for.
+/// The AWS CLI, for tests that run what the runbooks print. Version 1, since version 2 is not on
+/// the package index; the runbooks use only what both understand. Apart from the engine, which
+/// nobody's `cargo local` needs it for.
 const AWS_CLI: Environment = Environment {
     what: "the AWS CLI",
     name: "aws-cli-1.46.3",
@@ -101,8 +106,8 @@ pub enum InstallError {
     },
 }
 
-/// Installs the engine where that was not done yet, telling about progress on standard error. A second call takes a
-/// few milliseconds. Safe in several processes at once.
+/// Installs the engine where that was not done yet, telling about progress on standard error. A
+/// second call takes a few milliseconds. Safe in several processes at once.
 ///
 /// # Errors
 /// When Python, its `venv` module or the package index is missing; the message says what to do.
@@ -110,7 +115,8 @@ pub fn install() -> Result<Installed, InstallError> {
     install_into(&root(), &ENGINE)
 }
 
-/// The same for the AWS CLI, for tests of what the runbooks print; gives the interpreter that runs it as `-m awscli`.
+/// The same for the AWS CLI, for tests of what the runbooks print; gives the interpreter that runs
+/// it as `-m awscli`.
 ///
 /// # Errors
 /// As [`install`].
@@ -162,8 +168,8 @@ fn install_into(root: &Path, environment: &Environment) -> Result<Installed, Ins
     Ok(installed)
 }
 
-/// Whether the environment's interpreter still starts and finds its packages: an upgrade of the system's Python leaves
-/// an environment that does not.
+/// Whether the environment's interpreter still starts and finds its packages: an upgrade of the
+/// system's Python leaves an environment that does not.
 fn runs(python: &Path, environment: &Environment) -> bool {
     let finds =
         "import importlib.util as u, sys; sys.exit(not all(u.find_spec(m) for m in sys.argv[1:]))";

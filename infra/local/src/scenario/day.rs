@@ -1,7 +1,8 @@
-//! The day's reconciliation: news that never came and a payment too many are found in WeChat Pay's bills, and put right.
+//! The day's reconciliation: news that never came and a payment too many are found in WeChat Pay's
+//! bills, and put right.
 //!
-//! It is today's bill, which only a simulator has before the day is over. The merchant's finance staff are two persons here, who
-//! say who they are; on AWS the console goes by their tokens.
+//! It is today's bill, which only a simulator has before the day is over. The merchant's finance
+//! staff are two persons here, who say who they are; on AWS the console goes by their tokens.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -22,7 +23,8 @@ use crate::product::Product;
 /// Plays a day's end, telling each step as soon as it is done.
 ///
 /// # Errors
-/// The first step that went wrong, with the end of the log of the function that should have done it.
+/// The first step that went wrong, with the end of the log of the function that should have done
+/// it.
 pub(crate) async fn play(
     stage: &ScenarioContext<'_>,
     product: Product,
@@ -126,7 +128,8 @@ impl Staff<'_> {
 }
 
 impl Scenario<'_> {
-    /// The payer pays, the order is booked, and then the payer pays once more, of which nobody is told.
+    /// The payer pays, the order is booked, and then the payer pays once more, of which nobody is
+    /// told.
     async fn pay_twice(&mut self, order_no: &str) -> Result<(), Failure> {
         let begin = Instant::now();
         let simulator = self.stage.simulator;
@@ -185,7 +188,8 @@ impl Scenario<'_> {
         let run_id = text(&started, "/run_id");
         let day = loop {
             let day = staff.get("").await;
-            // A preview never takes the place of a run that was made in earnest: it stands beside it.
+            // A preview never takes the place of a run that was made in earnest: it stands beside
+            // it.
             let is_of = |day: &Value, run: &str| text(day, &format!("{run}/run_id")) == run_id;
             let (is_this, state) = match &day {
                 Ok(day) if is_of(day, "") => (true, text(day, "/state")),
@@ -283,7 +287,8 @@ impl Scenario<'_> {
         Ok(())
     }
 
-    /// The second payment goes back, by the path of every refund, and the day says that it is put right.
+    /// The second payment goes back, by the path of every refund, and the day says that it is put
+    /// right.
     async fn await_second_refund(
         &mut self,
         staff: &Staff<'_>,

@@ -1,4 +1,5 @@
-//! The later life of orders: their changes are told, money goes back, an order is closed, and money comes too late.
+//! The later life of orders: their changes are told, money goes back, an order is closed, and money
+//! comes too late.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -14,20 +15,23 @@ use super::{
 use crate::failure::Failure;
 use crate::product::Product;
 
-/// What goes back of the order that was paid. The rest stays, so that the reader has something to give back.
+/// What goes back of the order that was paid. The rest stays, so that the reader has something to
+/// give back.
 const REFUND_FEN: i64 = 40;
 
 /// The number of the refund. It need be unique under its order only.
 const REFUND_NO: &str = "play-r1";
 
-/// How long the callback of the late payment is held back (milliseconds), so that it never overtakes the end of the close.
+/// How long the callback of the late payment is held back (milliseconds), so that it never
+/// overtakes the end of the close.
 const LATE_BY_MS: i64 = 300;
 
-/// Follows an order that was paid through its later life, and two new ones to other ends, telling each step as soon as it is
-/// done.
+/// Follows an order that was paid through its later life, and two new ones to other ends, telling
+/// each step as soon as it is done.
 ///
 /// # Errors
-/// The first step that went wrong, with the end of the log of the function that should have done it.
+/// The first step that went wrong, with the end of the log of the function that should have done
+/// it.
 pub(crate) async fn play(
     stage: &ScenarioContext<'_>,
     product: Product,
@@ -52,7 +56,8 @@ pub(crate) async fn play(
 }
 
 impl Scenario<'_> {
-    /// Waits until the merchant's system was told that the order is paid. The time is that since the payer paid.
+    /// Waits until the merchant's system was told that the order is paid. The time is that since
+    /// the payer paid.
     async fn await_webhook(&mut self, order_no: &str) -> Result<(), Failure> {
         let begin = Instant::now();
         let webhook = loop {
@@ -108,7 +113,8 @@ impl Scenario<'_> {
         Ok(())
     }
 
-    /// Waits until the refund has gone through the queue to WeChat Pay, and its notice has come back.
+    /// Waits until the refund has gone through the queue to WeChat Pay, and its notice has come
+    /// back.
     async fn await_refund(&mut self, order_no: &str) -> Result<(), Failure> {
         let begin = Instant::now();
         let refund = loop {
@@ -191,7 +197,8 @@ impl Scenario<'_> {
         Ok(())
     }
 
-    /// Closes an order whose payer's money is under way: it arrives a moment after the close. Gives when that was.
+    /// Closes an order whose payer's money is under way: it arrives a moment after the close. Gives
+    /// when that was.
     async fn close_before_the_money(&mut self, order_no: &str) -> Result<i64, Failure> {
         let begin = Instant::now();
         let slow = Fault::SlowCallback {
@@ -219,7 +226,8 @@ impl Scenario<'_> {
         Ok(payment.paid_ms)
     }
 
-    /// Waits until the late money was booked and has gone back by itself. The time is that since it came.
+    /// Waits until the late money was booked and has gone back by itself. The time is that since it
+    /// came.
     async fn await_late_refund(&mut self, order_no: &str, paid_ms: i64) -> Result<(), Failure> {
         let order = self
             .await_state(order_no, "refunded", "process-payment")
@@ -275,7 +283,8 @@ impl Scenario<'_> {
             .ok_or_else(|| Failure::new(format!("WeChat Pay has no payment for order {order_no}")))
     }
 
-    /// What the merchant reads of the refund is what WeChat Pay has in its books, and so much and no more went back.
+    /// What the merchant reads of the refund is what WeChat Pay has in its books, and so much and
+    /// no more went back.
     fn check_refund(&self, order_no: &str, refund: &Value, fen: i64) -> Result<(), Failure> {
         let out_refund_no = text(refund, "/out_refund_no");
         let there = self.stage.simulator.refund(&out_refund_no);

@@ -15,7 +15,8 @@ use crate::product::Product;
 /// Pays one order of the product and reads it, telling each step as soon as it is done.
 ///
 /// # Errors
-/// The first step that went wrong, with the end of the log of the function that should have done it.
+/// The first step that went wrong, with the end of the log of the function that should have done
+/// it.
 pub(crate) async fn play(
     stage: &ScenarioContext<'_>,
     product: Product,

@@ -1,5 +1,6 @@
-//! The floor of a cold start: what a Lambda function costs that does nothing. It asks the Runtime API for its first
-//! event over a plain socket and waits; no runtime, no allocator of its own, nothing but the standard library.
+//! The floor of a cold start: what a Lambda function costs that does nothing. It asks the Runtime
+//! API for its first event over a plain socket and waits; no runtime, no allocator of its own,
+//! nothing but the standard library.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

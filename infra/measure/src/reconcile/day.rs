@@ -1,7 +1,8 @@
-//! A day to reconcile: a trade bill as WeChat Pay writes it, the books of the same day, and what differs between the two.
+//! A day to reconcile: a trade bill as WeChat Pay writes it, the books of the same day, and what
+//! differs between the two.
 //!
-//! Each line is drawn from the seed and its own position, so both files are written by a stream, in the order that each
-//! would have: the bill by time, the books by shard of the index.
+//! Each line is drawn from the seed and its own position, so both files are written by a stream, in
+//! the order that each would have: the bill by time, the books by shard of the index.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};

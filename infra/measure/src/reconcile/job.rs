@@ -1,5 +1,5 @@
-//! The programs under measurement, each in a process of its own: the floor, and ours. Each tells what it took as one line of
-//! JSON, which `super::run` reads.
+//! The programs under measurement, each in a process of its own: the floor, and ours. Each tells
+//! what it took as one line of JSON, which `super::run` reads.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
@@ -61,7 +61,8 @@ pub(crate) fn floor(bill: &Path) -> MeasureResult<Value> {
     Ok(json!({"whole": took, "peak_bytes": own_peak_memory()?, "sha1": sha1}))
 }
 
-/// Reconciles the day: loads the books, unpacks, hashes, parses and matches the bill, lists what differs.
+/// Reconciles the day: loads the books, unpacks, hashes, parses and matches the bill, lists what
+/// differs.
 pub(crate) fn ours(rows: usize, bill: &Path, books: &Path, found: &Path) -> MeasureResult<Value> {
     let start = Since::now()?;
     let day_books = load(rows, books)?;

@@ -205,7 +205,8 @@ fn day(sim: &Shared, world: &MutableState, query: &str) -> Result<BillDay, Refus
     Ok(day)
 }
 
-/// Yesterday's bill is being made until 10:00, unless bills may be asked for while their day runs. Faults may say otherwise.
+/// Yesterday's bill is being made until 10:00, unless bills may be asked for while their day runs.
+/// Faults may say otherwise.
 fn ready(
     sim: &Shared,
     world: &MutableState,

@@ -324,7 +324,8 @@ fn new_order(product: Product, request: Value, prepay: Prepay, now_ms: i64) -> O
     }
 }
 
-/// The last moment of payment: a minute from now at the earliest, 15 days at the latest, 7 days if nothing is said.
+/// The last moment of payment: a minute from now at the earliest, 15 days at the latest, 7 days if
+/// nothing is said.
 fn expires_ms(request: &Value, now_ms: i64) -> i64 {
     let asked_ms =
         schema::optional_text(request, "/time_expire").and_then(|text| clock::parse_ms(&text));

@@ -220,7 +220,8 @@ pub(super) fn apply_abnormal(
     answer(world, refund)
 }
 
-/// A user's card needs three fields, two of them encrypted to the key that the header names. The request with those opened.
+/// A user's card needs three fields, two of them encrypted to the key that the header names. The
+/// request with those opened.
 fn opened_bank_card(
     world: &MutableState,
     request: &Value,

@@ -88,7 +88,8 @@ pub(super) fn close(
     }
 }
 
-/// The payer's half of a close race: the money arrives at that very moment, unless it was there already.
+/// The payer's half of a close race: the money arrives at that very moment, unless it was there
+/// already.
 pub(crate) fn pay_at_close(
     sim: &Shared,
     world: &mut MutableState,

@@ -37,9 +37,9 @@ impl Admin {
         self.sim.world().books.differences.clone()
     }
 
-    /// Takes all differences out of the bills again and says how many they were. Bills of the first day that had one and of
-    /// later days are made anew; earlier ones stay as they were kept. Money that came for an unknown order, or without a
-    /// trade, stays where it is.
+    /// Takes all differences out of the bills again and says how many they were. Bills of the first
+    /// day that had one and of later days are made anew; earlier ones stay as they were kept. Money
+    /// that came for an unknown order, or without a trade, stays where it is.
     pub fn clear_differences(&self) -> usize {
         let mut world = self.sim.world();
         let cleared = std::mem::take(&mut world.books.differences);
@@ -51,7 +51,8 @@ impl Admin {
         cleared.len()
     }
 
-    /// Fills a day with paid orders and refunds of them, as if merchant and payers had been busy. No callback is sent.
+    /// Fills a day with paid orders and refunds of them, as if merchant and payers had been busy.
+    /// No callback is sent.
     ///
     /// # Errors
     /// If the day has not begun, the numbers are out of range, or the same seed filled it before.

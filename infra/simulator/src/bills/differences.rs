@@ -1,7 +1,7 @@
 //! Differences between the merchant's books and a day's bill, put in on purpose.
 //!
-//! The trade bill, its summary and the fund bill agree on each of them, so that one difference is found once; only
-//! those that are between two parts of the bills keep to one part.
+//! The trade bill, its summary and the fund bill agree on each of them, so that one difference is
+//! found once; only those that are between two parts of the bills keep to one part.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,8 @@ pub enum Difference {
         #[serde(default = "foreign_mchid")]
         mchid: String,
     },
-    /// A payment of an order that the merchant never made. It is one in every respect: it can be queried and refunded.
+    /// A payment of an order that the merchant never made. It is one in every respect: it can be
+    /// queried and refunded.
     UnknownOrder {
         /// Its amount; drawn from the seed unless told.
         #[serde(default)]
@@ -62,13 +63,15 @@ pub enum Difference {
     },
     /// A refund has another state (退款状态).
     AlterRefundState {
-        /// A bill's word; unless told `FAIL` for one that is `SUCCESS`, and `SUCCESS` for any other.
+        /// A bill's word; unless told `FAIL` for one that is `SUCCESS`, and `SUCCESS` for any
+        /// other.
         #[serde(default)]
         state: Option<String>,
     },
     /// A fee is off the rate.
     AlterFee {
-        /// The fee, also that of a refund, as a positive number; one fen more than it is unless told.
+        /// The fee, also that of a refund, as a positive number; one fen more than it is unless
+        /// told.
         #[serde(default)]
         fen: Option<i64>,
     },
@@ -85,7 +88,8 @@ pub enum Difference {
         /// Of which bill.
         #[serde(default)]
         bill: SummaryOf,
-        /// Added to the first amount of the summary (应结订单总金额, 总交易额, 收入金额); 1 if `count` is 0 unless told.
+        /// Added to the first amount of the summary (应结订单总金额, 总交易额, 收入金额); 1 if `count` is 0 unless
+        /// told.
         #[serde(default)]
         fen: Option<i64>,
         /// Added to its count.
@@ -113,7 +117,8 @@ pub struct WantedDifference {
     /// What.
     #[serde(flatten)]
     pub difference: Difference,
-    /// The order whose payment (or refund) it is about; one of the day is picked by the seed unless it is named.
+    /// The order whose payment (or refund) it is about; one of the day is picked by the seed unless
+    /// it is named.
     #[serde(default)]
     pub order: Option<String>,
     /// Which payment, for an order that was paid again; the first of that day unless told.

@@ -90,7 +90,8 @@ pub(crate) fn text(books: &Store, day: &BillDay, account: FundAccount) -> Option
     Some(sheet.finish())
 }
 
-/// What the bill says of a movement: what the trade bill says of its payment or refund; `None` if it is left out.
+/// What the bill says of a movement: what the trade bill says of its payment or refund; `None` if
+/// it is left out.
 fn told_fen(books: &Store, planted: &InjectedDifferences<'_>, movement: &Movement) -> Option<i64> {
     let id = movement.business_id.as_str();
     let Some(differences) = planted.on(id) else {

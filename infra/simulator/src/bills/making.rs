@@ -32,7 +32,8 @@ pub struct GenerateDay {
     /// How many of them are refunded on it, each once.
     #[serde(default)]
     pub refunds: u32,
-    /// From it amounts, times and numbers are drawn; 1 unless told. A day is filled once by the same seed.
+    /// From it amounts, times and numbers are drawn; 1 unless told. A day is filled once by the
+    /// same seed.
     #[serde(default = "one")]
     pub seed: u32,
 }
@@ -73,7 +74,8 @@ pub(crate) struct GeneratedOrder {
     pub(crate) paid_ms: i64,
 }
 
-/// Enters an order and its payment. No callback is sent. Gives the payment's number. The ledger may be out of order.
+/// Enters an order and its payment. No callback is sent. Gives the payment's number. The ledger may
+/// be out of order.
 pub(crate) fn sell(
     books: &mut Store,
     merchant: &Account,

@@ -1,4 +1,5 @@
-//! Bills: what happened on a Beijing day, as WeChat Pay writes it down, with the differences that were put in on purpose.
+//! Bills: what happened on a Beijing day, as WeChat Pay writes it down, with the differences that
+//! were put in on purpose.
 
 pub(crate) mod admin;
 pub(crate) mod differences;
@@ -48,7 +49,8 @@ impl BillDay {
     }
 }
 
-/// A bill that was made. Its text, and what was worked out of it, are there once, however often it is asked for.
+/// A bill that was made. Its text, and what was worked out of it, are there once, however often it
+/// is asked for.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(from = "String", into = "String")]
 pub(crate) struct Bill(Arc<BillData>);

@@ -1,4 +1,5 @@
-//! Puts a difference into a day's bill, about the payment or refund that is named, or that the seed picks.
+//! Puts a difference into a day's bill, about the payment or refund that is named, or that the seed
+//! picks.
 
 use super::{
     BillDay,
@@ -111,7 +112,8 @@ fn check(difference: &Difference) -> Result<(), DifferenceError> {
     }
 }
 
-/// The payment or refund of that day that is named, or one that the seed picks of those without a difference.
+/// The payment or refund of that day that is named, or one that the seed picks of those without a
+/// difference.
 fn find(
     world: &mut MutableState,
     day: &BillDay,
@@ -226,7 +228,8 @@ fn about_refund(wanted: &WantedDifference, refund: &Refund) -> InjectedDifferenc
     }
 }
 
-/// Somebody made an order with the merchant's key, and it was paid: the simulator's books have it, the merchant's not.
+/// Somebody made an order with the merchant's key, and it was paid: the simulator's books have it,
+/// the merchant's not.
 fn unknown_order(
     sim: &Shared,
     world: &mut MutableState,

@@ -16,7 +16,8 @@ pub(crate) struct TradeRow<'a> {
     pub(crate) trade_type: &'static str,
     pub(crate) state: &'a str,
     pub(crate) currency: &'a str,
-    /// What the payment brings: the order's total less the coupon. 0 in a refund's row, as the next two.
+    /// What the payment brings: the order's total less the coupon. 0 in a refund's row, as the next
+    /// two.
     pub(crate) settled_fen: i64,
     pub(crate) coupon_fen: i64,
     pub(crate) order_fen: i64,

@@ -1,4 +1,5 @@
-//! The syntax of all bills: a backtick before each value, a comma between them, none of it in headers.
+//! The syntax of all bills: a backtick before each value, a comma between them, none of it in
+//! headers.
 
 use std::fmt::Write;
 

@@ -278,9 +278,9 @@ impl Column {
         }
     }
 
-    /// The columns that hold money; 0 for the others. The old format has the whole amounts where the new one has what
-    /// is left after the coupon. Coupons here are always free-of-charge ones, so the new format has nothing prepaid to
-    /// refund.
+    /// The columns that hold money; 0 for the others. The old format has the whole amounts where
+    /// the new one has what is left after the coupon. Coupons here are always free-of-charge ones,
+    /// so the new format has nothing prepaid to refund.
     fn fen(self, row: &TradeRow<'_>, old: bool) -> i64 {
         let refund = row.refund.as_ref();
         match self {

@@ -1,4 +1,5 @@
-//! What other people's clients send and expect: official SDKs, containers, proxies, people with curl.
+//! What other people's clients send and expect: official SDKs, containers, proxies, people with
+//! curl.
 
 use std::sync::{Arc, Mutex};
 

@@ -57,7 +57,8 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     text.strip_prefix("<![CDATA[")?.strip_suffix("]]>")
 }
 
-/// Opens a v2 notice as WeChat Pay's old manual says: Base64, then AES-256-ECB under the MD5 of the key.
+/// Opens a v2 notice as WeChat Pay's old manual says: Base64, then AES-256-ECB under the MD5 of the
+/// key.
 fn open_v2(received: &Received, apiv2_key: &str) -> Option<String> {
     assert!(!received.headers.contains_key("wechatpay-signature"));
     assert_eq!(received.headers["content-type"], "text/xml");

@@ -1,4 +1,5 @@
-//! Money that comes when it should not: after the close, after the order has run out, a second time.
+//! Money that comes when it should not: after the close, after the order has run out, a second
+//! time.
 
 use std::time::Duration;
 

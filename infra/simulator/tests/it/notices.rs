@@ -46,7 +46,8 @@ fn arrived(callback: SignedCallback) -> Received {
     }
 }
 
-/// What a receiver would read that decrypts and never looks at the tag: AES-256-CTR from block 2 on.
+/// What a receiver would read that decrypts and never looks at the tag: AES-256-CTR from block 2
+/// on.
 fn read_without_tag(apiv3_key: &str, resource: &Value) -> Value {
     let cipher = Aes256::new_from_slice(apiv3_key.as_bytes()).unwrap();
     let mut bytes = BASE64

@@ -292,7 +292,8 @@ async fn what_ends_by_itself_is_written_without_anybody_asking() {
         // One that stands still, and ends nothing by itself.
         let (_copy, left) = as_if_killed(&folder, Time::now_s());
         let status = left.admin().refund(&number).map(|refund| refund.status);
-        // The payment's callback is tried again after 15 s, and what that changes is written anyhow.
+        // The payment's callback is tried again after 15 s, and what that changes is written
+        // anyhow.
         if status == Some(RefundStatus::Success) || begin.elapsed() > Duration::from_secs(10) {
             break status;
         }

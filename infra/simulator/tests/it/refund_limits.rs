@@ -1,4 +1,5 @@
-//! Limits and outcomes of refunds that are switched on: quotas, spellings, refusals, and what faults make of them.
+//! Limits and outcomes of refunds that are switched on: quotas, spellings, refusals, and what
+//! faults make of them.
 
 use std::time::Duration;
 

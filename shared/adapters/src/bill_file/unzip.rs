@@ -1,7 +1,7 @@
 //! Unpacks a bill as its bytes come, and hashes what comes out.
 //!
-//! A bill of a large merchant has gigabytes of text, so nothing is held but a buffer of 64 KiB. Files that are no gzip pass
-//! through: WeChat Pay sends them when it was not asked for gzip.
+//! A bill of a large merchant has gigabytes of text, so nothing is held but a buffer of 64 KiB.
+//! Files that are no gzip pass through: WeChat Pay sends them when it was not asked for gzip.
 
 use std::fmt;
 
@@ -62,7 +62,8 @@ enum UnzipState {
 }
 
 impl Unzip {
-    /// What a bill unpacks to at most, in bytes: a row has under a kilobyte, and no merchant has 64 million trades a day.
+    /// What a bill unpacks to at most, in bytes: a row has under a kilobyte, and no merchant has 64
+    /// million trades a day.
     pub const LIMIT: u64 = 64 << 30;
 
     /// Nothing so far.
@@ -140,7 +141,8 @@ impl Unzip {
         self.written
     }
 
-    /// Begins a file or another member, whose first byte is `first`. Gives back what is left of `file`, which is what follows it.
+    /// Begins a file or another member, whose first byte is `first`. Gives back what is left of
+    /// `file`, which is what follows it.
     fn begin<'a, E: From<UnzipError>>(
         &mut self,
         first: u8,

@@ -85,8 +85,8 @@ impl VerificationEntry {
     }
 }
 
-/// The merchant's keys, with nothing unsealed yet. One verification key that cannot be read does not put the others out
-/// of use; all of them unreadable does.
+/// The merchant's keys, with nothing unsealed yet. One verification key that cannot be read does
+/// not put the others out of use; all of them unreadable does.
 pub(super) fn merchant(
     item: &Item,
     mchid: &str,

@@ -1,12 +1,15 @@
 //! Where API clients want to be told of changes, and with which secrets that is signed.
 //!
-//! `webhook#<client_id>`: `client_id` S; `url` S; `secrets` L of B (sealed, newest first, two at most); `state` S (`active`,
-//! `disabled`); when disabled `why` S and `since` N (Unix seconds); `version` N, which counts the changes.
+//! `webhook#<client_id>`: `client_id` S; `url` S; `secrets` L of B (sealed, newest first, two at
+//! most); `state` S (`active`, `disabled`); when disabled `why` S and `since` N (Unix seconds);
+//! `version` N, which counts the changes.
 //!
-//! What its receiver answered last: `answer` S, `answered_at` N, `answer_since` N (Unix seconds); and while it answers 410:
-//! `gone_since` N, `gone_counted_at` N, `gone_count` N. These do not count as changes, and setting up anew takes them away.
+//! What its receiver answered last: `answer` S, `answered_at` N, `answer_since` N (Unix seconds);
+//! and while it answers 410: `gone_since` N, `gone_counted_at` N, `gone_count` N. These do not
+//! count as changes, and setting up anew takes them away.
 //!
-//! Whether a webhook may go to the URL is judged anew each time one is sent; the table is not trusted for it.
+//! Whether a webhook may go to the URL is judged anew each time one is sent; the table is not
+//! trusted for it.
 
 use std::sync::Arc;
 
@@ -83,8 +86,9 @@ impl std::fmt::Debug for StoredUrl {
 }
 
 impl KeysTable {
-    /// How a client is told of changes, at most a minute old; `None` if it never asked for that. That it is not told is
-    /// looked up every five seconds, so that little is lost after it was set up.
+    /// How a client is told of changes, at most a minute old; `None` if it never asked for that.
+    /// That it is not told is looked up every five seconds, so that little is lost after it was set
+    /// up.
     ///
     /// # Errors
     /// The item cannot be read, a secret not be unsealed, or the item is damaged.
@@ -121,12 +125,12 @@ impl KeysTable {
         Ok(found.is_some())
     }
 
-    /// Sets up where a client is told of changes, or changes it. The secret is sealed; the newest one before it goes on
-    /// signing beside it, so that the receiver can move over in its own time.
+    /// Sets up where a client is told of changes, or changes it. The secret is sealed; the newest
+    /// one before it goes on signing beside it, so that the receiver can move over in its own time.
     ///
     /// # Errors
-    /// The client's id is not usable, KMS does not seal, DynamoDB does not write, or [`KeysError::Changed`] if somebody else
-    /// changed it at the same time.
+    /// The client's id is not usable, KMS does not seal, DynamoDB does not write, or
+    /// [`KeysError::Changed`] if somebody else changed it at the same time.
     pub async fn put_webhook(
         &self,
         client_id: &str,
@@ -255,8 +259,9 @@ impl KeysTable {
         }))
     }
 
-    /// Writes down what came of a webhook to `url`, if what was written before is `last`: another sandbox may have been
-    /// first, and the webhook may go elsewhere by now or be disabled. Says whether it was written.
+    /// Writes down what came of a webhook to `url`, if what was written before is `last`: another
+    /// sandbox may have been first, and the webhook may go elsewhere by now or be disabled. Says
+    /// whether it was written.
     ///
     /// # Errors
     /// DynamoDB does not write.
@@ -282,9 +287,9 @@ impl KeysTable {
         self.noted(client_id, update).await
     }
 
-    /// Writes down an answer that ends a run of 410s, over whatever another sandbox wrote meanwhile: of two answers at about
-    /// the same time, the one that keeps a webhook alive counts. Says whether it was written: not if the webhook goes
-    /// elsewhere by now or is disabled.
+    /// Writes down an answer that ends a run of 410s, over whatever another sandbox wrote
+    /// meanwhile: of two answers at about the same time, the one that keeps a webhook alive counts.
+    /// Says whether it was written: not if the webhook goes elsewhere by now or is disabled.
     ///
     /// # Errors
     /// DynamoDB does not write.
@@ -356,11 +361,12 @@ impl KeysTable {
         }
     }
 
-    /// Ends the webhooks of a client that go to `url`, for a run of 410s that still goes on. One that is disabled already
-    /// stays as it is.
+    /// Ends the webhooks of a client that go to `url`, for a run of 410s that still goes on. One
+    /// that is disabled already stays as it is.
     ///
     /// # Errors
-    /// [`KeysError::Changed`] if they go elsewhere by now or are removed or another answer came, or DynamoDB does not write.
+    /// [`KeysError::Changed`] if they go elsewhere by now or are removed or another answer came, or
+    /// DynamoDB does not write.
     pub async fn disable_webhook(
         &self,
         client_id: &str,
@@ -410,7 +416,8 @@ impl KeysTable {
         }
     }
 
-    /// Removes a client's webhooks with their secrets. Sandboxes that have them forget them within a minute.
+    /// Removes a client's webhooks with their secrets. Sandboxes that have them forget them within
+    /// a minute.
     ///
     /// # Errors
     /// [`KeysError::Changed`] if there are none, or DynamoDB does not write.

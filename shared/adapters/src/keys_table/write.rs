@@ -1,6 +1,7 @@
 //! Writing keys: for set-up tools, and for `reconcile` when WeChat Pay has new verification keys.
 //!
-//! Every key is parsed before it is written, so that a wrong file is found out by whoever has it in hand.
+//! Every key is parsed before it is written, so that a wrong file is found out by whoever has it in
+//! hand.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -19,7 +20,8 @@ use super::{
 };
 use crate::aws::AwsError;
 
-/// How many APIv3 keys are kept: the one in use and, while it is changed at WeChat Pay, its successor or predecessor.
+/// How many APIv3 keys are kept: the one in use and, while it is changed at WeChat Pay, its
+/// successor or predecessor.
 pub(super) const APIV3_KEYS_MAX: usize = 2;
 
 /// All that a merchant needs to be served.
@@ -97,13 +99,14 @@ impl KeysTable {
         Ok(())
     }
 
-    /// Replaces the verification keys of the item that `seen` was read from. One that is there already
-    /// and cannot be read may stay: it verifies nothing, and is in nobody's way. What does not even
-    /// have the form of one stays as it is stored, since a later version may read it, unless one of
-    /// the new keys has its id.
+    /// Replaces the verification keys of the item that `seen` was read from. One that is there
+    /// already and cannot be read may stay: it verifies nothing, and is in nobody's way. What does
+    /// not even have the form of one stays as it is stored, since a later version may read it,
+    /// unless one of the new keys has its id.
     ///
     /// # Errors
-    /// A key is not usable, [`KeysError::Changed`] if the item is not the one that was seen, or DynamoDB does not write.
+    /// A key is not usable, [`KeysError::Changed`] if the item is not the one that was seen, or
+    /// DynamoDB does not write.
     pub async fn set_verification_keys(
         &self,
         seen: &MerchantKeys,
@@ -338,7 +341,8 @@ impl KeysTable {
     }
 }
 
-/// Orders that belong to no client are kept from every client: none may be registered under their name.
+/// Orders that belong to no client are kept from every client: none may be registered under their
+/// name.
 pub(super) fn reject_unattributed(client_id: &str) -> Result<(), KeysError> {
     if client_id == ClientId::UNATTRIBUTED {
         return Err(KeysError::Client(BadClientId::Reserved));
@@ -346,8 +350,8 @@ pub(super) fn reject_unattributed(client_id: &str) -> Result<(), KeysError> {
     Ok(())
 }
 
-/// Every key can be read that is not `kept` from before, at least one verifies, and requests name one
-/// of them.
+/// Every key can be read that is not `kept` from before, at least one verifies, and requests name
+/// one of them.
 fn check_verification(
     pk: &str,
     entries: &[VerificationEntry],

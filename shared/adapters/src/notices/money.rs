@@ -1,7 +1,8 @@
-//! Money that is kept for a person, in the ledger: one record for each payment or refund, whoever came upon it.
+//! Money that is kept for a person, in the ledger: one record for each payment or refund, whoever
+//! came upon it.
 //!
-//! What keeps money in the orders table writes this record in the same transaction, so neither is there without the other. A
-//! callback adds its message later, so that it can be sent round again.
+//! What keeps money in the orders table writes this record in the same transaction, so neither is
+//! there without the other. A callback adds its message later, so that it can be sent round again.
 
 use aws_sdk_dynamodb::{
     error::BuildError,
@@ -90,7 +91,8 @@ impl Notices {
             .build()
     }
 
-    /// Puts money into the ledger that was kept before the ledger knew it, and tells whether a person has decided about it.
+    /// Puts money into the ledger that was kept before the ledger knew it, and tells whether a
+    /// person has decided about it.
     ///
     /// # Errors
     /// [`NoticesError`].
@@ -123,7 +125,8 @@ impl Notices {
         })
     }
 
-    /// The write that brings a record, as it was read, along with the step of a difference; `None` when it stands there already.
+    /// The write that brings a record, as it was read, along with the step of a difference; `None`
+    /// when it stands there already.
     pub(crate) fn stepping(
         &self,
         found: &Notice,

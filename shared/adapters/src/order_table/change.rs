@@ -1,5 +1,5 @@
-//! Writing what the rules decided: an order, its events, and the refund or parked payment that moves with it, in one transaction
-//! on the version that was read.
+//! Writing what the rules decided: an order, its events, and the refund or parked payment that
+//! moves with it, in one transaction on the version that was read.
 
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
@@ -25,8 +25,8 @@ use super::{
 };
 
 impl OrderTable {
-    /// Writes a change, if the order still has the version it was decided on and what moves with it still stands as it was
-    /// read.
+    /// Writes a change, if the order still has the version it was decided on and what moves with it
+    /// still stands as it was read.
     ///
     /// # Errors
     /// [`TableError`]; [`TableError::Conflict`] asks to read and decide again.

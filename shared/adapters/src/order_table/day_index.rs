@@ -1,4 +1,5 @@
-//! The index by Beijing day: what the books say happened on a day, to be held against that day's bills.
+//! The index by Beijing day: what the books say happened on a day, to be held against that day's
+//! bills.
 //!
 //! | line | is in the index | by |
 //! |---|---|---|
@@ -6,12 +7,14 @@
 //! | parked payment | as long as it is kept | `paid_at` |
 //! | refund | once WeChat Pay has accepted it, as far as is known | `day_at` |
 //!
-//! All of these are WeChat Pay's times. Only a refund that a notice told of first has another: notices do not say when it was
-//! accepted, so it is counted by its success or else by our clock, until an answer that moves it says when.
+//! All of these are WeChat Pay's times. Only a refund that a notice told of first has another:
+//! notices do not say when it was accepted, so it is counted by its success or else by our clock,
+//! until an answer that moves it says when.
 //!
-//! The index carries what a line needs, so that a day is read without reading its orders: `order_no`, `transaction_id`,
-//! `amount_fen`, `state`, `paid_at`, `product`, `appid`, `refund_no`, `out_refund_no`, `refund_id`, `day_at`. It lags behind the
-//! table, so whatever looks different is read consistently before anything is said of it.
+//! The index carries what a line needs, so that a day is read without reading its orders:
+//! `order_no`, `transaction_id`, `amount_fen`, `state`, `paid_at`, `product`, `appid`, `refund_no`,
+//! `out_refund_no`, `refund_id`, `day_at`. It lags behind the table, so whatever looks different is
+//! read consistently before anything is said of it.
 
 use payments::{
     due,
@@ -98,8 +101,8 @@ pub struct DayPage {
 pub struct DayCursor(Item);
 
 impl OrderTable {
-    /// What the books have on a day in one part of the index (0 to [`due::SHARDS`] less one), at most `most` lines at a time,
-    /// from the beginning or from where a piece before ended.
+    /// What the books have on a day in one part of the index (0 to [`due::SHARDS`] less one), at
+    /// most `most` lines at a time, from the beginning or from where a piece before ended.
     ///
     /// # Errors
     /// [`TableError`].
@@ -180,8 +183,8 @@ fn line(found: &Item) -> Result<DayLine, TableError> {
     })
 }
 
-/// By which moment a refund that becomes `to` enters the index or moves in it; `None` when it stays where it is, or out of it.
-/// `at` is the moment of the change by our clock.
+/// By which moment a refund that becomes `to` enters the index or moves in it; `None` when it stays
+/// where it is, or out of it. `at` is the moment of the change by our clock.
 pub(super) fn refund_day(
     from: Option<&Refund>,
     to: &Refund,
@@ -218,8 +221,8 @@ pub(super) fn refund_attributes(
     ]
 }
 
-/// The part of the index for something that happened to an order: the Beijing day of WeChat Pay's own time, never of our clock
-/// where its own is known.
+/// The part of the index for something that happened to an order: the Beijing day of WeChat Pay's
+/// own time, never of our clock where its own is known.
 pub(super) fn day_shard(at: UnixSeconds, order_no: &OrderNo) -> String {
     shard_key(BillDate::of(at), due::shard_of(order_no))
 }

@@ -43,7 +43,8 @@ pub struct DueCheck {
 /// A piece of the due index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckPage {
-    /// What is due as the index shows it, oldest first. The index lags: read each again before acting.
+    /// What is due as the index shows it, oldest first. The index lags: read each again before
+    /// acting.
     pub items: Vec<DueCheck>,
     /// Where the next page of this part begins, if it holds more that is due.
     pub next: Option<CheckCursor>,
@@ -97,8 +98,8 @@ impl OrderTable {
         self.move_due("claim a due order", order, next).await
     }
 
-    /// Has an order looked at again sooner than its claim says; `false` when it moved on, or its due time did. `order` is the order as
-    /// the table has it.
+    /// Has an order looked at again sooner than its claim says; `false` when it moved on, or its
+    /// due time did. `order` is the order as the table has it.
     ///
     /// # Errors
     /// [`TableError`].
@@ -107,8 +108,8 @@ impl OrderTable {
             .await
     }
 
-    /// A write to an order that changes its due time and nothing else, so it has no event: it holds if the order still is in that
-    /// version and due then.
+    /// A write to an order that changes its due time and nothing else, so it has no event: it holds
+    /// if the order still is in that version and due then.
     async fn move_due(
         &self,
         operation: &'static str,
@@ -135,8 +136,8 @@ impl OrderTable {
         Ok(matches!(written, WriteOutcome::Written(_)))
     }
 
-    /// Claims a refund by counting the try and moving its due time on; `false` when somebody else did so first, or when it
-    /// moved on.
+    /// Claims a refund by counting the try and moving its due time on; `false` when somebody else
+    /// did so first, or when it moved on.
     ///
     /// # Errors
     /// [`TableError`].
@@ -152,8 +153,8 @@ impl OrderTable {
         .await
     }
 
-    /// Has a refund looked at again sooner than its claim says; `false` when it moved on meanwhile. `refund` is the refund as it was
-    /// claimed.
+    /// Has a refund looked at again sooner than its claim says; `false` when it moved on meanwhile.
+    /// `refund` is the refund as it was claimed.
     ///
     /// # Errors
     /// [`TableError`].
@@ -167,8 +168,8 @@ impl OrderTable {
         self.update_refund(operation, refund, set, next, []).await
     }
 
-    /// Notes why a refund is not getting on (WeChat Pay's code), and when it is looked at again; `false` when it moved on
-    /// meanwhile. `refund` is the refund as it was claimed.
+    /// Notes why a refund is not getting on (WeChat Pay's code), and when it is looked at again;
+    /// `false` when it moved on meanwhile. `refund` is the refund as it was claimed.
     ///
     /// # Errors
     /// [`TableError`].
@@ -188,9 +189,9 @@ impl OrderTable {
         .await
     }
 
-    /// Notes how an abnormal refund stands that is on its way again or came back once more, and takes
-    /// away where it was sent: that was another time, or never carried out. `false` when it moved on
-    /// meanwhile. `refund` is the refund as it was claimed.
+    /// Notes how an abnormal refund stands that is on its way again or came back once more, and
+    /// takes away where it was sent: that was another time, or never carried out. `false` when it
+    /// moved on meanwhile. `refund` is the refund as it was claimed.
     ///
     /// # Errors
     /// [`TableError`].
@@ -210,8 +211,9 @@ impl OrderTable {
         .await
     }
 
-    /// Notes that WeChat Pay is about to be told once more where the money of an abnormal refund goes: nobody takes that back
-    /// before the call is over. `false` when it moved on meanwhile. `refund` is the refund as it was read.
+    /// Notes that WeChat Pay is about to be told once more where the money of an abnormal refund
+    /// goes: nobody takes that back before the call is over. `false` when it moved on meanwhile.
+    /// `refund` is the refund as it was read.
     ///
     /// # Errors
     /// [`TableError`].
@@ -231,8 +233,9 @@ impl OrderTable {
         .await
     }
 
-    /// Notes why WeChat Pay brings a refund to no end, and since when; with `None` that nothing keeps it. It stays due when it
-    /// was. `false` when it moved on meanwhile. `refund` is the refund as it was claimed.
+    /// Notes why WeChat Pay brings a refund to no end, and since when; with `None` that nothing
+    /// keeps it. It stays due when it was. `false` when it moved on meanwhile. `refund` is the
+    /// refund as it was claimed.
     ///
     /// # Errors
     /// [`TableError`].
@@ -258,8 +261,8 @@ impl OrderTable {
         }
     }
 
-    /// Puts a refund off that was claimed and not sent: the try does not count. `false` when it moved on meanwhile. `refund` is the
-    /// refund as it was claimed.
+    /// Puts a refund off that was claimed and not sent: the try does not count. `false` when it
+    /// moved on meanwhile. `refund` is the refund as it was claimed.
     ///
     /// # Errors
     /// [`TableError`].
@@ -301,8 +304,8 @@ impl OrderTable {
         super::conditional("end the looks at a refund", ended).map(|_| ())
     }
 
-    /// A write to a refund that changes no state, so it has no event: it holds if the refund still is in that state and at
-    /// that try, and nobody has sent it on since.
+    /// A write to a refund that changes no state, so it has no event: it holds if the refund still
+    /// is in that state and at that try, and nobody has sent it on since.
     async fn update_refund(
         &self,
         operation: &'static str,

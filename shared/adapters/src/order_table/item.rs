@@ -19,9 +19,10 @@
 //! | `due_shard`, `due_at` | the sparse index of what the sweep looks at |
 //! | `day_shard`, `day_id` | the index by Beijing day of payment; it carries what day_index.rs says |
 //!
-//! What the table's stream tells the world about a change are the attributes that an event's item and an order's item both
-//! have: `order_no`, `client_id`, `version`, `subject`, `subject_id`, `from` (empty for none), `to`, `amount_fen`, `cause_kind`,
-//! `cause_id`, `at`, `trace`, `decision` (what a person decided, as one text; empty for none).
+//! What the table's stream tells the world about a change are the attributes that an event's item
+//! and an order's item both have: `order_no`, `client_id`, `version`, `subject`, `subject_id`,
+//! `from` (empty for none), `to`, `amount_fen`, `cause_kind`, `cause_id`, `at`, `trace`, `decision`
+//! (what a person decided, as one text; empty for none).
 
 use std::collections::HashMap;
 
@@ -168,7 +169,8 @@ pub(super) fn event_sk(version: u64) -> String {
     format!("event#{version:010}")
 }
 
-/// An event as the merchant's systems are told of it. `item` is the one that holds it: the amount is that of what changed.
+/// An event as the merchant's systems are told of it. `item` is the one that holds it: the amount
+/// is that of what changed.
 pub(super) fn outgoing(
     item: &Item,
     order: &Order,
@@ -212,8 +214,8 @@ pub(super) fn parked_payment(item: &Item) -> Result<ParkedPayment, TableError> {
         transaction_id: fields.parsed("transaction_id", |text| TransactionId::parse(text).ok())?,
         amount: fields.fen("amount_fen")?,
         paid_at: UnixSeconds(fields.number("paid_at")?),
-        // In another currency, of another merchant or appid: whatever it is, a refund of ours is no cure. What was refunded
-        // elsewhere already is not to be refunded again.
+        // In another currency, of another merchant or appid: whatever it is, a refund of ours is no
+        // cure. What was refunded elsewhere already is not to be refunded again.
         refundable: ["second_payment", "amount"].contains(&reason),
         state: fields.parsed("state", ParkedState::named)?,
     })
@@ -296,9 +298,11 @@ fn event_attributes_alone(event: &Event) -> Item {
     item
 }
 
-/// Where an event that WeChat Pay told of has its `Request-ID`. Events of earlier versions have none.
+/// Where an event that WeChat Pay told of has its `Request-ID`. Events of earlier versions have
+/// none.
 const WECHAT_REQUEST_ID: &str = "wechat_request_id";
-/// Where the event of a refund that goes to WeChat Pay says when. Events of earlier versions do not.
+/// Where the event of a refund that goes to WeChat Pay says when. Events of earlier versions do
+/// not.
 const NEXT_TRY_AT: &str = "next_try_at";
 /// Where a rejected order, and the event of that, has WeChat Pay's code.
 pub(super) const REFUSAL_CODE: &str = "refusal_code";

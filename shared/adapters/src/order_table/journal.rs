@@ -5,7 +5,8 @@ use payments::{ids::OrderNo, journal::Event, order::Order, webhook::OutgoingEven
 use super::{OrderTable, TableError, item, text, unavailable};
 
 impl OrderTable {
-    /// All events of an order and of what lies under it, oldest first; none when there is no such order.
+    /// All events of an order and of what lies under it, oldest first; none when there is no such
+    /// order.
     ///
     /// # Errors
     /// [`TableError`].
@@ -33,8 +34,9 @@ impl OrderTable {
         Ok(events)
     }
 
-    /// One event of an order as it goes out to the merchant's systems; `None` when there is none of that version. Early events
-    /// lie inside the order, later ones are items of their own with all that goes out.
+    /// One event of an order as it goes out to the merchant's systems; `None` when there is none of
+    /// that version. Early events lie inside the order, later ones are items of their own with all
+    /// that goes out.
     ///
     /// # Errors
     /// [`TableError`].

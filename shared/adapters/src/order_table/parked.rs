@@ -1,4 +1,5 @@
-//! Money that waits for a person: payments that are not an order's booked one, refunds that do not fit the books.
+//! Money that waits for a person: payments that are not an order's booked one, refunds that do not
+//! fit the books.
 
 use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
@@ -25,16 +26,16 @@ use super::{
 /// How a record for a person stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ParkedStatus {
-    /// Nobody has decided about it yet. Say so again, however often the news comes: who wrote the record first may have died
-    /// before saying it.
+    /// Nobody has decided about it yet. Say so again, however often the news comes: who wrote the
+    /// record first may have died before saying it.
     Waiting,
     /// A person has decided.
     Decided,
 }
 
 impl OrderTable {
-    /// Keeps money for an order that is not known, under the number that it names, once. Money for an order that is known is kept
-    /// by [`OrderTable::apply`], with its event.
+    /// Keeps money for an order that is not known, under the number that it names, once. Money for
+    /// an order that is known is kept by [`OrderTable::apply`], with its event.
     ///
     /// # Errors
     /// [`TableError`].
@@ -54,8 +55,8 @@ impl OrderTable {
         self.keep("park money", record, &money).await
     }
 
-    /// How money stands that is kept for a person already; `None` when it is not. It stands in the ledger then, also if it was
-    /// kept before the ledger knew it.
+    /// How money stands that is kept for a person already; `None` when it is not. It stands in the
+    /// ledger then, also if it was kept before the ledger knew it.
     ///
     /// # Errors
     /// [`TableError`].
@@ -77,7 +78,8 @@ impl OrderTable {
         self.waiting(&money).await.map(Some)
     }
 
-    /// How the record of a payment that is not its order's booked one stands; `None` when there is none.
+    /// How the record of a payment that is not its order's booked one stands; `None` when there is
+    /// none.
     ///
     /// # Errors
     /// [`TableError`].
@@ -288,7 +290,8 @@ impl OrderTable {
         }
     }
 
-    /// Money that nobody has dealt with in the orders table: whether somebody has decided about it in the ledger.
+    /// Money that nobody has dealt with in the orders table: whether somebody has decided about it
+    /// in the ledger.
     async fn waiting(&self, money: &ParkedMoneyRecord<'_>) -> Result<ParkedStatus, TableError> {
         Ok(match &self.ledger {
             Some(ledger) => ledger.keep(money).await?,

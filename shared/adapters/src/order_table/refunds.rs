@@ -24,9 +24,10 @@ pub struct RefundBasis {
 }
 
 impl OrderTable {
-    /// The basis as it stood at one moment. Reads after one another are not enough: a transaction that commits between them
-    /// shows in some and not in others, and while it commits even a later consistent read may still show what was before
-    /// (DynamoDB's "isolation levels": only a transaction reads several items as of one moment).
+    /// The basis as it stood at one moment. Reads after one another are not enough: a transaction
+    /// that commits between them shows in some and not in others, and while it commits even a later
+    /// consistent read may still show what was before (DynamoDB's "isolation levels": only a
+    /// transaction reads several items as of one moment).
     ///
     /// # Errors
     /// [`TableError`]; [`TableError::Conflict`] while a write to one of them is under way.
@@ -129,7 +130,8 @@ impl OrderTable {
         Ok(refunds)
     }
 
-    /// The refund of an order that WeChat Pay knows by this number. Its refunds are few, so they are all read.
+    /// The refund of an order that WeChat Pay knows by this number. Its refunds are few, so they
+    /// are all read.
     ///
     /// # Errors
     /// [`TableError`].

@@ -51,8 +51,8 @@ impl ReconciliationTable {
         Ok(runs)
     }
 
-    /// Reads items by their keys, at most [`Self::BATCH_MAX`]. DynamoDB may leave some unread when it is busy, or when they are
-    /// large; these are asked for again after a pause.
+    /// Reads items by their keys, at most [`Self::BATCH_MAX`]. DynamoDB may leave some unread when
+    /// it is busy, or when they are large; these are asked for again after a pause.
     async fn batch(&self, keys: Vec<Item>) -> Result<Vec<Item>, ReconciliationError> {
         let (mut items, mut left, mut repeats) = (Vec::with_capacity(keys.len()), keys, 0);
         while !left.is_empty() {
@@ -85,7 +85,8 @@ impl ReconciliationTable {
                 .into_values()
                 .flat_map(|unread| unread.keys)
                 .collect();
-            // Large items come bit by bit: only batches that bring nothing count as a repeat in vain.
+            // Large items come bit by bit: only batches that bring nothing count as a repeat in
+            // vain.
             repeats = if items.len() > before { 1 } else { repeats + 1 };
         }
         Ok(items)

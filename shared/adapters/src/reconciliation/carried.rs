@@ -10,7 +10,8 @@ use super::{
 };
 
 impl ReconciliationTable {
-    /// Leaves a trade to the next day's run. One that the next day has judged already stays judged: `false`.
+    /// Leaves a trade to the next day's run. One that the next day has judged already stays judged:
+    /// `false`.
     ///
     /// # Errors
     /// [`ReconciliationError`].
@@ -38,7 +39,8 @@ impl ReconciliationTable {
         }
     }
 
-    /// All trades that were left to a day's run, judged or not, in the order of their ids. Read consistently.
+    /// All trades that were left to a day's run, judged or not, in the order of their ids. Read
+    /// consistently.
     ///
     /// # Errors
     /// [`ReconciliationError`].

@@ -1,11 +1,12 @@
-//! Differences whose refund is on its way, or does not get on: a list of their own, so that each minute's run finds them without
-//! reading any day.
+//! Differences whose refund is on its way, or does not get on: a list of their own, so that each
+//! minute's run finds them without reading any day.
 //!
-//! A place in the list is written with the step that begins the waiting, in one transaction. It is taken out later, by whoever
-//! finds that nothing is waited for any more; the version of the step keeps a place from being lost that was taken anew meanwhile.
+//! A place in the list is written with the step that begins the waiting, in one transaction. It is
+//! taken out later, by whoever finds that nothing is waited for any more; the version of the step
+//! keeps a place from being lost that was taken anew meanwhile.
 //!
-//! `followed#<mchid>` has the list. `followed-from#<mchid>`, `-` has the place (`from` S) where the next
-//! look goes on, when one did not come to the end.
+//! `followed#<mchid>` has the list. `followed-from#<mchid>`, `-` has the place (`from` S) where the
+//! next look goes on, when one did not come to the end.
 
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::Put};
 use payments::reconcile::{difference::Difference, run::BillDate};

@@ -1,5 +1,6 @@
-//! What each difference made of the sums of one run, when those were counted, and each trade that was left to the next day's
-//! bill: beside the differences, which go on, and the run, which has room for sums only.
+//! What each difference made of the sums of one run, when those were counted, and each trade that
+//! was left to the next day's bill: beside the differences, which go on, and the run, which has
+//! room for sums only.
 
 use std::collections::BTreeMap;
 
@@ -147,7 +148,8 @@ impl ReconciliationTable {
                 .await?;
             for found in &found {
                 for (id, gaps) in item::read_gaps(found)? {
-                    // What many parts tell as one has an id for each part; any other is one part's alone.
+                    // What many parts tell as one has an id for each part; any other is one part's
+                    // alone.
                     all.entry(id).or_default().add_all(&gaps);
                 }
             }

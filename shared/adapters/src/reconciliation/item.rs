@@ -10,8 +10,8 @@
 //! | `amount_fen` | what a difference or a carried trade is about: WeChat Pay's amount, or ours where it has none |
 //! | `body` | the whole as JSON: the types in `payments::reconcile` |
 //!
-//! `body` is what is read; the other attributes are there for conditions, and for people who look into the table. Nothing here
-//! expires.
+//! `body` is what is read; the other attributes are there for conditions, and for people who look
+//! into the table. Nothing here expires.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -200,7 +200,8 @@ pub(super) fn sk(item: &Item) -> Result<&str, ReconciliationError> {
     string(item, "sk").ok_or_else(|| damaged(item, "sk"))
 }
 
-/// `body` is decided on, `version` is what conditions compare: apart, a decision could be written over another.
+/// `body` is decided on, `version` is what conditions compare: apart, a decision could be written
+/// over another.
 fn same_version(item: &Item, version: u64) -> Result<(), ReconciliationError> {
     let stored = item.get("version").and_then(|value| value.as_n().ok());
     if stored.is_some_and(|stored| *stored == version.to_string()) {

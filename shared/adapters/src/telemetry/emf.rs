@@ -1,5 +1,5 @@
-//! Metrics on the lines of the log, in CloudWatch's Embedded Metric Format: CloudWatch makes metrics
-//! of them, no call is made, and no line is written for them alone.
+//! Metrics on the lines of the log, in CloudWatch's Embedded Metric Format: CloudWatch makes
+//! metrics of them, no call is made, and no line is written for them alone.
 //!
 //! A field of a line that has the name of a metric is one: `info!(CallbacksAccepted = 1, ...)`. The
 //! members that CloudWatch looks for are added to that line.
@@ -30,8 +30,8 @@ pub(super) const NO_STACK: &str = "WechatPayOnLambda";
 const MERCHANT: &str = "Mchid";
 
 /// The one other dimension: where a line with a metric has a text in this field, the metric is also
-/// kept for each of its values. Those are names from our code, never a text from outside: each makes
-/// a metric of its own, and is paid for as one.
+/// kept for each of its values. Those are names from our code, never a text from outside: each
+/// makes a metric of its own, and is paid for as one.
 const CAUSE: &str = "cause";
 
 /// Every metric there is, with the unit that CloudWatch calls it by.
@@ -119,7 +119,8 @@ pub(super) struct WithMetrics {
 }
 
 impl WithMetrics {
-    /// Over these lines. The metrics are in `namespace`: those of `mchid`, or of nobody in particular.
+    /// Over these lines. The metrics are in `namespace`: those of `mchid`, or of nobody in
+    /// particular.
     pub(super) fn over(
         json: Format<Json>,
         namespace: String,
@@ -213,7 +214,8 @@ impl LineMetrics {
     }
 }
 
-/// A metric is a whole number. An absent one (`None`) is never recorded, so it is none on that line.
+/// A metric is a whole number. An absent one (`None`) is never recorded, so it is none on that
+/// line.
 impl Visit for LineMetrics {
     fn record_i64(&mut self, field: &Field, _: i64) {
         self.note(field);

@@ -13,8 +13,8 @@ use crate::aws::{Aws, AwsSettings};
 use crate::clock::Clock;
 use crate::testing::FaultyTransport;
 
-/// A DynamoDB of one's own. It serves on a thread of its own, so that racing callers really race, and ends when it is
-/// dropped.
+/// A DynamoDB of one's own. It serves on a thread of its own, so that racing callers really race,
+/// and ends when it is dropped.
 pub struct DynamoEngine {
     endpoint: String,
     stop: Option<oneshot::Sender<()>>,
@@ -111,8 +111,8 @@ impl DynamoEngine {
         .dynamodb()
     }
 
-    /// Makes `<prefix>orders`, `<prefix>guards`, `<prefix>keys`, `<prefix>notices`, `<prefix>reconciliation` and
-    /// `<prefix>undelivered-events` as the template does.
+    /// Makes `<prefix>orders`, `<prefix>guards`, `<prefix>keys`, `<prefix>notices`,
+    /// `<prefix>reconciliation` and `<prefix>undelivered-events` as the template does.
     ///
     /// # Panics
     /// When the engine refuses.

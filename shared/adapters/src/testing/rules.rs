@@ -72,8 +72,8 @@ fn message(body: &Value) -> Option<&'static str> {
     (!is_fine).then_some("InvalidParameterValue")
 }
 
-/// SQS takes what XML 1.0 may hold. Anything else it puts U+FFFD for, without a word, so that another
-/// message arrives than was sent: here it is refused, for no test to miss it.
+/// SQS takes what XML 1.0 may hold. Anything else it puts U+FFFD for, without a word, so that
+/// another message arrives than was sent: here it is refused, for no test to miss it.
 fn is_taken(letter: char) -> bool {
     matches!(letter, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }

@@ -1,11 +1,14 @@
-//! S3 in this process, as far as the bundle uses it: objects and their uploads in parts, conditional on nothing being there.
+//! S3 in this process, as far as the bundle uses it: objects and their uploads in parts,
+//! conditional on nothing being there.
 //!
-//! It answers requests as the real SDK makes them, with the bucket in the path; buckets need not be made. It checks what S3
-//! checks of them: the order of parts and their tags, the smallest size of a part, `If-None-Match: *`, the length of keys
-//! and metadata, and checksums. Its buckets are as those with Object Lock: what is written has a checksum.
+//! It answers requests as the real SDK makes them, with the bucket in the path; buckets need not be
+//! made. It checks what S3 checks of them: the order of parts and their tags, the smallest size of
+//! a part, `If-None-Match: *`, the length of keys and metadata, and checksums. Its buckets are as
+//! those with Object Lock: what is written has a checksum.
 //!
-//! Checksums of uploads in parts are S3's trap. Who names no algorithm when the upload begins may still send parts with
-//! checksums, and is told of them; but to complete the upload by them is refused (`InvalidPart`).
+//! Checksums of uploads in parts are S3's trap. Who names no algorithm when the upload begins may
+//! still send parts with checksums, and is told of them; but to complete the upload by them is
+//! refused (`InvalidPart`).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -223,7 +226,8 @@ impl S3Request<'_> {
         match said {
             Some((CRC32, said)) if said == crc32(self.body) => Ok(said.to_owned()),
             Some((CRC32, _)) => Err(S3Reply::bad(400, "BadDigest")),
-            // None, which a bucket with Object Lock refuses; or one that this engine cannot compute.
+            // None, which a bucket with Object Lock refuses; or one that this engine cannot
+            // compute.
             Some(_) | None => Err(S3Reply::bad(400, "InvalidRequest")),
         }
     }

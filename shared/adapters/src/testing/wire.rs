@@ -1,8 +1,8 @@
 //! The wire between the AWS SDK and an engine: counts calls and breaks the ones that a test chose.
 //!
-//! It stands below the SDK, so retries, time-outs and error texts are the real ones. The engines of this project never
-//! throttle, conflict or lose an answer by themselves; here they do. What AWS would refuse and an engine forgives is
-//! refused here too ([`rules`]).
+//! It stands below the SDK, so retries, time-outs and error texts are the real ones. The engines of
+//! this project never throttle, conflict or lose an answer by themselves; here they do. What AWS
+//! would refuse and an engine forgives is refused here too ([`rules`]).
 
 use std::fmt;
 use std::future::Future;
@@ -44,7 +44,8 @@ pub struct Call {
     pub service: Service,
     /// The operation, such as `PutItem`.
     pub operation: String,
-    /// The table (of a transaction: of its first item), the queue's URL, the key's id, or bucket and key as in a path.
+    /// The table (of a transaction: of its first item), the queue's URL, the key's id, or bucket
+    /// and key as in a path.
     pub resource: String,
     /// How many items a transaction writes; 1 for all else.
     pub items: usize,
@@ -77,7 +78,8 @@ pub enum Fault {
     ServiceFault,
     /// The service asks for fewer calls; nothing was done.
     Throttled,
-    /// Another write holds the item or the file; nothing was done. For DynamoDB's writes, and for conditional ones of S3's.
+    /// Another write holds the item or the file; nothing was done. For DynamoDB's writes, and for
+    /// conditional ones of S3's.
     Conflict,
     /// The service does not allow it; nothing was done.
     Denied,
@@ -211,7 +213,8 @@ impl FaultyTransport {
         self.state().plan = Some(Box::new(plan));
     }
 
-    /// Ends all faults, lets go of the calls held back, and raises the dead. The record of calls stays.
+    /// Ends all faults, lets go of the calls held back, and raises the dead. The record of calls
+    /// stays.
     pub fn mend(&self) {
         let mut state = self.state();
         state.rules.clear();
@@ -239,8 +242,9 @@ impl FaultyTransport {
         self.state().calls.clear();
     }
 
-    /// Runs `work` until it ends or dies by [`Fault::DieBefore`] or [`Fault::DieAfter`]; `None` means that it died.
-    /// Whatever it was doing is dropped on the spot, as when a sandbox is killed.
+    /// Runs `work` until it ends or dies by [`Fault::DieBefore`] or [`Fault::DieAfter`]; `None`
+    /// means that it died. Whatever it was doing is dropped on the spot, as when a sandbox is
+    /// killed.
     pub async fn run_until_crash<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let died = self.0.died.notified();
         tokio::select! {

@@ -1,5 +1,5 @@
-//! Which addresses a webhook may be sent to: those that the internet routes, and no others. The ranges are those of IANA's
-//! registries of special-purpose addresses.
+//! Which addresses a webhook may be sent to: those that the internet routes, and no others. The
+//! ranges are those of IANA's registries of special-purpose addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -38,7 +38,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    // An IPv4 address in IPv6's clothes leads where the IPv4 address leads: mapped, or through a translator (NAT64).
+    // An IPv4 address in IPv6's clothes leads where the IPv4 address leads: mapped, or through a
+    // translator (NAT64).
     let embedded = match address.segments() {
         [0, 0, 0, 0, 0, 0xFFFF, high, low] | [0x64, 0xFF9B, 0, 0, 0, 0, high, low] => {
             Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
@@ -55,7 +56,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0x2002, ..] => false,
         // documentation
         [0x3FFF, second, ..] => second >= 0x1000,
-        // what is given out as global unicast: everything local, multicast and unspecified lies outside
+        // what is given out as global unicast: everything local, multicast and unspecified lies
+        // outside
         [first, ..] => (0x2000..0x4000).contains(&first),
     }
 }

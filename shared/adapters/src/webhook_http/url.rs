@@ -6,7 +6,8 @@ use reqwest::Url;
 
 use super::{Reach, address::is_allowed};
 
-/// A URL that webhooks may be sent to. Its `Debug` shows the host alone: path and query may hold what lets one in.
+/// A URL that webhooks may be sent to. Its `Debug` shows the host alone: path and query may hold
+/// what lets one in.
 #[derive(Clone, Eq, PartialEq)]
 pub struct WebhookUrl(Url);
 

@@ -16,11 +16,12 @@ use crate::bill_file::{BillBytes, BillFileError};
 const REFUSAL_MAX: usize = 64 * 1024;
 
 impl WechatApi {
-    /// Begins to load the file that a link leads to. Path and query are signed as WeChat Pay gave them, and sent to the host that
-    /// the link names, if it is one of the two in the settings. A link is good for five minutes, and for the merchant who asked
-    /// for it.
+    /// Begins to load the file that a link leads to. Path and query are signed as WeChat Pay gave
+    /// them, and sent to the host that the link names, if it is one of the two in the settings. A
+    /// link is good for five minutes, and for the merchant who asked for it.
     ///
-    /// Until the file begins to come it may take `within`; after that each piece has a limit of its own.
+    /// Until the file begins to come it may take `within`; after that each piece has a limit of its
+    /// own.
     ///
     /// # Errors
     /// [`BillFileError`].

@@ -16,11 +16,11 @@ const UNANSWERED_MIN: usize = 3;
 /// How long an avoided host is left alone before it is tried again, in milliseconds: WeChat Pay's
 /// advice is to judge each minute (shared/wechatpay/PROTOCOL.md, 1.2).
 const LEFT_ALONE_MS: i64 = 60_000;
-/// How long a try at an avoided host is waited for, in milliseconds. Then it counts as lost with whoever made it, and the next
-/// caller makes one.
+/// How long a try at an avoided host is waited for, in milliseconds. Then it counts as lost with
+/// whoever made it, and the next caller makes one.
 const PROBE_MS_MAX: i64 = 10_000;
-/// So many answers in a row, and the host is trusted again. One alone says little: a host that loses one call in two gives
-/// it just as well.
+/// So many answers in a row, and the host is trusted again. One alone says little: a host that
+/// loses one call in two gives it just as well.
 const PROBES_TO_CLOSE: u32 = 3;
 
 /// Watches one host. Takes the time from its caller, so it can be tested with literals.
@@ -53,8 +53,9 @@ pub(super) struct CallReport {
     pub(super) sent_at_ms: i64,
     /// When it ended.
     pub(super) at_ms: i64,
-    /// Whether an answer came, whatever it says: a refusal, an error of WeChat Pay's or an answer that is not to be believed
-    /// is one too. Without one, the connection or the answer was not there in time.
+    /// Whether an answer came, whatever it says: a refusal, an error of WeChat Pay's or an answer
+    /// that is not to be believed is one too. Without one, the connection or the answer was not
+    /// there in time.
     pub(super) answered: bool,
 }
 
@@ -73,7 +74,8 @@ pub(super) enum BreakerEvent {
 }
 
 impl Breaker {
-    /// Whether the next call may go to this host first. For a host that is avoided, this hands out one try at a time.
+    /// Whether the next call may go to this host first. For a host that is avoided, this hands out
+    /// one try at a time.
     pub(super) fn admits(&mut self, now_ms: i64) -> bool {
         match &mut self.open {
             None => true,
@@ -165,7 +167,8 @@ mod tests {
         }
     }
 
-    /// Records one result for each letter, a millisecond apart: `a` for an answer, `-` for none. Gives the last turn.
+    /// Records one result for each letter, a millisecond apart: `a` for an answer, `-` for none.
+    /// Gives the last turn.
     fn play(breaker: &mut Breaker, from_ms: i64, results: &str) -> Option<BreakerEvent> {
         let mut turn = None;
         for (at_ms, letter) in (from_ms..).zip(results.chars()) {

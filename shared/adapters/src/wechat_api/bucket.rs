@@ -1,13 +1,16 @@
 //! A token bucket: so many calls a second, and some at once when there were few before.
 
-/// How many seconds' worth of tokens a full bucket holds. Traffic comes in heaps (a batch, a sweep), and what holds a
-/// sandbox back is to be its share of a quota, not the shape of its traffic.
+/// How many seconds' worth of tokens a full bucket holds. Traffic comes in heaps (a batch, a
+/// sweep), and what holds a sandbox back is to be its share of a quota, not the shape of its
+/// traffic.
 const BURST_S: i64 = 2;
 
-/// Gives out tokens at a steady rate. Takes the time from its caller, so it can be tested with literals.
+/// Gives out tokens at a steady rate. Takes the time from its caller, so it can be tested with
+/// literals.
 ///
-/// It keeps no count of tokens but the moment from which it is full again: taking a token moves that moment on, and who finds
-/// it too far ahead has to wait. So every token is promised to one taker, in the order in which they came, and nobody polls.
+/// It keeps no count of tokens but the moment from which it is full again: taking a token moves
+/// that moment on, and who finds it too far ahead has to wait. So every token is promised to one
+/// taker, in the order in which they came, and nobody polls.
 #[derive(Debug)]
 pub struct Bucket {
     interval_us: i64,
@@ -57,8 +60,8 @@ impl Bucket {
         wait_us.saturating_add(999) / 1000
     }
 
-    /// Takes a token at `now_ms`. Gives the milliseconds to wait until it counts, or `None`, and takes nothing, when that would
-    /// be more than `wait_ms_max`.
+    /// Takes a token at `now_ms`. Gives the milliseconds to wait until it counts, or `None`, and
+    /// takes nothing, when that would be more than `wait_ms_max`.
     pub fn take(&mut self, now_ms: i64, wait_ms_max: i64) -> Option<i64> {
         let full_at_us = self.at(now_ms);
         let wait_ms = self.wait_ms_at(full_at_us);

@@ -25,8 +25,8 @@ pub(super) fn of_persons(refusal: &Refusal) -> &'static str {
     }
 }
 
-/// Whether WeChat Pay refuses the merchant as a whole. Of a code that nobody knows that cannot be said: it may be about one
-/// request.
+/// Whether WeChat Pay refuses the merchant as a whole. Of a code that nobody knows that cannot be
+/// said: it may be about one request.
 pub(super) fn is_of_merchant(refusal: &Refusal) -> bool {
     match refusal.side() {
         Side::Merchant => true,

@@ -1,5 +1,5 @@
-//! Fetching platform certificates. The answer may be signed by a certificate that it delivers itself,
-//! so it is taken apart otherwise than every other answer.
+//! Fetching platform certificates. The answer may be signed by a certificate that it delivers
+//! itself, so it is taken apart otherwise than every other answer.
 
 use std::time::Duration;
 
@@ -48,7 +48,8 @@ impl DownloadError {
             Self::NotSent(NotSent::Sign(_) | NotSent::Client(_)) => false,
             Self::NotSent(NotSent::TooLate | NotSent::Busy) | Self::NoAnswer(_) => true,
             Self::Refused(refusal) => refusal.status >= 500 || refusal.status == 429,
-            // A wrong signature on purpose, by which WeChat Pay tests its merchants: the next answer is right.
+            // A wrong signature on purpose, by which WeChat Pay tests its merchants: the next
+            // answer is right.
             Self::Unusable(CertificateError::Unverified(VerifyError::Probe { .. })) => true,
             Self::Unusable(_) => false,
         }
@@ -57,8 +58,8 @@ impl DownloadError {
 
 impl WechatApi {
     /// Asks the host that is asked first for the platform certificates, within the time given, and
-    /// opens what it delivers: decrypted by the APIv3 keys, then verified by a certificate that came
-    /// or by a key that is known.
+    /// opens what it delivers: decrypted by the APIv3 keys, then verified by a certificate that
+    /// came or by a key that is known.
     ///
     /// # Errors
     /// [`DownloadError`].

@@ -1,8 +1,9 @@
 //! WeChat Pay's two hosts, and which of them to ask first.
 //!
-//! What is known about them lies in the sandbox's memory and nowhere else. An item that all share would cost a read for each
-//! call and a write for each failure, just when things go badly, and it would let one sandbox with a network of its own trouble
-//! turn all others away from a good host. A sandbox learns by three calls.
+//! What is known about them lies in the sandbox's memory and nowhere else. An item that all share
+//! would cost a read for each call and a write for each failure, just when things go badly, and it
+//! would let one sandbox with a network of its own trouble turn all others away from a good host. A
+//! sandbox learns by three calls.
 
 use super::breaker::{Breaker, BreakerEvent, CallReport};
 
@@ -37,8 +38,9 @@ const MAIN_FIRST: [Host; 2] = [Host::Main, Host::Backup];
 const BACKUP_FIRST: [Host; 2] = [Host::Backup, Host::Main];
 
 impl Failover {
-    /// The host to ask first, and the other one. When the main host does not answer it is the backup, but for one caller at a
-    /// time who tries the main host again; when neither does, it is the main host, which is nearer.
+    /// The host to ask first, and the other one. When the main host does not answer it is the
+    /// backup, but for one caller at a time who tries the main host again; when neither does, it is
+    /// the main host, which is nearer.
     pub(super) fn order(&mut self, now_ms: i64) -> [Host; 2] {
         if self.main.admits(now_ms) || !self.backup.admits(now_ms) {
             MAIN_FIRST
@@ -47,8 +49,8 @@ impl Failover {
         }
     }
 
-    /// The same for a caller who may just as well ask the backup host first, to find out whether it is there when it is needed.
-    /// That is only done while both hosts are well.
+    /// The same for a caller who may just as well ask the backup host first, to find out whether it
+    /// is there when it is needed. That is only done while both hosts are well.
     pub(super) fn order_to_warm_the_backup(&mut self, now_ms: i64) -> [Host; 2] {
         if self.main.is_closed() && self.backup.is_closed() {
             BACKUP_FIRST
@@ -62,8 +64,8 @@ impl Failover {
         self.main.is_shut(now_ms) && self.backup.is_shut(now_ms)
     }
 
-    /// How many of the two are avoided and not to be tried again yet. One that nobody has tried since
-    /// then may be well by now.
+    /// How many of the two are avoided and not to be tried again yet. One that nobody has tried
+    /// since then may be well by now.
     pub(super) fn avoided(&self, now_ms: i64) -> u32 {
         let main = u32::from(self.main.is_shut(now_ms));
         main.saturating_add(u32::from(self.backup.is_shut(now_ms)))

@@ -1,5 +1,5 @@
-//! What DynamoDB refuses, its engine in the tests refuses too: else a test could pass with a call that
-//! fails on AWS.
+//! What DynamoDB refuses, its engine in the tests refuses too: else a test could pass with a call
+//! that fails on AWS.
 
 use adapters::clock::Clock;
 use adapters::testing::{DynamoEngine, Tables};

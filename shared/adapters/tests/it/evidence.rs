@@ -1,4 +1,5 @@
-//! Keeping bills in S3 by the real SDK: small and large, once and twice, with answers lost on the way.
+//! Keeping bills in S3 by the real SDK: small and large, once and twice, with answers lost on the
+//! way.
 
 use adapters::clock::Clock;
 use adapters::evidence::{Evidence, EvidenceError, EvidenceUpload, StoreOutcome};

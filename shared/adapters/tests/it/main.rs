@@ -1,5 +1,5 @@
-//! The adapters over the real SDK: DynamoDB in this process, KMS and SQS by the pinned local engine, faults on the wire, receivers
-//! of webhooks on this machine.
+//! The adapters over the real SDK: DynamoDB in this process, KMS and SQS by the pinned local
+//! engine, faults on the wire, receivers of webhooks on this machine.
 #![cfg(test)] // so that what clippy.toml allows in tests holds for their helpers too
 
 mod aws_rules;

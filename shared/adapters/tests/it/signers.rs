@@ -1,4 +1,5 @@
-//! One suite for both signers. The signatures are checked by the `rsa` crate, which neither of them uses.
+//! One suite for both signers. The signatures are checked by the `rsa` crate, which neither of them
+//! uses.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! Sending webhooks to receivers that are slow, talk too much, send elsewhere, or stand where none may be.
+//! Sending webhooks to receivers that are slow, talk too much, send elsewhere, or stand where none
+//! may be.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +12,8 @@ use adapters::webhook_http::{NoAnswer, Reach, WebhookHttp, WebhookUrl};
 
 const LONG: Duration = Duration::from_secs(10);
 
-/// A receiver that answers each connection's request with these bytes, and then does `afterwards` with the connection.
+/// A receiver that answers each connection's request with these bytes, and then does `afterwards`
+/// with the connection.
 struct Receiver {
     port: u16,
     requests: mpsc::Receiver<String>,

@@ -1,4 +1,5 @@
-//! What finance staff and their programs are told when something about a reconciliation cannot be done.
+//! What finance staff and their programs are told when something about a reconciliation cannot be
+//! done.
 
 use std::error::Error;
 
@@ -107,7 +108,8 @@ impl Problem {
         )
     }
 
-    /// Approved and written, but the message that starts the refund did not leave. The cause goes to the log only.
+    /// Approved and written, but the message that starts the refund did not leave. The cause goes
+    /// to the log only.
     pub fn refund_not_started(cause: &(dyn Error + 'static)) -> Self {
         error!(error = %ErrorChain(cause), "an approved refund was not started");
         Self::new(
@@ -119,7 +121,8 @@ impl Problem {
         .retry_after(60)
     }
 
-    /// Something of ours failed for a person or a program that reads. The cause goes to the log only.
+    /// Something of ours failed for a person or a program that reads. The cause goes to the log
+    /// only.
     pub fn try_again(cause: &(dyn Error + 'static)) -> Self {
         error!(error = %ErrorChain(cause), "request failed on our side");
         Self::new(

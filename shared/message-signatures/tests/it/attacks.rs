@@ -204,7 +204,8 @@ fn a_swapped_body_is_found_by_the_digest_and_a_swapped_digest_by_the_signature()
 #[test]
 fn a_public_keys_text_is_no_shared_secret() {
     for pair in [&RSA, &ED25519] {
-        // The attacker has the public key and computes an HMAC with its text, hoping that `alg` chooses.
+        // The attacker has the public key and computes an HMAC with its text, hoping that `alg`
+        // chooses.
         let forger = SigningKey::from_secret(pair.public_pem.as_bytes()).unwrap();
         let forged = Draft::post().signed(&forger);
         assert_eq!(

@@ -1,5 +1,5 @@
-//! The examples of RFC 9421, appendix B.2, whose algorithms are supported here. They cover less than the merchant API
-//! asks for, so each is checked with a profile of its own.
+//! The examples of RFC 9421, appendix B.2, whose algorithms are supported here. They cover less
+//! than the merchant API asks for, so each is checked with a profile of its own.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,8 +9,8 @@ use crate::support::Draft;
 
 const CREATED_S: i64 = 1_618_884_473;
 
-/// The request of appendix B.2. Neither signature covers its body, so it is left out: every profile would ask for
-/// `content-digest` otherwise.
+/// The request of appendix B.2. Neither signature covers its body, so it is left out: every profile
+/// would ask for `content-digest` otherwise.
 fn test_request(input: &str, signature: &str) -> Draft {
     Draft {
         method: "POST".to_owned(),

@@ -109,8 +109,8 @@ impl Draft {
         self
     }
 
-    /// Signs by HMAC with a base that the test wrote by hand: `lines` are names and values, `params` what follows
-    /// the list of names. Shares no code with the crate.
+    /// Signs by HMAC with a base that the test wrote by hand: `lines` are names and values,
+    /// `params` what follows the list of names. Shares no code with the crate.
     pub(crate) fn signed_by_hand(self, label: &str, lines: &[(&str, &str)], params: &str) -> Self {
         let names: Vec<String> = lines
             .iter()
@@ -143,7 +143,8 @@ impl Draft {
         })
     }
 
-    /// Signs with the shared secret, lets `alter` change the request on its way, and returns the name of the refusal.
+    /// Signs with the shared secret, lets `alter` change the request on its way, and returns the
+    /// name of the refusal.
     pub(crate) fn refusal_after(self, alter: impl FnOnce(&mut Self)) -> &'static str {
         let mut sent = self.signed(&hmac_signer());
         alter(&mut sent);

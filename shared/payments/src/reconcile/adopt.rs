@@ -1,14 +1,16 @@
-//! Taking on an order that our books do not have: so that its money can be given back, or, where it was ours and its record was
-//! lost, again as paid.
+//! Taking on an order that our books do not have: so that its money can be given back, or, where it
+//! was ours and its record was lost, again as paid.
 //!
-//! WeChat Pay took money under a number that our books do not have: another system used the merchant number, or a record was
-//! lost. Once two persons have approved the refund, an order is written under that number as one that was closed unpaid. Settling
-//! the payment into it is then late money, which is refunded by itself under a number that never changes: the path that all
+//! WeChat Pay took money under a number that our books do not have: another system used the
+//! merchant number, or a record was lost. Once two persons have approved the refund, an order is
+//! written under that number as one that was closed unpaid. Settling the payment into it is then
+//! late money, which is refunded by itself under a number that never changes: the path that all
 //! late money goes, with its tests, its notices and its journal.
 //!
-//! After a restore of the tables an order of ours may be gone whose payment WeChat Pay has. Once two persons have said whose it was,
-//! it is written as one that is being closed, and its payment is settled into it: it is then paid, as by any other notice. Should
-//! the settling not come about, the sweep closes the order, is told that it is paid, and settles that.
+//! After a restore of the tables an order of ours may be gone whose payment WeChat Pay has. Once
+//! two persons have said whose it was, it is written as one that is being closed, and its payment
+//! is settled into it: it is then paid, as by any other notice. Should the settling not come about,
+//! the sweep closes the order, is told that it is paid, and settles that.
 
 use wechatpay::UnixSeconds;
 
@@ -20,11 +22,13 @@ use crate::{
     order::{Fingerprint, IssueLease, Order, OrderState, Product, RefundTally},
 };
 
-/// The version of the first event of an order that is taken on again as paid. Its first life had fewer changes than that (fifty
-/// refunds of a few each), so no event is told under the id of one that its client has seen.
+/// The version of the first event of an order that is taken on again as paid. Its first life had
+/// fewer changes than that (fifty refunds of a few each), so no event is told under the id of one
+/// that its client has seen.
 pub const VERSION_AGAIN: u64 = 1_001;
 
-/// The order for money that came under a number of nobody's, and its first event. `trade_type` is WeChat Pay's word.
+/// The order for money that came under a number of nobody's, and its first event. `trade_type` is
+/// WeChat Pay's word.
 pub fn order_for_unattributed_payment(
     notice: &TradeNotice,
     money: &ReportedPayment,
@@ -46,7 +50,8 @@ pub fn order_for_unattributed_payment(
     )
 }
 
-/// An order of this client's whose record was lost, and its first event since. Its payment is settled into it by itself.
+/// An order of this client's whose record was lost, and its first event since. Its payment is
+/// settled into it by itself.
 pub fn order_from_lost_record(
     notice: &TradeNotice,
     money: &ReportedPayment,
@@ -61,8 +66,9 @@ pub fn order_from_lost_record(
         NewOrderPlan {
             client_id,
             state: OrderState::Closing,
-            // Nothing older is known of it than its payment. A second after that, so that what was kept of the payment for want
-            // of an order is looked up, and the payment still counts as this order's.
+            // Nothing older is known of it than its payment. A second after that, so that what was
+            // kept of the payment for want of an order is looked up, and the payment still counts
+            // as this order's.
             created_at: UnixSeconds(money.payment.paid_at.0.saturating_add(1)),
             version: VERSION_AGAIN,
         },
@@ -123,8 +129,8 @@ fn taken_on(
     (Order { due, ..order }, event)
 }
 
-/// The product whose route such a payment came by. WeChat Pay has more kinds of trade than our API has products (a card reader's
-/// `MICROPAY`, `FACE`); all of those are paid by a code.
+/// The product whose route such a payment came by. WeChat Pay has more kinds of trade than our API
+/// has products (a card reader's `MICROPAY`, `FACE`); all of those are paid by a code.
 fn product_of(trade_type: &str) -> Product {
     [Product::Jsapi, Product::App, Product::H5]
         .into_iter()

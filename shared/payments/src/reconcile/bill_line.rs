@@ -1,9 +1,11 @@
-//! A row of the trade bill, kept: the bill streams past, and only rows that somebody has to look at stay.
+//! A row of the trade bill, kept: the bill streams past, and only rows that somebody has to look at
+//! stay.
 
 use serde::{Deserialize, Serialize};
 use wechatpay::bill::{TradeKind, TradeRow};
 
-/// What a bill says of a refund that failed (退款状态): it was accepted, and its money came back to the merchant.
+/// What a bill says of a refund that failed (退款状态): it was accepted, and its money came back to the
+/// merchant.
 pub(crate) const FAILED: &str = "FAIL";
 
 /// What a row is about (交易状态).

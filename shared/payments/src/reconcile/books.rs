@@ -1,8 +1,9 @@
-//! What the books say of a day, as a table of fingerprints: 16 bytes a slot, so that a million lines fit beside a function's
-//! other needs, and a bill of any size streams past it.
+//! What the books say of a day, as a table of fingerprints: 16 bytes a slot, so that a million
+//! lines fit beside a function's other needs, and a bill of any size streams past it.
 //!
-//! An entry says only whether a row of the bill agrees with the line it names. What a line holds in full stays in the table of
-//! orders, where each candidate for a difference is looked up again by a consistent read.
+//! An entry says only whether a row of the bill agrees with the line it names. What a line holds in
+//! full stays in the table of orders, where each candidate for a difference is looked up again by a
+//! consistent read.
 
 use std::collections::BTreeMap;
 
@@ -171,7 +172,8 @@ pub enum Inserted {
     TooLong,
 }
 
-/// A line of the books: what it is found by, then what must agree in 48 bits, and its marks in the 16 below.
+/// A line of the books: what it is found by, then what must agree in 48 bits, and its marks in the
+/// 16 below.
 #[derive(Clone, Copy, Debug, Default)]
 struct BookEntry {
     id: u64,
@@ -210,7 +212,8 @@ impl BookEntry {
 pub(crate) enum BookMatch {
     /// Nothing.
     Unknown,
-    /// A line that agrees with the row in what is fingerprinted, and no row before named it. Of a refund: where it stands.
+    /// A line that agrees with the row in what is fingerprinted, and no row before named it. Of a
+    /// refund: where it stands.
     Same(Option<BookedRefund>),
     /// The same line once more.
     Again,
@@ -245,7 +248,8 @@ pub struct DayBooks {
     twice: u64,
     unseen: Box<[u64; 256]>,
     tally: Tally,
-    /// Money that is kept for a person, by WeChat Pay's number of the payment: there is little of it.
+    /// Money that is kept for a person, by WeChat Pay's number of the payment: there is little of
+    /// it.
     parked: BTreeMap<String, ParkedMoney>,
     /// Refunds whose row of the bill says how they are counted: there are few of them.
     apart: BTreeMap<u64, RefundApart>,
@@ -272,8 +276,8 @@ struct ParkedMoney {
 }
 
 impl DayBooks {
-    /// Empty books with room for `lines`; they grow when there are more, which takes twice the memory for a moment.
-    /// `key` must be random and new for each run.
+    /// Empty books with room for `lines`; they grow when there are more, which takes twice the
+    /// memory for a moment. `key` must be random and new for each run.
     pub fn with_capacity(lines: usize, key: [u64; 2]) -> Self {
         Self {
             prints: Box::new(Prints::new(key)),
@@ -286,7 +290,8 @@ impl DayBooks {
         }
     }
 
-    /// Enters a line. `shard` is the part of the index that it was read from ([`crate::due::shard_of`]).
+    /// Enters a line. `shard` is the part of the index that it was read from
+    /// ([`crate::due::shard_of`]).
     pub fn insert(&mut self, line: &BookLine<'_>, shard: u8) -> Inserted {
         let Some((id, rest)) = self.line_of(line) else {
             return Inserted::TooLong;
@@ -294,8 +299,10 @@ impl DayBooks {
         self.enter(line, id, rest, shard)
     }
 
-    /// Enters some lines of one part of the index, such as a page of it, and tells `each` what came of it. Like rows of a bill
-    /// ([`Matcher::take_batch`](crate::reconcile::matcher::Matcher::take_batch)), lines are entered faster together.
+    /// Enters some lines of one part of the index, such as a page of it, and tells `each` what came
+    /// of it. Like rows of a bill
+    /// ([`Matcher::take_batch`](crate::reconcile::matcher::Matcher::take_batch)), lines are entered
+    /// faster together.
     pub fn insert_batch(
         &mut self,
         lines: &[BookLine<'_>],
@@ -349,8 +356,8 @@ impl DayBooks {
             .unwrap_or_default()
     }
 
-    /// Whether this is a line that no row has named: asked on a second pass through the index, part by part. A line that
-    /// never was entered is none.
+    /// Whether this is a line that no row has named: asked on a second pass through the index, part
+    /// by part. A line that never was entered is none.
     pub fn is_unseen(&self, line: &BookLine<'_>) -> bool {
         self.id_of(line).is_some_and(|id| self.is_unseen_id(id))
     }
@@ -424,8 +431,8 @@ impl DayBooks {
         })
     }
 
-    /// Notes what the bill calls the product of a payment, if that one is parked: it is counted under this name then, as the
-    /// bill counts it.
+    /// Notes what the bill calls the product of a payment, if that one is parked: it is counted
+    /// under this name then, as the bill counts it.
     pub(crate) fn name_parked(&mut self, transaction_id: &str, trade_type: &str) {
         if self.parked.is_empty() {
             return;

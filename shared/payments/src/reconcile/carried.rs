@@ -1,8 +1,8 @@
-//! A trade near midnight that one side has on one day and the other side on the next: nothing is said of it before the next
-//! day's bill was read.
+//! A trade near midnight that one side has on one day and the other side on the next: nothing is
+//! said of it before the next day's bill was read.
 //!
-//! A bill's days are WeChat Pay's own, and so are ours; still a trade can lie on two sides of midnight, since a bill may count
-//! by another moment of the trade than the one that we were told.
+//! A bill's days are WeChat Pay's own, and so are ours; still a trade can lie on two sides of
+//! midnight, since a bill may count by another moment of the trade than the one that we were told.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -22,7 +22,8 @@ pub struct CarriedTrade {
     pub date: BillDate,
     /// What it is.
     pub trade: Trade,
-    /// Whether the day's run has judged it. What is judged already is judged the same way when the day is run again.
+    /// Whether the day's run has judged it. What is judged already is judged the same way when the
+    /// day is run again.
     #[serde(default)]
     pub settled: bool,
 }
@@ -125,8 +126,8 @@ impl CarriedKind {
     }
 }
 
-/// The name of a carried trade under its day: what it is, and a hash of its numbers. A refund's own number is
-/// enough; what else is known of it may come later.
+/// The name of a carried trade under its day: what it is, and a hash of its numbers. A refund's own
+/// number is enough; what else is known of it may come later.
 fn id(kind: CarriedKind, order_no: &str, own_number: Option<&str>) -> String {
     let mut hash = Sha256::new();
     for part in [order_no, own_number.unwrap_or_default()] {

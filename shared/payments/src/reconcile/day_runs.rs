@@ -1,9 +1,9 @@
 //! The runs of a day and which of them has the say: a run may stall and come back after others, so
 //! it counts when it was asked for, and not who writes last.
 //!
-//! The latest run in earnest and the latest preview each have a place of their own. A run in earnest
-//! gives way to one that was asked for later. A preview gives way to any run that was asked for
-//! later, since what it read may be repaired by now; it takes the place of no run in earnest.
+//! The latest run in earnest and the latest preview each have a place of their own. A run in
+//! earnest gives way to one that was asked for later. A preview gives way to any run that was asked
+//! for later, since what it read may be repaired by now; it takes the place of no run in earnest.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,8 @@ pub struct DayRuns {
 
 impl DayRuns {
     /// The runs by what stands in each of the two places. Earlier versions wrote previews into the
-    /// place of runs in earnest: such a one is a preview all the same, and moves with its next write.
+    /// place of runs in earnest: such a one is a preview all the same, and moves with its next
+    /// write.
     pub fn new(run: Option<Run>, preview: Option<Run>) -> Self {
         let version = run.as_ref().map_or(0, |run| run.version);
         match run {
@@ -87,8 +88,8 @@ impl DayRuns {
         counts.then_some(preview)
     }
 
-    /// Whether the day was reconciled: in earnest, or, where the daily run only looks, at all. It stays so while the day is run
-    /// again.
+    /// Whether the day was reconciled: in earnest, or, where the daily run only looks, at all. It
+    /// stays so while the day is run again.
     pub fn was_reconciled(&self, repairs: bool) -> bool {
         let preview = self.preview().filter(|_| !repairs);
         let mut runs = self.run().into_iter().chain(preview);
@@ -167,8 +168,8 @@ impl DayRuns {
         BillName::ALL.into_iter().filter_map(named).collect()
     }
 
-    /// What is known of a bill of the day, once that was over: rather that it is kept somewhere than
-    /// that there was none.
+    /// What is known of a bill of the day, once that was over: rather that it is kept somewhere
+    /// than that there was none.
     pub fn whole_bill(&self, name: BillName) -> Option<&BillFacts> {
         let known = || {
             let runs = self.run().into_iter().chain(self.preview());

@@ -1,4 +1,5 @@
-//! A difference between a day's bills and our books: its kind, its state, and who may do what about it.
+//! A difference between a day's bills and our books: its kind, its state, and who may do what about
+//! it.
 //!
 //! ```text
 //! open -> repaired                    both sides agree again: by a run, or since a later one found nothing
@@ -73,7 +74,8 @@ pub enum DifferenceKind {
     TradeWithoutFundFlow,
     /// The bill's summary row is not the sum of its rows.
     SummaryDiffers,
-    /// More rows of the bill than one run looks at do not agree with the books at first sight: these were only counted.
+    /// More rows of the bill than one run looks at do not agree with the books at first sight:
+    /// these were only counted.
     UncheckedRows,
 }
 
@@ -287,8 +289,8 @@ impl DifferenceKind {
     }
 }
 
-/// What a difference is about. The numbers are kept as the bill writes them: an order that nobody here made may have one that
-/// no order of ours could have.
+/// What a difference is about. The numbers are kept as the bill writes them: an order that nobody
+/// here made may have one that no order of ours could have.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct DifferenceSubject {
     /// `out_trade_no`
@@ -701,8 +703,8 @@ pub struct Difference {
     /// The refund whose money it waits for, or did last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<TrackedRefund>,
-    /// A person has said that its money does not go back: no run proposes that again, as long as nobody opens the
-    /// question anew.
+    /// A person has said that its money does not go back: no run proposes that again, as long as
+    /// nobody opens the question anew.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refund_rejected: bool,
     /// Counts its steps; each write names the version it was decided on.
@@ -920,7 +922,8 @@ impl Difference {
         format!("{}-all-{part}", kind.name().replace('_', "-"))
     }
 
-    /// The difference after a run has counted its many otherwise: what was said of so many does not hold for others.
+    /// The difference after a run has counted its many otherwise: what was said of so many does not
+    /// hold for others.
     #[must_use]
     pub fn counted_anew(&self, found: &Self, run: &str, at: UnixSeconds) -> Self {
         let why = found.aggregate.as_ref().map_or_else(String::new, told);
@@ -933,9 +936,10 @@ impl Difference {
         }
     }
 
-    /// Whether a run finds it with other amounts than those that are known, by which persons decide. That a side has an amount
-    /// by now which had none is no other matter, unless it is a larger one than any that was known: a run keeps the money that it
-    /// proposes to give back, say, and finds it in our books the next time.
+    /// Whether a run finds it with other amounts than those that are known, by which persons
+    /// decide. That a side has an amount by now which had none is no other matter, unless it is a
+    /// larger one than any that was known: a run keeps the money that it proposes to give back,
+    /// say, and finds it in our books the next time.
     pub fn has_other_amounts(&self, found: &Self) -> bool {
         let amount = |side: &Option<SideView>| side.as_ref().and_then(|side| side.amount_fen);
         let fee = |side: &Option<SideView>| side.as_ref().and_then(|side| side.fee_e5);
@@ -953,8 +957,9 @@ impl Difference {
             || is_another_fee(fee(&self.here), fee(&found.here))
     }
 
-    /// The difference with what a run finds of it and it lacks, since an earlier version did not write that down; `None` where it
-    /// lacks nothing. What is known stays as it is, and so does all that was decided: this is no step.
+    /// The difference with what a run finds of it and it lacks, since an earlier version did not
+    /// write that down; `None` where it lacks nothing. What is known stays as it is, and so does
+    /// all that was decided: this is no step.
     #[must_use]
     pub fn completed_by(&self, found: &Self) -> Option<Self> {
         let side = |known: &Option<SideView>, found: &Option<SideView>| match (known, found) {
@@ -1328,10 +1333,12 @@ impl Difference {
         }
     }
 
-    /// The difference after its refund was looked at; `None` when that says nothing new, or is not waited for any more.
+    /// The difference after its refund was looked at; `None` when that says nothing new, or is not
+    /// waited for any more.
     ///
-    /// It is repaired when the money has arrived, and open again when the refund does not get on. Whoever brought that news wrote
-    /// it into our books; here only how the refund stands there counts, so this may be asked as often as one likes.
+    /// It is repaired when the money has arrived, and open again when the refund does not get on.
+    /// Whoever brought that news wrote it into our books; here only how the refund stands there
+    /// counts, so this may be asked as often as one likes.
     #[must_use]
     pub fn told(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Option<Self> {
         match self.state {
@@ -1371,8 +1378,8 @@ impl Difference {
         })
     }
 
-    /// The difference after our books were found without the refund that it waits for, as after a restore of their table: nobody
-    /// would ever tell how that refund ended, so persons begin anew.
+    /// The difference after our books were found without the refund that it waits for, as after a
+    /// restore of their table: nobody would ever tell how that refund ended, so persons begin anew.
     #[must_use]
     pub fn without_its_refund(&self, refund: &TrackedRefund, run: &str, at: UnixSeconds) -> Self {
         let why = format!(
@@ -1401,7 +1408,8 @@ impl Difference {
         }
     }
 
-    /// Whether it is on its way to an end that the bills do not show: that they agree says nothing of it.
+    /// Whether it is on its way to an end that the bills do not show: that they agree says nothing
+    /// of it.
     pub fn is_under_way(&self) -> bool {
         match self.state {
             DifferenceState::Approved | DifferenceState::OnItsWay => true,
@@ -1412,7 +1420,8 @@ impl Difference {
         }
     }
 
-    /// The notice in the ledger that the money has which it is about, if that was kept for a person.
+    /// The notice in the ledger that the money has which it is about, if that was kept for a
+    /// person.
     pub fn notice_id(&self) -> Option<String> {
         match self.kind {
             DifferenceKind::PaidThereUnpaidHere
@@ -1455,8 +1464,8 @@ impl Difference {
         })
     }
 
-    /// Whether this very decision was taken on that version before: its answer was lost and the person asks again, or a twin of
-    /// the request was faster.
+    /// Whether this very decision was taken on that version before: its answer was lost and the
+    /// person asks again, or a twin of the request was faster.
     pub fn has_taken(&self, decision: Decision, version: u64, person: &str, why: &str) -> bool {
         // The step that made the next version: the first one made version 1.
         let step = usize::try_from(version).map(|at| self.history.get(at));
@@ -1514,8 +1523,8 @@ impl Difference {
         }
     }
 
-    /// The difference after what was approved could not be done, or after a run found again what was repaired: it waits for
-    /// people anew, and the persons who stood behind it count no more.
+    /// The difference after what was approved could not be done, or after a run found again what
+    /// was repaired: it waits for people anew, and the persons who stood behind it count no more.
     #[must_use]
     pub fn reopened(&self, run: &str, why: &str, at: UnixSeconds) -> Self {
         let open = self.stepping(Actor::Run(run.to_owned()), DifferenceState::Open, why, at);
@@ -1607,7 +1616,8 @@ fn told(aggregate: &Aggregate) -> String {
     format!("{count} of this kind, {fen} yuan in all{among}")
 }
 
-/// The name of a difference under its day: its kind, and a hash of what it is about, without the bill's line.
+/// The name of a difference under its day: its kind, and a hash of what it is about, without the
+/// bill's line.
 fn id(kind: DifferenceKind, about: &DifferenceSubject) -> String {
     let mut hash = Sha256::new();
     for part in [

@@ -1,5 +1,6 @@
-//! Whether a fee is the row's own rate of what the row settles. WeChat Pay does not say how it rounds, so every rounding to a
-//! fen passes ([`Fee::fits_rate`](wechatpay::bill::Fee::fits_rate)); what none explains does not.
+//! Whether a fee is the row's own rate of what the row settles. WeChat Pay does not say how it
+//! rounds, so every rounding to a fen passes ([`Fee::fits_rate`](wechatpay::bill::Fee::fits_rate));
+//! what none explains does not.
 
 use wechatpay::bill::{TradeKind, TradeRow};
 
@@ -13,8 +14,8 @@ pub(crate) struct LastRate {
 }
 
 impl LastRate {
-    /// Whether the fee is right. A reversal has none, and a refund that failed may give none back; a rate that cannot be read
-    /// makes the fee wrong, since somebody has to see it.
+    /// Whether the fee is right. A reversal has none, and a refund that failed may give none back;
+    /// a rate that cannot be read makes the fee wrong, since somebody has to see it.
     #[inline]
     pub(crate) fn is_kept_by(&mut self, row: &TradeRow<'_>) -> bool {
         let base_fen = match row.kind {

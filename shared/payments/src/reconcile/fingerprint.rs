@@ -1,21 +1,25 @@
 //! Keyed fingerprints: 64 bits that stand for the texts and the amount of a line.
 //!
-//! The table of a day keeps these instead of texts. A difference could hide behind two texts of the same fingerprint, so the
-//! hash is one whose odds are proved. Words of the message are added to random words of the key, multiplied in pairs, and the
-//! products summed up (NH: Black, Halevi, Krawczyk, Krovetz and Rogaway, "UMAC: fast and secure message authentication",
-//! 1999): whatever two messages are, their sums of 128 bits are equal under one key in 2^64. The sum is then cut to 64 bits
-//! by multilinear hashing (Lemire and Kaser, "Strongly universal string hashing is fast", 2014), where two sums meet under
-//! one key in 2^64 again, and in 2^48 if 48 bits are kept of it. Which keys those are, nobody can know who does not see the
-//! run's memory. One multiplication does for sixteen bytes.
+//! The table of a day keeps these instead of texts. A difference could hide behind two texts of the
+//! same fingerprint, so the hash is one whose odds are proved. Words of the message are added to
+//! random words of the key, multiplied in pairs, and the products summed up (NH: Black, Halevi,
+//! Krawczyk, Krovetz and Rogaway, "UMAC: fast and secure message authentication", 1999): whatever
+//! two messages are, their sums of 128 bits are equal under one key in 2^64. The sum is then cut to
+//! 64 bits by multilinear hashing (Lemire and Kaser, "Strongly universal string hashing is fast",
+//! 2014), where two sums meet under one key in 2^64 again, and in 2^48 if 48 bits are kept of it.
+//! Which keys those are, nobody can know who does not see the run's memory. One multiplication does
+//! for sixteen bytes.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// Pairs of words of eight bytes in the longest text that has a fingerprint. No number of ours is longer than 64 characters.
+/// Pairs of words of eight bytes in the longest text that has a fingerprint. No number of ours is
+/// longer than 64 characters.
 const PAIRS: usize = 4;
 
-/// A sum of products. Sums under different keys may be added; [`Prints::cut`] makes a fingerprint of it.
+/// A sum of products. Sums under different keys may be added; [`Prints::cut`] makes a fingerprint
+/// of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct PartialSum(u128);
 
@@ -83,7 +87,8 @@ impl Prints {
         }
     }
 
-    /// What a payment is found by. `None` when the text is too long to be a number of a payment; so with all texts here.
+    /// What a payment is found by. `None` when the text is too long to be a number of a payment; so
+    /// with all texts here.
     #[inline]
     pub(crate) fn payment(&self, transaction_id: &str) -> Option<u64> {
         Some(self.cut(text(&self.payment, transaction_id)?))
@@ -154,8 +159,8 @@ impl fmt::Debug for Prints {
     }
 }
 
-/// The part of one text: its words in pairs, its last sixteen bytes once more, since some may be left over, and its length,
-/// which makes that unambiguous.
+/// The part of one text: its words in pairs, its last sixteen bytes once more, since some may be
+/// left over, and its length, which makes that unambiguous.
 #[inline]
 fn text(key: &TextKey, text: &str) -> Option<PartialSum> {
     let bytes = text.as_bytes();
@@ -188,7 +193,8 @@ fn words(sixteen: &[u8; 16]) -> [u64; 2] {
     [both & u128::from(u64::MAX), both >> 64].map(|word| u64::try_from(word).unwrap_or_default())
 }
 
-/// Of a text of less than sixteen bytes. One of less than eight has no first eight: all of it is among the last.
+/// Of a text of less than sixteen bytes. One of less than eight has no first eight: all of it is
+/// among the last.
 fn first_eight(bytes: &[u8]) -> u64 {
     bytes
         .first_chunk::<8>()

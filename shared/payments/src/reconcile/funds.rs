@@ -1,12 +1,14 @@
-//! The third side: what the trade bill says was earned and given back, against how the balance moved.
+//! The third side: what the trade bill says was earned and given back, against how the balance
+//! moved.
 //!
-//! For each payment the balance rises by what is settled less the fee, for each refund it falls by what is given back less
-//! the fee that comes back with it. A merchant is settled so many days after a trade, as the contract says, so a run lays the
-//! trade rows of its day and of as many days before it against the movements of the same days. The earliest of them is due: what
-//! has not moved for its trades by now is a difference. Of later trades nothing is said yet.
+//! For each payment the balance rises by what is settled less the fee, for each refund it falls by
+//! what is given back less the fee that comes back with it. A merchant is settled so many days
+//! after a trade, as the contract says, so a run lays the trade rows of its day and of as many days
+//! before it against the movements of the same days. The earliest of them is due: what has not
+//! moved for its trades by now is a difference. Of later trades nothing is said yet.
 //!
-//! The table keeps, of each expected movement, what is still missing of it. That is all that is needed: on a second pass
-//! over the trade bill [`FundBooks::funding`] says of each row what moved.
+//! The table keeps, of each expected movement, what is still missing of it. That is all that is
+//! needed: on a second pass over the trade bill [`FundBooks::funding`] says of each row what moved.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +35,8 @@ const OF_TRADES: [&str; 5] = [
     "退还交易手续费",
 ];
 
-/// Which of a run's days a row is from. Movements of the days before its own were judged by earlier runs, so one without a trade
-/// is not told again.
+/// Which of a run's days a row is from. Movements of the days before its own were judged by earlier
+/// runs, so one without a trade is not told again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FundDay {
     /// The earliest: its trades are settled by the end of the run's day.
@@ -45,7 +47,8 @@ pub enum FundDay {
     Same,
 }
 
-/// How a row of the trade bill was moved. Amounts are in 1/100000 yuan, below zero where money went from the merchant.
+/// How a row of the trade bill was moved. Amounts are in 1/100000 yuan, below zero where money went
+/// from the merchant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FundMatch {
     /// As it should be, to less than a fen; or nothing moved and nothing should.
@@ -89,7 +92,8 @@ impl OtherMovements {
     }
 }
 
-/// An expected movement: what is missing of it, in 1/100000 yuan, and its marks in the 8 bits below.
+/// An expected movement: what is missing of it, in 1/100000 yuan, and its marks in the 8 bits
+/// below.
 #[derive(Clone, Copy, Debug, Default)]
 struct ExpectedMovement {
     id: u64,
@@ -168,8 +172,8 @@ pub struct FundMatches {
     pub missing_due: u64,
     /// Rows of the run's own day that nothing has moved for; they are settled later.
     pub missing: u64,
-    /// Rows of the due day that something else moved for. Refunds that have failed since and came back whole are counted too:
-    /// [`FundBooks::funding`] knows them.
+    /// Rows of the due day that something else moved for. Refunds that have failed since and came
+    /// back whole are counted too: [`FundBooks::funding`] knows them.
     pub off_due: u64,
     /// Rows of the run's own day that something else moved for so far; the rest may move later.
     pub off: u64,
@@ -180,8 +184,8 @@ pub struct FundMatches {
 }
 
 impl FundBooks {
-    /// Empty books with room for so many rows; they grow. `key` must be random and new for each run; of movements without a
-    /// trade, `room` are kept, and more are counted.
+    /// Empty books with room for so many rows; they grow. `key` must be random and new for each
+    /// run; of movements without a trade, `room` are kept, and more are counted.
     pub fn with_capacity(rows: usize, key: [u64; 2], room: usize) -> Self {
         Self {
             prints: Box::new(Prints::new(key)),
@@ -192,8 +196,8 @@ impl FundBooks {
         }
     }
 
-    /// Expects what a row of the trade bill must move. A row of a number that came before changes nothing, unless it takes the
-    /// payment back.
+    /// Expects what a row of the trade bill must move. A row of a number that came before changes
+    /// nothing, unless it takes the payment back.
     pub fn expect(&mut self, row: &TradeRow<'_>, day: FundDay) {
         let Some(id) = self.id_of(row) else {
             return; // too long for a number of WeChat Pay's: the matcher has it among its candidates
@@ -308,8 +312,8 @@ impl FundBooks {
         }
     }
 
-    /// What a row's movements are booked under: WeChat Pay's number of the payment or of the refund. Both come out of one
-    /// series, so one key does for both.
+    /// What a row's movements are booked under: WeChat Pay's number of the payment or of the
+    /// refund. Both come out of one series, so one key does for both.
     fn id_of(&self, row: &TradeRow<'_>) -> Option<u64> {
         match row.kind {
             TradeKind::Payment | TradeKind::Revoked => self.prints.payment(row.transaction_id()),

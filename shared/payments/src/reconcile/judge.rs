@@ -1,7 +1,9 @@
-//! Whether a candidate is a difference: a row of the bill, or a line of the books, held against what a consistent read found.
+//! Whether a candidate is a difference: a row of the bill, or a line of the books, held against
+//! what a consistent read found.
 //!
-//! What the pass over the bill calls different may only be late: an index that lags, an order that was paid in the minute since.
-//! So each candidate's order is read again, and only what is said here counts.
+//! What the pass over the bill calls different may only be late: an index that lags, an order that
+//! was paid in the minute since. So each candidate's order is read again, and only what is said
+//! here counts.
 
 use wechatpay::{
     UnixSeconds,
@@ -42,8 +44,8 @@ pub enum Classification {
     Differs(DifferenceKind, Option<SideView>),
 }
 
-/// So close to midnight a trade may stand on another day of the other side, in seconds. Both count by WeChat Pay's clock, but
-/// not always by the same moment of a trade.
+/// So close to midnight a trade may stand on another day of the other side, in seconds. Both count
+/// by WeChat Pay's clock, but not always by the same moment of a trade.
 pub const NEAR_MIDNIGHT_S: i64 = 600;
 
 /// Which end of its day a trade is near.
@@ -77,7 +79,8 @@ pub fn classify_row(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classifi
     }
 }
 
-/// Judges a payment that is booked on the day and that no row names; `None` when it is booked no longer as the index had it.
+/// Judges a payment that is booked on the day and that no row names; `None` when it is booked no
+/// longer as the index had it.
 pub fn classify_absent_payment(
     order: Option<&Order>,
     transaction_id: &str,
@@ -90,8 +93,8 @@ pub fn classify_absent_payment(
     ))
 }
 
-/// Judges money that is kept for a person and that no row names; `None` when it is not kept any more, or turned out to be its
-/// order's own payment.
+/// Judges money that is kept for a person and that no row names; `None` when it is not kept any
+/// more, or turned out to be its order's own payment.
 pub fn judge_absent_parked(parked: Option<&ParkedPayment>) -> Option<(DifferenceKind, SideView)> {
     let parked = parked?;
     let note = match parked.state {
@@ -108,7 +111,8 @@ pub fn judge_absent_parked(parked: Option<&ParkedPayment>) -> Option<(Difference
     Some((DifferenceKind::PaidHereAbsentThere, here))
 }
 
-/// Judges a refund that WeChat Pay accepted on the day and that no row names; `None` when it is not one of the day after all.
+/// Judges a refund that WeChat Pay accepted on the day and that no row names; `None` when it is not
+/// one of the day after all.
 pub fn classify_absent_refund(
     refund: Option<&Refund>,
     date: BillDate,
@@ -183,7 +187,8 @@ fn payment(row: &BillLine, mchid: &str, read: &FoundRecord) -> Classification {
     }
 }
 
-/// A reversal concerns us where the payment is booked or kept for a person, and where nobody here made the order.
+/// A reversal concerns us where the payment is booked or kept for a person, and where nobody here
+/// made the order.
 fn revoked(row: &BillLine, read: &FoundRecord) -> Classification {
     let parked = read.parked.as_ref();
     let kept = parked.filter(|parked| !given_back(Some(parked)));
@@ -243,8 +248,9 @@ fn booked<'a>(order: &'a Order, transaction_id: &str) -> Option<&'a Payment> {
         .filter(|payment| payment.transaction_id.as_str() == transaction_id)
 }
 
-/// Whether money that was never ours is back, or turned out to be the order's own. While a refund is on its way it may still fail.
-/// What went back another way WeChat Pay knows nothing of: a person says so of the difference.
+/// Whether money that was never ours is back, or turned out to be the order's own. While a refund
+/// is on its way it may still fail. What went back another way WeChat Pay knows nothing of: a
+/// person says so of the difference.
 fn given_back(parked: Option<&ParkedPayment>) -> bool {
     parked.is_some_and(|parked| match parked.state {
         ParkedState::Parked
@@ -309,7 +315,8 @@ pub fn identity_of_row(row: &BillLine) -> SideView {
     }
 }
 
-/// Both sides of a fee that is not its rate's: the bill's, and the one that its own rate gives. What cannot be read has none.
+/// Both sides of a fee that is not its rate's: the bill's, and the one that its own rate gives.
+/// What cannot be read has none.
 pub fn sides_of_fee(row: &BillLine) -> (SideView, SideView) {
     let rate = (!row.rate.is_empty()).then(|| row.rate.clone());
     let base_fen = match row.kind {
@@ -351,7 +358,8 @@ pub fn counted_fen(row: &BillLine, read: &FoundRecord, books: &DayBooks) -> Opti
     }
 }
 
-/// How much more the bill has by a row than our books, of which `counted_fen` is what their sums have of it, if anything.
+/// How much more the bill has by a row than our books, of which `counted_fen` is what their sums
+/// have of it, if anything.
 pub fn gap_of_row(row: &BillLine, counted_fen: Option<i64>) -> Gap {
     let (there, counted) = match row.kind {
         LineKind::Payment => (
@@ -827,7 +835,8 @@ mod tests {
         }
     }
 
-    /// Whose money it is counts by merchant number and by currency, each alone, whether or not our books have the refund.
+    /// Whose money it is counts by merchant number and by currency, each alone, whether or not our
+    /// books have the refund.
     #[test]
     fn a_refund_of_another_merchant_or_currency_is_not_ours_by_either_alone() {
         let done = RefundState::Succeeded(UnixSeconds(7));

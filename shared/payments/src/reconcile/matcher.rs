@@ -65,13 +65,13 @@ impl<T> Bounded<T> {
 pub struct Matched {
     /// The books, with marks at all lines that a row named. The others are absent from the bill.
     pub books: DayBooks,
-    /// Rows that the books do not know, know otherwise, or that came twice; reversals too. To be confirmed by a consistent
-    /// read: the index may lag behind.
+    /// Rows that the books do not know, know otherwise, or that came twice; reversals too. To be
+    /// confirmed by a consistent read: the index may lag behind.
     pub candidates: Bounded<BillLine>,
     /// Rows that say again what a row before them said. They are among the candidates as well.
     pub repeated: Bounded<BillLine>,
-    /// Rows whose fee is not the rate that the row itself names. They may be among the candidates as well, and take none of
-    /// their room.
+    /// Rows whose fee is not the rate that the row itself names. They may be among the candidates
+    /// as well, and take none of their room.
     pub off_rate: Bounded<BillLine>,
     /// What the rows come to, by 交易类型, without reversals and refunds that failed.
     pub totals: Totals,
@@ -93,8 +93,8 @@ pub struct Matcher {
 }
 
 impl Matcher {
-    /// Begins a pass. Rows of another merchant than `mchid` are differences. Of candidates, of repeated rows and of rows off the
-    /// rate, `room` each are kept; more are counted.
+    /// Begins a pass. Rows of another merchant than `mchid` are differences. Of candidates, of
+    /// repeated rows and of rows off the rate, `room` each are kept; more are counted.
     pub fn new(books: DayBooks, mchid: impl Into<String>, room: usize) -> Self {
         Self {
             books,
@@ -113,8 +113,9 @@ impl Matcher {
         self.take_batch(slice::from_ref(row));
     }
 
-    /// Takes the next rows. Each is somewhere else in the books, so that a processor would wait for the memory at each: with
-    /// some rows at a time ([`feed_batches`](wechatpay::bill::TradeBillReader::feed_batches)) it waits for all of them
+    /// Takes the next rows. Each is somewhere else in the books, so that a processor would wait for
+    /// the memory at each: with some rows at a time
+    /// ([`feed_batches`](wechatpay::bill::TradeBillReader::feed_batches)) it waits for all of them
     /// together.
     pub fn take_batch(&mut self, rows: &[TradeRow<'_>]) {
         for rows in rows.chunks(BATCH) {

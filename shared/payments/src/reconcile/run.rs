@@ -1,4 +1,5 @@
-//! What is kept of a reconciled day: its bills, both sides' totals, how many differences of each kind, and how the run ended.
+//! What is kept of a reconciled day: its bills, both sides' totals, how many differences of each
+//! kind, and how the run ended.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -27,7 +28,8 @@ pub struct NotADay;
 /// A day's seconds. Beijing has no daylight saving.
 const DAY_S: i64 = 86_400;
 
-/// WeChat Pay gives bills of the last three months (page 4012791866); the shortest three months have 89 days.
+/// WeChat Pay gives bills of the last three months (page 4012791866); the shortest three months
+/// have 89 days.
 pub const BILLS_LAST_DAYS: i64 = 89;
 
 impl BillDate {
@@ -162,15 +164,15 @@ impl BillName {
 pub struct BillFacts {
     /// Its rows; 0 for a day on which nothing happened.
     pub rows: u64,
-    /// SHA-1 of the uncompressed text, in hexadecimal, as WeChat Pay gave it and as it was found; `None` for a bill that does
-    /// not exist because nothing happened.
+    /// SHA-1 of the uncompressed text, in hexadecimal, as WeChat Pay gave it and as it was found;
+    /// `None` for a bill that does not exist because nothing happened.
     pub sha1: Option<String>,
     /// Where the file is kept: its name in the evidence bucket.
     pub kept_as: Option<String>,
 }
 
-/// Where the fund side of a run stands: the account's movements against the trades. It begins once the trade side is done, and
-/// what happens to it changes nothing about that.
+/// Where the fund side of a run stands: the account's movements against the trades. It begins once
+/// the trade side is done, and what happens to it changes nothing about that.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FundState {
@@ -340,7 +342,8 @@ pub struct Run {
 /// What came of one part of a day.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct PartDone {
-    /// What the bill comes to, by WeChat Pay's word for the product (`NATIVE`, `JSAPI`, `APP`, `MWEB`, ...).
+    /// What the bill comes to, by WeChat Pay's word for the product (`NATIVE`, `JSAPI`, `APP`,
+    /// `MWEB`, ...).
     pub there: Totals,
     /// What our books come to, by the same words.
     pub here: Totals,
@@ -419,7 +422,8 @@ impl Run {
         self.parts_done.values().any(|part| part.left_of.is_some())
     }
 
-    /// The id of a run of the day after, which has to judge what a part of this one has carried to it: the same each time.
+    /// The id of a run of the day after, which has to judge what a part of this one has carried to
+    /// it: the same each time.
     pub fn id_of_the_day_after(&self, part: u8) -> String {
         let hash = Sha256::digest(format!("{part}#{}", self.id));
         let hash: String = hash

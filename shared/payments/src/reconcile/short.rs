@@ -1,7 +1,7 @@
 //! Comparing short texts.
 
-/// Whether two texts are equal. For the few characters of a merchant number, a rate or a kind of trade, calling the library's
-/// comparison costs more than comparing; a day has millions of them.
+/// Whether two texts are equal. For the few characters of a merchant number, a rate or a kind of
+/// trade, calling the library's comparison costs more than comparing; a day has millions of them.
 #[inline]
 pub(crate) fn eq_short(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());

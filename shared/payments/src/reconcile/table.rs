@@ -1,8 +1,8 @@
 //! A hash table of 16-byte slots, open and half full at most: what a day's books are kept in.
 //!
-//! A lookup costs the wait for the memory and little else, if it waits once and no branch is guessed wrong. So four slots lie
-//! together in one line of the cache, and all four are compared before anything is decided. Half full, one search in thirty
-//! has to look at a second line.
+//! A lookup costs the wait for the memory and little else, if it waits once and no branch is
+//! guessed wrong. So four slots lie together in one line of the cache, and all four are compared
+//! before anything is decided. Half full, one search in thirty has to look at a second line.
 
 use std::hint::black_box;
 
@@ -46,8 +46,8 @@ impl<S: Slot> Table<S> {
         home(id, self.lines.len())
     }
 
-    /// Brings lines into the cache, all at once: a processor goes on to the next load while it waits for one, though not far.
-    /// So there must be little else to do between two of them.
+    /// Brings lines into the cache, all at once: a processor goes on to the next load while it
+    /// waits for one, though not far. So there must be little else to do between two of them.
     #[inline]
     pub(crate) fn touch(&self, homes: &[usize]) {
         let of = |home: &usize| {
@@ -102,7 +102,8 @@ impl<S: Slot> Table<S> {
         self.taken
     }
 
-    /// The line and place of `id`, or of the free slot that it would go to. There is always one, since half of them are free.
+    /// The line and place of `id`, or of the free slot that it would go to. There is always one,
+    /// since half of them are free.
     #[inline]
     fn find(&self, id: u64) -> Option<(usize, usize)> {
         let home = home(id, self.lines.len());
@@ -141,14 +142,16 @@ impl<S: Slot> Table<S> {
     }
 }
 
-/// The line at which the search for `id` begins: ids are evenly spread over 64 bits, and so are their lines.
+/// The line at which the search for `id` begins: ids are evenly spread over 64 bits, and so are
+/// their lines.
 #[inline]
 fn home(id: u64, lines: usize) -> usize {
     let lines = u64::try_from(lines).unwrap_or(u64::MAX);
     usize::try_from((u128::from(id) * u128::from(lines)) >> 64).unwrap_or_default()
 }
 
-/// Where in a line `id` is, or else the first free slot, or else [`TOGETHER`]. Lines fill from the front and never empty.
+/// Where in a line `id` is, or else the first free slot, or else [`TOGETHER`]. Lines fill from the
+/// front and never empty.
 #[inline]
 fn place_in<S: Slot>(CacheLine(slots): &CacheLine<S>, id: u64) -> usize {
     let mut place = TOGETHER;

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::reconcile::short::eq_short;
 
-/// Kinds of trade that are told apart. WeChat Pay may add some; what goes beyond is added up under [`OTHERS`].
+/// Kinds of trade that are told apart. WeChat Pay may add some; what goes beyond is added up under
+/// [`OTHERS`].
 const KINDS_AT_MOST: usize = 64;
 
 /// The name of what is not told apart.
 pub const OTHERS: &str = "others";
 
-/// Counts and sums of one kind of trade. A sum that does not fit stays at its limit, which is 92 million billion yuan.
+/// Counts and sums of one kind of trade. A sum that does not fit stays at its limit, which is 92
+/// million billion yuan.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sums {
@@ -20,21 +22,23 @@ pub struct Sums {
     pub payments: u64,
     /// What was ordered (订单金额), in fen.
     pub payments_fen: i64,
-    /// Payments that the merchant is settled for (应结订单金额: without free coupons), in fen. Of the books: nothing, they do
-    /// not know.
+    /// Payments that the merchant is settled for (应结订单金额: without free coupons), in fen. Of the
+    /// books: nothing, they do not know.
     pub settlement_fen: i64,
     /// Refunds.
     pub refunds: u64,
     /// What was asked to be given back (申请退款金额), in fen.
     pub refunds_fen: i64,
-    /// What the merchant gives back of it (退款金额: without free coupons), in fen. Of the books: nothing.
+    /// What the merchant gives back of it (退款金额: without free coupons), in fen. Of the books:
+    /// nothing.
     pub refunds_settlement_fen: i64,
     /// Fees, those of refunds taken off, in 1/100000 yuan. Of the books: nothing.
     pub fees: i64,
 }
 
 impl Sums {
-    /// What is settled to the merchant's account before fees, in fen: payments less refunds, without free coupons.
+    /// What is settled to the merchant's account before fees, in fen: payments less refunds,
+    /// without free coupons.
     pub fn settled_fen(&self) -> i64 {
         self.settlement_fen
             .saturating_sub(self.refunds_settlement_fen)
@@ -77,7 +81,8 @@ impl Sums {
     }
 }
 
-/// How much more the bill has than our books, below zero where they have more: of a day, of one difference, or of several.
+/// How much more the bill has than our books, below zero where they have more: of a day, of one
+/// difference, or of several.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gap {
@@ -161,7 +166,8 @@ fn more(there: u64, here: u64) -> i64 {
     if there < here { -distance } else { distance }
 }
 
-/// Gaps by kind of trade, under the names that [`Totals`] have. Where there is none, there is no entry.
+/// Gaps by kind of trade, under the names that [`Totals`] have. Where there is none, there is no
+/// entry.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Gaps(pub BTreeMap<String, Gap>);

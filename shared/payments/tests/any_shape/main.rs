@@ -1,5 +1,6 @@
-//! What decides nothing may have any shape: every member of every message of WeChat Pay's that nobody decides on is made
-//! wrong in each way, and the decision stays the same. The members are those of the samples, which have every documented one.
+//! What decides nothing may have any shape: every member of every message of WeChat Pay's that
+//! nobody decides on is made wrong in each way, and the decision stays the same. The members are
+//! those of the samples, which have every documented one.
 
 #![expect(
     clippy::expect_used,
@@ -34,7 +35,8 @@ fn folder(name: &str) -> std::path::PathBuf {
         .join(name)
 }
 
-/// Makes each member of a sample wrong that is not among those that decide, in each way, and compares what is decided.
+/// Makes each member of a sample wrong that is not among those that decide, in each way, and
+/// compares what is decided.
 fn no_shape_matters(
     sample: &Value,
     deciding: &[&str],
@@ -55,7 +57,8 @@ fn no_shape_matters(
     }
 }
 
-/// What is decided on a verified message, as far as money goes: when a refund was accepted only says which day it is looked for in.
+/// What is decided on a verified message, as far as money goes: when a refund was accepted only
+/// says which day it is looked for in.
 fn decision(plaintext: &Plaintext) -> String {
     match plaintext {
         Plaintext::Transaction(it) => format!("{:?}", TradeNotice::try_from(it.clone())),
@@ -168,7 +171,8 @@ fn a_notice_is_decided_whatever_the_shape_of_the_rest_of_its_plaintext() {
     }
 }
 
-/// `original_type` and `algorithm` decide where they are texts: they may name something that is not for us.
+/// `original_type` and `algorithm` decide where they are texts: they may name something that is not
+/// for us.
 #[test]
 fn a_notice_is_decided_whatever_the_shape_of_the_rest_of_its_envelope() {
     for (kind, name) in [
@@ -330,7 +334,8 @@ fn a_verified_callback_that_is_no_object_is_told_from_one_that_a_key_would_open(
     );
 }
 
-/// Shapes that were met: answers of other years and products, from the issue trackers of other systems.
+/// Shapes that were met: answers of other years and products, from the issue trackers of other
+/// systems.
 #[test]
 fn shapes_that_were_met_are_paid_and_accepted() {
     let mut seen = 0;

@@ -117,7 +117,8 @@ pub(crate) fn members(message: &Value) -> Vec<String> {
     found
 }
 
-/// Those that decide nothing: not named, and with nothing named in them. Each that is named has to be there.
+/// Those that decide nothing: not named, and with nothing named in them. Each that is named has to
+/// be there.
 pub(crate) fn without_deciding(message: &Value, deciding: &[&str]) -> Vec<String> {
     for member in deciding {
         assert!(

@@ -91,7 +91,8 @@ fn flows(row: &BillLine) -> Vec<FundLine> {
     flows
 }
 
-/// A run over the trades and movements of the due day and of the day itself, and what it says of each trade.
+/// A run over the trades and movements of the due day and of the day itself, and what it says of
+/// each trade.
 fn run(trades: [&[BillLine]; 2], moved: [&[FundLine]; 2]) -> (FundMatches, [Vec<FundMatch>; 2]) {
     let days = [FundDay::Due, FundDay::Same];
     let mut books = FundBooks::with_capacity(10, [3, 4], 1000);
@@ -257,7 +258,8 @@ fn a_payment_that_was_taken_back_may_move_as_it_likes() {
     }
 }
 
-/// A trade, the day it is on, the day its money moves if it does, and by how many fen that is wrong.
+/// A trade, the day it is on, the day its money moves if it does, and by how many fen that is
+/// wrong.
 fn trades() -> impl Strategy<Value = Vec<(bool, i64, usize, Option<usize>, i64)>> {
     let wrong = prop_oneof![4 => Just(0_i64), 1 => -3_i64..4];
     let trade = (

@@ -1,4 +1,5 @@
-//! Random days on both sides: the matcher must find what a slow and plain one finds, no more and no less.
+//! Random days on both sides: the matcher must find what a slow and plain one finds, no more and no
+//! less.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -119,7 +120,8 @@ const PRODUCTS: [(Product, &str); 5] = [
     (Product::H5, "MWEB"),
 ];
 
-/// What a line is drawn from: whether it is a refund and of which payment, amount, product, our state, what is wrong.
+/// What a line is drawn from: whether it is a refund and of which payment, amount, product, our
+/// state, what is wrong.
 type Drawn = (Option<usize>, i64, usize, usize, bool, Fault);
 
 fn drawn() -> impl Strategy<Value = Vec<Drawn>> {

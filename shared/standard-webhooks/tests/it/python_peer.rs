@@ -1,6 +1,6 @@
-//! An independent implementation in another language: the PyPI package `standardwebhooks`, the specification's own library,
-//! signs what this crate verifies, and verifies what this crate signs. It is installed, pinned, into an environment under
-//! `target/`.
+//! An independent implementation in another language: the PyPI package `standardwebhooks`, the
+//! specification's own library, signs what this crate verifies, and verifies what this crate signs.
+//! It is installed, pinned, into an environment under `target/`.
 
 use std::fs;
 use std::io::Write;
@@ -108,8 +108,8 @@ fn ask(python: &Path, question: &Value) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The environment's interpreter. `None`, said plainly, if this machine has no Python; if it has one, the package must
-/// install.
+/// The environment's interpreter. `None`, said plainly, if this machine has no Python; if it has
+/// one, the package must install.
 fn environment() -> Option<PathBuf> {
     if Command::new("python3").arg("--version").output().is_err() {
         // Not by `eprintln!`: the test harness would keep that for itself.

@@ -1,5 +1,5 @@
-//! Reads one input as a trade bill and as a fund bill, whole and in chunks of the fuzzer's choice: rows and result must
-//! be the same. Whatever a row can be asked is asked.
+//! Reads one input as a trade bill and as a fund bill, whole and in chunks of the fuzzer's choice:
+//! rows and result must be the same. Whatever a row can be asked is asked.
 
 #![no_main]
 

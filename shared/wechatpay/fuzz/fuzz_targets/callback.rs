@@ -1,5 +1,5 @@
-//! Drives one input through every step of opening a callback: as headers, as a body that WeChat Pay seems to have
-//! signed, and as a plaintext that is properly sealed and signed.
+//! Drives one input through every step of opening a callback: as headers, as a body that WeChat Pay
+//! seems to have signed, and as a plaintext that is properly sealed and signed.
 
 #![no_main]
 
@@ -46,7 +46,8 @@ fuzz_target!(|data: &[u8]| {
             "what was signed verifies: {error}"
         );
     }
-    // One type for each input, by its length: a signature costs more than all the rest, and blanks change the length.
+    // One type for each input, by its length: a signature costs more than all the rest, and blanks
+    // change the length.
     let types = ["transaction", "refund", "profitsharing", "security", "other"];
     match open(&sealed(types[data.len() % types.len()], data)) {
         Ok(_) | Err(CallbackError::Plaintext { .. }) => {}

@@ -1,4 +1,5 @@
-//! Gives one input to everything that reads what others wrote. Values that read are written and read again.
+//! Gives one input to everything that reads what others wrote. Values that read are written and
+//! read again.
 
 #![no_main]
 

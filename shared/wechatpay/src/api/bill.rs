@@ -1,7 +1,8 @@
-//! Bills: where a day's file is to be had (manual pages 4012791866, 4012791867), and the request for the file itself
-//! (page 4012791868).
+//! Bills: where a day's file is to be had (manual pages 4012791866, 4012791867), and the request
+//! for the file itself (page 4012791868).
 //!
-//! The file's response is *not* signed: it is right when the SHA-1 of its uncompressed bytes is [`BillLink::hash_value`].
+//! The file's response is *not* signed: it is right when the SHA-1 of its uncompressed bytes is
+//! [`BillLink::hash_value`].
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -34,7 +35,8 @@ pub enum AccountType {
 /// Asks for a trade bill.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TradeBill {
-    /// A Beijing day such as `2026-08-01`: not today, at most three months back. The file is there from 10:00 next day.
+    /// A Beijing day such as `2026-08-01`: not today, at most three months back. The file is there
+    /// from 10:00 next day.
     pub bill_date: String,
     /// Which trades.
     pub bill_type: BillType,
@@ -126,8 +128,8 @@ pub struct BadDownloadUrl;
 /// The request for a bill's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BillDownload {
-    /// Scheme and host, such as `https://api.mch.weixin.qq.com`. Compare it with the hosts you trust before sending a
-    /// signed request there.
+    /// Scheme and host, such as `https://api.mch.weixin.qq.com`. Compare it with the hosts you
+    /// trust before sending a signed request there.
     pub origin: String,
     /// The request, to be signed like any other. Path and query are as WeChat gave them.
     pub outgoing: Outgoing,

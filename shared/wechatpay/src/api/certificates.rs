@@ -1,4 +1,5 @@
-//! Fetching platform certificates (manual page 4012551764). What to do with the answer: [`crate::certificates`].
+//! Fetching platform certificates (manual page 4012551764). What to do with the answer:
+//! [`crate::certificates`].
 
 use serde::{Deserialize, Serialize};
 
@@ -6,8 +7,8 @@ use super::{Call, Outgoing, Unreadable, read_json};
 use crate::loose;
 use crate::resource::Sealed;
 
-/// Asks for the platform certificates that are valid now. A merchant in public-key mode is answered 404
-/// `RESOURCE_NOT_EXISTS`: there are none, and none are needed.
+/// Asks for the platform certificates that are valid now. A merchant in public-key mode is answered
+/// 404 `RESOURCE_NOT_EXISTS`: there are none, and none are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Certificates;
 
@@ -16,14 +17,16 @@ pub struct Certificates;
 pub struct EncryptedCertificate {
     /// What `Wechatpay-Serial` says when it signs: 40 hexadecimal digits.
     pub serial_no: String,
-    /// RFC 3339. Absent where it is no text: the manual's table has it as a number, and then the certificate's own counts.
+    /// RFC 3339. Absent where it is no text: the manual's table has it as a number, and then the
+    /// certificate's own counts.
     #[serde(
         default,
         deserialize_with = "loose::text",
         skip_serializing_if = "Option::is_none"
     )]
     pub effective_time: Option<String>,
-    /// RFC 3339; may differ from the certificate's own end. Absent as [`EncryptedCertificate::effective_time`] may be.
+    /// RFC 3339; may differ from the certificate's own end. Absent as
+    /// [`EncryptedCertificate::effective_time`] may be.
     #[serde(
         default,
         deserialize_with = "loose::text",

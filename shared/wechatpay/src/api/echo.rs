@@ -1,5 +1,5 @@
-//! The self-test of a merchant's set-up (manual page 4014551946): signing, verification, field encryption both ways,
-//! and a callback, all in one call. The best first call of a new deployment.
+//! The self-test of a merchant's set-up (manual page 4014551946): signing, verification, field
+//! encryption both ways, and a callback, all in one call. The best first call of a new deployment.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,8 @@ use crate::sensitive::EncryptedField;
 pub struct SecurityEchoBody {
     /// Comes back as it is.
     pub echo_message: String,
-    /// Comes back encrypted to the merchant certificate. `Wechatpay-Serial` must name the key it is encrypted to.
+    /// Comes back encrypted to the merchant certificate. `Wechatpay-Serial` must name the key it is
+    /// encrypted to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encrypted_echo_message: Option<EncryptedField>,
     /// Where a callback is wanted.

@@ -1,8 +1,8 @@
 //! Requests to WeChat Pay and their answers, as values. Nothing is sent here.
 //!
 //! A [`Call`] says what to send ([`Outgoing`]) and how its answer reads. The caller sends it to
-//! `https://api.mch.weixin.qq.com` (backup `https://api2.mch.weixin.qq.com`) with these headers (manual pages
-//! 4012081709 and 4012154180):
+//! `https://api.mch.weixin.qq.com` (backup `https://api2.mch.weixin.qq.com`) with these headers
+//! (manual pages 4012081709 and 4012154180):
 //!
 //! | Header | Value |
 //! |---|---|
@@ -118,7 +118,8 @@ pub trait Call {
     /// What to send. The same value always gives the same bytes.
     fn outgoing(&self) -> Outgoing;
 
-    /// Reads the answer. Only ever called with a 2xx status and a body whose signature was verified.
+    /// Reads the answer. Only ever called with a 2xx status and a body whose signature was
+    /// verified.
     ///
     /// # Errors
     /// [`Unreadable`] when the answer is not as documented.
@@ -142,11 +143,12 @@ pub struct Unreadable {
 /// Why a call has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallFailure {
-    /// Not a 2xx. Error answers are not signed (manual page 4013053249; WeChat's own SDKs verify 2xx only), so this is
-    /// never proof that money did not move.
+    /// Not a 2xx. Error answers are not signed (manual page 4013053249; WeChat's own SDKs verify
+    /// 2xx only), so this is never proof that money did not move.
     #[error(transparent)]
     Refused(Box<Refusal>),
-    /// A 2xx without a valid signature: drop it. The outcome is unknown; repeat once (a repeat is not probed) or query.
+    /// A 2xx without a valid signature: drop it. The outcome is unknown; repeat once (a repeat is
+    /// not probed) or query.
     #[error("the answer cannot be taken for WeChat Pay's: {0}")]
     Unverified(#[source] VerifyError),
     /// A signed success that does not read.
@@ -157,7 +159,8 @@ pub enum CallFailure {
 /// Takes what came back for a call of type `C`: its HTTP status, signature headers, and raw body.
 ///
 /// # Errors
-/// [`CallFailure`]. Of its kinds, none proves that the operation was not executed; for money, query.
+/// [`CallFailure`]. Of its kinds, none proves that the operation was not executed; for money,
+/// query.
 pub fn read_answer<C: Call>(
     status: u16,
     headers: Result<SignedHeaders, VerifyError>,
@@ -178,7 +181,8 @@ fn is_success(status: u16) -> bool {
     (200..300).contains(&status)
 }
 
-/// Reads a JSON answer, an object. serde's own message may quote the body, so only the place is kept.
+/// Reads a JSON answer, an object. serde's own message may quote the body, so only the place is
+/// kept.
 fn read_json<T: DeserializeOwned>(status: u16, body: &[u8]) -> Result<T, Unreadable> {
     loose::read(body).map_err(|error| Unreadable {
         status,

@@ -1,7 +1,8 @@
 //! Putting values into paths and queries.
 
-/// Percent-escapes everything but RFC 3986's unreserved characters, so that a value is one path segment or one query
-/// value, whatever it holds. WeChat verifies the path as it is sent (manual page 4012365347).
+/// Percent-escapes everything but RFC 3986's unreserved characters, so that a value is one path
+/// segment or one query value, whatever it holds. WeChat verifies the path as it is sent (manual
+/// page 4012365347).
 pub(super) fn escape(value: &str) -> String {
     use std::fmt::Write;
 

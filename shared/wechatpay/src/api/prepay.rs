@@ -1,7 +1,8 @@
-//! Creating an order (manual pages 4012791856 JSAPI, 4013070347 APP, 4012791834 H5, 4012791877 Native).
+//! Creating an order (manual pages 4012791856 JSAPI, 4013070347 APP, 4012791834 H5, 4012791877
+//! Native).
 //!
-//! To renew an expired prepay value send the *identical* parameters again; changed ones are refused. So keep the bytes
-//! of [`Prepay::body`] and send them again with [`Prepay::stored`].
+//! To renew an expired prepay value send the *identical* parameters again; changed ones are
+//! refused. So keep the bytes of [`Prepay::body`] and send them again with [`Prepay::stored`].
 
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +46,8 @@ impl Product {
     }
 }
 
-/// The body of an order. Lengths are in characters. Absent fields are left out, since `null` is refused.
+/// The body of an order. Lengths are in characters. Absent fields are left out, since `null` is
+/// refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrepayBody {
     /// To 32; bound to `mchid`, and of the product's kind.
@@ -296,7 +298,8 @@ mod tests {
         };
         let outgoing = Prepay::new(Product::Jsapi, &body).outgoing();
         assert_eq!(outgoing.path_and_query, "/v3/pay/transactions/jsapi");
-        // Key order is irrelevant to WeChat; this is the text of the manual's second signing example.
+        // Key order is irrelevant to WeChat; this is the text of the manual's second signing
+        // example.
         let manual = include_bytes!("../../vectors/request-manual-post/body");
         assert_eq!(outgoing.body, manual);
     }

@@ -76,7 +76,8 @@ impl Call for Close {
         )
     }
 
-    /// The documented answer is 204 without a body. What another 2xx would say is not documented, so it is no proof.
+    /// The documented answer is 204 without a body. What another 2xx would say is not documented,
+    /// so it is no proof.
     fn answer(status: u16, _body: &[u8]) -> Result<(), Unreadable> {
         if status == 204 {
             Ok(())

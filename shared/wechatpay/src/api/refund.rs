@@ -1,7 +1,7 @@
 //! Refunds (manual pages 4012791862 to 4012791864).
 //!
-//! After any failure repeat with the *same* `out_refund_no` and the same parameters, or query: a new number can refund
-//! twice (page 4014959631).
+//! After any failure repeat with the *same* `out_refund_no` and the same parameters, or query: a
+//! new number can refund twice (page 4014959631).
 
 use serde::{Deserialize, Serialize};
 
@@ -139,8 +139,8 @@ pub struct AbnormalRefundBody {
     pub to: AbnormalRefundTo,
 }
 
-/// Redirects a refund whose state is `ABNORMAL`. With a user's card, `Wechatpay-Serial` must name the key the fields
-/// were encrypted to ([`crate::FieldKey::serial`]).
+/// Redirects a refund whose state is `ABNORMAL`. With a user's card, `Wechatpay-Serial` must name
+/// the key the fields were encrypted to ([`crate::FieldKey::serial`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplyAbnormalRefund {
     refund_id: String,

@@ -1,7 +1,8 @@
 //! Error answers: their codes, whose matter each is, and whether the same request may be repeated.
 //!
-//! The body is `{"code","message","detail"?}` (manual pages 4012081709, 4012081717). Codes are stable names that are
-//! spelled with and without underscores; messages are for people and one code has many, so nothing branches on them.
+//! The body is `{"code","message","detail"?}` (manual pages 4012081709, 4012081717). Codes are
+//! stable names that are spelled with and without underscores; messages are for people and one code
+//! has many, so nothing branches on them.
 
 use std::fmt;
 
@@ -10,8 +11,8 @@ use serde_json::Value;
 
 use crate::{RequestId, loose, verify::shown};
 
-/// An answer that is no 2xx. It is not signed. Neither its text nor its `Debug` shows the free texts, which may quote a
-/// personal value of the request.
+/// An answer that is no 2xx. It is not signed. Neither its text nor its `Debug` shows the free
+/// texts, which may quote a personal value of the request.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("WeChat Pay refused with HTTP {status} {}: {}", shown(.raw_code), self.repeat())]
 pub struct Refusal {
@@ -21,7 +22,8 @@ pub struct Refusal {
     pub code: ErrorCode,
     /// The code as it was spelled; empty if the body had none.
     pub raw_code: String,
-    /// For people. May hold anything, personal values too: escape it before showing, and do not log it.
+    /// For people. May hold anything, personal values too: escape it before showing, and do not log
+    /// it.
     pub message: String,
     /// With `PARAM_ERROR` and `INVALID_REQUEST`: which field.
     pub detail: Option<RefusalDetail>,
@@ -84,7 +86,8 @@ impl Refusal {
         self
     }
 
-    /// Whether the same request may be sent again: by code, and for codes nobody knows by status (page 4012081717).
+    /// Whether the same request may be sent again: by code, and for codes nobody knows by status
+    /// (page 4012081717).
     #[must_use]
     pub fn repeat(&self) -> Repeat {
         if let Some(by_code) = self.code.repeat() {
@@ -97,8 +100,8 @@ impl Refusal {
         }
     }
 
-    /// Whose matter it is: by code, and for codes nobody knows by status. A `PARAM_ERROR` about a value that
-    /// the merchant's settings put into every request is the merchant's matter.
+    /// Whose matter it is: by code, and for codes nobody knows by status. A `PARAM_ERROR` about a
+    /// value that the merchant's settings put into every request is the merchant's matter.
     #[must_use]
     pub fn side(&self) -> Side {
         match self.code.side() {
@@ -109,8 +112,8 @@ impl Refusal {
         }
     }
 
-    /// What people have to do, where nothing else gets on: `None` when the refusal is the request's own matter,
-    /// or passes.
+    /// What people have to do, where nothing else gets on: `None` when the refusal is the request's
+    /// own matter, or passes.
     #[must_use]
     pub fn what_to_do(&self) -> Option<&'static str> {
         match self.side() {
@@ -184,15 +187,18 @@ fn as_text(value: &Value) -> Option<String> {
 /// May the *same* request, byte for byte, be sent again?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// Yes, with growing pauses, best on the other host too. Where money moves, query first: [`Repeat::for_refund`].
+    /// Yes, with growing pauses, best on the other host too. Where money moves, query first:
+    /// [`Repeat::for_refund`].
     WithBackoff,
-    /// Yes, but later: a rate limit (from 1 s; refunds about 1 min), or a bill that is being made (30 min).
+    /// Yes, but later: a rate limit (from 1 s; refunds about 1 min), or a bill that is being made
+    /// (30 min).
     Later,
     /// Ask for the order or refund first; its state decides.
     AfterQuery,
     /// When the merchant's balance has been filled up, under the same number.
     AfterTopUp,
-    /// A person has to read the message: the code stands for limits that pass and for ones that do not.
+    /// A person has to read the message: the code stands for limits that pass and for ones that do
+    /// not.
     AfterReview,
     /// Not before the request, the number or the merchant's set-up is changed.
     AfterChange,
@@ -201,7 +207,8 @@ pub enum Repeat {
 }
 
 impl Repeat {
-    /// The same for refunds, where an error may hide an accepted refund: query first (page 4014959631).
+    /// The same for refunds, where an error may hide an accepted refund: query first (page
+    /// 4014959631).
     #[must_use]
     pub fn for_refund(self) -> Self {
         match self {
@@ -268,11 +275,11 @@ const CORRECT_THE_SETTING: &str =
 /// Whose matter a refusal is: what has to change before such a request can be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The request's: one of its values, or the state of the order or refund that it names. Another request may
-    /// be taken.
+    /// The request's: one of its values, or the state of the order or refund that it names. Another
+    /// request may be taken.
     Request,
-    /// The merchant's: key, permission, binding, balance, or a block. Every such request is refused until people
-    /// have put that right, and then this one may be taken as it is.
+    /// The merchant's: key, permission, binding, balance, or a block. Every such request is refused
+    /// until people have put that right, and then this one may be taken as it is.
     Merchant,
     /// Nobody's: a fault or a limit at WeChat Pay, or something that is not ready yet. It passes.
     Passing,
@@ -280,8 +287,8 @@ pub enum Side {
     Unknown,
 }
 
-/// Declares the codes: variant, spelling without underscores, further spellings, whose matter it is, and whether
-/// to repeat.
+/// Declares the codes: variant, spelling without underscores, further spellings, whose matter it
+/// is, and whether to repeat.
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $variant:ident = $text:literal $(| $alias:literal)* => $side:ident, $repeat:expr,)+) => {
         /// A code of the manual's error tables, or another as it came.
@@ -293,7 +300,8 @@ macro_rules! error_codes {
         }
 
         impl ErrorCode {
-            /// Reads a code. Underscores and case do not count: `ORDERNOTEXIST` is `ORDER_NOT_EXIST`.
+            /// Reads a code. Underscores and case do not count: `ORDERNOTEXIST` is
+            /// `ORDER_NOT_EXIST`.
             #[must_use]
             pub fn parse(raw: &str) -> Self {
                 let plain: String = raw.chars().filter(|c| *c != '_').map(|c| c.to_ascii_uppercase()).collect();
@@ -303,7 +311,8 @@ macro_rules! error_codes {
                 }
             }
 
-            /// Whether the same request may be sent again; `None` for unknown codes, where the HTTP status decides.
+            /// Whether the same request may be sent again; `None` for unknown codes, where the HTTP
+            /// status decides.
             #[must_use]
             pub fn repeat(&self) -> Option<Repeat> {
                 match self {
@@ -312,7 +321,8 @@ macro_rules! error_codes {
                 }
             }
 
-            /// Whose matter it is; `None` for unknown codes, where the HTTP status decides: [`Refusal::side`].
+            /// Whose matter it is; `None` for unknown codes, where the HTTP status decides:
+            /// [`Refusal::side`].
             #[must_use]
             pub fn side(&self) -> Option<Side> {
                 match self {
@@ -344,7 +354,8 @@ error_codes! {
         | "RATELIMITEXCEED" | "RATELIMITED" | "FREQENCYLIMIT" => Passing, Repeat::Later,
     /// A field is wrong: see `detail`.
     ParamError = "PARAMERROR" => Request, Repeat::AfterChange,
-    /// The form is right, a rule is broken: changed parameters of a known number, amounts, a state. Query the order.
+    /// The form is right, a rule is broken: changed parameters of a known number, amounts, a state.
+    /// Query the order.
     InvalidRequest = "INVALIDREQUEST" => Request, Repeat::AfterQuery,
     /// Key, serial, mchid, text, clock, or certificate: alert someone.
     SignError = "SIGNERROR" => Merchant, Repeat::AfterChange,
@@ -380,8 +391,8 @@ error_codes! {
     AccountError = "ACCOUNTERROR" => Request, Repeat::Never,
     /// The user's account is gone: refund by other means.
     UserAccountAbnormal = "USERACCOUNTABNORMAL" => Request, Repeat::Never,
-    /// Refund query: not accepted, create it again under the same number. Refund create: the order is unpaid or wrong.
-    /// Certificates: there is no platform certificate.
+    /// Refund query: not accepted, create it again under the same number. Refund create: the order
+    /// is unpaid or wrong. Certificates: there is no platform certificate.
     ResourceNotExists = "RESOURCENOTEXISTS" => Request, Repeat::AfterQuery,
     /// No such thing.
     NotFound = "NOTFOUND" => Unknown, Repeat::AfterChange,
@@ -429,8 +440,8 @@ mod tests {
         );
     }
 
-    /// Section by section, the manual's error tables (pages 4012791856, 4012791859, 4012791860, 4012791862, 4012716434,
-    /// 4013421222), spelled as they stand there.
+    /// Section by section, the manual's error tables (pages 4012791856, 4012791859, 4012791860,
+    /// 4012791862, 4012716434, 4013421222), spelled as they stand there.
     #[test]
     fn every_code_of_the_manual_says_whose_matter_it_is_and_whether_to_repeat() {
         use Repeat::{AfterChange, AfterQuery, AfterReview, AfterTopUp, Later, Never, WithBackoff};

@@ -3,7 +3,8 @@
 use super::error::BillError;
 use super::record::{ABSENT, Header};
 
-/// Indices by name. Whatever the manual calls optional, or one kind of bill has not, may be [`ABSENT`].
+/// Indices by name. Whatever the manual calls optional, or one kind of bill has not, may be
+/// [`ABSENT`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Columns {
     pub(super) at: usize,

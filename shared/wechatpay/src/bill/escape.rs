@@ -2,11 +2,11 @@
 
 use super::trade::TradeKind;
 
-/// Takes back the escapes of merchant-written fields, for people to read: refund rows write a backtick as `\140` and leave
-/// `'` alone, payment rows put a backslash before both.
+/// Takes back the escapes of merchant-written fields, for people to read: refund rows write a
+/// backtick as `\140` and leave `'` alone, payment rows put a backslash before both.
 ///
-/// Not for comparing: commas and some other characters all became backslash and space, and are given back as commas. A
-/// backslash that starts no known escape stays.
+/// Not for comparing: commas and some other characters all became backslash and space, and are
+/// given back as commas. A backslash that starts no known escape stays.
 #[must_use]
 pub fn unescape(text: &str, kind: TradeKind) -> String {
     let mut plain = String::with_capacity(text.len());

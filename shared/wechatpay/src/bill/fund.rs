@@ -140,7 +140,8 @@ impl FundBillReader {
     /// Rows are proved by [`finish`](Self::finish) only: until then keep what comes of them apart.
     ///
     /// # Errors
-    /// [`BillError`] for everything that is no part of a bill. Every later call gives the same error.
+    /// [`BillError`] for everything that is no part of a bill. Every later call gives the same
+    /// error.
     pub fn feed(
         &mut self,
         bytes: &[u8],

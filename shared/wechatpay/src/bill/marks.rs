@@ -1,28 +1,30 @@
 //! Where fields begin and lines end: the one pass over all bytes.
 //!
-//! Vector instructions compare 16 bytes at a time, by hand: a release build for size does not find them by itself. The
-//! answers become words with a bit for each of 64 bytes, and whether a backtick separates is a matter of a shift. A call of
-//! a search function for each of a row's 28 hits costs three times as much.
+//! Vector instructions compare 16 bytes at a time, by hand: a release build for size does not find
+//! them by itself. The answers become words with a bit for each of 64 bytes, and whether a backtick
+//! separates is a matter of a shift. A call of a search function for each of a row's 28 hits costs
+//! three times as much.
 
 use wide::u8x16;
 
 const BLOCK: usize = 64;
-/// Hits that are written without asking how many there are. Few blocks of a bill have more, so the branch behind them is
-/// foreseen; what is written too much is overwritten by the next block.
+/// Hits that are written without asking how many there are. Few blocks of a bill have more, so the
+/// branch behind them is foreseen; what is written too much is overwritten by the next block.
 const AT_ONCE: usize = 8;
 
 /// Positions, in buffers that are used again and again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Marks {
-    /// The backticks that begin a field: at the start of a line or behind a comma. All others are text. Has a place for
-    /// each byte of the longest text so far and a block more.
+    /// The backticks that begin a field: at the start of a line or behind a comma. All others are
+    /// text. Has a place for each byte of the longest text so far and a block more.
     fields: Vec<u32>,
     /// The line feeds, likewise.
     line_feeds: Vec<u32>,
 }
 
 impl Marks {
-    /// Backticks that begin a field, and line feeds, in order. `bytes` starts with a line and has less than 4 GiB.
+    /// Backticks that begin a field, and line feeds, in order. `bytes` starts with a line and has
+    /// less than 4 GiB.
     pub(super) fn of(&mut self, bytes: &[u8]) -> (&[u32], &[u32]) {
         if self.fields.len() < bytes.len() + BLOCK {
             self.fields.resize(bytes.len() + BLOCK, 0);

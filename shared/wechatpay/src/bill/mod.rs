@@ -1,8 +1,10 @@
-//! Bills (账单): reading the files. Uncompressed bytes in, rows out, in one pass and without holding the file.
+//! Bills (账单): reading the files. Uncompressed bytes in, rows out, in one pass and without holding
+//! the file.
 //!
-//! Where a file is to be had says [`api::TradeBill`](crate::api::TradeBill); unpacking it, and comparing its SHA-1 with
-//! [`BillLink::hash_value`](crate::BillLink::hash_value), is the caller's. What is read here is a text of four parts: a
-//! header, the rows, the header of the summary, and one summary row (manual pages 4013071246 and 4013071249).
+//! Where a file is to be had says [`api::TradeBill`](crate::api::TradeBill); unpacking it, and
+//! comparing its SHA-1 with [`BillLink::hash_value`](crate::BillLink::hash_value), is the caller's.
+//! What is read here is a text of four parts: a header, the rows, the header of the summary, and
+//! one summary row (manual pages 4013071246 and 4013071249).
 //!
 //! ```
 //! use wechatpay::bill::{TradeBillReader, TradeKind, yuan_of_fen};
@@ -28,20 +30,24 @@
 //! # What is accepted
 //!
 //! - A byte order mark or none; lines that end in LF or CR LF; a last line without an end.
-//! - Columns in any order, since they are found by name, and more of them than are known: `unknown()` of a row has those.
-//! - A comma and a backtick separate two fields. A comma alone, or a backtick after anything else, is text: merchants'
-//!   commas come escaped, their backticks as `` \` `` in rows of payments.
+//! - Columns in any order, since they are found by name, and more of them than are known:
+//!   `unknown()` of a row has those.
+//! - A comma and a backtick separate two fields. A comma alone, or a backtick after anything else,
+//!   is text: merchants' commas come escaped, their backticks as `` \` `` in rows of payments.
 //!
 //! # What is proved
 //!
-//! The summary row must say the number of rows and the sum of each amount that both have; a column of rows whose sum the
-//! summary should have and has not is refused. Coupons (代金券金额) and balances (账户结余) have no sum. Fees of
-//! five decimals are summed up to two by WeChat Pay: there, less than a fen of difference passes.
+//! The summary row must say the number of rows and the sum of each amount that both have; a column
+//! of rows whose sum the summary should have and has not is refused. Coupons (代金券金额) and balances
+//! (账户结余) have no sum. Fees of five decimals are summed up to two by WeChat Pay: there, less than a
+//! fen of difference passes.
 //!
-//! A bill that was cut anywhere is refused. Only the line end after the summary row may be missing; then the row's last
-//! value must have all its decimals (a summary that ended in a column unknown here could still have lost a part of that).
+//! A bill that was cut anywhere is refused. Only the line end after the summary row may be missing;
+//! then the row's last value must have all its decimals (a summary that ended in a column unknown
+//! here could still have lost a part of that).
 //!
-//! Bytes of any kind give an error, never a panic, and no line is held that is longer than [`LINE_BYTES_MAX`].
+//! Bytes of any kind give an error, never a panic, and no line is held that is longer than
+//! [`LINE_BYTES_MAX`].
 
 mod columns;
 mod error;

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-/// More digits before the point than any amount of money has; so no sum of a value's digits can overflow.
+/// More digits before the point than any amount of money has; so no sum of a value's digits can
+/// overflow.
 const WHOLE_DIGITS_MAX: usize = 13;
 
-/// Yuan as bills write them (`12.00`, `-0.5`, `0`), to fen; none for everything else, a third decimal, a plus sign and
-/// leading zeros among it.
+/// Yuan as bills write them (`12.00`, `-0.5`, `0`), to fen; none for everything else, a third
+/// decimal, a plus sign and leading zeros among it.
 #[must_use]
 pub fn fen_of_yuan(text: &str) -> Option<i64> {
     decimal::<2>(text.as_bytes())
@@ -34,8 +35,9 @@ pub(super) fn decimals(text: &str) -> usize {
     text.split_once('.').map_or(0, |(_, after)| after.len())
 }
 
-/// [`decimal`] of a part of a text, fast where it is written as nearly all numbers of a bill are: with all `PLACES` and at
-/// most eight characters. Those are taken as one word and read without a loop, so without a branch to be guessed wrong.
+/// [`decimal`] of a part of a text, fast where it is written as nearly all numbers of a bill are:
+/// with all `PLACES` and at most eight characters. Those are taken as one word and read without a
+/// loop, so without a branch to be guessed wrong.
 #[inline]
 pub(super) fn decimal_within<const PLACES: usize>(
     text: &[u8],
@@ -57,8 +59,8 @@ fn plain_within<const PLACES: usize>(text: &[u8], from: usize, to: usize) -> Opt
     if !(PLACES + 2..=8).contains(&length) {
         return None;
     }
-    // The number stands at the high end of the word, the last digit in the highest byte; digits become 0 to 9, and what
-    // stands before the number becomes leading zeros.
+    // The number stands at the high end of the word, the last digit in the highest byte; digits
+    // become 0 to 9, and what stands before the number becomes leading zeros.
     let eight = text.get(to.wrapping_sub(8)..to)?.first_chunk::<8>()?;
     let before = 8 * (8 - length);
     let word = (u64::from_le_bytes(*eight) ^ 0x3030_3030_3030_3030) >> before;
@@ -114,7 +116,8 @@ fn decimal<const PLACES: usize>(text: &[u8]) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// A fee (手续费): 1/100000 yuan, since bills write up to five decimals. Negative where a fee is given back.
+/// A fee (手续费): 1/100000 yuan, since bills write up to five decimals. Negative where a fee is given
+/// back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fee(i64);
 
@@ -152,15 +155,15 @@ impl Fee {
         self.0.checked_add(other.0).map(Self)
     }
 
-    /// By how much the fee exceeds `rate_ppm` millionths of `amount_fen`, exactly, in 1/100000000 yuan (a fen has a
-    /// million of them).
+    /// By how much the fee exceeds `rate_ppm` millionths of `amount_fen`, exactly, in 1/100000000
+    /// yuan (a fen has a million of them).
     #[must_use]
     pub fn excess_over_rate(self, amount_fen: i64, rate_ppm: i64) -> i128 {
         i128::from(self.0) * 1000 - i128::from(amount_fen) * i128::from(rate_ppm)
     }
 
-    /// The fee that a rate such as `0.60%` gives of `amount_fen`, rounded to 1/100000 yuan, half away from zero. `None` for what
-    /// is no rate.
+    /// The fee that a rate such as `0.60%` gives of `amount_fen`, rounded to 1/100000 yuan, half
+    /// away from zero. `None` for what is no rate.
     #[must_use]
     pub fn at_rate(amount_fen: i64, rate: &str) -> Option<Self> {
         let exact = i128::from(amount_fen) * i128::from(rate_ppm(rate)?);
@@ -168,7 +171,8 @@ impl Fee {
         i64::try_from((exact + half) / 1000).ok().map(Self)
     }
 
-    /// Whether the fee is that rate of that amount, rounded to a fen either way: less than a fen off.
+    /// Whether the fee is that rate of that amount, rounded to a fen either way: less than a fen
+    /// off.
     #[must_use]
     pub fn fits_rate(self, amount_fen: i64, rate_ppm: i64) -> bool {
         self.excess_over_rate(amount_fen, rate_ppm).unsigned_abs() < 1_000_000

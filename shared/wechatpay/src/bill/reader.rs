@@ -1,4 +1,5 @@
-//! From chunks of any size to lines, and from lines to rows: what all kinds of bills have in common.
+//! From chunks of any size to lines, and from lines to rows: what all kinds of bills have in
+//! common.
 //!
 //! Rows are read where they lie in the caller's chunk. Only a line that two chunks share is copied.
 
@@ -9,7 +10,8 @@ use super::error::{BillError, shown};
 use super::marks::{Marks, index};
 use super::record::{Header, Record};
 
-/// How much is checked, marked and read in one go: small enough to stay in the nearest cache between the three.
+/// How much is checked, marked and read in one go: small enough to stay in the nearest cache
+/// between the three.
 const REGION_BYTES: usize = 16 * 1024;
 
 /// How many rows are handed over at a time, at most: about what a region has.
@@ -74,7 +76,8 @@ pub(super) struct Reader<F: Format> {
     line: u64,
     /// Detail rows so far.
     rows: u64,
-    /// The start of a line whose end has not come yet: shorter than [`LINE_BYTES_MAX`], without a line feed.
+    /// The start of a line whose end has not come yet: shorter than [`LINE_BYTES_MAX`], without a
+    /// line feed.
     carry: Vec<u8>,
     /// Set at the end, for a line that has no line feed.
     unterminated: bool,
@@ -381,8 +384,8 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Parts the fields before the line feed from the others. That there are as many as columns is the first guess, which makes
-/// a row's cost independent of their number.
+/// Parts the fields before the line feed from the others. That there are as many as columns is the
+/// first guess, which makes a row's cost independent of their number.
 #[inline]
 fn split(fields: &[u32], line_feed: u32, columns: usize) -> (&[u32], &[u32]) {
     if let Some((before, after)) = fields.split_at_checked(columns)

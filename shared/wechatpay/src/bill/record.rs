@@ -68,7 +68,8 @@ fn plain(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// A row that has a field for each column. Nothing is copied; a field nobody asks for costs its position only.
+/// A row that has a field for each column. Nothing is copied; a field nobody asks for costs its
+/// position only.
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
     pub(super) line: u64,

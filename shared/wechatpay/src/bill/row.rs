@@ -10,15 +10,16 @@ use super::record::Record;
 use super::trade::TradeKind;
 use crate::UnixSeconds;
 
-/// One row of a trade bill. Amounts are read; texts are cut out of the row when they are asked for, as written, and are
-/// empty where the bill has no such column.
+/// One row of a trade bill. Amounts are read; texts are cut out of the row when they are asked for,
+/// as written, and are empty where the bill has no such column.
 #[derive(Clone, Copy)]
 pub struct TradeRow<'a> {
     /// Its line in the file, from 1.
     pub line: u64,
     /// What it is about (交易状态).
     pub kind: TradeKind,
-    /// The order less coupons that are not settled, fen (应结订单金额; 总金额 in the old format). 0 in refund rows.
+    /// The order less coupons that are not settled, fen (应结订单金额; 总金额 in the old format). 0 in
+    /// refund rows.
     pub settlement_fen: i64,
     /// All coupons of the order, fen (代金券金额).
     pub coupon_fen: i64,
@@ -28,10 +29,11 @@ pub struct TradeRow<'a> {
     pub refund_coupon_fen: i64,
     /// WeChat Pay's fee; negative where it is given back (手续费).
     pub fee: Fee,
-    /// What the order was for, fen: the API's `amount.total` (订单金额; 总金额 in the old format). 0 in refund rows.
+    /// What the order was for, fen: the API's `amount.total` (订单金额; 总金额 in the old format). 0 in
+    /// refund rows.
     pub total_fen: i64,
-    /// What was asked to be given back, fen: the API's `amount.refund` (申请退款金额; 退款金额 in the old format, which
-    /// knows no coupons that are not settled).
+    /// What was asked to be given back, fen: the API's `amount.refund` (申请退款金额; 退款金额 in the old
+    /// format, which knows no coupons that are not settled).
     pub requested_refund_fen: i64,
     record: Record<'a>,
     columns: &'a Columns,
@@ -84,7 +86,8 @@ impl<'a> TradeRow<'a> {
     }
 
     texts! {
-        /// When the order was paid, or the refund accepted: `2026-08-01 10:00:05`, in Beijing (交易时间).
+        /// When the order was paid, or the refund accepted: `2026-08-01 10:00:05`, in Beijing
+        /// (交易时间).
         at = at,
         /// When the refund was asked for (退款申请时间): REFUND bills only.
         requested_at = requested_at,
@@ -114,8 +117,8 @@ impl<'a> TradeRow<'a> {
         currency = currency,
         /// `ORIGINAL`, `BALANCE`, `PLATFORM-ORIGINAL`, `PLATFORM-BALANCE` (退款类型).
         refund_type = refund_type,
-        /// When the bill was made: `SUCCESS`, `PROCESSING`, and `FAIL` or `CHANGE` for what the API calls `ABNORMAL`
-        /// (退款状态).
+        /// When the bill was made: `SUCCESS`, `PROCESSING`, and `FAIL` or `CHANGE` for what the API
+        /// calls `ABNORMAL` (退款状态).
         refund_state = refund_state,
         /// What was sold, escaped: see [`unescape`](super::unescape) (商品名称).
         description = description,
@@ -127,13 +130,15 @@ impl<'a> TradeRow<'a> {
         rate_note = rate_note,
     }
 
-    /// WeChat Pay's number of the refund (微信退款单号); empty in rows of payments, which have a `0` there.
+    /// WeChat Pay's number of the refund (微信退款单号); empty in rows of payments, which have a `0`
+    /// there.
     #[must_use]
     pub fn refund_id(&self) -> &'a str {
         number(self.record.field(self.columns.refund_id))
     }
 
-    /// The merchant's number of the refund (商户退款单号); empty in rows of payments, which have a `0` there.
+    /// The merchant's number of the refund (商户退款单号); empty in rows of payments, which have a `0`
+    /// there.
     #[must_use]
     pub fn out_refund_no(&self) -> &'a str {
         number(self.record.field(self.columns.out_refund_no))

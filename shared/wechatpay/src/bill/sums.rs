@@ -29,7 +29,8 @@ impl SummaryRow<'_> {
         Err(self.differs(at, what, of_rows.to_string()))
     }
 
-    /// Proves a sum of yuan. A column that the rows have must have a sum; a sum whose column the rows have not must be 0.
+    /// Proves a sum of yuan. A column that the rows have must have a sum; a sum whose column the
+    /// rows have not must be 0.
     pub(super) fn prove_fen(
         &self,
         what: &'static str,
@@ -48,9 +49,10 @@ impl SummaryRow<'_> {
         Err(self.differs(at, what, yuan_of_fen(of_rows)))
     }
 
-    /// Proves the sum of fees. Rows write five decimals and most summaries two, and how those were rounded is not
-    /// documented, so sum and summary may be less than one unit of the summary's last decimal apart, and less than a fen
-    /// if that has fewer than two. So fees in whole fen are proved exactly, and so are summaries with five decimals.
+    /// Proves the sum of fees. Rows write five decimals and most summaries two, and how those were
+    /// rounded is not documented, so sum and summary may be less than one unit of the summary's
+    /// last decimal apart, and less than a fen if that has fewer than two. So fees in whole fen are
+    /// proved exactly, and so are summaries with five decimals.
     pub(super) fn prove_fee(
         &self,
         names: &[&'static str],
@@ -85,7 +87,8 @@ impl SummaryRow<'_> {
         }
     }
 
-    /// Without a line feed after it, the last value may have lost digits. It has not if it has all decimals there can be.
+    /// Without a line feed after it, the last value may have lost digits. It has not if it has all
+    /// decimals there can be.
     fn must_be_whole(&self, at: usize, whole: bool) -> Result<(), BillError> {
         if self.unterminated && at.saturating_add(1) == self.record.header.names.len() && !whole {
             return Err(BillError::Cut {

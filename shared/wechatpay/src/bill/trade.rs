@@ -37,7 +37,8 @@ pub struct TradeSummary {
     pub fee: Fee,
 }
 
-/// Reads trade bills of every kind, by the names of the columns: ALL, SUCCESS, REFUND, and the old format.
+/// Reads trade bills of every kind, by the names of the columns: ALL, SUCCESS, REFUND, and the old
+/// format.
 #[derive(Debug)]
 pub struct TradeBillReader(Reader<Trade>);
 
@@ -53,7 +54,8 @@ impl TradeBillReader {
     /// Rows are proved by [`finish`](Self::finish) only: until then keep what comes of them apart.
     ///
     /// # Errors
-    /// [`BillError`] for everything that is no part of a bill. Every later call gives the same error.
+    /// [`BillError`] for everything that is no part of a bill. Every later call gives the same
+    /// error.
     pub fn feed(
         &mut self,
         bytes: &[u8],
@@ -62,8 +64,9 @@ impl TradeBillReader {
         self.feed_dyn(bytes, &mut |rows| rows.iter().for_each(&mut *each))
     }
 
-    /// As [`feed`](Self::feed), with some rows at a time and never none. Who looks each row up somewhere can begin with all
-    /// of them before the first has come, which saves most of the waiting.
+    /// As [`feed`](Self::feed), with some rows at a time and never none. Who looks each row up
+    /// somewhere can begin with all of them before the first has come, which saves most of the
+    /// waiting.
     ///
     /// # Errors
     /// As [`feed`](Self::feed).
@@ -83,7 +86,8 @@ impl TradeBillReader {
         self.finish_dyn(&mut |rows| rows.iter().for_each(&mut *each))
     }
 
-    // What is generic is compiled where it is called, with the caller's optimisation; these two are compiled here.
+    // What is generic is compiled where it is called, with the caller's optimisation; these two are
+    // compiled here.
     fn feed_dyn(
         &mut self,
         bytes: &[u8],

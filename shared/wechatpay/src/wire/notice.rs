@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Payer, SceneInfo, TradeState};
 use crate::loose;
 
-/// One notice for all orders of a combined payment (manual page 4012556926). It comes as `TRANSACTION.SUCCESS` with
-/// `original_type` `transaction`, like a single payment.
+/// One notice for all orders of a combined payment (manual page 4012556926). It comes as
+/// `TRANSACTION.SUCCESS` with `original_type` `transaction`, like a single payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CombinedTransaction {
     /// The appid of whoever started the payment.
@@ -111,8 +111,9 @@ pub struct CombinedAmount {
     pub payer_currency: Option<String>,
 }
 
-/// The notice to the *receiver* of a share in somebody's payment, or of its return (page 4012289679). It comes as
-/// `TRANSACTION.SUCCESS` too, with `original_type` `profitsharing`: not a payment, so no member of it is required.
+/// The notice to the *receiver* of a share in somebody's payment, or of its return (page
+/// 4012289679). It comes as `TRANSACTION.SUCCESS` too, with `original_type` `profitsharing`: not a
+/// payment, so no member of it is required.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfitSharing {
     /// The merchant number.
@@ -204,7 +205,8 @@ pub struct SecurityEchoNotice {
         skip_serializing_if = "Option::is_none"
     )]
     pub echo_message: Option<String>,
-    /// The text that was sent encrypted, now encrypted to the merchant certificate: `LocalKey::open_sensitive`.
+    /// The text that was sent encrypted, now encrypted to the merchant certificate:
+    /// `LocalKey::open_sensitive`.
     #[serde(
         default,
         deserialize_with = "loose::text",

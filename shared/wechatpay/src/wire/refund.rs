@@ -1,5 +1,5 @@
-//! Refunds: the answer of the refund calls (manual page 4012791862), and the plaintext of a refund notice (page
-//! 4012791865), which has fewer fields and calls the state `refund_status`.
+//! Refunds: the answer of the refund calls (manual page 4012791862), and the plaintext of a refund
+//! notice (page 4012791865), which has fewer fields and calls the state `refund_status`.
 
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +83,8 @@ pub struct Refund {
     /// The amounts.
     #[serde(deserialize_with = "loose::object")]
     pub amount: RefundAmount,
-    /// The coupons that are given back, as they came: nothing in them decides how the refund stands.
+    /// The coupons that are given back, as they came: nothing in them decides how the refund
+    /// stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion_detail: Option<Json>,
 }

@@ -1,5 +1,5 @@
-//! The protocol written a second time, straight from the manual, with `rsa`, `aes-gcm` and untyped JSON. Nothing of
-//! the crate under test is used.
+//! The protocol written a second time, straight from the manual, with `rsa`, `aes-gcm` and untyped
+//! JSON. Nothing of the crate under test is used.
 #![expect(
     clippy::disallowed_methods,
     reason = "`rsa` is what makes it independent, and the keys are published vectors"

@@ -1,6 +1,7 @@
-//! Every case of `vectors/`, over two implementations that share no cryptography: the crate's own (aws-lc-rs signs,
-//! verifies and decrypts fields, `aes-gcm` opens resources, serde parses), and one written here with `rsa` alone.
-//! An error of one library, or of one reading of the manual, cannot hide on both sides.
+//! Every case of `vectors/`, over two implementations that share no cryptography: the crate's own
+//! (aws-lc-rs signs, verifies and decrypts fields, `aes-gcm` opens resources, serde parses), and
+//! one written here with `rsa` alone. An error of one library, or of one reading of the manual,
+//! cannot hide on both sides.
 
 #![expect(
     clippy::expect_used,

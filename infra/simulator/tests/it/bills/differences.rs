@@ -45,7 +45,8 @@ fn only_in(one: &Sheet, other: &Sheet) -> Vec<Row> {
     rows.filter(|row| !others.contains(row)).collect()
 }
 
-/// Puts the difference into the bills of a busy day. Gives what it is about, and the bills before and after.
+/// Puts the difference into the bills of a busy day. Gives what it is about, and the bills before
+/// and after.
 async fn planted(difference: Difference) -> (Merchant, InjectedDifference, Bills, Bills) {
     let (merchant, _) = after_a_busy_day();
     let before = bills(&merchant).await;

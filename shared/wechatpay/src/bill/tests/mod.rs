@@ -9,7 +9,8 @@ const ALL: &str = include_str!("../../../tests/bills/all.csv");
 const SUCCESS: &str = include_str!("../../../tests/bills/success.csv");
 const REFUND: &str = include_str!("../../../tests/bills/refund.csv");
 
-/// As some merchants of the first years still get it: whole yuan without decimals, and five in the summary's fee.
+/// As some merchants of the first years still get it: whole yuan without decimals, and five in the
+/// summary's fee.
 const OLD: &str = include_str!("../../../tests/bills/old.csv");
 const FUND: &str = include_str!("../../../tests/bills/fund.csv");
 
