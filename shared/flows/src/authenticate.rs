@@ -1,4 +1,4 @@
-//! The gate of the merchant API: who is asking, and is it asked for the first time?
+//! Authentication of the merchant API: who sent the request, and is it a replay?
 
 use adapters::{
     clock::Clock,
@@ -18,7 +18,7 @@ pub struct Authenticator {
     clock: Clock,
 }
 
-/// Burns nonces, so that a signed request changes something once only.
+/// Consumes nonces, so that a signed request takes effect only once.
 #[derive(Clone, Debug)]
 pub struct ReplayGuard {
     guards: Guards,
@@ -26,7 +26,7 @@ pub struct ReplayGuard {
     random: Random,
 }
 
-/// Who sent a request whose signature is right.
+/// The sender of a request with a valid signature.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The client.
@@ -35,28 +35,28 @@ pub struct Caller {
     nonce: Option<String>,
 }
 
-/// Why a request does not pass.
+/// Why a request is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
-    /// The request is not believed.
+    /// The request is not authentic.
     #[error("{0}")]
     Refused(Refusal),
     /// The clients' keys could not be read.
     #[error("the key of the client could not be read")]
     Keys(#[source] KeysError),
-    /// The nonce could not be burnt, so a replay could not be told.
+    /// The nonce could not be consumed, so a replay could not be detected.
     #[error("the nonce could not be burnt")]
     Guards(#[source] GuardsError),
 }
 
 impl Authenticator {
-    /// A gate over the clients' keys.
+    /// Creates it over the clients' keys.
     pub fn new(keys: KeysTable, clock: Clock) -> Self {
         Self { keys, clock }
     }
 
-    /// Checks the signature of a request. What changes something must [burn](ReplayGuard::consume)
-    /// its nonce besides.
+    /// Checks the signature of a request. A request that changes something must also
+    /// [consume](ReplayGuard::consume) its nonce.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -88,7 +88,7 @@ impl Authenticator {
 }
 
 impl ReplayGuard {
-    /// Nonces are burnt in this table.
+    /// Nonces are stored in this table.
     pub fn new(guards: Guards, clock: Clock, random: Random) -> Self {
         Self {
             guards,
@@ -97,10 +97,10 @@ impl ReplayGuard {
         }
     }
 
-    /// Uses up the nonce of a request that changes something. May run beside the conditional write
-    /// that reserves the order: the caller waits for both before it answers or calls WeChat Pay. A
-    /// reservation whose request is then refused is still the client's own signed request; the
-    /// sweep looks after it like after any other.
+    /// Consumes the nonce of a request that changes something. It may run in parallel with the
+    /// conditional write that reserves the order: the caller waits for both before it answers or
+    /// calls WeChat Pay. If the request is then refused, the reservation is still from the client's
+    /// own signed request, and the sweep handles it like any other.
     ///
     /// # Errors
     /// [`AuthError`]; [`Refusal::NonceSeen`] when the nonce was used before.

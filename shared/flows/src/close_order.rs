@@ -1,5 +1,5 @@
-//! Closing an order: `closing` here, closed at WeChat Pay, closed here. Whoever dies in between,
-//! the sweep goes on.
+//! Closing an order: `closing` here, closed at WeChat Pay, `closed` here. After a crash in between
+//! the sweep continues.
 
 use std::time::Duration;
 
@@ -31,15 +31,14 @@ pub struct CloseFlow {
 /// What came of closing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CloseOutcome {
-    /// The order as it stands then: closed, paid a moment before, or `closing` if WeChat Pay's word
-    /// is still out.
+    /// The order afterwards: closed, paid just before, or `closing` if WeChat Pay has not answered
+    /// yet.
     pub order: Order,
-    /// Whether that word is out since WeChat Pay did not answer, or not for now: it is worth asking
-    /// again soon.
+    /// Whether WeChat Pay did not answer, or only temporarily refused. Worth retrying soon.
     pub unanswered: bool,
 }
 
-/// Why closing failed on our side. The order stays as it is; one that is `closing` is due again.
+/// Why closing failed on our side. The order is unchanged; one that is `closing` is due again.
 #[derive(Debug, thiserror::Error)]
 pub enum CloseError {
     /// The order could not be read or written.
@@ -48,7 +47,7 @@ pub enum CloseError {
     /// The call could not be sent.
     #[error("WeChat Pay could not be asked to close the order")]
     NotSent(#[from] NotSent),
-    /// The question that had to decide failed on our side.
+    /// The query that decides failed on our side.
     #[error("WeChat Pay's view of the order could not be settled")]
     Ask(#[from] QueryError),
 }
@@ -59,11 +58,12 @@ impl From<adapters::order_table::TableError> for CloseError {
     }
 }
 
-/// How long an order that can no longer be paid may stay open before a person is told, in seconds.
+/// How long an order that can no longer be paid may stay open before an operator is notified, in
+/// seconds.
 const STUCK_S: i64 = 3600;
 
 impl CloseFlow {
-    /// Closes in these books, through this client.
+    /// Creates the flow over this order store and this client.
     pub fn new(books: OrderStore, wechat: WechatApi, asking: QueryFlow) -> Self {
         Self {
             books,
@@ -92,7 +92,7 @@ impl CloseFlow {
         if order.state != OrderState::Closing {
             return Ok(answered(order));
         }
-        // Read again: somebody may have been given the right to call WeChat Pay while the state
+        // Read again: another process may have got the lease to call WeChat Pay while the state
         // changed.
         let order = self.reread(order).await?;
         let asked_at = self.books.clock.now();
@@ -100,7 +100,7 @@ impl CloseFlow {
             mchid: self.wechat.mchid().to_owned(),
             out_trade_no: order.order_no.as_str().to_owned(),
         };
-        // Half of the time, so that the other half is left for the question.
+        // Half of the time; the other half is for the query.
         let CallReply { answer, request_id } = self.wechat.call_either(&call, within / 2).await?;
         let told_under = request_id.as_ref();
         match close::after_close_answer(&order, asked_at, &answer) {
@@ -130,9 +130,9 @@ impl CloseFlow {
                     );
                 }
                 let order = self.reread(order).await?;
-                // WeChat Pay's word, which is signed: the number is paid, and by money that is not
-                // for this order. So it can no longer be paid, and that money waits for a person,
-                // whatever becomes of the order.
+                // WeChat Pay's signed answer says that the number is paid, but by a payment that is
+                // not for this order. So the order can no longer be paid, and that payment waits
+                // for an operator, whatever happens to the order.
                 if matches!(asked, QueryOutcome::Settled(SettleOutcome::Parked { .. }))
                     && order.state == OrderState::Closing
                 {
@@ -143,7 +143,7 @@ impl CloseFlow {
                 }
                 self.say_if_stuck(&order, told_under);
                 let unanswered = match &asked {
-                    // It is still open, since the close itself was not taken.
+                    // It is still open, because the close was not accepted.
                     QueryOutcome::Settled(SettleOutcome::StillOpen) => answer.is_unavailable(),
                     QueryOutcome::Settled(_) | QueryOutcome::NotThere => false,
                     QueryOutcome::Refused(refusal) => is_transient_refusal(refusal),
@@ -154,7 +154,7 @@ impl CloseFlow {
         }
     }
 
-    /// An order that could not be closed for an hour after its time needs somebody who looks why.
+    /// If an order could not be closed for an hour after its expiry, an operator must find out why.
     fn say_if_stuck(&self, order: &Order, told_under: Option<&RequestId>) {
         let over_for_s = self.books.clock.now().0.saturating_sub(order.expires_at.0);
         if order.state == OrderState::Closing && over_for_s > STUCK_S {
@@ -168,8 +168,7 @@ impl CloseFlow {
         }
     }
 
-    /// To `closing`, from where nobody is given the right to call WeChat Pay for a prepay value any
-    /// more.
+    /// To `closing`. In this state no process gets a lease to request a prepay value.
     async fn begin(
         &self,
         mut order: Order,
@@ -196,7 +195,7 @@ impl CloseFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// From `closing` to `closed`, unless money came meanwhile.
+    /// From `closing` to `closed`, unless a payment arrived meanwhile.
     async fn end(
         &self,
         mut order: Order,

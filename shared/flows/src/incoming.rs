@@ -1,4 +1,4 @@
-//! An API request as it arrived, in the form that signatures are checked on.
+//! An API request as received, in the form that signature checks need.
 
 use http::{HeaderMap, header};
 use payments::request::BadRequest;
@@ -6,7 +6,7 @@ use strict_json::{Null, Object};
 
 use crate::problem::Problem;
 
-/// An API request: everything as it was on the wire.
+/// An API request, exactly as it was sent.
 #[derive(Clone, Debug)]
 pub struct Incoming {
     method: String,
@@ -19,7 +19,8 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Takes a request apart. `body` is what was received, Base64 of the gateway already undone.
+    /// Splits a request into its parts. `body` is the received body, already decoded if the gateway
+    /// sent Base64.
     pub fn new(parts: http::request::Parts, body: Vec<u8>) -> Self {
         let host = parts
             .headers
@@ -49,12 +50,12 @@ impl Incoming {
         &self.path
     }
 
-    /// The host that was asked, as the caller names it.
+    /// The host as named by the caller.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The query, still encoded; `None` without a question mark.
+    /// The query string, still encoded; `None` without a question mark.
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()
     }
@@ -64,7 +65,7 @@ impl Incoming {
         &self.body
     }
 
-    /// A header's value, if it is there once or more and readable; the first one.
+    /// The first value of a header, if present and readable.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -81,7 +82,7 @@ impl Incoming {
             .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
     }
 
-    /// Whether the body says that it is JSON.
+    /// Whether the body is declared as JSON.
     pub fn is_json(&self) -> bool {
         self.is_of_type("application/json")
     }
@@ -98,7 +99,7 @@ impl Incoming {
         }
     }
 
-    /// Whether the body says that it is of this media type, whatever its parameters.
+    /// Whether the body is declared as this media type, with any parameters.
     pub fn is_of_type(&self, media_type: &str) -> bool {
         let kind = self.header("content-type").unwrap_or_default();
         kind.split(';')
@@ -108,7 +109,7 @@ impl Incoming {
             .eq_ignore_ascii_case(media_type)
     }
 
-    /// Refuses a body, for a route that takes none. An empty object is taken for none: some HTTP
+    /// Refuses a body, for a route that takes none. An empty object counts as no body: some HTTP
     /// clients send one with every POST.
     ///
     /// # Errors
@@ -139,7 +140,7 @@ impl Incoming {
         }
     }
 
-    /// Gives the request to a check of its signature.
+    /// The request in the form for the signature check.
     pub fn signed<T>(&self, check: impl FnOnce(&message_signatures::Request<'_>) -> T) -> T {
         let headers: Vec<(&str, &[u8])> = self
             .headers
@@ -158,11 +159,11 @@ impl Incoming {
     }
 }
 
-/// By which scheme the caller asked: API Gateway says it in `X-Forwarded-Proto`, and serves nothing
-/// but https. The stack on a developer's machine is asked by http, and says so in the same way.
+/// The scheme of the caller's URL. API Gateway sets it in `X-Forwarded-Proto` and serves only
+/// https. The local stack serves http and sets the same header.
 ///
-/// Whoever could forge the field could only make a right signature fail: the scheme is signed with
-/// the rest of the address.
+/// Forging this header can only make a valid signature fail: the scheme is signed with the rest of
+/// the address.
 fn scheme(headers: &HeaderMap) -> &'static str {
     let said = headers.get("x-forwarded-proto");
     if said.is_some_and(|scheme| scheme.as_bytes() == b"http") {

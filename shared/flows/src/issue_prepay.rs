@@ -48,15 +48,15 @@ pub struct IssueFlow {
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum IssueOutcome {
-    /// The order as it stands now: with a value, or moved on in the meantime (paid, closed).
+    /// The present order: with a prepay value, or changed meanwhile (paid, closed).
     Order(Box<Order>),
     /// WeChat Pay refused the order for good.
     Rejected(OrderRefusal),
-    /// Nothing is known for certain. A later attempt or the sweep goes on.
+    /// The result is unknown. A later attempt or the sweep continues.
     Later(IssueFailure),
 }
 
-/// Why an attempt failed on our side. The order stays as it is.
+/// Why an attempt failed on our side. The order is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
     /// The stored body could not be opened or sealed.
@@ -68,22 +68,22 @@ pub enum IssueError {
     /// The client-side parameters could not be signed.
     #[error("the parameters for the payer could not be signed")]
     Sign(#[from] SignError),
-    /// WeChat Pay's value does not fit the product.
+    /// WeChat Pay's value does not match the product.
     #[error(transparent)]
     WrongValue(#[from] WrongValue),
-    /// The table did not do its part.
+    /// The table failed.
     #[error("the order could not be written")]
     Table(#[from] TableError),
-    /// The query that had to decide failed on our side.
+    /// The query that decides failed on our side.
     #[error("WeChat Pay's view of the order could not be settled")]
     Ask(#[from] QueryError),
 }
 
-/// The pause before a write is tried again that met another transaction.
+/// The pause before a write is retried after a conflict with another transaction.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(50);
 
 impl IssueFlow {
-    /// An issuing flow over these parts.
+    /// Creates the flow over these parts.
     pub fn new(
         orders: OrderTable,
         wechat: WechatApi,
@@ -102,19 +102,18 @@ impl IssueFlow {
         }
     }
 
-    /// The context under which an order's WeChat body is sealed: a body moved to another order does
-    /// not open.
+    /// The encryption context of an order's WeChat body: a body that is moved to another order does
+    /// not decrypt.
     pub fn body_context(order_no: &OrderNo) -> String {
         format!("orders/{order_no}/wechat_body")
     }
 
-    /// Calls WeChat Pay under the attempt that `order` holds, within the time given: one host, and
-    /// the other one with the same bytes when the first gives no answer that counts. Where an
-    /// earlier attempt did not learn what came of it, WeChat Pay is asked first. While neither host
-    /// answers, nothing is tried.
+    /// Calls WeChat Pay under the lease that `order` holds, within the time given: one host, then
+    /// the other with the same bytes if the first gives no valid answer. If an earlier attempt has
+    /// an unknown result, WeChat Pay is queried first. While neither host answers, no call is made.
     ///
-    /// `body` is the plain prepay body when the caller has it at hand; else the stored one is
-    /// opened. Either way it is the same bytes.
+    /// `body` is the plain prepay body if the caller has it; otherwise the stored one is decrypted.
+    /// The bytes are the same in both cases.
     ///
     /// # Errors
     /// [`IssueError`].
@@ -126,8 +125,8 @@ impl IssueFlow {
         cause: &Cause,
         trace: &str,
     ) -> Result<IssueOutcome, IssueError> {
-        // Never beyond the lease: from then on another may be given a value, which a call of ours
-        // would kill.
+        // Never beyond the lease: after it another process may get a prepay value, which a call
+        // from here would invalidate.
         let now_ms = self.clock.now_ms();
         let deadline_ms = now_ms
             .saturating_add(i64::try_from(within.as_millis()).unwrap_or(i64::MAX))
@@ -200,8 +199,8 @@ impl IssueFlow {
         Ok(self.give_up(&order.order_no, IssueFailure::Unknown(last_cause)))
     }
 
-    /// Asks what came of an earlier attempt, which is not known here. `None` when it left no more
-    /// than an open order, or none: then the same bytes may be sent again.
+    /// Queries the unknown result of an earlier attempt. `None` if the order is open at WeChat Pay
+    /// or does not exist: then the same bytes may be sent again.
     async fn ask_first(
         &self,
         order: &Order,
@@ -230,11 +229,11 @@ impl IssueFlow {
         }
     }
 
-    /// The order as the table has it by now.
+    /// The order as it is stored now.
     async fn as_it_stands(&self, order_no: &OrderNo) -> Result<IssueOutcome, IssueError> {
         Ok(match self.orders.read(order_no).await? {
             Some(found) => {
-                // Whoever refused it for another cause has said so.
+                // A refusal for another cause was already logged where it happened.
                 if let OrderState::Rejected(why @ Rejection::NumberUsedElsewhere) = &found.state {
                     warn!(
                         order_no = order_no.as_str(),
@@ -265,7 +264,7 @@ impl IssueFlow {
         IssueOutcome::Later(reason)
     }
 
-    /// What is left of the time, cut to one call's share; `None` when it is not worth beginning.
+    /// The time left, limited to the maximum for one call; `None` if it is too short for a call.
     fn share(&self, deadline_ms: i64) -> Option<Duration> {
         let left_ms =
             u64::try_from(deadline_ms.saturating_sub(self.clock.now_ms())).unwrap_or_default();
@@ -316,8 +315,8 @@ impl IssueFlow {
                 );
                 Ok(IssueOutcome::Order(order))
             }
-            // Paid before the value was stored, or our lease ran out and somebody else's value is
-            // the live one. Ours is dropped: nobody is given it.
+            // The order was paid before the value was stored, or our lease ended and another
+            // process's value is the valid one. Our value is dropped and never given out.
             WriteOutcome::Superseded(found) => {
                 warn!(
                     order_no,
@@ -354,7 +353,7 @@ impl IssueFlow {
         })
     }
 
-    /// Asks how the order stands at WeChat Pay, since the answer to the prepay call did not tell.
+    /// Queries the order at WeChat Pay because the answer to the prepay call was not conclusive.
     async fn ask(
         &self,
         order: Order,
@@ -395,7 +394,7 @@ impl IssueFlow {
         }
     }
 
-    /// Rejects the order, unless it moves on meanwhile.
+    /// Rejects the order, unless it changes meanwhile.
     async fn reject(
         &self,
         order: &Order,
@@ -413,8 +412,8 @@ impl IssueFlow {
         let rejected = OrderState::Rejected(Rejection::Refused(Some(told.clone())));
         let change = OrderChange::new(order, rejected, &context);
         let applied = match self.orders.apply(&change).await {
-            // Somebody holds the item for a moment, the sweep for instance: once more, or the
-            // refusal would be lost.
+            // Another transaction, such as one of the sweep, holds the item for a moment. Retry, or
+            // the refusal would be lost.
             Err(TableError::Conflict) => {
                 self.clock.sleep(CONFLICT_PAUSE).await;
                 self.orders.apply(&change).await?
@@ -441,18 +440,18 @@ impl IssueFlow {
     }
 }
 
-/// What is to be found out by a query, and how.
+/// What a query must find out, and how.
 struct ExistenceQuery {
-    /// Whether nothing unknown came before.
+    /// Whether this is the first attempt, so that no earlier result is unknown.
     clean: bool,
-    /// Whether what WeChat Pay has under the number cannot be of our making.
+    /// Whether an order that WeChat Pay has under the number cannot be ours.
     foreign: bool,
     /// The refusal that counts if the order does not exist.
     refusal: Option<Refusal>,
     deadline_ms: i64,
 }
 
-/// An order as it was found: by now it may be rejected.
+/// The outcome for an order that was read again: it may be rejected by now.
 fn as_found(order: Order) -> IssueOutcome {
     match order.state.rejection() {
         Some(why) => IssueOutcome::Rejected(why.told()),

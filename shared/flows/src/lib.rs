@@ -1,13 +1,13 @@
-//! Control flow that more than one function needs: authenticating an API request, getting a prepay
-//! value, settling news, asking WeChat Pay, closing, giving money back. A function's own flow
-//! stands in its `handler.rs`; these are the stretches that several share.
+//! Control flow that several functions share: authenticating an API request, getting a prepay
+//! value, settling news, querying WeChat Pay, closing orders, refunding. A function's own flow is
+//! in its `handler.rs`.
 //!
-//! A flow reads and writes through `adapters` and lets `payments` decide. Nothing here runs in
-//! Lambda's runtime; what SQS hands to a function there, and the answer it expects, is
-//! [`sqs_event`].
+//! A flow reads and writes through `adapters` and lets `payments` decide. Nothing here depends on
+//! Lambda's runtime. [`sqs_event`] has the event that SQS gives to a function, and the answer that
+//! it expects.
 //!
-//! [`problem`] is the one place where an error becomes an HTTP answer, [`verdict`] the one where it
-//! becomes the fate of a queue message.
+//! [`problem`] is the one place that turns an error into an HTTP answer. [`verdict`] is the one
+//! place that decides whether a queue message is deleted or retried.
 
 pub mod authenticate;
 pub mod close_order;

@@ -1,4 +1,4 @@
-//! Opening a callback: at its arrival, and once more when it is taken out of the queue.
+//! Verifies and decrypts a callback: when it arrives, and again when it is received from the queue.
 
 use adapters::keys_table::{KeysError, KeysTable};
 use wechatpay::{
@@ -7,10 +7,10 @@ use wechatpay::{
     verify::{SignedHeaders, VerifyError},
 };
 
-/// Why a callback does not open.
+/// Why a callback was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenCallbackError {
-    /// It is not WeChat Pay's, or our keys do not open it.
+    /// It is not from WeChat Pay, or our keys do not decrypt it.
     #[error(transparent)]
     Callback(#[from] CallbackError),
     /// The keys could not be read.
@@ -18,8 +18,8 @@ pub enum OpenCallbackError {
     Keys(#[from] KeysError),
 }
 
-/// Verifies a callback as of `now`, and opens it. A serial that is not known makes the keys be read
-/// anew, once: it may be the first callback after a rotation.
+/// Verifies a callback at the time `now`, and decrypts it. An unknown key serial reloads the keys
+/// once: this may be the first callback after a rotation.
 ///
 /// # Errors
 /// [`OpenCallbackError`].
@@ -51,11 +51,10 @@ pub async fn open_callback(
     }
 }
 
-/// Opens a callback that was taken out of the queue: signature and keys are checked again, since
-/// whoever can write to the queue is not trusted. Its age is not: that was checked at its arrival,
-/// and a message that waited in the dead-letter queue for a person, or was moved back from there
-/// (which gives it a new time in SQS), is still WeChat Pay's word. Settling it twice changes
-/// nothing.
+/// Opens a callback from the queue. Signature and keys are checked again, because writers to the
+/// queue are not trusted. Its age is not checked again: it was checked on arrival, and a message
+/// that waited in the dead-letter queue or was moved back from there (which gives it a new time in
+/// SQS) is still authentic. Settling it twice changes nothing.
 ///
 /// # Errors
 /// [`OpenCallbackError`].

@@ -1,4 +1,5 @@
-//! The books: where every change that the rules decide on is written, whoever brought the news.
+//! The order store: writes every change that the rules decide on, from whatever source the news
+//! came.
 
 use adapters::{
     backoff::Backoff,
@@ -31,28 +32,28 @@ pub struct OrderStore {
     random: Random,
 }
 
-/// Why something could not be written now. It has to come again.
+/// Why a change could not be written now. It must be retried.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderStoreError {
-    /// The table did not do its part.
+    /// The table failed.
     #[error("the order could not be read or written now")]
     Table(#[from] TableError),
-    /// Others kept changing the order between our reading and our writing.
+    /// Other processes kept changing the order between our read and our write.
     #[error("the order changed {TRIES} times while it was being written")]
     Contended,
 }
 
-/// How often something is judged anew because the order moved on, within one call.
+/// How often one call decides again because the order changed.
 pub(crate) const TRIES: u32 = 6;
 
-/// The pause before each further judgement.
+/// The pause before each further round.
 const BETWEEN_ROUNDS: Backoff = Backoff {
     first_ms: 20,
     max_ms: 640,
 };
 
 impl OrderStore {
-    /// The books in this table; `requests` is where new refunds are announced.
+    /// Creates the store over this table; `requests` is the queue for new refunds.
     pub fn new(
         orders: OrderTable,
         facts: MerchantFacts,
@@ -69,7 +70,7 @@ impl OrderStore {
         }
     }
 
-    /// What the events of a change that is decided now have in common.
+    /// The context that all events of a change decided now share.
     pub(crate) fn context(&self, cause: &Cause, trace: &str) -> ChangeContext {
         ChangeContext {
             cause: cause.clone(),
@@ -79,7 +80,7 @@ impl OrderStore {
         }
     }
 
-    /// Writes a change; `false` when the order moved on or is held at this moment: read and decide
+    /// Writes a change; `false` if the order changed or is locked at this moment: read and decide
     /// again.
     pub(crate) async fn write(&self, change: &OrderChange) -> Result<bool, TableError> {
         match self.orders.apply(change).await {
@@ -93,8 +94,8 @@ impl OrderStore {
         }
     }
 
-    /// Hands a refund that is to go to WeChat Pay to the queue. The sweep would find it too, so a
-    /// queue that does not answer costs time and nothing else.
+    /// Sends a message for a refund that must go to WeChat Pay. The sweep would find it too, so a
+    /// failure of the queue only costs time.
     async fn announce(&self, change: &OrderChange) {
         let (Some(RefundChange::New(refund) | RefundChange::Updated(_, refund)), Some(event)) =
             (&change.refund, change.events.last())
@@ -106,7 +107,7 @@ impl OrderStore {
         }
     }
 
-    /// The same for one refund, which is to be looked at then.
+    /// The same for one refund, with the time of its check.
     pub(crate) async fn announce_refund(&self, refund: &Refund, at: UnixSeconds, trace: &str) {
         let message = PaymentRequest::RefundV1 {
             order_no: refund.order_no.clone(),
@@ -128,8 +129,8 @@ impl OrderStore {
         }
     }
 
-    /// Waits before round `round` of read, judge and write, so that two who collided do not collide
-    /// again. Not before the first.
+    /// Waits before round `round` of read, decide and write, so that two processes that collided do
+    /// not collide again. No wait before the first.
     pub(crate) async fn pause(&self, round: u32) {
         if round > 0 {
             self.clock
@@ -139,7 +140,7 @@ impl OrderStore {
     }
 }
 
-/// One line for each change; an error where a person has to act.
+/// Logs one line for each change; an ERROR if an operator must act.
 fn log(change: &OrderChange) {
     let order_no = change.from.order_no.as_str();
     let told_under = change
@@ -188,8 +189,8 @@ fn log(change: &OrderChange) {
     }
 }
 
-/// What a person has to do about a refund as it stands; `None` when it gets on by itself or is
-/// over.
+/// What an operator must do about a refund in this state; `None` if it makes progress by itself or
+/// is final.
 pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
     if refund.overdue_since.is_some() {
         return Some(overdue(refund.trouble.as_deref().unwrap_or_default()));
@@ -233,8 +234,7 @@ pub fn what_to_do(refund: &Refund) -> Option<&'static str> {
     }
 }
 
-/// What a person has to do about a refund that WeChat Pay brings to no end, because of this
-/// trouble.
+/// What an operator must do about an overdue refund with this cause.
 fn overdue(trouble: &str) -> &'static str {
     match trouble {
         overdue::PROCESSING => {
@@ -252,12 +252,12 @@ fn overdue(trouble: &str) -> &'static str {
     }
 }
 
-/// A block, a permission or a setting, which refuses every refund alike.
+/// A blocked account, a missing permission or a wrong setting, which refuses every refund.
 fn is_of_the_merchant(code: &str) -> bool {
     ErrorCode::parse(code).side() == Some(Side::Merchant)
 }
 
-/// What stands as the trouble of a refund that WeChat Pay has, and whose answers cannot be read.
+/// Value of `trouble` when WeChat Pay knows the refund but its answer is unreadable.
 pub(crate) const UNREADABLE_ANSWER: &str = "UNREADABLE_ANSWER";
 
 /// `NOT_ENOUGH`, in either spelling.

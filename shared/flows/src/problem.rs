@@ -1,7 +1,7 @@
-//! The one place where an error becomes an HTTP answer: `application/problem+json` (RFC 9457).
+//! The one place that turns an error into an HTTP answer: `application/problem+json` (RFC 9457).
 //!
-//! What the caller reads stands here; what the log says is the error's own chain. A caller is told
-//! what to do next, never what our insides look like.
+//! Texts for callers. The log prints the error's own chain. A caller learns what to do next and
+//! never sees internals.
 
 mod reconciliation;
 
@@ -20,15 +20,15 @@ use crate::authenticate::AuthError;
 pub struct Problem {
     /// The HTTP status.
     pub status: StatusCode,
-    /// A stable name that programs may branch on.
+    /// A stable name that programs may rely on.
     pub code: &'static str,
     /// The kind of problem, in words.
     pub title: &'static str,
-    /// This very problem, and what to do.
+    /// This occurrence of the problem, and what to do.
     pub detail: String,
-    /// When it is worth asking again, in seconds.
+    /// Seconds after which a retry makes sense.
     pub retry_after_s: Option<i64>,
-    /// What a caller who was not recognised is to bring (`WWW-Authenticate` of a 401).
+    /// What an unauthenticated caller must send (`WWW-Authenticate` of a 401).
     pub bring: &'static str,
 }
 
@@ -59,7 +59,7 @@ impl Problem {
         }
     }
 
-    /// Something of ours failed and may work the next time. The cause goes to the log only.
+    /// A failure on our side that a retry may solve. The cause is only logged.
     pub fn unavailable(cause: &(dyn Error + 'static)) -> Self {
         error!(error = %ErrorChain(cause), "request failed on our side");
         Self::new(
@@ -71,7 +71,7 @@ impl Problem {
         .retry_after(1)
     }
 
-    /// The number is another client's. Nothing is told about that order.
+    /// The number belongs to another client. Nothing about that order is revealed.
     pub fn order_no_taken() -> Self {
         Self::new(
             StatusCode::CONFLICT,
@@ -91,7 +91,7 @@ impl Problem {
         )
     }
 
-    /// The same request is being worked on.
+    /// The same request is still being processed.
     pub fn in_progress(retry_after_s: i64) -> Self {
         Self::new(
             StatusCode::CONFLICT,
@@ -102,7 +102,7 @@ impl Problem {
         .retry_after(retry_after_s)
     }
 
-    /// No such order, as far as this client may know.
+    /// No such order that this client may see.
     pub fn order_not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -112,7 +112,7 @@ impl Problem {
         )
     }
 
-    /// The same payer's last order is being submitted at this moment.
+    /// The same payer is submitting another order at this moment.
     pub fn submitted_just_now(retry_after_s: i64) -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -133,7 +133,7 @@ impl Problem {
         )
     }
 
-    /// No such refund, as far as this client may know.
+    /// No such refund that this client may see.
     pub fn refund_not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -143,7 +143,7 @@ impl Problem {
         )
     }
 
-    /// No such event, as far as this client may know.
+    /// No such event that this client may see.
     pub fn event_not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -173,7 +173,7 @@ impl Problem {
         )
     }
 
-    /// The client's last undelivered events were sent again a moment ago.
+    /// The client's last undelivered events were just sent again.
     pub fn resent_just_now(retry_after_s: i64) -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -194,7 +194,7 @@ impl Problem {
         )
     }
 
-    /// A decision that the refund is not in the state for.
+    /// A decision that the refund's state does not allow.
     pub fn refund_state(needs: &'static str, is: &'static str) -> Self {
         Self::new(
             StatusCode::CONFLICT,
@@ -204,7 +204,7 @@ impl Problem {
         )
     }
 
-    /// The money of an abnormal refund is on its way already.
+    /// The money of an abnormal refund is already being paid out.
     pub fn refund_under_way() -> Self {
         Self::new(
             StatusCode::CONFLICT,
@@ -214,7 +214,7 @@ impl Problem {
         )
     }
 
-    /// Nothing is owed to the payer of this refund, or what was said of it stands.
+    /// Nothing is owed to the payer of this refund, or a payment was already recorded.
     pub fn payer_not_owed() -> Self {
         Self::new(
             StatusCode::CONFLICT,
@@ -224,7 +224,7 @@ impl Problem {
         )
     }
 
-    /// A decision about a refund that two persons make, in the console.
+    /// A decision about a refund that needs two persons, in the console.
     pub fn refund_needs_two_persons() -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -234,7 +234,7 @@ impl Problem {
         )
     }
 
-    /// WeChat Pay does not take what was asked about a refund.
+    /// WeChat Pay refused a request about a refund.
     pub fn wechatpay_refused_refund(refusal: &Refusal) -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -247,7 +247,7 @@ impl Problem {
         )
     }
 
-    /// WeChat Pay did not answer believably, so nothing is known.
+    /// WeChat Pay gave no authentic answer, so the result is unknown.
     pub fn wechatpay_silent() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -258,10 +258,10 @@ impl Problem {
         .retry_after(60)
     }
 
-    /// What a refusal by WeChat Pay is called.
+    /// The problem type of a refusal by WeChat Pay.
     pub(crate) const WECHATPAY_REFUSED: &str = "wechatpay_refused";
 
-    /// WeChat Pay does not take the order, or did not.
+    /// WeChat Pay refused the order, now or earlier.
     pub fn wechatpay_refused(told: &OrderRefusal) -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -271,7 +271,7 @@ impl Problem {
         )
     }
 
-    /// The body is larger than the route takes.
+    /// The body is larger than the route allows.
     pub fn too_large(limit: usize) -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -301,7 +301,7 @@ impl Problem {
         )
     }
 
-    /// The answer on the wire. `request_id` is the one in our log.
+    /// The HTTP answer. `request_id` is the one in our log.
     pub fn answer(&self, request_id: &str) -> Response<String> {
         info!(
             request_id,
@@ -440,7 +440,7 @@ impl From<BadNumber> for Problem {
     }
 }
 
-/// An error with all that lies behind it, on one line of the log.
+/// An error with its whole chain of causes, on one line of the log.
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
 
 impl std::fmt::Display for ErrorChain<'_> {

@@ -1,10 +1,10 @@
-//! Refunds: taking them on, and getting them done at WeChat Pay.
+//! Refunds: accepting them, and carrying them out at WeChat Pay.
 //!
-//! The money is set aside by a conditional write before WeChat Pay is asked. Then whoever comes
-//! first, the queue or the sweep, claims the refund and sends it. From the second try on WeChat Pay
-//! is asked how the refund stands before it is sent again, always under the same number and as the
-//! same bytes. Whoever sends one holds its order for a minute, since WeChat Pay takes one a minute:
-//! refunds that were put off may be due in the same moment.
+//! A conditional write reserves the money before WeChat Pay is called. Then the queue or the sweep,
+//! whichever is first, claims the refund and sends it. From the second attempt on, WeChat Pay is
+//! queried before the refund is sent again, always with the same number and the same bytes. Sending
+//! a refund blocks its order for a minute, since WeChat Pay accepts one refund a minute and several
+//! postponed refunds may be due at the same time.
 
 use std::time::Duration;
 
@@ -66,17 +66,16 @@ pub struct RefundRef<'a> {
     pub order_no: &'a OrderNo,
     /// The refund.
     pub refund_no: &'a RefundNo,
-    /// Who stands behind the decision. A caller of the API alone decides nothing about a second
-    /// payment.
+    /// Who made the decision. An API caller alone cannot decide about a second payment.
     pub by: Approval,
 }
 
-/// What came of asking for a refund.
+/// Result of a refund request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReserveRefundOutcome {
-    /// Its money is set aside; the queue goes on.
+    /// Its money is reserved; the queue continues.
     Reserved(Box<Refund>),
-    /// It was asked for before: this is how it stands.
+    /// It was requested before; this is its present state.
     AlreadyReserved(Box<Refund>),
     /// Another refund of the order has this number.
     NumberReused,
@@ -86,35 +85,35 @@ pub enum ReserveRefundOutcome {
     Rejected(RefundRejected),
 }
 
-/// What came of looking at a refund.
+/// Result of processing a refund.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Advanced {
-    /// There was nothing to do: it is not due, or not any more, or somebody else is at it.
+    /// There was nothing to do: it is not due, no longer due, or another process is working on it.
     NotOurs,
     /// Its state changed.
     Moved,
-    /// It is on its way, or WeChat Pay's word is still out. It is due again.
+    /// It is in progress, or WeChat Pay has not decided yet. It will be checked again.
     Open,
-    /// WeChat Pay did not answer, or not for now. It is due again soon.
+    /// WeChat Pay did not answer, or refused temporarily. It is due again soon.
     Unanswered,
-    /// What WeChat Pay says does not fit the books; a person looks at it.
+    /// WeChat Pay's answer contradicts the books; an operator must check it.
     Parked,
 }
 
-/// What came of a person's decision about a refund.
+/// Result of an operator's decision about a refund.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DecisionOutcome {
     /// It is done; this is the refund then.
     Done(Box<Refund>),
-    /// The refund does not stand where this can be decided; this is it.
+    /// The refund is not in a state that allows this decision; this is the refund.
     WrongState(Box<Refund>),
-    /// It was redirected before, and WeChat Pay is paying it out, or may just be told so.
+    /// It was redirected before: WeChat Pay is paying it out, or is perhaps being called right now.
     InProgress(Box<Refund>),
-    /// Two persons decide about it, in the console.
+    /// Two persons must decide about it, in the console.
     NeedsTwoPersons,
-    /// WeChat Pay does not take it.
+    /// WeChat Pay refused it.
     Refused(Refusal),
-    /// WeChat Pay's word is out: nothing is known. Ask again later.
+    /// WeChat Pay did not answer reliably. Try again later.
     Unknown,
     /// This client has no such refund.
     RefundNotFound,
@@ -137,7 +136,7 @@ pub enum RedirectTarget {
 }
 
 impl RedirectTarget {
-    /// Where that is, without whose card it is.
+    /// The kind of destination, without the card's data.
     pub const fn destination(&self) -> Destination {
         match self {
             Self::Merchant => Destination::Merchant,
@@ -146,7 +145,7 @@ impl RedirectTarget {
     }
 }
 
-/// Does not show whose card it is.
+/// Hides the card's data.
 impl std::fmt::Debug for RedirectTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -156,20 +155,20 @@ impl std::fmt::Debug for RedirectTarget {
     }
 }
 
-/// Why a refund could not be dealt with on our side. It stays as it is and is due again.
+/// Why processing a refund failed on our side. The refund is unchanged and due again.
 #[derive(Debug, thiserror::Error)]
 pub enum RefundError {
     /// The refund could not be read or written.
     #[error("the refund could not be read or written")]
     Books(#[from] OrderStoreError),
-    /// The guards table did not do its part.
+    /// The guards table failed.
     #[error("it could not be told whether refunds are paused")]
     Guards(#[from] GuardsError),
     /// The call could not be sent.
     #[error("WeChat Pay could not be asked about the refund")]
     NotSent(#[from] NotSent),
-    /// A refund that was made in the console gives back a payment that is not booked yet. It has to
-    /// come again.
+    /// A refund that was made in WeChat Pay's console returns a payment that is not booked yet. The
+    /// news must be processed again later.
     #[error("the refund is of a payment that is not booked yet")]
     PaymentNotBooked,
     /// A field of the payer's card could not be encrypted.
@@ -185,9 +184,9 @@ impl From<TableError> for RefundError {
 
 /// How the refund that news is about is found.
 enum RefundLookup<'a> {
-    /// By our number: we asked about it.
+    /// By our number: this is the answer to our query.
     Ours(&'a RefundNo),
-    /// By the number at WeChat Pay: it told us.
+    /// By WeChat Pay's number: this is its notice.
     Named,
 }
 
@@ -199,20 +198,20 @@ enum MovedBy {
     Others,
 }
 
-/// How a refund stands at WeChat Pay, as far as a question told.
+/// The state of a refund at WeChat Pay, as far as a query showed it.
 enum RefundQueryOutcome {
     /// It told.
     News(Box<RefundNews>),
-    /// It knows no such refund, it said under this `Request-ID`.
+    /// It knows no such refund; the answer had this `Request-ID`.
     NotThere(Option<RequestId>),
-    /// It knows the refund, and what it says of it cannot be read.
+    /// It knows the refund, but its answer cannot be parsed.
     Unreadable(UnreadableNotice),
-    /// Nothing that could be settled.
+    /// Nothing to settle.
     Untold(PendingAnswer),
 }
 
 impl RefundFlow {
-    /// Refunds in these books, through this client.
+    /// Creates the flow over this order store and this client.
     pub fn new(books: OrderStore, wechat: WechatApi, guards: Guards) -> Self {
         Self {
             books,
@@ -221,7 +220,7 @@ impl RefundFlow {
         }
     }
 
-    /// Takes a client's refund on: its money is set aside, and the queue is told.
+    /// Accepts a client's refund: reserves its money and sends a message to the queue.
     ///
     /// # Errors
     /// [`RefundError`].
@@ -259,9 +258,9 @@ impl RefundFlow {
                 ) => {
                     return Ok(known);
                 }
-                // A twin of this request that committed between those reads shows in some of them
-                // only, and this one would be refused for the very money that the twin set aside. A
-                // refusal is said of one moment.
+                // If a concurrent duplicate commits between these reads, some of them show it and
+                // some do not, and this request would be rejected because of its own money. So a
+                // rejection is only based on reads of one moment (a transaction).
                 Err(ReserveRefundOutcome::OrderNotFound | ReserveRefundOutcome::Rejected(_)) => {
                     let transaction_id = wanted.terms.transaction_id.as_ref();
                     let at_once = books
@@ -287,7 +286,7 @@ impl RefundFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// What takes a refund on, or why nothing does.
+    /// The write that accepts a refund, or why it is rejected.
     async fn judge(
         &self,
         client: &ClientId,
@@ -315,8 +314,7 @@ impl RefundFlow {
         Ok(change.map_err(ReserveRefundOutcome::Rejected))
     }
 
-    /// Looks at a refund that may be due: claims it, asks WeChat Pay or sends it, and settles the
-    /// answer.
+    /// Processes a refund that may be due: claims it, queries or sends it, and settles the answer.
     ///
     /// # Errors
     /// [`RefundError`].
@@ -334,7 +332,8 @@ impl RefundFlow {
         };
         let next = match (seen.due, due::next_refund_check(&seen, &seen.state, now)) {
             (Some(due), Some(next)) if due.at <= now => next,
-            // An earlier version of this code went on looking at what a person had dealt with.
+            // An earlier version of this code kept checking refunds that an operator had dealt
+            // with.
             (Some(due), None) if due.at <= now => {
                 self.books.orders.remove_refund_check(&seen).await?;
                 return Ok(Advanced::NotOurs);
@@ -349,7 +348,7 @@ impl RefundFlow {
             due: Some(next),
             ..seen.clone()
         };
-        // Boxed, since it is all that can happen to a refund.
+        // Boxed because this future is large: it covers everything that can happen to a refund.
         let driven = Box::pin(self.get_on(&seen, &claimed, within, cause, trace)).await;
         if comes_again_soon(&driven) {
             self.look_again(&claimed).await;
@@ -357,8 +356,8 @@ impl RefundFlow {
         driven
     }
 
-    /// Asks about a claimed refund or sends it, and settles the answer. `seen` is the refund before
-    /// the claim.
+    /// Queries or sends a claimed refund, and settles the answer. `seen` is the refund before the
+    /// claim.
     async fn get_on(
         &self,
         seen: &Refund,
@@ -421,8 +420,8 @@ impl RefundFlow {
         self.send(claimed, within / 2, cause, trace).await
     }
 
-    /// Moves a claimed refund to where the next run finds it: what could not be asked or sent does
-    /// not wait for its next step. Who dies before leaves it at that step.
+    /// Makes a claimed refund due again soon when it could not be queried or sent. After a crash
+    /// before this write it stays due at its regular next step.
     async fn look_again(&self, claimed: &Refund) {
         let Some(next) = due::sooner_refund_check(claimed, self.books.clock.now()) else {
             return;
@@ -437,8 +436,8 @@ impl RefundFlow {
         }
     }
 
-    /// The refund of money that is not ours to keep failed for good. Until the money is given back
-    /// otherwise, it is owed.
+    /// The refund of money that is owed back failed for good. The money is owed until it is
+    /// returned in another way.
     async fn still_owed(&self, refund: &Refund) -> Result<Advanced, RefundError> {
         let (orders, order_no) = (&self.books.orders, &refund.order_no);
         let (is_owed, is_over) = match refund.of {
@@ -455,7 +454,7 @@ impl RefundFlow {
                 let parked = orders.parked_payment(order_no, id).await?;
                 let is_owed = parked.is_some_and(|parked| parked.state == ParkedState::Parked)
                     && refund::released_fen(&orders.refunds(order_no).await?, id) == 0;
-                // Whichever refund gives it back is looked at itself when that fails.
+                // If another refund returns the money, that refund is checked itself when it fails.
                 (is_owed, !is_owed)
             }
         };
@@ -464,8 +463,7 @@ impl RefundFlow {
         } else if is_over {
             self.books.orders.remove_refund_check(refund).await?;
         }
-        // Else another refund is on its way, of which its client alone would hear that it failed as
-        // well.
+        // Otherwise another refund is under way, and only its client would learn of its failure.
         Ok(Advanced::Open)
     }
 
@@ -483,8 +481,7 @@ impl RefundFlow {
             .await
     }
 
-    /// A person sends a refused refund off once more. `decided` is who and why, where that was
-    /// said.
+    /// Retries a refused refund on an operator's decision. `decided` is who and why, if given.
     ///
     /// # Errors
     /// [`RefundError`].
@@ -516,8 +513,8 @@ impl RefundFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// Whether what a retry is for has come about by an earlier one: its answer was lost, or its
-    /// twin was faster.
+    /// Whether an earlier retry already had the effect: its answer was lost, or a concurrent
+    /// duplicate was faster.
     async fn was_retried(&self, refund: &Refund) -> Result<bool, TableError> {
         match &refund.state {
             RefundState::Reserved | RefundState::Processing | RefundState::Succeeded(_) => {}
@@ -533,8 +530,8 @@ impl RefundFlow {
         }))
     }
 
-    /// A person gives the money of a refused refund free, once WeChat Pay says that it knows no
-    /// such refund.
+    /// Releases the money of a refused refund on an operator's decision, once WeChat Pay says that
+    /// it knows no such refund.
     ///
     /// # Errors
     /// [`RefundError`].
@@ -555,8 +552,8 @@ impl RefundFlow {
             };
             let context = self.books.context(cause, trace);
             let Some(change) = refund::release(&order, &refund, decided.clone(), &context) else {
-                // The same person's same word once more: its answer was lost, or its twin was
-                // faster.
+                // The same decision by the same person again: the first answer was lost, or a
+                // concurrent duplicate was faster.
                 let is_done = refund.is_released() && refund.decided.as_ref() == Some(decided);
                 return Ok(if is_done {
                     DecisionOutcome::Done(Box::new(refund))
@@ -589,9 +586,9 @@ impl RefundFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// Says where the money of an abnormal refund goes: `decided` is who says so, and why. That is
-    /// written before WeChat Pay is told, so that a success is never taken for money that the payer
-    /// has.
+    /// Redirects the money of an abnormal refund: `decided` is who decided, and why. This is stored
+    /// before WeChat Pay is called, so that a later success is never mistaken for money that the
+    /// payer has received.
     ///
     /// # Errors
     /// [`RefundError`].
@@ -603,7 +600,8 @@ impl RefundFlow {
         within: Duration,
         (cause, trace): (&Cause, &str),
     ) -> Result<DecisionOutcome, RefundError> {
-        // Boxed, since it is all that can happen to an abnormal refund.
+        // Boxed because this future is large: it covers everything that can happen to an abnormal
+        // refund.
         Box::pin(self.send_on(of, to, decided, within, (cause, trace))).await
     }
 
@@ -628,12 +626,12 @@ impl RefundFlow {
         if let Some(decided) = cannot_be_redirected(&refund, &wanted) {
             return Ok(decided);
         }
-        // It may have been redirected before, without our hearing of it.
+        // It may have been redirected before without our knowledge.
         match self.ask(&refund.out_refund_no, within / 4).await? {
             RefundQueryOutcome::News(news) if news.status == ReportedRefundStatus::Abnormal => {}
             RefundQueryOutcome::News(news) => {
                 let refund = self.after_news(of, &news, refund, cause, trace).await?;
-                // Sent on in WeChat Pay's console, say: nobody has to decide about it for now.
+                // For example redirected in WeChat Pay's console: no decision is needed for now.
                 let refund = self.note_redirection(&refund, news.status).await?;
                 return Ok(redirected_before(refund, &wanted));
             }
@@ -659,7 +657,7 @@ impl RefundFlow {
                     let refund = self.after_news(of, &news, refund, cause, trace).await?;
                     Ok(DecisionOutcome::Done(Box::new(refund)))
                 }
-                // It was taken all the same.
+                // It was accepted after all.
                 Err(unreadable) => {
                     say_unreadable(&refund, &unreadable);
                     Ok(DecisionOutcome::Unknown)
@@ -669,7 +667,7 @@ impl RefundFlow {
                 say_unreadable(&refund, &UnreadableNotice::Answer(unreadable));
                 Ok(DecisionOutcome::Unknown)
             }
-            // A person asks, and is told at once.
+            // An operator is waiting, so the answer is given at once.
             CallOutcome::Refused(refusal) => match after_refusal(&refusal, i64::MAX) {
                 RefusalStep::Refuse { .. } | RefusalStep::Pause => {
                     let refused = (refusal, within / 4);
@@ -682,7 +680,8 @@ impl RefundFlow {
         }
     }
 
-    /// What WeChat Pay is told of an abnormal refund. A card is encrypted here and held no longer.
+    /// The request to WeChat Pay for an abnormal refund. Card data is encrypted here and dropped
+    /// afterwards.
     async fn abnormal_call(
         &self,
         refund: &Refund,
@@ -713,9 +712,8 @@ impl RefundFlow {
         ))
     }
 
-    /// Writes down where the money goes, unless the refund moved on meanwhile or somebody else was
-    /// faster. Of the same decision once more it is noted that WeChat Pay is told again, and no
-    /// more.
+    /// Stores where the money goes, unless the refund changed meanwhile or another process was
+    /// faster. For a repeat of the same decision it only records that WeChat Pay is called again.
     async fn write_redirected(
         &self,
         of: &RefundRef<'_>,
@@ -751,9 +749,9 @@ impl RefundFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// WeChat Pay refused to send a refund on. Error answers are not signed, and a twin of this
-    /// decision may have been carried out: so it is asked once more before the decision is taken
-    /// back.
+    /// WeChat Pay refused to redirect a refund. Error answers are not signed, and a concurrent
+    /// duplicate of this decision may have succeeded. So query once more before undoing the
+    /// decision.
     async fn not_taken(
         &self,
         of: &RefundRef<'_>,
@@ -769,7 +767,8 @@ impl RefundFlow {
                 Ok(both) => both,
                 Err(not) => return Ok(not),
             };
-            // In each round: what made the write before this one fail may be a twin's doing.
+            // Checked in every round: the write before may have failed because of a concurrent
+            // duplicate.
             let left = self.left_until(deadline_ms);
             if left.is_zero() {
                 break;
@@ -781,7 +780,8 @@ impl RefundFlow {
                     let refund = self.after_news(of, &news, refund, cause, trace).await?;
                     return Ok(redirected_before(refund, wanted));
                 }
-                // The sweep asks in a minute, and people are asked anew if it is abnormal.
+                // The sweep queries it in a minute, and operators are asked again if it is
+                // abnormal.
                 RefundQueryOutcome::Unreadable(_)
                 | RefundQueryOutcome::NotThere(_)
                 | RefundQueryOutcome::Untold(_) => break,
@@ -805,7 +805,7 @@ impl RefundFlow {
         Ok(DecisionOutcome::Refused(refusal))
     }
 
-    /// Settles what WeChat Pay says of a refund, and gives it as it stands then.
+    /// Settles WeChat Pay's answer about a refund, and returns the refund afterwards.
     async fn after_news(
         &self,
         of: &RefundRef<'_>,
@@ -819,7 +819,7 @@ impl RefundFlow {
         self.reread(refund).await
     }
 
-    /// A person says how the payer was paid, whose money went to the merchant's own account.
+    /// Records how an operator paid the payer whose money went to the merchant's own account.
     ///
     /// # Errors
     /// [`RefundError`].
@@ -836,8 +836,8 @@ impl RefundFlow {
                 Ok(both) => both,
                 Err(not) => return Ok(not),
             };
-            // What was said once is said anew by the console only, where a difference can be opened
-            // again.
+            // Only the console may replace an earlier statement, because a difference can be
+            // reopened there.
             match &refund.payer_paid {
                 Some(paid) if paid.decided == *decided => {
                     return Ok(DecisionOutcome::Done(Box::new(refund)));
@@ -860,8 +860,8 @@ impl RefundFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// Sends a refund, whose money is set aside, for the first time or because WeChat Pay says that
-    /// it never got it.
+    /// Sends a refund whose money is reserved, for the first time or because WeChat Pay says that
+    /// it never received it.
     async fn send(
         &self,
         claimed: &Refund,
@@ -902,7 +902,7 @@ impl RefundFlow {
                 let unreadable = UnreadableNotice::Answer(unreadable);
                 return self.note_unreadable(claimed, &unreadable).await;
             }
-            // Whether it was accepted is not known: the next look asks first.
+            // It is unknown whether it was accepted, so the next check queries first.
             CallOutcome::Unknown(_) => return Ok(Advanced::Unanswered),
             CallOutcome::Refused(refusal) => refusal,
         };
@@ -927,7 +927,7 @@ impl RefundFlow {
                     "all refunds rest: the balance is too low"
                 );
                 self.guards.pause_refunds(mchid, until).await?;
-                // After the others, which may be smaller.
+                // After the other refunds, which may be smaller.
                 let next =
                     due::refund_check_at(order_no, until.0.saturating_add(BALANCE_PAUSE_S / 2));
                 let context = self.books.context(cause, trace);
@@ -943,7 +943,7 @@ impl RefundFlow {
         }
     }
 
-    /// Lets a refund rest until there are funds. Its client is told by an event, the first time.
+    /// Pauses a refund until there are funds. The first pause sends its client an event.
     async fn rest(
         &self,
         claimed: &Refund,
@@ -952,7 +952,7 @@ impl RefundFlow {
         context: &ChangeContext,
     ) -> Result<(), RefundError> {
         let rests_already = claimed.trouble.as_deref().is_some_and(is_low_balance);
-        // What a person is told of an overdue refund stays.
+        // The cause shown for an overdue refund stays.
         if rests_already || claimed.overdue_since.is_some() {
             let trouble = claimed.trouble.as_deref().unwrap_or(trouble);
             self.books
@@ -983,18 +983,19 @@ impl RefundFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// Until when the merchant's refunds rest, for want of funds; `None` when they do not.
+    /// The time until which the merchant's refunds are paused for lack of funds; `None` if they are
+    /// not.
     ///
     /// # Errors
-    /// The guards table does not answer.
+    /// The guards table did not answer.
     pub async fn paused_until(&self) -> Result<Option<UnixSeconds>, RefundError> {
         let now = self.books.clock.now();
         let mchid = self.wechat.mchid();
         Ok(self.guards.refunds_paused_until(mchid, now).await?)
     }
 
-    /// Another refund of the order was sent a moment ago: WeChat Pay takes one a minute. Nothing
-    /// was tried, so nothing is counted.
+    /// Another refund of the order was just sent, and WeChat Pay accepts one a minute. Nothing was
+    /// attempted, so no attempt is counted.
     async fn put_off(
         &self,
         claimed: &Refund,
@@ -1019,8 +1020,8 @@ impl RefundFlow {
         self.books.clock.now().0.saturating_sub(claimed.slot_at.0)
     }
 
-    /// It does not go out for now. A person is told when it lasts; of what people have to put right
-    /// the client of WeChat Pay has told them already.
+    /// It is not sent for now. An operator is notified if that lasts. Causes that an operator must
+    /// fix were already logged by the WeChat Pay client.
     async fn note_delay(&self, claimed: &Refund, refusal: &Refusal) -> Result<(), RefundError> {
         let waits_s = self.waits_s(claimed);
         if waits_s > LASTS_S {
@@ -1042,16 +1043,15 @@ impl RefundFlow {
         Ok(())
     }
 
-    /// WeChat Pay took a refund, by an answer that cannot be read. The next look asks how it
-    /// stands.
+    /// WeChat Pay accepted a refund, but its answer cannot be parsed. The next check queries it.
     async fn note_unreadable(
         &self,
         claimed: &Refund,
         unreadable: &UnreadableNotice,
     ) -> Result<Advanced, RefundError> {
         say_unreadable(claimed, unreadable);
-        // That it was sent on stands nowhere else. Without it people would be asked to send or pay
-        // the money once more.
+        // The redirect is recorded nowhere else. Without it operators would be asked to redirect or
+        // pay the money again.
         if let Some(due) = claimed.due.filter(|_| !claimed.is_redirected()) {
             self.books
                 .orders
@@ -1061,9 +1061,9 @@ impl RefundFlow {
         Ok(Advanced::Parked)
     }
 
-    /// WeChat Pay, asked about a refund, knows it, and what it says of it cannot be read. So it was
-    /// accepted: it no longer waits to be sent, its money stays set aside, and a person is told at
-    /// each look until an answer can be read.
+    /// WeChat Pay knows the refund, but its answer cannot be parsed. So the refund was accepted and
+    /// no longer waits to be sent. Its money stays reserved, and each check notifies an operator
+    /// until an answer can be parsed.
     async fn known_unread(
         &self,
         claimed: &Refund,
@@ -1079,7 +1079,8 @@ impl RefundFlow {
         }
     }
 
-    /// WeChat Pay does not take a refund: noted once a question confirms that it is not there.
+    /// WeChat Pay refused a refund. This is recorded once a query confirms that the refund does not
+    /// exist.
     async fn refuse(
         &self,
         claimed: &Refund,
@@ -1092,7 +1093,7 @@ impl RefundFlow {
             RefundQueryOutcome::Untold(PendingAnswer::Unanswered) => {
                 return Ok(Advanced::Unanswered);
             }
-            // The next look asks again, and says so if that lasts.
+            // The next check queries again, and logs it if that lasts.
             RefundQueryOutcome::Untold(PendingAnswer::Refused(_) | PendingAnswer::Processing) => {
                 return Ok(Advanced::Open);
             }
@@ -1117,8 +1118,8 @@ impl RefundFlow {
         })
     }
 
-    /// Moves a refund that waits to be sent to this state, unless it moved meanwhile. Gives it as
-    /// it stands then, or nothing where it is no more.
+    /// Moves a refund that waits to be sent to this state, unless it changed meanwhile. Returns the
+    /// refund afterwards, or `None` if it no longer exists.
     async fn moved_on(
         &self,
         claimed: &Refund,
@@ -1142,7 +1143,7 @@ impl RefundFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// Asks WeChat Pay how a refund stands.
+    /// Queries the state of a refund at WeChat Pay.
     async fn ask(
         &self,
         out_refund_no: &OutRefundNo,
@@ -1164,7 +1165,7 @@ impl RefundFlow {
                 RefundQueryOutcome::NotThere(request_id)
             }
             CallOutcome::Refused(refusal) if !is_transient_refusal(&refusal) => {
-                // Some proxy's page has no code.
+                // An error page of a proxy has no code.
                 let code = if refusal.raw_code.is_empty() {
                     format!("HTTP_{}", refusal.status)
                 } else {
@@ -1178,8 +1179,7 @@ impl RefundFlow {
         })
     }
 
-    /// WeChat Pay was asked about a refund, and that brings it to no end: after a while a person is
-    /// told.
+    /// The query left the refund unfinished. After a while an operator is notified.
     async fn without_end(
         &self,
         claimed: &Refund,
@@ -1210,8 +1210,7 @@ impl RefundFlow {
         })
     }
 
-    /// Marks a refund as overdue because of this trouble, or as overdue no longer, unless it has
-    /// moved on.
+    /// Marks a refund as overdue with this cause, or as no longer overdue, unless it has changed.
     async fn mark(
         &self,
         claimed: &Refund,
@@ -1271,7 +1270,7 @@ impl RefundFlow {
                 .told_under(news.request_id.as_ref());
             let settlement = match (&order, which, &found) {
                 (Some(order), RefundLookup::Named, None) => {
-                    // Made elsewhere. Of a payment that is not the order's, what is kept of that
+                    // Made elsewhere. For a payment that is not the order's, its parked record
                     // decides.
                     let parked = match order.state.payment() {
                         Some(payment) if payment.transaction_id == news.transaction_id => None,
@@ -1293,7 +1292,7 @@ impl RefundFlow {
                 (Some(order), RefundLookup::Named | RefundLookup::Ours(_), Some(_)) => {
                     refund_news::settle_refund(order, found.as_ref(), &books.facts, news, &context)
                 }
-                // Asked about one refund, told about one of another order.
+                // The query was about one refund, the answer is about one of another order.
                 (Some(_), RefundLookup::Ours(_), None) | (None, _, _) => {
                     refund_news::settle_unknown_refund(news)
                 }
@@ -1303,8 +1302,8 @@ impl RefundFlow {
                 RefundSettlement::StillOpen => return Ok(SettleOutcome::StillOpen),
                 RefundSettlement::PaymentNotBooked => return Err(RefundError::PaymentNotBooked),
                 RefundSettlement::Park(parked) => {
-                    // The refund may have been read a moment before a twin of this news took it
-                    // into the books, and the order, which has its money then, a moment after.
+                    // The refund may have been read just before a concurrent copy of this news
+                    // booked it, and the order, which then has its money, just after.
                     if found.is_none() && self.is_known(news, which).await? {
                         continue;
                     }
@@ -1330,7 +1329,7 @@ impl RefundFlow {
         Err(OrderStoreError::Contended.into())
     }
 
-    /// Whether a refund that news is about is in the books by now.
+    /// Whether the refund in this news is in the books.
     async fn is_known(
         &self,
         news: &RefundNews,
@@ -1348,7 +1347,7 @@ impl RefundFlow {
         Ok(found.is_some())
     }
 
-    /// Keeps a refund for a person, and says so each time until somebody has decided.
+    /// Parks a refund for an operator, and logs it each time until it is decided.
     async fn park(
         &self,
         parked: &RefundToPark,
@@ -1369,7 +1368,7 @@ impl RefundFlow {
         Ok(())
     }
 
-    /// An order of this client's and one of its refunds, about which who asks may decide.
+    /// An order of this client and one of its refunds that the caller may decide about.
     async fn to_decide_about(
         &self,
         of: &RefundRef<'_>,
@@ -1400,7 +1399,7 @@ impl RefundFlow {
         Ok(order.zip(refund))
     }
 
-    /// When so much time is over, in Unix milliseconds.
+    /// The time after this delay, in Unix milliseconds.
     fn deadline_ms(&self, within: Duration) -> i64 {
         let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
         self.books.clock.now_ms().saturating_add(within_ms)
@@ -1412,7 +1411,7 @@ impl RefundFlow {
         Duration::from_millis(u64::try_from(left_ms).unwrap_or_default())
     }
 
-    /// The refund as the table has it after a decision.
+    /// The stored refund after a decision.
     async fn reread(&self, before: Refund) -> Result<Refund, RefundError> {
         let found = self
             .books
@@ -1422,9 +1421,9 @@ impl RefundFlow {
         Ok(found.unwrap_or(before))
     }
 
-    /// An abnormal refund stays that until its money has arrived. Whether it is on its way again,
-    /// or came back once more, is noted beside that: people are asked only in the second case. What
-    /// was decided before does not say where the money goes then; the journal keeps it.
+    /// An abnormal refund stays abnormal until its money arrives. Whether it was sent again or came
+    /// back is kept in `trouble`; operators are asked only in the second case. An earlier decision
+    /// does not say where the money goes then; it stays in the journal.
     async fn note_redirection(
         &self,
         claimed: &Refund,
@@ -1447,7 +1446,7 @@ impl RefundFlow {
             }
             None => false,
         };
-        // Somebody has decided meanwhile.
+        // It was decided meanwhile.
         if !is_noted {
             return self.reread(claimed.clone()).await;
         }
@@ -1460,8 +1459,9 @@ impl RefundFlow {
     }
 }
 
-/// When WeChat Pay is told once more of a decision that is on record already; `None` when this one
-/// is not. Which card of the payer's a decision named is not kept, so that one is never the same.
+/// Time of a repeated call to WeChat Pay for a decision that is already recorded; `None` if this
+/// decision is not recorded. The payer's card in a decision is not stored, so a decision with a
+/// card never counts as the same.
 fn told_again_at(refund: &Refund, wanted: &Redirection, now: UnixSeconds) -> Option<UnixSeconds> {
     let known = refund.redirected.as_ref()?;
     let is_on_record = refund.state == RefundState::Abnormal
@@ -1471,8 +1471,8 @@ fn told_again_at(refund: &Refund, wanted: &Redirection, now: UnixSeconds) -> Opt
     is_on_record.then(|| known.next_told_at(now))
 }
 
-/// Why a refund cannot be sent on as it stands, if it cannot: it is not abnormal, or somebody else
-/// may be sending it on.
+/// Why a refund cannot be redirected now, if it cannot: it is not abnormal, or another redirect may
+/// be under way.
 fn cannot_be_redirected(refund: &Refund, wanted: &Redirection) -> Option<DecisionOutcome> {
     if refund.state != RefundState::Abnormal || refund.refund_id.is_none() {
         return Some(redirected_before(refund.clone(), wanted));
@@ -1481,11 +1481,11 @@ fn cannot_be_redirected(refund: &Refund, wanted: &Redirection) -> Option<Decisio
         .then(|| DecisionOutcome::InProgress(Box::new(refund.clone())))
 }
 
-/// What is answered of a refund that was sent on before, or got on by itself: the same decision
-/// once more, whose answer was lost or whose twin was faster, has been carried out.
+/// The answer when the refund was already redirected or progressed by itself. A repeat of the same
+/// decision (after a lost answer, or by a concurrent duplicate) counts as done.
 fn redirected_before(refund: Refund, wanted: &Redirection) -> DecisionOutcome {
     let known = refund.redirected.as_ref();
-    // Which card of the payer's a decision named is not kept: another one would look the same.
+    // The payer's card in a decision is not stored: another card would look the same.
     let is_told_apart = wanted.to == Destination::Merchant;
     let is_the_same = is_told_apart && known.is_some_and(|known| known.is_the_same_as(wanted));
     let refund = Box::new(refund);
@@ -1502,10 +1502,10 @@ fn redirected_before(refund: Refund, wanted: &Redirection) -> DecisionOutcome {
     }
 }
 
-/// How long a refund may be put off by WeChat Pay before a person is told, in seconds.
+/// How long WeChat Pay may delay a refund before an operator is notified, in seconds.
 const LASTS_S: i64 = 3600;
 
-/// Says what a person has to do about a refund, each time that it is looked at.
+/// Logs what an operator must do about a refund, at each check.
 fn say_who_is_needed(refund: &Refund) {
     if let Some(what_to_do) = what_to_do(refund) {
         error!(
@@ -1518,7 +1518,8 @@ fn say_who_is_needed(refund: &Refund) {
     }
 }
 
-/// Says that a payer has money that is booked as owed to the payer: nobody must pay it once more.
+/// Logs that a payer has received money that is booked as owed to the payer. It must not be paid
+/// again.
 fn say_who_has_it(news: &RefundNews) {
     error!(
         order_no = news.order_no.as_str(),
@@ -1533,7 +1534,7 @@ fn say_who_has_it(news: &RefundNews) {
 /// WeChat Pay's code for a balance that is too low.
 const LOW_BALANCE: &str = "NOT_ENOUGH";
 
-/// Says that WeChat Pay's word about a refund cannot be read, each time that it is given.
+/// Logs, each time, that WeChat Pay's answer about a refund cannot be parsed.
 fn say_unreadable(refund: &Refund, unreadable: &UnreadableNotice) {
     error!(
         order_no = refund.order_no.as_str(),
@@ -1546,8 +1547,8 @@ fn say_unreadable(refund: &Refund, unreadable: &UnreadableNotice) {
     );
 }
 
-/// Whether a refund is looked at again soon: WeChat Pay did not answer, or something on our side
-/// failed that passes.
+/// Whether a refund is checked again soon: WeChat Pay did not answer, or a temporary failure
+/// happened on our side.
 fn comes_again_soon(driven: &Result<Advanced, RefundError>) -> bool {
     match driven {
         Ok(driven) => *driven == Advanced::Unanswered,

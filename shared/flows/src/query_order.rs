@@ -1,5 +1,4 @@
-//! Asking WeChat Pay how an order stands, and settling what it says. The way on after every unknown
-//! outcome.
+//! Queries an order at WeChat Pay, and settles the answer. Used after every unknown result.
 
 use std::time::Duration;
 
@@ -32,39 +31,39 @@ pub struct QueryFlow {
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq)]
 pub enum QueryOutcome {
-    /// WeChat Pay told how the order stands, and that is settled.
+    /// WeChat Pay gave the order's state, and it is settled.
     Settled(SettleOutcome),
     /// WeChat Pay does not know the order (yet).
     NotThere,
-    /// WeChat Pay refused to tell.
+    /// WeChat Pay refused the query.
     Refused(Refusal),
     /// No answer that can be trusted.
     Unknown(String),
 }
 
-/// Why asking failed on our side.
+/// Why the query failed on our side.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The question could not be sent.
+    /// The query could not be sent.
     #[error("WeChat Pay could not be asked")]
     NotSent(#[from] NotSent),
     /// The answer could not be settled now.
     #[error("WeChat Pay's answer could not be settled")]
     Settle(#[from] OrderStoreError),
-    /// The answer is signed but is no news about an order. A person has to look at it.
+    /// The answer is signed but cannot be parsed as news about an order. An operator must read it.
     #[error("WeChat Pay's answer about the order cannot be read")]
     Unreadable(#[from] UnreadableNotice),
 }
 
 impl QueryFlow {
-    /// Asks through this client, settles by this path.
+    /// Creates the flow over this client and this settlement.
     pub fn new(wechat: WechatApi, settling: SettleFlow) -> Self {
         Self { wechat, settling }
     }
 
-    /// Asks, and settles the answer. A host that does not answer, or not believably, or with an
-    /// error of its own is not asked twice: the other one is. All within the time given; with 4.5 s
-    /// even a slow first host gets the 3 s that WeChat Pay counts as normal.
+    /// Queries, and settles the answer. If a host gives no answer, an unauthentic one or a server
+    /// error, the other host is asked; no host is asked twice. All within the time given: with 4.5
+    /// s even a slow first host gets the 3 s that WeChat Pay calls normal.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -81,8 +80,8 @@ impl QueryFlow {
         })
     }
 
-    /// Asks about the number of an order that WeChat Pay was never asked to make, and yet says that
-    /// it has. What it has is another system's: paid or not, it is not settled as ours.
+    /// Queries the number of an order that was never sent to WeChat Pay but that WeChat Pay knows.
+    /// That order is another system's: paid or not, it is not settled as ours.
     ///
     /// # Errors
     /// [`QueryError`].
@@ -103,7 +102,7 @@ impl QueryFlow {
         })
     }
 
-    /// What WeChat Pay says of an order, by our number.
+    /// WeChat Pay's answer about an order, by our number.
     async fn order(
         &self,
         order_no: &OrderNo,
@@ -128,9 +127,9 @@ impl QueryFlow {
         })
     }
 
-    /// What WeChat Pay says of one payment, by its own number, and what it calls the question.
-    /// Nothing is settled: of an order that was paid twice, a query by the order's number would
-    /// tell of the other payment.
+    /// WeChat Pay's answer about one payment, by its own number, and the answer's `Request-ID`.
+    /// Nothing is settled. (For an order paid twice, a query by order number returns only one of
+    /// the payments.)
     ///
     /// # Errors
     /// [`QueryError`].
@@ -166,7 +165,7 @@ impl QueryFlow {
     }
 }
 
-/// An answer that cannot be read leaves the order as it is, as none would, but a person is told.
+/// An unreadable answer is treated like no answer, but an operator is notified.
 pub(crate) fn report_unreadable(
     order_no: &OrderNo,
     asked: Result<QueryOutcome, QueryError>,

@@ -1,5 +1,5 @@
-//! The parts that every function works with that changes orders and talks to WeChat Pay; built once
-//! per sandbox.
+//! The services that functions share which change orders and call WeChat Pay; built once per
+//! sandbox.
 
 use adapters::{
     aws::Aws,
@@ -20,7 +20,7 @@ use crate::{
     query_order::QueryFlow, settle_payment::SettleFlow,
 };
 
-/// The parts. Building them makes no call.
+/// The services. Building them makes no call.
 #[derive(Debug)]
 pub struct Services {
     /// Keys of the merchant, of WeChat Pay and of the API's clients.
@@ -37,9 +37,9 @@ pub struct Services {
     pub books: OrderStore,
     /// Settles news about payments.
     pub settling: SettleFlow,
-    /// Asks WeChat Pay about orders.
+    /// Queries orders at WeChat Pay.
     pub asking: QueryFlow,
-    /// Where prepay values and refunds are asked for.
+    /// The queue for prepay values and refunds.
     pub payment_requests: Queue,
 }
 

@@ -1,4 +1,4 @@
-//! Settling news about money: a consistent read, a decision, one transaction.
+//! Settles news about payments: a consistent read, a decision, one transaction.
 
 use adapters::{order_table::ParkedStatus, order_table::TableError};
 use payments::{
@@ -12,7 +12,7 @@ use wechatpay::RequestId;
 
 use crate::order_store::{OrderStore, OrderStoreError, TRIES};
 
-/// Settles news about payments, whoever brought it.
+/// Settles news about payments, from whatever source.
 #[derive(Clone, Debug)]
 pub struct SettleFlow(OrderStore);
 
@@ -21,20 +21,20 @@ pub struct SettleFlow(OrderStore);
 pub enum SettleOutcome {
     /// It changed the order.
     Changed,
-    /// The order said so already.
+    /// The order is already in this state.
     AlreadyDone,
     /// It changes nothing.
     StillOpen,
-    /// The money waits for a person.
+    /// The payment waits for an operator.
     Parked {
-        /// What the person has to do.
+        /// What the operator must do.
         what_to_do: String,
-        /// The id of its money in the ledger of notices.
+        /// The id of the payment in the notices table.
         notice_id: String,
     },
 }
 
-/// What news does to an order.
+/// The effect of news on an order.
 type SettleRule = fn(&Order, &MerchantFacts, &TradeNotice, &ChangeContext) -> Settlement;
 
 impl SettleFlow {
@@ -43,8 +43,9 @@ impl SettleFlow {
         Self(books)
     }
 
-    /// Reads the order, lets the rules judge the notice, and writes what they say. A conflict with
-    /// another transaction is read and judged again; it is never taken for "already done".
+    /// Reads the order, lets the rules decide about the notice, and writes their decision. After a
+    /// conflict with another transaction it reads and decides again; a conflict never counts as
+    /// "already done".
     ///
     /// # Errors
     /// [`OrderStoreError`].
@@ -58,8 +59,8 @@ impl SettleFlow {
             .await
     }
 
-    /// The same for what WeChat Pay has under the number of an order that it was never asked to
-    /// make: another system of the merchant's made that.
+    /// The same for a payment under the number of an order that was never sent to WeChat Pay:
+    /// another system of the merchant made it.
     ///
     /// # Errors
     /// [`OrderStoreError`].
@@ -101,7 +102,7 @@ impl SettleFlow {
                     }
                 }
                 Settlement::Change(change) => {
-                    // Whether or not it stands there already.
+                    // Whether or not it is stored there already.
                     let waits = change.parked.as_ref().map(waiting);
                     let change = self.with_what_is_kept(*change, &context).await?;
                     if books.write(&change).await? {
@@ -116,8 +117,8 @@ impl SettleFlow {
         Err(OrderStoreError::Contended)
     }
 
-    /// The change as it can be written: there may be a record of its payment, from before the order
-    /// was known here or from an earlier telling. Only rare changes are looked up.
+    /// The change in the form that can be written: a parked record of its payment may exist, from
+    /// before the order was known or from earlier news. Only rare changes need this look-up.
     async fn with_what_is_kept(
         &self,
         change: OrderChange,
@@ -137,7 +138,7 @@ impl SettleFlow {
         })
     }
 
-    /// Keeps money for a person, once; `None` when the order moved on meanwhile.
+    /// Parks a payment once; `None` if the order changed meanwhile.
     async fn park(
         &self,
         order: Option<&Order>,
@@ -149,7 +150,7 @@ impl SettleFlow {
             let kept = books.orders.park(parked, &context.cause, context.at);
             return match kept.await {
                 Ok(kept) => Ok(Some(kept)),
-                // Somebody else keeps it at this moment.
+                // Another process is parking it at this moment.
                 Err(TableError::Conflict) => Ok(None),
                 Err(other) => Err(other),
             };
@@ -170,7 +171,7 @@ fn waiting(parked: &PaymentToPark) -> SettleOutcome {
     }
 }
 
-/// Says that money waits for a person, each time until somebody has decided.
+/// Logs that a payment waits for an operator, each time until it is decided.
 fn say(parked: &PaymentToPark, told_under: Option<&RequestId>, kept: ParkedStatus) {
     if kept == ParkedStatus::Waiting {
         error!(

@@ -1,5 +1,5 @@
-//! The event that SQS gives to Lambda, as far as it is used, the answer that it expects, and how a
-//! batch becomes one.
+//! The event that SQS gives to Lambda (the fields in use), the answer that it expects, and the
+//! processing of a batch.
 //!
 //! Bodies stay text here: one body that cannot be read must not fail the batch it came in.
 
@@ -27,23 +27,23 @@ pub struct SqsRecord {
     /// SQS's id of the message. Required: an empty id in the answer would mean "the whole batch
     /// failed".
     pub message_id: String,
-    /// Names this receipt of it, for [`adapters::queues::Queue::come_back_in`].
+    /// Identifies this receipt of it, for [`adapters::queues::Queue::come_back_in`].
     pub receipt_handle: String,
     /// What was sent.
     pub body: String,
     /// What SQS says about it.
     #[serde(default)]
     pub attributes: SystemAttributes,
-    /// What the sender said besides.
+    /// The sender's own attributes.
     #[serde(default)]
     pub message_attributes: HashMap<String, MessageAttribute>,
 }
 
-/// What SQS says about a message, as far as it is used.
+/// SQS's attributes of a message (those in use).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct SystemAttributes {
-    /// How often it was received by now, as SQS writes it. See [`SqsRecord::receive_count`].
+    /// How often it was received, as SQS writes it. See [`SqsRecord::receive_count`].
     pub approximate_receive_count: Option<String>,
     /// When it was sent, as SQS writes it. See [`SqsRecord::sent_at_ms`].
     pub sent_timestamp: Option<String>,
@@ -57,15 +57,15 @@ pub struct MessageAttribute {
     pub string_value: Option<String>,
 }
 
-/// Which messages come again (`ReportBatchItemFailures`).
+/// The messages to be delivered again (`ReportBatchItemFailures`).
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchResponse {
-    /// The failed ones. None means that all are done.
+    /// The failed ones. An empty list means that all are done.
     pub batch_item_failures: Vec<BatchItemFailure>,
 }
 
-/// One message that comes again.
+/// One message to be delivered again.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchItemFailure {
@@ -74,7 +74,7 @@ pub struct BatchItemFailure {
 }
 
 impl SqsRecord {
-    /// The trace that the sender works under.
+    /// The sender's trace.
     pub fn traceparent(&self) -> Option<&str> {
         self.message_attributes
             .get("traceparent")?
@@ -87,17 +87,17 @@ impl SqsRecord {
         self.attributes.sent_timestamp.as_deref()?.parse().ok()
     }
 
-    /// How often the message was received by now, this time included. SQS counts approximately, and
-    /// counts a receipt whose record was never begun.
+    /// How often the message was received, including this time. SQS counts approximately, and it
+    /// also counts receipts whose record was never processed.
     pub fn receive_count(&self) -> u32 {
         let told = self.attributes.approximate_receive_count.as_deref();
         told.and_then(|count| count.parse().ok()).unwrap_or(1)
     }
 }
 
-/// Works off a batch: each record on its own, `side_by_side` at once, with a verdict for each. No
-/// record is begun with less than `least_ms` left before `deadline_ms` (Unix milliseconds): one
-/// that is cut off in the middle helps nobody, and its message comes again all the same.
+/// Processes a batch: each record on its own, `side_by_side` at a time, with a verdict for each. No
+/// record is started with less than `least_ms` left before `deadline_ms` (Unix milliseconds): it
+/// would be cut off in the middle, and its message would be delivered again anyway.
 pub async fn work_off(
     batch: SqsBatch,
     clock: &Clock,

@@ -4,7 +4,7 @@
 use adapters::random::Random;
 use http::{HeaderName, HeaderValue};
 
-/// A trace and the span that our part of it starts under.
+/// A trace and the parent span of our part.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Trace {
     trace_id: String,
@@ -12,8 +12,8 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Goes on with the caller's trace when the header is a valid `traceparent` (version 00), else
-    /// begins one.
+    /// Continues the caller's trace if the header is a valid `traceparent` (version 00); otherwise
+    /// starts a new one.
     pub fn from_header(header: Option<&str>, random: &Random) -> Self {
         let span_id = hex(&random.bytes::<8>());
         match header.and_then(trace_id_of) {
@@ -39,13 +39,13 @@ impl Trace {
         Some((HeaderName::from_static("traceparent"), value))
     }
 
-    /// The header to send on: the same trace, our own span.
+    /// The header for outgoing calls: the same trace, our own span.
     pub fn traceparent(&self) -> String {
         format!("00-{}-{}-01", self.trace_id, self.span_id)
     }
 }
 
-/// The header to send on with what belongs to a trace that is only known by its id.
+/// The header for outgoing calls of a trace of which only the id is known.
 pub(crate) fn traceparent_of(trace_id: &str, random: &Random) -> String {
     format!("00-{trace_id}-{}-01", hex(&random.bytes::<8>()))
 }

@@ -1,4 +1,4 @@
-//! The one place where an error becomes the fate of a queue message.
+//! The one place that decides by an error whether a queue message is deleted or retried.
 
 use std::error::Error;
 
@@ -13,22 +13,22 @@ use crate::{
 /// What happens to a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// It is dealt with: SQS deletes it. Money that could not be applied is on record by then.
+    /// It is done: SQS deletes it. A payment that could not be applied is recorded by then.
     Done,
-    /// It comes again; after the queue's limit it goes to the dead-letter queue, which is alarmed.
+    /// It is delivered again; after the queue's limit it goes to the dead-letter queue, which has
+    /// an alarm.
     Retry,
 }
 
 impl Verdict {
-    /// Something that passes: the message comes again.
+    /// A temporary failure: the message is delivered again.
     fn retry(cause: &(dyn Error + 'static)) -> Self {
         warn!(error = %ErrorChain(cause), "message comes again");
         Self::Retry
     }
 
-    /// Something that does not pass by itself: it comes again, and when the queue gives up a person
-    /// finds it in the dead-letter queue, unchanged. Nothing about money is dropped for being
-    /// unreadable.
+    /// A permanent failure: it is delivered again, and after the last attempt it is in the
+    /// dead-letter queue, unchanged. No message about money is dropped because it is unreadable.
     pub fn needs_operator(cause: &(dyn Error + 'static)) -> Self {
         error!(error = %ErrorChain(cause), "message needs a person");
         Self::Retry
@@ -68,7 +68,7 @@ impl From<OpenCallbackError> for Verdict {
     fn from(error: OpenCallbackError) -> Self {
         match error {
             OpenCallbackError::Keys(error) => error.into(),
-            // Whoever wrote it to the queue, it is not WeChat Pay's word: nothing is applied.
+            // It is not from WeChat Pay, whoever wrote it to the queue: nothing is applied.
             OpenCallbackError::Callback(_) => Self::needs_operator(&error),
         }
     }

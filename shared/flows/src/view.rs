@@ -14,7 +14,7 @@ use wechatpay::{UnixSeconds, time::format_rfc3339_beijing};
 
 use crate::{order_store::what_to_do, problem::Problem};
 
-/// The order as JSON, as it stands at `now`, with what its refunds owe its payer.
+/// The order as JSON at the time `now`, with what its refunds owe its payer.
 pub fn order_and_refunds(of: &Order, refunds: &[Refund], now: UnixSeconds) -> Value {
     let mut view = order(of, now);
     let is_owed = refunds.iter().any(Refund::owes_its_payer);
@@ -24,7 +24,7 @@ pub fn order_and_refunds(of: &Order, refunds: &[Refund], now: UnixSeconds) -> Va
     view
 }
 
-/// The order as JSON, as it stands at `now`: a prepay value is shown only while a payer can use it.
+/// The order as JSON at the time `now`: a prepay value is shown only while a payer can use it.
 pub fn order(order: &Order, now: UnixSeconds) -> Value {
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
@@ -70,8 +70,7 @@ pub fn order(order: &Order, now: UnixSeconds) -> Value {
     Value::Object(view)
 }
 
-/// Why an order is rejected, in the words of the 422 that its client was answered with, or would
-/// have been.
+/// Why an order is rejected, in the words of the 422 answer for it.
 fn rejection(told: &OrderRefusal) -> Value {
     json!({
         "code": Problem::WECHATPAY_REFUSED,
@@ -80,7 +79,8 @@ fn rejection(told: &OrderRefusal) -> Value {
     })
 }
 
-/// A refund as JSON. `paused_until` says until when the merchant's refunds rest, if they do.
+/// A refund as JSON. `paused_until` is the time until which the merchant's refunds are paused, if
+/// they are.
 pub fn refund(refund: &Refund, paused_until: Option<UnixSeconds>) -> Value {
     let mut view = Map::new();
     let mut put = |name: &str, value: Value| view.insert(name.to_owned(), value);
@@ -185,16 +185,16 @@ fn shown(order_no: &OrderNo, event: &Event) -> Value {
     view
 }
 
-/// How a client's webhook stands.
+/// The state of a client's webhook.
 #[derive(Clone, Copy, Debug)]
 pub struct Webhook<'a> {
     /// The host that it goes to.
     pub host: Option<&'a str>,
     /// Why it is disabled, and since when; `None` while it is active.
     pub disabled: Option<(&'a str, UnixSeconds)>,
-    /// What came of the last webhook.
+    /// Result of the last delivery.
     pub last_answer: Option<&'a LastAnswer>,
-    /// When the oldest event happened that its receiver does not have.
+    /// Time of the oldest event that its receiver has not received.
     pub oldest_undelivered_at: Option<UnixSeconds>,
 }
 
@@ -233,8 +233,8 @@ pub fn webhook(webhook: &Webhook<'_>) -> Value {
     Value::Object(view)
 }
 
-/// 202: so many events are on their way once more. `after` tells where the next ones begin, and
-/// `Retry-After` when they may be asked for; without it there are no more.
+/// 202: this many events are being sent again. `after` is the position of the next ones, and
+/// `Retry-After` says when they may be requested; without `after` there are no more.
 pub fn resent(count: usize, after: Option<&str>, retry_after_s: i64) -> Response<String> {
     let Some(after) = after else {
         return answer(StatusCode::ACCEPTED, &json!({"resent": count}));
@@ -257,14 +257,14 @@ pub fn answer(status: StatusCode, body: &Value) -> Response<String> {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    // Prepay values and payment data are for the one who asked.
+    // Prepay values and payment data are for this caller only.
     answer
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
-/// 202: how the order stands, and where to look for what becomes of it.
+/// 202: the order's state, and where to poll for its result.
 pub fn accepted(order_no: &str, state: &str, retry_after_s: i64) -> Response<String> {
     look_later(
         &json!({"order_no": order_no, "state": state}),
@@ -273,8 +273,8 @@ pub fn accepted(order_no: &str, state: &str, retry_after_s: i64) -> Response<Str
     )
 }
 
-/// 202: how the refund stands, and where to look for what becomes of it: `look_after_s` from `now`,
-/// or after it was tried.
+/// 202: the refund's state, and where to poll for its result: `look_after_s` from `now`, or after
+/// the attempt.
 pub fn refund_accepted(
     of: &Refund,
     paused_until: Option<UnixSeconds>,
@@ -292,7 +292,7 @@ pub fn refund_accepted(
     )
 }
 
-/// 202: the event is on its way once more.
+/// 202: the event is being sent again.
 pub fn event_accepted(order_no: &OrderNo, version: u64) -> Response<String> {
     answer(
         StatusCode::ACCEPTED,

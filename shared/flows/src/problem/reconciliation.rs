@@ -1,5 +1,4 @@
-//! What finance staff and their programs are told when something about a reconciliation cannot be
-//! done.
+//! Problems for finance staff and their programs when a request about a reconciliation fails.
 
 use std::error::Error;
 
@@ -13,7 +12,7 @@ use tracing::error;
 use super::{ErrorChain, Problem};
 
 impl Problem {
-    /// Nobody is named whom a decision could be put down to. `why` says what is missing.
+    /// No person is named who made the decision. `why` says what is missing.
     pub fn no_person(why: impl Into<String>) -> Self {
         Self {
             bring: "Bearer",
@@ -36,7 +35,7 @@ impl Problem {
         )
     }
 
-    /// A form that was not sent from a page of ours.
+    /// A form that was not sent from one of our pages.
     pub fn cross_site() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
@@ -76,7 +75,7 @@ impl Problem {
         )
     }
 
-    /// A day that WeChat Pay has no bill of.
+    /// A day without a bill at WeChat Pay.
     pub fn no_bill(date: BillDate, latest: BillDate) -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -88,7 +87,7 @@ impl Problem {
         )
     }
 
-    /// No such difference under this day.
+    /// No such difference on this day.
     pub fn difference_not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -98,7 +97,7 @@ impl Problem {
         )
     }
 
-    /// Somebody else decided in the meantime.
+    /// Another person decided in the meantime.
     pub fn stale_difference() -> Self {
         Self::new(
             StatusCode::CONFLICT,
@@ -108,8 +107,8 @@ impl Problem {
         )
     }
 
-    /// Approved and written, but the message that starts the refund did not leave. The cause goes
-    /// to the log only.
+    /// Approved and stored, but the message that starts the refund could not be sent. The cause is
+    /// only logged.
     pub fn refund_not_started(cause: &(dyn Error + 'static)) -> Self {
         error!(error = %ErrorChain(cause), "an approved refund was not started");
         Self::new(
@@ -121,8 +120,7 @@ impl Problem {
         .retry_after(60)
     }
 
-    /// Something of ours failed for a person or a program that reads. The cause goes to the log
-    /// only.
+    /// A failure on our side while a person or a program reads. The cause is only logged.
     pub fn try_again(cause: &(dyn Error + 'static)) -> Self {
         error!(error = %ErrorChain(cause), "request failed on our side");
         Self::new(
@@ -134,7 +132,7 @@ impl Problem {
         .retry_after(1)
     }
 
-    /// More differences than one file can hold.
+    /// More differences than fit into one file.
     pub fn too_many_for_a_file() -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
